@@ -1,4 +1,4 @@
-//! What `buildbtw login` keeps: the server's address and a token, readable for the user alone.
+//! The file that `buildbtw login` writes: the URL of the server and a token, readable by its owner only.
 
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -12,14 +12,14 @@ use crate::error::{Error, Result};
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Saved {
-    /// The server's address.
+    /// The URL of the server.
     pub(crate) server: Option<String>,
-    /// A token of that server's; never sent to another one.
+    /// A token of that server; never sent to another one.
     pub(crate) token: Option<String>,
 }
 
 impl Saved {
-    /// Where it lies by default; `None` when there is no home folder.
+    /// Returns the path of the file, or `None` without a home folder.
     pub(crate) fn default_path() -> Option<PathBuf> {
         let absolute = |name| {
             std::env::var_os(name)
@@ -31,19 +31,19 @@ impl Saved {
         Some(folder.join("buildbtw/config.toml"))
     }
 
-    /// Reads it; empty when there is none.
+    /// Reads the file; a missing one is an empty login.
     pub(crate) fn load(path: &Path) -> Result<Self> {
         match fs_err::read_to_string(path) {
             Ok(text) => toml::from_str(&text).map_err(|error| {
                 Error::with_hint(
-                    format!("{} cannot be read: {}", path.display(), error.message()),
-                    "`buildbtw login` writes it anew once it is removed",
+                    format!("cannot parse `{}`: {}", path.display(), error.message()),
+                    "`buildbtw login` replaces the file",
                 )
             }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(Error::with_hint(
                 error.to_string(),
-                "it holds what `buildbtw login` stored; move it away, or set XDG_CONFIG_HOME",
+                "`buildbtw login` wrote this file; fix its permissions, or set XDG_CONFIG_HOME",
             )),
         }
     }
@@ -60,7 +60,7 @@ impl Saved {
     }
 }
 
-/// A file that only its owner can read, in place only when it is complete.
+/// A file that only its owner can read, moved to its path when it is complete.
 pub(crate) struct PrivateFile {
     path: PathBuf,
     new: PathBuf,
@@ -68,7 +68,7 @@ pub(crate) struct PrivateFile {
 }
 
 impl PrivateFile {
-    /// Makes sure that the file can be written, without touching one that is there.
+    /// Creates a temporary file next to the path, which shows that the file can be written.
     pub(crate) fn create(path: &Path) -> Result<Self> {
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(format!(".{}.new", std::process::id()));
@@ -76,7 +76,12 @@ impl PrivateFile {
         let mut options = fs_err::OpenOptions::new();
         options.write(true).create_new(true);
         options.options_mut().mode(0o600);
-        let file = options.open(&new)?;
+        let file = options.open(&new).map_err(|error| {
+            Error::with_hint(
+                format!("cannot write `{}`: {}", path.display(), error.kind()),
+                "check that the folder exists and is writable",
+            )
+        })?;
         Ok(Self {
             path: path.to_owned(),
             new,
@@ -84,11 +89,12 @@ impl PrivateFile {
         })
     }
 
+    /// Appends a text.
     pub(crate) fn write(&mut self, text: &str) -> Result<()> {
         Ok(self.file.write_all(text.as_bytes())?)
     }
 
-    /// Puts the file in place.
+    /// Moves the file to its path.
     pub(crate) fn finish(self) -> Result<()> {
         self.file.sync_all()?;
         Ok(fs_err::rename(&self.new, &self.path)?)
@@ -97,7 +103,7 @@ impl PrivateFile {
 
 impl Drop for PrivateFile {
     fn drop(&mut self) {
-        // Already renamed, unless something went wrong.
+        // It is still there only if writing or renaming failed.
         let _ = fs_err::remove_file(&self.new);
     }
 }

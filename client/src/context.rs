@@ -1,4 +1,4 @@
-//! What every command starts with: the connection to the server and the way to print.
+//! The context of commands: the connection to the server, and how results are printed.
 
 use buildbtw_model::client::{Client, ClientError};
 
@@ -9,7 +9,7 @@ use crate::output::Output;
 
 const DEFAULT_SERVER: &str = "http://127.0.0.1:8080";
 
-/// What every command starts with.
+/// The context of a command.
 pub(crate) struct Context {
     pub(crate) client: Client,
     pub(crate) output: Output,
@@ -17,7 +17,7 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    /// Puts flags, environment and the last login together.
+    /// Creates it from flags, environment and the last login.
     pub(crate) fn new(global: &Global) -> Result<Self> {
         let saved = match Saved::default_path() {
             Some(path) => Saved::load(&path)?,
@@ -26,6 +26,7 @@ impl Context {
         Self::with_login(global, &saved)
     }
 
+    /// Creates it from flags, environment and a login.
     pub(crate) fn with_login(global: &Global, saved: &Saved) -> Result<Self> {
         let (server, token) = choose(global, saved);
         let had_token = token.is_some();
@@ -40,16 +41,17 @@ impl Context {
         })
     }
 
-    /// Turns an error of a request into one that knows what the user can do about it.
-    pub(crate) fn ask<T>(&self, answer: std::result::Result<T, ClientError>) -> Result<T> {
-        answer.map_err(|error| Error::Server {
+    /// Converts the error of a request into one with a hint.
+    pub(crate) fn check<T>(&self, response: std::result::Result<T, ClientError>) -> Result<T> {
+        response.map_err(|error| Error::Server {
             error: Box::new(error),
             had_token: self.had_token,
         })
     }
 }
 
-/// The server and the token to use. A saved token goes to the server it was saved for and no other.
+/// Returns the server and the token to use. A saved token is only sent to the server that it was
+/// saved for.
 pub(crate) fn choose(global: &Global, saved: &Saved) -> (String, Option<String>) {
     let set = |value: &Option<String>| {
         let value = value.as_deref().map(str::trim);

@@ -1,40 +1,41 @@
-//! What can go wrong in the client, and what to do about it.
+//! The error type of the client, and the hint of each error.
 
 use std::fmt;
 use std::io;
 
 use buildbtw_model::api::ProblemKind;
 use buildbtw_model::client::ClientError;
+use buildbtw_model::{NamespaceName, Pkgbase};
 
 /// The exit code of every error.
 pub const EXIT_ERROR: u8 = 3;
 
-/// Why a command could not do its work.
+/// Why a command failed.
 #[derive(Debug)]
 pub enum Error {
-    /// The server, or the way to it.
+    /// A request to the server failed.
     Server {
         /// The error.
         error: Box<ClientError>,
-        /// Whether a token was sent along.
+        /// Whether the request had a token.
         had_token: bool,
     },
-    /// Something on this side.
+    /// Something failed on this machine.
     Local {
-        /// What happened.
+        /// What failed, and why.
         message: String,
-        /// What to do about it.
+        /// What the user can do next.
         hint: Option<String>,
     },
-    /// Whoever read the output is gone; nobody is left to tell.
+    /// The reader closed standard output, as `head` does.
     OutputClosed,
 }
 
-/// What commands return.
+/// The result of commands.
 pub(crate) type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    /// An error without a hint.
+    /// Creates an error without a hint.
     pub(crate) fn new(message: impl Into<String>) -> Self {
         Self::Local {
             message: message.into(),
@@ -42,7 +43,7 @@ impl Error {
         }
     }
 
-    /// An error and what to do about it.
+    /// Creates an error with a hint.
     pub(crate) fn with_hint(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::Local {
             message: message.into(),
@@ -50,8 +51,15 @@ impl Error {
         }
     }
 
-    /// What the program exits with. Whoever has read enough of the output, as `head` does, made no
-    /// error happen.
+    /// Creates the error for a package that a namespace does not build.
+    pub(crate) fn unknown_build(namespace: &NamespaceName, pkgbase: &Pkgbase) -> Self {
+        Self::with_hint(
+            format!("namespace `{namespace}` has no build of `{pkgbase}`"),
+            format!("`buildbtw show {namespace}` lists its builds"),
+        )
+    }
+
+    /// Returns the exit code: success if the reader closed standard output, which is not a failure.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -60,7 +68,7 @@ impl Error {
         }
     }
 
-    /// What to do about it, in one line.
+    /// Returns what the user can do next, in one line.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -74,13 +82,13 @@ impl Error {
 fn server_hint(error: &ClientError, had_token: bool) -> Option<String> {
     let own = match error.problem_kind() {
         Some(ProblemKind::Unauthenticated) if !had_token => {
-            Some("no token: run `buildbtw login`, or set BUILDBTW_TOKEN")
+            Some("run `buildbtw login`, or set BUILDBTW_TOKEN")
         }
         Some(ProblemKind::Unauthenticated) => Some(
-            "run `buildbtw login` with another one; an admin makes them with `buildbtw token create`",
+            "run `buildbtw login` with a valid token; an admin creates one with `buildbtw token create`",
         ),
         Some(ProblemKind::Forbidden) => {
-            Some("this needs a token of another scope; see `buildbtw help token create`")
+            Some("use a token with another scope; `buildbtw help token create` lists the scopes")
         }
         _ => None,
     };
@@ -88,7 +96,7 @@ fn server_hint(error: &ClientError, had_token: bool) -> Option<String> {
         let fallback = match error {
             ClientError::Refused(problem) => problem_hint(problem.kind)?,
             ClientError::Status { .. } | ClientError::UnexpectedAnswer { .. } => {
-                "is this the address of a buildbtw-server, of the same version as this program?"
+                "check that the URL is that of a buildbtw-server with the version of this program"
             }
             _ => return None,
         };
@@ -96,20 +104,20 @@ fn server_hint(error: &ClientError, had_token: bool) -> Option<String> {
     })
 }
 
-/// For when the server gives no hint of its own.
+/// Returns the hint for a problem to which the server gave none.
 fn problem_hint(kind: ProblemKind) -> Option<&'static str> {
     match kind {
-        ProblemKind::UnknownPkgbase => Some("`buildbtw sources` lists what the server knows"),
-        ProblemKind::UnknownRef => Some("was the branch or tag pushed?"),
-        ProblemKind::BrokenSource => Some("`buildbtw sources --broken` says more"),
+        ProblemKind::UnknownPkgbase => Some("`buildbtw sources` lists the source repositories"),
+        ProblemKind::UnknownRef => Some("check that the branch or tag was pushed"),
+        ProblemKind::BrokenSource => Some("`buildbtw sources --broken` shows the reason"),
         ProblemKind::AlreadyExists => Some("choose another name with --name"),
         ProblemKind::PlanTooLarge => {
-            Some("allow more with --max-builds, or rebuild less with --scope")
+            Some("raise --max-builds, or rebuild less with --scope or --exclude")
         }
         ProblemKind::BootstrapNeeded => {
-            Some("build one package of the cycle first without the others: --bootstrap PKGBASE")
+            Some("choose a package of the cycle with --bootstrap PKGBASE")
         }
-        ProblemKind::Internal => Some("the server's log says more"),
+        ProblemKind::Internal => Some("the log of the server has the details"),
         ProblemKind::Unavailable => Some("try again in a moment"),
         ProblemKind::NotFound
         | ProblemKind::InvalidRequest
@@ -130,7 +138,7 @@ impl fmt::Display for Error {
         match self {
             Self::Server { error, .. } => error.fmt(f),
             Self::Local { message, .. } => f.write_str(message),
-            Self::OutputClosed => f.write_str("the output was closed"),
+            Self::OutputClosed => f.write_str("standard output was closed"),
         }
     }
 }
@@ -168,9 +176,9 @@ mod tests {
     fn chooses_hint_by_problem_kind() {
         let hint = |error: Error| error.hint().unwrap_or_default();
         let none = refused(ProblemKind::Unauthenticated, Some("from the server"), false);
-        assert!(hint(none).starts_with("no token: run `buildbtw login`"));
+        assert!(hint(none).starts_with("run `buildbtw login`, or"));
         let old = refused(ProblemKind::Unauthenticated, None, true);
-        assert!(hint(old).contains("another one"));
+        assert!(hint(old).contains("with a valid token"));
         let own = refused(ProblemKind::AlreadyExists, Some("from the server"), true);
         assert_eq!(hint(own), "from the server");
         let fallback = refused(ProblemKind::AlreadyExists, None, true);

@@ -1,5 +1,5 @@
-//! The command line client of buildbtw: one file per command in `commands`, what they print with in
-//! `output`, and the live view of a rebuild in `follow`.
+//! The command line client of buildbtw: one file per command in `commands`, printing in `output`, and
+//! the live view of a rebuild in `follow`.
 
 pub mod cli;
 mod commands;

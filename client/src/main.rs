@@ -1,4 +1,4 @@
-//! The client as a program: parses, wires and waits.
+//! The program `buildbtw`: parses the command line, runs the command and reports its error.
 
 use std::process::ExitCode;
 
@@ -7,7 +7,7 @@ use buildbtw::report_error;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
-    // Sandboxes start this program again, before it may have any thread.
+    // Sandboxes start this program again, and need it without threads.
     buildbtw_builder::run_helper_if_asked();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -18,16 +18,16 @@ fn main() -> ExitCode {
         .worker_threads(2)
         .enable_all()
         .build();
-    let ended = match runtime {
+    let result = match runtime {
         Ok(runtime) => {
-            let ended = runtime.block_on(buildbtw::run(cli));
-            // A prompt or a file that still blocks a thread is no reason to stay.
+            let result = runtime.block_on(buildbtw::run(cli));
+            // Does not wait for a thread that a prompt or a file still blocks.
             runtime.shutdown_background();
-            ended
+            result
         }
         Err(error) => Err(error.into()),
     };
-    match ended {
+    match result {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             report_error(&error);

@@ -173,7 +173,7 @@ fn new_iteration_command_creates_one_and_why_explains_it() {
     let output = cli(&server, &["why", "set", "top"]);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(
-        text.contains("libfoo was asked for\nleft depends on libfoo\ntop depends on left"),
+        text.contains("libfoo is an origin\nleft depends on libfoo\ntop depends on left"),
         "{text}"
     );
 

@@ -1,10 +1,10 @@
-//! Settings of every command.
+//! Options of every command.
 
 use clap::Args;
 
 use crate::output::ColorChoice;
 
-/// Settings of every command.
+/// Options of every command.
 #[derive(Args, Debug)]
 pub struct Global {
     /// URL of the server

@@ -9,14 +9,14 @@ use buildbtw_model::{
 };
 use clap::Args;
 
-/// Prints completions.
+/// The arguments of `completions`.
 #[derive(Args, Debug)]
 pub struct Completions {
     /// Shell to print completions for
     pub shell: clap_complete::Shell,
 }
 
-/// Builds a package locally.
+/// The arguments of `build`.
 #[derive(Args, Debug)]
 pub struct Build {
     /// Folder with PKGBUILD and .SRCINFO
@@ -85,7 +85,7 @@ pub struct Build {
     pub missing_keys: MissingKeys,
 }
 
-/// Runs a command in a root.
+/// The arguments of `sandbox`.
 #[derive(Args, Debug)]
 pub struct Sandbox {
     /// Folder that keeps the root
@@ -130,7 +130,7 @@ impl std::str::FromStr for RepositoryArgument {
         let known = ["http://", "https://", "file://"];
         if !known.iter().any(|scheme| url.starts_with(scheme)) || url.contains(char::is_control) {
             return Err(format!(
-                "'{url}' is no http://, https:// or file:// address"
+                "'{url}' is not an http://, https:// or file:// URL"
             ));
         }
         let name = name.parse().map_err(|error| format!("{error}"))?;
@@ -142,11 +142,11 @@ impl std::str::FromStr for RepositoryArgument {
 /// `SRC:DST` or `SRC:DST:rw`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BindArgument {
-    /// The path outside.
+    /// The path on this machine.
     pub source: PathBuf,
-    /// The path inside.
+    /// The path in the root.
     pub target: PathBuf,
-    /// Whether it can be changed from inside.
+    /// Whether the command can write to it.
     pub writable: bool,
 }
 

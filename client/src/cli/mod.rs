@@ -23,7 +23,7 @@ pub use usage::report_usage;
 #[derive(Debug, Parser)]
 #[command(name = "buildbtw", version, about, max_term_width = 100)]
 pub struct Cli {
-    /// Settings of every command.
+    /// Options of every command.
     #[command(flatten)]
     pub global: Global,
     /// The subcommand.

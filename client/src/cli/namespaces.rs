@@ -3,7 +3,7 @@
 use buildbtw_model::{Architecture, AttemptId, NamespaceName, Pkgbase};
 use clap::Args;
 
-/// Shows a namespace.
+/// The arguments of `show`.
 #[derive(Args, Debug)]
 pub struct Show {
     /// Name of the namespace
@@ -15,14 +15,14 @@ pub struct Show {
     pub iteration: Option<u32>,
 }
 
-/// Follows a namespace.
+/// The arguments of `watch`.
 #[derive(Args, Debug)]
 pub struct Watch {
     /// Name of the namespace
     pub namespace: NamespaceName,
 }
 
-/// Explains why a package is rebuilt.
+/// The arguments of `why`.
 #[derive(Args, Debug)]
 pub struct Why {
     /// Name of the namespace
@@ -31,7 +31,7 @@ pub struct Why {
     pub pkgbase: Pkgbase,
 }
 
-/// Prints a log.
+/// The arguments of `logs`.
 #[derive(Args, Debug)]
 pub struct Logs {
     /// Name of the namespace
@@ -56,7 +56,7 @@ pub struct Logs {
     pub follow: bool,
 }
 
-/// Retries failed builds.
+/// The arguments of `retry`.
 #[derive(Args, Debug)]
 pub struct Retry {
     /// Name of the namespace
@@ -73,14 +73,14 @@ pub struct Retry {
     pub latest: bool,
 }
 
-/// Acts on a whole namespace.
+/// The arguments of `cancel` and `resume`.
 #[derive(Args, Debug)]
 pub struct Namespace {
     /// Name of the namespace
     pub namespace: NamespaceName,
 }
 
-/// Removes a namespace.
+/// The arguments of `delete`.
 #[derive(Args, Debug)]
 pub struct Delete {
     /// Name of the namespace

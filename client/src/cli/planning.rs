@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 
 use crate::output::time::parse_seconds;
 
-/// Creates a namespace.
+/// The arguments of `new`.
 #[derive(Args, Debug)]
 pub struct New {
     /// Packages to rebuild
@@ -96,7 +96,7 @@ fn follow_default(text: &str) -> Result<FollowDefault, String> {
     parse_seconds(text).map(FollowDefault::AfterS)
 }
 
-/// Shows the plan of a rebuild.
+/// The arguments of `plan`.
 #[derive(Args, Debug)]
 pub struct Plan {
     /// Packages to rebuild
@@ -138,7 +138,7 @@ pub enum PlanForm {
     Dot,
 }
 
-/// Plans a new iteration.
+/// The arguments of `new-iteration`.
 #[derive(Args, Debug)]
 pub struct NewIteration {
     /// Name of the namespace

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 
 use crate::output::time::parse_seconds;
 
-/// Lists sources.
+/// The arguments of `sources`.
 #[derive(Args, Debug)]
 pub struct Sources {
     /// List only repositories that cannot be used
@@ -34,7 +34,7 @@ pub enum Token {
     },
 }
 
-/// Creates a token.
+/// The arguments of `token create`.
 #[derive(Args, Debug)]
 pub struct TokenCreate {
     /// Scope of the token: client, worker or admin
@@ -53,7 +53,7 @@ pub struct TokenCreate {
     pub output: Option<PathBuf>,
 }
 
-/// Logs in.
+/// The arguments of `login`.
 #[derive(Args, Debug)]
 pub struct Login {
     /// File with the token

@@ -1,4 +1,4 @@
-//! Errors of the command line.
+//! Errors in the arguments of the command line.
 
 use std::error::Error as _;
 use std::io::Write as _;
@@ -9,12 +9,12 @@ use clap::error::{ContextKind, ErrorKind};
 use crate::error::EXIT_ERROR;
 use crate::output;
 
-/// Prints what clap has to say. What our own types complain about becomes one line and a hint.
+/// Prints an error of clap. An error of a type of ours becomes one line and a hint.
 #[must_use]
 pub fn report_usage(error: &clap::Error) -> ExitCode {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            // A closed pipe is nothing to complain about.
+            // A closed pipe is not an error.
             let _ = error.print();
             return ExitCode::SUCCESS;
         }
@@ -26,15 +26,15 @@ pub fn report_usage(error: &clap::Error) -> ExitCode {
                     text(ContextKind::InvalidArg),
                     text(ContextKind::InvalidValue),
                 ) {
-                    // What the standard library says names neither.
+                    // Errors of the standard library name neither.
                     (Some(argument), Some(value)) if !source.contains(&value) => {
-                        format!("{argument} '{value}': {source}")
+                        format!("invalid value '{value}' for '{argument}': {source}")
                     }
                     _ => source,
                 };
                 output::report(
                     &message,
-                    Some("`buildbtw help` shows how commands are used"),
+                    Some("`buildbtw help COMMAND` describes the arguments"),
                 );
                 return ExitCode::from(EXIT_ERROR);
             }

@@ -1,4 +1,4 @@
-//! `buildbtw build`: one package on this machine, in the sandbox that workers use.
+//! `buildbtw build`: builds one package on this machine, in the sandbox that workers use.
 
 use std::path::Path;
 use std::sync::Mutex;
@@ -8,10 +8,12 @@ use buildbtw_model::Architecture;
 use buildbtw_model::api::ExpectedPackage;
 use buildbtw_planner::{SourcePackage, parse_srcinfo};
 
-use super::sandbox::{cancel_on_signal, machine_architecture, repositories, sandbox_config};
+use super::sandbox::{
+    builder_error, cancel_on_signal, machine_architecture, repositories, sandbox_config,
+};
 use crate::cli::Build;
 use crate::error::{Error, Result};
-use crate::output::{LogCleaner, Output, clean, split_hint};
+use crate::output::{LogCleaner, Output, clean};
 
 pub(super) async fn run(args: &Build) -> Result<u8> {
     let architecture = match &args.architecture {
@@ -21,8 +23,8 @@ pub(super) async fn run(args: &Build) -> Result<u8> {
     let source = read_source(&args.dir)?;
     if !source.builds_for(&architecture) {
         return Err(Error::with_hint(
-            format!("{} has no package for {architecture}", source.pkgbase()),
-            "choose another one with --architecture",
+            format!("`{}` is not built for {architecture}", source.pkgbase()),
+            "choose another architecture with --architecture",
         ));
     }
     let mut config = sandbox_config().await?;
@@ -51,7 +53,7 @@ pub(super) async fn run(args: &Build) -> Result<u8> {
             }
             if let Some(path) = pkgbuild.filter(|path| is_changed(path, &args.dir)) {
                 output.note(format_args!(
-                    "note: the PKGBUILD is kept in {}",
+                    "note: the PKGBUILD was changed for this build and saved as {}",
                     path.display()
                 ));
             }
@@ -60,24 +62,19 @@ pub(super) async fn run(args: &Build) -> Result<u8> {
             }
             Ok(0)
         }
-        BuildOutcome::Failed { kind, message } => {
-            let (message, hint) = split_hint(&message);
-            let message = format!("the build failed ({kind}): {message}");
-            Err(match hint {
-                Some(hint) => Error::with_hint(message, hint),
-                None => Error::new(message),
-            })
-        }
+        BuildOutcome::Failed { kind, message } => Err(builder_error(&format!(
+            "the build failed ({kind}): {message}"
+        ))),
     }
 }
 
-/// Whether the PKGBUILD that was kept is another than that of the folder; removes it otherwise.
+/// Returns whether the PKGBUILD of the build differs from that of the folder; removes it otherwise.
 fn is_changed(kept: &Path, dir: &Path) -> bool {
     let text = |path: &Path| fs_err::read(path).ok();
     if text(kept) != text(&dir.join("PKGBUILD")) {
         return true;
     }
-    // One that stays does no harm.
+    // A copy that cannot be removed does no harm.
     let _ = fs_err::remove_file(kept);
     false
 }
@@ -87,13 +84,18 @@ fn read_source(dir: &Path) -> Result<SourcePackage> {
     let text = fs_err::read_to_string(&path).map_err(|error| {
         let hint = match error.kind() {
             std::io::ErrorKind::NotFound => {
-                "`makepkg --printsrcinfo > .SRCINFO` makes it from the PKGBUILD"
+                "`makepkg --printsrcinfo > .SRCINFO` creates it from the PKGBUILD"
             }
-            _ => "it has to be readable text",
+            _ => "the file must be readable and UTF-8",
         };
         Error::with_hint(error.to_string(), hint)
     })?;
-    parse_srcinfo(&text).map_err(|error| Error::new(format!("{}: {error}", path.display())))
+    parse_srcinfo(&text).map_err(|error| {
+        Error::with_hint(
+            format!("cannot parse `{}`: {error}", path.display()),
+            "`makepkg --printsrcinfo > .SRCINFO` creates it again from the PKGBUILD",
+        )
+    })
 }
 
 fn request(
@@ -138,7 +140,7 @@ fn request(
     Ok(request)
 }
 
-/// Prints the log as it comes.
+/// Prints the log while it grows.
 struct LogPrinter {
     output: Output,
     cleaner: Mutex<Option<LogCleaner>>,
@@ -158,7 +160,7 @@ impl LogPrinter {
             .cleaner
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        // A reader that went away does not stop the build: its packages are what counts.
+        // The build continues without a reader: its packages are the result.
         let _ = match cleaner.as_mut() {
             Some(cleaner) => self.output.bytes(&cleaner.feed(bytes)),
             None => self.output.bytes(bytes),

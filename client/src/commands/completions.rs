@@ -1,4 +1,4 @@
-//! `buildbtw completions`: for shells.
+//! `buildbtw completions`: prints completions for shells.
 
 use clap::CommandFactory as _;
 

@@ -1,34 +1,34 @@
-//! `buildbtw cancel`, `resume`, `retry` and `delete`.
+//! `buildbtw cancel`, `resume`, `retry` and `delete`: change the state of a namespace.
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
 use buildbtw_model::NamespaceName;
 use buildbtw_model::api::{NewerCommit, RetryBuilds};
 
+use super::new::hint_to_watch;
 use crate::cli::{Delete, Retry};
 use crate::context::Context;
 use crate::error::{Error, Result};
 
 pub(super) async fn cancel(context: &Context, name: &NamespaceName) -> Result<u8> {
-    let namespace = context.ask(context.client.cancel(name).await)?;
+    let namespace = context.check(context.client.cancel(name).await)?;
     let output = context.output;
     if output.json {
         output.json(&namespace)?;
         return Ok(0);
     }
-    let stopping = namespace.summary.iteration.counts.building;
-    let running = match stopping {
-        0 => "nothing of it runs".to_owned(),
-        1 => "1 build is being stopped".to_owned(),
-        count => format!("{count} builds are being stopped"),
+    let stopping = match namespace.summary.iteration.counts.building {
+        0 => "no build is running".to_owned(),
+        1 => "stopping 1 running build".to_owned(),
+        count => format!("stopping {count} running builds"),
     };
-    output.line(format_args!("{name} is cancelled; {running}"))?;
-    output.note(format_args!("To let it go on: buildbtw resume {name}"));
+    output.line(format_args!("cancelled {name}; {stopping}"))?;
+    output.hint(format_args!("`buildbtw resume {name}` continues it"));
     Ok(0)
 }
 
 pub(super) async fn resume(context: &Context, name: &NamespaceName) -> Result<u8> {
-    let namespace = context.ask(context.client.resume(name).await)?;
+    let namespace = context.check(context.client.resume(name).await)?;
     let output = context.output;
     if output.json {
         output.json(&namespace)?;
@@ -37,12 +37,12 @@ pub(super) async fn resume(context: &Context, name: &NamespaceName) -> Result<u8
     let iteration = &namespace.summary.iteration;
     let counts = iteration.counts;
     output.line(format_args!(
-        "{name} goes on with iteration {}: {} of {} builds to do",
+        "resumed {name} with iteration {}: {} of {} builds left",
         iteration.number,
         counts.total() - counts.done,
         counts.total(),
     ))?;
-    output.note(format_args!("To follow it: buildbtw watch {name}"));
+    hint_to_watch(output, name);
     Ok(0)
 }
 
@@ -52,28 +52,28 @@ pub(super) async fn retry(context: &Context, args: Retry) -> Result<u8> {
         pkgbases: args.pkgbases,
         latest: args.latest,
     };
-    let retried = context.ask(context.client.retry_builds(&name, &request).await)?;
+    let retried = context.check(context.client.retry_builds(&name, &request).await)?;
     let output = context.output;
     if output.json {
         output.json(&retried)?;
         return Ok(0);
     }
     if retried.is_new {
-        let taken: Vec<_> = retried.newer.iter().map(newer).collect();
-        let taken = if taken.is_empty() {
-            "was planned meanwhile".to_owned()
+        let newer: Vec<_> = retried.newer.iter().map(newer).collect();
+        let reason = if newer.is_empty() {
+            "was planned in the meantime".to_owned()
         } else {
-            format!("takes {}", taken.join(", "))
+            format!("builds newer commits: {}", newer.join(", "))
         };
         output.line(format_args!(
-            "{name}: iteration {} {taken}",
+            "{name}: iteration {} {reason}",
             retried.iteration
         ))?;
     }
     let verb = if retried.is_new {
-        "is built"
+        "will be built"
     } else {
-        "is tried again"
+        "will be retried"
     };
     for build in &retried.builds {
         let stage = match build.stage {
@@ -88,15 +88,17 @@ pub(super) async fn retry(context: &Context, args: Retry) -> Result<u8> {
     if !retried.is_new && !retried.newer.is_empty() {
         let newer: Vec<_> = retried.newer.iter().map(newer).collect();
         output.note(format_args!(
-            "Newer commits exist, and were not taken: {}\nTo build them: buildbtw retry {name} --latest, or \
-             buildbtw new-iteration {name}",
+            "note: newer commits exist and will not be built: {}",
             newer.join(", ")
+        ));
+        output.hint(format_args!(
+            "`buildbtw retry {name} --latest` or `buildbtw new-iteration {name}` builds them"
         ));
     }
     for note in &retried.notes {
         output.note(format_args!("{note}"));
     }
-    output.note(format_args!("To follow it: buildbtw watch {name}"));
+    hint_to_watch(output, &name);
     Ok(0)
 }
 
@@ -108,12 +110,15 @@ fn newer(commit: &NewerCommit) -> String {
 pub(super) async fn delete(context: &Context, args: &Delete) -> Result<u8> {
     let name = &args.namespace;
     if !args.yes && std::io::stdin().is_terminal() && !confirmed(name)? {
-        return Err(Error::new("nothing was deleted"));
+        return Err(Error::with_hint(
+            format!("`{name}` was not deleted: not confirmed"),
+            "`--yes` deletes it without confirmation",
+        ));
     }
-    context.ask(context.client.delete_namespace(name).await)?;
+    context.check(context.client.delete_namespace(name).await)?;
     if !context.output.json {
         context.output.line(format_args!(
-            "{name} is deleted, with its repositories and logs"
+            "deleted {name} with its repositories and logs"
         ))?;
     }
     Ok(0)

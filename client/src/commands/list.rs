@@ -1,4 +1,4 @@
-//! `buildbtw list`: the namespaces, the newest first.
+//! `buildbtw list`: lists the namespaces, the newest first.
 
 use buildbtw_model::api::{NamespaceSummary, Page};
 
@@ -11,7 +11,7 @@ pub(super) async fn run(context: &Context) -> Result<u8> {
     let mut cursor: Option<String> = None;
     loop {
         let page = context.client.namespaces(cursor.as_deref()).await;
-        let page = context.ask(page)?;
+        let page = context.check(page)?;
         items.extend(page.items);
         cursor = page.next;
         if cursor.is_none() {
@@ -24,7 +24,8 @@ pub(super) async fn run(context: &Context) -> Result<u8> {
         return Ok(0);
     }
     if items.is_empty() {
-        output.note("There is no namespace yet. To make one: buildbtw new PKGBASE/REF");
+        output.note("There are no namespaces yet.");
+        output.hint("`buildbtw new PKGBASE/REF` creates one");
         return Ok(0);
     }
     let mut table = Table::new(&[

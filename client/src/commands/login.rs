@@ -1,4 +1,4 @@
-//! `buildbtw login`: keeps a server's address and a token that it accepts.
+//! `buildbtw login`: saves the URL of a server and a token that the server accepts.
 
 use std::io::{IsTerminal as _, Read as _, Write as _};
 
@@ -11,25 +11,25 @@ use crate::context::{Context, choose};
 use crate::error::{Error, Result};
 use crate::output::clean;
 
-/// More than any token has.
+/// The most bytes read from standard input; tokens are shorter.
 const LONGEST_INPUT: u64 = 64 * 1024;
 
 pub(super) async fn run(global: &Global, args: &Login) -> Result<u8> {
     let path = Saved::default_path().ok_or_else(|| {
         Error::with_hint(
-            "there is no place to keep the login",
-            "set XDG_CONFIG_HOME or HOME, or use BUILDBTW_TOKEN instead",
+            "cannot save the login: neither XDG_CONFIG_HOME nor HOME is set to an absolute path",
+            "set one of them, or pass the token in BUILDBTW_TOKEN",
         )
     })?;
-    // What was saved before may be damaged or for another server; it is replaced in any case.
+    // The saved login may be damaged or for another server; it is replaced in any case.
     let saved = Saved::load(&path).unwrap_or_default();
     let (server, _) = choose(global, &saved);
-    // A mistyped address is better noticed before the token is asked for.
-    let unusable = |error| Error::Server {
+    // An invalid URL is reported before the prompt for the token.
+    let server_error = |error| Error::Server {
         error: Box::new(error),
         had_token: true,
     };
-    Client::new(&server, None).map_err(unusable)?;
+    Client::new(&server, None).map_err(server_error)?;
     let token = match (&args.token_file, &global.token) {
         (Some(file), _) => fs_err::read_to_string(file)?,
         (None, Some(token)) => token.clone(),
@@ -47,7 +47,7 @@ pub(super) async fn run(global: &Global, args: &Login) -> Result<u8> {
     if login.token.is_none() {
         return Err(Error::with_hint(
             "the token is empty",
-            "an administrator makes one with `buildbtw token create`",
+            "an admin creates one with `buildbtw token create`",
         ));
     }
     let fresh = Global {
@@ -56,7 +56,7 @@ pub(super) async fn run(global: &Global, args: &Login) -> Result<u8> {
         ..*global
     };
     let context = Context::with_login(&fresh, &login)?;
-    let identity = context.ask(context.client.identity().await)?;
+    let identity = context.check(context.client.identity().await)?;
     login.save(&path)?;
     if context.output.json {
         context.output.json(&identity)?;
@@ -68,12 +68,12 @@ pub(super) async fn run(global: &Global, args: &Login) -> Result<u8> {
         ))?;
         context
             .output
-            .note(format_args!("kept in {}", path.display()));
+            .note(format_args!("saved to {}", path.display()));
     }
     Ok(0)
 }
 
-/// Asks for the token without showing it, or reads all of what is piped in.
+/// Prompts for the token without echo, or reads standard input to its end if it is not a terminal.
 fn read_token(prompt: &str) -> Result<String> {
     let stdin = std::io::stdin();
     let mut text = String::new();
@@ -92,7 +92,7 @@ fn read_token(prompt: &str) -> Result<String> {
     Ok(text)
 }
 
-/// Shows what is typed again when it goes out of scope.
+/// Switches the echo of the terminal off, and on again when dropped.
 struct HiddenInput(Termios);
 
 impl HiddenInput {
@@ -107,7 +107,7 @@ impl HiddenInput {
 
 impl Drop for HiddenInput {
     fn drop(&mut self) {
-        // Nothing more can be done about a terminal that refuses.
+        // A terminal that refuses cannot be restored in another way.
         let _ = tcsetattr(std::io::stdin(), SetArg::TCSADRAIN, &self.0);
     }
 }

@@ -1,4 +1,4 @@
-//! `buildbtw logs`: the log of a build, while it grows if need be.
+//! `buildbtw logs`: prints the log of a build, with `--follow` while it grows.
 
 use std::time::Duration;
 
@@ -13,20 +13,22 @@ use crate::output::LogCleaner;
 
 pub(super) async fn run(context: &Context, args: &Logs) -> Result<u8> {
     let events = match args.follow {
-        // Before the state is read, so that the beginning of an attempt cannot be missed.
-        true => Some(context.ask(context.client.events(&args.namespace, None).await)?),
+        // Subscribes before the state is read, so that the start of an attempt cannot be missed.
+        true => Some(context.check(context.client.events(&args.namespace, None).await)?),
         false => None,
     };
     let iteration = context.client.iteration(&args.namespace, None).await;
-    let builds = context.ask(iteration)?.builds;
+    let builds = context.check(iteration)?.builds;
     let build = choose(args, &builds)?;
     let attempt = match (args.attempt.or(build.attempt), events) {
         (Some(attempt), _) => attempt,
         (None, Some(events)) if can_begin(build.status) => {
-            context.output.note(format_args!("{}", not_yet(build)));
+            context
+                .output
+                .note(format_args!("waiting for the log: {}", missing_log(build)));
             wait_for_attempt(context, build.id, events).await?
         }
-        (None, _) => return Err(Error::new(not_yet(build))),
+        (None, _) => return Err(missing_log_error(build)),
     };
     if let Some(origin) = build
         .reused_from
@@ -35,7 +37,7 @@ pub(super) async fn run(context: &Context, args: &Logs) -> Result<u8> {
     {
         context
             .output
-            .note(format_args!("{}", made_elsewhere(context, build, origin)));
+            .note(format_args!("{}", origin_of_log(context, build, origin)));
     }
     let mut printer = Printer::new(context);
     copy(context, args, build.id, attempt, &mut printer).await?;
@@ -43,17 +45,14 @@ pub(super) async fn run(context: &Context, args: &Logs) -> Result<u8> {
     Ok(0)
 }
 
-/// The build whose log is wanted.
+/// Returns the build whose log to print.
 fn choose<'a>(args: &Logs, builds: &'a [BuildSummary]) -> Result<&'a BuildSummary> {
     let of_pkgbase: Vec<&BuildSummary> = builds
         .iter()
         .filter(|build| build.pkgbase == args.pkgbase)
         .collect();
     if of_pkgbase.is_empty() {
-        return Err(Error::with_hint(
-            format!("{} is not part of {}", args.pkgbase, args.namespace),
-            format!("`buildbtw show {}` lists its builds", args.namespace),
-        ));
+        return Err(Error::unknown_build(&args.namespace, &args.pkgbase));
     }
     let fits = |build: &&&BuildSummary| {
         let architecture = args.architecture.as_ref();
@@ -69,23 +68,23 @@ fn choose<'a>(args: &Logs, builds: &'a [BuildSummary]) -> Result<&'a BuildSummar
     architectures.dedup();
     if architectures.len() > 1 {
         return Err(Error::with_hint(
-            format!("{} is built for several architectures", args.pkgbase),
+            format!("`{}` is built for several architectures", args.pkgbase),
             format!(
                 "choose one with --architecture: {}",
                 architectures.join(", ")
             ),
         ));
     }
-    // The last stage that was tried, else the first that will be.
-    let tried = fitting.iter().filter(|build| build.attempt.is_some());
-    let chosen = tried
+    // The last stage with an attempt, else the first stage.
+    let attempted = fitting.iter().filter(|build| build.attempt.is_some());
+    let chosen = attempted
         .max_by_key(|build| build.stage)
         .or_else(|| fitting.iter().min_by_key(|build| build.stage));
     chosen.copied().ok_or_else(|| {
         Error::with_hint(
             format!(
-                "{} is not built like that in {}",
-                args.pkgbase, args.namespace
+                "namespace `{}` has no build of `{}` with this architecture and stage",
+                args.namespace, args.pkgbase
             ),
             format!(
                 "`buildbtw show {}` lists architectures and stages",
@@ -95,6 +94,7 @@ fn choose<'a>(args: &Logs, builds: &'a [BuildSummary]) -> Result<&'a BuildSummar
     })
 }
 
+/// Returns whether an attempt may still start.
 fn can_begin(status: BuildStatus) -> bool {
     match status {
         BuildStatus::Blocked
@@ -107,23 +107,32 @@ fn can_begin(status: BuildStatus) -> bool {
     }
 }
 
-/// Why there is no log.
-fn not_yet(build: &BuildSummary) -> String {
+/// Returns why a build has no log.
+fn missing_log(build: &BuildSummary) -> String {
     let pkgbase = &build.pkgbase;
     match build.status {
-        BuildStatus::Reused => format!("{pkgbase} was taken over from an earlier build"),
+        BuildStatus::Reused => format!("`{pkgbase}` was reused from an earlier build"),
         BuildStatus::Blocked if !build.blocked_by.is_empty() => {
             let blockers: Vec<&str> = build.blocked_by.iter().map(Pkgbase::as_str).collect();
-            format!("{pkgbase} is blocked by {}", blockers.join(", "))
+            format!("`{pkgbase}` is blocked by {}", blockers.join(", "))
         }
-        BuildStatus::Blocked => format!("{pkgbase} waits for other builds"),
-        BuildStatus::Ready => format!("{pkgbase} waits for a worker"),
-        status => format!("{pkgbase} is {status} and has no log"),
+        BuildStatus::Blocked => format!("`{pkgbase}` waits for other builds"),
+        BuildStatus::Ready => format!("`{pkgbase}` is ready but not dispatched"),
+        status => format!("`{pkgbase}` is {status}"),
     }
 }
 
-/// Says of the log of a reused build what it is.
-fn made_elsewhere(context: &Context, build: &BuildSummary, origin: &ReusedFrom) -> String {
+/// Returns the error for a build without a log.
+fn missing_log_error(build: &BuildSummary) -> Error {
+    let message = format!("there is no log: {}", missing_log(build));
+    match can_begin(build.status) {
+        true => Error::with_hint(message, "`--follow` waits for the log"),
+        false => Error::new(message),
+    }
+}
+
+/// Describes where the log of a reused build is from.
+fn origin_of_log(context: &Context, build: &BuildSummary, origin: &ReusedFrom) -> String {
     let text = format!("{} was reused; this is the log of {origin}", build.pkgbase);
     match origin.build {
         Some(id) => format!("{text}: {}/builds/{id}", context.client.server()),
@@ -131,7 +140,7 @@ fn made_elsewhere(context: &Context, build: &BuildSummary, origin: &ReusedFrom) 
     }
 }
 
-/// Waits until somebody begins to build it.
+/// Waits for the first attempt of a build.
 async fn wait_for_attempt(
     context: &Context,
     build: BuildId,
@@ -139,7 +148,7 @@ async fn wait_for_attempt(
 ) -> Result<AttemptId> {
     let of_build = |event: &Event| event.build == Some(build);
     loop {
-        let Some(event) = context.ask(events.next().await)? else {
+        let Some(event) = context.check(events.next().await)? else {
             return Err(Error::with_hint(
                 "the server closed the connection",
                 "try again in a moment",
@@ -149,12 +158,12 @@ async fn wait_for_attempt(
             return Ok(attempt);
         }
         if of_build(&event) && event.kind == EventKind::Build(BuildStatus::Cancelled) {
-            return Err(Error::new("the build was cancelled"));
+            return Err(Error::new("the build was cancelled before it started"));
         }
     }
 }
 
-/// Prints the log, and goes on where it stopped when the connection breaks.
+/// Prints the log, and with `--follow` continues at the same offset when the connection breaks.
 async fn copy(
     context: &Context,
     args: &Logs,
@@ -170,7 +179,7 @@ async fn copy(
             Ok(()) if !args.follow || has_ended(context, build, attempt).await? => return Ok(()),
             Ok(()) => {}
             Err(error) if error.is_transient() && args.follow => {}
-            Err(error) => return context.ask(Err(error)),
+            Err(error) => return context.check(Err(error)),
         }
         if offset > before {
             backoff = first_backoff();
@@ -183,7 +192,7 @@ fn first_backoff() -> Backoff {
     Backoff::new(Duration::from_millis(100), Duration::from_secs(5))
 }
 
-/// Prints from `offset` on for as long as the connection holds.
+/// Prints the log from `offset` until it ends or the connection breaks.
 async fn stream(
     context: &Context,
     attempt: AttemptId,
@@ -212,7 +221,7 @@ async fn stream(
     }
 }
 
-/// Whether the stream ended because the attempt did, and not because the server goes away.
+/// Returns whether the stream ended because the attempt ended, and not because the server stopped.
 async fn has_ended(context: &Context, build: BuildId, attempt: AttemptId) -> Result<bool> {
     match context.client.build(build).await {
         Ok(detail) => Ok(detail
@@ -221,11 +230,11 @@ async fn has_ended(context: &Context, build: BuildId, attempt: AttemptId) -> Res
             .find(|other| other.id == attempt)
             .is_none_or(|attempt| attempt.status.is_final())),
         Err(error) if error.is_transient() => Ok(false),
-        Err(error) => context.ask(Err(error)),
+        Err(error) => context.check(Err(error)),
     }
 }
 
-/// Prints the bytes as they are, or what is harmless of them on a terminal.
+/// Prints bytes unchanged, or their safe form on a terminal.
 struct Printer<'a> {
     context: &'a Context,
     cleaner: Option<LogCleaner>,

@@ -1,4 +1,4 @@
-//! One file per command. Each asks the server through the typed client and prints what it says.
+//! The commands, one file each. Most send requests with the typed client and print the responses.
 
 mod build;
 mod completions;
@@ -23,7 +23,7 @@ use crate::error::Error;
 /// Runs a command and returns the code to exit with.
 ///
 /// # Errors
-/// When the command could not do its work.
+/// When the command failed.
 pub async fn run(cli: Cli) -> Result<u8, Error> {
     let Cli { global, command } = cli;
     let context = || Context::new(&global);

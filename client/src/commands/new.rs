@@ -1,7 +1,7 @@
-//! `buildbtw new`: from a changeset to a rebuild.
+//! `buildbtw new`: creates a namespace.
 
-use buildbtw_model::NoteKind;
 use buildbtw_model::api::{BuildCounts, CreateNamespace, IterationDetail};
+use buildbtw_model::{NamespaceName, NoteKind};
 
 use crate::cli::New;
 use crate::context::Context;
@@ -23,7 +23,7 @@ pub(super) async fn run(context: &Context, args: New) -> Result<u8> {
         same_sonames: args.spread.same_sonames,
         follow_default: args.follow_default,
     };
-    let created = context.ask(context.client.create_namespace(&request).await)?;
+    let created = context.check(context.client.create_namespace(&request).await)?;
     let output = context.output;
     let name = &created.summary.name;
     if !args.follow {
@@ -34,14 +34,14 @@ pub(super) async fn run(context: &Context, args: New) -> Result<u8> {
         output.line(format_args!(
             "{}: {}",
             style::paint(style::HEADER, name),
-            to_do(&created.summary.iteration.counts)
+            work_text(&created.summary.iteration.counts)
         ))?;
         output.line(&created.web_url)?;
-        // It is created, whatever becomes of this question.
+        // The namespace exists even if this request fails.
         if let Ok(iteration) = context.client.iteration(name, None).await {
             print_notes(output, &iteration);
         }
-        output.note(format_args!("To follow it: buildbtw watch {name}"));
+        hint_to_watch(output, name);
         return Ok(0);
     }
     if !output.json {
@@ -51,24 +51,31 @@ pub(super) async fn run(context: &Context, args: New) -> Result<u8> {
     follow::follow(context, name, History::Everything).await
 }
 
-/// What the planner found: above all what it had to leave out, and what is known to go wrong.
+/// Prints which command follows a rebuild.
+pub(super) fn hint_to_watch(output: Output, namespace: &NamespaceName) {
+    output.hint(format_args!(
+        "`buildbtw watch {namespace}` follows the rebuild"
+    ));
+}
+
+/// Prints the notes of an iteration, such as the packages that were left out of its plan.
 pub(super) fn print_notes(output: Output, iteration: &IterationDetail) {
     for note in &iteration.notes {
-        let word = if note.kind == NoteKind::Problem {
+        let label = if note.kind == NoteKind::Problem {
             "problem"
         } else {
             "note"
         };
-        output.note(format_args!("{word}: {}", clean(&note.text)));
+        output.note(format_args!("{label}: {}", clean(&note.text)));
     }
 }
 
-/// What a new iteration has to do.
-pub(super) fn to_do(counts: &BuildCounts) -> String {
+/// Describes how many builds a new iteration has, and how many of them are reused.
+pub(super) fn work_text(counts: &BuildCounts) -> String {
     let (reused, total) = (counts.done, counts.total());
     match (reused, total - reused) {
         (0, builds) => format!("{builds} to build"),
-        (reused, 0) => format!("nothing to build, all {reused} builds are there already"),
-        (reused, builds) => format!("{builds} to build, {reused} are there already"),
+        (reused, 0) => format!("nothing to build, {reused} reused"),
+        (reused, builds) => format!("{builds} to build, {reused} reused"),
     }
 }

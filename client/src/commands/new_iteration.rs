@@ -6,7 +6,7 @@ use crate::cli::NewIteration;
 use crate::context::Context;
 use crate::error::Result;
 
-use super::new::{print_notes, to_do};
+use super::new::{hint_to_watch, print_notes, work_text};
 
 pub(super) async fn run(context: &Context, args: &NewIteration) -> Result<u8> {
     let request = CreateIteration {
@@ -15,7 +15,7 @@ pub(super) async fn run(context: &Context, args: &NewIteration) -> Result<u8> {
         no_bootstrap: args.no_bootstrap.clone(),
         same_sonames: args.same_sonames,
     };
-    let iteration = context.ask(
+    let iteration = context.check(
         context
             .client
             .create_iteration(&args.namespace, request)
@@ -30,12 +30,9 @@ pub(super) async fn run(context: &Context, args: &NewIteration) -> Result<u8> {
         "{}: iteration {}, {}",
         args.namespace,
         iteration.summary.number,
-        to_do(&iteration.summary.counts),
+        work_text(&iteration.summary.counts),
     ))?;
     print_notes(output, &iteration);
-    output.note(format_args!(
-        "To follow it: buildbtw watch {}",
-        args.namespace
-    ));
+    hint_to_watch(output, &args.namespace);
     Ok(0)
 }

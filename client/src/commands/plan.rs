@@ -1,4 +1,4 @@
-//! `buildbtw plan`: what a rebuild would be. On the server's sources, or offline on a folder of
+//! `buildbtw plan`: shows the plan of a rebuild, from the server's sources or offline from a folder of
 //! `.SRCINFO` files.
 
 use std::path::Path;
@@ -38,11 +38,12 @@ pub(super) async fn run(global: &Global, args: Plan) -> Result<u8> {
 async fn online(context: &Context, args: Plan, format: PlanFormat) -> Result<String> {
     let mut changesets = Vec::with_capacity(args.origins.len());
     for origin in &args.origins {
-        changesets.push(
-            origin
-                .parse::<OriginSpec>()
-                .map_err(|error| Error::new(error.to_string()))?,
-        );
+        changesets.push(origin.parse::<OriginSpec>().map_err(|error| {
+            Error::with_hint(
+                error.to_string(),
+                "only with --srcinfo, a pkgbase needs no ref",
+            )
+        })?);
     }
     let preview = PlanPreview {
         changesets,
@@ -55,7 +56,7 @@ async fn online(context: &Context, args: Plan, format: PlanFormat) -> Result<Str
         no_bump: args.no_bump,
         format,
     };
-    context.ask(context.client.preview_plan(&preview).await)
+    context.check(context.client.preview_plan(&preview).await)
 }
 
 fn offline(folder: &Path, args: &Plan, format: PlanFormat) -> Result<String> {
@@ -63,34 +64,36 @@ fn offline(folder: &Path, args: &Plan, format: PlanFormat) -> Result<String> {
     let mut origins = Vec::with_capacity(args.origins.len());
     for origin in &args.origins {
         let pkgbase: Pkgbase = origin.parse().map_err(|_| {
-            let message = format!("'{origin}' is not a pkgbase");
-            Error::with_hint(
-                message,
-                "with --srcinfo there are no refs: name pkgbases only",
-            )
+            let message = format!("'{origin}' is not a valid pkgbase");
+            Error::with_hint(message, "with --srcinfo, name a pkgbase without a ref")
         })?;
         let package = index.get(&pkgbase).ok_or_else(|| {
-            Error::new(format!(
-                "{} has no package with the pkgbase '{pkgbase}'",
-                folder.display()
-            ))
+            Error::with_hint(
+                format!("`{}` has no package `{pkgbase}`", folder.display()),
+                "the .SRCINFO of a package names its pkgbase in the first line",
+            )
         })?;
         origins.push(Arc::clone(package));
     }
-    let patterns = |patterns: &[String]| {
-        Patterns::new(patterns).map_err(|error| Error::new(error.to_string()))
+    let patterns = |option: &str, patterns: &[String]| {
+        Patterns::new(patterns).map_err(|error| {
+            Error::with_hint(
+                format!("{option}: {error}"),
+                "a shell pattern of pkgbases is expected, for example 'haskell-*'",
+            )
+        })
     };
     let architecture = match &args.arch {
         Some(architecture) => architecture.clone(),
         None => machine_architecture()?,
     };
     let mut request = PlanRequest::new(architecture, origins.clone(), args.spread.scope);
-    request.include = patterns(&args.spread.include)?;
-    request.exclude = patterns(&args.spread.exclude)?;
+    request.include = patterns("--include", &args.spread.include)?;
+    request.exclude = patterns("--exclude", &args.spread.exclude)?;
     request.bootstrap.clone_from(&args.spread.bootstrap);
     request.keeps_sonames = args.spread.same_sonames;
     let mut plan = buildbtw_planner::plan(&index, &request);
-    // Nothing is known of what the distribution has.
+    // The versions in the distribution are unknown.
     plan.expect_versions(&index, &origins, &|_, _| Vec::new(), !args.no_bump);
     plan.problems.extend(left_out);
     plan.problems.sort();
@@ -103,43 +106,46 @@ fn offline(folder: &Path, args: &Plan, format: PlanFormat) -> Result<String> {
     })
 }
 
-/// The packages of a folder, and what had to be left out.
+/// The packages of a folder, and the `.SRCINFO` files that were left out.
 #[derive(Default)]
 struct Tree {
     index: PackageIndex,
     left_out: Vec<Problem>,
 }
 
-/// Reads every `<folder>/.SRCINFO`. One that cannot be read is reported and left out.
+/// Reads every `<folder>/.SRCINFO`. Warns of one that cannot be used, and leaves it out.
 fn read_tree(folder: &Path) -> Result<Tree> {
     let mut folders = Vec::new();
     for entry in fs_err::read_dir(folder)? {
         let path = entry?.path();
-        // A link that leads nowhere, or in circles, counts as one that is there.
+        // A broken symbolic link counts, so that it is reported.
         if path.join(".SRCINFO").symlink_metadata().is_ok() {
             folders.push(path);
         }
     }
     if folders.is_empty() {
         return Err(Error::with_hint(
-            format!("{} holds no <pkgbase>/.SRCINFO", folder.display()),
-            "expected is a folder of folders with a .SRCINFO each",
+            format!("`{}` has no <pkgbase>/.SRCINFO", folder.display()),
+            "--srcinfo takes a folder with one folder per package, each with a .SRCINFO",
         ));
     }
-    // Where two claim one pkgbase the first by name wins, whatever order the disk has.
+    // If two have the same pkgbase, the first by name is used, on every disk.
     folders.sort();
     let mut tree = Tree::default();
     let notes = Output::new(false);
     for folder in folders {
         if let Err(reason) = tree.read(&folder) {
             let path = folder.join(".SRCINFO");
-            notes.note(format_args!("{}: {reason}; left out", path.display()));
+            notes.note(format_args!(
+                "warning: ignoring `{}`: {reason}",
+                path.display()
+            ));
             let name = folder.file_name().unwrap_or_default().to_string_lossy();
             if let Ok(pkgbase) = name.parse() {
                 tree.left_out.push(Problem {
                     pkgbase,
                     kind: ProblemKind::LeftOut,
-                    message: format!("its .SRCINFO was left out: {reason}"),
+                    message: format!("its .SRCINFO is ignored: {reason}"),
                 });
             }
         }
@@ -150,22 +156,19 @@ fn read_tree(folder: &Path) -> Result<Tree> {
 impl Tree {
     fn read(&mut self, folder: &Path) -> std::result::Result<(), String> {
         let path = folder.join(".SRCINFO");
-        // Reading a pipe or a device might never end.
+        // Reading a pipe or a device may never end.
         match path.metadata() {
             Ok(metadata) if metadata.is_file() => {}
-            Ok(_) => return Err("it is no regular file".into()),
+            Ok(_) => return Err("not a regular file".into()),
             Err(error) => return Err(error.to_string()),
         }
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "who prints the reason names the file"
-        )]
+        #[expect(clippy::disallowed_methods, reason = "the caller prints the path")]
         let bytes = std::fs::read(&path).map_err(|error| error.to_string())?;
         let package = parse_srcinfo(&String::from_utf8_lossy(&bytes));
         let package = package.map_err(|error| error.to_string())?;
         if self.index.get(package.pkgbase()).is_some() {
             let pkgbase = package.pkgbase();
-            return Err(format!("another one has the pkgbase '{pkgbase}' already"));
+            return Err(format!("another .SRCINFO has the pkgbase `{pkgbase}`"));
         }
         self.index.insert(Arc::new(package));
         Ok(())

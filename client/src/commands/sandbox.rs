@@ -1,4 +1,4 @@
-//! `buildbtw sandbox`: a command in a root that stays, to install packages into and try them.
+//! `buildbtw sandbox`: runs a command in a root that is kept, to install packages and try them.
 
 use std::path::Path;
 
@@ -10,10 +10,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::{RepositoryArgument, Sandbox};
 use crate::error::{Error, Result};
-use crate::output::Output;
+use crate::output::{Output, split_hint};
 
-/// Where sandboxes are made. Nobody but root may choose what lies there, so it is below no folder
-/// that others can write to.
+/// The folder of sandboxes. Only root may write to it and to the folders above it.
 const SCRATCH: &str = "/var/lib/buildbtw-sandboxes";
 
 pub(super) async fn run(args: Sandbox) -> Result<u8> {
@@ -37,30 +36,38 @@ pub(super) async fn run(args: Sandbox) -> Result<u8> {
     };
     let output = Output::new(false);
     let sink = |bytes: &[u8]| {
-        // The command goes on without a reader, as it would in a shell that ignores SIGPIPE.
+        // The command continues without a reader, as with SIGPIPE ignored in a shell.
         let _ = output.bytes(bytes);
     };
     let code = run_in_root(&config, &command, &sink, cancel_on_signal()?)
         .await
-        .map_err(|error| Error::new(error.to_string()))?;
-    // 128 + signal at most; anything else is no exit code.
+        .map_err(|error| builder_error(&error.to_string()))?;
+    // The exit code is at most 128 + signal.
     Ok(u8::try_from(code).unwrap_or(u8::MAX))
 }
 
-/// The repositories of the command line as sections of a pacman.conf.
+/// Converts a message of the builder, with its hints, to an error.
+pub(super) fn builder_error(message: &str) -> Error {
+    match split_hint(message) {
+        (message, Some(hint)) => Error::with_hint(message, hint),
+        (message, None) => Error::new(message),
+    }
+}
+
+/// Converts the repositories of the command line to sections of a pacman.conf.
 pub(super) fn repositories(arguments: &[RepositoryArgument]) -> Vec<Repository> {
     arguments
         .iter()
         .map(|argument| Repository {
             name: argument.name.clone(),
             servers: vec![argument.url.clone()],
-            // Checked when there are signatures; local repositories seldom have any.
+            // Checks signatures if there are any; local repositories seldom have them.
             sig_level: "Optional TrustAll".to_owned(),
         })
         .collect()
 }
 
-/// The architecture of this machine, as pacman names it.
+/// Returns the architecture of this machine, as pacman names it.
 pub(super) fn machine_architecture() -> Result<Architecture> {
     let name = match std::env::consts::ARCH {
         "x86" => "i686",
@@ -72,10 +79,10 @@ pub(super) fn machine_architecture() -> Result<Architecture> {
     name.parse().map_err(|error| Error::new(format!("{error}")))
 }
 
-/// Fires on Ctrl-C and SIGTERM, so that everything in the sandbox is ended in order.
+/// Returns a token that is cancelled on SIGINT and SIGTERM, so that the sandbox is stopped cleanly.
 pub(super) fn cancel_on_signal() -> Result<CancellationToken> {
     let cancel = CancellationToken::new();
-    let fired = cancel.clone();
+    let on_signal = cancel.clone();
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::spawn(async move {
@@ -83,16 +90,24 @@ pub(super) fn cancel_on_signal() -> Result<CancellationToken> {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
-        fired.cancel();
+        on_signal.cancel();
     });
     Ok(cancel)
 }
 
-/// The builder on this machine, when it has all that is needed. Cleans up after commands that were
-/// killed; those that still run are left alone.
+/// Returns the settings of the builder after checking that this machine can build. Cleans up after
+/// commands that were killed, but not after those that still run.
 pub(super) async fn sandbox_config() -> Result<SandboxConfig> {
     let config = SandboxConfig::new(SCRATCH);
-    check_host(&config).map_err(|missing| Error::new(missing.to_string()))?;
+    check_host(&config).map_err(|error| {
+        Error::with_hint(
+            format!(
+                "this machine cannot build in a sandbox, because it lacks: {}",
+                error.missing.join("; ")
+            ),
+            "run `./bootstrap` to install missing programs",
+        )
+    })?;
     fs_err::create_dir_all(SCRATCH)?;
     reap(Path::new(SCRATCH)).await?;
     Ok(config)

@@ -1,4 +1,4 @@
-//! `buildbtw show`: one namespace, its newest or another iteration, and its builds.
+//! `buildbtw show`: shows a namespace, one of its iterations, and the builds of that iteration.
 
 use buildbtw_model::api::{BuildSummary, IterationDetail, NamespaceDetail};
 use buildbtw_model::{BuildStatus, ChangeKind, Pkgbase};
@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::output::{Cell, Output, Table, clean, style, time};
 
-/// Both answers of the server side by side.
+/// The namespace and the iteration, as the server sends them.
 #[derive(Serialize)]
 struct Shown {
     namespace: NamespaceDetail,
@@ -18,8 +18,8 @@ struct Shown {
 
 pub(super) async fn run(context: &Context, args: &Show) -> Result<u8> {
     let (client, name) = (&context.client, &args.namespace);
-    let namespace = context.ask(client.namespace(name).await)?;
-    let iteration = context.ask(client.iteration(name, args.iteration).await)?;
+    let namespace = context.check(client.namespace(name).await)?;
+    let iteration = context.check(client.iteration(name, args.iteration).await)?;
     let output = context.output;
     if output.json {
         output.json(&Shown {
@@ -78,15 +78,15 @@ fn print_namespace(
         field("took", took)?;
     }
     if let Some(eta) = summary.eta {
-        field("done by", format!("{} (expected)", time::date(eta)))?;
+        field("ETA", time::date(eta))?;
     }
     if let Some(number) = summary.superseded_by {
         field("superseded", format!("by iteration {number}"))?;
     }
-    if let Some(refused) = &namespace.refused {
+    if let Some(error) = &namespace.replan_error {
         field(
             "not planned",
-            format!("since its sources changed: {}", clean(refused)),
+            format!("since its sources changed: {}", clean(error)),
         )?;
     }
     field("web", clean(&namespace.web_url))
@@ -107,10 +107,10 @@ fn print_architectures(output: Output, iteration: &IterationDetail) -> Result<()
         }
     }
     output.line("")?;
-    // One section does for all architectures.
+    // One section is valid for all architectures.
     if let Some(architecture) = iteration.architectures.first() {
         let repository = &architecture.repository;
-        output.line("For pacman.conf, above all other repositories:")?;
+        output.line("Add to pacman.conf, above all other repositories:")?;
         output.line("")?;
         for line in repository.pacman_conf.lines() {
             output.line(format_args!("    {}", clean(line)))?;
@@ -122,7 +122,7 @@ fn print_architectures(output: Output, iteration: &IterationDetail) -> Result<()
     Ok(())
 }
 
-/// How many changes are listed; a JSON answer has them all.
+/// The most changes that are printed; the JSON output has all of them.
 const SHOWN_CHANGES: usize = 20;
 
 fn print_changes(output: Output, iteration: &IterationDetail) -> Result<()> {
@@ -131,8 +131,8 @@ fn print_changes(output: Output, iteration: &IterationDetail) -> Result<()> {
             ChangeKind::Added => "added",
             ChangeKind::Removed => "removed",
             ChangeKind::Changed => "changed",
-            ChangeKind::Rewired => "waits for others",
-            ChangeKind::Other => "changed otherwise",
+            ChangeKind::Rewired => "new dependencies",
+            ChangeKind::Other => "other change",
         };
         let commits = match (&change.from, &change.to, change.kind) {
             (Some(from), Some(to), ChangeKind::Changed) => {
@@ -181,7 +181,7 @@ fn print_builds(output: Output, iteration: &IterationDetail) -> Result<()> {
     table.print(output)
 }
 
-/// What is worth knowing about a build beyond its state.
+/// Returns what the table shows of a build besides its state.
 fn note(build: &BuildSummary) -> String {
     let bootstrap = build.bootstrap.then(|| "bootstrap build".to_owned());
     let state = Some(note_of_state(build)).filter(|state| !state.is_empty());
@@ -200,9 +200,9 @@ fn note_of_state(build: &BuildSummary) -> String {
     match (&build.message, build.status) {
         (Some(message), _) => message.clone(),
         (None, BuildStatus::Blocked) if !build.waits_for.is_empty() => {
-            format!("waits for {}", some(&build.waits_for))
+            format!("waits for {}", shortened(&build.waits_for))
         }
-        // Why it is in the set at all is what people ask of the others.
+        // For a build that waits, the useful note is why it is in the rebuild set.
         (None, BuildStatus::Blocked | BuildStatus::Ready) => {
             let chain: Vec<&str> = build.reason.iter().map(Pkgbase::as_str).collect();
             let chain = chain.join(" > ");
@@ -215,8 +215,8 @@ fn note_of_state(build: &BuildSummary) -> String {
     }
 }
 
-/// The first few names, and how many more there are.
-fn some(names: &[Pkgbase]) -> String {
+/// Returns the first few names, and the number of the others.
+fn shortened(names: &[Pkgbase]) -> String {
     const SHOWN: usize = 3;
     let shown: Vec<&str> = names.iter().take(SHOWN).map(Pkgbase::as_str).collect();
     match names.len().saturating_sub(SHOWN) {

@@ -1,4 +1,4 @@
-//! `buildbtw sources`: what the server can build, and what it cannot and why.
+//! `buildbtw sources`: lists the source repositories, with the problems of broken ones.
 
 use buildbtw_model::api::{Page, SourceRepositorySummary, SourcesOverview};
 
@@ -12,7 +12,7 @@ pub(super) async fn run(context: &Context, args: &Sources) -> Result<u8> {
     let mut cursor: Option<String> = None;
     loop {
         let page = context.client.sources(args.broken, cursor.as_deref()).await;
-        let page = context.ask(page)?;
+        let page = context.check(page)?;
         items.extend(page.items);
         cursor = page.next;
         if cursor.is_none() {
@@ -27,34 +27,31 @@ pub(super) async fn run(context: &Context, args: &Sources) -> Result<u8> {
     if !items.is_empty() {
         table(&items).print(output)?;
     }
-    let overview = context.ask(context.client.sources_overview().await)?;
+    let overview = context.check(context.client.sources_overview().await)?;
     let (usable, broken) = (overview.usable, overview.broken);
     output.note(format_args!(
         "{usable} usable, {broken} broken; {}",
-        looked(&overview)
+        freshness(&overview)
     ));
-    if let Some(trouble) = overview.trouble {
-        let since = time::date(trouble.since);
-        output.note(format_args!(
-            "They cannot be looked at since {since}: {}",
-            trouble.message
-        ));
+    if let Some(outage) = overview.outage {
+        let since = time::date(outage.since);
+        output.note(format_args!("outage since {since}: {}", outage.message));
     }
     Ok(0)
 }
 
-/// How recent that is.
-fn looked(overview: &SourcesOverview) -> String {
+/// Describes how recent the list is.
+fn freshness(overview: &SourcesOverview) -> String {
     let progress = overview.progress.map(|progress| match progress.total {
-        Some(total) => format!("{} of {total} looked at", progress.seen),
-        None => format!("{} looked at", progress.seen),
+        Some(total) => format!("{} of {total} read", progress.seen),
+        None => format!("{} read", progress.seen),
     });
     match (progress, overview.last_scan_at, overview.last_poll_at) {
-        (Some(progress), _, _) if overview.complete => progress,
-        (Some(progress), _, _) => format!("being read for the first time, {progress}"),
-        (None, _, Some(at)) => format!("last looked at {}", time::date(at)),
-        (None, Some(at), None) => format!("last full look {}", time::date(at)),
-        (None, None, None) => "not looked at yet".to_owned(),
+        (Some(progress), _, _) if overview.complete => format!("full resync: {progress}"),
+        (Some(progress), _, _) => format!("initial sync: {progress}"),
+        (None, _, Some(at)) => format!("last poll {}", time::date(at)),
+        (None, Some(at), None) => format!("last full resync {}", time::date(at)),
+        (None, None, None) => "not polled yet".to_owned(),
     }
 }
 
@@ -73,7 +70,7 @@ fn table(items: &[SourceRepositorySummary]) -> Table {
             (Some(problem), _) => problem.clone(),
             (None, 0) if !source.not_fetched.is_empty() => source.not_fetched.join("; "),
             (None, 0) => "ok".to_owned(),
-            (None, _) => format!("left out: {}", source.warnings.join("; ")),
+            (None, _) => format!("ignored: {}", source.warnings.join("; ")),
         };
         table.row([
             Cell::new(&source.path),

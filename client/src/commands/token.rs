@@ -1,4 +1,4 @@
-//! `buildbtw token`: who may write what.
+//! `buildbtw token`: creates, lists and revokes tokens.
 
 use buildbtw_model::TokenId;
 use buildbtw_model::api::{CreateToken, TokenSummary};
@@ -19,14 +19,14 @@ pub(super) async fn run(context: &Context, args: Token) -> Result<u8> {
 }
 
 async fn create(context: &Context, args: TokenCreate) -> Result<u8> {
-    // Before the token is made: it is shown only once, so it must have a place to go. Another token
-    // that is there is shown nowhere else, either.
+    // Checked before the token is created: it is shown only once, so the file must be writable, and a
+    // token that the file already holds must not be lost.
     if let Some(path) = &args.output
         && path.symlink_metadata().is_ok()
     {
         return Err(Error::with_hint(
-            format!("{} is there already", path.display()),
-            "choose another file, or remove it first",
+            format!("`{}` already exists", path.display()),
+            "choose another file, or remove this one first",
         ));
     }
     let file = args.output.as_deref().map(PrivateFile::create);
@@ -36,7 +36,7 @@ async fn create(context: &Context, args: TokenCreate) -> Result<u8> {
         scope: args.scope,
         expires_in_s: args.expires,
     };
-    let created = context.ask(context.client.create_token(&request).await)?;
+    let created = context.check(context.client.create_token(&request).await)?;
     let output = context.output;
     let written = match (file, args.output) {
         (Some(mut file), Some(path)) => {
@@ -47,7 +47,7 @@ async fn create(context: &Context, args: TokenCreate) -> Result<u8> {
         _ => None,
     };
     match (&written, output.json) {
-        // The secret is where it was asked for, and nowhere else.
+        // The token is in the requested file, and printed nowhere.
         (Some(_), true) => output.json(&created.summary)?,
         (None, true) => output.json(&created)?,
         (Some(_), false) => {}
@@ -56,7 +56,7 @@ async fn create(context: &Context, args: TokenCreate) -> Result<u8> {
     let summary = &created.summary;
     let place = match &written {
         Some(path) => format!("written to {}", path.display()),
-        None => "shown this once".to_owned(),
+        None => "shown only once".to_owned(),
     };
     output.note(format_args!(
         "token {} ({}, scope {}), {place}; {}",
@@ -69,7 +69,7 @@ async fn create(context: &Context, args: TokenCreate) -> Result<u8> {
 }
 
 async fn list(context: &Context) -> Result<u8> {
-    let tokens = context.ask(context.client.tokens().await)?;
+    let tokens = context.check(context.client.tokens().await)?;
     let output = context.output;
     if output.json {
         output.json(&tokens)?;
@@ -95,15 +95,12 @@ async fn revoke(context: &Context, id: TokenId, force: bool) -> Result<u8> {
     } else {
         context.client.revoke_token(id).await
     };
-    let token = context.ask(revoked)?;
+    let token = context.check(revoked)?;
     let output = context.output;
     if output.json {
         output.json(&token)?;
     } else {
-        output.line(format_args!(
-            "token {id} ({}) is revoked",
-            clean(&token.name)
-        ))?;
+        output.line(format_args!("revoked token {id} ({})", clean(&token.name)))?;
     }
     Ok(0)
 }

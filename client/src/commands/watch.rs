@@ -1,4 +1,4 @@
-//! `buildbtw watch`: follows a rebuild that was started earlier.
+//! `buildbtw watch`: follows a rebuild that exists.
 
 use crate::cli::Watch;
 use crate::context::Context;

@@ -1,5 +1,5 @@
-//! `buildbtw why`: the chain of dependencies that put something into a rebuild, and what it waits
-//! for.
+//! `buildbtw why`: prints the dependencies that lead from an origin to a package, and what its builds
+//! wait for.
 
 use buildbtw_model::api::BuildSummary;
 use buildbtw_model::{BuildStatus, Pkgbase};
@@ -10,17 +10,14 @@ use crate::error::{Error, Result};
 use crate::output::{clean, style};
 
 pub(super) async fn run(context: &Context, args: &Why) -> Result<u8> {
-    let iteration = context.ask(context.client.iteration(&args.namespace, None).await)?;
+    let iteration = context.check(context.client.iteration(&args.namespace, None).await)?;
     let builds: Vec<&BuildSummary> = iteration
         .builds
         .iter()
         .filter(|build| build.pkgbase == args.pkgbase)
         .collect();
     let Some(first) = builds.first() else {
-        return Err(Error::with_hint(
-            format!("{} is not part of {}", args.pkgbase, args.namespace),
-            format!("`buildbtw show {}` lists what is", args.namespace),
-        ));
+        return Err(Error::unknown_build(&args.namespace, &args.pkgbase));
     };
     let output = context.output;
     if output.json {
@@ -44,13 +41,13 @@ pub(super) async fn run(context: &Context, args: &Why) -> Result<u8> {
     Ok(0)
 }
 
-/// The chain from an origin, one step a line.
+/// Returns the chain of dependencies from an origin, one per line.
 fn explain(reason: &[Pkgbase], via: Option<&str>) -> String {
     match reason {
-        [] => "it was asked for".to_owned(),
-        [origin] => format!("{origin} was asked for"),
+        [] => "it is an origin".to_owned(),
+        [origin] => format!("{origin} is an origin"),
         [origin, rest @ ..] => {
-            let mut text = format!("{origin} was asked for");
+            let mut text = format!("{origin} is an origin");
             let mut before = origin;
             for (left, next) in (0..rest.len()).rev().zip(rest) {
                 match via.filter(|_| left == 0) {
@@ -64,6 +61,7 @@ fn explain(reason: &[Pkgbase], via: Option<&str>) -> String {
     }
 }
 
+/// Returns what a build waits for, or its message.
 fn waits(build: &BuildSummary) -> String {
     if !build.blocked_by.is_empty() {
         let names: Vec<&str> = build.blocked_by.iter().map(Pkgbase::as_str).collect();
@@ -71,7 +69,7 @@ fn waits(build: &BuildSummary) -> String {
     }
     match (&build.message, build.status) {
         (Some(message), _) => format!(", {}", clean(message)),
-        (None, BuildStatus::Blocked) => ", waits for what it depends on".to_owned(),
+        (None, BuildStatus::Blocked) => ", waits for its dependencies".to_owned(),
         (None, _) => String::new(),
     }
 }
@@ -88,12 +86,12 @@ mod tests {
             .collect();
         assert_eq!(
             explain(&chain, None),
-            "a was asked for\nb depends on a\nc depends on b"
+            "a is an origin\nb depends on a\nc depends on b"
         );
         assert_eq!(
             explain(&chain, Some("links libb.so.1")),
-            "a was asked for\nb depends on a\nc links libb.so.1 of b"
+            "a is an origin\nb depends on a\nc links libb.so.1 of b"
         );
-        assert_eq!(explain(&chain[..1], None), "a was asked for");
+        assert_eq!(explain(&chain[..1], None), "a is an origin");
     }
 }

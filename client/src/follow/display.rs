@@ -1,5 +1,5 @@
 //! Shows a rebuild while it runs: a live area at the bottom of a terminal, plain lines in a pipe, or
-//! the events themselves as JSON.
+//! the events as JSON.
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
@@ -10,16 +10,16 @@ use buildbtw_model::{BuildId, BuildStatus};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 
-use super::tracker::{Change, Tracker, word};
+use super::tracker::{Change, Tracker, label};
 use crate::error::Result;
 use crate::output::{Output, clean, style, time};
 
-/// Running builds that are shown at the same time.
+/// The most running builds that are shown.
 const SHOWN: usize = 10;
-/// How often elapsed times and spinners move.
+/// The interval at which elapsed times and spinners are drawn.
 const TICK: Duration = Duration::from_millis(250);
 
-/// Where progress goes.
+/// Prints the progress of a rebuild.
 pub(crate) struct Display {
     output: Output,
     live: Option<Live>,
@@ -43,7 +43,7 @@ impl Display {
         }
     }
 
-    /// Says what is going to happen.
+    /// Prints the headline and the notes of the iteration.
     pub(crate) fn start(&mut self, tracker: &Tracker, detail: &IterationDetail) -> Result<()> {
         if !self.output.json {
             self.text(&headline(detail))?;
@@ -58,7 +58,7 @@ impl Display {
         Ok(())
     }
 
-    /// A newer iteration took the place of the one that was followed.
+    /// Prints the headline of a newer iteration, which is followed from now on.
     pub(crate) fn switched(&mut self, detail: &IterationDetail) -> Result<()> {
         if self.output.json {
             return Ok(());
@@ -69,7 +69,7 @@ impl Display {
         self.text(&headline(detail))
     }
 
-    /// An event, for those who want them all.
+    /// Prints an event as JSON.
     pub(crate) fn event(&self, event: &Event) -> Result<()> {
         if self.output.json {
             self.output.json_line(event)?;
@@ -77,14 +77,14 @@ impl Display {
         Ok(())
     }
 
-    /// What changed since the last call.
+    /// Prints the changes since the last call.
     pub(crate) fn changes(&mut self, tracker: &mut Tracker) -> Result<()> {
         let changes = tracker.take_changes();
         if self.output.json {
             return Ok(());
         }
         for change in &changes {
-            // The live area shows what begins; only what ended is worth keeping.
+            // The live area shows running builds; only finished ones get a line.
             if self.live.is_none() || change.status != BuildStatus::Building {
                 self.text(&line(change))?;
             }
@@ -95,7 +95,7 @@ impl Display {
         Ok(())
     }
 
-    /// Says why nothing moves, each reason once.
+    /// Prints why builds wait, each reason once.
     pub(crate) fn stalled(&mut self, detail: &IterationDetail) -> Result<()> {
         let reasons: Vec<String> = detail
             .architectures
@@ -114,9 +114,9 @@ impl Display {
         Ok(())
     }
 
-    /// The connection is gone.
+    /// Prints that the connection broke.
     pub(crate) fn lost(&self, reason: &str) {
-        let text = format!("connection lost, trying again ({})", clean(reason));
+        let text = format!("connection lost, reconnecting: {}", clean(reason));
         match &self.live {
             Some(live) => live.print(&text),
             None => self.output.note(text),
@@ -126,7 +126,7 @@ impl Display {
     /// Removes the live area.
     pub(crate) fn clear(&mut self) {
         if let Some(live) = self.live.take() {
-            // A terminal that went away needs no cleaning up.
+            // A closed terminal needs no cleaning up.
             let _ = live.bars.clear();
         }
     }
@@ -145,7 +145,7 @@ impl Display {
 impl Live {
     fn new() -> Self {
         let bars = MultiProgress::new();
-        let counts = ProgressBar::new(0).with_style(look("{bar:24} {pos}/{len}  {msg}"));
+        let counts = ProgressBar::new(0).with_style(bar_style("{bar:24} {pos}/{len}  {msg}"));
         let colors =
             anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
         Self {
@@ -163,7 +163,7 @@ impl Live {
             self.bars
                 .println(anstream::adapter::strip_str(text).to_string())
         };
-        // The progress is for whoever looks; the result is printed at the end in any case.
+        // Progress that cannot be printed is not an error: the result is printed at the end.
         let _ = printed;
     }
 
@@ -192,7 +192,7 @@ impl Live {
             let since = build.started_at.unwrap_or_else(Timestamp::now);
             let elapsed = Timestamp::now().duration_since(since);
             let bar = ProgressBar::new_spinner()
-                .with_style(look("  {spinner} {msg} {elapsed}"))
+                .with_style(bar_style("  {spinner} {msg} {elapsed}"))
                 // Zero when the server's clock is ahead of this one.
                 .with_elapsed(Duration::try_from(elapsed).unwrap_or_default())
                 .with_message(format!("{} {}", build.pkgbase, build.version));
@@ -209,7 +209,7 @@ impl Live {
     }
 }
 
-fn look(template: &str) -> ProgressStyle {
+fn bar_style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .progress_chars("=> ")
@@ -227,7 +227,7 @@ fn headline(detail: &IterationDetail) -> String {
 }
 
 fn line(change: &Change) -> String {
-    let status = style::paint(style::build(change.status), word(change.status));
+    let status = style::paint(style::build(change.status), label(change.status));
     format!(
         "{} {status} {}",
         time::clock(change.at),
@@ -235,7 +235,7 @@ fn line(change: &Change) -> String {
     )
 }
 
-/// `3 building, 1 failed, 5 waiting`.
+/// Formats counts: `3 building, 1 failed, 5 waiting`.
 pub(crate) fn counts_text(counts: &BuildCounts) -> String {
     let parts = [
         (counts.building, "building"),
@@ -247,7 +247,7 @@ pub(crate) fn counts_text(counts: &BuildCounts) -> String {
     let parts: Vec<String> = parts
         .iter()
         .filter(|(count, _)| *count > 0)
-        .map(|(count, word)| format!("{count} {word}"))
+        .map(|(count, state)| format!("{count} {state}"))
         .collect();
     parts.join(", ")
 }

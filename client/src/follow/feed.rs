@@ -9,18 +9,18 @@ use buildbtw_model::client::{Backoff, Client, ClientError, EventStream, retry};
 use crate::context::Context;
 use crate::error::Result;
 
-/// What there is to hear.
+/// An event, or a change of the connection.
 #[derive(Debug)]
-pub(crate) enum News {
-    /// Something changed.
+pub(crate) enum Update {
+    /// An event of the namespace.
     Event(Box<Event>),
-    /// The connection is gone; it is being made again.
+    /// The connection broke; the feed reconnects.
     Lost(String),
-    /// It is back.
+    /// The connection is established again.
     Reconnected,
 }
 
-/// The events of a namespace.
+/// The stream of a namespace's events, with reconnection.
 pub(crate) struct Feed<'a> {
     context: &'a Context,
     namespace: &'a NamespaceName,
@@ -33,9 +33,9 @@ fn backoff() -> Backoff {
 }
 
 impl<'a> Feed<'a> {
-    /// Begins to listen. Here errors count: a server that never answered is not waited for.
+    /// Subscribes to the events. The first connection is not retried.
     pub(crate) async fn open(context: &'a Context, namespace: &'a NamespaceName) -> Result<Self> {
-        let stream = context.ask(context.client.events(namespace, None).await)?;
+        let stream = context.check(context.client.events(namespace, None).await)?;
         Ok(Self {
             context,
             namespace,
@@ -44,38 +44,38 @@ impl<'a> Feed<'a> {
         })
     }
 
-    /// Waits for the next news. An error is one that waiting does not help against.
-    pub(crate) async fn next(&mut self) -> Result<News> {
+    /// Waits for the next update. Transient errors are retried and not returned.
+    pub(crate) async fn next(&mut self) -> Result<Update> {
         let Some(stream) = &mut self.stream else {
             let (client, namespace, last) = (&self.context.client, self.namespace, self.last);
             let reconnected = async || connect(client, namespace, last).await;
             let stream = retry(backoff(), |_, _| {}, reconnected).await;
-            self.stream = Some(self.context.ask(stream)?);
-            return Ok(News::Reconnected);
+            self.stream = Some(self.context.check(stream)?);
+            return Ok(Update::Reconnected);
         };
         let reason = match stream.next().await {
             Ok(Some(event)) => {
                 self.last = Some(event.id);
-                return Ok(News::Event(Box::new(event)));
+                return Ok(Update::Event(Box::new(event)));
             }
             Ok(None) => "the server closed the connection".to_owned(),
-            // What cannot be read now cannot be read when it is sent again.
+            // An event that cannot be parsed stays so when it is sent again.
             Err(error @ ClientError::UnexpectedAnswer { .. }) => {
-                return self.context.ask(Err(error));
+                return self.context.check(Err(error));
             }
             Err(error) => error.to_string(),
         };
         self.stream = None;
-        // A server that takes connections only to close them is not to be asked without pause.
+        // Backs off from a server that accepts connections only to close them.
         tokio::time::sleep(backoff().next_pause()).await;
-        Ok(News::Lost(reason))
+        Ok(Update::Lost(reason))
     }
 
-    /// The state of the newest iteration, waiting for the server when it is away.
+    /// Returns the state of the newest iteration; retries while the server is unreachable.
     pub(crate) async fn iteration(&self) -> Result<IterationDetail> {
         let (client, namespace) = (&self.context.client, self.namespace);
         let ask = || client.iteration(namespace, None);
-        self.context.ask(retry(backoff(), |_, _| {}, ask).await)
+        self.context.check(retry(backoff(), |_, _| {}, ask).await)
     }
 }
 

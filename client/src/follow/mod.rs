@@ -1,4 +1,4 @@
-//! Follows a rebuild to its end. The server says what happens as it happens; nothing here polls.
+//! Follows a rebuild to its end, from the events that the server streams; nothing polls.
 
 mod display;
 mod feed;
@@ -12,35 +12,36 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::context::Context;
 use crate::error::Result;
 use display::Display;
-use feed::{Feed, News};
+use feed::{Feed, Update};
 use tracker::Tracker;
 
 pub(crate) use tracker::History;
 
-/// What a command exits with that was interrupted, by the shells' convention.
+/// The exit code of an interrupted command, by the convention of shells.
 const EXIT_INTERRUPTED: u8 = 130;
 
-/// Follows the newest iteration of a namespace, and says with its exit code how it ended.
+/// Follows the newest iteration of a namespace, and returns the exit code for its result.
 pub(crate) async fn follow(
     context: &Context,
     namespace: &NamespaceName,
     history: History,
 ) -> Result<u8> {
-    // Before the first line is printed: from then on people may press Ctrl-C.
+    // Installed before the first line is printed: a user may press Ctrl-C from then on.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut display = Display::new(context.output);
     let followed = tokio::select! {
-        ended = follow_to_end(context, namespace, history, &mut display) => Some(ended),
+        followed = follow_to_end(context, namespace, history, &mut display) => Some(followed),
         _ = interrupt.recv() => None,
     };
     display.clear();
-    let Some(ended) = followed else {
-        context.output.note(format_args!(
-            "The rebuild goes on. To come back to it: buildbtw watch {namespace}"
+    let Some(detail) = followed else {
+        context.output.note("interrupted; the rebuild continues");
+        context.output.hint(format_args!(
+            "`buildbtw watch {namespace}` follows it again"
         ));
         return Ok(EXIT_INTERRUPTED);
     };
-    let detail = ended?;
+    let detail = detail?;
     if context.output.json {
         context.output.json_line(&detail)?;
     } else {
@@ -55,24 +56,24 @@ async fn follow_to_end(
     history: History,
     display: &mut Display,
 ) -> Result<IterationDetail> {
-    // Events first, then the state: whatever happens in between is in one of them, or in both.
+    // Subscribes before it reads the state: a change in between is in one of them, or in both.
     let mut feed = Feed::open(context, namespace).await?;
     let mut detail = feed.iteration().await?;
     let mut tracker = Tracker::new(&detail, history);
     display.start(&tracker, &detail)?;
     while detail.summary.status == IterationStatus::Running {
         let settled = match feed.next().await? {
-            News::Event(event) => {
+            Update::Event(event) => {
                 display.event(&event)?;
                 tracker.apply(&event);
                 event.kind.is_of_iteration() || !tracker.is_active()
             }
-            News::Lost(reason) => {
+            Update::Lost(reason) => {
                 display.lost(&reason);
                 continue;
             }
             // Events may have been missed.
-            News::Reconnected => true,
+            Update::Reconnected => true,
         };
         if settled {
             let newer = feed.iteration().await?;

@@ -1,13 +1,13 @@
-//! What is left to say when a rebuild has ended.
+//! The summary of a rebuild that has ended.
 
 use buildbtw_model::api::{BuildSummary, IterationDetail};
 use buildbtw_model::{BuildStatus, IterationStatus, NamespaceName};
 
 use super::display::counts_text;
 use crate::error::Result;
-use crate::output::{Output, clean, split_hint, style, time};
+use crate::output::{Output, clean, hint_line, split_hint, style, time};
 
-/// Prints how an iteration ended, what failed and what that blocks, and where the packages are.
+/// Prints the result of an iteration, its failures with the builds they block, and its repositories.
 pub(crate) fn print(
     output: Output,
     namespace: &NamespaceName,
@@ -71,7 +71,7 @@ fn failure(
     if let Some(message) = &build.message {
         let (message, hint) = split_hint(message);
         lines.push(format!("  {}", clean(&message)));
-        lines.extend(hint.map(|hint| format!("  hint: {}", clean(&hint))));
+        lines.extend(hint.map(|hint| format!("  {}", hint_line(&hint))));
     }
     let blocked: Vec<&str> = detail
         .builds

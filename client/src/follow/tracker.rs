@@ -1,5 +1,5 @@
-//! What is known about the builds of an iteration, from the server's snapshots and from its events.
-//! Both may arrive late, twice or in either order; each change becomes one line.
+//! The state of the builds of an iteration, from snapshots and events of the server. Both may arrive
+//! late, twice or in either order; each change is reported once.
 
 use std::collections::BTreeMap;
 
@@ -9,22 +9,22 @@ use jiff::Timestamp;
 
 use crate::output::time;
 
-/// Which builds that ended before following began are worth a line.
+/// Which builds that ended before following began are reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum History {
-    /// All of them: the rebuild was only just asked for.
+    /// All of them: the rebuild was just created.
     Everything,
-    /// Those that failed.
+    /// Only failed ones.
     Failures,
 }
 
-/// One change of a build, for people.
+/// A change of a build, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Change {
     pub(crate) at: Timestamp,
     pub(crate) status: BuildStatus,
     pub(crate) build: BuildId,
-    /// What changed, without time and status.
+    /// The change, without time and status.
     pub(crate) text: String,
 }
 
@@ -34,7 +34,7 @@ pub(crate) struct Tracker {
     iteration: u32,
     several_architectures: bool,
     builds: BTreeMap<BuildId, BuildSummary>,
-    /// When what is known of a build was true.
+    /// The time of the newest known state of each build.
     known_at: BTreeMap<BuildId, Timestamp>,
     changes: Vec<Change>,
 }
@@ -56,13 +56,13 @@ impl Tracker {
         tracker
     }
 
-    /// Takes over a snapshot.
+    /// Applies a snapshot.
     pub(crate) fn refresh(&mut self, detail: &IterationDetail) {
         let mut changes = Vec::new();
         for build in &detail.builds {
             let at = build.finished_at.or(build.started_at);
             let known = self.builds.get(&build.id).map(|known| known.status);
-            if known != Some(build.status) && is_worth_a_line(build.status) {
+            if known != Some(build.status) && is_reported(build.status) {
                 changes.push(self.change(build, at.unwrap_or(detail.summary.created_at)));
             }
             if let Some(at) = at {
@@ -74,7 +74,7 @@ impl Tracker {
         self.changes.extend(changes);
     }
 
-    /// Takes over an event, unless a snapshot already told as much.
+    /// Applies an event, unless a snapshot is newer.
     pub(crate) fn apply(&mut self, event: &Event) {
         let (Some(status), Some(id)) = (event.kind.build_status(), event.build) else {
             return;
@@ -103,7 +103,7 @@ impl Tracker {
         }
         build.message = match status {
             BuildStatus::Built | BuildStatus::Reused => {
-                // The message is the version it has in the end.
+                // The message is the final version.
                 if let Some(Ok(version)) = event.message.as_deref().map(str::parse) {
                     build.version = version;
                 }
@@ -113,7 +113,7 @@ impl Tracker {
             _ => event.message.clone(),
         };
         let retried = status == BuildStatus::Ready && event.message.is_some();
-        if before != status && (is_worth_a_line(status) || retried) {
+        if before != status && (is_reported(status) || retried) {
             let build = build.clone();
             let change = self.change(&build, event.at);
             self.changes.push(change);
@@ -143,12 +143,12 @@ impl Tracker {
         }
     }
 
-    /// The changes since the last call.
+    /// Returns the changes since the last call.
     pub(crate) fn take_changes(&mut self) -> Vec<Change> {
         std::mem::take(&mut self.changes)
     }
 
-    /// What is being built now, the longest-running first.
+    /// Returns the running builds, the longest-running first.
     pub(crate) fn running(&self) -> Vec<&BuildSummary> {
         let is_running = |build: &&BuildSummary| build.status == BuildStatus::Building;
         let mut running: Vec<_> = self.builds.values().filter(is_running).collect();
@@ -156,12 +156,12 @@ impl Tracker {
         running
     }
 
-    /// Whether anything moves.
+    /// Returns whether a build is ready, dispatched or running.
     pub(crate) fn is_active(&self) -> bool {
         self.builds.values().any(|build| build.status.is_active())
     }
 
-    /// How many builds stand where.
+    /// Counts the builds in each state.
     pub(crate) fn counts(&self) -> BuildCounts {
         let mut counts = BuildCounts::default();
         for build in self.builds.values() {
@@ -179,15 +179,16 @@ impl Tracker {
     }
 }
 
-/// The word a line begins with; shared by all displays.
-pub(crate) fn word(status: BuildStatus) -> &'static str {
+/// Returns the first word of a line about a change.
+pub(crate) fn label(status: BuildStatus) -> &'static str {
     match status {
         BuildStatus::Ready => "retry",
         other => other.as_str(),
     }
 }
 
-fn is_worth_a_line(status: BuildStatus) -> bool {
+/// Returns whether a change to a state gets a line.
+fn is_reported(status: BuildStatus) -> bool {
     match status {
         BuildStatus::Building
         | BuildStatus::Built

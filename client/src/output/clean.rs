@@ -1,32 +1,33 @@
-//! Makes foreign text harmless on a terminal. Builds run hostile code, and their logs, names and
-//! messages end up on the screens of people: no escape sequence of theirs may move the cursor, set
-//! titles or clipboards, hide text or answer back. Only colours pass, and only in logs.
+//! Makes untrusted text safe on a terminal. Builds run hostile code, and their logs, names and
+//! messages are printed on terminals: their escape sequences must not move the cursor, set titles or
+//! clipboards, hide text or make the terminal send input. Only colours pass, and only in logs.
 
 use buildbtw_model::ansi::{Reader, Token};
 
-/// A foreign text for one line: control characters become a space, what reorders text is shown.
+/// Makes an untrusted text safe for one line: control characters become spaces, and characters that
+/// reorder text become visible.
 pub(crate) fn clean(text: &str) -> String {
-    let harmless = |c: char| match c {
+    let safe = |c: char| match c {
         c if c.is_control() => ' ',
         c if reorders(c) => char::REPLACEMENT_CHARACTER,
         c => c,
     };
-    text.trim_end().chars().map(harmless).collect()
+    text.trim_end().chars().map(safe).collect()
 }
 
-/// Invisible characters that change the order or direction of what is shown.
+/// Returns whether an invisible character changes the order or direction of the text around it.
 fn reorders(c: char) -> bool {
     matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Cleans a log that arrives in pieces, whatever they are cut at.
+/// Makes a log safe that arrives in chunks, which may end within a character or escape sequence.
 #[derive(Debug)]
 pub(crate) struct LogCleaner {
     reader: Reader,
     shown: Shown,
 }
 
-/// What is shown of it.
+/// The safe form of a log.
 #[derive(Debug)]
 struct Shown {
     text: String,
@@ -39,7 +40,7 @@ struct Shown {
 }
 
 impl LogCleaner {
-    /// `colors`: whether colour sequences pass.
+    /// Creates a cleaner that lets colour sequences pass if `colors` is set.
     pub(crate) fn new(colors: bool) -> Self {
         Self {
             reader: Reader::default(),
@@ -52,20 +53,20 @@ impl LogCleaner {
         }
     }
 
-    /// For standard output, with colours if they are wanted there.
+    /// Creates a cleaner for standard output, with colours if they are enabled there.
     pub(crate) fn for_stdout() -> Self {
         let choice = anstream::AutoStream::choice(&std::io::stdout());
         Self::new(choice != anstream::ColorChoice::Never)
     }
 
-    /// The harmless form of the next piece.
+    /// Returns the safe form of the next chunk.
     pub(crate) fn feed(&mut self, bytes: &[u8]) -> Vec<u8> {
         let shown = &mut self.shown;
         self.reader.feed(bytes, |token| shown.token(token));
         std::mem::take(&mut shown.text).into_bytes()
     }
 
-    /// The end of the log: what was still pending, and colours switched off.
+    /// Returns the rest of the log, and resets colours.
     pub(crate) fn finish(self) -> Vec<u8> {
         let mut shown = self.shown;
         self.reader.finish(|token| shown.token(token));
@@ -78,7 +79,7 @@ impl LogCleaner {
 }
 
 impl Shown {
-    /// Lets colours through and shows everything else as text.
+    /// Passes colours and shows everything else as text.
     fn token(&mut self, token: Token<'_>) {
         match token {
             Token::Style(parameters) => {
@@ -100,14 +101,14 @@ impl Shown {
         }
     }
 
-    /// Progress bars rewrite their line; here each state gets a line of its own.
+    /// Starts a new line after a carriage return: progress bars rewrite their line.
     fn after_return(&mut self, next: Option<char>) {
         if std::mem::take(&mut self.returned) && next != Some('\n') {
             self.text.push('\n');
         }
     }
 
-    /// A character that does nothing but to be seen: control characters in caret notation.
+    /// Adds a character in a visible form: control characters in caret notation.
     fn visible(&mut self, char: char) {
         match char {
             '\n' | '\t' => self.text.push(char),

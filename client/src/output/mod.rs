@@ -1,9 +1,10 @@
-//! Everything that is printed goes through here: it adapts to terminals and pipes, and lets no
-//! control character of a package, a log or a server through.
+//! All output of the client: adapts to terminals and pipes, and removes the control characters of
+//! packages, logs and servers.
 
 mod clean;
 mod color;
 mod errors;
+mod hints;
 mod results;
 pub(crate) mod style;
 mod table;
@@ -11,7 +12,8 @@ pub(crate) mod time;
 
 pub(crate) use clean::{LogCleaner, clean};
 pub(crate) use color::ColorChoice;
+pub(crate) use errors::report;
 pub use errors::report_error;
-pub(crate) use errors::{report, split_hint};
+pub(crate) use hints::{hint_line, split_hint};
 pub(crate) use results::Output;
 pub(crate) use table::{Cell, Table};

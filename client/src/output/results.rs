@@ -1,18 +1,19 @@
-//! Results on standard output, notes on standard error.
+//! Results on standard output, notes and hints on standard error.
 
 use std::fmt::Display;
 use std::io::{IsTerminal as _, Write as _};
 
 use serde::Serialize;
 
+use super::hints::hint_line;
 use crate::error::{Error, Result};
 
 /// How results are printed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Output {
-    /// Whether JSON is wanted.
+    /// Whether `--json` was given.
     pub(crate) json: bool,
-    /// Whether a person looks at standard output.
+    /// Whether standard output is a terminal.
     pub(crate) terminal: bool,
 }
 
@@ -41,17 +42,22 @@ impl Output {
         self.line(text)
     }
 
-    /// Prints bytes as they are.
+    /// Prints bytes unchanged.
     pub(crate) fn bytes(self, bytes: &[u8]) -> Result<()> {
         let mut out = std::io::stdout().lock();
         out.write_all(bytes)?;
         Ok(out.flush()?)
     }
 
-    /// Says something that is no part of the result.
+    /// Prints something that is not part of the result.
     pub(crate) fn note(self, text: impl Display) {
-        // Whether anybody reads it makes no difference to the result.
+        // A closed standard error does not change the result.
         let _ = writeln!(anstream::stderr(), "{text}");
+    }
+
+    /// Prints the next step for the user, as `hint: …`.
+    pub(crate) fn hint(self, text: impl Display) {
+        self.note(hint_line(&text.to_string()));
     }
 }
 

@@ -1,4 +1,4 @@
-//! The few colours there are.
+//! The colours of the output.
 
 use anstyle::{AnsiColor, Style};
 use buildbtw_model::{BuildStatus, IterationStatus};
@@ -12,7 +12,7 @@ const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default();
 const BUSY: Style = AnsiColor::Yellow.on_default();
 
-/// The colour of a build's state.
+/// Returns the colour of a build's state.
 pub(crate) fn build(status: BuildStatus) -> Style {
     match status {
         BuildStatus::Built | BuildStatus::Reused => GOOD,
@@ -23,7 +23,7 @@ pub(crate) fn build(status: BuildStatus) -> Style {
     }
 }
 
-/// The colour of an iteration's state.
+/// Returns the colour of an iteration's state.
 pub(crate) fn iteration(status: IterationStatus) -> Style {
     match status {
         IterationStatus::Done => GOOD,
@@ -33,12 +33,12 @@ pub(crate) fn iteration(status: IterationStatus) -> Style {
     }
 }
 
-/// The colour of something that can be used, or not.
+/// Returns the colour of a usable or unusable source.
 pub(crate) fn usable(usable: bool) -> Style {
     if usable { GOOD } else { BAD }
 }
 
-/// A text in a style.
+/// Returns a text in a style.
 pub(crate) fn paint(style: Style, text: impl std::fmt::Display) -> String {
     format!("{style}{text}{style:#}")
 }

@@ -7,7 +7,7 @@ use super::results::Output;
 use super::style;
 use crate::error::Result;
 
-/// A text in a table.
+/// A cell of a table.
 pub(crate) struct Cell {
     text: String,
     style: Style,
@@ -19,7 +19,7 @@ impl Cell {
     }
 
     pub(crate) fn styled(style: Style, text: impl std::fmt::Display) -> Self {
-        // An empty column would move the ones after it for whoever splits at spaces.
+        // An empty cell would shift the columns after it for scripts that split at spaces.
         let text = clean(&text.to_string());
         Self {
             text: if text.is_empty() { "-".into() } else { text },
@@ -32,7 +32,7 @@ impl Cell {
     }
 }
 
-/// Rows under a header.
+/// A header and the rows below it.
 pub(crate) struct Table {
     rows: Vec<Vec<Cell>>,
 }
@@ -68,7 +68,7 @@ impl Table {
             let mut line = String::new();
             for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
                 line.push_str(&style::paint(cell.style, &cell.text));
-                // The last column is not filled up: no line ends with spaces.
+                // The last column is not padded: no line ends with spaces.
                 if column + 1 < row.len() {
                     line.extend(std::iter::repeat_n(' ', width - cell.width() + 2));
                 }

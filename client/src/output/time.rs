@@ -1,21 +1,21 @@
-//! Times and durations, as people read and write them.
+//! Times and durations in the form that people read and write.
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-/// The time of day, here.
+/// Returns the time of day in the local time zone.
 pub(crate) fn clock(at: Timestamp) -> String {
     let local = at.to_zoned(TimeZone::system());
     local.strftime("%H:%M:%S").to_string()
 }
 
-/// Date and time, here.
+/// Returns date and time in the local time zone.
 pub(crate) fn date(at: Timestamp) -> String {
     let local = at.to_zoned(TimeZone::system());
     local.strftime("%Y-%m-%d %H:%M").to_string()
 }
 
-/// How long something took: `3.1 s`, `2 min 05 s`, `1 h 02 min`.
+/// Formats a duration: `3.1 s`, `2 min 05 s`, `1 h 02 min`.
 pub(crate) fn duration(duration: SignedDuration) -> String {
     let millis = duration.as_millis().max(0);
     let seconds = millis / 1000;
@@ -26,31 +26,32 @@ pub(crate) fn duration(duration: SignedDuration) -> String {
     }
 }
 
-/// How long something took, when both ends are known.
+/// Formats the time between two instants, if both are known.
 pub(crate) fn between(start: Option<Timestamp>, end: Option<Timestamp>) -> Option<String> {
     Some(duration(end?.duration_since(start?)))
 }
 
-/// Reads `90s`, `15m`, `12h`, `30d` or `8w` as seconds.
+/// Parses `90s`, `15m`, `12h`, `30d` or `8w` as seconds.
 pub(crate) fn parse_seconds(text: &str) -> Result<u32, String> {
-    let wrong = || format!("'{text}' is no duration: expected for example 12h, 30d or 8w");
-    let unit_at = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+    let invalid =
+        || format!("'{text}' is not a duration: expected for example 90s, 12h, 30d or 8w");
+    let unit_at = text
+        .find(|c: char| !c.is_ascii_digit())
+        .ok_or_else(invalid)?;
     let (number, unit) = text.split_at(unit_at);
-    let number: u32 = number.parse().map_err(|_| wrong())?;
+    let number: u32 = number.parse().map_err(|_| invalid())?;
     let seconds = match unit {
         "s" => 1,
         "m" => 60,
         "h" => 60 * 60,
         "d" => 24 * 60 * 60,
         "w" => 7 * 24 * 60 * 60,
-        _ => return Err(wrong()),
+        _ => return Err(invalid()),
     };
     match number.checked_mul(seconds) {
-        Some(0) => Err("something that expires at once is of no use".into()),
+        Some(0) => Err(format!("'{text}' is too short: expected at least 1s")),
         Some(seconds) => Ok(seconds),
-        None => Err(format!(
-            "'{text}' is longer than a century; leave it out instead"
-        )),
+        None => Err(format!("'{text}' is too long: expected at most 7101w")),
     }
 }
 

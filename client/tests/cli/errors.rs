@@ -1,4 +1,4 @@
-//! Every error is one line with a hint, and exit code 3.
+//! Errors are one line with a hint, and exit code 3.
 
 use super::fake::{Fake, TOKEN};
 use super::program::{Ran, run};
@@ -19,12 +19,12 @@ async fn prints_errors_with_cause_and_hint() {
         (
             &["new", "libgreet/main"],
             "error: a token is needed",
-            "hint: no token: run `buildbtw login`, or set BUILDBTW_TOKEN",
+            "hint: run `buildbtw login`, or set BUILDBTW_TOKEN",
         ),
         (
             &["new", "libgreet/main", "--token=old"],
             "error: a token is needed",
-            "hint: run `buildbtw login` with another one; an admin makes them with `buildbtw token create`",
+            "hint: run `buildbtw login` with a valid token; an admin creates one with `buildbtw token create`",
         ),
         (
             &["new", "libgreet/main", "--name=taken", &token],
@@ -35,33 +35,33 @@ async fn prints_errors_with_cause_and_hint() {
             &["new", "libgreet"],
             "error: 'libgreet' is not a changeset: expected pkgbase/git-ref, for example \
              libgreet/main",
-            "hint: `buildbtw help` shows how commands are used",
+            "hint: `buildbtw help COMMAND` describes the arguments",
         ),
         (
             &["build", "--packager=Unknown Packager"],
             "error: 'Unknown Packager' is not a valid packager: expected a name and a mail address, \
              such as `Jane Doe <jane@example.org>`, of at most 255 bytes",
-            "hint: `buildbtw help` shows how commands are used",
+            "hint: `buildbtw help COMMAND` describes the arguments",
         ),
         (
             &["show", "nowhere"],
             "error: there is no namespace nowhere",
-            "hint: look at the others",
+            "hint: choose one of the others",
         ),
         (
             &["watch", "nowhere"],
             "error: there is no namespace nowhere",
-            "hint: look at the others",
+            "hint: choose one of the others",
         ),
         (
             &["logs", "space", "coffee"],
-            "error: coffee is not part of space",
+            "error: namespace `space` has no build of `coffee`",
             "hint: `buildbtw show space` lists its builds",
         ),
         (
             &["logs", "space", "libgreet"],
-            "error: libgreet waits for a worker",
-            "",
+            "error: there is no log: `libgreet` is ready but not dispatched",
+            "hint: `--follow` waits for the log",
         ),
     ];
     for (args, error, hint) in cases {

@@ -29,7 +29,7 @@ pub(crate) struct Inner {
     pub(crate) created: Option<CreateNamespace>,
     pub(crate) log: Vec<u8>,
     pub(crate) attempt: AttemptSummary,
-    /// While this is set, every request is answered with 503.
+    /// While this is set, every response is a 503.
     pub(crate) away: bool,
     /// Streams that began before this generation are interrupted.
     generation: u64,
@@ -281,7 +281,7 @@ pub(crate) fn problem(status: u16, kind: ProblemKind, title: &str) -> Response {
         title: title.into(),
         status,
         detail: None,
-        hint: (kind == ProblemKind::NotFound).then(|| "look at the others".to_owned()),
+        hint: (kind == ProblemKind::NotFound).then(|| "choose one of the others".to_owned()),
     };
     let status = StatusCode::from_u16(status).unwrap();
     (status, Json(problem)).into_response()

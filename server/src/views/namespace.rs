@@ -37,8 +37,8 @@ pub(crate) struct NamespacePage {
     scope: Scope,
     network: NetworkPolicy,
     held: bool,
-    /// Why it could not be planned again.
-    refused: Option<String>,
+    /// Why planning a new iteration failed when its sources changed last.
+    replan_error: Option<String>,
     number: u32,
     newest: u32,
     badge: Badge,
@@ -126,7 +126,7 @@ impl NamespacePage {
             scope: namespace.summary.scope,
             network: namespace.summary.network,
             held: namespace.summary.held,
-            refused: namespace.refused.clone(),
+            replan_error: namespace.replan_error.clone(),
             planned: When::new(detail.summary.created_at, now),
             finished: detail.summary.finished_at.map(|at| When::new(at, now)),
             eta: detail.summary.eta.map(|at| Expected::new(at, now)),

@@ -17,14 +17,14 @@ pub(crate) struct SourcesPage {
     overview: SourcesOverview,
     last_scan: Option<When>,
     last_poll: Option<When>,
-    trouble: Option<Trouble>,
+    outage: Option<Outage>,
     broken_only: bool,
     first: bool,
     rows: Vec<Row>,
     next: Option<String>,
 }
 
-struct Trouble {
+struct Outage {
     message: String,
     since: When,
 }
@@ -67,9 +67,9 @@ impl SourcesPage {
             layout: Layout::new(links, Section::Sources, title),
             last_scan: overview.last_scan_at.map(|at| When::new(at, now)),
             last_poll: overview.last_poll_at.map(|at| When::new(at, now)),
-            trouble: overview.trouble.as_ref().map(|trouble| Trouble {
-                message: trouble.message.clone(),
-                since: When::new(trouble.since, now),
+            outage: overview.outage.as_ref().map(|outage| Outage {
+                message: outage.message.clone(),
+                since: When::new(outage.since, now),
             }),
             overview,
             broken_only,

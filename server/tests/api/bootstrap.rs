@@ -14,11 +14,11 @@ async fn reports_why_namespace_cannot_be_replanned() {
     })
     .await;
     let name = server.namespace("stuck", &["libcyc/main"]).await;
-    let refused = async || server.public().namespace(&name).await.unwrap().refused;
-    assert_eq!(refused().await, None);
+    let replan_error = async || server.public().namespace(&name).await.unwrap().replan_error;
+    assert_eq!(replan_error().await, None);
     let library = |version: &str| Srcinfo::new("libcyc", version).with("provides", "libcyc.so");
     server.sources.push(&library("2-1"));
-    let reason = eventually("the request is rejected", refused).await;
+    let reason = eventually("the request is rejected", replan_error).await;
     assert!(reason.contains("without a bootstrap build"), "{reason}");
     let path = format!("/namespaces/{name}");
     let page = server.request(reqwest::Method::GET, &path).send().await;
@@ -36,7 +36,7 @@ async fn reports_why_namespace_cannot_be_replanned() {
     let kept = "select count(*) from namespace_bootstrap";
     assert_eq!(server.number(kept).await, 0);
     admin.create_iteration(&name, with("cyc-a")).await.unwrap();
-    assert_eq!(refused().await, None);
+    assert_eq!(replan_error().await, None);
     assert_eq!(server.number(kept).await, 1);
 
     // An unwanted bootstrap build is withdrawn.

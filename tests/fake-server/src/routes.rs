@@ -159,7 +159,7 @@ async fn overview() -> Json<SourcesOverview> {
         last_scan_at: None,
         last_poll_at: None,
         progress: None,
-        trouble: None,
+        outage: None,
     })
 }
 

@@ -215,9 +215,9 @@ pub struct NamespaceDetail {
     pub summary: NamespaceSummary,
     /// All iterations that are kept, the newest first.
     pub iterations: Vec<IterationSummary>,
-    /// Why it could not be planned again when its sources changed last.
+    /// Why planning a new iteration failed when its sources changed last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub refused: Option<String>,
+    pub replan_error: Option<String>,
     /// The bytes of its packages on the disk; iterations share files.
     #[serde(default)]
     pub size: u64,

@@ -54,9 +54,9 @@ pub struct SourcesOverview {
     /// How far the full look that is under way has come.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<SourcesProgress>,
-    /// What keeps the sources from being looked at.
+    /// Why the sources cannot be polled or resynced at the moment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub trouble: Option<SourcesTrouble>,
+    pub outage: Option<SourcesOutage>,
 }
 
 fn yes() -> bool {
@@ -73,11 +73,11 @@ pub struct SourcesProgress {
     pub total: Option<u64>,
 }
 
-/// What keeps the sources from being looked at.
+/// A period in which the sources cannot be polled or resynced.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SourcesTrouble {
-    /// In words.
+pub struct SourcesOutage {
+    /// The cause, for people.
     pub message: String,
-    /// Since when.
+    /// When it began.
     pub since: Timestamp,
 }

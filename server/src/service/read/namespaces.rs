@@ -81,7 +81,7 @@ pub async fn show_namespace(
     Ok(NamespaceDetail {
         web_url: format!("{server}/namespaces/{}", row.name),
         size: packages::size_of_namespace(state.database.read(), row.id).await?,
-        refused: refusals::reason(&state.database, row.id).await?,
+        replan_error: refusals::reason(&state.database, row.id).await?,
         summary: namespace_summary(state, row).await?,
         iterations: all,
     })

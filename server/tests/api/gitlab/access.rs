@@ -2,15 +2,15 @@
 
 use std::path::Path;
 
-use buildbtw_model::api::SourcesTrouble;
+use buildbtw_model::api::SourcesOutage;
 use reqwest::Method;
 use tokio_util::sync::CancellationToken;
 
 use super::{Forge, GROUP, complete, overview};
 use crate::support::{ServerOptions, Srcinfo, TestServer, eventually, start_server};
 
-async fn wait_for_outage(server: &TestServer) -> SourcesTrouble {
-    eventually("an outage", async || overview(server).await.trouble).await
+async fn wait_for_outage(server: &TestServer) -> SourcesOutage {
+    eventually("an outage", async || overview(server).await.outage).await
 }
 
 /// Starts a server that cannot read the group, and returns its error.
@@ -47,7 +47,7 @@ async fn reloads_replaced_token_without_restart() {
     let new = forge.gitlab.create_token(&["read_api"]);
     forge.write("token", &new);
     complete(&server).await;
-    assert_eq!(overview(&server).await.trouble, None);
+    assert_eq!(overview(&server).await.outage, None);
     assert_eq!(overview(&server).await.usable, 1);
 }
 
@@ -66,7 +66,7 @@ async fn revoked_gitlab_token_loses_no_sources() {
     forge.write("token", &new);
     server.source_at("anchor", "2-1").await;
     eventually("no outage", async || {
-        overview(&server).await.trouble.is_none().then_some(())
+        overview(&server).await.outage.is_none().then_some(())
     })
     .await;
 }
@@ -120,17 +120,17 @@ async fn keeps_sources_when_group_vanishes_briefly() {
         buildbtw_fake_gitlab::Times::After(1),
         buildbtw_fake_gitlab::Fault::status(503),
     );
-    let trouble = wait_for_outage(&server).await;
+    let outage = wait_for_outage(&server).await;
     forge.gitlab.faults().remove(rule);
     forge.gitlab.faults().remove(away);
     assert!(
-        trouble.message.contains("only 0 of the 31 projects"),
+        outage.message.contains("only 0 of the 31 projects"),
         "{}",
-        trouble.message
+        outage.message
     );
     assert_eq!(overview(&server).await.usable, 31);
     eventually("a successful poll", async || {
-        overview(&server).await.trouble.is_none().then_some(())
+        overview(&server).await.outage.is_none().then_some(())
     })
     .await;
     assert_eq!(overview(&server).await.usable, 31);

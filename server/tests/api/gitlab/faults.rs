@@ -17,7 +17,7 @@ fn on(operation: &str) -> On {
 
 async fn recovered(server: &TestServer) {
     eventually("no outage", async || {
-        overview(server).await.trouble.is_none().then_some(())
+        overview(server).await.outage.is_none().then_some(())
     })
     .await;
 }
@@ -51,7 +51,7 @@ async fn hides_short_failures() {
             .add(on("GroupProjects"), Times::Next(1), fault.clone());
         poll(&server).await;
         server.source_at("anchor", &version).await;
-        assert_eq!(overview(&server).await.trouble, None, "{fault:?}");
+        assert_eq!(overview(&server).await.outage, None, "{fault:?}");
         forge.gitlab.faults().remove(rule);
     }
 }
@@ -65,11 +65,11 @@ async fn loses_no_change_during_hour_long_outage() {
     let server = forge.server_with(options).await;
     server.namespace("n", &["libgreet/main"]).await;
     forge.gitlab.faults().set_down(true);
-    let trouble = eventually("an outage", async || overview(&server).await.trouble).await;
+    let outage = eventually("an outage", async || overview(&server).await.outage).await;
     assert!(
-        trouble.message.contains("cannot be reached") || trouble.message.contains("broke"),
+        outage.message.contains("cannot be reached") || outage.message.contains("broke"),
         "{}",
-        trouble.message
+        outage.message
     );
     // Known data is still served, and requests that need GitLab report the outage.
     assert_eq!(overview(&server).await.usable, 2);
@@ -148,7 +148,7 @@ async fn unreadable_project_does_not_block_others() {
     assert_eq!(bad.version.unwrap().as_str(), "1-1");
     // An unreadable project keeps its state, and is not broken.
     assert_eq!(overview(&server).await.broken, 0);
-    assert_eq!(overview(&server).await.trouble, None);
+    assert_eq!(overview(&server).await.outage, None);
     forge.gitlab.faults().remove(rule);
     poll(&server).await;
     for name in ["good", "bad"] {
@@ -170,11 +170,11 @@ async fn treats_error_on_whole_response_as_outage() {
         },
     );
     poll_expecting_outage(&server).await;
-    let trouble = overview(&server).await.trouble.unwrap();
+    let outage = overview(&server).await.outage.unwrap();
     assert!(
-        trouble.message.contains("Timeout on Query.group"),
+        outage.message.contains("Timeout on Query.group"),
         "{}",
-        trouble.message
+        outage.message
     );
     forge.gitlab.faults().remove(rule);
     poll(&server).await;
@@ -190,7 +190,7 @@ async fn poll_expecting_outage(server: &TestServer) {
         .send()
         .await
         .unwrap();
-    eventually("an outage", async || overview(server).await.trouble).await;
+    eventually("an outage", async || overview(server).await.outage).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -246,11 +246,11 @@ async fn distinguishes_incompatible_gitlab_version_from_outage() {
         }),
     );
     poll_expecting_outage(&server).await;
-    let trouble = overview(&server).await.trouble.unwrap();
+    let outage = overview(&server).await.outage.unwrap();
     assert!(
-        trouble.message.contains("fullPath") && trouble.message.contains("update-graphql-schema"),
+        outage.message.contains("fullPath") && outage.message.contains("update-graphql-schema"),
         "{}",
-        trouble.message
+        outage.message
     );
     forge.gitlab.faults().remove(rule);
     poll(&server).await;
@@ -360,7 +360,7 @@ async fn waits_despite_retry_after_zero() {
         Fault::RateLimited { retry_after: 0 },
     );
     forge.gitlab.clear_requests();
-    eventually("an outage", async || overview(&server).await.trouble).await;
+    eventually("an outage", async || overview(&server).await.outage).await;
     // That took the twenty seconds in which a request is retried.
     let asked = forge.gitlab.requests().len();
     assert!(asked < 20, "{asked} requests");

@@ -227,7 +227,7 @@ async fn restarts_initial_sync_when_its_cursor_is_unknown() {
         Fault::RateLimited { retry_after: 3000 },
     );
     let mut server = TestServer::start_with(forge.options(), |_| {}).await;
-    eventually("an outage", async || overview(&server).await.trouble).await;
+    eventually("an outage", async || overview(&server).await.outage).await;
     server.crash().await;
     forge.gitlab.faults().remove(rule);
     server
@@ -320,12 +320,12 @@ async fn resumes_interrupted_initial_sync() {
         Fault::RateLimited { retry_after: 3000 },
     );
     let mut server = TestServer::start_with(forge.options(), |_| {}).await;
-    eventually("an outage", async || overview(&server).await.trouble).await;
+    eventually("an outage", async || overview(&server).await.outage).await;
     let stopped = overview(&server).await;
     assert!(!stopped.complete);
     assert_eq!(stopped.progress.unwrap().seen, 200);
     assert_eq!(stopped.progress.unwrap().total, Some(451));
-    assert!(stopped.trouble.unwrap().message.contains("pause"));
+    assert!(stopped.outage.unwrap().message.contains("pause"));
     // Planning with a part of the packages is rejected.
     let refused = server
         .admin_request(reqwest::Method::POST, "/api/v1/namespaces")
