@@ -78,7 +78,7 @@ pub fn version_note(is_computed: bool, newer_in_base: Option<&PackageVersion>) -
     }
     let newer = newer_in_base?;
     Some(format!(
-        "older than base, will not install by -Syu (base has {newer})"
+        "older than base, `pacman -Syu` will not install it (base has {newer})"
     ))
 }
 

@@ -3,7 +3,7 @@
 
 /// Text that names no variant of a state.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{value}' is not a {kind}; expected one of: {expected}")]
+#[error("'{value}' is not a valid {kind}; expected one of: {expected}")]
 pub struct UnknownState {
     /// Which state it should have been.
     pub kind: &'static str,
@@ -257,7 +257,7 @@ text_enum! {
 text_enum! {
     /// What happens when a source is signed with a key that is not known.
     #[derive(Default)]
-    MissingKeys, "way to treat missing keys" {
+    MissingKeys, "policy for missing keys" {
         /// The build fails.
         #[default]
         Fail = "fail",

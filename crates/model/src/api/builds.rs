@@ -95,7 +95,7 @@ pub struct ReusedFrom {
 impl std::fmt::Display for ReusedFrom {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.namespace {
-            None => f.write_str("a namespace that was deleted")?,
+            None => f.write_str("a deleted namespace")?,
             Some(name) if self.namespace_deleted => write!(f, "namespace {name} (deleted)")?,
             Some(name) => write!(f, "namespace {name}")?,
         }

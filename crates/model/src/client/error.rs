@@ -8,7 +8,7 @@ use crate::api::{Problem, ProblemKind};
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The configured token cannot be one.
-    #[error("the token holds characters that no token has")]
+    #[error("the token contains characters that are not allowed in a token")]
     InvalidToken,
     /// The configured address cannot be one.
     #[error("'{server}' is not a server address: {reason}")]
@@ -30,13 +30,13 @@ pub enum ClientError {
     #[error("{0}")]
     Refused(Problem),
     /// The server, or something in between, answered with an error of another form.
-    #[error("the server answered {status} without saying why")]
+    #[error("the server returned {status} without a reason")]
     Status {
         /// The HTTP status.
         status: StatusCode,
     },
     /// The answer is not what this version of the program expects.
-    #[error("the server's answer to {url} cannot be read: {source}")]
+    #[error("cannot parse the server's response to {url}: {source}")]
     UnexpectedAnswer {
         /// The path of the request.
         url: String,
@@ -103,8 +103,7 @@ impl ClientError {
         match self {
             Self::Refused(problem) => problem.hint.clone(),
             Self::Connection { .. } => Some(
-                "is buildbtw-server running there? --server or BUILDBTW_SERVER names another"
-                    .into(),
+                "check that buildbtw-server runs there, or set --server or BUILDBTW_SERVER".into(),
             ),
             Self::InvalidToken
             | Self::InvalidServer { .. }

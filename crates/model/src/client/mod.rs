@@ -63,7 +63,7 @@ impl Client {
             return Err(expected());
         }
         if base.query().is_some() || base.fragment().is_some() {
-            return Err(invalid("only a path can follow the host".into()));
+            return Err(invalid("it must not have a query or a fragment".into()));
         }
         if token.as_deref().is_some_and(|token| !is_token(token)) {
             return Err(ClientError::InvalidToken);

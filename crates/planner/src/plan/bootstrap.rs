@@ -91,7 +91,7 @@ fn describe<B>(parts: &Parts<'_, '_>, assembly: &Assembly<'_, B>, plan: &mut Pla
             pkgbase: pkgbase.clone(),
             kind: ProblemKind::BootstrapNotNeeded,
             message:
-                "it is in no cycle of this plan, so that there is nothing to bootstrap".to_owned(),
+                "not in a dependency cycle of this plan: there is nothing to bootstrap".to_owned(),
         }));
 }
 
@@ -112,9 +112,9 @@ fn grouped<'c>(clashes: impl Iterator<Item = &'c Clash>) -> Vec<(&'c Clash, usiz
 
 fn problems(plan: &Plan, clashes: &[Clash]) -> Vec<Problem> {
     let mut problems = Vec::new();
-    for (is_certain, kind, verb) in [
-        (true, ProblemKind::NotInstallable, "cannot"),
-        (false, ProblemKind::MayNotBeInstallable, "may not"),
+    for (is_certain, kind) in [
+        (true, ProblemKind::NotInstallable),
+        (false, ProblemKind::MayNotBeInstallable),
     ] {
         let groups = grouped(
             clashes
@@ -126,21 +126,24 @@ fn problems(plan: &Plan, clashes: &[Clash]) -> Vec<Problem> {
         for (at, (clash, builds)) in groups.into_iter().take(shown).enumerate() {
             let others = match builds - 1 {
                 0 => String::new(),
-                1 => "; the same for one more build".to_owned(),
-                others => format!("; the same for {others} more builds"),
+                1 => "; 1 more build is affected".to_owned(),
+                others => format!("; {others} more builds are affected"),
             };
             let more = if rest > 0 && at + 1 == shown {
-                format!(" (and {rest} more problems like this)")
+                format!(" (and {rest} similar problems)")
             } else {
                 String::new()
+            };
+            let (build, text) = (clash.build, &clash.text);
+            let message = if is_certain {
+                format!("cannot install the dependencies of {build}: {text}{others}{more}")
+            } else {
+                format!("installing the dependencies of {build} may fail: {text}{others}{more}")
             };
             problems.push(Problem {
                 pkgbase: plan.names[clash.member as usize].clone(),
                 kind,
-                message: format!(
-                    "what {} needs {verb} be installed: {}{others}{more}",
-                    clash.build, clash.text
-                ),
+                message,
             });
         }
     }
@@ -185,7 +188,7 @@ fn report<B: Budget>(
         };
         let mut reasons: Vec<String> = groups.into_iter().take(MOST_REASONS).map(reason).collect();
         if rest > 0 {
-            reasons.push(format!("and {rest} more like these"));
+            reasons.push(format!("and {rest} similar reasons"));
         }
         let members = members.into_iter();
         plan.needs_bootstrap.push(NeedsBootstrap {

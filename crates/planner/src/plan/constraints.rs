@@ -173,17 +173,13 @@ fn problem<'a>(
     let offer = was_met?;
     let (before, after) = offer.versions?;
     let (whose, outside) = (offer.pkgbase, own.is_none());
-    let outside = if outside {
-        ", outside of the rebuild"
-    } else {
-        ""
-    };
+    let outside = if outside { ", outside the rebuild" } else { "" };
     let problem = Problem {
         pkgbase: pkgbase.clone(),
         kind: ProblemKind::ConstraintNoLongerMet,
         message: format!(
-            "constraint no longer met: {relation}{outside} ({whose} {before} did, the planned {after} \
-             does not)"
+            "constraint no longer met: {relation}{outside} (met by {whose} {before}, but not by the \
+             planned {after})"
         ),
     };
     Some((relation, problem))

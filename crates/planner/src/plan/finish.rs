@@ -219,7 +219,7 @@ fn problems(parts: &Parts<'_, '_>, names: &[Pkgbase]) -> Vec<Problem> {
             problems.push(Problem {
                 pkgbase: origin.pkgbase().clone(),
                 kind: ProblemKind::NotForArchitecture,
-                message: format!("nothing of it is built for {}", request.architecture),
+                message: format!("it builds no packages for {}", request.architecture),
             });
         }
     }
@@ -258,7 +258,7 @@ fn by_whom(world: &World<'_>, relation: u32) -> String {
             let old = world.base(world.node(package).base)?.source.version();
             let new = &world.base(world.base_of(package))?.source;
             let (pkgbase, new) = (new.pkgbase(), new.version());
-            Some(format!(" ({pkgbase} {old} did, {new} does not)"))
+            Some(format!(" (met by {pkgbase} {old}, but not by {new})"))
         })
         .collect();
     origins.sort_unstable();

@@ -138,8 +138,8 @@ fn problem(name: &Pkgname, mut makers: Vec<Maker<'_>>) -> Option<Problem> {
         pkgbase: listed.pkgbase.clone(),
         kind: ProblemKind::SamePackage,
         message: format!(
-            "{name} is made by several source packages: {}; the repository lists the highest version that \
-             is built, {} of {}",
+            "several source packages produce {name}: {}; the repository lists the highest version that is \
+             built, {} of {}",
             texts.join(", "),
             listed.version,
             listed.pkgbase,

@@ -27,7 +27,7 @@ fn write(plan: &Plan, out: &mut String) -> fmt::Result {
     )?;
     writeln!(
         out,
-        "expected: {} of work, at least {} with any number of workers",
+        "estimated work: {}, at least {} with unlimited workers",
         duration(plan.total_s()),
         duration(plan.critical_path_s()),
     )?;
@@ -121,20 +121,20 @@ fn write_bootstrap(plan: &Plan, out: &mut String) -> fmt::Result {
         let names: Vec<&str> = needed.members.iter().map(|name| name.as_str()).collect();
         writeln!(
             out,
-            "\nneeds a bootstrap build: the cycle of {}",
+            "\nthe cycle of {} needs a bootstrap build",
             names.join(", ")
         )?;
         for reason in &needed.reasons {
             writeln!(out, "  {reason}")?;
         }
         for choice in &needed.choices {
-            writeln!(out, "  it can be built with --bootstrap {choice}")?;
+            writeln!(out, "  it builds with --bootstrap {choice}")?;
         }
         match (needed.choices.is_empty(), needed.untried) {
-            (true, 0) => writeln!(out, "  one --bootstrap is not enough")?,
+            (true, 0) => writeln!(out, "  no single --bootstrap is enough")?,
             (true, untried) => writeln!(
                 out,
-                "  none of those that were tried is enough; {} not tried",
+                "  no --bootstrap that was tried is enough; {} not tried",
                 were(untried)
             )?,
             (false, 0) => {}

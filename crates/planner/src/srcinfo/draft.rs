@@ -90,7 +90,7 @@ impl Draft {
         let valid = |text: &String| text.parse::<Architecture>().is_ok();
         self.base.architectures.retain(valid);
         if self.base.architectures.is_empty() {
-            let reason = "there is no usable arch: it is built for no architecture".to_owned();
+            let reason = "no usable arch: it is not built for any architecture".to_owned();
             self.problems.push((0, reason));
         }
 
@@ -106,7 +106,7 @@ impl Draft {
             section.architectures.retain(valid);
             match name.parse::<Pkgname>() {
                 Ok(pkgname) if !seen.insert(pkgname.clone()) => {
-                    let reason = format!("the pkgname {pkgname} is there twice");
+                    let reason = format!("duplicate pkgname '{pkgname}'");
                     self.problems.push((line, reason));
                 }
                 Ok(pkgname) => {

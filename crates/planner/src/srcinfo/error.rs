@@ -4,16 +4,16 @@
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SrcinfoError {
     /// A field without which there is no package is missing or empty.
-    #[error("there is no usable {0} in it")]
+    #[error("no usable {0}")]
     Missing(&'static str),
     /// A field without which there is no package has an impossible value.
     #[error(transparent)]
     Invalid(#[from] buildbtw_model::InvalidName),
     /// A stored form was not written by this program.
-    #[error("this is not the stored form of a source package: {0:?}")]
+    #[error("not the stored form of a source package: {0:?}")]
     NotStored(String),
     /// It says more than any package does, and reading it would cost time and memory.
-    #[error("it has more than {most} {of}")]
+    #[error("more than {most} {of}")]
     TooMuch {
         /// The limit.
         most: usize,

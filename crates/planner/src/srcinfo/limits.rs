@@ -43,7 +43,7 @@ pub(super) fn check_text(srcinfo: &str) -> Result<(), SrcinfoError> {
             at_most(
                 architectures.len(),
                 ARCHITECTURES,
-                "architectures in the names of its fields",
+                "architectures in field names",
             )?;
         }
     }
@@ -65,7 +65,7 @@ pub(super) fn check_stored(
     at_most(
         inherited,
         INHERITED,
-        "bytes in what its packages inherit from the base",
+        "bytes that its packages inherit from the base",
     )?;
     let (base, packages) = stored.split_at_checked(base_end).unwrap_or((stored, ""));
     let relations = |section: &str| -> usize {
@@ -75,9 +75,5 @@ pub(super) fn check_stored(
             .sum()
     };
     let found = relations(base).saturating_mul(pkgnames) + relations(packages);
-    at_most(
-        found,
-        RELATIONS,
-        "relations, counting what its packages inherit",
-    )
+    at_most(found, RELATIONS, "relations, including inherited ones")
 }

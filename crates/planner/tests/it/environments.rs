@@ -49,7 +49,7 @@ fn checks_last_builds_of_a_cycle() {
     assert!(text.starts_with("cyc-a@1:"), "{text}");
     assert!(
         text.contains(
-            "problem: cyc-b: what its build needs cannot be installed: the old cyc-b 1-1 needs liba.so=1-64"
+            "problem: cyc-b: cannot install the dependencies of its build: the old cyc-b 1-1 needs liba.so=1-64"
         ),
         "{text}"
     );
@@ -74,9 +74,9 @@ fn first_stage_keeps_soname_it_was_built_with() {
         assert!(text.starts_with("cyc-b@1:"), "{text}");
         assert!(
             text.contains(
-                "problem: cyc-b: what its second build needs cannot be installed: the new cyc-b 1-1, which \
-                 is built with the old library, needs liba.so=1-64, and cyc-a is expected to get another \
-                 soname when it goes from 1-1 to 2-1"
+                "problem: cyc-b: cannot install the dependencies of its second build: the new cyc-b 1-1, \
+                 which is built with the old library, needs liba.so=1-64, but cyc-a is expected to change \
+                 its soname between 1-1 and 2-1"
             ),
             "{text}"
         );
@@ -148,9 +148,9 @@ fn library_of_another_word_size_satisfies_nothing() {
             brief(&plan)
         );
         let name = if needed.ends_with("-64") {
-            "and libfoo is"
+            "but libfoo is"
         } else {
-            "and lib32-libfoo is"
+            "but lib32-libfoo is"
         };
         for needed in &plan.needs_bootstrap {
             assert!(needed.reasons[0].contains(name), "{needed:?}");
@@ -296,7 +296,7 @@ fn reports_dependency_missing_in_many_builds_once() {
         panic!("{text}");
     };
     assert!(
-        problem.message.ends_with("; the same for 30 more builds"),
+        problem.message.ends_with("; 30 more builds are affected"),
         "{text}"
     );
 }

@@ -319,7 +319,7 @@ fn first_stage_sees_required_new_version() {
     let plan = plan(&index, &request);
     let text = brief(&plan);
     assert!(
-        text.contains("b needs a>=2, which only the new a 2-1 satisfies, and that is built later"),
+        text.contains("b needs a>=2, which only the new a 2-1 satisfies, but it is built later"),
         "{text}"
     );
     assert!(text.ends_with("bootstrap one of b"), "{text}");

@@ -67,7 +67,7 @@ impl<'w, 'e, 'i> Look<'w, 'e, 'i> {
             Met::Doubtful(entry, answer) => {
                 if let Item::New(package) = stock.entries[entry as usize].item {
                     let why = stock.doubt(package, &want.text, answer);
-                    let text = format!("{} needs {}, and {why}", self.holder(holder), want.text);
+                    let text = format!("{} needs {}, but {why}", self.holder(holder), want.text);
                     let is_of_order = self.is_of_order(holder);
                     self.note(holder, text, answer == Answer::Hardly, is_of_order);
                 }
@@ -205,7 +205,7 @@ impl<'w, 'e, 'i> Look<'w, 'e, 'i> {
         });
         let package = stock.described(*planned.next()?);
         Some((
-            format!("only {package} satisfies, and that is built later"),
+            format!("only {package} satisfies, but it is built later"),
             true,
         ))
     }

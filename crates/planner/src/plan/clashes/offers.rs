@@ -196,7 +196,7 @@ impl<'e> Stock<'e, '_> {
         let before = self.before(package, &wanted);
         let before = before.map_or("", |(old, _)| old.version.as_str());
         let now = self.version(package).map_or("", PackageVersion::as_str);
-        format!("{name} {how} get another soname when it goes from {before} to {now}")
+        format!("{name} {how} change its soname between {before} and {now}")
     }
 
     /// What makepkg makes of a bare library that a package needs when it is built with the old one: what its
