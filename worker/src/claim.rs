@@ -102,7 +102,7 @@ async fn judge_claim(context: &Context, error: ClientError) -> Result<Again, Wor
     let server = || context.agent.link.client.server().to_owned();
     match (judge(&error), &error) {
         // Nothing is lost by stopping here, and repeating it would not make it readable.
-        (_, ClientError::UnexpectedAnswer { .. }) | (Verdict::Refused, _) => {
+        (_, ClientError::UnexpectedResponse { .. }) | (Verdict::Refused, _) => {
             Err(WorkerError::Refused {
                 server: server(),
                 source: error,

@@ -60,7 +60,7 @@ impl<'a> Feed<'a> {
             }
             Ok(None) => "the server closed the connection".to_owned(),
             // What cannot be read now cannot be read when it is sent again.
-            Err(error @ ClientError::UnexpectedAnswer { .. }) => {
+            Err(error @ ClientError::UnexpectedResponse { .. }) => {
                 return self.context.ask(Err(error));
             }
             Err(error) => error.to_string(),

@@ -65,7 +65,7 @@ async fn follow_to_end(
             News::Event(event) => {
                 display.event(&event)?;
                 tracker.apply(&event);
-                event.kind.is_of_iteration() || !tracker.is_active()
+                event.kind.is_about_iteration() || !tracker.is_active()
             }
             News::Lost(reason) => {
                 display.lost(&reason);

@@ -69,7 +69,7 @@ pub enum Verdict {
 #[must_use]
 pub fn judge(error: &ClientError) -> Verdict {
     match error {
-        ClientError::Connection { .. } | ClientError::UnexpectedAnswer { .. } => Verdict::Again,
+        ClientError::Connection { .. } | ClientError::UnexpectedResponse { .. } => Verdict::Again,
         ClientError::Refused(problem) => match (problem.kind, problem.status) {
             (_, 408 | 429 | 500..) => Verdict::Again,
             (ProblemKind::AttemptEnded | ProblemKind::NotFound, _) => Verdict::Ended,

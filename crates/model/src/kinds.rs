@@ -73,7 +73,7 @@ impl EventKind {
 
     /// Whether it is about an iteration as a whole, as also events of a newer server may be.
     #[must_use]
-    pub fn is_of_iteration(&self) -> bool {
+    pub fn is_about_iteration(&self) -> bool {
         match self {
             Self::Iteration(_)
             | Self::IterationPlanned
@@ -274,7 +274,7 @@ mod tests {
             let kind: EventKind = serde_json::from_str(&json).unwrap();
             assert_eq!(kind, EventKind::Unknown(text.into()));
             assert_eq!(serde_json::to_string(&kind).unwrap(), json);
-            assert_eq!(kind.is_of_iteration(), text.starts_with("iteration."));
+            assert_eq!(kind.is_about_iteration(), text.starts_with("iteration."));
         }
     }
 

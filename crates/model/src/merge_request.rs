@@ -11,7 +11,7 @@ use crate::changeset::{Changeset, ChangesetError};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MergeRequestUrl {
     /// Everything before the project's path, for example `https://gitlab.example.org`. A GitLab below
-    /// a path of its own has that path here only after [`Self::below`].
+    /// a path of its own has that path here only after [`Self::project_on`].
     origin: String,
     path: String,
     number: MergeRequestIid,
@@ -28,7 +28,7 @@ pub struct MergeRequestUrlError(String);
 impl MergeRequestUrl {
     /// The project's path and the merge request's number, if it is one of the GitLab at this address.
     #[must_use]
-    pub fn below(&self, gitlab: &str) -> Option<(&str, MergeRequestIid)> {
+    pub fn project_on(&self, gitlab: &str) -> Option<(&str, MergeRequestIid)> {
         let (scheme, rest) = gitlab.trim_end_matches('/').split_once("://")?;
         let (host, rest) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         if origin(scheme, host) != self.origin {
@@ -174,25 +174,25 @@ mod tests {
             "https://GitLab.example.org/packaging/packages/gtk4/-/merge_requests/12#",
         ] {
             let url: MergeRequestUrl = text.parse().unwrap();
-            let found = url.below("https://gitlab.example.org/");
+            let found = url.project_on("https://gitlab.example.org/");
             assert_eq!(
                 found,
                 Some(("packaging/packages/gtk4", MergeRequestIid(12))),
                 "{text}"
             );
-            assert_eq!(url.below("https://gitlab.com"), None);
+            assert_eq!(url.project_on("https://gitlab.com"), None);
         }
         let below: MergeRequestUrl = "http://host:8080/Git/lab/g/p/-/merge_requests/1"
             .parse()
             .unwrap();
         assert_eq!(
-            below.below("http://host:8080/Git/lab"),
+            below.project_on("http://host:8080/Git/lab"),
             Some(("g/p", MergeRequestIid(1)))
         );
-        assert_eq!(below.below("http://host/Git/lab"), None);
+        assert_eq!(below.project_on("http://host/Git/lab"), None);
         let port: MergeRequestUrl = "https://host:443/g/p/-/merge_requests/1".parse().unwrap();
         assert_eq!(
-            port.below("https://Host"),
+            port.project_on("https://Host"),
             Some(("g/p", MergeRequestIid(1)))
         );
     }

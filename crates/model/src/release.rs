@@ -41,7 +41,7 @@ impl ReleaseRule {
     /// [`ReleaseRule::version`], above what other source packages give packages of the same names where it would
     /// be one of these. They count as earlier versions then.
     #[must_use]
-    pub fn version_beside(
+    pub fn version_avoiding(
         &mut self,
         own: &PackageVersion,
         others: &[PackageVersion],
@@ -84,7 +84,7 @@ pub fn version_note(is_computed: bool, newer_in_base: Option<&PackageVersion>) -
 
 /// The release after this one that leaves room for the packager: `N` becomes `N.1`, `N.k` becomes
 /// `N.(k+1)`.
-fn next(pkgrel: &str) -> String {
+fn next_pkgrel(pkgrel: &str) -> String {
     let (major, minor) = match pkgrel.split_once('.') {
         Some((major, minor)) => (major, minor.parse::<u64>().unwrap_or(0)),
         None => (pkgrel, 0),
@@ -125,7 +125,7 @@ pub fn bumped_pkgrel<'a>(
                 highest
             }
         });
-    next(highest)
+    next_pkgrel(highest)
 }
 
 /// [`bumped_pkgrel`] as a whole version, with the epoch and pkgver of `current`.

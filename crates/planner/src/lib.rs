@@ -39,7 +39,7 @@ pub use base::{BaseIndex, BasePackage};
 pub use diff::{BuildSnapshot, ChangedBuild, PlanDiff, diff};
 pub use index::{DependencyKind, IndexChange, PackageIndex};
 pub use plan::{
-    Bootstrapped, BrokenEdge, Budget, BuiltPackage, Cycle, Estimates, Footprint, GivenVersions,
+    AssignedVersions, Bootstrapped, BrokenEdge, Budget, BuiltPackage, Cycle, Estimates, Footprint,
     InvalidPatterns, Need, NeedsBootstrap, NoEstimates, Patterns, Plan, PlanRequest, PlannedBuild,
     PlannedVersion, Problem, ProblemKind, TookTooLong, Unlimited, Unresolved, Until,
     computes_version, plan, plan_with_footprint, plan_with_footprint_within, plan_within,

@@ -48,25 +48,25 @@ impl Soname {
 /// Libraries and those who link them, by pkgname.
 #[derive(Clone, Debug, Default)]
 pub struct Sonames {
-    has: Both,
-    links: Both,
+    has: Bidirectional,
+    links: Bidirectional,
 }
 
 #[derive(Clone, Debug, Default)]
-struct Both {
-    of: FxHashMap<Box<str>, Listed>,
+struct Bidirectional {
+    of: FxHashMap<Box<str>, UniqueList>,
     by: FxHashMap<Soname, Vec<Box<str>>>,
 }
 
 /// Each library once, in the order in which they were added.
 #[derive(Clone, Debug, Default)]
-struct Listed {
+struct UniqueList {
     list: Vec<Soname>,
     /// Those of a long list.
     known: FxHashSet<Soname>,
 }
 
-impl Listed {
+impl UniqueList {
     /// A package has a few libraries and links some dozen; what a package says about itself may be longer.
     const SHORT: usize = 32;
 
@@ -89,7 +89,7 @@ impl Listed {
     }
 }
 
-impl Both {
+impl Bidirectional {
     fn add(&mut self, pkgname: &str, soname: &Soname) {
         if self.of.entry(pkgname.into()).or_default().add(soname) {
             self.by

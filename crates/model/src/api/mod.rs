@@ -23,7 +23,7 @@ pub use namespaces::{
     RetriedBuilds, RetryBuilds,
 };
 pub use problem::{PROBLEM_CONTENT_TYPE, Problem, ProblemKind};
-pub use sources::{SourceRepositorySummary, SourcesOverview, SourcesProgress, SourcesTrouble};
+pub use sources::{SourceRepositorySummary, SourcesOutage, SourcesOverview, SourcesProgress};
 pub use tokens::{CreateToken, CreatedToken, TokenIdentity, TokenSummary};
 
 /// One page of a list. Pass `next` as `cursor` to get the page after it.

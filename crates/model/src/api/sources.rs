@@ -56,7 +56,7 @@ pub struct SourcesOverview {
     pub progress: Option<SourcesProgress>,
     /// What keeps the sources from being looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub trouble: Option<SourcesTrouble>,
+    pub trouble: Option<SourcesOutage>,
 }
 
 fn yes() -> bool {
@@ -75,7 +75,7 @@ pub struct SourcesProgress {
 
 /// What keeps the sources from being looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SourcesTrouble {
+pub struct SourcesOutage {
     /// In words.
     pub message: String,
     /// Since when.

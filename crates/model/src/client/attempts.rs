@@ -124,7 +124,7 @@ impl Client {
         ];
         // The answer comes only after the whole file, so silence says nothing here.
         let request = self
-            .patient_request(Method::PUT, &segments)
+            .upload_request(Method::PUT, &segments)
             .timeout(UPLOAD_GRACE + Duration::from_secs(size / SLOWEST_UPLOAD))
             .query(&[("sha256", sha256.as_str())])
             .header(reqwest::header::CONTENT_LENGTH, size)

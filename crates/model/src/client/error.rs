@@ -37,7 +37,7 @@ pub enum ClientError {
     },
     /// The answer is not what this version of the program expects.
     #[error("cannot parse the server's response to {url}: {source}")]
-    UnexpectedAnswer {
+    UnexpectedResponse {
         /// The path of the request.
         url: String,
         /// What is wrong with it.
@@ -83,7 +83,7 @@ impl ClientError {
             Self::Status { status } => status.is_server_error() || status.as_u16() == 429,
             Self::InvalidToken
             | Self::InvalidServer { .. }
-            | Self::UnexpectedAnswer { .. }
+            | Self::UnexpectedResponse { .. }
             | Self::LocalFile { .. } => false,
         }
     }
@@ -108,7 +108,7 @@ impl ClientError {
             Self::InvalidToken
             | Self::InvalidServer { .. }
             | Self::Status { .. }
-            | Self::UnexpectedAnswer { .. }
+            | Self::UnexpectedResponse { .. }
             | Self::LocalFile { .. } => None,
         }
     }

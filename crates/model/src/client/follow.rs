@@ -36,7 +36,7 @@ impl EventStream {
                 // Events of ours fit on one `data:` line; ids are inside, comments keep alive.
                 if let Some(data) = line.strip_prefix(b"data:") {
                     let event = serde_json::from_slice(data).map_err(|source| {
-                        ClientError::UnexpectedAnswer {
+                        ClientError::UnexpectedResponse {
                             url: "events".into(),
                             source,
                         }

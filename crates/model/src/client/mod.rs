@@ -28,7 +28,7 @@ const STREAM_SILENCE: Duration = Duration::from_secs(90);
 pub struct Client {
     http: reqwest::Client,
     /// Without a limit for silence, for requests that take long to send.
-    patient_http: reqwest::Client,
+    upload_http: reqwest::Client,
     base: Url,
     token: Option<Token>,
 }
@@ -78,7 +78,7 @@ impl Client {
         };
         Ok(Self {
             http: build(builder().read_timeout(STREAM_SILENCE))?,
-            patient_http: build(builder())?,
+            upload_http: build(builder())?,
             base,
             token: token.map(Token),
         })
@@ -108,8 +108,8 @@ impl Client {
     }
 
     /// The same for a request that takes long to send: its caller sets a timeout.
-    fn patient_request(&self, method: Method, segments: &[&str]) -> RequestBuilder {
-        self.request_with(&self.patient_http, method, segments)
+    fn upload_request(&self, method: Method, segments: &[&str]) -> RequestBuilder {
+        self.request_with(&self.upload_http, method, segments)
     }
 
     fn request_with(
@@ -155,7 +155,7 @@ impl Client {
             .await
             .map_err(|source| ClientError::connection(self.server(), &source))?;
         serde_json::from_slice(&body)
-            .map_err(|source| ClientError::UnexpectedAnswer { url, source })
+            .map_err(|source| ClientError::UnexpectedResponse { url, source })
     }
 }
 

@@ -36,7 +36,7 @@ pub(crate) enum Effect {
 }
 
 /// Whether two versions of a package mean the same to planning, their own version aside.
-pub(super) fn plans_alike(old: &Arc<SourcePackage>, new: &Arc<SourcePackage>) -> bool {
+pub(super) fn is_equivalent(old: &Arc<SourcePackage>, new: &Arc<SourcePackage>) -> bool {
     fn relevant(source: &SourcePackage) -> impl Iterator<Item = &str> {
         let lines = source.as_stored().lines();
         lines.filter(|line| !line.starts_with("v ") && !line.starts_with('s'))
@@ -56,7 +56,7 @@ impl IndexChange {
         }
     }
 
-    pub(super) fn keeps_relations(&mut self, version_changed: bool) {
+    pub(super) fn mark_relations_unchanged(&mut self, version_changed: bool) {
         self.effect = if version_changed {
             Effect::Version
         } else {
@@ -65,7 +65,7 @@ impl IndexChange {
     }
 
     /// Notes the names of the package as it was or as it is.
-    pub(super) fn touch<'a>(
+    pub(super) fn add_names<'a>(
         &mut self,
         tables: &Tables,
         build: &[Use],

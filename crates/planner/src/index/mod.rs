@@ -22,7 +22,7 @@ pub(crate) use record::{
     BaseRecord, EVERY_ARCHITECTURE, NodeRecord, Numbering, OWN_NAME, Provider, Use, User, Users,
     records,
 };
-use table::forget;
+use table::remove_first;
 pub(crate) use table::{Fits, Tables, provisions};
 
 pub(crate) use crate::sparse::number;
@@ -111,15 +111,15 @@ impl PackageIndex {
         };
         let mut change = IndexChange::new(self.identity, id, source.pkgbase().clone());
         if let Some(old) = self.base(id)
-            && change::plans_alike(&old.source, &source)
+            && change::is_equivalent(&old.source, &source)
         {
-            change.keeps_relations(old.source.version() != source.version());
+            change.mark_relations_unchanged(old.source.version() != source.version());
         }
         if let Some((build, nodes)) = self.detach(id) {
-            change.touch(&self.tables, &build, nodes.iter());
+            change.add_names(&self.tables, &build, nodes.iter());
         }
         let (build, nodes) = records(&source, id, &mut self.tables);
-        change.touch(&self.tables, &build, nodes.iter());
+        change.add_names(&self.tables, &build, nodes.iter());
         for used in &build {
             self.tables.users[used.relation as usize].bases.push(User {
                 id,
@@ -141,7 +141,7 @@ impl PackageIndex {
         let id = self.base_id(pkgbase)?;
         let (build, nodes) = self.detach(id)?;
         let mut change = IndexChange::new(self.identity, id, pkgbase.clone());
-        change.touch(&self.tables, &build, nodes.iter());
+        change.add_names(&self.tables, &build, nodes.iter());
         Some(change)
     }
 
@@ -164,7 +164,7 @@ impl PackageIndex {
         self.len -= 1;
         for used in &record.build {
             let users = &mut self.tables.users[used.relation as usize].bases;
-            forget(users, |user| user.id == id);
+            remove_first(users, |user| user.id == id);
         }
         let mut nodes = Vec::with_capacity(record.nodes.len());
         for &node_id in &record.nodes {

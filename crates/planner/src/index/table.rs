@@ -84,12 +84,12 @@ impl Tables {
     pub(super) fn detach(&mut self, id: u32, node: &NodeRecord) {
         for used in &node.depends {
             let users = &mut self.users[used.relation as usize].nodes;
-            forget(users, |user| user.id == id);
+            remove_first(users, |user| user.id == id);
         }
         for (name, provider) in
             provisions(id, node, |relation| self.relation_name[relation as usize])
         {
-            forget(&mut self.providers[name as usize], |other| {
+            remove_first(&mut self.providers[name as usize], |other| {
                 *other == provider
             });
         }
@@ -154,7 +154,7 @@ impl Numbering for Tables {
 }
 
 /// Removes the first entry that matches; the order of such lists means nothing.
-pub(super) fn forget<T>(list: &mut Vec<T>, matches: impl Fn(&T) -> bool) {
+pub(super) fn remove_first<T>(list: &mut Vec<T>, matches: impl Fn(&T) -> bool) {
     if let Some(at) = list.iter().position(matches) {
         list.swap_remove(at);
     }

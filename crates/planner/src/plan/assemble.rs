@@ -35,10 +35,10 @@ impl<B: Budget> Assembly<'_, B> {
     ///
     /// # Errors
     /// When the budget is used up.
-    pub(super) fn again(&mut self, component: u32) -> Result<(), B::Over> {
+    pub(super) fn redo_cycle(&mut self, component: u32) -> Result<(), B::Over> {
         let members = self.members(component);
         self.drafts.truncate(self.starts[component as usize]);
-        self.cyclic.remove(&component);
+        self.solved.remove(&component);
         for member in &members {
             self.left_out.remove(member);
         }

@@ -14,7 +14,7 @@ use petgraph::visit::{Dfs, GraphBase, IntoNeighbors};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::components::Components;
-use super::cycles::Cyclic;
+use super::cycles::SolvedCycle;
 use super::drafts::{CycleDraft, Draft};
 use super::graph::Graph;
 use super::members::OUTSIDE;
@@ -37,7 +37,7 @@ pub(super) struct Assembly<'g, B> {
     pub(super) relaxed: Vec<(u32, u32)>,
     /// For each member: its last build.
     pub(super) last: Vec<u32>,
-    pub(super) cyclic: FxHashMap<u32, Cyclic>,
+    pub(super) solved: FxHashMap<u32, SolvedCycle>,
     /// For each member that is bootstrapped: the installs that its first build does without.
     pub(super) left_out: FxHashMap<u32, FxHashSet<u32>>,
     /// The installs at which a walk ends.
@@ -61,7 +61,7 @@ impl<'g, B> Assembly<'g, B> {
             cycles: Vec::new(),
             relaxed: Vec::new(),
             last: vec![OUTSIDE; builds],
-            cyclic: FxHashMap::default(),
+            solved: FxHashMap::default(),
             left_out: FxHashMap::default(),
             search: Dfs::from_parts(Vec::new(), Stamps::new(graph.vertices())),
         }
@@ -158,9 +158,9 @@ impl<B> Assembly<'_, B> {
         while let Some(install) = self.search.next(&passable) {
             if self.components.is_in_cycle(install) {
                 let component = self.components.of(install);
-                if let Some(cyclic) = self.cyclic.get_mut(&component) {
+                if let Some(solved) = self.solved.get_mut(&component) {
                     let group = self.components.group_of(install);
-                    found.extend_from_slice(cyclic.builds_behind(group));
+                    found.extend_from_slice(solved.builds_of(group));
                 }
                 continue;
             }

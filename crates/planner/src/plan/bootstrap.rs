@@ -12,26 +12,30 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::assembly::Assembly;
 use super::budget::Budget;
-use super::clashes::{Clash, Environments};
+use super::context::PlanContext;
 use super::cycles::is_left_out;
+use super::install_check::{Environments, UnmetDependency};
 use super::left_out::left_out;
 use super::members::Members;
 use super::outcome::{NeedsBootstrap, Plan};
-use super::parts::Parts;
 use super::problem::{Problem, ProblemKind};
 use super::request::PlanRequest;
 use crate::world::World;
 
 /// How many members of a cycle are tried.
-const MOST_TRIED: usize = 12;
+const MAX_TRIED: usize = 12;
 /// How many there are in the largest cycle of which that many are tried; of larger ones it is fewer.
-const MEMBERS_OF_MOST_TRIED: usize = 1_000;
+const MEMBERS_WITH_MAX_TRIED: usize = 1_000;
 /// How many reasons a cycle has, and how many problems of one sort a plan. The rest is counted.
-const MOST_REASONS: usize = 20;
-const MOST_PROBLEMS: usize = 100;
+const MAX_REASONS: usize = 20;
+const MAX_PROBLEMS: usize = 100;
 
 /// The members that are to be bootstrapped.
-pub(super) fn wanted(world: &World<'_>, members: &Members, request: &PlanRequest<'_>) -> Vec<bool> {
+pub(super) fn requested(
+    world: &World<'_>,
+    members: &Members,
+    request: &PlanRequest<'_>,
+) -> Vec<bool> {
     let bootstrap: FxHashSet<&Pkgbase> = request.bootstrap.iter().collect();
     let is_wanted = |&base: &u32| {
         let record = world.base(base);
@@ -45,26 +49,26 @@ pub(super) fn wanted(world: &World<'_>, members: &Members, request: &PlanRequest
 ///
 /// # Errors
 /// When the budget is used up.
-pub(super) fn judge<B: Budget>(
-    parts: &Parts<'_, '_>,
+pub(super) fn check<B: Budget>(
+    context: &PlanContext<'_, '_>,
     assembly: &mut Assembly<'_, B>,
     plan: &mut Plan,
 ) -> Result<(), B::Over> {
-    describe(parts, assembly, plan);
-    if let Some(base) = parts.request.base {
-        let mut environments = Environments::new(parts, base, assembly)?;
-        let found = environments.find(assembly)?;
+    describe(context, assembly, plan);
+    if let Some(base) = context.request.base {
+        let mut environments = Environments::new(context, base, assembly)?;
+        let found = environments.find_unmet(assembly)?;
         let problems = problems(plan, &found);
         plan.problems.extend(problems);
-        report(&mut environments, assembly, &found, plan)?;
+        find_choices(&mut environments, assembly, &found, plan)?;
     }
     plan.problems.sort();
     Ok(())
 }
 
 /// Fills in what bootstrap builds are built without.
-fn describe<B>(parts: &Parts<'_, '_>, assembly: &Assembly<'_, B>, plan: &mut Plan) {
-    let mut wanted: FxHashSet<&Pkgbase> = parts.request.bootstrap.iter().collect();
+fn describe<B>(context: &PlanContext<'_, '_>, assembly: &Assembly<'_, B>, plan: &mut Plan) {
+    let mut wanted: FxHashSet<&Pkgbase> = context.request.bootstrap.iter().collect();
     if wanted.is_empty() {
         return;
     }
@@ -76,10 +80,10 @@ fn describe<B>(parts: &Parts<'_, '_>, assembly: &Assembly<'_, B>, plan: &mut Pla
             && let Some(&member) = member_of.get(&build.pkgbase)
         {
             wanted.remove(&build.pkgbase);
-            let relations = left_out(parts, assembly, member);
+            let relations = left_out(context, assembly, member);
             let mut texts: Vec<Arc<str>> = relations
                 .into_iter()
-                .map(|relation| parts.world.relation_text(relation).into())
+                .map(|relation| context.world.relation_text(relation).into())
                 .collect();
             texts.sort_unstable();
             texts.dedup();
@@ -96,34 +100,32 @@ fn describe<B>(parts: &Parts<'_, '_>, assembly: &Assembly<'_, B>, plan: &mut Pla
 }
 
 /// Clashes that are told in the same words, each with the first build that has it and the number of builds.
-fn grouped<'c>(clashes: impl Iterator<Item = &'c Clash>) -> Vec<(&'c Clash, usize)> {
-    let mut groups: BTreeMap<&str, (&Clash, usize)> = BTreeMap::new();
-    for clash in clashes {
-        let (first, count) = groups.entry(&clash.text).or_insert((clash, 0));
+fn grouped<'c>(
+    unmet: impl Iterator<Item = &'c UnmetDependency>,
+) -> Vec<(&'c UnmetDependency, usize)> {
+    let mut groups: BTreeMap<&str, (&UnmetDependency, usize)> = BTreeMap::new();
+    for unmet in unmet {
+        let (first, count) = groups.entry(&unmet.text).or_insert((unmet, 0));
         *count += 1;
-        if clash.member < first.member {
-            *first = clash;
+        if unmet.member < first.member {
+            *first = unmet;
         }
     }
     let mut groups: Vec<_> = groups.into_values().collect();
-    groups.sort_by_key(|(clash, _)| clash.member);
+    groups.sort_by_key(|(unmet, _)| unmet.member);
     groups
 }
 
-fn problems(plan: &Plan, clashes: &[Clash]) -> Vec<Problem> {
+fn problems(plan: &Plan, unmet: &[UnmetDependency]) -> Vec<Problem> {
     let mut problems = Vec::new();
     for (is_certain, kind) in [
         (true, ProblemKind::NotInstallable),
         (false, ProblemKind::MayNotBeInstallable),
     ] {
-        let groups = grouped(
-            clashes
-                .iter()
-                .filter(|clash| clash.is_certain == is_certain),
-        );
-        let rest = groups.len().saturating_sub(MOST_PROBLEMS);
+        let groups = grouped(unmet.iter().filter(|unmet| unmet.is_certain == is_certain));
+        let rest = groups.len().saturating_sub(MAX_PROBLEMS);
         let shown = groups.len() - rest;
-        for (at, (clash, builds)) in groups.into_iter().take(shown).enumerate() {
+        for (at, (unmet, builds)) in groups.into_iter().take(shown).enumerate() {
             let others = match builds - 1 {
                 0 => String::new(),
                 1 => "; 1 more build is affected".to_owned(),
@@ -134,14 +136,14 @@ fn problems(plan: &Plan, clashes: &[Clash]) -> Vec<Problem> {
             } else {
                 String::new()
             };
-            let (build, text) = (clash.build, &clash.text);
+            let (build, text) = (unmet.build, &unmet.text);
             let message = if is_certain {
                 format!("cannot install the dependencies of {build}: {text}{others}{more}")
             } else {
                 format!("installing the dependencies of {build} may fail: {text}{others}{more}")
             };
             problems.push(Problem {
-                pkgbase: plan.names[clash.member as usize].clone(),
+                pkgbase: plan.names[unmet.member as usize].clone(),
                 kind,
                 message,
             });
@@ -151,42 +153,41 @@ fn problems(plan: &Plan, clashes: &[Clash]) -> Vec<Problem> {
 }
 
 /// Finds, for each cycle that cannot be built, which of its members would have to be bootstrapped.
-fn report<B: Budget>(
+fn find_choices<B: Budget>(
     environments: &mut Environments<'_, '_>,
     assembly: &mut Assembly<'_, B>,
-    clashes: &[Clash],
+    unmet: &[UnmetDependency],
     plan: &mut Plan,
 ) -> Result<(), B::Over> {
-    let mut of_component: BTreeMap<u32, Vec<&Clash>> = BTreeMap::new();
-    for clash in clashes.iter().filter(|clash| clash.forbids_order()) {
-        let component = assembly.components.of(clash.member);
-        of_component.entry(component).or_default().push(clash);
+    let mut of_component: BTreeMap<u32, Vec<&UnmetDependency>> = BTreeMap::new();
+    for unmet in unmet.iter().filter(|unmet| unmet.rules_out_order()) {
+        let component = assembly.components.of(unmet.member);
+        of_component.entry(component).or_default().push(unmet);
     }
     // From the last one on, as all that comes behind a cycle is lost when it is tried.
-    for (&component, clashes) in of_component.iter().rev() {
+    for (&component, unmet) in of_component.iter().rev() {
         let members = assembly.members(component);
-        let mut candidates = candidates(assembly, component, &members, clashes);
-        let tried =
-            (MOST_TRIED * MEMBERS_OF_MOST_TRIED / members.len().max(1)).clamp(3, MOST_TRIED);
+        let mut candidates = candidates(assembly, component, &members, unmet);
+        let tried = (MAX_TRIED * MEMBERS_WITH_MAX_TRIED / members.len().max(1)).clamp(3, MAX_TRIED);
         let untried = candidates.len().saturating_sub(tried);
         candidates.truncate(tried);
         let mut choices = Vec::new();
         for member in candidates {
             assembly.bootstrap[member as usize] = true;
-            assembly.again(component)?;
+            assembly.redo_cycle(component)?;
             assembly.bootstrap[member as usize] = false;
             let start = assembly.starts[component as usize];
-            if !environments.forbid(assembly, start)? {
+            if !environments.has_order_problem(assembly, start)? {
                 choices.push(plan.names[member as usize].clone());
             }
         }
         choices.sort_unstable();
-        let groups = grouped(clashes.iter().copied());
-        let rest = groups.len().saturating_sub(MOST_REASONS);
-        let reason = |(clash, _): (&Clash, usize)| {
-            format!("{}: {}", plan.names[clash.member as usize], clash.text)
+        let groups = grouped(unmet.iter().copied());
+        let rest = groups.len().saturating_sub(MAX_REASONS);
+        let reason = |(unmet, _): (&UnmetDependency, usize)| {
+            format!("{}: {}", plan.names[unmet.member as usize], unmet.text)
         };
-        let mut reasons: Vec<String> = groups.into_iter().take(MOST_REASONS).map(reason).collect();
+        let mut reasons: Vec<String> = groups.into_iter().take(MAX_REASONS).map(reason).collect();
         if rest > 0 {
             reasons.push(format!("and {rest} similar reasons"));
         }
@@ -211,10 +212,10 @@ fn candidates<B>(
     assembly: &Assembly<'_, B>,
     component: u32,
     members: &[u32],
-    clashes: &[&Clash],
+    unmet: &[&UnmetDependency],
 ) -> Vec<u32> {
-    let holders = clashes.iter().map(|clash| clash.holder);
-    let builds = clashes.iter().map(|clash| clash.member);
+    let holders = unmet.iter().map(|unmet| unmet.holder);
+    let builds = unmet.iter().map(|unmet| unmet.member);
     let all = holders.chain(builds).chain(members.iter().copied());
     let mut seen = FxHashSet::default();
     let can_do_without = |member: u32| {

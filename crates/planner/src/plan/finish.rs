@@ -5,12 +5,12 @@ use std::sync::Arc;
 use buildbtw_model::Pkgbase;
 
 use super::assembly::Assembly;
+use super::context::PlanContext;
 use super::drafts::Draft;
 use super::footprint::Footprint;
 use super::graph::Graph;
 use super::members::Members;
 use super::outcome::{Bootstrapped, BrokenEdge, Cycle, Need, Plan, PlannedBuild, Unresolved};
-use super::parts::Parts;
 use super::problem::{Problem, ProblemKind};
 use super::reasons::Reasons;
 use super::request::PlanRequest;
@@ -22,16 +22,16 @@ const DEFAULT_ESTIMATE_S: u64 = 60;
 
 /// Writes the plan.
 pub(super) fn finish<B>(
-    parts: &Parts<'_, '_>,
+    context: &PlanContext<'_, '_>,
     reasons: Reasons,
     assembly: &Assembly<'_, B>,
 ) -> Plan {
-    let Parts {
+    let PlanContext {
         world,
         request,
         members,
         ..
-    } = *parts;
+    } = *context;
     let names: Vec<Pkgbase> = members
         .bases
         .iter()
@@ -48,8 +48,8 @@ pub(super) fn finish<B>(
         .map(|&(from, to)| (name(from), name(to)))
         .collect();
     relaxed.sort();
-    let unresolved = unresolved(parts, &names);
-    let problems = problems(parts, &names);
+    let unresolved = unresolved(context, &names);
+    let problems = problems(context, &names);
     let estimates = estimates(request, &names[..members.bases.len()]);
     let builds = builds(&assembly.drafts, &reasons, &names, &estimates);
     Plan {
@@ -88,13 +88,13 @@ fn cycles<B>(assembly: &Assembly<'_, B>, name: impl Copy + Fn(u32) -> Pkgbase) -
 }
 
 /// By package, then by name and kind. What base has is resolved.
-fn unresolved(parts: &Parts<'_, '_>, names: &[Pkgbase]) -> Vec<Unresolved> {
-    let Parts {
+fn unresolved(context: &PlanContext<'_, '_>, names: &[Pkgbase]) -> Vec<Unresolved> {
+    let PlanContext {
         world,
         request,
         findings,
         ..
-    } = *parts;
+    } = *context;
     let is_in_base = |relation: u32| {
         let base = request.base;
         base.is_some_and(|base| base.satisfies(world.relation_text(relation)))
@@ -205,14 +205,14 @@ fn builds(
         .collect()
 }
 
-fn problems(parts: &Parts<'_, '_>, names: &[Pkgbase]) -> Vec<Problem> {
-    let Parts {
+fn problems(context: &PlanContext<'_, '_>, names: &[Pkgbase]) -> Vec<Problem> {
+    let PlanContext {
         world,
         request,
         origins,
         members,
         findings,
-    } = *parts;
+    } = *context;
     let mut problems = Vec::new();
     for origin in origins {
         if !origin.builds_for(&request.architecture) {
@@ -230,7 +230,7 @@ fn problems(parts: &Parts<'_, '_>, names: &[Pkgbase]) -> Vec<Problem> {
             kind: ProblemKind::ConstraintNoLongerMet,
             message: format!(
                 "constraint no longer met: {text}{}",
-                by_whom(world, relation)
+                former_providers(world, relation)
             ),
         });
     }
@@ -251,7 +251,7 @@ fn problems(parts: &Parts<'_, '_>, names: &[Pkgbase]) -> Vec<Problem> {
 }
 
 /// Names the origins whose old version met a relation.
-fn by_whom(world: &World<'_>, relation: u32) -> String {
+fn former_providers(world: &World<'_>, relation: u32) -> String {
     let mut origins: Vec<String> = world
         .old_providers(relation)
         .filter_map(|package| {

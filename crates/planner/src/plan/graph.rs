@@ -16,7 +16,7 @@ use crate::world::World;
 
 use super::budget::Budget;
 use super::members::{Members, OUTSIDE};
-use super::spread::{Moves, spread};
+use super::spread::{SpreadRules, spread};
 
 /// An edge from a build to an install.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -316,7 +316,7 @@ fn relevant<B: Budget>(
             own.extend(world.packages_of(record));
         }
     }
-    let everywhere = Moves {
+    let everywhere = SpreadRules {
         limit: u32::MAX,
         only_sonames: false,
         through_builds: false,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::budget::Budget;
 use super::request::PlanRequest;
-use super::spread::{FAR, Moves, Reach, spread};
+use super::spread::{Reach, SpreadRules, UNREACHED, spread};
 use crate::srcinfo::SourcePackage;
 use crate::world::World;
 use buildbtw_model::Scope;
@@ -20,14 +20,14 @@ pub(super) struct Members {
     pub(super) origins: Vec<u32>,
     /// For each base: its number as a member, or [`OUTSIDE`].
     pub(super) member_of: Vec<u32>,
-    pub(super) moves: Moves,
+    pub(super) rules: SpreadRules,
     pub(super) reach: Reach,
     /// Whether the search from the origins found everything that could lead from one member to
     /// another, so that there is no need for a second one.
     pub(super) complete: bool,
 }
 
-fn moves(scope: Scope) -> Moves {
+fn rules(scope: Scope) -> SpreadRules {
     let (limit, only_sonames, through_builds) = match scope {
         Scope::Origin => (0, false, false),
         Scope::Direct => (1, false, false),
@@ -35,7 +35,7 @@ fn moves(scope: Scope) -> Moves {
         Scope::Transitive => (u32::MAX, false, false),
         Scope::All => (u32::MAX, false, true),
     };
-    Moves {
+    SpreadRules {
         limit,
         only_sonames,
         through_builds,
@@ -75,7 +75,7 @@ fn has_every_package(world: &World<'_>, reach: &Reach, bases: &[u32]) -> bool {
         world.base(base).is_none_or(|record| {
             world
                 .packages_of(record)
-                .all(|package| reach.distance[package as usize] != FAR)
+                .all(|package| reach.distance[package as usize] != UNREACHED)
         })
     })
 }
@@ -105,9 +105,9 @@ pub(super) fn find<B: Budget>(
                         .is_some_and(|base| !request.exclude.matches(base.source.pkgbase()))
             })
     };
-    let moves = moves(request.scope);
+    let rules = rules(request.scope);
     let sonames = request.sonames;
-    let reach = spread(world, &seeds, moves, sonames, &mut enter, budget)?;
+    let reach = spread(world, &seeds, rules, sonames, &mut enter, budget)?;
 
     let mut is_member = vec![false; world.base_count()];
     let mut bases = Vec::new();
@@ -137,7 +137,7 @@ pub(super) fn find<B: Budget>(
         bases,
         origins: origin_bases,
         member_of,
-        moves,
+        rules,
         reach,
         complete,
     })

@@ -7,7 +7,7 @@
 //! 3. `assemble`: the strongly connected components, those below first. A component with one build
 //!    is put down with its needs; one with several goes through `cycles`.
 //! 4. `finish`: levels, expected durations, priorities, and the final order.
-//! 5. `bootstrap`: where base is known, whether what the builds of cycles need can be installed (`clashes`).
+//! 5. `bootstrap`: where base is known, whether what the builds of cycles need can be installed (`install_check`).
 //!
 //! # What a build sees
 //!
@@ -32,24 +32,24 @@ mod assemble;
 mod assembly;
 mod bootstrap;
 mod budget;
-mod clashes;
 mod components;
 mod constraints;
+mod context;
 mod cycles;
 mod drafts;
+mod duplicates;
 mod finish;
 mod footprint;
 mod graph;
+mod install_check;
 mod json;
 mod left_out;
 mod members;
 mod outcome;
-mod parts;
 mod planned_version;
 mod problem;
 mod reasons;
 mod request;
-mod rivals;
 mod spread;
 mod versions;
 
@@ -57,6 +57,7 @@ use std::sync::Arc;
 
 pub use budget::{Budget, TookTooLong, Unlimited, Until};
 pub use constraints::{BuiltPackage, unmet_constraints};
+pub use duplicates::{AssignedVersions, same_packages};
 pub use footprint::Footprint;
 pub use outcome::{
     Bootstrapped, BrokenEdge, Cycle, Need, NeedsBootstrap, Plan, PlannedBuild, Unresolved,
@@ -64,20 +65,19 @@ pub use outcome::{
 pub use planned_version::{PlannedVersion, computes_version};
 pub use problem::{Problem, ProblemKind};
 pub use request::{Estimates, InvalidPatterns, NoEstimates, Patterns, PlanRequest};
-pub use rivals::{GivenVersions, same_packages};
 
 use crate::index::PackageIndex;
 use crate::srcinfo::SourcePackage;
 use crate::world::World;
+use context::PlanContext;
 use graph::Graph;
 use members::Members;
-use parts::Parts;
 
 /// Plans the rebuild of some changed packages. Any graph has a plan, and the same input has the
 /// same plan.
 #[must_use]
 pub fn plan(index: &PackageIndex, request: &PlanRequest<'_>) -> Plan {
-    let Ok((plan, ())) = make(index, request, &Unlimited, |_, _, _| ());
+    let Ok((plan, ())) = plan_and_inspect(index, request, &Unlimited, |_, _, _| ());
     plan
 }
 
@@ -90,7 +90,7 @@ pub fn plan_within<B: Budget>(
     request: &PlanRequest<'_>,
     budget: &B,
 ) -> Result<Plan, B::Over> {
-    Ok(make(index, request, budget, |_, _, _| ())?.0)
+    Ok(plan_and_inspect(index, request, budget, |_, _, _| ())?.0)
 }
 
 /// [`plan`], with what tells later whether a change of the index can affect it.
@@ -109,12 +109,12 @@ pub fn plan_with_footprint_within<B: Budget>(
     request: &PlanRequest<'_>,
     budget: &B,
 ) -> Result<(Plan, Footprint), B::Over> {
-    make(index, request, budget, |world, members, graph| {
+    plan_and_inspect(index, request, budget, |world, members, graph| {
         finish::footprint(world, request, members, graph)
     })
 }
 
-fn make<T, B: Budget>(
+fn plan_and_inspect<T, B: Budget>(
     index: &PackageIndex,
     request: &PlanRequest<'_>,
     budget: &B,
@@ -132,17 +132,17 @@ fn make<T, B: Budget>(
     budget.check_members(members.bases.len())?;
     let (graph, findings) = graph::build(&mut world, &members, request.sonames, budget)?;
     let reasons = reasons::trace(&world, &members, request.sonames);
-    let wanted = bootstrap::wanted(&world, &members, request);
-    let mut assembly = assemble::assemble(&graph, wanted, budget)?;
+    let bootstrap = bootstrap::requested(&world, &members, request);
+    let mut assembly = assemble::assemble(&graph, bootstrap, budget)?;
     let seen = inspect(&world, &members, &graph);
-    let parts = Parts {
+    let context = PlanContext {
         world: &world,
         request,
         origins: &origins,
         members: &members,
         findings: &findings,
     };
-    let mut plan = finish::finish(&parts, reasons, &assembly);
-    bootstrap::judge(&parts, &mut assembly, &mut plan)?;
+    let mut plan = finish::finish(&context, reasons, &assembly);
+    bootstrap::check(&context, &mut assembly, &mut plan)?;
     Ok((plan, seen))
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::members::{Members, OUTSIDE};
-use super::spread::FAR;
+use super::spread::UNREACHED;
 use crate::index::number;
 use crate::sonames::Sonames;
 use crate::world::World;
@@ -120,7 +120,7 @@ impl Search<'_, '_> {
         let reach = &self.members.reach;
         self.world
             .packages_of(record)
-            .filter(|&package| reach.distance[package as usize] != FAR)
+            .filter(|&package| reach.distance[package as usize] != UNREACHED)
             .min_by_key(|&package| {
                 let at = package as usize;
                 (reach.distance[at], reach.inner[at], self.key(package))
@@ -169,7 +169,7 @@ impl Search<'_, '_> {
         let node = self.world.node(package);
         let own_base = self.world.base_of(package);
         let build = match self.world.base(node.base) {
-            Some(base) if self.members.moves.through_builds => &*base.build,
+            Some(base) if self.members.rules.through_builds => &*base.build,
             _ => &[],
         };
         let mut best: Option<((u32, u32, u32), u32)> = None;
@@ -178,14 +178,14 @@ impl Search<'_, '_> {
             .applicable(&node.depends)
             .chain(self.world.applicable(build))
         {
-            if self.members.moves.only_sonames && !self.world.is_soname(used.relation) {
+            if self.members.rules.only_sonames && !self.world.is_soname(used.relation) {
                 continue;
             }
             for &candidate in self.world.providers(used.relation) {
                 let at = candidate as usize;
                 // A step between bases is one further, whatever led to the package before.
                 let leads_here = if inner == 0 {
-                    reach.distance[at] != FAR
+                    reach.distance[at] != UNREACHED
                         && reach.distance[at] + 1 == distance
                         && self.world.base_of(candidate) != own_base
                 } else {
@@ -226,7 +226,7 @@ impl Search<'_, '_> {
         owners
             .filter(|&(owner, _)| {
                 let far = self.members.reach.distance[owner as usize];
-                far != FAR && far + 1 == distance && world.base_of(owner) != own_base
+                far != UNREACHED && far + 1 == distance && world.base_of(owner) != own_base
             })
             .min_by_key(|&(owner, library)| (self.key(owner), library))
             .map(|(owner, library)| (owner, Some(Arc::clone(library))))

@@ -7,9 +7,9 @@ use buildbtw_model::{PackageVersion, Pkgbase, Pkgname, ReleaseRule};
 
 use super::budget::{Budget, Unlimited};
 use super::constraints::{BuiltPackage, unmet_constraints};
+use super::duplicates::{AssignedVersions, same_packages};
 use super::outcome::Plan;
 use super::planned_version::{PlannedVersion, computes_version};
-use super::rivals::{GivenVersions, same_packages};
 use crate::index::PackageIndex;
 use crate::srcinfo::SourcePackage;
 
@@ -66,8 +66,8 @@ impl Plan {
             .collect();
         let unmet = unmet_constraints(index, &built, &self.architecture, budget)?;
         self.problems.extend(unmet);
-        let rivals = same_packages(index, &built, &self.architecture, budget)?;
-        self.problems.extend(rivals);
+        let duplicates = same_packages(index, &built, &self.architecture, budget)?;
+        self.problems.extend(duplicates);
         let problems = self.builds.iter().zip(&versions);
         self.problems
             .extend(problems.filter_map(|(build, version)| version.problem(&build.pkgbase)));
@@ -104,9 +104,9 @@ impl Expected<'_> {
         let mut order: Vec<usize> = (0..packages.len()).collect();
         order.sort_unstable_by(|&a, &b| {
             let key = |at: usize| (packages[at].pkgbase(), plan.builds[at].stage);
-            GivenVersions::order(key(a), key(b))
+            AssignedVersions::order(key(a), key(b))
         });
-        let mut given = GivenVersions::default();
+        let mut assigned = AssignedVersions::default();
         let mut first_stages: HashMap<&Pkgbase, PackageVersion> = HashMap::new();
         let mut versions: Vec<Option<PlannedVersion>> = vec![None; packages.len()];
         for at in order {
@@ -125,12 +125,12 @@ impl Expected<'_> {
                 },
                 earlier: first_stages.get(pkgbase).cloned().into_iter().collect(),
             };
-            let others = given.of_others(package, architecture);
-            let version = rule.version_beside(package.version(), &others);
+            let others = assigned.of_others(package, architecture);
+            let version = rule.version_avoiding(package.version(), &others);
             // It decides nothing without a bump, and is worth knowing all the same.
             rule.base = in_base;
             first_stages.insert(pkgbase, version.clone());
-            given.give(package, architecture, &version);
+            assigned.assign(package, architecture, &version);
             versions[at] = Some(PlannedVersion {
                 version,
                 is_computed: computes_version(package, architecture),

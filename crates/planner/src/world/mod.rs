@@ -6,7 +6,7 @@
 //! still counts when it is asked who depends on the origin, because what only the old version
 //! satisfies must be rebuilt (and probably changed) too.
 
-mod between;
+mod intermediate;
 mod overlay;
 mod providers;
 
@@ -72,7 +72,7 @@ impl<'a> World<'a> {
             .cloned()
             .collect();
         let outside = match base {
-            Some(base) => between::packages(index, architecture, &changed, base, budget)?,
+            Some(base) => intermediate::packages(index, architecture, &changed, base, budget)?,
             None => Vec::new(),
         };
         let first_outside = number(index.bases.len() + changed.len());

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use buildbtw_model::api::{
-    Page, SourceRepositorySummary, SourcesOverview, SourcesProgress, SourcesTrouble,
+    Page, SourceRepositorySummary, SourcesOutage, SourcesOverview, SourcesProgress,
 };
 
 use crate::db::{source_repositories, srcinfos};
@@ -86,7 +86,7 @@ pub async fn sources_overview(state: &AppState) -> Result<SourcesOverview, Error
             seen: progress.seen,
             total: progress.total,
         }),
-        trouble: status.outage.map(|outage| SourcesTrouble {
+        trouble: status.outage.map(|outage| SourcesOutage {
             message: outage.message,
             since: outage.since,
         }),

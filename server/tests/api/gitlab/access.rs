@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use buildbtw_model::api::SourcesTrouble;
+use buildbtw_model::api::SourcesOutage;
 use reqwest::Method;
 use tokio_util::sync::CancellationToken;
 
 use super::{Forge, GROUP, complete, overview};
 use crate::support::{ServerOptions, Srcinfo, TestServer, eventually, start_server};
 
-async fn wait_for_outage(server: &TestServer) -> SourcesTrouble {
+async fn wait_for_outage(server: &TestServer) -> SourcesOutage {
     eventually("an outage", async || overview(server).await.trouble).await
 }
 

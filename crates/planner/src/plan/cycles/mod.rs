@@ -8,15 +8,15 @@
 //! the order holds, and by the second stage where it does not. A build between the two stages sees
 //! the first one, which is new too.
 //!
-//! The needs written down are the transitive reduction of the constraints inside the component.
+//! The needs written down are the transitive reduction of the constraints closures the component.
 
-mod behind;
-mod cyclic;
+mod closures;
 mod dense;
 mod feedback;
 mod order;
 mod premature;
 mod sequence;
+mod solved;
 
 use fixedbitset::FixedBitSet;
 use rustc_hash::FxHashSet;
@@ -26,10 +26,10 @@ use super::budget::Budget;
 use super::drafts::{CycleDraft, Draft};
 use crate::index::{DependencyKind, number};
 
-use behind::Inside;
-pub(super) use cyclic::Cyclic;
+use closures::Closures;
 use dense::{Dense, HARD, KINDS, no_sets};
 use sequence::Sequence;
+pub(super) use solved::SolvedCycle;
 
 /// Adds the builds of a component with several members.
 ///
@@ -41,10 +41,10 @@ pub(super) fn add<B: Budget>(
     members: &[u32],
 ) -> Result<(), B::Over> {
     let budget = assembly.budget;
-    let inside = Inside::new(assembly, component, members)?;
-    let dense = constraints(assembly, &inside, members, |_, _| true)?;
-    let left_out = left_out(assembly, &inside, members, &dense)?;
-    let (premature, sequence) = arrange(assembly, &inside, members, &dense, &left_out)?;
+    let closures = Closures::new(assembly, component, members)?;
+    let dense = constraints(assembly, &closures, members, |_, _| true)?;
+    let left_out = left_out(assembly, &closures, members, &dense)?;
+    let (premature, sequence) = arrange(assembly, &closures, members, &dense, &left_out)?;
 
     let first = number(assembly.drafts.len());
     for (at, step) in sequence.steps.iter().enumerate() {
@@ -64,10 +64,10 @@ pub(super) fn add<B: Budget>(
                 _ => is_premature,
             };
             let leads_in = |install| !without.contains(&install);
-            inside.outer_needs(assembly, member, leads_in, is_premature)
+            closures.outer_needs(assembly, member, leads_in, is_premature)
         } else if !without.is_empty() {
             // The first one was built without some of these.
-            inside.outer_needs(assembly, member, |_| true, |_| false)
+            closures.outer_needs(assembly, member, |_| true, |_| false)
         } else {
             // The second stage has these through the first one.
             Vec::new()
@@ -90,8 +90,8 @@ pub(super) fn add<B: Budget>(
     assembly
         .left_out
         .extend(bootstrapped.filter(|(_, without)| !without.is_empty()));
-    let cyclic = inside.finish(first, sequence);
-    assembly.cyclic.insert(component, cyclic);
+    let solved = closures.finish(first, sequence);
+    assembly.solved.insert(component, solved);
     Ok(())
 }
 
@@ -105,7 +105,7 @@ fn is_relaxed(dense: &Dense, sequence: &Sequence, build: usize) -> bool {
 /// Puts the builds of a component in order, and says which of them are premature.
 fn arrange<B: Budget>(
     assembly: &Assembly<'_, B>,
-    inside: &Inside,
+    closures: &Closures,
     members: &[u32],
     dense: &Dense,
     left_out: &[FxHashSet<u32>],
@@ -116,7 +116,7 @@ fn arrange<B: Budget>(
         None
     } else {
         let counts = |build: usize, install| !left_out[build].contains(&install);
-        Some(constraints(assembly, inside, members, counts)?)
+        Some(constraints(assembly, closures, members, counts)?)
     };
     let firsts = lean.as_ref().unwrap_or(dense);
     let is_origin = |build: &usize| assembly.graph.is_origin[members[*build] as usize];
@@ -133,7 +133,7 @@ fn arrange<B: Budget>(
 /// Empty for those that are not bootstrapped, and where nothing can be left out.
 fn left_out<B: Budget>(
     assembly: &Assembly<'_, B>,
-    inside: &Inside,
+    closures: &Closures,
     members: &[u32],
     dense: &Dense,
 ) -> Result<Vec<FxHashSet<u32>>, B::Over> {
@@ -151,7 +151,7 @@ fn left_out<B: Budget>(
             };
             for edge in assembly.graph.needs(members[build]) {
                 if is_left_out(edge.kind)
-                    && let Some(behind) = inside.members_behind(&assembly.components, edge.install)
+                    && let Some(behind) = closures.members_of(&assembly.components, edge.install)
                     && behind.ones().any(is_soft)
                 {
                     left_out[build].insert(edge.install);
@@ -170,10 +170,10 @@ pub(super) fn is_left_out(kind: DependencyKind) -> bool {
     )
 }
 
-/// Writes out who needs whom inside the component, as far as it counts.
+/// Writes out who needs whom closures the component, as far as it counts.
 fn constraints<B: Budget>(
     assembly: &Assembly<'_, B>,
-    inside: &Inside,
+    closures: &Closures,
     members: &[u32],
     counts: impl Fn(usize, u32) -> bool,
 ) -> Result<Dense, B::Over> {
@@ -183,7 +183,7 @@ fn constraints<B: Budget>(
         assembly.budget.check()?;
         for edge in assembly.graph.needs(member) {
             if counts(build, edge.install)
-                && let Some(behind) = inside.members_behind(&assembly.components, edge.install)
+                && let Some(behind) = closures.members_of(&assembly.components, edge.install)
             {
                 before[edge.kind as usize][build].union_with(behind);
             }

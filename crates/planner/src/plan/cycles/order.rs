@@ -10,7 +10,7 @@ use petgraph::algo::kosaraju_scc;
 
 use super::dense::{Dense, KINDS};
 use super::feedback::Greedy;
-use super::premature::settle;
+use super::premature::postpone;
 use crate::plan::budget::Budget;
 
 /// Orders all builds of a component.
@@ -35,7 +35,7 @@ pub(super) fn order<B: Budget>(
     let mut order = arrange.order;
     // Moving one often lets another move; after a few rounds hardly anything changes.
     for _ in 0..3 {
-        if !settle(dense, &mut order, budget)? {
+        if !postpone(dense, &mut order, budget)? {
             break;
         }
     }

@@ -22,7 +22,7 @@ pub(super) fn premature(dense: &Dense, order: &[usize]) -> FixedBitSet {
 ///
 /// # Errors
 /// When the budget is used up.
-pub(super) fn settle<B: Budget>(
+pub(super) fn postpone<B: Budget>(
     dense: &Dense,
     order: &mut [usize],
     budget: &B,

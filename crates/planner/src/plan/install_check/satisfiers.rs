@@ -2,8 +2,8 @@
 
 use buildbtw_model::PackageVersion;
 
-use super::items::{Answer, Item, Offer};
-use super::stock::Stock;
+use super::items::{Certainty, Item, Satisfier};
+use super::pool::Pool;
 use crate::base::BasePackage;
 use crate::relation::{Comparison, Relation};
 
@@ -16,7 +16,7 @@ enum Rank {
     Base,
     /// A library for programs of the other size.
     OtherSize,
-    Doubtful,
+    Uncertain,
 }
 
 /// The end of a number that says for which programs a library is.
@@ -28,49 +28,54 @@ fn size(version: &str) -> Option<&'static str> {
     })
 }
 
-impl<'e> Stock<'e, '_> {
+impl<'e> Pool<'e, '_> {
     /// The packages that satisfy a relation, in pacman's order: by name before by what is provided, and
     /// new packages before those of base. A relation of a built package is literal: what is built from
     /// source finds the number that is there.
-    pub(super) fn offers(&mut self, text: &str, is_literal: bool, is_32: bool) -> Vec<Offer> {
+    pub(super) fn satisfiers(
+        &mut self,
+        text: &str,
+        is_literal: bool,
+        is_32: bool,
+    ) -> Vec<Satisfier> {
         let wanted = Relation::split(text);
         let base = self.base;
-        let mut offers = Vec::new();
-        for package in self.made(wanted.name).to_vec() {
+        let mut satisfiers = Vec::new();
+        for package in self.new_packages(wanted.name).to_vec() {
             if wanted.is_met_by(self.version(package).map(PackageVersion::as_str)) {
-                offers.push(self.offer(Item::New(package), Answer::Yes, true));
+                satisfiers.push(self.satisfier(Item::New(package), Certainty::Certain, true));
             }
         }
         for (at, old) in base.named(wanted.name) {
             if wanted.is_met_by(Some(old.version.as_str())) {
-                offers.push(self.offer(Item::Base(at), Answer::Yes, true));
+                satisfiers.push(self.satisfier(Item::Base(at), Certainty::Certain, true));
             }
         }
         let mut provided = Vec::new();
-        for &package in self.provided.get(wanted.name).into_iter().flatten() {
-            if let Some((rank, answer)) = self.provides(package, &wanted, is_literal, is_32) {
-                provided.push((rank, Item::New(package), answer));
+        for &package in self.new_by_provision.get(wanted.name).into_iter().flatten() {
+            if let Some((rank, certainty)) = self.provides(package, &wanted, is_literal, is_32) {
+                provided.push((rank, Item::New(package), certainty));
             }
         }
         if is_literal && provided.is_empty() {
-            self.unwritten(&wanted, &mut provided);
+            self.undeclared_libraries(&wanted, &mut provided);
         }
         for (at, old) in base.provided(wanted.name) {
             if old.provides_for(&wanted) {
-                provided.push((Rank::Base, Item::Base(at), Answer::Yes));
+                provided.push((Rank::Base, Item::Base(at), Certainty::Certain));
             }
         }
         provided.sort_by_key(|(rank, ..)| *rank);
-        for (_, item, answer) in provided {
-            offers.push(self.offer(item, answer, false));
+        for (_, item, certainty) in provided {
+            satisfiers.push(self.satisfier(item, certainty, false));
         }
-        offers
+        satisfiers
     }
 
-    fn offer(&mut self, item: Item, answer: Answer, is_by_name: bool) -> Offer {
-        Offer {
+    fn satisfier(&mut self, item: Item, certainty: Certainty, is_by_name: bool) -> Satisfier {
+        Satisfier {
             entry: self.entry(item),
-            answer,
+            certainty,
             is_by_name,
         }
     }
@@ -82,8 +87,8 @@ impl<'e> Stock<'e, '_> {
         wanted: &Relation<'_>,
         is_literal: bool,
         is_32: bool,
-    ) -> Option<(Rank, Answer)> {
-        let world = self.parts.world;
+    ) -> Option<(Rank, Certainty)> {
+        let world = self.context.world;
         let is_library = wanted.name.ends_with(".so");
         let preferred = if is_32 { "32" } else { "64" };
         let size = size(wanted.version).unwrap_or(preferred);
@@ -100,15 +105,15 @@ impl<'e> Stock<'e, '_> {
                     true => Rank::OtherSize,
                     false => Rank::New,
                 };
-                return Some((rank, Answer::Yes));
+                return Some((rank, Certainty::Certain));
             }
             if wanted.may_be_met_by(&provision) && !is_other_size() {
-                let answer = if is_literal {
-                    self.answer(package, wanted)
+                let certainty = if is_literal {
+                    self.certainty(package, wanted)
                 } else {
-                    Answer::Yes
+                    Certainty::Certain
                 };
-                found = Some((rank_of(answer), answer));
+                found = Some((rank_of(certainty), certainty));
             }
         }
         found
@@ -116,15 +121,19 @@ impl<'e> Stock<'e, '_> {
 
     /// Libraries that makepkg finds in packages by itself (`lib:libx.so.1`), of which `.SRCINFO` says
     /// nothing: those of the packages that take the place of the ones that had them.
-    fn unwritten(&self, wanted: &Relation<'_>, found: &mut Vec<(Rank, Item, Answer)>) {
+    fn undeclared_libraries(
+        &self,
+        wanted: &Relation<'_>,
+        found: &mut Vec<(Rank, Item, Certainty)>,
+    ) {
         if !wanted.name.starts_with("lib:") && !wanted.name.starts_with("lib32:") {
             return;
         }
         for (_, old) in self.base.provided(wanted.name) {
             if old.provides_for(wanted) {
-                for &package in self.made(old.name.as_str()) {
-                    let answer = self.answer(package, wanted);
-                    found.push((rank_of(answer), Item::New(package), answer));
+                for &package in self.new_packages(old.name.as_str()) {
+                    let certainty = self.certainty(package, wanted);
+                    found.push((rank_of(certainty), Item::New(package), certainty));
                 }
             }
         }
@@ -132,7 +141,7 @@ impl<'e> Stock<'e, '_> {
 
     /// Whether the library of a member's package is for programs of another size, as far as that is known.
     fn has_other_size(&self, package: u32, library: &str, wanted: &str) -> bool {
-        let world = self.parts.world;
+        let world = self.context.world;
         let node = world.node(package);
         let name: &str = world.name_text(node.name);
         let size_of = |provision: &str| {
@@ -158,25 +167,25 @@ impl<'e> Stock<'e, '_> {
     /// Whether a library whose number is not known yet will have the one that is needed. With the version of
     /// base it keeps the number of base. With another first number in its version it is expected to get
     /// another one, as most libraries do, unless the request says otherwise.
-    fn answer(&self, package: u32, wanted: &Relation<'_>) -> Answer {
+    fn certainty(&self, package: u32, wanted: &Relation<'_>) -> Certainty {
         let (Some(now), Some((old, is_own))) =
             (self.version(package), self.before(package, wanted))
         else {
-            return Answer::Yes;
+            return Certainty::Certain;
         };
         let (before, now) = (old.version.without_pkgrel(), now.without_pkgrel());
-        if before == now || self.parts.request.keeps_sonames {
-            Answer::Yes
-        } else if is_own && generation(before) != generation(now) {
-            Answer::Hardly
+        if before == now || self.context.request.keeps_sonames {
+            Certainty::Certain
+        } else if is_own && soname_generation(before) != soname_generation(now) {
+            Certainty::Unlikely
         } else {
-            Answer::Perhaps
+            Certainty::Possible
         }
     }
 
     /// The package of base that has a library with the needed number, and whether it is of the same name.
     fn before(&self, package: u32, wanted: &Relation<'_>) -> Option<(&'e BasePackage, bool)> {
-        let (world, base) = (self.parts.world, self.base);
+        let (world, base) = (self.context.world, self.base);
         let name = world.name_text(world.node(package).name);
         let own = base.named(name).map(|(_, old)| (old, true));
         let others = base.provided(wanted.name).map(|(_, old)| (old, false));
@@ -185,13 +194,18 @@ impl<'e> Stock<'e, '_> {
     }
 
     /// Why a library may not have the number that is needed.
-    pub(super) fn doubt(&self, package: u32, text: &str, answer: Answer) -> String {
+    pub(super) fn explain_uncertainty(
+        &self,
+        package: u32,
+        text: &str,
+        certainty: Certainty,
+    ) -> String {
         let wanted = Relation::split(text);
-        let world = self.parts.world;
+        let world = self.context.world;
         let name = world.name_text(world.node(package).name);
-        let how = match answer {
-            Answer::Hardly => "is expected to",
-            Answer::Yes | Answer::Perhaps => "may",
+        let how = match certainty {
+            Certainty::Unlikely => "is expected to",
+            Certainty::Certain | Certainty::Possible => "may",
         };
         let before = self.before(package, &wanted);
         let before = before.map_or("", |(old, _)| old.version.as_str());
@@ -201,12 +215,12 @@ impl<'e> Stock<'e, '_> {
 
     /// What makepkg makes of a bare library that a package needs when it is built with the old one: what its
     /// package in base says, or the number that base has.
-    pub(super) fn old_numbers(&self, package: u32, text: &str, is_32: bool) -> Vec<String> {
+    pub(super) fn old_sonames(&self, package: u32, text: &str, is_32: bool) -> Vec<String> {
         let wanted = Relation::split(text);
         if wanted.comparison != Comparison::Any || !wanted.name.ends_with(".so") {
             return Vec::new();
         }
-        let (world, base) = (self.parts.world, self.base);
+        let (world, base) = (self.context.world, self.base);
         let is_number = |text: &str| {
             let other = Relation::split(text);
             other.name == wanted.name
@@ -234,16 +248,16 @@ impl<'e> Stock<'e, '_> {
     }
 }
 
-fn rank_of(answer: Answer) -> Rank {
-    match answer {
-        Answer::Yes => Rank::NewNumber,
-        Answer::Perhaps | Answer::Hardly => Rank::Doubtful,
+fn rank_of(certainty: Certainty) -> Rank {
+    match certainty {
+        Certainty::Certain => Rank::NewNumber,
+        Certainty::Possible | Certainty::Unlikely => Rank::Uncertain,
     }
 }
 
 /// The part of a version that changes with the soname of most libraries: the first number, and for 0.x
 /// the second.
-fn generation(version: &str) -> (&str, &str) {
+fn soname_generation(version: &str) -> (&str, &str) {
     let version = version
         .split_once(':')
         .map_or(version, |(_, version)| version);

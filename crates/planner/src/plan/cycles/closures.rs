@@ -1,10 +1,10 @@
-//! What lies behind each install of a component: members inside of it, and builds below it.
+//! What lies behind each install of a component: members closures of it, and builds lower it.
 
 use fixedbitset::FixedBitSet;
 use rustc_hash::FxHashMap;
 
-use super::cyclic::{Below, Cyclic};
 use super::sequence::Sequence;
+use super::solved::{LowerBuilds, SolvedCycle};
 use crate::index::DependencyKind;
 use crate::plan::assembly::Assembly;
 use crate::plan::budget::Budget;
@@ -12,14 +12,14 @@ use crate::plan::components::Components;
 use crate::plan::members::OUTSIDE;
 
 /// The installs of a component that is being solved.
-pub(super) struct Inside {
+pub(super) struct Closures {
     component: u32,
     /// For each group of installs: the members of the component that it pulls in.
     members: Vec<FixedBitSet>,
-    below: Below,
+    lower: LowerBuilds,
 }
 
-impl Inside {
+impl Closures {
     /// Finds what each group pulls in: first its own installs, then through the groups before it.
     ///
     /// # Errors
@@ -32,36 +32,32 @@ impl Inside {
         let graph = assembly.graph;
         let place_of: FxHashMap<u32, usize> = members.iter().copied().zip(0..).collect();
         let count = assembly.components.groups(component).len();
-        let mut inside = Self {
+        let mut closures = Self {
             component,
             members: vec![FixedBitSet::with_capacity(members.len()); count],
-            below: Below::new(assembly, component)?,
+            lower: LowerBuilds::new(assembly, component)?,
         };
         let components = &assembly.components;
         for (group, installs) in components.groups(component).iter().enumerate() {
             assembly.budget.check()?;
             for &install in installs {
                 if let Some(&place) = place_of.get(&graph.install(install).built_by) {
-                    inside.members[group].insert(place);
+                    closures.members[group].insert(place);
                 }
                 let pulls = graph.pulls(install).iter().copied();
                 for pulled in pulls.filter(|&pulled| components.of(pulled) == component) {
                     let from = components.group_of(pulled);
-                    merge(&mut inside.members, from, group);
-                    merge(&mut inside.below.all, from, group);
-                    merge(&mut inside.below.uncovered, from, group);
+                    merge(&mut closures.members, from, group);
+                    merge(&mut closures.lower.all, from, group);
+                    merge(&mut closures.lower.uncovered, from, group);
                 }
             }
         }
-        Ok(inside)
+        Ok(closures)
     }
 
     /// The members of the component that an install of it pulls in.
-    pub(super) fn members_behind(
-        &self,
-        components: &Components,
-        install: u32,
-    ) -> Option<&FixedBitSet> {
+    pub(super) fn members_of(&self, components: &Components, install: u32) -> Option<&FixedBitSet> {
         let is_inside = components.of(install) == self.component;
         is_inside.then(|| &self.members[components.group_of(install)])
     }
@@ -86,24 +82,24 @@ impl Inside {
                 assembly.walk(edge.install, member, &mut found);
             } else if leads_in(edge.install) {
                 let rows = if premature(edge.kind) {
-                    &self.below.all
+                    &self.lower.all
                 } else {
-                    &self.below.uncovered
+                    &self.lower.uncovered
                 };
                 let row = &rows[assembly.components.group_of(edge.install)];
-                found.extend(row.ones().map(|at| self.below.builds[at]));
+                found.extend(row.ones().map(|at| self.lower.builds[at]));
             }
             needs.extend(found.drain(..).map(|build| (build, edge.kind)));
         }
         needs
     }
 
-    pub(super) fn finish(self, first: u32, sequence: Sequence) -> Cyclic {
-        Cyclic::new(self.members, self.below, sequence, first)
+    pub(super) fn finish(self, first: u32, sequence: Sequence) -> SolvedCycle {
+        SolvedCycle::new(self.members, self.lower, sequence, first)
     }
 }
 
-impl Below {
+impl LowerBuilds {
     /// Finds what the installs of each group lead to themselves.
     fn new<B: Budget>(assembly: &mut Assembly<'_, B>, component: u32) -> Result<Self, B::Over> {
         let graph = assembly.graph;

@@ -17,13 +17,13 @@ pub(super) struct Walk {
     /// The walk that is under way, from 1 on.
     pub(super) now: u32,
     /// For each member: the last walk in which it was there, and its newest build then.
-    there: Vec<(u32, u32)>,
+    available: Vec<(u32, u32)>,
     /// Finds the drafts that come before one.
     search: Dfs<u32, Stamps>,
     /// For each entry: the last walk that came to it.
     pub(super) entries: Vec<u32>,
     /// For each entry of this walk: whether it is an old package of a member, or was pulled in by one.
-    pub(super) is_behind_old: Vec<bool>,
+    pub(super) is_pulled_in_by_old: Vec<bool>,
     pub(super) queue: VecDeque<u32>,
     /// For each member that was asked about: the drafts that come behind one of its.
     built_with: FxHashMap<u32, FixedBitSet>,
@@ -33,17 +33,17 @@ impl Walk {
     pub(super) fn new(members: usize, entries: usize) -> Self {
         Self {
             now: 0,
-            there: vec![(0, 0); members],
+            available: vec![(0, 0); members],
             search: Dfs::from_parts(Vec::new(), Stamps::new(0)),
             entries: vec![0; entries],
-            is_behind_old: vec![false; entries],
+            is_pulled_in_by_old: vec![false; entries],
             queue: VecDeque::new(),
             built_with: FxHashMap::default(),
         }
     }
 
     /// Forgets what was found out about builds, which are other ones from now on.
-    pub(super) fn forget_builds(&mut self) {
+    pub(super) fn clear_builds(&mut self) {
         self.built_with.clear();
     }
 
@@ -57,7 +57,7 @@ impl Walk {
         // The first one is the build itself.
         self.search.next(graph);
         while let Some(at) = self.search.next(graph) {
-            let there = &mut self.there[drafts[at as usize].member as usize];
+            let there = &mut self.available[drafts[at as usize].member as usize];
             // Later stages have higher places.
             if there.0 != self.now || there.1 < at {
                 *there = (self.now, at);
@@ -67,12 +67,12 @@ impl Walk {
 
     /// The newest build of a member that is there.
     pub(super) fn newest(&self, member: u32) -> Option<u32> {
-        let &(walk, draft) = self.there.get(member as usize)?;
+        let &(walk, draft) = self.available.get(member as usize)?;
         (walk == self.now).then_some(draft)
     }
 
     /// Whether a package can be installed.
-    pub(super) fn has(&self, entry: &Entry) -> bool {
+    pub(super) fn is_available(&self, entry: &Entry) -> bool {
         let is_there = |member: u32| self.newest(member).is_some();
         (entry.member == OUTSIDE || is_there(entry.member))
             && !entry.replaced_by.iter().any(|&member| is_there(member))

@@ -15,9 +15,9 @@ use crate::srcinfo::SourcePackage;
 /// The versions that the builds of a plan give their packages, by the names of these. Two source packages that
 /// make one package in one version would make two files of one name.
 #[derive(Debug, Default)]
-pub struct GivenVersions(FxHashMap<Pkgname, Vec<(Pkgbase, PackageVersion)>>);
+pub struct AssignedVersions(FxHashMap<Pkgname, Vec<(Pkgbase, PackageVersion)>>);
 
-impl GivenVersions {
+impl AssignedVersions {
     /// The order in which builds get their versions, by pkgbase and stage: of two source packages the first by
     /// name comes last and gets the higher release, so that it is the one that is listed.
     #[must_use]
@@ -33,29 +33,29 @@ impl GivenVersions {
         architecture: &Architecture,
     ) -> Vec<PackageVersion> {
         let names = package.pkgnames_for(architecture);
-        let given = names.flat_map(|(name, _)| self.0.get(name).into_iter().flatten());
-        given
+        let assigned = names.flat_map(|(name, _)| self.0.get(name).into_iter().flatten());
+        assigned
             .filter(|(other, _)| other != package.pkgbase())
             .map(|(_, version)| version.clone())
             .collect()
     }
 
     /// Notes the version that a build gives its packages.
-    pub fn give(
+    pub fn assign(
         &mut self,
         package: &SourcePackage,
         architecture: &Architecture,
         version: &PackageVersion,
     ) {
         for (name, _) in package.pkgnames_for(architecture) {
-            let given = self.0.entry(name.clone()).or_default();
-            given.push((package.pkgbase().clone(), version.clone()));
+            let assigned = self.0.entry(name.clone()).or_default();
+            assigned.push((package.pkgbase().clone(), version.clone()));
         }
     }
 }
 
 /// A source package that makes a package of some name.
-struct Maker<'a> {
+struct Producer<'a> {
     pkgbase: &'a Pkgbase,
     version: &'a PackageVersion,
     is_built: bool,
@@ -73,11 +73,11 @@ pub fn same_packages<B: Budget>(
 ) -> Result<Vec<Problem>, B::Over> {
     let last = last_builds(built);
     let is_built: FxHashSet<&Pkgbase> = last.iter().map(|built| built.package.pkgbase()).collect();
-    let mut makers: FxHashMap<&Pkgname, Vec<Maker<'_>>> = FxHashMap::default();
+    let mut producers: FxHashMap<&Pkgname, Vec<Producer<'_>>> = FxHashMap::default();
     for built in &last {
         budget.check()?;
         for (name, _) in built.package.pkgnames_for(architecture) {
-            makers.entry(name).or_default().push(Maker {
+            producers.entry(name).or_default().push(Producer {
                 pkgbase: built.package.pkgbase(),
                 version: built.version,
                 is_built: true,
@@ -85,22 +85,22 @@ pub fn same_packages<B: Budget>(
         }
     }
     let mut problems = Vec::new();
-    for (name, mut makers) in makers {
+    for (name, mut producers) in producers {
         budget.check()?;
-        let others = makers_in(index, name, architecture);
-        makers.extend(others.filter(|other| !is_built.contains(other.pkgbase)));
-        problems.extend(problem(name, makers));
+        let others = producers_in(index, name, architecture);
+        producers.extend(others.filter(|other| !is_built.contains(other.pkgbase)));
+        problems.extend(problem(name, producers));
     }
     problems.sort();
     Ok(problems)
 }
 
 /// The source packages of the index that make a package of this name.
-fn makers_in<'a>(
+fn producers_in<'a>(
     index: &'a PackageIndex,
     name: &Pkgname,
     architecture: &'a Architecture,
-) -> impl Iterator<Item = Maker<'a>> {
+) -> impl Iterator<Item = Producer<'a>> {
     let tables = &index.tables;
     let fits = tables.for_architecture(architecture);
     let name = tables.names.get(name.as_str());
@@ -112,7 +112,7 @@ fn makers_in<'a>(
         let record = index
             .base(node.base)
             .filter(|_| fits.has(node.architectures))?;
-        Some(Maker {
+        Some(Producer {
             pkgbase: record.source.pkgbase(),
             version: record.source.version(),
             is_built: false,
@@ -120,19 +120,19 @@ fn makers_in<'a>(
     })
 }
 
-fn problem(name: &Pkgname, mut makers: Vec<Maker<'_>>) -> Option<Problem> {
-    makers.sort_unstable_by_key(|maker| maker.pkgbase);
+fn problem(name: &Pkgname, mut producers: Vec<Producer<'_>>) -> Option<Problem> {
+    producers.sort_unstable_by_key(|producer| producer.pkgbase);
     // A source package that names a package twice makes it once.
-    makers.dedup_by_key(|maker| maker.pkgbase);
-    if makers.len() < 2 {
+    producers.dedup_by_key(|producer| producer.pkgbase);
+    if producers.len() < 2 {
         return None;
     }
     // The first of those with one version, as the repository does it.
-    let built = makers.iter().rev().filter(|maker| maker.is_built);
+    let built = producers.iter().rev().filter(|producer| producer.is_built);
     let listed = built.max_by(|a, b| a.version.compare(b.version))?;
-    let texts: Vec<String> = makers
+    let texts: Vec<String> = producers
         .iter()
-        .map(|maker| format!("{} {}", maker.pkgbase, maker.version))
+        .map(|producer| format!("{} {}", producer.pkgbase, producer.version))
         .collect();
     Some(Problem {
         pkgbase: listed.pkgbase.clone(),

@@ -35,11 +35,11 @@ pub(super) fn packages<B: Budget>(
         budget.check()?;
         let name = package.name.as_str();
         // Of two with one name pacman takes the first.
-        if !known.makes(name) && names.insert(name) {
+        if !known.produces(name) && names.insert(name) {
             candidates.push(package);
         }
     }
-    let leads = leading(&candidates, &known, budget)?;
+    let leads = find_leading(&candidates, &known, budget)?;
     let mut found = Vec::new();
     for at in leads.ones().take_while(|&at| at < candidates.len()) {
         budget.check()?;
@@ -55,7 +55,7 @@ pub(super) fn packages<B: Budget>(
 ///
 /// # Errors
 /// When the budget is used up.
-fn leading<B: Budget>(
+fn find_leading<B: Budget>(
     candidates: &[&BasePackage],
     known: &Known<'_>,
     budget: &B,
@@ -94,7 +94,7 @@ fn leading<B: Budget>(
 struct Known<'a> {
     index: &'a PackageIndex,
     fits: Fits<'a>,
-    made: FxHashSet<&'a str>,
+    produced: FxHashSet<&'a str>,
     provided: FxHashSet<String>,
 }
 
@@ -111,13 +111,13 @@ impl<'a> Known<'a> {
                 names.any(|name| name == "any" || name == architecture.as_str())
             })
         };
-        let made = packages().map(|package| package.pkgname().as_str());
+        let produced = packages().map(|package| package.pkgname().as_str());
         let provided = packages().flat_map(|package| package.provides(architecture));
         let provided = provided.map(|line| Relation::split(line).name.to_owned());
         Self {
             index,
             fits: index.tables.for_architecture(architecture),
-            made: made.collect(),
+            produced: produced.collect(),
             provided: provided.collect(),
         }
     }
@@ -132,14 +132,14 @@ impl<'a> Known<'a> {
         })
     }
 
-    fn makes(&self, name: &str) -> bool {
+    fn produces(&self, name: &str) -> bool {
         let mut known = self.providers(name);
-        self.made.contains(name) || known.any(|provider| provider.provision == OWN_NAME)
+        self.produced.contains(name) || known.any(|provider| provider.provision == OWN_NAME)
     }
 
     fn has(&self, name: &str) -> bool {
         self.providers(name).next().is_some()
-            || self.made.contains(name)
+            || self.produced.contains(name)
             || self.provided.contains(name)
     }
 }

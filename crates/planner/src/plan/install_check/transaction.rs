@@ -1,21 +1,21 @@
 //! One walk through the environment of a build, as pacman would install it.
 
-use super::clash::Clash;
-use super::items::{Answer, Entry, Item, Want};
-use super::stock::Stock;
+use super::items::{Certainty, Entry, Item, Requirement};
+use super::pool::Pool;
+use super::unmet::UnmetDependency;
 use super::walk::Walk;
 use crate::plan::assembly::Assembly;
 use crate::plan::members::OUTSIDE;
 use crate::relation::Relation;
 
-/// How many clashes of one sort are told of one build.
-const MOST_OF_BUILD: usize = 8;
+/// How many unmet of one sort are told of one build.
+const MAX_PER_BUILD: usize = 8;
 
 /// How a relation is satisfied.
 enum Met {
     By(u32),
     /// By a library whose number is not known yet.
-    Doubtful(u32, Answer),
+    Uncertain(u32, Certainty),
     Not,
 }
 
@@ -29,27 +29,27 @@ pub(super) enum Holder {
 }
 
 /// One walk through the environment of a build.
-pub(super) struct Look<'w, 'e, 'i> {
-    stock: &'w Stock<'e, 'i>,
+pub(super) struct Transaction<'w, 'e, 'i> {
+    pool: &'w Pool<'e, 'i>,
     walk: &'w mut Walk,
     member: u32,
     build: &'static str,
-    pub(super) clashes: Vec<Clash>,
+    pub(super) unmet: Vec<UnmetDependency>,
 }
 
-impl<'w, 'e, 'i> Look<'w, 'e, 'i> {
+impl<'w, 'e, 'i> Transaction<'w, 'e, 'i> {
     pub(super) fn new(
-        stock: &'w Stock<'e, 'i>,
+        pool: &'w Pool<'e, 'i>,
         walk: &'w mut Walk,
         member: u32,
         build: &'static str,
     ) -> Self {
         Self {
-            stock,
+            pool,
             walk,
             member,
             build,
-            clashes: Vec::new(),
+            unmet: Vec::new(),
         }
     }
 
@@ -59,25 +59,38 @@ impl<'w, 'e, 'i> Look<'w, 'e, 'i> {
     }
 
     /// Installs what satisfies a relation, or notes that nothing does.
-    pub(super) fn follow(&mut self, holder: Holder, want: u32) {
-        let stock = self.stock;
-        let want = &stock.wants[want as usize];
-        let entry = match self.meet(want) {
+    pub(super) fn follow(&mut self, holder: Holder, requirement: u32) {
+        let pool = self.pool;
+        let requirement = &pool.requirements[requirement as usize];
+        let entry = match self.resolve(requirement) {
             Met::By(entry) => entry,
-            Met::Doubtful(entry, answer) => {
-                if let Item::New(package) = stock.entries[entry as usize].item {
-                    let why = stock.doubt(package, &want.text, answer);
-                    let text = format!("{} needs {}, but {why}", self.holder(holder), want.text);
-                    let is_of_order = self.is_of_order(holder);
-                    self.note(holder, text, answer == Answer::Hardly, is_of_order);
+            Met::Uncertain(entry, certainty) => {
+                if let Item::New(package) = pool.entries[entry as usize].item {
+                    let why = pool.explain_uncertainty(package, &requirement.text, certainty);
+                    let text = format!(
+                        "{} needs {}, but {why}",
+                        self.holder(holder),
+                        requirement.text
+                    );
+                    let depends_on_order = self.depends_on_order(holder);
+                    self.report(
+                        holder,
+                        text,
+                        certainty == Certainty::Unlikely,
+                        depends_on_order,
+                    );
                 }
                 entry
             }
             Met::Not => {
-                if let Some((why, is_later)) = self.why_not(want) {
-                    let text = format!("{} needs {}, which {why}", self.holder(holder), want.text);
-                    let is_of_order = is_later || self.is_of_order(holder);
-                    self.note(holder, text, true, is_of_order);
+                if let Some((why, is_later)) = self.explain_unmet(requirement) {
+                    let text = format!(
+                        "{} needs {}, which {why}",
+                        self.holder(holder),
+                        requirement.text
+                    );
+                    let depends_on_order = is_later || self.depends_on_order(holder);
+                    self.report(holder, text, true, depends_on_order);
                 }
                 return;
             }
@@ -86,9 +99,9 @@ impl<'w, 'e, 'i> Look<'w, 'e, 'i> {
         if std::mem::replace(&mut self.walk.entries[at], self.walk.now) == self.walk.now {
             return;
         }
-        let entry_of = &stock.entries[at];
+        let entry_of = &pool.entries[at];
         let is_old = matches!(entry_of.item, Item::Base(_)) && !entry_of.replaced_by.is_empty();
-        self.walk.is_behind_old[at] = is_old || self.is_of_order(holder);
+        self.walk.is_pulled_in_by_old[at] = is_old || self.depends_on_order(holder);
         if entry_of.is_risky {
             self.walk.queue.push_back(entry);
         }
@@ -96,65 +109,69 @@ impl<'w, 'e, 'i> Look<'w, 'e, 'i> {
 
     /// Whether a dependency would not be there in another order: that of an old package of a member, of what
     /// that pulls in, or of one that was built with an old library.
-    fn is_of_order(&self, holder: Holder) -> bool {
+    fn depends_on_order(&self, holder: Holder) -> bool {
         match holder {
             Holder::Build => false,
             Holder::BuiltBefore(_) => true,
-            Holder::Entry(entry) => self.walk.is_behind_old[entry as usize],
+            Holder::Entry(entry) => self.walk.is_pulled_in_by_old[entry as usize],
         }
     }
 
-    fn note(&mut self, holder: Holder, text: String, is_certain: bool, is_of_order: bool) {
-        let alike = self
-            .clashes
-            .iter()
-            .filter(|clash| (clash.is_certain, clash.is_of_order) == (is_certain, is_of_order));
-        if alike.count() >= MOST_OF_BUILD {
+    fn report(&mut self, holder: Holder, text: String, is_certain: bool, depends_on_order: bool) {
+        let alike = self.unmet.iter().filter(|unmet| {
+            (unmet.is_certain, unmet.depends_on_order) == (is_certain, depends_on_order)
+        });
+        if alike.count() >= MAX_PER_BUILD {
             return;
         }
         let holder = match holder {
             Holder::Build => self.member,
             Holder::Entry(entry) | Holder::BuiltBefore(entry) => {
-                let entry = &self.stock.entries[entry as usize];
+                let entry = &self.pool.entries[entry as usize];
                 match entry.item {
                     Item::New(_) => entry.member,
                     Item::Base(_) => entry.replaced_by.first().copied().unwrap_or(OUTSIDE),
                 }
             }
         };
-        self.clashes.push(Clash {
+        self.unmet.push(UnmetDependency {
             member: self.member,
             build: self.build,
             holder,
             text,
             is_certain,
-            is_of_order,
+            depends_on_order,
         });
     }
 
     /// How a relation is satisfied: by name, else by what is installed already, else by the first that is there.
-    fn meet(&self, want: &Want) -> Met {
-        let (mut first, mut doubtful) = (None, None);
-        for offer in &want.offers {
-            if !self.walk.has(&self.stock.entries[offer.entry as usize]) {
+    fn resolve(&self, requirement: &Requirement) -> Met {
+        let (mut first, mut uncertain) = (None, None);
+        for satisfier in &requirement.satisfiers {
+            if !self
+                .walk
+                .is_available(&self.pool.entries[satisfier.entry as usize])
+            {
                 continue;
             }
-            match offer.answer {
-                Answer::Yes => {
-                    let is_installed = self.walk.entries[offer.entry as usize] == self.walk.now;
-                    if offer.is_by_name || is_installed {
-                        return Met::By(offer.entry);
+            match satisfier.certainty {
+                Certainty::Certain => {
+                    let is_installed = self.walk.entries[satisfier.entry as usize] == self.walk.now;
+                    if satisfier.is_by_name || is_installed {
+                        return Met::By(satisfier.entry);
                     }
-                    first = first.or(Some(offer.entry));
+                    first = first.or(Some(satisfier.entry));
                 }
                 // What is merely possible is no reason to refuse anything.
-                Answer::Perhaps => doubtful = Some((offer.entry, offer.answer)),
-                Answer::Hardly => doubtful = doubtful.or(Some((offer.entry, offer.answer))),
+                Certainty::Possible => uncertain = Some((satisfier.entry, satisfier.certainty)),
+                Certainty::Unlikely => {
+                    uncertain = uncertain.or(Some((satisfier.entry, satisfier.certainty)))
+                }
             }
         }
-        match (first, doubtful) {
+        match (first, uncertain) {
             (Some(entry), _) => Met::By(entry),
-            (None, Some((entry, answer))) => Met::Doubtful(entry, answer),
+            (None, Some((entry, certainty))) => Met::Uncertain(entry, certainty),
             (None, None) => Met::Not,
         }
     }
@@ -164,46 +181,46 @@ impl<'w, 'e, 'i> Look<'w, 'e, 'i> {
         &mut self,
         assembly: &Assembly<'_, B>,
         entry: &Entry,
-        want: u32,
+        requirement: u32,
     ) -> bool {
         let (Met::By(library), Some(draft)) = (
-            self.meet(&self.stock.wants[want as usize]),
+            self.resolve(&self.pool.requirements[requirement as usize]),
             self.walk.newest(entry.member),
         ) else {
             return false;
         };
-        let maker = self.stock.entries[library as usize].member;
+        let maker = self.pool.entries[library as usize].member;
         maker != OUTSIDE
             && maker != entry.member
             && !self.walk.is_built_with(assembly, maker, draft)
     }
 
     /// Why nothing satisfies a relation, if it is for what is rebuilt, and whether it comes later.
-    fn why_not(&self, want: &Want) -> Option<(String, bool)> {
-        let (stock, base) = (self.stock, self.stock.base);
-        let wanted = Relation::split(&want.text);
+    fn explain_unmet(&self, requirement: &Requirement) -> Option<(String, bool)> {
+        let (pool, base) = (self.pool, self.pool.base);
+        let wanted = Relation::split(&requirement.text);
         let mut old = base.named(wanted.name).chain(base.provided(wanted.name));
         let replaced = old.find_map(|(_, old)| {
-            let mut new = stock.made(old.name.as_str()).iter();
+            let mut new = pool.new_packages(old.name.as_str()).iter();
             let is_there = |member: u32| self.walk.newest(member).is_some();
             let new = new.find(|&&package| {
-                is_there(stock.member_of(package))
-                    && !stock.better(package).into_iter().any(is_there)
+                is_there(pool.member_of(package))
+                    && !pool.replacing_members(package).into_iter().any(is_there)
             });
             new.filter(|_| old.meets(&wanted))
         });
         if let Some(&package) = replaced {
             return Some((
-                format!("{} does not provide", stock.described(package)),
+                format!("{} does not provide", pool.described(package)),
                 false,
             ));
         }
-        let (world, members) = (stock.parts.world, &stock.parts.members.member_of);
-        let planned = world.installed(want.relation?).iter();
+        let (world, members) = (pool.context.world, &pool.context.members.member_of);
+        let planned = world.installed(requirement.relation?).iter();
         let mut planned = planned.filter(|&&package| {
             !world.is_old(package) && members[world.base_of(package) as usize] != OUTSIDE
         });
-        let package = stock.described(*planned.next()?);
+        let package = pool.described(*planned.next()?);
         Some((
             format!("only {package} satisfies, but it is built later"),
             true,
@@ -211,24 +228,24 @@ impl<'w, 'e, 'i> Look<'w, 'e, 'i> {
     }
 
     fn holder(&self, holder: Holder) -> String {
-        let stock = self.stock;
+        let pool = self.pool;
         let (entry, is_built_before) = match holder {
             Holder::Build => {
-                let base = stock.parts.members.bases[self.member as usize];
-                let record = stock.parts.world.base(base);
+                let base = pool.context.members.bases[self.member as usize];
+                let record = pool.context.world.base(base);
                 let name = record.map(|record| record.source.pkgbase().to_string());
                 return name.unwrap_or_default();
             }
             Holder::Entry(entry) => (entry, false),
             Holder::BuiltBefore(entry) => (entry, true),
         };
-        match stock.entries[entry as usize].item {
+        match pool.entries[entry as usize].item {
             Item::New(package) if is_built_before => format!(
                 "{}, which is built with the old library,",
-                stock.described(package)
+                pool.described(package)
             ),
-            Item::New(package) => stock.described(package),
-            Item::Base(at) => match stock.base.get(at) {
+            Item::New(package) => pool.described(package),
+            Item::Base(at) => match pool.base.get(at) {
                 Some(package) => format!("the old {} {}", package.name, package.version),
                 None => String::new(),
             },

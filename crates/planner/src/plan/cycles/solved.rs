@@ -6,7 +6,7 @@ use super::sequence::{Sequence, reduce};
 use crate::index::number;
 
 /// Builds of lower components that installs of this one pull in.
-pub(super) struct Below {
+pub(super) struct LowerBuilds {
     pub(super) builds: Vec<u32>,
     /// For each group: those that some path leads to.
     pub(super) all: Vec<FixedBitSet>,
@@ -15,51 +15,51 @@ pub(super) struct Below {
 }
 
 /// A component that was solved, for the builds above it.
-pub(crate) struct Cyclic {
+pub(crate) struct SolvedCycle {
     /// For each group of installs: the members of the component that it pulls in.
     members: Vec<FixedBitSet>,
-    below: Below,
+    lower: LowerBuilds,
     sequence: Sequence,
     /// The first build of the component.
     first: u32,
-    /// For each group: the answer of [`Cyclic::builds_behind`].
-    answers: Vec<Option<Box<[u32]>>>,
+    /// For each group: the answer of [`SolvedCycle::builds_of`].
+    cache: Vec<Option<Box<[u32]>>>,
 }
 
-impl Cyclic {
-    /// `members` and `below` have an entry for each group of installs; `first` is the first build.
+impl SolvedCycle {
+    /// `members` and `lower` have an entry for each group of installs; `first` is the first build.
     pub(super) fn new(
         members: Vec<FixedBitSet>,
-        below: Below,
+        lower: LowerBuilds,
         sequence: Sequence,
         first: u32,
     ) -> Self {
-        let answers = vec![None; members.len()];
+        let cache = vec![None; members.len()];
         Self {
             members,
-            below,
+            lower,
             sequence,
             first,
-            answers,
+            cache,
         }
     }
 
     /// The builds that a build above waits for when it installs something of a group.
-    pub(crate) fn builds_behind(&mut self, group: usize) -> &[u32] {
+    pub(crate) fn builds_of(&mut self, group: usize) -> &[u32] {
         let Self {
             members,
-            below,
+            lower,
             sequence,
             first,
-            answers,
+            cache,
         } = self;
-        answers[group].get_or_insert_with(|| {
+        cache[group].get_or_insert_with(|| {
             let mut wanted = FixedBitSet::with_capacity(sequence.steps.len());
             wanted.extend(members[group].ones().map(|build| sequence.last[build]));
-            let inside = reduce(&sequence.ancestors, &mut wanted);
-            let inside = inside.into_iter().map(|step| *first + number(step));
-            let lower = below.uncovered[group].ones().map(|at| below.builds[at]);
-            inside.chain(lower).collect()
+            let steps = reduce(&sequence.ancestors, &mut wanted);
+            let own = steps.into_iter().map(|step| *first + number(step));
+            let uncovered = lower.uncovered[group].ones().map(|at| lower.builds[at]);
+            own.chain(uncovered).collect()
         })
     }
 }

@@ -6,35 +6,35 @@
 //! provides `libx.so=2-64`. The same is true of a first stage that was built with the old library, for
 //! every build that sees it with the new one.
 //!
-//! What a `PKGBUILD` calls `libx.so` gets its number when it is built; see `offers` for what is known of it
+//! What a `PKGBUILD` calls `libx.so` gets its number when it is built; see `satisfiers` for what is known of it
 //! before.
 //!
-//! Most of what environments hold cannot fail, whatever was built. That is found out once (`stock`), and
+//! Most of what environments hold cannot fail, whatever was built. That is found out once (`pool`), and
 //! only what may fail is looked at for each build.
 
-mod clash;
-mod gather;
+mod collect;
 mod items;
-mod look;
-mod offers;
-mod stock;
+mod pool;
+mod satisfiers;
+mod transaction;
+mod unmet;
 mod walk;
 
 use super::assembly::Assembly;
 use super::budget::Budget;
+use super::context::PlanContext;
 use super::drafts::Draft;
 use super::left_out::left_out;
-use super::parts::Parts;
 use crate::base::BaseIndex;
 use crate::index::number;
-pub(super) use clash::Clash;
-use look::{Holder, Look};
-use stock::Stock;
+use pool::Pool;
+use transaction::{Holder, Transaction};
+pub(super) use unmet::UnmetDependency;
 use walk::Walk;
 
 /// The environments of the builds in cycles.
 pub(super) struct Environments<'e, 'i> {
-    stock: Stock<'e, 'i>,
+    pool: Pool<'e, 'i>,
     walk: Walk,
 }
 
@@ -44,7 +44,7 @@ impl<'e, 'i> Environments<'e, 'i> {
     /// # Errors
     /// When the budget is used up.
     pub(super) fn new<B: Budget>(
-        parts: &'e Parts<'e, 'i>,
+        context: &'e PlanContext<'e, 'i>,
         base: &'e BaseIndex,
         assembly: &Assembly<'_, B>,
     ) -> Result<Self, B::Over> {
@@ -52,42 +52,46 @@ impl<'e, 'i> Environments<'e, 'i> {
         members.retain(|&member| assembly.components.is_in_cycle(member));
         members.sort_unstable();
         members.dedup();
-        let stock = Stock::new(parts, base, &members, assembly.budget)?;
-        let walk = Walk::new(parts.members.bases.len(), stock.entries.len());
-        Ok(Self { stock, walk })
+        let pool = Pool::new(context, base, &members, assembly.budget)?;
+        let walk = Walk::new(context.members.bases.len(), pool.entries.len());
+        Ok(Self { pool, walk })
     }
 
     /// Finds what cannot be installed for the builds of all cycles.
     ///
     /// # Errors
     /// When the budget is used up.
-    pub(super) fn find<B: Budget>(
+    pub(super) fn find_unmet<B: Budget>(
         &mut self,
         assembly: &Assembly<'_, B>,
-    ) -> Result<Vec<Clash>, B::Over> {
-        self.walk.forget_builds();
-        let mut clashes = Vec::new();
+    ) -> Result<Vec<UnmetDependency>, B::Over> {
+        self.walk.clear_builds();
+        let mut unmet = Vec::new();
         for at in 0..assembly.drafts.len() {
             let member = assembly.drafts[at].member;
             if assembly.components.is_in_cycle(member) {
-                clashes.extend(self.look(assembly, at)?);
+                unmet.extend(self.check(assembly, at)?);
             }
         }
-        Ok(clashes)
+        Ok(unmet)
     }
 
     /// Whether something cannot be installed for the builds from a place on that another order could help.
     ///
     /// # Errors
     /// When the budget is used up.
-    pub(super) fn forbid<B: Budget>(
+    pub(super) fn has_order_problem<B: Budget>(
         &mut self,
         assembly: &Assembly<'_, B>,
         from: usize,
     ) -> Result<bool, B::Over> {
-        self.walk.forget_builds();
+        self.walk.clear_builds();
         for at in from..assembly.drafts.len() {
-            if self.look(assembly, at)?.iter().any(Clash::forbids_order) {
+            if self
+                .check(assembly, at)?
+                .iter()
+                .any(UnmetDependency::rules_out_order)
+            {
                 return Ok(true);
             }
         }
@@ -95,48 +99,50 @@ impl<'e, 'i> Environments<'e, 'i> {
     }
 
     /// Installs what a build needs and everything that pulls in, and notes what is not satisfied.
-    fn look<B: Budget>(
+    fn check<B: Budget>(
         &mut self,
         assembly: &Assembly<'_, B>,
         at: usize,
-    ) -> Result<Vec<Clash>, B::Over> {
+    ) -> Result<Vec<UnmetDependency>, B::Over> {
         assembly.budget.check()?;
-        let (stock, walk) = (&self.stock, &mut self.walk);
+        let (pool, walk) = (&self.pool, &mut self.walk);
         let draft = &assembly.drafts[at];
-        if !stock.is_risky(draft.member) {
+        if !pool.is_risky(draft.member) {
             return Ok(Vec::new());
         }
         walk.start(&assembly.drafts, number(at));
         let without = if draft.is_bootstrap {
-            left_out(stock.parts, assembly, draft.member)
+            left_out(pool.context, assembly, draft.member)
         } else {
             Vec::new()
         };
-        let mut look = Look::new(stock, walk, draft.member, name_of(draft));
-        for &want in stock.build(draft.member) {
-            let relation = stock.wants[want as usize].relation;
+        let mut transaction = Transaction::new(pool, walk, draft.member, build_name(draft));
+        for &requirement in pool.build(draft.member) {
+            let relation = pool.requirements[requirement as usize].relation;
             if relation.is_none_or(|relation| !without.contains(&relation)) {
-                look.follow(Holder::Build, want);
+                transaction.follow(Holder::Build, requirement);
             }
         }
-        while let Some(at) = look.next() {
+        while let Some(at) = transaction.next() {
             assembly.budget.check()?;
-            let entry = &stock.entries[at as usize];
-            for wish in &entry.wishes {
-                if !wish.before.is_empty() && look.is_built_before(assembly, entry, wish.want) {
-                    for &want in &wish.before {
-                        look.follow(Holder::BuiltBefore(at), want);
+            let entry = &pool.entries[at as usize];
+            for dependency in &entry.dependencies {
+                if !dependency.before.is_empty()
+                    && transaction.is_built_before(assembly, entry, dependency.requirement)
+                {
+                    for &requirement in &dependency.before {
+                        transaction.follow(Holder::BuiltBefore(at), requirement);
                     }
                 } else {
-                    look.follow(Holder::Entry(at), wish.want);
+                    transaction.follow(Holder::Entry(at), dependency.requirement);
                 }
             }
         }
-        Ok(look.clashes)
+        Ok(transaction.unmet)
     }
 }
 
-fn name_of(draft: &Draft) -> &'static str {
+fn build_name(draft: &Draft) -> &'static str {
     match (draft.stage, draft.is_last_stage) {
         (1, true) => "its build",
         (1, false) => "its first build",

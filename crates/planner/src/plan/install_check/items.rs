@@ -16,45 +16,45 @@ pub(super) struct Entry {
     pub(super) member: u32,
     /// The members whose packages take its place where they are there.
     pub(super) replaced_by: Vec<u32>,
-    pub(super) wishes: Vec<Wish>,
+    pub(super) dependencies: Vec<Dependency>,
     /// Whether it, or something that it may pull in, may not be satisfied.
     pub(super) is_risky: bool,
 }
 
 /// A dependency of a package.
-pub(super) struct Wish {
-    pub(super) want: u32,
+pub(super) struct Dependency {
+    pub(super) requirement: u32,
     /// What it is where the package was built with the old library: the same with the old number. Nothing
     /// where the number is known to stay.
     pub(super) before: Vec<u32>,
 }
 
 /// A relation, and who satisfies it.
-pub(super) struct Want {
+pub(super) struct Requirement {
     pub(super) text: Box<str>,
     /// Its number, if an `.SRCINFO` has it.
     pub(super) relation: Option<u32>,
     /// In the order in which they are taken.
-    pub(super) offers: Vec<Offer>,
+    pub(super) satisfiers: Vec<Satisfier>,
     /// Whether it is satisfied whatever was built.
     pub(super) is_safe: bool,
 }
 
 /// Whether a package satisfies a relation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Answer {
-    Yes,
+pub(super) enum Certainty {
+    Certain,
     /// It may get another number.
-    Perhaps,
+    Possible,
     /// It is expected to get another number.
-    Hardly,
+    Unlikely,
 }
 
 /// A package that satisfies a relation where it is there.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Offer {
+pub(super) struct Satisfier {
     pub(super) entry: u32,
-    pub(super) answer: Answer,
+    pub(super) certainty: Certainty,
     /// Whether it is called so, and does not only provide it.
     pub(super) is_by_name: bool,
 }

@@ -9,7 +9,7 @@ use crate::srcinfo::SourcePackage;
 use crate::world::World;
 
 /// What a plan is written from, besides the builds themselves.
-pub(super) struct Parts<'p, 'i> {
+pub(super) struct PlanContext<'p, 'i> {
     pub(super) world: &'p World<'i>,
     pub(super) request: &'p PlanRequest<'p>,
     pub(super) origins: &'p [Arc<SourcePackage>],

@@ -3,12 +3,12 @@
 use buildbtw_model::Architecture;
 use petgraph::visit::{Dfs, Reversed, Visitable};
 
-use super::items::{Item, Offer, Want, Wish};
-use super::stock::Stock;
+use super::items::{Dependency, Item, Requirement, Satisfier};
+use super::pool::Pool;
 use crate::base::BaseIndex;
 use crate::index::number;
 use crate::plan::budget::Budget;
-use crate::plan::parts::Parts;
+use crate::plan::context::PlanContext;
 use crate::relation::Relation;
 use crate::sparse::{Rows, SparseGraph};
 
@@ -20,49 +20,49 @@ fn is_of_32_bits(name: &str, architecture: &Architecture) -> bool {
     name.starts_with("lib32-") || OF_32_BITS.contains(&architecture.as_str())
 }
 
-impl<'e, 'i> Stock<'e, 'i> {
+impl<'e, 'i> Pool<'e, 'i> {
     /// What the environments of some members' builds may hold.
     ///
     /// # Errors
     /// When the budget is used up.
     pub(super) fn new<B: Budget>(
-        parts: &'e Parts<'e, 'i>,
+        context: &'e PlanContext<'e, 'i>,
         base: &'e BaseIndex,
         members: &[u32],
         budget: &B,
     ) -> Result<Self, B::Over> {
-        let mut stock = Self::empty(parts, base);
+        let mut pool = Self::empty(context, base);
         if members.is_empty() {
-            return Ok(stock);
+            return Ok(pool);
         }
-        stock.note_members();
+        pool.note_members();
         for &member in members {
             budget.check()?;
-            stock.add_build(member);
+            pool.add_build(member);
         }
         let mut at = 0;
         // What is found on the way comes behind.
-        while at < stock.entries.len() {
+        while at < pool.entries.len() {
             budget.check()?;
-            let wishes = stock.wishes(stock.entries[at].item);
-            stock.entries[at].wishes = wishes;
+            let dependencies = pool.dependencies(pool.entries[at].item);
+            pool.entries[at].dependencies = dependencies;
             at += 1;
         }
-        stock.mark_risky();
-        Ok(stock)
+        pool.mark_risky();
+        Ok(pool)
     }
 
     fn note_members(&mut self) {
-        let world = self.parts.world;
-        let bases = self.parts.members.bases.iter();
+        let world = self.context.world;
+        let bases = self.context.members.bases.iter();
         for record in bases.filter_map(|&base| world.base(base)) {
             for package in world.packages_of(record) {
                 let node = world.node(package);
                 let name: &str = world.name_text(node.name);
-                self.made.entry(name).or_default().push(package);
+                self.new_by_name.entry(name).or_default().push(package);
                 for used in world.applicable(&node.provides) {
                     let name = Relation::split(world.relation_text(used.relation)).name;
-                    let list = self.provided.entry(name).or_default();
+                    let list = self.new_by_provision.entry(name).or_default();
                     if list.last() != Some(&package) {
                         list.push(package);
                     }
@@ -72,34 +72,34 @@ impl<'e, 'i> Stock<'e, 'i> {
     }
 
     fn add_build(&mut self, member: u32) {
-        let world = self.parts.world;
-        let Some(record) = world.base(self.parts.members.bases[member as usize]) else {
+        let world = self.context.world;
+        let Some(record) = world.base(self.context.members.bases[member as usize]) else {
             return;
         };
-        let architecture = &self.parts.request.architecture;
+        let architecture = &self.context.request.architecture;
         let is_32 = is_of_32_bits(record.source.pkgbase().as_str(), architecture);
         let uses = world.applicable(&record.build);
-        let wants = uses.map(|used| self.listed(used.relation, is_32)).collect();
-        self.builds.insert(member, wants);
+        let requirements = uses.map(|used| self.listed(used.relation, is_32)).collect();
+        self.builds.insert(member, requirements);
     }
 
     /// What a package needs.
-    fn wishes(&mut self, item: Item) -> Vec<Wish> {
-        let (world, base) = (self.parts.world, self.base);
+    fn dependencies(&mut self, item: Item) -> Vec<Dependency> {
+        let (world, base) = (self.context.world, self.base);
         match item {
             Item::New(package) => {
                 let node = world.node(package);
-                let architecture = &self.parts.request.architecture;
+                let architecture = &self.context.request.architecture;
                 let is_32 = is_of_32_bits(world.name_text(node.name), architecture);
                 let uses = world.applicable(&node.depends);
                 uses.map(|used| {
                     let text = world.relation_text(used.relation);
-                    let before = self.old_numbers(package, text, is_32);
+                    let before = self.old_sonames(package, text, is_32);
                     let before = before.iter().map(|text| self.literal(text));
                     let mut before: Vec<u32> = before.collect();
-                    before.retain(|&want| !self.wants[want as usize].is_safe);
-                    Wish {
-                        want: self.listed(used.relation, is_32),
+                    before.retain(|&requirement| !self.requirements[requirement as usize].is_safe);
+                    Dependency {
+                        requirement: self.listed(used.relation, is_32),
                         before,
                     }
                 })
@@ -109,8 +109,8 @@ impl<'e, 'i> Stock<'e, 'i> {
                 let depends = base.get(at).map(|package| &*package.depends);
                 let depends = depends.unwrap_or_default().iter();
                 depends
-                    .map(|text| Wish {
-                        want: self.literal(text),
+                    .map(|text| Dependency {
+                        requirement: self.literal(text),
                         before: Vec::new(),
                     })
                     .collect()
@@ -123,11 +123,11 @@ impl<'e, 'i> Stock<'e, 'i> {
         if let Some(&known) = self.listed.get(&(relation, is_32)) {
             return known;
         }
-        let text = self.parts.world.relation_text(relation);
-        let offers = self.offers(text, false, is_32);
-        let want = self.add_want(text, Some(relation), offers);
-        self.listed.insert((relation, is_32), want);
-        want
+        let text = self.context.world.relation_text(relation);
+        let satisfiers = self.satisfiers(text, false, is_32);
+        let requirement = self.add_requirement(text, Some(relation), satisfiers);
+        self.listed.insert((relation, is_32), requirement);
+        requirement
     }
 
     /// A relation of a package that is built.
@@ -135,21 +135,26 @@ impl<'e, 'i> Stock<'e, 'i> {
         if let Some(&known) = self.literal.get(text) {
             return known;
         }
-        let offers = self.offers(text, true, false);
-        let want = self.add_want(text, None, offers);
-        self.literal.insert(text.into(), want);
-        want
+        let satisfiers = self.satisfiers(text, true, false);
+        let requirement = self.add_requirement(text, None, satisfiers);
+        self.literal.insert(text.into(), requirement);
+        requirement
     }
 
-    fn add_want(&mut self, text: &str, relation: Option<u32>, offers: Vec<Offer>) -> u32 {
-        let is_safe = self.is_safe(&offers);
-        self.wants.push(Want {
+    fn add_requirement(
+        &mut self,
+        text: &str,
+        relation: Option<u32>,
+        satisfiers: Vec<Satisfier>,
+    ) -> u32 {
+        let is_safe = self.is_safe(&satisfiers);
+        self.requirements.push(Requirement {
             text: text.into(),
             relation,
-            offers,
+            satisfiers,
             is_safe,
         });
-        number(self.wants.len() - 1)
+        number(self.requirements.len() - 1)
     }
 
     /// Marks the packages that may not be satisfied, and those that may pull them in.
@@ -157,16 +162,18 @@ impl<'e, 'i> Stock<'e, 'i> {
         let mut needs = Rows::new();
         let mut unsatisfied = Vec::new();
         for (at, entry) in (0..).zip(&self.entries) {
-            let wants = entry.wishes.iter().flat_map(|wish| {
-                let before = wish.before.iter();
-                before.chain([&wish.want])
+            let requirements = entry.dependencies.iter().flat_map(|dependency| {
+                let before = dependency.before.iter();
+                before.chain([&dependency.requirement])
             });
-            for want in wants.map(|&want| &self.wants[want as usize]) {
-                if !want.is_safe {
+            for requirement in
+                requirements.map(|&requirement| &self.requirements[requirement as usize])
+            {
+                if !requirement.is_safe {
                     unsatisfied.push(at);
                 }
-                for offer in &want.offers {
-                    needs.push(offer.entry);
+                for satisfier in &requirement.satisfiers {
+                    needs.push(satisfier.entry);
                 }
             }
             needs.end_row();

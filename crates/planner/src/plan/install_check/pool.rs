@@ -4,40 +4,40 @@
 use buildbtw_model::{PackageVersion, compare_versions};
 use rustc_hash::FxHashMap;
 
-use super::items::{Answer, Entry, Item, Offer, Want};
+use super::items::{Certainty, Entry, Item, Requirement, Satisfier};
 use crate::base::BaseIndex;
 use crate::index::number;
+use crate::plan::context::PlanContext;
 use crate::plan::members::OUTSIDE;
-use crate::plan::parts::Parts;
 
 /// Everything that environments may hold.
-pub(super) struct Stock<'e, 'i> {
-    pub(super) parts: &'e Parts<'e, 'i>,
+pub(super) struct Pool<'e, 'i> {
+    pub(super) context: &'e PlanContext<'e, 'i>,
     pub(super) base: &'e BaseIndex,
     pub(super) entries: Vec<Entry>,
-    pub(super) wants: Vec<Want>,
+    pub(super) requirements: Vec<Requirement>,
     /// What each build installs.
     pub(super) builds: FxHashMap<u32, Vec<u32>>,
     /// Packages of members by their names, and by what they provide.
-    pub(super) made: FxHashMap<&'e str, Vec<u32>>,
-    pub(super) provided: FxHashMap<&'e str, Vec<u32>>,
+    pub(super) new_by_name: FxHashMap<&'e str, Vec<u32>>,
+    pub(super) new_by_provision: FxHashMap<&'e str, Vec<u32>>,
     /// The numbers of what is known already: entries, relations of `.SRCINFO` files and of built packages.
     entry_of: FxHashMap<Item, u32>,
     pub(super) listed: FxHashMap<(u32, bool), u32>,
     pub(super) literal: FxHashMap<Box<str>, u32>,
 }
 
-impl<'e, 'i> Stock<'e, 'i> {
+impl<'e, 'i> Pool<'e, 'i> {
     /// Holds nothing yet.
-    pub(super) fn empty(parts: &'e Parts<'e, 'i>, base: &'e BaseIndex) -> Self {
+    pub(super) fn empty(context: &'e PlanContext<'e, 'i>, base: &'e BaseIndex) -> Self {
         Self {
-            parts,
+            context,
             base,
             entries: Vec::new(),
-            wants: Vec::new(),
+            requirements: Vec::new(),
             builds: FxHashMap::default(),
-            made: FxHashMap::default(),
-            provided: FxHashMap::default(),
+            new_by_name: FxHashMap::default(),
+            new_by_provision: FxHashMap::default(),
             entry_of: FxHashMap::default(),
             listed: FxHashMap::default(),
             literal: FxHashMap::default(),
@@ -46,16 +46,24 @@ impl<'e, 'i> Stock<'e, 'i> {
 
     /// Whether one of these is there whatever was built: a package of base, or what takes its place. What
     /// nobody has is left to others.
-    pub(super) fn is_safe(&self, offers: &[Offer]) -> bool {
-        let sure = || offers.iter().filter(|offer| offer.answer == Answer::Yes);
-        let is_sure = |item| sure().any(|offer| self.entries[offer.entry as usize].item == item);
-        let mut bases = sure().filter_map(|offer| match self.entries[offer.entry as usize].item {
-            Item::Base(at) => self.base.get(at),
-            Item::New(_) => None,
-        });
-        offers.is_empty()
+    pub(super) fn is_safe(&self, satisfiers: &[Satisfier]) -> bool {
+        let sure = || {
+            satisfiers
+                .iter()
+                .filter(|satisfier| satisfier.certainty == Certainty::Certain)
+        };
+        let is_sure =
+            |item| sure().any(|satisfier| self.entries[satisfier.entry as usize].item == item);
+        let mut bases =
+            sure().filter_map(
+                |satisfier| match self.entries[satisfier.entry as usize].item {
+                    Item::Base(at) => self.base.get(at),
+                    Item::New(_) => None,
+                },
+            );
+        satisfiers.is_empty()
             || bases.any(|old| {
-                let mut new = self.made(old.name.as_str()).iter();
+                let mut new = self.new_packages(old.name.as_str()).iter();
                 new.all(|&package| is_sure(Item::New(package)))
             })
     }
@@ -65,10 +73,10 @@ impl<'e, 'i> Stock<'e, 'i> {
             return known;
         }
         let (member, replaced_by) = match item {
-            Item::New(package) => (self.member_of(package), self.better(package)),
+            Item::New(package) => (self.member_of(package), self.replacing_members(package)),
             Item::Base(at) => {
                 let name = self.base.get(at).map(|package| package.name.as_str());
-                let made = self.made(name.unwrap_or_default()).iter();
+                let made = self.new_packages(name.unwrap_or_default()).iter();
                 let makers = made.map(|&package| self.member_of(package)).collect();
                 (OUTSIDE, makers)
             }
@@ -78,7 +86,7 @@ impl<'e, 'i> Stock<'e, 'i> {
             item,
             member,
             replaced_by,
-            wishes: Vec::new(),
+            dependencies: Vec::new(),
             is_risky: false,
         });
         self.entry_of.insert(item, entry);
@@ -87,9 +95,9 @@ impl<'e, 'i> Stock<'e, 'i> {
 
     /// The members whose package of the same name a repository lists in place of this one: that of the
     /// highest version, of several the first by name.
-    pub(super) fn better(&self, package: u32) -> Vec<u32> {
-        let world = self.parts.world;
-        let made = self.made(world.name_text(world.node(package).name));
+    pub(super) fn replacing_members(&self, package: u32) -> Vec<u32> {
+        let world = self.context.world;
+        let made = self.new_packages(world.name_text(world.node(package).name));
         if made.len() < 2 {
             return Vec::new();
         }
@@ -108,40 +116,44 @@ impl<'e, 'i> Stock<'e, 'i> {
 
     /// What a build installs.
     pub(super) fn build(&self, member: u32) -> &[u32] {
-        let wants = self.builds.get(&member).map(Vec::as_slice);
-        wants.unwrap_or_default()
+        let requirements = self.builds.get(&member).map(Vec::as_slice);
+        requirements.unwrap_or_default()
     }
 
     /// Whether anything may be wrong with the environment of a build.
     pub(super) fn is_risky(&self, member: u32) -> bool {
-        let mut wants = self.build(member).iter();
-        wants.any(|&want| {
-            let want = &self.wants[want as usize];
-            let mut offers = want.offers.iter();
-            !want.is_safe || offers.any(|offer| self.entries[offer.entry as usize].is_risky)
+        let mut requirements = self.build(member).iter();
+        requirements.any(|&requirement| {
+            let requirement = &self.requirements[requirement as usize];
+            let mut satisfiers = requirement.satisfiers.iter();
+            !requirement.is_safe
+                || satisfiers.any(|satisfier| self.entries[satisfier.entry as usize].is_risky)
         })
     }
 
     /// The packages of members with a name.
-    pub(super) fn made(&self, name: &str) -> &[u32] {
-        self.made.get(name).map(Vec::as_slice).unwrap_or_default()
+    pub(super) fn new_packages(&self, name: &str) -> &[u32] {
+        self.new_by_name
+            .get(name)
+            .map(Vec::as_slice)
+            .unwrap_or_default()
     }
 
     /// The member that makes a package.
     pub(super) fn member_of(&self, package: u32) -> u32 {
-        self.parts.members.member_of[self.parts.world.base_of(package) as usize]
+        self.context.members.member_of[self.context.world.base_of(package) as usize]
     }
 
     /// The version of a member's package.
     pub(super) fn version(&self, package: u32) -> Option<&'e PackageVersion> {
-        let world = self.parts.world;
+        let world = self.context.world;
         let record = world.base(world.node(package).base);
         record.map(|record| record.source.version())
     }
 
     /// A package of a member in words.
     pub(super) fn described(&self, package: u32) -> String {
-        let world = self.parts.world;
+        let world = self.context.world;
         let name = world.name_text(world.node(package).name);
         match self.version(package) {
             Some(version) => format!("the new {name} {version}"),

@@ -1,7 +1,7 @@
 //! Dependencies that are not satisfied.
 
 /// A dependency in the environment of a build that is not satisfied.
-pub(in crate::plan) struct Clash {
+pub(in crate::plan) struct UnmetDependency {
     /// The member whose build it is.
     pub(in crate::plan) member: u32,
     /// Which of its builds it is.
@@ -14,12 +14,12 @@ pub(in crate::plan) struct Clash {
     /// Whether it is known or expected, or merely possible.
     pub(in crate::plan) is_certain: bool,
     /// Whether it comes from an order in which the cycle is built, so that another one may help.
-    pub(in crate::plan) is_of_order: bool,
+    pub(in crate::plan) depends_on_order: bool,
 }
 
-impl Clash {
+impl UnmetDependency {
     /// Whether the cycle cannot be built in this order.
-    pub(in crate::plan) fn forbids_order(&self) -> bool {
-        self.is_certain && self.is_of_order
+    pub(in crate::plan) fn rules_out_order(&self) -> bool {
+        self.is_certain && self.depends_on_order
     }
 }
