@@ -55,7 +55,7 @@ impl BaseIndex {
         &self.packages
     }
 
-    /// Whether a package satisfies a dependency, given in pacman's notation.
+    /// Returns whether a package satisfies a dependency, given in pacman's notation.
     #[must_use]
     pub fn satisfies(&self, dependency: &str) -> bool {
         let wanted = Relation::split(dependency);
@@ -90,14 +90,14 @@ impl BaseIndex {
 }
 
 impl BasePackage {
-    /// Whether it satisfies a relation by its name or by what it provides.
+    /// Returns whether it satisfies a relation by its name or by what it provides.
     pub(crate) fn meets(&self, wanted: &Relation<'_>) -> bool {
         let by_name =
             self.name.as_str() == wanted.name && wanted.is_met_by(Some(self.version.as_str()));
         by_name || self.provides_for(wanted)
     }
 
-    /// Whether what it provides satisfies a relation.
+    /// Returns whether what it provides satisfies a relation.
     pub(crate) fn provides_for(&self, wanted: &Relation<'_>) -> bool {
         self.provides.iter().any(|provision| {
             let provision = Relation::split(provision);

@@ -51,7 +51,7 @@ pub struct ChangedBuild {
 }
 
 impl PlanDiff {
-    /// Whether both plans are the same.
+    /// Returns whether both plans are the same.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.added.is_empty()

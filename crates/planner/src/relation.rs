@@ -54,7 +54,7 @@ impl<'a> Relation<'a> {
         }
     }
 
-    /// Whether a package or provision of this version meets the constraint. What has no version
+    /// Returns whether a package or provision of this version meets the constraint. What has no version
     /// meets only a relation without one.
     pub(crate) fn is_met_by(&self, version: Option<&str>) -> bool {
         if self.comparison == Comparison::Any {
@@ -76,7 +76,7 @@ impl<'a> Relation<'a> {
 }
 
 impl Relation<'_> {
-    /// Whether a provision of a `PKGBUILD` may turn out to meet the constraint: makepkg adds the number
+    /// Returns whether a provision of a `PKGBUILD` may turn out to meet the constraint: makepkg adds the number
     /// to a bare `libx.so` when it finds the library in the package (PKGBUILD(5), `provides`).
     pub(crate) fn may_be_met_by(&self, provision: &Relation<'_>) -> bool {
         provision.comparison == Comparison::Any
@@ -91,7 +91,7 @@ impl Relation<'_> {
     }
 }
 
-/// Whether a relation's name is that of a shared library: `libx.so`, `libx.so.1`, `lib:libx.so.1`.
+/// Returns whether a relation's name is that of a shared library: `libx.so`, `libx.so.1`, `lib:libx.so.1`.
 pub(crate) fn is_soname(name: &str) -> bool {
     name.match_indices(".so").any(|(at, _)| {
         let suffix = name.get(at + 3..).unwrap_or_default();
@@ -103,7 +103,7 @@ pub(crate) fn is_soname(name: &str) -> bool {
     })
 }
 
-/// Whether a text is a relation that pacman would accept; alpm-types is the judge.
+/// Returns whether a text is a relation that pacman would accept; alpm-types is the judge.
 pub(crate) fn check(text: &str) -> Result<(), String> {
     if alpm_types::RelationOrSoname::from_str(text).is_ok() {
         return Ok(());

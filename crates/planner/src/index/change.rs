@@ -35,7 +35,7 @@ pub(crate) enum Effect {
     Nothing,
 }
 
-/// Whether two versions of a package mean the same to planning, their own version aside.
+/// Returns whether two versions of a package mean the same to planning, their own version aside.
 pub(super) fn is_equivalent(old: &Arc<SourcePackage>, new: &Arc<SourcePackage>) -> bool {
     fn relevant(source: &SourcePackage) -> impl Iterator<Item = &str> {
         let lines = source.as_stored().lines();
@@ -96,7 +96,7 @@ impl IndexChange {
         &self.pkgbase
     }
 
-    /// Whether nothing that planning looks at has changed.
+    /// Returns whether nothing that planning looks at has changed.
     #[must_use]
     pub fn is_irrelevant(&self) -> bool {
         self.effect == Effect::Nothing

@@ -72,7 +72,7 @@ impl PackageIndex {
         self.len
     }
 
-    /// Whether it holds none.
+    /// Returns whether it holds none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0

@@ -38,7 +38,7 @@ pub(crate) struct Fits<'t> {
 }
 
 impl Fits<'_> {
-    /// Whether a list of architectures has it or `any`.
+    /// Returns whether a list of architectures has it or `any`.
     pub(crate) fn has(&self, list: u32) -> bool {
         let lists = &self.tables.architecture_lists;
         (list as usize) < lists.len()
@@ -48,7 +48,7 @@ impl Fits<'_> {
                 .any(|name| name == "any" || name == self.name)
     }
 
-    /// Whether an architecture suffix is empty or this one.
+    /// Returns whether an architecture suffix is empty or this one.
     pub(crate) fn applies(&self, architecture: u32) -> bool {
         architecture == EVERY_ARCHITECTURE || Some(architecture) == self.number
     }

@@ -88,7 +88,7 @@ impl Components {
         self.component_of[vertex as usize]
     }
 
-    /// Whether the component of a vertex has several builds.
+    /// Returns whether the component of a vertex has several builds.
     pub(super) fn is_in_cycle(&self, vertex: u32) -> bool {
         self.in_cycle.contains(vertex as usize)
     }

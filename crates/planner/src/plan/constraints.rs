@@ -211,7 +211,7 @@ fn users<'a>(
     })
 }
 
-/// Whether a package that is not built meets a relation.
+/// Returns whether a package that is not built meets a relation.
 fn is_met_outside(
     index: &PackageIndex,
     built: &FxHashSet<&Pkgbase>,

@@ -94,7 +94,7 @@ impl Footprint {
         }
     }
 
-    /// Whether planning again after this change could give another plan. `false` is certain;
+    /// Returns whether planning again after this change could give another plan. `false` is certain;
     /// `true` may turn out to change nothing.
     #[must_use]
     pub fn is_affected_by(&self, change: &IndexChange) -> bool {

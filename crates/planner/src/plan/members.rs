@@ -69,7 +69,7 @@ fn included(world: &World<'_>, request: &PlanRequest<'_>) -> Vec<u32> {
         .collect()
 }
 
-/// Whether a search reached all packages of these bases.
+/// Returns whether a search reached all packages of these bases.
 fn has_every_package(world: &World<'_>, reach: &Reach, bases: &[u32]) -> bool {
     bases.iter().all(|&base| {
         world.base(base).is_none_or(|record| {

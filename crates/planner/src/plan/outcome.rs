@@ -168,7 +168,7 @@ impl Plan {
         self.libraries.get(step.library as usize).map(AsRef::as_ref)
     }
 
-    /// Whether a broken edge is one that a bootstrap build does without.
+    /// Returns whether a broken edge is one that a bootstrap build does without.
     #[must_use]
     pub fn is_left_out(&self, edge: &BrokenEdge) -> bool {
         let mut builds = self.builds.iter();

@@ -53,7 +53,7 @@ impl PlannedVersion {
     }
 }
 
-/// Whether the version is likely to be computed by `pkgver()`, of which `.SRCINFO` says nothing: a
+/// Returns whether the version is likely to be computed by `pkgver()`, of which `.SRCINFO` says nothing: a
 /// source is whatever a repository holds when it is built.
 #[must_use]
 pub fn computes_version(package: &SourcePackage, architecture: &Architecture) -> bool {

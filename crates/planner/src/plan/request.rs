@@ -114,13 +114,13 @@ impl Patterns {
         })
     }
 
-    /// Whether there is none, so that nothing matches.
+    /// Returns whether there is none, so that nothing matches.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.texts.is_empty()
     }
 
-    /// Whether any of them matches.
+    /// Returns whether any of them matches.
     #[must_use]
     pub fn matches(&self, pkgbase: &Pkgbase) -> bool {
         !self.is_empty() && self.set.is_match(pkgbase.as_str())

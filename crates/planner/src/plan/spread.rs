@@ -226,7 +226,7 @@ fn step_inside(
     }
 }
 
-/// Whether one of some uses, given by their place, has the package as a provider.
+/// Returns whether one of some uses, given by their place, has the package as a provider.
 fn any_resolves_to(
     world: &mut World<'_>,
     uses: impl Fn(&World<'_>, usize) -> Option<Use>,

@@ -183,13 +183,13 @@ impl SourcePackage {
         })
     }
 
-    /// Whether something is built for this architecture: a package for it or for `any`.
+    /// Returns whether something is built for this architecture: a package for it or for `any`.
     #[must_use]
     pub fn builds_for(&self, architecture: &Architecture) -> bool {
         self.pkgnames_for(architecture).next().is_some()
     }
 
-    /// Whether every package is for `any` architecture, so that one build serves all of them.
+    /// Returns whether every package is for `any` architecture, so that one build serves all of them.
     #[must_use]
     pub fn is_any(&self) -> bool {
         self.packages()

@@ -140,7 +140,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Whether a base is a package of the base repositories, which is not built.
+    /// Returns whether a base is a package of the base repositories, which is not built.
     pub(crate) fn is_outside(&self, base: u32) -> bool {
         base >= self.first_outside
     }
@@ -185,23 +185,23 @@ impl<'a> World<'a> {
         self.index.base(old)
     }
 
-    /// Whether a package is of an origin's default branch, which its changed version replaces.
+    /// Returns whether a package is of an origin's default branch, which its changed version replaces.
     pub(crate) fn is_old(&self, node: u32) -> bool {
         !self.replaced.is_empty() && self.replaced.contains_key(&self.node(node).base)
     }
 
-    /// Whether an origin replaces this base.
+    /// Returns whether an origin replaces this base.
     pub(crate) fn is_replaced(&self, base: u32) -> bool {
         !self.replaced.is_empty() && self.replaced.contains_key(&base)
     }
 
-    /// Whether the package is for the plan's architecture.
+    /// Returns whether the package is for the plan's architecture.
     pub(crate) fn fits(&self, node: u32) -> bool {
         let list = self.node(node).architectures as usize;
         self.list_fits.get(list).copied().unwrap_or_default()
     }
 
-    /// Whether an architecture suffix is empty or the plan's.
+    /// Returns whether an architecture suffix is empty or the plan's.
     pub(crate) fn applies(&self, architecture: u32) -> bool {
         architecture == EVERY_ARCHITECTURE || Some(architecture) == self.architecture
     }

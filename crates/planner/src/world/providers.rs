@@ -43,7 +43,7 @@ impl World<'_> {
         }
     }
 
-    /// Whether a relation that was resolved before is satisfied by old versions only.
+    /// Returns whether a relation that was resolved before is satisfied by old versions only.
     pub(crate) fn is_outdated(&self, relation: u32) -> bool {
         let first = self.providers(relation).first();
         !self.replaced.is_empty() && first.is_some_and(|&package| self.is_old(package))

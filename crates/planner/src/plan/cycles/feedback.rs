@@ -158,14 +158,14 @@ impl<'a> Greedy<'a> {
         !self.placed[part] && self.firm_in[part] == 0 && self.weak_in[part] == 0
     }
 
-    /// Whether a build needs something weakly that is not placed yet.
+    /// Returns whether a build needs something weakly that is not placed yet.
     fn waits(&self, build: usize) -> bool {
         let own = self.part_of[build];
         linked(&self.dense.before, build, self.weak.clone(), &self.open)
             .any(|need| self.part_of[need] != own)
     }
 
-    /// Whether a part holds an origin, and whether it would see the old version of one if it went next.
+    /// Returns whether a part holds an origin, and whether it would see the old version of one if it went next.
     fn origins(&self, part: usize) -> (bool, bool) {
         let holds_one = self.holds_origin[part];
         (holds_one, !holds_one && self.old_origins[part] > 0)

@@ -95,7 +95,7 @@ pub(super) fn add<B: Budget>(
     Ok(())
 }
 
-/// Whether a build comes before a package that it installs.
+/// Returns whether a build comes before a package that it installs.
 fn is_relaxed(dense: &Dense, sequence: &Sequence, build: usize) -> bool {
     dense.before[DependencyKind::Package as usize][build]
         .ones()
@@ -162,7 +162,7 @@ fn left_out<B: Budget>(
     Ok(left_out)
 }
 
-/// Whether a bootstrap build does without the dependencies of a kind that lead into its cycle.
+/// Returns whether a bootstrap build does without the dependencies of a kind that lead into its cycle.
 pub(super) fn is_left_out(kind: DependencyKind) -> bool {
     matches!(
         kind,

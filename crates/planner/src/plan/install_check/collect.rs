@@ -15,7 +15,7 @@ use crate::sparse::{Rows, SparseGraph};
 /// Architectures whose libraries have 32 bits.
 const OF_32_BITS: &[&str] = &["arm", "armv6h", "armv7h", "i486", "i686", "pentium4"];
 
-/// Whether a package of this name is for programs of 32 bits.
+/// Returns whether a package of this name is for programs of 32 bits.
 fn is_of_32_bits(name: &str, architecture: &Architecture) -> bool {
     name.starts_with("lib32-") || OF_32_BITS.contains(&architecture.as_str())
 }

@@ -76,7 +76,7 @@ impl<'e, 'i> Environments<'e, 'i> {
         Ok(unmet)
     }
 
-    /// Whether something cannot be installed for the builds from a place on that another order could help.
+    /// Returns whether something cannot be installed for the builds from a place on that another order could help.
     ///
     /// # Errors
     /// When the budget is used up.

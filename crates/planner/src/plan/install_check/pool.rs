@@ -44,7 +44,7 @@ impl<'e, 'i> Pool<'e, 'i> {
         }
     }
 
-    /// Whether one of these is there whatever was built: a package of base, or what takes its place. What
+    /// Returns whether one of these is there whatever was built: a package of base, or what takes its place. What
     /// nobody has is left to others.
     pub(super) fn is_safe(&self, satisfiers: &[Satisfier]) -> bool {
         let sure = || {
@@ -120,7 +120,7 @@ impl<'e, 'i> Pool<'e, 'i> {
         requirements.unwrap_or_default()
     }
 
-    /// Whether anything may be wrong with the environment of a build.
+    /// Returns whether anything may be wrong with the environment of a build.
     pub(super) fn is_risky(&self, member: u32) -> bool {
         let mut requirements = self.build(member).iter();
         requirements.any(|&requirement| {

@@ -80,7 +80,7 @@ impl<'e> Pool<'e, '_> {
         }
     }
 
-    /// Whether what a member's package provides satisfies a relation.
+    /// Returns whether what a member's package provides satisfies a relation.
     fn provides(
         &self,
         package: u32,
@@ -139,7 +139,7 @@ impl<'e> Pool<'e, '_> {
         }
     }
 
-    /// Whether the library of a member's package is for programs of another size, as far as that is known.
+    /// Returns whether the library of a member's package is for programs of another size, as far as that is known.
     fn has_other_size(&self, package: u32, library: &str, wanted: &str) -> bool {
         let world = self.context.world;
         let node = world.node(package);
@@ -164,7 +164,7 @@ impl<'e> Pool<'e, '_> {
         !sizes.contains(&wanted)
     }
 
-    /// Whether a library whose number is not known yet will have the one that is needed. With the version of
+    /// Returns whether a library whose number is not known yet will have the one that is needed. With the version of
     /// base it keeps the number of base. With another first number in its version it is expected to get
     /// another one, as most libraries do, unless the request says otherwise.
     fn certainty(&self, package: u32, wanted: &Relation<'_>) -> Certainty {

@@ -107,7 +107,7 @@ impl<'w, 'e, 'i> Transaction<'w, 'e, 'i> {
         }
     }
 
-    /// Whether a dependency would not be there in another order: that of an old package of a member, of what
+    /// Returns whether a dependency would not be there in another order: that of an old package of a member, of what
     /// that pulls in, or of one that was built with an old library.
     fn depends_on_order(&self, holder: Holder) -> bool {
         match holder {
@@ -176,7 +176,7 @@ impl<'w, 'e, 'i> Transaction<'w, 'e, 'i> {
         }
     }
 
-    /// Whether the newest build of a package that is there did not have the new library that it needs.
+    /// Returns whether the newest build of a package that is there did not have the new library that it needs.
     pub(super) fn is_built_before<B>(
         &mut self,
         assembly: &Assembly<'_, B>,

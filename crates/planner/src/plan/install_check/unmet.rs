@@ -18,7 +18,7 @@ pub(in crate::plan) struct UnmetDependency {
 }
 
 impl UnmetDependency {
-    /// Whether the cycle cannot be built in this order.
+    /// Returns whether the cycle cannot be built in this order.
     pub(in crate::plan) fn rules_out_order(&self) -> bool {
         self.is_certain && self.depends_on_order
     }

@@ -71,14 +71,14 @@ impl Walk {
         (walk == self.now).then_some(draft)
     }
 
-    /// Whether a package can be installed.
+    /// Returns whether a package can be installed.
     pub(super) fn is_available(&self, entry: &Entry) -> bool {
         let is_there = |member: u32| self.newest(member).is_some();
         (entry.member == OUTSIDE || is_there(entry.member))
             && !entry.replaced_by.iter().any(|&member| is_there(member))
     }
 
-    /// Whether a build comes behind one of a member.
+    /// Returns whether a build comes behind one of a member.
     pub(super) fn is_built_with<B>(
         &mut self,
         assembly: &Assembly<'_, B>,
