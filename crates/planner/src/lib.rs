@@ -1,7 +1,7 @@
-//! Decides what is rebuilt, in which order and why.
+//! Plans rebuilds: which packages are rebuilt, in which order and why.
 //!
-//! Pure and synchronous: an index of `.SRCINFO`s and a request go in, a plan comes out. Nothing
-//! here reads files, clocks or databases.
+//! The planner is pure and synchronous: it computes a plan from an index of `.SRCINFO`s and a request, and does not
+//! read files, clocks or databases.
 //!
 //! ```
 //! use std::sync::Arc;

@@ -1,8 +1,8 @@
-//! Bootstrap builds: members of a cycle that are built first without what they need of their cycle, and
-//! once more when all of it is there.
+//! Bootstrap builds: members of a cycle that are built first without their dependencies in the cycle, and again when
+//! these have been built.
 //!
-//! They are asked for, not chosen: the `PKGBUILD` must know how to do without. What is found here is
-//! whether a cycle can be built at all without one, and which one would do.
+//! The user must request them, because the `PKGBUILD` must support such a build. This module finds out whether a cycle
+//! can be built without one, and which ones would help.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,15 +22,15 @@ use super::problem::{Problem, ProblemKind};
 use super::request::PlanRequest;
 use crate::world::World;
 
-/// How many members of a cycle are tried.
+/// The maximum number of members of a cycle that are tried.
 const MAX_TRIED: usize = 12;
-/// How many there are in the largest cycle of which that many are tried; of larger ones it is fewer.
+/// The size of the largest cycle of which that many are tried. In larger cycles, fewer are tried.
 const MEMBERS_WITH_MAX_TRIED: usize = 1_000;
-/// How many reasons a cycle has, and how many problems of one sort a plan. The rest is counted.
+/// The maximum number of reasons per cycle, and of problems of one kind per plan. The rest is only counted.
 const MAX_REASONS: usize = 20;
 const MAX_PROBLEMS: usize = 100;
 
-/// The members that are to be bootstrapped.
+/// Returns for each member whether a bootstrap build is requested.
 pub(super) fn requested(
     world: &World<'_>,
     members: &Members,
@@ -44,11 +44,10 @@ pub(super) fn requested(
     members.bases.iter().map(is_wanted).collect()
 }
 
-/// Says in the plan what bootstrap builds are built without, and which cycles cannot be built. The builds
-/// of the assembly are lost.
+/// Adds to the plan what bootstrap builds omit, and which cycles cannot be built. Discards the builds of the assembly.
 ///
 /// # Errors
-/// When the budget is used up.
+/// Fails when the budget is exceeded.
 pub(super) fn check<B: Budget>(
     context: &PlanContext<'_, '_>,
     assembly: &mut Assembly<'_, B>,
@@ -66,7 +65,7 @@ pub(super) fn check<B: Budget>(
     Ok(())
 }
 
-/// Fills in what bootstrap builds are built without.
+/// Sets what bootstrap builds omit.
 fn describe<B>(context: &PlanContext<'_, '_>, assembly: &Assembly<'_, B>, plan: &mut Plan) {
     let mut wanted: FxHashSet<&Pkgbase> = context.request.bootstrap.iter().collect();
     if wanted.is_empty() {
@@ -99,7 +98,7 @@ fn describe<B>(context: &PlanContext<'_, '_>, assembly: &Assembly<'_, B>, plan: 
         }));
 }
 
-/// Clashes that are told in the same words, each with the first build that has it and the number of builds.
+/// Groups unmet dependencies by their text. Returns the one of the first build and the number of builds for each text.
 fn grouped<'c>(
     unmet: impl Iterator<Item = &'c UnmetDependency>,
 ) -> Vec<(&'c UnmetDependency, usize)> {
@@ -152,7 +151,7 @@ fn problems(plan: &Plan, unmet: &[UnmetDependency]) -> Vec<Problem> {
     problems
 }
 
-/// Finds, for each cycle that cannot be built, which of its members would have to be bootstrapped.
+/// Finds, for each cycle that cannot be built, the members that could be bootstrapped to make it buildable.
 fn find_choices<B: Budget>(
     environments: &mut Environments<'_, '_>,
     assembly: &mut Assembly<'_, B>,
@@ -164,7 +163,7 @@ fn find_choices<B: Budget>(
         let component = assembly.components.of(unmet.member);
         of_component.entry(component).or_default().push(unmet);
     }
-    // From the last one on, as all that comes behind a cycle is lost when it is tried.
+    // Backwards, because trying a cycle discards all later builds.
     for (&component, unmet) in of_component.iter().rev() {
         let members = assembly.members(component);
         let mut candidates = candidates(assembly, component, &members, unmet);
@@ -206,8 +205,8 @@ fn find_choices<B: Budget>(
     Ok(())
 }
 
-/// The members of a cycle that can do without some of it, in the order in which they are tried: first those
-/// whose old packages are in the way, then those whose builds see them.
+/// Returns the members that can omit dependencies in their cycle, in the order in which they are tried: first those
+/// whose old packages have unmet dependencies, then those whose builds install these packages.
 fn candidates<B>(
     assembly: &Assembly<'_, B>,
     component: u32,

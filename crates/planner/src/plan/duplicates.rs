@@ -1,5 +1,5 @@
-//! Source packages that make packages of one name. Each version of such a package comes from one of them, and
-//! a repository lists one package of a name.
+//! Source packages that produce packages with the same name. Each version of such a package must come from only one of
+//! them, and a repository lists one package per name.
 
 use std::cmp::Ordering;
 
@@ -12,20 +12,20 @@ use super::problem::{Problem, ProblemKind};
 use crate::index::{OWN_NAME, PackageIndex};
 use crate::srcinfo::SourcePackage;
 
-/// The versions that the builds of a plan give their packages, by the names of these. Two source packages that
-/// make one package in one version would make two files of one name.
+/// The versions that the builds of a plan give their packages, by pkgname. Two source packages that produced the same
+/// package in the same version would produce two files with the same name.
 #[derive(Debug, Default)]
 pub struct AssignedVersions(FxHashMap<Pkgname, Vec<(Pkgbase, PackageVersion)>>);
 
 impl AssignedVersions {
-    /// The order in which builds get their versions, by pkgbase and stage: of two source packages the first by
-    /// name comes last and gets the higher release, so that it is the one that is listed.
+    /// Compares builds in the order in which they get their versions: by descending pkgbase, then by stage. So of two
+    /// source packages the first by name gets the higher release, and is the one that the repository lists.
     #[must_use]
     pub fn order(a: (&Pkgbase, u32), b: (&Pkgbase, u32)) -> Ordering {
         b.0.cmp(a.0).then(a.1.cmp(&b.1))
     }
 
-    /// The versions that others give packages which this source package makes, too.
+    /// Returns the versions that other source packages give packages which this one also produces.
     #[must_use]
     pub fn of_others(
         &self,
@@ -40,7 +40,7 @@ impl AssignedVersions {
             .collect()
     }
 
-    /// Notes the version that a build gives its packages.
+    /// Records the version that a build gives its packages.
     pub fn assign(
         &mut self,
         package: &SourcePackage,
@@ -54,17 +54,17 @@ impl AssignedVersions {
     }
 }
 
-/// A source package that makes a package of some name.
+/// A source package that produces a package with some name.
 struct Producer<'a> {
     pkgbase: &'a Pkgbase,
     version: &'a PackageVersion,
     is_built: bool,
 }
 
-/// Packages of the plan that another source package makes, too, with the versions that the builds give them.
+/// Returns a problem for each package of the plan that another source package also produces.
 ///
 /// # Errors
-/// When the budget is used up.
+/// Fails when the budget is exceeded.
 pub fn same_packages<B: Budget>(
     index: &PackageIndex,
     built: &[BuiltPackage<'_>],
@@ -95,7 +95,7 @@ pub fn same_packages<B: Budget>(
     Ok(problems)
 }
 
-/// The source packages of the index that make a package of this name.
+/// Returns the source packages of the index that produce a package with this name.
 fn producers_in<'a>(
     index: &'a PackageIndex,
     name: &Pkgname,
@@ -122,12 +122,12 @@ fn producers_in<'a>(
 
 fn problem(name: &Pkgname, mut producers: Vec<Producer<'_>>) -> Option<Problem> {
     producers.sort_unstable_by_key(|producer| producer.pkgbase);
-    // A source package that names a package twice makes it once.
+    // A source package that lists a pkgname twice produces it once.
     producers.dedup_by_key(|producer| producer.pkgbase);
     if producers.len() < 2 {
         return None;
     }
-    // The first of those with one version, as the repository does it.
+    // Of several with the same version, the repository lists the first by name.
     let built = producers.iter().rev().filter(|producer| producer.is_built);
     let listed = built.max_by(|a, b| a.version.compare(b.version))?;
     let texts: Vec<String> = producers

@@ -1,4 +1,4 @@
-//! What bootstrap builds do without.
+//! The dependencies that bootstrap builds omit.
 
 use rustc_hash::FxHashSet;
 
@@ -6,7 +6,7 @@ use super::assembly::Assembly;
 use super::context::PlanContext;
 use super::cycles::is_left_out;
 
-/// The relations of a member that lead into its cycle and that a bootstrap build does without.
+/// Returns the relations of a member that lead into its cycle and that a bootstrap build omits.
 pub(super) fn left_out<B>(
     context: &PlanContext<'_, '_>,
     assembly: &Assembly<'_, B>,

@@ -9,21 +9,21 @@ use crate::srcinfo::SourcePackage;
 use crate::world::World;
 use buildbtw_model::Scope;
 
-/// Marks a base that is not in the set.
+/// Means a base that is not in the rebuild set.
 pub(super) const OUTSIDE: u32 = u32::MAX;
 
 /// The rebuild set. Members are numbered in the order of their names.
 pub(super) struct Members {
     /// The base of each member.
     pub(super) bases: Vec<u32>,
-    /// The origins, which may have nothing to build for the architecture.
+    /// The origins, which may have no packages for the architecture.
     pub(super) origins: Vec<u32>,
     /// For each base: its number as a member, or [`OUTSIDE`].
     pub(super) member_of: Vec<u32>,
     pub(super) rules: SpreadRules,
     pub(super) reach: Reach,
-    /// Whether the search from the origins found everything that could lead from one member to
-    /// another, so that there is no need for a second one.
+    /// Whether the search from the origins found all packages that can lead from one member to another, so that no
+    /// second search is needed.
     pub(super) complete: bool,
 }
 
@@ -42,7 +42,7 @@ fn rules(scope: Scope) -> SpreadRules {
     }
 }
 
-/// The packages of the origins, of their new and old versions.
+/// Returns the packages of the origins' new and old versions.
 fn seeds(world: &World<'_>, origins: &[u32]) -> Vec<u32> {
     let mut seeds = Vec::new();
     for &origin in origins {
@@ -54,7 +54,7 @@ fn seeds(world: &World<'_>, origins: &[u32]) -> Vec<u32> {
     seeds
 }
 
-/// The bases that are members in any case.
+/// Returns the bases that the patterns include.
 fn included(world: &World<'_>, request: &PlanRequest<'_>) -> Vec<u32> {
     if request.include.is_empty() {
         return Vec::new();
@@ -80,10 +80,10 @@ fn has_every_package(world: &World<'_>, reach: &Reach, bases: &[u32]) -> bool {
     })
 }
 
-/// Finds the members of the set.
+/// Finds the members of the rebuild set.
 ///
 /// # Errors
-/// When the budget is used up.
+/// Fails when the budget is exceeded.
 pub(super) fn find<B: Budget>(
     world: &mut World<'_>,
     request: &PlanRequest<'_>,

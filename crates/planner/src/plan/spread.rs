@@ -1,34 +1,33 @@
-//! Who depends on the origins: a search from package to package along relations, backwards.
+//! The search for the dependents of the origins, from package to package along reversed relations.
 //!
-//! It runs between pkgnames, because a split package that nothing reached must not pull in what
-//! depends on it. Distances count pkgbases: a step between two packages of one base costs nothing, so
-//! this is a 0-1 breadth-first search. petgraph's `Bfs` knows no distances, and its graphs cannot resolve
-//! relations while they are searched.
+//! It visits pkgnames, because a package of a split base that was not reached must not pull in its dependents.
+//! Distances count pkgbases: a step between two packages of one base costs nothing, so this is a 0-1 breadth-first
+//! search. petgraph's `Bfs` does not compute distances, and its graphs cannot resolve relations during a search.
 
 use super::budget::Budget;
 use crate::index::Use;
 use crate::sonames::Sonames;
 use crate::world::World;
 
-/// Marks a package that was not reached.
+/// Means a package that was not reached.
 pub(super) const UNREACHED: u32 = u32::MAX;
 
-/// How a search rules.
+/// The rules of a search.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SpreadRules {
     pub(super) limit: u32,
     pub(super) only_sonames: bool,
-    /// Also through what a build installs, to all packages of that base.
+    /// Whether it also follows build dependencies, to all packages of the base.
     pub(super) through_builds: bool,
 }
 
-/// What a search reached.
+/// The result of a search.
 pub(super) struct Reach {
-    /// For each package: how many bases away it is, or [`UNREACHED`].
+    /// For each package: its distance in bases, or [`UNREACHED`].
     pub(super) distance: Vec<u32>,
-    /// For each package: how many steps inside its base led to it at that distance.
+    /// For each package: the number of steps within its base that led to it at that distance.
     pub(super) inner: Vec<u32>,
-    /// The packages reached, each once.
+    /// The reached packages, each once.
     pub(super) packages: Vec<u32>,
 }
 
@@ -47,10 +46,10 @@ impl Reach {
     }
 }
 
-/// Searches from these packages. A base for which `enter` is false is not entered.
+/// Searches from these packages. Bases for which `enter` returns false are not entered.
 ///
 /// # Errors
-/// When the budget is used up.
+/// Fails when the budget is exceeded.
 pub(super) fn spread<B: Budget>(
     world: &mut World<'_>,
     from: &[u32],
@@ -78,7 +77,7 @@ pub(super) fn spread<B: Budget>(
         while let Some(&package) = current.get(at) {
             at += 1;
             budget.check()?;
-            // It may have been reached on a shorter way after it was put on the list.
+            // It may have been reached on a shorter path after it was queued.
             if reach.distance[package as usize] != distance {
                 continue;
             }
@@ -110,7 +109,7 @@ pub(super) fn spread<B: Budget>(
     Ok(reach)
 }
 
-/// The relations that a package is a provider of and that were not followed before.
+/// Returns the relations that a package satisfies and that have not been followed yet.
 fn relations_met_by(
     world: &mut World<'_>,
     package: u32,
@@ -133,7 +132,7 @@ fn relations_met_by(
     candidates
 }
 
-/// The packages of other bases that link a library of this one, whatever their `PKGBUILD` says.
+/// Returns the packages of other bases that link a library of this one, declared or not.
 fn linked_by(world: &World<'_>, package: u32, sonames: Option<&Sonames>) -> Vec<u32> {
     let Some(sonames) = sonames else {
         return Vec::new();
@@ -148,7 +147,7 @@ fn linked_by(world: &World<'_>, package: u32, sonames: Option<&Sonames>) -> Vec<
         .collect()
 }
 
-/// Reaches everybody who mentions a relation.
+/// Reaches the users of a relation.
 fn step(
     world: &World<'_>,
     relation: u32,
@@ -226,7 +225,7 @@ fn step_inside(
     }
 }
 
-/// Returns whether one of some uses, given by their place, has the package as a provider.
+/// Returns whether the package provides one of the uses, which are given by position.
 fn any_resolves_to(
     world: &mut World<'_>,
     uses: impl Fn(&World<'_>, usize) -> Option<Use>,

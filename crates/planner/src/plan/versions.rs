@@ -1,4 +1,4 @@
-//! The versions that a plan gives its packages, and what they mean for the dependencies on them.
+//! The versions that a plan gives its packages, and the problems that they cause.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,9 +14,8 @@ use crate::index::PackageIndex;
 use crate::srcinfo::SourcePackage;
 
 impl Plan {
-    /// Adds the versions that the builds would have in a new namespace, and the problems that come
-    /// with them. `base` tells what the base repositories hold of a package that a source package makes.
-    /// Without `bump`, that raises no release.
+    /// Adds the versions that the builds would have in a new namespace, with their problems. `base` returns the
+    /// versions that the base repositories have of a package. Without `bump`, no release is raised.
     pub fn expect_versions(
         &mut self,
         index: &PackageIndex,
@@ -27,10 +26,10 @@ impl Plan {
         let Ok(()) = self.expect_versions_within(index, origins, base, bump, &Unlimited);
     }
 
-    /// [`Plan::expect_versions`], for as long as a budget lasts.
+    /// Adds versions like [`Plan::expect_versions`], within a budget.
     ///
     /// # Errors
-    /// When it is used up.
+    /// Fails when the budget is exceeded.
     pub fn expect_versions_within<B: Budget>(
         &mut self,
         index: &PackageIndex,
@@ -77,14 +76,14 @@ impl Plan {
         Ok(())
     }
 
-    /// The versions of the builds, in their order; none before [`Plan::expect_versions`].
+    /// Returns the versions of the builds in their order; empty before [`Plan::expect_versions`].
     #[must_use]
     pub fn versions(&self) -> &[PlannedVersion] {
         &self.versions
     }
 }
 
-/// What the versions of a plan's builds follow from.
+/// The input for the versions of a plan's builds.
 struct Expected<'a> {
     is_rebuild: &'a dyn Fn(&Pkgbase) -> bool,
     /// See [`Plan::expect_versions`].
@@ -93,7 +92,7 @@ struct Expected<'a> {
 }
 
 impl Expected<'_> {
-    /// The versions of the builds, in their order; `packages` are what is built.
+    /// Returns the versions of the builds in their order; `packages` are their source packages.
     fn versions<B: Budget>(
         &self,
         plan: &Plan,
@@ -127,7 +126,7 @@ impl Expected<'_> {
             };
             let others = assigned.of_others(package, architecture);
             let version = rule.version_avoiding(package.version(), &others);
-            // It decides nothing without a bump, and is worth knowing all the same.
+            // Without a bump, base does not affect the version, but it is needed for the note.
             rule.base = in_base;
             first_stages.insert(pkgbase, version.clone());
             assigned.assign(package, architecture, &version);

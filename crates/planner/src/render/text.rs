@@ -1,10 +1,10 @@
-//! A plan as text: what is built in which order, and what somebody should know about it.
+//! Plans as text: the builds in order, with cycles, unresolved dependencies and problems.
 
 use std::fmt::{self, Write as _};
 
 use crate::plan::{Plan, PlannedBuild, PlannedVersion};
 
-/// Writes out a plan, one build per line, level by level.
+/// Renders a plan, one build per line, level by level.
 #[must_use]
 pub fn text(plan: &Plan) -> String {
     let mut out = String::new();
@@ -154,7 +154,7 @@ fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{plural}")
 }
 
-/// A duration with its two largest units.
+/// Formats a duration with its two largest units.
 fn duration(seconds: u64) -> String {
     let units = [("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)];
     let mut rest = seconds;

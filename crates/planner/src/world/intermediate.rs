@@ -1,5 +1,5 @@
-//! Packages of the base repositories that stand between packages of the index: nothing here builds
-//! them, but chains of dependencies lead through them.
+//! Packages of the base repositories that lie between packages of the index. They are not built, but chains of
+//! dependencies lead through them.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -16,11 +16,11 @@ use crate::relation::Relation;
 use crate::sparse::SparseGraph;
 use crate::srcinfo::SourcePackage;
 
-/// The packages of base that no source package makes for the architecture and from which dependencies
-/// lead to one that is made, as source packages that are never built.
+/// Returns the packages of base that no source package produces for the architecture and whose dependencies lead to
+/// one that is produced, as source packages that are never built.
 ///
 /// # Errors
-/// When the budget is used up: base is looked through as a whole, however small the plan is.
+/// Fails when the budget is exceeded: all of base is searched, however small the plan is.
 pub(super) fn packages<B: Budget>(
     index: &PackageIndex,
     architecture: &Architecture,
@@ -34,7 +34,7 @@ pub(super) fn packages<B: Budget>(
     for package in base.packages() {
         budget.check()?;
         let name = package.name.as_str();
-        // Of two with one name pacman takes the first.
+        // pacman uses the first of several packages with the same name.
         if !known.produces(name) && names.insert(name) {
             candidates.push(package);
         }
@@ -48,10 +48,10 @@ pub(super) fn packages<B: Budget>(
     Ok(found)
 }
 
-/// The places of the packages from which dependencies lead to a name that is known.
+/// Returns the positions of the packages whose dependencies lead to a known name.
 ///
-/// The vertices of the graph are the packages and, behind them, the names that they depend on: a name
-/// leads to the packages that depend on it, and a package to the names it has and provides.
+/// The vertices of the graph are the packages, followed by the names that they depend on. Edges lead from a name to the
+/// packages that depend on it, and from a package to the names that it has and provides.
 ///
 /// # Errors
 /// When the budget is used up.
@@ -90,7 +90,7 @@ fn find_leading<B: Budget>(
     Ok(search.discovered)
 }
 
-/// The names that the index and the origins have for the architecture.
+/// The names that the index and the origins produce or provide for the architecture.
 struct Known<'a> {
     index: &'a PackageIndex,
     fits: Fits<'a>,
@@ -144,7 +144,7 @@ impl<'a> Known<'a> {
     }
 }
 
-/// The package in the stored form of a source package, for any architecture and without a build.
+/// Converts a package of base to a source package for any architecture, without build dependencies.
 fn as_source(package: &BasePackage) -> Option<Arc<SourcePackage>> {
     let name = package.name.as_str();
     let pkgbase = package.pkgbase.as_ref().map_or(name, |base| base.as_str());

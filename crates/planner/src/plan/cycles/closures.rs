@@ -1,4 +1,4 @@
-//! What lies behind each install of a component: members closures of it, and builds lower it.
+//! The closures of the installs in a component: the members and the lower builds that they pull in.
 
 use fixedbitset::FixedBitSet;
 use rustc_hash::FxHashMap;
@@ -11,7 +11,7 @@ use crate::plan::budget::Budget;
 use crate::plan::components::Components;
 use crate::plan::members::OUTSIDE;
 
-/// The installs of a component that is being solved.
+/// The closures of the installs in a component.
 pub(super) struct Closures {
     component: u32,
     /// For each group of installs: the members of the component that it pulls in.
@@ -20,10 +20,10 @@ pub(super) struct Closures {
 }
 
 impl Closures {
-    /// Finds what each group pulls in: first its own installs, then through the groups before it.
+    /// Finds what each group pulls in: by its own installs, and by the groups before it.
     ///
     /// # Errors
-    /// When the budget is used up.
+    /// Fails when the budget is exceeded.
     pub(super) fn new<B: Budget>(
         assembly: &mut Assembly<'_, B>,
         component: u32,
@@ -56,16 +56,16 @@ impl Closures {
         Ok(closures)
     }
 
-    /// The members of the component that an install of it pulls in.
+    /// Returns the members of the component that an install pulls in; `None` for an install of another component.
     pub(super) fn members_of(&self, components: &Components, install: u32) -> Option<&FixedBitSet> {
         let is_inside = components.of(install) == self.component;
         is_inside.then(|| &self.members[components.group_of(install)])
     }
 
-    /// The builds of lower components that a member waits for, through the component only by the
-    /// installs in `leads_in`. Where it comes before a member that it depends on, in one of the kinds in
-    /// `premature`, it sees the old version. The dependencies of that one are there all the same, and do
-    /// not follow from anything else it waits for.
+    /// Returns the builds of lower components that a member waits for. Paths into the component must begin with an
+    /// install that `leads_in` selects. If the member comes before one of its dependencies, of a kind for which
+    /// `premature` is true, it sees the old version. The dependencies of that version must still be installed, and they
+    /// are not implied by its other needs.
     pub(super) fn outer_needs<B>(
         &self,
         assembly: &mut Assembly<'_, B>,
@@ -100,11 +100,11 @@ impl Closures {
 }
 
 impl LowerBuilds {
-    /// Finds what the installs of each group lead to themselves.
+    /// Finds the lower builds that the installs of each group lead to directly.
     fn new<B: Budget>(assembly: &mut Assembly<'_, B>, component: u32) -> Result<Self, B::Over> {
         let graph = assembly.graph;
         let groups = assembly.components.groups(component).to_vec();
-        // Group, whether the build that makes the install needs it too, and build.
+        // Group, whether the build that produces the install also needs it, and build.
         let mut found: Vec<(usize, bool, u32)> = Vec::new();
         let mut builds = Vec::new();
         for (group, installs) in groups.iter().enumerate() {
@@ -147,9 +147,9 @@ impl LowerBuilds {
     }
 }
 
-/// Adds the set at one place to that at another.
+/// Adds the set at one position to the set at another.
 fn merge(sets: &mut [FixedBitSet], from: usize, into: usize) {
-    // A set has its own elements already.
+    // Equal positions give an error here: a set already contains its own elements.
     if let Ok([from, into]) = sets.get_disjoint_mut([from, into]) {
         into.union_with(from);
     }

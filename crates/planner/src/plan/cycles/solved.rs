@@ -1,33 +1,34 @@
-//! Cycles that were solved, for the builds above them.
+//! Solved cycles, as seen by the builds above them.
 
 use fixedbitset::FixedBitSet;
 
 use super::sequence::{Sequence, reduce};
 use crate::index::number;
 
-/// Builds of lower components that installs of this one pull in.
+/// The builds of lower components that installs of a component pull in.
 pub(super) struct LowerBuilds {
     pub(super) builds: Vec<u32>,
-    /// For each group: those that some path leads to.
+    /// For each group: those that any path leads to.
     pub(super) all: Vec<FixedBitSet>,
-    /// For each group: those that no member of the component needs on its own account.
+    /// For each group: those that the members of the component do not need themselves.
     pub(super) uncovered: Vec<FixedBitSet>,
 }
 
-/// A component that was solved, for the builds above it.
+/// A solved component, as seen by the builds above it.
 pub(crate) struct SolvedCycle {
     /// For each group of installs: the members of the component that it pulls in.
     members: Vec<FixedBitSet>,
     lower: LowerBuilds,
     sequence: Sequence,
-    /// The first build of the component.
+    /// The first draft of the component.
     first: u32,
-    /// For each group: the answer of [`SolvedCycle::builds_of`].
+    /// For each group: the cached result of [`SolvedCycle::builds_of`].
     cache: Vec<Option<Box<[u32]>>>,
 }
 
 impl SolvedCycle {
-    /// `members` and `lower` have an entry for each group of installs; `first` is the first build.
+    /// Creates a solved cycle. `members` and `lower` have an entry for each group of installs; `first` is the first
+    /// draft.
     pub(super) fn new(
         members: Vec<FixedBitSet>,
         lower: LowerBuilds,
@@ -44,7 +45,7 @@ impl SolvedCycle {
         }
     }
 
-    /// The builds that a build above waits for when it installs something of a group.
+    /// Returns the builds that a build above must wait for if it installs a package of a group.
     pub(crate) fn builds_of(&mut self, group: usize) -> &[u32] {
         let Self {
             members,

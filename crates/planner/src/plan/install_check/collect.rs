@@ -1,4 +1,4 @@
-//! Puts together what the environments of builds can hold.
+//! Collects what the environments of builds can contain.
 
 use buildbtw_model::Architecture;
 use petgraph::visit::{Dfs, Reversed, Visitable};
@@ -12,19 +12,19 @@ use crate::plan::context::PlanContext;
 use crate::relation::Relation;
 use crate::sparse::{Rows, SparseGraph};
 
-/// Architectures whose libraries have 32 bits.
+/// Architectures with 32-bit libraries.
 const OF_32_BITS: &[&str] = &["arm", "armv6h", "armv7h", "i486", "i686", "pentium4"];
 
-/// Returns whether a package of this name is for programs of 32 bits.
+/// Returns whether a package with this name is for 32-bit programs.
 fn is_of_32_bits(name: &str, architecture: &Architecture) -> bool {
     name.starts_with("lib32-") || OF_32_BITS.contains(&architecture.as_str())
 }
 
 impl<'e, 'i> Pool<'e, 'i> {
-    /// What the environments of some members' builds may hold.
+    /// Collects what the environments of the members' builds may contain.
     ///
     /// # Errors
-    /// When the budget is used up.
+    /// Fails when the budget is exceeded.
     pub(super) fn new<B: Budget>(
         context: &'e PlanContext<'e, 'i>,
         base: &'e BaseIndex,
@@ -41,7 +41,7 @@ impl<'e, 'i> Pool<'e, 'i> {
             pool.add_build(member);
         }
         let mut at = 0;
-        // What is found on the way comes behind.
+        // Entries that are found in this loop are appended.
         while at < pool.entries.len() {
             budget.check()?;
             let dependencies = pool.dependencies(pool.entries[at].item);
@@ -83,7 +83,7 @@ impl<'e, 'i> Pool<'e, 'i> {
         self.builds.insert(member, requirements);
     }
 
-    /// What a package needs.
+    /// Returns the dependencies of a package.
     fn dependencies(&mut self, item: Item) -> Vec<Dependency> {
         let (world, base) = (self.context.world, self.base);
         match item {
@@ -118,7 +118,7 @@ impl<'e, 'i> Pool<'e, 'i> {
         }
     }
 
-    /// A relation of an `.SRCINFO`, for packages of 32 bits or of 64.
+    /// Returns the requirement for a relation of an `.SRCINFO`, for 32-bit or 64-bit packages.
     fn listed(&mut self, relation: u32, is_32: bool) -> u32 {
         if let Some(&known) = self.listed.get(&(relation, is_32)) {
             return known;
@@ -130,7 +130,7 @@ impl<'e, 'i> Pool<'e, 'i> {
         requirement
     }
 
-    /// A relation of a package that is built.
+    /// Returns the requirement for a relation of a built package.
     fn literal(&mut self, text: &str) -> u32 {
         if let Some(&known) = self.literal.get(text) {
             return known;
@@ -157,7 +157,7 @@ impl<'e, 'i> Pool<'e, 'i> {
         number(self.requirements.len() - 1)
     }
 
-    /// Marks the packages that may not be satisfied, and those that may pull them in.
+    /// Marks the packages whose dependencies may not be satisfied, and those that may pull them in.
     fn mark_risky(&mut self) {
         let mut needs = Rows::new();
         let mut unsatisfied = Vec::new();

@@ -1,60 +1,60 @@
-//! What environments of builds can hold, and who satisfies what.
+//! Packages that environments can contain, and the requirements that they satisfy.
 
 /// A package that can be installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Item {
-    /// A package of a member, by its number.
+    /// A new package of a member, by its number.
     New(u32),
-    /// One of base, by its place.
+    /// A package of base, by its position.
     Base(u32),
 }
 
-/// A package that environments may hold, and what it needs.
+/// A package that environments may contain, with its dependencies.
 pub(super) struct Entry {
     pub(super) item: Item,
-    /// The member that makes it; [`OUTSIDE`] for one of base.
+    /// The member that produces it; [`OUTSIDE`](crate::plan::members::OUTSIDE) for a package of base.
     pub(super) member: u32,
-    /// The members whose packages take its place where they are there.
+    /// The members whose packages replace it once they are built.
     pub(super) replaced_by: Vec<u32>,
     pub(super) dependencies: Vec<Dependency>,
-    /// Whether it, or something that it may pull in, may not be satisfied.
+    /// Whether its dependencies, or those of a package that it may pull in, may not be satisfied.
     pub(super) is_risky: bool,
 }
 
 /// A dependency of a package.
 pub(super) struct Dependency {
     pub(super) requirement: u32,
-    /// What it is where the package was built with the old library: the same with the old number. Nothing
-    /// where the number is known to stay.
+    /// The requirements that replace it if the package was built with the old library: the same library with the old
+    /// soname. Empty if the soname is known not to change.
     pub(super) before: Vec<u32>,
 }
 
-/// A relation, and who satisfies it.
+/// A relation with the packages that satisfy it.
 pub(super) struct Requirement {
     pub(super) text: Box<str>,
-    /// Its number, if an `.SRCINFO` has it.
+    /// The number of the relation, if it is in an `.SRCINFO`.
     pub(super) relation: Option<u32>,
-    /// In the order in which they are taken.
+    /// In the order of preference.
     pub(super) satisfiers: Vec<Satisfier>,
-    /// Whether it is satisfied whatever was built.
+    /// Whether it is satisfied whatever has been built.
     pub(super) is_safe: bool,
 }
 
-/// Whether a package satisfies a relation.
+/// How certain it is that a package satisfies a relation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Certainty {
     Certain,
-    /// It may get another number.
+    /// Its soname may change.
     Possible,
-    /// It is expected to get another number.
+    /// Its soname is expected to change.
     Unlikely,
 }
 
-/// A package that satisfies a relation where it is there.
+/// A package that satisfies a relation if it is available.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Satisfier {
     pub(super) entry: u32,
     pub(super) certainty: Certainty,
-    /// Whether it is called so, and does not only provide it.
+    /// Whether the relation names the package itself and not a provision.
     pub(super) is_by_name: bool,
 }

@@ -1,16 +1,14 @@
-//! Whether the environments of builds in cycles can be installed.
+//! Checks whether the environments of builds in cycles can be installed.
 //!
-//! A build that comes before something it needs sees the old version of that, from the base
-//! repositories, beside the new versions of what was built already. pacman installs both only if what the
-//! old one needs is still there: an old program that needs `libx.so=1-64` cannot lie beside a library that
-//! provides `libx.so=2-64`. The same is true of a first stage that was built with the old library, for
-//! every build that sees it with the new one.
+//! A premature build sees the old version of what it needs, from the base repositories, beside new versions of what has
+//! already been built. pacman installs both only if the dependencies of the old one are still satisfied: an old program
+//! that needs `libx.so=1-64` cannot be installed beside a library that provides `libx.so=2-64`. The same is true of a
+//! first stage that was built with the old library, for every build that installs it beside the new library.
 //!
-//! What a `PKGBUILD` calls `libx.so` gets its number when it is built; see `satisfiers` for what is known of it
-//! before.
+//! A bare `libx.so` in a `PKGBUILD` gets its soname version when it is built; `satisfiers` predicts it.
 //!
-//! Most of what environments hold cannot fail, whatever was built. That is found out once (`pool`), and
-//! only what may fail is looked at for each build.
+//! Most dependencies are satisfied whatever has been built. This is determined once (`pool`), and only those that may
+//! not be satisfied are checked for each build.
 
 mod collect;
 mod items;
@@ -39,10 +37,10 @@ pub(super) struct Environments<'e, 'i> {
 }
 
 impl<'e, 'i> Environments<'e, 'i> {
-    /// What is needed to look at the builds of all cycles.
+    /// Collects the packages that the builds of all cycles may install.
     ///
     /// # Errors
-    /// When the budget is used up.
+    /// Fails when the budget is exceeded.
     pub(super) fn new<B: Budget>(
         context: &'e PlanContext<'e, 'i>,
         base: &'e BaseIndex,
@@ -57,10 +55,10 @@ impl<'e, 'i> Environments<'e, 'i> {
         Ok(Self { pool, walk })
     }
 
-    /// Finds what cannot be installed for the builds of all cycles.
+    /// Finds the unmet dependencies of the builds in all cycles.
     ///
     /// # Errors
-    /// When the budget is used up.
+    /// Fails when the budget is exceeded.
     pub(super) fn find_unmet<B: Budget>(
         &mut self,
         assembly: &Assembly<'_, B>,
@@ -76,10 +74,10 @@ impl<'e, 'i> Environments<'e, 'i> {
         Ok(unmet)
     }
 
-    /// Returns whether something cannot be installed for the builds from a place on that another order could help.
+    /// Returns whether a build at or after a position has an unmet dependency that rules out the order.
     ///
     /// # Errors
-    /// When the budget is used up.
+    /// Fails when the budget is exceeded.
     pub(super) fn has_order_problem<B: Budget>(
         &mut self,
         assembly: &Assembly<'_, B>,
@@ -98,7 +96,7 @@ impl<'e, 'i> Environments<'e, 'i> {
         Ok(false)
     }
 
-    /// Installs what a build needs and everything that pulls in, and notes what is not satisfied.
+    /// Simulates the installation of a build's environment and returns the unmet dependencies.
     fn check<B: Budget>(
         &mut self,
         assembly: &Assembly<'_, B>,

@@ -1,5 +1,5 @@
-//! What environments of builds can hold, put together once for a plan: the packages of members and those
-//! of base, what each of them needs, and who satisfies that.
+//! The pool of packages that environments can contain, collected once per plan: those of members and of base, with
+//! their dependencies and the packages that satisfy these.
 
 use buildbtw_model::{PackageVersion, compare_versions};
 use rustc_hash::FxHashMap;
@@ -10,25 +10,25 @@ use crate::index::number;
 use crate::plan::context::PlanContext;
 use crate::plan::members::OUTSIDE;
 
-/// Everything that environments may hold.
+/// All packages that environments may contain.
 pub(super) struct Pool<'e, 'i> {
     pub(super) context: &'e PlanContext<'e, 'i>,
     pub(super) base: &'e BaseIndex,
     pub(super) entries: Vec<Entry>,
     pub(super) requirements: Vec<Requirement>,
-    /// What each build installs.
+    /// For each member: the requirements that its build installs.
     pub(super) builds: FxHashMap<u32, Vec<u32>>,
-    /// Packages of members by their names, and by what they provide.
+    /// Packages of members, by their names and by their provisions.
     pub(super) new_by_name: FxHashMap<&'e str, Vec<u32>>,
     pub(super) new_by_provision: FxHashMap<&'e str, Vec<u32>>,
-    /// The numbers of what is known already: entries, relations of `.SRCINFO` files and of built packages.
+    /// The numbers of known entries, and of the requirements for relations of `.SRCINFO` files and of built packages.
     entry_of: FxHashMap<Item, u32>,
     pub(super) listed: FxHashMap<(u32, bool), u32>,
     pub(super) literal: FxHashMap<Box<str>, u32>,
 }
 
 impl<'e, 'i> Pool<'e, 'i> {
-    /// Holds nothing yet.
+    /// Creates an empty pool.
     pub(super) fn empty(context: &'e PlanContext<'e, 'i>, base: &'e BaseIndex) -> Self {
         Self {
             context,
@@ -44,8 +44,8 @@ impl<'e, 'i> Pool<'e, 'i> {
         }
     }
 
-    /// Returns whether one of these is there whatever was built: a package of base, or what takes its place. What
-    /// nobody has is left to others.
+    /// Returns whether one of the satisfiers is available whatever has been built: a package of base, or the packages
+    /// that replace it. A relation that no package satisfies counts as safe, because it is reported as unresolved.
     pub(super) fn is_safe(&self, satisfiers: &[Satisfier]) -> bool {
         let sure = || {
             satisfiers
@@ -76,9 +76,9 @@ impl<'e, 'i> Pool<'e, 'i> {
             Item::New(package) => (self.member_of(package), self.replacing_members(package)),
             Item::Base(at) => {
                 let name = self.base.get(at).map(|package| package.name.as_str());
-                let made = self.new_packages(name.unwrap_or_default()).iter();
-                let makers = made.map(|&package| self.member_of(package)).collect();
-                (OUTSIDE, makers)
+                let packages = self.new_packages(name.unwrap_or_default()).iter();
+                let producers = packages.map(|&package| self.member_of(package)).collect();
+                (OUTSIDE, producers)
             }
         };
         let entry = number(self.entries.len());
@@ -93,15 +93,15 @@ impl<'e, 'i> Pool<'e, 'i> {
         entry
     }
 
-    /// The members whose package of the same name a repository lists in place of this one: that of the
-    /// highest version, of several the first by name.
+    /// Returns the members whose package of the same name a repository lists instead of this one: the one with the
+    /// highest version, and of several the first by name.
     pub(super) fn replacing_members(&self, package: u32) -> Vec<u32> {
         let world = self.context.world;
-        let made = self.new_packages(world.name_text(world.node(package).name));
-        if made.len() < 2 {
+        let packages = self.new_packages(world.name_text(world.node(package).name));
+        if packages.len() < 2 {
             return Vec::new();
         }
-        let others = made.iter().filter(|&&other| {
+        let others = packages.iter().filter(|&&other| {
             let (own, theirs) = (self.version(package), self.version(other));
             let (own, theirs) = (
                 own.map(PackageVersion::as_str),
@@ -114,13 +114,13 @@ impl<'e, 'i> Pool<'e, 'i> {
         others.map(|&other| self.member_of(other)).collect()
     }
 
-    /// What a build installs.
+    /// Returns the requirements that a member's build installs.
     pub(super) fn build(&self, member: u32) -> &[u32] {
         let requirements = self.builds.get(&member).map(Vec::as_slice);
         requirements.unwrap_or_default()
     }
 
-    /// Returns whether anything may be wrong with the environment of a build.
+    /// Returns whether the environment of a build may not be installable.
     pub(super) fn is_risky(&self, member: u32) -> bool {
         let mut requirements = self.build(member).iter();
         requirements.any(|&requirement| {
@@ -131,7 +131,7 @@ impl<'e, 'i> Pool<'e, 'i> {
         })
     }
 
-    /// The packages of members with a name.
+    /// Returns the packages of members with a name.
     pub(super) fn new_packages(&self, name: &str) -> &[u32] {
         self.new_by_name
             .get(name)
@@ -139,19 +139,19 @@ impl<'e, 'i> Pool<'e, 'i> {
             .unwrap_or_default()
     }
 
-    /// The member that makes a package.
+    /// Returns the member that produces a package.
     pub(super) fn member_of(&self, package: u32) -> u32 {
         self.context.members.member_of[self.context.world.base_of(package) as usize]
     }
 
-    /// The version of a member's package.
+    /// Returns the version of a member's package.
     pub(super) fn version(&self, package: u32) -> Option<&'e PackageVersion> {
         let world = self.context.world;
         let record = world.base(world.node(package).base);
         record.map(|record| record.source.version())
     }
 
-    /// A package of a member in words.
+    /// Describes a package of a member for messages.
     pub(super) fn described(&self, package: u32) -> String {
         let world = self.context.world;
         let name = world.name_text(world.node(package).name);

@@ -1,4 +1,4 @@
-//! Who satisfies a relation in the environment of a build, and what is known of the numbers of libraries.
+//! The packages that satisfy a relation in an environment, with predictions of sonames.
 
 use buildbtw_model::PackageVersion;
 
@@ -7,19 +7,19 @@ use super::pool::Pool;
 use crate::base::BasePackage;
 use crate::relation::{Comparison, Relation};
 
-/// In which order packages are taken that satisfy a relation.
+/// The order of preference among packages that provide a name.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
     New,
-    /// By the number that it will have.
+    /// With the soname version that it will get.
     NewNumber,
     Base,
-    /// A library for programs of the other size.
+    /// A library for the other word size.
     OtherSize,
     Uncertain,
 }
 
-/// The end of a number that says for which programs a library is.
+/// Returns the word size at the end of a soname version.
 fn size(version: &str) -> Option<&'static str> {
     ["64", "32"].into_iter().find(|size| {
         version
@@ -29,9 +29,9 @@ fn size(version: &str) -> Option<&'static str> {
 }
 
 impl<'e> Pool<'e, '_> {
-    /// The packages that satisfy a relation, in pacman's order: by name before by what is provided, and
-    /// new packages before those of base. A relation of a built package is literal: what is built from
-    /// source finds the number that is there.
+    /// Returns the packages that satisfy a relation, in pacman's order: names before provisions, and new packages
+    /// before those of base. A relation of a built package is literal: its soname version is final. What is built from
+    /// source adapts to the soname that is available.
     pub(super) fn satisfiers(
         &mut self,
         text: &str,
@@ -80,7 +80,7 @@ impl<'e> Pool<'e, '_> {
         }
     }
 
-    /// Returns whether what a member's package provides satisfies a relation.
+    /// Returns whether a provision of a member's package satisfies a relation.
     fn provides(
         &self,
         package: u32,
@@ -119,8 +119,8 @@ impl<'e> Pool<'e, '_> {
         found
     }
 
-    /// Libraries that makepkg finds in packages by itself (`lib:libx.so.1`), of which `.SRCINFO` says
-    /// nothing: those of the packages that take the place of the ones that had them.
+    /// Finds libraries that makepkg autodetects in packages (`lib:libx.so.1`) and that no `.SRCINFO` declares: the new
+    /// versions of packages that contained them are expected to contain them, too.
     fn undeclared_libraries(
         &self,
         wanted: &Relation<'_>,
@@ -139,7 +139,7 @@ impl<'e> Pool<'e, '_> {
         }
     }
 
-    /// Returns whether the library of a member's package is for programs of another size, as far as that is known.
+    /// Returns whether the library of a member's package is known to have another word size.
     fn has_other_size(&self, package: u32, library: &str, wanted: &str) -> bool {
         let world = self.context.world;
         let node = world.node(package);
@@ -164,9 +164,9 @@ impl<'e> Pool<'e, '_> {
         !sizes.contains(&wanted)
     }
 
-    /// Returns whether a library whose number is not known yet will have the one that is needed. With the version of
-    /// base it keeps the number of base. With another first number in its version it is expected to get
-    /// another one, as most libraries do, unless the request says otherwise.
+    /// Predicts whether a library will have the needed soname. A package with the same version as in base keeps the
+    /// soname. If the first number of the version changes, the soname is expected to change, as in most libraries,
+    /// unless the request says otherwise.
     fn certainty(&self, package: u32, wanted: &Relation<'_>) -> Certainty {
         let (Some(now), Some((old, is_own))) =
             (self.version(package), self.before(package, wanted))
@@ -183,7 +183,7 @@ impl<'e> Pool<'e, '_> {
         }
     }
 
-    /// The package of base that has a library with the needed number, and whether it is of the same name.
+    /// Returns the package of base that provides the needed soname, and whether it has the name of the given package.
     fn before(&self, package: u32, wanted: &Relation<'_>) -> Option<(&'e BasePackage, bool)> {
         let (world, base) = (self.context.world, self.base);
         let name = world.name_text(world.node(package).name);
@@ -193,7 +193,7 @@ impl<'e> Pool<'e, '_> {
         all.find(|(old, _)| old.provides_for(wanted))
     }
 
-    /// Why a library may not have the number that is needed.
+    /// Explains why a library may not have the needed soname.
     pub(super) fn explain_uncertainty(
         &self,
         package: u32,
@@ -213,8 +213,8 @@ impl<'e> Pool<'e, '_> {
         format!("{name} {how} change its soname between {before} and {now}")
     }
 
-    /// What makepkg makes of a bare library that a package needs when it is built with the old one: what its
-    /// package in base says, or the number that base has.
+    /// Returns the sonames that makepkg writes for a bare library dependency if the package is built with the old
+    /// library: those of its package in base or, if base does not have it, that of the library in base.
     pub(super) fn old_sonames(&self, package: u32, text: &str, is_32: bool) -> Vec<String> {
         let wanted = Relation::split(text);
         if wanted.comparison != Comparison::Any || !wanted.name.ends_with(".so") {
@@ -241,7 +241,7 @@ impl<'e> Pool<'e, '_> {
             numbers.map(ToString::to_string).collect::<Vec<_>>()
         });
         let first = provided.into_iter().find(|numbers| !numbers.is_empty());
-        // Of several nobody knows which one it links.
+        // With several sonames it is unknown which one the package links.
         first
             .filter(|numbers| numbers.len() == 1)
             .unwrap_or_default()
@@ -255,8 +255,8 @@ fn rank_of(certainty: Certainty) -> Rank {
     }
 }
 
-/// The part of a version that changes with the soname of most libraries: the first number, and for 0.x
-/// the second.
+/// Returns the part of a version that changes with the soname of most libraries: the first number and, for 0.x, also
+/// the second one.
 fn soname_generation(version: &str) -> (&str, &str) {
     let version = version
         .split_once(':')

@@ -1,4 +1,4 @@
-//! One walk through the environment of a build, as pacman would install it.
+//! The simulated pacman transaction that installs the environment of a build.
 
 use super::items::{Certainty, Entry, Item, Requirement};
 use super::pool::Pool;
@@ -8,18 +8,18 @@ use crate::plan::assembly::Assembly;
 use crate::plan::members::OUTSIDE;
 use crate::relation::Relation;
 
-/// How many unmet of one sort are told of one build.
+/// The maximum number of unmet dependencies of one kind that are reported per build.
 const MAX_PER_BUILD: usize = 8;
 
-/// How a relation is satisfied.
+/// How a requirement is satisfied.
 enum Met {
     By(u32),
-    /// By a library whose number is not known yet.
+    /// By a library whose soname is not certain yet.
     Uncertain(u32, Certainty),
     Not,
 }
 
-/// Who has a relation.
+/// What has a requirement.
 #[derive(Clone, Copy)]
 pub(super) enum Holder {
     Build,
@@ -28,7 +28,7 @@ pub(super) enum Holder {
     BuiltBefore(u32),
 }
 
-/// One walk through the environment of a build.
+/// A simulated transaction for one build.
 pub(super) struct Transaction<'w, 'e, 'i> {
     pool: &'w Pool<'e, 'i>,
     walk: &'w mut Walk,
@@ -53,12 +53,12 @@ impl<'w, 'e, 'i> Transaction<'w, 'e, 'i> {
         }
     }
 
-    /// The next package whose dependencies are to be followed.
+    /// Returns the next installed package whose dependencies must be followed.
     pub(super) fn next(&mut self) -> Option<u32> {
         self.walk.queue.pop_front()
     }
 
-    /// Installs what satisfies a relation, or notes that nothing does.
+    /// Installs the package that satisfies a requirement, or reports that there is none.
     pub(super) fn follow(&mut self, holder: Holder, requirement: u32) {
         let pool = self.pool;
         let requirement = &pool.requirements[requirement as usize];
@@ -107,8 +107,8 @@ impl<'w, 'e, 'i> Transaction<'w, 'e, 'i> {
         }
     }
 
-    /// Returns whether a dependency would not be there in another order: that of an old package of a member, of what
-    /// that pulls in, or of one that was built with an old library.
+    /// Returns whether another order could remove a requirement: that of an old package of a member, of what this pulls
+    /// in, or of a package that was built with an old library.
     fn depends_on_order(&self, holder: Holder) -> bool {
         match holder {
             Holder::Build => false,
@@ -144,7 +144,8 @@ impl<'w, 'e, 'i> Transaction<'w, 'e, 'i> {
         });
     }
 
-    /// How a relation is satisfied: by name, else by what is installed already, else by the first that is there.
+    /// Resolves a requirement: by a package with that name, otherwise by an installed package, otherwise by the first
+    /// available one.
     fn resolve(&self, requirement: &Requirement) -> Met {
         let (mut first, mut uncertain) = (None, None);
         for satisfier in &requirement.satisfiers {
@@ -162,7 +163,7 @@ impl<'w, 'e, 'i> Transaction<'w, 'e, 'i> {
                     }
                     first = first.or(Some(satisfier.entry));
                 }
-                // What is merely possible is no reason to refuse anything.
+                // A merely possible soname change must not block a plan.
                 Certainty::Possible => uncertain = Some((satisfier.entry, satisfier.certainty)),
                 Certainty::Unlikely => {
                     uncertain = uncertain.or(Some((satisfier.entry, satisfier.certainty)))
@@ -176,7 +177,7 @@ impl<'w, 'e, 'i> Transaction<'w, 'e, 'i> {
         }
     }
 
-    /// Returns whether the newest build of a package that is there did not have the new library that it needs.
+    /// Returns whether the newest available build of a package was built without the new library that it needs.
     pub(super) fn is_built_before<B>(
         &mut self,
         assembly: &Assembly<'_, B>,
@@ -195,7 +196,8 @@ impl<'w, 'e, 'i> Transaction<'w, 'e, 'i> {
             && !self.walk.is_built_with(assembly, maker, draft)
     }
 
-    /// Why nothing satisfies a relation, if it is for what is rebuilt, and whether it comes later.
+    /// Explains why nothing satisfies a requirement, if it concerns a rebuilt package, and returns whether a later
+    /// build satisfies it.
     fn explain_unmet(&self, requirement: &Requirement) -> Option<(String, bool)> {
         let (pool, base) = (self.pool, self.pool.base);
         let wanted = Relation::split(&requirement.text);

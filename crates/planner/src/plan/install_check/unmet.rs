@@ -1,19 +1,18 @@
-//! Dependencies that are not satisfied.
+//! Unmet dependencies.
 
-/// A dependency in the environment of a build that is not satisfied.
+/// A dependency that is not satisfied in the environment of a build.
 pub(in crate::plan) struct UnmetDependency {
-    /// The member whose build it is.
+    /// The member whose build is affected.
     pub(in crate::plan) member: u32,
-    /// Which of its builds it is.
+    /// The affected build, for messages.
     pub(in crate::plan) build: &'static str,
-    /// The member whose package has the dependency; [`OUTSIDE`](crate::plan::members::OUTSIDE) for packages of
-    /// no member.
+    /// The member whose package has the dependency; [`OUTSIDE`](crate::plan::members::OUTSIDE) for other packages.
     pub(in crate::plan) holder: u32,
-    /// Who needs what.
+    /// The message: which package needs what, and why it is unmet.
     pub(in crate::plan) text: String,
-    /// Whether it is known or expected, or merely possible.
+    /// Whether the problem is certain or expected, and not merely possible.
     pub(in crate::plan) is_certain: bool,
-    /// Whether it comes from an order in which the cycle is built, so that another one may help.
+    /// Whether it depends on the order in which the cycle is built, so that another order may help.
     pub(in crate::plan) depends_on_order: bool,
 }
 

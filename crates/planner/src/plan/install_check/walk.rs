@@ -1,4 +1,4 @@
-//! Which packages are there for a build.
+//! The packages that are available to a build.
 
 use std::collections::VecDeque;
 
@@ -12,20 +12,20 @@ use crate::plan::drafts::{Draft, DraftGraph};
 use crate::plan::members::OUTSIDE;
 use crate::sparse::Stamps;
 
-/// What is noted during one walk after the other.
+/// The state of one walk per build; walks reuse its memory.
 pub(super) struct Walk {
-    /// The walk that is under way, from 1 on.
+    /// The number of the current walk, from 1.
     pub(super) now: u32,
-    /// For each member: the last walk in which it was there, and its newest build then.
+    /// For each member: the last walk in which it was available, and its newest build in that walk.
     available: Vec<(u32, u32)>,
-    /// Finds the drafts that come before one.
+    /// The search for the ancestors of a draft.
     search: Dfs<u32, Stamps>,
-    /// For each entry: the last walk that came to it.
+    /// For each entry: the last walk that installed it.
     pub(super) entries: Vec<u32>,
     /// For each entry of this walk: whether it is an old package of a member, or was pulled in by one.
     pub(super) is_pulled_in_by_old: Vec<bool>,
     pub(super) queue: VecDeque<u32>,
-    /// For each member that was asked about: the drafts that come behind one of its.
+    /// For each queried member: the drafts that have a build of it as an ancestor.
     built_with: FxHashMap<u32, FixedBitSet>,
 }
 
@@ -42,30 +42,30 @@ impl Walk {
         }
     }
 
-    /// Forgets what was found out about builds, which are other ones from now on.
+    /// Discards cached results about builds, because the drafts have changed.
     pub(super) fn clear_builds(&mut self) {
         self.built_with.clear();
     }
 
-    /// Finds the newest builds of the members that are there for a build.
+    /// Finds the newest builds of the members that are available to a build.
     pub(super) fn start(&mut self, drafts: &[Draft], at: u32) {
         self.now += 1;
         self.queue.clear();
         let graph = DraftGraph(drafts);
         self.search.discovered.clear(drafts.len());
         self.search.move_to(at);
-        // The first one is the build itself.
+        // The search starts with the build itself.
         self.search.next(graph);
         while let Some(at) = self.search.next(graph) {
             let there = &mut self.available[drafts[at as usize].member as usize];
-            // Later stages have higher places.
+            // Later stages have higher positions.
             if there.0 != self.now || there.1 < at {
                 *there = (self.now, at);
             }
         }
     }
 
-    /// The newest build of a member that is there.
+    /// Returns the newest available build of a member.
     pub(super) fn newest(&self, member: u32) -> Option<u32> {
         let &(walk, draft) = self.available.get(member as usize)?;
         (walk == self.now).then_some(draft)
@@ -78,26 +78,26 @@ impl Walk {
             && !entry.replaced_by.iter().any(|&member| is_there(member))
     }
 
-    /// Returns whether a build comes behind one of a member.
+    /// Returns whether a build has a build of a member as an ancestor.
     pub(super) fn is_built_with<B>(
         &mut self,
         assembly: &Assembly<'_, B>,
         member: u32,
         draft: u32,
     ) -> bool {
-        let behind = self.built_with.entry(member).or_insert_with(|| {
+        let descendants = self.built_with.entry(member).or_insert_with(|| {
             let drafts = &assembly.drafts;
-            let mut behind = FixedBitSet::with_capacity(drafts.len());
-            // They are in topological order.
+            let mut descendants = FixedBitSet::with_capacity(drafts.len());
+            // Drafts are in topological order.
             for (at, draft) in drafts.iter().enumerate() {
-                let is_behind = draft.needs.iter().any(|&(need, _)| {
+                let is_descendant = draft.needs.iter().any(|&(need, _)| {
                     let need = need as usize;
-                    drafts[need].member == member || behind.contains(need)
+                    drafts[need].member == member || descendants.contains(need)
                 });
-                behind.set(at, is_behind);
+                descendants.set(at, is_descendant);
             }
-            behind
+            descendants
         });
-        behind.contains(draft as usize)
+        descendants.contains(draft as usize)
     }
 }
