@@ -1,5 +1,5 @@
-//! Plans every package of a tree of `<pkgbase>/.SRCINFO` files as origin, in every scope, and checks
-//! of each plan that its order is valid. Prints how many plans there were and how long they took.
+//! Plans every package of a tree of `<pkgbase>/.SRCINFO` files as origin, in every scope, and checks that the order of
+//! each plan is valid. Prints the number of plans and their durations.
 //!
 //! `just plan-all FOLDER…`
 #![allow(clippy::print_stdout, reason = "printing is what it is for")]

@@ -1,4 +1,4 @@
-//! Versions of a plan, and which constraints they no longer satisfy.
+//! Tests of a plan's versions, and of constraints that they no longer meet.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use buildbtw_planner::{PackageIndex, Plan, ProblemKind, computes_version, plan};
 
 use crate::support::{index, origin, package, request};
 
-/// A plan with versions, of one origin as it is in the index.
+/// Returns a plan with versions, for one origin as it is in the index.
 fn planned(index: &PackageIndex, name: &str, base: &[(&str, &str)]) -> Plan {
     planned_with(index, name, base, true)
 }
@@ -121,7 +121,7 @@ fn marks_computed_versions() {
     }
 }
 
-/// A kernel and a module for one release of it.
+/// Returns an index with a kernel and a module for one release of it.
 fn with_module(kernel: &str, version: &str, module: &str) -> PackageIndex {
     let version = format!("pkgver = {version}");
     index([
@@ -299,7 +299,7 @@ fn names_first_build_of_several_causes() {
 }
 
 /// `oldbase 1-3` and `newbase` both build `moved`.
-fn with_two_makers(new_version: &str) -> PackageIndex {
+fn with_two_producers(new_version: &str) -> PackageIndex {
     let old = [
         "pkgrel = 3",
         "depends = lib",
@@ -329,7 +329,7 @@ fn reports_package_of_several_pkgbases_and_names_the_listed_one() {
         // The listed one is the first by version, not by name.
         ("0-1", "0-1.1", true),
     ] {
-        let index = with_two_makers(new_version);
+        let index = with_two_producers(new_version);
         let plan = planned_with(&index, "lib", &[], bump);
         let old = if bump { "1-3.1" } else { "1-3" };
         let listed = match new_version {
