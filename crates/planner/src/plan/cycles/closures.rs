@@ -30,7 +30,7 @@ impl Closures {
         members: &[u32],
     ) -> Result<Self, B::Over> {
         let graph = assembly.graph;
-        let place_of: FxHashMap<u32, usize> = members.iter().copied().zip(0..).collect();
+        let position_of: FxHashMap<u32, usize> = members.iter().copied().zip(0..).collect();
         let count = assembly.components.groups(component).len();
         let mut closures = Self {
             component,
@@ -41,8 +41,8 @@ impl Closures {
         for (group, installs) in components.groups(component).iter().enumerate() {
             assembly.budget.check()?;
             for &install in installs {
-                if let Some(&place) = place_of.get(&graph.install(install).built_by) {
-                    closures.members[group].insert(place);
+                if let Some(&position) = position_of.get(&graph.install(install).built_by) {
+                    closures.members[group].insert(position);
                 }
                 let pulls = graph.pulls(install).iter().copied();
                 for pulled in pulls.filter(|&pulled| components.of(pulled) == component) {
@@ -111,9 +111,9 @@ impl LowerBuilds {
             for &install in installs {
                 assembly.budget.check()?;
                 let member = graph.install(install).built_by;
-                let is_made = member != OUTSIDE;
-                let is_made_inside = is_made && assembly.components.of(member) == component;
-                if is_made && !is_made_inside {
+                let is_produced = member != OUTSIDE;
+                let is_produced_inside = is_produced && assembly.components.of(member) == component;
+                if is_produced && !is_produced_inside {
                     builds.push(assembly.last[member as usize]);
                 }
                 assembly.start_walk();
@@ -122,7 +122,7 @@ impl LowerBuilds {
                         assembly.walk(pulled, OUTSIDE, &mut builds);
                     }
                 }
-                let is_covered = is_made_inside && graph.install(install).covered;
+                let is_covered = is_produced_inside && graph.install(install).covered;
                 found.extend(builds.drain(..).map(|build| (group, is_covered, build)));
             }
         }

@@ -35,7 +35,7 @@ impl<'e, 'i> Pool<'e, 'i> {
         if members.is_empty() {
             return Ok(pool);
         }
-        pool.note_members();
+        pool.add_members();
         for &member in members {
             budget.check()?;
             pool.add_build(member);
@@ -52,7 +52,7 @@ impl<'e, 'i> Pool<'e, 'i> {
         Ok(pool)
     }
 
-    fn note_members(&mut self) {
+    fn add_members(&mut self) {
         let world = self.context.world;
         let bases = self.context.members.bases.iter();
         for record in bases.filter_map(|&base| world.base(base)) {

@@ -99,10 +99,10 @@ impl<'w, 'e, 'i> Transaction<'w, 'e, 'i> {
         if std::mem::replace(&mut self.walk.entries[at], self.walk.now) == self.walk.now {
             return;
         }
-        let entry_of = &pool.entries[at];
-        let is_old = matches!(entry_of.item, Item::Base(_)) && !entry_of.replaced_by.is_empty();
+        let installed = &pool.entries[at];
+        let is_old = matches!(installed.item, Item::Base(_)) && !installed.replaced_by.is_empty();
         self.walk.is_pulled_in_by_old[at] = is_old || self.depends_on_order(holder);
-        if entry_of.is_risky {
+        if installed.is_risky {
             self.walk.queue.push_back(entry);
         }
     }
@@ -118,10 +118,10 @@ impl<'w, 'e, 'i> Transaction<'w, 'e, 'i> {
     }
 
     fn report(&mut self, holder: Holder, text: String, is_certain: bool, depends_on_order: bool) {
-        let alike = self.unmet.iter().filter(|unmet| {
+        let similar = self.unmet.iter().filter(|unmet| {
             (unmet.is_certain, unmet.depends_on_order) == (is_certain, depends_on_order)
         });
-        if alike.count() >= MAX_PER_BUILD {
+        if similar.count() >= MAX_PER_BUILD {
             return;
         }
         let holder = match holder {
@@ -166,7 +166,7 @@ impl<'w, 'e, 'i> Transaction<'w, 'e, 'i> {
                 // A merely possible soname change must not block a plan.
                 Certainty::Possible => uncertain = Some((satisfier.entry, satisfier.certainty)),
                 Certainty::Unlikely => {
-                    uncertain = uncertain.or(Some((satisfier.entry, satisfier.certainty)))
+                    uncertain = uncertain.or(Some((satisfier.entry, satisfier.certainty)));
                 }
             }
         }
@@ -190,10 +190,10 @@ impl<'w, 'e, 'i> Transaction<'w, 'e, 'i> {
         ) else {
             return false;
         };
-        let maker = self.pool.entries[library as usize].member;
-        maker != OUTSIDE
-            && maker != entry.member
-            && !self.walk.is_built_with(assembly, maker, draft)
+        let producer = self.pool.entries[library as usize].member;
+        producer != OUTSIDE
+            && producer != entry.member
+            && !self.walk.is_built_with(assembly, producer, draft)
     }
 
     /// Explains why nothing satisfies a requirement, if it concerns a rebuilt package, and returns whether a later
@@ -204,10 +204,13 @@ impl<'w, 'e, 'i> Transaction<'w, 'e, 'i> {
         let mut old = base.named(wanted.name).chain(base.provided(wanted.name));
         let replaced = old.find_map(|(_, old)| {
             let mut new = pool.new_packages(old.name.as_str()).iter();
-            let is_there = |member: u32| self.walk.newest(member).is_some();
+            let is_available = |member: u32| self.walk.newest(member).is_some();
             let new = new.find(|&&package| {
-                is_there(pool.member_of(package))
-                    && !pool.replacing_members(package).into_iter().any(is_there)
+                is_available(pool.member_of(package))
+                    && !pool
+                        .replacing_members(package)
+                        .into_iter()
+                        .any(is_available)
             });
             new.filter(|_| old.meets(&wanted))
         });

@@ -57,10 +57,10 @@ impl Walk {
         // The search starts with the build itself.
         self.search.next(graph);
         while let Some(at) = self.search.next(graph) {
-            let there = &mut self.available[drafts[at as usize].member as usize];
+            let newest = &mut self.available[drafts[at as usize].member as usize];
             // Later stages have higher positions.
-            if there.0 != self.now || there.1 < at {
-                *there = (self.now, at);
+            if newest.0 != self.now || newest.1 < at {
+                *newest = (self.now, at);
             }
         }
     }
@@ -73,9 +73,9 @@ impl Walk {
 
     /// Returns whether a package can be installed.
     pub(super) fn is_available(&self, entry: &Entry) -> bool {
-        let is_there = |member: u32| self.newest(member).is_some();
-        (entry.member == OUTSIDE || is_there(entry.member))
-            && !entry.replaced_by.iter().any(|&member| is_there(member))
+        let is_built = |member: u32| self.newest(member).is_some();
+        (entry.member == OUTSIDE || is_built(entry.member))
+            && !entry.replaced_by.iter().any(|&member| is_built(member))
     }
 
     /// Returns whether a build has a build of a member as an ancestor.
