@@ -47,7 +47,7 @@ impl Soname {
 /// The libraries that packages contain and link, by pkgname.
 #[derive(Clone, Debug, Default)]
 pub struct Sonames {
-    has: Bidirectional,
+    libraries: Bidirectional,
     links: Bidirectional,
 }
 
@@ -111,7 +111,7 @@ impl Bidirectional {
 impl Sonames {
     /// Records that a package contains a library.
     pub fn add_library(&mut self, pkgname: &str, soname: &Soname) {
-        self.has.add(pkgname, soname);
+        self.libraries.add(pkgname, soname);
     }
 
     /// Records that a file of a package links a library.
@@ -121,7 +121,7 @@ impl Sonames {
 
     /// Returns the packages that link a library of this one.
     pub(crate) fn linked_by(&self, pkgname: &str) -> impl Iterator<Item = (&Soname, &str)> {
-        let libraries = self.has.of(pkgname).iter();
+        let libraries = self.libraries.of(pkgname).iter();
         libraries.flat_map(move |soname| {
             self.links
                 .by(soname)
@@ -134,7 +134,7 @@ impl Sonames {
     pub(crate) fn libraries_of(&self, pkgname: &str) -> impl Iterator<Item = (&Soname, &str)> {
         let linked = self.links.of(pkgname).iter();
         linked.flat_map(move |soname| {
-            self.has
+            self.libraries
                 .by(soname)
                 .iter()
                 .map(move |owner| (soname, &**owner))

@@ -2,7 +2,7 @@
 
 mod attempts;
 mod error;
-mod follow;
+mod events;
 mod namespaces;
 mod retry;
 mod tokens;
@@ -13,7 +13,7 @@ use reqwest::{Method, RequestBuilder, Response, Url};
 use serde::de::DeserializeOwned;
 
 pub use error::ClientError;
-pub use follow::EventStream;
+pub use events::EventStream;
 pub use retry::{Backoff, retry};
 
 /// The timeout for connecting to the server.

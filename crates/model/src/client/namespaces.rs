@@ -3,7 +3,7 @@
 use reqwest::Method;
 
 use super::error::ClientError;
-use super::follow::EventStream;
+use super::events::EventStream;
 use super::{Client, REQUEST_TIMEOUT};
 use crate::api::{
     BuildDetail, CreateIteration, CreateNamespace, IterationDetail, NamespaceDetail,

@@ -59,7 +59,7 @@ fn build_tool_version(text: &str) -> Result<(), String> {
 
 text_id! {
     /// The version of the build tool (`BUILDTOOLVER`).
-    BuildToolVersion, "version of a build tool", build_tool_version
+    BuildToolVersion, "build tool version", build_tool_version
 }
 
 /// The build tool that is recorded in packages. Tools that reproduce a package use the same one.

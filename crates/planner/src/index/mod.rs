@@ -22,7 +22,7 @@ pub(crate) use record::{
     records,
 };
 use table::remove_first;
-pub(crate) use table::{Fits, Tables, provisions};
+pub(crate) use table::{ArchitectureFilter, Tables, provisions};
 
 pub(crate) use crate::sparse::number;
 use crate::srcinfo::SourcePackage;

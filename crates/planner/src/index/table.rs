@@ -30,16 +30,16 @@ pub(crate) struct Tables {
 }
 
 /// A filter for the parts of an index that apply to one architecture.
-pub(crate) struct Fits<'t> {
+pub(crate) struct ArchitectureFilter<'t> {
     tables: &'t Tables,
     name: &'t str,
     /// The number of its name; `None` if no package mentions it.
     number: Option<u32>,
 }
 
-impl Fits<'_> {
+impl ArchitectureFilter<'_> {
     /// Returns whether a list of architectures contains it or `any`.
-    pub(crate) fn has(&self, list: u32) -> bool {
+    pub(crate) fn matches(&self, list: u32) -> bool {
         let lists = &self.tables.architecture_lists;
         (list as usize) < lists.len()
             && lists
@@ -56,9 +56,12 @@ impl Fits<'_> {
 
 impl Tables {
     /// Returns the filter for an architecture.
-    pub(crate) fn for_architecture<'t>(&'t self, architecture: &'t Architecture) -> Fits<'t> {
+    pub(crate) fn for_architecture<'t>(
+        &'t self,
+        architecture: &'t Architecture,
+    ) -> ArchitectureFilter<'t> {
         let name = architecture.as_str();
-        Fits {
+        ArchitectureFilter {
             tables: self,
             name,
             number: self.architectures.get(name),

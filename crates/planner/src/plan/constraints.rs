@@ -192,7 +192,7 @@ fn users<'a>(
     architecture: &'a Architecture,
 ) -> impl Iterator<Item = (&'a str, &'a SourcePackage)> {
     let tables = &index.tables;
-    let fits = tables.for_architecture(architecture);
+    let filter = tables.for_architecture(architecture);
     let name = tables.names.get(name);
     let relations = name.and_then(|name| tables.relations_of.get(name as usize));
     let relations = relations.into_iter().flatten().copied();
@@ -203,7 +203,7 @@ fn users<'a>(
     });
     users.filter_map(move |(relation, user)| {
         let node = &index.nodes[user.id as usize];
-        if !fits.has(node.architectures) || !fits.applies(user.architecture) {
+        if !filter.matches(node.architectures) || !filter.applies(user.architecture) {
             return None;
         }
         let record = index.base(node.base)?;
@@ -223,10 +223,10 @@ fn is_met_outside(
     let Some(name) = tables.names.get(relation.name) else {
         return false;
     };
-    let fits = tables.for_architecture(architecture);
+    let filter = tables.for_architecture(architecture);
     tables.providers[name as usize].iter().any(|provider| {
         let node = &index.nodes[provider.node as usize];
-        if !fits.has(node.architectures) || !fits.applies(provider.architecture) {
+        if !filter.matches(node.architectures) || !filter.applies(provider.architecture) {
             return false;
         }
         let Some(record) = index.base(node.base) else {

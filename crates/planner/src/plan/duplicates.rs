@@ -102,7 +102,7 @@ fn producers_in<'a>(
     architecture: &'a Architecture,
 ) -> impl Iterator<Item = Producer<'a>> {
     let tables = &index.tables;
-    let fits = tables.for_architecture(architecture);
+    let filter = tables.for_architecture(architecture);
     let name = tables.names.get(name.as_str());
     let providers = name.and_then(|name| tables.providers.get(name as usize));
     let own = providers.into_iter().flatten();
@@ -111,7 +111,7 @@ fn producers_in<'a>(
         let node = &index.nodes[provider.node as usize];
         let record = index
             .base(node.base)
-            .filter(|_| fits.has(node.architectures))?;
+            .filter(|_| filter.matches(node.architectures))?;
         Some(Producer {
             pkgbase: record.source.pkgbase(),
             version: record.source.version(),

@@ -95,10 +95,10 @@ pub(super) fn find<B: Budget>(
         .filter_map(|origin| world.origin_base(origin))
         .collect();
     let seeds = seeds(world, &origin_bases);
-    let mut verdicts: Vec<Option<bool>> = vec![None; world.base_count()];
+    let mut allowed: Vec<Option<bool>> = vec![None; world.base_count()];
     let mut enter = |world: &World<'_>, base: u32| {
         request.exclude.is_empty()
-            || *verdicts[base as usize].get_or_insert_with(|| {
+            || *allowed[base as usize].get_or_insert_with(|| {
                 origin_bases.contains(&base)
                     || world
                         .base(base)

@@ -135,16 +135,16 @@ fn write_bootstrap(plan: &Plan, out: &mut String) -> fmt::Result {
             (true, untried) => writeln!(
                 out,
                 "  no --bootstrap that was tried is enough; {} not tried",
-                were(untried)
+                untried_packages(untried)
             )?,
             (false, 0) => {}
-            (false, untried) => writeln!(out, "  {} not tried", were(untried))?,
+            (false, untried) => writeln!(out, "  {} not tried", untried_packages(untried))?,
         }
     }
     Ok(())
 }
 
-fn were(untried: usize) -> String {
+fn untried_packages(untried: usize) -> String {
     let verb = if untried == 1 { "was" } else { "were" };
     format!("{} {verb}", counted(untried, "other package"))
 }

@@ -10,7 +10,7 @@ use petgraph::visit::{Dfs, Visitable};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::base::{BaseIndex, BasePackage};
-use crate::index::{Fits, OWN_NAME, PackageIndex, Provider, number};
+use crate::index::{ArchitectureFilter, OWN_NAME, PackageIndex, Provider, number};
 use crate::plan::Budget;
 use crate::relation::Relation;
 use crate::sparse::SparseGraph;
@@ -93,7 +93,7 @@ fn find_leading<B: Budget>(
 /// The names that the index and the origins produce or provide for the architecture.
 struct Known<'a> {
     index: &'a PackageIndex,
-    fits: Fits<'a>,
+    filter: ArchitectureFilter<'a>,
     produced: FxHashSet<&'a str>,
     provided: FxHashSet<String>,
 }
@@ -116,7 +116,7 @@ impl<'a> Known<'a> {
         let provided = provided.map(|line| Relation::split(line).name.to_owned());
         Self {
             index,
-            fits: index.tables.for_architecture(architecture),
+            filter: index.tables.for_architecture(architecture),
             produced: produced.collect(),
             provided: provided.collect(),
         }
@@ -128,7 +128,7 @@ impl<'a> Known<'a> {
         let providers = number.and_then(|number| index.tables.providers.get(number as usize));
         providers.into_iter().flatten().filter(move |provider| {
             let node = &index.nodes[provider.node as usize];
-            self.fits.has(node.architectures) && self.fits.applies(provider.architecture)
+            self.filter.matches(node.architectures) && self.filter.applies(provider.architecture)
         })
     }
 

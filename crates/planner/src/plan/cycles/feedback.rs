@@ -94,12 +94,12 @@ impl<'a> Greedy<'a> {
             greedy.weak_in[part] += weak;
             greedy.out[part] += out;
         }
-        greedy.note_origins();
+        greedy.count_origins();
         Ok(greedy)
     }
 
     /// Counts the parts' needs that are origins.
-    fn note_origins(&mut self) {
+    fn count_origins(&mut self) {
         for origin in common_ones(&self.open, self.is_origin) {
             self.holds_origin[self.part_of[origin] as usize] = true;
             let after = &self.dense.after;
