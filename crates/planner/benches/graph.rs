@@ -9,7 +9,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "a benchmark stops at the first surprise and reports to a terminal"
+    reason = "a benchmark aborts on errors and prints its results"
 )]
 
 use std::collections::HashMap;

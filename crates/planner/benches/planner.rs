@@ -9,7 +9,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "a benchmark stops at the first surprise and reports to a terminal"
+    reason = "a benchmark aborts on errors and prints its results"
 )]
 
 use std::sync::Arc;
@@ -39,7 +39,7 @@ fn main() {
         .all(|argument| argument.starts_with('-'))
     {
         memory();
-        processor_time();
+        cpu_times();
         ratios();
     }
     divan::main();
@@ -106,7 +106,7 @@ fn memory() {
 const PRINT_STORED: &str = "print-stored";
 
 /// Returns the CPU time of this thread in milliseconds, the only fair measure on a busy machine.
-fn processor_ms() -> f64 {
+fn cpu_ms() -> f64 {
     let text = fs_err::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     let nanoseconds = text
         .split(' ')
@@ -115,26 +115,26 @@ fn processor_ms() -> f64 {
     nanoseconds.unwrap_or(0.0) / 1e6
 }
 
-fn least_of<T>(runs: usize, label: &str, mut run: impl FnMut() -> T) {
+fn fastest_of<T>(runs: usize, label: &str, mut run: impl FnMut() -> T) {
     let measured = (0..runs).map(|_| {
-        let (start, before) = (std::time::Instant::now(), processor_ms());
+        let (start, before) = (std::time::Instant::now(), cpu_ms());
         let result = run();
-        let used = (start.elapsed().as_secs_f64() * 1e3, processor_ms() - before);
+        let used = (start.elapsed().as_secs_f64() * 1e3, cpu_ms() - before);
         drop(result);
         used
     });
-    let (time, processor) = measured.fold((f64::INFINITY, f64::INFINITY), |least, used| {
+    let (time, cpu) = measured.fold((f64::INFINITY, f64::INFINITY), |least, used| {
         (least.0.min(used.0), least.1.min(used.1))
     });
     // The CPU time has a resolution of a few milliseconds.
-    println!("least of {runs}: {label}: {time:.2} ms, {processor:.0} ms of a processor");
+    println!("fastest of {runs}: {label}: {time:.2} ms, {cpu:.0} ms of CPU time");
 }
 
-fn processor_time() {
+fn cpu_times() {
     for size in SIZES {
         let packages = packages(size);
         let stored: Vec<&str> = packages.iter().map(|package| package.as_stored()).collect();
-        least_of(3, &format!("load an index of {size}"), || {
+        fastest_of(3, &format!("load an index of {size}"), || {
             let mut index = PackageIndex::new();
             for &text in &stored {
                 index.insert(Arc::new(SourcePackage::from_stored(text).unwrap()));
@@ -144,7 +144,7 @@ fn processor_time() {
         let mut index = index(&packages);
         let (origin, worst) = worst(&index, &packages);
         let label = format!("plan {} builds of {size}", worst.builds.len());
-        least_of(5, &label, || plan(&index, &request(origin, Scope::All)));
+        fastest_of(5, &label, || plan(&index, &request(origin, Scope::All)));
         replan(&mut index, &packages);
     }
 }
@@ -178,7 +178,7 @@ fn replan(index: &mut PackageIndex, packages: &[Arc<SourcePackage>]) {
         let label =
             format!("replace a package and replan {builds} builds ({percent}th percentile)");
         let mut flip = false;
-        least_of(10, &label, || {
+        fastest_of(10, &label, || {
             flip = !flip;
             let next = if flip { &changed } else { &member };
             let change = index.insert(Arc::clone(next));

@@ -21,7 +21,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The timeout of an ordinary request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 /// The read timeout of a streamed response. The server sends keep-alive comments more often.
-const STREAM_SILENCE: Duration = Duration::from_secs(90);
+const STREAM_READ_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// A client of one server, with the token to use there. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -77,7 +77,7 @@ impl Client {
             builder.build().map_err(|error| invalid(error.to_string()))
         };
         Ok(Self {
-            http: build(builder().read_timeout(STREAM_SILENCE))?,
+            http: build(builder().read_timeout(STREAM_READ_TIMEOUT))?,
             upload_http: build(builder())?,
             base,
             token: token.map(Token),
