@@ -110,13 +110,13 @@ fn arrange<B: Budget>(
 ) -> Result<(FixedBitSet, Sequence), B::Over> {
     let budget = assembly.budget;
     // The constraints of first stages: fewer if some builds are bootstrapped.
-    let lean = if left_out.iter().all(FxHashSet::is_empty) {
+    let reduced = if left_out.iter().all(FxHashSet::is_empty) {
         None
     } else {
         let counts = |build: usize, install| !left_out[build].contains(&install);
         Some(constraints(assembly, closures, members, counts)?)
     };
-    let firsts = lean.as_ref().unwrap_or(dense);
+    let firsts = reduced.as_ref().unwrap_or(dense);
     let is_origin = |build: &usize| assembly.graph.is_origin[members[*build] as usize];
     let origins: Vec<usize> = (0..members.len()).filter(is_origin).collect();
     let order = order::order(firsts, &origins, budget)?;

@@ -120,18 +120,18 @@ fn placement(dense: &Dense, order: &[usize], premature: &FixedBitSet) -> Vec<(us
     for (at, &build) in order.iter().enumerate() {
         position[build] = at;
     }
-    let mut again: Vec<Vec<usize>> = vec![Vec::new(); order.len()];
+    let mut second_stages: Vec<Vec<usize>> = vec![Vec::new(); order.len()];
     // In the order of the first stages, so that of two at one position the second sees the first.
     for &build in order.iter().filter(|&&build| premature.contains(build)) {
         let environment = dense.environment(build);
         let last_need = environment.ones().map(|need| position[need]).max();
         let first_stage = position[build];
-        again[last_need.map_or(first_stage, |need| need.max(first_stage))].push(build);
+        second_stages[last_need.map_or(first_stage, |need| need.max(first_stage))].push(build);
     }
     let mut plan = Vec::with_capacity(order.len());
     for (at, &build) in order.iter().enumerate() {
         plan.push((build, 1));
-        plan.extend(again[at].iter().map(|&build| (build, 2)));
+        plan.extend(second_stages[at].iter().map(|&build| (build, 2)));
     }
     plan
 }
