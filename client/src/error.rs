@@ -95,7 +95,7 @@ fn server_hint(error: &ClientError, had_token: bool) -> Option<String> {
     own.map(str::to_owned).or_else(|| error.hint()).or_else(|| {
         let fallback = match error {
             ClientError::Refused(problem) => problem_hint(problem.kind)?,
-            ClientError::Status { .. } | ClientError::UnexpectedAnswer { .. } => {
+            ClientError::Status { .. } | ClientError::UnexpectedResponse { .. } => {
                 "check that the URL is that of a buildbtw-server with the version of this program"
             }
             _ => return None,

@@ -18,7 +18,7 @@ pub(crate) async fn wait_until_done(
             .await
             .unwrap()
             .expect("the stream continues while the server runs");
-        if event.iteration == Some(number) && event.kind.is_of_iteration() {
+        if event.iteration == Some(number) && event.kind.is_about_iteration() {
             let iteration = client.iteration(name, Some(number)).await.unwrap();
             if iteration.summary.status.is_final() {
                 assert_eq!(

@@ -57,7 +57,7 @@ fn push_over_http_becomes_packages_without_leaking_the_token() {
         let client = server.client();
         let mut events = client.events(&name, Some(0)).await.unwrap();
         while let Some(event) = events.next().await.unwrap() {
-            if event.iteration == Some(2) && event.kind.is_of_iteration() {
+            if event.iteration == Some(2) && event.kind.is_about_iteration() {
                 let iteration = client.iteration(&name, Some(2)).await.unwrap();
                 if iteration.summary.status.is_final() {
                     return iteration;

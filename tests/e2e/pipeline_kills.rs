@@ -141,7 +141,7 @@ fn creates_no_pipeline_twice() {
                 break iteration;
             }
             while let Some(event) = events.next().await.unwrap() {
-                if event.kind.is_of_iteration() {
+                if event.kind.is_about_iteration() {
                     break;
                 }
             }

@@ -157,7 +157,7 @@ fn builds_and_reports_origin_older_than_base() {
     };
     let server = Server::start_with_base(folder.path(), &sources, &old.base_repositories());
     let _worker = Worker::simulated(&server, &folder.path().join("scratch"), 1, "0");
-    let note = "older than base, will not install by -Syu";
+    let note = "older than base, `pacman -Syu` will not install it";
     let planned = cli(&server, &["plan", "lowlib/main"]);
     assert!(printed(&planned).contains(note), "{}", printed(&planned));
     let output = cli(

@@ -105,7 +105,7 @@ async fn decide(context: &Context, error: ClientError) -> Result<Decision, Worke
     let server = || context.agent.link.client.server().to_owned();
     match (classify(&error), &error) {
         // An unexpected response stays so when the claim is retried, and stopping here loses no result.
-        (_, ClientError::UnexpectedAnswer { .. }) | (ErrorClass::Rejected, _) => {
+        (_, ClientError::UnexpectedResponse { .. }) | (ErrorClass::Rejected, _) => {
             Err(WorkerError::Rejected {
                 server: server(),
                 source: error,

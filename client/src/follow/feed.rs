@@ -60,7 +60,7 @@ impl<'a> Feed<'a> {
             }
             Ok(None) => "the server closed the connection".to_owned(),
             // An event that cannot be parsed stays so when it is sent again.
-            Err(error @ ClientError::UnexpectedAnswer { .. }) => {
+            Err(error @ ClientError::UnexpectedResponse { .. }) => {
                 return self.context.check(Err(error));
             }
             Err(error) => error.to_string(),

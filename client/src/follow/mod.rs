@@ -66,7 +66,7 @@ async fn follow_to_end(
             Update::Event(event) => {
                 display.event(&event)?;
                 tracker.apply(&event);
-                event.kind.is_of_iteration() || !tracker.is_active()
+                event.kind.is_about_iteration() || !tracker.is_active()
             }
             Update::Lost(reason) => {
                 display.lost(&reason);

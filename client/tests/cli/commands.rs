@@ -199,7 +199,7 @@ async fn plan_shows_bumped_releases_of_two_pkgbases_with_equal_version() {
     for line in [
         "  newbase 1-3.2  after lib@1\n",
         "  oldbase 1-3.1  after lib@1\n",
-        "  newbase: moved is made by several source packages: newbase 1-3.2, oldbase 1-3.1; the \
+        "  newbase: several source packages produce moved: newbase 1-3.2, oldbase 1-3.1; the \
          repository lists the highest version that is built, 1-3.2 of newbase\n",
     ] {
         assert!(

@@ -68,7 +68,7 @@ pub enum ErrorClass {
 #[must_use]
 pub fn classify(error: &ClientError) -> ErrorClass {
     match error {
-        ClientError::Connection { .. } | ClientError::UnexpectedAnswer { .. } => {
+        ClientError::Connection { .. } | ClientError::UnexpectedResponse { .. } => {
             ErrorClass::Transient
         }
         ClientError::Refused(problem) => match (problem.kind, problem.status) {

@@ -1,29 +1,29 @@
-//! Reads text with escape sequences (ECMA-48), such as the logs of builds. This module decides what belongs to a
+//! A parser for text with escape sequences (ECMA-48), such as build logs. This module decides what belongs to a
 //! sequence; each caller decides what it shows.
 
-/// The longest control sequence in bytes; a longer one is read as text.
+/// The longest control sequence in bytes; the rest of a longer one is read as text.
 const LONGEST: usize = 64;
 
-/// A piece of the text.
+/// A token of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Token<'a> {
-    /// A character that is shown; U+FFFD for bytes that are not UTF-8.
+    /// A visible character; U+FFFD for bytes that are not UTF-8.
     Char(char),
     /// A control character that does not start a sequence, such as a line feed.
     Control(char),
     /// The parameters of "select graphic rendition" (`ESC [ … m`): digits, `;` and `:`.
     Style(&'a str),
-    /// A character of any other sequence.
+    /// A character of any other sequence, which is not shown.
     Hidden(char),
 }
 
-/// Reads text that arrives in pieces, which may be cut anywhere.
+/// A parser for text that arrives in chunks, which may be cut anywhere.
 #[derive(Debug, Default)]
 pub struct Reader {
     /// The bytes of an incomplete character.
     bytes: Vec<u8>,
     state: State,
-    /// The beginning of a sequence that can still be a style.
+    /// The beginning of a sequence that may still become a style.
     held: String,
 }
 
@@ -33,18 +33,18 @@ enum State {
     Text,
     /// After ESC.
     Escape,
-    /// After ESC and a character that announces another one.
+    /// After ESC and an intermediate character.
     Intermediate,
     /// In a control sequence (`ESC [`).
     Control,
-    /// In a string for the terminal (`ESC ]` and others), such as a title or the address of a link.
+    /// In a control string (`ESC ]` and others), such as a title or the address of a link.
     String,
     /// After ESC in such a string.
     StringEscape,
 }
 
 impl Reader {
-    /// Calls `each` for every token in the next bytes.
+    /// Parses the next bytes and calls `each` for every token.
     pub fn feed(&mut self, bytes: &[u8], mut each: impl FnMut(Token<'_>)) {
         let mut input = std::mem::take(&mut self.bytes);
         input.extend_from_slice(bytes);
@@ -63,7 +63,7 @@ impl Reader {
         }
     }
 
-    /// Ends the text. An incomplete character becomes U+FFFD, an incomplete sequence is hidden.
+    /// Ends the text: an incomplete character becomes U+FFFD, an incomplete sequence is hidden.
     pub fn finish(mut self, mut each: impl FnMut(Token<'_>)) {
         if !self.bytes.is_empty() {
             self.char(char::REPLACEMENT_CHARACTER, &mut each);
@@ -84,7 +84,7 @@ impl Reader {
             State::String => match char {
                 '\x07' | '\u{9c}' => self.end(char, each),
                 '\x1b' => self.state = State::StringEscape,
-                // A string without an end must not hide the rest of the text.
+                // An unterminated string must not hide the rest of the text.
                 '\n' => self.text(char, each),
                 _ => each(Token::Hidden(char)),
             },
@@ -165,13 +165,13 @@ impl Reader {
         }
     }
 
-    /// The last character of a sequence.
+    /// Handles the last character of a sequence.
     fn end(&mut self, char: char, each: &mut impl FnMut(Token<'_>)) {
         each(Token::Hidden(char));
         self.state = State::Text;
     }
 
-    /// Hides what was held: it is not a style.
+    /// Hides the held characters: they are not a style.
     fn hide(&mut self, each: &mut impl FnMut(Token<'_>)) {
         for char in self.held.drain(..) {
             each(Token::Hidden(char));
@@ -179,7 +179,7 @@ impl Reader {
     }
 }
 
-/// Returns the text without escape sequences. Control characters stay.
+/// Returns the text without escape sequences, but with its control characters.
 #[must_use]
 pub fn strip(text: &str) -> String {
     let mut stripped = String::with_capacity(text.len());
@@ -193,14 +193,14 @@ pub fn strip(text: &str) -> String {
     stripped
 }
 
-/// Returns the parameters if they can be those of a style.
+/// Returns the parameters of the held sequence if they can be those of a style.
 fn style(held: &str) -> Option<&str> {
     let parameters = held.strip_prefix("\x1b[").or(held.strip_prefix('\u{9b}'))?;
     let is_style = |char: char| char.is_ascii_digit() || matches!(char, ';' | ':');
     parameters.chars().all(is_style).then_some(parameters)
 }
 
-/// Whether the bytes may be the beginning of a character.
+/// Returns whether the bytes may be the beginning of a character.
 fn is_incomplete(bytes: &[u8]) -> bool {
     !bytes.is_empty() && std::str::from_utf8(bytes).is_err_and(|error| error.error_len().is_none())
 }
@@ -209,7 +209,7 @@ fn is_incomplete(bytes: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    /// The text with styles as `<…>` and characters of other sequences as `~`.
+    /// Returns the text with styles as `<…>` and characters of other sequences as `~`.
     fn read(bytes: &[u8], size: usize) -> String {
         let mut text = String::new();
         let mut each = |token: Token<'_>| match token {

@@ -1,11 +1,12 @@
-//! What a user wants to build: a source repository at a ref.
+//! Changesets: a source repository at a ref, which is what a user asks to build.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::ids::{GitRef, InvalidName, Pkgbase};
 
-/// `pkgbase/git-ref`, for example `openimageio/main`. The ref may itself contain slashes.
+/// A source repository at a ref, written `pkgbase/git-ref`, for example `openimageio/main`. The ref may contain
+/// slashes.
 #[derive(
     Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
 )]
@@ -13,17 +14,17 @@ use crate::ids::{GitRef, InvalidName, Pkgbase};
 pub struct Changeset {
     /// The source repository.
     pub pkgbase: Pkgbase,
-    /// The branch, tag or commit in it.
+    /// The branch, tag or commit.
     pub git_ref: GitRef,
 }
 
-/// Why a text is no changeset.
+/// Why a text is not a changeset.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChangesetError {
-    /// There is no slash in it.
+    /// It has no slash.
     #[error("'{0}' is not a changeset: expected pkgbase/git-ref, for example {0}/main")]
     NoRef(String),
-    /// One of its two parts is invalid.
+    /// The pkgbase or the ref is invalid.
     #[error(transparent)]
     Invalid(#[from] InvalidName),
 }
@@ -33,7 +34,7 @@ impl FromStr for Changeset {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let Some((pkgbase, git_ref)) = text.split_once('/') else {
-            // Reports a pkgbase that could not be one before it advises adding a ref to it.
+            // An invalid pkgbase is reported first: advice to add a ref to it would be wrong.
             let pkgbase: Pkgbase = text.parse()?;
             return Err(ChangesetError::NoRef(pkgbase.to_string()));
         };

@@ -1,4 +1,5 @@
-//! Kinds of what is recorded and shown: programs decide by them, and never by the sentence that comes with one.
+//! Kinds of events, notes, changes and source problems. Programs branch on the kind, never on the message that comes
+//! with it.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -11,16 +12,16 @@ use crate::ids::macros::sqlx_text;
 use crate::states::text_enum;
 use crate::{BuildStatus, FailureKind, IterationStatus};
 
-/// What an event says that happened, with the data of its kind. Its text is `build.built`, `iteration.planned`,
-/// `attempt.failed.package` and the like, in JSON and SQL.
+/// The kind of an event, with its data. In JSON and SQL it is a text such as `build.built`, `iteration.planned` or
+/// `attempt.failed.package`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum EventKind {
-    /// A build has this status now.
+    /// A build changed to this status.
     Build(BuildStatus),
     /// The outcome of an attempt was accepted.
     AttemptSucceeded,
-    /// An attempt failed, in this way.
+    /// An attempt failed with this kind of failure.
     AttemptFailed(FailureKind),
     /// The server lost contact with an attempt.
     AttemptLost,
@@ -28,28 +29,28 @@ pub enum EventKind {
     Iteration(IterationStatus),
     /// An iteration was planned.
     IterationPlanned,
-    /// Another iteration took the place of this one.
+    /// A newer iteration superseded this one.
     IterationSuperseded,
     /// No new iteration could be planned.
     IterationRefused,
-    /// The newest iteration is what would be planned.
+    /// A new plan would equal the newest iteration.
     IterationCurrent,
     /// A namespace was cancelled.
     NamespaceCancelled,
     /// A namespace was resumed.
     NamespaceResumed,
-    /// A kind this version of the program does not know, as it came.
+    /// A kind that this version of the program does not know, as received.
     Unknown(Arc<str>),
 }
 
-/// What the texts about attempts that failed begin with; the kind of the failure follows.
+/// The prefix of the texts for failed attempts; the failure kind follows.
 const FAILED: &str = "attempt.failed.";
-/// The same of builds and their status.
+/// The prefix of the texts for builds; the status follows.
 const BUILD: &str = "build.";
-/// The same of iterations; a status or what happened follows.
+/// The prefix of the texts for iterations; a status or what happened follows.
 const ITERATION: &str = "iteration.";
 
-/// The kinds without data, and their texts.
+/// The kinds without data, with their texts.
 static PLAIN: [(EventKind, &str); 8] = [
     (EventKind::AttemptSucceeded, "attempt.succeeded"),
     (EventKind::AttemptLost, "attempt.lost"),
@@ -62,7 +63,7 @@ static PLAIN: [(EventKind, &str); 8] = [
 ];
 
 impl EventKind {
-    /// The status that a build has now.
+    /// Returns the status that the build changed to.
     #[must_use]
     pub fn build_status(&self) -> Option<BuildStatus> {
         match self {
@@ -71,9 +72,9 @@ impl EventKind {
         }
     }
 
-    /// Whether it is about an iteration as a whole, as also events of a newer server may be.
+    /// Returns whether the event is about an iteration as a whole. This includes unknown kinds of a newer server.
     #[must_use]
-    pub fn is_of_iteration(&self) -> bool {
+    pub fn is_about_iteration(&self) -> bool {
         match self {
             Self::Iteration(_)
             | Self::IterationPlanned
@@ -149,67 +150,67 @@ impl From<EventKind> for String {
 sqlx_text!(EventKind);
 
 text_enum! {
-    /// What a note about a plan is about.
+    /// The subject of a note about a plan.
     NoteKind, "kind of note" {
-        /// Something that probably needs a change.
+        /// A problem that probably needs a change of a package.
         Problem = "problem",
-        /// Builds that need each other.
+        /// A dependency cycle.
         Cycle = "cycle",
         /// A name that no source repository provides.
         Unresolved = "unresolved",
-        /// A base repository that is no longer as it was planned with.
+        /// A base repository that has changed since the plan.
         Base = "base",
-        /// The sources that were planned with.
+        /// The state of the sources that the plan used.
         Sources = "sources",
-        _ => /// A kind this version of the program does not know.
+        _ => /// A kind that this version of the program does not know.
         Other,
     }
 }
 
 text_enum! {
-    /// What became of a build since the iteration before.
+    /// How a build differs from the previous iteration.
     ChangeKind, "kind of change" {
         /// It is new.
         Added = "added",
-        /// It is gone.
+        /// It no longer exists.
         Removed = "removed",
         /// Its commit changed.
         Changed = "changed",
-        /// It waits for other builds than before.
+        /// It waits for different builds.
         Rewired = "rewired",
-        _ => /// A kind this version of the program does not know.
+        _ => /// A kind that this version of the program does not know.
         Other,
     }
 }
 
 text_enum! {
-    /// Why a source repository cannot be used.
+    /// The reason why a source repository cannot be used.
     SourceProblemKind, "kind of source problem" {
         /// GitLab has archived the project.
         Archived = "archived",
         /// Another repository holds the same pkgbase.
         Claimed = "claimed",
-        /// The project moved, and where to is not known yet.
+        /// The project moved, and its new path is not known yet.
         Moved = "moved",
         /// The repository is not named after its pkgbase.
         Misnamed = "misnamed",
-        /// There are no commits in it.
+        /// It has no commits.
         Empty = "empty",
         /// The default branch does not exist.
         NoDefaultBranch = "no-default-branch",
-        /// There is no `.SRCINFO` in it.
+        /// It has no `.SRCINFO`.
         NoSrcinfo = "no-srcinfo",
-        /// Its `.SRCINFO` is not one, or breaks a limit.
+        /// Its `.SRCINFO` is malformed or exceeds a limit.
         InvalidSrcinfo = "invalid-srcinfo",
         /// It cannot be read.
         Unreadable = "unreadable",
-        _ => /// A kind this version of the program does not know.
+        _ => /// A kind that this version of the program does not know.
         Other,
     }
 }
 
 impl SourceProblemKind {
-    /// Whether the repository must not be built from, whatever its refs hold.
+    /// Returns whether no ref of the repository may be built.
     #[must_use]
     pub fn forbids_builds(self) -> bool {
         match self {
@@ -274,7 +275,7 @@ mod tests {
             let kind: EventKind = serde_json::from_str(&json).unwrap();
             assert_eq!(kind, EventKind::Unknown(text.into()));
             assert_eq!(serde_json::to_string(&kind).unwrap(), json);
-            assert_eq!(kind.is_of_iteration(), text.starts_with("iteration."));
+            assert_eq!(kind.is_about_iteration(), text.starts_with("iteration."));
         }
     }
 

@@ -1,8 +1,8 @@
-//! The vocabulary every buildbtw program shares: validated identifiers, the states of builds and
-//! attempts, the JSON bodies of the HTTP API, and the text of logs.
+//! The types that all buildbtw programs share: validated identifiers, the states of builds and attempts, the JSON
+//! bodies of the HTTP API, and the text of logs.
 //!
-//! Text from outside becomes one of these types at the edge, so that everything further in can
-//! rely on it: a [`Pkgbase`] is safe in a path, a [`GitRef`] is safe on a command line.
+//! Input is parsed into these types at the boundary, so that all other code can rely on it: a [`Pkgbase`] is safe in
+//! a path, a [`GitRef`] is safe on a command line.
 
 pub mod ansi;
 pub mod api;

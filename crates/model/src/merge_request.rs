@@ -1,4 +1,4 @@
-//! The addresses of merge requests, as people copy them from a browser.
+//! URLs of merge requests, as copied from a browser.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,18 +6,18 @@ use std::str::FromStr;
 use crate::MergeRequestIid;
 use crate::changeset::{Changeset, ChangesetError};
 
-/// `https://gitlab.example.org/group/project/-/merge_requests/5`. What follows the number in the
-/// address, such as `/diffs`, is not kept.
+/// The URL of a merge request, such as `https://gitlab.example.org/group/project/-/merge_requests/5`. Anything after
+/// the number, such as `/diffs`, is dropped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MergeRequestUrl {
-    /// Everything before the project's path, for example `https://gitlab.example.org`. A GitLab below
-    /// a path of its own has that path here only after [`Self::below`].
+    /// Scheme and host, for example `https://gitlab.example.org`. If GitLab has a relative URL root, that is part of
+    /// `path`; [`Self::project_on`] removes it.
     origin: String,
     path: String,
     number: MergeRequestIid,
 }
 
-/// Why an address is not one of a merge request.
+/// A text that is not the URL of a merge request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "'{0}' is not the address of a merge request: expected \
@@ -26,9 +26,9 @@ pub struct MergeRequestUrl {
 pub struct MergeRequestUrlError(String);
 
 impl MergeRequestUrl {
-    /// The project's path and the merge request's number, if it is one of the GitLab at this address.
+    /// Returns the project's path and the merge request's number if the URL belongs to the GitLab at this address.
     #[must_use]
-    pub fn below(&self, gitlab: &str) -> Option<(&str, MergeRequestIid)> {
+    pub fn project_on(&self, gitlab: &str) -> Option<(&str, MergeRequestIid)> {
         let (scheme, rest) = gitlab.trim_end_matches('/').split_once("://")?;
         let (host, rest) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         if origin(scheme, host) != self.origin {
@@ -51,7 +51,7 @@ impl FromStr for MergeRequestUrl {
     }
 }
 
-/// Scheme and host, as they are compared: hosts know no case, and every scheme has a port of its own.
+/// Normalizes scheme and host for comparison: hosts are case-insensitive, and each scheme has a default port.
 fn origin(scheme: &str, host: &str) -> String {
     let port = if scheme == "https" { ":443" } else { ":80" };
     let host = host.strip_suffix(port).unwrap_or(host);
@@ -100,7 +100,7 @@ impl fmt::Display for MergeRequestUrl {
     }
 }
 
-/// How somebody names what is to be built.
+/// An origin as the user specifies it.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum OriginSpec {
@@ -110,13 +110,13 @@ pub enum OriginSpec {
     MergeRequest(MergeRequestUrl),
 }
 
-/// Why a text names nothing to be built.
+/// Why a text does not specify an origin.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OriginSpecError {
-    /// It looks like a changeset.
+    /// It looks like a changeset, but is not a valid one.
     #[error(transparent)]
     Changeset(#[from] ChangesetError),
-    /// It looks like an address.
+    /// It looks like a URL, but is not that of a merge request.
     #[error(transparent)]
     MergeRequest(#[from] MergeRequestUrlError),
 }
@@ -174,25 +174,25 @@ mod tests {
             "https://GitLab.example.org/packaging/packages/gtk4/-/merge_requests/12#",
         ] {
             let url: MergeRequestUrl = text.parse().unwrap();
-            let found = url.below("https://gitlab.example.org/");
+            let found = url.project_on("https://gitlab.example.org/");
             assert_eq!(
                 found,
                 Some(("packaging/packages/gtk4", MergeRequestIid(12))),
                 "{text}"
             );
-            assert_eq!(url.below("https://gitlab.com"), None);
+            assert_eq!(url.project_on("https://gitlab.com"), None);
         }
         let below: MergeRequestUrl = "http://host:8080/Git/lab/g/p/-/merge_requests/1"
             .parse()
             .unwrap();
         assert_eq!(
-            below.below("http://host:8080/Git/lab"),
+            below.project_on("http://host:8080/Git/lab"),
             Some(("g/p", MergeRequestIid(1)))
         );
-        assert_eq!(below.below("http://host/Git/lab"), None);
+        assert_eq!(below.project_on("http://host/Git/lab"), None);
         let port: MergeRequestUrl = "https://host:443/g/p/-/merge_requests/1".parse().unwrap();
         assert_eq!(
-            port.below("https://Host"),
+            port.project_on("https://Host"),
             Some(("g/p", MergeRequestIid(1)))
         );
     }

@@ -1,10 +1,10 @@
-//! The line by which programs say which permission is missing. A job's log is all that reaches the server of a job that
-//! could not ask for its build, so the executor writes this line and the server reads it.
+//! The log line that reports a missing permission. If a job fails before it can exchange its ID token, its log is all
+//! that the server sees of it. So the executor writes this line, and the server searches the log for it.
 
 use std::fmt;
 use std::path::Path;
 
-/// The beginning of the line; a path follows, which begins with a slash.
+/// The beginning of the message; an absolute path follows.
 const DENIED: &str = "permission denied: ";
 
 /// Why a user may not run or read a file.
@@ -15,7 +15,7 @@ pub struct PermissionDenied {
 }
 
 impl PermissionDenied {
-    /// The path that was needed, and what stops the user.
+    /// Creates the report for a path that was needed, with what denies access to it.
     #[must_use]
     pub fn new(path: &Path, reason: impl Into<String>) -> Self {
         Self {
@@ -24,7 +24,7 @@ impl PermissionDenied {
         }
     }
 
-    /// Reads it from a line of a log, where colours and times may stand around it.
+    /// Finds the report in a line of a log, which may also contain colours and timestamps.
     #[must_use]
     pub fn find(line: &str) -> Option<Self> {
         let (_, said) = line.split_once(DENIED)?;
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_found_in_the_line_it_was_written_to() {
+    fn finds_report_in_log_line() {
         for reason in ["nobody may not execute it", "its folder /a (b) is closed"] {
             let denied = PermissionDenied::new(Path::new("/a b/x"), reason);
             let line = format!("\u{1b}[31;1m{denied}\u{1b}[0;m");
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn is_not_what_other_programs_say() {
+    fn ignores_messages_of_other_programs() {
         for line in [
             "ERROR: fork/exec /root/x: permission denied",
             "permission denied: x (relative)",

@@ -1,5 +1,5 @@
-//! The release bump: a rebuild must install over the package it replaces, although its `PKGBUILD`
-//! still says the old release.
+//! The release bump: a rebuild must install over the package that it replaces, although its `PKGBUILD` still has the
+//! old release.
 
 use std::cmp::Ordering;
 
@@ -8,24 +8,23 @@ use serde::{Deserialize, Serialize};
 use crate::ids::PackageVersion;
 use crate::version::compare_versions;
 
-/// How the release of a build follows from the version that its `PKGBUILD` says or computes. The
-/// server applies it to what an `.SRCINFO` says, and the builder to what `pkgver()` answers.
+/// The rule that derives a build's release from the version in its `PKGBUILD`. The server applies it to the version in
+/// the `.SRCINFO`, and the builder to the version that `pkgver()` prints.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReleaseRule {
-    /// Whether the release is raised in any case: what is built is a rebuild.
+    /// Whether the build is a rebuild, whose release is always raised.
     pub is_rebuild: bool,
-    /// What the base repositories have of its packages.
+    /// The versions of its packages in the base repositories.
     #[serde(default)]
     pub base: Vec<PackageVersion>,
-    /// What earlier builds of the namespace have made of them.
+    /// The versions that earlier builds of the namespace gave its packages.
     #[serde(default)]
     pub earlier: Vec<PackageVersion>,
 }
 
 impl ReleaseRule {
-    /// The version of the packages. A rebuild gets a higher release than its own, and so does what
-    /// would have the version of a package that base has already, or of one that the namespace has had or
-    /// has had in a higher release.
+    /// Returns the version of the packages. The release is raised for a rebuild, if base already has this version, or
+    /// if the namespace has had this version with the same or a higher release.
     #[must_use]
     pub fn version(&self, own: &PackageVersion) -> PackageVersion {
         let is_in_base = || self.base.iter().any(|known| known.compare(own).is_eq());
@@ -38,10 +37,10 @@ impl ReleaseRule {
         }
     }
 
-    /// [`ReleaseRule::version`], above what other source packages give packages of the same names where it would
-    /// be one of these. They count as earlier versions then.
+    /// Returns [`ReleaseRule::version`], unless another source package gives a package of the same name this version.
+    /// In that case the versions of the others are added to the earlier ones, and the release is raised above them.
     #[must_use]
-    pub fn version_beside(
+    pub fn version_avoiding(
         &mut self,
         own: &PackageVersion,
         others: &[PackageVersion],
@@ -54,8 +53,8 @@ impl ReleaseRule {
         self.version(own)
     }
 
-    /// The newest package of the base repositories that is newer than this version, so that pacman
-    /// would not install packages of this version over it.
+    /// Returns the newest base version that is newer than this version. pacman would not install packages of this
+    /// version over it.
     #[must_use]
     pub fn newer_in_base(&self, version: &PackageVersion) -> Option<&PackageVersion> {
         let newer = self
@@ -70,7 +69,7 @@ impl ReleaseRule {
     }
 }
 
-/// What people should know about the version that a build's packages will have, or have.
+/// Returns the note to show beside the version of a build's packages.
 #[must_use]
 pub fn version_note(is_computed: bool, newer_in_base: Option<&PackageVersion>) -> Option<String> {
     if is_computed {
@@ -78,20 +77,19 @@ pub fn version_note(is_computed: bool, newer_in_base: Option<&PackageVersion>) -
     }
     let newer = newer_in_base?;
     Some(format!(
-        "older than base, will not install by -Syu (base has {newer})"
+        "older than base, `pacman -Syu` will not install it (base has {newer})"
     ))
 }
 
-/// The release after this one that leaves room for the packager: `N` becomes `N.1`, `N.k` becomes
-/// `N.(k+1)`.
-fn next(pkgrel: &str) -> String {
+/// Returns the next release that leaves the packager's next one free: `N` becomes `N.1`, `N.k` becomes `N.(k+1)`.
+fn next_pkgrel(pkgrel: &str) -> String {
     let (major, minor) = match pkgrel.split_once('.') {
         Some((major, minor)) => (major, minor.parse::<u64>().unwrap_or(0)),
         None => (pkgrel, 0),
     };
     match minor.checked_add(1) {
         Some(minor) => format!("{major}.{minor}"),
-        // Nobody rebuilds that often; still, the result must be newer.
+        // An overflow is unrealistic; still, the result must be newer.
         None => {
             let major = major.parse::<u64>().unwrap_or(0);
             format!("{}", major.saturating_add(1))
@@ -99,8 +97,8 @@ fn next(pkgrel: &str) -> String {
     }
 }
 
-/// The `pkgrel` of a rebuild of `current` that is newer than `current` and than every version in
-/// `at_least` with the same epoch and pkgver; other versions do not matter.
+/// Returns the `pkgrel` of a rebuild of `current`: newer than `current` and than every version in `at_least` with the
+/// same epoch and pkgver. Other versions do not matter.
 ///
 /// ```
 /// # use buildbtw_model::bumped_pkgrel;
@@ -125,10 +123,10 @@ pub fn bumped_pkgrel<'a>(
                 highest
             }
         });
-    next(highest)
+    next_pkgrel(highest)
 }
 
-/// [`bumped_pkgrel`] as a whole version, with the epoch and pkgver of `current`.
+/// Returns [`bumped_pkgrel`] as a full version, with the epoch and pkgver of `current`.
 #[must_use]
 pub fn bumped_version<'a>(
     current: &'a PackageVersion,

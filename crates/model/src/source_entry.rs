@@ -1,28 +1,27 @@
-//! Entries of a `source` array, read as makepkg reads them.
+//! Entries of a `source` array, interpreted like makepkg does.
 
-/// Version control systems whose repositories makepkg fetches; the names are also the protocols.
+/// The version control systems whose repositories makepkg fetches; the names are also the protocols.
 const REPOSITORIES: &[&str] = &["bzr", "fossil", "git", "hg", "svn"];
-/// How a branch of Launchpad is written, which is no URL.
+/// The prefix of a Launchpad branch, which is not a URL.
 const LAUNCHPAD: &str = "bzr+lp:";
 
-/// How an entry of a `source` array is come by.
+/// Where the content of a `source` entry comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SourceKind<'a> {
-    /// It is a file of the source repository.
+    /// A file of the source repository.
     InRepository,
-    /// It is a file of the machine that builds, which counts only where the source repository has one of
-    /// its name.
+    /// A file of the build machine. It is only used if the source repository has a file of this name.
     OnMachine,
-    /// A file, fetched by this protocol.
+    /// A file that is downloaded by this protocol.
     File(&'a str),
     /// A repository of this version control system.
     Repository(&'a str),
-    /// Nothing fetches it: the protocol, with the transport.
+    /// An entry that nothing can fetch: the protocol with the transport.
     NotFetched(&'a str),
 }
 
-/// How an entry is come by. A file of any protocol counts as one of the source repository where that has
-/// one named as [`source_file_name`] says.
+/// Classifies an entry. A file of any protocol counts as a file of the source repository if that contains a file with
+/// the name that [`source_file_name`] returns.
 #[must_use]
 pub fn source_kind(entry: &str) -> SourceKind<'_> {
     let address = address(entry);
@@ -44,7 +43,7 @@ pub fn source_kind(entry: &str) -> SourceKind<'_> {
     }
 }
 
-/// The name of an entry that is a file, in the source repository or where it is downloaded to.
+/// Returns the file name of an entry: that in the source repository, or that of the download.
 #[must_use]
 pub fn source_file_name(entry: &str) -> &str {
     match entry.split_once("::") {
@@ -53,15 +52,14 @@ pub fn source_file_name(entry: &str) -> &str {
     }
 }
 
-/// The address of an entry, `[name::]url`; `None` for a file of the source repository.
+/// Returns the URL of an entry (`[name::]url`); `None` for a file of the source repository.
 #[must_use]
 pub fn source_url(entry: &str) -> Option<&str> {
     let is_in_repository = source_kind(entry) == SourceKind::InRepository;
     (!is_in_repository).then(|| address(entry))
 }
 
-/// The protocol of an entry, for example `https` or `git+https`; `None` for a file of the source
-/// repository.
+/// Returns the protocol of an entry, for example `https` or `git+https`; `None` for a file of the source repository.
 #[must_use]
 pub fn source_protocol(entry: &str) -> Option<&str> {
     let url = source_url(entry)?;

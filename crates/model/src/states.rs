@@ -1,20 +1,20 @@
-//! The states of the design's state machines, with their questions as exhaustive matches: a new
-//! variant breaks the build wherever it matters.
+//! The states of the state machines. Predicates are exhaustive matches, so that a new variant does not compile until
+//! each of them handles it.
 
-/// Text that names no variant of a state.
+/// A text that is not a variant of a state.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{value}' is not a {kind}; expected one of: {expected}")]
+#[error("'{value}' is not a valid {kind}; expected one of: {expected}")]
 pub struct UnknownState {
-    /// Which state it should have been.
+    /// The kind of state that was expected.
     pub kind: &'static str,
     /// The text.
     pub value: String,
-    /// The variants there are.
+    /// The valid variants.
     pub expected: &'static str,
 }
 
-/// Makes an enum whose variants have one fixed text each, used in JSON, SQL and on the terminal. `_ => Other,` as
-/// its end is what JSON with another text is read as: that of a newer program, or of GitLab.
+/// Defines an enum whose variants have one fixed text each, used in JSON, SQL and on the terminal. An optional last
+/// `_ => Other,` is the variant for unknown texts in JSON, which a newer program or GitLab may send.
 macro_rules! text_enum {
     (
         $(#[$doc:meta])* $name:ident, $kind:literal
@@ -34,10 +34,10 @@ macro_rules! text_enum {
         }
 
         impl $name {
-            /// Every variant, in the order of its definition.
+            /// Every variant, in the order of definition.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
-            /// The text of the variant.
+            /// Returns the text of the variant.
             #[must_use]
             pub fn as_str(self) -> &'static str {
                 match self {
@@ -75,21 +75,21 @@ macro_rules! text_enum {
 pub(crate) use text_enum;
 
 text_enum! {
-    /// Where a build stands.
+    /// The status of a build.
     BuildStatus, "build status" {
         /// Waits for another build of its iteration.
         Blocked = "blocked",
-        /// Can be handed out.
+        /// Can be dispatched.
         Ready = "ready",
-        /// Handed out, not yet confirmed by whoever got it.
+        /// Assigned to a builder that has not confirmed it yet.
         Dispatched = "dispatched",
-        /// Being built.
+        /// A builder is building it.
         Building = "building",
-        /// Built, its packages are in the repository.
+        /// Its packages are in the namespace repository.
         Built = "built",
         /// Its last attempt failed.
         Failed = "failed",
-        /// Taken over from an earlier build with the same inputs.
+        /// It has the packages of an earlier build with the same input hash.
         Reused = "reused",
         /// Will not be built.
         Cancelled = "cancelled",
@@ -97,7 +97,7 @@ text_enum! {
 }
 
 impl BuildStatus {
-    /// Whether its packages are in the namespace repository.
+    /// Returns whether its packages are in the namespace repository.
     #[must_use]
     pub fn has_packages(self) -> bool {
         match self {
@@ -111,7 +111,7 @@ impl BuildStatus {
         }
     }
 
-    /// Whether it keeps an iteration running.
+    /// Returns whether it keeps its iteration running.
     #[must_use]
     pub fn is_active(self) -> bool {
         match self {
@@ -122,23 +122,23 @@ impl BuildStatus {
 }
 
 text_enum! {
-    /// Where an attempt stands.
+    /// The status of an attempt.
     AttemptStatus, "attempt status" {
-        /// Handed out, not yet started.
+        /// Assigned, not started yet.
         Queued = "queued",
-        /// Being worked on.
+        /// A builder is working on it.
         Running = "running",
         /// Its packages were accepted.
         Succeeded = "succeeded",
-        /// It failed; the kind says how.
+        /// It failed; the failure kind has the details.
         Failed = "failed",
-        /// Its worker was not heard of again.
+        /// The server lost contact with its builder.
         Lost = "lost",
     }
 }
 
 impl AttemptStatus {
-    /// Whether nothing can change it any more.
+    /// Returns whether the status can no longer change.
     #[must_use]
     pub fn is_final(self) -> bool {
         match self {
@@ -155,29 +155,29 @@ text_enum! {
         Package = "package",
         /// The machine, the network, the repositories or the plan.
         Infrastructure = "infrastructure",
-        /// A limit of time was exceeded.
+        /// A timeout was exceeded.
         Timeout = "timeout",
-        /// Somebody stopped it.
+        /// A user stopped it.
         Cancelled = "cancelled",
     }
 }
 
 text_enum! {
-    /// Where an iteration stands.
+    /// The status of an iteration.
     IterationStatus, "iteration status" {
-        /// Something is ready or being built.
+        /// A build is ready, dispatched or building.
         Running = "running",
         /// Every build has packages.
         Done = "done",
-        /// Something failed and nothing can move.
+        /// A build failed, and no other build can make progress.
         Failed = "failed",
-        /// Stopped by somebody.
+        /// A user cancelled it.
         Cancelled = "cancelled",
     }
 }
 
 impl IterationStatus {
-    /// Whether nothing is going on any more.
+    /// Returns whether the iteration has ended.
     #[must_use]
     pub fn is_final(self) -> bool {
         match self {
@@ -186,7 +186,7 @@ impl IterationStatus {
         }
     }
 
-    /// What a command that waited for the end exits with.
+    /// Returns the exit code of a command that waited for the end.
     #[must_use]
     pub fn exit_code(self) -> u8 {
         match self {
@@ -200,15 +200,15 @@ impl IterationStatus {
 text_enum! {
     /// How far a rebuild spreads from its origins.
     Scope, "scope" {
-        /// Only the origins themselves.
+        /// The origins only.
         Origin = "origin",
-        /// And what depends on them directly, at run time.
+        /// Plus what depends on them directly at run time.
         Direct = "direct",
-        /// And what depends on them through soname dependencies, directly or not.
+        /// The origins plus what depends on them through soname dependencies, directly or indirectly.
         Soname = "soname",
-        /// And everything that depends on them at run time, directly or not.
+        /// Plus everything that depends on them at run time, directly or indirectly.
         Transitive = "transitive",
-        /// And what needs any of those to be built or checked.
+        /// Plus everything that needs any of those to be built or checked.
         All = "all",
     }
 }
@@ -216,24 +216,24 @@ text_enum! {
 text_enum! {
     /// What a token allows.
     TokenScope, "token scope" {
-        /// Create and steer namespaces.
+        /// Create and control namespaces.
         Client = "client",
         /// Claim builds and report on them.
         Worker = "worker",
-        /// Everything, tokens included.
+        /// Everything, including tokens.
         Admin = "admin",
-        /// Report on one attempt: what a job of a GitLab gets for its ID token.
+        /// Report on one attempt. A GitLab job gets such a token for its ID token.
         Attempt = "attempt",
     }
 }
 
 impl TokenScope {
-    /// Whether a token of this scope may do what `needed` allows.
+    /// Returns whether a token of this scope may do what `needed` allows.
     #[must_use]
     pub fn allows(self, needed: Self) -> bool {
         match self {
             Self::Admin => true,
-            // A worker's token is good for the attempts it claimed.
+            // A worker's token is valid for the attempts that it claimed.
             Self::Worker => matches!(needed, Self::Worker | Self::Attempt),
             Self::Client | Self::Attempt => self == needed,
         }
@@ -241,12 +241,12 @@ impl TokenScope {
 }
 
 text_enum! {
-    /// What a build reaches of the network; each policy allows what those before it allow.
+    /// What a build can access on the network; each policy includes the previous ones.
     #[derive(Default)]
     NetworkPolicy, "network policy" {
-        /// Nothing: packages with sources to download are not built.
+        /// Nothing: packages with sources to download cannot be built.
         None = "none",
-        /// The sources that `.SRCINFO` lists are fetched first; all functions run offline.
+        /// The sources listed in the `.SRCINFO` are fetched first; all functions run offline.
         #[default]
         Sources = "sources",
         /// `prepare()` and `pkgver()` also have a network; `build()`, `check()` and `package()` run offline.
@@ -255,19 +255,19 @@ text_enum! {
 }
 
 text_enum! {
-    /// What happens when a source is signed with a key that is not known.
+    /// What happens if a source is signed with an unknown key.
     #[derive(Default)]
-    MissingKeys, "way to treat missing keys" {
+    MissingKeys, "policy for missing keys" {
         /// The build fails.
         #[default]
         Fail = "fail",
-        /// The build goes on, with a warning.
+        /// The build continues with a warning.
         Warn = "warn",
     }
 }
 
 impl NetworkPolicy {
-    /// Whether sources are fetched.
+    /// Returns whether sources are fetched.
     #[must_use]
     pub fn fetches_sources(self) -> bool {
         match self {
@@ -276,7 +276,7 @@ impl NetworkPolicy {
         }
     }
 
-    /// Whether `prepare()` and `pkgver()` have a network.
+    /// Returns whether `prepare()` and `pkgver()` have a network.
     #[must_use]
     pub fn prepares_online(self) -> bool {
         match self {
@@ -287,14 +287,14 @@ impl NetworkPolicy {
 }
 
 text_enum! {
-    /// Where a pipeline or a job of GitLab stands: GitLab's own words, and what the server says of pipelines that
-    /// GitLab does not have.
+    /// The status of a GitLab pipeline or job: GitLab's own statuses, and the server's for pipelines that do not exist
+    /// in GitLab.
     PipelineStatus, "pipeline status" {
-        /// The server has not asked for it yet.
+        /// The server has not requested it yet.
         ToBeCreated = "to be created",
-        /// The server has asked for it, and GitLab has not confirmed it.
+        /// The server has requested it, and GitLab has not confirmed it.
         NotConfirmed = "not confirmed",
-        /// It was created, and nothing of it has begun.
+        /// It was created, and none of its jobs has started.
         Created = "created",
         /// It waits for a resource that another job holds.
         WaitingForResource = "waiting_for_resource",
@@ -316,19 +316,19 @@ text_enum! {
         Canceled = "canceled",
         /// It did not run.
         Skipped = "skipped",
-        /// It waits for a person.
+        /// It waits to be started by hand.
         Manual = "manual",
-        /// It waits for a time.
+        /// It is scheduled for later.
         Scheduled = "scheduled",
-        /// GitLab does not have it any more.
+        /// It no longer exists in GitLab.
         Deleted = "deleted",
-        _ => /// A word this version of the program does not know.
+        _ => /// A status that this version of the program does not know.
         Unknown,
     }
 }
 
 impl PipelineStatus {
-    /// Whether no job of it runs or will run, unless somebody starts one again.
+    /// Returns whether none of its jobs runs or will run, unless a user restarts one.
     #[must_use]
     pub fn is_completed(self) -> bool {
         match self {

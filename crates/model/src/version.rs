@@ -1,8 +1,8 @@
-//! pacman's order of versions, on borrowed text.
+//! pacman's version order, on borrowed text.
 //!
-//! A plan compares versions by the hundred thousand, most of them once. alpm-types parses a version
-//! into owned segments first; this reads both texts side by side and allocates nothing. Tests hold
-//! it to alpm-types and to the `vercmp` program.
+//! A plan compares hundreds of thousands of versions, most of them once. alpm-types parses a version into owned
+//! segments first; this code reads both texts side by side and does not allocate. Tests compare it with alpm-types and
+//! with the `vercmp` program.
 
 use std::cmp::Ordering;
 
@@ -15,7 +15,7 @@ struct Parts<'a> {
 
 fn split(text: &str) -> Parts<'_> {
     let (epoch, rest) = match text.split_once(':') {
-        // Like pacman: an epoch has digits only, and an empty one counts as zero.
+        // As in pacman, an epoch consists of digits, and an empty one counts as zero.
         Some((epoch, rest)) if epoch.bytes().all(|b| b.is_ascii_digit()) => {
             (if epoch.is_empty() { "0" } else { epoch }, rest)
         }
@@ -35,8 +35,8 @@ fn split(text: &str) -> Parts<'_> {
     }
 }
 
-/// Whether makepkg leaves an epoch out: `(( epoch > 0 ))` is false for it. For bash, digits behind a
-/// zero are octal, and `08` is an error, which counts as false. `01` is written as it is.
+/// Returns whether makepkg omits an epoch because `(( epoch > 0 ))` is false. bash reads digits after a zero as octal,
+/// and `08` is an error, which counts as false. `01` is kept as written.
 #[must_use]
 pub fn is_epoch_left_out(epoch: &str) -> bool {
     let is_zero = epoch.bytes().all(|byte| byte == b'0');
@@ -44,7 +44,7 @@ pub fn is_epoch_left_out(epoch: &str) -> bool {
     is_zero || is_octal && epoch.contains(['8', '9'])
 }
 
-/// Compares two versions as vercmp(8) does. The releases count only when both have one.
+/// Compares two versions like vercmp(8). The releases count only if both versions have one.
 #[must_use]
 pub fn compare_versions(a: &str, b: &str) -> Ordering {
     if a == b {
@@ -59,7 +59,7 @@ pub fn compare_versions(a: &str, b: &str) -> Ordering {
         })
 }
 
-/// The bytes that `accept` takes from the front, and the rest.
+/// Splits the text after the leading bytes that `accept` returns true for.
 fn take_while(text: &[u8], accept: impl Fn(u8) -> bool) -> (&[u8], &[u8]) {
     let end = text
         .iter()
@@ -68,8 +68,7 @@ fn take_while(text: &[u8], accept: impl Fn(u8) -> bool) -> (&[u8], &[u8]) {
     text.split_at(end)
 }
 
-/// Compares two texts run by run: runs of digits by value, runs of letters by byte, a number being
-/// newer than letters.
+/// Compares two texts run by run: runs of digits by value, runs of letters by byte. A number is newer than letters.
 fn compare_segments(a: &str, b: &str) -> Ordering {
     if a == b {
         return Ordering::Equal;
@@ -118,7 +117,7 @@ fn compare_segments(a: &str, b: &str) -> Ordering {
         }
         (a, b) = (rest_a, rest_b);
     }
-    // One ran out. Letters left over make a version older (1.0rc < 1.0), anything else newer.
+    // One has ended. Remaining letters make a version older (1.0rc < 1.0), anything else newer.
     let letter = |text: &[u8]| text.first().is_some_and(u8::is_ascii_alphabetic);
     match (a.is_empty(), b.is_empty()) {
         (true, true) => Ordering::Equal,
@@ -154,7 +153,7 @@ mod tests {
             return;
         }
         for (i, a) in SAMPLES.iter().enumerate() {
-            // Every program start costs a millisecond, so the pairs are a separate sample.
+            // Starting a program takes a millisecond, so only a sample of the pairs is compared.
             for b in SAMPLES.iter().skip(i % 3).step_by(3) {
                 let output = Command::new("vercmp").args([a, b]).output().unwrap();
                 let expected: i32 = String::from_utf8(output.stdout)

@@ -1,15 +1,15 @@
-//! The two forms in which a rebuild set's graph could be kept for petgraph: compressed sparse rows with
-//! its visit traits, as the planner does, and its own `DiGraph`. The same algorithms run on both.
+//! Compares two representations of a rebuild set's graph for petgraph: compressed sparse rows that implement its visit
+//! traits, as in the planner, and its own `DiGraph`. The same algorithms run on both.
 //!
-//! The graphs have the planner's shape: a vertex for each build and for each package that is installed;
-//! an edge from a build to what it installs, from a package to what it pulls in and to its build.
+//! The graphs have the planner's shape: a vertex for each build and for each installed package; edges from a build to
+//! what it installs, and from a package to what it pulls in and to its build.
 //!
 //! `cargo bench -p buildbtw-planner --bench graph`
 
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "a benchmark stops at the first surprise and reports to a terminal"
+    reason = "a benchmark aborts on errors and prints its results"
 )]
 
 use std::collections::HashMap;
@@ -38,7 +38,7 @@ fn main() {
     divan::main();
 }
 
-/// The successors of each vertex: builds first, then packages.
+/// Returns the successors of each vertex: builds first, then packages.
 fn successors(size: usize) -> Vec<Vec<u32>> {
     let architecture = "x86_64".parse().unwrap();
     let sources = generate::texts(size);
@@ -110,7 +110,8 @@ fn digraph(successors: &[Vec<u32>]) -> DiGraph<(), ()> {
     graph
 }
 
-/// How many components there are, and how many vertices alone in theirs, put in order.
+/// Returns the number of components, and of vertices in components of one vertex after these have been sorted
+/// topologically.
 fn analyse<G>(graph: G) -> (usize, usize)
 where
     G: IntoNeighborsDirected + IntoNodeIdentifiers + NodeIndexable + Visitable,

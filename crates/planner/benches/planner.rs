@@ -1,15 +1,15 @@
-//! How fast an index is filled and plans are made, at the size of whole distributions.
+//! Benchmarks of loading an index and of planning, at the size of whole distributions.
 //!
-//! The distributions are real ones, copied until they are large enough: each copy has names of its
-//! own, and every tenth package of a copy also depends on one of the copy before, so that the copies
-//! form one graph. Where the real ones are not there, a made-up one takes their place.
+//! The distributions are real ones, copied until they are large enough: each copy has its own names, and every tenth
+//! package of a copy also depends on a package of the previous copy, so that the copies form one graph. If the real
+//! ones are not available, a synthetic one is used.
 //!
-//! `cargo bench -p buildbtw-planner`; `-- --sample-count 20` for a quick look.
+//! `cargo bench -p buildbtw-planner`; add `-- --sample-count 20` for a quick run.
 
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "a benchmark stops at the first surprise and reports to a terminal"
+    reason = "a benchmark aborts on errors and prints its results"
 )]
 
 use std::sync::Arc;
@@ -33,13 +33,13 @@ fn main() {
         }
         return;
     }
-    // With the name of a benchmark only that one runs.
+    // With the name of a benchmark, only that one runs.
     if std::env::args()
         .skip(1)
         .all(|argument| argument.starts_with('-'))
     {
         memory();
-        processor_time();
+        cpu_times();
         ratios();
     }
     divan::main();
@@ -62,14 +62,14 @@ fn request(origin: &Arc<SourcePackage>, scope: Scope) -> PlanRequest<'static> {
     PlanRequest::new("x86_64".parse().unwrap(), vec![Arc::clone(origin)], scope)
 }
 
-/// The plan that builds most: of the first package of the first copy that has many dependents.
+/// Returns the plan with the most builds among those of packages that are known to have many dependents.
 fn worst<'p>(
     index: &PackageIndex,
     packages: &'p [Arc<SourcePackage>],
 ) -> (&'p Arc<SourcePackage>, Plan) {
     let candidates = packages.iter().filter(|package| {
         let name = package.pkgbase().as_str();
-        ["mingw-w64-headers", "mingw-w64-zlib", "made-up-0"].contains(&name)
+        ["mingw-w64-headers", "mingw-w64-zlib", "synthetic-0"].contains(&name)
     });
     candidates
         .map(|origin| (origin, plan(index, &request(origin, Scope::All))))
@@ -77,7 +77,7 @@ fn worst<'p>(
         .unwrap()
 }
 
-/// The resident memory of this process in MB.
+/// Returns the resident memory of this process in MB.
 fn resident_mb() -> u64 {
     let status = fs_err::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -85,7 +85,8 @@ fn resident_mb() -> u64 {
     number.and_then(|kb| kb.parse::<u64>().ok()).unwrap_or(0) / 1024
 }
 
-/// Makes the stored forms in another process, whose memory is then not there to be used again.
+/// Measures the memory of an index. Another process creates the stored forms, so that this one has no freed memory to
+/// reuse.
 fn memory() {
     let child = std::process::Command::new(std::env::current_exe().unwrap())
         .arg(PRINT_STORED)
@@ -101,11 +102,11 @@ fn memory() {
     println!("memory of an index of {} packages: {used} MB", index.len());
 }
 
-/// The argument that makes this program print the stored forms of 35,000 packages.
+/// The argument with which this program prints the stored forms of 35,000 packages.
 const PRINT_STORED: &str = "print-stored";
 
-/// The processor time of this thread in milliseconds: on a busy machine the only fair measure.
-fn processor_ms() -> f64 {
+/// Returns the CPU time of this thread in milliseconds, the only fair measure on a busy machine.
+fn cpu_ms() -> f64 {
     let text = fs_err::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     let nanoseconds = text
         .split(' ')
@@ -114,26 +115,26 @@ fn processor_ms() -> f64 {
     nanoseconds.unwrap_or(0.0) / 1e6
 }
 
-fn least_of<T>(runs: usize, label: &str, mut run: impl FnMut() -> T) {
+fn fastest_of<T>(runs: usize, label: &str, mut run: impl FnMut() -> T) {
     let measured = (0..runs).map(|_| {
-        let (start, before) = (std::time::Instant::now(), processor_ms());
+        let (start, before) = (std::time::Instant::now(), cpu_ms());
         let result = run();
-        let used = (start.elapsed().as_secs_f64() * 1e3, processor_ms() - before);
+        let used = (start.elapsed().as_secs_f64() * 1e3, cpu_ms() - before);
         drop(result);
         used
     });
-    let (time, processor) = measured.fold((f64::INFINITY, f64::INFINITY), |least, used| {
+    let (time, cpu) = measured.fold((f64::INFINITY, f64::INFINITY), |least, used| {
         (least.0.min(used.0), least.1.min(used.1))
     });
-    // The processor time counts in steps of some milliseconds.
-    println!("least of {runs}: {label}: {time:.2} ms, {processor:.0} ms of a processor");
+    // The CPU time has a resolution of a few milliseconds.
+    println!("fastest of {runs}: {label}: {time:.2} ms, {cpu:.0} ms of CPU time");
 }
 
-fn processor_time() {
+fn cpu_times() {
     for size in SIZES {
         let packages = packages(size);
         let stored: Vec<&str> = packages.iter().map(|package| package.as_stored()).collect();
-        least_of(3, &format!("load an index of {size}"), || {
+        fastest_of(3, &format!("load an index of {size}"), || {
             let mut index = PackageIndex::new();
             for &text in &stored {
                 index.insert(Arc::new(SourcePackage::from_stored(text).unwrap()));
@@ -143,13 +144,12 @@ fn processor_time() {
         let mut index = index(&packages);
         let (origin, worst) = worst(&index, &packages);
         let label = format!("plan {} builds of {size}", worst.builds.len());
-        least_of(5, &label, || plan(&index, &request(origin, Scope::All)));
+        fastest_of(5, &label, || plan(&index, &request(origin, Scope::All)));
         replan(&mut index, &packages);
     }
 }
 
-/// Replaces one package and plans anew: a set of median size, and the largest when the change
-/// turns out not to concern it.
+/// Replaces one package and plans again: for a rebuild set of median size, and for one of the 90th percentile.
 fn replan(index: &mut PackageIndex, packages: &[Arc<SourcePackage>]) {
     let mut origins: Vec<(usize, &Arc<SourcePackage>)> = packages
         .iter()
@@ -178,7 +178,7 @@ fn replan(index: &mut PackageIndex, packages: &[Arc<SourcePackage>]) {
         let label =
             format!("replace a package and replan {builds} builds ({percent}th percentile)");
         let mut flip = false;
-        least_of(10, &label, || {
+        fastest_of(10, &label, || {
             flip = !flip;
             let next = if flip { &changed } else { &member };
             let change = index.insert(Arc::clone(next));
@@ -188,8 +188,8 @@ fn replan(index: &mut PackageIndex, packages: &[Arc<SourcePackage>]) {
     }
 }
 
-/// Durations as builds have them: most take a minute or two, few take hours (log-normal with a
-/// median of 90 s and sigma 1.2, from 12 uniform numbers each).
+/// Returns realistic durations: most builds take a minute or two, few take hours (log-normal with a median of 90 s and
+/// sigma 1.2, from 12 uniform numbers each).
 fn durations(count: usize) -> Vec<u64> {
     let mut state = 42u64;
     let mut uniform = || {
@@ -267,11 +267,11 @@ fn plan_worst_case(bencher: divan::Bencher<'_, '_>, size: usize) {
     bencher.bench_local(|| buildbtw_planner::plan(&index, &request));
 }
 
-/// A large cycle with old packages in base, of which every twentieth needs the library that gets another soname,
-/// so that the environments of all builds are looked at and some members are tried as bootstrap builds.
+/// Plans a large cycle with old packages in base, of which every twentieth needs the library whose soname changes, so
+/// that the environments of all builds are checked and some members are tried as bootstrap builds.
 #[divan::bench(args = [600, 5_600], sample_count = 5, sample_size = 1)]
-fn plan_with_a_large_cycle_and_base(bencher: divan::Bencher<'_, '_>, knot: usize) {
-    let texts = generate::tangled(34_000, knot);
+fn plan_with_a_large_cycle_and_base(bencher: divan::Bencher<'_, '_>, cycle_size: usize) {
+    let texts = generate::cyclic(34_000, cycle_size);
     let parse = |text: &String| Arc::new(parse_srcinfo(text).unwrap());
     let packages: Vec<_> = texts.iter().map(parse).collect();
     let architecture = "x86_64".parse().unwrap();
@@ -320,10 +320,10 @@ fn plan_with_a_large_cycle_and_base(bencher: divan::Bencher<'_, '_>, knot: usize
     bencher.bench_local(|| buildbtw_planner::plan(&index, &request));
 }
 
-/// A component of thousands of packages, in which environments hold hundreds of each other.
+/// Plans a component of thousands of packages, whose environments contain hundreds of each other.
 #[divan::bench(args = [600, 5_600], sample_count = 5, sample_size = 1)]
-fn plan_with_a_large_cycle(bencher: divan::Bencher<'_, '_>, knot: usize) {
-    let texts = generate::tangled(34_000, knot);
+fn plan_with_a_large_cycle(bencher: divan::Bencher<'_, '_>, cycle_size: usize) {
+    let texts = generate::cyclic(34_000, cycle_size);
     let packages: Vec<_> = texts
         .iter()
         .map(|text| Arc::new(parse_srcinfo(text).unwrap()))
@@ -342,8 +342,8 @@ fn plan_with_a_large_cycle(bencher: divan::Bencher<'_, '_>, knot: usize) {
     bencher.bench_local(|| buildbtw_planner::plan(&index, &request));
 }
 
-/// A package of the set changes, and the plan is made again if it is affected: for the median
-/// origin of the distribution, transitively.
+/// Changes a package of the rebuild set and plans again if the plan is affected: for the median origin of the
+/// distribution, in the transitive scope.
 #[divan::bench(args = [15_000, 35_000], sample_count = 50, sample_size = 1)]
 fn replan_after_one_change(bencher: divan::Bencher<'_, '_>, size: usize) {
     let packages = packages(size);

@@ -1,8 +1,8 @@
-//! Plans every package of a tree of `<pkgbase>/.SRCINFO` files as origin, in every scope, and checks
-//! of each plan that its order is valid. Prints how many plans there were and how long they took.
+//! Plans every package of a tree of `<pkgbase>/.SRCINFO` files as origin, in every scope, and checks that the order of
+//! each plan is valid. Prints the number of plans and their durations.
 //!
 //! `just plan-all FOLDER…`
-#![allow(clippy::print_stdout, reason = "printing is what it is for")]
+#![allow(clippy::print_stdout, reason = "this program prints its results")]
 
 use std::error::Error;
 use std::path::Path;
@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn plan_all(folder: &Path) -> Result<(), Box<dyn Error>> {
     let mut index = PackageIndex::new();
-    let (mut read, mut refused) = (0, 0);
+    let (mut read, mut rejected) = (0, 0);
     for entry in fs_err::read_dir(folder)? {
         let path = entry?.path().join(".SRCINFO");
         let Ok(bytes) = fs_err::read(path) else {
@@ -35,13 +35,13 @@ fn plan_all(folder: &Path) -> Result<(), Box<dyn Error>> {
         match parse_srcinfo(&String::from_utf8_lossy(&bytes)) {
             Ok(package) => drop(index.insert(Arc::new(package))),
             Err(error) => {
-                refused += 1;
+                rejected += 1;
                 println!("{}: {error}", folder.display());
             }
         }
     }
     println!(
-        "{}: {read} files, {refused} refused, {} packages",
+        "{}: {read} files, {rejected} rejected, {} packages",
         folder.display(),
         index.len()
     );
@@ -50,10 +50,10 @@ fn plan_all(folder: &Path) -> Result<(), Box<dyn Error>> {
         let (mut plans, mut builds, mut largest, mut slowest) = (0, 0, 0, Duration::ZERO);
         let started = Instant::now();
         for package in index.iter() {
-            let asked = Instant::now();
+            let before = Instant::now();
             let request = PlanRequest::new(architecture.clone(), vec![Arc::clone(package)], scope);
             let plan = plan(&index, &request);
-            slowest = slowest.max(asked.elapsed());
+            slowest = slowest.max(before.elapsed());
             for (place, build) in plan.builds.iter().enumerate() {
                 if build.needs.iter().any(|need| need.build >= place) {
                     return Err(format!("{} {scope}: invalid order", package.pkgbase()).into());

@@ -1,5 +1,4 @@
-//! What the base repositories hold, as far as planning needs it: packages that are there whatever is
-//! rebuilt.
+//! The packages of the base repositories, which are available whatever is rebuilt.
 
 use buildbtw_model::{PackageVersion, Pkgbase, Pkgname};
 use rustc_hash::FxHashMap;
@@ -11,27 +10,27 @@ use crate::relation::Relation;
 pub struct BasePackage {
     /// Its name.
     pub name: Pkgname,
-    /// The source package it was built from, where the repository says so.
+    /// The source package it was built from, if the repository records it.
     pub pkgbase: Option<Pkgbase>,
     /// Its version.
     pub version: PackageVersion,
-    /// What it needs at run time, in pacman's notation.
+    /// Its run-time dependencies, in pacman's notation.
     pub depends: Vec<Box<str>>,
-    /// What it provides besides its own name.
+    /// Its provisions, without its own name.
     pub provides: Vec<Box<str>>,
 }
 
-/// The packages of the base repositories of an architecture.
+/// An index of the packages in an architecture's base repositories.
 #[derive(Clone, Debug, Default)]
 pub struct BaseIndex {
-    /// In the order in which pacman looks at the repositories.
+    /// In the order in which pacman searches the repositories.
     packages: Vec<BasePackage>,
     named: FxHashMap<Box<str>, Vec<u32>>,
     provided: FxHashMap<Box<str>, Vec<u32>>,
 }
 
 impl BaseIndex {
-    /// Packages in the order in which pacman looks at the repositories.
+    /// Creates an index of packages, given in the order in which pacman searches the repositories.
     #[must_use]
     pub fn new(packages: Vec<BasePackage>) -> Self {
         let mut index = Self::default();
@@ -50,12 +49,12 @@ impl BaseIndex {
         index
     }
 
-    /// All packages, in the order in which pacman looks at the repositories.
+    /// Returns all packages, in the order in which pacman searches the repositories.
     pub fn packages(&self) -> &[BasePackage] {
         &self.packages
     }
 
-    /// Whether a package satisfies a dependency, given in pacman's notation.
+    /// Returns whether a package satisfies a dependency, given in pacman's notation.
     #[must_use]
     pub fn satisfies(&self, dependency: &str) -> bool {
         let wanted = Relation::split(dependency);
@@ -70,12 +69,12 @@ impl BaseIndex {
         self.packages.get(at as usize)
     }
 
-    /// The packages of a name, with their places.
+    /// Returns the packages with a name, with their positions.
     pub(crate) fn named(&self, name: &str) -> impl Iterator<Item = (u32, &BasePackage)> {
         self.at(self.named.get(name))
     }
 
-    /// The packages that provide a name that is not theirs, with their places.
+    /// Returns the packages that provide a name, with their positions.
     pub(crate) fn provided(&self, name: &str) -> impl Iterator<Item = (u32, &BasePackage)> {
         self.at(self.provided.get(name))
     }
@@ -90,14 +89,14 @@ impl BaseIndex {
 }
 
 impl BasePackage {
-    /// Whether it satisfies a relation by its name or by what it provides.
+    /// Returns whether it satisfies a relation by its name or by what it provides.
     pub(crate) fn meets(&self, wanted: &Relation<'_>) -> bool {
         let by_name =
             self.name.as_str() == wanted.name && wanted.is_met_by(Some(self.version.as_str()));
         by_name || self.provides_for(wanted)
     }
 
-    /// Whether what it provides satisfies a relation.
+    /// Returns whether what it provides satisfies a relation.
     pub(crate) fn provides_for(&self, wanted: &Relation<'_>) -> bool {
         self.provides.iter().any(|provision| {
             let provision = Relation::split(provision);
@@ -133,7 +132,7 @@ mod tests {
         ] {
             assert!(base.satisfies(met), "{met}");
         }
-        // Built packages have versioned sonames.
+        // In built packages, sonames have versions.
         for unmet in ["liby", "libx=2", "other>3", "libx.so=3-64", "bare.so=1-64"] {
             assert!(!base.satisfies(unmet), "{unmet}");
         }

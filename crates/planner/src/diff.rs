@@ -1,7 +1,7 @@
-//! What changed between two plans of a namespace.
+//! The differences between two plans of a namespace.
 //!
-//! A plan knows no commits, and an old plan comes out of a database. So both sides are given as
-//! plain builds, with whatever tells one content from another as their revision.
+//! A plan has no commits, and an old plan is read from a database. So both sides are snapshots of builds, whose
+//! revision identifies their content.
 
 use std::collections::BTreeMap;
 
@@ -9,49 +9,49 @@ use buildbtw_model::Pkgbase;
 
 use crate::plan::{Plan, PlannedBuild};
 
-/// A build as far as it matters here.
+/// A build of a plan, reduced to what is compared.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct BuildSnapshot {
-    /// What is built.
+    /// The source package.
     pub pkgbase: Pkgbase,
     /// Its stage.
     pub stage: u32,
-    /// What it is built from: the commit.
+    /// The commit that it is built from.
     pub revision: String,
     /// The builds it waits for.
     pub needs: Vec<(Pkgbase, u32)>,
 }
 
-/// The difference of two plans. Builds are given by pkgbase and stage, in that order.
+/// The difference between two plans. Builds are identified, and sorted, by pkgbase and stage.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct PlanDiff {
     /// Builds that only the new plan has.
     pub added: Vec<(Pkgbase, u32)>,
-    /// Builds that only the old plan had.
+    /// Builds that only the old plan has.
     pub removed: Vec<(Pkgbase, u32)>,
-    /// Builds from another commit.
+    /// Builds of which the commit differs.
     pub changed: Vec<ChangedBuild>,
-    /// Builds from the same commit that wait for other builds now.
+    /// Builds of the same commit that wait for different builds.
     pub rewired: Vec<(Pkgbase, u32)>,
-    /// How many builds are the same in both.
+    /// How many builds are equal in both.
     pub unchanged: usize,
 }
 
-/// A build from another commit.
+/// A build of which the commit differs.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ChangedBuild {
-    /// What is built.
+    /// The source package.
     pub pkgbase: Pkgbase,
     /// Its stage.
     pub stage: u32,
-    /// The commit before.
+    /// The old commit.
     pub from: String,
-    /// The commit now.
+    /// The new commit.
     pub to: String,
 }
 
 impl PlanDiff {
-    /// Whether both plans are the same.
+    /// Returns whether the plans are equal.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.added.is_empty()
@@ -62,7 +62,7 @@ impl PlanDiff {
 }
 
 impl Plan {
-    /// The builds for [`diff`], with the revision of each package.
+    /// Returns a snapshot of the builds for [`diff`], with the revision of each package.
     pub fn snapshot(&self, revision: impl Fn(&Pkgbase) -> String) -> Vec<BuildSnapshot> {
         let key = |build: &PlannedBuild| (build.pkgbase.clone(), build.stage);
         self.builds
@@ -82,7 +82,7 @@ impl Plan {
     }
 }
 
-/// Compares two plans, build by build. The order of builds and of needs does not matter.
+/// Compares two plans build by build. The order of builds and of needs does not matter.
 #[must_use]
 pub fn diff(old: &[BuildSnapshot], new: &[BuildSnapshot]) -> PlanDiff {
     let by_key = |builds| -> BTreeMap<(Pkgbase, u32), &BuildSnapshot> {

@@ -1,7 +1,7 @@
-//! Decides what is rebuilt, in which order and why.
+//! Plans rebuilds: which packages are rebuilt, in which order and why.
 //!
-//! Pure and synchronous: an index of `.SRCINFO`s and a request go in, a plan comes out. Nothing
-//! here reads files, clocks or databases.
+//! The planner is pure and synchronous: it computes a plan from an index of `.SRCINFO`s and a request, and does not
+//! read files, clocks or databases.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -39,7 +39,7 @@ pub use base::{BaseIndex, BasePackage};
 pub use diff::{BuildSnapshot, ChangedBuild, PlanDiff, diff};
 pub use index::{DependencyKind, IndexChange, PackageIndex};
 pub use plan::{
-    Bootstrapped, BrokenEdge, Budget, BuiltPackage, Cycle, Estimates, Footprint, GivenVersions,
+    AssignedVersions, Bootstrapped, BrokenEdge, Budget, BuiltPackage, Cycle, Estimates, Footprint,
     InvalidPatterns, Need, NeedsBootstrap, NoEstimates, Patterns, Plan, PlanRequest, PlannedBuild,
     PlannedVersion, Problem, ProblemKind, TookTooLong, Unlimited, Unresolved, Until,
     computes_version, plan, plan_with_footprint, plan_with_footprint_within, plan_within,

@@ -1,4 +1,4 @@
-//! One dependency or provision as PKGBUILD(5) writes it: `name`, `name>=version`, `libx.so=1-64`,
+//! Relations: dependencies and provisions in the notation of PKGBUILD(5): `name`, `name>=version`, `libx.so=1-64`,
 //! `lib:libx.so.1`.
 
 use std::cmp::Ordering;
@@ -6,7 +6,7 @@ use std::str::FromStr as _;
 
 use buildbtw_model::compare_versions;
 
-/// How a version is compared with the one in a constraint.
+/// The comparison operator of a version constraint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Comparison {
     Any,
@@ -17,17 +17,17 @@ pub(crate) enum Comparison {
     Greater,
 }
 
-/// A relation split into its parts; all of them are slices of the original text.
+/// A relation split into its parts, which are slices of the original text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Relation<'a> {
     pub(crate) name: &'a str,
     pub(crate) comparison: Comparison,
-    /// Empty when there is no constraint.
+    /// Empty if there is no constraint.
     pub(crate) version: &'a str,
 }
 
 impl<'a> Relation<'a> {
-    /// Splits any text; whether it makes sense is asked of [`check`] when a file is read.
+    /// Splits any text. [`check`] validates relations when a file is read.
     pub(crate) fn split(text: &'a str) -> Self {
         let Some(start) = text.find(['<', '>', '=']) else {
             return Self {
@@ -54,8 +54,8 @@ impl<'a> Relation<'a> {
         }
     }
 
-    /// Whether a package or provision of this version meets the constraint. What has no version
-    /// meets only a relation without one.
+    /// Returns whether a package or provision of this version meets the constraint. Without a version it meets only a
+    /// relation without a constraint.
     pub(crate) fn is_met_by(&self, version: Option<&str>) -> bool {
         if self.comparison == Comparison::Any {
             return true;
@@ -76,22 +76,21 @@ impl<'a> Relation<'a> {
 }
 
 impl Relation<'_> {
-    /// Whether a provision of a `PKGBUILD` may turn out to meet the constraint: makepkg adds the number
-    /// to a bare `libx.so` when it finds the library in the package (PKGBUILD(5), `provides`).
+    /// Returns whether a provision of a `PKGBUILD` may meet the constraint once it is built: makepkg adds the soname
+    /// version to a bare `libx.so` if it finds the library in the package (PKGBUILD(5), `provides`).
     pub(crate) fn may_be_met_by(&self, provision: &Relation<'_>) -> bool {
         provision.comparison == Comparison::Any
             && provision.name.ends_with(".so")
             && provision.name == self.name
     }
 
-    /// The version that a relation provides. Only `name=version` provides one (libalpm compares no
-    /// other).
+    /// Returns the version that a provision provides. Only `name=version` provides one, as in libalpm.
     pub(crate) fn provided_version(&self) -> Option<&str> {
         (self.comparison == Comparison::Equal).then_some(self.version)
     }
 }
 
-/// Whether a relation's name is that of a shared library: `libx.so`, `libx.so.1`, `lib:libx.so.1`.
+/// Returns whether a name is that of a shared library: `libx.so`, `libx.so.1`, `lib:libx.so.1`.
 pub(crate) fn is_soname(name: &str) -> bool {
     name.match_indices(".so").any(|(at, _)| {
         let suffix = name.get(at + 3..).unwrap_or_default();
@@ -103,7 +102,7 @@ pub(crate) fn is_soname(name: &str) -> bool {
     })
 }
 
-/// Whether a text is a relation that pacman would accept; alpm-types is the judge.
+/// Checks with alpm-types that a text is a relation that pacman accepts.
 pub(crate) fn check(text: &str) -> Result<(), String> {
     if alpm_types::RelationOrSoname::from_str(text).is_ok() {
         return Ok(());

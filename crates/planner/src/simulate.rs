@@ -1,7 +1,7 @@
-//! How long a plan takes with a number of workers.
+//! A simulation of how long a plan takes with a given number of workers.
 //!
-//! No schedule beats the longest chain of builds, nor all work divided by all workers. How close a
-//! policy comes to the larger of the two tells what the priorities are worth.
+//! The lower bound of every schedule is the critical path, or the total work divided by the number of workers,
+//! whichever is larger. How close a policy comes to this bound shows what its priorities are worth.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -12,41 +12,41 @@ use petgraph::visit::{IntoNeighbors, IntoNeighborsDirected, IntoNodeIdentifiers}
 use crate::plan::Plan;
 use crate::sparse::{Rows, SparseGraph, number};
 
-/// Which of the builds that are ready goes to the next free worker.
+/// Which ready build is assigned to the next free worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {
-    /// The one with the longest chain of builds behind it.
+    /// The one with the longest remaining critical path.
     CriticalPath,
-    /// The one that was ready first.
+    /// The one that became ready first.
     Fifo,
-    /// Any; the seed makes it the same one every time.
+    /// A random one, reproducible by its seed.
     Random(u64),
 }
 
 /// A build to simulate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SimulatedBuild {
-    /// How long it takes.
+    /// Its duration.
     pub duration_s: u64,
-    /// The places of the builds it waits for, all before its own.
+    /// The positions of the builds it waits for, all less than its own.
     pub needs: Vec<usize>,
 }
 
-/// What came out.
+/// The result of a simulation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// When the last build ended.
+    /// When the last build ends.
     pub makespan_s: u64,
-    /// The longest chain of builds.
+    /// The duration of the critical path.
     pub critical_path_s: u64,
-    /// All durations together.
+    /// The sum of all durations.
     pub work_s: u64,
-    /// What no schedule can beat: the longest chain, or the work divided by the workers.
+    /// The lower bound: the critical path or the work divided by the workers, whichever is larger.
     pub bound_s: u64,
 }
 
 impl Outcome {
-    /// The makespan as a multiple of the bound.
+    /// Returns the makespan as a multiple of the lower bound.
     #[must_use]
     pub fn ratio(&self) -> f64 {
         if self.bound_s == 0 {
@@ -57,7 +57,7 @@ impl Outcome {
 }
 
 impl Plan {
-    /// The builds with these durations, or with the plan's own estimates.
+    /// Returns the builds with these durations; where there is none, with the plan's estimate.
     pub fn to_simulate(&self, duration: impl Fn(usize) -> Option<u64>) -> Vec<SimulatedBuild> {
         let builds = self.builds.iter().enumerate();
         builds
@@ -69,7 +69,7 @@ impl Plan {
     }
 }
 
-/// Runs builds on `workers` workers (at least one).
+/// Simulates the builds on `workers` workers (at least one).
 #[must_use]
 pub fn simulate(builds: &[SimulatedBuild], workers: usize, policy: Policy) -> Outcome {
     let ends = ends(builds, workers, policy);
@@ -83,11 +83,11 @@ pub fn simulate(builds: &[SimulatedBuild], workers: usize, policy: Policy) -> Ou
     }
 }
 
-/// For each build the length of the longest chain that starts with it.
+/// Returns the remaining critical path of each build, itself included.
 fn chains(builds: &[SimulatedBuild]) -> Vec<u64> {
     let mut chains = vec![0u64; builds.len()];
     for (at, build) in builds.iter().enumerate().rev() {
-        // Everything that waits for it came before in this loop and left its chain here.
+        // All builds that wait for it have been processed and have recorded their chain here.
         chains[at] += build.duration_s;
         for &need in build.needs.iter().filter(|&&need| need < at) {
             chains[need] = chains[need].max(chains[at]);
@@ -96,14 +96,14 @@ fn chains(builds: &[SimulatedBuild]) -> Vec<u64> {
     chains
 }
 
-/// When each build ends if they run on `workers` workers (at least one), in seconds from the start: list
-/// scheduling (Graham 1966) in the order of the policy.
+/// Returns when each build ends on `workers` workers (at least one), in seconds from the start: list scheduling
+/// (Graham 1966) in the order of the policy.
 #[must_use]
 pub fn ends(builds: &[SimulatedBuild], workers: usize, policy: Policy) -> Vec<u64> {
     let workers = workers.max(1);
     let mut needs = Rows::new();
     for (at, build) in builds.iter().enumerate() {
-        // What comes later cannot be waited for; a plan never says so.
+        // A build cannot wait for a later one; plans never contain such a need.
         for &need in build.needs.iter().filter(|&&need| need < at) {
             needs.push(number(need));
         }
@@ -153,7 +153,7 @@ pub fn ends(builds: &[SimulatedBuild], workers: usize, policy: Policy) -> Vec<u6
     ends
 }
 
-/// A small generator of numbers (SplitMix64): the same seed must give the same schedule for ever.
+/// A pseudorandom number generator (SplitMix64): the same seed must give the same schedule in every version.
 struct Random(u64);
 
 impl Random {
@@ -214,7 +214,7 @@ mod tests {
             for policy in [Policy::CriticalPath, Policy::Fifo, Policy::Random(seed)] {
                 let outcome = simulate(&builds, workers, policy);
                 prop_assert!(outcome.makespan_s >= outcome.bound_s);
-                // No worker is idle while a build is ready, which bounds any such schedule.
+                // No worker is idle while a build is ready, which bounds every such schedule.
                 prop_assert!(outcome.makespan_s <= outcome.critical_path_s + outcome.work_s.div_ceil(workers as u64));
                 prop_assert_eq!(outcome, simulate(&builds, workers, policy));
             }

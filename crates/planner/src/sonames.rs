@@ -1,24 +1,23 @@
-//! Which packages have which shared libraries, and which link them, as built packages told.
+//! The shared libraries that packages contain and link, as read from built packages.
 //!
-//! A program that links a library and says nothing about it in its `PKGBUILD` breaks with the library's
-//! next soname all the same.
+//! A program that links a library without declaring it in its `PKGBUILD` also breaks when the library's soname changes.
 
 use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-/// The name by which programs link a shared library.
+/// The soname of a shared library.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Soname {
-    /// The name in the library: `libfoo.so.1`.
+    /// The name: `libfoo.so.1`.
     pub name: Arc<str>,
-    /// Whether it is for programs of 64 bits. The same name for 32 bits is another library.
+    /// Whether it is a 64-bit library. The same name with 32 bits is a different library.
     pub is_64_bit: bool,
 }
 
 impl Soname {
-    /// The library that a dependency or provision of a built package names: `libfoo.so=1-64` and
-    /// `lib:libfoo.so.1` are `libfoo.so.1`. Nothing for any other one.
+    /// Returns the library that a dependency or provision of a built package names: `libfoo.so=1-64` and
+    /// `lib:libfoo.so.1` are `libfoo.so.1`. Returns `None` for any other relation.
     #[must_use]
     pub fn of_relation(relation: &str) -> Option<Self> {
         let soname = |name: &str, is_64_bit| {
@@ -45,32 +44,32 @@ impl Soname {
     }
 }
 
-/// Libraries and those who link them, by pkgname.
+/// The libraries that packages contain and link, by pkgname.
 #[derive(Clone, Debug, Default)]
 pub struct Sonames {
-    has: Both,
-    links: Both,
+    libraries: Bidirectional,
+    links: Bidirectional,
 }
 
 #[derive(Clone, Debug, Default)]
-struct Both {
-    of: FxHashMap<Box<str>, Listed>,
+struct Bidirectional {
+    of: FxHashMap<Box<str>, UniqueList>,
     by: FxHashMap<Soname, Vec<Box<str>>>,
 }
 
-/// Each library once, in the order in which they were added.
+/// A list of distinct libraries in insertion order.
 #[derive(Clone, Debug, Default)]
-struct Listed {
+struct UniqueList {
     list: Vec<Soname>,
-    /// Those of a long list.
+    /// The elements of a long list; empty for a short one.
     known: FxHashSet<Soname>,
 }
 
-impl Listed {
-    /// A package has a few libraries and links some dozen; what a package says about itself may be longer.
+impl UniqueList {
+    /// A package has a few libraries and links some dozens. Packages can declare more, so that long lists need a set.
     const SHORT: usize = 32;
 
-    /// Adds a library; false if it is there already.
+    /// Adds a library; returns false if the list already contains it.
     fn add(&mut self, soname: &Soname) -> bool {
         if self.list.len() < Self::SHORT {
             if self.list.contains(soname) {
@@ -89,7 +88,7 @@ impl Listed {
     }
 }
 
-impl Both {
+impl Bidirectional {
     fn add(&mut self, pkgname: &str, soname: &Soname) {
         if self.of.entry(pkgname.into()).or_default().add(soname) {
             self.by
@@ -110,19 +109,19 @@ impl Both {
 }
 
 impl Sonames {
-    /// Notes that a package has a library.
+    /// Records that a package contains a library.
     pub fn add_library(&mut self, pkgname: &str, soname: &Soname) {
-        self.has.add(pkgname, soname);
+        self.libraries.add(pkgname, soname);
     }
 
-    /// Notes that something in a package links a library.
+    /// Records that a file of a package links a library.
     pub fn add_link(&mut self, pkgname: &str, soname: &Soname) {
         self.links.add(pkgname, soname);
     }
 
-    /// The packages that link a library of this one.
+    /// Returns the packages that link a library of this one.
     pub(crate) fn linked_by(&self, pkgname: &str) -> impl Iterator<Item = (&Soname, &str)> {
-        let libraries = self.has.of(pkgname).iter();
+        let libraries = self.libraries.of(pkgname).iter();
         libraries.flat_map(move |soname| {
             self.links
                 .by(soname)
@@ -131,11 +130,11 @@ impl Sonames {
         })
     }
 
-    /// The packages that have a library which this one links.
+    /// Returns the packages that contain a library that this one links.
     pub(crate) fn libraries_of(&self, pkgname: &str) -> impl Iterator<Item = (&Soname, &str)> {
         let linked = self.links.of(pkgname).iter();
         linked.flat_map(move |soname| {
-            self.has
+            self.libraries
                 .by(soname)
                 .iter()
                 .map(move |owner| (soname, &**owner))

@@ -14,12 +14,12 @@ use petgraph::visit::{
     NodeCount, NodeIndexable, VisitMap, Visitable,
 };
 
-/// Converts a position to a number; no list here can have four thousand million entries.
+/// Converts a position to a number. No list here can have 2^32 entries.
 pub(crate) fn number(position: usize) -> u32 {
     u32::try_from(position).unwrap_or(u32::MAX)
 }
 
-/// Lists of different lengths in one block of memory.
+/// Lists of different lengths in one allocation.
 #[derive(Clone, Debug)]
 pub(crate) struct Rows {
     starts: Vec<u32>,
@@ -34,17 +34,17 @@ impl Rows {
         }
     }
 
-    /// Ends the current row and begins the next.
+    /// Ends the current row and begins the next one.
     pub(crate) fn end_row(&mut self) {
         self.starts.push(number(self.items.len()));
     }
 
-    /// Adds to the current row.
+    /// Appends an item to the current row.
     pub(crate) fn push(&mut self, item: u32) {
         self.items.push(item);
     }
 
-    /// The places of a row's items among those of all rows.
+    /// Returns the positions of a row's items among the items of all rows.
     pub(crate) fn range(&self, row: u32) -> Range<usize> {
         self.starts[row as usize] as usize..self.starts[row as usize + 1] as usize
     }
@@ -57,7 +57,7 @@ impl Rows {
         self.starts.len() - 1
     }
 
-    /// Groups values by their keys, which are below `count` (counting sort).
+    /// Groups values by their keys, which are less than `count` (counting sort).
     fn grouped(count: usize, pairs: impl Iterator<Item = (u32, u32)> + Clone) -> Self {
         let mut starts = vec![0; count + 1];
         pairs
@@ -84,7 +84,7 @@ impl Rows {
     }
 }
 
-/// A directed graph whose vertices are the numbers below a limit.
+/// A directed graph whose vertices are numbered from 0.
 #[derive(Clone, Debug)]
 pub(crate) struct SparseGraph {
     outgoing: Rows,
@@ -92,19 +92,19 @@ pub(crate) struct SparseGraph {
 }
 
 impl SparseGraph {
-    /// Takes the successors of each vertex, which all have a row of their own.
+    /// Creates a graph from the successors of each vertex, one row per vertex.
     pub(crate) fn new(outgoing: Rows) -> Self {
         let reversed = outgoing.pairs().map(|(from, to)| (to, from));
         let incoming = Rows::grouped(outgoing.len(), reversed);
         Self { outgoing, incoming }
     }
 
-    /// Takes the edges between vertices below `count`.
+    /// Creates a graph with `count` vertices from its edges.
     pub(crate) fn from_edges(count: usize, edges: &[(u32, u32)]) -> Self {
         Self::new(Rows::grouped(count, edges.iter().copied()))
     }
 
-    /// The successors of each vertex.
+    /// Returns the successors of each vertex.
     pub(crate) fn outgoing(&self) -> &Rows {
         &self.outgoing
     }
@@ -178,8 +178,8 @@ impl Visitable for SparseGraph {
     }
 }
 
-/// A visit map for many short searches in one graph: it is cleared in constant time, because a mark
-/// is the number of the search that set it.
+/// A visit map for many short searches in one graph. A mark is the number of the search that set it, so that clearing
+/// the map takes constant time.
 #[derive(Clone, Debug)]
 pub(crate) struct Stamps {
     stamps: Vec<u32>,
@@ -187,7 +187,7 @@ pub(crate) struct Stamps {
 }
 
 impl Stamps {
-    /// A map for the vertices below `count`.
+    /// Creates a map for `count` vertices.
     pub(crate) fn new(count: usize) -> Self {
         Self {
             stamps: vec![0; count],
@@ -195,7 +195,7 @@ impl Stamps {
         }
     }
 
-    /// Marks all vertices as unvisited; there are at least `count` from now on.
+    /// Marks all vertices as unvisited, and grows the map to at least `count` vertices.
     pub(crate) fn clear(&mut self, count: usize) {
         self.now += 1;
         if self.stamps.len() < count {
@@ -277,7 +277,7 @@ mod tests {
             for (at, component) in found.iter().enumerate() {
                 for &(from, to) in &edges {
                     let is_later = found[at + 1..].iter().any(|later| later.contains(&to));
-                    // A component needs only those before it.
+                    // A component needs only earlier ones.
                     prop_assert!(!component.contains(&from) || !is_later);
                 }
             }

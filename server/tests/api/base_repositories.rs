@@ -11,7 +11,7 @@ use crate::support::{
     new_namespace, parse, refusal, reported,
 };
 
-const OLDER: &str = "older than base, will not install by -Syu";
+const OLDER: &str = "older than base, `pacman -Syu` will not install it";
 const NOT_CHECKED: &str = "were not checked against the base repositories";
 
 /// A base repository `core` with a database per architecture.
@@ -226,7 +226,7 @@ async fn assigns_distinct_releases_to_two_pkgbases_with_equal_version() {
         server.namespace("bump", &["libfoo/main"]).await;
         assert_eq!(version(&server, "bump", "oldbase").await, "1-3.1");
         assert_eq!(version(&server, "bump", "newbase").await, "1-3.2");
-        let expected = "newbase: moved is made by several source packages: newbase 1-3.2, oldbase 1-3.1; the \
+        let expected = "newbase: several source packages produce moved: newbase 1-3.2, oldbase 1-3.1; the \
                         repository lists the highest version that is built, 1-3.2 of newbase";
         assert_eq!(problems(&server, "bump").await, [expected]);
         let changesets = serde_json::json!({ "changesets": ["libfoo/main"] });

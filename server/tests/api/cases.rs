@@ -56,7 +56,7 @@ async fn case_10_same_pkgname_from_two_pkgbases() {
             assert_eq!(files.is_some(), is_there, "{folder}");
         }
         let notes = server.iteration("bump").await.notes;
-        let expected = "newbase: moved is made by several source packages: newbase 2-1.1, oldbase 1-3.1; the \
+        let expected = "newbase: several source packages produce moved: newbase 2-1.1, oldbase 1-3.1; the \
                         repository lists the highest version that is built, 2-1.1 of newbase";
         assert!(notes.iter().any(|note| note.text == expected), "{notes:?}");
     }

@@ -601,7 +601,7 @@ async fn reports_package_of_two_pkgbases() {
     .await;
     server.namespace("bump", &["greet/main"]).await;
     let notes = server.iteration("bump").await.notes;
-    let expected = "greet: greet is made by several source packages: greet 1-1, other 1-1; the repository \
+    let expected = "greet: several source packages produce greet: greet 1-1, other 1-1; the repository \
                     lists the highest version that is built, 1-1 of greet";
     assert!(notes.iter().any(|note| note.text == expected), "{notes:?}");
 }

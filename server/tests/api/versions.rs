@@ -10,7 +10,7 @@ use crate::support::{
     Job, ServerOptions, SourceTree, Srcinfo, TestServer, make_package, parse, refusal, reported,
 };
 
-const OLDER: &str = "older than base, will not install by -Syu";
+const OLDER: &str = "older than base, `pacman -Syu` will not install it";
 const COMPUTED: &str = "version computed at build time";
 
 /// A server with a base repository `core` that contains these packages.
@@ -230,8 +230,8 @@ async fn reports_pin_on_bumped_release_before_building() {
         sources.push(&module.depends(&["greet=1.0-3"]));
     })
     .await;
-    let expected = "greet-module: constraint no longer met: greet=1.0-3 (greet 1.0-3 did, the planned \
-                    1.0-3.1 does not)";
+    let expected = "greet-module: constraint no longer met: greet=1.0-3 (met by greet 1.0-3, but not by \
+                    the planned 1.0-3.1)";
     let text = plan(&server, PlanFormat::Text).await;
     assert!(text.contains(expected), "{text}");
     server.namespace("pins", &["libgreet/main"]).await;

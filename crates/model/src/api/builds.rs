@@ -16,40 +16,40 @@ pub struct BuildSummary {
     pub id: BuildId,
     /// The source package.
     pub pkgbase: Pkgbase,
-    /// What it is built for.
+    /// The architecture it is built for.
     pub architecture: Architecture,
     /// 1, or 2 for the second build of a member of a cycle.
     pub stage: u32,
-    /// The longest path from a build that needs nothing.
+    /// The length of the longest path from a build without needs.
     pub level: u32,
-    /// Where it stands.
+    /// Its status.
     pub status: BuildStatus,
-    /// The commit that is built.
+    /// The commit to build.
     pub commit: CommitHash,
-    /// The version its packages will have, or have.
+    /// The version of its packages, planned or built.
     pub version: PackageVersion,
-    /// What is worth knowing about that version.
+    /// A note about that version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version_note: Option<String>,
-    /// The chain of dependencies from an origin to it, both included.
+    /// The chain of dependencies from an origin to this package, both included.
     pub reason: Vec<Pkgbase>,
-    /// How it depends on the last but one of these, where no dependency says so: `links libfoo.so.1`.
+    /// How it depends on the one before it in `reason` if it declares no such dependency: `links libfoo.so.1`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub via: Option<String>,
-    /// Whether it is built without what its package needs of its own cycle.
+    /// Whether it is a bootstrap build, which omits dependencies in its own cycle.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub bootstrap: bool,
-    /// What is wrong or what it waits for, in one line.
+    /// What is wrong, or what it waits for, in one line.
     pub message: Option<String>,
     /// For a blocked build: the failed or cancelled builds that block it.
     #[serde(default)]
     pub blocked_by: Vec<Pkgbase>,
-    /// For a blocked build in an iteration: what it waits for directly and that has no packages yet.
+    /// For a blocked build in an iteration: its direct needs that have no packages yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waits_for: Vec<Pkgbase>,
-    /// The newest attempt, if there was one; of a reused build the one that made its packages.
+    /// The newest attempt, if any; for a reused build the one that built its packages.
     pub attempt: Option<AttemptId>,
-    /// Where its packages were made, if it is reused.
+    /// Where its packages were built, if it is reused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reused_from: Option<ReusedFrom>,
     /// When its newest attempt started.
@@ -59,19 +59,19 @@ pub struct BuildSummary {
     /// How long it is expected to take, in seconds.
     #[serde(default)]
     pub estimate_s: u64,
-    /// When it is expected to end, as long as its iteration is running and workers are there.
+    /// When it is expected to end, while its iteration is running and workers are available.
     #[serde(default)]
     pub eta: Option<Timestamp>,
 }
 
-/// Where the packages of a reused build were made.
+/// Where the packages of a reused build were built.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ReusedFrom {
-    /// The attempt that made them. Its log is kept as long as the packages.
+    /// The attempt that built them. Its log is kept as long as the packages.
     pub attempt: AttemptId,
-    /// Its number at the build that it was made for.
+    /// Its number within its build.
     pub number: u32,
-    /// The namespace of that build; absent when nobody noted it before the namespace was removed.
+    /// The namespace of that build; absent if it was not recorded before the namespace was removed.
     #[serde(default)]
     pub namespace: Option<NamespaceName>,
     /// Whether that namespace was deleted.
@@ -80,14 +80,14 @@ pub struct ReusedFrom {
     /// The number of that build's iteration.
     #[serde(default)]
     pub iteration: Option<u32>,
-    /// That build, as long as its iteration is kept.
+    /// That build, while its iteration is kept.
     #[serde(default)]
     pub build: Option<BuildId>,
-    /// What that build was for.
+    /// The architecture of that build.
     pub architecture: Architecture,
     /// Its stage.
     pub stage: u32,
-    /// The attempt with its worker and times, where a single build is shown.
+    /// The attempt with its worker and times; only in the details of a build.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub made_by: Option<Box<AttemptSummary>>,
 }
@@ -95,7 +95,7 @@ pub struct ReusedFrom {
 impl std::fmt::Display for ReusedFrom {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.namespace {
-            None => f.write_str("a namespace that was deleted")?,
+            None => f.write_str("a deleted namespace")?,
             Some(name) if self.namespace_deleted => write!(f, "namespace {name} (deleted)")?,
             Some(name) => write!(f, "namespace {name}")?,
         }
@@ -112,7 +112,7 @@ impl std::fmt::Display for ReusedFrom {
 /// A build with its attempts and packages.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BuildDetail {
-    /// What a list shows of it.
+    /// The build as listed.
     #[serde(flatten)]
     pub summary: BuildSummary,
     /// The namespace it belongs to.
@@ -138,6 +138,6 @@ pub struct PackageSummary {
     pub size: u64,
     /// Its digest.
     pub sha256: Sha256Digest,
-    /// Where to get it.
+    /// The URL to download it from.
     pub url: String,
 }

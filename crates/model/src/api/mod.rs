@@ -1,5 +1,5 @@
-//! The JSON bodies of `/api/v1`, one file per resource. The server answers with them, the client
-//! and the workers read them; database rows never leave the server in their own shape.
+//! The JSON bodies of `/api/v1`, one file per resource. They are shared by the server and its clients; the server
+//! never exposes database rows.
 
 mod attempts;
 mod builds;
@@ -26,7 +26,7 @@ pub use problem::{PROBLEM_CONTENT_TYPE, Problem, ProblemKind};
 pub use sources::{SourceRepositorySummary, SourcesOutage, SourcesOverview, SourcesProgress};
 pub use tokens::{CreateToken, CreatedToken, TokenIdentity, TokenSummary};
 
-/// One page of a list. Pass `next` as `cursor` to get the page after it.
+/// One page of a list. Pass `next` as `cursor` to get the next page.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Page<T> {
     /// The entries of this page.

@@ -1,4 +1,4 @@
-//! `/namespaces`: units of work and their iterations.
+//! `/namespaces`: namespaces and their iterations.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -9,51 +9,51 @@ use crate::{
     NetworkPolicy, NoteKind, OriginSpec, Pkgbase, Scope,
 };
 
-/// Asks for a new namespace.
+/// A request for a new namespace.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CreateNamespace {
-    /// What to build, at least one.
+    /// The origins, at least one.
     pub changesets: Vec<OriginSpec>,
-    /// Its name; made from the first pkgbase and a counter when absent.
+    /// Its name; generated from the first pkgbase and a counter if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<NamespaceName>,
     /// How far the rebuild spreads.
     #[serde(default = "default_scope")]
     pub scope: Scope,
-    /// Refuse plans with more builds than this.
+    /// Rejects plans with more builds than this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_builds: Option<u32>,
-    /// Leave releases as they are: rebuilt packages get no higher `pkgrel`.
+    /// Keeps releases: rebuilt packages get no higher `pkgrel`.
     #[serde(default)]
     pub no_bump: bool,
-    /// What its builds reach of the network; the server's default when absent.
+    /// The network policy of its builds; the server's default if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<NetworkPolicy>,
-    /// Shell patterns of pkgbases to rebuild although the scope does not reach them.
+    /// Shell patterns of pkgbases to rebuild even if the scope does not reach them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub include: Vec<String>,
-    /// Shell patterns of pkgbases to leave alone; nothing spreads through them.
+    /// Shell patterns of pkgbases not to rebuild; the rebuild does not spread through them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<String>,
-    /// Members of cycles to build first without what they need of their cycle.
+    /// Members of cycles that get a bootstrap build.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub bootstrap: Vec<Pkgbase>,
-    /// Expect that new versions of libraries keep the sonames of the old ones.
+    /// Assumes that new versions of libraries keep the sonames of the old ones.
     #[serde(default)]
     pub same_sonames: bool,
-    /// When to make a new iteration because packages of the graph changed on their default branch.
+    /// When to create a new iteration because members changed on their default branch.
     #[serde(default)]
     pub follow_default: FollowDefault,
 }
 
-/// Whether changes of default branches lead to new iterations.
+/// Whether changes on default branches lead to new iterations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FollowDefault {
-    /// They do not. Changes of origins still do.
+    /// They do not. Changes of origins still lead to new iterations.
     Never,
-    /// They are gathered for this many seconds first.
+    /// They do, after they have been gathered for this many seconds.
     AfterS(u32),
 }
 
@@ -63,122 +63,121 @@ impl Default for FollowDefault {
     }
 }
 
-/// Asks for a new iteration of a namespace, whether anything changed or not.
+/// A request for a new iteration of a namespace, even if nothing changed.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CreateIteration {
-    /// Plan with what the base repositories hold now, instead of the snapshot of the iteration
-    /// before.
+    /// Plans with the current base repositories instead of the previous iteration's snapshot.
     #[serde(default)]
     pub refresh_base: bool,
-    /// Members of cycles to build first without what they need of their cycle, from now on.
+    /// Members of cycles that get a bootstrap build from now on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub bootstrap: Vec<Pkgbase>,
-    /// Members of cycles that are not built like that any more.
+    /// Members of cycles that no longer get a bootstrap build.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub no_bootstrap: Vec<Pkgbase>,
-    /// Whether new versions of libraries are expected to keep the sonames of the old ones, from now on; as
-    /// before when absent.
+    /// Whether new versions of libraries are assumed to keep the sonames of the old ones from now on; unchanged if
+    /// absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub same_sonames: Option<bool>,
 }
 
-/// Asks for new attempts of failed builds.
+/// A request for new attempts of failed builds.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RetryBuilds {
-    /// Those of these source packages; all when empty.
+    /// The source packages whose builds to retry; all if empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pkgbases: Vec<Pkgbase>,
-    /// Take newer commits, in a new iteration, where origins or other members have some.
+    /// If origins or other members have newer commits, creates a new iteration with them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub latest: bool,
 }
 
-/// A commit that is newer than the one a build was planned with, and holds other files.
+/// A commit that is newer than the planned one and has different files.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewerCommit {
     /// The source package.
     pub pkgbase: Pkgbase,
-    /// The commit it was planned with.
+    /// The planned commit.
     pub from: CommitHash,
-    /// The newest one.
+    /// The newest commit.
     pub to: CommitHash,
 }
 
-/// The builds that are tried again.
+/// The builds that are retried.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RetriedBuilds {
     /// The iteration they belong to.
     pub iteration: u32,
-    /// The builds.
+    /// The retried builds.
     pub builds: Vec<RetriedBuild>,
     /// Newer commits of origins and other members.
     #[serde(default)]
     pub newer: Vec<NewerCommit>,
-    /// Whether the iteration is a new one, made of those commits. Otherwise it does not hold them.
+    /// Whether the iteration is a new one that contains those commits.
     #[serde(default)]
     pub is_new: bool,
-    /// What keeps newer commits from being built.
+    /// Why newer commits are not built.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
 }
 
-/// A build that is tried again.
+/// A build that is retried.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RetriedBuild {
     /// Its number.
     pub id: BuildId,
     /// The source package.
     pub pkgbase: Pkgbase,
-    /// What for.
+    /// The architecture.
     pub architecture: Architecture,
     /// 1, or 2 for the second build of a member of a cycle.
     pub stage: u32,
 }
 
-/// Asks what a rebuild would be, without starting it.
+/// A request for the plan of a rebuild, without starting it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PlanPreview {
-    /// What would be built, at least one.
+    /// The origins, at least one.
     pub changesets: Vec<OriginSpec>,
     /// How far the rebuild would spread.
     #[serde(default = "default_scope")]
     pub scope: Scope,
-    /// For which architecture; the first configured one when absent.
+    /// The architecture; the first configured one if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub architecture: Option<Architecture>,
-    /// Shell patterns of pkgbases to rebuild although the scope does not reach them.
+    /// Shell patterns of pkgbases to rebuild even if the scope does not reach them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub include: Vec<String>,
-    /// Shell patterns of pkgbases to leave alone.
+    /// Shell patterns of pkgbases not to rebuild.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<String>,
-    /// Members of cycles to build first without what they need of their cycle.
+    /// Members of cycles that get a bootstrap build.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub bootstrap: Vec<Pkgbase>,
-    /// Expect that new versions of libraries keep the sonames of the old ones.
+    /// Assumes that new versions of libraries keep the sonames of the old ones.
     #[serde(default)]
     pub same_sonames: bool,
-    /// Leave releases as they are.
+    /// Keeps releases.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub no_bump: bool,
-    /// The form of the answer.
+    /// The format of the response.
     #[serde(default)]
     pub format: PlanFormat,
 }
 
-/// The forms a plan is shown in.
+/// The format of a plan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PlanFormat {
-    /// For people.
+    /// Text for humans.
     #[default]
     Text,
-    /// For programs.
+    /// JSON for programs.
     Json,
-    /// For Graphviz.
+    /// A graph for Graphviz.
     Dot,
 }
 
@@ -191,17 +190,17 @@ fn default_scope() -> Scope {
 pub struct NamespaceSummary {
     /// Its name.
     pub name: NamespaceName,
-    /// What it builds.
+    /// Its origins.
     pub changesets: Vec<Changeset>,
     /// How far it spreads.
     pub scope: Scope,
-    /// What its builds reach of the network, as far as the server allows it.
+    /// The network policy of its builds, limited to what the server allows.
     #[serde(default)]
     pub network: NetworkPolicy,
-    /// Whether it is cancelled: nothing of it is built until it is resumed.
+    /// Whether it is held: it was cancelled, and nothing is built until it is resumed.
     #[serde(default)]
     pub held: bool,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
     /// Its newest iteration.
     pub iteration: IterationSummary,
@@ -210,10 +209,10 @@ pub struct NamespaceSummary {
 /// A namespace with its iterations.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct NamespaceDetail {
-    /// What a list shows of it.
+    /// The fields that lists show.
     #[serde(flatten)]
     pub summary: NamespaceSummary,
-    /// All iterations that are kept, the newest first.
+    /// All iterations that have not been removed, the newest first.
     pub iterations: Vec<IterationSummary>,
     /// Why planning a new iteration failed when its sources changed last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -225,50 +224,50 @@ pub struct NamespaceDetail {
     pub web_url: String,
 }
 
-/// How many builds stand where.
+/// How many builds are in which state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BuildCounts {
-    /// Wait for others.
+    /// Builds that wait for others.
     pub blocked: u64,
-    /// Can be handed out.
+    /// Builds that can be dispatched.
     pub ready: u64,
-    /// Handed out or being built.
+    /// Builds that are dispatched or building.
     pub building: u64,
-    /// Have packages, built or reused.
+    /// Builds that have packages, built or reused.
     pub done: u64,
-    /// Failed.
+    /// Failed builds.
     pub failed: u64,
-    /// Cancelled.
+    /// Cancelled builds.
     pub cancelled: u64,
 }
 
 impl BuildCounts {
-    /// All builds.
+    /// Returns the number of all builds.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.blocked + self.ready + self.building + self.done + self.failed + self.cancelled
     }
 }
 
-/// One iteration.
+/// An iteration in a list.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct IterationSummary {
     /// 1, 2, 3 …
     pub number: u32,
-    /// Where it stands.
+    /// Its status.
     pub status: IterationStatus,
-    /// Why it was made.
+    /// Why it was created.
     pub reason: String,
-    /// How many builds stand where, all architectures together.
+    /// How many builds are in which state, for all architectures together.
     pub counts: BuildCounts,
-    /// The iteration that took its place, if one did.
+    /// The iteration that superseded it, if any.
     #[serde(default)]
     pub superseded_by: Option<u32>,
     /// When it was planned.
     pub created_at: Timestamp,
     /// When its last build ended.
     pub finished_at: Option<Timestamp>,
-    /// When its last build is expected to end, as long as it is running and workers are there.
+    /// When its last build is expected to end, while it is running and workers are available.
     #[serde(default)]
     pub eta: Option<Timestamp>,
     /// The bytes of its packages.
@@ -276,7 +275,7 @@ pub struct IterationSummary {
     pub size: u64,
 }
 
-/// A difference from the iteration before.
+/// A difference from the previous iteration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IterationChange {
     /// The architecture.
@@ -285,7 +284,7 @@ pub struct IterationChange {
     pub pkgbase: Pkgbase,
     /// 1, or 2 for the second build of a member of a cycle.
     pub stage: u32,
-    /// What happened to it.
+    /// The kind of change.
     pub kind: ChangeKind,
     /// Its commit before.
     pub from: Option<CommitHash>,
@@ -293,64 +292,64 @@ pub struct IterationChange {
     pub to: Option<CommitHash>,
 }
 
-/// An origin changeset at the commit an iteration was planned with.
+/// An origin with the commit that an iteration was planned with.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct OriginSummary {
     /// The changeset.
     pub changeset: Changeset,
-    /// What its ref was resolved to.
+    /// The commit that its ref resolved to.
     pub commit: CommitHash,
 }
 
 /// An iteration with all its builds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct IterationDetail {
-    /// What a list shows of it.
+    /// The fields that lists show.
     #[serde(flatten)]
     pub summary: IterationSummary,
-    /// The fixed commits of its origins.
+    /// Its origins with their fixed commits.
     pub origins: Vec<OriginSummary>,
-    /// Per architecture.
+    /// Its architectures.
     pub architectures: Vec<ArchitectureSummary>,
-    /// What the planner found worth knowing.
+    /// Notes of the planner and the server.
     pub notes: Vec<PlanNote>,
-    /// What differs from the iteration before; nothing for the first.
+    /// The differences from the previous iteration; empty for the first one.
     #[serde(default)]
     pub changes: Vec<IterationChange>,
-    /// Its builds, in a valid order of building.
+    /// Its builds, in a valid build order.
     pub builds: Vec<BuildSummary>,
 }
 
-/// What there is to say about one architecture of an iteration.
+/// One architecture of an iteration.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ArchitectureSummary {
     /// The architecture.
     pub architecture: Architecture,
-    /// How many builds stand where.
+    /// How many builds are in which state.
     pub counts: BuildCounts,
-    /// Why nothing moves, for example `no worker for aarch64`.
+    /// Why no build makes progress, for example `no worker for aarch64`.
     pub stalled: Option<String>,
-    /// What to put into pacman.conf to use the result.
+    /// The configuration that makes pacman use the result.
     pub repository: RepositorySnippet,
 }
 
-/// A repository for people to copy.
+/// A pacman repository, with a section to copy into pacman.conf(5).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RepositorySnippet {
-    /// Where the database lies, without a trailing slash.
+    /// The folder URL of the database, without a trailing slash.
     pub url: String,
-    /// A section for pacman.conf(5), to stand above all other repositories.
+    /// A section for pacman.conf(5), to be placed above all other repositories.
     pub pacman_conf: String,
-    /// What it serves, in a sentence or two.
+    /// What the repository contains, in one or two sentences.
     #[serde(default)]
     pub note: String,
 }
 
-/// Something the planner found: an unresolved name, a broken cycle, a constraint no longer met.
+/// A note of the planner: an unresolved name, a broken cycle, a constraint that is no longer met.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlanNote {
-    /// What it is about.
+    /// The kind of note.
     pub kind: NoteKind,
-    /// One line for people.
+    /// One line for humans.
     pub text: String,
 }

@@ -7,65 +7,65 @@ use serde::{Deserialize, Serialize};
 /// The media type of a [`Problem`].
 pub const PROBLEM_CONTENT_TYPE: &str = "application/problem+json";
 
-/// What kind of problem it is, for programs to branch on.
+/// The kind of a problem, for programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ProblemKind {
-    /// The request cannot be understood or breaks a rule.
+    /// The request is malformed or violates a rule.
     InvalidRequest,
     /// No token was sent, or it is unknown, expired or revoked.
     Unauthenticated,
     /// The token's scope does not allow this.
     Forbidden,
-    /// There is no such thing.
+    /// The resource does not exist.
     NotFound,
-    /// There is no source repository of this pkgbase.
+    /// No source repository has this pkgbase.
     UnknownPkgbase,
-    /// The source repository has no such branch, tag or commit.
+    /// The source repository does not have this branch, tag or commit.
     UnknownRef,
     /// The source repository cannot be used; the detail says why.
     BrokenSource,
-    /// The name is taken.
+    /// The name is already in use.
     AlreadyExists,
-    /// It cannot be done in the state things are in.
+    /// The current state of the resource does not allow this.
     Conflict,
     /// The plan has more builds than allowed.
     PlanTooLarge,
-    /// A cycle can only be built with a bootstrap build; the hint says of which package.
+    /// A cycle can only be built with a bootstrap build; the hint names the packages.
     BootstrapNeeded,
-    /// The attempt is over, or belongs to someone else by now.
+    /// The attempt has ended, or belongs to another builder now.
     AttemptEnded,
-    /// The upload's bytes are not what was announced.
+    /// The uploaded bytes do not match the announced digest.
     ChecksumMismatch,
-    /// The upload is not a package this build may produce.
+    /// The upload is not a package that this build may produce.
     UnexpectedPackage,
     /// The body is larger than allowed.
     TooLarge,
-    /// Slow down; the answer's `Retry-After` says for how long.
+    /// A rate limit was exceeded; `Retry-After` says when to try again.
     TooManyRequests,
-    /// Something the server needs is not available now; try again.
+    /// Something that the server needs is temporarily unavailable; try again.
     Unavailable,
-    /// A fault of the server; its log says more.
+    /// An internal error of the server; its log has the details.
     Internal,
-    /// A kind this version of the program does not know.
+    /// A kind that this version of the program does not know.
     #[serde(other)]
     Unknown,
 }
 
-/// The body of every error answer.
+/// The body of every error response.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
-    /// What kind of problem it is.
+    /// The kind of problem.
     #[serde(rename = "type")]
     pub kind: ProblemKind,
-    /// One line for people.
+    /// One line for humans.
     pub title: String,
     /// The HTTP status code.
     pub status: u16,
-    /// What exactly went wrong, when there is more to say than the title.
+    /// The details, if there are any beyond the title.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
-    /// What to do about it.
+    /// What to do next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
 }

@@ -1,16 +1,16 @@
-//! `/sources`: the package index and what is wrong with it.
+//! `/sources`: the source repositories and their problems.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{CommitHash, PackageVersion, Pkgbase, SourceProblemKind};
 
-/// One source repository.
+/// A source repository.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SourceRepositorySummary {
-    /// Where it lies, relative to the watched folder or group.
+    /// Its path, relative to the watched folder or group.
     pub path: String,
-    /// The pkgbase it holds, when its `.SRCINFO` could be read.
+    /// Its pkgbase, if its `.SRCINFO` could be read.
     pub pkgbase: Option<Pkgbase>,
     /// The version on its default branch.
     pub version: Option<PackageVersion>,
@@ -18,40 +18,40 @@ pub struct SourceRepositorySummary {
     pub branch: Option<String>,
     /// The head of the default branch.
     pub commit: Option<CommitHash>,
-    /// Why it cannot be used, for programs to branch on.
+    /// Why it cannot be used, for programs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem_kind: Option<SourceProblemKind>,
-    /// Why it cannot be used.
+    /// Why it cannot be used, for humans.
     pub problem: Option<String>,
-    /// Lines of its `.SRCINFO` that were left out of planning, with the reason of each.
+    /// Lines of its `.SRCINFO` that planning ignores, with the reasons.
     #[serde(default)]
     pub warnings: Vec<String>,
-    /// Sources of its package that builds with the server's network policy do not fetch.
+    /// Sources that builds do not fetch under the server's network policy.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_fetched: Vec<String>,
-    /// When it was last found changed.
+    /// When its last change was found.
     pub changed_at: Timestamp,
 }
 
-/// The state of the sources as a whole.
+/// The state of all sources.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SourcesOverview {
     /// How many repositories can be used.
     pub usable: u64,
-    /// How many cannot.
+    /// How many repositories are broken.
     pub broken: u64,
-    /// Where they are: a folder or a group of a GitLab.
+    /// Where they are: a folder or a GitLab group.
     #[serde(default)]
     pub origin: String,
-    /// Whether there ever was a full look; before, nothing can be planned.
+    /// Whether the initial sync has completed; nothing can be planned before.
     #[serde(default = "yes")]
     pub complete: bool,
-    /// When the last full look since the server's start ended; absent before the first has.
+    /// When the last full resync since the server's start ended; absent before the first one has.
     pub last_scan_at: Option<Timestamp>,
-    /// When what moved was last looked at, where that is asked for.
+    /// When the sources were last polled for recent activity, if they are polled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_poll_at: Option<Timestamp>,
-    /// How far the full look that is under way has come.
+    /// The progress of the running full resync.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<SourcesProgress>,
     /// Why the sources cannot be polled or resynced at the moment.
@@ -63,12 +63,12 @@ fn yes() -> bool {
     true
 }
 
-/// How far a full look at the sources has come.
+/// The progress of a full resync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourcesProgress {
-    /// Repositories looked at.
+    /// How many repositories have been read.
     pub seen: u64,
-    /// Of how many, where that is known.
+    /// The total, if it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total: Option<u64>,
 }

@@ -1,34 +1,34 @@
-//! `/tokens`: who may write what.
+//! `/tokens`: tokens and what they allow.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{TokenId, TokenScope};
 
-/// Asks for a new token (admin only).
+/// A request for a new token (admin only).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CreateToken {
-    /// What the token is for, for people.
+    /// What the token is for, for humans.
     pub name: String,
     /// What it allows.
     pub scope: TokenScope,
-    /// Seconds until it expires; never when absent.
+    /// Seconds until it expires; absent for a token that never expires.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_in_s: Option<u32>,
 }
 
-/// A new token. Its text is shown this once and stored nowhere.
+/// A new token. Its text is shown only once and is never stored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CreatedToken {
-    /// What is known about it afterwards.
+    /// The token as listed later.
     #[serde(flatten)]
     pub summary: TokenSummary,
-    /// The secret itself.
+    /// The secret.
     pub token: String,
 }
 
-/// What is known about a token.
+/// A token in a list, without its secret.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TokenSummary {
     /// Its number, for `token revoke`.
@@ -37,7 +37,7 @@ pub struct TokenSummary {
     pub name: String,
     /// What it allows.
     pub scope: TokenScope,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
     /// When it expires.
     pub expires_at: Option<Timestamp>,
@@ -45,7 +45,7 @@ pub struct TokenSummary {
     pub revoked_at: Option<Timestamp>,
 }
 
-/// Whose token a request carries.
+/// The token that a request was sent with.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TokenIdentity {
     /// The token's name.

@@ -1,4 +1,4 @@
-//! `/attempts`: what a worker needs, and logs.
+//! `/attempts`: the requests of builders, and logs.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,18 +13,18 @@ use crate::api::{
 };
 use crate::{AttemptId, PackageFileName, Sha256Digest, WorkerName};
 
-/// How much longer than the wait it asked for a claim may take.
+/// How much longer a claim may take than the wait that it requests.
 const CLAIM_GRACE: Duration = Duration::from_secs(15);
-/// What an upload may take whatever its size.
+/// The time that any upload may take, plus time that depends on its size.
 const UPLOAD_GRACE: Duration = Duration::from_secs(120);
-/// In bytes per second; an upload that is slower than this is given up.
+/// The slowest accepted upload, in bytes per second.
 const SLOWEST_UPLOAD: u64 = 64 * 1024;
 
 impl Client {
-    /// Asks for a build and waits for one; `None` when none came up in time.
+    /// Claims a build and waits for one to become ready; `None` if none did in time.
     ///
     /// # Errors
-    /// When the server cannot be reached or refuses. Repeat it with the same claim id then.
+    /// Fails when the server cannot be reached or rejects the request. Repeat it with the same claim id.
     pub async fn claim(&self, claim: &ClaimRequest) -> Result<Option<ClaimedBuild>, ClientError> {
         let timeout = Duration::from_secs(claim.wait_s.into()) + CLAIM_GRACE;
         let request = self
@@ -38,11 +38,11 @@ impl Client {
         self.decode(response).await.map(Some)
     }
 
-    /// Exchanges the ID token of a job for the build it was started for. Needs no token.
+    /// Exchanges the ID token of a job for the build that the job was started for. Needs no token.
     ///
     /// # Errors
-    /// When the server cannot be reached or refuses. While it does not know yet which pipeline
-    /// belongs to the attempt, that is transient.
+    /// Fails when the server cannot be reached or rejects the request. While the server does not know yet which
+    /// pipeline belongs to the attempt, the error is transient.
     pub async fn exchange_id_token(
         &self,
         attempt: AttemptId,
@@ -53,11 +53,11 @@ impl Client {
             .await
     }
 
-    /// Takes over an attempt that this worker claimed with a token that is not valid any more.
+    /// Adopts an attempt that this worker claimed with a token that is no longer valid.
     ///
     /// # Errors
-    /// When the server cannot be reached or refuses: the other token is still valid, or the attempt is
-    /// another worker's.
+    /// Fails when the server cannot be reached or rejects the request: the other token is still valid, or the attempt
+    /// belongs to another worker.
     pub async fn adopt_attempt(
         &self,
         attempt: AttemptId,
@@ -71,19 +71,19 @@ impl Client {
         self.send(request).await.map(drop)
     }
 
-    /// Renews the lease; the first one says that work has begun.
+    /// Renews the lease; the first heartbeat reports that the build has started.
     ///
     /// # Errors
-    /// When the server cannot be reached or refuses.
+    /// Fails when the server cannot be reached or rejects the request.
     pub async fn heartbeat(&self, attempt: AttemptId) -> Result<HeartbeatResponse, ClientError> {
         let segments = ["attempts", &attempt.to_string(), "heartbeat"];
         self.json(self.request(Method::POST, &segments)).await
     }
 
-    /// Appends to the log. `offset` is where `chunk` belongs; go on from the length in the answer.
+    /// Appends `chunk` to the log at `offset`. The next chunk begins at the length in the response.
     ///
     /// # Errors
-    /// When the server cannot be reached or refuses.
+    /// Fails when the server cannot be reached or rejects the request.
     pub async fn append_log(
         &self,
         attempt: AttemptId,
@@ -98,10 +98,10 @@ impl Client {
         self.json(request).await
     }
 
-    /// Uploads a package file. Uploading it again is answered from what is there.
+    /// Uploads a package file. Repeating the upload is idempotent.
     ///
     /// # Errors
-    /// When the file cannot be read, or the server cannot be reached or refuses.
+    /// Fails when the file cannot be read, or the server cannot be reached or rejects the request.
     pub async fn upload_package(
         &self,
         attempt: AttemptId,
@@ -122,9 +122,9 @@ impl Client {
             "packages",
             file_name.as_str(),
         ];
-        // The answer comes only after the whole file, so silence says nothing here.
+        // The response comes after the whole file, so a read timeout does not apply.
         let request = self
-            .patient_request(Method::PUT, &segments)
+            .upload_request(Method::PUT, &segments)
             .timeout(UPLOAD_GRACE + Duration::from_secs(size / SLOWEST_UPLOAD))
             .query(&[("sha256", sha256.as_str())])
             .header(reqwest::header::CONTENT_LENGTH, size)
@@ -133,10 +133,10 @@ impl Client {
         self.decode(response).await
     }
 
-    /// Uploads the PKGBUILD that the packages were built with.
+    /// Uploads the PKGBUILD from which the packages were built.
     ///
     /// # Errors
-    /// When the server cannot be reached or refuses.
+    /// Fails when the server cannot be reached or rejects the request.
     pub async fn upload_pkgbuild(
         &self,
         attempt: AttemptId,
@@ -147,10 +147,10 @@ impl Client {
         self.send(request).await.map(drop)
     }
 
-    /// Reports how the attempt ended. Once answered, the outcome is safe; until then, repeat it.
+    /// Reports how the attempt ended. Repeat it until the server responds; from then on the outcome is stored durably.
     ///
     /// # Errors
-    /// When the server cannot be reached or refuses.
+    /// Fails when the server cannot be reached or rejects the request.
     pub async fn report_outcome(
         &self,
         attempt: AttemptId,
@@ -161,11 +161,11 @@ impl Client {
             .await
     }
 
-    /// Reports a failure that no retry repairs before somebody has changed something: the build ends with
-    /// it, whatever its kind. Servers before this option retry infrastructure failures all the same.
+    /// Reports a failure that a retry cannot fix: the build fails, whatever the failure kind. Servers that do not know
+    /// this option still retry infrastructure failures.
     ///
     /// # Errors
-    /// When the server cannot be reached or refuses.
+    /// Fails when the server cannot be reached or rejects the request.
     pub async fn report_final_failure(
         &self,
         attempt: AttemptId,
@@ -177,10 +177,10 @@ impl Client {
             .await
     }
 
-    /// The log from `offset` on, as a stream of bytes; with `follow` it ends when the attempt does.
+    /// Returns the log from `offset` on, as a stream of bytes. With `follow`, the stream ends when the attempt does.
     ///
     /// # Errors
-    /// When the server cannot be reached or refuses.
+    /// Fails when the server cannot be reached or rejects the request.
     pub async fn log(
         &self,
         attempt: AttemptId,

@@ -1,21 +1,21 @@
-//! What can go wrong between a client and the server.
+//! Errors of the API client.
 
 use reqwest::{Response, StatusCode};
 
 use crate::api::{Problem, ProblemKind};
 
-/// An error of a request.
+/// The error of a request.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// The configured token cannot be one.
-    #[error("the token holds characters that no token has")]
+    /// The configured token is malformed.
+    #[error("the token contains characters that are not allowed in a token")]
     InvalidToken,
-    /// The configured address cannot be one.
+    /// The configured address is malformed.
     #[error("'{server}' is not a server address: {reason}")]
     InvalidServer {
-        /// What was configured.
+        /// The configured address.
         server: String,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
     /// The server could not be reached, or the connection broke.
@@ -26,24 +26,24 @@ pub enum ClientError {
         /// The innermost cause.
         reason: String,
     },
-    /// The server refused, and said why.
+    /// The server rejected the request with a reason.
     #[error("{0}")]
     Refused(Problem),
-    /// The server, or something in between, answered with an error of another form.
-    #[error("the server answered {status} without saying why")]
+    /// The server, or a proxy, responded with an error that is not a [`Problem`].
+    #[error("the server returned {status} without a reason")]
     Status {
         /// The HTTP status.
         status: StatusCode,
     },
-    /// The answer is not what this version of the program expects.
-    #[error("the server's answer to {url} cannot be read: {source}")]
-    UnexpectedAnswer {
+    /// The response does not have the expected format.
+    #[error("cannot parse the server's response to {url}: {source}")]
+    UnexpectedResponse {
         /// The path of the request.
         url: String,
-        /// What is wrong with it.
+        /// The reason.
         source: serde_json::Error,
     },
-    /// A file that was to be sent cannot be read.
+    /// A local file to be uploaded cannot be read.
     #[error("cannot read {path}: {source}")]
     LocalFile {
         /// The file.
@@ -55,7 +55,7 @@ pub enum ClientError {
 
 impl ClientError {
     pub(super) fn connection(server: &str, error: &reqwest::Error) -> Self {
-        // The outer messages only repeat the URL; the innermost one says what happened.
+        // The outer messages only repeat the URL; the innermost one has the cause.
         let mut innermost: &dyn std::error::Error = error;
         while let Some(source) = innermost.source() {
             innermost = source;
@@ -74,7 +74,7 @@ impl ClientError {
         }
     }
 
-    /// Whether the same request may succeed later.
+    /// Returns whether the same request may succeed later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
@@ -83,12 +83,12 @@ impl ClientError {
             Self::Status { status } => status.is_server_error() || status.as_u16() == 429,
             Self::InvalidToken
             | Self::InvalidServer { .. }
-            | Self::UnexpectedAnswer { .. }
+            | Self::UnexpectedResponse { .. }
             | Self::LocalFile { .. } => false,
         }
     }
 
-    /// The kind of problem the server named.
+    /// Returns the kind of problem that the server reported.
     #[must_use]
     pub fn problem_kind(&self) -> Option<ProblemKind> {
         match self {
@@ -97,19 +97,18 @@ impl ClientError {
         }
     }
 
-    /// What to do about it, in one line.
+    /// Returns what to do next, in one line.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Refused(problem) => problem.hint.clone(),
             Self::Connection { .. } => Some(
-                "is buildbtw-server running there? --server or BUILDBTW_SERVER names another"
-                    .into(),
+                "check that buildbtw-server runs there, or set --server or BUILDBTW_SERVER".into(),
             ),
             Self::InvalidToken
             | Self::InvalidServer { .. }
             | Self::Status { .. }
-            | Self::UnexpectedAnswer { .. }
+            | Self::UnexpectedResponse { .. }
             | Self::LocalFile { .. } => None,
         }
     }

@@ -1,8 +1,8 @@
-//! The typed client of the HTTP API. The CLI and the workers use nothing else.
+//! The typed client of the HTTP API. All programs that call the server use it.
 
 mod attempts;
 mod error;
-mod follow;
+mod events;
 mod namespaces;
 mod retry;
 mod tokens;
@@ -13,27 +13,27 @@ use reqwest::{Method, RequestBuilder, Response, Url};
 use serde::de::DeserializeOwned;
 
 pub use error::ClientError;
-pub use follow::EventStream;
+pub use events::EventStream;
 pub use retry::{Backoff, retry};
 
-/// How long a server may take to accept a connection.
+/// The timeout for connecting to the server.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long an ordinary request may take as a whole.
+/// The timeout of an ordinary request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long a streamed answer may be silent. The server sends a sign of life more often.
-const STREAM_SILENCE: Duration = Duration::from_secs(90);
+/// The read timeout of a streamed response. The server sends keep-alive comments more often.
+const STREAM_READ_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// A connection to one server, with the token to use there. Cheap to clone.
+/// A client of one server, with the token to use there. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Client {
     http: reqwest::Client,
-    /// Without a limit for silence, for requests that take long to send.
-    patient_http: reqwest::Client,
+    /// Without a read timeout, for requests that take long to send.
+    upload_http: reqwest::Client,
     base: Url,
     token: Option<Token>,
 }
 
-/// A token's text; never printed.
+/// The text of a token, which is never printed.
 #[derive(Clone)]
 struct Token(String);
 
@@ -48,10 +48,10 @@ fn is_token(text: &str) -> bool {
 }
 
 impl Client {
-    /// A client of the server at `server` (`http://host:port`, a path before `/api` is kept).
+    /// Creates a client of the server at `server` (`http://host:port`; a path is prepended to `/api`).
     ///
     /// # Errors
-    /// When `server` is no HTTP address, or TLS cannot be set up.
+    /// Fails when `server` is not an HTTP URL, or TLS cannot be set up.
     pub fn new(server: &str, token: Option<String>) -> Result<Self, ClientError> {
         let invalid = |reason: String| ClientError::InvalidServer {
             server: server.into(),
@@ -63,7 +63,7 @@ impl Client {
             return Err(expected());
         }
         if base.query().is_some() || base.fragment().is_some() {
-            return Err(invalid("only a path can follow the host".into()));
+            return Err(invalid("it must not have a query or a fragment".into()));
         }
         if token.as_deref().is_some_and(|token| !is_token(token)) {
             return Err(ClientError::InvalidToken);
@@ -77,17 +77,17 @@ impl Client {
             builder.build().map_err(|error| invalid(error.to_string()))
         };
         Ok(Self {
-            http: build(builder().read_timeout(STREAM_SILENCE))?,
-            patient_http: build(builder())?,
+            http: build(builder().read_timeout(STREAM_READ_TIMEOUT))?,
+            upload_http: build(builder())?,
             base,
             token: token.map(Token),
         })
     }
 
-    /// The same server, with another token.
+    /// Returns a client of the same server with another token.
     ///
     /// # Errors
-    /// When that cannot be a token.
+    /// Fails when the token is malformed.
     pub fn with_token(mut self, token: String) -> Result<Self, ClientError> {
         if !is_token(&token) {
             return Err(ClientError::InvalidToken);
@@ -96,20 +96,20 @@ impl Client {
         Ok(self)
     }
 
-    /// The server's address.
+    /// Returns the server's address.
     #[must_use]
     pub fn server(&self) -> &str {
         self.base.as_str().trim_end_matches('/')
     }
 
-    /// A request for `/api/v1/<segments>`. Every segment is escaped.
+    /// Creates a request for `/api/v1/<segments>`. Every segment is escaped.
     fn request(&self, method: Method, segments: &[&str]) -> RequestBuilder {
         self.request_with(&self.http, method, segments)
     }
 
-    /// The same for a request that takes long to send: its caller sets a timeout.
-    fn patient_request(&self, method: Method, segments: &[&str]) -> RequestBuilder {
-        self.request_with(&self.patient_http, method, segments)
+    /// Creates a request that takes long to send; its caller sets the timeout.
+    fn upload_request(&self, method: Method, segments: &[&str]) -> RequestBuilder {
+        self.request_with(&self.upload_http, method, segments)
     }
 
     fn request_with(
@@ -129,7 +129,7 @@ impl Client {
         }
     }
 
-    /// Sends a request and turns everything but success into an error.
+    /// Sends a request and returns every unsuccessful response as an error.
     async fn send(&self, request: RequestBuilder) -> Result<Response, ClientError> {
         let response = request
             .send()
@@ -142,7 +142,7 @@ impl Client {
         }
     }
 
-    /// Sends an ordinary request and reads the JSON of its answer.
+    /// Sends an ordinary request and parses the JSON of its response.
     async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {
         let response = self.send(request.timeout(REQUEST_TIMEOUT)).await?;
         self.decode(response).await
@@ -155,7 +155,7 @@ impl Client {
             .await
             .map_err(|source| ClientError::connection(self.server(), &source))?;
         serde_json::from_slice(&body)
-            .map_err(|source| ClientError::UnexpectedAnswer { url, source })
+            .map_err(|source| ClientError::UnexpectedResponse { url, source })
     }
 }
 

@@ -3,7 +3,7 @@
 use reqwest::Method;
 
 use super::error::ClientError;
-use super::follow::EventStream;
+use super::events::EventStream;
 use super::{Client, REQUEST_TIMEOUT};
 use crate::api::{
     BuildDetail, CreateIteration, CreateNamespace, IterationDetail, NamespaceDetail,
@@ -12,10 +12,10 @@ use crate::api::{
 use crate::{BuildId, NamespaceName};
 
 impl Client {
-    /// Makes a namespace and plans its first iteration.
+    /// Creates a namespace and plans its first iteration.
     ///
     /// # Errors
-    /// When the server cannot be reached or refuses.
+    /// Fails when the server cannot be reached or rejects the request.
     pub async fn create_namespace(
         &self,
         namespace: &CreateNamespace,
@@ -24,10 +24,10 @@ impl Client {
             .await
     }
 
-    /// Plans a rebuild without starting it; the answer is text in the asked form.
+    /// Plans a rebuild without starting it, and returns the plan in the requested format.
     ///
     /// # Errors
-    /// When the server cannot be reached or refuses.
+    /// Fails when the server cannot be reached or rejects the request.
     pub async fn preview_plan(&self, preview: &PlanPreview) -> Result<String, ClientError> {
         let request = self
             .request(Method::POST, &["plans"])
@@ -38,10 +38,10 @@ impl Client {
         text.map_err(|source| ClientError::connection(self.server(), &source))
     }
 
-    /// Makes a new iteration of a namespace.
+    /// Creates a new iteration of a namespace.
     ///
     /// # Errors
-    /// When the server cannot be reached or refuses.
+    /// Fails when the server cannot be reached or rejects the request.
     pub async fn create_iteration(
         &self,
         name: &NamespaceName,
@@ -52,28 +52,28 @@ impl Client {
             .await
     }
 
-    /// Stops what runs of a namespace, and holds the rest.
+    /// Cancels the builds of a namespace and holds it.
     ///
     /// # Errors
-    /// When the server cannot be reached or refuses.
+    /// Fails when the server cannot be reached or rejects the request.
     pub async fn cancel(&self, name: &NamespaceName) -> Result<NamespaceDetail, ClientError> {
         let segments = ["namespaces", name.as_str(), "cancel"];
         self.json(self.request(Method::POST, &segments)).await
     }
 
-    /// Lets a cancelled namespace go on.
+    /// Resumes a cancelled namespace.
     ///
     /// # Errors
-    /// When the server cannot be reached or refuses.
+    /// Fails when the server cannot be reached or rejects the request.
     pub async fn resume(&self, name: &NamespaceName) -> Result<NamespaceDetail, ClientError> {
         let segments = ["namespaces", name.as_str(), "resume"];
         self.json(self.request(Method::POST, &segments)).await
     }
 
-    /// Makes new attempts for failed builds.
+    /// Retries failed builds.
     ///
     /// # Errors
-    /// When the server cannot be reached or refuses.
+    /// Fails when the server cannot be reached or rejects the request.
     pub async fn retry_builds(
         &self,
         name: &NamespaceName,
@@ -87,17 +87,17 @@ impl Client {
     /// Removes a namespace with its repositories and logs.
     ///
     /// # Errors
-    /// When the server cannot be reached or refuses.
+    /// Fails when the server cannot be reached or rejects the request.
     pub async fn delete_namespace(&self, name: &NamespaceName) -> Result<(), ClientError> {
         let request = self.request(Method::DELETE, &["namespaces", name.as_str()]);
         self.send(request.timeout(REQUEST_TIMEOUT)).await?;
         Ok(())
     }
 
-    /// A page of the namespaces, the newest first.
+    /// Returns a page of the namespaces, the newest first.
     ///
     /// # Errors
-    /// When the server cannot be reached or refuses.
+    /// Fails when the server cannot be reached or rejects the request.
     pub async fn namespaces(
         &self,
         cursor: Option<&str>,
@@ -109,19 +109,19 @@ impl Client {
         self.json(request).await
     }
 
-    /// One namespace.
+    /// Returns a namespace.
     ///
     /// # Errors
-    /// When the server cannot be reached or refuses.
+    /// Fails when the server cannot be reached or rejects the request.
     pub async fn namespace(&self, name: &NamespaceName) -> Result<NamespaceDetail, ClientError> {
         self.json(self.request(Method::GET, &["namespaces", name.as_str()]))
             .await
     }
 
-    /// An iteration of a namespace with its builds; the newest when no number is given.
+    /// Returns an iteration of a namespace with its builds; the newest one if no number is given.
     ///
     /// # Errors
-    /// When the server cannot be reached or refuses.
+    /// Fails when the server cannot be reached or rejects the request.
     pub async fn iteration(
         &self,
         name: &NamespaceName,
@@ -132,10 +132,10 @@ impl Client {
         self.json(self.request(Method::GET, &segments)).await
     }
 
-    /// What changes in a namespace from now on, or after the event numbered `after`.
+    /// Streams the events of a namespace from now on, or after the event with the number `after`.
     ///
     /// # Errors
-    /// When the server cannot be reached or refuses.
+    /// Fails when the server cannot be reached or rejects the request.
     pub async fn events(
         &self,
         name: &NamespaceName,
@@ -149,10 +149,10 @@ impl Client {
         Ok(EventStream::new(self.server().to_owned(), response))
     }
 
-    /// One build with its attempts and packages.
+    /// Returns a build with its attempts and packages.
     ///
     /// # Errors
-    /// When the server cannot be reached or refuses.
+    /// Fails when the server cannot be reached or rejects the request.
     pub async fn build(&self, id: BuildId) -> Result<BuildDetail, ClientError> {
         self.json(self.request(Method::GET, &["builds", &id.to_string()]))
             .await

@@ -1,4 +1,4 @@
-//! Repeating what may succeed later, with growing, randomised pauses.
+//! Retries with exponential backoff and jitter.
 
 use std::time::Duration;
 
@@ -6,7 +6,8 @@ use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder, Retrya
 
 use super::error::ClientError;
 
-/// Pauses between tries: each about twice the one before, up to a maximum, never all clients at once.
+/// Delays between retries: each about twice the previous one, up to a maximum, with jitter so that clients do not retry
+/// in step.
 #[derive(Debug)]
 pub struct Backoff {
     pauses: ExponentialBackoff,
@@ -14,10 +15,10 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Starts with a pause of about `first`; none is longer than `max`.
+    /// Starts with a delay of about `first`; no delay is longer than `max`.
     #[must_use]
     pub fn new(first: Duration, max: Duration) -> Self {
-        // The jitter adds up to as much again to each pause.
+        // The jitter adds up to the same amount again to each delay.
         let pauses = ExponentialBuilder::new()
             .with_min_delay(first.min(max) / 2)
             .with_max_delay(max / 2)
@@ -27,16 +28,17 @@ impl Backoff {
         Self { pauses, max }
     }
 
-    /// The next pause: between half and all of the current step.
+    /// Returns the next delay: between half and all of the current step.
     pub fn next_pause(&mut self) -> Duration {
         self.pauses.next().unwrap_or(self.max)
     }
 }
 
-/// Calls `operation` until it succeeds or fails for good. `on_pause` hears of each failed try.
+/// Calls `operation` until it succeeds or fails with an error that is not transient. `on_pause` is called with each
+/// transient error and the delay that follows.
 ///
 /// # Errors
-/// The first error that is not transient.
+/// Returns the first error that is not transient.
 pub async fn retry<T, F>(
     backoff: Backoff,
     on_pause: impl FnMut(&ClientError, Duration),

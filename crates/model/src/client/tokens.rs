@@ -11,62 +11,62 @@ use crate::api::{
 };
 
 impl Client {
-    /// Whose token this client uses.
+    /// Returns the identity of this client's token.
     ///
     /// # Errors
-    /// When the server cannot be reached or refuses.
+    /// Fails when the server cannot be reached or rejects the request.
     pub async fn identity(&self) -> Result<TokenIdentity, ClientError> {
         self.json(self.request(Method::GET, &["token"])).await
     }
 
-    /// Makes a token.
+    /// Creates a token.
     ///
     /// # Errors
-    /// When the server cannot be reached or refuses.
+    /// Fails when the server cannot be reached or rejects the request.
     pub async fn create_token(&self, token: &CreateToken) -> Result<CreatedToken, ClientError> {
         self.json(self.request(Method::POST, &["tokens"]).json(token))
             .await
     }
 
-    /// All tokens, the newest first.
+    /// Returns all tokens, the newest first.
     ///
     /// # Errors
-    /// When the server cannot be reached or refuses.
+    /// Fails when the server cannot be reached or rejects the request.
     pub async fn tokens(&self) -> Result<Vec<TokenSummary>, ClientError> {
         self.json(self.request(Method::GET, &["tokens"])).await
     }
 
-    /// Revokes a token at once.
+    /// Revokes a token.
     ///
     /// # Errors
-    /// When the server cannot be reached or refuses: it keeps the last valid admin token.
+    /// Fails when the server cannot be reached or rejects the request: it keeps the last valid admin token.
     pub async fn revoke_token(&self, id: TokenId) -> Result<TokenSummary, ClientError> {
         self.json(self.request(Method::DELETE, &["tokens", &id.to_string()]))
             .await
     }
 
-    /// Revokes a token at once, even if it is the last valid admin token.
+    /// Revokes a token, even if it is the last valid admin token.
     ///
     /// # Errors
-    /// When the server cannot be reached or refuses.
+    /// Fails when the server cannot be reached or rejects the request.
     pub async fn force_revoke_token(&self, id: TokenId) -> Result<TokenSummary, ClientError> {
         let request = self.request(Method::DELETE, &["tokens", &id.to_string()]);
         self.json(request.query(&[("force", true)])).await
     }
 
-    /// The state of the sources as a whole.
+    /// Returns the state of all sources.
     ///
     /// # Errors
-    /// When the server cannot be reached or refuses.
+    /// Fails when the server cannot be reached or rejects the request.
     pub async fn sources_overview(&self) -> Result<SourcesOverview, ClientError> {
         self.json(self.request(Method::GET, &["sources", "overview"]))
             .await
     }
 
-    /// A page of the source repositories, by path; only those that cannot be used if `broken`.
+    /// Returns a page of the source repositories, ordered by path; only broken ones if `broken`.
     ///
     /// # Errors
-    /// When the server cannot be reached or refuses.
+    /// Fails when the server cannot be reached or rejects the request.
     pub async fn sources(
         &self,
         broken: bool,

@@ -1,10 +1,10 @@
-//! Identifiers with rules of pacman's; alpm-types is the judge.
+//! Identifiers with pacman's rules, validated by alpm-types.
 
 use std::str::FromStr as _;
 
 use super::macros::text_id;
 
-/// File systems limit a name to 255 bytes; package file names add version, architecture and suffix.
+/// File systems limit a name to 255 bytes, and a package file name adds version, architecture and suffix.
 const MAX_NAME_LENGTH: usize = 200;
 
 fn package_name(text: &str) -> Result<(), String> {
@@ -22,8 +22,8 @@ fn package_name(text: &str) -> Result<(), String> {
         .map(drop)
 }
 
-/// Whether a name is of the sort that nearly all are of. An index checks tens of thousands when it
-/// is loaded, and these need no grammar.
+/// Returns whether a name is an ordinary one, as nearly all are. Loading an index checks tens of thousands of names,
+/// and for these the full grammar is not needed.
 fn is_plain_name(text: &str) -> bool {
     let bytes = text.as_bytes();
     bytes.first().is_some_and(u8::is_ascii_alphanumeric)
@@ -43,7 +43,7 @@ text_id! {
 }
 
 impl Pkgbase {
-    /// The pkgname that a package without splitting has.
+    /// Returns the pkgname of a package that is not split.
     #[must_use]
     pub fn to_pkgname(&self) -> Pkgname {
         Pkgname(self.0.clone())
@@ -67,7 +67,7 @@ text_id! {
 }
 
 impl Architecture {
-    /// Whether this is `any`: the package runs on every architecture.
+    /// Returns whether this is `any`: the package runs on every architecture.
     #[must_use]
     pub fn is_any(&self) -> bool {
         self.as_str() == "any"
@@ -81,7 +81,7 @@ fn full_version(text: &str) -> Result<(), String> {
     if is_plain_version(text) {
         return Ok(());
     }
-    // makepkg writes an epoch as the PKGBUILD has it: `epoch=01` gives `01:1-1`.
+    // makepkg copies the epoch from the PKGBUILD: `epoch=01` gives `01:1-1`.
     let text = match text.split_once(':') {
         Some((epoch, rest)) if !epoch.is_empty() && epoch.bytes().all(|b| b.is_ascii_digit()) => {
             match epoch.trim_start_matches('0') {
@@ -96,8 +96,8 @@ fn full_version(text: &str) -> Result<(), String> {
         .map_err(|_| "expected [epoch:]pkgver-pkgrel".into())
 }
 
-/// Whether a version is of the sort that nearly all are of: letters, digits and dots with a whole
-/// number as release, without epoch.
+/// Returns whether a version is an ordinary one, as nearly all are: letters, digits and dots, an integer release and
+/// no epoch.
 fn is_plain_version(text: &str) -> bool {
     let Some((version, release)) = text.rsplit_once('-') else {
         return false;
@@ -118,19 +118,19 @@ fn is_plain_version(text: &str) -> bool {
 }
 
 text_id! {
-    /// A full package version, `[epoch:]pkgver-pkgrel` (PKGBUILD(5)). Its order as text means
-    /// nothing; compare with [`PackageVersion::compare`].
+    /// A full package version, `[epoch:]pkgver-pkgrel` (PKGBUILD(5)). Its order as text is meaningless; compare with
+    /// [`PackageVersion::compare`].
     PackageVersion, "package version", full_version
 }
 
 impl PackageVersion {
-    /// The order of pacman (vercmp(8)).
+    /// Compares two versions in pacman's order (vercmp(8)).
     #[must_use]
     pub fn compare(&self, other: &Self) -> std::cmp::Ordering {
         crate::version::compare_versions(self.as_str(), other.as_str())
     }
 
-    /// `[epoch:]pkgver`, without the release.
+    /// Returns `[epoch:]pkgver`, without the release.
     #[must_use]
     pub fn without_pkgrel(&self) -> &str {
         self.as_str()
@@ -138,7 +138,7 @@ impl PackageVersion {
             .map_or(self.as_str(), |(version, _)| version)
     }
 
-    /// The release, `N` or `N.M`.
+    /// Returns the release, `N` or `N.M`.
     #[must_use]
     pub fn pkgrel(&self) -> &str {
         self.as_str()
@@ -159,7 +159,7 @@ fn package_file_name(text: &str) -> Result<(), String> {
     architecture(parts.architecture)
 }
 
-/// The values of `PKGEXT` (makepkg.conf(5)) that worker and server read.
+/// The values of `PKGEXT` (makepkg.conf(5)) that worker and server support.
 const PACKAGE_EXTENSIONS: [&str; 7] = [
     ".pkg.tar.zst",
     ".pkg.tar.xz",
@@ -192,13 +192,13 @@ fn split_package_file_name(text: &str) -> Option<FileNameParts<'_>> {
 }
 
 text_id! {
-    /// The file name of a package, `name-version-release-architecture.pkg.tar.zst` or another
-    /// compression that the repositories read. Never holds a path separator.
+    /// The file name of a package, `name-version-release-architecture.pkg.tar.zst` or with another supported
+    /// compression. It never contains a path separator.
     PackageFileName, "package file name", package_file_name
 }
 
 impl PackageFileName {
-    /// The file name a package with these properties has when makepkg writes `.pkg.tar.zst`.
+    /// Returns the file name of a package with these properties and makepkg's default extension, `.pkg.tar.zst`.
     #[must_use]
     pub fn from_parts(
         name: &Pkgname,
@@ -216,19 +216,19 @@ impl PackageFileName {
         })
     }
 
-    /// The package's name.
+    /// Returns the package's name.
     #[must_use]
     pub fn pkgname(&self) -> Pkgname {
         Pkgname(self.parts().name.into())
     }
 
-    /// The package's full version.
+    /// Returns the package's full version.
     #[must_use]
     pub fn version(&self) -> PackageVersion {
         PackageVersion(self.parts().version.into())
     }
 
-    /// The architecture in the file name, `any` included.
+    /// Returns the architecture in the file name, which may be `any`.
     #[must_use]
     pub fn architecture(&self) -> Architecture {
         Architecture(self.parts().architecture.into())

@@ -1,4 +1,4 @@
-//! Names inside a git repository.
+//! Names in a git repository.
 
 use super::macros::text_id;
 
@@ -47,7 +47,7 @@ text_id! {
 }
 
 impl CommitHash {
-    /// The first digits, as people write them.
+    /// Returns the abbreviated hash for display.
     #[must_use]
     pub fn short(&self) -> &str {
         self.as_str().get(..10).unwrap_or(self.as_str())
@@ -55,7 +55,7 @@ impl CommitHash {
 }
 
 text_id! {
-    /// The full hash of a tree: what a commit holds, whatever its message and its history are.
+    /// The full hash of a tree: the files of a commit, independent of its message and history.
     TreeHash, "tree hash", commit_hash
 }
 

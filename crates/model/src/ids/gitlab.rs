@@ -1,9 +1,9 @@
-//! Numbers that a GitLab assigned to its things.
+//! Numbers that GitLab assigns to its objects.
 
 use super::macros::number_id;
 
 number_id! {
-    /// The number of a project; it outlives renames and moves.
+    /// The number of a project; renames and moves do not change it.
     ProjectId, "project number";
     /// The number of a pipeline.
     PipelineId, "pipeline number";
@@ -16,13 +16,13 @@ number_id! {
 }
 
 impl ProjectId {
-    /// Reads `gid://gitlab/Project/<n>`. Class names in it may change; the number stays.
+    /// Parses `gid://gitlab/Project/<n>`. The class name may change in later versions of GitLab; the number does not.
     #[must_use]
     pub fn from_gid(gid: &str) -> Option<Self> {
         gid.rsplit('/').next()?.parse().ok()
     }
 
-    /// The form that GraphQL wants.
+    /// Returns the global id that GraphQL expects.
     #[must_use]
     pub fn gid(self) -> String {
         format!("gid://gitlab/Project/{}", self.0)
@@ -30,7 +30,7 @@ impl ProjectId {
 }
 
 impl PipelineId {
-    /// Reads `gid://gitlab/Ci::Pipeline/<n>`.
+    /// Parses `gid://gitlab/Ci::Pipeline/<n>`.
     #[must_use]
     pub fn from_gid(gid: &str) -> Option<Self> {
         gid.rsplit('/').next()?.parse().ok()

@@ -1,14 +1,14 @@
-//! Why a text is refused as an identifier.
+//! The error for texts that are not valid identifiers.
 
-/// Text that is not a valid identifier of its kind.
+/// A text that is not a valid identifier of its kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("'{value}' is not a valid {kind}: {reason}")]
 pub struct InvalidName {
-    /// What the text should have been, in words.
+    /// The kind of identifier that was expected.
     pub kind: &'static str,
-    /// The text, shortened when it is very long.
+    /// The text, truncated if it is very long.
     pub value: String,
-    /// The rule it breaks.
+    /// The rule that it violates.
     pub reason: String,
 }
 

@@ -1,6 +1,6 @@
-//! What all identifiers and states have in common.
+//! Macros for identifiers and states.
 
-/// Makes a text identifier out of a validating function `fn(&str) -> Result<(), String>`.
+/// Defines a text identifier with a validating function `fn(&str) -> Result<(), String>`.
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident, $kind:literal, $validate:path) => {
         $(#[$doc])*
@@ -9,7 +9,7 @@ macro_rules! text_id {
         pub struct $name(std::sync::Arc<str>);
 
         impl $name {
-            /// The text of the identifier.
+            /// Returns the text of the identifier.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -69,7 +69,7 @@ macro_rules! text_id {
 }
 pub(crate) use text_id;
 
-/// Makes an identifier out of a number that the database or GitLab assigned.
+/// Defines an identifier for a number that the database or GitLab assigns.
 macro_rules! number_id {
     ($($(#[$doc:meta])* $name:ident, $kind:literal;)+) => {$(
         $(#[$doc])*
@@ -100,7 +100,7 @@ macro_rules! number_id {
 }
 pub(crate) use number_id;
 
-/// Maps a type with `Display` and `FromStr` to a TEXT column; reading checks the text again.
+/// Maps a type with `Display` and `FromStr` to a TEXT column; reading validates the text again.
 macro_rules! sqlx_text {
     ($name:ident) => {
         #[cfg(feature = "sqlx")]

@@ -1,5 +1,5 @@
-//! Identifiers as validated newtypes. All text types are made by one macro, so that each of them
-//! parses, prints, serialises and maps to a database column in the same way.
+//! Identifiers as validated newtypes. One macro defines all text types, so that they parse, print, serialise and map to
+//! a database column in the same way.
 
 mod alpm;
 mod git;

@@ -1,4 +1,4 @@
-//! Names of buildbtw's own things.
+//! Names of buildbtw's own objects.
 
 use super::macros::text_id;
 
@@ -68,7 +68,7 @@ fn worker_name(text: &str) -> Result<(), String> {
 }
 
 text_id! {
-    /// The name a worker gives itself; unique among the workers of a server.
+    /// The name of a worker, chosen by the worker; unique on a server.
     WorkerName, "worker name", worker_name
 }
 
@@ -89,7 +89,7 @@ text_id! {
 }
 
 impl Sha256Digest {
-    /// The digest with these bytes.
+    /// Returns the digest with these bytes.
     #[must_use]
     pub fn from_bytes(bytes: &[u8; 32]) -> Self {
         use std::fmt::Write as _;

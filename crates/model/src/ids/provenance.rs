@@ -1,5 +1,5 @@
-//! What packages say about who built them, as makepkg.conf(5) has it. alpm-types is the judge: it reads
-//! what packages hold.
+//! Who built a package, and with which tool, as in makepkg.conf(5). Values are validated by alpm-types, which also
+//! reads them from packages.
 
 use std::str::FromStr as _;
 
@@ -10,7 +10,7 @@ use super::macros::text_id;
 const LONGEST: usize = 255;
 
 fn packager(text: &str) -> Result<(), String> {
-    // Other programs read more into a line than one name and one address.
+    // A line with more than one name and one address could mean something else to other programs.
     let is_plain = text.trim() == text
         && text.len() <= LONGEST
         && !text.contains(char::is_control)
@@ -25,7 +25,7 @@ fn packager(text: &str) -> Result<(), String> {
 }
 
 text_id! {
-    /// Who packages are from, `PACKAGER`: a name and a mail address.
+    /// The packager (`PACKAGER`): a name and a mail address.
     Packager, "packager", packager
 }
 
@@ -43,7 +43,7 @@ fn build_tool_name(text: &str) -> Result<(), String> {
 }
 
 text_id! {
-    /// The program that packages say they were built with, `BUILDTOOL`.
+    /// The name of the build tool (`BUILDTOOL`).
     BuildToolName, "build tool", build_tool_name
 }
 
@@ -58,11 +58,11 @@ fn build_tool_version(text: &str) -> Result<(), String> {
 }
 
 text_id! {
-    /// The version of that program, `BUILDTOOLVER`.
-    BuildToolVersion, "version of a build tool", build_tool_version
+    /// The version of the build tool (`BUILDTOOLVER`).
+    BuildToolVersion, "build tool version", build_tool_version
 }
 
-/// The program that packages say they were built with. Tools that rebuild a package take the same one.
+/// The build tool that is recorded in packages. Tools that reproduce a package use the same one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BuildTool {
     /// Its name.
@@ -72,7 +72,8 @@ pub struct BuildTool {
 }
 
 impl BuildTool {
-    /// The tool of this name. `None` when the version is missing, which only this program itself need not say.
+    /// Returns the tool with this name and version. The version may be missing only for buildbtw itself; otherwise the
+    /// result is `None`.
     #[must_use]
     pub fn named(name: BuildToolName, version: Option<BuildToolVersion>) -> Option<Self> {
         let own = Self::default();

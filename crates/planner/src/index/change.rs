@@ -1,4 +1,4 @@
-//! What a changed package can affect.
+//! What a change of a package can affect.
 
 use std::sync::Arc;
 
@@ -9,34 +9,34 @@ use crate::srcinfo::SourcePackage;
 use super::record::{NodeRecord, Use};
 use super::table::Tables;
 
-/// What one [`PackageIndex::insert`](super::PackageIndex::insert) or `remove` changed.
+/// The change that [`PackageIndex::insert`](super::PackageIndex::insert) or `remove` made.
 #[derive(Clone, Debug)]
 pub struct IndexChange {
     pub(crate) identity: u64,
     pub(crate) base: u32,
     pub(crate) pkgbase: Pkgbase,
     pub(crate) effect: Effect,
-    /// Names that the old or the new package has or provides.
+    /// Names that the old or new packages have or provide.
     pub(crate) provided: Vec<u32>,
-    /// Names that the old or the new package mentions in its dependencies.
+    /// Names in the dependencies of the old or new packages.
     pub(crate) mentioned: Vec<u32>,
 }
 
-/// How much of a package is another one.
+/// How a package differs from its previous version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
     /// Relations, names or architectures differ.
     Relations,
-    /// Only the version differs, which matters to relations with a version.
+    /// Only the version differs, which affects relations with a constraint.
     Version,
-    /// Only what is built differs, which matters to plans that build it.
+    /// Only the files to build differ, which affects plans that build it.
     Contents,
-    /// Nothing that planning looks at differs.
+    /// Nothing that planning reads differs.
     Nothing,
 }
 
-/// Whether two versions of a package mean the same to planning, their own version aside.
-pub(super) fn plans_alike(old: &Arc<SourcePackage>, new: &Arc<SourcePackage>) -> bool {
+/// Returns whether two versions of a package are equal for planning, except for the version itself.
+pub(super) fn is_equivalent(old: &Arc<SourcePackage>, new: &Arc<SourcePackage>) -> bool {
     fn relevant(source: &SourcePackage) -> impl Iterator<Item = &str> {
         let lines = source.as_stored().lines();
         lines.filter(|line| !line.starts_with("v ") && !line.starts_with('s'))
@@ -56,7 +56,7 @@ impl IndexChange {
         }
     }
 
-    pub(super) fn keeps_relations(&mut self, version_changed: bool) {
+    pub(super) fn mark_relations_unchanged(&mut self, version_changed: bool) {
         self.effect = if version_changed {
             Effect::Version
         } else {
@@ -64,8 +64,8 @@ impl IndexChange {
         };
     }
 
-    /// Notes the names of the package as it was or as it is.
-    pub(super) fn touch<'a>(
+    /// Adds the names of the old or the new packages.
+    pub(super) fn add_names<'a>(
         &mut self,
         tables: &Tables,
         build: &[Use],
@@ -83,20 +83,20 @@ impl IndexChange {
         }
     }
 
-    /// Notes that the files of the source package differ, which the index itself does not see.
+    /// Records that the files of the source package differ, which the index itself cannot see.
     pub fn note_new_contents(&mut self) {
         if self.effect == Effect::Nothing {
             self.effect = Effect::Contents;
         }
     }
 
-    /// The source package that changed.
+    /// Returns the source package that changed.
     #[must_use]
     pub fn pkgbase(&self) -> &Pkgbase {
         &self.pkgbase
     }
 
-    /// Whether nothing that planning looks at has changed.
+    /// Returns whether nothing that planning reads has changed.
     #[must_use]
     pub fn is_irrelevant(&self) -> bool {
         self.effect == Effect::Nothing

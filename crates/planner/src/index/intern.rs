@@ -1,11 +1,10 @@
-//! Numbers for texts, so that planning compares and hashes integers.
+//! String interning, so that planning compares and hashes integers.
 
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-/// Gives each distinct text the next number. Numbers are never given back: the texts of a
-/// distribution change slowly.
+/// Numbers distinct texts consecutively. Numbers are never freed: the texts of a distribution change slowly.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Interner {
     ids: FxHashMap<Arc<str>, u32>,
@@ -13,17 +12,17 @@ pub(crate) struct Interner {
 }
 
 impl Interner {
-    /// The number of a text, if it has one.
+    /// Returns the number of a text, if it has one.
     pub(crate) fn get(&self, text: &str) -> Option<u32> {
         self.ids.get(text).copied()
     }
 
-    /// The number of a text, and whether it is new.
+    /// Returns the number of a text, and whether it is new.
     pub(crate) fn intern(&mut self, text: &str) -> (u32, bool) {
         if let Some(id) = self.get(text) {
             return (id, false);
         }
-        // More than four thousand million texts do not fit into memory.
+        // 2^32 texts do not fit into memory.
         let id = u32::try_from(self.texts.len()).unwrap_or(u32::MAX);
         let text: Arc<str> = text.into();
         self.texts.push(Arc::clone(&text));
@@ -35,12 +34,12 @@ impl Interner {
         &self.texts[id as usize]
     }
 
-    /// The text as it can be kept without a copy.
+    /// Returns the shared text, which can be kept without a copy.
     pub(crate) fn shared(&self, id: u32) -> &Arc<str> {
         &self.texts[id as usize]
     }
 
-    /// All texts in the order of their numbers.
+    /// Returns all texts in the order of their numbers.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
         self.texts.iter().map(AsRef::as_ref)
     }

@@ -1,8 +1,7 @@
-//! All packages of a distribution in memory, ready to be asked who needs what.
+//! The package index: all packages of a distribution in memory, with their relations.
 //!
-//! Every distinct name and relation has a number, and every relation knows its users, so that a
-//! plan walks integers and looks only at what its origins reach. Replacing one package touches its
-//! own relations and nothing else.
+//! Every distinct name and relation has a number, and every relation has a list of its users, so that a plan compares
+//! integers and visits only what its origins reach. Replacing a package changes only the entries of its own relations.
 
 mod change;
 mod intern;
@@ -22,22 +21,22 @@ pub(crate) use record::{
     BaseRecord, EVERY_ARCHITECTURE, NodeRecord, Numbering, OWN_NAME, Provider, Use, User, Users,
     records,
 };
-use table::forget;
-pub(crate) use table::{Fits, Tables, provisions};
+use table::remove_first;
+pub(crate) use table::{ArchitectureFilter, Tables, provisions};
 
 pub(crate) use crate::sparse::number;
 use crate::srcinfo::SourcePackage;
 
-/// The default branches of all source packages.
+/// The source packages on all default branches.
 ///
-/// Of two packages with one pkgbase the later replaces the earlier.
+/// A source package replaces an earlier one with the same pkgbase.
 #[derive(Clone, Debug)]
 pub struct PackageIndex {
-    /// Tells the numbers of this index from those of another one.
+    /// Distinguishes the numbers of this index from those of other indexes.
     pub(crate) identity: u64,
     pub(crate) tables: Tables,
     pub(crate) bases: Vec<Option<BaseRecord>>,
-    /// Unused numbers hold a record that is on no list and for no architecture.
+    /// Free numbers have a default record, which is in no list and fits no architecture.
     pub(crate) nodes: Vec<NodeRecord>,
     free_nodes: Vec<u32>,
     base_ids: FxHashMap<Pkgbase, u32>,
@@ -51,7 +50,7 @@ impl Default for PackageIndex {
 }
 
 impl PackageIndex {
-    /// An index without packages.
+    /// Creates an empty index.
     #[must_use]
     pub fn new() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
@@ -66,26 +65,26 @@ impl PackageIndex {
         }
     }
 
-    /// How many source packages it holds.
+    /// Returns the number of source packages.
     #[must_use]
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether it holds none.
+    /// Returns whether the index is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// The source package of this name.
+    /// Returns the source package with this name.
     #[must_use]
     pub fn get(&self, pkgbase: &Pkgbase) -> Option<&Arc<SourcePackage>> {
         let id = self.base_id(pkgbase)?;
         self.base(id).map(|record| &record.source)
     }
 
-    /// All source packages, in no particular order.
+    /// Returns all source packages, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<SourcePackage>> {
         self.bases.iter().flatten().map(|record| &record.source)
     }
@@ -98,7 +97,7 @@ impl PackageIndex {
         self.bases.get(id as usize)?.as_ref()
     }
 
-    /// Adds a source package or replaces the one with its name, and says what that can affect.
+    /// Adds a source package, or replaces the one with the same name, and returns what the change can affect.
     pub fn insert(&mut self, source: Arc<SourcePackage>) -> IndexChange {
         let id = match self.base_id(source.pkgbase()) {
             Some(id) => id,
@@ -111,15 +110,15 @@ impl PackageIndex {
         };
         let mut change = IndexChange::new(self.identity, id, source.pkgbase().clone());
         if let Some(old) = self.base(id)
-            && change::plans_alike(&old.source, &source)
+            && change::is_equivalent(&old.source, &source)
         {
-            change.keeps_relations(old.source.version() != source.version());
+            change.mark_relations_unchanged(old.source.version() != source.version());
         }
         if let Some((build, nodes)) = self.detach(id) {
-            change.touch(&self.tables, &build, nodes.iter());
+            change.add_names(&self.tables, &build, nodes.iter());
         }
         let (build, nodes) = records(&source, id, &mut self.tables);
-        change.touch(&self.tables, &build, nodes.iter());
+        change.add_names(&self.tables, &build, nodes.iter());
         for used in &build {
             self.tables.users[used.relation as usize].bases.push(User {
                 id,
@@ -136,12 +135,12 @@ impl PackageIndex {
         change
     }
 
-    /// Takes a source package out, and says what that can affect; nothing if it is not there.
+    /// Removes a source package and returns what the change can affect; `None` if the index does not have it.
     pub fn remove(&mut self, pkgbase: &Pkgbase) -> Option<IndexChange> {
         let id = self.base_id(pkgbase)?;
         let (build, nodes) = self.detach(id)?;
         let mut change = IndexChange::new(self.identity, id, pkgbase.clone());
-        change.touch(&self.tables, &build, nodes.iter());
+        change.add_names(&self.tables, &build, nodes.iter());
         Some(change)
     }
 
@@ -158,13 +157,13 @@ impl PackageIndex {
         id
     }
 
-    /// Takes a base out of every list that mentions it.
+    /// Removes a base from every list that contains it.
     fn detach(&mut self, id: u32) -> Option<(Box<[Use]>, Vec<NodeRecord>)> {
         let record = self.bases.get_mut(id as usize)?.take()?;
         self.len -= 1;
         for used in &record.build {
             let users = &mut self.tables.users[used.relation as usize].bases;
-            forget(users, |user| user.id == id);
+            remove_first(users, |user| user.id == id);
         }
         let mut nodes = Vec::with_capacity(record.nodes.len());
         for &node_id in &record.nodes {

@@ -1,17 +1,17 @@
-//! What the index keeps of a source package: its relations as numbers.
+//! The records of the index: source packages with numbered relations.
 
 use std::sync::Arc;
 
 use crate::srcinfo::{BuildField, SourcePackage};
 
-/// Which dependency a relation is. The order is that of hardness: when a cycle must be broken, the
-/// least goes first.
+/// The kind of a dependency, from the softest to the hardest: when a cycle must be broken, the softest is relaxed
+/// first.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum DependencyKind {
-    /// `depends` of a package, which its own build does not install.
+    /// `depends` of a package, which the build itself does not install.
     Package,
     /// `checkdepends`
     Checkdepends,
@@ -30,7 +30,7 @@ impl DependencyKind {
         Self::Depends,
     ];
 
-    /// The kind as an `.SRCINFO` lists it, where a package's own dependencies are `depends` too.
+    /// Returns the kind as listed in an `.SRCINFO`, where a package's own dependencies are also `depends`.
     pub(crate) fn listed(self) -> Self {
         match self {
             Self::Package => Self::Depends,
@@ -38,7 +38,7 @@ impl DependencyKind {
         }
     }
 
-    /// The name of the field in an `.SRCINFO`.
+    /// Returns the name of the field in an `.SRCINFO`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -55,10 +55,10 @@ impl std::fmt::Display for DependencyKind {
     }
 }
 
-/// Stands for "every architecture" in [`Use::architecture`].
+/// Means "every architecture" in [`Use::architecture`].
 pub(crate) const EVERY_ARCHITECTURE: u32 = u32::MAX;
 
-/// A relation in a field of a package.
+/// A use of a relation in a field of a package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Use {
     pub(crate) relation: u32,
@@ -67,11 +67,11 @@ pub(crate) struct Use {
     pub(crate) kind: DependencyKind,
 }
 
-/// A package (pkgname) that a base produces.
+/// A package (pkgname) of a base.
 #[derive(Clone, Debug)]
 pub(crate) struct NodeRecord {
     pub(crate) base: u32,
-    /// Which of the base's pkgnames it is.
+    /// Its position among the base's pkgnames.
     pub(crate) position: u32,
     /// The number of its name.
     pub(crate) name: u32,
@@ -98,41 +98,41 @@ impl Default for NodeRecord {
 #[derive(Clone, Debug)]
 pub(crate) struct BaseRecord {
     pub(crate) source: Arc<SourcePackage>,
-    /// Its packages.
+    /// The numbers of its packages.
     pub(crate) nodes: Box<[u32]>,
-    /// What its build installs.
+    /// The dependencies that its build installs.
     pub(crate) build: Box<[Use]>,
 }
 
-/// Who mentions a relation.
+/// A package or base that uses a relation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct User {
-    /// A node for a run-time dependency, a base for a build dependency.
+    /// The number of a node for a run-time dependency, of a base for a build dependency.
     pub(crate) id: u32,
     pub(crate) architecture: u32,
 }
 
-/// The uses of each distinct relation.
+/// The users of a relation.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Users {
     pub(crate) nodes: Vec<User>,
     pub(crate) bases: Vec<User>,
 }
 
-/// A package that provides a name, besides the one that is called so.
+/// A package that has or provides a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Provider {
     pub(crate) node: u32,
-    /// The provision, which holds its version; [`OWN_NAME`] for the package's own name.
+    /// The provision, with its version; [`OWN_NAME`] for the package's own name.
     pub(crate) provision: u32,
     pub(crate) architecture: u32,
 }
 
-/// Stands for a package's own name in [`Provider::provision`].
+/// Means the package's own name in [`Provider::provision`].
 pub(crate) const OWN_NAME: u32 = u32::MAX;
 
-/// Gives numbers to the texts that occur in packages. The index numbers its own; the changed
-/// origins of a plan continue its numbers without touching it.
+/// Assigns numbers to the texts in packages. The index numbers its own texts; the changed origins of a plan continue
+/// these numbers without modifying the index.
 pub(crate) trait Numbering {
     fn name(&mut self, text: &str) -> u32;
     fn relation(&mut self, text: &str) -> u32;
@@ -140,7 +140,7 @@ pub(crate) trait Numbering {
     fn architectures(&mut self, list: &str) -> u32;
 }
 
-/// Turns the text of a package into numbers. The nodes get their number from whoever asks.
+/// Converts a source package to records with numbered texts. The caller assigns the numbers of the nodes.
 pub(crate) fn records(
     source: &Arc<SourcePackage>,
     base: u32,

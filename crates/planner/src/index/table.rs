@@ -1,4 +1,4 @@
-//! The numbered names and relations, and who uses and provides them.
+//! The tables of numbered names and relations with their users and providers.
 
 use buildbtw_model::Architecture;
 
@@ -7,39 +7,39 @@ use crate::relation::{Comparison, Relation, is_soname};
 use super::intern::Interner;
 use super::record::{EVERY_ARCHITECTURE, NodeRecord, Numbering, OWN_NAME, Provider, User, Users};
 
-/// The part of the index that is looked up by name or relation.
+/// The lookup tables of the index, by name and by relation.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tables {
     pub(crate) names: Interner,
     pub(crate) relations: Interner,
     pub(crate) architectures: Interner,
-    /// Lists of architectures, each as one text with spaces.
+    /// Lists of architectures, each as one text separated by spaces.
     pub(crate) architecture_lists: Interner,
     /// For each name: the relations with it.
     pub(crate) relations_of: Vec<Vec<u32>>,
-    /// For each name: who has or provides it.
+    /// For each name: the packages that have or provide it.
     pub(crate) providers: Vec<Vec<Provider>>,
     /// For each relation: its name.
     pub(crate) relation_name: Vec<u32>,
-    /// For each relation: whether it is a name without a constraint.
+    /// For each relation: whether it has no constraint.
     pub(crate) relation_is_plain: Vec<bool>,
-    /// For each relation: whether it is of the soname kind.
+    /// For each relation: whether it is a soname.
     pub(crate) relation_is_soname: Vec<bool>,
-    /// For each relation: who mentions it.
+    /// For each relation: its users.
     pub(crate) users: Vec<Users>,
 }
 
-/// What of an index counts for one architecture.
-pub(crate) struct Fits<'t> {
+/// A filter for the parts of an index that apply to one architecture.
+pub(crate) struct ArchitectureFilter<'t> {
     tables: &'t Tables,
     name: &'t str,
-    /// The number of its name; none if nothing mentions it.
+    /// The number of its name; `None` if no package mentions it.
     number: Option<u32>,
 }
 
-impl Fits<'_> {
-    /// Whether a list of architectures has it or `any`.
-    pub(crate) fn has(&self, list: u32) -> bool {
+impl ArchitectureFilter<'_> {
+    /// Returns whether a list of architectures contains it or `any`.
+    pub(crate) fn matches(&self, list: u32) -> bool {
         let lists = &self.tables.architecture_lists;
         (list as usize) < lists.len()
             && lists
@@ -48,24 +48,27 @@ impl Fits<'_> {
                 .any(|name| name == "any" || name == self.name)
     }
 
-    /// Whether an architecture suffix is empty or this one.
+    /// Returns whether an architecture suffix is empty or matches.
     pub(crate) fn applies(&self, architecture: u32) -> bool {
         architecture == EVERY_ARCHITECTURE || Some(architecture) == self.number
     }
 }
 
 impl Tables {
-    /// What counts for an architecture.
-    pub(crate) fn for_architecture<'t>(&'t self, architecture: &'t Architecture) -> Fits<'t> {
+    /// Returns the filter for an architecture.
+    pub(crate) fn for_architecture<'t>(
+        &'t self,
+        architecture: &'t Architecture,
+    ) -> ArchitectureFilter<'t> {
         let name = architecture.as_str();
-        Fits {
+        ArchitectureFilter {
             tables: self,
             name,
             number: self.architectures.get(name),
         }
     }
 
-    /// Enters a node wherever it is used or provides.
+    /// Adds a node to the lists of users and providers.
     pub(super) fn attach(&mut self, id: u32, node: &NodeRecord) {
         for used in &node.depends {
             self.users[used.relation as usize].nodes.push(User {
@@ -80,23 +83,23 @@ impl Tables {
         }
     }
 
-    /// The opposite of [`Tables::attach`].
+    /// Reverts [`Tables::attach`].
     pub(super) fn detach(&mut self, id: u32, node: &NodeRecord) {
         for used in &node.depends {
             let users = &mut self.users[used.relation as usize].nodes;
-            forget(users, |user| user.id == id);
+            remove_first(users, |user| user.id == id);
         }
         for (name, provider) in
             provisions(id, node, |relation| self.relation_name[relation as usize])
         {
-            forget(&mut self.providers[name as usize], |other| {
+            remove_first(&mut self.providers[name as usize], |other| {
                 *other == provider
             });
         }
     }
 }
 
-/// The names a node has or provides.
+/// Returns the names that a node has or provides.
 pub(crate) fn provisions(
     id: u32,
     node: &NodeRecord,
@@ -153,8 +156,8 @@ impl Numbering for Tables {
     }
 }
 
-/// Removes the first entry that matches; the order of such lists means nothing.
-pub(super) fn forget<T>(list: &mut Vec<T>, matches: impl Fn(&T) -> bool) {
+/// Removes the first entry that matches. The order of these lists is irrelevant.
+pub(super) fn remove_first<T>(list: &mut Vec<T>, matches: impl Fn(&T) -> bool) {
     if let Some(at) = list.iter().position(matches) {
         list.swap_remove(at);
     }

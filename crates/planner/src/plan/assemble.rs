@@ -1,4 +1,4 @@
-//! From the graph to builds: components in order, each build with the builds it waits for.
+//! Converts the graph to builds: the components in order, each build with the builds it waits for.
 
 use super::assembly::Assembly;
 use super::budget::Budget;
@@ -6,10 +6,10 @@ use super::cycles;
 use super::graph::Graph;
 use crate::index::number;
 
-/// Puts all builds in order.
+/// Orders all builds.
 ///
 /// # Errors
-/// When the budget is used up.
+/// Fails when the budget is exceeded.
 pub(super) fn assemble<'g, B: Budget>(
     graph: &'g Graph,
     bootstrap: Vec<bool>,
@@ -30,15 +30,14 @@ pub(super) fn assemble<'g, B: Budget>(
 }
 
 impl<B: Budget> Assembly<'_, B> {
-    /// Puts the builds of a cycle in order again, for other bootstrap builds than before. The builds of all
-    /// components behind it are lost.
+    /// Orders the builds of a cycle again with changed bootstrap builds. Discards the builds of all later components.
     ///
     /// # Errors
-    /// When the budget is used up.
-    pub(super) fn again(&mut self, component: u32) -> Result<(), B::Over> {
+    /// Fails when the budget is exceeded.
+    pub(super) fn redo_cycle(&mut self, component: u32) -> Result<(), B::Over> {
         let members = self.members(component);
         self.drafts.truncate(self.starts[component as usize]);
-        self.cyclic.remove(&component);
+        self.solved.remove(&component);
         for member in &members {
             self.left_out.remove(member);
         }

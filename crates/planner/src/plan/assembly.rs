@@ -1,10 +1,9 @@
-//! The builds so far, and which of them a build waits for.
+//! The builds ordered so far, and the search for the builds that a build waits for.
 //!
-//! A build's needs may leave out what follows from others. Walking from what it lists, the search
-//! stops at the first member on each path: that member's own needs hold everything its packages
-//! pull in at run time. There are two exceptions. Members of a cycle may have been built without
-//! some of it, so what a path into a cycle leads to is worked out by the cycle. And packages
-//! outside of the set are not built, so the search goes on through them.
+//! A build's needs may omit those implied by others. So the search from what a build lists stops at the first member on
+//! each path: that member's own needs include everything that its packages pull in at run time. There are two
+//! exceptions. Members of a cycle may have been built without some of it, so the solved cycle determines where a path
+//! into it leads. And packages outside the set are not built, so the search continues through them.
 
 use std::iter::Copied;
 use std::slice;
@@ -14,39 +13,39 @@ use petgraph::visit::{Dfs, GraphBase, IntoNeighbors};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::components::Components;
-use super::cycles::Cyclic;
+use super::cycles::SolvedCycle;
 use super::drafts::{CycleDraft, Draft};
 use super::graph::Graph;
 use super::members::OUTSIDE;
 use crate::index::{DependencyKind, number};
 use crate::sparse::Stamps;
 
-/// The builds in a valid order.
+/// The builds so far, in a valid order.
 pub(super) struct Assembly<'g, B> {
     pub(super) budget: &'g B,
     pub(super) graph: &'g Graph,
-    /// For each build: whether it is to be bootstrapped.
+    /// For each build: whether a bootstrap build is requested.
     pub(super) bootstrap: Vec<bool>,
-    /// Of builds, then of installs.
+    /// The components of all vertices: builds, then installs.
     pub(super) components: Components,
     pub(super) drafts: Vec<Draft>,
-    /// For each component: how many drafts come before its own.
+    /// For each component: the number of drafts before its first one.
     pub(super) starts: Vec<usize>,
     pub(super) cycles: Vec<CycleDraft>,
-    /// Package dependencies that were relaxed: dependency and dependent.
+    /// Relaxed package dependencies: dependency and dependent.
     pub(super) relaxed: Vec<(u32, u32)>,
     /// For each member: its last build.
     pub(super) last: Vec<u32>,
-    pub(super) cyclic: FxHashMap<u32, Cyclic>,
-    /// For each member that is bootstrapped: the installs that its first build does without.
+    pub(super) solved: FxHashMap<u32, SolvedCycle>,
+    /// For each bootstrapped member: the installs that its first build omits.
     pub(super) left_out: FxHashMap<u32, FxHashSet<u32>>,
-    /// The installs at which a walk ends.
+    /// The installs at which a search ends.
     ends: FixedBitSet,
     search: Dfs<u32, Stamps>,
 }
 
 impl<'g, B> Assembly<'g, B> {
-    /// No builds yet.
+    /// Creates an assembly without builds.
     pub(super) fn new(graph: &'g Graph, bootstrap: Vec<bool>, budget: &'g B) -> Self {
         let builds = graph.builds();
         let components = Components::new(graph);
@@ -61,15 +60,15 @@ impl<'g, B> Assembly<'g, B> {
             cycles: Vec::new(),
             relaxed: Vec::new(),
             last: vec![OUTSIDE; builds],
-            cyclic: FxHashMap::default(),
+            solved: FxHashMap::default(),
             left_out: FxHashMap::default(),
             search: Dfs::from_parts(Vec::new(), Stamps::new(graph.vertices())),
         }
     }
 }
 
-/// The installs at which a walk ends: cycles know what lies behind them, and a build has the needs of
-/// its packages itself.
+/// Returns the installs at which a search ends. A solved cycle determines what its installs lead to, and a build
+/// itself has the needs of its packages.
 fn ends(graph: &Graph, components: &Components) -> FixedBitSet {
     let mut ends = FixedBitSet::with_capacity(graph.vertices());
     for (vertex, install) in (number(graph.builds())..).zip(&graph.installs) {
@@ -83,11 +82,11 @@ fn ends(graph: &Graph, components: &Components) -> FixedBitSet {
     ends
 }
 
-/// The part of the graph that a walk goes through, for petgraph's search.
+/// The part of the graph that a search visits, as a graph for petgraph.
 struct Passable<'a> {
     graph: &'a Graph,
     ends: &'a FixedBitSet,
-    /// The member whose own builds do not end a walk.
+    /// The member whose own builds do not end the search.
     own: u32,
 }
 
@@ -112,7 +111,7 @@ impl<'a> IntoNeighbors for &'a Passable<'_> {
 }
 
 impl<B> Assembly<'_, B> {
-    /// The members of a component, by name.
+    /// Returns the members of a component, by name.
     pub(super) fn members(&self, component: u32) -> Vec<u32> {
         let vertices = self.components.vertices(component).iter();
         let builds = vertices.filter(|&&vertex| self.graph.is_build(vertex));
@@ -121,7 +120,7 @@ impl<B> Assembly<'_, B> {
         members
     }
 
-    /// Lets the next walks find again what earlier ones found.
+    /// Resets the search, so that it finds builds again that an earlier one found.
     pub(super) fn start_walk(&mut self) {
         let count = self.graph.vertices();
         self.search.discovered.clear(count);
@@ -147,7 +146,7 @@ impl<B> Assembly<'_, B> {
         });
     }
 
-    /// Finds the first builds on all paths from an install, except for those of one member itself.
+    /// Finds the first builds on all paths from an install, except for those of the member `own`.
     pub(super) fn walk(&mut self, install: u32, own: u32, found: &mut Vec<u32>) {
         let passable = Passable {
             graph: self.graph,
@@ -158,9 +157,9 @@ impl<B> Assembly<'_, B> {
         while let Some(install) = self.search.next(&passable) {
             if self.components.is_in_cycle(install) {
                 let component = self.components.of(install);
-                if let Some(cyclic) = self.cyclic.get_mut(&component) {
+                if let Some(solved) = self.solved.get_mut(&component) {
                     let group = self.components.group_of(install);
-                    found.extend_from_slice(cyclic.builds_behind(group));
+                    found.extend_from_slice(solved.builds_of(group));
                 }
                 continue;
             }
@@ -172,7 +171,7 @@ impl<B> Assembly<'_, B> {
     }
 }
 
-/// Each need once, with its hardest kind.
+/// Removes duplicate needs, and keeps the hardest kind of each.
 pub(super) fn unique(
     mut needs: Vec<(u32, Option<DependencyKind>)>,
 ) -> Vec<(u32, Option<DependencyKind>)> {

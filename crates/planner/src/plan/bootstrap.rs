@@ -1,8 +1,8 @@
-//! Bootstrap builds: members of a cycle that are built first without what they need of their cycle, and
-//! once more when all of it is there.
+//! Bootstrap builds: members of a cycle that are built first without their dependencies in the cycle, and again when
+//! these have been built.
 //!
-//! They are asked for, not chosen: the `PKGBUILD` must know how to do without. What is found here is
-//! whether a cycle can be built at all without one, and which one would do.
+//! The user must request them, because the `PKGBUILD` must support such a build. This module finds out whether a cycle
+//! can be built without one, and which ones would help.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,26 +12,30 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::assembly::Assembly;
 use super::budget::Budget;
-use super::clashes::{Clash, Environments};
+use super::context::PlanContext;
 use super::cycles::is_left_out;
+use super::install_check::{Environments, UnmetDependency};
 use super::left_out::left_out;
 use super::members::Members;
 use super::outcome::{NeedsBootstrap, Plan};
-use super::parts::Parts;
 use super::problem::{Problem, ProblemKind};
 use super::request::PlanRequest;
 use crate::world::World;
 
-/// How many members of a cycle are tried.
-const MOST_TRIED: usize = 12;
-/// How many there are in the largest cycle of which that many are tried; of larger ones it is fewer.
-const MEMBERS_OF_MOST_TRIED: usize = 1_000;
-/// How many reasons a cycle has, and how many problems of one sort a plan. The rest is counted.
-const MOST_REASONS: usize = 20;
-const MOST_PROBLEMS: usize = 100;
+/// The maximum number of members of a cycle that are tried.
+const MAX_TRIED: usize = 12;
+/// The size of the largest cycle of which that many are tried. In larger cycles, fewer are tried.
+const MEMBERS_WITH_MAX_TRIED: usize = 1_000;
+/// The maximum number of reasons per cycle, and of problems of one kind per plan. The rest is only counted.
+const MAX_REASONS: usize = 20;
+const MAX_PROBLEMS: usize = 100;
 
-/// The members that are to be bootstrapped.
-pub(super) fn wanted(world: &World<'_>, members: &Members, request: &PlanRequest<'_>) -> Vec<bool> {
+/// Returns for each member whether a bootstrap build is requested.
+pub(super) fn requested(
+    world: &World<'_>,
+    members: &Members,
+    request: &PlanRequest<'_>,
+) -> Vec<bool> {
     let bootstrap: FxHashSet<&Pkgbase> = request.bootstrap.iter().collect();
     let is_wanted = |&base: &u32| {
         let record = world.base(base);
@@ -40,31 +44,30 @@ pub(super) fn wanted(world: &World<'_>, members: &Members, request: &PlanRequest
     members.bases.iter().map(is_wanted).collect()
 }
 
-/// Says in the plan what bootstrap builds are built without, and which cycles cannot be built. The builds
-/// of the assembly are lost.
+/// Adds to the plan what bootstrap builds omit, and which cycles cannot be built. Discards the builds of the assembly.
 ///
 /// # Errors
-/// When the budget is used up.
-pub(super) fn judge<B: Budget>(
-    parts: &Parts<'_, '_>,
+/// Fails when the budget is exceeded.
+pub(super) fn check<B: Budget>(
+    context: &PlanContext<'_, '_>,
     assembly: &mut Assembly<'_, B>,
     plan: &mut Plan,
 ) -> Result<(), B::Over> {
-    describe(parts, assembly, plan);
-    if let Some(base) = parts.request.base {
-        let mut environments = Environments::new(parts, base, assembly)?;
-        let found = environments.find(assembly)?;
+    describe(context, assembly, plan);
+    if let Some(base) = context.request.base {
+        let mut environments = Environments::new(context, base, assembly)?;
+        let found = environments.find_unmet(assembly)?;
         let problems = problems(plan, &found);
         plan.problems.extend(problems);
-        report(&mut environments, assembly, &found, plan)?;
+        find_choices(&mut environments, assembly, &found, plan)?;
     }
     plan.problems.sort();
     Ok(())
 }
 
-/// Fills in what bootstrap builds are built without.
-fn describe<B>(parts: &Parts<'_, '_>, assembly: &Assembly<'_, B>, plan: &mut Plan) {
-    let mut wanted: FxHashSet<&Pkgbase> = parts.request.bootstrap.iter().collect();
+/// Sets what bootstrap builds omit.
+fn describe<B>(context: &PlanContext<'_, '_>, assembly: &Assembly<'_, B>, plan: &mut Plan) {
+    let mut wanted: FxHashSet<&Pkgbase> = context.request.bootstrap.iter().collect();
     if wanted.is_empty() {
         return;
     }
@@ -76,10 +79,10 @@ fn describe<B>(parts: &Parts<'_, '_>, assembly: &Assembly<'_, B>, plan: &mut Pla
             && let Some(&member) = member_of.get(&build.pkgbase)
         {
             wanted.remove(&build.pkgbase);
-            let relations = left_out(parts, assembly, member);
+            let relations = left_out(context, assembly, member);
             let mut texts: Vec<Arc<str>> = relations
                 .into_iter()
-                .map(|relation| parts.world.relation_text(relation).into())
+                .map(|relation| context.world.relation_text(relation).into())
                 .collect();
             texts.sort_unstable();
             texts.dedup();
@@ -91,101 +94,101 @@ fn describe<B>(parts: &Parts<'_, '_>, assembly: &Assembly<'_, B>, plan: &mut Pla
             pkgbase: pkgbase.clone(),
             kind: ProblemKind::BootstrapNotNeeded,
             message:
-                "it is in no cycle of this plan, so that there is nothing to bootstrap".to_owned(),
+                "not in a dependency cycle of this plan: there is nothing to bootstrap".to_owned(),
         }));
 }
 
-/// Clashes that are told in the same words, each with the first build that has it and the number of builds.
-fn grouped<'c>(clashes: impl Iterator<Item = &'c Clash>) -> Vec<(&'c Clash, usize)> {
-    let mut groups: BTreeMap<&str, (&Clash, usize)> = BTreeMap::new();
-    for clash in clashes {
-        let (first, count) = groups.entry(&clash.text).or_insert((clash, 0));
+/// Groups unmet dependencies by their text. Returns the one of the first build and the number of builds for each text.
+fn grouped<'c>(
+    unmet: impl Iterator<Item = &'c UnmetDependency>,
+) -> Vec<(&'c UnmetDependency, usize)> {
+    let mut groups: BTreeMap<&str, (&UnmetDependency, usize)> = BTreeMap::new();
+    for unmet in unmet {
+        let (first, count) = groups.entry(&unmet.text).or_insert((unmet, 0));
         *count += 1;
-        if clash.member < first.member {
-            *first = clash;
+        if unmet.member < first.member {
+            *first = unmet;
         }
     }
     let mut groups: Vec<_> = groups.into_values().collect();
-    groups.sort_by_key(|(clash, _)| clash.member);
+    groups.sort_by_key(|(unmet, _)| unmet.member);
     groups
 }
 
-fn problems(plan: &Plan, clashes: &[Clash]) -> Vec<Problem> {
+fn problems(plan: &Plan, unmet: &[UnmetDependency]) -> Vec<Problem> {
     let mut problems = Vec::new();
-    for (is_certain, kind, verb) in [
-        (true, ProblemKind::NotInstallable, "cannot"),
-        (false, ProblemKind::MayNotBeInstallable, "may not"),
+    for (is_certain, kind) in [
+        (true, ProblemKind::NotInstallable),
+        (false, ProblemKind::MayNotBeInstallable),
     ] {
-        let groups = grouped(
-            clashes
-                .iter()
-                .filter(|clash| clash.is_certain == is_certain),
-        );
-        let rest = groups.len().saturating_sub(MOST_PROBLEMS);
+        let groups = grouped(unmet.iter().filter(|unmet| unmet.is_certain == is_certain));
+        let rest = groups.len().saturating_sub(MAX_PROBLEMS);
         let shown = groups.len() - rest;
-        for (at, (clash, builds)) in groups.into_iter().take(shown).enumerate() {
+        for (at, (unmet, builds)) in groups.into_iter().take(shown).enumerate() {
             let others = match builds - 1 {
                 0 => String::new(),
-                1 => "; the same for one more build".to_owned(),
-                others => format!("; the same for {others} more builds"),
+                1 => "; 1 more build is affected".to_owned(),
+                others => format!("; {others} more builds are affected"),
             };
             let more = if rest > 0 && at + 1 == shown {
-                format!(" (and {rest} more problems like this)")
+                format!(" (and {rest} similar problems)")
             } else {
                 String::new()
             };
+            let (build, text) = (unmet.build, &unmet.text);
+            let message = if is_certain {
+                format!("cannot install the dependencies of {build}: {text}{others}{more}")
+            } else {
+                format!("installing the dependencies of {build} may fail: {text}{others}{more}")
+            };
             problems.push(Problem {
-                pkgbase: plan.names[clash.member as usize].clone(),
+                pkgbase: plan.names[unmet.member as usize].clone(),
                 kind,
-                message: format!(
-                    "what {} needs {verb} be installed: {}{others}{more}",
-                    clash.build, clash.text
-                ),
+                message,
             });
         }
     }
     problems
 }
 
-/// Finds, for each cycle that cannot be built, which of its members would have to be bootstrapped.
-fn report<B: Budget>(
+/// Finds, for each cycle that cannot be built, the members that could be bootstrapped to make it buildable.
+fn find_choices<B: Budget>(
     environments: &mut Environments<'_, '_>,
     assembly: &mut Assembly<'_, B>,
-    clashes: &[Clash],
+    unmet: &[UnmetDependency],
     plan: &mut Plan,
 ) -> Result<(), B::Over> {
-    let mut of_component: BTreeMap<u32, Vec<&Clash>> = BTreeMap::new();
-    for clash in clashes.iter().filter(|clash| clash.forbids_order()) {
-        let component = assembly.components.of(clash.member);
-        of_component.entry(component).or_default().push(clash);
+    let mut of_component: BTreeMap<u32, Vec<&UnmetDependency>> = BTreeMap::new();
+    for unmet in unmet.iter().filter(|unmet| unmet.rules_out_order()) {
+        let component = assembly.components.of(unmet.member);
+        of_component.entry(component).or_default().push(unmet);
     }
-    // From the last one on, as all that comes behind a cycle is lost when it is tried.
-    for (&component, clashes) in of_component.iter().rev() {
+    // Backwards, because trying a cycle discards all later builds.
+    for (&component, unmet) in of_component.iter().rev() {
         let members = assembly.members(component);
-        let mut candidates = candidates(assembly, component, &members, clashes);
-        let tried =
-            (MOST_TRIED * MEMBERS_OF_MOST_TRIED / members.len().max(1)).clamp(3, MOST_TRIED);
+        let mut candidates = candidates(assembly, component, &members, unmet);
+        let tried = (MAX_TRIED * MEMBERS_WITH_MAX_TRIED / members.len().max(1)).clamp(3, MAX_TRIED);
         let untried = candidates.len().saturating_sub(tried);
         candidates.truncate(tried);
         let mut choices = Vec::new();
         for member in candidates {
             assembly.bootstrap[member as usize] = true;
-            assembly.again(component)?;
+            assembly.redo_cycle(component)?;
             assembly.bootstrap[member as usize] = false;
             let start = assembly.starts[component as usize];
-            if !environments.forbid(assembly, start)? {
+            if !environments.has_order_problem(assembly, start)? {
                 choices.push(plan.names[member as usize].clone());
             }
         }
         choices.sort_unstable();
-        let groups = grouped(clashes.iter().copied());
-        let rest = groups.len().saturating_sub(MOST_REASONS);
-        let reason = |(clash, _): (&Clash, usize)| {
-            format!("{}: {}", plan.names[clash.member as usize], clash.text)
+        let groups = grouped(unmet.iter().copied());
+        let rest = groups.len().saturating_sub(MAX_REASONS);
+        let reason = |(unmet, _): (&UnmetDependency, usize)| {
+            format!("{}: {}", plan.names[unmet.member as usize], unmet.text)
         };
-        let mut reasons: Vec<String> = groups.into_iter().take(MOST_REASONS).map(reason).collect();
+        let mut reasons: Vec<String> = groups.into_iter().take(MAX_REASONS).map(reason).collect();
         if rest > 0 {
-            reasons.push(format!("and {rest} more like these"));
+            reasons.push(format!("and {rest} similar reasons"));
         }
         let members = members.into_iter();
         plan.needs_bootstrap.push(NeedsBootstrap {
@@ -202,16 +205,16 @@ fn report<B: Budget>(
     Ok(())
 }
 
-/// The members of a cycle that can do without some of it, in the order in which they are tried: first those
-/// whose old packages are in the way, then those whose builds see them.
+/// Returns the members that can omit dependencies in their cycle, in the order in which they are tried: first those
+/// whose old packages have unmet dependencies, then those whose builds install these packages.
 fn candidates<B>(
     assembly: &Assembly<'_, B>,
     component: u32,
     members: &[u32],
-    clashes: &[&Clash],
+    unmet: &[&UnmetDependency],
 ) -> Vec<u32> {
-    let holders = clashes.iter().map(|clash| clash.holder);
-    let builds = clashes.iter().map(|clash| clash.member);
+    let holders = unmet.iter().map(|unmet| unmet.holder);
+    let builds = unmet.iter().map(|unmet| unmet.member);
     let all = holders.chain(builds).chain(members.iter().copied());
     let mut seen = FxHashSet::default();
     let can_do_without = |member: u32| {

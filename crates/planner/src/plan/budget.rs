@@ -1,32 +1,32 @@
-//! How long planning may go on.
+//! Budgets for planning.
 //!
-//! Some graphs take long: a cycle of thousands of packages takes time by the square of its size. Whoever
-//! serves others sets a limit, which the loops that can take long look at.
+//! Some graphs take long: the time for a cycle of thousands of packages grows with the square of its size. A server
+//! sets a limit, which all loops that can take long check.
 
 use std::convert::Infallible;
 
-/// Says when planning has taken long enough. It is asked very often, so that the answer must be cheap.
+/// A limit for planning. It is checked very often, so that checks must be cheap.
 pub trait Budget {
-    /// Why planning ends without a plan.
+    /// The error with which planning ends.
     type Over;
 
-    /// Asks whether planning may go on.
+    /// Checks whether planning may continue.
     ///
     /// # Errors
-    /// When it may not.
+    /// Fails when it may not.
     fn check(&self) -> Result<(), Self::Over>;
 
-    /// Asks whether planning may go on with a rebuild set of this size. It is asked once, before what takes
-    /// longest; there are at least as many builds.
+    /// Checks whether planning may continue with a rebuild set of this size. It is called once, before the slowest
+    /// steps; the plan has at least as many builds.
     ///
     /// # Errors
-    /// When it may not.
+    /// Fails when it may not.
     fn check_members(&self, _count: usize) -> Result<(), Self::Over> {
         Ok(())
     }
 }
 
-/// As long as it takes.
+/// A budget without a limit.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Unlimited;
 
@@ -38,11 +38,11 @@ impl Budget for Unlimited {
     }
 }
 
-/// Until a function returns `true`.
+/// A budget that lasts until a function returns `true`.
 #[derive(Clone, Copy, Debug)]
 pub struct Until<F>(pub F);
 
-/// Planning was ended by its budget.
+/// The budget [`Until`] ended planning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("planning took too long")]
 pub struct TookTooLong;
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
     use crate::{PackageIndex, PlanRequest, parse_srcinfo, plan_within};
 
-    /// Records the size of the set, and stops planning there.
+    /// A budget that records the size of the set and stops planning.
     #[derive(Default)]
     struct Small(Cell<usize>);
 

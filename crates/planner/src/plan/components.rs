@@ -1,7 +1,7 @@
 //! The strongly connected components of the graph, and which of them are cycles of several builds.
 //!
-//! Kosaraju's algorithm finds them, in petgraph's implementation without recursion: Tarjan's calls
-//! itself there, and a chain of a hundred thousand packages overflows the stack.
+//! They are found by Kosaraju's algorithm, which petgraph implements without recursion. Its implementation of Tarjan's
+//! algorithm is recursive, and a chain of a hundred thousand packages overflows the stack.
 
 use fixedbitset::FixedBitSet;
 use petgraph::algo::kosaraju_scc;
@@ -11,18 +11,18 @@ use rustc_hash::FxHashMap;
 use super::graph::Graph;
 use crate::index::number;
 
-/// The components of a graph, those without dependencies on others first.
+/// The components of a graph, dependencies first.
 pub(super) struct Components {
     /// For each component: its vertices.
     vertices: Vec<Vec<u32>>,
     /// For each vertex: its component.
     component_of: Vec<u32>,
-    /// The vertices of components with several builds.
+    /// The vertices in components with several builds.
     in_cycle: FixedBitSet,
-    /// For each component with several builds: its installs. Those that pull in each other form a
-    /// group, and groups come after those they pull in.
+    /// For each component with several builds: its installs in groups. Installs that pull in each other form a group,
+    /// and a group comes after those that it pulls in.
     groups: FxHashMap<u32, Vec<Vec<u32>>>,
-    /// For each install in a cycle: its group among those of its component.
+    /// For each install in a cycle: its group within its component.
     group_of: Vec<u32>,
 }
 
@@ -55,8 +55,8 @@ impl Components {
         components
     }
 
-    /// Finds the groups of all cycles in one search. Installs of different components never reach each
-    /// other in both directions, so that each group lies inside one component.
+    /// Finds the groups of all cycles in one search. Installs of different components never reach each other in both
+    /// directions, so that each group is part of one component.
     fn group_installs(&mut self, graph: &Graph) {
         let mut installs = self.in_cycle.clone();
         installs.remove_range(..graph.builds());
@@ -78,28 +78,28 @@ impl Components {
         self.vertices.len()
     }
 
-    /// The vertices of a component.
+    /// Returns the vertices of a component.
     pub(super) fn vertices(&self, component: u32) -> &[u32] {
         &self.vertices[component as usize]
     }
 
-    /// The component of a vertex.
+    /// Returns the component of a vertex.
     pub(super) fn of(&self, vertex: u32) -> u32 {
         self.component_of[vertex as usize]
     }
 
-    /// Whether the component of a vertex has several builds.
+    /// Returns whether the component of a vertex has several builds.
     pub(super) fn is_in_cycle(&self, vertex: u32) -> bool {
         self.in_cycle.contains(vertex as usize)
     }
 
-    /// The groups of installs in a component with several builds.
+    /// Returns the groups of installs in a component with several builds.
     pub(super) fn groups(&self, component: u32) -> &[Vec<u32>] {
         let groups = self.groups.get(&component);
         groups.map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// The group of an install in a cycle, among those of its component.
+    /// Returns the group of an install in a cycle, within its component.
     pub(super) fn group_of(&self, install: u32) -> usize {
         self.group_of[install as usize] as usize
     }

@@ -1,4 +1,4 @@
-//! Dependencies that no longer hold once the packages of a plan have their new versions.
+//! Version constraints that the new versions of a plan's packages no longer meet.
 
 use buildbtw_model::{Architecture, PackageVersion, Pkgbase};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -9,27 +9,27 @@ use crate::index::{OWN_NAME, PackageIndex};
 use crate::relation::{Comparison, Relation};
 use crate::srcinfo::{Package, SourcePackage};
 
-/// A package of a plan with the version that its build gives it.
+/// A package of a plan with its new version.
 #[derive(Clone, Copy, Debug)]
 pub struct BuiltPackage<'a> {
-    /// The package as it is in the index, or in its changeset.
+    /// The package in the index or, for an origin, in its changeset.
     pub package: &'a SourcePackage,
-    /// The version it gets. Of several builds of a package the last one counts.
+    /// The version that its build gets. Of several builds of a package, the last one counts.
     pub version: &'a PackageVersion,
 }
 
-/// Something that a built package offers under a name.
+/// A package or provision that a build offers under a name.
 struct Offer<'a> {
     pkgbase: &'a Pkgbase,
-    /// The version before the release is raised, and after; none for what has no version.
+    /// The versions before and after the release bump; `None` for a provision without a version.
     versions: Option<(&'a str, &'a str)>,
 }
 
-/// Dependencies that the packages meet with the versions they have now, and not with those that the
-/// plan gives them. Those of the index that are not built count with what they need at run time.
+/// Returns the dependencies that the packages meet with their current versions, but not with those of the plan. For
+/// packages of the index that are not built, only run-time dependencies are checked.
 ///
 /// # Errors
-/// When the budget is used up: a relation is compared with everything that is offered under its name.
+/// Fails when the budget is exceeded: a relation is compared with everything that is offered under its name.
 pub fn unmet_constraints<B: Budget>(
     index: &PackageIndex,
     built: &[BuiltPackage<'_>],
@@ -76,8 +76,8 @@ pub fn unmet_constraints<B: Budget>(
     Ok(problems)
 }
 
-/// Of each package the last build, in the order of their first ones: of several causes the same one is always
-/// named.
+/// Returns the last build of each package, in the order of the first builds, so that always the same one of several
+/// causes is reported.
 pub(super) fn last_builds<'b, 'a>(built: &'b [BuiltPackage<'a>]) -> Vec<&'b BuiltPackage<'a>> {
     let mut place: FxHashMap<&Pkgbase, usize> = FxHashMap::default();
     let mut last: Vec<&BuiltPackage<'_>> = Vec::new();
@@ -91,7 +91,7 @@ pub(super) fn last_builds<'b, 'a>(built: &'b [BuiltPackage<'a>]) -> Vec<&'b Buil
     last
 }
 
-/// The packages that a build for an architecture makes.
+/// Returns the packages that a build for an architecture produces.
 pub(super) fn packages_for<'a>(
     source: &'a SourcePackage,
     architecture: &Architecture,
@@ -112,15 +112,15 @@ fn offers<'a, B: Budget>(
         budget.check()?;
         let pkgbase = package.pkgbase();
         let (old, new) = (package.version().as_str(), version.as_str());
-        for made in packages_for(package, architecture) {
-            let own = offers.entry(made.pkgname().as_str()).or_default();
+        for produced in packages_for(package, architecture) {
+            let own = offers.entry(produced.pkgname().as_str()).or_default();
             own.push(Offer {
                 pkgbase,
                 versions: Some((old, new)),
             });
-            for provision in made.provides(architecture) {
+            for provision in produced.provides(architecture) {
                 let provision = Relation::split(provision);
-                // What is provided with the package's own version follows it.
+                // A provision with the package's own version changes with it.
                 let versions = (provision.comparison == Comparison::Equal).then(|| {
                     let follows = provision.version == old;
                     (
@@ -136,7 +136,7 @@ fn offers<'a, B: Budget>(
     Ok(offers)
 }
 
-/// The problem with a relation of a package, if there is one. `own` are the package's own versions.
+/// Returns the problem with a relation of a package, if there is one. `own` are the package's own versions.
 fn problem<'a>(
     offers: &FxHashMap<&str, Vec<Offer<'_>>>,
     relation: &'a str,
@@ -152,10 +152,10 @@ fn problem<'a>(
     for offer in offers {
         let (before, after) = offer.versions.unzip();
         if split.is_met_by(after) || offer.pkgbase == pkgbase {
-            // Packages of one PKGBUILD follow each other.
+            // Relations between packages of one PKGBUILD change with its version.
             return None;
         }
-        // Two PKGBUILDs of the same version may do so, too: only bash knows.
+        // Those between two PKGBUILDs with the same version may do so, too: only bash can tell.
         if let Some((old, new)) = own
             && split.version == old
             && (Relation {
@@ -173,30 +173,26 @@ fn problem<'a>(
     let offer = was_met?;
     let (before, after) = offer.versions?;
     let (whose, outside) = (offer.pkgbase, own.is_none());
-    let outside = if outside {
-        ", outside of the rebuild"
-    } else {
-        ""
-    };
+    let outside = if outside { ", outside the rebuild" } else { "" };
     let problem = Problem {
         pkgbase: pkgbase.clone(),
         kind: ProblemKind::ConstraintNoLongerMet,
         message: format!(
-            "constraint no longer met: {relation}{outside} ({whose} {before} did, the planned {after} \
-             does not)"
+            "constraint no longer met: {relation}{outside} (met by {whose} {before}, but not by the \
+             planned {after})"
         ),
     };
     Some((relation, problem))
 }
 
-/// The constraints on a name, with the packages that have them at run time.
+/// Returns the constraints on a name with the packages that have them as run-time dependencies.
 fn users<'a>(
     index: &'a PackageIndex,
     name: &str,
     architecture: &'a Architecture,
 ) -> impl Iterator<Item = (&'a str, &'a SourcePackage)> {
     let tables = &index.tables;
-    let fits = tables.for_architecture(architecture);
+    let filter = tables.for_architecture(architecture);
     let name = tables.names.get(name);
     let relations = name.and_then(|name| tables.relations_of.get(name as usize));
     let relations = relations.into_iter().flatten().copied();
@@ -207,7 +203,7 @@ fn users<'a>(
     });
     users.filter_map(move |(relation, user)| {
         let node = &index.nodes[user.id as usize];
-        if !fits.has(node.architectures) || !fits.applies(user.architecture) {
+        if !filter.matches(node.architectures) || !filter.applies(user.architecture) {
             return None;
         }
         let record = index.base(node.base)?;
@@ -215,7 +211,7 @@ fn users<'a>(
     })
 }
 
-/// Whether a package that is not built meets a relation.
+/// Returns whether a package that is not built meets a relation.
 fn is_met_outside(
     index: &PackageIndex,
     built: &FxHashSet<&Pkgbase>,
@@ -227,10 +223,10 @@ fn is_met_outside(
     let Some(name) = tables.names.get(relation.name) else {
         return false;
     };
-    let fits = tables.for_architecture(architecture);
+    let filter = tables.for_architecture(architecture);
     tables.providers[name as usize].iter().any(|provider| {
         let node = &index.nodes[provider.node as usize];
-        if !fits.has(node.architectures) || !fits.applies(provider.architecture) {
+        if !filter.matches(node.architectures) || !filter.applies(provider.architecture) {
             return false;
         }
         let Some(record) = index.base(node.base) else {

@@ -1,4 +1,4 @@
-//! Builds and cycles while the plan is made.
+//! Builds and cycles in an unfinished plan.
 
 use std::slice;
 
@@ -6,22 +6,22 @@ use petgraph::visit::{GraphBase, GraphRef, IntoNeighbors};
 
 use crate::index::DependencyKind;
 
-/// A build, not yet in its final place.
+/// A build that does not have its final position yet.
 pub(super) struct Draft {
     pub(super) member: u32,
     pub(super) stage: u32,
     pub(super) is_last_stage: bool,
-    /// Whether it is built without what it needs of its cycle.
+    /// Whether it is a bootstrap build, which omits dependencies in its cycle.
     pub(super) is_bootstrap: bool,
-    /// Drafts that come before this one; nothing as kind for the same package's earlier stage.
+    /// The drafts it waits for; the kind is `None` for the earlier stage of the same package.
     pub(super) needs: Vec<(u32, Option<DependencyKind>)>,
 }
 
-/// Drafts as a graph for petgraph: an edge leads from a draft to each that comes before it.
+/// Drafts as a graph for petgraph, with an edge from a draft to each draft it waits for.
 #[derive(Clone, Copy)]
 pub(super) struct DraftGraph<'d>(pub(super) &'d [Draft]);
 
-/// The drafts that a draft needs.
+/// An iterator over the drafts that a draft waits for.
 pub(super) struct DraftNeeds<'d>(slice::Iter<'d, (u32, Option<DependencyKind>)>);
 
 impl Iterator for DraftNeeds<'_> {
@@ -47,9 +47,9 @@ impl<'d> IntoNeighbors for DraftGraph<'d> {
     }
 }
 
-/// A cycle, in members.
+/// A cycle whose members are numbers.
 pub(super) struct CycleDraft {
     pub(super) members: Vec<u32>,
-    /// What was built without: dependency, dependent, kind.
+    /// The broken edges: dependency, dependent, kind.
     pub(super) broken: Vec<(u32, u32, DependencyKind)>,
 }

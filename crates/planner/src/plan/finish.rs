@@ -1,37 +1,37 @@
-//! The last step: levels, durations, priorities and the order in which a plan is written.
+//! The last step: levels, durations, priorities and the order of the builds in the plan.
 
 use std::sync::Arc;
 
 use buildbtw_model::Pkgbase;
 
 use super::assembly::Assembly;
+use super::context::PlanContext;
 use super::drafts::Draft;
 use super::footprint::Footprint;
 use super::graph::Graph;
 use super::members::Members;
 use super::outcome::{Bootstrapped, BrokenEdge, Cycle, Need, Plan, PlannedBuild, Unresolved};
-use super::parts::Parts;
 use super::problem::{Problem, ProblemKind};
 use super::reasons::Reasons;
 use super::request::PlanRequest;
 use crate::index::number;
 use crate::world::World;
 
-/// The duration of a build when nothing is known about any.
+/// The expected duration of a build if no estimate is known for any build.
 const DEFAULT_ESTIMATE_S: u64 = 60;
 
 /// Writes the plan.
 pub(super) fn finish<B>(
-    parts: &Parts<'_, '_>,
+    context: &PlanContext<'_, '_>,
     reasons: Reasons,
     assembly: &Assembly<'_, B>,
 ) -> Plan {
-    let Parts {
+    let PlanContext {
         world,
         request,
         members,
         ..
-    } = *parts;
+    } = *context;
     let names: Vec<Pkgbase> = members
         .bases
         .iter()
@@ -48,8 +48,8 @@ pub(super) fn finish<B>(
         .map(|&(from, to)| (name(from), name(to)))
         .collect();
     relaxed.sort();
-    let unresolved = unresolved(parts, &names);
-    let problems = problems(parts, &names);
+    let unresolved = unresolved(context, &names);
+    let problems = problems(context, &names);
     let estimates = estimates(request, &names[..members.bases.len()]);
     let builds = builds(&assembly.drafts, &reasons, &names, &estimates);
     Plan {
@@ -69,7 +69,7 @@ pub(super) fn finish<B>(
     }
 }
 
-/// By the names of their members.
+/// Returns the cycles, sorted by the names of their members.
 fn cycles<B>(assembly: &Assembly<'_, B>, name: impl Copy + Fn(u32) -> Pkgbase) -> Vec<Cycle> {
     let cycles = assembly.cycles.iter().map(|cycle| {
         let broken = cycle.broken.iter().map(|&(from, to, kind)| BrokenEdge {
@@ -87,20 +87,20 @@ fn cycles<B>(assembly: &Assembly<'_, B>, name: impl Copy + Fn(u32) -> Pkgbase) -
     cycles
 }
 
-/// By package, then by name and kind. What base has is resolved.
-fn unresolved(parts: &Parts<'_, '_>, names: &[Pkgbase]) -> Vec<Unresolved> {
-    let Parts {
+/// Returns the unresolved dependencies, sorted by package, name and kind. Those that base satisfies are resolved.
+fn unresolved(context: &PlanContext<'_, '_>, names: &[Pkgbase]) -> Vec<Unresolved> {
+    let PlanContext {
         world,
         request,
         findings,
         ..
-    } = *parts;
+    } = *context;
     let is_in_base = |relation: u32| {
         let base = request.base;
         base.is_some_and(|base| base.satisfies(world.relation_text(relation)))
     };
     let mut all = Vec::with_capacity(findings.unresolved.len());
-    // The members are in the order of their names already, which leaves short lists to sort.
+    // The members are already in the order of their names, so that only short lists must be sorted.
     for group in findings.unresolved.chunk_by(|a, b| a.0 == b.0) {
         let mut entries: Vec<_> = group
             .iter()
@@ -121,7 +121,7 @@ fn unresolved(parts: &Parts<'_, '_>, names: &[Pkgbase]) -> Vec<Unresolved> {
     all
 }
 
-/// The expected duration of each member: what is known, else the median of what is known.
+/// Returns the expected duration of each member: its estimate or, if unknown, the median of all known estimates.
 fn estimates(request: &PlanRequest<'_>, names: &[Pkgbase]) -> Vec<u64> {
     let known: Vec<Option<u64>> = names
         .iter()
@@ -137,17 +137,17 @@ fn estimates(request: &PlanRequest<'_>, names: &[Pkgbase]) -> Vec<u64> {
         .collect()
 }
 
-/// The level of each draft, and its priority: the expected time from its begin to the end of all that needs it.
-/// Longest paths in a graph without cycles, by one pass each: drafts are in topological order.
+/// Returns the level and the priority of each draft: the longest path to it, and the remaining critical path from its
+/// start. The drafts are in topological order, so that each takes one pass.
 fn levels_and_priorities(drafts: &[Draft], estimates: &[u64]) -> (Vec<u32>, Vec<u64>) {
     let mut levels = vec![0u32; drafts.len()];
     let mut priorities = vec![0u64; drafts.len()];
     for (at, draft) in drafts.iter().enumerate() {
-        let below = draft
+        let lower = draft
             .needs
             .iter()
             .map(|&(need, _)| levels[need as usize] + 1);
-        levels[at] = below.max().unwrap_or(0);
+        levels[at] = lower.max().unwrap_or(0);
     }
     for (at, draft) in drafts.iter().enumerate().rev() {
         let own = estimates[draft.member as usize].saturating_add(priorities[at]);
@@ -205,21 +205,21 @@ fn builds(
         .collect()
 }
 
-fn problems(parts: &Parts<'_, '_>, names: &[Pkgbase]) -> Vec<Problem> {
-    let Parts {
+fn problems(context: &PlanContext<'_, '_>, names: &[Pkgbase]) -> Vec<Problem> {
+    let PlanContext {
         world,
         request,
         origins,
         members,
         findings,
-    } = *parts;
+    } = *context;
     let mut problems = Vec::new();
     for origin in origins {
         if !origin.builds_for(&request.architecture) {
             problems.push(Problem {
                 pkgbase: origin.pkgbase().clone(),
                 kind: ProblemKind::NotForArchitecture,
-                message: format!("nothing of it is built for {}", request.architecture),
+                message: format!("it builds no packages for {}", request.architecture),
             });
         }
     }
@@ -230,7 +230,7 @@ fn problems(parts: &Parts<'_, '_>, names: &[Pkgbase]) -> Vec<Problem> {
             kind: ProblemKind::ConstraintNoLongerMet,
             message: format!(
                 "constraint no longer met: {text}{}",
-                by_whom(world, relation)
+                former_providers(world, relation)
             ),
         });
     }
@@ -250,15 +250,15 @@ fn problems(parts: &Parts<'_, '_>, names: &[Pkgbase]) -> Vec<Problem> {
     problems
 }
 
-/// Names the origins whose old version met a relation.
-fn by_whom(world: &World<'_>, relation: u32) -> String {
+/// Describes the origins whose old version met a relation.
+fn former_providers(world: &World<'_>, relation: u32) -> String {
     let mut origins: Vec<String> = world
         .old_providers(relation)
         .filter_map(|package| {
             let old = world.base(world.node(package).base)?.source.version();
             let new = &world.base(world.base_of(package))?.source;
             let (pkgbase, new) = (new.pkgbase(), new.version());
-            Some(format!(" ({pkgbase} {old} did, {new} does not)"))
+            Some(format!(" (met by {pkgbase} {old}, but not by {new})"))
         })
         .collect();
     origins.sort_unstable();
@@ -266,7 +266,7 @@ fn by_whom(world: &World<'_>, relation: u32) -> String {
     origins.concat()
 }
 
-/// What the plan looked at.
+/// Returns the footprint of the plan.
 pub(super) fn footprint(
     world: &World<'_>,
     request: &PlanRequest<'_>,

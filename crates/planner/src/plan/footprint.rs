@@ -1,8 +1,8 @@
-//! Which changes of packages can affect a plan, decided without planning.
+//! Footprints decide which changes of packages can affect a plan, without planning again.
 //!
-//! A plan depends on the packages it visited, on the names those mention and on the names those
-//! provide. A changed package that is none of the visited ones, provides nothing they mention and
-//! mentions nothing they provide, leaves the plan as it is, byte for byte.
+//! A plan depends on the packages that it visited, on the names that these mention and on the names that they provide.
+//! A change of any other package does not change the plan if the package provides nothing that they mention, and
+//! mentions nothing that they provide.
 
 use buildbtw_model::Pkgbase;
 use fixedbitset::FixedBitSet;
@@ -11,13 +11,13 @@ use super::request::Patterns;
 use crate::index::{Effect, IndexChange, PackageIndex};
 use crate::world::World;
 
-/// What a plan looked at, to tell which later changes can affect it.
+/// The packages and names that a plan depends on.
 #[derive(Clone, Debug)]
 pub struct Footprint {
     identity: u64,
-    /// How many names the index had. Later ones are in no set here.
+    /// The number of names that the index had. The sets contain no later ones.
     names: usize,
-    /// Whether a changed origin brought names that the index did not have.
+    /// Whether the plan depends on names that the index did not have.
     has_names_of_its_own: bool,
     bases: FixedBitSet,
     origins: Vec<Pkgbase>,
@@ -44,12 +44,12 @@ impl Footprint {
         }
     }
 
-    /// Notes a member of the rebuild set.
+    /// Adds a member of the rebuild set.
     pub(crate) fn add_base(&mut self, world: &World<'_>, base: u32) {
         let Some(record) = world.base(base) else {
             return;
         };
-        // A changed origin is known by its name.
+        // A changed origin is recognized by its name.
         if (base as usize) < world.index.bases.len() {
             self.bases.grow_and_insert(base as usize);
         }
@@ -61,7 +61,7 @@ impl Footprint {
         }
     }
 
-    /// Notes a package that was looked at.
+    /// Adds a package that was visited.
     pub(crate) fn add_package(&mut self, world: &World<'_>, package: u32) {
         let node = world.node(package);
         for used in &node.depends {
@@ -78,7 +78,7 @@ impl Footprint {
         }
     }
 
-    /// Notes a name that a package may turn up with; `None` is one that nothing mentions yet.
+    /// Adds a name that a later package may have; `None` is a name that no package mentions yet.
     pub(crate) fn add_name(&mut self, name: Option<u32>) {
         match name {
             Some(name) => self.add_mentioned(name),
@@ -94,8 +94,8 @@ impl Footprint {
         }
     }
 
-    /// Whether planning again after this change could give another plan. `false` is certain;
-    /// `true` may turn out to change nothing.
+    /// Returns whether planning again after this change could give a different plan. `false` is certain; `true` may be
+    /// a false alarm.
     #[must_use]
     pub fn is_affected_by(&self, change: &IndexChange) -> bool {
         if self.identity != change.identity {
@@ -106,7 +106,7 @@ impl Footprint {
             names.any(|&name| set.contains(name as usize))
         };
         let is_new = |&name: &u32| name as usize >= self.names;
-        // Whoever provides a name can take the place of another provider of it.
+        // A provider of a name can replace another provider of it.
         let provides =
             || any(&change.provided, &self.mentioned) || any(&change.provided, &self.provided);
         let is_member = self.bases.contains(change.base as usize)
@@ -114,7 +114,7 @@ impl Footprint {
             || self.include.matches(&change.pkgbase);
         match change.effect {
             Effect::Nothing => false,
-            // Other files are built; who depends on whom stays as it is.
+            // Different files are built; the dependencies are unchanged.
             Effect::Contents => self.bases.contains(change.base as usize),
             Effect::Version => is_member || provides(),
             Effect::Relations => {

@@ -1,11 +1,10 @@
-//! What must be there before what: the order inside a rebuild set, as a sparse graph.
+//! The dependency graph of a rebuild set, as a sparse graph.
 //!
-//! A build holds the packages it lists and everything those pull in at run time. Written down as
-//! edges between builds that is far too much. So there are two sorts of vertices: *builds*, one per
-//! member of the set, and *installs*, one per package that is of a member or leads to one. A build
-//! needs the installs of what it lists; an install needs the installs of its run-time dependencies
-//! and, if a member builds it, that build. A build's environment holds a member exactly if there is
-//! a path to it through installs alone.
+//! The environment of a build contains the packages that it lists and everything that these pull in at run time. Edges
+//! between builds would be far too many. So there are two kinds of vertices: *builds*, one per member of the set, and
+//! *installs*, one per package that belongs to a member or leads to one. A build needs the installs of what it lists;
+//! an install needs the installs of its run-time dependencies and, if a member builds it, that build. A build's
+//! environment contains a member if and only if there is a path to it that consists of installs.
 
 use rustc_hash::FxHashSet;
 
@@ -16,7 +15,7 @@ use crate::world::World;
 
 use super::budget::Budget;
 use super::members::{Members, OUTSIDE};
-use super::spread::{Moves, spread};
+use super::spread::{SpreadRules, spread};
 
 /// An edge from a build to an install.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,36 +24,36 @@ pub(super) struct Edge {
     pub(super) kind: DependencyKind,
 }
 
-/// The graph. The first vertices are the builds, with the numbers of their members; installs follow.
+/// The graph. Its first vertices are the builds, with the numbers of their members; installs follow.
 pub(super) struct Graph {
-    /// From what needs to what is needed: from builds to installs, from installs to those they pull
-    /// in, and last from an install to the build that makes it.
+    /// Edges lead from a vertex to what it needs: from a build to its installs, from an install to those that it pulls
+    /// in, and last to the build that produces it.
     pub(super) edges: SparseGraph,
     /// For each edge of a build: its kind. The edges of builds come before those of installs.
     kinds: Vec<DependencyKind>,
-    /// For each install, without those before them.
+    /// The installs, numbered after the builds.
     pub(super) installs: Vec<Install>,
-    /// For each build: whether it is an origin's.
+    /// For each build: whether it builds an origin.
     pub(super) is_origin: Vec<bool>,
 }
 
-/// What an install is.
+/// A package that builds install.
 pub(super) struct Install {
     pub(super) package: u32,
     /// The member that builds it, or [`OUTSIDE`].
     pub(super) built_by: u32,
-    /// Whether the build that makes it needs everything it pulls in, too. Not so for an origin's old
-    /// version, whose dependencies the new one may have dropped.
+    /// Whether the build that produces it also needs everything that it pulls in. This is not so for an origin's old
+    /// version, because the new one may have dropped dependencies.
     pub(super) covered: bool,
 }
 
 impl Graph {
-    /// How many builds there are.
+    /// Returns the number of builds.
     pub(super) fn builds(&self) -> usize {
         self.is_origin.len()
     }
 
-    /// How many vertices there are.
+    /// Returns the number of vertices.
     pub(super) fn vertices(&self) -> usize {
         self.is_origin.len() + self.installs.len()
     }
@@ -63,12 +62,12 @@ impl Graph {
         (vertex as usize) < self.builds()
     }
 
-    /// What is known of an install.
+    /// Returns the install with this number.
     pub(super) fn install(&self, vertex: u32) -> &Install {
         &self.installs[vertex as usize - self.builds()]
     }
 
-    /// What a build installs, hardest kind first.
+    /// Returns what a build installs, the hardest kind first.
     pub(super) fn needs(&self, build: u32) -> impl Iterator<Item = Edge> {
         let rows = self.edges.outgoing();
         let kinds = &self.kinds[rows.range(build)];
@@ -76,7 +75,7 @@ impl Graph {
         edges.map(|(&install, &kind)| Edge { install, kind })
     }
 
-    /// What an install pulls in.
+    /// Returns the installs that an install pulls in.
     pub(super) fn pulls(&self, install: u32) -> &[u32] {
         match self.edges.outgoing().row(install) {
             [pulls @ .., last] if self.is_build(*last) => pulls,
@@ -85,19 +84,19 @@ impl Graph {
     }
 }
 
-/// What was found about relations on the way.
+/// Findings about relations while the graph is built.
 #[derive(Default)]
 pub(super) struct Findings {
-    /// Member, kind and relation of what no package provides.
+    /// Relations that no package satisfies: member, kind and relation.
     pub(super) unresolved: Vec<(u32, DependencyKind, u32)>,
-    /// Member and relation of what only an origin's old version satisfies.
+    /// Relations that only an origin's old version satisfies: member and relation.
     pub(super) outdated: Vec<(u32, u32)>,
 }
 
-/// Builds the graph of a set.
+/// Builds the graph of a rebuild set.
 ///
 /// # Errors
-/// When the budget is used up.
+/// Fails when the budget is exceeded.
 pub(super) fn build<B: Budget>(
     world: &mut World<'_>,
     members: &Members,
@@ -143,7 +142,7 @@ pub(super) fn build<B: Budget>(
     Ok((graph, findings))
 }
 
-/// Writes the rows of the graph, one vertex after the other.
+/// A writer of the graph's rows, one vertex after the other.
 struct Writer<'w, 'i> {
     world: &'w mut World<'i>,
     members: &'w Members,
@@ -171,7 +170,7 @@ impl Writer<'_, '_> {
                 let libraries = libraries(self.world, members, base, sonames);
                 edges.extend(libraries.into_iter().map(|package| Edge {
                     install: self.install_of[package as usize],
-                    // Nothing says that the build installs it, but where it does it is to be the new one.
+                    // No dependency declares that the build installs it, but if it does, it should be the new one.
                     kind: DependencyKind::Package,
                 }));
                 edges.retain(|edge| edge.install != OUTSIDE);
@@ -245,8 +244,8 @@ impl Writer<'_, '_> {
     }
 }
 
-/// What a build lists: the base's fields, then the run-time dependencies of its packages that the
-/// base does not have.
+/// Collects what a build lists: the base's fields, then the run-time dependencies of its packages that the base does
+/// not have.
 fn uses_of(world: &World<'_>, base: u32, uses: &mut Vec<Use>) {
     uses.clear();
     let Some(record) = world.base(base) else {
@@ -257,7 +256,7 @@ fn uses_of(world: &World<'_>, base: u32, uses: &mut Vec<Use>) {
         .iter()
         .take_while(|used| used.kind == DependencyKind::Depends)
         .count();
-    // A list is faster than a set as long as it is short, which it nearly always is.
+    // The list is nearly always short, and then faster than a set.
     let many: Option<FxHashSet<u32>> =
         (listed > 64).then(|| uses.iter().take(listed).map(|used| used.relation).collect());
     for package in world.packages_of(record) {
@@ -276,7 +275,7 @@ fn uses_of(world: &World<'_>, base: u32, uses: &mut Vec<Use>) {
     }
 }
 
-/// The packages of other members with a library that a package of this base links.
+/// Returns the packages of other members that contain a library which a package of this base links.
 fn libraries(world: &World<'_>, members: &Members, base: u32, sonames: &Sonames) -> Vec<u32> {
     let Some(record) = world.base(base) else {
         return Vec::new();
@@ -293,7 +292,7 @@ fn libraries(world: &World<'_>, members: &Members, base: u32, sonames: &Sonames)
         .collect()
 }
 
-/// The packages of the members, and those that lead to one at run time.
+/// Returns the packages of the members, and those that lead to one at run time.
 fn relevant<B: Budget>(
     world: &mut World<'_>,
     members: &Members,
@@ -303,7 +302,7 @@ fn relevant<B: Budget>(
     if members.complete {
         return Ok(members.reach.packages.clone());
     }
-    // The old versions of origins are among those reached; they count as packages of a member.
+    // The old versions of origins are among the reached packages; they count as packages of a member.
     let mut own: Vec<u32> = members
         .reach
         .packages
@@ -316,7 +315,7 @@ fn relevant<B: Budget>(
             own.extend(world.packages_of(record));
         }
     }
-    let everywhere = Moves {
+    let everywhere = SpreadRules {
         limit: u32::MAX,
         only_sonames: false,
         through_builds: false,

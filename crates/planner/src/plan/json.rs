@@ -1,4 +1,4 @@
-//! The JSON contract of a plan: names, order and form of its fields are what other tools read.
+//! The JSON format of a plan. Other tools read it, so names, order and form of its fields are stable.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ struct PlanJson<'a> {
     needs_bootstrap: &'a [NeedsBootstrap],
 }
 
-/// Written one after the other, so that a plan of a whole distribution needs no copy in memory.
+/// The builds of a plan, serialised one by one, so that a plan of a whole distribution is not copied.
 struct Builds<'a>(&'a Plan);
 
 #[derive(serde::Serialize)]
@@ -35,10 +35,10 @@ struct BuildJson<'a> {
     version_note: Option<String>,
     needs: Vec<String>,
     reason: Vec<&'a Pkgbase>,
-    /// `links libfoo.so.1` where no dependency leads to it.
+    /// `links libfoo.so.1` if the package declares no such dependency.
     #[serde(skip_serializing_if = "Option::is_none")]
     via: Option<String>,
-    /// Whether it is built without `without`.
+    /// Whether it is a bootstrap build, which omits `without`.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     bootstrap: bool,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -95,7 +95,7 @@ fn without(build: &PlannedBuild) -> &[Arc<str>] {
 }
 
 impl PlannedBuild {
-    /// The build as other builds' needs name it: `pkgbase@stage`.
+    /// Returns the label of the build: `pkgbase@stage`.
     #[must_use]
     pub fn label(&self) -> String {
         format!("{}@{}", self.pkgbase, self.stage)
@@ -103,7 +103,7 @@ impl PlannedBuild {
 }
 
 impl Plan {
-    /// The needs of a build as `pkgbase@stage`.
+    /// Returns the labels of a build's needs: `pkgbase@stage`.
     #[must_use]
     pub fn need_labels(&self, build: &PlannedBuild) -> Vec<String> {
         let needs = build.needs.iter();

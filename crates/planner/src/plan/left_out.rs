@@ -1,19 +1,19 @@
-//! What bootstrap builds do without.
+//! The dependencies that bootstrap builds omit.
 
 use rustc_hash::FxHashSet;
 
 use super::assembly::Assembly;
+use super::context::PlanContext;
 use super::cycles::is_left_out;
-use super::parts::Parts;
 
-/// The relations of a member that lead into its cycle and that a bootstrap build does without.
+/// Returns the relations of a member that lead into its cycle and that a bootstrap build omits.
 pub(super) fn left_out<B>(
-    parts: &Parts<'_, '_>,
+    context: &PlanContext<'_, '_>,
     assembly: &Assembly<'_, B>,
     member: u32,
 ) -> Vec<u32> {
-    let world = parts.world;
-    let base = parts.members.bases.get(member as usize);
+    let world = context.world;
+    let base = context.members.bases.get(member as usize);
     let Some(record) = base.and_then(|&base| world.base(base)) else {
         return Vec::new();
     };

@@ -4,30 +4,30 @@ use std::sync::Arc;
 
 use super::budget::Budget;
 use super::request::PlanRequest;
-use super::spread::{FAR, Moves, Reach, spread};
+use super::spread::{Reach, SpreadRules, UNREACHED, spread};
 use crate::srcinfo::SourcePackage;
 use crate::world::World;
 use buildbtw_model::Scope;
 
-/// Marks a base that is not in the set.
+/// Means a base that is not in the rebuild set.
 pub(super) const OUTSIDE: u32 = u32::MAX;
 
 /// The rebuild set. Members are numbered in the order of their names.
 pub(super) struct Members {
     /// The base of each member.
     pub(super) bases: Vec<u32>,
-    /// The origins, which may have nothing to build for the architecture.
+    /// The origins, which may have no packages for the architecture.
     pub(super) origins: Vec<u32>,
     /// For each base: its number as a member, or [`OUTSIDE`].
     pub(super) member_of: Vec<u32>,
-    pub(super) moves: Moves,
+    pub(super) rules: SpreadRules,
     pub(super) reach: Reach,
-    /// Whether the search from the origins found everything that could lead from one member to
-    /// another, so that there is no need for a second one.
+    /// Whether the search from the origins found all packages that can lead from one member to another, so that no
+    /// second search is needed.
     pub(super) complete: bool,
 }
 
-fn moves(scope: Scope) -> Moves {
+fn rules(scope: Scope) -> SpreadRules {
     let (limit, only_sonames, through_builds) = match scope {
         Scope::Origin => (0, false, false),
         Scope::Direct => (1, false, false),
@@ -35,14 +35,14 @@ fn moves(scope: Scope) -> Moves {
         Scope::Transitive => (u32::MAX, false, false),
         Scope::All => (u32::MAX, false, true),
     };
-    Moves {
+    SpreadRules {
         limit,
         only_sonames,
         through_builds,
     }
 }
 
-/// The packages of the origins, of their new and old versions.
+/// Returns the packages of the origins' new and old versions.
 fn seeds(world: &World<'_>, origins: &[u32]) -> Vec<u32> {
     let mut seeds = Vec::new();
     for &origin in origins {
@@ -54,7 +54,7 @@ fn seeds(world: &World<'_>, origins: &[u32]) -> Vec<u32> {
     seeds
 }
 
-/// The bases that are members in any case.
+/// Returns the bases that the patterns include.
 fn included(world: &World<'_>, request: &PlanRequest<'_>) -> Vec<u32> {
     if request.include.is_empty() {
         return Vec::new();
@@ -69,21 +69,21 @@ fn included(world: &World<'_>, request: &PlanRequest<'_>) -> Vec<u32> {
         .collect()
 }
 
-/// Whether a search reached all packages of these bases.
+/// Returns whether a search reached all packages of these bases.
 fn has_every_package(world: &World<'_>, reach: &Reach, bases: &[u32]) -> bool {
     bases.iter().all(|&base| {
         world.base(base).is_none_or(|record| {
             world
                 .packages_of(record)
-                .all(|package| reach.distance[package as usize] != FAR)
+                .all(|package| reach.distance[package as usize] != UNREACHED)
         })
     })
 }
 
-/// Finds the members of the set.
+/// Finds the members of the rebuild set.
 ///
 /// # Errors
-/// When the budget is used up.
+/// Fails when the budget is exceeded.
 pub(super) fn find<B: Budget>(
     world: &mut World<'_>,
     request: &PlanRequest<'_>,
@@ -95,19 +95,19 @@ pub(super) fn find<B: Budget>(
         .filter_map(|origin| world.origin_base(origin))
         .collect();
     let seeds = seeds(world, &origin_bases);
-    let mut verdicts: Vec<Option<bool>> = vec![None; world.base_count()];
+    let mut allowed: Vec<Option<bool>> = vec![None; world.base_count()];
     let mut enter = |world: &World<'_>, base: u32| {
         request.exclude.is_empty()
-            || *verdicts[base as usize].get_or_insert_with(|| {
+            || *allowed[base as usize].get_or_insert_with(|| {
                 origin_bases.contains(&base)
                     || world
                         .base(base)
                         .is_some_and(|base| !request.exclude.matches(base.source.pkgbase()))
             })
     };
-    let moves = moves(request.scope);
+    let rules = rules(request.scope);
     let sonames = request.sonames;
-    let reach = spread(world, &seeds, moves, sonames, &mut enter, budget)?;
+    let reach = spread(world, &seeds, rules, sonames, &mut enter, budget)?;
 
     let mut is_member = vec![false; world.base_count()];
     let mut bases = Vec::new();
@@ -137,7 +137,7 @@ pub(super) fn find<B: Budget>(
         bases,
         origins: origin_bases,
         member_of,
-        moves,
+        rules,
         reach,
         complete,
     })

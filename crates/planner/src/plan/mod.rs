@@ -1,55 +1,55 @@
-//! Plans: what is rebuilt for some changed packages, in which order and why.
+//! Planning: what is rebuilt for some changed packages, in which order and why.
 //!
-//! # How a plan is made
+//! # Steps
 //!
-//! 1. `members`: the rebuild set, by a search along dependencies, backwards.
-//! 2. `graph`: who needs whom, sparse; `reasons`: the chain to each member.
-//! 3. `assemble`: the strongly connected components, those below first. A component with one build
-//!    is put down with its needs; one with several goes through `cycles`.
-//! 4. `finish`: levels, expected durations, priorities, and the final order.
-//! 5. `bootstrap`: where base is known, whether what the builds of cycles need can be installed (`clashes`).
+//! 1. `members` finds the rebuild set by a search along reversed dependencies.
+//! 2. `graph` builds the sparse dependency graph; `reasons` finds the chain to each member.
+//! 3. `assemble` orders the strongly connected components, dependencies first. A component with one build is added
+//!    with its needs; one with several builds is ordered by `cycles`.
+//! 4. `finish` computes levels, expected durations, priorities and the final order.
+//! 5. `bootstrap` checks, if base is known, whether the dependencies of builds in cycles can be installed
+//!    (`install_check`).
 //!
 //! # What a build sees
 //!
-//! Of the rebuild set, a build sees exactly the packages of its ancestors: the builds it reaches
-//! through [`PlannedBuild::needs`], of each package the newest stage among them. Any other member it
-//! sees as it is without the rebuild. So the needs alone fix every environment, and for the plan to
-//! be right, the ancestors of a build must hold everything its environment holds: the packages that
-//! makepkg installs before the build and whatever those pull in at run time, also through packages
-//! that are not rebuilt. The tests hold this against an independent, slow implementation.
+//! Of the rebuild set, a build sees exactly the packages of its ancestors: the builds that it reaches through
+//! [`PlannedBuild::needs`], and of each package the newest stage among them. It sees the old packages of all other
+//! members. So the needs determine every environment, and a plan is correct if the ancestors of a build include all
+//! members in its environment: the packages that makepkg installs before the build and everything that these pull in at
+//! run time, also through packages that are not rebuilt. The tests compare this with an independent, slow
+//! implementation.
 //!
 //! # Cycles
 //!
-//! In a cycle some build comes before something in its environment and sees the old version of it.
-//! The constraint is listed as broken, and the package is built a second time once all of its
-//! environment was built. Everything outside of the cycle, and every later build inside, sees the
-//! second stage. So nothing final was built with an old member of the set in its environment. A
-//! package that needs itself to be built is not a cycle: it is built with its old version, as by hand.
-//! A split package's own run-time dependencies, which its build does not install, only order
-//! softly: in a cycle they are relaxed silently and need no second stage.
+//! In a cycle, some build comes before a member of its environment and sees the old version of it. The edge is listed
+//! as broken, and the package is built a second time after all members of its environment. All builds outside the
+//! cycle, and all later builds inside it, see the second stage. So no last stage is built with an old member in its
+//! environment. A package that needs itself to be built is not a cycle: it is built with its old version. The run-time
+//! dependencies of a split package, which its build does not install, are soft: in a cycle they are relaxed and need no
+//! second stage.
 
 mod assemble;
 mod assembly;
 mod bootstrap;
 mod budget;
-mod clashes;
 mod components;
 mod constraints;
+mod context;
 mod cycles;
 mod drafts;
+mod duplicates;
 mod finish;
 mod footprint;
 mod graph;
+mod install_check;
 mod json;
 mod left_out;
 mod members;
 mod outcome;
-mod parts;
 mod planned_version;
 mod problem;
 mod reasons;
 mod request;
-mod rivals;
 mod spread;
 mod versions;
 
@@ -57,6 +57,7 @@ use std::sync::Arc;
 
 pub use budget::{Budget, TookTooLong, Unlimited, Until};
 pub use constraints::{BuiltPackage, unmet_constraints};
+pub use duplicates::{AssignedVersions, same_packages};
 pub use footprint::Footprint;
 pub use outcome::{
     Bootstrapped, BrokenEdge, Cycle, Need, NeedsBootstrap, Plan, PlannedBuild, Unresolved,
@@ -64,57 +65,55 @@ pub use outcome::{
 pub use planned_version::{PlannedVersion, computes_version};
 pub use problem::{Problem, ProblemKind};
 pub use request::{Estimates, InvalidPatterns, NoEstimates, Patterns, PlanRequest};
-pub use rivals::{GivenVersions, same_packages};
 
 use crate::index::PackageIndex;
 use crate::srcinfo::SourcePackage;
 use crate::world::World;
+use context::PlanContext;
 use graph::Graph;
 use members::Members;
-use parts::Parts;
 
-/// Plans the rebuild of some changed packages. Any graph has a plan, and the same input has the
-/// same plan.
+/// Plans the rebuild of some changed packages. Every graph has a plan, and the same input gives the same plan.
 #[must_use]
 pub fn plan(index: &PackageIndex, request: &PlanRequest<'_>) -> Plan {
-    let Ok((plan, ())) = make(index, request, &Unlimited, |_, _, _| ());
+    let Ok((plan, ())) = plan_and_inspect(index, request, &Unlimited, |_, _, _| ());
     plan
 }
 
-/// [`plan`], for as long as a budget lasts.
+/// Plans like [`plan`], within a budget.
 ///
 /// # Errors
-/// When it is used up.
+/// Fails when the budget is exceeded.
 pub fn plan_within<B: Budget>(
     index: &PackageIndex,
     request: &PlanRequest<'_>,
     budget: &B,
 ) -> Result<Plan, B::Over> {
-    Ok(make(index, request, budget, |_, _, _| ())?.0)
+    Ok(plan_and_inspect(index, request, budget, |_, _, _| ())?.0)
 }
 
-/// [`plan`], with what tells later whether a change of the index can affect it.
+/// Plans like [`plan`], and returns a footprint that decides whether a change of the index can affect the plan.
 #[must_use]
 pub fn plan_with_footprint(index: &PackageIndex, request: &PlanRequest<'_>) -> (Plan, Footprint) {
     let Ok(both) = plan_with_footprint_within(index, request, &Unlimited);
     both
 }
 
-/// [`plan_with_footprint`], for as long as a budget lasts.
+/// Plans like [`plan_with_footprint`], within a budget.
 ///
 /// # Errors
-/// When it is used up.
+/// Fails when the budget is exceeded.
 pub fn plan_with_footprint_within<B: Budget>(
     index: &PackageIndex,
     request: &PlanRequest<'_>,
     budget: &B,
 ) -> Result<(Plan, Footprint), B::Over> {
-    make(index, request, budget, |world, members, graph| {
+    plan_and_inspect(index, request, budget, |world, members, graph| {
         finish::footprint(world, request, members, graph)
     })
 }
 
-fn make<T, B: Budget>(
+fn plan_and_inspect<T, B: Budget>(
     index: &PackageIndex,
     request: &PlanRequest<'_>,
     budget: &B,
@@ -132,17 +131,17 @@ fn make<T, B: Budget>(
     budget.check_members(members.bases.len())?;
     let (graph, findings) = graph::build(&mut world, &members, request.sonames, budget)?;
     let reasons = reasons::trace(&world, &members, request.sonames);
-    let wanted = bootstrap::wanted(&world, &members, request);
-    let mut assembly = assemble::assemble(&graph, wanted, budget)?;
+    let bootstrap = bootstrap::requested(&world, &members, request);
+    let mut assembly = assemble::assemble(&graph, bootstrap, budget)?;
     let seen = inspect(&world, &members, &graph);
-    let parts = Parts {
+    let context = PlanContext {
         world: &world,
         request,
         origins: &origins,
         members: &members,
         findings: &findings,
     };
-    let mut plan = finish::finish(&parts, reasons, &assembly);
-    bootstrap::judge(&parts, &mut assembly, &mut plan)?;
+    let mut plan = finish::finish(&context, reasons, &assembly);
+    bootstrap::check(&context, &mut assembly, &mut plan)?;
     Ok((plan, seen))
 }

@@ -5,32 +5,32 @@ use buildbtw_model::{Architecture, PackageVersion, Pkgbase, ReleaseRule, version
 use super::problem::{Problem, ProblemKind};
 use crate::srcinfo::SourcePackage;
 
-/// Kinds of sources whose newest state is built unless they are pinned.
+/// The kinds of sources whose newest revision is built unless they are pinned.
 const REPOSITORIES: &[&str] = &["bzr", "fossil", "git", "hg", "svn"];
-/// What pins such a source.
+/// The fragments that pin such a source.
 const PINS: &[&str] = &["commit", "revision", "tag"];
-/// What packages of such sources are called.
+/// The suffixes of packages that are built from such sources.
 const SUFFIXES: &[&str] = &["-bzr", "-fossil", "-git", "-hg", "-svn"];
 
 /// The version that a build gives its packages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlannedVersion {
-    /// The version. One that is computed follows from what `.SRCINFO` says now.
+    /// The version; if `pkgver()` computes it, a prediction from the `.SRCINFO`.
     pub version: PackageVersion,
-    /// Whether `pkgver()` may compute another one when it is built.
+    /// Whether `pkgver()` may compute another version in the build.
     pub is_computed: bool,
-    /// How it is chosen.
+    /// The rule for its release.
     pub rule: ReleaseRule,
 }
 
 impl PlannedVersion {
-    /// What people should know about it.
+    /// Returns the note to show beside the version.
     #[must_use]
     pub fn note(&self) -> Option<String> {
         version_note(self.is_computed, self.rule.newer_in_base(&self.version))
     }
 
-    /// Why packages of this version would not replace those of the base repositories.
+    /// Returns the problem that packages with this version would not replace those of the base repositories, if so.
     #[must_use]
     pub fn problem(&self, pkgbase: &Pkgbase) -> Option<Problem> {
         if self.is_computed {
@@ -53,8 +53,8 @@ impl PlannedVersion {
     }
 }
 
-/// Whether the version is likely to be computed by `pkgver()`, of which `.SRCINFO` says nothing: a
-/// source is whatever a repository holds when it is built.
+/// Returns whether `pkgver()` probably computes the version. An `.SRCINFO` does not record this, so the criterion is a
+/// source that is the newest revision of a repository.
 #[must_use]
 pub fn computes_version(package: &SourcePackage, architecture: &Architecture) -> bool {
     let name = package.pkgbase().as_str();

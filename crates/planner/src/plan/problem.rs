@@ -1,42 +1,42 @@
-//! What a maintainer should check about a plan.
+//! Plan problems.
 
 use buildbtw_model::Pkgbase;
 
-/// Something that does not fail a plan, but that a maintainer should check.
+/// A problem that does not fail a plan, but that a maintainer should check.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct Problem {
-    /// The package in question.
+    /// The affected package.
     pub pkgbase: Pkgbase,
-    /// What sort of problem it is.
+    /// The kind of problem.
     pub kind: ProblemKind,
-    /// The problem in words.
+    /// The description for humans.
     pub message: String,
 }
 
-/// The sorts of [`Problem`].
+/// The kinds of [`Problem`].
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum ProblemKind {
-    /// Only the default-branch version of an origin satisfies a dependency, its new one does not.
+    /// The old version of a package satisfies a dependency, but the new one does not.
     ConstraintNoLongerMet,
     /// An origin has no package for the architecture.
     NotForArchitecture,
-    /// A line of its `.SRCINFO` was left out.
+    /// A line of its `.SRCINFO` is ignored.
     BadLine,
-    /// Its `.SRCINFO` cannot be used, so it was left out as a whole.
+    /// Its `.SRCINFO` cannot be used, so the package is left out.
     LeftOut,
     /// The base repositories have a newer version.
     OlderThanBase,
-    /// One of its sources is not fetched. The planner does not know what is: others add this.
+    /// One of its sources is not fetched. Callers of the planner add this problem, as they know the network policy.
     SourceNotFetched,
-    /// Another source package makes a package of the same name.
+    /// Another source package produces a package with the same name.
     SamePackage,
     /// The environment of one of its builds, which is in a cycle, cannot be installed.
     NotInstallable,
-    /// The environment of one of its builds, which is in a cycle, may turn out not to be installable.
+    /// The environment of one of its builds, which is in a cycle, may not be installable.
     MayNotBeInstallable,
-    /// It was to be bootstrapped, and is in no cycle.
+    /// A bootstrap build was requested, but the package is not in a cycle.
     BootstrapNotNeeded,
 }

@@ -1,24 +1,24 @@
-//! Why a package is in the set: the shortest chain of dependencies from an origin, and of several
-//! the one whose names come first.
+//! The reasons of members: the shortest chain of dependencies from an origin. Of several chains, the one whose names
+//! come first is taken.
 
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
 use super::members::{Members, OUTSIDE};
-use super::spread::FAR;
+use super::spread::UNREACHED;
 use crate::index::number;
 use crate::sonames::Sonames;
 use crate::world::World;
 
-/// The chain to a member, as a tree with the origins as its roots.
+/// A step of a chain. All chains form trees with the origins as roots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ReasonStep {
-    /// The number of a member; behind those, of an origin that is not built, and of a package of base.
+    /// The number of a member; higher numbers are origins that are not built, then packages of base.
     pub(super) member: u32,
-    /// The step before; [`OUTSIDE`] for a root.
+    /// The previous step; [`OUTSIDE`] for a root.
     pub(super) before: u32,
-    /// The place of the library by which the step came, if it was not by a relation; else [`OUTSIDE`].
+    /// The position of the library that links the step to the previous one; [`OUTSIDE`] if it is a declared dependency.
     pub(super) library: u32,
 }
 
@@ -27,13 +27,13 @@ pub(super) struct Reasons {
     pub(super) steps: Vec<ReasonStep>,
     /// For each member: the last step of its chain.
     pub(super) last: Vec<u32>,
-    /// Packages of base through which chains lead.
+    /// Packages of base in chains.
     pub(super) outside: Vec<u32>,
-    /// Libraries that steps name.
+    /// Libraries of steps.
     pub(super) libraries: Vec<Arc<str>>,
 }
 
-/// Finds the chains. Every relation of a member must have been resolved before.
+/// Finds the chains of all members, whose relations must have been resolved.
 pub(super) fn trace(world: &World<'_>, members: &Members, sonames: Option<&Sonames>) -> Reasons {
     let mut search = Search {
         world,
@@ -69,10 +69,10 @@ struct Search<'w, 'i> {
     world: &'w World<'i>,
     members: &'w Members,
     sonames: Option<&'w Sonames>,
-    /// For the base of each origin: its place among them.
+    /// For the base of each origin: its position among the origins.
     origin_at: FxHashMap<u32, usize>,
     outside: Vec<u32>,
-    /// For each base in `outside`: its place there.
+    /// For each base in `outside`: its position there.
     outside_at: FxHashMap<u32, usize>,
     libraries: Vec<Arc<str>>,
     steps: Vec<ReasonStep>,
@@ -107,7 +107,7 @@ impl Search<'_, '_> {
         number(self.steps.len() - 1)
     }
 
-    /// A key that orders packages by name, not by number; those of base in the order of base.
+    /// Returns a key that orders packages by name and not by number; those of base are in the order of base.
     fn key(&self, package: u32) -> (u32, u32, u32) {
         let base = self.world.base_of(package);
         let member = self.members.member_of[base as usize];
@@ -120,14 +120,14 @@ impl Search<'_, '_> {
         let reach = &self.members.reach;
         self.world
             .packages_of(record)
-            .filter(|&package| reach.distance[package as usize] != FAR)
+            .filter(|&package| reach.distance[package as usize] != UNREACHED)
             .min_by_key(|&package| {
                 let at = package as usize;
                 (reach.distance[at], reach.inner[at], self.key(package))
             })
     }
 
-    /// The last step of the chain to a package; makes the steps that are missing.
+    /// Returns the last step of the chain to a package, after adding missing steps.
     fn chain(&mut self, package: u32) -> u32 {
         self.path.clear();
         let mut before = OUTSIDE;
@@ -158,7 +158,7 @@ impl Search<'_, '_> {
         before
     }
 
-    /// The package through which the search came, and the library if it was by one.
+    /// Returns the package from which the search reached this one, and the library if it was by a link.
     fn parent(&self, package: u32) -> Option<(u32, Option<Arc<str>>)> {
         let reach = &self.members.reach;
         let at = package as usize;
@@ -169,7 +169,7 @@ impl Search<'_, '_> {
         let node = self.world.node(package);
         let own_base = self.world.base_of(package);
         let build = match self.world.base(node.base) {
-            Some(base) if self.members.moves.through_builds => &*base.build,
+            Some(base) if self.members.rules.through_builds => &*base.build,
             _ => &[],
         };
         let mut best: Option<((u32, u32, u32), u32)> = None;
@@ -178,14 +178,14 @@ impl Search<'_, '_> {
             .applicable(&node.depends)
             .chain(self.world.applicable(build))
         {
-            if self.members.moves.only_sonames && !self.world.is_soname(used.relation) {
+            if self.members.rules.only_sonames && !self.world.is_soname(used.relation) {
                 continue;
             }
             for &candidate in self.world.providers(used.relation) {
                 let at = candidate as usize;
-                // A step between bases is one further, whatever led to the package before.
+                // A step between bases increases the distance by one.
                 let leads_here = if inner == 0 {
-                    reach.distance[at] != FAR
+                    reach.distance[at] != UNREACHED
                         && reach.distance[at] + 1 == distance
                         && self.world.base_of(candidate) != own_base
                 } else {
@@ -207,7 +207,7 @@ impl Search<'_, '_> {
         }
     }
 
-    /// The package of another base, one step nearer, with a library that this one links.
+    /// Returns the package of another base, one step nearer, that contains a library which this one links.
     fn library_owner(&self, package: u32) -> Option<(u32, Option<Arc<str>>)> {
         let world = self.world;
         let distance = self.members.reach.distance[package as usize];
@@ -226,7 +226,7 @@ impl Search<'_, '_> {
         owners
             .filter(|&(owner, _)| {
                 let far = self.members.reach.distance[owner as usize];
-                far != FAR && far + 1 == distance && world.base_of(owner) != own_base
+                far != UNREACHED && far + 1 == distance && world.base_of(owner) != own_base
             })
             .min_by_key(|&(owner, library)| (self.key(owner), library))
             .map(|(owner, library)| (owner, Some(Arc::clone(library))))

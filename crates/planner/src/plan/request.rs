@@ -1,4 +1,4 @@
-//! What a plan is asked for.
+//! Plan requests.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,9 +10,9 @@ use crate::base::BaseIndex;
 use crate::sonames::Sonames;
 use crate::srcinfo::SourcePackage;
 
-/// How long builds take, as far as anybody knows.
+/// Estimates of the durations of builds.
 pub trait Estimates {
-    /// The expected duration of a build in seconds.
+    /// Returns the expected duration of a build in seconds, if known.
     fn seconds(&self, pkgbase: &Pkgbase) -> Option<u64>;
 }
 
@@ -22,7 +22,7 @@ impl<F: Fn(&Pkgbase) -> Option<u64>> Estimates for F {
     }
 }
 
-/// Nothing is known about any build.
+/// No estimates.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoEstimates;
 
@@ -39,57 +39,57 @@ pub struct Patterns {
     set: GlobSet,
 }
 
-/// Why a list of patterns cannot be used.
+/// Why a list of patterns is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPatterns {
-    /// A text is not a shell pattern.
+    /// A pattern is malformed.
     #[error("'{pattern}' is not a valid pattern: {reason}")]
     Syntax {
-        /// The text.
+        /// The pattern.
         pattern: String,
-        /// What is wrong with it.
+        /// The syntax error.
         reason: String,
     },
-    /// One of them is too long.
+    /// A pattern is too long.
     #[error(
         "pattern {number} has {length} bytes; at most {} are allowed",
         Patterns::MAX_BYTES
     )]
     TooLong {
-        /// Its place in the list, from 1 on.
+        /// Its position in the list, from 1.
         number: usize,
         /// Its length in bytes.
         length: usize,
     },
-    /// There are too many.
+    /// The list is too long.
     #[error(
         "there are {count} patterns; at most {} are allowed",
         Patterns::MAX_COUNT
     )]
     TooMany {
-        /// How many there are.
+        /// The length of the list.
         count: usize,
     },
 }
 
 impl Patterns {
-    /// The most patterns of a list.
+    /// The maximum number of patterns in a list.
     pub const MAX_COUNT: usize = 1_000;
-    /// The most bytes of a pattern.
+    /// The maximum length of a pattern in bytes.
     pub const MAX_BYTES: usize = 256;
 
-    /// Reads a list of patterns. This can take seconds for a long list.
+    /// Compiles a list of patterns. This can take seconds for a long list.
     ///
     /// # Errors
     ///
-    /// When there are too many, or at the first one that is too long or not a valid shell pattern.
+    /// Fails when the list is too long, or at the first pattern that is too long or not a valid shell pattern.
     pub fn new<S: AsRef<str>>(patterns: &[S]) -> Result<Self, InvalidPatterns> {
         if patterns.len() > Self::MAX_COUNT {
             let count = patterns.len();
             return Err(InvalidPatterns::TooMany { count });
         }
         let texts = patterns.iter().map(AsRef::as_ref);
-        // All lengths first, as reading the others takes time.
+        // All lengths are checked first, because compiling takes time.
         for (number, text) in (1..).zip(texts.clone()) {
             let length = text.len();
             if length > Self::MAX_BYTES {
@@ -114,13 +114,13 @@ impl Patterns {
         })
     }
 
-    /// Whether there is none, so that nothing matches.
+    /// Returns whether the list is empty, so that nothing matches.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.texts.is_empty()
     }
 
-    /// Whether any of them matches.
+    /// Returns whether any pattern matches.
     #[must_use]
     pub fn matches(&self, pkgbase: &Pkgbase) -> bool {
         !self.is_empty() && self.set.is_match(pkgbase.as_str())
@@ -133,34 +133,34 @@ impl PartialEq for Patterns {
     }
 }
 
-/// What to plan.
+/// A request for a plan.
 #[derive(Clone)]
 pub struct PlanRequest<'a> {
     /// The architecture to build for.
     pub architecture: Architecture,
-    /// The source packages that change, in the version that is to be built.
+    /// The source packages that change, in the version to build.
     pub origins: Vec<Arc<SourcePackage>>,
     /// How far the rebuild spreads.
     pub scope: Scope,
-    /// What is rebuilt although the scope does not reach it. It spreads no further.
+    /// Pkgbases that are rebuilt even if the scope does not reach them. The rebuild does not spread from them.
     pub include: Patterns,
-    /// What is not rebuilt, and lets nothing spread through it, even if it is included. Origins are
+    /// Pkgbases that are not rebuilt, even if they are included. The rebuild does not spread through them. Origins are
     /// always built.
     pub exclude: Patterns,
-    /// How long each build takes.
+    /// The estimates of durations.
     pub estimates: &'a dyn Estimates,
-    /// What the base repositories hold, where that is known.
+    /// The packages of the base repositories, if known.
     pub base: Option<&'a BaseIndex>,
-    /// Who links which library, as far as built packages told.
+    /// The libraries that packages contain and link, if known.
     pub sonames: Option<&'a Sonames>,
-    /// Members of cycles that are built first without what they need of their cycle.
+    /// Members of cycles that get a bootstrap build.
     pub bootstrap: Vec<Pkgbase>,
-    /// Whether new versions of libraries are expected to keep the sonames of the old ones.
+    /// Whether new versions of libraries are assumed to keep the sonames of the old ones.
     pub keeps_sonames: bool,
 }
 
 impl PlanRequest<'_> {
-    /// A request without patterns, estimates and what is known of other packages.
+    /// Creates a request without patterns, estimates, base repositories and libraries.
     #[must_use]
     pub fn new(architecture: Architecture, origins: Vec<Arc<SourcePackage>>, scope: Scope) -> Self {
         Self {

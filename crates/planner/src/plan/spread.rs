@@ -1,44 +1,43 @@
-//! Who depends on the origins: a search from package to package along relations, backwards.
+//! The search for the dependents of the origins, from package to package along reversed relations.
 //!
-//! It runs between pkgnames, because a split package that nothing reached must not pull in what
-//! depends on it. Distances count pkgbases: a step between two packages of one base costs nothing, so
-//! this is a 0-1 breadth-first search. petgraph's `Bfs` knows no distances, and its graphs cannot resolve
-//! relations while they are searched.
+//! It visits pkgnames, because a package of a split base that was not reached must not pull in its dependents.
+//! Distances count pkgbases: a step between two packages of one base costs nothing, so this is a 0-1 breadth-first
+//! search. petgraph's `Bfs` does not compute distances, and its graphs cannot resolve relations during a search.
 
 use super::budget::Budget;
 use crate::index::Use;
 use crate::sonames::Sonames;
 use crate::world::World;
 
-/// Marks a package that was not reached.
-pub(super) const FAR: u32 = u32::MAX;
+/// Means a package that was not reached.
+pub(super) const UNREACHED: u32 = u32::MAX;
 
-/// How a search moves.
+/// The rules of a search.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Moves {
+pub(super) struct SpreadRules {
     pub(super) limit: u32,
     pub(super) only_sonames: bool,
-    /// Also through what a build installs, to all packages of that base.
+    /// Whether it also follows build dependencies, to all packages of the base.
     pub(super) through_builds: bool,
 }
 
-/// What a search reached.
+/// The result of a search.
 pub(super) struct Reach {
-    /// For each package: how many bases away it is, or [`FAR`].
+    /// For each package: its distance in bases, or [`UNREACHED`].
     pub(super) distance: Vec<u32>,
-    /// For each package: how many steps inside its base led to it at that distance.
+    /// For each package: the number of steps within its base that led to it at that distance.
     pub(super) inner: Vec<u32>,
-    /// The packages reached, each once.
+    /// The reached packages, each once.
     pub(super) packages: Vec<u32>,
 }
 
 impl Reach {
-    fn closer(&mut self, package: u32, distance: u32, inner: u32) -> bool {
+    fn relax(&mut self, package: u32, distance: u32, inner: u32) -> bool {
         let at = package as usize;
         if self.distance[at] <= distance {
             return false;
         }
-        if self.distance[at] == FAR {
+        if self.distance[at] == UNREACHED {
             self.packages.push(package);
         }
         self.distance[at] = distance;
@@ -47,48 +46,48 @@ impl Reach {
     }
 }
 
-/// Searches from these packages. A base for which `enter` is false is not entered.
+/// Searches from these packages. Bases for which `enter` returns false are not entered.
 ///
 /// # Errors
-/// When the budget is used up.
+/// Fails when the budget is exceeded.
 pub(super) fn spread<B: Budget>(
     world: &mut World<'_>,
     from: &[u32],
-    moves: Moves,
+    rules: SpreadRules,
     sonames: Option<&Sonames>,
     mut enter: impl FnMut(&World<'_>, u32) -> bool,
     budget: &B,
 ) -> Result<Reach, B::Over> {
     let mut reach = Reach {
-        distance: vec![FAR; world.node_count()],
+        distance: vec![UNREACHED; world.node_count()],
         inner: vec![0; world.node_count()],
         packages: Vec::new(),
     };
     let mut done = vec![false; world.relation_count()];
     let mut current = Vec::new();
     for &package in from {
-        if reach.closer(package, 0, 0) {
+        if reach.relax(package, 0, 0) {
             current.push(package);
         }
     }
     let mut distance = 0;
-    while !current.is_empty() && distance < moves.limit {
+    while !current.is_empty() && distance < rules.limit {
         let mut next = Vec::new();
         let mut at = 0;
         while let Some(&package) = current.get(at) {
             at += 1;
             budget.check()?;
-            // It may have been reached on a shorter way after it was put on the list.
+            // It may have been reached on a shorter path after it was queued.
             if reach.distance[package as usize] != distance {
                 continue;
             }
-            step_inside(world, package, moves, &mut reach, &mut current);
-            for relation in relations_met_by(world, package, moves, &mut done) {
+            step_inside(world, package, rules, &mut reach, &mut current);
+            for relation in relations_met_by(world, package, rules, &mut done) {
                 step(
                     world,
                     relation,
                     distance + 1,
-                    moves,
+                    rules,
                     &mut enter,
                     &mut reach,
                     &mut next,
@@ -98,7 +97,7 @@ pub(super) fn spread<B: Budget>(
                 let base = world.node(user).base;
                 if reach.distance[user as usize] > distance + 1
                     && enter(world, base)
-                    && reach.closer(user, distance + 1, 0)
+                    && reach.relax(user, distance + 1, 0)
                 {
                     next.push(user);
                 }
@@ -110,11 +109,11 @@ pub(super) fn spread<B: Budget>(
     Ok(reach)
 }
 
-/// The relations that a package is a provider of and that were not followed before.
+/// Returns the relations that a package satisfies and that have not been followed yet.
 fn relations_met_by(
     world: &mut World<'_>,
     package: u32,
-    moves: Moves,
+    rules: SpreadRules,
     done: &mut [bool],
 ) -> Vec<u32> {
     let node = world.node(package);
@@ -123,7 +122,7 @@ fn relations_met_by(
     let mut candidates: Vec<u32> = names
         .flat_map(|name| world.relations_of(name))
         .filter(|&relation| !done[relation as usize])
-        .filter(|&relation| !moves.only_sonames || world.is_soname(relation))
+        .filter(|&relation| !rules.only_sonames || world.is_soname(relation))
         .collect();
     candidates.retain(|&relation| {
         let met = !done[relation as usize] && world.resolve(relation).contains(&package);
@@ -133,7 +132,7 @@ fn relations_met_by(
     candidates
 }
 
-/// The packages of other bases that link a library of this one, whatever their `PKGBUILD` says.
+/// Returns the packages of other bases that link a library of this one, declared or not.
 fn linked_by(world: &World<'_>, package: u32, sonames: Option<&Sonames>) -> Vec<u32> {
     let Some(sonames) = sonames else {
         return Vec::new();
@@ -148,12 +147,12 @@ fn linked_by(world: &World<'_>, package: u32, sonames: Option<&Sonames>) -> Vec<
         .collect()
 }
 
-/// Reaches everybody who mentions a relation.
+/// Reaches the users of a relation.
 fn step(
     world: &World<'_>,
     relation: u32,
     distance: u32,
-    moves: Moves,
+    rules: SpreadRules,
     enter: &mut impl FnMut(&World<'_>, u32) -> bool,
     reach: &mut Reach,
     next: &mut Vec<u32>,
@@ -166,12 +165,12 @@ fn step(
                 && world.fits(user.id)
                 && !world.is_old(user.id)
                 && enter(world, world.node(user.id).base)
-                && reach.closer(user.id, distance, 0)
+                && reach.relax(user.id, distance, 0)
             {
                 next.push(user.id);
             }
         }
-        if !moves.through_builds {
+        if !rules.through_builds {
             continue;
         }
         for user in &users.bases {
@@ -183,7 +182,7 @@ fn step(
             };
             for package in world.packages_of(base) {
                 let far = reach.distance[package as usize] > distance;
-                if far && enter(world, user.id) && reach.closer(package, distance, 0) {
+                if far && enter(world, user.id) && reach.relax(package, distance, 0) {
                     next.push(package);
                 }
             }
@@ -195,7 +194,7 @@ fn step(
 fn step_inside(
     world: &mut World<'_>,
     package: u32,
-    moves: Moves,
+    rules: SpreadRules,
     reach: &mut Reach,
     current: &mut Vec<u32>,
 ) {
@@ -212,32 +211,32 @@ fn step_inside(
     if siblings.is_empty() {
         return;
     }
-    let needed_to_build = moves.through_builds && {
+    let needed_to_build = rules.through_builds && {
         let uses = |world: &World<'_>, at: usize| world.base(base)?.build.get(at).copied();
-        any_resolves_to(world, uses, package, moves)
+        any_resolves_to(world, uses, package, rules)
     };
     for sibling in siblings {
         let uses = |world: &World<'_>, at: usize| world.node(sibling).depends.get(at).copied();
-        if (needed_to_build || any_resolves_to(world, uses, package, moves))
-            && reach.closer(sibling, distance, inner)
+        if (needed_to_build || any_resolves_to(world, uses, package, rules))
+            && reach.relax(sibling, distance, inner)
         {
             current.push(sibling);
         }
     }
 }
 
-/// Whether one of some uses, given by their place, has the package as a provider.
+/// Returns whether the package provides one of the uses, which are given by position.
 fn any_resolves_to(
     world: &mut World<'_>,
     uses: impl Fn(&World<'_>, usize) -> Option<Use>,
     package: u32,
-    moves: Moves,
+    rules: SpreadRules,
 ) -> bool {
     let mut at = 0;
     while let Some(used) = uses(world, at) {
         at += 1;
         if world.applies(used.architecture)
-            && (!moves.only_sonames || world.is_soname(used.relation))
+            && (!rules.only_sonames || world.is_soname(used.relation))
             && world.resolve(used.relation).contains(&package)
         {
             return true;

@@ -1,4 +1,4 @@
-//! The versions that a plan gives its packages, and what they mean for the dependencies on them.
+//! The versions that a plan gives its packages, and the problems that they cause.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,16 +7,15 @@ use buildbtw_model::{PackageVersion, Pkgbase, Pkgname, ReleaseRule};
 
 use super::budget::{Budget, Unlimited};
 use super::constraints::{BuiltPackage, unmet_constraints};
+use super::duplicates::{AssignedVersions, same_packages};
 use super::outcome::Plan;
 use super::planned_version::{PlannedVersion, computes_version};
-use super::rivals::{GivenVersions, same_packages};
 use crate::index::PackageIndex;
 use crate::srcinfo::SourcePackage;
 
 impl Plan {
-    /// Adds the versions that the builds would have in a new namespace, and the problems that come
-    /// with them. `base` tells what the base repositories hold of a package that a source package makes.
-    /// Without `bump`, that raises no release.
+    /// Adds the versions that the builds would have in a new namespace, with their problems. `base` returns the
+    /// versions that the base repositories have of a package. Without `bump`, no release is raised.
     pub fn expect_versions(
         &mut self,
         index: &PackageIndex,
@@ -27,10 +26,10 @@ impl Plan {
         let Ok(()) = self.expect_versions_within(index, origins, base, bump, &Unlimited);
     }
 
-    /// [`Plan::expect_versions`], for as long as a budget lasts.
+    /// Adds versions like [`Plan::expect_versions`], within a budget.
     ///
     /// # Errors
-    /// When it is used up.
+    /// Fails when the budget is exceeded.
     pub fn expect_versions_within<B: Budget>(
         &mut self,
         index: &PackageIndex,
@@ -66,8 +65,8 @@ impl Plan {
             .collect();
         let unmet = unmet_constraints(index, &built, &self.architecture, budget)?;
         self.problems.extend(unmet);
-        let rivals = same_packages(index, &built, &self.architecture, budget)?;
-        self.problems.extend(rivals);
+        let duplicates = same_packages(index, &built, &self.architecture, budget)?;
+        self.problems.extend(duplicates);
         let problems = self.builds.iter().zip(&versions);
         self.problems
             .extend(problems.filter_map(|(build, version)| version.problem(&build.pkgbase)));
@@ -77,14 +76,14 @@ impl Plan {
         Ok(())
     }
 
-    /// The versions of the builds, in their order; none before [`Plan::expect_versions`].
+    /// Returns the versions of the builds in their order; empty before [`Plan::expect_versions`].
     #[must_use]
     pub fn versions(&self) -> &[PlannedVersion] {
         &self.versions
     }
 }
 
-/// What the versions of a plan's builds follow from.
+/// The input for the versions of a plan's builds.
 struct Expected<'a> {
     is_rebuild: &'a dyn Fn(&Pkgbase) -> bool,
     /// See [`Plan::expect_versions`].
@@ -93,7 +92,7 @@ struct Expected<'a> {
 }
 
 impl Expected<'_> {
-    /// The versions of the builds, in their order; `packages` are what is built.
+    /// Returns the versions of the builds in their order; `packages` are their source packages.
     fn versions<B: Budget>(
         &self,
         plan: &Plan,
@@ -104,9 +103,9 @@ impl Expected<'_> {
         let mut order: Vec<usize> = (0..packages.len()).collect();
         order.sort_unstable_by(|&a, &b| {
             let key = |at: usize| (packages[at].pkgbase(), plan.builds[at].stage);
-            GivenVersions::order(key(a), key(b))
+            AssignedVersions::order(key(a), key(b))
         });
-        let mut given = GivenVersions::default();
+        let mut assigned = AssignedVersions::default();
         let mut first_stages: HashMap<&Pkgbase, PackageVersion> = HashMap::new();
         let mut versions: Vec<Option<PlannedVersion>> = vec![None; packages.len()];
         for at in order {
@@ -125,12 +124,12 @@ impl Expected<'_> {
                 },
                 earlier: first_stages.get(pkgbase).cloned().into_iter().collect(),
             };
-            let others = given.of_others(package, architecture);
-            let version = rule.version_beside(package.version(), &others);
-            // It decides nothing without a bump, and is worth knowing all the same.
+            let others = assigned.of_others(package, architecture);
+            let version = rule.version_avoiding(package.version(), &others);
+            // Without a bump, base does not affect the version, but it is needed for the note.
             rule.base = in_base;
             first_stages.insert(pkgbase, version.clone());
-            given.give(package, architecture, &version);
+            assigned.assign(package, architecture, &version);
             versions[at] = Some(PlannedVersion {
                 version,
                 is_computed: computes_version(package, architecture),

@@ -1,11 +1,11 @@
-//! A plan as Graphviz reads it: an arrow from each build to what waits for it.
+//! Plans as Graphviz graphs, with an edge from each build to the builds that wait for it.
 
 use std::fmt::{self, Write as _};
 
 use crate::index::DependencyKind;
 use crate::plan::Plan;
 
-/// Writes a plan in the DOT language.
+/// Renders a plan in the DOT language.
 #[must_use]
 pub fn dot(plan: &Plan) -> String {
     let mut out = String::new();
@@ -15,7 +15,7 @@ pub fn dot(plan: &Plan) -> String {
 }
 
 fn write(plan: &Plan, out: &mut String) -> fmt::Result {
-    // The names are validated: nothing in them needs to be escaped.
+    // The names are validated and need no escaping.
     writeln!(out, "digraph plan {{")?;
     writeln!(out, "  rankdir=LR;\n  node [shape=box];")?;
     for build in &plan.builds {

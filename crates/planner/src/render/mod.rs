@@ -1,4 +1,4 @@
-//! Plans for people: as text and as a graph to draw.
+//! Renderers of plans for humans: as text and as a graph.
 
 mod dot;
 mod text;

@@ -1,10 +1,10 @@
-//! A plan as text: what is built in which order, and what somebody should know about it.
+//! Plans as text: the builds in order, with cycles, unresolved dependencies and problems.
 
 use std::fmt::{self, Write as _};
 
 use crate::plan::{Plan, PlannedBuild, PlannedVersion};
 
-/// Writes out a plan, one build per line, level by level.
+/// Renders a plan, one build per line, level by level.
 #[must_use]
 pub fn text(plan: &Plan) -> String {
     let mut out = String::new();
@@ -27,7 +27,7 @@ fn write(plan: &Plan, out: &mut String) -> fmt::Result {
     )?;
     writeln!(
         out,
-        "expected: {} of work, at least {} with any number of workers",
+        "estimated work: {}, at least {} with unlimited workers",
         duration(plan.total_s()),
         duration(plan.critical_path_s()),
     )?;
@@ -121,30 +121,30 @@ fn write_bootstrap(plan: &Plan, out: &mut String) -> fmt::Result {
         let names: Vec<&str> = needed.members.iter().map(|name| name.as_str()).collect();
         writeln!(
             out,
-            "\nneeds a bootstrap build: the cycle of {}",
+            "\nthe cycle of {} needs a bootstrap build",
             names.join(", ")
         )?;
         for reason in &needed.reasons {
             writeln!(out, "  {reason}")?;
         }
         for choice in &needed.choices {
-            writeln!(out, "  it can be built with --bootstrap {choice}")?;
+            writeln!(out, "  it builds with --bootstrap {choice}")?;
         }
         match (needed.choices.is_empty(), needed.untried) {
-            (true, 0) => writeln!(out, "  one --bootstrap is not enough")?,
+            (true, 0) => writeln!(out, "  no single --bootstrap is enough")?,
             (true, untried) => writeln!(
                 out,
-                "  none of those that were tried is enough; {} not tried",
-                were(untried)
+                "  no --bootstrap that was tried is enough; {} not tried",
+                untried_packages(untried)
             )?,
             (false, 0) => {}
-            (false, untried) => writeln!(out, "  {} not tried", were(untried))?,
+            (false, untried) => writeln!(out, "  {} not tried", untried_packages(untried))?,
         }
     }
     Ok(())
 }
 
-fn were(untried: usize) -> String {
+fn untried_packages(untried: usize) -> String {
     let verb = if untried == 1 { "was" } else { "were" };
     format!("{} {verb}", counted(untried, "other package"))
 }
@@ -154,7 +154,7 @@ fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{plural}")
 }
 
-/// A duration with its two largest units.
+/// Formats a duration with its two largest units.
 fn duration(seconds: u64) -> String {
     let units = [("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)];
     let mut rest = seconds;

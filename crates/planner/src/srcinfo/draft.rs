@@ -1,4 +1,4 @@
-//! The common result of both readers, and its way into a [`SourcePackage`].
+//! The common result of both parsers, and its conversion to a [`SourcePackage`].
 
 use std::fmt::Write as _;
 
@@ -13,13 +13,13 @@ use super::package::SourcePackage;
 #[derive(Clone, Debug)]
 pub(super) struct Values {
     pub(super) field: Field,
-    /// Empty for the field without a suffix, which sorts first.
+    /// Empty for a field without a suffix, which sorts first.
     pub(super) architecture: String,
-    /// Empty in a package's section when it overrides the base with nothing.
+    /// Empty in a package's section if the package clears the field of the base.
     pub(super) values: Vec<String>,
 }
 
-/// One section: the base's, or that of a package.
+/// The section of the base or of a package.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Section {
     pub(super) architectures: Vec<String>,
@@ -27,7 +27,7 @@ pub(super) struct Section {
 }
 
 impl Section {
-    /// The values of a field, which are made when there are none yet.
+    /// Returns the values of a field, which is added if it is missing.
     pub(super) fn values(&mut self, field: Field, architecture: &str) -> &mut Vec<String> {
         let found = self
             .fields
@@ -66,21 +66,21 @@ impl Section {
     }
 }
 
-/// What a reader found.
+/// The result of a parser.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Draft {
     pub(super) pkgbase: String,
     pub(super) version: String,
     pub(super) base: Section,
     pub(super) packages: Vec<(String, Section)>,
-    /// The line of each `pkgname`, as far as the reader knows lines.
+    /// The line number of each `pkgname`, if the parser knows line numbers.
     pub(super) pkgname_lines: Vec<usize>,
-    /// Line number and reason of everything left out.
+    /// Line number and reason of every ignored line.
     pub(super) problems: Vec<(usize, String)>,
 }
 
 impl Draft {
-    /// Checks what must not be missing or too much, and writes the stored form.
+    /// Checks required fields and limits, and writes the stored form.
     pub(super) fn finish(mut self) -> Result<SourcePackage, SrcinfoError> {
         if self.pkgbase.is_empty() {
             return Err(SrcinfoError::Missing("pkgbase"));
@@ -90,7 +90,7 @@ impl Draft {
         let valid = |text: &String| text.parse::<Architecture>().is_ok();
         self.base.architectures.retain(valid);
         if self.base.architectures.is_empty() {
-            let reason = "there is no usable arch: it is built for no architecture".to_owned();
+            let reason = "no usable arch: it is not built for any architecture".to_owned();
             self.problems.push((0, reason));
         }
 
@@ -101,12 +101,12 @@ impl Draft {
         let mut seen = FxHashSet::default();
         let mut lines = self.pkgname_lines.into_iter();
         for (name, mut section) in self.packages {
-            // Unknown to the strict reader, which refuses such names itself.
+            // The strict parser has no line numbers, but rejects such names itself.
             let line = lines.next().unwrap_or_default();
             section.architectures.retain(valid);
             match name.parse::<Pkgname>() {
                 Ok(pkgname) if !seen.insert(pkgname.clone()) => {
-                    let reason = format!("the pkgname {pkgname} is there twice");
+                    let reason = format!("duplicate pkgname '{pkgname}'");
                     self.problems.push((line, reason));
                 }
                 Ok(pkgname) => {

@@ -1,23 +1,23 @@
-//! Why an `.SRCINFO` cannot be used.
+//! Errors of reading an `.SRCINFO`.
 
-/// Why nothing can be planned with an `.SRCINFO`.
+/// The reason why an `.SRCINFO` cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SrcinfoError {
-    /// A field without which there is no package is missing or empty.
-    #[error("there is no usable {0} in it")]
+    /// A required field is missing or empty.
+    #[error("no usable {0}")]
     Missing(&'static str),
-    /// A field without which there is no package has an impossible value.
+    /// A required field has an invalid value.
     #[error(transparent)]
     Invalid(#[from] buildbtw_model::InvalidName),
-    /// A stored form was not written by this program.
-    #[error("this is not the stored form of a source package: {0:?}")]
+    /// A text is not a stored form.
+    #[error("not the stored form of a source package: {0:?}")]
     NotStored(String),
-    /// It says more than any package does, and reading it would cost time and memory.
-    #[error("it has more than {most} {of}")]
+    /// It exceeds a limit that real packages do not reach, so reading it would waste time and memory.
+    #[error("more than {most} {of}")]
     TooMuch {
         /// The limit.
         most: usize,
-        /// What there is too much of.
+        /// The items that exceed the limit.
         of: &'static str,
     },
 }

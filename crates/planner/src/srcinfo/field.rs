@@ -1,7 +1,6 @@
 //! The fields of an `.SRCINFO`.
 
-/// A field of `.SRCINFO` that planning or fetching needs. The character is its tag in the stored
-/// form.
+/// A field of an `.SRCINFO` that planning or fetching needs. The value is its tag in the stored form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(super) enum Field {

@@ -1,5 +1,5 @@
-//! How much an `.SRCINFO` may say. Packages inherit what their base says, so that a small file can
-//! stand for any number of relations; the limits are far above what real packages have.
+//! Limits for `.SRCINFO` files. Packages inherit the fields of their base, so that a small file can expand to a huge
+//! number of relations. The limits are far above what real packages reach.
 
 use std::collections::BTreeSet;
 
@@ -8,14 +8,14 @@ use super::field::Field;
 use super::stored::lines;
 use super::text;
 
-/// Lines that are neither empty nor comments.
+/// The maximum number of lines that are neither empty nor comments.
 const LINES: usize = 100_000;
 const PKGNAMES: usize = 1_000;
-/// Different architectures in the names of fields.
+/// The maximum number of distinct architectures in field names.
 const ARCHITECTURES: usize = 64;
-/// Architectures, dependencies and provisions of all packages, with those that they inherit.
+/// The maximum number of architectures, dependencies and provisions of all packages, including inherited ones.
 const RELATIONS: usize = 50_000;
-/// Bytes of the base, counted once for each package.
+/// The maximum number of bytes in the base, counted once for each package.
 const INHERITED: usize = 32 << 20;
 
 fn at_most(found: usize, most: usize, of: &'static str) -> Result<(), SrcinfoError> {
@@ -25,7 +25,7 @@ fn at_most(found: usize, most: usize, of: &'static str) -> Result<(), SrcinfoErr
     Ok(())
 }
 
-/// Refuses a text before it is taken apart.
+/// Checks the limits of a text before it is parsed.
 pub(super) fn check_text(srcinfo: &str) -> Result<(), SrcinfoError> {
     let (mut count, mut pkgnames) = (0, 0);
     let mut architectures = BTreeSet::new();
@@ -43,21 +43,21 @@ pub(super) fn check_text(srcinfo: &str) -> Result<(), SrcinfoError> {
             at_most(
                 architectures.len(),
                 ARCHITECTURES,
-                "architectures in the names of its fields",
+                "architectures in field names",
             )?;
         }
     }
     Ok(())
 }
 
-/// Refuses a stored form whose packages inherit too much.
+/// Checks the limits of what the packages of a stored form inherit.
 pub(super) fn check_stored(
     stored: &str,
     base_end: usize,
     pkgnames: usize,
 ) -> Result<(), SrcinfoError> {
     at_most(pkgnames, PKGNAMES, "packages")?;
-    // A relation takes four bytes at least: most packages cannot have too many.
+    // A relation takes at least four bytes, so that most packages cannot have too many.
     let inherited = base_end.saturating_mul(pkgnames);
     if inherited.saturating_add(stored.len()) / 4 <= RELATIONS {
         return Ok(());
@@ -65,7 +65,7 @@ pub(super) fn check_stored(
     at_most(
         inherited,
         INHERITED,
-        "bytes in what its packages inherit from the base",
+        "bytes that its packages inherit from the base",
     )?;
     let (base, packages) = stored.split_at_checked(base_end).unwrap_or((stored, ""));
     let relations = |section: &str| -> usize {
@@ -75,9 +75,5 @@ pub(super) fn check_stored(
             .sum()
     };
     let found = relations(base).saturating_mul(pkgnames) + relations(packages);
-    at_most(
-        found,
-        RELATIONS,
-        "relations, counting what its packages inherit",
-    )
+    at_most(found, RELATIONS, "relations, including inherited ones")
 }

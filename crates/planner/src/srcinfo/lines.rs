@@ -1,4 +1,4 @@
-//! The lenient reader: line by line, a bad line costs only itself.
+//! The lenient parser, which reads line by line and ignores only the bad lines.
 
 use buildbtw_model::is_epoch_left_out;
 
@@ -7,13 +7,13 @@ use super::field::Field;
 use super::text::{field, numbered, split};
 use crate::relation;
 
-/// Reads whatever can be read.
+/// Reads all lines that can be parsed.
 pub(super) fn read(text: &str) -> Draft {
     let mut draft = Draft::default();
     let mut version = Version::default();
     for (number, line) in numbered(text) {
         let Some((key, value)) = split(line) else {
-            let reason = format!("'{line}' is no assignment");
+            let reason = format!("'{line}' is not an assignment");
             draft.problems.push((number, reason));
             continue;
         };
@@ -52,7 +52,7 @@ impl<'a> Version<'a> {
         }
     }
 
-    /// The version as makepkg writes it (`get_full_version`).
+    /// Joins the version like makepkg (`get_full_version`).
     fn join(&self) -> String {
         let Self {
             epoch,
@@ -67,7 +67,7 @@ impl<'a> Version<'a> {
     }
 }
 
-/// The version as written, of which the strict reader keeps the value only.
+/// Reads the version as written; the strict parser normalizes it.
 pub(super) fn read_version(text: &str) -> String {
     let mut version = Version::default();
     for (_, line) in numbered(text) {
@@ -80,7 +80,7 @@ pub(super) fn read_version(text: &str) -> String {
     version.join()
 }
 
-/// The sources as written, which the strict reader does not keep.
+/// Reads the sources as written; the strict parser normalizes them.
 pub(super) fn read_sources(text: &str, base: &mut Section) {
     for (_, line) in numbered(text) {
         if let Some((key, value)) = split(line)
@@ -108,7 +108,7 @@ fn read_entry(draft: &mut Draft, key: &str, value: &str) -> Result<(), String> {
             Err(invalid) => Err(invalid.to_string()),
         };
     }
-    // Whatever planning does not need may be as odd as it likes.
+    // Fields that planning does not need are not checked.
     let Some((field, architecture)) = field(key) else {
         return Ok(());
     };
@@ -117,13 +117,13 @@ fn read_entry(draft: &mut Draft, key: &str, value: &str) -> Result<(), String> {
             .parse::<buildbtw_model::Architecture>()
             .is_err()
     {
-        return Err(format!("'{key}' names no architecture"));
+        return Err(format!("'{key}' does not name a valid architecture"));
     }
     if in_package && matches!(field, Field::Makedepends | Field::Checkdepends) {
         return Err(format!("{key} belongs to the pkgbase, not to a package"));
     }
     if value.is_empty() {
-        // In a package this overrides the base with nothing, unless values follow.
+        // In a package this clears the field of the base, unless values follow.
         section.values(field, architecture);
         return Ok(());
     }
@@ -134,7 +134,7 @@ fn read_entry(draft: &mut Draft, key: &str, value: &str) -> Result<(), String> {
             .push(value.to_owned());
         return Ok(());
     }
-    // An override whose only value is bad is still an override, so the list is made first.
+    // An override whose only value is invalid is still an override, so the list is created first.
     let values = section.values(field, architecture);
     relation::check(value).map_err(|reason| format!("{key}: {reason}"))?;
     values.push(value.to_owned());

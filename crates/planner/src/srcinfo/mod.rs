@@ -1,9 +1,8 @@
-//! What planning needs of an `.SRCINFO`, in a form that is cheap to store and to load.
+//! The parts of an `.SRCINFO` that planning needs, in a form that is cheap to store and to load.
 //!
-//! alpm-srcinfo reads a file completely or not at all. Real files hold remains of shell code
-//! (`guile>=`) that nobody notices until a strict reader loses a whole package over them. So
-//! [`parse_srcinfo`] asks alpm-srcinfo first, and where that refuses, the line reader keeps
-//! everything but the bad lines and reports those.
+//! alpm-srcinfo rejects a whole file because of a single bad line. Real files contain remains of shell code (`guile>=`)
+//! that only a strict parser notices. So [`parse_srcinfo`] tries alpm-srcinfo first. If that fails, the lenient parser
+//! reads the file and reports the bad lines.
 
 mod draft;
 mod error;
@@ -20,14 +19,14 @@ pub use error::SrcinfoError;
 pub(crate) use package::BuildField;
 pub use package::{LineProblem, Package, SourcePackage};
 
-/// Reads an `.SRCINFO`.
+/// Parses an `.SRCINFO`.
 ///
 /// # Errors
 ///
-/// Only when there is no usable `pkgbase`, `pkgver`, `pkgrel` or `pkgname`, or far more of something
-/// than a package has. Any other bad line is left out and listed in [`SourcePackage::problems`].
+/// Fails if there is no usable `pkgbase`, `pkgver`, `pkgrel` or `pkgname`, or if the file exceeds a limit. All other
+/// bad lines are ignored and listed in [`SourcePackage::problems`].
 pub fn parse_srcinfo(text: &str) -> Result<SourcePackage, SrcinfoError> {
-    // What some editors put before a text.
+    // Some editors write a byte order mark.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     limits::check_text(text)?;
     match strict::read(text) {

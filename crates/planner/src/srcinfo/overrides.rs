@@ -1,16 +1,16 @@
-//! How a package's fields go together with those of its base.
+//! How a package's fields override those of its base.
 
 use super::field::Field;
 use super::stored::{Line, lines};
 
-/// What a package does with the plain values of a field.
+/// How a package changes the values of a field without architecture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change {
-    /// They are the base's.
+    /// It inherits the base's values.
     Nothing,
-    /// It adds to them.
+    /// It appends to the base's values.
     Added,
-    /// It has others, or none.
+    /// It replaces the base's values, or clears them.
     Replaced,
 }
 

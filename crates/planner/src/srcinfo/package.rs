@@ -1,11 +1,10 @@
-//! The stored form: a few short lines, kept as they are and read on demand.
+//! Source packages in their stored form: a few short lines, kept as text and parsed on demand.
 //!
-//! An index of 35,000 packages holds all of them in memory, and the server loads them at every
-//! start. One block of text per package is as small as it gets, loads without being taken apart,
-//! and every accessor is one pass over about a kilobyte. Each line is a tag, a space and a value:
-//! `b` pkgbase, `v` version, `a` architecture, `d` `m` `c` depends, makedepends and checkdepends,
-//! `p` provides, `s` source, `n` begins a package, `!` is a problem. `d:x86_64` is for one
-//! architecture. In a package, a tag without a value overrides the base with nothing.
+//! An index holds 35,000 packages in memory, and the server loads them at every start. One text per package is small
+//! and loads without parsing, and each accessor is one pass over about a kilobyte. Each line is a tag, a space and a
+//! value: `b` pkgbase, `v` version, `a` architecture, `d` `m` `c` depends, makedepends and checkdepends, `p` provides,
+//! `s` source, `n` begins a package, `!` is a problem. `d:x86_64` is for one architecture. In a package, a tag without
+//! a value clears the field of the base.
 
 use buildbtw_model::{Architecture, PackageVersion, Pkgbase, Pkgname};
 
@@ -15,10 +14,9 @@ use super::limits;
 use super::overrides::Change;
 use super::stored::{Line, lines};
 
-/// What planning needs to know of one source package.
+/// A source package: the parts of its `.SRCINFO` that planning needs.
 ///
-/// It serialises as one string, the stored form; [`SourcePackage::as_stored`] is the same string
-/// without a detour.
+/// It serialises as one string, the stored form, which [`SourcePackage::as_stored`] also returns.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct SourcePackage {
@@ -26,22 +24,22 @@ pub struct SourcePackage {
     version: PackageVersion,
     pkgnames: Box<[Pkgname]>,
     stored: Box<str>,
-    /// Where the first package begins.
+    /// The offset of the first package's section.
     base_end: usize,
-    /// Nearly always false, which spares every plan a look through the text.
+    /// Nearly always false, which saves every plan a search of the text.
     has_problems: bool,
 }
 
-/// A line of an `.SRCINFO` that was left out.
+/// A line of an `.SRCINFO` that is ignored.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct LineProblem {
-    /// The number of the line, from 1; 0 when it is about the whole file.
+    /// The number of the line, from 1; 0 if the problem concerns the whole file.
     pub line: usize,
     /// What is wrong with it.
     pub reason: String,
 }
 
-/// One package that a source package produces.
+/// A package that a source package produces.
 #[derive(Clone, Copy, Debug)]
 pub struct Package<'a> {
     source: &'a SourcePackage,
@@ -50,18 +48,18 @@ pub struct Package<'a> {
     section: &'a str,
 }
 
-/// Where the section of the next package begins.
+/// Returns the offset of the next package's section.
 fn next_package(section: &str) -> Option<usize> {
     let found = memchr::memmem::find(section.as_bytes(), b"\nn ")?;
     Some(found + 1)
 }
 
-/// Where the section of the base ends.
+/// Returns the end of the base's section.
 fn base_end(stored: &str) -> usize {
     next_package(stored).unwrap_or(stored.len())
 }
 
-/// Problems are written last.
+/// Returns whether the last line is a problem. Problems are written last.
 fn ends_with_problem(stored: &str) -> bool {
     let last = stored.lines().next_back();
     last.is_some_and(|line| line.starts_with('!'))
@@ -90,7 +88,7 @@ impl SourcePackage {
         })
     }
 
-    /// The stored form, which [`SourcePackage::from_stored`] reads.
+    /// Returns the stored form, which [`SourcePackage::from_stored`] reads.
     #[must_use]
     pub fn as_stored(&self) -> &str {
         &self.stored
@@ -100,7 +98,7 @@ impl SourcePackage {
     ///
     /// # Errors
     ///
-    /// When the text is not one that [`SourcePackage::as_stored`] gave, or says more than a package may.
+    /// Fails if the text was not returned by [`SourcePackage::as_stored`], or exceeds a limit.
     pub fn from_stored(stored: impl Into<Box<str>>) -> Result<Self, SrcinfoError> {
         let stored = stored.into();
         let mut head = stored.lines();
@@ -111,7 +109,7 @@ impl SourcePackage {
         };
         let pkgbase = value("b ")?.parse()?;
         let version = value("v ")?.parse()?;
-        // Most packages are called like their base; that name has been checked.
+        // Most packages have the name of their base, which has been validated.
         let pkgbase: Pkgbase = pkgbase;
         let pkgname = |name: &str| {
             if name == pkgbase.as_str() {
@@ -138,36 +136,36 @@ impl SourcePackage {
         })
     }
 
-    /// The name of the source package.
+    /// Returns the name of the source package.
     #[must_use]
     pub fn pkgbase(&self) -> &Pkgbase {
         &self.pkgbase
     }
 
-    /// The version of all its packages.
+    /// Returns the version of all its packages.
     #[must_use]
     pub fn version(&self) -> &PackageVersion {
         &self.version
     }
 
-    /// The names of the packages it produces, in the order of the `PKGBUILD`.
+    /// Returns the names of the packages it produces, in the order of the `PKGBUILD`.
     #[must_use]
     pub fn pkgnames(&self) -> &[Pkgname] {
         &self.pkgnames
     }
 
-    /// The lines before the first package.
+    /// Returns the section of the base.
     fn base(&self) -> &str {
         self.stored.get(..self.base_end).unwrap_or(&self.stored)
     }
 
-    /// The architectures of the base: `any`, or those it can be built for.
+    /// Returns the architectures of the base: `any`, or those it can be built for.
     #[must_use]
     pub fn architectures(&self) -> Vec<Architecture> {
         architectures(self.base())
     }
 
-    /// The packages it produces, on any architecture.
+    /// Returns the packages it produces, for all architectures.
     pub fn packages(&self) -> impl Iterator<Item = Package<'_>> {
         let base = self.base().len();
         let mut rest = self.stored.get(base..).unwrap_or_default();
@@ -183,21 +181,21 @@ impl SourcePackage {
         })
     }
 
-    /// Whether something is built for this architecture: a package for it or for `any`.
+    /// Returns whether it produces a package for this architecture or for `any`.
     #[must_use]
     pub fn builds_for(&self, architecture: &Architecture) -> bool {
         self.pkgnames_for(architecture).next().is_some()
     }
 
-    /// Whether every package is for `any` architecture, so that one build serves all of them.
+    /// Returns whether every package is for `any`, so that one build serves all architectures.
     #[must_use]
     pub fn is_any(&self) -> bool {
         self.packages()
             .all(|package| package.architectures().iter().any(Architecture::is_any))
     }
 
-    /// The packages that a build for this architecture makes, with the architecture in their file
-    /// name: this one or `any`.
+    /// Returns the packages that a build for this architecture produces, with the architecture in their file name: this
+    /// one or `any`.
     pub fn pkgnames_for(
         &self,
         architecture: &Architecture,
@@ -218,26 +216,26 @@ impl SourcePackage {
             .collect()
     }
 
-    /// The base's run-time dependencies, which makepkg installs before a build too.
+    /// Returns the base's run-time dependencies, which makepkg also installs before a build.
     #[must_use]
     pub fn depends(&self, architecture: &Architecture) -> Vec<&str> {
         self.base_values(Field::Depends, architecture)
     }
 
-    /// What is needed to build it.
+    /// Returns its build dependencies.
     #[must_use]
     pub fn makedepends(&self, architecture: &Architecture) -> Vec<&str> {
         self.base_values(Field::Makedepends, architecture)
     }
 
-    /// What is needed to run its tests.
+    /// Returns the dependencies of its tests.
     #[must_use]
     pub fn checkdepends(&self, architecture: &Architecture) -> Vec<&str> {
         self.base_values(Field::Checkdepends, architecture)
     }
 
-    /// What makepkg installs before a build: the base's `depends`, `makedepends` and
-    /// `checkdepends` with those of the architecture, as pacman takes them.
+    /// Returns what makepkg installs before a build: the base's `depends`, `makedepends` and `checkdepends` with those
+    /// of the architecture, in pacman's notation.
     #[must_use]
     pub fn build_dependencies(&self, architecture: &Architecture) -> Vec<&str> {
         [Field::Depends, Field::Makedepends, Field::Checkdepends]
@@ -246,13 +244,13 @@ impl SourcePackage {
             .collect()
     }
 
-    /// The sources to fetch for an architecture, as written in the `PKGBUILD`.
+    /// Returns the sources for an architecture, as written in the `PKGBUILD`.
     #[must_use]
     pub fn sources(&self, architecture: &Architecture) -> Vec<&str> {
         self.base_values(Field::Source, architecture)
     }
 
-    /// The lines of the `.SRCINFO` that were left out.
+    /// Returns the ignored lines of the `.SRCINFO`.
     #[must_use]
     pub fn problems(&self) -> Vec<LineProblem> {
         if !self.has_problems {
@@ -269,7 +267,7 @@ impl SourcePackage {
             .collect()
     }
 
-    /// The base's lines of a build dependency's field, for every architecture.
+    /// Returns the base's lines of a field of build dependencies, for every architecture.
     pub(crate) fn build_lines(&self, kind: BuildField) -> impl Iterator<Item = Line<'_>> {
         let field = match kind {
             BuildField::Depends => Field::Depends,
@@ -295,13 +293,13 @@ fn architectures(section: &str) -> Vec<Architecture> {
 }
 
 impl<'a> Package<'a> {
-    /// Its name.
+    /// Returns its name.
     #[must_use]
     pub fn pkgname(&self) -> &'a Pkgname {
         self.pkgname
     }
 
-    /// Its own architectures, or the base's where it has none.
+    /// Returns its own architectures, or the base's if it has none.
     #[must_use]
     pub fn architectures(&self) -> Vec<Architecture> {
         self.architecture_names()
@@ -309,7 +307,7 @@ impl<'a> Package<'a> {
             .collect()
     }
 
-    /// The same as plain text, without a copy.
+    /// Returns its architectures as text, without a copy.
     pub(crate) fn architecture_names(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         let own = lines(self.section, b'a').next().is_some();
         let section = if own {
@@ -320,13 +318,13 @@ impl<'a> Package<'a> {
         lines(section, b'a').map(|line| line.value)
     }
 
-    /// Its run-time dependencies on an architecture, overrides considered.
+    /// Returns its run-time dependencies on an architecture, after overrides.
     #[must_use]
     pub fn depends(&self, architecture: &Architecture) -> Vec<&'a str> {
         self.values(Field::Depends, architecture)
     }
 
-    /// What it provides on an architecture besides its own name, overrides considered.
+    /// Returns its provisions on an architecture, without its own name, after overrides.
     #[must_use]
     pub fn provides(&self, architecture: &Architecture) -> Vec<&'a str> {
         self.values(Field::Provides, architecture)
@@ -347,10 +345,10 @@ impl<'a> Package<'a> {
         self.effective(Field::Provides)
     }
 
-    /// The lines of a field as makepkg has them when it writes the package. It adds what the base has
-    /// for the architecture to the plain values before `package()` runs (`merge_arch_attrs`), so that
-    /// a plain field of the package replaces both; one for an architecture is added to whatever there
-    /// is. `+=` prints the base's values first, and keeps those for the architecture.
+    /// Returns the lines of a field as makepkg writes them into the package. Before `package()` runs, makepkg appends
+    /// the base's values for the architecture to those without architecture (`merge_arch_attrs`). So a field without
+    /// architecture in the package replaces both, and a field with architecture is appended. With `+=`, the `.SRCINFO`
+    /// repeats the base's values first; those for the architecture are kept.
     fn effective(&self, field: Field) -> impl Iterator<Item = Line<'a>> + use<'a> {
         let (base, section) = (self.source.base(), self.section);
         let change = Change::of(base, section, field);

@@ -1,4 +1,4 @@
-//! The lines of the stored form; `package` says what they are.
+//! The lines of the stored form, which is described in `package`.
 
 /// A line without its tag.
 #[derive(Clone, Copy)]
@@ -17,7 +17,7 @@ fn parse_line(line: &str) -> Option<Line<'_>> {
     })
 }
 
-/// The lines of a section that have a tag.
+/// Returns the lines of a section with a tag.
 pub(super) fn lines(section: &str, tag: u8) -> impl Iterator<Item = Line<'_>> {
     let mut start = 0;
     memchr::memchr_iter(b'\n', section.as_bytes())

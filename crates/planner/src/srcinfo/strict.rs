@@ -1,4 +1,4 @@
-//! Reading with alpm-srcinfo: complete files only.
+//! The strict parser, alpm-srcinfo, which rejects a file with any bad line.
 
 use alpm_srcinfo::SourceInfoV1;
 use alpm_srcinfo::source_info::v1::package::Override;
@@ -8,7 +8,7 @@ use super::draft::{Draft, Section};
 use super::field::Field;
 use super::lines;
 
-/// What alpm-srcinfo makes of a file; nothing if it refuses it.
+/// Parses a file with alpm-srcinfo; `None` if it rejects the file.
 pub(super) fn read(text: &str) -> Option<Draft> {
     let info = SourceInfoV1::from_string(text).ok()?;
     let base = &info.base;
@@ -40,7 +40,7 @@ pub(super) fn read(text: &str) -> Option<Draft> {
         );
         add(section, Field::Provides, &name, &fields.provides);
     }
-    // alpm-types normalises locations; what is fetched must be what the packager wrote.
+    // alpm-types normalises locations, but sources must be fetched from exactly the written ones.
     lines::read_sources(text, section);
     for package in &info.packages {
         let mut section = Section::default();

@@ -2,7 +2,7 @@
 
 use super::field::Field;
 
-/// The lines that are neither empty nor comments, with their numbers from 1 on.
+/// Returns the lines that are neither empty nor comments, with their numbers from 1.
 pub(super) fn numbered(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.lines()
         .enumerate()
@@ -10,13 +10,13 @@ pub(super) fn numbered(text: &str) -> impl Iterator<Item = (usize, &str)> {
         .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
 }
 
-/// The key and the value of an assignment.
+/// Splits an assignment into key and value.
 pub(super) fn split(line: &str) -> Option<(&str, &str)> {
     let (key, value) = line.split_once('=')?;
     Some((key.trim(), value.trim()))
 }
 
-/// The field and the architecture suffix of a key.
+/// Splits a key into the field and the architecture suffix.
 pub(super) fn field(key: &str) -> Option<(Field, &str)> {
     Field::ALL.into_iter().find_map(|field| {
         let suffix = key.strip_prefix(field.key())?;

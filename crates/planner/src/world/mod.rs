@@ -1,12 +1,11 @@
-//! The packages as one plan sees them: the index for one architecture, with the origins' changed
-//! versions laid over it.
+//! The packages as one plan sees them: the index for one architecture, with an overlay of the origins' changed
+//! versions.
 //!
-//! The index is shared and stays untouched. Names, relations and packages that only the changed
-//! versions know continue its numbers. The default-branch version of an origin is *old* then: it
-//! still counts when it is asked who depends on the origin, because what only the old version
-//! satisfies must be rebuilt (and probably changed) too.
+//! The index is shared and not modified. Names, relations and packages that occur only in the changed versions continue
+//! its numbers. The default-branch version of a changed origin is then *old*. It still counts for the dependents of the
+//! origin: what only the old version satisfies must be rebuilt (and probably changed) too.
 
-mod between;
+mod intermediate;
 mod overlay;
 mod providers;
 
@@ -24,7 +23,7 @@ use crate::relation::Relation;
 use crate::srcinfo::SourcePackage;
 use overlay::Overlay;
 
-/// Where the providers of a relation are in [`World::flat`].
+/// The range of a relation's providers in [`World::flat`].
 #[derive(Clone, Copy)]
 struct Span {
     start: u32,
@@ -40,24 +39,24 @@ const UNKNOWN: Span = Span {
 pub(crate) struct World<'a> {
     pub(crate) index: &'a PackageIndex,
     overlay: Overlay<'a>,
-    /// The number of the plan's architecture; none if nothing mentions it.
+    /// The number of the plan's architecture; `None` if no package mentions it.
     architecture: Option<u32>,
-    /// For each list of architectures: whether it has the plan's or `any`.
+    /// For each list of architectures: whether it contains the plan's or `any`.
     list_fits: Vec<bool>,
-    /// Bases of the index that an origin replaces.
+    /// For each base of the index that an origin replaces: the base that replaces it.
     replaced: FxHashMap<u32, u32>,
-    /// From this number on, bases are packages of the base repositories, which are not built.
+    /// Bases with this number or a higher one are packages of the base repositories, which are not built.
     first_outside: u32,
     spans: Vec<Span>,
     flat: Vec<u32>,
 }
 
 impl<'a> World<'a> {
-    /// The index for one architecture, with these versions of the origins in place of its own, and
-    /// with the packages of the base repositories that stand between its packages.
+    /// Combines the index for one architecture with these versions of the origins, which replace its own, and with the
+    /// packages of the base repositories that lie between its packages.
     ///
     /// # Errors
-    /// When the budget is used up.
+    /// Fails when the budget is exceeded.
     pub(crate) fn new<B: Budget>(
         index: &'a PackageIndex,
         architecture: &Architecture,
@@ -65,14 +64,14 @@ impl<'a> World<'a> {
         base: Option<&BaseIndex>,
         budget: &B,
     ) -> Result<Self, B::Over> {
-        // An origin that is the default branch itself changes nothing.
+        // An origin that equals the default branch changes nothing.
         let changed: Vec<Arc<SourcePackage>> = origins
             .iter()
             .filter(|origin| index.get(origin.pkgbase()) != Some(origin))
             .cloned()
             .collect();
         let outside = match base {
-            Some(base) => between::packages(index, architecture, &changed, base, budget)?,
+            Some(base) => intermediate::packages(index, architecture, &changed, base, budget)?,
             None => Vec::new(),
         };
         let first_outside = number(index.bases.len() + changed.len());
@@ -140,19 +139,19 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Whether a base is a package of the base repositories, which is not built.
+    /// Returns whether a base is a package of the base repositories, which is not built.
     pub(crate) fn is_outside(&self, base: u32) -> bool {
         base >= self.first_outside
     }
 
-    /// The bases that can be built, without those that an origin replaces.
+    /// Returns the bases that can be built, without those that an origin replaces.
     pub(crate) fn bases(&self) -> impl Iterator<Item = (u32, &BaseRecord)> {
         (0..self.first_outside)
             .filter(|id| !self.replaced.contains_key(id))
             .filter_map(|id| Some((id, self.base(id)?)))
     }
 
-    /// The base of an origin: its changed version if it has one.
+    /// Returns the base of an origin: its changed version, if it has one.
     pub(crate) fn origin_base(&self, origin: &SourcePackage) -> Option<u32> {
         let changed = self
             .overlay
@@ -166,7 +165,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// The base that builds a package; for an old version the one that replaces it.
+    /// Returns the base that builds a package; for an old version, the one that replaces it.
     pub(crate) fn base_of(&self, node: u32) -> u32 {
         let base = self.node(node).base;
         self.current(base)
@@ -179,39 +178,39 @@ impl<'a> World<'a> {
         self.replaced.get(&base).copied().unwrap_or(base)
     }
 
-    /// The default-branch version of a changed origin.
+    /// Returns the default-branch version of a changed origin.
     pub(crate) fn old_version(&self, base: u32) -> Option<&BaseRecord> {
         let (&old, _) = self.replaced.iter().find(|(_, new)| **new == base)?;
         self.index.base(old)
     }
 
-    /// Whether a package is of an origin's default branch, which its changed version replaces.
+    /// Returns whether a package belongs to an origin's default branch, which its changed version replaces.
     pub(crate) fn is_old(&self, node: u32) -> bool {
         !self.replaced.is_empty() && self.replaced.contains_key(&self.node(node).base)
     }
 
-    /// Whether an origin replaces this base.
+    /// Returns whether an origin replaces a base.
     pub(crate) fn is_replaced(&self, base: u32) -> bool {
         !self.replaced.is_empty() && self.replaced.contains_key(&base)
     }
 
-    /// Whether the package is for the plan's architecture.
+    /// Returns whether a package is for the plan's architecture.
     pub(crate) fn fits(&self, node: u32) -> bool {
         let list = self.node(node).architectures as usize;
         self.list_fits.get(list).copied().unwrap_or_default()
     }
 
-    /// Whether an architecture suffix is empty or the plan's.
+    /// Returns whether an architecture suffix is empty or the plan's.
     pub(crate) fn applies(&self, architecture: u32) -> bool {
         architecture == EVERY_ARCHITECTURE || Some(architecture) == self.architecture
     }
 
-    /// The uses in a list that count for the plan's architecture.
+    /// Returns the uses in a list that apply to the plan's architecture.
     pub(crate) fn applicable<'s>(&'s self, uses: &'s [Use]) -> impl Iterator<Item = &'s Use> {
         uses.iter().filter(|used| self.applies(used.architecture))
     }
 
-    /// The packages of a base for the plan's architecture.
+    /// Returns the packages of a base for the plan's architecture.
     pub(crate) fn packages_of<'s>(
         &'s self,
         base: &'s BaseRecord,
@@ -219,7 +218,7 @@ impl<'a> World<'a> {
         base.nodes.iter().copied().filter(|&node| self.fits(node))
     }
 
-    /// The packages of this name for the plan's architecture, without old versions.
+    /// Returns the packages with this name for the plan's architecture, without old versions.
     pub(crate) fn named(&self, name: u32) -> impl Iterator<Item = u32> {
         let known = self.index.tables.providers.get(name as usize);
         let changed = self.overlay.providers.get(&name);
@@ -232,7 +231,7 @@ impl<'a> World<'a> {
             .filter(|&node| self.fits(node) && !self.is_old(node))
     }
 
-    /// The number of a name, if anything mentions it.
+    /// Returns the number of a name, if any package mentions it.
     pub(crate) fn name_number(&self, name: &str) -> Option<u32> {
         let known = &self.index.tables.names;
         let extra = || self.overlay.extra.names.get(name);
@@ -250,7 +249,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// The text of a name.
+    /// Returns the text of a name.
     pub(crate) fn name_text(&self, name: u32) -> &Arc<str> {
         let known = &self.index.tables.names;
         if (name as usize) < known.len() {
@@ -260,7 +259,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// The number of a relation's name.
+    /// Returns the number of a relation's name.
     pub(crate) fn relation_name(&self, relation: u32) -> u32 {
         self.overlay.relation_name(relation)
     }
@@ -272,14 +271,14 @@ impl<'a> World<'a> {
         }
     }
 
-    /// The relations with a name.
+    /// Returns the relations with a name.
     pub(crate) fn relations_of(&self, name: u32) -> impl Iterator<Item = u32> {
         let known = self.index.tables.relations_of.get(name as usize);
         let extra = self.overlay.relations_of.get(&name);
         known.into_iter().chain(extra).flatten().copied()
     }
 
-    /// Who mentions a relation; replaced versions and other architectures included.
+    /// Returns the users of a relation, including replaced versions and other architectures.
     pub(crate) fn users(&self, relation: u32) -> impl Iterator<Item = &Users> {
         let known = self.index.tables.users.get(relation as usize);
         known.into_iter().chain(self.overlay.users.get(&relation))

@@ -1,5 +1,5 @@
-//! What a plan lays over the index: the changed versions of its origins, and packages of the base
-//! repositories. Their numbers continue those of the index.
+//! The overlay of a plan over the index: the changed versions of its origins, and packages of the base repositories.
+//! Their numbers continue those of the index.
 
 use std::sync::Arc;
 
@@ -12,10 +12,10 @@ use crate::plan::Budget;
 use crate::relation::Relation;
 use crate::srcinfo::SourcePackage;
 
-/// What is laid over. Everything in it is keyed by number.
+/// The overlay. All maps are keyed by number.
 pub(super) struct Overlay<'a> {
     index: &'a PackageIndex,
-    /// What the index has no number for; numbered from zero.
+    /// Texts that have no number in the index; numbered from zero.
     pub(super) extra: Tables,
     pub(super) bases: Vec<BaseRecord>,
     pub(super) nodes: Vec<NodeRecord>,

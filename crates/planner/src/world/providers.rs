@@ -1,12 +1,12 @@
-//! Who satisfies a relation.
+//! The providers that satisfy a relation.
 
 use super::{Span, World};
 use crate::index::{OWN_NAME, Provider, number};
 use crate::relation::Relation;
 
 impl World<'_> {
-    /// The providers of a relation, by pacman's rules: the packages of that name that meet it, else
-    /// all that provide it. An old version of an origin is among them if the new one is not.
+    /// Returns the providers of a relation, by pacman's rules: the packages with that name that meet it, otherwise all
+    /// packages that provide it. An old version of an origin is among them if the new one is not.
     pub(crate) fn resolve(&mut self, relation: u32) -> &[u32] {
         let mut span = self.spans[relation as usize];
         if span.start == u32::MAX {
@@ -23,14 +23,14 @@ impl World<'_> {
         self.resolved(span)
     }
 
-    /// What can be installed for a relation: its providers without old versions, which are gone, or
-    /// nothing but old versions where only they satisfy it.
+    /// Returns what can be installed for a relation: its providers without old versions, or the old versions if only
+    /// these satisfy it.
     pub(crate) fn installable(&mut self, relation: u32) -> &[u32] {
         self.resolve(relation);
         self.installed(relation)
     }
 
-    /// The same for a relation that was resolved before.
+    /// Returns the same for a relation that has been resolved before.
     pub(crate) fn installed(&self, relation: u32) -> &[u32] {
         let providers = self.providers(relation);
         if self.replaced.is_empty() {
@@ -43,19 +43,19 @@ impl World<'_> {
         }
     }
 
-    /// Whether a relation that was resolved before is satisfied by old versions only.
+    /// Returns whether a relation that has been resolved before is satisfied by old versions only.
     pub(crate) fn is_outdated(&self, relation: u32) -> bool {
         let first = self.providers(relation).first();
         !self.replaced.is_empty() && first.is_some_and(|&package| self.is_old(package))
     }
 
-    /// The old versions of origins that satisfy a relation which was resolved before.
+    /// Returns the old versions of origins that satisfy a relation that has been resolved before.
     pub(crate) fn old_providers(&self, relation: u32) -> impl Iterator<Item = u32> {
         let providers = self.providers(relation).iter().copied();
         providers.filter(|&package| self.is_old(package))
     }
 
-    /// The providers of a relation that was resolved before.
+    /// Returns the providers of a relation that has been resolved before.
     pub(crate) fn providers(&self, relation: u32) -> &[u32] {
         self.resolved(self.spans[relation as usize])
     }
@@ -78,7 +78,7 @@ impl World<'_> {
         if known.is_empty() && changed.is_empty() {
             return;
         }
-        // Most relations have no constraint, and their text need not be looked at.
+        // Most relations have no constraint, and their text need not be read.
         let is_plain = self.index.tables.relation_is_plain.get(relation as usize);
         let wanted = match is_plain {
             Some(true) => None,
@@ -93,7 +93,7 @@ impl World<'_> {
         });
         self.choose(wanted.as_ref(), current.chain(changed), found);
         if any_old {
-            // Only the replaced versions themselves are of interest in the world as it was.
+            // Of the providers before the change, only the replaced versions matter.
             let mut before = Vec::new();
             self.choose(wanted.as_ref(), known.iter(), &mut before);
             for node in before {
@@ -106,7 +106,7 @@ impl World<'_> {
         }
     }
 
-    /// Appends those that meet a relation; none given stands for one without a constraint.
+    /// Appends the providers that meet a relation; `None` is a relation without a constraint.
     fn choose<'p>(
         &self,
         wanted: Option<&Relation<'_>>,
@@ -123,7 +123,7 @@ impl World<'_> {
                 });
                 if is_met {
                     if !any_named {
-                        // A package of that name comes before everything that provides it.
+                        // A package with that name takes precedence over all that provide it.
                         found.truncate(start);
                         any_named = true;
                     }

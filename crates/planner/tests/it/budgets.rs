@@ -1,4 +1,4 @@
-//! Expensive steps check the budget, however few builds the plan has.
+//! Tests that expensive steps check the budget, even if the plan has few builds.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -14,12 +14,12 @@ use crate::support::{based, index, origin, package, request};
 const MANY: usize = 1_000;
 
 /// Counts the checks of a budget, and optionally ends planning after a number of them.
-struct Asked {
+struct CountingBudget {
     count: Cell<usize>,
     limit: usize,
 }
 
-impl Asked {
+impl CountingBudget {
     fn at_most(limit: usize) -> Self {
         let count = Cell::new(0);
         Self { count, limit }
@@ -52,11 +52,11 @@ fn charges_scans_of_base_to_the_budget() {
         base: Some(&base),
         ..request(vec![origin(&index, "lib")], Scope::Origin)
     };
-    let all = Asked::at_most(usize::MAX);
+    let all = CountingBudget::at_most(usize::MAX);
     let planned = plan_within(&index, &request, &all.budget()).unwrap();
     assert_eq!(planned, plan(&index, &request));
-    // Each package is a candidate, has relations, is found by one, is converted to a source package
-    // and is laid over the index.
+    // Each package is checked as a candidate, for its relations, in the search, in the conversion to a source package
+    // and in the overlay.
     assert!(
         all.count.get() >= 5 * MANY,
         "checked {} times",
@@ -70,7 +70,7 @@ fn charges_scans_of_base_to_the_budget() {
         7 * MANY / 2,
         9 * MANY / 2,
     ] {
-        let some = Asked::at_most(limit);
+        let some = CountingBudget::at_most(limit);
         let result = plan_within(&index, &request, &some.budget());
         assert_eq!(result, Err(TookTooLong), "{limit}");
         assert_eq!(some.count.get(), limit + 1);
@@ -92,7 +92,7 @@ fn charges_version_comparisons_to_the_budget() {
         .collect();
     let architecture = "x86_64".parse().unwrap();
     for limit in [0, MANY / 2, 3 * MANY / 2, 5 * MANY / 2] {
-        let some = Asked::at_most(limit);
+        let some = CountingBudget::at_most(limit);
         let unmet = unmet_constraints(&index, &built, &architecture, &some.budget());
         assert_eq!(unmet, Err(TookTooLong), "{limit}");
         assert_eq!(some.count.get(), limit + 1);
@@ -100,7 +100,7 @@ fn charges_version_comparisons_to_the_budget() {
     let Ok(unmet) = unmet_constraints(&index, &built, &architecture, &Unlimited);
     assert!(unmet.is_empty(), "{unmet:?}");
     for limit in [0, MANY / 2, 3 * MANY / 2] {
-        let some = Asked::at_most(limit);
+        let some = CountingBudget::at_most(limit);
         let same = same_packages(&index, &built, &architecture, &some.budget());
         assert_eq!(same, Err(TookTooLong), "{limit}");
     }
@@ -112,12 +112,12 @@ fn charges_version_comparisons_to_the_budget() {
 fn charges_expected_versions_to_the_budget() {
     let index = index([package("lib", &[]), package("app", &["depends = lib=1-1"])]);
     let origins = vec![origin(&index, "lib")];
-    let made = plan(&index, &request(origins.clone(), Scope::All));
+    let planned = plan(&index, &request(origins.clone(), Scope::All));
     let expect = |limit| {
-        let (mut plan, asked) = (made.clone(), Asked::at_most(limit));
+        let (mut plan, counting) = (planned.clone(), CountingBudget::at_most(limit));
         let base = |_: &Pkgbase, _: &Pkgname| Vec::new();
-        plan.expect_versions_within(&index, &origins, &base, true, &asked.budget())
-            .map(|()| (plan, asked.count.get()))
+        plan.expect_versions_within(&index, &origins, &base, true, &counting.budget())
+            .map(|()| (plan, counting.count.get()))
     };
     let (expected, needed) = expect(usize::MAX).unwrap();
     assert_eq!(expected.versions().len(), 2);

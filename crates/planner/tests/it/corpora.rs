@@ -5,7 +5,7 @@ use std::sync::Arc;
 use buildbtw_model::Scope;
 use buildbtw_planner::parse_srcinfo;
 
-use crate::generate::{corpus, tangled};
+use crate::generate::{corpus, cyclic};
 use crate::support::{check_shape, index, plan_of};
 
 #[test]
@@ -63,7 +63,7 @@ fn breaks_largest_real_cycle() {
 
 #[test]
 fn plans_heavily_cyclic_distribution() {
-    let texts = tangled(2_000, 400);
+    let texts = cyclic(2_000, 400);
     let index = index(
         texts
             .iter()

@@ -1,5 +1,4 @@
-//! Whether the dependencies of builds in cycles can be installed, with old packages from base
-//! beside new ones.
+//! Tests of whether environments in cycles can be installed, with old packages from base beside new ones.
 
 use std::sync::Arc;
 
@@ -43,13 +42,13 @@ fn library_in_a_cycle() -> (PackageIndex, BaseIndex) {
 #[test]
 fn checks_last_builds_of_a_cycle() {
     let (index, base) = library_in_a_cycle();
-    // The library first: its user then needs itself, in the old version, beside the new library.
+    // The library comes first: its user then needs its own old version beside the new library.
     let plan = planned(&index, &base, &["cyc-a"], &[]);
     let text = brief(&plan);
     assert!(text.starts_with("cyc-a@1:"), "{text}");
     assert!(
         text.contains(
-            "problem: cyc-b: what its build needs cannot be installed: the old cyc-b 1-1 needs liba.so=1-64"
+            "problem: cyc-b: cannot install the dependencies of its build: the old cyc-b 1-1 needs liba.so=1-64"
         ),
         "{text}"
     );
@@ -66,24 +65,23 @@ fn checks_last_builds_of_a_cycle() {
 #[test]
 fn first_stage_keeps_soname_it_was_built_with() {
     let (index, base) = library_in_a_cycle();
-    // The user first, with the old library; its second build sees that package beside the new
-    // library.
+    // The user comes first, with the old library; its second build sees that package beside the new library.
     for bootstrap in [&[][..], &["cyc-b"]] {
         let plan = planned(&index, &base, &["cyc-b"], bootstrap);
         let text = brief(&plan);
         assert!(text.starts_with("cyc-b@1:"), "{text}");
         assert!(
             text.contains(
-                "problem: cyc-b: what its second build needs cannot be installed: the new cyc-b 1-1, which \
-                 is built with the old library, needs liba.so=1-64, and cyc-a is expected to get another \
-                 soname when it goes from 1-1 to 2-1"
+                "problem: cyc-b: cannot install the dependencies of its second build: the new cyc-b 1-1, \
+                 which is built with the old library, needs liba.so=1-64, but cyc-a is expected to change \
+                 its soname between 1-1 and 2-1"
             ),
             "{text}"
         );
         assert_eq!(plan.needs_bootstrap.len(), 1, "{text}");
         assert!(plan.needs_bootstrap[0].choices.is_empty(), "{text}");
     }
-    // If base does not have the program, the soname is still that of the old library.
+    // Without the program in base, the soname is still that of the old library.
     let base = BaseIndex::new(base.packages()[..1].to_vec());
     let plan = planned(&index, &base, &["cyc-b"], &["cyc-b"]);
     assert_eq!(plan.needs_bootstrap.len(), 1, "{}", brief(&plan));
@@ -148,9 +146,9 @@ fn library_of_another_word_size_satisfies_nothing() {
             brief(&plan)
         );
         let name = if needed.ends_with("-64") {
-            "and libfoo is"
+            "but libfoo is"
         } else {
-            "and lib32-libfoo is"
+            "but lib32-libfoo is"
         };
         for needed in &plan.needs_bootstrap {
             assert!(needed.reasons[0].contains(name), "{needed:?}");
@@ -196,15 +194,15 @@ fn ignores_library_that_no_member_provides() {
 #[test]
 fn installs_highest_version_of_two_providers() {
     let plan_of = |first: &str, second: &str, needed: &str| {
-        let maker = |pkgbase: &str, version: &str| {
+        let producer = |pkgbase: &str, version: &str| {
             let version = format!("pkgver = {version}");
             let provides = format!("provides = libx.so={}-64", &version[9..]);
             package(pkgbase, &[&version, "pkgname = libx", &provides])
         };
         let lines = |other: &str| format!("makedepends = {other}");
         let index = index([
-            maker("maker-1", first),
-            maker("maker-2", second),
+            producer("maker-1", first),
+            producer("maker-2", second),
             package("a", &["depends = libx", &lines("b")]),
             package("b", &["depends = libx", &lines("a")]),
         ]);
@@ -287,16 +285,16 @@ fn reports_dependency_missing_in_many_builds_once() {
     ]);
     let plan = planned(&index, &base, &["lib"], &[]);
     let text = brief(&plan);
-    let told: Vec<_> = plan
+    let reported: Vec<_> = plan
         .problems
         .iter()
         .filter(|problem| problem.message.contains("the old tool"))
         .collect();
-    let [problem] = &told[..] else {
+    let [problem] = &reported[..] else {
         panic!("{text}");
     };
     assert!(
-        problem.message.ends_with("; the same for 30 more builds"),
+        problem.message.ends_with("; 30 more builds are affected"),
         "{text}"
     );
 }

@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-/// The `.SRCINFO`s of a distribution with this many source packages.
+/// Returns the `.SRCINFO`s of a distribution with this many source packages.
 pub(crate) fn texts(size: usize) -> Vec<String> {
     let mut originals = Vec::new();
     for name in ["mingw", "archlinuxcn"] {
         originals.extend(corpus(name).unwrap_or_default());
     }
     if originals.is_empty() {
-        originals = (0..6_000).map(made_up).collect();
+        originals = (0..6_000).map(synthetic).collect();
     }
     let mut texts = Vec::with_capacity(size);
     for copy in 0.. {
@@ -27,8 +27,8 @@ pub(crate) fn texts(size: usize) -> Vec<String> {
     texts
 }
 
-/// A package whose names contain the number of its copy. Every tenth needs a base package of the
-/// previous copy.
+/// Copies a package, with the number of the copy in its names. Every tenth copy also needs a package of the previous
+/// copy.
 fn renamed(original: &str, copy: usize, at: usize) -> String {
     let mut text = String::with_capacity(original.len() + 256);
     for line in original.lines() {
@@ -64,23 +64,24 @@ fn renamed(original: &str, copy: usize, at: usize) -> String {
     text
 }
 
-/// A package that needs some of the earlier ones, and builds with one of the later ones.
-fn made_up(at: usize) -> String {
-    let mut text = format!("pkgbase = made-up-{at}\n\tpkgver = 1\n\tpkgrel = 1\n\tarch = x86_64\n");
+/// Returns a package that needs some earlier ones at run time, and some of them a later one to build.
+fn synthetic(at: usize) -> String {
+    let mut text =
+        format!("pkgbase = synthetic-{at}\n\tpkgver = 1\n\tpkgrel = 1\n\tarch = x86_64\n");
     for step in [1, 7, 61, 401] {
         if at >= step {
-            text.push_str(&format!("\tdepends = made-up-{}\n", (at - step) / 2));
+            text.push_str(&format!("\tdepends = synthetic-{}\n", (at - step) / 2));
         }
     }
     if at.is_multiple_of(9) {
-        text.push_str(&format!("\tmakedepends = made-up-{}\n", at + 20));
+        text.push_str(&format!("\tmakedepends = synthetic-{}\n", at + 20));
     }
-    text + &format!("\npkgname = made-up-{at}\n")
+    text + &format!("\npkgname = synthetic-{at}\n")
 }
 
-/// A distribution in which the first `knot` packages need each other to be built, most of them
-/// through many others, and all others depend on those.
-pub(crate) fn tangled(size: usize, knot: usize) -> Vec<String> {
+/// Returns a distribution whose first `cycle_size` packages need each other to be built, most of them indirectly. All
+/// other packages depend on these.
+pub(crate) fn cyclic(size: usize, cycle_size: usize) -> Vec<String> {
     let mut state = 7u64;
     let mut random = |below: usize| {
         state = state
@@ -98,20 +99,20 @@ pub(crate) fn tangled(size: usize, knot: usize) -> Vec<String> {
                 text.push_str(&format!("\tdepends = p{}\n", at - back));
             }
         }
-        if at < knot {
+        if at < cycle_size {
             for _ in 0..random(3) {
-                text.push_str(&format!("\tmakedepends = p{}\n", random(knot)));
+                text.push_str(&format!("\tmakedepends = p{}\n", random(cycle_size)));
             }
-            text.push_str(&format!("\tcheckdepends = p{}\n", random(knot)));
+            text.push_str(&format!("\tcheckdepends = p{}\n", random(cycle_size)));
         }
         text + &format!("\npkgname = p{at}\n")
     };
     (0..size).map(package).collect()
 }
 
-/// The corpora, if present. Prints a message if they are absent.
+/// Returns a corpus of real packages, if it is present; otherwise prints a message.
 pub(crate) fn corpus(name: &str) -> Option<Vec<String>> {
-    // Several crates include this file, so the folder is searched for in the parent folders.
+    // Several crates include this file, so all parent folders are searched for the corpus.
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .ancestors()
         .map(|folder| folder.join(format!("shared/data/{name}.tar.zst")))

@@ -1,11 +1,11 @@
-//! One small distribution for every rule, with a snapshot of its plan.
+//! Snapshots of the plans for small distributions, one per rule.
 
 use buildbtw_model::Scope;
 use buildbtw_planner::{InvalidPatterns, Patterns, Plan, PlanRequest, plan, render};
 
 use crate::support::{check_shape, index, origin, package, plan_of, request};
 
-/// Builds as `name@stage: needs (reason)`, then the other results of the plan.
+/// Formats builds as `name@stage: needs (reason)`, then the other results of the plan.
 fn brief(plan: &Plan) -> String {
     check_shape(plan);
     let mut lines = Vec::new();
@@ -271,8 +271,7 @@ fn rebuilds_dependents_of_origin_that_stops_providing() {
         package("user", &["depends = virt"]),
     ]);
     let request = request(vec![package("pa", &[])], Scope::Transitive);
-    // It is rebuilt, as it may have used the old one; but no dependency is missing and it need not
-    // wait.
+    // It is rebuilt because it may have used the old provider, but it need not wait: its dependency is satisfied.
     insta::assert_snapshot!(brief(&plan(&index, &request)), @r"
     pa@1:  (pa)
     user@1:  (pa user)

@@ -1,5 +1,5 @@
-//! The planner from outside: small handmade distributions, random ones compared with a slow
-//! reference, and real ones.
+//! Tests of the planner's public API: with small handmade distributions, with random ones against a slow reference
+//! implementation, and with real ones.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! Random distributions with many cycles, compared with the reference.
+//! Property tests with random distributions that have many cycles, against the reference implementation.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -47,7 +47,7 @@ fn draw() -> impl Strategy<Value = Draw> {
         })
 }
 
-/// The names that may be depended on: the two packages of each pkgbase and a few virtual ones.
+/// Returns a relation to one of the possible names: the two packages of each pkgbase and a few virtual ones.
 fn relation(count: usize, index: Index, constraint: u8) -> String {
     let virtual_names = ["virtual0", "virtual1", "liba.so", "libb.so"];
     let at = index.index(count * 2 + virtual_names.len());
@@ -164,7 +164,7 @@ impl Case {
     }
 }
 
-/// The predecessors of a build: pairs of name and stage.
+/// Returns the ancestors of each build as pairs of name and stage.
 fn ancestors(plan: &Plan) -> Vec<BTreeSet<(String, u32)>> {
     let mut all: Vec<BTreeSet<(String, u32)>> = Vec::new();
     for build in &plan.builds {
@@ -179,7 +179,7 @@ fn ancestors(plan: &Plan) -> Vec<BTreeSet<(String, u32)>> {
     all
 }
 
-/// The strongly connected components of a relation between names.
+/// Returns the strongly connected components with several names.
 fn loops(edges: &BTreeSet<(String, String)>) -> Vec<BTreeSet<String>> {
     let names: BTreeSet<&str> = edges.iter().flat_map(|(a, b)| [a.as_str(), b]).collect();
     let names: Vec<&str> = names.into_iter().collect();
@@ -352,7 +352,7 @@ fn check_findings(reference: &Reference, members: &BTreeMap<String, Option<u32>>
     assert_eq!(problems.count(), outdated.len(), "{outdated:?}");
 }
 
-/// A base repository with the packages that the sources build.
+/// Returns a base repository with the packages that the sources produce.
 fn of_sources(packages: &[Arc<SourcePackage>], architecture: &Architecture) -> BaseIndex {
     let mut all = Vec::new();
     for source in packages {
@@ -462,7 +462,7 @@ proptest! {
         case in case(),
         chosen in prop::collection::vec(any::<Index>(), 0..3),
     ) {
-        // Only base could know which soname a library gets.
+        // The soname that a library gets is unknown without base.
         let names_number = |line: &str| {
             line.starts_with(['d', 'm', 'c']) && line.contains(".so") && line.contains(['<', '=', '>'])
         };
@@ -526,7 +526,7 @@ proptest! {
         let mut index = index(case.packages.iter().cloned());
         let request = case.request(case.scope);
         let (before, footprint) = buildbtw_planner::plan_with_footprint(&index, &request);
-        // Half of the time it is a new package.
+        // In half of the cases it is a new package.
         let count = case.packages.len();
         let change = index.insert(source(count, number.index(count * 2), &changed));
         if !footprint.is_affected_by(&change) {

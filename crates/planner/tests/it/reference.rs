@@ -1,5 +1,5 @@
-//! A second implementation of the specification: as obvious as possible, and therefore slow. Of the
-//! planner, it uses only the reading of packages and the comparison of versions.
+//! A second implementation of the specification, as simple as possible and therefore slow. It shares only the parsing
+//! of packages and the comparison of versions with the planner.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -40,7 +40,7 @@ impl Reference {
         }
     }
 
-    /// All packages for the architecture, those of replaced versions included.
+    /// Returns all packages for the architecture, including those of replaced versions.
     fn packages(&self) -> Vec<Id> {
         let mut ids = Vec::new();
         for ((base, old), source) in &self.sources {
@@ -107,7 +107,7 @@ impl Reference {
         candidates.iter().filter(provides).cloned().collect()
     }
 
-    /// The providers with the changed origins, and those old ones that no new one replaces.
+    /// Returns the providers with the changed origins, and the old ones that no new one replaces.
     pub(crate) fn resolve(&self, relation: &str) -> BTreeSet<Id> {
         let all = self.packages();
         let new: Vec<Id> = all.iter().filter(|id| !id.2).cloned().collect();
@@ -132,14 +132,14 @@ impl Reference {
         found
     }
 
-    /// What can be installed for a relation: old versions only if nothing else satisfies it.
+    /// Returns what can be installed for a relation: old versions only if nothing else satisfies it.
     pub(crate) fn installable(&self, relation: &str) -> BTreeSet<Id> {
         let all = self.resolve(relation);
         let current: BTreeSet<Id> = all.iter().filter(|id| !id.2).cloned().collect();
         if current.is_empty() { all } else { current }
     }
 
-    /// For each reached package, the distance in pkgbases.
+    /// Returns the distance in pkgbases of each reached package.
     fn reach(&self, scope: Scope, excluded: &dyn Fn(&str) -> bool) -> BTreeMap<Id, u32> {
         let all = self.packages();
         let mut distance: BTreeMap<Id, u32> = BTreeMap::new();
@@ -186,7 +186,7 @@ impl Reference {
         }
     }
 
-    /// The rebuild set, and the distance of each member from an origin.
+    /// Returns the rebuild set, with the distance of each member from an origin.
     pub(crate) fn members(
         &self,
         scope: Scope,
@@ -207,7 +207,7 @@ impl Reference {
         members
     }
 
-    /// Everything that is installed for these relations.
+    /// Returns everything that is installed for these relations.
     fn installed(&self, relations: &[&str]) -> BTreeSet<Id> {
         let mut found = BTreeSet::new();
         let mut queue: VecDeque<Id> = VecDeque::new();
@@ -229,8 +229,8 @@ impl Reference {
         bases.filter(|base| base != but).collect()
     }
 
-    /// The other pkgbases in the environment of a build, with the strongest kind of dependency that
-    /// leads to each.
+    /// Returns the other pkgbases in the environment of a build, with the hardest kind of dependency that leads to
+    /// each.
     pub(crate) fn environment(&self, base: &str) -> BTreeMap<String, DependencyKind> {
         let source = &self.sources[&(base.to_owned(), false)];
         let mut found = BTreeMap::new();
@@ -252,7 +252,7 @@ impl Reference {
         found
     }
 
-    /// The pkgbases that the packages of a pkgbase pull in at run time.
+    /// Returns the pkgbases that the packages of a pkgbase pull in at run time.
     pub(crate) fn at_run_time(&self, base: &str) -> BTreeSet<String> {
         let mut found = BTreeSet::new();
         for id in self.of_base(base) {
@@ -261,7 +261,7 @@ impl Reference {
         found
     }
 
-    /// Every dependency of a pkgbase, with its kind.
+    /// Returns the dependencies of a pkgbase with their kinds.
     pub(crate) fn relations(&self, base: &str) -> Vec<(String, DependencyKind)> {
         let source = &self.sources[&(base.to_owned(), false)];
         let architecture = &self.architecture;

@@ -1,4 +1,4 @@
-//! Reading `.SRCINFO` files with every peculiarity of real ones.
+//! Tests of parsing `.SRCINFO` files with the peculiarities of real ones.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use buildbtw_planner::{SourcePackage, SrcinfoError, parse_srcinfo};
 
 use crate::generate::{corpus, texts};
 
-/// A line that alpm-srcinfo rejects and this reader ignores.
+/// A line that alpm-srcinfo rejects and the lenient parser ignores.
 const POISON: &str = "\tbackup = not/a/file/\n";
 
 fn architecture(name: &str) -> Architecture {
@@ -208,11 +208,11 @@ fn rejects_oversized_package() {
     ] {
         let error = parse_srcinfo(&text).unwrap_err();
         assert!(error.to_string().contains(what), "{what}: {error}");
-        // The lenient reader has the same limits.
+        // The lenient parser has the same limits.
         let poisoned = text.replacen("\tpkgver", &format!("{POISON}\tpkgver"), 1);
         assert_eq!(parse_srcinfo(&poisoned), Err(error));
     }
-    // Neither do stored forms that are older than these limits.
+    // The limits also apply to stored forms.
     let stored = |dependencies: usize, packages: usize| {
         let mut text = "b a\nv 1-1\na any\n".to_owned();
         text.extend((0..dependencies).map(|number| format!("d d{number}\n")));

@@ -1,4 +1,4 @@
-//! Builds small distributions in a few lines, and checks invariants of any plan.
+//! Helpers that build small distributions in a few lines and check invariants of plans.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use buildbtw_planner::{
     BasePackage, PackageIndex, Plan, PlanRequest, SourcePackage, parse_srcinfo, plan,
 };
 
-/// A package from lines such as `depends = x`; version 1-1 and x86_64 unless the lines set them.
+/// Returns a package with lines such as `depends = x`; version 1-1 and x86_64 unless the lines set them.
 pub(crate) fn package(pkgbase: &str, lines: &[&str]) -> Arc<SourcePackage> {
     let mut head = format!("pkgbase = {pkgbase}\n");
     let has = |key: &str| lines.iter().any(|line| line.starts_with(key));
@@ -42,13 +42,13 @@ pub(crate) fn request(origins: Vec<Arc<SourcePackage>>, scope: Scope) -> PlanReq
     PlanRequest::new("x86_64".parse().unwrap(), origins, scope)
 }
 
-/// The plan for origins as in the index.
+/// Plans the rebuild of origins as they are in the index.
 pub(crate) fn plan_of(index: &PackageIndex, origins: &[&str], scope: Scope) -> Plan {
     let origins = origins.iter().map(|name| origin(index, name)).collect();
     plan(index, &request(origins, scope))
 }
 
-/// A package of a base repository.
+/// Returns a package of a base repository.
 pub(crate) fn based(name: &str, version: &str, depends: &[&str], provides: &[&str]) -> BasePackage {
     let owned = |texts: &[&str]| texts.iter().map(|&text| text.into()).collect();
     BasePackage {
@@ -60,7 +60,7 @@ pub(crate) fn based(name: &str, version: &str, depends: &[&str], provides: &[&st
     }
 }
 
-/// Builds as `name@stage: needs (reason)`, and what they link or omit.
+/// Formats builds as `name@stage: needs (reason)`, with what they link or omit.
 pub(crate) fn brief(plan: &Plan) -> String {
     check_shape(plan);
     let mut lines = Vec::new();
@@ -94,7 +94,7 @@ pub(crate) fn brief(plan: &Plan) -> String {
     lines.join("\n")
 }
 
-/// Asserts what must hold for any plan, whatever the packages are.
+/// Asserts the invariants of every plan.
 pub(crate) fn check_shape(plan: &Plan) {
     let mut stages: BTreeMap<&Pkgbase, Vec<u32>> = BTreeMap::new();
     let mut behind = vec![0; plan.builds.len()];

@@ -27,7 +27,7 @@ fn follows_chains_through_packages_only_in_base() {
         based("glibc", "2-1", &[], &[]),
         based("middle", "1-1", &["lib.so"], &["between"]),
         based("far", "1-1", &["middle>=1", "glibc"], &[]),
-        // Sources build this one.
+        // A source package produces this one.
         based("app", "1-1", &["nothing"], &[]),
     ]);
     let of = |scope| {
@@ -303,7 +303,7 @@ fn offers_no_bootstrap_build_for_run_time_cycle() {
 
 #[test]
 fn first_stage_sees_required_new_version() {
-    // The old `a` is in base, but `b` asks for the new one, which is built with `b`.
+    // The old `a` is in base, but `b` needs the new one, which is built with `b`.
     let index = index([
         package("a", &["pkgver = 2", "depends = b"]),
         package("b", &["makedepends = a>=2"]),
@@ -319,7 +319,7 @@ fn first_stage_sees_required_new_version() {
     let plan = plan(&index, &request);
     let text = brief(&plan);
     assert!(
-        text.contains("b needs a>=2, which only the new a 2-1 satisfies, and that is built later"),
+        text.contains("b needs a>=2, which only the new a 2-1 satisfies, but it is built later"),
         "{text}"
     );
     assert!(text.ends_with("bootstrap one of b"), "{text}");

@@ -1,4 +1,4 @@
-//! Versions of a plan, and which constraints they no longer satisfy.
+//! Tests of a plan's versions, and of constraints that they no longer meet.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use buildbtw_planner::{PackageIndex, Plan, ProblemKind, computes_version, plan};
 
 use crate::support::{index, origin, package, request};
 
-/// A plan with versions, of one origin as it is in the index.
+/// Returns a plan with versions, for one origin as it is in the index.
 fn planned(index: &PackageIndex, name: &str, base: &[(&str, &str)]) -> Plan {
     planned_with(index, name, base, true)
 }
@@ -62,7 +62,7 @@ fn bumps_release_of_rebuilds_and_of_origins_already_in_base() {
 fn reports_newer_version_in_base() {
     let index = index([package("lib", &[]), package("app", &["depends = lib"])]);
     let plan = planned(&index, "lib", &[("lib", "1:1-1"), ("app", "2-1")]);
-    let note = "older than base, will not install by -Syu";
+    let note = "older than base, `pacman -Syu` will not install it";
     assert_eq!(
         versions(&plan),
         [
@@ -121,7 +121,7 @@ fn marks_computed_versions() {
     }
 }
 
-/// A kernel and a module for one release of it.
+/// Returns an index with a kernel and a module for one release of it.
 fn with_module(kernel: &str, version: &str, module: &str) -> PackageIndex {
     let version = format!("pkgver = {version}");
     index([
@@ -147,8 +147,8 @@ fn reports_pin_on_bumped_release() {
         assert_eq!(
             problems(&plan),
             [format!(
-                "module: constraint no longer met: {relation} (kernel 6.1-1 did, the planned 6.1-1.1 \
-                 does not)"
+                "module: constraint no longer met: {relation} (met by kernel 6.1-1, but not by the \
+                 planned 6.1-1.1)"
             )],
             "{kernel} {module}"
         );
@@ -199,8 +199,8 @@ fn checks_run_time_dependencies_of_outside_packages() {
     assert_eq!(
         problems(&plan),
         [
-            "module: constraint no longer met: kernel=6.1-1, outside of the rebuild (kernel 6.1-1 did, \
-             the planned 6.1-1.1 does not)"
+            "module: constraint no longer met: kernel=6.1-1, outside the rebuild (met by kernel 6.1-1, \
+             but not by the planned 6.1-1.1)"
         ]
     );
     // Another package satisfies it.
@@ -217,7 +217,7 @@ fn keeps_releases_without_bump_and_reports_older_than_base() {
         package("app", &["depends = lib"]),
     ]);
     let plan = planned_with(&index, "lib", &[("lib", "3-1"), ("app", "1-1")], false);
-    let older = "older than base, will not install by -Syu (base has 3-1)";
+    let older = "older than base, `pacman -Syu` will not install it (base has 3-1)";
     assert_eq!(
         versions(&plan),
         [format!("lib 2-1 ({older})"), "app 1-1".into()]
@@ -294,12 +294,12 @@ fn names_first_build_of_several_causes() {
     let index = index(packages);
     for _ in 0..20 {
         let problems = problems(&planned(&index, "lib", &[]));
-        assert!(problems[0].contains("(a 6.1-1 did"), "{problems:?}");
+        assert!(problems[0].contains("(met by a 6.1-1,"), "{problems:?}");
     }
 }
 
 /// `oldbase 1-3` and `newbase` both build `moved`.
-fn with_two_makers(new_version: &str) -> PackageIndex {
+fn with_two_producers(new_version: &str) -> PackageIndex {
     let old = [
         "pkgrel = 3",
         "depends = lib",
@@ -329,7 +329,7 @@ fn reports_package_of_several_pkgbases_and_names_the_listed_one() {
         // The listed one is the first by version, not by name.
         ("0-1", "0-1.1", true),
     ] {
-        let index = with_two_makers(new_version);
+        let index = with_two_producers(new_version);
         let plan = planned_with(&index, "lib", &[], bump);
         let old = if bump { "1-3.1" } else { "1-3" };
         let listed = match new_version {
@@ -340,7 +340,7 @@ fn reports_package_of_several_pkgbases_and_names_the_listed_one() {
         assert_eq!(
             problems(&plan),
             [format!(
-                "{pkgbase}: moved is made by several source packages: newbase {raised}, oldbase {old}, \
+                "{pkgbase}: several source packages produce moved: newbase {raised}, oldbase {old}, \
                  zunbuilt 1-1; the repository lists the highest version that is built, {listed}"
             )]
         );

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use buildbtw_model::{Architecture, PackageVersion, Pkgbase, Pkgname, ReleaseRule};
 use buildbtw_planner::{
-    Budget as _, BuiltPackage, GivenVersions, PackageIndex, Problem, SourcePackage, TookTooLong,
+    AssignedVersions, Budget as _, BuiltPackage, PackageIndex, Problem, SourcePackage, TookTooLong,
     same_packages, unmet_constraints,
 };
 
@@ -120,9 +120,9 @@ impl Fixer<'_> {
                 (a.package.pkgbase(), a.stage),
                 (b.package.pkgbase(), b.stage),
             );
-            GivenVersions::order(a_key, b_key)
+            AssignedVersions::order(a_key, b_key)
         });
-        let mut given = GivenVersions::default();
+        let mut given = AssignedVersions::default();
         for draft in order {
             budget.check()?;
             let package = Arc::clone(&draft.package);
@@ -161,7 +161,7 @@ impl Fixer<'_> {
             draft.version.rule = known.rule;
             // It decides nothing without a bump, and is worth knowing all the same.
             draft.version.rule.base = in_base;
-            given.give(&package, architecture, &version);
+            given.assign(&package, architecture, &version);
             own_stages.insert(draft.stage, version);
         }
         Ok(stages)
@@ -248,7 +248,7 @@ fn choose(
         draft.reused = Some(found.attempt);
         return found.version.clone();
     }
-    shared.unwrap_or_else(|| known.rule.version_beside(known.own, &known.of_others))
+    shared.unwrap_or_else(|| known.rule.version_avoiding(known.own, &known.of_others))
 }
 
 impl Known<'_> {

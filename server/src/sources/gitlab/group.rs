@@ -153,7 +153,7 @@ pub(super) const MERGE_REQUESTS: &str = "merge-requests/";
 impl GitlabGroup {
     async fn find_merge_request(&self, url: &MergeRequestUrl) -> Result<FoundMergeRequest, Error> {
         let gitlab = self.gitlab.settings().url.as_str();
-        let Some((path, number)) = url.below(gitlab) else {
+        let Some((path, number)) = url.project_on(gitlab) else {
             let title = format!("{url} is not an address of this server's GitLab");
             return Err(Refusal::new(ProblemKind::InvalidRequest, title)
                 .hint(format!("it watches {}", self.title()))

@@ -1,7 +1,7 @@
-//! The constraints inside one component, written out: one bit per pair of builds and kind.
+//! The constraints in a component as a dense graph: one bit per pair of builds and kind.
 //!
-//! Only components get this treatment. A component of 5,600 builds takes 4 MB per kind, and in
-//! return every question about it is a few operations on words.
+//! Only components are stored like this. A component of 5,600 builds takes 4 MB per kind, but each query is a few
+//! operations on words.
 
 use std::iter::Copied;
 use std::ops::Range;
@@ -16,34 +16,34 @@ use petgraph::visit::{
 use crate::index::DependencyKind;
 use crate::plan::budget::Budget;
 
-/// How many kinds of dependencies there are.
+/// The number of kinds of dependencies.
 pub(super) const KINDS: usize = DependencyKind::ALL.len();
 
-/// The softest kind that a build's environment holds.
+/// The softest kind that belongs to a build's environment.
 pub(super) const HARD: usize = DependencyKind::Checkdepends as usize;
 
 /// For each kind and build: a set of builds.
 pub(super) type Sets = [Vec<FixedBitSet>; KINDS];
 
-/// Empty sets for `count` builds.
+/// Returns empty sets for `count` builds.
 pub(super) fn no_sets(count: usize) -> Sets {
     std::array::from_fn(|_| vec![FixedBitSet::with_capacity(count); count])
 }
 
-/// Builds of one component and who needs whom. A pair has one kind only, the hardest.
+/// The builds of a component with their needs. Each pair has only one kind, the hardest.
 pub(super) struct Dense {
     pub(super) count: usize,
-    /// For each kind and build: what it needs.
+    /// For each kind and build: the builds that it needs.
     pub(super) before: Sets,
-    /// For each kind and build: what needs it.
+    /// For each kind and build: the builds that need it.
     pub(super) after: Sets,
 }
 
 impl Dense {
-    /// Takes the needs of each build by kind, in which a pair may still occur several times.
+    /// Creates the graph from the needs of each build by kind, in which a pair may have several kinds.
     ///
     /// # Errors
-    /// When the budget is used up.
+    /// Fails when the budget is exceeded.
     pub(super) fn new<B: Budget>(
         count: usize,
         mut before: Sets,
@@ -70,7 +70,7 @@ impl Dense {
         })
     }
 
-    /// The kind of a need, if it is one.
+    /// Returns the kind of a need; `None` if the build does not have it.
     pub(super) fn kind(&self, build: usize, need: usize) -> Option<DependencyKind> {
         (0..KINDS)
             .rev()
@@ -78,7 +78,7 @@ impl Dense {
             .map(|kind| DependencyKind::ALL[kind])
     }
 
-    /// Everything the environment of a build holds.
+    /// Returns the members in the environment of a build.
     pub(super) fn environment(&self, build: usize) -> FixedBitSet {
         let mut environment = self.before[HARD][build].clone();
         for kind in HARD + 1..KINDS {
@@ -87,7 +87,7 @@ impl Dense {
         environment
     }
 
-    /// Some of the builds as a graph.
+    /// Returns the subgraph of some builds and kinds.
     pub(super) fn part<'a>(&'a self, builds: &'a [usize], kinds: Range<usize>) -> Part<'a> {
         let mut inside = FixedBitSet::with_capacity(self.count);
         inside.extend(builds.iter().copied());
@@ -100,7 +100,7 @@ impl Dense {
     }
 }
 
-/// Some builds as a graph for petgraph, with what they need of each other by some kinds as edges.
+/// A subgraph for petgraph: some builds, with their needs of some kinds as edges.
 pub(super) struct Part<'a> {
     dense: &'a Dense,
     builds: &'a [usize],
@@ -154,7 +154,7 @@ impl Visitable for Part<'_> {
     }
 }
 
-/// The builds in `inside` that a build's sets of some kinds hold.
+/// Returns the builds in `inside` that a build's sets of some kinds contain.
 pub(super) fn linked<'a>(
     sets: &'a Sets,
     build: usize,
@@ -170,7 +170,7 @@ pub(super) fn linked<'a>(
     }
 }
 
-/// See [`linked`].
+/// The iterator of [`linked`].
 pub(super) struct Linked<'a> {
     sets: &'a Sets,
     build: usize,
@@ -194,8 +194,8 @@ impl Iterator for Linked<'_> {
     }
 }
 
-/// The numbers in both of two sets, ascending. Usually few of the first are in the second; this takes
-/// them word by word, where [`FixedBitSet::intersection`] tests every single one.
+/// Returns the intersection of two sets in ascending order. It compares them word by word, while
+/// [`FixedBitSet::intersection`] tests every element of the first, of which usually few are in the second.
 pub(super) fn common_ones<'a>(a: &'a FixedBitSet, b: &'a FixedBitSet) -> CommonOnes<'a> {
     CommonOnes {
         a: a.as_slice(),
@@ -205,12 +205,12 @@ pub(super) fn common_ones<'a>(a: &'a FixedBitSet, b: &'a FixedBitSet) -> CommonO
     }
 }
 
-/// See [`common_ones`].
+/// The iterator of [`common_ones`].
 #[derive(Default)]
 pub(super) struct CommonOnes<'a> {
     a: &'a [usize],
     b: &'a [usize],
-    /// What is left of the current word.
+    /// The remaining bits of the current word.
     rest: usize,
     next_word: usize,
 }

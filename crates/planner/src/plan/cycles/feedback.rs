@@ -1,11 +1,11 @@
-//! The choice of the builds of a cycle that come before something they need.
+//! The choice of the premature builds of a cycle.
 //!
-//! Such a *premature* build is built twice, however many of its needs are missing. So what must be
-//! small is a set of vertices, a *feedback vertex set* (Karp 1972), and not of edges, which petgraph's
-//! `greedy_feedback_arc_set` finds; the tests take that as the baseline. The choice is greedy like that
-//! of Eades, Lin and Smyth (1993) for edges: what waits for nothing goes first, what nothing waits for
-//! goes last, and when neither is left, the vertex that most others wait for, per build that becomes
-//! premature, goes next. A vertex that would see the old version of an origin is the last choice.
+//! A *premature* build is built twice, however many of its needs are missing. So the set of vertices, a *feedback
+//! vertex set* (Karp 1972), must be small, and not the set of edges, as found by petgraph's `greedy_feedback_arc_set`;
+//! the tests use that as a baseline. The choice is greedy, similar to that of Eades, Lin and Smyth (1993) for edges:
+//! vertices that wait for nothing come first, vertices that nothing waits for come last. If there are neither, the
+//! vertex with the most dependents per build that becomes premature comes next. A vertex that would see the old
+//! version of an origin is the last choice.
 
 use std::cmp::Reverse;
 use std::ops::Range;
@@ -16,37 +16,37 @@ use super::dense::{Dense, HARD, KINDS, Sets, common_ones, linked};
 use crate::index::number;
 use crate::plan::budget::Budget;
 
-/// Marks builds that are not in any of the parts being ordered.
+/// Means a build that is not in any of the parts to order.
 const ELSEWHERE: u32 = u32::MAX;
 
-/// The greedy choice among the parts of a component.
+/// The greedy ordering of the parts of a component.
 pub(super) struct Greedy<'a> {
     dense: &'a Dense,
     parts: &'a [Vec<usize>],
     part_of: Vec<u32>,
     /// The kinds that may be broken.
     weak: Range<usize>,
-    /// The softest kind that may not.
+    /// The softest kind that may not be broken.
     firm: usize,
     firm_in: Vec<u32>,
     weak_in: Vec<u32>,
     out: Vec<u32>,
     placed: Vec<bool>,
-    /// Builds in parts that are not placed yet.
+    /// The builds in parts that are not placed yet.
     open: FixedBitSet,
     /// The origins among all builds.
     is_origin: &'a FixedBitSet,
-    /// For each part: whether it holds an origin.
+    /// For each part: whether it contains an origin.
     holds_origin: Vec<bool>,
-    /// For each part: how many weak needs of its builds are origins of other parts that are not placed yet.
+    /// For each part: how many weak needs of its builds are origins in other parts that are not placed yet.
     old_origins: Vec<u32>,
 }
 
 impl<'a> Greedy<'a> {
-    /// Counts what holds each part back, and what waits for it, by the kinds of a tier and harder ones.
+    /// Counts the needs and the dependents of each part, by the kinds of a tier and harder ones.
     ///
     /// # Errors
-    /// When the budget is used up.
+    /// Fails when the budget is exceeded.
     pub(super) fn new<B: Budget>(
         dense: &'a Dense,
         builds: &[usize],
@@ -67,7 +67,7 @@ impl<'a> Greedy<'a> {
             dense,
             parts,
             part_of,
-            // The softest kind matters only while it is its turn.
+            // The softest kind matters only in its own tier.
             weak: if tier == 0 { 0..1 } else { HARD..tier + 1 },
             firm: tier + 1,
             firm_in: vec![0; parts.len()],
@@ -94,12 +94,12 @@ impl<'a> Greedy<'a> {
             greedy.weak_in[part] += weak;
             greedy.out[part] += out;
         }
-        greedy.note_origins();
+        greedy.count_origins();
         Ok(greedy)
     }
 
-    /// Finds what would see the old version of an origin.
-    fn note_origins(&mut self) {
+    /// Counts the parts' needs that are origins.
+    fn count_origins(&mut self) {
         for origin in common_ones(&self.open, self.is_origin) {
             self.holds_origin[self.part_of[origin] as usize] = true;
             let after = &self.dense.after;
@@ -109,10 +109,10 @@ impl<'a> Greedy<'a> {
         }
     }
 
-    /// Orders the parts, and adds the builds that become premature.
+    /// Orders the parts, and adds the builds that become premature to `premature`.
     ///
     /// # Errors
-    /// When the budget is used up.
+    /// Fails when the budget is exceeded.
     pub(super) fn run<B: Budget>(
         mut self,
         premature: &mut FixedBitSet,
@@ -136,7 +136,7 @@ impl<'a> Greedy<'a> {
                     self.place(part, &mut ready, &mut sinks);
                 }
             } else if let Some(part) = self.choose(premature) {
-                // A dependency that the build does not install makes no build premature.
+                // A dependency that the build does not install does not make it premature.
                 if self.firm > HARD {
                     for &build in &self.parts[part] {
                         if self.waits(build) {
@@ -158,28 +158,28 @@ impl<'a> Greedy<'a> {
         !self.placed[part] && self.firm_in[part] == 0 && self.weak_in[part] == 0
     }
 
-    /// Whether a build needs something weakly that is not placed yet.
+    /// Returns whether a build has a weak need that is not placed yet.
     fn waits(&self, build: usize) -> bool {
         let own = self.part_of[build];
         linked(&self.dense.before, build, self.weak.clone(), &self.open)
             .any(|need| self.part_of[need] != own)
     }
 
-    /// Whether a part holds an origin, and whether it would see the old version of one if it went next.
+    /// Returns whether a part contains an origin, and whether it would see the old version of one if it came next.
     fn origins(&self, part: usize) -> (bool, bool) {
         let holds_one = self.holds_origin[part];
         (holds_one, !holds_one && self.old_origins[part] > 0)
     }
 
-    /// The part to place next for the most benefit: among those that only weak needs hold
-    /// back, most needs of others per build that must be built twice.
+    /// Chooses the next part among those that only weak needs block: the one with the most dependents per build that
+    /// must be built twice.
     fn choose(&self, premature: &FixedBitSet) -> Option<usize> {
         let candidates = (0..self.parts.len())
             .filter(|&part| !self.placed[part] && self.firm_in[part] == 0)
             .map(|part| {
                 let builds = &self.parts[part];
                 let cost = match **builds {
-                    // It waits for something, or it would be ready.
+                    // It waits for another part; otherwise it would be ready.
                     [build] => usize::from(!premature.contains(build)),
                     _ => builds
                         .iter()
@@ -192,7 +192,7 @@ impl<'a> Greedy<'a> {
             .max_by(|&(a, cost_a, origins_a), &(b, cost_b, origins_b)| {
                 let benefit_a = u64::from(self.out[a]) * cost_b as u64;
                 let benefit_b = u64::from(self.out[b]) * cost_a as u64;
-                // What sees an old origin goes last.
+                // A part that sees an old origin comes last.
                 (origins_b.1)
                     .cmp(&origins_a.1)
                     .then_with(|| benefit_a.cmp(&benefit_b))
@@ -251,7 +251,7 @@ impl<'a> Greedy<'a> {
     }
 }
 
-/// The parts on the other side of a build's needs; those placed and its own are left out.
+/// Returns the parts at the other end of a build's edges, without placed parts and its own.
 fn others<'a>(
     open: &'a FixedBitSet,
     part_of: &'a [u32],

@@ -1,22 +1,20 @@
-//! Cycles: which builds are premature, and built again.
+//! Cycles: finds the premature builds, and builds them again.
 //!
-//! A component with several builds cannot be built in an order in which everything is there before
-//! it is needed. `order` finds one in which little is missing. A build that lacks a member of its
-//! environment sees that member's old version; such a *premature* build gets a second stage, put right
-//! behind the last thing it lacked. From there on all builds see the second stage. So the last build of
-//! each member had every member of its environment in a new version as its ancestor: directly where
-//! the order holds, and by the second stage where it does not. A build between the two stages sees
-//! the first one, which is new too.
+//! A component with several builds has no topological order. `order` finds an order with few premature builds. A
+//! *premature* build comes before a member of its environment, of which it sees the old version. It gets a second stage
+//! directly after the last member that it missed, and later builds see this stage. So the last stage of each member has
+//! every member of its environment as an ancestor: in the first stage if the order allows it, otherwise in the second
+//! one. A build between the two stages sees the first one, which is also new.
 //!
-//! The needs written down are the transitive reduction of the constraints inside the component.
+//! The needs of the builds are the transitive reduction of the constraints in the component.
 
-mod behind;
-mod cyclic;
+mod closures;
 mod dense;
 mod feedback;
 mod order;
 mod premature;
 mod sequence;
+mod solved;
 
 use fixedbitset::FixedBitSet;
 use rustc_hash::FxHashSet;
@@ -26,25 +24,25 @@ use super::budget::Budget;
 use super::drafts::{CycleDraft, Draft};
 use crate::index::{DependencyKind, number};
 
-use behind::Inside;
-pub(super) use cyclic::Cyclic;
+use closures::Closures;
 use dense::{Dense, HARD, KINDS, no_sets};
 use sequence::Sequence;
+pub(super) use solved::SolvedCycle;
 
 /// Adds the builds of a component with several members.
 ///
 /// # Errors
-/// When the budget is used up.
+/// Fails when the budget is exceeded.
 pub(super) fn add<B: Budget>(
     assembly: &mut Assembly<'_, B>,
     component: u32,
     members: &[u32],
 ) -> Result<(), B::Over> {
     let budget = assembly.budget;
-    let inside = Inside::new(assembly, component, members)?;
-    let dense = constraints(assembly, &inside, members, |_, _| true)?;
-    let left_out = left_out(assembly, &inside, members, &dense)?;
-    let (premature, sequence) = arrange(assembly, &inside, members, &dense, &left_out)?;
+    let closures = Closures::new(assembly, component, members)?;
+    let dense = constraints(assembly, &closures, members, |_, _| true)?;
+    let left_out = left_out(assembly, &closures, members, &dense)?;
+    let (premature, sequence) = arrange(assembly, &closures, members, &dense, &left_out)?;
 
     let first = number(assembly.drafts.len());
     for (at, step) in sequence.steps.iter().enumerate() {
@@ -64,12 +62,12 @@ pub(super) fn add<B: Budget>(
                 _ => is_premature,
             };
             let leads_in = |install| !without.contains(&install);
-            inside.outer_needs(assembly, member, leads_in, is_premature)
+            closures.outer_needs(assembly, member, leads_in, is_premature)
         } else if !without.is_empty() {
-            // The first one was built without some of these.
-            inside.outer_needs(assembly, member, |_| true, |_| false)
+            // The first stage omits some of these.
+            closures.outer_needs(assembly, member, |_| true, |_| false)
         } else {
-            // The second stage has these through the first one.
+            // The second stage inherits these from the first one.
             Vec::new()
         };
         needs.extend(outer.into_iter().map(|(draft, kind)| (draft, Some(kind))));
@@ -90,35 +88,35 @@ pub(super) fn add<B: Budget>(
     assembly
         .left_out
         .extend(bootstrapped.filter(|(_, without)| !without.is_empty()));
-    let cyclic = inside.finish(first, sequence);
-    assembly.cyclic.insert(component, cyclic);
+    let solved = closures.finish(first, sequence);
+    assembly.solved.insert(component, solved);
     Ok(())
 }
 
-/// Whether a build comes before a package that it installs.
+/// Returns whether a build comes before one of its relaxed run-time dependencies.
 fn is_relaxed(dense: &Dense, sequence: &Sequence, build: usize) -> bool {
     dense.before[DependencyKind::Package as usize][build]
         .ones()
         .any(|need| sequence.first[need] > sequence.first[build])
 }
 
-/// Puts the builds of a component in order, and says which of them are premature.
+/// Orders the builds of a component, and returns the premature ones.
 fn arrange<B: Budget>(
     assembly: &Assembly<'_, B>,
-    inside: &Inside,
+    closures: &Closures,
     members: &[u32],
     dense: &Dense,
     left_out: &[FxHashSet<u32>],
 ) -> Result<(FixedBitSet, Sequence), B::Over> {
     let budget = assembly.budget;
-    // What holds back first builds: less than the whole where some are bootstrapped.
-    let lean = if left_out.iter().all(FxHashSet::is_empty) {
+    // The constraints of first stages: fewer if some builds are bootstrapped.
+    let reduced = if left_out.iter().all(FxHashSet::is_empty) {
         None
     } else {
         let counts = |build: usize, install| !left_out[build].contains(&install);
-        Some(constraints(assembly, inside, members, counts)?)
+        Some(constraints(assembly, closures, members, counts)?)
     };
-    let firsts = lean.as_ref().unwrap_or(dense);
+    let firsts = reduced.as_ref().unwrap_or(dense);
     let is_origin = |build: &usize| assembly.graph.is_origin[members[*build] as usize];
     let origins: Vec<usize> = (0..members.len()).filter(is_origin).collect();
     let order = order::order(firsts, &origins, budget)?;
@@ -129,11 +127,11 @@ fn arrange<B: Budget>(
     Ok((premature, sequence))
 }
 
-/// For each build: the installs that its bootstrap build does without, which lead back into its cycle.
-/// Empty for those that are not bootstrapped, and where nothing can be left out.
+/// Returns for each build the installs that its bootstrap build omits, which lead back into its cycle. Empty for builds
+/// that are not bootstrapped, or that cannot omit anything.
 fn left_out<B: Budget>(
     assembly: &Assembly<'_, B>,
-    inside: &Inside,
+    closures: &Closures,
     members: &[u32],
     dense: &Dense,
 ) -> Result<Vec<FxHashSet<u32>>, B::Over> {
@@ -151,8 +149,8 @@ fn left_out<B: Budget>(
             };
             for edge in assembly.graph.needs(members[build]) {
                 if is_left_out(edge.kind)
-                    && let Some(behind) = inside.members_behind(&assembly.components, edge.install)
-                    && behind.ones().any(is_soft)
+                    && let Some(pulled_in) = closures.members_of(&assembly.components, edge.install)
+                    && pulled_in.ones().any(is_soft)
                 {
                     left_out[build].insert(edge.install);
                 }
@@ -162,7 +160,7 @@ fn left_out<B: Budget>(
     Ok(left_out)
 }
 
-/// Whether a bootstrap build does without the dependencies of a kind that lead into its cycle.
+/// Returns whether a bootstrap build omits dependencies of this kind that lead into its cycle.
 pub(super) fn is_left_out(kind: DependencyKind) -> bool {
     matches!(
         kind,
@@ -170,10 +168,10 @@ pub(super) fn is_left_out(kind: DependencyKind) -> bool {
     )
 }
 
-/// Writes out who needs whom inside the component, as far as it counts.
+/// Returns the constraints between the builds of the component, for the installs that `counts` selects.
 fn constraints<B: Budget>(
     assembly: &Assembly<'_, B>,
-    inside: &Inside,
+    closures: &Closures,
     members: &[u32],
     counts: impl Fn(usize, u32) -> bool,
 ) -> Result<Dense, B::Over> {
@@ -183,16 +181,16 @@ fn constraints<B: Budget>(
         assembly.budget.check()?;
         for edge in assembly.graph.needs(member) {
             if counts(build, edge.install)
-                && let Some(behind) = inside.members_behind(&assembly.components, edge.install)
+                && let Some(pulled_in) = closures.members_of(&assembly.components, edge.install)
             {
-                before[edge.kind as usize][build].union_with(behind);
+                before[edge.kind as usize][build].union_with(pulled_in);
             }
         }
     }
     Dense::new(count, before, assembly.budget)
 }
 
-/// Says which constraints were broken, per cycle of what environments hold.
+/// Reports the broken edges of each cycle, and the relaxed orderings.
 fn report<B: Budget>(
     assembly: &mut Assembly<'_, B>,
     dense: &Dense,

@@ -1,22 +1,21 @@
-//! An order of the builds in a component in which few of them come before something they need.
+//! An order of the builds in a component with few premature builds.
 //!
-//! The softest kind of dependency must be broken first, so the component is taken apart one kind at a
-//! time: without the softest kind it falls into smaller components, which `feedback` orders among each
-//! other. Then each of them is treated the same, with the next kind. Last, a premature build is moved
-//! back where that makes no other one premature.
+//! The softest kind of dependency must be broken first, so the component is split one kind at a time: without the
+//! softest kind it falls apart into smaller components, which `feedback` orders. Each of these is then split by the
+//! next kind. Finally, premature builds are postponed if that makes no other build premature.
 
 use fixedbitset::FixedBitSet;
 use petgraph::algo::kosaraju_scc;
 
 use super::dense::{Dense, KINDS};
 use super::feedback::Greedy;
-use super::premature::settle;
+use super::premature::postpone;
 use crate::plan::budget::Budget;
 
 /// Orders all builds of a component.
 ///
 /// # Errors
-/// When the budget is used up.
+/// Fails when the budget is exceeded.
 pub(super) fn order<B: Budget>(
     dense: &Dense,
     origins: &[usize],
@@ -33,9 +32,9 @@ pub(super) fn order<B: Budget>(
     };
     arrange.component((0..dense.count).collect(), 0)?;
     let mut order = arrange.order;
-    // Moving one often lets another move; after a few rounds hardly anything changes.
+    // Postponing one build often allows it for another; after a few rounds hardly anything changes.
     for _ in 0..3 {
-        if !settle(dense, &mut order, budget)? {
+        if !postpone(dense, &mut order, budget)? {
             break;
         }
     }
@@ -47,13 +46,13 @@ struct Arrange<'a, B> {
     budget: &'a B,
     /// The origins among the builds.
     is_origin: FixedBitSet,
-    /// Builds that are premature already; one more missing need of theirs costs nothing.
+    /// Builds that are already premature, so that another missing need costs nothing.
     premature: FixedBitSet,
     order: Vec<usize>,
 }
 
 impl<B: Budget> Arrange<'_, B> {
-    /// Appends builds that are strongly connected by needs of the kinds from `tier` up.
+    /// Appends builds that are strongly connected by needs of kind `tier` or harder.
     fn component(&mut self, builds: Vec<usize>, tier: usize) -> Result<(), B::Over> {
         if builds.len() < 2 || tier >= KINDS {
             self.order.extend(builds);
@@ -80,10 +79,10 @@ impl<B: Budget> Arrange<'_, B> {
     }
 }
 
-/// The components of some builds by the kinds from `tier` up.
+/// Returns the components of some builds with needs of kind `tier` or harder.
 ///
 /// # Errors
-/// When the budget is used up.
+/// Fails when the budget is exceeded.
 pub(super) fn parts<B: Budget>(
     dense: &Dense,
     builds: &[usize],
@@ -113,7 +112,7 @@ mod tests {
     use super::*;
     use crate::plan::budget::Unlimited;
 
-    /// How many builds are premature in our order; an edge leads from a need to what needs it.
+    /// Returns the number of premature builds in our order. Edges lead from a need to what needs it.
     fn doubled_by_us(count: usize, edges: &BTreeSet<(usize, usize)>) -> usize {
         let mut before = no_sets(count);
         for &(need, build) in edges {
@@ -125,7 +124,7 @@ mod tests {
         premature.count_ones(..)
     }
 
-    /// How many builds lack something when petgraph chooses the edges that are broken.
+    /// Returns the number of premature builds if petgraph chooses the broken edges.
     fn doubled_by_arcs(edges: &BTreeSet<(usize, usize)>) -> usize {
         let pairs = edges
             .iter()
@@ -136,7 +135,7 @@ mod tests {
         builds.len()
     }
 
-    /// A random graph: how many builds it has, and pairs of a need and what needs it.
+    /// Generates a graph: the number of builds, and pairs of a need and what needs it.
     fn graph() -> impl Strategy<Value = (usize, BTreeSet<(usize, usize)>)> {
         let edges = prop::collection::vec((0usize..40, 0usize..40), 0..160);
         (2usize..40, edges).prop_map(|(count, edges)| {
@@ -149,7 +148,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(20))]
 
-        /// Both are heuristics, so that a single graph can go either way.
+        /// Both are heuristics, so either can win on a single graph.
         #[test]
         fn doubles_no_more_builds_of_fifty_graphs_than_a_greedy_feedback_arc_set(
             graphs in prop::collection::vec(graph(), 50),

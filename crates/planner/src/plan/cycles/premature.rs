@@ -1,11 +1,11 @@
-//! Which builds of an order are premature: they come before something of their environment.
+//! Premature builds of an order: those that come before a member of their environment.
 
 use fixedbitset::FixedBitSet;
 
 use super::dense::{Dense, HARD, KINDS};
 use crate::plan::budget::Budget;
 
-/// The builds that come before something of their environment.
+/// Returns the builds that come before a member of their environment.
 pub(super) fn premature(dense: &Dense, order: &[usize]) -> FixedBitSet {
     let mut placed = FixedBitSet::with_capacity(dense.count);
     let mut premature = FixedBitSet::with_capacity(dense.count);
@@ -17,12 +17,11 @@ pub(super) fn premature(dense: &Dense, order: &[usize]) -> FixedBitSet {
     premature
 }
 
-/// Moves premature builds behind what they need, where no build in between needs them. Returns whether any
-/// was moved.
+/// Moves premature builds after their needs if no build in between needs them. Returns whether any was moved.
 ///
 /// # Errors
-/// When the budget is used up.
-pub(super) fn settle<B: Budget>(
+/// Fails when the budget is exceeded.
+pub(super) fn postpone<B: Budget>(
     dense: &Dense,
     order: &mut [usize],
     budget: &B,

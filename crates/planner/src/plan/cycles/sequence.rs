@@ -1,4 +1,4 @@
-//! The builds of a component as a sequence, some of them twice, and what each of them waits for.
+//! The builds of a component as a sequence, some of them twice, with their needs.
 
 use fixedbitset::FixedBitSet;
 
@@ -6,14 +6,14 @@ use super::dense::{Dense, HARD, KINDS};
 use crate::index::DependencyKind;
 use crate::plan::budget::Budget;
 
-/// Marks a build that was not placed yet.
+/// Means a build that is not placed yet.
 const NOWHERE: usize = usize::MAX;
 
-/// One build of the sequence.
+/// A build of the sequence.
 pub(super) struct Step {
     pub(super) build: usize,
     pub(super) stage: u32,
-    /// Earlier steps; nothing as kind for the first stage of the same build.
+    /// Earlier steps; the kind is `None` for the first stage of the same build.
     pub(super) needs: Vec<(usize, Option<DependencyKind>)>,
 }
 
@@ -24,15 +24,15 @@ pub(super) struct Sequence {
     pub(super) first: Vec<usize>,
     /// For each build: its last step.
     pub(super) last: Vec<usize>,
-    /// For each step: all steps before it that it waits for, directly or not.
+    /// For each step: all earlier steps that it waits for, directly or indirectly.
     pub(super) ancestors: Vec<FixedBitSet>,
 }
 
 impl Sequence {
-    /// Puts the builds down, and finds what each waits for. `firsts` is what counts for first stages.
+    /// Places the builds and finds their needs. `firsts` are the constraints of first stages.
     ///
     /// # Errors
-    /// When the budget is used up.
+    /// Fails when the budget is exceeded.
     pub(super) fn new<B: Budget>(
         dense: &Dense,
         firsts: &Dense,
@@ -66,7 +66,7 @@ impl Sequence {
         Ok(sequence)
     }
 
-    /// What a step waits for, without what follows from the rest.
+    /// Returns the needs of a step, without those that others imply.
     fn needs(
         &mut self,
         dense: &Dense,
@@ -89,7 +89,7 @@ impl Sequence {
         let kind = |step: usize| dense.kind(build, steps[step].build);
         let reduced = reduce(&self.ancestors, &mut wanted);
         let needs: Vec<_> = reduced.into_iter().map(|step| (step, kind(step))).collect();
-        // Empty by now; it takes the ancestors of the needs.
+        // The set is empty now, and is reused for the ancestors.
         let mut ancestors = wanted;
         for &(step, _) in &needs {
             ancestors.union_with(&self.ancestors[step]);
@@ -100,10 +100,10 @@ impl Sequence {
     }
 }
 
-/// The transitive reduction of a step's needs (Aho, Garey and Ullman 1972): those that do not follow from
-/// others of them. Empties the set. Steps come in topological order, so that the last one left follows from
-/// no other. petgraph's `dag_transitive_reduction_closure` does a whole graph at once and keeps the closure
-/// in lists, where a bit per pair is enough.
+/// Returns the transitive reduction of a step's needs (Aho, Garey and Ullman 1972): those that the others do not imply.
+/// Empties the set. Steps are in topological order, so that no other need implies the last remaining one. petgraph's
+/// `dag_transitive_reduction_closure` reduces a whole graph at once and keeps the closure in lists, although one bit
+/// per pair is enough.
 pub(super) fn reduce(ancestors: &[FixedBitSet], wanted: &mut FixedBitSet) -> Vec<usize> {
     let mut kept = Vec::new();
     while let Some(step) = wanted.maximum() {
@@ -114,24 +114,24 @@ pub(super) fn reduce(ancestors: &[FixedBitSet], wanted: &mut FixedBitSet) -> Vec
     kept
 }
 
-/// Puts the second stage of each premature build behind the last thing it lacks.
+/// Places the second stage of each premature build after the last member that it misses.
 fn placement(dense: &Dense, order: &[usize], premature: &FixedBitSet) -> Vec<(usize, u32)> {
     let mut position = vec![0; dense.count];
     for (at, &build) in order.iter().enumerate() {
         position[build] = at;
     }
-    let mut again: Vec<Vec<usize>> = vec![Vec::new(); order.len()];
-    // In the order of the first stages, so that of two at one place the second sees the first.
+    let mut second_stages: Vec<Vec<usize>> = vec![Vec::new(); order.len()];
+    // In the order of the first stages, so that of two at one position the second sees the first.
     for &build in order.iter().filter(|&&build| premature.contains(build)) {
         let environment = dense.environment(build);
         let last_need = environment.ones().map(|need| position[need]).max();
         let first_stage = position[build];
-        again[last_need.map_or(first_stage, |need| need.max(first_stage))].push(build);
+        second_stages[last_need.map_or(first_stage, |need| need.max(first_stage))].push(build);
     }
     let mut plan = Vec::with_capacity(order.len());
     for (at, &build) in order.iter().enumerate() {
         plan.push((build, 1));
-        plan.extend(again[at].iter().map(|&build| (build, 2)));
+        plan.extend(second_stages[at].iter().map(|&build| (build, 2)));
     }
     plan
 }

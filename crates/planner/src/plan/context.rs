@@ -1,4 +1,4 @@
-//! What was found out before the builds are put in order.
+//! The input of the last planning steps.
 
 use std::sync::Arc;
 
@@ -8,8 +8,8 @@ use super::request::PlanRequest;
 use crate::srcinfo::SourcePackage;
 use crate::world::World;
 
-/// What a plan is written from, besides the builds themselves.
-pub(super) struct Parts<'p, 'i> {
+/// Everything that a plan is written from, except for the builds.
+pub(super) struct PlanContext<'p, 'i> {
     pub(super) world: &'p World<'i>,
     pub(super) request: &'p PlanRequest<'p>,
     pub(super) origins: &'p [Arc<SourcePackage>],

@@ -1,5 +1,5 @@
-//! Source packages that make packages of one name. Each version of such a package comes from one of them, and
-//! a repository lists one package of a name.
+//! Source packages that produce packages with the same name. Each version of such a package must come from only one of
+//! them, and a repository lists one package per name.
 
 use std::cmp::Ordering;
 
@@ -12,20 +12,20 @@ use super::problem::{Problem, ProblemKind};
 use crate::index::{OWN_NAME, PackageIndex};
 use crate::srcinfo::SourcePackage;
 
-/// The versions that the builds of a plan give their packages, by the names of these. Two source packages that
-/// make one package in one version would make two files of one name.
+/// The versions that the builds of a plan give their packages, by pkgname. Two source packages that produced the same
+/// package in the same version would produce two files with the same name.
 #[derive(Debug, Default)]
-pub struct GivenVersions(FxHashMap<Pkgname, Vec<(Pkgbase, PackageVersion)>>);
+pub struct AssignedVersions(FxHashMap<Pkgname, Vec<(Pkgbase, PackageVersion)>>);
 
-impl GivenVersions {
-    /// The order in which builds get their versions, by pkgbase and stage: of two source packages the first by
-    /// name comes last and gets the higher release, so that it is the one that is listed.
+impl AssignedVersions {
+    /// Compares builds in the order in which they get their versions: by descending pkgbase, then by stage. So of two
+    /// source packages the first by name gets the higher release, and is the one that the repository lists.
     #[must_use]
     pub fn order(a: (&Pkgbase, u32), b: (&Pkgbase, u32)) -> Ordering {
         b.0.cmp(a.0).then(a.1.cmp(&b.1))
     }
 
-    /// The versions that others give packages which this source package makes, too.
+    /// Returns the versions that other source packages give packages which this one also produces.
     #[must_use]
     pub fn of_others(
         &self,
@@ -33,38 +33,38 @@ impl GivenVersions {
         architecture: &Architecture,
     ) -> Vec<PackageVersion> {
         let names = package.pkgnames_for(architecture);
-        let given = names.flat_map(|(name, _)| self.0.get(name).into_iter().flatten());
-        given
+        let assigned = names.flat_map(|(name, _)| self.0.get(name).into_iter().flatten());
+        assigned
             .filter(|(other, _)| other != package.pkgbase())
             .map(|(_, version)| version.clone())
             .collect()
     }
 
-    /// Notes the version that a build gives its packages.
-    pub fn give(
+    /// Records the version that a build gives its packages.
+    pub fn assign(
         &mut self,
         package: &SourcePackage,
         architecture: &Architecture,
         version: &PackageVersion,
     ) {
         for (name, _) in package.pkgnames_for(architecture) {
-            let given = self.0.entry(name.clone()).or_default();
-            given.push((package.pkgbase().clone(), version.clone()));
+            let assigned = self.0.entry(name.clone()).or_default();
+            assigned.push((package.pkgbase().clone(), version.clone()));
         }
     }
 }
 
-/// A source package that makes a package of some name.
-struct Maker<'a> {
+/// A source package that produces a package with some name.
+struct Producer<'a> {
     pkgbase: &'a Pkgbase,
     version: &'a PackageVersion,
     is_built: bool,
 }
 
-/// Packages of the plan that another source package makes, too, with the versions that the builds give them.
+/// Returns a problem for each package of the plan that another source package also produces.
 ///
 /// # Errors
-/// When the budget is used up.
+/// Fails when the budget is exceeded.
 pub fn same_packages<B: Budget>(
     index: &PackageIndex,
     built: &[BuiltPackage<'_>],
@@ -73,11 +73,11 @@ pub fn same_packages<B: Budget>(
 ) -> Result<Vec<Problem>, B::Over> {
     let last = last_builds(built);
     let is_built: FxHashSet<&Pkgbase> = last.iter().map(|built| built.package.pkgbase()).collect();
-    let mut makers: FxHashMap<&Pkgname, Vec<Maker<'_>>> = FxHashMap::default();
+    let mut producers: FxHashMap<&Pkgname, Vec<Producer<'_>>> = FxHashMap::default();
     for built in &last {
         budget.check()?;
         for (name, _) in built.package.pkgnames_for(architecture) {
-            makers.entry(name).or_default().push(Maker {
+            producers.entry(name).or_default().push(Producer {
                 pkgbase: built.package.pkgbase(),
                 version: built.version,
                 is_built: true,
@@ -85,24 +85,24 @@ pub fn same_packages<B: Budget>(
         }
     }
     let mut problems = Vec::new();
-    for (name, mut makers) in makers {
+    for (name, mut producers) in producers {
         budget.check()?;
-        let others = makers_in(index, name, architecture);
-        makers.extend(others.filter(|other| !is_built.contains(other.pkgbase)));
-        problems.extend(problem(name, makers));
+        let others = producers_in(index, name, architecture);
+        producers.extend(others.filter(|other| !is_built.contains(other.pkgbase)));
+        problems.extend(problem(name, producers));
     }
     problems.sort();
     Ok(problems)
 }
 
-/// The source packages of the index that make a package of this name.
-fn makers_in<'a>(
+/// Returns the source packages of the index that produce a package with this name.
+fn producers_in<'a>(
     index: &'a PackageIndex,
     name: &Pkgname,
     architecture: &'a Architecture,
-) -> impl Iterator<Item = Maker<'a>> {
+) -> impl Iterator<Item = Producer<'a>> {
     let tables = &index.tables;
-    let fits = tables.for_architecture(architecture);
+    let filter = tables.for_architecture(architecture);
     let name = tables.names.get(name.as_str());
     let providers = name.and_then(|name| tables.providers.get(name as usize));
     let own = providers.into_iter().flatten();
@@ -111,8 +111,8 @@ fn makers_in<'a>(
         let node = &index.nodes[provider.node as usize];
         let record = index
             .base(node.base)
-            .filter(|_| fits.has(node.architectures))?;
-        Some(Maker {
+            .filter(|_| filter.matches(node.architectures))?;
+        Some(Producer {
             pkgbase: record.source.pkgbase(),
             version: record.source.version(),
             is_built: false,
@@ -120,26 +120,26 @@ fn makers_in<'a>(
     })
 }
 
-fn problem(name: &Pkgname, mut makers: Vec<Maker<'_>>) -> Option<Problem> {
-    makers.sort_unstable_by_key(|maker| maker.pkgbase);
-    // A source package that names a package twice makes it once.
-    makers.dedup_by_key(|maker| maker.pkgbase);
-    if makers.len() < 2 {
+fn problem(name: &Pkgname, mut producers: Vec<Producer<'_>>) -> Option<Problem> {
+    producers.sort_unstable_by_key(|producer| producer.pkgbase);
+    // A source package that lists a pkgname twice produces it once.
+    producers.dedup_by_key(|producer| producer.pkgbase);
+    if producers.len() < 2 {
         return None;
     }
-    // The first of those with one version, as the repository does it.
-    let built = makers.iter().rev().filter(|maker| maker.is_built);
+    // Of several with the same version, the repository lists the first by name.
+    let built = producers.iter().rev().filter(|producer| producer.is_built);
     let listed = built.max_by(|a, b| a.version.compare(b.version))?;
-    let texts: Vec<String> = makers
+    let texts: Vec<String> = producers
         .iter()
-        .map(|maker| format!("{} {}", maker.pkgbase, maker.version))
+        .map(|producer| format!("{} {}", producer.pkgbase, producer.version))
         .collect();
     Some(Problem {
         pkgbase: listed.pkgbase.clone(),
         kind: ProblemKind::SamePackage,
         message: format!(
-            "{name} is made by several source packages: {}; the repository lists the highest version that \
-             is built, {} of {}",
+            "several source packages produce {name}: {}; the repository lists the highest version that is \
+             built, {} of {}",
             texts.join(", "),
             listed.version,
             listed.pkgbase,

@@ -1,25 +1,25 @@
-//! Who satisfies a relation in the environment of a build, and what is known of the numbers of libraries.
+//! The packages that satisfy a relation in an environment, with predictions of sonames.
 
 use buildbtw_model::PackageVersion;
 
-use super::items::{Answer, Item, Offer};
-use super::stock::Stock;
+use super::items::{Certainty, Item, Satisfier};
+use super::pool::Pool;
 use crate::base::BasePackage;
 use crate::relation::{Comparison, Relation};
 
-/// In which order packages are taken that satisfy a relation.
+/// The order of preference among packages that provide a name.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
     New,
-    /// By the number that it will have.
+    /// With the soname version that it will get.
     NewNumber,
     Base,
-    /// A library for programs of the other size.
+    /// A library for the other word size.
     OtherSize,
-    Doubtful,
+    Uncertain,
 }
 
-/// The end of a number that says for which programs a library is.
+/// Returns the word size at the end of a soname version.
 fn size(version: &str) -> Option<&'static str> {
     ["64", "32"].into_iter().find(|size| {
         version
@@ -28,62 +28,67 @@ fn size(version: &str) -> Option<&'static str> {
     })
 }
 
-impl<'e> Stock<'e, '_> {
-    /// The packages that satisfy a relation, in pacman's order: by name before by what is provided, and
-    /// new packages before those of base. A relation of a built package is literal: what is built from
-    /// source finds the number that is there.
-    pub(super) fn offers(&mut self, text: &str, is_literal: bool, is_32: bool) -> Vec<Offer> {
+impl<'e> Pool<'e, '_> {
+    /// Returns the packages that satisfy a relation, in pacman's order: names before provisions, and new packages
+    /// before those of base. A relation of a built package is literal: its soname version is final. What is built from
+    /// source adapts to the soname that is available.
+    pub(super) fn satisfiers(
+        &mut self,
+        text: &str,
+        is_literal: bool,
+        is_32: bool,
+    ) -> Vec<Satisfier> {
         let wanted = Relation::split(text);
         let base = self.base;
-        let mut offers = Vec::new();
-        for package in self.made(wanted.name).to_vec() {
+        let mut satisfiers = Vec::new();
+        for package in self.new_packages(wanted.name).to_vec() {
             if wanted.is_met_by(self.version(package).map(PackageVersion::as_str)) {
-                offers.push(self.offer(Item::New(package), Answer::Yes, true));
+                satisfiers.push(self.satisfier(Item::New(package), Certainty::Certain, true));
             }
         }
         for (at, old) in base.named(wanted.name) {
             if wanted.is_met_by(Some(old.version.as_str())) {
-                offers.push(self.offer(Item::Base(at), Answer::Yes, true));
+                satisfiers.push(self.satisfier(Item::Base(at), Certainty::Certain, true));
             }
         }
         let mut provided = Vec::new();
-        for &package in self.provided.get(wanted.name).into_iter().flatten() {
-            if let Some((rank, answer)) = self.provides(package, &wanted, is_literal, is_32) {
-                provided.push((rank, Item::New(package), answer));
+        for &package in self.new_by_provision.get(wanted.name).into_iter().flatten() {
+            if let Some((rank, certainty)) = self.provides(package, &wanted, is_literal, is_32) {
+                provided.push((rank, Item::New(package), certainty));
             }
         }
         if is_literal && provided.is_empty() {
-            self.unwritten(&wanted, &mut provided);
+            self.undeclared_libraries(&wanted, &mut provided);
         }
         for (at, old) in base.provided(wanted.name) {
             if old.provides_for(&wanted) {
-                provided.push((Rank::Base, Item::Base(at), Answer::Yes));
+                provided.push((Rank::Base, Item::Base(at), Certainty::Certain));
             }
         }
         provided.sort_by_key(|(rank, ..)| *rank);
-        for (_, item, answer) in provided {
-            offers.push(self.offer(item, answer, false));
+        for (_, item, certainty) in provided {
+            satisfiers.push(self.satisfier(item, certainty, false));
         }
-        offers
+        satisfiers
     }
 
-    fn offer(&mut self, item: Item, answer: Answer, is_by_name: bool) -> Offer {
-        Offer {
+    fn satisfier(&mut self, item: Item, certainty: Certainty, is_by_name: bool) -> Satisfier {
+        Satisfier {
             entry: self.entry(item),
-            answer,
+            certainty,
             is_by_name,
         }
     }
 
-    /// Whether what a member's package provides satisfies a relation.
+    /// Returns whether a provision of a member's package satisfies a relation.
     fn provides(
         &self,
         package: u32,
         wanted: &Relation<'_>,
         is_literal: bool,
         is_32: bool,
-    ) -> Option<(Rank, Answer)> {
-        let world = self.parts.world;
+    ) -> Option<(Rank, Certainty)> {
+        let world = self.context.world;
         let is_library = wanted.name.ends_with(".so");
         let preferred = if is_32 { "32" } else { "64" };
         let size = size(wanted.version).unwrap_or(preferred);
@@ -100,39 +105,43 @@ impl<'e> Stock<'e, '_> {
                     true => Rank::OtherSize,
                     false => Rank::New,
                 };
-                return Some((rank, Answer::Yes));
+                return Some((rank, Certainty::Certain));
             }
             if wanted.may_be_met_by(&provision) && !is_other_size() {
-                let answer = if is_literal {
-                    self.answer(package, wanted)
+                let certainty = if is_literal {
+                    self.certainty(package, wanted)
                 } else {
-                    Answer::Yes
+                    Certainty::Certain
                 };
-                found = Some((rank_of(answer), answer));
+                found = Some((rank_of(certainty), certainty));
             }
         }
         found
     }
 
-    /// Libraries that makepkg finds in packages by itself (`lib:libx.so.1`), of which `.SRCINFO` says
-    /// nothing: those of the packages that take the place of the ones that had them.
-    fn unwritten(&self, wanted: &Relation<'_>, found: &mut Vec<(Rank, Item, Answer)>) {
+    /// Finds libraries that makepkg autodetects in packages (`lib:libx.so.1`) and that no `.SRCINFO` declares: the new
+    /// versions of packages that contained them are expected to contain them, too.
+    fn undeclared_libraries(
+        &self,
+        wanted: &Relation<'_>,
+        found: &mut Vec<(Rank, Item, Certainty)>,
+    ) {
         if !wanted.name.starts_with("lib:") && !wanted.name.starts_with("lib32:") {
             return;
         }
         for (_, old) in self.base.provided(wanted.name) {
             if old.provides_for(wanted) {
-                for &package in self.made(old.name.as_str()) {
-                    let answer = self.answer(package, wanted);
-                    found.push((rank_of(answer), Item::New(package), answer));
+                for &package in self.new_packages(old.name.as_str()) {
+                    let certainty = self.certainty(package, wanted);
+                    found.push((rank_of(certainty), Item::New(package), certainty));
                 }
             }
         }
     }
 
-    /// Whether the library of a member's package is for programs of another size, as far as that is known.
+    /// Returns whether the library of a member's package is known to have another word size.
     fn has_other_size(&self, package: u32, library: &str, wanted: &str) -> bool {
-        let world = self.parts.world;
+        let world = self.context.world;
         let node = world.node(package);
         let name: &str = world.name_text(node.name);
         let size_of = |provision: &str| {
@@ -155,28 +164,28 @@ impl<'e> Stock<'e, '_> {
         !sizes.contains(&wanted)
     }
 
-    /// Whether a library whose number is not known yet will have the one that is needed. With the version of
-    /// base it keeps the number of base. With another first number in its version it is expected to get
-    /// another one, as most libraries do, unless the request says otherwise.
-    fn answer(&self, package: u32, wanted: &Relation<'_>) -> Answer {
+    /// Predicts whether a library will have the needed soname. A package with the same version as in base keeps the
+    /// soname. If the first number of the version changes, the soname is expected to change, as in most libraries,
+    /// unless the request says otherwise.
+    fn certainty(&self, package: u32, wanted: &Relation<'_>) -> Certainty {
         let (Some(now), Some((old, is_own))) =
             (self.version(package), self.before(package, wanted))
         else {
-            return Answer::Yes;
+            return Certainty::Certain;
         };
         let (before, now) = (old.version.without_pkgrel(), now.without_pkgrel());
-        if before == now || self.parts.request.keeps_sonames {
-            Answer::Yes
-        } else if is_own && generation(before) != generation(now) {
-            Answer::Hardly
+        if before == now || self.context.request.keeps_sonames {
+            Certainty::Certain
+        } else if is_own && soname_generation(before) != soname_generation(now) {
+            Certainty::Unlikely
         } else {
-            Answer::Perhaps
+            Certainty::Possible
         }
     }
 
-    /// The package of base that has a library with the needed number, and whether it is of the same name.
+    /// Returns the package of base that provides the needed soname, and whether it has the name of the given package.
     fn before(&self, package: u32, wanted: &Relation<'_>) -> Option<(&'e BasePackage, bool)> {
-        let (world, base) = (self.parts.world, self.base);
+        let (world, base) = (self.context.world, self.base);
         let name = world.name_text(world.node(package).name);
         let own = base.named(name).map(|(_, old)| (old, true));
         let others = base.provided(wanted.name).map(|(_, old)| (old, false));
@@ -184,29 +193,34 @@ impl<'e> Stock<'e, '_> {
         all.find(|(old, _)| old.provides_for(wanted))
     }
 
-    /// Why a library may not have the number that is needed.
-    pub(super) fn doubt(&self, package: u32, text: &str, answer: Answer) -> String {
+    /// Explains why a library may not have the needed soname.
+    pub(super) fn explain_uncertainty(
+        &self,
+        package: u32,
+        text: &str,
+        certainty: Certainty,
+    ) -> String {
         let wanted = Relation::split(text);
-        let world = self.parts.world;
+        let world = self.context.world;
         let name = world.name_text(world.node(package).name);
-        let how = match answer {
-            Answer::Hardly => "is expected to",
-            Answer::Yes | Answer::Perhaps => "may",
+        let how = match certainty {
+            Certainty::Unlikely => "is expected to",
+            Certainty::Certain | Certainty::Possible => "may",
         };
         let before = self.before(package, &wanted);
         let before = before.map_or("", |(old, _)| old.version.as_str());
         let now = self.version(package).map_or("", PackageVersion::as_str);
-        format!("{name} {how} get another soname when it goes from {before} to {now}")
+        format!("{name} {how} change its soname between {before} and {now}")
     }
 
-    /// What makepkg makes of a bare library that a package needs when it is built with the old one: what its
-    /// package in base says, or the number that base has.
-    pub(super) fn old_numbers(&self, package: u32, text: &str, is_32: bool) -> Vec<String> {
+    /// Returns the sonames that makepkg writes for a bare library dependency if the package is built with the old
+    /// library: those of its package in base or, if base does not have it, that of the library in base.
+    pub(super) fn old_sonames(&self, package: u32, text: &str, is_32: bool) -> Vec<String> {
         let wanted = Relation::split(text);
         if wanted.comparison != Comparison::Any || !wanted.name.ends_with(".so") {
             return Vec::new();
         }
-        let (world, base) = (self.parts.world, self.base);
+        let (world, base) = (self.context.world, self.base);
         let is_number = |text: &str| {
             let other = Relation::split(text);
             other.name == wanted.name
@@ -227,23 +241,23 @@ impl<'e> Stock<'e, '_> {
             numbers.map(ToString::to_string).collect::<Vec<_>>()
         });
         let first = provided.into_iter().find(|numbers| !numbers.is_empty());
-        // Of several nobody knows which one it links.
+        // With several sonames it is unknown which one the package links.
         first
             .filter(|numbers| numbers.len() == 1)
             .unwrap_or_default()
     }
 }
 
-fn rank_of(answer: Answer) -> Rank {
-    match answer {
-        Answer::Yes => Rank::NewNumber,
-        Answer::Perhaps | Answer::Hardly => Rank::Doubtful,
+fn rank_of(certainty: Certainty) -> Rank {
+    match certainty {
+        Certainty::Certain => Rank::NewNumber,
+        Certainty::Possible | Certainty::Unlikely => Rank::Uncertain,
     }
 }
 
-/// The part of a version that changes with the soname of most libraries: the first number, and for 0.x
-/// the second.
-fn generation(version: &str) -> (&str, &str) {
+/// Returns the part of a version that changes with the soname of most libraries: the first number and, for 0.x, also
+/// the second one.
+fn soname_generation(version: &str) -> (&str, &str) {
     let version = version
         .split_once(':')
         .map_or(version, |(_, version)| version);

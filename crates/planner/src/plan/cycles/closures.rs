@@ -1,75 +1,71 @@
-//! What lies behind each install of a component: members inside of it, and builds below it.
+//! The closures of the installs in a component: the members and the lower builds that they pull in.
 
 use fixedbitset::FixedBitSet;
 use rustc_hash::FxHashMap;
 
-use super::cyclic::{Below, Cyclic};
 use super::sequence::Sequence;
+use super::solved::{LowerBuilds, SolvedCycle};
 use crate::index::DependencyKind;
 use crate::plan::assembly::Assembly;
 use crate::plan::budget::Budget;
 use crate::plan::components::Components;
 use crate::plan::members::OUTSIDE;
 
-/// The installs of a component that is being solved.
-pub(super) struct Inside {
+/// The closures of the installs in a component.
+pub(super) struct Closures {
     component: u32,
     /// For each group of installs: the members of the component that it pulls in.
     members: Vec<FixedBitSet>,
-    below: Below,
+    lower: LowerBuilds,
 }
 
-impl Inside {
-    /// Finds what each group pulls in: first its own installs, then through the groups before it.
+impl Closures {
+    /// Finds what each group pulls in: by its own installs, and by the groups before it.
     ///
     /// # Errors
-    /// When the budget is used up.
+    /// Fails when the budget is exceeded.
     pub(super) fn new<B: Budget>(
         assembly: &mut Assembly<'_, B>,
         component: u32,
         members: &[u32],
     ) -> Result<Self, B::Over> {
         let graph = assembly.graph;
-        let place_of: FxHashMap<u32, usize> = members.iter().copied().zip(0..).collect();
+        let position_of: FxHashMap<u32, usize> = members.iter().copied().zip(0..).collect();
         let count = assembly.components.groups(component).len();
-        let mut inside = Self {
+        let mut closures = Self {
             component,
             members: vec![FixedBitSet::with_capacity(members.len()); count],
-            below: Below::new(assembly, component)?,
+            lower: LowerBuilds::new(assembly, component)?,
         };
         let components = &assembly.components;
         for (group, installs) in components.groups(component).iter().enumerate() {
             assembly.budget.check()?;
             for &install in installs {
-                if let Some(&place) = place_of.get(&graph.install(install).built_by) {
-                    inside.members[group].insert(place);
+                if let Some(&position) = position_of.get(&graph.install(install).built_by) {
+                    closures.members[group].insert(position);
                 }
                 let pulls = graph.pulls(install).iter().copied();
                 for pulled in pulls.filter(|&pulled| components.of(pulled) == component) {
                     let from = components.group_of(pulled);
-                    merge(&mut inside.members, from, group);
-                    merge(&mut inside.below.all, from, group);
-                    merge(&mut inside.below.uncovered, from, group);
+                    merge(&mut closures.members, from, group);
+                    merge(&mut closures.lower.all, from, group);
+                    merge(&mut closures.lower.uncovered, from, group);
                 }
             }
         }
-        Ok(inside)
+        Ok(closures)
     }
 
-    /// The members of the component that an install of it pulls in.
-    pub(super) fn members_behind(
-        &self,
-        components: &Components,
-        install: u32,
-    ) -> Option<&FixedBitSet> {
+    /// Returns the members of the component that an install pulls in; `None` for an install of another component.
+    pub(super) fn members_of(&self, components: &Components, install: u32) -> Option<&FixedBitSet> {
         let is_inside = components.of(install) == self.component;
         is_inside.then(|| &self.members[components.group_of(install)])
     }
 
-    /// The builds of lower components that a member waits for, through the component only by the
-    /// installs in `leads_in`. Where it comes before a member that it depends on, in one of the kinds in
-    /// `premature`, it sees the old version. The dependencies of that one are there all the same, and do
-    /// not follow from anything else it waits for.
+    /// Returns the builds of lower components that a member waits for. Paths into the component must begin with an
+    /// install that `leads_in` selects. If the member comes before one of its dependencies, of a kind for which
+    /// `premature` is true, it sees the old version. The dependencies of that version must still be installed, and they
+    /// are not implied by its other needs.
     pub(super) fn outer_needs<B>(
         &self,
         assembly: &mut Assembly<'_, B>,
@@ -86,38 +82,38 @@ impl Inside {
                 assembly.walk(edge.install, member, &mut found);
             } else if leads_in(edge.install) {
                 let rows = if premature(edge.kind) {
-                    &self.below.all
+                    &self.lower.all
                 } else {
-                    &self.below.uncovered
+                    &self.lower.uncovered
                 };
                 let row = &rows[assembly.components.group_of(edge.install)];
-                found.extend(row.ones().map(|at| self.below.builds[at]));
+                found.extend(row.ones().map(|at| self.lower.builds[at]));
             }
             needs.extend(found.drain(..).map(|build| (build, edge.kind)));
         }
         needs
     }
 
-    pub(super) fn finish(self, first: u32, sequence: Sequence) -> Cyclic {
-        Cyclic::new(self.members, self.below, sequence, first)
+    pub(super) fn finish(self, first: u32, sequence: Sequence) -> SolvedCycle {
+        SolvedCycle::new(self.members, self.lower, sequence, first)
     }
 }
 
-impl Below {
-    /// Finds what the installs of each group lead to themselves.
+impl LowerBuilds {
+    /// Finds the lower builds that the installs of each group lead to directly.
     fn new<B: Budget>(assembly: &mut Assembly<'_, B>, component: u32) -> Result<Self, B::Over> {
         let graph = assembly.graph;
         let groups = assembly.components.groups(component).to_vec();
-        // Group, whether the build that makes the install needs it too, and build.
+        // Group, whether the build that produces the install also needs it, and build.
         let mut found: Vec<(usize, bool, u32)> = Vec::new();
         let mut builds = Vec::new();
         for (group, installs) in groups.iter().enumerate() {
             for &install in installs {
                 assembly.budget.check()?;
                 let member = graph.install(install).built_by;
-                let is_made = member != OUTSIDE;
-                let is_made_inside = is_made && assembly.components.of(member) == component;
-                if is_made && !is_made_inside {
+                let is_produced = member != OUTSIDE;
+                let is_produced_inside = is_produced && assembly.components.of(member) == component;
+                if is_produced && !is_produced_inside {
                     builds.push(assembly.last[member as usize]);
                 }
                 assembly.start_walk();
@@ -126,7 +122,7 @@ impl Below {
                         assembly.walk(pulled, OUTSIDE, &mut builds);
                     }
                 }
-                let is_covered = is_made_inside && graph.install(install).covered;
+                let is_covered = is_produced_inside && graph.install(install).covered;
                 found.extend(builds.drain(..).map(|build| (group, is_covered, build)));
             }
         }
@@ -151,9 +147,9 @@ impl Below {
     }
 }
 
-/// Adds the set at one place to that at another.
+/// Adds the set at one position to the set at another.
 fn merge(sets: &mut [FixedBitSet], from: usize, into: usize) {
-    // A set has its own elements already.
+    // Equal positions give an error here: a set already contains its own elements.
     if let Ok([from, into]) = sets.get_disjoint_mut([from, into]) {
         into.union_with(from);
     }

@@ -1,5 +1,5 @@
-//! Packages of the base repositories that stand between packages of the index: nothing here builds
-//! them, but chains of dependencies lead through them.
+//! Packages of the base repositories that lie between packages of the index. They are not built, but chains of
+//! dependencies lead through them.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -10,17 +10,17 @@ use petgraph::visit::{Dfs, Visitable};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::base::{BaseIndex, BasePackage};
-use crate::index::{Fits, OWN_NAME, PackageIndex, Provider, number};
+use crate::index::{ArchitectureFilter, OWN_NAME, PackageIndex, Provider, number};
 use crate::plan::Budget;
 use crate::relation::Relation;
 use crate::sparse::SparseGraph;
 use crate::srcinfo::SourcePackage;
 
-/// The packages of base that no source package makes for the architecture and from which dependencies
-/// lead to one that is made, as source packages that are never built.
+/// Returns the packages of base that no source package produces for the architecture and whose dependencies lead to
+/// one that is produced, as source packages that are never built.
 ///
 /// # Errors
-/// When the budget is used up: base is looked through as a whole, however small the plan is.
+/// Fails when the budget is exceeded: all of base is searched, however small the plan is.
 pub(super) fn packages<B: Budget>(
     index: &PackageIndex,
     architecture: &Architecture,
@@ -34,12 +34,12 @@ pub(super) fn packages<B: Budget>(
     for package in base.packages() {
         budget.check()?;
         let name = package.name.as_str();
-        // Of two with one name pacman takes the first.
-        if !known.makes(name) && names.insert(name) {
+        // pacman uses the first of several packages with the same name.
+        if !known.produces(name) && names.insert(name) {
             candidates.push(package);
         }
     }
-    let leads = leading(&candidates, &known, budget)?;
+    let leads = find_leading(&candidates, &known, budget)?;
     let mut found = Vec::new();
     for at in leads.ones().take_while(|&at| at < candidates.len()) {
         budget.check()?;
@@ -48,14 +48,14 @@ pub(super) fn packages<B: Budget>(
     Ok(found)
 }
 
-/// The places of the packages from which dependencies lead to a name that is known.
+/// Returns the positions of the packages whose dependencies lead to a known name.
 ///
-/// The vertices of the graph are the packages and, behind them, the names that they depend on: a name
-/// leads to the packages that depend on it, and a package to the names it has and provides.
+/// The vertices of the graph are the packages, followed by the names that they depend on. Edges lead from a name to the
+/// packages that depend on it, and from a package to the names that it has and provides.
 ///
 /// # Errors
 /// When the budget is used up.
-fn leading<B: Budget>(
+fn find_leading<B: Budget>(
     candidates: &[&BasePackage],
     known: &Known<'_>,
     budget: &B,
@@ -90,11 +90,11 @@ fn leading<B: Budget>(
     Ok(search.discovered)
 }
 
-/// The names that the index and the origins have for the architecture.
+/// The names that the index and the origins produce or provide for the architecture.
 struct Known<'a> {
     index: &'a PackageIndex,
-    fits: Fits<'a>,
-    made: FxHashSet<&'a str>,
+    filter: ArchitectureFilter<'a>,
+    produced: FxHashSet<&'a str>,
     provided: FxHashSet<String>,
 }
 
@@ -111,13 +111,13 @@ impl<'a> Known<'a> {
                 names.any(|name| name == "any" || name == architecture.as_str())
             })
         };
-        let made = packages().map(|package| package.pkgname().as_str());
+        let produced = packages().map(|package| package.pkgname().as_str());
         let provided = packages().flat_map(|package| package.provides(architecture));
         let provided = provided.map(|line| Relation::split(line).name.to_owned());
         Self {
             index,
-            fits: index.tables.for_architecture(architecture),
-            made: made.collect(),
+            filter: index.tables.for_architecture(architecture),
+            produced: produced.collect(),
             provided: provided.collect(),
         }
     }
@@ -128,23 +128,23 @@ impl<'a> Known<'a> {
         let providers = number.and_then(|number| index.tables.providers.get(number as usize));
         providers.into_iter().flatten().filter(move |provider| {
             let node = &index.nodes[provider.node as usize];
-            self.fits.has(node.architectures) && self.fits.applies(provider.architecture)
+            self.filter.matches(node.architectures) && self.filter.applies(provider.architecture)
         })
     }
 
-    fn makes(&self, name: &str) -> bool {
+    fn produces(&self, name: &str) -> bool {
         let mut known = self.providers(name);
-        self.made.contains(name) || known.any(|provider| provider.provision == OWN_NAME)
+        self.produced.contains(name) || known.any(|provider| provider.provision == OWN_NAME)
     }
 
     fn has(&self, name: &str) -> bool {
         self.providers(name).next().is_some()
-            || self.made.contains(name)
+            || self.produced.contains(name)
             || self.provided.contains(name)
     }
 }
 
-/// The package in the stored form of a source package, for any architecture and without a build.
+/// Converts a package of base to a source package for any architecture, without build dependencies.
 fn as_source(package: &BasePackage) -> Option<Arc<SourcePackage>> {
     let name = package.name.as_str();
     let pkgbase = package.pkgbase.as_ref().map_or(name, |base| base.as_str());

@@ -1,14 +1,14 @@
-//! Reads server-sent events.
+//! A reader for server-sent events.
 
 use reqwest::Response;
 
 use super::error::ClientError;
 use crate::api::Event;
 
-/// Longer lines than this are no events of ours.
+/// The limit for a line; no event is longer.
 const MAX_LINE: usize = 1024 * 1024;
 
-/// The events of a namespace as they happen.
+/// The stream of a namespace's events.
 pub struct EventStream {
     server: String,
     response: Response,
@@ -24,19 +24,19 @@ impl EventStream {
         }
     }
 
-    /// Waits for the next event; `None` when the server ended the stream. Safe to cancel.
+    /// Waits for the next event; returns `None` when the server ends the stream. Cancel safe.
     ///
     /// # Errors
-    /// When the connection breaks or an event cannot be read. Events are numbered: connect again and
-    /// go on after the last one.
+    /// Fails when the connection breaks or an event cannot be parsed. Events are numbered: reconnect and continue after
+    /// the last one.
     pub async fn next(&mut self) -> Result<Option<Event>, ClientError> {
         loop {
             while let Some(end) = self.buffer.iter().position(|&byte| byte == b'\n') {
                 let line: Vec<u8> = self.buffer.drain(..=end).collect();
-                // Events of ours fit on one `data:` line; ids are inside, comments keep alive.
+                // Every event is one `data:` line, with its id inside. Comment lines keep the connection alive.
                 if let Some(data) = line.strip_prefix(b"data:") {
                     let event = serde_json::from_slice(data).map_err(|source| {
-                        ClientError::UnexpectedAnswer {
+                        ClientError::UnexpectedResponse {
                             url: "events".into(),
                             source,
                         }
