@@ -34,7 +34,7 @@ pub(crate) async fn set(
     path: &str,
 ) -> Result<(), GitlabError> {
     let subject = Subject {
-        request: "another ci_config_path",
+        request: "set CI configuration path",
         about,
     };
     let url = format!("api/v4/projects/{project}");

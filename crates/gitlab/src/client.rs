@@ -70,7 +70,7 @@ impl Gitlab {
                 let has = |scope: &&str| info.scopes.iter().any(|known| known == scope);
                 if !info.scopes.is_empty() && !needed.iter().any(has) {
                     return Err(GitlabError {
-                        request: "the token",
+                        request: "read token info",
                         about: self.settings().group.clone(),
                         request_id: None,
                         kind: GitlabErrorKind::MissingScope {
@@ -79,7 +79,7 @@ impl Gitlab {
                     });
                 }
                 if let Some(day) = &info.expires_at {
-                    tracing::info!(expires = day, "GitLab's token expires");
+                    tracing::info!(expires = day, "the GitLab token has an expiry date");
                 }
             }
             // Tokens of other kinds cannot ask about themselves; the query will tell.
@@ -118,7 +118,7 @@ impl Gitlab {
             tracing::warn!(
                 error = error.to_string(),
                 page.size = size / 2,
-                "asking GitLab for fewer projects at a time from now on"
+                "reducing the number of projects per GitLab query"
             );
             self.page_size.store(size / 2, Ordering::Relaxed);
             self.good_pages.store(0, Ordering::Relaxed);

@@ -137,7 +137,7 @@ fn refused(errors: &[graphql_client::Error]) -> GitlabErrorKind {
     } else if says("Timeout on") || says("Request timed out") {
         GitlabErrorKind::Partial(text)
     } else if errors.is_empty() {
-        GitlabErrorKind::Unexpected("it holds neither data nor errors".to_owned())
+        GitlabErrorKind::Unexpected("neither data nor errors".to_owned())
     } else {
         GitlabErrorKind::Refused(text)
     }

@@ -114,7 +114,7 @@ pub(crate) struct Http {
 impl Http {
     pub(crate) fn new(settings: GitlabSettings) -> anyhow::Result<Self> {
         let token = Secret::read(&settings.token_file)
-            .map_err(|error| error.context("--gitlab-token-file cannot be used"))?;
+            .map_err(|error| error.context("cannot use --gitlab-token-file"))?;
         let mut builder = reqwest::Client::builder()
             .timeout(TIMEOUT)
             .connect_timeout(CONNECT_TIMEOUT)
@@ -123,7 +123,7 @@ impl Http {
             .user_agent(concat!("buildbtw/", env!("CARGO_PKG_VERSION")));
         if let Some(proxy) = &settings.proxy {
             let proxy = reqwest::Proxy::all(proxy.reveal())
-                .map_err(|_| anyhow::anyhow!("--gitlab-proxy is no address of a proxy"))?;
+                .map_err(|_| anyhow::anyhow!("--gitlab-proxy is not the URL of a proxy"))?;
             builder = builder.no_proxy().proxy(proxy);
         }
         if let Some(path) = &settings.ca {
@@ -132,7 +132,10 @@ impl Http {
                 .ok()
                 .filter(|certificates| !certificates.is_empty())
                 .ok_or_else(|| {
-                    anyhow::anyhow!("--gitlab-ca: {} holds no PEM certificate", path.display())
+                    anyhow::anyhow!(
+                        "--gitlab-ca: '{}' contains no PEM certificate",
+                        path.display()
+                    )
                 })?;
             for certificate in certificates {
                 builder = builder.add_root_certificate(certificate);
@@ -275,7 +278,7 @@ impl Http {
                 gitlab.request = subject.request,
                 error = error.to_string(),
                 pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
-                "GitLab did not answer; trying again"
+                "GitLab request failed; retrying"
             );
             tokio::time::sleep(pause).await;
         }
@@ -329,7 +332,7 @@ impl Http {
             return *token != *refused;
         }
         *token = new;
-        tracing::info!("GitLab refused the token; using the new one of the file");
+        tracing::info!("GitLab rejected the token; using the new one from the token file");
         true
     }
 }

@@ -150,19 +150,19 @@ impl IdTokens {
     pub async fn verify(&self, token: &str, may_ask: bool) -> Result<JobClaims, IdTokenError> {
         let refused = |reason: String| IdTokenError::Refused(reason);
         if token.len() > MAX_TOKEN {
-            return Err(refused("it is longer than any ID token".to_owned()));
+            return Err(refused("it is too long for an ID token".to_owned()));
         }
         let header =
-            decode_header(token).map_err(|_| refused("it is no signed ID token".to_owned()))?;
+            decode_header(token).map_err(|_| refused("it is not a signed ID token".to_owned()))?;
         // Pinned: what the token itself says about how to check it is never followed.
         if header.alg != Algorithm::RS256 {
             return Err(refused(format!(
-                "it is not signed by RS256 but by {:?}",
+                "it is signed with {:?} instead of RS256",
                 header.alg
             )));
         }
         let Some(key_id) = header.kid else {
-            return Err(refused("it does not name its key".to_owned()));
+            return Err(refused("it has no key ID".to_owned()));
         };
         let key = self.key(&key_id, may_ask).await?;
         let mut validation = Validation::new(Algorithm::RS256);
@@ -187,7 +187,7 @@ impl IdTokens {
         match error.kind() {
             ErrorKind::ExpiredSignature => "it has expired".to_owned(),
             ErrorKind::ImmatureSignature => {
-                "it is not valid yet: do the clocks of GitLab and this server differ?".to_owned()
+                "it is not valid yet; compare the clocks of GitLab and this server".to_owned()
             }
             ErrorKind::InvalidIssuer => format!("it was not issued by {}", self.issuer),
             ErrorKind::InvalidAudience => {
@@ -250,7 +250,7 @@ impl IdTokens {
                     Some(key) => {
                         tracing::warn!(
                             error = error.to_string(),
-                            "using GitLab's keys of yesterday"
+                            "cannot refresh GitLab's signing keys; using the cached ones"
                         );
                         return Ok(key);
                     }
@@ -261,7 +261,7 @@ impl IdTokens {
         match self.keys().known.get(id).cloned() {
             Some(key) => Ok(key),
             None if may_ask => Err(IdTokenError::Refused(
-                "GitLab knows no key of that name".to_owned(),
+                "GitLab has no key with its key ID".to_owned(),
             )),
             // GitLab may have new ones, which it will be asked for.
             None => Err(unknown_key()),
@@ -276,7 +276,7 @@ impl IdTokens {
     /// Reads the keys that GitLab signs with (RFC 7517).
     async fn fetch(&self) -> Result<HashMap<String, DecodingKey>, GitlabError> {
         let subject = Subject {
-            request: "its keys",
+            request: "read signing keys",
             about: "ID tokens",
         };
         let answer = self
@@ -296,7 +296,7 @@ impl IdTokens {
 
 fn unknown_key() -> IdTokenError {
     IdTokenError::UnknownKey(GitlabError {
-        request: "its keys",
+        request: "read signing keys",
         about: "ID tokens".to_owned(),
         request_id: None,
         kind: GitlabErrorKind::Paused {

@@ -21,7 +21,7 @@ impl Gitlab {
         job: JobId,
     ) -> Result<String, GitlabError> {
         let subject = Subject {
-            request: "the log of a job",
+            request: "read job log",
             about,
         };
         let path = format!("api/v4/projects/{project}/jobs/{job}/trace");

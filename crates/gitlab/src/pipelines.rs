@@ -80,7 +80,7 @@ impl Job {
 /// before trying again.
 pub(crate) async fn create(http: &Http, new: &NewPipeline<'_>) -> Result<Pipeline, GitlabError> {
     let subject = Subject {
-        request: "a new pipeline",
+        request: "create pipeline",
         about: new.about,
     };
     let mut body = serde_json::json!({ "ref": new.git_ref });
@@ -116,7 +116,7 @@ pub(crate) async fn named(
     name: &str,
 ) -> Result<Vec<Pipeline>, GitlabError> {
     let subject = Subject {
-        request: "the pipelines",
+        request: "list pipelines",
         about,
     };
     let path = format!("api/v4/projects/{project}/pipelines");
@@ -158,7 +158,7 @@ pub(crate) async fn one(
     id: PipelineId,
 ) -> Result<Option<Pipeline>, GitlabError> {
     let subject = Subject {
-        request: "a pipeline",
+        request: "read pipeline",
         about,
     };
     let path = format!("api/v4/projects/{project}/pipelines/{id}");
@@ -181,7 +181,7 @@ pub(crate) async fn jobs(
     id: PipelineId,
 ) -> Result<Vec<Job>, GitlabError> {
     let subject = Subject {
-        request: "the jobs",
+        request: "list jobs",
         about,
     };
     let path = format!("api/v4/projects/{project}/pipelines/{id}/jobs");
@@ -200,7 +200,7 @@ pub(crate) async fn cancel(
     id: PipelineId,
 ) -> Result<(), GitlabError> {
     let subject = Subject {
-        request: "the end of a pipeline",
+        request: "cancel pipeline",
         about,
     };
     let path = format!("api/v4/projects/{project}/pipelines/{id}/cancel");

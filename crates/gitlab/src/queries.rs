@@ -141,7 +141,7 @@ pub(crate) async fn group_projects(
     };
     let Some(nodes) = group.projects.nodes else {
         return Err(GitlabError {
-            kind: GitlabErrorKind::Unexpected("it holds no list of projects".to_owned()),
+            kind: GitlabErrorKind::Unexpected("no list of projects".to_owned()),
             ..missing(subject, "page")
         });
     };
@@ -156,7 +156,7 @@ pub(crate) async fn group_projects(
     if info.has_next_page {
         // Without a cursor the walk would begin anew, forever.
         let cursor = info.end_cursor.ok_or_else(|| GitlabError {
-            kind: GitlabErrorKind::Unexpected("there is a next page, but no cursor".to_owned()),
+            kind: GitlabErrorKind::Unexpected("a next page without a cursor".to_owned()),
             ..missing(subject, "page")
         })?;
         page.next = Some(cursor);
@@ -193,7 +193,7 @@ fn contents(
         return Contents::Empty;
     }
     let Some(branch) = repository.root_ref else {
-        return Contents::Unknown("it names no default branch".to_owned());
+        return Contents::Unknown("the response has no default branch".to_owned());
     };
     // Without an error in the answer, this is how it is.
     let Some(tree) = repository.tree else {
@@ -201,7 +201,7 @@ fn contents(
     };
     let hash = tree_of!(tree);
     let Some(commit) = tree.last_commit else {
-        return Contents::Unknown("it names no head of the default branch".to_owned());
+        return Contents::Unknown("the response has no head of the default branch".to_owned());
     };
     let blobs = repository.blobs.and_then(|blobs| blobs.nodes);
     let blob = blobs.into_iter().flatten().flatten().next();
@@ -215,7 +215,7 @@ fn contents(
                 srcinfo: text(blob.map(|blob| blob.raw_text_blob)),
             },
         },
-        Err(_) => Contents::Unknown("GitLab's commit has no usable hash".to_owned()),
+        Err(_) => Contents::Unknown("the response has an invalid commit hash".to_owned()),
     }
 }
 

@@ -53,7 +53,7 @@ pub(crate) async fn set_commit_status(
     status: &CommitStatus<'_>,
 ) -> Result<(), GitlabError> {
     let subject = Subject {
-        request: "a commit status",
+        request: "set commit status",
         about,
     };
     let short = |text: &str| -> String { text.chars().take(MAX_TEXT).collect() };
@@ -95,7 +95,7 @@ pub(crate) async fn merge_requests_of(
         iid: MergeRequestIid,
     }
     let subject = Subject {
-        request: "the merge requests",
+        request: "list merge requests",
         about,
     };
     let path = format!("api/v4/projects/{project}/merge_requests");
@@ -127,7 +127,7 @@ pub(crate) async fn find_note(
     marker: &str,
 ) -> Result<Option<NoteId>, GitlabError> {
     let subject = Subject {
-        request: "the notes of a merge request",
+        request: "list merge request notes",
         about,
     };
     let path = format!("api/v4/projects/{project}/merge_requests/{iid}/notes");
@@ -152,7 +152,7 @@ pub(crate) async fn write_note(
     text: &str,
 ) -> Result<Option<NoteId>, GitlabError> {
     let subject = Subject {
-        request: "a note on a merge request",
+        request: "write merge request note",
         about,
     };
     let notes = format!("api/v4/projects/{project}/merge_requests/{iid}/notes");

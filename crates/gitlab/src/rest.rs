@@ -18,7 +18,7 @@ pub(crate) struct TokenInfo {
 /// it, too).
 pub(crate) async fn token_info(http: &Http) -> Result<TokenInfo, GitlabError> {
     let subject = Subject {
-        request: "the token",
+        request: "read token info",
         about: &http.settings().group,
     };
     let path = "api/v4/personal_access_tokens/self";

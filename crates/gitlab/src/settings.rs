@@ -125,10 +125,10 @@ impl Secret {
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let text = fs_err::read_to_string(path)?;
         let text = text.trim();
-        anyhow::ensure!(!text.is_empty(), "{} is empty", path.display());
+        anyhow::ensure!(!text.is_empty(), "'{}' is empty", path.display());
         anyhow::ensure!(
             text.chars().all(|c| c.is_ascii_graphic()),
-            "{} must hold one line, and nothing but the secret",
+            "'{}' must contain a single line with nothing but the secret",
             path.display()
         );
         Ok(Self(text.to_owned()))
@@ -165,14 +165,14 @@ impl SigningKey {
         let encoded = secret
             .reveal()
             .strip_prefix("whsec_")
-            .ok_or("it does not start with whsec_")?;
+            .ok_or("it does not start with `whsec_`")?;
         let key = base64::engine::general_purpose::STANDARD
             .decode(encoded)
-            .map_err(|error| format!("what follows whsec_ is not base64: {error}"))?;
+            .map_err(|error| format!("the part after `whsec_` is not base64: {error}"))?;
         // Standard Webhooks asks for 24 to 64 bytes.
         if !(24..=64).contains(&key.len()) {
             return Err(format!(
-                "its key has {} bytes, 24 to 64 are needed",
+                "its key has {} bytes instead of 24 to 64",
                 key.len()
             ));
         }
@@ -259,8 +259,8 @@ impl GitlabArgs {
             .map(|(name, _)| *name)
             .collect();
         anyhow::bail!(
-            "{given} is given, but {} is not: a GitLab needs all of --gitlab-url, \
-             --gitlab-group and --gitlab-token-file, or none",
+            "{given} also requires {}; set all of --gitlab-url, --gitlab-group and \
+             --gitlab-token-file, or none of them",
             missing.join(" and ")
         );
     }
@@ -269,7 +269,7 @@ impl GitlabArgs {
 fn signing_key(path: &Path) -> anyhow::Result<SigningKey> {
     SigningKey::decode(&Secret::read(path)?).map_err(|reason| {
         anyhow::anyhow!(
-            "--gitlab-webhook-signing-token-file: {} holds no signing token: {reason}",
+            "--gitlab-webhook-signing-token-file: '{}' does not contain a signing token: {reason}",
             path.display()
         )
     })
@@ -284,18 +284,18 @@ fn base_url(text: &str) -> anyhow::Result<Url> {
     let url: Url = full
         .trim_end_matches('/')
         .parse()
-        .map_err(|error| anyhow::anyhow!("--gitlab-url: '{text}' is no address: {error}"))?;
+        .map_err(|error| anyhow::anyhow!("--gitlab-url: '{text}' is not a URL: {error}"))?;
     anyhow::ensure!(
         matches!(url.scheme(), "http" | "https") && url.has_host(),
-        "--gitlab-url: '{text}' is no web address"
+        "--gitlab-url: '{text}' is not an HTTP or HTTPS URL"
     );
     anyhow::ensure!(
         url.query().is_none() && url.fragment().is_none(),
-        "--gitlab-url must end with the path: no '?' and no '#'"
+        "--gitlab-url must not contain '?' or '#'"
     );
     anyhow::ensure!(
         url.username().is_empty() && url.password().is_none(),
-        "--gitlab-url must hold neither name nor password; the token goes into --gitlab-token-file"
+        "--gitlab-url must not contain a user name or password; put the token into --gitlab-token-file"
     );
     Ok(url)
 }
@@ -342,7 +342,7 @@ mod tests {
         };
         let message = partial.settings().unwrap_err().to_string();
         assert!(
-            message.contains("--gitlab-url and --gitlab-token-file is not"),
+            message.contains("requires --gitlab-url and --gitlab-token-file"),
             "{message}"
         );
     }

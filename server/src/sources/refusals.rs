@@ -32,9 +32,9 @@ impl Sources {
         });
         let mut refusal = Refusal::new(
             ProblemKind::Unavailable,
-            format!("the sources are being read for the first time{far}"),
+            format!("the initial sync of the sources is not finished{far}"),
         )
-        .hint("a plan made now would lack packages; `buildbtw sources` shows how far it is")
+        .hint("a plan made now would lack packages; `buildbtw sources` shows the progress")
         .retry_after(PAUSE_WHILE_READING);
         if let Some(outage) = status.outage {
             refusal = refusal.detail(outage.message);
@@ -47,17 +47,19 @@ impl Sources {
         // It may be one of those that could not be read.
         if let Some(outage) = self.status().outage {
             let title = format!(
-                "no source repository of pkgbase '{pkgbase}' is known, and the sources cannot be read now"
+                "no source repository of pkgbase '{pkgbase}' is known, and the sources cannot be read"
             );
             return Refusal::new(ProblemKind::Unavailable, title)
                 .detail(outage.message)
-                .hint("it is tried again until it works; `buildbtw sources` shows how it goes")
+                .hint(
+                    "the server keeps retrying; `buildbtw sources` shows the state of the sources",
+                )
                 .retry_after(PAUSE_WHILE_READING)
                 .into();
         }
         let hint = self
             .similar_names(pkgbase)
-            .unwrap_or_else(|| "`buildbtw sources` lists what there is".to_owned());
+            .unwrap_or_else(|| "`buildbtw sources` lists all source repositories".to_owned());
         let title = format!("there is no source repository of pkgbase '{pkgbase}'");
         Refusal::new(ProblemKind::UnknownPkgbase, title)
             .hint(hint)
@@ -75,7 +77,7 @@ impl Sources {
                 format!("no source repository of pkgbase '{pkgbase}' is known")
             }
             ProblemKind::BrokenSource => {
-                format!("the source repository of pkgbase '{pkgbase}' could not be used before")
+                format!("the source repository of pkgbase '{pkgbase}' was unusable when last read")
             }
             _ => return error,
         };
@@ -92,7 +94,7 @@ impl Sources {
                     .any(|pkgname| pkgname.as_str() == name.as_str())
             })?;
             Some(format!(
-                "'{name}' is a package of the pkgbase '{}'",
+                "'{name}' is a package of pkgbase '{}'",
                 owner.pkgbase()
             ))
         })
@@ -108,9 +110,9 @@ impl Sources {
         match error {
             ReadError::UnknownRef => self.unknown_ref(changeset, row).await,
             ReadError::Gitlab(error) if matches!(error.kind, GitlabErrorKind::NotFound(_)) => {
-                let title = format!("the project '{}' is not in the group any more", row.path);
+                let title = format!("project '{}' is no longer in the group", row.path);
                 Refusal::new(ProblemKind::UnknownPkgbase, title)
-                    .hint("it was moved or deleted, or the server's token may not see it any more")
+                    .hint("it was moved or deleted, or the server's token may no longer see it")
                     .into()
             }
             ReadError::Gitlab(error) => unavailable(&error),
@@ -118,7 +120,7 @@ impl Sources {
                 let title = format!("the source repository '{}' cannot be read", row.path);
                 Refusal::new(ProblemKind::BrokenSource, title)
                     .detail(reason)
-                    .hint("`git fsck` in the repository finds what is damaged or missing")
+                    .hint("run `git fsck` in the repository to find damaged or missing objects")
                     .into()
             }
         }
@@ -144,7 +146,7 @@ impl Sources {
             format!("; its branches are {}{more}", shown.join(", "))
         };
         let refusal = Refusal::new(ProblemKind::UnknownRef, title)
-            .hint(format!("is it pushed?{default}{listed}"));
+            .hint(format!("check that it was pushed{default}{listed}"));
         match &row.problem {
             Some(problem) => refusal.detail(&problem.message).into(),
             None => refusal.into(),
@@ -154,9 +156,9 @@ impl Sources {
 
 /// Returns the refusal of what the index lacks while the sources could not be read.
 pub(super) fn stale(what: &str, reason: &str) -> Error {
-    let title = format!("{what}, and the sources could not be read just now ({reason})");
+    let title = format!("{what}, and the sources could not be read ({reason})");
     Refusal::new(ProblemKind::Unavailable, title)
-        .hint("try again in a while; `buildbtw sources` shows how it goes")
+        .hint("try again later; `buildbtw sources` shows the state of the sources")
         .retry_after(PAUSE_WHILE_READING)
         .into()
 }
@@ -168,7 +170,7 @@ pub fn broken(row: &SourceRepositoryRow) -> Error {
     let problem = row.problem.as_ref();
     Refusal::new(ProblemKind::BrokenSource, title)
         .detail(problem.map_or("", |problem| &problem.message))
-        .hint("`buildbtw sources --broken` lists all of them")
+        .hint("`buildbtw sources --broken` lists all unusable repositories")
         .into()
 }
 
@@ -189,18 +191,18 @@ pub(super) fn unusable_ref(
     }
     let title = format!("{changeset} cannot be built: {reason}");
     Refusal::new(ProblemKind::BrokenSource, title)
-        .hint("fix .SRCINFO (makepkg --printsrcinfo > .SRCINFO), commit and push")
+        .hint("regenerate it with `makepkg --printsrcinfo > .SRCINFO`, commit and push")
         .into()
 }
 
 /// What somebody is told who waits for GitLab.
 pub(super) fn unavailable(error: &GitlabError) -> Error {
-    tracing::warn!(error = error.to_string(), "GitLab did not answer a request");
-    let mut refusal = Refusal::new(ProblemKind::Unavailable, "GitLab did not answer")
+    tracing::warn!(error = error.to_string(), "a request to GitLab failed");
+    let mut refusal = Refusal::new(ProblemKind::Unavailable, "a request to GitLab failed")
         .detail(error.to_string())
         .retry_after(error.kind.pause().unwrap_or(PAUSE_WHILE_READING));
     if error.kind.is_transient() {
-        refusal = refusal.hint("try again in a while");
+        refusal = refusal.hint("try again later");
     }
     refusal.into()
 }

@@ -83,7 +83,7 @@ impl TypeRef {
     fn to_type(&self) -> anyhow::Result<Type> {
         let inner = || {
             let inner = self.of_type.as_deref();
-            inner.ok_or_else(|| anyhow::anyhow!("a type is nested too deeply"))
+            inner.ok_or_else(|| anyhow::anyhow!("a type reference is nested too deeply"))
         };
         Ok(match self.kind.as_str() {
             "NON_NULL" => inner()?.to_type()?.non_null(),
@@ -185,7 +185,7 @@ impl Drift {
         let ty = theirs.r#type.to_type()?;
         if ty != ours.ty {
             self.changed
-                .push(format!("{path}: {} is {ty} now", ours.ty));
+                .push(format!("{path} changed from {} to {ty}", ours.ty));
             new.ty = ty;
             is_changed = true;
         }
@@ -216,8 +216,10 @@ impl Drift {
         if ty == *ours.ty && says(&default) == says(&there.default_value) {
             return Ok(None);
         }
-        self.changed
-            .push(format!("{path}: {} is {ty} now, or its default", ours.ty));
+        self.changed.push(format!(
+            "{path}, type or default, changed from {} to {ty}",
+            ours.ty
+        ));
         let mut new = InputValueDefinition::clone(ours);
         new.ty = Node::new(ty);
         if there.default_value.is_none() {

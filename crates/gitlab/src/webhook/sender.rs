@@ -21,7 +21,7 @@ const MOST_SIGNATURES: usize = 8;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Forged {
     /// There is neither a token nor a signature that this server could check.
-    #[error("it carries neither the secret token nor a signature that this server checks")]
+    #[error("it has neither a secret token nor a signature that this server verifies")]
     Unsigned,
     /// The token is not the configured one.
     #[error("its secret token is wrong")]
@@ -30,7 +30,7 @@ pub enum Forged {
     #[error("its signature is wrong")]
     WrongSignature,
     /// It was signed too long ago, or in the future.
-    #[error("it was signed more than five minutes ago, or the clocks differ by as much")]
+    #[error("its timestamp differs from the server's clock by more than five minutes")]
     Stale,
 }
 

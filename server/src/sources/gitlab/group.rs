@@ -126,7 +126,7 @@ impl SourceKind for GitlabGroup {
 pub(super) fn project_of(repository: &SourceRepositoryRow) -> Result<ProjectId, ReadError> {
     repository
         .project_id
-        .ok_or_else(|| ReadError::Broken("it has no project number".to_owned()))
+        .ok_or_else(|| ReadError::Broken("it has no project ID".to_owned()))
 }
 
 /// What to look for: a branch, a tag, and then a commit or the head of a merge request.
@@ -154,9 +154,9 @@ impl GitlabGroup {
     async fn find_merge_request(&self, url: &MergeRequestUrl) -> Result<FoundMergeRequest, Error> {
         let gitlab = self.gitlab.settings().url.as_str();
         let Some((path, number)) = url.below(gitlab) else {
-            let title = format!("{url} is not an address of this server's GitLab");
+            let title = format!("{url} is not a URL of this server's GitLab");
             return Err(Refusal::new(ProblemKind::InvalidRequest, title)
-                .hint(format!("it watches {}", self.title()))
+                .hint(format!("the server watches {}", self.title()))
                 .into());
         };
         let found = match self.gitlab.merge_request(path, number).await {
@@ -164,7 +164,7 @@ impl GitlabGroup {
             Err(error) if matches!(error.kind, GitlabErrorKind::NotFound(_)) => {
                 let title = format!("there is no merge request {url}");
                 return Err(Refusal::new(ProblemKind::UnknownRef, title)
-                    .hint("or the server's token may not see it")
+                    .hint("if it exists, the server's token may not see it")
                     .into());
             }
             Err(error) => return Err(refusals::unavailable(&error)),
