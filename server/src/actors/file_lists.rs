@@ -42,7 +42,7 @@ impl FileLists {
 
     pub(crate) fn outage() -> Outage {
         Outage::new(
-            "cannot find out which file lists are outdated",
+            "cannot read which file lists are outdated",
             Pauses::constant(PAUSE_AFTER_ERROR),
         )
     }
@@ -75,7 +75,7 @@ impl FileLists {
                 error = error.to_string(),
                 namespace.name = key.namespace.as_str(),
                 architecture = key.architecture.as_str(),
-                "cannot write the file lists of a repository; they stay as they are"
+                "cannot write the file lists of a repository; the old ones stay in place"
             );
         }
     }

@@ -53,7 +53,7 @@ impl ForgeReports {
     }
 
     pub(crate) fn outage() -> Outage {
-        Outage::new("GitLab is not told how rebuilds stand", PAUSES)
+        Outage::new("cannot report the state of rebuilds to GitLab", PAUSES)
     }
 
     async fn catch_up(&mut self) -> sqlx::Result<()> {

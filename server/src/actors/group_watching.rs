@@ -272,7 +272,7 @@ impl Watch {
             tracing::info!(
                 gitlab.version = version.as_deref().unwrap_or("unknown"),
                 gitlab.group = self.group.path(),
-                "watching a group of GitLab"
+                "watching a GitLab group"
             );
             // What came while the server was not running.
             self.has_webhooks = true;
@@ -322,7 +322,7 @@ impl Watch {
         if polled.is_suspicious && self.walk.is_none() {
             let soon = self.suspicion_from.max(Instant::now());
             if soon < self.next_resync {
-                tracing::info!("projects came or went; the whole group has to be read again");
+                tracing::info!("the number of projects changed; starting a full resync early");
                 self.next_resync = soon;
             }
         }

@@ -219,7 +219,7 @@ impl PipelineCreation {
                 self.not_before.insert(attempt, later(PAUSE_AFTER_ERROR));
             }
             Err(error) => {
-                tracing::error!(%error, "the creation of a pipeline ended unexpectedly");
+                tracing::error!(%error, "a task that creates a pipeline ended unexpectedly");
                 // Whichever it was may be tried again.
                 self.not_before.retain(|_, at| at.is_some());
             }
@@ -271,7 +271,7 @@ impl Actor for PipelineCreation {
         {
             tracing::error!(
                 error = error.to_string(),
-                "cannot note what came of a pipeline"
+                "cannot record the result of creating a pipeline"
             );
         }
         Ok(Next::maybe_at(self.create().await?))

@@ -40,7 +40,7 @@ impl Publisher {
 
     pub(crate) fn outage() -> Outage {
         Outage::new(
-            "cannot read which builds are to be published",
+            "cannot read the builds to publish",
             Pauses::constant(PAUSE_AFTER_FAILURE),
         )
     }

@@ -42,7 +42,7 @@ impl Replanner {
 
     pub(crate) fn outage() -> Outage {
         Outage::new(
-            "cannot follow the sources",
+            "cannot replan namespaces after changes of their sources",
             Pauses::constant(PAUSE_OF_DATABASE),
         )
     }
@@ -170,7 +170,7 @@ async fn check_origins(state: &AppState, namespace: &NamespaceRow) -> Result<(),
                     namespace.name = namespace.name.as_str(),
                     origin = %origin.changeset,
                     error = error.to_string(),
-                    "an origin cannot be resolved"
+                    "cannot resolve an origin"
                 );
             }
         }
@@ -203,7 +203,7 @@ async fn plan_again(state: &AppState, namespace: &NamespaceRow) {
         tracing::warn!(
             namespace.name = namespace.name.as_str(),
             error = error.to_string(),
-            "sources changed, but no new iteration could be planned"
+            "sources changed, but planning a new iteration failed"
         );
         // What is refused stays refused until something changes; a full disk does not stay full, and
         // a GitLab not away.
@@ -219,7 +219,7 @@ async fn plan_again(state: &AppState, namespace: &NamespaceRow) {
         if let Err(error) = refusals::record(state, namespace.id, before.id, error).await {
             tracing::error!(
                 error = error.to_string(),
-                "cannot record why a namespace was not planned again"
+                "cannot record why a namespace was not replanned"
             );
         }
     }

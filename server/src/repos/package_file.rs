@@ -99,9 +99,9 @@ pub fn explain(error: &PackageError) -> String {
         } => {
             let found = if found.is_empty() { "nothing" } else { found };
             if *key == "pkgbase" {
-                format!(".PKGINFO says {key} = {found}, the build is of {expected}")
+                format!(".PKGINFO has {key} = {found}, but the build is of {expected}")
             } else {
-                format!(".PKGINFO says {key} = {found}, the file name says {expected}")
+                format!(".PKGINFO has {key} = {found}, but the file name has {expected}")
             }
         }
         error => error.to_string(),

@@ -255,7 +255,7 @@ impl Catalog {
             Ok(package) => Arc::new(package),
             Err(error) => {
                 let path = row.path;
-                tracing::error!(path, %error, "a stored .SRCINFO cannot be read any more; leaving its package out");
+                tracing::error!(path, %error, "cannot parse a stored .SRCINFO; its package is left out");
                 return;
             }
         };

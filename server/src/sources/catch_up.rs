@@ -48,11 +48,11 @@ impl Freshness {
             return None;
         };
         let age = as_of.map_or_else(
-            || "as they were when the server stopped".to_owned(),
+            || "as they were when the server last stopped".to_owned(),
             |at| format!("as they were at {at:.0}"),
         );
         Some(format!(
-            "the sources could not be read just now ({reason}); this plan was made of them {age}"
+            "the sources could not be read ({reason}); this plan uses them {age}"
         ))
     }
 }
@@ -100,7 +100,7 @@ impl CatchUpQueue {
         }
         self.asked.wake();
         // The watch ends when the server stops.
-        let stopping = || Err("the sources are not watched any more".to_owned());
+        let stopping = || Err("the server is stopping".to_owned());
         receiver.await.unwrap_or_else(|_| stopping())
     }
 

@@ -90,7 +90,7 @@ impl Sources {
         let outcome = tokio::time::timeout(CATCH_UP_AT_MOST, caught_up).await;
         let too_long = || {
             Err(format!(
-                "it takes longer than {} seconds",
+                "it took longer than {} seconds",
                 CATCH_UP_AT_MOST.as_secs()
             ))
         };

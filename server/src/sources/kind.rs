@@ -109,7 +109,7 @@ pub(super) const MAX_SRCINFO: usize = 4 << 20;
 
 /// What is wrong with a tree without one.
 pub(super) fn no_srcinfo() -> SourceProblem {
-    SourceProblem::new(SourceProblemKind::NoSrcinfo, "there is no .SRCINFO in it")
+    SourceProblem::new(SourceProblemKind::NoSrcinfo, "it has no .SRCINFO")
 }
 
 /// What is wrong with a `.SRCINFO`.

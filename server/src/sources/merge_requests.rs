@@ -22,12 +22,12 @@ impl Sources {
         let (row, freshness) = self.row_of_project(found.project).await?;
         let Some(row) = row else {
             if let Some(reason) = freshness.reason() {
-                let title = format!("{path} is not known as a package repository");
+                let title = format!("project '{path}' is not a known package repository");
                 return Err(refusals::stale(&title, reason));
             }
-            let title = format!("{path} is not a package repository of this server");
+            let title = format!("project '{path}' is not a package repository of this server");
             return Err(Refusal::new(ProblemKind::UnknownPkgbase, title)
-                .hint(format!("it watches {}", self.title()))
+                .hint(format!("the server watches {}", self.title()))
                 .into());
         };
         if let Some(state) = found.over {
@@ -38,13 +38,15 @@ impl Sources {
                 .map_or(row.path.as_str(), |base| base.as_str());
             let title = format!("the merge request {url} is {state}");
             return Err(Refusal::new(ProblemKind::Conflict, title)
-                .hint(format!("what was merged is in {name}/{branch}"))
+                .hint(format!(
+                    "build the default branch instead: `{name}/{branch}`"
+                ))
                 .into());
         }
         let git_ref: GitRef = found.ref_name.parse().map_err(|error| {
             Refusal::new(
                 ProblemKind::InvalidRequest,
-                format!("the merge request's branch cannot be named: {error}"),
+                format!("the branch of the merge request is not a valid ref: {error}"),
             )
         })?;
         let pkgbase = match row.pkgbase.clone().filter(|_| row.problem.is_none()) {

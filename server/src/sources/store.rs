@@ -125,7 +125,7 @@ impl Sources {
         let mut released = BTreeSet::new();
         let mut tx = self.database.write().await?;
         for row in &gone {
-            tracing::info!(source.path = row.path, "source repository is gone");
+            tracing::info!(source.path = row.path, "source repository was removed");
             source_repositories::delete(&mut tx, &row.path).await?;
             released.extend(claim(row));
         }
@@ -282,7 +282,7 @@ impl Sources {
 fn claimed_by(pkgbase: &Pkgbase, path: &str) -> SourceProblem {
     SourceProblem::new(
         SourceProblemKind::Claimed,
-        format!("pkgbase '{pkgbase}' is claimed by the repository '{path}' already"),
+        format!("pkgbase '{pkgbase}' is already claimed by the repository '{path}'"),
     )
 }
 
@@ -333,7 +333,7 @@ async fn displace(
         tree: None,
         problem: Some(SourceProblem::new(
             SourceProblemKind::Moved,
-            format!("it was at '{}' and has moved", before.path),
+            format!("it moved away from '{}'", before.path),
         )),
         ..before.clone()
     };

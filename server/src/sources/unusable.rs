@@ -62,7 +62,7 @@ impl Sources {
             count => (format!("{count} source repositories"), "are"),
         };
         Ok(Some(format!(
-            "{count} cannot be used and {are} left out: {}{more} (`buildbtw sources --broken` says why)",
+            "{count} cannot be used and {are} left out: {}{more} (`buildbtw sources --broken` shows the reasons)",
             shown.join(", ")
         )))
     }

@@ -55,7 +55,10 @@ pub(super) fn read(bytes: &[u8]) -> io::Result<Vec<BasePackage>> {
         };
         kept = kept.saturating_add(cost(&package));
         if kept > MAX_KEPT {
-            let why = format!("its packages need more than {} MiB", MAX_KEPT >> 20);
+            let why = format!(
+                "its packages need more than {} MiB of memory",
+                MAX_KEPT >> 20
+            );
             return Err(io::Error::other(why));
         }
         packages.push(package);

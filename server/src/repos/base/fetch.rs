@@ -35,7 +35,7 @@ pub(super) async fn fetch(
     architecture: &Architecture,
     known: Option<&Place>,
 ) -> Result<Answer, String> {
-    let mut problem = "it has no servers".to_owned();
+    let mut problem = "no servers are configured for it".to_owned();
     for server in &repository.servers {
         let server = server
             .replace("$repo", repository.name.as_str())
@@ -108,7 +108,7 @@ async fn fetch_http(url: &str, known: Option<&Place>) -> Result<Answer, String> 
 
 fn check_size(bytes: &[u8]) -> Result<(), String> {
     match bytes.len() as u64 > MAX_DATABASE {
-        true => Err(format!("larger than {} MiB", MAX_DATABASE >> 20)),
+        true => Err(format!("it is larger than {} MiB", MAX_DATABASE >> 20)),
         false => Ok(()),
     }
 }

@@ -52,7 +52,9 @@ impl Known {
         let place = known.as_ref().map(|known| &known.place);
         let database = match (fetch(repository, architecture, place).await?, known) {
             (Answer::Unchanged, Some(known)) => known,
-            (Answer::Unchanged, None) => return Err("its server says that it is as before".into()),
+            (Answer::Unchanged, None) => {
+                return Err("its server responded with 304 to an unconditional request".into());
+            }
             (Answer::Content(place, bytes), known) => {
                 let read = tokio::task::spawn_blocking(move || read(place, &bytes, known));
                 let read = read.await.map_err(|error| error.to_string())?;
@@ -63,7 +65,7 @@ impl Known {
         };
         if database.cost > limit {
             return Err(format!(
-                "its packages, with those of the other base repositories, need more than {} MiB",
+                "its packages and those of the other base repositories need more than {} MiB of memory",
                 database::MAX_KEPT >> 20
             ));
         }

@@ -155,13 +155,14 @@ impl BaseRepositories {
         for repository in &file.repository {
             if repository.servers.is_empty() || repository.architectures.is_empty() {
                 let name = &repository.name;
-                return Err(invalid(format!("[{name}] needs servers and architectures")));
+                let reason = format!("[{name}] needs at least one server and one architecture");
+                return Err(invalid(reason));
             }
             // Both become lines of pacman.conf.
             let lines = repository.servers.iter().chain([&repository.sig_level]);
             if lines.into_iter().any(|line| line.contains(['\n', '\r'])) {
                 return Err(invalid(format!(
-                    "[{}] has a line break in it",
+                    "a server or sig_level of [{}] contains a line break",
                     repository.name
                 )));
             }
@@ -240,7 +241,7 @@ impl BaseRepositories {
             !databases.is_empty() && databases.iter().all(|(_, digest)| digest.is_ok());
         let contents = self.known.contents(architecture, read).await;
         let (versions, packages) = contents.unwrap_or_else(|error| {
-            tracing::error!(error, "cannot put base repositories together");
+            tracing::error!(error, "cannot merge the base repositories");
             is_complete = false;
             Default::default()
         });

@@ -10,14 +10,14 @@ const SHOWN: usize = 5;
 /// Why a repository could not be read.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum GitError {
-    #[error("no git repository: {0}")]
+    #[error("not a git repository: {0}")]
     NotARepository(String),
     #[error("the default branch has no commits")]
     Empty,
     /// `HEAD` names a branch that does not exist, though others do.
     #[error(
         "HEAD names the branch '{branch}', which does not exist; the repository has {}. \
-         Repair it with `git -C '{path}' symbolic-ref HEAD refs/heads/{other}`", list(.branches)
+         Fix it with `git -C '{path}' symbolic-ref HEAD refs/heads/{other}`", list(.branches)
     )]
     Unborn {
         path: String,

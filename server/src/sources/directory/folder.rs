@@ -44,7 +44,7 @@ impl SourceKind for Directory {
     }
 
     fn title(&self) -> String {
-        "a folder of the server".to_owned()
+        "a folder on the server".to_owned()
     }
 
     fn clone_url(&self, place: Place<'_>) -> String {
@@ -58,7 +58,7 @@ impl SourceKind for Directory {
         (name != pkgbase.as_str()).then(|| {
             SourceProblem::new(
                 SourceProblemKind::Misnamed,
-                format!(".SRCINFO says pkgbase '{pkgbase}', but the repository is called '{name}'"),
+                format!(".SRCINFO has pkgbase '{pkgbase}', but the repository is named '{name}'"),
             )
         })
     }
@@ -110,9 +110,9 @@ impl SourceKind for Directory {
     ) -> BoxFuture<'a, Result<FoundMergeRequest, Error>> {
         let refusal = Refusal::new(
             ProblemKind::InvalidRequest,
-            format!("{url} cannot be looked up: this server watches a folder, not a GitLab"),
+            format!("cannot look up {url}: this server watches a folder, not a GitLab group"),
         )
-        .hint("name the branch instead: pkgbase/branch");
+        .hint("use the branch instead: `pkgbase/branch`");
         std::future::ready(Err(refusal.into())).boxed()
     }
 }

@@ -154,7 +154,7 @@ fn find_commit(
             Some(Ok(id)) => Some(id),
             Some(Err(())) => {
                 return Err(GitError::Broken(format!(
-                    "several objects have a hash that begins with {text}; name more of its digits"
+                    "several objects have a hash that begins with '{text}'; use more digits"
                 )));
             }
             None => None,

@@ -99,8 +99,8 @@ impl FolderWatcher {
             self.complained = true;
             tracing::warn!(
                 error = error.to_string(),
-                "cannot watch all source repositories; new commits are found by the timer only \
-                 (fs.inotify.max_user_watches may be too low)"
+                "cannot watch all source repositories; new commits in the others are found by the periodic \
+                 resync (fs.inotify.max_user_watches may be too low)"
             );
         }
     }

@@ -34,7 +34,7 @@ pub(super) fn peel<'a>(
         id = tag.target_id().map_err(unreadable(what))?.detach();
     }
     let name = name_of(repository);
-    let text = format!("{what} of '{name}' lies behind more than {MAX_TAGS} tags");
+    let text = format!("{what} of '{name}' is behind a chain of more than {MAX_TAGS} tags");
     Err(GitError::Broken(text))
 }
 
@@ -55,7 +55,9 @@ pub(super) fn read<'a>(
     }
     if header.size() > MAX_OBJECT {
         let size = header.size();
-        return Err(refused(format!("has {size} bytes, more than {MAX_OBJECT}")));
+        return Err(refused(format!(
+            "has {size} bytes, the limit is {MAX_OBJECT}"
+        )));
     }
     find(repository, id, &header, what)
 }
@@ -82,7 +84,7 @@ fn find<'a>(
         .is_some_and(|deltas| deltas > MAX_DELTAS)
     {
         let text = format!(
-            "cannot read {what}: object {id} of '{name}' is stored as more than {MAX_DELTAS} differences"
+            "cannot read {what}: object {id} of '{name}' is stored as a chain of more than {MAX_DELTAS} deltas"
         );
         return Err(GitError::Broken(text));
     }

@@ -47,7 +47,7 @@ impl Directory {
         if changed > 0 {
             tracing::info!(
                 sources.changed = changed,
-                "looked at all source repositories"
+                "finished a full resync of the folder"
             );
         }
         Ok(())
@@ -116,9 +116,9 @@ impl Directory {
             if paths.len() > 0 && last_word.elapsed() >= WORD_EVERY {
                 last_word = Instant::now();
                 tracing::info!(
-                    sources.looked_at = all - paths.len(),
+                    sources.read = all - paths.len(),
                     sources.all = all,
-                    "looking at the source repositories"
+                    "reading the source repositories"
                 );
             }
         }

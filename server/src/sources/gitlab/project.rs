@@ -42,7 +42,7 @@ pub(super) fn look(
         }
         Contents::Unknown(_) if known.is_some_and(|known| known.problem.is_none()) => return None,
         Contents::Unknown(reason) => {
-            let problem = format!("GitLab could not read it: {reason}");
+            let problem = format!("GitLab cannot read it: {reason}");
             found.is_broken(SourceProblemKind::Unreadable, problem);
         }
         Contents::Head { branch, tree } => {
@@ -89,13 +89,11 @@ pub(super) fn misnamed(path: &str, pkgbase: &Pkgbase) -> Option<SourceProblem> {
         let called = if expected == pkgbase.as_str() {
             String::new()
         } else {
-            format!(" and not '{expected}'")
+            format!(" instead of '{expected}'")
         };
         SourceProblem::new(
             SourceProblemKind::Misnamed,
-            format!(
-                ".SRCINFO says pkgbase '{pkgbase}', but the project is called '{name}'{called}"
-            ),
+            format!(".SRCINFO has pkgbase '{pkgbase}', but the project is named '{name}'{called}"),
         )
     })
 }

@@ -109,7 +109,7 @@ impl GitlabGroup {
             Err(error) if walk.cursor.is_some() && !walk.began_anew && names_cursor(&error) => {
                 tracing::warn!(
                     error = error.to_string(),
-                    "GitLab does not know where the look at all projects stopped; it begins anew"
+                    "GitLab rejected the cursor of the full resync; restarting it"
                 );
                 walk.cursor = None;
                 walk.seen_before = 0;
@@ -159,7 +159,7 @@ impl GitlabGroup {
             tracing::info!(
                 sources.seen = walk.seen(),
                 sources.total = walk.total,
-                "reading the group for the first time"
+                "initial sync of the group in progress"
             );
         }
         Ok(())
@@ -190,7 +190,7 @@ impl GitlabGroup {
         sources.tell(SourceEvent::Swept);
         tracing::info!(
             sources.seen = walk.seen(),
-            "looked at all projects of the group"
+            "finished a full resync of the group"
         );
         Ok(())
     }
