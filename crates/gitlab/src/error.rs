@@ -137,7 +137,7 @@ impl GitlabErrorKind {
 
     /// Whether a request for fewer items may succeed.
     #[must_use]
-    pub fn is_too_much(&self) -> bool {
+    pub fn may_succeed_if_smaller(&self) -> bool {
         match self {
             Self::TooComplex(_) | Self::TooLarge(_) | Self::Timeout => true,
             Self::Partial(text) => text.contains("Timeout on"),

@@ -24,10 +24,10 @@ const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
 
 /// How long an architecture for which nothing was ready is believed to have nothing. Transitions say
 /// when there is something; this is for those that could not.
-const READ_AGAIN: Duration = Duration::from_secs(10);
+const DRAINED_TTL: Duration = Duration::from_secs(10);
 
 /// How many builds more than waiting workers are considered.
-const SPARE: usize = 16;
+const EXTRA_CANDIDATES: usize = 16;
 
 /// See the module.
 pub(crate) struct Claims {
@@ -36,7 +36,7 @@ pub(crate) struct Claims {
     /// Architectures for which nothing is ready: until a transition says otherwise, nobody who comes has to look.
     drained: BTreeSet<Architecture>,
     /// When a paused build comes up.
-    again_at: Option<Instant>,
+    retry_at: Option<Instant>,
     read_at: Instant,
 }
 
@@ -54,7 +54,7 @@ impl Claims {
             state,
             waiters: Vec::new(),
             drained: BTreeSet::new(),
-            again_at: None,
+            retry_at: None,
             read_at: Instant::now(),
         }
     }
@@ -66,25 +66,25 @@ impl Claims {
         )
     }
 
-    fn note(&mut self, cause: Cause<Event>) {
+    fn apply_event(&mut self, cause: Cause<Event>) {
         let now = Instant::now();
         match cause {
             Cause::Event(Event::Ready) => self.drained.clear(),
-            Cause::Event(Event::Message(message)) => hear(&mut self.waiters, message),
+            Cause::Event(Event::Message(message)) => apply_message(&mut self.waiters, message),
             Cause::Start | Cause::Timer => {
-                let is_due = self.again_at.is_some_and(|at| at <= now);
-                if is_due || self.read_at + READ_AGAIN <= now {
+                let is_due = self.retry_at.is_some_and(|at| at <= now);
+                if is_due || self.read_at + DRAINED_TTL <= now {
                     self.drained.clear();
                 }
             }
         }
         while let Some(message) = self.state.claims.try_receive() {
-            hear(&mut self.waiters, message);
+            apply_message(&mut self.waiters, message);
         }
         self.waiters.retain(|waiter| !waiter.answer.is_closed());
     }
 
-    fn has_hope(&self) -> bool {
+    fn may_serve(&self) -> bool {
         let is_drained = |waiter: &Waiter| {
             let mut architectures = waiter.architectures.iter();
             architectures.all(|known| self.drained.contains(known))
@@ -94,8 +94,8 @@ impl Claims {
 
     fn next(&self) -> Next {
         let next_end = self.waiters.iter().map(|waiter| waiter.until).min();
-        let read_again = (!self.waiters.is_empty()).then_some(self.read_at + READ_AGAIN);
-        let times = [self.again_at, next_end, read_again];
+        let read_again = (!self.waiters.is_empty()).then_some(self.read_at + DRAINED_TTL);
+        let times = [self.retry_at, next_end, read_again];
         Next::maybe_at(times.into_iter().flatten().min())
     }
 }
@@ -112,14 +112,14 @@ impl Actor for Claims {
     }
 
     async fn turn(&mut self, cause: Cause<Event>) -> Result<Next, Failure> {
-        self.note(cause);
+        self.apply_event(cause);
         let mut served = Ok(());
-        if self.has_hope() {
+        if self.may_serve() {
             self.read_at = Instant::now();
             match serve(&self.state, &mut self.waiters, &mut self.drained).await {
-                Ok(pause) => self.again_at = pause.map(|pause| Instant::now() + pause),
+                Ok(pause) => self.retry_at = pause.map(|pause| Instant::now() + pause),
                 Err(error) => {
-                    self.again_at = Some(Instant::now() + PAUSE_AFTER_ERROR);
+                    self.retry_at = Some(Instant::now() + PAUSE_AFTER_ERROR);
                     served = Err(error);
                 }
             }
@@ -128,7 +128,7 @@ impl Actor for Claims {
         let now = Instant::now();
         self.waiters.retain(|waiter| waiter.until > now);
         if self.waiters.is_empty() {
-            self.again_at = None;
+            self.retry_at = None;
             // Whoever comes next looks for itself.
             self.drained.clear();
         }
@@ -137,7 +137,7 @@ impl Actor for Claims {
     }
 }
 
-fn hear(waiters: &mut Vec<Waiter>, message: Message) {
+fn apply_message(waiters: &mut Vec<Waiter>, message: Message) {
     match message {
         Message::Wait(waiter) => {
             // A repeated claim takes the place of the first, whose connection is gone.
@@ -175,7 +175,7 @@ async fn serve(
             continue;
         }
         // Those that are held back for another worker must not hold up the ones behind them.
-        let count = count + SPARE;
+        let count = count + EXTRA_CANDIDATES;
         let limit = i64::try_from(count).unwrap_or(i64::MAX);
         let candidates =
             builds::candidates(state.database.read(), &architecture, limit, at).await?;
@@ -226,12 +226,12 @@ async fn assign(
         repeated,
         refused,
     } = claim_build::assign(state, &pairs).await?;
-    let sent_away: Vec<ClaimId> = repeated.into_iter().chain(refused).collect();
+    let dismissed: Vec<ClaimId> = repeated.into_iter().chain(refused).collect();
     let again_at = again_at
         .into_iter()
-        .chain((!sent_away.is_empty()).then(|| state.clock.now()))
+        .chain((!dismissed.is_empty()).then(|| state.clock.now()))
         .min();
-    for claim in sent_away {
+    for claim in dismissed {
         // Sent away, it asks again and finds what it got, or is told that its token is not valid.
         take(waiters, claim);
     }

@@ -16,9 +16,9 @@ use crate::sources::catch_up::Wanted;
 use crate::sources::directory::{Directory, FolderWatcher};
 
 /// How long to gather notifications: a push writes several files.
-const GATHER: Duration = Duration::from_millis(50);
+const DEBOUNCE: Duration = Duration::from_millis(50);
 /// How long the kernel may take to tell of a change that has just been made.
-const TELLING: Duration = Duration::from_millis(20);
+const NOTIFICATION_DELAY: Duration = Duration::from_millis(20);
 
 /// See the module. The first full scan has ended or failed when `ready` is told; until one has ended, plans are
 /// refused. A folder that cannot be watched is only read by timer.
@@ -61,20 +61,20 @@ impl DirectoryWatching {
         // Watch first, read then: what changes in between is noticed.
         self.watcher.watch_new();
         let read = self.directory.scan_all(&self.sources).await;
-        self.next_resync = Instant::now() + self.directory.sweep();
+        self.next_resync = Instant::now() + self.directory.resync_interval();
         read
     }
 
     /// Reads what a request waits for, and answers it.
     async fn catch_up(&mut self) -> Result<(), Error> {
-        let waiting = self.sources.catching_up.take();
-        tokio::time::sleep(TELLING).await;
+        let waiting = self.sources.catch_up_queue.take();
+        tokio::time::sleep(NOTIFICATION_DELAY).await;
         let read = if self.sources.status().complete {
-            self.scan_changed(names_of(waiting.wanted())).await
+            self.scan_changed(repository_names(waiting.wanted())).await
         } else {
             self.directory.scan_all(&self.sources).await
         };
-        waiting.answer(&read.as_ref().map_err(ToString::to_string).copied());
+        waiting.complete(&read.as_ref().map_err(ToString::to_string).copied());
         read
     }
 
@@ -98,7 +98,7 @@ impl Actor for DirectoryWatching {
 
     async fn event(&mut self) -> Event {
         tokio::select! {
-            () = self.sources.catching_up.asked() => Event::Requested,
+            () = self.sources.catch_up_queue.requested() => Event::Requested,
             Some(changed) = self.notifications.recv() => Event::Changed(changed),
         }
     }
@@ -108,7 +108,7 @@ impl Actor for DirectoryWatching {
             Cause::Start | Cause::Timer => self.resync().await,
             Cause::Event(Event::Requested) => self.catch_up().await,
             Cause::Event(Event::Changed(first)) => {
-                tokio::time::sleep(GATHER).await;
+                tokio::time::sleep(DEBOUNCE).await;
                 self.scan_changed(BTreeSet::from_iter([first])).await
             }
         };
@@ -126,7 +126,7 @@ impl Actor for DirectoryWatching {
 }
 
 /// What the repositories may be called that have to be read in any case.
-fn names_of(wanted: &BTreeSet<Wanted>) -> BTreeSet<String> {
+fn repository_names(wanted: &BTreeSet<Wanted>) -> BTreeSet<String> {
     let pkgbases = wanted.iter().filter_map(|wanted| match wanted {
         Wanted::Pkgbase(pkgbase) => Some(pkgbase),
         // A folder has no projects.

@@ -24,7 +24,7 @@ const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(5);
 /// See the module.
 pub(crate) struct FileLists {
     state: AppState,
-    waiting: BTreeMap<RepositoryKey, (IterationId, Instant)>,
+    pending: BTreeMap<RepositoryKey, (IterationId, Instant)>,
     lag: Duration,
     /// Whether it is known what the last run, or a panic, has left behind.
     has_caught_up: bool,
@@ -34,7 +34,7 @@ impl FileLists {
     pub(crate) fn new(state: AppState) -> Self {
         Self {
             state,
-            waiting: BTreeMap::new(),
+            pending: BTreeMap::new(),
             lag: LAG,
             has_caught_up: false,
         }
@@ -49,14 +49,14 @@ impl FileLists {
 
     fn add(&mut self, (key, iteration): Outdated) {
         // A namespace of the same name may have been created anew.
-        let known = self.waiting.get(&key).map(|(_, at)| *at);
+        let known = self.pending.get(&key).map(|(_, at)| *at);
         let at = known.unwrap_or_else(|| Instant::now() + self.lag);
-        self.waiting.insert(key, (iteration, at));
+        self.pending.insert(key, (iteration, at));
     }
 
     async fn write_due(&mut self) {
         let now = Instant::now();
-        let due = self.waiting.extract_if(.., |_, (_, at)| *at <= now);
+        let due = self.pending.extract_if(.., |_, (_, at)| *at <= now);
         let due: Vec<_> = due.collect();
         if due.is_empty() {
             return;
@@ -101,15 +101,15 @@ impl Actor for FileLists {
         }
         self.write_due().await;
         Ok(Next::maybe_at(
-            self.waiting.values().map(|(_, at)| *at).min(),
+            self.pending.values().map(|(_, at)| *at).min(),
         ))
     }
 
     async fn stop(&mut self) {
         while let Some((key, iteration)) = self.state.file_lists.try_receive() {
-            self.waiting.insert(key, (iteration, Instant::now()));
+            self.pending.insert(key, (iteration, Instant::now()));
         }
-        for (key, (iteration, _)) in std::mem::take(&mut self.waiting) {
+        for (key, (iteration, _)) in std::mem::take(&mut self.pending) {
             self.write(&key, iteration).await;
         }
     }

@@ -13,7 +13,7 @@ use crate::state::AppState;
 use crate::wakers::Pending;
 
 /// Changes come in bursts.
-const GATHER: Duration = Duration::from_secs(2);
+const DEBOUNCE: Duration = Duration::from_secs(2);
 const PAUSES: Pauses = Pauses {
     first: Duration::from_secs(5),
     longest: Duration::from_secs(300),
@@ -27,9 +27,9 @@ pub(crate) struct ForgeReports {
     changed: Pending<NamespaceId>,
     outage: Outage,
     /// When what changed is reported.
-    gathered_at: Option<Instant>,
+    report_at: Option<Instant>,
     /// When which namespace is reported again.
-    again: BTreeMap<NamespaceId, Instant>,
+    retry_at: BTreeMap<NamespaceId, Instant>,
     /// Whether namespaces were noted that changed while the server was away.
     has_caught_up: bool,
 }
@@ -46,8 +46,8 @@ impl ForgeReports {
             reporter,
             changed,
             outage,
-            gathered_at: None,
-            again: BTreeMap::new(),
+            report_at: None,
+            retry_at: BTreeMap::new(),
             has_caught_up: false,
         }
     }
@@ -68,18 +68,18 @@ impl ForgeReports {
 
     async fn report_due(&mut self) {
         let now = Instant::now();
-        let due = self.again.extract_if(.., |_, at| *at <= now);
+        let due = self.retry_at.extract_if(.., |_, at| *at <= now);
         let mut due: Vec<_> = due.map(|(namespace, _)| namespace).collect();
-        if self.gathered_at.is_some_and(|at| at <= now) {
-            self.gathered_at = None;
+        if self.report_at.is_some_and(|at| at <= now) {
+            self.report_at = None;
             due.extend(self.changed.take());
         }
         due.sort_unstable();
         due.dedup();
         for namespace in due {
-            self.again.remove(&namespace);
+            self.retry_at.remove(&namespace);
             if let Some(pause) = self.report(namespace).await {
-                self.again.insert(namespace, Instant::now() + pause);
+                self.retry_at.insert(namespace, Instant::now() + pause);
             }
         }
     }
@@ -112,12 +112,12 @@ impl Actor for ForgeReports {
     async fn turn(&mut self, cause: Cause<()>) -> Result<Next, Failure> {
         self.catch_up().await?;
         if let Cause::Event(()) = cause {
-            self.gathered_at
-                .get_or_insert_with(|| Instant::now() + GATHER);
+            self.report_at
+                .get_or_insert_with(|| Instant::now() + DEBOUNCE);
         }
         self.report_due().await;
-        let next = self.again.values().copied().chain(self.gathered_at).min();
+        let next = self.retry_at.values().copied().chain(self.report_at).min();
         // What was told or not told is noted as it happens.
-        Ok(Next::maybe_at(next).unproven())
+        Ok(Next::maybe_at(next).keep_outage())
     }
 }

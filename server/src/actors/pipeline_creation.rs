@@ -25,11 +25,11 @@ const CONCURRENCY: usize = 3;
 /// How long to wait before the database is asked again after it failed.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
 /// How soon more builds are looked for after some were dispatched.
-const LOOK_FOR_MORE: Duration = Duration::from_millis(50);
+const REDISPATCH_AFTER: Duration = Duration::from_millis(50);
 /// After so many failures in a row, whatever they were about, GitLab is left alone for a while.
-const MANY_FAILURES: u32 = 3;
+const MAX_FAILURES_IN_A_ROW: u32 = 3;
 /// After so many failures about itself an attempt is given up; together they take about ten minutes.
-const MOST_FAILURES: u32 = 10;
+const MAX_FAILURES_PER_ATTEMPT: u32 = 10;
 const PAUSES: Pauses = Pauses::growing(Duration::from_secs(1), Duration::from_secs(120));
 
 /// See the module.
@@ -37,17 +37,17 @@ pub(crate) struct PipelineCreation {
     state: AppState,
     on_gitlab: Pipelines,
     pace: Pace,
-    running: JoinSet<Turn>,
+    running: JoinSet<StepResult>,
     /// Attempts whose turn is being taken (`None`), or comes later.
     not_before: HashMap<AttemptId, Option<Instant>>,
     failures: HashMap<AttemptId, Failures>,
     failures_in_a_row: u32,
     /// Until when GitLab is left alone.
-    rest_until: Option<Instant>,
+    backoff_until: Option<Instant>,
 }
 
 /// An attempt's turn, with what came of it.
-type Turn = (AttemptId, Result<Step, Error>);
+type StepResult = (AttemptId, Result<Step, Error>);
 
 /// How often GitLab failed to do what was asked for an attempt, and only for that.
 struct Failures {
@@ -69,7 +69,7 @@ pub(crate) enum Event {
     /// There may be pipelines to create.
     Ready,
     /// An attempt's turn has ended.
-    Ended(Result<Turn, JoinError>),
+    Ended(Result<StepResult, JoinError>),
 }
 
 impl PipelineCreation {
@@ -82,7 +82,7 @@ impl PipelineCreation {
             not_before: HashMap::new(),
             failures: HashMap::new(),
             failures_in_a_row: 0,
-            rest_until: None,
+            backoff_until: None,
         }
     }
 
@@ -97,11 +97,11 @@ impl PipelineCreation {
     /// Does what can be done now, and returns when there may be more to do without anybody saying so.
     async fn create(&mut self) -> Result<Option<Instant>, Error> {
         let now = Instant::now();
-        if let Some(until) = self.rest_until {
+        if let Some(until) = self.backoff_until {
             if until > now {
                 return Ok(Some(until));
             }
-            self.rest_until = None;
+            self.backoff_until = None;
         }
         let mut wanted = pipelines::wanted(self.state.database.read()).await?;
         // Only so many that what becomes urgent meanwhile still comes first. What has to wait holds up
@@ -125,12 +125,12 @@ impl PipelineCreation {
                 .get(&row.attempt)
                 .map(|failures| failures.count)
         });
-        let later = self.start(wanted, now);
+        let later = self.start_steps(wanted, now);
         Ok(next.into_iter().chain(later).min())
     }
 
     /// Begins the turns of attempts whose time has come, as many as there may be; returns when there may be more.
-    fn start(&mut self, wanted: Vec<PipelineRow>, now: Instant) -> Option<Instant> {
+    fn start_steps(&mut self, wanted: Vec<PipelineRow>, now: Instant) -> Option<Instant> {
         let mut later: Option<Instant> = None;
         for row in wanted {
             match self.not_before.get(&row.attempt) {
@@ -186,7 +186,7 @@ impl PipelineCreation {
         if !chosen.is_empty() {
             let dispatched = dispatch(&self.state, &chosen).await?;
             // Some of them may have ended at once and left room for others.
-            return Ok((dispatched, Some(Instant::now() + LOOK_FOR_MORE)));
+            return Ok((dispatched, Some(Instant::now() + REDISPATCH_AFTER)));
         }
         let next = builds::next_pause_end(reader, at).await?;
         let next = next.map(|next| {
@@ -201,7 +201,7 @@ impl PipelineCreation {
     }
 
     /// Notes what came of an attempt's turn.
-    async fn note(&mut self, ended: Result<Turn, JoinError>) -> Result<(), Error> {
+    async fn record_result(&mut self, ended: Result<StepResult, JoinError>) -> Result<(), Error> {
         let later = |pause| Some(Instant::now() + pause);
         match ended {
             Ok((attempt, Ok(Step::Settled))) => {
@@ -213,7 +213,7 @@ impl PipelineCreation {
                 self.failures_in_a_row = 0;
                 self.not_before.insert(attempt, later(pause));
             }
-            Ok((attempt, Ok(Step::Failed(error)))) => self.note_failure(attempt, error).await?,
+            Ok((attempt, Ok(Step::Failed(error)))) => self.record_failure(attempt, error).await?,
             Ok((attempt, Err(error))) => {
                 tracing::error!(error = error.to_string(), attempt.id = %attempt, "cannot create a pipeline");
                 self.not_before.insert(attempt, later(PAUSE_AFTER_ERROR));
@@ -227,21 +227,25 @@ impl PipelineCreation {
         Ok(())
     }
 
-    async fn note_failure(&mut self, attempt: AttemptId, error: GitlabError) -> Result<(), Error> {
+    async fn record_failure(
+        &mut self,
+        attempt: AttemptId,
+        error: GitlabError,
+    ) -> Result<(), Error> {
         self.failures_in_a_row += 1;
         let failures = self.failures.entry(attempt).or_default();
-        if error.kind.is_general() || self.failures_in_a_row >= MANY_FAILURES {
+        if error.kind.is_general() || self.failures_in_a_row >= MAX_FAILURES_IN_A_ROW {
             // GitLab seems to be down: that is no fault of this one.
             failures.count = failures.count.max(1);
-            let rest = self.on_gitlab.creating.failed(&Failure::Gitlab(error));
-            let until = Some(Instant::now() + rest);
-            self.rest_until = until;
+            let pause = self.on_gitlab.creating.failed(&Failure::Gitlab(error));
+            let until = Some(Instant::now() + pause);
+            self.backoff_until = until;
             self.not_before.insert(attempt, until);
             return Ok(());
         }
         failures.count += 1;
         let pause = failures.backoff.failed();
-        let is_given_up = failures.count >= MOST_FAILURES;
+        let is_given_up = failures.count >= MAX_FAILURES_PER_ATTEMPT;
         self.not_before
             .insert(attempt, Some(Instant::now() + pause));
         if is_given_up {
@@ -267,7 +271,7 @@ impl Actor for PipelineCreation {
 
     async fn turn(&mut self, cause: Cause<Event>) -> Result<Next, Failure> {
         if let Cause::Event(Event::Ended(ended)) = cause
-            && let Err(error) = self.note(ended).await
+            && let Err(error) = self.record_result(ended).await
         {
             tracing::error!(
                 error = error.to_string(),

@@ -23,7 +23,7 @@ pub(crate) struct Publisher {
     images: Images,
     /// Builds that could not be published, and when to try again. Nobody may ask again: packages of another
     /// architecture or iteration have no worker that waits.
-    again: BTreeMap<BuildId, Instant>,
+    retry_at: BTreeMap<BuildId, Instant>,
     /// Whether it is known what the last run, or a panic, has left behind.
     has_caught_up: bool,
 }
@@ -33,7 +33,7 @@ impl Publisher {
         Self {
             state,
             images: Images::default(),
-            again: BTreeMap::new(),
+            retry_at: BTreeMap::new(),
             has_caught_up: false,
         }
     }
@@ -53,12 +53,12 @@ impl Publisher {
         }
         if !self.has_caught_up {
             let unpublished = builds::unpublished(self.state.database.read()).await?;
-            jobs.extend(unpublished.iter().map(|build| unasked(build.id)));
+            jobs.extend(unpublished.iter().map(|build| job_without_waiter(build.id)));
             self.has_caught_up = true;
         }
         let now = Instant::now();
-        let due = self.again.extract_if(.., |_, at| *at <= now);
-        jobs.extend(due.map(|(build, _)| unasked(build)));
+        let due = self.retry_at.extract_if(.., |_, at| *at <= now);
+        jobs.extend(due.map(|(build, _)| job_without_waiter(build)));
         while let Some(job) = self.state.publisher.try_receive() {
             jobs.push(job);
         }
@@ -67,7 +67,7 @@ impl Publisher {
 }
 
 /// A job that nobody waits for.
-fn unasked(build: BuildId) -> PublishJob {
+fn job_without_waiter(build: BuildId) -> PublishJob {
     PublishJob { build, done: None }
 }
 
@@ -85,7 +85,8 @@ impl Actor for Publisher {
             let builds: Vec<BuildId> = jobs.iter().map(|job| job.build).collect();
             let failed = publish_all(&self.state, &mut self.images, &builds).await;
             let at = Instant::now() + PAUSE_AFTER_FAILURE;
-            self.again.extend(failed.iter().map(|build| (*build, at)));
+            self.retry_at
+                .extend(failed.iter().map(|build| (*build, at)));
             for job in jobs {
                 if let Some(done) = job.done {
                     // Whoever asked may be gone.
@@ -93,6 +94,6 @@ impl Actor for Publisher {
                 }
             }
         }
-        Ok(Next::maybe_at(self.again.values().min().copied()))
+        Ok(Next::maybe_at(self.retry_at.values().min().copied()))
     }
 }

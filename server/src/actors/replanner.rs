@@ -23,7 +23,7 @@ use crate::state::AppState;
 /// When planning is tried again that failed through no fault of the sources.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(10);
 /// When the database is asked again after it failed.
-const PAUSE_OF_DATABASE: Duration = Duration::from_secs(1);
+const PAUSE_AFTER_DATABASE_ERROR: Duration = Duration::from_secs(1);
 
 /// See the module.
 pub(crate) struct Replanner {
@@ -43,7 +43,7 @@ impl Replanner {
     pub(crate) fn outage() -> Outage {
         Outage::new(
             "cannot replan namespaces after changes of their sources",
-            Pauses::constant(PAUSE_OF_DATABASE),
+            Pauses::constant(PAUSE_AFTER_DATABASE_ERROR),
         )
     }
 }
@@ -64,13 +64,15 @@ impl Actor for Replanner {
         }
         match cause {
             Cause::Start => {}
-            Cause::Timer => plan_due(state).await?,
+            Cause::Timer => replan_due(state).await?,
             Cause::Event(SourceEvent::Indexed(changes)) => gather(state, Some(&changes)).await?,
             Cause::Event(SourceEvent::Touched(pkgbases)) => {
                 check_touched(state, &pkgbases).await?;
             }
-            Cause::Event(SourceEvent::Swept) => check_all(state).await?,
-            Cause::Event(SourceEvent::Missed(namespace)) => gather_for(state, namespace).await?,
+            Cause::Event(SourceEvent::Resynced) => check_all(state).await?,
+            Cause::Event(SourceEvent::ChangedDuringPlanning(namespace)) => {
+                gather_for(state, namespace).await?;
+            }
         }
         Ok(Next::maybe_at(state.replans.next()))
     }
@@ -108,11 +110,11 @@ async fn gather_for(state: &AppState, namespace: NamespaceId) -> Result<(), Erro
     Ok(())
 }
 
-async fn plan_due(state: &AppState) -> Result<(), Error> {
+async fn replan_due(state: &AppState) -> Result<(), Error> {
     let mut failed = Ok(());
     for id in state.replans.take_due(Instant::now()) {
         match namespaces::by_id(state.database.read(), id).await {
-            Ok(Some(namespace)) => plan_again(state, &namespace).await,
+            Ok(Some(namespace)) => replan(state, &namespace).await,
             // It was deleted meanwhile.
             Ok(None) => {}
             Err(error) => {
@@ -156,7 +158,7 @@ async fn check_origins(state: &AppState, namespace: &NamespaceRow) -> Result<(),
         match state.sources.newer_commit(&origin).await {
             Ok(None) => {}
             Ok(Some(_)) => {
-                plan_again(state, namespace).await;
+                replan(state, namespace).await;
                 return Ok(());
             }
             Err(error) if error.is_temporary() => {
@@ -178,7 +180,7 @@ async fn check_origins(state: &AppState, namespace: &NamespaceRow) -> Result<(),
     Ok(())
 }
 
-async fn plan_again(state: &AppState, namespace: &NamespaceRow) {
+async fn replan(state: &AppState, namespace: &NamespaceRow) {
     if namespace.held_at.is_some() {
         // Resuming it looks at its sources.
         return;

@@ -61,7 +61,7 @@ pub(crate) enum Cause<E> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Next {
     at: Option<Instant>,
-    is_proof: bool,
+    ends_outage: bool,
 }
 
 impl Next {
@@ -82,13 +82,16 @@ impl Next {
 
     /// At a time, if there is one.
     pub(crate) fn maybe_at(at: Option<Instant>) -> Self {
-        Self { at, is_proof: true }
+        Self {
+            at,
+            ends_outage: true,
+        }
     }
 
     /// The turn needed nothing of what failed before: an outage goes on.
-    pub(crate) fn unproven(self) -> Self {
+    pub(crate) fn keep_outage(self) -> Self {
         Self {
-            is_proof: false,
+            ends_outage: false,
             ..self
         }
     }
@@ -104,9 +107,9 @@ pub(crate) trait Observer: Send + Sync {
 }
 
 /// Writes it to the log of whoever wants to see it.
-struct Traced;
+struct TraceObserver;
 
-impl Observer for Traced {
+impl Observer for TraceObserver {
     fn turned(&self, actor: &'static str, took: Duration, is_ok: bool) {
         tracing::trace!(
             actor.name = actor,
@@ -133,37 +136,37 @@ impl Runner {
     pub(crate) fn new(shutdown: CancellationToken) -> Self {
         Self {
             shutdown,
-            observer: Arc::new(Traced),
+            observer: Arc::new(TraceObserver),
         }
     }
 
     /// Starts an actor as one of `tasks`; each answers with its name when it ends, which it does only when the
-    /// server stops. `make` makes it, and makes it again after a panic.
+    /// server stops. `create` makes it, and makes it again after a panic.
     pub(crate) fn spawn<A: Actor + 'static>(
         &self,
         tasks: &mut JoinSet<&'static str>,
         outage: Outage,
-        make: impl FnMut() -> A + Send + 'static,
+        create: impl FnMut() -> A + Send + 'static,
     ) {
         let runner = self.clone();
         tasks.spawn(async move {
-            runner.supervise(&outage, make).await;
+            runner.supervise(&outage, create).await;
             A::NAME
         });
     }
 
-    async fn supervise<A: Actor>(&self, outage: &Outage, mut make: impl FnMut() -> A + Send) {
+    async fn supervise<A: Actor>(&self, outage: &Outage, mut create: impl FnMut() -> A + Send) {
         loop {
             // It is thrown away after a panic; what others see of it is behind locks that survive one.
             let run = AssertUnwindSafe(async {
-                let mut actor = make();
+                let mut actor = create();
                 self.run(&mut actor, outage).await;
             });
             let Err(panic) = run.catch_unwind().await else {
                 return;
             };
             self.observer.panicked(A::NAME);
-            let pause = outage.panicked(text_of(panic.as_ref()));
+            let pause = outage.panicked(panic_message(panic.as_ref()));
             tokio::select! {
                 () = self.shutdown.cancelled() => return,
                 () = tokio::time::sleep(pause) => {}
@@ -182,7 +185,7 @@ impl Runner {
                 .turned(A::NAME, began.elapsed(), result.is_ok());
             let (next, takes_events) = match result {
                 Ok(next) => {
-                    if next.is_proof {
+                    if next.ends_outage {
                         outage.recovered();
                     }
                     (next.at, true)
@@ -227,7 +230,7 @@ async fn until(time: Option<Instant>) {
 }
 
 /// What a panic says.
-fn text_of(panic: &(dyn Any + Send)) -> String {
+fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "no message".to_owned())

@@ -7,8 +7,8 @@ use buildbtw_model::{PackageVersion, Pkgbase, compare_versions};
 use crate::db::packages::{Candidate, Listing};
 
 /// A package that others of its name are compared with.
-pub trait Made {
-    /// The source package that made it.
+pub trait BuiltPackage {
+    /// The source package that impl_built_package it.
     fn pkgbase(&self) -> &Pkgbase;
     /// The stage of its build.
     fn stage(&self) -> u32;
@@ -16,9 +16,9 @@ pub trait Made {
     fn version(&self) -> &PackageVersion;
 }
 
-macro_rules! made {
+macro_rules! impl_built_package {
     ($($type:ty),*) => {
-        $(impl Made for $type {
+        $(impl BuiltPackage for $type {
             fn pkgbase(&self) -> &Pkgbase {
                 &self.pkgbase
             }
@@ -34,7 +34,7 @@ macro_rules! made {
     };
 }
 
-made!(Candidate, &Candidate, Listing);
+impl_built_package!(Candidate, &Candidate, Listing);
 
 /// Packages of one name: of each source package the one of its last stage.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl<T> Default for Rivals<T> {
     }
 }
 
-impl<T: Made> Rivals<T> {
+impl<T: BuiltPackage> Rivals<T> {
     /// Adds a package, unless its source package has one of a later stage. Returns whether it did.
     pub fn add(&mut self, package: T) -> bool {
         let mut others = self.0.iter_mut();

@@ -17,7 +17,7 @@ use std::time::SystemTime;
 use crate::db::TokenId;
 use buildbtw_model::{Architecture, AttemptId, NamespaceName, PackageFileName, Sha256Digest};
 
-use rendered::Rendered;
+use rendered::RenderedDatabases;
 use turns::Turns;
 pub use turns::{Rendering, Turn};
 
@@ -31,9 +31,9 @@ pub struct Repos {
     /// Files that are being written. What a crash leaves is removed at the next start.
     staging: PathBuf,
     /// Who empties the trash must not find the place that another one has just made in it.
-    emptying: Arc<Mutex<()>>,
+    trash_lock: Arc<Mutex<()>>,
     turns: Turns,
-    rendered: Rendered,
+    rendered: RenderedDatabases,
 }
 
 /// The repository of one iteration and architecture.
@@ -58,9 +58,9 @@ impl Repos {
             uploads: data.join("uploads"),
             trash: data.join("trash"),
             staging: data.join("staging"),
-            emptying: Arc::default(),
+            trash_lock: Arc::default(),
             turns: Turns::new(),
-            rendered: Rendered::new(data.join("rendered")),
+            rendered: RenderedDatabases::new(data.join("rendered")),
         };
         let rendered = this.rendered.folder();
         for folder in [
@@ -90,7 +90,10 @@ impl Repos {
     /// # Errors
     /// When the disk refuses.
     pub fn remove(&self, folders: &[PathBuf]) -> io::Result<()> {
-        let _alone = self.emptying.lock().unwrap_or_else(PoisonError::into_inner);
+        let _alone = self
+            .trash_lock
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         for folder in folders {
             self.discard(folder)?;
         }

@@ -9,11 +9,11 @@ use crate::db::TokenId;
 
 /// How many packages of one class are read at a time. Each may cost 128 MiB to unpack and some 200 MiB for
 /// its list of files.
-const READ_AT_A_TIME: usize = 2;
+const MAX_CONCURRENT_READS: usize = 2;
 /// Packages up to this size do not wait for larger ones, in bytes.
 const SMALL: u64 = 1 << 20;
 /// How many databases of one kind are rendered at a time. Each costs a core, and the memory of its entries.
-const RENDERED_AT_A_TIME: usize = 2;
+const MAX_CONCURRENT_RENDERS: usize = 2;
 
 /// Who waits for whom. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -50,11 +50,11 @@ impl Turns {
     pub(super) fn new() -> Self {
         let turns = |count| Arc::new(Semaphore::new(count));
         Self {
-            small: turns(READ_AT_A_TIME),
-            large: turns(READ_AT_A_TIME),
+            small: turns(MAX_CONCURRENT_READS),
+            large: turns(MAX_CONCURRENT_READS),
             senders: Arc::default(),
-            databases: turns(RENDERED_AT_A_TIME),
-            file_lists: turns(RENDERED_AT_A_TIME),
+            databases: turns(MAX_CONCURRENT_RENDERS),
+            file_lists: turns(MAX_CONCURRENT_RENDERS),
             public: turns(1),
         }
     }

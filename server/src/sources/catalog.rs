@@ -20,7 +20,7 @@ use super::kind::{Place, SourceKind};
 pub const PARSER: i64 = 2;
 
 /// How many stored packages the loader gets at once.
-const ROWS_AT_ONCE: usize = 512;
+const ROWS_PER_CHUNK: usize = 512;
 
 /// Where a package is built from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,7 +112,7 @@ impl Catalog {
 }
 
 /// Changes that read at most so many bytes of `.SRCINFO` take milliseconds.
-const IN_PLACE: usize = 4 << 20;
+const MAX_IN_PLACE_BYTES: usize = 4 << 20;
 
 /// The catalog, shared between readers and the one task that changes it.
 #[derive(Clone)]
@@ -166,7 +166,7 @@ impl SharedCatalog {
         }
     }
 
-    /// Applies a small change in place, and one of more than [`IN_PLACE`] to a copy: requests read the
+    /// Applies a small change in place, and one of more than [`MAX_IN_PLACE_BYTES`] to a copy: requests read the
     /// catalog on async threads, so it is locked for moments only. There is one writer, the watch.
     ///
     /// `size` estimates the bytes of `.SRCINFO` that the change reads.
@@ -180,7 +180,7 @@ impl SharedCatalog {
     ) -> Result<T, JoinError> {
         let current = self.snapshot().catalog;
         // One reference is held here and one by the lock; with any other, changing would copy.
-        if size <= IN_PLACE && Arc::strong_count(&current) <= 2 {
+        if size <= MAX_IN_PLACE_BYTES && Arc::strong_count(&current) <= 2 {
             drop(current);
             let mut current = self.write();
             current.changes += 1;
@@ -221,12 +221,13 @@ pub(super) async fn load(
         let mut catalog = Catalog::default();
         while let Some(rows) = receiver.blocking_recv() {
             for row in rows {
-                catalog.enter(&*kind, row);
+                catalog.insert_stored(&*kind, row);
             }
         }
         catalog
     });
-    let mut rows = source_repositories::indexed(database.read(), PARSER).ready_chunks(ROWS_AT_ONCE);
+    let mut rows =
+        source_repositories::indexed(database.read(), PARSER).ready_chunks(ROWS_PER_CHUNK);
     while let Some(rows) = rows.next().await {
         let rows = rows.into_iter().collect::<sqlx::Result<Vec<_>>>()?;
         if sender.send(rows).await.is_err() {
@@ -246,7 +247,7 @@ pub(super) async fn load(
 
 impl Catalog {
     /// Enters a stored package.
-    fn enter(&mut self, kind: &dyn SourceKind, row: IndexedRow) {
+    fn insert_stored(&mut self, kind: &dyn SourceKind, row: IndexedRow) {
         let package = match row.outdated {
             None => SourcePackage::from_stored(row.parsed),
             Some(text) => parse_srcinfo(&text),
@@ -296,7 +297,7 @@ mod tests {
     #[tokio::test]
     async fn serves_requests_during_large_change() {
         let catalog = SharedCatalog::new(Catalog::default());
-        change_during_a_request(&catalog, IN_PLACE + 1).await;
+        change_during_a_request(&catalog, MAX_IN_PLACE_BYTES + 1).await;
         assert_eq!(catalog.snapshot().changes(), 1);
     }
 

@@ -63,25 +63,25 @@ pub(crate) type Outcome = Result<(), String>;
 /// Where requests wait for the index to be as new as the sources.
 #[derive(Clone, Default)]
 pub(crate) struct CatchUpQueue {
-    waiting: Arc<Mutex<Waiting>>,
-    asked: Waker,
+    waiting: Arc<Mutex<CatchUpRequests>>,
+    waker: Waker,
 }
 
 /// Requests that wait, and what they want to be read.
 #[derive(Default)]
-pub(crate) struct Waiting {
+pub(crate) struct CatchUpRequests {
     wanted: BTreeSet<Wanted>,
     requests: Vec<oneshot::Sender<Outcome>>,
 }
 
-impl Waiting {
+impl CatchUpRequests {
     /// What has to be read in any case.
     pub(crate) fn wanted(&self) -> &BTreeSet<Wanted> {
         &self.wanted
     }
 
     /// Tells everybody how it went.
-    pub(crate) fn answer(self, outcome: &Outcome) {
+    pub(crate) fn complete(self, outcome: &Outcome) {
         for request in self.requests {
             // Whoever asked may be gone.
             let _ = request.send(outcome.clone());
@@ -91,35 +91,35 @@ impl Waiting {
 
 impl CatchUpQueue {
     /// Ends when the watch has looked at all that had changed before, and at what is wanted.
-    pub(crate) async fn ask(&self, wanted: impl IntoIterator<Item = Wanted>) -> Outcome {
+    pub(crate) async fn request(&self, wanted: impl IntoIterator<Item = Wanted>) -> Outcome {
         let (sender, receiver) = oneshot::channel();
         {
             let mut waiting = self.lock();
             waiting.wanted.extend(wanted);
             waiting.requests.push(sender);
         }
-        self.asked.wake();
+        self.waker.wake();
         // The watch ends when the server stops.
         let stopping = || Err("the server is stopping".to_owned());
         receiver.await.unwrap_or_else(|_| stopping())
     }
 
     /// Ends when somebody has asked.
-    pub(crate) async fn asked(&self) {
-        self.asked.woken().await;
+    pub(crate) async fn requested(&self) {
+        self.waker.woken().await;
     }
 
     /// Whether somebody waits.
-    pub(crate) fn is_waited_at(&self) -> bool {
+    pub(crate) fn has_requests(&self) -> bool {
         !self.lock().requests.is_empty()
     }
 
     /// Who waits.
-    pub(crate) fn take(&self) -> Waiting {
+    pub(crate) fn take(&self) -> CatchUpRequests {
         std::mem::take(&mut *self.lock())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
+    fn lock(&self) -> MutexGuard<'_, CatchUpRequests> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

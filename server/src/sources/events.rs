@@ -15,7 +15,7 @@ pub enum SourceEvent {
     /// The index changed.
     Indexed(Vec<IndexChange>),
     /// Everything was looked at again.
-    Swept,
+    Resynced,
     /// The index changed while this namespace was planned.
-    Missed(NamespaceId),
+    ChangedDuringPlanning(NamespaceId),
 }

@@ -20,7 +20,7 @@ use super::kind::SourceKind;
 use super::status::{Snapshot, Status};
 
 /// How long a request waits for changes that are being read.
-const CATCH_UP_AT_MOST: Duration = Duration::from_secs(5);
+const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The source repositories of a server. Cheap to clone.
 #[derive(Clone)]
@@ -31,7 +31,7 @@ pub struct Sources {
     pub(super) status: Status,
     pub(super) events: mpsc::UnboundedSender<SourceEvent>,
     /// Requests that wait for the index to be current.
-    pub(crate) catching_up: CatchUpQueue,
+    pub(crate) catch_up_queue: CatchUpQueue,
     /// Wakes the watch when a webhook was stored.
     pub(crate) delivered: Waker,
 }
@@ -55,8 +55,8 @@ impl Sources {
     }
 
     /// Notes that no full resync is under way any more.
-    pub(crate) fn no_resync(&self) {
-        self.status.no_progress();
+    pub(crate) fn resync_ended(&self) {
+        self.status.resync_ended();
     }
 
     /// The database of their server.
@@ -70,7 +70,7 @@ impl Sources {
     }
 
     /// Tells what happened; whoever listens is gone only when the server stops.
-    pub(crate) fn tell(&self, event: SourceEvent) {
+    pub(crate) fn emit(&self, event: SourceEvent) {
         let _ = self.events.send(event);
     }
 
@@ -86,12 +86,12 @@ impl Sources {
         &self,
         wanted: impl IntoIterator<Item = Wanted>,
     ) -> Freshness {
-        let caught_up = self.catching_up.ask(wanted);
-        let outcome = tokio::time::timeout(CATCH_UP_AT_MOST, caught_up).await;
+        let caught_up = self.catch_up_queue.request(wanted);
+        let outcome = tokio::time::timeout(CATCH_UP_TIMEOUT, caught_up).await;
         let too_long = || {
             Err(format!(
                 "it took longer than {} seconds",
-                CATCH_UP_AT_MOST.as_secs()
+                CATCH_UP_TIMEOUT.as_secs()
             ))
         };
         match outcome.unwrap_or_else(|_| too_long()) {

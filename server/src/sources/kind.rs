@@ -58,7 +58,7 @@ pub(super) struct FoundMergeRequest {
     /// The path of that project, as the request's address has it.
     pub(super) path: String,
     /// GitLab's word for its state, if it is not open any more.
-    pub(super) over: Option<&'static str>,
+    pub(super) not_open: Option<&'static str>,
     /// Its branch, or its head where that comes from a fork.
     pub(super) ref_name: String,
 }

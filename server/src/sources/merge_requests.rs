@@ -30,7 +30,7 @@ impl Sources {
                 .hint(format!("the server watches {}", self.title()))
                 .into());
         };
-        if let Some(state) = found.over {
+        if let Some(state) = found.not_open {
             let branch = row.branch.as_deref().unwrap_or("main");
             let name = row
                 .pkgbase

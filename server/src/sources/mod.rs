@@ -46,14 +46,14 @@ pub enum SourceConfig {
         /// The folder.
         folder: PathBuf,
         /// The time between full looks.
-        sweep: Duration,
+        resync_interval: Duration,
     },
     /// In a group of a GitLab.
     Gitlab {
         /// The GitLab and its group.
         gitlab: Gitlab,
         /// The time between full looks.
-        sweep: Duration,
+        resync_interval: Duration,
     },
 }
 
@@ -76,7 +76,9 @@ const PAUSE_OF_FOLDER: Duration = Duration::from_secs(5);
 /// How long the watch rests after a failure.
 fn pauses(config: &SourceConfig) -> Pauses {
     match config {
-        SourceConfig::Directory { sweep, .. } => Pauses::constant(PAUSE_OF_FOLDER.min(*sweep)),
+        SourceConfig::Directory {
+            resync_interval, ..
+        } => Pauses::constant(PAUSE_OF_FOLDER.min(*resync_interval)),
         SourceConfig::Gitlab { .. } => gitlab::PAUSES,
     }
 }
@@ -93,12 +95,18 @@ pub async fn load(
 ) -> Result<(Sources, Watched), Error> {
     let outage = Outage::new(OUTAGE, pauses(&config));
     let (watched, kind): (_, Arc<dyn SourceKind>) = match config {
-        SourceConfig::Directory { folder, sweep } => {
-            let directory = Arc::new(directory::Directory::new(folder, sweep));
+        SourceConfig::Directory {
+            folder,
+            resync_interval,
+        } => {
+            let directory = Arc::new(directory::Directory::new(folder, resync_interval));
             (WatchedKind::Directory(Arc::clone(&directory)), directory)
         }
-        SourceConfig::Gitlab { gitlab, sweep } => {
-            let group = Arc::new(gitlab::GitlabGroup::new(gitlab, sweep));
+        SourceConfig::Gitlab {
+            gitlab,
+            resync_interval,
+        } => {
+            let group = Arc::new(gitlab::GitlabGroup::new(gitlab, resync_interval));
             (WatchedKind::Group(Arc::clone(&group)), group)
         }
     };
@@ -113,7 +121,7 @@ pub async fn load(
         kind,
         status: status::Status::new(complete, outage),
         events,
-        catching_up: CatchUpQueue::default(),
+        catch_up_queue: CatchUpQueue::default(),
         delivered: Waker::default(),
     };
     Ok((sources, Watched(watched)))

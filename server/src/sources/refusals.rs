@@ -19,7 +19,7 @@ const SHOWN: usize = 8;
 
 impl Sources {
     /// Plans made of a part of the packages would lack dependents.
-    pub(super) fn expect_complete(&self) -> Result<(), Error> {
+    pub(super) fn ensure_complete(&self) -> Result<(), Error> {
         let status = self.status();
         if status.complete {
             return Ok(());

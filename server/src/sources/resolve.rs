@@ -35,7 +35,7 @@ impl Sources {
         match spec {
             OriginSpec::Changeset(changeset) => Ok(changeset.clone()),
             OriginSpec::MergeRequest(url) => {
-                self.expect_complete()?;
+                self.ensure_complete()?;
                 self.merge_request_changeset(url).await
             }
         }
@@ -235,7 +235,7 @@ impl Sources {
         &self,
         pkgbase: &Pkgbase,
     ) -> Result<SourceRepositoryRow, Error> {
-        self.expect_complete()?;
+        self.ensure_complete()?;
         let reader = self.database.read();
         if let Some(row) = source_repositories::usable(reader, pkgbase).await? {
             return Ok(row);
@@ -262,6 +262,6 @@ impl Sources {
 
     /// Whether refs of a repository that cannot be used may hold a package.
     pub(super) fn may_be_of(&self, row: &SourceRepositoryRow, pkgbase: &Pkgbase) -> bool {
-        !store::is_closed(row) && self.kind.misnamed(&row.path, pkgbase).is_none()
+        !store::forbids_builds(row) && self.kind.misnamed(&row.path, pkgbase).is_none()
     }
 }

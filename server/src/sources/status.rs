@@ -60,7 +60,7 @@ impl Status {
         &self.outage
     }
 
-    pub(super) fn looked_at_all(&self) {
+    pub(super) fn resync_finished(&self) {
         let mut now = self.lock();
         now.last_scan = Some(Timestamp::now());
         now.progress = None;
@@ -76,7 +76,7 @@ impl Status {
     }
 
     /// Notes that no full look is under way any more.
-    pub(super) fn no_progress(&self) {
+    pub(super) fn resync_ended(&self) {
         self.lock().progress = None;
     }
 

@@ -43,7 +43,7 @@ impl Found {
     }
 
     /// Enters what the tree of the default branch holds.
-    pub(super) fn enter(&mut self, tree: TreeAtCommit, misnamed: impl Misnamed) {
+    pub(super) fn set_tree(&mut self, tree: TreeAtCommit, misnamed: impl Misnamed) {
         self.row.commit_time = Some(tree.commit_time);
         self.row.tree.clone_from(&tree.tree);
         match (srcinfo::parse(&tree, None), tree.srcinfo) {
@@ -58,12 +58,12 @@ impl Found {
     }
 
     /// Enters why the repository cannot be used.
-    pub(super) fn is_broken(&mut self, kind: SourceProblemKind, message: impl Into<String>) {
+    pub(super) fn mark_broken(&mut self, kind: SourceProblemKind, message: impl Into<String>) {
         self.row.problem = Some(SourceProblem::new(kind, message));
     }
 
     /// Whether this is what is known already. A repository that only lost a claim is.
-    pub(super) fn is(&self, known: &SourceRepositoryRow) -> bool {
+    pub(super) fn is_unchanged_from(&self, known: &SourceRepositoryRow) -> bool {
         let lost = |problem: &SourceProblem| problem.kind == SourceProblemKind::Claimed;
         let lost_claim = self.row.problem.is_none() && known.problem.as_ref().is_some_and(lost);
         let problem = if lost_claim {
@@ -80,7 +80,7 @@ impl Found {
 }
 
 /// Whether a repository must not be built from, whatever its refs hold.
-pub(super) fn is_closed(row: &SourceRepositoryRow) -> bool {
+pub(super) fn forbids_builds(row: &SourceRepositoryRow) -> bool {
     let problem = row.problem.as_ref();
     problem.is_some_and(|problem| problem.kind.forbids_builds())
 }
@@ -169,7 +169,7 @@ impl Sources {
             updates.extend(self.grant(&mut tx, &pkgbase).await?);
         }
         tx.commit().await?;
-        self.enter(updates, gone).await?;
+        self.update_catalog(updates, gone).await?;
         Ok(all_displaced)
     }
 
@@ -185,7 +185,7 @@ impl Sources {
             updates.extend(self.grant(&mut tx, &pkgbase).await?);
         }
         tx.commit().await?;
-        self.enter(updates, Vec::new()).await?;
+        self.update_catalog(updates, Vec::new()).await?;
         Ok(())
     }
 
@@ -227,7 +227,7 @@ impl Sources {
     }
 
     /// Brings the catalog to where the database is, and tells what that changed.
-    async fn enter(
+    async fn update_catalog(
         &self,
         updates: Vec<Update>,
         gone: Vec<SourceRepositoryRow>,
@@ -272,7 +272,7 @@ impl Sources {
         };
         let changes = self.catalog.change(size, apply).await?;
         if !changes.is_empty() {
-            self.tell(SourceEvent::Indexed(changes));
+            self.emit(SourceEvent::Indexed(changes));
         }
         Ok(())
     }

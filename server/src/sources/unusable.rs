@@ -49,7 +49,7 @@ impl Sources {
         };
         let paths: Vec<_> = broken
             .iter()
-            .filter(|row| !store::is_closed(row) && !is_origin(row))
+            .filter(|row| !store::forbids_builds(row) && !is_origin(row))
             .map(|row| row.path.as_str())
             .collect();
         if paths.is_empty() {

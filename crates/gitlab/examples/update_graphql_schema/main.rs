@@ -37,8 +37,8 @@ fn main() -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let answer = runtime.block_on(Gitlab::new(settings)?.introspect(&query))?;
-    let theirs = drift::Theirs::read(answer)?;
+    let response = runtime.block_on(Gitlab::new(settings)?.introspect(&query))?;
+    let theirs = drift::Theirs::read(response)?;
     let path = folder.join("schema.graphql");
     let ours = fs_err::read_to_string(&path)?;
     let drift = drift::compare(&ours, &theirs)?;

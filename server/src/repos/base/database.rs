@@ -10,9 +10,9 @@ use liblzma::stream::{CONCATENATED, Stream};
 /// The bytes of a database, unpacked. Arch's largest has some 100 MiB with its lists of files.
 const MAX_UNPACKED: u64 = 2 << 30;
 /// zstd may ask for a window of 2^n bytes of memory; pacman takes no larger one.
-const LARGEST_WINDOW: u32 = 27;
+const MAX_WINDOW_LOG: u32 = 27;
 /// The memory that xz may ask for; its highest preset needs 65 MiB.
-const LARGEST_DICTIONARY: u64 = 128 << 20;
+const MAX_DICTIONARY: u64 = 128 << 20;
 /// The bytes of what is said about one package.
 const MAX_ENTRY: u64 = 1 << 20;
 /// The bytes of a long name.
@@ -70,11 +70,11 @@ fn decompress(bytes: &[u8]) -> io::Result<Box<dyn Read + '_>> {
     Ok(match bytes {
         [0x28, 0xb5, 0x2f, 0xfd, ..] => {
             let mut decoder = zstd::Decoder::with_buffer(bytes)?;
-            decoder.window_log_max(LARGEST_WINDOW)?;
+            decoder.window_log_max(MAX_WINDOW_LOG)?;
             Box::new(decoder)
         }
         [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => {
-            let stream = Stream::new_stream_decoder(LARGEST_DICTIONARY, CONCATENATED)?;
+            let stream = Stream::new_stream_decoder(MAX_DICTIONARY, CONCATENATED)?;
             Box::new(liblzma::bufread::XzDecoder::new_stream(bytes, stream))
         }
         [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(bytes)),

@@ -22,7 +22,7 @@ pub(super) struct Place {
 }
 
 /// What a mirror answers.
-pub(super) enum Answer {
+pub(super) enum Fetched {
     /// It is as it was.
     Unchanged,
     /// Its content.
@@ -34,7 +34,7 @@ pub(super) async fn fetch(
     repository: &Repository,
     architecture: &Architecture,
     known: Option<&Place>,
-) -> Result<Answer, String> {
+) -> Result<Fetched, String> {
     let mut problem = "no servers are configured for it".to_owned();
     for server in &repository.servers {
         let server = server
@@ -47,7 +47,7 @@ pub(super) async fn fetch(
                     url: url.clone(),
                     tag: None,
                 };
-                Answer::Content(place, bytes)
+                Fetched::Content(place, bytes)
             }),
             None => fetch_http(&url, known.filter(|known| known.url == url)).await,
         };
@@ -71,7 +71,7 @@ async fn read_file(path: &str) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-async fn fetch_http(url: &str, known: Option<&Place>) -> Result<Answer, String> {
+async fn fetch_http(url: &str, known: Option<&Place>) -> Result<Fetched, String> {
     let fetch = async {
         let client = reqwest::Client::builder().timeout(TIMEOUT).build()?;
         let mut request = client.get(url);
@@ -96,14 +96,14 @@ async fn fetch_http(url: &str, known: Option<&Place>) -> Result<Answer, String> 
         .await
         .map_err(|error| error.without_url().to_string())?;
     let Some((tag, bytes)) = fetched else {
-        return Ok(Answer::Unchanged);
+        return Ok(Fetched::Unchanged);
     };
     check_size(&bytes)?;
     let place = Place {
         url: url.to_owned(),
         tag,
     };
-    Ok(Answer::Content(place, bytes))
+    Ok(Fetched::Content(place, bytes))
 }
 
 fn check_size(bytes: &[u8]) -> Result<(), String> {

@@ -1,9 +1,9 @@
 //! The base repositories: what the distribution has already. Builds install from them, and a rebuild
 //! must have a higher release than what they hold.
 
+mod cache;
 mod database;
 mod fetch;
-mod known;
 mod versions;
 
 use std::collections::HashMap;
@@ -20,7 +20,7 @@ use tokio::sync::Mutex;
 
 pub use versions::{BaseVersion, BaseVersions};
 
-use known::Known;
+use cache::DatabaseCache;
 
 /// How old a snapshot may be for a plan that stores nothing.
 const RECENT: Duration = Duration::from_secs(60);
@@ -70,7 +70,7 @@ pub struct BaseRepositories {
     /// What [`BaseRepositories::recent`] read last.
     recent: Arc<Mutex<HashMap<Architecture, Recent>>>,
     /// What was read of databases.
-    known: Arc<Known>,
+    cache: Arc<DatabaseCache>,
 }
 
 /// A snapshot, and when it was made.
@@ -94,7 +94,7 @@ pub type SnapshotDigests = HashMap<(Architecture, RepositoryName), String>;
 
 impl BaseSnapshot {
     /// The first repository that cannot be read although it could be for an earlier snapshot, with the reason.
-    pub fn lost(
+    pub fn newly_unreadable(
         &self,
         architecture: &Architecture,
         earlier: &SnapshotDigests,
@@ -110,7 +110,7 @@ impl BaseSnapshot {
 
     /// Keeps the digests of an earlier snapshot where it has one, and returns the repositories that
     /// have changed since. What could not be read stays unread.
-    pub fn keep(
+    pub fn pin_digests(
         &mut self,
         architecture: &Architecture,
         earlier: &SnapshotDigests,
@@ -170,7 +170,7 @@ impl BaseRepositories {
         Ok(Self {
             repositories: file.repository.into(),
             recent: Arc::default(),
-            known: Arc::default(),
+            cache: Arc::default(),
         })
     }
 
@@ -221,7 +221,7 @@ impl BaseRepositories {
         let mut read = Vec::new();
         let mut left = database::MAX_KEPT;
         for repository in self.of(architecture) {
-            let found = self.known.database(&repository, architecture, left).await;
+            let found = self.cache.database(&repository, architecture, left).await;
             let digest = found.map(|database| {
                 left = left.saturating_sub(database.cost);
                 let digest = database.digest.clone();
@@ -239,7 +239,7 @@ impl BaseRepositories {
         }
         let mut is_complete =
             !databases.is_empty() && databases.iter().all(|(_, digest)| digest.is_ok());
-        let contents = self.known.contents(architecture, read).await;
+        let contents = self.cache.contents(architecture, read).await;
         let (versions, packages) = contents.unwrap_or_else(|error| {
             tracing::error!(error, "cannot merge the base repositories");
             is_complete = false;

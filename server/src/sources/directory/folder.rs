@@ -18,13 +18,16 @@ use super::git::{self, GitError};
 pub(crate) struct Directory {
     pub(super) folder: PathBuf,
     /// The time between full resyncs.
-    sweep: Duration,
+    resync_interval: Duration,
 }
 
 impl Directory {
     /// Watches a folder, and looks at everything in it every so often.
-    pub(crate) fn new(folder: PathBuf, sweep: Duration) -> Self {
-        Self { folder, sweep }
+    pub(crate) fn new(folder: PathBuf, resync_interval: Duration) -> Self {
+        Self {
+            folder,
+            resync_interval,
+        }
     }
 
     /// The folder.
@@ -33,8 +36,8 @@ impl Directory {
     }
 
     /// The time between full resyncs.
-    pub(crate) fn sweep(&self) -> Duration {
-        self.sweep
+    pub(crate) fn resync_interval(&self) -> Duration {
+        self.resync_interval
     }
 }
 

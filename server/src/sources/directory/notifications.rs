@@ -13,7 +13,7 @@ pub(crate) struct FolderWatcher {
     folder: PathBuf,
     watcher: Option<notify::RecommendedWatcher>,
     watched: BTreeSet<String>,
-    complained: bool,
+    has_warned: bool,
 }
 
 impl FolderWatcher {
@@ -36,15 +36,15 @@ impl FolderWatcher {
             folder,
             watcher: None,
             watched: BTreeSet::new(),
-            complained: false,
+            has_warned: false,
         };
         match watcher {
             Ok(mut watcher) => {
                 let watched = watcher.watch(&this.folder, RecursiveMode::NonRecursive);
-                this.complain_about(watched);
+                this.warn_once(watched);
                 this.watcher = Some(watcher);
             }
-            Err(error) => this.complain_about(Err(error)),
+            Err(error) => this.warn_once(Err(error)),
         }
         this
     }
@@ -53,13 +53,13 @@ impl FolderWatcher {
     pub(crate) fn watch_new(&mut self) -> Vec<String> {
         // Git writes a new repository file by file, and not always at once with its folder: each
         // step is watched before the next is looked for, so that the last one cannot be missed.
-        for folder in repositories::others(&self.folder).unwrap_or_default() {
+        for folder in repositories::candidate_folders(&self.folder).unwrap_or_default() {
             for path in [folder.clone(), folder.join(".git")] {
                 if let Some(watcher) = &mut self.watcher
                     && path.is_dir()
                 {
                     let watched = watcher.watch(&path, RecursiveMode::NonRecursive);
-                    self.complain_about(watched);
+                    self.warn_once(watched);
                 }
             }
         }
@@ -84,7 +84,7 @@ impl FolderWatcher {
                 // A tag that moves moves the namespaces that build it.
                 .and_then(|()| watcher.watch(&git_dir.join("refs/tags"), RecursiveMode::Recursive));
             if !is_repository_fault(&watched) {
-                self.complain_about(watched);
+                self.warn_once(watched);
             }
             self.watched.insert(name.clone());
             new.push(name);
@@ -92,11 +92,11 @@ impl FolderWatcher {
         new
     }
 
-    fn complain_about(&mut self, result: notify::Result<()>) {
+    fn warn_once(&mut self, result: notify::Result<()>) {
         if let Err(error) = result
-            && !self.complained
+            && !self.has_warned
         {
-            self.complained = true;
+            self.has_warned = true;
             tracing::warn!(
                 error = error.to_string(),
                 "cannot watch all source repositories; new commits in the others are found by the periodic \

@@ -7,17 +7,17 @@ use std::path::{Path, PathBuf};
 /// Where git keeps a repository's refs.
 pub(super) fn git_dir(repository: &Path) -> Option<PathBuf> {
     let inner = repository.join(".git");
-    if may_be(&inner.join("HEAD"), Metadata::is_file) {
+    if exists_or_hidden(&inner.join("HEAD"), Metadata::is_file) {
         return Some(inner);
     }
-    let bare = may_be(&repository.join("HEAD"), Metadata::is_file)
-        && may_be(&repository.join("refs"), Metadata::is_dir);
+    let bare = exists_or_hidden(&repository.join("HEAD"), Metadata::is_file)
+        && exists_or_hidden(&repository.join("refs"), Metadata::is_dir);
     bare.then(|| repository.to_owned())
 }
 
 /// Whether there is something of a kind. What may not be looked at may be one: reading it says what is
 /// wrong, while leaving it out would look as if it did not exist.
-fn may_be(path: &Path, is: impl FnOnce(&Metadata) -> bool) -> bool {
+fn exists_or_hidden(path: &Path, is: impl FnOnce(&Metadata) -> bool) -> bool {
     match path.metadata() {
         Ok(metadata) => is(&metadata),
         Err(error) => error.kind() == io::ErrorKind::PermissionDenied,
@@ -41,7 +41,7 @@ pub(super) fn repositories(folder: &Path) -> io::Result<Vec<String>> {
 }
 
 /// Folders directly below `folder` that are no repositories, but may become some.
-pub(super) fn others(folder: &Path) -> io::Result<Vec<PathBuf>> {
+pub(super) fn candidate_folders(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut folders = Vec::new();
     for entry in fs_err::read_dir(folder)? {
         let path = entry?.path();

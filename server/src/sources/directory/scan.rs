@@ -20,7 +20,7 @@ use super::{git, repositories};
 /// How many changed repositories are stored in one transaction.
 const BATCH: usize = 200;
 /// How often a long look says how far it has come: the first one holds the server's start up.
-const WORD_EVERY: Duration = Duration::from_secs(5);
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 
 impl Directory {
     /// Looks at all repositories of the folder and forgets those that are gone.
@@ -36,14 +36,14 @@ impl Directory {
             .into_iter()
             .partition(|row| paths.binary_search(&row.path).is_ok());
         sources.store(Vec::new(), gone).await?;
-        let changed = self.look_and_store(sources, paths, known).await?;
+        let changed = self.read_and_store(sources, paths, known).await?;
         if !sources.status.snapshot().complete {
             let mut tx = sources.database.write().await?;
             source_progress::finished(&mut tx, None).await?;
             tx.commit().await?;
         }
-        sources.status.looked_at_all();
-        sources.tell(SourceEvent::Swept);
+        sources.status.resync_finished();
+        sources.emit(SourceEvent::Resynced);
         if changed > 0 {
             tracing::info!(
                 sources.changed = changed,
@@ -69,18 +69,18 @@ impl Directory {
         let (gone, known) = known.into_iter().partition(|row| gone.contains(&row.path));
         sources.store(Vec::new(), gone).await?;
         let touched = present.clone();
-        let changed = self.look_and_store(sources, present, known).await?;
+        let changed = self.read_and_store(sources, present, known).await?;
         let touched = source_repositories::at_paths(sources.database.read(), &touched).await?;
         // Refs other than the default branch may have moved too.
         let pkgbases = sources.pkgbases_of(&touched).await?;
-        sources.tell(SourceEvent::Touched(pkgbases));
+        sources.emit(SourceEvent::Touched(pkgbases));
         if changed > 0 {
             tracing::info!(sources.changed = changed, "source repositories changed");
         }
         Ok(())
     }
 
-    async fn look_and_store(
+    async fn read_and_store(
         self: &Arc<Self>,
         sources: &Sources,
         paths: Vec<String>,
@@ -92,7 +92,7 @@ impl Directory {
             .collect();
         let all = paths.len();
         let mut changed = 0;
-        let mut last_word = Instant::now();
+        let mut last_progress = Instant::now();
         let mut paths = paths.into_iter().peekable();
         while paths.peek().is_some() {
             let batch: Vec<_> = paths
@@ -105,16 +105,16 @@ impl Directory {
                 .collect();
             let this = Arc::clone(self);
             let found = tokio::task::spawn_blocking(move || {
-                let looked = batch
+                let scanned = batch
                     .into_iter()
-                    .filter_map(|(path, known)| this.look(&path, known.as_ref()));
-                looked.collect::<Vec<_>>()
+                    .filter_map(|(path, known)| this.read_repository(&path, known.as_ref()));
+                scanned.collect::<Vec<_>>()
             })
             .await?;
             changed += found.len();
             sources.store(found, Vec::new()).await?;
-            if paths.len() > 0 && last_word.elapsed() >= WORD_EVERY {
-                last_word = Instant::now();
+            if paths.len() > 0 && last_progress.elapsed() >= PROGRESS_INTERVAL {
+                last_progress = Instant::now();
                 tracing::info!(
                     sources.read = all - paths.len(),
                     sources.all = all,
@@ -126,7 +126,7 @@ impl Directory {
     }
 
     /// Looks at one repository; `None` when it is as it was.
-    fn look(&self, path: &str, known: Option<&SourceRepositoryRow>) -> Option<Found> {
+    fn read_repository(&self, path: &str, known: Option<&SourceRepositoryRow>) -> Option<Found> {
         let full_path: &Path = &self.folder.join(path);
         let mut found = Found::at(path);
         match git::default_branch(full_path) {
@@ -152,10 +152,10 @@ impl Directory {
                 found.row.commit = Some(default.commit.clone());
                 match git::read_commit(full_path, &default.commit) {
                     Err(error) => found.row.problem = Some((&error).into()),
-                    Ok(tree) => found.enter(tree, |path, pkgbase| self.misnamed(path, pkgbase)),
+                    Ok(tree) => found.set_tree(tree, |path, pkgbase| self.misnamed(path, pkgbase)),
                 }
             }
         }
-        (!known.is_some_and(|known| found.is(known))).then_some(found)
+        (!known.is_some_and(|known| found.is_unchanged_from(known))).then_some(found)
     }
 }

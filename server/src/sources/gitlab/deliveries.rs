@@ -11,7 +11,7 @@ use crate::sources::Sources;
 use crate::time::Millis;
 
 use super::group::GitlabGroup;
-use super::poll::{Asked, Window};
+use super::poll::{GitlabContact, Window};
 
 /// How many are processed together.
 const BATCH: i64 = 200;
@@ -24,8 +24,8 @@ impl GitlabGroup {
         &self,
         sources: &Sources,
         window: &mut Window,
-    ) -> Result<Asked, Failure> {
-        let mut asked = Asked::Nobody;
+    ) -> Result<GitlabContact, Failure> {
+        let mut asked = GitlabContact::None;
         loop {
             let open = webhook_deliveries::open(sources.database.read(), BATCH).await?;
             if open.is_empty() {
@@ -39,9 +39,9 @@ impl GitlabGroup {
             let moved: Vec<ProjectId> = moved.into_iter().collect();
             let mut unread = BTreeSet::new();
             if !moved.is_empty() {
-                unread = self.ask_about(sources, window, &moved).await?.unread;
-                self.tell_touched(sources, &moved).await?;
-                asked = Asked::Gitlab;
+                unread = self.refresh_projects(sources, window, &moved).await?.unread;
+                self.emit_touched(sources, &moved).await?;
+                asked = GitlabContact::Made;
             }
             let (open, done): (Vec<_>, Vec<_>) = open
                 .into_iter()

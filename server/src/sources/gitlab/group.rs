@@ -19,18 +19,21 @@ use super::{paths, project};
 pub(crate) struct GitlabGroup {
     pub(crate) gitlab: Gitlab,
     /// The time between full resyncs.
-    sweep: Duration,
+    resync_interval: Duration,
 }
 
 impl GitlabGroup {
     /// Watches a group, and looks at everything in it every so often.
-    pub(crate) fn new(gitlab: Gitlab, sweep: Duration) -> Self {
-        Self { gitlab, sweep }
+    pub(crate) fn new(gitlab: Gitlab, resync_interval: Duration) -> Self {
+        Self {
+            gitlab,
+            resync_interval,
+        }
     }
 
     /// The time between full resyncs.
-    pub(crate) fn sweep(&self) -> Duration {
-        self.sweep
+    pub(crate) fn resync_interval(&self) -> Duration {
+        self.resync_interval
     }
 
     /// The path of the group.
@@ -96,7 +99,7 @@ impl SourceKind for GitlabGroup {
             let project = project_of(repository)?;
             let about = &repository.path;
             let commit = self.read_commit(repository, git_ref).await?;
-            // Asked for by commit: a branch may move between two requests.
+            // GitlabContact for by commit: a branch may move between two requests.
             let tree = self.gitlab.srcinfo_at(project, about, &commit).await?;
             tree.map(project::tree_at_commit)
                 .ok_or(ReadError::UnknownRef)
@@ -172,8 +175,8 @@ impl GitlabGroup {
         Ok(FoundMergeRequest {
             project: found.project,
             path: path.to_owned(),
-            over: match found.state {
-                MergeRequestState::Over(state) => Some(state),
+            not_open: match found.state {
+                MergeRequestState::NotOpen(state) => Some(state),
                 MergeRequestState::Open => None,
             },
             ref_name: if found.same_project {

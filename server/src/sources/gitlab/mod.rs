@@ -6,7 +6,7 @@ mod group;
 mod paths;
 mod poll;
 mod project;
-mod walk;
+mod resync;
 mod wanted;
 
 use std::time::Duration;
@@ -14,8 +14,8 @@ use std::time::Duration;
 use crate::outage::Pauses;
 
 pub(crate) use group::GitlabGroup;
-pub(crate) use poll::{Asked, Window};
-pub(crate) use walk::{Step, Walk};
+pub(crate) use poll::{GitlabContact, Window};
+pub(crate) use resync::{Resync, ResyncStep};
 
 /// How long the group is left alone after a failure. A GitLab that is back after an hour is noticed within the
 /// longest of them.

@@ -1,7 +1,7 @@
 //! Finds what moved, in one request while less than a page of projects is active.
 //!
 //! GitLab lists projects by their last activity, but writes that at most once an hour: a project that
-//! was pushed to may keep its old place and time for so long. So everything is looked at that was
+//! was pushed to may keep its old place and time for so long. So everything is scanned at that was
 //! active in a window that reaches back more than an hour from where the last poll has come, and
 //! whether something changed is judged by commits.
 
@@ -20,15 +20,15 @@ use super::project;
 /// GitLab may be an hour late with a project's last activity; the rest is for clocks.
 const OVERLAP: SignedDuration = SignedDuration::from_mins(65);
 /// How many polls lie between two questions about projects that GitLab could not read.
-const AGAIN_EVERY: u32 = 10;
+const RETRY_UNREADABLE_EVERY: u32 = 10;
 /// So many projects, and no more, may vanish at once without a second look: when all that are asked about
 /// seem gone, most likely the token has lost its role.
-pub(super) const FEW: usize = 10;
+pub(super) const MAX_VANISHED: usize = 10;
 
 /// Whether GitLab had to answer for something to succeed.
-pub(crate) enum Asked {
-    Gitlab,
-    Nobody,
+pub(crate) enum GitlabContact {
+    Made,
+    None,
 }
 
 /// What the polls know of each other. All times are GitLab's.
@@ -39,10 +39,10 @@ pub(crate) struct Window {
     /// By how much GitLab's number of projects differs from ours for reasons that no full look removes.
     pub(super) difference: i64,
     /// Projects that GitLab could not read, or that lost their path to another one.
-    pub(super) again: BTreeSet<ProjectId>,
+    pub(super) unreadable: BTreeSet<ProjectId>,
     /// Whether there is more hope for those than usual.
-    pub(super) ask_soon: bool,
-    /// Most projects seemed to be gone when everything was last looked at.
+    pub(super) retry_soon: bool,
+    /// Most projects seemed to be gone when everything was last scanned at.
     pub(crate) has_shrunk: bool,
     polls: u32,
 }
@@ -51,7 +51,7 @@ pub(crate) struct Window {
 #[derive(Debug, Default)]
 pub(crate) struct Polled {
     /// Projects came or went that this poll has not shown: a full look is due.
-    pub(crate) is_suspicious: bool,
+    pub(crate) needs_resync: bool,
 }
 
 /// What the pages of a poll have shown.
@@ -69,7 +69,7 @@ struct Seen {
 
 /// What asking about some projects has shown.
 #[derive(Debug, Default)]
-pub(super) struct Answered {
+pub(super) struct Refreshed {
     /// Those that were new or had changed.
     pub(super) changed: Vec<ProjectId>,
     /// Those about which GitLab could not tell.
@@ -85,21 +85,21 @@ impl GitlabGroup {
     ) -> Result<Polled, Failure> {
         let mut seen = self.read_pages(sources, window).await?;
         window.polls = window.polls.wrapping_add(1);
-        let is_turn = window.ask_soon || window.polls.is_multiple_of(AGAIN_EVERY);
-        if !window.again.is_empty() && is_turn {
-            window.ask_soon = false;
-            let ids: Vec<_> = window.again.iter().copied().collect();
-            let answered = self.ask_about(sources, window, &ids).await?;
-            seen.changed += answered.changed.len();
-            seen.touched.extend(answered.changed);
+        let is_turn = window.retry_soon || window.polls.is_multiple_of(RETRY_UNREADABLE_EVERY);
+        if !window.unreadable.is_empty() && is_turn {
+            window.retry_soon = false;
+            let ids: Vec<_> = window.unreadable.iter().copied().collect();
+            let refreshed = self.refresh_projects(sources, window, &ids).await?;
+            seen.changed += refreshed.changed.len();
+            seen.touched.extend(refreshed.changed);
         }
-        self.tell_touched(sources, &seen.touched).await?;
-        self.tell_forks(sources).await?;
+        self.emit_touched(sources, &seen.touched).await?;
+        self.emit_forks(sources).await?;
         window.watermark = seen.reached.or(window.watermark);
         // Nothing is written while nothing happens: an older mark only makes the next start's first
         // window longer. Nor while something could not be read that a newer mark would leave behind.
         if seen.changed > 0
-            && window.again.is_empty()
+            && window.unreadable.is_empty()
             && let Some(mark) = window.watermark
         {
             let mut tx = sources.database.write().await?;
@@ -116,7 +116,7 @@ impl GitlabGroup {
         // Those that vanished show in nothing but the number.
         let difference = self.difference(sources, seen.count).await?;
         Ok(Polled {
-            is_suspicious: difference.is_some_and(|found| found != window.difference),
+            needs_resync: difference.is_some_and(|found| found != window.difference),
         })
     }
 
@@ -140,7 +140,7 @@ impl GitlabGroup {
             let active = page.projects.iter().filter(|project| is_in_window(project));
             seen.touched.extend(active.map(|project| project.id));
             // Also what lies before the window: the answer is here already.
-            let entered = self.enter(sources, window, page.projects).await?;
+            let entered = self.store_projects(sources, window, page.projects).await?;
             seen.changed += entered.len();
             seen.touched.extend(entered);
             cursor = page.next;
@@ -163,38 +163,40 @@ impl GitlabGroup {
     }
 
     /// Looks at some projects, and forgets those that are not in the group any more.
-    pub(super) async fn ask_about(
+    pub(super) async fn refresh_projects(
         &self,
         sources: &Sources,
         window: &mut Window,
         ids: &[ProjectId],
-    ) -> Result<Answered, Failure> {
-        let mut answered = Answered::default();
+    ) -> Result<Refreshed, Failure> {
+        let mut refreshed = Refreshed::default();
         for chunk in ids.chunks(self.gitlab.page_size()) {
-            let page = self.gitlab.some_projects(chunk).await?;
+            let page = self.gitlab.projects_by_id(chunk).await?;
             let shown: BTreeSet<_> = page.projects.iter().map(|project| project.id).collect();
             let unreadable = page
                 .projects
                 .iter()
                 .filter(|project| matches!(project.contents, Contents::Unknown(_)));
-            answered.unread.extend(unreadable.map(|project| project.id));
-            let entered = self.enter(sources, window, page.projects).await?;
-            answered.changed.extend(entered);
+            refreshed
+                .unread
+                .extend(unreadable.map(|project| project.id));
+            let entered = self.store_projects(sources, window, page.projects).await?;
+            refreshed.changed.extend(entered);
             let missing: Vec<_> = chunk
                 .iter()
                 .copied()
                 .filter(|id| !shown.contains(id))
                 .collect();
             // Only a whole answer tells that something is not there.
-            if page.nameless > 0 || page.next.is_some() {
-                answered.unread.extend(missing);
+            if page.unidentified > 0 || page.next.is_some() {
+                refreshed.unread.extend(missing);
                 continue;
             }
             for id in &missing {
-                window.again.remove(id);
+                window.unreadable.remove(id);
             }
             let gone = source_repositories::of_projects(sources.database.read(), &missing).await?;
-            if gone.len() > FEW && shown.is_empty() && !window.has_shrunk {
+            if gone.len() > MAX_VANISHED && shown.is_empty() && !window.has_shrunk {
                 window.has_shrunk = true;
                 return Err(Failure::ProjectsMissing {
                     shown: 0,
@@ -203,11 +205,11 @@ impl GitlabGroup {
             }
             sources.store(Vec::new(), gone).await?;
         }
-        Ok(answered)
+        Ok(refreshed)
     }
 
     /// Stores what is new about projects, and returns which those are.
-    pub(super) async fn enter(
+    pub(super) async fn store_projects(
         &self,
         sources: &Sources,
         window: &mut Window,
@@ -218,24 +220,24 @@ impl GitlabGroup {
         let known = source_repositories::of_projects(sources.database.read(), &ids).await?;
         let group = self.path().to_owned();
         // Parsing a page of texts takes a while.
-        let looked = tokio::task::spawn_blocking(move || {
-            let looked = projects.into_iter().filter_map(|project| {
+        let scanned = tokio::task::spawn_blocking(move || {
+            let scanned = projects.into_iter().filter_map(|project| {
                 let id = project.id;
                 let known = known.iter().find(|row| row.project_id == Some(id));
-                Some((id, project::look(project, &group, known)?))
+                Some((id, project::read(project, &group, known)?))
             });
-            looked.collect::<Vec<_>>()
+            scanned.collect::<Vec<_>>()
         })
         .await?;
-        let (changed, found): (Vec<_>, Vec<_>) = looked.into_iter().unzip();
+        let (changed, found): (Vec<_>, Vec<_>) = scanned.into_iter().unzip();
         let displaced = sources.store(found, Vec::new()).await?;
-        window.ask_soon |= !displaced.0.is_empty();
-        window.again.extend(displaced.0);
+        window.retry_soon |= !displaced.0.is_empty();
+        window.unreadable.extend(displaced.0);
         Ok(changed)
     }
 
     /// Tells that refs of projects may have moved.
-    pub(super) async fn tell_touched(
+    pub(super) async fn emit_touched(
         &self,
         sources: &Sources,
         ids: &[ProjectId],
@@ -243,16 +245,16 @@ impl GitlabGroup {
         let rows = source_repositories::of_projects(sources.database.read(), ids).await?;
         let pkgbases = sources.pkgbases_of(&rows).await?;
         if !pkgbases.is_empty() {
-            sources.tell(SourceEvent::Touched(pkgbases));
+            sources.emit(SourceEvent::Touched(pkgbases));
         }
         Ok(())
     }
 
     /// A push to a fork is no activity of the project that its merge request goes to.
-    async fn tell_forks(&self, sources: &Sources) -> Result<(), Failure> {
+    async fn emit_forks(&self, sources: &Sources) -> Result<(), Failure> {
         let forks = namespaces::pkgbases_at(sources.database.read(), MERGE_REQUESTS).await?;
         if !forks.is_empty() {
-            sources.tell(SourceEvent::Touched(forks.into_iter().collect()));
+            sources.emit(SourceEvent::Touched(forks.into_iter().collect()));
         }
         Ok(())
     }
@@ -271,9 +273,9 @@ impl Window {
     fn note_unreadable(&mut self, projects: &[Project]) {
         for project in projects {
             if matches!(project.contents, Contents::Unknown(_)) {
-                self.again.insert(project.id);
+                self.unreadable.insert(project.id);
             } else {
-                self.again.remove(&project.id);
+                self.unreadable.remove(&project.id);
             }
         }
     }

@@ -12,7 +12,7 @@ use super::paths::project_path;
 /// What is new about a project; `None` when it is as it was.
 ///
 /// A project that GitLab failed to tell about stays as it was, too.
-pub(super) fn look(
+pub(super) fn read(
     project: Project,
     group: &str,
     known: Option<&SourceRepositoryRow>,
@@ -23,35 +23,35 @@ pub(super) fn look(
     found.row.ssh_url = project.ssh_url;
     match project.contents {
         _ if project.archived => {
-            found.is_broken(SourceProblemKind::Archived, "the project is archived");
+            found.mark_broken(SourceProblemKind::Archived, "the project is archived");
         }
-        Contents::Hidden => found.is_broken(
+        Contents::Hidden => found.mark_broken(
             SourceProblemKind::Unreadable,
             "the token may not read its code (it needs the role Reporter or higher)",
         ),
         Contents::Empty => {
-            found.is_broken(SourceProblemKind::Empty, "the project has no commits");
+            found.mark_broken(SourceProblemKind::Empty, "the project has no commits");
         }
-        Contents::Headless { branch } => {
+        Contents::NoDefaultBranch { branch } => {
             let problem = format!(
                 "the default branch '{branch}' does not exist; choose another one in the project's \
                  settings (Repository, Branch defaults)"
             );
-            found.is_broken(SourceProblemKind::NoDefaultBranch, problem);
+            found.mark_broken(SourceProblemKind::NoDefaultBranch, problem);
             found.row.branch = Some(branch);
         }
         Contents::Unknown(_) if known.is_some_and(|known| known.problem.is_none()) => return None,
         Contents::Unknown(reason) => {
             let problem = format!("GitLab cannot read it: {reason}");
-            found.is_broken(SourceProblemKind::Unreadable, problem);
+            found.mark_broken(SourceProblemKind::Unreadable, problem);
         }
         Contents::Head { branch, tree } => {
             found.row.branch = Some(branch);
             found.row.commit = Some(tree.commit.clone());
-            found.enter(tree_at_commit(tree), misnamed);
+            found.set_tree(tree_at_commit(tree), misnamed);
         }
     }
-    (!known.is_some_and(|known| found.is(known))).then_some(found)
+    (!known.is_some_and(|known| found.is_unchanged_from(known))).then_some(found)
 }
 
 /// The path below the group.

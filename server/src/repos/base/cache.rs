@@ -1,4 +1,4 @@
-//! What was read of base repositories. A database is unpacked once for each of its states, and put together
+//! What was read of base repositories. A database is unpacked once for each of its states, and put merge
 //! with the others of its architecture only when one of them has changed.
 
 use std::collections::HashMap;
@@ -10,12 +10,12 @@ use buildbtw_planner::{BaseIndex, BasePackage};
 use sha2::Digest as _;
 
 use super::database;
-use super::fetch::{Answer, Place, fetch};
+use super::fetch::{Fetched, Place, fetch};
 use super::versions::{BaseVersion, BaseVersions};
 
 /// See the module. It holds no more than what the configured repositories hold.
 #[derive(Debug, Default)]
-pub(super) struct Known {
+pub(super) struct DatabaseCache {
     databases: Mutex<HashMap<(RepositoryName, Architecture), Arc<Database>>>,
     contents: Mutex<HashMap<Architecture, Contents>>,
 }
@@ -30,16 +30,16 @@ pub(super) struct Database {
     pub(super) cost: usize,
 }
 
-/// The databases of an architecture together.
+/// The databases of an architecture merge.
 #[derive(Clone, Debug)]
 struct Contents {
     /// Their digests.
-    of: Vec<String>,
+    digests: Vec<String>,
     versions: Arc<BaseVersions>,
     packages: Arc<BaseIndex>,
 }
 
-impl Known {
+impl DatabaseCache {
     /// The database of a repository as it is now, of which at most `limit` may be kept.
     pub(super) async fn database(
         &self,
@@ -51,11 +51,11 @@ impl Known {
         let known = lock(&self.databases).get(&key).cloned();
         let place = known.as_ref().map(|known| &known.place);
         let database = match (fetch(repository, architecture, place).await?, known) {
-            (Answer::Unchanged, Some(known)) => known,
-            (Answer::Unchanged, None) => {
+            (Fetched::Unchanged, Some(known)) => known,
+            (Fetched::Unchanged, None) => {
                 return Err("its server responded with 304 to an unconditional request".into());
             }
-            (Answer::Content(place, bytes), known) => {
+            (Fetched::Content(place, bytes), known) => {
                 let read = tokio::task::spawn_blocking(move || read(place, &bytes, known));
                 let read = read.await.map_err(|error| error.to_string())?;
                 let database = Arc::new(read?);
@@ -72,25 +72,25 @@ impl Known {
         Ok(database)
     }
 
-    /// What databases hold together, in the order in which pacman looks at them.
+    /// What databases hold merge, in the order in which pacman looks at them.
     pub(super) async fn contents(
         &self,
         architecture: &Architecture,
         databases: Vec<Arc<Database>>,
     ) -> Result<(Arc<BaseVersions>, Arc<BaseIndex>), String> {
-        let of: Vec<String> = databases
+        let digests: Vec<String> = databases
             .iter()
             .map(|database| database.digest.clone())
             .collect();
         let known = lock(&self.contents).get(architecture).cloned();
-        if let Some(known) = known.filter(|known| known.of == of) {
+        if let Some(known) = known.filter(|known| known.digests == digests) {
             return Ok((known.versions, known.packages));
         }
-        let made = tokio::task::spawn_blocking(move || together(&databases));
-        let (versions, packages) = made.await.map_err(|error| error.to_string())?;
+        let merged = tokio::task::spawn_blocking(move || merge(&databases));
+        let (versions, packages) = merged.await.map_err(|error| error.to_string())?;
         let (versions, packages) = (Arc::new(versions), Arc::new(packages));
         let contents = Contents {
-            of,
+            digests,
             versions: Arc::clone(&versions),
             packages: Arc::clone(&packages),
         };
@@ -125,7 +125,7 @@ fn read(place: Place, bytes: &[u8], known: Option<Arc<Database>>) -> Result<Data
     })
 }
 
-fn together(databases: &[Arc<Database>]) -> (BaseVersions, BaseIndex) {
+fn merge(databases: &[Arc<Database>]) -> (BaseVersions, BaseIndex) {
     let packages = || databases.iter().flat_map(|database| &*database.packages);
     let versions = packages().map(|package| {
         let version = BaseVersion {
