@@ -1,5 +1,5 @@
-//! Writes the databases that list files. They follow the packages a little later, except at the end of an
-//! iteration or when somebody asks.
+//! Writes the repository databases with file lists. They lag a little behind the packages, except at the end of an
+//! iteration or when one is requested.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,19 +14,19 @@ use crate::service::publish::file_lists::{outdated, update};
 use crate::state::AppState;
 use crate::state::publish_queue::Outdated;
 
-/// How long they may lag behind, at least.
+/// The minimum delay after a change.
 const LAG: Duration = Duration::from_secs(2);
-/// And how much longer than writing them takes, so that large ones take a small part of the time.
+/// The minimum ratio of delay to write time, which bounds the share of time that large databases take.
 const LAG_PER_WORK: u32 = 50;
-/// When it is tried again to find what a crash has left behind.
+/// The pause before a retry of finding outdated databases.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(5);
 
-/// See the module.
+/// The actor that writes databases with file lists.
 pub(crate) struct FileLists {
     state: AppState,
     pending: BTreeMap<RepositoryKey, (IterationId, Instant)>,
     lag: Duration,
-    /// Whether it is known what the last run, or a panic, has left behind.
+    /// Whether the databases that an earlier run or a panic left outdated were added.
     has_caught_up: bool,
 }
 
@@ -48,7 +48,7 @@ impl FileLists {
     }
 
     fn add(&mut self, (key, iteration): Outdated) {
-        // A namespace of the same name may have been created anew.
+        // The namespace may have been deleted and created again with this name.
         let known = self.pending.get(&key).map(|(_, at)| *at);
         let at = known.unwrap_or_else(|| Instant::now() + self.lag);
         self.pending.insert(key, (iteration, at));

@@ -1,4 +1,4 @@
-//! Tells the forge how rebuilds stand, whenever something in a namespace changed.
+//! Reports the state of rebuilds to the forge when something in a namespace changed.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::service::forge_report::{Reporter, is_worth_another_try};
 use crate::state::AppState;
 use crate::wakers::Pending;
 
-/// Changes come in bursts.
+/// How long changes are collected, since they come in bursts.
 const DEBOUNCE: Duration = Duration::from_secs(2);
 const PAUSES: Pauses = Pauses {
     first: Duration::from_secs(5),
@@ -20,17 +20,17 @@ const PAUSES: Pauses = Pauses {
     of_server: Duration::from_secs(5),
 };
 
-/// See the module.
+/// The actor that reports the state of rebuilds.
 pub(crate) struct ForgeReports {
     state: AppState,
     reporter: Reporter,
     changed: Pending<NamespaceId>,
     outage: Outage,
-    /// When what changed is reported.
+    /// When the collected changes are reported.
     report_at: Option<Instant>,
-    /// When which namespace is reported again.
+    /// When a report is retried, or more is to be reported, by namespace.
     retry_at: BTreeMap<NamespaceId, Instant>,
-    /// Whether namespaces were noted that changed while the server was away.
+    /// Whether all namespaces were added, as any may have changed while the server was down.
     has_caught_up: bool,
 }
 
@@ -84,7 +84,7 @@ impl ForgeReports {
         }
     }
 
-    /// Returns when there is more to tell about a namespace.
+    /// Reports a namespace. Returns the time until its next report, if one is needed.
     async fn report(&self, namespace: NamespaceId) -> Option<Duration> {
         match self.reporter.report(&self.state, namespace).await {
             Ok(later) => {
@@ -117,7 +117,7 @@ impl Actor for ForgeReports {
         }
         self.report_due().await;
         let next = self.retry_at.values().copied().chain(self.report_at).min();
-        // What was told or not told is noted as it happens.
+        // [`Self::report`] has already updated the outage.
         Ok(Next::maybe_at(next).keep_outage())
     }
 }

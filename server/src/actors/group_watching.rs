@@ -1,5 +1,5 @@
-//! Watches the group of a GitLab: the first resync of everything, then polls, webhooks as soon as they come, and
-//! a resync of everything every so often.
+//! Watches a GitLab group: an initial sync, then polls, webhooks as they arrive, and a full resync at a long
+//! interval.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,17 +17,17 @@ use crate::sources::gitlab::{GitlabContact, GitlabGroup, PAUSES, Resync, ResyncS
 use crate::sources::{SourceEvent, Sources};
 use crate::time::Millis;
 
-/// How often the group is polled at most because a request waits for it.
+/// The minimum time between polls that requests wait for.
 const MIN_CATCH_UP_INTERVAL: Duration = Duration::from_millis(500);
-/// How long a suspicion has to wait after a resync, for each of its requests.
+/// The minimum time between a full resync and an early next one, for each page of the first.
 const EARLY_RESYNC_DELAY_PER_PAGE: Duration = Duration::from_secs(2);
 
-/// See the module. Reading thousands of projects takes a while, in which much can be answered: `ready` is told
-/// at once.
+/// The actor that watches a group. `ready` is sent at the start, because many requests can be served during the
+/// initial sync of thousands of projects.
 pub(crate) struct GroupWatching {
     group: Arc<GitlabGroup>,
     sources: Sources,
-    /// Nothing until the database has told how far the last run has come.
+    /// `None` until the progress of the last run was read from the database.
     watch: Option<Watch>,
 }
 
@@ -74,30 +74,30 @@ impl Actor for GroupWatching {
         if let Some(task) = watch.due(Instant::now()) {
             watch.run(task).await;
         }
-        // Each kind of task rests by itself, and they share the outage.
+        // Each kind of task has its own backoff, and all share the outage.
         Ok(Next::at(watch.next_time(Instant::now())).keep_outage())
     }
 }
 
-/// What leads to a task besides the passing of time.
+/// Events that lead to a task.
 pub(crate) enum Event {
     /// A webhook was stored.
     Delivered,
-    /// A request waits until the index is current.
+    /// A request waits for a current index.
     Requested,
 }
 
-/// What is to be done next.
+/// The next task.
 enum Task {
     /// Process webhooks.
     Webhooks,
-    /// Poll, because a request waits for it.
+    /// Poll, because requests wait for it.
     CatchUp(CatchUpRequests),
     /// Poll.
     Poll,
-    /// Begin a resync of everything.
+    /// Start a full resync.
     StartResync,
-    /// Read the next page of everything.
+    /// Read the next page of the resync.
     ResyncPage,
 }
 
@@ -105,29 +105,29 @@ struct Watch {
     group: Arc<GitlabGroup>,
     sources: Sources,
     window: Window,
-    /// A resync of everything that is under way.
+    /// The full resync in progress.
     resync: Option<Resync>,
-    /// Whether GitLab has ever let the token in.
+    /// Whether the access of the token was checked successfully.
     is_checked: bool,
-    /// Whether everybody was told once that anything may have moved while the server was away.
+    /// Whether the replanner was told that anything may have changed while the server was down.
     has_announced_start: bool,
     /// Whether webhooks wait to be processed.
     has_webhooks: bool,
     next_poll: Instant,
     last_poll: Option<Instant>,
     next_resync: Instant,
-    /// When a suspicious poll may lead to a resync again.
+    /// When a poll may cause an early resync again.
     early_resync_from: Instant,
     poll_backoff: TaskBackoff,
     resync_backoff: TaskBackoff,
     webhook_backoff: TaskBackoff,
 }
 
-/// How a kind of task rests after it failed.
+/// The backoff of a kind of task.
 #[derive(Debug)]
 struct TaskBackoff {
     backoff: Backoff,
-    /// It failed, and is not tried again before.
+    /// When it is retried after a failure.
     until: Option<Instant>,
 }
 
@@ -152,14 +152,14 @@ impl TaskBackoff {
     }
 }
 
-/// How long the next resync is away, counted from the end of the last one.
+/// Returns the time until the next resync, counted from the end of the last one.
 fn until_resync(finished_at: Option<Millis>, resync_interval: Duration) -> Duration {
     let ago = finished_at.map_or(Duration::ZERO, |at| Millis::now().since(at));
     resync_interval.saturating_sub(ago).max(PAUSES.first)
 }
 
 impl Watch {
-    /// Continues where the last run stopped.
+    /// Loads the progress of the last run.
     async fn load(group: &Arc<GitlabGroup>, sources: &Sources) -> Result<Self, Failure> {
         let progress = source_progress::get(sources.database().read())
             .await?
@@ -186,9 +186,9 @@ impl Watch {
         })
     }
 
-    /// What is to be done now: webhooks before all else, pages of a long resync after all else.
+    /// Returns the task that is due: webhooks have the highest priority, resync pages the lowest.
     fn due(&mut self, now: Instant) -> Option<Task> {
-        // GitLab, or somebody who looks at it, is up: no reason to rest any longer.
+        // A webhook shows that GitLab is available, so its task ignores the backoff.
         if self.has_webhooks || self.webhook_backoff.until.is_some_and(|until| until <= now) {
             self.has_webhooks = false;
             return Some(Task::Webhooks);
@@ -207,7 +207,7 @@ impl Watch {
         (resync_at <= now).then_some(task)
     }
 
-    /// When something is to be done, unless something happens before.
+    /// Returns when the next task is due, unless an event comes first.
     fn next_time(&self, now: Instant) -> Instant {
         let webhooks = self
             .has_webhooks
@@ -218,7 +218,7 @@ impl Watch {
         others.chain([self.resync_at(now)]).min().unwrap_or(now)
     }
 
-    /// Anybody may ask, so those who do are answered together.
+    /// Any client may request this, so all waiting requests share one poll.
     fn catch_up_at(&self, now: Instant) -> Option<Instant> {
         let is_asked = self.sources.catch_up_queue.has_requests();
         let earliest = self.last_poll.map(|last| last + MIN_CATCH_UP_INTERVAL);
@@ -252,7 +252,7 @@ impl Watch {
         };
         match result {
             Ok(GitlabContact::Made) => self.note_success(&task),
-            // There was nothing left to do, so nothing is to be tried again.
+            // GitLab was not contacted, so only a retry of webhooks is settled.
             Ok(GitlabContact::None) => {
                 if matches!(task, Task::Webhooks) {
                     self.webhook_backoff = TaskBackoff::default();
@@ -268,7 +268,7 @@ impl Watch {
         }
     }
 
-    /// Says early and in full what is missing, instead of failing at some query.
+    /// Checks the access once, so that the error names everything that is missing before some query fails.
     async fn check_access(&mut self) -> Result<(), Failure> {
         if !self.is_checked {
             let version = self.group.gitlab.check_access().await?;
@@ -278,7 +278,7 @@ impl Watch {
                 gitlab.group = self.group.path(),
                 "watching a GitLab group"
             );
-            // What came while the server was not running.
+            // Process the webhooks that arrived while the server was down.
             self.has_webhooks = true;
         }
         Ok(())
@@ -291,7 +291,7 @@ impl Watch {
                     .process_webhooks(&self.sources, &mut self.window)
                     .await
             }
-            // A poll without a window would be a resync of everything.
+            // A poll without a watermark would read the whole group.
             Task::CatchUp(_) | Task::Poll if self.is_initial_resync() => Ok(GitlabContact::None),
             Task::Poll => self.poll().await,
             Task::CatchUp(waiting) => {
@@ -312,7 +312,7 @@ impl Watch {
 
     async fn poll(&mut self) -> Result<GitlabContact, Failure> {
         let polled = self.group.poll(&self.sources, &mut self.window).await;
-        // Counted from its end: a GitLab that takes longer than this leaves time for all else.
+        // Counted from the end of the poll, so that a slow GitLab leaves time for other tasks.
         self.next_poll = Instant::now() + self.group.gitlab.settings().poll;
         self.last_poll = Some(Instant::now());
         let polled = polled?;
@@ -350,7 +350,7 @@ impl Watch {
             self.sources.resync_ended();
             self.early_resync_from = Instant::now() + rest;
             self.next_resync = Instant::now() + self.group.resync_interval();
-            // What came in the meantime could not all be processed.
+            // Some webhooks of the meantime could not be processed.
             self.has_webhooks = true;
         }
         match step? {
@@ -376,7 +376,7 @@ impl Watch {
         ]
         .iter()
         .any(|rest| rest.until.is_some());
-        // That a page came does not bring back the projects that are missing.
+        // A single page does not end the outage of missing projects.
         if !is_failing && !self.window.has_shrunk {
             self.sources.outage().recovered();
         }

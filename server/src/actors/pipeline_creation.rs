@@ -1,4 +1,4 @@
-//! Creates pipelines for ready builds: not too many, not too fast, and the most urgent ones first.
+//! Creates pipelines for ready builds, the most urgent ones first, within the limits of count and rate.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -20,36 +20,36 @@ use crate::service::pipelines::{dispatch, refused};
 use crate::state::AppState;
 use crate::state::pipelines::Pipelines;
 
-/// How many are being created at the same time.
+/// The number of concurrent requests.
 const CONCURRENCY: usize = 3;
-/// How long to wait before the database is asked again after it failed.
+/// The pause before a retry after a failure of the database.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
-/// How soon more builds are looked for after some were dispatched.
+/// The pause before more builds are read after some were dispatched.
 const REDISPATCH_AFTER: Duration = Duration::from_millis(50);
-/// After so many failures in a row, whatever they were about, GitLab is left alone for a while.
+/// After this many failures in a row, GitLab counts as down, whatever the errors say.
 const MAX_FAILURES_IN_A_ROW: u32 = 3;
-/// After so many failures about itself an attempt is given up; together they take about ten minutes.
+/// After this many failures of its own an attempt is given up, which takes about ten minutes.
 const MAX_FAILURES_PER_ATTEMPT: u32 = 10;
 const PAUSES: Pauses = Pauses::growing(Duration::from_secs(1), Duration::from_secs(120));
 
-/// See the module.
+/// The actor that creates pipelines.
 pub(crate) struct PipelineCreation {
     state: AppState,
     on_gitlab: Pipelines,
     pace: Pace,
     running: JoinSet<StepResult>,
-    /// Attempts whose turn is being taken (`None`), or comes later.
+    /// Attempts whose step is running (`None`), or must not run before a time.
     not_before: HashMap<AttemptId, Option<Instant>>,
     failures: HashMap<AttemptId, Failures>,
     failures_in_a_row: u32,
-    /// Until when GitLab is left alone.
+    /// When requests resume after a failure of GitLab as a whole.
     backoff_until: Option<Instant>,
 }
 
-/// An attempt's turn, with what came of it.
+/// An attempt, and the result of its step.
 type StepResult = (AttemptId, Result<Step, Error>);
 
-/// How often GitLab failed to do what was asked for an attempt, and only for that.
+/// The failures of one attempt, apart from those of GitLab as a whole.
 struct Failures {
     count: u32,
     backoff: Backoff,
@@ -64,11 +64,11 @@ impl Default for Failures {
     }
 }
 
-/// What leads to a turn besides the passing of time.
+/// Events that lead to a turn.
 pub(crate) enum Event {
     /// There may be pipelines to create.
     Ready,
-    /// An attempt's turn has ended.
+    /// The step of an attempt ended.
     Ended(Result<StepResult, JoinError>),
 }
 
@@ -86,7 +86,7 @@ impl PipelineCreation {
         }
     }
 
-    /// Of what happens here; what GitLab fails to do is told by [`Pipelines::outage`].
+    /// Creates the outage of this actor; [`Pipelines`] has the one of GitLab's failures.
     pub(crate) fn outage() -> Outage {
         Outage::new(
             "cannot dispatch builds to GitLab",
@@ -94,7 +94,7 @@ impl PipelineCreation {
         )
     }
 
-    /// Does what can be done now, and returns when there may be more to do without anybody saying so.
+    /// Starts the steps that can run now, and returns when more may be due without an event.
     async fn create(&mut self) -> Result<Option<Instant>, Error> {
         let now = Instant::now();
         if let Some(until) = self.backoff_until {
@@ -104,8 +104,8 @@ impl PipelineCreation {
             self.backoff_until = None;
         }
         let mut wanted = pipelines::wanted(self.state.database.read()).await?;
-        // Only so many that what becomes urgent meanwhile still comes first. What has to wait holds up
-        // nothing else.
+        // Few at a time, so that builds that become urgent meanwhile come first. Waiting attempts do not count
+        // against the others.
         let waits = |row: &&PipelineRow| {
             let at = self.not_before.get(&row.attempt).copied().flatten();
             at.is_some_and(|at| at > now)
@@ -119,7 +119,7 @@ impl PipelineCreation {
         let is_wanted = |attempt: &AttemptId| wanted.iter().any(|row| row.attempt == *attempt);
         self.not_before.retain(|attempt, _| is_wanted(attempt));
         self.failures.retain(|attempt, _| is_wanted(attempt));
-        // Those that have failed come last: they shall not take all places at every turn.
+        // Attempts with failures come last, so that they do not take all slots.
         wanted.sort_by_key(|row| {
             self.failures
                 .get(&row.attempt)
@@ -129,7 +129,7 @@ impl PipelineCreation {
         Ok(next.into_iter().chain(later).min())
     }
 
-    /// Begins the turns of attempts whose time has come, as many as there may be; returns when there may be more.
+    /// Starts steps of due attempts, up to the limits. Returns when more may be due.
     fn start_steps(&mut self, wanted: Vec<PipelineRow>, now: Instant) -> Option<Instant> {
         let mut later: Option<Instant> = None;
         for row in wanted {
@@ -142,7 +142,7 @@ impl PipelineCreation {
                 _ => {}
             }
             if self.running.len() >= CONCURRENCY {
-                // The end of one of them leads to the next turn.
+                // The end of a step leads to the next turn.
                 break;
             }
             if !self.pace.take(now) {
@@ -158,7 +158,7 @@ impl PipelineCreation {
         later
     }
 
-    /// Turns up to `count` ready builds into attempts; also returns when there may be more.
+    /// Creates attempts for up to `count` ready builds. Also returns when more may be ready.
     async fn dispatch(&self, count: usize) -> Result<(usize, Option<Instant>), Error> {
         if count == 0 {
             return Ok((0, None));
@@ -166,7 +166,7 @@ impl PipelineCreation {
         let at = self.state.clock.now();
         let reader = self.state.database.read();
         let mut candidates = Vec::new();
-        // Each has a share of its own, so that one without runners does not take all places.
+        // Each architecture has its own share, so that one without runners does not take all slots.
         let share = self.on_gitlab.settings.max_pipelines / self.architectures().len().max(1);
         for architecture in self.architectures() {
             let active = pipelines::count_active(reader, architecture).await?;
@@ -175,7 +175,7 @@ impl PipelineCreation {
                 .saturating_sub(usize::try_from(active).unwrap_or(usize::MAX));
             let limit = i64::try_from(free.min(count)).unwrap_or(i64::MAX);
             let mut found = builds::candidates(reader, architecture, limit, at).await?;
-            // So many of each iteration were found.
+            // The query's limit applies to each iteration.
             found = choose(found, free);
             candidates.extend(found);
         }
@@ -185,7 +185,7 @@ impl PipelineCreation {
             .collect();
         if !chosen.is_empty() {
             let dispatched = dispatch(&self.state, &chosen).await?;
-            // Some of them may have ended at once and left room for others.
+            // Some may have ended at once, which frees slots.
             return Ok((dispatched, Some(Instant::now() + REDISPATCH_AFTER)));
         }
         let next = builds::next_pause_end(reader, at).await?;
@@ -200,7 +200,7 @@ impl PipelineCreation {
         &self.on_gitlab.settings.architectures
     }
 
-    /// Notes what came of an attempt's turn.
+    /// Records the result of a step.
     async fn record_result(&mut self, ended: Result<StepResult, JoinError>) -> Result<(), Error> {
         let later = |pause| Some(Instant::now() + pause);
         match ended {
@@ -220,7 +220,7 @@ impl PipelineCreation {
             }
             Err(error) => {
                 tracing::error!(%error, "a task that creates a pipeline ended unexpectedly");
-                // Whichever it was may be tried again.
+                // A panic does not name its attempt: let all running ones be retried.
                 self.not_before.retain(|_, at| at.is_some());
             }
         }
@@ -235,7 +235,7 @@ impl PipelineCreation {
         self.failures_in_a_row += 1;
         let failures = self.failures.entry(attempt).or_default();
         if error.kind.is_general() || self.failures_in_a_row >= MAX_FAILURES_IN_A_ROW {
-            // GitLab seems to be down: that is no fault of this one.
+            // GitLab seems to be down, which is not a failure of this attempt.
             failures.count = failures.count.max(1);
             let pause = self.on_gitlab.creating.failed(&Failure::Gitlab(error));
             let until = Some(Instant::now() + pause);

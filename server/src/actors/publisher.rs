@@ -1,5 +1,5 @@
-//! Publishes accepted packages. One actor does all of it: builds that end at about the same time share one new
-//! database.
+//! Publishes accepted packages. A single actor does this, so that builds that end at about the same time share one
+//! new database.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,17 +14,17 @@ use crate::service::publish::{Images, publish_all};
 use crate::state::AppState;
 use crate::state::publish_queue::PublishJob;
 
-/// How long a build that could not be published is left alone.
+/// The pause before a retry of publishing a build.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(5);
 
-/// See the module.
+/// The actor that publishes builds.
 pub(crate) struct Publisher {
     state: AppState,
     images: Images,
-    /// Builds that could not be published, and when to try again. Nobody may ask again: packages of another
-    /// architecture or iteration have no worker that waits.
+    /// When to retry builds that could not be published. Packages of another architecture or iteration have no
+    /// worker that would request it again.
     retry_at: BTreeMap<BuildId, Instant>,
-    /// Whether it is known what the last run, or a panic, has left behind.
+    /// Whether the builds that an earlier run or a panic left unpublished were added.
     has_caught_up: bool,
 }
 
@@ -45,7 +45,7 @@ impl Publisher {
         )
     }
 
-    /// All that is to be published now.
+    /// Returns all builds to publish now.
     async fn jobs(&mut self, cause: Cause<PublishJob>) -> sqlx::Result<Vec<PublishJob>> {
         let mut jobs = Vec::new();
         if let Cause::Event(job) = cause {
@@ -66,7 +66,7 @@ impl Publisher {
     }
 }
 
-/// A job that nobody waits for.
+/// Creates a job whose result is not awaited.
 fn job_without_waiter(build: BuildId) -> PublishJob {
     PublishJob { build, done: None }
 }
@@ -89,7 +89,7 @@ impl Actor for Publisher {
                 .extend(failed.iter().map(|build| (*build, at)));
             for job in jobs {
                 if let Some(done) = job.done {
-                    // Whoever asked may be gone.
+                    // The receiver may have stopped waiting.
                     let _ = done.send(!failed.contains(&job.build));
                 }
             }

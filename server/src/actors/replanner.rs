@@ -1,6 +1,6 @@
-//! Plans namespaces again when their sources change: an origin that moves leads to a new iteration at once;
-//! changes of other packages of a graph are gathered first. Every new tree of a member counts, whatever it
-//! changes; a commit with the same tree is nothing new. Changes that cannot affect a plan cost a lookup.
+//! Replans namespaces when their sources change. A moved origin leads to a new iteration at once; changes of other
+//! members are gathered first. Every new tree of a member counts, whatever it changes; a commit with a known tree
+//! does not. A change that cannot affect a plan costs a lookup.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -20,15 +20,15 @@ use crate::service::refusals;
 use crate::sources::SourceEvent;
 use crate::state::AppState;
 
-/// When planning is tried again that failed through no fault of the sources.
+/// The pause before a retry after a transient failure of planning.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(10);
-/// When the database is asked again after it failed.
+/// The pause before a retry after a failure of the database.
 const PAUSE_AFTER_DATABASE_ERROR: Duration = Duration::from_secs(1);
 
-/// See the module.
+/// The actor that replans namespaces.
 pub(crate) struct Replanner {
     state: AppState,
-    /// Whether changes were gathered that came while the server was away, or were lost in a panic.
+    /// Whether changes were gathered that came while the server was down, or were lost in a panic.
     has_caught_up: bool,
 }
 
@@ -78,7 +78,7 @@ impl Actor for Replanner {
     }
 }
 
-/// Starts the time in which changes are gathered, for every namespace they can affect.
+/// Starts the gathering time of every namespace that changes may affect; `None` affects all.
 async fn gather(state: &AppState, changes: Option<&[IndexChange]>) -> Result<(), Error> {
     for namespace in namespaces::all(state.database.read()).await? {
         let pause = if state.replans.is_blocked(namespace.id) {
@@ -98,7 +98,7 @@ async fn gather(state: &AppState, changes: Option<&[IndexChange]>) -> Result<(),
     Ok(())
 }
 
-/// The same for one namespace, of whose changes it is not known what they affect.
+/// Starts the gathering time of a namespace after unknown changes.
 async fn gather_for(state: &AppState, namespace: NamespaceId) -> Result<(), Error> {
     let found = namespaces::by_id(state.database.read(), namespace).await?;
     if let Some(namespace) = found.filter(|namespace| namespace.held_at.is_none())
@@ -143,15 +143,14 @@ async fn check_all(state: &AppState) -> Result<(), Error> {
     Ok(())
 }
 
-/// Plans a namespace again if a ref of its origins names other files than in its newest
-/// iteration.
+/// Replans a namespace if a ref of its origins has other files than in its newest iteration.
 async fn check_origins(state: &AppState, namespace: &NamespaceRow) -> Result<(), Error> {
     let reader = state.database.read();
     let Some(newest) = iterations::newest(reader, namespace.id).await? else {
         return Ok(());
     };
     if namespace.held_at.is_some() {
-        // Resuming it looks at its sources.
+        // `resume` compares its sources.
         return Ok(());
     }
     for origin in iterations::fixed_origins(reader, newest.id).await? {
@@ -166,7 +165,7 @@ async fn check_origins(state: &AppState, namespace: &NamespaceRow) -> Result<(),
                     .replans
                     .add(namespace.id, Instant::now() + PAUSE_AFTER_ERROR);
             }
-            // A branch that was deleted after it was merged ends nothing: its iteration goes on.
+            // A branch that was deleted after its merge does not end its iteration.
             Err(error) => {
                 tracing::debug!(
                     namespace.name = namespace.name.as_str(),
@@ -182,7 +181,7 @@ async fn check_origins(state: &AppState, namespace: &NamespaceRow) -> Result<(),
 
 async fn replan(state: &AppState, namespace: &NamespaceRow) {
     if namespace.held_at.is_some() {
-        // Resuming it looks at its sources.
+        // `resume` compares its sources.
         return;
     }
     let before = match iterations::newest(state.database.read(), namespace.id).await {
@@ -207,8 +206,7 @@ async fn replan(state: &AppState, namespace: &NamespaceRow) {
             error = error.to_string(),
             "sources changed, but planning a new iteration failed"
         );
-        // What is refused stays refused until something changes; a full disk does not stay full, and
-        // a GitLab not away.
+        // Other refusals stay until a source changes.
         if error.is_temporary() {
             state
                 .replans
