@@ -1,4 +1,4 @@
-//! Where requests wait for the index to be as new as the sources.
+//! The queue in which requests wait for a current index.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,31 +9,31 @@ use tokio::sync::oneshot;
 
 use crate::wakers::Waker;
 
-/// A repository that has to be read even if nothing told that it changed.
+/// A repository that must be read even without a report of a change.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Wanted {
-    /// The one of a pkgbase, wherever it is.
+    /// That of a pkgbase, wherever it is.
     Pkgbase(Pkgbase),
-    /// The one of a project of GitLab's.
+    /// That of a GitLab project.
     Project(ProjectId),
 }
 
-/// How new the index is.
+/// How current the index is.
 #[derive(Clone, Debug)]
 pub enum Freshness {
-    /// It holds everything that was pushed before somebody asked.
+    /// It contains everything that was pushed before the request.
     Current,
     /// The sources could not be read in time.
     Stale {
         /// When they were last read.
         as_of: Option<Timestamp>,
-        /// Why not now.
+        /// The error.
         reason: String,
     },
 }
 
 impl Freshness {
-    /// Why the index may lack something; nothing when it does not.
+    /// Returns why the index may be stale; `None` if it is current.
     pub(crate) fn reason(&self) -> Option<&str> {
         match self {
             Self::Current => None,
@@ -41,7 +41,7 @@ impl Freshness {
         }
     }
 
-    /// What a plan made of an older index says about itself; nothing when it is not older.
+    /// Returns the note of a plan that uses a stale index; `None` if it is current.
     #[must_use]
     pub fn note(&self) -> Option<String> {
         let Self::Stale { as_of, reason } = self else {
@@ -57,17 +57,17 @@ impl Freshness {
     }
 }
 
-/// Why the index is not as new as the sources, in words; nothing when it is.
+/// Whether the index is current, or the error that prevented it.
 pub(crate) type Outcome = Result<(), String>;
 
-/// Where requests wait for the index to be as new as the sources.
+/// The queue in which requests wait for a current index. Cheap to clone.
 #[derive(Clone, Default)]
 pub(crate) struct CatchUpQueue {
     waiting: Arc<Mutex<CatchUpRequests>>,
     waker: Waker,
 }
 
-/// Requests that wait, and what they want to be read.
+/// Waiting requests, and the repositories that they want to be read.
 #[derive(Default)]
 pub(crate) struct CatchUpRequests {
     wanted: BTreeSet<Wanted>,
@@ -75,22 +75,22 @@ pub(crate) struct CatchUpRequests {
 }
 
 impl CatchUpRequests {
-    /// What has to be read in any case.
+    /// Returns the repositories that must be read.
     pub(crate) fn wanted(&self) -> &BTreeSet<Wanted> {
         &self.wanted
     }
 
-    /// Tells everybody how it went.
+    /// Completes all requests.
     pub(crate) fn complete(self, outcome: &Outcome) {
         for request in self.requests {
-            // Whoever asked may be gone.
+            // The request may have been cancelled.
             let _ = request.send(outcome.clone());
         }
     }
 }
 
 impl CatchUpQueue {
-    /// Ends when the watch has looked at all that had changed before, and at what is wanted.
+    /// Waits until the watching actor has read all earlier changes and the wanted repositories.
     pub(crate) async fn request(&self, wanted: impl IntoIterator<Item = Wanted>) -> Outcome {
         let (sender, receiver) = oneshot::channel();
         {
@@ -99,22 +99,22 @@ impl CatchUpQueue {
             waiting.requests.push(sender);
         }
         self.waker.wake();
-        // The watch ends when the server stops.
+        // The watching actor ends only when the server stops.
         let stopping = || Err("the server is stopping".to_owned());
         receiver.await.unwrap_or_else(|_| stopping())
     }
 
-    /// Ends when somebody has asked.
+    /// Waits for the next request.
     pub(crate) async fn requested(&self) {
         self.waker.woken().await;
     }
 
-    /// Whether somebody waits.
+    /// Whether requests are waiting.
     pub(crate) fn has_requests(&self) -> bool {
         !self.lock().requests.is_empty()
     }
 
-    /// Who waits.
+    /// Takes all waiting requests.
     pub(crate) fn take(&self) -> CatchUpRequests {
         std::mem::take(&mut *self.lock())
     }

@@ -1,4 +1,4 @@
-//! Changesets that are named by a merge request.
+//! Changesets of merge requests.
 
 use buildbtw_model::api::ProblemKind;
 use buildbtw_model::{Changeset, GitRef, MergeRequestUrl, Pkgbase, ProjectId};
@@ -12,7 +12,7 @@ use super::kind::ReadError;
 use super::{refusals, srcinfo};
 
 impl Sources {
-    /// The changeset of a merge request: its branch, or its head where that comes from a fork.
+    /// Returns the changeset of a merge request: its branch, or its head if that is in a fork.
     pub(super) async fn merge_request_changeset(
         &self,
         url: &MergeRequestUrl,
@@ -51,13 +51,13 @@ impl Sources {
         })?;
         let pkgbase = match row.pkgbase.clone().filter(|_| row.problem.is_none()) {
             Some(pkgbase) => pkgbase,
-            // The first merge request of a package may come before the package.
+            // A merge request may add the package to a repository without one.
             None => self.pkgbase_at(&row, &git_ref).await?,
         };
         Ok(Changeset { pkgbase, git_ref })
     }
 
-    /// What is known of a project; one that is not known or not usable is read again.
+    /// Returns the row of a project; an unknown or unusable project is read again first.
     async fn row_of_project(
         &self,
         project: ProjectId,
@@ -71,7 +71,7 @@ impl Sources {
         Ok((found, freshness))
     }
 
-    /// The package that a ref holds in a repository whose default branch holds none.
+    /// Returns the pkgbase at a ref of a repository whose default branch has none.
     async fn pkgbase_at(
         &self,
         row: &SourceRepositoryRow,

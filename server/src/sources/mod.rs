@@ -1,5 +1,5 @@
-//! Where packages come from, and what is known about them: keeps the package index in memory and in
-//! the database current with the source repositories.
+//! The source repositories: keeps the package index, in memory and in the database, in step with a folder or a
+//! GitLab group.
 
 mod catalog;
 pub(crate) mod catch_up;
@@ -39,41 +39,41 @@ use crate::wakers::Waker;
 use catch_up::CatchUpQueue;
 use kind::SourceKind;
 
-/// Where the source repositories are.
+/// The location of the source repositories.
 pub enum SourceConfig {
     /// Directly below a folder.
     Directory {
         /// The folder.
         folder: PathBuf,
-        /// The time between full looks.
+        /// The time between full resyncs.
         resync_interval: Duration,
     },
-    /// In a group of a GitLab.
+    /// In a GitLab group.
     Gitlab {
-        /// The GitLab and its group.
+        /// The client of the group.
         gitlab: Gitlab,
-        /// The time between full looks.
+        /// The time between full resyncs.
         resync_interval: Duration,
     },
 }
 
-/// What has to be watched to keep the sources current.
+/// What the watching actor needs to keep the index current.
 pub struct Watched(pub(crate) WatchedKind);
 
 /// See [`Watched`].
 pub(crate) enum WatchedKind {
     /// A folder.
     Directory(Arc<directory::Directory>),
-    /// A group of a GitLab.
+    /// A GitLab group.
     Group(Arc<gitlab::GitlabGroup>),
 }
 
-/// What the log says when the sources cannot be read.
+/// The title of the outage in the log.
 const OUTAGE: &str = "cannot read the sources";
-/// When a folder is read again that could not be read.
+/// The pause before a folder is read again after a failure.
 const PAUSE_OF_FOLDER: Duration = Duration::from_secs(5);
 
-/// How long the watch rests after a failure.
+/// Returns the pauses of the watching actor after failures.
 fn pauses(config: &SourceConfig) -> Pauses {
     match config {
         SourceConfig::Directory {
@@ -83,8 +83,7 @@ fn pauses(config: &SourceConfig) -> Pauses {
     }
 }
 
-/// The sources, as far as the database knows them, and what has to be watched to keep them current; what that
-/// finds is told to `events`.
+/// Loads the sources from the database. Returns them with what is to be watched; its changes are sent to `events`.
 ///
 /// # Errors
 /// When the database cannot be read.

@@ -1,4 +1,4 @@
-//! What people are told whose request the sources cannot fulfil.
+//! Refusals of requests that the sources cannot fulfil.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ use crate::error::{Error, Refusal};
 use super::kind::ReadError;
 use super::{Freshness, Sources};
 
-/// When to ask again for what is not there yet.
+/// When a client may retry while the sources are being read.
 const PAUSE_WHILE_READING: Duration = Duration::from_secs(10);
 /// How many branches a message lists.
 const SHOWN: usize = 8;
 
 impl Sources {
-    /// Plans made of a part of the packages would lack dependents.
+    /// Refuses plans during the initial sync: they would lack dependents.
     pub(super) fn ensure_complete(&self) -> Result<(), Error> {
         let status = self.status();
         if status.complete {
@@ -42,9 +42,9 @@ impl Sources {
         Err(refusal.into())
     }
 
-    /// Returns the refusal of a pkgbase that no repository is called like.
+    /// Returns the refusal of an unknown pkgbase.
     pub(super) fn unknown(&self, pkgbase: &Pkgbase) -> Error {
-        // It may be one of those that could not be read.
+        // Its repository may be among those that could not be read.
         if let Some(outage) = self.status().outage {
             let title = format!(
                 "no source repository of pkgbase '{pkgbase}' is known, and the sources cannot be read"
@@ -66,8 +66,8 @@ impl Sources {
             .into()
     }
 
-    /// Returns the refusal of a pkgbase whose repository is not known, or cannot be used, as far as the index
-    /// goes: that is no reason where the sources could not be read.
+    /// Converts the refusal of an unknown or unusable repository into a temporary one if the index is stale,
+    /// because then it may be out of date.
     pub(super) fn unless_stale(pkgbase: &Pkgbase, freshness: &Freshness, error: Error) -> Error {
         let (Some(reason), Error::Refused(refusal)) = (freshness.reason(), &error) else {
             return error;
@@ -84,7 +84,7 @@ impl Sources {
         stale(&what, reason)
     }
 
-    /// A hint for someone who wrote a pkgname where a pkgbase is expected.
+    /// Returns a hint for a pkgname where a pkgbase is expected.
     fn similar_names(&self, name: &Pkgbase) -> Option<String> {
         self.with_catalog(|catalog| {
             let owner = catalog.index().iter().find(|package| {
@@ -100,7 +100,7 @@ impl Sources {
         })
     }
 
-    /// Returns why a ref could not be read, for whoever asked for it.
+    /// Returns the refusal of a ref that could not be read.
     pub(super) async fn explain(
         &self,
         changeset: &Changeset,
@@ -154,7 +154,7 @@ impl Sources {
     }
 }
 
-/// Returns the refusal of what the index lacks while the sources could not be read.
+/// Returns the refusal of something that a stale index lacks.
 pub(super) fn stale(what: &str, reason: &str) -> Error {
     let title = format!("{what}, and the sources could not be read ({reason})");
     Refusal::new(ProblemKind::Unavailable, title)
@@ -163,7 +163,7 @@ pub(super) fn stale(what: &str, reason: &str) -> Error {
         .into()
 }
 
-/// Returns the refusal of a repository that cannot be used.
+/// Returns the refusal of an unusable repository.
 #[must_use]
 pub fn broken(row: &SourceRepositoryRow) -> Error {
     let title = is_unusable(row);
@@ -174,13 +174,13 @@ pub fn broken(row: &SourceRepositoryRow) -> Error {
         .into()
 }
 
-/// Returns the sentence that names a repository that cannot be used.
+/// Returns the title of the refusal of an unusable repository.
 #[must_use]
 pub fn is_unusable(row: &SourceRepositoryRow) -> String {
     format!("the source repository '{}' cannot be used", row.path)
 }
 
-/// Returns the refusal of a ref whose tree holds no usable package.
+/// Returns the refusal of a ref without a usable package.
 pub(super) fn unusable_ref(
     changeset: &Changeset,
     row: &SourceRepositoryRow,
@@ -195,7 +195,7 @@ pub(super) fn unusable_ref(
         .into()
 }
 
-/// What somebody is told who waits for GitLab.
+/// Returns the refusal of a request for which GitLab failed.
 pub(super) fn unavailable(error: &GitlabError) -> Error {
     tracing::warn!(error = error.to_string(), "a request to GitLab failed");
     let mut refusal = Refusal::new(ProblemKind::Unavailable, "a request to GitLab failed")

@@ -1,4 +1,4 @@
-//! The folder whose git repositories are the sources.
+//! The watched folder whose git repositories are the sources.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -22,7 +22,7 @@ pub(crate) struct Directory {
 }
 
 impl Directory {
-    /// Watches a folder, and looks at everything in it every so often.
+    /// Creates the source for a folder.
     pub(crate) fn new(folder: PathBuf, resync_interval: Duration) -> Self {
         Self {
             folder,
@@ -30,12 +30,12 @@ impl Directory {
         }
     }
 
-    /// The folder.
+    /// Returns the path of the folder.
     pub(crate) fn path(&self) -> &Path {
         &self.folder
     }
 
-    /// The time between full resyncs.
+    /// Returns the time between full resyncs.
     pub(crate) fn resync_interval(&self) -> Duration {
         self.resync_interval
     }
@@ -54,8 +54,8 @@ impl SourceKind for Directory {
         self.folder.join(place.path).to_string_lossy().into_owned()
     }
 
-    /// A repository is named after its pkgbase. One that is not would be found under a name nobody
-    /// expects, or take the place of another one.
+    /// Requires that a repository is named after its pkgbase. Otherwise it would be found under an unexpected name,
+    /// or take the place of another one.
     fn misnamed(&self, path: &str, pkgbase: &Pkgbase) -> Option<SourceProblem> {
         let name = path.strip_suffix(".git").unwrap_or(path);
         (name != pkgbase.as_str()).then(|| {

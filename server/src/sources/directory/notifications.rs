@@ -1,4 +1,4 @@
-//! The kernel's notifications of what changes in the folder.
+//! Kernel notifications of changes in the folder.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use super::repositories;
 
-/// Watches the folder for new repositories, and of each repository only where refs are written.
+/// Watches the folder for new repositories, and the ref folders of each repository.
 pub(crate) struct FolderWatcher {
     folder: PathBuf,
     watcher: Option<notify::RecommendedWatcher>,
@@ -17,7 +17,7 @@ pub(crate) struct FolderWatcher {
 }
 
 impl FolderWatcher {
-    /// Begins to watch the folder itself; the names of repositories that changed go to `sender`.
+    /// Starts to watch the folder itself; the names of changed repositories go to `sender`.
     pub(crate) fn new(folder: PathBuf, sender: mpsc::UnboundedSender<String>) -> Self {
         let root = folder.clone();
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
@@ -27,7 +27,7 @@ impl FolderWatcher {
             }
             for path in &event.paths {
                 if let Some(name) = repository_of(&root, path) {
-                    // The receiver is gone only when the server stops.
+                    // The receiver is dropped only when the server stops.
                     let _ = sender.send(name);
                 }
             }
@@ -51,8 +51,8 @@ impl FolderWatcher {
 
     /// Watches repositories that are not watched yet, and returns their names.
     pub(crate) fn watch_new(&mut self) -> Vec<String> {
-        // Git writes a new repository file by file, and not always at once with its folder: each
-        // step is watched before the next is looked for, so that the last one cannot be missed.
+        // Git creates a repository file by file, and not always at once with its folder. Each step is watched
+        // before the next is looked for, so that the last one cannot be missed.
         for folder in repositories::candidate_folders(&self.folder).unwrap_or_default() {
             for path in [folder.clone(), folder.join(".git")] {
                 if let Some(watcher) = &mut self.watcher
@@ -79,9 +79,9 @@ impl FolderWatcher {
             };
             let watched = watcher
                 .watch(&git_dir, RecursiveMode::NonRecursive)
-                // Folders below it come and go with branch names that hold a slash.
+                // Folders below it come and go with branch names that contain a slash.
                 .and_then(|()| watcher.watch(&git_dir.join("refs/heads"), RecursiveMode::Recursive))
-                // A tag that moves moves the namespaces that build it.
+                // A namespace may build a tag, so a moved tag matters as well.
                 .and_then(|()| watcher.watch(&git_dir.join("refs/tags"), RecursiveMode::Recursive));
             if !is_repository_fault(&watched) {
                 self.warn_once(watched);
@@ -106,13 +106,13 @@ impl FolderWatcher {
     }
 }
 
-/// The repository below `root` that a path belongs to.
+/// Returns the repository below `root` that a path belongs to.
 fn repository_of(root: &Path, path: &Path) -> Option<String> {
     let first = path.strip_prefix(root).ok()?.components().next()?;
     first.as_os_str().to_str().map(str::to_owned)
 }
 
-/// A repository without branches has nothing to watch; the scan says what is wrong with it.
+/// Whether the repository lacks the ref folders; the scan reports its problem.
 fn is_repository_fault(watched: &notify::Result<()>) -> bool {
     match watched {
         Ok(()) => false,

@@ -1,4 +1,4 @@
-//! Looks at the repositories of the folder, and finds what changed.
+//! Reads the repositories of the folder, and stores what changed.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,11 +19,11 @@ use super::{git, repositories};
 
 /// How many changed repositories are stored in one transaction.
 const BATCH: usize = 200;
-/// How often a long look says how far it has come: the first one holds the server's start up.
+/// The interval of log lines during a long scan: the first one delays the start of the server.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 
 impl Directory {
-    /// Looks at all repositories of the folder and forgets those that are gone.
+    /// Reads all repositories of the folder, and removes those that are gone.
     ///
     /// # Errors
     /// When the folder or the database cannot be read.
@@ -53,7 +53,7 @@ impl Directory {
         Ok(())
     }
 
-    /// Looks at some repositories of the folder again.
+    /// Reads some repositories of the folder again.
     ///
     /// # Errors
     /// When the database cannot be used.
@@ -125,7 +125,7 @@ impl Directory {
         Ok(changed)
     }
 
-    /// Looks at one repository; `None` when it is as it was.
+    /// Reads one repository; returns `None` when it is unchanged.
     fn read_repository(&self, path: &str, known: Option<&SourceRepositoryRow>) -> Option<Found> {
         let full_path: &Path = &self.folder.join(path);
         let mut found = Found::at(path);
@@ -137,7 +137,7 @@ impl Directory {
                 }
             }
             Ok(default) => {
-                // What was read once at a commit stays as it is; a failure may not.
+                // The content of a commit cannot change, but the cause of a failure can.
                 let settled = |known: &&SourceRepositoryRow| {
                     known.problem.is_none() || known.pkgbase.is_some()
                 };

@@ -1,4 +1,4 @@
-//! Processes stored webhooks. What they tell is not believed: it only says where to look.
+//! Processes stored webhooks. Their content is not trusted; it only names the project to query.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,13 +13,13 @@ use crate::time::Millis;
 use super::group::GitlabGroup;
 use super::poll::{GitlabContact, Window};
 
-/// How many are processed together.
+/// The number of webhooks that are processed together.
 const BATCH: i64 = 200;
-/// How long a repeated webhook is known as one.
+/// How long the ID of a webhook is stored to detect repetitions.
 const REMEMBERED: Duration = Duration::from_secs(7 * 24 * 3600);
 
 impl GitlabGroup {
-    /// Processes every webhook that is stored. One whose project GitLab cannot read stays for later.
+    /// Processes all stored webhooks. Those whose project GitLab cannot read stay stored.
     pub(crate) async fn process_webhooks(
         &self,
         sources: &Sources,
@@ -53,7 +53,7 @@ impl GitlabGroup {
             webhook_deliveries::forget_before(&mut tx, before).await?;
             tx.commit().await?;
             if !open.is_empty() {
-                // The next poll comes back to them.
+                // The next poll processes the rest.
                 return Ok(asked);
             }
         }

@@ -1,4 +1,4 @@
-//! The group of a GitLab whose projects are the sources.
+//! The GitLab group whose projects are the sources.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub(crate) struct GitlabGroup {
 }
 
 impl GitlabGroup {
-    /// Watches a group, and looks at everything in it every so often.
+    /// Creates the source for a group.
     pub(crate) fn new(gitlab: Gitlab, resync_interval: Duration) -> Self {
         Self {
             gitlab,
@@ -31,12 +31,12 @@ impl GitlabGroup {
         }
     }
 
-    /// The time between full resyncs.
+    /// Returns the time between full resyncs.
     pub(crate) fn resync_interval(&self) -> Duration {
         self.resync_interval
     }
 
-    /// The path of the group.
+    /// Returns the path of the group.
     pub(crate) fn path(&self) -> &str {
         &self.gitlab.settings().group
     }
@@ -55,11 +55,11 @@ impl SourceKind for GitlabGroup {
 
     fn clone_url(&self, place: Place<'_>) -> String {
         let settings = self.gitlab.settings();
-        let told = match settings.clone_by {
+        let url = match settings.clone_by {
             CloneBy::Https => place.http_url,
             CloneBy::Ssh => place.ssh_url,
         };
-        told.map_or_else(
+        url.map_or_else(
             || {
                 let base = settings.url.as_str().trim_end_matches('/');
                 format!("{base}/{}/{}.git", settings.group, place.path)
@@ -99,7 +99,7 @@ impl SourceKind for GitlabGroup {
             let project = project_of(repository)?;
             let about = &repository.path;
             let commit = self.read_commit(repository, git_ref).await?;
-            // GitlabContact for by commit: a branch may move between two requests.
+            // Read by commit, because a branch may move between two requests.
             let tree = self.gitlab.srcinfo_at(project, about, &commit).await?;
             tree.map(project::tree_at_commit)
                 .ok_or(ReadError::UnknownRef)
@@ -132,14 +132,14 @@ pub(super) fn project_of(repository: &SourceRepositoryRow) -> Result<ProjectId, 
         .ok_or_else(|| ReadError::Broken("it has no project ID".to_owned()))
 }
 
-/// What to look for: a branch, a tag, and then a commit or the head of a merge request.
+/// Returns the names to look up: a branch, a tag, and then a commit or the head of a merge request.
 fn ref_names(git_ref: &GitRef) -> RefNames {
     let text = git_ref.as_str();
     let is_commit = (4..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit());
     let other = if is_commit {
         Some(text.to_owned())
     } else {
-        // GitLab keeps the heads of merge requests in the project they go to, forks' too.
+        // GitLab keeps the heads of merge requests in the target project, also those from forks.
         text.starts_with(MERGE_REQUESTS)
             .then(|| format!("refs/{text}"))
     };
@@ -150,7 +150,7 @@ fn ref_names(git_ref: &GitRef) -> RefNames {
     }
 }
 
-/// The heads of merge requests are named like this.
+/// The prefix of the heads of merge requests.
 pub(super) const MERGE_REQUESTS: &str = "merge-requests/";
 
 impl GitlabGroup {

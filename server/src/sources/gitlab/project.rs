@@ -1,4 +1,4 @@
-//! What a project of the group means to us.
+//! Converts projects of the group into repositories.
 
 use buildbtw_gitlab::{Blob, Contents, Project, TreeAt};
 use buildbtw_model::{Pkgbase, SourceProblemKind};
@@ -9,9 +9,9 @@ use crate::sources::store::Found;
 
 use super::paths::project_path;
 
-/// What is new about a project; `None` when it is as it was.
+/// Returns what changed in a project; `None` when nothing did.
 ///
-/// A project that GitLab failed to tell about stays as it was, too.
+/// A project that GitLab failed to read counts as unchanged if it was usable.
 pub(super) fn read(
     project: Project,
     group: &str,
@@ -54,7 +54,7 @@ pub(super) fn read(
     (!known.is_some_and(|known| found.is_unchanged_from(known))).then_some(found)
 }
 
-/// The path below the group.
+/// Returns the path below the group.
 pub(super) fn relative<'a>(full_path: &'a str, group: &str) -> &'a str {
     let below = |path: &'a str| {
         let head = path.get(..group.len())?;
@@ -64,7 +64,7 @@ pub(super) fn relative<'a>(full_path: &'a str, group: &str) -> &'a str {
     below(full_path).unwrap_or(full_path)
 }
 
-/// What a tree of GitLab's holds, in the words of both kinds of sources.
+/// Converts a tree of GitLab's.
 pub(super) fn tree_at_commit(tree: TreeAt) -> TreeAtCommit {
     TreeAtCommit {
         commit: tree.commit,
@@ -79,12 +79,12 @@ pub(super) fn tree_at_commit(tree: TreeAt) -> TreeAtCommit {
     }
 }
 
-/// A project is called after its pkgbase, by Arch Linux's rules. One that is not would be found under
-/// a name nobody expects, or take the place of another one.
+/// Requires that a project is named after its pkgbase, by Arch Linux's rules. Otherwise it would be found under an
+/// unexpected name, or take the place of another one.
 pub(super) fn misnamed(path: &str, pkgbase: &Pkgbase) -> Option<SourceProblem> {
     let name = path.rsplit('/').next().unwrap_or(path);
     let expected = project_path(pkgbase);
-    // GitLab's paths differ in more than case.
+    // GitLab's paths are unique regardless of case.
     (!name.eq_ignore_ascii_case(&expected)).then(|| {
         let called = if expected == pkgbase.as_str() {
             String::new()

@@ -1,5 +1,5 @@
-//! A look at all projects of the group, one page at a time: the first one fills the index and goes on
-//! where it stopped, later ones find what polls cannot show.
+//! Full resyncs of the group, one page at a time. The initial sync fills the index and continues after a restart;
+//! later resyncs find what polls cannot.
 
 use std::collections::BTreeSet;
 
@@ -15,41 +15,41 @@ use crate::sources::{SourceEvent, Sources};
 use super::group::GitlabGroup;
 use super::poll::{MAX_VANISHED, Window};
 
-/// How often the log tells how far a resync is, in pages.
+/// The number of pages between log lines.
 const PROGRESS_EVERY_PAGES: u32 = 10;
 
-/// How far a resync has come.
+/// The state of a full resync.
 #[derive(Debug)]
 pub(crate) struct Resync {
     cursor: Option<String>,
     seen: BTreeSet<ProjectId>,
-    /// How many were seen before a restart.
+    /// The number of projects that were read before a restart of the server.
     seen_before: u64,
     total: Option<u64>,
-    /// GitLab's time when it started_at: what happens later, polls have to find.
+    /// GitLab's time at the start; polls find later changes.
     started_at: Option<Timestamp>,
-    /// Whether it is the one that fills the index.
+    /// Whether it is the initial sync.
     is_initial: bool,
-    /// Whether the last page was looked at, and only the end of the resync is left.
+    /// Whether all pages were read, so that only [`GitlabGroup::finish`] is left.
     is_at_end: bool,
-    /// Whether it had to begin anew because GitLab did not know its cursor.
+    /// Whether it was restarted because GitLab rejected its cursor.
     has_restarted: bool,
     pages: u32,
 }
 
-/// What a step of a resync led to.
+/// The result of a step of a resync.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum ResyncStep {
     /// There are more pages.
     More,
-    /// Where it stopped is not known any more; it begins anew.
+    /// GitLab rejected the cursor; the resync starts over.
     Restarted,
-    /// Everything was looked at.
+    /// All projects were read.
     Done,
 }
 
 impl Resync {
-    /// The resync that fills the index, from where it has come.
+    /// Continues the initial sync from its stored progress.
     pub(crate) fn initial(progress: ProgressRow) -> Self {
         Self {
             seen_before: u64::try_from(progress.seen).unwrap_or_default(),
@@ -61,7 +61,7 @@ impl Resync {
         }
     }
 
-    /// A resync over what is known.
+    /// Starts a resync.
     pub(crate) fn new() -> Self {
         Self {
             cursor: None,
@@ -76,7 +76,7 @@ impl Resync {
         }
     }
 
-    /// How many pages it has looked at since the server's start.
+    /// Returns the number of pages read since the start of the server.
     pub(crate) fn pages(&self) -> u32 {
         self.pages
     }
@@ -91,7 +91,7 @@ impl Resync {
 }
 
 impl GitlabGroup {
-    /// Looks at the next page.
+    /// Reads the next page.
     pub(crate) async fn read_page(
         &self,
         sources: &Sources,
@@ -105,7 +105,7 @@ impl GitlabGroup {
         let asked = Selection::After(resync.cursor.clone());
         let page = match self.gitlab.projects(&asked).await {
             Ok(page) => page,
-            // A cursor of long ago may not be understood any more.
+            // GitLab may reject a cursor that is old.
             Err(error)
                 if resync.cursor.is_some() && !resync.has_restarted && is_cursor_error(&error) =>
             {
@@ -144,7 +144,7 @@ impl GitlabGroup {
         Ok(ResyncStep::More)
     }
 
-    /// Notes how far the first look has come, so that a restart goes on there.
+    /// Stores the progress of the initial sync, so that it continues after a restart.
     async fn store_progress(&self, sources: &Sources, resync: &Resync) -> Result<(), Failure> {
         let mut tx = sources.database.write().await?;
         let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
@@ -181,8 +181,8 @@ impl GitlabGroup {
         tx.commit().await?;
         sources.grant_all().await?;
         window.watermark = resync.started_at.or(window.watermark);
-        // What still differs after everything was looked at would differ after every look. Only the
-        // first look has not asked about what it has not met.
+        // A difference that remains after a full resync would cause another one forever. The initial sync has not
+        // checked missing projects yet.
         if !resync.is_initial {
             let total = resync.total.and_then(|total| i64::try_from(total).ok());
             let difference = self.difference(sources, total).await?;
@@ -197,8 +197,8 @@ impl GitlabGroup {
         Ok(())
     }
 
-    /// Asks about every project that the resync has not shown: it is gone, or went past while the pages
-    /// were asked for.
+    /// Reads every project by ID that the resync has not shown: it is gone, or moved between pages during the
+    /// resync.
     async fn forget_vanished(
         &self,
         sources: &Sources,
@@ -225,7 +225,7 @@ impl GitlabGroup {
     }
 }
 
-/// Whether GitLab complains about the cursor it was sent.
+/// Whether GitLab rejected the cursor.
 fn is_cursor_error(error: &GitlabError) -> bool {
     let is_answer = matches!(
         error.kind,

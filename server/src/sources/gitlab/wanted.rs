@@ -1,4 +1,4 @@
-//! Repositories that have to be read because a request waits for them.
+//! Repositories that must be read because a request waits for them.
 
 use std::collections::BTreeSet;
 
@@ -11,11 +11,11 @@ use super::group::{GitlabGroup, project_of};
 use super::paths;
 use super::poll::Window;
 
-/// How many names that nobody knows are looked for at once.
+/// The maximum number of unknown names that are searched for.
 const MAX_SEARCHES: usize = 20;
 
 impl GitlabGroup {
-    /// Reads projects again that somebody waits for, unless the last poll has found them usable.
+    /// Reads the projects that requests wait for, except those that the last poll found usable.
     pub(crate) async fn read_wanted(
         &self,
         sources: &Sources,
