@@ -1,5 +1,5 @@
-//! Databases that were rendered for somebody, on disk by their tag: who reads one slowly holds a file, not
-//! memory, and who asks for it again costs nothing.
+//! A cache of rendered databases on disk, by their tag. A slow reader keeps a file open instead of memory, and
+//! repeated requests cost nothing.
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use buildbtw_model::Sha256Digest;
 
-/// What is kept, in bytes. Of more, the oldest go first; whoever reads one still has it.
+/// The limits of the cache. The oldest files are removed first; open ones stay readable.
 const MAX_BYTES: u64 = 512 << 20;
 const MAX_FILES: usize = 1_000;
 
@@ -45,13 +45,13 @@ impl RenderedDatabases {
         Ok(path)
     }
 
-    /// Removes the oldest until so much is left. The newest stays, however large it is.
+    /// Removes the oldest files until the rest is within the limits. The newest file stays in any case.
     fn prune(&self, max_bytes: u64, max_files: usize) -> io::Result<()> {
         let _alone = self.pruning.lock().unwrap_or_else(PoisonError::into_inner);
         let mut files: Vec<(SystemTime, u64, PathBuf)> = Vec::new();
         for entry in fs_err::read_dir(&self.folder)? {
             let entry = entry?;
-            // Another one may be renamed to its place at this moment.
+            // A concurrent `keep` may replace a file at this moment.
             if let Ok(metadata) = entry.metadata() {
                 files.push((metadata.modified()?, metadata.len(), entry.path()));
             }

@@ -1,5 +1,5 @@
-//! What was read of base repositories. A database is unpacked once for each of its states, and put merge
-//! with the others of its architecture only when one of them has changed.
+//! A cache of base repositories. Each version of a database is unpacked once, and the databases of an architecture
+//! are merged only when one of them has changed.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,34 +13,34 @@ use super::database;
 use super::fetch::{Fetched, Place, fetch};
 use super::versions::{BaseVersion, BaseVersions};
 
-/// See the module. It holds no more than what the configured repositories hold.
+/// Parsed databases. Bounded by the configured repositories.
 #[derive(Debug, Default)]
 pub(super) struct DatabaseCache {
     databases: Mutex<HashMap<(RepositoryName, Architecture), Arc<Database>>>,
     contents: Mutex<HashMap<Architecture, Contents>>,
 }
 
-/// A database that was read.
+/// A parsed database.
 #[derive(Debug)]
 pub(super) struct Database {
     place: Place,
     pub(super) digest: String,
     packages: Arc<[BasePackage]>,
-    /// The memory that its packages need, see [`database::cost`].
+    /// The memory of its packages, see [`database::cost`].
     pub(super) cost: usize,
 }
 
-/// The databases of an architecture merge.
+/// The merged databases of an architecture.
 #[derive(Clone, Debug)]
 struct Contents {
-    /// Their digests.
+    /// The digests of the databases.
     digests: Vec<String>,
     versions: Arc<BaseVersions>,
     packages: Arc<BaseIndex>,
 }
 
 impl DatabaseCache {
-    /// The database of a repository as it is now, of which at most `limit` may be kept.
+    /// Returns the current database of a repository, if its packages need at most `limit` bytes.
     pub(super) async fn database(
         &self,
         repository: &Repository,
@@ -72,7 +72,7 @@ impl DatabaseCache {
         Ok(database)
     }
 
-    /// What databases hold merge, in the order in which pacman looks at them.
+    /// Returns the merged contents of databases, in pacman's order.
     pub(super) async fn contents(
         &self,
         architecture: &Architecture,
@@ -103,7 +103,7 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
     of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Reads a database, unless it is the known one at another place.
+/// Parses a database, unless it has the same content as the known one.
 fn read(place: Place, bytes: &[u8], known: Option<Arc<Database>>) -> Result<Database, String> {
     let digest: [u8; 32] = sha2::Sha256::digest(bytes).into();
     let digest = Sha256Digest::from_bytes(&digest).to_string();

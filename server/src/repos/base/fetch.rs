@@ -1,5 +1,4 @@
-//! Fetches the databases of base repositories: a file of this machine, or one of a mirror that is asked
-//! whether it has changed.
+//! Fetches the databases of base repositories from local files or mirrors, the latter with conditional requests.
 
 use std::time::Duration;
 
@@ -9,27 +8,27 @@ use reqwest::StatusCode;
 use reqwest::header::{ETAG, HeaderValue, IF_NONE_MATCH};
 use tokio::io::AsyncReadExt as _;
 
-/// A larger database is not one: Arch's largest has about 10 MiB.
+/// The maximum size of a database; Arch's largest has about 10 MiB.
 const MAX_DATABASE: u64 = 64 << 20;
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Where a database was found, and in which state.
+/// The origin of a database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     url: String,
-    /// The mark of the state, where the mirror gives one.
+    /// The entity tag, if the mirror sends one.
     tag: Option<HeaderValue>,
 }
 
-/// What a mirror answers.
+/// The result of fetching a database.
 pub(super) enum Fetched {
-    /// It is as it was.
+    /// It has not changed.
     Unchanged,
-    /// Its content.
+    /// Its origin and content.
     Content(Place, Vec<u8>),
 }
 
-/// Fetches a database from the first server that has it, unless it is as it was at `known`.
+/// Fetches a database from the first server that has it, unless it has not changed since `known`.
 pub(super) async fn fetch(
     repository: &Repository,
     architecture: &Architecture,
