@@ -266,9 +266,9 @@ impl Http {
             // A `Retry-After` of 0 must not lead to a busy loop.
             let own = pauses.next().unwrap_or(MAX_BACKOFF);
             let pause = match error.kind.pause() {
-                Some(asked) => {
-                    self.rate_limit.pause(asked);
-                    asked.max(own)
+                Some(requested) => {
+                    self.rate_limit.pause(requested);
+                    requested.max(own)
                 }
                 None => own,
             };

@@ -220,9 +220,9 @@ impl Watch {
 
     /// Any client may request this, so all waiting requests share one poll.
     fn catch_up_at(&self, now: Instant) -> Option<Instant> {
-        let is_asked = self.sources.catch_up_queue.has_requests();
+        let has_requests = self.sources.catch_up_queue.has_requests();
         let earliest = self.last_poll.map(|last| last + MIN_CATCH_UP_INTERVAL);
-        is_asked.then(|| earliest.unwrap_or(now))
+        has_requests.then(|| earliest.unwrap_or(now))
     }
 
     fn poll_at(&self) -> Option<Instant> {
@@ -345,10 +345,10 @@ impl Watch {
             &step,
             Ok(ResyncStep::Done) | Err(Failure::ProjectsMissing { .. })
         ) {
-            let rest = EARLY_RESYNC_DELAY_PER_PAGE * resync.pages();
+            let delay = EARLY_RESYNC_DELAY_PER_PAGE * resync.pages();
             self.resync = None;
             self.sources.resync_ended();
-            self.early_resync_from = Instant::now() + rest;
+            self.early_resync_from = Instant::now() + delay;
             self.next_resync = Instant::now() + self.group.resync_interval();
             // Some webhooks of the meantime could not be processed.
             self.has_webhooks = true;
@@ -375,7 +375,7 @@ impl Watch {
             &self.webhook_backoff,
         ]
         .iter()
-        .any(|rest| rest.until.is_some());
+        .any(|backoff| backoff.until.is_some());
         // A single page does not end the outage of missing projects.
         if !is_failing && !self.window.has_shrunk {
             self.sources.outage().recovered();

@@ -188,7 +188,7 @@ impl SharedCatalog {
         let this = self.clone();
         tokio::task::spawn_blocking(move || {
             let mut next = Catalog::clone(&current);
-            let answer = change(&mut next);
+            let result = change(&mut next);
             let previous = {
                 let mut current = this.write();
                 current.changes += 1;
@@ -196,7 +196,7 @@ impl SharedCatalog {
             };
             // Dropped after the lock is released: it may be the last reference.
             drop(previous);
-            answer
+            result
         })
         .await
     }

@@ -182,12 +182,12 @@ async fn pauses_after_failure_and_shows_outage_until_a_turn_succeeds() {
     running.act(Act::Fail).await;
     let outage = running.outage.current().unwrap();
     assert!(outage.message.contains("0 of the 1 projects"), "{outage:?}");
-    // The rest comes first.
+    // The pause comes first.
     running.inbox.send(Act::Fail);
     running.pass(SECOND / 2).await;
     assert_eq!(running.record.texts().len(), 2);
     running.pass(SECOND).await;
-    // The turn after the rest succeeded, so the next rest is as short as the first.
+    // The turn after the pause succeeded, so the next pause is as short as the first.
     running.pass(10 * SECOND).await;
     assert_eq!(running.outage.current(), None);
     let counts = Arc::clone(&running.counts);

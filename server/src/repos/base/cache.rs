@@ -167,7 +167,7 @@ mod tests {
     }
 
     impl Mirror {
-        fn answer(&self, headers: &HeaderMap) -> axum::response::Response {
+        fn respond(&self, headers: &HeaderMap) -> axum::response::Response {
             let (tag, bytes) = lock(&self.content).clone();
             if headers
                 .get(header::IF_NONE_MATCH)
@@ -187,8 +187,8 @@ mod tests {
             sent: AtomicUsize::new(0),
         });
         let served = Arc::clone(&mirror);
-        let answer = move |headers: HeaderMap| async move { served.answer(&headers) };
-        let router = axum::Router::new().fallback(answer);
+        let respond = move |headers: HeaderMap| async move { served.respond(&headers) };
+        let router = axum::Router::new().fallback(respond);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move { axum::serve(listener, router).await });

@@ -51,7 +51,7 @@ pub(super) async fn fetch(
             None => fetch_http(&url, known.filter(|known| known.url == url)).await,
         };
         match fetched {
-            Ok(answer) => return Ok(answer),
+            Ok(fetched) => return Ok(fetched),
             Err(reason) => problem = format!("{url}: {reason}"),
         }
     }

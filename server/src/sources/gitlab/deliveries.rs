@@ -25,11 +25,11 @@ impl GitlabGroup {
         sources: &Sources,
         window: &mut Window,
     ) -> Result<GitlabContact, Failure> {
-        let mut asked = GitlabContact::None;
+        let mut contact = GitlabContact::None;
         loop {
             let open = webhook_deliveries::open(sources.database.read(), BATCH).await?;
             if open.is_empty() {
-                return Ok(asked);
+                return Ok(contact);
             }
             let moved: BTreeSet<ProjectId> = open
                 .iter()
@@ -41,7 +41,7 @@ impl GitlabGroup {
             if !moved.is_empty() {
                 unread = self.refresh_projects(sources, window, &moved).await?.unread;
                 self.emit_touched(sources, &moved).await?;
-                asked = GitlabContact::Made;
+                contact = GitlabContact::Made;
             }
             let (open, done): (Vec<_>, Vec<_>) = open
                 .into_iter()
@@ -54,7 +54,7 @@ impl GitlabGroup {
             tx.commit().await?;
             if !open.is_empty() {
                 // The next poll processes the rest.
-                return Ok(asked);
+                return Ok(contact);
             }
         }
     }

@@ -102,8 +102,8 @@ impl GitlabGroup {
             self.finish(sources, resync, window).await?;
             return Ok(ResyncStep::Done);
         }
-        let asked = Selection::After(resync.cursor.clone());
-        let page = match self.gitlab.projects(&asked).await {
+        let selection = Selection::After(resync.cursor.clone());
+        let page = match self.gitlab.projects(&selection).await {
             Ok(page) => page,
             // GitLab may reject a cursor that is old.
             Err(error)
