@@ -22,7 +22,7 @@ impl UnusedSrcinfos {
 
     pub(crate) fn outage() -> Outage {
         Outage::new(
-            "cannot delete .SRCINFO texts that nothing refers to",
+            "cannot delete unreferenced .SRCINFO texts",
             Pauses::constant(EVERY),
         )
     }

@@ -1,5 +1,5 @@
-//! Reads git objects within limits. Their content comes from whoever may push, and a few megabytes of a push may
-//! unpack to any size.
+//! Reads git objects within limits. Anyone with push access controls their content, and a few megabytes of a push
+//! may unpack to any size.
 
 use gix::object::Kind;
 
