@@ -206,7 +206,7 @@ async fn replan(state: &AppState, namespace: &NamespaceRow) {
             error = error.to_string(),
             "sources changed, but planning a new iteration failed"
         );
-        // Other refusals stay until a source changes.
+        // Only temporary failures are retried; a refusal stays until a source changes.
         if error.is_temporary() {
             state
                 .replans
