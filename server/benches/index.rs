@@ -81,7 +81,7 @@ async fn load_once(folder: &Path) -> (Duration, usize) {
     let (events, _listener) = tokio::sync::mpsc::unbounded_channel();
     let config = SourceConfig::Directory {
         folder: folder.to_owned(),
-        sweep: Duration::MAX,
+        resync_interval: Duration::MAX,
     };
     let (sources, _) = sources::load(database.clone(), config, events)
         .await

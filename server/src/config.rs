@@ -257,7 +257,7 @@ impl RunArgs {
     /// When settings are missing, contradict each other or cannot be used.
     pub fn sources(&self) -> anyhow::Result<(SourceConfig, Option<WebhookConfig>)> {
         let seconds = self.sweep_seconds;
-        let sweep = |default| seconds.map_or(default, |s| Duration::from_secs(s.into()));
+        let interval = |default| seconds.map_or(default, |s| Duration::from_secs(s.into()));
         match (&self.sources_dir, self.gitlab.settings()?) {
             (Some(_), Some(_)) => anyhow::bail!(
                 "--sources-dir and --gitlab-url exclude each other: sources come from one place"
@@ -270,8 +270,14 @@ impl RunArgs {
                 let wrong = "--sources-dir must name a folder of git repositories";
                 let folder = fs_err::canonicalize(folder).context(wrong)?;
                 anyhow::ensure!(folder.is_dir(), "{wrong}, {} is none", folder.display());
-                let sweep = sweep(SWEEP_FOLDER);
-                Ok((SourceConfig::Directory { folder, sweep }, None))
+                let resync_interval = interval(SWEEP_FOLDER);
+                Ok((
+                    SourceConfig::Directory {
+                        folder,
+                        resync_interval,
+                    },
+                    None,
+                ))
             }
             (None, Some(mut settings)) => {
                 settings.writes =
@@ -280,8 +286,14 @@ impl RunArgs {
                 let group = settings.group.clone();
                 let webhook = (!secrets.is_empty()).then_some(WebhookConfig { group, secrets });
                 let gitlab = Gitlab::new(settings)?;
-                let sweep = sweep(SWEEP_GITLAB);
-                Ok((SourceConfig::Gitlab { gitlab, sweep }, webhook))
+                let resync_interval = interval(SWEEP_GITLAB);
+                Ok((
+                    SourceConfig::Gitlab {
+                        gitlab,
+                        resync_interval,
+                    },
+                    webhook,
+                ))
             }
         }
     }

@@ -320,6 +320,6 @@ mod tests {
         assert!(outage.current().is_some());
         assert_eq!(outage.remote(), None);
         outage.failed(&gitlab(GitlabErrorKind::Timeout));
-        assert!(outage.remote().unwrap().contains("did not answer in time"));
+        assert!(outage.remote().unwrap().contains("timed out"));
     }
 }

@@ -53,7 +53,7 @@ fn server_reports_full_disk_and_resumes_with_free_space() {
         "libfoo",
         "pkgbase = libfoo\n\tpkgver = 2\n\tpkgrel = 1\n\tarch = x86_64\n\npkgname = libfoo\n",
     );
-    server.wait_for_line("cannot look at source repositories");
+    server.wait_for_line("cannot read the sources");
     drop(ballast);
     server.wait_for_line("planned a new iteration");
     let watched = cli(&server, &["watch", "foo"]);
@@ -74,7 +74,7 @@ fn waits_for_repositories_that_cannot_be_stored() {
         "new",
         "pkgbase = new\n\tpkgver = 1\n\tpkgrel = 1\n\tarch = x86_64\n\npkgname = new\n",
     );
-    server.wait_for_line("cannot look at source repositories");
+    server.wait_for_line("cannot read the sources");
     let refused = cli(&server, &["new", "new/main", "--name", "foo"]);
     assert_eq!(refused.status.code(), Some(3), "{}", printed(&refused));
     assert!(printed(&refused).contains("full"), "{}", printed(&refused));

@@ -1,4 +1,4 @@
-//! The client as a whole: a GitLab and a group in it.
+//! The client of one GitLab and one group in it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,48 +17,48 @@ use crate::settings::GitlabSettings;
 use crate::types::{MergeRequest, ProjectPage, TreeAt};
 use crate::{graphql, rest};
 
-/// GitLab gives no more at once.
-const LARGEST_PAGE: u8 = 100;
-/// After so many good answers, larger pages are tried again.
-const GOOD_PAGES: u32 = 10;
-/// Any of these lets the server read what it needs.
+/// GitLab's own limit.
+const MAX_PAGE_SIZE: u8 = 100;
+/// After this many successful responses, a larger page is tried again.
+const PAGES_BEFORE_GROWTH: u32 = 10;
+/// Each of these scopes suffices for reading.
 const READING_SCOPES: &[&str] = &["read_api", "api"];
-/// This lets it do more than that.
+/// Needed as soon as the settings ask for more than reading.
 const WRITING_SCOPES: &[&str] = &["api"];
 
-/// A GitLab and a group in it. Cheap to clone.
+/// A client of one group in a GitLab. Cheap to clone.
 #[derive(Clone)]
 pub struct Gitlab {
     pub(crate) http: Arc<Http>,
-    /// How many projects GitLab lets a query ask for.
+    /// The number of projects that a query asks for.
     page_size: Arc<AtomicU8>,
-    /// How many answers came since that last changed.
-    good_pages: Arc<AtomicU32>,
+    /// The number of successful responses since the page size last changed.
+    pages_since_resize: Arc<AtomicU32>,
 }
 
 impl Gitlab {
-    /// Prepares to talk to a GitLab; sends nothing yet.
+    /// Creates a client; sends nothing yet.
     ///
     /// # Errors
     /// When a file of the settings cannot be used.
     pub fn new(settings: GitlabSettings) -> anyhow::Result<Self> {
         Ok(Self {
             http: Arc::new(Http::new(settings)?),
-            page_size: Arc::new(AtomicU8::new(LARGEST_PAGE)),
-            good_pages: Arc::default(),
+            page_size: Arc::new(AtomicU8::new(MAX_PAGE_SIZE)),
+            pages_since_resize: Arc::default(),
         })
     }
 
-    /// The settings.
+    /// Returns the settings.
     #[must_use]
     pub fn settings(&self) -> &GitlabSettings {
         self.http.settings()
     }
 
-    /// Checks that the token may do what the settings ask for in the group, and returns GitLab's version.
+    /// Checks that the token has the access that the settings need, and returns GitLab's version.
     ///
     /// # Errors
-    /// When it may not, saying what is missing.
+    /// When it has not; the error names what is missing.
     pub async fn check_access(&self) -> Result<Option<String>, GitlabError> {
         match rest::token_info(&self.http).await {
             Ok(info) => {
@@ -70,7 +70,7 @@ impl Gitlab {
                 let has = |scope: &&str| info.scopes.iter().any(|known| known == scope);
                 if !info.scopes.is_empty() && !needed.iter().any(has) {
                     return Err(GitlabError {
-                        request: "the token",
+                        request: "read token info",
                         about: self.settings().group.clone(),
                         request_id: None,
                         kind: GitlabErrorKind::MissingScope {
@@ -79,101 +79,103 @@ impl Gitlab {
                     });
                 }
                 if let Some(day) = &info.expires_at {
-                    tracing::info!(expires = day, "GitLab's token expires");
+                    tracing::info!(expires = day, "the GitLab token has an expiry date");
                 }
             }
-            // Tokens of other kinds cannot ask about themselves; the query will tell.
+            // Other kinds of tokens cannot read their own info; the query below fails if they lack access.
             Err(error) if matches!(error.kind, GitlabErrorKind::Status { .. }) => {}
             Err(error) => return Err(error),
         }
         queries::group_access(&self.http).await
     }
 
-    /// What a GitLab answers to the introspection query.
+    /// Returns GitLab's response to the introspection query.
     ///
     /// # Errors
-    /// When GitLab does not answer.
+    /// When the request fails.
     pub async fn introspect(&self, query: &str) -> Result<serde_json::Value, GitlabError> {
         graphql::introspect(&self.http, query).await
     }
 
-    /// A page of the group's projects, newest activity first.
+    /// Returns a page of the group's projects, newest activity first.
     ///
     /// # Errors
-    /// When GitLab does not answer.
+    /// When the request fails.
     pub async fn projects(&self, selection: &Selection) -> Result<ProjectPage, GitlabError> {
         loop {
             let size = self.page_size.load(Ordering::Relaxed);
             let error = match queries::group_projects(&self.http, selection, size).await {
                 Ok(page) => {
-                    self.good_pages.fetch_add(1, Ordering::Relaxed);
-                    self.grow_again();
+                    self.pages_since_resize.fetch_add(1, Ordering::Relaxed);
+                    self.restore_page_size();
                     return Ok(page);
                 }
                 Err(error) => error,
             };
-            if size == 1 || !error.kind.is_too_much() {
+            if size == 1 || !error.kind.may_succeed_if_smaller() {
                 return Err(error);
             }
             tracing::warn!(
                 error = error.to_string(),
                 page.size = size / 2,
-                "asking GitLab for fewer projects at a time from now on"
+                "reducing the number of projects per GitLab query"
             );
             self.page_size.store(size / 2, Ordering::Relaxed);
-            self.good_pages.store(0, Ordering::Relaxed);
-            // An answer that took too long is asked for again later, not at once.
+            self.pages_since_resize.store(0, Ordering::Relaxed);
+            // After a timeout the caller decides when to retry with the smaller page.
             if error.kind.is_transient() {
                 return Err(error);
             }
         }
     }
 
-    /// Whatever made pages too large may have passed.
-    fn grow_again(&self) {
+    /// Doubles the page size again, because the cause of the large responses may have passed.
+    fn restore_page_size(&self) {
         let size = self.page_size.load(Ordering::Relaxed);
-        if size < LARGEST_PAGE && self.good_pages.load(Ordering::Relaxed) >= GOOD_PAGES {
-            let larger = size.saturating_mul(2).min(LARGEST_PAGE);
+        if size < MAX_PAGE_SIZE
+            && self.pages_since_resize.load(Ordering::Relaxed) >= PAGES_BEFORE_GROWTH
+        {
+            let larger = size.saturating_mul(2).min(MAX_PAGE_SIZE);
             self.page_size.store(larger, Ordering::Relaxed);
-            self.good_pages.store(0, Ordering::Relaxed);
+            self.pages_since_resize.store(0, Ordering::Relaxed);
         }
     }
 
-    /// Some projects of the group by their numbers; those that are not in it are not shown.
+    /// Returns the projects with these IDs, without those that are not in the group.
     ///
     /// # Errors
-    /// When GitLab does not answer.
-    pub async fn some_projects(&self, ids: &[ProjectId]) -> Result<ProjectPage, GitlabError> {
+    /// When the request fails.
+    pub async fn projects_by_id(&self, ids: &[ProjectId]) -> Result<ProjectPage, GitlabError> {
         let error = match self.projects(&Selection::Only(ids.to_vec())).await {
             Ok(page) if page.next.is_none() || ids.len() < 2 => return Ok(page),
             Ok(_) => None,
             Err(error) => Some(error),
         };
-        // Pages have become smaller, and a selection has no order in which to ask for the rest.
+        // The page size has shrunk, and a selection by ID has no cursor for the rest: halve it.
         if let Some(error) = error
-            && (ids.len() < 2 || !error.kind.is_too_much())
+            && (ids.len() < 2 || !error.kind.may_succeed_if_smaller())
         {
             return Err(error);
         }
         let (one, other) = ids.split_at(ids.len() / 2);
-        let mut page = Box::pin(self.some_projects(one)).await?;
-        let rest = Box::pin(self.some_projects(other)).await?;
+        let mut page = Box::pin(self.projects_by_id(one)).await?;
+        let rest = Box::pin(self.projects_by_id(other)).await?;
         page.projects.extend(rest.projects);
-        page.nameless += rest.nameless;
+        page.unidentified += rest.unidentified;
         page.next = page.next.or(rest.next);
         Ok(page)
     }
 
-    /// The largest number of projects that one page can hold now.
+    /// Returns the number of projects that one page can hold at the moment.
     #[must_use]
     pub fn page_size(&self) -> usize {
         self.page_size.load(Ordering::Relaxed).into()
     }
 
-    /// The commit of the first of these names that a project knows.
+    /// Returns the commit of the first of these names that exists in a project.
     ///
     /// # Errors
-    /// When GitLab does not answer, or the project is not in the group any more.
+    /// When the request fails, or the project is no longer in the group.
     pub async fn resolve_ref(
         &self,
         project: ProjectId,
@@ -186,23 +188,23 @@ impl Gitlab {
     /// Returns the first branches of a project, for messages.
     ///
     /// # Errors
-    /// When GitLab does not answer, or the project is not in the group any more.
+    /// When the request fails, or the project is no longer in the group.
     pub async fn branches(&self, id: ProjectId, about: &str) -> Result<Vec<String>, GitlabError> {
         lookups::branch_names(&self.http, id, about).await
     }
 
-    /// Returns the projects of the group that are called like this, in one request.
+    /// Returns the projects of the group with this name, in one request.
     ///
     /// # Errors
-    /// When GitLab does not answer.
+    /// When the request fails.
     pub async fn find_projects(&self, name: &str) -> Result<Vec<ProjectId>, GitlabError> {
         lookups::find_projects(&self.http, name).await
     }
 
-    /// What a project's tree holds at a commit; `None` when it has no such commit.
+    /// Returns the `.SRCINFO` of a project at a commit; `None` when the commit does not exist.
     ///
     /// # Errors
-    /// When GitLab does not answer, or the project is not in the group any more.
+    /// When the request fails, or the project is no longer in the group.
     pub async fn srcinfo_at(
         &self,
         project: ProjectId,
@@ -215,42 +217,42 @@ impl Gitlab {
     /// Creates a pipeline.
     ///
     /// # Errors
-    /// When GitLab refuses, or does not answer. Unless the error certainly had no effect, the pipeline
-    /// may exist: look for it by its name.
+    /// When the request fails. Unless [`GitlabErrorKind::had_no_effect`], the pipeline may exist: look it up by its
+    /// name before a retry.
     pub async fn create_pipeline(&self, new: &NewPipeline<'_>) -> Result<Pipeline, GitlabError> {
         pipelines::create(&self.http, new).await
     }
 
-    /// The pipelines of this name in a project that were created through the API, oldest first.
+    /// Returns the pipelines of a project with this name that were created through the API, oldest first.
     ///
     /// # Errors
-    /// When GitLab does not answer.
+    /// When the request fails.
     pub async fn pipelines_named(
         &self,
         project: ProjectId,
         about: &str,
         name: &str,
     ) -> Result<Vec<Pipeline>, GitlabError> {
-        pipelines::named(&self.http, project, about, name).await
+        pipelines::find_by_name(&self.http, project, about, name).await
     }
 
-    /// A pipeline; `None` when there is none of this number.
+    /// Returns a pipeline; `None` when it does not exist.
     ///
     /// # Errors
-    /// When GitLab does not answer.
+    /// When the request fails.
     pub async fn pipeline(
         &self,
         project: ProjectId,
         about: &str,
         id: PipelineId,
     ) -> Result<Option<Pipeline>, GitlabError> {
-        pipelines::one(&self.http, project, about, id).await
+        pipelines::get(&self.http, project, about, id).await
     }
 
-    /// The jobs of a pipeline, without those that were retried.
+    /// Returns the jobs of a pipeline, without those that were retried.
     ///
     /// # Errors
-    /// When GitLab does not answer.
+    /// When the request fails.
     pub async fn jobs(
         &self,
         project: ProjectId,
@@ -260,10 +262,10 @@ impl Gitlab {
         pipelines::jobs(&self.http, project, about, pipeline).await
     }
 
-    /// Asks for the end of a pipeline. Whether it comes shows in its status.
+    /// Requests that a pipeline is cancelled; its status shows when it is.
     ///
     /// # Errors
-    /// When GitLab does not answer, or the token may not do that.
+    /// When the request fails, or the token may not cancel it.
     pub async fn cancel_pipeline(
         &self,
         project: ProjectId,
@@ -273,11 +275,11 @@ impl Gitlab {
         pipelines::cancel(&self.http, project, about, id).await
     }
 
-    /// Where the pipelines of up to a hundred projects stand that were created through the API: the
-    /// newest `each` of each project. One request.
+    /// Returns the statuses of pipelines that were created through the API: the newest `each` of up to a hundred
+    /// projects, in one request.
     ///
     /// # Errors
-    /// When GitLab does not answer.
+    /// When the request fails.
     pub async fn pipeline_statuses(
         &self,
         projects: &[ProjectId],
@@ -286,18 +288,18 @@ impl Gitlab {
         queries::pipeline_statuses(&self.http, projects, each).await
     }
 
-    /// A page of where the group's projects have their CI configuration, archived ones left out.
+    /// Returns a page of the CI configuration paths of the group's projects, without archived ones.
     ///
     /// # Errors
-    /// When GitLab does not answer.
+    /// When the request fails.
     pub async fn ci_configs(&self, after: Option<String>) -> Result<CiConfigPage, GitlabError> {
         queries::ci_config_paths(&self.http, after).await
     }
 
-    /// Tells a project where its CI configuration is.
+    /// Sets the CI configuration path of a project.
     ///
     /// # Errors
-    /// When GitLab does not answer, or the token's role is lower than Maintainer there.
+    /// When the request fails, or the token's role is lower than Maintainer there.
     pub async fn set_ci_config(
         &self,
         project: ProjectId,
@@ -310,7 +312,7 @@ impl Gitlab {
     /// Sets the status of a commit.
     ///
     /// # Errors
-    /// When GitLab does not answer, or the token may not do that.
+    /// When the request fails, or the token may not set it.
     pub async fn set_commit_status(
         &self,
         project: ProjectId,
@@ -321,10 +323,10 @@ impl Gitlab {
         reports::set_commit_status(&self.http, project, about, commit, status).await
     }
 
-    /// The numbers of the open merge requests of a branch.
+    /// Returns the open merge requests of a branch.
     ///
     /// # Errors
-    /// When GitLab does not answer.
+    /// When the request fails.
     pub async fn merge_requests_of(
         &self,
         project: ProjectId,
@@ -334,10 +336,10 @@ impl Gitlab {
         reports::merge_requests_of(&self.http, project, about, branch).await
     }
 
-    /// The note on a merge request that holds `marker`, among the newest ones.
+    /// Returns the note of a merge request that contains `marker`, among the newest hundred.
     ///
     /// # Errors
-    /// When GitLab does not answer.
+    /// When the request fails.
     pub async fn find_note(
         &self,
         project: ProjectId,
@@ -348,11 +350,11 @@ impl Gitlab {
         reports::find_note(&self.http, project, about, iid, marker).await
     }
 
-    /// Writes a note on a merge request, a new one or in place of an old one; returns its number, or
-    /// nothing when the old one is gone.
+    /// Creates a note on a merge request, or replaces the text of `old`. Returns its ID, or `None` when `old` no
+    /// longer exists.
     ///
     /// # Errors
-    /// When GitLab does not answer, or the token may not do that.
+    /// When the request fails, or the token may not write it.
     pub async fn write_note(
         &self,
         project: ProjectId,
@@ -364,10 +366,10 @@ impl Gitlab {
         reports::write_note(&self.http, project, about, iid, old, text).await
     }
 
-    /// A merge request of a project that is named by its path.
+    /// Returns a merge request of the project at a path.
     ///
     /// # Errors
-    /// When GitLab does not answer, or there is no such merge request.
+    /// When the request fails, or the merge request does not exist.
     pub async fn merge_request(
         &self,
         project_path: &str,

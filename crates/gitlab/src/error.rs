@@ -1,90 +1,92 @@
-//! Why GitLab did not do what it was asked.
+//! Errors of requests to GitLab.
 
 use std::fmt;
 use std::time::Duration;
 
-/// A request to GitLab that failed. Never holds an address or a token.
+/// A failed request to GitLab. It never contains a URL or a token.
 #[derive(Debug)]
 pub struct GitlabError {
-    /// What was asked: the name of the query or the resource.
+    /// The name of the GraphQL operation, or a phrase like `create pipeline`.
     pub request: &'static str,
-    /// The group or project that was asked about.
+    /// The group or project that the request is about.
     pub about: String,
-    /// GitLab's own number of the request, for its logs.
+    /// GitLab's ID of the request, by which its logs name it.
     pub request_id: Option<String>,
     /// What went wrong.
     pub kind: GitlabErrorKind,
 }
 
-/// What went wrong.
+/// The reason for which a request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum GitlabErrorKind {
     /// No connection.
-    #[error("it cannot be reached: {0}")]
+    #[error("cannot connect: {0}")]
     Unreachable(String),
-    /// A connection that broke: GitLab may have done what was asked.
-    #[error("the connection broke: {0}")]
+    /// The connection was lost: GitLab may have carried out the request.
+    #[error("connection lost: {0}")]
     Interrupted(String),
-    /// No answer in time.
-    #[error("it did not answer in time")]
+    /// No response in time.
+    #[error("timed out waiting for a response")]
     Timeout,
     /// 401: the token is wrong, expired or revoked.
-    #[error("it refuses the token: {0}. It may be revoked or expired; put a new one in its place")]
+    #[error("token rejected: {0}; it may be revoked or expired, replace it in the token file")]
     InvalidToken(String),
-    /// The token may not do this.
-    #[error("the token lacks the scope {scope}: make one that has it")]
+    /// The token lacks a scope.
+    #[error("the token lacks the scope {scope}; create one that has it")]
     MissingScope {
-        /// What it needs.
+        /// The scope.
         scope: String,
     },
     /// 403 for another reason.
-    #[error("it forbids this: {0}")]
+    #[error("forbidden: {0}")]
     Forbidden(String),
-    /// 429.
-    #[error("it asks for a pause ({status}){}", pause_text(*pause))]
+    /// The rate limit is reached, or GitLab is overloaded or restarting.
+    #[error("temporarily unavailable (status {status}{})", pause_text(*pause))]
     Paused {
         /// 429, 502, 503 or 504.
         status: u16,
-        /// For how long, if it says so.
+        /// The requested pause, if there is one.
         pause: Option<Duration>,
     },
     /// The query costs more than GitLab allows.
-    #[error("it refuses the query as too complex: {0}")]
+    #[error("query too complex: {0}")]
     TooComplex(String),
-    /// The answer is larger than anything expected.
-    #[error("its answer is larger than {} MiB", .0 >> 20)]
+    /// The response is larger than any expected one.
+    #[error("response larger than {} MiB", .0 >> 20)]
     TooLarge(usize),
-    /// Some of the fields that were asked for could not be answered.
-    #[error("it could not answer in full: {0}")]
+    /// GitLab could not resolve some of the requested fields.
+    #[error("incomplete response: {0}")]
     Partial(String),
-    /// The query was refused.
-    #[error("it refuses the query: {0}")]
+    /// GitLab rejected the query.
+    #[error("query rejected: {0}")]
     Refused(String),
-    /// There is no such thing, or the token may not see it.
-    #[error("there is no such {0}, or the token may not see it")]
+    /// The object does not exist, or the token may not see it.
+    #[error("no such {0}, or the token may not see it")]
     NotFound(&'static str),
     /// Any other status.
-    #[error("it answered {status}: {message}")]
+    #[error("status {status}: {message}")]
     Status {
         /// The HTTP status.
         status: u16,
         /// The beginning of the body.
         message: String,
     },
-    /// The answer is not what the schema promises.
+    /// The response does not match the schema.
     #[error(
-        "its answer is not as expected: {0}. Is it an older or newer GitLab? `just \
+        "unexpected response: {0}; the version of GitLab may not be supported, `just \
          update-graphql-schema` compares the schemas"
     )]
     Unexpected(String),
 }
 
 fn pause_text(pause: Option<Duration>) -> String {
-    pause.map_or_else(String::new, |pause| format!(" of {} s", pause.as_secs()))
+    pause.map_or_else(String::new, |pause| {
+        format!(", retry after {} s", pause.as_secs())
+    })
 }
 
 impl GitlabErrorKind {
-    /// Whether the same request may succeed later, without anybody doing anything.
+    /// Whether a retry of the same request may succeed without intervention.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(
@@ -97,8 +99,8 @@ impl GitlabErrorKind {
         ) || matches!(self, Self::Status { status, .. } if *status >= 500)
     }
 
-    /// Whether GitLab certainly has not done what was asked. A gateway's answer says nothing of what
-    /// happens behind it.
+    /// Whether GitLab certainly did not carry out the request. The response of a gateway does not tell what the
+    /// server behind it did.
     #[must_use]
     pub fn had_no_effect(&self) -> bool {
         match self {
@@ -118,13 +120,13 @@ impl GitlabErrorKind {
         }
     }
 
-    /// Whether it is the token that is not good, whatever is asked for.
+    /// Whether the token is invalid or lacks a scope, so that other requests would fail too.
     #[must_use]
     pub fn is_of_token(&self) -> bool {
         matches!(self, Self::InvalidToken(_) | Self::MissingScope { .. })
     }
 
-    /// Whether everything else would fail in the same way, and not only what was asked for.
+    /// Whether all other requests would fail in the same way.
     #[must_use]
     pub fn is_general(&self) -> bool {
         match self {
@@ -133,9 +135,9 @@ impl GitlabErrorKind {
         }
     }
 
-    /// Whether asking for less at a time may help.
+    /// Whether a request for fewer items may succeed.
     #[must_use]
-    pub fn is_too_much(&self) -> bool {
+    pub fn may_succeed_if_smaller(&self) -> bool {
         match self {
             Self::TooComplex(_) | Self::TooLarge(_) | Self::Timeout => true,
             Self::Partial(text) => text.contains("Timeout on"),
@@ -143,7 +145,7 @@ impl GitlabErrorKind {
         }
     }
 
-    /// How long GitLab wants to be left alone.
+    /// Returns the pause that GitLab requested.
     #[must_use]
     pub fn pause(&self) -> Option<Duration> {
         match self {
@@ -161,9 +163,9 @@ impl fmt::Display for GitlabError {
             request_id,
             kind,
         } = self;
-        write!(f, "GitLab, asked for {request} of '{about}': {kind}")?;
+        write!(f, "GitLab request `{request}` for '{about}' failed: {kind}")?;
         match request_id {
-            Some(id) => write!(f, " (its request {id})"),
+            Some(id) => write!(f, " (GitLab's request ID {id})"),
             None => Ok(()),
         }
     }

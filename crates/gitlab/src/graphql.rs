@@ -1,4 +1,4 @@
-//! Sends queries, and judges answers that are not whole. What is asked is in [`crate::queries`].
+//! Sends GraphQL queries and handles incomplete responses. The queries are in [`crate::queries`].
 
 use std::collections::BTreeMap;
 
@@ -6,42 +6,42 @@ use graphql_client::{GraphQLQuery, PathFragment};
 use jiff::Timestamp;
 
 use crate::error::{GitlabError, GitlabErrorKind};
-use crate::http::{Http, Patience, Subject};
+use crate::http::{Http, RetryBudget, Subject};
 
-/// How often a query is sent of which GitLab could only answer a part.
+/// How often a query is sent when the response is incomplete.
 const PARTIAL_TRIES: usize = 3;
 const PARTIAL_PAUSE: std::time::Duration = std::time::Duration::from_millis(300);
-/// How many errors of an answer are shown.
+/// How many errors of a response a message shows.
 const SHOWN: usize = 3;
 
-/// What a query was answered with.
+/// The response to a query.
 pub(crate) struct Reply<T> {
     pub(crate) data: T,
     /// GitLab's own clock.
     pub(crate) date: Option<Timestamp>,
-    /// What could not be answered, by its place in the list that the query asked for.
+    /// Errors of single items, by their index in the queried list.
     pub(crate) broken: BTreeMap<usize, String>,
 }
 
-/// Sends a query. An answer that lacks something is none.
+/// Sends a query. An incomplete response is an error.
 pub(crate) async fn query<Q: GraphQLQuery>(
     http: &Http,
     subject: Subject<'_>,
     variables: Q::Variables,
-    patience: Patience,
+    budget: RetryBudget,
 ) -> Result<Q::ResponseData, GitlabError> {
-    Ok(query_list::<Q>(http, subject, variables, patience, &[])
+    Ok(query_list::<Q>(http, subject, variables, budget, &[])
         .await?
         .data)
 }
 
-/// The same for a query of a list at `list`: when only some of its items lack something, and asking
-/// again does not help, the others are good.
+/// Sends a query of a list at `list`. When only some of its items are incomplete, also after retries, the others
+/// are returned.
 pub(crate) async fn query_list<Q: GraphQLQuery>(
     http: &Http,
     subject: Subject<'_>,
     variables: Q::Variables,
-    patience: Patience,
+    budget: RetryBudget,
     list: &[&str],
 ) -> Result<Reply<Q::ResponseData>, GitlabError> {
     let unexpected = |reason: String, request_id| GitlabError {
@@ -55,20 +55,20 @@ pub(crate) async fn query_list<Q: GraphQLQuery>(
     let mut tries = 0;
     loop {
         tries += 1;
-        let answer = http.post(subject, "api/graphql", &body, patience).await?;
+        let response = http.post(subject, "api/graphql", &body, budget).await?;
         let fail = |kind| GitlabError {
             request: subject.request,
             about: subject.about.to_owned(),
-            request_id: answer.request_id.clone(),
+            request_id: response.request_id.clone(),
             kind,
         };
         let parsed: graphql_client::Response<Q::ResponseData> =
-            match serde_json::from_slice(&answer.body) {
+            match serde_json::from_slice(&response.body) {
                 Ok(parsed) => parsed,
-                // Errors without data have a better word for it than what is missing then.
-                Err(error) => match refusal(&answer.body) {
+                // If there are errors without data, they say more than the parser about the missing data.
+                Err(error) => match refusal(&response.body) {
                     Some(kind) => return Err(fail(kind)),
-                    None => return Err(unexpected(error.to_string(), answer.request_id)),
+                    None => return Err(unexpected(error.to_string(), response.request_id)),
                 },
             };
         let errors = parsed.errors.unwrap_or_default();
@@ -78,7 +78,7 @@ pub(crate) async fn query_list<Q: GraphQLQuery>(
         if errors.is_empty() {
             return Ok(Reply {
                 data,
-                date: answer.date,
+                date: response.date,
                 broken: BTreeMap::new(),
             });
         }
@@ -89,7 +89,7 @@ pub(crate) async fn query_list<Q: GraphQLQuery>(
         return match by_item(&errors, list) {
             Some(broken) => Ok(Reply {
                 data,
-                date: answer.date,
+                date: response.date,
                 broken,
             }),
             None => Err(fail(GitlabErrorKind::Partial(joined(&errors)))),
@@ -97,25 +97,25 @@ pub(crate) async fn query_list<Q: GraphQLQuery>(
     }
 }
 
-/// Sends a query of no type, and returns the whole answer.
+/// Sends the introspection query, and returns the whole response.
 pub(crate) async fn introspect(http: &Http, query: &str) -> Result<serde_json::Value, GitlabError> {
     let subject = Subject {
         request: "IntrospectionQuery",
         about: "the schema",
     };
     let body = serde_json::json!({ "query": query, "operationName": "IntrospectionQuery" });
-    let answer = http
-        .post(subject, "api/graphql", &body, Patience::Long)
+    let response = http
+        .post(subject, "api/graphql", &body, RetryBudget::Background)
         .await?;
-    serde_json::from_slice(&answer.body).map_err(|error| GitlabError {
+    serde_json::from_slice(&response.body).map_err(|error| GitlabError {
         request: subject.request,
         about: subject.about.to_owned(),
-        request_id: answer.request_id,
+        request_id: response.request_id,
         kind: GitlabErrorKind::Unexpected(error.to_string()),
     })
 }
 
-/// What the errors of an answer say whose data cannot be read.
+/// Returns the errors of a response whose data cannot be parsed.
 fn refusal(body: &[u8]) -> Option<GitlabErrorKind> {
     #[derive(serde::Deserialize)]
     struct Errors {
@@ -137,7 +137,7 @@ fn refused(errors: &[graphql_client::Error]) -> GitlabErrorKind {
     } else if says("Timeout on") || says("Request timed out") {
         GitlabErrorKind::Partial(text)
     } else if errors.is_empty() {
-        GitlabErrorKind::Unexpected("it holds neither data nor errors".to_owned())
+        GitlabErrorKind::Unexpected("neither data nor errors".to_owned())
     } else {
         GitlabErrorKind::Refused(text)
     }
@@ -158,7 +158,7 @@ fn joined(errors: &[graphql_client::Error]) -> String {
     format!("{}{more}", shown.join("; "))
 }
 
-/// The errors by the list's items they are about, if all are about items.
+/// Groups errors by the list item that they are about; `None` if any is not about an item.
 fn by_item(errors: &[graphql_client::Error], list: &[&str]) -> Option<BTreeMap<usize, String>> {
     if list.is_empty() {
         return None;

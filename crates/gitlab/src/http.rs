@@ -1,5 +1,4 @@
-//! Sends requests to GitLab: one client, which retries what may succeed later and keeps to GitLab's rate
-//! limit.
+//! Sends requests to GitLab, retries those that failed transiently, and respects GitLab's rate limit.
 
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
@@ -12,62 +11,62 @@ use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use crate::answer::{connection_error, failure, http_date, read, text};
 use crate::error::{GitlabError, GitlabErrorKind};
 use crate::rate_limit::RateLimit;
+use crate::response::{connection_error, error_kind, header_text, http_date, read_body};
 use crate::settings::{GitlabSettings, Secret};
 
-/// A query may take 30 s on GitLab's side; the answer may be large.
+/// A query may take 30 s in GitLab, and the response may be large.
 const TIMEOUT: Duration = Duration::from_secs(60);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How many requests run at the same time.
+/// The number of concurrent requests.
 const CONCURRENCY: usize = 4;
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(20);
+const MIN_BACKOFF: Duration = Duration::from_millis(250);
+const MAX_BACKOFF: Duration = Duration::from_secs(20);
 
-/// How long to go on trying.
+/// How long a request is retried.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Patience {
-    /// Somebody waits for the answer.
-    Short,
-    /// A background task asks, which has its own pauses besides.
-    Long,
+pub(crate) enum RetryBudget {
+    /// A user waits for the response.
+    Interactive,
+    /// A background task, which has a backoff of its own.
+    Background,
 }
 
-impl Patience {
-    /// No try begins later.
+impl RetryBudget {
+    /// Returns the time after which no further attempt begins.
     fn limit(self) -> Duration {
         match self {
-            Self::Short => Duration::from_secs(8),
-            Self::Long => Duration::from_secs(20),
+            Self::Interactive => Duration::from_secs(8),
+            Self::Background => Duration::from_secs(20),
         }
     }
 
-    /// How long one try may take that begins now.
-    fn of_try(self, deadline: Instant) -> Duration {
+    /// Returns the timeout of an attempt that begins now.
+    fn attempt_timeout(self, deadline: Instant) -> Duration {
         match self {
-            Self::Short => deadline
+            Self::Interactive => deadline
                 .saturating_duration_since(Instant::now())
                 .max(Duration::from_secs(1)),
-            // A large page may take GitLab its whole 30 s.
-            Self::Long => TIMEOUT,
+            // GitLab may need its whole 30 s for a large page.
+            Self::Background => TIMEOUT,
         }
     }
 }
 
-/// When a request may be sent again that failed for the moment.
+/// Which transient failures are retried.
 #[derive(Clone, Copy, Debug)]
-enum Repeat {
-    /// Doing it twice is as good as once.
-    Freely,
-    /// Only when it has certainly not been done.
-    WithoutEffect,
+enum RetryPolicy {
+    /// All of them: the request is idempotent.
+    Always,
+    /// Only those that certainly had no effect.
+    IfNoEffect,
 }
 
-/// What is asked, for errors and logs.
+/// What a request is about, for errors and logs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Subject<'a> {
-    /// The name of the query or resource.
+    /// The name of the query, or what the request does.
     pub(crate) request: &'static str,
     /// The group or project.
     pub(crate) about: &'a str,
@@ -84,16 +83,16 @@ impl Subject<'_> {
     }
 }
 
-/// An answer of status 200.
-pub(crate) struct Answer {
+/// A response with a success status.
+pub(crate) struct Response {
     pub(crate) body: bytes::Bytes,
-    /// GitLab's own clock when it answered.
+    /// GitLab's own clock at the response.
     pub(crate) date: Option<Timestamp>,
     pub(crate) request_id: Option<String>,
 }
 
-impl Answer {
-    /// The body as JSON.
+impl Response {
+    /// Parses the body as JSON.
     pub(crate) fn json<T: DeserializeOwned>(&self, subject: Subject<'_>) -> Result<T, GitlabError> {
         serde_json::from_slice(&self.body).map_err(|error| {
             let kind = GitlabErrorKind::Unexpected(error.to_string());
@@ -114,16 +113,16 @@ pub(crate) struct Http {
 impl Http {
     pub(crate) fn new(settings: GitlabSettings) -> anyhow::Result<Self> {
         let token = Secret::read(&settings.token_file)
-            .map_err(|error| error.context("--gitlab-token-file cannot be used"))?;
+            .map_err(|error| error.context("cannot use --gitlab-token-file"))?;
         let mut builder = reqwest::Client::builder()
             .timeout(TIMEOUT)
             .connect_timeout(CONNECT_TIMEOUT)
-            // A moved project is told by GitLab's answers; nothing else may redirect a token.
+            // GitLab's responses name the new path of a moved project; a redirect must not carry the token elsewhere.
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("buildbtw/", env!("CARGO_PKG_VERSION")));
         if let Some(proxy) = &settings.proxy {
             let proxy = reqwest::Proxy::all(proxy.reveal())
-                .map_err(|_| anyhow::anyhow!("--gitlab-proxy is no address of a proxy"))?;
+                .map_err(|_| anyhow::anyhow!("--gitlab-proxy is not the URL of a proxy"))?;
             builder = builder.no_proxy().proxy(proxy);
         }
         if let Some(path) = &settings.ca {
@@ -132,7 +131,10 @@ impl Http {
                 .ok()
                 .filter(|certificates| !certificates.is_empty())
                 .ok_or_else(|| {
-                    anyhow::anyhow!("--gitlab-ca: {} holds no PEM certificate", path.display())
+                    anyhow::anyhow!(
+                        "--gitlab-ca: '{}' contains no PEM certificate",
+                        path.display()
+                    )
                 })?;
             for certificate in certificates {
                 builder = builder.add_root_certificate(certificate);
@@ -152,91 +154,93 @@ impl Http {
         &self.settings
     }
 
-    /// Sends a JSON body to a path below the address.
+    /// Posts a JSON body to a path below the base URL. The request must be idempotent.
     pub(crate) async fn post(
         &self,
         subject: Subject<'_>,
         path: &str,
         body: &serde_json::Value,
-        patience: Patience,
-    ) -> Result<Answer, GitlabError> {
-        self.send_json(subject, Method::POST, path, body, patience)
+        budget: RetryBudget,
+    ) -> Result<Response, GitlabError> {
+        self.send_json(subject, Method::POST, path, body, budget)
             .await
     }
 
-    /// Sends a JSON body by another method, with which doing it twice is as good as once.
+    /// Sends a JSON body with another method. The request must be idempotent.
     pub(crate) async fn send_json(
         &self,
         subject: Subject<'_>,
         method: Method,
         path: &str,
         body: &serde_json::Value,
-        patience: Patience,
-    ) -> Result<Answer, GitlabError> {
+        budget: RetryBudget,
+    ) -> Result<Response, GitlabError> {
         let url = self.url(path);
         let request = || self.client.request(method.clone(), url.clone()).json(body);
-        self.send(subject, patience, Repeat::Freely, request).await
+        self.send(subject, budget, RetryPolicy::Always, request)
+            .await
     }
 
-    /// Gets a path below the address.
+    /// Gets a path below the base URL.
     pub(crate) async fn get(
         &self,
         subject: Subject<'_>,
         path: &str,
-        patience: Patience,
-    ) -> Result<Answer, GitlabError> {
-        self.get_with(subject, path, &[], patience).await
+        budget: RetryBudget,
+    ) -> Result<Response, GitlabError> {
+        self.get_with(subject, path, &[], budget).await
     }
 
-    /// The same with parameters.
+    /// Gets a path below the base URL, with query parameters.
     pub(crate) async fn get_with(
         &self,
         subject: Subject<'_>,
         path: &str,
         parameters: &[(&str, &str)],
-        patience: Patience,
-    ) -> Result<Answer, GitlabError> {
+        budget: RetryBudget,
+    ) -> Result<Response, GitlabError> {
         let url = self.url(path);
         let request = || self.client.get(url.clone()).query(parameters);
-        self.send(subject, patience, Repeat::Freely, request).await
+        self.send(subject, budget, RetryPolicy::Always, request)
+            .await
     }
 
-    /// Sends a request that changes something and must not be done twice: it is only repeated when
-    /// it certainly had no effect.
-    pub(crate) async fn act(
+    /// Sends a request that must not be carried out twice: it is only retried after failures that certainly had no
+    /// effect.
+    pub(crate) async fn send_non_idempotent(
         &self,
         subject: Subject<'_>,
         method: Method,
         path: &str,
         body: &serde_json::Value,
-        patience: Patience,
-    ) -> Result<Answer, GitlabError> {
+        budget: RetryBudget,
+    ) -> Result<Response, GitlabError> {
         let url = self.url(path);
         let request = || self.client.request(method.clone(), url.clone()).json(body);
-        self.send(subject, patience, Repeat::WithoutEffect, request)
+        self.send(subject, budget, RetryPolicy::IfNoEffect, request)
             .await
     }
 
     fn url(&self, path: &str) -> Url {
         let mut url = self.base.clone();
-        // GitLab may live below a path of its own.
+        // GitLab may be served below a path.
         let full = format!("{}/{path}", url.path().trim_end_matches('/'));
         url.set_path(&full);
         url
     }
 
-    /// Tries until it succeeds, fails for good, or the patience ends.
+    /// Sends a request until it succeeds, fails permanently, or the budget ends.
     async fn send(
         &self,
         subject: Subject<'_>,
-        patience: Patience,
-        repeat: Repeat,
+        budget: RetryBudget,
+        policy: RetryPolicy,
         request: impl Fn() -> RequestBuilder,
-    ) -> Result<Answer, GitlabError> {
-        let deadline = Instant::now() + patience.limit();
+    ) -> Result<Response, GitlabError> {
+        let deadline = Instant::now() + budget.limit();
         let mut pauses = ExponentialBuilder::default()
-            .with_min_delay(FIRST_PAUSE)
-            .with_max_delay(LONGEST_PAUSE)
+            .with_min_delay(MIN_BACKOFF)
+            .with_max_delay(MAX_BACKOFF)
             .with_jitter()
             .without_max_times()
             .build();
@@ -244,27 +248,27 @@ impl Http {
             let allowed = self.rate_limit.wait(deadline).await;
             allowed.map_err(|kind| subject.error(None, kind))?;
             let token = self.token();
-            let request = request().timeout(patience.of_try(deadline));
+            let request = request().timeout(budget.attempt_timeout(deadline));
             let error = match self.try_once(subject, request, &token).await {
-                Ok(answer) => return Ok(answer),
+                Ok(response) => return Ok(response),
                 Err(error) => error,
             };
-            if matches!(error.kind, GitlabErrorKind::InvalidToken(_)) && self.has_other(&token) {
+            if matches!(error.kind, GitlabErrorKind::InvalidToken(_)) && self.reload_token(&token) {
                 continue;
             }
-            let repeats = match repeat {
-                Repeat::Freely => true,
-                Repeat::WithoutEffect => error.kind.had_no_effect(),
+            let may_retry = match policy {
+                RetryPolicy::Always => true,
+                RetryPolicy::IfNoEffect => error.kind.had_no_effect(),
             };
-            if !error.kind.is_transient() || !repeats {
+            if !error.kind.is_transient() || !may_retry {
                 return Err(error);
             }
-            // A pause of nothing is asked for as well, and not meant so.
-            let own = pauses.next().unwrap_or(LONGEST_PAUSE);
+            // A `Retry-After` of 0 must not lead to a busy loop.
+            let own = pauses.next().unwrap_or(MAX_BACKOFF);
             let pause = match error.kind.pause() {
-                Some(asked) => {
-                    self.rate_limit.pause(asked);
-                    asked.max(own)
+                Some(requested) => {
+                    self.rate_limit.pause(requested);
+                    requested.max(own)
                 }
                 None => own,
             };
@@ -275,7 +279,7 @@ impl Http {
                 gitlab.request = subject.request,
                 error = error.to_string(),
                 pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
-                "GitLab did not answer; trying again"
+                "GitLab request failed; retrying"
             );
             tokio::time::sleep(pause).await;
         }
@@ -286,8 +290,8 @@ impl Http {
         subject: Subject<'_>,
         request: RequestBuilder,
         token: &Secret,
-    ) -> Result<Answer, GitlabError> {
-        // Never closed.
+    ) -> Result<Response, GitlabError> {
+        // The semaphore is never closed.
         let _running = self.running.acquire().await.ok();
         let response = request
             .bearer_auth(token.reveal())
@@ -296,20 +300,20 @@ impl Http {
             .map_err(|error| subject.error(None, connection_error(error)))?;
         let status = response.status();
         let headers = response.headers().clone();
-        let request_id = text(&headers, "x-request-id").map(str::to_owned);
-        let date = text(&headers, DATE.as_str()).and_then(http_date);
+        let request_id = header_text(&headers, "x-request-id").map(str::to_owned);
+        let date = header_text(&headers, DATE.as_str()).and_then(http_date);
         self.rate_limit.note(&headers, date);
-        let body = read(response)
+        let body = read_body(response)
             .await
             .map_err(|kind| subject.error(request_id.clone(), kind))?;
         if status.is_success() {
-            return Ok(Answer {
+            return Ok(Response {
                 body,
                 date,
                 request_id,
             });
         }
-        let kind = failure(status, &headers, date, &body);
+        let kind = error_kind(status, &headers, date, &body);
         Err(subject.error(request_id, kind))
     }
 
@@ -318,9 +322,9 @@ impl Http {
         token.clone()
     }
 
-    /// Whether there is another token than the refused one by now, in the file or read from it by another
-    /// request already.
-    fn has_other(&self, refused: &Secret) -> bool {
+    /// Returns whether a token other than the rejected one is available, from the file or already read from it by
+    /// another request.
+    fn reload_token(&self, refused: &Secret) -> bool {
         let Ok(new) = Secret::read(&self.settings.token_file) else {
             return false;
         };
@@ -329,7 +333,7 @@ impl Http {
             return *token != *refused;
         }
         *token = new;
-        tracing::info!("GitLab refused the token; using the new one of the file");
+        tracing::info!("GitLab rejected the token; using the new one from the token file");
         true
     }
 }

@@ -1,5 +1,5 @@
-//! ID tokens of CI jobs: signed by GitLab, checked against the keys it publishes. What a job may do
-//! with one is decided elsewhere.
+//! ID tokens of CI jobs: signed by GitLab, verified with the keys that it publishes. What a job may do with one is
+//! decided by the caller.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,48 +15,48 @@ use tokio::time::Instant;
 
 use crate::client::Gitlab;
 use crate::error::{GitlabError, GitlabErrorKind};
-use crate::http::{Http, Patience, Subject};
+use crate::http::{Http, RetryBudget, Subject};
 
-/// How far the clocks may be apart.
+/// The tolerated difference between the clocks.
 const LEEWAY_S: u64 = 60;
-/// GitLab lets its keys be kept for a day.
-const KEYS_LAST: Duration = Duration::from_secs(24 * 3600);
-/// Tokens with unknown keys cannot make us ask more often.
-const ASK_AGAIN: Duration = Duration::from_secs(10);
-/// No token of GitLab is longer, even with all claims there are.
-const MAX_TOKEN: usize = 16 * 1024;
+/// GitLab allows caching its keys for a day.
+const KEYS_TTL: Duration = Duration::from_secs(24 * 3600);
+/// Tokens with unknown key IDs cannot cause more frequent requests.
+const MIN_FETCH_INTERVAL: Duration = Duration::from_secs(10);
+/// GitLab's tokens are shorter, even with all claims.
+const MAX_TOKEN_BYTES: usize = 16 * 1024;
 
-/// Checks ID tokens of one GitLab for one audience.
+/// Verifies ID tokens of one GitLab for one audience.
 pub struct IdTokens {
     http: Arc<Http>,
     issuer: String,
     audience: String,
     keys: Mutex<Keys>,
-    /// Held by the one who asks GitLab for its keys.
-    asking: tokio::sync::Mutex<()>,
+    /// Held while the keys are requested from GitLab.
+    fetching: tokio::sync::Mutex<()>,
 }
 
-/// A key by its name.
-enum Known {
-    /// GitLab has it.
+/// The result of looking up a key by its ID.
+enum CachedKey {
+    /// The key, fetched within [`KEYS_TTL`].
     Fresh(DecodingKey),
-    /// GitLab had it a day ago.
+    /// The key, fetched longer ago.
     Stale(DecodingKey),
-    /// GitLab was not asked, or did not have it.
-    Nothing,
+    /// No key of this ID.
+    Missing,
 }
 
 #[derive(Default)]
 struct Keys {
-    known: HashMap<String, DecodingKey>,
+    by_id: HashMap<String, DecodingKey>,
     fetched_at: Option<Instant>,
-    asked_at: Option<Instant>,
+    attempted_at: Option<Instant>,
 }
 
-/// What a job's ID token says about it.
+/// The claims of a job's ID token.
 #[derive(Clone, Debug, Deserialize)]
 pub struct JobClaims {
-    /// The token's own id: no other token has it.
+    /// The unique ID of the token.
     pub jti: String,
     /// When it expires, in seconds.
     pub exp: i64,
@@ -69,26 +69,26 @@ pub struct JobClaims {
     /// Its pipeline.
     #[serde(deserialize_with = "number")]
     pub pipeline_id: PipelineId,
-    /// What made the pipeline.
+    /// What triggered the pipeline.
     #[serde(default)]
     pub pipeline_source: Option<String>,
-    /// The project whose source it is: for the merge request of a fork, the fork.
+    /// The project of the source: for the merge request of a fork, the fork.
     #[serde(deserialize_with = "number")]
     pub project_id: ProjectId,
-    /// The project that runs the job, where GitLab tells it apart.
+    /// The project that runs the job, if GitLab reports it separately.
     #[serde(default, deserialize_with = "optional_number")]
     pub job_project_id: Option<ProjectId>,
     /// The branch or tag.
     #[serde(rename = "ref")]
     pub git_ref: String,
-    /// The commit that the pipeline is of.
+    /// The commit of the pipeline.
     #[serde(default)]
     pub sha: Option<String>,
-    /// Whether only some may push to it.
+    /// Whether the ref is protected.
     #[serde(default)]
     pub ref_protected: Option<String>,
-    /// Where the CI configuration came from: null unless from the project itself, and not there at all
-    /// in a GitLab that does not say.
+    /// The origin of the CI configuration: null unless it comes from the project itself, absent in versions of
+    /// GitLab that do not report it.
     #[serde(default, deserialize_with = "present")]
     pub ci_config_ref_uri: Option<Option<String>>,
     /// The runner.
@@ -97,7 +97,7 @@ pub struct JobClaims {
 }
 
 impl JobClaims {
-    /// How long the token lives, in seconds: GitLab makes that how long the job may run.
+    /// Returns the lifetime of the token in seconds, which GitLab sets to the timeout of the job.
     #[must_use]
     pub fn lifetime_s(&self) -> Option<i64> {
         let lifetime = self.exp.checked_sub(self.iat?)?;
@@ -105,14 +105,14 @@ impl JobClaims {
     }
 }
 
-/// Why an ID token is not accepted.
+/// The reason for which an ID token is not accepted.
 #[derive(Debug)]
 pub enum IdTokenError {
-    /// It is not good.
+    /// The token is invalid.
     Refused(String),
-    /// It names a key that GitLab did not have a moment ago, when it was asked last.
+    /// It has a key ID that GitLab did not know when its keys were fetched a moment ago.
     UnknownKey(GitlabError),
-    /// GitLab's keys are not to be had now.
+    /// GitLab's keys cannot be fetched.
     Unavailable(GitlabError),
 }
 
@@ -128,8 +128,7 @@ impl fmt::Display for IdTokenError {
 impl std::error::Error for IdTokenError {}
 
 impl IdTokens {
-    /// Checks the tokens of a GitLab that are meant for `audience`. `issuer` is what GitLab calls itself
-    /// in them, its address unless it is told otherwise.
+    /// Creates a verifier of tokens for `audience`. `issuer` is the expected issuer claim, by default GitLab's URL.
     #[must_use]
     pub fn new(gitlab: &Gitlab, issuer: Option<String>, audience: String) -> Self {
         let address = gitlab.settings().url.as_str().trim_end_matches('/');
@@ -138,33 +137,33 @@ impl IdTokens {
             issuer: issuer.unwrap_or_else(|| address.to_owned()),
             audience,
             keys: Mutex::default(),
-            asking: tokio::sync::Mutex::default(),
+            fetching: tokio::sync::Mutex::default(),
         }
     }
 
-    /// The claims of a token that GitLab made for a job and for us. Only with `may_ask` is GitLab asked for
-    /// a key that is not known.
+    /// Verifies a token of a job and returns its claims. Unknown keys are requested from GitLab only if
+    /// `may_fetch`.
     ///
     /// # Errors
-    /// When it did not, or its keys cannot be read.
-    pub async fn verify(&self, token: &str, may_ask: bool) -> Result<JobClaims, IdTokenError> {
+    /// When the token is invalid, or its key is not available.
+    pub async fn verify(&self, token: &str, may_fetch: bool) -> Result<JobClaims, IdTokenError> {
         let refused = |reason: String| IdTokenError::Refused(reason);
-        if token.len() > MAX_TOKEN {
-            return Err(refused("it is longer than any ID token".to_owned()));
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(refused("it is too long for an ID token".to_owned()));
         }
         let header =
-            decode_header(token).map_err(|_| refused("it is no signed ID token".to_owned()))?;
-        // Pinned: what the token itself says about how to check it is never followed.
+            decode_header(token).map_err(|_| refused("it is not a signed ID token".to_owned()))?;
+        // Pinned: the algorithm that the token itself names is never used.
         if header.alg != Algorithm::RS256 {
             return Err(refused(format!(
-                "it is not signed by RS256 but by {:?}",
+                "it is signed with {:?} instead of RS256",
                 header.alg
             )));
         }
         let Some(key_id) = header.kid else {
-            return Err(refused("it does not name its key".to_owned()));
+            return Err(refused("it has no key ID".to_owned()));
         };
-        let key = self.key(&key_id, may_ask).await?;
+        let key = self.key(&key_id, may_fetch).await?;
         let mut validation = Validation::new(Algorithm::RS256);
         validation.leeway = LEEWAY_S;
         validation.validate_nbf = true;
@@ -172,9 +171,9 @@ impl IdTokens {
         validation.set_issuer(&[&self.issuer]);
         validation.set_required_spec_claims(&["exp", "iss", "aud"]);
         let claims = decode::<serde_json::Value>(token, &key, &validation)
-            .map_err(|error| refused(self.in_words(&error)))?
+            .map_err(|error| refused(self.describe(&error)))?
             .claims;
-        // The same keys sign the tokens of people who log in.
+        // The same keys sign the tokens of users who log in.
         if claims.get("job_id").is_none() || claims.get("pipeline_id").is_none() {
             return Err(refused("it is not the token of a CI job".to_owned()));
         }
@@ -182,12 +181,12 @@ impl IdTokens {
             .map_err(|error| refused(format!("its claims are not those of a CI job: {error}")))
     }
 
-    fn in_words(&self, error: &jsonwebtoken::errors::Error) -> String {
+    fn describe(&self, error: &jsonwebtoken::errors::Error) -> String {
         use jsonwebtoken::errors::ErrorKind;
         match error.kind() {
             ErrorKind::ExpiredSignature => "it has expired".to_owned(),
             ErrorKind::ImmatureSignature => {
-                "it is not valid yet: do the clocks of GitLab and this server differ?".to_owned()
+                "it is not valid yet; compare the clocks of GitLab and this server".to_owned()
             }
             ErrorKind::InvalidIssuer => format!("it was not issued by {}", self.issuer),
             ErrorKind::InvalidAudience => {
@@ -198,59 +197,63 @@ impl IdTokens {
         }
     }
 
-    /// The key of a name. While GitLab is asked, tokens with known keys are checked all the same.
-    async fn key(&self, id: &str, may_ask: bool) -> Result<DecodingKey, IdTokenError> {
-        match self.known(id) {
-            Known::Fresh(key) => return Ok(key),
-            // One asks; the others take the key of yesterday meanwhile.
-            Known::Stale(key) => match self.asking.try_lock() {
-                Ok(_asking) => return self.ask(id).await,
+    /// Returns the key of an ID. While keys are being fetched, tokens with known keys are verified with the cached
+    /// ones.
+    async fn key(&self, id: &str, may_fetch: bool) -> Result<DecodingKey, IdTokenError> {
+        match self.cached(id) {
+            CachedKey::Fresh(key) => return Ok(key),
+            // One task fetches; the others use the stale key meanwhile.
+            CachedKey::Stale(key) => match self.fetching.try_lock() {
+                Ok(_fetching) => return self.refresh(id).await,
                 Err(_) => return Ok(key),
             },
-            Known::Nothing if !may_ask => return Err(unknown_key()),
-            Known::Nothing => {}
+            CachedKey::Missing if !may_fetch => return Err(unknown_key()),
+            CachedKey::Missing => {}
         }
-        let _asking = self.asking.lock().await;
-        // Whoever asked before may have brought it.
-        match self.known(id) {
-            Known::Fresh(key) => Ok(key),
-            Known::Stale(_) | Known::Nothing => self.ask(id).await,
+        let _fetching = self.fetching.lock().await;
+        // The previous holder of the lock may have fetched it.
+        match self.cached(id) {
+            CachedKey::Fresh(key) => Ok(key),
+            CachedKey::Stale(_) | CachedKey::Missing => self.refresh(id).await,
         }
     }
 
-    fn known(&self, id: &str) -> Known {
+    fn cached(&self, id: &str) -> CachedKey {
         let keys = self.keys();
-        let is_fresh = keys.fetched_at.is_some_and(|at| at.elapsed() < KEYS_LAST);
-        match keys.known.get(id).cloned() {
-            Some(key) if is_fresh => Known::Fresh(key),
-            Some(key) => Known::Stale(key),
-            None => Known::Nothing,
+        let is_fresh = keys.fetched_at.is_some_and(|at| at.elapsed() < KEYS_TTL);
+        match keys.by_id.get(id).cloned() {
+            Some(key) if is_fresh => CachedKey::Fresh(key),
+            Some(key) => CachedKey::Stale(key),
+            None => CachedKey::Missing,
         }
     }
 
-    /// Asks GitLab for its keys, unless that was done a moment ago, and takes the one of a name.
-    async fn ask(&self, id: &str) -> Result<DecodingKey, IdTokenError> {
-        let may_ask = {
+    /// Fetches GitLab's keys, unless that was attempted within [`MIN_FETCH_INTERVAL`], and returns the one of an
+    /// ID.
+    async fn refresh(&self, id: &str) -> Result<DecodingKey, IdTokenError> {
+        let may_fetch = {
             let mut keys = self.keys();
-            let may_ask = keys.asked_at.is_none_or(|at| at.elapsed() >= ASK_AGAIN);
-            if may_ask {
-                keys.asked_at = Some(Instant::now());
+            let may_fetch = keys
+                .attempted_at
+                .is_none_or(|at| at.elapsed() >= MIN_FETCH_INTERVAL);
+            if may_fetch {
+                keys.attempted_at = Some(Instant::now());
             }
-            may_ask
+            may_fetch
         };
-        if may_ask {
+        if may_fetch {
             match self.fetch().await {
                 Ok(fetched) => {
                     let mut keys = self.keys();
-                    keys.known = fetched;
+                    keys.by_id = fetched;
                     keys.fetched_at = Some(Instant::now());
                 }
-                // A GitLab that is down for a while has not changed its keys.
-                Err(error) => match self.keys().known.get(id).cloned() {
+                // During an outage of GitLab its keys most likely stay the same.
+                Err(error) => match self.keys().by_id.get(id).cloned() {
                     Some(key) => {
                         tracing::warn!(
                             error = error.to_string(),
-                            "using GitLab's keys of yesterday"
+                            "cannot refresh GitLab's signing keys; using the cached ones"
                         );
                         return Ok(key);
                     }
@@ -258,32 +261,32 @@ impl IdTokens {
                 },
             }
         }
-        match self.keys().known.get(id).cloned() {
+        match self.keys().by_id.get(id).cloned() {
             Some(key) => Ok(key),
-            None if may_ask => Err(IdTokenError::Refused(
-                "GitLab knows no key of that name".to_owned(),
+            None if may_fetch => Err(IdTokenError::Refused(
+                "GitLab has no key with its key ID".to_owned(),
             )),
-            // GitLab may have new ones, which it will be asked for.
+            // GitLab may have a new key by now; the next fetch shows it.
             None => Err(unknown_key()),
         }
     }
 
-    /// The keys that are known now. Nothing is waited for while they are held.
+    /// Returns the cached keys. The guard must not be held across an await.
     fn keys(&self) -> MutexGuard<'_, Keys> {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads the keys that GitLab signs with (RFC 7517).
+    /// Fetches the keys that GitLab signs with (RFC 7517).
     async fn fetch(&self) -> Result<HashMap<String, DecodingKey>, GitlabError> {
         let subject = Subject {
-            request: "its keys",
+            request: "read signing keys",
             about: "ID tokens",
         };
-        let answer = self
+        let response = self
             .http
-            .get(subject, "oauth/discovery/keys", Patience::Short)
+            .get(subject, "oauth/discovery/keys", RetryBudget::Interactive)
             .await?;
-        let set: JwkSet = answer.json(subject)?;
+        let set: JwkSet = response.json(subject)?;
         let keys = set.keys.iter().filter_map(|key| {
             let AlgorithmParameters::RSA(_) = &key.algorithm else {
                 return None;
@@ -296,22 +299,22 @@ impl IdTokens {
 
 fn unknown_key() -> IdTokenError {
     IdTokenError::UnknownKey(GitlabError {
-        request: "its keys",
+        request: "read signing keys",
         about: "ID tokens".to_owned(),
         request_id: None,
         kind: GitlabErrorKind::Paused {
             status: 429,
-            pause: Some(ASK_AGAIN),
+            pause: Some(MIN_FETCH_INTERVAL),
         },
     })
 }
 
-/// Tells null from nothing.
+/// Distinguishes null from a missing field.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
     Option::<String>::deserialize(deserializer).map(Some)
 }
 
-/// Numbers of GitLab's things are texts in its tokens.
+/// GitLab's IDs are strings in its tokens.
 fn number<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -373,7 +376,7 @@ mod tests {
         {
             let mut keys = tokens.keys();
             let key = DecodingKey::from_secret(b"secret");
-            keys.known.insert("known".to_owned(), key);
+            keys.by_id.insert("known".to_owned(), key);
             keys.fetched_at = Some(Instant::now());
         }
         let mut unknown = std::pin::pin!(tokens.key("unknown", true));

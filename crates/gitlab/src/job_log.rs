@@ -1,19 +1,19 @@
-//! The logs of jobs.
+//! Logs of jobs.
 
 use buildbtw_model::{JobId, ProjectId};
 
 use crate::client::Gitlab;
 use crate::error::GitlabError;
-use crate::http::{Patience, Subject};
+use crate::http::{RetryBudget, Subject};
 
-/// No more of a log is kept: why a job failed is at its end.
+/// The cause of a failure is at the end of a log.
 const KEPT: usize = 64 << 10;
 
 impl Gitlab {
-    /// The end of a job's log, with the timestamps, section marks and colours that GitLab keeps.
+    /// Returns the end of a job's log, with GitLab's timestamps, section markers and colours.
     ///
     /// # Errors
-    /// When GitLab does not answer, or the token may not read it.
+    /// When the request fails, or the token may not read the log.
     pub async fn job_trace(
         &self,
         project: ProjectId,
@@ -21,12 +21,15 @@ impl Gitlab {
         job: JobId,
     ) -> Result<String, GitlabError> {
         let subject = Subject {
-            request: "the log of a job",
+            request: "read job log",
             about,
         };
         let path = format!("api/v4/projects/{project}/jobs/{job}/trace");
-        let answer = self.http.get(subject, &path, Patience::Short).await?;
-        let start = answer.body.len().saturating_sub(KEPT);
-        Ok(String::from_utf8_lossy(&answer.body.slice(start..)).into_owned())
+        let response = self
+            .http
+            .get(subject, &path, RetryBudget::Interactive)
+            .await?;
+        let start = response.body.len().saturating_sub(KEPT);
+        Ok(String::from_utf8_lossy(&response.body.slice(start..)).into_owned())
     }
 }

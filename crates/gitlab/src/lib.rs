@@ -1,7 +1,6 @@
-//! A client of GitLab: what sources, pipelines and statuses need of its REST and GraphQL APIs, ID tokens and webhooks.
-//! It knows nothing of packages.
+//! Client of GitLab's REST and GraphQL APIs for sources, pipelines and statuses, with verification of ID tokens and
+//! webhooks. It knows nothing about packages.
 
-mod answer;
 mod ci_config;
 mod client;
 mod error;
@@ -14,6 +13,7 @@ mod pipelines;
 mod queries;
 mod rate_limit;
 mod reports;
+mod response;
 mod rest;
 mod settings;
 mod tree;

@@ -1,12 +1,14 @@
-//! What is asked about single projects, because somebody waits for it.
+//! Queries about single projects, for requests that a user waits for.
 
 use buildbtw_model::{CommitHash, MergeRequestIid, ProjectId};
 use graphql_client::GraphQLQuery;
 
 use crate::error::GitlabError;
 use crate::graphql::query;
-use crate::http::{Http, Patience, Subject};
-use crate::queries::{SHOWN_FILES, SHOWN_FOLDERS, Time, missing, queries, seconds, text, tree_of};
+use crate::http::{Http, RetryBudget, Subject};
+use crate::queries::{
+    SHOWN_FILES, SHOWN_FOLDERS, Time, not_found, queries, seconds, text, tree_of,
+};
 use crate::tree::{Entry, FOLDER, tree_hash};
 use crate::types::{MergeRequest, MergeRequestState, TreeAt};
 
@@ -18,18 +20,18 @@ queries! {
     SrcinfoAtCommit: "../../graphql/queries/srcinfo_at_commit.graphql",
 }
 
-/// Names for the same commit, in the order in which they are tried.
+/// Names of a ref, in the order in which they are looked up.
 #[derive(Clone, Debug)]
 pub struct RefNames {
     /// As a branch, for example `refs/heads/main`.
     pub branch: String,
-    /// As a tag.
+    /// As a tag, for example `refs/tags/v1`.
     pub tag: String,
-    /// As what else it may be.
+    /// As anything else, for example a commit hash.
     pub other: Option<String>,
 }
 
-/// The commit of the first of these names that there is.
+/// Returns the commit of the first of these names that exists.
 pub(crate) async fn resolve_ref(
     http: &Http,
     project: ProjectId,
@@ -48,13 +50,13 @@ pub(crate) async fn resolve_ref(
         otherwise: names.other.is_some(),
         other: names.other,
     };
-    let data = query::<ResolveRef>(http, subject, variables, Patience::Short).await?;
+    let data = query::<ResolveRef>(http, subject, variables, RetryBudget::Interactive).await?;
     let nodes = data.group.and_then(|group| group.projects.nodes);
     let Some(project) = nodes.into_iter().flatten().flatten().next() else {
-        return Err(missing(subject, "project"));
+        return Err(not_found(subject, "project"));
     };
     let Some(repository) = project.repository else {
-        return Err(missing(subject, "repository"));
+        return Err(not_found(subject, "repository"));
     };
     let found = [
         repository
@@ -73,7 +75,7 @@ pub(crate) async fn resolve_ref(
     Ok(found.into_iter().flatten().find_map(|sha| sha.parse().ok()))
 }
 
-/// What a project's tree holds at a commit; `None` when it has no such commit.
+/// Returns the `.SRCINFO` of a project at a commit; `None` when the commit does not exist.
 pub(crate) async fn srcinfo_at_commit(
     http: &Http,
     project: ProjectId,
@@ -89,13 +91,13 @@ pub(crate) async fn srcinfo_at_commit(
         ids: Some(vec![project.gid()]),
         commit: commit.to_string(),
     };
-    let data = query::<SrcinfoAtCommit>(http, subject, variables, Patience::Short).await?;
+    let data = query::<SrcinfoAtCommit>(http, subject, variables, RetryBudget::Interactive).await?;
     let nodes = data.group.and_then(|group| group.projects.nodes);
     let Some(project) = nodes.into_iter().flatten().flatten().next() else {
-        return Err(missing(subject, "project"));
+        return Err(not_found(subject, "project"));
     };
     let Some(repository) = project.repository else {
-        return Err(missing(subject, "repository"));
+        return Err(not_found(subject, "repository"));
     };
     let Some(tree) = repository.tree else {
         return Ok(None);
@@ -114,10 +116,10 @@ pub(crate) async fn srcinfo_at_commit(
     }))
 }
 
-/// How many branches a message may list.
+/// The number of branches that a message may list.
 const SHOWN_BRANCHES: i64 = 20;
 
-/// The first branches of a project.
+/// Returns the first branches of a project.
 pub(crate) async fn branch_names(
     http: &Http,
     project: ProjectId,
@@ -132,16 +134,16 @@ pub(crate) async fn branch_names(
         ids: Some(vec![project.gid()]),
         count: SHOWN_BRANCHES,
     };
-    let data = query::<BranchNames>(http, subject, variables, Patience::Short).await?;
+    let data = query::<BranchNames>(http, subject, variables, RetryBudget::Interactive).await?;
     let nodes = data.group.and_then(|group| group.projects.nodes);
     let Some(project) = nodes.into_iter().flatten().flatten().next() else {
-        return Err(missing(subject, "project"));
+        return Err(not_found(subject, "project"));
     };
     let names = project.repository.and_then(|found| found.branch_names);
     Ok(names.unwrap_or_default())
 }
 
-/// The projects of the group whose path ends in this name.
+/// Returns the projects of the group whose path ends with this name.
 pub(crate) async fn find_projects(http: &Http, name: &str) -> Result<Vec<ProjectId>, GitlabError> {
     let group = &http.settings().group;
     let subject = Subject {
@@ -153,7 +155,7 @@ pub(crate) async fn find_projects(http: &Http, name: &str) -> Result<Vec<Project
         paths: Some(vec![format!("{group}/{name}")]),
         search: Some(name.to_owned()),
     };
-    let data = query::<FindProjects>(http, subject, variables, Patience::Short).await?;
+    let data = query::<FindProjects>(http, subject, variables, RetryBudget::Interactive).await?;
     let direct = data.projects.and_then(|projects| projects.nodes);
     let direct = direct.into_iter().flatten().flatten();
     let found = data.group.and_then(|group| group.projects.nodes);
@@ -174,7 +176,7 @@ pub(crate) async fn find_projects(http: &Http, name: &str) -> Result<Vec<Project
     Ok(ids)
 }
 
-/// A merge request of a project that is named by its path.
+/// Returns a merge request of the project at a path.
 pub(crate) async fn merge_request(
     http: &Http,
     project_path: &str,
@@ -189,15 +191,16 @@ pub(crate) async fn merge_request(
         project: project_path.to_owned(),
         iid: iid.to_string(),
     };
-    let data = query::<MergeRequestSource>(http, subject, variables, Patience::Short).await?;
+    let data =
+        query::<MergeRequestSource>(http, subject, variables, RetryBudget::Interactive).await?;
     let Some(project) = data.project else {
-        return Err(missing(subject, "project"));
+        return Err(not_found(subject, "project"));
     };
     let Some(found) = project.merge_request else {
-        return Err(missing(subject, "merge request"));
+        return Err(not_found(subject, "merge request"));
     };
     let Some(id) = ProjectId::from_gid(&project.id) else {
-        return Err(missing(subject, "project"));
+        return Err(not_found(subject, "project"));
     };
     let source = found
         .source_project
@@ -206,10 +209,10 @@ pub(crate) async fn merge_request(
         project: id,
         state: match found.state {
             State::opened => MergeRequestState::Open,
-            State::merged => MergeRequestState::Over("merged"),
-            State::closed => MergeRequestState::Over("closed"),
-            State::locked => MergeRequestState::Over("locked"),
-            State::all | State::Other(_) => MergeRequestState::Over("not open"),
+            State::merged => MergeRequestState::NotOpen("merged"),
+            State::closed => MergeRequestState::NotOpen("closed"),
+            State::locked => MergeRequestState::NotOpen("locked"),
+            State::all | State::Other(_) => MergeRequestState::NotOpen("not open"),
         },
         source_branch: found.source_branch,
         same_project: source == Some(id),

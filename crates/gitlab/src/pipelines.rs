@@ -1,4 +1,4 @@
-//! Pipelines and their jobs: GraphQL for where many of them stand, REST for everything else.
+//! Pipelines and their jobs, through REST. [`crate::queries`] reads the statuses of many pipelines at once.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,45 +8,45 @@ use reqwest::Method;
 use serde::Deserialize;
 
 use crate::error::{GitlabError, GitlabErrorKind};
-use crate::http::{Http, Patience, Subject};
+use crate::http::{Http, RetryBudget, Subject};
 
-/// What a pipeline is created with.
+/// The parameters of a new pipeline.
 #[derive(Clone, Debug)]
 pub struct NewPipeline<'a> {
     /// The project.
     pub project: ProjectId,
-    /// The project's name in errors.
+    /// The project's name for errors.
     pub about: &'a str,
-    /// The branch or tag; GitLab takes no commits.
+    /// The branch or tag; GitLab does not accept commits.
     pub git_ref: &'a str,
-    /// How values reach the jobs.
+    /// How the values are passed to the jobs.
     pub parameters: Parameters,
-    /// Names of values, as inputs are called, and the values.
+    /// Names, as used for inputs, and values.
     pub values: &'a [(&'a str, &'a str)],
 }
 
-/// How values reach the jobs of a pipeline.
+/// How values are passed to the jobs of a pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parameters {
     /// As typed inputs (since GitLab 17.10).
     Inputs,
-    /// As variables `BUILDBTW_<NAME>`, which a project may allow to some roles only.
+    /// As variables `BUILDBTW_<NAME>`, which projects may restrict to certain roles.
     Variables,
 }
 
 /// A pipeline.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Pipeline {
-    /// GitLab's number of it.
+    /// Its ID.
     pub id: PipelineId,
-    /// The head it runs on.
+    /// The commit that it runs on.
     pub sha: CommitHash,
-    /// Where it stands.
+    /// Its status.
     pub status: PipelineStatus,
-    /// Its page.
+    /// The URL of its page.
     #[serde(default)]
     pub web_url: Option<String>,
-    /// What is wrong with its configuration.
+    /// The errors of its configuration.
     #[serde(default)]
     pub yaml_errors: Option<String>,
 }
@@ -54,33 +54,32 @@ pub struct Pipeline {
 /// A job of a pipeline.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Job {
-    /// GitLab's number of it.
+    /// Its ID.
     pub id: JobId,
     /// Its name in the template.
     pub name: String,
-    /// Where it stands.
+    /// Its status.
     pub status: PipelineStatus,
-    /// Why it failed, in GitLab's word.
+    /// GitLab's word for the cause of its failure.
     #[serde(default)]
     pub failure_reason: Option<String>,
-    /// For how many seconds it has run, or ran, by GitLab's clock.
+    /// The seconds for which it has run, by GitLab's clock.
     #[serde(default)]
     pub duration: Option<f64>,
 }
 
 impl Job {
-    /// For how long it has run, or ran.
+    /// Returns for how long it has run.
     #[must_use]
     pub fn elapsed(&self) -> Option<Duration> {
         Duration::try_from_secs_f64(self.duration?).ok()
     }
 }
 
-/// Creates a pipeline. Whoever gets an error that may have had an effect has to look for it by its name
-/// before trying again.
+/// Creates a pipeline. After an error that may have had an effect, look it up by its name before a retry.
 pub(crate) async fn create(http: &Http, new: &NewPipeline<'_>) -> Result<Pipeline, GitlabError> {
     let subject = Subject {
-        request: "a new pipeline",
+        request: "create pipeline",
         about: new.about,
     };
     let mut body = serde_json::json!({ "ref": new.git_ref });
@@ -102,21 +101,27 @@ pub(crate) async fn create(http: &Http, new: &NewPipeline<'_>) -> Result<Pipelin
         }
     }
     let path = format!("api/v4/projects/{}/pipeline", new.project);
-    let answer = http
-        .act(subject, Method::POST, &path, &body, Patience::Short)
+    let response = http
+        .send_non_idempotent(
+            subject,
+            Method::POST,
+            &path,
+            &body,
+            RetryBudget::Interactive,
+        )
         .await?;
-    answer.json(subject)
+    response.json(subject)
 }
 
-/// The pipelines of a project with this name that were created through the API, oldest first.
-pub(crate) async fn named(
+/// Returns the pipelines of a project with this name that were created through the API, oldest first.
+pub(crate) async fn find_by_name(
     http: &Http,
     project: ProjectId,
     about: &str,
     name: &str,
 ) -> Result<Vec<Pipeline>, GitlabError> {
     let subject = Subject {
-        request: "the pipelines",
+        request: "list pipelines",
         about,
     };
     let path = format!("api/v4/projects/{project}/pipelines");
@@ -125,11 +130,11 @@ pub(crate) async fn named(
         ("source", "api"),
         ("order_by", "id"),
         ("sort", "desc"),
-        // A server that does not know the filters answers with everything.
+        // A GitLab that does not support the filters returns all pipelines.
         ("per_page", "100"),
     ];
-    let answer = http
-        .get_with(subject, &path, &parameters, Patience::Short)
+    let response = http
+        .get_with(subject, &path, &parameters, RetryBudget::Interactive)
         .await?;
     #[derive(Deserialize)]
     struct Row {
@@ -140,7 +145,7 @@ pub(crate) async fn named(
         #[serde(default)]
         source: Option<String>,
     }
-    let rows: Vec<Row> = answer.json(subject)?;
+    let rows: Vec<Row> = response.json(subject)?;
     Ok(rows
         .into_iter()
         .rev()
@@ -150,30 +155,31 @@ pub(crate) async fn named(
         .collect())
 }
 
-/// A pipeline; `None` when there is none of this number.
-pub(crate) async fn one(
+/// Returns a pipeline; `None` when it does not exist.
+pub(crate) async fn get(
     http: &Http,
     project: ProjectId,
     about: &str,
     id: PipelineId,
 ) -> Result<Option<Pipeline>, GitlabError> {
     let subject = Subject {
-        request: "a pipeline",
+        request: "read pipeline",
         about,
     };
     let path = format!("api/v4/projects/{project}/pipelines/{id}");
-    match http.get(subject, &path, Patience::Short).await {
-        Ok(answer) => return answer.json(subject).map(Some),
+    match http.get(subject, &path, RetryBudget::Interactive).await {
+        Ok(response) => return response.json(subject).map(Some),
         Err(error) if is_not_found(&error) => {}
         Err(error) => return Err(error),
     }
-    // The whole project may be out of sight, which says nothing about its pipelines.
+    // A 404 may also mean that the token no longer sees the project, which says nothing about the pipeline.
     let project = format!("api/v4/projects/{project}");
-    http.get(subject, &project, Patience::Short).await?;
+    http.get(subject, &project, RetryBudget::Interactive)
+        .await?;
     Ok(None)
 }
 
-/// The jobs of a pipeline, without those that were retried.
+/// Returns the jobs of a pipeline, without those that were retried.
 pub(crate) async fn jobs(
     http: &Http,
     project: ProjectId,
@@ -181,18 +187,18 @@ pub(crate) async fn jobs(
     id: PipelineId,
 ) -> Result<Vec<Job>, GitlabError> {
     let subject = Subject {
-        request: "the jobs",
+        request: "list jobs",
         about,
     };
     let path = format!("api/v4/projects/{project}/pipelines/{id}/jobs");
-    match http.get(subject, &path, Patience::Short).await {
-        Ok(answer) => answer.json(subject),
+    match http.get(subject, &path, RetryBudget::Interactive).await {
+        Ok(response) => response.json(subject),
         Err(error) if is_not_found(&error) => Ok(Vec::new()),
         Err(error) => Err(error),
     }
 }
 
-/// Cancels a pipeline. GitLab says yes whatever it does; whether it happened shows later.
+/// Cancels a pipeline. GitLab's response does not tell whether it had an effect; the status does.
 pub(crate) async fn cancel(
     http: &Http,
     project: ProjectId,
@@ -200,14 +206,17 @@ pub(crate) async fn cancel(
     id: PipelineId,
 ) -> Result<(), GitlabError> {
     let subject = Subject {
-        request: "the end of a pipeline",
+        request: "cancel pipeline",
         about,
     };
     let path = format!("api/v4/projects/{project}/pipelines/{id}/cancel");
     let nothing = serde_json::json!({});
-    match http.post(subject, &path, &nothing, Patience::Short).await {
+    match http
+        .post(subject, &path, &nothing, RetryBudget::Interactive)
+        .await
+    {
         Ok(_) => Ok(()),
-        // Deleted meanwhile.
+        // It was deleted meanwhile.
         Err(error) if is_not_found(&error) => Ok(()),
         Err(error) => Err(error),
     }

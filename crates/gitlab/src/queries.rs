@@ -1,4 +1,4 @@
-//! The queries of the folder `graphql/queries`, and their answers in our own types.
+//! The queries in `graphql/queries`, with their responses converted to own types.
 
 use std::collections::HashMap;
 
@@ -10,11 +10,11 @@ use buildbtw_model::{PipelineId, PipelineStatus, ProjectId};
 use crate::ci_config::{CiConfig, CiConfigPage};
 use crate::error::{GitlabError, GitlabErrorKind};
 use crate::graphql::{query, query_list};
-use crate::http::{Http, Patience, Subject};
+use crate::http::{Http, RetryBudget, Subject};
 use crate::tree::{Entry, FOLDER, tree_hash};
 use crate::types::{Blob, Contents, Project, ProjectPage, TreeAt};
 
-/// GitLab's timestamps as text: one odd one must not spoil a page.
+/// GitLab's timestamps as text, so that one malformed value does not fail a page.
 pub(crate) type Time = String;
 
 macro_rules! queries {
@@ -39,12 +39,12 @@ queries! {
     PipelineStatuses: "../../graphql/queries/pipeline_statuses.graphql",
 }
 
-/// As many as the queries ask for.
+/// The limits of the queries.
 pub(crate) const SHOWN_FOLDERS: usize = 20;
 /// See [`SHOWN_FOLDERS`].
 pub(crate) const SHOWN_FILES: usize = 100;
 
-/// The hash of a tree of which a query shows so many entries; nothing when there may be more.
+/// Computes the hash of a tree from the listed entries; `None` when the list may be incomplete.
 macro_rules! tree_of {
     ($tree:expr) => {{
         let tree = &$tree;
@@ -79,7 +79,7 @@ macro_rules! tree_of {
 
 pub(crate) use tree_of;
 
-/// Which version of GitLab answers; fails when there is no such group for this token.
+/// Returns GitLab's version; fails when the token sees no such group.
 pub(crate) async fn group_access(http: &Http) -> Result<Option<String>, GitlabError> {
     let group = &http.settings().group;
     let subject = Subject {
@@ -89,23 +89,23 @@ pub(crate) async fn group_access(http: &Http) -> Result<Option<String>, GitlabEr
     let variables = group_access::Variables {
         group: group.clone(),
     };
-    let data = query::<GroupAccess>(http, subject, variables, Patience::Short).await?;
+    let data = query::<GroupAccess>(http, subject, variables, RetryBudget::Interactive).await?;
     match data.group {
         Some(_) => Ok(data.metadata.map(|metadata| metadata.version)),
-        None => Err(missing(subject, "group")),
+        None => Err(not_found(subject, "group")),
     }
 }
 
-/// Which part of the group is asked for.
+/// A selection of the group's projects.
 #[derive(Clone, Debug)]
 pub enum Selection {
-    /// From this cursor on, or from the first project.
+    /// Those after this cursor, or from the first project on.
     After(Option<String>),
-    /// These, as far as they are in the group.
+    /// Those with these IDs, as far as they are in the group.
     Only(Vec<ProjectId>),
 }
 
-/// A page of at most `size` projects, newest activity first.
+/// Returns a page of at most `size` projects, newest activity first.
 pub(crate) async fn group_projects(
     http: &Http,
     selection: &Selection,
@@ -128,36 +128,37 @@ pub(crate) async fn group_projects(
     };
     let list = ["group", "projects", "nodes"];
     let mut reply =
-        query_list::<GroupProjects>(http, subject, variables, Patience::Long, &list).await?;
+        query_list::<GroupProjects>(http, subject, variables, RetryBudget::Background, &list)
+            .await?;
     let Some(group) = reply.data.group else {
-        return Err(missing(subject, "group"));
+        return Err(not_found(subject, "group"));
     };
     let mut page = ProjectPage {
         projects: Vec::new(),
         next: None,
         count: u64::try_from(group.projects.count).ok(),
-        nameless: 0,
+        unidentified: 0,
         date: reply.date,
     };
     let Some(nodes) = group.projects.nodes else {
         return Err(GitlabError {
-            kind: GitlabErrorKind::Unexpected("it holds no list of projects".to_owned()),
-            ..missing(subject, "page")
+            kind: GitlabErrorKind::Unexpected("no list of projects".to_owned()),
+            ..not_found(subject, "page")
         });
     };
     for (at, node) in nodes.into_iter().enumerate() {
         let problem = reply.broken.remove(&at);
         match node.and_then(|node| project(node, problem)) {
             Some(project) => page.projects.push(project),
-            None => page.nameless += 1,
+            None => page.unidentified += 1,
         }
     }
     let info = group.projects.page_info;
     if info.has_next_page {
-        // Without a cursor the walk would begin anew, forever.
+        // Without a cursor a resync would start over forever.
         let cursor = info.end_cursor.ok_or_else(|| GitlabError {
-            kind: GitlabErrorKind::Unexpected("there is a next page, but no cursor".to_owned()),
-            ..missing(subject, "page")
+            kind: GitlabErrorKind::Unexpected("a next page without a cursor".to_owned()),
+            ..not_found(subject, "page")
         })?;
         page.next = Some(cursor);
     }
@@ -193,15 +194,15 @@ fn contents(
         return Contents::Empty;
     }
     let Some(branch) = repository.root_ref else {
-        return Contents::Unknown("it names no default branch".to_owned());
+        return Contents::Unknown("the response has no default branch".to_owned());
     };
-    // Without an error in the answer, this is how it is.
+    // Without an error in the response, the absence is real.
     let Some(tree) = repository.tree else {
-        return Contents::Headless { branch };
+        return Contents::NoDefaultBranch { branch };
     };
     let hash = tree_of!(tree);
     let Some(commit) = tree.last_commit else {
-        return Contents::Unknown("it names no head of the default branch".to_owned());
+        return Contents::Unknown("the response has no head of the default branch".to_owned());
     };
     let blobs = repository.blobs.and_then(|blobs| blobs.nodes);
     let blob = blobs.into_iter().flatten().flatten().next();
@@ -215,7 +216,7 @@ fn contents(
                 srcinfo: text(blob.map(|blob| blob.raw_text_blob)),
             },
         },
-        Err(_) => Contents::Unknown("GitLab's commit has no usable hash".to_owned()),
+        Err(_) => Contents::Unknown("the response has an invalid commit hash".to_owned()),
     }
 }
 
@@ -232,8 +233,8 @@ pub(crate) fn text(blob: Option<Option<String>>) -> Blob {
     }
 }
 
-/// Where the pipelines of some projects stand that were created through the API: of each project the
-/// newest `each`. Projects that are not in the group any more are not in the answer.
+/// Returns the statuses of pipelines that were created through the API: of each project the newest `each`. The
+/// result lacks projects that are no longer in the group.
 pub(crate) async fn pipeline_statuses(
     http: &Http,
     projects: &[ProjectId],
@@ -253,9 +254,13 @@ pub(crate) async fn pipeline_statuses(
     };
     let list = ["group", "projects", "nodes"];
     let reply =
-        query_list::<PipelineStatuses>(http, subject, variables, Patience::Long, &list).await?;
-    // Pipelines that are not in the answer are asked about one by one, but not all of them.
-    let group = reply.data.group.ok_or_else(|| missing(subject, "group"))?;
+        query_list::<PipelineStatuses>(http, subject, variables, RetryBudget::Background, &list)
+            .await?;
+    // The caller requests missing pipelines one by one, so a missing group must be an error.
+    let group = reply
+        .data
+        .group
+        .ok_or_else(|| not_found(subject, "group"))?;
     let nodes = group.projects.nodes;
     let mut statuses = HashMap::new();
     for project in nodes.into_iter().flatten().flatten() {
@@ -272,7 +277,7 @@ pub(crate) async fn pipeline_statuses(
     Ok(statuses)
 }
 
-/// A page of where the group's projects have their CI configuration, archived ones left out.
+/// Returns a page of the CI configuration paths of the group's projects, without archived ones.
 pub(crate) async fn ci_config_paths(
     http: &Http,
     after: Option<String>,
@@ -287,9 +292,9 @@ pub(crate) async fn ci_config_paths(
         first: Some(100),
         after,
     };
-    let data = query::<CiConfigPaths>(http, subject, variables, Patience::Long).await?;
+    let data = query::<CiConfigPaths>(http, subject, variables, RetryBudget::Background).await?;
     let Some(group) = data.group else {
-        return Err(missing(subject, "group"));
+        return Err(not_found(subject, "group"));
     };
     let info = group.projects.page_info;
     let nodes = group.projects.nodes.into_iter().flatten().flatten();
@@ -326,7 +331,7 @@ fn status(word: &pipeline_statuses::PipelineStatusEnum) -> PipelineStatus {
     }
 }
 
-pub(crate) fn missing(subject: Subject<'_>, what: &'static str) -> GitlabError {
+pub(crate) fn not_found(subject: Subject<'_>, what: &'static str) -> GitlabError {
     GitlabError {
         request: subject.request,
         about: subject.about.to_owned(),

@@ -1,4 +1,4 @@
-//! GitLab's rate limit: nothing is sent before the time that GitLab asked for.
+//! GitLab's rate limit: no request is sent before the time that GitLab asked for.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -8,18 +8,18 @@ use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 use tokio::time::Instant;
 
-use crate::answer::{rate_limit_reset, text};
 use crate::error::GitlabErrorKind;
+use crate::response::{header_text, rate_limit_reset};
 
-/// What GitLab has said about when to send again.
+/// The time until which requests wait.
 #[derive(Default)]
 pub(crate) struct RateLimit {
-    /// Nothing is sent before.
+    /// No request is sent before.
     not_before: Mutex<Option<Instant>>,
 }
 
 impl RateLimit {
-    /// Sends nothing for so long.
+    /// Delays all requests for at least this long.
     pub(crate) fn pause(&self, pause: Duration) {
         let at = Instant::now() + pause;
         let mut not_before = self
@@ -29,16 +29,16 @@ impl RateLimit {
         *not_before = Some(not_before.map_or(at, |known| known.max(at)));
     }
 
-    /// When nothing is left of what GitLab allows, waits before GitLab has to say so.
+    /// Delays requests when the remaining quota is 0, before GitLab rejects one.
     pub(crate) fn note(&self, headers: &HeaderMap, date: Option<Timestamp>) {
-        if text(headers, "ratelimit-remaining") == Some("0")
+        if header_text(headers, "ratelimit-remaining") == Some("0")
             && let Some(pause) = rate_limit_reset(headers, date)
         {
             self.pause(pause);
         }
     }
 
-    /// Waits until something may be sent.
+    /// Waits until a request may be sent.
     ///
     /// # Errors
     /// When that is not before the deadline.

@@ -1,50 +1,50 @@
-//! What GitLab is told about rebuilds: commit statuses, and notes on merge requests.
+//! Reports about rebuilds: commit statuses, and notes on merge requests.
 
 use buildbtw_model::{CommitHash, MergeRequestIid, NoteId, ProjectId};
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{GitlabError, GitlabErrorKind};
-use crate::http::{Http, Patience, Subject};
+use crate::http::{Http, RetryBudget, Subject};
 
-/// GitLab cuts nothing: longer texts are an error.
+/// GitLab rejects longer texts.
 const MAX_TEXT: usize = 255;
-/// Merge requests of one branch, and pages of notes that are searched for an own one.
+/// The page size of merge requests of a branch, and of notes.
 const PAGE: &str = "100";
 
-/// What an outside program says of a commit.
+/// The state of a commit as an external program reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(rename_all = "snake_case"))]
 pub enum CommitState {
-    /// Work on it will begin.
+    /// The work has not begun.
     Pending,
-    /// It is being worked on.
+    /// The work is in progress.
     Running,
-    /// It is good.
+    /// The work succeeded.
     Success,
-    /// It is not.
+    /// The work failed.
     Failed,
-    /// Nobody works on it any more.
+    /// The work was cancelled.
     Canceled,
 }
 
-/// The state of a commit, as an outside program sees it.
+/// The status of a commit, reported by an external program.
 #[derive(Clone, Debug)]
 pub struct CommitStatus<'a> {
     /// The state.
     pub state: CommitState,
-    /// The branch or tag, if it is one.
+    /// The branch or tag, if there is one.
     pub git_ref: Option<&'a str>,
-    /// What tells this status from those of other programs.
+    /// The name that identifies this status among those of other programs.
     pub name: &'a str,
-    /// Where to read more.
+    /// The URL with details.
     pub target_url: &'a str,
-    /// A few words.
+    /// A short description.
     pub description: &'a str,
 }
 
-/// Sets the status of a commit. GitLab refuses a state that is there already; that counts as done.
+/// Sets the status of a commit. GitLab rejects the state that a commit already has; that counts as success.
 pub(crate) async fn set_commit_status(
     http: &Http,
     project: ProjectId,
@@ -53,7 +53,7 @@ pub(crate) async fn set_commit_status(
     status: &CommitStatus<'_>,
 ) -> Result<(), GitlabError> {
     let subject = Subject {
-        request: "a commit status",
+        request: "set commit status",
         about,
     };
     let short = |text: &str| -> String { text.chars().take(MAX_TEXT).collect() };
@@ -68,22 +68,22 @@ pub(crate) async fn set_commit_status(
     }
     let path = format!("api/v4/projects/{project}/statuses/{commit}");
     let sent = http
-        .send_json(subject, Method::POST, &path, &body, Patience::Long)
+        .send_json(subject, Method::POST, &path, &body, RetryBudget::Background)
         .await;
     match sent {
         Ok(_) => Ok(()),
-        Err(error) if is_there_already(&error.kind) => Ok(()),
+        Err(error) if is_already_set(&error.kind) => Ok(()),
         Err(error) => Err(error),
     }
 }
 
-/// A status cannot go to the state it is in.
-fn is_there_already(kind: &GitlabErrorKind) -> bool {
+/// Whether GitLab rejected the state because the commit already has it.
+fn is_already_set(kind: &GitlabErrorKind) -> bool {
     matches!(kind, GitlabErrorKind::Status { status: 400, message }
         if message.contains("Cannot transition status"))
 }
 
-/// The numbers of the open merge requests of a branch.
+/// Returns the open merge requests of a branch.
 pub(crate) async fn merge_requests_of(
     http: &Http,
     project: ProjectId,
@@ -95,7 +95,7 @@ pub(crate) async fn merge_requests_of(
         iid: MergeRequestIid,
     }
     let subject = Subject {
-        request: "the merge requests",
+        request: "list merge requests",
         about,
     };
     let path = format!("api/v4/projects/{project}/merge_requests");
@@ -104,10 +104,10 @@ pub(crate) async fn merge_requests_of(
         ("state", "opened"),
         ("per_page", PAGE),
     ];
-    let answer = http
-        .get_with(subject, &path, &parameters, Patience::Long)
+    let response = http
+        .get_with(subject, &path, &parameters, RetryBudget::Background)
         .await?;
-    let rows: Vec<Row> = answer.json(subject)?;
+    let rows: Vec<Row> = response.json(subject)?;
     Ok(rows.into_iter().map(|row| row.iid).collect())
 }
 
@@ -118,7 +118,7 @@ struct Note {
     body: String,
 }
 
-/// The note on a merge request that holds `marker`, among the newest ones.
+/// Returns the note of a merge request that contains `marker`, among the newest hundred.
 pub(crate) async fn find_note(
     http: &Http,
     project: ProjectId,
@@ -127,22 +127,22 @@ pub(crate) async fn find_note(
     marker: &str,
 ) -> Result<Option<NoteId>, GitlabError> {
     let subject = Subject {
-        request: "the notes of a merge request",
+        request: "list merge request notes",
         about,
     };
     let path = format!("api/v4/projects/{project}/merge_requests/{iid}/notes");
     let parameters = [("sort", "desc"), ("per_page", PAGE)];
-    let answer = http
-        .get_with(subject, &path, &parameters, Patience::Long)
+    let response = http
+        .get_with(subject, &path, &parameters, RetryBudget::Background)
         .await?;
-    let notes: Vec<Note> = answer.json(subject)?;
+    let notes: Vec<Note> = response.json(subject)?;
     Ok(notes
         .into_iter()
         .find(|note| note.body.contains(marker))
         .map(|note| note.id))
 }
 
-/// Writes a note on a merge request, a new one or in place of an old one. `None`: the old one is gone.
+/// Creates a note on a merge request, or replaces the text of `old`. Returns `None` when `old` no longer exists.
 pub(crate) async fn write_note(
     http: &Http,
     project: ProjectId,
@@ -152,25 +152,31 @@ pub(crate) async fn write_note(
     text: &str,
 ) -> Result<Option<NoteId>, GitlabError> {
     let subject = Subject {
-        request: "a note on a merge request",
+        request: "write merge request note",
         about,
     };
     let notes = format!("api/v4/projects/{project}/merge_requests/{iid}/notes");
     let body = serde_json::json!({ "body": text });
     let sent = match old {
         None => {
-            http.act(subject, Method::POST, &notes, &body, Patience::Long)
-                .await
+            http.send_non_idempotent(
+                subject,
+                Method::POST,
+                &notes,
+                &body,
+                RetryBudget::Background,
+            )
+            .await
         }
         Some(id) => {
             let path = format!("{notes}/{id}");
-            http.send_json(subject, Method::PUT, &path, &body, Patience::Long)
+            http.send_json(subject, Method::PUT, &path, &body, RetryBudget::Background)
                 .await
         }
     };
     match sent {
-        Ok(answer) => {
-            let note: Note = answer.json(subject)?;
+        Ok(response) => {
+            let note: Note = response.json(subject)?;
             Ok(Some(note.id))
         }
         Err(error)
@@ -194,7 +200,7 @@ mod tests {
             message: message.into(),
         };
         let there = "Cannot transition status via :enqueue from :pending (Reason(s): …)";
-        assert!(is_there_already(&status(there)));
-        assert!(!is_there_already(&status("State is required")));
+        assert!(is_already_set(&status(there)));
+        assert!(!is_already_set(&status("State is required")));
     }
 }

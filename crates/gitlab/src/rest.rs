@@ -1,27 +1,27 @@
-//! REST, for what GraphQL cannot say.
+//! REST requests for what GraphQL does not offer.
 
 use crate::error::GitlabError;
-use crate::http::{Http, Patience, Subject};
+use crate::http::{Http, RetryBudget, Subject};
 
-/// What the token may do.
+/// The rights of a token.
 #[derive(Clone, Debug, serde::Deserialize)]
 pub(crate) struct TokenInfo {
     /// Its scopes.
     #[serde(default)]
     pub(crate) scopes: Vec<String>,
-    /// The day it expires, if it does.
+    /// The day it expires, if it has one.
     #[serde(default)]
     pub(crate) expires_at: Option<String>,
 }
 
-/// Asks about the token itself (`GET /personal_access_tokens/self`; group and project tokens answer
-/// it, too).
+/// Reads the info of the token itself (`GET /personal_access_tokens/self`, which group and project tokens support
+/// too).
 pub(crate) async fn token_info(http: &Http) -> Result<TokenInfo, GitlabError> {
     let subject = Subject {
-        request: "the token",
+        request: "read token info",
         about: &http.settings().group,
     };
     let path = "api/v4/personal_access_tokens/self";
-    let answer = http.get(subject, path, Patience::Short).await?;
-    answer.json(subject)
+    let response = http.get(subject, path, RetryBudget::Interactive).await?;
+    response.json(subject)
 }

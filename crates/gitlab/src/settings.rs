@@ -1,4 +1,4 @@
-//! Which GitLab, which group, and how to get there.
+//! Settings of the connection to GitLab: its URL, the group, and how to reach it.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use reqwest::Url;
 
-/// What `buildbtw-server run` can be told about GitLab.
+/// The command line options about GitLab.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "GitLab, in place of --sources-dir")]
 pub struct GitlabArgs {
@@ -69,78 +69,78 @@ pub enum CloneBy {
     Ssh,
 }
 
-/// Settings that belong together and were checked.
+/// The validated settings of the connection to GitLab.
 #[derive(Clone, Debug)]
 pub struct GitlabSettings {
-    /// The address, without a trailing slash.
+    /// The base URL, without a trailing slash.
     pub url: Url,
     /// The full path of the group.
     pub group: String,
-    /// Where the token is read.
+    /// The file with the token.
     pub token_file: PathBuf,
-    /// A proxy other than the environment's; its address may hold a password.
+    /// A proxy in place of the environment's; its URL may contain a password.
     pub proxy: Option<Secret>,
-    /// A certificate authority besides the machine's.
+    /// A certificate authority in addition to the system's.
     pub ca: Option<PathBuf>,
     /// The time between polls.
     pub poll: Duration,
     /// How workers fetch sources.
     pub clone_by: CloneBy,
-    /// What webhooks are checked with.
+    /// The secrets of the webhook.
     pub webhook: WebhookSecrets,
-    /// Whether more is done than reading: the token needs the scope `api` then.
+    /// Whether anything is written to GitLab, which requires a token of scope `api`.
     pub writes: bool,
 }
 
-/// What webhooks are checked with. Without any, none is accepted.
+/// The secrets of the webhook. Without any, no webhook is accepted.
 #[derive(Clone, Debug, Default)]
 pub struct WebhookSecrets {
-    /// `X-Gitlab-Token`.
+    /// The secret token (`X-Gitlab-Token`).
     pub token: Option<Secret>,
-    /// The key of the signature, decoded.
+    /// The decoded key of the signature.
     pub signing_key: Option<SigningKey>,
 }
 
 impl WebhookSecrets {
-    /// Whether webhooks are wanted at all.
+    /// Whether no webhook can be accepted.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.token.is_none() && self.signing_key.is_none()
     }
 }
 
-/// A text that is never shown.
+/// A text that `Debug` does not show.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
-/// The key that webhooks are signed with, never shown either.
+/// The signing key of webhooks, which `Debug` does not show.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SigningKey(Vec<u8>);
 
 impl Secret {
-    /// Reads a secret that is all there is in a file.
+    /// Reads the secret that is the only content of a file.
     ///
     /// # Errors
-    /// When the file cannot be read, is empty, or holds more than one line.
+    /// When the file cannot be read, is empty, or contains more than one line.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let text = fs_err::read_to_string(path)?;
         let text = text.trim();
-        anyhow::ensure!(!text.is_empty(), "{} is empty", path.display());
+        anyhow::ensure!(!text.is_empty(), "'{}' is empty", path.display());
         anyhow::ensure!(
             text.chars().all(|c| c.is_ascii_graphic()),
-            "{} must hold one line, and nothing but the secret",
+            "'{}' must contain a single line with nothing but the secret",
             path.display()
         );
         Ok(Self(text.to_owned()))
     }
 
-    /// A secret of a test's own.
+    /// Creates a secret for a test.
     #[cfg(test)]
     pub(crate) fn of(text: &str) -> Self {
         Self(text.to_owned())
     }
 
-    /// The text.
+    /// Returns the text.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
@@ -148,13 +148,13 @@ impl Secret {
 }
 
 impl SigningKey {
-    /// A key of a test's own.
+    /// Creates a key for a test.
     #[cfg(test)]
     pub(crate) fn of(bytes: &[u8]) -> Self {
         Self(bytes.to_vec())
     }
 
-    /// The bytes.
+    /// Returns the bytes.
     #[must_use]
     pub fn reveal(&self) -> &[u8] {
         &self.0
@@ -165,14 +165,14 @@ impl SigningKey {
         let encoded = secret
             .reveal()
             .strip_prefix("whsec_")
-            .ok_or("it does not start with whsec_")?;
+            .ok_or("it does not start with `whsec_`")?;
         let key = base64::engine::general_purpose::STANDARD
             .decode(encoded)
-            .map_err(|error| format!("what follows whsec_ is not base64: {error}"))?;
-        // Standard Webhooks asks for 24 to 64 bytes.
+            .map_err(|error| format!("the part after `whsec_` is not base64: {error}"))?;
+        // The specification Standard Webhooks requires 24 to 64 bytes.
         if !(24..=64).contains(&key.len()) {
             return Err(format!(
-                "its key has {} bytes, 24 to 64 are needed",
+                "its key has {} bytes instead of 24 to 64",
                 key.len()
             ));
         }
@@ -192,14 +192,14 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-/// The time between polls when nothing is said.
+/// The default time between polls.
 const POLL: Duration = Duration::from_secs(30);
 
 impl GitlabArgs {
-    /// The settings; `None` when nothing is said about GitLab.
+    /// Validates the options; `None` when none about GitLab is set.
     ///
     /// # Errors
-    /// When some are missing or wrong, in words.
+    /// When a required option is missing, or one is invalid.
     pub fn settings(&self) -> anyhow::Result<Option<GitlabSettings>> {
         let (Some(url), Some(group), Some(token_file)) = (
             &self.gitlab_url,
@@ -228,7 +228,7 @@ impl GitlabArgs {
         }))
     }
 
-    /// Refuses settings of a GitLab that is not named completely.
+    /// Rejects options about GitLab if the required ones are not complete.
     fn check_unused(&self) -> anyhow::Result<()> {
         let needed = [
             ("--gitlab-url", self.gitlab_url.is_some()),
@@ -259,8 +259,8 @@ impl GitlabArgs {
             .map(|(name, _)| *name)
             .collect();
         anyhow::bail!(
-            "{given} is given, but {} is not: a GitLab needs all of --gitlab-url, \
-             --gitlab-group and --gitlab-token-file, or none",
+            "{given} also requires {}; set all of --gitlab-url, --gitlab-group and \
+             --gitlab-token-file, or none of them",
             missing.join(" and ")
         );
     }
@@ -269,7 +269,7 @@ impl GitlabArgs {
 fn signing_key(path: &Path) -> anyhow::Result<SigningKey> {
     SigningKey::decode(&Secret::read(path)?).map_err(|reason| {
         anyhow::anyhow!(
-            "--gitlab-webhook-signing-token-file: {} holds no signing token: {reason}",
+            "--gitlab-webhook-signing-token-file: '{}' does not contain a signing token: {reason}",
             path.display()
         )
     })
@@ -284,18 +284,18 @@ fn base_url(text: &str) -> anyhow::Result<Url> {
     let url: Url = full
         .trim_end_matches('/')
         .parse()
-        .map_err(|error| anyhow::anyhow!("--gitlab-url: '{text}' is no address: {error}"))?;
+        .map_err(|error| anyhow::anyhow!("--gitlab-url: '{text}' is not a URL: {error}"))?;
     anyhow::ensure!(
         matches!(url.scheme(), "http" | "https") && url.has_host(),
-        "--gitlab-url: '{text}' is no web address"
+        "--gitlab-url: '{text}' is not an HTTP or HTTPS URL"
     );
     anyhow::ensure!(
         url.query().is_none() && url.fragment().is_none(),
-        "--gitlab-url must end with the path: no '?' and no '#'"
+        "--gitlab-url must not contain '?' or '#'"
     );
     anyhow::ensure!(
         url.username().is_empty() && url.password().is_none(),
-        "--gitlab-url must hold neither name nor password; the token goes into --gitlab-token-file"
+        "--gitlab-url must not contain a user name or password; put the token into --gitlab-token-file"
     );
     Ok(url)
 }
@@ -342,7 +342,7 @@ mod tests {
         };
         let message = partial.settings().unwrap_err().to_string();
         assert!(
-            message.contains("--gitlab-url and --gitlab-token-file is not"),
+            message.contains("requires --gitlab-url and --gitlab-token-file"),
             "{message}"
         );
     }

@@ -1,4 +1,4 @@
-//! The hash of a tree, computed from its entries: GraphQL tells those, and not the hash.
+//! Computes the hash of a tree from its entries: GraphQL returns the entries, but not the hash.
 
 use buildbtw_model::TreeHash;
 
@@ -7,14 +7,14 @@ pub(crate) const FOLDER: &str = "40000";
 
 /// An entry of a root tree.
 pub(crate) struct Entry {
-    /// As git shows it, with or without a zero in front.
+    /// In git's notation, with or without a leading zero.
     pub(crate) mode: String,
     pub(crate) name: String,
     pub(crate) sha: String,
 }
 
 impl Entry {
-    /// What git sorts entries by: folders as if a slash followed.
+    /// Returns the sort key of git: folders sort as if followed by a slash.
     fn key(&self) -> Vec<u8> {
         let mut key = self.name.clone().into_bytes();
         if self.mode.trim_start_matches('0') == FOLDER {
@@ -24,7 +24,7 @@ impl Entry {
     }
 }
 
-/// Returns the hash that git gives a tree of these entries; nothing when it cannot be told.
+/// Returns git's hash of a tree with these entries; `None` when an entry has an invalid hash.
 pub(crate) fn tree_hash(mut entries: Vec<Entry>) -> Option<TreeHash> {
     entries.sort_by_cached_key(Entry::key);
     let mut kind = gix::hash::Kind::Sha1;

@@ -1,4 +1,4 @@
-//! What GitLab tells, in our own words.
+//! GitLab's objects as the server uses them.
 
 use buildbtw_model::{CommitHash, ProjectId, TreeHash};
 use jiff::Timestamp;
@@ -6,23 +6,23 @@ use jiff::Timestamp;
 /// A project of the group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Project {
-    /// Its number.
+    /// Its ID.
     pub id: ProjectId,
-    /// Its path, the group's included.
+    /// Its path, including the group.
     pub full_path: String,
-    /// Nobody can push to it any more.
+    /// Whether it is archived, and therefore read-only.
     pub archived: bool,
-    /// The order of the list. Moves at most once an hour, so it may lag behind a push.
+    /// The sort key of the list. GitLab updates it at most once an hour, so it may lag behind a push.
     pub last_activity: Option<Timestamp>,
-    /// Where to fetch it over HTTP.
+    /// The URL to fetch it over HTTP.
     pub http_url: Option<String>,
-    /// Where to fetch it over SSH.
+    /// The URL to fetch it over SSH.
     pub ssh_url: Option<String>,
-    /// What is in it.
+    /// Its contents.
     pub contents: Contents,
 }
 
-/// What is in a project.
+/// The contents of a project.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Contents {
     /// The token may not see its code.
@@ -30,17 +30,17 @@ pub enum Contents {
     /// It has no commits.
     Empty,
     /// Its default branch does not exist.
-    Headless {
+    NoDefaultBranch {
         /// The default branch.
         branch: String,
     },
-    /// GitLab failed to say; asking again later may help.
+    /// GitLab failed to report them; a later request may succeed.
     Unknown(String),
     /// The head of its default branch.
     Head {
         /// The default branch.
         branch: String,
-        /// The head.
+        /// Its head.
         tree: TreeAt,
     },
 }
@@ -50,7 +50,7 @@ pub enum Contents {
 pub struct TreeAt {
     /// The commit.
     pub commit: CommitHash,
-    /// Its tree, if GitLab told all of it.
+    /// Its tree, if the response had all entries.
     pub tree: Option<TreeHash>,
     /// When it was committed, in seconds.
     pub commit_time: i64,
@@ -61,47 +61,47 @@ pub struct TreeAt {
 /// A file of a tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Blob {
-    /// There is none.
+    /// It does not exist.
     Missing,
-    /// It is no text.
+    /// It is binary.
     Binary,
     /// Its text.
     Text(String),
 }
 
-/// Some projects of the group.
+/// A page of the group's projects.
 #[derive(Clone, Debug)]
 pub struct ProjectPage {
-    /// In the order of their activity, newest first.
+    /// In the order of activity, newest first.
     pub projects: Vec<Project>,
-    /// Where the next page begins, if there is one.
+    /// The cursor of the next page, if there is one.
     pub next: Option<String>,
-    /// How many there are in all, if that was asked for.
+    /// The number of projects in the group.
     pub count: Option<u64>,
-    /// How many projects of the page GitLab could not even name.
-    pub nameless: usize,
+    /// How many projects of the page the response does not identify.
+    pub unidentified: usize,
     /// GitLab's own clock.
     pub date: Option<Timestamp>,
 }
 
-/// Where a merge request comes from.
+/// A merge request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MergeRequest {
-    /// The project it wants to change.
+    /// The target project.
     pub project: ProjectId,
-    /// Whether it is open, and what it is otherwise.
+    /// Its state.
     pub state: MergeRequestState,
-    /// Its branch.
+    /// Its source branch.
     pub source_branch: String,
-    /// Whether the branch lies in the project itself, and not in a fork.
+    /// Whether the source branch is in the target project, and not in a fork.
     pub same_project: bool,
 }
 
-/// Whether a merge request is open.
+/// The state of a merge request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MergeRequestState {
-    /// It is.
+    /// It is open.
     Open,
-    /// It is not; GitLab's word for what it is.
-    Over(&'static str),
+    /// It is not open; GitLab's word for its state.
+    NotOpen(&'static str),
 }

@@ -1,5 +1,5 @@
-//! Serves the claim queue: knows which workers wait, reads from the database what is ready, and assigns builds
-//! in one transaction to all who can be served.
+//! Serves the claim queue: holds the waiting claims, reads the ready builds from the database, and assigns as many
+//! as possible in one transaction.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -19,32 +19,32 @@ use crate::state::AppState;
 use crate::state::claim_queue::{Claimant, Message, Waiter};
 use crate::time::Millis;
 
-/// How long to wait before the database is asked again after it failed.
+/// The pause before a retry after a failure of the database.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
 
-/// How long an architecture for which nothing was ready is believed to have nothing. Transitions say
-/// when there is something; this is for those that could not.
-const READ_AGAIN: Duration = Duration::from_secs(10);
+/// How long an architecture counts as drained. Transitions report new ready builds; this covers a report that was
+/// lost.
+const DRAINED_TTL: Duration = Duration::from_secs(10);
 
-/// How many builds more than waiting workers are considered.
-const SPARE: usize = 16;
+/// How many candidates are read in addition to one per waiting worker.
+const EXTRA_CANDIDATES: usize = 16;
 
-/// See the module.
+/// The actor that assigns ready builds to waiting workers.
 pub(crate) struct Claims {
     state: AppState,
     waiters: Vec<Waiter>,
-    /// Architectures for which nothing is ready: until a transition says otherwise, nobody who comes has to look.
+    /// Architectures without ready builds. New claims for them do not cause a query until a transition reports one.
     drained: BTreeSet<Architecture>,
-    /// When a paused build comes up.
-    again_at: Option<Instant>,
+    /// When a build becomes ready whose retry is delayed, or that is held back for another worker.
+    retry_at: Option<Instant>,
     read_at: Instant,
 }
 
-/// What happens at the queue.
+/// Events of the claim queue.
 pub(crate) enum Event {
     /// Builds may have become ready.
     Ready,
-    /// A worker waits, or waits in vain.
+    /// A worker began to wait, or its token was revoked.
     Message(Message),
 }
 
@@ -54,7 +54,7 @@ impl Claims {
             state,
             waiters: Vec::new(),
             drained: BTreeSet::new(),
-            again_at: None,
+            retry_at: None,
             read_at: Instant::now(),
         }
     }
@@ -66,25 +66,25 @@ impl Claims {
         )
     }
 
-    fn note(&mut self, cause: Cause<Event>) {
+    fn apply_event(&mut self, cause: Cause<Event>) {
         let now = Instant::now();
         match cause {
             Cause::Event(Event::Ready) => self.drained.clear(),
-            Cause::Event(Event::Message(message)) => hear(&mut self.waiters, message),
+            Cause::Event(Event::Message(message)) => apply_message(&mut self.waiters, message),
             Cause::Start | Cause::Timer => {
-                let is_due = self.again_at.is_some_and(|at| at <= now);
-                if is_due || self.read_at + READ_AGAIN <= now {
+                let is_due = self.retry_at.is_some_and(|at| at <= now);
+                if is_due || self.read_at + DRAINED_TTL <= now {
                     self.drained.clear();
                 }
             }
         }
         while let Some(message) = self.state.claims.try_receive() {
-            hear(&mut self.waiters, message);
+            apply_message(&mut self.waiters, message);
         }
         self.waiters.retain(|waiter| !waiter.answer.is_closed());
     }
 
-    fn has_hope(&self) -> bool {
+    fn may_serve(&self) -> bool {
         let is_drained = |waiter: &Waiter| {
             let mut architectures = waiter.architectures.iter();
             architectures.all(|known| self.drained.contains(known))
@@ -94,8 +94,8 @@ impl Claims {
 
     fn next(&self) -> Next {
         let next_end = self.waiters.iter().map(|waiter| waiter.until).min();
-        let read_again = (!self.waiters.is_empty()).then_some(self.read_at + READ_AGAIN);
-        let times = [self.again_at, next_end, read_again];
+        let read_again = (!self.waiters.is_empty()).then_some(self.read_at + DRAINED_TTL);
+        let times = [self.retry_at, next_end, read_again];
         Next::maybe_at(times.into_iter().flatten().min())
     }
 }
@@ -112,24 +112,24 @@ impl Actor for Claims {
     }
 
     async fn turn(&mut self, cause: Cause<Event>) -> Result<Next, Failure> {
-        self.note(cause);
+        self.apply_event(cause);
         let mut served = Ok(());
-        if self.has_hope() {
+        if self.may_serve() {
             self.read_at = Instant::now();
             match serve(&self.state, &mut self.waiters, &mut self.drained).await {
-                Ok(pause) => self.again_at = pause.map(|pause| Instant::now() + pause),
+                Ok(pause) => self.retry_at = pause.map(|pause| Instant::now() + pause),
                 Err(error) => {
-                    self.again_at = Some(Instant::now() + PAUSE_AFTER_ERROR);
+                    self.retry_at = Some(Instant::now() + PAUSE_AFTER_ERROR);
                     served = Err(error);
                 }
             }
         }
-        // Everybody is served once, also who does not want to wait.
+        // A claim is served once even if its wait is zero.
         let now = Instant::now();
         self.waiters.retain(|waiter| waiter.until > now);
         if self.waiters.is_empty() {
-            self.again_at = None;
-            // Whoever comes next looks for itself.
+            self.retry_at = None;
+            // The next claim causes a query in any case.
             self.drained.clear();
         }
         served?;
@@ -137,10 +137,10 @@ impl Actor for Claims {
     }
 }
 
-fn hear(waiters: &mut Vec<Waiter>, message: Message) {
+fn apply_message(waiters: &mut Vec<Waiter>, message: Message) {
     match message {
         Message::Wait(waiter) => {
-            // A repeated claim takes the place of the first, whose connection is gone.
+            // A repeated claim replaces the first one, whose connection was lost.
             waiters.retain(|other| other.claimant.claim != waiter.claimant.claim);
             waiters.push(waiter);
         }
@@ -148,8 +148,8 @@ fn hear(waiters: &mut Vec<Waiter>, message: Message) {
     }
 }
 
-/// Serves whoever can be served; returns when a paused build comes up, if one does. Notes for which
-/// architectures nothing is ready.
+/// Assigns builds to waiting claims, and notes the architectures without ready builds. Returns the time until a
+/// delayed build becomes ready, if there is one.
 async fn serve(
     state: &AppState,
     waiters: &mut Vec<Waiter>,
@@ -161,10 +161,10 @@ async fn serve(
         .collect();
     architectures.sort_unstable();
     architectures.dedup();
-    // Each architecture has one place where it is built.
+    // An architecture is built either by workers or on GitLab.
     architectures.retain(|architecture| !state.is_built_on_gitlab(architecture));
     let mut held_back: Option<Millis> = None;
-    // One time for both questions: a pause that ends between them would be in neither answer.
+    // Both queries use one time, or a pause that ends between them would be in neither result.
     let at = state.clock.now();
     for architecture in architectures {
         let waiting = waiters
@@ -174,8 +174,8 @@ async fn serve(
         if count == 0 {
             continue;
         }
-        // Those that are held back for another worker must not hold up the ones behind them.
-        let count = count + SPARE;
+        // Builds that are held back for another worker must not block those behind them.
+        let count = count + EXTRA_CANDIDATES;
         let limit = i64::try_from(count).unwrap_or(i64::MAX);
         let candidates =
             builds::candidates(state.database.read(), &architecture, limit, at).await?;
@@ -197,7 +197,7 @@ async fn serve(
     Ok(next.map(|at| at.since(state.clock.now()) + Duration::from_millis(1)))
 }
 
-/// Returns when a build that is held back for another worker goes to any.
+/// Assigns builds. Returns when one that is held back for another worker may go to any.
 async fn assign(
     state: &AppState,
     waiters: &mut Vec<Waiter>,
@@ -226,18 +226,18 @@ async fn assign(
         repeated,
         refused,
     } = claim_build::assign(state, &pairs).await?;
-    let sent_away: Vec<ClaimId> = repeated.into_iter().chain(refused).collect();
+    let dismissed: Vec<ClaimId> = repeated.into_iter().chain(refused).collect();
     let again_at = again_at
         .into_iter()
-        .chain((!sent_away.is_empty()).then(|| state.clock.now()))
+        .chain((!dismissed.is_empty()).then(|| state.clock.now()))
         .min();
-    for claim in sent_away {
-        // Sent away, it asks again and finds what it got, or is told that its token is not valid.
+    for claim in dismissed {
+        // Its worker claims again, and gets its earlier assignment, or an error if its token is invalid.
         take(waiters, claim);
     }
     for (claim, assignment) in assigned {
         if let Some(waiter) = take(waiters, claim) {
-            // If its connection is gone it asks again with the same claim.
+            // If its connection was lost, the worker claims again with the same ID.
             let _ = waiter.answer.send(assignment);
         }
     }

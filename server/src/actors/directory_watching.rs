@@ -1,5 +1,5 @@
-//! Watches a folder of git repositories: notices new commits at once, through the kernel's notifications, and
-//! reads everything again on a slow timer in case one was missed.
+//! Watches a folder of git repositories: reads repositories when the kernel reports a change, and all of them at a
+//! long interval in case a notification was lost.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,13 +15,13 @@ use crate::sources::Sources;
 use crate::sources::catch_up::Wanted;
 use crate::sources::directory::{Directory, FolderWatcher};
 
-/// How long to gather notifications: a push writes several files.
-const GATHER: Duration = Duration::from_millis(50);
-/// How long the kernel may take to tell of a change that has just been made.
-const TELLING: Duration = Duration::from_millis(20);
+/// How long notifications are collected: a push writes several files.
+const DEBOUNCE: Duration = Duration::from_millis(50);
+/// How long the kernel may take to deliver a notification.
+const NOTIFICATION_DELAY: Duration = Duration::from_millis(20);
 
-/// See the module. The first full scan has ended or failed when `ready` is told; until one has ended, plans are
-/// refused. A folder that cannot be watched is only read by timer.
+/// The actor that watches a folder. `ready` is sent when the first full scan has ended or failed; until one
+/// succeeds, plans are refused. A folder that cannot be watched is read at the interval only.
 pub(crate) struct DirectoryWatching {
     directory: Arc<Directory>,
     sources: Sources,
@@ -31,11 +31,11 @@ pub(crate) struct DirectoryWatching {
     next_resync: Instant,
 }
 
-/// Why repositories have to be read.
+/// Why repositories are read.
 pub(crate) enum Event {
-    /// A request waits until the index is current.
+    /// A request waits for a current index.
     Requested,
-    /// The kernel told of a change in this repository.
+    /// The kernel reported a change in this repository.
     Changed(String),
 }
 
@@ -58,27 +58,27 @@ impl DirectoryWatching {
 
     /// Reads all repositories.
     async fn resync(&mut self) -> Result<(), Error> {
-        // Watch first, read then: what changes in between is noticed.
+        // Watch first, then read, so that no change in between is missed.
         self.watcher.watch_new();
         let read = self.directory.scan_all(&self.sources).await;
-        self.next_resync = Instant::now() + self.directory.sweep();
+        self.next_resync = Instant::now() + self.directory.resync_interval();
         read
     }
 
-    /// Reads what a request waits for, and answers it.
+    /// Reads what requests wait for, and completes them.
     async fn catch_up(&mut self) -> Result<(), Error> {
-        let waiting = self.sources.catching_up.take();
-        tokio::time::sleep(TELLING).await;
+        let waiting = self.sources.catch_up_queue.take();
+        tokio::time::sleep(NOTIFICATION_DELAY).await;
         let read = if self.sources.status().complete {
-            self.scan_changed(names_of(waiting.wanted())).await
+            self.scan_changed(repository_names(waiting.wanted())).await
         } else {
             self.directory.scan_all(&self.sources).await
         };
-        waiting.answer(&read.as_ref().map_err(ToString::to_string).copied());
+        waiting.complete(&read.as_ref().map_err(ToString::to_string).copied());
         read
     }
 
-    /// Reads everything the kernel has told of.
+    /// Reads the repositories with notifications, new ones, and `changed`.
     async fn scan_changed(&mut self, mut changed: BTreeSet<String>) -> Result<(), Error> {
         while let Ok(next) = self.notifications.try_recv() {
             changed.insert(next);
@@ -98,7 +98,7 @@ impl Actor for DirectoryWatching {
 
     async fn event(&mut self) -> Event {
         tokio::select! {
-            () = self.sources.catching_up.asked() => Event::Requested,
+            () = self.sources.catch_up_queue.requested() => Event::Requested,
             Some(changed) = self.notifications.recv() => Event::Changed(changed),
         }
     }
@@ -108,7 +108,7 @@ impl Actor for DirectoryWatching {
             Cause::Start | Cause::Timer => self.resync().await,
             Cause::Event(Event::Requested) => self.catch_up().await,
             Cause::Event(Event::Changed(first)) => {
-                tokio::time::sleep(GATHER).await;
+                tokio::time::sleep(DEBOUNCE).await;
                 self.scan_changed(BTreeSet::from_iter([first])).await
             }
         };
@@ -117,7 +117,7 @@ impl Actor for DirectoryWatching {
             let _ = ready.send(());
         }
         if read.is_err() {
-            // What was missed because something was broken must not wait for the next resync.
+            // Changes that were missed during a failure must not wait for the next resync.
             self.next_resync = Instant::now();
         }
         read?;
@@ -125,11 +125,11 @@ impl Actor for DirectoryWatching {
     }
 }
 
-/// What the repositories may be called that have to be read in any case.
-fn names_of(wanted: &BTreeSet<Wanted>) -> BTreeSet<String> {
+/// Returns the possible names of the repositories that must be read.
+fn repository_names(wanted: &BTreeSet<Wanted>) -> BTreeSet<String> {
     let pkgbases = wanted.iter().filter_map(|wanted| match wanted {
         Wanted::Pkgbase(pkgbase) => Some(pkgbase),
-        // A folder has no projects.
+        // A folder has no GitLab projects.
         Wanted::Project(_) => None,
     });
     pkgbases

@@ -1,5 +1,5 @@
-//! Writes the databases that list files. They follow the packages a little later, except at the end of an
-//! iteration or when somebody asks.
+//! Writes the repository databases with file lists. They lag a little behind the packages, except at the end of an
+//! iteration or when one is requested.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,19 +14,19 @@ use crate::service::publish::file_lists::{outdated, update};
 use crate::state::AppState;
 use crate::state::publish_queue::Outdated;
 
-/// How long they may lag behind, at least.
+/// The minimum delay after a change.
 const LAG: Duration = Duration::from_secs(2);
-/// And how much longer than writing them takes, so that large ones take a small part of the time.
+/// The minimum ratio of delay to write time, which bounds the share of time that large databases take.
 const LAG_PER_WORK: u32 = 50;
-/// When it is tried again to find what a crash has left behind.
+/// The pause before a retry of finding outdated databases.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(5);
 
-/// See the module.
+/// The actor that writes databases with file lists.
 pub(crate) struct FileLists {
     state: AppState,
-    waiting: BTreeMap<RepositoryKey, (IterationId, Instant)>,
+    pending: BTreeMap<RepositoryKey, (IterationId, Instant)>,
     lag: Duration,
-    /// Whether it is known what the last run, or a panic, has left behind.
+    /// Whether the databases that an earlier run or a panic left outdated were added.
     has_caught_up: bool,
 }
 
@@ -34,7 +34,7 @@ impl FileLists {
     pub(crate) fn new(state: AppState) -> Self {
         Self {
             state,
-            waiting: BTreeMap::new(),
+            pending: BTreeMap::new(),
             lag: LAG,
             has_caught_up: false,
         }
@@ -42,21 +42,21 @@ impl FileLists {
 
     pub(crate) fn outage() -> Outage {
         Outage::new(
-            "cannot find out which file lists are outdated",
+            "cannot read which file lists are outdated",
             Pauses::constant(PAUSE_AFTER_ERROR),
         )
     }
 
     fn add(&mut self, (key, iteration): Outdated) {
-        // A namespace of the same name may have been created anew.
-        let known = self.waiting.get(&key).map(|(_, at)| *at);
+        // The namespace may have been deleted and created again with this name.
+        let known = self.pending.get(&key).map(|(_, at)| *at);
         let at = known.unwrap_or_else(|| Instant::now() + self.lag);
-        self.waiting.insert(key, (iteration, at));
+        self.pending.insert(key, (iteration, at));
     }
 
     async fn write_due(&mut self) {
         let now = Instant::now();
-        let due = self.waiting.extract_if(.., |_, (_, at)| *at <= now);
+        let due = self.pending.extract_if(.., |_, (_, at)| *at <= now);
         let due: Vec<_> = due.collect();
         if due.is_empty() {
             return;
@@ -75,7 +75,7 @@ impl FileLists {
                 error = error.to_string(),
                 namespace.name = key.namespace.as_str(),
                 architecture = key.architecture.as_str(),
-                "cannot write the file lists of a repository; they stay as they are"
+                "cannot write the file lists of a repository; the old ones stay in place"
             );
         }
     }
@@ -101,15 +101,15 @@ impl Actor for FileLists {
         }
         self.write_due().await;
         Ok(Next::maybe_at(
-            self.waiting.values().map(|(_, at)| *at).min(),
+            self.pending.values().map(|(_, at)| *at).min(),
         ))
     }
 
     async fn stop(&mut self) {
         while let Some((key, iteration)) = self.state.file_lists.try_receive() {
-            self.waiting.insert(key, (iteration, Instant::now()));
+            self.pending.insert(key, (iteration, Instant::now()));
         }
-        for (key, (iteration, _)) in std::mem::take(&mut self.waiting) {
+        for (key, (iteration, _)) in std::mem::take(&mut self.pending) {
             self.write(&key, iteration).await;
         }
     }

@@ -1,4 +1,4 @@
-//! Tells the forge how rebuilds stand, whenever something in a namespace changed.
+//! Reports the state of rebuilds to the forge when something in a namespace changed.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,25 +12,25 @@ use crate::service::forge_report::{Reporter, is_worth_another_try};
 use crate::state::AppState;
 use crate::wakers::Pending;
 
-/// Changes come in bursts.
-const GATHER: Duration = Duration::from_secs(2);
+/// How long changes are collected, since they come in bursts.
+const DEBOUNCE: Duration = Duration::from_secs(2);
 const PAUSES: Pauses = Pauses {
     first: Duration::from_secs(5),
     longest: Duration::from_secs(300),
     of_server: Duration::from_secs(5),
 };
 
-/// See the module.
+/// The actor that reports the state of rebuilds.
 pub(crate) struct ForgeReports {
     state: AppState,
     reporter: Reporter,
     changed: Pending<NamespaceId>,
     outage: Outage,
-    /// When what changed is reported.
-    gathered_at: Option<Instant>,
-    /// When which namespace is reported again.
-    again: BTreeMap<NamespaceId, Instant>,
-    /// Whether namespaces were noted that changed while the server was away.
+    /// When the collected changes are reported.
+    report_at: Option<Instant>,
+    /// When a report is retried, or more is to be reported, by namespace.
+    retry_at: BTreeMap<NamespaceId, Instant>,
+    /// Whether all namespaces were added, as any may have changed while the server was down.
     has_caught_up: bool,
 }
 
@@ -46,14 +46,14 @@ impl ForgeReports {
             reporter,
             changed,
             outage,
-            gathered_at: None,
-            again: BTreeMap::new(),
+            report_at: None,
+            retry_at: BTreeMap::new(),
             has_caught_up: false,
         }
     }
 
     pub(crate) fn outage() -> Outage {
-        Outage::new("GitLab is not told how rebuilds stand", PAUSES)
+        Outage::new("cannot report the state of rebuilds to GitLab", PAUSES)
     }
 
     async fn catch_up(&mut self) -> sqlx::Result<()> {
@@ -68,23 +68,23 @@ impl ForgeReports {
 
     async fn report_due(&mut self) {
         let now = Instant::now();
-        let due = self.again.extract_if(.., |_, at| *at <= now);
+        let due = self.retry_at.extract_if(.., |_, at| *at <= now);
         let mut due: Vec<_> = due.map(|(namespace, _)| namespace).collect();
-        if self.gathered_at.is_some_and(|at| at <= now) {
-            self.gathered_at = None;
+        if self.report_at.is_some_and(|at| at <= now) {
+            self.report_at = None;
             due.extend(self.changed.take());
         }
         due.sort_unstable();
         due.dedup();
         for namespace in due {
-            self.again.remove(&namespace);
+            self.retry_at.remove(&namespace);
             if let Some(pause) = self.report(namespace).await {
-                self.again.insert(namespace, Instant::now() + pause);
+                self.retry_at.insert(namespace, Instant::now() + pause);
             }
         }
     }
 
-    /// Returns when there is more to tell about a namespace.
+    /// Reports a namespace. Returns the time until its next report, if one is needed.
     async fn report(&self, namespace: NamespaceId) -> Option<Duration> {
         match self.reporter.report(&self.state, namespace).await {
             Ok(later) => {
@@ -112,12 +112,12 @@ impl Actor for ForgeReports {
     async fn turn(&mut self, cause: Cause<()>) -> Result<Next, Failure> {
         self.catch_up().await?;
         if let Cause::Event(()) = cause {
-            self.gathered_at
-                .get_or_insert_with(|| Instant::now() + GATHER);
+            self.report_at
+                .get_or_insert_with(|| Instant::now() + DEBOUNCE);
         }
         self.report_due().await;
-        let next = self.again.values().copied().chain(self.gathered_at).min();
-        // What was told or not told is noted as it happens.
-        Ok(Next::maybe_at(next).unproven())
+        let next = self.retry_at.values().copied().chain(self.report_at).min();
+        // [`Self::report`] has already updated the outage.
+        Ok(Next::maybe_at(next).keep_outage())
     }
 }

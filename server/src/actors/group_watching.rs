@@ -1,5 +1,5 @@
-//! Watches the group of a GitLab: the first resync of everything, then polls, webhooks as soon as they come, and
-//! a resync of everything every so often.
+//! Watches a GitLab group: an initial sync, then polls, webhooks as they arrive, and a full resync at a long
+//! interval.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,22 +12,22 @@ use tokio::time::Instant;
 use super::runner::{Actor, Cause, Next};
 use crate::db::source_progress;
 use crate::outage::{Backoff, Failure};
-use crate::sources::catch_up::Waiting;
-use crate::sources::gitlab::{Asked, GitlabGroup, PAUSES, Step, Walk, Window};
+use crate::sources::catch_up::CatchUpRequests;
+use crate::sources::gitlab::{GitlabContact, GitlabGroup, PAUSES, Resync, ResyncStep, Window};
 use crate::sources::{SourceEvent, Sources};
 use crate::time::Millis;
 
-/// How often the group is polled at most because a request waits for it.
-const BETWEEN_CATCH_UPS: Duration = Duration::from_millis(500);
-/// How long a suspicion has to wait after a resync, for each of its requests.
-const REST_PER_PAGE: Duration = Duration::from_secs(2);
+/// The minimum time between polls that requests wait for.
+const MIN_CATCH_UP_INTERVAL: Duration = Duration::from_millis(500);
+/// The minimum time between a full resync and an early next one, for each page of the first.
+const EARLY_RESYNC_DELAY_PER_PAGE: Duration = Duration::from_secs(2);
 
-/// See the module. Reading thousands of projects takes a while, in which much can be answered: `ready` is told
-/// at once.
+/// The actor that watches a group. `ready` is sent at the start, because many requests can be served during the
+/// initial sync of thousands of projects.
 pub(crate) struct GroupWatching {
     group: Arc<GitlabGroup>,
     sources: Sources,
-    /// Nothing until the database has told how far the last run has come.
+    /// `None` until the progress of the last run was read from the database.
     watch: Option<Watch>,
 }
 
@@ -57,7 +57,7 @@ impl Actor for GroupWatching {
     async fn event(&mut self) -> Event {
         tokio::select! {
             () = self.sources.delivered.woken() => Event::Delivered,
-            () = self.sources.catching_up.asked() => Event::Requested,
+            () = self.sources.catch_up_queue.requested() => Event::Requested,
         }
     }
 
@@ -65,7 +65,7 @@ impl Actor for GroupWatching {
         let watch = match &mut self.watch {
             Some(watch) => watch,
             None => {
-                let begun = Watch::begin(&self.group, &self.sources).await?;
+                let begun = Watch::load(&self.group, &self.sources).await?;
                 self.watch.insert(begun)
             }
         };
@@ -74,64 +74,64 @@ impl Actor for GroupWatching {
         if let Some(task) = watch.due(Instant::now()) {
             watch.run(task).await;
         }
-        // Each kind of task rests by itself, and they share the outage.
-        Ok(Next::at(watch.next_time(Instant::now())).unproven())
+        // Each kind of task has its own backoff, and all share the outage.
+        Ok(Next::at(watch.next_time(Instant::now())).keep_outage())
     }
 }
 
-/// What leads to a task besides the passing of time.
+/// Events that lead to a task.
 pub(crate) enum Event {
     /// A webhook was stored.
     Delivered,
-    /// A request waits until the index is current.
+    /// A request waits for a current index.
     Requested,
 }
 
-/// What is to be done next.
+/// The next task.
 enum Task {
     /// Process webhooks.
     Webhooks,
-    /// Poll, because a request waits for it.
-    CatchUp(Waiting),
+    /// Poll, because requests wait for it.
+    CatchUp(CatchUpRequests),
     /// Poll.
     Poll,
-    /// Begin a resync of everything.
-    Resync,
-    /// Read the next page of everything.
-    Page,
+    /// Start a full resync.
+    StartResync,
+    /// Read the next page of the resync.
+    ResyncPage,
 }
 
 struct Watch {
     group: Arc<GitlabGroup>,
     sources: Sources,
     window: Window,
-    /// A resync of everything that is under way.
-    walk: Option<Walk>,
-    /// Whether GitLab has ever let the token in.
+    /// The full resync in progress.
+    resync: Option<Resync>,
+    /// Whether the access of the token was checked successfully.
     is_checked: bool,
-    /// Whether everybody was told once that anything may have moved while the server was away.
-    has_told_all: bool,
+    /// Whether the replanner was told that anything may have changed while the server was down.
+    has_announced_start: bool,
     /// Whether webhooks wait to be processed.
     has_webhooks: bool,
     next_poll: Instant,
     last_poll: Option<Instant>,
     next_resync: Instant,
-    /// When a suspicious poll may lead to a resync again.
-    suspicion_from: Instant,
-    polling: Rest,
-    walking: Rest,
-    delivering: Rest,
+    /// When a poll may cause an early resync again.
+    early_resync_from: Instant,
+    poll_backoff: TaskBackoff,
+    resync_backoff: TaskBackoff,
+    webhook_backoff: TaskBackoff,
 }
 
-/// How a kind of task rests after it failed.
+/// The backoff of a kind of task.
 #[derive(Debug)]
-struct Rest {
+struct TaskBackoff {
     backoff: Backoff,
-    /// It failed, and is not tried again before.
+    /// When it is retried after a failure.
     until: Option<Instant>,
 }
 
-impl Default for Rest {
+impl Default for TaskBackoff {
     fn default() -> Self {
         Self {
             backoff: Backoff::new(PAUSES),
@@ -140,7 +140,7 @@ impl Default for Rest {
     }
 }
 
-impl Rest {
+impl TaskBackoff {
     fn after(&self, time: Instant) -> Instant {
         self.until.map_or(time, |until| until.max(time))
     }
@@ -152,89 +152,93 @@ impl Rest {
     }
 }
 
-/// How long the next resync is away, counted from the end of the last one.
-fn until_resync(finished_at: Option<Millis>, sweep: Duration) -> Duration {
+/// Returns the time until the next resync, counted from the end of the last one.
+fn until_resync(finished_at: Option<Millis>, resync_interval: Duration) -> Duration {
     let ago = finished_at.map_or(Duration::ZERO, |at| Millis::now().since(at));
-    sweep.saturating_sub(ago).max(PAUSES.first)
+    resync_interval.saturating_sub(ago).max(PAUSES.first)
 }
 
 impl Watch {
-    /// Continues where the last run stopped.
-    async fn begin(group: &Arc<GitlabGroup>, sources: &Sources) -> Result<Self, Failure> {
+    /// Loads the progress of the last run.
+    async fn load(group: &Arc<GitlabGroup>, sources: &Sources) -> Result<Self, Failure> {
         let progress = source_progress::get(sources.database().read())
             .await?
             .unwrap_or_default();
         let mark = progress.watermark;
-        let next_resync = Instant::now() + until_resync(progress.finished_at, group.sweep());
-        let is_first = progress.finished_at.is_none();
+        let next_resync =
+            Instant::now() + until_resync(progress.finished_at, group.resync_interval());
+        let is_initial = progress.finished_at.is_none();
         Ok(Self {
             window: Window::from(mark.map(Timestamp::from)),
-            walk: is_first.then(|| Walk::first(progress)),
+            resync: is_initial.then(|| Resync::initial(progress)),
             is_checked: false,
-            has_told_all: false,
+            has_announced_start: false,
             has_webhooks: false,
             next_poll: Instant::now(),
             last_poll: None,
             next_resync,
-            suspicion_from: Instant::now(),
-            polling: Rest::default(),
-            walking: Rest::default(),
-            delivering: Rest::default(),
+            early_resync_from: Instant::now(),
+            poll_backoff: TaskBackoff::default(),
+            resync_backoff: TaskBackoff::default(),
+            webhook_backoff: TaskBackoff::default(),
             group: Arc::clone(group),
             sources: sources.clone(),
         })
     }
 
-    /// What is to be done now: webhooks before all else, pages of a long resync after all else.
+    /// Returns the task that is due: webhooks have the highest priority, resync pages the lowest.
     fn due(&mut self, now: Instant) -> Option<Task> {
-        // GitLab, or somebody who looks at it, is up: no reason to rest any longer.
-        if self.has_webhooks || self.delivering.until.is_some_and(|until| until <= now) {
+        // A webhook shows that GitLab is available, so its task ignores the backoff.
+        if self.has_webhooks || self.webhook_backoff.until.is_some_and(|until| until <= now) {
             self.has_webhooks = false;
             return Some(Task::Webhooks);
         }
         if self.catch_up_at(now).is_some_and(|at| at <= now) {
-            return Some(Task::CatchUp(self.sources.catching_up.take()));
+            return Some(Task::CatchUp(self.sources.catch_up_queue.take()));
         }
         if self.poll_at().is_some_and(|at| at <= now) {
             return Some(Task::Poll);
         }
-        let walk_at = self.walk_at(now);
-        let task = match self.walk {
-            None => Task::Resync,
-            Some(_) => Task::Page,
+        let resync_at = self.resync_at(now);
+        let task = match self.resync {
+            None => Task::StartResync,
+            Some(_) => Task::ResyncPage,
         };
-        (walk_at <= now).then_some(task)
+        (resync_at <= now).then_some(task)
     }
 
-    /// When something is to be done, unless something happens before.
+    /// Returns when the next task is due, unless an event comes first.
     fn next_time(&self, now: Instant) -> Instant {
-        let webhooks = self.has_webhooks.then_some(now).or(self.delivering.until);
+        let webhooks = self
+            .has_webhooks
+            .then_some(now)
+            .or(self.webhook_backoff.until);
         let others = [webhooks, self.catch_up_at(now), self.poll_at()];
         let others = others.into_iter().flatten();
-        others.chain([self.walk_at(now)]).min().unwrap_or(now)
+        others.chain([self.resync_at(now)]).min().unwrap_or(now)
     }
 
-    /// Anybody may ask, so those who do are answered together.
+    /// Any client may request this, so all waiting requests share one poll.
     fn catch_up_at(&self, now: Instant) -> Option<Instant> {
-        let is_asked = self.sources.catching_up.is_waited_at();
-        let earliest = self.last_poll.map(|last| last + BETWEEN_CATCH_UPS);
-        is_asked.then(|| earliest.unwrap_or(now))
+        let has_requests = self.sources.catch_up_queue.has_requests();
+        let earliest = self.last_poll.map(|last| last + MIN_CATCH_UP_INTERVAL);
+        has_requests.then(|| earliest.unwrap_or(now))
     }
 
     fn poll_at(&self) -> Option<Instant> {
-        (!self.is_first_resync()).then(|| self.polling.after(self.next_poll))
+        (!self.is_initial_resync()).then(|| self.poll_backoff.after(self.next_poll))
     }
 
-    fn walk_at(&self, now: Instant) -> Instant {
-        let next = match self.walk {
+    fn resync_at(&self, now: Instant) -> Instant {
+        let next = match self.resync {
             None => self.next_resync,
             Some(_) => now,
         };
-        self.walking.after(next)
+        self.resync_backoff.after(next)
     }
 
-    fn is_first_resync(&self) -> bool {
-        self.walk.as_ref().is_some_and(Walk::is_first)
+    fn is_initial_resync(&self) -> bool {
+        self.resync.as_ref().is_some_and(Resync::is_initial)
     }
 
     async fn run(&mut self, task: Task) {
@@ -247,24 +251,24 @@ impl Watch {
             Err(error) => Err(error.to_string()),
         };
         match result {
-            Ok(Asked::Gitlab) => self.note_success(&task),
-            // There was nothing left to do, so nothing is to be tried again.
-            Ok(Asked::Nobody) => {
+            Ok(GitlabContact::Made) => self.note_success(&task),
+            // GitLab was not contacted, so only a retry of webhooks is settled.
+            Ok(GitlabContact::None) => {
                 if matches!(task, Task::Webhooks) {
-                    self.delivering = Rest::default();
+                    self.webhook_backoff = TaskBackoff::default();
                 }
             }
             Err(failure) => {
-                let pause = self.rest_of(&task).begin(failure.requested_pause());
+                let pause = self.backoff_of(&task).begin(failure.requested_pause());
                 self.sources.outage().note(&failure, pause);
             }
         }
         if let Task::CatchUp(waiting) = task {
-            waiting.answer(&outcome);
+            waiting.complete(&outcome);
         }
     }
 
-    /// Says early and in full what is missing, instead of failing at some query.
+    /// Checks the access once, so that the error names everything that is missing before some query fails.
     async fn check_access(&mut self) -> Result<(), Failure> {
         if !self.is_checked {
             let version = self.group.gitlab.check_access().await?;
@@ -272,23 +276,23 @@ impl Watch {
             tracing::info!(
                 gitlab.version = version.as_deref().unwrap_or("unknown"),
                 gitlab.group = self.group.path(),
-                "watching a group of GitLab"
+                "watching a GitLab group"
             );
-            // What came while the server was not running.
+            // Process the webhooks that arrived while the server was down.
             self.has_webhooks = true;
         }
         Ok(())
     }
 
-    async fn perform(&mut self, task: &Task) -> Result<Asked, Failure> {
+    async fn perform(&mut self, task: &Task) -> Result<GitlabContact, Failure> {
         match task {
             Task::Webhooks => {
                 self.group
                     .process_webhooks(&self.sources, &mut self.window)
                     .await
             }
-            // A poll without a window would be a resync of everything.
-            Task::CatchUp(_) | Task::Poll if self.is_first_resync() => Ok(Asked::Nobody),
+            // A poll without a watermark would read the whole group.
+            Task::CatchUp(_) | Task::Poll if self.is_initial_resync() => Ok(GitlabContact::None),
             Task::Poll => self.poll().await,
             Task::CatchUp(waiting) => {
                 self.poll().await?;
@@ -296,73 +300,83 @@ impl Watch {
                 group
                     .read_wanted(&self.sources, &mut self.window, wanted)
                     .await?;
-                Ok(Asked::Gitlab)
+                Ok(GitlabContact::Made)
             }
-            Task::Resync => {
-                self.walk = Some(Walk::again());
-                Ok(Asked::Nobody)
+            Task::StartResync => {
+                self.resync = Some(Resync::new());
+                Ok(GitlabContact::None)
             }
-            Task::Page => self.read_page().await,
+            Task::ResyncPage => self.read_page().await,
         }
     }
 
-    async fn poll(&mut self) -> Result<Asked, Failure> {
+    async fn poll(&mut self) -> Result<GitlabContact, Failure> {
         let polled = self.group.poll(&self.sources, &mut self.window).await;
-        // Counted from its end: a GitLab that takes longer than this leaves time for all else.
+        // Counted from the end of the poll, so that a slow GitLab leaves time for other tasks.
         self.next_poll = Instant::now() + self.group.gitlab.settings().poll;
         self.last_poll = Some(Instant::now());
         let polled = polled?;
         self.group
             .process_webhooks(&self.sources, &mut self.window)
             .await?;
-        if !self.has_told_all {
-            self.has_told_all = true;
-            self.sources.tell(SourceEvent::Swept);
+        if !self.has_announced_start {
+            self.has_announced_start = true;
+            self.sources.emit(SourceEvent::Resynced);
         }
-        if polled.is_suspicious && self.walk.is_none() {
-            let soon = self.suspicion_from.max(Instant::now());
+        if polled.needs_resync && self.resync.is_none() {
+            let soon = self.early_resync_from.max(Instant::now());
             if soon < self.next_resync {
-                tracing::info!("projects came or went; the whole group has to be read again");
+                tracing::info!("the number of projects changed; starting a full resync early");
                 self.next_resync = soon;
             }
         }
-        Ok(Asked::Gitlab)
+        Ok(GitlabContact::Made)
     }
 
-    async fn read_page(&mut self) -> Result<Asked, Failure> {
-        let Some(walk) = &mut self.walk else {
-            return Ok(Asked::Nobody);
+    async fn read_page(&mut self) -> Result<GitlabContact, Failure> {
+        let Some(resync) = &mut self.resync else {
+            return Ok(GitlabContact::None);
         };
-        let step = self.group.step(&self.sources, walk, &mut self.window).await;
-        if matches!(&step, Ok(Step::Done) | Err(Failure::ProjectsMissing { .. })) {
-            let rest = REST_PER_PAGE * walk.pages();
-            self.walk = None;
-            self.sources.no_resync();
-            self.suspicion_from = Instant::now() + rest;
-            self.next_resync = Instant::now() + self.group.sweep();
-            // What came in the meantime could not all be processed.
+        let step = self
+            .group
+            .read_page(&self.sources, resync, &mut self.window)
+            .await;
+        if matches!(
+            &step,
+            Ok(ResyncStep::Done) | Err(Failure::ProjectsMissing { .. })
+        ) {
+            let delay = EARLY_RESYNC_DELAY_PER_PAGE * resync.pages();
+            self.resync = None;
+            self.sources.resync_ended();
+            self.early_resync_from = Instant::now() + delay;
+            self.next_resync = Instant::now() + self.group.resync_interval();
+            // Some webhooks of the meantime could not be processed.
             self.has_webhooks = true;
         }
         match step? {
-            Step::Anew => Ok(Asked::Nobody),
-            Step::More | Step::Done => Ok(Asked::Gitlab),
+            ResyncStep::Restarted => Ok(GitlabContact::None),
+            ResyncStep::More | ResyncStep::Done => Ok(GitlabContact::Made),
         }
     }
 
-    fn rest_of(&mut self, task: &Task) -> &mut Rest {
+    fn backoff_of(&mut self, task: &Task) -> &mut TaskBackoff {
         match task {
-            Task::Webhooks => &mut self.delivering,
-            Task::CatchUp(_) | Task::Poll => &mut self.polling,
-            Task::Resync | Task::Page => &mut self.walking,
+            Task::Webhooks => &mut self.webhook_backoff,
+            Task::CatchUp(_) | Task::Poll => &mut self.poll_backoff,
+            Task::StartResync | Task::ResyncPage => &mut self.resync_backoff,
         }
     }
 
     fn note_success(&mut self, task: &Task) {
-        *self.rest_of(task) = Rest::default();
-        let is_failing = [&self.polling, &self.walking, &self.delivering]
-            .iter()
-            .any(|rest| rest.until.is_some());
-        // That a page came does not bring back the projects that are missing.
+        *self.backoff_of(task) = TaskBackoff::default();
+        let is_failing = [
+            &self.poll_backoff,
+            &self.resync_backoff,
+            &self.webhook_backoff,
+        ]
+        .iter()
+        .any(|backoff| backoff.until.is_some());
+        // A single page does not end the outage of missing projects.
         if !is_failing && !self.window.has_shrunk {
             self.sources.outage().recovered();
         }

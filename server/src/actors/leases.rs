@@ -1,4 +1,4 @@
-//! Requeues the builds of workers whose lease has run out.
+//! Requeues builds whose lease has expired.
 
 use std::time::Duration;
 
@@ -8,17 +8,16 @@ use crate::outage::{Failure, Outage, Pauses};
 use crate::service::expire_leases::{expire_leases, renew_leases};
 use crate::state::AppState;
 
-/// How long to wait before the database is asked again after it failed.
+/// The pause before a retry after a failure of the database.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
-/// The longest time between two checks: leases expire by the wall clock, which may jump forward, as it
-/// does on a machine that was suspended. A lease that such a jump lets expire during a check is none that
-/// the check returns.
+/// The maximum time between two checks. Leases expire by the wall clock, which may jump forward, for example after
+/// a suspend; an expiry in such a jump may be missing from the check's result.
 const CHECK_AGAIN: Duration = Duration::from_secs(5);
 
-/// See the module.
+/// The actor that expires leases.
 pub(crate) struct Leases {
     state: AppState,
-    /// Whether leases have to be renewed before any may expire.
+    /// Whether the last check failed, so that leases must be renewed before any expires.
     was_down: bool,
 }
 
@@ -45,8 +44,8 @@ impl Actor for Leases {
 
     async fn turn(&mut self, _: Cause<()>) -> Result<Next, Failure> {
         if std::mem::replace(&mut self.was_down, true) {
-            // While nothing could be written, for example because the disk was full, heartbeats were
-            // refused: that is no sign that a worker is gone.
+            // While nothing could be written, for example on a full disk, heartbeats were refused; silence of a
+            // worker means nothing then.
             renew_leases(&self.state).await?;
         }
         let at = self.state.clock.now();

@@ -1,5 +1,5 @@
-//! The background tasks: one file each, all run by [`runner`]. They decide when something is done; what is done is
-//! in [`crate::service`], [`crate::dispatch`] and [`crate::sources`].
+//! The background tasks, one file each, all run by [`runner`]. They decide when work is done; the work itself is in
+//! [`crate::service`], [`crate::dispatch`] and [`crate::sources`].
 
 mod claims;
 mod directory_watching;
@@ -38,8 +38,8 @@ use retention::Retention;
 use runner::Runner;
 use unused_srcinfos::UnusedSrcinfos;
 
-/// Starts all background tasks of a server. Each answers with its name when it ends. The receiver is told when
-/// requests can be answered from the sources.
+/// Starts all background tasks of a server; each returns its name when it ends. The receiver fires when requests
+/// can be served from the sources.
 pub(crate) fn start(
     state: &AppState,
     watched: Watched,
@@ -48,7 +48,7 @@ pub(crate) fn start(
     let mut tasks = JoinSet::new();
     let runner = Runner::new(state.shutdown.clone());
     let ready = watch(&runner, &mut tasks, state, watched);
-    /// Starts actors that are made of the state alone.
+    /// Starts actors that need nothing but the state.
     macro_rules! start {
         ($($actor:ident),+) => {$({
             let state = state.clone();
@@ -86,7 +86,7 @@ pub(crate) fn start(
     (tasks, ready)
 }
 
-/// Starts the watch of the sources.
+/// Starts the actor that watches the sources.
 fn watch(
     runner: &Runner,
     tasks: &mut JoinSet<&'static str>,
@@ -96,7 +96,7 @@ fn watch(
     let (ready, is_ready) = oneshot::channel();
     let sources = state.sources.clone();
     let outage = sources.outage().clone();
-    // Only the first one tells it: after a panic the server goes on to answer.
+    // Sent by the first instance only: a panic does not make the server less ready.
     let mut ready = Some(ready);
     match watched.0 {
         WatchedKind::Directory(directory) => runner.spawn(tasks, outage, move || {

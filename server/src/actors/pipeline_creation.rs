@@ -1,4 +1,4 @@
-//! Creates pipelines for ready builds: not too many, not too fast, and the most urgent ones first.
+//! Creates pipelines for ready builds, the most urgent ones first, within the limits of count and rate.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -20,36 +20,36 @@ use crate::service::pipelines::{dispatch, refused};
 use crate::state::AppState;
 use crate::state::pipelines::Pipelines;
 
-/// How many are being created at the same time.
+/// The number of concurrent requests.
 const CONCURRENCY: usize = 3;
-/// How long to wait before the database is asked again after it failed.
+/// The pause before a retry after a failure of the database.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
-/// How soon more builds are looked for after some were dispatched.
-const LOOK_FOR_MORE: Duration = Duration::from_millis(50);
-/// After so many failures in a row, whatever they were about, GitLab is left alone for a while.
-const MANY_FAILURES: u32 = 3;
-/// After so many failures about itself an attempt is given up; together they take about ten minutes.
-const MOST_FAILURES: u32 = 10;
+/// The pause before more builds are read after some were dispatched.
+const REDISPATCH_AFTER: Duration = Duration::from_millis(50);
+/// After this many failures in a row, GitLab counts as down, whatever the errors say.
+const MAX_FAILURES_IN_A_ROW: u32 = 3;
+/// After this many failures of its own an attempt is given up, which takes about ten minutes.
+const MAX_FAILURES_PER_ATTEMPT: u32 = 10;
 const PAUSES: Pauses = Pauses::growing(Duration::from_secs(1), Duration::from_secs(120));
 
-/// See the module.
+/// The actor that creates pipelines.
 pub(crate) struct PipelineCreation {
     state: AppState,
     on_gitlab: Pipelines,
     pace: Pace,
-    running: JoinSet<Turn>,
-    /// Attempts whose turn is being taken (`None`), or comes later.
+    running: JoinSet<StepResult>,
+    /// Attempts whose step is running (`None`), or must not run before a time.
     not_before: HashMap<AttemptId, Option<Instant>>,
     failures: HashMap<AttemptId, Failures>,
     failures_in_a_row: u32,
-    /// Until when GitLab is left alone.
-    rest_until: Option<Instant>,
+    /// When requests resume after a failure of GitLab as a whole.
+    backoff_until: Option<Instant>,
 }
 
-/// An attempt's turn, with what came of it.
-type Turn = (AttemptId, Result<Step, Error>);
+/// An attempt, and the result of its step.
+type StepResult = (AttemptId, Result<Step, Error>);
 
-/// How often GitLab failed to do what was asked for an attempt, and only for that.
+/// The failures of one attempt, apart from those of GitLab as a whole.
 struct Failures {
     count: u32,
     backoff: Backoff,
@@ -64,12 +64,12 @@ impl Default for Failures {
     }
 }
 
-/// What leads to a turn besides the passing of time.
+/// Events that lead to a turn.
 pub(crate) enum Event {
     /// There may be pipelines to create.
     Ready,
-    /// An attempt's turn has ended.
-    Ended(Result<Turn, JoinError>),
+    /// The step of an attempt ended.
+    Ended(Result<StepResult, JoinError>),
 }
 
 impl PipelineCreation {
@@ -82,11 +82,11 @@ impl PipelineCreation {
             not_before: HashMap::new(),
             failures: HashMap::new(),
             failures_in_a_row: 0,
-            rest_until: None,
+            backoff_until: None,
         }
     }
 
-    /// Of what happens here; what GitLab fails to do is told by [`Pipelines::outage`].
+    /// Creates the outage of this actor; [`Pipelines`] has the one of GitLab's failures.
     pub(crate) fn outage() -> Outage {
         Outage::new(
             "cannot dispatch builds to GitLab",
@@ -94,18 +94,18 @@ impl PipelineCreation {
         )
     }
 
-    /// Does what can be done now, and returns when there may be more to do without anybody saying so.
+    /// Starts the steps that can run now, and returns when more may be due without an event.
     async fn create(&mut self) -> Result<Option<Instant>, Error> {
         let now = Instant::now();
-        if let Some(until) = self.rest_until {
+        if let Some(until) = self.backoff_until {
             if until > now {
                 return Ok(Some(until));
             }
-            self.rest_until = None;
+            self.backoff_until = None;
         }
         let mut wanted = pipelines::wanted(self.state.database.read()).await?;
-        // Only so many that what becomes urgent meanwhile still comes first. What has to wait holds up
-        // nothing else.
+        // Few at a time, so that builds that become urgent meanwhile come first. Waiting attempts do not count
+        // against the others.
         let waits = |row: &&PipelineRow| {
             let at = self.not_before.get(&row.attempt).copied().flatten();
             at.is_some_and(|at| at > now)
@@ -119,18 +119,18 @@ impl PipelineCreation {
         let is_wanted = |attempt: &AttemptId| wanted.iter().any(|row| row.attempt == *attempt);
         self.not_before.retain(|attempt, _| is_wanted(attempt));
         self.failures.retain(|attempt, _| is_wanted(attempt));
-        // Those that have failed come last: they shall not take all places at every turn.
+        // Attempts with failures come last, so that they do not take all slots.
         wanted.sort_by_key(|row| {
             self.failures
                 .get(&row.attempt)
                 .map(|failures| failures.count)
         });
-        let later = self.start(wanted, now);
+        let later = self.start_steps(wanted, now);
         Ok(next.into_iter().chain(later).min())
     }
 
-    /// Begins the turns of attempts whose time has come, as many as there may be; returns when there may be more.
-    fn start(&mut self, wanted: Vec<PipelineRow>, now: Instant) -> Option<Instant> {
+    /// Starts steps of due attempts, up to the limits. Returns when more may be due.
+    fn start_steps(&mut self, wanted: Vec<PipelineRow>, now: Instant) -> Option<Instant> {
         let mut later: Option<Instant> = None;
         for row in wanted {
             match self.not_before.get(&row.attempt) {
@@ -142,7 +142,7 @@ impl PipelineCreation {
                 _ => {}
             }
             if self.running.len() >= CONCURRENCY {
-                // The end of one of them leads to the next turn.
+                // The end of a step leads to the next turn.
                 break;
             }
             if !self.pace.take(now) {
@@ -158,7 +158,7 @@ impl PipelineCreation {
         later
     }
 
-    /// Turns up to `count` ready builds into attempts; also returns when there may be more.
+    /// Creates attempts for up to `count` ready builds. Also returns when more may be ready.
     async fn dispatch(&self, count: usize) -> Result<(usize, Option<Instant>), Error> {
         if count == 0 {
             return Ok((0, None));
@@ -166,7 +166,7 @@ impl PipelineCreation {
         let at = self.state.clock.now();
         let reader = self.state.database.read();
         let mut candidates = Vec::new();
-        // Each has a share of its own, so that one without runners does not take all places.
+        // Each architecture has its own share, so that one without runners does not take all slots.
         let share = self.on_gitlab.settings.max_pipelines / self.architectures().len().max(1);
         for architecture in self.architectures() {
             let active = pipelines::count_active(reader, architecture).await?;
@@ -175,7 +175,7 @@ impl PipelineCreation {
                 .saturating_sub(usize::try_from(active).unwrap_or(usize::MAX));
             let limit = i64::try_from(free.min(count)).unwrap_or(i64::MAX);
             let mut found = builds::candidates(reader, architecture, limit, at).await?;
-            // So many of each iteration were found.
+            // The query's limit applies to each iteration.
             found = choose(found, free);
             candidates.extend(found);
         }
@@ -185,8 +185,8 @@ impl PipelineCreation {
             .collect();
         if !chosen.is_empty() {
             let dispatched = dispatch(&self.state, &chosen).await?;
-            // Some of them may have ended at once and left room for others.
-            return Ok((dispatched, Some(Instant::now() + LOOK_FOR_MORE)));
+            // Some may have ended at once, which frees slots.
+            return Ok((dispatched, Some(Instant::now() + REDISPATCH_AFTER)));
         }
         let next = builds::next_pause_end(reader, at).await?;
         let next = next.map(|next| {
@@ -200,8 +200,8 @@ impl PipelineCreation {
         &self.on_gitlab.settings.architectures
     }
 
-    /// Notes what came of an attempt's turn.
-    async fn note(&mut self, ended: Result<Turn, JoinError>) -> Result<(), Error> {
+    /// Records the result of a step.
+    async fn record_result(&mut self, ended: Result<StepResult, JoinError>) -> Result<(), Error> {
         let later = |pause| Some(Instant::now() + pause);
         match ended {
             Ok((attempt, Ok(Step::Settled))) => {
@@ -213,35 +213,39 @@ impl PipelineCreation {
                 self.failures_in_a_row = 0;
                 self.not_before.insert(attempt, later(pause));
             }
-            Ok((attempt, Ok(Step::Failed(error)))) => self.note_failure(attempt, error).await?,
+            Ok((attempt, Ok(Step::Failed(error)))) => self.record_failure(attempt, error).await?,
             Ok((attempt, Err(error))) => {
                 tracing::error!(error = error.to_string(), attempt.id = %attempt, "cannot create a pipeline");
                 self.not_before.insert(attempt, later(PAUSE_AFTER_ERROR));
             }
             Err(error) => {
-                tracing::error!(%error, "the creation of a pipeline ended unexpectedly");
-                // Whichever it was may be tried again.
+                tracing::error!(%error, "a task that creates a pipeline ended unexpectedly");
+                // A panic does not name its attempt: let all running ones be retried.
                 self.not_before.retain(|_, at| at.is_some());
             }
         }
         Ok(())
     }
 
-    async fn note_failure(&mut self, attempt: AttemptId, error: GitlabError) -> Result<(), Error> {
+    async fn record_failure(
+        &mut self,
+        attempt: AttemptId,
+        error: GitlabError,
+    ) -> Result<(), Error> {
         self.failures_in_a_row += 1;
         let failures = self.failures.entry(attempt).or_default();
-        if error.kind.is_general() || self.failures_in_a_row >= MANY_FAILURES {
-            // GitLab seems to be down: that is no fault of this one.
+        if error.kind.is_general() || self.failures_in_a_row >= MAX_FAILURES_IN_A_ROW {
+            // GitLab seems to be down, which is not a failure of this attempt.
             failures.count = failures.count.max(1);
-            let rest = self.on_gitlab.creating.failed(&Failure::Gitlab(error));
-            let until = Some(Instant::now() + rest);
-            self.rest_until = until;
+            let pause = self.on_gitlab.creating.failed(&Failure::Gitlab(error));
+            let until = Some(Instant::now() + pause);
+            self.backoff_until = until;
             self.not_before.insert(attempt, until);
             return Ok(());
         }
         failures.count += 1;
         let pause = failures.backoff.failed();
-        let is_given_up = failures.count >= MOST_FAILURES;
+        let is_given_up = failures.count >= MAX_FAILURES_PER_ATTEMPT;
         self.not_before
             .insert(attempt, Some(Instant::now() + pause));
         if is_given_up {
@@ -267,11 +271,11 @@ impl Actor for PipelineCreation {
 
     async fn turn(&mut self, cause: Cause<Event>) -> Result<Next, Failure> {
         if let Cause::Event(Event::Ended(ended)) = cause
-            && let Err(error) = self.note(ended).await
+            && let Err(error) = self.record_result(ended).await
         {
             tracing::error!(
                 error = error.to_string(),
-                "cannot note what came of a pipeline"
+                "cannot record the result of creating a pipeline"
             );
         }
         Ok(Next::maybe_at(self.create().await?))

@@ -1,4 +1,4 @@
-//! Follows pipelines: at every tick all of them, and whenever a webhook came those of its project.
+//! Follows pipelines: polls all of them at every tick, and those of a project after a webhook.
 
 use std::time::Duration;
 
@@ -11,16 +11,16 @@ use crate::outage::Failure;
 use crate::state::AppState;
 use crate::state::pipelines::Pipelines;
 
-/// Polls because of webhooks, which come in bursts, are at least so far apart.
-const GAP: Duration = Duration::from_millis(500);
+/// The minimum time between polls that webhooks cause, which come in bursts.
+const MIN_WEBHOOK_POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// See the module.
+/// The actor that follows pipelines.
 pub(crate) struct PipelineFollowing {
     poll: Poll,
-    /// When all pipelines are polled. What happened while the server was away comes first.
+    /// When all pipelines are polled next. The first poll finds what happened while the server was down.
     next_tick: Instant,
-    /// Until when webhooks have to wait.
-    quiet_until: Instant,
+    /// When webhooks may cause a poll again.
+    next_webhook_poll: Instant,
 }
 
 impl PipelineFollowing {
@@ -28,7 +28,7 @@ impl PipelineFollowing {
         Self {
             poll: Poll::new(state, on_gitlab),
             next_tick: Instant::now(),
-            quiet_until: Instant::now(),
+            next_webhook_poll: Instant::now(),
         }
     }
 }
@@ -39,7 +39,7 @@ impl Actor for PipelineFollowing {
     type Event = ();
 
     async fn event(&mut self) {
-        tokio::time::sleep_until(self.quiet_until).await;
+        tokio::time::sleep_until(self.next_webhook_poll).await;
         self.poll.on_gitlab.news.woken().await;
     }
 
@@ -51,26 +51,26 @@ impl Actor for PipelineFollowing {
         let urgent = self.poll.next_urgent().await;
         let now = Instant::now();
         if !is_tick {
-            self.quiet_until = now + GAP;
+            self.next_webhook_poll = now + MIN_WEBHOOK_POLL_INTERVAL;
         }
         match polled.and_then(|asked| Ok((asked, urgent?))) {
             Ok((asked, urgent)) => {
                 if is_tick {
                     self.next_tick = now + self.poll.on_gitlab.settings.tick;
                 }
-                let urgent = urgent.map(|at| at.max(self.quiet_until));
+                let urgent = urgent.map(|at| at.max(self.next_webhook_poll));
                 let next = Next::at(urgent.into_iter().fold(self.next_tick, Instant::min));
                 let outage = self.poll.on_gitlab.following.current();
                 let is_of_server = outage.is_some_and(|outage| outage.is_of_server);
-                // Without pipelines GitLab is not asked.
+                // Without pipelines to poll, GitLab was not contacted, which proves nothing.
                 Ok(if asked == Asked::Gitlab || is_of_server {
                     next
                 } else {
-                    next.unproven()
+                    next.keep_outage()
                 })
             }
             Err(failure) => {
-                // After the rest all are polled.
+                // Poll all of them after the backoff.
                 self.next_tick = now;
                 Err(failure)
             }

@@ -1,5 +1,5 @@
-//! Publishes accepted packages. One actor does all of it: builds that end at about the same time share one new
-//! database.
+//! Publishes accepted packages. A single actor does this, so that builds that end at about the same time share one
+//! new database.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,17 +14,17 @@ use crate::service::publish::{Images, publish_all};
 use crate::state::AppState;
 use crate::state::publish_queue::PublishJob;
 
-/// How long a build that could not be published is left alone.
+/// The pause before a retry of publishing a build.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(5);
 
-/// See the module.
+/// The actor that publishes builds.
 pub(crate) struct Publisher {
     state: AppState,
     images: Images,
-    /// Builds that could not be published, and when to try again. Nobody may ask again: packages of another
-    /// architecture or iteration have no worker that waits.
-    again: BTreeMap<BuildId, Instant>,
-    /// Whether it is known what the last run, or a panic, has left behind.
+    /// When to retry builds that could not be published. Packages of another architecture or iteration have no
+    /// worker that would request it again.
+    retry_at: BTreeMap<BuildId, Instant>,
+    /// Whether the builds that an earlier run or a panic left unpublished were added.
     has_caught_up: bool,
 }
 
@@ -33,19 +33,19 @@ impl Publisher {
         Self {
             state,
             images: Images::default(),
-            again: BTreeMap::new(),
+            retry_at: BTreeMap::new(),
             has_caught_up: false,
         }
     }
 
     pub(crate) fn outage() -> Outage {
         Outage::new(
-            "cannot read which builds are to be published",
+            "cannot read the builds to publish",
             Pauses::constant(PAUSE_AFTER_FAILURE),
         )
     }
 
-    /// All that is to be published now.
+    /// Returns all builds to publish now.
     async fn jobs(&mut self, cause: Cause<PublishJob>) -> sqlx::Result<Vec<PublishJob>> {
         let mut jobs = Vec::new();
         if let Cause::Event(job) = cause {
@@ -53,12 +53,12 @@ impl Publisher {
         }
         if !self.has_caught_up {
             let unpublished = builds::unpublished(self.state.database.read()).await?;
-            jobs.extend(unpublished.iter().map(|build| unasked(build.id)));
+            jobs.extend(unpublished.iter().map(|build| job_without_waiter(build.id)));
             self.has_caught_up = true;
         }
         let now = Instant::now();
-        let due = self.again.extract_if(.., |_, at| *at <= now);
-        jobs.extend(due.map(|(build, _)| unasked(build)));
+        let due = self.retry_at.extract_if(.., |_, at| *at <= now);
+        jobs.extend(due.map(|(build, _)| job_without_waiter(build)));
         while let Some(job) = self.state.publisher.try_receive() {
             jobs.push(job);
         }
@@ -66,8 +66,8 @@ impl Publisher {
     }
 }
 
-/// A job that nobody waits for.
-fn unasked(build: BuildId) -> PublishJob {
+/// Creates a job whose result is not awaited.
+fn job_without_waiter(build: BuildId) -> PublishJob {
     PublishJob { build, done: None }
 }
 
@@ -85,14 +85,15 @@ impl Actor for Publisher {
             let builds: Vec<BuildId> = jobs.iter().map(|job| job.build).collect();
             let failed = publish_all(&self.state, &mut self.images, &builds).await;
             let at = Instant::now() + PAUSE_AFTER_FAILURE;
-            self.again.extend(failed.iter().map(|build| (*build, at)));
+            self.retry_at
+                .extend(failed.iter().map(|build| (*build, at)));
             for job in jobs {
                 if let Some(done) = job.done {
-                    // Whoever asked may be gone.
+                    // The receiver may have stopped waiting.
                     let _ = done.send(!failed.contains(&job.build));
                 }
             }
         }
-        Ok(Next::maybe_at(self.again.values().min().copied()))
+        Ok(Next::maybe_at(self.retry_at.values().min().copied()))
     }
 }

@@ -1,6 +1,6 @@
-//! Plans namespaces again when their sources change: an origin that moves leads to a new iteration at once;
-//! changes of other packages of a graph are gathered first. Every new tree of a member counts, whatever it
-//! changes; a commit with the same tree is nothing new. Changes that cannot affect a plan cost a lookup.
+//! Replans namespaces when their sources change. A moved origin leads to a new iteration at once; changes of other
+//! members are gathered first. Every new tree of a member counts, whatever it changes; a commit with a known tree
+//! does not. A change that cannot affect a plan costs a lookup.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -20,15 +20,15 @@ use crate::service::refusals;
 use crate::sources::SourceEvent;
 use crate::state::AppState;
 
-/// When planning is tried again that failed through no fault of the sources.
+/// The pause before a retry after a transient failure of planning.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(10);
-/// When the database is asked again after it failed.
-const PAUSE_OF_DATABASE: Duration = Duration::from_secs(1);
+/// The pause before a retry after a failure of the database.
+const PAUSE_AFTER_DATABASE_ERROR: Duration = Duration::from_secs(1);
 
-/// See the module.
+/// The actor that replans namespaces.
 pub(crate) struct Replanner {
     state: AppState,
-    /// Whether changes were gathered that came while the server was away, or were lost in a panic.
+    /// Whether changes were gathered that came while the server was down, or were lost in a panic.
     has_caught_up: bool,
 }
 
@@ -42,8 +42,8 @@ impl Replanner {
 
     pub(crate) fn outage() -> Outage {
         Outage::new(
-            "cannot follow the sources",
-            Pauses::constant(PAUSE_OF_DATABASE),
+            "cannot replan namespaces after changes of their sources",
+            Pauses::constant(PAUSE_AFTER_DATABASE_ERROR),
         )
     }
 }
@@ -64,19 +64,21 @@ impl Actor for Replanner {
         }
         match cause {
             Cause::Start => {}
-            Cause::Timer => plan_due(state).await?,
+            Cause::Timer => replan_due(state).await?,
             Cause::Event(SourceEvent::Indexed(changes)) => gather(state, Some(&changes)).await?,
             Cause::Event(SourceEvent::Touched(pkgbases)) => {
                 check_touched(state, &pkgbases).await?;
             }
-            Cause::Event(SourceEvent::Swept) => check_all(state).await?,
-            Cause::Event(SourceEvent::Missed(namespace)) => gather_for(state, namespace).await?,
+            Cause::Event(SourceEvent::Resynced) => check_all(state).await?,
+            Cause::Event(SourceEvent::ChangedDuringPlanning(namespace)) => {
+                gather_for(state, namespace).await?;
+            }
         }
         Ok(Next::maybe_at(state.replans.next()))
     }
 }
 
-/// Starts the time in which changes are gathered, for every namespace they can affect.
+/// Starts the gathering time of every namespace that changes may affect; `None` affects all.
 async fn gather(state: &AppState, changes: Option<&[IndexChange]>) -> Result<(), Error> {
     for namespace in namespaces::all(state.database.read()).await? {
         let pause = if state.replans.is_blocked(namespace.id) {
@@ -96,7 +98,7 @@ async fn gather(state: &AppState, changes: Option<&[IndexChange]>) -> Result<(),
     Ok(())
 }
 
-/// The same for one namespace, of whose changes it is not known what they affect.
+/// Starts the gathering time of a namespace after unknown changes.
 async fn gather_for(state: &AppState, namespace: NamespaceId) -> Result<(), Error> {
     let found = namespaces::by_id(state.database.read(), namespace).await?;
     if let Some(namespace) = found.filter(|namespace| namespace.held_at.is_none())
@@ -108,11 +110,11 @@ async fn gather_for(state: &AppState, namespace: NamespaceId) -> Result<(), Erro
     Ok(())
 }
 
-async fn plan_due(state: &AppState) -> Result<(), Error> {
+async fn replan_due(state: &AppState) -> Result<(), Error> {
     let mut failed = Ok(());
     for id in state.replans.take_due(Instant::now()) {
         match namespaces::by_id(state.database.read(), id).await {
-            Ok(Some(namespace)) => plan_again(state, &namespace).await,
+            Ok(Some(namespace)) => replan(state, &namespace).await,
             // It was deleted meanwhile.
             Ok(None) => {}
             Err(error) => {
@@ -141,22 +143,21 @@ async fn check_all(state: &AppState) -> Result<(), Error> {
     Ok(())
 }
 
-/// Plans a namespace again if a ref of its origins names other files than in its newest
-/// iteration.
+/// Replans a namespace if a ref of its origins has other files than in its newest iteration.
 async fn check_origins(state: &AppState, namespace: &NamespaceRow) -> Result<(), Error> {
     let reader = state.database.read();
     let Some(newest) = iterations::newest(reader, namespace.id).await? else {
         return Ok(());
     };
     if namespace.held_at.is_some() {
-        // Resuming it looks at its sources.
+        // `resume` compares its sources.
         return Ok(());
     }
     for origin in iterations::fixed_origins(reader, newest.id).await? {
         match state.sources.newer_commit(&origin).await {
             Ok(None) => {}
             Ok(Some(_)) => {
-                plan_again(state, namespace).await;
+                replan(state, namespace).await;
                 return Ok(());
             }
             Err(error) if error.is_temporary() => {
@@ -164,13 +165,13 @@ async fn check_origins(state: &AppState, namespace: &NamespaceRow) -> Result<(),
                     .replans
                     .add(namespace.id, Instant::now() + PAUSE_AFTER_ERROR);
             }
-            // A branch that was deleted after it was merged ends nothing: its iteration goes on.
+            // A branch that was deleted after its merge does not end its iteration.
             Err(error) => {
                 tracing::debug!(
                     namespace.name = namespace.name.as_str(),
                     origin = %origin.changeset,
                     error = error.to_string(),
-                    "an origin cannot be resolved"
+                    "cannot resolve an origin"
                 );
             }
         }
@@ -178,9 +179,9 @@ async fn check_origins(state: &AppState, namespace: &NamespaceRow) -> Result<(),
     Ok(())
 }
 
-async fn plan_again(state: &AppState, namespace: &NamespaceRow) {
+async fn replan(state: &AppState, namespace: &NamespaceRow) {
     if namespace.held_at.is_some() {
-        // Resuming it looks at its sources.
+        // `resume` compares its sources.
         return;
     }
     let before = match iterations::newest(state.database.read(), namespace.id).await {
@@ -203,10 +204,9 @@ async fn plan_again(state: &AppState, namespace: &NamespaceRow) {
         tracing::warn!(
             namespace.name = namespace.name.as_str(),
             error = error.to_string(),
-            "sources changed, but no new iteration could be planned"
+            "sources changed, but planning a new iteration failed"
         );
-        // What is refused stays refused until something changes; a full disk does not stay full, and
-        // a GitLab not away.
+        // Only temporary failures are retried; a refusal stays until a source changes.
         if error.is_temporary() {
             state
                 .replans
@@ -219,7 +219,7 @@ async fn plan_again(state: &AppState, namespace: &NamespaceRow) {
         if let Err(error) = refusals::record(state, namespace.id, before.id, error).await {
             tracing::error!(
                 error = error.to_string(),
-                "cannot record why a namespace was not planned again"
+                "cannot record why a namespace was not replanned"
             );
         }
     }

@@ -1,4 +1,4 @@
-//! Removes old iterations whenever one has ended.
+//! Removes old iterations when one has ended.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use crate::outage::{Failure, Outage, Pauses};
 use crate::service::retention::prune;
 use crate::state::AppState;
 
-/// When it is tried again after a failure.
+/// The pause before a retry.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(60);
 
-/// See the module.
+/// The actor that removes old iterations.
 pub(crate) struct Retention {
     state: AppState,
 }

@@ -1,6 +1,6 @@
-//! Runs the background tasks of the server. What they have in common is here, once: the wait for work, for
-//! the time of the next turn and for the end of the server, the rest after a failure, the outage that people
-//! are shown, the restart after a panic, and what is measured.
+//! The runner of the server's background tasks. It implements once what they have in common: waiting for an event,
+//! a time or shutdown, backoff after failures, the outage on pages and in the CLI, the restart after a panic, and
+//! metrics.
 
 #[cfg(test)]
 mod tests;
@@ -17,55 +17,55 @@ use tokio_util::sync::CancellationToken;
 
 use crate::outage::{Failure, Outage};
 
-/// A background task: it takes turns, one after the other, whenever something happened or its time has come.
+/// A background task. It takes one turn after another, each caused by an event or by a time.
 pub(crate) trait Actor: Send {
-    /// Its name in the log and in what is measured.
+    /// The name in logs and metrics.
     const NAME: &'static str;
 
-    /// Whether events lead to turns while it rests after a failure. Otherwise they wait for the end of the rest.
+    /// Whether events cause turns during the backoff after a failure. Otherwise they wait for its end.
     const TAKES_EVENTS_IN_OUTAGE: bool = true;
 
-    /// Whether a turn ends when the server stops, wherever it is.
+    /// Whether shutdown cancels a running turn.
     const IS_INTERRUPTIBLE: bool = false;
 
-    /// What happens to it besides the passing of time.
+    /// Events that cause a turn.
     type Event: Send;
 
-    /// Waits for the next event. It is dropped when something else comes first, and must not lose an event then.
+    /// Waits for the next event. The future may be dropped before it completes, and must not lose an event then.
     fn event(&mut self) -> impl Future<Output = Self::Event> + Send;
 
-    /// Does what there is to do now.
+    /// Does the work that is due.
     fn turn(
         &mut self,
         cause: Cause<Self::Event>,
     ) -> impl Future<Output = Result<Next, Failure>> + Send;
 
-    /// Does what must not wait for the next start of the server, which is stopping.
+    /// Does the work that must not wait for the next start. Called at shutdown.
     fn stop(&mut self) -> impl Future<Output = ()> + Send {
         std::future::ready(())
     }
 }
 
-/// Why it is an actor's turn.
+/// The cause of a turn.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Cause<E> {
-    /// It has just been started, with the server or after a panic.
+    /// The actor has just started, with the server or after a panic.
     Start,
-    /// Its time has come, or its rest is over.
+    /// The time of its next turn has come, or its backoff has ended.
     Timer,
-    /// Something happened.
+    /// An event.
     Event(E),
 }
 
-/// When an actor's next turn is, unless something happens before.
+/// When the next turn is due, unless an event comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Next {
     at: Option<Instant>,
-    is_proof: bool,
+    ends_outage: bool,
 }
 
 impl Next {
-    /// When something happens.
+    /// After an event only.
     pub(crate) fn event() -> Self {
         Self::maybe_at(None)
     }
@@ -75,26 +75,29 @@ impl Next {
         Self::maybe_at(Some(at))
     }
 
-    /// After a while.
+    /// After a pause.
     pub(crate) fn after(pause: Duration) -> Self {
         Self::at(Instant::now() + pause)
     }
 
-    /// At a time, if there is one.
+    /// At a time, or after an event only.
     pub(crate) fn maybe_at(at: Option<Instant>) -> Self {
-        Self { at, is_proof: true }
+        Self {
+            at,
+            ends_outage: true,
+        }
     }
 
-    /// The turn needed nothing of what failed before: an outage goes on.
-    pub(crate) fn unproven(self) -> Self {
+    /// Keeps a current outage: the turn succeeded without what had failed.
+    pub(crate) fn keep_outage(self) -> Self {
         Self {
-            is_proof: false,
+            ends_outage: false,
             ..self
         }
     }
 }
 
-/// Hears what actors do, for metrics.
+/// An observer of turns, for metrics.
 pub(crate) trait Observer: Send + Sync {
     /// A turn has ended.
     fn turned(&self, actor: &'static str, took: Duration, is_ok: bool);
@@ -103,10 +106,10 @@ pub(crate) trait Observer: Send + Sync {
     fn panicked(&self, actor: &'static str);
 }
 
-/// Writes it to the log of whoever wants to see it.
-struct Traced;
+/// Writes turns to the trace log.
+struct TraceObserver;
 
-impl Observer for Traced {
+impl Observer for TraceObserver {
     fn turned(&self, actor: &'static str, took: Duration, is_ok: bool) {
         tracing::trace!(
             actor.name = actor,
@@ -121,7 +124,7 @@ impl Observer for Traced {
     }
 }
 
-/// Starts actors, and keeps them going until the server stops.
+/// Starts actors, and restarts them until the server stops.
 #[derive(Clone)]
 pub(crate) struct Runner {
     shutdown: CancellationToken,
@@ -129,41 +132,41 @@ pub(crate) struct Runner {
 }
 
 impl Runner {
-    /// A runner whose actors stop with the server.
+    /// Creates a runner whose actors stop with `shutdown`.
     pub(crate) fn new(shutdown: CancellationToken) -> Self {
         Self {
             shutdown,
-            observer: Arc::new(Traced),
+            observer: Arc::new(TraceObserver),
         }
     }
 
-    /// Starts an actor as one of `tasks`; each answers with its name when it ends, which it does only when the
-    /// server stops. `make` makes it, and makes it again after a panic.
+    /// Starts an actor as one of `tasks`, which returns the actor's name when the server stops. `create` is called
+    /// at the start and after each panic.
     pub(crate) fn spawn<A: Actor + 'static>(
         &self,
         tasks: &mut JoinSet<&'static str>,
         outage: Outage,
-        make: impl FnMut() -> A + Send + 'static,
+        create: impl FnMut() -> A + Send + 'static,
     ) {
         let runner = self.clone();
         tasks.spawn(async move {
-            runner.supervise(&outage, make).await;
+            runner.supervise(&outage, create).await;
             A::NAME
         });
     }
 
-    async fn supervise<A: Actor>(&self, outage: &Outage, mut make: impl FnMut() -> A + Send) {
+    async fn supervise<A: Actor>(&self, outage: &Outage, mut create: impl FnMut() -> A + Send) {
         loop {
-            // It is thrown away after a panic; what others see of it is behind locks that survive one.
+            // The actor is dropped after a panic; the state it shares is behind locks that survive poisoning.
             let run = AssertUnwindSafe(async {
-                let mut actor = make();
+                let mut actor = create();
                 self.run(&mut actor, outage).await;
             });
             let Err(panic) = run.catch_unwind().await else {
                 return;
             };
             self.observer.panicked(A::NAME);
-            let pause = outage.panicked(text_of(panic.as_ref()));
+            let pause = outage.panicked(panic_message(panic.as_ref()));
             tokio::select! {
                 () = self.shutdown.cancelled() => return,
                 () = tokio::time::sleep(pause) => {}
@@ -182,7 +185,7 @@ impl Runner {
                 .turned(A::NAME, began.elapsed(), result.is_ok());
             let (next, takes_events) = match result {
                 Ok(next) => {
-                    if next.is_proof {
+                    if next.ends_outage {
                         outage.recovered();
                     }
                     (next.at, true)
@@ -201,7 +204,7 @@ impl Runner {
         actor.stop().await;
     }
 
-    /// One turn; nothing when the server stopped in the middle of it.
+    /// Runs a turn; `None` when shutdown cancelled it.
     async fn turn<A: Actor>(
         &self,
         actor: &mut A,
@@ -218,7 +221,7 @@ impl Runner {
     }
 }
 
-/// Waits for a time; for ever when there is none.
+/// Waits until a time, or forever.
 async fn until(time: Option<Instant>) {
     match time {
         Some(time) => tokio::time::sleep_until(time).await,
@@ -226,8 +229,8 @@ async fn until(time: Option<Instant>) {
     }
 }
 
-/// What a panic says.
-fn text_of(panic: &(dyn Any + Send)) -> String {
+/// Returns the message of a panic.
+fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "no message".to_owned())

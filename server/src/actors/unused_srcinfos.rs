@@ -1,4 +1,4 @@
-//! Deletes `.SRCINFO` texts that nothing refers to, at the start and every hour.
+//! Deletes unreferenced `.SRCINFO` texts, at the start and every hour.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use crate::outage::{Failure, Outage, Pauses};
 use crate::service::unused_srcinfos::delete_unused;
 use crate::state::AppState;
 
-/// The time between two runs.
+/// The interval.
 const EVERY: Duration = Duration::from_secs(3600);
 
-/// See the module.
+/// The actor that deletes unreferenced `.SRCINFO` texts.
 pub(crate) struct UnusedSrcinfos {
     state: AppState,
 }
@@ -22,7 +22,7 @@ impl UnusedSrcinfos {
 
     pub(crate) fn outage() -> Outage {
         Outage::new(
-            "cannot delete .SRCINFO texts that nothing refers to",
+            "cannot delete unreferenced .SRCINFO texts",
             Pauses::constant(EVERY),
         )
     }

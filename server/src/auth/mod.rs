@@ -7,7 +7,7 @@ use axum::extract::{Request, State};
 use axum::http::header;
 use axum::middleware::Next;
 use axum::response::Response;
-use buildbtw_gitlab::webhook::Forged;
+use buildbtw_gitlab::webhook::VerificationError;
 use buildbtw_model::TokenScope;
 use buildbtw_model::api::ProblemKind;
 
@@ -160,12 +160,16 @@ async fn pass(identity: Identity, mut request: Request, next: Next) -> Response 
 }
 
 /// What the sender of a webhook is told that was not accepted.
-pub(crate) fn refuse_webhook(state: &AppState, peer: Option<Peer>, forged: Forged) -> Error {
+pub(crate) fn refuse_webhook(
+    state: &AppState,
+    peer: Option<Peer>,
+    error: VerificationError,
+) -> Error {
     let pause = peer.and_then(|peer| state.failed_logins.note(peer.0.ip()));
     match pause {
         None => Refusal::new(
             ProblemKind::Unauthenticated,
-            format!("the webhook is not accepted: {forged}"),
+            format!("the webhook is not accepted: {error}"),
         )
         .hint("its secret token or signing token must be the one in the server's settings"),
         Some(pause) => Refusal::new(

@@ -1,14 +1,14 @@
-//! Which package of a name a repository lists. Two stages of a build make it, or two source packages: one
-//! that has moved is still in the sources of the old one. pacman takes one, so the database has one, the
-//! same whichever build ends last.
+//! Decides which of several packages of one name a repository lists. They come from two stages of a build, or from
+//! two source packages after a package moved. pacman uses one, so the database lists one, independent of the order
+//! in which builds end.
 
 use buildbtw_model::{PackageVersion, Pkgbase, compare_versions};
 
 use crate::db::packages::{Candidate, Listing};
 
-/// A package that others of its name are compared with.
-pub trait Made {
-    /// The source package that made it.
+/// A package that may have others of the same name.
+pub trait BuiltPackage {
+    /// Its source package.
     fn pkgbase(&self) -> &Pkgbase;
     /// The stage of its build.
     fn stage(&self) -> u32;
@@ -16,9 +16,9 @@ pub trait Made {
     fn version(&self) -> &PackageVersion;
 }
 
-macro_rules! made {
+macro_rules! impl_built_package {
     ($($type:ty),*) => {
-        $(impl Made for $type {
+        $(impl BuiltPackage for $type {
             fn pkgbase(&self) -> &Pkgbase {
                 &self.pkgbase
             }
@@ -34,9 +34,9 @@ macro_rules! made {
     };
 }
 
-made!(Candidate, &Candidate, Listing);
+impl_built_package!(Candidate, &Candidate, Listing);
 
-/// Packages of one name: of each source package the one of its last stage.
+/// The packages of one name: the last stage of each source package.
 #[derive(Debug)]
 pub struct Rivals<T>(Vec<T>);
 
@@ -46,8 +46,8 @@ impl<T> Default for Rivals<T> {
     }
 }
 
-impl<T: Made> Rivals<T> {
-    /// Adds a package, unless its source package has one of a later stage. Returns whether it did.
+impl<T: BuiltPackage> Rivals<T> {
+    /// Adds a package, unless a later stage of its source package is known. Returns whether it was added.
     pub fn add(&mut self, package: T) -> bool {
         let mut others = self.0.iter_mut();
         match others.find(|other| other.pkgbase() == package.pkgbase()) {
@@ -58,8 +58,7 @@ impl<T: Made> Rivals<T> {
         true
     }
 
-    /// The one that is listed: that of the highest version, of equal ones that of the first source
-    /// package by name.
+    /// Returns the package to list: the highest version, and among equal ones the first source package by name.
     #[must_use]
     pub fn listed(&self) -> Option<&T> {
         self.0.iter().max_by(|a, b| {

@@ -1,11 +1,11 @@
-//! Writes repository databases in the form of repo-add(8): a compressed tar archive with a folder
-//! `name-version` per package, `desc` in each, and in the `.files` variant `files` too.
+//! Writes repository databases in the format of repo-add(8): a compressed tar archive with a folder `name-version`
+//! per package, which contains `desc` and in the `.files` variant `files`.
 
 use std::io;
 
 use buildbtw_model::{PackageVersion, Pkgname};
 
-/// What a database says about one package.
+/// The entry of one package.
 #[derive(Clone, Debug)]
 pub struct Entry<'a> {
     /// The package's name.
@@ -14,7 +14,7 @@ pub struct Entry<'a> {
     pub version: &'a PackageVersion,
     /// Its `desc`.
     pub desc: &'a str,
-    /// Its `files`; left out of a database without file lists.
+    /// Its `files`; `None` in a database without file lists.
     pub files: Option<&'a str>,
 }
 
@@ -31,11 +31,11 @@ pub fn render<'a>(entries: impl IntoIterator<Item = Entry<'a>>) -> io::Result<Ve
     compress(&archive)
 }
 
-/// Writes a database entry by entry; only its compressed form is kept.
+/// Writes a database entry by entry, and keeps only the compressed form.
 pub struct DatabaseWriter(tar::Builder<zstd::Encoder<'static, Vec<u8>>>);
 
 impl DatabaseWriter {
-    /// Begins a database.
+    /// Creates an empty database.
     ///
     /// # Errors
     /// Only when memory runs out.
@@ -52,7 +52,7 @@ impl DatabaseWriter {
         append_entry(&mut self.0, entry)
     }
 
-    /// The bytes of the file. The same entries give the same bytes.
+    /// Returns the bytes of the file. The same entries give the same bytes.
     ///
     /// # Errors
     /// Only when memory runs out.
@@ -61,14 +61,14 @@ impl DatabaseWriter {
     }
 }
 
-/// The fastest level: databases are written often and fetched over short ways.
+/// The fastest level, because databases are written often and fetched over fast networks.
 const LEVEL: i32 = 1;
 
 pub(super) fn compress(bytes: &[u8]) -> io::Result<Vec<u8>> {
     zstd::bulk::compress(bytes, LEVEL)
 }
 
-/// The members of the archive, without its end.
+/// Returns the members of the archive, without its trailer.
 pub(super) fn members<'a>(entries: impl IntoIterator<Item = Entry<'a>>) -> io::Result<Vec<u8>> {
     let mut archive = tar::Builder::new(Vec::new());
     for entry in entries {

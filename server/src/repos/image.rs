@@ -1,6 +1,6 @@
-//! The database of a repository in memory, so that one more package costs little however many
-//! there are. Packages lie in buckets by name; each bucket is compressed by itself, and the file is
-//! their concatenation: several zstd frames in a row decompress to one stream (RFC 8878, section 3).
+//! The database of a repository in memory, so that adding a package costs little in a large repository. Packages
+//! are in buckets by name, which are compressed separately; the file is their concatenation, because several zstd
+//! frames in a row decompress to one stream (RFC 8878, section 3).
 
 use std::collections::BTreeMap;
 use std::io;
@@ -11,10 +11,10 @@ use super::choice::Rivals;
 use super::database::{Entry, TRAILER, compress, members};
 use crate::db::packages::Listing;
 
-/// So many that a bucket of the largest distributions has some dozen packages.
+/// In the largest distributions a bucket has a few dozen packages.
 const BUCKETS: u64 = 256;
 
-/// What a repository database without file lists says.
+/// A repository database without file lists.
 #[derive(Debug, Default)]
 pub struct DatabaseImage {
     buckets: BTreeMap<u64, Bucket>,
@@ -23,12 +23,12 @@ pub struct DatabaseImage {
 #[derive(Debug, Default)]
 struct Bucket {
     packages: BTreeMap<Pkgname, Rivals<Listing>>,
-    /// Nothing when a package changed since.
+    /// The compressed members; `None` after a change.
     compressed: Option<Vec<u8>>,
 }
 
 impl DatabaseImage {
-    /// Adds a package, unless one of a later stage is there already.
+    /// Adds a package, unless a later stage of it is known.
     pub fn list(&mut self, package: Listing) {
         let bucket = self.buckets.entry(bucket_of(&package.pkgname)).or_default();
         let rivals = bucket.packages.entry(package.pkgname.clone()).or_default();
@@ -37,7 +37,7 @@ impl DatabaseImage {
         }
     }
 
-    /// The bytes of the file. The same packages give the same bytes, in whichever order they came.
+    /// Returns the bytes of the file. They do not depend on the order in which packages were added.
     ///
     /// # Errors
     /// Only when memory runs out.
@@ -61,7 +61,7 @@ impl DatabaseImage {
     }
 }
 
-/// FNV-1a: the same everywhere and for ever, which the standard library's hashes do not promise.
+/// FNV-1a: stable across platforms and versions, unlike the standard library's hashes.
 fn bucket_of(name: &Pkgname) -> u64 {
     let hash = name
         .as_str()

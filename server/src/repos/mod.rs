@@ -1,5 +1,5 @@
-//! Pacman repositories on disk, one folder per namespace, iteration and architecture. Every file of
-//! a package is there under its own name, so a folder can be copied and served by anything.
+//! Pacman repositories on disk, one folder per namespace, iteration and architecture. Each package file has its own
+//! name there, so that any web server can serve a copy of a folder.
 
 pub mod base;
 pub mod choice;
@@ -17,23 +17,24 @@ use std::time::SystemTime;
 use crate::db::TokenId;
 use buildbtw_model::{Architecture, AttemptId, NamespaceName, PackageFileName, Sha256Digest};
 
-use rendered::Rendered;
+use rendered::RenderedDatabases;
 use turns::Turns;
 pub use turns::{Rendering, Turn};
 
-/// The folders that packages live in.
+/// The folders of repositories, uploads and temporary files. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Repos {
     repos: PathBuf,
     uploads: PathBuf,
-    /// What is about to be removed, out of the way of new namespaces of the same name.
+    /// Discarded folders before their removal, out of the way of new namespaces of the same name.
     trash: PathBuf,
-    /// Files that are being written. What a crash leaves is removed at the next start.
+    /// Files that are being written. Those that a crash leaves are removed at the next start.
     staging: PathBuf,
-    /// Who empties the trash must not find the place that another one has just made in it.
-    emptying: Arc<Mutex<()>>,
+    /// Held while the trash is filled and emptied, so that emptying it does not remove a place that another task
+    /// has just created.
+    trash_lock: Arc<Mutex<()>>,
     turns: Turns,
-    rendered: Rendered,
+    rendered: RenderedDatabases,
 }
 
 /// The repository of one iteration and architecture.
@@ -48,19 +49,19 @@ pub struct RepositoryKey {
 }
 
 impl Repos {
-    /// The folders below the server's data folder; makes them.
+    /// Creates the folders below the server's data folder.
     ///
     /// # Errors
-    /// When they cannot be made.
+    /// When one cannot be created.
     pub fn new(data: &Path) -> io::Result<Self> {
         let this = Self {
             repos: data.join("repos"),
             uploads: data.join("uploads"),
             trash: data.join("trash"),
             staging: data.join("staging"),
-            emptying: Arc::default(),
+            trash_lock: Arc::default(),
             turns: Turns::new(),
-            rendered: Rendered::new(data.join("rendered")),
+            rendered: RenderedDatabases::new(data.join("rendered")),
         };
         let rendered = this.rendered.folder();
         for folder in [
@@ -75,7 +76,7 @@ impl Repos {
         Ok(this)
     }
 
-    /// The folder of a namespace, or of one of its iterations.
+    /// Returns the folder of a namespace, or of one of its iterations.
     #[must_use]
     pub fn folder_of(&self, namespace: &NamespaceName, iteration: Option<u32>) -> PathBuf {
         let folder = self.repos.join(namespace.as_str());
@@ -88,20 +89,23 @@ impl Repos {
     /// Removes folders of repositories, and frees their space.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When a file system operation fails.
     pub fn remove(&self, folders: &[PathBuf]) -> io::Result<()> {
-        let _alone = self.emptying.lock().unwrap_or_else(PoisonError::into_inner);
+        let _alone = self
+            .trash_lock
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         for folder in folders {
             self.discard(folder)?;
         }
         self.empty_trash()
     }
 
-    /// Removes a folder of repositories: at once for everybody who looks, and from the disk in a
-    /// while. It is no error when there is none.
+    /// Moves a folder of repositories into the trash, which hides it from readers at once. A missing folder is not
+    /// an error.
     ///
     /// # Errors
-    /// When it cannot be moved out of the way; it is as before then.
+    /// When the folder cannot be moved; it is unchanged then.
     fn discard(&self, folder: &Path) -> io::Result<()> {
         let place = tempfile::Builder::new()
             .prefix("")
@@ -113,10 +117,10 @@ impl Repos {
         }
     }
 
-    /// Frees the space of what was discarded.
+    /// Frees the space of the trash.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When a file cannot be removed.
     fn empty_trash(&self) -> io::Result<()> {
         for entry in fs_err::read_dir(&self.trash)? {
             fs_err::remove_dir_all(entry?.path())?;
@@ -124,10 +128,10 @@ impl Repos {
         Ok(())
     }
 
-    /// Removes what was being written when the last run ended. Only before anything is written.
+    /// Removes the temporary files of the last run. Must be called before anything is written.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When a file cannot be removed.
     pub fn empty_staging(&self) -> io::Result<()> {
         for folder in [&self.staging, self.rendered.folder()] {
             for entry in fs_err::read_dir(folder)? {
@@ -137,49 +141,49 @@ impl Repos {
         Ok(())
     }
 
-    /// The database of this tag, if it was rendered lately.
+    /// Returns the path of the rendered database with this tag, if it is still cached.
     #[must_use]
     pub fn rendered(&self, tag: &Sha256Digest) -> Option<PathBuf> {
         self.rendered.find(tag)
     }
 
-    /// Keeps a rendered database for a while, to be sent from the disk. Blocking.
+    /// Caches a rendered database, so that it can be sent from the disk. Blocking.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When the file cannot be written.
     pub fn keep_rendered(&self, tag: &Sha256Digest, content: &[u8]) -> io::Result<PathBuf> {
         self.rendered.keep(tag, content)
     }
 
-    /// Where the database of a repository lies.
+    /// Returns the path of a repository's database.
     #[must_use]
     pub fn database(&self, key: &RepositoryKey) -> PathBuf {
         self.folder(key).join(format!("{}.db", key.namespace))
     }
 
-    /// Where the database of a repository lies that lists files too.
+    /// Returns the path of a repository's database with file lists.
     #[must_use]
     pub fn file_lists(&self, key: &RepositoryKey) -> PathBuf {
         self.folder(key).join(format!("{}.files", key.namespace))
     }
 
-    /// Writes a file of a repository so that it is either as before or complete.
+    /// Replaces a file of a repository atomically.
     ///
     /// # Errors
-    /// When the disk refuses; the file is as before then.
+    /// When a file system operation fails; the file is unchanged then.
     pub fn replace(&self, path: &Path, content: &[u8]) -> io::Result<()> {
         replace_file(path, content, None, &self.staging)
     }
 
-    /// The same, with a time of modification.
+    /// Replaces a file of a repository atomically, and sets its modification time.
     ///
     /// # Errors
-    /// When the disk refuses; the file is as before then.
+    /// When a file system operation fails; the file is unchanged then.
     pub fn replace_at(&self, path: &Path, content: &[u8], modified: SystemTime) -> io::Result<()> {
         replace_file(path, content, Some(modified), &self.staging)
     }
 
-    /// The names of the folders that should be namespaces.
+    /// Returns the names of the namespaces that have folders.
     ///
     /// # Errors
     /// When the folder cannot be read.
@@ -195,7 +199,7 @@ impl Repos {
         Ok(names)
     }
 
-    /// The numbers of the iterations of a namespace that have folders.
+    /// Returns the numbers of the iterations of a namespace that have folders.
     ///
     /// # Errors
     /// When the folder cannot be read.
@@ -208,7 +212,7 @@ impl Repos {
         Ok(numbers)
     }
 
-    /// The folder of a repository.
+    /// Returns the folder of a repository.
     #[must_use]
     pub fn folder(&self, key: &RepositoryKey) -> PathBuf {
         self.repos
@@ -217,13 +221,13 @@ impl Repos {
             .join(key.architecture.as_str())
     }
 
-    /// The folder that an attempt's uploads go to until its outcome is accepted.
+    /// Returns the folder of an attempt's uploads until its outcome is accepted.
     #[must_use]
     pub fn uploads(&self, attempt: AttemptId) -> PathBuf {
         self.uploads.join(attempt.to_string())
     }
 
-    /// The attempts that have uploaded something.
+    /// Returns the attempts that have a folder of uploads.
     ///
     /// # Errors
     /// When the folder cannot be read.
@@ -239,27 +243,27 @@ impl Repos {
         Ok(attempts)
     }
 
-    /// Waits for the turn to read a package of this sender and size.
+    /// Waits for a turn to read a package of this sender and size.
     ///
     /// # Errors
-    /// Never: turns are always given again.
+    /// Never: the semaphores are not closed.
     pub async fn turn_to_read(&self, sender: TokenId, size: u64) -> anyhow::Result<Turn> {
         self.turns.read(sender, size).await
     }
 
-    /// Waits for the turn to render a database.
+    /// Waits for a turn to render a database.
     ///
     /// # Errors
-    /// Never: turns are always given again.
+    /// Never: the semaphores are not closed.
     pub async fn turn_to_render(&self, what: Rendering) -> anyhow::Result<Turn> {
         self.turns.render(what).await
     }
 
-    /// Puts a package into a repository without copying it. Doing it again changes nothing; the
-    /// caller has made sure that no other package is served under this name.
+    /// Hard-links a package into a repository. Idempotent; the caller ensures that no other package is served under
+    /// this name.
     ///
     /// # Errors
-    /// When the file is not there, or the disk refuses.
+    /// When the file does not exist, or a file system operation fails.
     pub fn link(&self, from: &Path, key: &RepositoryKey, file: &PackageFileName) -> io::Result<()> {
         use std::os::unix::fs::MetadataExt as _;
         let folder = self.folder(key);
@@ -271,7 +275,7 @@ impl Repos {
                 if old.ino() == new.ino() {
                     return Ok(());
                 }
-                // Left by an attempt that was never accepted, so no database ever listed it.
+                // Left by an attempt that was not accepted, so that no database has listed it.
                 let temporary = folder.join(format!(".{file}.new"));
                 match fs_err::remove_file(&temporary) {
                     Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -285,19 +289,19 @@ impl Repos {
     }
 }
 
-/// Makes the names in a folder durable.
+/// Makes changes of names in a folder durable.
 ///
 /// # Errors
-/// When the disk refuses.
+/// When the folder cannot be synced.
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
     fs_err::File::open(folder)?.sync_all()
 }
 
-/// Writes a file so that it is either as before or complete, also after a power cut. Until it is
-/// complete it lies in another folder of the same file system.
+/// Replaces a file atomically and durably. Until it is complete it is in `staging`, which must be on the same file
+/// system.
 ///
 /// # Errors
-/// When the disk refuses; the file is as before then.
+/// When a file system operation fails; the file is unchanged then.
 fn replace_file(
     path: &Path,
     content: &[u8],

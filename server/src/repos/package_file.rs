@@ -1,4 +1,4 @@
-//! What a repository database says about a package file, in the words of repo-add(8).
+//! Entries of a repository database for package files, in the format of repo-add(8).
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -8,16 +8,15 @@ use buildbtw_package::Package;
 
 pub use buildbtw_package::PackageError;
 
-/// What a package says about itself.
+/// The metadata of a package.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PackageMetadata(Package);
 
 impl PackageMetadata {
-    /// Reads a package and checks that it is what its file name says, until it is told to stop.
-    /// Blocking.
+    /// Reads a package and checks that its contents match its file name, until `stop` returns true. Blocking.
     ///
     /// # Errors
-    /// When it is not.
+    /// When the package is invalid or does not match.
     pub fn read(
         path: &Path,
         name: &PackageFileName,
@@ -27,7 +26,7 @@ impl PackageMetadata {
         Package::read(path, name, pkgbase, stop).map(Self)
     }
 
-    /// The `desc` entry of the repository database.
+    /// Returns the `desc` entry of the repository database.
     #[must_use]
     pub fn desc(&self, file: &PackageFileName, size: u64, sha256: &Sha256Digest) -> String {
         let mut text = String::new();
@@ -38,7 +37,7 @@ impl PackageMetadata {
             }
         };
         section("FILENAME", &[file.as_str()]);
-        // The order is repo-add's.
+        // In the order of repo-add.
         let fields = [
             ("NAME", "pkgname"),
             ("BASE", "pkgbase"),
@@ -75,20 +74,20 @@ impl PackageMetadata {
         text
     }
 
-    /// The shared libraries that it has and links, a line each.
+    /// Returns the shared libraries that the package contains and links, one per line.
     #[must_use]
     pub fn sonames(&self) -> String {
         self.0.sonames.to_string()
     }
 
-    /// The `files` entry of the repository database.
+    /// Returns the `files` entry of the repository database.
     #[must_use]
     pub fn into_files(self) -> String {
         self.0.files
     }
 }
 
-/// Why a package cannot be published, for whoever uploaded it.
+/// Returns why a package is rejected, for its uploader.
 #[must_use]
 pub fn explain(error: &PackageError) -> String {
     match error {
@@ -99,9 +98,9 @@ pub fn explain(error: &PackageError) -> String {
         } => {
             let found = if found.is_empty() { "nothing" } else { found };
             if *key == "pkgbase" {
-                format!(".PKGINFO says {key} = {found}, the build is of {expected}")
+                format!(".PKGINFO has {key} = {found}, but the build is of {expected}")
             } else {
-                format!(".PKGINFO says {key} = {found}, the file name says {expected}")
+                format!(".PKGINFO has {key} = {found}, but the file name has {expected}")
             }
         }
         error => error.to_string(),

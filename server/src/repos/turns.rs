@@ -1,4 +1,4 @@
-//! Turns for what costs a processor and memory: reading packages and rendering databases.
+//! Limits of concurrent work that costs a core and memory: reading packages and rendering databases.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,42 +7,43 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::db::TokenId;
 
-/// How many packages of one class are read at a time. Each may cost 128 MiB to unpack and some 200 MiB for
-/// its list of files.
-const READ_AT_A_TIME: usize = 2;
-/// Packages up to this size do not wait for larger ones, in bytes.
+/// The number of packages of one size class that are read at a time. Each may take 128 MiB to unpack and about 200
+/// MiB for its file list.
+const MAX_CONCURRENT_READS: usize = 2;
+/// The size in bytes up to which packages do not wait for larger ones.
 const SMALL: u64 = 1 << 20;
-/// How many databases of one kind are rendered at a time. Each costs a core, and the memory of its entries.
-const RENDERED_AT_A_TIME: usize = 2;
+/// The number of databases of one kind that are rendered at a time. Each takes a core, and the memory of its
+/// entries.
+const MAX_CONCURRENT_RENDERS: usize = 2;
 
-/// Who waits for whom. Cheap to clone.
+/// The semaphores of all work. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Turns {
     small: Arc<Semaphore>,
     large: Arc<Semaphore>,
-    /// One turn for each token.
+    /// One turn at a time per token.
     senders: Arc<Mutex<HashMap<TokenId, Arc<Semaphore>>>>,
     databases: Arc<Semaphore>,
     file_lists: Arc<Semaphore>,
-    /// One turn for all whom nobody vouches for, so that others always have one.
+    /// One turn at a time for anonymous clients, so that the others always have one.
     public: Arc<Semaphore>,
 }
 
-/// A turn, which lasts until it is dropped.
+/// A turn, held until it is dropped.
 #[derive(Debug)]
 #[must_use]
-pub struct Turn(#[expect(dead_code, reason = "held, not looked at")] Vec<OwnedSemaphorePermit>);
+pub struct Turn(#[expect(dead_code, reason = "held, not read")] Vec<OwnedSemaphorePermit>);
 
-/// What is rendered.
+/// The kind of a rendering.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rendering {
-    /// A database for a build, or for the server itself.
+    /// A database for a build or for the server.
     Database,
-    /// A database that lists files, for the server itself.
+    /// A database with file lists for the server.
     FileLists,
-    /// A database for anybody.
+    /// A database for an anonymous client.
     PublicDatabase,
-    /// A database that lists files, for anybody.
+    /// A database with file lists for an anonymous client.
     PublicFileLists,
 }
 
@@ -50,16 +51,17 @@ impl Turns {
     pub(super) fn new() -> Self {
         let turns = |count| Arc::new(Semaphore::new(count));
         Self {
-            small: turns(READ_AT_A_TIME),
-            large: turns(READ_AT_A_TIME),
+            small: turns(MAX_CONCURRENT_READS),
+            large: turns(MAX_CONCURRENT_READS),
             senders: Arc::default(),
-            databases: turns(RENDERED_AT_A_TIME),
-            file_lists: turns(RENDERED_AT_A_TIME),
+            databases: turns(MAX_CONCURRENT_RENDERS),
+            file_lists: turns(MAX_CONCURRENT_RENDERS),
             public: turns(1),
         }
     }
 
-    /// A sender's packages are read one after the other, and small ones beside large ones.
+    /// Waits for a turn to read. A sender's packages are read one at a time, and small ones do not wait for large
+    /// ones.
     pub(super) async fn read(&self, sender: TokenId, size: u64) -> anyhow::Result<Turn> {
         let own = self.own(sender);
         let class = if size <= SMALL {
@@ -72,7 +74,7 @@ impl Turns {
 
     fn own(&self, sender: TokenId) -> Arc<Semaphore> {
         let mut senders = self.senders.lock().unwrap_or_else(PoisonError::into_inner);
-        // Whoever has or waits for a turn holds another one.
+        // A turn that is held or waited for has another reference.
         senders.retain(|_, turn| Arc::strong_count(turn) > 1);
         let own = senders
             .entry(sender)
@@ -92,7 +94,7 @@ impl Turns {
     }
 }
 
-/// Waits for one after the other. Nobody closes them.
+/// Acquires the semaphores in order. They are never closed.
 async fn take<const N: usize>(turns: [Arc<Semaphore>; N]) -> anyhow::Result<Turn> {
     let mut taken = Vec::with_capacity(N);
     for turn in turns {

@@ -15,37 +15,36 @@ use crate::error::Error;
 
 use super::kind::{Place, SourceKind};
 
-/// The number of the `.SRCINFO` parser. Raise it when the parsed form changes: stored texts are
-/// read again then.
+/// The version of the `.SRCINFO` parser. Increase it when the parsed form changes, so that stored texts are parsed
+/// again.
 pub const PARSER: i64 = 2;
 
-/// How many stored packages the loader gets at once.
-const ROWS_AT_ONCE: usize = 512;
+/// The number of stored packages per chunk of the loader.
+const ROWS_PER_CHUNK: usize = 512;
 
-/// Where a package is built from.
+/// The commit that a package is built from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {
     /// The commit.
     pub commit: CommitHash,
-    /// Its tree, where that is known.
+    /// Its tree, if it is known.
     pub tree: Option<TreeHash>,
-    /// When it was committed, in seconds.
+    /// The commit time, in seconds.
     pub commit_time: i64,
-    /// Where to fetch it.
+    /// The URL to fetch it.
     pub clone_url: String,
-    /// Its `.SRCINFO`.
+    /// The digest of its `.SRCINFO`.
     pub srcinfo_sha256: Sha256Digest,
 }
 
 impl Head {
-    /// Whether this has the same files as another commit. A commit whose tree is not known is like
-    /// none but itself.
+    /// Whether this has the same files as another commit. A commit without a known tree equals only itself.
     #[must_use]
     pub fn has_files_of(&self, commit: &CommitHash, tree: Option<&TreeHash>) -> bool {
         self.commit == *commit || (self.tree.is_some() && self.tree.as_ref() == tree)
     }
 
-    /// What identifies the files: the tree, or the commit as long as that is not known.
+    /// Returns what identifies the files: the tree, or the commit if the tree is not known.
     #[must_use]
     pub fn files(&self) -> &str {
         match &self.tree {
@@ -64,13 +63,13 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// The planner's view of it.
+    /// Returns the index for the planner.
     #[must_use]
     pub fn index(&self) -> &PackageIndex {
         &self.index
     }
 
-    /// Where a package of the index is built from.
+    /// Returns the commit that a package of the index is built from.
     #[must_use]
     pub fn head(&self, pkgbase: &Pkgbase) -> Option<&Head> {
         self.heads.get(pkgbase)
@@ -97,22 +96,22 @@ impl Catalog {
         self.index.remove(&pkgbase)
     }
 
-    /// Follows a repository to its new path.
+    /// Moves the package of a repository to its new path.
     pub(super) fn rename_path(&mut self, from: &str, to: &str) {
         if let Some(pkgbase) = self.by_path.remove(from) {
             self.by_path.insert(to.to_owned(), pkgbase);
         }
     }
 
-    /// The pkgbase of the repository at `path`.
+    /// Returns the pkgbase of the repository at `path`.
     #[must_use]
     pub fn pkgbase_at(&self, path: &str) -> Option<&Pkgbase> {
         self.by_path.get(path)
     }
 }
 
-/// Changes that read at most so many bytes of `.SRCINFO` take milliseconds.
-const IN_PLACE: usize = 4 << 20;
+/// The size up to which parsing a change takes milliseconds only.
+const MAX_IN_PLACE_BYTES: usize = 4 << 20;
 
 /// The catalog, shared between readers and the one task that changes it.
 #[derive(Clone)]
@@ -123,7 +122,7 @@ struct Current {
     changes: u64,
 }
 
-/// The catalog as it was at one moment, for whoever reads it for long.
+/// An immutable snapshot of the catalog, for long reads.
 #[derive(Clone)]
 pub struct CatalogSnapshot {
     catalog: Arc<Catalog>,
@@ -131,13 +130,13 @@ pub struct CatalogSnapshot {
 }
 
 impl CatalogSnapshot {
-    /// The packages.
+    /// Returns the packages.
     #[must_use]
     pub fn catalog(&self) -> &Catalog {
         &self.catalog
     }
 
-    /// How often the catalog had changed since the server started.
+    /// Returns how often the catalog had changed since the server started.
     #[must_use]
     pub fn changes(&self) -> u64 {
         self.changes
@@ -157,7 +156,7 @@ impl SharedCatalog {
         read(&current.catalog)
     }
 
-    /// The catalog as it is now. Nobody waits for whoever holds it; the next change copies it.
+    /// Returns the current catalog. A snapshot does not block changes, which copy the catalog while one exists.
     pub(super) fn snapshot(&self) -> CatalogSnapshot {
         let current = self.0.read().unwrap_or_else(PoisonError::into_inner);
         CatalogSnapshot {
@@ -166,8 +165,8 @@ impl SharedCatalog {
         }
     }
 
-    /// Applies a small change in place, and one of more than [`IN_PLACE`] to a copy: requests read the
-    /// catalog on async threads, so it is locked for moments only. There is one writer, the watch.
+    /// Applies a small change in place, and one of more than [`MAX_IN_PLACE_BYTES`] to a copy: requests read the
+    /// catalog on async threads, so the lock must be held for moments only. The watching actor is the only writer.
     ///
     /// `size` estimates the bytes of `.SRCINFO` that the change reads.
     ///
@@ -179,8 +178,8 @@ impl SharedCatalog {
         change: impl FnOnce(&mut Catalog) -> T + Send + 'static,
     ) -> Result<T, JoinError> {
         let current = self.snapshot().catalog;
-        // One reference is held here and one by the lock; with any other, changing would copy.
-        if size <= IN_PLACE && Arc::strong_count(&current) <= 2 {
+        // One reference is held here and one by the lock; with any other, `make_mut` would copy.
+        if size <= MAX_IN_PLACE_BYTES && Arc::strong_count(&current) <= 2 {
             drop(current);
             let mut current = self.write();
             current.changes += 1;
@@ -189,15 +188,15 @@ impl SharedCatalog {
         let this = self.clone();
         tokio::task::spawn_blocking(move || {
             let mut next = Catalog::clone(&current);
-            let answer = change(&mut next);
+            let result = change(&mut next);
             let previous = {
                 let mut current = this.write();
                 current.changes += 1;
                 std::mem::replace(&mut current.catalog, Arc::new(next))
             };
-            // Freed after the lock is released: it may be the last reference.
+            // Dropped after the lock is released: it may be the last reference.
             drop(previous);
-            answer
+            result
         })
         .await
     }
@@ -207,9 +206,9 @@ impl SharedCatalog {
     }
 }
 
-/// Loads the catalog from the database, parsing only what an older parser has read.
+/// Loads the catalog from the database. Only texts that an older parser has read are parsed.
 ///
-/// The rows are read on one thread while another enters those before them.
+/// One thread reads the rows while another inserts those that were read.
 pub(super) async fn load(
     database: &Database,
     kind: &Arc<dyn SourceKind>,
@@ -221,16 +220,17 @@ pub(super) async fn load(
         let mut catalog = Catalog::default();
         while let Some(rows) = receiver.blocking_recv() {
             for row in rows {
-                catalog.enter(&*kind, row);
+                catalog.insert_stored(&*kind, row);
             }
         }
         catalog
     });
-    let mut rows = source_repositories::indexed(database.read(), PARSER).ready_chunks(ROWS_AT_ONCE);
+    let mut rows =
+        source_repositories::indexed(database.read(), PARSER).ready_chunks(ROWS_PER_CHUNK);
     while let Some(rows) = rows.next().await {
         let rows = rows.into_iter().collect::<sqlx::Result<Vec<_>>>()?;
         if sender.send(rows).await.is_err() {
-            // It has panicked, which waiting for it reports.
+            // The loader panicked; awaiting it below returns the error.
             break;
         }
     }
@@ -245,8 +245,8 @@ pub(super) async fn load(
 }
 
 impl Catalog {
-    /// Enters a stored package.
-    fn enter(&mut self, kind: &dyn SourceKind, row: IndexedRow) {
+    /// Inserts a stored package.
+    fn insert_stored(&mut self, kind: &dyn SourceKind, row: IndexedRow) {
         let package = match row.outdated {
             None => SourcePackage::from_stored(row.parsed),
             Some(text) => parse_srcinfo(&text),
@@ -255,7 +255,7 @@ impl Catalog {
             Ok(package) => Arc::new(package),
             Err(error) => {
                 let path = row.path;
-                tracing::error!(path, %error, "a stored .SRCINFO cannot be read any more; leaving its package out");
+                tracing::error!(path, %error, "cannot parse a stored .SRCINFO; its package is left out");
                 return;
             }
         };
@@ -296,7 +296,7 @@ mod tests {
     #[tokio::test]
     async fn serves_requests_during_large_change() {
         let catalog = SharedCatalog::new(Catalog::default());
-        change_during_a_request(&catalog, IN_PLACE + 1).await;
+        change_during_a_request(&catalog, MAX_IN_PLACE_BYTES + 1).await;
         assert_eq!(catalog.snapshot().changes(), 1);
     }
 

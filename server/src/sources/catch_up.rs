@@ -1,4 +1,4 @@
-//! Where requests wait for the index to be as new as the sources.
+//! The queue in which requests wait for a current index.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,31 +9,31 @@ use tokio::sync::oneshot;
 
 use crate::wakers::Waker;
 
-/// A repository that has to be read even if nothing told that it changed.
+/// A repository that must be read even without a report of a change.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Wanted {
-    /// The one of a pkgbase, wherever it is.
+    /// That of a pkgbase, wherever it is.
     Pkgbase(Pkgbase),
-    /// The one of a project of GitLab's.
+    /// That of a GitLab project.
     Project(ProjectId),
 }
 
-/// How new the index is.
+/// How current the index is.
 #[derive(Clone, Debug)]
 pub enum Freshness {
-    /// It holds everything that was pushed before somebody asked.
+    /// It contains everything that was pushed before the request.
     Current,
     /// The sources could not be read in time.
     Stale {
         /// When they were last read.
         as_of: Option<Timestamp>,
-        /// Why not now.
+        /// The error.
         reason: String,
     },
 }
 
 impl Freshness {
-    /// Why the index may lack something; nothing when it does not.
+    /// Returns why the index may be stale; `None` if it is current.
     pub(crate) fn reason(&self) -> Option<&str> {
         match self {
             Self::Current => None,
@@ -41,85 +41,85 @@ impl Freshness {
         }
     }
 
-    /// What a plan made of an older index says about itself; nothing when it is not older.
+    /// Returns the note of a plan that uses a stale index; `None` if it is current.
     #[must_use]
     pub fn note(&self) -> Option<String> {
         let Self::Stale { as_of, reason } = self else {
             return None;
         };
         let age = as_of.map_or_else(
-            || "as they were when the server stopped".to_owned(),
+            || "as they were when the server last stopped".to_owned(),
             |at| format!("as they were at {at:.0}"),
         );
         Some(format!(
-            "the sources could not be read just now ({reason}); this plan was made of them {age}"
+            "the sources could not be read ({reason}); this plan uses them {age}"
         ))
     }
 }
 
-/// Why the index is not as new as the sources, in words; nothing when it is.
+/// Whether the index is current, or the error that prevented it.
 pub(crate) type Outcome = Result<(), String>;
 
-/// Where requests wait for the index to be as new as the sources.
+/// The queue in which requests wait for a current index. Cheap to clone.
 #[derive(Clone, Default)]
 pub(crate) struct CatchUpQueue {
-    waiting: Arc<Mutex<Waiting>>,
-    asked: Waker,
+    waiting: Arc<Mutex<CatchUpRequests>>,
+    waker: Waker,
 }
 
-/// Requests that wait, and what they want to be read.
+/// Waiting requests, and the repositories that they want to be read.
 #[derive(Default)]
-pub(crate) struct Waiting {
+pub(crate) struct CatchUpRequests {
     wanted: BTreeSet<Wanted>,
     requests: Vec<oneshot::Sender<Outcome>>,
 }
 
-impl Waiting {
-    /// What has to be read in any case.
+impl CatchUpRequests {
+    /// Returns the repositories that must be read.
     pub(crate) fn wanted(&self) -> &BTreeSet<Wanted> {
         &self.wanted
     }
 
-    /// Tells everybody how it went.
-    pub(crate) fn answer(self, outcome: &Outcome) {
+    /// Completes all requests.
+    pub(crate) fn complete(self, outcome: &Outcome) {
         for request in self.requests {
-            // Whoever asked may be gone.
+            // The request may have been cancelled.
             let _ = request.send(outcome.clone());
         }
     }
 }
 
 impl CatchUpQueue {
-    /// Ends when the watch has looked at all that had changed before, and at what is wanted.
-    pub(crate) async fn ask(&self, wanted: impl IntoIterator<Item = Wanted>) -> Outcome {
+    /// Waits until the watching actor has read all earlier changes and the wanted repositories.
+    pub(crate) async fn request(&self, wanted: impl IntoIterator<Item = Wanted>) -> Outcome {
         let (sender, receiver) = oneshot::channel();
         {
             let mut waiting = self.lock();
             waiting.wanted.extend(wanted);
             waiting.requests.push(sender);
         }
-        self.asked.wake();
-        // The watch ends when the server stops.
-        let stopping = || Err("the sources are not watched any more".to_owned());
+        self.waker.wake();
+        // The watching actor ends only when the server stops.
+        let stopping = || Err("the server is stopping".to_owned());
         receiver.await.unwrap_or_else(|_| stopping())
     }
 
-    /// Ends when somebody has asked.
-    pub(crate) async fn asked(&self) {
-        self.asked.woken().await;
+    /// Waits for the next request.
+    pub(crate) async fn requested(&self) {
+        self.waker.woken().await;
     }
 
-    /// Whether somebody waits.
-    pub(crate) fn is_waited_at(&self) -> bool {
+    /// Whether requests are waiting.
+    pub(crate) fn has_requests(&self) -> bool {
         !self.lock().requests.is_empty()
     }
 
-    /// Who waits.
-    pub(crate) fn take(&self) -> Waiting {
+    /// Takes all waiting requests.
+    pub(crate) fn take(&self) -> CatchUpRequests {
         std::mem::take(&mut *self.lock())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
+    fn lock(&self) -> MutexGuard<'_, CatchUpRequests> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! What the sources tell the replanner.
+//! Events of the sources for the replanner.
 
 use std::collections::BTreeSet;
 
@@ -7,15 +7,15 @@ use buildbtw_planner::IndexChange;
 
 use crate::db::NamespaceId;
 
-/// What happened in the sources.
+/// An event of the sources.
 #[derive(Debug)]
 pub enum SourceEvent {
     /// Refs of these packages' repositories may have moved.
     Touched(BTreeSet<Pkgbase>),
     /// The index changed.
     Indexed(Vec<IndexChange>),
-    /// Everything was looked at again.
-    Swept,
+    /// A full resync has ended.
+    Resynced,
     /// The index changed while this namespace was planned.
-    Missed(NamespaceId),
+    ChangedDuringPlanning(NamespaceId),
 }

@@ -1,4 +1,4 @@
-//! The source repositories of a server, as all others see them.
+//! The handle of a server's source repositories.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,8 +19,8 @@ use super::events::SourceEvent;
 use super::kind::SourceKind;
 use super::status::{Snapshot, Status};
 
-/// How long a request waits for changes that are being read.
-const CATCH_UP_AT_MOST: Duration = Duration::from_secs(5);
+/// The maximum time for which a request waits for a current index.
+const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The source repositories of a server. Cheap to clone.
 #[derive(Clone)]
@@ -30,53 +30,52 @@ pub struct Sources {
     pub(super) kind: Arc<dyn SourceKind>,
     pub(super) status: Status,
     pub(super) events: mpsc::UnboundedSender<SourceEvent>,
-    /// Requests that wait for the index to be current.
-    pub(crate) catching_up: CatchUpQueue,
-    /// Wakes the watch when a webhook was stored.
+    /// Requests that wait for a current index.
+    pub(crate) catch_up_queue: CatchUpQueue,
+    /// Wakes the watching actor when a webhook was stored.
     pub(crate) delivered: Waker,
 }
 
 impl Sources {
-    /// What the sources are, in words.
+    /// Returns the name of the sources for pages and messages.
     #[must_use]
     pub fn title(&self) -> String {
         self.kind.title()
     }
 
-    /// How watching them goes.
+    /// Returns the state of watching the sources.
     #[must_use]
     pub fn status(&self) -> Snapshot {
         self.status.snapshot()
     }
 
-    /// What keeps them from being read, if anything does.
+    /// Returns the outage of reading the sources.
     pub(crate) fn outage(&self) -> &Outage {
         self.status.outage()
     }
 
-    /// Notes that no full resync is under way any more.
-    pub(crate) fn no_resync(&self) {
-        self.status.no_progress();
+    /// Clears the progress of a full resync that has ended.
+    pub(crate) fn resync_ended(&self) {
+        self.status.resync_ended();
     }
 
-    /// The database of their server.
+    /// Returns the database of the server.
     pub(crate) fn database(&self) -> &Database {
         &self.database
     }
 
-    /// Tells the watch that a webhook was stored.
+    /// Wakes the watching actor because a webhook was stored.
     pub fn wake_for_webhook(&self) {
         self.delivered.wake();
     }
 
-    /// Tells what happened; whoever listens is gone only when the server stops.
-    pub(crate) fn tell(&self, event: SourceEvent) {
+    /// Sends an event. The receiver is dropped only when the server stops.
+    pub(crate) fn emit(&self, event: SourceEvent) {
         let _ = self.events.send(event);
     }
 
-    /// Waits until everything that was pushed before this call is in the index, and reads the repositories
-    /// of some pkgbases again whatever was told of them. Not for long: what this misses is found by the
-    /// next poll.
+    /// Waits until the index contains everything that was pushed before this call, and re-reads the repositories of
+    /// the given pkgbases. Times out early; the next poll finds what this misses.
     pub async fn catch_up(&self, pkgbases: &[Pkgbase]) -> Freshness {
         let wanted = pkgbases.iter().cloned().map(Wanted::Pkgbase);
         self.catch_up_with(wanted).await
@@ -86,12 +85,12 @@ impl Sources {
         &self,
         wanted: impl IntoIterator<Item = Wanted>,
     ) -> Freshness {
-        let caught_up = self.catching_up.ask(wanted);
-        let outcome = tokio::time::timeout(CATCH_UP_AT_MOST, caught_up).await;
+        let caught_up = self.catch_up_queue.request(wanted);
+        let outcome = tokio::time::timeout(CATCH_UP_TIMEOUT, caught_up).await;
         let too_long = || {
             Err(format!(
-                "it takes longer than {} seconds",
-                CATCH_UP_AT_MOST.as_secs()
+                "it took longer than {} seconds",
+                CATCH_UP_TIMEOUT.as_secs()
             ))
         };
         match outcome.unwrap_or_else(|_| too_long()) {
@@ -106,8 +105,8 @@ impl Sources {
         }
     }
 
-    /// The packages that some repositories may be built for: those in them, and where that is not known,
-    /// origins that are looked for there.
+    /// Returns the packages that may be affected by these repositories: those in them, and for unusable
+    /// repositories the origins that would be in them.
     pub(super) async fn pkgbases_of(
         &self,
         repositories: &[SourceRepositoryRow],
@@ -130,14 +129,13 @@ impl Sources {
         Ok(pkgbases)
     }
 
-    /// The package index as it is now, for whoever reads it for long.
+    /// Returns a snapshot of the package index, for long reads.
     #[must_use]
     pub fn catalog_snapshot(&self) -> CatalogSnapshot {
         self.catalog.snapshot()
     }
 
-    /// Runs a function over the package index. Do not wait for anything inside, and do not take long: changes
-    /// wait for it.
+    /// Runs a function over the package index. It must be short and must not block, because changes wait for it.
     pub fn with_catalog<T>(&self, read: impl FnOnce(&Catalog) -> T) -> T {
         self.catalog.read(read)
     }

@@ -1,4 +1,4 @@
-//! What the two kinds of sources have in common.
+//! The interface that both kinds of sources implement.
 
 use buildbtw_gitlab::GitlabError;
 use buildbtw_model::{
@@ -9,38 +9,38 @@ use futures_util::future::BoxFuture;
 use crate::db::source_repositories::{SourceProblem, SourceRepositoryRow};
 use crate::error::Error;
 
-/// A place that holds source repositories: a folder, or a group of a GitLab.
+/// A place with source repositories: a folder, or a GitLab group.
 pub(super) trait SourceKind: Send + Sync {
-    /// What it is, in words. What is known about another one's repositories is worth nothing.
+    /// Returns what identifies the place. Rows of another place are discarded.
     fn origin(&self) -> String;
 
-    /// What it is, for everybody to read.
+    /// Returns the name for pages and messages.
     fn title(&self) -> String;
 
-    /// What `git fetch` understands as a repository.
+    /// Returns the URL of a repository for `git fetch`.
     fn clone_url(&self, place: Place<'_>) -> String;
 
-    /// What is wrong with the name of a repository of a pkgbase at this path, if anything is.
+    /// Returns the problem of a repository whose name does not fit its pkgbase, if it does not.
     fn misnamed(&self, path: &str, pkgbase: &Pkgbase) -> Option<SourceProblem>;
 
-    /// What a repository of a pkgbase has to be called.
+    /// Returns the required name of the repository of a pkgbase.
     fn expected_name(&self, pkgbase: &Pkgbase) -> String;
 
-    /// Looks up a branch, a tag or a commit, in this order.
+    /// Looks up a branch, tag or commit, in this order.
     fn read_commit<'a>(
         &'a self,
         repository: &'a SourceRepositoryRow,
         git_ref: &'a GitRef,
     ) -> BoxFuture<'a, Result<CommitHash, ReadError>>;
 
-    /// The same, and reads `.SRCINFO` there.
+    /// Looks up a ref like [`Self::read_commit`], and reads `.SRCINFO` there.
     fn read_ref<'a>(
         &'a self,
         repository: &'a SourceRepositoryRow,
         git_ref: &'a GitRef,
     ) -> BoxFuture<'a, Result<TreeAtCommit, ReadError>>;
 
-    /// The branches of a repository, for messages; none when they cannot be listed.
+    /// Returns the branches of a repository, for messages; none on errors.
     fn branches<'a>(&'a self, repository: &'a SourceRepositoryRow) -> BoxFuture<'a, Vec<String>>;
 
     /// Looks up a merge request.
@@ -50,20 +50,20 @@ pub(super) trait SourceKind: Send + Sync {
     ) -> BoxFuture<'a, Result<FoundMergeRequest, Error>>;
 }
 
-/// A merge request that was looked up.
+/// A merge request.
 #[derive(Clone, Debug)]
 pub(super) struct FoundMergeRequest {
-    /// The project that it goes to.
+    /// The target project.
     pub(super) project: ProjectId,
-    /// The path of that project, as the request's address has it.
+    /// The path of that project, as in the URL of the merge request.
     pub(super) path: String,
-    /// GitLab's word for its state, if it is not open any more.
-    pub(super) over: Option<&'static str>,
-    /// Its branch, or its head where that comes from a fork.
+    /// GitLab's word for its state, unless it is open.
+    pub(super) not_open: Option<&'static str>,
+    /// Its source branch, or its head ref if that is in a fork.
     pub(super) ref_name: String,
 }
 
-/// Where a repository lies.
+/// The location of a repository.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place<'a> {
     /// Relative to the folder or group.
@@ -82,7 +82,7 @@ impl<'a> From<&'a SourceRepositoryRow> for Place<'a> {
     }
 }
 
-/// Why a ref could not be read.
+/// The reason for which a ref could not be read.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ReadError {
     #[error("no such branch, tag or commit")]
@@ -93,31 +93,31 @@ pub(super) enum ReadError {
     Broken(String),
 }
 
-/// What a repository's tree holds at a commit.
+/// A commit with its `.SRCINFO`.
 #[derive(Clone, Debug)]
 pub(super) struct TreeAtCommit {
     pub(super) commit: CommitHash,
-    /// What identifies the files, where that is known.
+    /// The tree, if it is known.
     pub(super) tree: Option<TreeHash>,
     pub(super) commit_time: i64,
-    /// The text of `.SRCINFO`, or why there is none.
+    /// The text of `.SRCINFO`, or the problem with it.
     pub(super) srcinfo: Result<String, SourceProblem>,
 }
 
-/// A larger `.SRCINFO` is not one: the largest real ones have about 100 KiB.
+/// The maximum size of a `.SRCINFO`; the largest real ones have about 100 KiB.
 pub(super) const MAX_SRCINFO: usize = 4 << 20;
 
-/// What is wrong with a tree without one.
+/// Returns the problem of a tree without `.SRCINFO`.
 pub(super) fn no_srcinfo() -> SourceProblem {
-    SourceProblem::new(SourceProblemKind::NoSrcinfo, "there is no .SRCINFO in it")
+    SourceProblem::new(SourceProblemKind::NoSrcinfo, "it has no .SRCINFO")
 }
 
-/// What is wrong with a `.SRCINFO`.
+/// Returns the problem of an invalid `.SRCINFO`.
 pub(super) fn invalid_srcinfo(message: impl Into<String>) -> SourceProblem {
     SourceProblem::new(SourceProblemKind::InvalidSrcinfo, message)
 }
 
-/// What is wrong with one that is too large.
+/// Returns the problem of a `.SRCINFO` that is too large.
 pub(super) fn large_srcinfo() -> SourceProblem {
     invalid_srcinfo(format!(".SRCINFO is larger than {} MiB", MAX_SRCINFO >> 20))
 }

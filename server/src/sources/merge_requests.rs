@@ -1,4 +1,4 @@
-//! Changesets that are named by a merge request.
+//! Changesets of merge requests.
 
 use buildbtw_model::api::ProblemKind;
 use buildbtw_model::{Changeset, GitRef, MergeRequestUrl, Pkgbase, ProjectId};
@@ -12,7 +12,7 @@ use super::kind::ReadError;
 use super::{refusals, srcinfo};
 
 impl Sources {
-    /// The changeset of a merge request: its branch, or its head where that comes from a fork.
+    /// Returns the changeset of a merge request: its branch, or its head if that is in a fork.
     pub(super) async fn merge_request_changeset(
         &self,
         url: &MergeRequestUrl,
@@ -22,15 +22,15 @@ impl Sources {
         let (row, freshness) = self.row_of_project(found.project).await?;
         let Some(row) = row else {
             if let Some(reason) = freshness.reason() {
-                let title = format!("{path} is not known as a package repository");
+                let title = format!("project '{path}' is not a known package repository");
                 return Err(refusals::stale(&title, reason));
             }
-            let title = format!("{path} is not a package repository of this server");
+            let title = format!("project '{path}' is not a package repository of this server");
             return Err(Refusal::new(ProblemKind::UnknownPkgbase, title)
-                .hint(format!("it watches {}", self.title()))
+                .hint(format!("the server watches {}", self.title()))
                 .into());
         };
-        if let Some(state) = found.over {
+        if let Some(state) = found.not_open {
             let branch = row.branch.as_deref().unwrap_or("main");
             let name = row
                 .pkgbase
@@ -38,24 +38,26 @@ impl Sources {
                 .map_or(row.path.as_str(), |base| base.as_str());
             let title = format!("the merge request {url} is {state}");
             return Err(Refusal::new(ProblemKind::Conflict, title)
-                .hint(format!("what was merged is in {name}/{branch}"))
+                .hint(format!(
+                    "build the default branch instead: `{name}/{branch}`"
+                ))
                 .into());
         }
         let git_ref: GitRef = found.ref_name.parse().map_err(|error| {
             Refusal::new(
                 ProblemKind::InvalidRequest,
-                format!("the merge request's branch cannot be named: {error}"),
+                format!("the branch of the merge request is not a valid ref: {error}"),
             )
         })?;
         let pkgbase = match row.pkgbase.clone().filter(|_| row.problem.is_none()) {
             Some(pkgbase) => pkgbase,
-            // The first merge request of a package may come before the package.
+            // A merge request may add the package to a repository without one.
             None => self.pkgbase_at(&row, &git_ref).await?,
         };
         Ok(Changeset { pkgbase, git_ref })
     }
 
-    /// What is known of a project; one that is not known or not usable is read again.
+    /// Returns the row of a project; an unknown or unusable project is read again first.
     async fn row_of_project(
         &self,
         project: ProjectId,
@@ -69,7 +71,7 @@ impl Sources {
         Ok((found, freshness))
     }
 
-    /// The package that a ref holds in a repository whose default branch holds none.
+    /// Returns the pkgbase at a ref of a repository whose default branch has none.
     async fn pkgbase_at(
         &self,
         row: &SourceRepositoryRow,

@@ -1,5 +1,5 @@
-//! Where packages come from, and what is known about them: keeps the package index in memory and in
-//! the database current with the source repositories.
+//! The source repositories: keeps the package index, in memory and in the database, in step with a folder or a
+//! GitLab group.
 
 mod catalog;
 pub(crate) mod catch_up;
@@ -39,50 +39,51 @@ use crate::wakers::Waker;
 use catch_up::CatchUpQueue;
 use kind::SourceKind;
 
-/// Where the source repositories are.
+/// The location of the source repositories.
 pub enum SourceConfig {
     /// Directly below a folder.
     Directory {
         /// The folder.
         folder: PathBuf,
-        /// The time between full looks.
-        sweep: Duration,
+        /// The time between full resyncs.
+        resync_interval: Duration,
     },
-    /// In a group of a GitLab.
+    /// In a GitLab group.
     Gitlab {
-        /// The GitLab and its group.
+        /// The client of the group.
         gitlab: Gitlab,
-        /// The time between full looks.
-        sweep: Duration,
+        /// The time between full resyncs.
+        resync_interval: Duration,
     },
 }
 
-/// What has to be watched to keep the sources current.
+/// What the watching actor needs to keep the index current.
 pub struct Watched(pub(crate) WatchedKind);
 
 /// See [`Watched`].
 pub(crate) enum WatchedKind {
     /// A folder.
     Directory(Arc<directory::Directory>),
-    /// A group of a GitLab.
+    /// A GitLab group.
     Group(Arc<gitlab::GitlabGroup>),
 }
 
-/// What the log says when the sources cannot be read.
+/// The title of the outage in the log.
 const OUTAGE: &str = "cannot read the sources";
-/// When a folder is read again that could not be read.
+/// The pause before a folder is read again after a failure.
 const PAUSE_OF_FOLDER: Duration = Duration::from_secs(5);
 
-/// How long the watch rests after a failure.
+/// Returns the pauses of the watching actor after failures.
 fn pauses(config: &SourceConfig) -> Pauses {
     match config {
-        SourceConfig::Directory { sweep, .. } => Pauses::constant(PAUSE_OF_FOLDER.min(*sweep)),
+        SourceConfig::Directory {
+            resync_interval, ..
+        } => Pauses::constant(PAUSE_OF_FOLDER.min(*resync_interval)),
         SourceConfig::Gitlab { .. } => gitlab::PAUSES,
     }
 }
 
-/// The sources, as far as the database knows them, and what has to be watched to keep them current; what that
-/// finds is told to `events`.
+/// Loads the sources from the database. Returns them with what is to be watched; its changes are sent to `events`.
 ///
 /// # Errors
 /// When the database cannot be read.
@@ -93,12 +94,18 @@ pub async fn load(
 ) -> Result<(Sources, Watched), Error> {
     let outage = Outage::new(OUTAGE, pauses(&config));
     let (watched, kind): (_, Arc<dyn SourceKind>) = match config {
-        SourceConfig::Directory { folder, sweep } => {
-            let directory = Arc::new(directory::Directory::new(folder, sweep));
+        SourceConfig::Directory {
+            folder,
+            resync_interval,
+        } => {
+            let directory = Arc::new(directory::Directory::new(folder, resync_interval));
             (WatchedKind::Directory(Arc::clone(&directory)), directory)
         }
-        SourceConfig::Gitlab { gitlab, sweep } => {
-            let group = Arc::new(gitlab::GitlabGroup::new(gitlab, sweep));
+        SourceConfig::Gitlab {
+            gitlab,
+            resync_interval,
+        } => {
+            let group = Arc::new(gitlab::GitlabGroup::new(gitlab, resync_interval));
             (WatchedKind::Group(Arc::clone(&group)), group)
         }
     };
@@ -113,7 +120,7 @@ pub async fn load(
         kind,
         status: status::Status::new(complete, outage),
         events,
-        catching_up: CatchUpQueue::default(),
+        catch_up_queue: CatchUpQueue::default(),
         delivered: Waker::default(),
     };
     Ok((sources, Watched(watched)))

@@ -1,4 +1,4 @@
-//! What people are told whose request the sources cannot fulfil.
+//! Refusals of requests that the sources cannot fulfil.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use crate::error::{Error, Refusal};
 use super::kind::ReadError;
 use super::{Freshness, Sources};
 
-/// When to ask again for what is not there yet.
+/// When a client may retry while the sources are being read.
 const PAUSE_WHILE_READING: Duration = Duration::from_secs(10);
 /// How many branches a message lists.
 const SHOWN: usize = 8;
 
 impl Sources {
-    /// Plans made of a part of the packages would lack dependents.
-    pub(super) fn expect_complete(&self) -> Result<(), Error> {
+    /// Refuses plans during the initial sync: they would lack dependents.
+    pub(super) fn ensure_complete(&self) -> Result<(), Error> {
         let status = self.status();
         if status.complete {
             return Ok(());
@@ -32,9 +32,9 @@ impl Sources {
         });
         let mut refusal = Refusal::new(
             ProblemKind::Unavailable,
-            format!("the sources are being read for the first time{far}"),
+            format!("the initial sync of the sources is not finished{far}"),
         )
-        .hint("a plan made now would lack packages; `buildbtw sources` shows how far it is")
+        .hint("a plan made now would lack packages; `buildbtw sources` shows the progress")
         .retry_after(PAUSE_WHILE_READING);
         if let Some(outage) = status.outage {
             refusal = refusal.detail(outage.message);
@@ -42,30 +42,32 @@ impl Sources {
         Err(refusal.into())
     }
 
-    /// Returns the refusal of a pkgbase that no repository is called like.
+    /// Returns the refusal of an unknown pkgbase.
     pub(super) fn unknown(&self, pkgbase: &Pkgbase) -> Error {
-        // It may be one of those that could not be read.
+        // Its repository may be among those that could not be read.
         if let Some(outage) = self.status().outage {
             let title = format!(
-                "no source repository of pkgbase '{pkgbase}' is known, and the sources cannot be read now"
+                "no source repository of pkgbase '{pkgbase}' is known, and the sources cannot be read"
             );
             return Refusal::new(ProblemKind::Unavailable, title)
                 .detail(outage.message)
-                .hint("it is tried again until it works; `buildbtw sources` shows how it goes")
+                .hint(
+                    "the server keeps retrying; `buildbtw sources` shows the state of the sources",
+                )
                 .retry_after(PAUSE_WHILE_READING)
                 .into();
         }
         let hint = self
             .similar_names(pkgbase)
-            .unwrap_or_else(|| "`buildbtw sources` lists what there is".to_owned());
+            .unwrap_or_else(|| "`buildbtw sources` lists all source repositories".to_owned());
         let title = format!("there is no source repository of pkgbase '{pkgbase}'");
         Refusal::new(ProblemKind::UnknownPkgbase, title)
             .hint(hint)
             .into()
     }
 
-    /// Returns the refusal of a pkgbase whose repository is not known, or cannot be used, as far as the index
-    /// goes: that is no reason where the sources could not be read.
+    /// Converts the refusal of an unknown or unusable repository into a temporary one if the index is stale,
+    /// because then it may be out of date.
     pub(super) fn unless_stale(pkgbase: &Pkgbase, freshness: &Freshness, error: Error) -> Error {
         let (Some(reason), Error::Refused(refusal)) = (freshness.reason(), &error) else {
             return error;
@@ -75,14 +77,14 @@ impl Sources {
                 format!("no source repository of pkgbase '{pkgbase}' is known")
             }
             ProblemKind::BrokenSource => {
-                format!("the source repository of pkgbase '{pkgbase}' could not be used before")
+                format!("the source repository of pkgbase '{pkgbase}' was unusable when last read")
             }
             _ => return error,
         };
         stale(&what, reason)
     }
 
-    /// A hint for someone who wrote a pkgname where a pkgbase is expected.
+    /// Returns a hint for a pkgname where a pkgbase is expected.
     fn similar_names(&self, name: &Pkgbase) -> Option<String> {
         self.with_catalog(|catalog| {
             let owner = catalog.index().iter().find(|package| {
@@ -92,13 +94,13 @@ impl Sources {
                     .any(|pkgname| pkgname.as_str() == name.as_str())
             })?;
             Some(format!(
-                "'{name}' is a package of the pkgbase '{}'",
+                "'{name}' is a package of pkgbase '{}'",
                 owner.pkgbase()
             ))
         })
     }
 
-    /// Returns why a ref could not be read, for whoever asked for it.
+    /// Returns the refusal of a ref that could not be read.
     pub(super) async fn explain(
         &self,
         changeset: &Changeset,
@@ -108,9 +110,9 @@ impl Sources {
         match error {
             ReadError::UnknownRef => self.unknown_ref(changeset, row).await,
             ReadError::Gitlab(error) if matches!(error.kind, GitlabErrorKind::NotFound(_)) => {
-                let title = format!("the project '{}' is not in the group any more", row.path);
+                let title = format!("project '{}' is no longer in the group", row.path);
                 Refusal::new(ProblemKind::UnknownPkgbase, title)
-                    .hint("it was moved or deleted, or the server's token may not see it any more")
+                    .hint("it was moved or deleted, or the server's token may no longer see it")
                     .into()
             }
             ReadError::Gitlab(error) => unavailable(&error),
@@ -118,7 +120,7 @@ impl Sources {
                 let title = format!("the source repository '{}' cannot be read", row.path);
                 Refusal::new(ProblemKind::BrokenSource, title)
                     .detail(reason)
-                    .hint("`git fsck` in the repository finds what is damaged or missing")
+                    .hint("run `git fsck` in the repository to find damaged or missing objects")
                     .into()
             }
         }
@@ -144,7 +146,7 @@ impl Sources {
             format!("; its branches are {}{more}", shown.join(", "))
         };
         let refusal = Refusal::new(ProblemKind::UnknownRef, title)
-            .hint(format!("is it pushed?{default}{listed}"));
+            .hint(format!("check that it was pushed{default}{listed}"));
         match &row.problem {
             Some(problem) => refusal.detail(&problem.message).into(),
             None => refusal.into(),
@@ -152,33 +154,33 @@ impl Sources {
     }
 }
 
-/// Returns the refusal of what the index lacks while the sources could not be read.
+/// Returns the refusal of something that a stale index lacks.
 pub(super) fn stale(what: &str, reason: &str) -> Error {
-    let title = format!("{what}, and the sources could not be read just now ({reason})");
+    let title = format!("{what}, and the sources could not be read ({reason})");
     Refusal::new(ProblemKind::Unavailable, title)
-        .hint("try again in a while; `buildbtw sources` shows how it goes")
+        .hint("try again later; `buildbtw sources` shows the state of the sources")
         .retry_after(PAUSE_WHILE_READING)
         .into()
 }
 
-/// Returns the refusal of a repository that cannot be used.
+/// Returns the refusal of an unusable repository.
 #[must_use]
 pub fn broken(row: &SourceRepositoryRow) -> Error {
     let title = is_unusable(row);
     let problem = row.problem.as_ref();
     Refusal::new(ProblemKind::BrokenSource, title)
         .detail(problem.map_or("", |problem| &problem.message))
-        .hint("`buildbtw sources --broken` lists all of them")
+        .hint("`buildbtw sources --broken` lists all unusable repositories")
         .into()
 }
 
-/// Returns the sentence that names a repository that cannot be used.
+/// Returns the title of the refusal of an unusable repository.
 #[must_use]
 pub fn is_unusable(row: &SourceRepositoryRow) -> String {
     format!("the source repository '{}' cannot be used", row.path)
 }
 
-/// Returns the refusal of a ref whose tree holds no usable package.
+/// Returns the refusal of a ref without a usable package.
 pub(super) fn unusable_ref(
     changeset: &Changeset,
     row: &SourceRepositoryRow,
@@ -189,18 +191,18 @@ pub(super) fn unusable_ref(
     }
     let title = format!("{changeset} cannot be built: {reason}");
     Refusal::new(ProblemKind::BrokenSource, title)
-        .hint("fix .SRCINFO (makepkg --printsrcinfo > .SRCINFO), commit and push")
+        .hint("regenerate it with `makepkg --printsrcinfo > .SRCINFO`, commit and push")
         .into()
 }
 
-/// What somebody is told who waits for GitLab.
+/// Returns the refusal of a request for which GitLab failed.
 pub(super) fn unavailable(error: &GitlabError) -> Error {
-    tracing::warn!(error = error.to_string(), "GitLab did not answer a request");
-    let mut refusal = Refusal::new(ProblemKind::Unavailable, "GitLab did not answer")
+    tracing::warn!(error = error.to_string(), "a request to GitLab failed");
+    let mut refusal = Refusal::new(ProblemKind::Unavailable, "a request to GitLab failed")
         .detail(error.to_string())
         .retry_after(error.kind.pause().unwrap_or(PAUSE_WHILE_READING));
     if error.kind.is_transient() {
-        refusal = refusal.hint("try again in a while");
+        refusal = refusal.hint("try again later");
     }
     refusal.into()
 }

@@ -1,4 +1,4 @@
-//! Looks up what somebody wants to build, in the repository itself.
+//! Resolves changesets in their repositories.
 
 use std::sync::Arc;
 
@@ -13,21 +13,21 @@ use super::catalog::Head;
 use super::kind::{Place, ReadError, TreeAtCommit};
 use super::{Freshness, Sources, refusals, srcinfo, store};
 
-/// A changeset whose ref was looked up.
+/// A changeset whose ref was resolved.
 #[derive(Clone, Debug)]
 pub struct ResolvedChangeset {
     /// The changeset.
     pub changeset: Changeset,
-    /// The commit of the ref, and what the tree holds there.
+    /// The commit of the ref, with its tree and `.SRCINFO`.
     pub head: Head,
-    /// The package as it is at that commit.
+    /// The package at that commit.
     pub package: Arc<SourcePackage>,
-    /// Whether the ref does not exist any more, and this is the commit it had before.
+    /// Whether the ref no longer exists, and this is its last known commit.
     pub is_gone: bool,
 }
 
 impl Sources {
-    /// Returns the changeset that somebody means.
+    /// Returns the changeset that an origin names.
     ///
     /// # Errors
     /// When a merge request cannot be looked up, or is not open.
@@ -35,14 +35,14 @@ impl Sources {
         match spec {
             OriginSpec::Changeset(changeset) => Ok(changeset.clone()),
             OriginSpec::MergeRequest(url) => {
-                self.expect_complete()?;
+                self.ensure_complete()?;
                 self.merge_request_changeset(url).await
             }
         }
     }
 
-    /// Looks up the commit of a changeset and its `.SRCINFO` there, directly in the repository. The default
-    /// branch need not be usable for that.
+    /// Resolves a changeset to its commit and `.SRCINFO`, directly in the repository. The default branch need not
+    /// be usable.
     ///
     /// # Errors
     /// When pkgbase or ref are unknown, or the tree at the ref has no usable `.SRCINFO`.
@@ -58,8 +58,8 @@ impl Sources {
         }
     }
 
-    /// Returns the package that a changeset holds, for a plan that nobody keeps: nothing is stored. For a
-    /// default branch the index will do.
+    /// Returns the package of a changeset for a plan that is not kept, so that nothing is stored. Default branches
+    /// are taken from the index.
     ///
     /// # Errors
     /// See [`Self::resolve`].
@@ -80,7 +80,8 @@ impl Sources {
         }
     }
 
-    /// Returns the package that the index holds of a changeset, if that is a default branch. Asks nobody.
+    /// Returns the package of a changeset from the index, if that is a default branch. Does not read the
+    /// repository.
     ///
     /// # Errors
     /// When the pkgbase is unknown, or its default branch cannot be used.
@@ -99,10 +100,9 @@ impl Sources {
         }
     }
 
-    /// The same as [`Self::resolve`] for an origin that was planned before. Nobody is asked when the index says that its
-    /// branch is still at the `known` commit. What the index says instead is not relied on: it may be
-    /// older than that. Where nothing was known before, the index will do. A ref that does not exist any
-    /// more, for example because it was merged, stays where it was.
+    /// Resolves an origin that was planned before. The repository is not read if the index has the branch at the
+    /// `known` commit, or if none is known. Another commit in the index is verified first, because the index may be
+    /// older than `known`. A ref that no longer exists, for example after a merge, keeps its `known` commit.
     ///
     /// # Errors
     /// See [`Self::resolve`].
@@ -138,7 +138,7 @@ impl Sources {
         Err(self.explain(changeset, &row, error).await)
     }
 
-    /// What the index says about a changeset that is a default branch.
+    /// Resolves a changeset from the index, if it is a default branch.
     fn indexed(
         &self,
         changeset: &Changeset,
@@ -180,7 +180,7 @@ impl Sources {
         })
     }
 
-    /// Returns the commit that the ref of a changeset names now.
+    /// Returns the current commit of a changeset's ref.
     ///
     /// # Errors
     /// When pkgbase or ref are unknown.
@@ -192,8 +192,8 @@ impl Sources {
         }
     }
 
-    /// Returns the commit of an origin if that has other files than the one it was planned with, with as
-    /// few questions as that takes. Planning asks again.
+    /// Returns the current commit of an origin if its files differ from those it was planned with, with as few
+    /// requests as possible. Planning resolves the origin again.
     ///
     /// # Errors
     /// When pkgbase or ref are unknown.
@@ -230,12 +230,12 @@ impl Sources {
         Ok(Some(commit))
     }
 
-    /// Returns the repository of a pkgbase. Its default branch may be unusable: another one need not be.
+    /// Returns the repository of a pkgbase. Its default branch may be unusable, as other refs may still be usable.
     pub(super) async fn repository_of(
         &self,
         pkgbase: &Pkgbase,
     ) -> Result<SourceRepositoryRow, Error> {
-        self.expect_complete()?;
+        self.ensure_complete()?;
         let reader = self.database.read();
         if let Some(row) = source_repositories::usable(reader, pkgbase).await? {
             return Ok(row);
@@ -249,7 +249,7 @@ impl Sources {
         }
     }
 
-    /// The same, for someone who waited for the index to be current.
+    /// Returns the repository of a pkgbase, for a request that waited for a current index.
     async fn repository_as_of(
         &self,
         pkgbase: &Pkgbase,
@@ -260,8 +260,8 @@ impl Sources {
             .map_err(|error| Self::unless_stale(pkgbase, freshness, error))
     }
 
-    /// Whether refs of a repository that cannot be used may hold a package.
+    /// Whether refs of an unusable repository may contain a package.
     pub(super) fn may_be_of(&self, row: &SourceRepositoryRow, pkgbase: &Pkgbase) -> bool {
-        !store::is_closed(row) && self.kind.misnamed(&row.path, pkgbase).is_none()
+        !store::forbids_builds(row) && self.kind.misnamed(&row.path, pkgbase).is_none()
     }
 }

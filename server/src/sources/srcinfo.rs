@@ -1,4 +1,4 @@
-//! Reads and stores the `.SRCINFO` of trees.
+//! Parses and stores `.SRCINFO` texts.
 
 use buildbtw_model::{Pkgbase, Sha256Digest, SourceProblemKind};
 use buildbtw_planner::{SourcePackage, parse_srcinfo};
@@ -11,7 +11,7 @@ use crate::error::Error;
 use super::catalog::PARSER;
 use super::kind::{TreeAtCommit, invalid_srcinfo};
 
-/// Parses the `.SRCINFO` of a tree. `expected` is the pkgbase it must be of, where that is known.
+/// Parses the `.SRCINFO` of a tree. `expected` is its required pkgbase, if that is known.
 pub(super) fn parse(
     tree: &TreeAtCommit,
     expected: Option<&Pkgbase>,
@@ -23,7 +23,7 @@ pub(super) fn parse(
         Some(expected) if expected != package.pkgbase() => Err(SourceProblem::new(
             SourceProblemKind::Misnamed,
             format!(
-                ".SRCINFO is of pkgbase '{}', not of '{expected}'",
+                ".SRCINFO has pkgbase '{}' instead of '{expected}'",
                 package.pkgbase()
             ),
         )),
@@ -31,13 +31,13 @@ pub(super) fn parse(
     }
 }
 
-/// The digest of a text.
+/// Returns the digest of a text.
 pub(super) fn digest(text: &str) -> Sha256Digest {
     use sha2::Digest as _;
     Sha256Digest::from_bytes(&sha2::Sha256::digest(text.as_bytes()).into())
 }
 
-/// Stores a text and its reading.
+/// Stores a text with its parsed form.
 pub(super) async fn put(
     tx: &mut WriteTransaction,
     sha256: &Sha256Digest,
@@ -64,7 +64,8 @@ pub(super) async fn store(
         .as_ref()
         .map_err(|problem| anyhow::anyhow!("{}", problem.message))?;
     let sha256 = digest(text);
-    // Known already, most often: then nothing is written, unless it could be swept before it is used.
+    // Most often it is stored already. It is stored again if it could be deleted as unused before the plan refers
+    // to it.
     if srcinfos::is_kept(database.read(), &sha256).await? {
         return Ok(sha256);
     }

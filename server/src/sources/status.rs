@@ -1,4 +1,4 @@
-//! How watching the sources goes, for whoever asks.
+//! The state of watching the sources, for pages and the API.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -6,34 +6,34 @@ use jiff::Timestamp;
 
 use crate::outage::{Current, Outage};
 
-/// Shared between the watch, which writes it, and the pages.
+/// The state, shared between the watching actor, which writes it, and its readers.
 #[derive(Clone, Debug)]
 pub(super) struct Status {
     now: Arc<Mutex<Snapshot>>,
     outage: Outage,
 }
 
-/// How watching the sources goes.
+/// A snapshot of the state.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
-    /// When all repositories were last looked at.
+    /// When the last full resync ended.
     pub last_scan: Option<Timestamp>,
-    /// When what moved was last looked at.
+    /// When the last poll ended.
     pub last_poll: Option<Timestamp>,
-    /// How far the full look that is under way has come.
+    /// The progress of the full resync that is running.
     pub progress: Option<Progress>,
-    /// Whether there ever was a full look. Before, plans would lack what was not seen yet.
+    /// Whether a full resync has ever ended. Before, plans would lack packages.
     pub complete: bool,
-    /// What keeps the sources from being read.
+    /// The outage of reading the sources.
     pub outage: Option<Current>,
 }
 
-/// How far a full look has come.
+/// The progress of a full resync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// Repositories looked at.
+    /// The number of repositories read.
     pub seen: u64,
-    /// Of how many, where that is known.
+    /// The number of repositories, if it is known.
     pub total: Option<u64>,
 }
 
@@ -60,7 +60,7 @@ impl Status {
         &self.outage
     }
 
-    pub(super) fn looked_at_all(&self) {
+    pub(super) fn resync_finished(&self) {
         let mut now = self.lock();
         now.last_scan = Some(Timestamp::now());
         now.progress = None;
@@ -75,8 +75,8 @@ impl Status {
         self.lock().progress = Some(progress);
     }
 
-    /// Notes that no full look is under way any more.
-    pub(super) fn no_progress(&self) {
+    /// Clears the progress of a full resync that has ended.
+    pub(super) fn resync_ended(&self) {
         self.lock().progress = None;
     }
 

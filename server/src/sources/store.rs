@@ -1,4 +1,4 @@
-//! Stores what was found in repositories: first in the database, then in the catalog.
+//! Stores changed repositories, first in the database, then in the catalog.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,15 +15,15 @@ use super::catalog::{Catalog, Head};
 use super::kind::{Place, TreeAtCommit};
 use super::{SourceEvent, Sources, srcinfo};
 
-/// What a look at a repository found.
+/// The result of reading a repository.
 pub(super) struct Found {
     pub(super) row: SourceRepositoryRow,
-    /// The text and its reading, when the repository can be used.
+    /// The text and its parsed form, if the repository can be used.
     pub(super) package: Option<(String, SourcePackage)>,
 }
 
 impl Found {
-    /// A repository in which nothing was found yet.
+    /// Creates the result of a repository without contents.
     pub(super) fn at(path: &str) -> Self {
         let row = SourceRepositoryRow {
             path: path.to_owned(),
@@ -42,8 +42,8 @@ impl Found {
         Self { row, package: None }
     }
 
-    /// Enters what the tree of the default branch holds.
-    pub(super) fn enter(&mut self, tree: TreeAtCommit, misnamed: impl Misnamed) {
+    /// Sets the contents of the default branch.
+    pub(super) fn set_tree(&mut self, tree: TreeAtCommit, misnamed: impl Misnamed) {
         self.row.commit_time = Some(tree.commit_time);
         self.row.tree.clone_from(&tree.tree);
         match (srcinfo::parse(&tree, None), tree.srcinfo) {
@@ -57,13 +57,14 @@ impl Found {
         }
     }
 
-    /// Enters why the repository cannot be used.
-    pub(super) fn is_broken(&mut self, kind: SourceProblemKind, message: impl Into<String>) {
+    /// Sets the problem of the repository.
+    pub(super) fn mark_broken(&mut self, kind: SourceProblemKind, message: impl Into<String>) {
         self.row.problem = Some(SourceProblem::new(kind, message));
     }
 
-    /// Whether this is what is known already. A repository that only lost a claim is.
-    pub(super) fn is(&self, known: &SourceRepositoryRow) -> bool {
+    /// Whether this equals the stored row. A lost claim of the pkgbase does not count, because it is not read
+    /// from the repository.
+    pub(super) fn is_unchanged_from(&self, known: &SourceRepositoryRow) -> bool {
         let lost = |problem: &SourceProblem| problem.kind == SourceProblemKind::Claimed;
         let lost_claim = self.row.problem.is_none() && known.problem.as_ref().is_some_and(lost);
         let problem = if lost_claim {
@@ -79,8 +80,8 @@ impl Found {
     }
 }
 
-/// Whether a repository must not be built from, whatever its refs hold.
-pub(super) fn is_closed(row: &SourceRepositoryRow) -> bool {
+/// Whether nothing may be built from a repository, whatever its refs contain.
+pub(super) fn forbids_builds(row: &SourceRepositoryRow) -> bool {
     let problem = row.problem.as_ref();
     problem.is_some_and(|problem| problem.kind.forbids_builds())
 }
@@ -89,11 +90,11 @@ pub(super) fn is_closed(row: &SourceRepositoryRow) -> bool {
 pub(super) trait Misnamed: Fn(&str, &Pkgbase) -> Option<SourceProblem> {}
 impl<F: Fn(&str, &Pkgbase) -> Option<SourceProblem>> Misnamed for F {}
 
-/// The projects whose paths were taken by others: nobody knows where they are now.
+/// The projects whose paths other projects have taken, and whose new paths are unknown.
 #[derive(Debug, Default)]
 pub(super) struct Displaced(pub(super) Vec<ProjectId>);
 
-/// A row as it was and as it is now.
+/// The change of a row.
 struct Update {
     before: Option<SourceRepositoryRow>,
     row: SourceRepositoryRow,
@@ -101,7 +102,8 @@ struct Update {
 }
 
 impl Update {
-    /// How many bytes of `.SRCINFO` entering it reads at most: each package reads what its base says.
+    /// Returns an upper bound of the bytes of `.SRCINFO` that updating the catalog reads: each package reads those
+    /// of its base.
     fn size(&self) -> usize {
         self.package.as_ref().map_or(0, |package| {
             let packages = package.pkgnames().len();
@@ -111,7 +113,7 @@ impl Update {
 }
 
 impl Sources {
-    /// Stores what was found, and forgets what is gone. One transaction.
+    /// Stores what was read, and removes repositories that are gone, in one transaction.
     pub(super) async fn store(
         &self,
         found: Vec<Found>,
@@ -125,7 +127,7 @@ impl Sources {
         let mut released = BTreeSet::new();
         let mut tx = self.database.write().await?;
         for row in &gone {
-            tracing::info!(source.path = row.path, "source repository is gone");
+            tracing::info!(source.path = row.path, "source repository was removed");
             source_repositories::delete(&mut tx, &row.path).await?;
             released.extend(claim(row));
         }
@@ -141,7 +143,7 @@ impl Sources {
                 srcinfo::put(&mut tx, sha256, text, package).await?;
                 let claimed =
                     source_repositories::usable(&mut *tx.connection(), package.pkgbase()).await?;
-                // A repository with another name than its package says so, and claims nothing.
+                // A misnamed repository keeps that problem, and does not claim the pkgbase.
                 if let Some(other) = claimed.filter(|other| !is_same(other, &row))
                     && row.problem.is_none()
                 {
@@ -169,11 +171,11 @@ impl Sources {
             updates.extend(self.grant(&mut tx, &pkgbase).await?);
         }
         tx.commit().await?;
-        self.enter(updates, gone).await?;
+        self.update_catalog(updates, gone).await?;
         Ok(all_displaced)
     }
 
-    /// Gives every pkgbase that nobody claims to a repository that was refused it.
+    /// Lets repositories claim the pkgbases that are not claimed and were refused to them before.
     pub(super) async fn grant_all(&self) -> Result<(), Error> {
         let unclaimed = source_repositories::unclaimed(self.database.read()).await?;
         if unclaimed.is_empty() {
@@ -185,11 +187,11 @@ impl Sources {
             updates.extend(self.grant(&mut tx, &pkgbase).await?);
         }
         tx.commit().await?;
-        self.enter(updates, Vec::new()).await?;
+        self.update_catalog(updates, Vec::new()).await?;
         Ok(())
     }
 
-    /// Gives a pkgbase that nobody claims any more to the first repository that was refused it.
+    /// Lets the first repository that was refused a pkgbase claim it, if it is not claimed any more.
     async fn grant(
         &self,
         tx: &mut WriteTransaction,
@@ -226,8 +228,8 @@ impl Sources {
         Ok(None)
     }
 
-    /// Brings the catalog to where the database is, and tells what that changed.
-    async fn enter(
+    /// Updates the catalog to the state of the database, and sends the changes.
+    async fn update_catalog(
         &self,
         updates: Vec<Update>,
         gone: Vec<SourceRepositoryRow>,
@@ -250,7 +252,8 @@ impl Sources {
                 }
                 let usable = row.problem.is_none();
                 let is_same = usable && catalog.pkgbase_at(&row.path) == row.pkgbase.as_ref();
-                // Replaced in one step where it can be: removed and added again would affect more.
+                // Replaced in one step if possible, because a removal and an insertion would affect more
+                // namespaces.
                 if !is_same {
                     changes.extend(catalog.remove_path(&row.path));
                 }
@@ -272,26 +275,26 @@ impl Sources {
         };
         let changes = self.catalog.change(size, apply).await?;
         if !changes.is_empty() {
-            self.tell(SourceEvent::Indexed(changes));
+            self.emit(SourceEvent::Indexed(changes));
         }
         Ok(())
     }
 }
 
-/// The problem of a repository whose pkgbase is another one's.
+/// Returns the problem of a repository whose pkgbase another one claims.
 fn claimed_by(pkgbase: &Pkgbase, path: &str) -> SourceProblem {
     SourceProblem::new(
         SourceProblemKind::Claimed,
-        format!("pkgbase '{pkgbase}' is claimed by the repository '{path}' already"),
+        format!("pkgbase '{pkgbase}' is already claimed by the repository '{path}'"),
     )
 }
 
-/// The pkgbase that a repository claims.
+/// Returns the pkgbase that a repository claims.
 fn claim(row: &SourceRepositoryRow) -> Option<Pkgbase> {
     row.pkgbase.clone().filter(|_| row.problem.is_none())
 }
 
-/// Whether two rows are of the same repository.
+/// Whether two rows belong to the same repository.
 fn is_same(one: &SourceRepositoryRow, other: &SourceRepositoryRow) -> bool {
     match (one.project_id, other.project_id) {
         (Some(one), Some(other)) => one == other,
@@ -299,7 +302,7 @@ fn is_same(one: &SourceRepositoryRow, other: &SourceRepositoryRow) -> bool {
     }
 }
 
-/// What was known about the repository.
+/// Returns the stored row of the repository.
 async fn previous(
     tx: &mut WriteTransaction,
     row: &SourceRepositoryRow,
@@ -312,7 +315,7 @@ async fn previous(
     Ok(known)
 }
 
-/// Makes room at a path: the project that was there has moved, and says where when it is looked at.
+/// Frees a path: the project that was there has moved, and its new path shows when it is read.
 async fn displace(
     tx: &mut WriteTransaction,
     row: &SourceRepositoryRow,
@@ -322,7 +325,7 @@ async fn displace(
         return Ok(None);
     };
     let moved = SourceRepositoryRow {
-        // No path of a project can begin like this.
+        // Paths of projects cannot begin with `~`.
         path: match before.project_id {
             Some(id) => format!("~{id}"),
             None => format!("~{}", before.path),
@@ -333,7 +336,7 @@ async fn displace(
         tree: None,
         problem: Some(SourceProblem::new(
             SourceProblemKind::Moved,
-            format!("it was at '{}' and has moved", before.path),
+            format!("it moved away from '{}'", before.path),
         )),
         ..before.clone()
     };

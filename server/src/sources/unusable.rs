@@ -1,4 +1,4 @@
-//! Repositories that cannot be used, as far as plans must know of them.
+//! Unusable repositories, as far as plans depend on them.
 
 use buildbtw_model::{Changeset, Pkgbase};
 
@@ -11,8 +11,8 @@ use super::{Sources, store};
 const SHOWN: usize = 8;
 
 impl Sources {
-    /// Returns the repositories of some packages that exist but cannot be used just now, and may be repaired.
-    /// Those that must not be built from are left out.
+    /// Returns the unusable repositories of some packages that may become usable again, without those that must not
+    /// be built from.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -36,8 +36,8 @@ impl Sources {
         Ok(unusable)
     }
 
-    /// Returns what a first plan says about packages that it may lack: those whose repositories cannot be
-    /// used. Its origins were read at their refs.
+    /// Returns the note of a first plan about unusable repositories, whose packages it may lack. Its origins were
+    /// read at their refs.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -49,7 +49,7 @@ impl Sources {
         };
         let paths: Vec<_> = broken
             .iter()
-            .filter(|row| !store::is_closed(row) && !is_origin(row))
+            .filter(|row| !store::forbids_builds(row) && !is_origin(row))
             .map(|row| row.path.as_str())
             .collect();
         if paths.is_empty() {
@@ -62,12 +62,12 @@ impl Sources {
             count => (format!("{count} source repositories"), "are"),
         };
         Ok(Some(format!(
-            "{count} cannot be used and {are} left out: {}{more} (`buildbtw sources --broken` says why)",
+            "{count} cannot be used and {are} left out: {}{more} (`buildbtw sources --broken` shows the reasons)",
             shown.join(", ")
         )))
     }
 
-    /// Whether a commit does not exist any more, for example because its branch was amended.
+    /// Whether a commit no longer exists, for example because its branch was amended.
     pub async fn is_lost(&self, pkgbase: &Pkgbase, commit: &buildbtw_model::CommitHash) -> bool {
         let Ok(row) = self.repository_of(pkgbase).await else {
             return false;

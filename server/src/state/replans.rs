@@ -48,7 +48,8 @@ impl Replans {
         self.lock().footprints.insert(namespace, footprints);
         // In this order: a change from now on is held against these footprints.
         if sources.catalog_snapshot().changes() != seen {
-            self.events.send(SourceEvent::Missed(namespace));
+            self.events
+                .send(SourceEvent::ChangedDuringPlanning(namespace));
         }
     }
 

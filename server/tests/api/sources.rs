@@ -132,7 +132,7 @@ async fn detects_first_push_to_empty_repository() {
 #[tokio::test]
 async fn lists_broken_repositories_with_reasons_until_fixed() {
     let broken = [
-        ("missing", None, "there is no .SRCINFO in it"),
+        ("missing", None, "it has no .SRCINFO"),
         ("empty", Some(String::new()), ".SRCINFO"),
         (
             "garbage",

@@ -1,6 +1,6 @@
-//! What differs between the part of a schema that is used and the schema of a GitLab.
+//! Compares the used part of a schema with the schema of a GitLab.
 //!
-//! Only what changed is written anew, so that the file keeps its order and its comments.
+//! Only changed definitions are rewritten, so that the file keeps its order and comments.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -57,10 +57,10 @@ struct TypeRef {
 }
 
 impl Theirs {
-    /// Reads the answer to the introspection query.
-    pub(crate) fn read(answer: serde_json::Value) -> anyhow::Result<Self> {
+    /// Reads the response to the introspection query.
+    pub(crate) fn read(response: serde_json::Value) -> anyhow::Result<Self> {
         #[derive(Deserialize)]
-        struct Answer {
+        struct Introspection {
             data: Data,
         }
         #[derive(Deserialize)]
@@ -71,8 +71,8 @@ impl Theirs {
         struct Schema {
             types: Vec<TheirType>,
         }
-        let answer: Answer = serde_json::from_value(answer)?;
-        let types = answer.data.__schema.types.into_iter();
+        let response: Introspection = serde_json::from_value(response)?;
+        let types = response.data.__schema.types.into_iter();
         Ok(Self(
             types.map(|found| (found.name.clone(), found)).collect(),
         ))
@@ -83,7 +83,7 @@ impl TypeRef {
     fn to_type(&self) -> anyhow::Result<Type> {
         let inner = || {
             let inner = self.of_type.as_deref();
-            inner.ok_or_else(|| anyhow::anyhow!("a type is nested too deeply"))
+            inner.ok_or_else(|| anyhow::anyhow!("a type reference is nested too deeply"))
         };
         Ok(match self.kind.as_str() {
             "NON_NULL" => inner()?.to_type()?.non_null(),
@@ -96,18 +96,18 @@ impl TypeRef {
     }
 }
 
-/// What differs.
+/// The differences.
 #[derive(Default)]
 pub(crate) struct Drift {
-    /// What is used and not there.
+    /// Used definitions that GitLab no longer has.
     pub(crate) missing: Vec<String>,
-    /// What is there in another form.
+    /// Definitions that differ.
     pub(crate) changed: Vec<String>,
-    /// Our schema with what changed.
+    /// The updated text of our schema.
     pub(crate) text: String,
 }
 
-/// Compares our part of a schema with theirs.
+/// Compares our part of a schema with GitLab's.
 pub(crate) fn compare(ours: &str, theirs: &Theirs) -> anyhow::Result<Drift> {
     let document = Document::parse(ours, "schema.graphql")
         .map_err(|errors| anyhow::anyhow!("{}", errors.errors))?;
@@ -117,7 +117,7 @@ pub(crate) fn compare(ours: &str, theirs: &Theirs) -> anyhow::Result<Drift> {
         let Some(name) = definition.name().map(ToString::to_string) else {
             continue;
         };
-        // Directives of the server are not part of what is compared.
+        // Directives are not part of the comparison.
         if matches!(definition, Definition::DirectiveDefinition(_)) {
             continue;
         }
@@ -185,7 +185,7 @@ impl Drift {
         let ty = theirs.r#type.to_type()?;
         if ty != ours.ty {
             self.changed
-                .push(format!("{path}: {} is {ty} now", ours.ty));
+                .push(format!("{path} changed from {} to {ty}", ours.ty));
             new.ty = ty;
             is_changed = true;
         }
@@ -198,7 +198,7 @@ impl Drift {
         Ok(is_changed.then(|| edit(ours, new.to_string())).flatten())
     }
 
-    /// An argument or a field of an input, if it is another one there.
+    /// Compares an argument or input field, and returns the new definition if it differs.
     fn input(
         &mut self,
         of: &str,
@@ -216,8 +216,10 @@ impl Drift {
         if ty == *ours.ty && says(&default) == says(&there.default_value) {
             return Ok(None);
         }
-        self.changed
-            .push(format!("{path}: {} is {ty} now, or its default", ours.ty));
+        self.changed.push(format!(
+            "{path}, type or default, changed from {} to {ty}",
+            ours.ty
+        ));
         let mut new = InputValueDefinition::clone(ours);
         new.ty = Node::new(ty);
         if there.default_value.is_none() {

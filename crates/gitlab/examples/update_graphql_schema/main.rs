@@ -1,4 +1,4 @@
-//! For developers: compares the part of GitLab's GraphQL schema that is used with a running GitLab.
+//! For developers: compares the used part of GitLab's GraphQL schema with the schema of a running GitLab.
 //! `just update-graphql-schema` runs it.
 
 mod drift;
@@ -11,15 +11,15 @@ use anyhow::Context as _;
 use buildbtw_gitlab::{Gitlab, GitlabArgs};
 use clap::Parser;
 
-/// Compares the schema of the queries with the one of a GitLab, and takes over what changed there.
+/// Update the schema of the queries from a running GitLab
 #[derive(Parser)]
 struct Cli {
-    /// The folder with schema.graphql and introspection.graphql
+    /// Folder with schema.graphql and introspection.graphql
     #[arg(long, default_value = "graphql", value_name = "DIR")]
     folder: PathBuf,
     #[command(flatten)]
     gitlab: GitlabArgs,
-    /// Only tell what differs
+    /// Print the differences without changing the schema
     #[arg(long)]
     dry_run: bool,
 }
@@ -31,36 +31,36 @@ fn main() -> anyhow::Result<ExitCode> {
         dry_run,
     } = Cli::parse();
     let settings = gitlab.settings()?.context(
-        "which GitLab? Set --gitlab-url, --gitlab-group and --gitlab-token-file, or their variables",
+        "no GitLab is configured; set --gitlab-url, --gitlab-group and --gitlab-token-file, or their variables",
     )?;
     let query = fs_err::read_to_string(folder.join("introspection.graphql"))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let answer = runtime.block_on(Gitlab::new(settings)?.introspect(&query))?;
-    let theirs = drift::Theirs::read(answer)?;
+    let response = runtime.block_on(Gitlab::new(settings)?.introspect(&query))?;
+    let theirs = drift::Theirs::read(response)?;
     let path = folder.join("schema.graphql");
     let ours = fs_err::read_to_string(&path)?;
     let drift = drift::compare(&ours, &theirs)?;
     for line in &drift.missing {
-        say(&format!("not there: {line}"))?;
+        say(&format!("missing: {line}"))?;
     }
     for line in &drift.changed {
         say(line)?;
     }
     say(&format!(
-        "{} changed, {} not there",
+        "{} changed, {} missing",
         drift.changed.len(),
         drift.missing.len()
     ))?;
     if !dry_run && drift.text != ours {
         fs_err::write(&path, &drift.text)?;
         say(&format!(
-            "wrote {}; run `just check-graphql` and the tests",
+            "updated '{}'; run `just check-graphql` and the tests",
             path.display()
         ))?;
     }
-    // What is not there has to be taken out of schema and queries by hand.
+    // Missing types and fields have to be removed from the schema and the queries by hand.
     Ok(if drift.missing.is_empty() {
         ExitCode::SUCCESS
     } else {

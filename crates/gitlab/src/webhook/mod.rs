@@ -1,5 +1,5 @@
-//! Webhooks: whether they come from GitLab, and what they are about. Nothing else in them is used:
-//! whoever handles one asks GitLab how things are now.
+//! Webhooks: verifies that they come from GitLab, and reads what they are about. The rest of their content is not
+//! used; the server queries the current state instead.
 
 mod outline;
 mod sender;
@@ -15,58 +15,58 @@ use outline::Outline;
 use sender::Sender;
 
 pub use outline::NotJson;
-pub use sender::Forged;
+pub use sender::VerificationError;
 
-/// A webhook on its way: its sender is verified, and what it is about is read, while its body passes by.
+/// A webhook that is being received: its sender is verified, and its subject is read, while the body arrives.
 #[derive(Debug)]
 pub struct Incoming {
     sender: Sender,
     outline: Outline,
 }
 
-/// A webhook that comes from GitLab.
+/// A webhook whose sender is verified.
 #[derive(Debug)]
 pub struct Delivery {
-    /// The sender's id of it: repetitions have the same.
+    /// The sender's ID; repeated deliveries have the same.
     pub id: String,
-    /// What it is about; `None` when it is nothing of interest, or does not name its project as GitLab does.
-    /// GitLab stops sending webhooks that are refused, so only what is not JSON is an error.
+    /// Its subject; `None` when that is irrelevant, or lacks GitLab's project ID. GitLab disables webhooks that are
+    /// rejected too often, so only invalid JSON is an error.
     pub webhook: Result<Option<Webhook>, NotJson>,
 }
 
 impl Incoming {
-    /// Checks the headers of a webhook, before its body is read.
+    /// Verifies the headers of a webhook, before its body is read.
     ///
     /// # Errors
-    /// When it does not come from GitLab, or not now, whatever its body is.
+    /// When it does not come from GitLab, or is too old.
     pub fn begin(
         secrets: &WebhookSecrets,
         headers: &HeaderMap,
         now: Timestamp,
-    ) -> Result<Self, Forged> {
+    ) -> Result<Self, VerificationError> {
         Ok(Self {
             sender: Sender::of(secrets, headers, now)?,
             outline: Outline::default(),
         })
     }
 
-    /// Whether the sender is known before the body is read: it has the secret token.
+    /// Whether the secret token has already verified the sender.
     #[must_use]
     pub fn is_known(&self) -> bool {
         self.sender.is_known()
     }
 
-    /// Takes in the next piece of the body.
+    /// Processes the next chunk of the body.
     pub fn update(&mut self, piece: &[u8]) {
         self.sender.update(piece);
         self.outline.update(piece);
     }
 
-    /// Checks what covers the whole body, and tells what the webhook is about.
+    /// Verifies the signature of the body, and returns the delivery.
     ///
     /// # Errors
     /// When the body is not the one that was signed.
-    pub fn finish(self) -> Result<Delivery, Forged> {
+    pub fn finish(self) -> Result<Delivery, VerificationError> {
         Ok(Delivery {
             id: self.sender.finish()?,
             webhook: parse(self.outline),
@@ -74,7 +74,7 @@ impl Incoming {
     }
 }
 
-/// What a webhook is about.
+/// The subject of a webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(rename_all = "snake_case"))]
 pub enum WebhookKind {
@@ -84,7 +84,7 @@ pub enum WebhookKind {
     TagPush,
     /// A merge request changed.
     MergeRequest,
-    /// A project came, went or was renamed (system hooks only).
+    /// A project was created, removed or renamed (system hooks only).
     Project,
     /// A pipeline changed.
     Pipeline,
@@ -93,7 +93,7 @@ pub enum WebhookKind {
 }
 
 impl WebhookKind {
-    /// The word for it in the database and in logs.
+    /// Returns the name in the database and in logs.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -106,37 +106,37 @@ impl WebhookKind {
         }
     }
 
-    /// Whether what the sources hold may have changed.
+    /// Whether the contents of the sources may have changed.
     #[must_use]
     pub fn moves_sources(self) -> bool {
         !self.is_of_pipelines()
     }
 
-    /// Whether a pipeline may stand elsewhere.
+    /// Whether the status of a pipeline may have changed.
     #[must_use]
     pub fn is_of_pipelines(self) -> bool {
         matches!(self, Self::Pipeline | Self::Job)
     }
 }
 
-/// A webhook that says it is about something of interest.
+/// The subject of a webhook, as the webhook states it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Webhook {
-    /// What it is about.
+    /// Its kind.
     pub kind: WebhookKind,
     /// The project.
     pub project_id: ProjectId,
-    /// Its full path, if it is told.
+    /// The full path of the project, if the webhook has it.
     pub path: Option<String>,
-    /// The pipeline, job or merge request.
+    /// The ID of the pipeline or job, or the IID of the merge request.
     pub object_id: Option<i64>,
 }
 
 fn parse(outline: Outline) -> Result<Option<Webhook>, NotJson> {
-    Ok(outline.finish()?.as_ref().and_then(about))
+    Ok(outline.finish()?.as_ref().and_then(webhook_of))
 }
 
-fn about(members: &serde_json::Value) -> Option<Webhook> {
+fn webhook_of(members: &serde_json::Value) -> Option<Webhook> {
     let names = Names::deserialize(members).ok()?;
     let kind = match names.object_kind.as_str() {
         Some("push") => WebhookKind::Push,
@@ -153,7 +153,7 @@ fn about(members: &serde_json::Value) -> Option<Webhook> {
             _ => return None,
         },
     };
-    // Only now: what is of no interest may have any form.
+    // Parsed after the kind: irrelevant webhooks may have any form.
     let envelope = Envelope::deserialize(members).ok()?;
     let project = envelope.project.unwrap_or_default();
     let project_id = envelope.project_id.or(project.id)?;

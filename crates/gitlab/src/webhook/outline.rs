@@ -1,14 +1,14 @@
-//! Reads the JSON of a webhook piece by piece, and keeps the few members that say what it is about:
-//! GitLab sends up to 25 MB, in any order.
+//! Streaming JSON reader that keeps only the few members that identify the subject of a webhook: GitLab sends up to
+//! 25 MB, with members in any order.
 
 use serde_json::{Map, Value};
 
-/// The deepest nesting; serde_json has the same.
+/// The maximum nesting, the same as in serde_json.
 const MAX_DEPTH: usize = 128;
-/// The longest key or value that is kept.
+/// The maximum length of a key or value that is kept.
 const MAX_TOKEN: usize = 4 * 1024;
 
-/// The members that are kept, and objects of which members are.
+/// The members that are kept; of `NESTED` objects, those in `KEPT_NESTED`.
 const KEPT: [&str; 5] = [
     "object_kind",
     "event_name",
@@ -16,26 +16,26 @@ const KEPT: [&str; 5] = [
     "path_with_namespace",
     "build_id",
 ];
-const WALKED: [&str; 2] = ["project", "object_attributes"];
-const KEPT_BELOW: [&str; 3] = ["id", "iid", "path_with_namespace"];
+const NESTED: [&str; 2] = ["project", "object_attributes"];
+const KEPT_NESTED: [&str; 3] = ["id", "iid", "path_with_namespace"];
 
-/// It is not JSON.
+/// The error of a body that is not valid JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it is not JSON")]
 pub struct NotJson;
 
-/// What is known of a document that is being read. Takes no more memory the longer that is.
+/// The state of reading a document. Its memory does not grow with the document.
 #[derive(Debug)]
 pub(super) struct Outline {
     state: State,
     /// Whether each open container is an object.
     open: Vec<bool>,
-    /// The text of the key or value that is being read, as far as it is wanted.
+    /// The text of the current key or value, if it is kept.
     token: Vec<u8>,
     is_wanted: bool,
-    /// The key of the document that is being read, and of the object below it.
+    /// The current key of the document, and of the object in it.
     key: String,
-    key_below: String,
+    nested_key: String,
     is_object: bool,
     found: Map<String, Value>,
 }
@@ -65,7 +65,7 @@ impl Default for Outline {
             token: Vec::new(),
             is_wanted: false,
             key: String::new(),
-            key_below: String::new(),
+            nested_key: String::new(),
             is_object: false,
             found: Map::new(),
         }
@@ -73,24 +73,24 @@ impl Default for Outline {
 }
 
 impl Outline {
-    /// Takes in the next piece.
+    /// Processes the next chunk.
     pub(super) fn update(&mut self, piece: &[u8]) {
         let mut rest = piece;
         loop {
-            rest = self.after_plain_text(rest);
-            let Some((byte, behind)) = rest.split_first() else {
+            rest = self.skip_plain_text(rest);
+            let Some((byte, following)) = rest.split_first() else {
                 return;
             };
             if self.state == State::Broken {
                 return;
             }
             self.state = self.step(*byte).unwrap_or(State::Broken);
-            rest = behind;
+            rest = following;
         }
     }
 
-    /// Most of a large webhook is text that is not kept.
-    fn after_plain_text<'a>(&self, rest: &'a [u8]) -> &'a [u8] {
+    /// Skips text that is not kept, which is most of a large webhook.
+    fn skip_plain_text<'a>(&self, rest: &'a [u8]) -> &'a [u8] {
         match self.state {
             State::Text {
                 is_escaped: false, ..
@@ -103,10 +103,10 @@ impl Outline {
         }
     }
 
-    /// The members that were kept; nothing when the document is no object.
+    /// Returns the members that were kept; `None` when the document is not an object.
     ///
     /// # Errors
-    /// When it is not JSON.
+    /// When it is not valid JSON.
     pub(super) fn finish(mut self) -> Result<Option<Value>, NotJson> {
         if self.state == State::Word {
             self.state = self.end_value()?;
@@ -139,7 +139,7 @@ impl Outline {
             (State::Value | State::FirstValue, b'{') => self.open(true),
             (State::Value | State::FirstValue, b'[') => self.open(false),
             (State::Value | State::FirstValue, b'-' | b'0'..=b'9' | b't' | b'f' | b'n') => {
-                // Short, and checked as a whole.
+                // Always kept: it is short, and validated as a whole.
                 self.begin(true);
                 self.keep(byte);
                 Ok(State::Word)
@@ -181,7 +181,7 @@ impl Outline {
         self.is_wanted = is_wanted;
     }
 
-    /// What is too long to be what is looked for is not kept.
+    /// Adds a byte to the current token, unless that is longer than any that is kept.
     fn keep(&mut self, byte: u8) {
         if self.is_wanted {
             self.token.push(byte);
@@ -199,7 +199,7 @@ impl Outline {
             if self.open.len() == 1 {
                 self.key = key;
             } else {
-                self.key_below = key;
+                self.nested_key = key;
             }
         }
         Ok(State::Colon)
@@ -221,8 +221,8 @@ impl Outline {
         match self.open.len() {
             0 => self.is_object = is_object,
             MAX_DEPTH.. => return Err(NotJson),
-            1 if is_object && self.is_walked() => self.insert(Value::Object(Map::new())),
-            // Of a form that nobody understands.
+            1 if is_object && self.is_nested_object() => self.insert(Value::Object(Map::new())),
+            // A placeholder for a value of an unexpected type.
             _ if self.is_kept() => self.insert(Value::Array(Vec::new())),
             _ => {}
         }
@@ -240,25 +240,27 @@ impl Outline {
             .ok_or(NotJson)
     }
 
-    fn is_walked(&self) -> bool {
-        self.is_object && WALKED.contains(&self.key.as_str())
+    fn is_nested_object(&self) -> bool {
+        self.is_object && NESTED.contains(&self.key.as_str())
     }
 
-    /// Whether the value that begins or ends here is one that is kept.
+    /// Whether the value that begins or ends here is kept.
     fn is_kept(&self) -> bool {
         match self.open[..] {
-            [true] => KEPT.contains(&self.key.as_str()) || self.is_walked(),
-            [true, true] => self.is_walked() && KEPT_BELOW.contains(&self.key_below.as_str()),
+            [true] => KEPT.contains(&self.key.as_str()) || self.is_nested_object(),
+            [true, true] => {
+                self.is_nested_object() && KEPT_NESTED.contains(&self.nested_key.as_str())
+            }
             _ => false,
         }
     }
 
-    /// The last one counts of several with one key.
+    /// Stores a value; the last one of a repeated key wins.
     fn insert(&mut self, value: Value) {
         if self.open.len() == 1 {
             self.found.insert(self.key.clone(), value);
         } else if let Some(below) = self.found.get_mut(&self.key).and_then(Value::as_object_mut) {
-            below.insert(self.key_below.clone(), value);
+            below.insert(self.nested_key.clone(), value);
         }
     }
 }

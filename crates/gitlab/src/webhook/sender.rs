@@ -1,5 +1,5 @@
-//! Whether a webhook comes from GitLab. What its headers show is checked before its body is read; a
-//! signature is checked while the body passes by.
+//! Verifies that a webhook comes from GitLab: the headers before the body is read, the signature while the body
+//! arrives.
 
 use base64::Engine as _;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -10,31 +10,31 @@ use subtle::ConstantTimeEq as _;
 
 use crate::settings::{Secret, SigningKey, WebhookSecrets};
 
-/// How old, or how far in the future, a signed webhook may be (Standard Webhooks, "verifying").
+/// The accepted age of a signed webhook, in either direction (Standard Webhooks, "verifying").
 const TOLERANCE: SignedDuration = SignedDuration::from_mins(5);
-/// No sender's id of a webhook is longer.
+/// Longer delivery IDs are ignored.
 const LONGEST_ID: usize = 200;
-/// More signatures are not checked. Keys are replaced one at a time.
+/// Further signatures are ignored; keys are rotated one at a time.
 const MOST_SIGNATURES: usize = 8;
 
-/// Why a webhook is not accepted.
+/// The reason for which a webhook is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Forged {
-    /// There is neither a token nor a signature that this server could check.
-    #[error("it carries neither the secret token nor a signature that this server checks")]
+pub enum VerificationError {
+    /// It has neither a token nor a signature that this server can verify.
+    #[error("it has neither a secret token nor a signature that this server verifies")]
     Unsigned,
-    /// The token is not the configured one.
+    /// The token differs from the configured one.
     #[error("its secret token is wrong")]
     WrongToken,
-    /// The signature is not made with the configured key.
+    /// The signature was not created with the configured key.
     #[error("its signature is wrong")]
     WrongSignature,
-    /// It was signed too long ago, or in the future.
-    #[error("it was signed more than five minutes ago, or the clocks differ by as much")]
+    /// The signature is too old, or from the future.
+    #[error("its timestamp differs from the server's clock by more than five minutes")]
     Stale,
 }
 
-/// The sender of a webhook whose headers were right.
+/// The sender of a webhook with valid headers.
 #[derive(Debug)]
 pub(super) struct Sender {
     id: String,
@@ -42,7 +42,7 @@ pub(super) struct Sender {
     signature: Option<Signature>,
 }
 
-/// A signature that covers a body.
+/// The expected signatures of a body, and its MAC so far.
 #[derive(Debug)]
 struct Signature {
     mac: Hmac<Sha256>,
@@ -50,17 +50,17 @@ struct Signature {
 }
 
 impl Sender {
-    /// Checks the headers of a webhook.
+    /// Verifies the headers of a webhook.
     ///
-    /// Whatever it carries that is configured has to be right, and one of them has to be there.
+    /// Each configured secret that the webhook uses must be right, and it must use at least one.
     ///
     /// # Errors
-    /// When it does not come from GitLab, or not now, whatever its body is.
+    /// When it does not come from GitLab, or is too old.
     pub(super) fn of(
         secrets: &WebhookSecrets,
         headers: &HeaderMap,
         now: Timestamp,
-    ) -> Result<Self, Forged> {
+    ) -> Result<Self, VerificationError> {
         let header = |name| {
             let value = headers.get(name)?;
             value.to_str().ok()
@@ -68,13 +68,13 @@ impl Sender {
         let mut is_known = false;
         if let (Some(expected), Some(token)) = (&secrets.token, header("x-gitlab-token")) {
             if !is_token(expected, token) {
-                return Err(Forged::WrongToken);
+                return Err(VerificationError::WrongToken);
             }
             is_known = true;
         }
         if let (Some(key), Some(signatures)) = (&secrets.signing_key, header("webhook-signature")) {
-            let id = header("webhook-id").ok_or(Forged::WrongSignature)?;
-            let timestamp = header("webhook-timestamp").ok_or(Forged::WrongSignature)?;
+            let id = header("webhook-id").ok_or(VerificationError::WrongSignature)?;
+            let timestamp = header("webhook-timestamp").ok_or(VerificationError::WrongSignature)?;
             let signature = Signature::of(key, id, timestamp, signatures)?;
             let signed_at = timestamp
                 .parse()
@@ -82,17 +82,17 @@ impl Sender {
                 .and_then(|at| Timestamp::from_second(at).ok());
             let age = signed_at.map(|at| now.duration_since(at).abs());
             if age.is_none_or(|age| age > TOLERANCE) {
-                return Err(Forged::Stale);
+                return Err(VerificationError::Stale);
             }
             return Ok(Self {
-                // The signed id, whatever the other headers say.
+                // The signed ID takes precedence over the other headers.
                 id: delivery_id(Some(id)),
                 is_known,
                 signature: Some(signature),
             });
         }
         if !is_known {
-            return Err(Forged::Unsigned);
+            return Err(VerificationError::Unsigned);
         }
         let id = header("idempotency-key").or_else(|| header("webhook-id"));
         Ok(Self {
@@ -102,35 +102,39 @@ impl Sender {
         })
     }
 
-    /// Whether the sender is known before the body is read: it has the secret token.
+    /// Whether the secret token has already verified the sender.
     pub(super) fn is_known(&self) -> bool {
         self.is_known
     }
 
-    /// Takes in the next piece of the body.
+    /// Processes the next chunk of the body.
     pub(super) fn update(&mut self, piece: &[u8]) {
         if let Some(signature) = &mut self.signature {
             signature.mac.update(piece);
         }
     }
 
-    /// Checks what covers the whole body, and returns the sender's id of the webhook: repetitions have
-    /// the same.
+    /// Verifies the signature, and returns the sender's ID of the webhook: repeated deliveries have the same.
     ///
     /// # Errors
     /// When the body is not the one that was signed.
-    pub(super) fn finish(self) -> Result<String, Forged> {
+    pub(super) fn finish(self) -> Result<String, VerificationError> {
         match self.signature {
-            Some(signature) if !signature.is_right() => Err(Forged::WrongSignature),
+            Some(signature) if !signature.is_right() => Err(VerificationError::WrongSignature),
             _ => Ok(self.id),
         }
     }
 }
 
 impl Signature {
-    /// Standard Webhooks: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`; several
-    /// signatures are separated by spaces.
-    fn of(key: &SigningKey, id: &str, timestamp: &str, signatures: &str) -> Result<Self, Forged> {
+    /// Parses the signatures of Standard Webhooks: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`,
+    /// separated by spaces.
+    fn of(
+        key: &SigningKey,
+        id: &str,
+        timestamp: &str,
+        signatures: &str,
+    ) -> Result<Self, VerificationError> {
         let expected: Vec<Vec<u8>> = signatures
             .split(' ')
             .filter_map(|signature| {
@@ -145,7 +149,7 @@ impl Signature {
         let mac = Hmac::<Sha256>::new_from_slice(key.reveal()).ok();
         let mut mac = mac
             .filter(|_| !expected.is_empty())
-            .ok_or(Forged::WrongSignature)?;
+            .ok_or(VerificationError::WrongSignature)?;
         mac.update(format!("{id}.{timestamp}.").as_bytes());
         Ok(Self { mac, expected })
     }
@@ -156,8 +160,8 @@ impl Signature {
     }
 }
 
-/// The sender's id. Old versions of GitLab send none; then each is taken for a new one, since two pushes
-/// may look alike.
+/// Returns the sender's ID. Old versions of GitLab send none; each delivery gets a new one then, since two pushes
+/// may look the same.
 fn delivery_id(id: Option<&str>) -> String {
     match id.filter(|id| !id.is_empty() && id.len() <= LONGEST_ID) {
         Some(id) => id.to_owned(),
@@ -165,7 +169,7 @@ fn delivery_id(id: Option<&str>) -> String {
     }
 }
 
-/// Compares without telling by the time it takes how much is right: digests differ everywhere.
+/// Compares in constant time; the digests have equal lengths.
 fn is_token(expected: &Secret, token: &str) -> bool {
     let digest = |text: &str| Sha256::digest(text.as_bytes());
     let (one, other) = (digest(expected.reveal()), digest(token));
@@ -199,7 +203,7 @@ mod tests {
         headers: &HeaderMap,
         body: &str,
         now: Timestamp,
-    ) -> Result<String, Forged> {
+    ) -> Result<String, VerificationError> {
         let mut sender = Sender::of(secrets, headers, now)?;
         let (head, tail) = body.as_bytes().split_at(body.len() / 2);
         sender.update(head);
@@ -225,14 +229,20 @@ mod tests {
         assert_eq!(verify(&only, &right, "{}", now), Ok("k".into()));
         assert!(Sender::of(&only, &right, now).unwrap().is_known());
         let wrong = headers(&[("x-gitlab-token", "s3cres")]);
-        assert_eq!(verify(&only, &wrong, "{}", now), Err(Forged::WrongToken));
+        assert_eq!(
+            verify(&only, &wrong, "{}", now),
+            Err(VerificationError::WrongToken)
+        );
         assert_eq!(
             verify(&only, &headers(&[]), "{}", now),
-            Err(Forged::Unsigned)
+            Err(VerificationError::Unsigned)
         );
         // Without a signing token, a signature is not checked and does not count.
         let signed = headers(&[("webhook-signature", "v1,AAAA")]);
-        assert_eq!(verify(&only, &signed, "{}", now), Err(Forged::Unsigned));
+        assert_eq!(
+            verify(&only, &signed, "{}", now),
+            Err(VerificationError::Unsigned)
+        );
     }
 
     #[test]
@@ -258,7 +268,7 @@ mod tests {
         assert_eq!(check(&with("d1", at, &several), body, now), Ok("d1".into()));
         let right = with("d1", at, &signature);
         assert!(!Sender::of(&only, &right, now).unwrap().is_known());
-        let wrong = Err(Forged::WrongSignature);
+        let wrong = Err(VerificationError::WrongSignature);
         assert_eq!(check(&with("d2", at, &signature), body, now), wrong);
         assert_eq!(check(&with("d1", at + 1, &signature), body, now), wrong);
         assert_eq!(check(&with("d1", at, &signature), "{}", now), wrong);
@@ -266,15 +276,21 @@ mod tests {
         let no_digest = with("d1", at, "v1, v1,AAAA");
         assert_eq!(
             Sender::of(&only, &no_digest, now).unwrap_err(),
-            Forged::WrongSignature
+            VerificationError::WrongSignature
         );
         let later = now + SignedDuration::from_secs(301);
-        assert_eq!(Sender::of(&only, &right, later).unwrap_err(), Forged::Stale);
+        assert_eq!(
+            Sender::of(&only, &right, later).unwrap_err(),
+            VerificationError::Stale
+        );
         // A valid signature does not excuse a wrong token.
         let mut both = with("d1", at, &signature);
         both.insert("x-gitlab-token", "wrong".parse().unwrap());
         let strict = secrets(Some("s3cret"), true);
-        assert_eq!(verify(&strict, &both, body, now), Err(Forged::WrongToken));
+        assert_eq!(
+            verify(&strict, &both, body, now),
+            Err(VerificationError::WrongToken)
+        );
         // A valid token does not excuse a wrong signature.
         let mut both = with("d1", at, &sign("d1", at, "{}"));
         both.insert("x-gitlab-token", "s3cret".parse().unwrap());

@@ -16,7 +16,7 @@ const PAUSES: Pauses = Pauses {
 enum Act {
     Rest,
     After(Duration),
-    Unproven,
+    KeepOutage,
     Fail,
     Panic,
     Hang,
@@ -61,7 +61,7 @@ impl<const RESTS: bool, const HURRIES: bool> Actor for Scripted<RESTS, HURRIES> 
         match cause {
             Cause::Start | Cause::Timer | Cause::Event(Act::Rest) => Ok(Next::event()),
             Cause::Event(Act::After(pause)) => Ok(Next::after(pause)),
-            Cause::Event(Act::Unproven) => Ok(Next::event().unproven()),
+            Cause::Event(Act::KeepOutage) => Ok(Next::event().keep_outage()),
             Cause::Event(Act::Fail) => Err(Failure::ProjectsMissing { shown: 0, known: 1 }),
             Cause::Event(Act::Panic) => panic!("as the script says"),
             Cause::Event(Act::Hang) => std::future::pending().await,
@@ -117,7 +117,7 @@ fn start<const RESTS: bool, const HURRIES: bool>() -> Running {
     runner.observer = Arc::<Counts>::clone(&counts);
     let mut tasks = JoinSet::new();
     let began = Instant::now();
-    let make = {
+    let create = {
         let (inbox, record) = (inbox.clone(), record.clone());
         move || Scripted::<RESTS, HURRIES> {
             inbox: inbox.clone(),
@@ -125,7 +125,7 @@ fn start<const RESTS: bool, const HURRIES: bool>() -> Running {
             began,
         }
     };
-    runner.spawn(&mut tasks, outage.clone(), make);
+    runner.spawn(&mut tasks, outage.clone(), create);
     Running {
         inbox,
         record,
@@ -182,12 +182,12 @@ async fn pauses_after_failure_and_shows_outage_until_a_turn_succeeds() {
     running.act(Act::Fail).await;
     let outage = running.outage.current().unwrap();
     assert!(outage.message.contains("0 of the 1 projects"), "{outage:?}");
-    // The rest comes first.
+    // The pause comes first.
     running.inbox.send(Act::Fail);
     running.pass(SECOND / 2).await;
     assert_eq!(running.record.texts().len(), 2);
     running.pass(SECOND).await;
-    // The turn after the rest succeeded, so the next rest is as short as the first.
+    // The turn after the pause succeeded, so the next pause is as short as the first.
     running.pass(10 * SECOND).await;
     assert_eq!(running.outage.current(), None);
     let counts = Arc::clone(&running.counts);
@@ -209,7 +209,7 @@ async fn pauses_after_failure_and_shows_outage_until_a_turn_succeeds() {
 async fn accepts_events_during_outage_if_the_actor_wants_them() {
     let running = start::<false, false>();
     running.act(Act::Fail).await;
-    running.act(Act::Unproven).await;
+    running.act(Act::KeepOutage).await;
     assert!(running.outage.current().is_some());
     running.act(Act::Rest).await;
     assert_eq!(running.outage.current(), None);
@@ -218,7 +218,7 @@ async fn accepts_events_during_outage_if_the_actor_wants_them() {
         [
             "0: Start",
             "0: Event(Fail)",
-            "0: Event(Unproven)",
+            "0: Event(KeepOutage)",
             "0: Event(Rest)",
             "0: stop"
         ]

@@ -104,7 +104,7 @@ mod tests {
 
     fn error(kind: GitlabErrorKind) -> GitlabError {
         GitlabError {
-            request: "a new pipeline",
+            request: "create pipeline",
             about: "zlib".into(),
             request_id: None,
             kind,

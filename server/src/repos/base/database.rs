@@ -1,5 +1,5 @@
-//! Reads the database of a base repository (repo-add(8)). It comes from elsewhere, often unsigned:
-//! whatever it says, reading it costs no more memory than allowed here.
+//! Parses the database of a base repository (repo-add(8)). It is foreign, often unsigned data, so the memory for
+//! parsing it is bounded.
 
 use std::io::{self, Read};
 
@@ -7,31 +7,31 @@ use buildbtw_model::{PackageVersion, Pkgname};
 use buildbtw_planner::BasePackage;
 use liblzma::stream::{CONCATENATED, Stream};
 
-/// The bytes of a database, unpacked. Arch's largest has some 100 MiB with its lists of files.
+/// The maximum size of an unpacked database. Arch's largest has about 100 MiB, with file lists.
 const MAX_UNPACKED: u64 = 2 << 30;
-/// zstd may ask for a window of 2^n bytes of memory; pacman takes no larger one.
-const LARGEST_WINDOW: u32 = 27;
-/// The memory that xz may ask for; its highest preset needs 65 MiB.
-const LARGEST_DICTIONARY: u64 = 128 << 20;
-/// The bytes of what is said about one package.
+/// The maximum window of zstd is 2^n bytes; pacman accepts no larger one.
+const MAX_WINDOW_LOG: u32 = 27;
+/// The maximum memory of xz; its highest preset needs 65 MiB.
+const MAX_DICTIONARY: u64 = 128 << 20;
+/// The maximum size of an entry.
 const MAX_ENTRY: u64 = 1 << 20;
-/// The bytes of a long name.
+/// The maximum size of a long name.
 const MAX_NAME: u64 = 4_096;
-/// The memory that the packages of all databases of an architecture may need. Those of Arch need some 30 MiB.
+/// The maximum memory of the packages of all databases of an architecture. Those of Arch need about 30 MiB.
 pub(super) const MAX_KEPT: usize = 256 << 20;
-/// What a package costs besides its texts, and each of those besides its characters.
+/// The overhead of a package, and of each of its strings.
 const OVERHEAD: usize = 128;
 
-/// The packages of a database, in its order.
+/// Returns the packages of a database, in its order.
 ///
 /// # Errors
-/// When it is not a database, or larger than allowed.
+/// When it is not a valid database, or exceeds a limit.
 pub(super) fn read(bytes: &[u8]) -> io::Result<Vec<BasePackage>> {
     let mut archive = tar::Archive::new(decompress(bytes)?.take(MAX_UNPACKED));
     let mut packages = Vec::new();
     let mut kept = 0_usize;
     let mut long_name = None;
-    // Raw, because others read names of any length into memory.
+    // Raw, because otherwise `tar` reads names of any length into memory.
     for entry in archive.entries()?.raw(true) {
         let mut entry = entry?;
         let kind = entry.header().entry_type();
@@ -55,7 +55,10 @@ pub(super) fn read(bytes: &[u8]) -> io::Result<Vec<BasePackage>> {
         };
         kept = kept.saturating_add(cost(&package));
         if kept > MAX_KEPT {
-            let why = format!("its packages need more than {} MiB", MAX_KEPT >> 20);
+            let why = format!(
+                "its packages need more than {} MiB of memory",
+                MAX_KEPT >> 20
+            );
             return Err(io::Error::other(why));
         }
         packages.push(package);
@@ -67,11 +70,11 @@ fn decompress(bytes: &[u8]) -> io::Result<Box<dyn Read + '_>> {
     Ok(match bytes {
         [0x28, 0xb5, 0x2f, 0xfd, ..] => {
             let mut decoder = zstd::Decoder::with_buffer(bytes)?;
-            decoder.window_log_max(LARGEST_WINDOW)?;
+            decoder.window_log_max(MAX_WINDOW_LOG)?;
             Box::new(decoder)
         }
         [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => {
-            let stream = Stream::new_stream_decoder(LARGEST_DICTIONARY, CONCATENATED)?;
+            let stream = Stream::new_stream_decoder(MAX_DICTIONARY, CONCATENATED)?;
             Box::new(liblzma::bufread::XzDecoder::new_stream(bytes, stream))
         }
         [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(bytes)),
@@ -79,7 +82,7 @@ fn decompress(bytes: &[u8]) -> io::Result<Box<dyn Read + '_>> {
     })
 }
 
-/// The text of an entry.
+/// Reads the text of an entry.
 fn text(entry: &mut impl Read, limit: u64) -> io::Result<String> {
     let mut bytes = Vec::new();
     entry.take(limit + 1).read_to_end(&mut bytes)?;
@@ -90,7 +93,7 @@ fn text(entry: &mut impl Read, limit: u64) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The path in an extended header (pax(1)): lines of `length key=value`.
+/// Returns the path in an extended header (pax(1)), which has lines of `length key=value`.
 fn pax_path(records: &str) -> Option<String> {
     let mut paths = records.lines().filter_map(|line| {
         let (_, record) = line.split_once(' ')?;
@@ -99,7 +102,7 @@ fn pax_path(records: &str) -> Option<String> {
     paths.next_back().map(str::to_owned)
 }
 
-/// What an entry `name-version-release/desc` says.
+/// Parses an entry `name-version-release/desc`.
 fn package(folder: &str, desc: &str) -> Option<BasePackage> {
     let (name, version) = name_and_version(folder)?;
     let mut package = BasePackage {
@@ -121,7 +124,7 @@ fn package(folder: &str, desc: &str) -> Option<BasePackage> {
     Some(package)
 }
 
-/// The lines up to an empty one.
+/// Returns the lines up to an empty one.
 fn values<'a>(lines: &mut impl Iterator<Item = &'a str>) -> Vec<Box<str>> {
     let values = lines.take_while(|line| !line.is_empty());
     values.map(Into::into).collect()
@@ -134,7 +137,7 @@ fn name_and_version(folder: &str) -> Option<(Pkgname, PackageVersion)> {
     Some((name.parse().ok()?, version.parse().ok()?))
 }
 
-/// The memory that a package needs, about.
+/// Returns the approximate memory of a package.
 pub(super) fn cost(package: &BasePackage) -> usize {
     let relations = package.depends.iter().chain(&package.provides);
     let texts: usize = relations.map(|text| text.len() + OVERHEAD).sum();

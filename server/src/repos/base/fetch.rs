@@ -1,5 +1,4 @@
-//! Fetches the databases of base repositories: a file of this machine, or one of a mirror that is asked
-//! whether it has changed.
+//! Fetches the databases of base repositories from local files or mirrors, the latter with conditional requests.
 
 use std::time::Duration;
 
@@ -9,33 +8,33 @@ use reqwest::StatusCode;
 use reqwest::header::{ETAG, HeaderValue, IF_NONE_MATCH};
 use tokio::io::AsyncReadExt as _;
 
-/// A larger database is not one: Arch's largest has about 10 MiB.
+/// The maximum size of a database; Arch's largest has about 10 MiB.
 const MAX_DATABASE: u64 = 64 << 20;
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Where a database was found, and in which state.
+/// The origin of a database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     url: String,
-    /// The mark of the state, where the mirror gives one.
+    /// The entity tag, if the mirror sends one.
     tag: Option<HeaderValue>,
 }
 
-/// What a mirror answers.
-pub(super) enum Answer {
-    /// It is as it was.
+/// The result of fetching a database.
+pub(super) enum Fetched {
+    /// It has not changed.
     Unchanged,
-    /// Its content.
+    /// Its origin and content.
     Content(Place, Vec<u8>),
 }
 
-/// Fetches a database from the first server that has it, unless it is as it was at `known`.
+/// Fetches a database from the first server that has it, unless it has not changed since `known`.
 pub(super) async fn fetch(
     repository: &Repository,
     architecture: &Architecture,
     known: Option<&Place>,
-) -> Result<Answer, String> {
-    let mut problem = "it has no servers".to_owned();
+) -> Result<Fetched, String> {
+    let mut problem = "no servers are configured for it".to_owned();
     for server in &repository.servers {
         let server = server
             .replace("$repo", repository.name.as_str())
@@ -47,12 +46,12 @@ pub(super) async fn fetch(
                     url: url.clone(),
                     tag: None,
                 };
-                Answer::Content(place, bytes)
+                Fetched::Content(place, bytes)
             }),
             None => fetch_http(&url, known.filter(|known| known.url == url)).await,
         };
         match fetched {
-            Ok(answer) => return Ok(answer),
+            Ok(fetched) => return Ok(fetched),
             Err(reason) => problem = format!("{url}: {reason}"),
         }
     }
@@ -71,7 +70,7 @@ async fn read_file(path: &str) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-async fn fetch_http(url: &str, known: Option<&Place>) -> Result<Answer, String> {
+async fn fetch_http(url: &str, known: Option<&Place>) -> Result<Fetched, String> {
     let fetch = async {
         let client = reqwest::Client::builder().timeout(TIMEOUT).build()?;
         let mut request = client.get(url);
@@ -96,19 +95,19 @@ async fn fetch_http(url: &str, known: Option<&Place>) -> Result<Answer, String> 
         .await
         .map_err(|error| error.without_url().to_string())?;
     let Some((tag, bytes)) = fetched else {
-        return Ok(Answer::Unchanged);
+        return Ok(Fetched::Unchanged);
     };
     check_size(&bytes)?;
     let place = Place {
         url: url.to_owned(),
         tag,
     };
-    Ok(Answer::Content(place, bytes))
+    Ok(Fetched::Content(place, bytes))
 }
 
 fn check_size(bytes: &[u8]) -> Result<(), String> {
     match bytes.len() as u64 > MAX_DATABASE {
-        true => Err(format!("larger than {} MiB", MAX_DATABASE >> 20)),
+        true => Err(format!("it is larger than {} MiB", MAX_DATABASE >> 20)),
         false => Ok(()),
     }
 }

@@ -1,9 +1,9 @@
-//! The base repositories: what the distribution has already. Builds install from them, and a rebuild
-//! must have a higher release than what they hold.
+//! The base repositories, with the packages of the distribution. Builds install from them, and a rebuild must have
+//! a higher release than theirs.
 
+mod cache;
 mod database;
 mod fetch;
-mod known;
 mod versions;
 
 use std::collections::HashMap;
@@ -20,23 +20,23 @@ use tokio::sync::Mutex;
 
 pub use versions::{BaseVersion, BaseVersions};
 
-use known::Known;
+use cache::DatabaseCache;
 
-/// How old a snapshot may be for a plan that stores nothing.
+/// The maximum age of a snapshot for a plan that stores nothing.
 const RECENT: Duration = Duration::from_secs(60);
 
-/// Why the file with the base repositories cannot be used.
+/// The reason for which the file with the base repositories cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum BaseConfigError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// It does not say what it should.
+    /// The file is invalid.
     #[error("{path}: {reason}")]
     Invalid {
         /// The file.
         path: String,
-        /// What is wrong, with line and column.
+        /// The error, with line and column.
         reason: String,
     },
 }
@@ -48,7 +48,7 @@ struct ConfigFile {
     repository: Vec<BaseRepository>,
 }
 
-/// One base repository as it is configured.
+/// A configured base repository.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct BaseRepository {
@@ -63,29 +63,29 @@ fn default_sig_level() -> String {
     "Required DatabaseOptional".into()
 }
 
-/// All base repositories, in the order in which pacman looks at them.
+/// All base repositories, in pacman's order.
 #[derive(Clone, Debug, Default)]
 pub struct BaseRepositories {
     repositories: Arc<[BaseRepository]>,
-    /// What [`BaseRepositories::recent`] read last.
+    /// The last results of [`BaseRepositories::recent`].
     recent: Arc<Mutex<HashMap<Architecture, Recent>>>,
-    /// What was read of databases.
-    known: Arc<Known>,
+    /// The parsed databases.
+    cache: Arc<DatabaseCache>,
 }
 
-/// A snapshot, and when it was made.
+/// A snapshot with the time at which it was taken.
 type Recent = (Instant, Arc<BaseSnapshot>);
 
-/// What the base repositories of one architecture hold at a moment.
+/// The contents of the base repositories of one architecture at one time.
 #[derive(Clone, Debug, Default)]
 pub struct BaseSnapshot {
-    /// Per repository the digest of its database, or why it could not be read.
+    /// For each repository the digest of its database, or why it could not be read.
     pub databases: Vec<(RepositoryName, Result<String, String>)>,
-    /// The versions of each package, whichever repository has it.
+    /// The versions of each package in all repositories.
     pub versions: Arc<BaseVersions>,
-    /// All packages, with what they need and provide.
+    /// All packages, with their dependencies and provides.
     pub packages: Arc<BaseIndex>,
-    /// Whether all databases could be read, so that what is not there does not exist.
+    /// Whether all databases could be read, so that a missing package does not exist.
     pub is_complete: bool,
 }
 
@@ -93,8 +93,9 @@ pub struct BaseSnapshot {
 pub type SnapshotDigests = HashMap<(Architecture, RepositoryName), String>;
 
 impl BaseSnapshot {
-    /// The first repository that cannot be read although it could be for an earlier snapshot, with the reason.
-    pub fn lost(
+    /// Returns the first repository that cannot be read although an earlier snapshot has its digest, with the
+    /// error.
+    pub fn newly_unreadable(
         &self,
         architecture: &Architecture,
         earlier: &SnapshotDigests,
@@ -108,9 +109,9 @@ impl BaseSnapshot {
         })
     }
 
-    /// Keeps the digests of an earlier snapshot where it has one, and returns the repositories that
-    /// have changed since. What could not be read stays unread.
-    pub fn keep(
+    /// Replaces digests by those of an earlier snapshot, and returns the repositories that have changed since.
+    /// Unreadable repositories stay unreadable.
+    pub fn pin_digests(
         &mut self,
         architecture: &Architecture,
         earlier: &SnapshotDigests,
@@ -129,14 +130,14 @@ impl BaseSnapshot {
         moved
     }
 
-    /// Whether repositories are configured of which one could not be read.
+    /// Whether base repositories are configured and one could not be read.
     #[must_use]
     pub fn is_incomplete(&self) -> bool {
         !self.databases.is_empty() && !self.is_complete
     }
 }
 
-/// What a plan does without when a base repository cannot be read.
+/// What a plan lacks when a base repository cannot be read.
 pub const NOT_CHECKED: &str = "releases, chains of dependencies through base packages and first builds of \
     cycles were not checked against the base repositories";
 
@@ -144,7 +145,7 @@ impl BaseRepositories {
     /// Reads the configuration file.
     ///
     /// # Errors
-    /// When it cannot be read or used.
+    /// When it cannot be read, or is invalid.
     pub fn read(path: &Path) -> Result<Self, BaseConfigError> {
         let text = fs_err::read_to_string(path)?;
         let invalid = |reason: String| BaseConfigError::Invalid {
@@ -155,13 +156,14 @@ impl BaseRepositories {
         for repository in &file.repository {
             if repository.servers.is_empty() || repository.architectures.is_empty() {
                 let name = &repository.name;
-                return Err(invalid(format!("[{name}] needs servers and architectures")));
+                let reason = format!("[{name}] needs at least one server and one architecture");
+                return Err(invalid(reason));
             }
-            // Both become lines of pacman.conf.
+            // Both become lines of `pacman.conf`.
             let lines = repository.servers.iter().chain([&repository.sig_level]);
             if lines.into_iter().any(|line| line.contains(['\n', '\r'])) {
                 return Err(invalid(format!(
-                    "[{}] has a line break in it",
+                    "a server or sig_level of [{}] contains a line break",
                     repository.name
                 )));
             }
@@ -169,7 +171,7 @@ impl BaseRepositories {
         Ok(Self {
             repositories: file.repository.into(),
             recent: Arc::default(),
-            known: Arc::default(),
+            cache: Arc::default(),
         })
     }
 
@@ -181,7 +183,7 @@ impl BaseRepositories {
             .any(|repository| repository.name.as_str() == name.as_str())
     }
 
-    /// What a build of this architecture installs from.
+    /// Returns the repositories that builds of this architecture install from.
     #[must_use]
     pub fn of(&self, architecture: &Architecture) -> Vec<Repository> {
         self.repositories
@@ -195,13 +197,13 @@ impl BaseRepositories {
             .collect()
     }
 
-    /// The databases of an architecture as they were within the last minute: for plans that store
-    /// nothing, which anybody may ask for.
+    /// Returns a snapshot that is at most a minute old, for plans that store nothing, which anonymous clients may
+    /// request.
     pub async fn recent(&self, architecture: &Architecture) -> Arc<BaseSnapshot> {
-        // Whoever asks meanwhile waits for the same answer.
+        // Concurrent callers wait for the same snapshot.
         let mut recent = self.recent.lock().await;
-        if let Some((made, snapshot)) = recent.get(architecture)
-            && made.elapsed() < RECENT
+        if let Some((taken_at, snapshot)) = recent.get(architecture)
+            && taken_at.elapsed() < RECENT
         {
             return Arc::clone(snapshot);
         }
@@ -213,14 +215,14 @@ impl BaseRepositories {
         snapshot
     }
 
-    /// Fetches the databases of an architecture that have changed. One that cannot be read is reported in
-    /// the result and does not stop the others.
+    /// Takes a snapshot, for which it fetches the databases that have changed. An unreadable one is reported in the
+    /// result and does not affect the others.
     pub async fn snapshot(&self, architecture: &Architecture) -> BaseSnapshot {
         let mut databases = Vec::new();
         let mut read = Vec::new();
         let mut left = database::MAX_KEPT;
         for repository in self.of(architecture) {
-            let found = self.known.database(&repository, architecture, left).await;
+            let found = self.cache.database(&repository, architecture, left).await;
             let digest = found.map(|database| {
                 left = left.saturating_sub(database.cost);
                 let digest = database.digest.clone();
@@ -238,9 +240,9 @@ impl BaseRepositories {
         }
         let mut is_complete =
             !databases.is_empty() && databases.iter().all(|(_, digest)| digest.is_ok());
-        let contents = self.known.contents(architecture, read).await;
+        let contents = self.cache.contents(architecture, read).await;
         let (versions, packages) = contents.unwrap_or_else(|error| {
-            tracing::error!(error, "cannot put base repositories together");
+            tracing::error!(error, "cannot merge the base repositories");
             is_complete = false;
             Default::default()
         });

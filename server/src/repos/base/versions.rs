@@ -7,18 +7,18 @@ use buildbtw_model::{PackageVersion, Pkgbase, Pkgname};
 /// A version of a package that a base repository lists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BaseVersion {
-    /// The source package it was built from, where the repository says so.
+    /// The source package it was built from, if the repository names it.
     pub pkgbase: Option<Pkgbase>,
     /// The version.
     pub version: PackageVersion,
 }
 
-/// The versions of each package, in the order in which pacman looks at the repositories.
+/// The versions of each package, in pacman's order of the repositories.
 #[derive(Clone, Debug, Default)]
 pub struct BaseVersions(HashMap<Pkgname, Vec<BaseVersion>>);
 
 impl BaseVersions {
-    /// Those of a package, whichever source package made them.
+    /// Returns the versions of a package, from all source packages.
     pub fn of(&self, name: &str) -> &[BaseVersion] {
         self.0.get(name).map(Vec::as_slice).unwrap_or_default()
     }

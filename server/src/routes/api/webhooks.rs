@@ -2,7 +2,7 @@
 
 use axum::extract::{FromRequest, Request, State};
 use axum::http::StatusCode;
-use buildbtw_gitlab::webhook::{Forged, Incoming, Webhook};
+use buildbtw_gitlab::webhook::{Incoming, VerificationError, Webhook};
 use buildbtw_model::api::ProblemKind;
 use jiff::Timestamp;
 
@@ -51,7 +51,7 @@ impl FromRequest<AppState> for GitlabWebhook {
     async fn from_request(request: Request, state: &AppState) -> Result<Self, Error> {
         let config = state.config.webhook.as_ref().ok_or_else(not_accepted)?;
         let peer = request.extensions().get::<Peer>().copied();
-        let refuse = |forged: Forged| {
+        let refuse = |forged: VerificationError| {
             tracing::warn!(reason = %forged, "refused a webhook");
             auth::refuse_webhook(state, peer, forged)
         };

@@ -117,12 +117,12 @@ async fn plan_architecture(
     architecture: Architecture,
 ) -> Result<PlannedArchitecture, Error> {
     let mut base = state.base.snapshot(&architecture).await;
-    if let Some((repository, problem)) = base.lost(&architecture, &input.snapshot) {
+    if let Some((repository, problem)) = base.newly_unreadable(&architecture, &input.snapshot) {
         return Err(unreadable(repository, &architecture, problem));
     }
     let moved = match input.refresh_base {
         true => Vec::new(),
-        false => base.keep(&architecture, &input.snapshot),
+        false => base.pin_digests(&architecture, &input.snapshot),
     };
     let durations = attempts::durations(state.database.read(), &architecture).await?;
     let known_sonames = state.sonames.of(&state.database, &architecture);

@@ -1,4 +1,4 @@
-//! Why a git repository could not be read.
+//! Errors of reading git repositories.
 
 use buildbtw_model::SourceProblemKind;
 
@@ -7,17 +7,17 @@ use crate::db::source_repositories::SourceProblem;
 /// How many branches a message lists.
 const SHOWN: usize = 5;
 
-/// Why a repository could not be read.
+/// The reason for which a repository could not be read.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum GitError {
-    #[error("no git repository: {0}")]
+    #[error("not a git repository: {0}")]
     NotARepository(String),
     #[error("the default branch has no commits")]
     Empty,
-    /// `HEAD` names a branch that does not exist, though others do.
+    /// `HEAD` names a branch that does not exist, although others do.
     #[error(
         "HEAD names the branch '{branch}', which does not exist; the repository has {}. \
-         Repair it with `git -C '{path}' symbolic-ref HEAD refs/heads/{other}`", list(.branches)
+         Fix it with `git -C '{path}' symbolic-ref HEAD refs/heads/{other}`", list(.branches)
     )]
     Unborn {
         path: String,
@@ -44,7 +44,7 @@ impl From<&GitError> for SourceProblem {
     }
 }
 
-/// Names in quotes, the first few of them.
+/// Lists the first few names, quoted.
 fn list(names: &[String]) -> String {
     let shown: Vec<_> = names
         .iter()
@@ -60,7 +60,7 @@ fn list(names: &[String]) -> String {
     format!("{}{more}", shown.join(", "))
 }
 
-/// What cannot be read, and why, with every cause that git's library knows.
+/// Returns a constructor of errors that name `what` could not be read, with all causes that git's library reports.
 pub(super) fn unreadable<E: std::error::Error>(
     what: impl std::fmt::Display,
 ) -> impl FnOnce(E) -> GitError {

@@ -1,4 +1,4 @@
-//! The folder whose git repositories are the sources.
+//! The watched folder whose git repositories are the sources.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,23 +18,26 @@ use super::git::{self, GitError};
 pub(crate) struct Directory {
     pub(super) folder: PathBuf,
     /// The time between full resyncs.
-    sweep: Duration,
+    resync_interval: Duration,
 }
 
 impl Directory {
-    /// Watches a folder, and looks at everything in it every so often.
-    pub(crate) fn new(folder: PathBuf, sweep: Duration) -> Self {
-        Self { folder, sweep }
+    /// Creates the source for a folder.
+    pub(crate) fn new(folder: PathBuf, resync_interval: Duration) -> Self {
+        Self {
+            folder,
+            resync_interval,
+        }
     }
 
-    /// The folder.
+    /// Returns the path of the folder.
     pub(crate) fn path(&self) -> &Path {
         &self.folder
     }
 
-    /// The time between full resyncs.
-    pub(crate) fn sweep(&self) -> Duration {
-        self.sweep
+    /// Returns the time between full resyncs.
+    pub(crate) fn resync_interval(&self) -> Duration {
+        self.resync_interval
     }
 }
 
@@ -44,21 +47,21 @@ impl SourceKind for Directory {
     }
 
     fn title(&self) -> String {
-        "a folder of the server".to_owned()
+        "a folder on the server".to_owned()
     }
 
     fn clone_url(&self, place: Place<'_>) -> String {
         self.folder.join(place.path).to_string_lossy().into_owned()
     }
 
-    /// A repository is named after its pkgbase. One that is not would be found under a name nobody
-    /// expects, or take the place of another one.
+    /// Requires that a repository is named after its pkgbase. Otherwise it would be found under an unexpected name,
+    /// or take the place of another one.
     fn misnamed(&self, path: &str, pkgbase: &Pkgbase) -> Option<SourceProblem> {
         let name = path.strip_suffix(".git").unwrap_or(path);
         (name != pkgbase.as_str()).then(|| {
             SourceProblem::new(
                 SourceProblemKind::Misnamed,
-                format!(".SRCINFO says pkgbase '{pkgbase}', but the repository is called '{name}'"),
+                format!(".SRCINFO has pkgbase '{pkgbase}', but the repository is named '{name}'"),
             )
         })
     }
@@ -110,9 +113,9 @@ impl SourceKind for Directory {
     ) -> BoxFuture<'a, Result<FoundMergeRequest, Error>> {
         let refusal = Refusal::new(
             ProblemKind::InvalidRequest,
-            format!("{url} cannot be looked up: this server watches a folder, not a GitLab"),
+            format!("cannot look up {url}: this server watches a folder, not a GitLab group"),
         )
-        .hint("name the branch instead: pkgbase/branch");
+        .hint("use the branch instead: `pkgbase/branch`");
         std::future::ready(Err(refusal.into())).boxed()
     }
 }

@@ -12,18 +12,18 @@ use super::objects::{self, peel};
 pub(super) use super::error::GitError;
 
 fn open(path: &Path) -> Result<gix::Repository, GitError> {
-    // Isolated: neither the user's nor the machine's configuration has a say in it.
+    // Isolated, so that the configuration of the user and the system has no effect.
     let options = gix::open::Options::isolated().config_overrides([objects::memory_limit()]);
     gix::open_opts(path, options).map_err(|error| GitError::NotARepository(error.to_string()))
 }
 
-/// The default branch and its head.
+/// The default branch with its head.
 pub(super) struct DefaultBranch {
     pub(super) branch: String,
     pub(super) commit: CommitHash,
 }
 
-/// Finds the default branch of a repository: what its `HEAD` names.
+/// Returns the default branch of a repository, which `HEAD` names.
 pub(super) fn default_branch(path: &Path) -> Result<DefaultBranch, GitError> {
     let repository = open(path)?;
     let head = repository.head().map_err(unreadable("HEAD"))?;
@@ -47,7 +47,7 @@ pub(super) fn default_branch(path: &Path) -> Result<DefaultBranch, GitError> {
 }
 
 fn unborn(repository: &gix::Repository, path: &Path, branch: String) -> GitError {
-    // A branch that cannot be read is not a lack of commits.
+    // An unreadable branch must not be reported as a repository without commits.
     let names = branches_of(repository).and_then(|names| names.into_iter().collect());
     let branches: Vec<String> = match names {
         Ok(branches) => branches,
@@ -69,13 +69,13 @@ fn unborn(repository: &gix::Repository, path: &Path, branch: String) -> GitError
     }
 }
 
-/// The branches of a repository that can be read, by name.
+/// Returns the readable branches of a repository, by name.
 pub(super) fn branches(path: &Path) -> Result<Vec<String>, GitError> {
     let names = branches_of(&open(path)?)?.into_iter();
     Ok(names.filter_map(Result::ok).collect())
 }
 
-/// The branches of a repository, by name; errors of single ones are last.
+/// Returns the branches of a repository, by name, with errors of single ones at the end.
 fn branches_of(repository: &gix::Repository) -> Result<Vec<Result<String, GitError>>, GitError> {
     let references = repository
         .references()
@@ -114,7 +114,7 @@ pub(super) fn read_ref(path: &Path, git_ref: &GitRef) -> Result<TreeAtCommit, Gi
         format!("refs/remotes/origin/{git_ref}"),
     ];
     for name in candidates {
-        // What git's library does not take for a name, git does not either.
+        // Git does not accept such a name either.
         if gix::refs::FullName::try_from(name.as_str()).is_err() {
             continue;
         }
@@ -132,13 +132,13 @@ pub(super) fn read_ref(path: &Path, git_ref: &GitRef) -> Result<TreeAtCommit, Gi
     }
 }
 
-/// The commit whose hash this is, or begins like this.
+/// Returns the commit with this hash or unique prefix.
 fn find_commit(
     repository: &gix::Repository,
     text: &str,
 ) -> Result<Option<gix::ObjectId>, GitError> {
     let digits = repository.object_hash().len_in_hex();
-    // Padded to the repository's kind of hash: a prefix by itself is taken for one of SHA-1.
+    // Padded to the length of the repository's hashes, because a bare prefix counts as SHA-1.
     let padded = gix::ObjectId::from_hex(format!("{text:0<digits$}").as_bytes());
     let Some(id) = padded.ok().filter(|_| text.len() <= digits) else {
         return Ok(None);
@@ -154,7 +154,7 @@ fn find_commit(
             Some(Ok(id)) => Some(id),
             Some(Err(())) => {
                 return Err(GitError::Broken(format!(
-                    "several objects have a hash that begins with {text}; name more of its digits"
+                    "several objects have a hash that begins with '{text}'; use more digits"
                 )));
             }
             None => None,

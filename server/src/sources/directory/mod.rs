@@ -1,4 +1,4 @@
-//! The directory source: every git repository, bare or not, directly below one folder.
+//! The directory source: every git repository, bare or not, directly below a folder.
 
 mod error;
 mod folder;

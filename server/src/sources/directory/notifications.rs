@@ -1,4 +1,4 @@
-//! The kernel's notifications of what changes in the folder.
+//! Kernel notifications of changes in the folder.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -8,16 +8,16 @@ use tokio::sync::mpsc;
 
 use super::repositories;
 
-/// Watches the folder for new repositories, and of each repository only where refs are written.
+/// Watches the folder for new repositories, and the ref folders of each repository.
 pub(crate) struct FolderWatcher {
     folder: PathBuf,
     watcher: Option<notify::RecommendedWatcher>,
     watched: BTreeSet<String>,
-    complained: bool,
+    has_warned: bool,
 }
 
 impl FolderWatcher {
-    /// Begins to watch the folder itself; the names of repositories that changed go to `sender`.
+    /// Starts to watch the folder itself; the names of changed repositories go to `sender`.
     pub(crate) fn new(folder: PathBuf, sender: mpsc::UnboundedSender<String>) -> Self {
         let root = folder.clone();
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
@@ -27,7 +27,7 @@ impl FolderWatcher {
             }
             for path in &event.paths {
                 if let Some(name) = repository_of(&root, path) {
-                    // The receiver is gone only when the server stops.
+                    // The receiver is dropped only when the server stops.
                     let _ = sender.send(name);
                 }
             }
@@ -36,30 +36,30 @@ impl FolderWatcher {
             folder,
             watcher: None,
             watched: BTreeSet::new(),
-            complained: false,
+            has_warned: false,
         };
         match watcher {
             Ok(mut watcher) => {
                 let watched = watcher.watch(&this.folder, RecursiveMode::NonRecursive);
-                this.complain_about(watched);
+                this.warn_once(watched);
                 this.watcher = Some(watcher);
             }
-            Err(error) => this.complain_about(Err(error)),
+            Err(error) => this.warn_once(Err(error)),
         }
         this
     }
 
     /// Watches repositories that are not watched yet, and returns their names.
     pub(crate) fn watch_new(&mut self) -> Vec<String> {
-        // Git writes a new repository file by file, and not always at once with its folder: each
-        // step is watched before the next is looked for, so that the last one cannot be missed.
-        for folder in repositories::others(&self.folder).unwrap_or_default() {
+        // Git creates a repository file by file, and not always at once with its folder. Each step is watched
+        // before the next is looked for, so that the last one cannot be missed.
+        for folder in repositories::candidate_folders(&self.folder).unwrap_or_default() {
             for path in [folder.clone(), folder.join(".git")] {
                 if let Some(watcher) = &mut self.watcher
                     && path.is_dir()
                 {
                     let watched = watcher.watch(&path, RecursiveMode::NonRecursive);
-                    self.complain_about(watched);
+                    self.warn_once(watched);
                 }
             }
         }
@@ -79,12 +79,12 @@ impl FolderWatcher {
             };
             let watched = watcher
                 .watch(&git_dir, RecursiveMode::NonRecursive)
-                // Folders below it come and go with branch names that hold a slash.
+                // Folders below it come and go with branch names that contain a slash.
                 .and_then(|()| watcher.watch(&git_dir.join("refs/heads"), RecursiveMode::Recursive))
-                // A tag that moves moves the namespaces that build it.
+                // A namespace may build a tag, so a moved tag matters as well.
                 .and_then(|()| watcher.watch(&git_dir.join("refs/tags"), RecursiveMode::Recursive));
             if !is_repository_fault(&watched) {
-                self.complain_about(watched);
+                self.warn_once(watched);
             }
             self.watched.insert(name.clone());
             new.push(name);
@@ -92,27 +92,27 @@ impl FolderWatcher {
         new
     }
 
-    fn complain_about(&mut self, result: notify::Result<()>) {
+    fn warn_once(&mut self, result: notify::Result<()>) {
         if let Err(error) = result
-            && !self.complained
+            && !self.has_warned
         {
-            self.complained = true;
+            self.has_warned = true;
             tracing::warn!(
                 error = error.to_string(),
-                "cannot watch all source repositories; new commits are found by the timer only \
-                 (fs.inotify.max_user_watches may be too low)"
+                "cannot watch all source repositories; new commits in the others are found by the periodic \
+                 resync (fs.inotify.max_user_watches may be too low)"
             );
         }
     }
 }
 
-/// The repository below `root` that a path belongs to.
+/// Returns the repository below `root` that a path belongs to.
 fn repository_of(root: &Path, path: &Path) -> Option<String> {
     let first = path.strip_prefix(root).ok()?.components().next()?;
     first.as_os_str().to_str().map(str::to_owned)
 }
 
-/// A repository without branches has nothing to watch; the scan says what is wrong with it.
+/// Whether the repository lacks the ref folders; the scan reports its problem.
 fn is_repository_fault(watched: &notify::Result<()>) -> bool {
     match watched {
         Ok(()) => false,

@@ -1,25 +1,25 @@
-//! Reads git objects whose size was checked. Whoever may push decides what is in them, and a few
-//! megabytes of a push may stand for any size.
+//! Reads git objects within limits. Anyone with push access controls their content, and a few megabytes of a push
+//! may unpack to any size.
 
 use gix::object::Kind;
 
 use super::error::{GitError, unreadable};
 
-/// The bytes of a commit, a tag or a tree. Those of source repositories are a hundred times smaller.
+/// The maximum size of a commit, tag or tree. Those of source repositories are a hundred times smaller.
 const MAX_OBJECT: u64 = 1 << 20;
-/// The bytes that reading one object may take, with the objects that it is a difference to.
+/// The maximum memory for reading one object, with the objects that its deltas refer to.
 const MAX_MEMORY: u64 = 32 << 20;
-/// The differences that lead to one object; git itself makes no longer chains (pack.depth).
+/// The maximum length of a delta chain; git creates none that is longer (pack.depth).
 const MAX_DELTAS: u32 = 4_095;
-/// The tags that lead to one commit.
+/// The maximum length of a chain of tags.
 const MAX_TAGS: usize = 10;
 
-/// The setting that limits what reading an object allocates.
+/// Returns the setting that limits the allocations for an object.
 pub(super) fn memory_limit() -> String {
     format!("gitoxide.objects.allocLimit={MAX_MEMORY}")
 }
 
-/// Follows tags to the commit they lead to.
+/// Follows tags to their commit.
 pub(super) fn peel<'a>(
     repository: &'a gix::Repository,
     mut id: gix::ObjectId,
@@ -34,11 +34,11 @@ pub(super) fn peel<'a>(
         id = tag.target_id().map_err(unreadable(what))?.detach();
     }
     let name = name_of(repository);
-    let text = format!("{what} of '{name}' lies behind more than {MAX_TAGS} tags");
+    let text = format!("{what} of '{name}' is behind a chain of more than {MAX_TAGS} tags");
     Err(GitError::Broken(text))
 }
 
-/// Reads a commit, a tag or a tree.
+/// Reads a commit, tag or tree.
 pub(super) fn read<'a>(
     repository: &'a gix::Repository,
     id: gix::ObjectId,
@@ -55,12 +55,14 @@ pub(super) fn read<'a>(
     }
     if header.size() > MAX_OBJECT {
         let size = header.size();
-        return Err(refused(format!("has {size} bytes, more than {MAX_OBJECT}")));
+        return Err(refused(format!(
+            "has {size} bytes, the limit is {MAX_OBJECT}"
+        )));
     }
     find(repository, id, &header, what)
 }
 
-/// Reads a file, of a size that the caller has checked.
+/// Reads a file whose size the caller has checked.
 pub(super) fn read_blob(
     repository: &gix::Repository,
     id: gix::ObjectId,
@@ -82,7 +84,7 @@ fn find<'a>(
         .is_some_and(|deltas| deltas > MAX_DELTAS)
     {
         let text = format!(
-            "cannot read {what}: object {id} of '{name}' is stored as more than {MAX_DELTAS} differences"
+            "cannot read {what}: object {id} of '{name}' is stored as a chain of more than {MAX_DELTAS} deltas"
         );
         return Err(GitError::Broken(text));
     }
@@ -92,7 +94,7 @@ fn find<'a>(
     })
 }
 
-/// What people call a repository.
+/// Returns the name of a repository for messages.
 fn name_of(repository: &gix::Repository) -> String {
     let path = repository.workdir().unwrap_or_else(|| repository.path());
     let name = path.file_name().unwrap_or(path.as_os_str());

@@ -1,35 +1,35 @@
-//! The directory source: every git repository, bare or not, directly below one folder.
+//! Finds the git repositories directly below a folder.
 
 use std::fs::Metadata;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Where git keeps a repository's refs.
+/// Returns the folder with a repository's refs, if it is a repository.
 pub(super) fn git_dir(repository: &Path) -> Option<PathBuf> {
     let inner = repository.join(".git");
-    if may_be(&inner.join("HEAD"), Metadata::is_file) {
+    if exists_or_hidden(&inner.join("HEAD"), Metadata::is_file) {
         return Some(inner);
     }
-    let bare = may_be(&repository.join("HEAD"), Metadata::is_file)
-        && may_be(&repository.join("refs"), Metadata::is_dir);
+    let bare = exists_or_hidden(&repository.join("HEAD"), Metadata::is_file)
+        && exists_or_hidden(&repository.join("refs"), Metadata::is_dir);
     bare.then(|| repository.to_owned())
 }
 
-/// Whether there is something of a kind. What may not be looked at may be one: reading it says what is
-/// wrong, while leaving it out would look as if it did not exist.
-fn may_be(path: &Path, is: impl FnOnce(&Metadata) -> bool) -> bool {
+/// Whether a path has an expected type, or may have it: an inaccessible path is reported when it is read, while
+/// leaving it out would hide it.
+fn exists_or_hidden(path: &Path, is: impl FnOnce(&Metadata) -> bool) -> bool {
     match path.metadata() {
         Ok(metadata) => is(&metadata),
         Err(error) => error.kind() == io::ErrorKind::PermissionDenied,
     }
 }
 
-/// The names of all repositories below `folder`, sorted.
+/// Returns the names of all repositories below `folder`, sorted.
 pub(super) fn repositories(folder: &Path) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs_err::read_dir(folder)? {
         let entry = entry?;
-        // A name that is no text cannot be shown, stored or asked for.
+        // Names that are not UTF-8 cannot be shown, stored or requested.
         if let Ok(name) = entry.file_name().into_string()
             && git_dir(&entry.path()).is_some()
         {
@@ -40,8 +40,8 @@ pub(super) fn repositories(folder: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// Folders directly below `folder` that are no repositories, but may become some.
-pub(super) fn others(folder: &Path) -> io::Result<Vec<PathBuf>> {
+/// Returns the folders directly below `folder` that are not repositories yet.
+pub(super) fn candidate_folders(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut folders = Vec::new();
     for entry in fs_err::read_dir(folder)? {
         let path = entry?.path();

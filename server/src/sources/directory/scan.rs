@@ -1,4 +1,4 @@
-//! Looks at the repositories of the folder, and finds what changed.
+//! Reads the repositories of the folder, and stores what changed.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,11 +19,11 @@ use super::{git, repositories};
 
 /// How many changed repositories are stored in one transaction.
 const BATCH: usize = 200;
-/// How often a long look says how far it has come: the first one holds the server's start up.
-const WORD_EVERY: Duration = Duration::from_secs(5);
+/// The interval of log lines during a long scan: the first one delays the start of the server.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 
 impl Directory {
-    /// Looks at all repositories of the folder and forgets those that are gone.
+    /// Reads all repositories of the folder, and removes those that are gone.
     ///
     /// # Errors
     /// When the folder or the database cannot be read.
@@ -36,24 +36,24 @@ impl Directory {
             .into_iter()
             .partition(|row| paths.binary_search(&row.path).is_ok());
         sources.store(Vec::new(), gone).await?;
-        let changed = self.look_and_store(sources, paths, known).await?;
+        let changed = self.read_and_store(sources, paths, known).await?;
         if !sources.status.snapshot().complete {
             let mut tx = sources.database.write().await?;
             source_progress::finished(&mut tx, None).await?;
             tx.commit().await?;
         }
-        sources.status.looked_at_all();
-        sources.tell(SourceEvent::Swept);
+        sources.status.resync_finished();
+        sources.emit(SourceEvent::Resynced);
         if changed > 0 {
             tracing::info!(
                 sources.changed = changed,
-                "looked at all source repositories"
+                "finished a full resync of the folder"
             );
         }
         Ok(())
     }
 
-    /// Looks at some repositories of the folder again.
+    /// Reads some repositories of the folder again.
     ///
     /// # Errors
     /// When the database cannot be used.
@@ -69,18 +69,18 @@ impl Directory {
         let (gone, known) = known.into_iter().partition(|row| gone.contains(&row.path));
         sources.store(Vec::new(), gone).await?;
         let touched = present.clone();
-        let changed = self.look_and_store(sources, present, known).await?;
+        let changed = self.read_and_store(sources, present, known).await?;
         let touched = source_repositories::at_paths(sources.database.read(), &touched).await?;
         // Refs other than the default branch may have moved too.
         let pkgbases = sources.pkgbases_of(&touched).await?;
-        sources.tell(SourceEvent::Touched(pkgbases));
+        sources.emit(SourceEvent::Touched(pkgbases));
         if changed > 0 {
             tracing::info!(sources.changed = changed, "source repositories changed");
         }
         Ok(())
     }
 
-    async fn look_and_store(
+    async fn read_and_store(
         self: &Arc<Self>,
         sources: &Sources,
         paths: Vec<String>,
@@ -92,7 +92,7 @@ impl Directory {
             .collect();
         let all = paths.len();
         let mut changed = 0;
-        let mut last_word = Instant::now();
+        let mut last_progress = Instant::now();
         let mut paths = paths.into_iter().peekable();
         while paths.peek().is_some() {
             let batch: Vec<_> = paths
@@ -105,28 +105,28 @@ impl Directory {
                 .collect();
             let this = Arc::clone(self);
             let found = tokio::task::spawn_blocking(move || {
-                let looked = batch
+                let scanned = batch
                     .into_iter()
-                    .filter_map(|(path, known)| this.look(&path, known.as_ref()));
-                looked.collect::<Vec<_>>()
+                    .filter_map(|(path, known)| this.read_repository(&path, known.as_ref()));
+                scanned.collect::<Vec<_>>()
             })
             .await?;
             changed += found.len();
             sources.store(found, Vec::new()).await?;
-            if paths.len() > 0 && last_word.elapsed() >= WORD_EVERY {
-                last_word = Instant::now();
+            if paths.len() > 0 && last_progress.elapsed() >= PROGRESS_INTERVAL {
+                last_progress = Instant::now();
                 tracing::info!(
-                    sources.looked_at = all - paths.len(),
+                    sources.read = all - paths.len(),
                     sources.all = all,
-                    "looking at the source repositories"
+                    "reading the source repositories"
                 );
             }
         }
         Ok(changed)
     }
 
-    /// Looks at one repository; `None` when it is as it was.
-    fn look(&self, path: &str, known: Option<&SourceRepositoryRow>) -> Option<Found> {
+    /// Reads one repository; returns `None` when it is unchanged.
+    fn read_repository(&self, path: &str, known: Option<&SourceRepositoryRow>) -> Option<Found> {
         let full_path: &Path = &self.folder.join(path);
         let mut found = Found::at(path);
         match git::default_branch(full_path) {
@@ -137,7 +137,7 @@ impl Directory {
                 }
             }
             Ok(default) => {
-                // What was read once at a commit stays as it is; a failure may not.
+                // The content of a commit cannot change, but the cause of a failure can.
                 let settled = |known: &&SourceRepositoryRow| {
                     known.problem.is_none() || known.pkgbase.is_some()
                 };
@@ -152,10 +152,10 @@ impl Directory {
                 found.row.commit = Some(default.commit.clone());
                 match git::read_commit(full_path, &default.commit) {
                     Err(error) => found.row.problem = Some((&error).into()),
-                    Ok(tree) => found.enter(tree, |path, pkgbase| self.misnamed(path, pkgbase)),
+                    Ok(tree) => found.set_tree(tree, |path, pkgbase| self.misnamed(path, pkgbase)),
                 }
             }
         }
-        (!known.is_some_and(|known| found.is(known))).then_some(found)
+        (!known.is_some_and(|known| found.is_unchanged_from(known))).then_some(found)
     }
 }

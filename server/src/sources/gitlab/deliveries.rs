@@ -1,4 +1,4 @@
-//! Processes stored webhooks. What they tell is not believed: it only says where to look.
+//! Processes stored webhooks. Their content is not trusted; it only names the project to query.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,25 +11,25 @@ use crate::sources::Sources;
 use crate::time::Millis;
 
 use super::group::GitlabGroup;
-use super::poll::{Asked, Window};
+use super::poll::{GitlabContact, Window};
 
-/// How many are processed together.
+/// The number of webhooks that are processed together.
 const BATCH: i64 = 200;
-/// How long a repeated webhook is known as one.
+/// How long the ID of a webhook is stored to detect repetitions.
 const REMEMBERED: Duration = Duration::from_secs(7 * 24 * 3600);
 
 impl GitlabGroup {
-    /// Processes every webhook that is stored. One whose project GitLab cannot read stays for later.
+    /// Processes all stored webhooks. Those whose project GitLab cannot read stay stored.
     pub(crate) async fn process_webhooks(
         &self,
         sources: &Sources,
         window: &mut Window,
-    ) -> Result<Asked, Failure> {
-        let mut asked = Asked::Nobody;
+    ) -> Result<GitlabContact, Failure> {
+        let mut contact = GitlabContact::None;
         loop {
             let open = webhook_deliveries::open(sources.database.read(), BATCH).await?;
             if open.is_empty() {
-                return Ok(asked);
+                return Ok(contact);
             }
             let moved: BTreeSet<ProjectId> = open
                 .iter()
@@ -39,9 +39,9 @@ impl GitlabGroup {
             let moved: Vec<ProjectId> = moved.into_iter().collect();
             let mut unread = BTreeSet::new();
             if !moved.is_empty() {
-                unread = self.ask_about(sources, window, &moved).await?.unread;
-                self.tell_touched(sources, &moved).await?;
-                asked = Asked::Gitlab;
+                unread = self.refresh_projects(sources, window, &moved).await?.unread;
+                self.emit_touched(sources, &moved).await?;
+                contact = GitlabContact::Made;
             }
             let (open, done): (Vec<_>, Vec<_>) = open
                 .into_iter()
@@ -53,8 +53,8 @@ impl GitlabGroup {
             webhook_deliveries::forget_before(&mut tx, before).await?;
             tx.commit().await?;
             if !open.is_empty() {
-                // The next poll comes back to them.
-                return Ok(asked);
+                // The next poll processes the rest.
+                return Ok(contact);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The group of a GitLab whose projects are the sources.
+//! The GitLab group whose projects are the sources.
 
 use std::time::Duration;
 
@@ -19,21 +19,24 @@ use super::{paths, project};
 pub(crate) struct GitlabGroup {
     pub(crate) gitlab: Gitlab,
     /// The time between full resyncs.
-    sweep: Duration,
+    resync_interval: Duration,
 }
 
 impl GitlabGroup {
-    /// Watches a group, and looks at everything in it every so often.
-    pub(crate) fn new(gitlab: Gitlab, sweep: Duration) -> Self {
-        Self { gitlab, sweep }
+    /// Creates the source for a group.
+    pub(crate) fn new(gitlab: Gitlab, resync_interval: Duration) -> Self {
+        Self {
+            gitlab,
+            resync_interval,
+        }
     }
 
-    /// The time between full resyncs.
-    pub(crate) fn sweep(&self) -> Duration {
-        self.sweep
+    /// Returns the time between full resyncs.
+    pub(crate) fn resync_interval(&self) -> Duration {
+        self.resync_interval
     }
 
-    /// The path of the group.
+    /// Returns the path of the group.
     pub(crate) fn path(&self) -> &str {
         &self.gitlab.settings().group
     }
@@ -52,11 +55,11 @@ impl SourceKind for GitlabGroup {
 
     fn clone_url(&self, place: Place<'_>) -> String {
         let settings = self.gitlab.settings();
-        let told = match settings.clone_by {
+        let url = match settings.clone_by {
             CloneBy::Https => place.http_url,
             CloneBy::Ssh => place.ssh_url,
         };
-        told.map_or_else(
+        url.map_or_else(
             || {
                 let base = settings.url.as_str().trim_end_matches('/');
                 format!("{base}/{}/{}.git", settings.group, place.path)
@@ -96,7 +99,7 @@ impl SourceKind for GitlabGroup {
             let project = project_of(repository)?;
             let about = &repository.path;
             let commit = self.read_commit(repository, git_ref).await?;
-            // Asked for by commit: a branch may move between two requests.
+            // Read by commit, because a branch may move between two requests.
             let tree = self.gitlab.srcinfo_at(project, about, &commit).await?;
             tree.map(project::tree_at_commit)
                 .ok_or(ReadError::UnknownRef)
@@ -126,17 +129,17 @@ impl SourceKind for GitlabGroup {
 pub(super) fn project_of(repository: &SourceRepositoryRow) -> Result<ProjectId, ReadError> {
     repository
         .project_id
-        .ok_or_else(|| ReadError::Broken("it has no project number".to_owned()))
+        .ok_or_else(|| ReadError::Broken("it has no project ID".to_owned()))
 }
 
-/// What to look for: a branch, a tag, and then a commit or the head of a merge request.
+/// Returns the names to look up: a branch, a tag, and then a commit or the head of a merge request.
 fn ref_names(git_ref: &GitRef) -> RefNames {
     let text = git_ref.as_str();
     let is_commit = (4..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit());
     let other = if is_commit {
         Some(text.to_owned())
     } else {
-        // GitLab keeps the heads of merge requests in the project they go to, forks' too.
+        // GitLab keeps the heads of merge requests in the target project, also those from forks.
         text.starts_with(MERGE_REQUESTS)
             .then(|| format!("refs/{text}"))
     };
@@ -147,16 +150,16 @@ fn ref_names(git_ref: &GitRef) -> RefNames {
     }
 }
 
-/// The heads of merge requests are named like this.
+/// The prefix of the heads of merge requests.
 pub(super) const MERGE_REQUESTS: &str = "merge-requests/";
 
 impl GitlabGroup {
     async fn find_merge_request(&self, url: &MergeRequestUrl) -> Result<FoundMergeRequest, Error> {
         let gitlab = self.gitlab.settings().url.as_str();
         let Some((path, number)) = url.project_on(gitlab) else {
-            let title = format!("{url} is not an address of this server's GitLab");
+            let title = format!("{url} is not a URL of this server's GitLab");
             return Err(Refusal::new(ProblemKind::InvalidRequest, title)
-                .hint(format!("it watches {}", self.title()))
+                .hint(format!("the server watches {}", self.title()))
                 .into());
         };
         let found = match self.gitlab.merge_request(path, number).await {
@@ -164,7 +167,7 @@ impl GitlabGroup {
             Err(error) if matches!(error.kind, GitlabErrorKind::NotFound(_)) => {
                 let title = format!("there is no merge request {url}");
                 return Err(Refusal::new(ProblemKind::UnknownRef, title)
-                    .hint("or the server's token may not see it")
+                    .hint("if it exists, the server's token may not see it")
                     .into());
             }
             Err(error) => return Err(refusals::unavailable(&error)),
@@ -172,8 +175,8 @@ impl GitlabGroup {
         Ok(FoundMergeRequest {
             project: found.project,
             path: path.to_owned(),
-            over: match found.state {
-                MergeRequestState::Over(state) => Some(state),
+            not_open: match found.state {
+                MergeRequestState::NotOpen(state) => Some(state),
                 MergeRequestState::Open => None,
             },
             ref_name: if found.same_project {

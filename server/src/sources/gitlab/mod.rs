@@ -1,12 +1,12 @@
-//! The GitLab source: every project of a group, subgroups included. The index is read through
-//! GraphQL; nothing is cloned here.
+//! The GitLab source: every project of a group, including subgroups. The index is read through GraphQL, without
+//! clones.
 
 mod deliveries;
 mod group;
 mod paths;
 mod poll;
 mod project;
-mod walk;
+mod resync;
 mod wanted;
 
 use std::time::Duration;
@@ -14,9 +14,8 @@ use std::time::Duration;
 use crate::outage::Pauses;
 
 pub(crate) use group::GitlabGroup;
-pub(crate) use poll::{Asked, Window};
-pub(crate) use walk::{Step, Walk};
+pub(crate) use poll::{GitlabContact, Window};
+pub(crate) use resync::{Resync, ResyncStep};
 
-/// How long the group is left alone after a failure. A GitLab that is back after an hour is noticed within the
-/// longest of them.
+/// The pauses after failures of the group. The longest one bounds how late the end of an outage is noticed.
 pub(crate) const PAUSES: Pauses = Pauses::growing(Duration::from_secs(2), Duration::from_secs(60));

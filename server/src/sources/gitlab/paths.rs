@@ -1,10 +1,10 @@
-//! How a package repository of a GitLab is called. GitLab's project paths allow fewer characters than
-//! pkgbases; these are Arch Linux's rules for the rest.
+//! The names of package repositories in GitLab. GitLab's project paths allow fewer characters than pkgbases; these
+//! are Arch Linux's rules for the mapping.
 
 use buildbtw_model::Pkgbase;
 
-/// Words that cannot be the path of a project, because they are parts of GitLab's own addresses. Arch
-/// Linux has a rule for `tree` only, and no package of the others' names; they follow it here.
+/// Names that cannot be the path of a project, because GitLab's own URLs use them. Arch Linux has a rule for `tree`
+/// only, and no packages with the other names, which are mapped the same way here.
 const RESERVED: [&str; 17] = [
     "badges",
     "blame",
@@ -25,7 +25,7 @@ const RESERVED: [&str; 17] = [
     "wikis",
 ];
 
-/// The path of the project of a pkgbase, below its group.
+/// Returns the path of the project of a pkgbase, below its group.
 pub(super) fn project_path(pkgbase: &Pkgbase) -> String {
     let text = between_words(pkgbase.as_str()).replace('+', "plus");
     let mut path = String::with_capacity(text.len());
@@ -34,7 +34,7 @@ pub(super) fn project_path(pkgbase: &Pkgbase) -> String {
             c if c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-') => c,
             _ => '-',
         };
-        // Two and more separators become one dash; a single one stays what it is.
+        // Two or more separators become one dash; a single one is kept.
         if matches!(c, '_' | '-') && path.ends_with(['_', '-']) {
             path.pop();
             path.push('-');
@@ -49,8 +49,8 @@ pub(super) fn project_path(pkgbase: &Pkgbase) -> String {
     }
 }
 
-/// A plus between letters or digits and letters separates words: `gtk+extra` is `gtk-extra`. Letters that
-/// end one such pair begin no other: `a+b+c` is `a-b+c` here.
+/// Replaces a plus between a letter or digit and letters by a dash: `gtk+extra` becomes `gtk-extra`. The letters
+/// after a plus do not count as those before the next: `a+b+c` becomes `a-b+c`.
 fn between_words(name: &str) -> String {
     let mut text = String::with_capacity(name.len());
     let mut rest = name;

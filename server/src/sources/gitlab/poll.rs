@@ -1,9 +1,8 @@
-//! Finds what moved, in one request while less than a page of projects is active.
+//! Polls the group: reads what changed, in one request while less than a page of projects is active.
 //!
-//! GitLab lists projects by their last activity, but writes that at most once an hour: a project that
-//! was pushed to may keep its old place and time for so long. So everything is looked at that was
-//! active in a window that reaches back more than an hour from where the last poll has come, and
-//! whether something changed is judged by commits.
+//! GitLab lists projects by their last activity, but updates that at most once an hour: after a push a project may
+//! keep its old place and time for that long. Therefore all projects are read that were active in a window that
+//! begins more than an hour before the last poll, and their commits decide whether something changed.
 
 use std::collections::BTreeSet;
 
@@ -17,47 +16,47 @@ use crate::sources::{SourceEvent, Sources};
 use super::group::{GitlabGroup, MERGE_REQUESTS};
 use super::project;
 
-/// GitLab may be an hour late with a project's last activity; the rest is for clocks.
+/// GitLab's last activity may be an hour old; the rest is for differences between clocks.
 const OVERLAP: SignedDuration = SignedDuration::from_mins(65);
-/// How many polls lie between two questions about projects that GitLab could not read.
-const AGAIN_EVERY: u32 = 10;
-/// So many projects, and no more, may vanish at once without a second look: when all that are asked about
-/// seem gone, most likely the token has lost its role.
-pub(super) const FEW: usize = 10;
+/// The number of polls between retries of projects that GitLab could not read.
+const RETRY_UNREADABLE_EVERY: u32 = 10;
+/// The number of projects that may vanish at once without confirmation by a second read. If more seem to be gone,
+/// the token has most likely lost its role.
+pub(super) const MAX_VANISHED: usize = 10;
 
-/// Whether GitLab had to answer for something to succeed.
-pub(crate) enum Asked {
-    Gitlab,
-    Nobody,
+/// Whether the success of a task proves that GitLab is available.
+pub(crate) enum GitlabContact {
+    Made,
+    None,
 }
 
-/// What the polls know of each other. All times are GitLab's.
+/// The state that polls share. All times are GitLab's.
 #[derive(Debug, Default)]
 pub(crate) struct Window {
-    /// Every change up to here has been seen.
+    /// All changes up to this time have been read.
     pub(super) watermark: Option<Timestamp>,
-    /// By how much GitLab's number of projects differs from ours for reasons that no full look removes.
+    /// The difference between GitLab's number of projects and ours that remains after a full resync.
     pub(super) difference: i64,
-    /// Projects that GitLab could not read, or that lost their path to another one.
-    pub(super) again: BTreeSet<ProjectId>,
-    /// Whether there is more hope for those than usual.
-    pub(super) ask_soon: bool,
-    /// Most projects seemed to be gone when everything was last looked at.
+    /// Projects that GitLab could not read, or that lost their path to another project.
+    pub(super) unreadable: BTreeSet<ProjectId>,
+    /// Whether the next poll retries them.
+    pub(super) retry_soon: bool,
+    /// Whether most projects seemed to be gone at the last resync.
     pub(crate) has_shrunk: bool,
     polls: u32,
 }
 
-/// What a poll has shown besides what it stored.
+/// The result of a poll, besides what it stored.
 #[derive(Debug, Default)]
 pub(crate) struct Polled {
-    /// Projects came or went that this poll has not shown: a full look is due.
-    pub(crate) is_suspicious: bool,
+    /// Whether projects appeared or disappeared that this poll did not show.
+    pub(crate) needs_resync: bool,
 }
 
-/// What the pages of a poll have shown.
+/// The results of the pages of a poll.
 #[derive(Default)]
 struct Seen {
-    /// Every change up to here.
+    /// All changes up to this time have been read.
     reached: Option<Timestamp>,
     /// GitLab's number of projects.
     count: Option<i64>,
@@ -67,17 +66,17 @@ struct Seen {
     changed: usize,
 }
 
-/// What asking about some projects has shown.
+/// The result of reading projects by ID.
 #[derive(Debug, Default)]
-pub(super) struct Answered {
+pub(super) struct Refreshed {
     /// Those that were new or had changed.
     pub(super) changed: Vec<ProjectId>,
-    /// Those about which GitLab could not tell.
+    /// Those that GitLab could not read.
     pub(super) unread: BTreeSet<ProjectId>,
 }
 
 impl GitlabGroup {
-    /// Looks at what moved since the last poll.
+    /// Reads what changed since the last poll.
     pub(crate) async fn poll(
         &self,
         sources: &Sources,
@@ -85,21 +84,21 @@ impl GitlabGroup {
     ) -> Result<Polled, Failure> {
         let mut seen = self.read_pages(sources, window).await?;
         window.polls = window.polls.wrapping_add(1);
-        let is_turn = window.ask_soon || window.polls.is_multiple_of(AGAIN_EVERY);
-        if !window.again.is_empty() && is_turn {
-            window.ask_soon = false;
-            let ids: Vec<_> = window.again.iter().copied().collect();
-            let answered = self.ask_about(sources, window, &ids).await?;
-            seen.changed += answered.changed.len();
-            seen.touched.extend(answered.changed);
+        let is_turn = window.retry_soon || window.polls.is_multiple_of(RETRY_UNREADABLE_EVERY);
+        if !window.unreadable.is_empty() && is_turn {
+            window.retry_soon = false;
+            let ids: Vec<_> = window.unreadable.iter().copied().collect();
+            let refreshed = self.refresh_projects(sources, window, &ids).await?;
+            seen.changed += refreshed.changed.len();
+            seen.touched.extend(refreshed.changed);
         }
-        self.tell_touched(sources, &seen.touched).await?;
-        self.tell_forks(sources).await?;
+        self.emit_touched(sources, &seen.touched).await?;
+        self.emit_forks(sources).await?;
         window.watermark = seen.reached.or(window.watermark);
-        // Nothing is written while nothing happens: an older mark only makes the next start's first
-        // window longer. Nor while something could not be read that a newer mark would leave behind.
+        // Nothing is written without a change: an older mark only makes the first window after a restart longer.
+        // While projects are unreadable, a newer mark would skip their changes after a restart.
         if seen.changed > 0
-            && window.again.is_empty()
+            && window.unreadable.is_empty()
             && let Some(mark) = window.watermark
         {
             let mut tx = sources.database.write().await?;
@@ -113,14 +112,14 @@ impl GitlabGroup {
             );
         }
         sources.status.polled();
-        // Those that vanished show in nothing but the number.
+        // Removed projects show in the number only.
         let difference = self.difference(sources, seen.count).await?;
         Ok(Polled {
-            is_suspicious: difference.is_some_and(|found| found != window.difference),
+            needs_resync: difference.is_some_and(|found| found != window.difference),
         })
     }
 
-    /// Reads the pages of projects that were active in the window, and stores what is new.
+    /// Reads the pages of projects that were active in the window, and stores changes.
     async fn read_pages(&self, sources: &Sources, window: &mut Window) -> Result<Seen, Failure> {
         let limit = window.watermark.map(|mark| mark - OVERLAP);
         let is_in_window = |project: &Project| match (project.last_activity, limit) {
@@ -139,20 +138,20 @@ impl GitlabGroup {
             let is_past = !page.projects.iter().all(is_in_window);
             let active = page.projects.iter().filter(|project| is_in_window(project));
             seen.touched.extend(active.map(|project| project.id));
-            // Also what lies before the window: the answer is here already.
-            let entered = self.enter(sources, window, page.projects).await?;
+            // Includes projects before the window, since the page has them anyway.
+            let entered = self.store_projects(sources, window, page.projects).await?;
             seen.changed += entered.len();
             seen.touched.extend(entered);
             cursor = page.next;
             if is_past || cursor.is_none() {
                 return Ok(seen);
             }
-            // In a busy hour there are many pages, and webhooks need not wait for all of them.
+            // There may be many pages, and webhooks must not wait for all of them.
             self.process_webhooks(sources, window).await?;
         }
     }
 
-    /// By how much GitLab's number of projects differs from ours.
+    /// Returns the difference between GitLab's number of projects and ours.
     pub(super) async fn difference(
         &self,
         sources: &Sources,
@@ -162,39 +161,41 @@ impl GitlabGroup {
         Ok(count.map(|count| count - known))
     }
 
-    /// Looks at some projects, and forgets those that are not in the group any more.
-    pub(super) async fn ask_about(
+    /// Reads projects by ID, and removes those that are no longer in the group.
+    pub(super) async fn refresh_projects(
         &self,
         sources: &Sources,
         window: &mut Window,
         ids: &[ProjectId],
-    ) -> Result<Answered, Failure> {
-        let mut answered = Answered::default();
+    ) -> Result<Refreshed, Failure> {
+        let mut refreshed = Refreshed::default();
         for chunk in ids.chunks(self.gitlab.page_size()) {
-            let page = self.gitlab.some_projects(chunk).await?;
+            let page = self.gitlab.projects_by_id(chunk).await?;
             let shown: BTreeSet<_> = page.projects.iter().map(|project| project.id).collect();
             let unreadable = page
                 .projects
                 .iter()
                 .filter(|project| matches!(project.contents, Contents::Unknown(_)));
-            answered.unread.extend(unreadable.map(|project| project.id));
-            let entered = self.enter(sources, window, page.projects).await?;
-            answered.changed.extend(entered);
+            refreshed
+                .unread
+                .extend(unreadable.map(|project| project.id));
+            let entered = self.store_projects(sources, window, page.projects).await?;
+            refreshed.changed.extend(entered);
             let missing: Vec<_> = chunk
                 .iter()
                 .copied()
                 .filter(|id| !shown.contains(id))
                 .collect();
-            // Only a whole answer tells that something is not there.
-            if page.nameless > 0 || page.next.is_some() {
-                answered.unread.extend(missing);
+            // Only a complete response proves that a project is missing.
+            if page.unidentified > 0 || page.next.is_some() {
+                refreshed.unread.extend(missing);
                 continue;
             }
             for id in &missing {
-                window.again.remove(id);
+                window.unreadable.remove(id);
             }
             let gone = source_repositories::of_projects(sources.database.read(), &missing).await?;
-            if gone.len() > FEW && shown.is_empty() && !window.has_shrunk {
+            if gone.len() > MAX_VANISHED && shown.is_empty() && !window.has_shrunk {
                 window.has_shrunk = true;
                 return Err(Failure::ProjectsMissing {
                     shown: 0,
@@ -203,11 +204,11 @@ impl GitlabGroup {
             }
             sources.store(Vec::new(), gone).await?;
         }
-        Ok(answered)
+        Ok(refreshed)
     }
 
-    /// Stores what is new about projects, and returns which those are.
-    pub(super) async fn enter(
+    /// Stores changed projects, and returns their IDs.
+    pub(super) async fn store_projects(
         &self,
         sources: &Sources,
         window: &mut Window,
@@ -217,25 +218,25 @@ impl GitlabGroup {
         let ids: Vec<ProjectId> = projects.iter().map(|project| project.id).collect();
         let known = source_repositories::of_projects(sources.database.read(), &ids).await?;
         let group = self.path().to_owned();
-        // Parsing a page of texts takes a while.
-        let looked = tokio::task::spawn_blocking(move || {
-            let looked = projects.into_iter().filter_map(|project| {
+        // Parsing the texts of a page takes a while.
+        let scanned = tokio::task::spawn_blocking(move || {
+            let scanned = projects.into_iter().filter_map(|project| {
                 let id = project.id;
                 let known = known.iter().find(|row| row.project_id == Some(id));
-                Some((id, project::look(project, &group, known)?))
+                Some((id, project::read(project, &group, known)?))
             });
-            looked.collect::<Vec<_>>()
+            scanned.collect::<Vec<_>>()
         })
         .await?;
-        let (changed, found): (Vec<_>, Vec<_>) = looked.into_iter().unzip();
+        let (changed, found): (Vec<_>, Vec<_>) = scanned.into_iter().unzip();
         let displaced = sources.store(found, Vec::new()).await?;
-        window.ask_soon |= !displaced.0.is_empty();
-        window.again.extend(displaced.0);
+        window.retry_soon |= !displaced.0.is_empty();
+        window.unreadable.extend(displaced.0);
         Ok(changed)
     }
 
-    /// Tells that refs of projects may have moved.
-    pub(super) async fn tell_touched(
+    /// Sends the event that refs of projects may have moved.
+    pub(super) async fn emit_touched(
         &self,
         sources: &Sources,
         ids: &[ProjectId],
@@ -243,23 +244,23 @@ impl GitlabGroup {
         let rows = source_repositories::of_projects(sources.database.read(), ids).await?;
         let pkgbases = sources.pkgbases_of(&rows).await?;
         if !pkgbases.is_empty() {
-            sources.tell(SourceEvent::Touched(pkgbases));
+            sources.emit(SourceEvent::Touched(pkgbases));
         }
         Ok(())
     }
 
-    /// A push to a fork is no activity of the project that its merge request goes to.
-    async fn tell_forks(&self, sources: &Sources) -> Result<(), Failure> {
+    /// Does the same for origins in forks, because a push to a fork is not an activity of the target project.
+    async fn emit_forks(&self, sources: &Sources) -> Result<(), Failure> {
         let forks = namespaces::pkgbases_at(sources.database.read(), MERGE_REQUESTS).await?;
         if !forks.is_empty() {
-            sources.tell(SourceEvent::Touched(forks.into_iter().collect()));
+            sources.emit(SourceEvent::Touched(forks.into_iter().collect()));
         }
         Ok(())
     }
 }
 
 impl Window {
-    /// Goes on from where the polls of the last run have come.
+    /// Continues from the watermark of the last run.
     pub(crate) fn from(watermark: Option<Timestamp>) -> Self {
         Self {
             watermark,
@@ -267,13 +268,13 @@ impl Window {
         }
     }
 
-    /// Remembers projects that GitLab could not read, until it could.
+    /// Updates the set of unreadable projects.
     fn note_unreadable(&mut self, projects: &[Project]) {
         for project in projects {
             if matches!(project.contents, Contents::Unknown(_)) {
-                self.again.insert(project.id);
+                self.unreadable.insert(project.id);
             } else {
-                self.again.remove(&project.id);
+                self.unreadable.remove(&project.id);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What a project of the group means to us.
+//! Converts projects of the group into repositories.
 
 use buildbtw_gitlab::{Blob, Contents, Project, TreeAt};
 use buildbtw_model::{Pkgbase, SourceProblemKind};
@@ -9,10 +9,10 @@ use crate::sources::store::Found;
 
 use super::paths::project_path;
 
-/// What is new about a project; `None` when it is as it was.
+/// Returns what changed in a project; `None` when nothing did.
 ///
-/// A project that GitLab failed to tell about stays as it was, too.
-pub(super) fn look(
+/// A project that GitLab failed to read counts as unchanged if it was usable.
+pub(super) fn read(
     project: Project,
     group: &str,
     known: Option<&SourceRepositoryRow>,
@@ -23,38 +23,38 @@ pub(super) fn look(
     found.row.ssh_url = project.ssh_url;
     match project.contents {
         _ if project.archived => {
-            found.is_broken(SourceProblemKind::Archived, "the project is archived");
+            found.mark_broken(SourceProblemKind::Archived, "the project is archived");
         }
-        Contents::Hidden => found.is_broken(
+        Contents::Hidden => found.mark_broken(
             SourceProblemKind::Unreadable,
             "the token may not read its code (it needs the role Reporter or higher)",
         ),
         Contents::Empty => {
-            found.is_broken(SourceProblemKind::Empty, "the project has no commits");
+            found.mark_broken(SourceProblemKind::Empty, "the project has no commits");
         }
-        Contents::Headless { branch } => {
+        Contents::NoDefaultBranch { branch } => {
             let problem = format!(
                 "the default branch '{branch}' does not exist; choose another one in the project's \
                  settings (Repository, Branch defaults)"
             );
-            found.is_broken(SourceProblemKind::NoDefaultBranch, problem);
+            found.mark_broken(SourceProblemKind::NoDefaultBranch, problem);
             found.row.branch = Some(branch);
         }
         Contents::Unknown(_) if known.is_some_and(|known| known.problem.is_none()) => return None,
         Contents::Unknown(reason) => {
-            let problem = format!("GitLab could not read it: {reason}");
-            found.is_broken(SourceProblemKind::Unreadable, problem);
+            let problem = format!("GitLab cannot read it: {reason}");
+            found.mark_broken(SourceProblemKind::Unreadable, problem);
         }
         Contents::Head { branch, tree } => {
             found.row.branch = Some(branch);
             found.row.commit = Some(tree.commit.clone());
-            found.enter(tree_at_commit(tree), misnamed);
+            found.set_tree(tree_at_commit(tree), misnamed);
         }
     }
-    (!known.is_some_and(|known| found.is(known))).then_some(found)
+    (!known.is_some_and(|known| found.is_unchanged_from(known))).then_some(found)
 }
 
-/// The path below the group.
+/// Returns the path below the group.
 pub(super) fn relative<'a>(full_path: &'a str, group: &str) -> &'a str {
     let below = |path: &'a str| {
         let head = path.get(..group.len())?;
@@ -64,7 +64,7 @@ pub(super) fn relative<'a>(full_path: &'a str, group: &str) -> &'a str {
     below(full_path).unwrap_or(full_path)
 }
 
-/// What a tree of GitLab's holds, in the words of both kinds of sources.
+/// Converts a tree of GitLab's.
 pub(super) fn tree_at_commit(tree: TreeAt) -> TreeAtCommit {
     TreeAtCommit {
         commit: tree.commit,
@@ -79,23 +79,21 @@ pub(super) fn tree_at_commit(tree: TreeAt) -> TreeAtCommit {
     }
 }
 
-/// A project is called after its pkgbase, by Arch Linux's rules. One that is not would be found under
-/// a name nobody expects, or take the place of another one.
+/// Requires that a project is named after its pkgbase, by Arch Linux's rules. Otherwise it would be found under an
+/// unexpected name, or take the place of another one.
 pub(super) fn misnamed(path: &str, pkgbase: &Pkgbase) -> Option<SourceProblem> {
     let name = path.rsplit('/').next().unwrap_or(path);
     let expected = project_path(pkgbase);
-    // GitLab's paths differ in more than case.
+    // GitLab's paths are unique regardless of case.
     (!name.eq_ignore_ascii_case(&expected)).then(|| {
         let called = if expected == pkgbase.as_str() {
             String::new()
         } else {
-            format!(" and not '{expected}'")
+            format!(" instead of '{expected}'")
         };
         SourceProblem::new(
             SourceProblemKind::Misnamed,
-            format!(
-                ".SRCINFO says pkgbase '{pkgbase}', but the project is called '{name}'{called}"
-            ),
+            format!(".SRCINFO has pkgbase '{pkgbase}', but the project is named '{name}'{called}"),
         )
     })
 }

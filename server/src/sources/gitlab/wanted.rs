@@ -1,4 +1,4 @@
-//! Repositories that have to be read because a request waits for them.
+//! Repositories that must be read because a request waits for them.
 
 use std::collections::BTreeSet;
 
@@ -11,11 +11,11 @@ use super::group::{GitlabGroup, project_of};
 use super::paths;
 use super::poll::Window;
 
-/// How many names that nobody knows are looked for at once.
-const MOST_SEARCHED: usize = 20;
+/// The maximum number of unknown names that are searched for.
+const MAX_SEARCHES: usize = 20;
 
 impl GitlabGroup {
-    /// Reads projects again that somebody waits for, unless the last poll has found them usable.
+    /// Reads the projects that requests wait for, except those that the last poll found usable.
     pub(crate) async fn read_wanted(
         &self,
         sources: &Sources,
@@ -37,7 +37,7 @@ impl GitlabGroup {
                     let broken = source_repositories::broken_like(reader, pkgbase, &name).await?;
                     match broken.and_then(|row| project_of(&row).ok()) {
                         Some(id) => ids.extend([id]),
-                        None if searched < MOST_SEARCHED => {
+                        None if searched < MAX_SEARCHES => {
                             searched += 1;
                             ids.extend(self.gitlab.find_projects(&name).await?);
                         }
@@ -47,7 +47,7 @@ impl GitlabGroup {
             }
         }
         let ids: Vec<_> = ids.into_iter().collect();
-        self.ask_about(sources, window, &ids).await?;
-        self.tell_touched(sources, &ids).await
+        self.refresh_projects(sources, window, &ids).await?;
+        self.emit_touched(sources, &ids).await
     }
 }

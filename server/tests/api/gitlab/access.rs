@@ -199,7 +199,7 @@ async fn rejects_inconsistent_gitlab_settings_at_start() {
                 "--gitlab-token-file",
                 token,
             ],
-            "neither name nor password",
+            "user name or password",
         ),
         (
             vec![
@@ -210,7 +210,7 @@ async fn rejects_inconsistent_gitlab_settings_at_start() {
                 "--gitlab-token-file",
                 token,
             ],
-            "no '?'",
+            "must not contain '?'",
         ),
         (
             vec![
@@ -223,7 +223,7 @@ async fn rejects_inconsistent_gitlab_settings_at_start() {
                 "--gitlab-ca",
                 token,
             ],
-            "holds no PEM certificate",
+            "contains no PEM certificate",
         ),
     ] {
         let message = refusal(folder.path(), &arguments).await;

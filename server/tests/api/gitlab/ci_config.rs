@@ -71,7 +71,7 @@ async fn names_rejecting_project_and_continues() {
     assert_eq!(done.changed, 2);
     let (path, error) = &done.refused[0];
     assert_eq!(path, "packaging/packages/b");
-    assert!(error.to_string().contains("forbids"), "{error}");
+    assert!(error.to_string().contains("forbidden"), "{error}");
 }
 
 #[tokio::test]
@@ -90,7 +90,7 @@ async fn continues_with_remaining_projects_after_interruption() {
     let faults = forge.gitlab.faults();
     let rule = faults.add(method(end), Times::Always, expired);
     let (stopped, _) = forge.set_ci_config(true).await;
-    assert!(stopped.unwrap_err().contains("refuses the token"));
+    assert!(stopped.unwrap_err().contains("token rejected"));
     faults.remove(rule);
     let (done, _) = forge.set_ci_config(true).await;
     let done = done.unwrap();

@@ -151,7 +151,7 @@ async fn resolves_merge_request_by_url() {
     assert!(
         title(&server, other)
             .await
-            .contains("not an address of this server's GitLab")
+            .contains("not a URL of this server's GitLab")
     );
     let outside = format!("{}/somebody/libgreet/-/merge_requests/1", gitlab.url());
     assert!(title(&server, &outside).await.contains("merge request"));

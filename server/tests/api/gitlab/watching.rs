@@ -325,7 +325,7 @@ async fn resumes_interrupted_initial_sync() {
     assert!(!stopped.complete);
     assert_eq!(stopped.progress.unwrap().seen, 200);
     assert_eq!(stopped.progress.unwrap().total, Some(451));
-    assert!(stopped.outage.unwrap().message.contains("pause"));
+    assert!(stopped.outage.unwrap().message.contains("retry after"));
     // Planning with a part of the packages is rejected.
     let refused = server
         .admin_request(reqwest::Method::POST, "/api/v1/namespaces")
@@ -335,7 +335,7 @@ async fn resumes_interrupted_initial_sync() {
         .unwrap();
     assert_eq!(refused.status(), 503);
     let text = refused.text().await.unwrap();
-    assert!(text.contains("first time (200 of 451 so far)"), "{text}");
+    assert!(text.contains("not finished (200 of 451 so far)"), "{text}");
 
     server.crash().await;
     forge.gitlab.faults().remove(rule);

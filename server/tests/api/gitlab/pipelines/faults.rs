@@ -253,7 +253,7 @@ async fn continues_builds_during_outage() {
         architecture.stalled
     })
     .await;
-    assert!(message.starts_with("GitLab, asked for"), "{message}");
+    assert!(message.starts_with("GitLab request"), "{message}");
     forge.gitlab.faults().set_down(false);
     job.ends(Status::Success, None);
     forge.job(&server, "greeter", 1).await.succeeds().await;

@@ -1,4 +1,4 @@
-//! Reads answers: their bodies, and of failed requests what went wrong and how long GitLab wants to be left alone.
+//! Reads responses: bodies, and for failed requests the error and the requested pause.
 
 use std::time::Duration;
 
@@ -10,40 +10,44 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 
 use crate::error::GitlabErrorKind;
 
-/// A page of a hundred projects has a few hundred KiB; GitLab cuts a file at about 10 MB.
-const MAX_ANSWER: usize = 64 << 20;
-/// Longer pauses are not believed.
+/// A page of a hundred projects has a few hundred KiB; GitLab truncates a file at about 10 MB.
+const MAX_RESPONSE: usize = 64 << 20;
+/// The longest pause that is respected after a 429.
 const MAX_PAUSE: Duration = Duration::from_secs(3600);
-/// Nor longer ones of a GitLab that is down.
-const MAX_REST: Duration = Duration::from_secs(120);
-/// How much of a body is shown in an error.
+/// The longest pause that is respected after a 502, 503 or 504.
+const MAX_OUTAGE_PAUSE: Duration = Duration::from_secs(120);
+/// How many characters of a body an error shows.
 const SHOWN: usize = 300;
 
-/// What an answer means that is no success.
-pub(crate) fn failure(
+/// Returns the error that an unsuccessful response stands for.
+pub(crate) fn error_kind(
     status: StatusCode,
     headers: &HeaderMap,
     date: Option<Timestamp>,
     body: &[u8],
 ) -> GitlabErrorKind {
-    let answer: ErrorBody = serde_json::from_slice(body).unwrap_or_default();
-    let message = answer.message().unwrap_or_else(|| beginning(body));
+    let response: ErrorBody = serde_json::from_slice(body).unwrap_or_default();
+    let message = response.message().unwrap_or_else(|| excerpt(body));
     match status.as_u16() {
         401 => GitlabErrorKind::InvalidToken(message),
-        403 if answer.error.as_deref() == Some("insufficient_scope") => {
-            let scope = answer.scope.unwrap_or_else(|| "read_api".to_owned());
+        403 if response.error.as_deref() == Some("insufficient_scope") => {
+            let scope = response.scope.unwrap_or_else(|| "read_api".to_owned());
             GitlabErrorKind::MissingScope {
                 scope: scope.replace(' ', " or "),
             }
         }
         403 => GitlabErrorKind::Forbidden(message),
         status @ (429 | 502 | 503 | 504) => {
-            let after = text(headers, RETRY_AFTER.as_str()).and_then(|text| {
+            let after = header_text(headers, RETRY_AFTER.as_str()).and_then(|text| {
                 let seconds = text.parse().ok().map(Duration::from_secs);
                 seconds.or_else(|| until(http_date(text)?, date))
             });
-            // A GitLab that restarts is not away for as long as it may say.
-            let longest = if status == 429 { MAX_PAUSE } else { MAX_REST };
+            // A restarting GitLab is often back earlier than it announces.
+            let longest = if status == 429 {
+                MAX_PAUSE
+            } else {
+                MAX_OUTAGE_PAUSE
+            };
             let reset = (status == 429).then(|| rate_limit_reset(headers, date));
             GitlabErrorKind::Paused {
                 status,
@@ -56,27 +60,29 @@ pub(crate) fn failure(
     }
 }
 
-/// Reads a body that is not too large.
-pub(crate) async fn read(response: reqwest::Response) -> Result<bytes::Bytes, GitlabErrorKind> {
+/// Reads a body of at most [`MAX_RESPONSE`] bytes.
+pub(crate) async fn read_body(
+    response: reqwest::Response,
+) -> Result<bytes::Bytes, GitlabErrorKind> {
     let mut body = BytesMut::new();
     let mut stream = response.bytes_stream();
     while let Some(chunk) = stream.next().await {
         let chunk = chunk.map_err(connection_error)?;
-        if body.len() + chunk.len() > MAX_ANSWER {
-            return Err(GitlabErrorKind::TooLarge(MAX_ANSWER));
+        if body.len() + chunk.len() > MAX_RESPONSE {
+            return Err(GitlabErrorKind::TooLarge(MAX_RESPONSE));
         }
         body.extend_from_slice(&chunk);
     }
     Ok(body.freeze())
 }
 
-/// What kept a request from being sent, or its answer from being read.
+/// Converts an error of sending a request or of reading its response.
 pub(crate) fn connection_error(error: reqwest::Error) -> GitlabErrorKind {
     let connected = !error.is_connect();
     if error.is_timeout() && connected {
         return GitlabErrorKind::Timeout;
     }
-    // The outermost one names the address, which is known, and the innermost one the cause.
+    // The outermost error names the URL, the innermost one the cause.
     let error = error.without_url();
     let mut cause: &dyn std::error::Error = &error;
     while let Some(inner) = cause.source() {
@@ -89,32 +95,32 @@ pub(crate) fn connection_error(error: reqwest::Error) -> GitlabErrorKind {
     }
 }
 
-/// How long it is until GitLab allows requests again.
+/// Returns the time until GitLab's rate limit is reset.
 pub(crate) fn rate_limit_reset(headers: &HeaderMap, date: Option<Timestamp>) -> Option<Duration> {
-    let reset: i64 = text(headers, "ratelimit-reset")?.parse().ok()?;
+    let reset: i64 = header_text(headers, "ratelimit-reset")?.parse().ok()?;
     let reset = Timestamp::from_second(reset).ok()?;
     until(reset, date).map(|pause| pause.min(MAX_PAUSE))
 }
 
-/// The time until then by GitLab's own clock, or by ours if it does not tell.
+/// Returns the time until `then` by GitLab's clock, or by ours if the response has no date.
 fn until(then: Timestamp, date: Option<Timestamp>) -> Option<Duration> {
     let now = date.unwrap_or_else(Timestamp::now);
     let pause = then.duration_since(now);
     Duration::try_from(pause).ok()
 }
 
-/// A time as HTTP writes it (RFC 9110, section 5.6.7).
+/// Parses an HTTP date (RFC 9110, section 5.6.7).
 pub(crate) fn http_date(text: &str) -> Option<Timestamp> {
     let parsed = jiff::fmt::rfc2822::parse(text).ok()?;
     Some(parsed.timestamp())
 }
 
-/// A header as text.
-pub(crate) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+/// Returns a header as text.
+pub(crate) fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// Errors of REST, of OAuth and of GraphQL have three forms.
+/// The error bodies of REST, OAuth and GraphQL together.
 #[derive(Default, serde::Deserialize)]
 #[serde(default)]
 struct ErrorBody {
@@ -145,7 +151,7 @@ impl ErrorBody {
     }
 }
 
-fn beginning(body: &[u8]) -> String {
+fn excerpt(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     let text = text.trim();
     if text.starts_with('<') {
@@ -183,7 +189,7 @@ mod tests {
             ("retry-after", "Wed, 21 Oct 2026 07:28:30 GMT"),
             ("ratelimit-reset", "1792567710"),
         ] {
-            let kind = failure(
+            let kind = error_kind(
                 StatusCode::TOO_MANY_REQUESTS,
                 &headers(&[(name, value)]),
                 date,
@@ -195,7 +201,7 @@ mod tests {
                 "{name}: {value}"
             );
         }
-        let kind = failure(StatusCode::BAD_GATEWAY, &headers(&[]), None, b"<html>");
+        let kind = error_kind(StatusCode::BAD_GATEWAY, &headers(&[]), None, b"<html>");
         assert!(kind.is_transient() && kind.pause().is_none());
     }
 
@@ -203,10 +209,10 @@ mod tests {
     fn names_missing_scope_in_errors() {
         let body =
             br#"{"error":"insufficient_scope","error_description":"x","scope":"api read_api"}"#;
-        let kind = failure(StatusCode::FORBIDDEN, &headers(&[]), None, body);
+        let kind = error_kind(StatusCode::FORBIDDEN, &headers(&[]), None, body);
         assert!(kind.to_string().contains("scope api or read_api"), "{kind}");
         let body = br#"{"errors":[{"message":"Invalid token"}]}"#;
-        let kind = failure(StatusCode::UNAUTHORIZED, &headers(&[]), None, body);
+        let kind = error_kind(StatusCode::UNAUTHORIZED, &headers(&[]), None, body);
         assert!(kind.to_string().contains("Invalid token"), "{kind}");
         assert!(!kind.is_transient());
     }

@@ -1,5 +1,5 @@
-//! What was read of base repositories. A database is unpacked once for each of its states, and put together
-//! with the others of its architecture only when one of them has changed.
+//! A cache of base repositories. Each version of a database is unpacked once, and the databases of an architecture
+//! are merged only when one of them has changed.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,37 +10,37 @@ use buildbtw_planner::{BaseIndex, BasePackage};
 use sha2::Digest as _;
 
 use super::database;
-use super::fetch::{Answer, Place, fetch};
+use super::fetch::{Fetched, Place, fetch};
 use super::versions::{BaseVersion, BaseVersions};
 
-/// See the module. It holds no more than what the configured repositories hold.
+/// Parsed databases. Bounded by the configured repositories.
 #[derive(Debug, Default)]
-pub(super) struct Known {
+pub(super) struct DatabaseCache {
     databases: Mutex<HashMap<(RepositoryName, Architecture), Arc<Database>>>,
     contents: Mutex<HashMap<Architecture, Contents>>,
 }
 
-/// A database that was read.
+/// A parsed database.
 #[derive(Debug)]
 pub(super) struct Database {
     place: Place,
     pub(super) digest: String,
     packages: Arc<[BasePackage]>,
-    /// The memory that its packages need, see [`database::cost`].
+    /// The memory of its packages, see [`database::cost`].
     pub(super) cost: usize,
 }
 
-/// The databases of an architecture together.
+/// The merged databases of an architecture.
 #[derive(Clone, Debug)]
 struct Contents {
-    /// Their digests.
-    of: Vec<String>,
+    /// The digests of the databases.
+    digests: Vec<String>,
     versions: Arc<BaseVersions>,
     packages: Arc<BaseIndex>,
 }
 
-impl Known {
-    /// The database of a repository as it is now, of which at most `limit` may be kept.
+impl DatabaseCache {
+    /// Returns the current database of a repository, if its packages need at most `limit` bytes.
     pub(super) async fn database(
         &self,
         repository: &Repository,
@@ -51,9 +51,11 @@ impl Known {
         let known = lock(&self.databases).get(&key).cloned();
         let place = known.as_ref().map(|known| &known.place);
         let database = match (fetch(repository, architecture, place).await?, known) {
-            (Answer::Unchanged, Some(known)) => known,
-            (Answer::Unchanged, None) => return Err("its server says that it is as before".into()),
-            (Answer::Content(place, bytes), known) => {
+            (Fetched::Unchanged, Some(known)) => known,
+            (Fetched::Unchanged, None) => {
+                return Err("its server responded with 304 to an unconditional request".into());
+            }
+            (Fetched::Content(place, bytes), known) => {
                 let read = tokio::task::spawn_blocking(move || read(place, &bytes, known));
                 let read = read.await.map_err(|error| error.to_string())?;
                 let database = Arc::new(read?);
@@ -63,32 +65,32 @@ impl Known {
         };
         if database.cost > limit {
             return Err(format!(
-                "its packages, with those of the other base repositories, need more than {} MiB",
+                "its packages and those of the other base repositories need more than {} MiB of memory",
                 database::MAX_KEPT >> 20
             ));
         }
         Ok(database)
     }
 
-    /// What databases hold together, in the order in which pacman looks at them.
+    /// Returns the merged contents of databases, in pacman's order.
     pub(super) async fn contents(
         &self,
         architecture: &Architecture,
         databases: Vec<Arc<Database>>,
     ) -> Result<(Arc<BaseVersions>, Arc<BaseIndex>), String> {
-        let of: Vec<String> = databases
+        let digests: Vec<String> = databases
             .iter()
             .map(|database| database.digest.clone())
             .collect();
         let known = lock(&self.contents).get(architecture).cloned();
-        if let Some(known) = known.filter(|known| known.of == of) {
+        if let Some(known) = known.filter(|known| known.digests == digests) {
             return Ok((known.versions, known.packages));
         }
-        let made = tokio::task::spawn_blocking(move || together(&databases));
-        let (versions, packages) = made.await.map_err(|error| error.to_string())?;
+        let merged = tokio::task::spawn_blocking(move || merge(&databases));
+        let (versions, packages) = merged.await.map_err(|error| error.to_string())?;
         let (versions, packages) = (Arc::new(versions), Arc::new(packages));
         let contents = Contents {
-            of,
+            digests,
             versions: Arc::clone(&versions),
             packages: Arc::clone(&packages),
         };
@@ -101,7 +103,7 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
     of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Reads a database, unless it is the known one at another place.
+/// Parses a database, unless it has the same content as the known one.
 fn read(place: Place, bytes: &[u8], known: Option<Arc<Database>>) -> Result<Database, String> {
     let digest: [u8; 32] = sha2::Sha256::digest(bytes).into();
     let digest = Sha256Digest::from_bytes(&digest).to_string();
@@ -123,7 +125,7 @@ fn read(place: Place, bytes: &[u8], known: Option<Arc<Database>>) -> Result<Data
     })
 }
 
-fn together(databases: &[Arc<Database>]) -> (BaseVersions, BaseIndex) {
+fn merge(databases: &[Arc<Database>]) -> (BaseVersions, BaseIndex) {
     let packages = || databases.iter().flat_map(|database| &*database.packages);
     let versions = packages().map(|package| {
         let version = BaseVersion {
@@ -165,7 +167,7 @@ mod tests {
     }
 
     impl Mirror {
-        fn answer(&self, headers: &HeaderMap) -> axum::response::Response {
+        fn respond(&self, headers: &HeaderMap) -> axum::response::Response {
             let (tag, bytes) = lock(&self.content).clone();
             if headers
                 .get(header::IF_NONE_MATCH)
@@ -185,8 +187,8 @@ mod tests {
             sent: AtomicUsize::new(0),
         });
         let served = Arc::clone(&mirror);
-        let answer = move |headers: HeaderMap| async move { served.answer(&headers) };
-        let router = axum::Router::new().fallback(answer);
+        let respond = move |headers: HeaderMap| async move { served.respond(&headers) };
+        let router = axum::Router::new().fallback(respond);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move { axum::serve(listener, router).await });
