@@ -260,16 +260,19 @@ impl RunArgs {
         let sweep = |default| seconds.map_or(default, |s| Duration::from_secs(s.into()));
         match (&self.sources_dir, self.gitlab.settings()?) {
             (Some(_), Some(_)) => anyhow::bail!(
-                "--sources-dir and --gitlab-url exclude each other: sources come from one place"
+                "--sources-dir cannot be used with --gitlab-url: sources come from one place"
             ),
             (None, None) => anyhow::bail!(
-                "where are the sources? --sources-dir names a folder of git repositories, or \
-                 --gitlab-url, --gitlab-group and --gitlab-token-file a group of a GitLab"
+                "no sources are configured; set --sources-dir, or --gitlab-url, --gitlab-group and \
+                 --gitlab-token-file"
             ),
             (Some(folder), None) => {
-                let wrong = "--sources-dir must name a folder of git repositories";
-                let folder = fs_err::canonicalize(folder).context(wrong)?;
-                anyhow::ensure!(folder.is_dir(), "{wrong}, {} is none", folder.display());
+                let folder = fs_err::canonicalize(folder).context("cannot use --sources-dir")?;
+                anyhow::ensure!(
+                    folder.is_dir(),
+                    "cannot use --sources-dir: `{}` is not a folder",
+                    folder.display()
+                );
                 let sweep = sweep(SWEEP_FOLDER);
                 Ok((SourceConfig::Directory { folder, sweep }, None))
             }
@@ -290,7 +293,7 @@ impl RunArgs {
         let tool = BuildTool::named(self.buildtool.clone(), self.buildtoolver.clone());
         tool.ok_or_else(|| {
             anyhow::anyhow!(
-                "--buildtoolver is missing: it says which version of {} packages are to name",
+                "--buildtoolver is required with --buildtool {}",
                 self.buildtool
             )
         })
@@ -308,7 +311,7 @@ impl RunArgs {
         let mut architectures: Vec<Architecture> = Vec::new();
         for architecture in &self.architectures {
             if architecture.is_any() {
-                anyhow::bail!("--architectures: 'any' is no architecture of a machine");
+                anyhow::bail!("--architectures: 'any' is not a machine architecture");
             }
             if architectures.contains(architecture) {
                 anyhow::bail!("--architectures: '{architecture}' is listed twice");
@@ -316,7 +319,7 @@ impl RunArgs {
             architectures.push(architecture.clone());
         }
         if architectures.is_empty() {
-            anyhow::bail!("--architectures: at least one is needed");
+            anyhow::bail!("--architectures: at least one is required");
         }
         let (url, prefix) = match &self.url {
             Some(url) => parse_url(url)?,
@@ -326,8 +329,8 @@ impl RunArgs {
         let pipelines = self.pipelines.settings(&architectures)?;
         if url_by_host && (pipelines.is_some() || !self.gitlab_report.is_empty()) {
             anyhow::bail!(
-                "--url is missing: GitLab is told the server's address, and --listen {} does not \
-                 say by which one it is reached",
+                "--url is required: GitLab needs the server's address, which --listen {} does not \
+                 determine",
                 self.listen
             );
         }

@@ -150,19 +150,19 @@ impl Error {
             Self::Internal(error) if is_busy(&error) => {
                 tracing::warn!(error = format!("{error:#}"), "the database is busy");
                 Refusal::new(ProblemKind::Unavailable, "the server's database is busy")
-                    .hint("others use all of it, or hold it locked; nothing was changed")
+                    .hint("nothing was changed; try again later")
                     .into_problem()
             }
             Self::Internal(error) if is_full(&error) => {
                 tracing::error!(error = format!("{error:#}"), "the disk is full");
                 Refusal::new(ProblemKind::Unavailable, "the server's disk is full")
-                    .hint("nothing is lost; it goes on when there is space again")
+                    .hint("nothing is lost; the server resumes when there is free space")
                     .into_problem()
             }
             Self::Internal(error) => {
                 tracing::error!(error = format!("{error:#}"), "internal error");
-                Refusal::new(ProblemKind::Internal, "the server failed to do this")
-                    .hint("the server's log says why")
+                Refusal::new(ProblemKind::Internal, "internal server error")
+                    .hint("the server's log has the cause")
                     .into_problem()
             }
         }

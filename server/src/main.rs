@@ -31,7 +31,7 @@ fn main() -> ExitCode {
     {
         Ok(runtime) => runtime,
         Err(error) => {
-            tracing::error!("cannot start threads: {error}");
+            tracing::error!("cannot start the async runtime: {error}");
             return ExitCode::FAILURE;
         }
     };
@@ -88,11 +88,13 @@ async fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         }
     }
     match (findings.len(), left) {
-        (0, _) => say(format_args!("everything is as it should be"))?,
+        (0, _) => say(format_args!("no problems found"))?,
         (_, 0) => return Ok(ExitCode::SUCCESS),
-        (found, _) if args.repair => say(format_args!("{left} of {found} cannot be repaired"))?,
+        (found, _) if args.repair => say(format_args!(
+            "problems found: {found}, not repaired: {left}"
+        ))?,
         (found, _) => say(format_args!(
-            "{found} found; --repair repairs what can be repaired"
+            "problems found: {found}; run with --repair to repair them"
         ))?,
     }
     Ok(if left == 0 {
@@ -104,7 +106,9 @@ async fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
 
 async fn set_ci_config(args: &SetCiConfigArgs) -> anyhow::Result<ExitCode> {
     let Some(mut settings) = args.gitlab.settings()? else {
-        anyhow::bail!("which GitLab? --gitlab-url, --gitlab-group and --gitlab-token-file say it");
+        anyhow::bail!(
+            "no GitLab is configured; set --gitlab-url, --gitlab-group and --gitlab-token-file"
+        );
     };
     settings.writes = args.apply;
     let gitlab = Gitlab::new(settings)?;
@@ -121,7 +125,7 @@ async fn set_ci_config(args: &SetCiConfigArgs) -> anyhow::Result<ExitCode> {
                 project.full_path, project.ci_config_path, args.template
             )),
             ci_config::Step::Refused(project, error) => say(format_args!(
-                "{}: refused: {}",
+                "{}: rejected: {}",
                 project.full_path, error.kind
             )),
         };
@@ -129,19 +133,17 @@ async fn set_ci_config(args: &SetCiConfigArgs) -> anyhow::Result<ExitCode> {
     .await?;
     let (changed, unchanged) = (summary.changed, summary.unchanged);
     if args.apply {
-        say(format_args!(
-            "{changed} changed, {unchanged} had it already"
-        ))?;
+        say(format_args!("{changed} changed, {unchanged} unchanged"))?;
     } else {
         say(format_args!(
-            "{changed} would change, {unchanged} have it already; --apply changes them"
+            "{changed} would change, {unchanged} unchanged; run with --apply to change them"
         ))?;
     }
     if summary.refused.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
     say(format_args!(
-        "{} refused: does the token have the role Maintainer there?",
+        "{} rejected by GitLab; the token needs the role Maintainer in these projects",
         summary.refused.len()
     ))?;
     Ok(ExitCode::FAILURE)

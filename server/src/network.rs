@@ -66,7 +66,7 @@ impl NetworkArgs {
     pub fn settings(&self) -> anyhow::Result<NetworkSettings> {
         anyhow::ensure!(
             self.network <= self.max_network,
-            "--network {} is more than --max-network {} allows",
+            "--network {} exceeds --max-network {}",
             self.network,
             self.max_network
         );
@@ -91,10 +91,10 @@ impl NetworkSettings {
             return Ok(policy);
         }
         let max = self.max;
-        let title = format!("network policy `{policy}` is more than this server allows (`{max}`)");
+        let title = format!("network policy `{policy}` exceeds this server's maximum, `{max}`");
         Err(Refusal::new(ProblemKind::InvalidRequest, title)
             .hint(format!(
-                "use --network {max}, or ask the server's operator for `--max-network {policy}`"
+                "use --network {max}, or ask the operator to set `--max-network {policy}`"
             ))
             .into())
     }

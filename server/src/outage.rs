@@ -21,8 +21,8 @@ pub enum Failure {
     Server(Error),
     /// GitLab seems to have lost most projects.
     #[error(
-        "GitLab shows only {shown} of the {known} projects known. Has its token lost the role that \
-         sees them? Nothing is forgotten, unless the next full look shows the same"
+        "GitLab lists only {shown} of {known} known projects; the token may have lost its role. \
+         The others are kept unless the next full resync confirms that they are gone"
     )]
     ProjectsMissing {
         /// How many it shows.
@@ -222,7 +222,7 @@ impl Outage {
                 );
             }
         } else {
-            tracing::debug!(error = message, "still: {}", self.0.title);
+            tracing::debug!(error = message, "outage continues: {}", self.0.title);
         }
     }
 
@@ -235,7 +235,7 @@ impl Outage {
             "a background task panicked and is restarted: {}",
             self.0.title
         );
-        let message = format!("a fault of the server stopped it: {message}");
+        let message = format!("a background task of the server panicked: {message}");
         self.begin(message.clone(), message, true);
         pause
     }
@@ -248,7 +248,7 @@ impl Outage {
         };
         state.backoff.reset();
         drop(state);
-        tracing::info!(since = %over.since, "over: {}", self.0.title);
+        tracing::info!(since = %over.since, "outage ended: {}", self.0.title);
     }
 
     /// Returns whether its gist is new.

@@ -29,7 +29,7 @@ pub fn close_data_folder(data: &Path) -> anyhow::Result<()> {
         .recursive(true)
         .mode(FOLDER)
         .create(data)
-        .with_context(|| format!("cannot make the data folder {}", data.display()))?;
+        .with_context(|| format!("cannot create the data folder `{}`", data.display()))?;
     close(data, FOLDER)?;
     for entry in fs_err::read_dir(data)? {
         let entry = entry?;
@@ -79,7 +79,7 @@ fn is_closed(path: &Path, mode: u32) -> anyhow::Result<bool> {
     let owners = [0, rustix::process::geteuid().as_raw()];
     anyhow::ensure!(
         owners.contains(&metadata.uid()),
-        "{} belongs to another user than the server runs as, who can open it",
+        "`{}` belongs to another user; its owner must be the user that the server runs as",
         path.display()
     );
     Ok(metadata.permissions().mode() & 0o777 == mode)
@@ -90,7 +90,7 @@ fn close(path: &Path, mode: u32) -> anyhow::Result<()> {
         return Ok(());
     }
     fs_err::set_permissions(path, PermissionsExt::from_mode(mode))
-        .with_context(|| format!("cannot close {} to other users", path.display()))
+        .with_context(|| format!("cannot restrict the permissions of `{}`", path.display()))
 }
 
 fn is_gone(error: &anyhow::Error) -> bool {

@@ -288,7 +288,7 @@ async fn method_not_allowed(
     method: Method,
     OriginalUri(uri): OriginalUri,
 ) -> Response {
-    let title = format!("{method} is not possible on {}", uri.path());
+    let title = format!("method {method} is not allowed on {}", uri.path());
     let mut problem = Error::refused(ProblemKind::InvalidRequest, title).into_problem();
     problem.status = 405;
     explain(&state, &uri, problem)

@@ -131,14 +131,14 @@ impl Server {
             // Only people and scripts on this machine read it; a full disk must not keep all others out.
             tracing::warn!(
                 error = error.to_string(),
-                "cannot write the file that says where the server listens"
+                "cannot write the file `address` in the data folder"
             );
         }
         let config = &self.state.config;
         tracing::info!(address = %self.address, url = config.url, "serving");
         if config.url_by_host {
             tracing::info!(
-                "links name the host of each request; --url sets one address for all of them"
+                "links use the host of each request; set --url to use one address for all"
             );
         }
         let failure = tokio::select! {
@@ -146,16 +146,16 @@ impl Server {
             biased;
             () = shutdown.cancelled() => None,
             ended = self.tasks.join_next() => Some(match ended {
-                Some(Ok(name)) => anyhow::anyhow!("the task '{name}' ended by itself"),
+                Some(Ok(name)) => anyhow::anyhow!("the background task '{name}' ended unexpectedly"),
                 Some(Err(error)) => anyhow::anyhow!("a background task failed: {error}"),
                 None => anyhow::anyhow!("no background task is running"),
             }),
-            ended = &mut service => Some(anyhow::anyhow!("serving ended: {ended:?}")),
+            ended = &mut service => Some(anyhow::anyhow!("the HTTP service ended unexpectedly: {ended:?}")),
         };
         shutdown.cancel();
         tracing::info!("stopping");
         if !service.is_finished() && tokio::time::timeout(GRACE, &mut service).await.is_err() {
-            tracing::warn!("some requests did not end in time");
+            tracing::warn!("some requests did not end within the grace period");
         }
         let _ = tokio::time::timeout(GRACE, async {
             while self.tasks.join_next().await.is_some() {}
@@ -178,7 +178,10 @@ fn reporter(args: &RunArgs, sources: &SourceConfig) -> anyhow::Result<Option<Rep
             args.gitlab_report.clone(),
         ))),
         SourceConfig::Directory { .. } => {
-            anyhow::bail!("--gitlab-report needs the sources to be in a GitLab")
+            anyhow::bail!(
+                "--gitlab-report requires sources in GitLab; set --gitlab-url, --gitlab-group and \
+                 --gitlab-token-file"
+            )
         }
     }
 }
@@ -190,8 +193,8 @@ fn pipelines(config: &Config, sources: &SourceConfig) -> anyhow::Result<Option<P
     };
     let SourceConfig::Gitlab { gitlab, .. } = sources else {
         anyhow::bail!(
-            "--run-builds-on-gitlab needs the sources to be in that GitLab: --gitlab-url, \
-             --gitlab-group and --gitlab-token-file say which"
+            "--run-builds-on-gitlab requires sources in GitLab; set --gitlab-url, --gitlab-group \
+             and --gitlab-token-file"
         );
     };
     let pipelines = Pipelines::new(gitlab.clone(), settings, config.url.clone());
@@ -218,7 +221,7 @@ pub(crate) async fn lock(data: &Path) -> anyhow::Result<fs_err::File> {
         }
     }
     anyhow::bail!(
-        "another server uses the data folder {}; stop it, or choose another --data-dir",
+        "another server uses the data folder `{}`; stop it, or choose another --data-dir",
         data.display()
     )
 }
@@ -229,7 +232,7 @@ async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
             "{address} is in use by another program; stop it, or choose another --listen"
         ),
         std::io::ErrorKind::PermissionDenied => anyhow::anyhow!(
-            "may not listen at {address}; ports below 1024 need privileges, choose another --listen"
+            "cannot listen at {address}: ports below 1024 need privileges; choose another --listen"
         ),
         _ => anyhow::anyhow!("cannot listen at {address}: {error}"),
     })

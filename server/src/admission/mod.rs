@@ -227,7 +227,7 @@ impl Admission {
         let bytes = bytes.min(PUBLIC_MEMORY / 8);
         let who = self.who(client);
         let taken = self.0.answers.take(Some(client.into()), bytes, who);
-        taken.map_err(|full| refuse(full, "answers that nobody reads"))
+        taken.map_err(|full| refuse(full, "unread responses"))
     }
 
     /// Lets a request in that a trusted proxy passes on.
@@ -287,9 +287,9 @@ impl Admission {
     /// When the address asked for too many plans, or all together did.
     pub(crate) async fn plan(&self, client: IpAddr) -> Result<Permit, Error> {
         if let Some(pause) = self.0.plan_rate.note(client) {
-            let title = "too many plans without a token";
+            let title = "too many plans without a token from this address";
             return Err(Refusal::new(ProblemKind::TooManyRequests, title)
-                .hint("with a token there is no such limit; `buildbtw login` stores one")
+                .hint("plans with a token are not limited; `buildbtw login` stores one")
                 .retry_after(pause)
                 .into());
         }
@@ -314,9 +314,9 @@ impl Admission {
 async fn queue(waiting: impl Future<Output = Permit>) -> Result<Permit, Error> {
     let waited = tokio::time::timeout(LONGEST_QUEUE, waiting).await;
     waited.map_err(|_| {
-        let title = "too many requests without a token are being processed";
+        let title = "too many concurrent requests without a token";
         Refusal::new(ProblemKind::Unavailable, title)
-            .hint("try again later, or with a token")
+            .hint("try again later, or use a token")
             .retry_after(PAUSE)
             .into()
     })
@@ -325,7 +325,7 @@ async fn queue(waiting: impl Future<Output = Permit>) -> Result<Permit, Error> {
 /// What somebody is told who gets nothing.
 fn refuse(full: Full, what: &str) -> Error {
     let title = match full {
-        Full::Source => format!("too many {what} of this address"),
+        Full::Source => format!("too many {what} from this address"),
         Full::Total => format!("the server has too many {what}"),
     };
     Refusal::new(ProblemKind::Unavailable, title)

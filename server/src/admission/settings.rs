@@ -88,8 +88,8 @@ impl Limits {
         let most = free - files;
         anyhow::ensure!(
             files >= 2,
-            "the process may open {descriptors} files, and needs more than {OWN_DESCRIPTORS}; \
-             raise the limit (`ulimit -n`, LimitNOFILE=)"
+            "the limit of open files is {descriptors}, and the server needs more than \
+             {OWN_DESCRIPTORS}; raise it (`ulimit -n`, `LimitNOFILE=`)"
         );
         let wanted = size(args.max_connections);
         if most < wanted {
@@ -97,7 +97,7 @@ impl Limits {
                 wanted,
                 most,
                 descriptors,
-                "fewer connections than --max-connections: the process may open too few files"
+                "allowing fewer connections than --max-connections: the limit of open files is too low"
             );
         }
         let connections = wanted.min(most);
@@ -130,7 +130,7 @@ fn raise_descriptors() -> usize {
     let limit = match setrlimit(Resource::Nofile, raised) {
         Ok(()) => raised.current,
         Err(error) => {
-            tracing::warn!(%error, "cannot raise the number of files that may be open");
+            tracing::warn!(%error, "cannot raise the limit of open files");
             limit.current
         }
     };

@@ -137,12 +137,12 @@ async fn require(
     let identity = identify(&state, bearer(&request), peer(&request)).await?;
     if !identity.0.scope.allows(scope) {
         let title = format!(
-            "this needs a token of scope '{scope}', yours is '{}'",
+            "this requires a token of scope '{scope}'; yours has scope '{}'",
             identity.0.scope
         );
         return Err(Refusal::new(ProblemKind::Forbidden, title)
             .hint(format!(
-                "an administrator makes one with `buildbtw token create --scope {}`",
+                "an administrator can create one with `buildbtw token create --scope {}`",
                 if scope == TokenScope::Attempt {
                     TokenScope::Worker
                 } else {
@@ -165,12 +165,12 @@ pub(crate) fn refuse_webhook(state: &AppState, peer: Option<Peer>, forged: Forge
     match pause {
         None => Refusal::new(
             ProblemKind::Unauthenticated,
-            format!("the webhook is not accepted: {forged}"),
+            format!("webhook rejected: {forged}"),
         )
-        .hint("its secret token or signing token must be the one in the server's settings"),
+        .hint("its secret token or signing token must match the server's settings"),
         Some(pause) => Refusal::new(
             ProblemKind::TooManyRequests,
-            "too many webhooks that are not accepted",
+            "too many rejected webhooks from this address",
         )
         .retry_after(pause),
     }
@@ -202,8 +202,8 @@ async fn identify(
     peer: Option<IpAddr>,
 ) -> Result<Identity, Error> {
     let Some(token) = token else {
-        return Err(Refusal::new(ProblemKind::Unauthenticated, "this needs a token")
-            .hint("`buildbtw login` stores one; administrators make them with `buildbtw token create`")
+        return Err(Refusal::new(ProblemKind::Unauthenticated, "this requires a token")
+            .hint("`buildbtw login` stores one; administrators create them with `buildbtw token create`")
             .into());
     };
     if let Some(row) = authenticate(state, &token).await? {
@@ -223,7 +223,7 @@ async fn identify(
             None => return Err(not_valid()),
         },
         Some(pause) => {
-            let title = "too many requests with a wrong token";
+            let title = "too many requests with an invalid token from this address";
             Refusal::new(ProblemKind::TooManyRequests, title)
                 .hint("`buildbtw login` stores another one")
                 .retry_after(pause)

@@ -183,7 +183,7 @@ impl PipelineArgs {
         if !self.run_builds_on_gitlab {
             anyhow::ensure!(
                 self.gitlab_architectures.is_empty(),
-                "--gitlab-architectures is given, but --run-builds-on-gitlab is not"
+                "--gitlab-architectures requires --run-builds-on-gitlab"
             );
             return Ok(None);
         }

@@ -18,12 +18,12 @@ pub async fn backup(data: &Path, target: &Path) -> anyhow::Result<u64> {
     let database = data.join(DATABASE_FILE);
     anyhow::ensure!(
         database.try_exists()?,
-        "there is no database {}; --data-dir names the server's data folder",
+        "there is no database `{}`; set --data-dir to the server's data folder",
         database.display()
     );
     anyhow::ensure!(
         target.symlink_metadata().is_err(),
-        "{} is there already; backups overwrite nothing",
+        "`{}` already exists; backups overwrite nothing",
         target.display()
     );
     let folder = match target.parent() {

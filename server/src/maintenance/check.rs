@@ -36,7 +36,7 @@ pub async fn check(data: &Path, options: Options) -> anyhow::Result<Vec<Finding>
     let path = data.join(DATABASE_FILE);
     anyhow::ensure!(
         path.try_exists()?,
-        "there is no database {}; --data-dir names the server's data folder",
+        "there is no database `{}`; set --data-dir to the server's data folder",
         path.display()
     );
     // What is written while it is looked at would look wrong.
@@ -94,7 +94,7 @@ impl Checker {
         findings.extend(
             tables
                 .into_iter()
-                .map(|table| format!("rows of {table} refer to rows that are gone")),
+                .map(|table| format!("rows of table {table} refer to missing rows")),
         );
         Ok(findings.into_iter().map(Finding::Database).collect())
     }
@@ -104,13 +104,13 @@ impl Checker {
         for package in published {
             let path = self.path(package);
             let what = match fs_err::metadata(&path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => "is not there".to_owned(),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => "is missing".to_owned(),
                 Err(error) => return Err(error.into()),
                 Ok(metadata) if metadata.len() != package.size => {
                     format!("has {} bytes instead of {}", metadata.len(), package.size)
                 }
                 Ok(_) if self.options.digests && digest(&path)? != package.sha256 => {
-                    "has other bytes than were uploaded".to_owned()
+                    "has another digest than the upload".to_owned()
                 }
                 Ok(_) => continue,
             };
@@ -160,7 +160,7 @@ impl Checker {
             return Ok(());
         }
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let message = format!("its package {name} {what}; `retry` builds it again");
+        let message = format!("package `{name}` {what}; `buildbtw retry` rebuilds it");
         let mut tx = self.database.write().await?;
         builds::lose_packages(&mut tx, *build, &message).await?;
         tx.commit().await?;

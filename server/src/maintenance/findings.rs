@@ -41,9 +41,9 @@ impl std::fmt::Display for Finding {
                 build, path, what, ..
             } => write!(f, "{}: {what} (build {build})", path.display()),
             Self::RepositoryDatabase { path, .. } => {
-                write!(f, "{}: does not list what was built", path.display())
+                write!(f, "{}: does not list the built packages", path.display())
             }
-            Self::Orphan(path) => write!(f, "{}: belongs to nothing", path.display()),
+            Self::Orphan(path) => write!(f, "{}: unreferenced", path.display()),
         }
     }
 }
@@ -54,8 +54,10 @@ impl Finding {
     pub fn repair(&self) -> Option<&'static str> {
         match self {
             Self::Database(_) => None,
-            Self::Package { .. } => Some("taken from another repository, or to be built again"),
-            Self::RepositoryDatabase { .. } => Some("written anew"),
+            Self::Package { .. } => {
+                Some("restored from another repository, or its build marked as failed")
+            }
+            Self::RepositoryDatabase { .. } => Some("rewritten"),
             Self::Orphan(_) => Some("removed"),
         }
     }

@@ -110,7 +110,7 @@ fn known<B: Budget>(
             let Ok(linked) = package.sonames.parse::<Linked>() else {
                 tracing::warn!(
                     package.name = package.pkgname.as_str(),
-                    "cannot read the stored list of libraries"
+                    "cannot parse the stored sonames of a package"
                 );
                 continue;
             };

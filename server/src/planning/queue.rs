@@ -143,7 +143,7 @@ impl PlanQueue {
         drop(abandon);
         made.map_err(|error| match error {
             PlanError::TookTooLong if self.shutdown.is_cancelled() => {
-                Error::refused(ProblemKind::Unavailable, "the server is stopping")
+                Error::refused(ProblemKind::Unavailable, "the server is shutting down")
             }
             PlanError::TookTooLong => too_long(limit),
             PlanError::Other(error) => error,
@@ -159,9 +159,9 @@ impl PlanQueue {
         if waiting.count >= MAX_PER_CALLER && caller != Caller::Server {
             return Err(Refusal::new(
                 ProblemKind::TooManyRequests,
-                format!("{MAX_PER_CALLER} plans of yours are being made or waited for already"),
+                format!("{MAX_PER_CALLER} of your plans are already running or queued"),
             )
-            .hint("they are made one after the other")
+            .hint("plans of one caller run one at a time; wait for one to finish")
             .retry_after(PAUSE)
             .into());
         }
@@ -206,10 +206,12 @@ async fn acquire(semaphore: Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Erro
 fn too_long(limit: Duration) -> Error {
     Refusal::new(
         ProblemKind::PlanTooLarge,
-        format!("planning took longer than {} s and was ended", limit.as_secs()),
+        format!("planning timed out after {} s", limit.as_secs()),
     )
-    .detail("packages that depend on each other in large cycles take long to put in order")
-    .hint("choose a narrower --scope or --exclude some packages; --plan-seconds of the server is the limit")
+    .detail("large dependency cycles take long to order")
+    .hint(
+        "choose a narrower --scope, --exclude some packages, or raise --plan-seconds of the server",
+    )
     .into()
 }
 

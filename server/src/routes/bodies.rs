@@ -92,8 +92,11 @@ pub(crate) async fn read(
                 break;
             };
             let piece = piece.map_err(|error| {
-                Refusal::new(ProblemKind::InvalidRequest, "the body broke off")
-                    .detail(error.to_string())
+                Refusal::new(
+                    ProblemKind::InvalidRequest,
+                    "the request body is incomplete",
+                )
+                .detail(error.to_string())
             })?;
             length += piece.len();
             if length <= limit {
@@ -106,9 +109,9 @@ pub(crate) async fn read(
             }
         }
         if length > limit {
-            let title = "the body is larger than allowed";
+            let title = "the request body is too large";
             return Err(Refusal::new(ProblemKind::TooLarge, title)
-                .detail(format!("at most {limit} bytes are read"))
+                .detail(format!("the limit is {limit} bytes"))
                 .into());
         }
         Ok(())
@@ -118,11 +121,11 @@ pub(crate) async fn read(
 }
 
 fn too_slow() -> Error {
-    let title = "the body did not arrive in time";
+    let title = "receiving the request body timed out";
     Refusal::new(ProblemKind::InvalidRequest, title)
         .status(StatusCode::REQUEST_TIMEOUT)
         .detail(format!(
-            "it may take {} s, and pause for {} s",
+            "the limits are {} s in total and {} s without data",
             DEADLINE.as_secs(),
             LONGEST_PAUSE.as_secs()
         ))

@@ -38,7 +38,7 @@ impl PublishQueue {
         if published.await.unwrap_or(false) {
             Ok(())
         } else {
-            Err(anyhow::anyhow!("build {build} is accepted but could not be published yet").into())
+            Err(anyhow::anyhow!("build {build} was accepted but cannot be published yet").into())
         }
     }
 

@@ -41,7 +41,7 @@ impl ReportTurns {
         match tokio::time::timeout(wait, turn).await {
             Ok(turn) => Ok(turn.map_err(anyhow::Error::from)?),
             Err(_) => {
-                let title = "more workers report at the moment than the server can deal with";
+                let title = "too many workers report at the same time";
                 Err(Refusal::new(ProblemKind::Unavailable, title)
                     .retry_after(PAUSE)
                     .into())

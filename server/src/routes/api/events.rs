@@ -46,7 +46,10 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<i64>, Error> {
     };
     let number = value.to_str().ok().and_then(|text| text.parse().ok());
     let number = number.ok_or_else(|| {
-        Error::refused(ProblemKind::InvalidRequest, "Last-Event-ID is not a number")
+        Error::refused(
+            ProblemKind::InvalidRequest,
+            "`Last-Event-ID` is not a number",
+        )
     })?;
     Ok(Some(number))
 }
@@ -63,7 +66,9 @@ fn stream(
                 .json_data(&event)
             {
                 Ok(event) => return Some((Ok::<_, Infallible>(event), (follower, permit))),
-                Err(error) => tracing::error!(error = error.to_string(), "cannot send an event"),
+                Err(error) => {
+                    tracing::error!(error = error.to_string(), "cannot serialize an event")
+                }
             }
         }
     })

@@ -52,7 +52,7 @@ impl FromRequest<AppState> for GitlabWebhook {
         let config = state.config.webhook.as_ref().ok_or_else(not_accepted)?;
         let peer = request.extensions().get::<Peer>().copied();
         let refuse = |forged: Forged| {
-            tracing::warn!(reason = %forged, "refused a webhook");
+            tracing::warn!(reason = %forged, "rejected a webhook");
             auth::refuse_webhook(state, peer, forged)
         };
         // What cannot be right is refused before its body, which may be large, is read.
@@ -72,7 +72,7 @@ impl FromRequest<AppState> for GitlabWebhook {
             state.admission.authenticated(peer.ip());
         }
         let webhook = delivery.webhook.map_err(|error| {
-            let title = format!("the webhook cannot be read: {error}");
+            let title = format!("cannot parse the webhook: {error}");
             Refusal::new(ProblemKind::InvalidRequest, title)
         })?;
         Ok(Self {
@@ -83,7 +83,10 @@ impl FromRequest<AppState> for GitlabWebhook {
 }
 
 fn not_accepted() -> Error {
-    Refusal::new(ProblemKind::NotFound, "this server accepts no webhooks")
-        .hint("--gitlab-webhook-secret-file or --gitlab-webhook-signing-token-file turns them on")
-        .into()
+    Refusal::new(
+        ProblemKind::NotFound,
+        "webhooks are disabled on this server",
+    )
+    .hint("set --gitlab-webhook-secret-file or --gitlab-webhook-signing-token-file")
+    .into()
 }
