@@ -47,9 +47,9 @@ impl Changes {
 fn label(kind: ChangeKind) -> &'static str {
     match kind {
         ChangeKind::Added => "new",
-        ChangeKind::Removed => "gone",
+        ChangeKind::Removed => "removed",
         ChangeKind::Changed => "new commit",
-        ChangeKind::Rewired => "other dependencies",
+        ChangeKind::Rewired => "changed dependencies",
         ChangeKind::Other => "changed",
     }
 }

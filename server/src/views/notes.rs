@@ -26,17 +26,17 @@ pub(crate) fn group(notes: &[PlanNote]) -> Vec<NoteGroup> {
         (
             NoteKind::Problem,
             "Problems",
-            "These probably need a change.",
+            "Probably need a change in the source or the request.",
         ),
         (
             NoteKind::Cycle,
             "Dependency cycles",
-            "Builds that need each other; where the circle was cut, packages are built twice.",
+            "Builds that need each other; packages where the cycle is broken are built twice.",
         ),
         (
             NoteKind::Unresolved,
             "Unresolved names",
-            "No source repository provides these; builds take them from the base repositories.",
+            "No source repository provides these; builds install them from the base repositories.",
         ),
     ];
     let known = |kind: NoteKind| KINDS.iter().any(|(name, ..)| *name == kind);

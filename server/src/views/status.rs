@@ -63,7 +63,7 @@ impl From<&AttemptSummary> for Badge {
                 badge("warn", "cross", "infrastructure failure")
             }
             (AttemptStatus::Failed, Some(FailureKind::Timeout)) => {
-                badge("bad", "hourglass", "out of time")
+                badge("bad", "hourglass", "timed out")
             }
             (AttemptStatus::Failed, Some(FailureKind::Cancelled)) => {
                 badge("off", "slash", "cancelled")
