@@ -246,9 +246,9 @@ pub struct WebhookConfig {
 }
 
 /// The time between full looks at a folder, which cost little.
-const SWEEP_FOLDER: Duration = Duration::from_secs(600);
+const RESYNC_FOLDER: Duration = Duration::from_secs(600);
 /// The time between full looks at a group: more than a hundred requests each.
-const SWEEP_GITLAB: Duration = Duration::from_secs(6 * 3600);
+const RESYNC_GITLAB: Duration = Duration::from_secs(6 * 3600);
 
 impl RunArgs {
     /// Where the sources are, and what their webhooks are checked with.
@@ -273,7 +273,7 @@ impl RunArgs {
                     "cannot use --sources-dir: `{}` is not a folder",
                     folder.display()
                 );
-                let sweep = sweep(SWEEP_FOLDER);
+                let sweep = sweep(RESYNC_FOLDER);
                 Ok((SourceConfig::Directory { folder, sweep }, None))
             }
             (None, Some(mut settings)) => {
@@ -283,7 +283,7 @@ impl RunArgs {
                 let group = settings.group.clone();
                 let webhook = (!secrets.is_empty()).then_some(WebhookConfig { group, secrets });
                 let gitlab = Gitlab::new(settings)?;
-                let sweep = sweep(SWEEP_GITLAB);
+                let sweep = sweep(RESYNC_GITLAB);
                 Ok((SourceConfig::Gitlab { gitlab, sweep }, webhook))
             }
         }

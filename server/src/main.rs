@@ -18,7 +18,7 @@ const EXIT_FINDINGS: u8 = 2;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    private::close_new_files();
+    private::restrict_new_files();
     let filter = EnvFilter::try_new(&cli.log).unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -52,7 +52,7 @@ async fn run(cli: &Cli) -> ExitCode {
             };
             run.await.map(|()| ExitCode::SUCCESS)
         }
-        Command::Backup(args) => copy(args).await,
+        Command::Backup(args) => backup(args).await,
         Command::Check(args) => check(args).await,
         Command::Gitlab(GitlabCommand::SetCiConfig(args)) => set_ci_config(args).await,
     };
@@ -65,9 +65,9 @@ async fn run(cli: &Cli) -> ExitCode {
     }
 }
 
-async fn copy(args: &BackupArgs) -> anyhow::Result<ExitCode> {
+async fn backup(args: &BackupArgs) -> anyhow::Result<ExitCode> {
     let size = maintenance::backup::backup(&args.data.data_dir, &args.target).await?;
-    say(format_args!("{}: {size} bytes", args.target.display()))?;
+    print(format_args!("{}: {size} bytes", args.target.display()))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -80,20 +80,20 @@ async fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let mut left = 0;
     for finding in &findings {
         match finding.repair().filter(|_| args.repair) {
-            Some(repair) => say(format_args!("{finding}: {repair}"))?,
+            Some(repair) => print(format_args!("{finding}: {repair}"))?,
             None => {
                 left += 1;
-                say(format_args!("{finding}"))?;
+                print(format_args!("{finding}"))?;
             }
         }
     }
     match (findings.len(), left) {
-        (0, _) => say(format_args!("no problems found"))?,
+        (0, _) => print(format_args!("no problems found"))?,
         (_, 0) => return Ok(ExitCode::SUCCESS),
-        (found, _) if args.repair => say(format_args!(
+        (found, _) if args.repair => print(format_args!(
             "problems found: {found}, not repaired: {left}"
         ))?,
-        (found, _) => say(format_args!(
+        (found, _) => print(format_args!(
             "problems found: {found}; run with --repair to repair them"
         ))?,
     }
@@ -120,11 +120,13 @@ async fn set_ci_config(args: &SetCiConfigArgs) -> anyhow::Result<ExitCode> {
     let summary = ci_config::set_ci_config(&gitlab, &options, |step| {
         // A closed pipe does not stop what was begun.
         let _ = match step {
-            ci_config::Step::Would(project) | ci_config::Step::Did(project) => say(format_args!(
-                "{}: {} -> {}",
-                project.full_path, project.ci_config_path, args.template
-            )),
-            ci_config::Step::Refused(project, error) => say(format_args!(
+            ci_config::Step::WouldChange(project) | ci_config::Step::Changed(project) => {
+                print(format_args!(
+                    "{}: {} -> {}",
+                    project.full_path, project.ci_config_path, args.template
+                ))
+            }
+            ci_config::Step::Rejected(project, error) => print(format_args!(
                 "{}: rejected: {}",
                 project.full_path, error.kind
             )),
@@ -133,22 +135,22 @@ async fn set_ci_config(args: &SetCiConfigArgs) -> anyhow::Result<ExitCode> {
     .await?;
     let (changed, unchanged) = (summary.changed, summary.unchanged);
     if args.apply {
-        say(format_args!("{changed} changed, {unchanged} unchanged"))?;
+        print(format_args!("{changed} changed, {unchanged} unchanged"))?;
     } else {
-        say(format_args!(
+        print(format_args!(
             "{changed} would change, {unchanged} unchanged; run with --apply to change them"
         ))?;
     }
-    if summary.refused.is_empty() {
+    if summary.rejected.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
-    say(format_args!(
+    print(format_args!(
         "{} rejected by GitLab; the token needs the role Maintainer in these projects",
-        summary.refused.len()
+        summary.rejected.len()
     ))?;
     Ok(ExitCode::FAILURE)
 }
 
-fn say(line: std::fmt::Arguments<'_>) -> std::io::Result<()> {
+fn print(line: std::fmt::Arguments<'_>) -> std::io::Result<()> {
     writeln!(std::io::stdout(), "{line}")
 }

@@ -46,7 +46,7 @@ impl<E: Into<Error>> From<E> for Failure {
 
 impl Failure {
     /// What stays the same while the numbers in a message differ from try to try.
-    fn gist(&self) -> String {
+    fn fingerprint(&self) -> String {
         match self {
             Self::Gitlab(error) => {
                 let kind = std::mem::discriminant(&error.kind);
@@ -159,7 +159,7 @@ pub struct Current {
     pub since: Timestamp,
     /// Whether it is a fault of this server, and not of what it talks to.
     pub is_of_server: bool,
-    gist: String,
+    fingerprint: String,
 }
 
 impl Outage {
@@ -204,7 +204,11 @@ impl Outage {
     /// Notes a failure after which the caller decides about the next try.
     pub fn note(&self, failure: &Failure, pause: Duration) {
         let message = failure.to_string();
-        if self.begin(message.clone(), failure.gist(), failure.is_of_server()) {
+        if self.begin(
+            message.clone(),
+            failure.fingerprint(),
+            failure.is_of_server(),
+        ) {
             // Once: an hour without GitLab shall not fill the log.
             if failure.is_of_server() {
                 tracing::error!(
@@ -252,15 +256,17 @@ impl Outage {
     }
 
     /// Returns whether its gist is new.
-    fn begin(&self, message: String, gist: String, is_of_server: bool) -> bool {
+    fn begin(&self, message: String, fingerprint: String, is_of_server: bool) -> bool {
         let mut state = self.lock();
         let before = state.current.take();
-        let is_new = before.as_ref().is_none_or(|before| before.gist != gist);
+        let is_new = before
+            .as_ref()
+            .is_none_or(|before| before.fingerprint != fingerprint);
         state.current = Some(Current {
             message,
             since: before.map_or_else(Timestamp::now, |before| before.since),
             is_of_server,
-            gist,
+            fingerprint,
         });
         is_new
     }

@@ -23,7 +23,7 @@ use crate::auth;
 use crate::error::{Error, problem_response};
 use crate::routes::streaming::NO_BUFFERING;
 use crate::routes::{api, listing, pages, public, repository};
-use crate::serve::{Peer, hold};
+use crate::serve::{Peer, hold_until_sent};
 use crate::state::AppState;
 use buildbtw_model::api::{Problem, ProblemKind};
 
@@ -125,11 +125,14 @@ fn api_router(state: &AppState) -> Router<AppState> {
         .route("/attempts/{id}/pkgbuild", get(api::logs::read_pkgbuild))
         .route("/sources", get(api::sources::list_sources))
         .route("/sources/overview", get(api::sources::show_overview))
-        .route_layer(from_fn_with_state(state.clone(), public::in_turn));
+        .route_layer(from_fn_with_state(state.clone(), public::limit_public));
     // Changes nothing, though it is a POST: its parameters are a document. Who has no token gets less.
     let plans = Router::new()
         .route("/plans", post(api::namespaces::preview_plan))
-        .route_layer(from_fn_with_state(state.clone(), public::apart))
+        .route_layer(from_fn_with_state(
+            state.clone(),
+            public::use_public_connections,
+        ))
         .route_layer(from_fn_with_state(state.clone(), auth::optional));
     let any_token = Router::new()
         .route("/token", get(api::tokens::show_identity))
@@ -144,7 +147,7 @@ fn api_router(state: &AppState) -> Router<AppState> {
         .route("/namespaces/{name}/cancel", post(api::control::cancel))
         .route("/namespaces/{name}/resume", post(api::control::resume))
         .route("/namespaces/{name}/retry", post(api::control::retry))
-        .route_layer(from_fn(to_the_end))
+        .route_layer(from_fn(run_to_completion))
         .route_layer(from_fn_with_state(state.clone(), auth::client));
     // This and an upload end with their connection: a claim that nobody waits for gets nothing, and
     // what is received of a package is thrown away.
@@ -168,7 +171,7 @@ fn api_router(state: &AppState) -> Router<AppState> {
             put(api::attempts::keep_pkgbuild).layer(DefaultBodyLimit::max(LARGEST_PKGBUILD)),
         )
         .route("/attempts/{id}/outcome", put(api::attempts::report_outcome))
-        .route_layer(from_fn(to_the_end))
+        .route_layer(from_fn(run_to_completion))
         .merge(uploads)
         .route_layer(from_fn_with_state(state.clone(), auth::attempt));
     // Shows its own kind of token, in the body.
@@ -177,19 +180,19 @@ fn api_router(state: &AppState) -> Router<AppState> {
             "/attempts/{id}/exchange",
             post(api::attempts::exchange_id_token),
         )
-        .route_layer(from_fn(to_the_end));
+        .route_layer(from_fn(run_to_completion));
     let admin = Router::new()
         .route(
             "/tokens",
             get(api::tokens::list_tokens).post(api::tokens::create_token),
         )
         .route("/tokens/{id}", delete(api::tokens::revoke_token))
-        .route_layer(from_fn(to_the_end))
+        .route_layer(from_fn(run_to_completion))
         .route_layer(from_fn_with_state(state.clone(), auth::admin));
     // Checked by the handler itself: the signature covers the body.
     let webhooks = Router::new()
         .route("/webhooks/gitlab", post(api::webhooks::receive_from_gitlab))
-        .route_layer(from_fn(to_the_end));
+        .route_layer(from_fn(run_to_completion));
     Router::new()
         .merge(public)
         .merge(plans)
@@ -205,7 +208,7 @@ fn api_router(state: &AppState) -> Router<AppState> {
 
 /// Lets a handler come to its end when the client goes away: between a commit and telling everybody
 /// about it nothing may get lost.
-async fn to_the_end(request: Request, next: Next) -> Result<Response, Error> {
+async fn run_to_completion(request: Request, next: Next) -> Result<Response, Error> {
     Ok(tokio::spawn(next.run(request)).await?)
 }
 
@@ -219,7 +222,7 @@ fn repository_router(state: &AppState) -> Router<AppState> {
             "/{name}/{iteration}/{architecture}/builds/{build}/{file}",
             get(repository::serve_build_view),
         )
-        .route_layer(from_fn_with_state(state.clone(), public::for_builds))
+        .route_layer(from_fn_with_state(state.clone(), public::limit_repository))
         .route_layer(from_fn_with_state(state.clone(), count_files))
 }
 
@@ -234,7 +237,7 @@ async fn count_files(
     };
     let permit = state.admission.file(peer.ip())?;
     let response = next.run(request).await;
-    Ok(response.map(|body| hold(body, permit)))
+    Ok(response.map(|body| hold_until_sent(body, permit)))
 }
 
 /// Whether an answer is text that is there as a whole. Packages are compressed already, and what is
@@ -280,7 +283,7 @@ fn tag_as_compressed<B>(mut response: Response<B>) -> Response<B> {
 
 async fn not_found(State(state): State<AppState>, OriginalUri(uri): OriginalUri) -> Response {
     let error = Error::not_found(format!("page or resource at {}", uri.path()));
-    explain(&state, &uri, error.into_problem())
+    problem_or_page(&state, &uri, error.into_problem())
 }
 
 async fn method_not_allowed(
@@ -291,11 +294,11 @@ async fn method_not_allowed(
     let title = format!("method {method} is not allowed on {}", uri.path());
     let mut problem = Error::refused(ProblemKind::InvalidRequest, title).into_problem();
     problem.status = 405;
-    explain(&state, &uri, problem)
+    problem_or_page(&state, &uri, problem)
 }
 
 /// Tells programs about a problem as JSON, and people as a page.
-fn explain(state: &AppState, uri: &Uri, problem: Problem) -> Response {
+fn problem_or_page(state: &AppState, uri: &Uri, problem: Problem) -> Response {
     let for_programs = ["/api", "/repo"].into_iter().any(|prefix| {
         let rest = uri.path().strip_prefix(prefix);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))

@@ -24,7 +24,7 @@ use crate::service::{recover, tokens};
 use crate::sources::{self, SourceConfig};
 use crate::state::pipelines::Pipelines;
 use crate::state::replans::Replans;
-use crate::state::{AppState, Foundation, Parts};
+use crate::state::{AppState, CoreParts, Parts};
 use crate::wakers::Pending;
 
 /// The database's file in the data folder.
@@ -59,7 +59,7 @@ impl Server {
     /// says what to do.
     pub async fn start(args: &RunArgs, shutdown: CancellationToken) -> anyhow::Result<Self> {
         let data = &args.data_dir;
-        private::close_data_folder(data)?;
+        private::restrict_data_folder(data)?;
         let lock = lock(data).await?;
         let (source_config, webhook) = args.sources()?;
         let base = match &args.base_repositories {
@@ -77,7 +77,7 @@ impl Server {
         let replans = Replans::default();
         let (sources, watched) =
             sources::load(database.clone(), source_config, replans.sender()).await?;
-        let foundation = Foundation {
+        let core_parts = CoreParts {
             config,
             database,
             sources,
@@ -86,7 +86,7 @@ impl Server {
             limits,
             plan_limit: Duration::from_secs(args.plan_seconds.into()),
         };
-        let mut parts = Parts::new(data, foundation, shutdown)?;
+        let mut parts = Parts::new(data, core_parts, shutdown)?;
         parts.pipelines = pipelines;
         parts.forge_reports = reporter.is_some().then(Pending::default);
         let state = AppState::new(parts);

@@ -27,7 +27,7 @@ use crate::admission::{Admission, Permit};
 
 use progress::Progress;
 use refusals::Refusals;
-pub(crate) use wrapped::{Around, Piece, hold, wrap};
+pub(crate) use wrapped::{BodyHook, NextFrame, hold_until_sent, wrap_body};
 
 /// How long a connection may take to send a request's headers, the time between two requests
 /// included.
@@ -43,7 +43,7 @@ const HTTP2_SEND_BUFFER: usize = 64 * 1024;
 /// How long a client may leave what it asked for unread.
 const LONGEST_STALL: Duration = Duration::from_secs(60);
 /// How often that is looked at.
-const LOOK: Duration = Duration::from_secs(5);
+const STALL_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 /// The pause after the machine refused a connection, for example because files have run out.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(200);
 
@@ -87,23 +87,23 @@ pub(crate) async fn serve(
             // A socket for IPv6 takes connections by IPv4, too.
             Local(SocketAddr::new(address.ip().to_canonical(), address.port()))
         });
-        let begun = CancellationToken::new();
+        let started = CancellationToken::new();
         let progress = Progress::default();
-        let caller = Caller {
+        let context = ConnectionContext {
             peer,
             local,
             proxy: admission.is_proxy(peer.ip()),
             admission: admission.clone(),
             router: router.clone(),
-            begun: begun.clone(),
+            started: started.clone(),
             progress: progress.clone(),
         };
-        let service = service_fn(move |request| caller.clone().answer(request));
+        let service = service_fn(move |request| context.clone().respond(request));
         let connection = builder
             .serve_connection_with_upgrades(TokioIo::new(stream), service)
             .into_owned();
         let connection = until_stalled(graceful.watch(connection), peer, progress);
-        tokio::spawn(watch(connection, peer, permit, begun));
+        tokio::spawn(supervise(connection, peer, permit, started));
     }
     // From here on connections are refused, instead of waiting for nobody.
     drop(listener);
@@ -140,7 +140,7 @@ async fn until_stalled<E>(
     loop {
         tokio::select! {
             ended = &mut connection => return ended,
-            () = tokio::time::sleep(LOOK) => if progress.has_stalled(LONGEST_STALL) {
+            () = tokio::time::sleep(STALL_CHECK_INTERVAL) => if progress.has_stalled(LONGEST_STALL) {
                 tracing::debug!(%peer, "cut off a client that does not read its answer");
                 return Ok(());
             }
@@ -150,16 +150,16 @@ async fn until_stalled<E>(
 
 /// Sees a connection to its end. One that does not begin a request in time, not even the first bytes
 /// that tell the version of HTTP, ends then.
-async fn watch<E: std::fmt::Display>(
+async fn supervise<E: std::fmt::Display>(
     connection: impl Future<Output = Result<(), E>>,
     peer: SocketAddr,
     permit: Permit,
-    begun: CancellationToken,
+    started: CancellationToken,
 ) {
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         ended = &mut connection => Some(ended),
-        () = begun.cancelled() => None,
+        () = started.cancelled() => None,
         () = tokio::time::sleep(HEADER_TIMEOUT) => return,
     };
     let ended = match ended {
@@ -191,7 +191,7 @@ async fn accept(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
 
 /// What all requests of a connection have in common.
 #[derive(Clone)]
-struct Caller {
+struct ConnectionContext {
     peer: SocketAddr,
     local: Option<Local>,
     /// Whether it passes on requests of others.
@@ -199,13 +199,13 @@ struct Caller {
     admission: Admission,
     router: Router,
     /// Cancelled when the first request came.
-    begun: CancellationToken,
+    started: CancellationToken,
     progress: Progress,
 }
 
-impl Caller {
-    async fn answer(self, mut request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
-        self.begun.cancel();
+impl ConnectionContext {
+    async fn respond(self, mut request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+        self.started.cancel();
         let client = self.admission.client(self.peer.ip(), request.headers());
         let permit = match self.permit(client) {
             Ok(permit) => permit,

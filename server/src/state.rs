@@ -97,7 +97,7 @@ pub struct Parts {
 }
 
 /// What a state is made of that depends on settings.
-pub struct Foundation {
+pub struct CoreParts {
     /// The settings.
     pub config: Config,
     /// The database.
@@ -121,19 +121,19 @@ impl Parts {
     /// When the folders cannot be created.
     pub fn new(
         data: &Path,
-        foundation: Foundation,
+        core_parts: CoreParts,
         shutdown: CancellationToken,
     ) -> io::Result<Self> {
         Ok(Self {
-            planning: PlanQueue::new(foundation.plan_limit, shutdown.clone()),
-            admission: Admission::new(&foundation.limits),
+            planning: PlanQueue::new(core_parts.plan_limit, shutdown.clone()),
+            admission: Admission::new(&core_parts.limits),
             repos: Repos::new(data)?,
             logs: Logs::new(data)?,
-            config: foundation.config,
-            database: foundation.database,
-            sources: foundation.sources,
-            replans: foundation.replans,
-            base: foundation.base,
+            config: core_parts.config,
+            database: core_parts.database,
+            sources: core_parts.sources,
+            replans: core_parts.replans,
+            base: core_parts.base,
             clock: Clock::default(),
             changes: Changes::default(),
             claims: ClaimQueue::default(),

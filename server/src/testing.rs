@@ -13,7 +13,7 @@ use crate::db::Database;
 use crate::repos::base::BaseRepositories;
 use crate::sources;
 use crate::state::replans::Replans;
-use crate::state::{AppState, Foundation, Parts};
+use crate::state::{AppState, CoreParts, Parts};
 
 /// A state of its own, with an empty folder of sources. Nothing answers its queues.
 pub(crate) struct TestState {
@@ -50,7 +50,7 @@ impl TestState {
         let (sources, _) = sources::load(database.clone(), source_config, replans.sender())
             .await
             .unwrap();
-        let foundation = Foundation {
+        let core_parts = CoreParts {
             config: args.config(args.listen, webhook).unwrap(),
             database,
             sources,
@@ -59,7 +59,7 @@ impl TestState {
             limits: Limits::new(&args.connections).unwrap(),
             plan_limit: Duration::from_secs(60),
         };
-        let mut parts = Parts::new(folder.path(), foundation, CancellationToken::new()).unwrap();
+        let mut parts = Parts::new(folder.path(), core_parts, CancellationToken::new()).unwrap();
         change(&mut parts);
         Self {
             state: AppState::new(parts),

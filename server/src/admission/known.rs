@@ -17,7 +17,7 @@ pub(super) struct KnownSources(Mutex<HashMap<Source, Instant>>);
 
 impl KnownSources {
     /// Notes that a source showed a valid secret.
-    pub(super) fn note(&self, source: Source, now: Instant) {
+    pub(super) fn record(&self, source: Source, now: Instant) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MAX_SOURCES && !known.contains_key(&source) {
             known.retain(|_, at| now.duration_since(*at) < KNOWN_FOR);
@@ -51,7 +51,7 @@ mod tests {
         let source = Source::from(IpAddr::from([10, 0, 0, 1]));
         let start = Instant::now();
         assert!(!known.contains(source, start));
-        known.note(source, start);
+        known.record(source, start);
         assert!(known.contains(source, start + KNOWN_FOR - Duration::from_secs(1)));
         assert!(!known.contains(source, start + KNOWN_FOR));
     }
@@ -66,7 +66,7 @@ mod tests {
         };
         for number in 0..=MAX_SOURCES {
             let at = start + Duration::from_millis(number.try_into().unwrap());
-            known.note(source(number), at);
+            known.record(source(number), at);
         }
         assert!(!known.contains(source(0), start));
         assert!(known.contains(source(1), start));

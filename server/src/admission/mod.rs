@@ -23,8 +23,8 @@ use buildbtw_model::api::ProblemKind;
 use crate::error::{Error, Refusal};
 
 use known::KnownSources;
-use pool::{Amounts, Full, Pool, Who};
-use settings::kept_of;
+use pool::{Capacity, Exhausted, Pool, SourceClass};
+use settings::reserve_of;
 
 pub use pool::Permit;
 pub use rate::RateLimit;
@@ -40,8 +40,8 @@ const MIB: usize = 1024 * 1024;
 const SHARES: usize = 4;
 /// How many answers are made at a time for people without a token, and how many of those for one
 /// address: more would only wait for the database and the processors.
-const PUBLIC_ANSWERS: usize = 8;
-const PUBLIC_ANSWERS_PER_ADDRESS: usize = 3;
+const PUBLIC_RESPONSES: usize = 8;
+const PUBLIC_RESPONSES_PER_ADDRESS: usize = 3;
 /// The memory of answers without a token that wait to be read, in bytes; an eighth for one address.
 const PUBLIC_MEMORY: usize = 128 * MIB;
 /// How many plans are made at a time for people without a token.
@@ -64,7 +64,7 @@ struct Inner {
     /// The same for repositories, where one may wait for a database to be rendered.
     browsing: Pool,
     /// The memory of answers that they have not read yet.
-    answers: Pool,
+    responses: Pool,
     files: Pool,
     streams: Pool,
     bodies: Bodies<Pool>,
@@ -83,7 +83,7 @@ struct Bodies<T> {
 
 /// What a body is for.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum BodyOf {
+pub(crate) enum BodyPurpose {
     /// A plan for anybody.
     Plan,
     /// A job that shows its ID token.
@@ -93,19 +93,19 @@ pub(crate) enum BodyOf {
 }
 
 /// The memory of bodies of one kind. `kept` is for addresses that authenticated lately.
-fn bodies(total: usize, kept: usize) -> Pool {
-    Pool::new(Amounts {
+fn bodies(total: usize, reserved: usize) -> Pool {
+    Pool::new(Capacity {
         total,
-        kept,
+        reserved,
         per_source: total / SHARES,
     })
 }
 
-fn public_answers() -> Pool {
-    Pool::new(Amounts {
-        total: PUBLIC_ANSWERS,
-        kept: PUBLIC_ANSWERS / 4,
-        per_source: PUBLIC_ANSWERS_PER_ADDRESS,
+fn public_responses() -> Pool {
+    Pool::new(Capacity {
+        total: PUBLIC_RESPONSES,
+        reserved: PUBLIC_RESPONSES / 4,
+        per_source: PUBLIC_RESPONSES_PER_ADDRESS,
     })
 }
 
@@ -114,9 +114,9 @@ impl Admission {
     #[must_use]
     pub fn new(limits: &Limits) -> Self {
         let shared = |total: usize| {
-            Pool::new(Amounts {
+            Pool::new(Capacity {
                 total,
-                kept: kept_of(total),
+                reserved: reserve_of(total),
                 per_source: limits.per_address,
             })
         };
@@ -125,17 +125,17 @@ impl Admission {
             known: KnownSources::default(),
             connections: shared(limits.connections),
             requests: shared(limits.connections),
-            reading: public_answers(),
-            browsing: public_answers(),
-            answers: Pool::new(Amounts {
+            reading: public_responses(),
+            browsing: public_responses(),
+            responses: Pool::new(Capacity {
                 total: PUBLIC_MEMORY,
-                kept: PUBLIC_MEMORY / 4,
+                reserved: PUBLIC_MEMORY / 4,
                 per_source: PUBLIC_MEMORY / 8,
             }),
             files: shared(limits.files),
-            streams: Pool::new(Amounts {
+            streams: Pool::new(Capacity {
                 total: usize::MAX,
-                kept: 0,
+                reserved: 0,
                 per_source: limits.streams,
             }),
             bodies: Bodies {
@@ -143,9 +143,9 @@ impl Admission {
                 id_tokens: bodies(4 * MIB, 2 * MIB),
                 webhooks: bodies(8 * MIB, 4 * MIB),
             },
-            plans: Pool::new(Amounts {
+            plans: Pool::new(Capacity {
                 total: ANONYMOUS_PLANS,
-                kept: 0,
+                reserved: 0,
                 per_source: 1,
             }),
             plan_rate: RateLimit::per_minute(PLANS_PER_MINUTE),
@@ -154,7 +154,7 @@ impl Admission {
 
     /// Notes that an address showed a valid secret.
     pub fn authenticated(&self, address: IpAddr) {
-        self.0.known.note(address.into(), Instant::now());
+        self.0.known.record(address.into(), Instant::now());
     }
 
     /// Whether an address is one of a trusted proxy.
@@ -179,13 +179,13 @@ impl Admission {
     /// # Errors
     /// When its address has too many, or all together have.
     pub(crate) fn connection(&self, peer: IpAddr) -> Result<Permit, Error> {
-        let (source, who) = if self.is_proxy(peer) {
-            (None, Who::Proxy)
+        let (source, class) = if self.is_proxy(peer) {
+            (None, SourceClass::Proxy)
         } else {
-            (Some(peer.into()), self.who(peer))
+            (Some(peer.into()), self.class_of(peer))
         };
-        let taken = self.0.connections.take(source, 1, who);
-        taken.map_err(|full| refuse(full, "connections"))
+        let taken = self.0.connections.take(source, 1, class);
+        taken.map_err(|exhausted| refuse(exhausted, "connections"))
     }
 
     /// Lets a request in that comes from who connected.
@@ -193,9 +193,9 @@ impl Admission {
     /// # Errors
     /// When its address has too many, or all together have.
     pub(crate) fn request(&self, client: IpAddr) -> Result<Permit, Error> {
-        let who = self.who(client);
-        let taken = self.0.requests.take(Some(client.into()), 1, who);
-        taken.map_err(|full| refuse(full, "requests"))
+        let class = self.class_of(client);
+        let taken = self.0.requests.take(Some(client.into()), 1, class);
+        taken.map_err(|exhausted| refuse(exhausted, "requests"))
     }
 
     /// Waits for leave to make an answer for somebody without a token. Not for as long as it is sent.
@@ -203,8 +203,8 @@ impl Admission {
     /// # Errors
     /// When others, or others of this address, have theirs made for too long.
     pub(crate) async fn reading(&self, client: IpAddr) -> Result<Permit, Error> {
-        let who = self.who(client);
-        let waiting = self.0.reading.wait_for(client.into(), 1, who);
+        let class = self.class_of(client);
+        let waiting = self.0.reading.wait_for(client.into(), 1, class);
         queue(waiting).await
     }
 
@@ -213,8 +213,8 @@ impl Admission {
     /// # Errors
     /// See [`Self::reading`].
     pub(crate) async fn browsing(&self, client: IpAddr) -> Result<Permit, Error> {
-        let who = self.who(client);
-        let waiting = self.0.browsing.wait_for(client.into(), 1, who);
+        let class = self.class_of(client);
+        let waiting = self.0.browsing.wait_for(client.into(), 1, class);
         queue(waiting).await
     }
 
@@ -222,12 +222,12 @@ impl Admission {
     ///
     /// # Errors
     /// When the address has too many answers that wait for it, or all together have.
-    pub(crate) fn answer(&self, client: IpAddr, bytes: usize) -> Result<Permit, Error> {
+    pub(crate) fn response(&self, client: IpAddr, bytes: usize) -> Result<Permit, Error> {
         // A single one that is larger than a share is let through when there is no other.
         let bytes = bytes.min(PUBLIC_MEMORY / 8);
-        let who = self.who(client);
-        let taken = self.0.answers.take(Some(client.into()), bytes, who);
-        taken.map_err(|full| refuse(full, "unread responses"))
+        let class = self.class_of(client);
+        let taken = self.0.responses.take(Some(client.into()), bytes, class);
+        taken.map_err(|exhausted| refuse(exhausted, "unread responses"))
     }
 
     /// Lets a request in that a trusted proxy passes on.
@@ -236,8 +236,8 @@ impl Admission {
     /// When the address it comes from has too many, or all together have.
     pub(crate) fn forwarded_request(&self, client: IpAddr) -> Result<Permit, Error> {
         // The proxy needs connections for those that are known.
-        if !self.is_known(client) && self.0.connections.has_only_kept() {
-            return Err(refuse(Full::Total, "requests"));
+        if !self.is_known(client) && self.0.connections.has_only_reserve() {
+            return Err(refuse(Exhausted::Total, "requests"));
         }
         self.request(client)
     }
@@ -247,8 +247,11 @@ impl Admission {
     /// # Errors
     /// When the address has too many.
     pub(crate) fn stream(&self, client: IpAddr) -> Result<Permit, Error> {
-        let taken = self.0.streams.take(Some(client.into()), 1, Who::Known);
-        taken.map_err(|full| refuse(full, "streams"))
+        let taken = self
+            .0
+            .streams
+            .take(Some(client.into()), 1, SourceClass::Known);
+        taken.map_err(|exhausted| refuse(exhausted, "streams"))
     }
 
     /// Lets a file be opened, to be sent.
@@ -256,9 +259,9 @@ impl Admission {
     /// # Errors
     /// When the address has too many, or all together have.
     pub(crate) fn file(&self, client: IpAddr) -> Result<Permit, Error> {
-        let who = self.who(client);
-        let taken = self.0.files.take(Some(client.into()), 1, who);
-        taken.map_err(|full| refuse(full, "open files"))
+        let class = self.class_of(client);
+        let taken = self.0.files.take(Some(client.into()), 1, class);
+        taken.map_err(|exhausted| refuse(exhausted, "open files"))
     }
 
     /// Waits for memory for what arrived of a body whose sender nobody vouches for.
@@ -267,17 +270,17 @@ impl Admission {
     /// When there is none for too long.
     pub(crate) async fn body(
         &self,
-        of: BodyOf,
+        purpose: BodyPurpose,
         client: IpAddr,
         bytes: usize,
     ) -> Result<Permit, Error> {
         let bodies = &self.0.bodies;
-        let pool = match of {
-            BodyOf::Plan => &bodies.plans,
-            BodyOf::IdToken => &bodies.id_tokens,
-            BodyOf::Webhook => &bodies.webhooks,
+        let pool = match purpose {
+            BodyPurpose::Plan => &bodies.plans,
+            BodyPurpose::IdToken => &bodies.id_tokens,
+            BodyPurpose::Webhook => &bodies.webhooks,
         };
-        let waiting = pool.wait_for(client.into(), bytes, self.who(client));
+        let waiting = pool.wait_for(client.into(), bytes, self.class_of(client));
         queue(waiting).await
     }
 
@@ -286,22 +289,25 @@ impl Admission {
     /// # Errors
     /// When the address asked for too many plans, or all together did.
     pub(crate) async fn plan(&self, client: IpAddr) -> Result<Permit, Error> {
-        if let Some(pause) = self.0.plan_rate.note(client) {
+        if let Some(pause) = self.0.plan_rate.record(client) {
             let title = "too many plans without a token from this address";
             return Err(Refusal::new(ProblemKind::TooManyRequests, title)
                 .hint("plans with a token are not limited; `buildbtw login` stores one")
                 .retry_after(pause)
                 .into());
         }
-        let waiting = self.0.plans.wait_for(client.into(), 1, Who::Stranger);
+        let waiting = self
+            .0
+            .plans
+            .wait_for(client.into(), 1, SourceClass::Anonymous);
         queue(waiting).await
     }
 
-    fn who(&self, address: IpAddr) -> Who {
+    fn class_of(&self, address: IpAddr) -> SourceClass {
         if self.is_known(address) {
-            Who::Known
+            SourceClass::Known
         } else {
-            Who::Stranger
+            SourceClass::Anonymous
         }
     }
 
@@ -323,10 +329,10 @@ async fn queue(waiting: impl Future<Output = Permit>) -> Result<Permit, Error> {
 }
 
 /// What somebody is told who gets nothing.
-fn refuse(full: Full, what: &str) -> Error {
-    let title = match full {
-        Full::Source => format!("too many {what} from this address"),
-        Full::Total => format!("the server has too many {what}"),
+fn refuse(exhausted: Exhausted, what: &str) -> Error {
+    let title = match exhausted {
+        Exhausted::Source => format!("too many {what} from this address"),
+        Exhausted::Total => format!("the server has too many {what}"),
     };
     Refusal::new(ProblemKind::Unavailable, title)
         .hint("close some, or try again later")

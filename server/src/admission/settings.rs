@@ -9,7 +9,7 @@ use super::source::Network;
 /// sources, uploads, requests to GitLab, connections that are being refused.
 const OWN_DESCRIPTORS: usize = 256;
 /// What is kept for addresses that authenticated within the last hour.
-const KEPT: usize = 256;
+const RESERVE: usize = 256;
 
 /// What `buildbtw-server run` can be told about connections.
 #[derive(Clone, Debug, Args)]
@@ -112,8 +112,8 @@ impl Limits {
 }
 
 /// How much of a total is kept for known addresses.
-pub(super) fn kept_of(total: usize) -> usize {
-    KEPT.min(total / 2)
+pub(super) fn reserve_of(total: usize) -> usize {
+    RESERVE.min(total / 2)
 }
 
 fn size(count: u32) -> usize {
@@ -162,7 +162,10 @@ mod tests {
         let many = Limits::within(&args(8_192), 1 << 20).unwrap();
         assert_eq!(many.connections, 8_192);
         assert!(Limits::within(&args(8_192), 256).is_err());
-        assert_eq!((kept_of(8_192), kept_of(100), kept_of(2)), (256, 50, 1));
+        assert_eq!(
+            (reserve_of(8_192), reserve_of(100), reserve_of(2)),
+            (256, 50, 1)
+        );
     }
 
     #[test]

@@ -161,7 +161,7 @@ async fn pass(identity: Identity, mut request: Request, next: Next) -> Response 
 
 /// What the sender of a webhook is told that was not accepted.
 pub(crate) fn refuse_webhook(state: &AppState, peer: Option<Peer>, forged: Forged) -> Error {
-    let pause = peer.and_then(|peer| state.failed_logins.note(peer.0.ip()));
+    let pause = peer.and_then(|peer| state.failed_logins.record(peer.0.ip()));
     match pause {
         None => Refusal::new(
             ProblemKind::Unauthenticated,
@@ -212,7 +212,7 @@ async fn identify(
         }
         return Ok(Identity(row));
     }
-    let pause = peer.and_then(|address| state.failed_logins.note(address));
+    let pause = peer.and_then(|address| state.failed_logins.record(address));
     Err(match pause {
         None => match way_back(&state.database, &token).await? {
             Some(hint) => Refusal::new(

@@ -6,7 +6,7 @@ use buildbtw_gitlab::{CiConfig, Gitlab, GitlabError};
 use tokio::time::Instant;
 
 /// The time between two changes: nobody waits for this, and GitLab has other things to do.
-const GAP: Duration = Duration::from_millis(200);
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// What to do.
 #[derive(Clone, Debug)]
@@ -25,18 +25,18 @@ pub struct Summary {
     /// Projects that have it now, or would get it.
     pub changed: usize,
     /// Projects that cannot have it, and why.
-    pub refused: Vec<(String, GitlabError)>,
+    pub rejected: Vec<(String, GitlabError)>,
 }
 
 /// What becomes of a project, for whoever watches.
 #[derive(Debug)]
 pub enum Step<'a> {
     /// It would get the template in place of this.
-    Would(&'a CiConfig),
+    WouldChange(&'a CiConfig),
     /// It has the template now, in place of this.
-    Did(&'a CiConfig),
+    Changed(&'a CiConfig),
     /// It cannot have it.
-    Refused(&'a CiConfig, &'a GitlabError),
+    Rejected(&'a CiConfig, &'a GitlabError),
 }
 
 /// Looks at every project, and changes those that have another configuration. Begun again after it was
@@ -47,7 +47,7 @@ pub enum Step<'a> {
 pub async fn set_ci_config(
     gitlab: &Gitlab,
     options: &Options,
-    mut tell: impl FnMut(Step<'_>),
+    mut report: impl FnMut(Step<'_>),
 ) -> Result<Summary, GitlabError> {
     let mut summary = Summary::default();
     // Collected first: a change moves a project to another place in GitLab's list.
@@ -71,26 +71,26 @@ pub async fn set_ci_config(
     for project in &different {
         if !options.apply {
             summary.changed += 1;
-            tell(Step::Would(project));
+            report(Step::WouldChange(project));
             continue;
         }
         tokio::time::sleep_until(next).await;
-        next = Instant::now() + GAP;
+        next = Instant::now() + PAUSE;
         let done = gitlab
             .set_ci_config(project.id, &project.full_path, &options.template)
             .await;
         match done {
             Ok(()) => {
                 summary.changed += 1;
-                tell(Step::Did(project));
+                report(Step::Changed(project));
             }
             // Nothing of this project, so the next one would fail like it.
             Err(error) if error.kind.is_transient() || error.kind.is_of_token() => {
                 return Err(error);
             }
             Err(error) => {
-                tell(Step::Refused(project, &error));
-                summary.refused.push((project.full_path.clone(), error));
+                report(Step::Rejected(project, &error));
+                summary.rejected.push((project.full_path.clone(), error));
             }
         }
     }

@@ -26,11 +26,11 @@ use super::queue::{PlanBudget, PlanError};
 
 /// What is known, per architecture. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct KnownSonames(Arc<Mutex<HashMap<Architecture, Kept>>>);
+pub struct KnownSonames(Arc<Mutex<HashMap<Architecture, CacheEntry>>>);
 
 /// What was put together for an architecture, and from what.
 #[derive(Clone, Debug)]
-struct Kept {
+struct CacheEntry {
     /// How often the packages that were built here had changed.
     changes: i64,
     base: Arc<BaseIndex>,
@@ -48,7 +48,7 @@ impl KnownSonames {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Architecture, Kept>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Architecture, CacheEntry>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -72,7 +72,7 @@ impl Lookup {
         let changes = self.runtime.block_on(changes).map_err(Error::from)?;
         let kept = self.known.lock().get(&self.architecture).cloned();
         let is_current =
-            |kept: &Kept| kept.changes == changes && Arc::ptr_eq(&kept.base, &base.packages);
+            |kept: &CacheEntry| kept.changes == changes && Arc::ptr_eq(&kept.base, &base.packages);
         if let Some(kept) = kept.filter(is_current) {
             return Ok(kept.sonames);
         }
@@ -80,7 +80,7 @@ impl Lookup {
         let linked = linked_packages::all(&self.reader, &self.architecture);
         let linked = self.runtime.block_on(linked).map_err(Error::from)?;
         let sonames = Arc::new(known(&linked, base, budget)?);
-        let kept = Kept {
+        let kept = CacheEntry {
             changes,
             base: Arc::clone(&base.packages),
             sonames: Arc::clone(&sonames),

@@ -20,11 +20,11 @@ use crate::error::{Error, Refusal};
 /// How many plans of one caller may wait or be made.
 const MAX_PER_CALLER: usize = 8;
 /// How long a plan may take for somebody without a token.
-const PUBLIC_LIMIT: Duration = Duration::from_secs(5);
+const ANONYMOUS_LIMIT: Duration = Duration::from_secs(5);
 /// When a caller who has too many may ask again.
 const PAUSE: Duration = Duration::from_secs(5);
 /// The clock is read once for this many questions whether a plan may go on.
-const CHECKS_PER_LOOK: u32 = 64;
+const CHECKS_PER_CLOCK_READ: u32 = 64;
 
 /// Who wants a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -61,12 +61,12 @@ struct Waiting {
 }
 
 /// A caller's place in the queue; given back when dropped.
-struct Place {
+struct QueueEntry {
     callers: Arc<Mutex<HashMap<Caller, Waiting>>>,
     caller: Caller,
 }
 
-impl Drop for Place {
+impl Drop for QueueEntry {
     fn drop(&mut self) {
         let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(waiting) = callers.get_mut(&self.caller) {
@@ -79,9 +79,9 @@ impl Drop for Place {
 }
 
 /// Tells the thread that makes a plan that nobody waits for it any more.
-struct Abandon(Arc<AtomicBool>);
+struct CancelOnDrop(Arc<AtomicBool>);
 
-impl Drop for Abandon {
+impl Drop for CancelOnDrop {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }
@@ -98,7 +98,7 @@ impl PlanQueue {
             public: Arc::new(Semaphore::new(1)),
             callers: Arc::default(),
             limit,
-            public_limit: limit.min(PUBLIC_LIMIT),
+            public_limit: limit.min(ANONYMOUS_LIMIT),
             shutdown,
         }
     }
@@ -121,7 +121,7 @@ impl PlanQueue {
         };
         let free = acquire(Arc::clone(free)).await?;
         let is_abandoned = Arc::new(AtomicBool::new(false));
-        let abandon = Abandon(Arc::clone(&is_abandoned));
+        let abandon = CancelOnDrop(Arc::clone(&is_abandoned));
         let shutdown = self.shutdown.clone();
         let made = tokio::task::spawn_blocking(move || {
             // Given back when the thread is free, which may be after the caller has gone.
@@ -133,7 +133,7 @@ impl PlanQueue {
                     left.set(fewer);
                     return false;
                 }
-                left.set(CHECKS_PER_LOOK);
+                left.set(CHECKS_PER_CLOCK_READ);
                 Instant::now() >= end
                     || is_abandoned.load(Ordering::Relaxed)
                     || shutdown.is_cancelled()
@@ -150,7 +150,7 @@ impl PlanQueue {
         })
     }
 
-    fn enter(&self, caller: Caller) -> Result<(Place, Arc<Semaphore>), Error> {
+    fn enter(&self, caller: Caller) -> Result<(QueueEntry, Arc<Semaphore>), Error> {
         let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
         let waiting = callers.entry(caller).or_insert_with(|| Waiting {
             turn: Arc::new(Semaphore::new(1)),
@@ -166,7 +166,7 @@ impl PlanQueue {
             .into());
         }
         waiting.count += 1;
-        let place = Place {
+        let place = QueueEntry {
             callers: Arc::clone(&self.callers),
             caller,
         };

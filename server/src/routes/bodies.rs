@@ -11,7 +11,7 @@ use buildbtw_model::api::{ExchangeIdToken, PlanPreview, ProblemKind};
 use futures_util::StreamExt as _;
 use serde::de::DeserializeOwned;
 
-use crate::admission::{Admission, BodyOf, Permit};
+use crate::admission::{Admission, BodyPurpose, Permit};
 use crate::auth::Identity;
 use crate::error::{Error, Refusal};
 use crate::routes::extract;
@@ -28,21 +28,21 @@ const DEADLINE: Duration = Duration::from_secs(30);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// The memory that a body takes of what its kind shares.
-pub(crate) struct Share<'a> {
+pub(crate) struct MemoryShare<'a> {
     admission: &'a Admission,
-    of: BodyOf,
+    purpose: BodyPurpose,
     client: IpAddr,
     /// What reading takes whatever the size; otherwise what was read is kept.
     flat: Option<usize>,
     taken: Option<Permit>,
 }
 
-impl<'a> Share<'a> {
+impl<'a> MemoryShare<'a> {
     /// For a body that is kept.
-    pub(crate) fn growing(admission: &'a Admission, of: BodyOf, client: IpAddr) -> Self {
+    pub(crate) fn growing(admission: &'a Admission, purpose: BodyPurpose, client: IpAddr) -> Self {
         Self {
             admission,
-            of,
+            purpose,
             client,
             flat: None,
             taken: None,
@@ -50,10 +50,15 @@ impl<'a> Share<'a> {
     }
 
     /// For a body that takes the same memory whatever its size.
-    pub(crate) fn flat(admission: &'a Admission, of: BodyOf, client: IpAddr, bytes: usize) -> Self {
+    pub(crate) fn flat(
+        admission: &'a Admission,
+        purpose: BodyPurpose,
+        client: IpAddr,
+        bytes: usize,
+    ) -> Self {
         Self {
             flat: Some(bytes),
-            ..Self::growing(admission, of, client)
+            ..Self::growing(admission, purpose, client)
         }
     }
 
@@ -64,7 +69,10 @@ impl<'a> Share<'a> {
             Some(bytes) => bytes,
             None => length,
         };
-        let permit = self.admission.body(self.of, self.client, bytes).await?;
+        let permit = self
+            .admission
+            .body(self.purpose, self.client, bytes)
+            .await?;
         match &mut self.taken {
             Some(taken) => taken.join(permit),
             None => self.taken = Some(permit),
@@ -80,7 +88,7 @@ impl<'a> Share<'a> {
 pub(crate) async fn read(
     body: Body,
     limit: usize,
-    mut share: Option<&mut Share<'_>>,
+    mut share: Option<&mut MemoryShare<'_>>,
     mut sink: impl FnMut(&[u8]),
 ) -> Result<(), Error> {
     let reading = async move {
@@ -133,23 +141,23 @@ fn too_slow() -> Error {
 }
 
 /// What a JSON body that may come from anybody is for.
-pub(crate) trait ForAnybody: DeserializeOwned {
+pub(crate) trait AnonymousBody: DeserializeOwned {
     /// Whose memory it takes.
-    const OF: BodyOf;
+    const PURPOSE: BodyPurpose;
 }
 
-impl ForAnybody for PlanPreview {
-    const OF: BodyOf = BodyOf::Plan;
+impl AnonymousBody for PlanPreview {
+    const PURPOSE: BodyPurpose = BodyPurpose::Plan;
 }
 
-impl ForAnybody for ExchangeIdToken {
-    const OF: BodyOf = BodyOf::IdToken;
+impl AnonymousBody for ExchangeIdToken {
+    const PURPOSE: BodyPurpose = BodyPurpose::IdToken;
 }
 
 /// A JSON body that may come from anybody. With the token of a client it may be as large as others.
 pub(crate) struct AnonymousJson<T>(pub(crate) T);
 
-impl<T: ForAnybody> FromRequest<AppState> for AnonymousJson<T> {
+impl<T: AnonymousBody> FromRequest<AppState> for AnonymousJson<T> {
     type Rejection = Error;
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self, Error> {
@@ -164,7 +172,7 @@ impl<T: ForAnybody> FromRequest<AppState> for AnonymousJson<T> {
         // Without a socket there is no address to share turns with.
         let peer = extensions.get::<Peer>().map(|peer| peer.0.ip());
         let (parts, body) = request.into_parts();
-        let mut share = peer.map(|peer| Share::growing(&state.admission, T::OF, peer));
+        let mut share = peer.map(|peer| MemoryShare::growing(&state.admission, T::PURPOSE, peer));
         let mut bytes = Vec::new();
         read(body, MAX_ANONYMOUS, share.as_mut(), |piece| {
             bytes.extend_from_slice(piece);

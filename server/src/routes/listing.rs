@@ -27,7 +27,7 @@ pub(crate) fn router(state: &AppState) -> Router<AppState> {
         .route("/repo/{name}/{iteration}/", get(list_architectures))
         .route("/repo/{name}/{iteration}/{architecture}", get(add_slash))
         .route("/repo/{name}/{iteration}/{architecture}/", get(list_files))
-        .route_layer(from_fn_with_state(state.clone(), public::in_turn))
+        .route_layer(from_fn_with_state(state.clone(), public::limit_public))
 }
 
 /// Sends a client to the listing of a folder: without the slash, a relative address would lead

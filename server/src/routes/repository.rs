@@ -127,7 +127,7 @@ async fn serve(path: &Path, tag: &str, mut request: Request) -> Result<Response,
     if conditional::has_tag(request.headers(), &tag) {
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
     }
-    if !conditional::may_be_part(request.method(), request.headers(), Some(&tag)) {
+    if !conditional::range_applies(request.method(), request.headers(), Some(&tag)) {
         request.headers_mut().remove(header::RANGE);
     }
     request.headers_mut().remove(header::IF_MODIFIED_SINCE);

@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use axum::body::{Body, Bytes};
 use hyper::body::{Body as _, Frame};
 
-use super::wrapped::{Around, Piece, wrap};
+use super::wrapped::{BodyHook, NextFrame, wrap_body};
 
 /// The most of an answer that is given away at a time. What is given away waits in memory that nobody counts;
 /// the rest is held by whom it belongs to.
-const PIECE: usize = 64 * 1024;
+const CHUNK: usize = 64 * 1024;
 
 /// The answers of a connection that wait for their client, and since when. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -49,7 +49,7 @@ impl Progress {
             progress: self.clone(),
             _held: held,
         };
-        wrap(body, watched)
+        wrap_body(body, watched)
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -67,7 +67,7 @@ struct Watched<T> {
 
 impl<T> Watched<T> {
     /// Passes the body on in small pieces.
-    fn split(&mut self, body: Pin<&mut Body>, context: &mut Context<'_>) -> Poll<Piece> {
+    fn split(&mut self, body: Pin<&mut Body>, context: &mut Context<'_>) -> Poll<NextFrame> {
         if self.rest.is_empty() {
             let polled = body.poll_frame(context);
             let Poll::Ready(Some(Ok(frame))) = polled else {
@@ -78,13 +78,13 @@ impl<T> Watched<T> {
                 Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
             }
         }
-        let piece = self.rest.split_to(self.rest.len().min(PIECE));
-        Poll::Ready(Some(Ok(Frame::data(piece))))
+        let chunk = self.rest.split_to(self.rest.len().min(CHUNK));
+        Poll::Ready(Some(Ok(Frame::data(chunk))))
     }
 }
 
-impl<T: Send + Unpin + 'static> Around for Watched<T> {
-    fn poll_piece(&mut self, body: Pin<&mut Body>, context: &mut Context<'_>) -> Poll<Piece> {
+impl<T: Send + Unpin + 'static> BodyHook for Watched<T> {
+    fn poll_next(&mut self, body: Pin<&mut Body>, context: &mut Context<'_>) -> Poll<NextFrame> {
         let polled = self.split(body, context);
         let mut waiting = self.progress.lock();
         // The last piece waits for the client, too: a body that is sent is dropped.
@@ -97,7 +97,7 @@ impl<T: Send + Unpin + 'static> Around for Watched<T> {
         polled
     }
 
-    fn kept_back(&self) -> u64 {
+    fn buffered(&self) -> u64 {
         self.rest.len() as u64
     }
 }
@@ -125,12 +125,12 @@ mod tests {
     async fn sends_response_in_chunks_and_waits_for_the_client() {
         let progress = Progress::default();
         let held = Arc::new(());
-        let whole = Body::from(vec![0; PIECE + 1]);
+        let whole = Body::from(vec![0; CHUNK + 1]);
         let mut body = progress.watch(whole, Arc::clone(&held));
-        assert_eq!(body.size_hint().exact(), Some(PIECE as u64 + 1));
+        assert_eq!(body.size_hint().exact(), Some(CHUNK as u64 + 1));
         assert!(progress.has_stalled(NOW));
         assert!(!progress.has_stalled(Duration::from_secs(3600)));
-        assert_eq!(next(&mut body).await, Some(PIECE));
+        assert_eq!(next(&mut body).await, Some(CHUNK));
         assert_eq!(body.size_hint().exact(), Some(1));
         assert!(progress.has_stalled(NOW) && Arc::strong_count(&held) == 2);
         assert_eq!(next(&mut body).await, Some(1));

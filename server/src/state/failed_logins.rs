@@ -21,12 +21,12 @@ impl Default for FailedLogins {
 
 impl FailedLogins {
     /// Notes a failure. Returns how long to wait if there were too many.
-    pub(crate) fn note(&self, address: IpAddr) -> Option<Duration> {
-        self.0.note(address)
+    pub(crate) fn record(&self, address: IpAddr) -> Option<Duration> {
+        self.0.record(address)
     }
 
     /// Whether there were too many lately.
     pub(crate) fn too_many(&self, address: IpAddr) -> bool {
-        self.0.is_used_up(address)
+        self.0.is_exhausted(address)
     }
 }

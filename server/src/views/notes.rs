@@ -43,14 +43,14 @@ pub(crate) fn group(notes: &[PlanNote]) -> Vec<NoteGroup> {
     let mut groups = Vec::new();
     for (kind, title, meaning) in KINDS {
         let texts = notes.iter().filter(|note| note.kind == kind);
-        groups.extend(make(kind.as_str(), title, meaning, texts));
+        groups.extend(note_group(kind.as_str(), title, meaning, texts));
     }
     let others = notes.iter().filter(|note| !known(note.kind));
-    groups.extend(make("other", "Notes", "", others));
+    groups.extend(note_group("other", "Notes", "", others));
     groups
 }
 
-fn make<'a>(
+fn note_group<'a>(
     id: &'static str,
     title: &'static str,
     meaning: &'static str,

@@ -10,10 +10,10 @@ use buildbtw_model::AttemptId;
 use serde::Deserialize;
 
 use crate::error::Error;
-use crate::routes::conditional::{self, Wanted};
+use crate::routes::conditional::{self, RequestedRange};
 use crate::routes::extract;
 use crate::routes::streaming::NO_BUFFERING;
-use crate::serve::{Peer, hold};
+use crate::serve::{Peer, hold_until_sent};
 use crate::service::read::logs;
 use crate::state::AppState;
 
@@ -39,7 +39,7 @@ pub(crate) async fn read_log(
         let permit = peer
             .map(|Extension(Peer(peer))| state.admission.stream(peer.ip()))
             .transpose()?;
-        live(state, id, query.offset).map(|body| hold(body, permit))
+        live(state, id, query.offset).map(|body| hold_until_sent(body, permit))
     } else {
         let log = Log {
             attempt: id,
@@ -47,7 +47,7 @@ pub(crate) async fn read_log(
             length: state.logs.length(id).await?.saturating_sub(query.offset),
             is_final,
         };
-        log.answer(state, &method, &headers)?
+        log.respond(state, &method, &headers)?
     };
     // Logs are written by hostile builds: never let a browser take one for a page.
     response.headers_mut().insert(
@@ -100,7 +100,7 @@ impl Log {
         Ok(Some(tag))
     }
 
-    fn answer(
+    fn respond(
         &self,
         state: AppState,
         method: &Method,
@@ -127,17 +127,18 @@ impl Log {
             headers.insert(header::CONTENT_RANGE, value);
             Ok::<(), anyhow::Error>(())
         };
-        let (status, from, to) = match conditional::wanted(method, request, length, tag.as_ref()) {
-            Wanted::Whole => (StatusCode::OK, 0, length),
-            Wanted::Part(from, to) => {
-                range(format!("bytes {from}-{}/{length}", to - 1))?;
-                (StatusCode::PARTIAL_CONTENT, from, to)
-            }
-            Wanted::Nothing => {
-                range(format!("bytes */{length}"))?;
-                (StatusCode::RANGE_NOT_SATISFIABLE, 0, 0)
-            }
-        };
+        let (status, from, to) =
+            match conditional::requested_range(method, request, length, tag.as_ref()) {
+                RequestedRange::Whole => (StatusCode::OK, 0, length),
+                RequestedRange::Part(from, to) => {
+                    range(format!("bytes {from}-{}/{length}", to - 1))?;
+                    (StatusCode::PARTIAL_CONTENT, from, to)
+                }
+                RequestedRange::Unsatisfiable => {
+                    range(format!("bytes */{length}"))?;
+                    (StatusCode::RANGE_NOT_SATISFIABLE, 0, 0)
+                }
+            };
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(to - from));
         let part = logs::part(state, self.attempt, self.start + from, self.start + to);
         Ok((status, headers, Body::from_stream(part)).into_response())

@@ -6,7 +6,7 @@ use buildbtw_gitlab::webhook::{Forged, Incoming, Webhook};
 use buildbtw_model::api::ProblemKind;
 use jiff::Timestamp;
 
-use crate::admission::BodyOf;
+use crate::admission::BodyPurpose;
 use crate::auth;
 use crate::error::{Error, Refusal};
 use crate::routes::bodies;
@@ -19,7 +19,7 @@ use crate::state::AppState;
 const MAX_WEBHOOK: usize = 26 * 1024 * 1024;
 /// What reading a webhook takes of memory, whatever its size: the pieces on their way, and the members
 /// that are kept.
-const READING: usize = 128 * 1024;
+const READ_MEMORY: usize = 128 * 1024;
 
 /// Takes in a webhook. What does not concern this server is answered kindly: GitLab stops sending
 /// webhooks that are refused.
@@ -60,7 +60,12 @@ impl FromRequest<AppState> for GitlabWebhook {
         let mut incoming = incoming.map_err(refuse)?;
         let unknown = peer.filter(|_| !incoming.is_known());
         let mut share = unknown.map(|Peer(peer)| {
-            bodies::Share::flat(&state.admission, BodyOf::Webhook, peer.ip(), READING)
+            bodies::MemoryShare::flat(
+                &state.admission,
+                BodyPurpose::Webhook,
+                peer.ip(),
+                READ_MEMORY,
+            )
         });
         let body = request.into_body();
         bodies::read(body, MAX_WEBHOOK, share.as_mut(), |piece| {

@@ -32,7 +32,7 @@ pub(crate) fn router(state: &AppState) -> Router<AppState> {
         )
         .route("/builds/{id}", get(build::show_build))
         .route("/sources", get(sources::list_sources))
-        .route_layer(from_fn_with_state(state.clone(), public::page_in_turn))
+        .route_layer(from_fn_with_state(state.clone(), public::limit_public_page))
         .route("/assets/{hash}/{file}", get(assets::serve_asset))
         .layer(CatchPanicLayer::custom(|_| {
             let error = anyhow::anyhow!("a page handler panicked");
