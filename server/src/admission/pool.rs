@@ -1,4 +1,4 @@
-//! Something of which there is a limited amount: connections, open files, bytes of bodies.
+//! A limited resource: connections, open files, bytes of bodies.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,38 +7,38 @@ use tokio::sync::Notify;
 
 use super::source::Source;
 
-/// How much there is of something.
+/// The capacity of a pool.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Capacity {
-    /// All of it.
+    /// The total.
     pub(super) total: usize,
-    /// The part that only sources get that authenticated lately.
+    /// The part that is reserved for sources that authenticated recently.
     pub(super) reserved: usize,
-    /// The most that one source gets.
+    /// The maximum of one source.
     pub(super) per_source: usize,
 }
 
-/// Who takes something.
+/// The class of a source; it decides how much of the reserve is available.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SourceClass {
-    /// Somebody who gets nothing of what is kept.
+    /// Not authenticated: nothing of the reserve.
     Anonymous,
-    /// A trusted proxy, which gets half of it: it may have connections that nobody uses.
+    /// A trusted proxy: half of the reserve, since its connections may be idle.
     Proxy,
-    /// Somebody who authenticated lately.
+    /// Authenticated recently: all of the reserve.
     Known,
 }
 
-/// Why nothing was given.
+/// Which limit is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Exhausted {
-    /// The source has as much as it may have.
+    /// That of the source.
     Source,
-    /// There is not enough left.
+    /// That of the pool.
     Total,
 }
 
-/// A limited amount of something. Cheap to clone.
+/// A pool of a limited resource. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Pool(Arc<Inner>);
 
@@ -52,7 +52,7 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Taken {
     all: usize,
-    /// Holds no source that has nothing.
+    /// Sources without permits are removed.
     by_source: HashMap<Source, usize>,
 }
 
@@ -65,12 +65,12 @@ impl Pool {
         }))
     }
 
-    /// Whether the part is taken that is not kept.
+    /// Whether only the reserve is left.
     pub(super) fn has_only_reserve(&self) -> bool {
         self.0.lock().all >= self.0.open_to(SourceClass::Anonymous)
     }
 
-    /// Takes an amount for a source, or without counting it for one.
+    /// Takes an amount and counts it for the source, if there is one.
     pub(super) fn take(
         &self,
         source: Option<Source>,
@@ -98,7 +98,8 @@ impl Pool {
         })
     }
 
-    /// The same, and waits until there is enough. Never ends for more than a source may have.
+    /// Waits until the amount is available and takes it. Never returns if the amount exceeds the source's
+    /// limit.
     pub(super) async fn wait_for(
         &self,
         source: Source,
@@ -108,7 +109,7 @@ impl Pool {
         loop {
             let freed = self.0.freed.notified();
             tokio::pin!(freed);
-            // Before looking, so that nothing is freed unnoticed.
+            // Registered before the check, so that a release in between is not missed.
             freed.as_mut().enable();
             if let Ok(permit) = self.take(Some(source), amount, class) {
                 return permit;
@@ -133,7 +134,7 @@ impl Inner {
     }
 }
 
-/// What was taken; given back when this is dropped.
+/// An amount taken from a pool; dropping it returns the amount.
 #[derive(Debug)]
 #[must_use]
 pub struct Permit {
@@ -143,7 +144,7 @@ pub struct Permit {
 }
 
 impl Permit {
-    /// Holds what another one of the same pool and source holds, too.
+    /// Merges another permit of the same pool and source into this one.
     pub(crate) fn join(&mut self, mut other: Self) {
         self.amount += std::mem::take(&mut other.amount);
     }

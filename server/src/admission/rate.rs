@@ -1,4 +1,4 @@
-//! Counts what an address does, and tells it to slow down when that is too much.
+//! Rate limits per source.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use super::source::Source;
 
-/// The time that is counted over.
+/// The time over which requests are counted.
 const WINDOW: Duration = Duration::from_secs(60);
-/// More sources than this are forgotten at once rather than kept.
+/// Maximum number of sources; beyond it, all counts are dropped.
 const MAX_SOURCES: usize = 10_000;
 
-/// What each source did in the last minute. Cheap to clone.
+/// The counts of the last minute per source. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct RateLimit {
     allowed: u32,
@@ -26,7 +26,7 @@ struct Window {
 }
 
 impl RateLimit {
-    /// Allows each source so many in a minute.
+    /// Creates a limit of `allowed` per minute and source.
     #[must_use]
     pub fn per_minute(allowed: u32) -> Self {
         Self {
@@ -35,12 +35,12 @@ impl RateLimit {
         }
     }
 
-    /// Counts one more. Returns how long to wait if there were too many.
+    /// Counts one more. Returns how long to wait if the limit is exceeded.
     pub fn record(&self, address: IpAddr) -> Option<Duration> {
         self.record_at(address, Instant::now())
     }
 
-    /// Whether a source has done all that it may in this minute.
+    /// Whether a source has reached its limit.
     pub fn is_exhausted(&self, address: IpAddr) -> bool {
         let known = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
         let window = known.get(&Source::from(address));
