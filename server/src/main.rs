@@ -1,4 +1,4 @@
-//! The server's program: parses, wires and waits.
+//! The server's program: parses the command line, runs the command, sets the exit code.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
@@ -13,7 +13,7 @@ use clap::Parser as _;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-/// What `check` exits with when something is not as it should be and was not repaired.
+/// Exit code of `check` if problems were found and not repaired.
 const EXIT_FINDINGS: u8 = 2;
 
 fn main() -> ExitCode {
@@ -36,8 +36,8 @@ fn main() -> ExitCode {
         }
     };
     let code = runtime.block_on(run(&cli));
-    // What runs on threads of its own, such as reading an archive, is not waited for: it may take as long
-    // as whoever made the archive wants, and whatever ends halfway is done again at the next start.
+    // Blocking threads are not waited for: reading an archive, for example, can take as long as its author
+    // wants, and interrupted work is repeated at the next start.
     runtime.shutdown_background();
     code
 }
@@ -118,7 +118,7 @@ async fn set_ci_config(args: &SetCiConfigArgs) -> anyhow::Result<ExitCode> {
         apply: args.apply,
     };
     let summary = ci_config::set_ci_config(&gitlab, &options, |step| {
-        // A closed pipe does not stop what was begun.
+        // A closed pipe does not stop a started run.
         let _ = match step {
             ci_config::Step::WouldChange(project) | ci_config::Step::Changed(project) => {
                 print(format_args!(

@@ -1,5 +1,4 @@
-//! What builds may reach of the network: what namespaces get that ask for nothing, and the most that this
-//! server lets one have.
+//! Network policies: the default of a namespace and the maximum that this server allows.
 
 use buildbtw_model::api::ProblemKind;
 use buildbtw_model::{MissingKeys, NetworkPolicy};
@@ -7,7 +6,7 @@ use clap::Args;
 
 use crate::error::{Error, Refusal};
 
-/// Settings of what builds may reach of the network.
+/// Options about the network of builds.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Network of builds")]
 pub struct NetworkArgs {
@@ -47,22 +46,22 @@ pub struct NetworkArgs {
     pub missing_keys: MissingKeys,
 }
 
-/// The settings that the running server looks at.
+/// The network policies in force.
 #[derive(Clone, Copy, Debug)]
 pub struct NetworkSettings {
-    /// Of namespaces that ask for nothing.
+    /// The policy of namespaces created without one.
     pub default: NetworkPolicy,
-    /// The highest that a namespace may have.
+    /// The highest policy of a namespace.
     pub max: NetworkPolicy,
-    /// What happens to sources whose key is missing.
+    /// Action when the key of a signed source is missing.
     pub missing_keys: MissingKeys,
 }
 
 impl NetworkArgs {
-    /// The settings.
+    /// Returns the settings.
     ///
     /// # Errors
-    /// When the default is higher than the highest.
+    /// When the default is higher than the maximum.
     pub fn settings(&self) -> anyhow::Result<NetworkSettings> {
         anyhow::ensure!(
             self.network <= self.max_network,
@@ -79,10 +78,10 @@ impl NetworkArgs {
 }
 
 impl NetworkSettings {
-    /// The policy of a new namespace, which may ask for one.
+    /// Returns the policy of a new namespace, which may request one.
     ///
     /// # Errors
-    /// When it asks for more than it may have.
+    /// When the requested policy is higher than the maximum.
     pub fn of_new(&self, asked: Option<NetworkPolicy>) -> Result<NetworkPolicy, Error> {
         let Some(policy) = asked else {
             return Ok(self.default);
@@ -99,7 +98,7 @@ impl NetworkSettings {
             .into())
     }
 
-    /// The policy that the builds of a namespace have: its own, as far as the server allows it now.
+    /// Returns the policy of a namespace's builds: its own, limited by the server's maximum.
     #[must_use]
     pub fn effective(&self, namespace: NetworkPolicy) -> NetworkPolicy {
         namespace.min(self.max)

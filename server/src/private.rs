@@ -1,7 +1,7 @@
-//! Keeps what the server stores from the other users of its machine.
+//! Protects the server's files from other users of the machine.
 //!
-//! Whoever may open the files of a database may also lock them, which stops everybody who writes: the folder is
-//! closed, not only what is secret in it.
+//! A user who can open a file of the database can also lock it and thereby stop all writers, so the whole
+//! folder is private, not only its secrets.
 
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt};
@@ -15,15 +15,16 @@ const FOLDER: u32 = 0o700;
 /// The mode of files: rw for the server's user.
 const FILE: u32 = 0o600;
 
-/// Closes every file and folder that this process makes from now on to other users.
+/// Sets the umask, so that new files and folders are private.
 pub fn restrict_new_files() {
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
 }
 
-/// Makes the data folder if it is not there, and closes it and what is in it, which older versions left open.
+/// Creates the data folder if it does not exist, and makes it private with all its files; older versions
+/// did not.
 ///
 /// # Errors
-/// When it cannot be made, or something of it belongs to another user.
+/// When the folder cannot be created, or a file in it belongs to another user.
 pub fn restrict_data_folder(data: &Path) -> anyhow::Result<()> {
     std::fs::DirBuilder::new()
         .recursive(true)
@@ -42,7 +43,7 @@ pub fn restrict_data_folder(data: &Path) -> anyhow::Result<()> {
             Ok(())
         };
         match closed {
-            // Another server may be ending, and SQLite removes files of its own.
+            // Another server may be shutting down, and SQLite removes its own files.
             Err(error) if is_not_found(&error) => {}
             closed => closed?,
         }
@@ -50,7 +51,7 @@ pub fn restrict_data_folder(data: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Closes a folder with all that is in it. One that is closed already was closed like this, or made closed.
+/// Makes a folder private with all its files. A folder that is already private is skipped.
 fn restrict_tree(top: &Path) -> anyhow::Result<()> {
     if is_private(top, FOLDER)? {
         return Ok(());
@@ -68,11 +69,11 @@ fn restrict_tree(top: &Path) -> anyhow::Result<()> {
             }
         }
     }
-    // Last: whoever is interrupted begins again.
+    // Last, so that an interrupted run starts over.
     restrict(top, FOLDER)
 }
 
-/// Whether a file or folder of this process's user, or of root, is closed to others.
+/// Whether a file or folder belongs to this process's user or root, and is private.
 fn is_private(path: &Path, mode: u32) -> anyhow::Result<bool> {
     let metadata = fs_err::metadata(path)?;
     // Root can open everything anyway.

@@ -15,7 +15,7 @@ use crate::sources;
 use crate::state::replans::Replans;
 use crate::state::{AppState, CoreParts, Parts};
 
-/// A state of its own, with an empty folder of sources. Nothing answers its queues.
+/// A state with an empty folder of sources. No actor serves its queues.
 pub(crate) struct TestState {
     pub(crate) state: AppState,
     _folder: TempDir,
@@ -34,7 +34,7 @@ impl TestState {
         Self::with(|_| {}).await
     }
 
-    /// A state that `change` has changed.
+    /// Creates a state and applies `change` to its parts.
     pub(crate) async fn with(change: impl FnOnce(&mut Parts)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().to_str().unwrap();

@@ -1,4 +1,4 @@
-//! Whether the answers of a connection get on: who asks for something and does not read it is cut off.
+//! Detection of stalled connections, whose clients request responses and do not read them.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -11,11 +11,11 @@ use hyper::body::{Body as _, Frame};
 
 use super::wrapped::{BodyHook, NextFrame, wrap_body};
 
-/// The most of an answer that is given away at a time. What is given away waits in memory that nobody counts;
-/// the rest is held by whom it belongs to.
+/// Maximum part of a response that is passed on at a time. What is passed on is buffered in memory that no
+/// limit counts; the rest counts for its permit.
 const CHUNK: usize = 64 * 1024;
 
-/// The answers of a connection that wait for their client, and since when. Cheap to clone.
+/// The responses of a connection that wait for their client, and since when. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Progress(Arc<Mutex<Waiting>>);
 
@@ -26,7 +26,7 @@ struct Waiting {
 }
 
 impl Progress {
-    /// Whether an answer has waited for its client for so long.
+    /// Whether a response has waited for its client for this long.
     pub(super) fn has_stalled(&self, for_long: Duration) -> bool {
         let waiting = self.lock();
         waiting
@@ -35,12 +35,12 @@ impl Progress {
             .any(|since| since.elapsed() >= for_long)
     }
 
-    /// Follows how far a body was taken by its client.
+    /// Wraps a body to track whether its client reads it.
     pub(super) fn watch<T: Send + Unpin + 'static>(&self, body: Body, held: T) -> Body {
         let mut waiting = self.lock();
         let number = waiting.next;
         waiting.next += 1;
-        // It may never be asked for: with HTTP/2 a client says how much it is ready to take.
+        // Counted from the start: an HTTP/2 client may never open its window.
         waiting.since.insert(number, Instant::now());
         drop(waiting);
         let watched = Watched {
@@ -58,7 +58,7 @@ impl Progress {
 }
 
 struct Watched<T> {
-    /// What the body gave and the client has not asked for.
+    /// What the body returned and the client has not requested yet.
     rest: Bytes,
     number: u64,
     progress: Progress,
@@ -66,7 +66,7 @@ struct Watched<T> {
 }
 
 impl<T> Watched<T> {
-    /// Passes the body on in small pieces.
+    /// Passes the body on in small chunks.
     fn split(&mut self, body: Pin<&mut Body>, context: &mut Context<'_>) -> Poll<NextFrame> {
         if self.rest.is_empty() {
             let polled = body.poll_frame(context);
@@ -87,7 +87,7 @@ impl<T: Send + Unpin + 'static> BodyHook for Watched<T> {
     fn poll_next(&mut self, body: Pin<&mut Body>, context: &mut Context<'_>) -> Poll<NextFrame> {
         let polled = self.split(body, context);
         let mut waiting = self.progress.lock();
-        // The last piece waits for the client, too: a body that is sent is dropped.
+        // The last chunk waits for the client, too: a sent body is dropped.
         if polled.is_ready() {
             waiting.since.insert(self.number, Instant::now());
         } else {

@@ -1,4 +1,4 @@
-//! Bodies of responses with something around them.
+//! Response bodies with hooks.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -6,28 +6,28 @@ use std::task::{Context, Poll};
 use axum::body::{Body, Bytes};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
-/// The next piece of a body; nothing at its end.
+/// The next frame of a body; nothing at its end.
 pub(crate) type NextFrame = Option<Result<Frame<Bytes>, axum::Error>>;
 
-/// What is around a body. It is dropped when the body was sent, or its client is gone.
+/// A hook around a body. It is dropped when the body was sent, or its client disconnected.
 pub(crate) trait BodyHook: Send + Unpin + 'static {
-    /// Polls the body for its next piece.
+    /// Polls the body for its next frame.
     fn poll_next(&mut self, body: Pin<&mut Body>, context: &mut Context<'_>) -> Poll<NextFrame> {
         body.poll_frame(context)
     }
 
-    /// How many bytes were taken from the body and not passed on yet.
+    /// Returns how many bytes were taken from the body and not passed on yet.
     fn buffered(&self) -> u64 {
         0
     }
 }
 
-/// Puts something around a body.
+/// Wraps a body in a hook.
 pub(crate) fn wrap_body(body: Body, hook: impl BodyHook) -> Body {
     Body::new(Wrapped { body, hook })
 }
 
-/// Lets a body hold something until it is sent, or its client is gone.
+/// Keeps a value until a body is sent, or its client disconnected.
 pub(crate) fn hold_until_sent<T: Send + Unpin + 'static>(body: Body, held: T) -> Body {
     wrap_body(body, Holding { _held: held })
 }
