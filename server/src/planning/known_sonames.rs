@@ -1,12 +1,12 @@
-//! Who links which library, for plans: as packages told that were built here, and as base repositories
-//! list it.
+//! Which packages link which libraries: as read from packages that were built here, and as listed by base
+//! repositories.
 //!
-//! Of a package that was built several times, what it links is taken from the version that base has, else from
-//! the last one. What it has counts from every version: whoever links an old one has to be rebuilt still. Of
-//! packages that were never built here nothing is known but the libraries that base lists as provided and
-//! needed; databases with lists of files tell names of files, not who links them.
+//! If a package was built several times, its links come from the version in base, or else from the newest
+//! one. The libraries that it contains count from all versions, since packages that link an old one still
+//! have to be rebuilt. For packages that were never built here, only the libraries that base lists as
+//! provided or needed are known; file lists have names of files, but not their links.
 //!
-//! It is put together when a plan needs it and something of it has changed, within the time that the plan may take.
+//! The data is collected when a plan needs it and it has changed, within the plan's time limit.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,21 +24,21 @@ use crate::repos::base::BaseSnapshot;
 
 use super::queue::{PlanBudget, PlanError};
 
-/// What is known, per architecture. Cheap to clone.
+/// Cached sonames per architecture. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct KnownSonames(Arc<Mutex<HashMap<Architecture, CacheEntry>>>);
 
-/// What was put together for an architecture, and from what.
+/// The sonames of an architecture, and the state that they were collected from.
 #[derive(Clone, Debug)]
 struct CacheEntry {
-    /// How often the packages that were built here had changed.
+    /// The change count of the packages that were built here.
     changes: i64,
     base: Arc<BaseIndex>,
     sonames: Arc<Sonames>,
 }
 
 impl KnownSonames {
-    /// What is known for an architecture. It is asked for when the plan has its turn.
+    /// Returns a lookup for an architecture, to run when the plan has its turn.
     pub(crate) fn of(&self, database: &Database, architecture: &Architecture) -> Lookup {
         Lookup {
             known: self.clone(),
@@ -53,7 +53,7 @@ impl KnownSonames {
     }
 }
 
-/// Gets what is known on the thread that plans.
+/// Gets the sonames on the planning thread.
 pub(crate) struct Lookup {
     known: KnownSonames,
     reader: SqlitePool,
@@ -62,7 +62,7 @@ pub(crate) struct Lookup {
 }
 
 impl Lookup {
-    /// What is known now, beside what these base repositories list.
+    /// Returns the current sonames, including what these base repositories list.
     pub(crate) fn get(
         &self,
         base: &BaseSnapshot,
@@ -76,7 +76,7 @@ impl Lookup {
         if let Some(kept) = kept.filter(is_current) {
             return Ok(kept.sonames);
         }
-        // What changes after the count was read is read again by the next plan.
+        // Changes after the count was read are read by the next plan.
         let linked = linked_packages::all(&self.reader, &self.architecture);
         let linked = self.runtime.block_on(linked).map_err(Error::from)?;
         let sonames = Arc::new(known(&linked, base, budget)?);
@@ -90,8 +90,7 @@ impl Lookup {
     }
 }
 
-/// Puts together what is known. `packages` holds the versions of each package one after the other, the
-/// last accepted one first.
+/// Collects the sonames. `packages` has the versions of each package in sequence, the newest first.
 fn known<B: Budget>(
     packages: &[LinkedPackage],
     base: &BaseSnapshot,

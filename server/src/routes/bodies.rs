@@ -1,5 +1,5 @@
-//! Bodies of requests whose sender nobody vouches for, or not yet: they are small, arrive within a
-//! deadline, and share an amount of memory. What counts is what has arrived, not what is announced.
+//! Bodies of unauthenticated requests: they are small, have a deadline, and share a limited amount of
+//! memory. Received bytes count, not announced ones.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -18,27 +18,27 @@ use crate::routes::extract;
 use crate::serve::Peer;
 use crate::state::AppState;
 
-/// The largest JSON body without a token: an ID token, or what to plan.
+/// Maximum size of a JSON body without a token.
 const MAX_ANONYMOUS: usize = 64 * 1024;
-/// How much more is read, and thrown away, so that the sender reads the answer.
+/// How much more is read and discarded, so that the client reads the response.
 const MAX_DRAINED: usize = 1024 * 1024;
-/// How long a body may take. GitLab gives up a webhook after 10 s.
+/// Deadline of a body. GitLab gives up on a webhook after 10 s.
 const DEADLINE: Duration = Duration::from_secs(30);
-/// How long it may pause.
+/// Maximum time without data.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// The memory that a body takes of what its kind shares.
+/// The memory that a body takes from the pool of its purpose.
 pub(crate) struct MemoryShare<'a> {
     admission: &'a Admission,
     purpose: BodyPurpose,
     client: IpAddr,
-    /// What reading takes whatever the size; otherwise what was read is kept.
+    /// A fixed amount of memory; without it, the received bytes count.
     flat: Option<usize>,
     taken: Option<Permit>,
 }
 
 impl<'a> MemoryShare<'a> {
-    /// For a body that is kept.
+    /// Creates a share for a body that is kept in memory.
     pub(crate) fn growing(admission: &'a Admission, purpose: BodyPurpose, client: IpAddr) -> Self {
         Self {
             admission,
@@ -49,7 +49,7 @@ impl<'a> MemoryShare<'a> {
         }
     }
 
-    /// For a body that takes the same memory whatever its size.
+    /// Creates a share for a body that takes the same memory whatever its size.
     pub(crate) fn flat(
         admission: &'a Admission,
         purpose: BodyPurpose,
@@ -62,7 +62,7 @@ impl<'a> MemoryShare<'a> {
         }
     }
 
-    /// Waits for memory for one more piece.
+    /// Waits for memory for one more chunk.
     async fn take(&mut self, length: usize) -> Result<(), Error> {
         let bytes = match self.flat {
             Some(_) if self.taken.is_some() => return Ok(()),
@@ -81,10 +81,10 @@ impl<'a> MemoryShare<'a> {
     }
 }
 
-/// Reads a body of at most `limit` bytes piece by piece, within its share where it has one.
+/// Reads a body of at most `limit` bytes in chunks, within its memory share if it has one.
 ///
 /// # Errors
-/// When it is larger, breaks off, does not arrive in time, or there is no memory for it.
+/// When the body is too large, incomplete or too slow, or there is no memory for it.
 pub(crate) async fn read(
     body: Body,
     limit: usize,
@@ -140,9 +140,9 @@ fn too_slow() -> Error {
         .into()
 }
 
-/// What a JSON body that may come from anybody is for.
+/// A JSON body that is accepted without a token.
 pub(crate) trait AnonymousBody: DeserializeOwned {
-    /// Whose memory it takes.
+    /// The purpose, which has its own memory.
     const PURPOSE: BodyPurpose;
 }
 
@@ -154,7 +154,7 @@ impl AnonymousBody for ExchangeIdToken {
     const PURPOSE: BodyPurpose = BodyPurpose::IdToken;
 }
 
-/// A JSON body that may come from anybody. With the token of a client it may be as large as others.
+/// Extracts a JSON body that is accepted without a token. With a client's token the usual limit applies.
 pub(crate) struct AnonymousJson<T>(pub(crate) T);
 
 impl<T: AnonymousBody> FromRequest<AppState> for AnonymousJson<T> {
@@ -169,7 +169,7 @@ impl<T: AnonymousBody> FromRequest<AppState> for AnonymousJson<T> {
             let extract::Json(value) = extract::Json::from_request(request, state).await?;
             return Ok(Self(value));
         }
-        // Without a socket there is no address to share turns with.
+        // Without a socket there is no address to count for.
         let peer = extensions.get::<Peer>().map(|peer| peer.0.ip());
         let (parts, body) = request.into_parts();
         let mut share = peer.map(|peer| MemoryShare::growing(&state.admission, T::PURPOSE, peer));

@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 
-/// Whether the client holds what has this tag already: `If-None-Match`, compared weakly.
+/// Whether the client has the representation with this tag: `If-None-Match`, compared weakly.
 pub(crate) fn has_tag(headers: &HeaderMap, tag: &HeaderValue) -> bool {
     let tags = headers.get_all(header::IF_NONE_MATCH).iter();
     let mut known = tags.filter_map(|value| value.to_str().ok());
@@ -18,16 +18,16 @@ pub(crate) fn has_tag(headers: &HeaderMap, tag: &HeaderValue) -> bool {
 /// The part of a representation that a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RequestedRange {
-    /// All of it.
+    /// The whole representation.
     Whole,
-    /// The bytes from the first position up to the second, which is left out.
+    /// The bytes from the first position up to the second, exclusive.
     Part(u64, u64),
-    /// Bytes that are not there.
+    /// Bytes outside of the representation.
     Unsatisfiable,
 }
 
-/// Reads `Range` and `If-Range` for a representation of this length. `tag` is its strong tag, if it
-/// has one. Several ranges in one request are answered with all of it, which is allowed.
+/// Evaluates `Range` and `If-Range` for a representation of this length, with its strong tag if it has one.
+/// Several ranges in one request return the whole, which is allowed.
 pub(crate) fn requested_range(
     method: &Method,
     headers: &HeaderMap,
@@ -47,8 +47,8 @@ pub(crate) fn requested_range(
         .unwrap_or(RequestedRange::Whole)
 }
 
-/// Whether `Range` counts: with GET only (RFC 9110, section 14.2), if it is one range of bytes, and if
-/// `If-Range`, where it is there, names this representation. A date is not precise enough.
+/// Whether `Range` applies: the method is GET (RFC 9110, section 14.2), it is one range of bytes, and
+/// `If-Range`, if present, has this tag. A date is not precise enough.
 pub(crate) fn range_applies(
     method: &Method,
     headers: &HeaderMap,
@@ -68,7 +68,7 @@ pub(crate) fn range_applies(
     }
 }
 
-/// One range of bytes; `None` for everything that is to be ignored.
+/// Parses one range of bytes; returns `None` for what has to be ignored.
 fn parse(text: &str, length: u64) -> Option<RequestedRange> {
     let (unit, range) = text.split_once('=')?;
     let (first, last) = range.trim().split_once('-')?;
@@ -77,7 +77,7 @@ fn parse(text: &str, length: u64) -> Option<RequestedRange> {
     }
     let number = |text: &str| {
         let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        // A number that is too large is beyond every end.
+        // A number that does not fit is beyond every end.
         digits.then(|| text.parse().unwrap_or(u64::MAX))
     };
     let (start, end) = match (first.trim(), last.trim()) {

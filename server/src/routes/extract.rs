@@ -1,4 +1,4 @@
-//! Extractors whose refusals are problems like all others.
+//! Extractors that report rejections as problems.
 
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Request};
@@ -43,7 +43,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     }
 }
 
-/// A body as it is.
+/// A raw body.
 pub(crate) struct Bytes(pub(crate) axum::body::Bytes);
 
 impl<S: Send + Sync> FromRequest<S> for Bytes {
@@ -64,7 +64,7 @@ impl<S: Send + Sync> FromRequest<S> for Bytes {
     }
 }
 
-/// Parameters in the path.
+/// Parameters of the path.
 pub(crate) struct Path<T>(pub(crate) T);
 
 impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
@@ -84,7 +84,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
     }
 }
 
-/// Parameters after the question mark.
+/// Parameters of the query.
 pub(crate) struct Query<T>(pub(crate) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {

@@ -1,5 +1,5 @@
-//! What anybody may read: in turn, few at a time of one address, and over connections to the database
-//! that nobody with a token waits for.
+//! Limits of public resources: few concurrent responses per address, over database connections that
+//! requests with a token do not wait for.
 
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::serve::{BodyHook, NextFrame, Peer, hold_until_sent, wrap_body};
 use crate::state::AppState;
 
-/// Has an answer made when it is its turn, unless the request has a valid token.
+/// Waits for a turn to prepare the response, unless the request has a valid token.
 pub(crate) async fn limit_public(
     State(state): State<AppState>,
     request: Request,
@@ -26,7 +26,7 @@ pub(crate) async fn limit_public(
     run_limited(&state, request, next, Queue::Responses).await
 }
 
-/// The same for pages.
+/// Like [`limit_public`], for pages.
 pub(super) async fn limit_public_page(
     state: State<AppState>,
     request: Request,
@@ -35,8 +35,8 @@ pub(super) async fn limit_public_page(
     Ok(limit_public(state, request, next).await?)
 }
 
-/// The same for the repositories that builds install from: addresses that authenticated lately do not
-/// queue.
+/// Like [`limit_public`], for repositories that builds install from: addresses that authenticated recently
+/// do not queue.
 pub(crate) async fn limit_repository(
     State(state): State<AppState>,
     request: Request,
@@ -49,7 +49,7 @@ pub(crate) async fn limit_repository(
     run_limited(&state, request, next, Queue::Files).await
 }
 
-/// Only keeps to the connections of the public, for what has turns of its own.
+/// Uses the public database connections only, for handlers with their own limits.
 pub(crate) async fn use_public_connections(
     State(state): State<AppState>,
     request: Request,
@@ -61,11 +61,11 @@ pub(crate) async fn use_public_connections(
 /// What a request without a token waits for.
 #[derive(Clone, Copy)]
 enum Queue {
-    /// One of the turns in which answers are made.
+    /// A turn to prepare a response.
     Responses,
-    /// One of the turns in which files are sent.
+    /// A turn to send a file.
     Files,
-    /// Nothing: the handler has turns of its own.
+    /// Nothing: the handler has its own limit.
     None,
 }
 
@@ -82,25 +82,25 @@ async fn run_limited(
     let _permit = match (queue, address) {
         (Queue::Responses, Some(address)) => Some(state.admission.reading(address).await?),
         (Queue::Files, Some(address)) => Some(state.admission.browsing(address).await?),
-        // Without a socket there is no address to share turns with.
+        // Without a socket there is no address to count for.
         (Queue::None, _) | (_, None) => None,
     };
     let response = for_the_public(next.run(request)).await;
     let response = response.map(|body| wrap_body(body, PublicReader));
     match queue {
         Queue::Responses | Queue::None => reserve_memory(state, address, response),
-        // What is sent lies on disk.
+        // Files are sent from disk.
         Queue::Files => Ok(response),
     }
 }
 
-/// The address that a request comes from.
+/// Returns the address that a request comes from.
 fn address(request: &Request) -> Option<IpAddr> {
     let peer = request.extensions().get::<Peer>();
     peer.map(|Peer(peer)| peer.ip())
 }
 
-/// Counts an answer that is there as a whole until it is read.
+/// Takes memory for a response of known length until it is sent.
 fn reserve_memory(
     state: &AppState,
     address: Option<IpAddr>,
@@ -115,7 +115,7 @@ fn reserve_memory(
     Ok(response.map(|body| hold_until_sent(body, permit)))
 }
 
-/// An answer that reads the database while it is sent.
+/// A response that reads the database while it is sent.
 struct PublicReader;
 
 impl BodyHook for PublicReader {

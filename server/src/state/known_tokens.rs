@@ -1,14 +1,14 @@
-//! Tokens that were valid a moment ago, so that not every request of a worker reads the database.
+//! A cache of valid tokens, so that not every request of a worker reads the database.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::db::tokens::TokenRow;
 
-/// More than this many are forgotten at once.
+/// Maximum number of tokens; beyond it, the cache is cleared.
 const MOST: usize = 4_096;
 
-/// Valid tokens by their digest. Whoever uses one still looks at when it expires.
+/// Valid tokens by digest. The caller still checks the expiry.
 #[derive(Clone, Debug, Default)]
 pub struct KnownTokens(Arc<Mutex<Known>>);
 
@@ -18,19 +18,19 @@ struct Known {
     revocations: u64,
 }
 
-/// The state in which somebody looks a token up in the database.
+/// The version of the cache when a lookup in the database began.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lookup(u64);
 
 impl KnownTokens {
-    /// The token of this digest, or leave to look it up.
+    /// Returns the cached token of a digest, or a lookup to pass to [`Self::keep`].
     pub(crate) fn get(&self, hash: &[u8; 32]) -> Result<TokenRow, Lookup> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let row = known.tokens.get(hash).cloned();
         row.ok_or(Lookup(known.revocations))
     }
 
-    /// Keeps a valid token, unless one was revoked since it was looked up: it may be that one.
+    /// Caches a valid token, unless a token was revoked since its lookup began: it may be this one.
     pub(crate) fn keep(&self, lookup: Lookup, hash: [u8; 32], row: TokenRow) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.revocations == lookup.0 {
@@ -41,7 +41,7 @@ impl KnownTokens {
         }
     }
 
-    /// Forgets all of them, once a revocation is durable.
+    /// Clears the cache, after a revocation is durable.
     pub(crate) fn forget(&self) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.revocations += 1;

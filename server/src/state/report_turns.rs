@@ -1,6 +1,6 @@
-//! Reports of workers take turns. Each reads the database several times, and thousands may come at the
-//! same moment: if all of them queued for its few connections, each would wait for one longer than
-//! anybody waits, half done, and none would ever be taken.
+//! Limits concurrent reports of workers. Each reads the database several times, and thousands may arrive at
+//! the same moment: if all of them queued for the few connections, all would time out half-done, and none
+//! would be accepted.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,14 +10,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::{Error, Refusal};
 
-/// How many reports are dealt with at a time: as many as share a commit.
+/// Maximum number of concurrent reports: as many as share a commit.
 const AT_A_TIME: usize = 128;
-/// How long a report waits for its turn. Workers wait a minute for an answer.
+/// Maximum wait for a turn. Workers wait a minute for a response.
 const LONGEST_WAIT: Duration = Duration::from_secs(45);
-/// When to report again after that.
+/// The `Retry-After` when the wait took too long.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// See the module. Cheap to clone.
+/// The limit of concurrent reports. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ReportTurns(Arc<Semaphore>);
 
@@ -28,10 +28,10 @@ impl Default for ReportTurns {
 }
 
 impl ReportTurns {
-    /// Waits for a turn, which is over when it is dropped. First come, first served.
+    /// Waits for a turn, in order of arrival. Dropping the permit ends the turn.
     ///
     /// # Errors
-    /// When others before took too long; the same report may be taken later.
+    /// When the wait takes too long; the report may be repeated.
     pub async fn turn(&self) -> Result<OwnedSemaphorePermit, Error> {
         self.turn_within(LONGEST_WAIT).await
     }

@@ -1,18 +1,18 @@
-//! What the planner found, grouped by what it means for people.
+//! The planner's notes, grouped by kind.
 
 use buildbtw_model::NoteKind;
 use buildbtw_model::api::PlanNote;
 
-/// More notes of a kind than this are folded.
+/// Maximum number of notes of a kind that are shown unfolded.
 const UNFOLDED: usize = 5;
-/// More are counted, not listed: the page has to stay light.
+/// Maximum number of listed notes, to keep the page small; the rest is counted.
 const LISTED: usize = 200;
 
 /// The notes of one kind.
 pub(crate) struct NoteGroup {
     pub(crate) id: &'static str,
     pub(crate) title: &'static str,
-    /// What it means for the rebuild.
+    /// Their meaning for the rebuild.
     pub(crate) meaning: &'static str,
     pub(crate) count: usize,
     pub(crate) open: bool,
@@ -20,7 +20,7 @@ pub(crate) struct NoteGroup {
     pub(crate) more: usize,
 }
 
-/// Groups notes, the most urgent kind first.
+/// Groups notes by kind, the most urgent first.
 pub(crate) fn group(notes: &[PlanNote]) -> Vec<NoteGroup> {
     const KINDS: [(NoteKind, &str, &str); 3] = [
         (

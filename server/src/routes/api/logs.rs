@@ -1,5 +1,5 @@
-//! `/attempts/{id}/log` and `/attempts/{id}/pkgbuild`: a log as it is, with ranges, or as it grows, and
-//! what was built.
+//! `/attempts/{id}/log` and `/attempts/{id}/pkgbuild`: a log, with ranges or followed while it grows, and
+//! the PKGBUILD as built.
 
 use axum::Extension;
 use axum::body::Body;
@@ -33,7 +33,7 @@ pub(crate) async fn read_log(
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
-    // In this order: nothing is written to the log of an attempt that is over.
+    // Read before the length: nothing is appended to the log of an ended attempt.
     let is_final = logs::is_final(&state.database, id).await?;
     let mut response = if query.follow && !is_final {
         let permit = peer
@@ -49,7 +49,7 @@ pub(crate) async fn read_log(
         };
         log.respond(state, &method, &headers)?
     };
-    // Logs are written by hostile builds: never let a browser take one for a page.
+    // Hostile builds write logs: a browser must never render one as a page.
     response.headers_mut().insert(
         header::CONTENT_TYPE,
         HeaderValue::from_static("text/plain; charset=utf-8"),
@@ -57,40 +57,40 @@ pub(crate) async fn read_log(
     Ok(response)
 }
 
-/// The PKGBUILD that an attempt built with.
+/// Returns the PKGBUILD of an attempt.
 pub(crate) async fn read_pkgbuild(
     State(state): State<AppState>,
     extract::Path(id): extract::Path<AttemptId>,
 ) -> Result<Response, Error> {
     let text = state.logs.pkgbuild(id).await?;
     let text = text.ok_or_else(|| Error::not_found(format!("PKGBUILD of attempt {id}")))?;
-    // As hostile as logs are.
+    // As hostile as logs.
     let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
     Ok((headers, text).into_response())
 }
 
-/// A log that grows, for as long as it does.
+/// Returns a response that follows a growing log.
 fn live(state: AppState, attempt: AttemptId, offset: u64) -> Response {
     let headers = [
         (header::CACHE_CONTROL, "no-store"),
-        // Every line counts as soon as it is there: neither a proxy nor compression may wait for more.
+        // Each line counts: neither a proxy nor compression may buffer.
         (NO_BUFFERING, "no"),
     ];
     let body = Body::from_stream(logs::follow(state, attempt, offset));
     (headers, body).into_response()
 }
 
-/// A log as it is now, from an offset on.
+/// The current content of a log from an offset on.
 struct Log {
     attempt: AttemptId,
     start: u64,
     length: u64,
-    /// Whether it stays like this.
+    /// Whether the attempt has ended.
     is_final: bool,
 }
 
 impl Log {
-    /// One that grows is another one with the next line.
+    /// Returns the tag. A growing log has none, since each line changes it.
     fn tag(&self) -> Result<Option<HeaderValue>, Error> {
         if !self.is_final {
             return Ok(None);

@@ -14,15 +14,15 @@ use crate::serve::Peer;
 use crate::service::receive_webhook::{Received, receive_webhook};
 use crate::state::AppState;
 
-/// The largest webhook: GitLab sends up to 25 MB (`REQUEST_BODY_SIZE_LIMIT`), and stops sending any after
-/// some were refused.
+/// Maximum size of a webhook: GitLab sends up to 25 MB (`REQUEST_BODY_SIZE_LIMIT`), and disables a webhook
+/// after some failed.
 const MAX_WEBHOOK: usize = 26 * 1024 * 1024;
-/// What reading a webhook takes of memory, whatever its size: the pieces on their way, and the members
-/// that are kept.
+/// Memory that reading a webhook takes, whatever its size: chunks in transit, and the members that are
+/// kept.
 const READ_MEMORY: usize = 128 * 1024;
 
-/// Takes in a webhook. What does not concern this server is answered kindly: GitLab stops sending
-/// webhooks that are refused.
+/// Receives a webhook. Webhooks of no interest to this server succeed too: GitLab disables webhooks that
+/// fail.
 pub(crate) async fn receive_from_gitlab(
     State(state): State<AppState>,
     GitlabWebhook { id, webhook }: GitlabWebhook,
@@ -37,11 +37,11 @@ pub(crate) async fn receive_from_gitlab(
     })
 }
 
-/// A webhook that comes from GitLab.
+/// A verified webhook of GitLab.
 pub(crate) struct GitlabWebhook {
     /// The sender's id of it.
     id: String,
-    /// What it is about, if that is of interest.
+    /// Its content, if it is of interest.
     webhook: Option<Webhook>,
 }
 
@@ -55,7 +55,7 @@ impl FromRequest<AppState> for GitlabWebhook {
             tracing::warn!(reason = %forged, "rejected a webhook");
             auth::refuse_webhook(state, peer, forged)
         };
-        // What cannot be right is refused before its body, which may be large, is read.
+        // Rejects what cannot be valid before reading the body, which may be large.
         let incoming = Incoming::begin(&config.secrets, request.headers(), Timestamp::now());
         let mut incoming = incoming.map_err(refuse)?;
         let unknown = peer.filter(|_| !incoming.is_known());

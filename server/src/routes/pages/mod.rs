@@ -1,4 +1,4 @@
-//! The web UI. Every page works without JavaScript and asks nobody else for anything.
+//! The web UI. Pages work without JavaScript and load nothing from other servers.
 
 mod assets;
 mod build;
@@ -21,7 +21,7 @@ pub(super) use error::PageError;
 pub(crate) use error::error_response;
 pub(crate) use response::{html_response, links};
 
-/// The routes of all pages and of what they load.
+/// Returns the routes of all pages and assets.
 pub(crate) fn router(state: &AppState) -> Router<AppState> {
     Router::new()
         .route("/", get(home::show_home))
