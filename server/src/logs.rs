@@ -62,7 +62,7 @@ impl Logs {
     pub async fn append(&self, attempt: AttemptId, offset: u64, chunk: &[u8]) -> io::Result<u64> {
         let log = self.open_log(attempt);
         let mut file = log.file.lock().await;
-        let (opened, length) = self.opened(attempt, file.take()).await?;
+        let (opened, length) = self.open_file(attempt, file.take()).await?;
         let (opened, length) = append_new(opened, length, offset, chunk).await?;
         *file = Some(opened);
         log.length.send_replace(length);
@@ -70,7 +70,7 @@ impl Logs {
     }
 
     /// Opens the file of a log and returns its length.
-    async fn opened(
+    async fn open_file(
         &self,
         attempt: AttemptId,
         file: Option<fs_err::tokio::File>,
@@ -268,7 +268,7 @@ impl Conclusion {
     /// When the file cannot be written.
     pub async fn write(mut self, why: &str) -> io::Result<()> {
         let (logs, attempt) = (&self.logs, self.attempt);
-        let (opened, length) = logs.opened(attempt, self.file.take()).await?;
+        let (opened, length) = logs.open_file(attempt, self.file.take()).await?;
         let last = logs.read(attempt, length.saturating_sub(1), 1).await?;
         let is_whole = matches!(last[..], [] | [b'\n']);
         let start = if is_whole { "" } else { "\n" };

@@ -82,7 +82,7 @@ impl NetworkSettings {
     ///
     /// # Errors
     /// When the requested policy is higher than the maximum.
-    pub fn of_new(&self, asked: Option<NetworkPolicy>) -> Result<NetworkPolicy, Error> {
+    pub fn for_new_namespace(&self, asked: Option<NetworkPolicy>) -> Result<NetworkPolicy, Error> {
         let Some(policy) = asked else {
             return Ok(self.default);
         };
@@ -121,16 +121,16 @@ mod tests {
     fn uses_requested_policy_or_default() {
         use NetworkPolicy::{None as Nothing, Prepare, Sources};
         let settings = settings(Sources, Prepare);
-        assert_eq!(settings.of_new(None).unwrap(), Sources);
-        assert_eq!(settings.of_new(Some(Prepare)).unwrap(), Prepare);
-        assert_eq!(settings.of_new(Some(Nothing)).unwrap(), Nothing);
+        assert_eq!(settings.for_new_namespace(None).unwrap(), Sources);
+        assert_eq!(settings.for_new_namespace(Some(Prepare)).unwrap(), Prepare);
+        assert_eq!(settings.for_new_namespace(Some(Nothing)).unwrap(), Nothing);
     }
 
     #[test]
     fn caps_policy_of_every_namespace() {
         use NetworkPolicy::{None as Nothing, Prepare, Sources};
         let settings = settings(Sources, Sources);
-        assert!(settings.of_new(Some(Prepare)).is_err());
+        assert!(settings.for_new_namespace(Some(Prepare)).is_err());
         // The namespace was created while the server allowed more.
         assert_eq!(settings.effective(Prepare), Sources);
         assert_eq!(settings.effective(Nothing), Nothing);

@@ -4,11 +4,11 @@
 pub mod claim_queue;
 pub mod failed_logins;
 pub mod fetched_protocols;
-pub mod known_tokens;
 pub mod pipelines;
 pub mod publish_queue;
 pub mod replans;
 pub mod report_turns;
+pub mod token_cache;
 
 use std::io;
 use std::path::Path;
@@ -34,11 +34,11 @@ use crate::wakers::{Pending, Waker};
 use claim_queue::ClaimQueue;
 use failed_logins::FailedLogins;
 use fetched_protocols::FetchedProtocols;
-use known_tokens::KnownTokens;
 use pipelines::Pipelines;
 use publish_queue::{FileListQueue, PublishQueue};
 use replans::Replans;
 use report_turns::ReportTurns;
+use token_cache::TokenCache;
 
 /// The parts of a running server. Cheap to clone.
 #[derive(Clone)]
@@ -85,7 +85,7 @@ pub struct Parts {
     /// Woken when iterations end.
     pub retention: Waker,
     /// Recently used valid tokens.
-    pub known_tokens: KnownTokens,
+    pub token_cache: TokenCache,
     /// Limits of connections and requests.
     pub admission: Admission,
     /// Limits concurrent reports of workers.
@@ -145,7 +145,7 @@ impl Parts {
             publisher: PublishQueue::default(),
             file_lists: FileListQueue::default(),
             retention: Waker::default(),
-            known_tokens: KnownTokens::default(),
+            token_cache: TokenCache::default(),
             reports: ReportTurns::default(),
             failed_logins: FailedLogins::default(),
             shutdown,

@@ -35,7 +35,7 @@ pub use source::{Network, Source};
 /// The `Retry-After` of a request that exceeds a limit.
 const PAUSE: Duration = Duration::from_secs(10);
 /// Maximum time that a request waits for its turn or for memory.
-const LONGEST_QUEUE: Duration = Duration::from_secs(10);
+const MAX_WAIT: Duration = Duration::from_secs(10);
 const MIB: usize = 1024 * 1024;
 /// One address may take at most one part in `SHARES` of a memory pool.
 const SHARES: usize = 4;
@@ -318,7 +318,7 @@ impl Admission {
 }
 
 async fn queue(waiting: impl Future<Output = Permit>) -> Result<Permit, Error> {
-    let waited = tokio::time::timeout(LONGEST_QUEUE, waiting).await;
+    let waited = tokio::time::timeout(MAX_WAIT, waiting).await;
     waited.map_err(|_| {
         let title = "too many concurrent requests without a token";
         Refusal::new(ProblemKind::Unavailable, title)

@@ -79,7 +79,7 @@ impl Lookup {
         // Changes after the count was read are read by the next plan.
         let linked = linked_packages::all(&self.reader, &self.architecture);
         let linked = self.runtime.block_on(linked).map_err(Error::from)?;
-        let sonames = Arc::new(known(&linked, base, budget)?);
+        let sonames = Arc::new(collect(&linked, base, budget)?);
         let kept = CacheEntry {
             changes,
             base: Arc::clone(&base.packages),
@@ -91,7 +91,7 @@ impl Lookup {
 }
 
 /// Collects the sonames. `packages` has the versions of each package in sequence, the newest first.
-fn known<B: Budget>(
+fn collect<B: Budget>(
     packages: &[LinkedPackage],
     base: &BaseSnapshot,
     budget: &B,
@@ -115,10 +115,10 @@ fn known<B: Budget>(
             };
             if current.is_some_and(|current| current.version == package.version) {
                 for soname in &linked.links {
-                    known.add_link(package.pkgname.as_str(), &converted(soname));
+                    known.add_link(package.pkgname.as_str(), &to_soname(soname));
                 }
             }
-            has.extend(linked.has.iter().map(converted));
+            has.extend(linked.has.iter().map(to_soname));
         }
         for soname in has {
             if let Some(package) = current {
@@ -143,7 +143,7 @@ fn known<B: Budget>(
     Ok(known)
 }
 
-fn converted(soname: &buildbtw_package::Soname) -> Soname {
+fn to_soname(soname: &buildbtw_package::Soname) -> Soname {
     Soname {
         name: soname.name.as_str().into(),
         is_64_bit: soname.is_64_bit,

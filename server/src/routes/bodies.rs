@@ -25,7 +25,7 @@ const MAX_DRAINED: usize = 1024 * 1024;
 /// Deadline of a body. GitLab gives up on a webhook after 10 s.
 const DEADLINE: Duration = Duration::from_secs(30);
 /// Maximum time without data.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const MAX_PAUSE: Duration = Duration::from_secs(5);
 
 /// The memory that a body takes from the pool of its purpose.
 pub(crate) struct MemoryShare<'a> {
@@ -95,7 +95,7 @@ pub(crate) async fn read(
         let mut pieces = body.into_data_stream();
         let mut length = 0;
         loop {
-            let piece = tokio::time::timeout(LONGEST_PAUSE, pieces.next()).await;
+            let piece = tokio::time::timeout(MAX_PAUSE, pieces.next()).await;
             let Some(piece) = piece.map_err(|_| too_slow())? else {
                 break;
             };
@@ -135,7 +135,7 @@ fn too_slow() -> Error {
         .detail(format!(
             "the limits are {} s in total and {} s without data",
             DEADLINE.as_secs(),
-            LONGEST_PAUSE.as_secs()
+            MAX_PAUSE.as_secs()
         ))
         .into()
 }

@@ -16,7 +16,7 @@ use tokio::task::AbortHandle;
 use crate::error::Error;
 
 /// Maximum time of a refused connection.
-const LONGEST: Duration = Duration::from_secs(5);
+const MAX_DURATION: Duration = Duration::from_secs(5);
 /// Maximum number of connections being refused, since each needs a descriptor. Above it, the oldest is
 /// closed.
 const MAX_REFUSALS: usize = 64;
@@ -54,7 +54,7 @@ impl Refusals {
             });
             let connection = builder.serve_connection(TokioIo::new(stream), service);
             // A client that disconnects needs no reason.
-            let _ = tokio::time::timeout(LONGEST, connection).await;
+            let _ = tokio::time::timeout(MAX_DURATION, connection).await;
         };
         self.open.retain(|handle| !handle.is_finished());
         if self.open.len() >= MAX_REFUSALS

@@ -9,8 +9,8 @@ use buildbtw_model::WorkerName;
 /// Protocols that every worker fetches.
 const ALWAYS: &[&str] = &["ftp", "git", "http", "https"];
 /// Bounds of the memory used, above what a server has; more is ignored.
-const MOST_WORKERS: usize = 4_096;
-const MOST_PROTOCOLS: usize = 64;
+const MAX_WORKERS: usize = 4_096;
+const MAX_PROTOCOLS: usize = 64;
 
 /// The protocols of each worker.
 #[derive(Debug, Default)]
@@ -22,11 +22,11 @@ impl FetchedProtocols {
         let protocols: BTreeSet<String> = protocols
             .iter()
             .filter(|protocol| protocol.len() <= 32)
-            .take(MOST_PROTOCOLS)
+            .take(MAX_PROTOCOLS)
             .cloned()
             .collect();
         let mut workers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if workers.len() < MOST_WORKERS || workers.contains_key(worker) {
+        if workers.len() < MAX_WORKERS || workers.contains_key(worker) {
             workers.insert(worker.clone(), protocols);
         }
     }

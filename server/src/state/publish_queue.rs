@@ -70,13 +70,13 @@ pub struct FileListQueue {
 
 impl FileListQueue {
     /// Notifies that the file lists of a repository are out of date.
-    pub fn outdated(&self, key: RepositoryKey, iteration: IterationId) {
+    pub fn enqueue(&self, key: RepositoryKey, iteration: IterationId) {
         self.inbox.send((key, iteration));
     }
 
     /// Waits for the right to write. There is one writer at a time: two could take each other's file for
     /// their own, and both are expensive.
-    pub(crate) async fn turn_to_write(&self) -> MutexGuard<'_, ()> {
+    pub(crate) async fn lock_writes(&self) -> MutexGuard<'_, ()> {
         self.writing.lock().await
     }
 

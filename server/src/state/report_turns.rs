@@ -11,9 +11,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::error::{Error, Refusal};
 
 /// Maximum number of concurrent reports: as many as share a commit.
-const AT_A_TIME: usize = 128;
+const MAX_CONCURRENT: usize = 128;
 /// Maximum wait for a turn. Workers wait a minute for a response.
-const LONGEST_WAIT: Duration = Duration::from_secs(45);
+const MAX_WAIT: Duration = Duration::from_secs(45);
 /// The `Retry-After` when the wait took too long.
 const PAUSE: Duration = Duration::from_secs(5);
 
@@ -23,7 +23,7 @@ pub struct ReportTurns(Arc<Semaphore>);
 
 impl Default for ReportTurns {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(AT_A_TIME)))
+        Self(Arc::new(Semaphore::new(MAX_CONCURRENT)))
     }
 }
 
@@ -33,7 +33,7 @@ impl ReportTurns {
     /// # Errors
     /// When the wait takes too long; the report may be repeated.
     pub async fn turn(&self) -> Result<OwnedSemaphorePermit, Error> {
-        self.turn_within(LONGEST_WAIT).await
+        self.turn_within(MAX_WAIT).await
     }
 
     async fn turn_within(&self, wait: Duration) -> Result<OwnedSemaphorePermit, Error> {
@@ -58,7 +58,7 @@ mod tests {
     async fn rejects_long_waiters_and_finishes_running_ones() {
         let turns = ReportTurns::default();
         let mut inside = Vec::new();
-        for _ in 0..AT_A_TIME {
+        for _ in 0..MAX_CONCURRENT {
             inside.push(turns.turn().await.unwrap());
         }
         let refused = turns.turn_within(Duration::ZERO).await;

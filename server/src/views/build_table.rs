@@ -72,7 +72,7 @@ pub(crate) struct BuildLinks<'a> {
     /// The last stage of each build.
     all: HashMap<(&'a Architecture, &'a Pkgbase), BuildId>,
     /// The builds that block others.
-    stuck: HashMap<(&'a Architecture, &'a Pkgbase), BuildId>,
+    blocking: HashMap<(&'a Architecture, &'a Pkgbase), BuildId>,
 }
 
 impl<'a> BuildLinks<'a> {
@@ -81,7 +81,7 @@ impl<'a> BuildLinks<'a> {
         Self {
             links,
             all: builds.iter().map(key).collect(),
-            stuck: builds
+            blocking: builds
                 .iter()
                 .filter(|build| {
                     matches!(build.status, BuildStatus::Failed | BuildStatus::Cancelled)
@@ -98,7 +98,7 @@ impl<'a> BuildLinks<'a> {
 
     /// Returns the link to a build that blocks another one.
     fn blocker(&self, architecture: &Architecture, pkgbase: &Pkgbase) -> Step {
-        let id = self.stuck.get(&(architecture, pkgbase));
+        let id = self.blocking.get(&(architecture, pkgbase));
         Step {
             pkgbase: pkgbase.clone(),
             href: id.map(|id| self.links.build(id)),
