@@ -39,7 +39,7 @@ const MAX_HTTP2_STREAMS: u32 = 32;
 const HTTP2_WINDOW: u32 = 65_535;
 const HTTP2_SEND_BUFFER: usize = 64 * 1024;
 /// How long a client may leave a response unread.
-const MAX_STALL: Duration = Duration::from_secs(60);
+const LONGEST_STALL: Duration = Duration::from_secs(60);
 /// How often stalled connections are checked for.
 const STALL_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 /// The pause after accepting failed, for example because descriptors have run out.
@@ -136,7 +136,7 @@ async fn until_stalled<E>(
     loop {
         tokio::select! {
             ended = &mut connection => return ended,
-            () = tokio::time::sleep(STALL_CHECK_INTERVAL) => if progress.has_stalled(MAX_STALL) {
+            () = tokio::time::sleep(STALL_CHECK_INTERVAL) => if progress.has_stalled(LONGEST_STALL) {
                 tracing::debug!(%peer, "cut off a client that does not read its answer");
                 return Ok(());
             }
