@@ -1,22 +1,22 @@
-//! Under which address the server is reached: `--url` if it is set, else where it listens, or, when
-//! it listens on all interfaces, the host that a request names.
+//! The server's address: `--url` if it is set, else the listen address, or the host of a request if the
+//! server listens on all interfaces.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use anyhow::{Context as _, bail, ensure};
 
-/// The paths that the server answers itself. A prefix that begins like one of them could not be told
-/// apart from it behind a proxy that removes the prefix.
+/// First path segments that the server uses. A prefix that begins with one of them would be ambiguous
+/// behind a proxy that strips the prefix.
 const OWN_PATHS: [&str; 6] = ["api", "assets", "builds", "namespaces", "repo", "sources"];
-/// The longest name of a host (RFC 1035, section 2.3.4).
+/// Maximum length of a host name (RFC 1035, section 2.3.4).
 const MAX_HOST: usize = 253;
 
-/// The address that links and repositories of an answer begin with: no trailing slash.
+/// The base of links and repository addresses in a response, without a trailing slash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BaseUrl(String);
 
 impl BaseUrl {
-    /// An address, given without a trailing slash.
+    /// Wraps an address without a trailing slash.
     #[must_use]
     pub(crate) fn new(url: String) -> Self {
         Self(url)
@@ -29,30 +29,29 @@ impl std::fmt::Display for BaseUrl {
     }
 }
 
-/// Checks `--url`, and returns it without a trailing slash, with its path: empty, or one that begins
-/// with a slash.
+/// Checks `--url`. Returns it without a trailing slash, and its path: empty, or beginning with a slash.
 pub(crate) fn parse_url(text: &str) -> anyhow::Result<(String, String)> {
     let url = text.trim_end_matches('/');
     ensure!(
         text.starts_with("http://") || text.starts_with("https://"),
         "--url: '{text}' does not start with http:// or https://"
     );
-    let wrong = || format!("--url: '{text}' is not the address of a server");
+    let wrong = || format!("--url: '{text}' is not the URL of a server");
     let parsed = reqwest::Url::parse(url).with_context(wrong)?;
     ensure!(
         parsed.username().is_empty() && parsed.password().is_none(),
-        "--url: '{text}' names a user; it is shown to everybody"
+        "--url: '{text}' contains a user or a password; the URL is public"
     );
     ensure!(
         parsed.query().is_none() && parsed.fragment().is_none(),
-        "--url: '{text}' has a query or a fragment; only a path can follow the host"
+        "--url: '{text}' has a query or a fragment; only a path may follow the host"
     );
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let (authority, path) = match rest.find('/') {
         Some(slash) => rest.split_at(slash),
         None => (rest, ""),
     };
-    // The parser drops what it does not need, for example spaces and tabs; workers may not.
+    // The parser drops characters such as spaces and tabs; workers may not.
     ensure!(checked_host(authority).is_some(), wrong());
     let mut segments = path.split('/').skip(1);
     let is_plain = |segment: &str| {
@@ -62,18 +61,18 @@ pub(crate) fn parse_url(text: &str) -> anyhow::Result<(String, String)> {
     };
     ensure!(
         segments.clone().all(is_plain),
-        "--url: the path of '{text}' may only hold letters, digits, '-', '.', '_' and '~' between \
+        "--url: the path of '{text}' may only contain letters, digits, '-', '.', '_' and '~' between \
          single slashes"
     );
     if let Some(first) = segments.next()
         && OWN_PATHS.contains(&first)
     {
-        bail!("--url: the path of '{text}' begins with '/{first}', which the server uses itself");
+        bail!("--url: the path of '{text}' begins with '/{first}', which is reserved");
     }
     Ok((url.to_owned(), path.to_owned()))
 }
 
-/// The address at which programs on this machine reach a server that listens at `address`.
+/// Returns the address at which programs on this machine reach a server that listens at `address`.
 pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         ip if !ip.is_unspecified() => ip,
@@ -83,7 +82,7 @@ pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-/// A host in lower case, if it is one by which somebody can be reached.
+/// Returns the host in lower case, or nothing if no server can be reached by it.
 pub(crate) fn checked_host(text: &str) -> Option<String> {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
@@ -127,7 +126,7 @@ fn checked_name(host: &str) -> Option<String> {
     if !labels.clone().all(is_label) {
         return None;
     }
-    // Whatever ends in a number is an IPv4 address (WHATWG URL, "ends in a number").
+    // A name whose last label is a number is an IPv4 address (WHATWG URL, "ends in a number").
     let is_number = |label: &str| label.bytes().all(|byte| byte.is_ascii_digit());
     if labels.clone().next_back().is_some_and(is_number) {
         let address: Ipv4Addr = host.parse().ok()?;

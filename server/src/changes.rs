@@ -1,5 +1,5 @@
-//! Tells those who wait that something changed. Carries no state: whoever is woken reads the
-//! database, so that a missed or spurious call does no harm.
+//! Change notifications. They carry no state: a woken task reads the database, so that a missed or spurious
+//! notification does no harm.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,31 +9,31 @@ use tokio::sync::watch;
 
 use crate::db::{IterationId, NamespaceId};
 
-/// What a committed transaction has to be told about.
+/// What has to be notified after a transaction was committed.
 #[derive(Debug, Default)]
 pub struct Effects {
     /// Namespaces with new events.
     pub namespaces: BTreeSet<NamespaceId>,
     /// Builds may have become ready.
     pub ready: bool,
-    /// Leases were given, so the next one to run out may be another.
+    /// A lease was set, so the next expiry may be an earlier one.
     pub leases: bool,
-    /// Attempts are to stop: pipelines may have to be cancelled.
+    /// Attempts have to stop: pipelines may have to be cancelled.
     pub stop: bool,
-    /// Iterations that ended, or whose place another one took.
+    /// Iterations that ended or were superseded.
     pub ended: Vec<IterationId>,
-    /// Builds that have packages now and wait for their repository to list them.
+    /// Builds whose packages have to be published.
     pub publish: Vec<BuildId>,
 }
 
-/// Wakes whoever waits for the events of a namespace.
+/// Wakes followers of a namespace's events.
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
     namespaces: Arc<Mutex<HashMap<NamespaceId, watch::Sender<u64>>>>,
 }
 
 impl Changes {
-    /// Waits on the result for changes after this call. Subscribe first, read the database then.
+    /// Returns a receiver that wakes for changes after this call. Subscribe before reading the database.
     #[must_use]
     pub fn subscribe(&self, namespace: NamespaceId) -> watch::Receiver<u64> {
         let mut namespaces = self
@@ -47,7 +47,7 @@ impl Changes {
             .subscribe()
     }
 
-    /// Tells those who wait for these namespaces.
+    /// Wakes the followers of these namespaces.
     pub fn notify(&self, changed: impl IntoIterator<Item = NamespaceId>) {
         let namespaces = self
             .namespaces

@@ -11,7 +11,7 @@ use crate::config::RunArgs;
 #[derive(Debug, Parser)]
 #[command(name = "buildbtw-server", version, about)]
 pub struct Cli {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
     /// Set what to log: a level, or directives
@@ -27,7 +27,7 @@ pub struct Cli {
     pub log: String,
 }
 
-/// What the server's program can do.
+/// Commands of the server's program.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the server until SIGTERM or Ctrl-C
@@ -43,7 +43,7 @@ pub enum Command {
     Check(CheckArgs),
 }
 
-/// What can be done to the projects of a GitLab.
+/// Commands about the projects of a GitLab group.
 #[derive(Debug, Subcommand)]
 pub enum GitlabCommand {
     /// Point every project of the group at the CI template
@@ -53,7 +53,7 @@ pub enum GitlabCommand {
     SetCiConfig(SetCiConfigArgs),
 }
 
-/// What `buildbtw-server gitlab set-ci-config` can be told.
+/// Options of `buildbtw-server gitlab set-ci-config`.
 #[derive(Clone, Debug, Args)]
 pub struct SetCiConfigArgs {
     /// Location of the CI template
@@ -70,7 +70,7 @@ pub struct SetCiConfigArgs {
     pub gitlab: GitlabArgs,
 }
 
-/// Where the server keeps its files.
+/// Location of the server's files.
 #[derive(Clone, Debug, Args)]
 pub struct DataArgs {
     /// Folder of the database, repositories and logs
@@ -83,10 +83,10 @@ pub struct DataArgs {
     pub data_dir: PathBuf,
 }
 
-/// What `buildbtw-server backup` can be told.
+/// Options of `buildbtw-server backup`.
 #[derive(Clone, Debug, Args)]
 pub struct BackupArgs {
-    /// Where the data is.
+    /// The data folder.
     #[command(flatten)]
     pub data: DataArgs,
     /// File to write; it must not exist
@@ -94,10 +94,10 @@ pub struct BackupArgs {
     pub target: PathBuf,
 }
 
-/// What `buildbtw-server check` can be told.
+/// Options of `buildbtw-server check`.
 #[derive(Clone, Debug, Args)]
 pub struct CheckArgs {
-    /// Where the data is.
+    /// The data folder.
     #[command(flatten)]
     pub data: DataArgs,
     /// Read every package and compare its digest, not only its size

@@ -18,7 +18,7 @@ use crate::sources::SourceConfig;
 
 use pipelines::{PipelineArgs, PipelineSettings};
 
-/// What `buildbtw-server run` can be told.
+/// Options of `buildbtw-server run`.
 #[derive(Clone, Debug, Args)]
 pub struct RunArgs {
     /// Folder of the database, repositories and logs
@@ -160,16 +160,16 @@ pub struct RunArgs {
         value_name = "COUNT"
     )]
     pub keep_iterations: u32,
-    /// How many connections there may be.
+    /// Limits of connections.
     #[command(flatten)]
     pub connections: ConnectionArgs,
-    /// What builds reach of the network.
+    /// Network policies.
     #[command(flatten)]
     pub network: NetworkArgs,
-    /// The GitLab whose group holds the sources.
+    /// The GitLab group that holds the sources.
     #[command(flatten)]
     pub gitlab: GitlabArgs,
-    /// What is built by that GitLab.
+    /// Builds as pipelines of that GitLab.
     #[command(flatten)]
     pub pipelines: PipelineArgs,
     /// What to report to GitLab, separated by commas
@@ -185,7 +185,7 @@ pub struct RunArgs {
     pub gitlab_report: Vec<ReportKind>,
 }
 
-/// What the forge is told.
+/// A kind of report to GitLab.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ReportKind {
     /// A status on every origin commit.
@@ -194,64 +194,63 @@ pub enum ReportKind {
     MergeRequestNote,
 }
 
-/// The settings that the running server looks at.
+/// The settings of a running server.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The address of the server for users and workers, without a trailing slash. Answers use
-    /// [`BaseUrl`].
+    /// The server's address for users and workers, without a trailing slash. Responses use [`BaseUrl`].
     pub url: String,
-    /// The path of that address: empty, or one that begins with a slash.
+    /// The path of that address: empty, or beginning with a slash.
     pub prefix: String,
-    /// Whether the host that a request names takes the place of `url` in its answer.
+    /// Whether responses use the host of the request instead of `url`.
     pub url_by_host: bool,
-    /// What to build for; the first builds packages of architecture `any`.
+    /// The architectures; the first one builds packages of architecture `any`.
     pub architectures: Vec<Architecture>,
-    /// How long a worker may be silent.
+    /// How long a lease lasts without a heartbeat.
     pub lease: Duration,
-    /// How long one build may take.
+    /// Maximum duration of one build.
     pub build_timeout: Duration,
     /// `PACKAGER` of all packages.
     pub packager: Packager,
     /// `BUILDTOOL` and `BUILDTOOLVER` of all packages.
     pub build_tool: BuildTool,
-    /// The largest package, in bytes.
+    /// Maximum size of a package, in bytes.
     pub max_package_bytes: u64,
-    /// The longest log, in bytes.
+    /// Maximum size of a log, in bytes.
     pub max_log_bytes: u64,
-    /// How many iterations a namespace keeps; all when nothing is said.
+    /// Number of iterations that a namespace keeps; all if unset.
     pub keep_iterations: Option<usize>,
-    /// What builds reach of the network.
+    /// Network policies.
     pub network: NetworkSettings,
-    /// What GitLab builds, if anything.
+    /// Builds as pipelines, if GitLab builds anything.
     pub pipelines: Option<PipelineSettings>,
-    /// What webhooks of GitLab are checked with; none are accepted when nothing is said.
+    /// How webhooks of GitLab are verified; they are disabled if unset.
     pub webhook: Option<WebhookConfig>,
 }
 
 impl Config {
-    /// The address for what is not an answer to a request.
+    /// Returns the address for what is not a response to a request.
     #[must_use]
     pub fn base_url(&self) -> BaseUrl {
         BaseUrl::new(self.url.clone())
     }
 }
 
-/// Whose webhooks are accepted.
+/// Verification of webhooks.
 #[derive(Clone, Debug)]
 pub struct WebhookConfig {
-    /// The group.
+    /// The group whose webhooks are accepted.
     pub group: String,
-    /// What they are checked with.
+    /// Their secrets.
     pub secrets: WebhookSecrets,
 }
 
-/// The time between full looks at a folder, which cost little.
-const SWEEP_FOLDER: Duration = Duration::from_secs(600);
-/// The time between full looks at a group: more than a hundred requests each.
-const SWEEP_GITLAB: Duration = Duration::from_secs(6 * 3600);
+/// Time between full resyncs of a folder, which are cheap.
+const RESYNC_FOLDER: Duration = Duration::from_secs(600);
+/// Time between full resyncs of a group, which take more than a hundred requests each.
+const RESYNC_GITLAB: Duration = Duration::from_secs(6 * 3600);
 
 impl RunArgs {
-    /// Where the sources are, and what their webhooks are checked with.
+    /// Returns where the sources are, and how their webhooks are verified.
     ///
     /// # Errors
     /// When settings are missing, contradict each other or cannot be used.
@@ -260,17 +259,20 @@ impl RunArgs {
         let interval = |default| seconds.map_or(default, |s| Duration::from_secs(s.into()));
         match (&self.sources_dir, self.gitlab.settings()?) {
             (Some(_), Some(_)) => anyhow::bail!(
-                "--sources-dir and --gitlab-url exclude each other: sources come from one place"
+                "--sources-dir cannot be used with --gitlab-url: sources come from one place"
             ),
             (None, None) => anyhow::bail!(
-                "where are the sources? --sources-dir names a folder of git repositories, or \
-                 --gitlab-url, --gitlab-group and --gitlab-token-file a group of a GitLab"
+                "no sources are configured; set --sources-dir, or --gitlab-url, --gitlab-group and \
+                 --gitlab-token-file"
             ),
             (Some(folder), None) => {
-                let wrong = "--sources-dir must name a folder of git repositories";
-                let folder = fs_err::canonicalize(folder).context(wrong)?;
-                anyhow::ensure!(folder.is_dir(), "{wrong}, {} is none", folder.display());
-                let resync_interval = interval(SWEEP_FOLDER);
+                let folder = fs_err::canonicalize(folder).context("cannot use --sources-dir")?;
+                anyhow::ensure!(
+                    folder.is_dir(),
+                    "cannot use --sources-dir: `{}` is not a folder",
+                    folder.display()
+                );
+                let resync_interval = interval(RESYNC_FOLDER);
                 Ok((
                     SourceConfig::Directory {
                         folder,
@@ -286,7 +288,7 @@ impl RunArgs {
                 let group = settings.group.clone();
                 let webhook = (!secrets.is_empty()).then_some(WebhookConfig { group, secrets });
                 let gitlab = Gitlab::new(settings)?;
-                let resync_interval = interval(SWEEP_GITLAB);
+                let resync_interval = interval(RESYNC_GITLAB);
                 Ok((
                     SourceConfig::Gitlab {
                         gitlab,
@@ -302,16 +304,16 @@ impl RunArgs {
         let tool = BuildTool::named(self.buildtool.clone(), self.buildtoolver.clone());
         tool.ok_or_else(|| {
             anyhow::anyhow!(
-                "--buildtoolver is missing: it says which version of {} packages are to name",
+                "--buildtoolver is required with --buildtool {}",
                 self.buildtool
             )
         })
     }
 
-    /// The settings of a server that listens at `address`.
+    /// Returns the settings of a server that listens at `address`.
     ///
     /// # Errors
-    /// When settings contradict each other, in words.
+    /// When settings contradict each other.
     pub fn config(
         &self,
         address: SocketAddr,
@@ -320,7 +322,7 @@ impl RunArgs {
         let mut architectures: Vec<Architecture> = Vec::new();
         for architecture in &self.architectures {
             if architecture.is_any() {
-                anyhow::bail!("--architectures: 'any' is no architecture of a machine");
+                anyhow::bail!("--architectures: 'any' is not a machine architecture");
             }
             if architectures.contains(architecture) {
                 anyhow::bail!("--architectures: '{architecture}' is listed twice");
@@ -328,7 +330,7 @@ impl RunArgs {
             architectures.push(architecture.clone());
         }
         if architectures.is_empty() {
-            anyhow::bail!("--architectures: at least one is needed");
+            anyhow::bail!("--architectures: at least one is required");
         }
         let (url, prefix) = match &self.url {
             Some(url) => parse_url(url)?,
@@ -338,8 +340,8 @@ impl RunArgs {
         let pipelines = self.pipelines.settings(&architectures)?;
         if url_by_host && (pipelines.is_some() || !self.gitlab_report.is_empty()) {
             anyhow::bail!(
-                "--url is missing: GitLab is told the server's address, and --listen {} does not \
-                 say by which one it is reached",
+                "--url is required: GitLab needs the server's address, which --listen {} does not \
+                 determine",
                 self.listen
             );
         }

@@ -1,5 +1,5 @@
-//! The one error type of services and handlers. What a user did wrong is told in full; what went
-//! wrong inside is logged once and never sent.
+//! The error type of services and handlers. Errors of the caller are explained in full; internal errors are
+//! logged once and never sent.
 
 use std::time::Duration;
 
@@ -8,18 +8,18 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use buildbtw_model::api::{PROBLEM_CONTENT_TYPE, Problem, ProblemKind};
 
-/// Why something was not done.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The request cannot be fulfilled, and whoever sent it can know why.
+    /// The request was refused; the caller gets the reason.
     #[error("{}", .0.title)]
     Refused(Refusal),
-    /// A fault of the server or its machine.
+    /// A fault of the server or its machine; the caller gets no details.
     #[error("{0:#}")]
     Internal(anyhow::Error),
 }
 
-/// A refusal, for the user to read.
+/// A refusal for the caller.
 #[derive(Clone, Debug)]
 pub struct Refusal {
     kind: ProblemKind,
@@ -31,7 +31,7 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// A refusal with one line that says what is wrong.
+    /// Creates a refusal with a one-line title.
     pub fn new(kind: ProblemKind, title: impl Into<String>) -> Self {
         Self {
             kind,
@@ -43,41 +43,41 @@ impl Refusal {
         }
     }
 
-    /// What sort of refusal it is.
+    /// Returns the kind of the refusal.
     #[must_use]
     pub fn kind(&self) -> ProblemKind {
         self.kind
     }
 
-    /// Answers with another status than the kind has.
+    /// Overrides the status of the kind.
     #[must_use]
     pub fn status(mut self, status: StatusCode) -> Self {
         self.status = Some(status);
         self
     }
 
-    /// Adds when to try again.
+    /// Sets `Retry-After`.
     #[must_use]
     pub fn retry_after(mut self, pause: Duration) -> Self {
         self.retry_after = Some(pause);
         self
     }
 
-    /// Adds what exactly is wrong.
+    /// Sets the detail: what exactly is wrong.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = Some(detail.into());
         self
     }
 
-    /// Adds what to do about it.
+    /// Sets the hint: what to do about it.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// The refusal as an answer's body.
+    /// Converts the refusal to the body of a response.
     #[must_use]
     pub fn into_problem(self) -> Problem {
         Problem {
@@ -114,12 +114,12 @@ fn status_of(kind: ProblemKind) -> StatusCode {
 }
 
 impl Error {
-    /// A refusal with one line that says what is wrong.
+    /// Creates a refusal with a one-line title.
     pub fn refused(kind: ProblemKind, title: impl Into<String>) -> Self {
         Self::Refused(Refusal::new(kind, title))
     }
 
-    /// Whether the same may succeed later without anybody doing anything about it.
+    /// Whether a retry may succeed without a change by anyone.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         match self {
@@ -131,18 +131,18 @@ impl Error {
         }
     }
 
-    /// Whether a source repository has to be repaired first.
+    /// Whether a source repository has to be fixed first.
     #[must_use]
     pub fn is_broken_source(&self) -> bool {
         matches!(self, Self::Refused(refusal) if refusal.kind == ProblemKind::BrokenSource)
     }
 
-    /// There is no such thing.
+    /// Creates a refusal for something that does not exist.
     pub fn not_found(what: impl std::fmt::Display) -> Self {
         Self::refused(ProblemKind::NotFound, format!("there is no {what}"))
     }
 
-    /// The error as an answer's body; logs what must not be sent.
+    /// Converts the error to the body of a response; logs internal errors.
     #[must_use]
     pub fn into_problem(self) -> Problem {
         match self {
@@ -150,33 +150,32 @@ impl Error {
             Self::Internal(error) if is_busy(&error) => {
                 tracing::warn!(error = format!("{error:#}"), "the database is busy");
                 Refusal::new(ProblemKind::Unavailable, "the server's database is busy")
-                    .hint("others use all of it, or hold it locked; nothing was changed")
+                    .hint("nothing was changed; try again later")
                     .into_problem()
             }
             Self::Internal(error) if is_full(&error) => {
                 tracing::error!(error = format!("{error:#}"), "the disk is full");
                 Refusal::new(ProblemKind::Unavailable, "the server's disk is full")
-                    .hint("nothing is lost; it goes on when there is space again")
+                    .hint("nothing is lost; the server resumes when there is free space")
                     .into_problem()
             }
             Self::Internal(error) => {
                 tracing::error!(error = format!("{error:#}"), "internal error");
-                Refusal::new(ProblemKind::Internal, "the server failed to do this")
-                    .hint("the server's log says why")
+                Refusal::new(ProblemKind::Internal, "internal server error")
+                    .hint("the server's log has the cause")
                     .into_problem()
             }
         }
     }
 }
 
-/// SQLITE_BUSY, SQLITE_LOCKED, and SQLITE_PROTOCOL, which is how a lock on the index of the
-/// write-ahead log ends (SQLite, rescode).
+/// SQLITE_BUSY, SQLITE_LOCKED, and SQLITE_PROTOCOL, which a lock on the index of the write-ahead log ends
+/// in (SQLite, rescode).
 pub(crate) const BUSY: [i64; 3] = [5, 6, 15];
 /// SQLITE_FULL (SQLite, rescode).
 pub(crate) const FULL: i64 = 13;
 
-/// Whether somebody held the database locked, or others had all its connections, for longer than is
-/// waited.
+/// Whether the database was locked, or all connections were in use, for longer than the timeout.
 fn is_busy(error: &anyhow::Error) -> bool {
     use std::io::{Error, ErrorKind};
     error.chain().any(|cause| {
@@ -192,7 +191,7 @@ fn is_busy(error: &anyhow::Error) -> bool {
     })
 }
 
-/// Whether there was no space left, or no more allowed.
+/// Whether the disk or the quota is full.
 fn is_full(error: &anyhow::Error) -> bool {
     use std::io::{Error, ErrorKind};
     let full = |kind| matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
@@ -204,7 +203,7 @@ fn is_full(error: &anyhow::Error) -> bool {
     })
 }
 
-/// The primary result code of SQLite behind an error (SQLite, rescode, "extended result codes").
+/// Returns SQLite's primary result code of an error (SQLite, rescode, "extended result codes").
 pub(crate) fn database_code(error: &sqlx::Error) -> Option<i64> {
     let code: i64 = error.as_database_error()?.code()?.parse().ok()?;
     Some(code & 0xff)
@@ -216,7 +215,7 @@ impl From<Refusal> for Error {
     }
 }
 
-/// Makes the errors of libraries internal ones.
+/// Converts errors of libraries to internal errors.
 macro_rules! internal {
     ($($error:ty),+) => {$(
         impl From<$error> for Error {
@@ -253,12 +252,12 @@ impl IntoResponse for Error {
     }
 }
 
-/// When to ask again while the database is busy.
+/// `Retry-After` while the database is busy.
 const PAUSE_WHEN_BUSY: Duration = Duration::from_secs(5);
-/// When to ask again while the disk is full.
+/// `Retry-After` while the disk is full.
 const PAUSE_WHEN_FULL: Duration = Duration::from_secs(10);
 
-/// Answers with a problem.
+/// Returns the response for a problem.
 #[must_use]
 pub fn problem_response(problem: Problem) -> Response {
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -305,7 +304,7 @@ mod tests {
         assert_eq!(response.headers()[header::RETRY_AFTER], "5");
     }
 
-    /// The error of SQLite, without waiting as long as SQLite does.
+    /// An SQLite error, without waiting for SQLite's timeout.
     #[derive(Debug, thiserror::Error)]
     #[error("code {0}")]
     struct Code(i64);

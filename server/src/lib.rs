@@ -1,5 +1,5 @@
-//! The buildbtw server: watches sources, plans rebuilds, hands builds out and publishes the result.
-//! The only program that writes the database.
+//! The buildbtw server: watches sources, plans rebuilds, dispatches builds and publishes the results. It is
+//! the only program that writes the database.
 
 mod actors;
 pub mod address;

@@ -1,5 +1,5 @@
-//! Build logs: one file per attempt, appended by offset, read while they grow. Beside each lies the
-//! PKGBUILD of an attempt that succeeded.
+//! Build logs: one file per attempt, appended by offset, read while it grows. The PKGBUILD of a successful
+//! attempt is stored beside it.
 
 use std::collections::HashMap;
 use std::io::{self, SeekFrom};
@@ -17,19 +17,19 @@ pub struct Logs {
     open: Arc<Mutex<HashMap<AttemptId, OpenLog>>>,
 }
 
-/// An attempt whose log somebody writes or follows.
+/// A log that is being written or followed.
 #[derive(Clone, Debug)]
 struct OpenLog {
-    /// Serialises appends; checking the offset and writing must not be torn apart.
+    /// Serialises appends: the check of the offset and the write must be one step.
     file: Arc<tokio::sync::Mutex<Option<fs_err::tokio::File>>>,
     length: watch::Sender<u64>,
 }
 
 impl Logs {
-    /// The logs below the server's data folder; makes the folder.
+    /// Opens the logs below the server's data folder, which is created.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// When the folder cannot be created.
     pub fn new(data: &Path) -> io::Result<Self> {
         let folder = data.join("logs");
         fs_err::create_dir_all(&folder)?;
@@ -39,7 +39,7 @@ impl Logs {
         })
     }
 
-    /// Where the log of an attempt lies, if it has one.
+    /// Returns the path of an attempt's log, which may not exist.
     #[must_use]
     pub fn path(&self, attempt: AttemptId) -> PathBuf {
         self.folder.join(format!("{attempt}.log"))
@@ -54,23 +54,23 @@ impl Logs {
         entry.clone()
     }
 
-    /// Appends the part of a chunk that the log does not hold yet, and returns the log's length. A
-    /// chunk that starts after the end is not stored.
+    /// Appends the part of a chunk that the log does not have yet, and returns the log's length. A chunk
+    /// that starts after the end is not stored.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When the file cannot be written.
     pub async fn append(&self, attempt: AttemptId, offset: u64, chunk: &[u8]) -> io::Result<u64> {
         let log = self.open_log(attempt);
         let mut file = log.file.lock().await;
-        let (opened, length) = self.opened(attempt, file.take()).await?;
+        let (opened, length) = self.open_file(attempt, file.take()).await?;
         let (opened, length) = append_new(opened, length, offset, chunk).await?;
         *file = Some(opened);
         log.length.send_replace(length);
         Ok(length)
     }
 
-    /// The file of a log, and its length.
-    async fn opened(
+    /// Opens the file of a log and returns its length.
+    async fn open_file(
         &self,
         attempt: AttemptId,
         file: Option<fs_err::tokio::File>,
@@ -89,8 +89,8 @@ impl Logs {
         Ok((opened, length))
     }
 
-    /// Prepares to add why the server ends an attempt, which its build cannot know. Until that is written,
-    /// [`settled`](Self::settled) waits: call this before others can see that the attempt is over.
+    /// Prepares to append the reason why the server ends an attempt. [`settled`](Self::settled) waits until
+    /// it is written: call this before the end of the attempt becomes visible.
     pub async fn conclude(&self, attempt: AttemptId) -> Conclusion {
         let file = self.open_log(attempt).file.lock_owned().await;
         Conclusion {
@@ -100,7 +100,7 @@ impl Logs {
         }
     }
 
-    /// Ends when nothing is being written to a log. That of an attempt that is over is complete then.
+    /// Waits until nothing is being written to a log. The log of an ended attempt is complete then.
     pub async fn settled(&self, attempt: AttemptId) {
         let file = {
             let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
@@ -111,10 +111,10 @@ impl Logs {
         }
     }
 
-    /// The length of a log; 0 when nothing was logged.
+    /// Returns the length of a log; 0 if nothing was logged.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When the file cannot be read.
     pub async fn length(&self, attempt: AttemptId) -> io::Result<u64> {
         match fs_err::tokio::metadata(self.path(attempt)).await {
             Ok(metadata) => Ok(metadata.len()),
@@ -123,12 +123,12 @@ impl Logs {
         }
     }
 
-    /// Up to `limit` bytes of a log from `offset` on; nothing from beyond its end.
+    /// Reads up to `limit` bytes of a log from `offset`; nothing beyond its end.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When the file cannot be read.
     pub async fn read(&self, attempt: AttemptId, offset: u64, limit: u64) -> io::Result<Vec<u8>> {
-        // No file is that long, and the kernel refuses to look there (lseek(2), EINVAL).
+        // The kernel rejects larger offsets (lseek(2), EINVAL), and no file is that long.
         if i64::try_from(offset).is_err() {
             return Ok(Vec::new());
         }
@@ -143,15 +143,15 @@ impl Logs {
         Ok(bytes)
     }
 
-    /// Changes when the log grows. Subscribe first, read then.
+    /// Returns a receiver that wakes when the log grows. Subscribe before reading.
     #[must_use]
     pub fn subscribe(&self, attempt: AttemptId) -> watch::Receiver<u64> {
         self.forget_unused();
         self.open_log(attempt).length.subscribe()
     }
 
-    /// Forgets logs that nobody writes or follows: whoever follows an ended attempt opens its log,
-    /// and nobody closes it.
+    /// Removes entries of logs that are neither written nor followed: a follower of an ended attempt opens
+    /// its log, and nothing closes it.
     fn forget_unused(&self) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.retain(|_, log| {
@@ -160,7 +160,7 @@ impl Logs {
         });
     }
 
-    /// The attempts that have a log or a PKGBUILD.
+    /// Returns the attempts that have a log or a PKGBUILD.
     ///
     /// # Errors
     /// When the folder cannot be read.
@@ -176,17 +176,17 @@ impl Logs {
         Ok(attempts)
     }
 
-    /// The files that belong to an attempt, whether they are there or not.
+    /// Returns the paths of an attempt's files, whether they exist or not.
     #[must_use]
     pub fn paths(&self, attempt: AttemptId) -> [PathBuf; 3] {
         let path = |end: &str| self.folder.join(format!("{attempt}.{end}"));
         [path("log"), path("PKGBUILD"), path("PKGBUILD.part")]
     }
 
-    /// Keeps the PKGBUILD of an attempt.
+    /// Stores the PKGBUILD of an attempt.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When the file cannot be written.
     pub async fn store_pkgbuild(&self, attempt: AttemptId, text: &[u8]) -> io::Result<()> {
         let [_, path, part] = self.paths(attempt);
         let mut file = fs_err::tokio::File::create(&part).await?;
@@ -196,10 +196,10 @@ impl Logs {
         fs_err::tokio::rename(&part, &path).await
     }
 
-    /// The PKGBUILD that was kept of an attempt.
+    /// Reads the stored PKGBUILD of an attempt.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When the file cannot be read.
     pub async fn pkgbuild(&self, attempt: AttemptId) -> io::Result<Option<Vec<u8>>> {
         let [_, path, _] = self.paths(attempt);
         match fs_err::tokio::read(path).await {
@@ -209,19 +209,19 @@ impl Logs {
         }
     }
 
-    /// Whether the PKGBUILD of an attempt was kept.
+    /// Whether the PKGBUILD of an attempt is stored.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When the file cannot be read.
     pub async fn has_pkgbuild(&self, attempt: AttemptId) -> io::Result<bool> {
         let [_, path, _] = self.paths(attempt);
         tokio::fs::try_exists(path).await
     }
 
-    /// Removes a log and the PKGBUILD beside it.
+    /// Removes a log and its PKGBUILD.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When a file cannot be removed.
     pub async fn remove(&self, attempt: AttemptId) -> io::Result<()> {
         self.close(attempt).await?;
         for path in self.paths(attempt) {
@@ -233,10 +233,10 @@ impl Logs {
         Ok(())
     }
 
-    /// Makes a log durable and forgets that it is open; nothing is appended after its attempt ended.
+    /// Makes a log durable and closes it; nothing is appended after its attempt ended.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When the file cannot be written.
     pub async fn close(&self, attempt: AttemptId) -> io::Result<()> {
         let log = {
             let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
@@ -246,14 +246,14 @@ impl Logs {
             if let Some(file) = log.file.lock().await.take() {
                 file.sync_data().await?;
             }
-            // Whoever follows it looks at the attempt once more, and finds that it is over.
+            // Wakes followers, which read the attempt's state again and see that it has ended.
             log.length.send_modify(|_| {});
         }
         Ok(())
     }
 }
 
-/// The end of a log that the server writes itself. Dropped, it writes nothing.
+/// The last line of a log, written by the server. Dropping it writes nothing.
 #[derive(Debug)]
 pub struct Conclusion {
     logs: Logs,
@@ -265,10 +265,10 @@ impl Conclusion {
     /// Writes why the attempt ended, and closes the log.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When the file cannot be written.
     pub async fn write(mut self, why: &str) -> io::Result<()> {
         let (logs, attempt) = (&self.logs, self.attempt);
-        let (opened, length) = logs.opened(attempt, self.file.take()).await?;
+        let (opened, length) = logs.open_file(attempt, self.file.take()).await?;
         let last = logs.read(attempt, length.saturating_sub(1), 1).await?;
         let is_whole = matches!(last[..], [] | [b'\n']);
         let start = if is_whole { "" } else { "\n" };

@@ -1,4 +1,4 @@
-//! The server's program: parses, wires and waits.
+//! The server's program: parses the command line, runs the command, sets the exit code.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
@@ -13,12 +13,12 @@ use clap::Parser as _;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-/// What `check` exits with when something is not as it should be and was not repaired.
+/// Exit code of `check` if problems were found and not repaired.
 const EXIT_FINDINGS: u8 = 2;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    private::close_new_files();
+    private::restrict_new_files();
     let filter = EnvFilter::try_new(&cli.log).unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -31,13 +31,13 @@ fn main() -> ExitCode {
     {
         Ok(runtime) => runtime,
         Err(error) => {
-            tracing::error!("cannot start threads: {error}");
+            tracing::error!("cannot start the async runtime: {error}");
             return ExitCode::FAILURE;
         }
     };
     let code = runtime.block_on(run(&cli));
-    // What runs on threads of its own, such as reading an archive, is not waited for: it may take as long
-    // as whoever made the archive wants, and whatever ends halfway is done again at the next start.
+    // Blocking threads are not waited for: reading an archive, for example, can take as long as its author
+    // wants, and interrupted work is repeated at the next start.
     runtime.shutdown_background();
     code
 }
@@ -52,7 +52,7 @@ async fn run(cli: &Cli) -> ExitCode {
             };
             run.await.map(|()| ExitCode::SUCCESS)
         }
-        Command::Backup(args) => copy(args).await,
+        Command::Backup(args) => backup(args).await,
         Command::Check(args) => check(args).await,
         Command::Gitlab(GitlabCommand::SetCiConfig(args)) => set_ci_config(args).await,
     };
@@ -65,9 +65,9 @@ async fn run(cli: &Cli) -> ExitCode {
     }
 }
 
-async fn copy(args: &BackupArgs) -> anyhow::Result<ExitCode> {
+async fn backup(args: &BackupArgs) -> anyhow::Result<ExitCode> {
     let size = maintenance::backup::backup(&args.data.data_dir, &args.target).await?;
-    say(format_args!("{}: {size} bytes", args.target.display()))?;
+    print(format_args!("{}: {size} bytes", args.target.display()))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -80,19 +80,21 @@ async fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let mut left = 0;
     for finding in &findings {
         match finding.repair().filter(|_| args.repair) {
-            Some(repair) => say(format_args!("{finding}: {repair}"))?,
+            Some(repair) => print(format_args!("{finding}: {repair}"))?,
             None => {
                 left += 1;
-                say(format_args!("{finding}"))?;
+                print(format_args!("{finding}"))?;
             }
         }
     }
     match (findings.len(), left) {
-        (0, _) => say(format_args!("everything is as it should be"))?,
+        (0, _) => print(format_args!("no problems found"))?,
         (_, 0) => return Ok(ExitCode::SUCCESS),
-        (found, _) if args.repair => say(format_args!("{left} of {found} cannot be repaired"))?,
-        (found, _) => say(format_args!(
-            "{found} found; --repair repairs what can be repaired"
+        (found, _) if args.repair => print(format_args!(
+            "problems found: {found}, not repaired: {left}"
+        ))?,
+        (found, _) => print(format_args!(
+            "problems found: {found}; run with --repair to repair them"
         ))?,
     }
     Ok(if left == 0 {
@@ -104,7 +106,9 @@ async fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
 
 async fn set_ci_config(args: &SetCiConfigArgs) -> anyhow::Result<ExitCode> {
     let Some(mut settings) = args.gitlab.settings()? else {
-        anyhow::bail!("which GitLab? --gitlab-url, --gitlab-group and --gitlab-token-file say it");
+        anyhow::bail!(
+            "no GitLab is configured; set --gitlab-url, --gitlab-group and --gitlab-token-file"
+        );
     };
     settings.writes = args.apply;
     let gitlab = Gitlab::new(settings)?;
@@ -114,14 +118,16 @@ async fn set_ci_config(args: &SetCiConfigArgs) -> anyhow::Result<ExitCode> {
         apply: args.apply,
     };
     let summary = ci_config::set_ci_config(&gitlab, &options, |step| {
-        // A closed pipe does not stop what was begun.
+        // A closed pipe does not stop a started run.
         let _ = match step {
-            ci_config::Step::Would(project) | ci_config::Step::Did(project) => say(format_args!(
-                "{}: {} -> {}",
-                project.full_path, project.ci_config_path, args.template
-            )),
-            ci_config::Step::Refused(project, error) => say(format_args!(
-                "{}: refused: {}",
+            ci_config::Step::WouldChange(project) | ci_config::Step::Changed(project) => {
+                print(format_args!(
+                    "{}: {} -> {}",
+                    project.full_path, project.ci_config_path, args.template
+                ))
+            }
+            ci_config::Step::Rejected(project, error) => print(format_args!(
+                "{}: rejected: {}",
                 project.full_path, error.kind
             )),
         };
@@ -129,24 +135,22 @@ async fn set_ci_config(args: &SetCiConfigArgs) -> anyhow::Result<ExitCode> {
     .await?;
     let (changed, unchanged) = (summary.changed, summary.unchanged);
     if args.apply {
-        say(format_args!(
-            "{changed} changed, {unchanged} had it already"
-        ))?;
+        print(format_args!("{changed} changed, {unchanged} unchanged"))?;
     } else {
-        say(format_args!(
-            "{changed} would change, {unchanged} have it already; --apply changes them"
+        print(format_args!(
+            "{changed} would change, {unchanged} unchanged; run with --apply to change them"
         ))?;
     }
-    if summary.refused.is_empty() {
+    if summary.rejected.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
-    say(format_args!(
-        "{} refused: does the token have the role Maintainer there?",
-        summary.refused.len()
+    print(format_args!(
+        "{} rejected by GitLab; the token needs the role Maintainer in these projects",
+        summary.rejected.len()
     ))?;
     Ok(ExitCode::FAILURE)
 }
 
-fn say(line: std::fmt::Arguments<'_>) -> std::io::Result<()> {
+fn print(line: std::fmt::Arguments<'_>) -> std::io::Result<()> {
     writeln!(std::io::stdout(), "{line}")
 }

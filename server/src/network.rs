@@ -1,5 +1,4 @@
-//! What builds may reach of the network: what namespaces get that ask for nothing, and the most that this
-//! server lets one have.
+//! Network policies: the default of a namespace and the maximum that this server allows.
 
 use buildbtw_model::api::ProblemKind;
 use buildbtw_model::{MissingKeys, NetworkPolicy};
@@ -7,7 +6,7 @@ use clap::Args;
 
 use crate::error::{Error, Refusal};
 
-/// Settings of what builds may reach of the network.
+/// Options about the network of builds.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Network of builds")]
 pub struct NetworkArgs {
@@ -47,26 +46,26 @@ pub struct NetworkArgs {
     pub missing_keys: MissingKeys,
 }
 
-/// The settings that the running server looks at.
+/// The network policies in force.
 #[derive(Clone, Copy, Debug)]
 pub struct NetworkSettings {
-    /// Of namespaces that ask for nothing.
+    /// The policy of namespaces created without one.
     pub default: NetworkPolicy,
-    /// The highest that a namespace may have.
+    /// The highest policy of a namespace.
     pub max: NetworkPolicy,
-    /// What happens to sources whose key is missing.
+    /// Action when the key of a signed source is missing.
     pub missing_keys: MissingKeys,
 }
 
 impl NetworkArgs {
-    /// The settings.
+    /// Returns the settings.
     ///
     /// # Errors
-    /// When the default is higher than the highest.
+    /// When the default is higher than the maximum.
     pub fn settings(&self) -> anyhow::Result<NetworkSettings> {
         anyhow::ensure!(
             self.network <= self.max_network,
-            "--network {} is more than --max-network {} allows",
+            "--network {} exceeds --max-network {}",
             self.network,
             self.max_network
         );
@@ -79,11 +78,11 @@ impl NetworkArgs {
 }
 
 impl NetworkSettings {
-    /// The policy of a new namespace, which may ask for one.
+    /// Returns the policy of a new namespace, which may request one.
     ///
     /// # Errors
-    /// When it asks for more than it may have.
-    pub fn of_new(&self, asked: Option<NetworkPolicy>) -> Result<NetworkPolicy, Error> {
+    /// When the requested policy is higher than the maximum.
+    pub fn for_new_namespace(&self, asked: Option<NetworkPolicy>) -> Result<NetworkPolicy, Error> {
         let Some(policy) = asked else {
             return Ok(self.default);
         };
@@ -91,15 +90,15 @@ impl NetworkSettings {
             return Ok(policy);
         }
         let max = self.max;
-        let title = format!("network policy `{policy}` is more than this server allows (`{max}`)");
+        let title = format!("network policy `{policy}` exceeds this server's maximum, `{max}`");
         Err(Refusal::new(ProblemKind::InvalidRequest, title)
             .hint(format!(
-                "use --network {max}, or ask the server's operator for `--max-network {policy}`"
+                "use --network {max}, or ask the operator to set `--max-network {policy}`"
             ))
             .into())
     }
 
-    /// The policy that the builds of a namespace have: its own, as far as the server allows it now.
+    /// Returns the policy of a namespace's builds: its own, limited by the server's maximum.
     #[must_use]
     pub fn effective(&self, namespace: NetworkPolicy) -> NetworkPolicy {
         namespace.min(self.max)
@@ -122,16 +121,16 @@ mod tests {
     fn uses_requested_policy_or_default() {
         use NetworkPolicy::{None as Nothing, Prepare, Sources};
         let settings = settings(Sources, Prepare);
-        assert_eq!(settings.of_new(None).unwrap(), Sources);
-        assert_eq!(settings.of_new(Some(Prepare)).unwrap(), Prepare);
-        assert_eq!(settings.of_new(Some(Nothing)).unwrap(), Nothing);
+        assert_eq!(settings.for_new_namespace(None).unwrap(), Sources);
+        assert_eq!(settings.for_new_namespace(Some(Prepare)).unwrap(), Prepare);
+        assert_eq!(settings.for_new_namespace(Some(Nothing)).unwrap(), Nothing);
     }
 
     #[test]
     fn caps_policy_of_every_namespace() {
         use NetworkPolicy::{None as Nothing, Prepare, Sources};
         let settings = settings(Sources, Sources);
-        assert!(settings.of_new(Some(Prepare)).is_err());
+        assert!(settings.for_new_namespace(Some(Prepare)).is_err());
         // The namespace was created while the server allowed more.
         assert_eq!(settings.effective(Prepare), Sources);
         assert_eq!(settings.effective(Nothing), Nothing);

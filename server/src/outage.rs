@@ -1,5 +1,5 @@
-//! Outages: what keeps a background task from its work, since when, and how long it rests before it tries
-//! again. The log tells of the beginning and the end; pages and the CLI show what is going on.
+//! Outages: why a background task cannot do its work, since when, and its backoff. The log has the start
+//! and the end; pages and the command line show the current one.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,24 +10,24 @@ use jiff::Timestamp;
 
 use crate::error::Error;
 
-/// Why a background task could not do its work.
+/// Why a background task cannot do its work.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// GitLab did not do what it was asked.
+    /// GitLab failed.
     #[error(transparent)]
     Gitlab(GitlabError),
-    /// The database, the disk or the machine refused.
+    /// The database, the disk or the machine failed.
     #[error(transparent)]
     Server(Error),
-    /// GitLab seems to have lost most projects.
+    /// GitLab lists far fewer projects than before.
     #[error(
-        "GitLab shows only {shown} of the {known} projects known. Has its token lost the role that \
-         sees them? Nothing is forgotten, unless the next full look shows the same"
+        "GitLab lists only {shown} of {known} known projects; the token may have lost its role. \
+         The others are kept unless the next full resync confirms that they are gone"
     )]
     ProjectsMissing {
-        /// How many it shows.
+        /// How many projects GitLab lists.
         shown: usize,
-        /// How many there were.
+        /// How many projects are known.
         known: usize,
     },
 }
@@ -45,8 +45,8 @@ impl<E: Into<Error>> From<E> for Failure {
 }
 
 impl Failure {
-    /// What stays the same while the numbers in a message differ from try to try.
-    fn gist(&self) -> String {
+    /// Returns what identifies the failure, without numbers that differ from retry to retry.
+    fn fingerprint(&self) -> String {
         match self {
             Self::Gitlab(error) => {
                 let kind = std::mem::discriminant(&error.kind);
@@ -56,7 +56,7 @@ impl Failure {
         }
     }
 
-    /// How long GitLab asks to be left alone.
+    /// Returns the pause that GitLab requests.
     pub(crate) fn requested_pause(&self) -> Option<Duration> {
         match self {
             Self::Gitlab(error) => error.kind.pause(),
@@ -69,19 +69,19 @@ impl Failure {
     }
 }
 
-/// How long a task rests after failures.
+/// Pauses of a task after failures.
 #[derive(Clone, Copy, Debug)]
 pub struct Pauses {
-    /// After the first one; twice as long after each further one.
+    /// After the first failure; doubled after each further one.
     pub first: Duration,
-    /// At most.
+    /// The maximum.
     pub longest: Duration,
-    /// After one of this server, which fails fast and recovers fast.
+    /// After a failure of this server, which fails fast and recovers fast.
     pub of_server: Duration,
 }
 
 impl Pauses {
-    /// The same pause after every failure.
+    /// Returns a constant pause.
     #[must_use]
     pub const fn constant(pause: Duration) -> Self {
         Self {
@@ -91,7 +91,7 @@ impl Pauses {
         }
     }
 
-    /// A pause that doubles with every failure.
+    /// Returns a pause that doubles with each failure.
     #[must_use]
     pub const fn growing(first: Duration, longest: Duration) -> Self {
         Self {
@@ -102,7 +102,7 @@ impl Pauses {
     }
 }
 
-/// Grows with every failure in a row.
+/// Exponential backoff over consecutive failures.
 #[derive(Debug)]
 pub struct Backoff {
     pauses: Pauses,
@@ -110,7 +110,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Nothing has failed yet.
+    /// Creates a backoff without failures.
     #[must_use]
     pub fn new(pauses: Pauses) -> Self {
         let growing = ExponentialBuilder::new()
@@ -121,24 +121,24 @@ impl Backoff {
         Self { pauses, growing }
     }
 
-    /// The pause after one more failure.
+    /// Returns the pause after one more failure.
     pub fn failed(&mut self) -> Duration {
         self.growing.next().unwrap_or(self.pauses.longest)
     }
 
-    /// Begins anew: something succeeded.
+    /// Resets the backoff after a success.
     pub fn reset(&mut self) {
         *self = Self::new(self.pauses);
     }
 }
 
-/// What is wrong with one background task at the moment, if anything. Cheap to clone.
+/// The state of one background task: working, or in an outage. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Outage(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    /// What the log says when it begins.
+    /// The log message of its start.
     title: &'static str,
     pauses: Pauses,
     state: Mutex<State>,
@@ -150,20 +150,20 @@ struct State {
     backoff: Backoff,
 }
 
-/// An outage that goes on.
+/// A current outage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Current {
-    /// What is wrong, for people.
+    /// The cause, for people.
     pub message: String,
-    /// Since when.
+    /// When it began.
     pub since: Timestamp,
-    /// Whether it is a fault of this server, and not of what it talks to.
+    /// Whether this server is at fault, not the system that it calls.
     pub is_of_server: bool,
-    gist: String,
+    fingerprint: String,
 }
 
 impl Outage {
-    /// All is well.
+    /// Creates the state without an outage.
     #[must_use]
     pub fn new(title: &'static str, pauses: Pauses) -> Self {
         Self(Arc::new(Inner {
@@ -176,20 +176,20 @@ impl Outage {
         }))
     }
 
-    /// What is wrong.
+    /// Returns the current outage.
     #[must_use]
     pub fn current(&self) -> Option<Current> {
         self.lock().current.clone()
     }
 
-    /// What is wrong with the other side, for people.
+    /// Returns the cause of an outage of the other system, for people.
     #[must_use]
     pub fn remote(&self) -> Option<String> {
         let current = self.current().filter(|current| !current.is_of_server)?;
         Some(current.message)
     }
 
-    /// Notes a failure, and returns how long to rest before the next try.
+    /// Records a failure, and returns the pause before the next try.
     pub fn failed(&self, failure: &Failure) -> Duration {
         let own = self.lock().backoff.failed();
         let pause = if failure.is_of_server() {
@@ -201,11 +201,15 @@ impl Outage {
         pause
     }
 
-    /// Notes a failure after which the caller decides about the next try.
+    /// Records a failure for which the caller chooses the pause.
     pub fn note(&self, failure: &Failure, pause: Duration) {
         let message = failure.to_string();
-        if self.begin(message.clone(), failure.gist(), failure.is_of_server()) {
-            // Once: an hour without GitLab shall not fill the log.
+        if self.begin(
+            message.clone(),
+            failure.fingerprint(),
+            failure.is_of_server(),
+        ) {
+            // Logged once: an hour without GitLab must not fill the log.
             if failure.is_of_server() {
                 tracing::error!(
                     error = message,
@@ -222,11 +226,11 @@ impl Outage {
                 );
             }
         } else {
-            tracing::debug!(error = message, "still: {}", self.0.title);
+            tracing::debug!(error = message, "outage continues: {}", self.0.title);
         }
     }
 
-    /// Notes that the task panicked, and returns how long to wait before it is started again.
+    /// Records a panic of the task, and returns the pause before it is restarted.
     pub fn panicked(&self, message: String) -> Duration {
         let pause = self.lock().backoff.failed();
         tracing::error!(
@@ -235,12 +239,12 @@ impl Outage {
             "a background task panicked and is restarted: {}",
             self.0.title
         );
-        let message = format!("a fault of the server stopped it: {message}");
+        let message = format!("a background task of the server panicked: {message}");
         self.begin(message.clone(), message, true);
         pause
     }
 
-    /// Notes that all is well.
+    /// Records a success, which ends the outage.
     pub fn recovered(&self) {
         let mut state = self.lock();
         let Some(over) = state.current.take() else {
@@ -248,19 +252,21 @@ impl Outage {
         };
         state.backoff.reset();
         drop(state);
-        tracing::info!(since = %over.since, "over: {}", self.0.title);
+        tracing::info!(since = %over.since, "outage ended: {}", self.0.title);
     }
 
-    /// Returns whether its gist is new.
-    fn begin(&self, message: String, gist: String, is_of_server: bool) -> bool {
+    /// Returns whether the failure differs from the previous one.
+    fn begin(&self, message: String, fingerprint: String, is_of_server: bool) -> bool {
         let mut state = self.lock();
         let before = state.current.take();
-        let is_new = before.as_ref().is_none_or(|before| before.gist != gist);
+        let is_new = before
+            .as_ref()
+            .is_none_or(|before| before.fingerprint != fingerprint);
         state.current = Some(Current {
             message,
             since: before.map_or_else(Timestamp::now, |before| before.since),
             is_of_server,
-            gist,
+            fingerprint,
         });
         is_new
     }

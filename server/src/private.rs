@@ -1,7 +1,7 @@
-//! Keeps what the server stores from the other users of its machine.
+//! Protects the server's files from other users of the machine.
 //!
-//! Whoever may open the files of a database may also lock them, which stops everybody who writes: the folder is
-//! closed, not only what is secret in it.
+//! A user who can open a file of the database can also lock it and thereby stop all writers, so the whole
+//! folder is private, not only its secrets.
 
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt};
@@ -15,44 +15,45 @@ const FOLDER: u32 = 0o700;
 /// The mode of files: rw for the server's user.
 const FILE: u32 = 0o600;
 
-/// Closes every file and folder that this process makes from now on to other users.
-pub fn close_new_files() {
+/// Sets the umask, so that new files and folders are private.
+pub fn restrict_new_files() {
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
 }
 
-/// Makes the data folder if it is not there, and closes it and what is in it, which older versions left open.
+/// Creates the data folder if it does not exist, and makes it private with all its files; older versions
+/// did not.
 ///
 /// # Errors
-/// When it cannot be made, or something of it belongs to another user.
-pub fn close_data_folder(data: &Path) -> anyhow::Result<()> {
+/// When the folder cannot be created, or a file in it belongs to another user.
+pub fn restrict_data_folder(data: &Path) -> anyhow::Result<()> {
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(FOLDER)
         .create(data)
-        .with_context(|| format!("cannot make the data folder {}", data.display()))?;
-    close(data, FOLDER)?;
+        .with_context(|| format!("cannot create the data folder `{}`", data.display()))?;
+    restrict(data, FOLDER)?;
     for entry in fs_err::read_dir(data)? {
         let entry = entry?;
         let kind = entry.file_type()?;
         let closed = if kind.is_file() {
-            close(&entry.path(), FILE)
+            restrict(&entry.path(), FILE)
         } else if kind.is_dir() {
-            close_all(&entry.path())
+            restrict_tree(&entry.path())
         } else {
             Ok(())
         };
         match closed {
-            // Another server may be ending, and SQLite removes files of its own.
-            Err(error) if is_gone(&error) => {}
+            // Another server may be shutting down, and SQLite removes its own files.
+            Err(error) if is_not_found(&error) => {}
             closed => closed?,
         }
     }
     Ok(())
 }
 
-/// Closes a folder with all that is in it. One that is closed already was closed like this, or made closed.
-fn close_all(top: &Path) -> anyhow::Result<()> {
-    if is_closed(top, FOLDER)? {
+/// Makes a folder private with all its files. A folder that is already private is skipped.
+fn restrict_tree(top: &Path) -> anyhow::Result<()> {
+    if is_private(top, FOLDER)? {
         return Ok(());
     }
     let mut folders = vec![top.to_owned()];
@@ -61,39 +62,39 @@ fn close_all(top: &Path) -> anyhow::Result<()> {
             let entry = entry?;
             let kind = entry.file_type()?;
             if kind.is_dir() {
-                close(&entry.path(), FOLDER)?;
+                restrict(&entry.path(), FOLDER)?;
                 folders.push(entry.path());
             } else if kind.is_file() {
-                close(&entry.path(), FILE)?;
+                restrict(&entry.path(), FILE)?;
             }
         }
     }
-    // Last: whoever is interrupted begins again.
-    close(top, FOLDER)
+    // Last, so that an interrupted run starts over.
+    restrict(top, FOLDER)
 }
 
-/// Whether a file or folder of this process's user, or of root, is closed to others.
-fn is_closed(path: &Path, mode: u32) -> anyhow::Result<bool> {
+/// Whether a file or folder belongs to this process's user or root, and is private.
+fn is_private(path: &Path, mode: u32) -> anyhow::Result<bool> {
     let metadata = fs_err::metadata(path)?;
     // Root can open everything anyway.
     let owners = [0, rustix::process::geteuid().as_raw()];
     anyhow::ensure!(
         owners.contains(&metadata.uid()),
-        "{} belongs to another user than the server runs as, who can open it",
+        "`{}` belongs to another user; its owner must be the user that the server runs as",
         path.display()
     );
     Ok(metadata.permissions().mode() & 0o777 == mode)
 }
 
-fn close(path: &Path, mode: u32) -> anyhow::Result<()> {
-    if is_closed(path, mode)? {
+fn restrict(path: &Path, mode: u32) -> anyhow::Result<()> {
+    if is_private(path, mode)? {
         return Ok(());
     }
     fs_err::set_permissions(path, PermissionsExt::from_mode(mode))
-        .with_context(|| format!("cannot close {} to other users", path.display()))
+        .with_context(|| format!("cannot restrict the permissions of `{}`", path.display()))
 }
 
-fn is_gone(error: &anyhow::Error) -> bool {
+fn is_not_found(error: &anyhow::Error) -> bool {
     let cause = error
         .chain()
         .find_map(|cause| cause.downcast_ref::<io::Error>());
@@ -109,7 +110,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("a/data");
         let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
-        close_data_folder(&data).unwrap();
+        restrict_data_folder(&data).unwrap();
         assert_eq!(mode(&data), 0o700);
         // As left by an older version.
         let database = data.join("buildbtw.sqlite3");
@@ -128,7 +129,7 @@ mod tests {
         for path in files.into_iter().chain([&outside]) {
             fs_err::set_permissions(path, PermissionsExt::from_mode(0o644)).unwrap();
         }
-        close_data_folder(&data).unwrap();
+        restrict_data_folder(&data).unwrap();
         assert_eq!(folders.map(|path| mode(path)), [0o700; 3]);
         assert_eq!(files.map(|path| mode(path)), [0o600; 2]);
         assert_eq!(mode(&outside), 0o644);
@@ -140,7 +141,7 @@ mod tests {
         const OTHER: u32 = 65_534;
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
-        close_data_folder(&data).unwrap();
+        restrict_data_folder(&data).unwrap();
         let database = data.join("buildbtw.sqlite3");
         fs_err::write(&database, "").unwrap();
         fs_err::set_permissions(&database, PermissionsExt::from_mode(0o600)).unwrap();
@@ -149,7 +150,7 @@ mod tests {
                 eprintln!("SKIPPED: only root can change the owner of files");
                 return;
             }
-            let refused = close_data_folder(&data).unwrap_err().to_string();
+            let refused = restrict_data_folder(&data).unwrap_err().to_string();
             assert!(refused.contains("another user"), "{refused}");
             std::os::unix::fs::chown(path, Some(0), None).unwrap();
         }

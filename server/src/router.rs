@@ -1,4 +1,4 @@
-//! All routes, with what protects them.
+//! All routes with their layers.
 
 use std::time::Duration;
 
@@ -23,22 +23,22 @@ use crate::auth;
 use crate::error::{Error, problem_response};
 use crate::routes::streaming::NO_BUFFERING;
 use crate::routes::{api, listing, pages, public, repository};
-use crate::serve::{Peer, hold};
+use crate::serve::{Peer, hold_until_sent};
 use crate::state::AppState;
 use buildbtw_model::api::{Problem, ProblemKind};
 
-/// The largest JSON body.
+/// Maximum size of a JSON body.
 const MAX_JSON: usize = 1024 * 1024;
-/// The largest PKGBUILD that builders take.
+/// Maximum size of a PKGBUILD, as in builders.
 const LARGEST_PKGBUILD: usize = 4 * 1024 * 1024;
-/// The largest piece of a log.
+/// Maximum size of a log chunk.
 const MAX_LOG_CHUNK: usize = 1024 * 1024;
 
-/// Less than this is not worth compressing.
+/// Smaller responses are not worth compressing.
 const MIN_COMPRESSED: u64 = 512;
 
-/// The server's router. It answers below the path of `--url` and without it: a proxy may remove that
-/// path from requests or leave it there.
+/// Builds the server's router. It serves requests with and without the path of `--url`, since a proxy may
+/// strip or keep it.
 pub fn router(state: AppState) -> Router {
     let prefix = state.config.prefix.clone();
     let router = without_prefix(state);
@@ -51,7 +51,7 @@ pub fn router(state: AppState) -> Router {
     Router::new().fallback_service(service)
 }
 
-/// Takes the path of `--url` off the path of a request, for all that looks at it.
+/// Removes the path of `--url` from the path of a request.
 fn remove_prefix(mut request: Request, prefix: &str) -> Request {
     let uri = request.uri();
     let Some(rest) = uri.path().strip_prefix(prefix) else {
@@ -125,11 +125,14 @@ fn api_router(state: &AppState) -> Router<AppState> {
         .route("/attempts/{id}/pkgbuild", get(api::logs::read_pkgbuild))
         .route("/sources", get(api::sources::list_sources))
         .route("/sources/overview", get(api::sources::show_overview))
-        .route_layer(from_fn_with_state(state.clone(), public::in_turn));
-    // Changes nothing, though it is a POST: its parameters are a document. Who has no token gets less.
+        .route_layer(from_fn_with_state(state.clone(), public::limit_public));
+    // A POST that changes nothing: its parameters are a document. Requests without a token have limits.
     let plans = Router::new()
         .route("/plans", post(api::namespaces::preview_plan))
-        .route_layer(from_fn_with_state(state.clone(), public::apart))
+        .route_layer(from_fn_with_state(
+            state.clone(),
+            public::use_public_connections,
+        ))
         .route_layer(from_fn_with_state(state.clone(), auth::optional));
     let any_token = Router::new()
         .route("/token", get(api::tokens::show_identity))
@@ -144,17 +147,17 @@ fn api_router(state: &AppState) -> Router<AppState> {
         .route("/namespaces/{name}/cancel", post(api::control::cancel))
         .route("/namespaces/{name}/resume", post(api::control::resume))
         .route("/namespaces/{name}/retry", post(api::control::retry))
-        .route_layer(from_fn(to_the_end))
+        .route_layer(from_fn(run_to_completion))
         .route_layer(from_fn_with_state(state.clone(), auth::client));
-    // This and an upload end with their connection: a claim that nobody waits for gets nothing, and
-    // what is received of a package is thrown away.
+    // Claims and uploads end with their connection: a claim without a client gets no build, and a partial
+    // upload is discarded.
     let claims = Router::new()
         .route("/attempts/claim", post(api::attempts::claim_build))
         .route("/attempts/{id}/adopt", post(api::attempts::adopt_attempt))
         .route_layer(from_fn_with_state(state.clone(), auth::worker));
     let uploads = Router::new().route(
         "/attempts/{id}/packages/{file}",
-        // Counted while it streams, against the configured limit.
+        // The handler enforces the configured limit while it streams.
         put(api::attempts::upload_package).layer(DefaultBodyLimit::disable()),
     );
     let attempts = Router::new()
@@ -168,28 +171,28 @@ fn api_router(state: &AppState) -> Router<AppState> {
             put(api::attempts::keep_pkgbuild).layer(DefaultBodyLimit::max(LARGEST_PKGBUILD)),
         )
         .route("/attempts/{id}/outcome", put(api::attempts::report_outcome))
-        .route_layer(from_fn(to_the_end))
+        .route_layer(from_fn(run_to_completion))
         .merge(uploads)
         .route_layer(from_fn_with_state(state.clone(), auth::attempt));
-    // Shows its own kind of token, in the body.
+    // Authenticated by the ID token in the body.
     let jobs = Router::new()
         .route(
             "/attempts/{id}/exchange",
             post(api::attempts::exchange_id_token),
         )
-        .route_layer(from_fn(to_the_end));
+        .route_layer(from_fn(run_to_completion));
     let admin = Router::new()
         .route(
             "/tokens",
             get(api::tokens::list_tokens).post(api::tokens::create_token),
         )
         .route("/tokens/{id}", delete(api::tokens::revoke_token))
-        .route_layer(from_fn(to_the_end))
+        .route_layer(from_fn(run_to_completion))
         .route_layer(from_fn_with_state(state.clone(), auth::admin));
-    // Checked by the handler itself: the signature covers the body.
+    // The handler authenticates them: the signature covers the body.
     let webhooks = Router::new()
         .route("/webhooks/gitlab", post(api::webhooks::receive_from_gitlab))
-        .route_layer(from_fn(to_the_end));
+        .route_layer(from_fn(run_to_completion));
     Router::new()
         .merge(public)
         .merge(plans)
@@ -203,9 +206,9 @@ fn api_router(state: &AppState) -> Router<AppState> {
         .layer(DefaultBodyLimit::max(MAX_JSON))
 }
 
-/// Lets a handler come to its end when the client goes away: between a commit and telling everybody
-/// about it nothing may get lost.
-async fn to_the_end(request: Request, next: Next) -> Result<Response, Error> {
+/// Runs a handler to its end even if the client disconnects, so that nothing is lost between a commit and
+/// its notifications.
+async fn run_to_completion(request: Request, next: Next) -> Result<Response, Error> {
     Ok(tokio::spawn(next.run(request)).await?)
 }
 
@@ -219,11 +222,11 @@ fn repository_router(state: &AppState) -> Router<AppState> {
             "/{name}/{iteration}/{architecture}/builds/{build}/{file}",
             get(repository::serve_build_view),
         )
-        .route_layer(from_fn_with_state(state.clone(), public::for_builds))
+        .route_layer(from_fn_with_state(state.clone(), public::limit_repository))
         .route_layer(from_fn_with_state(state.clone(), count_files))
 }
 
-/// Counts the files that are open while they are sent.
+/// Counts files that are open while they are sent.
 async fn count_files(
     State(state): State<AppState>,
     request: Request,
@@ -234,11 +237,11 @@ async fn count_files(
     };
     let permit = state.admission.file(peer.ip())?;
     let response = next.run(request).await;
-    Ok(response.map(|body| hold(body, permit)))
+    Ok(response.map(|body| hold_until_sent(body, permit)))
 }
 
-/// Whether an answer is text that is there as a whole. Packages are compressed already, and what is
-/// sent as it happens must not wait for more of it.
+/// Whether a response is text with a known length. Packages are compressed already, and streams must not
+/// wait for more data.
 fn is_compressible(
     _: StatusCode,
     _: axum::http::Version,
@@ -260,8 +263,8 @@ fn is_compressible(
     })
 }
 
-/// What was compressed is not the same bytes any more, so its tag becomes a weak one; and an answer
-/// without a body varies like the one it stands for.
+/// Weakens the tag of a compressed response, since its bytes differ, and sets `Vary` on a response without
+/// a body as on the full one.
 fn tag_as_compressed<B>(mut response: Response<B>) -> Response<B> {
     let status = response.status();
     let headers = response.headers_mut();
@@ -280,7 +283,7 @@ fn tag_as_compressed<B>(mut response: Response<B>) -> Response<B> {
 
 async fn not_found(State(state): State<AppState>, OriginalUri(uri): OriginalUri) -> Response {
     let error = Error::not_found(format!("page or resource at {}", uri.path()));
-    explain(&state, &uri, error.into_problem())
+    problem_or_page(&state, &uri, error.into_problem())
 }
 
 async fn method_not_allowed(
@@ -288,14 +291,14 @@ async fn method_not_allowed(
     method: Method,
     OriginalUri(uri): OriginalUri,
 ) -> Response {
-    let title = format!("{method} is not possible on {}", uri.path());
+    let title = format!("method {method} is not allowed on {}", uri.path());
     let mut problem = Error::refused(ProblemKind::InvalidRequest, title).into_problem();
     problem.status = 405;
-    explain(&state, &uri, problem)
+    problem_or_page(&state, &uri, problem)
 }
 
-/// Tells programs about a problem as JSON, and people as a page.
-fn explain(state: &AppState, uri: &Uri, problem: Problem) -> Response {
+/// Returns a problem as JSON to programs and as a page to people.
+fn problem_or_page(state: &AppState, uri: &Uri, problem: Problem) -> Response {
     let for_programs = ["/api", "/repo"].into_iter().any(|prefix| {
         let rest = uri.path().strip_prefix(prefix);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -307,5 +310,5 @@ fn explain(state: &AppState, uri: &Uri, problem: Problem) -> Response {
     }
 }
 
-/// How long a request's body may pause.
+/// Maximum time without data from a request's body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);

@@ -1,4 +1,4 @@
-//! Starts the parts of the server, serves until told to stop, and stops in order.
+//! Starts the parts of the server, serves until shutdown, and stops in order.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -24,42 +24,42 @@ use crate::service::{recover, tokens};
 use crate::sources::{self, SourceConfig};
 use crate::state::pipelines::Pipelines;
 use crate::state::replans::Replans;
-use crate::state::{AppState, Foundation, Parts};
+use crate::state::{AppState, CoreParts, Parts};
 use crate::wakers::Pending;
 
-/// The database's file in the data folder.
+/// The database file in the data folder.
 pub const DATABASE_FILE: &str = "buildbtw.sqlite3";
-/// The file in the data folder that says where the server listens.
+/// The file in the data folder with the address that the server listens on.
 pub const ADDRESS_FILE: &str = "address";
-/// How long open requests may take to end when the server stops.
+/// How long open requests may take after shutdown begins.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// How often, and after which pauses, the lock of the data folder is tried for.
+/// Tries to lock the data folder, and the pause between them.
 const LOCK_TRIES: usize = 10;
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
 /// A server that has started.
 pub struct Server {
-    /// Where it listens.
+    /// The address that it listens on.
     pub address: SocketAddr,
     state: AppState,
     listener: TcpListener,
     tasks: JoinSet<&'static str>,
     sources_ready: oneshot::Receiver<()>,
-    /// Held as long as the server runs: one server per data folder.
+    /// Held while the server runs: one server per data folder.
     _lock: fs_err::File,
     address_file: PathBuf,
 }
 
 impl Server {
-    /// Opens everything and continues where the last run stopped, but serves nothing yet.
+    /// Opens everything and recovers the state of the last run, but does not serve yet.
     ///
     /// # Errors
     /// When the settings, the data folder, the database or the address cannot be used; the message
     /// says what to do.
     pub async fn start(args: &RunArgs, shutdown: CancellationToken) -> anyhow::Result<Self> {
         let data = &args.data_dir;
-        private::close_data_folder(data)?;
+        private::restrict_data_folder(data)?;
         let lock = lock(data).await?;
         let (source_config, webhook) = args.sources()?;
         let base = match &args.base_repositories {
@@ -77,7 +77,7 @@ impl Server {
         let replans = Replans::default();
         let (sources, watched) =
             sources::load(database.clone(), source_config, replans.sender()).await?;
-        let foundation = Foundation {
+        let core_parts = CoreParts {
             config,
             database,
             sources,
@@ -86,7 +86,7 @@ impl Server {
             limits,
             plan_limit: Duration::from_secs(args.plan_seconds.into()),
         };
-        let mut parts = Parts::new(data, foundation, shutdown)?;
+        let mut parts = Parts::new(data, core_parts, shutdown)?;
         parts.pipelines = pipelines;
         parts.forge_reports = reporter.is_some().then(Pending::default);
         let state = AppState::new(parts);
@@ -104,18 +104,18 @@ impl Server {
         })
     }
 
-    /// The routes, for whoever wants to ask without a socket. The background tasks answer them, too.
+    /// Returns the routes, for requests without a socket. They need the background tasks.
     pub fn router(&self) -> axum::Router {
         router(self.state.clone())
     }
 
-    /// Serves until told to stop. A background task that ends by itself is a fault and ends the
-    /// server too, so that a service manager can start it again.
+    /// Serves until shutdown. A background task that ends unexpectedly stops the server, so that a service
+    /// manager can restart it.
     ///
     /// # Errors
-    /// When a background task ended by itself, or the server cannot go on.
+    /// When a background task or the HTTP service ended unexpectedly.
     pub async fn serve(mut self) -> anyhow::Result<()> {
-        // Requests are answered from an index that has seen the sources.
+        // Requests need an index that knows the sources.
         let _ = self.sources_ready.await;
         let shutdown = self.state.shutdown.clone();
         let admission = self.state.admission.clone();
@@ -128,34 +128,34 @@ impl Server {
             .repos
             .replace(&self.address_file, text.as_bytes())
         {
-            // Only people and scripts on this machine read it; a full disk must not keep all others out.
+            // Only people and scripts on this machine read it; a full disk must not stop the server.
             tracing::warn!(
                 error = error.to_string(),
-                "cannot write the file that says where the server listens"
+                "cannot write the file `address` in the data folder"
             );
         }
         let config = &self.state.config;
         tracing::info!(address = %self.address, url = config.url, "serving");
         if config.url_by_host {
             tracing::info!(
-                "links name the host of each request; --url sets one address for all of them"
+                "links use the host of each request; set --url to use one address for all"
             );
         }
         let failure = tokio::select! {
-            // First: told to stop, tasks end, and that is no fault of theirs.
+            // First: on shutdown tasks end, which is not a failure.
             biased;
             () = shutdown.cancelled() => None,
             ended = self.tasks.join_next() => Some(match ended {
-                Some(Ok(name)) => anyhow::anyhow!("the task '{name}' ended by itself"),
+                Some(Ok(name)) => anyhow::anyhow!("the background task '{name}' ended unexpectedly"),
                 Some(Err(error)) => anyhow::anyhow!("a background task failed: {error}"),
                 None => anyhow::anyhow!("no background task is running"),
             }),
-            ended = &mut service => Some(anyhow::anyhow!("serving ended: {ended:?}")),
+            ended = &mut service => Some(anyhow::anyhow!("the HTTP service ended unexpectedly: {ended:?}")),
         };
         shutdown.cancel();
         tracing::info!("stopping");
         if !service.is_finished() && tokio::time::timeout(GRACE, &mut service).await.is_err() {
-            tracing::warn!("some requests did not end in time");
+            tracing::warn!("some requests did not end within the grace period");
         }
         let _ = tokio::time::timeout(GRACE, async {
             while self.tasks.join_next().await.is_some() {}
@@ -167,7 +167,7 @@ impl Server {
     }
 }
 
-/// Tells the forge how rebuilds stand, if that is wanted.
+/// Returns the reporter to GitLab, if reports are configured.
 fn reporter(args: &RunArgs, sources: &SourceConfig) -> anyhow::Result<Option<Reporter>> {
     if args.gitlab_report.is_empty() {
         return Ok(None);
@@ -178,29 +178,33 @@ fn reporter(args: &RunArgs, sources: &SourceConfig) -> anyhow::Result<Option<Rep
             args.gitlab_report.clone(),
         ))),
         SourceConfig::Directory { .. } => {
-            anyhow::bail!("--gitlab-report needs the sources to be in a GitLab")
+            anyhow::bail!(
+                "--gitlab-report requires sources in GitLab; set --gitlab-url, --gitlab-group and \
+                 --gitlab-token-file"
+            )
         }
     }
 }
 
-/// What GitLab builds, if it builds anything.
+/// Returns the builds on GitLab, if they are configured.
 fn pipelines(config: &Config, sources: &SourceConfig) -> anyhow::Result<Option<Pipelines>> {
     let Some(settings) = config.pipelines.clone() else {
         return Ok(None);
     };
     let SourceConfig::Gitlab { gitlab, .. } = sources else {
         anyhow::bail!(
-            "--run-builds-on-gitlab needs the sources to be in that GitLab: --gitlab-url, \
-             --gitlab-group and --gitlab-token-file say which"
+            "--run-builds-on-gitlab requires sources in GitLab; set --gitlab-url, --gitlab-group \
+             and --gitlab-token-file"
         );
     };
     let pipelines = Pipelines::new(gitlab.clone(), settings, config.url.clone());
     Ok(Some(pipelines))
 }
 
-/// Two servers on one data folder would undo each other's work.
+/// Locks the data folder against a second server.
 ///
-/// One that is ending is waited for, as is a child process between fork and exec, which holds a copy.
+/// Retries for a while: another server may be shutting down, and a child process holds a copy of the lock
+/// between fork and exec.
 pub(crate) async fn lock(data: &Path) -> anyhow::Result<fs_err::File> {
     let path = data.join("lock");
     let file = fs_err::OpenOptions::new()
@@ -218,7 +222,7 @@ pub(crate) async fn lock(data: &Path) -> anyhow::Result<fs_err::File> {
         }
     }
     anyhow::bail!(
-        "another server uses the data folder {}; stop it, or choose another --data-dir",
+        "another server uses the data folder `{}`; stop it, or choose another --data-dir",
         data.display()
     )
 }
@@ -229,7 +233,7 @@ async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
             "{address} is in use by another program; stop it, or choose another --listen"
         ),
         std::io::ErrorKind::PermissionDenied => anyhow::anyhow!(
-            "may not listen at {address}; ports below 1024 need privileges, choose another --listen"
+            "cannot listen at {address}: ports below 1024 need privileges; choose another --listen"
         ),
         _ => anyhow::anyhow!("cannot listen at {address}: {error}"),
     })

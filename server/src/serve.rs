@@ -1,5 +1,4 @@
-//! Serves connections: who gets one, how long one may take to say what it wants, and how they end
-//! when the server stops.
+//! Serves connections: admission, timeouts, and graceful shutdown.
 
 mod progress;
 mod refusals;
@@ -27,37 +26,35 @@ use crate::admission::{Admission, Permit};
 
 use progress::Progress;
 use refusals::Refusals;
-pub(crate) use wrapped::{Around, Piece, hold, wrap};
+pub(crate) use wrapped::{BodyHook, NextFrame, hold_until_sent, wrap_body};
 
-/// How long a connection may take to send a request's headers, the time between two requests
-/// included.
+/// Maximum time for the headers of a request, including the time between two requests.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
-/// The most that the headers of a request may be.
+/// Maximum size of a request's headers.
 const MAX_HEADERS: usize = 64 * 1024;
-/// How many requests a connection of HTTP/2 may have open.
+/// Maximum number of concurrent requests of an HTTP/2 connection.
 const MAX_HTTP2_STREAMS: u32 = 32;
-/// How much of request bodies a connection of HTTP/2 may send before they are read: the least that
-/// HTTP/2 knows (RFC 9113, section 6.9.2). Answers wait in as much memory for a client that reads slowly.
+/// How much of request bodies an HTTP/2 connection may send before they are read: the minimum of HTTP/2
+/// (RFC 9113, section 6.9.2). Responses to slow clients are buffered in as much memory.
 const HTTP2_WINDOW: u32 = 65_535;
 const HTTP2_SEND_BUFFER: usize = 64 * 1024;
-/// How long a client may leave what it asked for unread.
+/// How long a client may leave a response unread.
 const LONGEST_STALL: Duration = Duration::from_secs(60);
-/// How often that is looked at.
-const LOOK: Duration = Duration::from_secs(5);
-/// The pause after the machine refused a connection, for example because files have run out.
+/// How often stalled connections are checked for.
+const STALL_CHECK_INTERVAL: Duration = Duration::from_secs(5);
+/// The pause after accepting failed, for example because descriptors have run out.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(200);
 
-/// Who sent a request: the other end of its connection, or whom a trusted proxy names. Requests have
-/// it as an extension.
+/// The sender of a request: the peer of its connection, or the client that a trusted proxy forwards for.
+/// Requests have it as an extension.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer(pub(crate) SocketAddr);
 
-/// The server's own address on the connection that a request came by. Requests have it as an
-/// extension.
+/// The server's address on the connection of a request. Requests have it as an extension.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Local(pub(crate) SocketAddr);
 
-/// Serves until cancelled; returns when every request that was begun has ended.
+/// Serves until cancelled, and returns when all started requests have ended.
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
@@ -84,28 +81,28 @@ pub(crate) async fn serve(
             }
         };
         let local = stream.local_addr().ok().map(|address| {
-            // A socket for IPv6 takes connections by IPv4, too.
+            // An IPv6 socket accepts IPv4 connections too.
             Local(SocketAddr::new(address.ip().to_canonical(), address.port()))
         });
-        let begun = CancellationToken::new();
+        let started = CancellationToken::new();
         let progress = Progress::default();
-        let caller = Caller {
+        let context = ConnectionContext {
             peer,
             local,
             proxy: admission.is_proxy(peer.ip()),
             admission: admission.clone(),
             router: router.clone(),
-            begun: begun.clone(),
+            started: started.clone(),
             progress: progress.clone(),
         };
-        let service = service_fn(move |request| caller.clone().answer(request));
+        let service = service_fn(move |request| context.clone().respond(request));
         let connection = builder
             .serve_connection_with_upgrades(TokioIo::new(stream), service)
             .into_owned();
         let connection = until_stalled(graceful.watch(connection), peer, progress);
-        tokio::spawn(watch(connection, peer, permit, begun));
+        tokio::spawn(supervise(connection, peer, permit, started));
     }
-    // From here on connections are refused, instead of waiting for nobody.
+    // From here on connections are refused instead of waiting in vain.
     drop(listener);
     graceful.shutdown().await;
 }
@@ -129,8 +126,7 @@ fn builder() -> Builder<TokioExecutor> {
     builder
 }
 
-/// Ends a connection on which an answer waits for its client for too long: nobody reads it, but it takes
-/// memory.
+/// Ends a connection on which a response waits for its client for too long, since it takes memory.
 async fn until_stalled<E>(
     connection: impl Future<Output = Result<(), E>>,
     peer: SocketAddr,
@@ -140,7 +136,7 @@ async fn until_stalled<E>(
     loop {
         tokio::select! {
             ended = &mut connection => return ended,
-            () = tokio::time::sleep(LOOK) => if progress.has_stalled(LONGEST_STALL) {
+            () = tokio::time::sleep(STALL_CHECK_INTERVAL) => if progress.has_stalled(LONGEST_STALL) {
                 tracing::debug!(%peer, "cut off a client that does not read its answer");
                 return Ok(());
             }
@@ -148,25 +144,25 @@ async fn until_stalled<E>(
     }
 }
 
-/// Sees a connection to its end. One that does not begin a request in time, not even the first bytes
-/// that tell the version of HTTP, ends then.
-async fn watch<E: std::fmt::Display>(
+/// Drives a connection to its end. Closes it if it does not start a request in time, down to the first
+/// bytes, which tell the version of HTTP.
+async fn supervise<E: std::fmt::Display>(
     connection: impl Future<Output = Result<(), E>>,
     peer: SocketAddr,
     permit: Permit,
-    begun: CancellationToken,
+    started: CancellationToken,
 ) {
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         ended = &mut connection => Some(ended),
-        () = begun.cancelled() => None,
+        () = started.cancelled() => None,
         () = tokio::time::sleep(HEADER_TIMEOUT) => return,
     };
     let ended = match ended {
         Some(ended) => ended,
         None => connection.await,
     };
-    // A connection that breaks is its client's to notice.
+    // A broken connection concerns only its client.
     if let Err(error) = ended {
         tracing::debug!(%error, %peer, "a connection broke");
     }
@@ -176,7 +172,7 @@ async fn watch<E: std::fmt::Display>(
 async fn accept(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
     match listener.accept().await {
         Ok((stream, peer)) => {
-            // Answers are small and waited for.
+            // Responses are small, and clients wait for them.
             let _ = stream.set_nodelay(true);
             let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
             Some((stream, peer))
@@ -189,23 +185,23 @@ async fn accept(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
     }
 }
 
-/// What all requests of a connection have in common.
+/// What all requests of a connection share.
 #[derive(Clone)]
-struct Caller {
+struct ConnectionContext {
     peer: SocketAddr,
     local: Option<Local>,
-    /// Whether it passes on requests of others.
+    /// Whether the peer is a trusted proxy.
     proxy: bool,
     admission: Admission,
     router: Router,
-    /// Cancelled when the first request came.
-    begun: CancellationToken,
+    /// Cancelled by the first request.
+    started: CancellationToken,
     progress: Progress,
 }
 
-impl Caller {
-    async fn answer(self, mut request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
-        self.begun.cancel();
+impl ConnectionContext {
+    async fn respond(self, mut request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+        self.started.cancel();
         let client = self.admission.client(self.peer.ip(), request.headers());
         let permit = match self.permit(client) {
             Ok(permit) => permit,

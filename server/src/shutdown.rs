@@ -1,4 +1,4 @@
-//! Turns signals into the end of everything.
+//! Shutdown by signals.
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;

@@ -1,14 +1,14 @@
-//! What every handler, service and actor shares: the settings, the data, and the queues and wakers by which
-//! actors are told that there is work. It knows nothing of those who use it.
+//! The state that handlers, services and actors share: settings, data, and the queues and wakers by which
+//! actors learn of work. It does not depend on its users.
 
 pub mod claim_queue;
 pub mod failed_logins;
 pub mod fetched_protocols;
-pub mod known_tokens;
 pub mod pipelines;
 pub mod publish_queue;
 pub mod replans;
 pub mod report_turns;
+pub mod token_cache;
 
 use std::io;
 use std::path::Path;
@@ -34,11 +34,11 @@ use crate::wakers::{Pending, Waker};
 use claim_queue::ClaimQueue;
 use failed_logins::FailedLogins;
 use fetched_protocols::FetchedProtocols;
-use known_tokens::KnownTokens;
 use pipelines::Pipelines;
 use publish_queue::{FileListQueue, PublishQueue};
 use replans::Replans;
 use report_turns::ReportTurns;
+use token_cache::TokenCache;
 
 /// The parts of a running server. Cheap to clone.
 #[derive(Clone)]
@@ -56,84 +56,84 @@ pub struct Parts {
     pub sources: Sources,
     /// The repositories on disk.
     pub repos: Repos,
-    /// What builds install from besides.
+    /// The base repositories.
     pub base: BaseRepositories,
     /// The build logs.
     pub logs: Logs,
-    /// Wakes whoever waits for events.
+    /// Wakes followers of events.
     pub changes: Changes,
-    /// Where claims of workers wait for builds.
+    /// Claims of workers that wait for builds.
     pub claims: ClaimQueue,
-    /// By which protocols workers fetch sources.
+    /// Protocols by which workers fetch sources.
     pub fetched: FetchedProtocols,
-    /// What GitLab builds, if it builds anything.
+    /// Builds on GitLab, if it builds anything.
     pub pipelines: Option<Pipelines>,
-    /// Namespaces whose forge is to be told how they stand, if that is wanted.
+    /// Namespaces to report to GitLab, if reports are configured.
     pub forge_reports: Option<Pending<NamespaceId>>,
-    /// Wakes when a lease was given, so that the next one to run out may be another.
+    /// Woken when a lease was set, since the next expiry may be an earlier one.
     pub leases: Waker,
-    /// Who links which library.
+    /// Which packages link which libraries.
     pub sonames: KnownSonames,
-    /// Which namespaces are planned again, and when.
+    /// Namespaces to plan again, and when.
     pub replans: Replans,
-    /// Lets callers plan one after the other.
+    /// The queue of plans.
     pub planning: PlanQueue,
-    /// Builds that wait to be put into repositories.
+    /// Builds to publish.
     pub publisher: PublishQueue,
-    /// Repositories whose lists of files lag behind.
+    /// Repositories whose file lists are out of date.
     pub file_lists: FileListQueue,
-    /// Wakes when iterations ended.
+    /// Woken when iterations end.
     pub retention: Waker,
-    /// Who sends valid tokens.
-    pub known_tokens: KnownTokens,
-    /// Who gets in.
+    /// Recently used valid tokens.
+    pub token_cache: TokenCache,
+    /// Limits of connections and requests.
     pub admission: Admission,
-    /// Lets workers report one after the other.
+    /// Limits concurrent reports of workers.
     pub reports: ReportTurns,
-    /// Who sends wrong tokens.
+    /// Counts failed logins.
     pub failed_logins: FailedLogins,
-    /// Cancelled when the server shall stop.
+    /// Cancelled on shutdown.
     pub shutdown: CancellationToken,
 }
 
-/// What a state is made of that depends on settings.
-pub struct Foundation {
+/// The parts of a state that depend on settings.
+pub struct CoreParts {
     /// The settings.
     pub config: Config,
     /// The database.
     pub database: Database,
     /// The package index and where it comes from.
     pub sources: Sources,
-    /// The schedule that the sources tell what happens.
+    /// The schedule that gets the events of the sources.
     pub replans: Replans,
-    /// What builds install from besides.
+    /// The base repositories.
     pub base: BaseRepositories,
-    /// How many connections there may be.
+    /// Limits of connections.
     pub limits: Limits,
-    /// How long a plan may take.
+    /// Maximum duration of a plan.
     pub plan_limit: Duration,
 }
 
 impl Parts {
-    /// A state below a data folder, for a server that builds nothing on GitLab and tells no forge.
+    /// Creates a state below a data folder, without builds on GitLab and without reports.
     ///
     /// # Errors
     /// When the folders cannot be created.
     pub fn new(
         data: &Path,
-        foundation: Foundation,
+        core_parts: CoreParts,
         shutdown: CancellationToken,
     ) -> io::Result<Self> {
         Ok(Self {
-            planning: PlanQueue::new(foundation.plan_limit, shutdown.clone()),
-            admission: Admission::new(&foundation.limits),
+            planning: PlanQueue::new(core_parts.plan_limit, shutdown.clone()),
+            admission: Admission::new(&core_parts.limits),
             repos: Repos::new(data)?,
             logs: Logs::new(data)?,
-            config: foundation.config,
-            database: foundation.database,
-            sources: foundation.sources,
-            replans: foundation.replans,
-            base: foundation.base,
+            config: core_parts.config,
+            database: core_parts.database,
+            sources: core_parts.sources,
+            replans: core_parts.replans,
+            base: core_parts.base,
             clock: Clock::default(),
             changes: Changes::default(),
             claims: ClaimQueue::default(),
@@ -145,7 +145,7 @@ impl Parts {
             publisher: PublishQueue::default(),
             file_lists: FileListQueue::default(),
             retention: Waker::default(),
-            known_tokens: KnownTokens::default(),
+            token_cache: TokenCache::default(),
             reports: ReportTurns::default(),
             failed_logins: FailedLogins::default(),
             shutdown,
@@ -162,13 +162,13 @@ impl std::ops::Deref for AppState {
 }
 
 impl AppState {
-    /// Shares the parts.
+    /// Wraps the parts.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         Self(Arc::new(parts))
     }
 
-    /// Whether GitLab builds for an architecture, and workers do not.
+    /// Whether GitLab builds for an architecture, instead of workers.
     #[must_use]
     pub fn is_built_on_gitlab(&self, architecture: &Architecture) -> bool {
         self.config
@@ -177,7 +177,7 @@ impl AppState {
             .is_some_and(|pipelines| pipelines.architectures.contains(architecture))
     }
 
-    /// Tells everybody concerned what a transaction changed. Call it after the commit.
+    /// Notifies tasks and followers of a transaction's effects. Call it after the commit.
     pub fn announce(&self, effects: Effects) {
         if let Some(reports) = &self.forge_reports {
             reports.add(effects.namespaces.iter().copied());

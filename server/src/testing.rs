@@ -13,9 +13,9 @@ use crate::db::Database;
 use crate::repos::base::BaseRepositories;
 use crate::sources;
 use crate::state::replans::Replans;
-use crate::state::{AppState, Foundation, Parts};
+use crate::state::{AppState, CoreParts, Parts};
 
-/// A state of its own, with an empty folder of sources. Nothing answers its queues.
+/// A state with an empty folder of sources. No actor serves its queues.
 pub(crate) struct TestState {
     pub(crate) state: AppState,
     _folder: TempDir,
@@ -34,7 +34,7 @@ impl TestState {
         Self::with(|_| {}).await
     }
 
-    /// A state that `change` has changed.
+    /// Creates a state and applies `change` to its parts.
     pub(crate) async fn with(change: impl FnOnce(&mut Parts)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().to_str().unwrap();
@@ -50,7 +50,7 @@ impl TestState {
         let (sources, _) = sources::load(database.clone(), source_config, replans.sender())
             .await
             .unwrap();
-        let foundation = Foundation {
+        let core_parts = CoreParts {
             config: args.config(args.listen, webhook).unwrap(),
             database,
             sources,
@@ -59,7 +59,7 @@ impl TestState {
             limits: Limits::new(&args.connections).unwrap(),
             plan_limit: Duration::from_secs(60),
         };
-        let mut parts = Parts::new(folder.path(), foundation, CancellationToken::new()).unwrap();
+        let mut parts = Parts::new(folder.path(), core_parts, CancellationToken::new()).unwrap();
         change(&mut parts);
         Self {
             state: AppState::new(parts),

@@ -1,5 +1,5 @@
-//! The wall clock, and times as the database keeps them. What happens by the clock in the background gets it from the
-//! state, so that a test can set it.
+//! The wall clock, and timestamps in the database. Background tasks take the clock from the state, so that
+//! tests can set it.
 
 use std::ops::{Add, Sub};
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-/// A time as the database keeps it: milliseconds since the Unix epoch.
+/// A timestamp in the database: milliseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, sqlx::Type)]
 #[sqlx(transparent)]
 pub struct Millis(pub i64);
@@ -19,7 +19,7 @@ impl Millis {
         Timestamp::now().into()
     }
 
-    /// Returns how long this is after another time, and nothing when it is before.
+    /// Returns the time since an earlier timestamp; zero if it is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         let elapsed = self.0.saturating_sub(earlier.0);
@@ -56,12 +56,12 @@ impl From<Millis> for Timestamp {
     }
 }
 
-/// Far from the end of the range where a duration has no number.
+/// Returns the milliseconds of a duration, saturating.
 fn milliseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 4)
 }
 
-/// Tells the time. Cheap to clone.
+/// A clock. Cheap to clone.
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> Millis + Send + Sync>);
 
@@ -78,12 +78,12 @@ impl std::fmt::Debug for Clock {
 }
 
 impl Clock {
-    /// A clock that tells what a function says.
+    /// Creates a clock that returns what a function returns.
     pub fn from_fn(now: impl Fn() -> Millis + Send + Sync + 'static) -> Self {
         Self(Arc::new(now))
     }
 
-    /// Now.
+    /// Returns the current time.
     #[must_use]
     pub fn now(&self) -> Millis {
         (self.0)()

@@ -1,18 +1,18 @@
-//! How background tasks hear that there is work. Senders never wait. What a task has not taken yet stays where
-//! it is while the task rests or is restarted after a panic.
+//! How background tasks learn of work. Senders never wait. Work that a task has not taken stays queued
+//! while the task backs off or restarts after a panic.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, mpsc};
 
-/// Wakes one task. Carries nothing: the task reads the database, so a missed or spurious call does no harm.
-/// Cheap to clone.
+/// Wakes one task. Carries no data: the task reads the database, so a missed or spurious wake-up does no
+/// harm. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Waker(Arc<Notify>);
 
 impl Waker {
-    /// Wakes the task, or lets its next wait end at once.
+    /// Wakes the task; if it is not waiting, its next wait returns immediately.
     pub fn wake(&self) {
         self.0.notify_one();
     }
@@ -23,7 +23,7 @@ impl Waker {
     }
 }
 
-/// Wakes one task and tells which things changed, each once however often it was told. Cheap to clone.
+/// Wakes one task and collects the changed items, without duplicates. Cheap to clone.
 #[derive(Debug)]
 pub struct Pending<T> {
     items: Arc<Mutex<BTreeSet<T>>>,
@@ -49,13 +49,13 @@ impl<T> Clone for Pending<T> {
 }
 
 impl<T: Ord> Pending<T> {
-    /// Adds things and wakes the task.
+    /// Adds items and wakes the task.
     pub fn add(&self, items: impl IntoIterator<Item = T>) {
         self.lock().extend(items);
         self.waker.wake();
     }
 
-    /// Wakes the task for another reason than new things.
+    /// Wakes the task without new items.
     pub fn wake(&self) {
         self.waker.wake();
     }
@@ -65,7 +65,7 @@ impl<T: Ord> Pending<T> {
         self.waker.woken().await;
     }
 
-    /// Takes all things that were added.
+    /// Takes all added items.
     pub(crate) fn take(&self) -> BTreeSet<T> {
         std::mem::take(&mut *self.lock())
     }
@@ -75,7 +75,7 @@ impl<T: Ord> Pending<T> {
     }
 }
 
-/// Messages to one task, in order. Cheap to clone.
+/// An unbounded queue of messages to one task. Cheap to clone.
 #[derive(Debug)]
 pub struct Inbox<T> {
     sender: mpsc::UnboundedSender<T>,
@@ -108,13 +108,13 @@ impl<T> Inbox<T> {
         let _ = self.sender.send(item);
     }
 
-    /// For senders that get nothing else of the inbox.
+    /// Returns a sender without access to the receiving end.
     #[must_use]
     pub fn sender(&self) -> mpsc::UnboundedSender<T> {
         self.sender.clone()
     }
 
-    /// Waits for the next message. Nothing is lost when the wait is dropped.
+    /// Waits for the next message. Cancel-safe: dropping the wait loses no message.
     pub(crate) async fn receive(&self) -> T {
         match self.receiver.lock().await.recv().await {
             Some(item) => item,
@@ -123,7 +123,7 @@ impl<T> Inbox<T> {
         }
     }
 
-    /// The next message, if there is one already.
+    /// Returns the next message, if there is one.
     pub(crate) fn try_receive(&self) -> Option<T> {
         self.receiver.try_lock().ok()?.try_recv().ok()
     }

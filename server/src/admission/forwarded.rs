@@ -1,9 +1,8 @@
-//! Whose request a trusted proxy passes on: `Forwarded` (RFC 7239) and `X-Forwarded-For`.
+//! The client of a request that a trusted proxy forwards: `Forwarded` (RFC 7239) and `X-Forwarded-For`.
 //!
-//! Anybody can send these headers. Only what a trusted proxy appended counts, and each proxy appends
-//! at the end, so they are read from the right for as long as the address found is one of a trusted
-//! proxy. Where the two headers differ, one of them was written by the client and passed on: then
-//! neither is believed, and the request counts as the proxy's own.
+//! Clients can send these headers too. Only what a trusted proxy appended counts, and proxies append at the
+//! end, so the headers are read from the right until an address is not a trusted proxy. If the two headers
+//! disagree, the client wrote one of them: both are ignored, and the request counts as the proxy's own.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -11,7 +10,7 @@ use axum::http::{HeaderMap, HeaderName, header};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The address that a request of a trusted peer came from.
+/// Returns the address of the client whose request a trusted peer forwarded.
 pub(super) fn client(
     peer: IpAddr,
     headers: &HeaderMap,
@@ -31,8 +30,8 @@ pub(super) fn client(
     }
 }
 
-/// Follows one header from the right to the first address that is not a trusted proxy's. A hop that
-/// names no address ends the walk at the proxy that wrote it.
+/// Reads one header from the right up to the first address that is not a trusted proxy. Stops at the proxy
+/// that wrote a hop without an address.
 fn walk(
     peer: IpAddr,
     headers: &HeaderMap,
@@ -56,13 +55,13 @@ fn walk(
     current
 }
 
-/// The hops of a line of `X-Forwarded-For`.
+/// Returns the hops of an `X-Forwarded-For` line.
 fn listed_hops(line: &str) -> Vec<Option<IpAddr>> {
     line.split(',').map(|hop| node(hop.trim())).collect()
 }
 
-/// The hops of a line of `Forwarded`. A line with an open quote names none: a proxy that appends to it
-/// would have its own entry quoted.
+/// Returns the hops of a `Forwarded` line, or none if a quote stays open: the entry that a proxy appends
+/// would be inside the quotes.
 fn forwarded_hops(line: &str) -> Vec<Option<IpAddr>> {
     let Some(elements) = split_unquoted(line, ',') else {
         return vec![None];
@@ -70,7 +69,7 @@ fn forwarded_hops(line: &str) -> Vec<Option<IpAddr>> {
     elements.into_iter().map(for_node).collect()
 }
 
-/// The address after `for=` in an element.
+/// Returns the address after `for=` in an element.
 fn for_node(element: &str) -> Option<IpAddr> {
     let mut found = None;
     for pair in split_unquoted(element, ';')? {
@@ -91,7 +90,7 @@ fn for_node(element: &str) -> Option<IpAddr> {
     found
 }
 
-/// Splits at a separator outside quotes; nothing when a quote stays open.
+/// Splits at a separator outside of quotes; returns nothing if a quote stays open.
 fn split_unquoted(text: &str, separator: char) -> Option<Vec<&str>> {
     let (mut parts, mut start) = (Vec::new(), 0);
     let (mut is_quoted, mut is_escaped) = (false, false);
@@ -111,7 +110,7 @@ fn split_unquoted(text: &str, separator: char) -> Option<Vec<&str>> {
     (!is_quoted).then_some(parts)
 }
 
-/// The text of a quoted string (RFC 9110, section 5.6.4).
+/// Returns the text of a quoted string (RFC 9110, section 5.6.4).
 fn unescape(text: &str) -> String {
     let mut characters = text.chars();
     let mut plain = String::with_capacity(text.len());
@@ -124,7 +123,7 @@ fn unescape(text: &str) -> String {
     plain
 }
 
-/// The address of a node, which may have a port; nothing for `unknown` and made-up names.
+/// Returns the address of a node, which may have a port; nothing for `unknown` and obfuscated names.
 fn node(text: &str) -> Option<IpAddr> {
     let is_port = |port: &str| {
         let digits = port.strip_prefix('_').unwrap_or(port);
@@ -144,7 +143,7 @@ fn node(text: &str) -> Option<IpAddr> {
         is_port(port).then_some(address)?
     };
     let address = address.to_canonical();
-    // No peer has it.
+    // The unspecified address cannot be a peer.
     (!address.is_unspecified()).then_some(address)
 }
 

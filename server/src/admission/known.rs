@@ -1,4 +1,4 @@
-//! Who authenticated lately.
+//! Sources that authenticated recently.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::source::Source;
 
-/// How long a source counts as known.
+/// How long a source counts as known after it authenticated.
 const KNOWN_FOR: Duration = Duration::from_secs(3600);
-/// More sources are not remembered; the one that was not heard of for longest is forgotten.
+/// Maximum number of sources; beyond it, the least recent one is evicted.
 const MAX_SOURCES: usize = 10_000;
 
 /// The sources that authenticated within the last hour.
@@ -16,8 +16,8 @@ const MAX_SOURCES: usize = 10_000;
 pub(super) struct KnownSources(Mutex<HashMap<Source, Instant>>);
 
 impl KnownSources {
-    /// Notes that a source showed a valid secret.
-    pub(super) fn note(&self, source: Source, now: Instant) {
+    /// Records that a source authenticated.
+    pub(super) fn record(&self, source: Source, now: Instant) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MAX_SOURCES && !known.contains_key(&source) {
             known.retain(|_, at| now.duration_since(*at) < KNOWN_FOR);
@@ -30,7 +30,7 @@ impl KnownSources {
         known.insert(source, now);
     }
 
-    /// Whether a source did so within the last hour.
+    /// Whether a source authenticated within the last hour.
     pub(super) fn contains(&self, source: Source, now: Instant) -> bool {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known
@@ -51,7 +51,7 @@ mod tests {
         let source = Source::from(IpAddr::from([10, 0, 0, 1]));
         let start = Instant::now();
         assert!(!known.contains(source, start));
-        known.note(source, start);
+        known.record(source, start);
         assert!(known.contains(source, start + KNOWN_FOR - Duration::from_secs(1)));
         assert!(!known.contains(source, start + KNOWN_FOR));
     }
@@ -66,7 +66,7 @@ mod tests {
         };
         for number in 0..=MAX_SOURCES {
             let at = start + Duration::from_millis(number.try_into().unwrap());
-            known.note(source(number), at);
+            known.record(source(number), at);
         }
         assert!(!known.contains(source(0), start));
         assert!(known.contains(source(1), start));

@@ -1,10 +1,11 @@
-//! Who gets in: how much one address, and all of them together, may have of connections, open files,
-//! streams and memory. What is given is held by a [`Permit`] and given back with it.
+//! Admission: limits of connections, open files, streams and memory, per address and in total. A [`Permit`]
+//! holds what was taken, and returns it when dropped.
 //!
-//! A part is kept for addresses that authenticated within the last hour, so that strangers cannot lock
-//! out workers and administrators; trusted proxies get half of it. Connections count by their peer, and what they ask for at a time too:
-//! a connection of HTTP/2 carries many requests. Connections of a trusted proxy do not count for an
-//! address; what it passes on counts for the address that it names.
+//! A part of each limit is reserved for addresses that authenticated within the last hour, so that
+//! anonymous clients cannot lock out workers and administrators; trusted proxies may use half of the
+//! reserve. Connections count by peer, and so do concurrent requests, since one HTTP/2 connection carries
+//! many. Connections of a trusted proxy do not count for an address; the requests that it forwards count
+//! for the client's address.
 
 mod forwarded;
 mod known;
@@ -23,33 +24,33 @@ use buildbtw_model::api::ProblemKind;
 use crate::error::{Error, Refusal};
 
 use known::KnownSources;
-use pool::{Amounts, Full, Pool, Who};
-use settings::kept_of;
+use pool::{Capacity, Exhausted, Pool, SourceClass};
+use settings::reserve_of;
 
 pub use pool::Permit;
 pub use rate::RateLimit;
 pub use settings::{ConnectionArgs, Limits};
 pub use source::{Network, Source};
 
-/// When to try again for what was full.
+/// The `Retry-After` of a request that exceeds a limit.
 const PAUSE: Duration = Duration::from_secs(10);
-/// How long a body waits for memory.
-const LONGEST_QUEUE: Duration = Duration::from_secs(10);
+/// Maximum time that a request waits for its turn or for memory.
+const MAX_WAIT: Duration = Duration::from_secs(10);
 const MIB: usize = 1024 * 1024;
-/// How many parts of an amount of memory one address gets at most, one.
+/// One address may take at most one part in `SHARES` of a memory pool.
 const SHARES: usize = 4;
-/// How many answers are made at a time for people without a token, and how many of those for one
-/// address: more would only wait for the database and the processors.
-const PUBLIC_ANSWERS: usize = 8;
-const PUBLIC_ANSWERS_PER_ADDRESS: usize = 3;
-/// The memory of answers without a token that wait to be read, in bytes; an eighth for one address.
+/// Maximum number of responses that are prepared at the same time for requests without a token, in total
+/// and per address: more would only wait for the database and the processors.
+const PUBLIC_RESPONSES: usize = 8;
+const PUBLIC_RESPONSES_PER_ADDRESS: usize = 3;
+/// Memory of unread responses to requests without a token, in bytes; one address may take an eighth.
 const PUBLIC_MEMORY: usize = 128 * MIB;
-/// How many plans are made at a time for people without a token.
+/// Maximum number of concurrent plans for requests without a token.
 const ANONYMOUS_PLANS: usize = 2;
-/// How many plans an address without a token may ask for in a minute.
+/// Maximum number of plans per minute that an address may request without a token.
 const PLANS_PER_MINUTE: u32 = 60;
 
-/// What everybody shares. Cheap to clone.
+/// The limits and what is taken of them. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Admission(Arc<Inner>);
 
@@ -59,12 +60,12 @@ struct Inner {
     known: KnownSources,
     connections: Pool,
     requests: Pool,
-    /// Answers that are being made for people without a token.
+    /// Responses that are prepared for requests without a token.
     reading: Pool,
-    /// The same for repositories, where one may wait for a database to be rendered.
+    /// The same for repositories, where a request may wait while a database is rendered.
     browsing: Pool,
-    /// The memory of answers that they have not read yet.
-    answers: Pool,
+    /// Memory of unread responses to requests without a token.
+    responses: Pool,
     files: Pool,
     streams: Pool,
     bodies: Bodies<Pool>,
@@ -72,8 +73,7 @@ struct Inner {
     plan_rate: RateLimit,
 }
 
-/// Bodies whose senders nobody vouches for, by what they are for: those of one kind take nothing from
-/// the others.
+/// Bodies of unauthenticated senders, by purpose: each purpose has its own memory.
 #[derive(Debug)]
 struct Bodies<T> {
     plans: T,
@@ -81,42 +81,42 @@ struct Bodies<T> {
     webhooks: T,
 }
 
-/// What a body is for.
+/// The purpose of a body.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum BodyOf {
-    /// A plan for anybody.
+pub(crate) enum BodyPurpose {
+    /// A plan preview.
     Plan,
-    /// A job that shows its ID token.
+    /// The exchange of a job's ID token.
     IdToken,
     /// A webhook.
     Webhook,
 }
 
-/// The memory of bodies of one kind. `kept` is for addresses that authenticated lately.
-fn bodies(total: usize, kept: usize) -> Pool {
-    Pool::new(Amounts {
+/// Creates the memory pool of bodies of one purpose.
+fn bodies(total: usize, reserved: usize) -> Pool {
+    Pool::new(Capacity {
         total,
-        kept,
+        reserved,
         per_source: total / SHARES,
     })
 }
 
-fn public_answers() -> Pool {
-    Pool::new(Amounts {
-        total: PUBLIC_ANSWERS,
-        kept: PUBLIC_ANSWERS / 4,
-        per_source: PUBLIC_ANSWERS_PER_ADDRESS,
+fn public_responses() -> Pool {
+    Pool::new(Capacity {
+        total: PUBLIC_RESPONSES,
+        reserved: PUBLIC_RESPONSES / 4,
+        per_source: PUBLIC_RESPONSES_PER_ADDRESS,
     })
 }
 
 impl Admission {
-    /// Nobody has anything yet.
+    /// Creates the pools.
     #[must_use]
     pub fn new(limits: &Limits) -> Self {
         let shared = |total: usize| {
-            Pool::new(Amounts {
+            Pool::new(Capacity {
                 total,
-                kept: kept_of(total),
+                reserved: reserve_of(total),
                 per_source: limits.per_address,
             })
         };
@@ -125,17 +125,17 @@ impl Admission {
             known: KnownSources::default(),
             connections: shared(limits.connections),
             requests: shared(limits.connections),
-            reading: public_answers(),
-            browsing: public_answers(),
-            answers: Pool::new(Amounts {
+            reading: public_responses(),
+            browsing: public_responses(),
+            responses: Pool::new(Capacity {
                 total: PUBLIC_MEMORY,
-                kept: PUBLIC_MEMORY / 4,
+                reserved: PUBLIC_MEMORY / 4,
                 per_source: PUBLIC_MEMORY / 8,
             }),
             files: shared(limits.files),
-            streams: Pool::new(Amounts {
+            streams: Pool::new(Capacity {
                 total: usize::MAX,
-                kept: 0,
+                reserved: 0,
                 per_source: limits.streams,
             }),
             bodies: Bodies {
@@ -143,21 +143,21 @@ impl Admission {
                 id_tokens: bodies(4 * MIB, 2 * MIB),
                 webhooks: bodies(8 * MIB, 4 * MIB),
             },
-            plans: Pool::new(Amounts {
+            plans: Pool::new(Capacity {
                 total: ANONYMOUS_PLANS,
-                kept: 0,
+                reserved: 0,
                 per_source: 1,
             }),
             plan_rate: RateLimit::per_minute(PLANS_PER_MINUTE),
         }))
     }
 
-    /// Notes that an address showed a valid secret.
+    /// Records that an address authenticated.
     pub fn authenticated(&self, address: IpAddr) {
-        self.0.known.note(address.into(), Instant::now());
+        self.0.known.record(address.into(), Instant::now());
     }
 
-    /// Whether an address is one of a trusted proxy.
+    /// Whether an address belongs to a trusted proxy.
     pub(crate) fn is_proxy(&self, address: IpAddr) -> bool {
         self.0
             .trusted
@@ -165,7 +165,7 @@ impl Admission {
             .any(|network| network.contains(address))
     }
 
-    /// The address whose request a peer passes on: its own, unless it is a trusted proxy.
+    /// Returns the client of a request: the peer, or the address that a trusted proxy forwards for.
     pub(crate) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         if self.is_proxy(peer) {
             forwarded::client(peer, headers, |address| self.is_proxy(address))
@@ -174,134 +174,140 @@ impl Admission {
         }
     }
 
-    /// Lets a connection in.
+    /// Admits a connection.
     ///
     /// # Errors
-    /// When its address has too many, or all together have.
+    /// When its address, or the server, has too many.
     pub(crate) fn connection(&self, peer: IpAddr) -> Result<Permit, Error> {
-        let (source, who) = if self.is_proxy(peer) {
-            (None, Who::Proxy)
+        let (source, class) = if self.is_proxy(peer) {
+            (None, SourceClass::Proxy)
         } else {
-            (Some(peer.into()), self.who(peer))
+            (Some(peer.into()), self.class_of(peer))
         };
-        let taken = self.0.connections.take(source, 1, who);
-        taken.map_err(|full| refuse(full, "connections"))
+        let taken = self.0.connections.take(source, 1, class);
+        taken.map_err(|exhausted| refuse(exhausted, "connections"))
     }
 
-    /// Lets a request in that comes from who connected.
+    /// Admits a request of a directly connected client.
     ///
     /// # Errors
-    /// When its address has too many, or all together have.
+    /// When its address, or the server, has too many.
     pub(crate) fn request(&self, client: IpAddr) -> Result<Permit, Error> {
-        let who = self.who(client);
-        let taken = self.0.requests.take(Some(client.into()), 1, who);
-        taken.map_err(|full| refuse(full, "requests"))
+        let class = self.class_of(client);
+        let taken = self.0.requests.take(Some(client.into()), 1, class);
+        taken.map_err(|exhausted| refuse(exhausted, "requests"))
     }
 
-    /// Waits for leave to make an answer for somebody without a token. Not for as long as it is sent.
+    /// Waits until a response to a request without a token may be prepared. Sending it does not count.
     ///
     /// # Errors
-    /// When others, or others of this address, have theirs made for too long.
+    /// When the wait takes too long.
     pub(crate) async fn reading(&self, client: IpAddr) -> Result<Permit, Error> {
-        let who = self.who(client);
-        let waiting = self.0.reading.wait_for(client.into(), 1, who);
+        let class = self.class_of(client);
+        let waiting = self.0.reading.wait_for(client.into(), 1, class);
         queue(waiting).await
     }
 
-    /// The same for a file of a repository.
+    /// Like [`Self::reading`], for a file of a repository.
     ///
     /// # Errors
     /// See [`Self::reading`].
     pub(crate) async fn browsing(&self, client: IpAddr) -> Result<Permit, Error> {
-        let who = self.who(client);
-        let waiting = self.0.browsing.wait_for(client.into(), 1, who);
+        let class = self.class_of(client);
+        let waiting = self.0.browsing.wait_for(client.into(), 1, class);
         queue(waiting).await
     }
 
-    /// Gives memory for an answer to somebody without a token, until it is read.
+    /// Takes memory for a response to a request without a token, until it is sent.
     ///
     /// # Errors
-    /// When the address has too many answers that wait for it, or all together have.
-    pub(crate) fn answer(&self, client: IpAddr, bytes: usize) -> Result<Permit, Error> {
-        // A single one that is larger than a share is let through when there is no other.
+    /// When the address, or the server, has too many unread responses.
+    pub(crate) fn response(&self, client: IpAddr, bytes: usize) -> Result<Permit, Error> {
+        // A response above the address's limit is admitted if it is the only one.
         let bytes = bytes.min(PUBLIC_MEMORY / 8);
-        let who = self.who(client);
-        let taken = self.0.answers.take(Some(client.into()), bytes, who);
-        taken.map_err(|full| refuse(full, "answers that nobody reads"))
+        let class = self.class_of(client);
+        let taken = self.0.responses.take(Some(client.into()), bytes, class);
+        taken.map_err(|exhausted| refuse(exhausted, "unread responses"))
     }
 
-    /// Lets a request in that a trusted proxy passes on.
+    /// Admits a request that a trusted proxy forwards.
     ///
     /// # Errors
-    /// When the address it comes from has too many, or all together have.
+    /// When the client's address, or the server, has too many.
     pub(crate) fn forwarded_request(&self, client: IpAddr) -> Result<Permit, Error> {
-        // The proxy needs connections for those that are known.
-        if !self.is_known(client) && self.0.connections.has_only_kept() {
-            return Err(refuse(Full::Total, "requests"));
+        // The rest of the connections is reserved for known addresses.
+        if !self.is_known(client) && self.0.connections.has_only_reserve() {
+            return Err(refuse(Exhausted::Total, "requests"));
         }
         self.request(client)
     }
 
-    /// Lets a stream begin: an answer that stays open until its client goes away.
+    /// Admits a stream: a response that stays open until its client disconnects.
     ///
     /// # Errors
     /// When the address has too many.
     pub(crate) fn stream(&self, client: IpAddr) -> Result<Permit, Error> {
-        let taken = self.0.streams.take(Some(client.into()), 1, Who::Known);
-        taken.map_err(|full| refuse(full, "streams"))
+        let taken = self
+            .0
+            .streams
+            .take(Some(client.into()), 1, SourceClass::Known);
+        taken.map_err(|exhausted| refuse(exhausted, "streams"))
     }
 
-    /// Lets a file be opened, to be sent.
+    /// Admits the opening of a file to send.
     ///
     /// # Errors
-    /// When the address has too many, or all together have.
+    /// When the address, or the server, has too many.
     pub(crate) fn file(&self, client: IpAddr) -> Result<Permit, Error> {
-        let who = self.who(client);
-        let taken = self.0.files.take(Some(client.into()), 1, who);
-        taken.map_err(|full| refuse(full, "open files"))
+        let class = self.class_of(client);
+        let taken = self.0.files.take(Some(client.into()), 1, class);
+        taken.map_err(|exhausted| refuse(exhausted, "open files"))
     }
 
-    /// Waits for memory for what arrived of a body whose sender nobody vouches for.
+    /// Waits for memory for a received part of an unauthenticated body.
     ///
     /// # Errors
-    /// When there is none for too long.
+    /// When the wait takes too long.
     pub(crate) async fn body(
         &self,
-        of: BodyOf,
+        purpose: BodyPurpose,
         client: IpAddr,
         bytes: usize,
     ) -> Result<Permit, Error> {
         let bodies = &self.0.bodies;
-        let pool = match of {
-            BodyOf::Plan => &bodies.plans,
-            BodyOf::IdToken => &bodies.id_tokens,
-            BodyOf::Webhook => &bodies.webhooks,
+        let pool = match purpose {
+            BodyPurpose::Plan => &bodies.plans,
+            BodyPurpose::IdToken => &bodies.id_tokens,
+            BodyPurpose::Webhook => &bodies.webhooks,
         };
-        let waiting = pool.wait_for(client.into(), bytes, self.who(client));
+        let waiting = pool.wait_for(client.into(), bytes, self.class_of(client));
         queue(waiting).await
     }
 
-    /// Waits for leave to plan for somebody without a token.
+    /// Waits until a plan may be made for a request without a token.
     ///
     /// # Errors
-    /// When the address asked for too many plans, or all together did.
+    /// When the address requests too many plans, or the wait takes too long.
     pub(crate) async fn plan(&self, client: IpAddr) -> Result<Permit, Error> {
-        if let Some(pause) = self.0.plan_rate.note(client) {
-            let title = "too many plans without a token";
+        if let Some(pause) = self.0.plan_rate.record(client) {
+            let title = "too many plans without a token from this address";
             return Err(Refusal::new(ProblemKind::TooManyRequests, title)
-                .hint("with a token there is no such limit; `buildbtw login` stores one")
+                .hint("plans with a token are not limited; `buildbtw login` stores one")
                 .retry_after(pause)
                 .into());
         }
-        let waiting = self.0.plans.wait_for(client.into(), 1, Who::Stranger);
+        let waiting = self
+            .0
+            .plans
+            .wait_for(client.into(), 1, SourceClass::Anonymous);
         queue(waiting).await
     }
 
-    fn who(&self, address: IpAddr) -> Who {
+    fn class_of(&self, address: IpAddr) -> SourceClass {
         if self.is_known(address) {
-            Who::Known
+            SourceClass::Known
         } else {
-            Who::Stranger
+            SourceClass::Anonymous
         }
     }
 
@@ -312,21 +318,21 @@ impl Admission {
 }
 
 async fn queue(waiting: impl Future<Output = Permit>) -> Result<Permit, Error> {
-    let waited = tokio::time::timeout(LONGEST_QUEUE, waiting).await;
+    let waited = tokio::time::timeout(MAX_WAIT, waiting).await;
     waited.map_err(|_| {
-        let title = "too many requests without a token are being processed";
+        let title = "too many concurrent requests without a token";
         Refusal::new(ProblemKind::Unavailable, title)
-            .hint("try again later, or with a token")
+            .hint("try again later, or use a token")
             .retry_after(PAUSE)
             .into()
     })
 }
 
-/// What somebody is told who gets nothing.
-fn refuse(full: Full, what: &str) -> Error {
-    let title = match full {
-        Full::Source => format!("too many {what} of this address"),
-        Full::Total => format!("the server has too many {what}"),
+/// Returns the error for an exhausted limit.
+fn refuse(exhausted: Exhausted, what: &str) -> Error {
+    let title = match exhausted {
+        Exhausted::Source => format!("too many {what} from this address"),
+        Exhausted::Total => format!("the server has too many {what}"),
     };
     Refusal::new(ProblemKind::Unavailable, title)
         .hint("close some, or try again later")

@@ -1,4 +1,4 @@
-//! Something of which there is a limited amount: connections, open files, bytes of bodies.
+//! A limited resource: connections, open files, bytes of bodies.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,44 +7,44 @@ use tokio::sync::Notify;
 
 use super::source::Source;
 
-/// How much there is of something.
+/// The capacity of a pool.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Amounts {
-    /// All of it.
+pub(super) struct Capacity {
+    /// The total.
     pub(super) total: usize,
-    /// The part that only sources get that authenticated lately.
-    pub(super) kept: usize,
-    /// The most that one source gets.
+    /// The part that is reserved for sources that authenticated recently.
+    pub(super) reserved: usize,
+    /// The maximum of one source.
     pub(super) per_source: usize,
 }
 
-/// Who takes something.
+/// The class of a source; it decides how much of the reserve is available.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Who {
-    /// Somebody who gets nothing of what is kept.
-    Stranger,
-    /// A trusted proxy, which gets half of it: it may have connections that nobody uses.
+pub(super) enum SourceClass {
+    /// Not authenticated: nothing of the reserve.
+    Anonymous,
+    /// A trusted proxy: half of the reserve, since its connections may be idle.
     Proxy,
-    /// Somebody who authenticated lately.
+    /// Authenticated recently: all of the reserve.
     Known,
 }
 
-/// Why nothing was given.
+/// Which limit is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Full {
-    /// The source has as much as it may have.
+pub(super) enum Exhausted {
+    /// That of the source.
     Source,
-    /// There is not enough left.
+    /// That of the pool.
     Total,
 }
 
-/// A limited amount of something. Cheap to clone.
+/// A pool of a limited resource. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Pool(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    amounts: Amounts,
+    capacity: Capacity,
     taken: Mutex<Taken>,
     freed: Notify,
 }
@@ -52,40 +52,40 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Taken {
     all: usize,
-    /// Holds no source that has nothing.
+    /// Sources without permits are removed.
     by_source: HashMap<Source, usize>,
 }
 
 impl Pool {
-    pub(super) fn new(amounts: Amounts) -> Self {
+    pub(super) fn new(capacity: Capacity) -> Self {
         Self(Arc::new(Inner {
-            amounts,
+            capacity,
             taken: Mutex::default(),
             freed: Notify::new(),
         }))
     }
 
-    /// Whether the part is taken that is not kept.
-    pub(super) fn has_only_kept(&self) -> bool {
-        self.0.lock().all >= self.0.open_to(Who::Stranger)
+    /// Whether only the reserve is left.
+    pub(super) fn has_only_reserve(&self) -> bool {
+        self.0.lock().all >= self.0.open_to(SourceClass::Anonymous)
     }
 
-    /// Takes an amount for a source, or without counting it for one.
+    /// Takes an amount and counts it for the source, if there is one.
     pub(super) fn take(
         &self,
         source: Option<Source>,
         amount: usize,
-        who: Who,
-    ) -> Result<Permit, Full> {
+        class: SourceClass,
+    ) -> Result<Permit, Exhausted> {
         let mut taken = self.0.lock();
         if let Some(source) = source {
             let own = taken.by_source.get(&source).copied().unwrap_or_default();
-            if own + amount > self.0.amounts.per_source {
-                return Err(Full::Source);
+            if own + amount > self.0.capacity.per_source {
+                return Err(Exhausted::Source);
             }
         }
-        if taken.all + amount > self.0.open_to(who) {
-            return Err(Full::Total);
+        if taken.all + amount > self.0.open_to(class) {
+            return Err(Exhausted::Total);
         }
         taken.all += amount;
         if let Some(source) = source {
@@ -98,14 +98,20 @@ impl Pool {
         })
     }
 
-    /// The same, and waits until there is enough. Never ends for more than a source may have.
-    pub(super) async fn wait_for(&self, source: Source, amount: usize, who: Who) -> Permit {
+    /// Waits until the amount is available and takes it. Never returns if the amount exceeds the source's
+    /// limit.
+    pub(super) async fn wait_for(
+        &self,
+        source: Source,
+        amount: usize,
+        class: SourceClass,
+    ) -> Permit {
         loop {
             let freed = self.0.freed.notified();
             tokio::pin!(freed);
-            // Before looking, so that nothing is freed unnoticed.
+            // Registered before the check, so that a release in between is not missed.
             freed.as_mut().enable();
-            if let Ok(permit) = self.take(Some(source), amount, who) {
+            if let Ok(permit) = self.take(Some(source), amount, class) {
                 return permit;
             }
             freed.await;
@@ -118,17 +124,17 @@ impl Inner {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn open_to(&self, who: Who) -> usize {
-        let kept = match who {
-            Who::Stranger => self.amounts.kept,
-            Who::Proxy => self.amounts.kept / 2,
-            Who::Known => 0,
+    fn open_to(&self, class: SourceClass) -> usize {
+        let reserved = match class {
+            SourceClass::Anonymous => self.capacity.reserved,
+            SourceClass::Proxy => self.capacity.reserved / 2,
+            SourceClass::Known => 0,
         };
-        self.amounts.total.saturating_sub(kept)
+        self.capacity.total.saturating_sub(reserved)
     }
 }
 
-/// What was taken; given back when this is dropped.
+/// An amount taken from a pool; dropping it returns the amount.
 #[derive(Debug)]
 #[must_use]
 pub struct Permit {
@@ -138,7 +144,7 @@ pub struct Permit {
 }
 
 impl Permit {
-    /// Holds what another one of the same pool and source holds, too.
+    /// Merges another permit of the same pool and source into this one.
     pub(crate) fn join(&mut self, mut other: Self) {
         self.amount += std::mem::take(&mut other.amount);
     }
@@ -173,56 +179,62 @@ mod tests {
 
     #[test]
     fn limits_each_source_and_keeps_reserve_from_anonymous_sources() {
-        let pool = Pool::new(Amounts {
+        let pool = Pool::new(Capacity {
             total: 6,
-            kept: 2,
+            reserved: 2,
             per_source: 3,
         });
         let mut permits: Vec<_> = (0..3)
-            .map(|_| pool.take(source(1), 1, Who::Stranger).unwrap())
+            .map(|_| pool.take(source(1), 1, SourceClass::Anonymous).unwrap())
             .collect();
         assert_eq!(
-            pool.take(source(1), 1, Who::Stranger).unwrap_err(),
-            Full::Source
+            pool.take(source(1), 1, SourceClass::Anonymous).unwrap_err(),
+            Exhausted::Source
         );
-        permits.push(pool.take(source(2), 1, Who::Stranger).unwrap());
-        assert!(pool.has_only_kept());
+        permits.push(pool.take(source(2), 1, SourceClass::Anonymous).unwrap());
+        assert!(pool.has_only_reserve());
         assert_eq!(
-            pool.take(source(3), 1, Who::Stranger).unwrap_err(),
-            Full::Total
+            pool.take(source(3), 1, SourceClass::Anonymous).unwrap_err(),
+            Exhausted::Total
         );
-        permits.push(pool.take(source(3), 2, Who::Known).unwrap());
+        permits.push(pool.take(source(3), 2, SourceClass::Known).unwrap());
         assert_eq!(
-            pool.take(source(4), 1, Who::Known).unwrap_err(),
-            Full::Total
+            pool.take(source(4), 1, SourceClass::Known).unwrap_err(),
+            Exhausted::Total
         );
-        assert_eq!(pool.take(None, 1, Who::Known).unwrap_err(), Full::Total);
+        assert_eq!(
+            pool.take(None, 1, SourceClass::Known).unwrap_err(),
+            Exhausted::Total
+        );
         drop(permits);
         assert!(pool.0.lock().by_source.is_empty());
-        assert!(pool.take(source(3), 3, Who::Stranger).is_ok());
+        assert!(pool.take(source(3), 3, SourceClass::Anonymous).is_ok());
     }
 
     #[tokio::test]
     async fn released_permits_go_to_waiters() {
-        let pool = Pool::new(Amounts {
+        let pool = Pool::new(Capacity {
             total: 4,
-            kept: 0,
+            reserved: 0,
             per_source: 4,
         });
-        let held = pool.take(source(1), 4, Who::Stranger).unwrap();
+        let held = pool.take(source(1), 4, SourceClass::Anonymous).unwrap();
         let waiting = {
             let pool = pool.clone();
-            tokio::spawn(async move { pool.wait_for(source(2).unwrap(), 3, Who::Stranger).await })
+            tokio::spawn(async move {
+                pool.wait_for(source(2).unwrap(), 3, SourceClass::Anonymous)
+                    .await
+            })
         };
         drop(held);
         let mut first = waiting.await.unwrap();
         assert_eq!(first.amount, 3);
-        first.join(pool.take(source(2), 1, Who::Stranger).unwrap());
+        first.join(pool.take(source(2), 1, SourceClass::Anonymous).unwrap());
         assert_eq!(
-            pool.take(source(3), 1, Who::Stranger).unwrap_err(),
-            Full::Total
+            pool.take(source(3), 1, SourceClass::Anonymous).unwrap_err(),
+            Exhausted::Total
         );
         drop(first);
-        assert!(pool.take(source(3), 4, Who::Stranger).is_ok());
+        assert!(pool.take(source(3), 4, SourceClass::Anonymous).is_ok());
     }
 }

@@ -1,4 +1,4 @@
-//! Counts what an address does, and tells it to slow down when that is too much.
+//! Rate limits per source.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use super::source::Source;
 
-/// The time that is counted over.
+/// The time over which requests are counted.
 const WINDOW: Duration = Duration::from_secs(60);
-/// More sources than this are forgotten at once rather than kept.
+/// Maximum number of sources; beyond it, all counts are dropped.
 const MAX_SOURCES: usize = 10_000;
 
-/// What each source did in the last minute. Cheap to clone.
+/// The counts of the last minute per source. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct RateLimit {
     allowed: u32,
@@ -26,7 +26,7 @@ struct Window {
 }
 
 impl RateLimit {
-    /// Allows each source so many in a minute.
+    /// Creates a limit of `allowed` per minute and source.
     #[must_use]
     pub fn per_minute(allowed: u32) -> Self {
         Self {
@@ -35,19 +35,19 @@ impl RateLimit {
         }
     }
 
-    /// Counts one more. Returns how long to wait if there were too many.
-    pub fn note(&self, address: IpAddr) -> Option<Duration> {
-        self.note_at(address, Instant::now())
+    /// Counts one more. Returns how long to wait if the limit is exceeded.
+    pub fn record(&self, address: IpAddr) -> Option<Duration> {
+        self.record_at(address, Instant::now())
     }
 
-    /// Whether a source has done all that it may in this minute.
-    pub fn is_used_up(&self, address: IpAddr) -> bool {
+    /// Whether a source has reached its limit.
+    pub fn is_exhausted(&self, address: IpAddr) -> bool {
         let known = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
         let window = known.get(&Source::from(address));
         window.is_some_and(|window| window.count >= self.allowed && window.since.elapsed() < WINDOW)
     }
 
-    fn note_at(&self, address: IpAddr, now: Instant) -> Option<Duration> {
+    fn record_at(&self, address: IpAddr, now: Instant) -> Option<Duration> {
         let mut known = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MAX_SOURCES {
             known.retain(|_, window| now.duration_since(window.since) < WINDOW);
@@ -78,23 +78,23 @@ mod tests {
         let (here, there) = ([127, 0, 0, 1].into(), [127, 0, 0, 2].into());
         let start = Instant::now();
         for _ in 0..20 {
-            assert_eq!(limit.note_at(here, start), None);
+            assert_eq!(limit.record_at(here, start), None);
         }
-        assert!(limit.is_used_up(here) && !limit.is_used_up(there));
+        assert!(limit.is_exhausted(here) && !limit.is_exhausted(there));
         let later = start + Duration::from_secs(20);
-        assert_eq!(limit.note_at(here, later), Some(Duration::from_secs(40)));
-        assert_eq!(limit.note_at(there, later), None);
-        assert_eq!(limit.note_at(here, start + WINDOW), None);
+        assert_eq!(limit.record_at(here, later), Some(Duration::from_secs(40)));
+        assert_eq!(limit.record_at(there, later), None);
+        assert_eq!(limit.record_at(here, start + WINDOW), None);
     }
 
     #[test]
     fn counts_ipv6_network_as_one_source() {
         let limit = RateLimit::per_minute(1);
         let start = Instant::now();
-        assert_eq!(limit.note_at("2001:db8::1".parse().unwrap(), start), None);
+        assert_eq!(limit.record_at("2001:db8::1".parse().unwrap(), start), None);
         assert!(
             limit
-                .note_at("2001:db8::2".parse().unwrap(), start)
+                .record_at("2001:db8::2".parse().unwrap(), start)
                 .is_some()
         );
     }

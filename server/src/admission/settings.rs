@@ -1,17 +1,17 @@
-//! How many connections there may be, by settings and by what the machine allows.
+//! Limits of connections, from the settings and the process's limit of open files.
 
 use clap::Args;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::source::Network;
 
-/// The descriptors that the server needs besides connections and the files it sends: the database, the
-/// sources, uploads, requests to GitLab, connections that are being refused.
+/// Descriptors that the server needs besides connections and files being sent: the database, sources,
+/// uploads, requests to GitLab, and connections that are being rejected.
 const OWN_DESCRIPTORS: usize = 256;
-/// What is kept for addresses that authenticated within the last hour.
-const KEPT: usize = 256;
+/// Connections reserved for addresses that authenticated within the last hour.
+const RESERVE: usize = 256;
 
-/// What `buildbtw-server run` can be told about connections.
+/// Options of `buildbtw-server run` about connections.
 #[derive(Clone, Debug, Args)]
 pub struct ConnectionArgs {
     /// Maximum number of connections
@@ -62,7 +62,7 @@ pub struct ConnectionArgs {
     pub trusted_proxies: Vec<Network>,
 }
 
-/// The limits of a running server.
+/// The limits in force.
 #[derive(Clone, Debug)]
 pub struct Limits {
     pub(super) connections: usize,
@@ -73,23 +73,23 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The limits of these settings, as far as the process may open that many files.
+    /// Computes the limits from the settings and the process's limit of open files.
     ///
     /// # Errors
-    /// When the process may open so few that it cannot serve.
+    /// When the limit of open files is too low to serve at all.
     pub fn new(args: &ConnectionArgs) -> anyhow::Result<Self> {
         Self::within(args, raise_descriptors())
     }
 
     fn within(args: &ConnectionArgs, descriptors: usize) -> anyhow::Result<Self> {
         let free = descriptors.saturating_sub(OWN_DESCRIPTORS);
-        // Each connection may ask for a file, but most do not.
+        // Each connection may request a file, but most do not.
         let files = free / 4;
         let most = free - files;
         anyhow::ensure!(
             files >= 2,
-            "the process may open {descriptors} files, and needs more than {OWN_DESCRIPTORS}; \
-             raise the limit (`ulimit -n`, LimitNOFILE=)"
+            "the limit of open files is {descriptors}, and the server needs more than \
+             {OWN_DESCRIPTORS}; raise it (`ulimit -n`, `LimitNOFILE=`)"
         );
         let wanted = size(args.max_connections);
         if most < wanted {
@@ -97,7 +97,7 @@ impl Limits {
                 wanted,
                 most,
                 descriptors,
-                "fewer connections than --max-connections: the process may open too few files"
+                "allowing fewer connections than --max-connections: the limit of open files is too low"
             );
         }
         let connections = wanted.min(most);
@@ -111,16 +111,16 @@ impl Limits {
     }
 }
 
-/// How much of a total is kept for known addresses.
-pub(super) fn kept_of(total: usize) -> usize {
-    KEPT.min(total / 2)
+/// Returns how much of a total is reserved for known addresses.
+pub(super) fn reserve_of(total: usize) -> usize {
+    RESERVE.min(total / 2)
 }
 
 fn size(count: u32) -> usize {
     usize::try_from(count).unwrap_or(usize::MAX)
 }
 
-/// Lets the process open as many files as it may allow itself, and returns how many that are.
+/// Raises the soft limit of open files to the hard limit, and returns it.
 fn raise_descriptors() -> usize {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
@@ -130,7 +130,7 @@ fn raise_descriptors() -> usize {
     let limit = match setrlimit(Resource::Nofile, raised) {
         Ok(()) => raised.current,
         Err(error) => {
-            tracing::warn!(%error, "cannot raise the number of files that may be open");
+            tracing::warn!(%error, "cannot raise the limit of open files");
             limit.current
         }
     };
@@ -162,7 +162,10 @@ mod tests {
         let many = Limits::within(&args(8_192), 1 << 20).unwrap();
         assert_eq!(many.connections, 8_192);
         assert!(Limits::within(&args(8_192), 256).is_err());
-        assert_eq!((kept_of(8_192), kept_of(100), kept_of(2)), (256, 50, 1));
+        assert_eq!(
+            (reserve_of(8_192), reserve_of(100), reserve_of(2)),
+            (256, 50, 1)
+        );
     }
 
     #[test]

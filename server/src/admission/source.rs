@@ -1,11 +1,11 @@
-//! Whom limits count: single addresses, or the networks that one peer has addresses of.
+//! What limits count: single addresses, or the networks that belong to one peer.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-/// The peers that a limit counts as one: an IPv4 address, or a /64 of IPv6. A machine with IPv6
-/// chooses its addresses in its /64 (RFC 4291, section 2.5.4), so one address means nothing there.
+/// What a limit counts as one peer: an IPv4 address, or an IPv6 /64. A machine with IPv6 chooses its
+/// addresses within its /64 (RFC 4291, section 2.5.4), so a limit per address would not hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Source(IpAddr);
 
@@ -18,7 +18,7 @@ impl From<IpAddr> for Source {
     }
 }
 
-/// A network, as `--trusted-proxy` names it: `10.0.0.0/8`, `fd00::/8`, or one address.
+/// A network of `--trusted-proxy`: `10.0.0.0/8`, `fd00::/8`, or one address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network {
     address: IpAddr,
@@ -26,7 +26,7 @@ pub struct Network {
 }
 
 impl Network {
-    /// Whether an address lies in it. IPv4 addresses in the form of IPv6 count as IPv4.
+    /// Whether the network contains an address. IPv4-mapped IPv6 addresses count as IPv4.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {
@@ -37,7 +37,7 @@ impl Network {
     }
 }
 
-/// Why a text does not name a network.
+/// The error for a text that is not a network.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected an address or a network, for example 10.0.0.1, 10.0.0.0/8 or fd00::/8")]
 pub struct NotANetwork;
@@ -53,7 +53,7 @@ impl FromStr for Network {
         let address: IpAddr = address.parse().map_err(|_| NotANetwork)?;
         let longest = if address.is_ipv4() { 32 } else { 128 };
         let prefix = match prefix {
-            // Signs are numbers to `parse`, too.
+            // `parse` would accept a sign.
             Some(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => {
                 text.parse().map_err(|_| NotANetwork)?
             }
@@ -63,7 +63,7 @@ impl FromStr for Network {
         if prefix > longest {
             return Err(NotANetwork);
         }
-        // Peers are compared in their canonical form.
+        // Peers are compared in canonical form.
         let (address, prefix) = match (address, address.to_canonical()) {
             (IpAddr::V6(_), IpAddr::V4(address)) if prefix >= 96 => {
                 (IpAddr::V4(address), prefix - 96)

@@ -54,7 +54,7 @@ async fn limits_responses_per_address() {
     let admission = admission(&[]);
     admission.authenticated(address(4));
     let mut turns = Vec::new();
-    for _ in 0..PUBLIC_ANSWERS_PER_ADDRESS {
+    for _ in 0..PUBLIC_RESPONSES_PER_ADDRESS {
         turns.push(admission.reading(address(1)).await.unwrap());
     }
     let take = |last: u8| {
@@ -62,11 +62,11 @@ async fn limits_responses_per_address() {
         admission
             .0
             .reading
-            .take(source, 1, admission.who(address(last)))
+            .take(source, 1, admission.class_of(address(last)))
     };
-    assert_eq!(take(1).unwrap_err(), Full::Source);
+    assert_eq!(take(1).unwrap_err(), Exhausted::Source);
     turns.extend([2, 2, 2].map(|last| take(last).unwrap()));
-    assert_eq!(take(3).unwrap_err(), Full::Total);
+    assert_eq!(take(3).unwrap_err(), Exhausted::Total);
     turns.push(take(4).unwrap());
     turns.clear();
     assert!(take(3).is_ok());
@@ -76,16 +76,16 @@ async fn limits_responses_per_address() {
 fn limits_unread_responses_per_address() {
     let admission = admission(&[]);
     admission.authenticated(address(9));
-    let unread = (1..).map_while(|_| admission.answer(address(1), 300_000).ok());
+    let unread = (1..).map_while(|_| admission.response(address(1), 300_000).ok());
     let unread: Vec<_> = unread.collect();
     assert_eq!(unread.len(), PUBLIC_MEMORY / 8 / 300_000);
     let others: Vec<_> = (2..7)
-        .map(|last| admission.answer(address(last), usize::MAX).unwrap())
+        .map(|last| admission.response(address(last), usize::MAX).unwrap())
         .collect();
-    assert!(admission.answer(address(8), MIB).is_err());
-    assert!(admission.answer(address(9), MIB).is_ok());
+    assert!(admission.response(address(8), MIB).is_err());
+    assert!(admission.response(address(9), MIB).is_ok());
     drop((unread, others));
-    assert!(admission.answer(address(1), MIB).is_ok());
+    assert!(admission.response(address(1), MIB).is_ok());
 }
 
 #[tokio::test]
@@ -94,20 +94,25 @@ async fn limits_memory_of_bodies_by_kind_and_of_anonymous_requests() {
     admission.authenticated(address(9));
     let bodies = &admission.0.bodies;
     let plan = |last: u8, bytes: usize| {
-        let who = admission.who(address(last));
-        bodies.plans.take(Some(address(last).into()), bytes, who)
+        let class = admission.class_of(address(last));
+        bodies.plans.take(Some(address(last).into()), bytes, class)
     };
     let own = plan(1, MIB).unwrap();
-    assert_eq!(plan(1, 1).unwrap_err(), Full::Source);
+    assert_eq!(plan(1, 1).unwrap_err(), Exhausted::Source);
     let others = [2, 3].map(|last| plan(last, MIB).unwrap());
-    assert_eq!(plan(4, 1).unwrap_err(), Full::Total);
+    assert_eq!(plan(4, 1).unwrap_err(), Exhausted::Total);
     let known = plan(9, MIB).unwrap();
-    for of in [BodyOf::IdToken, BodyOf::Webhook] {
-        assert!(admission.body(of, address(1), 64 * 1024).await.is_ok());
+    for purpose in [BodyPurpose::IdToken, BodyPurpose::Webhook] {
+        assert!(admission.body(purpose, address(1), 64 * 1024).await.is_ok());
     }
-    let waiting = admission.body(BodyOf::Plan, address(4), 1);
+    let waiting = admission.body(BodyPurpose::Plan, address(4), 1);
     assert!(waiting.now_or_never().is_none());
     drop((own, known));
-    assert!(admission.body(BodyOf::Plan, address(4), MIB).await.is_ok());
+    assert!(
+        admission
+            .body(BodyPurpose::Plan, address(4), MIB)
+            .await
+            .is_ok()
+    );
     drop(others);
 }

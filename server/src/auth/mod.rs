@@ -1,5 +1,5 @@
-//! Who may write: every changing route stands behind one of these layers, so that a new handler
-//! cannot forget to ask.
+//! Authorization layers. Every changing route is behind one of them, so that a new handler cannot forget
+//! the check.
 
 use std::net::IpAddr;
 
@@ -18,25 +18,25 @@ use crate::serve::Peer;
 use crate::service::tokens::{authenticate, not_valid, way_back};
 use crate::state::AppState;
 
-/// The token of a request that passed a layer. Handlers get it as an extension.
+/// The token of an authorized request. Handlers get it as an extension.
 #[derive(Clone, Debug)]
 pub struct Identity(pub TokenRow);
 
 impl Identity {
-    /// Whose turn it is when this token plans something.
+    /// Returns the caller whose plans share a queue.
     #[must_use]
     pub fn caller(&self) -> Caller {
         Caller::Token(self.0.id)
     }
 
-    /// Whether it may do what clients do.
+    /// Whether the token may do what clients do.
     #[must_use]
     pub fn is_client(&self) -> bool {
         self.0.scope.allows(TokenScope::Client)
     }
 }
 
-/// Lets requests of any valid token pass.
+/// Accepts requests with any valid token.
 ///
 /// # Errors
 /// When there is no valid token.
@@ -49,10 +49,10 @@ pub async fn any_token(
     Ok(pass(identity, request, next).await)
 }
 
-/// Lets all requests pass that carry a valid token or none.
+/// Accepts requests with a valid token, or without one.
 ///
 /// # Errors
-/// When there is a token that is not valid.
+/// When there is an invalid token.
 pub async fn optional(
     State(state): State<AppState>,
     request: Request,
@@ -65,10 +65,10 @@ pub async fn optional(
     Ok(pass(identity, request, next).await)
 }
 
-/// Lets requests of clients pass.
+/// Accepts requests of clients.
 ///
 /// # Errors
-/// When there is no valid token, or it is of another scope.
+/// When there is no valid token, or its scope does not suffice.
 pub async fn client(
     state: State<AppState>,
     request: Request,
@@ -77,10 +77,10 @@ pub async fn client(
     require(TokenScope::Client, state, request, next).await
 }
 
-/// Lets requests of workers pass.
+/// Accepts requests of workers.
 ///
 /// # Errors
-/// When there is no valid token, or it is of another scope.
+/// When there is no valid token, or its scope does not suffice.
 pub async fn worker(
     state: State<AppState>,
     request: Request,
@@ -89,11 +89,11 @@ pub async fn worker(
     require(TokenScope::Worker, state, request, next).await
 }
 
-/// Lets requests of those who work on attempts pass: workers, and jobs with the token of one attempt.
-/// Whose attempt it is, the services look at.
+/// Accepts requests about attempts: from workers, and from jobs with the token of one attempt. The services
+/// check which attempt it is.
 ///
 /// # Errors
-/// When there is no valid token, or it is of another scope.
+/// When there is no valid token, or its scope does not suffice.
 pub async fn attempt(
     state: State<AppState>,
     request: Request,
@@ -102,10 +102,10 @@ pub async fn attempt(
     require(TokenScope::Attempt, state, request, next).await
 }
 
-/// Lets requests of administrators pass.
+/// Accepts requests of administrators.
 ///
 /// # Errors
-/// When there is no valid token, or it is of another scope.
+/// When there is no valid token, or its scope does not suffice.
 pub async fn admin(
     state: State<AppState>,
     request: Request,
@@ -114,7 +114,7 @@ pub async fn admin(
     require(TokenScope::Admin, state, request, next).await
 }
 
-/// Whether a request has a valid token, for what anybody may read: a wrong one is as good as none.
+/// Whether a request has a valid token. For public resources: an invalid token counts as none.
 pub(crate) fn has_valid_token(
     state: &AppState,
     request: &Request,
@@ -137,12 +137,12 @@ async fn require(
     let identity = identify(&state, bearer(&request), peer(&request)).await?;
     if !identity.0.scope.allows(scope) {
         let title = format!(
-            "this needs a token of scope '{scope}', yours is '{}'",
+            "this requires a token of scope '{scope}'; yours has scope '{}'",
             identity.0.scope
         );
         return Err(Refusal::new(ProblemKind::Forbidden, title)
             .hint(format!(
-                "an administrator makes one with `buildbtw token create --scope {}`",
+                "an administrator can create one with `buildbtw token create --scope {}`",
                 if scope == TokenScope::Attempt {
                     TokenScope::Worker
                 } else {
@@ -159,29 +159,25 @@ async fn pass(identity: Identity, mut request: Request, next: Next) -> Response 
     next.run(request).await
 }
 
-/// What the sender of a webhook is told that was not accepted.
-pub(crate) fn refuse_webhook(
-    state: &AppState,
-    peer: Option<Peer>,
-    error: VerificationError,
-) -> Error {
-    let pause = peer.and_then(|peer| state.failed_logins.note(peer.0.ip()));
+/// Returns the error for the sender of a webhook that failed verification.
+pub(crate) fn refuse_webhook(state: &AppState, peer: Option<Peer>, error: VerificationError) -> Error {
+    let pause = peer.and_then(|peer| state.failed_logins.record(peer.0.ip()));
     match pause {
         None => Refusal::new(
             ProblemKind::Unauthenticated,
-            format!("the webhook is not accepted: {error}"),
+            format!("webhook rejected: {error}"),
         )
-        .hint("its secret token or signing token must be the one in the server's settings"),
+        .hint("its secret token or signing token must match the server's settings"),
         Some(pause) => Refusal::new(
             ProblemKind::TooManyRequests,
-            "too many webhooks that are not accepted",
+            "too many rejected webhooks from this address",
         )
         .retry_after(pause),
     }
     .into()
 }
 
-/// The token that a request carries (RFC 6750, section 2.1).
+/// Returns the bearer token of a request (RFC 6750, section 2.1).
 fn bearer(request: &Request) -> Option<String> {
     let (scheme, token) = request
         .headers()
@@ -194,7 +190,7 @@ fn bearer(request: &Request) -> Option<String> {
         .then(|| token.trim().to_owned())
 }
 
-/// Where a request comes from.
+/// Returns the address that a request comes from.
 fn peer(request: &Request) -> Option<IpAddr> {
     let peer = request.extensions().get::<Peer>()?;
     Some(peer.0.ip())
@@ -206,8 +202,8 @@ async fn identify(
     peer: Option<IpAddr>,
 ) -> Result<Identity, Error> {
     let Some(token) = token else {
-        return Err(Refusal::new(ProblemKind::Unauthenticated, "this needs a token")
-            .hint("`buildbtw login` stores one; administrators make them with `buildbtw token create`")
+        return Err(Refusal::new(ProblemKind::Unauthenticated, "this requires a token")
+            .hint("`buildbtw login` stores one; administrators create them with `buildbtw token create`")
             .into());
     };
     if let Some(row) = authenticate(state, &token).await? {
@@ -216,7 +212,7 @@ async fn identify(
         }
         return Ok(Identity(row));
     }
-    let pause = peer.and_then(|address| state.failed_logins.note(address));
+    let pause = peer.and_then(|address| state.failed_logins.record(address));
     Err(match pause {
         None => match way_back(&state.database, &token).await? {
             Some(hint) => Refusal::new(
@@ -227,7 +223,7 @@ async fn identify(
             None => return Err(not_valid()),
         },
         Some(pause) => {
-            let title = "too many requests with a wrong token";
+            let title = "too many requests with an invalid token from this address";
             Refusal::new(ProblemKind::TooManyRequests, title)
                 .hint("`buildbtw login` stores another one")
                 .retry_after(pause)

@@ -1,4 +1,4 @@
-//! What is built by GitLab, and how much at once.
+//! Settings of builds as GitLab pipelines.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use buildbtw_model::{Architecture, FailureKind};
 use clap::{ArgAction, Args, ValueEnum};
 
-/// What `buildbtw-server run` can be told about builds on GitLab.
+/// Options of `buildbtw-server run` about builds on GitLab.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Builds as pipelines of that GitLab")]
 pub struct PipelineArgs {
@@ -78,7 +78,7 @@ pub struct PipelineArgs {
     pub gitlab_parameters: ParameterKind,
     /// Accept builds only from jobs on protected branches and tags
     ///
-    /// This holds wherever the CI configuration of a project is.
+    /// Applies regardless of where a project's CI configuration is.
     #[arg(long, env = "BUILDBTW_GITLAB_PROTECTED_REFS_ONLY")]
     pub gitlab_protected_refs_only: bool,
     /// Issuer of GitLab's ID tokens
@@ -88,7 +88,7 @@ pub struct PipelineArgs {
     pub gitlab_id_token_issuer: Option<String>,
     /// Seconds until an unconfirmed pipeline counts as not created
     ///
-    /// Applies when the answer to its creation was lost and GitLab does not list it. Range: 1 to
+    /// Applies when the reply to its creation was lost and GitLab does not list it. Range: 1 to
     /// 3600.
     #[arg(
         long,
@@ -124,12 +124,12 @@ pub struct PipelineArgs {
     pub gitlab_job_end_seconds: u32,
 }
 
-/// GitLab knows little more of a job that failed by itself: less time to wait for it. A job that was stopped
-/// had a runner that lived, and that goes on with after_script (5 min by default), the end of what it
-/// started, and uploads before it says why.
+/// GitLab knows little more about a job that failed by itself, so the wait for its reason is short. The
+/// runner of a stopped job is alive, and still runs after_script (5 min by default), the end of its
+/// processes and uploads before it reports a reason.
 const PATIENCE_AFTER_FAULT: Duration = Duration::from_secs(15);
 
-/// How values reach the jobs of a pipeline.
+/// How parameters reach the jobs of a pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ParameterKind {
     /// Typed inputs.
@@ -138,33 +138,33 @@ pub enum ParameterKind {
     Variables,
 }
 
-/// The settings of builds on GitLab, checked.
+/// The checked settings of builds on GitLab.
 #[derive(Clone, Debug)]
 pub struct PipelineSettings {
-    /// What GitLab builds for.
+    /// The architectures that GitLab builds for.
     pub architectures: Vec<Architecture>,
-    /// How many pipelines there may be at the same time.
+    /// Maximum number of unfinished pipelines.
     pub max_pipelines: usize,
-    /// The time between the creation of two.
+    /// Time between the creation of two pipelines.
     pub pace: Duration,
-    /// The time between looks.
+    /// Time between polls.
     pub tick: Duration,
-    /// How builds are told to the template.
+    /// How the template gets its parameters.
     pub parameters: ParameterKind,
-    /// Whether only jobs of protected refs may report.
+    /// Whether only jobs of protected refs are accepted.
     pub protected_refs_only: bool,
-    /// What GitLab calls itself in ID tokens.
+    /// The issuer in GitLab's ID tokens.
     pub issuer: Option<String>,
-    /// How long what was asked for may take to appear.
+    /// How long an unconfirmed pipeline may take to appear.
     pub settle: Duration,
-    /// How long a job may run before it asks for its build.
+    /// How long a job may run before it exchanges its ID token.
     pub exchange: Duration,
-    /// How long GitLab may take to say how a job ended that was stopped.
+    /// How long to wait for GitLab's reason why a job was stopped.
     pub job_end: Duration,
 }
 
 impl PipelineSettings {
-    /// How long GitLab may take to say how a job ended that reported a failure of this kind.
+    /// Returns how long to wait for GitLab's reason after a job reported a failure of this kind.
     #[must_use]
     pub fn patience_for(&self, reported: Option<FailureKind>) -> Duration {
         match reported {
@@ -175,7 +175,7 @@ impl PipelineSettings {
 }
 
 impl PipelineArgs {
-    /// The settings; `None` when GitLab builds nothing.
+    /// Returns the settings, or `None` if GitLab builds nothing.
     ///
     /// # Errors
     /// When they contradict each other or the architectures of the server.
@@ -183,7 +183,7 @@ impl PipelineArgs {
         if !self.run_builds_on_gitlab {
             anyhow::ensure!(
                 self.gitlab_architectures.is_empty(),
-                "--gitlab-architectures is given, but --run-builds-on-gitlab is not"
+                "--gitlab-architectures requires --run-builds-on-gitlab"
             );
             return Ok(None);
         }

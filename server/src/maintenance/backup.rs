@@ -1,4 +1,4 @@
-//! `backup`: a copy of the database, while the server runs.
+//! `backup`: copies the database while the server runs.
 
 use std::path::Path;
 
@@ -9,28 +9,28 @@ use sqlx::sqlite::SqliteConnectOptions;
 use crate::repos::sync_folder;
 use crate::run::DATABASE_FILE;
 
-/// Copies the database of a data folder to `target`, which must not be there yet. The copy is
-/// complete and durable when this returns, and is not there otherwise.
+/// Copies the database of a data folder to `target`, which must not exist. The copy is complete and durable
+/// on success, and does not exist on failure.
 ///
 /// # Errors
-/// When there is no database, `target` is there already, or the disk refuses.
+/// When there is no database, `target` exists, or the copy cannot be written.
 pub async fn backup(data: &Path, target: &Path) -> anyhow::Result<u64> {
     let database = data.join(DATABASE_FILE);
     anyhow::ensure!(
         database.try_exists()?,
-        "there is no database {}; --data-dir names the server's data folder",
+        "there is no database `{}`; set --data-dir to the server's data folder",
         database.display()
     );
     anyhow::ensure!(
         target.symlink_metadata().is_err(),
-        "{} is there already; backups overwrite nothing",
+        "`{}` already exists; backups overwrite nothing",
         target.display()
     );
     let folder = match target.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    // It holds the tokens' hashes: nobody else may read it, not even while it is written.
+    // The copy has token hashes: it must not be readable by others, even while it is written.
     let place = tempfile::Builder::new()
         .prefix(".backup-")
         .tempdir_in(folder)
@@ -43,7 +43,7 @@ pub async fn backup(data: &Path, target: &Path) -> anyhow::Result<u64> {
         .await
         .with_context(|| format!("cannot open {}", database.display()))?;
     let name = partial.to_str().context("the path is not UTF-8")?;
-    // VACUUM INTO reads one consistent state, whatever is written meanwhile (SQLite, lang_vacuum).
+    // VACUUM INTO reads one consistent state despite concurrent writes (SQLite, lang_vacuum).
     sqlx::query("vacuum into ?")
         .bind(name)
         .execute(&mut connection)
@@ -57,7 +57,7 @@ pub async fn backup(data: &Path, target: &Path) -> anyhow::Result<u64> {
     )?;
     file.sync_all()?;
     let size = file.metadata()?.len();
-    // Unlike a rename, this never replaces a file that has appeared meanwhile.
+    // Unlike a rename, a link never replaces a file that was created meanwhile.
     fs_err::hard_link(&partial, target)?;
     sync_folder(folder)?;
     Ok(size)

@@ -1,4 +1,4 @@
-//! `check`: compares the database with what lies on the disk, and repairs what can be repaired.
+//! `check`: compares the database with the files on disk, and repairs what it can.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -19,16 +19,16 @@ use crate::service::recover::may_upload;
 
 pub use super::findings::Finding;
 
-/// What to look at, and whether to change anything.
+/// What to check and whether to repair it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
-    /// Read every package, not only its size.
+    /// Compare digests of packages, not only sizes.
     pub digests: bool,
     /// Repair what can be repaired.
     pub repair: bool,
 }
 
-/// Checks a data folder that no server uses.
+/// Checks a data folder that is not in use.
 ///
 /// # Errors
 /// When a server uses the folder, or it cannot be read.
@@ -36,10 +36,10 @@ pub async fn check(data: &Path, options: Options) -> anyhow::Result<Vec<Finding>
     let path = data.join(DATABASE_FILE);
     anyhow::ensure!(
         path.try_exists()?,
-        "there is no database {}; --data-dir names the server's data folder",
+        "there is no database `{}`; set --data-dir to the server's data folder",
         path.display()
     );
-    // What is written while it is looked at would look wrong.
+    // Concurrent writes would look like problems.
     let _lock = lock(data).await?;
     let database = Database::open(&path).await?;
     let checker = Checker {
@@ -64,7 +64,7 @@ impl Checker {
     async fn run(&self) -> anyhow::Result<Vec<Finding>> {
         let mut findings = self.integrity().await?;
         if !findings.is_empty() {
-            // Nothing that such a database says is worth acting on.
+            // The content of a damaged database cannot be relied on.
             return Ok(findings);
         }
         let published = packages::published(self.database.read()).await?;
@@ -94,7 +94,7 @@ impl Checker {
         findings.extend(
             tables
                 .into_iter()
-                .map(|table| format!("rows of {table} refer to rows that are gone")),
+                .map(|table| format!("rows of table {table} refer to missing rows")),
         );
         Ok(findings.into_iter().map(Finding::Database).collect())
     }
@@ -104,13 +104,13 @@ impl Checker {
         for package in published {
             let path = self.path(package);
             let what = match fs_err::metadata(&path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => "is not there".to_owned(),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => "is missing".to_owned(),
                 Err(error) => return Err(error.into()),
                 Ok(metadata) if metadata.len() != package.size => {
                     format!("has {} bytes instead of {}", metadata.len(), package.size)
                 }
                 Ok(_) if self.options.digests && digest(&path)? != package.sha256 => {
-                    "has other bytes than were uploaded".to_owned()
+                    "has another digest than the upload".to_owned()
                 }
                 Ok(_) => continue,
             };
@@ -130,8 +130,8 @@ impl Checker {
             .join(package.file_name.as_str())
     }
 
-    /// Takes a lost package from another repository that holds the same one, or has its build made
-    /// again.
+    /// Restores a lost package from another repository with the same one, or else marks its build as
+    /// failed.
     async fn restore(&self, finding: &Finding, published: &[Published]) -> anyhow::Result<()> {
         let Finding::Package {
             build,
@@ -160,7 +160,7 @@ impl Checker {
             return Ok(());
         }
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let message = format!("its package {name} {what}; `retry` builds it again");
+        let message = format!("package `{name}` {what}; `buildbtw retry` rebuilds it");
         let mut tx = self.database.write().await?;
         builds::lose_packages(&mut tx, *build, &message).await?;
         tx.commit().await?;
@@ -208,7 +208,7 @@ impl Checker {
         Ok(findings)
     }
 
-    /// What the two databases of a repository have to hold.
+    /// Returns what the two databases of a repository have to contain.
     async fn expected(
         &self,
         iteration: IterationId,
@@ -225,7 +225,7 @@ impl Checker {
         Ok((image.render()?, lists))
     }
 
-    /// Files and folders that no row knows.
+    /// Returns files and folders that no row refers to.
     async fn orphans(&self, published: &[Published]) -> anyhow::Result<Vec<Finding>> {
         let reader = self.database.read();
         let mut orphans = Vec::new();
@@ -296,7 +296,7 @@ fn key(package: &Published) -> RepositoryKey {
 fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     match fs_err::read_dir(folder) {
-        // A file where a folder should be is an orphan of its own folder.
+        // A file in place of a folder is an orphan of the folder that contains it.
         Err(error)
             if matches!(
                 error.kind(),
@@ -319,7 +319,7 @@ fn is_content(path: &Path, content: &[u8]) -> io::Result<bool> {
     }
 }
 
-/// The content of a database, however a version of the server compressed it.
+/// Returns the digest of a database's content, independent of its compression.
 fn unpacked(database: &[u8]) -> io::Result<Sha256Digest> {
     let mut hasher = Hasher(sha2::Sha256::new());
     zstd::stream::copy_decode(database, &mut hasher)?;

@@ -1,56 +1,56 @@
-//! Gives every package project of the group the CI template.
+//! `gitlab set-ci-config`: points every package project of the group at the CI template.
 
 use std::time::Duration;
 
 use buildbtw_gitlab::{CiConfig, Gitlab, GitlabError};
 use tokio::time::Instant;
 
-/// The time between two changes: nobody waits for this, and GitLab has other things to do.
-const GAP: Duration = Duration::from_millis(200);
+/// The pause between two changes, to leave GitLab room for other requests.
+const PAUSE: Duration = Duration::from_millis(200);
 
-/// What to do.
+/// What to set, and whether to apply it.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where the template is: `path@group/project`, or with `:ref` behind it.
+    /// Location of the template: `path@group/project`, optionally with `:ref`.
     pub template: String,
-    /// Do it, instead of saying what would be done.
+    /// Apply the changes instead of reporting them.
     pub apply: bool,
 }
 
-/// What came of it.
+/// The result of a run.
 #[derive(Debug, Default)]
 pub struct Summary {
-    /// How many projects had it already.
+    /// Number of projects that already had the template.
     pub unchanged: usize,
-    /// Projects that have it now, or would get it.
+    /// Number of projects that were, or would be, changed.
     pub changed: usize,
-    /// Projects that cannot have it, and why.
-    pub refused: Vec<(String, GitlabError)>,
+    /// Projects for which GitLab rejected the change, with the error.
+    pub rejected: Vec<(String, GitlabError)>,
 }
 
-/// What becomes of a project, for whoever watches.
+/// A step of a run, for progress output.
 #[derive(Debug)]
 pub enum Step<'a> {
-    /// It would get the template in place of this.
-    Would(&'a CiConfig),
-    /// It has the template now, in place of this.
-    Did(&'a CiConfig),
-    /// It cannot have it.
-    Refused(&'a CiConfig, &'a GitlabError),
+    /// The project would be changed.
+    WouldChange(&'a CiConfig),
+    /// The project was changed.
+    Changed(&'a CiConfig),
+    /// GitLab rejected the change.
+    Rejected(&'a CiConfig, &'a GitlabError),
 }
 
-/// Looks at every project, and changes those that have another configuration. Begun again after it was
-/// stopped, it finds the same projects that are left.
+/// Sets the template of every project that has another configuration. A repeated run continues with the
+/// projects that are left.
 ///
 /// # Errors
-/// When GitLab cannot be asked, or takes nothing at all any more.
+/// When GitLab cannot be reached, or rejects the token.
 pub async fn set_ci_config(
     gitlab: &Gitlab,
     options: &Options,
-    mut tell: impl FnMut(Step<'_>),
+    mut report: impl FnMut(Step<'_>),
 ) -> Result<Summary, GitlabError> {
     let mut summary = Summary::default();
-    // Collected first: a change moves a project to another place in GitLab's list.
+    // Collected first, because a change moves a project within GitLab's list.
     let mut different = Vec::new();
     let mut after = None;
     loop {
@@ -71,26 +71,26 @@ pub async fn set_ci_config(
     for project in &different {
         if !options.apply {
             summary.changed += 1;
-            tell(Step::Would(project));
+            report(Step::WouldChange(project));
             continue;
         }
         tokio::time::sleep_until(next).await;
-        next = Instant::now() + GAP;
+        next = Instant::now() + PAUSE;
         let done = gitlab
             .set_ci_config(project.id, &project.full_path, &options.template)
             .await;
         match done {
             Ok(()) => {
                 summary.changed += 1;
-                tell(Step::Did(project));
+                report(Step::Changed(project));
             }
-            // Nothing of this project, so the next one would fail like it.
+            // Not specific to this project: the next one would fail the same way.
             Err(error) if error.kind.is_transient() || error.kind.is_of_token() => {
                 return Err(error);
             }
             Err(error) => {
-                tell(Step::Refused(project, &error));
-                summary.refused.push((project.full_path.clone(), error));
+                report(Step::Rejected(project, &error));
+                summary.rejected.push((project.full_path.clone(), error));
             }
         }
     }

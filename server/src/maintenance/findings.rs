@@ -1,4 +1,4 @@
-//! What a check finds.
+//! Problems that a check finds.
 
 use std::path::PathBuf;
 
@@ -6,30 +6,30 @@ use buildbtw_model::{AttemptId, BuildId};
 
 use crate::repos::RepositoryKey;
 
-/// Something that is not as it should be.
+/// A problem.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {
-    /// SQLite calls the database damaged.
+    /// SQLite reports the database as damaged.
     Database(String),
-    /// A package of a finished build is not there, or is not what it was.
+    /// A package of a finished build is missing, or differs from the upload.
     Package {
         /// The build.
         build: BuildId,
-        /// The attempt that made it.
+        /// The attempt that built it.
         attempt: AttemptId,
-        /// Where it should be.
+        /// Its path.
         path: PathBuf,
-        /// What is wrong.
+        /// The difference.
         what: String,
     },
-    /// A repository's database is not there or does not list what it should.
+    /// A repository database is missing, or does not match the builds.
     RepositoryDatabase {
         /// The repository.
         repository: RepositoryKey,
         /// The file.
         path: PathBuf,
     },
-    /// A file or folder that nothing knows.
+    /// A file or folder that the database does not refer to.
     Orphan(PathBuf),
 }
 
@@ -41,21 +41,23 @@ impl std::fmt::Display for Finding {
                 build, path, what, ..
             } => write!(f, "{}: {what} (build {build})", path.display()),
             Self::RepositoryDatabase { path, .. } => {
-                write!(f, "{}: does not list what was built", path.display())
+                write!(f, "{}: does not list the built packages", path.display())
             }
-            Self::Orphan(path) => write!(f, "{}: belongs to nothing", path.display()),
+            Self::Orphan(path) => write!(f, "{}: unreferenced", path.display()),
         }
     }
 }
 
 impl Finding {
-    /// What a repair does about it; nothing for what only a backup can undo.
+    /// Returns what a repair does; nothing if only a backup helps.
     #[must_use]
     pub fn repair(&self) -> Option<&'static str> {
         match self {
             Self::Database(_) => None,
-            Self::Package { .. } => Some("taken from another repository, or to be built again"),
-            Self::RepositoryDatabase { .. } => Some("written anew"),
+            Self::Package { .. } => {
+                Some("restored from another repository, or its build marked as failed")
+            }
+            Self::RepositoryDatabase { .. } => Some("rewritten"),
             Self::Orphan(_) => Some("removed"),
         }
     }

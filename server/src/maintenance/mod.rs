@@ -1,4 +1,4 @@
-//! What operators do to a data folder beside running the server.
+//! Maintenance of a data folder and of GitLab projects, apart from running the server.
 
 pub mod backup;
 pub mod check;

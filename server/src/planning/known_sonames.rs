@@ -1,12 +1,12 @@
-//! Who links which library, for plans: as packages told that were built here, and as base repositories
-//! list it.
+//! Which packages link which libraries: as read from packages that were built here, and as listed by base
+//! repositories.
 //!
-//! Of a package that was built several times, what it links is taken from the version that base has, else from
-//! the last one. What it has counts from every version: whoever links an old one has to be rebuilt still. Of
-//! packages that were never built here nothing is known but the libraries that base lists as provided and
-//! needed; databases with lists of files tell names of files, not who links them.
+//! If a package was built several times, its links come from the version in base, or else from the newest
+//! one. The libraries that it contains count from all versions, since packages that link an old one still
+//! have to be rebuilt. For packages that were never built here, only the libraries that base lists as
+//! provided or needed are known; file lists have names of files, but not their links.
 //!
-//! It is put together when a plan needs it and something of it has changed, within the time that the plan may take.
+//! The data is collected when a plan needs it and it has changed, within the plan's time limit.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,21 +24,21 @@ use crate::repos::base::BaseSnapshot;
 
 use super::queue::{PlanBudget, PlanError};
 
-/// What is known, per architecture. Cheap to clone.
+/// Cached sonames per architecture. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct KnownSonames(Arc<Mutex<HashMap<Architecture, Kept>>>);
+pub struct KnownSonames(Arc<Mutex<HashMap<Architecture, CacheEntry>>>);
 
-/// What was put together for an architecture, and from what.
+/// The sonames of an architecture, and the state that they were collected from.
 #[derive(Clone, Debug)]
-struct Kept {
-    /// How often the packages that were built here had changed.
+struct CacheEntry {
+    /// The change count of the packages that were built here.
     changes: i64,
     base: Arc<BaseIndex>,
     sonames: Arc<Sonames>,
 }
 
 impl KnownSonames {
-    /// What is known for an architecture. It is asked for when the plan has its turn.
+    /// Returns a lookup for an architecture, to run when the plan has its turn.
     pub(crate) fn of(&self, database: &Database, architecture: &Architecture) -> Lookup {
         Lookup {
             known: self.clone(),
@@ -48,12 +48,12 @@ impl KnownSonames {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Architecture, Kept>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Architecture, CacheEntry>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Gets what is known on the thread that plans.
+/// Gets the sonames on the planning thread.
 pub(crate) struct Lookup {
     known: KnownSonames,
     reader: SqlitePool,
@@ -62,7 +62,7 @@ pub(crate) struct Lookup {
 }
 
 impl Lookup {
-    /// What is known now, beside what these base repositories list.
+    /// Returns the current sonames, including what these base repositories list.
     pub(crate) fn get(
         &self,
         base: &BaseSnapshot,
@@ -72,15 +72,15 @@ impl Lookup {
         let changes = self.runtime.block_on(changes).map_err(Error::from)?;
         let kept = self.known.lock().get(&self.architecture).cloned();
         let is_current =
-            |kept: &Kept| kept.changes == changes && Arc::ptr_eq(&kept.base, &base.packages);
+            |kept: &CacheEntry| kept.changes == changes && Arc::ptr_eq(&kept.base, &base.packages);
         if let Some(kept) = kept.filter(is_current) {
             return Ok(kept.sonames);
         }
-        // What changes after the count was read is read again by the next plan.
+        // Changes after the count was read are read by the next plan.
         let linked = linked_packages::all(&self.reader, &self.architecture);
         let linked = self.runtime.block_on(linked).map_err(Error::from)?;
-        let sonames = Arc::new(known(&linked, base, budget)?);
-        let kept = Kept {
+        let sonames = Arc::new(collect(&linked, base, budget)?);
+        let kept = CacheEntry {
             changes,
             base: Arc::clone(&base.packages),
             sonames: Arc::clone(&sonames),
@@ -90,9 +90,8 @@ impl Lookup {
     }
 }
 
-/// Puts together what is known. `packages` holds the versions of each package one after the other, the
-/// last accepted one first.
-fn known<B: Budget>(
+/// Collects the sonames. `packages` has the versions of each package in sequence, the newest first.
+fn collect<B: Budget>(
     packages: &[LinkedPackage],
     base: &BaseSnapshot,
     budget: &B,
@@ -110,16 +109,16 @@ fn known<B: Budget>(
             let Ok(linked) = package.sonames.parse::<Linked>() else {
                 tracing::warn!(
                     package.name = package.pkgname.as_str(),
-                    "cannot read the stored list of libraries"
+                    "cannot parse the stored sonames of a package"
                 );
                 continue;
             };
             if current.is_some_and(|current| current.version == package.version) {
                 for soname in &linked.links {
-                    known.add_link(package.pkgname.as_str(), &converted(soname));
+                    known.add_link(package.pkgname.as_str(), &to_soname(soname));
                 }
             }
-            has.extend(linked.has.iter().map(converted));
+            has.extend(linked.has.iter().map(to_soname));
         }
         for soname in has {
             if let Some(package) = current {
@@ -144,7 +143,7 @@ fn known<B: Budget>(
     Ok(known)
 }
 
-fn converted(soname: &buildbtw_package::Soname) -> Soname {
+fn to_soname(soname: &buildbtw_package::Soname) -> Soname {
     Soname {
         name: soname.name.as_str().into(),
         is_64_bit: soname.is_64_bit,

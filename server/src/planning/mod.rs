@@ -1,4 +1,4 @@
-//! What plans share: the queue in which they wait for a processor, and who links which library.
+//! What plans share: the queue for processors, and sonames.
 
 pub mod known_sonames;
 pub mod queue;

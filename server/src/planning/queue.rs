@@ -1,6 +1,6 @@
-//! Who may plan when. A plan takes a processor, for seconds where thousands of packages form a cycle: few are
-//! made at a time, each caller's one after the other, none for longer than allowed, and none for somebody who
-//! has gone away.
+//! The queue of plans. A plan takes a processor, for seconds if thousands of packages form a cycle. So the
+//! number of concurrent plans is limited, each caller has one at a time, plans have a time limit, and a
+//! plan is cancelled if its caller disconnects.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -17,39 +17,39 @@ use tokio_util::sync::CancellationToken;
 use crate::db::TokenId;
 use crate::error::{Error, Refusal};
 
-/// How many plans of one caller may wait or be made.
+/// Maximum number of queued and running plans per caller.
 const MAX_PER_CALLER: usize = 8;
-/// How long a plan may take for somebody without a token.
-const PUBLIC_LIMIT: Duration = Duration::from_secs(5);
-/// When a caller who has too many may ask again.
+/// Time limit of plans without a token.
+const ANONYMOUS_LIMIT: Duration = Duration::from_secs(5);
+/// The `Retry-After` of a caller with too many plans.
 const PAUSE: Duration = Duration::from_secs(5);
-/// The clock is read once for this many questions whether a plan may go on.
-const CHECKS_PER_LOOK: u32 = 64;
+/// The budget reads the clock once per this many checks.
+const CHECKS_PER_CLOCK_READ: u32 = 64;
 
-/// Who wants a plan.
+/// The caller of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Caller {
-    /// Somebody with a token.
+    /// A client with a token.
     Token(TokenId),
-    /// Somebody without one.
+    /// A client without a token.
     Address(IpAddr),
-    /// The server itself, when sources changed.
+    /// The server, after sources changed.
     Server,
 }
 
-/// How long a plan may go on.
+/// The budget of a plan, which the planner checks.
 pub type PlanBudget = Until<Box<dyn Fn() -> bool>>;
 
-/// Where plans wait for their turn. Cheap to clone.
+/// The queue of plans. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct PlanQueue {
     free: Arc<Semaphore>,
-    /// The one place for people without a token, which nobody else waits for.
+    /// The slot of plans without a token; plans with a token do not wait for it.
     public: Arc<Semaphore>,
     callers: Arc<Mutex<HashMap<Caller, Waiting>>>,
-    /// How long a plan may take.
+    /// Time limit of a plan.
     limit: Duration,
-    /// How long one for people without a token may take.
+    /// Time limit of a plan without a token.
     public_limit: Duration,
     shutdown: CancellationToken,
 }
@@ -60,13 +60,13 @@ struct Waiting {
     count: usize,
 }
 
-/// A caller's place in the queue; given back when dropped.
-struct Place {
+/// A caller's entry in the queue; removed when dropped.
+struct QueueEntry {
     callers: Arc<Mutex<HashMap<Caller, Waiting>>>,
     caller: Caller,
 }
 
-impl Drop for Place {
+impl Drop for QueueEntry {
     fn drop(&mut self) {
         let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(waiting) = callers.get_mut(&self.caller) {
@@ -78,36 +78,35 @@ impl Drop for Place {
     }
 }
 
-/// Tells the thread that makes a plan that nobody waits for it any more.
-struct Abandon(Arc<AtomicBool>);
+/// Cancels the planning thread when its caller disconnects.
+struct CancelOnDrop(Arc<AtomicBool>);
 
-impl Drop for Abandon {
+impl Drop for CancelOnDrop {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }
 }
 
 impl PlanQueue {
-    /// A queue in which no plan takes longer than `limit`, and none goes on after `shutdown`.
+    /// Creates a queue with a time limit per plan. Plans are cancelled on `shutdown`.
     #[must_use]
     pub fn new(limit: Duration, shutdown: CancellationToken) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
-            // One is left for everything else.
+            // One processor is left for everything else.
             free: Arc::new(Semaphore::new(processors.saturating_sub(1).max(1))),
             public: Arc::new(Semaphore::new(1)),
             callers: Arc::default(),
             limit,
-            public_limit: limit.min(PUBLIC_LIMIT),
+            public_limit: limit.min(ANONYMOUS_LIMIT),
             shutdown,
         }
     }
 
-    /// Makes a plan on a thread of its own when it is the caller's turn. `make` asks the budget it gets
-    /// whether it may go on.
+    /// Runs `make` on its own thread when it is the caller's turn. `make` checks the budget.
     ///
     /// # Errors
-    /// When the caller has too many plans waiting, the plan takes too long, or making it fails.
+    /// When the caller has too many plans, the plan exceeds its time limit, or `make` fails.
     pub async fn plan<T: Send + 'static>(
         &self,
         caller: Caller,
@@ -121,10 +120,10 @@ impl PlanQueue {
         };
         let free = acquire(Arc::clone(free)).await?;
         let is_abandoned = Arc::new(AtomicBool::new(false));
-        let abandon = Abandon(Arc::clone(&is_abandoned));
+        let abandon = CancelOnDrop(Arc::clone(&is_abandoned));
         let shutdown = self.shutdown.clone();
         let made = tokio::task::spawn_blocking(move || {
-            // Given back when the thread is free, which may be after the caller has gone.
+            // Released when the thread ends, which may be after the caller disconnected.
             let _held = (place, turn, free);
             let end = Instant::now() + limit;
             let left = Cell::new(0);
@@ -133,7 +132,7 @@ impl PlanQueue {
                     left.set(fewer);
                     return false;
                 }
-                left.set(CHECKS_PER_LOOK);
+                left.set(CHECKS_PER_CLOCK_READ);
                 Instant::now() >= end
                     || is_abandoned.load(Ordering::Relaxed)
                     || shutdown.is_cancelled()
@@ -143,14 +142,14 @@ impl PlanQueue {
         drop(abandon);
         made.map_err(|error| match error {
             PlanError::TookTooLong if self.shutdown.is_cancelled() => {
-                Error::refused(ProblemKind::Unavailable, "the server is stopping")
+                Error::refused(ProblemKind::Unavailable, "the server is shutting down")
             }
             PlanError::TookTooLong => too_long(limit),
             PlanError::Other(error) => error,
         })
     }
 
-    fn enter(&self, caller: Caller) -> Result<(Place, Arc<Semaphore>), Error> {
+    fn enter(&self, caller: Caller) -> Result<(QueueEntry, Arc<Semaphore>), Error> {
         let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
         let waiting = callers.entry(caller).or_insert_with(|| Waiting {
             turn: Arc::new(Semaphore::new(1)),
@@ -159,14 +158,14 @@ impl PlanQueue {
         if waiting.count >= MAX_PER_CALLER && caller != Caller::Server {
             return Err(Refusal::new(
                 ProblemKind::TooManyRequests,
-                format!("{MAX_PER_CALLER} plans of yours are being made or waited for already"),
+                format!("{MAX_PER_CALLER} of your plans are already running or queued"),
             )
-            .hint("they are made one after the other")
+            .hint("plans of one caller run one at a time; wait for one to finish")
             .retry_after(PAUSE)
             .into());
         }
         waiting.count += 1;
-        let place = Place {
+        let place = QueueEntry {
             callers: Arc::clone(&self.callers),
             caller,
         };
@@ -174,12 +173,12 @@ impl PlanQueue {
     }
 }
 
-/// Why there is no plan.
+/// Why a plan failed.
 #[derive(Debug)]
 pub enum PlanError {
-    /// The budget was used up.
+    /// It exceeded its time limit.
     TookTooLong,
-    /// Something else.
+    /// Another error.
     Other(Error),
 }
 
@@ -196,7 +195,7 @@ impl From<Error> for PlanError {
 }
 
 async fn acquire(semaphore: Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Error> {
-    // Nobody closes it.
+    // The semaphore is never closed.
     Ok(semaphore
         .acquire_owned()
         .await
@@ -206,10 +205,12 @@ async fn acquire(semaphore: Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Erro
 fn too_long(limit: Duration) -> Error {
     Refusal::new(
         ProblemKind::PlanTooLarge,
-        format!("planning took longer than {} s and was ended", limit.as_secs()),
+        format!("planning timed out after {} s", limit.as_secs()),
     )
-    .detail("packages that depend on each other in large cycles take long to put in order")
-    .hint("choose a narrower --scope or --exclude some packages; --plan-seconds of the server is the limit")
+    .detail("large dependency cycles take long to order")
+    .hint(
+        "choose a narrower --scope, --exclude some packages, or raise --plan-seconds of the server",
+    )
     .into()
 }
 

@@ -1,4 +1,4 @@
-//! Under which address a request reached the server.
+//! The address at which a request reached the server.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -20,7 +20,7 @@ impl FromRequestParts<AppState> for BaseUrl {
     }
 }
 
-/// The address by which a request reached the server.
+/// Returns the address at which a request reached the server.
 fn of_request(config: &Config, parts: &Parts) -> BaseUrl {
     if !config.url_by_host {
         return config.base_url();
@@ -35,10 +35,10 @@ fn of_request(config: &Config, parts: &Parts) -> BaseUrl {
     }
 }
 
-/// The host, with its port if it has one, that a request names; nothing that cannot be one. It goes
-/// into pages and into the configuration of package managers.
+/// Returns the valid host of a request, with its port if there is one. It is used in pages and in the
+/// configuration of package managers.
 fn requested_host(headers: &HeaderMap, uri: &Uri) -> Option<String> {
-    // HTTP/2, and requests with a whole URL, name it there; it counts then (RFC 9112, 3.2.2).
+    // HTTP/2 and requests with an absolute URL have it there, which takes precedence (RFC 9112, 3.2.2).
     if let Some(authority) = uri.authority() {
         return checked_host(authority.as_str());
     }
@@ -95,7 +95,7 @@ mod tests {
     fn requires_url_for_reports_when_listening_on_all_interfaces() {
         let reports = ["--gitlab-report", "commit-status"];
         let error = config(&reports, "[::]:8080").unwrap_err();
-        assert!(error.to_string().contains("--url is missing"), "{error}");
+        assert!(error.to_string().contains("--url is required"), "{error}");
         let with_url = [&reports[..], &["--url", "http://x"]].concat();
         assert!(config(&with_url, "[::]:8080").is_ok());
         assert!(config(&reports, "127.0.0.1:8080").is_ok());

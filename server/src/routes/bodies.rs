@@ -1,5 +1,5 @@
-//! Bodies of requests whose sender nobody vouches for, or not yet: they are small, arrive within a
-//! deadline, and share an amount of memory. What counts is what has arrived, not what is announced.
+//! Bodies of unauthenticated requests: they are small, have a deadline, and share a limited amount of
+//! memory. Received bytes count, not announced ones.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -11,60 +11,68 @@ use buildbtw_model::api::{ExchangeIdToken, PlanPreview, ProblemKind};
 use futures_util::StreamExt as _;
 use serde::de::DeserializeOwned;
 
-use crate::admission::{Admission, BodyOf, Permit};
+use crate::admission::{Admission, BodyPurpose, Permit};
 use crate::auth::Identity;
 use crate::error::{Error, Refusal};
 use crate::routes::extract;
 use crate::serve::Peer;
 use crate::state::AppState;
 
-/// The largest JSON body without a token: an ID token, or what to plan.
+/// Maximum size of a JSON body without a token.
 const MAX_ANONYMOUS: usize = 64 * 1024;
-/// How much more is read, and thrown away, so that the sender reads the answer.
+/// How much more is read and discarded, so that the client reads the response.
 const MAX_DRAINED: usize = 1024 * 1024;
-/// How long a body may take. GitLab gives up a webhook after 10 s.
+/// Deadline of a body. GitLab gives up on a webhook after 10 s.
 const DEADLINE: Duration = Duration::from_secs(30);
-/// How long it may pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Maximum time without data.
+const MAX_PAUSE: Duration = Duration::from_secs(5);
 
-/// The memory that a body takes of what its kind shares.
-pub(crate) struct Share<'a> {
+/// The memory that a body takes from the pool of its purpose.
+pub(crate) struct MemoryShare<'a> {
     admission: &'a Admission,
-    of: BodyOf,
+    purpose: BodyPurpose,
     client: IpAddr,
-    /// What reading takes whatever the size; otherwise what was read is kept.
+    /// A fixed amount of memory; without it, the received bytes count.
     flat: Option<usize>,
     taken: Option<Permit>,
 }
 
-impl<'a> Share<'a> {
-    /// For a body that is kept.
-    pub(crate) fn growing(admission: &'a Admission, of: BodyOf, client: IpAddr) -> Self {
+impl<'a> MemoryShare<'a> {
+    /// Creates a share for a body that is kept in memory.
+    pub(crate) fn growing(admission: &'a Admission, purpose: BodyPurpose, client: IpAddr) -> Self {
         Self {
             admission,
-            of,
+            purpose,
             client,
             flat: None,
             taken: None,
         }
     }
 
-    /// For a body that takes the same memory whatever its size.
-    pub(crate) fn flat(admission: &'a Admission, of: BodyOf, client: IpAddr, bytes: usize) -> Self {
+    /// Creates a share for a body that takes the same memory whatever its size.
+    pub(crate) fn flat(
+        admission: &'a Admission,
+        purpose: BodyPurpose,
+        client: IpAddr,
+        bytes: usize,
+    ) -> Self {
         Self {
             flat: Some(bytes),
-            ..Self::growing(admission, of, client)
+            ..Self::growing(admission, purpose, client)
         }
     }
 
-    /// Waits for memory for one more piece.
+    /// Waits for memory for one more chunk.
     async fn take(&mut self, length: usize) -> Result<(), Error> {
         let bytes = match self.flat {
             Some(_) if self.taken.is_some() => return Ok(()),
             Some(bytes) => bytes,
             None => length,
         };
-        let permit = self.admission.body(self.of, self.client, bytes).await?;
+        let permit = self
+            .admission
+            .body(self.purpose, self.client, bytes)
+            .await?;
         match &mut self.taken {
             Some(taken) => taken.join(permit),
             None => self.taken = Some(permit),
@@ -73,27 +81,30 @@ impl<'a> Share<'a> {
     }
 }
 
-/// Reads a body of at most `limit` bytes piece by piece, within its share where it has one.
+/// Reads a body of at most `limit` bytes in chunks, within its memory share if it has one.
 ///
 /// # Errors
-/// When it is larger, breaks off, does not arrive in time, or there is no memory for it.
+/// When the body is too large, incomplete or too slow, or there is no memory for it.
 pub(crate) async fn read(
     body: Body,
     limit: usize,
-    mut share: Option<&mut Share<'_>>,
+    mut share: Option<&mut MemoryShare<'_>>,
     mut sink: impl FnMut(&[u8]),
 ) -> Result<(), Error> {
     let reading = async move {
         let mut pieces = body.into_data_stream();
         let mut length = 0;
         loop {
-            let piece = tokio::time::timeout(LONGEST_PAUSE, pieces.next()).await;
+            let piece = tokio::time::timeout(MAX_PAUSE, pieces.next()).await;
             let Some(piece) = piece.map_err(|_| too_slow())? else {
                 break;
             };
             let piece = piece.map_err(|error| {
-                Refusal::new(ProblemKind::InvalidRequest, "the body broke off")
-                    .detail(error.to_string())
+                Refusal::new(
+                    ProblemKind::InvalidRequest,
+                    "the request body is incomplete",
+                )
+                .detail(error.to_string())
             })?;
             length += piece.len();
             if length <= limit {
@@ -106,9 +117,9 @@ pub(crate) async fn read(
             }
         }
         if length > limit {
-            let title = "the body is larger than allowed";
+            let title = "the request body is too large";
             return Err(Refusal::new(ProblemKind::TooLarge, title)
-                .detail(format!("at most {limit} bytes are read"))
+                .detail(format!("the limit is {limit} bytes"))
                 .into());
         }
         Ok(())
@@ -118,35 +129,35 @@ pub(crate) async fn read(
 }
 
 fn too_slow() -> Error {
-    let title = "the body did not arrive in time";
+    let title = "receiving the request body timed out";
     Refusal::new(ProblemKind::InvalidRequest, title)
         .status(StatusCode::REQUEST_TIMEOUT)
         .detail(format!(
-            "it may take {} s, and pause for {} s",
+            "the limits are {} s in total and {} s without data",
             DEADLINE.as_secs(),
-            LONGEST_PAUSE.as_secs()
+            MAX_PAUSE.as_secs()
         ))
         .into()
 }
 
-/// What a JSON body that may come from anybody is for.
-pub(crate) trait ForAnybody: DeserializeOwned {
-    /// Whose memory it takes.
-    const OF: BodyOf;
+/// A JSON body that is accepted without a token.
+pub(crate) trait AnonymousBody: DeserializeOwned {
+    /// The purpose, which has its own memory.
+    const PURPOSE: BodyPurpose;
 }
 
-impl ForAnybody for PlanPreview {
-    const OF: BodyOf = BodyOf::Plan;
+impl AnonymousBody for PlanPreview {
+    const PURPOSE: BodyPurpose = BodyPurpose::Plan;
 }
 
-impl ForAnybody for ExchangeIdToken {
-    const OF: BodyOf = BodyOf::IdToken;
+impl AnonymousBody for ExchangeIdToken {
+    const PURPOSE: BodyPurpose = BodyPurpose::IdToken;
 }
 
-/// A JSON body that may come from anybody. With the token of a client it may be as large as others.
+/// Extracts a JSON body that is accepted without a token. With a client's token the usual limit applies.
 pub(crate) struct AnonymousJson<T>(pub(crate) T);
 
-impl<T: ForAnybody> FromRequest<AppState> for AnonymousJson<T> {
+impl<T: AnonymousBody> FromRequest<AppState> for AnonymousJson<T> {
     type Rejection = Error;
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self, Error> {
@@ -158,10 +169,10 @@ impl<T: ForAnybody> FromRequest<AppState> for AnonymousJson<T> {
             let extract::Json(value) = extract::Json::from_request(request, state).await?;
             return Ok(Self(value));
         }
-        // Without a socket there is no address to share turns with.
+        // Without a socket there is no address to count for.
         let peer = extensions.get::<Peer>().map(|peer| peer.0.ip());
         let (parts, body) = request.into_parts();
-        let mut share = peer.map(|peer| Share::growing(&state.admission, T::OF, peer));
+        let mut share = peer.map(|peer| MemoryShare::growing(&state.admission, T::PURPOSE, peer));
         let mut bytes = Vec::new();
         read(body, MAX_ANONYMOUS, share.as_mut(), |piece| {
             bytes.extend_from_slice(piece);

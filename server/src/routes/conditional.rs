@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 
-/// Whether the client holds what has this tag already: `If-None-Match`, compared weakly.
+/// Whether the client has the representation with this tag: `If-None-Match`, compared weakly.
 pub(crate) fn has_tag(headers: &HeaderMap, tag: &HeaderValue) -> bool {
     let tags = headers.get_all(header::IF_NONE_MATCH).iter();
     let mut known = tags.filter_map(|value| value.to_str().ok());
@@ -17,39 +17,43 @@ pub(crate) fn has_tag(headers: &HeaderMap, tag: &HeaderValue) -> bool {
 
 /// The part of a representation that a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wanted {
-    /// All of it.
+pub(crate) enum RequestedRange {
+    /// The whole representation.
     Whole,
-    /// The bytes from the first position up to the second, which is left out.
+    /// The bytes from the first position up to the second, exclusive.
     Part(u64, u64),
-    /// Bytes that are not there.
-    Nothing,
+    /// Bytes outside of the representation.
+    Unsatisfiable,
 }
 
-/// Reads `Range` and `If-Range` for a representation of this length. `tag` is its strong tag, if it
-/// has one. Several ranges in one request are answered with all of it, which is allowed.
-pub(crate) fn wanted(
+/// Evaluates `Range` and `If-Range` for a representation of this length, with its strong tag if it has one.
+/// Several ranges in one request return the whole, which is allowed.
+pub(crate) fn requested_range(
     method: &Method,
     headers: &HeaderMap,
     length: u64,
     tag: Option<&HeaderValue>,
-) -> Wanted {
+) -> RequestedRange {
     let Some(range) = headers.get(header::RANGE) else {
-        return Wanted::Whole;
+        return RequestedRange::Whole;
     };
-    if !may_be_part(method, headers, tag) {
-        return Wanted::Whole;
+    if !range_applies(method, headers, tag) {
+        return RequestedRange::Whole;
     }
     range
         .to_str()
         .ok()
         .and_then(|text| parse(text, length))
-        .unwrap_or(Wanted::Whole)
+        .unwrap_or(RequestedRange::Whole)
 }
 
-/// Whether `Range` counts: with GET only (RFC 9110, section 14.2), if it is one range of bytes, and if
-/// `If-Range`, where it is there, names this representation. A date is not precise enough.
-pub(crate) fn may_be_part(method: &Method, headers: &HeaderMap, tag: Option<&HeaderValue>) -> bool {
+/// Whether `Range` applies: the method is GET (RFC 9110, section 14.2), it is one range of bytes, and
+/// `If-Range`, if present, has this tag. A date is not precise enough.
+pub(crate) fn range_applies(
+    method: &Method,
+    headers: &HeaderMap,
+    tag: Option<&HeaderValue>,
+) -> bool {
     let range = headers
         .get(header::RANGE)
         .and_then(|range| range.to_str().ok());
@@ -64,8 +68,8 @@ pub(crate) fn may_be_part(method: &Method, headers: &HeaderMap, tag: Option<&Hea
     }
 }
 
-/// One range of bytes; `None` for everything that is to be ignored.
-fn parse(text: &str, length: u64) -> Option<Wanted> {
+/// Parses one range of bytes; returns `None` for what has to be ignored.
+fn parse(text: &str, length: u64) -> Option<RequestedRange> {
     let (unit, range) = text.split_once('=')?;
     let (first, last) = range.trim().split_once('-')?;
     if !unit.trim().eq_ignore_ascii_case("bytes") {
@@ -73,7 +77,7 @@ fn parse(text: &str, length: u64) -> Option<Wanted> {
     }
     let number = |text: &str| {
         let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        // A number that is too large is beyond every end.
+        // A number that does not fit is beyond every end.
         digits.then(|| text.parse().unwrap_or(u64::MAX))
     };
     let (start, end) = match (first.trim(), last.trim()) {
@@ -88,9 +92,9 @@ fn parse(text: &str, length: u64) -> Option<Wanted> {
         }
     };
     Some(if start < end {
-        Wanted::Part(start, end)
+        RequestedRange::Part(start, end)
     } else {
-        Wanted::Nothing
+        RequestedRange::Unsatisfiable
     })
 }
 
@@ -108,34 +112,40 @@ mod tests {
     #[test]
     fn reads_one_range_of_bytes() {
         for (range, expected) in [
-            ("bytes=0-3", Wanted::Part(0, 4)),
-            ("bytes=4-", Wanted::Part(4, 10)),
-            ("bytes=-3", Wanted::Part(7, 10)),
-            ("bytes=-30", Wanted::Part(0, 10)),
-            ("Bytes = 2-2", Wanted::Part(2, 3)),
-            ("bytes=5-99999999999999999999999", Wanted::Part(5, 10)),
-            ("bytes=10-", Wanted::Nothing),
-            ("bytes=-0", Wanted::Nothing),
-            ("bytes=99999999999999999999999-", Wanted::Nothing),
-            ("bytes=3-2", Wanted::Whole),
-            ("bytes=0-1,3-4", Wanted::Whole),
-            ("bytes=a-b", Wanted::Whole),
-            ("bytes=+1-2", Wanted::Whole),
-            ("lines=0-3", Wanted::Whole),
-            ("bytes", Wanted::Whole),
-            ("bytes=-", Wanted::Whole),
+            ("bytes=0-3", RequestedRange::Part(0, 4)),
+            ("bytes=4-", RequestedRange::Part(4, 10)),
+            ("bytes=-3", RequestedRange::Part(7, 10)),
+            ("bytes=-30", RequestedRange::Part(0, 10)),
+            ("Bytes = 2-2", RequestedRange::Part(2, 3)),
+            (
+                "bytes=5-99999999999999999999999",
+                RequestedRange::Part(5, 10),
+            ),
+            ("bytes=10-", RequestedRange::Unsatisfiable),
+            ("bytes=-0", RequestedRange::Unsatisfiable),
+            (
+                "bytes=99999999999999999999999-",
+                RequestedRange::Unsatisfiable,
+            ),
+            ("bytes=3-2", RequestedRange::Whole),
+            ("bytes=0-1,3-4", RequestedRange::Whole),
+            ("bytes=a-b", RequestedRange::Whole),
+            ("bytes=+1-2", RequestedRange::Whole),
+            ("lines=0-3", RequestedRange::Whole),
+            ("bytes", RequestedRange::Whole),
+            ("bytes=-", RequestedRange::Whole),
         ] {
             let headers = headers(&[(header::RANGE, range)]);
             assert_eq!(
-                wanted(&Method::GET, &headers, 10, None),
+                requested_range(&Method::GET, &headers, 10, None),
                 expected,
                 "{range}"
             );
         }
         let all = headers(&[(header::RANGE, "bytes=0-")]);
         assert_eq!(
-            wanted(&Method::GET, &all, 0, None),
-            Wanted::Nothing,
+            requested_range(&Method::GET, &all, 0, None),
+            RequestedRange::Unsatisfiable,
             "of nothing"
         );
     }
@@ -144,20 +154,20 @@ mod tests {
     fn sends_range_only_for_matching_tag() {
         let tag = HeaderValue::from_static("\"a\"");
         for (known, expected) in [
-            ("\"a\"", Wanted::Part(1, 2)),
-            ("\"b\"", Wanted::Whole),
-            ("W/\"a\"", Wanted::Whole),
-            ("Sun, 29 Nov 2026 10:00:00 GMT", Wanted::Whole),
+            ("\"a\"", RequestedRange::Part(1, 2)),
+            ("\"b\"", RequestedRange::Whole),
+            ("W/\"a\"", RequestedRange::Whole),
+            ("Sun, 29 Nov 2026 10:00:00 GMT", RequestedRange::Whole),
         ] {
             let headers = headers(&[(header::RANGE, "bytes=1-1"), (header::IF_RANGE, known)]);
             assert_eq!(
-                wanted(&Method::GET, &headers, 9, Some(&tag)),
+                requested_range(&Method::GET, &headers, 9, Some(&tag)),
                 expected,
                 "{known}"
             );
             assert_eq!(
-                wanted(&Method::GET, &headers, 9, None),
-                Wanted::Whole,
+                requested_range(&Method::GET, &headers, 9, None),
+                RequestedRange::Whole,
                 "{known}, no tag"
             );
         }
@@ -166,7 +176,10 @@ mod tests {
     #[test]
     fn answers_head_with_full_length() {
         let headers = headers(&[(header::RANGE, "bytes=1-1")]);
-        assert_eq!(wanted(&Method::HEAD, &headers, 9, None), Wanted::Whole);
+        assert_eq!(
+            requested_range(&Method::HEAD, &headers, 9, None),
+            RequestedRange::Whole
+        );
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Extractors whose refusals are problems like all others.
+//! Extractors that report rejections as problems.
 
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Request};
@@ -30,12 +30,12 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
             Err(rejection) => {
                 let title = match &rejection {
                     _ if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-                        "the body is larger than allowed"
+                        "the request body is too large"
                     }
                     JsonRejection::MissingJsonContentType(_) => {
-                        "the body must be JSON, and Content-Type must say so"
+                        "the request body must be JSON, with `Content-Type: application/json`"
                     }
-                    _ => "the body cannot be understood",
+                    _ => "the request body is invalid",
                 };
                 Err(refuse(rejection.status(), title, rejection.body_text()))
             }
@@ -43,7 +43,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     }
 }
 
-/// A body as it is.
+/// A raw body.
 pub(crate) struct Bytes(pub(crate) axum::body::Bytes);
 
 impl<S: Send + Sync> FromRequest<S> for Bytes {
@@ -54,9 +54,9 @@ impl<S: Send + Sync> FromRequest<S> for Bytes {
             Ok(bytes) => Ok(Self(bytes)),
             Err(rejection) => {
                 let title = if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-                    "the body is larger than allowed"
+                    "the request body is too large"
                 } else {
-                    "the body broke off"
+                    "the request body is incomplete"
                 };
                 Err(refuse(rejection.status(), title, rejection.body_text()))
             }
@@ -64,7 +64,7 @@ impl<S: Send + Sync> FromRequest<S> for Bytes {
     }
 }
 
-/// Parameters in the path.
+/// Parameters of the path.
 pub(crate) struct Path<T>(pub(crate) T);
 
 impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
@@ -78,17 +78,13 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
                     PathRejection::FailedToDeserializePathParams(error) => error.body_text(),
                     rejection => rejection.body_text(),
                 };
-                Err(refuse(
-                    rejection.status(),
-                    "the address cannot be understood",
-                    detail,
-                ))
+                Err(refuse(rejection.status(), "the path is invalid", detail))
             }
         }
     }
 }
 
-/// Parameters after the question mark.
+/// Parameters of the query.
 pub(crate) struct Query<T>(pub(crate) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
@@ -104,7 +100,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
                 };
                 Err(refuse(
                     rejection.status(),
-                    "the parameters cannot be understood",
+                    "the query parameters are invalid",
                     detail,
                 ))
             }

@@ -1,4 +1,4 @@
-//! `/repo/…/`: what lies in the folders of repositories, for people.
+//! `/repo/…/`: listings of repository folders, for people.
 
 use askama::Template as _;
 use axum::Router;
@@ -16,7 +16,7 @@ use crate::service::repository::folders::{self, Entry};
 use crate::state::AppState;
 use crate::views::listing::ListingPage;
 
-/// The routes of all folders.
+/// Returns the routes of all folders.
 pub(crate) fn router(state: &AppState) -> Router<AppState> {
     Router::new()
         .route("/repo", get(add_slash))
@@ -27,11 +27,10 @@ pub(crate) fn router(state: &AppState) -> Router<AppState> {
         .route("/repo/{name}/{iteration}/", get(list_architectures))
         .route("/repo/{name}/{iteration}/{architecture}", get(add_slash))
         .route("/repo/{name}/{iteration}/{architecture}/", get(list_files))
-        .route_layer(from_fn_with_state(state.clone(), public::in_turn))
+        .route_layer(from_fn_with_state(state.clone(), public::limit_public))
 }
 
-/// Sends a client to the listing of a folder: without the slash, a relative address would lead
-/// elsewhere.
+/// Redirects to the address with a trailing slash, to which the links of a listing are relative.
 async fn add_slash(
     State(state): State<AppState>,
     OriginalUri(uri): OriginalUri,
@@ -48,7 +47,7 @@ async fn add_slash(
     Ok((StatusCode::PERMANENT_REDIRECT, location).into_response())
 }
 
-/// What a handler of a listing answers with. Its errors are for programs, like all below `/repo`.
+/// The result of a listing's handler. Errors are problems, as everywhere below `/repo`.
 type Listing = Result<Response, Error>;
 
 fn show(state: &AppState, folders: &[&str], entries: Vec<Entry>) -> Listing {

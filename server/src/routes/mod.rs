@@ -1,4 +1,4 @@
-//! HTTP handlers. Each extracts, calls one service, and converts.
+//! HTTP handlers. Each one extracts parameters, calls one service, and converts the result.
 
 pub(crate) mod api;
 mod base_url;

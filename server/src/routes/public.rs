@@ -1,5 +1,5 @@
-//! What anybody may read: in turn, few at a time of one address, and over connections to the database
-//! that nobody with a token waits for.
+//! Limits of public resources: few concurrent responses per address, over database connections that
+//! requests with a token do not wait for.
 
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -14,30 +14,30 @@ use super::pages::PageError;
 use crate::auth;
 use crate::db::{for_the_public, poll_for_the_public};
 use crate::error::Error;
-use crate::serve::{Around, Peer, Piece, hold, wrap};
+use crate::serve::{BodyHook, NextFrame, Peer, hold_until_sent, wrap_body};
 use crate::state::AppState;
 
-/// Has an answer made when it is its turn, unless the request has a valid token.
-pub(crate) async fn in_turn(
+/// Waits for a turn to prepare the response, unless the request has a valid token.
+pub(crate) async fn limit_public(
     State(state): State<AppState>,
     request: Request,
     next: Next,
 ) -> Result<Response, Error> {
-    serve(&state, request, next, Turn::Reading).await
+    run_limited(&state, request, next, Queue::Responses).await
 }
 
-/// The same for pages.
-pub(super) async fn page_in_turn(
+/// Like [`limit_public`], for pages.
+pub(super) async fn limit_public_page(
     state: State<AppState>,
     request: Request,
     next: Next,
 ) -> Result<Response, PageError> {
-    Ok(in_turn(state, request, next).await?)
+    Ok(limit_public(state, request, next).await?)
 }
 
-/// The same for the repositories that builds install from: addresses that authenticated lately do not
-/// queue.
-pub(crate) async fn for_builds(
+/// Like [`limit_public`], for repositories that builds install from: addresses that authenticated recently
+/// do not queue.
+pub(crate) async fn limit_repository(
     State(state): State<AppState>,
     request: Request,
     next: Next,
@@ -46,76 +46,80 @@ pub(crate) async fn for_builds(
     if address.is_some_and(|address| state.admission.is_known(address)) {
         return Ok(next.run(request).await);
     }
-    serve(&state, request, next, Turn::Browsing).await
+    run_limited(&state, request, next, Queue::Files).await
 }
 
-/// Only keeps to the connections of the public, for what has turns of its own.
-pub(crate) async fn apart(
+/// Uses the public database connections only, for handlers with their own limits.
+pub(crate) async fn use_public_connections(
     State(state): State<AppState>,
     request: Request,
     next: Next,
 ) -> Result<Response, Error> {
-    serve(&state, request, next, Turn::Own).await
+    run_limited(&state, request, next, Queue::None).await
 }
 
 /// What a request without a token waits for.
 #[derive(Clone, Copy)]
-enum Turn {
-    /// One of the turns in which answers are made.
-    Reading,
-    /// One of the turns in which files are sent.
-    Browsing,
-    /// Nothing: the handler has turns of its own.
-    Own,
+enum Queue {
+    /// A turn to prepare a response.
+    Responses,
+    /// A turn to send a file.
+    Files,
+    /// Nothing: the handler has its own limit.
+    None,
 }
 
-async fn serve(
+async fn run_limited(
     state: &AppState,
     request: Request,
     next: Next,
-    turn: Turn,
+    queue: Queue,
 ) -> Result<Response, Error> {
     if auth::has_valid_token(state, &request).await? {
         return Ok(next.run(request).await);
     }
     let address = address(&request);
-    let _permit = match (turn, address) {
-        (Turn::Reading, Some(address)) => Some(state.admission.reading(address).await?),
-        (Turn::Browsing, Some(address)) => Some(state.admission.browsing(address).await?),
-        // Without a socket there is no address to share turns with.
-        (Turn::Own, _) | (_, None) => None,
+    let _permit = match (queue, address) {
+        (Queue::Responses, Some(address)) => Some(state.admission.reading(address).await?),
+        (Queue::Files, Some(address)) => Some(state.admission.browsing(address).await?),
+        // Without a socket there is no address to count for.
+        (Queue::None, _) | (_, None) => None,
     };
     let response = for_the_public(next.run(request)).await;
-    let response = response.map(|body| wrap(body, PublicReader));
-    match turn {
-        Turn::Reading | Turn::Own => count(state, address, response),
-        // What is sent lies on disk.
-        Turn::Browsing => Ok(response),
+    let response = response.map(|body| wrap_body(body, PublicReader));
+    match queue {
+        Queue::Responses | Queue::None => reserve_memory(state, address, response),
+        // Files are sent from disk.
+        Queue::Files => Ok(response),
     }
 }
 
-/// The address that a request comes from.
+/// Returns the address that a request comes from.
 fn address(request: &Request) -> Option<IpAddr> {
     let peer = request.extensions().get::<Peer>();
     peer.map(|Peer(peer)| peer.ip())
 }
 
-/// Counts an answer that is there as a whole until it is read.
-fn count(state: &AppState, address: Option<IpAddr>, response: Response) -> Result<Response, Error> {
+/// Takes memory for a response of known length until it is sent.
+fn reserve_memory(
+    state: &AppState,
+    address: Option<IpAddr>,
+    response: Response,
+) -> Result<Response, Error> {
     let size = response.body().size_hint().exact();
     let size = size.and_then(|size| usize::try_from(size).ok());
     let (Some(address), Some(size)) = (address, size) else {
         return Ok(response);
     };
-    let permit = state.admission.answer(address, size)?;
-    Ok(response.map(|body| hold(body, permit)))
+    let permit = state.admission.response(address, size)?;
+    Ok(response.map(|body| hold_until_sent(body, permit)))
 }
 
-/// An answer that reads the database while it is sent.
+/// A response that reads the database while it is sent.
 struct PublicReader;
 
-impl Around for PublicReader {
-    fn poll_piece(&mut self, body: Pin<&mut Body>, context: &mut Context<'_>) -> Poll<Piece> {
+impl BodyHook for PublicReader {
+    fn poll_next(&mut self, body: Pin<&mut Body>, context: &mut Context<'_>) -> Poll<NextFrame> {
         poll_for_the_public(|| body.poll_frame(context))
     }
 }

@@ -1,5 +1,5 @@
-//! `/repo`: pacman repositories. The newest iteration is `current`, the newest complete one
-//! `latest`; below `builds/<number>` lies what one build sees of its iteration.
+//! `/repo`: pacman repositories. `current` is the newest iteration, `latest` the newest one that is done;
+//! below `builds/<number>` is the view of one build.
 
 use std::path::Path;
 
@@ -36,7 +36,8 @@ pub(crate) async fn serve_file(
     }
 }
 
-/// What one build sees: the packages of the builds it needs, and nothing else of its iteration.
+/// Serves the view of one build: the packages of the builds that it needs, and nothing else of its
+/// iteration.
 pub(crate) async fn serve_build_view(
     State(state): State<AppState>,
     extract::Path((name, iteration, architecture, build, file)): extract::Path<(
@@ -68,7 +69,7 @@ async fn serve_database(path: &Path, request: Request) -> Result<Response, Error
     let metadata = match fs_err::tokio::metadata(path).await {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            // Nothing is built yet: pacman takes an empty database.
+            // Nothing is built yet: pacman accepts an empty database.
             return Ok(database_response(Body::from(render([])?)));
         }
         Err(error) => return Err(error.into()),
@@ -77,7 +78,7 @@ async fn serve_database(path: &Path, request: Request) -> Result<Response, Error
         .modified()?
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap_or_default();
-    // The kernel's clock ticks slowly enough for two databases of one size; they are two files.
+    // Two versions may have the same time and size, but they are different files.
     let inode = std::os::unix::fs::MetadataExt::ino(&metadata);
     let tag = format!(
         "\"{:x}-{inode:x}-{:x}\"",
@@ -87,11 +88,11 @@ async fn serve_database(path: &Path, request: Request) -> Result<Response, Error
     serve_changing(path, &tag, request).await
 }
 
-/// Serves a file whose address may lead to other bytes later.
+/// Serves a file whose content changes.
 async fn serve_changing(path: &Path, tag: &str, request: Request) -> Result<Response, Error> {
     let mut response = serve(path, tag, request).await?;
-    // Times have a resolution of one second, in which a database can change more than once. Without
-    // this header pacman fetches it anew instead of believing that it is unchanged.
+    // Times have a resolution of one second, within which a database can change twice. Without this header
+    // pacman fetches it again instead of considering it unchanged.
     response.headers_mut().remove(header::LAST_MODIFIED);
     response
         .headers_mut()
@@ -121,13 +122,13 @@ async fn serve_package(package: &PackageFile, request: Request) -> Result<Respon
     Ok(response)
 }
 
-/// Serves a file with ranges, and `304` to whoever has it already.
+/// Serves a file with ranges and conditional requests.
 async fn serve(path: &Path, tag: &str, mut request: Request) -> Result<Response, Error> {
     let tag = HeaderValue::from_str(tag).map_err(anyhow::Error::from)?;
     if conditional::has_tag(request.headers(), &tag) {
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
     }
-    if !conditional::may_be_part(request.method(), request.headers(), Some(&tag)) {
+    if !conditional::range_applies(request.method(), request.headers(), Some(&tag)) {
         request.headers_mut().remove(header::RANGE);
     }
     request.headers_mut().remove(header::IF_MODIFIED_SINCE);

@@ -1,6 +1,6 @@
-//! Answers that are sent piece by piece, as their parts come into being.
+//! Responses that are streamed.
 
 use axum::http::HeaderName;
 
-/// Tells proxies (nginx has the name), and our own compression, to pass on at once what they get.
+/// Tells proxies (the name is nginx's), and our own compression, not to buffer.
 pub(crate) const NO_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");

@@ -1,4 +1,4 @@
-//! Whether the answers of a connection get on: who asks for something and does not read it is cut off.
+//! Detection of stalled connections, whose clients request responses and do not read them.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use axum::body::{Body, Bytes};
 use hyper::body::{Body as _, Frame};
 
-use super::wrapped::{Around, Piece, wrap};
+use super::wrapped::{BodyHook, NextFrame, wrap_body};
 
-/// The most of an answer that is given away at a time. What is given away waits in memory that nobody counts;
-/// the rest is held by whom it belongs to.
-const PIECE: usize = 64 * 1024;
+/// Maximum part of a response that is passed on at a time. What is passed on is buffered in memory that no
+/// limit counts; the rest counts for its permit.
+const CHUNK: usize = 64 * 1024;
 
-/// The answers of a connection that wait for their client, and since when. Cheap to clone.
+/// The responses of a connection that wait for their client, and since when. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Progress(Arc<Mutex<Waiting>>);
 
@@ -26,7 +26,7 @@ struct Waiting {
 }
 
 impl Progress {
-    /// Whether an answer has waited for its client for so long.
+    /// Whether a response has waited for its client for this long.
     pub(super) fn has_stalled(&self, for_long: Duration) -> bool {
         let waiting = self.lock();
         waiting
@@ -35,12 +35,12 @@ impl Progress {
             .any(|since| since.elapsed() >= for_long)
     }
 
-    /// Follows how far a body was taken by its client.
+    /// Wraps a body to track whether its client reads it.
     pub(super) fn watch<T: Send + Unpin + 'static>(&self, body: Body, held: T) -> Body {
         let mut waiting = self.lock();
         let number = waiting.next;
         waiting.next += 1;
-        // It may never be asked for: with HTTP/2 a client says how much it is ready to take.
+        // Counted from the start: an HTTP/2 client may never open its window.
         waiting.since.insert(number, Instant::now());
         drop(waiting);
         let watched = Watched {
@@ -49,7 +49,7 @@ impl Progress {
             progress: self.clone(),
             _held: held,
         };
-        wrap(body, watched)
+        wrap_body(body, watched)
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -58,7 +58,7 @@ impl Progress {
 }
 
 struct Watched<T> {
-    /// What the body gave and the client has not asked for.
+    /// What the body returned and the client has not requested yet.
     rest: Bytes,
     number: u64,
     progress: Progress,
@@ -66,8 +66,8 @@ struct Watched<T> {
 }
 
 impl<T> Watched<T> {
-    /// Passes the body on in small pieces.
-    fn split(&mut self, body: Pin<&mut Body>, context: &mut Context<'_>) -> Poll<Piece> {
+    /// Passes the body on in small chunks.
+    fn split(&mut self, body: Pin<&mut Body>, context: &mut Context<'_>) -> Poll<NextFrame> {
         if self.rest.is_empty() {
             let polled = body.poll_frame(context);
             let Poll::Ready(Some(Ok(frame))) = polled else {
@@ -78,16 +78,16 @@ impl<T> Watched<T> {
                 Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
             }
         }
-        let piece = self.rest.split_to(self.rest.len().min(PIECE));
-        Poll::Ready(Some(Ok(Frame::data(piece))))
+        let chunk = self.rest.split_to(self.rest.len().min(CHUNK));
+        Poll::Ready(Some(Ok(Frame::data(chunk))))
     }
 }
 
-impl<T: Send + Unpin + 'static> Around for Watched<T> {
-    fn poll_piece(&mut self, body: Pin<&mut Body>, context: &mut Context<'_>) -> Poll<Piece> {
+impl<T: Send + Unpin + 'static> BodyHook for Watched<T> {
+    fn poll_next(&mut self, body: Pin<&mut Body>, context: &mut Context<'_>) -> Poll<NextFrame> {
         let polled = self.split(body, context);
         let mut waiting = self.progress.lock();
-        // The last piece waits for the client, too: a body that is sent is dropped.
+        // The last chunk waits for the client, too: a sent body is dropped.
         if polled.is_ready() {
             waiting.since.insert(self.number, Instant::now());
         } else {
@@ -97,7 +97,7 @@ impl<T: Send + Unpin + 'static> Around for Watched<T> {
         polled
     }
 
-    fn kept_back(&self) -> u64 {
+    fn buffered(&self) -> u64 {
         self.rest.len() as u64
     }
 }
@@ -125,12 +125,12 @@ mod tests {
     async fn sends_response_in_chunks_and_waits_for_the_client() {
         let progress = Progress::default();
         let held = Arc::new(());
-        let whole = Body::from(vec![0; PIECE + 1]);
+        let whole = Body::from(vec![0; CHUNK + 1]);
         let mut body = progress.watch(whole, Arc::clone(&held));
-        assert_eq!(body.size_hint().exact(), Some(PIECE as u64 + 1));
+        assert_eq!(body.size_hint().exact(), Some(CHUNK as u64 + 1));
         assert!(progress.has_stalled(NOW));
         assert!(!progress.has_stalled(Duration::from_secs(3600)));
-        assert_eq!(next(&mut body).await, Some(PIECE));
+        assert_eq!(next(&mut body).await, Some(CHUNK));
         assert_eq!(body.size_hint().exact(), Some(1));
         assert!(progress.has_stalled(NOW) && Arc::strong_count(&held) == 2);
         assert_eq!(next(&mut body).await, Some(1));

@@ -1,4 +1,4 @@
-//! Connections that do not get in are told why, if they ask soon.
+//! Connections above a limit get an error response if they send a request soon.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -15,9 +15,10 @@ use tokio::task::AbortHandle;
 
 use crate::error::Error;
 
-/// How long a refused connection may take to ask and to read the answer.
-const LONGEST: Duration = Duration::from_secs(5);
-/// How many there are at a time; each needs a descriptor. Of more, the oldest is closed.
+/// Maximum time of a refused connection.
+const MAX_DURATION: Duration = Duration::from_secs(5);
+/// Maximum number of connections being refused, since each needs a descriptor. Above it, the oldest is
+/// closed.
 const MAX_REFUSALS: usize = 64;
 
 /// The connections that are being refused.
@@ -34,7 +35,7 @@ impl Refusals {
         }
     }
 
-    /// Answers whatever a connection asks with an error, and closes it.
+    /// Responds to any request with an error, and closes the connection.
     pub(super) fn refuse(&mut self, stream: TcpStream, error: Error) {
         let mut response = error.into_response();
         response
@@ -52,8 +53,8 @@ impl Refusals {
                 async move { Ok::<_, Infallible>(response) }
             });
             let connection = builder.serve_connection(TokioIo::new(stream), service);
-            // Whoever breaks off does not want to know.
-            let _ = tokio::time::timeout(LONGEST, connection).await;
+            // A client that disconnects needs no reason.
+            let _ = tokio::time::timeout(MAX_DURATION, connection).await;
         };
         self.open.retain(|handle| !handle.is_finished());
         if self.open.len() >= MAX_REFUSALS

@@ -1,4 +1,4 @@
-//! Bodies of responses with something around them.
+//! Response bodies with hooks.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -6,63 +6,63 @@ use std::task::{Context, Poll};
 use axum::body::{Body, Bytes};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
-/// The next piece of a body; nothing at its end.
-pub(crate) type Piece = Option<Result<Frame<Bytes>, axum::Error>>;
+/// The next frame of a body; nothing at its end.
+pub(crate) type NextFrame = Option<Result<Frame<Bytes>, axum::Error>>;
 
-/// What is around a body. It is dropped when the body was sent, or its client is gone.
-pub(crate) trait Around: Send + Unpin + 'static {
-    /// Polls the body for its next piece.
-    fn poll_piece(&mut self, body: Pin<&mut Body>, context: &mut Context<'_>) -> Poll<Piece> {
+/// A hook around a body. It is dropped when the body was sent, or its client disconnected.
+pub(crate) trait BodyHook: Send + Unpin + 'static {
+    /// Polls the body for its next frame.
+    fn poll_next(&mut self, body: Pin<&mut Body>, context: &mut Context<'_>) -> Poll<NextFrame> {
         body.poll_frame(context)
     }
 
-    /// How many bytes were taken from the body and not passed on yet.
-    fn kept_back(&self) -> u64 {
+    /// Returns how many bytes were taken from the body and not passed on yet.
+    fn buffered(&self) -> u64 {
         0
     }
 }
 
-/// Puts something around a body.
-pub(crate) fn wrap(body: Body, around: impl Around) -> Body {
-    Body::new(Wrapped { body, around })
+/// Wraps a body in a hook.
+pub(crate) fn wrap_body(body: Body, hook: impl BodyHook) -> Body {
+    Body::new(Wrapped { body, hook })
 }
 
-/// Lets a body hold something until it is sent, or its client is gone.
-pub(crate) fn hold<T: Send + Unpin + 'static>(body: Body, held: T) -> Body {
-    wrap(body, Holding { _held: held })
+/// Keeps a value until a body is sent, or its client disconnected.
+pub(crate) fn hold_until_sent<T: Send + Unpin + 'static>(body: Body, held: T) -> Body {
+    wrap_body(body, Holding { _held: held })
 }
 
 struct Holding<T> {
     _held: T,
 }
 
-impl<T: Send + Unpin + 'static> Around for Holding<T> {}
+impl<T: Send + Unpin + 'static> BodyHook for Holding<T> {}
 
-struct Wrapped<A> {
+struct Wrapped<H> {
     body: Body,
-    around: A,
+    hook: H,
 }
 
-impl<A: Around> HttpBody for Wrapped<A> {
+impl<H: BodyHook> HttpBody for Wrapped<H> {
     type Data = Bytes;
     type Error = axum::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Piece> {
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<NextFrame> {
         let this = &mut *self;
-        this.around.poll_piece(Pin::new(&mut this.body), context)
+        this.hook.poll_next(Pin::new(&mut this.body), context)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.around.kept_back() == 0 && self.body.is_end_stream()
+        self.hook.buffered() == 0 && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
         let mut hint = self.body.size_hint();
-        let kept_back = self.around.kept_back();
+        let buffered = self.hook.buffered();
         if let Some(upper) = hint.upper() {
-            hint.set_upper(upper.saturating_add(kept_back));
+            hint.set_upper(upper.saturating_add(buffered));
         }
-        hint.set_lower(hint.lower().saturating_add(kept_back));
+        hint.set_lower(hint.lower().saturating_add(buffered));
         hint
     }
 }

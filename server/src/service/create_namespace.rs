@@ -85,7 +85,7 @@ async fn plan_input(
     for changeset in changesets {
         origins.push(state.sources.resolve(changeset, freshness).await?);
     }
-    let network = state.config.network.of_new(request.network)?;
+    let network = state.config.network.for_new_namespace(request.network)?;
     let produced = match &request.name {
         Some(name) => retired_packages::of_name(state.database.read(), name).await?,
         None => Vec::new(),

@@ -30,7 +30,7 @@ pub async fn delete(state: &AppState, name: &NamespaceName) -> Result<(), Error>
     namespaces::delete(&mut tx, namespace.id).await?;
     tx.commit().await?;
     // The numbers of the tokens that went with it may be given again.
-    state.known_tokens.forget();
+    state.token_cache.clear();
     tracing::info!(namespace.name = name.as_str(), "deleted a namespace");
     state.replans.forget(namespace.id);
     if let Some(pipelines) = &state.pipelines {

@@ -103,7 +103,7 @@ fn unknown(id: AttemptId) -> Error {
 fn not_verified(failed_logins: &FailedLogins, peer: Option<IpAddr>, error: IdTokenError) -> Error {
     let is_bad = !matches!(error, IdTokenError::Unavailable(_));
     let peer = peer.filter(|_| is_bad);
-    if let Some(pause) = peer.and_then(|address| failed_logins.note(address)) {
+    if let Some(pause) = peer.and_then(|address| failed_logins.record(address)) {
         return Refusal::new(
             ProblemKind::TooManyRequests,
             "too many ID tokens that are not accepted",

@@ -51,7 +51,7 @@ async fn remove(
     };
     tx.commit().await?;
     // The numbers of the tokens that went with it may be given again.
-    state.known_tokens.forget();
+    state.token_cache.clear();
     tracing::info!(
         namespace.name = namespace.name.as_str(),
         iteration.number = iteration.number,

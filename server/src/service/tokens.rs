@@ -99,7 +99,7 @@ pub async fn revoke(state: &AppState, number: TokenId, force: bool) -> Result<To
     tokens::revoke(&mut tx, number).await?;
     let row = tokens::by_id(&mut *tx.connection(), number).await?;
     tx.commit().await?;
-    state.known_tokens.forget();
+    state.token_cache.clear();
     state.claims.revoked(number);
     let row = row.ok_or_else(|| Error::not_found(format!("token {number}")))?;
     tracing::info!(
@@ -164,14 +164,14 @@ pub async fn way_back(database: &Database, token: &str) -> Result<Option<String>
 pub async fn authenticate(state: &AppState, token: &str) -> Result<Option<TokenRow>, Error> {
     // Looked up by digest, so that the time a comparison takes tells nothing about a secret.
     let hash = hash(token);
-    let lookup = match state.known_tokens.get(&hash) {
+    let lookup = match state.token_cache.get(&hash) {
         Ok(row) => return Ok(Some(row).filter(TokenRow::is_valid)),
         Err(lookup) => lookup,
     };
     let row = tokens::by_hash(state.database.read(), &hash).await?;
     let row = row.filter(TokenRow::is_valid);
     if let Some(row) = &row {
-        state.known_tokens.keep(lookup, hash, row.clone());
+        state.token_cache.insert(lookup, hash, row.clone());
     }
     Ok(row)
 }

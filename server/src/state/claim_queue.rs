@@ -1,4 +1,4 @@
-//! The queue in which claims of workers wait for builds. The actor of claims serves it.
+//! The queue in which claims of workers wait for builds. The actor for claims serves it.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::db::TokenId;
 use crate::db::builds::BuildRow;
 use crate::wakers::{Inbox, Waker};
 
-/// A worker that wants a build.
+/// A worker that waits for a build.
 #[derive(Clone, Debug)]
 pub struct Claimant {
     /// Its claim.
@@ -20,11 +20,11 @@ pub struct Claimant {
     pub worker: WorkerName,
     /// Its token.
     pub token: TokenId,
-    /// The address by which it reaches the server.
+    /// The address at which it reaches the server.
     pub server: BaseUrl,
 }
 
-/// A build that was assigned to a claimant.
+/// A build assigned to a claimant.
 #[derive(Clone, Debug)]
 pub struct Assignment {
     /// The attempt created for it.
@@ -36,19 +36,19 @@ pub struct Assignment {
 /// A message to the actor that serves the queue.
 #[derive(Debug)]
 pub(crate) enum Message {
-    /// A worker waits.
+    /// A claim waits.
     Wait(Waiter),
-    /// A token is not valid any more: its claims wait in vain.
+    /// A token was revoked: its claims wait in vain.
     Revoked(TokenId),
 }
 
-/// A worker that waits.
+/// A claim that waits.
 #[derive(Debug)]
 pub(crate) struct Waiter {
     pub(crate) claimant: Claimant,
     pub(crate) architectures: Vec<Architecture>,
-    /// When it is sent away. The actor checks this itself, so that no build is assigned to a worker that is
-    /// being sent away at the same moment.
+    /// When its wait ends. The actor checks this itself, so that it does not assign a build to a claim
+    /// whose wait ends at the same moment.
     pub(crate) until: Instant,
     pub(crate) answer: oneshot::Sender<Assignment>,
 }
@@ -61,17 +61,17 @@ pub struct ClaimQueue {
 }
 
 impl ClaimQueue {
-    /// Says that builds may have become ready.
+    /// Notifies the actor that builds may have become ready.
     pub fn wake(&self) {
         self.ready.wake();
     }
 
-    /// Sends away claims that wait with a token that was revoked.
+    /// Ends the wait of claims with a revoked token.
     pub fn revoked(&self, token: TokenId) {
         self.inbox.send(Message::Revoked(token));
     }
 
-    /// Lets a claim wait for up to `wait`. The answer is dropped when it gets nothing.
+    /// Enqueues a claim for up to `wait`. The sender is dropped if it gets no build.
     #[must_use]
     pub fn enter(
         &self,
@@ -99,7 +99,7 @@ impl ClaimQueue {
         self.inbox.receive().await
     }
 
-    /// The next message, if there is one already.
+    /// Returns the next message, if there is one.
     pub(crate) fn try_receive(&self) -> Option<Message> {
         self.inbox.try_receive()
     }

@@ -1,12 +1,12 @@
-//! Counts failed logins per address, so that whoever tries tokens, or has a wrong one in a loop,
-//! is told to slow down. Valid tokens are never held up.
+//! Counts failed logins per address, to slow down clients that guess tokens or retry an invalid one in a
+//! loop. Valid tokens are never delayed.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::admission::RateLimit;
 
-/// How many wrong tokens an address may send in a minute.
+/// How many invalid tokens an address may send per minute.
 const ALLOWED: u32 = 20;
 
 /// The failures of the last minute.
@@ -20,13 +20,13 @@ impl Default for FailedLogins {
 }
 
 impl FailedLogins {
-    /// Notes a failure. Returns how long to wait if there were too many.
-    pub(crate) fn note(&self, address: IpAddr) -> Option<Duration> {
-        self.0.note(address)
+    /// Counts a failure. Returns how long to wait if the limit is exceeded.
+    pub(crate) fn record(&self, address: IpAddr) -> Option<Duration> {
+        self.0.record(address)
     }
 
-    /// Whether there were too many lately.
+    /// Whether the address has reached its limit.
     pub(crate) fn too_many(&self, address: IpAddr) -> bool {
-        self.0.is_used_up(address)
+        self.0.is_exhausted(address)
     }
 }

@@ -1,37 +1,37 @@
-//! By which protocols the workers fetch sources, as they say when they claim builds. Kept in memory: a
-//! restarted server hears it again within seconds.
+//! Protocols by which workers fetch sources, as stated in their claims. Kept in memory: after a restart the
+//! server learns them within seconds.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 use buildbtw_model::WorkerName;
 
-/// What every builder fetches.
+/// Protocols that every worker fetches.
 const ALWAYS: &[&str] = &["ftp", "git", "http", "https"];
-/// More workers and protocols than a server has; what is beyond is not remembered.
-const MOST_WORKERS: usize = 4_096;
-const MOST_PROTOCOLS: usize = 64;
+/// Bounds of the memory used, above what a server has; more is ignored.
+const MAX_WORKERS: usize = 4_096;
+const MAX_PROTOCOLS: usize = 64;
 
-/// What each worker fetches.
+/// The protocols of each worker.
 #[derive(Debug, Default)]
 pub struct FetchedProtocols(Mutex<HashMap<WorkerName, BTreeSet<String>>>);
 
 impl FetchedProtocols {
-    /// Remembers what a worker fetches.
+    /// Records the protocols of a worker.
     pub fn note(&self, worker: &WorkerName, protocols: &[String]) {
         let protocols: BTreeSet<String> = protocols
             .iter()
             .filter(|protocol| protocol.len() <= 32)
-            .take(MOST_PROTOCOLS)
+            .take(MAX_PROTOCOLS)
             .cloned()
             .collect();
         let mut workers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if workers.len() < MOST_WORKERS || workers.contains_key(worker) {
+        if workers.len() < MAX_WORKERS || workers.contains_key(worker) {
             workers.insert(worker.clone(), protocols);
         }
     }
 
-    /// What some worker fetches; `None` while nothing is known.
+    /// Returns the protocols that at least one worker fetches; `None` before the first claim.
     pub fn known(&self) -> Option<BTreeSet<String>> {
         let workers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if workers.is_empty() {

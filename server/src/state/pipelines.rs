@@ -1,4 +1,4 @@
-//! Builds as pipelines of a GitLab: how to reach it, what it builds, and what keeps it from that.
+//! Builds as GitLab pipelines: the client, the settings, and current outages.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,28 +9,28 @@ use crate::config::pipelines::PipelineSettings;
 use crate::outage::{Outage, Pauses};
 use crate::wakers::{Pending, Waker};
 
-/// How long GitLab is left alone after it failed.
+/// Backoff after failures of GitLab.
 const PAUSES: Pauses = Pauses::growing(Duration::from_secs(2), Duration::from_secs(60));
 
-/// What GitLab builds, and how to reach it. Cheap to clone.
+/// Access to GitLab and what it builds. Cheap to clone.
 #[derive(Clone)]
 pub struct Pipelines(Arc<Parts>);
 
 /// The parts of [`Pipelines`].
 pub struct Parts {
-    /// Where the pipelines run.
+    /// The client.
     pub gitlab: Gitlab,
-    /// What is built there.
+    /// The settings.
     pub settings: PipelineSettings,
-    /// Checks who its jobs are.
+    /// Verifies ID tokens of jobs.
     pub id_tokens: IdTokens,
-    /// Why GitLab creates no pipelines.
+    /// The outage of creating pipelines.
     pub(crate) creating: Outage,
-    /// Why GitLab does not tell where they stand.
+    /// The outage of polling pipelines.
     pub(crate) following: Outage,
-    /// There may be pipelines to create.
+    /// Woken when pipelines may have to be created.
     pub(crate) ready: Waker,
-    /// There may be pipelines to poll or to cancel; the projects are those with news of theirs.
+    /// Woken when pipelines may have to be polled or cancelled, with the projects that a webhook named.
     pub(crate) news: Pending<ProjectId>,
 }
 
@@ -43,7 +43,7 @@ impl std::ops::Deref for Pipelines {
 }
 
 impl Pipelines {
-    /// Prepares; nothing is asked yet.
+    /// Creates the state; sends no requests.
     #[must_use]
     pub fn new(gitlab: Gitlab, settings: PipelineSettings, audience: String) -> Self {
         let id_tokens = IdTokens::new(&gitlab, settings.issuer.clone(), audience);
@@ -58,24 +58,24 @@ impl Pipelines {
         }))
     }
 
-    /// What is wrong with GitLab at the moment, for people.
+    /// Returns the cause of a current outage of GitLab, for people.
     #[must_use]
     pub fn outage(&self) -> Option<String> {
         self.creating.remote().or_else(|| self.following.remote())
     }
 
-    /// Says that builds may have become ready, or that a creation may have been answered by now.
+    /// Notifies that builds may have become ready, or that an unconfirmed pipeline may have appeared.
     pub fn wake(&self) {
         self.ready.wake();
     }
 
-    /// Says that attempts may have to be stopped.
+    /// Notifies that attempts may have to be stopped.
     pub fn stop(&self) {
         self.ready.wake();
         self.news.wake();
     }
 
-    /// Says that GitLab told something about the pipelines of a project.
+    /// Notifies that pipelines of a project have changed.
     pub fn has_news(&self, project: ProjectId) {
         self.news.add([project]);
     }

@@ -1,4 +1,4 @@
-//! The queues of what is to be written into repositories: packages that were accepted, and lists of files.
+//! Queues of writes to repositories: accepted packages, and file lists.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::repos::RepositoryKey;
 use crate::wakers::Inbox;
 
-/// Builds that wait for their packages to be published. Cheap to clone.
+/// Builds whose packages wait to be published. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct PublishQueue {
     inbox: Inbox<PublishJob>,
@@ -20,15 +20,15 @@ pub struct PublishQueue {
 #[derive(Debug)]
 pub(crate) struct PublishJob {
     pub(crate) build: BuildId,
-    /// Told when the build is published, or that it could not be.
+    /// Gets true when the build is published, false if that failed.
     pub(crate) done: Option<oneshot::Sender<bool>>,
 }
 
 impl PublishQueue {
-    /// Publishes a build whose packages were accepted, and waits for it.
+    /// Publishes a build whose packages were accepted, and waits for the result.
     ///
     /// # Errors
-    /// When it could not be published now. Nothing is lost: asking again tries again.
+    /// When publishing failed. Nothing is lost: the next call retries.
     pub async fn publish(&self, build: BuildId) -> Result<(), Error> {
         let (done, published) = oneshot::channel();
         self.inbox.send(PublishJob {
@@ -38,11 +38,11 @@ impl PublishQueue {
         if published.await.unwrap_or(false) {
             Ok(())
         } else {
-            Err(anyhow::anyhow!("build {build} is accepted but could not be published yet").into())
+            Err(anyhow::anyhow!("build {build} was accepted but cannot be published yet").into())
         }
     }
 
-    /// Publishes a build without waiting for it.
+    /// Enqueues a build without waiting.
     pub fn enqueue(&self, build: BuildId) {
         self.inbox.send(PublishJob { build, done: None });
     }
@@ -52,16 +52,16 @@ impl PublishQueue {
         self.inbox.receive().await
     }
 
-    /// The next build, if there is one already.
+    /// Returns the next build, if there is one.
     pub(crate) fn try_receive(&self) -> Option<PublishJob> {
         self.inbox.try_receive()
     }
 }
 
-/// A repository, and the iteration whose packages it holds.
+/// A repository and the iteration whose packages it holds.
 pub(crate) type Outdated = (RepositoryKey, IterationId);
 
-/// Repositories whose databases with file lists lag behind. Cheap to clone.
+/// Repositories whose file lists are out of date. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct FileListQueue {
     inbox: Inbox<Outdated>,
@@ -69,13 +69,14 @@ pub struct FileListQueue {
 }
 
 impl FileListQueue {
-    /// Says that a repository holds more than its file lists tell.
-    pub fn outdated(&self, key: RepositoryKey, iteration: IterationId) {
+    /// Notifies that the file lists of a repository are out of date.
+    pub fn enqueue(&self, key: RepositoryKey, iteration: IterationId) {
         self.inbox.send((key, iteration));
     }
 
-    /// One at a time: two writers could each take the other's file for their own, and are a lot of work.
-    pub(crate) async fn turn_to_write(&self) -> MutexGuard<'_, ()> {
+    /// Waits for the right to write. There is one writer at a time: two could take each other's file for
+    /// their own, and both are expensive.
+    pub(crate) async fn lock_writes(&self) -> MutexGuard<'_, ()> {
         self.writing.lock().await
     }
 
@@ -84,7 +85,7 @@ impl FileListQueue {
         self.inbox.receive().await
     }
 
-    /// The next repository, if there is one already.
+    /// Returns the next repository, if there is one.
     pub(crate) fn try_receive(&self) -> Option<Outdated> {
         self.inbox.try_receive()
     }

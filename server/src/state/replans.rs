@@ -1,5 +1,5 @@
-//! Which namespaces have to be planned again, and when: what the sources told, what can affect the newest plan
-//! of each namespace, and the schedule. The replanner works it off.
+//! Which namespaces to plan again, and when: events of the sources, the footprints of the newest plans, and
+//! the schedule. The replanner processes it.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +12,7 @@ use crate::db::NamespaceId;
 use crate::sources::{SourceEvent, Sources};
 use crate::wakers::Inbox;
 
-/// See the module. Cheap to clone.
+/// The schedule of new iterations. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Replans {
     events: Inbox<SourceEvent>,
@@ -21,23 +21,23 @@ pub struct Replans {
 
 #[derive(Debug, Default)]
 struct State {
-    /// What can affect the newest plan of a namespace; anything, where it is not known.
+    /// What can affect the newest plan of a namespace; anything if missing.
     footprints: HashMap<NamespaceId, Vec<Footprint>>,
-    /// When which namespace is planned again.
+    /// When a namespace is planned again.
     due: HashMap<NamespaceId, Instant>,
-    /// Those that could not be planned because a source repository has to be repaired first.
+    /// Namespaces that cannot be planned until a source repository is fixed.
     blocked: HashSet<NamespaceId>,
 }
 
 impl Replans {
-    /// Where the sources tell what happened.
+    /// Returns the sender for events of the sources.
     #[must_use]
     pub fn sender(&self) -> mpsc::UnboundedSender<SourceEvent> {
         self.events.sender()
     }
 
-    /// Remembers what can affect the plan that a namespace has now. What changed while it was made is not
-    /// forgotten: `seen` is how often the index of `sources` had changed before.
+    /// Records what can affect the newest plan of a namespace. `seen` is the change count of the index that
+    /// the plan was made from; changes since then are checked again.
     pub fn planned(
         &self,
         namespace: NamespaceId,
@@ -46,14 +46,14 @@ impl Replans {
         seen: u64,
     ) {
         self.lock().footprints.insert(namespace, footprints);
-        // In this order: a change from now on is held against these footprints.
+        // After the footprints are stored: later changes are compared with these.
         if sources.catalog_snapshot().changes() != seen {
             self.events
                 .send(SourceEvent::ChangedDuringPlanning(namespace));
         }
     }
 
-    /// Forgets a namespace that is gone. The next one may get its number.
+    /// Removes a deleted namespace. Its number may be reused.
     pub fn forget(&self, namespace: NamespaceId) {
         let mut state = self.lock();
         state.due.remove(&namespace);
@@ -61,7 +61,7 @@ impl Replans {
         state.footprints.remove(&namespace);
     }
 
-    /// Waits until the sources tell something.
+    /// Waits for the next event of the sources.
     pub(crate) async fn receive(&self) -> SourceEvent {
         self.events.receive().await
     }
@@ -78,26 +78,26 @@ impl Replans {
         })
     }
 
-    /// Plans a namespace at this time, unless that is due earlier.
+    /// Schedules a namespace for this time, unless it is due earlier.
     pub(crate) fn add(&self, namespace: NamespaceId, at: Instant) {
         let mut state = self.lock();
         let time = state.due.entry(namespace).or_insert(at);
         *time = at.min(*time);
     }
 
-    /// When the next namespace is due.
+    /// Returns when the next namespace is due.
     pub(crate) fn next(&self) -> Option<Instant> {
         self.lock().due.values().min().copied()
     }
 
-    /// Takes the namespaces that are due.
+    /// Takes the due namespaces.
     pub(crate) fn take_due(&self, now: Instant) -> Vec<NamespaceId> {
         let is_due = |_: &NamespaceId, at: &mut Instant| *at <= now;
         let mut state = self.lock();
         state.due.extract_if(is_due).map(|(id, _)| id).collect()
     }
 
-    /// Plans a namespace when a change can affect it, however it follows its members.
+    /// Plans a namespace when a change can affect it, even if it does not follow default branches.
     pub(crate) fn block(&self, namespace: NamespaceId) {
         self.lock().blocked.insert(namespace);
     }

@@ -1,6 +1,6 @@
-//! Reports of workers take turns. Each reads the database several times, and thousands may come at the
-//! same moment: if all of them queued for its few connections, each would wait for one longer than
-//! anybody waits, half done, and none would ever be taken.
+//! Limits concurrent reports of workers. Each reads the database several times, and thousands may arrive at
+//! the same moment: if all of them queued for the few connections, all would time out half-done, and none
+//! would be accepted.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,30 +10,30 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::{Error, Refusal};
 
-/// How many reports are dealt with at a time: as many as share a commit.
-const AT_A_TIME: usize = 128;
-/// How long a report waits for its turn. Workers wait a minute for an answer.
-const LONGEST_WAIT: Duration = Duration::from_secs(45);
-/// When to report again after that.
+/// Maximum number of concurrent reports: as many as share a commit.
+const MAX_CONCURRENT: usize = 128;
+/// Maximum wait for a turn. Workers wait a minute for a response.
+const MAX_WAIT: Duration = Duration::from_secs(45);
+/// The `Retry-After` when the wait took too long.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// See the module. Cheap to clone.
+/// The limit of concurrent reports. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ReportTurns(Arc<Semaphore>);
 
 impl Default for ReportTurns {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(AT_A_TIME)))
+        Self(Arc::new(Semaphore::new(MAX_CONCURRENT)))
     }
 }
 
 impl ReportTurns {
-    /// Waits for a turn, which is over when it is dropped. First come, first served.
+    /// Waits for a turn, in order of arrival. Dropping the permit ends the turn.
     ///
     /// # Errors
-    /// When others before took too long; the same report may be taken later.
+    /// When the wait takes too long; the report may be repeated.
     pub async fn turn(&self) -> Result<OwnedSemaphorePermit, Error> {
-        self.turn_within(LONGEST_WAIT).await
+        self.turn_within(MAX_WAIT).await
     }
 
     async fn turn_within(&self, wait: Duration) -> Result<OwnedSemaphorePermit, Error> {
@@ -41,7 +41,7 @@ impl ReportTurns {
         match tokio::time::timeout(wait, turn).await {
             Ok(turn) => Ok(turn.map_err(anyhow::Error::from)?),
             Err(_) => {
-                let title = "more workers report at the moment than the server can deal with";
+                let title = "too many workers report at the same time";
                 Err(Refusal::new(ProblemKind::Unavailable, title)
                     .retry_after(PAUSE)
                     .into())
@@ -58,7 +58,7 @@ mod tests {
     async fn rejects_long_waiters_and_finishes_running_ones() {
         let turns = ReportTurns::default();
         let mut inside = Vec::new();
-        for _ in 0..AT_A_TIME {
+        for _ in 0..MAX_CONCURRENT {
             inside.push(turns.turn().await.unwrap());
         }
         let refused = turns.turn_within(Duration::ZERO).await;

@@ -1,11 +1,11 @@
-//! Style, script and icon, compiled into the program. Their addresses hold a hash of their content:
-//! browsers keep them for good, and a new version of the program has new addresses.
+//! Style, script and icon, compiled into the program. Their addresses contain a hash of the content:
+//! browsers cache them without a limit, and a new version has new addresses.
 
 use std::sync::LazyLock;
 
 use sha2::{Digest as _, Sha256};
 
-/// A file that pages refer to.
+/// A file that pages load.
 pub(crate) struct Asset {
     /// Its name, the last part of its address.
     pub(crate) name: &'static str,
@@ -13,7 +13,7 @@ pub(crate) struct Asset {
     pub(crate) media_type: &'static str,
     /// Its bytes.
     pub(crate) content: &'static [u8],
-    /// A hash of them.
+    /// The hash of its content.
     pub(crate) hash: String,
 }
 
@@ -42,7 +42,7 @@ pub(crate) static STYLE: LazyLock<Asset> = LazyLock::new(|| {
     )
 });
 
-/// The script that keeps pages up to date. They work without it.
+/// The script that keeps pages up to date; they work without it.
 pub(crate) static SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
     Asset::new(
         "live.js",
@@ -60,7 +60,7 @@ pub(crate) static ICON: LazyLock<Asset> = LazyLock::new(|| {
     )
 });
 
-/// The asset of a name.
+/// Returns the asset with a name.
 pub(crate) fn find(name: &str) -> Option<&'static Asset> {
     [&*STYLE, &*SCRIPT, &*ICON]
         .into_iter()

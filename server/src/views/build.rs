@@ -1,4 +1,4 @@
-//! A build: why it is made, what was tried, what came out, and the log.
+//! The page of a build: its reason, attempts, packages and log.
 
 use askama::Template;
 use askama::filters::urlencode;
@@ -15,18 +15,18 @@ use super::size::size;
 use super::status::Badge;
 use super::time::{Elapsed, When};
 
-/// How many names of blocking builds are listed.
+/// Maximum number of listed builds that block this one.
 const BLOCKERS: usize = 10;
-/// How many builds before and after this one are listed.
+/// Maximum number of listed builds that this one needs, or that need it.
 const NEIGHBOURS: usize = 100;
 
-/// See the module.
+/// The page of a build.
 #[derive(Template)]
 #[template(path = "build.html")]
 pub(crate) struct BuildPage {
     layout: Layout,
     build: BuildSummary,
-    /// The pages of its namespace and iteration.
+    /// Its namespace and iteration.
     namespace: NamespaceName,
     namespace_path: String,
     iteration: u32,
@@ -43,14 +43,14 @@ pub(crate) struct BuildPage {
     log: Option<Log>,
 }
 
-/// Where the packages of a reused build were made.
+/// The origin of a reused build's packages.
 struct ReusedLink {
     text: String,
-    /// The page that is nearest to it and still there.
+    /// The page of the build, or else of the closest thing that still exists.
     href: Option<String>,
 }
 
-/// Builds right before or after this one.
+/// Builds that this one needs, or that need it.
 struct Neighbours {
     count: usize,
     rows: Vec<Neighbour>,
@@ -73,7 +73,7 @@ struct Attempt {
     shown: bool,
 }
 
-/// A pipeline of GitLab.
+/// A GitLab pipeline.
 struct Pipeline {
     label: String,
     href: Option<String>,
@@ -89,35 +89,35 @@ struct Package {
 struct Log {
     attempt: AttemptId,
     number: u32,
-    /// Whether more of it may come.
+    /// Whether the log may grow.
     live: bool,
     tail: LogTail,
 }
 
-/// The end of a log as it was read.
+/// The end of a log.
 pub(crate) struct LogTail {
-    /// How many bytes came before.
+    /// Number of bytes before it.
     pub(crate) skipped: u64,
-    /// Where to go on reading.
+    /// The offset to continue reading at.
     pub(crate) end: u64,
-    /// What to show.
+    /// The rendered lines.
     pub(crate) html: LogHtml,
-    /// Whether the PKGBUILD of the attempt was kept.
+    /// Whether the attempt's PKGBUILD is stored.
     pub(crate) has_pkgbuild: bool,
 }
 
-/// Puts the attempt that made the packages of a reused build among the attempts.
+/// Adds the attempt that built the packages of a reused build to its attempts.
 pub(crate) fn with_origin(mut detail: BuildDetail) -> BuildDetail {
     let origin = detail.summary.reused_from.as_mut();
     if let Some(attempt) = origin.and_then(|origin| origin.made_by.take()) {
-        // A build holds the attempt itself once the one that it was made for is gone.
+        // A build has the attempt itself once its original build is removed.
         detail.attempts.retain(|own| own.id != attempt.id);
         detail.attempts.insert(0, *attempt);
     }
     detail
 }
 
-/// The attempt whose log is asked for: the newest when none is named.
+/// Returns the attempt whose log is requested, or the newest one.
 pub(crate) fn select_attempt(
     detail: &BuildDetail,
     wanted: Option<AttemptId>,
@@ -128,7 +128,7 @@ pub(crate) fn select_attempt(
     }
 }
 
-/// Whether more may be written to the log of an attempt.
+/// Whether the log of an attempt may grow.
 pub(crate) fn is_live(attempt: &AttemptSummary) -> bool {
     match attempt.status {
         AttemptStatus::Queued | AttemptStatus::Running => true,
@@ -137,7 +137,7 @@ pub(crate) fn is_live(attempt: &AttemptSummary) -> bool {
 }
 
 impl BuildPage {
-    /// The page with the end of the log of one attempt.
+    /// Creates the page with the end of one attempt's log.
     pub(crate) fn new(
         detail: BuildDetail,
         log: Option<(AttemptSummary, LogTail)>,
@@ -195,7 +195,7 @@ impl BuildPage {
 }
 
 fn packages(links: &Links, detail: &BuildDetail) -> Vec<Package> {
-    // Without a host: the browser knows best how it reached the server.
+    // Without a host, since the browser knows how it reached the server.
     let number = detail.iteration.to_string();
     let architecture = detail.summary.architecture.as_str();
     let folder = [detail.namespace.as_str(), &number, architecture];
@@ -211,7 +211,7 @@ fn packages(links: &Links, detail: &BuildDetail) -> Vec<Package> {
     packages.collect()
 }
 
-/// The page of a build of the same iteration: its own when it is near, else the search for it.
+/// Returns the page of a build in the same iteration: the build if it is listed, or else a search for it.
 fn find(
     links: &Links,
     pkgbase: &Pkgbase,
@@ -284,7 +284,7 @@ fn pipeline(pipeline: &PipelineSummary) -> Pipeline {
         Some(id) => format!("pipeline {id}: {}", pipeline.status),
         None => format!("pipeline {}", pipeline.status),
     };
-    // Another program wrote it: nothing but a web address becomes a link.
+    // The URL comes from another program: only web addresses become links.
     let is_web = |url: &&String| url.starts_with("https://") || url.starts_with("http://");
     Pipeline {
         label,

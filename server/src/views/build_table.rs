@@ -1,4 +1,4 @@
-//! The table of an iteration's builds: a page of those the filter accepts, per architecture.
+//! The table of an iteration's builds: one page of the builds that match a filter, per architecture.
 
 use std::collections::HashMap;
 
@@ -12,21 +12,21 @@ use super::reason::{Names, Reason, Step};
 use super::status::Badge;
 use super::time::Elapsed;
 
-/// How many builds one page shows. Thousands at once make browsers and live updates slow.
+/// Number of builds per page. Thousands at once slow down browsers and live updates.
 const PAGE: usize = 200;
-/// How many names of blocking builds a row lists.
+/// Maximum number of blocking builds in a row.
 const BLOCKERS: usize = 3;
 
-/// See the module.
+/// The table of builds.
 pub(crate) struct BuildTable {
     pub(crate) statuses: Vec<FilterLink>,
-    /// Empty when there is only one.
+    /// Links per architecture; empty if there is only one.
     pub(crate) architectures: Vec<FilterLink>,
     pub(crate) filter: Filter,
     pub(crate) groups: Vec<Group>,
-    /// How many builds pass the filter.
+    /// Number of builds that match the filter.
     pub(crate) matching: usize,
-    /// The first and last one shown, counted from 1.
+    /// The first and last build shown, counted from 1.
     pub(crate) from: usize,
     pub(crate) to: usize,
     pub(crate) previous: Option<String>,
@@ -48,11 +48,11 @@ pub(crate) struct Group {
     pub(crate) rows: Vec<Row>,
 }
 
-/// One build.
+/// A build.
 pub(crate) struct Row {
     pub(crate) id: BuildId,
     pub(crate) pkgbase: Pkgbase,
-    /// When a pkgbase is built more than once.
+    /// Set if the pkgbase is built more than once.
     pub(crate) stage: Option<u32>,
     pub(crate) is_bootstrap: bool,
     pub(crate) version: String,
@@ -60,19 +60,19 @@ pub(crate) struct Row {
     pub(crate) badge: Badge,
     pub(crate) reason: Reason,
     pub(crate) blocked_by: Option<Names>,
-    /// What it waits for, as long as nothing has failed.
+    /// What the build waits for, unless something failed.
     pub(crate) waits_for: Option<Names>,
     pub(crate) message: Option<String>,
     pub(crate) took: Option<Elapsed>,
 }
 
-/// Finds the pages of builds by their pkgbase.
+/// Finds the page of a build by its pkgbase.
 pub(crate) struct BuildLinks<'a> {
     links: &'a Links,
-    /// The last stage of each.
+    /// The last stage of each build.
     all: HashMap<(&'a Architecture, &'a Pkgbase), BuildId>,
-    /// Those that block others.
-    stuck: HashMap<(&'a Architecture, &'a Pkgbase), BuildId>,
+    /// The builds that block others.
+    blocking: HashMap<(&'a Architecture, &'a Pkgbase), BuildId>,
 }
 
 impl<'a> BuildLinks<'a> {
@@ -81,7 +81,7 @@ impl<'a> BuildLinks<'a> {
         Self {
             links,
             all: builds.iter().map(key).collect(),
-            stuck: builds
+            blocking: builds
                 .iter()
                 .filter(|build| {
                     matches!(build.status, BuildStatus::Failed | BuildStatus::Cancelled)
@@ -96,9 +96,9 @@ impl<'a> BuildLinks<'a> {
         Some(self.links.build(id))
     }
 
-    /// A build that another one is blocked by.
+    /// Returns the link to a build that blocks another one.
     fn blocker(&self, architecture: &Architecture, pkgbase: &Pkgbase) -> Step {
-        let id = self.stuck.get(&(architecture, pkgbase));
+        let id = self.blocking.get(&(architecture, pkgbase));
         Step {
             pkgbase: pkgbase.clone(),
             href: id.map(|id| self.links.build(id)),
@@ -107,7 +107,7 @@ impl<'a> BuildLinks<'a> {
 }
 
 impl BuildTable {
-    /// The table on the page at `path`.
+    /// Creates the table on the page at `path`.
     pub(crate) fn new(
         detail: &IterationDetail,
         links: &BuildLinks<'_>,
@@ -231,7 +231,7 @@ fn row(build: &BuildSummary, links: &BuildLinks<'_>, now: Timestamp) -> Row {
     }
 }
 
-/// How long the newest attempt took, or takes.
+/// Returns the duration of the newest attempt so far.
 pub(crate) fn took(build: &BuildSummary, now: Timestamp) -> Option<Elapsed> {
     let started = build.started_at?;
     match (build.status, build.finished_at) {

@@ -1,14 +1,14 @@
-//! What an iteration does differently from the one before, in words.
+//! Differences of an iteration from the previous one.
 
 use buildbtw_model::api::IterationChange;
 use buildbtw_model::{ChangeKind, CommitHash};
 
-/// More changes than this are folded.
+/// Maximum number of changes that are shown unfolded.
 const UNFOLDED: usize = 8;
-/// More are counted, not listed.
+/// Maximum number of listed changes; the rest is counted.
 const LISTED: usize = 200;
 
-/// See the module.
+/// The differences.
 pub(crate) struct Changes {
     pub(crate) rows: Vec<Row>,
     pub(crate) count: usize,
@@ -16,11 +16,11 @@ pub(crate) struct Changes {
     pub(crate) open: bool,
 }
 
-/// One difference.
+/// A difference.
 pub(crate) struct Row {
     pub(crate) change: IterationChange,
     pub(crate) label: &'static str,
-    /// The commits before and now, where they differ.
+    /// The old and new commit, if they differ.
     pub(crate) commits: Option<(CommitHash, CommitHash)>,
 }
 
@@ -47,9 +47,9 @@ impl Changes {
 fn label(kind: ChangeKind) -> &'static str {
     match kind {
         ChangeKind::Added => "new",
-        ChangeKind::Removed => "gone",
+        ChangeKind::Removed => "removed",
         ChangeKind::Changed => "new commit",
-        ChangeKind::Rewired => "other dependencies",
+        ChangeKind::Rewired => "changed dependencies",
         ChangeKind::Other => "changed",
     }
 }

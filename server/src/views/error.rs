@@ -1,4 +1,4 @@
-//! Errors of pages, for people.
+//! The page of an error.
 
 use askama::Template;
 use buildbtw_model::api::Problem;
@@ -6,7 +6,7 @@ use buildbtw_model::api::Problem;
 use super::layout::{Layout, Section};
 use super::links::Links;
 
-/// See the module.
+/// The page of an error.
 #[derive(Template)]
 #[template(path = "error.html")]
 pub(crate) struct ErrorPage {

@@ -1,5 +1,5 @@
-//! Which builds of an iteration a table shows. The filter lives in the address, so that it can be
-//! linked to and works without a script.
+//! The filter of an iteration's builds. It is part of the address, so that it can be linked to and works
+//! without a script.
 
 use std::fmt::Write as _;
 
@@ -7,20 +7,20 @@ use askama::filters::urlencode;
 use buildbtw_model::api::{BuildCounts, BuildSummary};
 use buildbtw_model::{Architecture, BuildStatus};
 
-/// Statuses as people think of them; the same groups that [`BuildCounts`] counts.
+/// Groups of build states, the same that [`BuildCounts`] counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StatusGroup {
-    /// Did not work.
+    /// Failed.
     Failed,
-    /// Handed out or being built.
+    /// Dispatched or building.
     Building,
-    /// Can be handed out.
+    /// Ready to be dispatched.
     Ready,
-    /// Wait for others.
+    /// Waiting for other builds.
     Blocked,
-    /// Have packages.
+    /// Built or reused.
     Done,
-    /// Will not be built.
+    /// Cancelled.
     Cancelled,
 }
 
@@ -68,7 +68,7 @@ impl StatusGroup {
     }
 }
 
-/// The parameters of a page with a table of builds.
+/// The query parameters of a page with a table of builds.
 #[derive(Default, serde::Deserialize)]
 pub(crate) struct FilterQuery {
     status: Option<String>,
@@ -77,37 +77,37 @@ pub(crate) struct FilterQuery {
     page: Option<usize>,
 }
 
-/// See the module.
+/// A filter of builds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Filter {
     pub(crate) status: Option<StatusGroup>,
     pub(crate) architecture: Option<Architecture>,
-    /// Part of a pkgbase.
+    /// A part of a pkgbase.
     pub(crate) search: String,
-    /// Counted from 1; 0 stands for 1.
+    /// The page, counted from 1; 0 means 1.
     pub(crate) page: usize,
 }
 
-/// The longest search text; no pkgbase is longer.
+/// Maximum length of a search text; pkgbases are shorter.
 const MAX_SEARCH: usize = 128;
 
 impl Filter {
-    /// Reads the parameters. Empty ones, as a form sends them, count as absent.
+    /// Parses the parameters. Empty ones, as sent by a form, count as absent.
     ///
     /// # Errors
-    /// When a value makes no sense, in words.
+    /// When a value is invalid.
     pub(crate) fn parse(query: FilterQuery) -> Result<Self, String> {
         let given = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
         let status = match given(query.status) {
             None => None,
             Some(text) => {
                 let found = StatusGroup::ALL.into_iter().find(|g| g.as_str() == text);
-                Some(found.ok_or("'status' is none that builds can be in")?)
+                Some(found.ok_or("'status' is not a build status")?)
             }
         };
         let architecture = match given(query.arch) {
             None => None,
-            Some(text) => Some(text.parse().map_err(|_| "'arch' is no architecture")?),
+            Some(text) => Some(text.parse().map_err(|_| "'arch' is not an architecture")?),
         };
         Ok(Self {
             status,
@@ -125,7 +125,7 @@ impl Filter {
         })
     }
 
-    /// Whether a build is to be shown.
+    /// Whether the filter accepts a build.
     pub(crate) fn accepts(&self, build: &BuildSummary) -> bool {
         self.status
             .is_none_or(|group| group == StatusGroup::of(build.status))
@@ -136,12 +136,12 @@ impl Filter {
             && build.pkgbase.as_str().to_lowercase().contains(&self.search)
     }
 
-    /// Whether it leaves anything out.
+    /// Whether the filter excludes anything.
     pub(crate) fn is_active(&self) -> bool {
         self.status.is_some() || self.architecture.is_some() || !self.search.is_empty()
     }
 
-    /// The same with another status, from the first page on.
+    /// Returns the filter with another state, at the first page.
     pub(crate) fn with_status(&self, status: Option<StatusGroup>) -> Self {
         Self {
             status,
@@ -150,7 +150,7 @@ impl Filter {
         }
     }
 
-    /// The same for another architecture, from the first page on.
+    /// Returns the filter with another architecture, at the first page.
     pub(crate) fn with_architecture(&self, architecture: Option<Architecture>) -> Self {
         Self {
             architecture,
@@ -159,7 +159,7 @@ impl Filter {
         }
     }
 
-    /// Another page of the same.
+    /// Returns the filter at another page.
     pub(crate) fn with_page(&self, page: usize) -> Self {
         Self {
             page,
@@ -167,7 +167,7 @@ impl Filter {
         }
     }
 
-    /// The address of `path` with this filter.
+    /// Returns the address of `path` with the filter.
     pub(crate) fn href(&self, path: &str) -> String {
         let mut href = path.to_owned();
         let mut add = |name: &str, value: &str| {

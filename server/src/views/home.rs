@@ -1,4 +1,4 @@
-//! The home page: what runs and what broke.
+//! The home page: all namespaces.
 
 use askama::Template;
 use askama::filters::urlencode;
@@ -12,7 +12,7 @@ use super::progress::Progress;
 use super::status::Badge;
 use super::time::When;
 
-/// See the module.
+/// The home page.
 #[derive(Template)]
 #[template(path = "home.html")]
 pub(crate) struct HomePage {
@@ -26,7 +26,7 @@ pub(crate) struct HomePage {
 
 struct Row {
     name: NamespaceName,
-    /// The first changesets.
+    /// The first origins.
     changesets: Vec<String>,
     more_changesets: usize,
     iteration: u32,
@@ -35,7 +35,7 @@ struct Row {
     created: When,
 }
 
-/// How many changesets of a namespace are listed.
+/// Maximum number of listed origins per namespace.
 const CHANGESETS: usize = 3;
 
 impl HomePage {

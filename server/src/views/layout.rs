@@ -1,20 +1,20 @@
-//! What all pages have around their content.
+//! The frame of all pages.
 
 use super::assets;
 use super::links::Links;
 
-/// Which entry of the navigation a page belongs to.
+/// The entry of the navigation that a page belongs to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Section {
     /// Namespaces, their iterations and builds.
     Namespaces,
     /// Source repositories.
     Sources,
-    /// None.
+    /// No entry.
     Other,
 }
 
-/// See the module.
+/// The frame of a page.
 pub(crate) struct Layout {
     pub(crate) title: String,
     section: Section,

@@ -1,5 +1,5 @@
-//! Where everything is: the addresses that pages link to. Below a proxy they begin with the path of
-//! `--url`; the server answers with it and without it, so they work either way.
+//! Addresses that pages link to. With `--url` they begin with its path; the server serves both forms, so
+//! they work either way.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -9,14 +9,14 @@ use buildbtw_model::NamespaceName;
 
 use super::assets::Asset;
 
-/// See the module. Cheap to clone.
+/// The addresses. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Links {
     prefix: Arc<str>,
 }
 
 impl Links {
-    /// The addresses below a path: empty, or one that begins with a slash and ends without.
+    /// Creates addresses below a path: empty, or with a leading and without a trailing slash.
     pub(crate) fn below(prefix: &str) -> Self {
         Self {
             prefix: prefix.into(),
@@ -43,7 +43,7 @@ impl Links {
         self.to(format_args!("builds/{id}"))
     }
 
-    /// The page of a build that shows the log of an attempt.
+    /// Returns the page of a build with the log of an attempt.
     pub(crate) fn attempt(&self, build: impl Display, attempt: impl Display) -> String {
         self.to(format_args!("builds/{build}?attempt={attempt}#log"))
     }
@@ -60,28 +60,28 @@ impl Links {
         self.to(format_args!("assets/{}/{}", asset.hash, asset.name))
     }
 
-    /// The events of a namespace.
+    /// Returns the event stream of a namespace.
     pub(crate) fn events(&self, name: &NamespaceName) -> String {
         self.to(format_args!("api/v1/namespaces/{name}/events"))
     }
 
-    /// An iteration as JSON.
+    /// Returns an iteration as JSON.
     pub(crate) fn iteration_json(&self, name: &NamespaceName, number: impl Display) -> String {
         self.to(format_args!("api/v1/namespaces/{name}/iterations/{number}"))
     }
 
-    /// The log of an attempt as text.
+    /// Returns the log of an attempt as text.
     pub(crate) fn log(&self, attempt: impl Display) -> String {
         self.to(format_args!("api/v1/attempts/{attempt}/log"))
     }
 
-    /// The PKGBUILD that an attempt built with.
+    /// Returns the PKGBUILD of an attempt.
     pub(crate) fn pkgbuild(&self, attempt: impl Display) -> String {
         self.to(format_args!("api/v1/attempts/{attempt}/pkgbuild"))
     }
 
-    /// The listing of a folder of repositories: of the namespaces, the iterations of one, the
-    /// architectures of an iteration, or the files of one of those.
+    /// Returns the listing of a repository folder: all namespaces, the iterations of one, the architectures
+    /// of an iteration, or the files of one of those.
     pub(crate) fn repositories(&self, folders: &[&str]) -> String {
         let mut href = self.to("repo/");
         for folder in folders {
@@ -91,13 +91,13 @@ impl Links {
         href
     }
 
-    /// A file of a repository.
+    /// Returns a file of a repository.
     pub(crate) fn repository_file(&self, folders: &[&str], file: &str) -> String {
         self.repositories(folders) + &encoded(file)
     }
 }
 
-/// Text as a part of an address.
+/// Percent-encodes a part of an address.
 pub(super) fn encoded(text: &str) -> String {
     // Writing to a string cannot fail.
     let Ok(encoded) = urlencode(text);

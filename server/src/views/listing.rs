@@ -1,4 +1,4 @@
-//! A folder of repositories.
+//! The listing of a repository folder.
 
 use askama::Template;
 
@@ -7,12 +7,12 @@ use super::links::Links;
 use super::size::size;
 use crate::service::repository::folders::Entry;
 
-/// See the module.
+/// The listing of a repository folder.
 #[derive(Template)]
 #[template(path = "listing.html")]
 pub(crate) struct ListingPage {
     layout: Layout,
-    /// The folders above it, and itself.
+    /// The path of the folder, itself included.
     crumbs: Vec<Crumb>,
     title: String,
     parent: Option<String>,
@@ -33,7 +33,7 @@ struct Row {
 }
 
 impl ListingPage {
-    /// The page of a folder below `/repo/`.
+    /// Creates the listing of a folder below `/repo/`.
     pub(crate) fn new(folders: &[&str], entries: Vec<Entry>, links: &Links) -> Self {
         let above = |count: usize| folders.get(..count).unwrap_or_default();
         let mut crumbs = vec![Crumb {
@@ -46,7 +46,7 @@ impl ListingPage {
                 href: links.repositories(above(position + 1)),
             });
         }
-        // Encoded once: there can be thousands of files.
+        // Encoded once, since there can be thousands of files.
         let here = links.repositories(folders);
         Self {
             title: format!(

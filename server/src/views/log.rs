@@ -1,7 +1,7 @@
-//! Logs of hostile builds as HTML. Colours survive, as classes of the style sheet; everything else
-//! that a terminal would obey is dropped or made visible, and text stays text.
+//! Logs of hostile builds as HTML. Colours become classes of the style sheet; other control sequences are
+//! dropped or made visible, and the text is escaped.
 //!
-//! The script renders what comes later in the same way (`assets/live.js`).
+//! The script renders later output in the same way (`assets/live.js`).
 
 use std::fmt::Write as _;
 
@@ -16,17 +16,17 @@ impl std::fmt::Display for LogHtml {
     }
 }
 
-// Made by `render` only, which escapes.
+// Only `render` creates it, and it escapes.
 impl askama::filters::HtmlSafe for LogHtml {}
 
 impl LogHtml {
-    /// Whether there is nothing to show.
+    /// Whether the log is empty.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
-/// Renders a piece of a log. Bytes that are no UTF-8 are replaced.
+/// Renders a part of a log. Bytes that are not UTF-8 are replaced.
 pub(crate) fn render(bytes: &[u8]) -> LogHtml {
     let mut screen = Screen::default();
     let mut reader = Reader::default();
@@ -35,13 +35,13 @@ pub(crate) fn render(bytes: &[u8]) -> LogHtml {
     screen.finish()
 }
 
-/// What is shown for a character that must not act.
+/// Returns the replacement of a control character.
 fn visible(c: char) -> char {
     match c {
         '\0'..='\x1f' => char::from_u32(0x2400 + u32::from(c)).unwrap_or('\u{fffd}'),
         '\x7f' => '\u{2421}',
         '\u{80}'..='\u{9f}' => '\u{fffd}',
-        // They reorder or hide what stands around them.
+        // They reorder or hide the text around them.
         '\u{200b}'..='\u{200f}'
         | '\u{2028}'..='\u{202e}'
         | '\u{2060}'..='\u{206f}'
@@ -55,17 +55,17 @@ struct Style {
     bold: bool,
     faint: bool,
     underlined: bool,
-    /// 1 to 8 as in the style sheet; 0 is the normal colour.
+    /// 1 to 8, as in the style sheet; 0 is the default colour.
     colour: u8,
 }
 
 #[derive(Default)]
 struct Screen {
-    /// The finished lines.
+    /// Finished lines.
     html: String,
     line: Vec<(Style, String)>,
     style: Style,
-    /// The cursor went back to the start of the line: what is printed next replaces it.
+    /// A carriage return was read: the next output replaces the line.
     returned: bool,
 }
 
@@ -114,7 +114,7 @@ impl Screen {
         LogHtml(self.html)
     }
 
-    /// Obeys a change of style and swallows every other sequence.
+    /// Applies a change of style, and drops every other sequence.
     fn token(&mut self, token: Token<'_>) {
         match token {
             Token::Control('\n') => self.newline(),
@@ -138,13 +138,13 @@ impl Screen {
                 4 => self.style.underlined = true,
                 22 => (self.style.bold, self.style.faint) = (false, false),
                 24 => self.style.underlined = false,
-                // Black on a dark page and white on a bright one cannot be read.
+                // Black on a dark page and white on a bright one would be unreadable.
                 30 | 90 => self.style.colour = 8,
                 37 | 39 | 97 => self.style.colour = 0,
                 31..=36 => self.style.colour = u8::try_from(code - 30).unwrap_or_default(),
                 91..=96 => self.style.colour = u8::try_from(code - 90).unwrap_or_default(),
                 38 | 48 => {
-                    // Any of 256 or all colours: the page has only its own.
+                    // 256-colour and RGB sequences are skipped: the page has its own colours only.
                     let skipped = if codes.next() == Some(5) { 1 } else { 3 };
                     for _ in 0..skipped {
                         codes.next();

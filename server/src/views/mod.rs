@@ -1,6 +1,6 @@
-//! What pages look like. A view is made from the wire types of the API and the present time, holds
-//! what its template prints and decides nothing else. Labels, icons and tones of states live here,
-//! so that no domain type knows about colours.
+//! Views of pages. A view is built from the API's types and the current time, holds what its template
+//! prints and decides nothing else. Labels, icons and tones of states are defined here, so that domain
+//! types know nothing about colours.
 
 pub(crate) mod assets;
 pub(crate) mod build;
@@ -22,10 +22,10 @@ pub(crate) mod sources;
 mod status;
 mod time;
 
-/// What a template prints without escaping: parts that are templates themselves.
+/// Marks templates that other templates include without escaping.
 macro_rules! html_part {
     ($($part:ty),+) => {$(
-        // Its own template has escaped everything already.
+        // The part's own template has escaped its content.
         impl askama::filters::HtmlSafe for $part {}
     )+};
 }

@@ -1,4 +1,4 @@
-//! A namespace at one of its iterations.
+//! The page of a namespace at one of its iterations.
 
 use askama::Template;
 use buildbtw_model::api::{
@@ -19,20 +19,20 @@ use super::size::size;
 use super::status::Badge;
 use super::time::{Elapsed, Expected, When};
 
-/// How many failures are told in full above the table.
+/// Maximum number of failures above the table.
 const FAILURES: usize = 30;
-/// How many blocked builds a failure names.
+/// Maximum number of listed builds that a failure blocks.
 const BLOCKED: usize = 6;
-/// How many iterations are listed unfolded.
+/// Maximum number of iterations that are shown unfolded.
 const ITERATIONS: usize = 5;
 
-/// See the module.
+/// The page of a namespace.
 #[derive(Template)]
 #[template(path = "namespace.html")]
 pub(crate) struct NamespacePage {
     layout: Layout,
     name: NamespaceName,
-    /// The address of the page without its filter.
+    /// Its address without the filter.
     path: String,
     scope: Scope,
     network: NetworkPolicy,
@@ -57,16 +57,16 @@ pub(crate) struct NamespacePage {
     changes: Changes,
     iterations: Vec<Iteration>,
     older_iterations: Vec<Iteration>,
-    /// What the packages of all iterations take on the disk.
+    /// Disk usage of all iterations.
     size: String,
     snippets: Vec<Snippet>,
-    /// What the repository serves.
+    /// What the repository contains.
     served: String,
     several_architectures: bool,
     table: BuildTable,
 }
 
-/// A failed build and what it means for others.
+/// A failed build and the builds that it blocks.
 struct Failure {
     build: BuildSummary,
     took: Option<Elapsed>,
@@ -86,14 +86,14 @@ struct Iteration {
     size: String,
 }
 
-/// A section for pacman.conf, and which architectures it is good for.
+/// A section for pacman.conf, and the architectures that it is for.
 struct Snippet {
     architectures: String,
     text: String,
 }
 
 impl NamespacePage {
-    /// The page at `path`, which is that of the namespace or of one of its iterations.
+    /// Creates the page at `path`, which is that of the namespace or of one of its iterations.
     pub(crate) fn new(
         namespace: &NamespaceDetail,
         detail: &IterationDetail,
@@ -162,14 +162,14 @@ fn duration(iteration: &IterationSummary, now: Timestamp) -> Elapsed {
     }
 }
 
-/// Why nothing is built for some architectures.
+/// Returns why architectures are stalled.
 fn stalled(detail: &IterationDetail) -> Vec<String> {
     let architectures = detail.architectures.iter();
     let stalled = architectures.filter_map(|known| known.stalled.clone());
     stalled.collect()
 }
 
-/// What the repositories serve; it is the same for all architectures.
+/// Returns what the repositories contain; it is the same for all architectures.
 fn served(detail: &IterationDetail) -> String {
     let first = detail.architectures.first();
     let note = first.map(|known| known.repository.note.replace('`', ""));
@@ -235,7 +235,7 @@ fn iteration(
     }
 }
 
-/// One snippet per architecture; those that are the same are shown once.
+/// Returns a snippet per architecture; equal ones are merged.
 fn snippets(detail: &IterationDetail) -> Vec<Snippet> {
     let mut snippets: Vec<Snippet> = Vec::new();
     for known in &detail.architectures {

@@ -1,18 +1,18 @@
-//! What the planner found, grouped by what it means for people.
+//! The planner's notes, grouped by kind.
 
 use buildbtw_model::NoteKind;
 use buildbtw_model::api::PlanNote;
 
-/// More notes of a kind than this are folded.
+/// Maximum number of notes of a kind that are shown unfolded.
 const UNFOLDED: usize = 5;
-/// More are counted, not listed: the page has to stay light.
+/// Maximum number of listed notes, to keep the page small; the rest is counted.
 const LISTED: usize = 200;
 
 /// The notes of one kind.
 pub(crate) struct NoteGroup {
     pub(crate) id: &'static str,
     pub(crate) title: &'static str,
-    /// What it means for the rebuild.
+    /// Their meaning for the rebuild.
     pub(crate) meaning: &'static str,
     pub(crate) count: usize,
     pub(crate) open: bool,
@@ -20,37 +20,37 @@ pub(crate) struct NoteGroup {
     pub(crate) more: usize,
 }
 
-/// Groups notes, the most urgent kind first.
+/// Groups notes by kind, the most urgent first.
 pub(crate) fn group(notes: &[PlanNote]) -> Vec<NoteGroup> {
     const KINDS: [(NoteKind, &str, &str); 3] = [
         (
             NoteKind::Problem,
             "Problems",
-            "These probably need a change.",
+            "Probably need a change in the source or the request.",
         ),
         (
             NoteKind::Cycle,
             "Dependency cycles",
-            "Builds that need each other; where the circle was cut, packages are built twice.",
+            "Builds that need each other; packages where the cycle is broken are built twice.",
         ),
         (
             NoteKind::Unresolved,
             "Unresolved names",
-            "No source repository provides these; builds take them from the base repositories.",
+            "No source repository provides these; builds install them from the base repositories.",
         ),
     ];
     let known = |kind: NoteKind| KINDS.iter().any(|(name, ..)| *name == kind);
     let mut groups = Vec::new();
     for (kind, title, meaning) in KINDS {
         let texts = notes.iter().filter(|note| note.kind == kind);
-        groups.extend(make(kind.as_str(), title, meaning, texts));
+        groups.extend(note_group(kind.as_str(), title, meaning, texts));
     }
     let others = notes.iter().filter(|note| !known(note.kind));
-    groups.extend(make("other", "Notes", "", others));
+    groups.extend(note_group("other", "Notes", "", others));
     groups
 }
 
-fn make<'a>(
+fn note_group<'a>(
     id: &'static str,
     title: &'static str,
     meaning: &'static str,

@@ -1,32 +1,32 @@
-//! How far an iteration is, as a bar and in words.
+//! The progress of an iteration as a bar and as numbers.
 
 use askama::Template;
 use buildbtw_model::api::BuildCounts;
 
 use super::html_part;
 
-/// The width of the bar in its own units.
+/// Width of the bar in its own units.
 const WIDTH: u64 = 1000;
 
-/// See the module.
+/// The progress of an iteration.
 #[derive(Template)]
 #[template(path = "parts/progress.html")]
 pub(crate) struct Progress {
     segments: Vec<Segment>,
     pub(crate) done: u64,
     pub(crate) total: u64,
-    /// What is neither done nor merely waiting, in words.
+    /// Numbers of the other states.
     pub(crate) rest: Vec<Share>,
 }
 
-/// A part of the bar.
+/// A segment of the bar.
 struct Segment {
     tone: &'static str,
     x: u64,
     width: u64,
 }
 
-/// How many builds are in a state worth a word.
+/// The number of builds in a state.
 pub(crate) struct Share {
     pub(crate) tone: &'static str,
     pub(crate) count: u64,
@@ -46,7 +46,7 @@ impl Progress {
             ("bad", counts.failed),
             ("off", counts.cancelled),
         ] {
-            // From sums, so that rounding leaves no gaps.
+            // Computed from sums, so that rounding leaves no gaps.
             let place = |builds: u64| (builds * WIDTH).checked_div(total).unwrap_or_default();
             let x = place(before);
             before += count;

@@ -1,30 +1,30 @@
-//! Names of builds that lead to their pages, alone and as the chain that says why a build is made.
+//! Links to builds: lists, and the chain of dependencies that is the reason of a build.
 
 use askama::Template;
 use buildbtw_model::Pkgbase;
 
 use super::html_part;
 
-/// A pkgbase, with the address of its build when that is known.
+/// A pkgbase, with the address of its build if it is known.
 #[derive(Clone)]
 pub(crate) struct Step {
     pub(crate) pkgbase: Pkgbase,
     pub(crate) href: Option<String>,
 }
 
-/// The dependencies from an origin to a build.
+/// The chain of dependencies from an origin to a build.
 #[derive(Template)]
 #[template(path = "parts/reason.html")]
 pub(crate) struct Reason {
     steps: Vec<Step>,
-    /// How the last step depends on the one before, where no dependency says so.
+    /// How the last step depends on the one before, unless by a dependency: `links libfoo.so.1`.
     via: Option<String>,
 }
 
 html_part!(Reason);
 
 impl Reason {
-    /// With `href` giving addresses for all but the last, which is the build itself.
+    /// Creates a reason; `href` returns addresses for all but the last step, which is the build itself.
     pub(crate) fn new(
         chain: &[Pkgbase],
         via: Option<&str>,
@@ -42,7 +42,7 @@ impl Reason {
     }
 }
 
-/// A list of builds that is cut when it is long.
+/// A list of builds, truncated if it is long.
 #[derive(Template)]
 #[template(path = "parts/names.html")]
 pub(crate) struct Names {

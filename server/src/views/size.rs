@@ -1,6 +1,6 @@
-//! Sizes of files, as people read them.
+//! Sizes for people.
 
-/// A number of bytes with three digits and a binary unit.
+/// Returns a number of bytes with three digits and a binary unit.
 pub(crate) fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
     if bytes < 1024 {

@@ -1,4 +1,4 @@
-//! The source repositories, and what is wrong with them.
+//! The page of the source repositories.
 
 use askama::Template;
 use askama::filters::urlencode;
@@ -9,7 +9,7 @@ use super::layout::{Layout, Section};
 use super::links::Links;
 use super::time::When;
 
-/// See the module.
+/// The page of the source repositories.
 #[derive(Template)]
 #[template(path = "sources.html")]
 pub(crate) struct SourcesPage {

@@ -1,4 +1,4 @@
-//! States as an icon, a word and a tone. The tone never stands alone: not everybody sees colours.
+//! States as an icon, a word and a tone, so that a state is recognisable without colours.
 
 use askama::Template;
 use buildbtw_model::api::AttemptSummary;
@@ -6,7 +6,7 @@ use buildbtw_model::{AttemptStatus, BuildStatus, FailureKind, IterationStatus};
 
 use super::html_part;
 
-/// A state.
+/// The badge of a state.
 #[derive(Clone, Copy, Template)]
 #[template(path = "parts/badge.html")]
 pub(crate) struct Badge {
@@ -63,7 +63,7 @@ impl From<&AttemptSummary> for Badge {
                 badge("warn", "cross", "infrastructure failure")
             }
             (AttemptStatus::Failed, Some(FailureKind::Timeout)) => {
-                badge("bad", "hourglass", "out of time")
+                badge("bad", "hourglass", "timed out")
             }
             (AttemptStatus::Failed, Some(FailureKind::Cancelled)) => {
                 badge("off", "slash", "cancelled")

@@ -1,12 +1,11 @@
-//! Points in time and durations, as people read them. The script formats them in the same way when
-//! it lets them tick.
+//! Times and durations for people. The script formats them in the same way when it updates them.
 
 use askama::Template;
 use jiff::Timestamp;
 
 use super::html_part;
 
-/// A point in time, relative to now.
+/// A time, relative to now.
 #[derive(Template)]
 #[template(path = "parts/when.html")]
 pub(crate) struct When {
@@ -25,17 +24,17 @@ impl When {
     }
 }
 
-/// How long something took, or takes so far.
+/// A duration that may be running.
 #[derive(Template)]
 #[template(path = "parts/elapsed.html")]
 pub(crate) struct Elapsed {
     text: String,
-    /// When it began, while it goes on.
+    /// When it began, while it is running.
     since: Option<String>,
 }
 
 impl Elapsed {
-    /// Between two points in time.
+    /// Returns the duration between two times.
     pub(crate) fn between(from: Timestamp, to: Timestamp) -> Self {
         Self {
             text: duration(seconds_between(from, to)),
@@ -43,7 +42,7 @@ impl Elapsed {
         }
     }
 
-    /// Since a point in time until now, and going on.
+    /// Returns the running duration since a time.
     pub(crate) fn since(from: Timestamp, now: Timestamp) -> Self {
         Self {
             text: duration(seconds_between(from, now)),
@@ -52,7 +51,7 @@ impl Elapsed {
     }
 }
 
-/// A point in time that is expected.
+/// An expected time.
 #[derive(Template)]
 #[template(path = "parts/expected.html")]
 pub(crate) struct Expected {
@@ -70,7 +69,7 @@ impl Expected {
             text: if seconds < 60 {
                 "within a minute".to_owned()
             } else {
-                // Guesses have no seconds.
+                // Estimates have no seconds.
                 let text = duration(seconds);
                 let whole = text.split(" ").next().unwrap_or(&text);
                 let text = if seconds < 3_600 { whole } else { &text };
@@ -82,7 +81,7 @@ impl Expected {
 
 html_part!(When, Elapsed, Expected);
 
-/// Clocks differ and are set back: never less than zero.
+/// Returns the seconds between two times; zero if a clock was set back.
 fn seconds_between(from: Timestamp, to: Timestamp) -> u64 {
     let seconds = to.as_second().saturating_sub(from.as_second());
     u64::try_from(seconds).unwrap_or_default()

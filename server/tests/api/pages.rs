@@ -148,15 +148,15 @@ async fn empty_server_shows_first_steps() {
     let home = get_ok(&server, "/").await;
     home.expect(&[
         "buildbtw new ",
-        "Nothing is being rebuilt",
+        "No namespaces yet",
         "no usable source repository",
     ]);
     get_ok(&server, "/sources")
         .await
-        .expect(&["There are no source repositories yet"]);
+        .expect(&["No source repositories yet"]);
     get_ok(&server, "/sources?broken=true")
         .await
-        .expect(&["No source repository is broken"]);
+        .expect(&["No broken source repositories"]);
 }
 
 #[tokio::test]
@@ -251,7 +251,7 @@ async fn escapes_build_output() {
         .expect_none(&[SCRIPT, "\u{1b}"]);
     let searched = get_ok(&server, "/namespaces/bump?q=%22%3E%3Cscript%3E").await;
     searched
-        .expect(&["No build matches"])
+        .expect(&["No matching builds"])
         .expect_none(&["<script>"]);
 }
 
@@ -266,7 +266,7 @@ async fn shows_end_of_long_logs() {
     let page = get_ok(&server, &format!("/builds/{}", job.claimed.build)).await;
     page.expect(&[
         "line 19999\n",
-        "The end of it",
+        "End of the log",
         &format!("data-offset=\"{}\"", text.len()),
     ]);
     page.expect_none(&["line 10\n"]);
@@ -341,7 +341,7 @@ async fn shows_differences_to_previous_iteration() {
         now.short(),
     ]);
     let old = get_ok(&server, "/namespaces/bump/iterations/1").await;
-    old.expect(&["This is not the newest iteration", "See iteration 2"]);
+    old.expect(&["This is not the newest iteration", "Show iteration 2"]);
     old.expect_none(&["Changes since"]);
 }
 

@@ -29,7 +29,7 @@ use crate::service::{
 use crate::state::AppState;
 use crate::state::claim_queue::Claimant;
 
-/// How long to go on reading an upload that was refused.
+/// How long the rest of a refused upload is read.
 const MAX_DRAIN: Duration = Duration::from_secs(30);
 
 pub(crate) async fn claim_build(
@@ -134,7 +134,7 @@ pub(crate) async fn upload_package(
     let mut body = body.into_data_stream();
     let uploaded = upload_package::upload_package(&state, token.id, &upload, &mut body).await;
     if uploaded.is_err() {
-        // Who is still sending when the connection closes never reads why it was refused.
+        // A client that is still sending when the connection closes never reads the response.
         let rest = async { while let Some(Ok(_)) = body.next().await {} };
         let _ = tokio::time::timeout(MAX_DRAIN, rest).await;
     }

@@ -1,4 +1,4 @@
-//! What people do to a namespace: cancel, resume, retry, delete.
+//! Control of a namespace: cancel, resume, retry, delete.
 
 use axum::extract::State;
 use axum::http::StatusCode;

@@ -1,4 +1,4 @@
-//! `/namespaces/{name}/events`: server-sent events, as they are recorded.
+//! `/namespaces/{name}/events`: server-sent events.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::serve::Peer;
 use crate::service::read::events::EventFollower;
 use crate::state::AppState;
 
-/// Shows clients and proxies that the connection is alive.
+/// Interval of keep-alive comments.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
 pub(crate) async fn stream_events(
@@ -39,14 +39,17 @@ pub(crate) async fn stream_events(
     Ok(([(NO_BUFFERING, "no")], stream))
 }
 
-/// The last event that a client has seen, if it says so.
+/// Returns the client's `Last-Event-ID`, if it sent one.
 fn last_event_id(headers: &HeaderMap) -> Result<Option<i64>, Error> {
     let Some(value) = headers.get("last-event-id") else {
         return Ok(None);
     };
     let number = value.to_str().ok().and_then(|text| text.parse().ok());
     let number = number.ok_or_else(|| {
-        Error::refused(ProblemKind::InvalidRequest, "Last-Event-ID is not a number")
+        Error::refused(
+            ProblemKind::InvalidRequest,
+            "`Last-Event-ID` is not a number",
+        )
     })?;
     Ok(Some(number))
 }
@@ -63,7 +66,9 @@ fn stream(
                 .json_data(&event)
             {
                 Ok(event) => return Some((Ok::<_, Infallible>(event), (follower, permit))),
-                Err(error) => tracing::error!(error = error.to_string(), "cannot send an event"),
+                Err(error) => {
+                    tracing::error!(error = error.to_string(), "cannot serialize an event")
+                }
             }
         }
     })

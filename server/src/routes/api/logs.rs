@@ -1,5 +1,5 @@
-//! `/attempts/{id}/log` and `/attempts/{id}/pkgbuild`: a log as it is, with ranges, or as it grows, and
-//! what was built.
+//! `/attempts/{id}/log` and `/attempts/{id}/pkgbuild`: a log, with ranges or followed while it grows, and
+//! the PKGBUILD as built.
 
 use axum::Extension;
 use axum::body::Body;
@@ -10,10 +10,10 @@ use buildbtw_model::AttemptId;
 use serde::Deserialize;
 
 use crate::error::Error;
-use crate::routes::conditional::{self, Wanted};
+use crate::routes::conditional::{self, RequestedRange};
 use crate::routes::extract;
 use crate::routes::streaming::NO_BUFFERING;
-use crate::serve::{Peer, hold};
+use crate::serve::{Peer, hold_until_sent};
 use crate::service::read::logs;
 use crate::state::AppState;
 
@@ -33,13 +33,13 @@ pub(crate) async fn read_log(
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
-    // In this order: nothing is written to the log of an attempt that is over.
+    // Read before the length: nothing is appended to the log of an ended attempt.
     let is_final = logs::is_final(&state.database, id).await?;
     let mut response = if query.follow && !is_final {
         let permit = peer
             .map(|Extension(Peer(peer))| state.admission.stream(peer.ip()))
             .transpose()?;
-        live(state, id, query.offset).map(|body| hold(body, permit))
+        live(state, id, query.offset).map(|body| hold_until_sent(body, permit))
     } else {
         let log = Log {
             attempt: id,
@@ -47,9 +47,9 @@ pub(crate) async fn read_log(
             length: state.logs.length(id).await?.saturating_sub(query.offset),
             is_final,
         };
-        log.answer(state, &method, &headers)?
+        log.respond(state, &method, &headers)?
     };
-    // Logs are written by hostile builds: never let a browser take one for a page.
+    // Hostile builds write logs: a browser must never render one as a page.
     response.headers_mut().insert(
         header::CONTENT_TYPE,
         HeaderValue::from_static("text/plain; charset=utf-8"),
@@ -57,40 +57,40 @@ pub(crate) async fn read_log(
     Ok(response)
 }
 
-/// The PKGBUILD that an attempt built with.
+/// Returns the PKGBUILD of an attempt.
 pub(crate) async fn read_pkgbuild(
     State(state): State<AppState>,
     extract::Path(id): extract::Path<AttemptId>,
 ) -> Result<Response, Error> {
     let text = state.logs.pkgbuild(id).await?;
     let text = text.ok_or_else(|| Error::not_found(format!("PKGBUILD of attempt {id}")))?;
-    // As hostile as logs are.
+    // As hostile as logs.
     let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
     Ok((headers, text).into_response())
 }
 
-/// A log that grows, for as long as it does.
+/// Returns a response that follows a growing log.
 fn live(state: AppState, attempt: AttemptId, offset: u64) -> Response {
     let headers = [
         (header::CACHE_CONTROL, "no-store"),
-        // Every line counts as soon as it is there: neither a proxy nor compression may wait for more.
+        // Each line counts: neither a proxy nor compression may buffer.
         (NO_BUFFERING, "no"),
     ];
     let body = Body::from_stream(logs::follow(state, attempt, offset));
     (headers, body).into_response()
 }
 
-/// A log as it is now, from an offset on.
+/// The current content of a log from an offset on.
 struct Log {
     attempt: AttemptId,
     start: u64,
     length: u64,
-    /// Whether it stays like this.
+    /// Whether the attempt has ended.
     is_final: bool,
 }
 
 impl Log {
-    /// One that grows is another one with the next line.
+    /// Returns the tag. A growing log has none, since each line changes it.
     fn tag(&self) -> Result<Option<HeaderValue>, Error> {
         if !self.is_final {
             return Ok(None);
@@ -100,7 +100,7 @@ impl Log {
         Ok(Some(tag))
     }
 
-    fn answer(
+    fn respond(
         &self,
         state: AppState,
         method: &Method,
@@ -127,17 +127,18 @@ impl Log {
             headers.insert(header::CONTENT_RANGE, value);
             Ok::<(), anyhow::Error>(())
         };
-        let (status, from, to) = match conditional::wanted(method, request, length, tag.as_ref()) {
-            Wanted::Whole => (StatusCode::OK, 0, length),
-            Wanted::Part(from, to) => {
-                range(format!("bytes {from}-{}/{length}", to - 1))?;
-                (StatusCode::PARTIAL_CONTENT, from, to)
-            }
-            Wanted::Nothing => {
-                range(format!("bytes */{length}"))?;
-                (StatusCode::RANGE_NOT_SATISFIABLE, 0, 0)
-            }
-        };
+        let (status, from, to) =
+            match conditional::requested_range(method, request, length, tag.as_ref()) {
+                RequestedRange::Whole => (StatusCode::OK, 0, length),
+                RequestedRange::Part(from, to) => {
+                    range(format!("bytes {from}-{}/{length}", to - 1))?;
+                    (StatusCode::PARTIAL_CONTENT, from, to)
+                }
+                RequestedRange::Unsatisfiable => {
+                    range(format!("bytes */{length}"))?;
+                    (StatusCode::RANGE_NOT_SATISFIABLE, 0, 0)
+                }
+            };
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(to - from));
         let part = logs::part(state, self.attempt, self.start + from, self.start + to);
         Ok((status, headers, Body::from_stream(part)).into_response())

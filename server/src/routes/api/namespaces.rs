@@ -101,13 +101,13 @@ pub(crate) async fn preview_plan(
     Ok(([(header::CONTENT_TYPE, content_type)], text).into_response())
 }
 
-/// The number of an iteration, or `current` for the newest.
+/// Parses the number of an iteration, or `current` for the newest.
 pub(crate) fn parse_iteration(text: &str) -> Result<Option<u32>, Error> {
     if text == "current" {
         return Ok(None);
     }
     text.parse().map(Some).map_err(|_| {
-        let title = format!("'{text}' is no iteration: expected a number or 'current'");
+        let title = format!("'{text}' is not an iteration: expected a number or 'current'");
         Error::refused(ProblemKind::InvalidRequest, title)
     })
 }

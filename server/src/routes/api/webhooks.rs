@@ -6,7 +6,7 @@ use buildbtw_gitlab::webhook::{Incoming, VerificationError, Webhook};
 use buildbtw_model::api::ProblemKind;
 use jiff::Timestamp;
 
-use crate::admission::BodyOf;
+use crate::admission::BodyPurpose;
 use crate::auth;
 use crate::error::{Error, Refusal};
 use crate::routes::bodies;
@@ -14,15 +14,15 @@ use crate::serve::Peer;
 use crate::service::receive_webhook::{Received, receive_webhook};
 use crate::state::AppState;
 
-/// The largest webhook: GitLab sends up to 25 MB (`REQUEST_BODY_SIZE_LIMIT`), and stops sending any after
-/// some were refused.
+/// Maximum size of a webhook: GitLab sends up to 25 MB (`REQUEST_BODY_SIZE_LIMIT`), and disables a webhook
+/// after some failed.
 const MAX_WEBHOOK: usize = 26 * 1024 * 1024;
-/// What reading a webhook takes of memory, whatever its size: the pieces on their way, and the members
-/// that are kept.
-const READING: usize = 128 * 1024;
+/// Memory that reading a webhook takes, whatever its size: chunks in transit, and the members that are
+/// kept.
+const READ_MEMORY: usize = 128 * 1024;
 
-/// Takes in a webhook. What does not concern this server is answered kindly: GitLab stops sending
-/// webhooks that are refused.
+/// Receives a webhook. Webhooks of no interest to this server succeed too: GitLab disables webhooks that
+/// fail.
 pub(crate) async fn receive_from_gitlab(
     State(state): State<AppState>,
     GitlabWebhook { id, webhook }: GitlabWebhook,
@@ -37,11 +37,11 @@ pub(crate) async fn receive_from_gitlab(
     })
 }
 
-/// A webhook that comes from GitLab.
+/// A verified webhook of GitLab.
 pub(crate) struct GitlabWebhook {
     /// The sender's id of it.
     id: String,
-    /// What it is about, if that is of interest.
+    /// Its content, if it is of interest.
     webhook: Option<Webhook>,
 }
 
@@ -51,16 +51,21 @@ impl FromRequest<AppState> for GitlabWebhook {
     async fn from_request(request: Request, state: &AppState) -> Result<Self, Error> {
         let config = state.config.webhook.as_ref().ok_or_else(not_accepted)?;
         let peer = request.extensions().get::<Peer>().copied();
-        let refuse = |forged: VerificationError| {
-            tracing::warn!(reason = %forged, "refused a webhook");
-            auth::refuse_webhook(state, peer, forged)
+        let refuse = |error: VerificationError| {
+            tracing::warn!(reason = %error, "rejected a webhook");
+            auth::refuse_webhook(state, peer, error)
         };
-        // What cannot be right is refused before its body, which may be large, is read.
+        // Rejects what cannot be valid before reading the body, which may be large.
         let incoming = Incoming::begin(&config.secrets, request.headers(), Timestamp::now());
         let mut incoming = incoming.map_err(refuse)?;
         let unknown = peer.filter(|_| !incoming.is_known());
         let mut share = unknown.map(|Peer(peer)| {
-            bodies::Share::flat(&state.admission, BodyOf::Webhook, peer.ip(), READING)
+            bodies::MemoryShare::flat(
+                &state.admission,
+                BodyPurpose::Webhook,
+                peer.ip(),
+                READ_MEMORY,
+            )
         });
         let body = request.into_body();
         bodies::read(body, MAX_WEBHOOK, share.as_mut(), |piece| {
@@ -72,7 +77,7 @@ impl FromRequest<AppState> for GitlabWebhook {
             state.admission.authenticated(peer.ip());
         }
         let webhook = delivery.webhook.map_err(|error| {
-            let title = format!("the webhook cannot be read: {error}");
+            let title = format!("cannot parse the webhook: {error}");
             Refusal::new(ProblemKind::InvalidRequest, title)
         })?;
         Ok(Self {
@@ -83,7 +88,10 @@ impl FromRequest<AppState> for GitlabWebhook {
 }
 
 fn not_accepted() -> Error {
-    Refusal::new(ProblemKind::NotFound, "this server accepts no webhooks")
-        .hint("--gitlab-webhook-secret-file or --gitlab-webhook-signing-token-file turns them on")
-        .into()
+    Refusal::new(
+        ProblemKind::NotFound,
+        "webhooks are disabled on this server",
+    )
+    .hint("set --gitlab-webhook-secret-file or --gitlab-webhook-signing-token-file")
+    .into()
 }

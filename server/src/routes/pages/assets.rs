@@ -1,4 +1,4 @@
-//! `/assets`: what pages load.
+//! `/assets`: style, script and icon of pages.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -16,7 +16,7 @@ pub(crate) async fn serve_asset(
     let asset = assets::find(&name)
         .ok_or_else(|| PageError::from(Error::not_found(format!("asset '{name}'"))))?;
     let tag = format!("\"{}\"", asset.hash);
-    // A page of another version of the program gets what there is, but must not keep it.
+    // A page of another version of the program gets the current file, but must not cache it.
     let cache = if hash == asset.hash {
         "public, max-age=31536000, immutable"
     } else {

@@ -15,7 +15,7 @@ use crate::state::AppState;
 use crate::views::build::{BuildPage, LogTail, is_live, select_attempt, with_origin};
 use crate::views::log;
 
-/// How much of the end of a log the page shows.
+/// Size of the end of a log that the page shows.
 const TAIL: u64 = 64 * 1024;
 
 #[derive(Deserialize)]
@@ -66,8 +66,8 @@ async fn read_tail(state: &AppState, attempt: AttemptId, live: bool) -> Result<L
     })
 }
 
-/// The part of a piece of a log that does not begin in the middle of a line and, while more is to
-/// come, does not end in one; with the number of bytes before it. Lines too long for this are cut.
+/// Returns the whole lines of a part of a log, with the number of bytes before them. The last line may be
+/// incomplete if the log has ended. A line longer than the part is cut.
 fn whole_lines(bytes: &[u8], cut: bool, live: bool) -> (usize, &[u8]) {
     let after_newline = |newline: Option<usize>| newline.map(|position| position + 1);
     let is_newline = |byte: &u8| *byte == b'\n';

@@ -1,5 +1,5 @@
-//! Errors of pages: the same refusals as those of the API, in HTML. A handler's error does not know
-//! the server's addresses, which every page links to; `show_errors` makes the page of it.
+//! Errors of pages: the same as those of the API, in HTML. A handler's error does not know the addresses of
+//! links; `show_errors` renders the page.
 
 use askama::Template;
 use axum::extract::{Request, State};
@@ -15,7 +15,7 @@ use crate::views::links::Links;
 
 use super::response::{html_response, links};
 
-/// Why a page is not shown.
+/// The error of a page's handler.
 pub(crate) struct PageError(Error);
 
 impl From<Error> for PageError {
@@ -30,15 +30,15 @@ impl From<askama::Error> for PageError {
     }
 }
 
-/// What a handler of a page answers with.
+/// The result of a page's handler.
 pub(super) type PageResult = Result<Response, PageError>;
 
-/// Renders a page that is there.
+/// Renders a page with status 200.
 pub(super) fn page(view: &impl Template) -> PageResult {
     Ok(html_response(StatusCode::OK, view.render()?))
 }
 
-/// What is wrong, for `show_errors`.
+/// The problem that `show_errors` renders.
 #[derive(Clone)]
 struct Shown(Problem);
 
@@ -51,7 +51,7 @@ impl IntoResponse for PageError {
     }
 }
 
-/// Answers with a page where a handler answered with a [`PageError`].
+/// Renders a page for a handler's [`PageError`].
 pub(super) async fn show_errors(
     State(state): State<AppState>,
     request: Request,
@@ -64,7 +64,7 @@ pub(super) async fn show_errors(
     }
 }
 
-/// Answers with a page about a problem.
+/// Renders the page of a problem.
 pub(crate) fn error_response(links: &Links, problem: Problem) -> Response {
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     match ErrorPage::new(links, problem.clone()).render() {

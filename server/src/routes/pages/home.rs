@@ -1,4 +1,4 @@
-//! `/`: what runs and what broke.
+//! `/`: all namespaces.
 
 use axum::extract::State;
 use jiff::Timestamp;

@@ -1,4 +1,4 @@
-//! The web UI. Every page works without JavaScript and asks nobody else for anything.
+//! The web UI. Pages work without JavaScript and load nothing from other servers.
 
 mod assets;
 mod build;
@@ -21,7 +21,7 @@ pub(super) use error::PageError;
 pub(crate) use error::error_response;
 pub(crate) use response::{html_response, links};
 
-/// The routes of all pages and of what they load.
+/// Returns the routes of all pages and assets.
 pub(crate) fn router(state: &AppState) -> Router<AppState> {
     Router::new()
         .route("/", get(home::show_home))
@@ -32,7 +32,7 @@ pub(crate) fn router(state: &AppState) -> Router<AppState> {
         )
         .route("/builds/{id}", get(build::show_build))
         .route("/sources", get(sources::list_sources))
-        .route_layer(from_fn_with_state(state.clone(), public::page_in_turn))
+        .route_layer(from_fn_with_state(state.clone(), public::limit_public_page))
         .route("/assets/{hash}/{file}", get(assets::serve_asset))
         .layer(CatchPanicLayer::custom(|_| {
             let error = anyhow::anyhow!("a page handler panicked");

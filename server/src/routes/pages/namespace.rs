@@ -1,4 +1,4 @@
-//! `/namespaces/{name}`: the newest iteration of a namespace, or one of the others.
+//! `/namespaces/{name}`: a namespace at its newest iteration, or at an earlier one.
 
 use axum::extract::State;
 use buildbtw_model::NamespaceName;

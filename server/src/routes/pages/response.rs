@@ -1,4 +1,4 @@
-//! What answers of pages have in common.
+//! What responses with pages share.
 
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
@@ -6,17 +6,17 @@ use axum::response::{IntoResponse as _, Response};
 use crate::state::AppState;
 use crate::views::links::Links;
 
-/// Even if some text of a build were not escaped, it could load, run and send nothing.
+/// Even if a text of a build were not escaped, it could not load, run or send anything.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \
     img-src 'self'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; \
     form-action 'self'";
 
-/// The addresses that pages link to.
+/// Returns the addresses that pages link to.
 pub(crate) fn links(state: &AppState) -> Links {
     Links::below(&state.config.prefix)
 }
 
-/// Answers with HTML, under the rules for all pages.
+/// Returns a response with HTML and the headers of all pages.
 pub(crate) fn html_response(status: StatusCode, html: String) -> Response {
     let headers: [(HeaderName, HeaderValue); 4] = [
         (

@@ -1,4 +1,4 @@
-//! `/sources`: the package index and what is wrong with it.
+//! `/sources`: the source repositories and their problems.
 
 use axum::extract::State;
 use jiff::Timestamp;

@@ -24,7 +24,7 @@ pub async fn update(
     key: &RepositoryKey,
     iteration: IterationId,
 ) -> Result<(), Error> {
-    let _alone = state.file_lists.turn_to_write().await;
+    let _alone = state.file_lists.lock_writes().await;
     let repos = &state.repos;
     // Looked at first: what is published from now on makes them outdated again.
     let Some(written) = modified(&repos.database(key))? else {

@@ -107,7 +107,7 @@ async fn publish_group(
             }
         };
     if !is_current {
-        state.file_lists.outdated(key.clone(), iteration);
+        state.file_lists.enqueue(key.clone(), iteration);
     }
     state.announce(effects);
     // Packages of other builds are only borrowed: those builds may still have to publish them.

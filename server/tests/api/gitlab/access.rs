@@ -34,7 +34,7 @@ async fn names_missing_scope_of_gitlab_token() {
         .await
         .unwrap();
     let page = page.text().await.unwrap();
-    assert!(page.contains("scope read_api") && page.contains("cannot be looked at"));
+    assert!(page.contains("scope read_api") && page.contains("Outage, began"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -124,7 +124,7 @@ async fn keeps_sources_when_group_vanishes_briefly() {
     forge.gitlab.faults().remove(rule);
     forge.gitlab.faults().remove(away);
     assert!(
-        outage.message.contains("only 0 of the 31 projects"),
+        outage.message.contains("only 0 of 31 known projects"),
         "{}",
         outage.message
     );
@@ -157,7 +157,7 @@ async fn rejects_inconsistent_gitlab_settings_at_start() {
     let token = token.to_str().unwrap();
     let sources = folder.path().to_str().unwrap();
     for (arguments, expected) in [
-        (vec![], "where are the sources?"),
+        (vec![], "no sources are configured"),
         (
             vec!["--gitlab-url", "https://gitlab.example.org"],
             "--gitlab-group and --gitlab-token-file is not",
@@ -177,7 +177,7 @@ async fn rejects_inconsistent_gitlab_settings_at_start() {
                 "--gitlab-token-file",
                 token,
             ],
-            "exclude each other",
+            "cannot be used with",
         ),
         (
             vec![

@@ -69,7 +69,7 @@ async fn names_rejecting_project_and_continues() {
     let (done, _) = forge.set_ci_config(true).await;
     let done = done.unwrap();
     assert_eq!(done.changed, 2);
-    let (path, error) = &done.refused[0];
+    let (path, error) = &done.rejected[0];
     assert_eq!(path, "packaging/packages/b");
     assert!(error.to_string().contains("forbidden"), "{error}");
 }

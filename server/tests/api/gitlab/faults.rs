@@ -67,7 +67,7 @@ async fn loses_no_change_during_hour_long_outage() {
     forge.gitlab.faults().set_down(true);
     let outage = eventually("an outage", async || overview(&server).await.outage).await;
     assert!(
-        outage.message.contains("cannot connect") || trouble.message.contains("connection lost"),
+        outage.message.contains("cannot connect") || outage.message.contains("connection lost"),
         "{}",
         outage.message
     );
