@@ -72,7 +72,7 @@ pub enum OpenError {
     /// The file is damaged.
     #[error(
         "the database {path} is damaged ({finding}); nothing was changed. Stop everything that uses \
-         it, keep it aside with its -wal and -shm, put the newest backup in its place and start again"
+         it, move it aside with its -wal and -shm files, restore the newest backup and start again"
     )]
     Damaged {
         /// The file.
@@ -81,7 +81,7 @@ pub enum OpenError {
         finding: String,
     },
     /// The file is older or newer than this program can deal with.
-    #[error("cannot bring the database {path} up to date: {source}")]
+    #[error("cannot migrate the database {path}: {source}")]
     Migrate {
         /// The file.
         path: String,

@@ -161,7 +161,9 @@ async fn checkpoint(options: SqliteConnectOptions, written: Arc<Written>) {
             .await
         {
             Ok(_) => connection = Some(own),
-            Err(error) => tracing::warn!(%error, "cannot shorten the database's log; tried again"),
+            Err(error) => {
+                tracing::warn!(%error, "cannot checkpoint the database's write-ahead log; will retry")
+            }
         }
     }
 }

@@ -40,7 +40,7 @@ pub async fn claim_build(
     expires_at: Option<Millis>,
 ) -> Result<Option<ClaimedBuild>, Error> {
     if request.architectures.is_empty() || request.architectures.len() > MAX_ARCHITECTURES {
-        let title = "a claim names 1 to 16 architectures";
+        let title = "a claim must name 1 to 16 architectures";
         return Err(Error::refused(ProblemKind::InvalidRequest, title));
     }
     let turn = state.reports.turn().await?;
@@ -97,7 +97,7 @@ async fn repeated_claim(
     if attempt.worker != claimant.worker {
         return Err(Error::refused(
             ProblemKind::Forbidden,
-            "this claim id is another worker's",
+            "this claim id belongs to another worker",
         ));
     }
     if attempt.token != claimant.token {
@@ -113,7 +113,7 @@ async fn repeated_claim(
     if attempt.status.is_final() {
         return Err(Refusal::new(
             ProblemKind::AttemptEnded,
-            "the attempt of this claim is over",
+            "the attempt of this claim has ended",
         )
         .hint("claim with a new id")
         .into());

@@ -70,7 +70,7 @@ pub async fn create_namespace(
         .replans
         .planned(namespace, footprints, &state.sources, seen);
     state.announce(effects);
-    tracing::info!(namespace.name = name.as_str(), "made a namespace");
+    tracing::info!(namespace.name = name.as_str(), "created namespace");
     Ok(name)
 }
 
@@ -191,7 +191,8 @@ pub(crate) fn check_excluded(changesets: &[Changeset], exclude: &Patterns) -> Re
         .find(|changeset| exclude.matches(&changeset.pkgbase))
     {
         Some(changeset) => {
-            let title = format!("--exclude matches '{changeset}', which is to be built");
+            let title =
+                format!("--exclude matches '{changeset}', which is an origin of this rebuild");
             Err(Error::refused(ProblemKind::InvalidRequest, title))
         }
         None => Ok(()),
@@ -213,7 +214,7 @@ async fn check_name(state: &AppState, name: &NamespaceName) -> Result<(), Error>
             ProblemKind::InvalidRequest,
             format!("'{name}' is the name of a base repository"),
         )
-        .hint("pacman could not tell the two apart; choose another --name")
+        .hint("choose another --name, pacman cannot distinguish two repositories of one name")
         .into());
     }
     if namespaces::by_name(state.database.read(), name)
@@ -228,10 +229,10 @@ async fn check_name(state: &AppState, name: &NamespaceName) -> Result<(), Error>
 fn name_taken(name: &NamespaceName) -> Error {
     Refusal::new(
         ProblemKind::AlreadyExists,
-        format!("there is a namespace '{name}' already"),
+        format!("namespace '{name}' already exists"),
     )
     .hint(format!(
-        "choose another --name, or look at it with `buildbtw show {name}`"
+        "choose another --name, or see `buildbtw show {name}`"
     ))
     .into()
 }

@@ -31,7 +31,7 @@ pub async fn delete(state: &AppState, name: &NamespaceName) -> Result<(), Error>
     tx.commit().await?;
     // The numbers of the tokens that went with it may be given again.
     state.known_tokens.forget();
-    tracing::info!(namespace.name = name.as_str(), "deleted a namespace");
+    tracing::info!(namespace.name = name.as_str(), "deleted namespace");
     state.replans.forget(namespace.id);
     if let Some(pipelines) = &state.pipelines {
         pipelines.stop();
@@ -53,7 +53,7 @@ pub(super) async fn delete_iteration(
         return Err(Refusal::new(
             ProblemKind::Conflict,
             format!(
-                "packages of iteration {} of '{}' are being handed to another build",
+                "another build is taking over packages of iteration {} of '{}'",
                 iteration.number, iteration.namespace
             ),
         )
@@ -106,7 +106,7 @@ pub(super) async fn remove_orphans(state: &AppState) -> Result<(), Error> {
         let Some(kept) = known.get(&name) else {
             tracing::info!(
                 namespace.name = name.as_str(),
-                "removing what is left of a namespace"
+                "removing leftover files of a deleted namespace"
             );
             folders.push(state.repos.folder_of(&name, None));
             continue;
@@ -116,7 +116,7 @@ pub(super) async fn remove_orphans(state: &AppState) -> Result<(), Error> {
                 tracing::info!(
                     namespace.name = name.as_str(),
                     iteration.number = number,
-                    "removing what is left of an iteration"
+                    "removing leftover files of a deleted iteration"
                 );
                 folders.push(state.repos.folder_of(&name, Some(number)));
             }

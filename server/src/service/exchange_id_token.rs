@@ -48,15 +48,15 @@ pub async fn exchange_id_token(
     let Some(on_gitlab) = &state.pipelines else {
         return Err(Refusal::new(
             ProblemKind::NotFound,
-            "this server builds nothing on GitLab",
+            "this server does not build on GitLab",
         )
-        .hint("its setting RUN_BUILDS_ON_GITLAB is not true")
+        .hint("set RUN_BUILDS_ON_GITLAB=true on the server")
         .into());
     };
     let is_secret = (SHORTEST_TOKEN..=LONGEST_TOKEN).contains(&request.token.len())
         && request.token.bytes().all(|byte| byte.is_ascii_graphic());
     if !is_secret {
-        let title = "the token to exchange for must be 256 random bits as text";
+        let title = "the requested token must be 256 random bits as text";
         return Err(Error::refused(ProblemKind::InvalidRequest, title));
     }
     // Good ones are never held up: whoever sent many bad ones only makes nobody ask GitLab any more.
@@ -91,10 +91,9 @@ fn unknown(id: AttemptId) -> Error {
         ProblemKind::NotFound,
         format!("this server has no attempt {id} on GitLab"),
     )
-    .detail("the job has nothing to build: its attempt was made up, or was removed with its namespace")
+    .detail("the job has nothing to build: its attempt never existed, or was deleted with its namespace")
     .hint(
-        "pipelines with buildbtw's template are created by buildbtw, not by hand: `buildbtw retry` builds \
-         something again",
+        "pipelines with buildbtw's template cannot be created by hand; `buildbtw retry` builds a package again",
     )
     .into()
 }
@@ -104,22 +103,19 @@ fn not_verified(failed_logins: &FailedLogins, peer: Option<IpAddr>, error: IdTok
     let is_bad = !matches!(error, IdTokenError::Unavailable(_));
     let peer = peer.filter(|_| is_bad);
     if let Some(pause) = peer.and_then(|address| failed_logins.note(address)) {
-        return Refusal::new(
-            ProblemKind::TooManyRequests,
-            "too many ID tokens that are not accepted",
-        )
-        .detail(format!("the last one: {error}"))
-        .retry_after(pause)
-        .into();
+        return Refusal::new(ProblemKind::TooManyRequests, "too many rejected ID tokens")
+            .detail(format!("the last error: {error}"))
+            .retry_after(pause)
+            .into();
     }
     match error {
         IdTokenError::Refused(reason) => Refusal::new(
             ProblemKind::Unauthenticated,
-            format!("the ID token is not accepted: {reason}"),
+            format!("the ID token was rejected: {reason}"),
         ),
         IdTokenError::UnknownKey(error) | IdTokenError::Unavailable(error) => Refusal::new(
             ProblemKind::Unavailable,
-            "GitLab's keys cannot be read, so no ID token can be checked",
+            "cannot verify ID tokens, because GitLab's keys cannot be read",
         )
         .detail(error.to_string())
         .retry_after(ASK_AGAIN),
@@ -135,7 +131,7 @@ fn authorize(on_gitlab: &Pipelines, row: &PipelineRow, claims: &JobClaims) -> Re
         on_gitlab.wake();
         return Err(Refusal::new(
             ProblemKind::Unavailable,
-            "it is not known yet which pipeline was made for this attempt",
+            "the pipeline of this attempt is not known yet",
         )
         .retry_after(ASK_AGAIN)
         .into());
@@ -158,9 +154,9 @@ fn authorize(on_gitlab: &Pipelines, row: &PipelineRow, claims: &JobClaims) -> Re
 fn not_allowed(reason: &str) -> Error {
     Refusal::new(
         ProblemKind::Forbidden,
-        format!("this job may not build that: {reason}"),
+        format!("this job may not build this attempt: {reason}"),
     )
-    .hint("only the job of the pipeline that buildbtw created for a build may report it")
+    .hint("only a job of the pipeline that buildbtw created for a build may report it")
     .into()
 }
 
@@ -179,9 +175,9 @@ fn check_origin(row: &PipelineRow, claims: &JobClaims) -> Result<(), Error> {
     match claims.pipeline_source.as_deref() {
         Some("api") => Ok(()),
         source => {
-            let source = source.unwrap_or("nobody knows what");
+            let source = source.unwrap_or("an unknown source");
             Err(not_allowed(&format!(
-                "its pipeline was made by {source}, not by the API"
+                "its pipeline was created by {source}, not by the API"
             )))
         }
     }
@@ -198,14 +194,14 @@ fn check_protection(on_gitlab: &Pipelines, claims: &JobClaims) -> Result<(), Err
         _ if is_protected => None,
         Some(None) => None,
         Some(Some(config)) => Some(format!("comes from {config}")),
-        None => Some("comes from somewhere this GitLab does not tell".to_owned()),
+        None => Some("comes from a location that this GitLab does not report".to_owned()),
     };
     let Some(config) = changeable else {
         return Ok(());
     };
     Err(not_allowed(&format!(
-        "its CI configuration {config}, where everybody who may push to '{}' may be able to change \
-         it. Set ci_config_path to the template of another project, or protect the branch",
+        "its CI configuration {config}, so everyone who may push to '{}' may be able to change it; \
+         set ci_config_path to the template of another project, or protect the branch",
         claims.git_ref
     )))
 }
@@ -230,7 +226,7 @@ async fn take(
                     state.logs.close(replaced).await?;
                     remove_uploads(&state.repos, replaced).await;
                 }
-                tracing::info!(attempt.id = %taken.attempt, gitlab.job = claims.job_id.0, worker.name = %request.worker, "a job took its build");
+                tracing::info!(attempt.id = %taken.attempt, gitlab.job = claims.job_id.0, worker.name = %request.worker, "job claimed its build");
                 return Ok(taken.attempt);
             }
             Err(error) => Err(error),
@@ -261,7 +257,7 @@ async fn assign(
         .await?
         .is_some()
     {
-        let title = "the token to exchange for is in use already";
+        let title = "the requested token is already in use";
         return Err(Error::refused(ProblemKind::InvalidRequest, title));
     }
     // Read again: since the token was checked, others may have come.
@@ -304,9 +300,9 @@ async fn assign(
 fn used_already() -> Error {
     Refusal::new(
         ProblemKind::Unauthenticated,
-        "the ID token was used already",
+        "the ID token has already been used",
     )
-    .hint("each is good for one exchange")
+    .hint("each ID token can be exchanged once")
     .into()
 }
 
@@ -316,24 +312,24 @@ async fn try_anew(transition: &mut Transition, newest: &PipelineRow) -> Result<A
         Error::from(
             Refusal::new(
                 ProblemKind::AttemptEnded,
-                format!("the build of this job needs no new try: {reason}"),
+                format!("the build of this job cannot be retried: {reason}"),
             )
-            .hint("`buildbtw show` says where it stands"),
+            .hint("`buildbtw show` shows its state"),
         )
     };
     let connection = transition.connection();
     let build = builds::by_id(connection, newest.build).await?;
-    let build = build.ok_or_else(|| refuse("it is not there any more"))?;
+    let build = build.ok_or_else(|| refuse("it no longer exists"))?;
     let iteration = iterations::by_id(transition.connection(), build.iteration_id).await?;
     if let Some(number) = iteration.superseded_by {
         return Err(refuse(&format!(
-            "iteration {number} took its iteration's place"
+            "its iteration was superseded by iteration {number}"
         )));
     }
     let namespace = namespaces::by_id(transition.connection(), build.namespace_id).await?;
     if namespace.is_some_and(|namespace| namespace.held_at.is_some()) {
         return Err(refuse(
-            "its namespace is cancelled; `buildbtw resume` lets it go on",
+            "its namespace is cancelled; run `buildbtw resume` first",
         ));
     }
     if !newest.attempt_status.is_final() {
@@ -369,11 +365,11 @@ async fn try_anew(transition: &mut Transition, newest: &PipelineRow) -> Result<A
 fn where_it_stands(build: &BuildRow) -> &'static str {
     use buildbtw_model::BuildStatus;
     match build.status {
-        BuildStatus::Built | BuildStatus::Reused => "it has its packages",
+        BuildStatus::Built | BuildStatus::Reused => "it is finished",
         BuildStatus::Blocked => "it waits for another build",
-        BuildStatus::Dispatched | BuildStatus::Building => "another attempt works on it",
+        BuildStatus::Dispatched | BuildStatus::Building => "another attempt is running",
         BuildStatus::Ready | BuildStatus::Failed | BuildStatus::Cancelled => {
-            "it is being published or has changed this moment"
+            "it is being published, or its state has just changed"
         }
     }
 }

@@ -54,7 +54,7 @@ pub async fn expire(state: &AppState, attempt: AttemptId) -> Result<bool, Error>
         return Ok(false);
     };
     let build = builds::by_id(transition.connection(), current.build).await?;
-    let message = format!("worker {} was not heard of again", current.worker);
+    let message = format!("lost contact with worker {}", current.worker);
     let Some(build) = build else {
         return Ok(false);
     };
@@ -68,7 +68,7 @@ pub async fn expire(state: &AppState, attempt: AttemptId) -> Result<bool, Error>
         attempt.id = %current.id,
         worker.name = current.worker.as_str(),
         build.pkgbase = build.pkgbase.as_str(),
-        "lease ran out"
+        "lease expired"
     );
     conclusion.write(&message).await?;
     remove_uploads(&state.repos, attempt).await;

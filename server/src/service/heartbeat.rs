@@ -82,7 +82,7 @@ pub(crate) async fn active_attempt(
 
 /// The refusal of a report that comes too late.
 pub(crate) fn ended(id: AttemptId) -> Error {
-    Refusal::new(ProblemKind::AttemptEnded, format!("attempt {id} is over"))
-        .hint("its lease ran out, it was cancelled, or its outcome was reported already")
+    Refusal::new(ProblemKind::AttemptEnded, format!("attempt {id} has ended"))
+        .hint("its lease expired, it was cancelled, or its outcome has already been reported")
         .into()
 }

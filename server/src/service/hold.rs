@@ -24,7 +24,7 @@ pub async fn cancel(state: &AppState, name: &NamespaceName) -> Result<(), Error>
     let newest = newest.ok_or_else(|| Error::not_found(format!("iteration of '{name}'")))?;
     if namespace.held_at.is_none() && newest.status == IterationStatus::Done {
         let title = format!(
-            "nothing of '{name}' is left to cancel: iteration {} is done",
+            "'{name}' has nothing left to cancel: iteration {} is done",
             newest.number
         );
         transition.undo().await?;
@@ -56,7 +56,7 @@ pub async fn resume(state: &AppState, caller: Caller, name: &NamespaceName) -> R
             ProblemKind::Conflict,
             format!("'{name}' is not cancelled, it is {}", newest.status),
         )
-        .hint("`retry` makes new attempts for failed builds")
+        .hint(format!("`buildbtw retry {name}` retries failed builds"))
         .into());
     }
     transition.resumed(&newest).await?;
@@ -68,7 +68,7 @@ pub async fn resume(state: &AppState, caller: Caller, name: &NamespaceName) -> R
         tracing::warn!(
             namespace.name = name.as_str(),
             error = error.to_string(),
-            "resumed with the plan there was: no new one can be made"
+            "cannot plan again; resumed with the previous plan"
         );
         if !error.is_temporary() {
             refusals::record(state, namespace.id, newest.id, error).await?;

@@ -123,8 +123,9 @@ fn check_size(preview: &PlanPreview) -> Result<(), Error> {
 }
 
 fn needs_token(title: String) -> Refusal {
-    Refusal::new(ProblemKind::Unauthenticated, title)
-        .hint("`buildbtw login` stores one; administrators make them with `buildbtw token create`")
+    Refusal::new(ProblemKind::Unauthenticated, title).hint(
+        "`buildbtw login` stores one; administrators create tokens with `buildbtw token create`",
+    )
 }
 
 /// The architecture to plan for.
@@ -323,7 +324,7 @@ impl Budget for AtMost<'_> {
             return Ok(());
         }
         let title = format!(
-            "this would be {count} builds or more; at most {} are planned without a token",
+            "the plan has at least {count} builds; without a token at most {} are planned",
             self.builds
         );
         let refusal = Refusal::new(ProblemKind::PlanTooLarge, title)

@@ -45,7 +45,7 @@ pub async fn receive_webhook(
         tracing::debug!(
             webhook.kind = row.kind.as_str(),
             gitlab.project = row.project_id.0,
-            "a webhook came"
+            "received webhook"
         );
         if let Some(pipelines) = state
             .pipelines

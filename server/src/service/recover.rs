@@ -23,7 +23,7 @@ pub async fn recover(state: &AppState) -> Result<(), Error> {
         tracing::info!(
             attempts.running = running,
             builds.unpublished = unpublished.len(),
-            "continuing where the last run stopped"
+            "resuming after a restart"
         );
     }
     state.repos.empty_staging()?;
@@ -46,7 +46,7 @@ async fn release_unfollowed(state: &AppState) -> Result<(), Error> {
     if released > 0 {
         tracing::warn!(
             attempts.released = released,
-            "nobody follows some pipelines any more; their builds are tried again"
+            "some pipelines are no longer followed; their builds are requeued"
         );
     }
     Ok(())

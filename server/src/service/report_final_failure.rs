@@ -23,7 +23,7 @@ pub async fn report_final_failure(
     outcome: &Outcome,
 ) -> Result<OutcomeAccepted, Error> {
     let Outcome::Failed { kind, message } = outcome else {
-        let title = "only a failure can be reported as one that is not retried";
+        let title = "only a failure can be reported as final";
         return Err(Error::refused(ProblemKind::InvalidRequest, title));
     };
     let message = presentable(message);

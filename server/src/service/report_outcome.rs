@@ -106,7 +106,7 @@ pub(super) async fn remove_uploads(repos: &Repos, attempt: AttemptId) {
     let folder = repos.uploads(attempt);
     match fs_err::tokio::remove_dir_all(&folder).await {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            tracing::warn!(%error, "the next start tries again to remove it");
+            tracing::warn!(%error, "cannot remove the uploads of an attempt; retried at the next start");
         }
         _ => {}
     }
@@ -132,7 +132,7 @@ async fn succeeded(
             let mut transition = Transition::begin(&state.database, &state.clock).await?;
             if let Some(file_name) = in_use(&mut transition, build, &uploaded).await? {
                 transition.undo().await?;
-                let title = format!("another {file_name} is in the repository already");
+                let title = format!("the repository already has another {file_name}");
                 return Err(Error::refused(ProblemKind::UnexpectedPackage, title));
             }
             let before = current(&mut transition, attempt.id).await?;
@@ -169,7 +169,7 @@ fn check_uploaded(reported: &[ReportedPackage], uploaded: &[PackageRow]) -> Resu
         .map(|package| (&package.file_name, &package.sha256))
         .collect();
     if let Some((missing, _)) = reported.difference(&uploaded).next() {
-        let title = format!("{missing} was not uploaded, or with other bytes");
+        let title = format!("{missing} was not uploaded, or with another digest");
         return Err(Error::refused(ProblemKind::UnexpectedPackage, title));
     }
     if let Some((extra, _)) = uploaded.difference(&reported).next() {
@@ -192,7 +192,7 @@ async fn check_expected(
             .iter()
             .any(|package| package.pkgname == expected.name)
         {
-            let title = format!("the package {} is missing", expected.name);
+            let title = format!("package {} is missing", expected.name);
             return Err(Error::refused(ProblemKind::UnexpectedPackage, title));
         }
     }
@@ -250,10 +250,10 @@ async fn check_version(
         });
     if found != planned && !is_raised && !(is_moved && may_move) {
         let title = format!(
-            "{} has not the planned version {planned}",
+            "{} does not have the planned version {planned}",
             package.file_name
         );
-        let hint = "only a pkgver() function may make another version";
+        let hint = "only a pkgver() function may change the version";
         return Err(refusal(title).hint(hint).into());
     }
     let Some(release) = release else {
@@ -270,7 +270,7 @@ async fn check_version(
     }
     if earlier.contains(found) {
         let title = format!(
-            "this namespace has had another package of version {found} for {}",
+            "this namespace has already had another package of version {found} for {}",
             package.pkgname
         );
         return Err(refusal(title).into());
@@ -292,7 +292,12 @@ fn common_version(uploaded: &[PackageRow]) -> Result<PackageVersion, Error> {
     uploaded
         .first()
         .map(|package| package.version.clone())
-        .ok_or_else(|| Error::refused(ProblemKind::UnexpectedPackage, "a success without packages"))
+        .ok_or_else(|| {
+            Error::refused(
+                ProblemKind::UnexpectedPackage,
+                "a success must list at least one package",
+            )
+        })
 }
 
 /// The repository a build publishes into.

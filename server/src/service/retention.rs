@@ -55,7 +55,7 @@ async fn remove(
     tracing::info!(
         namespace.name = namespace.name.as_str(),
         iteration.number = iteration.number,
-        "removed an old iteration"
+        "removed old iteration"
     );
     let folder = state
         .repos

@@ -72,20 +72,20 @@ fn problem(entry: &str, network: NetworkPolicy, fetched: &impl Fn(&str) -> bool)
     if !network.fetches_sources() {
         let url = without_password(source_url(entry)?);
         return Some(format!(
-            "the source {url} is not fetched, network policy `{network}`"
+            "the source {url} is not fetched under network policy `{network}`"
         ));
     }
     match kind {
         SourceKind::OnMachine => Some(format!(
-            "the source `{entry}` names a file of the machine that builds; put it into the repository"
+            "the source `{entry}` names a file of the build host; add it to the source repository"
         )),
         SourceKind::NotFetched(protocol) => Some(format!(
-            "sources are not fetched by `{protocol}`; use https, or put it into the repository"
+            "sources are not fetched over `{protocol}`; use https, or add the file to the source repository"
         )),
         SourceKind::File(protocol) | SourceKind::Repository(protocol) => {
             (!fetched(protocol)).then(|| {
                 format!(
-                    "no worker fetches sources by `{protocol}`; install what it needs on one of them"
+                    "no worker fetches sources over `{protocol}`; install the client for it on a worker"
                 )
             })
         }
@@ -137,7 +137,7 @@ mod tests {
         assert!(text.contains("`hg`"), "{text}");
         for entry in ["file:///etc/shadow", "git+file:///srv/x"] {
             let text = problem_of(entry, sources).unwrap();
-            assert!(text.contains("put it into the repository"), "{text}");
+            assert!(text.contains("to the source repository"), "{text}");
         }
         for (entry, protocol) in [
             ("x::git+ssh://git@example.org/x", "`git+ssh`"),

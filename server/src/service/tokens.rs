@@ -43,7 +43,7 @@ pub async fn create(database: &Database, request: &CreateToken) -> Result<Create
         .into());
     }
     if request.scope == TokenScope::Attempt {
-        let title = "tokens of scope 'attempt' are made by the jobs they are for";
+        let title = "tokens of scope 'attempt' are created by the server, for jobs in GitLab";
         return Err(Refusal::new(ProblemKind::InvalidRequest, title)
             .hint("workers need the scope 'worker'")
             .into());
@@ -57,7 +57,7 @@ pub async fn create(database: &Database, request: &CreateToken) -> Result<Create
     let row = tokens::by_id(&mut *tx.connection(), id).await?;
     tx.commit().await?;
     let row = row.ok_or_else(|| anyhow::anyhow!("token {id} vanished"))?;
-    tracing::info!(token.id = id.0, token.name = name, token.scope = %request.scope, "made a token");
+    tracing::info!(token.id = id.0, token.name = name, token.scope = %request.scope, "created token");
     Ok(CreatedToken {
         summary: summary(row),
         token,
@@ -102,30 +102,27 @@ pub async fn revoke(state: &AppState, number: TokenId, force: bool) -> Result<To
     state.known_tokens.forget();
     state.claims.revoked(number);
     let row = row.ok_or_else(|| Error::not_found(format!("token {number}")))?;
-    tracing::info!(
-        token.id = number.0,
-        token.name = row.name,
-        "revoked a token"
-    );
+    tracing::info!(token.id = number.0, token.name = row.name, "revoked token");
     Ok(summary(row))
 }
 
 /// The refusal to revoke an admin token that no other one outlasts.
 fn last_admin_token(row: &TokenRow, is_only: bool) -> Error {
     let mut title = format!("token {} is the last valid admin token", row.id);
-    let mut detail = "without it nobody can create or revoke tokens";
+    let mut detail = "without it, tokens can no longer be created or revoked";
     if !is_only {
         match row.expires_at {
             Some(at) => title.push_str(&format!(" that is valid until {}", Timestamp::from(at))),
             None => title.push_str(" that does not expire"),
         }
-        detail = "the others expire earlier, and then nobody can create or revoke tokens";
+        detail =
+            "the others expire earlier; after that, tokens can no longer be created or revoked";
     }
     Refusal::new(ProblemKind::Conflict, title)
     .detail(detail)
     .hint(format!(
-        "create another one first with `buildbtw token create --scope admin --name NAME`; or revoke it \
-         with --force, and the server writes a new one to DATA_DIR/{ADMIN_TOKEN_FILE} at its next start"
+        "create another one first with `buildbtw token create --scope admin --name NAME`, or revoke it \
+         with --force; the server then writes a new one to DATA_DIR/{ADMIN_TOKEN_FILE} at its next start"
     ))
     .into()
 }
@@ -152,7 +149,7 @@ pub async fn way_back(database: &Database, token: &str) -> Result<Option<String>
         return Ok(None);
     }
     Ok(Some(format!(
-        "no valid admin token is left: restart the server, and it writes a new one to \
+        "no valid admin token is left; restart the server to have a new one written to \
          DATA_DIR/{ADMIN_TOKEN_FILE}"
     )))
 }

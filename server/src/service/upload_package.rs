@@ -146,7 +146,7 @@ fn check_name(file: &PackageFileName, expected: &[ExpectedPackage]) -> Result<()
                 .map(|package| package.name.as_str())
                 .collect();
             Err(unexpected(format!(
-                "{file} is no package of this build, which makes {}",
+                "{file} is not a package of this build, which produces {}",
                 names.join(", ")
             )))
         }
@@ -196,7 +196,7 @@ async fn receive<E: std::fmt::Display>(
     let mut body = std::pin::pin!(body);
     while let Some(chunk) = body.next().await {
         let chunk = chunk.map_err(|error| {
-            Refusal::new(ProblemKind::InvalidRequest, "the upload broke off")
+            Refusal::new(ProblemKind::InvalidRequest, "the upload was interrupted")
                 .detail(error.to_string())
         })?;
         size += chunk.len() as u64;
@@ -211,7 +211,7 @@ async fn receive<E: std::fmt::Display>(
     if found != *expected {
         return Err(Refusal::new(
             ProblemKind::ChecksumMismatch,
-            "the upload is not what was announced",
+            "the upload does not match the announced digest",
         )
         .detail(format!("announced {expected}, received {found}"))
         .into());
@@ -284,7 +284,7 @@ fn took_too_long(file: &PackageFileName, limit: Duration) -> Error {
         format!("{file} cannot be published"),
     )
     .detail(format!(
-        "reading it took longer than {} s and was ended",
+        "reading it took longer than {} s and was stopped",
         limit.as_secs()
     ))
     .into()
@@ -295,7 +295,7 @@ fn unusable(file: &PackageFileName, error: PackageError) -> Error {
     match error {
         PackageError::Io(error) => Error::from(error),
         PackageError::Stopped => {
-            Error::refused(ProblemKind::Unavailable, "the server is about to stop")
+            Error::refused(ProblemKind::Unavailable, "the server is shutting down")
         }
         error => Refusal::new(
             ProblemKind::UnexpectedPackage,

@@ -340,7 +340,9 @@ async fn bumps_release_again_only_above_versions_of_the_namespace() {
     job.starts().await;
     let problem = delivers(&job, "1-1.2").await.unwrap_err();
     assert!(
-        problem.title.contains("has not the planned version 1-1.1"),
+        problem
+            .title
+            .contains("does not have the planned version 1-1.1"),
         "{problem:?}"
     );
 }

@@ -108,7 +108,7 @@ async fn ask(
         Err(error) => error,
     };
     if !error.kind.had_no_effect() {
-        tracing::warn!(error = error.to_string(), attempt.id = %row.attempt, "GitLab did not confirm a pipeline; looking for it");
+        tracing::warn!(error = error.to_string(), attempt.id = %row.attempt, "GitLab did not confirm a pipeline; searching for it");
         return Ok(Step::Failed(error));
     }
     note_asked(&state.database, row.attempt, None).await?;

@@ -77,7 +77,7 @@ impl Poll {
         tracing::warn!(
             error = error.to_string(),
             attempt.id = %row.attempt,
-            "cannot ask about a pipeline; tried again"
+            "cannot query a pipeline; will retry"
         );
         let is_final = matches!(
             error.kind,

@@ -31,7 +31,7 @@ impl Refused {
                     return Self::ForNow(TOO_MANY);
                 }
                 Self::ForGood(format!(
-                    "GitLab makes no pipeline for {}: {}{}",
+                    "GitLab refuses to create a pipeline for {}: {}{}",
                     error.about,
                     plain(message),
                     remedy(message)
@@ -40,16 +40,16 @@ impl Refused {
             // Somebody else works on the project at this moment.
             GitlabErrorKind::Status { status: 409, .. } => Self::ForNow(SOMEBODY_ELSE),
             GitlabErrorKind::Status { status: 404, .. } => Self::ForGood(format!(
-                "GitLab has no project {} any more, or the server's token may not see it",
+                "GitLab no longer has project {}, or the server's token may not see it",
                 error.about
             )),
             GitlabErrorKind::Forbidden(message) => Self::ForGood(format!(
-                "GitLab lets the server's token run no pipelines in {}: {message}. It needs the role \
-                 Developer, and Maintainer on protected branches that nobody else may push to",
+                "the server's token may not run pipelines in {}: {message}; it needs the role Developer, or \
+                 Maintainer for protected branches that only maintainers may push to",
                 error.about
             )),
             GitlabErrorKind::Status { message, .. } => Self::ForGood(format!(
-                "GitLab makes no pipeline for {}: {}",
+                "GitLab refuses to create a pipeline for {}: {}",
                 error.about,
                 plain(message)
             )),
@@ -80,19 +80,19 @@ fn plain(message: &str) -> String {
 fn remedy(message: &str) -> &'static str {
     let says = |phrase: &str| message.contains(phrase);
     if says("Missing CI config file") {
-        ". `buildbtw-server gitlab set-ci-config` gives the projects the template"
+        "; `buildbtw-server gitlab set-ci-config` sets the template of all projects"
     } else if says("Reference not found") || says("Commit not found") {
-        ". The branch is gone; a new iteration plans with what there is now"
+        "; the branch was deleted: create a new iteration"
     } else if says("set pipeline variables") {
-        ". Let the server's role set variables (ci_pipeline_variables_minimum_override_role), or use \
+        "; let the server's role set variables (ci_pipeline_variables_minimum_override_role), or use \
          --gitlab-parameters=inputs"
     } else if says("nput") {
-        ". Does the project use the current template? GitLab before 17.10 needs \
+        "; check that the project uses the current template; GitLab before 17.10 needs \
          --gitlab-parameters=variables"
     } else if says("sufficient permission") || says("Insufficient permissions") {
-        ". The token's role must be allowed to push or merge to protected branches"
+        "; the token's role must be allowed to push or merge to protected branches"
     } else if says("filtered out by workflow rules") || says("would have been empty") {
-        ". The template has to be used as it is"
+        "; the template must be used unchanged"
     } else {
         ""
     }
@@ -125,7 +125,7 @@ mod tests {
             panic!("{refused:?}");
         };
         assert!(
-            message.contains("Missing CI config file. `buildbtw-server"),
+            message.contains("Missing CI config file; `buildbtw-server"),
             "{message}"
         );
         assert!(!message.contains('{'), "{message}");

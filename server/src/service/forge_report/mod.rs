@@ -158,7 +158,7 @@ impl Reporter {
                     git_ref: None,
                     name: &format!("buildbtw/{}", namespace.name),
                     target_url: &format!("{}/namespaces/{}", state.config.url, namespace.name),
-                    description: "a newer iteration took its place",
+                    description: "superseded by a newer iteration",
                 };
                 let about = format!("project {project}");
                 let set = self
@@ -304,7 +304,7 @@ fn settled(set: Result<(), GitlabError>) -> Result<(), GitlabError> {
         Err(error) => {
             tracing::warn!(
                 error = error.to_string(),
-                "GitLab takes no status of a commit"
+                "GitLab rejected the status of a commit"
             );
             Ok(())
         }

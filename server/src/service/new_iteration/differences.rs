@@ -130,7 +130,7 @@ pub(super) fn reason(trigger: Trigger, moved: &[String], changes: &[IterationCha
     let mut reasons: Vec<String> = moved.to_vec();
     if let Trigger::Requested { refresh_base } = trigger {
         let base = if refresh_base {
-            ", with the base repositories as they are now"
+            ", with the current base repositories"
         } else {
             ""
         };

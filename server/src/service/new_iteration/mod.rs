@@ -60,7 +60,7 @@ pub async fn request_iteration(
     Err(Refusal::new(
         ProblemKind::Conflict,
         format!(
-            "'{}' was planned again by others at the same time",
+            "'{}' was planned again by other requests at the same time",
             namespace.name
         ),
     )
@@ -142,7 +142,7 @@ async fn make(
         namespace.name = namespace.name.as_str(),
         iteration.number = number,
         reason,
-        "planned a new iteration"
+        "planned new iteration"
     );
     Ok(Some(number))
 }
@@ -162,7 +162,7 @@ async fn check_current(
                 ProblemKind::Conflict,
                 format!("'{}' is cancelled", namespace.name),
             )
-            .hint("`resume` it; that plans it again if its sources changed")
+            .hint("`buildbtw resume` resumes it, and plans it again if its sources changed")
             .into()),
         };
     }

@@ -89,7 +89,9 @@ pub async fn dispatch(state: &AppState, chosen: &[BuildId]) -> Result<usize, Err
 /// What an attempt's worker is called until a job has said where it runs.
 pub(crate) fn no_worker_yet() -> Result<WorkerName, Error> {
     let name = NO_WORKER_YET.parse();
-    Ok(name.map_err(|error| anyhow::anyhow!("'{NO_WORKER_YET}' is no worker: {error}"))?)
+    Ok(name.map_err(|error| {
+        anyhow::anyhow!("'{NO_WORKER_YET}' is not a valid worker name: {error}")
+    })?)
 }
 
 /// A token that nobody has yet: the job brings the secret when it exchanges its ID token.
@@ -109,11 +111,13 @@ async fn place(database: &Database, build: &BuildRow) -> Result<Result<Place, St
     let pkgbase = &build.pkgbase;
     let Some(repository) = source_repositories::usable(reader, pkgbase).await? else {
         return Ok(Err(format!(
-            "{pkgbase} has no usable project in GitLab any more"
+            "{pkgbase} no longer has a usable project in GitLab"
         )));
     };
     let Some(project_id) = repository.project_id else {
-        return Ok(Err(format!("{pkgbase} is not a project of GitLab")));
+        return Ok(Err(format!(
+            "{pkgbase} does not belong to a GitLab project"
+        )));
     };
     let origins = iterations::origins(reader, build.iteration_id).await?;
     let origin = origins
@@ -123,7 +127,7 @@ async fn place(database: &Database, build: &BuildRow) -> Result<Result<Place, St
         (Some((changeset, _)), _) if !is_branch_or_tag(&changeset.git_ref) => {
             return Ok(Err(format!(
                 "GitLab runs pipelines on branches and tags only, and '{}' is neither: push it as a \
-                 branch of {} and make a new iteration",
+                 branch of {} and create a new iteration",
                 changeset.git_ref, repository.path
             )));
         }
@@ -135,7 +139,7 @@ async fn place(database: &Database, build: &BuildRow) -> Result<Result<Place, St
             branch
         }
         (None, None) => {
-            return Ok(Err(format!("{pkgbase} has no default branch any more")));
+            return Ok(Err(format!("{pkgbase} no longer has a default branch")));
         }
     };
     Ok(Ok(Place {
@@ -148,7 +152,7 @@ async fn place(database: &Database, build: &BuildRow) -> Result<Result<Place, St
 pub(super) fn moved(git_ref: &str, planned: &CommitHash, head: &CommitHash) -> String {
     format!(
         "{git_ref} moved from {} to {}, and GitLab runs pipelines on the heads of branches only; a new \
-         iteration builds what is there now",
+         iteration builds the new head",
         planned.short(),
         head.short()
     )

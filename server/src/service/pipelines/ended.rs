@@ -94,7 +94,7 @@ pub async fn withdrawn(state: &AppState, row: &PipelineRow) -> Result<(), Error>
     let attempt = attempts::by_id(connection, row.attempt).await?;
     let build = builds::by_id(transition.connection(), row.build).await?;
     if let (Some(attempt), Some(build)) = (attempt, build) {
-        let message = "cancelled before GitLab had a pipeline for it";
+        let message = "cancelled before GitLab created its pipeline";
         let kind = FailureKind::Cancelled;
         transition.failed(&build, &attempt, kind, message).await?;
     }

@@ -124,6 +124,6 @@ async fn finish(
     state.announce(effects);
     conclusion.write(why).await?;
     remove_uploads(&state.repos, row.attempt).await;
-    tracing::warn!(attempt.id = %row.attempt, gitlab.project = row.project_id.0, "gave up on a job that GitLab takes for running");
+    tracing::warn!(attempt.id = %row.attempt, gitlab.project = row.project_id.0, "gave up on a job that GitLab reports as running");
     Ok(())
 }

@@ -22,7 +22,7 @@ impl Reason {
             | "server_timeout_running"
             | "server_timeout_canceling" => Self::Timeout,
             "runner_configuration_error" => {
-                Self::SetUp("the runner's configuration is wrong; its log in GitLab says more")
+                Self::SetUp("the runner's configuration is wrong; see its log in GitLab")
             }
             "trace_size_exceeded" => {
                 Self::SetUp("its log is longer than GitLab allows (`ci_max_trace_size`)")
@@ -43,7 +43,7 @@ impl Reason {
                 Self::Fault("GitLab lost contact with its runner")
             }
             "runner_system_failure" => {
-                Self::Fault("the runner could not run it; its log in GitLab says more")
+                Self::Fault("the runner could not run it; see its log in GitLab")
             }
             "runner_interrupted" => Self::Fault("its runner was stopped"),
             "script_failure" | "unknown_failure" => Self::Vague,

@@ -80,8 +80,7 @@ pub(super) fn verdict(row: &PipelineRow, facts: &Facts<'_>) -> End {
     }
     let own = own_job(row, facts.jobs);
     let by_hand = |what: String| {
-        let message =
-            format!("{what} in GitLab; `buildbtw retry`, or a retry there, builds it again");
+        let message = format!("{what} in GitLab; retry it there or with `buildbtw retry`");
         End::ForGood(FailureKind::Cancelled, message)
     };
     let is_cancelled =
@@ -94,13 +93,13 @@ pub(super) fn verdict(row: &PipelineRow, facts: &Facts<'_>) -> End {
         }),
         Some(PipelineStatus::Success) if row.reported_message.is_none() => End::ForGood(
             FailureKind::Infrastructure,
-            "the pipeline succeeded without building anything: does the project use buildbtw's CI \
-             template, and does its job run on a runner with buildbtw-executor?"
+            "the pipeline succeeded without building anything; check that the project uses buildbtw's CI \
+             template, and that its job runs on a runner with buildbtw-executor"
                 .to_owned(),
         ),
         Some(PipelineStatus::Skipped) => End::ForGood(
             FailureKind::Infrastructure,
-            "GitLab skipped the pipeline: does the project use buildbtw's CI template?".to_owned(),
+            "GitLab skipped the pipeline; check that the project uses buildbtw's CI template".to_owned(),
         ),
         Some(_) => match deciding(row, facts.jobs) {
             Some(job) if is_cancelled(job.status) => {
@@ -116,12 +115,12 @@ fn without_job(row: &PipelineRow, errors: Option<&str>) -> End {
     if let Some(reported) = &row.reported_message {
         return End::Fault(FailureKind::Infrastructure, reported.clone());
     }
-    let message = "the pipeline failed without having had a job";
+    let message = "the pipeline failed without a job";
     match errors {
         Some(errors) => End::ForGood(FailureKind::Infrastructure, format!("{message}: {errors}")),
         None => End::Fault(
             FailureKind::Infrastructure,
-            format!("{message}; a limit of GitLab may have been reached, its page says which"),
+            format!("{message}; its page in GitLab names the limit that may have been reached"),
         ),
     }
 }
@@ -147,26 +146,26 @@ fn of_job(row: &PipelineRow, job: &Job, log: Option<&str>) -> End {
         }
         (_, Some(_)) => End::Fault(
             infrastructure,
-            format!("{about} was stopped before its build had ended; GitLab says '{word}'"),
+            format!("{about} was stopped before its build had ended; GitLab's reason is '{word}'"),
         ),
         (Reason::Vague, None) if row.job_id.is_some() => End::Fault(
             infrastructure,
-            format!("{about}: it ended without reporting its build; its log in GitLab says why"),
+            format!("{about}: it ended without reporting its build; see its log in GitLab"),
         ),
         // It was refused, or is not as the template has it: faults of hosts are called otherwise.
         (Reason::Vague, None) if word == "script_failure" => {
             let said = log.and_then(last_error).unwrap_or_else(|| {
-                "it failed without having asked for its build; its log in GitLab says why"
-                    .to_owned()
+                "it failed before it asked for its build; see its log in GitLab".to_owned()
             });
             End::ForGood(infrastructure, format!("{about}: {said}"))
         }
         (Reason::Vague, None) => {
-            End::Fault(infrastructure, format!("{about}: GitLab does not say why"))
+            End::Fault(infrastructure, format!("{about}: GitLab gives no reason"))
         }
-        (Reason::Fault(_), None) => {
-            End::Fault(infrastructure, format!("{about}: GitLab says '{word}'"))
-        }
+        (Reason::Fault(_), None) => End::Fault(
+            infrastructure,
+            format!("{about}: GitLab's reason is '{word}'"),
+        ),
     }
 }
 

@@ -47,7 +47,7 @@ fn refusal(needed: &[NeedsBootstrap]) -> Refusal {
             .collect(),
     };
     let hint = format!(
-        "{}; if the libraries keep their sonames, --same-sonames",
+        "{}; or use --same-sonames if the libraries keep their sonames",
         hints.join("; ")
     );
     Refusal::new(ProblemKind::BootstrapNeeded, title)
@@ -75,16 +75,16 @@ fn hint(needed: &NeedsBootstrap) -> String {
     let choices: Vec<String> = choices.map(|name| format!("--bootstrap {name}")).collect();
     if !choices.is_empty() {
         return format!(
-            "one of these would do, if its PKGBUILD honours BUILDBTW_BOOTSTRAP=1: {}{untried}",
+            "use one of these, if its PKGBUILD honours BUILDBTW_BOOTSTRAP=1: {}{untried}",
             choices.join(", ")
         );
     }
     if needed.untried > 0 {
         return format!(
-            "no single package of those that were tried would do{untried}: give another --bootstrap, or \
-             several, or update the base repositories"
+            "no single package among those that were tried breaks the cycle{untried}: pass another \
+             --bootstrap, or several, or update the base repositories"
         );
     }
-    "no single package of it would do: give several --bootstrap, or update the base repositories"
+    "no single package breaks the cycle: pass several --bootstrap, or update the base repositories"
         .to_owned()
 }

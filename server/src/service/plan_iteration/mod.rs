@@ -161,10 +161,10 @@ async fn plan_architecture(
 /// A plan without a base repository that the plan before had would lose members that are reached through its
 /// packages, and give releases below those that it holds.
 fn unreadable(repository: &RepositoryName, architecture: &Architecture, problem: &str) -> Error {
-    let title = format!("the base repository {repository} for {architecture} cannot be read");
+    let title = format!("cannot read the base repository '{repository}' for {architecture}");
     Refusal::new(ProblemKind::Unavailable, title)
         .detail(problem)
-        .hint("the iteration before was planned with it; its mirror has to answer again")
+        .hint("the previous iteration was planned with it; try again when its mirror is available")
         .retry_after(PAUSE_WHEN_UNREADABLE)
         .into()
 }
@@ -179,9 +179,9 @@ fn too_large(parts: &[PlannedArchitecture], total: usize, limit: u32) -> Error {
         .collect();
     Refusal::new(
         ProblemKind::PlanTooLarge,
-        format!("this would be {total} builds, more than the allowed {limit}"),
+        format!("the plan has {total} builds, more than the limit of {limit}"),
     )
     .detail(counts.join(", "))
-    .hint("allow it with --max-builds, or choose a narrower --scope")
+    .hint("raise the limit with --max-builds, or choose a narrower --scope")
     .into()
 }

@@ -72,7 +72,7 @@ fn about_plan(plan: &Plan, base: &BaseSnapshot) -> Vec<PlanNote> {
     for cycle in &plan.cycles {
         let members = &cycle.members;
         let mut text = format!(
-            "{} packages need each other: {}",
+            "dependency cycle of {} packages: {}",
             members.len(),
             some(members)
         );
@@ -91,7 +91,7 @@ fn about_plan(plan: &Plan, base: &BaseSnapshot) -> Vec<PlanNote> {
         if cycle.broken.len() > SHOWN {
             let _ = write!(
                 text,
-                "; and {} more such breaks",
+                "; and {} more such builds",
                 cycle.broken.len() - SHOWN
             );
         }
@@ -110,7 +110,7 @@ fn about_plan(plan: &Plan, base: &BaseSnapshot) -> Vec<PlanNote> {
     for (name, wanted_by) in unresolved {
         rest.push(note(
             NoteKind::Unresolved,
-            format!("{name}, wanted by {}", some(&wanted_by)),
+            format!("{name}, required by {}", some(&wanted_by)),
         ));
     }
     rest

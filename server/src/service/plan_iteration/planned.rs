@@ -72,7 +72,7 @@ impl PlannedIteration {
             .filter(|origin| origin.is_gone)
             .map(|origin| {
                 format!(
-                    "{} does not exist any more; it stays at {}",
+                    "{} no longer exists; it is still planned at {}",
                     origin.changeset,
                     origin.head.commit.short()
                 )

@@ -67,7 +67,7 @@ fn report(key: &RepositoryKey, error: &Error) {
         error = error.to_string(),
         namespace.name = key.namespace.as_str(),
         architecture = key.architecture.as_str(),
-        "cannot publish packages; tried again in a few seconds"
+        "cannot publish packages; retrying in a few seconds"
     );
 }
 
@@ -101,7 +101,7 @@ async fn publish_group(
             Err(error) => {
                 tracing::error!(
                     error = error.to_string(),
-                    "cannot write file lists; tried again"
+                    "cannot write file lists; will retry"
                 );
                 false
             }
@@ -228,6 +228,6 @@ fn link(repos: &Repos, key: &RepositoryKey, file: &PackageFile) -> io::Result<()
     }
     let PackageFile { attempt, name, .. } = file;
     Err(io::Error::other(format!(
-        "{name} of attempt {attempt} is not on disk any more"
+        "{name} of attempt {attempt} is no longer on disk"
     )))
 }

@@ -22,7 +22,7 @@ pub async fn find_namespace(
                 ProblemKind::NotFound,
                 format!("there is no namespace '{name}'"),
             )
-            .hint("`buildbtw list` shows the namespaces there are")
+            .hint("`buildbtw list` lists all namespaces")
             .into()
         })
 }

@@ -220,7 +220,7 @@ impl Served {
             return Self {
                 which: number.to_string(),
                 note: format!(
-                    "It serves iteration {number}, which iteration {later} has replaced."
+                    "It serves iteration {number}, which was superseded by iteration {later}."
                 ),
             };
         }
@@ -228,15 +228,15 @@ impl Served {
             Some(done) => Self {
                 which: "latest".into(),
                 note: format!(
-                    "It serves the newest complete iteration, now number {}. With `current` for \
-                     `latest` it serves the newest one as it is built.",
+                    "It serves the newest complete iteration, now number {}. Replace `latest` with \
+                     `current` for the newest one as it is built.",
                     done.number
                 ),
             },
             None => Self {
                 which: "current".into(),
-                note: "It serves the newest iteration as it is built. With `latest` for `current` \
-                       it serves the newest complete one, once there is one."
+                note: "It serves the newest iteration as it is built. Replace `current` with `latest` \
+                       for the newest complete one, once there is one."
                     .into(),
             },
         }

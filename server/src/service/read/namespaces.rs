@@ -21,7 +21,7 @@ fn parse_cursor(cursor: Option<&str>, first: i64) -> Result<i64, Error> {
     cursor.parse().map_err(|_| {
         Error::refused(
             ProblemKind::InvalidRequest,
-            "'cursor' is not one this server gave",
+            "'cursor' was not issued by this server",
         )
     })
 }

@@ -17,7 +17,7 @@ pub(super) fn build_summary(
         .clone()
         .or_else(|| match (row.status, row.shared_build_id) {
             (BuildStatus::Blocked, Some(_)) => {
-                Some("takes the packages of the first architecture's build".to_owned())
+                Some("uses the packages of the first architecture's build".to_owned())
             }
             _ => None,
         });

@@ -71,7 +71,7 @@ pub async fn retry(
         if let Err(error) = new_iteration_after(state, &namespace, &before, trigger, caller).await
             && (notes.is_empty() || !error.is_broken_source())
         {
-            notes.push(format!("the newer commits cannot be planned: {error}"));
+            notes.push(format!("cannot plan the newer commits: {error}"));
         }
     }
     match try_again(state, &before, &namespace, request, &newer.commits, &notes).await? {
@@ -92,7 +92,7 @@ fn check_held(namespace: &NamespaceRow) -> Result<(), Error> {
     }
     let title = format!("'{}' is cancelled", namespace.name);
     Err(Refusal::new(ProblemKind::Conflict, title)
-        .hint("`resume` it first")
+        .hint(format!("run `buildbtw resume {}` first", namespace.name))
         .into())
 }
 
@@ -192,7 +192,7 @@ async fn try_again(
     if retried.is_empty() {
         transition.undo().await?;
         let title = format!(
-            "nothing has failed in iteration {} of '{name}'",
+            "no build has failed in iteration {} of '{name}'",
             newest.number
         );
         let refusal = Refusal::new(ProblemKind::Conflict, title);

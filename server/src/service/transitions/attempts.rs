@@ -92,7 +92,7 @@ impl Transition {
         build: &BuildRow,
         attempt: AttemptId,
     ) -> sqlx::Result<bool> {
-        let message = "the job was started again in GitLab";
+        let message = "the job was retried in GitLab";
         let status = AttemptStatus::Lost;
         if !attempts::finish(&mut self.tx, attempt, status, None, Some(message)).await? {
             return Ok(false);
@@ -142,7 +142,7 @@ impl Transition {
         }
         let failures = attempts::count_infrastructure(&mut self.tx, build.id).await?;
         if failures > MAX_INFRASTRUCTURE_FAILURES {
-            let message = format!("given up after {failures} tries: {message}");
+            let message = format!("gave up after {failures} attempts: {message}");
             return self
                 .give_up(build, attempt, BuildStatus::Failed, &message)
                 .await;

@@ -130,7 +130,7 @@ impl Transition {
                     &build,
                     None,
                     EventKind::Build(BuildStatus::Ready),
-                    Some("to be tried again"),
+                    Some("retry requested"),
                 )
                 .await?;
                 retried.push(build);
