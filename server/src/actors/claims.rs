@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::runner::{Actor, Cause, Next};
 use crate::db::builds::{self, Candidate};
-use crate::db::workers::{self, WORKER_SILENCE};
+use crate::db::workers::{self, WORKER_TIMEOUT};
 use crate::dispatch::choose::choose;
 use crate::dispatch::pair::{Pairs, pair};
 use crate::error::Error;
@@ -205,7 +205,7 @@ async fn assign(
     chosen: &[Candidate],
 ) -> Result<Option<Millis>, Error> {
     let alive = if chosen.iter().any(|build| build.failed_on.is_some()) {
-        let since = state.clock.now() - WORKER_SILENCE;
+        let since = state.clock.now() - WORKER_TIMEOUT;
         workers::alive(state.database.read(), architecture, since).await?
     } else {
         Vec::new()

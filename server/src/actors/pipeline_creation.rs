@@ -103,7 +103,7 @@ impl PipelineCreation {
             }
             self.rest_until = None;
         }
-        let mut wanted = pipelines::wanted(self.state.database.read()).await?;
+        let mut wanted = pipelines::uncreated(self.state.database.read()).await?;
         // Only so many that what becomes urgent meanwhile still comes first. What has to wait holds up
         // nothing else.
         let waits = |row: &&PipelineRow| {
@@ -114,7 +114,7 @@ impl PipelineCreation {
         let room = (2 * CONCURRENCY + waiting).saturating_sub(wanted.len());
         let (dispatched, next) = self.dispatch(room).await?;
         if dispatched > 0 {
-            wanted = pipelines::wanted(self.state.database.read()).await?;
+            wanted = pipelines::uncreated(self.state.database.read()).await?;
         }
         let is_wanted = |attempt: &AttemptId| wanted.iter().any(|row| row.attempt == *attempt);
         self.not_before.retain(|attempt, _| is_wanted(attempt));

@@ -8,7 +8,7 @@ use super::WriteTransaction;
 
 /// Notes that a token is exchanged, or that the same exchange is made again. False when it was
 /// exchanged before, for something else.
-pub async fn take(
+pub async fn record_exchange(
     tx: &mut WriteTransaction,
     jti: &str,
     attempt: AttemptId,
@@ -39,7 +39,7 @@ pub async fn take(
 }
 
 /// The attempt that an ID token was exchanged for, if it was.
-pub async fn taken(
+pub async fn attempt_of(
     tx: &mut WriteTransaction,
     jti: &str,
     token_hash: &[u8],

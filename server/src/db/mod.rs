@@ -161,11 +161,11 @@ impl Database {
         })
     }
 
-    /// For reading what needs no transaction with a write. Inside `for_the_public` these are connections
+    /// For reading what needs no transaction with a write. Inside `for_anonymous` these are connections
     /// of their own.
     #[must_use]
     pub fn read(&self) -> &SqlitePool {
-        if FOR_THE_PUBLIC.try_with(|()| ()).is_ok() {
+        if FOR_ANONYMOUS.try_with(|()| ()).is_ok() {
             &self.public
         } else {
             &self.readers
@@ -201,17 +201,17 @@ async fn readers(options: &SqliteConnectOptions, count: u32) -> sqlx::Result<Sql
 
 tokio::task_local! {
     /// Set while something is done for people without a token.
-    static FOR_THE_PUBLIC: ();
+    static FOR_ANONYMOUS: ();
 }
 
 /// Runs what is done for people without a token: it reads over connections that only they share.
-pub(crate) async fn for_the_public<T>(what: impl Future<Output = T>) -> T {
-    FOR_THE_PUBLIC.scope((), what).await
+pub(crate) async fn for_anonymous<T>(what: impl Future<Output = T>) -> T {
+    FOR_ANONYMOUS.scope((), what).await
 }
 
 /// The same for one poll of an answer that is made while it is sent.
-pub(crate) fn poll_for_the_public<T>(poll: impl FnOnce() -> T) -> T {
-    FOR_THE_PUBLIC.sync_scope((), poll)
+pub(crate) fn poll_for_anonymous<T>(poll: impl FnOnce() -> T) -> T {
+    FOR_ANONYMOUS.sync_scope((), poll)
 }
 
 /// What is wrong with the structure of the file, if anything is. Reads all of it, which is a small
@@ -288,7 +288,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("db.sqlite3");
         let database = Database::open(&path).await.unwrap();
-        let held = for_the_public(async {
+        let held = for_anonymous(async {
             let mut held = Vec::new();
             for _ in 0..PUBLIC_READERS {
                 held.push(database.read().acquire().await.unwrap());
@@ -297,7 +297,7 @@ mod tests {
             held
         });
         let held = held.await;
-        assert!(poll_for_the_public(|| database.read().try_acquire()).is_none());
+        assert!(poll_for_anonymous(|| database.read().try_acquire()).is_none());
         assert!(database.read().acquire().await.is_ok());
         drop(held);
     }

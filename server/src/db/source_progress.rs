@@ -55,7 +55,7 @@ pub async fn begin(tx: &mut WriteTransaction, origin: &str) -> sqlx::Result<Prog
 }
 
 /// Notes how far the first full look has come.
-pub async fn progressed(
+pub async fn record_progress(
     tx: &mut WriteTransaction,
     cursor: Option<&str>,
     seen: i64,
@@ -75,7 +75,10 @@ pub async fn progressed(
 }
 
 /// Notes the end of a full look. All changes up to `watermark` have been seen.
-pub async fn finished(tx: &mut WriteTransaction, watermark: Option<Millis>) -> sqlx::Result<()> {
+pub async fn record_finished(
+    tx: &mut WriteTransaction,
+    watermark: Option<Millis>,
+) -> sqlx::Result<()> {
     let now = Millis::now();
     sqlx::query!(
         "update source_progress set cursor = null, finished_at = ?, watermark = ?",
@@ -88,7 +91,7 @@ pub async fn finished(tx: &mut WriteTransaction, watermark: Option<Millis>) -> s
 }
 
 /// Notes that all changes up to `watermark` have been seen.
-pub async fn reached(tx: &mut WriteTransaction, watermark: Millis) -> sqlx::Result<()> {
+pub async fn set_watermark(tx: &mut WriteTransaction, watermark: Millis) -> sqlx::Result<()> {
     sqlx::query!("update source_progress set watermark = ?", watermark)
         .execute(tx.connection())
         .await?;

@@ -97,7 +97,7 @@ pub async fn insert(
 }
 
 /// Gives the token of an attempt its secret.
-pub async fn arm(
+pub async fn set_secret(
     tx: &mut WriteTransaction,
     id: TokenId,
     hash: &[u8],

@@ -40,7 +40,10 @@ pub async fn insert(tx: &mut WriteTransaction, row: &DeliveryRow) -> sqlx::Resul
 }
 
 /// Up to `limit` webhooks that were not worked off, oldest first.
-pub async fn open(executor: impl SqliteExecutor<'_>, limit: i64) -> sqlx::Result<Vec<DeliveryRow>> {
+pub async fn unprocessed(
+    executor: impl SqliteExecutor<'_>,
+    limit: i64,
+) -> sqlx::Result<Vec<DeliveryRow>> {
     sqlx::query_as!(
         DeliveryRow,
         r#"select id, kind as "kind: WebhookKind", project_id as "project_id: ProjectId", object_id
@@ -52,7 +55,7 @@ pub async fn open(executor: impl SqliteExecutor<'_>, limit: i64) -> sqlx::Result
 }
 
 /// Notes that these have been worked off.
-pub async fn done(tx: &mut WriteTransaction, ids: &[String]) -> sqlx::Result<()> {
+pub async fn mark_processed(tx: &mut WriteTransaction, ids: &[String]) -> sqlx::Result<()> {
     let now = Millis::now();
     let ids = json_list(ids);
     sqlx::query!(
@@ -66,7 +69,7 @@ pub async fn done(tx: &mut WriteTransaction, ids: &[String]) -> sqlx::Result<()>
 }
 
 /// Forgets what was worked off before a time.
-pub async fn forget_before(tx: &mut WriteTransaction, time: Millis) -> sqlx::Result<u64> {
+pub async fn delete_processed_before(tx: &mut WriteTransaction, time: Millis) -> sqlx::Result<u64> {
     let done = sqlx::query!("delete from webhook_delivery where done_at < ?", time)
         .execute(tx.connection())
         .await?;

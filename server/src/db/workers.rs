@@ -11,14 +11,14 @@ use crate::time::Millis;
 use super::WriteTransaction;
 
 /// A worker that was not heard of for longer is not counted on. Workers ask at least twice a minute.
-pub const WORKER_SILENCE: Duration = Duration::from_secs(120);
+pub const WORKER_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// How precisely it is kept when a worker was heard of: writing it for every claim would cost more
 /// than the claim.
 const PRECISION: Duration = Duration::from_secs(20);
 
 /// The architectures for which it was noted a moment ago that this worker is there.
-pub async fn noted(
+pub async fn recently_seen(
     executor: impl SqliteExecutor<'_>,
     name: &WorkerName,
     jobs: u32,
@@ -37,7 +37,7 @@ pub async fn noted(
 }
 
 /// Notes that a worker asked for builds of an architecture.
-pub async fn seen(
+pub async fn record_seen(
     tx: &mut WriteTransaction,
     name: &WorkerName,
     architecture: &Architecture,
@@ -59,7 +59,7 @@ pub async fn seen(
 }
 
 /// Notes that a worker is still there.
-pub async fn seen_again(tx: &mut WriteTransaction, name: &WorkerName) -> sqlx::Result<()> {
+pub async fn touch(tx: &mut WriteTransaction, name: &WorkerName) -> sqlx::Result<()> {
     let at = Millis::now();
     sqlx::query!(
         "update worker set last_seen_at = ? where name = ?",

@@ -15,7 +15,7 @@ use tokio::task::AbortHandle;
 use crate::error;
 
 /// A commit does not wait for more members than this.
-const MOST_MEMBERS: usize = 128;
+const MAX_MEMBERS: usize = 128;
 
 /// About as many as fill the thousand pages at which SQLite itself would copy.
 const COMMITS_PER_CHECKPOINT: u32 = 200;
@@ -271,7 +271,7 @@ impl WriteTransaction {
         batch.state = State::Open;
         let (member, committed) = oneshot::channel();
         batch.members.push(member);
-        if batch.members.len() >= MOST_MEMBERS
+        if batch.members.len() >= MAX_MEMBERS
             && let Some(mut batch) = self.batch.take()
         {
             // In a task of its own: whoever waits here may be dropped, and a commit must not be.

@@ -12,7 +12,7 @@ use axum::response::Response;
 
 use super::pages::PageError;
 use crate::auth;
-use crate::db::{for_the_public, poll_for_the_public};
+use crate::db::{for_anonymous, poll_for_anonymous};
 use crate::error::Error;
 use crate::serve::{Around, Peer, Piece, hold, wrap};
 use crate::state::AppState;
@@ -85,7 +85,7 @@ async fn serve(
         // Without a socket there is no address to share turns with.
         (Turn::Own, _) | (_, None) => None,
     };
-    let response = for_the_public(next.run(request)).await;
+    let response = for_anonymous(next.run(request)).await;
     let response = response.map(|body| wrap(body, PublicReader));
     match turn {
         Turn::Reading | Turn::Own => count(state, address, response),
@@ -116,6 +116,6 @@ struct PublicReader;
 
 impl Around for PublicReader {
     fn poll_piece(&mut self, body: Pin<&mut Body>, context: &mut Context<'_>) -> Poll<Piece> {
-        poll_for_the_public(|| body.poll_frame(context))
+        poll_for_anonymous(|| body.poll_frame(context))
     }
 }

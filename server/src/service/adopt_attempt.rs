@@ -42,7 +42,7 @@ pub async fn adopt_attempt(
         let why = format!("attempt {id} was claimed with another token, which is still valid");
         return Err(refuse(why, "revoke that token first"));
     }
-    attempts::hand_over(&mut tx, id, token).await?;
+    attempts::set_token(&mut tx, id, token).await?;
     tx.commit().await?;
     tracing::info!(attempt.id = %id, worker.name = %worker, "attempt adopted by another token of its worker");
     Ok(())

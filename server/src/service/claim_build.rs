@@ -67,7 +67,7 @@ pub async fn claim_build(
 async fn note_worker(state: &AppState, request: &ClaimRequest) -> Result<(), Error> {
     state.fetched.note(&request.worker, &request.protocols);
     let reader = state.database.read();
-    let known = workers::noted(reader, &request.worker, request.jobs).await?;
+    let known = workers::recently_seen(reader, &request.worker, request.jobs).await?;
     if request
         .architectures
         .iter()
@@ -77,7 +77,7 @@ async fn note_worker(state: &AppState, request: &ClaimRequest) -> Result<(), Err
     }
     let mut tx = state.database.write().await?;
     for architecture in &request.architectures {
-        workers::seen(&mut tx, &request.worker, architecture, request.jobs).await?;
+        workers::record_seen(&mut tx, &request.worker, architecture, request.jobs).await?;
     }
     tx.commit().await?;
     Ok(())

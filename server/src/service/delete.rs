@@ -49,7 +49,7 @@ pub(super) async fn delete_iteration(
     tx: &mut WriteTransaction,
     iteration: &IterationRow,
 ) -> Result<Vec<AttemptId>, Error> {
-    if builds::is_inheriting(&mut *tx.connection(), iteration.id).await? {
+    if builds::has_open_sharers(&mut *tx.connection(), iteration.id).await? {
         return Err(Refusal::new(
             ProblemKind::Conflict,
             format!(
@@ -60,10 +60,10 @@ pub(super) async fn delete_iteration(
         .hint("try again in a moment")
         .into());
     }
-    builds::release_finished_heirs(tx, iteration.id).await?;
+    builds::detach_finished_sharers(tx, iteration.id).await?;
     reuse::remember_origins(tx, iteration.id).await?;
     retired_packages::retire(tx, iteration.id).await?;
-    attempts::bequeath(tx, iteration.id).await?;
+    attempts::reassign_to_sharers(tx, iteration.id).await?;
     let gone = attempts::ids_of_iteration(&mut *tx.connection(), iteration.id).await?;
     iterations::delete(tx, iteration.id).await?;
     Ok(gone)

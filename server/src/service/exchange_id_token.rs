@@ -19,14 +19,14 @@ use crate::time::Millis;
 
 use super::claim_build::describe;
 use super::heartbeat::ended;
-use super::pipelines::{dead_token, no_worker_yet};
+use super::pipelines::{placeholder_token, placeholder_worker};
 use super::report_outcome::remove_uploads;
 use super::tokens::hash;
 use super::transitions::Transition;
 
 /// Shorter tokens cannot have 256 random bits.
-const SHORTEST_TOKEN: usize = 43;
-const LONGEST_TOKEN: usize = 200;
+const MIN_TOKEN_LENGTH: usize = 43;
+const MAX_TOKEN_LENGTH: usize = 200;
 /// How soon to ask again when it is not known yet which pipeline is the attempt's.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
 /// How much longer than a build its token lives: the time to bring the result.
@@ -53,7 +53,7 @@ pub async fn exchange_id_token(
         .hint("set RUN_BUILDS_ON_GITLAB=true on the server")
         .into());
     };
-    let is_secret = (SHORTEST_TOKEN..=LONGEST_TOKEN).contains(&request.token.len())
+    let is_secret = (MIN_TOKEN_LENGTH..=MAX_TOKEN_LENGTH).contains(&request.token.len())
         && request.token.bytes().all(|byte| byte.is_ascii_graphic());
     if !is_secret {
         let title = "the requested token must be 256 random bits as text";
@@ -70,7 +70,7 @@ pub async fn exchange_id_token(
         .await?
         .ok_or_else(|| unknown(id))?;
     authorize(on_gitlab, &named, &claims)?;
-    let attempt = take(state, id, request, &claims).await?;
+    let attempt = exchange(state, id, request, &claims).await?;
     let row = attempts::by_id(state.database.read(), attempt).await?;
     let row = row
         .filter(|row| !row.status.is_final())
@@ -207,7 +207,7 @@ fn check_protection(on_gitlab: &Pipelines, claims: &JobClaims) -> Result<(), Err
 }
 
 /// Gives the attempt to the job, or a new attempt if the one it was made for is over.
-async fn take(
+async fn exchange(
     state: &AppState,
     named: AttemptId,
     request: &ExchangeIdToken,
@@ -215,19 +215,19 @@ async fn take(
 ) -> Result<AttemptId, Error> {
     let hash = hash(&request.token);
     let mut transition = Transition::begin(&state.database, &state.clock).await?;
-    let answer = match id_tokens::taken(transition.tx(), &claims.jti, &hash).await? {
+    let answer = match id_tokens::attempt_of(transition.tx(), &claims.jti, &hash).await? {
         // Asked again.
         Some(attempt) => Ok(attempt),
         None => match assign(state, &mut transition, named, request, claims, &hash).await {
-            Ok(taken) => {
+            Ok(exchanged) => {
                 let effects = transition.commit().await?;
                 state.announce(effects);
-                if let Some(replaced) = taken.instead_of {
+                if let Some(replaced) = exchanged.instead_of {
                     state.logs.close(replaced).await?;
                     remove_uploads(&state.repos, replaced).await;
                 }
-                tracing::info!(attempt.id = %taken.attempt, gitlab.job = claims.job_id.0, worker.name = %request.worker, "job claimed its build");
-                return Ok(taken.attempt);
+                tracing::info!(attempt.id = %exchanged.attempt, gitlab.job = claims.job_id.0, worker.name = %request.worker, "job claimed its build");
+                return Ok(exchanged.attempt);
             }
             Err(error) => Err(error),
         },
@@ -237,7 +237,7 @@ async fn take(
 }
 
 /// What a job got.
-struct Taken {
+struct Exchanged {
     attempt: AttemptId,
     /// The attempt that it takes the place of.
     instead_of: Option<AttemptId>,
@@ -250,7 +250,7 @@ async fn assign(
     request: &ExchangeIdToken,
     claims: &JobClaims,
     hash: &[u8],
-) -> Result<Taken, Error> {
+) -> Result<Exchanged, Error> {
     let job = claims.job_id;
     let tx = transition.tx();
     if tokens::by_hash(&mut *tx.connection(), hash)
@@ -274,30 +274,30 @@ async fn assign(
     } else if newest.job_id == Some(job) && newest.attempt_status.is_final() {
         return Err(ended(newest.attempt));
     } else if newest.job_id == Some(job) {
-        return Err(used_already());
+        return Err(already_used());
     } else {
-        try_anew(transition, &newest).await?
+        retry_build(transition, &newest).await?
     };
     let expires_at = Millis(claims.exp.saturating_mul(1_000)) + REMEMBERED;
     let tx = transition.tx();
-    if !id_tokens::take(tx, &claims.jti, attempt, hash, expires_at).await? {
-        return Err(used_already());
+    if !id_tokens::record_exchange(tx, &claims.jti, attempt, hash, expires_at).await? {
+        return Err(already_used());
     }
     let row = attempts::by_id(tx.connection(), attempt).await?;
     let token = row.ok_or_else(|| ended(attempt))?.token;
     let valid_until = state.clock.now() + state.config.build_timeout + TOKEN_GRACE;
-    tokens::arm(tx, token, hash, valid_until).await?;
+    tokens::set_secret(tx, token, hash, valid_until).await?;
     let lease = state.clock.now() + state.config.lease;
-    attempts::take_over(tx, attempt, &request.worker, lease).await?;
+    attempts::set_worker(tx, attempt, &request.worker, lease).await?;
     pipelines::set_job(tx, attempt, job, claims.lifetime_s()).await?;
     transition.change_leases();
-    Ok(Taken {
+    Ok(Exchanged {
         attempt,
         instead_of: (is_replaced && newest.attempt != attempt).then_some(newest.attempt),
     })
 }
 
-fn used_already() -> Error {
+fn already_used() -> Error {
     Refusal::new(
         ProblemKind::Unauthenticated,
         "the ID token has already been used",
@@ -307,7 +307,10 @@ fn used_already() -> Error {
 }
 
 /// Somebody retried the job in GitLab: the build is tried once more, in the same pipeline.
-async fn try_anew(transition: &mut Transition, newest: &PipelineRow) -> Result<AttemptId, Error> {
+async fn retry_build(
+    transition: &mut Transition,
+    newest: &PipelineRow,
+) -> Result<AttemptId, Error> {
     let refuse = |reason: &str| {
         Error::from(
             Refusal::new(
@@ -339,11 +342,11 @@ async fn try_anew(transition: &mut Transition, newest: &PipelineRow) -> Result<A
         }
     }
     if !transition.retried_in_gitlab(&build).await? {
-        return Err(refuse(where_it_stands(&build)));
+        return Err(refuse(describe_state(&build)));
     }
     let attempt = AttemptId::new();
-    let token = dead_token(transition, attempt).await?;
-    let worker = no_worker_yet()?;
+    let token = placeholder_token(transition, attempt).await?;
+    let worker = placeholder_worker()?;
     let new = NewAttempt {
         id: attempt,
         build: build.id,
@@ -356,13 +359,13 @@ async fn try_anew(transition: &mut Transition, newest: &PipelineRow) -> Result<A
         .await?
         .is_empty()
     {
-        return Err(refuse(where_it_stands(&build)));
+        return Err(refuse(describe_state(&build)));
     }
-    pipelines::inherit(transition.tx(), attempt, newest.attempt).await?;
+    pipelines::copy_to_attempt(transition.tx(), attempt, newest.attempt).await?;
     Ok(attempt)
 }
 
-fn where_it_stands(build: &BuildRow) -> &'static str {
+fn describe_state(build: &BuildRow) -> &'static str {
     use buildbtw_model::BuildStatus;
     match build.status {
         BuildStatus::Built | BuildStatus::Reused => "it is finished",

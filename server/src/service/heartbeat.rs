@@ -27,7 +27,7 @@ pub async fn heartbeat(
         transition.undo().await?;
         return Err(ended(id));
     }
-    workers::seen_again(transition.tx(), &attempt.worker).await?;
+    workers::touch(transition.tx(), &attempt.worker).await?;
     if attempts::start(transition.tx(), id).await?
         && let Some(build) = builds::by_id(transition.connection(), attempt.build).await?
     {

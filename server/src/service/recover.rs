@@ -16,7 +16,7 @@ use super::expire_leases::renew_leases;
 /// # Errors
 /// When the database cannot be used.
 pub async fn recover(state: &AppState) -> Result<(), Error> {
-    release_unfollowed(state).await?;
+    requeue_unfollowed(state).await?;
     let running = renew_leases(state).await?;
     let unpublished = builds::unpublished(state.database.read()).await?;
     if running > 0 || !unpublished.is_empty() {
@@ -34,10 +34,10 @@ pub async fn recover(state: &AppState) -> Result<(), Error> {
 
 /// Gives back builds whose pipelines nobody follows any more: GitLab builds nothing now, or it is another
 /// GitLab, whose numbers are not those of the old one.
-async fn release_unfollowed(state: &AppState) -> Result<(), Error> {
+async fn requeue_unfollowed(state: &AppState) -> Result<(), Error> {
     let mut tx = state.database.write().await?;
     if let Some(on_gitlab) = &state.pipelines {
-        pipelines::abandon_others(&mut tx, on_gitlab.gitlab.settings().url.as_str()).await?;
+        pipelines::abandon_foreign(&mut tx, on_gitlab.gitlab.settings().url.as_str()).await?;
     }
     let lease = state.clock.now() + state.config.lease;
     let all = state.pipelines.is_none();

@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::state::AppState;
 
 use super::heartbeat::{ended, own_attempt};
-use super::report_outcome::{presentable, remove_uploads};
+use super::report_outcome::{remove_uploads, sanitize_message};
 use super::transitions::Transition;
 
 /// Takes the failure. The same one again changes nothing and gets the same answer.
@@ -26,7 +26,7 @@ pub async fn report_final_failure(
         let title = "only a failure can be reported as final";
         return Err(Error::refused(ProblemKind::InvalidRequest, title));
     };
-    let message = presentable(message);
+    let message = sanitize_message(message);
     let turn = state.reports.turn().await?;
     let attempt = own_attempt(&state.database, token, id).await?;
     let build = builds::by_id(state.database.read(), attempt.build)
@@ -41,7 +41,7 @@ pub async fn report_final_failure(
     });
     if !is_repeated
         && !transition
-            .failed_for_good(&build, id, *kind, &message)
+            .failed_permanently(&build, id, *kind, &message)
             .await?
     {
         transition.undo().await?;

@@ -18,7 +18,7 @@ use crate::repos::RepositoryKey;
 use crate::state::AppState;
 
 use super::heartbeat::{ended, own_attempt};
-use super::pipelines::{Hold, has_reported, hold};
+use super::pipelines::{Deferral, defer, has_reported};
 use super::transitions::Transition;
 
 /// Takes the outcome of an attempt. The same outcome again changes nothing and gets the same answer.
@@ -42,7 +42,7 @@ pub async fn report_outcome(
             succeeded(state, &attempt, &build, packages, turn).await?
         }
         Outcome::Failed { kind, message } => {
-            failed(state, id, &build, *kind, &presentable(message)).await?;
+            failed(state, id, &build, *kind, &sanitize_message(message)).await?;
             drop(turn);
             remove_uploads(&state.repos, id).await;
             AttemptStatus::Failed
@@ -72,10 +72,10 @@ async fn failed(
         transition.undo().await?;
         return Ok(());
     }
-    let is_taken = match hold(state, &mut transition, &attempt, kind, message).await? {
-        Hold::Yes => true,
-        Hold::Contradicts => false,
-        Hold::No => transition.failed(build, &attempt, kind, message).await?,
+    let is_taken = match defer(state, &mut transition, &attempt, kind, message).await? {
+        Deferral::Yes => true,
+        Deferral::Contradicts => false,
+        Deferral::No => transition.failed(build, &attempt, kind, message).await?,
     };
     if !is_taken {
         transition.undo().await?;
@@ -92,7 +92,7 @@ async fn current(transition: &mut Transition, id: AttemptId) -> sqlx::Result<Opt
 }
 
 /// A message as it is stored: not too long, and without characters that steer terminals.
-pub(super) fn presentable(message: &str) -> String {
+pub(super) fn sanitize_message(message: &str) -> String {
     let plain = |char: char| match char {
         '\n' => '\n',
         char if char.is_control() => ' ',

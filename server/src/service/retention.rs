@@ -40,7 +40,7 @@ async fn remove(
     iteration: &IterationRow,
 ) -> Result<(), Error> {
     let mut tx = state.database.write().await?;
-    if builds::is_moving(&mut tx, iteration.id).await? {
+    if builds::can_progress(&mut tx, iteration.id).await? {
         return Ok(());
     }
     packages::remember(&mut tx, iteration.id).await?;

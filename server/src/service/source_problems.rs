@@ -8,15 +8,15 @@ use buildbtw_planner::{Problem, ProblemKind, SourcePackage};
 use crate::state::AppState;
 
 /// What builds fetch.
-pub(crate) struct Fetched {
+pub(crate) struct FetchRules {
     network: NetworkPolicy,
     /// The protocols that some worker fetches; `None` when that is not known.
     protocols: Option<BTreeSet<String>>,
 }
 
-impl Fetched {
+impl FetchRules {
     /// What builds with a policy fetch now.
-    pub(crate) fn now(state: &AppState, network: NetworkPolicy) -> Self {
+    pub(crate) fn current(state: &AppState, network: NetworkPolicy) -> Self {
         let protocols = match state.pipelines {
             // Jobs of a GitLab do not say what their runners fetch.
             Some(_) => None,

@@ -141,7 +141,7 @@ pub(crate) fn not_valid() -> Error {
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn way_back(database: &Database, token: &str) -> Result<Option<String>, Error> {
+pub async fn recovery_hint(database: &Database, token: &str) -> Result<Option<String>, Error> {
     let reader = database.read();
     let row = tokens::by_hash(reader, &hash(token)).await?;
     let was_admin = row.is_some_and(|row| row.scope == TokenScope::Admin);

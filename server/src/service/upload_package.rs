@@ -74,7 +74,7 @@ pub async fn upload_package<E: std::fmt::Display>(
     // Nobody waits for the rest when the server stops, or when whoever uploads it is gone.
     let stop = state.shutdown.child_token();
     let _stop_when_gone = stop.clone().drop_guard();
-    let limit = longest_reading(size);
+    let limit = reading_limit(size);
     let reading = Reading { limit, stop };
     let read = read_metadata(&partial.path, upload, build.pkgbase, size, turn, reading).await;
     // The turn ends when the row is stored: it may be large, too.
@@ -272,7 +272,7 @@ async fn read_metadata(
 }
 
 /// How long a package of this size may be read: many times as long as one takes that a build made.
-fn longest_reading(size: u64) -> Duration {
+fn reading_limit(size: u64) -> Duration {
     const AT_LEAST_S: u64 = 30;
     const BYTES_PER_S: u64 = 8 << 20;
     Duration::from_secs(AT_LEAST_S.saturating_add(size / BYTES_PER_S))
@@ -338,6 +338,6 @@ mod tests {
         stop.cancel();
         let stopped = read_within(Duration::ZERO, stop).await;
         assert_eq!(stopped.into_problem().kind, ProblemKind::Unavailable);
-        assert!(longest_reading(1 << 30) < Duration::from_secs(200));
+        assert!(reading_limit(1 << 30) < Duration::from_secs(200));
     }
 }

@@ -54,7 +54,7 @@ pub async fn renew_lease(
 }
 
 /// Gives an attempt to the machine that turned out to run it, with a lease from now on.
-pub async fn take_over(
+pub async fn set_worker(
     tx: &mut WriteTransaction,
     id: AttemptId,
     worker: &WorkerName,

@@ -62,7 +62,7 @@ mod leases;
 
 pub use leases::{
     UNLIMITED_LEASE, end_unlimited_leases, expired, next_expiry, renew_all_leases, renew_lease,
-    take_over,
+    set_worker,
 };
 
 /// The attempt of this id.
@@ -190,7 +190,7 @@ pub async fn start(tx: &mut WriteTransaction, id: AttemptId) -> sqlx::Result<boo
 }
 
 /// Gives an attempt to another token, which may report on it from now on.
-pub async fn hand_over(
+pub async fn set_token(
     tx: &mut WriteTransaction,
     id: AttemptId,
     token: TokenId,
@@ -300,7 +300,10 @@ pub async fn ids_of_iteration(
 
 /// Gives the attempts of an iteration whose packages other iterations use to the newest build that
 /// uses them, so that they outlive the iteration.
-pub async fn bequeath(tx: &mut WriteTransaction, iteration: IterationId) -> sqlx::Result<u64> {
+pub async fn reassign_to_sharers(
+    tx: &mut WriteTransaction,
+    iteration: IterationId,
+) -> sqlx::Result<u64> {
     let result = sqlx::query!(
         "update attempt set
              build_id = (select max(heir.id) from build as heir
@@ -320,7 +323,7 @@ pub async fn bequeath(tx: &mut WriteTransaction, iteration: IterationId) -> sqlx
 
 /// Asks the workers on an iteration's attempts to stop, except where a build of a later iteration
 /// waits for the packages.
-pub async fn cancel_without_heirs(
+pub async fn cancel_unshared(
     tx: &mut WriteTransaction,
     iteration: IterationId,
 ) -> sqlx::Result<u64> {

@@ -151,7 +151,7 @@ pub async fn complete(tx: &mut WriteTransaction, ids: &[BuildId]) -> sqlx::Resul
 
 /// Takes a finished build's packages away because they are not there any more, so that it can be
 /// tried again. Builds that were made with them stay as they are.
-pub async fn lose_packages(
+pub async fn discard_packages(
     tx: &mut WriteTransaction,
     id: BuildId,
     message: &str,
@@ -228,7 +228,7 @@ pub async fn unblock_dependents(
 }
 
 /// Whether a build of an iteration is ready, handed out, or about to be published.
-pub async fn is_moving(tx: &mut WriteTransaction, iteration: IterationId) -> sqlx::Result<bool> {
+pub async fn can_progress(tx: &mut WriteTransaction, iteration: IterationId) -> sqlx::Result<bool> {
     let row = sqlx::query!(
         r#"select exists (
                select 1 from build where iteration_id = ? and (

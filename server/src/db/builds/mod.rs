@@ -1,9 +1,9 @@
 //! Tables `build`, `build_edge` and `build_output`: what they say. How they change is told in
-//! `queue`, `changes` and `heirs`.
+//! `queue`, `changes` and `sharers`.
 
 mod changes;
-mod heirs;
 mod queue;
+mod sharers;
 
 use buildbtw_model::{
     Architecture, AttemptId, BuildId, BuildStatus, CommitHash, NamespaceName, PackageVersion,
@@ -16,11 +16,12 @@ use crate::time::Millis;
 use super::{IterationId, NamespaceId, json_list};
 
 pub use changes::{
-    Unblocked, Unfinished, accept_packages, cancel_unstarted, complete, end_without_packages,
-    is_moving, lose_packages, resume, retry, retry_one, unblock_dependents, unfinished,
+    Unblocked, Unfinished, accept_packages, can_progress, cancel_unstarted, complete,
+    discard_packages, end_without_packages, resume, retry, retry_one, unblock_dependents,
+    unfinished,
 };
-pub use heirs::{is_inheriting, release_finished_heirs, release_heirs};
 pub use queue::{Candidate, candidates, dispatch, next_pause_end, requeue, start};
+pub use sharers::{detach_finished_sharers, detach_waiting_sharers, has_open_sharers};
 
 /// A build with the names of what it belongs to.
 #[derive(Clone, Debug)]

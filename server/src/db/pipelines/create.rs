@@ -37,7 +37,7 @@ pub async fn insert(tx: &mut WriteTransaction, new: &[NewPipeline]) -> sqlx::Res
 }
 
 /// Another attempt goes on with the pipeline of an earlier one.
-pub async fn inherit(
+pub async fn copy_to_attempt(
     tx: &mut WriteTransaction,
     attempt: AttemptId,
     earlier: AttemptId,

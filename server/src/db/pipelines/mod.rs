@@ -64,7 +64,7 @@ impl PipelineRow {
 
     /// Whether a reported failure waits for GitLab's reason.
     #[must_use]
-    pub fn is_held(&self) -> bool {
+    pub fn is_deferred(&self) -> bool {
         self.reported_at.is_some() && !self.attempt_status.is_final()
     }
 }
@@ -94,8 +94,8 @@ macro_rules! select_pipeline {
 mod create;
 mod overdue;
 
-pub use create::{NewPipeline, inherit, insert};
-pub use overdue::{expired, first_unexchanged, held, unexchanged};
+pub use create::{NewPipeline, copy_to_attempt, insert};
+pub use overdue::{deferred, expired, first_unexchanged, unexchanged};
 
 /// The pipeline of an attempt.
 pub async fn of_attempt(
@@ -137,7 +137,7 @@ pub async fn newest_of(
 }
 
 /// Those that GitLab has still to be asked for, or to be asked about, oldest first.
-pub async fn wanted(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<PipelineRow>> {
+pub async fn uncreated(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<PipelineRow>> {
     select_pipeline!(
         "where over_at is null and pipeline_id is null order by attempt.created_at, attempt_id"
     )
@@ -180,7 +180,7 @@ pub async fn unwanted(
 }
 
 /// Gives up the pipelines of other GitLabs than this one. Returns how many there were.
-pub async fn abandon_others(tx: &mut WriteTransaction, gitlab: &str) -> sqlx::Result<u64> {
+pub async fn abandon_foreign(tx: &mut WriteTransaction, gitlab: &str) -> sqlx::Result<u64> {
     let at = Millis::now();
     let result = sqlx::query!(
         "update pipeline set over_at = ? where over_at is null and gitlab <> ?",
@@ -227,7 +227,7 @@ pub async fn set_asked(
 
 /// A pipeline as GitLab knows it.
 #[derive(Clone, Debug)]
-pub struct Known {
+pub struct CreatedPipeline {
     /// GitLab's number of it.
     pub pipeline_id: PipelineId,
     /// Its page.
@@ -237,10 +237,10 @@ pub struct Known {
 }
 
 /// Notes which pipeline it is. False when that was known.
-pub async fn set_known(
+pub async fn set_created(
     tx: &mut WriteTransaction,
     attempt: AttemptId,
-    known: &Known,
+    known: &CreatedPipeline,
 ) -> sqlx::Result<bool> {
     let at = Millis::now();
     let done = sqlx::query!(

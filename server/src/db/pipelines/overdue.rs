@@ -24,7 +24,7 @@ pub async fn expired(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<Pipe
 }
 
 /// Those whose jobs reported a failure that waits for GitLab's reason.
-pub async fn held(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<PipelineRow>> {
+pub async fn deferred(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<PipelineRow>> {
     select_pipeline!(
         "where over_at is null and reported_at is not null
              and attempt.status in ('queued', 'running')

@@ -57,7 +57,7 @@ pub(crate) async fn step(
                 }
             }
             // The project is gone, or out of sight: what may be in it cannot be found.
-            Err(error) if is_out_of_sight(&error) => {}
+            Err(error) if is_project_invisible(&error) => {}
             Err(error) => return Ok(Step::Failed(error)),
         }
         if state.clock.now() < asked_at + on_gitlab.settings.settle {
@@ -68,10 +68,10 @@ pub(crate) async fn step(
         withdrawn(state, &row).await?;
         return Ok(Step::Settled);
     }
-    ask(state, on_gitlab, &row, project, &about).await
+    request_pipeline(state, on_gitlab, &row, project, &about).await
 }
 
-async fn ask(
+async fn request_pipeline(
     state: &AppState,
     on_gitlab: &Pipelines,
     row: &PipelineRow,
@@ -82,7 +82,7 @@ async fn ask(
         return Ok(Step::Settled);
     };
     // Durable before GitLab hears of it: whoever reads this after a crash looks before asking again.
-    if !note_asked(&state.database, row.attempt, Some(state.clock.now())).await? {
+    if !store_asked(&state.database, row.attempt, Some(state.clock.now())).await? {
         // Its namespace was deleted meanwhile.
         return Ok(Step::Settled);
     }
@@ -111,11 +111,11 @@ async fn ask(
         tracing::warn!(error = error.to_string(), attempt.id = %row.attempt, "GitLab did not confirm a pipeline; searching for it");
         return Ok(Step::Failed(error));
     }
-    note_asked(&state.database, row.attempt, None).await?;
+    store_asked(&state.database, row.attempt, None).await?;
     match Refused::of(&error) {
-        Refused::ForNow(pause) => Ok(Step::Later(pause)),
-        Refused::Everything => Ok(Step::Failed(error)),
-        Refused::ForGood(message) => {
+        Refused::Temporary(pause) => Ok(Step::Later(pause)),
+        Refused::General => Ok(Step::Failed(error)),
+        Refused::Permanent(message) => {
             refused(state, row, &message).await?;
             Ok(Step::Settled)
         }
@@ -145,7 +145,7 @@ async fn settle(
     Ok(Step::Settled)
 }
 
-async fn note_asked(
+async fn store_asked(
     database: &Database,
     attempt: AttemptId,
     at: Option<Millis>,
@@ -157,7 +157,7 @@ async fn note_asked(
 }
 
 /// Whether it is the project that cannot be seen.
-fn is_out_of_sight(error: &GitlabError) -> bool {
+fn is_project_invisible(error: &GitlabError) -> bool {
     matches!(
         error.kind,
         GitlabErrorKind::Status { status: 404, .. } | GitlabErrorKind::Forbidden(_)

@@ -14,7 +14,7 @@ use crate::service::expire_leases::expire;
 use crate::service::pipelines::{ended, never_exchanged, own_job, unanswered, unexplained};
 
 use super::create::about;
-use super::poll::{Poll, SINGLE, note};
+use super::poll::{MAX_SINGLE_QUERIES, Poll, note};
 use super::sort::key;
 
 /// How soon the same overdue pipeline is asked about again.
@@ -26,7 +26,7 @@ impl Poll {
     /// When jobs have to be asked about next.
     pub(crate) async fn next_urgent(&self) -> Result<Option<Instant>, Error> {
         let reader = self.state.database.read();
-        if !pipelines::held(reader).await?.is_empty()
+        if !pipelines::deferred(reader).await?.is_empty()
             || !pipelines::expired(reader).await?.is_empty()
         {
             return Ok(Some(Instant::now() + URGENT_AGAIN));
@@ -40,13 +40,13 @@ impl Poll {
     }
 
     /// Asks about overdue pipelines; at once about those of `projects`. Returns whether one ended.
-    pub(super) async fn ask_about_overdue(
+    pub(super) async fn query_overdue(
         &mut self,
         projects: Option<&[ProjectId]>,
     ) -> Result<bool, Failure> {
         let reader = self.state.database.read();
         let running_since = self.state.clock.now() - self.on_gitlab.settings.exchange;
-        let mut rows = pipelines::held(reader).await?;
+        let mut rows = pipelines::deferred(reader).await?;
         rows.extend(pipelines::expired(reader).await?);
         rows.extend(pipelines::unexchanged(reader, running_since).await?);
         let now = Instant::now();
@@ -56,21 +56,21 @@ impl Poll {
             is_news || last.is_none_or(|at| *at + URGENT_AGAIN <= now)
         });
         rows.sort_by_key(|row| self.turns.get(&row.attempt).copied());
-        if rows.len() > SINGLE {
+        if rows.len() > MAX_SINGLE_QUERIES {
             self.on_gitlab.news.wake();
         }
         let mut one_ended = false;
-        for row in rows.iter().take(SINGLE) {
+        for row in rows.iter().take(MAX_SINGLE_QUERIES) {
             self.turns.insert(row.attempt, now);
-            one_ended |= self.try_to_ask(row).await?;
+            one_ended |= self.try_query(row).await?;
         }
         Ok(one_ended)
     }
 
     /// Asks about one pipeline. A GitLab that does not answer for one project holds up no others.
-    pub(super) async fn try_to_ask(&self, row: &PipelineRow) -> Result<bool, Failure> {
+    pub(super) async fn try_query(&self, row: &PipelineRow) -> Result<bool, Failure> {
         let state = &self.state;
-        let error = match self.ask(row).await {
+        let error = match self.query(row).await {
             Err(Failure::Gitlab(error)) if !error.kind.is_general() => error,
             asked => return asked,
         };
@@ -92,7 +92,7 @@ impl Poll {
         if state.clock.now() < overdue + patience {
             return Ok(false);
         }
-        Ok(if row.is_held() {
+        Ok(if row.is_deferred() {
             unanswered(state, row, None).await?
         } else {
             expire(state, row.attempt).await?
@@ -100,7 +100,7 @@ impl Poll {
     }
 
     /// Asks about one pipeline by itself, and ends what has ended or is overdue. Returns whether it has.
-    async fn ask(&self, row: &PipelineRow) -> Result<bool, Failure> {
+    async fn query(&self, row: &PipelineRow) -> Result<bool, Failure> {
         let (state, gitlab) = (&self.state, &self.on_gitlab.gitlab);
         let Some((project, number)) = key(row) else {
             return Ok(false);
@@ -198,7 +198,7 @@ impl Poll {
 /// Statuses of other programs keep a pipeline going, and are not jobs.
 fn end_of(row: &PipelineRow, jobs: &[Job]) -> Option<PipelineStatus> {
     if let Some(own) = own_job(row, jobs) {
-        let is_stopping = own.status == PipelineStatus::Canceling && row.is_held();
+        let is_stopping = own.status == PipelineStatus::Canceling && row.is_deferred();
         return match own.status {
             _ if is_stopping => Some(PipelineStatus::Canceled),
             status => status.is_completed().then_some(status),

@@ -22,7 +22,7 @@ const MARGIN: usize = 2;
 /// How many are asked about one by one in a poll: those that are not among the newest of their project,
 /// or failed without a word. One may take two requests; with the queries for a thousand pipelines that
 /// makes twenty.
-pub(super) const SINGLE: usize = 5;
+pub(super) const MAX_SINGLE_QUERIES: usize = 5;
 /// For how many ticks a pipeline may run without its job having asked for the build, before GitLab is asked
 /// about the jobs: a pipeline goes on as long as the statuses of other programs in it do.
 const QUIET_TICKS: u32 = 4;
@@ -58,7 +58,7 @@ impl Poll {
     pub(crate) async fn poll(&mut self, projects: Option<&[ProjectId]>) -> Result<Asked, Failure> {
         self.cancel_unwanted().await?;
         self.cancel_orphans().await?;
-        let mut one_ended = self.ask_about_overdue(projects).await?;
+        let mut one_ended = self.query_overdue(projects).await?;
         let mut asked = Asked::Nobody;
         if !projects.is_some_and(<[ProjectId]>::is_empty) {
             let (polled, also_ended) = self.poll_projects(projects).await?;
@@ -104,13 +104,13 @@ impl Poll {
             failed.extend(sorted.failed);
             silent.extend(sorted.silent);
         }
-        one_ended |= self.ask_one_by_one(failed, silent).await?;
+        one_ended |= self.query_one_by_one(failed, silent).await?;
         Ok((asked, one_ended))
     }
 
     /// Asks about pipelines of which the answer about many did not say enough; about a few of them, the others
     /// have their turn later. Returns whether one ended.
-    async fn ask_one_by_one(
+    async fn query_one_by_one(
         &mut self,
         mut failed: Vec<PipelineRow>,
         mut silent: Vec<PipelineRow>,
@@ -123,20 +123,20 @@ impl Poll {
         };
         failed.retain(had_no_turn);
         failed.sort_by_key(|row| turns.get(&row.attempt).copied());
-        for row in failed.iter().skip(SINGLE).take(LARGEST_PAGE) {
+        for row in failed.iter().skip(MAX_SINGLE_QUERIES).take(LARGEST_PAGE) {
             // Soon, and without asking about all the others again.
             self.on_gitlab.has_news(row.project_id);
         }
-        failed.truncate(SINGLE);
+        failed.truncate(MAX_SINGLE_QUERIES);
         // The silent have to do with what is left of a tick. Whoever waited longest comes first, so that one
         // that cannot be asked about holds up nobody.
         silent.retain(had_no_turn);
         silent.sort_by_key(|row| turns.get(&row.attempt).copied());
-        silent.truncate(SINGLE.saturating_sub(failed.len()));
+        silent.truncate(MAX_SINGLE_QUERIES.saturating_sub(failed.len()));
         let mut one_ended = false;
         for row in failed.iter().chain(&silent) {
             self.turns.insert(row.attempt, now);
-            one_ended |= self.try_to_ask(row).await?;
+            one_ended |= self.try_query(row).await?;
         }
         Ok(one_ended)
     }

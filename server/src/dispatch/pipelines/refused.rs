@@ -5,19 +5,19 @@ use std::time::Duration;
 use buildbtw_gitlab::{GitlabError, GitlabErrorKind};
 
 /// The pause that GitLab's limit of pipelines per minute asks for without saying so.
-const TOO_MANY: Duration = Duration::from_secs(20);
+const RATE_LIMIT_PAUSE: Duration = Duration::from_secs(20);
 /// The pause when somebody else works on the same project.
-const SOMEBODY_ELSE: Duration = Duration::from_secs(5);
+const CONFLICT_PAUSE: Duration = Duration::from_secs(5);
 
 /// What a refusal means.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Refused {
     /// It may be granted later.
-    ForNow(Duration),
+    Temporary(Duration),
     /// So would be every other request.
-    Everything,
+    General,
     /// Never, until somebody does something about it.
-    ForGood(String),
+    Permanent(String),
 }
 
 impl Refused {
@@ -28,38 +28,38 @@ impl Refused {
                 message,
             } => {
                 if message.contains("Too many pipelines") {
-                    return Self::ForNow(TOO_MANY);
+                    return Self::Temporary(RATE_LIMIT_PAUSE);
                 }
-                Self::ForGood(format!(
+                Self::Permanent(format!(
                     "GitLab refuses to create a pipeline for {}: {}{}",
                     error.about,
-                    plain(message),
-                    remedy(message)
+                    flatten_errors(message),
+                    hint(message)
                 ))
             }
             // Somebody else works on the project at this moment.
-            GitlabErrorKind::Status { status: 409, .. } => Self::ForNow(SOMEBODY_ELSE),
-            GitlabErrorKind::Status { status: 404, .. } => Self::ForGood(format!(
+            GitlabErrorKind::Status { status: 409, .. } => Self::Temporary(CONFLICT_PAUSE),
+            GitlabErrorKind::Status { status: 404, .. } => Self::Permanent(format!(
                 "GitLab no longer has project {}, or the server's token may not see it",
                 error.about
             )),
-            GitlabErrorKind::Forbidden(message) => Self::ForGood(format!(
+            GitlabErrorKind::Forbidden(message) => Self::Permanent(format!(
                 "the server's token may not run pipelines in {}: {message}; it needs the role Developer, or \
                  Maintainer for protected branches that only maintainers may push to",
                 error.about
             )),
-            GitlabErrorKind::Status { message, .. } => Self::ForGood(format!(
+            GitlabErrorKind::Status { message, .. } => Self::Permanent(format!(
                 "GitLab refuses to create a pipeline for {}: {}",
                 error.about,
-                plain(message)
+                flatten_errors(message)
             )),
-            _ => Self::Everything,
+            _ => Self::General,
         }
     }
 }
 
 /// GitLab's errors of validation come as `{"base":["…"]}`.
-fn plain(message: &str) -> String {
+fn flatten_errors(message: &str) -> String {
     let Ok(serde_json::Value::Object(fields)) = serde_json::from_str(message) else {
         return message.to_owned();
     };
@@ -77,7 +77,7 @@ fn plain(message: &str) -> String {
 }
 
 /// What somebody has to do about a refusal.
-fn remedy(message: &str) -> &'static str {
+fn hint(message: &str) -> &'static str {
     let says = |phrase: &str| message.contains(phrase);
     if says("Missing CI config file") {
         "; `buildbtw-server gitlab set-ci-config` sets the template of all projects"
@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn adds_remedy_to_refusal() {
         let refused = bad_request(r#"{"base":["Missing CI config file"]}"#);
-        let Refused::ForGood(message) = refused else {
+        let Refused::Permanent(message) = refused else {
             panic!("{refused:?}");
         };
         assert!(
@@ -134,10 +134,10 @@ mod tests {
     #[test]
     fn waits_only_for_temporary_refusals() {
         let quota = "Too many pipelines created in the last minute. Try again later.";
-        assert!(matches!(bad_request(quota), Refused::ForNow(_)));
+        assert!(matches!(bad_request(quota), Refused::Temporary(_)));
         let expired = error(GitlabErrorKind::InvalidToken("expired".into()));
-        assert_eq!(Refused::of(&expired), Refused::Everything);
+        assert_eq!(Refused::of(&expired), Refused::General);
         let role = error(GitlabErrorKind::Forbidden("403 Forbidden".into()));
-        assert!(matches!(Refused::of(&role), Refused::ForGood(_)));
+        assert!(matches!(Refused::of(&role), Refused::Permanent(_)));
     }
 }

@@ -1,7 +1,7 @@
 //! Tells the forge what becomes of a rebuild, where that is wanted: a status on every origin commit,
 //! and one note on each merge request, changed in place.
 
-mod words;
+mod text;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -96,7 +96,7 @@ impl Reporter {
         iteration: IterationId,
         detail: &IterationDetail,
     ) -> Result<(), Failure> {
-        let word = words::state(detail);
+        let word = text::state(detail);
         let mut told_all = Ok(());
         for origin in &detail.origins {
             let Some((project, path)) = project(&state.database, origin).await? else {
@@ -118,12 +118,12 @@ impl Reporter {
                     "{}/namespaces/{}/iterations/{}",
                     state.config.url, namespace.name, detail.summary.number
                 ),
-                description: &words::description(detail),
+                description: &text::description(detail),
             };
             let set = self
                 .gitlab
                 .set_commit_status(project, &path, &origin.commit, &status);
-            if let Err(error) = settled(set.await) {
+            if let Err(error) = ignore_permanent(set.await) {
                 told_all = Err(Failure::Gitlab(error));
                 continue;
             }
@@ -164,7 +164,7 @@ impl Reporter {
                 let set = self
                     .gitlab
                     .set_commit_status(project, &about, &open.commit, &status);
-                if let Err(error) = settled(set.await) {
+                if let Err(error) = ignore_permanent(set.await) {
                     told_all = Err(Failure::Gitlab(error));
                     continue;
                 }
@@ -190,7 +190,7 @@ impl Reporter {
         namespace: &NamespaceRow,
         detail: &IterationDetail,
     ) -> Result<Option<Duration>, Failure> {
-        let text = words::note(&namespace.name, detail, &state.config.url);
+        let text = text::note(&namespace.name, detail, &state.config.url);
         let digest = sha2::Sha256::digest(text.as_bytes());
         let mut later = None;
         for origin in &detail.origins {
@@ -241,7 +241,7 @@ impl Reporter {
             Some(known) => Some(known),
             // One whose creation was not answered is there nevertheless.
             None => {
-                let marker = words::marker(namespace);
+                let marker = text::marker(namespace);
                 self.gitlab.find_note(project, path, iid, &marker).await?
             }
         };
@@ -298,7 +298,7 @@ impl Reporter {
 }
 
 /// A status that GitLab will never take, for example of a commit that is gone, counts as told.
-fn settled(set: Result<(), GitlabError>) -> Result<(), GitlabError> {
+fn ignore_permanent(set: Result<(), GitlabError>) -> Result<(), GitlabError> {
     match set {
         Err(error) if is_worth_another_try(&error) => Err(error),
         Err(error) => {

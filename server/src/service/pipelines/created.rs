@@ -3,7 +3,7 @@
 use buildbtw_gitlab::Pipeline;
 use buildbtw_model::FailureKind;
 
-use crate::db::pipelines::{Known, PipelineRow};
+use crate::db::pipelines::{CreatedPipeline, PipelineRow};
 use crate::db::{builds, pipelines};
 use crate::error::Error;
 use crate::service::transitions::Transition;
@@ -30,12 +30,12 @@ pub async fn created(
     found: &Pipeline,
 ) -> Result<Created, Error> {
     let mut transition = Transition::begin(&state.database, &state.clock).await?;
-    let known = Known {
+    let known = CreatedPipeline {
         pipeline_id: found.id,
         url: found.web_url.clone(),
         status: found.status,
     };
-    pipelines::set_known(transition.tx(), row.attempt, &known).await?;
+    pipelines::set_created(transition.tx(), row.attempt, &known).await?;
     // Others may have been faster than GitLab.
     let now = pipelines::of_attempt(transition.connection(), row.attempt).await?;
     let mut created = match now {
@@ -49,7 +49,7 @@ pub async fn created(
             let message = moved(&row.git_ref, &row.commit, &found.sha);
             let kind = FailureKind::Infrastructure;
             transition
-                .failed_for_good(&build, row.attempt, kind, &message)
+                .failed_permanently(&build, row.attempt, kind, &message)
                 .await?;
         }
     }
@@ -73,7 +73,7 @@ pub async fn refused(state: &AppState, row: &PipelineRow, message: &str) -> Resu
     if let Some(build) = builds::by_id(transition.connection(), row.build).await? {
         let kind = FailureKind::Infrastructure;
         transition
-            .failed_for_good(&build, row.attempt, kind, message)
+            .failed_permanently(&build, row.attempt, kind, message)
             .await?;
     }
     pipelines::set_over(transition.tx(), row.attempt).await?;

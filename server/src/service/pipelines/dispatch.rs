@@ -14,7 +14,7 @@ use crate::service::transitions::Transition;
 use crate::state::AppState;
 use crate::time::Millis;
 
-const NO_WORKER_YET: &str = "gitlab";
+const PLACEHOLDER_WORKER: &str = "gitlab";
 
 /// Where a build's pipeline runs.
 struct Place {
@@ -39,12 +39,12 @@ pub async fn dispatch(state: &AppState, chosen: &[BuildId]) -> Result<usize, Err
     let gitlab = state.pipelines.as_ref();
     let gitlab = gitlab.map(|on_gitlab| on_gitlab.gitlab.settings().url.to_string());
     let gitlab = gitlab.unwrap_or_default();
-    let worker = no_worker_yet()?;
+    let worker = placeholder_worker()?;
     let mut transition = Transition::begin(&state.database, &state.clock).await?;
     let mut attempts = Vec::with_capacity(rows.len());
     let mut made = Vec::with_capacity(rows.len());
     for (build, id, _) in &places {
-        let token = dead_token(&mut transition, *id).await?;
+        let token = placeholder_token(&mut transition, *id).await?;
         made.push((*id, token));
         attempts.push(NewAttempt {
             id: *id,
@@ -74,7 +74,7 @@ pub async fn dispatch(state: &AppState, chosen: &[BuildId]) -> Result<usize, Err
             Some((_, _, Err(reason))) => {
                 let kind = FailureKind::Infrastructure;
                 transition
-                    .failed_for_good(build, attempt.id, kind, reason)
+                    .failed_permanently(build, attempt.id, kind, reason)
                     .await?;
             }
             None => {}
@@ -87,15 +87,15 @@ pub async fn dispatch(state: &AppState, chosen: &[BuildId]) -> Result<usize, Err
 }
 
 /// What an attempt's worker is called until a job has said where it runs.
-pub(crate) fn no_worker_yet() -> Result<WorkerName, Error> {
-    let name = NO_WORKER_YET.parse();
+pub(crate) fn placeholder_worker() -> Result<WorkerName, Error> {
+    let name = PLACEHOLDER_WORKER.parse();
     Ok(name.map_err(|error| {
-        anyhow::anyhow!("'{NO_WORKER_YET}' is not a valid worker name: {error}")
+        anyhow::anyhow!("'{PLACEHOLDER_WORKER}' is not a valid worker name: {error}")
     })?)
 }
 
 /// A token that nobody has yet: the job brings the secret when it exchanges its ID token.
-pub(crate) async fn dead_token(
+pub(crate) async fn placeholder_token(
     transition: &mut Transition,
     attempt: AttemptId,
 ) -> sqlx::Result<TokenId> {

@@ -75,12 +75,12 @@ pub(super) async fn conclude(
     end: End,
 ) -> sqlx::Result<bool> {
     match end {
-        End::ForGood(kind, message) => {
+        End::Permanent(kind, message) => {
             transition
-                .failed_for_good(build, attempt.id, kind, &message)
+                .failed_permanently(build, attempt.id, kind, &message)
                 .await
         }
-        End::Fault(kind, message) => transition.failed(build, attempt, kind, &message).await,
+        End::Transient(kind, message) => transition.failed(build, attempt, kind, &message).await,
     }
 }
 

@@ -2,9 +2,9 @@
 //! attempts and builds. When GitLab is asked is decided in [`crate::dispatch::pipelines`].
 
 mod created;
+mod deferred_report;
 mod dispatch;
 mod ended;
-mod held;
 mod log;
 mod overdue;
 mod reason;
@@ -12,10 +12,10 @@ pub(in crate::service) mod show;
 mod verdict;
 
 pub use created::{Created, created, refused};
+pub(super) use deferred_report::{Deferral, defer, has_reported};
 pub use dispatch::dispatch;
-pub(super) use dispatch::{dead_token, no_worker_yet};
+pub(super) use dispatch::{placeholder_token, placeholder_worker};
 pub use ended::{ended, withdrawn};
-pub(super) use held::{Hold, has_reported, hold};
 pub use overdue::{never_exchanged, unanswered};
 pub use verdict::{own_job, unexplained};
 

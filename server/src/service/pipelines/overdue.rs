@@ -69,8 +69,8 @@ pub async fn unanswered(
         limit.is_some_and(|limit| elapsed.is_some_and(|elapsed| elapsed >= limit))
     };
     let end = match job.filter(used_up) {
-        Some(job) => End::ForGood(FailureKind::Timeout, timeout(&subject.row, job)),
-        None => End::Fault(FailureKind::Infrastructure, reported),
+        Some(job) => End::Permanent(FailureKind::Timeout, timeout(&subject.row, job)),
+        None => End::Transient(FailureKind::Infrastructure, reported),
     };
     let why = end.message().to_owned();
     let has_ended = conclude(&mut transition, &subject.build, &subject.attempt, end).await?;

@@ -7,21 +7,21 @@ use buildbtw_model::FailureKind;
 use crate::db::pipelines::PipelineRow;
 
 use super::log::{cannot_run, last_error};
-use super::reason::{Reason, is_told_by_log};
+use super::reason::{Reason, may_be_explained_by_log};
 
 /// How an attempt ends.
 pub(super) enum End {
     /// Somebody wanted it so, or it would end like this again: it is not tried again by itself.
-    ForGood(FailureKind, String),
+    Permanent(FailureKind, String),
     /// Tried again.
-    Fault(FailureKind, String),
+    Transient(FailureKind, String),
 }
 
 impl End {
     /// Why it ended, for people.
     pub(super) fn message(&self) -> &str {
         match self {
-            Self::ForGood(_, message) | Self::Fault(_, message) => message,
+            Self::Permanent(_, message) | Self::Transient(_, message) => message,
         }
     }
 }
@@ -55,7 +55,7 @@ fn deciding<'a>(row: &PipelineRow, jobs: &'a [Job]) -> Option<&'a Job> {
 /// The failed job of a pipeline of which only its log can say more: it has not asked for its build.
 pub fn unexplained<'a>(row: &PipelineRow, jobs: &'a [Job]) -> Option<&'a Job> {
     let job = deciding(row, jobs).filter(|job| job.status == PipelineStatus::Failed);
-    job.filter(|job| is_silent(row) && is_told_by_log(reason_of(job)))
+    job.filter(|job| is_silent(row) && may_be_explained_by_log(reason_of(job)))
 }
 
 /// Whether nothing was heard of the attempt's job.
@@ -76,12 +76,12 @@ pub(super) fn name(job: &Job) -> String {
 /// Decides how an attempt ends whose pipeline has ended.
 pub(super) fn verdict(row: &PipelineRow, facts: &Facts<'_>) -> End {
     if facts.is_our_cancel {
-        return End::Fault(FailureKind::Cancelled, "cancelled".to_owned());
+        return End::Transient(FailureKind::Cancelled, "cancelled".to_owned());
     }
     let own = own_job(row, facts.jobs);
     let by_hand = |what: String| {
         let message = format!("{what} in GitLab; retry it there or with `buildbtw retry`");
-        End::ForGood(FailureKind::Cancelled, message)
+        End::Permanent(FailureKind::Cancelled, message)
     };
     let is_cancelled =
         |status| matches!(status, PipelineStatus::Canceled | PipelineStatus::Canceling);
@@ -91,13 +91,13 @@ pub(super) fn verdict(row: &PipelineRow, facts: &Facts<'_>) -> End {
             Some(job) => format!("{} was cancelled", name(job)),
             None => "the pipeline was cancelled".to_owned(),
         }),
-        Some(PipelineStatus::Success) if row.reported_message.is_none() => End::ForGood(
+        Some(PipelineStatus::Success) if row.reported_message.is_none() => End::Permanent(
             FailureKind::Infrastructure,
             "the pipeline succeeded without building anything; check that the project uses buildbtw's CI \
              template, and that its job runs on a runner with buildbtw-executor"
                 .to_owned(),
         ),
-        Some(PipelineStatus::Skipped) => End::ForGood(
+        Some(PipelineStatus::Skipped) => End::Permanent(
             FailureKind::Infrastructure,
             "GitLab skipped the pipeline; check that the project uses buildbtw's CI template".to_owned(),
         ),
@@ -113,12 +113,12 @@ pub(super) fn verdict(row: &PipelineRow, facts: &Facts<'_>) -> End {
 
 fn without_job(row: &PipelineRow, errors: Option<&str>) -> End {
     if let Some(reported) = &row.reported_message {
-        return End::Fault(FailureKind::Infrastructure, reported.clone());
+        return End::Transient(FailureKind::Infrastructure, reported.clone());
     }
     let message = "the pipeline failed without a job";
     match errors {
-        Some(errors) => End::ForGood(FailureKind::Infrastructure, format!("{message}: {errors}")),
-        None => End::Fault(
+        Some(errors) => End::Permanent(FailureKind::Infrastructure, format!("{message}: {errors}")),
+        None => End::Transient(
             FailureKind::Infrastructure,
             format!("{message}; its page in GitLab names the limit that may have been reached"),
         ),
@@ -130,39 +130,41 @@ fn of_job(row: &PipelineRow, job: &Job, log: Option<&str>) -> End {
     let word = reason_of(job);
     let reason = Reason::of(word);
     let infrastructure = FailureKind::Infrastructure;
-    let log = log.filter(|_| is_silent(row) && is_told_by_log(word));
+    let log = log.filter(|_| is_silent(row) && may_be_explained_by_log(word));
     if let Some(said) = log.and_then(cannot_run) {
-        return End::ForGood(infrastructure, format!("{about}: {said}"));
+        return End::Permanent(infrastructure, format!("{about}: {said}"));
     }
     match (reason, &row.reported_message) {
-        (Reason::Timeout, _) => End::ForGood(FailureKind::Timeout, timeout(row, job)),
+        (Reason::Timeout, _) => End::Permanent(FailureKind::Timeout, timeout(row, job)),
         // Its own word about what went wrong is better than that it did.
         (_, Some(reported)) if row.reported_kind == Some(infrastructure) => {
-            End::Fault(infrastructure, reported.clone())
+            End::Transient(infrastructure, reported.clone())
         }
-        (Reason::SetUp(what), _) => End::ForGood(infrastructure, format!("{about}: {what}")),
-        (Reason::Fault(what), _) if !what.is_empty() => {
-            End::Fault(infrastructure, format!("{about}: {what}"))
+        (Reason::Configuration(what), _) => {
+            End::Permanent(infrastructure, format!("{about}: {what}"))
         }
-        (_, Some(_)) => End::Fault(
+        (Reason::Transient(what), _) if !what.is_empty() => {
+            End::Transient(infrastructure, format!("{about}: {what}"))
+        }
+        (_, Some(_)) => End::Transient(
             infrastructure,
             format!("{about} was stopped before its build had ended; GitLab's reason is '{word}'"),
         ),
-        (Reason::Vague, None) if row.job_id.is_some() => End::Fault(
+        (Reason::Unspecific, None) if row.job_id.is_some() => End::Transient(
             infrastructure,
             format!("{about}: it ended without reporting its build; see its log in GitLab"),
         ),
         // It was refused, or is not as the template has it: faults of hosts are called otherwise.
-        (Reason::Vague, None) if word == "script_failure" => {
+        (Reason::Unspecific, None) if word == "script_failure" => {
             let said = log.and_then(last_error).unwrap_or_else(|| {
                 "it failed before it asked for its build; see its log in GitLab".to_owned()
             });
-            End::ForGood(infrastructure, format!("{about}: {said}"))
+            End::Permanent(infrastructure, format!("{about}: {said}"))
         }
-        (Reason::Vague, None) => {
-            End::Fault(infrastructure, format!("{about}: GitLab gives no reason"))
+        (Reason::Unspecific, None) => {
+            End::Transient(infrastructure, format!("{about}: GitLab gives no reason"))
         }
-        (Reason::Fault(_), None) => End::Fault(
+        (Reason::Transient(_), None) => End::Transient(
             infrastructure,
             format!("{about}: GitLab's reason is '{word}'"),
         ),
@@ -277,8 +279,8 @@ mod tests {
             is_our_cancel: false,
         };
         match verdict(row, &facts) {
-            End::ForGood(kind, message) => (true, kind, message),
-            End::Fault(kind, message) => (false, kind, message),
+            End::Permanent(kind, message) => (true, kind, message),
+            End::Transient(kind, message) => (false, kind, message),
         }
     }
 
@@ -294,7 +296,7 @@ mod tests {
             log: None,
             is_our_cancel: true,
         };
-        assert!(matches!(verdict(&row(), &ours), End::Fault(..)));
+        assert!(matches!(verdict(&row(), &ours), End::Transient(..)));
     }
 
     /// GitLab's reason, whether the build is retried, and its failure kind, for each report that a
@@ -330,8 +332,8 @@ mod tests {
         for (reason, expected) in table {
             for (row, expected) in rows.iter().zip(expected) {
                 let failed = Some(PipelineStatus::Failed);
-                let (for_good, kind, message) = end(row, failed, &[job(reason, 60.0)]);
-                assert_eq!((for_good, kind), expected, "{reason}: {message}");
+                let (is_permanent, kind, message) = end(row, failed, &[job(reason, 60.0)]);
+                assert_eq!((is_permanent, kind), expected, "{reason}: {message}");
             }
         }
         assert!(!end(&row(), Some(PipelineStatus::Failed), &[]).0);

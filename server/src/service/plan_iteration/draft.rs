@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::repos::base::BaseSnapshot;
 use crate::sources::{Catalog, Head, ResolvedChangeset};
 
-use super::inputs::{Inputs, MadeWith, input_hash};
+use super::inputs::{BuildSettings, Inputs, input_hash};
 use super::plan_input::{FilesBefore, PlanInput};
 use crate::planning::queue::PlanBudget;
 
@@ -68,7 +68,7 @@ pub(super) struct Drafter<'a> {
     pub(super) durations: &'a HashMap<Pkgbase, u64>,
     pub(super) base: &'a BaseSnapshot,
     pub(super) sonames: &'a Sonames,
-    pub(super) made_with: &'a MadeWith,
+    pub(super) build_settings: &'a BuildSettings,
 }
 
 impl Drafter<'_> {
@@ -124,7 +124,7 @@ impl Drafter<'_> {
                         .bootstrap
                         .as_ref()
                         .map(|bootstrap| &*bootstrap.without),
-                    made_with: self.made_with,
+                    build_settings: self.build_settings,
                     base: self.base,
                 },
                 needed,

@@ -14,14 +14,14 @@ const HASH_VERSION: &str = "buildbtw input 4";
 
 /// The settings that packages follow from, besides their files.
 #[derive(Clone, Debug)]
-pub(super) struct MadeWith {
+pub(super) struct BuildSettings {
     network: NetworkPolicy,
     missing_keys: MissingKeys,
     packager: Packager,
     build_tool: BuildTool,
 }
 
-impl MadeWith {
+impl BuildSettings {
     /// Those of the server, for builds with this policy.
     pub(super) fn of(state: &AppState, network: NetworkPolicy) -> Self {
         Self {
@@ -40,7 +40,7 @@ pub(super) struct Inputs<'a> {
     pub(super) stage: u32,
     /// The dependencies that a bootstrap build does without.
     pub(super) without: Option<&'a [Arc<str>]>,
-    pub(super) made_with: &'a MadeWith,
+    pub(super) build_settings: &'a BuildSettings,
     pub(super) base: &'a BaseSnapshot,
 }
 
@@ -55,7 +55,7 @@ pub(super) fn input_hash<'a>(
         architecture,
         stage,
         without,
-        made_with,
+        build_settings,
         base,
     } = inputs;
     let mut hasher = sha2::Sha256::new();
@@ -72,13 +72,13 @@ pub(super) fn input_hash<'a>(
         field("bootstrap");
         without.iter().for_each(|relation| field(relation));
     }
-    field(made_with.network.as_str());
-    field(made_with.missing_keys.as_str());
-    field(made_with.packager.as_str());
-    field(made_with.build_tool.name.as_str());
-    if made_with.build_tool.name != BuildTool::default().name {
+    field(build_settings.network.as_str());
+    field(build_settings.missing_keys.as_str());
+    field(build_settings.packager.as_str());
+    field(build_settings.build_tool.name.as_str());
+    if build_settings.build_tool.name != BuildTool::default().name {
         // What another version of this program makes differently, it says by its version of this hash.
-        field(made_with.build_tool.version.as_str());
+        field(build_settings.build_tool.version.as_str());
     }
     for (repository, digest) in &base.databases {
         field(repository.as_str());
@@ -100,20 +100,20 @@ mod tests {
         head: &'a Head,
         architecture: &'a Architecture,
         base: &'a BaseSnapshot,
-        made_with: &'a MadeWith,
+        build_settings: &'a BuildSettings,
     ) -> Inputs<'a> {
         Inputs {
             head,
             architecture,
             stage: 1,
             without: None,
-            made_with,
+            build_settings,
             base,
         }
     }
 
-    fn made_with() -> MadeWith {
-        MadeWith {
+    fn build_settings() -> BuildSettings {
+        BuildSettings {
             network: NetworkPolicy::Sources,
             missing_keys: MissingKeys::Fail,
             packager: Packager::default(),
@@ -135,13 +135,13 @@ mod tests {
     fn includes_settings_that_affect_packages() {
         let (head, architecture) = (head_of('a'), "x86_64".parse().unwrap());
         let base = BaseSnapshot::default();
-        let hash = |change: &dyn Fn(&mut MadeWith)| {
-            let mut made_with = made_with();
-            change(&mut made_with);
-            let inputs = inputs(&head, &architecture, &base, &made_with);
+        let hash = |change: &dyn Fn(&mut BuildSettings)| {
+            let mut build_settings = build_settings();
+            change(&mut build_settings);
+            let inputs = inputs(&head, &architecture, &base, &build_settings);
             input_hash(&inputs, std::iter::empty()).unwrap()
         };
-        let changes: [&dyn Fn(&mut MadeWith); 7] = [
+        let changes: [&dyn Fn(&mut BuildSettings); 7] = [
             &|_| {},
             &|with| with.network = NetworkPolicy::Prepare,
             &|with| with.network = NetworkPolicy::None,
@@ -161,7 +161,7 @@ mod tests {
         let head = head_of(commit);
         let architecture = "x86_64".parse().unwrap();
         input_hash(
-            &inputs(&head, &architecture, base, &made_with()),
+            &inputs(&head, &architecture, base, &build_settings()),
             needs.iter().map(|hash| Some(*hash)),
         )
     }
@@ -179,7 +179,7 @@ mod tests {
             let architecture = "x86_64".parse().unwrap();
             let none = std::iter::empty();
             let base = BaseSnapshot::default();
-            input_hash(&inputs(head, &architecture, &base, &made_with()), none).unwrap()
+            input_hash(&inputs(head, &architecture, &base, &build_settings()), none).unwrap()
         };
         let first = hash(&head("a", Some("1")));
         assert_eq!(hash(&head("b", Some("1"))), first);
@@ -206,11 +206,11 @@ mod tests {
     #[test]
     fn hashes_bootstrap_build_differently() {
         let (head, architecture) = (head_of('a'), "x86_64".parse().unwrap());
-        let (base, made_with) = (BaseSnapshot::default(), made_with());
+        let (base, build_settings) = (BaseSnapshot::default(), build_settings());
         let hash = |without: Option<&[Arc<str>]>| {
             let inputs = Inputs {
                 without,
-                ..inputs(&head, &architecture, &base, &made_with)
+                ..inputs(&head, &architecture, &base, &build_settings)
             };
             input_hash(&inputs, std::iter::empty()).unwrap()
         };

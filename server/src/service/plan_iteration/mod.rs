@@ -23,7 +23,7 @@ use crate::planning::queue::{Caller, PlanBudget};
 use crate::sources::CatalogSnapshot;
 use crate::state::AppState;
 
-use super::source_problems::Fetched;
+use super::source_problems::FetchRules;
 
 pub(crate) use plan_input::FilesBefore;
 pub use plan_input::PlanInput;
@@ -31,7 +31,7 @@ pub use planned::{PlannedArchitecture, PlannedIteration};
 pub(in crate::service) use store::store;
 
 use draft::Drafter;
-use inputs::MadeWith;
+use inputs::BuildSettings;
 use notes::Notes;
 
 /// Plans an iteration for all architectures, when it is the caller's turn. All are planned from the same
@@ -126,9 +126,9 @@ async fn plan_architecture(
     };
     let durations = attempts::durations(state.database.read(), &architecture).await?;
     let known_sonames = state.sonames.of(&state.database, &architecture);
-    let made_with = MadeWith::of(state, input.network);
+    let build_settings = BuildSettings::of(state, input.network);
     let (input, snapshot) = (input.clone(), snapshot.clone());
-    let fetched = Fetched::now(state, input.network);
+    let fetched = FetchRules::current(state, input.network);
     let make = move |budget: &PlanBudget| {
         let catalog = snapshot.catalog();
         let sonames = known_sonames.get(&base, budget)?;
@@ -138,7 +138,7 @@ async fn plan_architecture(
             durations: &durations,
             base: &base,
             sonames: &sonames,
-            made_with: &made_with,
+            build_settings: &build_settings,
         };
         let (plan, footprint) = drafter.plan(&architecture, budget)?;
         bootstrap::check(&plan)?;

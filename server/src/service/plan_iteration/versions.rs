@@ -17,7 +17,7 @@ use super::planned::PlannedArchitecture;
 use super::store::same_stage;
 use crate::planning::queue::PlanBudget;
 use crate::repos::base::BaseVersions;
-use crate::service::in_base::Makers;
+use crate::service::base_versions::Producers;
 
 /// Fixes the versions of all builds. Packages with the same inputs are taken as they are if
 /// they install over everything there was. An origin keeps the version of its changeset, unless the
@@ -53,7 +53,7 @@ pub(super) fn fix(
             .map(|draft| Arc::clone(&draft.package))
             .collect();
         let fixer = Fixer {
-            makers: Makers::new(index, packages.iter().map(|package| &**package)),
+            producers: Producers::new(index, packages.iter().map(|package| &**package)),
             base: &base,
             produced: &produced,
             first: (number > 0).then_some(&first),
@@ -74,7 +74,7 @@ impl Bases {
     /// Those that count for a package: packages of architecture `any` are built once for all.
     fn of(
         &self,
-        makers: &Makers<'_>,
+        producers: &Producers<'_>,
         package: &SourcePackage,
         architecture: &Architecture,
     ) -> Vec<PackageVersion> {
@@ -83,7 +83,9 @@ impl Bases {
         for (of, base) in &self.0 {
             if is_any || of == architecture {
                 let names = package.pkgnames_for(of);
-                versions.extend(names.flat_map(|(name, _)| makers.in_base(package, name, base)));
+                versions.extend(
+                    names.flat_map(|(name, _)| producers.base_versions(package, name, base)),
+                );
             }
         }
         versions.sort();
@@ -97,7 +99,7 @@ type Stages = HashMap<Pkgbase, BTreeMap<u32, PackageVersion>>;
 
 /// Fixes the versions of one architecture.
 struct Fixer<'a> {
-    makers: Makers<'a>,
+    producers: Producers<'a>,
     base: &'a Bases,
     produced: &'a HashMap<&'a Pkgname, Vec<(u32, &'a PackageVersion)>>,
     /// The versions of the first architecture, for the ones after it.
@@ -135,7 +137,7 @@ impl Fixer<'_> {
             let earlier_stage = own_stages
                 .last_key_value()
                 .map(|(_, version)| version.clone());
-            let in_base = self.base.of(&self.makers, &package, architecture);
+            let in_base = self.base.of(&self.producers, &package, architecture);
             let earlier = had.iter().map(|(_, version)| (*version).clone());
             let mut known = Known {
                 rule: ReleaseRule {
@@ -205,7 +207,7 @@ pub(super) fn problems(
     for draft in part.drafts.iter().filter(|draft| draft.reused.is_none()) {
         budget.check()?;
         problems.extend(draft.version.problem(draft.package.pkgbase()));
-        problems.extend(Makers::made_elsewhere(
+        problems.extend(Producers::produced_elsewhere(
             &draft.package,
             &draft.version.version,
             &part.architecture,

@@ -14,7 +14,7 @@ use crate::service::iteration_graph::IterationGraph;
 use crate::service::pipelines::show;
 use crate::service::version_notes::VersionNotes;
 
-use super::summary::{attempt_summary, build_summary, lead_to_origin};
+use super::summary::{attempt_summary, build_summary, link_to_origin};
 
 /// A build with its attempts and packages.
 ///
@@ -66,7 +66,7 @@ async fn add_origins(
 ) -> Result<(), Error> {
     summary.version_note = VersionNotes::of_build(database, row.id).await?.of(row);
     if let Some(reused) = reuse::of_build(database.read(), row.id).await? {
-        lead_to_origin(summary, &reused);
+        link_to_origin(summary, &reused);
         if let Some(origin) = &mut summary.reused_from {
             origin.made_by = origin_attempt(database, &reused).await?.map(Box::new);
         }

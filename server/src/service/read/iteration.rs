@@ -23,7 +23,7 @@ use crate::service::version_notes::VersionNotes;
 use crate::state::AppState;
 
 use super::find::find_namespace;
-use super::summary::{build_summary, lead_to_origin};
+use super::summary::{build_summary, link_to_origin};
 
 pub(super) async fn iteration_summary(
     database: &Database,
@@ -80,12 +80,12 @@ pub async fn show_iteration(
     summary.eta = etas.values().max().copied();
     let summaries = builds.summaries(state, &graph, etas).await?;
     let done = iterations::newest_done(reader, namespace.id).await?;
-    let served = Served::of(&row, done.as_ref());
+    let offered = OfferedRepository::of(&row, done.as_ref());
     let architectures = per_architecture
         .into_iter()
         .map(|(architecture, counts)| ArchitectureSummary {
             stalled: builds.stalled(state, &architecture, &counts),
-            repository: served.snippet(server, name, &architecture),
+            repository: offered.snippet(server, name, &architecture),
             architecture,
             counts,
         })
@@ -123,7 +123,7 @@ impl<'a> Builds<'a> {
         let newest = newest.collect();
         let edges = builds::edges(reader, iteration.id).await?;
         let mut workers =
-            workers::jobs_since(reader, state.clock.now() - workers::WORKER_SILENCE).await?;
+            workers::jobs_since(reader, state.clock.now() - workers::WORKER_TIMEOUT).await?;
         show::runners(&state.config, &rows, &mut workers);
         Ok(Self {
             iteration,
@@ -172,7 +172,7 @@ impl<'a> Builds<'a> {
             let blocked_by = blockers.get(&row.id).cloned().unwrap_or_default();
             let mut summary = build_summary(row, self.newest.get(&row.id), blocked_by);
             if let Some(reused) = reused.get(&row.id) {
-                lead_to_origin(&mut summary, reused);
+                link_to_origin(&mut summary, reused);
             }
             summary.waits_for = waiting.remove(&row.id).unwrap_or_default();
             summary.version_note = version_notes.of(row);
@@ -207,12 +207,12 @@ impl<'a> Builds<'a> {
 }
 
 /// The repository that is offered with an iteration.
-struct Served {
+struct OfferedRepository {
     which: String,
     note: String,
 }
 
-impl Served {
+impl OfferedRepository {
     /// Nobody wants half of a rebuild on a system, as long as there is a whole one.
     fn of(shown: &IterationRow, done: Option<&IterationRow>) -> Self {
         let number = shown.number;

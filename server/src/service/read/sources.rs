@@ -8,7 +8,7 @@ use buildbtw_model::api::{
 
 use crate::db::{source_repositories, srcinfos};
 use crate::error::Error;
-use crate::service::source_problems::Fetched;
+use crate::service::source_problems::FetchRules;
 use crate::state::AppState;
 
 use super::PAGE;
@@ -40,7 +40,7 @@ pub async fn list_sources(
             parsed.insert(row.path.clone(), package);
         }
     }
-    let fetched = Fetched::now(state, state.config.network.default);
+    let fetched = FetchRules::current(state, state.config.network.default);
     for row in rows {
         let package = parsed.get(&row.path);
         items.push(SourceRepositorySummary {

@@ -56,7 +56,7 @@ pub(super) fn build_summary(
 }
 
 /// Lets a reused build lead to the attempt that made its packages. Its own time is not that one's.
-pub(super) fn lead_to_origin(summary: &mut BuildSummary, row: &ReusedRow) {
+pub(super) fn link_to_origin(summary: &mut BuildSummary, row: &ReusedRow) {
     summary.attempt = Some(row.attempt);
     summary.started_at = None;
     summary.reused_from = Some(ReusedFrom {

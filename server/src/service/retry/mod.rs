@@ -74,7 +74,7 @@ pub async fn retry(
             notes.push(format!("cannot plan the newer commits: {error}"));
         }
     }
-    match try_again(state, &before, &namespace, request, &newer.commits, &notes).await? {
+    match retry_builds(state, &before, &namespace, request, &newer.commits, &notes).await? {
         None => planned(state, &namespace, request, newer.commits).await,
         Some(retried) => Ok(RetriedBuilds {
             iteration: before.number,
@@ -160,7 +160,7 @@ async fn planned(
 }
 
 /// Makes new attempts; `None` when `before` is not the newest iteration any more.
-async fn try_again(
+async fn retry_builds(
     state: &AppState,
     before: &IterationRow,
     namespace: &NamespaceRow,

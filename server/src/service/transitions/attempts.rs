@@ -55,10 +55,10 @@ impl Transition {
         match kind {
             // A build whose cancellation was lifted before the worker noticed is tried again, too.
             FailureKind::Infrastructure | FailureKind::Cancelled => {
-                self.try_again(build, attempt.id, message).await?;
+                self.requeue_or_give_up(build, attempt.id, message).await?;
             }
             FailureKind::Package | FailureKind::Timeout => {
-                self.give_up(build, attempt.id, BuildStatus::Failed, message)
+                self.end_build(build, attempt.id, BuildStatus::Failed, message)
                     .await?;
             }
         }
@@ -67,7 +67,7 @@ impl Transition {
 
     /// An attempt ended without packages, and trying again would not help: somebody has to do
     /// something first.
-    pub(crate) async fn failed_for_good(
+    pub(crate) async fn failed_permanently(
         &mut self,
         build: &BuildRow,
         attempt: AttemptId,
@@ -81,7 +81,7 @@ impl Transition {
         let event = EventKind::AttemptFailed(kind);
         self.record(build, Some(attempt), event, Some(message))
             .await?;
-        self.give_up(build, attempt, BuildStatus::Failed, message)
+        self.end_build(build, attempt, BuildStatus::Failed, message)
             .await?;
         Ok(true)
     }
@@ -99,7 +99,7 @@ impl Transition {
         }
         self.record(build, Some(attempt), EventKind::AttemptLost, Some(message))
             .await?;
-        self.try_again(build, attempt, message).await?;
+        self.requeue_or_give_up(build, attempt, message).await?;
         Ok(true)
     }
 
@@ -122,11 +122,11 @@ impl Transition {
         )
         .await?;
         self.effects.stop = true;
-        self.try_again(build, attempt.id, message).await?;
+        self.requeue_or_give_up(build, attempt.id, message).await?;
         Ok(true)
     }
 
-    async fn try_again(
+    async fn requeue_or_give_up(
         &mut self,
         build: &BuildRow,
         attempt: AttemptId,
@@ -137,14 +137,14 @@ impl Transition {
         let is_held = namespace.is_some_and(|namespace| namespace.held_at.is_some());
         if iteration.status.is_final() || is_held {
             return self
-                .give_up(build, attempt, BuildStatus::Cancelled, message)
+                .end_build(build, attempt, BuildStatus::Cancelled, message)
                 .await;
         }
         let failures = attempts::count_infrastructure(&mut self.tx, build.id).await?;
         if failures > MAX_INFRASTRUCTURE_FAILURES {
             let message = format!("gave up after {failures} attempts: {message}");
             return self
-                .give_up(build, attempt, BuildStatus::Failed, &message)
+                .end_build(build, attempt, BuildStatus::Failed, &message)
                 .await;
         }
         let not_before = self.clock.now() + pause(failures);
@@ -161,7 +161,7 @@ impl Transition {
         Ok(())
     }
 
-    async fn give_up(
+    async fn end_build(
         &mut self,
         build: &BuildRow,
         attempt: AttemptId,
@@ -173,7 +173,8 @@ impl Transition {
             self.record(build, Some(attempt), kind, Some(message))
                 .await?;
             // A later iteration that waited for these packages makes them itself.
-            let ready = builds::release_heirs(&mut self.tx, build.id, build.iteration_id).await?;
+            let ready =
+                builds::detach_waiting_sharers(&mut self.tx, build.id, build.iteration_id).await?;
             self.effects.ready |= ready > 0;
             self.settle(build.namespace_id, build.iteration_id).await?;
         }

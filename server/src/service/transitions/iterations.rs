@@ -35,7 +35,7 @@ impl Transition {
             &format!("superseded by iteration {by}"),
         )
         .await?;
-        attempts::cancel_without_heirs(&mut self.tx, old.id).await?;
+        attempts::cancel_unshared(&mut self.tx, old.id).await?;
         self.effects.stop = true;
         self.effects.ended.push(old.id);
         self.record_iteration(
@@ -88,7 +88,7 @@ impl Transition {
         namespace: NamespaceId,
         iteration: IterationId,
     ) -> sqlx::Result<()> {
-        if builds::is_moving(&mut self.tx, iteration).await? {
+        if builds::can_progress(&mut self.tx, iteration).await? {
             return Ok(());
         }
         let unfinished = builds::unfinished(&mut self.tx, iteration).await?;

@@ -146,7 +146,7 @@ impl GitlabGroup {
     async fn note_progress(&self, sources: &Sources, walk: &Walk) -> Result<(), Failure> {
         let mut tx = sources.database.write().await?;
         let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        source_progress::progressed(
+        source_progress::record_progress(
             &mut tx,
             walk.cursor.as_deref(),
             signed(walk.seen()),
@@ -175,7 +175,7 @@ impl GitlabGroup {
             self.forget_vanished(sources, walk, window).await?;
         }
         let mut tx = sources.database.write().await?;
-        source_progress::finished(&mut tx, walk.began.map(Into::into)).await?;
+        source_progress::record_finished(&mut tx, walk.began.map(Into::into)).await?;
         tx.commit().await?;
         sources.grant_all().await?;
         window.watermark = walk.began.or(window.watermark);

@@ -7,7 +7,7 @@ use crate::db::{IterationId, WriteTransaction};
 
 /// Lets builds of later iterations that waited for the packages of this one be built themselves;
 /// returns how many of them are ready now.
-pub async fn release_heirs(
+pub async fn detach_waiting_sharers(
     tx: &mut WriteTransaction,
     id: BuildId,
     iteration: IterationId,
@@ -42,7 +42,7 @@ pub async fn release_heirs(
 
 /// Whether builds of other iterations wait for packages of an iteration, or were given packages of
 /// it that their repository does not hold yet.
-pub async fn is_inheriting(
+pub async fn has_open_sharers(
     executor: impl SqliteExecutor<'_>,
     iteration: IterationId,
 ) -> sqlx::Result<bool> {
@@ -66,7 +66,7 @@ pub async fn is_inheriting(
 
 /// Lets the finished builds of other iterations that took packages of an iteration stand for
 /// themselves.
-pub async fn release_finished_heirs(
+pub async fn detach_finished_sharers(
     tx: &mut WriteTransaction,
     iteration: IterationId,
 ) -> sqlx::Result<()> {

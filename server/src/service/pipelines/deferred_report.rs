@@ -11,7 +11,7 @@ use crate::state::AppState;
 
 /// What is done with a reported failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::service) enum Hold {
+pub(in crate::service) enum Deferral {
     /// It counts at once.
     No,
     /// It waits for GitLab, now or since it was reported before.
@@ -24,27 +24,27 @@ pub(in crate::service) enum Hold {
 ///
 /// # Errors
 /// When the database cannot be written.
-pub(in crate::service) async fn hold(
+pub(in crate::service) async fn defer(
     state: &AppState,
     transition: &mut Transition,
     attempt: &AttemptRow,
     kind: FailureKind,
     message: &str,
-) -> Result<Hold, Error> {
+) -> Result<Deferral, Error> {
     if state.pipelines.is_none() {
-        return Ok(Hold::No);
+        return Ok(Deferral::No);
     }
     let row = pipelines::of_attempt(transition.connection(), attempt.id).await?;
     let Some(row) = row else {
-        return Ok(Hold::No);
+        return Ok(Deferral::No);
     };
     if row.reported_at.is_some() {
         let is_same =
             row.reported_kind == Some(kind) && row.reported_message.as_deref() == Some(message);
         return Ok(if is_same {
-            Hold::Yes
+            Deferral::Yes
         } else {
-            Hold::Contradicts
+            Deferral::Contradicts
         });
     }
     let is_followed = row.pipeline_id.is_some() && row.over_at.is_none();
@@ -55,14 +55,14 @@ pub(in crate::service) async fn hold(
         FailureKind::Package | FailureKind::Timeout => false,
     };
     if attempt.status.is_final() || !is_followed || is_ours || !is_open {
-        return Ok(Hold::No);
+        return Ok(Deferral::No);
     }
     // From here on its lease says nothing: the executor has no more reason to renew it.
     attempts::renew_lease(transition.tx(), attempt.id, UNLIMITED_LEASE).await?;
     pipelines::set_reported(transition.tx(), attempt.id, kind, message).await?;
     // Has GitLab asked, once this is committed.
     transition.stop_attempts();
-    Ok(Hold::Yes)
+    Ok(Deferral::Yes)
 }
 
 /// Whether the job of an attempt has reported a failure that waits for GitLab, or waited.

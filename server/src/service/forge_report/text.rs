@@ -7,7 +7,7 @@ use buildbtw_model::api::{BuildCounts, BuildSummary, IterationDetail};
 use buildbtw_model::{BuildStatus, IterationStatus, NamespaceName};
 
 /// How many failures a note lists.
-const MOST_FAILURES: usize = 20;
+const MAX_FAILURES: usize = 20;
 /// How many lines of each, and how long each line is.
 const ERROR_LINES: usize = 3;
 const LINE: usize = 200;
@@ -44,10 +44,10 @@ fn counts(detail: &IterationDetail) -> BuildCounts {
 
 /// One line for a commit.
 pub(super) fn description(detail: &IterationDetail) -> String {
-    in_words(&counts(detail))
+    counts_text(&counts(detail))
 }
 
-fn in_words(counts: &BuildCounts) -> String {
+fn counts_text(counts: &BuildCounts) -> String {
     let mut text = format!("{} of {} built", counts.done, counts.total());
     for (count, word) in [
         (counts.failed, "failed"),
@@ -78,7 +78,7 @@ pub(super) fn note(namespace: &NamespaceName, detail: &IterationDetail, server: 
         text,
         "Iteration {number}, {}: {}.\n",
         detail.summary.reason,
-        in_words(&counts(detail))
+        counts_text(&counts(detail))
     );
     text.push_str("| architecture | built | building | waiting | failed | cancelled |\n");
     text.push_str("|---|--:|--:|--:|--:|--:|\n");
@@ -116,7 +116,7 @@ fn failures(text: &mut String, detail: &IterationDetail, server: &str) {
         return;
     }
     text.push_str("\n#### Failed\n\n");
-    for build in failed.iter().take(MOST_FAILURES) {
+    for build in failed.iter().take(MAX_FAILURES) {
         let _ = write!(
             text,
             "* [{}]({server}/builds/{}) for {}",
@@ -141,7 +141,7 @@ fn failures(text: &mut String, detail: &IterationDetail, server: &str) {
             text.push_str("  ```\n");
         }
     }
-    let more = failed.len().saturating_sub(MOST_FAILURES);
+    let more = failed.len().saturating_sub(MAX_FAILURES);
     if more > 0 {
         let _ = writeln!(text, "* and {more} more");
     }

@@ -12,7 +12,7 @@ use super::heartbeat::active_attempt;
 ///
 /// # Errors
 /// When the attempt is over or somebody else's, or the disk refuses.
-pub async fn keep_pkgbuild(
+pub async fn store_pkgbuild(
     state: &AppState,
     token: TokenId,
     id: AttemptId,

@@ -8,12 +8,12 @@ use buildbtw_planner::{PackageIndex, Problem, ProblemKind, SourcePackage};
 use crate::repos::base::BaseVersions;
 
 /// The source packages as a plan knows them: some are changed by its origins.
-pub(crate) struct Makers<'a> {
+pub(crate) struct Producers<'a> {
     index: &'a PackageIndex,
     changed: HashMap<&'a Pkgbase, &'a SourcePackage>,
 }
 
-impl<'a> Makers<'a> {
+impl<'a> Producers<'a> {
     /// Those of the index, with these in place of the ones of their pkgbases.
     pub(crate) fn new(
         index: &'a PackageIndex,
@@ -33,7 +33,7 @@ impl<'a> Makers<'a> {
         changed.or_else(|| self.index.get(pkgbase).map(|found| &**found))
     }
 
-    fn makes(&self, pkgbase: &Pkgbase, name: &Pkgname) -> bool {
+    fn produces(&self, pkgbase: &Pkgbase, name: &Pkgname) -> bool {
         let package = self.get(pkgbase);
         package.is_some_and(|package| package.packages().any(|made| made.pkgname() == name))
     }
@@ -41,7 +41,7 @@ impl<'a> Makers<'a> {
     /// What the base repositories hold of a package. What another source package has made, and still makes,
     /// says nothing about the releases of this one; one that is gone, or makes it no more, may be what this
     /// one was called before.
-    pub(crate) fn in_base(
+    pub(crate) fn base_versions(
         &self,
         package: &SourcePackage,
         name: &Pkgname,
@@ -52,16 +52,16 @@ impl<'a> Makers<'a> {
             let other = found.pkgbase.as_ref();
             match other.filter(|other| *other != package.pkgbase()) {
                 None => true,
-                Some(other) => found.version.without_pkgrel() == own && !self.makes(other, name),
+                Some(other) => found.version.without_pkgrel() == own && !self.produces(other, name),
             }
         });
         let versions: Vec<_> = counts.map(|found| found.version.clone()).collect();
-        counting(&versions)
+        effective_versions(&versions)
     }
 
     /// Packages that another source package has made for the base repositories, in a version that this one
     /// does not install over. Those of a source package that `is_member` counts are told of elsewhere.
-    pub(crate) fn made_elsewhere(
+    pub(crate) fn produced_elsewhere(
         package: &SourcePackage,
         version: &PackageVersion,
         architecture: &Architecture,
@@ -92,7 +92,7 @@ impl<'a> Makers<'a> {
 
 /// The versions that count: of a newer version in a repository behind the first one that has the package,
 /// pacman takes no notice.
-fn counting(versions: &[PackageVersion]) -> Vec<PackageVersion> {
+fn effective_versions(versions: &[PackageVersion]) -> Vec<PackageVersion> {
     let Some(first) = versions.first() else {
         return Vec::new();
     };
@@ -117,9 +117,9 @@ mod tests {
         ] {
             let parsed: Vec<PackageVersion> =
                 versions.iter().map(|text| text.parse().unwrap()).collect();
-            let counting = counting(&parsed);
-            let counting: Vec<&str> = counting.iter().map(PackageVersion::as_str).collect();
-            assert_eq!(counting, expected, "{versions:?}");
+            let effective = effective_versions(&parsed);
+            let effective: Vec<&str> = effective.iter().map(PackageVersion::as_str).collect();
+            assert_eq!(effective, expected, "{versions:?}");
         }
     }
 
@@ -139,7 +139,7 @@ mod tests {
         index.insert(Arc::new(source("newbase", "2-1", &["moved"])));
         index.insert(Arc::new(source("unrelated", "1-3", &["unrelated"])));
         let old = source("oldbase", "1-3", &["oldbase", "moved"]);
-        let makers = Makers::new(&index, std::iter::once(&old));
+        let producers = Producers::new(&index, std::iter::once(&old));
         for (maker, version, expected) in [
             (Some("newbase"), "2-1", &[][..]),
             (Some("newbase"), "1-3.7", &[]),
@@ -156,9 +156,9 @@ mod tests {
             };
             let name: Pkgname = "moved".parse().unwrap();
             let base: BaseVersions = [(name.clone(), found)].into_iter().collect();
-            let counting = makers.in_base(&old, &name, &base);
-            let counting: Vec<&str> = counting.iter().map(PackageVersion::as_str).collect();
-            assert_eq!(counting, expected, "{maker:?} {version}");
+            let effective = producers.base_versions(&old, &name, &base);
+            let effective: Vec<&str> = effective.iter().map(PackageVersion::as_str).collect();
+            assert_eq!(effective, expected, "{maker:?} {version}");
         }
     }
 }
