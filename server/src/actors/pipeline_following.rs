@@ -6,7 +6,7 @@ use buildbtw_gitlab::ProjectId;
 use tokio::time::Instant;
 
 use super::runner::{Actor, Cause, Next};
-use crate::dispatch::pipelines::poll::{Asked, Poll};
+use crate::dispatch::pipelines::poll::{Poll, Polled};
 use crate::outage::Failure;
 use crate::state::AppState;
 use crate::state::pipelines::Pipelines;
@@ -63,7 +63,7 @@ impl Actor for PipelineFollowing {
                 let outage = self.poll.on_gitlab.following.current();
                 let is_of_server = outage.is_some_and(|outage| outage.is_of_server);
                 // Without pipelines GitLab is not asked.
-                Ok(if asked == Asked::Gitlab || is_of_server {
+                Ok(if asked == Polled::Gitlab || is_of_server {
                     next
                 } else {
                     next.unproven()

@@ -1,4 +1,4 @@
-//! Asks GitLab for the pipeline of one attempt, and only once, whatever happened to an earlier request.
+//! Creates the pipeline of one attempt in GitLab, exactly once, even if the response to a request was lost.
 
 use std::time::Duration;
 
@@ -16,20 +16,20 @@ use crate::time::Millis;
 
 use super::refused::Refused;
 
-/// How often GitLab is asked whether it has what it did not confirm.
+/// How often an unconfirmed pipeline is searched for.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
 
-/// What came of one attempt's turn.
+/// The result of one attempt's turn.
 pub(crate) enum Step {
     /// It needs no more turns.
     Settled,
     /// It needs another turn, not before this time.
     Later(Duration),
-    /// GitLab failed to do it.
+    /// GitLab failed.
     Failed(GitlabError),
 }
 
-/// One attempt's turn: looks whether it exists already if that may be, and asks for it otherwise.
+/// Takes one attempt's turn: searches for its pipeline if it may exist, and requests it otherwise.
 pub(crate) async fn step(
     state: &AppState,
     on_gitlab: &Pipelines,
@@ -47,7 +47,7 @@ pub(crate) async fn step(
             Ok(found) => {
                 if let Some((first, rest)) = found.split_first() {
                     for extra in rest {
-                        // Only one may build; the others must not hold a runner.
+                        // Only one may build; the others must not occupy a runner.
                         let _ = on_gitlab
                             .gitlab
                             .cancel_pipeline(project, &about, extra.id)
@@ -56,7 +56,7 @@ pub(crate) async fn step(
                     return settle(state, on_gitlab, &row, first).await;
                 }
             }
-            // The project is gone, or out of sight: what may be in it cannot be found.
+            // The project was deleted or cannot be accessed: a pipeline in it cannot be found.
             Err(error) if is_project_invisible(&error) => {}
             Err(error) => return Ok(Step::Failed(error)),
         }
@@ -81,9 +81,9 @@ async fn request_pipeline(
     let Some(build) = builds::by_id(state.database.read(), row.build).await? else {
         return Ok(Step::Settled);
     };
-    // Durable before GitLab hears of it: whoever reads this after a crash looks before asking again.
+    // Durable before the request, so that after a crash the pipeline is searched for before it is requested again.
     if !store_asked(&state.database, row.attempt, Some(state.clock.now())).await? {
-        // Its namespace was deleted meanwhile.
+        // The namespace was deleted meanwhile.
         return Ok(Step::Settled);
     }
     let attempt = row.attempt.to_string();
@@ -108,7 +108,11 @@ async fn request_pipeline(
         Err(error) => error,
     };
     if !error.kind.had_no_effect() {
-        tracing::warn!(error = error.to_string(), attempt.id = %row.attempt, "GitLab did not confirm a pipeline; searching for it");
+        tracing::warn!(
+            error = error.to_string(),
+            attempt.id = %row.attempt,
+            "GitLab did not confirm a pipeline; searching for it"
+        );
         return Ok(Step::Failed(error));
     }
     store_asked(&state.database, row.attempt, None).await?;
@@ -135,7 +139,7 @@ async fn settle(
             .cancel_pipeline(row.project_id, &row.git_ref, found.id)
             .await;
         if let Err(error) = cancelled {
-            // Its jobs are refused anyway.
+            // Its jobs are refused even if it keeps running.
             tracing::warn!(error = error.to_string(), "cannot cancel a pipeline");
         }
     }
@@ -156,7 +160,7 @@ async fn store_asked(
     Ok(is_there)
 }
 
-/// Whether it is the project that cannot be seen.
+/// Returns whether the project cannot be accessed.
 fn is_project_invisible(error: &GitlabError) -> bool {
     matches!(
         error.kind,
@@ -164,7 +168,7 @@ fn is_project_invisible(error: &GitlabError) -> bool {
     )
 }
 
-/// What the project is called in errors.
+/// Returns the name of the project in errors.
 pub(super) async fn about(database: &Database, row: &PipelineRow) -> Result<String, Error> {
     let known = source_repositories::of_project(database.read(), row.project_id).await?;
     Ok(known.map_or_else(|| format!("project {}", row.project_id), |known| known.path))

@@ -1,5 +1,5 @@
-//! Asks about pipelines one by one: those that failed, and those that are overdue, because their job
-//! reported a failure whose cause GitLab knows, was not heard of in time, or never asked for its build.
+//! Queries pipelines one by one: those that failed, and overdue ones, whose job reported a failure of which GitLab
+//! knows the cause, lost contact, or never asked for its build.
 
 use std::time::Duration;
 
@@ -14,16 +14,16 @@ use crate::service::expire_leases::expire;
 use crate::service::pipelines::{ended, never_exchanged, own_job, unanswered, unexplained};
 
 use super::create::about;
-use super::poll::{MAX_SINGLE_QUERIES, Poll, note};
+use super::poll::{MAX_SINGLE_QUERIES, Poll, store_statuses};
 use super::sort::key;
 
-/// How soon the same overdue pipeline is asked about again.
+/// How soon the same overdue pipeline is queried again.
 const URGENT_AGAIN: Duration = Duration::from_secs(3);
-/// For how long an overdue attempt is kept although GitLab fails to answer for its project alone.
+/// How long an overdue attempt is kept while GitLab fails to respond for its project only.
 const GIVEN_UP_AFTER: Duration = Duration::from_secs(600);
 
 impl Poll {
-    /// When jobs have to be asked about next.
+    /// Returns when jobs have to be queried next.
     pub(crate) async fn next_urgent(&self) -> Result<Option<Instant>, Error> {
         let reader = self.state.database.read();
         if !pipelines::deferred(reader).await?.is_empty()
@@ -39,7 +39,7 @@ impl Poll {
         }))
     }
 
-    /// Asks about overdue pipelines; at once about those of `projects`. Returns whether one ended.
+    /// Queries overdue pipelines, those of `projects` immediately. Returns whether one ended.
     pub(super) async fn query_overdue(
         &mut self,
         projects: Option<&[ProjectId]>,
@@ -67,7 +67,7 @@ impl Poll {
         Ok(one_ended)
     }
 
-    /// Asks about one pipeline. A GitLab that does not answer for one project holds up no others.
+    /// Queries one pipeline. A GitLab that does not respond for one project does not delay the others.
     pub(super) async fn try_query(&self, row: &PipelineRow) -> Result<bool, Failure> {
         let state = &self.state;
         let error = match self.query(row).await {
@@ -99,7 +99,7 @@ impl Poll {
         })
     }
 
-    /// Asks about one pipeline by itself, and ends what has ended or is overdue. Returns whether it has.
+    /// Queries one pipeline, and ends its attempt if that has ended or is overdue. Returns whether it did.
     async fn query(&self, row: &PipelineRow) -> Result<bool, Failure> {
         let (state, gitlab) = (&self.state, &self.on_gitlab.gitlab);
         let Some((project, number)) = key(row) else {
@@ -112,8 +112,8 @@ impl Poll {
             return Ok(true);
         };
         let mut status = found.status;
-        // Its job reports before it ends: only where it did not, or where that does not say enough,
-        // GitLab has to say why.
+        // The job reports before it ends: GitLab's reason matters only where it did not, or where the report does
+        // not say enough.
         let mut jobs = Vec::new();
         if !row.attempt_status.is_final() && status != PipelineStatus::Success {
             jobs = gitlab.jobs(project, &about, number).await?;
@@ -132,14 +132,14 @@ impl Poll {
             ended(state, row, Some(status), &jobs, errors, log.as_deref()).await?;
             return Ok(true);
         }
-        note(&state.database, &[(row.clone(), status)]).await?;
+        store_statuses(&state.database, &[(row.clone(), status)]).await?;
         if row.attempt_status.is_final() {
             return Ok(false);
         }
         self.end_overdue(row, &jobs).await
     }
 
-    /// What a job printed last. Without it the job ends as GitLab's reason alone has it.
+    /// Returns the end of a job's log. Without it, GitLab's reason alone decides.
     async fn log_of(&self, project: ProjectId, about: &str, job: &Job) -> Option<String> {
         let log = self
             .on_gitlab
@@ -156,7 +156,7 @@ impl Poll {
         log.inspect_err(unread).ok()
     }
 
-    /// Ends an attempt whose job GitLab still takes for running, when it has done so for too long.
+    /// Ends an attempt whose job GitLab has reported as running for too long.
     async fn end_overdue(&self, row: &PipelineRow, jobs: &[Job]) -> Result<bool, Failure> {
         let state = &self.state;
         if let Some(at) = row.reported_at {
@@ -175,7 +175,7 @@ impl Poll {
         let running = jobs
             .iter()
             .find(|job| job.status == PipelineStatus::Running);
-        // GitLab's own clock counts: that of this machine may differ.
+        // By GitLab's clock, which may differ from this machine's.
         let elapsed = match running {
             Some(job) => job.elapsed().or(row.running_since.map(|at| now.since(at))),
             None => Some(Duration::ZERO),
@@ -185,7 +185,7 @@ impl Poll {
             return Ok(never_exchanged(state, row, job).await?);
         }
         if row.running_since.is_some_and(|at| now.since(at) >= allowed) {
-            // The pipeline has run longer than its job, because of statuses of other programs.
+            // External commit statuses keep a pipeline running longer than its job.
             let mut tx = state.database.write().await?;
             pipelines::set_running_since(&mut tx, row.attempt, now - elapsed).await?;
             tx.commit().await?;
@@ -194,8 +194,8 @@ impl Poll {
     }
 }
 
-/// How the attempt's job ended, or all jobs of the pipeline while it is not known which is its own.
-/// Statuses of other programs keep a pipeline going, and are not jobs.
+/// Returns how the attempt's job ended, or how all jobs of the pipeline ended while it is not known which one is the
+/// attempt's. External commit statuses keep a pipeline running, and are not jobs.
 fn end_of(row: &PipelineRow, jobs: &[Job]) -> Option<PipelineStatus> {
     if let Some(own) = own_job(row, jobs) {
         let is_stopping = own.status == PipelineStatus::Canceling && row.is_deferred();

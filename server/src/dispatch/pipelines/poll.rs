@@ -1,5 +1,4 @@
-//! Polls pipelines: what GitLab says about many of them in one query, and about those of which that does not say
-//! enough one by one.
+//! Polls pipelines: many in one query, and those about which that does not say enough one by one.
 
 use std::collections::HashMap;
 
@@ -17,32 +16,31 @@ use crate::state::pipelines::Pipelines;
 
 use super::sort::{LARGEST_PAGE, Moved, batches, sort};
 
-/// Pipelines of others that may be newer than ours.
+/// How many pipelines of other programs may be newer than ours.
 const MARGIN: usize = 2;
-/// How many are asked about one by one in a poll: those that are not among the newest of their project,
-/// or failed without a word. One may take two requests; with the queries for a thousand pipelines that
-/// makes twenty.
+/// How many pipelines a poll queries one by one: those that are not among the newest of their project, or failed
+/// without a report. One may take two requests; with the queries for a thousand pipelines that makes twenty.
 pub(super) const MAX_SINGLE_QUERIES: usize = 5;
-/// For how many ticks a pipeline may run without its job having asked for the build, before GitLab is asked
-/// about the jobs: a pipeline goes on as long as the statuses of other programs in it do.
+/// For how many ticks a pipeline may run without its job having asked for the build, before its jobs are queried:
+/// a pipeline runs as long as external commit statuses in it do.
 const QUIET_TICKS: u32 = 4;
-/// When a pipeline was last asked about by itself, so that each has its turn.
+/// When each pipeline was last queried by itself, so that each has its turn.
 pub(super) type Turns = HashMap<AttemptId, Instant>;
 
-/// Polls pipelines, of which there may be many more than one query tells.
+/// Polls pipelines, of which there may be many more than fit in one query.
 pub(crate) struct Poll {
     pub(super) state: AppState,
     pub(crate) on_gitlab: Pipelines,
     pub(super) turns: Turns,
 }
 
-/// Whether GitLab had to answer.
+/// Whether a poll sent a request to GitLab.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Asked {
-    /// It had, and has.
+pub(crate) enum Polled {
+    /// It did, and GitLab responded.
     Gitlab,
-    /// There was nothing to ask.
-    Nobody,
+    /// There was nothing to query.
+    Nothing,
 }
 
 impl Poll {
@@ -55,29 +53,29 @@ impl Poll {
     }
 
     /// Polls all pipelines, or those of some projects.
-    pub(crate) async fn poll(&mut self, projects: Option<&[ProjectId]>) -> Result<Asked, Failure> {
+    pub(crate) async fn poll(&mut self, projects: Option<&[ProjectId]>) -> Result<Polled, Failure> {
         self.cancel_unwanted().await?;
         self.cancel_orphans().await?;
         let mut one_ended = self.query_overdue(projects).await?;
-        let mut asked = Asked::Nobody;
+        let mut asked = Polled::Nothing;
         if !projects.is_some_and(<[ProjectId]>::is_empty) {
             let (polled, also_ended) = self.poll_projects(projects).await?;
             asked = polled;
             one_ended |= also_ended;
         }
         if one_ended {
-            // There is room for others.
+            // A pipeline that ended makes room for another one.
             self.on_gitlab.wake();
         }
         Ok(asked)
     }
 
-    /// Also returns whether a pipeline ended.
+    /// Polls some projects, or all. Also returns whether a pipeline ended.
     async fn poll_projects(
         &mut self,
         projects: Option<&[ProjectId]>,
-    ) -> Result<(Asked, bool), Failure> {
-        let (mut asked, mut one_ended) = (Asked::Nobody, false);
+    ) -> Result<(Polled, bool), Failure> {
+        let (mut asked, mut one_ended) = (Polled::Nothing, false);
         let rows = pipelines::followed(self.state.database.read(), projects).await?;
         if projects.is_none() {
             self.turns
@@ -92,11 +90,11 @@ impl Poll {
                 .gitlab
                 .pipeline_statuses(&ids, each.min(LARGEST_PAGE))
                 .await?;
-            asked = Asked::Gitlab;
+            asked = Polled::Gitlab;
             let quiet = self.on_gitlab.settings.tick.saturating_mul(QUIET_TICKS);
             let quiet_since = self.state.clock.now() - quiet;
             let sorted = sort(batch, &known, quiet_since);
-            note(&self.state.database, &sorted.moved).await?;
+            store_statuses(&self.state.database, &sorted.moved).await?;
             for (row, status) in &sorted.over {
                 ended(&self.state, row, Some(*status), &[], None, None).await?;
                 one_ended = true;
@@ -108,8 +106,8 @@ impl Poll {
         Ok((asked, one_ended))
     }
 
-    /// Asks about pipelines of which the answer about many did not say enough; about a few of them, the others
-    /// have their turn later. Returns whether one ended.
+    /// Queries pipelines about which the response for many did not say enough: a few of them, the others have their
+    /// turn later. Returns whether one ended.
     async fn query_one_by_one(
         &mut self,
         mut failed: Vec<PipelineRow>,
@@ -124,12 +122,12 @@ impl Poll {
         failed.retain(had_no_turn);
         failed.sort_by_key(|row| turns.get(&row.attempt).copied());
         for row in failed.iter().skip(MAX_SINGLE_QUERIES).take(LARGEST_PAGE) {
-            // Soon, and without asking about all the others again.
+            // Soon, and without polling all the others again.
             self.on_gitlab.has_news(row.project_id);
         }
         failed.truncate(MAX_SINGLE_QUERIES);
-        // The silent have to do with what is left of a tick. Whoever waited longest comes first, so that one
-        // that cannot be asked about holds up nobody.
+        // Silent pipelines get the rest of a tick, the one that waited longest first, so that one that cannot be
+        // queried does not delay the others.
         silent.retain(had_no_turn);
         silent.sort_by_key(|row| turns.get(&row.attempt).copied());
         silent.truncate(MAX_SINGLE_QUERIES.saturating_sub(failed.len()));
@@ -142,7 +140,8 @@ impl Poll {
     }
 }
 
-pub(super) async fn note(database: &Database, moved: &[Moved]) -> Result<(), Error> {
+/// Stores the new statuses of pipelines.
+pub(super) async fn store_statuses(database: &Database, moved: &[Moved]) -> Result<(), Error> {
     if moved.is_empty() {
         return Ok(());
     }

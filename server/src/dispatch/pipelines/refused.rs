@@ -1,22 +1,22 @@
-//! Reads why GitLab makes no pipeline: whether it may later, and what somebody has to do about it.
+//! Classifies why GitLab refuses to create a pipeline: whether it may succeed later, and what a user has to do.
 
 use std::time::Duration;
 
 use buildbtw_gitlab::{GitlabError, GitlabErrorKind};
 
-/// The pause that GitLab's limit of pipelines per minute asks for without saying so.
+/// The pause after GitLab's rate limit of pipelines, which names no time.
 const RATE_LIMIT_PAUSE: Duration = Duration::from_secs(20);
-/// The pause when somebody else works on the same project.
+/// The pause after a conflict with another change of the same project.
 const CONFLICT_PAUSE: Duration = Duration::from_secs(5);
 
-/// What a refusal means.
+/// The kind of a refusal.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Refused {
-    /// It may be granted later.
+    /// The same request may succeed later.
     Temporary(Duration),
-    /// So would be every other request.
+    /// Every other request would fail, too.
     General,
-    /// Never, until somebody does something about it.
+    /// The request fails until a user fixes the cause.
     Permanent(String),
 }
 
@@ -37,7 +37,7 @@ impl Refused {
                     hint(message)
                 ))
             }
-            // Somebody else works on the project at this moment.
+            // Another change of the project is in progress.
             GitlabErrorKind::Status { status: 409, .. } => Self::Temporary(CONFLICT_PAUSE),
             GitlabErrorKind::Status { status: 404, .. } => Self::Permanent(format!(
                 "GitLab no longer has project {}, or the server's token may not see it",
@@ -58,7 +58,7 @@ impl Refused {
     }
 }
 
-/// GitLab's errors of validation come as `{"base":["…"]}`.
+/// Flattens GitLab's validation errors, which are of the form `{"base":["…"]}`.
 fn flatten_errors(message: &str) -> String {
     let Ok(serde_json::Value::Object(fields)) = serde_json::from_str(message) else {
         return message.to_owned();
@@ -76,7 +76,7 @@ fn flatten_errors(message: &str) -> String {
     texts.join("; ")
 }
 
-/// What somebody has to do about a refusal.
+/// Returns how to fix the cause of a refusal.
 fn hint(message: &str) -> &'static str {
     let says = |phrase: &str| message.contains(phrase);
     if says("Missing CI config file") {
