@@ -1,4 +1,4 @@
-//! A worker whose token was replaced goes on with what it had claimed with the old one.
+//! Lets a worker whose token was replaced continue the attempts that it claimed with the old token.
 
 use buildbtw_model::api::ProblemKind;
 use buildbtw_model::{AttemptId, TokenScope, WorkerName};
@@ -6,11 +6,11 @@ use buildbtw_model::{AttemptId, TokenScope, WorkerName};
 use crate::db::{Database, TokenId, attempts, tokens};
 use crate::error::{Error, Refusal};
 
-/// Lets a token report on an attempt that the same worker claimed with another one, once that one is
-/// revoked or expired. Asking again changes nothing.
+/// Lets a token report on an attempt that the same worker claimed with another token, once that one is revoked or
+/// expired. Repeating the request changes nothing.
 ///
 /// # Errors
-/// When there is no such attempt, it is another worker's, or its token is still valid.
+/// When there is no such attempt, it belongs to another worker, or its token is still valid.
 pub async fn adopt_attempt(
     database: &Database,
     token: TokenId,

@@ -1,4 +1,4 @@
-//! What the base repositories hold of a package, as far as it decides which release it gets.
+//! The versions of packages in the base repositories that releases of rebuilt packages depend on.
 
 use std::collections::HashMap;
 
@@ -7,14 +7,14 @@ use buildbtw_planner::{PackageIndex, Problem, ProblemKind, SourcePackage};
 
 use crate::repos::base::BaseVersions;
 
-/// The source packages as a plan knows them: some are changed by its origins.
+/// The source packages of a plan: those of the index, some of them replaced by its origins.
 pub(crate) struct Producers<'a> {
     index: &'a PackageIndex,
     changed: HashMap<&'a Pkgbase, &'a SourcePackage>,
 }
 
 impl<'a> Producers<'a> {
-    /// Those of the index, with these in place of the ones of their pkgbases.
+    /// Creates them from the index; `changed` packages replace those of the same pkgbase.
     pub(crate) fn new(
         index: &'a PackageIndex,
         changed: impl Iterator<Item = &'a SourcePackage>,
@@ -27,7 +27,7 @@ impl<'a> Producers<'a> {
         }
     }
 
-    /// The source package of a pkgbase.
+    /// Returns the source package of a pkgbase.
     pub(crate) fn get(&self, pkgbase: &Pkgbase) -> Option<&'a SourcePackage> {
         let changed = self.changed.get(pkgbase).copied();
         changed.or_else(|| self.index.get(pkgbase).map(|found| &**found))
@@ -38,9 +38,9 @@ impl<'a> Producers<'a> {
         package.is_some_and(|package| package.packages().any(|made| made.pkgname() == name))
     }
 
-    /// What the base repositories hold of a package. What another source package has made, and still makes,
-    /// says nothing about the releases of this one; one that is gone, or makes it no more, may be what this
-    /// one was called before.
+    /// Returns the versions of a package in the base repositories. Versions of another source package that still
+    /// produces it do not count for the releases of this one; a source package that no longer exists or no longer
+    /// produces it may be a former name of this one.
     pub(crate) fn base_versions(
         &self,
         package: &SourcePackage,
@@ -59,8 +59,8 @@ impl<'a> Producers<'a> {
         effective_versions(&versions)
     }
 
-    /// Packages that another source package has made for the base repositories, in a version that this one
-    /// does not install over. Those of a source package that `is_member` counts are told of elsewhere.
+    /// Returns a problem for every package that the base repositories have from another source package, in a version
+    /// that this one does not install over. Source packages for which `is_member` is true are reported elsewhere.
     pub(crate) fn produced_elsewhere(
         package: &SourcePackage,
         version: &PackageVersion,
@@ -90,8 +90,8 @@ impl<'a> Producers<'a> {
     }
 }
 
-/// The versions that count: of a newer version in a repository behind the first one that has the package,
-/// pacman takes no notice.
+/// Returns the versions that count: pacman ignores newer versions in repositories after the first one that has the
+/// package.
 fn effective_versions(versions: &[PackageVersion]) -> Vec<PackageVersion> {
     let Some(first) = versions.first() else {
         return Vec::new();

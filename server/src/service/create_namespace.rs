@@ -1,4 +1,4 @@
-//! `new`: resolves the changesets, plans, and stores namespace and first iteration together.
+//! `new`: resolves the changesets, plans, and stores the namespace together with its first iteration.
 
 use std::collections::BTreeSet;
 
@@ -18,14 +18,14 @@ use super::plan_iteration::{self, PlanInput};
 use super::transitions::Transition;
 use crate::planning::queue::Caller;
 
-/// Plans with more builds need a say-so.
+/// The default of `--max-builds`.
 const DEFAULT_MAX_BUILDS: u32 = 1_000;
-/// More origins than anybody needs in one namespace.
+/// The maximum number of origins of a namespace.
 const MAX_CHANGESETS: usize = 1_000;
-/// More members of cycles than anybody builds twice.
+/// The maximum number of bootstrap builds of a namespace.
 const MAX_BOOTSTRAP: usize = 100;
 
-/// Makes a namespace and plans its first iteration.
+/// Creates a namespace and plans its first iteration.
 ///
 /// # Errors
 /// When a changeset cannot be resolved, the name is taken or reserved, or the plan is too large.
@@ -54,7 +54,7 @@ pub async fn create_namespace(
     };
     let new = new_namespace(&name, &input, &changesets, request);
     let namespace = match namespaces::insert(transition.tx(), &new).await {
-        // Another request took it while this was planned.
+        // Another request took the name while this one was planned.
         Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
             transition.undo().await?;
             return Err(name_taken(&name));
@@ -132,13 +132,13 @@ fn new_namespace<'a>(
     }
 }
 
-/// The packages of some changesets.
+/// Returns the pkgbases of some changesets.
 pub(crate) fn pkgbases(changesets: &[Changeset]) -> Vec<Pkgbase> {
     let pkgbases = changesets.iter().map(|changeset| &changeset.pkgbase);
     pkgbases.cloned().collect()
 }
 
-/// Reads `--include` or `--exclude`, on a thread of its own: compiling many patterns takes a while.
+/// Parses `--include` or `--exclude` on a blocking thread, because compiling many patterns takes a while.
 pub(crate) async fn patterns(what: &str, patterns: &[String]) -> Result<Patterns, Error> {
     if patterns.is_empty() {
         return Ok(Patterns::default());
@@ -160,7 +160,7 @@ pub(crate) async fn patterns(what: &str, patterns: &[String]) -> Result<Patterns
     })
 }
 
-/// The changesets that somebody means; checks their list for what no single one of them shows.
+/// Resolves the requested changesets, and checks their number and duplicates.
 pub(crate) async fn changesets(
     sources: &Sources,
     specs: &[OriginSpec],
@@ -184,7 +184,7 @@ pub(crate) async fn changesets(
     Ok(changesets)
 }
 
-/// Nobody can want to build something and not to build it.
+/// Refuses exclude patterns that match an origin.
 pub(crate) fn check_excluded(changesets: &[Changeset], exclude: &Patterns) -> Result<(), Error> {
     match changesets
         .iter()
@@ -237,7 +237,7 @@ fn name_taken(name: &NamespaceName) -> Error {
     .into()
 }
 
-/// The first free name made of a pkgbase and a counter.
+/// Returns the first free name that consists of a pkgbase and a counter.
 async fn free_name(
     base: &BaseRepositories,
     tx: &mut WriteTransaction,
@@ -252,7 +252,7 @@ async fn free_name(
             && namespaces::by_name(&mut *tx.connection(), &name)
                 .await?
                 .is_none()
-            // The plan knows nothing of what was served under a name that nobody chose.
+            // The plan was made without the packages that were served under a generated name before.
             && retired_packages::of_name(&mut *tx.connection(), &name)
                 .await?
                 .is_empty()
@@ -263,7 +263,7 @@ async fn free_name(
     Err(anyhow::anyhow!("all names like {stem} are taken").into())
 }
 
-/// A pkgbase as the beginning of a namespace name, which allows fewer characters.
+/// Converts a pkgbase to the beginning of a namespace name, which allows fewer characters.
 fn name_stem(pkgbase: &Pkgbase) -> String {
     let mut stem: String = pkgbase
         .as_str()

@@ -1,4 +1,4 @@
-//! A job of a GitLab shows its ID token and gets the build that it was started for.
+//! Exchanges the ID token of a GitLab job for the build that the job was started for.
 
 use buildbtw_gitlab::{IdTokenError, JobClaims};
 use buildbtw_model::api::{ExchangeIdToken, ExchangedIdToken, ProblemKind};
@@ -27,18 +27,17 @@ use super::transitions::Transition;
 /// Shorter tokens cannot have 256 random bits.
 const MIN_TOKEN_LENGTH: usize = 43;
 const MAX_TOKEN_LENGTH: usize = 200;
-/// How soon to ask again when it is not known yet which pipeline is the attempt's.
+/// How soon to repeat the request when the attempt's pipeline is not known yet.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
-/// How much longer than a build its token lives: the time to bring the result.
+/// How much longer than the build timeout its token is valid: the time to deliver the result.
 const TOKEN_GRACE: Duration = Duration::from_secs(2 * 3600);
-/// How long after its end an exchanged ID token is remembered: clocks differ.
+/// How long after its expiry an exchanged ID token is remembered, because clocks differ.
 const REMEMBERED: Duration = Duration::from_secs(3600);
 
-/// Exchanges an ID token. The same exchange may be repeated; another one with the same ID token is
-/// refused.
+/// Exchanges an ID token. The same exchange may be repeated; another one with the same ID token is refused.
 ///
 /// # Errors
-/// When the token is not good for this attempt, the attempt is over, or GitLab's keys cannot be read.
+/// When the token is not valid for this attempt, the attempt has ended, or GitLab's keys cannot be read.
 pub async fn exchange_id_token(
     state: &AppState,
     peer: Option<IpAddr>,
@@ -59,7 +58,8 @@ pub async fn exchange_id_token(
         let title = "the requested token must be 256 random bits as text";
         return Err(Error::refused(ProblemKind::InvalidRequest, title));
     }
-    // Good ones are never held up: whoever sent many bad ones only makes nobody ask GitLab any more.
+    // Valid tokens are never delayed: after many invalid ones from an address, its tokens only no longer cause requests
+    // for GitLab's keys.
     let may_ask = !peer.is_some_and(|peer| state.failed_logins.too_many(peer));
     let claims = on_gitlab
         .id_tokens
@@ -78,14 +78,14 @@ pub async fn exchange_id_token(
     let build = builds::by_id(state.database.read(), row.build)
         .await?
         .ok_or_else(|| anyhow::anyhow!("attempt {attempt} has no build"))?;
-    // A server that GitLab builds for has one address, which the jobs were told.
+    // A server that builds on GitLab has one URL, which its pipelines got as a variable.
     let server = state.config.base_url();
     let url = format!("{server}/builds/{}", build.id);
     let build = describe(state, Assignment { attempt, build }, &server).await?;
     Ok(ExchangedIdToken { build, url })
 }
 
-/// The refusal of a job whose attempt was never one of this server's, or was removed.
+/// Creates the refusal of a job whose attempt never existed, or was removed.
 fn unknown(id: AttemptId) -> Error {
     Refusal::new(
         ProblemKind::NotFound,
@@ -98,7 +98,7 @@ fn unknown(id: AttemptId) -> Error {
     .into()
 }
 
-/// The refusal of a token that was not verified. Whoever sends many that are not good has to wait.
+/// Creates the refusal of a token that could not be verified. After many invalid ones an address has to wait.
 fn not_verified(failed_logins: &FailedLogins, peer: Option<IpAddr>, error: IdTokenError) -> Error {
     let is_bad = !matches!(error, IdTokenError::Unavailable(_));
     let peer = peer.filter(|_| is_bad);
@@ -123,11 +123,11 @@ fn not_verified(failed_logins: &FailedLogins, peer: Option<IpAddr>, error: IdTok
     .into()
 }
 
-/// Whether the job is one of the pipeline that was made for the attempt.
+/// Checks that the job belongs to the pipeline that was created for the attempt.
 fn authorize(on_gitlab: &Pipelines, row: &PipelineRow, claims: &JobClaims) -> Result<(), Error> {
     check_origin(row, claims)?;
     let Some(pipeline) = row.pipeline_id else {
-        // The answer to its creation was lost, or is on its way.
+        // The response to its creation was lost, or is still under way.
         on_gitlab.wake();
         return Err(Refusal::new(
             ProblemKind::Unavailable,
@@ -143,7 +143,7 @@ fn authorize(on_gitlab: &Pipelines, row: &PipelineRow, claims: &JobClaims) -> Re
     if claims.git_ref != row.git_ref {
         return Err(not_allowed(&format!("it runs on '{}'", claims.git_ref)));
     }
-    // The branch moved before the pipeline was made, and it could not be cancelled.
+    // The branch moved before the pipeline was created, and the pipeline could not be cancelled.
     let sha = claims.sha.as_deref();
     if let Some(sha) = sha.filter(|sha| *sha != row.commit.as_str()) {
         return Err(not_allowed(&format!("it runs on commit {sha}")));
@@ -160,9 +160,9 @@ fn not_allowed(reason: &str) -> Error {
     .into()
 }
 
-/// Whether the job is one of the attempt's project, in a pipeline that the API created.
+/// Checks that the job belongs to the attempt's project, in a pipeline that was created by the API.
 fn check_origin(row: &PipelineRow, claims: &JobClaims) -> Result<(), Error> {
-    // In the merge request of a fork these two differ, and whoever opened it wrote what runs.
+    // These differ in the merge request of a fork, whose author controls what runs.
     let job_project = claims.job_project_id.unwrap_or(claims.project_id);
     if job_project != claims.project_id {
         let reason = "it runs for the merge request of a fork";
@@ -183,7 +183,7 @@ fn check_origin(row: &PipelineRow, claims: &JobClaims) -> Result<(), Error> {
     }
 }
 
-/// Whether only those may change what the job runs who are trusted with it.
+/// Checks that only trusted users can change what the job runs.
 fn check_protection(on_gitlab: &Pipelines, claims: &JobClaims) -> Result<(), Error> {
     let is_protected = claims.ref_protected.as_deref() == Some("true");
     if on_gitlab.settings.protected_refs_only && !is_protected {
@@ -206,7 +206,7 @@ fn check_protection(on_gitlab: &Pipelines, claims: &JobClaims) -> Result<(), Err
     )))
 }
 
-/// Gives the attempt to the job, or a new attempt if the one it was made for is over.
+/// Assigns the attempt to the job, or a new attempt if the one it was created for has ended.
 async fn exchange(
     state: &AppState,
     named: AttemptId,
@@ -215,8 +215,8 @@ async fn exchange(
 ) -> Result<AttemptId, Error> {
     let hash = hash(&request.token);
     let mut transition = Transition::begin(&state.database, &state.clock).await?;
-    let answer = match id_tokens::attempt_of(transition.tx(), &claims.jti, &hash).await? {
-        // Asked again.
+    let result = match id_tokens::attempt_of(transition.tx(), &claims.jti, &hash).await? {
+        // A repeated request.
         Some(attempt) => Ok(attempt),
         None => match assign(state, &mut transition, named, request, claims, &hash).await {
             Ok(exchanged) => {
@@ -226,20 +226,25 @@ async fn exchange(
                     state.logs.close(replaced).await?;
                     remove_uploads(&state.repos, replaced).await;
                 }
-                tracing::info!(attempt.id = %exchanged.attempt, gitlab.job = claims.job_id.0, worker.name = %request.worker, "job claimed its build");
+                tracing::info!(
+                    attempt.id = %exchanged.attempt,
+                    gitlab.job = claims.job_id.0,
+                    worker.name = %request.worker,
+                    "job claimed its build"
+                );
                 return Ok(exchanged.attempt);
             }
             Err(error) => Err(error),
         },
     };
     transition.undo().await?;
-    answer
+    result
 }
 
-/// What a job got.
+/// The attempt that a job got.
 struct Exchanged {
     attempt: AttemptId,
-    /// The attempt that it takes the place of.
+    /// The attempt that it replaces.
     instead_of: Option<AttemptId>,
 }
 
@@ -260,7 +265,7 @@ async fn assign(
         let title = "the requested token is already in use";
         return Err(Error::refused(ProblemKind::InvalidRequest, title));
     }
-    // Read again: since the token was checked, others may have come.
+    // Read again: other jobs may have exchanged tokens since.
     let row = pipelines::of_attempt(&mut *tx.connection(), named).await?;
     let Some((project, pipeline)) = row.and_then(|row| Some((row.project_id, row.pipeline_id?)))
     else {
@@ -306,7 +311,7 @@ fn already_used() -> Error {
     .into()
 }
 
-/// Somebody retried the job in GitLab: the build is tried once more, in the same pipeline.
+/// Retries the build of a job that was retried in GitLab, in the same pipeline.
 async fn retry_build(
     transition: &mut Transition,
     newest: &PipelineRow,

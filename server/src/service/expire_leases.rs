@@ -1,4 +1,4 @@
-//! Gives builds back to the queue whose workers were not heard of in time.
+//! Expires leases: requeues builds whose workers sent no heartbeat in time.
 
 use std::time::Instant;
 
@@ -12,8 +12,8 @@ use crate::time::Millis;
 use super::report_outcome::remove_uploads;
 use super::transitions::Transition;
 
-/// Marks every attempt as lost whose lease had run out by a time. Where GitLab knows whether the job of
-/// one still runs, it is asked first: why a job ended decides whether its build is tried again.
+/// Marks every attempt as lost whose lease had expired by a time. GitLab is queried first for attempts that run as
+/// jobs: why a job ended decides whether its build is retried.
 ///
 /// # Errors
 /// When the database cannot be used.
@@ -35,7 +35,7 @@ pub async fn expire_leases(state: &AppState, at: Millis) -> Result<(), Error> {
     Ok(())
 }
 
-/// Marks an attempt as lost if its lease has run out. Returns whether it has.
+/// Marks an attempt as lost if its lease has expired. Returns whether it has.
 ///
 /// # Errors
 /// When the database cannot be used.
@@ -43,12 +43,12 @@ pub async fn expire(state: &AppState, attempt: AttemptId) -> Result<bool, Error>
     let asked = Instant::now();
     let mut transition = Transition::begin(&state.database, &state.clock).await?;
     if asked.elapsed() > state.config.lease / 3 {
-        // Heartbeats had to wait as long behind some large write.
+        // A large write delays heartbeats, too.
         drop(transition);
         renew_leases(state).await?;
         return Ok(false);
     }
-    // A heartbeat may have come between.
+    // A heartbeat may have arrived meanwhile.
     let current = attempts::by_id(transition.connection(), attempt).await?;
     let Some(current) = current.filter(|row| row.lease_expires_at <= state.clock.now()) else {
         return Ok(false);
@@ -75,7 +75,7 @@ pub async fn expire(state: &AppState, attempt: AttemptId) -> Result<bool, Error>
     Ok(true)
 }
 
-/// Renews all leases, because workers had no chance to do so; returns how many there are.
+/// Renews all leases, because workers had no chance to do so. Returns their number.
 ///
 /// # Errors
 /// When the database cannot be written.
@@ -156,7 +156,7 @@ mod tests {
         let lost = attempts::by_id(state.database.read(), attempt).await;
         assert_eq!(lost.unwrap().unwrap().status, AttemptStatus::Lost);
 
-        // After a second loss the build waits before its next try.
+        // After a second loss the build backs off.
         store_attempt(&state, 2, 2_500).await;
         now.store(3_000, Ordering::Relaxed);
         expire_leases(&state, state.clock.now()).await.unwrap();

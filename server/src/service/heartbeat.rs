@@ -1,4 +1,4 @@
-//! A worker's sign of life: renews the lease; the first one starts the attempt.
+//! A worker's heartbeat: renews the lease; the first one starts the attempt.
 
 use buildbtw_model::AttemptId;
 use buildbtw_model::api::{HeartbeatResponse, ProblemKind};
@@ -13,7 +13,7 @@ use super::transitions::Transition;
 /// Renews the lease of an attempt.
 ///
 /// # Errors
-/// When the attempt is over or somebody else's.
+/// When the attempt has ended or belongs to another token.
 pub async fn heartbeat(
     state: &AppState,
     token: TokenId,
@@ -41,7 +41,7 @@ pub async fn heartbeat(
     })
 }
 
-/// The attempt of this id, if this token may report on it, over or not.
+/// Returns the attempt with this id, ended or not, if this token may report on it.
 ///
 /// # Errors
 /// When there is none, or it was claimed with another token.
@@ -63,10 +63,10 @@ pub(crate) async fn own_attempt(
     }
 }
 
-/// Like [`own_attempt`], but only while the attempt is not over.
+/// Like [`own_attempt`], but refuses attempts that have ended.
 ///
 /// # Errors
-/// When there is none, it was claimed with another token, or is over.
+/// When there is none, it was claimed with another token, or has ended.
 pub(crate) async fn active_attempt(
     database: &Database,
     token: TokenId,
@@ -80,7 +80,7 @@ pub(crate) async fn active_attempt(
     }
 }
 
-/// The refusal of a report that comes too late.
+/// Creates the refusal of a report on an attempt that has ended.
 pub(crate) fn ended(id: AttemptId) -> Error {
     Refusal::new(ProblemKind::AttemptEnded, format!("attempt {id} has ended"))
         .hint("its lease expired, it was cancelled, or its outcome has already been reported")

@@ -1,5 +1,5 @@
-//! What the server can do, one file per use case. Services own the transactions; handlers and tasks
-//! call them, and nothing else changes the database.
+//! The use cases of the server, one file each. Services own the transactions; handlers and tasks call them, and
+//! nothing else changes the database.
 
 pub mod adopt_attempt;
 pub mod append_log;

@@ -1,4 +1,4 @@
-//! A dry run: what a rebuild would be. Nothing is stored.
+//! Previews a rebuild: plans it without storing anything.
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -22,16 +22,16 @@ use super::base_versions::Producers;
 use super::create_namespace::{changesets, check_bootstrap, check_excluded, patterns, pkgbases};
 use super::source_problems::FetchRules;
 
-/// How many changesets a plan may have without a token.
+/// The maximum number of changesets of a plan without a token.
 const MAX_CHANGESETS: usize = 20;
-/// How many builds. A namespace may have as many by default.
+/// The maximum number of builds of a plan without a token, the default of a namespace.
 const MAX_BUILDS: usize = 1_000;
 
-/// Plans a rebuild and renders it in the asked form. Without the token of a client it is a plan of limited size.
+/// Plans a rebuild and renders it in the requested format. Without a client's token the size of the plan is limited.
 ///
 /// # Errors
-/// When a changeset cannot be resolved, or the architecture is not one this server builds for; without a
-/// token, when more is asked for than is planned without one, or too often.
+/// When a changeset cannot be resolved, or the server does not build for the architecture; without a token, when the
+/// plan exceeds the limits, or is requested too often.
 pub async fn preview_plan(
     state: &AppState,
     client: Option<Caller>,
@@ -69,8 +69,8 @@ async fn preview_for_client(
     render_plan(state, preview, resolved).await
 }
 
-/// The same without a token: few default branches, as the index has them, and a plan of limited size.
-/// The sources are polled at most once for all who ask at the same time.
+/// Previews a plan without a token: of few default branches, as in the index, and of limited size. Concurrent
+/// requests share one poll of the sources.
 async fn preview_for_anonymous(
     state: &AppState,
     preview: &PlanPreview,
@@ -105,7 +105,7 @@ async fn preview_for_anonymous(
     render_plan(state, preview, resolved).await
 }
 
-/// Refuses what is only planned with a token.
+/// Refuses requests that need a token.
 fn check_size(preview: &PlanPreview) -> Result<(), Error> {
     let specs = &preview.changesets;
     if let Some(url) = specs.iter().find_map(|spec| match spec {
@@ -128,7 +128,7 @@ fn needs_token(title: String) -> Refusal {
     )
 }
 
-/// The architecture to plan for.
+/// Returns the architecture to plan for.
 fn architecture(state: &AppState, preview: &PlanPreview) -> Result<Architecture, Error> {
     let configured = &state.config.architectures;
     let found = match &preview.architecture {
@@ -144,7 +144,7 @@ fn architecture(state: &AppState, preview: &PlanPreview) -> Result<Architecture,
     })
 }
 
-/// What was resolved up for a plan.
+/// A request with its resolved changesets.
 struct ResolvedPreview<'a> {
     caller: Caller,
     changesets: &'a [Changeset],
@@ -154,7 +154,7 @@ struct ResolvedPreview<'a> {
     max_builds: usize,
 }
 
-/// What is rebuilt in any case, and never.
+/// The include and exclude patterns.
 #[derive(Default)]
 struct Selection {
     include: Patterns,
@@ -170,7 +170,7 @@ impl Selection {
     }
 }
 
-/// Plans what was resolved up.
+/// Plans and renders a resolved request.
 async fn render_plan(
     state: &AppState,
     preview: &PlanPreview,
@@ -185,7 +185,7 @@ async fn render_plan(
     };
     let note = note(resolved.freshness, unusable, &base);
     let format = preview.format;
-    let mut inputs = Inputs {
+    let mut inputs = PreviewInputs {
         durations: attempts::durations(state.database.read(), &architecture).await?,
         sonames: state.sonames.of(&state.database, &architecture),
         architecture,
@@ -207,7 +207,7 @@ async fn render_plan(
     state.planning.plan(caller, make).await
 }
 
-/// What to know about the sources and base repositories of a plan.
+/// Returns a note on the sources and base repositories of a plan.
 fn note(
     freshness: Option<String>,
     unusable: Option<String>,
@@ -226,8 +226,8 @@ fn note(
     Some(notes.join("; ")).filter(|note| !note.is_empty())
 }
 
-/// What a plan is made of. Planning has a thread of its own.
-struct Inputs {
+/// The inputs of a plan, owned because planning runs on another thread.
+struct PreviewInputs {
     architecture: Architecture,
     scope: Scope,
     origins: Vec<Arc<SourcePackage>>,
@@ -243,9 +243,9 @@ struct Inputs {
     fetched: FetchRules,
 }
 
-impl Inputs {
+impl PreviewInputs {
     fn plan(&mut self, budget: &PlanBudget) -> Result<Plan, PlanError> {
-        let budget = AtMost {
+        let budget = BuildLimit {
             builds: self.max_builds,
             budget,
         };
@@ -264,7 +264,7 @@ impl Inputs {
         Ok(plan)
     }
 
-    fn plan_builds(&mut self, budget: &AtMost<'_>) -> Result<Plan, PlanError> {
+    fn plan_builds(&mut self, budget: &BuildLimit<'_>) -> Result<Plan, PlanError> {
         let selection = std::mem::take(&mut self.selection);
         let bootstrap = std::mem::take(&mut self.bootstrap);
         let estimates = |pkgbase: &Pkgbase| self.durations.get(pkgbase).copied();
@@ -281,7 +281,7 @@ impl Inputs {
         plan_within(self.catalog.catalog().index(), &request, budget)
     }
 
-    /// Adds what else may make the builds of a plan fail.
+    /// Adds problems of sources and base repositories that may fail builds of the plan.
     fn add_problems(&self, producers: &Producers<'_>, plan: &mut Plan) {
         let packages = plan.builds.iter();
         let packages = packages.filter_map(|build| producers.get(&build.pkgbase));
@@ -306,13 +306,13 @@ impl Inputs {
     }
 }
 
-/// A budget of builds, too.
-struct AtMost<'a> {
+/// A budget that also limits the number of builds.
+struct BuildLimit<'a> {
     builds: usize,
     budget: &'a PlanBudget,
 }
 
-impl Budget for AtMost<'_> {
+impl Budget for BuildLimit<'_> {
     type Over = PlanError;
 
     fn check(&self) -> Result<(), PlanError> {
@@ -350,7 +350,7 @@ fn rendered(plan: &Plan, format: PlanFormat, note: Option<String>) -> Result<Str
     })
 }
 
-/// Adds a line that says how old the sources are.
+/// Adds the note as a line of its own.
 fn with_note(mut text: String, note: Option<String>, mark: &str) -> String {
     if let Some(note) = note {
         if !text.ends_with('\n') {

@@ -1,4 +1,4 @@
-//! What the server does first after it was stopped, however it was stopped.
+//! Recovery at the start of the server, after a shutdown or a crash.
 
 use buildbtw_model::{AttemptId, AttemptStatus};
 use sqlx::SqlitePool;
@@ -10,8 +10,7 @@ use crate::state::AppState;
 use super::delete::remove_orphans;
 use super::expire_leases::renew_leases;
 
-/// Continues where the last run stopped: workers get a full lease to find the server again. The rest is found
-/// by the actors when they start.
+/// Resumes the work of the last run: workers get a full lease to reconnect. The actors find the rest when they start.
 ///
 /// # Errors
 /// When the database cannot be used.
@@ -32,8 +31,8 @@ pub async fn recover(state: &AppState) -> Result<(), Error> {
     Ok(())
 }
 
-/// Gives back builds whose pipelines nobody follows any more: GitLab builds nothing now, or it is another
-/// GitLab, whose numbers are not those of the old one.
+/// Requeues builds whose pipelines are no longer followed, because builds on GitLab were disabled, or because it is
+/// another GitLab with other ids.
 async fn requeue_unfollowed(state: &AppState) -> Result<(), Error> {
     let mut tx = state.database.write().await?;
     if let Some(on_gitlab) = &state.pipelines {
@@ -52,7 +51,7 @@ async fn requeue_unfollowed(state: &AppState) -> Result<(), Error> {
     Ok(())
 }
 
-/// Removes what attempts uploaded that is needed no more.
+/// Removes uploads that are no longer needed.
 async fn remove_stale_uploads(state: &AppState) -> Result<(), Error> {
     for attempt in state.repos.uploading()? {
         if !may_upload(state.database.read(), attempt).await? {
@@ -62,8 +61,8 @@ async fn remove_stale_uploads(state: &AppState) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether an attempt may still have uploads: it is not over, or its packages were accepted and are
-/// not in their repository yet.
+/// Returns whether an attempt may still have uploads: it has not ended, or its packages were accepted and are not in
+/// their repository yet.
 ///
 /// # Errors
 /// When the database cannot be read.

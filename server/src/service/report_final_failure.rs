@@ -1,5 +1,5 @@
-//! An attempt failed in a way that no retry repairs before somebody has changed something, such as a
-//! permission on the machine that builds: the build ends with it, whatever its kind.
+//! Reports of final failures: retries cannot succeed until a user fixes the cause, such as a permission on the build
+//! host. The build ends with the attempt, regardless of the failure kind.
 
 use buildbtw_model::api::{Outcome, OutcomeAccepted, ProblemKind};
 use buildbtw_model::{AttemptId, AttemptStatus};
@@ -12,10 +12,10 @@ use super::heartbeat::{ended, own_attempt};
 use super::report_outcome::{remove_uploads, sanitize_message};
 use super::transitions::Transition;
 
-/// Takes the failure. The same one again changes nothing and gets the same answer.
+/// Accepts the failure. Repeating the same report changes nothing and gets the same response.
 ///
 /// # Errors
-/// When the attempt is somebody else's, or over with another outcome, or when it is not a failure.
+/// When the attempt belongs to another token or has ended with another outcome, or when this is not a failure.
 pub async fn report_final_failure(
     state: &AppState,
     token: TokenId,

@@ -1,5 +1,5 @@
-//! How an attempt ended. Answered only when nothing can undo it: for a success that is when the
-//! repository lists the packages.
+//! Reports of outcomes. The response is sent only when the outcome is durable: for a success, when the repository
+//! lists the packages.
 
 use std::collections::BTreeSet;
 
@@ -21,10 +21,10 @@ use super::heartbeat::{ended, own_attempt};
 use super::pipelines::{Deferral, defer, has_reported};
 use super::transitions::Transition;
 
-/// Takes the outcome of an attempt. The same outcome again changes nothing and gets the same answer.
+/// Accepts the outcome of an attempt. Repeating the same outcome changes nothing and gets the same response.
 ///
 /// # Errors
-/// When the attempt is somebody else's, is over with another outcome, or its packages are not those
+/// When the attempt belongs to another token or has ended with another outcome, or its packages are not those that
 /// the plan expects.
 pub async fn report_outcome(
     state: &AppState,
@@ -52,7 +52,7 @@ pub async fn report_outcome(
     Ok(OutcomeAccepted { status })
 }
 
-/// Takes a failure. One that only GitLab can judge is kept until it has.
+/// Accepts a failure. One whose cause only GitLab knows is deferred.
 async fn failed(
     state: &AppState,
     id: AttemptId,
@@ -86,12 +86,12 @@ async fn failed(
     Ok(())
 }
 
-/// The attempt as others have left it by now.
+/// Reads the attempt again, which other requests may have changed.
 async fn current(transition: &mut Transition, id: AttemptId) -> sqlx::Result<Option<AttemptRow>> {
     attempts::by_id(transition.connection(), id).await
 }
 
-/// A message as it is stored: not too long, and without characters that steer terminals.
+/// Truncates a message and replaces control characters, which would affect terminals.
 pub(super) fn sanitize_message(message: &str) -> String {
     let plain = |char: char| match char {
         '\n' => '\n',
@@ -101,7 +101,7 @@ pub(super) fn sanitize_message(message: &str) -> String {
     message.chars().map(plain).take(MAX_MESSAGE).collect()
 }
 
-/// Frees the space of what an attempt uploaded that ended without success.
+/// Removes the uploads of an attempt that ended without success.
 pub(super) async fn remove_uploads(repos: &Repos, attempt: AttemptId) {
     let folder = repos.uploads(attempt);
     match fs_err::tokio::remove_dir_all(&folder).await {
@@ -112,7 +112,7 @@ pub(super) async fn remove_uploads(repos: &Repos, attempt: AttemptId) {
     }
 }
 
-/// Longer messages are cut; the log has the rest.
+/// The maximum length of a message; the log has the rest.
 const MAX_MESSAGE: usize = 4_000;
 
 async fn succeeded(
@@ -143,22 +143,22 @@ async fn succeeded(
                 transition.undo().await?;
                 return Err(ended(attempt.id));
             }
-            // Also when the same report came twice at once and the other one was accepted: durable
-            // before it is relied on.
+            // Also when the same report arrived twice concurrently and the other one was accepted: wait until that is
+            // durable before responding.
             let effects = transition.commit().await?;
             state.announce(effects);
         }
-        // Accepted before; the answer was lost, or publishing failed.
+        // Accepted before: the response was lost, or publishing failed.
         AttemptStatus::Succeeded => checked.map_err(|_| ended(attempt.id))?,
         AttemptStatus::Failed | AttemptStatus::Lost => return Err(ended(attempt.id)),
     }
-    // Others may report meanwhile, and be published together with it.
+    // Other reports may be accepted meanwhile, and published together with this one.
     drop(turn);
     state.publisher.publish(build.id).await?;
     Ok(AttemptStatus::Succeeded)
 }
 
-/// Every reported package must have been uploaded as it is, and every uploaded one reported.
+/// Checks that every reported package was uploaded with the same digest, and that every uploaded one is reported.
 fn check_uploaded(reported: &[ReportedPackage], uploaded: &[PackageRow]) -> Result<(), Error> {
     let reported: BTreeSet<_> = reported
         .iter()
@@ -179,8 +179,8 @@ fn check_uploaded(reported: &[ReportedPackage], uploaded: &[PackageRow]) -> Resu
     Ok(())
 }
 
-/// All planned packages must be there, with the planned version or, for a PKGBUILD that makes its
-/// own version, with another one that nothing else in the repository has.
+/// Checks that all planned packages exist, with the planned version or, if `pkgver()` computes it, with another one
+/// that no other package in the repository has.
 async fn check_expected(
     database: &Database,
     build: &BuildRow,
@@ -203,8 +203,8 @@ async fn check_expected(
     Ok(())
 }
 
-/// A file name under which the repository has other bytes. Asked in the transaction that accepts the packages:
-/// others may be accepted at the same time.
+/// Returns a file name under which the repository already has other bytes. Called in the transaction that accepts the
+/// packages, because others may be accepted concurrently.
 async fn in_use(
     transition: &mut Transition,
     build: &BuildRow,
@@ -225,8 +225,8 @@ async fn in_use(
     Ok(None)
 }
 
-/// A package has the planned version, or one that `pkgver()` computed, or the next release of the planned one
-/// where the namespace has got that meanwhile. A rebuild installs over what the base repositories have.
+/// Checks that a package has the planned version, one that `pkgver()` computed, or the next release of the planned
+/// one if the namespace has produced that meanwhile, and that a rebuild installs over the base repositories.
 async fn check_version(
     database: &Database,
     build: &BuildRow,
@@ -236,13 +236,13 @@ async fn check_version(
     let (found, planned) = (&package.version, &build.version);
     let refusal = |title: String| Refusal::new(ProblemKind::UnexpectedPackage, title);
     let is_moved = found.without_pkgrel() != planned.without_pkgrel();
-    // Of builds that were planned before releases were recorded, only newer versions are taken.
+    // Builds that were planned before releases were recorded may only have newer versions.
     let may_move = release.is_some() || found.compare(planned).is_gt();
     let earlier = match found == planned {
         true => Vec::new(),
         false => releases::earlier(database.read(), build).await?,
     };
-    // An attempt of an iteration before may be accepted after the plan was made.
+    // An attempt of an earlier iteration may have been accepted after this plan was made.
     let is_raised = !is_moved
         && found.compare(planned).is_gt()
         && earlier.iter().any(|known| {
@@ -300,7 +300,7 @@ fn common_version(uploaded: &[PackageRow]) -> Result<PackageVersion, Error> {
         })
 }
 
-/// The repository a build publishes into.
+/// Returns the repository that a build is published in.
 #[must_use]
 pub fn repository_of(build: &BuildRow) -> RepositoryKey {
     RepositoryKey {

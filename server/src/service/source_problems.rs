@@ -1,4 +1,4 @@
-//! Sources that no worker can fetch, said before anything is built.
+//! Finds sources that no worker can fetch, before anything is built.
 
 use std::collections::BTreeSet;
 
@@ -7,25 +7,25 @@ use buildbtw_planner::{Problem, ProblemKind, SourcePackage};
 
 use crate::state::AppState;
 
-/// What builds fetch.
+/// The sources that builds can fetch.
 pub(crate) struct FetchRules {
     network: NetworkPolicy,
-    /// The protocols that some worker fetches; `None` when that is not known.
+    /// The protocols that at least one worker supports; `None` when unknown.
     protocols: Option<BTreeSet<String>>,
 }
 
 impl FetchRules {
-    /// What builds with a policy fetch now.
+    /// Returns the current rules for builds with a network policy.
     pub(crate) fn current(state: &AppState, network: NetworkPolicy) -> Self {
         let protocols = match state.pipelines {
-            // Jobs of a GitLab do not say what their runners fetch.
+            // Jobs in GitLab do not report which protocols their runners support.
             Some(_) => None,
             None => state.fetched.known(),
         };
         Self { network, protocols }
     }
 
-    /// The first problem with the sources of each package that is to be built.
+    /// Returns the first problem with the sources of each package that is to be built.
     pub(crate) fn problems<'a>(
         &self,
         packages: impl Iterator<Item = &'a SourcePackage>,
@@ -45,7 +45,7 @@ impl FetchRules {
         packages.filter_map(problem).collect()
     }
 
-    /// The problems of one package, for any of the architectures.
+    /// Returns the problems of one package, for any of the architectures.
     pub(crate) fn messages(
         &self,
         package: &SourcePackage,
@@ -93,7 +93,7 @@ fn problem(entry: &str, network: NetworkPolicy, fetched: &impl Fn(&str) -> bool)
     }
 }
 
-/// An address without the name and password that it may hold.
+/// Removes the user name and password from a URL.
 fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
         return url.to_owned();

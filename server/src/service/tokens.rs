@@ -23,13 +23,13 @@ pub(super) fn hash(token: &str) -> [u8; 32] {
     sha2::Sha256::digest(token.as_bytes()).into()
 }
 
-/// 256 random bits, with a prefix by which people and secret scanners know it.
+/// Generates 256 random bits as text, with a prefix that people and secret scanners recognize.
 fn random_token() -> String {
     let secret: [u8; 32] = rand::random();
     format!("bbtw_{}", URL_SAFE_NO_PAD.encode(secret))
 }
 
-/// Makes a token.
+/// Creates a token.
 ///
 /// # Errors
 /// When the name is empty or too long.
@@ -64,7 +64,7 @@ pub async fn create(database: &Database, request: &CreateToken) -> Result<Create
     })
 }
 
-/// All tokens, the newest first.
+/// Returns all tokens, the newest first.
 ///
 /// # Errors
 /// When the database cannot be read.
@@ -76,11 +76,11 @@ pub async fn list(database: &Database) -> Result<Vec<TokenSummary>, Error> {
         .collect())
 }
 
-/// Revokes a token at once, also where a claim waits with it. With `force` even the last valid admin
-/// token; one that expires earlier than it does not take its place.
+/// Revokes a token with immediate effect, also for claims that wait with it. `force` revokes even the last valid
+/// admin token; a token that expires earlier does not replace it.
 ///
 /// # Errors
-/// When there is none of this number, or nobody could administer the server without it.
+/// When there is no token with this id, or it is the last valid admin token.
 pub async fn revoke(state: &AppState, number: TokenId, force: bool) -> Result<TokenSummary, Error> {
     let mut tx = state.database.write().await?;
     let row = tokens::by_id(&mut *tx.connection(), number).await?;
@@ -106,7 +106,7 @@ pub async fn revoke(state: &AppState, number: TokenId, force: bool) -> Result<To
     Ok(summary(row))
 }
 
-/// The refusal to revoke an admin token that no other one outlasts.
+/// Creates the refusal to revoke an admin token that no other one outlasts.
 fn last_admin_token(row: &TokenRow, is_only: bool) -> Error {
     let mut title = format!("token {} is the last valid admin token", row.id);
     let mut detail = "without it, tokens can no longer be created or revoked";
@@ -127,7 +127,7 @@ fn last_admin_token(row: &TokenRow, is_only: bool) -> Error {
     .into()
 }
 
-/// The refusal of a token that is not valid.
+/// Creates the refusal of an invalid token.
 pub(crate) fn not_valid() -> Error {
     Refusal::new(
         ProblemKind::Unauthenticated,
@@ -137,7 +137,7 @@ pub(crate) fn not_valid() -> Error {
     .into()
 }
 
-/// What somebody can do whose token was the last one of an administrator, and is not valid any more.
+/// Returns how to get a new admin token, if the given token was the last valid one.
 ///
 /// # Errors
 /// When the database cannot be read.
@@ -154,12 +154,12 @@ pub async fn recovery_hint(database: &Database, token: &str) -> Result<Option<St
     )))
 }
 
-/// The token with this text, if it is valid now.
+/// Returns the token with this text, if it is valid.
 ///
 /// # Errors
 /// When the database cannot be read.
 pub async fn authenticate(state: &AppState, token: &str) -> Result<Option<TokenRow>, Error> {
-    // Looked up by digest, so that the time a comparison takes tells nothing about a secret.
+    // Looked up by digest, so that the time of a comparison reveals nothing about a secret.
     let hash = hash(token);
     let lookup = match state.known_tokens.get(&hash) {
         Ok(row) => return Ok(Some(row).filter(TokenRow::is_valid)),
@@ -173,8 +173,8 @@ pub async fn authenticate(state: &AppState, token: &str) -> Result<Option<TokenR
     Ok(row)
 }
 
-/// Makes the first admin token and writes it to a file only the server's user can read, unless a
-/// valid admin token exists.
+/// Creates the first admin token and writes it to a file that only the server's user can read, unless a valid admin
+/// token exists.
 ///
 /// # Errors
 /// When the file or the database cannot be written.
@@ -184,7 +184,7 @@ pub async fn ensure_admin_token(database: &Database, data: &Path) -> Result<(), 
     }
     let token = random_token();
     let path = data.join(ADMIN_TOKEN_FILE);
-    // The file first: a token nobody can read would lock everybody out.
+    // The file first: a token that cannot be read would lock out all administrators.
     write_secret(&path, &token)?;
     let mut tx = database.write().await?;
     tokens::insert(
@@ -203,7 +203,7 @@ pub async fn ensure_admin_token(database: &Database, data: &Path) -> Result<(), 
 fn write_secret(path: &Path, token: &str) -> std::io::Result<()> {
     use std::io::Write as _;
     let folder = path.parent().unwrap_or(Path::new("."));
-    // Temporary files are made with mode 0600.
+    // Temporary files are created with mode 0600.
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     writeln!(file, "{token}")?;
     file.as_file().sync_all()?;

@@ -1,4 +1,4 @@
-//! Polls pipelines: many in one query, and those about which that does not say enough one by one.
+//! Polls pipelines: many in one query, then one by one those about which its response says too little.
 
 use std::collections::HashMap;
 
@@ -106,8 +106,8 @@ impl Poll {
         Ok((asked, one_ended))
     }
 
-    /// Queries pipelines about which the response for many did not say enough: a few of them, the others have their
-    /// turn later. Returns whether one ended.
+    /// Queries pipelines one by one about which the response for many says too little: a few of them, the others have
+    /// their turn later. Returns whether one ended.
     async fn query_one_by_one(
         &mut self,
         mut failed: Vec<PipelineRow>,

@@ -1,4 +1,4 @@
-//! What came of asking for a pipeline.
+//! The result of requesting a pipeline.
 
 use buildbtw_gitlab::Pipeline;
 use buildbtw_model::FailureKind;
@@ -11,19 +11,19 @@ use crate::state::AppState;
 
 use super::dispatch::moved;
 
-/// Whether a pipeline that exists now is of use.
+/// Whether a new pipeline is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Created {
-    /// It is the attempt's.
+    /// It runs the attempt.
     Wanted,
-    /// It runs on another commit than planned, or nobody wants it any more: it is to be cancelled.
+    /// It runs on another commit than planned, or is no longer needed: it is to be cancelled.
     Unwanted,
 }
 
-/// GitLab has a pipeline for an attempt.
+/// Records that GitLab has a pipeline for an attempt.
 ///
 /// # Errors
-/// When the database cannot be written: then it is looked for again.
+/// When the database cannot be written: the pipeline is then searched for again.
 pub async fn created(
     state: &AppState,
     row: &PipelineRow,
@@ -36,7 +36,7 @@ pub async fn created(
         status: found.status,
     };
     pipelines::set_created(transition.tx(), row.attempt, &known).await?;
-    // Others may have been faster than GitLab.
+    // The attempt may have ended while GitLab created the pipeline.
     let now = pipelines::of_attempt(transition.connection(), row.attempt).await?;
     let mut created = match now {
         Some(now) if !now.is_unwanted() && !now.attempt_status.is_final() => Created::Wanted,
@@ -45,7 +45,7 @@ pub async fn created(
     if created == Created::Wanted && found.sha != row.commit {
         created = Created::Unwanted;
         if let Some(build) = builds::by_id(transition.connection(), row.build).await? {
-            // A green pipeline of a commit that was not built would tell people a lie.
+            // A green pipeline on a commit that was not built would mislead people.
             let message = moved(&row.git_ref, &row.commit, &found.sha);
             let kind = FailureKind::Infrastructure;
             transition
@@ -64,7 +64,7 @@ pub async fn created(
     Ok(created)
 }
 
-/// GitLab will not make a pipeline for an attempt, however often it is asked.
+/// Ends an attempt for which GitLab permanently refuses to create a pipeline.
 ///
 /// # Errors
 /// When the database cannot be written.

@@ -1,4 +1,4 @@
-//! A pipeline ended: what that means for the attempt whose job said nothing, or not enough.
+//! The end of a pipeline: what it means for an attempt whose job reported nothing, or not enough.
 
 use buildbtw_gitlab::{Job, PipelineStatus};
 use buildbtw_model::FailureKind;
@@ -14,12 +14,12 @@ use crate::state::AppState;
 
 use super::verdict::{End, Facts, verdict};
 
-/// GitLab says that a pipeline is completed, or (`None`) that there is none any more. `jobs` are the
-/// jobs it had, `errors` what is wrong with its configuration, `log` the end of the log of its job that
-/// [`unexplained`](super::unexplained) names.
+/// Ends the attempt of a pipeline that GitLab reports as completed, or (`None`) as deleted. `jobs` are its jobs,
+/// `errors` the errors of its configuration, `log` is the end of the log of the job that
+/// [`unexplained`](super::unexplained) returns.
 ///
 /// # Errors
-/// When the database cannot be written: then it is looked at again.
+/// When the database cannot be written: the pipeline is then queried again.
 pub async fn ended(
     state: &AppState,
     row: &PipelineRow,
@@ -32,12 +32,12 @@ pub async fn ended(
     let connection = transition.connection();
     let attempt = attempts::by_id(connection, row.attempt).await?;
     let build = builds::by_id(transition.connection(), row.build).await?;
-    // While GitLab was asked its job may have reported.
+    // The job may have reported while GitLab was queried.
     let row = pipelines::of_attempt(transition.connection(), row.attempt).await?;
     let (Some(attempt), Some(build), Some(row)) = (attempt, build, row) else {
         return Ok(());
     };
-    // A success, or a failure that is the package's, counts more than what GitLab makes of it.
+    // A success, or a failure of the package, outweighs GitLab's view.
     let mut why = None;
     if !attempt.status.is_final() {
         let facts = Facts {
@@ -67,7 +67,7 @@ pub async fn ended(
     Ok(())
 }
 
-/// Ends an attempt as it was decided.
+/// Ends an attempt according to the verdict.
 pub(super) async fn conclude(
     transition: &mut Transition,
     build: &BuildRow,
@@ -84,7 +84,7 @@ pub(super) async fn conclude(
     }
 }
 
-/// An attempt was cancelled before GitLab heard of it.
+/// Ends an attempt that was cancelled before its pipeline was requested.
 ///
 /// # Errors
 /// When the database cannot be written.

@@ -1,5 +1,5 @@
-//! Builds as pipelines of a GitLab: what is asked for, what came of it, and what that means for
-//! attempts and builds. When GitLab is asked is decided in [`crate::dispatch::pipelines`].
+//! Builds as pipelines of a GitLab: what the results of requests mean for attempts and builds. The requests
+//! themselves are sent in [`crate::dispatch::pipelines`].
 
 mod created;
 mod deferred_report;
@@ -21,8 +21,8 @@ pub use verdict::{own_job, unexplained};
 
 use buildbtw_model::AttemptId;
 
-/// By this name a pipeline is found again when its creation was not answered. The template gives it
-/// (`workflow: name`).
+/// Returns the name by which the pipeline of an attempt is found when the response to its creation was lost. The
+/// template sets it (`workflow: name`).
 #[must_use]
 pub fn pipeline_name(attempt: AttemptId) -> String {
     format!("buildbtw {attempt}")

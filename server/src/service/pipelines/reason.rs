@@ -1,20 +1,20 @@
-//! GitLab's reasons for the end of a job.
+//! GitLab's reasons for the failure of a job.
 
-/// What GitLab's reason says about a failed job.
+/// The kind of GitLab's reason for the failure of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reason {
-    /// The job ran out of time.
+    /// The job reached its timeout.
     Timeout,
-    /// Trying again would not help before somebody has changed something.
+    /// Retries fail until the configuration is fixed.
     Configuration(&'static str),
-    /// Tried again.
+    /// The attempt is retried.
     Transient(&'static str),
-    /// Says no more than that the job failed.
+    /// The reason says only that the job failed.
     Unspecific,
 }
 
 impl Reason {
-    /// GitLab's words are those of `Enums::Ci::CommitStatus`.
+    /// Classifies a reason of GitLab, as listed in `Enums::Ci::CommitStatus`.
     pub(super) fn of(word: &str) -> Self {
         match word {
             "job_execution_timeout"
@@ -54,7 +54,7 @@ impl Reason {
     }
 }
 
-/// Whether the log may say more than this reason of GitLab.
+/// Returns whether the log may say more than this reason of GitLab.
 pub(super) fn may_be_explained_by_log(reason: &str) -> bool {
     matches!(
         reason,

@@ -1,5 +1,5 @@
-//! What the end of a job means for its build: GitLab's own reason first, then what the job reported.
-//! The table of reasons is in `notes/gitlab.md`.
+//! Decides what the end of a job means for its build: by GitLab's reason first, then by the job's report. The table
+//! of reasons is in `notes/gitlab.md`.
 
 use buildbtw_gitlab::{Job, PipelineStatus};
 use buildbtw_model::FailureKind;
@@ -11,14 +11,14 @@ use super::reason::{Reason, may_be_explained_by_log};
 
 /// How an attempt ends.
 pub(super) enum End {
-    /// Somebody wanted it so, or it would end like this again: it is not tried again by itself.
+    /// It was cancelled in GitLab, or would end the same way again: it is not retried automatically.
     Permanent(FailureKind, String),
-    /// Tried again.
+    /// It is retried.
     Transient(FailureKind, String),
 }
 
 impl End {
-    /// Why it ended, for people.
+    /// Returns why it ended, for people.
     pub(super) fn message(&self) -> &str {
         match self {
             Self::Permanent(_, message) | Self::Transient(_, message) => message,
@@ -26,54 +26,55 @@ impl End {
     }
 }
 
-/// What is known of the end of a pipeline.
+/// The known facts about the end of a pipeline.
 pub(super) struct Facts<'a> {
-    /// Where it stands; `None` when GitLab has none any more.
+    /// Its status; `None` when it no longer exists.
     pub(super) status: Option<PipelineStatus>,
     /// Its jobs.
     pub(super) jobs: &'a [Job],
-    /// What is wrong with its configuration.
+    /// The errors of its configuration.
     pub(super) errors: Option<&'a str>,
-    /// The end of the log of its job that is [`unexplained`].
+    /// The end of the log of its [`unexplained`] job.
     pub(super) log: Option<&'a str>,
-    /// Whether we asked for the end.
+    /// Whether this server requested the cancellation.
     pub(super) is_our_cancel: bool,
 }
 
-/// The job that exchanged its ID token for the attempt.
+/// Returns the job that exchanged its ID token for the attempt.
 pub fn own_job<'a>(row: &PipelineRow, jobs: &'a [Job]) -> Option<&'a Job> {
     let id = row.job_id?;
     jobs.iter().find(|job| job.id == id)
 }
 
-/// The job whose end is the pipeline's.
+/// Returns the job whose end decides that of the pipeline.
 fn deciding<'a>(row: &PipelineRow, jobs: &'a [Job]) -> Option<&'a Job> {
     let failed = |job: &&Job| job.status == PipelineStatus::Failed;
     own_job(row, jobs).or_else(|| jobs.iter().find(failed).or(jobs.first()))
 }
 
-/// The failed job of a pipeline of which only its log can say more: it has not asked for its build.
+/// Returns the failed job of a pipeline if only its log can explain the failure, because it has not asked for its
+/// build.
 pub fn unexplained<'a>(row: &PipelineRow, jobs: &'a [Job]) -> Option<&'a Job> {
     let job = deciding(row, jobs).filter(|job| job.status == PipelineStatus::Failed);
     job.filter(|job| is_silent(row) && may_be_explained_by_log(reason_of(job)))
 }
 
-/// Whether nothing was heard of the attempt's job.
+/// Returns whether the attempt's job never sent a request.
 fn is_silent(row: &PipelineRow) -> bool {
     row.job_id.is_none() && row.reported_message.is_none()
 }
 
-/// GitLab's word for why a job failed.
+/// Returns GitLab's reason for the failure of a job.
 fn reason_of(job: &Job) -> &str {
     job.failure_reason.as_deref().unwrap_or("unknown_failure")
 }
 
-/// What a job is called in messages.
+/// Returns the name of a job in messages.
 pub(super) fn name(job: &Job) -> String {
     format!("job {} ({})", job.id, job.name)
 }
 
-/// Decides how an attempt ends whose pipeline has ended.
+/// Decides how the attempt of an ended pipeline ends.
 pub(super) fn verdict(row: &PipelineRow, facts: &Facts<'_>) -> End {
     if facts.is_our_cancel {
         return End::Transient(FailureKind::Cancelled, "cancelled".to_owned());
@@ -136,7 +137,7 @@ fn of_job(row: &PipelineRow, job: &Job, log: Option<&str>) -> End {
     }
     match (reason, &row.reported_message) {
         (Reason::Timeout, _) => End::Permanent(FailureKind::Timeout, timeout(row, job)),
-        // Its own word about what went wrong is better than that it did.
+        // The job's report is more precise than GitLab's reason.
         (_, Some(reported)) if row.reported_kind == Some(infrastructure) => {
             End::Transient(infrastructure, reported.clone())
         }
@@ -154,7 +155,7 @@ fn of_job(row: &PipelineRow, job: &Job, log: Option<&str>) -> End {
             infrastructure,
             format!("{about}: it ended without reporting its build; see its log in GitLab"),
         ),
-        // It was refused, or is not as the template has it: faults of hosts are called otherwise.
+        // The job was refused, or differs from the template: failures of hosts have other reasons.
         (Reason::Unspecific, None) if word == "script_failure" => {
             let said = log.and_then(last_error).unwrap_or_else(|| {
                 "it failed before it asked for its build; see its log in GitLab".to_owned()
@@ -171,8 +172,8 @@ fn of_job(row: &PipelineRow, job: &Job, log: Option<&str>) -> End {
     }
 }
 
-/// Which limit a job reached. GitLab tells how long a job may run in its ID token, where the smallest
-/// of template, project and runner counts; a limit for the script alone is not told.
+/// Returns which time limit a job reached. The ID token contains GitLab's job timeout, the smallest of template,
+/// project and runner; it does not contain a limit for the script alone.
 pub(super) fn timeout(row: &PipelineRow, job: &Job) -> String {
     let about = name(job);
     let ran = job.elapsed();
@@ -197,13 +198,13 @@ pub(super) fn timeout(row: &PipelineRow, job: &Job) -> String {
     }
 }
 
-/// How much earlier than its limit a job may seem to end that reached it: times are in whole seconds,
-/// and the runner's clock began earlier than GitLab's.
+/// Returns how much earlier than its limit a job that reached it may seem to end: times are in whole seconds, and
+/// the runner starts to count before GitLab.
 fn slack(limit: i64) -> i64 {
     (limit / 50).clamp(1, 30)
 }
 
-/// A time span for people, and in seconds as settings have it.
+/// Formats a time span for people, and in seconds as in settings.
 fn span(seconds: i64) -> String {
     let (hours, minutes, rest) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
     match (hours, minutes) {
@@ -299,8 +300,8 @@ mod tests {
         assert!(matches!(verdict(&row(), &ours), End::Transient(..)));
     }
 
-    /// GitLab's reason, whether the build is retried, and its failure kind, for each report that a
-    /// job sent first.
+    /// Checks, for each of GitLab's reasons and each earlier report of a job, whether the failure is permanent, and
+    /// its kind.
     #[test]
     fn prefers_failure_reason_of_gitlab_over_report() {
         use FailureKind::{Cancelled, Infrastructure, Timeout};

@@ -1,20 +1,20 @@
-//! Refuses plans of which a build could not be installed.
+//! Refuses plans with a cycle that cannot be built without a bootstrap build.
 
 use buildbtw_model::api::ProblemKind;
 use buildbtw_planner::{NeedsBootstrap, Plan};
 
 use crate::error::{Error, Refusal};
 
-/// How many reasons a refusal gives for each cycle.
+/// The maximum number of reasons for each cycle in a refusal.
 const SHOWN: usize = 3;
-/// How many cycles it names, and how many packages of each.
+/// The maximum number of cycles in a refusal, and of packages of each.
 const CYCLES: usize = 10;
 const MEMBERS: usize = 20;
 
 /// Refuses a plan with cycles that need a bootstrap build.
 ///
 /// # Errors
-/// When it has one.
+/// When it has such a cycle.
 pub(super) fn check(plan: &Plan) -> Result<(), Error> {
     match &*plan.needs_bootstrap {
         [] => Ok(()),
@@ -64,7 +64,7 @@ fn members(needed: &NeedsBootstrap) -> String {
     }
 }
 
-/// Which bootstrap builds are known to help.
+/// Returns the bootstrap builds that are known to break the cycle.
 fn hint(needed: &NeedsBootstrap) -> String {
     let untried = match needed.untried {
         0 => String::new(),

@@ -1,4 +1,4 @@
-//! What the packages of a build follow from: builds with the same inputs can share them.
+//! Input hashes: builds with the same inputs can share packages.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use crate::repos::base::BaseSnapshot;
 use crate::sources::Head;
 use crate::state::AppState;
 
-/// Raise it when the same inputs no longer give the same packages.
+/// The version of the hash. Raise it when the same inputs no longer give the same packages.
 const HASH_VERSION: &str = "buildbtw input 4";
 
-/// The settings that packages follow from, besides their files.
+/// The settings that decide the result of a build, besides its files.
 #[derive(Clone, Debug)]
 pub(super) struct BuildSettings {
     network: NetworkPolicy,
@@ -22,7 +22,7 @@ pub(super) struct BuildSettings {
 }
 
 impl BuildSettings {
-    /// Those of the server, for builds with this policy.
+    /// Returns the server's settings, for builds with this policy.
     pub(super) fn of(state: &AppState, network: NetworkPolicy) -> Self {
         Self {
             network,
@@ -33,19 +33,19 @@ impl BuildSettings {
     }
 }
 
-/// The inputs of a build besides the packages of other builds.
+/// The inputs of a build, besides the packages of other builds.
 pub(super) struct Inputs<'a> {
     pub(super) head: &'a Head,
     pub(super) architecture: &'a Architecture,
     pub(super) stage: u32,
-    /// The dependencies that a bootstrap build does without.
+    /// The dependencies that a bootstrap build is built without.
     pub(super) without: Option<&'a [Arc<str>]>,
     pub(super) build_settings: &'a BuildSettings,
     pub(super) base: &'a BaseSnapshot,
 }
 
-/// What a build's packages follow from: its files, architecture, the server's settings for it, the base snapshot
-/// and the hashes of what it needs. The bumped release is no part of it. `None` when any of it is not known.
+/// Returns the hash of a build's files, architecture and settings, the base snapshot, and the input hashes of the
+/// builds it needs. The release bump is not included. `None` when one of these is unknown.
 pub(super) fn input_hash<'a>(
     inputs: &Inputs<'_>,
     needs: impl Iterator<Item = Option<&'a Sha256Digest>>,
@@ -60,7 +60,7 @@ pub(super) fn input_hash<'a>(
     } = inputs;
     let mut hasher = sha2::Sha256::new();
     let mut field = |text: &str| {
-        // Each with its length, so that no two inputs run together to the same bytes.
+        // Each field has its length as a prefix, so that different inputs never give the same bytes.
         hasher.update((text.len() as u64).to_le_bytes());
         hasher.update(text.as_bytes());
     };
@@ -77,7 +77,7 @@ pub(super) fn input_hash<'a>(
     field(build_settings.packager.as_str());
     field(build_settings.build_tool.name.as_str());
     if build_settings.build_tool.name != BuildTool::default().name {
-        // What another version of this program makes differently, it says by its version of this hash.
+        // Versions of this program that build differently differ in the version of this hash.
         field(build_settings.build_tool.version.as_str());
     }
     for (repository, digest) in &base.databases {

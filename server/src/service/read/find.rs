@@ -1,4 +1,4 @@
-//! Finds what others name.
+//! Finds namespaces by name.
 
 use buildbtw_model::NamespaceName;
 use buildbtw_model::api::ProblemKind;
@@ -7,7 +7,7 @@ use crate::db::Database;
 use crate::db::namespaces::{self, NamespaceRow};
 use crate::error::{Error, Refusal};
 
-/// The namespace of a name.
+/// Returns the namespace with this name.
 ///
 /// # Errors
 /// When there is none.

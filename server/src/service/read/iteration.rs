@@ -53,7 +53,7 @@ pub(super) async fn iteration_summary(
     Ok((summary, per_architecture))
 }
 
-/// An iteration with all its builds; the newest when no number is given.
+/// Returns an iteration with all its builds; the newest one when no number is given.
 ///
 /// # Errors
 /// When there is none.
@@ -104,13 +104,13 @@ pub async fn show_iteration(
     })
 }
 
-/// The builds of an iteration, with who may build them.
+/// The builds of an iteration, with the capacity of workers.
 struct Builds<'a> {
     iteration: &'a IterationRow,
     rows: Vec<BuildRow>,
     edges: Vec<(BuildId, BuildId)>,
     newest: HashMap<BuildId, AttemptRow>,
-    /// How many builds of each architecture run at once.
+    /// How many builds of each architecture can run at once.
     workers: HashMap<Architecture, usize>,
 }
 
@@ -134,12 +134,12 @@ impl<'a> Builds<'a> {
         })
     }
 
-    /// Which of them needs which.
+    /// Returns the builds as a graph of needs.
     fn graph(&self) -> IterationGraph<'_> {
         IterationGraph::new(&self.rows, &self.edges)
     }
 
-    /// When each build is expected to be done.
+    /// Returns the expected end of each build.
     fn etas(&self, graph: &IterationGraph<'_>) -> HashMap<BuildId, Timestamp> {
         match self.iteration.status {
             IterationStatus::Running => {}
@@ -189,7 +189,7 @@ impl<'a> Builds<'a> {
         Ok(builds)
     }
 
-    /// Why nothing is built for an architecture, if that is so.
+    /// Returns why no build is dispatched for an architecture, if it is stalled.
     fn stalled(
         &self,
         state: &AppState,
@@ -206,14 +206,14 @@ impl<'a> Builds<'a> {
     }
 }
 
-/// The repository that is offered with an iteration.
+/// The repository that is shown with an iteration.
 struct OfferedRepository {
     which: String,
     note: String,
 }
 
 impl OfferedRepository {
-    /// Nobody wants half of a rebuild on a system, as long as there is a whole one.
+    /// Prefers the newest complete iteration, because an incomplete rebuild may break a system.
     fn of(shown: &IterationRow, done: Option<&IterationRow>) -> Self {
         let number = shown.number;
         if let Some(later) = shown.superseded_by {
@@ -242,7 +242,7 @@ impl OfferedRepository {
         }
     }
 
-    /// What to put into pacman.conf to use the packages.
+    /// Returns the section for pacman.conf that enables the repository.
     fn snippet(
         &self,
         server: &BaseUrl,

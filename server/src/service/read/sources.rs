@@ -1,4 +1,4 @@
-//! The source repositories, and what is wrong with them.
+//! The source repositories with their problems.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::state::AppState;
 
 use super::PAGE;
 
-/// A page of the source repositories by path, only broken ones if asked.
+/// Returns a page of the source repositories by path; only broken ones if `broken`.
 ///
 /// # Errors
 /// When the database cannot be read.
@@ -68,7 +68,7 @@ pub async fn list_sources(
     Ok(Page { items, next })
 }
 
-/// The state of the sources as a whole.
+/// Returns the overall state of the sources.
 ///
 /// # Errors
 /// When the database cannot be read.

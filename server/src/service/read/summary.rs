@@ -1,4 +1,4 @@
-//! Builds and attempts in a line, as several pages show them.
+//! Summaries of builds and attempts that several pages show.
 
 use buildbtw_model::api::{AttemptSummary, BuildSummary, PipelineSummary, ReusedFrom};
 use buildbtw_model::{BuildStatus, Pkgbase};
@@ -55,7 +55,7 @@ pub(super) fn build_summary(
     }
 }
 
-/// Lets a reused build lead to the attempt that made its packages. Its own time is not that one's.
+/// Links a reused build to the attempt that built its packages, and removes the start, which is not its own.
 pub(super) fn link_to_origin(summary: &mut BuildSummary, row: &ReusedRow) {
     summary.attempt = Some(row.attempt);
     summary.started_at = None;

@@ -1,4 +1,4 @@
-//! The transitions of attempts, and what they mean for their builds.
+//! The transitions of attempts, and their effects on builds.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use crate::db::{attempts, iterations, linked_packages, namespaces};
 
 use super::Transition;
 
-/// How often a build is tried again after failures that are no fault of the package.
+/// How often a build is retried after lost attempts and infrastructure failures.
 const MAX_INFRASTRUCTURE_FAILURES: i64 = 5;
-/// The pause after the first such failure; each further one doubles it.
+/// The first backoff after such failures; each further one doubles it.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 const MAX_PAUSE: Duration = Duration::from_secs(10 * 60);
 
 impl Transition {
-    /// The outcome of an attempt was accepted; its packages are about to be published.
+    /// Accepts the outcome of an attempt, whose packages will be published next.
     pub(crate) async fn accepted(
         &mut self,
         build: &BuildRow,
@@ -37,7 +37,7 @@ impl Transition {
         Ok(true)
     }
 
-    /// An attempt ended without packages. Failures that are no fault of the package are tried again.
+    /// Ends an attempt without packages. Infrastructure failures are retried.
     pub(crate) async fn failed(
         &mut self,
         build: &BuildRow,
@@ -53,7 +53,7 @@ impl Transition {
         self.record(build, Some(attempt.id), event, Some(message))
             .await?;
         match kind {
-            // A build whose cancellation was lifted before the worker noticed is tried again, too.
+            // A build whose cancellation was withdrawn before the worker noticed is retried, too.
             FailureKind::Infrastructure | FailureKind::Cancelled => {
                 self.requeue_or_give_up(build, attempt.id, message).await?;
             }
@@ -65,8 +65,7 @@ impl Transition {
         Ok(true)
     }
 
-    /// An attempt ended without packages, and trying again would not help: somebody has to do
-    /// something first.
+    /// Ends an attempt without packages, and fails its build: retries cannot succeed until a user fixes the cause.
     pub(crate) async fn failed_permanently(
         &mut self,
         build: &BuildRow,
@@ -86,7 +85,7 @@ impl Transition {
         Ok(true)
     }
 
-    /// Another job of the same pipeline takes the place of the one that works on an attempt.
+    /// Ends an attempt because another job of the same pipeline replaces the one that runs it.
     pub(crate) async fn replaced(
         &mut self,
         build: &BuildRow,
@@ -103,7 +102,7 @@ impl Transition {
         Ok(true)
     }
 
-    /// The worker of an attempt was not heard of in time.
+    /// Marks an attempt as lost, because its lease expired.
     pub(crate) async fn lost(
         &mut self,
         build: &BuildRow,
@@ -172,7 +171,7 @@ impl Transition {
             let kind = EventKind::Build(status);
             self.record(build, Some(attempt), kind, Some(message))
                 .await?;
-            // A later iteration that waited for these packages makes them itself.
+            // A later iteration that waited for these packages builds them itself.
             let ready =
                 builds::detach_waiting_sharers(&mut self.tx, build.id, build.iteration_id).await?;
             self.effects.ready |= ready > 0;
@@ -182,8 +181,7 @@ impl Transition {
     }
 }
 
-/// The pause before the next try after this many infrastructure failures. A single lost worker
-/// costs nothing but the lease.
+/// Returns the backoff after this many infrastructure failures. A single lost worker costs no more than the lease.
 fn pause(failures: i64) -> Duration {
     match u32::try_from(failures) {
         Ok(0 | 1) | Err(_) => Duration::ZERO,

@@ -14,8 +14,8 @@ use crate::time::Millis;
 use super::Transition;
 
 impl Transition {
-    /// `ready -> dispatched`: gives builds to workers that wait, each to the one it is paired with.
-    /// Returns the attempts made; a build that is not ready any more is left out.
+    /// Moves builds from `ready` to `dispatched`, and creates their attempts. Returns the attempts; a build that is no
+    /// longer ready is skipped.
     pub(crate) async fn dispatched<'a>(
         &mut self,
         pairs: impl IntoIterator<Item = NewAttempt<'a>>,
@@ -46,7 +46,7 @@ impl Transition {
             .collect())
     }
 
-    /// `dispatched -> building`, with the first sign of life of the worker.
+    /// Moves a build from `dispatched` to `building`, at the first heartbeat of its worker.
     pub(crate) async fn started(
         &mut self,
         build: &BuildRow,
@@ -64,8 +64,8 @@ impl Transition {
         Ok(())
     }
 
-    /// `-> built` or `reused`: the repository of these builds lists their packages, so dependents may
-    /// go on.
+    /// Moves builds to `built` or `reused`, now that the repository lists their packages, and unblocks their
+    /// dependents.
     pub(crate) async fn published(&mut self, group: &[BuildRow]) -> sqlx::Result<()> {
         let ids: Vec<_> = group.iter().map(|build| build.id).collect();
         let completed = builds::complete(&mut self.tx, &ids).await?;
@@ -98,7 +98,7 @@ impl Transition {
         Ok(())
     }
 
-    /// Gives a build of another architecture the packages that were built once for all.
+    /// Accepts packages of architecture `any`, which were built once, for a build of another architecture.
     pub(super) async fn share(&mut self, id: BuildId) -> sqlx::Result<()> {
         let Some(build) = builds::by_id(self.connection(), id).await? else {
             return Ok(());
@@ -117,7 +117,7 @@ impl Transition {
         Ok(())
     }
 
-    /// Failed builds get new attempts. Returns them.
+    /// Requeues failed builds, and returns them.
     pub(crate) async fn retried(
         &mut self,
         newest: &IterationRow,
@@ -143,7 +143,7 @@ impl Transition {
         Ok(retried)
     }
 
-    /// A build that ended without packages is to be tried once more, right now.
+    /// Requeues one build that ended without packages, without backoff.
     pub(crate) async fn retried_in_gitlab(&mut self, build: &BuildRow) -> sqlx::Result<bool> {
         if !builds::retry_one(&mut self.tx, build.id).await? {
             return Ok(false);

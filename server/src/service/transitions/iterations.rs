@@ -8,7 +8,7 @@ use crate::db::{IterationId, NamespaceId, attempts, builds, iterations};
 use super::Transition;
 
 impl Transition {
-    /// An iteration was planned.
+    /// Records that an iteration was planned.
     pub(crate) async fn planned(
         &mut self,
         namespace: NamespaceId,
@@ -25,8 +25,8 @@ impl Transition {
         .await
     }
 
-    /// An iteration takes the place of another, which dispatches nothing more. Attempts go on if a
-    /// build of the new iteration waits for them, and are cancelled otherwise.
+    /// Supersedes an iteration, which then dispatches no more builds. Attempts continue if a build of the new iteration
+    /// waits for them, and are cancelled otherwise.
     pub(crate) async fn superseded(&mut self, old: &IterationRow, by: u32) -> sqlx::Result<()> {
         iterations::supersede(&mut self.tx, old.id, by).await?;
         builds::cancel_unstarted(
@@ -47,7 +47,7 @@ impl Transition {
         .await
     }
 
-    /// A namespace is held: its running attempts are to stop, everything else waits to be resumed.
+    /// Holds a namespace: cancels its running attempts and all builds that have not started.
     pub(crate) async fn held(&mut self, newest: &IterationRow) -> sqlx::Result<()> {
         attempts::request_cancel(&mut self.tx, newest.namespace_id, true).await?;
         self.effects.stop = true;
@@ -62,7 +62,7 @@ impl Transition {
         self.settle(newest.namespace_id, newest.id).await
     }
 
-    /// A namespace is held no more: what was cancelled goes on.
+    /// Resumes a namespace: its cancelled builds wait or are ready again.
     pub(crate) async fn resumed(&mut self, newest: &IterationRow) -> sqlx::Result<()> {
         attempts::request_cancel(&mut self.tx, newest.namespace_id, false).await?;
         self.record_iteration(
@@ -82,7 +82,7 @@ impl Transition {
         self.settle(newest.namespace_id, newest.id).await
     }
 
-    /// Ends the iteration when nothing in it can move any more.
+    /// Ends the iteration when none of its builds can progress.
     pub(super) async fn settle(
         &mut self,
         namespace: NamespaceId,
