@@ -192,7 +192,7 @@ async fn serve(
     if waiters.is_empty() {
         return Ok(None);
     }
-    let pause_end = builds::next_pause_end(state.database.read(), at).await?;
+    let pause_end = builds::next_backoff_end(state.database.read(), at).await?;
     let next = pause_end.into_iter().chain(held_back).min();
     Ok(next.map(|at| at.since(state.clock.now()) + Duration::from_millis(1)))
 }

@@ -188,7 +188,7 @@ impl PipelineCreation {
             // Some of them may have ended at once and left room for others.
             return Ok((dispatched, Some(Instant::now() + LOOK_FOR_MORE)));
         }
-        let next = builds::next_pause_end(reader, at).await?;
+        let next = builds::next_backoff_end(reader, at).await?;
         let next = next.map(|next| {
             let pause = next.since(self.state.clock.now());
             Instant::now() + pause + Duration::from_millis(1)

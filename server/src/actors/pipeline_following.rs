@@ -48,7 +48,7 @@ impl Actor for PipelineFollowing {
         let news: Vec<ProjectId> = self.poll.on_gitlab.news.take().into_iter().collect();
         let of = if is_tick { None } else { Some(news.as_slice()) };
         let polled = self.poll.poll(of).await;
-        let urgent = self.poll.next_urgent().await;
+        let urgent = self.poll.next_overdue().await;
         let now = Instant::now();
         if !is_tick {
             self.quiet_until = now + GAP;

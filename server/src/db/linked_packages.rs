@@ -8,7 +8,7 @@ use crate::time::Millis;
 use super::WriteTransaction;
 
 /// The number of versions of one package that are kept.
-const KEPT: i64 = 8;
+const KEPT_VERSIONS: i64 = 8;
 
 /// The libraries of an accepted package.
 #[derive(Clone, Debug)]
@@ -22,7 +22,7 @@ pub struct LinkedPackage {
 }
 
 /// Stores the packages of an accepted attempt, and removes the oldest versions.
-pub async fn remember(tx: &mut WriteTransaction, attempt: AttemptId) -> sqlx::Result<()> {
+pub async fn insert(tx: &mut WriteTransaction, attempt: AttemptId) -> sqlx::Result<()> {
     let accepted_at = Millis::now();
     sqlx::query!(
         "insert into linked_package (architecture, pkgname, version, accepted_at, sonames)
@@ -50,7 +50,7 @@ pub async fn remember(tx: &mut WriteTransaction, attempt: AttemptId) -> sqlx::Re
              ) >= ?
          )",
         attempt,
-        KEPT,
+        KEPT_VERSIONS,
     )
     .execute(tx.connection())
     .await?;

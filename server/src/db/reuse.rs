@@ -78,10 +78,7 @@ pub async fn of_build(
 
 /// Records the origin of the attempts whose packages are shared with other iterations, before their iteration is
 /// removed. An origin that was recorded before is kept.
-pub async fn remember_origins(
-    tx: &mut WriteTransaction,
-    iteration: IterationId,
-) -> sqlx::Result<()> {
+pub async fn record_origins(tx: &mut WriteTransaction, iteration: IterationId) -> sqlx::Result<()> {
     sqlx::query!(
         "insert or ignore into attempt_origin
              (attempt_id, namespace, namespace_created_at, iteration, architecture, stage, number)

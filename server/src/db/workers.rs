@@ -15,7 +15,7 @@ use super::WriteTransaction;
 pub const WORKER_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The precision of a worker's last request: writing its time for every claim would cost more than the claim.
-const PRECISION: Duration = Duration::from_secs(20);
+const LAST_SEEN_PRECISION: Duration = Duration::from_secs(20);
 
 /// Returns the architectures for which a request of this worker was recorded within the precision.
 pub async fn recently_seen(
@@ -23,7 +23,7 @@ pub async fn recently_seen(
     name: &WorkerName,
     jobs: u32,
 ) -> sqlx::Result<Vec<Architecture>> {
-    let since = Millis::now() - PRECISION;
+    let since = Millis::now() - LAST_SEEN_PRECISION;
     let rows = sqlx::query!(
         r#"select architecture as "architecture!: Architecture" from worker
            where name = ? and jobs = ? and last_seen_at >= ?"#,

@@ -9,7 +9,7 @@ use crate::db::builds::Candidate;
 use crate::time::Millis;
 
 /// How long a build waits for another worker than the one it failed on, if there is one.
-const OTHERS_FIRST: Duration = Duration::from_secs(30);
+const OTHER_WORKER_WAIT: Duration = Duration::from_secs(30);
 
 /// Pairs of the position of a claim and a build, and when a build that waits for another worker may go to any.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub(crate) fn pair(
             Some(place) => place,
             None if free.is_empty() => break,
             None => {
-                let any_at = build.not_before.unwrap_or(Millis(0)) + OTHERS_FIRST;
+                let any_at = build.not_before.unwrap_or(Millis(0)) + OTHER_WORKER_WAIT;
                 if any_at > now && alive.iter().any(|worker| !failed_on(worker)) {
                     result.again_at = result.again_at.into_iter().chain([any_at]).min();
                     continue;

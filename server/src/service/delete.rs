@@ -61,7 +61,7 @@ pub(super) async fn delete_iteration(
         .into());
     }
     builds::detach_finished_sharers(tx, iteration.id).await?;
-    reuse::remember_origins(tx, iteration.id).await?;
+    reuse::record_origins(tx, iteration.id).await?;
     retired_packages::retire(tx, iteration.id).await?;
     attempts::reassign_to_sharers(tx, iteration.id).await?;
     let gone = attempts::ids_of_iteration(&mut *tx.connection(), iteration.id).await?;

@@ -28,11 +28,11 @@ use super::transitions::Transition;
 const MIN_TOKEN_LENGTH: usize = 43;
 const MAX_TOKEN_LENGTH: usize = 200;
 /// How soon to repeat the request when the attempt's pipeline is not known yet.
-const ASK_AGAIN: Duration = Duration::from_secs(2);
+const RETRY_AFTER: Duration = Duration::from_secs(2);
 /// How much longer than the build timeout its token is valid: the time to deliver the result.
 const TOKEN_GRACE: Duration = Duration::from_secs(2 * 3600);
 /// How long after its expiry an exchanged ID token is remembered, because clocks differ.
-const REMEMBERED: Duration = Duration::from_secs(3600);
+const REMEMBER_FOR: Duration = Duration::from_secs(3600);
 
 /// Exchanges an ID token. The same exchange may be repeated; another one with the same ID token is refused.
 ///
@@ -68,7 +68,7 @@ pub async fn exchange_id_token(
         .map_err(|error| not_verified(&state.failed_logins, peer, error))?;
     let named = pipelines::of_attempt(state.database.read(), id)
         .await?
-        .ok_or_else(|| unknown(id))?;
+        .ok_or_else(|| unknown_attempt(id))?;
     authorize(on_gitlab, &named, &claims)?;
     let attempt = exchange(state, id, request, &claims).await?;
     let row = attempts::by_id(state.database.read(), attempt).await?;
@@ -86,7 +86,7 @@ pub async fn exchange_id_token(
 }
 
 /// Creates the refusal of a job whose attempt never existed, or was removed.
-fn unknown(id: AttemptId) -> Error {
+fn unknown_attempt(id: AttemptId) -> Error {
     Refusal::new(
         ProblemKind::NotFound,
         format!("this server has no attempt {id} on GitLab"),
@@ -118,7 +118,7 @@ fn not_verified(failed_logins: &FailedLogins, peer: Option<IpAddr>, error: IdTok
             "cannot verify ID tokens, because GitLab's keys cannot be read",
         )
         .detail(error.to_string())
-        .retry_after(ASK_AGAIN),
+        .retry_after(RETRY_AFTER),
     }
     .into()
 }
@@ -133,7 +133,7 @@ fn authorize(on_gitlab: &Pipelines, row: &PipelineRow, claims: &JobClaims) -> Re
             ProblemKind::Unavailable,
             "the pipeline of this attempt is not known yet",
         )
-        .retry_after(ASK_AGAIN)
+        .retry_after(RETRY_AFTER)
         .into());
     };
     if claims.pipeline_id != pipeline {
@@ -283,7 +283,7 @@ async fn assign(
     } else {
         retry_build(transition, &newest).await?
     };
-    let expires_at = Millis(claims.exp.saturating_mul(1_000)) + REMEMBERED;
+    let expires_at = Millis(claims.exp.saturating_mul(1_000)) + REMEMBER_FOR;
     let tx = transition.tx();
     if !id_tokens::record_exchange(tx, &claims.jti, attempt, hash, expires_at).await? {
         return Err(already_used());

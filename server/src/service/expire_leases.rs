@@ -96,7 +96,7 @@ mod tests {
     use buildbtw_model::{AttemptStatus, BuildId, BuildStatus};
 
     use super::*;
-    use crate::db::builds::next_pause_end;
+    use crate::db::builds::next_backoff_end;
     use crate::testing::TestState;
     use crate::time::Clock;
 
@@ -161,7 +161,7 @@ mod tests {
         now.store(3_000, Ordering::Relaxed);
         expire_leases(&state, state.clock.now()).await.unwrap();
         assert_eq!(build().await, BuildStatus::Ready);
-        let again_at = next_pause_end(state.database.read(), state.clock.now()).await;
+        let again_at = next_backoff_end(state.database.read(), state.clock.now()).await;
         assert_eq!(
             again_at.unwrap(),
             Some(state.clock.now() + Duration::from_secs(2))

@@ -29,7 +29,7 @@ pub async fn receive_webhook(
     let Some(config) = &state.config.webhook else {
         return Ok(Received::Ignored);
     };
-    if !concerns(&state.database, &config.group, webhook).await? {
+    if !is_relevant(&state.database, &config.group, webhook).await? {
         return Ok(Received::Ignored);
     }
     let row = DeliveryRow {
@@ -61,7 +61,7 @@ pub async fn receive_webhook(
 }
 
 /// Returns whether it concerns a project of the group. A system hook sends those of the whole GitLab.
-async fn concerns(database: &Database, group: &str, webhook: &Webhook) -> Result<bool, Error> {
+async fn is_relevant(database: &Database, group: &str, webhook: &Webhook) -> Result<bool, Error> {
     let Some(path) = &webhook.path else {
         return Ok(true);
     };

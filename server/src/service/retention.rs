@@ -43,7 +43,7 @@ async fn remove(
     if builds::can_progress(&mut tx, iteration.id).await? {
         return Ok(());
     }
-    packages::remember(&mut tx, iteration.id).await?;
+    packages::keep_versions(&mut tx, iteration.id).await?;
     let gone = match delete_iteration(&mut tx, iteration).await {
         Ok(gone) => gone,
         Err(Error::Refused(_)) => return Ok(()),

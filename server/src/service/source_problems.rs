@@ -35,7 +35,7 @@ impl FetchRules {
             let message = package
                 .sources(architecture)
                 .into_iter()
-                .find_map(|entry| problem(entry, self.network, &|kind| self.has(kind)))?;
+                .find_map(|entry| problem(entry, self.network, &|kind| self.supports(kind)))?;
             Some(Problem {
                 pkgbase: package.pkgbase().clone(),
                 kind: ProblemKind::SourceNotFetched,
@@ -58,7 +58,7 @@ impl FetchRules {
         messages.into_iter().collect()
     }
 
-    fn has(&self, protocol: &str) -> bool {
+    fn supports(&self, protocol: &str) -> bool {
         let protocols = self.protocols.as_ref();
         protocols.is_none_or(|known| known.contains(protocol))
     }

@@ -55,7 +55,7 @@ pub async fn upload_package<E: std::fmt::Display>(
     if let Some(stored) = stored.filter(|stored| stored.sha256 == upload.sha256)
         && fs_err::tokio::try_exists(&path).await?
     {
-        return Ok(answer(upload, stored.size));
+        return Ok(response(upload, stored.size));
     }
     // The upload may take long.
     drop(turn);
@@ -90,7 +90,7 @@ pub async fn upload_package<E: std::fmt::Display>(
     // The bytes have been durable since they were received. The name becomes durable before this response: without
     // it the worker repeats the upload, which overwrites a row without a file.
     tokio::task::spawn_blocking(move || sync_folder(&folder)).await??;
-    Ok(answer(upload, size))
+    Ok(response(upload, size))
 }
 
 /// Moves a package to its final path, unless its attempt has ended.
@@ -120,7 +120,7 @@ async fn keep(
     Ok(())
 }
 
-fn answer(upload: &Upload, size: u64) -> UploadedPackage {
+fn response(upload: &Upload, size: u64) -> UploadedPackage {
     UploadedPackage {
         file_name: upload.file_name.clone(),
         size,

@@ -19,7 +19,7 @@ pub use changes::{
     discard_packages, end_without_packages, resume, retry, retry_one, unblock_dependents,
     unfinished,
 };
-pub use queue::{Candidate, candidates, dispatch, next_pause_end, requeue, start};
+pub use queue::{Candidate, candidates, dispatch, next_backoff_end, requeue, start};
 pub use sharers::{detach_finished_sharers, detach_waiting_sharers, has_open_sharers};
 
 /// A build with the names of its namespace and iteration.

@@ -65,7 +65,7 @@ pub async fn candidates(
 }
 
 /// Returns the earliest time after `at` at which the backoff of a build ends.
-pub async fn next_pause_end(
+pub async fn next_backoff_end(
     executor: impl SqliteExecutor<'_>,
     at: Millis,
 ) -> sqlx::Result<Option<Millis>> {

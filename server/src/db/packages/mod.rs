@@ -120,7 +120,7 @@ pub struct Produced {
 }
 
 /// Keeps the versions of the packages of an iteration that is about to be removed.
-pub async fn remember(tx: &mut WriteTransaction, iteration: IterationId) -> sqlx::Result<()> {
+pub async fn keep_versions(tx: &mut WriteTransaction, iteration: IterationId) -> sqlx::Result<()> {
     sqlx::query!(
         "insert or ignore into past_package (namespace_id, pkgname, version, stage)
          select iteration.namespace_id, package.pkgname, package.version, build.stage

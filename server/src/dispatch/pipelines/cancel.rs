@@ -13,16 +13,16 @@ use super::poll::Poll;
 use super::sort::key;
 
 /// How many are cancelled in a row before polls continue.
-const CANCELS: usize = 50;
+const MAX_CANCELS: usize = 50;
 /// How soon a cancellation without effect is repeated.
-const CANCEL_AGAIN: Duration = Duration::from_secs(5 * 60);
+const CANCEL_INTERVAL: Duration = Duration::from_secs(5 * 60);
 
 impl Poll {
     /// Cancels the pipelines of deleted namespaces. A pipeline that GitLab never confirmed is searched for until it
     /// can no longer appear.
     pub(super) async fn cancel_orphans(&self) -> Result<(), Failure> {
         let (state, gitlab) = (&self.state, &self.on_gitlab.gitlab);
-        let limit = i64::try_from(CANCELS).unwrap_or(i64::MAX);
+        let limit = i64::try_from(MAX_CANCELS).unwrap_or(i64::MAX);
         for orphan in orphan_pipelines::oldest(state.database.read(), limit).await? {
             let project = orphan.project_id;
             let about = format!("project {project}");
@@ -59,12 +59,12 @@ impl Poll {
 
     pub(super) async fn cancel_unwanted(&self) -> Result<(), Failure> {
         let (state, gitlab) = (&self.state, &self.on_gitlab.gitlab);
-        let sent_before = state.clock.now() - CANCEL_AGAIN;
+        let sent_before = state.clock.now() - CANCEL_INTERVAL;
         let rows = pipelines::unwanted(state.database.read(), sent_before).await?;
-        if rows.len() > CANCELS {
+        if rows.len() > MAX_CANCELS {
             self.on_gitlab.news.wake();
         }
-        for row in rows.iter().take(CANCELS) {
+        for row in rows.iter().take(MAX_CANCELS) {
             let Some((project, number)) = key(row) else {
                 continue;
             };

@@ -17,7 +17,7 @@ use crate::time::Millis;
 use super::refused::Refused;
 
 /// How often an unconfirmed pipeline is searched for.
-const ASK_AGAIN: Duration = Duration::from_secs(5);
+const SEARCH_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The result of one attempt's turn.
 pub(crate) enum Step {
@@ -61,7 +61,7 @@ pub(crate) async fn step(
             Err(error) => return Ok(Step::Failed(error)),
         }
         if state.clock.now() < asked_at + on_gitlab.settings.settle {
-            return Ok(Step::Later(ASK_AGAIN.min(on_gitlab.settings.settle)));
+            return Ok(Step::Later(SEARCH_INTERVAL.min(on_gitlab.settings.settle)));
         }
     }
     if row.is_unwanted() || row.attempt_status.is_final() {

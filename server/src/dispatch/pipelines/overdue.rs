@@ -18,24 +18,24 @@ use super::poll::{MAX_SINGLE_QUERIES, Poll, store_statuses};
 use super::sort::key;
 
 /// How soon the same overdue pipeline is queried again.
-const URGENT_AGAIN: Duration = Duration::from_secs(3);
+const OVERDUE_INTERVAL: Duration = Duration::from_secs(3);
 /// How long an overdue attempt is kept while GitLab fails to respond for its project only.
-const GIVEN_UP_AFTER: Duration = Duration::from_secs(600);
+const GIVE_UP_AFTER: Duration = Duration::from_secs(600);
 
 impl Poll {
     /// Returns when jobs have to be queried next.
-    pub(crate) async fn next_urgent(&self) -> Result<Option<Instant>, Error> {
+    pub(crate) async fn next_overdue(&self) -> Result<Option<Instant>, Error> {
         let reader = self.state.database.read();
         if !pipelines::deferred(reader).await?.is_empty()
             || !pipelines::expired(reader).await?.is_empty()
         {
-            return Ok(Some(Instant::now() + URGENT_AGAIN));
+            return Ok(Some(Instant::now() + OVERDUE_INTERVAL));
         }
         let first = pipelines::first_unexchanged(reader).await?;
         Ok(first.map(|since| {
             let end = since + self.on_gitlab.settings.exchange;
             let left = end.since(self.state.clock.now());
-            Instant::now() + left.max(URGENT_AGAIN.min(self.on_gitlab.settings.exchange))
+            Instant::now() + left.max(OVERDUE_INTERVAL.min(self.on_gitlab.settings.exchange))
         }))
     }
 
@@ -53,7 +53,7 @@ impl Poll {
         rows.retain(|row| {
             let is_news = projects.is_some_and(|projects| projects.contains(&row.project_id));
             let last = self.turns.get(&row.attempt);
-            is_news || last.is_none_or(|at| *at + URGENT_AGAIN <= now)
+            is_news || last.is_none_or(|at| *at + OVERDUE_INTERVAL <= now)
         });
         rows.sort_by_key(|row| self.turns.get(&row.attempt).copied());
         if rows.len() > MAX_SINGLE_QUERIES {
@@ -84,7 +84,7 @@ impl Poll {
             GitlabErrorKind::Status { status: 404, .. } | GitlabErrorKind::Forbidden(_)
         );
         let patience = match row.reported_at {
-            _ if !is_final => GIVEN_UP_AFTER,
+            _ if !is_final => GIVE_UP_AFTER,
             Some(_) => self.on_gitlab.settings.patience_for(row.reported_kind),
             None => Duration::ZERO,
         };

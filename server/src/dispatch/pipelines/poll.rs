@@ -14,16 +14,16 @@ use crate::service::pipelines::ended;
 use crate::state::AppState;
 use crate::state::pipelines::Pipelines;
 
-use super::sort::{LARGEST_PAGE, Moved, batches, sort};
+use super::sort::{MAX_PAGE_SIZE, Moved, batches, sort};
 
 /// How many pipelines of other programs may be newer than ours.
-const MARGIN: usize = 2;
+const FOREIGN_MARGIN: usize = 2;
 /// How many pipelines a poll queries one by one: those that are not among the newest of their project, or failed
 /// without a report. One may take two requests; with the queries for a thousand pipelines that makes twenty.
 pub(super) const MAX_SINGLE_QUERIES: usize = 5;
 /// For how many ticks a pipeline may run without its job having asked for the build, before its jobs are queried:
 /// a pipeline runs as long as external commit statuses in it do.
-const QUIET_TICKS: u32 = 4;
+const SILENT_TICKS: u32 = 4;
 /// When each pipeline was last queried by itself, so that each has its turn.
 pub(super) type Turns = HashMap<AttemptId, Instant>;
 
@@ -84,14 +84,14 @@ impl Poll {
         let (mut failed, mut silent) = (Vec::new(), Vec::new());
         for batch in batches(rows) {
             let ids: Vec<ProjectId> = batch.keys().copied().collect();
-            let each = batch.values().map(Vec::len).max().unwrap_or(1) + MARGIN;
+            let each = batch.values().map(Vec::len).max().unwrap_or(1) + FOREIGN_MARGIN;
             let known = self
                 .on_gitlab
                 .gitlab
-                .pipeline_statuses(&ids, each.min(LARGEST_PAGE))
+                .pipeline_statuses(&ids, each.min(MAX_PAGE_SIZE))
                 .await?;
             asked = Polled::Gitlab;
-            let quiet = self.on_gitlab.settings.tick.saturating_mul(QUIET_TICKS);
+            let quiet = self.on_gitlab.settings.tick.saturating_mul(SILENT_TICKS);
             let quiet_since = self.state.clock.now() - quiet;
             let sorted = sort(batch, &known, quiet_since);
             store_statuses(&self.state.database, &sorted.moved).await?;
@@ -121,7 +121,7 @@ impl Poll {
         };
         failed.retain(had_no_turn);
         failed.sort_by_key(|row| turns.get(&row.attempt).copied());
-        for row in failed.iter().skip(MAX_SINGLE_QUERIES).take(LARGEST_PAGE) {
+        for row in failed.iter().skip(MAX_SINGLE_QUERIES).take(MAX_PAGE_SIZE) {
             // Soon, and without polling all the others again.
             self.on_gitlab.has_news(row.project_id);
         }

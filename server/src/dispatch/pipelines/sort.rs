@@ -9,7 +9,7 @@ use crate::db::pipelines::PipelineRow;
 use crate::time::Millis;
 
 /// The maximum number of projects, and of pipelines of each, in one of GitLab's pages.
-pub(super) const LARGEST_PAGE: usize = 100;
+pub(super) const MAX_PAGE_SIZE: usize = 100;
 pub(super) type Batch = BTreeMap<ProjectId, Vec<PipelineRow>>;
 
 /// Returns the project and id of a pipeline that exists.
@@ -25,7 +25,7 @@ pub(super) fn batches(rows: Vec<PipelineRow>) -> Vec<Batch> {
         let project = row.project_id;
         let fits = batches
             .last()
-            .is_some_and(|batch| batch.len() < LARGEST_PAGE || batch.contains_key(&project));
+            .is_some_and(|batch| batch.len() < MAX_PAGE_SIZE || batch.contains_key(&project));
         if !fits {
             batches.push(Batch::new());
         }

@@ -27,11 +27,11 @@ use crate::state::AppState;
 use super::read::iteration::show_iteration;
 
 /// The minimum time between two edits of a note while builds are running.
-const NOTE_GAP: Duration = Duration::from_secs(60);
+const NOTE_INTERVAL: Duration = Duration::from_secs(60);
 /// How long the merge requests of a branch are cached.
-const MERGE_REQUESTS_LAST: Duration = Duration::from_secs(60);
+const MERGE_REQUESTS_TTL: Duration = Duration::from_secs(60);
 /// The prefix of the heads of merge requests from forks, which have no branch here.
-const MERGE_REQUESTS: &str = "merge-requests/";
+const MERGE_REQUEST_PREFIX: &str = "merge-requests/";
 
 /// The open merge requests of a project's branch, and when they were read.
 type MergeRequests = HashMap<(ProjectId, String), (Instant, Vec<MergeRequestIid>)>;
@@ -109,7 +109,8 @@ impl Reporter {
                 continue;
             }
             let git_ref = origin.changeset.git_ref.as_str();
-            let is_name = !git_ref.starts_with(MERGE_REQUESTS) && git_ref != origin.commit.as_str();
+            let is_name =
+                !git_ref.starts_with(MERGE_REQUEST_PREFIX) && git_ref != origin.commit.as_str();
             let status = CommitStatus {
                 state: word,
                 git_ref: is_name.then_some(git_ref),
@@ -207,7 +208,7 @@ impl Reporter {
                     if told.digest == digest.as_slice() {
                         continue;
                     }
-                    let wait = (told.sent_at + NOTE_GAP).since(state.clock.now());
+                    let wait = (told.sent_at + NOTE_INTERVAL).since(state.clock.now());
                     if !wait.is_zero() && !detail.summary.status.is_final() {
                         later = Some(wait);
                         continue;
@@ -265,7 +266,7 @@ impl Reporter {
         origin: &OriginSummary,
     ) -> Result<Vec<MergeRequestIid>, Failure> {
         let git_ref = origin.changeset.git_ref.as_str();
-        if let Some(rest) = git_ref.strip_prefix(MERGE_REQUESTS) {
+        if let Some(rest) = git_ref.strip_prefix(MERGE_REQUEST_PREFIX) {
             let number = rest
                 .split('/')
                 .next()
@@ -280,14 +281,14 @@ impl Reporter {
         }
         let key = (project, git_ref.to_owned());
         if let Some((at, found)) = self.known().get(&key)
-            && at.elapsed() < MERGE_REQUESTS_LAST
+            && at.elapsed() < MERGE_REQUESTS_TTL
         {
             return Ok(found.clone());
         }
         let found = self.gitlab.merge_requests_of(project, path, git_ref);
         let found = found.await?;
         let mut known = self.known();
-        known.retain(|_, (at, _)| at.elapsed() < MERGE_REQUESTS_LAST);
+        known.retain(|_, (at, _)| at.elapsed() < MERGE_REQUESTS_TTL);
         known.insert(key, (Instant::now(), found.clone()));
         Ok(found)
     }

@@ -9,8 +9,8 @@ use buildbtw_model::{BuildStatus, IterationStatus, NamespaceName};
 /// The maximum number of failures in a note.
 const MAX_FAILURES: usize = 20;
 /// The maximum number of lines of each failure, and the maximum length of a line.
-const ERROR_LINES: usize = 3;
-const LINE: usize = 200;
+const MAX_LINES: usize = 3;
+const MAX_LINE: usize = 200;
 
 /// Returns the commit state of an iteration's origins.
 pub(super) fn state(detail: &IterationDetail) -> CommitState {
@@ -133,9 +133,9 @@ fn failures(text: &mut String, detail: &IterationDetail, server: &str) {
         text.push('\n');
         if let Some(message) = &build.message {
             text.push_str("  ```text\n");
-            for line in message.lines().take(ERROR_LINES) {
+            for line in message.lines().take(MAX_LINES) {
                 // The output of a build is not Markdown, and must not end this block.
-                let line: String = line.chars().filter(|c| *c != '`').take(LINE).collect();
+                let line: String = line.chars().filter(|c| *c != '`').take(MAX_LINE).collect();
                 let _ = writeln!(text, "  {line}");
             }
             text.push_str("  ```\n");

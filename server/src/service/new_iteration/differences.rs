@@ -17,7 +17,7 @@ use crate::sources::ResolvedChangeset;
 use super::trigger::Trigger;
 
 /// The maximum number of names in a reason.
-const SHOWN: usize = 5;
+const MAX_NAMES: usize = 5;
 
 /// The builds of an iteration, by architecture.
 pub(super) type Snapshots = Vec<(Architecture, Vec<BuildSnapshot>)>;
@@ -149,8 +149,8 @@ pub(super) fn reason(trigger: Trigger, moved: &[String], changes: &[IterationCha
     changed.sort_unstable();
     changed.dedup();
     if !changed.is_empty() {
-        let more = changed.len().saturating_sub(SHOWN);
-        changed.truncate(SHOWN);
+        let more = changed.len().saturating_sub(MAX_NAMES);
+        changed.truncate(MAX_NAMES);
         let more = if more > 0 {
             format!(" and {more} more")
         } else {

@@ -49,7 +49,7 @@ pub async fn request_iteration(
         no_bootstrap: &request.no_bootstrap,
         same_sonames: request.same_sonames,
     };
-    for _ in 0..TRIES {
+    for _ in 0..MAX_TRIES {
         let old = newest(&state.database, namespace).await?;
         let created = create_iteration(state, namespace, &old, trigger, &wanted, caller).await?;
         // An iteration that was created concurrently does not have these settings.
@@ -69,7 +69,7 @@ pub async fn request_iteration(
 }
 
 /// How often a plan with changed settings is retried when others plan the same namespace.
-const TRIES: usize = 3;
+const MAX_TRIES: usize = 3;
 
 async fn newest(database: &Database, namespace: &NamespaceRow) -> Result<IterationRow, Error> {
     let newest = iterations::newest(database.read(), namespace.id).await?;

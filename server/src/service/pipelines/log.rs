@@ -4,27 +4,27 @@
 use buildbtw_model::{PermissionDenied, ansi};
 
 /// Longer texts are truncated.
-const LONGEST: usize = 600;
+const MAX_LENGTH: usize = 600;
 /// The prefix of an error.
 const ERROR: &str = "ERROR: ";
 /// Errors that the runner adds after the relevant one.
-const ECHOES: &[&str] = &["Job failed", "Preparation failed", "No files to upload"];
+const FOLLOW_UP_ERRORS: &[&str] = &["Job failed", "Preparation failed", "No files to upload"];
 /// The markers of sections in a log.
-const MARKS: &[&str] = &["section_start:", "section_end:"];
+const SECTION_MARKERS: &[&str] = &["section_start:", "section_end:"];
 const DENIED: &str = "permission denied";
 const MISSING: &str = "no such file or directory";
 
 /// Returns which program the runner or its executor could not run, and why. Retries fail until the host is fixed.
 pub(super) fn cannot_run(log: &str) -> Option<String> {
-    let text = ansi::strip(&plain(log));
+    let text = ansi::strip(&strip_decoration(log));
     let named = text.lines().find_map(denied_because);
     let found = named.or_else(|| text.lines().find_map(not_executed));
-    found.map(|line| shorten(&line))
+    found.map(|line| truncate(&line))
 }
 
 /// Returns the last error of a log, other than the runner's message that the job failed.
 pub(super) fn last_error(log: &str) -> Option<String> {
-    let text = plain(log);
+    let text = strip_decoration(log);
     let errors = text.match_indices(ERROR).filter_map(|(at, _)| {
         let (before, error) = text.split_at(at);
         let line = before.rsplit('\n').next().unwrap_or_default();
@@ -37,10 +37,14 @@ pub(super) fn last_error(log: &str) -> Option<String> {
         let words: Vec<&str> = error.split_whitespace().skip(1).collect();
         Some(words.join(" "))
     });
-    let is_news =
-        |error: &String| !error.is_empty() && !ECHOES.iter().any(|known| error.starts_with(known));
+    let is_news = |error: &String| {
+        !error.is_empty()
+            && !FOLLOW_UP_ERRORS
+                .iter()
+                .any(|known| error.starts_with(known))
+    };
     let last = errors.filter(is_news).last();
-    last.map(|error| shorten(&error))
+    last.map(|error| truncate(&error))
 }
 
 /// Parses a message of buildbtw's executor about a missing permission.
@@ -75,7 +79,7 @@ fn not_executed(line: &str) -> Option<String> {
 }
 
 /// Removes what GitLab and its runner add to the lines of a log, except colours.
-fn plain(log: &str) -> String {
+fn strip_decoration(log: &str) -> String {
     let mut text = String::with_capacity(log.len());
     for line in log.lines() {
         let (line, continues) = without_timestamp(line);
@@ -84,7 +88,7 @@ fn plain(log: &str) -> String {
         }
         text.push_str(line);
     }
-    for mark in MARKS {
+    for mark in SECTION_MARKERS {
         while let Some(start) = text.find(mark) {
             let rest = text.get(start..).unwrap_or_default();
             let end = rest.find(['\r', '\n']).unwrap_or(rest.len());
@@ -118,9 +122,9 @@ fn without_timestamp(line: &str) -> (&str, bool) {
     }
 }
 
-fn shorten(text: &str) -> String {
+fn truncate(text: &str) -> String {
     let shown = text.chars().filter(|c| !c.is_control());
-    shown.take(LONGEST).collect()
+    shown.take(MAX_LENGTH).collect()
 }
 
 #[cfg(test)]

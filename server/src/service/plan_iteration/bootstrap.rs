@@ -6,10 +6,10 @@ use buildbtw_planner::{NeedsBootstrap, Plan};
 use crate::error::{Error, Refusal};
 
 /// The maximum number of reasons for each cycle in a refusal.
-const SHOWN: usize = 3;
+const MAX_REASONS: usize = 3;
 /// The maximum number of cycles in a refusal, and of packages of each.
-const CYCLES: usize = 10;
-const MEMBERS: usize = 20;
+const MAX_CYCLES: usize = 10;
+const MAX_MEMBERS: usize = 20;
 
 /// Refuses a plan with cycles that need a bootstrap build.
 ///
@@ -23,9 +23,9 @@ pub(super) fn check(plan: &Plan) -> Result<(), Error> {
 }
 
 fn refusal(needed: &[NeedsBootstrap]) -> Refusal {
-    let shown = needed.iter().take(CYCLES);
+    let shown = needed.iter().take(MAX_CYCLES);
     let mut cycles: Vec<String> = shown.clone().map(members).collect();
-    if let rest @ 1.. = needed.len().saturating_sub(CYCLES) {
+    if let rest @ 1.. = needed.len().saturating_sub(MAX_CYCLES) {
         cycles.push(format!("{rest} others"));
     }
     let title = match &*cycles {
@@ -38,7 +38,7 @@ fn refusal(needed: &[NeedsBootstrap]) -> Refusal {
     };
     let reasons = shown
         .clone()
-        .flat_map(|needed| needed.reasons.iter().take(SHOWN));
+        .flat_map(|needed| needed.reasons.iter().take(MAX_REASONS));
     let reasons: Vec<&str> = reasons.map(String::as_str).collect();
     let hints: Vec<String> = match needed {
         [needed] => vec![hint(needed)],
@@ -56,9 +56,9 @@ fn refusal(needed: &[NeedsBootstrap]) -> Refusal {
 }
 
 fn members(needed: &NeedsBootstrap) -> String {
-    let shown = needed.members.iter().take(MEMBERS);
+    let shown = needed.members.iter().take(MAX_MEMBERS);
     let names: Vec<&str> = shown.map(|name| name.as_str()).collect();
-    match needed.members.len().saturating_sub(MEMBERS) {
+    match needed.members.len().saturating_sub(MAX_MEMBERS) {
         0 => names.join(", "),
         rest => format!("{} and {rest} others", names.join(", ")),
     }

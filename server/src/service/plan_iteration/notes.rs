@@ -10,7 +10,7 @@ use buildbtw_planner::{Plan, Problem};
 use crate::repos::base::{BaseSnapshot, NOT_CHECKED};
 
 /// The maximum number of names in a note.
-const SHOWN: usize = 8;
+const MAX_NAMES: usize = 8;
 
 /// The notes of a plan besides its problems.
 #[derive(Debug, Default)]
@@ -76,7 +76,7 @@ fn about_plan(plan: &Plan, base: &BaseSnapshot) -> Vec<PlanNote> {
             members.len(),
             list_names(members)
         );
-        for edge in cycle.broken.iter().take(SHOWN) {
+        for edge in cycle.broken.iter().take(MAX_NAMES) {
             let which = if plan.is_left_out(edge) {
                 ""
             } else {
@@ -88,11 +88,11 @@ fn about_plan(plan: &Plan, base: &BaseSnapshot) -> Vec<PlanNote> {
                 edge.to, edge.from, edge.kind
             );
         }
-        if cycle.broken.len() > SHOWN {
+        if cycle.broken.len() > MAX_NAMES {
             let _ = write!(
                 text,
                 "; and {} more such builds",
-                cycle.broken.len() - SHOWN
+                cycle.broken.len() - MAX_NAMES
             );
         }
         rest.push(note(NoteKind::Cycle, text));
@@ -118,12 +118,12 @@ fn about_plan(plan: &Plan, base: &BaseSnapshot) -> Vec<PlanNote> {
 
 fn list_names<T: std::fmt::Display>(names: &[T]) -> String {
     let mut text = String::new();
-    for (index, name) in names.iter().take(SHOWN).enumerate() {
+    for (index, name) in names.iter().take(MAX_NAMES).enumerate() {
         let comma = if index > 0 { ", " } else { "" };
         let _ = write!(text, "{comma}{name}");
     }
-    if names.len() > SHOWN {
-        let _ = write!(text, " and {} more", names.len() - SHOWN);
+    if names.len() > MAX_NAMES {
+        let _ = write!(text, " and {} more", names.len() - MAX_NAMES);
     }
     text
 }

@@ -8,7 +8,7 @@ use crate::repos::image::DatabaseImage;
 
 /// The number of cached databases: enough for the namespaces that are active at the same time. One of 15,000
 /// packages takes 15 MB.
-const KEPT: usize = 16;
+const MAX_IMAGES: usize = 16;
 
 /// Images of databases, the most recently used last.
 #[derive(Debug, Default)]
@@ -47,7 +47,7 @@ impl Images {
         image: DatabaseImage,
     ) {
         self.kept.push_back((iteration, key.clone(), image));
-        if self.kept.len() > KEPT {
+        if self.kept.len() > MAX_IMAGES {
             self.kept.pop_front();
         }
     }

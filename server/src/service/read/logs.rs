@@ -11,9 +11,9 @@ use crate::error::Error;
 use crate::state::AppState;
 
 /// The number of bytes read from disk and sent at once.
-const PIECE: u64 = 256 * 1024;
+const CHUNK_SIZE: u64 = 256 * 1024;
 /// How often a follower polls the attempt while its log does not grow.
-const LOOK_AGAIN: Duration = Duration::from_secs(20);
+const POLL_INTERVAL: Duration = Duration::from_secs(20);
 
 /// Returns whether an attempt has ended, so that its log is complete.
 ///
@@ -83,7 +83,7 @@ impl Follower {
         if left == 0 {
             return Ok(None);
         }
-        let piece = self.read(left.min(PIECE)).await?;
+        let piece = self.read(left.min(CHUNK_SIZE)).await?;
         if piece.is_none() {
             // The client knows the length, and must notice that the log is shorter.
             return Err(anyhow::anyhow!("the log of attempt {} is gone", self.attempt).into());
@@ -100,13 +100,13 @@ impl Follower {
                 // The server may still append why it ended.
                 self.state.logs.settled(self.attempt).await;
             }
-            let piece = self.read(PIECE).await?;
+            let piece = self.read(CHUNK_SIZE).await?;
             if piece.is_some() || over {
                 return Ok(piece);
             }
             tokio::select! {
                 _ = growth.changed() => {}
-                () = tokio::time::sleep(LOOK_AGAIN) => {}
+                () = tokio::time::sleep(POLL_INTERVAL) => {}
                 () = self.state.shutdown.cancelled() => return Ok(None),
             }
         }

@@ -22,7 +22,7 @@ use super::transitions::Transition;
 use crate::planning::queue::Caller;
 
 /// The maximum number of repositories of failed builds that are read again first.
-const READ_AGAIN: usize = 50;
+const MAX_REREAD: usize = 50;
 
 /// Requeues the failed builds of the newest iteration, and unblocks their dependents: all, or those of some
 /// pkgbases. Ends the backoff of builds after infrastructure failures. Reports newer commits, and builds them in a new
@@ -115,7 +115,7 @@ fn check_pkgbases(
 fn failed(all: &[BuildRow]) -> Vec<Pkgbase> {
     let failed = all.iter().filter(|b| b.status == BuildStatus::Failed);
     let failed: BTreeSet<_> = failed.map(|build| build.pkgbase.clone()).collect();
-    failed.into_iter().take(READ_AGAIN).collect()
+    failed.into_iter().take(MAX_REREAD).collect()
 }
 
 fn note_of(row: &SourceRepositoryRow) -> String {

@@ -15,8 +15,8 @@ use super::Transition;
 /// How often a build is retried after lost attempts and infrastructure failures.
 const MAX_INFRASTRUCTURE_FAILURES: i64 = 5;
 /// The first backoff after such failures; each further one doubles it.
-const FIRST_PAUSE: Duration = Duration::from_secs(2);
-const MAX_PAUSE: Duration = Duration::from_secs(10 * 60);
+const FIRST_BACKOFF: Duration = Duration::from_secs(2);
+const MAX_BACKOFF: Duration = Duration::from_secs(10 * 60);
 
 impl Transition {
     /// Accepts the outcome of an attempt, whose packages will be published next.
@@ -31,7 +31,7 @@ impl Transition {
         if !finished || !builds::accept_packages(&mut self.tx, build.id, attempt, version).await? {
             return Ok(false);
         }
-        linked_packages::remember(&mut self.tx, attempt).await?;
+        linked_packages::insert(&mut self.tx, attempt).await?;
         self.record(build, Some(attempt), EventKind::AttemptSucceeded, None)
             .await?;
         Ok(true)
@@ -146,7 +146,7 @@ impl Transition {
                 .end_build(build, attempt, BuildStatus::Failed, &message)
                 .await;
         }
-        let not_before = self.clock.now() + pause(failures);
+        let not_before = self.clock.now() + backoff(failures);
         if builds::requeue(&mut self.tx, build.id, Some(not_before), message).await? {
             self.record(
                 build,
@@ -182,12 +182,12 @@ impl Transition {
 }
 
 /// Returns the backoff after this many infrastructure failures. A single lost worker costs no more than the lease.
-fn pause(failures: i64) -> Duration {
+fn backoff(failures: i64) -> Duration {
     match u32::try_from(failures) {
         Ok(0 | 1) | Err(_) => Duration::ZERO,
-        Ok(failures) => FIRST_PAUSE
+        Ok(failures) => FIRST_BACKOFF
             .saturating_mul(1 << (failures - 2).min(20))
-            .min(MAX_PAUSE),
+            .min(MAX_BACKOFF),
     }
 }
 
@@ -198,7 +198,7 @@ mod tests {
     #[test]
     fn doubles_backoff_up_to_a_maximum() {
         let pauses = [0, 0, 2, 4, 8].map(Duration::from_secs);
-        assert_eq!([0, 1, 2, 3, 4].map(pause), pauses);
-        assert_eq!(pause(100), MAX_PAUSE);
+        assert_eq!([0, 1, 2, 3, 4].map(backoff), pauses);
+        assert_eq!(backoff(100), MAX_BACKOFF);
     }
 }
