@@ -71,17 +71,17 @@ impl<'a> Producers<'a> {
         let mut problems = Vec::new();
         for (name, _) in package.pkgnames_for(architecture) {
             let found = base.of(name.as_str()).iter().find_map(|found| {
-                let maker = found.pkgbase.as_ref()?;
-                let is_other = maker != package.pkgbase() && !is_member(maker);
+                let producer = found.pkgbase.as_ref()?;
+                let is_other = producer != package.pkgbase() && !is_member(producer);
                 let is_above = found.version.compare(version).is_ge();
-                (is_other && is_above).then_some((maker, &found.version))
+                (is_other && is_above).then_some((producer, &found.version))
             });
-            if let Some((maker, newer)) = found {
+            if let Some((producer, newer)) = found {
                 problems.push(Problem {
                     pkgbase: package.pkgbase().clone(),
                     kind: ProblemKind::SamePackage,
                     message: format!(
-                        "{name} {version} will not install by -Syu: base has {newer}, made by {maker}"
+                        "`pacman -Syu` will not install {name} {version}: base has {newer}, built from {producer}"
                     ),
                 });
             }
@@ -140,7 +140,7 @@ mod tests {
         index.insert(Arc::new(source("unrelated", "1-3", &["unrelated"])));
         let old = source("oldbase", "1-3", &["oldbase", "moved"]);
         let producers = Producers::new(&index, std::iter::once(&old));
-        for (maker, version, expected) in [
+        for (producer, version, expected) in [
             (Some("newbase"), "2-1", &[][..]),
             (Some("newbase"), "1-3.7", &[]),
             (Some("oldbase"), "1-3.2", &["1-3.2"]),
@@ -151,14 +151,14 @@ mod tests {
             (Some("gone"), "2-1", &[]),
         ] {
             let found = BaseVersion {
-                pkgbase: maker.map(|maker| maker.parse().unwrap()),
+                pkgbase: producer.map(|producer| producer.parse().unwrap()),
                 version: version.parse().unwrap(),
             };
             let name: Pkgname = "moved".parse().unwrap();
             let base: BaseVersions = [(name.clone(), found)].into_iter().collect();
             let effective = producers.base_versions(&old, &name, &base);
             let effective: Vec<&str> = effective.iter().map(PackageVersion::as_str).collect();
-            assert_eq!(effective, expected, "{maker:?} {version}");
+            assert_eq!(effective, expected, "{producer:?} {version}");
         }
     }
 }

@@ -152,7 +152,7 @@ fn check_name(file: &PackageFileName, expected: &[ExpectedPackage]) -> Result<()
         }
         Some(package) if package.name == name && package.architecture != architecture => {
             Err(unexpected(format!(
-                "{file} has architecture {architecture}, the plan says {}",
+                "{file} has architecture {architecture}, but the plan expects {}",
                 package.architecture
             )))
         }
