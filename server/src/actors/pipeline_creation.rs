@@ -16,7 +16,7 @@ use crate::dispatch::pipelines::create::{Step, step};
 use crate::dispatch::pipelines::pace::Pace;
 use crate::error::Error;
 use crate::outage::{Backoff, Failure, Outage, Pauses};
-use crate::service::pipelines::{dispatch, refused};
+use crate::service::pipelines::{dispatch, end_refused};
 use crate::state::AppState;
 use crate::state::pipelines::Pipelines;
 
@@ -247,7 +247,7 @@ impl PipelineCreation {
         if is_given_up {
             let row = pipelines::of_attempt(self.state.database.read(), attempt).await?;
             if let Some(row) = row.filter(|row| row.pipeline_id.is_none()) {
-                refused(&self.state, &row, &error.to_string()).await?;
+                end_refused(&self.state, &row, &error.to_string()).await?;
             }
         }
         Ok(())

@@ -186,7 +186,7 @@ pub async fn assign(state: &AppState, pairs: &[(Claimant, BuildId)]) -> Result<A
         token: claimant.token,
     });
     let dispatched = transition
-        .dispatched(attempts, state.clock.now() + state.config.lease)
+        .dispatch(attempts, state.clock.now() + state.config.lease)
         .await?;
     let effects = transition.commit().await?;
     state.announce(effects);

@@ -64,7 +64,9 @@ pub async fn create_namespace(
     let reason = "created";
     let (iteration, _) = iterations::insert(transition.tx(), namespace, reason).await?;
     plan_iteration::store(&mut transition, iteration, &input.origins, planned).await?;
-    transition.planned(namespace, iteration, reason).await?;
+    transition
+        .record_planned(namespace, iteration, reason)
+        .await?;
     let effects = transition.commit().await?;
     state
         .replans

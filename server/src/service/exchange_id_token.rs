@@ -18,7 +18,7 @@ use crate::state::pipelines::Pipelines;
 use crate::time::Millis;
 
 use super::claim_build::describe;
-use super::heartbeat::ended;
+use super::heartbeat::attempt_ended;
 use super::pipelines::{placeholder_token, placeholder_worker};
 use super::report_outcome::remove_uploads;
 use super::tokens::hash;
@@ -74,7 +74,7 @@ pub async fn exchange_id_token(
     let row = attempts::by_id(state.database.read(), attempt).await?;
     let row = row
         .filter(|row| !row.status.is_final())
-        .ok_or_else(|| ended(attempt))?;
+        .ok_or_else(|| attempt_ended(attempt))?;
     let build = builds::by_id(state.database.read(), row.build)
         .await?
         .ok_or_else(|| anyhow::anyhow!("attempt {attempt} has no build"))?;
@@ -269,15 +269,15 @@ async fn assign(
     let row = pipelines::of_attempt(&mut *tx.connection(), named).await?;
     let Some((project, pipeline)) = row.and_then(|row| Some((row.project_id, row.pipeline_id?)))
     else {
-        return Err(ended(named));
+        return Err(attempt_ended(named));
     };
     let newest = pipelines::newest_of(&mut *tx.connection(), project, pipeline).await?;
-    let newest = newest.ok_or_else(|| ended(named))?;
+    let newest = newest.ok_or_else(|| attempt_ended(named))?;
     let is_replaced = !newest.attempt_status.is_final();
     let attempt = if newest.job_id.is_none() && !newest.attempt_status.is_final() {
         newest.attempt
     } else if newest.job_id == Some(job) && newest.attempt_status.is_final() {
-        return Err(ended(newest.attempt));
+        return Err(attempt_ended(newest.attempt));
     } else if newest.job_id == Some(job) {
         return Err(already_used());
     } else {
@@ -289,7 +289,7 @@ async fn assign(
         return Err(already_used());
     }
     let row = attempts::by_id(tx.connection(), attempt).await?;
-    let token = row.ok_or_else(|| ended(attempt))?.token;
+    let token = row.ok_or_else(|| attempt_ended(attempt))?.token;
     let valid_until = state.clock.now() + state.config.build_timeout + TOKEN_GRACE;
     tokens::set_secret(tx, token, hash, valid_until).await?;
     let lease = state.clock.now() + state.config.lease;
@@ -343,10 +343,10 @@ async fn retry_build(
     if !newest.attempt_status.is_final() {
         let current = attempts::by_id(transition.connection(), newest.attempt).await?;
         if current.is_some() {
-            transition.replaced(&build, newest.attempt).await?;
+            transition.replace(&build, newest.attempt).await?;
         }
     }
-    if !transition.retried_in_gitlab(&build).await? {
+    if !transition.retry_one(&build).await? {
         return Err(refuse(describe_state(&build)));
     }
     let attempt = AttemptId::new();
@@ -359,11 +359,7 @@ async fn retry_build(
         worker: &worker,
         token,
     };
-    if transition
-        .dispatched([new], Millis::now())
-        .await?
-        .is_empty()
-    {
+    if transition.dispatch([new], Millis::now()).await?.is_empty() {
         return Err(refuse(describe_state(&build)));
     }
     pipelines::copy_to_attempt(transition.tx(), attempt, newest.attempt).await?;

@@ -58,7 +58,7 @@ pub async fn expire(state: &AppState, attempt: AttemptId) -> Result<bool, Error>
     let Some(build) = build else {
         return Ok(false);
     };
-    if !transition.lost(&build, &current, &message).await? {
+    if !transition.mark_lost(&build, &current, &message).await? {
         return Ok(false);
     }
     let conclusion = state.logs.conclude(attempt).await;

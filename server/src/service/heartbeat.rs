@@ -25,13 +25,13 @@ pub async fn heartbeat(
     let lease = state.clock.now() + state.config.lease;
     if !attempts::renew_lease(transition.tx(), id, lease).await? {
         transition.undo().await?;
-        return Err(ended(id));
+        return Err(attempt_ended(id));
     }
     workers::touch(transition.tx(), &attempt.worker).await?;
     if attempts::start(transition.tx(), id).await?
         && let Some(build) = builds::by_id(transition.connection(), attempt.build).await?
     {
-        transition.started(&build, id).await?;
+        transition.start(&build, id).await?;
     }
     let effects = transition.commit().await?;
     state.announce(effects);
@@ -74,14 +74,14 @@ pub(crate) async fn active_attempt(
 ) -> Result<AttemptRow, Error> {
     let attempt = own_attempt(database, token, id).await?;
     if attempt.status.is_final() {
-        Err(ended(id))
+        Err(attempt_ended(id))
     } else {
         Ok(attempt)
     }
 }
 
 /// Creates the refusal of a report on an attempt that has ended.
-pub(crate) fn ended(id: AttemptId) -> Error {
+pub(crate) fn attempt_ended(id: AttemptId) -> Error {
     Refusal::new(ProblemKind::AttemptEnded, format!("attempt {id} has ended"))
         .hint("its lease expired, it was cancelled, or its outcome has already been reported")
         .into()

@@ -31,7 +31,7 @@ pub async fn cancel(state: &AppState, name: &NamespaceName) -> Result<(), Error>
         return Err(Error::refused(ProblemKind::Conflict, title));
     }
     if namespaces::hold(transition.tx(), namespace.id, true).await? {
-        transition.held(&newest).await?;
+        transition.hold(&newest).await?;
     }
     let effects = transition.commit().await?;
     state.announce(effects);
@@ -59,7 +59,7 @@ pub async fn resume(state: &AppState, caller: Caller, name: &NamespaceName) -> R
         .hint(format!("`buildbtw retry {name}` retries failed builds"))
         .into());
     }
-    transition.resumed(&newest).await?;
+    transition.resume(&newest).await?;
     let effects = transition.commit().await?;
     state.announce(effects);
     // Changes of the sources led to no iteration while it was held.

@@ -8,7 +8,7 @@ use crate::db::{TokenId, attempts, builds};
 use crate::error::Error;
 use crate::state::AppState;
 
-use super::heartbeat::{ended, own_attempt};
+use super::heartbeat::{attempt_ended, own_attempt};
 use super::report_outcome::{remove_uploads, sanitize_message};
 use super::transitions::Transition;
 
@@ -41,11 +41,11 @@ pub async fn report_final_failure(
     });
     if !is_repeated
         && !transition
-            .failed_permanently(&build, id, *kind, &message)
+            .fail_permanently(&build, id, *kind, &message)
             .await?
     {
         transition.undo().await?;
-        return Err(ended(id));
+        return Err(attempt_ended(id));
     }
     let effects = transition.commit().await?;
     drop(turn);

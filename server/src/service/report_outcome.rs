@@ -17,7 +17,7 @@ use crate::repos::Repos;
 use crate::repos::RepositoryKey;
 use crate::state::AppState;
 
-use super::heartbeat::{ended, own_attempt};
+use super::heartbeat::{attempt_ended, own_attempt};
 use super::pipelines::{Deferral, defer, has_reported};
 use super::transitions::Transition;
 
@@ -63,7 +63,7 @@ async fn failed(
     let mut transition = Transition::begin(&state.database, &state.clock).await?;
     let Some(attempt) = current(&mut transition, id).await? else {
         transition.undo().await?;
-        return Err(ended(id));
+        return Err(attempt_ended(id));
     };
     let is_repeated = attempt.status == AttemptStatus::Failed
         && attempt.failure == Some(kind)
@@ -75,11 +75,11 @@ async fn failed(
     let is_taken = match defer(state, &mut transition, &attempt, kind, message).await? {
         Deferral::Yes => true,
         Deferral::Contradicts => false,
-        Deferral::No => transition.failed(build, &attempt, kind, message).await?,
+        Deferral::No => transition.fail(build, &attempt, kind, message).await?,
     };
     if !is_taken {
         transition.undo().await?;
-        return Err(ended(id));
+        return Err(attempt_ended(id));
     }
     let effects = transition.commit().await?;
     state.announce(effects);
@@ -138,10 +138,10 @@ async fn succeeded(
             let before = current(&mut transition, attempt.id).await?;
             let is_repeated = before.is_some_and(|row| row.status == AttemptStatus::Succeeded);
             if has_reported(&mut transition, attempt).await?
-                || !is_repeated && !transition.accepted(build, attempt.id, &version).await?
+                || !is_repeated && !transition.accept(build, attempt.id, &version).await?
             {
                 transition.undo().await?;
-                return Err(ended(attempt.id));
+                return Err(attempt_ended(attempt.id));
             }
             // Also when the same report arrived twice concurrently and the other one was accepted: wait until that is
             // durable before responding.
@@ -149,8 +149,8 @@ async fn succeeded(
             state.announce(effects);
         }
         // Accepted before: the response was lost, or publishing failed.
-        AttemptStatus::Succeeded => checked.map_err(|_| ended(attempt.id))?,
-        AttemptStatus::Failed | AttemptStatus::Lost => return Err(ended(attempt.id)),
+        AttemptStatus::Succeeded => checked.map_err(|_| attempt_ended(attempt.id))?,
+        AttemptStatus::Failed | AttemptStatus::Lost => return Err(attempt_ended(attempt.id)),
     }
     // Other reports may be accepted meanwhile, and published together with this one.
     drop(turn);

@@ -19,7 +19,7 @@ use crate::repos::package_file::{PackageError, PackageMetadata, explain};
 use crate::repos::{Turn, sync_folder};
 use crate::state::AppState;
 
-use super::heartbeat::{active_attempt, ended};
+use super::heartbeat::{active_attempt, attempt_ended};
 use super::tokens::not_valid;
 
 /// The announced properties of an upload.
@@ -69,7 +69,7 @@ pub async fn upload_package<E: std::fmt::Display>(
     )
     .await?;
     let build = builds::by_id(reader, attempt.build).await?;
-    let build = build.ok_or_else(|| ended(upload.attempt))?;
+    let build = build.ok_or_else(|| attempt_ended(upload.attempt))?;
     let turn = state.repos.turn_to_read(token, size).await?;
     // The rest is not awaited when the server shuts down, or when the client has disconnected.
     let stop = state.shutdown.child_token();
@@ -107,7 +107,7 @@ async fn keep(
     let current = attempts::by_id(&mut *tx.connection(), row.attempt).await?;
     if current.is_none_or(|attempt| attempt.status.is_final()) {
         tx.undo().await?;
-        return Err(ended(row.attempt));
+        return Err(attempt_ended(row.attempt));
     }
     // The token may have been revoked during the upload.
     if !tokens::invalid(&mut tx, &[token]).await?.is_empty() {

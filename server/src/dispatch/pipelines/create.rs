@@ -9,7 +9,9 @@ use crate::config::pipelines::ParameterKind;
 use crate::db::pipelines::PipelineRow;
 use crate::db::{Database, builds, pipelines, source_repositories};
 use crate::error::Error;
-use crate::service::pipelines::{Created, created, pipeline_name, refused, withdrawn};
+use crate::service::pipelines::{
+    Created, end_refused, end_withdrawn, pipeline_name, record_created,
+};
 use crate::state::AppState;
 use crate::state::pipelines::Pipelines;
 use crate::time::Millis;
@@ -65,7 +67,7 @@ pub(crate) async fn step(
         }
     }
     if row.is_unwanted() || row.attempt_status.is_final() {
-        withdrawn(state, &row).await?;
+        end_withdrawn(state, &row).await?;
         return Ok(Step::Settled);
     }
     request_pipeline(state, on_gitlab, &row, project, &about).await
@@ -120,7 +122,7 @@ async fn request_pipeline(
         Refused::Temporary(pause) => Ok(Step::Later(pause)),
         Refused::General => Ok(Step::Failed(error)),
         Refused::Permanent(message) => {
-            refused(state, row, &message).await?;
+            end_refused(state, row, &message).await?;
             Ok(Step::Settled)
         }
     }
@@ -132,7 +134,7 @@ async fn settle(
     row: &PipelineRow,
     found: &Pipeline,
 ) -> Result<Step, Error> {
-    let created = created(state, row, found).await?;
+    let created = record_created(state, row, found).await?;
     if created == Created::Unwanted {
         let cancelled = on_gitlab
             .gitlab

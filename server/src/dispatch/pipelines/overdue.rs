@@ -11,7 +11,9 @@ use crate::db::pipelines::{self, PipelineRow};
 use crate::error::Error;
 use crate::outage::Failure;
 use crate::service::expire_leases::expire;
-use crate::service::pipelines::{ended, never_exchanged, own_job, unanswered, unexplained};
+use crate::service::pipelines::{
+    end_completed, end_unanswered, end_unexchanged, own_job, unexplained,
+};
 
 use super::create::about;
 use super::poll::{MAX_SINGLE_QUERIES, Poll, store_statuses};
@@ -93,7 +95,7 @@ impl Poll {
             return Ok(false);
         }
         Ok(if row.is_deferred() {
-            unanswered(state, row, None).await?
+            end_unanswered(state, row, None).await?
         } else {
             expire(state, row.attempt).await?
         })
@@ -108,7 +110,7 @@ impl Poll {
         let about = about(&state.database, row).await?;
         let found = gitlab.pipeline(project, &about, number).await?;
         let Some(found) = found else {
-            ended(state, row, None, &[], None, None).await?;
+            end_completed(state, row, None, &[], None, None).await?;
             return Ok(true);
         };
         let mut status = found.status;
@@ -129,7 +131,7 @@ impl Poll {
                 Some(job) => self.log_of(project, &about, job).await,
                 None => None,
             };
-            ended(state, row, Some(status), &jobs, errors, log.as_deref()).await?;
+            end_completed(state, row, Some(status), &jobs, errors, log.as_deref()).await?;
             return Ok(true);
         }
         store_statuses(&state.database, &[(row.clone(), status)]).await?;
@@ -162,7 +164,7 @@ impl Poll {
         if let Some(at) = row.reported_at {
             let patience = self.on_gitlab.settings.patience_for(row.reported_kind);
             return Ok(state.clock.now() >= at + patience
-                && unanswered(state, row, own_job(row, jobs)).await?);
+                && end_unanswered(state, row, own_job(row, jobs)).await?);
         }
         if row.lease_expires_at <= state.clock.now() {
             return Ok(expire(state, row.attempt).await?);
@@ -182,7 +184,7 @@ impl Poll {
         };
         let elapsed = elapsed.unwrap_or_default();
         if let Some(job) = running.filter(|_| elapsed >= allowed) {
-            return Ok(never_exchanged(state, row, job).await?);
+            return Ok(end_unexchanged(state, row, job).await?);
         }
         if row.running_since.is_some_and(|at| now.since(at) >= allowed) {
             // External commit statuses keep a pipeline running longer than its job.

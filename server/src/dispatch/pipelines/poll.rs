@@ -10,7 +10,7 @@ use crate::db::Database;
 use crate::db::pipelines::{self, PipelineRow};
 use crate::error::Error;
 use crate::outage::Failure;
-use crate::service::pipelines::ended;
+use crate::service::pipelines::end_completed;
 use crate::state::AppState;
 use crate::state::pipelines::Pipelines;
 
@@ -96,7 +96,7 @@ impl Poll {
             let sorted = sort(batch, &known, quiet_since);
             store_statuses(&self.state.database, &sorted.moved).await?;
             for (row, status) in &sorted.over {
-                ended(&self.state, row, Some(*status), &[], None, None).await?;
+                end_completed(&self.state, row, Some(*status), &[], None, None).await?;
                 one_ended = true;
             }
             failed.extend(sorted.failed);

@@ -131,8 +131,10 @@ async fn create_iteration(
     let (iteration, number) = iterations::insert(tx, namespace.id, &reason).await?;
     plan_iteration::store(&mut transition, iteration, &input.origins, planned).await?;
     iterations::insert_changes(transition.tx(), iteration, &changes).await?;
-    transition.superseded(old, number).await?;
-    transition.planned(namespace.id, iteration, &reason).await?;
+    transition.supersede(old, number).await?;
+    transition
+        .record_planned(namespace.id, iteration, &reason)
+        .await?;
     let effects = transition.commit().await?;
     state
         .replans

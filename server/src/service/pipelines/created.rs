@@ -24,7 +24,7 @@ pub enum Created {
 ///
 /// # Errors
 /// When the database cannot be written: the pipeline is then searched for again.
-pub async fn created(
+pub async fn record_created(
     state: &AppState,
     row: &PipelineRow,
     found: &Pipeline,
@@ -49,7 +49,7 @@ pub async fn created(
             let message = moved(&row.git_ref, &row.commit, &found.sha);
             let kind = FailureKind::Infrastructure;
             transition
-                .failed_permanently(&build, row.attempt, kind, &message)
+                .fail_permanently(&build, row.attempt, kind, &message)
                 .await?;
         }
     }
@@ -68,12 +68,12 @@ pub async fn created(
 ///
 /// # Errors
 /// When the database cannot be written.
-pub async fn refused(state: &AppState, row: &PipelineRow, message: &str) -> Result<(), Error> {
+pub async fn end_refused(state: &AppState, row: &PipelineRow, message: &str) -> Result<(), Error> {
     let mut transition = Transition::begin(&state.database, &state.clock).await?;
     if let Some(build) = builds::by_id(transition.connection(), row.build).await? {
         let kind = FailureKind::Infrastructure;
         transition
-            .failed_permanently(&build, row.attempt, kind, message)
+            .fail_permanently(&build, row.attempt, kind, message)
             .await?;
     }
     pipelines::set_over(transition.tx(), row.attempt).await?;

@@ -54,7 +54,7 @@ pub async fn dispatch(state: &AppState, chosen: &[BuildId]) -> Result<usize, Err
             token,
         });
     }
-    let dispatched = transition.dispatched(attempts, UNLIMITED_LEASE).await?;
+    let dispatched = transition.dispatch(attempts, UNLIMITED_LEASE).await?;
     // Builds that are no longer ready got no attempt, so their tokens are not needed.
     let is_dispatched = |id: &AttemptId| dispatched.iter().any(|(attempt, _)| attempt.id == *id);
     for (_, token) in issued.iter().filter(|(id, _)| !is_dispatched(id)) {
@@ -74,7 +74,7 @@ pub async fn dispatch(state: &AppState, chosen: &[BuildId]) -> Result<usize, Err
             Some((_, _, Err(reason))) => {
                 let kind = FailureKind::Infrastructure;
                 transition
-                    .failed_permanently(build, attempt.id, kind, reason)
+                    .fail_permanently(build, attempt.id, kind, reason)
                     .await?;
             }
             None => {}

@@ -20,7 +20,7 @@ use super::verdict::{End, Facts, verdict};
 ///
 /// # Errors
 /// When the database cannot be written: the pipeline is then queried again.
-pub async fn ended(
+pub async fn end_completed(
     state: &AppState,
     row: &PipelineRow,
     status: Option<PipelineStatus>,
@@ -77,10 +77,10 @@ pub(super) async fn conclude(
     match end {
         End::Permanent(kind, message) => {
             transition
-                .failed_permanently(build, attempt.id, kind, &message)
+                .fail_permanently(build, attempt.id, kind, &message)
                 .await
         }
-        End::Transient(kind, message) => transition.failed(build, attempt, kind, &message).await,
+        End::Transient(kind, message) => transition.fail(build, attempt, kind, &message).await,
     }
 }
 
@@ -88,7 +88,7 @@ pub(super) async fn conclude(
 ///
 /// # Errors
 /// When the database cannot be written.
-pub async fn withdrawn(state: &AppState, row: &PipelineRow) -> Result<(), Error> {
+pub async fn end_withdrawn(state: &AppState, row: &PipelineRow) -> Result<(), Error> {
     let mut transition = Transition::begin(&state.database, &state.clock).await?;
     let connection = transition.connection();
     let attempt = attempts::by_id(connection, row.attempt).await?;
@@ -96,7 +96,7 @@ pub async fn withdrawn(state: &AppState, row: &PipelineRow) -> Result<(), Error>
     if let (Some(attempt), Some(build)) = (attempt, build) {
         let message = "cancelled before GitLab created its pipeline";
         let kind = FailureKind::Cancelled;
-        transition.failed(&build, &attempt, kind, message).await?;
+        transition.fail(&build, &attempt, kind, message).await?;
     }
     pipelines::set_over(transition.tx(), row.attempt).await?;
     let effects = transition.commit().await?;

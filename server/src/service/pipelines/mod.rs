@@ -11,12 +11,12 @@ mod reason;
 pub(in crate::service) mod show;
 mod verdict;
 
-pub use created::{Created, created, refused};
+pub use created::{Created, end_refused, record_created};
 pub(super) use deferred_report::{Deferral, defer, has_reported};
 pub use dispatch::dispatch;
 pub(super) use dispatch::{placeholder_token, placeholder_worker};
-pub use ended::{ended, withdrawn};
-pub use overdue::{never_exchanged, unanswered};
+pub use ended::{end_completed, end_withdrawn};
+pub use overdue::{end_unanswered, end_unexchanged};
 pub use verdict::{own_job, unexplained};
 
 use buildbtw_model::AttemptId;

@@ -49,7 +49,7 @@ impl Subject {
 ///
 /// # Errors
 /// When the database cannot be written.
-pub async fn unanswered(
+pub async fn end_unanswered(
     state: &AppState,
     row: &PipelineRow,
     job: Option<&Job>,
@@ -83,7 +83,7 @@ pub async fn unanswered(
 ///
 /// # Errors
 /// When the database cannot be written.
-pub async fn never_exchanged(
+pub async fn end_unexchanged(
     state: &AppState,
     row: &PipelineRow,
     job: &Job,
@@ -105,7 +105,7 @@ pub async fn never_exchanged(
     // A late request of the job is refused; a retry in GitLab is another job.
     pipelines::set_job(transition.tx(), row.attempt, job.id, None).await?;
     let has_ended = transition
-        .lost(&subject.build, &subject.attempt, &message)
+        .mark_lost(&subject.build, &subject.attempt, &message)
         .await?;
     finish(state, transition, row, &message).await?;
     Ok(has_ended)

@@ -92,7 +92,7 @@ async fn publish_group(
     }
     let image = write_repository(&state.repos, key, links, image).await?;
     let mut transition = Transition::begin(&state.database, &state.clock).await?;
-    transition.published(group).await?;
+    transition.complete(group).await?;
     let effects = transition.commit().await?;
     images.keep(iteration, key, image);
     let is_current = effects.ended.contains(&iteration)

@@ -177,10 +177,10 @@ async fn retry_builds(
     }
     let mut retried = Vec::new();
     if request.pkgbases.is_empty() {
-        retried = transition.retried(&newest, None).await?;
+        retried = transition.retry(&newest, None).await?;
     }
     for pkgbase in &request.pkgbases {
-        let builds = transition.retried(&newest, Some(pkgbase)).await?;
+        let builds = transition.retry(&newest, Some(pkgbase)).await?;
         if builds.is_empty() && !retried.iter().any(|build| build.pkgbase == *pkgbase) {
             let refusal = nothing_to_retry(&mut transition, &newest, pkgbase).await?;
             transition.undo().await?;

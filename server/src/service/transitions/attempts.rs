@@ -20,7 +20,7 @@ const MAX_BACKOFF: Duration = Duration::from_secs(10 * 60);
 
 impl Transition {
     /// Accepts the outcome of an attempt, whose packages will be published next.
-    pub(crate) async fn accepted(
+    pub(crate) async fn accept(
         &mut self,
         build: &BuildRow,
         attempt: AttemptId,
@@ -38,7 +38,7 @@ impl Transition {
     }
 
     /// Ends an attempt without packages. Infrastructure failures are retried.
-    pub(crate) async fn failed(
+    pub(crate) async fn fail(
         &mut self,
         build: &BuildRow,
         attempt: &AttemptRow,
@@ -66,7 +66,7 @@ impl Transition {
     }
 
     /// Ends an attempt without packages, and fails its build: retries cannot succeed until a user fixes the cause.
-    pub(crate) async fn failed_permanently(
+    pub(crate) async fn fail_permanently(
         &mut self,
         build: &BuildRow,
         attempt: AttemptId,
@@ -86,7 +86,7 @@ impl Transition {
     }
 
     /// Ends an attempt because another job of the same pipeline replaces the one that runs it.
-    pub(crate) async fn replaced(
+    pub(crate) async fn replace(
         &mut self,
         build: &BuildRow,
         attempt: AttemptId,
@@ -103,7 +103,7 @@ impl Transition {
     }
 
     /// Marks an attempt as lost, because its lease expired.
-    pub(crate) async fn lost(
+    pub(crate) async fn mark_lost(
         &mut self,
         build: &BuildRow,
         attempt: &AttemptRow,

@@ -16,7 +16,7 @@ use super::Transition;
 impl Transition {
     /// Moves builds from `ready` to `dispatched`, and creates their attempts. Returns the attempts; a build that is no
     /// longer ready is skipped.
-    pub(crate) async fn dispatched<'a>(
+    pub(crate) async fn dispatch<'a>(
         &mut self,
         pairs: impl IntoIterator<Item = NewAttempt<'a>>,
         lease_expires_at: Millis,
@@ -47,11 +47,7 @@ impl Transition {
     }
 
     /// Moves a build from `dispatched` to `building`, at the first heartbeat of its worker.
-    pub(crate) async fn started(
-        &mut self,
-        build: &BuildRow,
-        attempt: AttemptId,
-    ) -> sqlx::Result<()> {
+    pub(crate) async fn start(&mut self, build: &BuildRow, attempt: AttemptId) -> sqlx::Result<()> {
         if builds::start(&mut self.tx, build.id).await? {
             self.record(
                 build,
@@ -66,7 +62,7 @@ impl Transition {
 
     /// Moves builds to `built` or `reused`, now that the repository lists their packages, and unblocks their
     /// dependents.
-    pub(crate) async fn published(&mut self, group: &[BuildRow]) -> sqlx::Result<()> {
+    pub(crate) async fn complete(&mut self, group: &[BuildRow]) -> sqlx::Result<()> {
         let ids: Vec<_> = group.iter().map(|build| build.id).collect();
         let completed = builds::complete(&mut self.tx, &ids).await?;
         if completed.is_empty() {
@@ -118,7 +114,7 @@ impl Transition {
     }
 
     /// Requeues failed builds, and returns them.
-    pub(crate) async fn retried(
+    pub(crate) async fn retry(
         &mut self,
         newest: &IterationRow,
         pkgbase: Option<&Pkgbase>,
@@ -144,7 +140,7 @@ impl Transition {
     }
 
     /// Requeues one build that ended without packages, without backoff.
-    pub(crate) async fn retried_in_gitlab(&mut self, build: &BuildRow) -> sqlx::Result<bool> {
+    pub(crate) async fn retry_one(&mut self, build: &BuildRow) -> sqlx::Result<bool> {
         if !builds::retry_one(&mut self.tx, build.id).await? {
             return Ok(false);
         }

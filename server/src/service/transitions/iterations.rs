@@ -9,7 +9,7 @@ use super::Transition;
 
 impl Transition {
     /// Records that an iteration was planned.
-    pub(crate) async fn planned(
+    pub(crate) async fn record_planned(
         &mut self,
         namespace: NamespaceId,
         iteration: IterationId,
@@ -27,7 +27,7 @@ impl Transition {
 
     /// Supersedes an iteration, which then dispatches no more builds. Attempts continue if a build of the new iteration
     /// waits for them, and are cancelled otherwise.
-    pub(crate) async fn superseded(&mut self, old: &IterationRow, by: u32) -> sqlx::Result<()> {
+    pub(crate) async fn supersede(&mut self, old: &IterationRow, by: u32) -> sqlx::Result<()> {
         iterations::supersede(&mut self.tx, old.id, by).await?;
         builds::cancel_unstarted(
             &mut self.tx,
@@ -48,7 +48,7 @@ impl Transition {
     }
 
     /// Holds a namespace: cancels its running attempts and all builds that have not started.
-    pub(crate) async fn held(&mut self, newest: &IterationRow) -> sqlx::Result<()> {
+    pub(crate) async fn hold(&mut self, newest: &IterationRow) -> sqlx::Result<()> {
         attempts::request_cancel(&mut self.tx, newest.namespace_id, true).await?;
         self.effects.stop = true;
         builds::cancel_unstarted(&mut self.tx, newest.id, "cancelled").await?;
@@ -63,7 +63,7 @@ impl Transition {
     }
 
     /// Resumes a namespace: its cancelled builds wait or are ready again.
-    pub(crate) async fn resumed(&mut self, newest: &IterationRow) -> sqlx::Result<()> {
+    pub(crate) async fn resume(&mut self, newest: &IterationRow) -> sqlx::Result<()> {
         attempts::request_cancel(&mut self.tx, newest.namespace_id, false).await?;
         self.record_iteration(
             newest.namespace_id,
