@@ -58,8 +58,8 @@ pub async fn exchange_id_token(
         let title = "the requested token must be 256 random bits as text";
         return Err(Error::refused(ProblemKind::InvalidRequest, title));
     }
-    // Valid tokens are never delayed: after many invalid ones from an address, its tokens only no longer cause requests
-    // for GitLab's keys.
+    // Valid tokens are never delayed: after many invalid ones from an address, the server only stops fetching
+    // GitLab's keys for it.
     let may_ask = !peer.is_some_and(|peer| state.failed_logins.too_many(peer));
     let claims = on_gitlab
         .id_tokens

@@ -43,7 +43,7 @@ pub async fn expire(state: &AppState, attempt: AttemptId) -> Result<bool, Error>
     let asked = Instant::now();
     let mut transition = Transition::begin(&state.database, &state.clock).await?;
     if asked.elapsed() > state.config.lease / 3 {
-        // A large write delays heartbeats, too.
+        // Heartbeats had to wait behind the same large write.
         drop(transition);
         renew_leases(state).await?;
         return Ok(false);

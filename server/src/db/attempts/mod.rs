@@ -224,8 +224,8 @@ pub async fn finish(
     Ok(result.rows_affected() == 1)
 }
 
-/// Counts the attempts at a build that were lost or failed because of the infrastructure, since the last retry
-/// by a user.
+/// Counts the attempts at a build that were lost, cancelled or failed because of the infrastructure, since the
+/// last retry by a user.
 pub async fn count_infrastructure(tx: &mut WriteTransaction, build: BuildId) -> sqlx::Result<i64> {
     let row = sqlx::query!(
         r#"select count(*) as "count!" from attempt join build on build.id = attempt.build_id

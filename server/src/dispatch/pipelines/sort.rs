@@ -47,10 +47,12 @@ pub(super) struct Sorted {
     pub(super) over: Vec<Moved>,
     /// Failed, for a reason that only their jobs know.
     pub(super) failed: Vec<PipelineRow>,
-    /// Missing in the response, or running without a request of their jobs.
+    /// Missing from the response, or running without a request of their jobs.
     pub(super) silent: Vec<PipelineRow>,
 }
 
+/// Sorts the pipelines of a batch by their status in GitLab. `quiet_since` is the time since which a pipeline must
+/// have existed to count as silent.
 pub(super) fn sort(
     batch: Batch,
     known: &HashMap<(ProjectId, PipelineId), PipelineStatus>,

@@ -86,7 +86,7 @@ impl Follower {
         let piece = self.read(left.min(CHUNK_SIZE)).await?;
         if piece.is_none() {
             // The client knows the length, and must notice that the log is shorter.
-            return Err(anyhow::anyhow!("the log of attempt {} is gone", self.attempt).into());
+            return Err(anyhow::anyhow!("the log of attempt {} was removed", self.attempt).into());
         }
         Ok(piece)
     }
@@ -95,13 +95,13 @@ impl Follower {
         let mut growth = self.state.logs.subscribe(self.attempt);
         loop {
             // In this order: nothing is written to the log of an attempt that has ended.
-            let over = self.is_over().await?;
-            if over {
+            let has_ended = self.has_ended().await?;
+            if has_ended {
                 // The server may still append why it ended.
                 self.state.logs.settled(self.attempt).await;
             }
             let piece = self.read(CHUNK_SIZE).await?;
-            if piece.is_some() || over {
+            if piece.is_some() || has_ended {
                 return Ok(piece);
             }
             tokio::select! {
@@ -119,7 +119,7 @@ impl Follower {
         Ok((!piece.is_empty()).then(|| piece.into()))
     }
 
-    async fn is_over(&self) -> Result<bool, Error> {
+    async fn has_ended(&self) -> Result<bool, Error> {
         let attempt = attempts::by_id(self.state.database.read(), self.attempt).await?;
         Ok(attempt.is_none_or(|attempt| attempt.status.is_final()))
     }
