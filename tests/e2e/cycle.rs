@@ -107,7 +107,7 @@ fn builds_cycle_of_two_packages_with_new_versions() {
     let shown = cli(&server, &["show", "cycle"]);
     let text = String::from_utf8_lossy(&shown.stdout).into_owned();
     assert!(
-        text.contains("2 packages need each other: chicken, egg"),
+        text.contains("dependency cycle of 2 packages: chicken, egg"),
         "{text}"
     );
 

@@ -55,7 +55,7 @@ fn server_reports_full_disk_and_resumes_with_free_space() {
     );
     server.wait_for_line("cannot read the sources");
     drop(ballast);
-    server.wait_for_line("planned a new iteration");
+    server.wait_for_line("planned new iteration");
     let watched = cli(&server, &["watch", "foo"]);
     assert_eq!(watched.status.code(), Some(0), "{}", printed(&watched));
     pacman_upgrades(folder.path(), &server, "foo");

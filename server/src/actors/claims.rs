@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::runner::{Actor, Cause, Next};
 use crate::db::builds::{self, Candidate};
-use crate::db::workers::{self, WORKER_SILENCE};
+use crate::db::workers::{self, WORKER_TIMEOUT};
 use crate::dispatch::choose::choose;
 use crate::dispatch::pair::{Pairs, pair};
 use crate::error::Error;
@@ -192,7 +192,7 @@ async fn serve(
     if waiters.is_empty() {
         return Ok(None);
     }
-    let pause_end = builds::next_pause_end(state.database.read(), at).await?;
+    let pause_end = builds::next_backoff_end(state.database.read(), at).await?;
     let next = pause_end.into_iter().chain(held_back).min();
     Ok(next.map(|at| at.since(state.clock.now()) + Duration::from_millis(1)))
 }
@@ -205,7 +205,7 @@ async fn assign(
     chosen: &[Candidate],
 ) -> Result<Option<Millis>, Error> {
     let alive = if chosen.iter().any(|build| build.failed_on.is_some()) {
-        let since = state.clock.now() - WORKER_SILENCE;
+        let since = state.clock.now() - WORKER_TIMEOUT;
         workers::alive(state.database.read(), architecture, since).await?
     } else {
         Vec::new()

@@ -16,7 +16,7 @@ use crate::dispatch::pipelines::create::{Step, step};
 use crate::dispatch::pipelines::pace::Pace;
 use crate::error::Error;
 use crate::outage::{Backoff, Failure, Outage, Pauses};
-use crate::service::pipelines::{dispatch, refused};
+use crate::service::pipelines::{dispatch, end_refused};
 use crate::state::AppState;
 use crate::state::pipelines::Pipelines;
 
@@ -103,7 +103,7 @@ impl PipelineCreation {
             }
             self.backoff_until = None;
         }
-        let mut wanted = pipelines::wanted(self.state.database.read()).await?;
+        let mut wanted = pipelines::uncreated(self.state.database.read()).await?;
         // Few at a time, so that builds that become urgent meanwhile come first. Waiting attempts do not count
         // against the others.
         let waits = |row: &&PipelineRow| {
@@ -114,7 +114,7 @@ impl PipelineCreation {
         let room = (2 * CONCURRENCY + waiting).saturating_sub(wanted.len());
         let (dispatched, next) = self.dispatch(room).await?;
         if dispatched > 0 {
-            wanted = pipelines::wanted(self.state.database.read()).await?;
+            wanted = pipelines::uncreated(self.state.database.read()).await?;
         }
         let is_wanted = |attempt: &AttemptId| wanted.iter().any(|row| row.attempt == *attempt);
         self.not_before.retain(|attempt, _| is_wanted(attempt));
@@ -188,7 +188,7 @@ impl PipelineCreation {
             // Some may have ended at once, which frees slots.
             return Ok((dispatched, Some(Instant::now() + REDISPATCH_AFTER)));
         }
-        let next = builds::next_pause_end(reader, at).await?;
+        let next = builds::next_backoff_end(reader, at).await?;
         let next = next.map(|next| {
             let pause = next.since(self.state.clock.now());
             Instant::now() + pause + Duration::from_millis(1)
@@ -251,7 +251,7 @@ impl PipelineCreation {
         if is_given_up {
             let row = pipelines::of_attempt(self.state.database.read(), attempt).await?;
             if let Some(row) = row.filter(|row| row.pipeline_id.is_none()) {
-                refused(&self.state, &row, &error.to_string()).await?;
+                end_refused(&self.state, &row, &error.to_string()).await?;
             }
         }
         Ok(())

@@ -6,7 +6,7 @@ use buildbtw_gitlab::ProjectId;
 use tokio::time::Instant;
 
 use super::runner::{Actor, Cause, Next};
-use crate::dispatch::pipelines::poll::{Asked, Poll};
+use crate::dispatch::pipelines::poll::{Poll, Polled};
 use crate::outage::Failure;
 use crate::state::AppState;
 use crate::state::pipelines::Pipelines;
@@ -48,7 +48,7 @@ impl Actor for PipelineFollowing {
         let news: Vec<ProjectId> = self.poll.on_gitlab.news.take().into_iter().collect();
         let of = if is_tick { None } else { Some(news.as_slice()) };
         let polled = self.poll.poll(of).await;
-        let urgent = self.poll.next_urgent().await;
+        let urgent = self.poll.next_overdue().await;
         let now = Instant::now();
         if !is_tick {
             self.next_webhook_poll = now + MIN_WEBHOOK_POLL_INTERVAL;
@@ -63,7 +63,7 @@ impl Actor for PipelineFollowing {
                 let outage = self.poll.on_gitlab.following.current();
                 let is_of_server = outage.is_some_and(|outage| outage.is_of_server);
                 // Without pipelines to poll, GitLab was not contacted, which proves nothing.
-                Ok(if asked == Asked::Gitlab || is_of_server {
+                Ok(if asked == Polled::Gitlab || is_of_server {
                     next
                 } else {
                     next.keep_outage()

@@ -15,7 +15,7 @@ use crate::db::tokens::TokenRow;
 use crate::error::{Error, Refusal};
 use crate::planning::queue::Caller;
 use crate::serve::Peer;
-use crate::service::tokens::{authenticate, not_valid, way_back};
+use crate::service::tokens::{authenticate, not_valid, recovery_hint};
 use crate::state::AppState;
 
 /// The token of an authorized request. Handlers get it as an extension.
@@ -214,7 +214,7 @@ async fn identify(
     }
     let pause = peer.and_then(|address| state.failed_logins.record(address));
     Err(match pause {
-        None => match way_back(&state.database, &token).await? {
+        None => match recovery_hint(&state.database, &token).await? {
             Some(hint) => Refusal::new(
                 ProblemKind::Unauthenticated,
                 "the token is unknown, expired or revoked",

@@ -1,4 +1,4 @@
-//! Table `event`: every transition, written in the transaction that makes it.
+//! Table `event`: all transitions, each written in its own transaction.
 
 use buildbtw_model::{Architecture, AttemptId, BuildId, EventKind, Pkgbase};
 use sqlx::SqliteExecutor;
@@ -10,17 +10,17 @@ use super::{IterationId, NamespaceId, WriteTransaction, json_list};
 /// A transition to record.
 #[derive(Clone, Debug)]
 pub struct NewEvent<'a> {
-    /// The namespace it happened in.
+    /// The namespace.
     pub namespace: NamespaceId,
-    /// The iteration it is about.
+    /// The iteration, if it concerns one.
     pub iteration: Option<IterationId>,
-    /// The build it is about.
+    /// The build, if it concerns one.
     pub build: Option<BuildId>,
-    /// The attempt it is about.
+    /// The attempt, if it concerns one.
     pub attempt: Option<AttemptId>,
-    /// What happened.
+    /// Its kind.
     pub kind: EventKind,
-    /// More, for people.
+    /// Details, for people.
     pub message: Option<&'a str>,
 }
 
@@ -29,7 +29,7 @@ pub struct NewEvent<'a> {
 pub struct EventRow {
     /// Its number.
     pub id: i64,
-    /// What happened.
+    /// Its kind.
     pub kind: EventKind,
     /// The number of the iteration.
     pub iteration: Option<u32>,
@@ -41,9 +41,9 @@ pub struct EventRow {
     pub architecture: Option<Architecture>,
     /// The attempt.
     pub attempt: Option<AttemptId>,
-    /// More, for people.
+    /// Details, for people.
     pub message: Option<String>,
-    /// When.
+    /// When it happened.
     pub at: Millis,
 }
 
@@ -66,7 +66,7 @@ pub async fn insert(tx: &mut WriteTransaction, event: &NewEvent<'_>) -> sqlx::Re
     Ok(())
 }
 
-/// Records the same transition of many builds of an iteration, in this order.
+/// Records the same transition of many builds of an iteration, in the given order.
 pub async fn insert_for_builds(
     tx: &mut WriteTransaction,
     builds: &[BuildId],
@@ -120,18 +120,18 @@ pub async fn insert_for_builds(
     Ok(())
 }
 
-/// A transition that many builds make at once.
+/// A transition of many builds at once.
 #[derive(Clone, Copy, Debug)]
 pub enum BuildEvent {
-    /// They wait for nothing any more.
+    /// They no longer wait for any build.
     Ready,
-    /// They were handed to workers.
+    /// They were dispatched to workers.
     Dispatched,
     /// The repository lists their packages.
     Completed,
 }
 
-/// Up to `limit` events of a namespace after a number.
+/// Returns up to `limit` events of a namespace after a number.
 pub async fn after(
     executor: impl SqliteExecutor<'_>,
     namespace: NamespaceId,
@@ -156,7 +156,7 @@ pub async fn after(
     .await
 }
 
-/// The last event of a namespace that says how its plan stands, with its message.
+/// Returns the last event of a namespace about its planning, with its message.
 pub async fn last_of_planning(
     executor: impl SqliteExecutor<'_>,
     namespace: NamespaceId,
@@ -172,7 +172,7 @@ pub async fn last_of_planning(
     Ok(row.map(|row| (row.kind, row.message)))
 }
 
-/// The number of the newest event of a namespace.
+/// Returns the number of the newest event of a namespace.
 pub async fn last(executor: impl SqliteExecutor<'_>, namespace: NamespaceId) -> sqlx::Result<i64> {
     let row = sqlx::query!(
         r#"select coalesce(max(id), 0) as "id!: i64" from event where namespace_id = ?"#,

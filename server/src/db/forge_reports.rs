@@ -1,4 +1,4 @@
-//! Tables `commit_report` and `merge_request_report`: what GitLab was told last.
+//! Tables `commit_report` and `merge_request_report`: the last reports to GitLab.
 
 use buildbtw_gitlab::CommitState;
 use buildbtw_model::{CommitHash, MergeRequestIid, NoteId, ProjectId};
@@ -8,7 +8,7 @@ use crate::time::Millis;
 
 use super::{IterationId, NamespaceId, WriteTransaction};
 
-/// The state that was reported last for a commit.
+/// Returns the state that was last reported for a commit.
 pub async fn commit_state(
     executor: impl SqliteExecutor<'_>,
     iteration: IterationId,
@@ -26,7 +26,7 @@ pub async fn commit_state(
     .await
 }
 
-/// Notes which state was reported for a commit.
+/// Records the state that was reported for a commit.
 pub async fn put_commit_state(
     tx: &mut WriteTransaction,
     iteration: IterationId,
@@ -48,19 +48,18 @@ pub async fn put_commit_state(
     Ok(())
 }
 
-/// A commit whose state GitLab shows as not final, though its iteration is over: another one took its
-/// place.
+/// A commit that GitLab shows as pending or running, although its iteration was superseded.
 #[derive(Clone, Debug)]
 pub struct OpenCommit {
     /// The iteration.
     pub iteration: IterationId,
-    /// GitLab's number of the project.
+    /// The project in GitLab.
     pub project_id: ProjectId,
     /// The commit.
     pub commit: CommitHash,
 }
 
-/// The commits of superseded iterations of a namespace that GitLab still shows as being worked on.
+/// Returns the commits of superseded iterations of a namespace that GitLab still shows as pending or running.
 pub async fn left_open(
     executor: impl SqliteExecutor<'_>,
     namespace: NamespaceId,
@@ -81,15 +80,15 @@ pub async fn left_open(
 /// A note on a merge request.
 #[derive(Clone, Debug)]
 pub struct NoteRow {
-    /// GitLab's number of it.
+    /// Its id in GitLab.
     pub note_id: NoteId,
-    /// Digest of its text.
+    /// The digest of its text.
     pub digest: Vec<u8>,
-    /// When it was written last.
+    /// When it was last written.
     pub sent_at: Millis,
 }
 
-/// The note of a namespace on a merge request.
+/// Returns the note of a namespace on a merge request.
 pub async fn note(
     executor: impl SqliteExecutor<'_>,
     namespace: NamespaceId,
@@ -108,7 +107,7 @@ pub async fn note(
     .await
 }
 
-/// Notes what a merge request was told.
+/// Records the note that was written on a merge request.
 pub async fn put_note(
     tx: &mut WriteTransaction,
     namespace: NamespaceId,

@@ -1,4 +1,4 @@
-//! Table `id_token_use`: which ID tokens of CI jobs were exchanged.
+//! Table `id_token_use`: the ID tokens of CI jobs that were exchanged.
 
 use buildbtw_model::AttemptId;
 
@@ -6,9 +6,9 @@ use crate::time::Millis;
 
 use super::WriteTransaction;
 
-/// Notes that a token is exchanged, or that the same exchange is made again. False when it was
-/// exchanged before, for something else.
-pub async fn take(
+/// Records the exchange of a token; repeating the same exchange changes nothing. Returns false when the token was
+/// exchanged for another attempt or token before.
+pub async fn record_exchange(
     tx: &mut WriteTransaction,
     jti: &str,
     attempt: AttemptId,
@@ -38,8 +38,8 @@ pub async fn take(
     Ok(row.attempt == attempt && row.token_hash == token_hash)
 }
 
-/// The attempt that an ID token was exchanged for, if it was.
-pub async fn taken(
+/// Returns the attempt that an ID token was exchanged for, if it was.
+pub async fn attempt_of(
     tx: &mut WriteTransaction,
     jti: &str,
     token_hash: &[u8],

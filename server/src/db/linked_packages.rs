@@ -1,5 +1,4 @@
-//! Table `linked_package`: which shared libraries accepted packages have and link. It outlives the
-//! packages.
+//! Table `linked_package`: the shared libraries that accepted packages contain and link. It outlives the packages.
 
 use buildbtw_model::{Architecture, AttemptId, PackageVersion, Pkgname};
 use sqlx::SqliteExecutor;
@@ -8,22 +7,22 @@ use crate::time::Millis;
 
 use super::WriteTransaction;
 
-/// Versions of one package that are kept.
-const KEPT: i64 = 8;
+/// The number of versions of one package that are kept.
+const KEPT_VERSIONS: i64 = 8;
 
-/// What an accepted package has and links.
+/// The libraries of an accepted package.
 #[derive(Clone, Debug)]
 pub struct LinkedPackage {
     /// Its name.
     pub pkgname: Pkgname,
     /// Its version.
     pub version: PackageVersion,
-    /// The libraries, a line each.
+    /// The libraries that it contains and links, one per line.
     pub sonames: String,
 }
 
-/// Remembers the packages of an attempt that was accepted, in place of the oldest versions.
-pub async fn remember(tx: &mut WriteTransaction, attempt: AttemptId) -> sqlx::Result<()> {
+/// Stores the packages of an accepted attempt, and removes the oldest versions.
+pub async fn insert(tx: &mut WriteTransaction, attempt: AttemptId) -> sqlx::Result<()> {
     let accepted_at = Millis::now();
     sqlx::query!(
         "insert into linked_package (architecture, pkgname, version, accepted_at, sonames)
@@ -51,7 +50,7 @@ pub async fn remember(tx: &mut WriteTransaction, attempt: AttemptId) -> sqlx::Re
              ) >= ?
          )",
         attempt,
-        KEPT,
+        KEPT_VERSIONS,
     )
     .execute(tx.connection())
     .await?;
@@ -67,7 +66,7 @@ pub async fn remember(tx: &mut WriteTransaction, attempt: AttemptId) -> sqlx::Re
     Ok(())
 }
 
-/// How often they have changed for an architecture.
+/// Returns how often the packages of an architecture have changed.
 pub async fn changes(
     executor: impl SqliteExecutor<'_>,
     architecture: &Architecture,
@@ -81,7 +80,7 @@ pub async fn changes(
     Ok(changes.unwrap_or_default())
 }
 
-/// All that are known for an architecture, of each package the one that was accepted last first.
+/// Returns all packages of an architecture; of each name the last accepted one comes first.
 pub async fn all(
     executor: impl SqliteExecutor<'_>,
     architecture: &Architecture,

@@ -1,9 +1,9 @@
-//! The database: one function opens it, one file or folder per table speaks to it. SQL and rows only; what a
-//! change means is decided in [`crate::service`].
+//! The database: one function opens it, one file or folder per table queries it. SQL and rows only; services
+//! ([`crate::service`]) decide what changes.
 //!
-//! There is one writing connection, so writers queue in the process instead of failing with
-//! `SQLITE_BUSY`, and two pools of reading ones: what people without a token read takes no connection
-//! from workers and administrators. Writes that queue share one commit (`writer`).
+//! There is one connection for writing, so that writers queue in the process instead of failing with `SQLITE_BUSY`,
+//! and two pools for reading, so that anonymous requests take no connection from workers and administrators. Queued
+//! writes share one commit (`writer`).
 
 pub mod attempts;
 pub mod builds;
@@ -43,25 +43,25 @@ use writer::Writer;
 /// All migrations, embedded.
 pub static MIGRATOR: Migrator = sqlx::migrate!("../migrations");
 
-/// How long the start waits for another process that holds the database, for example a backup.
+/// How long the start waits for another process that locks the database, for example a backup.
 const BUSY_AT_START: Duration = Duration::from_secs(20);
-/// How long a statement of a request waits for it: a request has several, and can be sent again.
+/// How long a statement of a request waits for such a lock: a request has several statements, and can be repeated.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a request waits for a connection.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
 /// SQLITE_CORRUPT (SQLite, rescode).
 const CORRUPT: &str = "11";
 const READERS: u32 = 6;
-/// The connections for what people without a token read.
+/// The number of connections for anonymous requests.
 const PUBLIC_READERS: u32 = 4;
-/// How many rows SQLite's thread reads ahead of who takes them. With few, the threads of a long
-/// reading wake each other for every other row.
+/// How many rows SQLite's thread reads ahead of their consumer. With few, the two threads of a long query wake each
+/// other for every other row.
 const ROWS_AHEAD: usize = 512;
 
 /// Why the database cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// SQLite refuses the file.
+    /// SQLite cannot open the file.
     #[error("cannot open the database {path}: {source}")]
     Open {
         /// The file.
@@ -72,16 +72,16 @@ pub enum OpenError {
     /// The file is damaged.
     #[error(
         "the database {path} is damaged ({finding}); nothing was changed. Stop everything that uses \
-         it, keep it aside with its -wal and -shm, put the newest backup in its place and start again"
+         it, move it aside with its -wal and -shm files, restore the newest backup and start again"
     )]
     Damaged {
         /// The file.
         path: String,
-        /// What SQLite found first.
+        /// The first damage that SQLite found.
         finding: String,
     },
-    /// The file is older or newer than this program can deal with.
-    #[error("cannot bring the database {path} up to date: {source}")]
+    /// The file's schema is older or newer than this program supports.
+    #[error("cannot migrate the database {path}: {source}")]
     Migrate {
         /// The file.
         path: String,
@@ -99,7 +99,7 @@ pub struct Database {
 }
 
 impl Database {
-    /// Opens or creates the database and brings it up to date.
+    /// Opens or creates the database and applies its migrations.
     ///
     /// # Errors
     /// When the file cannot be used.
@@ -121,7 +121,7 @@ impl Database {
             .filename(path)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
-            // A power cut must not undo what the server has answered.
+            // A power cut must not undo what a response has confirmed.
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(BUSY_AT_START)
@@ -144,7 +144,7 @@ impl Database {
             path: name.clone(),
             source,
         })?;
-        // The writer leaves checkpoints to another connection: a commit would wait for them.
+        // Another connection checkpoints, because a commit would wait for it.
         let options = options
             .pragma("wal_autocheckpoint", "0")
             .busy_timeout(BUSY_TIMEOUT);
@@ -161,19 +161,18 @@ impl Database {
         })
     }
 
-    /// For reading what needs no transaction with a write. Inside `for_the_public` these are connections
-    /// of their own.
+    /// Returns the pool for reads outside write transactions. Inside `for_anonymous` it is a separate pool.
     #[must_use]
     pub fn read(&self) -> &SqlitePool {
-        if FOR_THE_PUBLIC.try_with(|()| ()).is_ok() {
+        if FOR_ANONYMOUS.try_with(|()| ()).is_ok() {
             &self.public
         } else {
             &self.readers
         }
     }
 
-    /// Begins a write transaction; waits for the ones before, and sees what they did. Never wait for
-    /// the network or for large files while holding it.
+    /// Begins a write transaction; waits for the earlier ones, and sees their changes. Never wait for the network or
+    /// for large files while holding it.
     ///
     /// # Errors
     /// When the database cannot be written.
@@ -181,7 +180,7 @@ impl Database {
         self.writer.begin().await
     }
 
-    /// Closes all connections; merges the write-ahead log into the file.
+    /// Closes all connections, and merges the write-ahead log into the file.
     pub async fn close(&self) {
         self.readers.close().await;
         self.public.close().await;
@@ -200,22 +199,22 @@ async fn readers(options: &SqliteConnectOptions, count: u32) -> sqlx::Result<Sql
 }
 
 tokio::task_local! {
-    /// Set while something is done for people without a token.
-    static FOR_THE_PUBLIC: ();
+    /// Set while an anonymous request is served.
+    static FOR_ANONYMOUS: ();
 }
 
-/// Runs what is done for people without a token: it reads over connections that only they share.
-pub(crate) async fn for_the_public<T>(what: impl Future<Output = T>) -> T {
-    FOR_THE_PUBLIC.scope((), what).await
+/// Runs a future for an anonymous request, which reads over connections that only such requests use.
+pub(crate) async fn for_anonymous<T>(what: impl Future<Output = T>) -> T {
+    FOR_ANONYMOUS.scope((), what).await
 }
 
-/// The same for one poll of an answer that is made while it is sent.
-pub(crate) fn poll_for_the_public<T>(poll: impl FnOnce() -> T) -> T {
-    FOR_THE_PUBLIC.sync_scope((), poll)
+/// Like [`for_anonymous`], for one poll of a response body that is produced while it is sent.
+pub(crate) fn poll_for_anonymous<T>(poll: impl FnOnce() -> T) -> T {
+    FOR_ANONYMOUS.sync_scope((), poll)
 }
 
-/// What is wrong with the structure of the file, if anything is. Reads all of it, which is a small
-/// price at a start for never writing into a damaged database.
+/// Returns the first damage in the structure of the file, if there is any. Reads all of it, which is a small price
+/// at a start for never writing to a damaged database.
 async fn damage(pool: &SqlitePool) -> Option<String> {
     let found: sqlx::Result<String> = sqlx::query_scalar("pragma quick_check(1)")
         .fetch_one(pool)
@@ -227,13 +226,13 @@ async fn damage(pool: &SqlitePool) -> Option<String> {
     }
 }
 
-/// A list as a parameter: statements for many rows cost little more than those for one.
+/// Serializes a list as a parameter: a statement for many rows costs little more than one for a single row.
 fn json_list<T: serde::Serialize>(items: &[T]) -> String {
-    // Numbers and texts always serialise.
+    // Numbers and strings always serialize.
     serde_json::to_string(items).unwrap_or_default()
 }
 
-/// Row numbers with a type of their own.
+/// Row ids with a type of their own.
 macro_rules! row_id {
     ($($(#[$doc:meta])* $name:ident),+) => {$(
         $(#[$doc])*
@@ -244,9 +243,9 @@ macro_rules! row_id {
 }
 
 row_id! {
-    /// The row of a namespace.
+    /// The id of a namespace's row.
     NamespaceId,
-    /// The row of an iteration.
+    /// The id of an iteration's row.
     IterationId
 }
 
@@ -288,7 +287,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("db.sqlite3");
         let database = Database::open(&path).await.unwrap();
-        let held = for_the_public(async {
+        let held = for_anonymous(async {
             let mut held = Vec::new();
             for _ in 0..PUBLIC_READERS {
                 held.push(database.read().acquire().await.unwrap());
@@ -297,7 +296,7 @@ mod tests {
             held
         });
         let held = held.await;
-        assert!(poll_for_the_public(|| database.read().try_acquire()).is_none());
+        assert!(poll_for_anonymous(|| database.read().try_acquire()).is_none());
         assert!(database.read().acquire().await.is_ok());
         drop(held);
     }

@@ -10,52 +10,52 @@ use super::{NamespaceId, WriteTransaction};
 /// A namespace.
 #[derive(Clone, Debug)]
 pub struct NamespaceRow {
-    /// Its row.
+    /// Its id.
     pub id: NamespaceId,
     /// Its name.
     pub name: NamespaceName,
     /// How far its rebuilds spread.
     pub scope: Scope,
-    /// Plans with more builds are refused.
+    /// The maximum number of builds of a plan.
     pub max_builds: u32,
-    /// Whether rebuilt packages get a higher release.
+    /// Whether rebuilt packages get a release bump.
     pub bump: bool,
-    /// What its builds reach of the network, if the server allows it.
+    /// The network policy of its builds, as far as the server allows it.
     pub network: NetworkPolicy,
     /// Whether new versions of libraries are expected to keep their sonames.
     pub same_sonames: bool,
-    /// How long changes of default branches are gathered, in seconds; never followed if absent.
+    /// The gathering time for changes of default branches, in seconds; they are not followed if absent.
     pub follow_default_s: Option<u32>,
-    /// Since when nothing of it is handed out.
+    /// Since when it is held.
     pub held_at: Option<Millis>,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Millis,
 }
 
-/// What a new namespace is made of.
+/// A new namespace.
 #[derive(Clone, Debug)]
 pub struct NewNamespace<'a> {
     /// Its name.
     pub name: &'a NamespaceName,
     /// How far its rebuilds spread.
     pub scope: Scope,
-    /// Plans with more builds are refused.
+    /// The maximum number of builds of a plan.
     pub max_builds: u32,
-    /// Whether rebuilt packages get a higher release.
+    /// Whether rebuilt packages get a release bump.
     pub bump: bool,
-    /// What its builds reach of the network, if the server allows it.
+    /// The network policy of its builds, as far as the server allows it.
     pub network: NetworkPolicy,
     /// Whether new versions of libraries are expected to keep their sonames.
     pub same_sonames: bool,
-    /// Members of cycles that are built first without what they need of their cycle.
+    /// The members of cycles that get a bootstrap build.
     pub bootstrap: &'a [Pkgbase],
-    /// How long changes of default branches are gathered, in seconds; never followed if absent.
+    /// The gathering time for changes of default branches, in seconds; they are not followed if absent.
     pub follow_default_s: Option<u32>,
-    /// What it builds.
+    /// Its origins.
     pub origins: &'a [Changeset],
-    /// Patterns of what is rebuilt in any case.
+    /// Patterns of pkgbases that are always rebuilt.
     pub include: &'a [String],
-    /// Patterns of what is never rebuilt.
+    /// Patterns of pkgbases that are never rebuilt.
     pub exclude: &'a [String],
 }
 
@@ -70,7 +70,7 @@ macro_rules! select_namespace {
     };
 }
 
-/// The namespace of this name.
+/// Returns the namespace with this name.
 pub async fn by_name(
     executor: impl SqliteExecutor<'_>,
     name: &NamespaceName,
@@ -80,7 +80,7 @@ pub async fn by_name(
         .await
 }
 
-/// The namespace of this row.
+/// Returns the namespace with this id.
 pub async fn by_id(
     executor: impl SqliteExecutor<'_>,
     id: NamespaceId,
@@ -90,7 +90,7 @@ pub async fn by_id(
         .await
 }
 
-/// Up to `limit` namespaces older than the row `before`, the newest first.
+/// Returns up to `limit` namespaces older than the row `before`, the newest first.
 pub async fn page(
     executor: impl SqliteExecutor<'_>,
     before: i64,
@@ -155,7 +155,7 @@ pub async fn insert(
     Ok(row.id)
 }
 
-/// Adds members of cycles that are built first without what they need of their cycle.
+/// Stores members of cycles that get a bootstrap build.
 async fn add_bootstrap(
     tx: &mut WriteTransaction,
     namespace: NamespaceId,
@@ -173,8 +173,8 @@ async fn add_bootstrap(
     Ok(())
 }
 
-/// Replaces the members of cycles that are built first without what they need of their cycle, and what is
-/// expected of new versions of libraries.
+/// Replaces the settings that can change with an iteration: the members of cycles that get a bootstrap build, and
+/// whether libraries keep their sonames.
 pub async fn change(
     tx: &mut WriteTransaction,
     namespace: NamespaceId,
@@ -198,7 +198,7 @@ pub async fn change(
     Ok(())
 }
 
-/// The members of cycles that a namespace builds first without what they need of their cycle.
+/// Returns the members of cycles that get a bootstrap build in a namespace.
 pub async fn bootstrap(
     executor: impl SqliteExecutor<'_>,
     namespace: NamespaceId,
@@ -213,7 +213,7 @@ pub async fn bootstrap(
     Ok(rows.into_iter().map(|row| row.pkgbase).collect())
 }
 
-/// What a pattern of a namespace is for.
+/// The effect of a namespace's pattern.
 #[derive(Clone, Copy, Debug, sqlx::Type)]
 #[sqlx(rename_all = "snake_case")]
 enum PatternKind {
@@ -221,7 +221,7 @@ enum PatternKind {
     Exclude,
 }
 
-/// The include and exclude patterns of a namespace.
+/// Returns the include and exclude patterns of a namespace.
 pub async fn patterns(
     executor: impl SqliteExecutor<'_>,
     namespace: NamespaceId,
@@ -244,12 +244,12 @@ pub async fn patterns(
     Ok((include, exclude))
 }
 
-/// All namespaces, the oldest first.
+/// Returns all namespaces, the oldest first.
 pub async fn all(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<NamespaceRow>> {
     select_namespace!("order by id").fetch_all(executor).await
 }
 
-/// The namespaces with an origin of this pkgbase.
+/// Returns the namespaces with an origin of this pkgbase.
 pub async fn with_origin(
     executor: impl SqliteExecutor<'_>,
     pkgbase: &Pkgbase,
@@ -262,7 +262,7 @@ pub async fn with_origin(
     .await
 }
 
-/// The pkgbases of all origins, of namespaces that are not held.
+/// Returns the pkgbases of all origins of namespaces that are not held.
 pub async fn origin_pkgbases(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<Pkgbase>> {
     sqlx::query_scalar!(
         r#"select distinct pkgbase as "pkgbase: Pkgbase" from namespace_origin
@@ -272,7 +272,7 @@ pub async fn origin_pkgbases(executor: impl SqliteExecutor<'_>) -> sqlx::Result<
     .await
 }
 
-/// The pkgbases of origins whose refs begin like this, of namespaces that are not held.
+/// Returns the pkgbases of origins whose refs have this prefix, of namespaces that are not held.
 pub async fn pkgbases_at(
     executor: impl SqliteExecutor<'_>,
     prefix: &str,
@@ -287,7 +287,7 @@ pub async fn pkgbases_at(
     .await
 }
 
-/// The origin changesets of a namespace.
+/// Returns the origins of a namespace.
 pub async fn origins(
     executor: impl SqliteExecutor<'_>,
     namespace: NamespaceId,
@@ -302,7 +302,7 @@ pub async fn origins(
     .await
 }
 
-/// Holds a namespace, or lets it go on. False when it is so already.
+/// Holds or resumes a namespace. Returns false when that changes nothing.
 pub async fn hold(
     tx: &mut WriteTransaction,
     namespace: NamespaceId,

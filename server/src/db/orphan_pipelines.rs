@@ -1,4 +1,4 @@
-//! Table `orphan_pipeline`: pipelines whose attempts were removed, until GitLab was told to cancel them.
+//! Table `orphan_pipeline`: pipelines whose attempts were removed, until they are cancelled in GitLab.
 
 use buildbtw_model::{AttemptId, PipelineId, ProjectId};
 use sqlx::SqliteExecutor;
@@ -10,17 +10,17 @@ use super::WriteTransaction;
 /// A pipeline whose attempt was removed.
 #[derive(Clone, Debug)]
 pub struct OrphanRow {
-    /// The attempt that it was.
+    /// The removed attempt.
     pub attempt: AttemptId,
-    /// GitLab's number of the project.
+    /// The project in GitLab.
     pub project_id: ProjectId,
-    /// GitLab's number of it, if that was known.
+    /// Its id in GitLab, if it was known.
     pub pipeline_id: Option<PipelineId>,
     /// When GitLab was last asked to create it.
     pub asked_at: Millis,
 }
 
-/// Up to `limit` pipelines whose attempts were removed, and that may still run.
+/// Returns up to `limit` pipelines whose attempts were removed, and that may still run.
 pub async fn oldest(executor: impl SqliteExecutor<'_>, limit: i64) -> sqlx::Result<Vec<OrphanRow>> {
     sqlx::query_as!(
         OrphanRow,
@@ -33,8 +33,8 @@ pub async fn oldest(executor: impl SqliteExecutor<'_>, limit: i64) -> sqlx::Resu
     .await
 }
 
-/// An orphan has been cancelled, or never was.
-pub async fn forget(tx: &mut WriteTransaction, attempt: AttemptId) -> sqlx::Result<()> {
+/// Deletes an orphan that was cancelled, or never created.
+pub async fn delete(tx: &mut WriteTransaction, attempt: AttemptId) -> sqlx::Result<()> {
     sqlx::query!("delete from orphan_pipeline where attempt_id = ?", attempt)
         .execute(tx.connection())
         .await?;

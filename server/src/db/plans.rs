@@ -1,4 +1,4 @@
-//! Stores a plan: tables `build`, `build_edge`, `build_output` and `plan_note`.
+//! Stores plans: tables `build`, `build_edge`, `build_output` and `plan_note`.
 
 use buildbtw_model::{
     Architecture, AttemptId, BuildId, BuildStatus, CommitHash, NoteKind, PackageVersion, Pkgbase,
@@ -13,55 +13,55 @@ use super::{IterationId, WriteTransaction};
 /// A build of a new plan.
 #[derive(Clone, Debug)]
 pub struct NewBuild {
-    /// What it is built for.
+    /// The architecture it is built for.
     pub architecture: Architecture,
     /// The source package.
     pub pkgbase: Pkgbase,
     /// 1, or 2 for the second build of a member of a cycle.
     pub stage: u32,
-    /// The longest path from a build that needs nothing.
+    /// The length of the longest path from a build that needs none.
     pub level: u32,
-    /// Its place in a valid order of its architecture.
+    /// Its position in a valid order of its architecture.
     pub position: u32,
     /// The commit to build.
     pub commit: CommitHash,
-    /// Its tree, where that is known.
+    /// The tree of the commit, where it is known.
     pub tree: Option<TreeHash>,
-    /// When that was committed, in seconds.
+    /// The time of the commit, in seconds.
     pub commit_time: i64,
-    /// Where to fetch it.
+    /// The URL to fetch the commit from.
     pub clone_url: String,
-    /// Its `.SRCINFO`.
+    /// The digest of its `.SRCINFO`.
     pub srcinfo_sha256: Sha256Digest,
-    /// The version its packages get.
+    /// The version its packages will have.
     pub version: PackageVersion,
-    /// The release to write into the PKGBUILD.
+    /// The release to set in the PKGBUILD.
     pub pkgrel: Option<String>,
-    /// The chain from an origin, separated by spaces.
+    /// The chain of dependencies from an origin, separated by spaces.
     pub reason: String,
-    /// The library by which it is linked to the last but one of these.
+    /// The library of the last dependency in this chain.
     pub library: Option<String>,
-    /// Whether it is built without what its package needs of its own cycle.
+    /// Whether it is a bootstrap build.
     pub bootstrap: bool,
-    /// The dependencies it is built without, a line each.
+    /// The dependencies it is built without, one per line.
     pub without: String,
-    /// How long it is expected to take.
+    /// Its expected duration, in seconds.
     pub estimate_s: u32,
-    /// Seconds of work that wait for it.
+    /// Its remaining critical path, in seconds.
     pub priority_s: u32,
-    /// How many builds it needs.
+    /// The number of builds it waits for.
     pub missing: u32,
-    /// What its packages follow from.
+    /// Its input hash.
     pub input_hash: Option<Sha256Digest>,
-    /// The build of another architecture whose packages it takes.
+    /// The build whose packages it will share.
     pub shared_build: Option<BuildId>,
-    /// The attempt of an earlier build whose packages it takes at once.
+    /// The attempt of a finished build whose packages it reuses.
     pub reused: Option<AttemptId>,
-    /// The packages it has to produce.
+    /// Its expected packages.
     pub outputs: Vec<ExpectedPackage>,
 }
 
-/// Stores a build: `ready` when it needs nothing and has no packages, else `blocked`.
+/// Stores a build: `ready` when it needs no other build and has no packages, else `blocked`.
 pub async fn insert_build(
     tx: &mut WriteTransaction,
     iteration: IterationId,
@@ -121,11 +121,11 @@ pub async fn insert_build(
 /// Why a build needs another one.
 #[derive(Clone, Copy, Debug)]
 pub enum EdgeKind {
-    /// Its package depends on one of the other one's.
+    /// Its package depends on a package of the other build.
     Dependency(DependencyKind),
     /// It is the earlier stage of the same package.
     Stage,
-    /// It takes the packages that the other one builds.
+    /// It shares the packages that the other one builds.
     Shared,
 }
 
@@ -158,7 +158,7 @@ pub async fn insert_edge(
     Ok(())
 }
 
-/// Stores what the planner found worth knowing.
+/// Stores the planner's notes.
 pub async fn insert_notes(
     tx: &mut WriteTransaction,
     iteration: IterationId,
@@ -180,7 +180,7 @@ pub async fn insert_notes(
     Ok(())
 }
 
-/// What the planner found worth knowing. The same note for several architectures comes once.
+/// Returns the planner's notes. The same note for several architectures is returned once.
 pub async fn notes(
     executor: impl SqliteExecutor<'_>,
     iteration: IterationId,

@@ -1,4 +1,4 @@
-//! Table `build_release`: what decides the release of a build.
+//! Table `build_release`: what the release of a build depends on.
 
 use buildbtw_model::{BuildId, PackageVersion};
 use sqlx::SqliteExecutor;
@@ -6,21 +6,21 @@ use sqlx::SqliteExecutor;
 use super::builds::BuildRow;
 use super::{IterationId, WriteTransaction};
 
-/// What decides the release of a build.
+/// What the release of a build depends on.
 #[derive(Clone, Debug)]
 pub struct BuildRelease {
     /// The build.
     pub build: BuildId,
-    /// Whether the release is raised in any case.
+    /// Whether the release is always raised.
     pub is_rebuild: bool,
     /// Whether `pkgver()` is likely to compute another version than `.SRCINFO` says.
     pub is_computed: bool,
-    /// What the base repositories had of its packages when it was planned. It raises no release in a namespace
+    /// The versions of its packages in the base repositories when it was planned. They raise no release in a namespace
     /// without bump.
     pub base: Vec<PackageVersion>,
 }
 
-/// The row as it is stored.
+/// The stored row.
 struct Row {
     build: BuildId,
     is_rebuild: bool,
@@ -42,7 +42,7 @@ impl TryFrom<Row> for BuildRelease {
     }
 }
 
-/// Stores what decides the release of a new build.
+/// Stores what the release of a new build depends on.
 pub async fn insert(tx: &mut WriteTransaction, release: &BuildRelease) -> sqlx::Result<()> {
     let base =
         serde_json::to_string(&release.base).map_err(|error| sqlx::Error::Encode(error.into()))?;
@@ -58,7 +58,7 @@ pub async fn insert(tx: &mut WriteTransaction, release: &BuildRelease) -> sqlx::
     Ok(())
 }
 
-/// What decides the release of a build; nothing for one of an older plan.
+/// Returns what the release of a build depends on; nothing for a build that an older server planned.
 pub async fn of_build(
     executor: impl SqliteExecutor<'_>,
     build: BuildId,
@@ -74,7 +74,7 @@ pub async fn of_build(
     row.map(BuildRelease::try_from).transpose()
 }
 
-/// The same for all builds of an iteration.
+/// Returns what the releases of all builds of an iteration depend on.
 pub async fn of_iteration(
     executor: impl SqliteExecutor<'_>,
     iteration: IterationId,
@@ -91,14 +91,14 @@ pub async fn of_iteration(
     rows.into_iter().map(BuildRelease::try_from).collect()
 }
 
-/// The versions that the namespace of a build has, or had, of its packages: of earlier iterations for any
-/// architecture, as plans count them, and of its own one for its architecture.
+/// Returns the versions of a build's packages that its namespace has, or had: those of earlier iterations for any
+/// architecture, as in plans, and those of its own iteration for its architecture.
 pub async fn earlier(
     executor: impl SqliteExecutor<'_>,
     build: &BuildRow,
 ) -> sqlx::Result<Vec<PackageVersion>> {
     sqlx::query_scalar!(
-        // Cross joins keep this order: a name is in few packages, a namespace has many.
+        // Cross joins keep this order: few packages have one name, a namespace has many packages.
         r#"select package.version as "version!: PackageVersion" from build_output
            cross join package on package.pkgname = build_output.pkgname
            cross join build on build.packages_attempt_id = package.attempt_id

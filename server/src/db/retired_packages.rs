@@ -1,4 +1,4 @@
-//! Table `retired_package`: what was served under the name of a namespace, of iterations that are gone.
+//! Table `retired_package`: packages that removed iterations served under the name of a namespace.
 
 use buildbtw_model::{
     Architecture, AttemptId, NamespaceName, PackageFileName, PackageVersion, Pkgname, Sha256Digest,
@@ -8,7 +8,7 @@ use sqlx::SqliteExecutor;
 use super::packages::Produced;
 use super::{IterationId, WriteTransaction};
 
-/// Remembers what an iteration that is about to be removed served, by the name of its namespace.
+/// Records the packages that an iteration served under the name of its namespace, before it is removed.
 pub async fn retire(tx: &mut WriteTransaction, iteration: IterationId) -> sqlx::Result<()> {
     sqlx::query!(
         "insert into retired_package (namespace, architecture, file_name, sha256, iteration,
@@ -28,7 +28,7 @@ pub async fn retire(tx: &mut WriteTransaction, iteration: IterationId) -> sqlx::
     Ok(())
 }
 
-/// The packages that were served under a namespace's name before their iterations were removed.
+/// Returns the packages that were served under a namespace's name before their iterations were removed.
 pub async fn of_name(
     executor: impl SqliteExecutor<'_>,
     namespace: &NamespaceName,
@@ -43,7 +43,7 @@ pub async fn of_name(
     .await
 }
 
-/// Whether all packages of an attempt are what was served under a namespace's name before.
+/// Returns whether exactly the packages of an attempt were served under a namespace's name before.
 pub async fn were_served(
     executor: impl SqliteExecutor<'_>,
     namespace: &NamespaceName,
@@ -70,12 +70,11 @@ pub async fn were_served(
 pub struct Served {
     /// Its digest.
     pub sha256: Sha256Digest,
-    /// Whether other bytes were served under the same address, before the namespace that did so was
-    /// deleted.
+    /// Whether a namespace that was deleted since served other bytes under the same address.
     pub is_successor: bool,
 }
 
-/// What the repository of an iteration and architecture serves under a file name.
+/// Returns the file that the repository of an iteration and architecture serves under a name.
 pub async fn served(
     executor: impl SqliteExecutor<'_>,
     iteration: IterationId,
@@ -84,7 +83,7 @@ pub async fn served(
 ) -> sqlx::Result<Option<Served>> {
     sqlx::query_as!(
         Served,
-        // A cross join keeps this order: file names are rare, builds of an iteration many.
+        // A cross join keeps this order: few packages have one file name, an iteration has many builds.
         r#"select package.sha256 as "sha256: Sha256Digest", exists (
                select 1 from iteration join namespace on namespace.id = iteration.namespace_id
                join retired_package as retired on retired.namespace = namespace.name

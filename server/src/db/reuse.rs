@@ -1,28 +1,28 @@
-//! Table `attempt_origin`, and where the packages of reused builds come from.
+//! Table `attempt_origin`: the attempts that built the packages of reused builds.
 
 use buildbtw_model::{Architecture, AttemptId, BuildId, NamespaceName};
 use sqlx::SqliteExecutor;
 
 use super::{IterationId, WriteTransaction};
 
-/// Where the packages of a reused build were made.
+/// The attempt that built the packages of a reused build.
 #[derive(Clone, Debug)]
 pub struct ReusedRow {
     /// The reused build.
     pub build: BuildId,
-    /// The attempt that made the packages.
+    /// The attempt.
     pub attempt: AttemptId,
-    /// Its number at the build that it was made for.
+    /// Its number within its own build.
     pub number: u32,
-    /// The namespace it was made in, if that is known.
+    /// The namespace it ran in, if known.
     pub namespace: Option<NamespaceName>,
-    /// Whether that namespace is gone.
+    /// Whether that namespace was deleted.
     pub namespace_deleted: bool,
-    /// The number of the iteration, if that is known.
+    /// The number of the iteration, if known.
     pub iteration: Option<u32>,
-    /// The build it was made for, unless its iteration is gone.
+    /// Its build, unless its iteration was removed.
     pub maker: Option<BuildId>,
-    /// What that was built for.
+    /// The architecture of that build.
     pub architecture: Architecture,
     /// The stage of that build.
     pub stage: u32,
@@ -56,7 +56,7 @@ macro_rules! select_reused {
     };
 }
 
-/// Where the packages of the reused builds of an iteration come from.
+/// Returns the attempts that built the packages of the reused builds of an iteration.
 pub async fn of_iteration(
     executor: impl SqliteExecutor<'_>,
     iteration: IterationId,
@@ -66,7 +66,7 @@ pub async fn of_iteration(
         .await
 }
 
-/// Where the packages of a build come from, if it is a reused one.
+/// Returns the attempt that built the packages of a build, if it is a reused one.
 pub async fn of_build(
     executor: impl SqliteExecutor<'_>,
     build: BuildId,
@@ -76,12 +76,9 @@ pub async fn of_build(
         .await
 }
 
-/// Notes where those attempts of an iteration were made whose packages other iterations use, before
-/// the iteration is removed. What was noted of an attempt stays.
-pub async fn remember_origins(
-    tx: &mut WriteTransaction,
-    iteration: IterationId,
-) -> sqlx::Result<()> {
+/// Records the origin of the attempts whose packages are shared with other iterations, before their iteration is
+/// removed. An origin that was recorded before is kept.
+pub async fn record_origins(tx: &mut WriteTransaction, iteration: IterationId) -> sqlx::Result<()> {
     sqlx::query!(
         "insert or ignore into attempt_origin
              (attempt_id, namespace, namespace_created_at, iteration, architecture, stage, number)

@@ -1,4 +1,4 @@
-//! Table `source_progress`: where the source repositories come from, and how far they were read.
+//! Table `source_progress`: where the source repositories come from, and the progress of their initial sync.
 
 use sqlx::SqliteExecutor;
 
@@ -6,24 +6,24 @@ use crate::time::Millis;
 
 use super::WriteTransaction;
 
-/// How far the repositories were read.
+/// The progress of the initial sync.
 #[derive(Clone, Debug, Default)]
 pub struct ProgressRow {
-    /// Where the first full look goes on.
+    /// Where the initial sync continues.
     pub cursor: Option<String>,
-    /// How many repositories it has seen.
+    /// The number of repositories read so far.
     pub seen: i64,
-    /// Of how many.
+    /// The number of repositories to read.
     pub total: Option<i64>,
-    /// When it began, by the clock of the origin.
+    /// When it started, by the clock of the origin.
     pub began_at: Option<Millis>,
     /// When it ended.
     pub finished_at: Option<Millis>,
-    /// All changes up to here have been seen, by the clock of the origin.
+    /// All changes up to this time have been read, by the clock of the origin.
     pub watermark: Option<Millis>,
 }
 
-/// How far it has come.
+/// Returns the progress of the initial sync.
 pub async fn get(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Option<ProgressRow>> {
     sqlx::query_as!(
         ProgressRow,
@@ -35,7 +35,7 @@ pub async fn get(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Option<Progr
     .await
 }
 
-/// Continues with the repositories of an origin. What is known of another one's is forgotten.
+/// Continues with the repositories of an origin. Deletes the repositories of any other origin.
 pub async fn begin(tx: &mut WriteTransaction, origin: &str) -> sqlx::Result<ProgressRow> {
     let known = sqlx::query_scalar!("select origin from source_progress")
         .fetch_optional(tx.connection())
@@ -54,8 +54,8 @@ pub async fn begin(tx: &mut WriteTransaction, origin: &str) -> sqlx::Result<Prog
     Ok(get(tx.connection()).await?.unwrap_or_default())
 }
 
-/// Notes how far the first full look has come.
-pub async fn progressed(
+/// Records the progress of the initial sync.
+pub async fn record_progress(
     tx: &mut WriteTransaction,
     cursor: Option<&str>,
     seen: i64,
@@ -74,8 +74,11 @@ pub async fn progressed(
     Ok(())
 }
 
-/// Notes the end of a full look. All changes up to `watermark` have been seen.
-pub async fn finished(tx: &mut WriteTransaction, watermark: Option<Millis>) -> sqlx::Result<()> {
+/// Records the end of a full resync, which has read all changes up to `watermark`.
+pub async fn record_finished(
+    tx: &mut WriteTransaction,
+    watermark: Option<Millis>,
+) -> sqlx::Result<()> {
     let now = Millis::now();
     sqlx::query!(
         "update source_progress set cursor = null, finished_at = ?, watermark = ?",
@@ -87,8 +90,8 @@ pub async fn finished(tx: &mut WriteTransaction, watermark: Option<Millis>) -> s
     Ok(())
 }
 
-/// Notes that all changes up to `watermark` have been seen.
-pub async fn reached(tx: &mut WriteTransaction, watermark: Millis) -> sqlx::Result<()> {
+/// Records that all changes up to `watermark` have been read.
+pub async fn set_watermark(tx: &mut WriteTransaction, watermark: Millis) -> sqlx::Result<()> {
     sqlx::query!("update source_progress set watermark = ?", watermark)
         .execute(tx.connection())
         .await?;

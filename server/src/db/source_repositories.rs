@@ -1,4 +1,4 @@
-//! Table `source_repository`: what each repository of the source was found to hold.
+//! Table `source_repository`: the last known state of each source repository.
 
 use buildbtw_model::{CommitHash, Pkgbase, ProjectId, Sha256Digest, SourceProblemKind, TreeHash};
 use futures_util::stream::BoxStream;
@@ -8,10 +8,10 @@ use crate::time::Millis;
 
 use super::{WriteTransaction, json_list};
 
-/// A repository as it was last seen.
+/// A source repository in its last known state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceRepositoryRow {
-    /// Where it lies, relative to the watched folder or group.
+    /// Its path, relative to the watched folder or group.
     pub path: String,
     /// The pkgbase in its `.SRCINFO`.
     pub pkgbase: Option<Pkgbase>,
@@ -19,35 +19,35 @@ pub struct SourceRepositoryRow {
     pub branch: Option<String>,
     /// The head of the default branch.
     pub commit: Option<CommitHash>,
-    /// Its tree, where that is known.
+    /// The tree of the commit, where it is known.
     pub tree: Option<TreeHash>,
-    /// When that was committed, in seconds.
+    /// The time of the commit, in seconds.
     pub commit_time: Option<i64>,
-    /// Its `.SRCINFO`.
+    /// The digest of its `.SRCINFO`.
     pub srcinfo_sha256: Option<Sha256Digest>,
     /// Why it cannot be used.
     pub problem: Option<SourceProblem>,
-    /// When this was found.
+    /// When this state was found.
     pub changed_at: Millis,
-    /// GitLab's number of the project.
+    /// The project in GitLab.
     pub project_id: Option<ProjectId>,
-    /// Where to fetch it over HTTP, if its path does not say.
+    /// The URL to fetch it over HTTP, unless it follows from the path.
     pub http_url: Option<String>,
-    /// Where to fetch it over SSH.
+    /// The URL to fetch it over SSH.
     pub ssh_url: Option<String>,
 }
 
 /// Why a repository cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceProblem {
-    /// What to decide by.
+    /// Its kind.
     pub kind: SourceProblemKind,
-    /// The details, for people.
+    /// Details, for people.
     pub message: String,
 }
 
 impl SourceProblem {
-    /// A problem of a kind.
+    /// Creates a problem.
     pub fn new(kind: SourceProblemKind, message: impl Into<String>) -> Self {
         Self {
             kind,
@@ -110,36 +110,36 @@ macro_rules! select_repository {
     };
 }
 
-/// Every repository, by path.
+/// Returns all repositories, by path.
 pub async fn all(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<SourceRepositoryRow>> {
     select_repository!("order by path")
         .fetch_all(executor)
         .await
 }
 
-/// A usable repository with the reading of its `.SRCINFO`, for the package index.
+/// A usable repository with its parsed `.SRCINFO`, for the package index.
 pub struct IndexedRow {
-    /// Where it lies, relative to the watched folder or group.
+    /// Its path, relative to the watched folder or group.
     pub path: String,
     /// The head of the default branch.
     pub commit: CommitHash,
-    /// Its tree, where that is known.
+    /// The tree of the commit, where it is known.
     pub tree: Option<TreeHash>,
-    /// When that was committed, in seconds.
+    /// The time of the commit, in seconds.
     pub commit_time: Option<i64>,
-    /// Its `.SRCINFO`.
+    /// The digest of its `.SRCINFO`.
     pub srcinfo_sha256: Sha256Digest,
-    /// The reading of that which is stored.
+    /// The parsed `.SRCINFO`, in its stored form.
     pub parsed: String,
-    /// The text, if another parser made that reading.
+    /// The text, if another version of the parser read it.
     pub outdated: Option<String>,
-    /// Where to fetch it over HTTP, if its path does not say.
+    /// The URL to fetch it over HTTP, unless it follows from the path.
     pub http_url: Option<String>,
-    /// Where to fetch it over SSH.
+    /// The URL to fetch it over SSH.
     pub ssh_url: Option<String>,
 }
 
-/// All usable repositories, in no particular order.
+/// Returns all usable repositories, in no particular order.
 pub fn indexed<'e>(
     executor: impl SqliteExecutor<'e> + 'e,
     parser: i64,
@@ -158,7 +158,7 @@ pub fn indexed<'e>(
     .fetch(executor)
 }
 
-/// Up to `limit` repositories after a path; only those with a problem if `broken`.
+/// Returns up to `limit` repositories after a path; only those with a problem if `broken`.
 pub async fn page(
     executor: impl SqliteExecutor<'_>,
     broken: bool,
@@ -175,7 +175,7 @@ pub async fn page(
     .await
 }
 
-/// The usable repository of a pkgbase.
+/// Returns the usable repository of a pkgbase.
 pub async fn usable(
     executor: impl SqliteExecutor<'_>,
     pkgbase: &Pkgbase,
@@ -185,7 +185,7 @@ pub async fn usable(
         .await
 }
 
-/// A repository that cannot be used but claims this pkgbase, or is called like it.
+/// Returns a broken repository that claims this pkgbase, or has it as its name.
 pub async fn broken_like(
     executor: impl SqliteExecutor<'_>,
     pkgbase: &Pkgbase,
@@ -202,7 +202,7 @@ pub async fn broken_like(
     .await
 }
 
-/// How many repositories can be used, and how many cannot.
+/// Counts the usable and the broken repositories.
 pub async fn counts(executor: impl SqliteExecutor<'_>) -> sqlx::Result<(u64, u64)> {
     let row = sqlx::query!(
         r#"select count(*) filter (where problem is null) as "usable!: u64",
@@ -213,7 +213,7 @@ pub async fn counts(executor: impl SqliteExecutor<'_>) -> sqlx::Result<(u64, u64
     Ok((row.usable, row.broken))
 }
 
-/// The repository at a path.
+/// Returns the repository at a path.
 pub async fn at(
     executor: impl SqliteExecutor<'_>,
     path: &str,
@@ -223,7 +223,7 @@ pub async fn at(
         .await
 }
 
-/// The repositories at some paths.
+/// Returns the repositories at some paths.
 pub async fn at_paths(
     executor: impl SqliteExecutor<'_>,
     paths: &[String],
@@ -234,7 +234,7 @@ pub async fn at_paths(
         .await
 }
 
-/// The repository of a project.
+/// Returns the repository of a project.
 pub async fn of_project(
     executor: impl SqliteExecutor<'_>,
     project: ProjectId,
@@ -244,7 +244,7 @@ pub async fn of_project(
         .await
 }
 
-/// The repositories of some projects.
+/// Returns the repositories of some projects.
 pub async fn of_projects(
     executor: impl SqliteExecutor<'_>,
     projects: &[ProjectId],
@@ -258,7 +258,7 @@ pub async fn of_projects(
     .await
 }
 
-/// Pkgbases that no usable repository claims, though some hold them.
+/// Returns the pkgbases that only broken repositories claim.
 pub async fn unclaimed(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<Pkgbase>> {
     sqlx::query_scalar!(
         r#"select distinct pkgbase as "pkgbase!: Pkgbase" from source_repository as refused
@@ -270,7 +270,7 @@ pub async fn unclaimed(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<Pk
     .await
 }
 
-/// How many projects there are repositories of.
+/// Counts the repositories that belong to a project.
 pub async fn count_projects(executor: impl SqliteExecutor<'_>) -> sqlx::Result<i64> {
     sqlx::query_scalar!(
         r#"select count(*) as "count!" from source_repository where project_id is not null"#
@@ -279,7 +279,7 @@ pub async fn count_projects(executor: impl SqliteExecutor<'_>) -> sqlx::Result<i
     .await
 }
 
-/// The projects of all repositories.
+/// Returns the projects of all repositories.
 pub async fn project_ids(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<ProjectId>> {
     sqlx::query_scalar!(
         r#"select project_id as "id!: ProjectId" from source_repository where project_id is not null"#
@@ -288,7 +288,7 @@ pub async fn project_ids(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<
     .await
 }
 
-/// The repositories that hold a pkgbase without being usable, by path.
+/// Returns the broken repositories that claim a pkgbase, by path.
 pub async fn refused(
     executor: impl SqliteExecutor<'_>,
     pkgbase: &Pkgbase,
@@ -301,7 +301,7 @@ pub async fn refused(
     .await
 }
 
-/// Stores what was found, in place of the row that was there.
+/// Stores the state of a repository in place of its previous row.
 pub async fn put(
     tx: &mut WriteTransaction,
     before: Option<&SourceRepositoryRow>,
@@ -339,7 +339,7 @@ pub async fn put(
     Ok(())
 }
 
-/// Forgets a repository that is gone.
+/// Deletes a repository that no longer exists.
 pub async fn delete(tx: &mut WriteTransaction, path: &str) -> sqlx::Result<()> {
     sqlx::query!("delete from source_repository where path = ?", path)
         .execute(tx.connection())

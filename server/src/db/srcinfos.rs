@@ -1,4 +1,4 @@
-//! Table `srcinfo`: texts by their digest, parsed once.
+//! Table `srcinfo`: the texts of `.SRCINFO` files by digest, parsed once.
 
 use buildbtw_model::Sha256Digest;
 use sqlx::SqliteExecutor;
@@ -13,13 +13,13 @@ pub struct SrcinfoRow {
     pub sha256: Sha256Digest,
     /// The text.
     pub text: String,
-    /// The planner's reading of it, in its own stored form.
+    /// The parsed text, in the planner's stored form.
     pub parsed: String,
-    /// Which parser made that reading.
+    /// The version of the parser.
     pub parser: i64,
 }
 
-/// Stores a text, or a newer reading of it.
+/// Stores a text, or updates its parsed form.
 pub async fn put(tx: &mut WriteTransaction, row: &SrcinfoRow) -> sqlx::Result<()> {
     sqlx::query!(
         "insert into srcinfo (sha256, text, parsed, parser) values (?, ?, ?, ?)
@@ -35,7 +35,7 @@ pub async fn put(tx: &mut WriteTransaction, row: &SrcinfoRow) -> sqlx::Result<()
     Ok(())
 }
 
-/// The text of this digest.
+/// Returns the text with this digest.
 pub async fn get(
     executor: impl SqliteExecutor<'_>,
     sha256: &Sha256Digest,
@@ -49,7 +49,7 @@ pub async fn get(
     .await
 }
 
-/// Whether a text is there and was not found to be unused.
+/// Returns whether a text is stored and not marked as unused.
 pub async fn is_kept(
     executor: impl SqliteExecutor<'_>,
     sha256: &Sha256Digest,
@@ -63,8 +63,8 @@ pub async fn is_kept(
     Ok(found.is_some())
 }
 
-/// Notes which texts no repository and no build has, up to `limit` of them, and takes back what was
-/// noted of those that are used again. Returns how many are noted now that were not before.
+/// Marks up to `limit` texts that no repository and no build has as unused, and unmarks those that are used again.
+/// Returns the number of newly marked texts.
 pub async fn note_unused(tx: &mut WriteTransaction, limit: i64) -> sqlx::Result<u64> {
     sqlx::query!(
         "update srcinfo set unused_since = null where unused_since is not null and (
@@ -75,7 +75,7 @@ pub async fn note_unused(tx: &mut WriteTransaction, limit: i64) -> sqlx::Result<
     .execute(tx.connection())
     .await?;
     let now = Millis::now();
-    // Looked for without reading the texts, which lie before `unused_since`.
+    // Does not read the texts, which are stored before `unused_since`.
     let noted = sqlx::query!(
         "update srcinfo set unused_since = ? where id in (
              select id from srcinfo as text
@@ -92,8 +92,8 @@ pub async fn note_unused(tx: &mut WriteTransaction, limit: i64) -> sqlx::Result<
     Ok(noted.rows_affected())
 }
 
-/// Deletes up to `limit` texts that have been unused since before a time, and returns how many those
-/// were. Call [`note_unused`] before, in the same transaction.
+/// Deletes up to `limit` texts that have been unused since before a time, and returns their number. Call
+/// [`note_unused`] before, in the same transaction.
 pub async fn delete_unused(
     tx: &mut WriteTransaction,
     before: Millis,

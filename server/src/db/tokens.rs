@@ -7,16 +7,16 @@ use crate::time::Millis;
 
 use super::{TokenId, WriteTransaction, json_list};
 
-/// What is known about a token.
+/// A token.
 #[derive(Clone, Debug)]
 pub struct TokenRow {
-    /// Its row.
+    /// Its id.
     pub id: TokenId,
-    /// What it is for.
+    /// Its name.
     pub name: String,
-    /// What it allows.
+    /// Its scope.
     pub scope: TokenScope,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Millis,
     /// When it expires.
     pub expires_at: Option<Millis>,
@@ -25,7 +25,7 @@ pub struct TokenRow {
 }
 
 impl TokenRow {
-    /// Whether it is neither revoked nor expired.
+    /// Returns whether it is neither revoked nor expired.
     #[must_use]
     pub fn is_valid(&self) -> bool {
         self.revoked_at.is_none()
@@ -46,7 +46,7 @@ macro_rules! select_token {
     };
 }
 
-/// The token with this digest.
+/// Returns the token with this digest.
 pub async fn by_hash(
     executor: impl SqliteExecutor<'_>,
     hash: &[u8],
@@ -56,7 +56,7 @@ pub async fn by_hash(
         .await
 }
 
-/// The token with this number.
+/// Returns the token with this id.
 pub async fn by_id(
     executor: impl SqliteExecutor<'_>,
     id: TokenId,
@@ -66,7 +66,7 @@ pub async fn by_id(
         .await
 }
 
-/// All tokens that people made, the newest first.
+/// Returns all tokens except those of attempts, the newest first.
 pub async fn all(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<TokenRow>> {
     select_token!("where scope <> 'attempt' order by id desc")
         .fetch_all(executor)
@@ -96,8 +96,8 @@ pub async fn insert(
     Ok(row.id)
 }
 
-/// Gives the token of an attempt its secret.
-pub async fn arm(
+/// Sets the secret of an attempt's token.
+pub async fn set_secret(
     tx: &mut WriteTransaction,
     id: TokenId,
     hash: &[u8],
@@ -114,7 +114,7 @@ pub async fn arm(
     Ok(())
 }
 
-/// Removes a token that nothing refers to.
+/// Deletes a token that nothing refers to.
 pub async fn delete(tx: &mut WriteTransaction, id: TokenId) -> sqlx::Result<()> {
     sqlx::query!("delete from token where id = ?", id)
         .execute(tx.connection())
@@ -122,7 +122,7 @@ pub async fn delete(tx: &mut WriteTransaction, id: TokenId) -> sqlx::Result<()> 
     Ok(())
 }
 
-/// Revokes a token; a token that is revoked already keeps its time.
+/// Revokes a token; a token that was revoked before keeps its time.
 pub async fn revoke(tx: &mut WriteTransaction, id: TokenId) -> sqlx::Result<()> {
     let revoked_at = Millis::now();
     sqlx::query!(
@@ -135,7 +135,7 @@ pub async fn revoke(tx: &mut WriteTransaction, id: TokenId) -> sqlx::Result<()> 
     Ok(())
 }
 
-/// Whether a token of this scope exists that is neither revoked nor expired; with `instead_of`, another one
+/// Returns whether a token of this scope exists that is neither revoked nor expired; with `instead_of`, one other
 /// than that, which is valid for at least as long.
 pub async fn any_valid(
     executor: impl SqliteExecutor<'_>,
@@ -159,7 +159,7 @@ pub async fn any_valid(
     Ok(row.count > 0)
 }
 
-/// Those of some tokens that are revoked or expired.
+/// Returns those of some tokens that are revoked or expired.
 pub async fn invalid(tx: &mut WriteTransaction, tokens: &[TokenId]) -> sqlx::Result<Vec<TokenId>> {
     let at = Millis::now();
     let ids = json_list(tokens);

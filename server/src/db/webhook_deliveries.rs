@@ -1,5 +1,4 @@
-//! Table `webhook_delivery`: what GitLab told us, until all it leads to has happened, and a while
-//! longer to know a repetition.
+//! Table `webhook_delivery`: webhooks until they are processed, and a while longer to recognize repeated deliveries.
 
 use buildbtw_gitlab::webhook::WebhookKind;
 use buildbtw_model::ProjectId;
@@ -12,9 +11,9 @@ use super::{WriteTransaction, json_list};
 /// A webhook.
 #[derive(Clone, Debug)]
 pub struct DeliveryRow {
-    /// The sender's id of it; a repetition has the same.
+    /// The sender's id of it; a repeated delivery has the same.
     pub id: String,
-    /// What it is about.
+    /// Its kind.
     pub kind: WebhookKind,
     /// The project.
     pub project_id: ProjectId,
@@ -39,8 +38,11 @@ pub async fn insert(tx: &mut WriteTransaction, row: &DeliveryRow) -> sqlx::Resul
     Ok(done.rows_affected() > 0)
 }
 
-/// Up to `limit` webhooks that were not worked off, oldest first.
-pub async fn open(executor: impl SqliteExecutor<'_>, limit: i64) -> sqlx::Result<Vec<DeliveryRow>> {
+/// Returns up to `limit` webhooks that were not processed yet, oldest first.
+pub async fn unprocessed(
+    executor: impl SqliteExecutor<'_>,
+    limit: i64,
+) -> sqlx::Result<Vec<DeliveryRow>> {
     sqlx::query_as!(
         DeliveryRow,
         r#"select id, kind as "kind: WebhookKind", project_id as "project_id: ProjectId", object_id
@@ -51,8 +53,8 @@ pub async fn open(executor: impl SqliteExecutor<'_>, limit: i64) -> sqlx::Result
     .await
 }
 
-/// Notes that these have been worked off.
-pub async fn done(tx: &mut WriteTransaction, ids: &[String]) -> sqlx::Result<()> {
+/// Marks webhooks as processed.
+pub async fn mark_processed(tx: &mut WriteTransaction, ids: &[String]) -> sqlx::Result<()> {
     let now = Millis::now();
     let ids = json_list(ids);
     sqlx::query!(
@@ -65,8 +67,8 @@ pub async fn done(tx: &mut WriteTransaction, ids: &[String]) -> sqlx::Result<()>
     Ok(())
 }
 
-/// Forgets what was worked off before a time.
-pub async fn forget_before(tx: &mut WriteTransaction, time: Millis) -> sqlx::Result<u64> {
+/// Deletes the webhooks that were processed before a time.
+pub async fn delete_processed_before(tx: &mut WriteTransaction, time: Millis) -> sqlx::Result<u64> {
     let done = sqlx::query!("delete from webhook_delivery where done_at < ?", time)
         .execute(tx.connection())
         .await?;

@@ -1,4 +1,5 @@
-//! Table `worker`: who was heard of when, to tell an architecture without workers from a busy one.
+//! Table `worker`: when each worker last sent a request, to distinguish an architecture without workers from a busy
+//! one.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,20 +11,19 @@ use crate::time::Millis;
 
 use super::WriteTransaction;
 
-/// A worker that was not heard of for longer is not counted on. Workers ask at least twice a minute.
-pub const WORKER_SILENCE: Duration = Duration::from_secs(120);
+/// A worker without a request for this long counts as gone. Workers send one at least twice a minute.
+pub const WORKER_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// How precisely it is kept when a worker was heard of: writing it for every claim would cost more
-/// than the claim.
-const PRECISION: Duration = Duration::from_secs(20);
+/// The precision of a worker's last request: writing its time for every claim would cost more than the claim.
+const LAST_SEEN_PRECISION: Duration = Duration::from_secs(20);
 
-/// The architectures for which it was noted a moment ago that this worker is there.
-pub async fn noted(
+/// Returns the architectures for which a request of this worker was recorded within the precision.
+pub async fn recently_seen(
     executor: impl SqliteExecutor<'_>,
     name: &WorkerName,
     jobs: u32,
 ) -> sqlx::Result<Vec<Architecture>> {
-    let since = Millis::now() - PRECISION;
+    let since = Millis::now() - LAST_SEEN_PRECISION;
     let rows = sqlx::query!(
         r#"select architecture as "architecture!: Architecture" from worker
            where name = ? and jobs = ? and last_seen_at >= ?"#,
@@ -36,8 +36,8 @@ pub async fn noted(
     Ok(rows.into_iter().map(|row| row.architecture).collect())
 }
 
-/// Notes that a worker asked for builds of an architecture.
-pub async fn seen(
+/// Records that a worker claims builds of an architecture.
+pub async fn record_seen(
     tx: &mut WriteTransaction,
     name: &WorkerName,
     architecture: &Architecture,
@@ -58,8 +58,8 @@ pub async fn seen(
     Ok(())
 }
 
-/// Notes that a worker is still there.
-pub async fn seen_again(tx: &mut WriteTransaction, name: &WorkerName) -> sqlx::Result<()> {
+/// Records a request of a known worker.
+pub async fn touch(tx: &mut WriteTransaction, name: &WorkerName) -> sqlx::Result<()> {
     let at = Millis::now();
     sqlx::query!(
         "update worker set last_seen_at = ? where name = ?",
@@ -71,7 +71,7 @@ pub async fn seen_again(tx: &mut WriteTransaction, name: &WorkerName) -> sqlx::R
     Ok(())
 }
 
-/// How many builds the workers that were heard of since a time can work on at once, by architecture.
+/// Returns how many builds the workers with a request since a time can run at once, by architecture.
 pub async fn jobs_since(
     executor: impl SqliteExecutor<'_>,
     since: Millis,
@@ -94,7 +94,7 @@ pub async fn jobs_since(
         .collect())
 }
 
-/// The workers for an architecture that were heard of since a time.
+/// Returns the workers for an architecture with a request since a time.
 pub async fn alive(
     executor: impl SqliteExecutor<'_>,
     architecture: &Architecture,

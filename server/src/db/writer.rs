@@ -1,8 +1,7 @@
-//! The one writer. Writes that queue behind each other are members of one transaction, each between
-//! savepoints of its own (SQLite, "Savepoints"), and share its commit: making a hundred reports
-//! durable costs the disk as much as one.
+//! The single writer. Queued writes are members of one transaction, each with a savepoint of its own (SQLite,
+//! "Savepoints"), and share its commit: making a hundred reports durable costs the disk as much as one.
 //!
-//! Nobody is told that a write is done before the commit is. If that fails, all members fail.
+//! A write returns only after the commit. If that fails, all members fail.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
@@ -14,25 +13,25 @@ use tokio::task::AbortHandle;
 
 use crate::error;
 
-/// A commit does not wait for more members than this.
-const MOST_MEMBERS: usize = 128;
+/// The maximum number of members of a commit.
+const MAX_MEMBERS: usize = 128;
 
-/// About as many as fill the thousand pages at which SQLite itself would copy.
+/// About as many as fill the thousand pages after which SQLite itself would checkpoint.
 const COMMITS_PER_CHECKPOINT: u32 = 200;
 
-/// See the module.
+/// The single writer; see the module.
 #[derive(Debug)]
 pub(super) struct Writer {
     options: SqliteConnectOptions,
     batch: Arc<Mutex<Batch>>,
-    /// There is something to commit, or to roll back.
+    /// Notified when there is something to commit or to roll back.
     pending: Arc<Notify>,
     /// Commits since the last checkpoint.
     written: Arc<Written>,
     checkpointer: AbortHandle,
 }
 
-/// Tells the checkpointer how much there is to do.
+/// Tells the checkpointer how much was written.
 #[derive(Debug, Default)]
 struct Written {
     commits: AtomicU32,
@@ -47,17 +46,17 @@ impl Written {
     }
 }
 
-/// The open transaction and those who wait for its commit.
+/// The open transaction, and the members that wait for its commit.
 #[derive(Debug, Default)]
 struct Batch {
-    /// Nothing after a failure that left its state in doubt.
+    /// `None` after a failure that left its state in doubt.
     connection: Option<SqliteConnection>,
     state: State,
     members: Vec<oneshot::Sender<Result<(), Arc<sqlx::Error>>>>,
 }
 
-/// What the connection is in the middle of. Whoever finds another state than it should be left by
-/// the one before, which was dropped, failed or cancelled at some await.
+/// The state of the connection. It is unexpected if the previous member was dropped, failed or cancelled at some
+/// await.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum State {
     #[default]
@@ -66,7 +65,7 @@ enum State {
     InDoubt,
     /// A transaction is open, with what its members did.
     Open,
-    /// A member has begun, and not ended.
+    /// A member has begun and not ended.
     InMember,
 }
 
@@ -92,10 +91,10 @@ impl Writer {
         writer
     }
 
-    /// Waits for the members before, and becomes the next one.
+    /// Waits for the earlier members, and becomes the next one.
     pub(super) async fn begin(&self) -> sqlx::Result<WriteTransaction> {
         let batch = Arc::clone(&self.batch).lock_owned().await;
-        // Dropped at any await from here on, it lets the committer clean up.
+        // If it is dropped at any await from here on, the committer cleans up.
         let mut member = WriteTransaction {
             batch: Some(batch),
             pending: Arc::clone(&self.pending),
@@ -109,7 +108,7 @@ impl Writer {
         Ok(member)
     }
 
-    /// Commits what is open, then closes the connection.
+    /// Commits the open transaction, then closes the connection.
     pub(super) async fn close(&self) {
         self.checkpointer.abort();
         let mut batch = self.batch.lock().await;
@@ -127,7 +126,7 @@ impl Drop for Writer {
     }
 }
 
-/// Queues behind the members of a transaction and commits it when its turn comes.
+/// Queues behind the members of a transaction, and commits it when its turn comes.
 async fn commit_pending(writer: Weak<Writer>, pending: Arc<Notify>) {
     loop {
         pending.notified().await;
@@ -141,9 +140,8 @@ async fn commit_pending(writer: Weak<Writer>, pending: Arc<Notify>) {
     }
 }
 
-/// Copies the write-ahead log into the database from time to time, beside the commits (SQLite,
-/// "Write-Ahead Logging", section 2.3.2). What it leaves is copied when the database is closed, or by the
-/// next run.
+/// Checkpoints the write-ahead log from time to time, concurrently with commits (SQLite, "Write-Ahead Logging",
+/// section 2.3.2). The rest is checkpointed when the database is closed, or by the next run.
 async fn checkpoint(options: SqliteConnectOptions, written: Arc<Written>) {
     let mut connection = None;
     loop {
@@ -161,7 +159,9 @@ async fn checkpoint(options: SqliteConnectOptions, written: Arc<Written>) {
             .await
         {
             Ok(_) => connection = Some(own),
-            Err(error) => tracing::warn!(%error, "cannot shorten the database's log; tried again"),
+            Err(error) => {
+                tracing::warn!(%error, "cannot checkpoint the database's write-ahead log; will retry")
+            }
         }
     }
 }
@@ -185,7 +185,7 @@ impl Batch {
         }
         self.state = State::InDoubt;
         if let Err(error) = self.execute("BEGIN IMMEDIATE").await {
-            // Whatever is wrong with it, the next one begins with another.
+            // The next member starts with a new connection.
             self.connection = None;
             self.state = State::Idle;
             return Err(error);
@@ -194,7 +194,7 @@ impl Batch {
         Ok(())
     }
 
-    /// Undoes what the last member did if it did not come to its end.
+    /// Rolls back the last member if it did not end.
     async fn undo_unfinished(&mut self) {
         let undone = match self.state {
             State::Idle | State::Open => return,
@@ -207,12 +207,12 @@ impl Batch {
         match undone {
             Ok(()) => self.state = State::Open,
             // Errors such as a full disk make SQLite roll back the whole transaction (SQLite,
-            // "Transactions", section 3), the savepoint with it. Nothing of it may be taken for done.
+            // "Transactions", section 3), and the savepoint with it. No member may count as committed.
             Err(error) => self.fail(error),
         }
     }
 
-    /// Makes all members durable and tells them.
+    /// Makes all members durable and notifies them.
     async fn commit(&mut self) {
         self.undo_unfinished().await;
         if self.state != State::Open {
@@ -228,7 +228,7 @@ impl Batch {
             Ok(()) => {
                 self.state = State::Idle;
                 for member in self.members.drain(..) {
-                    // Whoever waited may be gone; what it wrote is durable all the same.
+                    // A member that no longer waits is durable all the same.
                     let _ = member.send(Ok(()));
                 }
             }
@@ -236,7 +236,7 @@ impl Batch {
         }
     }
 
-    /// Gives the transaction up. The connection goes with it: closing it rolls back whatever is open.
+    /// Fails all members. Drops the connection, which rolls back the open transaction.
     fn fail(&mut self, error: sqlx::Error) {
         self.connection = None;
         self.state = State::Idle;
@@ -247,11 +247,11 @@ impl Batch {
     }
 }
 
-/// A write transaction; rolled back when dropped. Functions that change something take it, so that
-/// nothing can bypass it.
+/// A write transaction; rolled back when dropped. Functions that change rows take it as a parameter, so that none
+/// can bypass it.
 #[derive(Debug)]
 pub struct WriteTransaction {
-    /// Nothing after its end.
+    /// `None` after its end.
     batch: Option<OwnedMutexGuard<Batch>>,
     pending: Arc<Notify>,
 }
@@ -269,13 +269,13 @@ impl WriteTransaction {
         batch.state = State::Open;
         let (member, committed) = oneshot::channel();
         batch.members.push(member);
-        if batch.members.len() >= MOST_MEMBERS
+        if batch.members.len() >= MAX_MEMBERS
             && let Some(mut batch) = self.batch.take()
         {
-            // In a task of its own: whoever waits here may be dropped, and a commit must not be.
+            // In a task of its own: this future may be dropped, and a commit must not be.
             tokio::spawn(async move { batch.commit().await });
         }
-        // Lets the next one in, and the committer behind those that wait already.
+        // Admits the next member, and queues the committer behind those that wait already.
         drop(self);
         match committed.await {
             Ok(Ok(())) => Ok(()),
@@ -284,12 +284,12 @@ impl WriteTransaction {
         }
     }
 
-    /// Undoes the changes, and waits until what it has seen of others is durable. Whoever answers by
-    /// what a transaction has seen ends it so: the members before may not be committed yet, so that
-    /// readers do not see what they did, and their commit may still fail.
+    /// Rolls back the changes, and waits until the changes of earlier members are durable. Use it before responding
+    /// with what the transaction has read: earlier members may not be committed yet, so that readers do not see
+    /// their changes, and their commit may still fail.
     ///
     /// # Errors
-    /// When the database cannot be written; what was seen may not be there then.
+    /// When the database cannot be written; the rows that were read may not exist then.
     pub async fn undo(mut self) -> sqlx::Result<()> {
         if let Some(batch) = &mut self.batch {
             batch.execute("ROLLBACK TO member").await?;
@@ -297,7 +297,7 @@ impl WriteTransaction {
         self.commit().await
     }
 
-    /// For queries inside the transaction.
+    /// Returns the connection for queries inside the transaction.
     ///
     /// # Panics
     /// Never: only [`Self::commit`] and [`Self::undo`] end it, and consume it.
@@ -308,7 +308,7 @@ impl WriteTransaction {
     }
 }
 
-/// The error of a commit for one of its members; a full disk and a locked database stay recognisable.
+/// Converts the error of a commit for one of its members; a full disk and a locked database stay recognizable.
 fn shared(error: Arc<sqlx::Error>) -> std::io::Error {
     let kind = match error::database_code(&error) {
         Some(error::FULL) => std::io::ErrorKind::StorageFull,

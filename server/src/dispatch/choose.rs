@@ -1,14 +1,14 @@
-//! Which build goes out next: fair between namespaces, the most urgent one first within each.
+//! Chooses the builds to dispatch next: fair between namespaces, by priority within each.
 
 use std::collections::HashMap;
 
 use crate::db::NamespaceId;
 use crate::db::builds::Candidate;
 
-/// Chooses up to `count` of the candidates. The namespace with the fewest builds handed out comes
-/// first, so that one with thousands of ready builds cannot starve a small one.
+/// Chooses up to `count` of the candidates. The namespace with the fewest dispatched builds comes first, so that one
+/// with thousands of ready builds cannot starve a small one.
 pub(crate) fn choose(mut candidates: Vec<Candidate>, count: usize) -> Vec<Candidate> {
-    // From the end the most urgent comes first.
+    // The highest priority is last, because candidates are popped from the end.
     candidates.sort_by_key(|candidate| (candidate.priority_s, std::cmp::Reverse(candidate.id)));
     let mut queues: HashMap<NamespaceId, (i64, Vec<Candidate>)> = HashMap::new();
     for candidate in candidates {

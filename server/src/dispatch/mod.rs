@@ -1,5 +1,5 @@
-//! Which ready build goes where: to a worker that waits, or to a GitLab. Nothing polls for builds: a transition says
-//! that one became ready.
+//! Dispatch of ready builds to waiting claims of workers, or to GitLab. Nothing polls for builds: a transition
+//! announces that one became ready.
 
 pub(crate) mod choose;
 pub(crate) mod pair;

@@ -1,5 +1,5 @@
-//! Which waiting worker gets which build: any of them, but one on which a build has just failed
-//! through no fault of the package is the last to get it again.
+//! Assigns builds to waiting claims. A worker on which a build has just been lost or failed because of the
+//! infrastructure is the last one to get it again.
 
 use std::time::Duration;
 
@@ -8,19 +8,17 @@ use buildbtw_model::{BuildId, WorkerName};
 use crate::db::builds::Candidate;
 use crate::time::Millis;
 
-/// How long a build waits for another worker than the one it failed on, as long as one is there.
-const OTHERS_FIRST: Duration = Duration::from_secs(30);
+/// How long a build waits for another worker than the one it failed on, if there is one.
+const OTHER_WORKER_WAIT: Duration = Duration::from_secs(30);
 
-/// Pairs of a place among the waiting and a build, and when a build that is held back for another
-/// worker goes to any.
+/// Pairs of the position of a claim and a build, and when a build that waits for another worker may go to any.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Pairs {
     pub(crate) pairs: Vec<(usize, BuildId)>,
     pub(crate) again_at: Option<Millis>,
 }
 
-/// Gives each build to a worker. `waiting` are the names of those who wait, `alive` of all that may
-/// come.
+/// Assigns builds to claims. `waiting` are the workers of the claims, `alive` all workers that may send one.
 pub(crate) fn pair(
     builds: &[Candidate],
     waiting: &[&WorkerName],
@@ -36,7 +34,7 @@ pub(crate) fn pair(
             Some(place) => place,
             None if free.is_empty() => break,
             None => {
-                let any_at = build.not_before.unwrap_or(Millis(0)) + OTHERS_FIRST;
+                let any_at = build.not_before.unwrap_or(Millis(0)) + OTHER_WORKER_WAIT;
                 if any_at > now && alive.iter().any(|worker| !failed_on(worker)) {
                     result.again_at = result.again_at.into_iter().chain([any_at]).min();
                     continue;

@@ -162,7 +162,7 @@ impl Checker {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let message = format!("package `{name}` {what}; `buildbtw retry` rebuilds it");
         let mut tx = self.database.write().await?;
-        builds::lose_packages(&mut tx, *build, &message).await?;
+        builds::discard_packages(&mut tx, *build, &message).await?;
         tx.commit().await?;
         if path.try_exists()? {
             fs_err::remove_file(path)?;

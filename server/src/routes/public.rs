@@ -12,7 +12,7 @@ use axum::response::Response;
 
 use super::pages::PageError;
 use crate::auth;
-use crate::db::{for_the_public, poll_for_the_public};
+use crate::db::{for_anonymous, poll_for_anonymous};
 use crate::error::Error;
 use crate::serve::{BodyHook, NextFrame, Peer, hold_until_sent, wrap_body};
 use crate::state::AppState;
@@ -85,7 +85,7 @@ async fn run_limited(
         // Without a socket there is no address to count for.
         (Queue::None, _) | (_, None) => None,
     };
-    let response = for_the_public(next.run(request)).await;
+    let response = for_anonymous(next.run(request)).await;
     let response = response.map(|body| wrap_body(body, PublicReader));
     match queue {
         Queue::Responses | Queue::None => reserve_memory(state, address, response),
@@ -120,6 +120,6 @@ struct PublicReader;
 
 impl BodyHook for PublicReader {
     fn poll_next(&mut self, body: Pin<&mut Body>, context: &mut Context<'_>) -> Poll<NextFrame> {
-        poll_for_the_public(|| body.poll_frame(context))
+        poll_for_anonymous(|| body.poll_frame(context))
     }
 }

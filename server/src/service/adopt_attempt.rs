@@ -1,4 +1,4 @@
-//! A worker whose token was replaced goes on with what it had claimed with the old one.
+//! Lets a worker whose token was replaced continue the attempts that it claimed with the old token.
 
 use buildbtw_model::api::ProblemKind;
 use buildbtw_model::{AttemptId, TokenScope, WorkerName};
@@ -6,11 +6,11 @@ use buildbtw_model::{AttemptId, TokenScope, WorkerName};
 use crate::db::{Database, TokenId, attempts, tokens};
 use crate::error::{Error, Refusal};
 
-/// Lets a token report on an attempt that the same worker claimed with another one, once that one is
-/// revoked or expired. Asking again changes nothing.
+/// Lets a token report on an attempt that the same worker claimed with another token, once that one is revoked or
+/// expired. Repeating the request changes nothing.
 ///
 /// # Errors
-/// When there is no such attempt, it is another worker's, or its token is still valid.
+/// When there is no such attempt, it belongs to another worker, or its token is still valid.
 pub async fn adopt_attempt(
     database: &Database,
     token: TokenId,
@@ -28,10 +28,10 @@ pub async fn adopt_attempt(
         |why: String, hint: &str| Error::from(Refusal::new(ProblemKind::Forbidden, why).hint(hint));
     if attempt.worker != *worker {
         tx.undo().await?;
-        let why = format!("attempt {id} is not one of worker {worker}");
+        let why = format!("attempt {id} does not belong to worker '{worker}'");
         return Err(refuse(
             why,
-            "a worker keeps its attempts only under its own name",
+            "a worker can adopt only attempts that were claimed under its own name",
         ));
     }
     let before = tokens::by_id(&mut *tx.connection(), attempt.token).await?;
@@ -40,10 +40,10 @@ pub async fn adopt_attempt(
     if is_held {
         tx.undo().await?;
         let why = format!("attempt {id} was claimed with another token, which is still valid");
-        return Err(refuse(why, "an administrator can revoke that one first"));
+        return Err(refuse(why, "revoke that token first"));
     }
-    attempts::hand_over(&mut tx, id, token).await?;
+    attempts::set_token(&mut tx, id, token).await?;
     tx.commit().await?;
-    tracing::info!(attempt.id = %id, worker.name = %worker, "handed over to another token of the worker");
+    tracing::info!(attempt.id = %id, worker.name = %worker, "attempt adopted by another token of its worker");
     Ok(())
 }

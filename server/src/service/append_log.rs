@@ -1,4 +1,4 @@
-//! Stores a piece of a build's log.
+//! Stores a chunk of a build's log.
 
 use buildbtw_model::AttemptId;
 use buildbtw_model::api::{LogAppended, ProblemKind};
@@ -12,7 +12,7 @@ use super::heartbeat::active_attempt;
 /// Appends a chunk that belongs at `offset`.
 ///
 /// # Errors
-/// When the attempt is over or somebody else's, or the log has become too long.
+/// When the attempt has ended or belongs to another token, or the log is too long.
 pub async fn append_log(
     state: &AppState,
     token: TokenId,

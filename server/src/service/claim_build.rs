@@ -1,4 +1,4 @@
-//! Assigns ready builds to workers: creates the attempts, and tells each worker all it needs to know.
+//! Assigns ready builds to workers: creates the attempts, and describes each build to its worker.
 
 use std::time::Duration;
 
@@ -22,17 +22,16 @@ use super::adopt_attempt::adopt_attempt;
 use super::tokens::not_valid;
 use super::transitions::Transition;
 
-/// No claim waits longer: proxies close connections that are silent for a minute.
+/// The maximum time that a claim waits: proxies close connections that are silent for a minute.
 const MAX_WAIT: Duration = Duration::from_secs(50);
-/// A worker builds for no more architectures.
+/// The maximum number of architectures of a claim.
 const MAX_ARCHITECTURES: usize = 16;
 
-/// Gets a build for a worker: the one that an earlier try of the same claim got, or the next one, for which
-/// it waits as long as the worker says. `expires_at` is when the worker's token does.
+/// Claims a build for a worker: the one that was assigned to an earlier request with the same claim, or the next
+/// ready one, for which it waits as long as the worker asks. `expires_at` is the expiry of the worker's token.
 ///
 /// # Errors
-/// When the claim is not valid or its attempt is over already, or the token was revoked or has expired
-/// meanwhile.
+/// When the claim is invalid or its attempt has ended, or the token was revoked or has expired meanwhile.
 pub async fn claim_build(
     state: &AppState,
     claimant: &Claimant,
@@ -40,19 +39,19 @@ pub async fn claim_build(
     expires_at: Option<Millis>,
 ) -> Result<Option<ClaimedBuild>, Error> {
     if request.architectures.is_empty() || request.architectures.len() > MAX_ARCHITECTURES {
-        let title = "a claim names 1 to 16 architectures";
+        let title = "a claim must name 1 to 16 architectures";
         return Err(Error::refused(ProblemKind::InvalidRequest, title));
     }
     let turn = state.reports.turn().await?;
     note_worker(state, &request).await?;
     let repeated = repeated_claim(state, claimant).await?;
-    // A claim may wait for long.
+    // A claim may wait for a long time.
     drop(turn);
     if repeated.is_some() {
         return Ok(repeated);
     }
     let wait = Duration::from_secs(request.wait_s.into()).min(MAX_WAIT);
-    // A token that expires while its claim waits gets nothing.
+    // A claim gets no build once its token has expired.
     let wait = match expires_at {
         Some(at) => {
             let left = at.since(state.clock.now());
@@ -63,11 +62,11 @@ pub async fn claim_build(
     claim(state, claimant, request.architectures, wait).await
 }
 
-/// Notes that a worker is there, asks for these architectures and fetches by these protocols.
+/// Records that a worker is available, its architectures, and the protocols over which it fetches sources.
 async fn note_worker(state: &AppState, request: &ClaimRequest) -> Result<(), Error> {
     state.fetched.note(&request.worker, &request.protocols);
     let reader = state.database.read();
-    let known = workers::noted(reader, &request.worker, request.jobs).await?;
+    let known = workers::recently_seen(reader, &request.worker, request.jobs).await?;
     if request
         .architectures
         .iter()
@@ -77,16 +76,16 @@ async fn note_worker(state: &AppState, request: &ClaimRequest) -> Result<(), Err
     }
     let mut tx = state.database.write().await?;
     for architecture in &request.architectures {
-        workers::seen(&mut tx, &request.worker, architecture, request.jobs).await?;
+        workers::record_seen(&mut tx, &request.worker, architecture, request.jobs).await?;
     }
     tx.commit().await?;
     Ok(())
 }
 
-/// The build that an earlier try of the same claim got.
+/// Returns the build that was assigned to an earlier request with the same claim.
 ///
 /// # Errors
-/// When the attempt is over already, or the claim is somebody else's.
+/// When the attempt has ended, or the claim belongs to another worker.
 async fn repeated_claim(
     state: &AppState,
     claimant: &Claimant,
@@ -97,11 +96,11 @@ async fn repeated_claim(
     if attempt.worker != claimant.worker {
         return Err(Error::refused(
             ProblemKind::Forbidden,
-            "this claim id is another worker's",
+            "this claim id belongs to another worker",
         ));
     }
     if attempt.token != claimant.token {
-        // The answer was lost together with the validity of the token it was asked for with.
+        // The response was lost, and the token has become invalid since.
         adopt_attempt(
             &state.database,
             claimant.token,
@@ -113,7 +112,7 @@ async fn repeated_claim(
     if attempt.status.is_final() {
         return Err(Refusal::new(
             ProblemKind::AttemptEnded,
-            "the attempt of this claim is over",
+            "the attempt of this claim has ended",
         )
         .hint("claim with a new id")
         .into());
@@ -141,26 +140,25 @@ async fn claim(
     tokio::select! {
         assigned = assigned => match assigned {
             Ok(assignment) => describe(state, assignment, &claimant.server).await.map(Some),
-            // Its time or its token's is over, another try of the same claim took this one's place,
-            // or the server stops.
+            // Its wait or its token's validity ended, a repeated request replaced it, or the server is shutting down.
             Err(_) => check_token(&state.database, claimant.token).await.map(|()| None),
         },
         () = state.shutdown.cancelled() => repeated_claim(state, claimant).await,
     }
 }
 
-/// What came of assigning builds to claims.
+/// The result of assigning builds to claims.
 #[derive(Debug, Default)]
 pub struct Assigned {
-    /// What each claim got.
+    /// The assignment of each claim.
     pub assigned: Vec<(ClaimId, Assignment)>,
-    /// Claims that had got an attempt already, and got nothing more.
+    /// Claims that already had an attempt, and got no other.
     pub repeated: Vec<ClaimId>,
-    /// Claims whose token is revoked or expired, and got nothing.
+    /// Claims whose token is revoked or expired, which got no build.
     pub refused: Vec<ClaimId>,
 }
 
-/// Assigns builds to claimants, in one transaction. A build that is not ready any more is left out.
+/// Assigns builds to claims, in one transaction. A build that is no longer ready is skipped.
 ///
 /// # Errors
 /// When the database cannot be written; nothing was assigned then.
@@ -168,7 +166,7 @@ pub async fn assign(state: &AppState, pairs: &[(Claimant, BuildId)]) -> Result<A
     let mut transition = Transition::begin(&state.database, &state.clock).await?;
     let claims: Vec<ClaimId> = pairs.iter().map(|(claimant, _)| claimant.claim).collect();
     let repeated = attempts::claims_taken(transition.tx(), &claims).await?;
-    // A claim may have waited since before its token was revoked.
+    // The token may have been revoked while the claim waited.
     let used: Vec<TokenId> = pairs.iter().map(|(claimant, _)| claimant.token).collect();
     let invalid = tokens::invalid(transition.tx(), &used).await?;
     let is_refused = |claimant: &Claimant| invalid.contains(&claimant.token);
@@ -188,7 +186,7 @@ pub async fn assign(state: &AppState, pairs: &[(Claimant, BuildId)]) -> Result<A
         token: claimant.token,
     });
     let dispatched = transition
-        .dispatched(attempts, state.clock.now() + state.config.lease)
+        .dispatch(attempts, state.clock.now() + state.config.lease)
         .await?;
     let effects = transition.commit().await?;
     state.announce(effects);
@@ -206,7 +204,7 @@ pub async fn assign(state: &AppState, pairs: &[(Claimant, BuildId)]) -> Result<A
     })
 }
 
-/// Whether the token of a claim that got nothing may still claim.
+/// Checks that the token of a claim that got no build may still claim.
 ///
 /// # Errors
 /// When it is revoked or expired, or the database cannot be read.
@@ -218,7 +216,7 @@ pub async fn check_token(database: &Database, token: TokenId) -> Result<(), Erro
     Err(not_valid())
 }
 
-/// All that a worker needs to know about what it was assigned.
+/// Describes an assigned build to its worker.
 ///
 /// # Errors
 /// When the database cannot be read.
@@ -272,7 +270,7 @@ pub async fn describe(
     })
 }
 
-/// What decides the release where `pkgver()` computes the version.
+/// Returns what the release depends on where `pkgver()` computes the version.
 async fn release_rule(
     database: &Database,
     build: &BuildRow,
@@ -289,7 +287,7 @@ async fn release_rule(
     }))
 }
 
-/// What a build installs: a bootstrap build without what leads into its own cycle.
+/// Returns the dependencies that a build installs; a bootstrap build omits those that lead back into its cycle.
 fn dependencies(package: &SourcePackage, build: &BuildRow) -> Vec<String> {
     let without: Vec<&str> = build.without.lines().collect();
     let architecture = &build.architecture;
@@ -305,7 +303,7 @@ fn dependencies(package: &SourcePackage, build: &BuildRow) -> Vec<String> {
         .collect()
 }
 
-/// Where a build installs from: first what it sees of its iteration, then the base repositories.
+/// Returns the repositories that a build installs from: its view of the iteration, then the base repositories.
 fn repositories(base: &BaseRepositories, build: &BuildRow, server: &BaseUrl) -> Vec<Repository> {
     let server = format!(
         "{server}/repo/{}/{}/{}/builds/{}",
@@ -314,7 +312,7 @@ fn repositories(base: &BaseRepositories, build: &BuildRow, server: &BaseUrl) -> 
     let own = Repository {
         name: (&build.namespace).into(),
         servers: vec![server],
-        // The server checked every package when it was uploaded, and serves nothing else here.
+        // The server checked every package at its upload, and serves nothing else here.
         sig_level: "Never".into(),
     };
     std::iter::once(own)

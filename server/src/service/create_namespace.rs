@@ -1,4 +1,4 @@
-//! `new`: resolves the changesets, plans, and stores namespace and first iteration together.
+//! `new`: resolves the changesets, plans, and stores the namespace together with its first iteration.
 
 use std::collections::BTreeSet;
 
@@ -18,14 +18,14 @@ use super::plan_iteration::{self, PlanInput};
 use super::transitions::Transition;
 use crate::planning::queue::Caller;
 
-/// Plans with more builds need a say-so.
+/// The default of `--max-builds`.
 const DEFAULT_MAX_BUILDS: u32 = 1_000;
-/// More origins than anybody needs in one namespace.
+/// The maximum number of origins of a namespace.
 const MAX_CHANGESETS: usize = 1_000;
-/// More members of cycles than anybody builds twice.
+/// The maximum number of bootstrap builds of a namespace.
 const MAX_BOOTSTRAP: usize = 100;
 
-/// Makes a namespace and plans its first iteration.
+/// Creates a namespace and plans its first iteration.
 ///
 /// # Errors
 /// When a changeset cannot be resolved, the name is taken or reserved, or the plan is too large.
@@ -54,7 +54,7 @@ pub async fn create_namespace(
     };
     let new = new_namespace(&name, &input, &changesets, request);
     let namespace = match namespaces::insert(transition.tx(), &new).await {
-        // Another request took it while this was planned.
+        // Another request took the name while this one was planned.
         Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
             transition.undo().await?;
             return Err(name_taken(&name));
@@ -64,13 +64,15 @@ pub async fn create_namespace(
     let reason = "created";
     let (iteration, _) = iterations::insert(transition.tx(), namespace, reason).await?;
     plan_iteration::store(&mut transition, iteration, &input.origins, planned).await?;
-    transition.planned(namespace, iteration, reason).await?;
+    transition
+        .record_planned(namespace, iteration, reason)
+        .await?;
     let effects = transition.commit().await?;
     state
         .replans
         .planned(namespace, footprints, &state.sources, seen);
     state.announce(effects);
-    tracing::info!(namespace.name = name.as_str(), "made a namespace");
+    tracing::info!(namespace.name = name.as_str(), "created namespace");
     Ok(name)
 }
 
@@ -132,13 +134,13 @@ fn new_namespace<'a>(
     }
 }
 
-/// The packages of some changesets.
+/// Returns the pkgbases of some changesets.
 pub(crate) fn pkgbases(changesets: &[Changeset]) -> Vec<Pkgbase> {
     let pkgbases = changesets.iter().map(|changeset| &changeset.pkgbase);
     pkgbases.cloned().collect()
 }
 
-/// Reads `--include` or `--exclude`, on a thread of its own: compiling many patterns takes a while.
+/// Parses `--include` or `--exclude` on a blocking thread, because compiling many patterns takes a while.
 pub(crate) async fn patterns(what: &str, patterns: &[String]) -> Result<Patterns, Error> {
     if patterns.is_empty() {
         return Ok(Patterns::default());
@@ -160,7 +162,7 @@ pub(crate) async fn patterns(what: &str, patterns: &[String]) -> Result<Patterns
     })
 }
 
-/// The changesets that somebody means; checks their list for what no single one of them shows.
+/// Resolves the requested changesets, and checks their number and duplicates.
 pub(crate) async fn changesets(
     sources: &Sources,
     specs: &[OriginSpec],
@@ -184,14 +186,15 @@ pub(crate) async fn changesets(
     Ok(changesets)
 }
 
-/// Nobody can want to build something and not to build it.
+/// Refuses exclude patterns that match an origin.
 pub(crate) fn check_excluded(changesets: &[Changeset], exclude: &Patterns) -> Result<(), Error> {
     match changesets
         .iter()
         .find(|changeset| exclude.matches(&changeset.pkgbase))
     {
         Some(changeset) => {
-            let title = format!("--exclude matches '{changeset}', which is to be built");
+            let title =
+                format!("--exclude matches '{changeset}', which is an origin of this rebuild");
             Err(Error::refused(ProblemKind::InvalidRequest, title))
         }
         None => Ok(()),
@@ -213,7 +216,7 @@ async fn check_name(state: &AppState, name: &NamespaceName) -> Result<(), Error>
             ProblemKind::InvalidRequest,
             format!("'{name}' is the name of a base repository"),
         )
-        .hint("pacman could not tell the two apart; choose another --name")
+        .hint("choose another --name, pacman cannot distinguish two repositories of one name")
         .into());
     }
     if namespaces::by_name(state.database.read(), name)
@@ -228,15 +231,15 @@ async fn check_name(state: &AppState, name: &NamespaceName) -> Result<(), Error>
 fn name_taken(name: &NamespaceName) -> Error {
     Refusal::new(
         ProblemKind::AlreadyExists,
-        format!("there is a namespace '{name}' already"),
+        format!("namespace '{name}' already exists"),
     )
     .hint(format!(
-        "choose another --name, or look at it with `buildbtw show {name}`"
+        "choose another --name, or see `buildbtw show {name}`"
     ))
     .into()
 }
 
-/// The first free name made of a pkgbase and a counter.
+/// Returns the first free name that consists of a pkgbase and a counter.
 async fn free_name(
     base: &BaseRepositories,
     tx: &mut WriteTransaction,
@@ -251,7 +254,7 @@ async fn free_name(
             && namespaces::by_name(&mut *tx.connection(), &name)
                 .await?
                 .is_none()
-            // The plan knows nothing of what was served under a name that nobody chose.
+            // The plan was made without the packages that were served under a generated name before.
             && retired_packages::of_name(&mut *tx.connection(), &name)
                 .await?
                 .is_empty()
@@ -262,7 +265,7 @@ async fn free_name(
     Err(anyhow::anyhow!("all names like {stem} are taken").into())
 }
 
-/// A pkgbase as the beginning of a namespace name, which allows fewer characters.
+/// Converts a pkgbase to the beginning of a namespace name, which allows fewer characters.
 fn name_stem(pkgbase: &Pkgbase) -> String {
     let mut stem: String = pkgbase
         .as_str()

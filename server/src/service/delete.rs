@@ -1,5 +1,5 @@
-//! `delete`: removes a namespace, its repositories and its logs. Packages that other namespaces have
-//! reused stay with those, and so do the logs of the attempts that made them.
+//! `delete`: removes a namespace, its repositories and its logs. Packages that other namespaces have reused are kept
+//! for those, with the logs of the attempts that built them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use crate::state::AppState;
 
 use super::read::find::find_namespace;
 
-/// Removes a namespace. Workers that build for it are told so with their next report.
+/// Removes a namespace. Workers that build for it learn of it from the response to their next request.
 ///
 /// # Errors
 /// When there is no such namespace, or another one is about to take over packages of it.
@@ -29,48 +29,47 @@ pub async fn delete(state: &AppState, name: &NamespaceName) -> Result<(), Error>
     }
     namespaces::delete(&mut tx, namespace.id).await?;
     tx.commit().await?;
-    // The numbers of the tokens that went with it may be given again.
+    // The ids of its deleted tokens may be reused.
     state.token_cache.clear();
-    tracing::info!(namespace.name = name.as_str(), "deleted a namespace");
+    tracing::info!(namespace.name = name.as_str(), "deleted namespace");
     state.replans.forget(namespace.id);
     if let Some(pipelines) = &state.pipelines {
         pipelines.stop();
     }
-    // Its followers find that it is gone.
+    // Its followers notice that it was deleted.
     state.changes.notify([namespace.id]);
     remove_files(state, vec![state.repos.folder_of(name, None)], gone).await
 }
 
-/// Removes the rows of an iteration and returns the attempts that went with it.
+/// Removes the rows of an iteration, and returns the attempts that were removed with it.
 ///
 /// # Errors
-/// When packages of it were accepted for a build elsewhere but are not there yet.
+/// When packages of it were accepted for a build of another iteration, but are not published there yet.
 pub(super) async fn delete_iteration(
     tx: &mut WriteTransaction,
     iteration: &IterationRow,
 ) -> Result<Vec<AttemptId>, Error> {
-    if builds::is_inheriting(&mut *tx.connection(), iteration.id).await? {
+    if builds::has_open_sharers(&mut *tx.connection(), iteration.id).await? {
         return Err(Refusal::new(
             ProblemKind::Conflict,
             format!(
-                "packages of iteration {} of '{}' are being handed to another build",
+                "another build is taking over packages of iteration {} of '{}'",
                 iteration.number, iteration.namespace
             ),
         )
         .hint("try again in a moment")
         .into());
     }
-    builds::release_finished_heirs(tx, iteration.id).await?;
-    reuse::remember_origins(tx, iteration.id).await?;
+    builds::detach_finished_sharers(tx, iteration.id).await?;
+    reuse::record_origins(tx, iteration.id).await?;
     retired_packages::retire(tx, iteration.id).await?;
-    attempts::bequeath(tx, iteration.id).await?;
+    attempts::reassign_to_sharers(tx, iteration.id).await?;
     let gone = attempts::ids_of_iteration(&mut *tx.connection(), iteration.id).await?;
     iterations::delete(tx, iteration.id).await?;
     Ok(gone)
 }
 
-/// Removes what lies on the disk for rows that are gone. What a crash leaves is removed at the next
-/// start.
+/// Removes the files of rows that were deleted. What a crash leaves is removed at the next start.
 pub(super) async fn remove_files(
     state: &AppState,
     folders: Vec<PathBuf>,
@@ -89,10 +88,10 @@ pub(super) async fn remove_files(
     Ok(())
 }
 
-/// Removes files without rows, which a crash in the middle of a deletion leaves.
+/// Removes files without rows, which a crash during a deletion leaves.
 ///
 /// # Errors
-/// When the database or the disk refuses.
+/// When the database or the disk fails.
 pub(super) async fn remove_orphans(state: &AppState) -> Result<(), Error> {
     let reader = state.database.read();
     let mut known: BTreeMap<NamespaceName, BTreeSet<u32>> = BTreeMap::new();
@@ -106,7 +105,7 @@ pub(super) async fn remove_orphans(state: &AppState) -> Result<(), Error> {
         let Some(kept) = known.get(&name) else {
             tracing::info!(
                 namespace.name = name.as_str(),
-                "removing what is left of a namespace"
+                "removing leftover files of a deleted namespace"
             );
             folders.push(state.repos.folder_of(&name, None));
             continue;
@@ -116,7 +115,7 @@ pub(super) async fn remove_orphans(state: &AppState) -> Result<(), Error> {
                 tracing::info!(
                     namespace.name = name.as_str(),
                     iteration.number = number,
-                    "removing what is left of an iteration"
+                    "removing leftover files of a deleted iteration"
                 );
                 folders.push(state.repos.folder_of(&name, Some(number)));
             }

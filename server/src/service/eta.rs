@@ -1,5 +1,4 @@
-//! When builds are expected to end: the rest of an iteration, run in thought on the workers there
-//! are.
+//! Estimates when builds will end, by simulating the rest of an iteration on the available workers.
 
 use std::collections::HashMap;
 
@@ -10,8 +9,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::iteration_graph::IterationGraph;
 use crate::db::builds::BuildRow;
 
-/// The expected end of every build that can still be built, as long as workers are there. `started`
-/// says since when builds are running; rows come in a valid order.
+/// Returns the expected end of every build that can still be built, if there are workers. `started` has the start of
+/// running builds; rows are in a valid order.
 pub(super) fn estimate(
     rows: &[BuildRow],
     graph: &IterationGraph<'_>,
@@ -36,7 +35,7 @@ pub(super) fn estimate(
             places.insert(row.id, builds.len());
             ids.push(row.id);
             builds.push(SimulatedBuild {
-                // A build that takes longer than expected may end at any moment.
+                // A build that has exceeded its estimate may end at any moment.
                 duration_s: u64::from(row.estimate_s).saturating_sub(elapsed),
                 needs: graph
                     .needs(row.id)

@@ -1,4 +1,4 @@
-//! A job of a GitLab shows its ID token and gets the build that it was started for.
+//! Exchanges the ID token of a GitLab job for the build that the job was started for.
 
 use buildbtw_gitlab::{IdTokenError, JobClaims};
 use buildbtw_model::api::{ExchangeIdToken, ExchangedIdToken, ProblemKind};
@@ -18,27 +18,26 @@ use crate::state::pipelines::Pipelines;
 use crate::time::Millis;
 
 use super::claim_build::describe;
-use super::heartbeat::ended;
-use super::pipelines::{dead_token, no_worker_yet};
+use super::heartbeat::attempt_ended;
+use super::pipelines::{placeholder_token, placeholder_worker};
 use super::report_outcome::remove_uploads;
 use super::tokens::hash;
 use super::transitions::Transition;
 
 /// Shorter tokens cannot have 256 random bits.
-const SHORTEST_TOKEN: usize = 43;
-const LONGEST_TOKEN: usize = 200;
-/// How soon to ask again when it is not known yet which pipeline is the attempt's.
-const ASK_AGAIN: Duration = Duration::from_secs(2);
-/// How much longer than a build its token lives: the time to bring the result.
+const MIN_TOKEN_LENGTH: usize = 43;
+const MAX_TOKEN_LENGTH: usize = 200;
+/// How soon to repeat the request when the attempt's pipeline is not known yet.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+/// How much longer than the build timeout its token is valid: the time to deliver the result.
 const TOKEN_GRACE: Duration = Duration::from_secs(2 * 3600);
-/// How long after its end an exchanged ID token is remembered: clocks differ.
-const REMEMBERED: Duration = Duration::from_secs(3600);
+/// How long after its expiry an exchanged ID token is remembered, because clocks differ.
+const REMEMBER_FOR: Duration = Duration::from_secs(3600);
 
-/// Exchanges an ID token. The same exchange may be repeated; another one with the same ID token is
-/// refused.
+/// Exchanges an ID token. The same exchange may be repeated; another one with the same ID token is refused.
 ///
 /// # Errors
-/// When the token is not good for this attempt, the attempt is over, or GitLab's keys cannot be read.
+/// When the token is not valid for this attempt, the attempt has ended, or GitLab's keys cannot be read.
 pub async fn exchange_id_token(
     state: &AppState,
     peer: Option<IpAddr>,
@@ -48,18 +47,19 @@ pub async fn exchange_id_token(
     let Some(on_gitlab) = &state.pipelines else {
         return Err(Refusal::new(
             ProblemKind::NotFound,
-            "this server builds nothing on GitLab",
+            "this server does not build on GitLab",
         )
-        .hint("its setting RUN_BUILDS_ON_GITLAB is not true")
+        .hint("set RUN_BUILDS_ON_GITLAB=true on the server")
         .into());
     };
-    let is_secret = (SHORTEST_TOKEN..=LONGEST_TOKEN).contains(&request.token.len())
+    let is_secret = (MIN_TOKEN_LENGTH..=MAX_TOKEN_LENGTH).contains(&request.token.len())
         && request.token.bytes().all(|byte| byte.is_ascii_graphic());
     if !is_secret {
-        let title = "the token to exchange for must be 256 random bits as text";
+        let title = "the requested token must be 256 random bits as text";
         return Err(Error::refused(ProblemKind::InvalidRequest, title));
     }
-    // Good ones are never held up: whoever sent many bad ones only makes nobody ask GitLab any more.
+    // Valid tokens are never delayed: after many invalid ones from an address, the server only stops fetching
+    // GitLab's keys for it.
     let may_ask = !peer.is_some_and(|peer| state.failed_logins.too_many(peer));
     let claims = on_gitlab
         .id_tokens
@@ -68,76 +68,72 @@ pub async fn exchange_id_token(
         .map_err(|error| not_verified(&state.failed_logins, peer, error))?;
     let named = pipelines::of_attempt(state.database.read(), id)
         .await?
-        .ok_or_else(|| unknown(id))?;
+        .ok_or_else(|| unknown_attempt(id))?;
     authorize(on_gitlab, &named, &claims)?;
-    let attempt = take(state, id, request, &claims).await?;
+    let attempt = exchange(state, id, request, &claims).await?;
     let row = attempts::by_id(state.database.read(), attempt).await?;
     let row = row
         .filter(|row| !row.status.is_final())
-        .ok_or_else(|| ended(attempt))?;
+        .ok_or_else(|| attempt_ended(attempt))?;
     let build = builds::by_id(state.database.read(), row.build)
         .await?
         .ok_or_else(|| anyhow::anyhow!("attempt {attempt} has no build"))?;
-    // A server that GitLab builds for has one address, which the jobs were told.
+    // A server that builds on GitLab has one URL, which its pipelines got as a variable.
     let server = state.config.base_url();
     let url = format!("{server}/builds/{}", build.id);
     let build = describe(state, Assignment { attempt, build }, &server).await?;
     Ok(ExchangedIdToken { build, url })
 }
 
-/// The refusal of a job whose attempt was never one of this server's, or was removed.
-fn unknown(id: AttemptId) -> Error {
+/// Creates the refusal of a job whose attempt never existed, or was removed.
+fn unknown_attempt(id: AttemptId) -> Error {
     Refusal::new(
         ProblemKind::NotFound,
         format!("this server has no attempt {id} on GitLab"),
     )
-    .detail("the job has nothing to build: its attempt was made up, or was removed with its namespace")
+    .detail("the job has nothing to build: its attempt never existed, or was deleted with its namespace")
     .hint(
-        "pipelines with buildbtw's template are created by buildbtw, not by hand: `buildbtw retry` builds \
-         something again",
+        "pipelines with buildbtw's template cannot be created by hand; `buildbtw retry` builds a package again",
     )
     .into()
 }
 
-/// The refusal of a token that was not verified. Whoever sends many that are not good has to wait.
+/// Creates the refusal of a token that could not be verified. After many invalid ones an address has to wait.
 fn not_verified(failed_logins: &FailedLogins, peer: Option<IpAddr>, error: IdTokenError) -> Error {
     let is_bad = !matches!(error, IdTokenError::Unavailable(_));
     let peer = peer.filter(|_| is_bad);
     if let Some(pause) = peer.and_then(|address| failed_logins.record(address)) {
-        return Refusal::new(
-            ProblemKind::TooManyRequests,
-            "too many ID tokens that are not accepted",
-        )
-        .detail(format!("the last one: {error}"))
-        .retry_after(pause)
-        .into();
+        return Refusal::new(ProblemKind::TooManyRequests, "too many rejected ID tokens")
+            .detail(format!("the last error: {error}"))
+            .retry_after(pause)
+            .into();
     }
     match error {
         IdTokenError::Refused(reason) => Refusal::new(
             ProblemKind::Unauthenticated,
-            format!("the ID token is not accepted: {reason}"),
+            format!("the ID token was rejected: {reason}"),
         ),
         IdTokenError::UnknownKey(error) | IdTokenError::Unavailable(error) => Refusal::new(
             ProblemKind::Unavailable,
-            "GitLab's keys cannot be read, so no ID token can be checked",
+            "cannot verify ID tokens, because GitLab's keys cannot be read",
         )
         .detail(error.to_string())
-        .retry_after(ASK_AGAIN),
+        .retry_after(RETRY_AFTER),
     }
     .into()
 }
 
-/// Whether the job is one of the pipeline that was made for the attempt.
+/// Checks that the job belongs to the pipeline that was created for the attempt.
 fn authorize(on_gitlab: &Pipelines, row: &PipelineRow, claims: &JobClaims) -> Result<(), Error> {
     check_origin(row, claims)?;
     let Some(pipeline) = row.pipeline_id else {
-        // The answer to its creation was lost, or is on its way.
+        // The response to its creation was lost, or is still under way.
         on_gitlab.wake();
         return Err(Refusal::new(
             ProblemKind::Unavailable,
-            "it is not known yet which pipeline was made for this attempt",
+            "the pipeline of this attempt is not known yet",
         )
-        .retry_after(ASK_AGAIN)
+        .retry_after(RETRY_AFTER)
         .into());
     };
     if claims.pipeline_id != pipeline {
@@ -147,7 +143,7 @@ fn authorize(on_gitlab: &Pipelines, row: &PipelineRow, claims: &JobClaims) -> Re
     if claims.git_ref != row.git_ref {
         return Err(not_allowed(&format!("it runs on '{}'", claims.git_ref)));
     }
-    // The branch moved before the pipeline was made, and it could not be cancelled.
+    // The branch moved before the pipeline was created, and the pipeline could not be cancelled.
     let sha = claims.sha.as_deref();
     if let Some(sha) = sha.filter(|sha| *sha != row.commit.as_str()) {
         return Err(not_allowed(&format!("it runs on commit {sha}")));
@@ -158,15 +154,15 @@ fn authorize(on_gitlab: &Pipelines, row: &PipelineRow, claims: &JobClaims) -> Re
 fn not_allowed(reason: &str) -> Error {
     Refusal::new(
         ProblemKind::Forbidden,
-        format!("this job may not build that: {reason}"),
+        format!("this job may not build this attempt: {reason}"),
     )
-    .hint("only the job of the pipeline that buildbtw created for a build may report it")
+    .hint("only a job of the pipeline that buildbtw created for a build may report it")
     .into()
 }
 
-/// Whether the job is one of the attempt's project, in a pipeline that the API created.
+/// Checks that the job belongs to the attempt's project, in a pipeline that was created by the API.
 fn check_origin(row: &PipelineRow, claims: &JobClaims) -> Result<(), Error> {
-    // In the merge request of a fork these two differ, and whoever opened it wrote what runs.
+    // These differ in the merge request of a fork, whose author controls what runs.
     let job_project = claims.job_project_id.unwrap_or(claims.project_id);
     if job_project != claims.project_id {
         let reason = "it runs for the merge request of a fork";
@@ -179,15 +175,15 @@ fn check_origin(row: &PipelineRow, claims: &JobClaims) -> Result<(), Error> {
     match claims.pipeline_source.as_deref() {
         Some("api") => Ok(()),
         source => {
-            let source = source.unwrap_or("nobody knows what");
+            let source = source.unwrap_or("an unknown source");
             Err(not_allowed(&format!(
-                "its pipeline was made by {source}, not by the API"
+                "its pipeline was created by {source}, not by the API"
             )))
         }
     }
 }
 
-/// Whether only those may change what the job runs who are trusted with it.
+/// Checks that only trusted users can change what the job runs.
 fn check_protection(on_gitlab: &Pipelines, claims: &JobClaims) -> Result<(), Error> {
     let is_protected = claims.ref_protected.as_deref() == Some("true");
     if on_gitlab.settings.protected_refs_only && !is_protected {
@@ -198,20 +194,20 @@ fn check_protection(on_gitlab: &Pipelines, claims: &JobClaims) -> Result<(), Err
         _ if is_protected => None,
         Some(None) => None,
         Some(Some(config)) => Some(format!("comes from {config}")),
-        None => Some("comes from somewhere this GitLab does not tell".to_owned()),
+        None => Some("comes from a location that this GitLab does not report".to_owned()),
     };
     let Some(config) = changeable else {
         return Ok(());
     };
     Err(not_allowed(&format!(
-        "its CI configuration {config}, where everybody who may push to '{}' may be able to change \
-         it. Set ci_config_path to the template of another project, or protect the branch",
+        "its CI configuration {config}, so everyone who may push to '{}' may be able to change it; \
+         set ci_config_path to the template of another project, or protect the branch",
         claims.git_ref
     )))
 }
 
-/// Gives the attempt to the job, or a new attempt if the one it was made for is over.
-async fn take(
+/// Assigns the attempt to the job, or a new attempt if the one it was created for has ended.
+async fn exchange(
     state: &AppState,
     named: AttemptId,
     request: &ExchangeIdToken,
@@ -219,31 +215,36 @@ async fn take(
 ) -> Result<AttemptId, Error> {
     let hash = hash(&request.token);
     let mut transition = Transition::begin(&state.database, &state.clock).await?;
-    let answer = match id_tokens::taken(transition.tx(), &claims.jti, &hash).await? {
-        // Asked again.
+    let result = match id_tokens::attempt_of(transition.tx(), &claims.jti, &hash).await? {
+        // A repeated request.
         Some(attempt) => Ok(attempt),
         None => match assign(state, &mut transition, named, request, claims, &hash).await {
-            Ok(taken) => {
+            Ok(exchanged) => {
                 let effects = transition.commit().await?;
                 state.announce(effects);
-                if let Some(replaced) = taken.instead_of {
+                if let Some(replaced) = exchanged.instead_of {
                     state.logs.close(replaced).await?;
                     remove_uploads(&state.repos, replaced).await;
                 }
-                tracing::info!(attempt.id = %taken.attempt, gitlab.job = claims.job_id.0, worker.name = %request.worker, "a job took its build");
-                return Ok(taken.attempt);
+                tracing::info!(
+                    attempt.id = %exchanged.attempt,
+                    gitlab.job = claims.job_id.0,
+                    worker.name = %request.worker,
+                    "job claimed its build"
+                );
+                return Ok(exchanged.attempt);
             }
             Err(error) => Err(error),
         },
     };
     transition.undo().await?;
-    answer
+    result
 }
 
-/// What a job got.
-struct Taken {
+/// The attempt that a job got.
+struct Exchanged {
     attempt: AttemptId,
-    /// The attempt that it takes the place of.
+    /// The attempt that it replaces.
     instead_of: Option<AttemptId>,
 }
 
@@ -254,100 +255,103 @@ async fn assign(
     request: &ExchangeIdToken,
     claims: &JobClaims,
     hash: &[u8],
-) -> Result<Taken, Error> {
+) -> Result<Exchanged, Error> {
     let job = claims.job_id;
     let tx = transition.tx();
     if tokens::by_hash(&mut *tx.connection(), hash)
         .await?
         .is_some()
     {
-        let title = "the token to exchange for is in use already";
+        let title = "the requested token is already in use";
         return Err(Error::refused(ProblemKind::InvalidRequest, title));
     }
-    // Read again: since the token was checked, others may have come.
+    // Read again: other jobs may have exchanged tokens since.
     let row = pipelines::of_attempt(&mut *tx.connection(), named).await?;
     let Some((project, pipeline)) = row.and_then(|row| Some((row.project_id, row.pipeline_id?)))
     else {
-        return Err(ended(named));
+        return Err(attempt_ended(named));
     };
     let newest = pipelines::newest_of(&mut *tx.connection(), project, pipeline).await?;
-    let newest = newest.ok_or_else(|| ended(named))?;
+    let newest = newest.ok_or_else(|| attempt_ended(named))?;
     let is_replaced = !newest.attempt_status.is_final();
     let attempt = if newest.job_id.is_none() && !newest.attempt_status.is_final() {
         newest.attempt
     } else if newest.job_id == Some(job) && newest.attempt_status.is_final() {
-        return Err(ended(newest.attempt));
+        return Err(attempt_ended(newest.attempt));
     } else if newest.job_id == Some(job) {
-        return Err(used_already());
+        return Err(already_used());
     } else {
-        try_anew(transition, &newest).await?
+        retry_build(transition, &newest).await?
     };
-    let expires_at = Millis(claims.exp.saturating_mul(1_000)) + REMEMBERED;
+    let expires_at = Millis(claims.exp.saturating_mul(1_000)) + REMEMBER_FOR;
     let tx = transition.tx();
-    if !id_tokens::take(tx, &claims.jti, attempt, hash, expires_at).await? {
-        return Err(used_already());
+    if !id_tokens::record_exchange(tx, &claims.jti, attempt, hash, expires_at).await? {
+        return Err(already_used());
     }
     let row = attempts::by_id(tx.connection(), attempt).await?;
-    let token = row.ok_or_else(|| ended(attempt))?.token;
+    let token = row.ok_or_else(|| attempt_ended(attempt))?.token;
     let valid_until = state.clock.now() + state.config.build_timeout + TOKEN_GRACE;
-    tokens::arm(tx, token, hash, valid_until).await?;
+    tokens::set_secret(tx, token, hash, valid_until).await?;
     let lease = state.clock.now() + state.config.lease;
-    attempts::take_over(tx, attempt, &request.worker, lease).await?;
+    attempts::set_worker(tx, attempt, &request.worker, lease).await?;
     pipelines::set_job(tx, attempt, job, claims.lifetime_s()).await?;
     transition.change_leases();
-    Ok(Taken {
+    Ok(Exchanged {
         attempt,
         instead_of: (is_replaced && newest.attempt != attempt).then_some(newest.attempt),
     })
 }
 
-fn used_already() -> Error {
+fn already_used() -> Error {
     Refusal::new(
         ProblemKind::Unauthenticated,
-        "the ID token was used already",
+        "the ID token has already been used",
     )
-    .hint("each is good for one exchange")
+    .hint("each ID token can be exchanged once")
     .into()
 }
 
-/// Somebody retried the job in GitLab: the build is tried once more, in the same pipeline.
-async fn try_anew(transition: &mut Transition, newest: &PipelineRow) -> Result<AttemptId, Error> {
+/// Retries the build of a job that was retried in GitLab, in the same pipeline.
+async fn retry_build(
+    transition: &mut Transition,
+    newest: &PipelineRow,
+) -> Result<AttemptId, Error> {
     let refuse = |reason: &str| {
         Error::from(
             Refusal::new(
                 ProblemKind::AttemptEnded,
-                format!("the build of this job needs no new try: {reason}"),
+                format!("the build of this job cannot be retried: {reason}"),
             )
-            .hint("`buildbtw show` says where it stands"),
+            .hint("`buildbtw show` shows its state"),
         )
     };
     let connection = transition.connection();
     let build = builds::by_id(connection, newest.build).await?;
-    let build = build.ok_or_else(|| refuse("it is not there any more"))?;
+    let build = build.ok_or_else(|| refuse("it no longer exists"))?;
     let iteration = iterations::by_id(transition.connection(), build.iteration_id).await?;
     if let Some(number) = iteration.superseded_by {
         return Err(refuse(&format!(
-            "iteration {number} took its iteration's place"
+            "its iteration was superseded by iteration {number}"
         )));
     }
     let namespace = namespaces::by_id(transition.connection(), build.namespace_id).await?;
     if namespace.is_some_and(|namespace| namespace.held_at.is_some()) {
         return Err(refuse(
-            "its namespace is cancelled; `buildbtw resume` lets it go on",
+            "its namespace is cancelled; run `buildbtw resume` first",
         ));
     }
     if !newest.attempt_status.is_final() {
         let current = attempts::by_id(transition.connection(), newest.attempt).await?;
         if current.is_some() {
-            transition.replaced(&build, newest.attempt).await?;
+            transition.replace(&build, newest.attempt).await?;
         }
     }
-    if !transition.retried_in_gitlab(&build).await? {
-        return Err(refuse(where_it_stands(&build)));
+    if !transition.retry_one(&build).await? {
+        return Err(refuse(describe_state(&build)));
     }
     let attempt = AttemptId::new();
-    let token = dead_token(transition, attempt).await?;
-    let worker = no_worker_yet()?;
+    let token = placeholder_token(transition, attempt).await?;
+    let worker = placeholder_worker()?;
     let new = NewAttempt {
         id: attempt,
         build: build.id,
@@ -355,25 +359,21 @@ async fn try_anew(transition: &mut Transition, newest: &PipelineRow) -> Result<A
         worker: &worker,
         token,
     };
-    if transition
-        .dispatched([new], Millis::now())
-        .await?
-        .is_empty()
-    {
-        return Err(refuse(where_it_stands(&build)));
+    if transition.dispatch([new], Millis::now()).await?.is_empty() {
+        return Err(refuse(describe_state(&build)));
     }
-    pipelines::inherit(transition.tx(), attempt, newest.attempt).await?;
+    pipelines::copy_to_attempt(transition.tx(), attempt, newest.attempt).await?;
     Ok(attempt)
 }
 
-fn where_it_stands(build: &BuildRow) -> &'static str {
+fn describe_state(build: &BuildRow) -> &'static str {
     use buildbtw_model::BuildStatus;
     match build.status {
-        BuildStatus::Built | BuildStatus::Reused => "it has its packages",
+        BuildStatus::Built | BuildStatus::Reused => "it is finished",
         BuildStatus::Blocked => "it waits for another build",
-        BuildStatus::Dispatched | BuildStatus::Building => "another attempt works on it",
+        BuildStatus::Dispatched | BuildStatus::Building => "another attempt is running",
         BuildStatus::Ready | BuildStatus::Failed | BuildStatus::Cancelled => {
-            "it is being published or has changed this moment"
+            "it is being published, or its state has just changed"
         }
     }
 }

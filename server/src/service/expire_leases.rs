@@ -1,4 +1,4 @@
-//! Gives builds back to the queue whose workers were not heard of in time.
+//! Expires leases: requeues builds whose workers sent no heartbeat in time.
 
 use std::time::Instant;
 
@@ -12,8 +12,8 @@ use crate::time::Millis;
 use super::report_outcome::remove_uploads;
 use super::transitions::Transition;
 
-/// Marks every attempt as lost whose lease had run out by a time. Where GitLab knows whether the job of
-/// one still runs, it is asked first: why a job ended decides whether its build is tried again.
+/// Marks every attempt as lost whose lease had expired by a time. GitLab is queried first for attempts that run as
+/// jobs: why a job ended decides whether its build is retried.
 ///
 /// # Errors
 /// When the database cannot be used.
@@ -35,7 +35,7 @@ pub async fn expire_leases(state: &AppState, at: Millis) -> Result<(), Error> {
     Ok(())
 }
 
-/// Marks an attempt as lost if its lease has run out. Returns whether it has.
+/// Marks an attempt as lost if its lease has expired. Returns whether it has.
 ///
 /// # Errors
 /// When the database cannot be used.
@@ -43,22 +43,22 @@ pub async fn expire(state: &AppState, attempt: AttemptId) -> Result<bool, Error>
     let asked = Instant::now();
     let mut transition = Transition::begin(&state.database, &state.clock).await?;
     if asked.elapsed() > state.config.lease / 3 {
-        // Heartbeats had to wait as long behind some large write.
+        // Heartbeats had to wait behind the same large write.
         drop(transition);
         renew_leases(state).await?;
         return Ok(false);
     }
-    // A heartbeat may have come between.
+    // A heartbeat may have arrived meanwhile.
     let current = attempts::by_id(transition.connection(), attempt).await?;
     let Some(current) = current.filter(|row| row.lease_expires_at <= state.clock.now()) else {
         return Ok(false);
     };
     let build = builds::by_id(transition.connection(), current.build).await?;
-    let message = format!("worker {} was not heard of again", current.worker);
+    let message = format!("lost contact with worker {}", current.worker);
     let Some(build) = build else {
         return Ok(false);
     };
-    if !transition.lost(&build, &current, &message).await? {
+    if !transition.mark_lost(&build, &current, &message).await? {
         return Ok(false);
     }
     let conclusion = state.logs.conclude(attempt).await;
@@ -68,14 +68,14 @@ pub async fn expire(state: &AppState, attempt: AttemptId) -> Result<bool, Error>
         attempt.id = %current.id,
         worker.name = current.worker.as_str(),
         build.pkgbase = build.pkgbase.as_str(),
-        "lease ran out"
+        "lease expired"
     );
     conclusion.write(&message).await?;
     remove_uploads(&state.repos, attempt).await;
     Ok(true)
 }
 
-/// Renews all leases, because workers had no chance to do so; returns how many there are.
+/// Renews all leases, because workers had no chance to do so. Returns their number.
 ///
 /// # Errors
 /// When the database cannot be written.
@@ -96,7 +96,7 @@ mod tests {
     use buildbtw_model::{AttemptStatus, BuildId, BuildStatus};
 
     use super::*;
-    use crate::db::builds::next_pause_end;
+    use crate::db::builds::next_backoff_end;
     use crate::testing::TestState;
     use crate::time::Clock;
 
@@ -156,12 +156,12 @@ mod tests {
         let lost = attempts::by_id(state.database.read(), attempt).await;
         assert_eq!(lost.unwrap().unwrap().status, AttemptStatus::Lost);
 
-        // After a second loss the build waits before its next try.
+        // After a second loss the build backs off.
         store_attempt(&state, 2, 2_500).await;
         now.store(3_000, Ordering::Relaxed);
         expire_leases(&state, state.clock.now()).await.unwrap();
         assert_eq!(build().await, BuildStatus::Ready);
-        let again_at = next_pause_end(state.database.read(), state.clock.now()).await;
+        let again_at = next_backoff_end(state.database.read(), state.clock.now()).await;
         assert_eq!(
             again_at.unwrap(),
             Some(state.clock.now() + Duration::from_secs(2))

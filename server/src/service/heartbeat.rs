@@ -1,4 +1,4 @@
-//! A worker's sign of life: renews the lease; the first one starts the attempt.
+//! A worker's heartbeat: renews the lease; the first one starts the attempt.
 
 use buildbtw_model::AttemptId;
 use buildbtw_model::api::{HeartbeatResponse, ProblemKind};
@@ -13,7 +13,7 @@ use super::transitions::Transition;
 /// Renews the lease of an attempt.
 ///
 /// # Errors
-/// When the attempt is over or somebody else's.
+/// When the attempt has ended or belongs to another token.
 pub async fn heartbeat(
     state: &AppState,
     token: TokenId,
@@ -25,13 +25,13 @@ pub async fn heartbeat(
     let lease = state.clock.now() + state.config.lease;
     if !attempts::renew_lease(transition.tx(), id, lease).await? {
         transition.undo().await?;
-        return Err(ended(id));
+        return Err(attempt_ended(id));
     }
-    workers::seen_again(transition.tx(), &attempt.worker).await?;
+    workers::touch(transition.tx(), &attempt.worker).await?;
     if attempts::start(transition.tx(), id).await?
         && let Some(build) = builds::by_id(transition.connection(), attempt.build).await?
     {
-        transition.started(&build, id).await?;
+        transition.start(&build, id).await?;
     }
     let effects = transition.commit().await?;
     state.announce(effects);
@@ -41,7 +41,7 @@ pub async fn heartbeat(
     })
 }
 
-/// The attempt of this id, if this token may report on it, over or not.
+/// Returns the attempt with this id, ended or not, if this token may report on it.
 ///
 /// # Errors
 /// When there is none, or it was claimed with another token.
@@ -63,10 +63,10 @@ pub(crate) async fn own_attempt(
     }
 }
 
-/// Like [`own_attempt`], but only while the attempt is not over.
+/// Like [`own_attempt`], but refuses attempts that have ended.
 ///
 /// # Errors
-/// When there is none, it was claimed with another token, or is over.
+/// When there is none, it was claimed with another token, or has ended.
 pub(crate) async fn active_attempt(
     database: &Database,
     token: TokenId,
@@ -74,15 +74,15 @@ pub(crate) async fn active_attempt(
 ) -> Result<AttemptRow, Error> {
     let attempt = own_attempt(database, token, id).await?;
     if attempt.status.is_final() {
-        Err(ended(id))
+        Err(attempt_ended(id))
     } else {
         Ok(attempt)
     }
 }
 
-/// The refusal of a report that comes too late.
-pub(crate) fn ended(id: AttemptId) -> Error {
-    Refusal::new(ProblemKind::AttemptEnded, format!("attempt {id} is over"))
-        .hint("its lease ran out, it was cancelled, or its outcome was reported already")
+/// Creates the refusal of a report on an attempt that has ended.
+pub(crate) fn attempt_ended(id: AttemptId) -> Error {
+    Refusal::new(ProblemKind::AttemptEnded, format!("attempt {id} has ended"))
+        .hint("its lease expired, it was cancelled, or its outcome has already been reported")
         .into()
 }

@@ -1,4 +1,4 @@
-//! `cancel` and `resume`: holds a namespace, and lets it go on.
+//! `cancel` and `resume`: hold and resume a namespace.
 
 use buildbtw_model::api::ProblemKind;
 use buildbtw_model::{IterationStatus, NamespaceName};
@@ -13,10 +13,10 @@ use super::refusals;
 use super::transitions::Transition;
 use crate::planning::queue::Caller;
 
-/// Stops the running attempts of a namespace and holds the rest. Doing it again changes nothing.
+/// Stops the running attempts of a namespace, and holds it. Repeating it changes nothing.
 ///
 /// # Errors
-/// When there is no such namespace, or nothing of it is left to cancel.
+/// When there is no such namespace, or it has nothing left to cancel.
 pub async fn cancel(state: &AppState, name: &NamespaceName) -> Result<(), Error> {
     let namespace = find_namespace(&state.database, name).await?;
     let mut transition = Transition::begin(&state.database, &state.clock).await?;
@@ -24,27 +24,27 @@ pub async fn cancel(state: &AppState, name: &NamespaceName) -> Result<(), Error>
     let newest = newest.ok_or_else(|| Error::not_found(format!("iteration of '{name}'")))?;
     if namespace.held_at.is_none() && newest.status == IterationStatus::Done {
         let title = format!(
-            "nothing of '{name}' is left to cancel: iteration {} is done",
+            "'{name}' has nothing left to cancel: iteration {} is done",
             newest.number
         );
         transition.undo().await?;
         return Err(Error::refused(ProblemKind::Conflict, title));
     }
     if namespaces::hold(transition.tx(), namespace.id, true).await? {
-        transition.held(&newest).await?;
+        transition.hold(&newest).await?;
     }
     let effects = transition.commit().await?;
     state.announce(effects);
     Ok(())
 }
 
-/// Lets a cancelled namespace go on, with what its sources hold now.
+/// Resumes a cancelled namespace with the current state of its sources.
 ///
 /// # Errors
 /// When there is no such namespace, or it is not cancelled.
 pub async fn resume(state: &AppState, caller: Caller, name: &NamespaceName) -> Result<(), Error> {
     let namespace = find_namespace(&state.database, name).await?;
-    // What was pushed meanwhile is planned below; an index that lags behind would plan the old commits.
+    // Plans below include commits pushed meanwhile; an index that lags behind would plan the old ones.
     catch_up(state, &namespace, Vec::new()).await?;
     let mut transition = Transition::begin(&state.database, &state.clock).await?;
     let newest = iterations::newest(transition.connection(), namespace.id).await?;
@@ -56,19 +56,19 @@ pub async fn resume(state: &AppState, caller: Caller, name: &NamespaceName) -> R
             ProblemKind::Conflict,
             format!("'{name}' is not cancelled, it is {}", newest.status),
         )
-        .hint("`retry` makes new attempts for failed builds")
+        .hint(format!("`buildbtw retry {name}` retries failed builds"))
         .into());
     }
-    transition.resumed(&newest).await?;
+    transition.resume(&newest).await?;
     let effects = transition.commit().await?;
     state.announce(effects);
-    // What its sources did meanwhile led to nothing.
+    // Changes of the sources led to no iteration while it was held.
     let trigger = Trigger::SourcesChanged;
     if let Err(error) = new_iteration_after(state, &namespace, &newest, trigger, caller).await {
         tracing::warn!(
             namespace.name = name.as_str(),
             error = error.to_string(),
-            "resumed with the plan there was: no new one can be made"
+            "cannot plan again; resumed with the previous plan"
         );
         if !error.is_temporary() {
             refusals::record(state, namespace.id, newest.id, error).await?;

@@ -1,4 +1,4 @@
-//! The builds of an iteration as a graph: which build needs which.
+//! The builds of an iteration as a graph of needs.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -10,14 +10,14 @@ use petgraph::visit::{Dfs, NodeFiltered, Reversed, Visitable};
 
 use crate::db::builds::BuildRow;
 
-/// The graph of an iteration; an edge leads from a build to each that it needs.
+/// The graph of an iteration; its edges lead from a build to those it needs.
 pub(super) struct IterationGraph<'r> {
     graph: DiGraph<&'r BuildRow, ()>,
     nodes: HashMap<BuildId, NodeIndex>,
 }
 
 impl<'r> IterationGraph<'r> {
-    /// Takes the builds of an iteration, and pairs of a build and one that it needs.
+    /// Creates the graph from the builds of an iteration, and pairs of a build and one that it needs.
     pub(super) fn new(rows: &'r [BuildRow], edges: &[(BuildId, BuildId)]) -> Self {
         let mut graph = DiGraph::with_capacity(rows.len(), edges.len());
         let nodes = rows.iter().map(|row| (row.id, graph.add_node(row)));
@@ -30,12 +30,12 @@ impl<'r> IterationGraph<'r> {
         Self { graph, nodes }
     }
 
-    /// The builds that a build needs directly, in the order of the rows.
+    /// Returns the builds that a build needs directly, in the order of the rows.
     pub(super) fn needs(&self, build: BuildId) -> impl Iterator<Item = &'r BuildRow> {
         self.neighbors(build, Direction::Outgoing)
     }
 
-    /// The builds that need a build directly, in the order of the rows.
+    /// Returns the builds that need a build directly, in the order of the rows.
     pub(super) fn needed_by(&self, build: BuildId) -> impl Iterator<Item = &'r BuildRow> {
         self.neighbors(build, Direction::Incoming)
     }
@@ -52,7 +52,7 @@ impl<'r> IterationGraph<'r> {
         found.into_iter().map(|node| self.graph[node])
     }
 
-    /// For every blocked build the builds that it needs directly and that have no packages yet.
+    /// Returns, for every blocked build, the builds that it needs directly and that have no packages yet.
     pub(super) fn waiting(&self) -> HashMap<BuildId, Vec<Pkgbase>> {
         let names = self.graph.node_indices().map(|node| {
             let needed = self.graph.neighbors(node).map(|needed| self.graph[needed]);
@@ -62,10 +62,10 @@ impl<'r> IterationGraph<'r> {
         self.of_blocked(names.collect())
     }
 
-    /// For every blocked build the failed or cancelled builds that it needs, directly or not.
+    /// Returns, for every blocked build, the failed or cancelled builds that it needs, directly or not.
     pub(super) fn blockers(&self) -> HashMap<BuildId, Vec<Pkgbase>> {
         let mut names = vec![BTreeSet::new(); self.graph.node_count()];
-        // A plan has no cycles, so that there is always such an order.
+        // A plan is acyclic, so there is always a topological order.
         for node in toposort(Reversed(&self.graph), None).unwrap_or_default() {
             let row = self.graph[node];
             names[node.index()] = match row.status {
@@ -85,7 +85,7 @@ impl<'r> IterationGraph<'r> {
         self.of_blocked(names)
     }
 
-    /// The names of the blocked builds, as far as they have any.
+    /// Returns the names for those blocked builds that have any.
     fn of_blocked(&self, names: Vec<BTreeSet<&Pkgbase>>) -> HashMap<BuildId, Vec<Pkgbase>> {
         let rows = self.graph.node_weights().zip(names);
         rows.filter(|(row, names)| row.status == BuildStatus::Blocked && !names.is_empty())
@@ -93,7 +93,7 @@ impl<'r> IterationGraph<'r> {
             .collect()
     }
 
-    /// The builds of an architecture that failed or were cancelled, and those blocked by them there.
+    /// Returns the builds of an architecture that failed or were cancelled, and those that they block.
     pub(super) fn stuck(&self, architecture: &Architecture) -> HashSet<BuildId> {
         let is_failed = |node: NodeIndex| {
             let status = self.graph[node].status;
@@ -152,8 +152,8 @@ mod tests {
         }
     }
 
-    /// A failed library, a program that needs it and a built tool, and what needs the program, also on
-    /// another architecture.
+    /// Returns a failed library, a program that needs it and a built tool, and dependents of the program, one of them
+    /// on another architecture.
     fn rows() -> Vec<BuildRow> {
         vec![
             row(1, "library", "x86_64", BuildStatus::Failed),

@@ -1,4 +1,4 @@
-//! Settings of a namespace that come with a request for an iteration, and count from that one on.
+//! Settings of a namespace that a request for an iteration can change, from that iteration on.
 
 use std::collections::BTreeSet;
 
@@ -8,14 +8,14 @@ use crate::error::Error;
 
 use super::create_namespace::check_bootstrap;
 
-/// Settings of a namespace that change with an iteration.
+/// Settings of a namespace that can change with an iteration.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Settings<'a> {
-    /// Members of cycles to bootstrap, besides those so far.
+    /// Members of cycles to bootstrap in addition.
     pub(super) bootstrap: &'a [Pkgbase],
-    /// Those that are not bootstrapped any more.
+    /// Members of cycles that are no longer bootstrapped.
     pub(super) no_bootstrap: &'a [Pkgbase],
-    /// Whether libraries are expected to keep their sonames; as before when absent.
+    /// Whether libraries are expected to keep their sonames; unchanged when absent.
     pub(super) same_sonames: Option<bool>,
 }
 
@@ -24,7 +24,7 @@ impl Settings<'_> {
         self.bootstrap.is_empty() && self.no_bootstrap.is_empty() && self.same_sonames.is_none()
     }
 
-    /// What is bootstrapped with these settings.
+    /// Returns the members of cycles that are bootstrapped with these settings.
     pub(super) fn bootstrapped(&self, before: Vec<Pkgbase>) -> Result<Vec<Pkgbase>, Error> {
         let mut all: BTreeSet<Pkgbase> = before.into_iter().collect();
         all.retain(|pkgbase| !self.no_bootstrap.contains(pkgbase));

@@ -1,8 +1,9 @@
-//! What the server can do, one file per use case. Services own the transactions; handlers and tasks
-//! call them, and nothing else changes the database.
+//! The use cases of the server, one file each. Services own the transactions; handlers and tasks call them, and
+//! nothing else changes the database.
 
 pub mod adopt_attempt;
 pub mod append_log;
+mod base_versions;
 pub mod claim_build;
 pub mod create_namespace;
 pub mod delete;
@@ -12,10 +13,8 @@ pub mod expire_leases;
 pub mod forge_report;
 pub mod heartbeat;
 pub mod hold;
-mod in_base;
 mod iteration_graph;
 mod iteration_settings;
-pub mod keep_pkgbuild;
 pub mod new_iteration;
 pub mod pipelines;
 pub mod plan_iteration;
@@ -31,6 +30,7 @@ pub mod repository;
 pub mod retention;
 pub mod retry;
 mod source_problems;
+pub mod store_pkgbuild;
 pub mod tokens;
 mod transitions;
 pub mod unused_srcinfos;

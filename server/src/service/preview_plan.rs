@@ -1,4 +1,4 @@
-//! A dry run: what a rebuild would be. Nothing is stored.
+//! Previews a rebuild: plans it without storing anything.
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -18,20 +18,20 @@ use crate::repos::base::{BaseSnapshot, NOT_CHECKED};
 use crate::sources::CatalogSnapshot;
 use crate::state::AppState;
 
+use super::base_versions::Producers;
 use super::create_namespace::{changesets, check_bootstrap, check_excluded, patterns, pkgbases};
-use super::in_base::Makers;
-use super::source_problems::Fetched;
+use super::source_problems::FetchRules;
 
-/// How many changesets a plan may have without a token.
+/// The maximum number of changesets of a plan without a token.
 const MAX_CHANGESETS: usize = 20;
-/// How many builds. A namespace may have as many by default.
+/// The maximum number of builds of a plan without a token, the default of a namespace.
 const MAX_BUILDS: usize = 1_000;
 
-/// Plans a rebuild and renders it in the asked form. Without the token of a client it is a plan of limited size.
+/// Plans a rebuild and renders it in the requested format. Without a client's token the size of the plan is limited.
 ///
 /// # Errors
-/// When a changeset cannot be resolved, or the architecture is not one this server builds for; without a
-/// token, when more is asked for than is planned without one, or too often.
+/// When a changeset cannot be resolved, or the server does not build for the architecture; without a token, when the
+/// plan exceeds the limits, or is requested too often.
 pub async fn preview_plan(
     state: &AppState,
     client: Option<Caller>,
@@ -40,7 +40,7 @@ pub async fn preview_plan(
 ) -> Result<String, Error> {
     match client {
         Some(client) => preview_for_client(state, client, preview).await,
-        None => preview_for_anybody(state, preview, peer).await,
+        None => preview_for_anonymous(state, preview, peer).await,
     }
 }
 
@@ -50,7 +50,7 @@ async fn preview_for_client(
     preview: &PlanPreview,
 ) -> Result<String, Error> {
     let changesets = changesets(&state.sources, &preview.changesets).await?;
-    let patterns = Spread::read(preview).await?;
+    let patterns = Selection::read(preview).await?;
     check_excluded(&changesets, &patterns.exclude)?;
     check_bootstrap(&preview.bootstrap)?;
     let freshness = state.sources.catch_up(&pkgbases(&changesets)).await;
@@ -58,7 +58,7 @@ async fn preview_for_client(
     for changeset in &changesets {
         origins.push(state.sources.package_at(changeset, &freshness).await?);
     }
-    let looked = Looked {
+    let resolved = ResolvedPreview {
         caller,
         changesets: &changesets,
         origins,
@@ -66,12 +66,12 @@ async fn preview_for_client(
         freshness: freshness.note(),
         max_builds: usize::MAX,
     };
-    render_plan(state, preview, looked).await
+    render_plan(state, preview, resolved).await
 }
 
-/// The same without a token: few default branches, as the index has them, and a plan of limited size.
-/// The sources are polled at most once for all who ask at the same time.
-async fn preview_for_anybody(
+/// Previews a plan without a token: of few default branches, as in the index, and of limited size. Concurrent
+/// requests share one poll of the sources.
+async fn preview_for_anonymous(
     state: &AppState,
     preview: &PlanPreview,
     peer: Option<IpAddr>,
@@ -82,7 +82,7 @@ async fn preview_for_anybody(
         None => None,
     };
     let changesets = changesets(&state.sources, &preview.changesets).await?;
-    let patterns = Spread::read(preview).await?;
+    let patterns = Selection::read(preview).await?;
     check_excluded(&changesets, &patterns.exclude)?;
     check_bootstrap(&preview.bootstrap)?;
     let freshness = state.sources.catch_up(&[]).await;
@@ -90,11 +90,11 @@ async fn preview_for_anybody(
     for changeset in &changesets {
         let found = state.sources.indexed_package(changeset, &freshness).await?;
         origins.push(found.ok_or_else(|| {
-            let title = format!("{changeset} is not a default branch; planning it needs a token");
+            let title = format!("'{changeset}' is not a default branch; planning it needs a token");
             Error::from(needs_token(title))
         })?);
     }
-    let looked = Looked {
+    let resolved = ResolvedPreview {
         caller: peer.map_or(Caller::Server, Caller::Address),
         changesets: &changesets,
         origins,
@@ -102,10 +102,10 @@ async fn preview_for_anybody(
         freshness: freshness.note(),
         max_builds: MAX_BUILDS,
     };
-    render_plan(state, preview, looked).await
+    render_plan(state, preview, resolved).await
 }
 
-/// Refuses what is only planned with a token.
+/// Refuses requests that need a token.
 fn check_size(preview: &PlanPreview) -> Result<(), Error> {
     let specs = &preview.changesets;
     if let Some(url) = specs.iter().find_map(|spec| match spec {
@@ -123,11 +123,12 @@ fn check_size(preview: &PlanPreview) -> Result<(), Error> {
 }
 
 fn needs_token(title: String) -> Refusal {
-    Refusal::new(ProblemKind::Unauthenticated, title)
-        .hint("`buildbtw login` stores one; administrators make them with `buildbtw token create`")
+    Refusal::new(ProblemKind::Unauthenticated, title).hint(
+        "`buildbtw login` stores one; administrators create tokens with `buildbtw token create`",
+    )
 }
 
-/// The architecture to plan for.
+/// Returns the architecture to plan for.
 fn architecture(state: &AppState, preview: &PlanPreview) -> Result<Architecture, Error> {
     let configured = &state.config.architectures;
     let found = match &preview.architecture {
@@ -143,24 +144,24 @@ fn architecture(state: &AppState, preview: &PlanPreview) -> Result<Architecture,
     })
 }
 
-/// What was looked up for a plan.
-struct Looked<'a> {
+/// A request with its resolved changesets.
+struct ResolvedPreview<'a> {
     caller: Caller,
     changesets: &'a [Changeset],
     origins: Vec<Arc<SourcePackage>>,
-    patterns: Spread,
+    patterns: Selection,
     freshness: Option<String>,
     max_builds: usize,
 }
 
-/// What is rebuilt in any case, and never.
+/// The include and exclude patterns.
 #[derive(Default)]
-struct Spread {
+struct Selection {
     include: Patterns,
     exclude: Patterns,
 }
 
-impl Spread {
+impl Selection {
     async fn read(preview: &PlanPreview) -> Result<Self, Error> {
         Ok(Self {
             include: patterns("include", &preview.include).await?,
@@ -169,35 +170,35 @@ impl Spread {
     }
 }
 
-/// Plans what was looked up.
+/// Plans and renders a resolved request.
 async fn render_plan(
     state: &AppState,
     preview: &PlanPreview,
-    looked: Looked<'_>,
+    resolved: ResolvedPreview<'_>,
 ) -> Result<String, Error> {
     let architecture = architecture(state, preview)?;
-    let unusable = state.sources.note_of_unusable(looked.changesets).await?;
-    let caller = looked.caller;
+    let unusable = state.sources.note_of_unusable(resolved.changesets).await?;
+    let caller = resolved.caller;
     let base = match caller {
         Caller::Token(_) => Arc::new(state.base.snapshot(&architecture).await),
         Caller::Address(_) | Caller::Server => state.base.recent(&architecture).await,
     };
-    let note = note(looked.freshness, unusable, &base);
+    let note = note(resolved.freshness, unusable, &base);
     let format = preview.format;
-    let mut inputs = Inputs {
+    let mut inputs = PreviewInputs {
         durations: attempts::durations(state.database.read(), &architecture).await?,
         sonames: state.sonames.of(&state.database, &architecture),
         architecture,
         scope: preview.scope,
-        origins: looked.origins,
-        spread: looked.patterns,
+        origins: resolved.origins,
+        selection: resolved.patterns,
         bootstrap: preview.bootstrap.clone(),
         same_sonames: preview.same_sonames,
         bump: !preview.no_bump,
-        max_builds: looked.max_builds,
+        max_builds: resolved.max_builds,
         catalog: state.sources.catalog_snapshot(),
         base,
-        fetched: Fetched::now(state, state.config.network.default),
+        fetched: FetchRules::current(state, state.config.network.default),
     };
     let make = move |budget: &PlanBudget| {
         let plan = inputs.plan(budget)?;
@@ -206,7 +207,7 @@ async fn render_plan(
     state.planning.plan(caller, make).await
 }
 
-/// What to know about the sources and base repositories of a plan.
+/// Returns a note on the sources and base repositories of a plan.
 fn note(
     freshness: Option<String>,
     unusable: Option<String>,
@@ -225,12 +226,12 @@ fn note(
     Some(notes.join("; ")).filter(|note| !note.is_empty())
 }
 
-/// What a plan is made of. Planning has a thread of its own.
-struct Inputs {
+/// The inputs of a plan, owned because planning runs on another thread.
+struct PreviewInputs {
     architecture: Architecture,
     scope: Scope,
     origins: Vec<Arc<SourcePackage>>,
-    spread: Spread,
+    selection: Selection,
     bootstrap: Vec<Pkgbase>,
     same_sonames: bool,
     bump: bool,
@@ -239,39 +240,39 @@ struct Inputs {
     base: Arc<BaseSnapshot>,
     durations: HashMap<Pkgbase, u64>,
     sonames: Lookup,
-    fetched: Fetched,
+    fetched: FetchRules,
 }
 
-impl Inputs {
+impl PreviewInputs {
     fn plan(&mut self, budget: &PlanBudget) -> Result<Plan, PlanError> {
-        let budget = AtMost {
+        let budget = BuildLimit {
             builds: self.max_builds,
             budget,
         };
         let mut plan = self.plan_builds(&budget)?;
         budget.check_members(plan.builds.len())?;
         let index = self.catalog.catalog().index();
-        let makers = Makers::new(index, self.origins.iter().map(|origin| &**origin));
+        let producers = Producers::new(index, self.origins.iter().map(|origin| &**origin));
         let in_base = |pkgbase: &Pkgbase, name: &Pkgname| {
-            let package = makers.get(pkgbase);
+            let package = producers.get(pkgbase);
             package.map_or_else(Vec::new, |package| {
-                makers.in_base(package, name, &self.base.versions)
+                producers.base_versions(package, name, &self.base.versions)
             })
         };
         plan.expect_versions_within(index, &self.origins, &in_base, self.bump, &budget)?;
-        self.add_problems(&makers, &mut plan);
+        self.add_problems(&producers, &mut plan);
         Ok(plan)
     }
 
-    fn plan_builds(&mut self, budget: &AtMost<'_>) -> Result<Plan, PlanError> {
-        let spread = std::mem::take(&mut self.spread);
+    fn plan_builds(&mut self, budget: &BuildLimit<'_>) -> Result<Plan, PlanError> {
+        let selection = std::mem::take(&mut self.selection);
         let bootstrap = std::mem::take(&mut self.bootstrap);
         let estimates = |pkgbase: &Pkgbase| self.durations.get(pkgbase).copied();
         let sonames = self.sonames.get(&self.base, budget.budget)?;
         let (architecture, origins) = (self.architecture.clone(), self.origins.clone());
         let mut request = PlanRequest::new(architecture, origins, self.scope);
-        request.include = spread.include;
-        request.exclude = spread.exclude;
+        request.include = selection.include;
+        request.exclude = selection.exclude;
         request.estimates = &estimates;
         request.bootstrap = bootstrap;
         request.keeps_sonames = self.same_sonames;
@@ -280,10 +281,10 @@ impl Inputs {
         plan_within(self.catalog.catalog().index(), &request, budget)
     }
 
-    /// Adds what else may make the builds of a plan fail.
-    fn add_problems(&self, makers: &Makers<'_>, plan: &mut Plan) {
+    /// Adds problems of sources and base repositories that may fail builds of the plan.
+    fn add_problems(&self, producers: &Producers<'_>, plan: &mut Plan) {
         let packages = plan.builds.iter();
-        let packages = packages.filter_map(|build| makers.get(&build.pkgbase));
+        let packages = packages.filter_map(|build| producers.get(&build.pkgbase));
         let mut problems: Vec<Problem> = self
             .fetched
             .problems(packages.clone(), &plan.architecture)
@@ -291,7 +292,7 @@ impl Inputs {
             .collect();
         let members: HashSet<&Pkgbase> = plan.builds.iter().map(|build| &build.pkgbase).collect();
         for (package, version) in packages.zip(plan.versions()) {
-            problems.extend(Makers::made_elsewhere(
+            problems.extend(Producers::produced_elsewhere(
                 package,
                 &version.version,
                 &plan.architecture,
@@ -305,13 +306,13 @@ impl Inputs {
     }
 }
 
-/// A budget of builds, too.
-struct AtMost<'a> {
+/// A budget that also limits the number of builds.
+struct BuildLimit<'a> {
     builds: usize,
     budget: &'a PlanBudget,
 }
 
-impl Budget for AtMost<'_> {
+impl Budget for BuildLimit<'_> {
     type Over = PlanError;
 
     fn check(&self) -> Result<(), PlanError> {
@@ -323,7 +324,7 @@ impl Budget for AtMost<'_> {
             return Ok(());
         }
         let title = format!(
-            "this would be {count} builds or more; at most {} are planned without a token",
+            "the plan has at least {count} builds; without a token at most {} are planned",
             self.builds
         );
         let refusal = Refusal::new(ProblemKind::PlanTooLarge, title)
@@ -349,7 +350,7 @@ fn rendered(plan: &Plan, format: PlanFormat, note: Option<String>) -> Result<Str
     })
 }
 
-/// Adds a line that says how old the sources are.
+/// Adds the note as a line of its own.
 fn with_note(mut text: String, note: Option<String>, mark: &str) -> String {
     if let Some(note) = note {
         if !text.ends_with('\n') {

@@ -1,4 +1,4 @@
-//! Takes in a webhook: stores it and answers; what it leads to happens afterwards.
+//! Receives a webhook: stores it and responds; it is processed afterwards.
 
 use buildbtw_gitlab::webhook::Webhook;
 
@@ -8,19 +8,19 @@ use crate::db::webhook_deliveries::{self, DeliveryRow};
 use crate::error::Error;
 use crate::state::AppState;
 
-/// What became of a webhook.
+/// The result of receiving a webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received {
     /// It was stored, now or before.
     Stored,
-    /// It is about nothing that concerns this server.
+    /// It does not concern this server.
     Ignored,
 }
 
-/// Stores a webhook whose sender was checked. `id` is the sender's; a repetition has the same.
+/// Stores a webhook from a verified sender. `id` is the sender's; a repeated delivery has the same.
 ///
 /// # Errors
-/// When the database cannot be written: then the sender should send it again.
+/// When the database cannot be written: the sender should then repeat the delivery.
 pub async fn receive_webhook(
     state: &AppState,
     id: String,
@@ -29,7 +29,7 @@ pub async fn receive_webhook(
     let Some(config) = &state.config.webhook else {
         return Ok(Received::Ignored);
     };
-    if !concerns(&state.database, &config.group, webhook).await? {
+    if !is_relevant(&state.database, &config.group, webhook).await? {
         return Ok(Received::Ignored);
     }
     let row = DeliveryRow {
@@ -45,14 +45,14 @@ pub async fn receive_webhook(
         tracing::debug!(
             webhook.kind = row.kind.as_str(),
             gitlab.project = row.project_id.0,
-            "a webhook came"
+            "received webhook"
         );
         if let Some(pipelines) = state
             .pipelines
             .as_ref()
             .filter(|_| webhook.kind.is_of_pipelines())
         {
-            // Lost with a crash, it is found by the next tick.
+            // If a crash loses this wake-up, the next tick finds the webhook.
             pipelines.has_news(webhook.project_id);
         }
         state.sources.wake_for_webhook();
@@ -60,8 +60,8 @@ pub async fn receive_webhook(
     Ok(Received::Stored)
 }
 
-/// Whether it is about a project of the group. A hook may be one of the whole GitLab.
-async fn concerns(database: &Database, group: &str, webhook: &Webhook) -> Result<bool, Error> {
+/// Returns whether it concerns a project of the group. A system hook sends those of the whole GitLab.
+async fn is_relevant(database: &Database, group: &str, webhook: &Webhook) -> Result<bool, Error> {
     let Some(path) = &webhook.path else {
         return Ok(true);
     };
@@ -72,7 +72,7 @@ async fn concerns(database: &Database, group: &str, webhook: &Webhook) -> Result
     if below {
         return Ok(true);
     }
-    // It may have been moved out of the group.
+    // The project may have been moved out of the group.
     let known = source_repositories::of_project(database.read(), webhook.project_id).await?;
     Ok(known.is_some())
 }

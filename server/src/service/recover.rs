@@ -1,4 +1,4 @@
-//! What the server does first after it was stopped, however it was stopped.
+//! Recovery at the start of the server, after a shutdown or a crash.
 
 use buildbtw_model::{AttemptId, AttemptStatus};
 use sqlx::SqlitePool;
@@ -10,20 +10,19 @@ use crate::state::AppState;
 use super::delete::remove_orphans;
 use super::expire_leases::renew_leases;
 
-/// Continues where the last run stopped: workers get a full lease to find the server again. The rest is found
-/// by the actors when they start.
+/// Resumes the work of the last run: workers get a full lease to reconnect. The actors find the rest when they start.
 ///
 /// # Errors
 /// When the database cannot be used.
 pub async fn recover(state: &AppState) -> Result<(), Error> {
-    release_unfollowed(state).await?;
+    requeue_unfollowed(state).await?;
     let running = renew_leases(state).await?;
     let unpublished = builds::unpublished(state.database.read()).await?;
     if running > 0 || !unpublished.is_empty() {
         tracing::info!(
             attempts.running = running,
             builds.unpublished = unpublished.len(),
-            "continuing where the last run stopped"
+            "resuming after a restart"
         );
     }
     state.repos.empty_staging()?;
@@ -32,12 +31,12 @@ pub async fn recover(state: &AppState) -> Result<(), Error> {
     Ok(())
 }
 
-/// Gives back builds whose pipelines nobody follows any more: GitLab builds nothing now, or it is another
-/// GitLab, whose numbers are not those of the old one.
-async fn release_unfollowed(state: &AppState) -> Result<(), Error> {
+/// Requeues builds whose pipelines are no longer followed, because builds on GitLab were disabled, or because it is
+/// another GitLab with other ids.
+async fn requeue_unfollowed(state: &AppState) -> Result<(), Error> {
     let mut tx = state.database.write().await?;
     if let Some(on_gitlab) = &state.pipelines {
-        pipelines::abandon_others(&mut tx, on_gitlab.gitlab.settings().url.as_str()).await?;
+        pipelines::abandon_foreign(&mut tx, on_gitlab.gitlab.settings().url.as_str()).await?;
     }
     let lease = state.clock.now() + state.config.lease;
     let all = state.pipelines.is_none();
@@ -46,13 +45,13 @@ async fn release_unfollowed(state: &AppState) -> Result<(), Error> {
     if released > 0 {
         tracing::warn!(
             attempts.released = released,
-            "nobody follows some pipelines any more; their builds are tried again"
+            "some pipelines are no longer followed; their builds are requeued"
         );
     }
     Ok(())
 }
 
-/// Removes what attempts uploaded that is needed no more.
+/// Removes uploads that are no longer needed.
 async fn remove_stale_uploads(state: &AppState) -> Result<(), Error> {
     for attempt in state.repos.uploading()? {
         if !may_upload(state.database.read(), attempt).await? {
@@ -62,8 +61,8 @@ async fn remove_stale_uploads(state: &AppState) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether an attempt may still have uploads: it is not over, or its packages were accepted and are
-/// not in their repository yet.
+/// Returns whether an attempt may still have uploads: it has not ended, or its packages were accepted and are not in
+/// their repository yet.
 ///
 /// # Errors
 /// When the database cannot be read.

@@ -1,4 +1,4 @@
-//! Namespaces that could not be planned again when their sources changed: who looks at one reads why.
+//! Refusals: why namespaces could not be planned again when their sources changed, for their pages.
 
 use buildbtw_model::EventKind;
 
@@ -8,10 +8,10 @@ use crate::db::{Database, IterationId, NamespaceId, WriteTransaction, iterations
 use crate::error::Error;
 use crate::state::AppState;
 
-/// Longer reasons are cut.
+/// The maximum length of a reason.
 const MAX_REASON: usize = 4_000;
 
-/// Why a namespace could not be planned again, as long as that is so.
+/// Returns why a namespace cannot be planned again, while that is the case.
 ///
 /// # Errors
 /// When the database cannot be read.
@@ -20,8 +20,8 @@ pub async fn reason(database: &Database, namespace: NamespaceId) -> sqlx::Result
     Ok(last.and_then(|(kind, message)| message.filter(|_| kind == EventKind::IterationRefused)))
 }
 
-/// Records why no iteration could be planned after this one; once, however often the same is tried, and not if
-/// somebody else could plan meanwhile.
+/// Records why no iteration could be planned after this one: once, however often it is retried, and not if another
+/// request succeeded meanwhile.
 pub(crate) async fn record(
     state: &AppState,
     namespace: NamespaceId,
@@ -52,7 +52,7 @@ pub(crate) async fn record(
     .await
 }
 
-/// Records that the newest iteration is what would be planned, if the last try was refused.
+/// Records that the newest iteration is up to date, if the last attempt to plan was refused.
 pub(super) async fn clear(state: &AppState, namespace: NamespaceId) -> Result<(), Error> {
     if reason(&state.database, namespace).await?.is_none() {
         return Ok(());

@@ -1,5 +1,5 @@
-//! An attempt failed in a way that no retry repairs before somebody has changed something, such as a
-//! permission on the machine that builds: the build ends with it, whatever its kind.
+//! Reports of final failures: retries cannot succeed until a user fixes the cause, such as a permission on the build
+//! host. The build ends with the attempt, regardless of the failure kind.
 
 use buildbtw_model::api::{Outcome, OutcomeAccepted, ProblemKind};
 use buildbtw_model::{AttemptId, AttemptStatus};
@@ -8,14 +8,14 @@ use crate::db::{TokenId, attempts, builds};
 use crate::error::Error;
 use crate::state::AppState;
 
-use super::heartbeat::{ended, own_attempt};
-use super::report_outcome::{presentable, remove_uploads};
+use super::heartbeat::{attempt_ended, own_attempt};
+use super::report_outcome::{remove_uploads, sanitize_message};
 use super::transitions::Transition;
 
-/// Takes the failure. The same one again changes nothing and gets the same answer.
+/// Accepts the failure. Repeating the same report changes nothing and gets the same response.
 ///
 /// # Errors
-/// When the attempt is somebody else's, or over with another outcome, or when it is not a failure.
+/// When the attempt belongs to another token or has ended with another outcome, or when this is not a failure.
 pub async fn report_final_failure(
     state: &AppState,
     token: TokenId,
@@ -23,10 +23,10 @@ pub async fn report_final_failure(
     outcome: &Outcome,
 ) -> Result<OutcomeAccepted, Error> {
     let Outcome::Failed { kind, message } = outcome else {
-        let title = "only a failure can be reported as one that is not retried";
+        let title = "only a failure can be reported as final";
         return Err(Error::refused(ProblemKind::InvalidRequest, title));
     };
-    let message = presentable(message);
+    let message = sanitize_message(message);
     let turn = state.reports.turn().await?;
     let attempt = own_attempt(&state.database, token, id).await?;
     let build = builds::by_id(state.database.read(), attempt.build)
@@ -41,11 +41,11 @@ pub async fn report_final_failure(
     });
     if !is_repeated
         && !transition
-            .failed_for_good(&build, id, *kind, &message)
+            .fail_permanently(&build, id, *kind, &message)
             .await?
     {
         transition.undo().await?;
-        return Err(ended(id));
+        return Err(attempt_ended(id));
     }
     let effects = transition.commit().await?;
     drop(turn);

@@ -1,5 +1,5 @@
-//! How an attempt ended. Answered only when nothing can undo it: for a success that is when the
-//! repository lists the packages.
+//! Reports of outcomes. The response is sent only when the outcome is durable: for a success, when the repository
+//! lists the packages.
 
 use std::collections::BTreeSet;
 
@@ -17,14 +17,14 @@ use crate::repos::Repos;
 use crate::repos::RepositoryKey;
 use crate::state::AppState;
 
-use super::heartbeat::{ended, own_attempt};
-use super::pipelines::{Hold, has_reported, hold};
+use super::heartbeat::{attempt_ended, own_attempt};
+use super::pipelines::{Deferral, defer, has_reported};
 use super::transitions::Transition;
 
-/// Takes the outcome of an attempt. The same outcome again changes nothing and gets the same answer.
+/// Accepts the outcome of an attempt. Repeating the same outcome changes nothing and gets the same response.
 ///
 /// # Errors
-/// When the attempt is somebody else's, is over with another outcome, or its packages are not those
+/// When the attempt belongs to another token or has ended with another outcome, or its packages are not those that
 /// the plan expects.
 pub async fn report_outcome(
     state: &AppState,
@@ -42,7 +42,7 @@ pub async fn report_outcome(
             succeeded(state, &attempt, &build, packages, turn).await?
         }
         Outcome::Failed { kind, message } => {
-            failed(state, id, &build, *kind, &presentable(message)).await?;
+            failed(state, id, &build, *kind, &sanitize_message(message)).await?;
             drop(turn);
             remove_uploads(&state.repos, id).await;
             AttemptStatus::Failed
@@ -52,7 +52,7 @@ pub async fn report_outcome(
     Ok(OutcomeAccepted { status })
 }
 
-/// Takes a failure. One that only GitLab can judge is kept until it has.
+/// Accepts a failure. One whose cause only GitLab knows is deferred.
 async fn failed(
     state: &AppState,
     id: AttemptId,
@@ -63,7 +63,7 @@ async fn failed(
     let mut transition = Transition::begin(&state.database, &state.clock).await?;
     let Some(attempt) = current(&mut transition, id).await? else {
         transition.undo().await?;
-        return Err(ended(id));
+        return Err(attempt_ended(id));
     };
     let is_repeated = attempt.status == AttemptStatus::Failed
         && attempt.failure == Some(kind)
@@ -72,27 +72,27 @@ async fn failed(
         transition.undo().await?;
         return Ok(());
     }
-    let is_taken = match hold(state, &mut transition, &attempt, kind, message).await? {
-        Hold::Yes => true,
-        Hold::Contradicts => false,
-        Hold::No => transition.failed(build, &attempt, kind, message).await?,
+    let is_taken = match defer(state, &mut transition, &attempt, kind, message).await? {
+        Deferral::Yes => true,
+        Deferral::Contradicts => false,
+        Deferral::No => transition.fail(build, &attempt, kind, message).await?,
     };
     if !is_taken {
         transition.undo().await?;
-        return Err(ended(id));
+        return Err(attempt_ended(id));
     }
     let effects = transition.commit().await?;
     state.announce(effects);
     Ok(())
 }
 
-/// The attempt as others have left it by now.
+/// Reads the attempt again, which other requests may have changed.
 async fn current(transition: &mut Transition, id: AttemptId) -> sqlx::Result<Option<AttemptRow>> {
     attempts::by_id(transition.connection(), id).await
 }
 
-/// A message as it is stored: not too long, and without characters that steer terminals.
-pub(super) fn presentable(message: &str) -> String {
+/// Truncates a message and replaces control characters, which would affect terminals.
+pub(super) fn sanitize_message(message: &str) -> String {
     let plain = |char: char| match char {
         '\n' => '\n',
         char if char.is_control() => ' ',
@@ -101,18 +101,18 @@ pub(super) fn presentable(message: &str) -> String {
     message.chars().map(plain).take(MAX_MESSAGE).collect()
 }
 
-/// Frees the space of what an attempt uploaded that ended without success.
+/// Removes the uploads of an attempt that ended without success.
 pub(super) async fn remove_uploads(repos: &Repos, attempt: AttemptId) {
     let folder = repos.uploads(attempt);
     match fs_err::tokio::remove_dir_all(&folder).await {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            tracing::warn!(%error, "the next start tries again to remove it");
+            tracing::warn!(%error, "cannot remove the uploads of an attempt; retried at the next start");
         }
         _ => {}
     }
 }
 
-/// Longer messages are cut; the log has the rest.
+/// The maximum length of a message; the log has the rest.
 const MAX_MESSAGE: usize = 4_000;
 
 async fn succeeded(
@@ -132,33 +132,33 @@ async fn succeeded(
             let mut transition = Transition::begin(&state.database, &state.clock).await?;
             if let Some(file_name) = in_use(&mut transition, build, &uploaded).await? {
                 transition.undo().await?;
-                let title = format!("another {file_name} is in the repository already");
+                let title = format!("the repository already has another {file_name}");
                 return Err(Error::refused(ProblemKind::UnexpectedPackage, title));
             }
             let before = current(&mut transition, attempt.id).await?;
             let is_repeated = before.is_some_and(|row| row.status == AttemptStatus::Succeeded);
             if has_reported(&mut transition, attempt).await?
-                || !is_repeated && !transition.accepted(build, attempt.id, &version).await?
+                || !is_repeated && !transition.accept(build, attempt.id, &version).await?
             {
                 transition.undo().await?;
-                return Err(ended(attempt.id));
+                return Err(attempt_ended(attempt.id));
             }
-            // Also when the same report came twice at once and the other one was accepted: durable
-            // before it is relied on.
+            // Also when the same report arrived twice concurrently and the other one was accepted: wait until that is
+            // durable before responding.
             let effects = transition.commit().await?;
             state.announce(effects);
         }
-        // Accepted before; the answer was lost, or publishing failed.
-        AttemptStatus::Succeeded => checked.map_err(|_| ended(attempt.id))?,
-        AttemptStatus::Failed | AttemptStatus::Lost => return Err(ended(attempt.id)),
+        // Accepted before: the response was lost, or publishing failed.
+        AttemptStatus::Succeeded => checked.map_err(|_| attempt_ended(attempt.id))?,
+        AttemptStatus::Failed | AttemptStatus::Lost => return Err(attempt_ended(attempt.id)),
     }
-    // Others may report meanwhile, and be published together with it.
+    // Other reports may be accepted meanwhile, and published together with this one.
     drop(turn);
     state.publisher.publish(build.id).await?;
     Ok(AttemptStatus::Succeeded)
 }
 
-/// Every reported package must have been uploaded as it is, and every uploaded one reported.
+/// Checks that every reported package was uploaded with the same digest, and that every uploaded one is reported.
 fn check_uploaded(reported: &[ReportedPackage], uploaded: &[PackageRow]) -> Result<(), Error> {
     let reported: BTreeSet<_> = reported
         .iter()
@@ -169,7 +169,7 @@ fn check_uploaded(reported: &[ReportedPackage], uploaded: &[PackageRow]) -> Resu
         .map(|package| (&package.file_name, &package.sha256))
         .collect();
     if let Some((missing, _)) = reported.difference(&uploaded).next() {
-        let title = format!("{missing} was not uploaded, or with other bytes");
+        let title = format!("{missing} was not uploaded, or with another digest");
         return Err(Error::refused(ProblemKind::UnexpectedPackage, title));
     }
     if let Some((extra, _)) = uploaded.difference(&reported).next() {
@@ -179,8 +179,8 @@ fn check_uploaded(reported: &[ReportedPackage], uploaded: &[PackageRow]) -> Resu
     Ok(())
 }
 
-/// All planned packages must be there, with the planned version or, for a PKGBUILD that makes its
-/// own version, with another one that nothing else in the repository has.
+/// Checks that all planned packages exist, with the planned version or, if `pkgver()` computes it, with another one
+/// that no other package in the repository has.
 async fn check_expected(
     database: &Database,
     build: &BuildRow,
@@ -192,7 +192,7 @@ async fn check_expected(
             .iter()
             .any(|package| package.pkgname == expected.name)
         {
-            let title = format!("the package {} is missing", expected.name);
+            let title = format!("package {} is missing", expected.name);
             return Err(Error::refused(ProblemKind::UnexpectedPackage, title));
         }
     }
@@ -203,8 +203,8 @@ async fn check_expected(
     Ok(())
 }
 
-/// A file name under which the repository has other bytes. Asked in the transaction that accepts the packages:
-/// others may be accepted at the same time.
+/// Returns a file name under which the repository already has other bytes. Called in the transaction that accepts the
+/// packages, because others may be accepted concurrently.
 async fn in_use(
     transition: &mut Transition,
     build: &BuildRow,
@@ -225,8 +225,8 @@ async fn in_use(
     Ok(None)
 }
 
-/// A package has the planned version, or one that `pkgver()` computed, or the next release of the planned one
-/// where the namespace has got that meanwhile. A rebuild installs over what the base repositories have.
+/// Checks that a package has the planned version, one that `pkgver()` computed, or the next release of the planned
+/// one if the namespace has produced that meanwhile, and that a rebuild installs over the base repositories.
 async fn check_version(
     database: &Database,
     build: &BuildRow,
@@ -236,13 +236,13 @@ async fn check_version(
     let (found, planned) = (&package.version, &build.version);
     let refusal = |title: String| Refusal::new(ProblemKind::UnexpectedPackage, title);
     let is_moved = found.without_pkgrel() != planned.without_pkgrel();
-    // Of builds that were planned before releases were recorded, only newer versions are taken.
+    // Builds that were planned before releases were recorded may only have newer versions.
     let may_move = release.is_some() || found.compare(planned).is_gt();
     let earlier = match found == planned {
         true => Vec::new(),
         false => releases::earlier(database.read(), build).await?,
     };
-    // An attempt of an iteration before may be accepted after the plan was made.
+    // An attempt of an earlier iteration may have been accepted after this plan was made.
     let is_raised = !is_moved
         && found.compare(planned).is_gt()
         && earlier.iter().any(|known| {
@@ -250,10 +250,10 @@ async fn check_version(
         });
     if found != planned && !is_raised && !(is_moved && may_move) {
         let title = format!(
-            "{} has not the planned version {planned}",
+            "{} does not have the planned version {planned}",
             package.file_name
         );
-        let hint = "only a pkgver() function may make another version";
+        let hint = "only a pkgver() function may change the version";
         return Err(refusal(title).hint(hint).into());
     }
     let Some(release) = release else {
@@ -270,7 +270,7 @@ async fn check_version(
     }
     if earlier.contains(found) {
         let title = format!(
-            "this namespace has had another package of version {found} for {}",
+            "this namespace has already had another package of version {found} for {}",
             package.pkgname
         );
         return Err(refusal(title).into());
@@ -292,10 +292,15 @@ fn common_version(uploaded: &[PackageRow]) -> Result<PackageVersion, Error> {
     uploaded
         .first()
         .map(|package| package.version.clone())
-        .ok_or_else(|| Error::refused(ProblemKind::UnexpectedPackage, "a success without packages"))
+        .ok_or_else(|| {
+            Error::refused(
+                ProblemKind::UnexpectedPackage,
+                "a success must list at least one package",
+            )
+        })
 }
 
-/// The repository a build publishes into.
+/// Returns the repository that a build is published in.
 #[must_use]
 pub fn repository_of(build: &BuildRow) -> RepositoryKey {
     RepositoryKey {

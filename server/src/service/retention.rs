@@ -1,5 +1,5 @@
-//! Keeps the newest iterations of every namespace, and the newest complete one; removes older ones
-//! with their packages and logs.
+//! Retention: keeps the newest iterations of every namespace, and the newest complete one; removes older ones with
+//! their packages and logs.
 
 use crate::db::iterations::IterationRow;
 use crate::db::namespaces::NamespaceRow;
@@ -9,10 +9,10 @@ use crate::state::AppState;
 
 use super::delete::{delete_iteration, remove_files};
 
-/// Removes what is too old, in all namespaces.
+/// Removes old iterations, in all namespaces.
 ///
 /// # Errors
-/// When the database or the disk refuses.
+/// When the database or the disk fails.
 pub async fn prune(state: &AppState) -> Result<(), Error> {
     let Some(keep) = state.config.keep_iterations else {
         return Ok(());
@@ -33,29 +33,29 @@ pub async fn prune(state: &AppState) -> Result<(), Error> {
     Ok(())
 }
 
-/// Removes an iteration, unless something of it is still needed; it is looked at again later then.
+/// Removes an iteration, unless it is still needed; a later run tries again.
 async fn remove(
     state: &AppState,
     namespace: &NamespaceRow,
     iteration: &IterationRow,
 ) -> Result<(), Error> {
     let mut tx = state.database.write().await?;
-    if builds::is_moving(&mut tx, iteration.id).await? {
+    if builds::can_progress(&mut tx, iteration.id).await? {
         return Ok(());
     }
-    packages::remember(&mut tx, iteration.id).await?;
+    packages::keep_versions(&mut tx, iteration.id).await?;
     let gone = match delete_iteration(&mut tx, iteration).await {
         Ok(gone) => gone,
         Err(Error::Refused(_)) => return Ok(()),
         Err(error) => return Err(error),
     };
     tx.commit().await?;
-    // The numbers of the tokens that went with it may be given again.
+    // The ids of its deleted tokens may be reused.
     state.token_cache.clear();
     tracing::info!(
         namespace.name = namespace.name.as_str(),
         iteration.number = iteration.number,
-        "removed an old iteration"
+        "removed old iteration"
     );
     let folder = state
         .repos

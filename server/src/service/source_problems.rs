@@ -1,4 +1,4 @@
-//! Sources that no worker can fetch, said before anything is built.
+//! Finds sources that no worker can fetch, before anything is built.
 
 use std::collections::BTreeSet;
 
@@ -7,25 +7,25 @@ use buildbtw_planner::{Problem, ProblemKind, SourcePackage};
 
 use crate::state::AppState;
 
-/// What builds fetch.
-pub(crate) struct Fetched {
+/// The sources that builds can fetch.
+pub(crate) struct FetchRules {
     network: NetworkPolicy,
-    /// The protocols that some worker fetches; `None` when that is not known.
+    /// The protocols that at least one worker supports; `None` when unknown.
     protocols: Option<BTreeSet<String>>,
 }
 
-impl Fetched {
-    /// What builds with a policy fetch now.
-    pub(crate) fn now(state: &AppState, network: NetworkPolicy) -> Self {
+impl FetchRules {
+    /// Returns the current rules for builds with a network policy.
+    pub(crate) fn current(state: &AppState, network: NetworkPolicy) -> Self {
         let protocols = match state.pipelines {
-            // Jobs of a GitLab do not say what their runners fetch.
+            // Jobs in GitLab do not report which protocols their runners support.
             Some(_) => None,
             None => state.fetched.known(),
         };
         Self { network, protocols }
     }
 
-    /// The first problem with the sources of each package that is to be built.
+    /// Returns the first problem with the sources of each package that is to be built.
     pub(crate) fn problems<'a>(
         &self,
         packages: impl Iterator<Item = &'a SourcePackage>,
@@ -35,7 +35,7 @@ impl Fetched {
             let message = package
                 .sources(architecture)
                 .into_iter()
-                .find_map(|entry| problem(entry, self.network, &|kind| self.has(kind)))?;
+                .find_map(|entry| problem(entry, self.network, &|kind| self.supports(kind)))?;
             Some(Problem {
                 pkgbase: package.pkgbase().clone(),
                 kind: ProblemKind::SourceNotFetched,
@@ -45,7 +45,7 @@ impl Fetched {
         packages.filter_map(problem).collect()
     }
 
-    /// The problems of one package, for any of the architectures.
+    /// Returns the problems of one package, for any of the architectures.
     pub(crate) fn messages(
         &self,
         package: &SourcePackage,
@@ -58,7 +58,7 @@ impl Fetched {
         messages.into_iter().collect()
     }
 
-    fn has(&self, protocol: &str) -> bool {
+    fn supports(&self, protocol: &str) -> bool {
         let protocols = self.protocols.as_ref();
         protocols.is_none_or(|known| known.contains(protocol))
     }
@@ -72,20 +72,20 @@ fn problem(entry: &str, network: NetworkPolicy, fetched: &impl Fn(&str) -> bool)
     if !network.fetches_sources() {
         let url = without_password(source_url(entry)?);
         return Some(format!(
-            "the source {url} is not fetched, network policy `{network}`"
+            "the source {url} is not fetched under network policy `{network}`"
         ));
     }
     match kind {
         SourceKind::OnMachine => Some(format!(
-            "the source `{entry}` names a file of the machine that builds; put it into the repository"
+            "the source `{entry}` names a file of the build host; add it to the source repository"
         )),
         SourceKind::NotFetched(protocol) => Some(format!(
-            "sources are not fetched by `{protocol}`; use https, or put it into the repository"
+            "sources are not fetched over `{protocol}`; use https, or add the file to the source repository"
         )),
         SourceKind::File(protocol) | SourceKind::Repository(protocol) => {
             (!fetched(protocol)).then(|| {
                 format!(
-                    "no worker fetches sources by `{protocol}`; install what it needs on one of them"
+                    "no worker fetches sources over `{protocol}`; install the client for it on a worker"
                 )
             })
         }
@@ -93,7 +93,7 @@ fn problem(entry: &str, network: NetworkPolicy, fetched: &impl Fn(&str) -> bool)
     }
 }
 
-/// An address without the name and password that it may hold.
+/// Removes the user name and password from a URL.
 fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
         return url.to_owned();
@@ -137,7 +137,7 @@ mod tests {
         assert!(text.contains("`hg`"), "{text}");
         for entry in ["file:///etc/shadow", "git+file:///srv/x"] {
             let text = problem_of(entry, sources).unwrap();
-            assert!(text.contains("put it into the repository"), "{text}");
+            assert!(text.contains("to the source repository"), "{text}");
         }
         for (entry, protocol) in [
             ("x::git+ssh://git@example.org/x", "`git+ssh`"),

@@ -23,13 +23,13 @@ pub(super) fn hash(token: &str) -> [u8; 32] {
     sha2::Sha256::digest(token.as_bytes()).into()
 }
 
-/// 256 random bits, with a prefix by which people and secret scanners know it.
+/// Generates 256 random bits as text, with a prefix that people and secret scanners recognize.
 fn random_token() -> String {
     let secret: [u8; 32] = rand::random();
     format!("bbtw_{}", URL_SAFE_NO_PAD.encode(secret))
 }
 
-/// Makes a token.
+/// Creates a token.
 ///
 /// # Errors
 /// When the name is empty or too long.
@@ -43,7 +43,7 @@ pub async fn create(database: &Database, request: &CreateToken) -> Result<Create
         .into());
     }
     if request.scope == TokenScope::Attempt {
-        let title = "tokens of scope 'attempt' are made by the jobs they are for";
+        let title = "tokens of scope 'attempt' are created by the server, for jobs in GitLab";
         return Err(Refusal::new(ProblemKind::InvalidRequest, title)
             .hint("workers need the scope 'worker'")
             .into());
@@ -57,14 +57,14 @@ pub async fn create(database: &Database, request: &CreateToken) -> Result<Create
     let row = tokens::by_id(&mut *tx.connection(), id).await?;
     tx.commit().await?;
     let row = row.ok_or_else(|| anyhow::anyhow!("token {id} vanished"))?;
-    tracing::info!(token.id = id.0, token.name = name, token.scope = %request.scope, "made a token");
+    tracing::info!(token.id = id.0, token.name = name, token.scope = %request.scope, "created token");
     Ok(CreatedToken {
         summary: summary(row),
         token,
     })
 }
 
-/// All tokens, the newest first.
+/// Returns all tokens, the newest first.
 ///
 /// # Errors
 /// When the database cannot be read.
@@ -76,11 +76,11 @@ pub async fn list(database: &Database) -> Result<Vec<TokenSummary>, Error> {
         .collect())
 }
 
-/// Revokes a token at once, also where a claim waits with it. With `force` even the last valid admin
-/// token; one that expires earlier than it does not take its place.
+/// Revokes a token with immediate effect, also for claims that wait with it. `force` revokes even the last valid
+/// admin token; a token that expires earlier does not replace it.
 ///
 /// # Errors
-/// When there is none of this number, or nobody could administer the server without it.
+/// When there is no token with this id, or it is the last valid admin token.
 pub async fn revoke(state: &AppState, number: TokenId, force: bool) -> Result<TokenSummary, Error> {
     let mut tx = state.database.write().await?;
     let row = tokens::by_id(&mut *tx.connection(), number).await?;
@@ -102,35 +102,32 @@ pub async fn revoke(state: &AppState, number: TokenId, force: bool) -> Result<To
     state.token_cache.clear();
     state.claims.revoked(number);
     let row = row.ok_or_else(|| Error::not_found(format!("token {number}")))?;
-    tracing::info!(
-        token.id = number.0,
-        token.name = row.name,
-        "revoked a token"
-    );
+    tracing::info!(token.id = number.0, token.name = row.name, "revoked token");
     Ok(summary(row))
 }
 
-/// The refusal to revoke an admin token that no other one outlasts.
+/// Creates the refusal to revoke an admin token that no other one outlasts.
 fn last_admin_token(row: &TokenRow, is_only: bool) -> Error {
     let mut title = format!("token {} is the last valid admin token", row.id);
-    let mut detail = "without it nobody can create or revoke tokens";
+    let mut detail = "without it, tokens can no longer be created or revoked";
     if !is_only {
         match row.expires_at {
             Some(at) => title.push_str(&format!(" that is valid until {}", Timestamp::from(at))),
             None => title.push_str(" that does not expire"),
         }
-        detail = "the others expire earlier, and then nobody can create or revoke tokens";
+        detail =
+            "the others expire earlier; after that, tokens can no longer be created or revoked";
     }
     Refusal::new(ProblemKind::Conflict, title)
     .detail(detail)
     .hint(format!(
-        "create another one first with `buildbtw token create --scope admin --name NAME`; or revoke it \
-         with --force, and the server writes a new one to DATA_DIR/{ADMIN_TOKEN_FILE} at its next start"
+        "create another one first with `buildbtw token create --scope admin --name NAME`, or revoke it \
+         with --force; the server then writes a new one to DATA_DIR/{ADMIN_TOKEN_FILE} at its next start"
     ))
     .into()
 }
 
-/// The refusal of a token that is not valid.
+/// Creates the refusal of an invalid token.
 pub(crate) fn not_valid() -> Error {
     Refusal::new(
         ProblemKind::Unauthenticated,
@@ -140,11 +137,11 @@ pub(crate) fn not_valid() -> Error {
     .into()
 }
 
-/// What somebody can do whose token was the last one of an administrator, and is not valid any more.
+/// Returns how to get a new admin token, if the given token was the last valid one.
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn way_back(database: &Database, token: &str) -> Result<Option<String>, Error> {
+pub async fn recovery_hint(database: &Database, token: &str) -> Result<Option<String>, Error> {
     let reader = database.read();
     let row = tokens::by_hash(reader, &hash(token)).await?;
     let was_admin = row.is_some_and(|row| row.scope == TokenScope::Admin);
@@ -152,17 +149,17 @@ pub async fn way_back(database: &Database, token: &str) -> Result<Option<String>
         return Ok(None);
     }
     Ok(Some(format!(
-        "no valid admin token is left: restart the server, and it writes a new one to \
+        "no valid admin token is left; restart the server to have a new one written to \
          DATA_DIR/{ADMIN_TOKEN_FILE}"
     )))
 }
 
-/// The token with this text, if it is valid now.
+/// Returns the token with this text, if it is valid.
 ///
 /// # Errors
 /// When the database cannot be read.
 pub async fn authenticate(state: &AppState, token: &str) -> Result<Option<TokenRow>, Error> {
-    // Looked up by digest, so that the time a comparison takes tells nothing about a secret.
+    // Looked up by digest, so that the time of a comparison reveals nothing about a secret.
     let hash = hash(token);
     let lookup = match state.token_cache.get(&hash) {
         Ok(row) => return Ok(Some(row).filter(TokenRow::is_valid)),
@@ -176,8 +173,8 @@ pub async fn authenticate(state: &AppState, token: &str) -> Result<Option<TokenR
     Ok(row)
 }
 
-/// Makes the first admin token and writes it to a file only the server's user can read, unless a
-/// valid admin token exists.
+/// Creates the first admin token and writes it to a file that only the server's user can read, unless a valid admin
+/// token exists.
 ///
 /// # Errors
 /// When the file or the database cannot be written.
@@ -187,7 +184,7 @@ pub async fn ensure_admin_token(database: &Database, data: &Path) -> Result<(), 
     }
     let token = random_token();
     let path = data.join(ADMIN_TOKEN_FILE);
-    // The file first: a token nobody can read would lock everybody out.
+    // The file first: a token that cannot be read would lock out all administrators.
     write_secret(&path, &token)?;
     let mut tx = database.write().await?;
     tokens::insert(
@@ -206,7 +203,7 @@ pub async fn ensure_admin_token(database: &Database, data: &Path) -> Result<(), 
 fn write_secret(path: &Path, token: &str) -> std::io::Result<()> {
     use std::io::Write as _;
     let folder = path.parent().unwrap_or(Path::new("."));
-    // Temporary files are made with mode 0600.
+    // Temporary files are created with mode 0600.
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     writeln!(file, "{token}")?;
     file.as_file().sync_all()?;

@@ -1,5 +1,5 @@
-//! Deletes `.SRCINFO` texts that nothing refers to: of refs that were looked up but not planned, and
-//! of commits that no repository is at and no build was planned with.
+//! Deletes `.SRCINFO` texts that nothing refers to: of refs that were resolved but not planned, and of commits that
+//! are neither the head of a repository nor the commit of a build.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use crate::db::{Database, srcinfos};
 use crate::error::Error;
 use crate::time::Millis;
 
-/// How long a text is kept that nothing refers to: it may be planned with at this moment.
-const KEPT: Duration = Duration::from_secs(2 * 3600);
-/// How many are changed in one transaction, so that others get their turn.
+/// How long an unused text is kept, because a plan in progress may use it.
+const KEEP_UNUSED: Duration = Duration::from_secs(2 * 3600);
+/// The number of texts per transaction, so that other writes get their turn.
 const BATCH: u32 = 200;
 
-/// Deletes them, a few at a time.
+/// Deletes unused texts, a few at a time.
 ///
 /// # Errors
 /// When the database cannot be written.
@@ -20,7 +20,7 @@ pub async fn delete_unused(database: &Database) -> Result<(), Error> {
     loop {
         let mut tx = database.write().await?;
         let noted = srcinfos::note_unused(&mut tx, BATCH.into()).await?;
-        let before = Millis::now() - KEPT;
+        let before = Millis::now() - KEEP_UNUSED;
         let deleted = srcinfos::delete_unused(&mut tx, before, BATCH.into()).await?;
         tx.commit().await?;
         if deleted > 0 {

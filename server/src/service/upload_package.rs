@@ -1,5 +1,5 @@
-//! Takes in a package file: hashed while it streams, checked against the plan, and kept aside until
-//! the outcome of its attempt is accepted.
+//! Receives a package: hashes it while it is received, checks it against the plan, and stores it with the uploads
+//! until the outcome of its attempt is accepted.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -19,25 +19,25 @@ use crate::repos::package_file::{PackageError, PackageMetadata, explain};
 use crate::repos::{Turn, sync_folder};
 use crate::state::AppState;
 
-use super::heartbeat::{active_attempt, ended};
+use super::heartbeat::{active_attempt, attempt_ended};
 use super::tokens::not_valid;
 
-/// What is announced about an upload.
+/// The announced properties of an upload.
 #[derive(Clone, Debug)]
 pub struct Upload {
     /// The attempt it belongs to.
     pub attempt: AttemptId,
-    /// Its name.
+    /// Its file name.
     pub file_name: PackageFileName,
     /// The digest it must have.
     pub sha256: Sha256Digest,
 }
 
-/// Stores a package of an attempt. The same package again is answered from what is there.
+/// Stores a package of an attempt. A repeated upload of the same package gets the stored response.
 ///
 /// # Errors
-/// When the attempt is over or somebody else's, the name is not one of the build's, the bytes are
-/// not what was announced, or the file is no package of that name.
+/// When the attempt has ended or belongs to another token, the build has no package of this name, the digest differs
+/// from the announced one, or the file is not a package of this name.
 pub async fn upload_package<E: std::fmt::Display>(
     state: &AppState,
     token: TokenId,
@@ -55,9 +55,9 @@ pub async fn upload_package<E: std::fmt::Display>(
     if let Some(stored) = stored.filter(|stored| stored.sha256 == upload.sha256)
         && fs_err::tokio::try_exists(&path).await?
     {
-        return Ok(answer(upload, stored.size));
+        return Ok(response(upload, stored.size));
     }
-    // The sender may be slow.
+    // The upload may take long.
     drop(turn);
     fs_err::tokio::create_dir_all(&folder).await?;
     let partial = Partial::new(&folder, &upload.file_name);
@@ -69,31 +69,31 @@ pub async fn upload_package<E: std::fmt::Display>(
     )
     .await?;
     let build = builds::by_id(reader, attempt.build).await?;
-    let build = build.ok_or_else(|| ended(upload.attempt))?;
+    let build = build.ok_or_else(|| attempt_ended(upload.attempt))?;
     let turn = state.repos.turn_to_read(token, size).await?;
-    // Nobody waits for the rest when the server stops, or when whoever uploads it is gone.
+    // The rest is not awaited when the server shuts down, or when the client has disconnected.
     let stop = state.shutdown.child_token();
     let _stop_when_gone = stop.clone().drop_guard();
-    let limit = longest_reading(size);
+    let limit = reading_limit(size);
     let reading = Reading { limit, stop };
     let read = read_metadata(&partial.path, upload, build.pkgbase, size, turn, reading).await;
-    // The turn ends when the row is stored: it may be large, too.
+    // The turn ends when the row is stored, because the row may be large, too.
     let (row, contents, _turn) = match read {
         Ok(read) => read,
         Err(error) => {
-            // What belongs to an attempt that ended meanwhile is cleared away, this file too.
+            // The uploads of an attempt that ended meanwhile are removed, and this file with them.
             active_attempt(&state.database, token, upload.attempt).await?;
             return Err(error);
         }
     };
     keep(&state.database, token, &partial, &path, &row, &contents).await?;
-    // Its bytes are durable since it was received. Its name is before anybody relies on it: without
-    // this answer the worker sends it again, and the row without the file is overwritten.
+    // The bytes have been durable since they were received. The name becomes durable before this response: without
+    // it the worker repeats the upload, which overwrites a row without a file.
     tokio::task::spawn_blocking(move || sync_folder(&folder)).await??;
-    Ok(answer(upload, size))
+    Ok(response(upload, size))
 }
 
-/// Puts a package in its place, unless its attempt has ended.
+/// Moves a package to its final path, unless its attempt has ended.
 async fn keep(
     database: &Database,
     token: TokenId,
@@ -103,13 +103,13 @@ async fn keep(
     contents: &Contents,
 ) -> Result<(), Error> {
     let mut tx = database.write().await?;
-    // What an attempt has ended with must not change any more, on disk or in the database.
+    // The packages of an ended attempt must not change, on disk or in the database.
     let current = attempts::by_id(&mut *tx.connection(), row.attempt).await?;
     if current.is_none_or(|attempt| attempt.status.is_final()) {
         tx.undo().await?;
-        return Err(ended(row.attempt));
+        return Err(attempt_ended(row.attempt));
     }
-    // The token may have been revoked while the file was on its way.
+    // The token may have been revoked during the upload.
     if !tokens::invalid(&mut tx, &[token]).await?.is_empty() {
         tx.undo().await?;
         return Err(not_valid());
@@ -120,7 +120,7 @@ async fn keep(
     Ok(())
 }
 
-fn answer(upload: &Upload, size: u64) -> UploadedPackage {
+fn response(upload: &Upload, size: u64) -> UploadedPackage {
     UploadedPackage {
         file_name: upload.file_name.clone(),
         size,
@@ -128,7 +128,7 @@ fn answer(upload: &Upload, size: u64) -> UploadedPackage {
     }
 }
 
-/// A build may upload its packages and their `-debug` companions, nothing else.
+/// Checks that a file is one of the build's packages or its `-debug` package.
 fn check_name(file: &PackageFileName, expected: &[ExpectedPackage]) -> Result<(), Error> {
     let (name, architecture) = (file.pkgname(), file.architecture());
     let plain_name = name
@@ -146,13 +146,13 @@ fn check_name(file: &PackageFileName, expected: &[ExpectedPackage]) -> Result<()
                 .map(|package| package.name.as_str())
                 .collect();
             Err(unexpected(format!(
-                "{file} is no package of this build, which makes {}",
+                "{file} is not a package of this build, which produces {}",
                 names.join(", ")
             )))
         }
         Some(package) if package.name == name && package.architecture != architecture => {
             Err(unexpected(format!(
-                "{file} has architecture {architecture}, the plan says {}",
+                "{file} has architecture {architecture}, but the plan expects {}",
                 package.architecture
             )))
         }
@@ -167,7 +167,7 @@ struct Partial {
 
 impl Partial {
     fn new(folder: &Path, file: &PackageFileName) -> Self {
-        // Two uploads of one file at a time must not write into each other.
+        // Concurrent uploads of one file must not write to the same path.
         let unique: u64 = rand::random();
         let name = format!(".{unique:016x}.part");
         debug_assert!(!file.as_str().starts_with('.'));
@@ -179,7 +179,7 @@ impl Partial {
 
 impl Drop for Partial {
     fn drop(&mut self) {
-        // It is gone when all went well.
+        // After a successful upload it no longer exists.
         let _ = fs_err::remove_file(&self.path);
     }
 }
@@ -196,7 +196,7 @@ async fn receive<E: std::fmt::Display>(
     let mut body = std::pin::pin!(body);
     while let Some(chunk) = body.next().await {
         let chunk = chunk.map_err(|error| {
-            Refusal::new(ProblemKind::InvalidRequest, "the upload broke off")
+            Refusal::new(ProblemKind::InvalidRequest, "the upload was interrupted")
                 .detail(error.to_string())
         })?;
         size += chunk.len() as u64;
@@ -211,7 +211,7 @@ async fn receive<E: std::fmt::Display>(
     if found != *expected {
         return Err(Refusal::new(
             ProblemKind::ChecksumMismatch,
-            "the upload is not what was announced",
+            "the upload does not match the announced digest",
         )
         .detail(format!("announced {expected}, received {found}"))
         .into());
@@ -221,7 +221,7 @@ async fn receive<E: std::fmt::Display>(
     Ok(size)
 }
 
-/// When reading a package ends, however far it has come.
+/// What aborts the reading of a package.
 struct Reading {
     limit: Duration,
     stop: CancellationToken,
@@ -271,8 +271,8 @@ async fn read_metadata(
     .await?
 }
 
-/// How long a package of this size may be read: many times as long as one takes that a build made.
-fn longest_reading(size: u64) -> Duration {
+/// Returns the time limit for reading a package of this size: many times as long as a real package takes.
+fn reading_limit(size: u64) -> Duration {
     const AT_LEAST_S: u64 = 30;
     const BYTES_PER_S: u64 = 8 << 20;
     Duration::from_secs(AT_LEAST_S.saturating_add(size / BYTES_PER_S))
@@ -284,18 +284,19 @@ fn took_too_long(file: &PackageFileName, limit: Duration) -> Error {
         format!("{file} cannot be published"),
     )
     .detail(format!(
-        "reading it took longer than {} s and was ended",
+        "reading it took longer than {} s and was stopped",
         limit.as_secs()
     ))
     .into()
 }
 
-/// What the file itself is to blame for is refused for good: sent again, it would be the same.
+/// Creates the refusal of a package. It is permanent if the file itself is the cause, because a repeated upload would
+/// be the same.
 fn unusable(file: &PackageFileName, error: PackageError) -> Error {
     match error {
         PackageError::Io(error) => Error::from(error),
         PackageError::Stopped => {
-            Error::refused(ProblemKind::Unavailable, "the server is about to stop")
+            Error::refused(ProblemKind::Unavailable, "the server is shutting down")
         }
         error => Refusal::new(
             ProblemKind::UnexpectedPackage,
@@ -310,7 +311,7 @@ fn unusable(file: &PackageFileName, error: PackageError) -> Error {
 mod tests {
     use super::*;
 
-    /// Reads a package that sends no data, within a time limit.
+    /// Reads a package that never sends data, within a time limit.
     async fn read_within(limit: Duration, stop: CancellationToken) -> Error {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("part");
@@ -338,6 +339,6 @@ mod tests {
         stop.cancel();
         let stopped = read_within(Duration::ZERO, stop).await;
         assert_eq!(stopped.into_problem().kind, ProblemKind::Unavailable);
-        assert!(longest_reading(1 << 30) < Duration::from_secs(200));
+        assert!(reading_limit(1 << 30) < Duration::from_secs(200));
     }
 }

@@ -1,4 +1,4 @@
-//! What is worth knowing about the versions of builds.
+//! Notes on the versions of builds.
 
 use std::collections::HashMap;
 
@@ -9,11 +9,11 @@ use crate::db::releases::{self, BuildRelease};
 use crate::db::{Database, IterationId};
 use crate::error::Error;
 
-/// Notes on the versions of an iteration's builds.
+/// The notes on the versions of an iteration's builds.
 pub(super) struct VersionNotes(HashMap<BuildId, BuildRelease>);
 
 impl VersionNotes {
-    /// Reads what they are made of.
+    /// Reads the notes of an iteration.
     pub(super) async fn of_iteration(
         database: &Database,
         iteration: IterationId,
@@ -23,14 +23,14 @@ impl VersionNotes {
         Ok(Self(releases.collect()))
     }
 
-    /// The same for one build.
+    /// Reads the note of one build.
     pub(super) async fn of_build(database: &Database, build: BuildId) -> Result<Self, Error> {
         let release = releases::of_build(database.read(), build).await?;
         let release = release.map(|release| (release.build, release));
         Ok(Self(release.into_iter().collect()))
     }
 
-    /// The note on a build, if there is one.
+    /// Returns the note on a build, if there is one.
     pub(super) fn of(&self, build: &BuildRow) -> Option<String> {
         let release = self.0.get(&build.id)?;
         let rule = ReleaseRule {

@@ -211,7 +211,8 @@ async fn ignores_release_of_package_that_moved_to_another_pkgbase() {
         ..new_namespace(&["oldbase/main"])
     };
     server.admin().create_namespace(&request).await.unwrap();
-    let expected = "oldbase: moved 1-3.1 will not install by -Syu: base has 2-1, made by newbase";
+    let expected =
+        "oldbase: `pacman -Syu` will not install moved 1-3.1: base has 2-1, built from newbase";
     let found = problems(&server, "alone").await;
     assert!(found.iter().any(|text| text == expected), "{found:?}");
     let alone = serde_json::json!({ "changesets": ["oldbase/main"], "scope": "origin" });
@@ -340,7 +341,9 @@ async fn bumps_release_again_only_above_versions_of_the_namespace() {
     job.starts().await;
     let problem = delivers(&job, "1-1.2").await.unwrap_err();
     assert!(
-        problem.title.contains("has not the planned version 1-1.1"),
+        problem
+            .title
+            .contains("does not have the planned version 1-1.1"),
         "{problem:?}"
     );
 }

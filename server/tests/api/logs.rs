@@ -103,10 +103,7 @@ async fn ends_following_with_failed_and_lost_attempts() {
     let text = tokio::time::timeout(PATIENCE, following.text())
         .await
         .expect("the stream does not end");
-    assert_eq!(
-        text.unwrap(),
-        "==> buildbtw: worker w was not heard of again\n"
-    );
+    assert_eq!(text.unwrap(), "==> buildbtw: lost contact with worker w\n");
 
     let job = worker.claims().await;
     let following = server

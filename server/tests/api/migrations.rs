@@ -188,5 +188,5 @@ async fn rejects_database_of_newer_server() {
     sqlx::raw_sql(newer).execute(&mut database).await.unwrap();
     database.close().await.unwrap();
     let error = Database::open(&path).await.unwrap_err().to_string();
-    assert!(error.contains("cannot bring the database"), "{error}");
+    assert!(error.contains("cannot migrate the database"), "{error}");
 }

@@ -97,8 +97,7 @@ async fn plan_names_sources_forbidden_by_policy() {
     let server = TestServer::start(packages).await;
     create(&server, "offline", Some(NetworkPolicy::None)).await;
     let iteration = server.iteration("offline").await;
-    let text =
-        "greet: the source https://example.org/greet.tar.gz is not fetched, network policy `none`";
+    let text = "greet: the source https://example.org/greet.tar.gz is not fetched under network policy `none`";
     let notes: Vec<_> = iteration
         .notes
         .iter()
@@ -128,7 +127,7 @@ async fn plan_names_protocols_no_worker_supports() {
         };
         server.admin().preview_plan(&preview).await.unwrap()
     };
-    let problem = "greet: no worker fetches sources by `hg`";
+    let problem = "greet: no worker fetches sources over `hg`";
     let listed = async || server.source("greet").await.unwrap().not_fetched;
     // No worker has reported its protocols.
     assert!(!plan().await.contains(problem));

@@ -197,7 +197,7 @@ async fn rejects_computed_version_used_by_deleted_namespace_of_same_name() {
             job.uploads(&packages[0]).await.unwrap();
             let refused = job.reports(&reported(&packages)).await.unwrap_err();
             assert!(
-                refused.to_string().contains("has had another package"),
+                refused.to_string().contains("already had another package"),
                 "{refused}"
             );
         }

@@ -422,7 +422,7 @@ async fn retries_infrastructure_failures_up_to_the_limit() {
         } else {
             assert_eq!(build.status, BuildStatus::Failed);
             let message = build.message.unwrap();
-            assert!(message.contains("given up after 6 tries"), "{message}");
+            assert!(message.contains("gave up after 6 attempts"), "{message}");
         }
     }
     server

@@ -217,7 +217,7 @@ async fn accepts_computed_version_that_upgrades_base() {
     assert_eq!(version.as_str(), "r2.bbbbbbb-1.2");
     let problem = delivers(&job, "r2.bbbbbbb-1.1").await.unwrap_err();
     assert!(
-        problem.title.contains("has had another package"),
+        problem.title.contains("already had another package"),
         "{problem:?}"
     );
 }

@@ -1,4 +1,4 @@
-//! Leases of attempts: until when a worker may be silent.
+//! Leases of attempts: the time by which a worker must have sent its next heartbeat.
 
 use buildbtw_model::{AttemptId, AttemptStatus, BuildId, FailureKind, WorkerName};
 use sqlx::SqliteExecutor;
@@ -7,7 +7,7 @@ use super::AttemptRow;
 use crate::db::{TokenId, WriteTransaction};
 use crate::time::Millis;
 
-/// Attempts whose lease has run out by a time.
+/// Returns the attempts whose lease has expired by a time.
 pub async fn expired(
     executor: impl SqliteExecutor<'_>,
     at: Millis,
@@ -20,7 +20,7 @@ pub async fn expired(
     .await
 }
 
-/// When the next lease runs out after a time.
+/// Returns when the next lease after a time expires.
 pub async fn next_expiry(
     executor: impl SqliteExecutor<'_>,
     after: Millis,
@@ -35,7 +35,7 @@ pub async fn next_expiry(
     Ok(row.at)
 }
 
-/// Renews the lease of an attempt that is not over, and whose job has not reported its end.
+/// Renews the lease of an attempt that has not ended, and whose job has not reported its end.
 pub async fn renew_lease(
     tx: &mut WriteTransaction,
     id: AttemptId,
@@ -53,8 +53,8 @@ pub async fn renew_lease(
     Ok(result.rows_affected() == 1)
 }
 
-/// Gives an attempt to the machine that turned out to run it, with a lease from now on.
-pub async fn take_over(
+/// Sets the machine that runs an attempt, which is known only once its job has started, and starts its lease.
+pub async fn set_worker(
     tx: &mut WriteTransaction,
     id: AttemptId,
     worker: &WorkerName,
@@ -72,11 +72,11 @@ pub async fn take_over(
     Ok(result.rows_affected() == 1)
 }
 
-/// The lease of an attempt that is a pipeline without a job yet: GitLab says itself when it is over.
+/// The lease of an attempt whose pipeline has no job yet: GitLab reports when it ends.
 pub const UNLIMITED_LEASE: Millis = Millis(i64::MAX / 4);
 
-/// Gives attempts without a limit to their lease one, where nobody follows their pipelines: all of
-/// them, or those whose pipelines were given up.
+/// Limits the unlimited leases of attempts whose pipelines are no longer followed: of all attempts, or of those
+/// whose pipelines were abandoned.
 pub async fn end_unlimited_leases(
     tx: &mut WriteTransaction,
     lease_expires_at: Millis,
@@ -95,7 +95,7 @@ pub async fn end_unlimited_leases(
     Ok(result.rows_affected())
 }
 
-/// Renews all leases, so that workers have time to find the server again after it was down.
+/// Renews all leases, so that workers have time to reconnect after the server was down.
 pub async fn renew_all_leases(
     tx: &mut WriteTransaction,
     lease_expires_at: Millis,

@@ -1,4 +1,4 @@
-//! Table `attempt`: every try at a build. Its lease is in `leases`.
+//! Table `attempt`: the attempts at builds. Leases are in `leases`.
 
 use std::collections::HashMap;
 
@@ -16,27 +16,27 @@ use super::{IterationId, NamespaceId, TokenId, WriteTransaction, json_list};
 pub struct AttemptRow {
     /// Its id.
     pub id: AttemptId,
-    /// The build it is a try at.
+    /// The build.
     pub build: BuildId,
     /// 1, 2, 3 … within the build.
     pub number: u32,
-    /// Who works on it.
+    /// The worker that runs it.
     pub worker: WorkerName,
-    /// The token it was claimed with; no other may report on it.
+    /// The token it was claimed with; no other token may report on it.
     pub token: TokenId,
-    /// Where it stands.
+    /// Its status.
     pub status: AttemptStatus,
-    /// How it failed.
+    /// The kind of its failure.
     pub failure: Option<FailureKind>,
-    /// What happened.
+    /// The message of its failure.
     pub message: Option<String>,
-    /// When it is given up unless the lease is renewed.
+    /// When it is lost unless its lease is renewed.
     pub lease_expires_at: Millis,
-    /// Whether the worker shall stop it.
+    /// Whether the worker is to stop it.
     pub cancel_requested: bool,
-    /// When it was handed out.
+    /// When it was dispatched.
     pub created_at: Millis,
-    /// When work on it began.
+    /// When its build started.
     pub started_at: Option<Millis>,
     /// When it ended.
     pub finished_at: Option<Millis>,
@@ -62,10 +62,10 @@ mod leases;
 
 pub use leases::{
     UNLIMITED_LEASE, end_unlimited_leases, expired, next_expiry, renew_all_leases, renew_lease,
-    take_over,
+    set_worker,
 };
 
-/// The attempt of this id.
+/// Returns the attempt with this id.
 pub async fn by_id(
     executor: impl SqliteExecutor<'_>,
     id: AttemptId,
@@ -75,7 +75,7 @@ pub async fn by_id(
         .await
 }
 
-/// The attempts of these ids, in no particular order.
+/// Returns the attempts with these ids, in no particular order.
 pub async fn by_ids(
     executor: impl SqliteExecutor<'_>,
     ids: &[AttemptId],
@@ -86,7 +86,7 @@ pub async fn by_ids(
         .await
 }
 
-/// The attempt that a claim got.
+/// Returns the attempt that a claim was assigned.
 pub async fn by_claim(
     executor: impl SqliteExecutor<'_>,
     claim: ClaimId,
@@ -96,7 +96,7 @@ pub async fn by_claim(
         .await
 }
 
-/// All attempts at a build, the newest first.
+/// Returns all attempts at a build, the newest first.
 pub async fn of_build(
     executor: impl SqliteExecutor<'_>,
     build: BuildId,
@@ -106,7 +106,7 @@ pub async fn of_build(
         .await
 }
 
-/// The newest attempt of each build of an iteration.
+/// Returns the newest attempt of each build of an iteration.
 pub async fn newest_of_iteration(
     executor: impl SqliteExecutor<'_>,
     iteration: IterationId,
@@ -120,12 +120,12 @@ pub async fn newest_of_iteration(
     .await
 }
 
-/// What a new attempt is made of.
+/// A new attempt.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct NewAttempt<'a> {
     /// Its id.
     pub id: AttemptId,
-    /// The build it is a try at.
+    /// The build.
     pub build: BuildId,
     /// The worker's claim.
     pub claim: ClaimId,
@@ -160,7 +160,7 @@ pub async fn insert(
     Ok(())
 }
 
-/// Those of some claims that have an attempt already.
+/// Returns those of some claims that already have an attempt.
 pub async fn claims_taken(
     tx: &mut WriteTransaction,
     claims: &[ClaimId],
@@ -176,7 +176,7 @@ pub async fn claims_taken(
     Ok(rows.into_iter().map(|row| row.claim).collect())
 }
 
-/// `queued -> running`. False when it was running already, or is over.
+/// Moves an attempt from `queued` to `running`. Returns false when it was already running, or has ended.
 pub async fn start(tx: &mut WriteTransaction, id: AttemptId) -> sqlx::Result<bool> {
     let at = Millis::now();
     let result = sqlx::query!(
@@ -189,8 +189,8 @@ pub async fn start(tx: &mut WriteTransaction, id: AttemptId) -> sqlx::Result<boo
     Ok(result.rows_affected() == 1)
 }
 
-/// Gives an attempt to another token, which may report on it from now on.
-pub async fn hand_over(
+/// Sets the token that may report on an attempt from now on.
+pub async fn set_token(
     tx: &mut WriteTransaction,
     id: AttemptId,
     token: TokenId,
@@ -201,7 +201,7 @@ pub async fn hand_over(
     Ok(())
 }
 
-/// Ends an attempt that is not over.
+/// Ends an attempt that has not ended. Returns whether it did.
 pub async fn finish(
     tx: &mut WriteTransaction,
     id: AttemptId,
@@ -224,8 +224,8 @@ pub async fn finish(
     Ok(result.rows_affected() == 1)
 }
 
-/// How many attempts at a build ended through no fault of the package, since somebody last asked
-/// for new ones.
+/// Counts the attempts at a build that were lost, cancelled or failed because of the infrastructure, since the
+/// last retry by a user.
 pub async fn count_infrastructure(tx: &mut WriteTransaction, build: BuildId) -> sqlx::Result<i64> {
     let row = sqlx::query!(
         r#"select count(*) as "count!" from attempt join build on build.id = attempt.build_id
@@ -238,7 +238,7 @@ pub async fn count_infrastructure(tx: &mut WriteTransaction, build: BuildId) -> 
     Ok(row.count)
 }
 
-/// How long builds for an architecture took on average, in seconds, by pkgbase.
+/// Returns the average duration of builds for an architecture, in seconds, by pkgbase.
 pub async fn durations(
     executor: impl SqliteExecutor<'_>,
     architecture: &Architecture,
@@ -254,8 +254,7 @@ pub async fn durations(
     )
     .fetch_all(executor)
     .await?;
-    // A build that took no time, or less by a clock that was set back, still counts as one second, so that long
-    // chains stay long.
+    // At least a second, also where a clock was set back, so that a long chain of short builds still has a duration.
     let seconds = |ms: i64| u64::try_from(ms / 1_000).map_or(1, |seconds| seconds.max(1));
     Ok(rows
         .into_iter()
@@ -263,7 +262,7 @@ pub async fn durations(
         .collect())
 }
 
-/// Asks the workers on all attempts of a namespace to stop, or not to stop after all.
+/// Requests cancellation of all attempts of a namespace, or withdraws the request.
 pub async fn request_cancel(
     tx: &mut WriteTransaction,
     namespace: NamespaceId,
@@ -283,7 +282,7 @@ pub async fn request_cancel(
     Ok(result.rows_affected())
 }
 
-/// All attempts at the builds of an iteration.
+/// Returns all attempts at the builds of an iteration.
 pub async fn ids_of_iteration(
     executor: impl SqliteExecutor<'_>,
     iteration: IterationId,
@@ -298,9 +297,12 @@ pub async fn ids_of_iteration(
     Ok(rows.into_iter().map(|row| row.id).collect())
 }
 
-/// Gives the attempts of an iteration whose packages other iterations use to the newest build that
+/// Moves the attempts of an iteration whose packages are shared with other iterations to the newest build that
 /// uses them, so that they outlive the iteration.
-pub async fn bequeath(tx: &mut WriteTransaction, iteration: IterationId) -> sqlx::Result<u64> {
+pub async fn reassign_to_sharers(
+    tx: &mut WriteTransaction,
+    iteration: IterationId,
+) -> sqlx::Result<u64> {
     let result = sqlx::query!(
         "update attempt set
              build_id = (select max(heir.id) from build as heir
@@ -318,9 +320,9 @@ pub async fn bequeath(tx: &mut WriteTransaction, iteration: IterationId) -> sqlx
     Ok(result.rows_affected())
 }
 
-/// Asks the workers on an iteration's attempts to stop, except where a build of a later iteration
-/// waits for the packages.
-pub async fn cancel_without_heirs(
+/// Requests cancellation of an iteration's attempts, except of those whose packages a build of a later iteration
+/// waits for.
+pub async fn cancel_unshared(
     tx: &mut WriteTransaction,
     iteration: IterationId,
 ) -> sqlx::Result<u64> {

@@ -1,12 +1,12 @@
-//! How builds end, wait again, and let others go on. Every change of a status is one guarded
-//! statement that says which status it expects; the caller learns where it applied.
+//! Changes of builds: how they end, are requeued, and unblock their dependents. Every change of a status is one
+//! guarded statement that names the status it expects; the caller learns where it applied.
 
 use buildbtw_model::{AttemptId, BuildId, BuildStatus, PackageVersion, Pkgbase};
 
 use crate::db::{IterationId, WriteTransaction, json_list};
 use crate::time::Millis;
 
-/// Cancels every build of an iteration that nobody has begun and that has no packages.
+/// Cancels every build of an iteration that has not been dispatched and has no packages.
 pub async fn cancel_unstarted(
     tx: &mut WriteTransaction,
     iteration: IterationId,
@@ -25,8 +25,8 @@ pub async fn cancel_unstarted(
     Ok(result.rows_affected())
 }
 
-/// Makes failed builds of an iteration ready again, and those that pause after an infrastructure
-/// failure; all of them, or those of one pkgbase. Returns them.
+/// Requeues the failed builds of an iteration, and those in backoff after an infrastructure failure: all of them,
+/// or those of one pkgbase. Returns them.
 pub async fn retry(
     tx: &mut WriteTransaction,
     iteration: IterationId,
@@ -46,7 +46,7 @@ pub async fn retry(
     Ok(rows.into_iter().map(|row| row.id).collect())
 }
 
-/// Makes one build ready again that failed, was cancelled or pauses.
+/// Requeues one build that failed, was cancelled or is in backoff.
 pub async fn retry_one(tx: &mut WriteTransaction, id: BuildId) -> sqlx::Result<bool> {
     let result = sqlx::query!(
         "update build set status = 'ready', not_before = null, message = null, finished_at = null,
@@ -60,8 +60,8 @@ pub async fn retry_one(tx: &mut WriteTransaction, id: BuildId) -> sqlx::Result<b
     Ok(result.rows_affected() == 1)
 }
 
-/// Makes cancelled builds of an iteration wait again; returns those that wait for nothing any more.
-/// They are `ready` now, except those that take the packages of another build.
+/// Blocks the cancelled builds of an iteration again, and returns those that no longer wait for any build: they
+/// are `ready` now, except those that share the packages of another build.
 pub async fn resume(
     tx: &mut WriteTransaction,
     iteration: IterationId,
@@ -87,7 +87,7 @@ pub async fn resume(
     .await
 }
 
-/// Ends a build that is handed out with `failed` or `cancelled`.
+/// Ends a dispatched build with `failed` or `cancelled`.
 pub async fn end_without_packages(
     tx: &mut WriteTransaction,
     id: BuildId,
@@ -108,7 +108,7 @@ pub async fn end_without_packages(
     Ok(result.rows_affected() == 1)
 }
 
-/// Gives a build the packages of an attempt; its status follows when the repository lists them.
+/// Stores the attempt whose packages a build has; its status changes when the repository lists them.
 pub async fn accept_packages(
     tx: &mut WriteTransaction,
     id: BuildId,
@@ -127,8 +127,8 @@ pub async fn accept_packages(
     Ok(result.rows_affected() == 1)
 }
 
-/// `-> built`, or `-> reused` for packages of another build, once the repository lists them. Returns
-/// those for which it was so.
+/// Moves builds to `built`, or to `reused` for packages of another build, once the repository lists them. Returns
+/// those whose status changed.
 pub async fn complete(tx: &mut WriteTransaction, ids: &[BuildId]) -> sqlx::Result<Vec<BuildId>> {
     let at = Millis::now();
     let ids = json_list(ids);
@@ -149,9 +149,9 @@ pub async fn complete(tx: &mut WriteTransaction, ids: &[BuildId]) -> sqlx::Resul
     Ok(rows.into_iter().map(|row| row.id).collect())
 }
 
-/// Takes a finished build's packages away because they are not there any more, so that it can be
-/// tried again. Builds that were made with them stay as they are.
-pub async fn lose_packages(
+/// Fails a finished build whose packages no longer exist, so that it can be retried. Builds that used the packages
+/// stay as they are.
+pub async fn discard_packages(
     tx: &mut WriteTransaction,
     id: BuildId,
     message: &str,
@@ -164,7 +164,7 @@ pub async fn lose_packages(
     )
     .execute(tx.connection())
     .await?;
-    // Its dependents wait for it again, as far as they have not begun.
+    // Dependents that have not been dispatched wait for it again.
     sqlx::query!(
         "update build set missing = missing + 1,
              status = case when status = 'ready' then 'blocked' else status end
@@ -183,17 +183,17 @@ pub async fn lose_packages(
     Ok(())
 }
 
-/// A build that waits for nothing any more.
+/// A build that no longer waits for any other.
 #[derive(Clone, Debug)]
 pub struct Unblocked {
     /// The build.
     pub id: BuildId,
-    /// The build of another architecture whose packages it takes, instead of being built.
+    /// The build of another architecture whose packages it shares, instead of being built.
     pub shared_build_id: Option<BuildId>,
 }
 
-/// Tells the dependents of completed builds, and returns those that wait for nothing any more.
-/// They are `ready` now, except those that take the packages of another build.
+/// Unblocks the dependents of completed builds, and returns those that no longer wait for any build: they are
+/// `ready` now, except those that share the packages of another build.
 pub async fn unblock_dependents(
     tx: &mut WriteTransaction,
     completed: &[BuildId],
@@ -227,8 +227,8 @@ pub async fn unblock_dependents(
     .await
 }
 
-/// Whether a build of an iteration is ready, handed out, or about to be published.
-pub async fn is_moving(tx: &mut WriteTransaction, iteration: IterationId) -> sqlx::Result<bool> {
+/// Returns whether a build of an iteration is ready, dispatched, or about to be published.
+pub async fn can_progress(tx: &mut WriteTransaction, iteration: IterationId) -> sqlx::Result<bool> {
     let row = sqlx::query!(
         r#"select exists (
                select 1 from build where iteration_id = ? and (
@@ -243,16 +243,16 @@ pub async fn is_moving(tx: &mut WriteTransaction, iteration: IterationId) -> sql
     Ok(row.found)
 }
 
-/// How many builds of an iteration have no packages.
+/// Counts of the builds of an iteration that have no packages.
 #[derive(Clone, Copy, Debug)]
 pub struct Unfinished {
     /// Those that failed.
     pub failed: i64,
-    /// All of them, whatever the status.
+    /// All of them, regardless of their status.
     pub all: i64,
 }
 
-/// What an iteration lacks. Looks at all of its builds.
+/// Counts the builds of an iteration that have no packages. Reads all of its builds.
 pub async fn unfinished(
     tx: &mut WriteTransaction,
     iteration: IterationId,

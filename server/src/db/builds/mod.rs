@@ -1,9 +1,8 @@
-//! Tables `build`, `build_edge` and `build_output`: what they say. How they change is told in
-//! `queue`, `changes` and `heirs`.
+//! Tables `build`, `build_edge` and `build_output`: queries. Their changes are in `queue`, `changes` and `sharers`.
 
 mod changes;
-mod heirs;
 mod queue;
+mod sharers;
 
 use buildbtw_model::{
     Architecture, AttemptId, BuildId, BuildStatus, CommitHash, NamespaceName, PackageVersion,
@@ -16,16 +15,17 @@ use crate::time::Millis;
 use super::{IterationId, NamespaceId, json_list};
 
 pub use changes::{
-    Unblocked, Unfinished, accept_packages, cancel_unstarted, complete, end_without_packages,
-    is_moving, lose_packages, resume, retry, retry_one, unblock_dependents, unfinished,
+    Unblocked, Unfinished, accept_packages, can_progress, cancel_unstarted, complete,
+    discard_packages, end_without_packages, resume, retry, retry_one, unblock_dependents,
+    unfinished,
 };
-pub use heirs::{is_inheriting, release_finished_heirs, release_heirs};
-pub use queue::{Candidate, candidates, dispatch, next_pause_end, requeue, start};
+pub use queue::{Candidate, candidates, dispatch, next_backoff_end, requeue, start};
+pub use sharers::{detach_finished_sharers, detach_waiting_sharers, has_open_sharers};
 
-/// A build with the names of what it belongs to.
+/// A build with the names of its namespace and iteration.
 #[derive(Clone, Debug)]
 pub struct BuildRow {
-    /// Its row.
+    /// Its id.
     pub id: BuildId,
     /// The namespace it belongs to.
     pub namespace_id: NamespaceId,
@@ -35,45 +35,45 @@ pub struct BuildRow {
     pub iteration_id: IterationId,
     /// That iteration's number.
     pub iteration: u32,
-    /// What it is built for.
+    /// The architecture it is built for.
     pub architecture: Architecture,
     /// The source package.
     pub pkgbase: Pkgbase,
     /// 1, or 2 for the second build of a member of a cycle.
     pub stage: u32,
-    /// The longest path from a build that needs nothing.
+    /// The length of the longest path from a build that needs none.
     pub level: u32,
     /// The commit that is built.
     pub commit: CommitHash,
-    /// Its tree, where that is known.
+    /// The tree of the commit, where it is known.
     pub tree: Option<TreeHash>,
-    /// When that was committed, in seconds.
+    /// The time of the commit, in seconds.
     pub commit_time: i64,
-    /// Where to fetch it.
+    /// The URL to fetch the commit from.
     pub clone_url: String,
-    /// Its `.SRCINFO`.
+    /// The digest of its `.SRCINFO`.
     pub srcinfo_sha256: Sha256Digest,
-    /// The version its packages get, or have.
+    /// The version its packages will have, or have.
     pub version: PackageVersion,
-    /// The release to write into the PKGBUILD.
+    /// The release to set in the PKGBUILD.
     pub pkgrel: Option<String>,
-    /// The chain from an origin, separated by spaces.
+    /// The chain of dependencies from an origin, separated by spaces.
     pub reason: String,
-    /// The library by which it is linked to the last but one of these.
+    /// The library of the last dependency in this chain.
     pub library: Option<String>,
-    /// Whether it is built without what its package needs of its own cycle.
+    /// Whether it is a bootstrap build.
     pub bootstrap: bool,
-    /// The dependencies it is built without, a line each.
+    /// The dependencies it is built without, one per line.
     pub without: String,
-    /// How long it is expected to take, in seconds.
+    /// Its expected duration, in seconds.
     pub estimate_s: u32,
-    /// Where it stands.
+    /// Its status.
     pub status: BuildStatus,
-    /// The build of another architecture it takes its packages from.
+    /// The build whose packages it shares.
     pub shared_build_id: Option<BuildId>,
-    /// The attempt whose packages are its own.
+    /// The attempt whose packages it has.
     pub packages_attempt_id: Option<AttemptId>,
-    /// What is wrong, or what it waits for.
+    /// Why it failed, or what it waits for.
     pub message: Option<String>,
     /// When it ended.
     pub finished_at: Option<Millis>,
@@ -105,7 +105,7 @@ macro_rules! select_build {
     };
 }
 
-/// The build of this row.
+/// Returns the build with this id.
 pub async fn by_id(
     executor: impl SqliteExecutor<'_>,
     id: BuildId,
@@ -115,7 +115,7 @@ pub async fn by_id(
         .await
 }
 
-/// The builds of these rows, in no particular order.
+/// Returns the builds with these ids.
 pub async fn by_ids(
     executor: impl SqliteExecutor<'_>,
     ids: &[BuildId],
@@ -129,7 +129,7 @@ pub async fn by_ids(
     .await
 }
 
-/// All builds of an iteration, each architecture's in a valid order.
+/// Returns all builds of an iteration, those of each architecture in a valid order.
 pub async fn of_iteration(
     executor: impl SqliteExecutor<'_>,
     iteration: IterationId,
@@ -139,7 +139,7 @@ pub async fn of_iteration(
         .await
 }
 
-/// Builds whose outcome was accepted but which the repository may not list yet.
+/// Returns the builds whose outcome was accepted, but whose packages the repository may not list yet.
 pub async fn unpublished(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<BuildRow>> {
     select_build!(
         "where packages_attempt_id is not null and build.status not in ('built', 'reused')
@@ -149,7 +149,7 @@ pub async fn unpublished(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<
     .await
 }
 
-/// Finished builds with this input hash: the newest ones of a namespace, then those of others.
+/// Returns finished builds with this input hash: the newest ones of a namespace, then those of others.
 pub async fn finished_with_hash(
     executor: impl SqliteExecutor<'_>,
     input_hash: &Sha256Digest,
@@ -165,7 +165,7 @@ pub async fn finished_with_hash(
     .await
 }
 
-/// A build with this input hash that somebody is working on, in any iteration of a namespace.
+/// Returns a build with this input hash that is dispatched or building, in any iteration of a namespace.
 pub async fn active_with_hash(
     executor: impl SqliteExecutor<'_>,
     namespace: NamespaceId,
@@ -181,7 +181,7 @@ pub async fn active_with_hash(
     .await
 }
 
-/// All edges inside an iteration: build, and what it needs.
+/// Returns all edges of an iteration: a build, and a build that it needs.
 pub async fn edges(
     executor: impl SqliteExecutor<'_>,
     iteration: IterationId,
@@ -196,7 +196,7 @@ pub async fn edges(
     Ok(rows.into_iter().map(|row| (row.build, row.needs)).collect())
 }
 
-/// The expected packages of a build.
+/// Returns the expected packages of a build.
 pub async fn outputs(
     executor: impl SqliteExecutor<'_>,
     id: BuildId,

@@ -1,4 +1,4 @@
-//! From ready builds to those that are worked on.
+//! Dispatch of builds: candidates, and the transitions from `ready` to `building` and back.
 
 use buildbtw_model::{Architecture, BuildId, WorkerName};
 use sqlx::SqliteExecutor;
@@ -6,24 +6,25 @@ use sqlx::SqliteExecutor;
 use crate::db::{NamespaceId, WriteTransaction, json_list};
 use crate::time::Millis;
 
-/// A build that can be handed out, and what is needed to choose between several.
+/// A ready build, with what the choice between several depends on.
 #[derive(Clone, Debug)]
 pub struct Candidate {
     /// The build.
     pub id: BuildId,
     /// The namespace it belongs to.
     pub namespace: NamespaceId,
-    /// Seconds of work that wait for it.
+    /// Its remaining critical path, in seconds.
     pub priority_s: i64,
-    /// How many builds of its namespace are handed out at the moment.
+    /// The number of dispatched builds of its namespace.
     pub namespace_load: i64,
-    /// The worker on which the last try ended through no fault of the package.
+    /// The worker of its last attempt, if that was lost or failed because of the infrastructure.
     pub failed_on: Option<WorkerName>,
-    /// Since when it may be tried again after that.
+    /// The end of its backoff after that.
     pub not_before: Option<Millis>,
 }
 
-/// Ready builds of an architecture at a time: the most urgent `limit` of each iteration.
+/// Returns the builds of an architecture that are ready at a time: of each iteration the `limit` with the highest
+/// priority.
 pub async fn candidates(
     executor: impl SqliteExecutor<'_>,
     architecture: &Architecture,
@@ -63,8 +64,8 @@ pub async fn candidates(
     .await
 }
 
-/// The earliest time after `at` at which a paused build can be handed out.
-pub async fn next_pause_end(
+/// Returns the earliest time after `at` at which the backoff of a build ends.
+pub async fn next_backoff_end(
     executor: impl SqliteExecutor<'_>,
     at: Millis,
 ) -> sqlx::Result<Option<Millis>> {
@@ -78,7 +79,7 @@ pub async fn next_pause_end(
     Ok(row.at)
 }
 
-/// `ready -> dispatched`, for those that are ready; returns them.
+/// Moves those of the builds that are `ready` to `dispatched`, and returns them.
 pub async fn dispatch(tx: &mut WriteTransaction, ids: &[BuildId]) -> sqlx::Result<Vec<BuildId>> {
     let ids = json_list(ids);
     let rows = sqlx::query!(
@@ -92,7 +93,7 @@ pub async fn dispatch(tx: &mut WriteTransaction, ids: &[BuildId]) -> sqlx::Resul
     Ok(rows.into_iter().map(|row| row.id).collect())
 }
 
-/// `dispatched -> building`.
+/// Moves a build from `dispatched` to `building`.
 pub async fn start(tx: &mut WriteTransaction, id: BuildId) -> sqlx::Result<bool> {
     let result = sqlx::query!(
         "update build set status = 'building' where id = ? and status = 'dispatched'",
@@ -103,7 +104,7 @@ pub async fn start(tx: &mut WriteTransaction, id: BuildId) -> sqlx::Result<bool>
     Ok(result.rows_affected() == 1)
 }
 
-/// Back to `ready` after a lost attempt or an infrastructure failure, not before a time.
+/// Requeues a build after a lost attempt or an infrastructure failure, to be dispatched no earlier than a time.
 pub async fn requeue(
     tx: &mut WriteTransaction,
     id: BuildId,

@@ -1,4 +1,4 @@
-//! Tables `iteration_origin` and `iteration_base`: what an iteration was planned with.
+//! Tables `iteration_origin` and `iteration_base`: the commits and base snapshot that an iteration was planned with.
 
 use buildbtw_model::{
     Architecture, Changeset, CommitHash, GitRef, Pkgbase, RepositoryName, TreeHash,
@@ -12,13 +12,13 @@ use crate::db::{IterationId, WriteTransaction};
 pub struct FixedOrigin {
     /// The changeset.
     pub changeset: Changeset,
-    /// What its ref named.
+    /// The commit that its ref named.
     pub commit: CommitHash,
-    /// The tree of that, where it is known.
+    /// The tree of the commit, where it is known.
     pub tree: Option<TreeHash>,
 }
 
-/// Fixes the commits of an iteration's origins.
+/// Stores the commits of an iteration's origins.
 pub async fn insert_origins(
     tx: &mut WriteTransaction,
     id: IterationId,
@@ -42,7 +42,7 @@ pub async fn insert_origins(
     Ok(())
 }
 
-/// The fixed commits of an iteration's origins.
+/// Returns the commits of an iteration's origins.
 pub async fn origins(
     executor: impl SqliteExecutor<'_>,
     id: IterationId,
@@ -53,7 +53,7 @@ pub async fn origins(
         .collect())
 }
 
-/// The same with their trees.
+/// Returns the commits of an iteration's origins with their trees.
 pub async fn fixed_origins(
     executor: impl SqliteExecutor<'_>,
     id: IterationId,
@@ -79,7 +79,7 @@ pub async fn fixed_origins(
         .collect())
 }
 
-/// Notes the digest of a base repository database, or why it could not be read.
+/// Stores the digest of a base repository database, or why it could not be read.
 pub async fn insert_base(
     tx: &mut WriteTransaction,
     id: IterationId,
@@ -102,7 +102,7 @@ pub async fn insert_base(
     Ok(())
 }
 
-/// The digests of the base repository databases that an iteration was planned with.
+/// Returns the digests of the base repository databases that an iteration was planned with.
 pub async fn base_digests(
     executor: impl SqliteExecutor<'_>,
     id: IterationId,

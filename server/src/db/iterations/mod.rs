@@ -1,4 +1,4 @@
-//! Tables `iteration` and `iteration_change`. What an iteration was planned with is in `inputs`.
+//! Tables `iteration` and `iteration_change`. The inputs of a plan are in `inputs`.
 
 mod inputs;
 
@@ -17,7 +17,7 @@ pub use inputs::{FixedOrigin, base_digests, fixed_origins, insert_base, insert_o
 /// An iteration.
 #[derive(Clone, Debug)]
 pub struct IterationRow {
-    /// Its row.
+    /// Its id.
     pub id: IterationId,
     /// The namespace it belongs to.
     pub namespace_id: NamespaceId,
@@ -25,11 +25,11 @@ pub struct IterationRow {
     pub namespace: NamespaceName,
     /// 1, 2, 3 …
     pub number: u32,
-    /// Where it stands.
+    /// Its status.
     pub status: IterationStatus,
-    /// Why it was made.
+    /// Why it was created.
     pub reason: String,
-    /// The number of the iteration that took its place.
+    /// The number of the iteration that superseded it.
     pub superseded_by: Option<u32>,
     /// When it was planned.
     pub created_at: Millis,
@@ -51,7 +51,7 @@ macro_rules! select_iteration {
     };
 }
 
-/// The iteration of this row.
+/// Returns the iteration with this id.
 pub async fn by_id(
     executor: impl SqliteExecutor<'_>,
     id: IterationId,
@@ -61,7 +61,7 @@ pub async fn by_id(
         .await
 }
 
-/// All iterations of a namespace, the newest first.
+/// Returns all iterations of a namespace, the newest first.
 pub async fn of_namespace(
     executor: impl SqliteExecutor<'_>,
     namespace: NamespaceId,
@@ -71,7 +71,7 @@ pub async fn of_namespace(
         .await
 }
 
-/// The iteration of this number.
+/// Returns the iteration with this number.
 pub async fn by_number(
     executor: impl SqliteExecutor<'_>,
     namespace: NamespaceId,
@@ -82,7 +82,7 @@ pub async fn by_number(
         .await
 }
 
-/// The newest iteration.
+/// Returns the newest iteration.
 pub async fn newest(
     executor: impl SqliteExecutor<'_>,
     namespace: NamespaceId,
@@ -95,7 +95,7 @@ pub async fn newest(
     .await
 }
 
-/// The newest iteration in which every build has packages.
+/// Returns the newest iteration in which every build has packages.
 pub async fn newest_done(
     executor: impl SqliteExecutor<'_>,
     namespace: NamespaceId,
@@ -129,7 +129,7 @@ pub async fn insert(
     Ok((row.id, row.number))
 }
 
-/// Ends a running iteration. False when it was not running.
+/// Ends a running iteration. Returns false when it was not running.
 pub async fn finish(
     tx: &mut WriteTransaction,
     id: IterationId,
@@ -147,7 +147,7 @@ pub async fn finish(
     Ok(result.rows_affected() == 1)
 }
 
-/// Lets an ended iteration run again. False when it runs, is done, or another took its place.
+/// Reopens a failed or cancelled iteration. Returns false when it is running, done or superseded.
 pub async fn reopen(tx: &mut WriteTransaction, id: IterationId) -> sqlx::Result<bool> {
     let result = sqlx::query!(
         "update iteration set status = 'running', finished_at = null
@@ -167,7 +167,7 @@ pub async fn delete(tx: &mut WriteTransaction, id: IterationId) -> sqlx::Result<
     Ok(result.rows_affected() == 1)
 }
 
-/// Notes that a later iteration took the place of this one, and ends it.
+/// Marks an iteration as superseded by a later one, and ends it.
 pub async fn supersede(tx: &mut WriteTransaction, id: IterationId, by: u32) -> sqlx::Result<()> {
     let at = Millis::now();
     sqlx::query!(
@@ -184,7 +184,7 @@ pub async fn supersede(tx: &mut WriteTransaction, id: IterationId, by: u32) -> s
     Ok(())
 }
 
-/// Stores what differs from the iteration before.
+/// Stores the changes since the previous iteration.
 pub async fn insert_changes(
     tx: &mut WriteTransaction,
     id: IterationId,
@@ -210,7 +210,7 @@ pub async fn insert_changes(
     Ok(())
 }
 
-/// What differs from the iteration before.
+/// Returns the changes since the previous iteration.
 pub async fn changes(
     executor: impl SqliteExecutor<'_>,
     id: IterationId,
@@ -237,13 +237,13 @@ pub async fn changes(
         .collect())
 }
 
-/// How many builds of an iteration stand where, per architecture in the order of first appearance.
+/// Counts the builds of an iteration by status, per architecture in the order of first appearance.
 pub async fn counts(
     executor: impl SqliteExecutor<'_>,
     id: IterationId,
 ) -> sqlx::Result<Vec<(Architecture, BuildCounts)>> {
     let rows = sqlx::query!(
-        // What has packages is done, even if its repository lists them only in a moment.
+        // A build with packages counts as done, even if its repository does not list them yet.
         r#"select architecture as "architecture!: Architecture",
            case when status = 'blocked' and packages_attempt_id is not null then 'reused'
                else status end as "status!: BuildStatus",

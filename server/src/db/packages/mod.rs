@@ -1,4 +1,4 @@
-//! Table `package`: the files that attempts uploaded, with their repository database entries.
+//! Table `package`: the packages that attempts uploaded, with their repository database entries.
 
 mod repository;
 
@@ -33,21 +33,21 @@ pub struct PackageRow {
     pub sha256: Sha256Digest,
 }
 
-/// What the databases of repositories say about a package.
+/// The entries of a package in repository databases.
 #[derive(Clone, Debug)]
 pub struct Entries {
     /// Its `desc`.
     pub desc: String,
-    /// Its `files`. Lists of files may be large: they are read one at a time, where they are needed.
+    /// Its `files`. File lists may be large, so they are read one at a time, where they are needed.
     pub files: String,
 }
 
-/// What is stored with an uploaded package, besides its row.
+/// The contents of an uploaded package that are stored with its row.
 #[derive(Clone, Debug)]
 pub struct Contents {
     /// Its entries in repository databases.
     pub entries: Entries,
-    /// The shared libraries that it has and links, a line each.
+    /// The shared libraries that it contains and links, one per line.
     pub sonames: String,
 }
 
@@ -65,7 +65,7 @@ macro_rules! select_package {
     };
 }
 
-/// The packages of an attempt, by file name.
+/// Returns the packages of an attempt, by file name.
 pub async fn of_attempt(
     executor: impl SqliteExecutor<'_>,
     attempt: AttemptId,
@@ -75,7 +75,7 @@ pub async fn of_attempt(
         .await
 }
 
-/// The database entries of a package; none when it was removed meanwhile.
+/// Returns the database entries of a package, unless it was removed meanwhile.
 pub async fn entries(
     executor: impl SqliteExecutor<'_>,
     attempt: AttemptId,
@@ -92,7 +92,7 @@ pub async fn entries(
     .await
 }
 
-/// One package of an attempt.
+/// Returns one package of an attempt.
 pub async fn of_attempt_by_name(
     executor: impl SqliteExecutor<'_>,
     attempt: AttemptId,
@@ -108,7 +108,7 @@ pub async fn of_attempt_by_name(
     .await
 }
 
-/// A package that an iteration of a namespace had.
+/// A package that an iteration of a namespace produced.
 #[derive(Clone, Debug)]
 pub struct Produced {
     /// Its name.
@@ -119,8 +119,8 @@ pub struct Produced {
     pub stage: u32,
 }
 
-/// Remembers the versions of the packages of an iteration that is about to be removed.
-pub async fn remember(tx: &mut WriteTransaction, iteration: IterationId) -> sqlx::Result<()> {
+/// Keeps the versions of the packages of an iteration that is about to be removed.
+pub async fn keep_versions(tx: &mut WriteTransaction, iteration: IterationId) -> sqlx::Result<()> {
     sqlx::query!(
         "insert or ignore into past_package (namespace_id, pkgname, version, stage)
          select iteration.namespace_id, package.pkgname, package.version, build.stage
@@ -134,7 +134,7 @@ pub async fn remember(tx: &mut WriteTransaction, iteration: IterationId) -> sqlx
     Ok(())
 }
 
-/// The bytes of the packages of an iteration.
+/// Returns the size of the packages of an iteration, in bytes.
 pub async fn size_of_iteration(
     executor: impl SqliteExecutor<'_>,
     iteration: IterationId,
@@ -150,7 +150,7 @@ pub async fn size_of_iteration(
     Ok(row.size)
 }
 
-/// The bytes of the packages of a namespace on the disk; iterations share files.
+/// Returns the size of the packages of a namespace on disk, in bytes; iterations share files.
 pub async fn size_of_namespace(
     executor: impl SqliteExecutor<'_>,
     namespace: NamespaceId,
@@ -168,7 +168,7 @@ pub async fn size_of_namespace(
     Ok(row.size)
 }
 
-/// All packages that iterations of a namespace had so far.
+/// Returns all packages that the iterations of a namespace have produced.
 pub async fn produced_in_namespace(
     executor: impl SqliteExecutor<'_>,
     namespace: NamespaceId,
@@ -186,13 +186,13 @@ pub async fn produced_in_namespace(
     .await
 }
 
-/// Stores an uploaded package; the same one again changes nothing.
+/// Stores an uploaded package; storing it again changes nothing.
 pub async fn put(
     tx: &mut WriteTransaction,
     package: &PackageRow,
     contents: &Contents,
 ) -> sqlx::Result<()> {
-    // No file system has larger files.
+    // No file system supports larger files.
     let size = i64::try_from(package.size).unwrap_or(i64::MAX);
     sqlx::query!(
         "insert into package (attempt_id, file_name, pkgname, version, architecture, size, sha256,

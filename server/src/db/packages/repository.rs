@@ -1,4 +1,4 @@
-//! What the repositories of iterations hold.
+//! The contents of the repositories of iterations.
 
 use buildbtw_model::{
     Architecture, AttemptId, BuildId, NamespaceName, PackageFileName, PackageVersion, Pkgbase,
@@ -8,13 +8,13 @@ use sqlx::SqliteExecutor;
 
 use crate::db::{IterationId, json_list};
 
-/// A package that may be listed in a repository. Another stage of its build, or another source package,
-/// may have made one of the same name.
+/// A package that may be listed in a repository. Another stage of its build, or another source package, may have
+/// produced a package of the same name.
 #[derive(Clone, Debug)]
 pub struct Candidate {
-    /// The source package that made it.
+    /// The source package that produced it.
     pub pkgbase: Pkgbase,
-    /// The stage of the build it is of.
+    /// The stage of its build.
     pub stage: u32,
     /// The attempt it belongs to.
     pub attempt: AttemptId,
@@ -43,7 +43,8 @@ macro_rules! select_candidate {
     };
 }
 
-/// What the repository of an iteration and architecture holds or is about to hold, in a fixed order.
+/// Returns the packages that the repository of an iteration and architecture contains or is about to contain, in a
+/// fixed order.
 pub async fn of_repository(
     executor: impl SqliteExecutor<'_>,
     iteration: IterationId,
@@ -60,8 +61,8 @@ pub async fn of_repository(
     .await
 }
 
-/// What a build sees of its iteration's repository: the packages of all builds it needs, directly
-/// or not, in a fixed order.
+/// Returns the packages of all builds that a build needs, directly or not: its view of the iteration's repository.
+/// In a fixed order.
 pub async fn of_ancestors(
     executor: impl SqliteExecutor<'_>,
     build: BuildId,
@@ -81,12 +82,12 @@ pub async fn of_ancestors(
     .await
 }
 
-/// What a repository database says about a package, without its files.
+/// The entry of a package in a repository database, without its file list.
 #[derive(Clone, Debug)]
 pub struct Listing {
-    /// The source package that made it.
+    /// The source package that produced it.
     pub pkgbase: Pkgbase,
-    /// The stage of the build it is of.
+    /// The stage of its build.
     pub stage: u32,
     /// Its name.
     pub pkgname: Pkgname,
@@ -96,7 +97,7 @@ pub struct Listing {
     pub desc_entry: String,
 }
 
-/// What the repository of an iteration and architecture holds, as its database lists it.
+/// Returns the entries in the database of the repository of an iteration and architecture.
 pub async fn listings(
     executor: impl SqliteExecutor<'_>,
     iteration: IterationId,
@@ -116,8 +117,8 @@ pub async fn listings(
     .await
 }
 
-/// The packages of attempts, without their files, as a repository lists them: attempt, file name and
-/// the rest. The stage is the build's that made them.
+/// Returns the packages of attempts as a repository lists them, without their file lists: attempt, file name and
+/// entry.
 pub async fn of_attempts(
     executor: impl SqliteExecutor<'_>,
     attempts: &[AttemptId],
@@ -150,7 +151,7 @@ pub async fn of_attempts(
         .collect())
 }
 
-/// The digest under which the repository of an iteration and architecture serves a file name.
+/// Returns the digest of the file that the repository of an iteration and architecture serves under a name.
 pub async fn digest_in_repository(
     executor: impl SqliteExecutor<'_>,
     iteration: IterationId,
@@ -158,7 +159,7 @@ pub async fn digest_in_repository(
     file_name: &PackageFileName,
 ) -> sqlx::Result<Option<Sha256Digest>> {
     let row = sqlx::query!(
-        // A cross join keeps this order: file names are rare, builds of an iteration many.
+        // A cross join keeps this order: few packages have one file name, an iteration has many builds.
         r#"select package.sha256 as "sha256: Sha256Digest" from package
            cross join build on build.packages_attempt_id = package.attempt_id
            where package.file_name = ? and build.iteration_id = ? and build.architecture = ?"#,
@@ -171,12 +172,12 @@ pub async fn digest_in_repository(
     Ok(row.map(|row| row.sha256))
 }
 
-/// A package that a repository has to hold.
+/// A package that a repository has to contain.
 #[derive(Clone, Debug)]
 pub struct Published {
-    /// The build it is of.
+    /// Its build.
     pub build: BuildId,
-    /// The attempt that made it.
+    /// The attempt that built it.
     pub attempt: AttemptId,
     /// The namespace.
     pub namespace: NamespaceName,
@@ -192,7 +193,7 @@ pub struct Published {
     pub sha256: Sha256Digest,
 }
 
-/// All packages of all repositories, ordered by repository.
+/// Returns all packages of all repositories, ordered by repository.
 pub async fn published(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<Published>> {
     sqlx::query_as!(
         Published,

@@ -1,4 +1,4 @@
-//! Stores pipelines that GitLab is to be asked for.
+//! Stores pipelines that are to be created in GitLab.
 
 use buildbtw_model::{AttemptId, CommitHash, ProjectId};
 
@@ -6,22 +6,22 @@ use crate::db::{WriteTransaction, json_list};
 
 use super::set_over;
 
-/// What a new pipeline is to be.
+/// A pipeline that is to be created.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct NewPipeline {
-    /// The attempt that it is.
+    /// The attempt that it runs.
     pub attempt: AttemptId,
-    /// The address of the GitLab.
+    /// The URL of the GitLab.
     pub gitlab: String,
-    /// GitLab's number of the project.
+    /// The project in GitLab.
     pub project_id: ProjectId,
     /// The branch or tag to run on.
     pub git_ref: String,
-    /// The commit that has to be the head there.
+    /// The commit that has to be its head.
     pub commit: CommitHash,
 }
 
-/// Stores the wish to have some pipelines.
+/// Stores pipelines that are to be created.
 pub async fn insert(tx: &mut WriteTransaction, new: &[NewPipeline]) -> sqlx::Result<()> {
     let new = json_list(new);
     sqlx::query!(
@@ -36,8 +36,8 @@ pub async fn insert(tx: &mut WriteTransaction, new: &[NewPipeline]) -> sqlx::Res
     Ok(())
 }
 
-/// Another attempt goes on with the pipeline of an earlier one.
-pub async fn inherit(
+/// Copies the pipeline of an earlier attempt to another attempt, which runs in it from now on.
+pub async fn copy_to_attempt(
     tx: &mut WriteTransaction,
     attempt: AttemptId,
     earlier: AttemptId,

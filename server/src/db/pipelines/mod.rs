@@ -1,5 +1,5 @@
-//! Table `pipeline`: attempts that run as pipelines of a GitLab, from the wish to have one to the last
-//! thing heard of it.
+//! Table `pipeline`: attempts that run as pipelines of a GitLab, from before their creation until they need no more
+//! attention.
 
 use buildbtw_model::{
     Architecture, AttemptId, AttemptStatus, BuildId, CommitHash, FailureKind, JobId, PipelineId,
@@ -10,61 +10,61 @@ use sqlx::SqliteExecutor;
 use crate::db::{WriteTransaction, json_list};
 use crate::time::Millis;
 
-/// A pipeline, with what its attempt says about it.
+/// A pipeline, with the state of its attempt.
 #[derive(Clone, Debug)]
 pub struct PipelineRow {
-    /// The attempt that it is.
+    /// The attempt that it runs.
     pub attempt: AttemptId,
-    /// The build it is a try at.
+    /// The build.
     pub build: BuildId,
-    /// GitLab's number of the project.
+    /// The project in GitLab.
     pub project_id: ProjectId,
     /// The branch or tag it runs on.
     pub git_ref: String,
-    /// The commit that has to be the head there.
+    /// The commit that has to be its head.
     pub commit: CommitHash,
     /// When GitLab was last asked to create it.
     pub asked_at: Option<Millis>,
-    /// GitLab's number of it.
+    /// Its id in GitLab.
     pub pipeline_id: Option<PipelineId>,
-    /// Its page.
+    /// The URL of its page.
     pub url: Option<String>,
-    /// Where it stands.
+    /// Its last known status.
     pub status: Option<PipelineStatus>,
     /// The job that exchanged its ID token.
     pub job_id: Option<JobId>,
     /// When GitLab was asked to cancel it.
     pub cancel_sent_at: Option<Millis>,
-    /// Since when nothing more is to be heard of it.
+    /// Since when it is no longer followed.
     pub over_at: Option<Millis>,
-    /// When its job reported a failure that is decided when GitLab says how the job ended.
+    /// When its job reported a failure that is deferred until GitLab reports why the job ended.
     pub reported_at: Option<Millis>,
     /// The kind of that failure.
     pub reported_kind: Option<FailureKind>,
-    /// What was said about it.
+    /// The message of that failure.
     pub reported_message: Option<String>,
-    /// How long GitLab lets the job run, in seconds.
+    /// GitLab's timeout of the job, in seconds.
     pub job_timeout_s: Option<i64>,
-    /// Since when GitLab has said that it runs, while its job has not exchanged its ID token.
+    /// Since when GitLab has reported it as running, while its job has not exchanged its ID token.
     pub running_since: Option<Millis>,
-    /// Where the attempt stands.
+    /// The status of the attempt.
     pub attempt_status: AttemptStatus,
-    /// Whether the attempt shall stop.
+    /// Whether the attempt is to stop.
     pub cancel_requested: bool,
-    /// When the attempt's lease runs out.
+    /// When the attempt's lease expires.
     pub lease_expires_at: Millis,
 }
 
 impl PipelineRow {
-    /// Whether it is of no use any more.
+    /// Returns whether it is no longer needed.
     #[must_use]
     pub fn is_unwanted(&self) -> bool {
         self.cancel_requested || self.attempt_status == AttemptStatus::Lost
     }
 
-    /// Whether a reported failure waits for GitLab's reason.
+    /// Returns whether a reported failure is deferred until GitLab gives its reason.
     #[must_use]
-    pub fn is_held(&self) -> bool {
+    pub fn is_deferred(&self) -> bool {
         self.reported_at.is_some() && !self.attempt_status.is_final()
     }
 }
@@ -94,10 +94,10 @@ macro_rules! select_pipeline {
 mod create;
 mod overdue;
 
-pub use create::{NewPipeline, inherit, insert};
-pub use overdue::{expired, first_unexchanged, held, unexchanged};
+pub use create::{NewPipeline, copy_to_attempt, insert};
+pub use overdue::{deferred, expired, first_unexchanged, unexchanged};
 
-/// The pipeline of an attempt.
+/// Returns the pipeline of an attempt.
 pub async fn of_attempt(
     executor: impl SqliteExecutor<'_>,
     attempt: AttemptId,
@@ -107,7 +107,7 @@ pub async fn of_attempt(
         .await
 }
 
-/// The pipelines of some attempts.
+/// Returns the pipelines of some attempts.
 pub async fn of_attempts(
     executor: impl SqliteExecutor<'_>,
     attempts: &[AttemptId],
@@ -121,7 +121,7 @@ pub async fn of_attempts(
     .await
 }
 
-/// The newest attempt that ran as a pipeline: a job that was retried in GitLab makes a new one.
+/// Returns the newest attempt in a pipeline: a job that is retried in GitLab leads to another attempt.
 pub async fn newest_of(
     executor: impl SqliteExecutor<'_>,
     project_id: ProjectId,
@@ -136,8 +136,8 @@ pub async fn newest_of(
     .await
 }
 
-/// Those that GitLab has still to be asked for, or to be asked about, oldest first.
-pub async fn wanted(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<PipelineRow>> {
+/// Returns the pipelines that are not known to be created yet, oldest first.
+pub async fn uncreated(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<PipelineRow>> {
     select_pipeline!(
         "where over_at is null and pipeline_id is null order by attempt.created_at, attempt_id"
     )
@@ -145,7 +145,7 @@ pub async fn wanted(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<Pipel
     .await
 }
 
-/// Those that are known to GitLab and of which more is to be heard; of some projects, or of all.
+/// Returns the created pipelines that are still followed, of some projects or of all.
 pub async fn followed(
     executor: impl SqliteExecutor<'_>,
     projects: Option<&[ProjectId]>,
@@ -161,9 +161,9 @@ pub async fn followed(
     .await
 }
 
-/// Those that GitLab has still to be told to cancel: because somebody asked for it, because their
-/// attempts were lost or ended before a job had begun, or because GitLab still takes a job for running
-/// that has reported its end. One that goes on although GitLab said yes is told again.
+/// Returns the pipelines that still have to be cancelled in GitLab: on request, because their attempts were lost or
+/// ended before a job had started, or because GitLab shows a job as running that has reported its end. A pipeline
+/// that keeps running after its cancellation is returned again.
 pub async fn unwanted(
     executor: impl SqliteExecutor<'_>,
     sent_before: Millis,
@@ -179,8 +179,8 @@ pub async fn unwanted(
     .await
 }
 
-/// Gives up the pipelines of other GitLabs than this one. Returns how many there were.
-pub async fn abandon_others(tx: &mut WriteTransaction, gitlab: &str) -> sqlx::Result<u64> {
+/// Stops following the pipelines of other GitLabs than this one. Returns their number.
+pub async fn abandon_foreign(tx: &mut WriteTransaction, gitlab: &str) -> sqlx::Result<u64> {
     let at = Millis::now();
     let result = sqlx::query!(
         "update pipeline set over_at = ? where over_at is null and gitlab <> ?",
@@ -192,7 +192,7 @@ pub async fn abandon_others(tx: &mut WriteTransaction, gitlab: &str) -> sqlx::Re
     Ok(result.rows_affected())
 }
 
-/// How many attempts for an architecture there are that GitLab still has to work on.
+/// Counts the attempts for an architecture that GitLab still has to run.
 pub async fn count_active(
     executor: impl SqliteExecutor<'_>,
     architecture: &Architecture,
@@ -208,8 +208,8 @@ pub async fn count_active(
     .await
 }
 
-/// Notes when GitLab is asked for it, or that what was asked had no effect. False when it is not there
-/// any more.
+/// Records when GitLab is asked to create a pipeline, or that the request had no effect. Returns false when the
+/// pipeline no longer exists.
 pub async fn set_asked(
     tx: &mut WriteTransaction,
     attempt: AttemptId,
@@ -225,22 +225,22 @@ pub async fn set_asked(
     Ok(done.rows_affected() == 1)
 }
 
-/// A pipeline as GitLab knows it.
+/// A pipeline that exists in GitLab.
 #[derive(Clone, Debug)]
-pub struct Known {
-    /// GitLab's number of it.
+pub struct CreatedPipeline {
+    /// Its id in GitLab.
     pub pipeline_id: PipelineId,
-    /// Its page.
+    /// The URL of its page.
     pub url: Option<String>,
-    /// Where it stands.
+    /// Its status.
     pub status: PipelineStatus,
 }
 
-/// Notes which pipeline it is. False when that was known.
-pub async fn set_known(
+/// Records the pipeline that was created for an attempt. Returns false when it was already known.
+pub async fn set_created(
     tx: &mut WriteTransaction,
     attempt: AttemptId,
-    known: &Known,
+    known: &CreatedPipeline,
 ) -> sqlx::Result<bool> {
     let at = Millis::now();
     let done = sqlx::query!(
@@ -258,7 +258,7 @@ pub async fn set_known(
     Ok(done.rows_affected() == 1)
 }
 
-/// Notes where it stands.
+/// Records the status of a pipeline.
 pub async fn set_status(
     tx: &mut WriteTransaction,
     attempt: AttemptId,
@@ -278,7 +278,7 @@ pub async fn set_status(
     Ok(())
 }
 
-/// Notes since when the job of a pipeline has run.
+/// Records since when the job of a pipeline has run.
 pub async fn set_running_since(
     tx: &mut WriteTransaction,
     attempt: AttemptId,
@@ -294,7 +294,7 @@ pub async fn set_running_since(
     Ok(())
 }
 
-/// Notes what its job reported, once.
+/// Records the failure that a job reported, once.
 pub async fn set_reported(
     tx: &mut WriteTransaction,
     attempt: AttemptId,
@@ -315,7 +315,7 @@ pub async fn set_reported(
     Ok(())
 }
 
-/// Notes which job is its own, and how long GitLab lets that run.
+/// Records the job that runs an attempt, and GitLab's timeout of the job.
 pub async fn set_job(
     tx: &mut WriteTransaction,
     attempt: AttemptId,
@@ -333,7 +333,7 @@ pub async fn set_job(
     Ok(())
 }
 
-/// Notes that GitLab was asked to cancel it.
+/// Records that GitLab was asked to cancel a pipeline.
 pub async fn set_cancel_sent(tx: &mut WriteTransaction, attempt: AttemptId) -> sqlx::Result<()> {
     let at = Millis::now();
     sqlx::query!(
@@ -346,7 +346,7 @@ pub async fn set_cancel_sent(tx: &mut WriteTransaction, attempt: AttemptId) -> s
     Ok(())
 }
 
-/// Nothing more is to be heard of it.
+/// Stops following a pipeline.
 pub async fn set_over(tx: &mut WriteTransaction, attempt: AttemptId) -> sqlx::Result<()> {
     let at = Millis::now();
     sqlx::query!(

@@ -1,4 +1,4 @@
-//! Pipelines of which GitLab has to be asked, whatever the ticks are.
+//! Pipelines that have to be queried outside the regular polls.
 
 use buildbtw_model::{
     AttemptId, AttemptStatus, BuildId, CommitHash, FailureKind, JobId, PipelineId, PipelineStatus,
@@ -10,7 +10,7 @@ use crate::time::Millis;
 
 use super::PipelineRow;
 
-/// Those whose attempts' leases have run out: GitLab says whether their jobs still run.
+/// Returns the pipelines whose attempts' leases have expired: GitLab knows whether their jobs still run.
 pub async fn expired(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<PipelineRow>> {
     let at = Millis::now();
     select_pipeline!(
@@ -23,8 +23,8 @@ pub async fn expired(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<Pipe
     .await
 }
 
-/// Those whose jobs reported a failure that waits for GitLab's reason.
-pub async fn held(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<PipelineRow>> {
+/// Returns the pipelines whose jobs reported a failure that is deferred until GitLab gives its reason.
+pub async fn deferred(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<PipelineRow>> {
     select_pipeline!(
         "where over_at is null and reported_at is not null
              and attempt.status in ('queued', 'running')
@@ -34,7 +34,7 @@ pub async fn held(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<Pipelin
     .await
 }
 
-/// Those that have run since before a time without a job that exchanged its ID token.
+/// Returns the pipelines that have run since before a time without a job that exchanged its ID token.
 pub async fn unexchanged(
     executor: impl SqliteExecutor<'_>,
     running_since: Millis,
@@ -49,7 +49,7 @@ pub async fn unexchanged(
     .await
 }
 
-/// Since when the pipeline has run that has run longest without a job that exchanged its ID token.
+/// Returns the start of the pipeline that has run longest without a job that exchanged its ID token.
 pub async fn first_unexchanged(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Option<Millis>> {
     sqlx::query_scalar!(
         r#"select min(running_since) as "at: Millis" from pipeline

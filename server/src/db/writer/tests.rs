@@ -104,7 +104,7 @@ async fn fails_whole_batch_when_sqlite_rolls_back() {
         tokio::spawn(async move {
             let mut tx = database.write().await.unwrap();
             insert(&mut tx, "second").await;
-            // In the same way as with a full disk.
+            // As with a full disk.
             sqlx::query("ROLLBACK")
                 .execute(tx.connection())
                 .await

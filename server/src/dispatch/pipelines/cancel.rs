@@ -1,4 +1,4 @@
-//! Cancels pipelines that are of no use any more.
+//! Cancels pipelines that are no longer needed.
 
 use std::time::Duration;
 
@@ -12,17 +12,17 @@ use super::create::about;
 use super::poll::Poll;
 use super::sort::key;
 
-/// How many are cancelled in a row before others have their turn.
-const CANCELS: usize = 50;
-/// How soon a cancellation is sent again that had no effect.
-const CANCEL_AGAIN: Duration = Duration::from_secs(5 * 60);
+/// How many are cancelled in a row before polls continue.
+const MAX_CANCELS: usize = 50;
+/// How soon a cancellation without effect is repeated.
+const CANCEL_INTERVAL: Duration = Duration::from_secs(5 * 60);
 
 impl Poll {
-    /// Cancels what is left of removed namespaces. One that GitLab never confirmed is looked for until it
-    /// cannot appear any more.
+    /// Cancels the pipelines of deleted namespaces. A pipeline that GitLab never confirmed is searched for until it
+    /// can no longer appear.
     pub(super) async fn cancel_orphans(&self) -> Result<(), Failure> {
         let (state, gitlab) = (&self.state, &self.on_gitlab.gitlab);
-        let limit = i64::try_from(CANCELS).unwrap_or(i64::MAX);
+        let limit = i64::try_from(MAX_CANCELS).unwrap_or(i64::MAX);
         for orphan in orphan_pipelines::oldest(state.database.read(), limit).await? {
             let project = orphan.project_id;
             let about = format!("project {project}");
@@ -46,12 +46,12 @@ impl Poll {
             for id in found {
                 match gitlab.cancel_pipeline(project, &about, id).await {
                     Err(error) if error.kind.is_general() => return Err(error.into()),
-                    // Its job gets no build in any case.
+                    // Its job gets no build, running or not.
                     _ => {}
                 }
             }
             let mut tx = state.database.write().await?;
-            orphan_pipelines::forget(&mut tx, orphan.attempt).await?;
+            orphan_pipelines::delete(&mut tx, orphan.attempt).await?;
             tx.commit().await?;
         }
         Ok(())
@@ -59,12 +59,12 @@ impl Poll {
 
     pub(super) async fn cancel_unwanted(&self) -> Result<(), Failure> {
         let (state, gitlab) = (&self.state, &self.on_gitlab.gitlab);
-        let sent_before = state.clock.now() - CANCEL_AGAIN;
+        let sent_before = state.clock.now() - CANCEL_INTERVAL;
         let rows = pipelines::unwanted(state.database.read(), sent_before).await?;
-        if rows.len() > CANCELS {
+        if rows.len() > MAX_CANCELS {
             self.on_gitlab.news.wake();
         }
-        for row in rows.iter().take(CANCELS) {
+        for row in rows.iter().take(MAX_CANCELS) {
             let Some((project, number)) = key(row) else {
                 continue;
             };
@@ -73,7 +73,7 @@ impl Poll {
                 Ok(()) => {}
                 Err(error) if error.kind.is_general() => return Err(error.into()),
                 Err(error) if error.kind.is_transient() => continue,
-                // The job is refused when it asks for its build; nothing else can be done from here.
+                // Its job is refused when it asks for its build; the server can do nothing else.
                 Err(error) => {
                     tracing::warn!(error = error.to_string(), "cannot cancel a pipeline");
                 }

@@ -1,4 +1,4 @@
-//! Asks GitLab for the pipeline of one attempt, and only once, whatever happened to an earlier request.
+//! Creates the pipeline of one attempt in GitLab, exactly once, even if the response to a request was lost.
 
 use std::time::Duration;
 
@@ -9,27 +9,29 @@ use crate::config::pipelines::ParameterKind;
 use crate::db::pipelines::PipelineRow;
 use crate::db::{Database, builds, pipelines, source_repositories};
 use crate::error::Error;
-use crate::service::pipelines::{Created, created, pipeline_name, refused, withdrawn};
+use crate::service::pipelines::{
+    Created, end_refused, end_withdrawn, pipeline_name, record_created,
+};
 use crate::state::AppState;
 use crate::state::pipelines::Pipelines;
 use crate::time::Millis;
 
 use super::refused::Refused;
 
-/// How often GitLab is asked whether it has what it did not confirm.
-const ASK_AGAIN: Duration = Duration::from_secs(5);
+/// How often an unconfirmed pipeline is searched for.
+const SEARCH_INTERVAL: Duration = Duration::from_secs(5);
 
-/// What came of one attempt's turn.
+/// The result of one attempt's turn.
 pub(crate) enum Step {
     /// It needs no more turns.
     Settled,
     /// It needs another turn, not before this time.
     Later(Duration),
-    /// GitLab failed to do it.
+    /// GitLab failed.
     Failed(GitlabError),
 }
 
-/// One attempt's turn: looks whether it exists already if that may be, and asks for it otherwise.
+/// Takes one attempt's turn: searches for its pipeline if it may exist, and requests it otherwise.
 pub(crate) async fn step(
     state: &AppState,
     on_gitlab: &Pipelines,
@@ -47,7 +49,7 @@ pub(crate) async fn step(
             Ok(found) => {
                 if let Some((first, rest)) = found.split_first() {
                     for extra in rest {
-                        // Only one may build; the others must not hold a runner.
+                        // Only one may build; the others must not occupy a runner.
                         let _ = on_gitlab
                             .gitlab
                             .cancel_pipeline(project, &about, extra.id)
@@ -56,22 +58,22 @@ pub(crate) async fn step(
                     return settle(state, on_gitlab, &row, first).await;
                 }
             }
-            // The project is gone, or out of sight: what may be in it cannot be found.
-            Err(error) if is_out_of_sight(&error) => {}
+            // The project was deleted or cannot be accessed: a pipeline in it cannot be found.
+            Err(error) if is_project_invisible(&error) => {}
             Err(error) => return Ok(Step::Failed(error)),
         }
         if state.clock.now() < asked_at + on_gitlab.settings.settle {
-            return Ok(Step::Later(ASK_AGAIN.min(on_gitlab.settings.settle)));
+            return Ok(Step::Later(SEARCH_INTERVAL.min(on_gitlab.settings.settle)));
         }
     }
     if row.is_unwanted() || row.attempt_status.is_final() {
-        withdrawn(state, &row).await?;
+        end_withdrawn(state, &row).await?;
         return Ok(Step::Settled);
     }
-    ask(state, on_gitlab, &row, project, &about).await
+    request_pipeline(state, on_gitlab, &row, project, &about).await
 }
 
-async fn ask(
+async fn request_pipeline(
     state: &AppState,
     on_gitlab: &Pipelines,
     row: &PipelineRow,
@@ -81,9 +83,9 @@ async fn ask(
     let Some(build) = builds::by_id(state.database.read(), row.build).await? else {
         return Ok(Step::Settled);
     };
-    // Durable before GitLab hears of it: whoever reads this after a crash looks before asking again.
-    if !note_asked(&state.database, row.attempt, Some(state.clock.now())).await? {
-        // Its namespace was deleted meanwhile.
+    // Durable before the request, so that after a crash the pipeline is searched for before it is requested again.
+    if !store_asked(&state.database, row.attempt, Some(state.clock.now())).await? {
+        // The namespace was deleted meanwhile.
         return Ok(Step::Settled);
     }
     let attempt = row.attempt.to_string();
@@ -108,15 +110,19 @@ async fn ask(
         Err(error) => error,
     };
     if !error.kind.had_no_effect() {
-        tracing::warn!(error = error.to_string(), attempt.id = %row.attempt, "GitLab did not confirm a pipeline; looking for it");
+        tracing::warn!(
+            error = error.to_string(),
+            attempt.id = %row.attempt,
+            "GitLab did not confirm a pipeline; searching for it"
+        );
         return Ok(Step::Failed(error));
     }
-    note_asked(&state.database, row.attempt, None).await?;
+    store_asked(&state.database, row.attempt, None).await?;
     match Refused::of(&error) {
-        Refused::ForNow(pause) => Ok(Step::Later(pause)),
-        Refused::Everything => Ok(Step::Failed(error)),
-        Refused::ForGood(message) => {
-            refused(state, row, &message).await?;
+        Refused::Temporary(pause) => Ok(Step::Later(pause)),
+        Refused::General => Ok(Step::Failed(error)),
+        Refused::Permanent(message) => {
+            end_refused(state, row, &message).await?;
             Ok(Step::Settled)
         }
     }
@@ -128,14 +134,14 @@ async fn settle(
     row: &PipelineRow,
     found: &Pipeline,
 ) -> Result<Step, Error> {
-    let created = created(state, row, found).await?;
+    let created = record_created(state, row, found).await?;
     if created == Created::Unwanted {
         let cancelled = on_gitlab
             .gitlab
             .cancel_pipeline(row.project_id, &row.git_ref, found.id)
             .await;
         if let Err(error) = cancelled {
-            // Its jobs are refused anyway.
+            // Its jobs are refused even if it keeps running.
             tracing::warn!(error = error.to_string(), "cannot cancel a pipeline");
         }
     }
@@ -145,7 +151,7 @@ async fn settle(
     Ok(Step::Settled)
 }
 
-async fn note_asked(
+async fn store_asked(
     database: &Database,
     attempt: AttemptId,
     at: Option<Millis>,
@@ -156,15 +162,15 @@ async fn note_asked(
     Ok(is_there)
 }
 
-/// Whether it is the project that cannot be seen.
-fn is_out_of_sight(error: &GitlabError) -> bool {
+/// Returns whether the project cannot be accessed.
+fn is_project_invisible(error: &GitlabError) -> bool {
     matches!(
         error.kind,
         GitlabErrorKind::Status { status: 404, .. } | GitlabErrorKind::Forbidden(_)
     )
 }
 
-/// What the project is called in errors.
+/// Returns the name of the project in errors.
 pub(super) async fn about(database: &Database, row: &PipelineRow) -> Result<String, Error> {
     let known = source_repositories::of_project(database.read(), row.project_id).await?;
     Ok(known.map_or_else(|| format!("project {}", row.project_id), |known| known.path))

@@ -1,5 +1,5 @@
-//! Builds as pipelines of a GitLab: what is asked of it for each of them, and what its answers mean. What GitLab is
-//! told is in the database before it hears of it, and nothing else is relied on.
+//! Builds as pipelines of a GitLab: the requests for each of them, and what the responses mean. Every request is in
+//! the database before it is sent, and the code relies on nothing else.
 
 mod cancel;
 pub(crate) mod create;

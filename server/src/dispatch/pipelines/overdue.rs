@@ -1,5 +1,5 @@
-//! Asks about pipelines one by one: those that failed, and those that are overdue, because their job
-//! reported a failure whose cause GitLab knows, was not heard of in time, or never asked for its build.
+//! Queries pipelines one by one: those that failed, and overdue ones, whose job reported a failure of which GitLab
+//! knows the cause, lost contact, or never asked for its build.
 
 use std::time::Duration;
 
@@ -11,80 +11,82 @@ use crate::db::pipelines::{self, PipelineRow};
 use crate::error::Error;
 use crate::outage::Failure;
 use crate::service::expire_leases::expire;
-use crate::service::pipelines::{ended, never_exchanged, own_job, unanswered, unexplained};
+use crate::service::pipelines::{
+    end_completed, end_unanswered, end_unexchanged, own_job, unexplained,
+};
 
 use super::create::about;
-use super::poll::{Poll, SINGLE, note};
+use super::poll::{MAX_SINGLE_QUERIES, Poll, store_statuses};
 use super::sort::key;
 
-/// How soon the same overdue pipeline is asked about again.
-const URGENT_AGAIN: Duration = Duration::from_secs(3);
-/// For how long an overdue attempt is kept although GitLab fails to answer for its project alone.
-const GIVEN_UP_AFTER: Duration = Duration::from_secs(600);
+/// How soon the same overdue pipeline is queried again.
+const OVERDUE_INTERVAL: Duration = Duration::from_secs(3);
+/// How long an overdue attempt is kept while GitLab fails to respond for its project only.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(600);
 
 impl Poll {
-    /// When jobs have to be asked about next.
-    pub(crate) async fn next_urgent(&self) -> Result<Option<Instant>, Error> {
+    /// Returns when jobs have to be queried next.
+    pub(crate) async fn next_overdue(&self) -> Result<Option<Instant>, Error> {
         let reader = self.state.database.read();
-        if !pipelines::held(reader).await?.is_empty()
+        if !pipelines::deferred(reader).await?.is_empty()
             || !pipelines::expired(reader).await?.is_empty()
         {
-            return Ok(Some(Instant::now() + URGENT_AGAIN));
+            return Ok(Some(Instant::now() + OVERDUE_INTERVAL));
         }
         let first = pipelines::first_unexchanged(reader).await?;
         Ok(first.map(|since| {
             let end = since + self.on_gitlab.settings.exchange;
             let left = end.since(self.state.clock.now());
-            Instant::now() + left.max(URGENT_AGAIN.min(self.on_gitlab.settings.exchange))
+            Instant::now() + left.max(OVERDUE_INTERVAL.min(self.on_gitlab.settings.exchange))
         }))
     }
 
-    /// Asks about overdue pipelines; at once about those of `projects`. Returns whether one ended.
-    pub(super) async fn ask_about_overdue(
+    /// Queries overdue pipelines, those of `projects` immediately. Returns whether one ended.
+    pub(super) async fn query_overdue(
         &mut self,
         projects: Option<&[ProjectId]>,
     ) -> Result<bool, Failure> {
         let reader = self.state.database.read();
         let running_since = self.state.clock.now() - self.on_gitlab.settings.exchange;
-        let mut rows = pipelines::held(reader).await?;
+        let mut rows = pipelines::deferred(reader).await?;
         rows.extend(pipelines::expired(reader).await?);
         rows.extend(pipelines::unexchanged(reader, running_since).await?);
         let now = Instant::now();
         rows.retain(|row| {
             let is_news = projects.is_some_and(|projects| projects.contains(&row.project_id));
             let last = self.turns.get(&row.attempt);
-            is_news || last.is_none_or(|at| *at + URGENT_AGAIN <= now)
+            is_news || last.is_none_or(|at| *at + OVERDUE_INTERVAL <= now)
         });
         rows.sort_by_key(|row| self.turns.get(&row.attempt).copied());
-        if rows.len() > SINGLE {
+        if rows.len() > MAX_SINGLE_QUERIES {
             self.on_gitlab.news.wake();
         }
         let mut one_ended = false;
-        for row in rows.iter().take(SINGLE) {
+        for row in rows.iter().take(MAX_SINGLE_QUERIES) {
             self.turns.insert(row.attempt, now);
-            one_ended |= self.try_to_ask(row).await?;
+            one_ended |= self.try_query(row).await?;
         }
         Ok(one_ended)
     }
 
-    /// Asks about one pipeline. A GitLab that does not answer for one project holds up no others.
-    pub(super) async fn try_to_ask(&self, row: &PipelineRow) -> Result<bool, Failure> {
+    /// Queries one pipeline. A GitLab that does not respond for one project does not delay the others.
+    pub(super) async fn try_query(&self, row: &PipelineRow) -> Result<bool, Failure> {
         let state = &self.state;
-        let error = match self.ask(row).await {
+        let error = match self.query(row).await {
             Err(Failure::Gitlab(error)) if !error.kind.is_general() => error,
             asked => return asked,
         };
         tracing::warn!(
             error = error.to_string(),
             attempt.id = %row.attempt,
-            "cannot ask about a pipeline; tried again"
+            "cannot query a pipeline; will retry"
         );
         let is_final = matches!(
             error.kind,
             GitlabErrorKind::Status { status: 404, .. } | GitlabErrorKind::Forbidden(_)
         );
         let patience = match row.reported_at {
-            _ if !is_final => GIVEN_UP_AFTER,
+            _ if !is_final => GIVE_UP_AFTER,
             Some(_) => self.on_gitlab.settings.patience_for(row.reported_kind),
             None => Duration::ZERO,
         };
@@ -92,15 +94,15 @@ impl Poll {
         if state.clock.now() < overdue + patience {
             return Ok(false);
         }
-        Ok(if row.is_held() {
-            unanswered(state, row, None).await?
+        Ok(if row.is_deferred() {
+            end_unanswered(state, row, None).await?
         } else {
             expire(state, row.attempt).await?
         })
     }
 
-    /// Asks about one pipeline by itself, and ends what has ended or is overdue. Returns whether it has.
-    async fn ask(&self, row: &PipelineRow) -> Result<bool, Failure> {
+    /// Queries one pipeline, and ends its attempt if that has ended or is overdue. Returns whether it did.
+    async fn query(&self, row: &PipelineRow) -> Result<bool, Failure> {
         let (state, gitlab) = (&self.state, &self.on_gitlab.gitlab);
         let Some((project, number)) = key(row) else {
             return Ok(false);
@@ -108,12 +110,12 @@ impl Poll {
         let about = about(&state.database, row).await?;
         let found = gitlab.pipeline(project, &about, number).await?;
         let Some(found) = found else {
-            ended(state, row, None, &[], None, None).await?;
+            end_completed(state, row, None, &[], None, None).await?;
             return Ok(true);
         };
         let mut status = found.status;
-        // Its job reports before it ends: only where it did not, or where that does not say enough,
-        // GitLab has to say why.
+        // The job reports before it ends: GitLab's reason matters only where it did not, or where the report does
+        // not say enough.
         let mut jobs = Vec::new();
         if !row.attempt_status.is_final() && status != PipelineStatus::Success {
             jobs = gitlab.jobs(project, &about, number).await?;
@@ -129,17 +131,17 @@ impl Poll {
                 Some(job) => self.log_of(project, &about, job).await,
                 None => None,
             };
-            ended(state, row, Some(status), &jobs, errors, log.as_deref()).await?;
+            end_completed(state, row, Some(status), &jobs, errors, log.as_deref()).await?;
             return Ok(true);
         }
-        note(&state.database, &[(row.clone(), status)]).await?;
+        store_statuses(&state.database, &[(row.clone(), status)]).await?;
         if row.attempt_status.is_final() {
             return Ok(false);
         }
         self.end_overdue(row, &jobs).await
     }
 
-    /// What a job printed last. Without it the job ends as GitLab's reason alone has it.
+    /// Returns the end of a job's log. Without it, GitLab's reason alone decides.
     async fn log_of(&self, project: ProjectId, about: &str, job: &Job) -> Option<String> {
         let log = self
             .on_gitlab
@@ -156,13 +158,13 @@ impl Poll {
         log.inspect_err(unread).ok()
     }
 
-    /// Ends an attempt whose job GitLab still takes for running, when it has done so for too long.
+    /// Ends an attempt whose job GitLab has reported as running for too long.
     async fn end_overdue(&self, row: &PipelineRow, jobs: &[Job]) -> Result<bool, Failure> {
         let state = &self.state;
         if let Some(at) = row.reported_at {
             let patience = self.on_gitlab.settings.patience_for(row.reported_kind);
             return Ok(state.clock.now() >= at + patience
-                && unanswered(state, row, own_job(row, jobs)).await?);
+                && end_unanswered(state, row, own_job(row, jobs)).await?);
         }
         if row.lease_expires_at <= state.clock.now() {
             return Ok(expire(state, row.attempt).await?);
@@ -175,17 +177,17 @@ impl Poll {
         let running = jobs
             .iter()
             .find(|job| job.status == PipelineStatus::Running);
-        // GitLab's own clock counts: that of this machine may differ.
+        // By GitLab's clock, which may differ from this machine's.
         let elapsed = match running {
             Some(job) => job.elapsed().or(row.running_since.map(|at| now.since(at))),
             None => Some(Duration::ZERO),
         };
         let elapsed = elapsed.unwrap_or_default();
         if let Some(job) = running.filter(|_| elapsed >= allowed) {
-            return Ok(never_exchanged(state, row, job).await?);
+            return Ok(end_unexchanged(state, row, job).await?);
         }
         if row.running_since.is_some_and(|at| now.since(at) >= allowed) {
-            // The pipeline has run longer than its job, because of statuses of other programs.
+            // External commit statuses keep a pipeline running longer than its job.
             let mut tx = state.database.write().await?;
             pipelines::set_running_since(&mut tx, row.attempt, now - elapsed).await?;
             tx.commit().await?;
@@ -194,11 +196,11 @@ impl Poll {
     }
 }
 
-/// How the attempt's job ended, or all jobs of the pipeline while it is not known which is its own.
-/// Statuses of other programs keep a pipeline going, and are not jobs.
+/// Returns how the attempt's job ended, or how all jobs of the pipeline ended while it is not known which one is the
+/// attempt's. External commit statuses keep a pipeline running, and are not jobs.
 fn end_of(row: &PipelineRow, jobs: &[Job]) -> Option<PipelineStatus> {
     if let Some(own) = own_job(row, jobs) {
-        let is_stopping = own.status == PipelineStatus::Canceling && row.is_held();
+        let is_stopping = own.status == PipelineStatus::Canceling && row.is_deferred();
         return match own.status {
             _ if is_stopping => Some(PipelineStatus::Canceled),
             status => status.is_completed().then_some(status),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// One thing at a time, each so long after the one before.
+/// A rate limiter that allows one request at a time, with a gap between two.
 #[derive(Debug)]
 pub(crate) struct Pace {
     gap: Duration,
@@ -19,12 +19,12 @@ impl Pace {
         }
     }
 
-    /// Whether it is time for the next; if so, the one after it has to wait.
+    /// Returns whether the next request is due; if so, the one after it has to wait.
     pub(crate) fn take(&mut self, now: Instant) -> bool {
         if now < self.next {
             return false;
         }
-        // What was not used is not made up for.
+        // Unused turns are not caught up.
         self.next = now.max(self.next) + self.gap;
         true
     }

@@ -1,5 +1,4 @@
-//! Polls pipelines: what GitLab says about many of them in one query, and about those of which that does not say
-//! enough one by one.
+//! Polls pipelines: many in one query, then one by one those about which its response says too little.
 
 use std::collections::HashMap;
 
@@ -11,38 +10,37 @@ use crate::db::Database;
 use crate::db::pipelines::{self, PipelineRow};
 use crate::error::Error;
 use crate::outage::Failure;
-use crate::service::pipelines::ended;
+use crate::service::pipelines::end_completed;
 use crate::state::AppState;
 use crate::state::pipelines::Pipelines;
 
-use super::sort::{LARGEST_PAGE, Moved, batches, sort};
+use super::sort::{MAX_PAGE_SIZE, Moved, batches, sort};
 
-/// Pipelines of others that may be newer than ours.
-const MARGIN: usize = 2;
-/// How many are asked about one by one in a poll: those that are not among the newest of their project,
-/// or failed without a word. One may take two requests; with the queries for a thousand pipelines that
-/// makes twenty.
-pub(super) const SINGLE: usize = 5;
-/// For how many ticks a pipeline may run without its job having asked for the build, before GitLab is asked
-/// about the jobs: a pipeline goes on as long as the statuses of other programs in it do.
-const QUIET_TICKS: u32 = 4;
-/// When a pipeline was last asked about by itself, so that each has its turn.
+/// How many pipelines of other programs may be newer than ours.
+const FOREIGN_MARGIN: usize = 2;
+/// How many pipelines a poll queries one by one: those that are not among the newest of their project, or failed
+/// without a report. One may take two requests; with the queries for a thousand pipelines that makes twenty.
+pub(super) const MAX_SINGLE_QUERIES: usize = 5;
+/// For how many ticks a pipeline may run without its job having asked for the build, before its jobs are queried:
+/// a pipeline runs as long as external commit statuses in it do.
+const SILENT_TICKS: u32 = 4;
+/// When each pipeline was last queried by itself, so that each has its turn.
 pub(super) type Turns = HashMap<AttemptId, Instant>;
 
-/// Polls pipelines, of which there may be many more than one query tells.
+/// Polls pipelines, of which there may be many more than fit in one query.
 pub(crate) struct Poll {
     pub(super) state: AppState,
     pub(crate) on_gitlab: Pipelines,
     pub(super) turns: Turns,
 }
 
-/// Whether GitLab had to answer.
+/// Whether a poll sent a request to GitLab.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Asked {
-    /// It had, and has.
+pub(crate) enum Polled {
+    /// It did, and GitLab responded.
     Gitlab,
-    /// There was nothing to ask.
-    Nobody,
+    /// There was nothing to query.
+    Nothing,
 }
 
 impl Poll {
@@ -55,29 +53,29 @@ impl Poll {
     }
 
     /// Polls all pipelines, or those of some projects.
-    pub(crate) async fn poll(&mut self, projects: Option<&[ProjectId]>) -> Result<Asked, Failure> {
+    pub(crate) async fn poll(&mut self, projects: Option<&[ProjectId]>) -> Result<Polled, Failure> {
         self.cancel_unwanted().await?;
         self.cancel_orphans().await?;
-        let mut one_ended = self.ask_about_overdue(projects).await?;
-        let mut asked = Asked::Nobody;
+        let mut one_ended = self.query_overdue(projects).await?;
+        let mut asked = Polled::Nothing;
         if !projects.is_some_and(<[ProjectId]>::is_empty) {
             let (polled, also_ended) = self.poll_projects(projects).await?;
             asked = polled;
             one_ended |= also_ended;
         }
         if one_ended {
-            // There is room for others.
+            // A pipeline that ended makes room for another one.
             self.on_gitlab.wake();
         }
         Ok(asked)
     }
 
-    /// Also returns whether a pipeline ended.
+    /// Polls some projects, or all. Also returns whether a pipeline ended.
     async fn poll_projects(
         &mut self,
         projects: Option<&[ProjectId]>,
-    ) -> Result<(Asked, bool), Failure> {
-        let (mut asked, mut one_ended) = (Asked::Nobody, false);
+    ) -> Result<(Polled, bool), Failure> {
+        let (mut asked, mut one_ended) = (Polled::Nothing, false);
         let rows = pipelines::followed(self.state.database.read(), projects).await?;
         if projects.is_none() {
             self.turns
@@ -86,31 +84,31 @@ impl Poll {
         let (mut failed, mut silent) = (Vec::new(), Vec::new());
         for batch in batches(rows) {
             let ids: Vec<ProjectId> = batch.keys().copied().collect();
-            let each = batch.values().map(Vec::len).max().unwrap_or(1) + MARGIN;
+            let each = batch.values().map(Vec::len).max().unwrap_or(1) + FOREIGN_MARGIN;
             let known = self
                 .on_gitlab
                 .gitlab
-                .pipeline_statuses(&ids, each.min(LARGEST_PAGE))
+                .pipeline_statuses(&ids, each.min(MAX_PAGE_SIZE))
                 .await?;
-            asked = Asked::Gitlab;
-            let quiet = self.on_gitlab.settings.tick.saturating_mul(QUIET_TICKS);
+            asked = Polled::Gitlab;
+            let quiet = self.on_gitlab.settings.tick.saturating_mul(SILENT_TICKS);
             let quiet_since = self.state.clock.now() - quiet;
             let sorted = sort(batch, &known, quiet_since);
-            note(&self.state.database, &sorted.moved).await?;
+            store_statuses(&self.state.database, &sorted.moved).await?;
             for (row, status) in &sorted.over {
-                ended(&self.state, row, Some(*status), &[], None, None).await?;
+                end_completed(&self.state, row, Some(*status), &[], None, None).await?;
                 one_ended = true;
             }
             failed.extend(sorted.failed);
             silent.extend(sorted.silent);
         }
-        one_ended |= self.ask_one_by_one(failed, silent).await?;
+        one_ended |= self.query_one_by_one(failed, silent).await?;
         Ok((asked, one_ended))
     }
 
-    /// Asks about pipelines of which the answer about many did not say enough; about a few of them, the others
-    /// have their turn later. Returns whether one ended.
-    async fn ask_one_by_one(
+    /// Queries pipelines one by one about which the response for many says too little: a few of them, the others have
+    /// their turn later. Returns whether one ended.
+    async fn query_one_by_one(
         &mut self,
         mut failed: Vec<PipelineRow>,
         mut silent: Vec<PipelineRow>,
@@ -123,26 +121,27 @@ impl Poll {
         };
         failed.retain(had_no_turn);
         failed.sort_by_key(|row| turns.get(&row.attempt).copied());
-        for row in failed.iter().skip(SINGLE).take(LARGEST_PAGE) {
-            // Soon, and without asking about all the others again.
+        for row in failed.iter().skip(MAX_SINGLE_QUERIES).take(MAX_PAGE_SIZE) {
+            // Soon, and without polling all the others again.
             self.on_gitlab.has_news(row.project_id);
         }
-        failed.truncate(SINGLE);
-        // The silent have to do with what is left of a tick. Whoever waited longest comes first, so that one
-        // that cannot be asked about holds up nobody.
+        failed.truncate(MAX_SINGLE_QUERIES);
+        // Silent pipelines get the rest of a tick, the one that waited longest first, so that one that cannot be
+        // queried does not delay the others.
         silent.retain(had_no_turn);
         silent.sort_by_key(|row| turns.get(&row.attempt).copied());
-        silent.truncate(SINGLE.saturating_sub(failed.len()));
+        silent.truncate(MAX_SINGLE_QUERIES.saturating_sub(failed.len()));
         let mut one_ended = false;
         for row in failed.iter().chain(&silent) {
             self.turns.insert(row.attempt, now);
-            one_ended |= self.try_to_ask(row).await?;
+            one_ended |= self.try_query(row).await?;
         }
         Ok(one_ended)
     }
 }
 
-pub(super) async fn note(database: &Database, moved: &[Moved]) -> Result<(), Error> {
+/// Stores the new statuses of pipelines.
+pub(super) async fn store_statuses(database: &Database, moved: &[Moved]) -> Result<(), Error> {
     if moved.is_empty() {
         return Ok(());
     }

@@ -1,23 +1,23 @@
-//! Reads why GitLab makes no pipeline: whether it may later, and what somebody has to do about it.
+//! Classifies why GitLab refuses to create a pipeline: whether it may succeed later, and what a user has to do.
 
 use std::time::Duration;
 
 use buildbtw_gitlab::{GitlabError, GitlabErrorKind};
 
-/// The pause that GitLab's limit of pipelines per minute asks for without saying so.
-const TOO_MANY: Duration = Duration::from_secs(20);
-/// The pause when somebody else works on the same project.
-const SOMEBODY_ELSE: Duration = Duration::from_secs(5);
+/// The pause after GitLab's rate limit of pipelines, which names no time.
+const RATE_LIMIT_PAUSE: Duration = Duration::from_secs(20);
+/// The pause after a conflict with another change of the same project.
+const CONFLICT_PAUSE: Duration = Duration::from_secs(5);
 
-/// What a refusal means.
+/// The kind of a refusal.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Refused {
-    /// It may be granted later.
-    ForNow(Duration),
-    /// So would be every other request.
-    Everything,
-    /// Never, until somebody does something about it.
-    ForGood(String),
+    /// The same request may succeed later.
+    Temporary(Duration),
+    /// Every other request would fail, too.
+    General,
+    /// The request fails until a user fixes the cause.
+    Permanent(String),
 }
 
 impl Refused {
@@ -28,38 +28,38 @@ impl Refused {
                 message,
             } => {
                 if message.contains("Too many pipelines") {
-                    return Self::ForNow(TOO_MANY);
+                    return Self::Temporary(RATE_LIMIT_PAUSE);
                 }
-                Self::ForGood(format!(
-                    "GitLab makes no pipeline for {}: {}{}",
+                Self::Permanent(format!(
+                    "GitLab refuses to create a pipeline for {}: {}{}",
                     error.about,
-                    plain(message),
-                    remedy(message)
+                    flatten_errors(message),
+                    hint(message)
                 ))
             }
-            // Somebody else works on the project at this moment.
-            GitlabErrorKind::Status { status: 409, .. } => Self::ForNow(SOMEBODY_ELSE),
-            GitlabErrorKind::Status { status: 404, .. } => Self::ForGood(format!(
-                "GitLab has no project {} any more, or the server's token may not see it",
+            // Another change of the project is in progress.
+            GitlabErrorKind::Status { status: 409, .. } => Self::Temporary(CONFLICT_PAUSE),
+            GitlabErrorKind::Status { status: 404, .. } => Self::Permanent(format!(
+                "GitLab no longer has project {}, or the server's token may not see it",
                 error.about
             )),
-            GitlabErrorKind::Forbidden(message) => Self::ForGood(format!(
-                "GitLab lets the server's token run no pipelines in {}: {message}. It needs the role \
-                 Developer, and Maintainer on protected branches that nobody else may push to",
+            GitlabErrorKind::Forbidden(message) => Self::Permanent(format!(
+                "the server's token may not run pipelines in {}: {message}; it needs the role Developer, or \
+                 Maintainer for protected branches that only maintainers may push to",
                 error.about
             )),
-            GitlabErrorKind::Status { message, .. } => Self::ForGood(format!(
-                "GitLab makes no pipeline for {}: {}",
+            GitlabErrorKind::Status { message, .. } => Self::Permanent(format!(
+                "GitLab refuses to create a pipeline for {}: {}",
                 error.about,
-                plain(message)
+                flatten_errors(message)
             )),
-            _ => Self::Everything,
+            _ => Self::General,
         }
     }
 }
 
-/// GitLab's errors of validation come as `{"base":["…"]}`.
-fn plain(message: &str) -> String {
+/// Flattens GitLab's validation errors, which are of the form `{"base":["…"]}`.
+fn flatten_errors(message: &str) -> String {
     let Ok(serde_json::Value::Object(fields)) = serde_json::from_str(message) else {
         return message.to_owned();
     };
@@ -76,23 +76,23 @@ fn plain(message: &str) -> String {
     texts.join("; ")
 }
 
-/// What somebody has to do about a refusal.
-fn remedy(message: &str) -> &'static str {
+/// Returns how to fix the cause of a refusal.
+fn hint(message: &str) -> &'static str {
     let says = |phrase: &str| message.contains(phrase);
     if says("Missing CI config file") {
-        ". `buildbtw-server gitlab set-ci-config` gives the projects the template"
+        "; `buildbtw-server gitlab set-ci-config` sets the template of all projects"
     } else if says("Reference not found") || says("Commit not found") {
-        ". The branch is gone; a new iteration plans with what there is now"
+        "; the branch was deleted: create a new iteration"
     } else if says("set pipeline variables") {
-        ". Let the server's role set variables (ci_pipeline_variables_minimum_override_role), or use \
+        "; let the server's role set variables (ci_pipeline_variables_minimum_override_role), or use \
          --gitlab-parameters=inputs"
     } else if says("nput") {
-        ". Does the project use the current template? GitLab before 17.10 needs \
+        "; check that the project uses the current template; GitLab before 17.10 needs \
          --gitlab-parameters=variables"
     } else if says("sufficient permission") || says("Insufficient permissions") {
-        ". The token's role must be allowed to push or merge to protected branches"
+        "; the token's role must be allowed to push or merge to protected branches"
     } else if says("filtered out by workflow rules") || says("would have been empty") {
-        ". The template has to be used as it is"
+        "; the template must be used unchanged"
     } else {
         ""
     }
@@ -121,11 +121,11 @@ mod tests {
     #[test]
     fn adds_remedy_to_refusal() {
         let refused = bad_request(r#"{"base":["Missing CI config file"]}"#);
-        let Refused::ForGood(message) = refused else {
+        let Refused::Permanent(message) = refused else {
             panic!("{refused:?}");
         };
         assert!(
-            message.contains("Missing CI config file. `buildbtw-server"),
+            message.contains("Missing CI config file; `buildbtw-server"),
             "{message}"
         );
         assert!(!message.contains('{'), "{message}");
@@ -134,10 +134,10 @@ mod tests {
     #[test]
     fn waits_only_for_temporary_refusals() {
         let quota = "Too many pipelines created in the last minute. Try again later.";
-        assert!(matches!(bad_request(quota), Refused::ForNow(_)));
+        assert!(matches!(bad_request(quota), Refused::Temporary(_)));
         let expired = error(GitlabErrorKind::InvalidToken("expired".into()));
-        assert_eq!(Refused::of(&expired), Refused::Everything);
+        assert_eq!(Refused::of(&expired), Refused::General);
         let role = error(GitlabErrorKind::Forbidden("403 Forbidden".into()));
-        assert!(matches!(Refused::of(&role), Refused::ForGood(_)));
+        assert!(matches!(Refused::of(&role), Refused::Permanent(_)));
     }
 }

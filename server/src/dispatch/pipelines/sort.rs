@@ -1,4 +1,4 @@
-//! What GitLab's answer about many pipelines means for each.
+//! Sorts pipelines by their state in GitLab's response to a query for many of them.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,24 +8,24 @@ use buildbtw_model::AttemptStatus;
 use crate::db::pipelines::PipelineRow;
 use crate::time::Millis;
 
-/// GitLab shows no more projects, and no more pipelines of each, at once.
-pub(super) const LARGEST_PAGE: usize = 100;
+/// The maximum number of projects, and of pipelines of each, in one of GitLab's pages.
+pub(super) const MAX_PAGE_SIZE: usize = 100;
 pub(super) type Batch = BTreeMap<ProjectId, Vec<PipelineRow>>;
 
-/// What GitLab calls a pipeline that it has.
+/// Returns the project and id of a pipeline that exists.
 pub(super) fn key(row: &PipelineRow) -> Option<(ProjectId, PipelineId)> {
     Some((row.project_id, row.pipeline_id?))
 }
 
-/// Pipelines by project, in as many parts as there have to be queries.
+/// Groups pipelines by project, in one batch per query.
 pub(super) fn batches(rows: Vec<PipelineRow>) -> Vec<Batch> {
     let mut batches: Vec<Batch> = Vec::new();
-    // They come ordered by project.
+    // The rows are ordered by project.
     for row in rows {
         let project = row.project_id;
         let fits = batches
             .last()
-            .is_some_and(|batch| batch.len() < LARGEST_PAGE || batch.contains_key(&project));
+            .is_some_and(|batch| batch.len() < MAX_PAGE_SIZE || batch.contains_key(&project));
         if !fits {
             batches.push(Batch::new());
         }
@@ -38,19 +38,21 @@ pub(super) fn batches(rows: Vec<PipelineRow>) -> Vec<Batch> {
 
 pub(super) type Moved = (PipelineRow, PipelineStatus);
 
-/// What GitLab's answer means for each pipeline of a batch.
+/// The pipelines of a batch, by their state in GitLab's response.
 #[derive(Default)]
 pub(super) struct Sorted {
-    /// Go on, but stand elsewhere than before.
+    /// Still running, with another status than before.
     pub(super) moved: Vec<Moved>,
-    /// Are over, and it is clear what that means.
+    /// Ended, for a clear reason.
     pub(super) over: Vec<Moved>,
-    /// Have failed, and their jobs have to say why.
+    /// Failed, for a reason that only their jobs know.
     pub(super) failed: Vec<PipelineRow>,
-    /// Are not in the answer, or go on without a word of their jobs.
+    /// Missing from the response, or running without a request of their jobs.
     pub(super) silent: Vec<PipelineRow>,
 }
 
+/// Sorts the pipelines of a batch by their status in GitLab. `quiet_since` is the time since which a pipeline must
+/// have existed to count as silent.
 pub(super) fn sort(
     batch: Batch,
     known: &HashMap<(ProjectId, PipelineId), PipelineStatus>,

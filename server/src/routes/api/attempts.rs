@@ -23,8 +23,8 @@ use crate::serve::Peer;
 use crate::service::claim_build;
 use crate::service::upload_package::{self, Upload};
 use crate::service::{
-    adopt_attempt, append_log, exchange_id_token, heartbeat, keep_pkgbuild, report_final_failure,
-    report_outcome,
+    adopt_attempt, append_log, exchange_id_token, heartbeat, report_final_failure, report_outcome,
+    store_pkgbuild,
 };
 use crate::state::AppState;
 use crate::state::claim_queue::Claimant;
@@ -110,7 +110,7 @@ pub(crate) async fn keep_pkgbuild(
     extract::Path(id): extract::Path<AttemptId>,
     extract::Bytes(text): extract::Bytes,
 ) -> Result<StatusCode, Error> {
-    keep_pkgbuild::keep_pkgbuild(&state, token.id, id, &text).await?;
+    store_pkgbuild::store_pkgbuild(&state, token.id, id, &text).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

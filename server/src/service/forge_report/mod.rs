@@ -1,7 +1,7 @@
-//! Tells the forge what becomes of a rebuild, where that is wanted: a status on every origin commit,
-//! and one note on each merge request, changed in place.
+//! Reports the progress of a rebuild to the forge, if enabled: a status on every origin commit, and one note on each
+//! merge request, which is edited in place.
 
-mod words;
+mod text;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,27 +26,27 @@ use crate::state::AppState;
 
 use super::read::iteration::show_iteration;
 
-/// A note is not changed more often than this while builds go on.
-const NOTE_GAP: Duration = Duration::from_secs(60);
-/// How long what is known about a branch's merge requests is believed.
-const MERGE_REQUESTS_LAST: Duration = Duration::from_secs(60);
-/// Merge requests from forks have no branch here; their heads are named like this.
-const MERGE_REQUESTS: &str = "merge-requests/";
+/// The minimum time between two edits of a note while builds are running.
+const NOTE_INTERVAL: Duration = Duration::from_secs(60);
+/// How long the merge requests of a branch are cached.
+const MERGE_REQUESTS_TTL: Duration = Duration::from_secs(60);
+/// The prefix of the heads of merge requests from forks, which have no branch here.
+const MERGE_REQUEST_PREFIX: &str = "merge-requests/";
 
-/// The open merge requests of a project's branch, and since when they are known.
+/// The open merge requests of a project's branch, and when they were read.
 type MergeRequests = HashMap<(ProjectId, String), (Instant, Vec<MergeRequestIid>)>;
 
-/// Where reports go, and which are wanted. Cheap to clone.
+/// The destination of reports, and the enabled kinds. Cheap to clone.
 #[derive(Clone)]
 pub struct Reporter {
     gitlab: Gitlab,
     kinds: Vec<ReportKind>,
-    /// The open merge requests of branches, so that not every change of a build asks for them.
+    /// The open merge requests of branches, cached so that not every change of a build requests them.
     known: Arc<Mutex<MergeRequests>>,
 }
 
 impl Reporter {
-    /// Reports to a GitLab.
+    /// Creates a reporter for a GitLab.
     #[must_use]
     pub fn new(gitlab: Gitlab, kinds: Vec<ReportKind>) -> Self {
         Self {
@@ -56,7 +56,7 @@ impl Reporter {
         }
     }
 
-    /// Tells what is new about a namespace; returns when there is more to tell.
+    /// Reports the changes of a namespace. Returns when the next report is due.
     pub(crate) async fn report(
         &self,
         state: &AppState,
@@ -71,7 +71,7 @@ impl Reporter {
         let number = Some(iteration.number);
         let server = state.config.base_url();
         let detail = show_iteration(state, &server, &namespace.name, number).await?;
-        // What cannot be told holds up nothing else.
+        // A report that fails does not delay the others.
         let mut told = Ok(());
         if self.kinds.contains(&ReportKind::CommitStatus) {
             let closed = self.close_left_open(state, &namespace).await;
@@ -96,7 +96,7 @@ impl Reporter {
         iteration: IterationId,
         detail: &IterationDetail,
     ) -> Result<(), Failure> {
-        let word = words::state(detail);
+        let word = text::state(detail);
         let mut told_all = Ok(());
         for origin in &detail.origins {
             let Some((project, path)) = project(&state.database, origin).await? else {
@@ -109,7 +109,8 @@ impl Reporter {
                 continue;
             }
             let git_ref = origin.changeset.git_ref.as_str();
-            let is_name = !git_ref.starts_with(MERGE_REQUESTS) && git_ref != origin.commit.as_str();
+            let is_name =
+                !git_ref.starts_with(MERGE_REQUEST_PREFIX) && git_ref != origin.commit.as_str();
             let status = CommitStatus {
                 state: word,
                 git_ref: is_name.then_some(git_ref),
@@ -118,12 +119,12 @@ impl Reporter {
                     "{}/namespaces/{}/iterations/{}",
                     state.config.url, namespace.name, detail.summary.number
                 ),
-                description: &words::description(detail),
+                description: &text::description(detail),
             };
             let set = self
                 .gitlab
                 .set_commit_status(project, &path, &origin.commit, &status);
-            if let Err(error) = settled(set.await) {
+            if let Err(error) = ignore_permanent(set.await) {
                 told_all = Err(Failure::Gitlab(error));
                 continue;
             }
@@ -135,7 +136,7 @@ impl Reporter {
         told_all
     }
 
-    /// Commits of iterations whose place another took are worked on no more.
+    /// Cancels the statuses of commits whose iterations were superseded.
     async fn close_left_open(
         &self,
         state: &AppState,
@@ -158,13 +159,13 @@ impl Reporter {
                     git_ref: None,
                     name: &format!("buildbtw/{}", namespace.name),
                     target_url: &format!("{}/namespaces/{}", state.config.url, namespace.name),
-                    description: "a newer iteration took its place",
+                    description: "superseded by a newer iteration",
                 };
                 let about = format!("project {project}");
                 let set = self
                     .gitlab
                     .set_commit_status(project, &about, &open.commit, &status);
-                if let Err(error) = settled(set.await) {
+                if let Err(error) = ignore_permanent(set.await) {
                     told_all = Err(Failure::Gitlab(error));
                     continue;
                 }
@@ -190,7 +191,7 @@ impl Reporter {
         namespace: &NamespaceRow,
         detail: &IterationDetail,
     ) -> Result<Option<Duration>, Failure> {
-        let text = words::note(&namespace.name, detail, &state.config.url);
+        let text = text::note(&namespace.name, detail, &state.config.url);
         let digest = sha2::Sha256::digest(text.as_bytes());
         let mut later = None;
         for origin in &detail.origins {
@@ -207,7 +208,7 @@ impl Reporter {
                     if told.digest == digest.as_slice() {
                         continue;
                     }
-                    let wait = (told.sent_at + NOTE_GAP).since(state.clock.now());
+                    let wait = (told.sent_at + NOTE_INTERVAL).since(state.clock.now());
                     if !wait.is_zero() && !detail.summary.status.is_final() {
                         later = Some(wait);
                         continue;
@@ -239,9 +240,9 @@ impl Reporter {
     ) -> Result<Option<NoteId>, GitlabError> {
         let old = match known {
             Some(known) => Some(known),
-            // One whose creation was not answered is there nevertheless.
+            // A note exists even if the response to its creation was lost.
             None => {
-                let marker = words::marker(namespace);
+                let marker = text::marker(namespace);
                 self.gitlab.find_note(project, path, iid, &marker).await?
             }
         };
@@ -252,11 +253,11 @@ impl Reporter {
         {
             return Ok(Some(note));
         }
-        // Somebody deleted it.
+        // The note was deleted in GitLab.
         self.gitlab.write_note(project, path, iid, None, text).await
     }
 
-    /// The merge requests that want to bring an origin in.
+    /// Returns the open merge requests of an origin's ref.
     async fn merge_requests(
         &self,
         database: &Database,
@@ -265,7 +266,7 @@ impl Reporter {
         origin: &OriginSummary,
     ) -> Result<Vec<MergeRequestIid>, Failure> {
         let git_ref = origin.changeset.git_ref.as_str();
-        if let Some(rest) = git_ref.strip_prefix(MERGE_REQUESTS) {
+        if let Some(rest) = git_ref.strip_prefix(MERGE_REQUEST_PREFIX) {
             let number = rest
                 .split('/')
                 .next()
@@ -274,20 +275,20 @@ impl Reporter {
         }
         let reader = database.read();
         let repository = source_repositories::usable(reader, &origin.changeset.pkgbase).await?;
-        // The default branch goes nowhere, and asking for each poll's sake would be a waste.
+        // The default branch has no merge requests, so requests for them would be a waste.
         if repository.is_some_and(|row| row.branch.as_deref() == Some(git_ref)) {
             return Ok(Vec::new());
         }
         let key = (project, git_ref.to_owned());
         if let Some((at, found)) = self.known().get(&key)
-            && at.elapsed() < MERGE_REQUESTS_LAST
+            && at.elapsed() < MERGE_REQUESTS_TTL
         {
             return Ok(found.clone());
         }
         let found = self.gitlab.merge_requests_of(project, path, git_ref);
         let found = found.await?;
         let mut known = self.known();
-        known.retain(|_, (at, _)| at.elapsed() < MERGE_REQUESTS_LAST);
+        known.retain(|_, (at, _)| at.elapsed() < MERGE_REQUESTS_TTL);
         known.insert(key, (Instant::now(), found.clone()));
         Ok(found)
     }
@@ -297,14 +298,14 @@ impl Reporter {
     }
 }
 
-/// A status that GitLab will never take, for example of a commit that is gone, counts as told.
-fn settled(set: Result<(), GitlabError>) -> Result<(), GitlabError> {
+/// Ignores the permanent rejection of a status, for example of a commit that no longer exists.
+fn ignore_permanent(set: Result<(), GitlabError>) -> Result<(), GitlabError> {
     match set {
         Err(error) if is_worth_another_try(&error) => Err(error),
         Err(error) => {
             tracing::warn!(
                 error = error.to_string(),
-                "GitLab takes no status of a commit"
+                "GitLab rejected the status of a commit"
             );
             Ok(())
         }
@@ -312,14 +313,14 @@ fn settled(set: Result<(), GitlabError>) -> Result<(), GitlabError> {
     }
 }
 
-/// Statuses of one commit are taken one after the other; whoever comes in between gets 409.
+/// Returns whether a report should be retried. GitLab responds with 409 to concurrent statuses of one commit.
 pub(crate) fn is_worth_another_try(error: &GitlabError) -> bool {
     error.kind.is_transient()
         || error.kind.is_of_token()
         || matches!(error.kind, GitlabErrorKind::Status { status: 409, .. })
 }
 
-/// The project of an origin, and its path.
+/// Returns the project of an origin, and its path.
 async fn project(
     database: &Database,
     origin: &OriginSummary,

@@ -1,4 +1,4 @@
-//! How a new iteration differs from the one before.
+//! The changes of a new iteration since the previous one.
 
 use std::collections::BTreeMap;
 
@@ -16,13 +16,13 @@ use crate::sources::ResolvedChangeset;
 
 use super::trigger::Trigger;
 
-/// How many names a reason lists.
-const SHOWN: usize = 5;
+/// The maximum number of names in a reason.
+const MAX_NAMES: usize = 5;
 
 /// The builds of an iteration, by architecture.
 pub(super) type Snapshots = Vec<(Architecture, Vec<BuildSnapshot>)>;
 
-/// The builds of an iteration, and the commits and trees that they are built from.
+/// Returns the builds of an iteration, and the commits and trees that they are built from.
 pub(super) async fn old_snapshots(
     database: &Database,
     old: &IterationRow,
@@ -56,7 +56,7 @@ pub(super) async fn old_snapshots(
     Ok((snapshots.into_iter().collect(), files))
 }
 
-/// What became of every build since the iteration before.
+/// Returns the changes of builds since the previous iteration.
 pub(super) fn changes(old: &Snapshots, new: &Snapshots) -> Vec<IterationChange> {
     let mut changes = Vec::new();
     for (architecture, new) in new {
@@ -99,7 +99,7 @@ pub(super) fn changes(old: &Snapshots, new: &Snapshots) -> Vec<IterationChange> 
     changes
 }
 
-/// The origins whose refs name other files than before.
+/// Returns the origins whose refs point to other files than before.
 pub(super) async fn moved_origins(
     database: &Database,
     old: &IterationRow,
@@ -125,12 +125,12 @@ pub(super) async fn moved_origins(
         .collect())
 }
 
-/// Why an iteration is planned, for people.
+/// Returns why an iteration is planned, for people.
 pub(super) fn reason(trigger: Trigger, moved: &[String], changes: &[IterationChange]) -> String {
     let mut reasons: Vec<String> = moved.to_vec();
     if let Trigger::Requested { refresh_base } = trigger {
         let base = if refresh_base {
-            ", with the base repositories as they are now"
+            ", with the current base repositories"
         } else {
             ""
         };
@@ -149,8 +149,8 @@ pub(super) fn reason(trigger: Trigger, moved: &[String], changes: &[IterationCha
     changed.sort_unstable();
     changed.dedup();
     if !changed.is_empty() {
-        let more = changed.len().saturating_sub(SHOWN);
-        changed.truncate(SHOWN);
+        let more = changed.len().saturating_sub(MAX_NAMES);
+        changed.truncate(MAX_NAMES);
         let more = if more > 0 {
             format!(" and {more} more")
         } else {

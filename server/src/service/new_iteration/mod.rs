@@ -1,5 +1,5 @@
-//! Plans a namespace again: because its origins or packages of its graph changed, or because
-//! somebody asked for it. What is as before is carried over, only the rest is built.
+//! Plans a namespace again: because its origins or packages of its graph changed, or on request. Unchanged builds
+//! are reused, only the rest is built.
 
 mod differences;
 mod trigger;
@@ -28,10 +28,10 @@ pub use trigger::Trigger;
 
 use differences::{changes, moved_origins, old_snapshots, reason};
 
-/// Plans a new iteration because a user asked for it.
+/// Plans a new iteration on a user's request.
 ///
 /// # Errors
-/// See `new_iteration_after`; when there is no such namespace, or others plan it at the same time.
+/// See `new_iteration_after`; also when there is no such namespace, or other requests plan it at the same time.
 pub async fn request_iteration(
     state: &AppState,
     name: &NamespaceName,
@@ -49,18 +49,18 @@ pub async fn request_iteration(
         no_bootstrap: &request.no_bootstrap,
         same_sonames: request.same_sonames,
     };
-    for _ in 0..TRIES {
+    for _ in 0..MAX_TRIES {
         let old = newest(&state.database, namespace).await?;
-        let made = make(state, namespace, &old, trigger, &wanted, caller).await?;
-        // An iteration that somebody else has made meanwhile knows nothing of the settings.
-        if made.is_some() || wanted.is_none() {
+        let created = create_iteration(state, namespace, &old, trigger, &wanted, caller).await?;
+        // An iteration that was created concurrently does not have these settings.
+        if created.is_some() || wanted.is_none() {
             return Ok(());
         }
     }
     Err(Refusal::new(
         ProblemKind::Conflict,
         format!(
-            "'{}' was planned again by others at the same time",
+            "'{}' was planned again by other requests at the same time",
             namespace.name
         ),
     )
@@ -68,20 +68,20 @@ pub async fn request_iteration(
     .into())
 }
 
-/// How often a plan with other settings is made when others plan the same namespace.
-const TRIES: usize = 3;
+/// How often a plan with changed settings is retried when others plan the same namespace.
+const MAX_TRIES: usize = 3;
 
 async fn newest(database: &Database, namespace: &NamespaceRow) -> Result<IterationRow, Error> {
     let newest = iterations::newest(database.read(), namespace.id).await?;
     Ok(newest.ok_or_else(|| anyhow::anyhow!("namespace {} has no iteration", namespace.name))?)
 }
 
-/// Makes a new iteration and returns its number; `None` when nothing changed and nobody asked, or the newest
-/// iteration is not this one any more.
+/// Creates a new iteration and returns its number; `None` when nothing changed and it was not requested, or when
+/// `old` is no longer the newest iteration.
 ///
 /// # Errors
-/// When an origin cannot be resolved any more, the repository of a member or a base repository cannot be used, or
-/// the plan is too large.
+/// When an origin can no longer be resolved, the repository of a member or a base repository cannot be used, or the
+/// plan is too large.
 pub(crate) async fn new_iteration_after(
     state: &AppState,
     namespace: &NamespaceRow,
@@ -89,10 +89,10 @@ pub(crate) async fn new_iteration_after(
     trigger: Trigger,
     caller: Caller,
 ) -> Result<Option<u32>, Error> {
-    make(state, namespace, old, trigger, &Settings::default(), caller).await
+    create_iteration(state, namespace, old, trigger, &Settings::default(), caller).await
 }
 
-async fn make(
+async fn create_iteration(
     state: &AppState,
     namespace: &NamespaceRow,
     old: &IterationRow,
@@ -109,7 +109,7 @@ async fn make(
     planned.note_sources(&freshness, None, &input.origins);
     let (before, files) = old_snapshots(&state.database, old).await?;
     let changes = changes(&before, &planned.snapshots(&files));
-    keep_members(&state.sources, &input, &changes).await?;
+    check_removed_members(&state.sources, &input, &changes).await?;
     let (footprints, seen) = (planned.footprints(), planned.seen());
     let moved = moved_origins(&state.database, old, &input.origins).await?;
     if trigger == Trigger::SourcesChanged && changes.is_empty() && moved.is_empty() {
@@ -131,8 +131,10 @@ async fn make(
     let (iteration, number) = iterations::insert(tx, namespace.id, &reason).await?;
     plan_iteration::store(&mut transition, iteration, &input.origins, planned).await?;
     iterations::insert_changes(transition.tx(), iteration, &changes).await?;
-    transition.superseded(old, number).await?;
-    transition.planned(namespace.id, iteration, &reason).await?;
+    transition.supersede(old, number).await?;
+    transition
+        .record_planned(namespace.id, iteration, &reason)
+        .await?;
     let effects = transition.commit().await?;
     state
         .replans
@@ -142,12 +144,12 @@ async fn make(
         namespace.name = namespace.name.as_str(),
         iteration.number = number,
         reason,
-        "planned a new iteration"
+        "planned new iteration"
     );
     Ok(Some(number))
 }
 
-/// Whether an iteration may still be followed by a new one: others may have been faster since it was read.
+/// Returns whether an iteration may still be followed by a new one: a concurrent request may have been faster.
 async fn check_current(
     transition: &mut Transition,
     namespace: &NamespaceRow,
@@ -162,18 +164,18 @@ async fn check_current(
                 ProblemKind::Conflict,
                 format!("'{}' is cancelled", namespace.name),
             )
-            .hint("`resume` it; that plans it again if its sources changed")
+            .hint("`buildbtw resume` resumes it, and plans it again if its sources changed")
             .into()),
         };
     }
-    // A newer iteration saw at least what this one has seen.
+    // A newer iteration was planned with at least the changes that this one has.
     let newest = iterations::newest(transition.connection(), namespace.id).await?;
     Ok(newest.map(|newest| newest.id) == Some(old.id))
 }
 
-/// Refuses a plan that lacks a member only because its repository cannot be used just now: the rebuild would
-/// end without it. The fix of the repository leads to a plan again.
-async fn keep_members(
+/// Refuses a plan that lacks a member only because its repository is broken at the moment: the rebuild would end
+/// without it. Fixing the repository leads to another plan.
+async fn check_removed_members(
     sources: &Sources,
     input: &PlanInput,
     changes: &[IterationChange],
@@ -193,8 +195,8 @@ async fn keep_members(
     }
 }
 
-/// Waits until the index holds what was pushed to the sources before somebody asked for a plan. The
-/// repositories of the origins, and of some `others`, are read in any case.
+/// Waits until the index contains everything that was pushed to the sources before a plan was requested. The
+/// repositories of the origins, and of some `others`, are always read.
 pub(super) async fn catch_up(
     state: &AppState,
     namespace: &NamespaceRow,

@@ -1,13 +1,13 @@
-//! What leads to a new iteration.
+//! The triggers of new iterations.
 
 /// Why a namespace is planned again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trigger {
-    /// Somebody asked.
+    /// A user requested it.
     Requested {
-        /// Whether to plan with what the base repositories hold now.
+        /// Whether to plan with the current base repositories.
         refresh_base: bool,
     },
-    /// Something changed in a source repository. Nothing is done if the plan is as before.
+    /// A source repository changed. An unchanged plan leads to no iteration.
     SourcesChanged,
 }

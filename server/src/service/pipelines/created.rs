@@ -1,9 +1,9 @@
-//! What came of asking for a pipeline.
+//! The result of requesting a pipeline.
 
 use buildbtw_gitlab::Pipeline;
 use buildbtw_model::FailureKind;
 
-use crate::db::pipelines::{Known, PipelineRow};
+use crate::db::pipelines::{CreatedPipeline, PipelineRow};
 use crate::db::{builds, pipelines};
 use crate::error::Error;
 use crate::service::transitions::Transition;
@@ -11,32 +11,32 @@ use crate::state::AppState;
 
 use super::dispatch::moved;
 
-/// Whether a pipeline that exists now is of use.
+/// Whether a new pipeline is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Created {
-    /// It is the attempt's.
+    /// It runs the attempt.
     Wanted,
-    /// It runs on another commit than planned, or nobody wants it any more: it is to be cancelled.
+    /// It runs on another commit than planned, or is no longer needed: it is to be cancelled.
     Unwanted,
 }
 
-/// GitLab has a pipeline for an attempt.
+/// Records that GitLab has a pipeline for an attempt.
 ///
 /// # Errors
-/// When the database cannot be written: then it is looked for again.
-pub async fn created(
+/// When the database cannot be written: the pipeline is then searched for again.
+pub async fn record_created(
     state: &AppState,
     row: &PipelineRow,
     found: &Pipeline,
 ) -> Result<Created, Error> {
     let mut transition = Transition::begin(&state.database, &state.clock).await?;
-    let known = Known {
+    let known = CreatedPipeline {
         pipeline_id: found.id,
         url: found.web_url.clone(),
         status: found.status,
     };
-    pipelines::set_known(transition.tx(), row.attempt, &known).await?;
-    // Others may have been faster than GitLab.
+    pipelines::set_created(transition.tx(), row.attempt, &known).await?;
+    // The attempt may have ended while GitLab created the pipeline.
     let now = pipelines::of_attempt(transition.connection(), row.attempt).await?;
     let mut created = match now {
         Some(now) if !now.is_unwanted() && !now.attempt_status.is_final() => Created::Wanted,
@@ -45,11 +45,11 @@ pub async fn created(
     if created == Created::Wanted && found.sha != row.commit {
         created = Created::Unwanted;
         if let Some(build) = builds::by_id(transition.connection(), row.build).await? {
-            // A green pipeline of a commit that was not built would tell people a lie.
+            // A green pipeline on a commit that was not built would mislead people.
             let message = moved(&row.git_ref, &row.commit, &found.sha);
             let kind = FailureKind::Infrastructure;
             transition
-                .failed_for_good(&build, row.attempt, kind, &message)
+                .fail_permanently(&build, row.attempt, kind, &message)
                 .await?;
         }
     }
@@ -64,16 +64,16 @@ pub async fn created(
     Ok(created)
 }
 
-/// GitLab will not make a pipeline for an attempt, however often it is asked.
+/// Ends an attempt for which GitLab permanently refuses to create a pipeline.
 ///
 /// # Errors
 /// When the database cannot be written.
-pub async fn refused(state: &AppState, row: &PipelineRow, message: &str) -> Result<(), Error> {
+pub async fn end_refused(state: &AppState, row: &PipelineRow, message: &str) -> Result<(), Error> {
     let mut transition = Transition::begin(&state.database, &state.clock).await?;
     if let Some(build) = builds::by_id(transition.connection(), row.build).await? {
         let kind = FailureKind::Infrastructure;
         transition
-            .failed_for_good(&build, row.attempt, kind, message)
+            .fail_permanently(&build, row.attempt, kind, message)
             .await?;
     }
     pipelines::set_over(transition.tx(), row.attempt).await?;

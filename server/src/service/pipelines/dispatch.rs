@@ -1,5 +1,5 @@
-//! Turns ready builds into attempts that shall run as pipelines. Nothing is asked of GitLab here: what
-//! is stored now survives whatever happens next.
+//! Turns ready builds into attempts that will run as pipelines. GitLab is not contacted here: the stored rows survive
+//! a crash or an outage.
 
 use buildbtw_model::{
     AttemptId, BuildId, ClaimId, CommitHash, FailureKind, GitRef, ProjectId, TokenScope, WorkerName,
@@ -14,38 +14,38 @@ use crate::service::transitions::Transition;
 use crate::state::AppState;
 use crate::time::Millis;
 
-const NO_WORKER_YET: &str = "gitlab";
+const PLACEHOLDER_WORKER: &str = "gitlab";
 
-/// Where a build's pipeline runs.
-struct Place {
+/// The project and ref that a build's pipeline runs on.
+struct PipelineTarget {
     project_id: ProjectId,
     git_ref: String,
 }
 
-/// Dispatches ready builds to GitLab, in one transaction. Returns how many there were.
+/// Dispatches ready builds to GitLab, in one transaction. Returns the number of dispatched builds.
 ///
 /// # Errors
 /// When the database cannot be used; nothing was dispatched then.
 pub async fn dispatch(state: &AppState, chosen: &[BuildId]) -> Result<usize, Error> {
     let rows = builds::by_ids(state.database.read(), chosen).await?;
-    let mut places = Vec::with_capacity(rows.len());
+    let mut targets = Vec::with_capacity(rows.len());
     for build in &rows {
-        places.push((
+        targets.push((
             build,
             AttemptId::new(),
-            place(&state.database, build).await?,
+            target(&state.database, build).await?,
         ));
     }
     let gitlab = state.pipelines.as_ref();
     let gitlab = gitlab.map(|on_gitlab| on_gitlab.gitlab.settings().url.to_string());
     let gitlab = gitlab.unwrap_or_default();
-    let worker = no_worker_yet()?;
+    let worker = placeholder_worker()?;
     let mut transition = Transition::begin(&state.database, &state.clock).await?;
     let mut attempts = Vec::with_capacity(rows.len());
-    let mut made = Vec::with_capacity(rows.len());
-    for (build, id, _) in &places {
-        let token = dead_token(&mut transition, *id).await?;
-        made.push((*id, token));
+    let mut issued = Vec::with_capacity(rows.len());
+    for (build, id, _) in &targets {
+        let token = placeholder_token(&mut transition, *id).await?;
+        issued.push((*id, token));
         attempts.push(NewAttempt {
             id: *id,
             build: build.id,
@@ -54,27 +54,27 @@ pub async fn dispatch(state: &AppState, chosen: &[BuildId]) -> Result<usize, Err
             token,
         });
     }
-    let given = transition.dispatched(attempts, UNLIMITED_LEASE).await?;
-    // Builds that are not ready any more have no attempt that their token would go with.
-    let is_given = |id: &AttemptId| given.iter().any(|(attempt, _)| attempt.id == *id);
-    for (_, token) in made.iter().filter(|(id, _)| !is_given(id)) {
+    let dispatched = transition.dispatch(attempts, UNLIMITED_LEASE).await?;
+    // Builds that are no longer ready got no attempt, so their tokens are not needed.
+    let is_dispatched = |id: &AttemptId| dispatched.iter().any(|(attempt, _)| attempt.id == *id);
+    for (_, token) in issued.iter().filter(|(id, _)| !is_dispatched(id)) {
         tokens::delete(transition.tx(), *token).await?;
     }
-    let mut wanted = Vec::with_capacity(given.len());
-    for (attempt, build) in &given {
-        let place = places.iter().find(|(_, id, _)| *id == attempt.id);
-        match place {
-            Some((_, _, Ok(place))) => wanted.push(NewPipeline {
+    let mut wanted = Vec::with_capacity(dispatched.len());
+    for (attempt, build) in &dispatched {
+        let target = targets.iter().find(|(_, id, _)| *id == attempt.id);
+        match target {
+            Some((_, _, Ok(target))) => wanted.push(NewPipeline {
                 attempt: attempt.id,
                 gitlab: gitlab.clone(),
-                project_id: place.project_id,
-                git_ref: place.git_ref.clone(),
+                project_id: target.project_id,
+                git_ref: target.git_ref.clone(),
                 commit: build.commit.clone(),
             }),
             Some((_, _, Err(reason))) => {
                 let kind = FailureKind::Infrastructure;
                 transition
-                    .failed_for_good(build, attempt.id, kind, reason)
+                    .fail_permanently(build, attempt.id, kind, reason)
                     .await?;
             }
             None => {}
@@ -83,17 +83,19 @@ pub async fn dispatch(state: &AppState, chosen: &[BuildId]) -> Result<usize, Err
     pipelines::insert(transition.tx(), &wanted).await?;
     let effects = transition.commit().await?;
     state.announce(effects);
-    Ok(given.len())
+    Ok(dispatched.len())
 }
 
-/// What an attempt's worker is called until a job has said where it runs.
-pub(crate) fn no_worker_yet() -> Result<WorkerName, Error> {
-    let name = NO_WORKER_YET.parse();
-    Ok(name.map_err(|error| anyhow::anyhow!("'{NO_WORKER_YET}' is no worker: {error}"))?)
+/// Returns the worker name of attempts until their job reports where it runs.
+pub(crate) fn placeholder_worker() -> Result<WorkerName, Error> {
+    let name = PLACEHOLDER_WORKER.parse();
+    Ok(name.map_err(|error| {
+        anyhow::anyhow!("'{PLACEHOLDER_WORKER}' is not a valid worker name: {error}")
+    })?)
 }
 
-/// A token that nobody has yet: the job brings the secret when it exchanges its ID token.
-pub(crate) async fn dead_token(
+/// Stores a token without a known secret: the job sends the secret when it exchanges its ID token.
+pub(crate) async fn placeholder_token(
     transition: &mut Transition,
     attempt: AttemptId,
 ) -> sqlx::Result<TokenId> {
@@ -103,17 +105,22 @@ pub(crate) async fn dead_token(
     tokens::insert(transition.tx(), &name, TokenScope::Attempt, &hash, expired).await
 }
 
-/// The project and the branch or tag that a build's pipeline runs on, or why there is none.
-async fn place(database: &Database, build: &BuildRow) -> Result<Result<Place, String>, Error> {
+/// Returns the project and the branch or tag that a build's pipeline runs on, or why there is none.
+async fn target(
+    database: &Database,
+    build: &BuildRow,
+) -> Result<Result<PipelineTarget, String>, Error> {
     let reader = database.read();
     let pkgbase = &build.pkgbase;
     let Some(repository) = source_repositories::usable(reader, pkgbase).await? else {
         return Ok(Err(format!(
-            "{pkgbase} has no usable project in GitLab any more"
+            "{pkgbase} no longer has a usable project in GitLab"
         )));
     };
     let Some(project_id) = repository.project_id else {
-        return Ok(Err(format!("{pkgbase} is not a project of GitLab")));
+        return Ok(Err(format!(
+            "{pkgbase} does not belong to a GitLab project"
+        )));
     };
     let origins = iterations::origins(reader, build.iteration_id).await?;
     let origin = origins
@@ -123,7 +130,7 @@ async fn place(database: &Database, build: &BuildRow) -> Result<Result<Place, St
         (Some((changeset, _)), _) if !is_branch_or_tag(&changeset.git_ref) => {
             return Ok(Err(format!(
                 "GitLab runs pipelines on branches and tags only, and '{}' is neither: push it as a \
-                 branch of {} and make a new iteration",
+                 branch of {} and create a new iteration",
                 changeset.git_ref, repository.path
             )));
         }
@@ -135,26 +142,26 @@ async fn place(database: &Database, build: &BuildRow) -> Result<Result<Place, St
             branch
         }
         (None, None) => {
-            return Ok(Err(format!("{pkgbase} has no default branch any more")));
+            return Ok(Err(format!("{pkgbase} no longer has a default branch")));
         }
     };
-    Ok(Ok(Place {
+    Ok(Ok(PipelineTarget {
         project_id,
         git_ref,
     }))
 }
 
-/// Why a build of a branch that has moved on cannot run as its pipeline.
+/// Returns why a build cannot run as a pipeline of a branch that has moved.
 pub(super) fn moved(git_ref: &str, planned: &CommitHash, head: &CommitHash) -> String {
     format!(
         "{git_ref} moved from {} to {}, and GitLab runs pipelines on the heads of branches only; a new \
-         iteration builds what is there now",
+         iteration builds the new head",
         planned.short(),
         head.short()
     )
 }
 
-/// Commits and the heads of merge requests have no pipelines of their own.
+/// Returns whether a ref is a branch or a tag. GitLab creates no pipelines on commits or heads of merge requests.
 fn is_branch_or_tag(git_ref: &GitRef) -> bool {
     let text = git_ref.as_str();
     let is_commit = text.len() >= 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit());

@@ -1,4 +1,4 @@
-//! A pipeline ended: what that means for the attempt whose job said nothing, or not enough.
+//! The end of a pipeline: what it means for an attempt whose job reported nothing, or not enough.
 
 use buildbtw_gitlab::{Job, PipelineStatus};
 use buildbtw_model::FailureKind;
@@ -14,13 +14,13 @@ use crate::state::AppState;
 
 use super::verdict::{End, Facts, verdict};
 
-/// GitLab says that a pipeline is completed, or (`None`) that there is none any more. `jobs` are the
-/// jobs it had, `errors` what is wrong with its configuration, `log` the end of the log of its job that
-/// [`unexplained`](super::unexplained) names.
+/// Ends the attempt of a pipeline that GitLab reports as completed, or (`None`) as deleted. `jobs` are its jobs,
+/// `errors` the errors of its configuration, `log` is the end of the log of the job that
+/// [`unexplained`](super::unexplained) returns.
 ///
 /// # Errors
-/// When the database cannot be written: then it is looked at again.
-pub async fn ended(
+/// When the database cannot be written: the pipeline is then queried again.
+pub async fn end_completed(
     state: &AppState,
     row: &PipelineRow,
     status: Option<PipelineStatus>,
@@ -32,12 +32,12 @@ pub async fn ended(
     let connection = transition.connection();
     let attempt = attempts::by_id(connection, row.attempt).await?;
     let build = builds::by_id(transition.connection(), row.build).await?;
-    // While GitLab was asked its job may have reported.
+    // The job may have reported while GitLab was queried.
     let row = pipelines::of_attempt(transition.connection(), row.attempt).await?;
     let (Some(attempt), Some(build), Some(row)) = (attempt, build, row) else {
         return Ok(());
     };
-    // A success, or a failure that is the package's, counts more than what GitLab makes of it.
+    // A success, or a failure of the package, outweighs GitLab's view.
     let mut why = None;
     if !attempt.status.is_final() {
         let facts = Facts {
@@ -67,7 +67,7 @@ pub async fn ended(
     Ok(())
 }
 
-/// Ends an attempt as it was decided.
+/// Ends an attempt according to the verdict.
 pub(super) async fn conclude(
     transition: &mut Transition,
     build: &BuildRow,
@@ -75,28 +75,28 @@ pub(super) async fn conclude(
     end: End,
 ) -> sqlx::Result<bool> {
     match end {
-        End::ForGood(kind, message) => {
+        End::Permanent(kind, message) => {
             transition
-                .failed_for_good(build, attempt.id, kind, &message)
+                .fail_permanently(build, attempt.id, kind, &message)
                 .await
         }
-        End::Fault(kind, message) => transition.failed(build, attempt, kind, &message).await,
+        End::Transient(kind, message) => transition.fail(build, attempt, kind, &message).await,
     }
 }
 
-/// An attempt was cancelled before GitLab heard of it.
+/// Ends an attempt that was cancelled before its pipeline was requested.
 ///
 /// # Errors
 /// When the database cannot be written.
-pub async fn withdrawn(state: &AppState, row: &PipelineRow) -> Result<(), Error> {
+pub async fn end_withdrawn(state: &AppState, row: &PipelineRow) -> Result<(), Error> {
     let mut transition = Transition::begin(&state.database, &state.clock).await?;
     let connection = transition.connection();
     let attempt = attempts::by_id(connection, row.attempt).await?;
     let build = builds::by_id(transition.connection(), row.build).await?;
     if let (Some(attempt), Some(build)) = (attempt, build) {
-        let message = "cancelled before GitLab had a pipeline for it";
+        let message = "cancelled before GitLab created its pipeline";
         let kind = FailureKind::Cancelled;
-        transition.failed(&build, &attempt, kind, message).await?;
+        transition.fail(&build, &attempt, kind, message).await?;
     }
     pipelines::set_over(transition.tx(), row.attempt).await?;
     let effects = transition.commit().await?;

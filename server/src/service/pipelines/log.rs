@@ -1,55 +1,58 @@
-//! What a job's log in GitLab says about its end. It is read for jobs only that have not asked for their
-//! build: no package's code has written into it.
+//! Reads the cause of a failure from a job's log in GitLab. It is read only for jobs that have not asked for their
+//! build, so that no package's code has written to it.
 
 use buildbtw_model::{PermissionDenied, ansi};
 
-/// Longer texts are cut.
-const LONGEST: usize = 600;
-/// How an error begins.
+/// Longer texts are truncated.
+const MAX_LENGTH: usize = 600;
+/// The prefix of an error.
 const ERROR: &str = "ERROR: ";
-/// Errors that the runner adds to the one that counts.
-const ECHOES: &[&str] = &["Job failed", "Preparation failed", "No files to upload"];
-/// Between sections of a log.
-const MARKS: &[&str] = &["section_start:", "section_end:"];
+/// Errors that the runner adds after the relevant one.
+const FOLLOW_UP_ERRORS: &[&str] = &["Job failed", "Preparation failed", "No files to upload"];
+/// The markers of sections in a log.
+const SECTION_MARKERS: &[&str] = &["section_start:", "section_end:"];
 const DENIED: &str = "permission denied";
 const MISSING: &str = "no such file or directory";
 
-/// Which program the runner or its executor could not run, and why: that is so until somebody changes the
-/// host.
+/// Returns which program the runner or its executor could not run, and why. Retries fail until the host is fixed.
 pub(super) fn cannot_run(log: &str) -> Option<String> {
-    let text = ansi::strip(&plain(log));
+    let text = ansi::strip(&strip_decoration(log));
     let named = text.lines().find_map(denied_because);
     let found = named.or_else(|| text.lines().find_map(not_executed));
-    found.map(|line| shorten(&line))
+    found.map(|line| truncate(&line))
 }
 
-/// The last error of a log that is more than the runner's word that the job failed.
+/// Returns the last error of a log, other than the runner's message that the job failed.
 pub(super) fn last_error(log: &str) -> Option<String> {
-    let text = plain(log);
+    let text = strip_decoration(log);
     let errors = text.match_indices(ERROR).filter_map(|(at, _)| {
         let (before, error) = text.split_at(at);
         let line = before.rsplit('\n').next().unwrap_or_default();
         if !ansi::strip(line).is_empty() {
             return None;
         }
-        // In colour it may have several lines.
+        // A coloured error may span several lines.
         let end = if line.is_empty() { '\n' } else { '\u{1b}' };
         let error = error.split(end).next().unwrap_or_default();
         let words: Vec<&str> = error.split_whitespace().skip(1).collect();
         Some(words.join(" "))
     });
-    let is_news =
-        |error: &String| !error.is_empty() && !ECHOES.iter().any(|known| error.starts_with(known));
+    let is_news = |error: &String| {
+        !error.is_empty()
+            && !FOLLOW_UP_ERRORS
+                .iter()
+                .any(|known| error.starts_with(known))
+    };
     let last = errors.filter(is_news).last();
-    last.map(|error| shorten(&error))
+    last.map(|error| truncate(&error))
 }
 
-/// What buildbtw's executor says about a permission that is missing.
+/// Parses a message of buildbtw's executor about a missing permission.
 fn denied_because(line: &str) -> Option<String> {
     PermissionDenied::find(line).map(|denied| denied.to_string())
 }
 
-/// What gitlab-runner says about a program that it could not run: `fork/exec PATH: REASON`, or
+/// Parses a message of gitlab-runner about a program that it could not run: `fork/exec PATH: REASON`, or
 /// `exec: "PATH": REASON`.
 fn not_executed(line: &str) -> Option<String> {
     let (path, reason) = match line.split_once("fork/exec /") {
@@ -75,8 +78,8 @@ fn not_executed(line: &str) -> Option<String> {
     })
 }
 
-/// The lines of a log without what GitLab and its runner add to them, colours excepted.
-fn plain(log: &str) -> String {
+/// Removes what GitLab and its runner add to the lines of a log, except colours.
+fn strip_decoration(log: &str) -> String {
     let mut text = String::with_capacity(log.len());
     for line in log.lines() {
         let (line, continues) = without_timestamp(line);
@@ -85,7 +88,7 @@ fn plain(log: &str) -> String {
         }
         text.push_str(line);
     }
-    for mark in MARKS {
+    for mark in SECTION_MARKERS {
         while let Some(start) = text.find(mark) {
             let rest = text.get(start..).unwrap_or_default();
             let end = rest.find(['\r', '\n']).unwrap_or(rest.len());
@@ -95,7 +98,8 @@ fn plain(log: &str) -> String {
     text.replace("\r\u{1b}[0K", "\n").replace('\r', "\n")
 }
 
-/// A line without `2026-08-22T00:44:03.123456Z 00O `, and whether it continues the line before it.
+/// Returns a line without a prefix such as `2026-08-22T00:44:03.123456Z 00O `, and whether it continues the previous
+/// line.
 fn without_timestamp(line: &str) -> (&str, bool) {
     let Some((stamp, rest)) = line.split_at_checked(31) else {
         return (line, false);
@@ -118,16 +122,16 @@ fn without_timestamp(line: &str) -> (&str, bool) {
     }
 }
 
-fn shorten(text: &str) -> String {
+fn truncate(text: &str) -> String {
     let shown = text.chars().filter(|c| !c.is_control());
-    shown.take(LONGEST).collect()
+    shown.take(MAX_LENGTH).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// In the default log format of gitlab-runner.
+    /// Returns lines in the default log format of gitlab-runner.
     fn stamped(lines: &[&str]) -> String {
         let stamp = |line: &&str| format!("2026-08-22T00:44:03.123456Z 00O {line}\n");
         lines.iter().map(stamp).collect()

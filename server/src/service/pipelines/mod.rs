@@ -1,28 +1,28 @@
-//! Builds as pipelines of a GitLab: what is asked for, what came of it, and what that means for
-//! attempts and builds. When GitLab is asked is decided in [`crate::dispatch::pipelines`].
+//! Builds as pipelines of a GitLab: what the results of requests mean for attempts and builds. The requests
+//! themselves are sent in [`crate::dispatch::pipelines`].
 
 mod created;
+mod deferred_report;
 mod dispatch;
 mod ended;
-mod held;
 mod log;
 mod overdue;
 mod reason;
 pub(in crate::service) mod show;
 mod verdict;
 
-pub use created::{Created, created, refused};
+pub use created::{Created, end_refused, record_created};
+pub(super) use deferred_report::{Deferral, defer, has_reported};
 pub use dispatch::dispatch;
-pub(super) use dispatch::{dead_token, no_worker_yet};
-pub use ended::{ended, withdrawn};
-pub(super) use held::{Hold, has_reported, hold};
-pub use overdue::{never_exchanged, unanswered};
+pub(super) use dispatch::{placeholder_token, placeholder_worker};
+pub use ended::{end_completed, end_withdrawn};
+pub use overdue::{end_unanswered, end_unexchanged};
 pub use verdict::{own_job, unexplained};
 
 use buildbtw_model::AttemptId;
 
-/// By this name a pipeline is found again when its creation was not answered. The template gives it
-/// (`workflow: name`).
+/// Returns the name by which the pipeline of an attempt is found when the response to its creation was lost. The
+/// template sets it (`workflow: name`).
 #[must_use]
 pub fn pipeline_name(attempt: AttemptId) -> String {
     format!("buildbtw {attempt}")

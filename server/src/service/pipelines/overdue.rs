@@ -1,5 +1,5 @@
-//! Jobs that GitLab takes for running although nothing more is to be expected of them: their attempts end,
-//! and their pipelines are cancelled.
+//! Overdue jobs, which GitLab reports as running although nothing more is expected of them: ends their attempts and
+//! cancels their pipelines.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::state::AppState;
 use super::ended::conclude;
 use super::verdict::{End, name, timeout};
 
-/// What a transaction decides about.
+/// The rows that a transaction decides on.
 struct Subject {
     row: PipelineRow,
     attempt: AttemptRow,
@@ -26,7 +26,7 @@ struct Subject {
 }
 
 impl Subject {
-    /// Reads again what others may have changed; `None` when the attempt is over.
+    /// Reads the rows again, which may have changed; `None` when the attempt has ended.
     async fn read(transition: &mut Transition, row: &PipelineRow) -> sqlx::Result<Option<Self>> {
         let connection = transition.connection();
         let attempt = attempts::by_id(connection, row.attempt).await?;
@@ -44,12 +44,12 @@ impl Subject {
     }
 }
 
-/// GitLab has not said in time how a job ended that reported a failure. The report counts, unless the
-/// job had used up its time. Returns whether that ended the attempt.
+/// Ends an attempt with its deferred report when GitLab has not reported in time how the job ended. If the job had
+/// used up its timeout, that counts instead. Returns whether this ended the attempt.
 ///
 /// # Errors
 /// When the database cannot be written.
-pub async fn unanswered(
+pub async fn end_unanswered(
     state: &AppState,
     row: &PipelineRow,
     job: Option<&Job>,
@@ -69,8 +69,8 @@ pub async fn unanswered(
         limit.is_some_and(|limit| elapsed.is_some_and(|elapsed| elapsed >= limit))
     };
     let end = match job.filter(used_up) {
-        Some(job) => End::ForGood(FailureKind::Timeout, timeout(&subject.row, job)),
-        None => End::Fault(FailureKind::Infrastructure, reported),
+        Some(job) => End::Permanent(FailureKind::Timeout, timeout(&subject.row, job)),
+        None => End::Transient(FailureKind::Infrastructure, reported),
     };
     let why = end.message().to_owned();
     let has_ended = conclude(&mut transition, &subject.build, &subject.attempt, end).await?;
@@ -78,12 +78,12 @@ pub async fn unanswered(
     Ok(has_ended)
 }
 
-/// A job has run for too long without asking for its build: its runner was killed, or cannot reach this
-/// server. Returns whether that ended the attempt.
+/// Ends an attempt whose job has run for too long without asking for its build: its runner was killed, or cannot
+/// reach this server. Returns whether this ended the attempt.
 ///
 /// # Errors
 /// When the database cannot be written.
-pub async fn never_exchanged(
+pub async fn end_unexchanged(
     state: &AppState,
     row: &PipelineRow,
     job: &Job,
@@ -102,10 +102,10 @@ pub async fn never_exchanged(
          cannot reach this server",
         name(job)
     );
-    // When it comes after all it is told that it is too late; a retry of it in GitLab is another job.
+    // A late request of the job is refused; a retry in GitLab is another job.
     pipelines::set_job(transition.tx(), row.attempt, job.id, None).await?;
     let has_ended = transition
-        .lost(&subject.build, &subject.attempt, &message)
+        .mark_lost(&subject.build, &subject.attempt, &message)
         .await?;
     finish(state, transition, row, &message).await?;
     Ok(has_ended)
@@ -117,13 +117,17 @@ async fn finish(
     row: &PipelineRow,
     why: &str,
 ) -> Result<(), Error> {
-    // GitLab is to cancel the pipeline.
+    // Has the pipeline cancelled in GitLab.
     transition.stop_attempts();
     let conclusion = state.logs.conclude(row.attempt).await;
     let effects = transition.commit().await?;
     state.announce(effects);
     conclusion.write(why).await?;
     remove_uploads(&state.repos, row.attempt).await;
-    tracing::warn!(attempt.id = %row.attempt, gitlab.project = row.project_id.0, "gave up on a job that GitLab takes for running");
+    tracing::warn!(
+        attempt.id = %row.attempt,
+        gitlab.project = row.project_id.0,
+        "gave up on a job that GitLab reports as running"
+    );
     Ok(())
 }

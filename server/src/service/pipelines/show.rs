@@ -1,4 +1,4 @@
-//! Pipelines as people see them.
+//! Read models of pipelines.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ use crate::db::pipelines::{self, PipelineRow};
 use crate::state::AppState;
 use crate::state::pipelines::Pipelines;
 
-/// The pipelines of some attempts.
+/// Returns the pipelines of some attempts.
 pub(in crate::service) async fn of_attempts(
     database: &Database,
     attempts: &[AttemptId],
@@ -37,7 +37,7 @@ fn summary(row: &PipelineRow) -> PipelineSummary {
     }
 }
 
-/// Says of builds that were dispatched what they wait for.
+/// Adds to dispatched builds what they wait for.
 pub(in crate::service) fn explain(
     on_gitlab: Option<&Pipelines>,
     builds: &mut [BuildSummary],
@@ -60,7 +60,7 @@ pub(in crate::service) fn explain(
     }
 }
 
-/// Why nothing of an architecture is built that GitLab builds.
+/// Returns why no builds are dispatched for an architecture that is built on GitLab.
 pub(in crate::service) fn stalled(state: &AppState, architecture: &Architecture) -> Option<String> {
     let on_gitlab = state.pipelines.as_ref()?;
     if !state.is_built_on_gitlab(architecture) {
@@ -69,7 +69,7 @@ pub(in crate::service) fn stalled(state: &AppState, architecture: &Architecture)
     on_gitlab.outage()
 }
 
-/// How many builds GitLab seems to work on at once: nobody but its runners knows better.
+/// Estimates how many builds GitLab runs at once; only its runners know the exact number.
 pub(in crate::service) fn runners(
     config: &Config,
     rows: &[BuildRow],

@@ -1,5 +1,5 @@
-//! What the end of a job means for its build: GitLab's own reason first, then what the job reported.
-//! The table of reasons is in `notes/gitlab.md`.
+//! Decides what the end of a job means for its build: by GitLab's reason first, then by the job's report. The table
+//! of reasons is in `notes/gitlab.md`.
 
 use buildbtw_gitlab::{Job, PipelineStatus};
 use buildbtw_model::FailureKind;
@@ -7,82 +7,82 @@ use buildbtw_model::FailureKind;
 use crate::db::pipelines::PipelineRow;
 
 use super::log::{cannot_run, last_error};
-use super::reason::{Reason, is_told_by_log};
+use super::reason::{Reason, may_be_explained_by_log};
 
 /// How an attempt ends.
 pub(super) enum End {
-    /// Somebody wanted it so, or it would end like this again: it is not tried again by itself.
-    ForGood(FailureKind, String),
-    /// Tried again.
-    Fault(FailureKind, String),
+    /// It was cancelled in GitLab, or would end the same way again: it is not retried automatically.
+    Permanent(FailureKind, String),
+    /// It is retried.
+    Transient(FailureKind, String),
 }
 
 impl End {
-    /// Why it ended, for people.
+    /// Returns why it ended, for people.
     pub(super) fn message(&self) -> &str {
         match self {
-            Self::ForGood(_, message) | Self::Fault(_, message) => message,
+            Self::Permanent(_, message) | Self::Transient(_, message) => message,
         }
     }
 }
 
-/// What is known of the end of a pipeline.
+/// The known facts about the end of a pipeline.
 pub(super) struct Facts<'a> {
-    /// Where it stands; `None` when GitLab has none any more.
+    /// Its status; `None` when it no longer exists.
     pub(super) status: Option<PipelineStatus>,
     /// Its jobs.
     pub(super) jobs: &'a [Job],
-    /// What is wrong with its configuration.
+    /// The errors of its configuration.
     pub(super) errors: Option<&'a str>,
-    /// The end of the log of its job that is [`unexplained`].
+    /// The end of the log of its [`unexplained`] job.
     pub(super) log: Option<&'a str>,
-    /// Whether we asked for the end.
+    /// Whether this server requested the cancellation.
     pub(super) is_our_cancel: bool,
 }
 
-/// The job that exchanged its ID token for the attempt.
+/// Returns the job that exchanged its ID token for the attempt.
 pub fn own_job<'a>(row: &PipelineRow, jobs: &'a [Job]) -> Option<&'a Job> {
     let id = row.job_id?;
     jobs.iter().find(|job| job.id == id)
 }
 
-/// The job whose end is the pipeline's.
+/// Returns the job whose end decides that of the pipeline.
 fn deciding<'a>(row: &PipelineRow, jobs: &'a [Job]) -> Option<&'a Job> {
     let failed = |job: &&Job| job.status == PipelineStatus::Failed;
     own_job(row, jobs).or_else(|| jobs.iter().find(failed).or(jobs.first()))
 }
 
-/// The failed job of a pipeline of which only its log can say more: it has not asked for its build.
+/// Returns the failed job of a pipeline if only its log can explain the failure, because it has not asked for its
+/// build.
 pub fn unexplained<'a>(row: &PipelineRow, jobs: &'a [Job]) -> Option<&'a Job> {
     let job = deciding(row, jobs).filter(|job| job.status == PipelineStatus::Failed);
-    job.filter(|job| is_silent(row) && is_told_by_log(reason_of(job)))
+    job.filter(|job| is_silent(row) && may_be_explained_by_log(reason_of(job)))
 }
 
-/// Whether nothing was heard of the attempt's job.
+/// Returns whether the attempt's job never sent a request.
 fn is_silent(row: &PipelineRow) -> bool {
     row.job_id.is_none() && row.reported_message.is_none()
 }
 
-/// GitLab's word for why a job failed.
+/// Returns GitLab's reason for the failure of a job.
 fn reason_of(job: &Job) -> &str {
     job.failure_reason.as_deref().unwrap_or("unknown_failure")
 }
 
-/// What a job is called in messages.
+/// Returns the name of a job in messages.
 pub(super) fn name(job: &Job) -> String {
     format!("job {} ({})", job.id, job.name)
 }
 
-/// Decides how an attempt ends whose pipeline has ended.
+/// Decides how the attempt of an ended pipeline ends.
 pub(super) fn verdict(row: &PipelineRow, facts: &Facts<'_>) -> End {
     if facts.is_our_cancel {
-        return End::Fault(FailureKind::Cancelled, "cancelled".to_owned());
+        return End::Transient(FailureKind::Cancelled, "cancelled".to_owned());
     }
     let own = own_job(row, facts.jobs);
     let by_hand = |what: String| {
-        let message =
-            format!("{what} in GitLab; `buildbtw retry`, or a retry there, builds it again");
-        End::ForGood(FailureKind::Cancelled, message)
+        let message = format!("{what} in GitLab; retry it there or with `buildbtw retry`");
+        End::Permanent(FailureKind::Cancelled, message)
     };
     let is_cancelled =
         |status| matches!(status, PipelineStatus::Canceled | PipelineStatus::Canceling);
@@ -92,15 +92,15 @@ pub(super) fn verdict(row: &PipelineRow, facts: &Facts<'_>) -> End {
             Some(job) => format!("{} was cancelled", name(job)),
             None => "the pipeline was cancelled".to_owned(),
         }),
-        Some(PipelineStatus::Success) if row.reported_message.is_none() => End::ForGood(
+        Some(PipelineStatus::Success) if row.reported_message.is_none() => End::Permanent(
             FailureKind::Infrastructure,
-            "the pipeline succeeded without building anything: does the project use buildbtw's CI \
-             template, and does its job run on a runner with buildbtw-executor?"
+            "the pipeline succeeded without building anything; check that the project uses buildbtw's CI \
+             template, and that its job runs on a runner with buildbtw-executor"
                 .to_owned(),
         ),
-        Some(PipelineStatus::Skipped) => End::ForGood(
+        Some(PipelineStatus::Skipped) => End::Permanent(
             FailureKind::Infrastructure,
-            "GitLab skipped the pipeline: does the project use buildbtw's CI template?".to_owned(),
+            "GitLab skipped the pipeline; check that the project uses buildbtw's CI template".to_owned(),
         ),
         Some(_) => match deciding(row, facts.jobs) {
             Some(job) if is_cancelled(job.status) => {
@@ -114,14 +114,14 @@ pub(super) fn verdict(row: &PipelineRow, facts: &Facts<'_>) -> End {
 
 fn without_job(row: &PipelineRow, errors: Option<&str>) -> End {
     if let Some(reported) = &row.reported_message {
-        return End::Fault(FailureKind::Infrastructure, reported.clone());
+        return End::Transient(FailureKind::Infrastructure, reported.clone());
     }
-    let message = "the pipeline failed without having had a job";
+    let message = "the pipeline failed without a job";
     match errors {
-        Some(errors) => End::ForGood(FailureKind::Infrastructure, format!("{message}: {errors}")),
-        None => End::Fault(
+        Some(errors) => End::Permanent(FailureKind::Infrastructure, format!("{message}: {errors}")),
+        None => End::Transient(
             FailureKind::Infrastructure,
-            format!("{message}; a limit of GitLab may have been reached, its page says which"),
+            format!("{message}; its page in GitLab names the limit that may have been reached"),
         ),
     }
 }
@@ -131,47 +131,49 @@ fn of_job(row: &PipelineRow, job: &Job, log: Option<&str>) -> End {
     let word = reason_of(job);
     let reason = Reason::of(word);
     let infrastructure = FailureKind::Infrastructure;
-    let log = log.filter(|_| is_silent(row) && is_told_by_log(word));
+    let log = log.filter(|_| is_silent(row) && may_be_explained_by_log(word));
     if let Some(said) = log.and_then(cannot_run) {
-        return End::ForGood(infrastructure, format!("{about}: {said}"));
+        return End::Permanent(infrastructure, format!("{about}: {said}"));
     }
     match (reason, &row.reported_message) {
-        (Reason::Timeout, _) => End::ForGood(FailureKind::Timeout, timeout(row, job)),
-        // Its own word about what went wrong is better than that it did.
+        (Reason::Timeout, _) => End::Permanent(FailureKind::Timeout, timeout(row, job)),
+        // The job's report is more precise than GitLab's reason.
         (_, Some(reported)) if row.reported_kind == Some(infrastructure) => {
-            End::Fault(infrastructure, reported.clone())
+            End::Transient(infrastructure, reported.clone())
         }
-        (Reason::SetUp(what), _) => End::ForGood(infrastructure, format!("{about}: {what}")),
-        (Reason::Fault(what), _) if !what.is_empty() => {
-            End::Fault(infrastructure, format!("{about}: {what}"))
+        (Reason::Configuration(what), _) => {
+            End::Permanent(infrastructure, format!("{about}: {what}"))
         }
-        (_, Some(_)) => End::Fault(
+        (Reason::Transient(what), _) if !what.is_empty() => {
+            End::Transient(infrastructure, format!("{about}: {what}"))
+        }
+        (_, Some(_)) => End::Transient(
             infrastructure,
-            format!("{about} was stopped before its build had ended; GitLab says '{word}'"),
+            format!("{about} was stopped before its build had ended; GitLab's reason is '{word}'"),
         ),
-        (Reason::Vague, None) if row.job_id.is_some() => End::Fault(
+        (Reason::Unspecific, None) if row.job_id.is_some() => End::Transient(
             infrastructure,
-            format!("{about}: it ended without reporting its build; its log in GitLab says why"),
+            format!("{about}: it ended without reporting its build; see its log in GitLab"),
         ),
-        // It was refused, or is not as the template has it: faults of hosts are called otherwise.
-        (Reason::Vague, None) if word == "script_failure" => {
+        // The job was refused, or differs from the template: failures of hosts have other reasons.
+        (Reason::Unspecific, None) if word == "script_failure" => {
             let said = log.and_then(last_error).unwrap_or_else(|| {
-                "it failed without having asked for its build; its log in GitLab says why"
-                    .to_owned()
+                "it failed before it asked for its build; see its log in GitLab".to_owned()
             });
-            End::ForGood(infrastructure, format!("{about}: {said}"))
+            End::Permanent(infrastructure, format!("{about}: {said}"))
         }
-        (Reason::Vague, None) => {
-            End::Fault(infrastructure, format!("{about}: GitLab does not say why"))
+        (Reason::Unspecific, None) => {
+            End::Transient(infrastructure, format!("{about}: GitLab gives no reason"))
         }
-        (Reason::Fault(_), None) => {
-            End::Fault(infrastructure, format!("{about}: GitLab says '{word}'"))
-        }
+        (Reason::Transient(_), None) => End::Transient(
+            infrastructure,
+            format!("{about}: GitLab's reason is '{word}'"),
+        ),
     }
 }
 
-/// Which limit a job reached. GitLab tells how long a job may run in its ID token, where the smallest
-/// of template, project and runner counts; a limit for the script alone is not told.
+/// Returns which time limit a job reached. The ID token contains GitLab's job timeout, the smallest of template,
+/// project and runner; it does not contain a limit for the script alone.
 pub(super) fn timeout(row: &PipelineRow, job: &Job) -> String {
     let about = name(job);
     let ran = job.elapsed();
@@ -196,13 +198,13 @@ pub(super) fn timeout(row: &PipelineRow, job: &Job) -> String {
     }
 }
 
-/// How much earlier than its limit a job may seem to end that reached it: times are in whole seconds,
-/// and the runner's clock began earlier than GitLab's.
+/// Returns how much earlier than its limit a job that reached it may seem to end: times are in whole seconds, and
+/// the runner starts to count before GitLab.
 fn slack(limit: i64) -> i64 {
     (limit / 50).clamp(1, 30)
 }
 
-/// A time span for people, and in seconds as settings have it.
+/// Formats a time span for people, and in seconds as in settings.
 fn span(seconds: i64) -> String {
     let (hours, minutes, rest) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
     match (hours, minutes) {
@@ -278,8 +280,8 @@ mod tests {
             is_our_cancel: false,
         };
         match verdict(row, &facts) {
-            End::ForGood(kind, message) => (true, kind, message),
-            End::Fault(kind, message) => (false, kind, message),
+            End::Permanent(kind, message) => (true, kind, message),
+            End::Transient(kind, message) => (false, kind, message),
         }
     }
 
@@ -295,11 +297,11 @@ mod tests {
             log: None,
             is_our_cancel: true,
         };
-        assert!(matches!(verdict(&row(), &ours), End::Fault(..)));
+        assert!(matches!(verdict(&row(), &ours), End::Transient(..)));
     }
 
-    /// GitLab's reason, whether the build is retried, and its failure kind, for each report that a
-    /// job sent first.
+    /// Checks, for each of GitLab's reasons and each earlier report of a job, whether the failure is permanent, and
+    /// its kind.
     #[test]
     fn prefers_failure_reason_of_gitlab_over_report() {
         use FailureKind::{Cancelled, Infrastructure, Timeout};
@@ -331,8 +333,8 @@ mod tests {
         for (reason, expected) in table {
             for (row, expected) in rows.iter().zip(expected) {
                 let failed = Some(PipelineStatus::Failed);
-                let (for_good, kind, message) = end(row, failed, &[job(reason, 60.0)]);
-                assert_eq!((for_good, kind), expected, "{reason}: {message}");
+                let (is_permanent, kind, message) = end(row, failed, &[job(reason, 60.0)]);
+                assert_eq!((is_permanent, kind), expected, "{reason}: {message}");
             }
         }
         assert!(!end(&row(), Some(PipelineStatus::Failed), &[]).0);

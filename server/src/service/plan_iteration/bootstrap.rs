@@ -1,20 +1,20 @@
-//! Refuses plans of which a build could not be installed.
+//! Refuses plans with a cycle that cannot be built without a bootstrap build.
 
 use buildbtw_model::api::ProblemKind;
 use buildbtw_planner::{NeedsBootstrap, Plan};
 
 use crate::error::{Error, Refusal};
 
-/// How many reasons a refusal gives for each cycle.
-const SHOWN: usize = 3;
-/// How many cycles it names, and how many packages of each.
-const CYCLES: usize = 10;
-const MEMBERS: usize = 20;
+/// The maximum number of reasons for each cycle in a refusal.
+const MAX_REASONS: usize = 3;
+/// The maximum number of cycles in a refusal, and of packages of each.
+const MAX_CYCLES: usize = 10;
+const MAX_MEMBERS: usize = 20;
 
 /// Refuses a plan with cycles that need a bootstrap build.
 ///
 /// # Errors
-/// When it has one.
+/// When it has such a cycle.
 pub(super) fn check(plan: &Plan) -> Result<(), Error> {
     match &*plan.needs_bootstrap {
         [] => Ok(()),
@@ -23,9 +23,9 @@ pub(super) fn check(plan: &Plan) -> Result<(), Error> {
 }
 
 fn refusal(needed: &[NeedsBootstrap]) -> Refusal {
-    let shown = needed.iter().take(CYCLES);
+    let shown = needed.iter().take(MAX_CYCLES);
     let mut cycles: Vec<String> = shown.clone().map(members).collect();
-    if let rest @ 1.. = needed.len().saturating_sub(CYCLES) {
+    if let rest @ 1.. = needed.len().saturating_sub(MAX_CYCLES) {
         cycles.push(format!("{rest} others"));
     }
     let title = match &*cycles {
@@ -38,7 +38,7 @@ fn refusal(needed: &[NeedsBootstrap]) -> Refusal {
     };
     let reasons = shown
         .clone()
-        .flat_map(|needed| needed.reasons.iter().take(SHOWN));
+        .flat_map(|needed| needed.reasons.iter().take(MAX_REASONS));
     let reasons: Vec<&str> = reasons.map(String::as_str).collect();
     let hints: Vec<String> = match needed {
         [needed] => vec![hint(needed)],
@@ -47,7 +47,7 @@ fn refusal(needed: &[NeedsBootstrap]) -> Refusal {
             .collect(),
     };
     let hint = format!(
-        "{}; if the libraries keep their sonames, --same-sonames",
+        "{}; or use --same-sonames if the libraries keep their sonames",
         hints.join("; ")
     );
     Refusal::new(ProblemKind::BootstrapNeeded, title)
@@ -56,15 +56,15 @@ fn refusal(needed: &[NeedsBootstrap]) -> Refusal {
 }
 
 fn members(needed: &NeedsBootstrap) -> String {
-    let shown = needed.members.iter().take(MEMBERS);
+    let shown = needed.members.iter().take(MAX_MEMBERS);
     let names: Vec<&str> = shown.map(|name| name.as_str()).collect();
-    match needed.members.len().saturating_sub(MEMBERS) {
+    match needed.members.len().saturating_sub(MAX_MEMBERS) {
         0 => names.join(", "),
         rest => format!("{} and {rest} others", names.join(", ")),
     }
 }
 
-/// Which bootstrap builds are known to help.
+/// Returns the bootstrap builds that are known to break the cycle.
 fn hint(needed: &NeedsBootstrap) -> String {
     let untried = match needed.untried {
         0 => String::new(),
@@ -75,16 +75,16 @@ fn hint(needed: &NeedsBootstrap) -> String {
     let choices: Vec<String> = choices.map(|name| format!("--bootstrap {name}")).collect();
     if !choices.is_empty() {
         return format!(
-            "one of these would do, if its PKGBUILD honours BUILDBTW_BOOTSTRAP=1: {}{untried}",
+            "use one of these, if its PKGBUILD honours BUILDBTW_BOOTSTRAP=1: {}{untried}",
             choices.join(", ")
         );
     }
     if needed.untried > 0 {
         return format!(
-            "no single package of those that were tried would do{untried}: give another --bootstrap, or \
-             several, or update the base repositories"
+            "no single package among those that were tried breaks the cycle{untried}: pass another \
+             --bootstrap, or several, or update the base repositories"
         );
     }
-    "no single package of it would do: give several --bootstrap, or update the base repositories"
+    "no single package breaks the cycle: pass several --bootstrap, or update the base repositories"
         .to_owned()
 }

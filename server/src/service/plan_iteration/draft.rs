@@ -1,4 +1,4 @@
-//! From the planner's answer to builds that know their commit and their input hash.
+//! Drafts: the planned builds with their commits and input hashes.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,11 +16,11 @@ use crate::error::Error;
 use crate::repos::base::BaseSnapshot;
 use crate::sources::{Catalog, Head, ResolvedChangeset};
 
-use super::inputs::{Inputs, MadeWith, input_hash};
+use super::inputs::{BuildSettings, Inputs, input_hash};
 use super::plan_input::{FilesBefore, PlanInput};
 use crate::planning::queue::PlanBudget;
 
-/// A build on its way into the database.
+/// A planned build that is not stored yet.
 pub(super) struct Draft {
     pub(super) package: Arc<SourcePackage>,
     pub(super) head: Head,
@@ -29,46 +29,45 @@ pub(super) struct Draft {
     pub(super) level: u32,
     pub(super) estimate_s: u64,
     pub(super) priority_s: u64,
-    /// The chain from an origin.
+    /// The chain of dependencies from an origin.
     pub(super) reason: Vec<Pkgbase>,
-    /// The library by which it is linked to the last but one of these.
+    /// The library of the last dependency in this chain.
     pub(super) library: Option<String>,
-    /// The dependencies that a bootstrap build does without.
+    /// The dependencies that a bootstrap build is built without.
     pub(super) without: Option<Vec<Arc<str>>>,
-    /// The places of the builds it needs, with the kind of each edge.
+    /// The positions of the builds it needs, with the kind of each edge.
     pub(super) needs: Vec<(usize, EdgeKind)>,
     /// See [`input_hash`].
     pub(super) input_hash: Option<Sha256Digest>,
-    /// Finished packages with the same inputs, the best first.
+    /// Finished packages with the same input hash, the best first.
     pub(super) reusable: Vec<Reusable>,
-    /// The attempt whose packages it takes.
+    /// The attempt whose packages it reuses.
     pub(super) reused: Option<AttemptId>,
-    /// The build of the iteration before that somebody is working on with the same inputs, and the
-    /// version that will have.
+    /// The running build of an earlier iteration with the same input hash, and the version it will have.
     pub(super) awaited: Option<(BuildId, PackageVersion)>,
-    /// The version its packages get, and how it is chosen.
+    /// The version its packages will have, and how it is chosen.
     pub(super) version: PlannedVersion,
 }
 
-/// Packages that were made from the inputs of a build.
+/// Finished packages with the input hash of a build.
 #[derive(Clone, Debug)]
 pub(super) struct Reusable {
-    /// The attempt that made them.
+    /// The attempt that built them.
     pub(super) attempt: AttemptId,
     /// Their version.
     pub(super) version: PackageVersion,
-    /// Whether this namespace has them already.
+    /// Whether this namespace already has them.
     pub(super) is_own: bool,
 }
 
-/// Plans one architecture against a state of the catalog.
+/// Plans one architecture against a snapshot of the catalog.
 pub(super) struct Drafter<'a> {
     pub(super) catalog: &'a Catalog,
     pub(super) input: &'a PlanInput,
     pub(super) durations: &'a HashMap<Pkgbase, u64>,
     pub(super) base: &'a BaseSnapshot,
     pub(super) sonames: &'a Sonames,
-    pub(super) made_with: &'a MadeWith,
+    pub(super) build_settings: &'a BuildSettings,
 }
 
 impl Drafter<'_> {
@@ -124,7 +123,7 @@ impl Drafter<'_> {
                         .bootstrap
                         .as_ref()
                         .map(|bootstrap| &*bootstrap.without),
-                    made_with: self.made_with,
+                    build_settings: self.build_settings,
                     base: self.base,
                 },
                 needed,
@@ -155,8 +154,7 @@ impl Drafter<'_> {
         Ok(drafts)
     }
 
-    /// The package of a build and where it is built from: an origin's changeset, or the default
-    /// branch.
+    /// Returns the package of a build and the commit it is built from: that of an origin's changeset, or the head.
     fn find(
         &self,
         pkgbase: &Pkgbase,
@@ -175,7 +173,8 @@ impl Drafter<'_> {
     }
 }
 
-/// The builds for a comparison with another iteration. Another commit with the same files is none.
+/// Returns the builds for a comparison with another iteration. Another commit with the same files has the same
+/// revision.
 pub(super) fn snapshot(drafts: &[Draft], before: &FilesBefore) -> Vec<BuildSnapshot> {
     let revision = |draft: &Draft| match before.get(draft.package.pkgbase()) {
         Some((commit, tree)) if draft.head.has_files_of(commit, tree.as_ref()) => {

@@ -1,4 +1,4 @@
-//! What the packages of a build follow from: builds with the same inputs can share them.
+//! Input hashes: builds with the same inputs can share packages.
 
 use std::sync::Arc;
 
@@ -9,20 +9,20 @@ use crate::repos::base::BaseSnapshot;
 use crate::sources::Head;
 use crate::state::AppState;
 
-/// Raise it when the same inputs no longer give the same packages.
+/// The version of the hash. Raise it when the same inputs no longer give the same packages.
 const HASH_VERSION: &str = "buildbtw input 4";
 
-/// The settings that packages follow from, besides their files.
+/// The settings that decide the result of a build, besides its files.
 #[derive(Clone, Debug)]
-pub(super) struct MadeWith {
+pub(super) struct BuildSettings {
     network: NetworkPolicy,
     missing_keys: MissingKeys,
     packager: Packager,
     build_tool: BuildTool,
 }
 
-impl MadeWith {
-    /// Those of the server, for builds with this policy.
+impl BuildSettings {
+    /// Returns the server's settings, for builds with this policy.
     pub(super) fn of(state: &AppState, network: NetworkPolicy) -> Self {
         Self {
             network,
@@ -33,19 +33,19 @@ impl MadeWith {
     }
 }
 
-/// The inputs of a build besides the packages of other builds.
+/// The inputs of a build, besides the packages of other builds.
 pub(super) struct Inputs<'a> {
     pub(super) head: &'a Head,
     pub(super) architecture: &'a Architecture,
     pub(super) stage: u32,
-    /// The dependencies that a bootstrap build does without.
+    /// The dependencies that a bootstrap build is built without.
     pub(super) without: Option<&'a [Arc<str>]>,
-    pub(super) made_with: &'a MadeWith,
+    pub(super) build_settings: &'a BuildSettings,
     pub(super) base: &'a BaseSnapshot,
 }
 
-/// What a build's packages follow from: its files, architecture, the server's settings for it, the base snapshot
-/// and the hashes of what it needs. The bumped release is no part of it. `None` when any of it is not known.
+/// Returns the hash of a build's files, architecture and settings, the base snapshot, and the input hashes of the
+/// builds it needs. The release bump is not included. `None` when one of these is unknown.
 pub(super) fn input_hash<'a>(
     inputs: &Inputs<'_>,
     needs: impl Iterator<Item = Option<&'a Sha256Digest>>,
@@ -55,12 +55,12 @@ pub(super) fn input_hash<'a>(
         architecture,
         stage,
         without,
-        made_with,
+        build_settings,
         base,
     } = inputs;
     let mut hasher = sha2::Sha256::new();
     let mut field = |text: &str| {
-        // Each with its length, so that no two inputs run together to the same bytes.
+        // Each field has its length as a prefix, so that different inputs never give the same bytes.
         hasher.update((text.len() as u64).to_le_bytes());
         hasher.update(text.as_bytes());
     };
@@ -72,13 +72,13 @@ pub(super) fn input_hash<'a>(
         field("bootstrap");
         without.iter().for_each(|relation| field(relation));
     }
-    field(made_with.network.as_str());
-    field(made_with.missing_keys.as_str());
-    field(made_with.packager.as_str());
-    field(made_with.build_tool.name.as_str());
-    if made_with.build_tool.name != BuildTool::default().name {
-        // What another version of this program makes differently, it says by its version of this hash.
-        field(made_with.build_tool.version.as_str());
+    field(build_settings.network.as_str());
+    field(build_settings.missing_keys.as_str());
+    field(build_settings.packager.as_str());
+    field(build_settings.build_tool.name.as_str());
+    if build_settings.build_tool.name != BuildTool::default().name {
+        // Versions of this program that build differently differ in the version of this hash.
+        field(build_settings.build_tool.version.as_str());
     }
     for (repository, digest) in &base.databases {
         field(repository.as_str());
@@ -100,20 +100,20 @@ mod tests {
         head: &'a Head,
         architecture: &'a Architecture,
         base: &'a BaseSnapshot,
-        made_with: &'a MadeWith,
+        build_settings: &'a BuildSettings,
     ) -> Inputs<'a> {
         Inputs {
             head,
             architecture,
             stage: 1,
             without: None,
-            made_with,
+            build_settings,
             base,
         }
     }
 
-    fn made_with() -> MadeWith {
-        MadeWith {
+    fn build_settings() -> BuildSettings {
+        BuildSettings {
             network: NetworkPolicy::Sources,
             missing_keys: MissingKeys::Fail,
             packager: Packager::default(),
@@ -135,13 +135,13 @@ mod tests {
     fn includes_settings_that_affect_packages() {
         let (head, architecture) = (head_of('a'), "x86_64".parse().unwrap());
         let base = BaseSnapshot::default();
-        let hash = |change: &dyn Fn(&mut MadeWith)| {
-            let mut made_with = made_with();
-            change(&mut made_with);
-            let inputs = inputs(&head, &architecture, &base, &made_with);
+        let hash = |change: &dyn Fn(&mut BuildSettings)| {
+            let mut build_settings = build_settings();
+            change(&mut build_settings);
+            let inputs = inputs(&head, &architecture, &base, &build_settings);
             input_hash(&inputs, std::iter::empty()).unwrap()
         };
-        let changes: [&dyn Fn(&mut MadeWith); 7] = [
+        let changes: [&dyn Fn(&mut BuildSettings); 7] = [
             &|_| {},
             &|with| with.network = NetworkPolicy::Prepare,
             &|with| with.network = NetworkPolicy::None,
@@ -161,7 +161,7 @@ mod tests {
         let head = head_of(commit);
         let architecture = "x86_64".parse().unwrap();
         input_hash(
-            &inputs(&head, &architecture, base, &made_with()),
+            &inputs(&head, &architecture, base, &build_settings()),
             needs.iter().map(|hash| Some(*hash)),
         )
     }
@@ -179,7 +179,7 @@ mod tests {
             let architecture = "x86_64".parse().unwrap();
             let none = std::iter::empty();
             let base = BaseSnapshot::default();
-            input_hash(&inputs(head, &architecture, &base, &made_with()), none).unwrap()
+            input_hash(&inputs(head, &architecture, &base, &build_settings()), none).unwrap()
         };
         let first = hash(&head("a", Some("1")));
         assert_eq!(hash(&head("b", Some("1"))), first);
@@ -206,11 +206,11 @@ mod tests {
     #[test]
     fn hashes_bootstrap_build_differently() {
         let (head, architecture) = (head_of('a'), "x86_64".parse().unwrap());
-        let (base, made_with) = (BaseSnapshot::default(), made_with());
+        let (base, build_settings) = (BaseSnapshot::default(), build_settings());
         let hash = |without: Option<&[Arc<str>]>| {
             let inputs = Inputs {
                 without,
-                ..inputs(&head, &architecture, &base, &made_with)
+                ..inputs(&head, &architecture, &base, &build_settings)
             };
             input_hash(&inputs, std::iter::empty()).unwrap()
         };

@@ -1,5 +1,5 @@
-//! Plans an iteration: asks the planner for each architecture, fixes commits, finds what can be
-//! reused, fixes versions, and stores the result as rows.
+//! Plans an iteration: runs the planner for each architecture, resolves commits, finds reusable builds, assigns
+//! versions, and stores the result as rows.
 
 mod bootstrap;
 mod draft;
@@ -23,7 +23,7 @@ use crate::planning::queue::{Caller, PlanBudget};
 use crate::sources::CatalogSnapshot;
 use crate::state::AppState;
 
-use super::source_problems::Fetched;
+use super::source_problems::FetchRules;
 
 pub(crate) use plan_input::FilesBefore;
 pub use plan_input::PlanInput;
@@ -31,14 +31,13 @@ pub use planned::{PlannedArchitecture, PlannedIteration};
 pub(in crate::service) use store::store;
 
 use draft::Drafter;
-use inputs::MadeWith;
+use inputs::BuildSettings;
 use notes::Notes;
 
-/// Plans an iteration for all architectures, when it is the caller's turn. All are planned from the same
-/// state of the sources.
+/// Plans an iteration for all architectures from one snapshot of the sources, when it is the caller's turn.
 ///
 /// # Errors
-/// When the plan is larger than allowed, takes too long, or no origin can be built for any architecture.
+/// When the plan has too many builds or takes too long, or when no origin can be built for any architecture.
 pub async fn plan(
     state: &AppState,
     caller: Caller,
@@ -55,9 +54,9 @@ pub async fn plan(
         reuse::find(state, input, &mut part.drafts).await?;
     }
     let (seen, input) = (snapshot.changes(), input.clone());
-    let fix = move |budget: &PlanBudget| {
+    let assign = move |budget: &PlanBudget| {
         let index = snapshot.catalog().index();
-        versions::fix(&mut parts, &input, index, budget)?;
+        versions::assign_versions(&mut parts, &input, index, budget)?;
         for part in &mut parts {
             let problems = versions::problems(part, index, budget)?;
             part.problems.extend(problems);
@@ -66,7 +65,7 @@ pub async fn plan(
         }
         Ok(parts)
     };
-    let mut parts = state.planning.plan(caller, fix).await?;
+    let mut parts = state.planning.plan(caller, assign).await?;
     let mut notes = Vec::new();
     for part in &mut parts {
         let problems = std::mem::take(&mut part.problems);
@@ -80,7 +79,7 @@ pub async fn plan(
     })
 }
 
-/// Refuses plans without builds, and those with too many.
+/// Refuses plans without builds, and plans with too many.
 fn check_size(
     config: &Config,
     parts: &[PlannedArchitecture],
@@ -126,9 +125,9 @@ async fn plan_architecture(
     };
     let durations = attempts::durations(state.database.read(), &architecture).await?;
     let known_sonames = state.sonames.of(&state.database, &architecture);
-    let made_with = MadeWith::of(state, input.network);
+    let build_settings = BuildSettings::of(state, input.network);
     let (input, snapshot) = (input.clone(), snapshot.clone());
-    let fetched = Fetched::now(state, input.network);
+    let fetched = FetchRules::current(state, input.network);
     let make = move |budget: &PlanBudget| {
         let catalog = snapshot.catalog();
         let sonames = known_sonames.get(&base, budget)?;
@@ -138,7 +137,7 @@ async fn plan_architecture(
             durations: &durations,
             base: &base,
             sonames: &sonames,
-            made_with: &made_with,
+            build_settings: &build_settings,
         };
         let (plan, footprint) = drafter.plan(&architecture, budget)?;
         bootstrap::check(&plan)?;
@@ -158,13 +157,13 @@ async fn plan_architecture(
     state.planning.plan(caller, make).await
 }
 
-/// A plan without a base repository that the plan before had would lose members that are reached through its
-/// packages, and give releases below those that it holds.
+/// Creates the refusal of a plan without a base repository that the previous plan had: it would lose members that are
+/// reached through the repository's packages, and assign releases below those in it.
 fn unreadable(repository: &RepositoryName, architecture: &Architecture, problem: &str) -> Error {
-    let title = format!("the base repository {repository} for {architecture} cannot be read");
+    let title = format!("cannot read the base repository '{repository}' for {architecture}");
     Refusal::new(ProblemKind::Unavailable, title)
         .detail(problem)
-        .hint("the iteration before was planned with it; its mirror has to answer again")
+        .hint("the previous iteration was planned with it; try again when its mirror is available")
         .retry_after(PAUSE_WHEN_UNREADABLE)
         .into()
 }
@@ -179,9 +178,9 @@ fn too_large(parts: &[PlannedArchitecture], total: usize, limit: u32) -> Error {
         .collect();
     Refusal::new(
         ProblemKind::PlanTooLarge,
-        format!("this would be {total} builds, more than the allowed {limit}"),
+        format!("the plan has {total} builds, more than the limit of {limit}"),
     )
     .detail(counts.join(", "))
-    .hint("allow it with --max-builds, or choose a narrower --scope")
+    .hint("raise the limit with --max-builds, or choose a narrower --scope")
     .into()
 }

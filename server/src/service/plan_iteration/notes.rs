@@ -1,4 +1,4 @@
-//! What the planner found, in words.
+//! The notes of a plan.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,20 +9,20 @@ use buildbtw_planner::{Plan, Problem};
 
 use crate::repos::base::{BaseSnapshot, NOT_CHECKED};
 
-/// How many names a note lists.
-const SHOWN: usize = 8;
+/// The maximum number of names in a note.
+const MAX_NAMES: usize = 8;
 
 /// The notes of a plan besides its problems.
 #[derive(Debug, Default)]
 pub(super) struct Notes {
-    /// What there is to say about the base repositories.
+    /// Notes on the base repositories.
     base: Vec<PlanNote>,
-    /// What there is to say about the plan.
+    /// Notes on the plan.
     rest: Vec<PlanNote>,
 }
 
 impl Notes {
-    /// `moved` are base repositories that are no longer as in the snapshot.
+    /// Creates the notes. `moved` are the base repositories that differ from the snapshot.
     pub(super) fn new(plan: &Plan, base: &BaseSnapshot, moved: &[RepositoryName]) -> Self {
         Self {
             base: about_base(base, moved),
@@ -30,7 +30,7 @@ impl Notes {
         }
     }
 
-    /// All notes, in the order in which they are shown.
+    /// Returns all notes, in the order in which they are shown.
     pub(super) fn with_problems(self, problems: &[Problem]) -> impl Iterator<Item = PlanNote> {
         let problems = problems.iter().map(|problem| {
             let text = format!("{}: {}", problem.pkgbase, problem.message);
@@ -72,11 +72,11 @@ fn about_plan(plan: &Plan, base: &BaseSnapshot) -> Vec<PlanNote> {
     for cycle in &plan.cycles {
         let members = &cycle.members;
         let mut text = format!(
-            "{} packages need each other: {}",
+            "dependency cycle of {} packages: {}",
             members.len(),
-            some(members)
+            list_names(members)
         );
-        for edge in cycle.broken.iter().take(SHOWN) {
+        for edge in cycle.broken.iter().take(MAX_NAMES) {
             let which = if plan.is_left_out(edge) {
                 ""
             } else {
@@ -88,16 +88,16 @@ fn about_plan(plan: &Plan, base: &BaseSnapshot) -> Vec<PlanNote> {
                 edge.to, edge.from, edge.kind
             );
         }
-        if cycle.broken.len() > SHOWN {
+        if cycle.broken.len() > MAX_NAMES {
             let _ = write!(
                 text,
-                "; and {} more such breaks",
-                cycle.broken.len() - SHOWN
+                "; and {} more such builds",
+                cycle.broken.len() - MAX_NAMES
             );
         }
         rest.push(note(NoteKind::Cycle, text));
     }
-    // What the base repositories hold is found when a build installs it.
+    // Dependencies that the base repositories have are resolved when a build installs them.
     let mut unresolved: BTreeMap<&str, Vec<&Pkgbase>> = BTreeMap::new();
     for missing in &plan.unresolved {
         if base.versions.of(&missing.name).is_empty() {
@@ -110,20 +110,20 @@ fn about_plan(plan: &Plan, base: &BaseSnapshot) -> Vec<PlanNote> {
     for (name, wanted_by) in unresolved {
         rest.push(note(
             NoteKind::Unresolved,
-            format!("{name}, wanted by {}", some(&wanted_by)),
+            format!("{name}, required by {}", list_names(&wanted_by)),
         ));
     }
     rest
 }
 
-fn some<T: std::fmt::Display>(names: &[T]) -> String {
+fn list_names<T: std::fmt::Display>(names: &[T]) -> String {
     let mut text = String::new();
-    for (index, name) in names.iter().take(SHOWN).enumerate() {
+    for (index, name) in names.iter().take(MAX_NAMES).enumerate() {
         let comma = if index > 0 { ", " } else { "" };
         let _ = write!(text, "{comma}{name}");
     }
-    if names.len() > SHOWN {
-        let _ = write!(text, " and {} more", names.len() - SHOWN);
+    if names.len() > MAX_NAMES {
+        let _ = write!(text, " and {} more", names.len() - MAX_NAMES);
     }
     text
 }

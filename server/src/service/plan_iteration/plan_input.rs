@@ -1,4 +1,4 @@
-//! What an iteration is planned from.
+//! The input of a plan.
 
 use std::collections::HashMap;
 
@@ -10,38 +10,38 @@ use crate::db::packages::Produced;
 use crate::repos::base::SnapshotDigests;
 use crate::sources::ResolvedChangeset;
 
-/// What an iteration is planned from.
+/// The input of a plan.
 #[derive(Clone)]
 pub struct PlanInput {
-    /// The namespace, when it exists already.
+    /// The namespace, if it already exists.
     pub namespace: Option<NamespaceId>,
-    /// Its name, if it is known yet.
+    /// Its name, if it is already known.
     pub name: Option<NamespaceName>,
-    /// The origins at the commits they have now.
+    /// The origins at their current commits.
     pub origins: Vec<ResolvedChangeset>,
     /// How far the rebuild spreads.
     pub scope: Scope,
-    /// What is rebuilt in any case.
+    /// Patterns of pkgbases that are always rebuilt.
     pub include: Patterns,
-    /// What is never rebuilt.
+    /// Patterns of pkgbases that are never rebuilt.
     pub exclude: Patterns,
-    /// Members of cycles that are built first without what they need of their cycle.
+    /// The members of cycles that get a bootstrap build.
     pub bootstrap: Vec<Pkgbase>,
     /// Whether new versions of libraries are expected to keep their sonames.
     pub same_sonames: bool,
-    /// Plans with more builds are refused.
+    /// The maximum number of builds.
     pub max_builds: u32,
-    /// Whether rebuilt packages get a higher release.
+    /// Whether rebuilt packages get a release bump.
     pub bump: bool,
-    /// What its builds reach of the network.
+    /// The network policy of its builds.
     pub network: NetworkPolicy,
-    /// The packages that earlier iterations of the namespace had, and of deleted ones of its name.
+    /// The packages of earlier iterations of the namespace, and of deleted namespaces of the same name.
     pub produced: Vec<Produced>,
-    /// The base snapshot of the iteration before; empty for a first one.
+    /// The base snapshot of the previous iteration; empty for a first one.
     pub snapshot: SnapshotDigests,
-    /// Whether to plan with what the base repositories hold now, instead of that snapshot.
+    /// Whether to plan with the current base repositories instead of that snapshot.
     pub refresh_base: bool,
 }
 
-/// The commits and trees of the iteration before.
+/// The commits and trees of the previous iteration.
 pub(crate) type FilesBefore = HashMap<Pkgbase, (CommitHash, Option<TreeHash>)>;

@@ -1,4 +1,4 @@
-//! What planning an iteration led to.
+//! The result of planning an iteration.
 
 use buildbtw_model::api::PlanNote;
 use buildbtw_model::{Architecture, NoteKind};
@@ -11,11 +11,11 @@ use super::draft::{self, Draft};
 use super::notes::Notes;
 use super::plan_input::FilesBefore;
 
-/// An iteration that can be stored.
+/// A planned iteration that is not stored yet.
 pub struct PlannedIteration {
     pub(super) architectures: Vec<PlannedArchitecture>,
     pub(super) notes: Vec<(Architecture, PlanNote)>,
-    /// How often the index of the sources had changed before it was made.
+    /// The number of changes of the package index before the plan.
     pub(super) seen: u64,
 }
 
@@ -30,13 +30,13 @@ pub struct PlannedArchitecture {
 }
 
 impl PlannedIteration {
-    /// How often the index of the sources had changed before it was made.
+    /// Returns the number of changes of the package index before the plan.
     #[must_use]
     pub fn seen(&self) -> u64 {
         self.seen
     }
 
-    /// What tells later whether a change of a package can affect this plan, per architecture.
+    /// Returns the footprint per architecture, by which changes that cannot affect the plan are recognized.
     #[must_use]
     pub fn footprints(&self) -> Vec<Footprint> {
         self.architectures
@@ -45,8 +45,8 @@ impl PlannedIteration {
             .collect()
     }
 
-    /// The builds of an architecture as they can be compared with those of another iteration.
-    /// What has the same files as `before` has the same revision.
+    /// Returns the builds of an architecture for a comparison with another iteration. Builds with the same files as in
+    /// `before` have the same revision.
     pub(crate) fn snapshots(
         &self,
         before: &FilesBefore,
@@ -60,7 +60,7 @@ impl PlannedIteration {
             .collect()
     }
 
-    /// Adds what is worth knowing about the sources that it was made of.
+    /// Adds notes on the sources that the plan was made from.
     pub(crate) fn note_sources(
         &mut self,
         freshness: &Freshness,
@@ -72,7 +72,7 @@ impl PlannedIteration {
             .filter(|origin| origin.is_gone)
             .map(|origin| {
                 format!(
-                    "{} does not exist any more; it stays at {}",
+                    "{} no longer exists; it is still planned at {}",
                     origin.changeset,
                     origin.head.commit.short()
                 )

@@ -1,5 +1,5 @@
-//! Finds builds with the same inputs: finished ones in any namespace, and those that the namespace is
-//! working on. Which of them fit is decided with the versions.
+//! Finds builds with the same input hash: finished ones in any namespace, and running ones in this one. The
+//! assignment of versions decides which of them fit.
 
 use crate::db::{builds, packages, retired_packages};
 use crate::error::Error;
@@ -9,8 +9,7 @@ use crate::state::AppState;
 use super::draft::{Draft, Reusable};
 use super::plan_input::PlanInput;
 
-/// Tells every draft which finished builds with the same input hash there are whose files are
-/// there, and which one is being built.
+/// Adds to every draft the finished builds with the same input hash whose files exist, and the running one.
 pub(super) async fn find(
     state: &AppState,
     input: &PlanInput,
@@ -38,8 +37,8 @@ pub(super) async fn find(
                 complete &= fs_err::tokio::try_exists(path).await?;
             }
             if complete {
-                // Also what a deleted namespace of the same name has served: the same bytes may be
-                // served there again.
+                // Packages that a deleted namespace of the same name served count as own: the same bytes may be served
+                // there again.
                 let is_own = namespace == Some(found.namespace_id)
                     || match &input.name {
                         Some(name) => retired_packages::were_served(reader, name, attempt).await?,

@@ -15,7 +15,7 @@ use crate::sources::ResolvedChangeset;
 use super::draft::Draft;
 use super::planned::{PlannedArchitecture, PlannedIteration};
 
-/// Stores a planned iteration: its commits, builds and edges. Reused builds are published once it is committed.
+/// Stores a planned iteration: its commits, builds and edges. Reused builds are published after the commit.
 ///
 /// # Errors
 /// When the database cannot be written.
@@ -25,7 +25,7 @@ pub(in crate::service) async fn store(
     origins: &[ResolvedChangeset],
     planned: PlannedIteration,
 ) -> Result<(), Error> {
-    let fixed: Vec<_> = origins
+    let commits: Vec<_> = origins
         .iter()
         .map(|origin| iterations::FixedOrigin {
             changeset: origin.changeset.clone(),
@@ -34,7 +34,7 @@ pub(in crate::service) async fn store(
         })
         .collect();
     let tx = transition.tx();
-    iterations::insert_origins(tx, iteration, &fixed).await?;
+    iterations::insert_origins(tx, iteration, &commits).await?;
     let mut reused = Vec::new();
     let mut shared = Shared::new();
     for (number, part) in planned.architectures.iter().enumerate() {
@@ -49,11 +49,11 @@ pub(in crate::service) async fn store(
     Ok(())
 }
 
-/// The first architecture's builds of packages of architecture `any`, by package and stage.
+/// The first architecture's builds of packages of architecture `any`, by pkgbase and stage.
 type Shared = HashMap<Pkgbase, BTreeMap<u32, BuildId>>;
 
-/// Stores the builds of an architecture, and returns those that are reused. The first architecture builds
-/// packages of architecture `any` for all.
+/// Stores the builds of an architecture, and returns the reused ones. The first architecture builds packages of
+/// architecture `any` for all.
 async fn store_builds(
     tx: &mut WriteTransaction,
     iteration: IterationId,
@@ -93,7 +93,7 @@ async fn store_builds(
     Ok(reused)
 }
 
-/// Stores a build with its release and edges. `ids` are the builds before it, in the order of the drafts.
+/// Stores a build with its release and edges. `ids` are the earlier builds, in the order of the drafts.
 async fn store_build(
     tx: &mut WriteTransaction,
     iteration: IterationId,
@@ -119,8 +119,8 @@ async fn store_build(
     Ok(id)
 }
 
-/// Which of the first architecture's builds another architecture takes the packages of. Cycles differ
-/// between architectures, and with them the number of stages; but the last one is the same for all.
+/// Returns the build of the first architecture whose packages another architecture shares. Cycles, and with them the
+/// number of stages, differ between architectures, but the last stage is the same for all.
 pub(super) fn same_stage<T: Clone>(
     stages: &BTreeMap<u32, T>,
     stage: u32,
@@ -133,7 +133,7 @@ pub(super) fn same_stage<T: Clone>(
     stages.get(&stage).cloned().or_else(last)
 }
 
-/// A build that was being built when this was planned may have ended meanwhile.
+/// Shares the packages of a build that was running when the plan was made, or reuses them if it has ended meanwhile.
 async fn await_or_reuse(
     tx: &mut WriteTransaction,
     build: &mut NewBuild,

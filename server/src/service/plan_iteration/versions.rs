@@ -1,5 +1,5 @@
-//! Fixes the version of every build, so that what is rebuilt installs over what there was, and no
-//! file name stands for two contents.
+//! Assigns the version of every build, so that rebuilt packages install over earlier ones, and no file name has two
+//! contents.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -17,16 +17,15 @@ use super::planned::PlannedArchitecture;
 use super::store::same_stage;
 use crate::planning::queue::PlanBudget;
 use crate::repos::base::BaseVersions;
-use crate::service::in_base::Makers;
+use crate::service::base_versions::Producers;
 
-/// Fixes the versions of all builds. Packages with the same inputs are taken as they are if
-/// they install over everything there was. An origin keeps the version of its changeset, unless the
-/// base repositories have it, or packages of another content in this namespace; without bump, only the
-/// latter counts, for all builds.
+/// Assigns the versions of all builds. Packages with the same input hash are reused if they install over all earlier
+/// ones. An origin keeps the version of its changeset, unless the base repositories have it, or this namespace has
+/// packages of that version with other contents; without bump only the latter counts, for all builds.
 ///
 /// # Errors
-/// When the budget is used up.
-pub(super) fn fix(
+/// When the budget is exhausted.
+pub(super) fn assign_versions(
     parts: &mut [PlannedArchitecture],
     input: &PlanInput,
     index: &PackageIndex,
@@ -52,14 +51,14 @@ pub(super) fn fix(
             .iter()
             .map(|draft| Arc::clone(&draft.package))
             .collect();
-        let fixer = Fixer {
-            makers: Makers::new(index, packages.iter().map(|package| &**package)),
+        let assigner = VersionAssigner {
+            producers: Producers::new(index, packages.iter().map(|package| &**package)),
             base: &base,
             produced: &produced,
             first: (number > 0).then_some(&first),
             bump: input.bump,
         };
-        let stages = fixer.fix(&part.architecture, &mut part.drafts, budget)?;
+        let stages = assigner.assign(&part.architecture, &mut part.drafts, budget)?;
         if number == 0 {
             first = stages;
         }
@@ -67,14 +66,14 @@ pub(super) fn fix(
     Ok(())
 }
 
-/// What the base repositories of each architecture hold.
+/// The versions in the base repositories of each architecture.
 struct Bases(Vec<(Architecture, Arc<BaseVersions>)>);
 
 impl Bases {
-    /// Those that count for a package: packages of architecture `any` are built once for all.
+    /// Returns the versions that count for a package: packages of architecture `any` are built once for all.
     fn of(
         &self,
-        makers: &Makers<'_>,
+        producers: &Producers<'_>,
         package: &SourcePackage,
         architecture: &Architecture,
     ) -> Vec<PackageVersion> {
@@ -83,7 +82,9 @@ impl Bases {
         for (of, base) in &self.0 {
             if is_any || of == architecture {
                 let names = package.pkgnames_for(of);
-                versions.extend(names.flat_map(|(name, _)| makers.in_base(package, name, base)));
+                versions.extend(
+                    names.flat_map(|(name, _)| producers.base_versions(package, name, base)),
+                );
             }
         }
         versions.sort();
@@ -95,9 +96,9 @@ impl Bases {
 /// The versions of the stages of each package.
 type Stages = HashMap<Pkgbase, BTreeMap<u32, PackageVersion>>;
 
-/// Fixes the versions of one architecture.
-struct Fixer<'a> {
-    makers: Makers<'a>,
+/// Assigns the versions of one architecture.
+struct VersionAssigner<'a> {
+    producers: Producers<'a>,
     base: &'a Bases,
     produced: &'a HashMap<&'a Pkgname, Vec<(u32, &'a PackageVersion)>>,
     /// The versions of the first architecture, for the ones after it.
@@ -105,8 +106,8 @@ struct Fixer<'a> {
     bump: bool,
 }
 
-impl Fixer<'_> {
-    fn fix(
+impl VersionAssigner<'_> {
+    fn assign(
         &self,
         architecture: &Architecture,
         drafts: &mut [Draft],
@@ -135,9 +136,9 @@ impl Fixer<'_> {
             let earlier_stage = own_stages
                 .last_key_value()
                 .map(|(_, version)| version.clone());
-            let in_base = self.base.of(&self.makers, &package, architecture);
+            let in_base = self.base.of(&self.producers, &package, architecture);
             let earlier = had.iter().map(|(_, version)| (*version).clone());
-            let mut known = Known {
+            let mut known = KnownVersions {
                 rule: ReleaseRule {
                     is_rebuild: self.bump && !draft.is_origin,
                     base: if self.bump {
@@ -159,7 +160,7 @@ impl Fixer<'_> {
             let version = choose(draft, &mut known, shared);
             draft.version.version = version.clone();
             draft.version.rule = known.rule;
-            // It decides nothing without a bump, and is worth knowing all the same.
+            // Without a bump it decides nothing, but is still shown.
             draft.version.rule.base = in_base;
             given.assign(&package, architecture, &version);
             own_stages.insert(draft.stage, version);
@@ -178,10 +179,10 @@ fn last_stages(drafts: &[Draft]) -> HashMap<Pkgbase, u32> {
     last_stages
 }
 
-/// What is wrong with the versions of a part's builds.
+/// Returns the problems of the versions of an architecture's builds.
 ///
 /// # Errors
-/// When the budget is used up.
+/// When the budget is exhausted.
 pub(super) fn problems(
     part: &PlannedArchitecture,
     index: &PackageIndex,
@@ -205,7 +206,7 @@ pub(super) fn problems(
     for draft in part.drafts.iter().filter(|draft| draft.reused.is_none()) {
         budget.check()?;
         problems.extend(draft.version.problem(draft.package.pkgbase()));
-        problems.extend(Makers::made_elsewhere(
+        problems.extend(Producers::produced_elsewhere(
             &draft.package,
             &draft.version.version,
             &part.architecture,
@@ -217,23 +218,23 @@ pub(super) fn problems(
 }
 
 /// The versions that count for one build.
-struct Known<'a> {
+struct KnownVersions<'a> {
     rule: ReleaseRule,
-    /// The version of its `PKGBUILD`.
+    /// The version in its `PKGBUILD`.
     own: &'a PackageVersion,
-    /// What its first build has.
+    /// The version of its first stage.
     earlier_stage: Option<PackageVersion>,
-    /// What earlier iterations of the namespace had, with the stages.
+    /// The versions in earlier iterations of the namespace, with the stages.
     had: Vec<(u32, &'a PackageVersion)>,
-    /// What other source packages of this plan give packages of the same names.
+    /// The versions that other source packages of this plan have for packages of the same names.
     of_others: Vec<PackageVersion>,
 }
 
-/// Decides what a build's packages are and which version they have: that of the first architecture's build
-/// if they are `shared`.
+/// Chooses the packages that a build reuses, if any, and its version: that of the first architecture's build if
+/// packages are `shared`.
 fn choose(
     draft: &mut Draft,
-    known: &mut Known<'_>,
+    known: &mut KnownVersions<'_>,
     shared: Option<PackageVersion>,
 ) -> PackageVersion {
     let stage = draft.stage;
@@ -251,8 +252,8 @@ fn choose(
     shared.unwrap_or_else(|| known.rule.version_avoiding(known.own, &known.of_others))
 }
 
-impl Known<'_> {
-    /// Whether packages of other builds can be taken.
+impl KnownVersions<'_> {
+    /// Returns whether packages of another build can be reused.
     fn fits(&self, stage: u32, found: &Reusable) -> bool {
         let version = &found.version;
         if !self.installs_over(stage, version, found.is_own) {
@@ -266,12 +267,12 @@ impl Known<'_> {
             let mut below = base.iter().chain([self.own]);
             return below.all(|other| version.compare(other).is_gt());
         }
-        // A pkgver() function makes its own version.
+        // A pkgver() function computes the version.
         let is_moved = version.without_pkgrel() != self.own.without_pkgrel();
         (is_moved || *version == self.rule.version(self.own)) && !base.contains(version)
     }
 
-    /// Whether a version is above all that the namespace had, or is the newest of those.
+    /// Returns whether a version is higher than all that the namespace had, or is the highest of those.
     fn installs_over(&self, stage: u32, version: &PackageVersion, is_own: bool) -> bool {
         let had = self.had.iter().filter(|(other, _)| *other <= stage);
         let above_had = had
@@ -287,7 +288,7 @@ impl Known<'_> {
             && !self.is_of_another(version)
     }
 
-    /// Whether another source package makes a package of the same name in this version.
+    /// Returns whether another source package has a package of the same name in this version.
     fn is_of_another(&self, version: &PackageVersion) -> bool {
         let mut others = self.of_others.iter();
         others.any(|other| other.compare(version).is_eq())

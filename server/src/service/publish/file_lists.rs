@@ -1,5 +1,5 @@
-//! The databases that list files, too. Only `pacman -F` reads them and they are many times larger,
-//! so they follow a little later, except at the end of an iteration or when somebody asks.
+//! File lists. Only `pacman -F` reads them and they are many times larger than the plain databases, so they are
+//! written a little later, except at the end of an iteration or on request.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -15,10 +15,10 @@ use crate::repos::database::{DatabaseWriter, Entry};
 use crate::repos::{Rendering, Repos, RepositoryKey, Turn};
 use crate::state::AppState;
 
-/// Brings the file lists of a repository up to date, if they are not.
+/// Updates the file lists of a repository, if they are outdated.
 ///
 /// # Errors
-/// When the database or the disk refuses.
+/// When the database or the disk fails.
 pub async fn update(
     state: &AppState,
     key: &RepositoryKey,
@@ -26,7 +26,7 @@ pub async fn update(
 ) -> Result<(), Error> {
     let _alone = state.file_lists.lock_writes().await;
     let repos = &state.repos;
-    // Looked at first: what is published from now on makes them outdated again.
+    // Read first: packages that are published from now on make them outdated again.
     let Some(written) = modified(&repos.database(key))? else {
         return Ok(());
     };
@@ -44,10 +44,10 @@ pub async fn update(
     Ok(())
 }
 
-/// The repositories whose file lists a crash has left behind.
+/// Returns the repositories whose file lists are outdated after a crash.
 ///
 /// # Errors
-/// When the database or the disk refuses.
+/// When the database or the disk fails.
 pub async fn outdated(state: &AppState) -> Result<Vec<(RepositoryKey, IterationId)>, Error> {
     let reader = state.database.read();
     let mut outdated = Vec::new();
@@ -78,11 +78,10 @@ fn modified(path: &Path) -> io::Result<Option<std::time::SystemTime>> {
     }
 }
 
-/// The database with file lists of some packages. Lists of files may be large, so there is only one
-/// in memory at a time.
+/// Renders the database with file lists of some packages. File lists may be large, so only one is in memory at a time.
 ///
 /// # Errors
-/// When the database refuses, or memory runs out.
+/// When the database fails, or the memory limit is reached.
 pub(crate) async fn with_files(
     database: &Database,
     rows: Vec<&Candidate>,
@@ -91,7 +90,7 @@ pub(crate) async fn with_files(
     let mut writer = DatabaseWriter::new()?;
     for row in rows {
         let entries = packages::entries(database.read(), row.attempt, &row.file_name).await?;
-        let gone = || Error::not_found(format!("package '{}' any more", row.file_name));
+        let gone = || Error::not_found(format!("package '{}'", row.file_name));
         let entries = entries.ok_or_else(gone)?;
         let (name, version) = (row.pkgname.clone(), row.version.clone());
         let append = move || {
@@ -110,7 +109,7 @@ pub(crate) async fn with_files(
     Ok(content)
 }
 
-/// What a repository lists of its packages, sorted by name.
+/// Returns the packages that a repository lists, sorted by name.
 #[must_use]
 pub fn listed(rows: &[Candidate]) -> Vec<&Candidate> {
     let mut named: BTreeMap<&Pkgname, Rivals<&Candidate>> = BTreeMap::new();
@@ -121,10 +120,10 @@ pub fn listed(rows: &[Candidate]) -> Vec<&Candidate> {
     listed.copied().collect()
 }
 
-/// Replaces both databases of a repository by what its rows say. Blocking.
+/// Replaces both databases of a repository with new ones from its rows. Blocking.
 ///
 /// # Errors
-/// When the disk refuses.
+/// When the disk fails.
 pub(crate) fn replace_both(
     repos: &Repos,
     key: &RepositoryKey,

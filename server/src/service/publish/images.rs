@@ -1,4 +1,4 @@
-//! The repository databases that were written last, kept in memory for the next packages.
+//! A cache of the last written repository databases, for the next packages.
 
 use std::collections::VecDeque;
 
@@ -6,17 +6,18 @@ use crate::db::{Database, IterationId, packages};
 use crate::repos::RepositoryKey;
 use crate::repos::image::DatabaseImage;
 
-/// Enough for the namespaces that move at the same time; one of 15,000 packages takes 15 MB.
-const KEPT: usize = 16;
+/// The number of cached databases: enough for the namespaces that are active at the same time. One of 15,000
+/// packages takes 15 MB.
+const MAX_IMAGES: usize = 16;
 
-/// Images of databases, the latest used last.
+/// Images of databases, the most recently used last.
 #[derive(Debug, Default)]
 pub(crate) struct Images {
     kept: VecDeque<(IterationId, RepositoryKey, DatabaseImage)>,
 }
 
 impl Images {
-    /// The image of a repository, from memory or else from the database.
+    /// Takes the image of a repository from the cache, or builds it from the database.
     pub(super) async fn take(
         &mut self,
         database: &Database,
@@ -38,7 +39,7 @@ impl Images {
         Ok(image)
     }
 
-    /// Keeps an image for the next time.
+    /// Puts an image into the cache.
     pub(super) fn keep(
         &mut self,
         iteration: IterationId,
@@ -46,7 +47,7 @@ impl Images {
         image: DatabaseImage,
     ) {
         self.kept.push_back((iteration, key.clone(), image));
-        if self.kept.len() > KEPT {
+        if self.kept.len() > MAX_IMAGES {
             self.kept.pop_front();
         }
     }

@@ -1,4 +1,4 @@
-//! Puts accepted packages into the repositories, and only then calls their builds built.
+//! Publishes accepted packages: puts them into the repositories, and only then marks their builds as built.
 
 pub mod file_lists;
 mod images;
@@ -21,7 +21,7 @@ use super::report_outcome::repository_of;
 use super::transitions::Transition;
 pub(crate) use images::Images;
 
-/// Publishes some builds, repository by repository; returns those that failed.
+/// Publishes some builds, repository by repository. Returns those that failed.
 pub(crate) async fn publish_all(
     state: &AppState,
     images: &mut Images,
@@ -50,7 +50,7 @@ pub(crate) async fn publish_all(
             failed.extend(group.iter().map(|build| build.id));
             continue;
         }
-        // One of them must not hold up the others.
+        // A failing repository must not delay the others.
         for build in group {
             let id = build.id;
             if let Err(error) = publish_group(state, images, &key, &[build]).await {
@@ -67,7 +67,7 @@ fn report(key: &RepositoryKey, error: &Error) {
         error = error.to_string(),
         namespace.name = key.namespace.as_str(),
         architecture = key.architecture.as_str(),
-        "cannot publish packages; tried again in a few seconds"
+        "cannot publish packages; retrying in a few seconds"
     );
 }
 
@@ -83,16 +83,16 @@ async fn publish_group(
     let Packages {
         files: links,
         listings,
-        made,
+        own,
     } = package_files(state, key, group).await?;
-    // Taken out: if anything below fails it is made anew from the database.
+    // Taken out, so that it is rebuilt from the database if anything below fails.
     let mut image = images.take(&state.database, iteration, key).await?;
     for listing in listings {
         image.list(listing);
     }
     let image = write_repository(&state.repos, key, links, image).await?;
     let mut transition = Transition::begin(&state.database, &state.clock).await?;
-    transition.published(group).await?;
+    transition.complete(group).await?;
     let effects = transition.commit().await?;
     images.keep(iteration, key, image);
     let is_current = effects.ended.contains(&iteration)
@@ -101,7 +101,7 @@ async fn publish_group(
             Err(error) => {
                 tracing::error!(
                     error = error.to_string(),
-                    "cannot write file lists; tried again"
+                    "cannot write file lists; will retry"
                 );
                 false
             }
@@ -110,13 +110,13 @@ async fn publish_group(
         state.file_lists.enqueue(key.clone(), iteration);
     }
     state.announce(effects);
-    // Packages of other builds are only borrowed: those builds may still have to publish them.
-    let uploads: Vec<PathBuf> = made
+    // Packages of other builds are only shared: those builds may still have to publish them.
+    let uploads: Vec<PathBuf> = own
         .into_iter()
         .map(|attempt| state.repos.uploads(attempt))
         .collect();
-    // Linked into the repository. Nobody waits for it; a folder that stays is removed at the next
-    // start.
+    // The files are linked into the repository. Removal happens in the background; a folder that remains is
+    // removed at the next start.
     tokio::task::spawn_blocking(move || {
         for folder in uploads {
             let _ = fs_err::remove_dir_all(folder);
@@ -125,7 +125,7 @@ async fn publish_group(
     Ok(())
 }
 
-/// A package file with the places where it may lie now.
+/// A package file with its possible current locations.
 struct PackageFile {
     attempt: AttemptId,
     name: PackageFileName,
@@ -136,12 +136,12 @@ struct PackageFile {
 struct Packages {
     files: Vec<PackageFile>,
     listings: Vec<Listing>,
-    /// The attempts among them that were made at the builds themselves.
-    made: Vec<AttemptId>,
+    /// The attempts that belong to these builds themselves.
+    own: Vec<AttemptId>,
 }
 
-/// The packages of builds of one repository, and where their files may be: among the uploads, or in
-/// the repository of the build that made them.
+/// Returns the packages of builds of one repository, and where their files may be: among the uploads, or in the
+/// repository of the build that they were built for.
 async fn package_files(
     state: &AppState,
     key: &RepositoryKey,
@@ -153,14 +153,14 @@ async fn package_files(
         .filter_map(|build| Some((build.packages_attempt_id?, build)))
         .collect();
     let ids: Vec<AttemptId> = of_build.keys().copied().collect();
-    // Reused packages lie in the repository of the build that made them.
-    let makers: BTreeMap<AttemptId, BuildId> = attempts::by_ids(reader, &ids)
+    // Reused packages are in the repository of the build that they were built for.
+    let builds_of: BTreeMap<AttemptId, BuildId> = attempts::by_ids(reader, &ids)
         .await?
         .into_iter()
         .filter(|attempt| of_build.get(&attempt.id).map(|build| build.id) != Some(attempt.build))
         .map(|attempt| (attempt.id, attempt.build))
         .collect();
-    let sources: Vec<BuildId> = makers.values().copied().collect();
+    let sources: Vec<BuildId> = builds_of.values().copied().collect();
     let sources = match sources.as_slice() {
         [] => Vec::new(),
         ids => builds::by_ids(reader, ids).await?,
@@ -169,13 +169,15 @@ async fn package_files(
         .into_iter()
         .map(|build| (build.id, state.repos.folder(&repository_of(&build))))
         .collect();
-    let own = state.repos.folder(key);
+    let own_folder = state.repos.folder(key);
     let mut files = Vec::new();
     let mut listings = Vec::new();
     for (attempt, name, mut listing) in packages::of_attempts(reader, &ids).await? {
-        let source = makers.get(&attempt).and_then(|build| sources.get(build));
+        let source = builds_of.get(&attempt).and_then(|build| sources.get(build));
         let uploads = state.repos.uploads(attempt);
-        let folders = [Some(&uploads), source, Some(&own)].into_iter().flatten();
+        let folders = [Some(&uploads), source, Some(&own_folder)]
+            .into_iter()
+            .flatten();
         let places = folders.map(|folder| folder.join(name.as_str())).collect();
         files.push(PackageFile {
             attempt,
@@ -187,15 +189,15 @@ async fn package_files(
         }
         listings.push(listing);
     }
-    let made = ids.into_iter().filter(|id| !makers.contains_key(id));
+    let own = ids.into_iter().filter(|id| !builds_of.contains_key(id));
     Ok(Packages {
         files,
         listings,
-        made: made.collect(),
+        own: own.collect(),
     })
 }
 
-/// Links package files in, then replaces the database. Durable when it returns.
+/// Links package files into the repository, then replaces the database. Durable when it returns.
 async fn write_repository(
     repos: &Repos,
     key: &RepositoryKey,
@@ -207,7 +209,7 @@ async fn write_repository(
         for file in &files {
             link(&repos, &key, file)?;
         }
-        // Makes the names of the packages durable, too: they are in the same folder.
+        // This also makes the names of the packages durable, because they are in the same folder.
         repos.replace(&repos.database(&key), &image.render()?)?;
         io::Result::Ok(image)
     })
@@ -228,6 +230,6 @@ fn link(repos: &Repos, key: &RepositoryKey, file: &PackageFile) -> io::Result<()
     }
     let PackageFile { attempt, name, .. } = file;
     Err(io::Error::other(format!(
-        "{name} of attempt {attempt} is not on disk any more"
+        "{name} of attempt {attempt} is no longer on disk"
     )))
 }

@@ -14,12 +14,12 @@ use crate::service::iteration_graph::IterationGraph;
 use crate::service::pipelines::show;
 use crate::service::version_notes::VersionNotes;
 
-use super::summary::{attempt_summary, build_summary, lead_to_origin};
+use super::summary::{attempt_summary, build_summary, link_to_origin};
 
-/// A build with its attempts and packages.
+/// Returns a build with its attempts and packages.
 ///
 /// # Errors
-/// When there is none of this number.
+/// When there is no build with this id.
 pub async fn show_build(
     database: &Database,
     server: &BaseUrl,
@@ -58,7 +58,7 @@ pub async fn show_build(
     })
 }
 
-/// Says where the version of a build comes from, and its packages if those were reused.
+/// Adds the origin of a build's version, and of its packages if they were reused.
 async fn add_origins(
     database: &Database,
     row: &BuildRow,
@@ -66,7 +66,7 @@ async fn add_origins(
 ) -> Result<(), Error> {
     summary.version_note = VersionNotes::of_build(database, row.id).await?.of(row);
     if let Some(reused) = reuse::of_build(database.read(), row.id).await? {
-        lead_to_origin(summary, &reused);
+        link_to_origin(summary, &reused);
         if let Some(origin) = &mut summary.reused_from {
             origin.made_by = origin_attempt(database, &reused).await?.map(Box::new);
         }
@@ -74,7 +74,7 @@ async fn add_origins(
     Ok(())
 }
 
-/// The attempt that made the packages of a reused build, as the build it was made for knew it.
+/// Returns the attempt that built the packages of a reused build, with its number within its own build.
 async fn origin_attempt(
     database: &Database,
     reused: &ReusedRow,

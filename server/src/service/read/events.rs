@@ -1,4 +1,4 @@
-//! What happened in a namespace, as it happens.
+//! Follows the events of a namespace.
 
 use buildbtw_model::NamespaceName;
 use buildbtw_model::api::Event;
@@ -11,21 +11,21 @@ use crate::state::AppState;
 
 use super::find::find_namespace;
 
-/// How many events are read at once.
+/// The number of events read at once.
 const BATCH: i64 = 500;
 
-/// Follows the events of a namespace.
+/// A follower of the events of a namespace.
 pub struct EventFollower {
     state: AppState,
     namespace: NamespaceId,
     last: i64,
     changes: watch::Receiver<u64>,
-    /// Events read but not returned, the next one last.
+    /// Events that were read but not returned yet, the next one last.
     pending: Vec<Event>,
 }
 
 impl EventFollower {
-    /// Follows a namespace from the event after this number on; without one, from now on.
+    /// Starts to follow a namespace after the event with this number; without one, from now on.
     ///
     /// # Errors
     /// When there is no such namespace.
@@ -49,7 +49,7 @@ impl EventFollower {
         })
     }
 
-    /// Waits for the next event; `None` when the server stops or the database cannot be read.
+    /// Waits for the next event; `None` when the server shuts down or the database cannot be read.
     pub async fn next(&mut self) -> Option<Event> {
         loop {
             if let Some(event) = self.pending.pop() {

@@ -1,4 +1,4 @@
-//! Finds what others name.
+//! Finds namespaces by name.
 
 use buildbtw_model::NamespaceName;
 use buildbtw_model::api::ProblemKind;
@@ -7,7 +7,7 @@ use crate::db::Database;
 use crate::db::namespaces::{self, NamespaceRow};
 use crate::error::{Error, Refusal};
 
-/// The namespace of a name.
+/// Returns the namespace with this name.
 ///
 /// # Errors
 /// When there is none.
@@ -22,7 +22,7 @@ pub async fn find_namespace(
                 ProblemKind::NotFound,
                 format!("there is no namespace '{name}'"),
             )
-            .hint("`buildbtw list` shows the namespaces there are")
+            .hint("`buildbtw list` lists all namespaces")
             .into()
         })
 }

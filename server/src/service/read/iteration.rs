@@ -23,7 +23,7 @@ use crate::service::version_notes::VersionNotes;
 use crate::state::AppState;
 
 use super::find::find_namespace;
-use super::summary::{build_summary, lead_to_origin};
+use super::summary::{build_summary, link_to_origin};
 
 pub(super) async fn iteration_summary(
     database: &Database,
@@ -53,7 +53,7 @@ pub(super) async fn iteration_summary(
     Ok((summary, per_architecture))
 }
 
-/// An iteration with all its builds; the newest when no number is given.
+/// Returns an iteration with all its builds; the newest one when no number is given.
 ///
 /// # Errors
 /// When there is none.
@@ -80,12 +80,12 @@ pub async fn show_iteration(
     summary.eta = etas.values().max().copied();
     let summaries = builds.summaries(state, &graph, etas).await?;
     let done = iterations::newest_done(reader, namespace.id).await?;
-    let served = Served::of(&row, done.as_ref());
+    let offered = OfferedRepository::of(&row, done.as_ref());
     let architectures = per_architecture
         .into_iter()
         .map(|(architecture, counts)| ArchitectureSummary {
             stalled: builds.stalled(state, &architecture, &counts),
-            repository: served.snippet(server, name, &architecture),
+            repository: offered.snippet(server, name, &architecture),
             architecture,
             counts,
         })
@@ -104,13 +104,13 @@ pub async fn show_iteration(
     })
 }
 
-/// The builds of an iteration, with who may build them.
+/// The builds of an iteration, with the capacity of workers.
 struct Builds<'a> {
     iteration: &'a IterationRow,
     rows: Vec<BuildRow>,
     edges: Vec<(BuildId, BuildId)>,
     newest: HashMap<BuildId, AttemptRow>,
-    /// How many builds of each architecture run at once.
+    /// How many builds of each architecture can run at once.
     workers: HashMap<Architecture, usize>,
 }
 
@@ -123,7 +123,7 @@ impl<'a> Builds<'a> {
         let newest = newest.collect();
         let edges = builds::edges(reader, iteration.id).await?;
         let mut workers =
-            workers::jobs_since(reader, state.clock.now() - workers::WORKER_SILENCE).await?;
+            workers::jobs_since(reader, state.clock.now() - workers::WORKER_TIMEOUT).await?;
         show::runners(&state.config, &rows, &mut workers);
         Ok(Self {
             iteration,
@@ -134,12 +134,12 @@ impl<'a> Builds<'a> {
         })
     }
 
-    /// Which of them needs which.
+    /// Returns the builds as a graph of needs.
     fn graph(&self) -> IterationGraph<'_> {
         IterationGraph::new(&self.rows, &self.edges)
     }
 
-    /// When each build is expected to be done.
+    /// Returns the expected end of each build.
     fn etas(&self, graph: &IterationGraph<'_>) -> HashMap<BuildId, Timestamp> {
         match self.iteration.status {
             IterationStatus::Running => {}
@@ -172,7 +172,7 @@ impl<'a> Builds<'a> {
             let blocked_by = blockers.get(&row.id).cloned().unwrap_or_default();
             let mut summary = build_summary(row, self.newest.get(&row.id), blocked_by);
             if let Some(reused) = reused.get(&row.id) {
-                lead_to_origin(&mut summary, reused);
+                link_to_origin(&mut summary, reused);
             }
             summary.waits_for = waiting.remove(&row.id).unwrap_or_default();
             summary.version_note = version_notes.of(row);
@@ -189,7 +189,7 @@ impl<'a> Builds<'a> {
         Ok(builds)
     }
 
-    /// Why nothing is built for an architecture, if that is so.
+    /// Returns why no build is dispatched for an architecture, if it is stalled.
     fn stalled(
         &self,
         state: &AppState,
@@ -206,21 +206,21 @@ impl<'a> Builds<'a> {
     }
 }
 
-/// The repository that is offered with an iteration.
-struct Served {
+/// The repository that is shown with an iteration.
+struct OfferedRepository {
     which: String,
     note: String,
 }
 
-impl Served {
-    /// Nobody wants half of a rebuild on a system, as long as there is a whole one.
+impl OfferedRepository {
+    /// Prefers the newest complete iteration, because an incomplete rebuild may break a system.
     fn of(shown: &IterationRow, done: Option<&IterationRow>) -> Self {
         let number = shown.number;
         if let Some(later) = shown.superseded_by {
             return Self {
                 which: number.to_string(),
                 note: format!(
-                    "It serves iteration {number}, which iteration {later} has replaced."
+                    "It serves iteration {number}, which was superseded by iteration {later}."
                 ),
             };
         }
@@ -228,21 +228,21 @@ impl Served {
             Some(done) => Self {
                 which: "latest".into(),
                 note: format!(
-                    "It serves the newest complete iteration, now number {}. With `current` for \
-                     `latest` it serves the newest one as it is built.",
+                    "It serves the newest complete iteration, now number {}. Replace `latest` with \
+                     `current` for the newest one as it is built.",
                     done.number
                 ),
             },
             None => Self {
                 which: "current".into(),
-                note: "It serves the newest iteration as it is built. With `latest` for `current` \
-                       it serves the newest complete one, once there is one."
+                note: "It serves the newest iteration as it is built. Replace `current` with `latest` \
+                       for the newest complete one, once there is one."
                     .into(),
             },
         }
     }
 
-    /// What to put into pacman.conf to use the packages.
+    /// Returns the section for pacman.conf that enables the repository.
     fn snippet(
         &self,
         server: &BaseUrl,

@@ -1,4 +1,4 @@
-//! The log of an attempt: as it is, or as it grows.
+//! Reads the log of an attempt, or follows it.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use crate::db::{Database, attempts};
 use crate::error::Error;
 use crate::state::AppState;
 
-/// How much is read from disk and sent at once.
-const PIECE: u64 = 256 * 1024;
-/// How often a follower looks at the attempt although its log does not grow.
-const LOOK_AGAIN: Duration = Duration::from_secs(20);
+/// The number of bytes read from disk and sent at once.
+const CHUNK_SIZE: u64 = 256 * 1024;
+/// How often a follower polls the attempt while its log does not grow.
+const POLL_INTERVAL: Duration = Duration::from_secs(20);
 
-/// Whether an attempt is over, so that nothing more is written to its log.
+/// Returns whether an attempt has ended, so that its log is complete.
 ///
 /// # Errors
 /// When there is no such attempt.
@@ -25,7 +25,7 @@ pub async fn is_final(database: &Database, attempt: AttemptId) -> Result<bool, E
     Ok(row.status.is_final())
 }
 
-/// The part of a log between two offsets, piece by piece.
+/// Streams the part of a log between two offsets.
 pub fn part(
     state: AppState,
     attempt: AttemptId,
@@ -40,7 +40,7 @@ pub fn part(
     })
 }
 
-/// A log from an offset on as it grows, until the attempt is over or the server stops.
+/// Streams a log from an offset while it grows, until the attempt ends or the server shuts down.
 pub fn follow(
     state: AppState,
     attempt: AttemptId,
@@ -65,12 +65,12 @@ struct Follower {
     state: AppState,
     attempt: AttemptId,
     offset: u64,
-    /// Where to end; with the attempt if nothing is said.
+    /// The offset at which to end; `None` to end with the attempt.
     end: Option<u64>,
 }
 
 impl Follower {
-    /// The next piece of the log; `None` at its end.
+    /// Returns the next piece of the log; `None` at its end.
     async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         match self.end {
             Some(end) => self.up_to(end).await,
@@ -83,10 +83,10 @@ impl Follower {
         if left == 0 {
             return Ok(None);
         }
-        let piece = self.read(left.min(PIECE)).await?;
+        let piece = self.read(left.min(CHUNK_SIZE)).await?;
         if piece.is_none() {
-            // The client was told the length: it has to see that this is less.
-            return Err(anyhow::anyhow!("the log of attempt {} is gone", self.attempt).into());
+            // The client knows the length, and must notice that the log is shorter.
+            return Err(anyhow::anyhow!("the log of attempt {} was removed", self.attempt).into());
         }
         Ok(piece)
     }
@@ -94,19 +94,19 @@ impl Follower {
     async fn follow(&mut self) -> Result<Option<Bytes>, Error> {
         let mut growth = self.state.logs.subscribe(self.attempt);
         loop {
-            // In this order: an attempt that is over writes nothing any more.
-            let over = self.is_over().await?;
-            if over {
-                // The server may be adding why.
+            // In this order: nothing is written to the log of an attempt that has ended.
+            let has_ended = self.has_ended().await?;
+            if has_ended {
+                // The server may still append why it ended.
                 self.state.logs.settled(self.attempt).await;
             }
-            let piece = self.read(PIECE).await?;
-            if piece.is_some() || over {
+            let piece = self.read(CHUNK_SIZE).await?;
+            if piece.is_some() || has_ended {
                 return Ok(piece);
             }
             tokio::select! {
                 _ = growth.changed() => {}
-                () = tokio::time::sleep(LOOK_AGAIN) => {}
+                () = tokio::time::sleep(POLL_INTERVAL) => {}
                 () = self.state.shutdown.cancelled() => return Ok(None),
             }
         }
@@ -119,7 +119,7 @@ impl Follower {
         Ok((!piece.is_empty()).then(|| piece.into()))
     }
 
-    async fn is_over(&self) -> Result<bool, Error> {
+    async fn has_ended(&self) -> Result<bool, Error> {
         let attempt = attempts::by_id(self.state.database.read(), self.attempt).await?;
         Ok(attempt.is_none_or(|attempt| attempt.status.is_final()))
     }

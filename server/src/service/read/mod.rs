@@ -1,4 +1,4 @@
-//! Read models: the answers of the API and the content of the pages, made from rows. One file per page.
+//! Read models: the responses of the API and the contents of the pages, created from rows. One file per page.
 
 pub mod build;
 pub mod events;
@@ -9,5 +9,5 @@ pub mod namespaces;
 pub mod sources;
 mod summary;
 
-/// How many entries a page of a list has.
+/// The number of entries per page of a list.
 const PAGE: usize = 100;

@@ -21,15 +21,15 @@ fn parse_cursor(cursor: Option<&str>, first: i64) -> Result<i64, Error> {
     cursor.parse().map_err(|_| {
         Error::refused(
             ProblemKind::InvalidRequest,
-            "'cursor' is not one this server gave",
+            "'cursor' was not issued by this server",
         )
     })
 }
 
-/// A page of the namespaces, the newest first.
+/// Returns a page of the namespaces, the newest first.
 ///
 /// # Errors
-/// When the cursor is none.
+/// When the cursor is invalid.
 pub async fn list_namespaces(
     state: &AppState,
     cursor: Option<&str>,
@@ -64,10 +64,10 @@ async fn namespace_summary(state: &AppState, row: NamespaceRow) -> Result<Namesp
     })
 }
 
-/// A namespace with its iterations.
+/// Returns a namespace with its iterations.
 ///
 /// # Errors
-/// When there is none of this name.
+/// When there is no namespace with this name.
 pub async fn show_namespace(
     state: &AppState,
     server: &BaseUrl,

@@ -1,4 +1,4 @@
-//! The source repositories, and what is wrong with them.
+//! The source repositories with their problems.
 
 use std::collections::BTreeMap;
 
@@ -8,12 +8,12 @@ use buildbtw_model::api::{
 
 use crate::db::{source_repositories, srcinfos};
 use crate::error::Error;
-use crate::service::source_problems::Fetched;
+use crate::service::source_problems::FetchRules;
 use crate::state::AppState;
 
 use super::PAGE;
 
-/// A page of the source repositories by path, only broken ones if asked.
+/// Returns a page of the source repositories by path; only broken ones if `broken`.
 ///
 /// # Errors
 /// When the database cannot be read.
@@ -40,7 +40,7 @@ pub async fn list_sources(
             parsed.insert(row.path.clone(), package);
         }
     }
-    let fetched = Fetched::now(state, state.config.network.default);
+    let fetched = FetchRules::current(state, state.config.network.default);
     for row in rows {
         let package = parsed.get(&row.path);
         items.push(SourceRepositorySummary {
@@ -68,7 +68,7 @@ pub async fn list_sources(
     Ok(Page { items, next })
 }
 
-/// The state of the sources as a whole.
+/// Returns the overall state of the sources.
 ///
 /// # Errors
 /// When the database cannot be read.

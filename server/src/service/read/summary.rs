@@ -1,4 +1,4 @@
-//! Builds and attempts in a line, as several pages show them.
+//! Summaries of builds and attempts that several pages show.
 
 use buildbtw_model::api::{AttemptSummary, BuildSummary, PipelineSummary, ReusedFrom};
 use buildbtw_model::{BuildStatus, Pkgbase};
@@ -17,7 +17,7 @@ pub(super) fn build_summary(
         .clone()
         .or_else(|| match (row.status, row.shared_build_id) {
             (BuildStatus::Blocked, Some(_)) => {
-                Some("takes the packages of the first architecture's build".to_owned())
+                Some("uses the packages of the first architecture's build".to_owned())
             }
             _ => None,
         });
@@ -55,8 +55,8 @@ pub(super) fn build_summary(
     }
 }
 
-/// Lets a reused build lead to the attempt that made its packages. Its own time is not that one's.
-pub(super) fn lead_to_origin(summary: &mut BuildSummary, row: &ReusedRow) {
+/// Links a reused build to the attempt that built its packages, and removes the start, which is not its own.
+pub(super) fn link_to_origin(summary: &mut BuildSummary, row: &ReusedRow) {
     summary.attempt = Some(row.attempt);
     summary.started_at = None;
     summary.reused_from = Some(ReusedFrom {

@@ -1,4 +1,4 @@
-//! What one build sees of its iteration: the packages of the builds it needs, and nothing else.
+//! The view of a build: the packages of the builds it needs, directly or not, and no others.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ use super::{DatabaseKind, PackageFile, Place, find_package};
 
 /// A file that a build sees.
 pub enum ViewFile {
-    /// A database with what the build sees.
+    /// A database of the view.
     Database(ViewDatabase),
     /// A package.
     Package(PackageFile),
@@ -33,7 +33,7 @@ pub struct ViewDatabase {
     digest: Sha256Digest,
 }
 
-/// Finds a file in the repository as a build sees it.
+/// Finds a file in the view of a build.
 ///
 /// # Errors
 /// When there is none.
@@ -66,29 +66,29 @@ pub async fn find_file(
 }
 
 impl ViewDatabase {
-    /// What tells it from others, known without rendering it.
+    /// Returns the digest that identifies it, which is known without rendering it.
     #[must_use]
     pub fn digest(&self) -> &Sha256Digest {
         &self.digest
     }
 
-    /// The database on disk, where whoever reads it slowly holds no memory. `is_known` says whether it is for
-    /// an address that authenticated lately.
+    /// Renders the database to disk, where a slow reader occupies no memory, and returns its path. `is_known` says
+    /// whether it is for an address that authenticated recently.
     ///
     /// # Errors
-    /// When the database or the disk refuses, or too many wait for such databases.
+    /// When the database or the disk fails, or too many requests wait for such databases.
     pub async fn render(self, state: &AppState, is_known: bool) -> Result<PathBuf, Error> {
         if let Some(path) = state.repos.rendered(&self.digest) {
             return Ok(path);
         }
-        // No build needs lists of files.
+        // Builds do not need file lists.
         let what = match self.kind {
             DatabaseKind::WithFiles => Rendering::PublicFileLists,
             DatabaseKind::Plain if is_known => Rendering::Database,
             DatabaseKind::Plain => Rendering::PublicDatabase,
         };
         let turn = state.repos.turn_to_render(what).await?;
-        // Whoever had the turn before may have wanted the same.
+        // The previous turn may have rendered the same database.
         if let Some(path) = state.repos.rendered(&self.digest) {
             return Ok(path);
         }
@@ -101,7 +101,7 @@ impl ViewDatabase {
 
 fn digest(rows: &[Candidate], kind: DatabaseKind) -> Sha256Digest {
     let mut hasher = sha2::Sha256::new();
-    // Another version may write the same entries in other bytes.
+    // Another version of the server may render the same entries differently.
     hasher.update(concat!(env!("CARGO_PKG_VERSION"), "\n"));
     hasher.update(match kind {
         DatabaseKind::Plain => "db\n",

@@ -1,4 +1,4 @@
-//! What lies in the folders of repositories, for people.
+//! Lists the folders of repositories, for people.
 
 use std::io;
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::state::AppState;
 
 use super::find_iteration;
 
-/// Something in a folder.
+/// An entry of a folder.
 pub struct Entry {
     /// Its name.
     pub name: String,
@@ -47,7 +47,7 @@ impl Entry {
     }
 }
 
-/// Whether there is a namespace of this name.
+/// Returns whether there is a namespace with this name.
 ///
 /// # Errors
 /// When the database cannot be read.
@@ -59,7 +59,7 @@ pub async fn has_namespace(database: &Database, name: &str) -> Result<bool, Erro
     Ok(found.is_some())
 }
 
-/// A folder per namespace, by name.
+/// Lists a folder per namespace, by name.
 ///
 /// # Errors
 /// When the database cannot be read.
@@ -73,7 +73,7 @@ pub async fn list_namespaces(database: &Database) -> Result<Vec<Entry>, Error> {
     Ok(entries.collect())
 }
 
-/// A folder per iteration of a namespace, after `current` and `latest`.
+/// Lists a folder per iteration of a namespace, after `current` and `latest`.
 ///
 /// # Errors
 /// When there is no such namespace.
@@ -99,7 +99,7 @@ pub async fn list_iterations(
     Ok(named.chain(numbered).collect())
 }
 
-/// A folder per architecture of an iteration, by name.
+/// Lists a folder per architecture of an iteration, by name.
 ///
 /// # Errors
 /// When there is no such iteration.
@@ -118,10 +118,10 @@ pub async fn list_architectures(
     Ok(entries)
 }
 
-/// The databases, which are served even before there are any, and the packages of a repository.
+/// Lists the databases, even before they exist, and the packages of a repository.
 ///
 /// # Errors
-/// When there is no such repository, or the disk refuses.
+/// When there is no such repository, or the disk fails.
 pub async fn list_files(
     state: &AppState,
     name: &NamespaceName,

@@ -1,5 +1,4 @@
-//! The files that the repositories of a namespace serve. The newest iteration is `current`, the newest complete
-//! one `latest`.
+//! The files in the repositories of a namespace. The newest iteration is `current`, the newest complete one `latest`.
 
 pub mod build_view;
 pub mod folders;
@@ -19,7 +18,7 @@ use super::read::find::find_namespace;
 
 /// A file of a repository.
 pub enum RepositoryFile {
-    /// A database, which changes with every package. It is not there until something is built.
+    /// A database, which changes with every package. It does not exist before the first package is published.
     Database(PathBuf),
     /// A package.
     Package(PackageFile),
@@ -27,12 +26,12 @@ pub enum RepositoryFile {
 
 /// A package of a repository.
 pub struct PackageFile {
-    /// Where it lies.
+    /// Its path.
     pub path: PathBuf,
     /// Its digest.
     pub sha256: Sha256Digest,
-    /// Whether its address may lead to other bytes later. Plans give a name to other bytes only where the
-    /// PKGBUILD itself decides about the version.
+    /// Whether its URL may serve other bytes later. Plans reuse a file name for other bytes only where the PKGBUILD
+    /// computes the version.
     pub may_change: bool,
 }
 
@@ -91,7 +90,7 @@ async fn find_package(
     })
 }
 
-/// An iteration, and whether its address will lead to another one later.
+/// An iteration, and whether its URL is an alias that will serve another iteration later.
 struct Place {
     iteration: IterationRow,
     is_alias: bool,
@@ -127,7 +126,7 @@ async fn find_iteration(
     })
 }
 
-/// Which database a file name asks for.
+/// The kind of database that a file name stands for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum DatabaseKind {
     Plain,

@@ -1,4 +1,4 @@
-//! `retry`: new attempts for failed builds.
+//! `retry`: requeues failed builds.
 
 mod newer;
 
@@ -21,17 +21,16 @@ use super::read::find::find_namespace;
 use super::transitions::Transition;
 use crate::planning::queue::Caller;
 
-/// How many repositories of failed builds are read again before.
-const READ_AGAIN: usize = 50;
+/// The maximum number of repositories of failed builds that are read again first.
+const MAX_REREAD: usize = 50;
 
-/// Makes failed builds of the newest iteration ready again, and what waited for them with them: all,
-/// or those of some pkgbases. Builds that pause after an infrastructure failure go on at once. Says
-/// which newer commits there are, and takes them in a new iteration if that is asked for, or if one of an
-/// origin is among them, which is followed in any case.
+/// Requeues the failed builds of the newest iteration, and unblocks their dependents: all, or those of some
+/// pkgbases. Ends the backoff of builds after infrastructure failures. Reports newer commits, and builds them in a new
+/// iteration on request, or if an origin has one, because origins are always followed.
 ///
 /// # Errors
-/// When the namespace is held, one of the pkgbases has nothing to try again, or the newest commits are
-/// asked for and one cannot be used; nothing was changed then.
+/// When the namespace is held, one of the pkgbases has nothing to retry, or the newest commits are requested and one
+/// cannot be used; nothing was changed then.
 pub async fn retry(
     state: &AppState,
     caller: Caller,
@@ -40,7 +39,7 @@ pub async fn retry(
 ) -> Result<RetriedBuilds, Error> {
     let namespace = find_namespace(&state.database, name).await?;
     check_held(&namespace)?;
-    // What is newer is newer than this one: the follower may plan another while the sources are read.
+    // Newer commits are relative to this iteration: another may be planned while the sources are read.
     let before = newest(&state.database, &namespace).await?;
     let all = builds::of_iteration(state.database.read(), before.id).await?;
     check_pkgbases(&request.pkgbases, &before, &all)?;
@@ -51,7 +50,7 @@ pub async fn retry(
         return planned(state, &namespace, request, newer.commits).await;
     }
     let mut notes: Vec<_> = unusable.iter().map(note_of).collect();
-    // Another attempt at a commit that does not exist any more would fail; its files still exist.
+    // An attempt at a commit that no longer exists would fail, although a newer commit has the same files.
     let is_asked = |pkgbase| request.pkgbases.is_empty() || request.pkgbases.contains(pkgbase);
     let is_lost = newer.lost.iter().any(is_asked) && unusable.is_empty();
     if request.latest || is_lost {
@@ -66,15 +65,15 @@ pub async fn retry(
             return planned(state, &namespace, request, newer.commits).await;
         }
     } else if newer.is_followed {
-        // A new attempt at the old commit would be superseded at once.
+        // An attempt at the old commit would be superseded immediately.
         let trigger = Trigger::SourcesChanged;
         if let Err(error) = new_iteration_after(state, &namespace, &before, trigger, caller).await
             && (notes.is_empty() || !error.is_broken_source())
         {
-            notes.push(format!("the newer commits cannot be planned: {error}"));
+            notes.push(format!("cannot plan the newer commits: {error}"));
         }
     }
-    match try_again(state, &before, &namespace, request, &newer.commits, &notes).await? {
+    match retry_builds(state, &before, &namespace, request, &newer.commits, &notes).await? {
         None => planned(state, &namespace, request, newer.commits).await,
         Some(retried) => Ok(RetriedBuilds {
             iteration: before.number,
@@ -92,7 +91,7 @@ fn check_held(namespace: &NamespaceRow) -> Result<(), Error> {
     }
     let title = format!("'{}' is cancelled", namespace.name);
     Err(Refusal::new(ProblemKind::Conflict, title)
-        .hint("`resume` it first")
+        .hint(format!("run `buildbtw resume {}` first", namespace.name))
         .into())
 }
 
@@ -112,11 +111,11 @@ fn check_pkgbases(
     }
 }
 
-/// The packages of failed builds. Their repositories are read again, as long as there are few.
+/// Returns the pkgbases of failed builds, up to the number whose repositories are read again.
 fn failed(all: &[BuildRow]) -> Vec<Pkgbase> {
     let failed = all.iter().filter(|b| b.status == BuildStatus::Failed);
     let failed: BTreeSet<_> = failed.map(|build| build.pkgbase.clone()).collect();
-    failed.into_iter().take(READ_AGAIN).collect()
+    failed.into_iter().take(MAX_REREAD).collect()
 }
 
 fn note_of(row: &SourceRepositoryRow) -> String {
@@ -133,7 +132,7 @@ async fn newest(database: &Database, namespace: &NamespaceRow) -> Result<Iterati
     newest.ok_or_else(|| Error::not_found(format!("iteration of '{}'", namespace.name)))
 }
 
-/// What is built instead of new attempts: the open builds of an iteration that was just planned.
+/// Returns the open builds of an iteration that was just planned, which replace new attempts.
 async fn planned(
     state: &AppState,
     namespace: &NamespaceRow,
@@ -159,8 +158,8 @@ async fn planned(
     })
 }
 
-/// Makes new attempts; `None` when `before` is not the newest iteration any more.
-async fn try_again(
+/// Requeues builds; `None` when `before` is no longer the newest iteration.
+async fn retry_builds(
     state: &AppState,
     before: &IterationRow,
     namespace: &NamespaceRow,
@@ -178,10 +177,10 @@ async fn try_again(
     }
     let mut retried = Vec::new();
     if request.pkgbases.is_empty() {
-        retried = transition.retried(&newest, None).await?;
+        retried = transition.retry(&newest, None).await?;
     }
     for pkgbase in &request.pkgbases {
-        let builds = transition.retried(&newest, Some(pkgbase)).await?;
+        let builds = transition.retry(&newest, Some(pkgbase)).await?;
         if builds.is_empty() && !retried.iter().any(|build| build.pkgbase == *pkgbase) {
             let refusal = nothing_to_retry(&mut transition, &newest, pkgbase).await?;
             transition.undo().await?;
@@ -192,7 +191,7 @@ async fn try_again(
     if retried.is_empty() {
         transition.undo().await?;
         let title = format!(
-            "nothing has failed in iteration {} of '{name}'",
+            "no build has failed in iteration {} of '{name}'",
             newest.number
         );
         let refusal = Refusal::new(ProblemKind::Conflict, title);

@@ -1,4 +1,4 @@
-//! Newer commits than those of an iteration.
+//! Finds newer commits than those of an iteration.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,14 +14,14 @@ use crate::state::AppState;
 /// Newer commits of members.
 pub(super) struct Newer {
     pub(super) commits: Vec<NewerCommit>,
-    /// Whether the follower plans a new iteration because of them: an origin has other files.
+    /// Whether they lead to a new iteration, because an origin has other files.
     pub(super) is_followed: bool,
-    /// Failed members whose commit does not exist any more, and whose newest one has the same files.
+    /// Failed members whose commit no longer exists, and whose newest one has the same files.
     pub(super) lost: BTreeSet<Pkgbase>,
 }
 
-/// Newer commits of the origins and the other members, as far as they hold other files, or those of the
-/// iteration do not exist any more.
+/// Returns the newer commits of the origins and the other members that have other files, or replace commits that no
+/// longer exist.
 pub(super) async fn commits(
     state: &AppState,
     iteration: &IterationRow,
@@ -60,7 +60,7 @@ impl Found {
         };
         for origin in origins {
             let pkgbase = &origin.changeset.pkgbase;
-            // A ref that is gone, or a forge that is away, must not keep anybody from trying again.
+            // A deleted ref or an outage of the forge must not prevent a retry.
             match state.sources.newer_commit(origin).await {
                 Ok(Some(to)) => {
                     self.is_followed = true;
@@ -108,7 +108,7 @@ fn is_origin(origins: &[FixedOrigin], build: &BuildRow) -> bool {
     origins.any(|origin| origin.changeset.pkgbase == build.pkgbase)
 }
 
-/// The repositories of members whose newest commit cannot be used.
+/// Returns the repositories of members whose newest commit cannot be used.
 pub(super) async fn unusable(
     state: &AppState,
     iteration: &IterationRow,

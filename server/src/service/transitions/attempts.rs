@@ -1,4 +1,4 @@
-//! The transitions of attempts, and what they mean for their builds.
+//! The transitions of attempts, and their effects on builds.
 
 use std::time::Duration;
 
@@ -12,15 +12,15 @@ use crate::db::{attempts, iterations, linked_packages, namespaces};
 
 use super::Transition;
 
-/// How often a build is tried again after failures that are no fault of the package.
+/// How often a build is retried after lost attempts and infrastructure failures.
 const MAX_INFRASTRUCTURE_FAILURES: i64 = 5;
-/// The pause after the first such failure; each further one doubles it.
-const FIRST_PAUSE: Duration = Duration::from_secs(2);
-const MAX_PAUSE: Duration = Duration::from_secs(10 * 60);
+/// The first backoff after such failures; each further one doubles it.
+const FIRST_BACKOFF: Duration = Duration::from_secs(2);
+const MAX_BACKOFF: Duration = Duration::from_secs(10 * 60);
 
 impl Transition {
-    /// The outcome of an attempt was accepted; its packages are about to be published.
-    pub(crate) async fn accepted(
+    /// Accepts the outcome of an attempt, whose packages will be published next.
+    pub(crate) async fn accept(
         &mut self,
         build: &BuildRow,
         attempt: AttemptId,
@@ -31,14 +31,14 @@ impl Transition {
         if !finished || !builds::accept_packages(&mut self.tx, build.id, attempt, version).await? {
             return Ok(false);
         }
-        linked_packages::remember(&mut self.tx, attempt).await?;
+        linked_packages::insert(&mut self.tx, attempt).await?;
         self.record(build, Some(attempt), EventKind::AttemptSucceeded, None)
             .await?;
         Ok(true)
     }
 
-    /// An attempt ended without packages. Failures that are no fault of the package are tried again.
-    pub(crate) async fn failed(
+    /// Ends an attempt without packages. Infrastructure failures are retried.
+    pub(crate) async fn fail(
         &mut self,
         build: &BuildRow,
         attempt: &AttemptRow,
@@ -53,21 +53,20 @@ impl Transition {
         self.record(build, Some(attempt.id), event, Some(message))
             .await?;
         match kind {
-            // A build whose cancellation was lifted before the worker noticed is tried again, too.
+            // A build whose cancellation was withdrawn before the worker noticed is retried, too.
             FailureKind::Infrastructure | FailureKind::Cancelled => {
-                self.try_again(build, attempt.id, message).await?;
+                self.requeue_or_give_up(build, attempt.id, message).await?;
             }
             FailureKind::Package | FailureKind::Timeout => {
-                self.give_up(build, attempt.id, BuildStatus::Failed, message)
+                self.end_build(build, attempt.id, BuildStatus::Failed, message)
                     .await?;
             }
         }
         Ok(true)
     }
 
-    /// An attempt ended without packages, and trying again would not help: somebody has to do
-    /// something first.
-    pub(crate) async fn failed_for_good(
+    /// Ends an attempt without packages, and fails its build: retries cannot succeed until a user fixes the cause.
+    pub(crate) async fn fail_permanently(
         &mut self,
         build: &BuildRow,
         attempt: AttemptId,
@@ -81,30 +80,30 @@ impl Transition {
         let event = EventKind::AttemptFailed(kind);
         self.record(build, Some(attempt), event, Some(message))
             .await?;
-        self.give_up(build, attempt, BuildStatus::Failed, message)
+        self.end_build(build, attempt, BuildStatus::Failed, message)
             .await?;
         Ok(true)
     }
 
-    /// Another job of the same pipeline takes the place of the one that works on an attempt.
-    pub(crate) async fn replaced(
+    /// Ends an attempt because another job of the same pipeline replaces the one that runs it.
+    pub(crate) async fn replace(
         &mut self,
         build: &BuildRow,
         attempt: AttemptId,
     ) -> sqlx::Result<bool> {
-        let message = "the job was started again in GitLab";
+        let message = "the job was retried in GitLab";
         let status = AttemptStatus::Lost;
         if !attempts::finish(&mut self.tx, attempt, status, None, Some(message)).await? {
             return Ok(false);
         }
         self.record(build, Some(attempt), EventKind::AttemptLost, Some(message))
             .await?;
-        self.try_again(build, attempt, message).await?;
+        self.requeue_or_give_up(build, attempt, message).await?;
         Ok(true)
     }
 
-    /// The worker of an attempt was not heard of in time.
-    pub(crate) async fn lost(
+    /// Marks an attempt as lost, because its lease expired.
+    pub(crate) async fn mark_lost(
         &mut self,
         build: &BuildRow,
         attempt: &AttemptRow,
@@ -122,11 +121,11 @@ impl Transition {
         )
         .await?;
         self.effects.stop = true;
-        self.try_again(build, attempt.id, message).await?;
+        self.requeue_or_give_up(build, attempt.id, message).await?;
         Ok(true)
     }
 
-    async fn try_again(
+    async fn requeue_or_give_up(
         &mut self,
         build: &BuildRow,
         attempt: AttemptId,
@@ -137,17 +136,17 @@ impl Transition {
         let is_held = namespace.is_some_and(|namespace| namespace.held_at.is_some());
         if iteration.status.is_final() || is_held {
             return self
-                .give_up(build, attempt, BuildStatus::Cancelled, message)
+                .end_build(build, attempt, BuildStatus::Cancelled, message)
                 .await;
         }
         let failures = attempts::count_infrastructure(&mut self.tx, build.id).await?;
         if failures > MAX_INFRASTRUCTURE_FAILURES {
-            let message = format!("given up after {failures} tries: {message}");
+            let message = format!("gave up after {failures} attempts: {message}");
             return self
-                .give_up(build, attempt, BuildStatus::Failed, &message)
+                .end_build(build, attempt, BuildStatus::Failed, &message)
                 .await;
         }
-        let not_before = self.clock.now() + pause(failures);
+        let not_before = self.clock.now() + backoff(failures);
         if builds::requeue(&mut self.tx, build.id, Some(not_before), message).await? {
             self.record(
                 build,
@@ -161,7 +160,7 @@ impl Transition {
         Ok(())
     }
 
-    async fn give_up(
+    async fn end_build(
         &mut self,
         build: &BuildRow,
         attempt: AttemptId,
@@ -172,8 +171,9 @@ impl Transition {
             let kind = EventKind::Build(status);
             self.record(build, Some(attempt), kind, Some(message))
                 .await?;
-            // A later iteration that waited for these packages makes them itself.
-            let ready = builds::release_heirs(&mut self.tx, build.id, build.iteration_id).await?;
+            // A later iteration that waited for these packages builds them itself.
+            let ready =
+                builds::detach_waiting_sharers(&mut self.tx, build.id, build.iteration_id).await?;
             self.effects.ready |= ready > 0;
             self.settle(build.namespace_id, build.iteration_id).await?;
         }
@@ -181,14 +181,13 @@ impl Transition {
     }
 }
 
-/// The pause before the next try after this many infrastructure failures. A single lost worker
-/// costs nothing but the lease.
-fn pause(failures: i64) -> Duration {
+/// Returns the backoff after this many infrastructure failures. A single lost worker costs no more than the lease.
+fn backoff(failures: i64) -> Duration {
     match u32::try_from(failures) {
         Ok(0 | 1) | Err(_) => Duration::ZERO,
-        Ok(failures) => FIRST_PAUSE
+        Ok(failures) => FIRST_BACKOFF
             .saturating_mul(1 << (failures - 2).min(20))
-            .min(MAX_PAUSE),
+            .min(MAX_BACKOFF),
     }
 }
 
@@ -199,7 +198,7 @@ mod tests {
     #[test]
     fn doubles_backoff_up_to_a_maximum() {
         let pauses = [0, 0, 2, 4, 8].map(Duration::from_secs);
-        assert_eq!([0, 1, 2, 3, 4].map(pause), pauses);
-        assert_eq!(pause(100), MAX_PAUSE);
+        assert_eq!([0, 1, 2, 3, 4].map(backoff), pauses);
+        assert_eq!(backoff(100), MAX_BACKOFF);
     }
 }

@@ -14,9 +14,9 @@ use crate::time::Millis;
 use super::Transition;
 
 impl Transition {
-    /// `ready -> dispatched`: gives builds to workers that wait, each to the one it is paired with.
-    /// Returns the attempts made; a build that is not ready any more is left out.
-    pub(crate) async fn dispatched<'a>(
+    /// Moves builds from `ready` to `dispatched`, and creates their attempts. Returns the attempts; a build that is no
+    /// longer ready is skipped.
+    pub(crate) async fn dispatch<'a>(
         &mut self,
         pairs: impl IntoIterator<Item = NewAttempt<'a>>,
         lease_expires_at: Millis,
@@ -46,12 +46,8 @@ impl Transition {
             .collect())
     }
 
-    /// `dispatched -> building`, with the first sign of life of the worker.
-    pub(crate) async fn started(
-        &mut self,
-        build: &BuildRow,
-        attempt: AttemptId,
-    ) -> sqlx::Result<()> {
+    /// Moves a build from `dispatched` to `building`, at the first heartbeat of its worker.
+    pub(crate) async fn start(&mut self, build: &BuildRow, attempt: AttemptId) -> sqlx::Result<()> {
         if builds::start(&mut self.tx, build.id).await? {
             self.record(
                 build,
@@ -64,9 +60,9 @@ impl Transition {
         Ok(())
     }
 
-    /// `-> built` or `reused`: the repository of these builds lists their packages, so dependents may
-    /// go on.
-    pub(crate) async fn published(&mut self, group: &[BuildRow]) -> sqlx::Result<()> {
+    /// Moves builds to `built` or `reused`, now that the repository lists their packages, and unblocks their
+    /// dependents.
+    pub(crate) async fn complete(&mut self, group: &[BuildRow]) -> sqlx::Result<()> {
         let ids: Vec<_> = group.iter().map(|build| build.id).collect();
         let completed = builds::complete(&mut self.tx, &ids).await?;
         if completed.is_empty() {
@@ -98,7 +94,7 @@ impl Transition {
         Ok(())
     }
 
-    /// Gives a build of another architecture the packages that were built once for all.
+    /// Accepts packages of architecture `any`, which were built once, for a build of another architecture.
     pub(super) async fn share(&mut self, id: BuildId) -> sqlx::Result<()> {
         let Some(build) = builds::by_id(self.connection(), id).await? else {
             return Ok(());
@@ -117,8 +113,8 @@ impl Transition {
         Ok(())
     }
 
-    /// Failed builds get new attempts. Returns them.
-    pub(crate) async fn retried(
+    /// Requeues failed builds, and returns them.
+    pub(crate) async fn retry(
         &mut self,
         newest: &IterationRow,
         pkgbase: Option<&Pkgbase>,
@@ -130,7 +126,7 @@ impl Transition {
                     &build,
                     None,
                     EventKind::Build(BuildStatus::Ready),
-                    Some("to be tried again"),
+                    Some("retry requested"),
                 )
                 .await?;
                 retried.push(build);
@@ -143,8 +139,8 @@ impl Transition {
         Ok(retried)
     }
 
-    /// A build that ended without packages is to be tried once more, right now.
-    pub(crate) async fn retried_in_gitlab(&mut self, build: &BuildRow) -> sqlx::Result<bool> {
+    /// Requeues one build that ended without packages, without backoff.
+    pub(crate) async fn retry_one(&mut self, build: &BuildRow) -> sqlx::Result<bool> {
         if !builds::retry_one(&mut self.tx, build.id).await? {
             return Ok(false);
         }

@@ -8,8 +8,8 @@ use crate::db::{IterationId, NamespaceId, attempts, builds, iterations};
 use super::Transition;
 
 impl Transition {
-    /// An iteration was planned.
-    pub(crate) async fn planned(
+    /// Records that an iteration was planned.
+    pub(crate) async fn record_planned(
         &mut self,
         namespace: NamespaceId,
         iteration: IterationId,
@@ -25,9 +25,9 @@ impl Transition {
         .await
     }
 
-    /// An iteration takes the place of another, which dispatches nothing more. Attempts go on if a
-    /// build of the new iteration waits for them, and are cancelled otherwise.
-    pub(crate) async fn superseded(&mut self, old: &IterationRow, by: u32) -> sqlx::Result<()> {
+    /// Supersedes an iteration, which then dispatches no more builds. Attempts continue if a build of the new iteration
+    /// waits for them, and are cancelled otherwise.
+    pub(crate) async fn supersede(&mut self, old: &IterationRow, by: u32) -> sqlx::Result<()> {
         iterations::supersede(&mut self.tx, old.id, by).await?;
         builds::cancel_unstarted(
             &mut self.tx,
@@ -35,7 +35,7 @@ impl Transition {
             &format!("superseded by iteration {by}"),
         )
         .await?;
-        attempts::cancel_without_heirs(&mut self.tx, old.id).await?;
+        attempts::cancel_unshared(&mut self.tx, old.id).await?;
         self.effects.stop = true;
         self.effects.ended.push(old.id);
         self.record_iteration(
@@ -47,8 +47,8 @@ impl Transition {
         .await
     }
 
-    /// A namespace is held: its running attempts are to stop, everything else waits to be resumed.
-    pub(crate) async fn held(&mut self, newest: &IterationRow) -> sqlx::Result<()> {
+    /// Holds a namespace: cancels its running attempts and all builds that have not started.
+    pub(crate) async fn hold(&mut self, newest: &IterationRow) -> sqlx::Result<()> {
         attempts::request_cancel(&mut self.tx, newest.namespace_id, true).await?;
         self.effects.stop = true;
         builds::cancel_unstarted(&mut self.tx, newest.id, "cancelled").await?;
@@ -62,8 +62,8 @@ impl Transition {
         self.settle(newest.namespace_id, newest.id).await
     }
 
-    /// A namespace is held no more: what was cancelled goes on.
-    pub(crate) async fn resumed(&mut self, newest: &IterationRow) -> sqlx::Result<()> {
+    /// Resumes a namespace: its cancelled builds wait or are ready again.
+    pub(crate) async fn resume(&mut self, newest: &IterationRow) -> sqlx::Result<()> {
         attempts::request_cancel(&mut self.tx, newest.namespace_id, false).await?;
         self.record_iteration(
             newest.namespace_id,
@@ -82,13 +82,13 @@ impl Transition {
         self.settle(newest.namespace_id, newest.id).await
     }
 
-    /// Ends the iteration when nothing in it can move any more.
+    /// Ends the iteration when none of its builds can progress.
     pub(super) async fn settle(
         &mut self,
         namespace: NamespaceId,
         iteration: IterationId,
     ) -> sqlx::Result<()> {
-        if builds::is_moving(&mut self.tx, iteration).await? {
+        if builds::can_progress(&mut self.tx, iteration).await? {
             return Ok(());
         }
         let unfinished = builds::unfinished(&mut self.tx, iteration).await?;

@@ -1,5 +1,5 @@
-//! The transitions of namespaces, iterations, builds and attempts, one file each. Each is a guarded statement that
-//! records its event in the same transaction and notes in [`Effects`] who has to be told after the commit.
+//! The transitions of namespaces, iterations, builds and attempts, by file. Each is a guarded statement that records
+//! its event in the same transaction, and adds to [`Effects`] what has to be notified after the commit.
 
 mod attempts;
 mod builds;
@@ -16,7 +16,7 @@ use crate::db::events::{self, BuildEvent, NewEvent};
 use crate::db::{Database, IterationId, NamespaceId, WriteTransaction};
 use crate::time::Clock;
 
-/// A transaction with the effects it will have.
+/// A transaction with its effects.
 pub(crate) struct Transition {
     tx: WriteTransaction,
     effects: Effects,
@@ -32,22 +32,22 @@ impl Transition {
         })
     }
 
-    /// The transaction, for what belongs to a transition and is not one itself.
+    /// Returns the transaction, for changes that accompany a transition.
     pub(crate) fn tx(&mut self) -> &mut WriteTransaction {
         &mut self.tx
     }
 
-    /// The connection of the transaction, for reading what it sees.
+    /// Returns the connection of the transaction, for queries inside it.
     pub(crate) fn connection(&mut self) -> &mut SqliteConnection {
         self.tx.connection()
     }
 
-    /// Has the attempts looked after that are to stop, once this is committed.
+    /// Notifies the actor that stops attempts, once this is committed.
     pub(crate) fn stop_attempts(&mut self) {
         self.effects.stop = true;
     }
 
-    /// Has the time of the next lease to expire computed anew, once this is committed.
+    /// Has the next expiry of a lease computed again, once this is committed.
     pub(crate) fn change_leases(&mut self) {
         self.effects.leases = true;
     }
@@ -57,18 +57,18 @@ impl Transition {
         self.effects.publish.extend(builds);
     }
 
-    /// Makes the changes durable and returns who has to be told.
+    /// Makes the changes durable, and returns the effects to announce.
     pub(crate) async fn commit(self) -> sqlx::Result<Effects> {
         self.tx.commit().await?;
         Ok(self.effects)
     }
 
-    /// Ends it without changes, once what it has seen of others is durable: see [`WriteTransaction::undo`].
+    /// Rolls back, and waits until the changes it has read are durable: see [`WriteTransaction::undo`].
     pub(crate) async fn undo(self) -> sqlx::Result<()> {
         self.tx.undo().await
     }
 
-    /// Records what happened to a build.
+    /// Records an event of a build.
     async fn record(
         &mut self,
         build: &BuildRow,
@@ -89,7 +89,7 @@ impl Transition {
         Ok(())
     }
 
-    /// Records what happened to builds at once, in this order.
+    /// Records the same event of several builds, in the given order.
     async fn record_builds<'a>(
         &mut self,
         rows: impl IntoIterator<Item = &'a BuildRow>,
@@ -102,7 +102,7 @@ impl Transition {
         Ok(())
     }
 
-    /// Records what happened to an iteration.
+    /// Records an event of an iteration.
     async fn record_iteration(
         &mut self,
         namespace: NamespaceId,
@@ -123,7 +123,7 @@ impl Transition {
         Ok(())
     }
 
-    /// The rows of builds, by number.
+    /// Returns the rows of builds, by id.
     async fn builds(&mut self, ids: &[BuildId]) -> sqlx::Result<HashMap<BuildId, BuildRow>> {
         let rows = crate::db::builds::by_ids(self.tx.connection(), ids).await?;
         Ok(rows.into_iter().map(|row| (row.id, row)).collect())

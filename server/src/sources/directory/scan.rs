@@ -39,7 +39,7 @@ impl Directory {
         let changed = self.read_and_store(sources, paths, known).await?;
         if !sources.status.snapshot().complete {
             let mut tx = sources.database.write().await?;
-            source_progress::finished(&mut tx, None).await?;
+            source_progress::record_finished(&mut tx, None).await?;
             tx.commit().await?;
         }
         sources.status.resync_finished();

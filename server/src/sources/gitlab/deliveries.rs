@@ -27,7 +27,7 @@ impl GitlabGroup {
     ) -> Result<GitlabContact, Failure> {
         let mut contact = GitlabContact::None;
         loop {
-            let open = webhook_deliveries::open(sources.database.read(), BATCH).await?;
+            let open = webhook_deliveries::unprocessed(sources.database.read(), BATCH).await?;
             if open.is_empty() {
                 return Ok(contact);
             }
@@ -49,8 +49,8 @@ impl GitlabGroup {
             let done: Vec<String> = done.into_iter().map(|row| row.id).collect();
             let before = Millis::now() - REMEMBERED;
             let mut tx = sources.database.write().await?;
-            webhook_deliveries::done(&mut tx, &done).await?;
-            webhook_deliveries::forget_before(&mut tx, before).await?;
+            webhook_deliveries::mark_processed(&mut tx, &done).await?;
+            webhook_deliveries::delete_processed_before(&mut tx, before).await?;
             tx.commit().await?;
             if !open.is_empty() {
                 // The next poll processes the rest.

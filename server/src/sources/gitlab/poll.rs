@@ -102,7 +102,7 @@ impl GitlabGroup {
             && let Some(mark) = window.watermark
         {
             let mut tx = sources.database.write().await?;
-            source_progress::reached(&mut tx, mark.into()).await?;
+            source_progress::set_watermark(&mut tx, mark.into()).await?;
             tx.commit().await?;
         }
         if seen.changed > 0 {

@@ -148,7 +148,7 @@ impl GitlabGroup {
     async fn store_progress(&self, sources: &Sources, resync: &Resync) -> Result<(), Failure> {
         let mut tx = sources.database.write().await?;
         let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        source_progress::progressed(
+        source_progress::record_progress(
             &mut tx,
             resync.cursor.as_deref(),
             signed(resync.seen()),
@@ -177,7 +177,7 @@ impl GitlabGroup {
             self.forget_vanished(sources, resync, window).await?;
         }
         let mut tx = sources.database.write().await?;
-        source_progress::finished(&mut tx, resync.started_at.map(Into::into)).await?;
+        source_progress::record_finished(&mut tx, resync.started_at.map(Into::into)).await?;
         tx.commit().await?;
         sources.grant_all().await?;
         window.watermark = resync.started_at.or(window.watermark);

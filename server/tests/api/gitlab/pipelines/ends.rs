@@ -327,7 +327,7 @@ async fn reports_unknown_attempt_to_job() {
     let problem = refusal(client.exchange_id_token(made_up, &request).await);
     assert_eq!((problem.status, problem.kind), (404, ProblemKind::NotFound));
     assert!(problem.title.contains(&made_up.to_string()), "{problem:?}");
-    assert!(problem.hint.unwrap().contains("not by hand"));
+    assert!(problem.hint.unwrap().contains("created by hand"));
 }
 
 #[tokio::test]

@@ -48,7 +48,7 @@ async fn rejects_jobs_of_other_projects_and_pipelines() {
     is_refused(
         |_, token| token.claim("pipeline_source", "push"),
         Forbidden,
-        "made by push",
+        "created by push",
     )
     .await;
     is_refused(
@@ -75,7 +75,7 @@ async fn rejects_tokens_of_other_issuers_and_audiences() {
     is_refused(
         signed(Signer::Nobody),
         Unauthenticated,
-        "ID token is not accepted",
+        "ID token was rejected",
     )
     .await;
     is_refused(signed(Signer::Stranger), Unauthenticated, "signature").await;
@@ -117,7 +117,7 @@ async fn id_token_allows_one_repeatable_exchange() {
     assert_eq!(first.build.attempt, again.build.attempt);
     let stolen = refusal(job.exchanges(&token, &SECRET.replace('0', "1")).await);
     assert_eq!(stolen.kind, Unauthenticated, "{stolen:?}");
-    assert!(stolen.title.contains("used already"), "{stolen:?}");
+    assert!(stolen.title.contains("already been used"), "{stolen:?}");
     let worker = FakeWorker::new(server.url(), SECRET.into(), "builder-1", &["x86_64"]);
     worker.job(first.build).succeeds().await;
     build_that_is(&server, "libgreet", BuildStatus::Built).await;
@@ -168,7 +168,7 @@ async fn requires_protected_refs_without_config_ref_claim() {
     let token = forge.gitlab.id_token(job.job, &job.url).unwrap();
     let token = token.without("ci_config_ref_uri").sign().unwrap();
     let problem = refusal(job.exchanges(&token, SECRET).await);
-    assert!(problem.title.contains("does not tell"), "{problem:?}");
+    assert!(problem.title.contains("does not report"), "{problem:?}");
     job.succeeds().await;
 }
 

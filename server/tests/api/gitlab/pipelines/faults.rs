@@ -132,7 +132,7 @@ async fn reports_gitlab_refusals_with_remedy() {
     is_refused(
         template(for_pushes),
         template(super::TEMPLATE),
-        "The template has to be used as it is",
+        "the template must be used unchanged",
     )
     .await;
 }
@@ -186,7 +186,7 @@ async fn retries_runner_failures() {
     let message = attempts[2].message.clone().unwrap();
     assert!(message.contains("runner could not run it"), "{message}");
     let message = attempts[1].message.clone().unwrap();
-    assert!(message.contains("does not say why"), "{message}");
+    assert!(message.contains("GitLab gives no reason"), "{message}");
 }
 
 #[tokio::test]

@@ -169,7 +169,7 @@ async fn rejects_job_retry_after_build_was_built() {
     let again = forge.runs(&server, job.pipeline);
     let problem = refusal(again.exchanges(&again.id_token(), SECRET).await);
     assert_eq!(problem.kind, ProblemKind::AttemptEnded, "{problem:?}");
-    assert!(problem.title.contains("has its packages"), "{problem:?}");
+    assert!(problem.title.contains("it is finished"), "{problem:?}");
 }
 
 #[tokio::test]

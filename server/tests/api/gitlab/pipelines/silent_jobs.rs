@@ -80,7 +80,7 @@ async fn builds_on_gitlab_retry_of_rejected_job() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job) = started(&forge).await;
     job.ends(Status::Failed, Some("script_failure"));
-    expect_failed_once(&forge, &server, "without having asked for its build").await;
+    expect_failed_once(&forge, &server, "failed before it asked for its build").await;
     forge.gitlab.retry_job(job.job).unwrap();
     forge.runs(&server, job.pipeline).succeeds().await;
     build_that_is(&server, "libgreet", BuildStatus::Built).await;
@@ -103,7 +103,7 @@ async fn tolerates_unreadable_job_log() {
         forge.gitlab.faults().add(on, Times::Always, forbidden);
         job.ends(Status::Failed, Some(reason));
         if pipelines == 1 {
-            expect_failed_once(&forge, &server, "its log in GitLab says why").await;
+            expect_failed_once(&forge, &server, "see its log in GitLab").await;
         } else {
             forge.job(&server, "libgreet", 2).await.succeeds().await;
             build_that_is(&server, "libgreet", BuildStatus::Built).await;

@@ -1,13 +1,13 @@
-//! Builds of later iterations that take the packages of earlier ones.
+//! Sharers: builds of later iterations that use the packages of earlier ones.
 
 use buildbtw_model::BuildId;
 use sqlx::SqliteExecutor;
 
 use crate::db::{IterationId, WriteTransaction};
 
-/// Lets builds of later iterations that waited for the packages of this one be built themselves;
-/// returns how many of them are ready now.
-pub async fn release_heirs(
+/// Detaches the builds of later iterations that waited for the packages of this one, so that they are built
+/// themselves. Returns how many of them are ready now.
+pub async fn detach_waiting_sharers(
     tx: &mut WriteTransaction,
     id: BuildId,
     iteration: IterationId,
@@ -40,9 +40,9 @@ pub async fn release_heirs(
     Ok(result.rows_affected())
 }
 
-/// Whether builds of other iterations wait for packages of an iteration, or were given packages of
-/// it that their repository does not hold yet.
-pub async fn is_inheriting(
+/// Returns whether builds of other iterations wait for packages of an iteration, or have packages of it that their
+/// repository does not contain yet.
+pub async fn has_open_sharers(
     executor: impl SqliteExecutor<'_>,
     iteration: IterationId,
 ) -> sqlx::Result<bool> {
@@ -64,9 +64,8 @@ pub async fn is_inheriting(
     Ok(row.found)
 }
 
-/// Lets the finished builds of other iterations that took packages of an iteration stand for
-/// themselves.
-pub async fn release_finished_heirs(
+/// Detaches the finished builds of other iterations that share packages of an iteration.
+pub async fn detach_finished_sharers(
     tx: &mut WriteTransaction,
     iteration: IterationId,
 ) -> sqlx::Result<()> {

@@ -1,4 +1,4 @@
-//! What the base repositories hold of a package, as far as it decides which release it gets.
+//! The versions of packages in the base repositories that releases of rebuilt packages depend on.
 
 use std::collections::HashMap;
 
@@ -7,14 +7,14 @@ use buildbtw_planner::{PackageIndex, Problem, ProblemKind, SourcePackage};
 
 use crate::repos::base::BaseVersions;
 
-/// The source packages as a plan knows them: some are changed by its origins.
-pub(crate) struct Makers<'a> {
+/// The source packages of a plan: those of the index, some of them replaced by its origins.
+pub(crate) struct Producers<'a> {
     index: &'a PackageIndex,
     changed: HashMap<&'a Pkgbase, &'a SourcePackage>,
 }
 
-impl<'a> Makers<'a> {
-    /// Those of the index, with these in place of the ones of their pkgbases.
+impl<'a> Producers<'a> {
+    /// Creates them from the index; `changed` packages replace those of the same pkgbase.
     pub(crate) fn new(
         index: &'a PackageIndex,
         changed: impl Iterator<Item = &'a SourcePackage>,
@@ -27,21 +27,21 @@ impl<'a> Makers<'a> {
         }
     }
 
-    /// The source package of a pkgbase.
+    /// Returns the source package of a pkgbase.
     pub(crate) fn get(&self, pkgbase: &Pkgbase) -> Option<&'a SourcePackage> {
         let changed = self.changed.get(pkgbase).copied();
         changed.or_else(|| self.index.get(pkgbase).map(|found| &**found))
     }
 
-    fn makes(&self, pkgbase: &Pkgbase, name: &Pkgname) -> bool {
+    fn produces(&self, pkgbase: &Pkgbase, name: &Pkgname) -> bool {
         let package = self.get(pkgbase);
         package.is_some_and(|package| package.packages().any(|made| made.pkgname() == name))
     }
 
-    /// What the base repositories hold of a package. What another source package has made, and still makes,
-    /// says nothing about the releases of this one; one that is gone, or makes it no more, may be what this
-    /// one was called before.
-    pub(crate) fn in_base(
+    /// Returns the versions of a package in the base repositories. Versions of another source package that still
+    /// produces it do not count for the releases of this one; a source package that no longer exists or no longer
+    /// produces it may be a former name of this one.
+    pub(crate) fn base_versions(
         &self,
         package: &SourcePackage,
         name: &Pkgname,
@@ -52,16 +52,16 @@ impl<'a> Makers<'a> {
             let other = found.pkgbase.as_ref();
             match other.filter(|other| *other != package.pkgbase()) {
                 None => true,
-                Some(other) => found.version.without_pkgrel() == own && !self.makes(other, name),
+                Some(other) => found.version.without_pkgrel() == own && !self.produces(other, name),
             }
         });
         let versions: Vec<_> = counts.map(|found| found.version.clone()).collect();
-        counting(&versions)
+        effective_versions(&versions)
     }
 
-    /// Packages that another source package has made for the base repositories, in a version that this one
-    /// does not install over. Those of a source package that `is_member` counts are told of elsewhere.
-    pub(crate) fn made_elsewhere(
+    /// Returns a problem for every package that the base repositories have from another source package, in a version
+    /// that this one does not install over. Source packages for which `is_member` is true are reported elsewhere.
+    pub(crate) fn produced_elsewhere(
         package: &SourcePackage,
         version: &PackageVersion,
         architecture: &Architecture,
@@ -71,17 +71,17 @@ impl<'a> Makers<'a> {
         let mut problems = Vec::new();
         for (name, _) in package.pkgnames_for(architecture) {
             let found = base.of(name.as_str()).iter().find_map(|found| {
-                let maker = found.pkgbase.as_ref()?;
-                let is_other = maker != package.pkgbase() && !is_member(maker);
+                let producer = found.pkgbase.as_ref()?;
+                let is_other = producer != package.pkgbase() && !is_member(producer);
                 let is_above = found.version.compare(version).is_ge();
-                (is_other && is_above).then_some((maker, &found.version))
+                (is_other && is_above).then_some((producer, &found.version))
             });
-            if let Some((maker, newer)) = found {
+            if let Some((producer, newer)) = found {
                 problems.push(Problem {
                     pkgbase: package.pkgbase().clone(),
                     kind: ProblemKind::SamePackage,
                     message: format!(
-                        "{name} {version} will not install by -Syu: base has {newer}, made by {maker}"
+                        "`pacman -Syu` will not install {name} {version}: base has {newer}, built from {producer}"
                     ),
                 });
             }
@@ -90,9 +90,9 @@ impl<'a> Makers<'a> {
     }
 }
 
-/// The versions that count: of a newer version in a repository behind the first one that has the package,
-/// pacman takes no notice.
-fn counting(versions: &[PackageVersion]) -> Vec<PackageVersion> {
+/// Returns the versions that count: pacman ignores newer versions in repositories after the first one that has the
+/// package.
+fn effective_versions(versions: &[PackageVersion]) -> Vec<PackageVersion> {
     let Some(first) = versions.first() else {
         return Vec::new();
     };
@@ -117,9 +117,9 @@ mod tests {
         ] {
             let parsed: Vec<PackageVersion> =
                 versions.iter().map(|text| text.parse().unwrap()).collect();
-            let counting = counting(&parsed);
-            let counting: Vec<&str> = counting.iter().map(PackageVersion::as_str).collect();
-            assert_eq!(counting, expected, "{versions:?}");
+            let effective = effective_versions(&parsed);
+            let effective: Vec<&str> = effective.iter().map(PackageVersion::as_str).collect();
+            assert_eq!(effective, expected, "{versions:?}");
         }
     }
 
@@ -139,8 +139,8 @@ mod tests {
         index.insert(Arc::new(source("newbase", "2-1", &["moved"])));
         index.insert(Arc::new(source("unrelated", "1-3", &["unrelated"])));
         let old = source("oldbase", "1-3", &["oldbase", "moved"]);
-        let makers = Makers::new(&index, std::iter::once(&old));
-        for (maker, version, expected) in [
+        let producers = Producers::new(&index, std::iter::once(&old));
+        for (producer, version, expected) in [
             (Some("newbase"), "2-1", &[][..]),
             (Some("newbase"), "1-3.7", &[]),
             (Some("oldbase"), "1-3.2", &["1-3.2"]),
@@ -151,14 +151,14 @@ mod tests {
             (Some("gone"), "2-1", &[]),
         ] {
             let found = BaseVersion {
-                pkgbase: maker.map(|maker| maker.parse().unwrap()),
+                pkgbase: producer.map(|producer| producer.parse().unwrap()),
                 version: version.parse().unwrap(),
             };
             let name: Pkgname = "moved".parse().unwrap();
             let base: BaseVersions = [(name.clone(), found)].into_iter().collect();
-            let counting = makers.in_base(&old, &name, &base);
-            let counting: Vec<&str> = counting.iter().map(PackageVersion::as_str).collect();
-            assert_eq!(counting, expected, "{maker:?} {version}");
+            let effective = producers.base_versions(&old, &name, &base);
+            let effective: Vec<&str> = effective.iter().map(PackageVersion::as_str).collect();
+            assert_eq!(effective, expected, "{producer:?} {version}");
         }
     }
 }

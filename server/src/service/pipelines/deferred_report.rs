@@ -1,5 +1,5 @@
-//! A job reports a failure that would be tried again: the executor knows that it was stopped, GitLab knows
-//! why. The report is kept until GitLab has said how the job ended, and the build waits as long.
+//! Deferred reports of failures that would be retried: the executor knows that its job was stopped, only GitLab
+//! knows why. The report is kept until GitLab has reported how the job ended, and the build waits until then.
 
 use buildbtw_model::FailureKind;
 
@@ -9,63 +9,63 @@ use crate::error::Error;
 use crate::service::transitions::Transition;
 use crate::state::AppState;
 
-/// What is done with a reported failure.
+/// Whether a reported failure is deferred.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::service) enum Hold {
+pub(in crate::service) enum Deferral {
     /// It counts at once.
     No,
     /// It waits for GitLab, now or since it was reported before.
     Yes,
-    /// Something else was reported before.
+    /// It contradicts an earlier report.
     Contradicts,
 }
 
-/// Keeps a failure of an attempt on GitLab that only GitLab can judge.
+/// Defers the failure of an attempt on GitLab if only GitLab can tell its cause.
 ///
 /// # Errors
 /// When the database cannot be written.
-pub(in crate::service) async fn hold(
+pub(in crate::service) async fn defer(
     state: &AppState,
     transition: &mut Transition,
     attempt: &AttemptRow,
     kind: FailureKind,
     message: &str,
-) -> Result<Hold, Error> {
+) -> Result<Deferral, Error> {
     if state.pipelines.is_none() {
-        return Ok(Hold::No);
+        return Ok(Deferral::No);
     }
     let row = pipelines::of_attempt(transition.connection(), attempt.id).await?;
     let Some(row) = row else {
-        return Ok(Hold::No);
+        return Ok(Deferral::No);
     };
     if row.reported_at.is_some() {
         let is_same =
             row.reported_kind == Some(kind) && row.reported_message.as_deref() == Some(message);
         return Ok(if is_same {
-            Hold::Yes
+            Deferral::Yes
         } else {
-            Hold::Contradicts
+            Deferral::Contradicts
         });
     }
     let is_followed = row.pipeline_id.is_some() && row.over_at.is_none();
-    // What we have cancelled ourselves needs no reason of GitLab.
+    // A cancellation by this server needs no reason of GitLab.
     let is_ours = row.cancel_requested || row.cancel_sent_at.is_some();
     let is_open = match kind {
         FailureKind::Infrastructure | FailureKind::Cancelled => true,
         FailureKind::Package | FailureKind::Timeout => false,
     };
     if attempt.status.is_final() || !is_followed || is_ours || !is_open {
-        return Ok(Hold::No);
+        return Ok(Deferral::No);
     }
-    // From here on its lease says nothing: the executor has no more reason to renew it.
+    // The lease must not expire: the executor no longer renews it.
     attempts::renew_lease(transition.tx(), attempt.id, UNLIMITED_LEASE).await?;
     pipelines::set_reported(transition.tx(), attempt.id, kind, message).await?;
-    // Has GitLab asked, once this is committed.
+    // Wakes the actor that queries GitLab, once this is committed.
     transition.stop_attempts();
-    Ok(Hold::Yes)
+    Ok(Deferral::Yes)
 }
 
-/// Whether the job of an attempt has reported a failure that waits for GitLab, or waited.
+/// Returns whether the job of an attempt has reported a failure that is or was deferred.
 pub(in crate::service) async fn has_reported(
     transition: &mut Transition,
     attempt: &AttemptRow,

@@ -1,4 +1,4 @@
-//! What a rebuild looks like from the outside, in a few words and in Markdown. Pure.
+//! The texts of reports: a line for a commit, and Markdown for a merge request. Pure functions.
 
 use std::fmt::Write as _;
 
@@ -6,13 +6,13 @@ use buildbtw_gitlab::CommitState;
 use buildbtw_model::api::{BuildCounts, BuildSummary, IterationDetail};
 use buildbtw_model::{BuildStatus, IterationStatus, NamespaceName};
 
-/// How many failures a note lists.
-const MOST_FAILURES: usize = 20;
-/// How many lines of each, and how long each line is.
-const ERROR_LINES: usize = 3;
-const LINE: usize = 200;
+/// The maximum number of failures in a note.
+const MAX_FAILURES: usize = 20;
+/// The maximum number of lines of each failure, and the maximum length of a line.
+const MAX_LINES: usize = 3;
+const MAX_LINE: usize = 200;
 
-/// What GitLab is told of the commits of an iteration.
+/// Returns the commit state of an iteration's origins.
 pub(super) fn state(detail: &IterationDetail) -> CommitState {
     match detail.summary.status {
         IterationStatus::Running if has_begun(&counts(detail)) => CommitState::Running,
@@ -27,7 +27,7 @@ fn has_begun(counts: &BuildCounts) -> bool {
     counts.building + counts.done + counts.failed > 0
 }
 
-/// The counts of all architectures together.
+/// Returns the counts of all architectures together.
 fn counts(detail: &IterationDetail) -> BuildCounts {
     let mut all = BuildCounts::default();
     for architecture in &detail.architectures {
@@ -42,12 +42,12 @@ fn counts(detail: &IterationDetail) -> BuildCounts {
     all
 }
 
-/// One line for a commit.
+/// Returns the description of a commit status, in one line.
 pub(super) fn description(detail: &IterationDetail) -> String {
-    in_words(&counts(detail))
+    counts_text(&counts(detail))
 }
 
-fn in_words(counts: &BuildCounts) -> String {
+fn counts_text(counts: &BuildCounts) -> String {
     let mut text = format!("{} of {} built", counts.done, counts.total());
     for (count, word) in [
         (counts.failed, "failed"),
@@ -61,12 +61,12 @@ fn in_words(counts: &BuildCounts) -> String {
     text
 }
 
-/// By this a note is known as the one of a namespace, also when GitLab's answer to it was lost.
+/// Returns the text that identifies the note of a namespace, even if the response to its creation was lost.
 pub(super) fn marker(namespace: &NamespaceName) -> String {
     format!("<!-- buildbtw {namespace} -->")
 }
 
-/// The note on a merge request. The same state gives the same text.
+/// Returns the note on a merge request. The same state gives the same text.
 pub(super) fn note(namespace: &NamespaceName, detail: &IterationDetail, server: &str) -> String {
     let number = detail.summary.number;
     let mut text = format!(
@@ -78,7 +78,7 @@ pub(super) fn note(namespace: &NamespaceName, detail: &IterationDetail, server: 
         text,
         "Iteration {number}, {}: {}.\n",
         detail.summary.reason,
-        in_words(&counts(detail))
+        counts_text(&counts(detail))
     );
     text.push_str("| architecture | built | building | waiting | failed | cancelled |\n");
     text.push_str("|---|--:|--:|--:|--:|--:|\n");
@@ -116,7 +116,7 @@ fn failures(text: &mut String, detail: &IterationDetail, server: &str) {
         return;
     }
     text.push_str("\n#### Failed\n\n");
-    for build in failed.iter().take(MOST_FAILURES) {
+    for build in failed.iter().take(MAX_FAILURES) {
         let _ = write!(
             text,
             "* [{}]({server}/builds/{}) for {}",
@@ -133,15 +133,15 @@ fn failures(text: &mut String, detail: &IterationDetail, server: &str) {
         text.push('\n');
         if let Some(message) = &build.message {
             text.push_str("  ```text\n");
-            for line in message.lines().take(ERROR_LINES) {
-                // What a build says is not Markdown, and cannot end this block.
-                let line: String = line.chars().filter(|c| *c != '`').take(LINE).collect();
+            for line in message.lines().take(MAX_LINES) {
+                // The output of a build is not Markdown, and must not end this block.
+                let line: String = line.chars().filter(|c| *c != '`').take(MAX_LINE).collect();
                 let _ = writeln!(text, "  {line}");
             }
             text.push_str("  ```\n");
         }
     }
-    let more = failed.len().saturating_sub(MOST_FAILURES);
+    let more = failed.len().saturating_sub(MAX_FAILURES);
     if more > 0 {
         let _ = writeln!(text, "* and {more} more");
     }

@@ -8,11 +8,11 @@ use crate::state::AppState;
 
 use super::heartbeat::active_attempt;
 
-/// Stores it; storing it again replaces it.
+/// Stores the PKGBUILD; storing it again replaces it.
 ///
 /// # Errors
-/// When the attempt is over or somebody else's, or the disk refuses.
-pub async fn keep_pkgbuild(
+/// When the attempt has ended or belongs to another token, or the disk fails.
+pub async fn store_pkgbuild(
     state: &AppState,
     token: TokenId,
     id: AttemptId,
