@@ -40,10 +40,10 @@ const MAX_HTTP2_STREAMS: u32 = 32;
 /// HTTP/2 knows (RFC 9113, section 6.9.2). Answers wait in as much memory for a client that reads slowly.
 const HTTP2_WINDOW: u32 = 65_535;
 const HTTP2_SEND_BUFFER: usize = 64 * 1024;
-/// How long a client may leave what it asked for unread.
-const LONGEST_STALL: Duration = Duration::from_secs(60);
-/// How often that is looked at.
-const LOOK: Duration = Duration::from_secs(5);
+/// How long a client may leave what it asked for unread, unless a test sets less.
+pub(crate) const LONGEST_STALL: Duration = Duration::from_secs(60);
+/// How many times within that period stalled responses are checked for.
+const CHECKS_PER_STALL: u32 = 12;
 /// The pause after the machine refused a connection, for example because files have run out.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(200);
 
@@ -62,6 +62,7 @@ pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
     admission: Admission,
+    longest_stall: Duration,
     cancel: CancellationToken,
 ) {
     let builder = builder();
@@ -102,7 +103,7 @@ pub(crate) async fn serve(
         let connection = builder
             .serve_connection_with_upgrades(TokioIo::new(stream), service)
             .into_owned();
-        let connection = until_stalled(graceful.watch(connection), peer, progress);
+        let connection = until_stalled(graceful.watch(connection), peer, progress, longest_stall);
         tokio::spawn(watch(connection, peer, permit, begun));
     }
     // From here on connections are refused, instead of waiting for nobody.
@@ -135,12 +136,13 @@ async fn until_stalled<E>(
     connection: impl Future<Output = Result<(), E>>,
     peer: SocketAddr,
     progress: Progress,
+    longest_stall: Duration,
 ) -> Result<(), E> {
     let mut connection = pin!(connection);
     loop {
         tokio::select! {
             ended = &mut connection => return ended,
-            () = tokio::time::sleep(LOOK) => if progress.has_stalled(LONGEST_STALL) {
+            () = tokio::time::sleep(longest_stall / CHECKS_PER_STALL) => if progress.has_stalled(longest_stall) {
                 tracing::debug!(%peer, "cut off a client that does not read its answer");
                 return Ok(());
             }

@@ -1,5 +1,7 @@
 //! No client takes the server from others with many requests over few connections.
 
+use std::time::Duration;
+
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -88,10 +90,14 @@ impl Http2 {
 }
 
 async fn server(flags: &[&str]) -> TestServer {
-    let options = ServerOptions {
+    server_with(ServerOptions {
         extra: flags.iter().map(|&flag| flag.to_owned()).collect(),
         ..ServerOptions::default()
-    };
+    })
+    .await
+}
+
+async fn server_with(options: ServerOptions) -> TestServer {
     let server = TestServer::start_with(options, |sources| {
         sources.push(&Srcinfo::new("libgreet", "1.0-1"));
     })
@@ -104,7 +110,11 @@ async fn server(flags: &[&str]) -> TestServer {
 #[tokio::test(flavor = "multi_thread")]
 async fn disconnects_client_that_does_not_read() {
     const NO_WINDOW: [u8; 6] = [0, 4, 0, 0, 0, 0];
-    let server = server(&[]).await;
+    let server = server_with(ServerOptions {
+        longest_stall: Some(Duration::from_secs(3)),
+        ..ServerOptions::default()
+    })
+    .await;
     let mut reader = Http2::open(&server, "127.0.0.2").await;
     reader.send(SETTINGS, 0, 0, &NO_WINDOW).await;
     reader.get(1, "/api/v1/namespaces").await;

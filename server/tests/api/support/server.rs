@@ -29,6 +29,8 @@ pub(crate) struct ServerOptions {
     /// Flags of a GitLab that holds the sources, instead of the folder.
     pub(crate) gitlab: Vec<String>,
     pub(crate) extra: Vec<String>,
+    /// How long a response may stay unread. It is not a flag, so that it can be short in tests only.
+    pub(crate) longest_stall: Option<Duration>,
 }
 
 impl Default for ServerOptions {
@@ -40,6 +42,7 @@ impl Default for ServerOptions {
             sweep_seconds: 3600,
             gitlab: Vec::new(),
             extra: Vec::new(),
+            longest_stall: None,
         }
     }
 }
@@ -118,9 +121,13 @@ impl TestServer {
             .unwrap();
         let shutdown = CancellationToken::new();
         let token = shutdown.clone();
+        let longest_stall = self.options.longest_stall;
         let (sender, started) = tokio::sync::oneshot::channel();
         let serving = runtime.spawn(async move {
-            let server = start_server(&arguments, token).await?;
+            let mut server = start_server(&arguments, token).await?;
+            if let Some(limit) = longest_stall {
+                server.longest_stall = limit;
+            }
             let _ = sender.send(server.address);
             server.serve().await
         });
