@@ -1,4 +1,4 @@
-//! What the runner asks of GitLab.
+//! Requests of the runner to GitLab.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::config::RunnerConfig;
 use crate::job::Job;
 
-/// What a 19.x runner with the custom executor and bash says that it can do.
+/// The features that a 19.x runner with the custom executor and bash reports.
 const FEATURES: [&str; 22] = [
     "variables",
     "shared",
@@ -37,14 +37,14 @@ const FEATURES: [&str; 22] = [
     "job_inputs",
 ];
 
-/// The version that the runner says it has.
+/// The version that the runner reports.
 pub(crate) const VERSION: &str = "19.4.0";
-/// How often a call is tried that GitLab is too busy for.
+/// The number of attempts while GitLab is overloaded.
 const ATTEMPTS: usize = 5;
-/// Longer than this is never waited between two of them.
+/// The longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// What became of a request for a job.
+/// The response to a request for a job.
 pub(crate) enum Requested {
     Job(Box<Job>),
     Nothing,
@@ -52,41 +52,41 @@ pub(crate) enum Requested {
     Refused,
 }
 
-/// How GitLab says that a job is.
+/// The job's status, from GitLab's view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wish {
-    /// Go on.
+    /// Continue.
     GoOn,
-    /// Stop the script and tidy up.
+    /// Stop the script and clean up.
     Cancel,
     /// Stop everything.
     Abort,
 }
 
-/// What became of a piece of log.
+/// The response to a chunk of log.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Patched {
-    /// It is there. GitLab has this much.
+    /// Stored. GitLab has this many bytes.
     Done(usize),
-    /// GitLab has this much, and wants what follows it.
+    /// GitLab has this many bytes, and expects the ones that follow.
     Elsewhere(usize),
     Failed,
 }
 
-/// What became of an update.
+/// The response to an update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Updated {
     Done,
-    /// Ask again.
+    /// To be repeated.
     Later,
-    /// The log is to be sent again.
+    /// The log has to be sent again.
     LogIsBroken,
-    /// The job is not the runner's any more.
+    /// The job is no longer the runner's.
     Gone,
     Failed,
 }
 
-/// What GitLab says besides.
+/// The other information in a response.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Said {
     pub(crate) wish: Wish,
@@ -124,7 +124,7 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// The end of a job.
+/// The final state of a job.
 #[derive(Clone, Debug)]
 pub(crate) struct FinalState {
     pub(crate) success: bool,
@@ -134,7 +134,7 @@ pub(crate) struct FinalState {
     pub(crate) size: usize,
 }
 
-/// The runner's side of the connection.
+/// A client of the API for runners.
 #[derive(Clone, Debug)]
 pub(crate) struct Api {
     client: reqwest::Client,
@@ -182,7 +182,7 @@ impl Api {
         })
     }
 
-    /// Sends a request, again if GitLab is too busy for it.
+    /// Sends a request, and repeats it while GitLab is overloaded.
     async fn send(&self, request: RequestBuilder) -> reqwest::Result<Response> {
         let pauses = ExponentialBuilder::new()
             .with_min_delay(self.pause)
@@ -201,7 +201,7 @@ impl Api {
         request.send().await
     }
 
-    /// Asks for a job. `last_update` is what GitLab said last, and is kept for the next time.
+    /// Requests a job. `last_update` is updated from the response, for the next request.
     pub(crate) async fn request(
         &self,
         last_update: &mut Option<String>,
@@ -267,12 +267,12 @@ impl Api {
         (updated, said)
     }
 
-    /// Says that the job is being done.
+    /// Reports that the job runs.
     pub(crate) async fn running(&self, job: &Job) -> (Updated, Said) {
         self.put(job, &self.update(job, "running")).await
     }
 
-    /// Says how the job ended.
+    /// Reports the final state of the job.
     pub(crate) async fn finish(&self, job: &Job, end: &FinalState) -> (Updated, Said) {
         let mut body = self.update(job, if end.success { "success" } else { "failed" });
         body["checksum"] = json!(end.checksum);
@@ -286,7 +286,7 @@ impl Api {
         self.put(job, &body).await
     }
 
-    /// Sends a piece of the log.
+    /// Sends a chunk of the log.
     pub(crate) async fn patch(
         &self,
         job: &Job,
@@ -322,7 +322,7 @@ fn is_worth_another(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504) || status.as_u16() >= 512
 }
 
-/// How long GitLab asks to be left alone.
+/// Returns the pause that GitLab requests.
 fn asked_pause(headers: &HeaderMap) -> Option<Duration> {
     if let Some(reset) = text(headers, "ratelimit-resettime") {
         let at = jiff::fmt::rfc2822::parse(reset).ok()?.timestamp();

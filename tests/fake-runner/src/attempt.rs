@@ -1,5 +1,4 @@
-//! One attempt to prepare a job: a temporary folder of its own, and what the executor says about how
-//! it is set up.
+//! One attempt to prepare a job: its temporary folder, and the executor's configuration.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -17,12 +16,12 @@ use crate::process::{self, Ended, Exit, Patience, Program, Sink};
 use crate::trace::{Stream, Trace};
 use crate::variables::Variables;
 
-/// What a program ends with that could not do what somebody wrote.
+/// The exit code for failures of the job.
 const BUILD_FAILURE: i32 = 1;
-/// What a program ends with that failed itself.
+/// The exit code for failures of the executor.
 const SYSTEM_FAILURE: i32 = 2;
 
-/// What the executor says about itself.
+/// The executor's response to `config`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Setup {
@@ -32,7 +31,7 @@ pub(crate) struct Setup {
     pub(crate) job_env: BTreeMap<String, String>,
 }
 
-/// What the executor calls itself.
+/// The executor's name and version.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Driver {
@@ -40,24 +39,24 @@ pub(crate) struct Driver {
     pub(crate) version: Option<String>,
 }
 
-/// Why something the executor did was no success.
+/// Why a stage did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// What somebody wrote failed.
+    /// The job's own failure.
     Build { exit_code: i64 },
     /// The executor failed.
     System(String),
-    /// It was made to stop.
+    /// It was stopped.
     Stopped,
 }
 
-/// An attempt.
+/// An attempt to prepare and run a job.
 pub(crate) struct Attempt<'a> {
     pub(crate) config: &'a RunnerConfig,
     pub(crate) job: &'a Job,
     pub(crate) trace: &'a Trace,
     pub(crate) journal: &'a Journal,
-    /// What is put before everything else on the `PATH`.
+    /// The folder that comes first in `PATH`.
     pub(crate) helper: Option<&'a Path>,
     pub(crate) folder: PathBuf,
     pub(crate) setup: Setup,
@@ -71,7 +70,7 @@ impl<'a> Attempt<'a> {
         journal: &'a Journal,
         helper: Option<&'a Path>,
     ) -> Result<Self> {
-        // A runner that is killed leaves it behind, as it leaves the executor.
+        // A killed runner leaves it behind, and its executor running.
         let folder = tempfile::Builder::new()
             .prefix("custom-executor")
             .tempdir()
@@ -105,14 +104,14 @@ impl<'a> Attempt<'a> {
         self.folder.join("build_exit_code")
     }
 
-    /// Forgets the temporary folder, with all scripts.
+    /// Removes the temporary folder with all scripts.
     pub(crate) fn remove(&self) {
         if let Err(error) = fs_err::remove_dir_all(&self.folder) {
             tracing::warn!(%error, "the folder of a job stays");
         }
     }
 
-    /// The whole environment; what comes later wins.
+    /// Returns the whole environment; later variables win.
     fn environment(&self, variables: &Variables) -> BTreeMap<OsString, OsString> {
         let mut all: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
         let mut set = |key: &str, value: &OsStr| {
@@ -190,7 +189,7 @@ impl<'a> Attempt<'a> {
         ended
     }
 
-    /// What an end means.
+    /// Interprets an exit.
     pub(crate) fn judge(&self, ended: &Ended) -> Result<(), Failure> {
         if ended.stopped {
             return Err(Failure::Stopped);
@@ -215,7 +214,7 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// The file is the same for all stages, and is not emptied between them.
+    /// Returns the job's failure. The file with its exit code is shared by all stages, and is not emptied between them.
     fn build_failure(&self) -> Failure {
         let file = self.exit_code_file();
         let Ok(text) = fs_err::read_to_string(&file) else {
@@ -230,7 +229,7 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Asks the executor how it is set up, and has it prepare the job.
+    /// Queries the executor's configuration, and has it prepare the job.
     pub(crate) async fn prepare(
         &mut self,
         variables: impl Fn(&Setup) -> Variables,
@@ -266,7 +265,7 @@ impl<'a> Attempt<'a> {
         own.or(self.config.builds_dir.as_ref()).cloned()
     }
 
-    /// Has a script run.
+    /// Has the executor run a script.
     pub(crate) async fn stage(
         &self,
         name: &str,
@@ -300,7 +299,7 @@ impl<'a> Attempt<'a> {
         Ok(file)
     }
 
-    /// Has the executor clean up, whatever was asked to stop before. How that ends changes nothing.
+    /// Has the executor clean up, even after a stop. Its result does not matter.
     pub(crate) async fn clean_up(&self, variables: &Variables) {
         if !self.config.cleanup_args.is_empty() {
             let arguments = words(&self.config.cleanup_args);

@@ -1,4 +1,4 @@
-//! A job from its beginning to its end: preparing, stages, cleaning up.
+//! A job from start to end: prepare, stages, cleanup.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,19 +18,19 @@ use crate::stream::{Reason, Stops, Stream};
 use crate::trace::{Keeping, Trace};
 use crate::variables::{Places, Variables, short_token};
 
-/// How often a job is tried to be prepared.
+/// The number of attempts to prepare a job.
 const PREPARE_ATTEMPTS: u32 = 3;
 
-/// Everything that is known about a job while it is done.
+/// A running job.
 pub(crate) struct Build {
     pub(crate) config: Arc<RunnerConfig>,
     pub(crate) api: Api,
     pub(crate) job: Job,
     pub(crate) journal: Journal,
     pub(crate) helper: Option<std::path::PathBuf>,
-    /// Which of those that are done at once.
+    /// Its number among the concurrent jobs.
     pub(crate) slot: usize,
-    /// When the runner is told to stop.
+    /// Cancelled when the runner is told to stop.
     pub(crate) interrupt: CancellationToken,
 }
 
@@ -38,12 +38,12 @@ pub(crate) struct Build {
 pub(crate) enum End {
     Success,
     Failed(Failure),
-    /// It cannot be done as it is configured.
+    /// Its configuration is invalid.
     Configuration(String),
 }
 
 impl Build {
-    /// Does the job, and tells GitLab.
+    /// Runs the job and reports its end to GitLab.
     pub(crate) async fn run(self) {
         let (updated, said) = self.api.running(&self.job).await;
         if updated == Updated::Gone || said.wish == Wish::Abort {
@@ -81,7 +81,7 @@ impl Build {
         self.journal.done(self.job.id, outcome(&end));
     }
 
-    /// What stops a job besides GitLab: time, and the end of the runner.
+    /// Stops the job at its time limit, or with the runner.
     async fn limits(&self, stops: &Stops, ended: &CancellationToken) {
         tokio::select! {
             () = ended.cancelled() => {}
@@ -92,7 +92,7 @@ impl Build {
         }
     }
 
-    /// What the end of a job is called.
+    /// Returns result and failure reason of a job's end.
     fn conclude(
         &self,
         end: &End,
@@ -131,7 +131,7 @@ impl Build {
                 trace.error(&format!("ERROR: Job failed (system failure): {text}"));
                 Err(("runner_system_failure", None))
             }
-            // Only a limit of its own stops a stage without stopping the job.
+            // Only a stage's own time limit stops it without stopping the job.
             End::Failed(Failure::Stopped) => {
                 failed("execution took longer than it may");
                 Err(("job_execution_timeout", None))
@@ -199,7 +199,7 @@ impl Build {
             trace,
             stops,
         };
-        // A stage that does not stop is not waited for any longer than this.
+        // The longest wait for a stage that does not stop.
         let gave_up = async {
             stops.job.cancelled().await;
             tokio::time::sleep(self.config.abort_wait).await;
@@ -246,7 +246,7 @@ impl Build {
     }
 }
 
-/// What GitLab is told: a reason that it does not know becomes one that it does.
+/// Returns the final state for GitLab, with a failure reason that it supports.
 fn final_state(job: &Job, result: Result<(), (&'static str, Option<i64>)>) -> FinalState {
     let (success, reason, exit_code) = match result {
         Ok(()) => (true, None, None),

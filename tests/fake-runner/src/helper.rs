@@ -1,4 +1,4 @@
-//! What `gitlab-runner` is called for in the scripts of jobs: uploading and downloading artifacts.
+//! The subcommands of `gitlab-runner` that the scripts of jobs call: uploading and downloading artifacts.
 
 use std::io::{Cursor, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 use zip::write::SimpleFileOptions;
 use zip::{ZipArchive, ZipWriter};
 
-/// The part of gitlab-runner that scripts call.
+/// The subcommands of gitlab-runner that scripts call
 #[derive(Debug, Parser)]
 #[command(name = "gitlab-runner", version = crate::api::VERSION)]
 struct Cli {
@@ -19,9 +19,9 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Packs files and gives them to GitLab.
+    /// Pack files and upload them to GitLab
     ArtifactsUploader(Upload),
-    /// Gets files from GitLab and unpacks them.
+    /// Download files from GitLab and unpack them
     ArtifactsDownloader(Download),
 }
 
@@ -59,11 +59,11 @@ struct Download {
     id: u64,
 }
 
-/// How often an upload is tried when GitLab has no room just now, and how often otherwise.
+/// The number of attempts while GitLab is overloaded, and after other errors.
 const BUSY_ATTEMPTS: u32 = 6;
 const ATTEMPTS: u32 = 3;
 
-/// Does what the arguments of the process say.
+/// Runs the subcommand in the arguments of the process.
 pub async fn main() -> Result<()> {
     match Cli::parse().command {
         Command::ArtifactsUploader(upload) => upload.run().await,
@@ -123,7 +123,7 @@ impl Upload {
         name: &str,
         archive: &[u8],
     ) -> reqwest::Result<reqwest::Response> {
-        // As a stream, whose length nobody knows before its end.
+        // A stream, whose length is unknown until its end.
         let pieces: Vec<std::io::Result<Vec<u8>>> = archive
             .chunks(64 * 1024)
             .map(|piece| Ok(piece.to_vec()))
@@ -147,7 +147,7 @@ impl Upload {
             .await
     }
 
-    /// The files below the current folder that are wanted.
+    /// Returns the selected files below the current folder.
     fn files(&self) -> Result<Vec<PathBuf>> {
         let mut found = Vec::new();
         walk(Path::new(""), &mut found)?;
@@ -198,7 +198,7 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
     Ok(())
 }
 
-/// Whether a file is what a pattern names, or below it. `*` is anything but a slash, `**` anything.
+/// Returns whether a pattern matches a file or a parent folder. `*` is anything except slashes, `**` anything.
 fn matches(pattern: &str, name: &str) -> bool {
     let pattern = pattern.trim_start_matches("./").trim_end_matches('/');
     let below = name.match_indices('/').map(|(at, _)| &name[..at]);

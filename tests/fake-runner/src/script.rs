@@ -1,4 +1,4 @@
-//! The bash scripts that the executor is to run.
+//! The bash scripts of the stages.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::job::{Artifacts, Job};
 use crate::variables::{Places, Variables};
 
-/// A text as bash reads it back, whatever is in it.
+/// Quotes any text for bash.
 pub(crate) fn quote(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 8);
     out.push_str("$'");
@@ -31,7 +31,7 @@ fn quote_path(path: &Path) -> String {
     quote(&path.to_string_lossy())
 }
 
-/// Makes the scripts of a job.
+/// Generates the scripts of a job.
 pub(crate) struct Scripts<'a> {
     pub(crate) job: &'a Job,
     pub(crate) variables: &'a Variables,
@@ -40,7 +40,7 @@ pub(crate) struct Scripts<'a> {
 }
 
 impl Scripts<'_> {
-    /// A whole script: its body runs in a shell of its own, with nothing to read.
+    /// Returns a whole script, whose body runs in a shell of its own without input.
     fn whole(&self, body: &str) -> String {
         let trace = match self.variables.are_debugged() {
             true => "set -o xtrace\n",
@@ -58,7 +58,7 @@ impl Scripts<'_> {
         quote_path(&self.places.temporary.join(key))
     }
 
-    /// All variables, as a script needs them. Files are written where they are kept between stages.
+    /// Returns the assignments of all variables. File variables are written to the folder that is kept between stages.
     fn exports(&self) -> String {
         let mut body = String::new();
         let folder = quote_path(&self.places.temporary);
@@ -79,7 +79,7 @@ impl Scripts<'_> {
         self.whole("echo \"Running on $(hostname)...\"\n")
     }
 
-    /// Gets what is to be built, or just makes the folder for it.
+    /// Returns the script that fetches the sources, or only creates their folder.
     pub(crate) fn get_sources(&self) -> String {
         let mut body = self.exports();
         let project = quote_path(&self.places.project);
@@ -134,7 +134,7 @@ impl Scripts<'_> {
             Some("recursive") => " --recursive",
             _ => return,
         };
-        // The token of the job is good for every project of this GitLab that its user may read.
+        // The job token can read every project of this GitLab that its user can read.
         let with_token = self
             .url
             .replace("://", &format!("://gitlab-ci-token:{}@", self.job.token));
@@ -152,7 +152,7 @@ impl Scripts<'_> {
         self.whole(&format!("rm -rf {project}\n"))
     }
 
-    /// What a job is there for.
+    /// Returns the script of a step.
     pub(crate) fn step(&self, lines: &[String]) -> String {
         let mut body = self.exports();
         let _ = writeln!(body, "cd {}", quote_path(&self.places.project));
@@ -171,7 +171,7 @@ impl Scripts<'_> {
         self.whole(&body)
     }
 
-    /// Runs the helper, if it is there; without it nothing is done, and that is no failure.
+    /// Returns a call of the helper. If it is not installed, nothing happens, and that is not an error.
     fn with_helper(&self, title: &str, command: &str) -> String {
         let mut body = self.exports();
         let project = quote_path(&self.places.project);

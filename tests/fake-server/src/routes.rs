@@ -1,4 +1,4 @@
-//! The API as far as workers and jobs use it.
+//! The part of the API that workers and jobs use.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ pub(crate) fn router(shared: Shared) -> Router {
     Router::new().nest("/api/v1", api).with_state(shared)
 }
 
-/// An answer that breaks off, and with it the connection.
+/// Returns a response that breaks off with its connection.
 fn broken() -> Response {
     let error = futures_util::stream::iter([
         Ok::<_, std::io::Error>(Bytes::from_static(b"{")),
@@ -173,7 +173,7 @@ async fn heartbeat(
         }
         attempt.heartbeats += 1;
         Ok(Json(HeartbeatResponse {
-            // Short, so that stories in which a heartbeat has news do not take long.
+            // Short, so that tests do not wait long for the next heartbeat.
             lease_s: 0,
             cancel: attempt.cancel,
         }))

@@ -1,4 +1,4 @@
-//! Setting up webhooks.
+//! Adding and removing webhooks.
 
 use std::sync::Arc;
 
@@ -55,7 +55,7 @@ impl FakeGitlab {
         Ok(id)
     }
 
-    /// The hooks that are told an event of a project.
+    /// Returns the hooks that receive an event of a project.
     pub(crate) fn hooks_of(
         &self,
         project: &Project,
@@ -71,7 +71,7 @@ impl FakeGitlab {
     }
 }
 
-/// The hooks that are told an event of a project.
+/// Returns the hooks that receive an event of a project.
 pub(crate) fn hooks_of(
     state: &State,
     project: &Project,
@@ -92,7 +92,7 @@ pub(crate) fn hooks_of(
         .collect()
 }
 
-/// An id that no two events share.
+/// Returns a unique event id.
 pub(crate) fn new_uuid() -> Uuid {
     Uuid::now_v7()
 }

@@ -1,5 +1,4 @@
-//! One change of pipelines and jobs: everything that follows from it happens with it, and hooks are
-//! told of each step.
+//! One change of pipelines and jobs, with all its consequences; hooks are notified of each step.
 
 use std::sync::{Arc, MutexGuard};
 
@@ -13,12 +12,12 @@ use crate::state::pipelines::{Pipeline, PipelineId};
 use crate::state::status::{Status, composite};
 use crate::webhooks::ci as events;
 
-/// Holds the state while it is changed.
+/// Holds the lock on the state during a change.
 pub(crate) struct Change<'a> {
     pub(crate) gitlab: &'a FakeGitlab,
     pub(crate) state: MutexGuard<'a, State>,
     pub(crate) now: Timestamp,
-    /// Whether a runner may find something new.
+    /// Whether a runner may find a new job.
     wakes_runners: bool,
     changed: bool,
 }
@@ -60,13 +59,13 @@ impl Change<'_> {
         job.cloned().with_context(|| format!("no job {id}"))
     }
 
-    /// The jobs of a pipeline that no other ones have taken the place of.
+    /// Returns the jobs of a pipeline that were not replaced by a retry.
     pub(crate) fn current_jobs(&self, pipeline: &Pipeline) -> Vec<Arc<Job>> {
         let jobs = self.state.jobs_of(pipeline);
         jobs.filter(|job| !job.retried).cloned().collect()
     }
 
-    /// Runners are to look again.
+    /// Makes runners poll again.
     pub(crate) fn wake_runners(&mut self) {
         self.wakes_runners = true;
     }
@@ -75,7 +74,7 @@ impl Change<'_> {
         self.changed = true;
     }
 
-    /// Changes a job, keeps account of who waits, and tells hooks of a new status.
+    /// Changes a job, updates the queue, and notifies hooks of a new status.
     pub(crate) fn set_job(&mut self, id: JobId, change: impl FnOnce(&mut Job)) -> Result<Arc<Job>> {
         let row = self.state.jobs.get_mut(&id.0);
         let row = row.with_context(|| format!("no job {id}"))?;
@@ -90,7 +89,7 @@ impl Change<'_> {
         Ok(job)
     }
 
-    /// A job that was made just now.
+    /// Adds a new job.
     pub(crate) fn add_job(&mut self, job: Job) {
         let (id, pipeline) = (job.id, job.pipeline);
         let job = Arc::new(job);
@@ -119,7 +118,7 @@ impl Change<'_> {
         }
     }
 
-    /// Changes a pipeline and tells hooks of a new status.
+    /// Changes a pipeline and notifies hooks of a new status.
     pub(crate) fn set_pipeline(
         &mut self,
         id: PipelineId,
@@ -146,13 +145,13 @@ impl Change<'_> {
         Ok(pipeline)
     }
 
-    /// Lets a pipeline be as far as its jobs are.
+    /// Updates the status of a pipeline from its jobs.
     pub(crate) fn refresh(&mut self, id: PipelineId) -> Result<Arc<Pipeline>> {
         let pipeline = self.pipeline(id)?;
         let jobs = self.current_jobs(&pipeline);
         let parts: Vec<_> = jobs.iter().map(|job| job.part()).collect();
         let status = composite(&parts).unwrap_or(pipeline.status);
-        // A whole may seem to wait between two of its jobs; it has begun all the same.
+        // Between two of its jobs, the composite status is pending; the pipeline stays running.
         let begun = jobs.iter().any(|job| job.started_at.is_some());
         let status = match status {
             Status::Pending if begun => Status::Running,

@@ -1,10 +1,10 @@
-//! Changes GraphQL answers.
+//! Changes GraphQL responses.
 
 use serde_json::{Map, Value, json};
 
 use super::{Drift, Fault};
 
-/// Does to an answer what faults say. An answer of a batch is changed in each part.
+/// Applies faults to a response; to each part of a batch.
 pub(crate) fn tamper(answer: &mut Value, faults: &[Fault]) {
     if let Value::Array(parts) = answer {
         for part in parts {

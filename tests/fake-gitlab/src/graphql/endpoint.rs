@@ -1,4 +1,4 @@
-//! The endpoint: from a request's bytes to an answer's.
+//! The GraphQL endpoint: from the bytes of a request to those of the response.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::auth::Who;
 use crate::requests::GraphqlFacts;
 use crate::rest::insufficient_scope;
 
-/// A query's text may not be longer, in characters.
+/// The maximum length of a query, in characters.
 const MOST_TEXT: usize = 10_000;
 
 /// One query of a request.
@@ -32,7 +32,7 @@ struct Query {
     variables: Value,
 }
 
-/// One query, or several, which are answered with a list.
+/// One query, or several, whose response is a list.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum Body {
@@ -49,8 +49,7 @@ impl Body {
     }
 }
 
-/// What the operations of a request are called, as far as that can be read. One without a name is
-/// empty.
+/// Returns the names of the operations in a request, as far as it can be parsed. Anonymous ones are empty.
 pub(crate) fn operation_names(body: &[u8]) -> Vec<String> {
     let Ok(body) = serde_json::from_slice::<Body>(body) else {
         return vec![String::new()];
@@ -75,7 +74,7 @@ fn operation_name(query: &Query) -> String {
     name.unwrap_or_default()
 }
 
-/// Answers a request.
+/// Responds to a request.
 pub(crate) async fn endpoint(
     State(gitlab): State<FakeGitlab>,
     headers: HeaderMap,
@@ -138,7 +137,7 @@ pub(crate) async fn endpoint(
     response
 }
 
-/// Who asks, if they may.
+/// Authenticates a request and counts it for the rate limit.
 fn admit(gitlab: &FakeGitlab, headers: &HeaderMap) -> Result<Who, Box<Response>> {
     let refuse =
         |status: StatusCode, answer: Value| Box::new((status, Json(answer)).into_response());
@@ -158,7 +157,7 @@ fn admit(gitlab: &FakeGitlab, headers: &HeaderMap) -> Result<Who, Box<Response>>
     Ok(who)
 }
 
-/// The queries of a batch may not cost more than one alone. All of them are refused then.
+/// Rejects a batch whose queries together exceed the limit of a single query.
 fn refused_batch(gitlab: &FakeGitlab, who: &Who, queries: &[Query]) -> Option<(Value, u64)> {
     if queries.len() < 2 {
         return None;
@@ -173,7 +172,7 @@ fn refused_batch(gitlab: &FakeGitlab, who: &Who, queries: &[Query]) -> Option<(V
     Some((errors::only(&message), sum))
 }
 
-/// What a query costs, nothing if it cannot be read.
+/// Returns the complexity of a query, or 0 if it cannot be parsed.
 fn score(gitlab: &FakeGitlab, query: &Query) -> u64 {
     let text = query.query.as_deref().unwrap_or_default();
     let Ok(mut document) = async_graphql_parser::parse_query(text) else {
@@ -188,7 +187,7 @@ fn score(gitlab: &FakeGitlab, query: &Query) -> u64 {
     })
 }
 
-/// Answers one query, and says what it cost.
+/// Executes a query, and returns its complexity as well.
 async fn execute(gitlab: &FakeGitlab, who: &Who, query: &Query) -> (Value, u64) {
     let text = match query.query.as_deref() {
         Some(text) if !text.trim().is_empty() => text,
@@ -269,7 +268,7 @@ fn told(response: async_graphql::Response) -> Value {
     answer
 }
 
-/// The executor leaves a field out that failed and may not be null: its parent is null then.
+/// Replaces the parent of a failed non-null field, which the executor omits, by null.
 fn null_parent(data: &mut Value, path: &[PathSegment]) {
     let Some((PathSegment::Field(field), above)) = path.split_last() else {
         return;
@@ -287,7 +286,7 @@ fn null_parent(data: &mut Value, path: &[PathSegment]) {
     }
 }
 
-/// What queries may cost.
+/// The complexity limits of queries.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ComplexityLimits {
     pub(crate) anonymous: u64,
@@ -315,7 +314,7 @@ impl FakeGitlab {
         }
     }
 
-    /// Sets what queries may cost: those without a token, and those with one.
+    /// Sets the complexity limits of queries without and with a token.
     pub fn set_complexity_limits(&self, anonymous: u64, authenticated: u64) {
         *crate::lock(&self.shared.complexity_limits) = ComplexityLimits {
             anonymous,

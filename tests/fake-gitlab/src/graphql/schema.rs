@@ -1,4 +1,4 @@
-//! The executable schema, made of the text of the schema: every field asks the node that it is of.
+//! The executable schema, built from the schema's text: every field is resolved by the node of its object.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use super::SDL;
 use super::nodes::{Answer, Args, Asking, Node, mutation};
 use super::types::Types;
 
-/// The schema with what is known about its types.
+/// The schema, with an index of its types.
 pub(crate) struct Schema {
     pub(crate) executable: dynamic::Schema,
     pub(crate) types: Types,
@@ -94,7 +94,7 @@ fn object(ty: &TypeDefinition) -> Object {
     object
 }
 
-/// A field is answered at once. One that fails is null and leaves an error, if it may be null.
+/// Resolves a field synchronously. A nullable one that fails is null and leaves an error.
 fn at_once<'a>(
     context: &ResolverContext<'a>,
     nullable: bool,

@@ -1,4 +1,4 @@
-//! What every request goes through: the log, limits, faults, and the headers of all answers.
+//! The middleware: request log, rate limits, faults, and common headers.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ use crate::faults::{Asked, Fault, tamper};
 use crate::requests::{GraphqlFacts, RequestRecord};
 use crate::{FakeGitlab, graphql};
 
-/// The connection is to be closed instead of an answer.
+/// Tells the server to close the connection without a response.
 #[derive(Debug)]
 pub(crate) struct Cut;
 
@@ -28,16 +28,16 @@ impl fmt::Display for Cut {
 
 impl std::error::Error for Cut {}
 
-/// More than any request to an API has.
+/// Larger than any request to an API.
 const MAX_API_BODY: usize = 16 * 1024 * 1024;
 
-/// Answers a request, or fails as it is meant to.
+/// Responds to a request, or fails as configured.
 pub(crate) async fn handle(
     router: Router,
     gitlab: FakeGitlab,
     request: Request<Body>,
 ) -> Result<Response<Body>, Cut> {
-    // A client on a connection that was open already must not be served either.
+    // Requests on open connections must fail as well.
     if gitlab.faults().is_down() {
         return Err(Cut);
     }
@@ -109,7 +109,7 @@ async fn answer(
                 tokio::time::sleep(*pause).await;
             }
             Fault::LoseReply => {
-                // What was streamed has to be done too.
+                // A streamed request has to be processed completely, too.
                 let _ = axum::body::to_bytes(response.into_body(), usize::MAX).await;
                 return Err(Cut);
             }
@@ -144,7 +144,7 @@ fn is_api(path: &str) -> bool {
     path.starts_with("/api/")
 }
 
-/// What limits count by: the token as it was sent.
+/// Returns the key of the rate limit: the token as it was sent.
 fn who(headers: &HeaderMap) -> &str {
     headers
         .get("private-token")
@@ -153,7 +153,7 @@ fn who(headers: &HeaderMap) -> &str {
         .unwrap_or_default()
 }
 
-/// Notes the operations of a GraphQL request, whose body is read for that.
+/// Records the operations of a GraphQL request, which requires reading its body.
 async fn read_operations(
     request: Request<Body>,
     record: &mut RequestRecord,
@@ -162,7 +162,7 @@ async fn read_operations(
         return Ok(request);
     }
     let (parts, body) = request.into_parts();
-    // A client that does not finish its request gets no answer.
+    // A client that does not finish its request gets no response.
     let bytes = axum::body::to_bytes(body, MAX_API_BODY)
         .await
         .map_err(|_| Cut)?;
@@ -231,7 +231,7 @@ async fn cut_in_body(response: Response<Body>) -> Result<Response<Body>, Cut> {
         .headers
         .insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
     bytes.truncate(bytes.len() / 2);
-    // The pause lets the beginning be sent before the connection is closed.
+    // The pause ensures that the first part is sent before the connection is closed.
     let chunks = stream::unfold(Some(bytes), |state| async move {
         match state {
             Some(bytes) if !bytes.is_empty() => Some((Ok(bytes), Some(Bytes::new()))),

@@ -16,7 +16,7 @@ use crate::FakeGitlab;
 use crate::auth::sees;
 use crate::state::projects::Project;
 
-/// Which projects are wanted, and how they are paged.
+/// The filter and pagination of projects.
 #[derive(Debug, Deserialize)]
 pub(super) struct Filter {
     #[serde(default)]
@@ -84,7 +84,7 @@ pub(super) async fn list(
     Ok(page.answer_with(gitlab.url(), &api_uri(&uri), rows, Some(total), entry))
 }
 
-/// A page that begins after an id: only the next one is linked.
+/// Returns a page that begins after an id, with a link to the next page only.
 fn by_key(
     gitlab: &FakeGitlab,
     filter: &Filter,

@@ -1,4 +1,4 @@
-//! Webhooks: of the system, of groups, of projects.
+//! Webhooks of the system, of groups and of projects.
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -15,7 +15,7 @@ use crate::state::hooks::{Hook, HookId, HookOptions, Owner};
 
 fn entry(hook: &Hook) -> Value {
     let options = &hook.options;
-    // Secrets are only ever taken.
+    // Secrets are write-only.
     json!({
         "id": hook.id.0,
         "url": options.url,
@@ -164,7 +164,7 @@ pub(super) async fn create_project(
     create(&gitlab, owner, options)
 }
 
-/// Deletes a hook of a project or of a group, whichever the path names.
+/// Deletes a hook of a project or group.
 pub(super) async fn delete_owned(
     State(gitlab): State<FakeGitlab>,
     Path((id, hook)): Path<(String, u64)>,

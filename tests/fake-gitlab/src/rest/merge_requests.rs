@@ -14,7 +14,7 @@ use super::projects::find;
 use crate::FakeGitlab;
 use crate::state::merge_requests::MergeRequest;
 
-/// Which merge requests are wanted.
+/// The filter of merge requests.
 #[derive(Debug, Deserialize)]
 pub(super) struct Filter {
     state: Option<String>,

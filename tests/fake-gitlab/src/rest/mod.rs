@@ -1,4 +1,4 @@
-//! The REST API, version 4, as far as it is used.
+//! The REST API, version 4, as far as buildbtw uses it.
 
 mod answer;
 mod entries;
@@ -62,7 +62,7 @@ pub(crate) fn router() -> Router<FakeGitlab> {
         .fallback(any(|| async { Refusal::error(404, "404 Not Found") }))
 }
 
-/// Pipelines, jobs, and what others say about commits.
+/// Routes of pipelines, jobs and commit statuses.
 fn ci() -> Router<FakeGitlab> {
     Router::new()
         .route("/job", get(jobs::own))

@@ -46,7 +46,7 @@ fn entry(gitlab: &FakeGitlab, merge_request: u64, note: &Note) -> Value {
     })
 }
 
-/// What a note says.
+/// The content of a note.
 #[derive(Debug, Deserialize)]
 pub(super) struct Said {
     body: Option<String>,
@@ -116,7 +116,7 @@ pub(super) async fn update(
     Ok(Json(entry(&gitlab, merge_request, &note)))
 }
 
-/// In which order notes are wanted.
+/// The requested order of notes.
 #[derive(Debug, Deserialize)]
 pub(super) struct Order {
     sort: Option<String>,

@@ -1,4 +1,4 @@
-//! What is in the repository of a project.
+//! Content of repositories.
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
@@ -17,7 +17,7 @@ use crate::auth::{Who, reads_code};
 use crate::repository::CommitInfo;
 use crate::state::projects::Project;
 
-/// Code may be kept from those who see the project.
+/// Checks that the caller can read the code, which not all who see the project can.
 fn code_of(who: &Who, project: &Project) -> Result<(), Refusal> {
     match reads_code(who, project) {
         true => Ok(()),
@@ -43,7 +43,7 @@ fn commit_entry(gitlab: &FakeGitlab, project: &Project, commit: &CommitInfo) -> 
     })
 }
 
-/// Which commits are wanted.
+/// The filter of commits.
 #[derive(Debug, Deserialize)]
 pub(super) struct Commits {
     ref_name: Option<String>,
@@ -64,7 +64,7 @@ pub(super) async fn commits(
     let head = project.storage.resolve(&project.default_branch, name)?;
     let Some(head) = head else {
         return match name {
-            // An empty repository has an empty list.
+            // The list of an empty repository is empty.
             None => Ok(Json(json!([])).into_response()),
             Some(_) => Err(Refusal::not_found("Commit")),
         };
@@ -105,7 +105,7 @@ pub(super) async fn branch(
     })))
 }
 
-/// At which ref a file is wanted.
+/// The ref of a requested file.
 #[derive(Debug, Deserialize)]
 pub(super) struct AtRef {
     #[serde(rename = "ref")]

@@ -1,4 +1,4 @@
-//! Commit statuses: what others say about a commit.
+//! Commit statuses, reported by other programs.
 
 use std::sync::Arc;
 
@@ -22,14 +22,14 @@ use crate::state::jobs::Job;
 use crate::state::roles::Role;
 use crate::state::status::Status;
 
-/// The longest of all texts of a status.
+/// The maximum length of each text.
 const LONGEST: usize = 255;
-/// What may be said.
+/// The allowed states.
 const STATES: [&str; 6] = [
     "pending", "running", "success", "failed", "canceled", "skipped",
 ];
 
-/// What is said about a commit.
+/// A new status.
 #[derive(Debug, Deserialize)]
 pub(super) struct Said {
     state: Option<String>,
@@ -45,7 +45,7 @@ pub(super) struct Said {
     pipeline_id: Option<f64>,
 }
 
-/// Forms have only texts.
+/// Deserializes a number, which is a text in forms.
 fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
     let value = Option::<Value>::deserialize(deserializer)?;
     Ok(value.and_then(|value| match value {
@@ -139,7 +139,7 @@ fn check(said: Said) -> Result<NewStatus, Refusal> {
     })
 }
 
-/// Which statuses are wanted.
+/// The filter of statuses.
 #[derive(Debug, Deserialize)]
 pub(super) struct Filter {
     #[serde(rename = "ref")]

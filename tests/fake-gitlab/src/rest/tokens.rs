@@ -12,7 +12,7 @@ pub(super) async fn own(
     State(gitlab): State<FakeGitlab>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, Refusal> {
-    // Any token may ask about itself.
+    // No scope is needed for information about the token itself.
     let caller = anybody(&gitlab, &headers)?;
     let token = &caller.token;
     let expires = token

@@ -1,4 +1,4 @@
-//! A runner says how a job is.
+//! Status updates from runners.
 
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -12,14 +12,14 @@ use crate::rest::{Input, Refusal};
 use crate::state::jobs::{Job, JobId};
 use crate::state::status::Status;
 
-/// What the runner sent of the log, by its own account.
+/// The size and checksum of the log that the runner claims to have sent.
 #[derive(Debug, Deserialize)]
 struct Output {
     checksum: Option<String>,
     bytesize: Option<usize>,
 }
 
-/// How a job is.
+/// A status update.
 #[derive(Debug, Deserialize)]
 pub(super) struct Update {
     token: Option<String>,

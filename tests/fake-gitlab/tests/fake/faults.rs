@@ -74,7 +74,7 @@ async fn breaks_connections() {
         faults.add(On::Any, Times::Next(1), fault);
     };
     once(Fault::DropBeforeAnswer);
-    // A client that retries by itself would hide it.
+    // A client with retries would hide it.
     assert!(world.post(&names()).await.is_err());
     once(Fault::DropInBody);
     let response = world.post(&names()).await.unwrap();

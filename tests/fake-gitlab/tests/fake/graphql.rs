@@ -45,7 +45,7 @@ async fn pagination_returns_every_project_once_unless_one_moves() {
     let seen = walk(&world, |_| {}).await;
     assert_eq!(seen.len(), 250);
     assert_eq!(seen.iter().collect::<BTreeSet<_>>().len(), 250);
-    // All are equally old, so the newest id is first.
+    // All are equally old, so the highest id is first.
     assert_eq!(seen[0], "pkgs/p249");
     assert_eq!(seen[249], "pkgs/p0");
 
@@ -58,7 +58,7 @@ async fn pagination_returns_every_project_once_unless_one_moves() {
         }
     })
     .await;
-    // It moved to the front while the pagination was past that.
+    // It moved to the front after that page was read.
     assert_eq!(seen.len(), 249);
     assert!(!seen.contains(&"pkgs/p0".to_owned()));
     assert_eq!(walk(&world, |_| {}).await[0], "pkgs/p0");
@@ -183,7 +183,7 @@ async fn reads_files_at_any_kind_of_ref() {
         .tag(project, "v1", Some("side"), Some("One"))
         .unwrap();
     assert_eq!(world.gitlab.head(project, None).unwrap().unwrap(), imported);
-    // Now it is on disk, and everything is as before.
+    // On disk now, with the same content.
     assert_eq!(read(Value::Null).await, in_memory);
     let number = world
         .gitlab

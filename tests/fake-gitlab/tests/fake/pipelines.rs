@@ -508,7 +508,7 @@ async fn handles_many_pipelines_cheaply() {
     assert!(took < 60.0, "{took} s");
 }
 
-/// The seconds that processors have worked for this thread (proc(5), `utime` and `stime`).
+/// Returns the processor time of this thread in seconds (proc(5), `utime` and `stime`).
 fn processor_time() -> f64 {
     const TICKS_PER_SECOND: f64 = 100.0;
     let stat = fs_err::read_to_string("/proc/thread-self/stat").unwrap();

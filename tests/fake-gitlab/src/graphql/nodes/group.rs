@@ -30,7 +30,7 @@ pub(super) fn resolve(
             let parent = above.and_then(|above| asking.gitlab.state().group_at(above));
             Answer::node(parent.map(Node::Group))
         }
-        // Those of the group itself, archived ones not counted.
+        // Only the group's own projects, without archived ones.
         "projectsCount" => {
             let state = asking.gitlab.state();
             let own = state.projects_of(group, false);
@@ -64,7 +64,7 @@ fn projects(group: &Group, args: &Args<'_>, asking: &Asking) -> Resolved {
     });
     let rows = match args.text("sort") {
         Some("ACTIVITY_DESC") => rows(found, by_activity),
-        // Nothing here has a size, and what is searched for is alike or not found.
+        // Projects have no size or similarity here.
         _ => rows(found, |project| Position::newest(project.id.0)),
     };
     Answer::connection(rows, args)

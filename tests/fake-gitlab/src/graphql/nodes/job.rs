@@ -11,7 +11,7 @@ use crate::state::pipelines::Pipeline;
 use crate::state::projects::Project;
 use crate::state::status::Status;
 
-/// The model in the ids of jobs.
+/// The model name in ids of jobs.
 pub(super) const MODEL: &str = "Ci::Build";
 
 pub(super) fn one(project: &Project, args: &Args<'_>, asking: &Asking) -> Resolved {
@@ -38,7 +38,7 @@ pub(super) fn list(pipeline: &Pipeline, args: &Args<'_>, asking: &Asking) -> Res
     Answer::connection(rows.collect(), args)
 }
 
-/// Whether a job waits for a runner that there is not.
+/// Returns whether no runner exists for a pending job.
 pub(super) fn is_stuck(state: &State, job: &Job) -> bool {
     let pipeline = state.pipelines.get(&job.pipeline.0);
     let is_protected = pipeline.is_some_and(|pipeline| pipeline.is_protected);

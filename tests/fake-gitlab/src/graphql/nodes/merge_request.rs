@@ -11,7 +11,7 @@ use crate::state::merge_requests::MergeRequest;
 use crate::state::pipelines::Pipeline;
 use crate::state::projects::Project;
 
-/// Merge requests are part of the code: those who may not see the one see none of the others.
+/// Returns a merge request. Those who cannot see the code cannot see merge requests either.
 pub(super) fn one(project: &Project, args: &Args<'_>, asking: &Asking) -> Answer {
     let iid = args.text("iid").and_then(|iid| iid.parse().ok());
     let state = asking.gitlab.state();
@@ -99,7 +99,7 @@ pub(super) fn resolve(row: &MergeRequest, field: &str, asking: &Asking) -> Resol
     })
 }
 
-/// The newest pipeline of its head: its own, or one of the branch that it is from.
+/// Returns the newest pipeline of the head: its own, or one of its source branch.
 fn head_pipeline(row: &MergeRequest, asking: &Asking) -> Option<Arc<Pipeline>> {
     let state = asking.gitlab.state();
     let own = state.pipelines_of(row.project).filter(|pipeline| {

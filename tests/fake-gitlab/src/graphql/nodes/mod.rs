@@ -1,4 +1,4 @@
-//! What the fields of the schema are asked of: one kind of node for each type of object.
+//! The objects behind the fields of the schema: one kind of node for each object type.
 
 mod group;
 mod job;
@@ -28,11 +28,11 @@ use mutation::Payload;
 use pipeline::Stage;
 use repository::{CommitNode, EntryNode, FileNode, TreeNode};
 
-/// What GitLab says of whatever somebody may not do.
+/// GitLab's message for anything that the caller lacks permission for.
 pub(crate) const NO_PERMISSION: &str = "The resource that you are attempting to access does not \
      exist or you don't have permission to perform this action";
 
-/// What all resolvers know about a request.
+/// The context of a request, shared by all resolvers.
 #[derive(Clone)]
 pub(crate) struct Asking {
     pub(crate) gitlab: FakeGitlab,
@@ -41,7 +41,7 @@ pub(crate) struct Asking {
     pub(crate) limit: u64,
 }
 
-/// An object of an answer.
+/// An object of a response.
 #[derive(Clone, Debug)]
 pub(crate) enum Node {
     Query,
@@ -66,7 +66,7 @@ pub(crate) enum Node {
     Payload(Arc<Payload>),
 }
 
-/// What a field answers.
+/// The value of a field.
 pub(crate) enum Answer {
     Null,
     Value(Value),
@@ -74,7 +74,7 @@ pub(crate) enum Answer {
     Nodes(Vec<Node>),
 }
 
-/// What a field answers, or why it does not.
+/// The value of a field, or an error.
 pub(crate) type Resolved = async_graphql::Result<Answer>;
 
 impl Node {
@@ -158,7 +158,7 @@ impl From<Timestamp> for Answer {
     }
 }
 
-/// The arguments of a field, as the validation has let them through.
+/// The validated arguments of a field.
 pub(crate) struct Args<'a>(&'a ObjectAccessor<'a>);
 
 impl<'a> Args<'a> {
@@ -166,7 +166,7 @@ impl<'a> Args<'a> {
         Self(arguments)
     }
 
-    /// A string, an id or an enum value.
+    /// Returns a string, an id or an enum value.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         match self.0.as_index_map().get(name)? {
             Value::String(text) => Some(text),
@@ -187,7 +187,7 @@ impl<'a> Args<'a> {
         self.flag(name).unwrap_or_default()
     }
 
-    /// A list of enum values.
+    /// Returns a list of enum values.
     pub(crate) fn enums(&self, name: &str) -> Option<Vec<String>> {
         let one = |value: &Value| match value {
             Value::Enum(item) => Some(item.to_string()),
@@ -200,7 +200,7 @@ impl<'a> Args<'a> {
         }
     }
 
-    /// The input of a mutation.
+    /// Returns the input of a mutation.
     pub(crate) fn input(&self) -> serde_json::Map<String, serde_json::Value> {
         let value = self.0.as_index_map().get("input").cloned();
         match value.and_then(|value| value.into_json().ok()) {
@@ -209,7 +209,7 @@ impl<'a> Args<'a> {
         }
     }
 
-    /// A list of strings; one alone counts as a list.
+    /// Returns a list of strings; a single string counts as a list.
     pub(crate) fn texts(&self, name: &str) -> Option<Vec<String>> {
         let value = self.0.get(name)?;
         if let Ok(one) = value.string() {
@@ -223,12 +223,12 @@ impl<'a> Args<'a> {
     }
 }
 
-/// The id of an object, as the whole API writes it.
+/// Formats the global id of an object.
 pub(crate) fn gid(model: &str, id: impl std::fmt::Display) -> String {
     format!("gid://gitlab/{model}/{id}")
 }
 
-/// The number in an id of a model.
+/// Parses the number in a global id of a model.
 pub(crate) fn number_of_gid(model: &str, text: &str) -> async_graphql::Result<u64> {
     let number = text
         .strip_prefix("gid://gitlab/")
@@ -242,7 +242,7 @@ pub(crate) fn number_of_gid(model: &str, text: &str) -> async_graphql::Result<u6
     })
 }
 
-/// What goes wrong in a repository is not the asker's fault.
+/// Converts an error in a repository, which is not the caller's fault.
 pub(crate) fn internal(error: &anyhow::Error) -> async_graphql::Error {
     tracing::warn!(error = format!("{error:#}"), "a resolver failed");
     async_graphql::Error::new("Internal server error")

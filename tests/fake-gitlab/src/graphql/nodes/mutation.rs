@@ -1,4 +1,4 @@
-//! What the API changes.
+//! Mutations.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::state::pipelines::{Pipeline, PipelineId, Source, Variable};
 use crate::state::projects::Project;
 use crate::state::roles::Role;
 
-/// What a mutation answers.
+/// The response to a mutation.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Payload {
     client_mutation_id: Option<String>,
@@ -46,7 +46,7 @@ fn no_permission() -> async_graphql::Error {
     async_graphql::Error::new(NO_PERMISSION)
 }
 
-/// Does what a mutation says.
+/// Performs a mutation.
 pub(crate) fn mutate(name: &str, args: &Args<'_>, asking: &Asking) -> Resolved {
     let input = args.input();
     let text = |key: &str| input.get(key).and_then(Value::as_str).unwrap_or_default();
@@ -87,7 +87,7 @@ pub(crate) fn mutate(name: &str, args: &Args<'_>, asking: &Asking) -> Resolved {
     Ok(Answer::Node(Node::Payload(Arc::new(payload))))
 }
 
-/// Who changes something.
+/// The caller and context of a mutation.
 struct Change<'a> {
     asking: &'a Asking,
     caller: &'a Caller,
@@ -160,7 +160,7 @@ impl Change<'_> {
             .and_then(Value::as_bool)
             .unwrap_or_default();
         match created {
-            // One that is made later is not told.
+            // A pipeline that is created later is not returned.
             _ if is_async => Ok(Payload {
                 request_id: Some(new_uuid().to_string()),
                 ..Payload::default()

@@ -12,10 +12,10 @@ use crate::state::pipelines::Pipeline;
 use crate::state::projects::Project;
 use crate::state::status::{Part, Status, composite};
 
-/// The model in the ids of pipelines.
+/// The model name in ids of pipelines.
 pub(super) const MODEL: &str = "Ci::Pipeline";
 
-/// The pipeline that is named, or the newest one of the head of the default branch.
+/// Returns the requested pipeline, or the newest one of the default branch's head.
 pub(super) fn one(project: &Project, args: &Args<'_>, asking: &Asking) -> Resolved {
     let id = args
         .text("id")
@@ -146,7 +146,7 @@ pub(super) fn resolve(
             return super::job::list(row, args, asking);
         }
         "stages" => return stages(row, &state, args),
-        // There are no errors of a configuration in a pipeline that was made.
+        // A created pipeline has no configuration errors.
         _ => Answer::Null,
     })
 }
@@ -159,7 +159,7 @@ pub(crate) struct Stage {
     status: Option<Status>,
 }
 
-/// Stages have no ids of their own here: no pipeline has a hundred of them.
+/// Stages have no ids of their own here. They are numbered, assuming that no pipeline has this many.
 const MOST_STAGES: u64 = 100;
 
 impl Stage {
@@ -187,7 +187,7 @@ impl Stage {
 
 fn stages(row: &Pipeline, state: &State, args: &Args<'_>) -> Resolved {
     let stages = row.stages.iter().map(|name| Stage::of(row, state, name));
-    // Those without jobs are not there.
+    // Stages without jobs are not listed.
     let used = stages.filter(|stage| stage.status.is_some());
     let rows = used.enumerate().map(|(index, stage)| Row {
         position: Position::number(index),

@@ -9,7 +9,7 @@ use crate::auth::{reads_code, sees};
 use crate::graphql::connection::{Position, Row};
 use crate::state::projects::Project;
 
-/// The projects that the asker sees and, if there is a search, that it finds.
+/// Returns the projects that the caller can see and that match the search, if there is one.
 pub(super) fn visible<'a>(
     projects: Vec<Arc<Project>>,
     args: &Args<'_>,

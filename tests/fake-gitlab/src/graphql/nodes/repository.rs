@@ -42,7 +42,7 @@ fn branch_names(project: &Project, args: &Args<'_>) -> Resolved {
     Ok(Answer::Value(Value::List(names.collect())))
 }
 
-/// Whether a name is of a pattern, in which `*` is anything.
+/// Returns whether a name matches a pattern, in which `*` is any text.
 fn matches(pattern: &str, name: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == name,
@@ -61,7 +61,7 @@ fn commit_of(project: &Project, args: &Args<'_>) -> async_graphql::Result<Option
         .map_err(|error| internal(&error))
 }
 
-/// A tree, read when it is asked for.
+/// A tree, which is read on demand.
 #[derive(Debug)]
 pub(crate) struct TreeNode {
     project: Arc<Project>,
@@ -83,7 +83,7 @@ fn tree(project: &Arc<Project>, args: &Args<'_>) -> Resolved {
         project: Arc::clone(project),
         commit,
         path: path.trim_matches('/').to_owned(),
-        // A folder that does not exist is empty.
+        // A missing folder is empty.
         entries: entries.unwrap_or_default(),
     }))))
 }
@@ -105,7 +105,7 @@ impl TreeNode {
         }
     }
 
-    /// The last commit that changed what is in the tree, which for the root is the head.
+    /// Returns the last commit that changed the tree, which for the root is the head.
     fn last_commit(&self) -> anyhow::Result<Option<CommitInfo>> {
         let storage = &self.project.storage;
         if self.path.is_empty() {
@@ -255,7 +255,7 @@ impl FileNode {
             "name" => Answer::from(self.path.rsplit('/').next()),
             "mode" => Answer::from(file.mode.as_str()),
             "size" | "rawSize" => Answer::from(file.data.len().to_string()),
-            // JSON cannot hold bytes that are no text.
+            // JSON cannot contain binary data.
             "rawBlob" => Answer::from(match file.text() {
                 Some(text) => text.to_owned(),
                 None => base64::engine::general_purpose::STANDARD.encode(&file.data),

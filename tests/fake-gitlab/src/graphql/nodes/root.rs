@@ -1,4 +1,4 @@
-//! The root of queries, and what there is only once.
+//! The root of queries, and singletons.
 
 use std::collections::HashSet;
 use std::sync::Arc;
