@@ -41,7 +41,7 @@ fn push(forge: &Forge, package: u64, version: u64, random: &mut Random) {
     forge.push(&name, &srcinfo, "#\n");
 }
 
-/// All pipelines that were created through the API, by their names.
+/// Returns all pipelines that were created through the API, by their names.
 fn pipelines(forge: &Forge) -> BTreeMap<String, usize> {
     let mut names = BTreeMap::new();
     for package in 0..PACKAGES {
@@ -68,7 +68,7 @@ fn wait_for_a_moment(forge: &Forge, random: &mut Random) {
     }
 }
 
-/// Whether an iteration contains the last push.
+/// Returns whether an iteration contains the last push.
 fn builds_version(iteration: &IterationDetail, version: u64) -> bool {
     let wanted = format!("{version}-1");
     iteration

@@ -24,7 +24,7 @@ fn srcinfo(name: &str, depends: &str) -> String {
     )
 }
 
-/// The output of a tool.
+/// Returns the output of a tool.
 fn written(program: &str, arguments: &[&Path]) -> String {
     let output = Command::new(program).args(arguments).output().unwrap();
     assert!(output.status.success(), "{}", printed(&output));

@@ -5,7 +5,7 @@ use buildbtw_model::api::IterationDetail;
 use buildbtw_model::{BuildStatus, FailureKind, IterationStatus};
 use buildbtw_tests::{OldSet, Server, Sources, Worker, cli, printed};
 
-/// `key = value` lines of a `.SRCINFO`, and a PKGBUILD, of packages for any architecture.
+/// Commits `key = value` lines of an `.SRCINFO`, and a PKGBUILD, of packages for any architecture.
 fn commit(sources: &Sources, name: &str, srcinfo: &str, pkgbuild: &str) {
     let lines: String = srcinfo
         .split("; ")

@@ -122,7 +122,7 @@ impl Crew {
     }
 }
 
-/// Between 0.5 and 1.5, 1 on average, so that builds do not end simultaneously.
+/// Returns a factor between 0.5 and 1.5, 1 on average, so that builds do not end simultaneously.
 fn spread(pkgbase: &Pkgbase) -> f64 {
     use std::hash::{DefaultHasher, Hash as _, Hasher as _};
     let mut hasher = DefaultHasher::new();

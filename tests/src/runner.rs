@@ -132,12 +132,12 @@ impl Runner {
         kill(pid, signal).unwrap();
     }
 
-    /// The process that currently runs a stage of a job.
+    /// Returns the process that currently runs a stage of a job.
     pub fn front(&self, job: u64) -> Option<Pid> {
         self.pid(&format!("jobs/{job}"))
     }
 
-    /// The process that currently builds for a job.
+    /// Returns the process that currently builds for a job.
     pub fn root_side(&self, job: u64) -> Option<Pid> {
         self.pid(&format!("root/jobs/{job}"))
     }
@@ -147,7 +147,7 @@ impl Runner {
         text.parse().ok().map(Pid::from_raw)
     }
 
-    /// Files left of jobs: none, once they have ended.
+    /// Returns the files left of jobs: none, once they have ended.
     pub fn leftovers(&self) -> Vec<PathBuf> {
         leftovers(&self.state)
     }
@@ -159,7 +159,7 @@ impl Runner {
     }
 }
 
-/// Files left of jobs in the state folder of a runner.
+/// Returns the files left of jobs in the state folder of a runner.
 pub fn leftovers(state: &Path) -> Vec<PathBuf> {
     ["jobs", "root/jobs", "root/sandbox"]
         .iter()

@@ -18,7 +18,7 @@ fn below(url: &str) -> ServerOptions {
     }
 }
 
-/// A server with builds of every kind.
+/// Starts a server with builds of every kind.
 async fn busy(options: ServerOptions) -> TestServer {
     let server = TestServer::start_with(options, |sources| {
         sources.push(&Srcinfo::new("libgreet", "1:2.0-1"));
@@ -46,7 +46,7 @@ async fn busy(options: ServerOptions) -> TestServer {
     server
 }
 
-/// The links and assets of a page.
+/// Returns the links and assets of a page.
 fn references(html: &str) -> Vec<String> {
     let mut found = Vec::new();
     for name in ["href", "src", "action", "data-events", "data-follow"] {

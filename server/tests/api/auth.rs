@@ -17,7 +17,7 @@ async fn server() -> TestServer {
     .await
 }
 
-/// Every route that needs a token, with a scope that does not suffice, if any.
+/// Lists every route that needs a token, with a scope that does not suffice, if any.
 fn guarded() -> Vec<(Method, String, Option<TokenScope>)> {
     let attempt = format!("/api/v1/attempts/{}", buildbtw_model::AttemptId::new());
     let client = Some(TokenScope::Client);
@@ -124,7 +124,7 @@ async fn rejects_guarded_routes_without_a_valid_token() {
     assert!(held_up > 0);
 }
 
-/// The paths of the server's routes, in the router's notation.
+/// Returns the paths of the server's routes, in the router's notation.
 fn served() -> Vec<String> {
     let source = concat!(
         include_str!("../../src/router.rs"),
@@ -384,7 +384,7 @@ async fn rejects_malformed_token_names() {
     }
 }
 
-/// All files below a folder that contain a text.
+/// Returns all files below a folder that contain a text.
 fn holding(folder: &Path, text: &str) -> Vec<String> {
     let mut found = Vec::new();
     for entry in fs_err::read_dir(folder).unwrap() {

@@ -59,7 +59,7 @@ impl Base {
         fs_err::write(self.database(architecture), render(entries).unwrap()).unwrap();
     }
 
-    /// Its mirror no longer has the database of an architecture.
+    /// Removes the database of an architecture from its mirror.
     fn is_away(&self, architecture: &str) {
         fs_err::remove_file(self.database(architecture)).unwrap();
     }
@@ -74,7 +74,7 @@ impl Base {
     }
 }
 
-/// A server over a base repository for x86_64.
+/// Starts a server over a base repository for x86_64.
 async fn server_over(packages: &[Based], prepare: impl FnOnce(&SourceTree)) -> (TestServer, Base) {
     let base = Base::new(&["x86_64"]);
     base.holds("x86_64", packages);
@@ -168,7 +168,7 @@ async fn first_plan_without_base_repository_reports_skipped_checks() {
     plans_again(&server, CreateIteration::default()).await;
 }
 
-/// `moved` has moved from `oldbase` to `newbase`, and both still build it.
+/// Pushes `newbase`, to which `moved` has moved from `oldbase`; both still build it.
 fn moved(sources: &SourceTree, new_version: &str) {
     sources.push(&Srcinfo::new("libfoo", "2-4"));
     let old = Srcinfo::new("oldbase", "1-3").depends(&["libfoo"]);

@@ -27,7 +27,7 @@ async fn server(flags: &[&str]) -> TestServer {
     server
 }
 
-/// A client at an address of this machine. Keeps one connection open after its first request.
+/// Returns a client at an address of this machine. It keeps one connection open after its first request.
 fn client_at(address: &str) -> Client {
     let address: std::net::IpAddr = address.parse().unwrap();
     Client::builder().local_address(address).build().unwrap()
@@ -38,7 +38,7 @@ async fn get(client: &Client, server: &TestServer, path: &str) -> Response {
     request.send().await.unwrap()
 }
 
-/// The same through a proxy, which sets a header.
+/// Sends a request through a proxy, which sets a header.
 async fn get_as(
     proxy: &Client,
     server: &TestServer,

@@ -8,7 +8,7 @@ use crate::support::{
     Repository, SourceTree, Srcinfo, TestServer, eventually, new_namespace, parse, refusal,
 };
 
-/// `libgreet` <- `greet`, `libgreet` <- `party`.
+/// Pushes `libgreet` <- `greet`, `libgreet` <- `party`.
 fn family(sources: &SourceTree) {
     sources.push(&Srcinfo::new("libgreet", "2.0-1"));
     sources.push(&Srcinfo::new("greet", "1.0-1").depends(&["libgreet"]));
@@ -22,7 +22,7 @@ fn retry_only(pkgbases: &[&str]) -> RetryBuilds {
     }
 }
 
-/// The number of builds of the namespace `bump` that are retried.
+/// Retries builds of the namespace `bump`, and returns their number.
 async fn retried(server: &TestServer, builds: &RetryBuilds) -> usize {
     let retried = server.admin().retry_builds(&parse("bump"), builds).await;
     retried.unwrap().builds.len()

@@ -51,7 +51,7 @@ impl Http2 {
             .await;
     }
 
-    /// The next frame, with its header. Responds to frames that require it.
+    /// Reads the next frame, with its header. Responds to frames that require it.
     async fn frame(&mut self) -> std::io::Result<([u8; 9], Vec<u8>)> {
         let mut head = [0; 9];
         self.0.read_exact(&mut head).await?;

@@ -11,13 +11,13 @@ use crate::support::{
     run,
 };
 
-/// `libgreet` <- `greet`.
+/// Pushes `libgreet` <- `greet`.
 fn pair(sources: &SourceTree) {
     sources.push(&Srcinfo::new("libgreet", "2.0-1"));
     sources.push(&Srcinfo::new("greet", "1.0-1").depends(&["libgreet"]));
 }
 
-/// A server with the pair, and the namespace `bump` of `libgreet/main` in which `greet` has failed.
+/// Starts a server with the pair, and the namespace `bump` of `libgreet/main` in which `greet` has failed.
 async fn failed(follow_default: FollowDefault) -> (TestServer, FakeWorker) {
     let server = TestServer::start(pair).await;
     let worker = server.worker("w").await;

@@ -86,7 +86,7 @@ const ROWS: [(i64, &str); 16] = [
     (20_261_130_020_000, ""),
 ];
 
-/// The rows of every table, with the columns of `like` only.
+/// Returns the rows of every table, with the columns of `like` only.
 async fn rows(
     database: &mut SqliteConnection,
     like: &BTreeMap<String, Vec<String>>,

@@ -10,7 +10,7 @@ use crate::support::{
 };
 use crate::versions::server_over;
 
-/// A library, its direct, indirect and build-time dependents, and an unrelated package.
+/// Pushes a library, its direct, indirect and build-time dependents, and an unrelated package.
 fn small_distribution(sources: &SourceTree) {
     sources.push(&Srcinfo::new("libgreet", "2.0-1"));
     sources.push(&Srcinfo::new("greet", "1.0-3").depends(&["libgreet"]));

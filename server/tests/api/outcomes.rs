@@ -24,7 +24,7 @@ async fn building() -> (TestServer, FakeWorker, Job) {
     (server, worker, job)
 }
 
-/// The number of events so far.
+/// Returns the number of events so far.
 async fn count_events(server: &TestServer) -> i64 {
     server.number("select count(*) from event").await
 }

@@ -10,7 +10,7 @@ use crate::support::{
     Repository, SourceTree, Srcinfo, TestServer, expect_problem, have_pacman, reported,
 };
 
-/// A diamond, and a package that only shares its top.
+/// Pushes a diamond, and a package that only shares its top.
 fn diamond(sources: &SourceTree) {
     sources.push(&Srcinfo::new("libgreet", "1:2.0-1"));
     sources.push(&Srcinfo::new("left", "1-1").depends(&["libgreet"]));
@@ -19,7 +19,7 @@ fn diamond(sources: &SourceTree) {
     sources.push(&Srcinfo::new("other", "1-1").depends(&["libgreet"]));
 }
 
-/// A server that has built some of the diamond.
+/// Starts a server that has built some of the diamond.
 pub(crate) async fn with_built(builds: usize) -> TestServer {
     let server = TestServer::start(diamond).await;
     server.namespace("bump", &["libgreet/main"]).await;
@@ -381,7 +381,7 @@ async fn serves_equal_packages_of_another_namespace_without_building() {
     assert_eq!(second.bytes(file).await, first);
 }
 
-/// What a listing links to, in its order, and its page.
+/// Returns the links of a listing in their order, and its page.
 async fn listed(server: &TestServer, path: &str) -> (Vec<String>, String) {
     let answer = server.request(Method::GET, path).send().await.unwrap();
     assert_eq!(answer.status(), StatusCode::OK, "{path}");

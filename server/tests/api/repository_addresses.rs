@@ -16,7 +16,7 @@ fn header_of(response: &reqwest::Response, name: header::HeaderName) -> String {
     response.headers()[name].to_str().unwrap().to_owned()
 }
 
-/// From here on, reading a file list fails.
+/// Makes reading a file list fail from now on.
 async fn hide_file_lists(server: &TestServer) {
     server
         .sql("update package set size = size; alter table package rename files_entry to hidden")
@@ -101,7 +101,7 @@ async fn builds_with_payload(job: &Job, payload: usize) -> String {
     packages[0].file_name.to_string()
 }
 
-/// A server with one source repository, whose packages `bump` has built.
+/// Starts a server with one source repository, whose packages `bump` has built.
 async fn rebuilt_once() -> TestServer {
     let server = TestServer::start(|sources| {
         sources.push(&Srcinfo::new("libgreet", "2.0-1"));

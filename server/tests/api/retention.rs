@@ -16,7 +16,7 @@ fn keeps(count: &str) -> ServerOptions {
     }
 }
 
-/// A new version of the origin, and the iteration that follows.
+/// Pushes a new version of the origin, and waits for the iteration that follows.
 async fn push(server: &TestServer, version: &str, number: u32) {
     server.sources.push(&Srcinfo::new("libgreet", version));
     eventually("a new iteration", async || {

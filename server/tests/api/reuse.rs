@@ -9,13 +9,13 @@ use crate::support::{
     Job, ServerOptions, SourceTree, Srcinfo, TestServer, eventually, new_namespace, parse,
 };
 
-/// `libgreet` <- `greet`.
+/// Pushes `libgreet` <- `greet`.
 fn pair(sources: &SourceTree) {
     sources.push(&Srcinfo::new("libgreet", "2.0-1"));
     sources.push(&Srcinfo::new("greet", "1.0-1").depends(&["libgreet"]));
 }
 
-/// Status and version of `greet` once it has packages.
+/// Returns status and version of `greet` once it has packages.
 async fn finished_greet(server: &TestServer, namespace: &str) -> (BuildStatus, String) {
     let build: BuildSummary = eventually("greet has packages", async || {
         let build = server.build(namespace, "greet").await;
@@ -136,7 +136,7 @@ async fn builds_all(server: &TestServer, namespace: &str, count: usize) -> Vec<J
     jobs
 }
 
-/// A reused build, and the attempt it names as its source.
+/// Returns a reused build, and the attempt it names as its source.
 async fn reused(server: &TestServer, namespace: &str, pkgbase: &str) -> (BuildDetail, ReusedFrom) {
     let build = eventually(&format!("{pkgbase} is reused"), async || {
         let build = server.build(namespace, pkgbase).await;

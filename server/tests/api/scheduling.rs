@@ -10,14 +10,14 @@ use crate::support::{
     refusal,
 };
 
-/// `libgreet` <- `greet` <- `greet-gui`.
+/// Pushes `libgreet` <- `greet` <- `greet-gui`.
 fn chain(sources: &SourceTree) {
     sources.push(&Srcinfo::new("libgreet", "2.0-1"));
     sources.push(&Srcinfo::new("greet", "1.0-1").depends(&["libgreet"]));
     sources.push(&Srcinfo::new("greet-gui", "1.0-1").depends(&["greet"]));
 }
 
-/// Unrelated packages.
+/// Pushes unrelated packages.
 fn unrelated_packages(sources: &SourceTree) {
     for name in ["a", "b", "c", "d"] {
         sources.push(&Srcinfo::new(name, "1-1"));
@@ -511,7 +511,7 @@ async fn dispatches_build_with_longest_chain_first() {
     server.worker("w").await.claims_build_of("libgreet").await;
 }
 
-/// A library for two architectures, and its manual for any.
+/// Pushes a library for two architectures, and its manual for any.
 fn two_architectures(sources: &SourceTree) {
     sources.push(&Srcinfo::new("libgreet", "2.0-1").arch(&["x86_64", "aarch64"]));
     let manual = Srcinfo::new("manual", "1.0-1")

@@ -146,7 +146,7 @@ fn remove_object(repository: &Path, name: &str) {
     fs_err::remove_file(repository.join("objects").join(folder).join(file)).unwrap();
 }
 
-/// A repository with loose objects, as a small push leaves it.
+/// Creates a repository with loose objects, as a small push leaves it.
 fn push_loose_objects(folder: &Path, name: &str, format: &str) {
     run(git(folder).args([
         "init",

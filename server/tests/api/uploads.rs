@@ -12,7 +12,7 @@ use crate::support::{
     make_package_of, parse, refusal, reported,
 };
 
-/// A server where a worker has started to build `libgreet`.
+/// Starts a server where a worker has started to build `libgreet`.
 pub(crate) async fn building() -> (TestServer, FakeWorker, Job) {
     building_with(ServerOptions::default()).await
 }
@@ -38,7 +38,7 @@ fn unexpected(problem: &Problem) {
     );
 }
 
-/// The files of an attempt's uploads that are left on disk.
+/// Returns the files of an attempt's uploads that are left on disk.
 pub(crate) fn left_behind(server: &TestServer, job: &Job) -> Vec<String> {
     let folder = server
         .data()

@@ -232,7 +232,7 @@ async fn rejects_inconsistent_gitlab_settings_at_start() {
     }
 }
 
-/// The reason why a server with these arguments does not start.
+/// Returns the reason why a server with these arguments does not start.
 async fn refusal(folder: &Path, arguments: &[&str]) -> String {
     let data = folder.join("data").display().to_string();
     let base = [

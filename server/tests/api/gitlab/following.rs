@@ -185,7 +185,7 @@ async fn follows_changed_default_branch() {
     assert_eq!(found.branch.as_deref(), Some("next"));
 }
 
-/// `libgreet` <- `greet`, of which `greet` has failed in the namespace `bump`.
+/// Pushes `libgreet` <- `greet`, and lets `greet` fail in the namespace `bump`.
 async fn failed(forge: &Forge, server: &TestServer, follow_default: FollowDefault) {
     forge.push(&Srcinfo::new("libgreet", "1-1"));
     forge.push(&Srcinfo::new("greet", "1-1").depends(&["libgreet"]));

@@ -40,14 +40,14 @@ pub(crate) struct Forge {
 }
 
 impl Forge {
-    /// A GitLab whose group has one package, so that a plan is always possible.
+    /// Starts a GitLab whose group has one package, so that a plan is always possible.
     async fn new() -> Self {
         let this = Self::empty().await;
         this.push(&Srcinfo::new("anchor", "1-1"));
         this
     }
 
-    /// A GitLab with an empty group.
+    /// Starts a GitLab with an empty group.
     async fn empty() -> Self {
         let gitlab = FakeGitlab::start(Options::default()).await.unwrap();
         gitlab.create_group(GROUP).unwrap();
@@ -71,7 +71,7 @@ impl Forge {
         self.folder.path().join(name)
     }
 
-    /// The options of a server that polls only on request.
+    /// Returns the options of a server that polls only on request.
     fn options(&self) -> ServerOptions {
         self.options_for(GROUP)
     }
@@ -96,7 +96,7 @@ impl Forge {
         }
     }
 
-    /// A server that has finished the initial sync, and receives no webhooks.
+    /// Starts a server without webhooks, and waits for its initial sync.
     async fn server(&self) -> TestServer {
         self.server_with(self.options()).await
     }
@@ -145,14 +145,14 @@ impl Forge {
             .unwrap_or_else(|| panic!("there is no project {path}"))
     }
 
-    /// The requests of one GraphQL query.
+    /// Returns the requests of one GraphQL query.
     fn requests_of(&self, operation: &str) -> Vec<RequestRecord> {
         let all = self.gitlab.requests().into_iter();
         all.filter(|request| request.operation.as_deref() == Some(operation))
             .collect()
     }
 
-    /// The later pages of projects that were requested, each once, however often.
+    /// Returns the later pages of projects that were requested, without duplicates.
     fn later_pages(&self) -> BTreeSet<String> {
         let after = |request: &RequestRecord| {
             let variables = request.variables.as_ref()?;
@@ -162,7 +162,7 @@ impl Forge {
         asked.iter().filter_map(after).collect()
     }
 
-    /// The number of requests for single projects, which webhooks cause.
+    /// Returns the number of requests for single projects, which webhooks cause.
     fn requests_by_id(&self) -> usize {
         let has_ids = |request: &RequestRecord| {
             let variables = request.variables.as_ref();
@@ -203,7 +203,7 @@ async fn poll(server: &TestServer) {
     .await;
 }
 
-/// Packages `name0`, `name1` …
+/// Returns packages `name0`, `name1` …
 fn many(name: &str, count: usize) -> impl Iterator<Item = ImportedText> {
     (0..count).map(move |number| {
         let pkgbase = format!("{name}{number}");

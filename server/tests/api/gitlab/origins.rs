@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{Forge, GROUP, poll};
 use crate::support::{Srcinfo, TestServer};
 
-/// Plans, and returns the version of the origin in the plan, or the error.
+/// Requests a plan, and returns the version of the origin in it, or the error.
 async fn plan(server: &TestServer, origin: &str) -> Result<String, Value> {
     let body = json!({ "changesets": [origin], "scope": "origin", "format": "json" });
     let answer = server
@@ -29,7 +29,7 @@ async fn title(server: &TestServer, origin: &str) -> String {
     problem["title"].as_str().unwrap().to_owned()
 }
 
-/// The commit that a namespace of this origin is planned at.
+/// Returns the commit that a namespace of this origin is planned at.
 async fn commit_of(server: &TestServer, name: &str, origin: &str) -> String {
     server.namespace(name, &[origin]).await;
     let build = server.iteration(name).await;

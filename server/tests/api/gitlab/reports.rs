@@ -24,7 +24,7 @@ impl Forge {
         answer.json().await.unwrap()
     }
 
-    /// The statuses of a commit, oldest first: state and description.
+    /// Returns the statuses of a commit, oldest first: state and description.
     async fn statuses(&self, pkgbase: &str, commit: &str) -> Vec<(String, String)> {
         let project = self.project(pkgbase);
         let path = format!("projects/{project}/repository/commits/{commit}/statuses?all=true");

@@ -108,7 +108,7 @@ async fn idle_poll_sends_one_request_and_writes_nothing() {
     assert_eq!(self::written(&server), written);
 }
 
-/// The size of the writes since the database was opened: of the write-ahead log.
+/// Returns what was written since the database was opened: the write-ahead log.
 fn written(server: &TestServer) -> Vec<u8> {
     let log = fs_err::read(server.data().join("buildbtw.sqlite3-wal")).unwrap();
     assert!(!log.is_empty());

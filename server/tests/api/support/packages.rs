@@ -70,7 +70,7 @@ async fn build(request: &BuildRequest, payload: usize, folder: &Path) -> Vec<Bui
     }
 }
 
-/// The package with more files, under the same name.
+/// Returns the package with more files, under the same name.
 pub(crate) fn with_files(package: &BuiltPackage, files: &[(&str, Vec<u8>)]) -> BuiltPackage {
     let packed = fs_err::read(&package.path).unwrap();
     let mut archive = tar::Builder::new(Vec::new());
@@ -101,7 +101,7 @@ pub(crate) fn with_files(package: &BuiltPackage, files: &[(&str, Vec<u8>)]) -> B
     }
 }
 
-/// The smallest 64-bit program or library that records what it links.
+/// Returns the smallest 64-bit program or library that records what it links.
 pub(crate) fn elf(soname: Option<&str>, needed: &[&str]) -> Vec<u8> {
     let mut strings = vec![0];
     let mut entries: Vec<(u64, u64)> = Vec::new();

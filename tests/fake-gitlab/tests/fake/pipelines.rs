@@ -26,7 +26,7 @@ build:
 
 const ATTEMPT: &str = "01890000-0000-7000-8000-000000000000";
 
-/// A project whose configuration is in another one.
+/// Creates a project whose CI configuration is in another one.
 async fn with_template() -> (World, ProjectId) {
     let world = World::new().await;
     world.import(1);

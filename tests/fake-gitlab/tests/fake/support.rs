@@ -14,7 +14,7 @@ pub(crate) struct World {
 pub(crate) const START: &str = "2026-01-01T00:00:00Z";
 
 impl World {
-    /// The clock is stopped.
+    /// Starts a stand-in whose clock is stopped.
     pub(crate) async fn new() -> Self {
         let gitlab = FakeGitlab::start(Options::default()).await.unwrap();
         gitlab.clock().set(START.parse().unwrap());

@@ -215,7 +215,7 @@ async fn signs_deliveries() {
     assert_eq!(header("webhook-signature"), expected);
 }
 
-/// Implemented from RFC 2104, so that the library is not verified with itself.
+/// Computes an HMAC according to RFC 2104, so that the library is not verified with itself.
 fn hmac_by_hand(key: &[u8], message: &[u8]) -> Vec<u8> {
     let pad = |with: u8| {
         let mut block = [with; 64];

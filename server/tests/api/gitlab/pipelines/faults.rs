@@ -16,7 +16,7 @@ impl Forge {
             .add(On::PipelineCreation, Times::Always, unavailable)
     }
 
-    /// Another program sets the status of a package's commit, for which GitLab creates a pipeline.
+    /// Sets the status of a package's commit as another program does, for which GitLab creates a pipeline.
     async fn external_status(&self, pkgbase: &str, name: &str) {
         let project = self.project(pkgbase);
         let commit = self.gitlab.head(project, None).unwrap().unwrap();
@@ -90,8 +90,7 @@ async fn waits_out_burst_of_429() {
     build_that_is(&server, "libgreet", BuildStatus::Built).await;
 }
 
-/// The build of libgreet fails with GitLab's reason, and continues after a retry once that is
-/// fixed.
+/// Asserts that the build of libgreet fails with GitLab's reason, and continues after a fix and a retry.
 async fn is_refused(spoil: impl FnOnce(&Forge), mend: impl FnOnce(&Forge), why: &str) {
     let forge = Forge::that_builds(&packages()).await;
     let server = forge.server_that_builds().await;

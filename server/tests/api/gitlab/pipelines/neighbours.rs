@@ -6,7 +6,7 @@ use buildbtw_model::{BuildStatus, FailureKind, IterationStatus};
 use super::{Forge, SECRET, Srcinfo, build_that_is, ends_as, packages};
 use crate::support::{TestServer, eventually, refusal};
 
-/// Packages `app0`, `app1` … that need nothing.
+/// Returns packages `app0`, `app1` … that need nothing.
 fn apps(count: usize) -> Vec<Srcinfo> {
     let name = |number| format!("app{number}");
     (0..count)
@@ -36,7 +36,7 @@ impl Forge {
         self.gitlab.faults().add(on, Times::Always, answer)
     }
 
-    /// A user cancels the job of a package's first pipeline.
+    /// Cancels the job of a package's first pipeline, as a user does.
     fn cancel_job_of(&self, pkgbase: &str) -> PipelineId {
         let pipeline = self.pipelines(pkgbase)[0].id;
         let job = self.job_of(pipeline);

@@ -16,7 +16,7 @@ async fn started(forge: &Forge) -> (TestServer, Runner<'_>) {
     (server, job)
 }
 
-/// In the log format of gitlab-runner.
+/// Formats lines like a log of gitlab-runner.
 fn stamped(lines: &[&str]) -> String {
     let stamp = |line: &&str| format!("2026-08-22T00:44:03.123456Z 00O {line}\n");
     lines.iter().map(stamp).collect()
