@@ -16,7 +16,7 @@ use super::kills::Random;
 
 const PACKAGES: u64 = 8;
 /// How long GitLab takes to respond to a finished creation.
-const ANSWER: Duration = Duration::from_millis(60);
+const RESPONSE_TIME: Duration = Duration::from_millis(60);
 /// If no pipeline is created for this long, the kill comes at any moment.
 const PATIENCE: Duration = Duration::from_millis(400);
 
@@ -100,7 +100,7 @@ fn creates_no_pipeline_twice() {
     let mut server = Server::start_with_frequent_polls(folder.path(), &forge);
     server.wait_for_line("looked at all projects");
     forge.hook(&server.url());
-    let slow = Fault::SlowReply(ANSWER);
+    let slow = Fault::SlowResponse(RESPONSE_TIME);
     forge
         .gitlab
         .faults()

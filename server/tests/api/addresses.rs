@@ -77,16 +77,16 @@ async fn crawl(
         if seen.insert(path.clone(), from.clone()).is_some() {
             continue;
         }
-        let answer = server
+        let response = server
             .request(Method::GET, &at(&path))
             .send()
             .await
             .unwrap();
-        let status = answer.status();
+        let status = response.status();
         assert!(status.is_success(), "{path}, linked by {from}: {status}");
-        let media_type = answer.headers()[header::CONTENT_TYPE].to_str().unwrap();
+        let media_type = response.headers()[header::CONTENT_TYPE].to_str().unwrap();
         if media_type.starts_with("text/html") {
-            let html = answer.text().await.unwrap();
+            let html = response.text().await.unwrap();
             next.extend(
                 references(&html)
                     .into_iter()
@@ -134,16 +134,16 @@ async fn links_work_below_a_path_behind_both_kinds_of_proxy() {
 
     // Error pages link like all other pages; addresses next to the prefix are not below it.
     for path in ["/tools/buildbtw/nothing", "/tools/buildbtwo", "/tools"] {
-        let answer = server.request(Method::GET, path).send().await.unwrap();
-        assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{path}");
-        let html = answer.text().await.unwrap();
+        let response = server.request(Method::GET, path).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");
+        let html = response.text().await.unwrap();
         assert!(html.contains("href=\"/tools/buildbtw/\""), "{path}: {html}");
         assert!(!html.contains("href=\"/\""), "{path}: {html}");
     }
     let missing = format!("{PREFIX}/builds/999");
-    let answer = server.request(Method::GET, &missing).send().await.unwrap();
-    assert_eq!(answer.status(), StatusCode::NOT_FOUND);
-    let html = answer.text().await.unwrap();
+    let response = server.request(Method::GET, &missing).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::NOT_FOUND);
+    let html = response.text().await.unwrap();
     assert!(html.contains("href=\"/tools/buildbtw/sources\""), "{html}");
 }
 
@@ -207,8 +207,8 @@ async fn get(server: &TestServer, path: &str, headers: &[(&str, &str)]) -> reqwe
     request.send().await.unwrap()
 }
 
-fn value<'a>(answer: &'a reqwest::Response, name: &str) -> Option<&'a str> {
-    answer
+fn value<'a>(response: &'a reqwest::Response, name: &str) -> Option<&'a str> {
+    response
         .headers()
         .get(name)
         .map(|value| value.to_str().unwrap())
@@ -253,31 +253,35 @@ async fn compresses_responses_on_request() {
         assert_eq!(value(&plain, "vary"), Some("accept-encoding"), "{path}");
         let plain = plain.bytes().await.unwrap();
         for encoding in ["gzip", "zstd"] {
-            let answer = get(&server, path, &[("accept-encoding", encoding)]).await;
-            assert_eq!(answer.status(), StatusCode::OK);
-            assert_eq!(value(&answer, "content-encoding"), Some(encoding), "{path}");
-            assert_eq!(value(&answer, "vary"), Some("accept-encoding"), "{path}");
-            assert_eq!(value(&answer, "content-length"), None, "{path}");
-            let bytes = answer.bytes().await.unwrap();
+            let response = get(&server, path, &[("accept-encoding", encoding)]).await;
+            assert_eq!(response.status(), StatusCode::OK);
+            assert_eq!(
+                value(&response, "content-encoding"),
+                Some(encoding),
+                "{path}"
+            );
+            assert_eq!(value(&response, "vary"), Some("accept-encoding"), "{path}");
+            assert_eq!(value(&response, "content-length"), None, "{path}");
+            let bytes = response.bytes().await.unwrap();
             assert!(bytes.len() < plain.len(), "{path}");
             assert_eq!(decoded(encoding, &bytes).len(), plain.len(), "{path}");
         }
     }
 
     // A different tag, which still works for conditional requests.
-    let answer = get(&server, &style, &[("accept-encoding", "gzip")]).await;
-    let tag = value(&answer, "etag").unwrap().to_owned();
+    let response = get(&server, &style, &[("accept-encoding", "gzip")]).await;
+    let tag = value(&response, "etag").unwrap().to_owned();
     assert!(tag.starts_with("W/\""), "{tag}");
     let again = [("accept-encoding", "gzip"), ("if-none-match", tag.as_str())];
-    let answer = get(&server, &style, &again).await;
-    assert_eq!(answer.status(), StatusCode::NOT_MODIFIED);
-    assert_eq!(value(&answer, "vary"), Some("accept-encoding"));
+    let response = get(&server, &style, &again).await;
+    assert_eq!(response.status(), StatusCode::NOT_MODIFIED);
+    assert_eq!(value(&response, "vary"), Some("accept-encoding"));
     // Ranges refer to the uncompressed bytes.
     let part = [("accept-encoding", "gzip"), ("range", "bytes=0-5")];
-    let answer = get(&server, &log, &part).await;
-    assert_eq!(answer.status(), StatusCode::PARTIAL_CONTENT);
-    assert_eq!(value(&answer, "content-encoding"), None);
-    assert_eq!(answer.text().await.unwrap(), &long[..6]);
+    let response = get(&server, &log, &part).await;
+    assert_eq!(response.status(), StatusCode::PARTIAL_CONTENT);
+    assert_eq!(value(&response, "content-encoding"), None);
+    assert_eq!(response.text().await.unwrap(), &long[..6]);
 }
 
 #[tokio::test]
@@ -296,9 +300,9 @@ async fn sends_packages_and_streams_uncompressed() {
         "/api/v1/namespaces/bump/events",
         &log,
     ] {
-        let answer = get(&server, path, &any).await;
-        assert_eq!(answer.status(), StatusCode::OK, "{path}");
-        assert_eq!(value(&answer, "content-encoding"), None, "{path}");
+        let response = get(&server, path, &any).await;
+        assert_eq!(response.status(), StatusCode::OK, "{path}");
+        assert_eq!(value(&response, "content-encoding"), None, "{path}");
     }
     // Available data arrives although more will follow.
     let mut following = get(&server, &log, &any).await;

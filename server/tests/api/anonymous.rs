@@ -40,9 +40,9 @@ async fn requires_token_for_plans_of_other_than_default_branches() {
     let server = server().await;
     let unauthenticated = ProblemKind::Unauthenticated;
     let main = json!({ "changesets": ["libgreet/main"] });
-    let answer = plan(&server, None, &main).await;
-    assert_eq!(answer.status(), 200);
-    assert!(answer.text().await.unwrap().contains("greet"));
+    let response = plan(&server, None, &main).await;
+    assert_eq!(response.status(), 200);
+    assert!(response.text().await.unwrap().contains("greet"));
     let next = json!({ "changesets": ["libgreet/next"] });
     let problem = expect_problem(plan(&server, None, &next).await, 401, unauthenticated).await;
     assert!(problem.title.contains("libgreet/next"), "{problem:?}");
@@ -53,22 +53,22 @@ async fn requires_token_for_plans_of_other_than_default_branches() {
     let many = json!({ "changesets": many });
     expect_problem(plan(&server, None, &many).await, 401, unauthenticated).await;
     let patterns = json!({ "changesets": ["libgreet/main"], "include": vec!["x*"; 1_001] });
-    let answer = plan(&server, None, &patterns).await;
-    expect_problem(answer, 400, ProblemKind::InvalidRequest).await;
+    let response = plan(&server, None, &patterns).await;
+    expect_problem(response, 400, ProblemKind::InvalidRequest).await;
     let unknown = json!({ "changesets": ["nothing/main"] });
-    let answer = plan(&server, None, &unknown).await;
-    expect_problem(answer, 422, ProblemKind::UnknownPkgbase).await;
+    let response = plan(&server, None, &unknown).await;
+    expect_problem(response, 422, ProblemKind::UnknownPkgbase).await;
     // A worker's token counts as none here, a client's raises the limits, and a wrong one is
     // rejected.
     let worker = server.token(TokenScope::Worker).await;
     let client = server.token(TokenScope::Client).await;
-    let answer = plan(&server, Some(&worker), &next).await;
-    expect_problem(answer, 401, unauthenticated).await;
+    let response = plan(&server, Some(&worker), &next).await;
+    expect_problem(response, 401, unauthenticated).await;
     assert_eq!(plan(&server, Some(&client), &next).await.status(), 200);
-    let answer = plan(&server, Some(&client), &many).await;
-    expect_problem(answer, 422, ProblemKind::UnknownPkgbase).await;
-    let answer = plan(&server, Some("guess"), &main).await;
-    expect_problem(answer, 401, unauthenticated).await;
+    let response = plan(&server, Some(&client), &many).await;
+    expect_problem(response, 422, ProblemKind::UnknownPkgbase).await;
+    let response = plan(&server, Some("guess"), &main).await;
+    expect_problem(response, 401, unauthenticated).await;
 }
 
 #[tokio::test]
@@ -95,12 +95,12 @@ async fn plan_requests_store_nothing() {
 async fn rate_limits_anonymous_plans() {
     let server = server().await;
     let body = json!({ "changesets": ["libgreet/main"], "scope": "origin" });
-    let mut answers = Vec::new();
+    let mut responses = Vec::new();
     for _ in 0..70 {
-        answers.push(plan(&server, None, &body).await);
+        responses.push(plan(&server, None, &body).await);
     }
-    assert_eq!(answers[0].status(), 200);
-    let last = answers.pop().unwrap();
+    assert_eq!(responses[0].status(), 200);
+    let last = responses.pop().unwrap();
     assert!(last.headers().contains_key(header::RETRY_AFTER));
     expect_problem(last, 429, ProblemKind::TooManyRequests).await;
     let token = server.token(TokenScope::Client).await;
@@ -149,8 +149,8 @@ async fn limits_size_of_anonymous_bodies() {
     let large = json!({ "changesets": ["libgreet/main"], "exclude": ["x".repeat(LARGEST)] });
     for path in [PLANS, &exchange] {
         let request = server.request(Method::POST, path).json(&large);
-        let answer = request.send().await.unwrap();
-        expect_problem(answer, 413, ProblemKind::TooLarge).await;
+        let response = request.send().await.unwrap();
+        expect_problem(response, 413, ProblemKind::TooLarge).await;
     }
 }
 
@@ -162,9 +162,9 @@ async fn stalled(server: &TestServer, from: &str, sent: usize) -> TcpStream {
          Content-Length: {LARGEST}\r\nExpect: 100-continue\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).await.unwrap();
-    let mut answer = [0; 25];
-    stream.read_exact(&mut answer).await.unwrap();
-    assert_eq!(&answer, b"HTTP/1.1 100 Continue\r\n\r\n");
+    let mut response = [0; 25];
+    stream.read_exact(&mut response).await.unwrap();
+    assert_eq!(&response, b"HTTP/1.1 100 Continue\r\n\r\n");
     stream.write_all(&vec![b' '; sent]).await.unwrap();
     stream
 }
@@ -206,14 +206,14 @@ async fn reserves_memory_for_received_bytes_instead_of_content_length() {
         assert_eq!(ask(&server, from).await.status(), 200);
     }
     // The server does not wait long for the rest of a body.
-    let mut answer = Vec::new();
-    let reading = held[0].read_to_end(&mut answer);
+    let mut response = Vec::new();
+    let reading = held[0].read_to_end(&mut response);
     tokio::time::timeout(PATIENCE, reading)
         .await
         .unwrap()
         .unwrap();
-    let answer = String::from_utf8(answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    let response = String::from_utf8(response).unwrap();
+    assert!(response.starts_with("HTTP/1.1 408 "), "{response}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -227,8 +227,8 @@ async fn anonymous_bodies_wait_for_memory() {
     assert_eq!(ask(&server, [127, 0, 0, 3]).await.status(), 200);
     let token = server.token(TokenScope::Client).await;
     let body = json!({ "changesets": ["libgreet/main"], "scope": "origin" });
-    let answer = plan(&server, Some(&token), &body).await;
-    assert_eq!(answer.status(), StatusCode::OK);
+    let response = plan(&server, Some(&token), &body).await;
+    assert_eq!(response.status(), StatusCode::OK);
     // Waiting requests get what becomes free.
     let waiting = tokio::spawn(ask(&server, [127, 0, 0, 2]));
     held.clear();

@@ -197,13 +197,13 @@ fn classifies_every_route_as_public_or_guarded() {
 #[tokio::test]
 async fn rate_limits_token_guessing() {
     let server = server().await;
-    let mut answers = Vec::new();
+    let mut responses = Vec::new();
     for _ in 0..25 {
         let request = server.request(Method::GET, "/api/v1/token");
-        answers.push(request.bearer_auth("guess").send().await.unwrap());
+        responses.push(request.bearer_auth("guess").send().await.unwrap());
     }
-    assert_eq!(answers[0].status(), 401);
-    let last = answers.pop().unwrap();
+    assert_eq!(responses[0].status(), 401);
+    let last = responses.pop().unwrap();
     let pause = last.headers()[header::RETRY_AFTER].to_str().unwrap();
     assert!((1..=60).contains(&pause.parse::<u64>().unwrap()), "{pause}");
     expect_problem(last, 429, ProblemKind::TooManyRequests).await;

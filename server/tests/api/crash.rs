@@ -262,8 +262,8 @@ async fn shutdown_ends_waiting_claims() {
 
     server.stop().await;
     // Requests that are cut off after the grace time get no response.
-    let answer = waiting.await.unwrap().expect("no response");
-    assert!(answer.is_none());
+    let response = waiting.await.unwrap().expect("no response");
+    assert!(response.is_none());
     assert!(events.end().await.is_none());
     assert!(!server.data().join("address").exists());
 }
@@ -279,8 +279,8 @@ async fn retries_failed_publication() {
     let packages = job.makes_and_uploads().await;
     let (staging, aside) = (server.data().join("staging"), server.data().join("aside"));
     fs_err::rename(&staging, &aside).unwrap();
-    let answer = job.reports(&reported(&packages)).await;
-    assert!(answer.is_err(), "{answer:?}");
+    let response = job.reports(&reported(&packages)).await;
+    assert!(response.is_err(), "{response:?}");
     let build = server.build("bump", "libgreet").await;
     assert_eq!(build.status, BuildStatus::Building);
     fs_err::rename(&aside, &staging).unwrap();

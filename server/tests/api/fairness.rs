@@ -67,11 +67,11 @@ impl Http2 {
     }
 
     /// Waits for this many response headers; returns how many of them are a success.
-    async fn successes(&mut self, answers: usize) -> usize {
+    async fn successes(&mut self, responses: usize) -> usize {
         /// :status 200 of the static table.
         const OK: u8 = 0x88;
         let (mut heads, mut successes) = (0, 0);
-        while heads < answers {
+        while heads < responses {
             let (head, payload) = self.frame().await.unwrap();
             if head[3] == HEADERS {
                 // Dynamic table size updates may precede it.

@@ -383,11 +383,11 @@ async fn serves_equal_packages_of_another_namespace_without_building() {
 
 /// Returns the links of a listing in their order, and its page.
 async fn listed(server: &TestServer, path: &str) -> (Vec<String>, String) {
-    let answer = server.request(Method::GET, path).send().await.unwrap();
-    assert_eq!(answer.status(), StatusCode::OK, "{path}");
-    let media_type = &answer.headers()[header::CONTENT_TYPE];
+    let response = server.request(Method::GET, path).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK, "{path}");
+    let media_type = &response.headers()[header::CONTENT_TYPE];
     assert_eq!(media_type, "text/html; charset=utf-8", "{path}");
-    let html = answer.text().await.unwrap();
+    let html = response.text().await.unwrap();
     let rows = html.split("<th scope=\"row\"><a href=\"").skip(1);
     let links = rows.map(|row| row.split('"').next().unwrap().to_owned());
     (links.collect(), html)
@@ -434,8 +434,8 @@ async fn lists_repository_folders() {
             "{html}"
         );
         for link in links {
-            let answer = server.request(Method::GET, &link).send().await.unwrap();
-            assert!(answer.status().is_success(), "{link}");
+            let response = server.request(Method::GET, &link).send().await.unwrap();
+            assert!(response.status().is_success(), "{link}");
         }
     }
     // Nothing is built yet, but the files that pacman requests exist.
@@ -448,8 +448,8 @@ async fn lists_repository_folders() {
         "/repo/bump/latest/",
         "/repo/bump/1/aarch64/",
     ] {
-        let answer = server.request(Method::GET, path).send().await.unwrap();
-        assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{path}");
+        let response = server.request(Method::GET, path).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");
     }
 }
 
@@ -466,13 +466,13 @@ async fn redirects_folders_without_slash() {
         "/repo/bump/1",
         "/repo/bump/current/x86_64",
     ] {
-        let answer = http
+        let response = http
             .get(format!("{}{path}", server.url()))
             .send()
             .await
             .unwrap();
-        assert!(answer.status().is_redirection(), "{path}");
-        let location = answer.headers()[header::LOCATION].to_str().unwrap();
+        assert!(response.status().is_redirection(), "{path}");
+        let location = response.headers()[header::LOCATION].to_str().unwrap();
         assert_eq!(location, format!("{path}/"));
         listed(&server, path).await;
     }
@@ -489,16 +489,19 @@ async fn serves_range_only_for_matching_if_range() {
             .header(header::IF_RANGE, known)
             .send()
     };
-    let answer = part("\"another\"").await.unwrap();
-    assert_eq!(answer.status(), StatusCode::OK);
-    let tag = answer.headers()[header::ETAG].to_str().unwrap().to_owned();
-    let answer = part(&tag).await.unwrap();
-    assert_eq!(answer.status(), StatusCode::PARTIAL_CONTENT);
-    assert_eq!(answer.bytes().await.unwrap().len(), 4);
+    let response = part("\"another\"").await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    let tag = response.headers()[header::ETAG]
+        .to_str()
+        .unwrap()
+        .to_owned();
+    let response = part(&tag).await.unwrap();
+    assert_eq!(response.status(), StatusCode::PARTIAL_CONTENT);
+    assert_eq!(response.bytes().await.unwrap().len(), 4);
     // Anything other than one byte range is ignored (RFC 9110, section 14.2).
     for range in ["bytes=3-2", "junk", "bytes=0-1,4-5", "lines=1-2"] {
         let request = server.request(Method::GET, path);
-        let answer = request.header(header::RANGE, range).send().await.unwrap();
-        assert_eq!(answer.status(), StatusCode::OK, "{range}");
+        let response = request.header(header::RANGE, range).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK, "{range}");
     }
 }

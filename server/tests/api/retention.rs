@@ -61,8 +61,8 @@ async fn keeps_newest_iterations_and_newest_complete_one() {
     expect_kept(&server, &[4, 3, 1]).await;
     // `latest` is still available to its users.
     let latest = "/repo/bump/latest/x86_64/bump.db";
-    let answer = server.request(reqwest::Method::GET, latest).send().await;
-    assert!(answer.unwrap().status().is_success());
+    let response = server.request(reqwest::Method::GET, latest).send().await;
+    assert!(response.unwrap().status().is_success());
 
     worker.builds("libgreet").await;
     let new = worker.builds("greet").await;
@@ -113,8 +113,8 @@ async fn keeps_packages_reused_by_later_iteration() {
         "/repo/bump/2/x86_64/greet-{}-x86_64.pkg.tar.zst",
         greet.version
     );
-    let answer = server.request(reqwest::Method::GET, &file).send().await;
-    assert!(answer.unwrap().status().is_success());
+    let response = server.request(reqwest::Method::GET, &file).send().await;
+    assert!(response.unwrap().status().is_success());
 }
 
 /// The package leaves the rebuild, the iteration that had it is removed, and the package returns.

@@ -161,8 +161,8 @@ async fn reused(server: &TestServer, namespace: &str, pkgbase: &str) -> (BuildDe
 }
 
 async fn text_of(server: &TestServer, path: &str) -> (StatusCode, String) {
-    let answer = server.request(Method::GET, path).send().await.unwrap();
-    (answer.status(), answer.text().await.unwrap())
+    let response = server.request(Method::GET, path).send().await.unwrap();
+    (response.status(), response.text().await.unwrap())
 }
 
 /// Asserts that the log of an attempt is available, by itself and on the page of a build.

@@ -269,8 +269,8 @@ async fn heartbeats_renew_lease() {
     server
         .sql("update attempt set lease_expires_at = lease_expires_at - 3000000")
         .await;
-    let answer = job.heartbeat().await.unwrap();
-    assert_eq!((answer.lease_s, answer.cancel), (3600, false));
+    let response = job.heartbeat().await.unwrap();
+    assert_eq!((response.lease_s, response.cancel), (3600, false));
     assert!(server.number(expiry).await >= full);
 
     // Once another lease was found expired, this one was checked, too.

@@ -56,7 +56,7 @@ pub(super) fn in_own_network(test: impl FnOnce() + Send + 'static) {
 pub(super) fn serve(port: u16, status: &str, body: &str) {
     let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
     let length = body.len();
-    let answer =
+    let response =
         format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}");
     thread::spawn(move || {
         for stream in listener.incoming() {
@@ -64,7 +64,7 @@ pub(super) fn serve(port: u16, status: &str, body: &str) {
             let mut request = [0; 1024];
             // Clients may disconnect at any time.
             let _ = stream.read(&mut request);
-            let _ = stream.write_all(answer.as_bytes());
+            let _ = stream.write_all(response.as_bytes());
         }
     });
 }

@@ -48,7 +48,7 @@ pub(crate) async fn serve(State(gitlab): State<FakeGitlab>, request: Request) ->
         Ok(call) => call,
         Err(refusal) => return *refusal,
     };
-    match answer(&gitlab, call, request).await {
+    match serve_call(&gitlab, call, request).await {
         Ok(response) => response,
         Err(error) => {
             tracing::warn!(error = format!("{error:#}"), "git over HTTP failed");
@@ -154,7 +154,7 @@ fn check(
     })
 }
 
-async fn answer(gitlab: &FakeGitlab, call: Call, request: Request) -> Result<Response<Body>> {
+async fn serve_call(gitlab: &FakeGitlab, call: Call, request: Request) -> Result<Response<Body>> {
     let id = call.project.id;
     let repository = {
         let gitlab = gitlab.clone();

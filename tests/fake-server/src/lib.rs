@@ -6,7 +6,7 @@
     clippy::panic,
     clippy::result_large_err,
     missing_docs,
-    reason = "a failure here is a failed test, and the panic its message; refusals are whole answers"
+    reason = "a failure here is a failed test, and the panic its message; refusals are whole responses"
 )]
 
 mod claimed;

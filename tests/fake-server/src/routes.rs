@@ -61,18 +61,18 @@ async fn misbehave(State(shared): State<Shared>, request: Request, next: Next) -
     if shared.change(|inner| inner.denied) {
         return problem(401, ProblemKind::Unauthenticated);
     }
-    let answer = async {
+    let response = async {
         match fault {
             Fault::None => next.run(request).await,
             Fault::Unavailable => problem(503, ProblemKind::Unavailable),
-            Fault::LoseAnswer => {
+            Fault::LoseResponse => {
                 next.run(request).await;
                 broken()
             }
         }
     };
     tokio::select! {
-        answer = answer => answer,
+        response = response => response,
         () = shared.killed.cancelled() => broken(),
     }
 }

@@ -19,7 +19,7 @@ pub enum Fault {
     /// It has no effect, and gets 503.
     Unavailable,
     /// It has its effect, but the response is lost.
-    LoseAnswer,
+    LoseResponse,
 }
 
 /// Chooses the treatment of a request by its number and path.

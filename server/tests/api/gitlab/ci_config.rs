@@ -81,7 +81,7 @@ async fn continues_with_remaining_projects_after_interruption() {
         method: "PUT".into(),
         end,
     };
-    let expired = Fault::Answer {
+    let expired = Fault::Respond {
         status: 401,
         headers: vec![],
         body: r#"{"message":"401 Unauthorized"}"#.into(),

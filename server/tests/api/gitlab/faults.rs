@@ -31,9 +31,9 @@ async fn hides_short_failures() {
         Fault::status(503),
         Fault::status(504),
         Fault::RateLimited { retry_after: 1 },
-        Fault::DropBeforeAnswer,
+        Fault::DropBeforeResponse,
         Fault::DropInBody,
-        Fault::LoseReply,
+        Fault::LoseResponse,
         Fault::Latency(Duration::from_millis(300)),
         Fault::NullField {
             path: "group.projects.nodes[0].repository".to_owned(),
@@ -73,14 +73,14 @@ async fn loses_no_change_during_hour_long_outage() {
     );
     // Known data is still served, and requests that need GitLab report the outage.
     assert_eq!(overview(&server).await.usable, 2);
-    let answer = server
+    let response = server
         .admin_request(reqwest::Method::POST, "/api/v1/namespaces")
         .json(&json!({ "changesets": ["libgreet/next"] }))
         .send()
         .await
         .unwrap();
-    assert_eq!(answer.status(), 503);
-    let text = answer.text().await.unwrap();
+    assert_eq!(response.status(), 503);
+    let text = response.text().await.unwrap();
     assert!(text.contains("GitLab did not answer"), "{text}");
 
     let pushed = forge.push(&Srcinfo::new("libgreet", "2-1"));
@@ -204,14 +204,14 @@ async fn does_not_deny_existence_during_outage() {
         .faults()
         .add(on("GroupProjects"), Times::Always, slow);
     for path in ["/api/v1/namespaces", "/api/v1/plans"] {
-        let answer = server
+        let response = server
             .admin_request(reqwest::Method::POST, path)
             .json(&json!({ "changesets": ["brandnew/main"] }))
             .send()
             .await
             .unwrap();
-        assert_eq!(answer.status(), 503, "{path}");
-        let text = answer.text().await.unwrap();
+        assert_eq!(response.status(), 503, "{path}");
+        let text = response.text().await.unwrap();
         assert!(
             text.contains("no source repository of pkgbase 'brandnew' is known, and the sources could not be read just now"),
             "{path}: {text}"
@@ -280,14 +280,14 @@ async fn accepts_unknown_enum_values() {
         forge.gitlab.url(),
         super::GROUP
     );
-    let answer = server
+    let response = server
         .admin_request(reqwest::Method::POST, "/api/v1/plans")
         .json(&json!({ "changesets": [url] }))
         .send()
         .await
         .unwrap();
-    assert_eq!(answer.status(), 409);
-    assert!(answer.text().await.unwrap().contains("not open"));
+    assert_eq!(response.status(), 409);
+    assert!(response.text().await.unwrap().contains("not open"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -375,13 +375,17 @@ async fn replans_after_outage() {
     let server = forge.server().await;
     let body =
         json!({ "name": "n", "changesets": ["libgreet/next"], "follow_default": {"after_s": 1} });
-    let answer = server
+    let response = server
         .admin_request(reqwest::Method::POST, "/api/v1/namespaces")
         .json(&body)
         .send()
         .await
         .unwrap();
-    assert!(answer.status().is_success(), "{:?}", answer.text().await);
+    assert!(
+        response.status().is_success(),
+        "{:?}",
+        response.text().await
+    );
     let rule = forge
         .gitlab
         .faults()

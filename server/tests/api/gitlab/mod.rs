@@ -196,8 +196,12 @@ async fn poll(server: &TestServer) {
     eventually("a poll in time", async || {
         let asked = tokio::time::Instant::now();
         let request = server.admin_request(Method::POST, "/api/v1/plans");
-        let answer = request.json(&body).send().await.unwrap();
-        assert!(answer.status().is_success(), "{:?}", answer.text().await);
+        let response = request.json(&body).send().await.unwrap();
+        assert!(
+            response.status().is_success(),
+            "{:?}",
+            response.text().await
+        );
         (asked.elapsed() < LONGEST_CATCH_UP).then_some(())
     })
     .await;
@@ -221,12 +225,16 @@ async fn deliver_push(forge: &Forge, server: &TestServer, project: &str) {
         "object_kind": "push", "project_id": id,
         "project": {"id": id, "path_with_namespace": format!("{GROUP}/{project}")},
     });
-    let answer = server
+    let response = server
         .request(Method::POST, "/api/v1/webhooks/gitlab")
         .header("X-Gitlab-Token", SECRET)
         .json(&body)
         .send()
         .await
         .unwrap();
-    assert!(answer.status().is_success(), "{:?}", answer.text().await);
+    assert!(
+        response.status().is_success(),
+        "{:?}",
+        response.text().await
+    );
 }

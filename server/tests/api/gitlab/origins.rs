@@ -9,18 +9,18 @@ use crate::support::{Srcinfo, TestServer};
 /// Requests a plan, and returns the version of the origin in it, or the error.
 async fn plan(server: &TestServer, origin: &str) -> Result<String, Value> {
     let body = json!({ "changesets": [origin], "scope": "origin", "format": "json" });
-    let answer = server
+    let response = server
         .admin_request(Method::POST, "/api/v1/plans")
         .json(&body)
         .send()
         .await
         .unwrap();
-    let is_good = answer.status().is_success();
-    let answer: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+    let is_good = response.status().is_success();
+    let response: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
     if is_good {
-        Ok(answer.to_string())
+        Ok(response.to_string())
     } else {
-        Err(answer)
+        Err(response)
     }
 }
 

@@ -61,7 +61,7 @@ pub enum Fault {
     /// The request waits before it is processed.
     Latency(Duration),
     /// The request is not processed, and gets this response.
-    Answer {
+    Respond {
         /// The status.
         status: u16,
         /// Additional headers.
@@ -75,13 +75,13 @@ pub enum Fault {
         retry_after: u64,
     },
     /// The request is not processed, and the connection is closed.
-    DropBeforeAnswer,
+    DropBeforeResponse,
     /// The connection is closed in the middle of the response body.
     DropInBody,
     /// The request is processed, and the connection is closed without a response.
-    LoseReply,
+    LoseResponse,
     /// The request is processed, and the response is delayed.
-    SlowReply(Duration),
+    SlowResponse(Duration),
     /// A field of a GraphQL response is null, as if it had timed out.
     NullField {
         /// For example `group.projects.nodes[3].repository`; `[*]` is every element.
@@ -129,7 +129,7 @@ pub enum Drift {
 impl Fault {
     /// Returns the error response of a proxy, or of a GitLab that is down: 500, 502, 503, 504.
     pub fn status(status: u16) -> Self {
-        Self::Answer {
+        Self::Respond {
             status,
             headers: vec![("Content-Type".to_owned(), "text/html".to_owned())],
             body: format!("<html><body><h1>{status}</h1></body></html>"),
@@ -289,9 +289,9 @@ impl Random {
             2 => Fault::status(503),
             3 => Fault::status(504),
             4 => Fault::RateLimited { retry_after: 1 },
-            5 => Fault::DropBeforeAnswer,
+            5 => Fault::DropBeforeResponse,
             6 => Fault::DropInBody,
-            7 => Fault::LoseReply,
+            7 => Fault::LoseResponse,
             _ => Fault::Latency(Duration::from_millis(20)),
         })
     }

@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value as Json, json};
 
-use super::nodes::{Answer, Args, Node, Resolved};
+use super::nodes::{Args, Node, NodeValue, Resolved};
 
 /// The largest page, which is also the default.
 const PAGE: usize = 100;
@@ -120,16 +120,16 @@ impl Connection {
 
     pub(crate) fn resolve(&self, field: &str) -> Resolved {
         Ok(match field {
-            "count" => Answer::from(self.total),
-            "nodes" => Answer::Nodes(self.rows.iter().map(|row| row.node.clone()).collect()),
-            "edges" => Answer::Nodes(self.rows.iter().cloned().map(Node::edge).collect()),
-            "pageInfo" => Answer::Node(Node::PageInfo(PageInfo {
+            "count" => NodeValue::from(self.total),
+            "nodes" => NodeValue::Nodes(self.rows.iter().map(|row| row.node.clone()).collect()),
+            "edges" => NodeValue::Nodes(self.rows.iter().cloned().map(Node::edge).collect()),
+            "pageInfo" => NodeValue::Node(Node::PageInfo(PageInfo {
                 has_next: self.has_next,
                 has_previous: self.has_previous,
                 start: self.rows.first().map(|row| row.position.cursor()),
                 end: self.rows.last().map(|row| row.position.cursor()),
             })),
-            _ => Answer::Null,
+            _ => NodeValue::Null,
         })
     }
 }
@@ -146,11 +146,11 @@ pub(crate) struct PageInfo {
 impl PageInfo {
     pub(crate) fn resolve(&self, field: &str) -> Resolved {
         Ok(match field {
-            "hasNextPage" => Answer::Value(Value::from(self.has_next)),
-            "hasPreviousPage" => Answer::Value(Value::from(self.has_previous)),
-            "startCursor" => Answer::from(self.start.clone()),
-            "endCursor" => Answer::from(self.end.clone()),
-            _ => Answer::Null,
+            "hasNextPage" => NodeValue::Value(Value::from(self.has_next)),
+            "hasPreviousPage" => NodeValue::Value(Value::from(self.has_previous)),
+            "startCursor" => NodeValue::from(self.start.clone()),
+            "endCursor" => NodeValue::from(self.end.clone()),
+            _ => NodeValue::Null,
         })
     }
 }

@@ -108,29 +108,29 @@ pub(crate) async fn endpoint(
     let answered = tokio::task::spawn_blocking(move || {
         let runtime = tokio::runtime::Handle::current();
         let mut sum = 0;
-        let mut answers = Vec::new();
+        let mut results = Vec::new();
         let refused = refused_batch(&gitlab, &who, body.queries());
         for query in body.queries() {
-            if let Some((answer, score)) = &refused {
-                answers.push(answer.clone());
+            if let Some((result, score)) = &refused {
+                results.push(result.clone());
                 sum = *score;
                 continue;
             }
-            let (answer, score) = runtime.block_on(execute(&gitlab, &who, query));
-            answers.push(answer);
+            let (result, score) = runtime.block_on(execute(&gitlab, &who, query));
+            results.push(result);
             sum += score;
         }
-        let answer = match body {
-            Body::Batch(_) => Value::Array(answers),
-            Body::One(_) => answers.pop().unwrap_or_default(),
+        let result = match body {
+            Body::Batch(_) => Value::Array(results),
+            Body::One(_) => results.pop().unwrap_or_default(),
         };
-        (answer, sum)
+        (result, sum)
     });
-    let Ok((answer, complexity)) = answered.await else {
-        let answer = errors::only("Internal server error");
-        return (StatusCode::INTERNAL_SERVER_ERROR, Json(answer)).into_response();
+    let Ok((result, complexity)) = answered.await else {
+        let result = errors::only("Internal server error");
+        return (StatusCode::INTERNAL_SERVER_ERROR, Json(result)).into_response();
     };
-    let mut response = Json(answer).into_response();
+    let mut response = Json(result).into_response();
     response
         .extensions_mut()
         .insert(GraphqlFacts { complexity });
@@ -140,14 +140,14 @@ pub(crate) async fn endpoint(
 /// Authenticates a request and counts it for the rate limit.
 fn admit(gitlab: &FakeGitlab, headers: &HeaderMap) -> Result<Who, Box<Response>> {
     let refuse =
-        |status: StatusCode, answer: Value| Box::new((status, Json(answer)).into_response());
+        |status: StatusCode, response: Value| Box::new((status, Json(response)).into_response());
     let who = gitlab
         .who(headers)
         .map_err(|_| refuse(StatusCode::UNAUTHORIZED, errors::only("Invalid token")))?;
     if let Some(caller) = &who {
         if caller.user.blocked {
-            let answer = errors::only("API not accessible for user");
-            return Err(refuse(StatusCode::FORBIDDEN, answer));
+            let response = errors::only("API not accessible for user");
+            return Err(refuse(StatusCode::FORBIDDEN, response));
         }
         let wanted = ["api", "read_api"];
         if !caller.token.has_any(&wanted) {
@@ -261,11 +261,11 @@ fn told(response: async_graphql::Response) -> Value {
     for error in &response.errors {
         null_parent(&mut data, &error.path);
     }
-    let mut answer = json!({ "data": data });
+    let mut result = json!({ "data": data });
     if !response.errors.is_empty() {
-        answer["errors"] = response.errors.iter().map(errors::entry).collect();
+        result["errors"] = response.errors.iter().map(errors::entry).collect();
     }
-    answer
+    result
 }
 
 /// Replaces the parent of a failed non-null field, which the executor omits, by null.

@@ -14,7 +14,7 @@ use async_graphql_parser::types::{
 };
 
 use super::SDL;
-use super::nodes::{Answer, Args, Asking, Node, mutation};
+use super::nodes::{Args, Asking, Node, NodeValue, mutation};
 use super::types::Types;
 
 /// The schema, with an index of its types.
@@ -118,7 +118,7 @@ fn resolve<'a>(
 ) -> async_graphql::Result<Option<FieldValue<'a>>> {
     let asking = context.data::<Asking>()?;
     let args = Args::new(&context.args);
-    let answer = if is_mutation {
+    let resolved = if is_mutation {
         mutation::mutate(field, &args, asking)
     } else {
         match context.parent_value.downcast_ref::<Node>() {
@@ -126,11 +126,11 @@ fn resolve<'a>(
             None => Node::Query.resolve(field, &args, asking),
         }
     };
-    Ok(match answer? {
-        Answer::Null | Answer::Value(Value::Null) => None,
-        Answer::Value(value) => Some(FieldValue::value(value)),
-        Answer::Node(node) => Some(FieldValue::owned_any(node)),
-        Answer::Nodes(nodes) => {
+    Ok(match resolved? {
+        NodeValue::Null | NodeValue::Value(Value::Null) => None,
+        NodeValue::Value(value) => Some(FieldValue::value(value)),
+        NodeValue::Node(node) => Some(FieldValue::owned_any(node)),
+        NodeValue::Nodes(nodes) => {
             let values = nodes.into_iter().map(FieldValue::owned_any);
             Some(FieldValue::list(values))
         }

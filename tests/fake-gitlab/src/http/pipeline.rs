@@ -51,7 +51,7 @@ pub(crate) async fn handle(
         status: None,
         response_bytes: None,
     };
-    let outcome = answer(router, &gitlab, request, &mut record).await;
+    let outcome = respond(router, &gitlab, request, &mut record).await;
     if let Ok(response) = &outcome {
         record.status = Some(response.status().as_u16());
         if let Some(facts) = response.extensions().get::<GraphqlFacts>() {
@@ -65,7 +65,7 @@ pub(crate) async fn handle(
     outcome
 }
 
-async fn answer(
+async fn respond(
     router: Router,
     gitlab: &FakeGitlab,
     request: Request<Body>,
@@ -86,7 +86,7 @@ async fn answer(
     for fault in &faults {
         match fault {
             Fault::Latency(duration) => tokio::time::sleep(*duration).await,
-            Fault::DropBeforeAnswer => return Err(Cut),
+            Fault::DropBeforeResponse => return Err(Cut),
             _ => {}
         }
     }
@@ -105,10 +105,10 @@ async fn answer(
     };
     for fault in &faults {
         match fault {
-            Fault::SlowReply(pause) => {
+            Fault::SlowResponse(pause) => {
                 tokio::time::sleep(*pause).await;
             }
-            Fault::LoseReply => {
+            Fault::LoseResponse => {
                 // A streamed request has to be processed completely, too.
                 let _ = axum::body::to_bytes(response.into_body(), usize::MAX).await;
                 return Err(Cut);
@@ -178,7 +178,7 @@ async fn read_operations(
 
 fn instead(faults: &[Fault], now: jiff::Timestamp) -> Option<Response<Body>> {
     faults.iter().find_map(|fault| match fault {
-        Fault::Answer {
+        Fault::Respond {
             status,
             headers,
             body,

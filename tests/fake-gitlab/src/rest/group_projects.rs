@@ -9,7 +9,7 @@ use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::answer::{Refusal, reader};
+use super::errors::{Refusal, reader};
 use super::pages::{Page, api_uri};
 use super::projects::entry;
 use crate::FakeGitlab;
@@ -81,7 +81,7 @@ pub(super) async fn list(
     }
     let total = rows.len();
     let entry = |project: Arc<Project>| entry(&gitlab, &project);
-    Ok(page.answer_with(gitlab.url(), &api_uri(&uri), rows, Some(total), entry))
+    Ok(page.respond_with(gitlab.url(), &api_uri(&uri), rows, Some(total), entry))
 }
 
 /// Returns a page that begins after an id, with a link to the next page only.

@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 
-use super::answer::{Refusal, writer};
+use super::errors::{Refusal, writer};
 use super::input::Input;
 use super::pages::{Page, api_uri};
 use super::projects::find;
@@ -68,7 +68,7 @@ fn list(gitlab: &FakeGitlab, owner: Owner, uri: &Uri, page: Page) -> Response {
         .map(|hook| entry(hook))
         .collect();
     let total = rows.len();
-    page.answer(gitlab.url(), &api_uri(uri), rows, Some(total))
+    page.respond(gitlab.url(), &api_uri(uri), rows, Some(total))
 }
 
 fn create(gitlab: &FakeGitlab, owner: Owner, options: HookOptions) -> Result<Response, Refusal> {

@@ -5,7 +5,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::{Json, RequestExt as _};
 use serde::de::DeserializeOwned;
 
-use super::answer::Refusal;
+use super::errors::Refusal;
 
 /// A body in either format.
 pub(crate) struct Input<T>(pub(crate) T);

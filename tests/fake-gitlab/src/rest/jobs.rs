@@ -10,8 +10,8 @@ use axum::response::{IntoResponse as _, Response};
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
-use super::answer::{Refusal, reader};
 use super::entries;
+use super::errors::{Refusal, reader};
 use super::pages::{Page, api_uri};
 use super::pipelines::{member, of_project};
 use super::projects::find;
@@ -77,7 +77,7 @@ pub(super) async fn of_pipeline(
         .collect();
     let total = rows.len();
     let entry = |row: Arc<Job>| entries::job(&gitlab, &state, &row);
-    Ok(page.answer_with(gitlab.url(), &api_uri(&uri), rows, Some(total), entry))
+    Ok(page.respond_with(gitlab.url(), &api_uri(&uri), rows, Some(total), entry))
 }
 
 pub(super) async fn read(

@@ -9,8 +9,8 @@ use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::answer::{Refusal, reader};
 use super::entries;
+use super::errors::{Refusal, reader};
 use super::input::Input;
 use super::pages::{Page, api_uri};
 use super::pipelines::{forbidden, member};
@@ -145,5 +145,5 @@ pub(super) async fn list(
     }
     let total = rows.len();
     let entry = |note: Arc<Note>| entry(&gitlab, merge_request, &note);
-    Ok(page.answer_with(gitlab.url(), &api_uri(&uri), rows, Some(total), entry))
+    Ok(page.respond_with(gitlab.url(), &api_uri(&uri), rows, Some(total), entry))
 }

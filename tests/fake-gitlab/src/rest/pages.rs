@@ -34,18 +34,18 @@ impl Page {
     }
 
     /// Responds with the page. `rows` are all rows, or more than [`Self::end`] if `total` is unknown.
-    pub(crate) fn answer(
+    pub(crate) fn respond(
         self,
         base: &str,
         uri: &Uri,
         rows: Vec<Value>,
         total: Option<usize>,
     ) -> Response {
-        self.answer_with(base, uri, rows, total, |row| row)
+        self.respond_with(base, uri, rows, total, |row| row)
     }
 
-    /// Responds like [`Self::answer`], converting only the rows of the page.
-    pub(crate) fn answer_with<T>(
+    /// Responds like [`Self::respond`], converting only the rows of the page.
+    pub(crate) fn respond_with<T>(
         self,
         base: &str,
         uri: &Uri,

@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::answer::{Refusal, reader, writer};
 use super::entries;
+use super::errors::{Refusal, reader, writer};
 use super::input::Input;
 use super::pages::{Page, api_uri};
 use super::projects::find;
@@ -221,7 +221,7 @@ pub(super) async fn list(
     filter.sort(&mut rows);
     let total = rows.len();
     let entry = |row: Arc<Pipeline>| entries::pipeline_row(&gitlab, &state, &row);
-    Ok(page.answer_with(gitlab.url(), &api_uri(&uri), rows, Some(total), entry))
+    Ok(page.respond_with(gitlab.url(), &api_uri(&uri), rows, Some(total), entry))
 }
 
 pub(super) async fn read(

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::answer::{Refusal, reader, writer};
+use super::errors::{Refusal, reader, writer};
 use super::input::Input;
 use crate::FakeGitlab;
 use crate::auth::{Who, sees};

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::answer::{Refusal, reader};
+use super::errors::{Refusal, reader};
 use super::pages::{Page, api_uri};
 use super::projects::find;
 use crate::FakeGitlab;
@@ -73,7 +73,7 @@ pub(super) async fn commits(
     let rows = found
         .iter()
         .map(|commit| commit_entry(&gitlab, &project, commit));
-    Ok(page.answer(gitlab.url(), &api_uri(&uri), rows.collect(), None))
+    Ok(page.respond(gitlab.url(), &api_uri(&uri), rows.collect(), None))
 }
 
 pub(super) async fn branch(

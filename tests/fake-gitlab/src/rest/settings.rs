@@ -7,7 +7,7 @@ use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::answer::Refusal;
+use super::errors::Refusal;
 use super::input::Input;
 use super::pipelines::member;
 use super::projects::entry;

@@ -9,8 +9,8 @@ use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
-use super::answer::{Refusal, reader};
 use super::entries;
+use super::errors::{Refusal, reader};
 use super::input::Input;
 use super::pages::{Page, api_uri};
 use super::pipelines::{forbidden, member};
@@ -180,5 +180,5 @@ pub(super) async fn list(
     rows.sort_by_key(|row| std::cmp::Reverse(row.id));
     let total = rows.len();
     let entry = |row: Arc<Job>| entries::status(&gitlab, &state, &row);
-    Ok(page.answer_with(gitlab.url(), &api_uri(&uri), rows, Some(total), entry))
+    Ok(page.respond_with(gitlab.url(), &api_uri(&uri), rows, Some(total), entry))
 }

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use serde_json::{Value, json};
 
-use super::answer::{Refusal, anybody, scope};
+use super::errors::{Refusal, anybody, scope};
 use crate::{FakeGitlab, VERSION};
 
 pub(super) async fn own(

@@ -44,8 +44,8 @@ async fn with_template() -> (World, ProjectId) {
     (world, project)
 }
 
-fn base(answer: &Value) -> &str {
-    answer["message"]["base"][0].as_str().unwrap()
+fn base(response: &Value) -> &str {
+    response["message"]["base"][0].as_str().unwrap()
 }
 
 #[tokio::test]
@@ -110,13 +110,13 @@ async fn answers_pipeline_errors_like_gitlab() {
             "Duplicate variable name: A",
         ),
     ] {
-        let (status, answer) = world.send("POST", "/projects/1/pipeline", &body).await;
-        assert_eq!((status, base(&answer)), (400, text));
+        let (status, response) = world.send("POST", "/projects/1/pipeline", &body).await;
+        assert_eq!((status, base(&response)), (400, text));
     }
     let body = json!({ "ref": "main", "inputs": good });
     let refuse = async |text: &str| {
-        let (status, answer) = world.send("POST", "/projects/1/pipeline", &body).await;
-        assert_eq!((status, base(&answer)), (400, text));
+        let (status, response) = world.send("POST", "/projects/1/pipeline", &body).await;
+        assert_eq!((status, base(&response)), (400, text));
     };
     let gitlab = &world.gitlab;
     for (path, text) in [
@@ -145,9 +145,9 @@ async fn answers_pipeline_errors_like_gitlab() {
     refuse("Too many pipelines created in the last minute. Try again later.").await;
     gitlab.set_too_many_pipelines(false);
     assert!(gitlab.pipelines(project).is_empty());
-    let (status, answer) = world.send("POST", "/projects/1/pipeline", &json!({})).await;
+    let (status, response) = world.send("POST", "/projects/1/pipeline", &json!({})).await;
     assert_eq!(
-        (status, answer),
+        (status, response),
         (400, json!({ "error": "ref is missing" }))
     );
     let (status, _) = world
@@ -168,9 +168,9 @@ async fn checks_permission_to_create_pipelines() {
     world.gitlab.set_role(project, Role::Reporter).unwrap();
     assert_eq!(make(&body).await.0, 403);
     world.gitlab.set_role(project, Role::Developer).unwrap();
-    let (status, answer) = make(&body).await;
+    let (status, response) = make(&body).await;
     assert_eq!(status, 400);
-    let text = base(&answer);
+    let text = base(&response);
     assert!(
         text.starts_with("You do not have sufficient permission to run a pipeline on 'main'."),
         "{text}"
@@ -178,8 +178,8 @@ async fn checks_permission_to_create_pipelines() {
     world.gitlab.unprotect_branch(project, "main").unwrap();
     assert_eq!(make(&body).await.0, 201);
     let refused = "Insufficient permissions to set pipeline variables";
-    let (status, answer) = make(&with_variable).await;
-    assert_eq!((status, base(&answer)), (400, refused));
+    let (status, response) = make(&with_variable).await;
+    assert_eq!((status, base(&response)), (400, refused));
     world
         .gitlab
         .set_variables_role(project, VariablesRole::Developer)
@@ -345,7 +345,7 @@ async fn lost_response_leaves_a_pipeline() {
             .json(&body)
             .send()
     };
-    faults.add(On::PipelineCreation, Times::Next(1), Fault::LoseReply);
+    faults.add(On::PipelineCreation, Times::Next(1), Fault::LoseResponse);
     assert!(send().await.is_err());
     assert_eq!(world.gitlab.pipelines(project).len(), 1);
     let busy = Fault::RateLimited { retry_after: 7 };

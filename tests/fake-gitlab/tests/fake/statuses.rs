@@ -65,8 +65,8 @@ async fn reports_errors_of_commit_status() {
     let sha = world.gitlab.head(project, None).unwrap().unwrap();
     let path = format!("/projects/1/statuses/{sha}");
     let say = async |path: &str, body: Value| {
-        let (status, answer) = world.send("POST", path, &body).await;
-        (status, answer.to_string())
+        let (status, response) = world.send("POST", path, &body).await;
+        (status, response.to_string())
     };
     let good = json!({ "state": "pending" });
     for (path, body, status, text) in [

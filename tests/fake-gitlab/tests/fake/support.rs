@@ -56,9 +56,9 @@ impl World {
 
     /// Sends a query and returns the data of its response, which must have no errors.
     pub(crate) async fn data(&self, query: &str, variables: Value) -> Value {
-        let mut answer = self.query(query, variables).await;
-        assert!(answer.get("errors").is_none(), "{answer:#}");
-        answer["data"].take()
+        let mut response = self.query(query, variables).await;
+        assert!(response.get("errors").is_none(), "{response:#}");
+        response["data"].take()
     }
 
     pub(crate) async fn get(&self, path: &str) -> Response {

@@ -18,7 +18,7 @@ use crate::support::World;
 struct Receiver {
     got: Arc<Mutex<Vec<(HeaderMap, Bytes)>>>,
     /// The statuses of the next responses; 200 when there are no more.
-    answers: Arc<Mutex<VecDeque<u16>>>,
+    responses: Arc<Mutex<VecDeque<u16>>>,
 }
 
 impl Receiver {
@@ -57,8 +57,13 @@ impl Receiver {
 
 async fn receive(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes) -> StatusCode {
     receiver.got.lock().unwrap().push((headers, body));
-    let answer = receiver.answers.lock().unwrap().pop_front().unwrap_or(200);
-    StatusCode::from_u16(answer).unwrap()
+    let response = receiver
+        .responses
+        .lock()
+        .unwrap()
+        .pop_front()
+        .unwrap_or(200);
+    StatusCode::from_u16(response).unwrap()
 }
 
 fn commit(world: &World, project: ProjectId, branch: &str) -> String {
@@ -247,7 +252,7 @@ async fn retries_failed_deliveries_with_the_same_key() {
         .webhooks()
         .set_attempts(3, std::time::Duration::from_millis(1));
     receiver
-        .answers
+        .responses
         .lock()
         .unwrap()
         .extend([500, 503, 200, 500, 500, 500]);

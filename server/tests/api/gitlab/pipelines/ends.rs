@@ -217,8 +217,8 @@ async fn appends_end_reason_to_log() {
     let attempt = attempts(&server).await.remove(0);
     let path = format!("/api/v1/attempts/{}/log", attempt.id);
     let path = format!("{path}?follow=true");
-    let answer = server.request(reqwest::Method::GET, &path).send().await;
-    let text = answer.unwrap().text().await.unwrap();
+    let response = server.request(reqwest::Method::GET, &path).send().await;
+    let text = response.unwrap().text().await.unwrap();
     let why = attempt.message.unwrap();
     assert!(why.contains("RUNNER_SCRIPT_TIMEOUT"), "{why}");
     assert_eq!(text, format!("compiling\n==> buildbtw: {why}\n"));
@@ -335,7 +335,7 @@ async fn bounds_wait_for_project_gitlab_refuses_to_show() {
     let forge = Forge::that_builds(&packages()).await;
     let options = forge.building_with(&["--gitlab-job-end-seconds=1"]);
     let (server, job, work) = running_with(&forge, options).await;
-    let forbidden = Fault::Answer {
+    let forbidden = Fault::Respond {
         status: 403,
         headers: vec![],
         body: r#"{"message":"403 Forbidden"}"#.into(),

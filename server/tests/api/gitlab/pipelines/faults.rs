@@ -27,8 +27,12 @@ impl Forge {
         let status = serde_json::json!({"state": "failed", "name": name, "ref": "main"});
         let client = reqwest::Client::new();
         let request = client.post(url).bearer_auth(&self.token).json(&status);
-        let answer = request.send().await.unwrap();
-        assert!(answer.status().is_success(), "{:?}", answer.text().await);
+        let response = request.send().await.unwrap();
+        assert!(
+            response.status().is_success(),
+            "{:?}",
+            response.text().await
+        );
     }
 
     fn on_creation(&self, times: u32, fault: Fault) {
@@ -41,7 +45,7 @@ impl Forge {
 async fn lost_response_creates_no_second_pipeline() {
     let forge = Forge::that_builds(&packages()).await;
     let server = forge.server_that_builds().await;
-    forge.on_creation(1, Fault::LoseReply);
+    forge.on_creation(1, Fault::LoseResponse);
     server.namespace("bump", &["libgreet/main"]).await;
     forge.job(&server, "libgreet", 1).await.succeeds().await;
     forge.job(&server, "greeter", 1).await.succeeds().await;
@@ -53,7 +57,7 @@ async fn lost_response_creates_no_second_pipeline() {
 async fn repeats_request_that_never_arrived() {
     let forge = Forge::that_builds(&packages()).await;
     let server = forge.server_that_builds().await;
-    forge.on_creation(1, Fault::DropBeforeAnswer);
+    forge.on_creation(1, Fault::DropBeforeResponse);
     forge.on_creation(1, Fault::status(502));
     server.namespace("bump", &["libgreet/main"]).await;
     forge.job(&server, "libgreet", 1).await.succeeds().await;
@@ -69,7 +73,7 @@ async fn killed_server_creates_no_second_pipeline() {
     forge.gitlab.faults().add(
         On::PipelineCreation,
         Times::Next(1),
-        Fault::SlowReply(std::time::Duration::from_secs(3600)),
+        Fault::SlowResponse(std::time::Duration::from_secs(3600)),
     );
     server.namespace("bump", &["libgreet/main"]).await;
     forge.pipeline("libgreet", 1).await;

@@ -155,7 +155,7 @@ impl Runner<'_> {
         eventually("a response", async || {
             match client.exchange_id_token(self.attempt(), &request).await {
                 Err(error) if error.is_transient() => None,
-                answer => Some(answer),
+                response => Some(response),
             }
         })
         .await
@@ -164,9 +164,9 @@ impl Runner<'_> {
     /// Claims the build as an executor does.
     async fn takes(&self) -> Job {
         let secret = format!("{SECRET}{}", self.job.0);
-        let answer = self.exchanges(&self.id_token(), &secret).await.unwrap();
+        let response = self.exchanges(&self.id_token(), &secret).await.unwrap();
         let worker = FakeWorker::new(&self.url, secret, "builder-1", &["x86_64"]);
-        worker.job(answer.build)
+        worker.job(response.build)
     }
 
     /// Performs all steps of a successful build.

@@ -94,7 +94,7 @@ async fn tolerates_unreadable_job_log() {
         forge.gitlab.print(job.job, DENIED).unwrap();
         let project = forge.project("libgreet");
         let path = format!("/api/v4/projects/{project}/jobs/{}/trace", job.job);
-        let forbidden = Fault::Answer {
+        let forbidden = Fault::Respond {
             status: 403,
             headers: vec![],
             body: r#"{"message":"403 Forbidden"}"#.into(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::project::{rows, visible};
 use super::root::by_activity;
-use super::{Answer, Args, Asking, Node, Resolved, gid, number_of_gid};
+use super::{Args, Asking, Node, NodeValue, Resolved, gid, number_of_gid};
 use crate::graphql::connection::Position;
 use crate::state::projects::{Group, Project};
 
@@ -16,28 +16,28 @@ pub(super) fn resolve(
     asking: &Asking,
 ) -> Resolved {
     Ok(match field {
-        "id" => Answer::from(gid("Group", group.id)),
-        "fullPath" => Answer::from(group.full_path.as_str()),
-        "path" | "name" => Answer::from(group.path()),
-        "webUrl" => Answer::from(format!(
+        "id" => NodeValue::from(gid("Group", group.id)),
+        "fullPath" => NodeValue::from(group.full_path.as_str()),
+        "path" | "name" => NodeValue::from(group.path()),
+        "webUrl" => NodeValue::from(format!(
             "{}/groups/{}",
             asking.gitlab.url(),
             group.full_path
         )),
-        "archived" => Answer::from(false),
+        "archived" => NodeValue::from(false),
         "parent" => {
             let above = group.full_path.rsplit_once('/').map(|(above, _)| above);
             let parent = above.and_then(|above| asking.gitlab.state().group_at(above));
-            Answer::node(parent.map(Node::Group))
+            NodeValue::node(parent.map(Node::Group))
         }
         // Only the group's own projects, without archived ones.
         "projectsCount" => {
             let state = asking.gitlab.state();
             let own = state.projects_of(group, false);
-            Answer::from(own.filter(|project| !project.archived).count())
+            NodeValue::from(own.filter(|project| !project.archived).count())
         }
         "projects" => return projects(group, args, asking),
-        _ => Answer::Null,
+        _ => NodeValue::Null,
     })
 }
 
@@ -67,5 +67,5 @@ fn projects(group: &Group, args: &Args<'_>, asking: &Asking) -> Resolved {
         // Projects have no size or similarity here.
         _ => rows(found, |project| Position::newest(project.id.0)),
     };
-    Answer::connection(rows, args)
+    NodeValue::connection(rows, args)
 }

@@ -67,7 +67,7 @@ pub(crate) enum Node {
 }
 
 /// The value of a field.
-pub(crate) enum Answer {
+pub(crate) enum NodeValue {
     Null,
     Value(Value),
     Node(Node),
@@ -75,7 +75,7 @@ pub(crate) enum Answer {
 }
 
 /// The value of a field, or an error.
-pub(crate) type Resolved = async_graphql::Result<Answer>;
+pub(crate) type Resolved = async_graphql::Result<NodeValue>;
 
 impl Node {
     pub(crate) fn edge(row: Row) -> Self {
@@ -90,8 +90,8 @@ impl Node {
             Self::QueryComplexity => Ok(root::query_complexity(field, asking)),
             Self::Connection(connection) => connection.resolve(field),
             Self::Edge(row) => Ok(match field {
-                "cursor" => Answer::from(row.position.cursor()),
-                _ => Answer::Node(row.node.clone()),
+                "cursor" => NodeValue::from(row.position.cursor()),
+                _ => NodeValue::Node(row.node.clone()),
             }),
             Self::PageInfo(info) => info.resolve(field),
             Self::Group(group) => group::resolve(group, field, args, asking),
@@ -111,7 +111,7 @@ impl Node {
     }
 }
 
-impl Answer {
+impl NodeValue {
     pub(crate) fn connection(rows: Vec<Row>, args: &Args<'_>) -> Resolved {
         let connection = Connection::new(rows, args)?;
         Ok(Self::Node(Node::Connection(Arc::new(connection))))
@@ -122,37 +122,37 @@ impl Answer {
     }
 }
 
-impl From<&str> for Answer {
+impl From<&str> for NodeValue {
     fn from(text: &str) -> Self {
         Self::Value(Value::from(text))
     }
 }
 
-impl From<String> for Answer {
+impl From<String> for NodeValue {
     fn from(text: String) -> Self {
         Self::Value(Value::from(text))
     }
 }
 
-impl<T: Into<Answer>> From<Option<T>> for Answer {
+impl<T: Into<NodeValue>> From<Option<T>> for NodeValue {
     fn from(value: Option<T>) -> Self {
         value.map_or(Self::Null, Into::into)
     }
 }
 
-impl From<bool> for Answer {
+impl From<bool> for NodeValue {
     fn from(value: bool) -> Self {
         Self::Value(Value::from(value))
     }
 }
 
-impl From<usize> for Answer {
+impl From<usize> for NodeValue {
     fn from(value: usize) -> Self {
         Self::Value(Value::from(value))
     }
 }
 
-impl From<Timestamp> for Answer {
+impl From<Timestamp> for NodeValue {
     fn from(time: Timestamp) -> Self {
         Self::from(time.to_string())
     }

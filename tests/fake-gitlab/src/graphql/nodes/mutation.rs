@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::{
-    Answer, Args, Asking, NO_PERMISSION, Node, Resolved, internal, job, number_of_gid, pipeline,
+    Args, Asking, NO_PERMISSION, Node, NodeValue, Resolved, internal, job, number_of_gid, pipeline,
 };
 use crate::actions::hooks::new_uuid;
 use crate::auth::Caller;
@@ -26,18 +26,18 @@ pub(crate) struct Payload {
 }
 
 impl Payload {
-    pub(super) fn resolve(&self, field: &str) -> Answer {
+    pub(super) fn resolve(&self, field: &str) -> NodeValue {
         match field {
-            "clientMutationId" => Answer::from(self.client_mutation_id.clone()),
+            "clientMutationId" => NodeValue::from(self.client_mutation_id.clone()),
             "errors" => {
                 let errors = self.errors.iter().map(|text| text.as_str().into());
-                Answer::Value(async_graphql::Value::List(errors.collect()))
+                NodeValue::Value(async_graphql::Value::List(errors.collect()))
             }
-            "pipeline" => Answer::node(self.pipeline.clone().map(Node::Pipeline)),
-            "job" => Answer::node(self.job.clone().map(Node::Job)),
-            "requestId" => Answer::from(self.request_id.clone()),
-            "success" => Answer::from(self.errors.is_empty()),
-            _ => Answer::Null,
+            "pipeline" => NodeValue::node(self.pipeline.clone().map(Node::Pipeline)),
+            "job" => NodeValue::node(self.job.clone().map(Node::Job)),
+            "requestId" => NodeValue::from(self.request_id.clone()),
+            "success" => NodeValue::from(self.errors.is_empty()),
+            _ => NodeValue::Null,
         }
     }
 }
@@ -84,7 +84,7 @@ pub(crate) fn mutate(name: &str, args: &Args<'_>, asking: &Asking) -> Resolved {
     };
     let client = input.get("clientMutationId").and_then(Value::as_str);
     payload.client_mutation_id = client.map(str::to_owned);
-    Ok(Answer::Node(Node::Payload(Arc::new(payload))))
+    Ok(NodeValue::Node(Node::Payload(Arc::new(payload))))
 }
 
 /// The caller and context of a mutation.

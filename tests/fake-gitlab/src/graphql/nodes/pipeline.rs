@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_graphql::Value;
 use jiff::Timestamp;
 
-use super::{Answer, Args, Asking, Node, Resolved, gid, number_of_gid};
+use super::{Args, Asking, Node, NodeValue, Resolved, gid, number_of_gid};
 use crate::graphql::connection::{Position, Row};
 use crate::state::State;
 use crate::state::pipelines::Pipeline;
@@ -39,7 +39,7 @@ pub(super) fn one(project: &Project, args: &Args<'_>, asking: &Asking) -> Resolv
         (None, None) if is_named => Some(row.iid) == iid,
         (None, None) => Some(row.sha()) == head && row.git_ref == project.default_branch,
     });
-    Ok(Answer::node(found.cloned().map(Node::Pipeline)))
+    Ok(NodeValue::node(found.cloned().map(Node::Pipeline)))
 }
 
 pub(super) fn list(project: &Project, args: &Args<'_>, asking: &Asking) -> Resolved {
@@ -76,11 +76,13 @@ pub(super) fn list(project: &Project, args: &Args<'_>, asking: &Asking) -> Resol
         position: Position::newest(row.id.0),
         node: Node::Pipeline(Arc::clone(row)),
     });
-    Answer::connection(rows.collect(), args)
+    NodeValue::connection(rows.collect(), args)
 }
 
-pub(super) fn number(number: Option<i64>) -> Answer {
-    number.map_or(Answer::Null, |number| Answer::Value(Value::from(number)))
+pub(super) fn number(number: Option<i64>) -> NodeValue {
+    number.map_or(NodeValue::Null, |number| {
+        NodeValue::Value(Value::from(number))
+    })
 }
 
 pub(super) fn resolve(
@@ -92,49 +94,49 @@ pub(super) fn resolve(
     let state = asking.gitlab.state();
     let current = || state.jobs_of(row).filter(|job| !job.retried);
     Ok(match field {
-        "id" => Answer::from(gid(MODEL, row.id)),
-        "iid" => Answer::from(row.iid.to_string()),
-        "name" => Answer::from(row.name.as_deref()),
-        "sha" => Answer::from(row.sha().to_string()),
-        "beforeSha" => Answer::from("0".repeat(40)),
-        "ref" => Answer::from(row.git_ref.as_str()),
-        "refPath" => Answer::from(row.ref_path()),
-        "source" => Answer::from(row.source.name()),
-        "status" => Answer::from(row.status.upper()),
-        "complete" => Answer::from(row.status.is_complete()),
-        "active" => Answer::from(row.status.is_active()),
-        "child" | "yamlErrors" => Answer::from(false),
+        "id" => NodeValue::from(gid(MODEL, row.id)),
+        "iid" => NodeValue::from(row.iid.to_string()),
+        "name" => NodeValue::from(row.name.as_deref()),
+        "sha" => NodeValue::from(row.sha().to_string()),
+        "beforeSha" => NodeValue::from("0".repeat(40)),
+        "ref" => NodeValue::from(row.git_ref.as_str()),
+        "refPath" => NodeValue::from(row.ref_path()),
+        "source" => NodeValue::from(row.source.name()),
+        "status" => NodeValue::from(row.status.upper()),
+        "complete" => NodeValue::from(row.status.is_complete()),
+        "active" => NodeValue::from(row.status.is_active()),
+        "child" | "yamlErrors" => NodeValue::from(false),
         "latest" => {
             let mut newest = state.pipelines_of(row.project.0).rev();
             let newest = newest.find(|other| other.git_ref == row.git_ref);
-            Answer::from(newest.is_some_and(|other| other.id == row.id))
+            NodeValue::from(newest.is_some_and(|other| other.id == row.id))
         }
-        "stuck" => Answer::from(current().any(|job| super::job::is_stuck(&state, job))),
-        "warnings" => Answer::from(current().any(|job| job.part() == Part::Forgiven)),
+        "stuck" => NodeValue::from(current().any(|job| super::job::is_stuck(&state, job))),
+        "warnings" => NodeValue::from(current().any(|job| job.part() == Part::Forgiven)),
         "duration" => number(row.duration()),
         "queuedDuration" => number(row.queued_duration()),
-        "createdAt" => Answer::from(row.created_at),
-        "updatedAt" => Answer::from(row.updated_at),
-        "startedAt" => Answer::from(row.started_at),
-        "finishedAt" => Answer::from(row.finished_at),
-        "path" => Answer::from(
+        "createdAt" => NodeValue::from(row.created_at),
+        "updatedAt" => NodeValue::from(row.updated_at),
+        "startedAt" => NodeValue::from(row.started_at),
+        "finishedAt" => NodeValue::from(row.finished_at),
+        "path" => NodeValue::from(
             state
                 .projects
                 .get(&row.project.0)
                 .map(|project| format!("/{}/-/pipelines/{}", project.full_path, row.id)),
         ),
-        "retryable" => Answer::from(current().any(|job| {
+        "retryable" => NodeValue::from(current().any(|job| {
             job.is_retryable() && matches!(job.status, Status::Failed | Status::Canceled)
         })),
-        "cancelable" => Answer::from(current().any(|job| job.status.is_cancelable())),
-        "totalJobs" => Answer::from(current().count()),
+        "cancelable" => NodeValue::from(current().any(|job| job.status.is_cancelable())),
+        "totalJobs" => NodeValue::from(current().count()),
         "mergeRequest" => {
             let found = row
                 .merge_request
                 .and_then(|of| state.merge_requests.get(&(row.project.0, of.iid)));
-            Answer::node(found.cloned().map(Node::MergeRequest))
+            NodeValue::node(found.cloned().map(Node::MergeRequest))
         }
-        "project" => Answer::node(
+        "project" => NodeValue::node(
             state
                 .projects
                 .get(&row.project.0)
@@ -147,7 +149,7 @@ pub(super) fn resolve(
         }
         "stages" => return stages(row, &state, args),
         // A created pipeline has no configuration errors.
-        _ => Answer::Null,
+        _ => NodeValue::Null,
     })
 }
 
@@ -175,12 +177,12 @@ impl Stage {
         }
     }
 
-    pub(super) fn resolve(&self, field: &str) -> Answer {
+    pub(super) fn resolve(&self, field: &str) -> NodeValue {
         match field {
-            "id" => Answer::from(gid("Ci::Stage", self.id)),
-            "name" => Answer::from(self.name.as_str()),
-            "status" => Answer::from(self.status.map(Status::name)),
-            _ => Answer::Null,
+            "id" => NodeValue::from(gid("Ci::Stage", self.id)),
+            "name" => NodeValue::from(self.name.as_str()),
+            "status" => NodeValue::from(self.status.map(Status::name)),
+            _ => NodeValue::Null,
         }
     }
 }
@@ -193,5 +195,5 @@ fn stages(row: &Pipeline, state: &State, args: &Args<'_>) -> Resolved {
         position: Position::number(index),
         node: Node::Stage(Arc::new(stage)),
     });
-    Answer::connection(rows.collect(), args)
+    NodeValue::connection(rows.collect(), args)
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::project::{rows, visible};
-use super::{Answer, Args, Asking, Node, Resolved, gid, number_of_gid};
+use super::{Args, Asking, Node, NodeValue, Resolved, gid, number_of_gid};
 use crate::VERSION;
 use crate::auth::sees;
 use crate::graphql::connection::Position;
@@ -16,24 +16,24 @@ pub(super) fn query(field: &str, args: &Args<'_>, asking: &Asking) -> Resolved {
     Ok(match field {
         "currentUser" => {
             let user = asking.who.as_ref().map(|caller| Arc::clone(&caller.user));
-            Answer::node(user.map(Node::CurrentUser))
+            NodeValue::node(user.map(Node::CurrentUser))
         }
-        "metadata" => Answer::node(asking.who.as_ref().map(|_| Node::Metadata)),
-        "queryComplexity" => Answer::Node(Node::QueryComplexity),
+        "metadata" => NodeValue::node(asking.who.as_ref().map(|_| Node::Metadata)),
+        "queryComplexity" => NodeValue::Node(Node::QueryComplexity),
         "group" => {
             let state = asking.gitlab.state();
             let group = state.group_at(path).filter(|group| {
                 asking.who.is_some() || state.projects_of(group, true).any(|project| project.public)
             });
-            Answer::node(group.map(Node::Group))
+            NodeValue::node(group.map(Node::Group))
         }
         "project" => {
             let project = asking.gitlab.state().project_at(path);
             let project = project.filter(|project| sees(&asking.who, project));
-            Answer::node(project.map(Node::Project))
+            NodeValue::node(project.map(Node::Project))
         }
         "projects" => return projects(args, asking),
-        _ => Answer::Null,
+        _ => NodeValue::Null,
     })
 }
 
@@ -60,35 +60,35 @@ fn projects(args: &Args<'_>, asking: &Asking) -> Resolved {
         }),
         _ => rows(found, |project| Position::newest(project.id.0)),
     };
-    Answer::connection(rows, args)
+    NodeValue::connection(rows, args)
 }
 
 pub(super) fn by_activity(project: &Project) -> Position {
     Position::by_activity(project.last_activity_at.as_second(), project.id.0)
 }
 
-pub(super) fn user(user: &User, field: &str) -> Answer {
+pub(super) fn user(user: &User, field: &str) -> NodeValue {
     match field {
-        "id" => Answer::from(gid("User", user.id)),
-        "username" => Answer::from(user.username.as_str()),
-        "name" => Answer::from(user.name.as_str()),
-        _ => Answer::Null,
+        "id" => NodeValue::from(gid("User", user.id)),
+        "username" => NodeValue::from(user.username.as_str()),
+        "name" => NodeValue::from(user.name.as_str()),
+        _ => NodeValue::Null,
     }
 }
 
-pub(super) fn metadata(field: &str) -> Answer {
+pub(super) fn metadata(field: &str) -> NodeValue {
     match field {
-        "version" => Answer::from(VERSION),
-        "revision" => Answer::from("0000000"),
-        "enterprise" => Answer::from(false),
-        _ => Answer::Null,
+        "version" => NodeValue::from(VERSION),
+        "revision" => NodeValue::from("0000000"),
+        "enterprise" => NodeValue::from(false),
+        _ => NodeValue::Null,
     }
 }
 
-pub(super) fn query_complexity(field: &str, asking: &Asking) -> Answer {
+pub(super) fn query_complexity(field: &str, asking: &Asking) -> NodeValue {
     let number = match field {
         "score" => asking.score,
         _ => asking.limit,
     };
-    Answer::from(usize::try_from(number).unwrap_or(usize::MAX))
+    NodeValue::from(usize::try_from(number).unwrap_or(usize::MAX))
 }
