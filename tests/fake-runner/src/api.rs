@@ -56,7 +56,7 @@ pub(crate) enum Requested {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wish {
     /// Continue.
-    GoOn,
+    Continue,
     /// Stop the script and clean up.
     Cancel,
     /// Stop everything.
@@ -69,7 +69,7 @@ pub(crate) enum Patched {
     /// Stored. GitLab has this many bytes.
     Done(usize),
     /// GitLab has this many bytes, and expects the ones that follow.
-    Elsewhere(usize),
+    OffsetMismatch(usize),
     Failed,
 }
 
@@ -78,9 +78,9 @@ pub(crate) enum Patched {
 pub(crate) enum Updated {
     Done,
     /// To be repeated.
-    Later,
+    Repeat,
     /// The log has to be sent again.
-    LogIsBroken,
+    ResendLog,
     /// The job is no longer the runner's.
     Gone,
     Failed,
@@ -88,18 +88,18 @@ pub(crate) enum Updated {
 
 /// The other information in a response.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Said {
+pub(crate) struct Instructions {
     pub(crate) wish: Wish,
     pub(crate) interval: Option<Duration>,
 }
 
-impl Said {
+impl Instructions {
     fn of(response: &Response) -> Self {
         let headers = response.headers();
         let wish = match (text(headers, "job-status"), response.status()) {
             (Some("canceled" | "failed"), _) | (_, StatusCode::FORBIDDEN) => Wish::Abort,
             (Some("canceling"), _) => Wish::Cancel,
-            _ => Wish::GoOn,
+            _ => Wish::Continue,
         };
         let interval = text(headers, "x-gitlab-trace-update-interval");
         let seconds = interval.and_then(|seconds| seconds.parse::<u64>().ok());
@@ -114,7 +114,7 @@ impl Said {
 
     fn nothing() -> Self {
         Self {
-            wish: Wish::GoOn,
+            wish: Wish::Continue,
             interval: None,
         }
     }
@@ -246,34 +246,34 @@ impl Api {
         json!({ "info": self.info(), "token": job.token, "state": state })
     }
 
-    async fn put(&self, job: &Job, body: &Value) -> (Updated, Said) {
+    async fn put(&self, job: &Job, body: &Value) -> (Updated, Instructions) {
         let request = self
             .client
             .put(format!("{}/jobs/{}", self.base, job.id))
             .header("JOB-TOKEN", &job.token)
             .json(body);
         let Ok(response) = self.send(request).await else {
-            return (Updated::Failed, Said::nothing());
+            return (Updated::Failed, Instructions::nothing());
         };
-        let said = Said::of(&response);
+        let instructions = Instructions::of(&response);
         let updated = match response.status() {
             StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => Updated::Gone,
-            _ if said.wish == Wish::Abort => Updated::Gone,
+            _ if instructions.wish == Wish::Abort => Updated::Gone,
             StatusCode::OK => Updated::Done,
-            StatusCode::ACCEPTED => Updated::Later,
-            StatusCode::PRECONDITION_FAILED => Updated::LogIsBroken,
+            StatusCode::ACCEPTED => Updated::Repeat,
+            StatusCode::PRECONDITION_FAILED => Updated::ResendLog,
             _ => Updated::Failed,
         };
-        (updated, said)
+        (updated, instructions)
     }
 
     /// Reports that the job runs.
-    pub(crate) async fn running(&self, job: &Job) -> (Updated, Said) {
+    pub(crate) async fn running(&self, job: &Job) -> (Updated, Instructions) {
         self.put(job, &self.update(job, "running")).await
     }
 
     /// Reports the final state of the job.
-    pub(crate) async fn finish(&self, job: &Job, end: &FinalState) -> (Updated, Said) {
+    pub(crate) async fn finish(&self, job: &Job, end: &FinalState) -> (Updated, Instructions) {
         let mut body = self.update(job, if end.success { "success" } else { "failed" });
         body["checksum"] = json!(end.checksum);
         body["output"] = json!({ "checksum": end.checksum, "bytesize": end.size });
@@ -293,7 +293,7 @@ impl Api {
         start: usize,
         piece: Vec<u8>,
         is_debugged: bool,
-    ) -> (Patched, Said) {
+    ) -> (Patched, Instructions) {
         let end = start + piece.len().saturating_sub(1);
         let request = self
             .client
@@ -304,17 +304,17 @@ impl Api {
             .header(CONTENT_RANGE, format!("{start}-{end}"))
             .body(piece);
         let Ok(response) = self.send(request).await else {
-            return (Patched::Failed, Said::nothing());
+            return (Patched::Failed, Instructions::nothing());
         };
-        let said = Said::of(&response);
+        let instructions = Instructions::of(&response);
         let stored = text(response.headers(), "range")
             .and_then(|range| range.split_once('-')?.1.parse().ok());
         let patched = match (response.status(), stored) {
             (StatusCode::ACCEPTED, stored) => Patched::Done(stored.unwrap_or(end + 1)),
-            (StatusCode::RANGE_NOT_SATISFIABLE, Some(stored)) => Patched::Elsewhere(stored),
+            (StatusCode::RANGE_NOT_SATISFIABLE, Some(stored)) => Patched::OffsetMismatch(stored),
             _ => Patched::Failed,
         };
-        (patched, said)
+        (patched, instructions)
     }
 }
 

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::calls::{Journal, What};
+use crate::calls::{Journal, Subcommand};
 use crate::config::RunnerConfig;
 use crate::job::Job;
 use crate::process::{self, Ended, Exit, Patience, Program, Sink};
@@ -159,15 +159,15 @@ impl<'a> Attempt<'a> {
 
     pub(crate) async fn run(
         &self,
-        what: What,
+        what: Subcommand,
         arguments: Vec<OsString>,
         variables: &Variables,
         stop: &CancellationToken,
     ) -> Ended {
         let (output, errors) = match &what {
-            What::Config => (Sink::Kept, Sink::Log(self.trace.clone(), Stream::Err)),
-            What::Cleanup => (Sink::Own, Sink::Own),
-            What::Prepare | What::Run(_) => (
+            Subcommand::Config => (Sink::Kept, Sink::Log(self.trace.clone(), Stream::Err)),
+            Subcommand::Cleanup => (Sink::Own, Sink::Own),
+            Subcommand::Prepare | Subcommand::Run(_) => (
                 Sink::Log(self.trace.clone(), Stream::Out),
                 Sink::Log(self.trace.clone(), Stream::Err),
             ),
@@ -190,7 +190,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// Interprets an exit.
-    pub(crate) fn judge(&self, ended: &Ended) -> Result<(), Failure> {
+    pub(crate) fn interpret(&self, ended: &Ended) -> Result<(), Failure> {
         if ended.stopped {
             return Err(Failure::Stopped);
         }
@@ -237,9 +237,9 @@ impl<'a> Attempt<'a> {
     ) -> Result<(), Failure> {
         if !self.config.config_args.is_empty() {
             let known = variables(&self.setup);
-            let arguments = words(&self.config.config_args);
-            let ended = self.run(What::Config, arguments, &known, stop).await;
-            self.judge(&ended)?;
+            let arguments = os_strings(&self.config.config_args);
+            let ended = self.run(Subcommand::Config, arguments, &known, stop).await;
+            self.interpret(&ended)?;
             self.setup = parse(&ended.output)?;
         }
         if let Some(driver) = &self.setup.driver
@@ -253,9 +253,9 @@ impl<'a> Attempt<'a> {
         }
         if !self.config.prepare_args.is_empty() && self.builds_dir().is_some() {
             let known = variables(&self.setup);
-            let arguments = words(&self.config.prepare_args);
-            let ended = self.run(What::Prepare, arguments, &known, stop).await;
-            self.judge(&ended)?;
+            let arguments = os_strings(&self.config.prepare_args);
+            let ended = self.run(Subcommand::Prepare, arguments, &known, stop).await;
+            self.interpret(&ended)?;
         }
         Ok(())
     }
@@ -275,12 +275,12 @@ impl<'a> Attempt<'a> {
     ) -> Result<(), Failure> {
         let file = self.write_script(script);
         let file = file.map_err(|error| Failure::System(format!("{error:#}")))?;
-        let mut arguments = words(&self.config.run_args);
+        let mut arguments = os_strings(&self.config.run_args);
         arguments.push(file.into());
         arguments.push(name.into());
-        let what = What::Run(name.to_owned());
+        let what = Subcommand::Run(name.to_owned());
         let ended = self.run(what, arguments, variables, stop).await;
-        self.judge(&ended)
+        self.interpret(&ended)
     }
 
     fn write_script(&self, script: &str) -> Result<PathBuf> {
@@ -302,9 +302,11 @@ impl<'a> Attempt<'a> {
     /// Has the executor clean up, even after a stop. Its result does not matter.
     pub(crate) async fn clean_up(&self, variables: &Variables) {
         if !self.config.cleanup_args.is_empty() {
-            let arguments = words(&self.config.cleanup_args);
+            let arguments = os_strings(&self.config.cleanup_args);
             let never = CancellationToken::new();
-            let ended = self.run(What::Cleanup, arguments, variables, &never).await;
+            let ended = self
+                .run(Subcommand::Cleanup, arguments, variables, &never)
+                .await;
             if ended.exit != Exit::Code(0) {
                 tracing::warn!(job = self.job.id, exit = ?ended.exit, "cleaning up failed");
             }
@@ -313,7 +315,7 @@ impl<'a> Attempt<'a> {
     }
 }
 
-fn words(arguments: &[String]) -> Vec<OsString> {
+fn os_strings(arguments: &[String]) -> Vec<OsString> {
     arguments.iter().map(OsString::from).collect()
 }
 

@@ -15,8 +15,8 @@ use crate::mask::Masks;
 use crate::script::Scripts;
 use crate::stages::{Stages, section, section_end};
 use crate::stream::{Reason, Stops, Stream};
-use crate::trace::{Keeping, Trace};
-use crate::variables::{Places, Variables, short_token};
+use crate::trace::{LogSettings, Trace};
+use crate::variables::{Folders, Variables, short_token};
 
 /// The number of attempts to prepare a job.
 const PREPARE_ATTEMPTS: u32 = 3;
@@ -45,21 +45,21 @@ pub(crate) enum End {
 impl Build {
     /// Runs the job and reports its end to GitLab.
     pub(crate) async fn run(self) {
-        let (updated, said) = self.api.running(&self.job).await;
-        if updated == Updated::Gone || said.wish == Wish::Abort {
+        let (updated, instructions) = self.api.running(&self.job).await;
+        if updated == Updated::Gone || instructions.wish == Wish::Abort {
             self.journal.done(self.job.id, Outcome::Dropped);
             return;
         }
         let variables = Variables::new(&self.config, &self.job, None, self.slot);
         let prefixes = &self.job.features.token_mask_prefixes;
-        let trace = Trace::new(Keeping {
+        let trace = Trace::new(LogSettings {
             masks: Masks::new(variables.secrets().into_iter(), prefixes),
             limit: self.config.output_limit,
             timestamps: self.config.timestamps && !variables.is_off("FF_TIMESTAMPS"),
         });
         let stops = Stops::new();
         let mut stream = Stream::new(&self.api, &self.config, &self.job, &trace, &stops);
-        if said.wish == Wish::Cancel {
+        if instructions.wish == Wish::Cancel {
             let end = final_state(&self.job, Err(("job_canceled", None)));
             stream.finish(end.clone()).await;
             self.journal.done(self.job.id, outcome(&end));
@@ -144,16 +144,16 @@ impl Build {
     }
 
     fn variables(&self, setup: &Setup) -> Variables {
-        let places = self.places(setup);
-        Variables::new(&self.config, &self.job, places.as_ref(), self.slot)
+        let folders = self.folders(setup);
+        Variables::new(&self.config, &self.job, folders.as_ref(), self.slot)
     }
 
-    fn places(&self, setup: &Setup) -> Option<Places> {
+    fn folders(&self, setup: &Setup) -> Option<Folders> {
         let builds = setup
             .builds_dir
             .as_ref()
             .or(self.config.builds_dir.as_ref())?;
-        Some(Places::new(
+        Some(Folders::new(
             builds.clone(),
             setup.builds_dir_is_shared,
             short_token(&self.config.token),
@@ -182,7 +182,7 @@ impl Build {
         };
         section_end(trace, sections, "prepare_executor");
         let variables = self.variables(&attempt.setup);
-        let Some(places) = self.places(&attempt.setup) else {
+        let Some(folders) = self.folders(&attempt.setup) else {
             attempt.clean_up(&variables).await;
             return End::Configuration("the builds_dir is not configured".to_owned());
         };
@@ -193,7 +193,7 @@ impl Build {
             scripts: Scripts {
                 job: &self.job,
                 variables: &variables,
-                places: &places,
+                folders: &folders,
                 url: self.config.url.trim_end_matches('/'),
             },
             trace,

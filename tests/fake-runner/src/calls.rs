@@ -9,7 +9,7 @@ use crate::process::Exit;
 
 /// A subcommand of the executor.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum What {
+pub enum Subcommand {
     /// Reports its configuration.
     Config,
     /// Prepares a job.
@@ -20,7 +20,7 @@ pub enum What {
     Cleanup,
 }
 
-impl What {
+impl Subcommand {
     /// Returns `config`, `prepare`, the name of a stage, or `cleanup`.
     pub fn name(&self) -> &str {
         match self {
@@ -38,7 +38,7 @@ pub struct Call {
     /// The job.
     pub job: u64,
     /// The subcommand.
-    pub what: What,
+    pub what: Subcommand,
     /// The start time.
     pub begun: Instant,
     /// The duration; none while it runs.
@@ -95,7 +95,7 @@ impl Journal {
     }
 
     /// Records the start of a call; returns its index.
-    pub(crate) fn begin(&self, job: u64, what: What) -> usize {
+    pub(crate) fn begin(&self, job: u64, what: Subcommand) -> usize {
         let place = {
             let mut inner = self.inner();
             inner.calls.push(Call {

@@ -30,7 +30,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-pub use calls::{Call, Outcome, What};
+pub use calls::{Call, Outcome, Subcommand};
 pub use config::RunnerConfig;
 pub use process::Exit;
 pub use timestamps::plain_log;

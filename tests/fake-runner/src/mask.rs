@@ -91,8 +91,8 @@ impl Mask {
             }
             let rest = &input[at..];
             let may_go_on = |word: &Vec<u8>| word.len() > rest.len() && word.starts_with(rest);
-            let words = || masks.secrets.iter().chain(&masks.prefixes);
-            if !is_last && words().any(may_go_on) {
+            let values = || masks.secrets.iter().chain(&masks.prefixes);
+            if !is_last && values().any(may_go_on) {
                 self.held = rest.to_vec();
                 break;
             }

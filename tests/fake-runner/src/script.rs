@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::job::{Artifacts, Job};
-use crate::variables::{Places, Variables};
+use crate::variables::{Folders, Variables};
 
 /// Quotes any text for bash.
 pub(crate) fn quote(text: &str) -> String {
@@ -35,7 +35,7 @@ fn quote_path(path: &Path) -> String {
 pub(crate) struct Scripts<'a> {
     pub(crate) job: &'a Job,
     pub(crate) variables: &'a Variables,
-    pub(crate) places: &'a Places,
+    pub(crate) folders: &'a Folders,
     pub(crate) url: &'a str,
 }
 
@@ -55,13 +55,13 @@ impl Scripts<'_> {
     }
 
     fn file_of(&self, key: &str) -> String {
-        quote_path(&self.places.temporary.join(key))
+        quote_path(&self.folders.temporary.join(key))
     }
 
     /// Returns the assignments of all variables. File variables are written to the folder that is kept between stages.
     fn exports(&self) -> String {
         let mut body = String::new();
-        let folder = quote_path(&self.places.temporary);
+        let folder = quote_path(&self.folders.temporary);
         let _ = writeln!(body, "mkdir -p {folder}");
         for (variable, value) in self.variables.all() {
             if variable.file {
@@ -82,7 +82,7 @@ impl Scripts<'_> {
     /// Returns the script that fetches the sources, or only creates their folder.
     pub(crate) fn get_sources(&self) -> String {
         let mut body = self.exports();
-        let project = quote_path(&self.places.project);
+        let project = quote_path(&self.folders.project);
         let _ = writeln!(body, "mkdir -p {project}");
         let strategy = self.variables.get("GIT_STRATEGY");
         match strategy.as_deref() {
@@ -148,14 +148,14 @@ impl Scripts<'_> {
     }
 
     pub(crate) fn clear_worktree(&self) -> String {
-        let project = quote_path(&self.places.project);
+        let project = quote_path(&self.folders.project);
         self.whole(&format!("rm -rf {project}\n"))
     }
 
     /// Returns the script of a step.
     pub(crate) fn step(&self, lines: &[String]) -> String {
         let mut body = self.exports();
-        let _ = writeln!(body, "cd {}", quote_path(&self.places.project));
+        let _ = writeln!(body, "cd {}", quote_path(&self.folders.project));
         for line in lines {
             let shown = match line.split_once('\n') {
                 Some((first, _)) => format!("{first} # collapsed multi-line command"),
@@ -174,7 +174,7 @@ impl Scripts<'_> {
     /// Returns a call of the helper. If it is not installed, nothing happens, and that is not an error.
     fn with_helper(&self, title: &str, command: &str) -> String {
         let mut body = self.exports();
-        let project = quote_path(&self.places.project);
+        let project = quote_path(&self.folders.project);
         let _ = writeln!(body, "cd {project}");
         let _ = writeln!(
             body,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{Api, FinalState, Patched, Said, Updated, Wish};
+use crate::api::{Api, FinalState, Instructions, Patched, Updated, Wish};
 use crate::config::RunnerConfig;
 use crate::job::Job;
 use crate::trace::Trace;
@@ -85,9 +85,9 @@ impl Stops {
         }
     }
 
-    fn hear(&self, wish: Wish) {
+    fn apply(&self, wish: Wish) {
         match wish {
-            Wish::GoOn => {}
+            Wish::Continue => {}
             Wish::Cancel => self.stop(Reason::Cancelled),
             Wish::Abort => self.stop(Reason::Aborted),
         }
@@ -130,11 +130,11 @@ impl<'a> Stream<'a> {
         }
     }
 
-    fn hear(&mut self, said: Said) {
-        if let (None, Some(interval)) = (self.config.trace_interval, said.interval) {
+    fn apply(&mut self, instructions: Instructions) {
+        if let (None, Some(interval)) = (self.config.trace_interval, instructions.interval) {
             self.interval = interval;
         }
-        self.stops.hear(said.wish);
+        self.stops.apply(instructions.wish);
     }
 
     /// Sends the log as long as the job runs.
@@ -147,9 +147,9 @@ impl<'a> Stream<'a> {
             if self.trace.size() > self.sent {
                 self.send_piece().await;
             } else if self.last.elapsed() > self.config.keepalive {
-                let (updated, said) = self.api.running(self.job).await;
+                let (updated, instructions) = self.api.running(self.job).await;
                 self.last = Instant::now();
-                self.hear(said);
+                self.apply(instructions);
                 if updated == Updated::Gone {
                     self.stops.stop(Reason::Aborted);
                 }
@@ -163,15 +163,15 @@ impl<'a> Stream<'a> {
         if piece.is_empty() {
             return true;
         }
-        let (patched, said) = {
+        let (patched, instructions) = {
             let is_debugged = self.is_debugged;
             let patched = self.api.patch(self.job, self.sent, piece, is_debugged);
             patched.await
         };
         self.last = Instant::now();
-        self.hear(said);
+        self.apply(instructions);
         match patched {
-            Patched::Done(stored) | Patched::Elsewhere(stored) => {
+            Patched::Done(stored) | Patched::OffsetMismatch(stored) => {
                 self.sent = stored.min(self.trace.size());
                 true
             }
@@ -194,8 +194,8 @@ impl<'a> Stream<'a> {
             };
             match updated {
                 Updated::Done | Updated::Gone => return,
-                Updated::Later => tokio::time::sleep(self.interval).await,
-                Updated::LogIsBroken => self.sent = 0,
+                Updated::Repeat => tokio::time::sleep(self.interval).await,
+                Updated::ResendLog => self.sent = 0,
                 Updated::Failed => {
                     failures += 1;
                     if failures >= FINAL_ATTEMPTS || self.stops.reason() == Some(Reason::Aborted) {

@@ -22,7 +22,7 @@ pub(crate) enum Stream {
 
 /// The settings of a log.
 #[derive(Debug, Default)]
-pub(crate) struct Keeping {
+pub(crate) struct LogSettings {
     pub(crate) masks: Masks,
     pub(crate) limit: usize,
     pub(crate) timestamps: bool,
@@ -44,16 +44,16 @@ struct Lane {
 }
 
 impl Trace {
-    pub(crate) fn new(keeping: Keeping) -> Self {
+    pub(crate) fn new(settings: LogSettings) -> Self {
         let lane = |name| Lane {
             mask: Mask::default(),
-            stamper: keeping.timestamps.then(|| Stamper::new(name)),
+            stamper: settings.timestamps.then(|| Stamper::new(name)),
         };
         Self(Arc::new(Mutex::new(Inner {
-            masks: keeping.masks,
+            masks: settings.masks,
             lanes: [lane("00O"), lane("01O"), lane("01E")],
             log: Vec::new(),
-            limit: keeping.limit,
+            limit: settings.limit,
             is_full: false,
         })))
     }
@@ -160,7 +160,7 @@ mod tests {
 
     fn trace(secrets: &[&str], limit: usize, timestamps: bool) -> Trace {
         let secrets = secrets.iter().map(|one| (*one).to_owned());
-        Trace::new(Keeping {
+        Trace::new(LogSettings {
             masks: Masks::new(secrets, &["tok-".to_owned()]),
             limit,
             timestamps,

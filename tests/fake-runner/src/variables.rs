@@ -32,14 +32,14 @@ fn own(key: &str, value: &str) -> Variable {
 
 /// The folders of a job.
 #[derive(Clone, Debug)]
-pub(crate) struct Places {
+pub(crate) struct Folders {
     pub(crate) builds: PathBuf,
     pub(crate) project: PathBuf,
     /// Next to the project: files that are kept between stages.
     pub(crate) temporary: PathBuf,
 }
 
-impl Places {
+impl Folders {
     /// Returns `<builds>/g/demo`, with a folder for the job in between if the builds folder is shared.
     pub(crate) fn new(
         builds: PathBuf,
@@ -75,7 +75,7 @@ impl Variables {
     pub(crate) fn new(
         config: &RunnerConfig,
         job: &Job,
-        places: Option<&Places>,
+        folders: Option<&Folders>,
         slot: usize,
     ) -> Self {
         let environment = config.environment.iter();
@@ -87,10 +87,10 @@ impl Variables {
             .chain(job.variables.iter().cloned())
             .collect();
         let text = |path: &Path| path.to_string_lossy().into_owned();
-        if let Some(places) = places {
-            all.push(own("CI_BUILDS_DIR", &text(&places.builds)));
-            all.push(own("CI_PROJECT_DIR", &text(&places.project)));
-            all.push(own("RUNNER_TEMP_PROJECT_DIR", &text(&places.temporary)));
+        if let Some(folders) = folders {
+            all.push(own("CI_BUILDS_DIR", &text(&folders.builds)));
+            all.push(own("CI_PROJECT_DIR", &text(&folders.project)));
+            all.push(own("RUNNER_TEMP_PROJECT_DIR", &text(&folders.temporary)));
         }
         let slot = slot.to_string();
         for (key, value) in [

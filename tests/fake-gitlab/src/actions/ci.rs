@@ -304,7 +304,7 @@ impl FakeGitlab {
         id: JobId,
         is_wanted: impl Fn(&JobView) -> bool,
     ) -> Result<JobView> {
-        let mut changes = self.shared.bells.changes.subscribe();
+        let mut changes = self.shared.wakers.changes.subscribe();
         loop {
             changes.borrow_and_update();
             let job = self.job(id).with_context(|| format!("no job {id}"))?;
@@ -321,7 +321,7 @@ impl FakeGitlab {
         id: PipelineId,
         is_wanted: impl Fn(&PipelineView) -> bool,
     ) -> Result<PipelineView> {
-        let mut changes = self.shared.bells.changes.subscribe();
+        let mut changes = self.shared.wakers.changes.subscribe();
         loop {
             changes.borrow_and_update();
             let pipeline = self.pipeline(id);
@@ -335,7 +335,7 @@ impl FakeGitlab {
 
     /// Waits until the log of a job contains a text.
     pub async fn printed(&self, id: JobId, text: &str) -> Result<()> {
-        let mut changes = self.shared.bells.changes.subscribe();
+        let mut changes = self.shared.wakers.changes.subscribe();
         loop {
             changes.borrow_and_update();
             ensure!(self.job(id).is_some(), "no job {id}");

@@ -36,12 +36,12 @@ impl FakeGitlab {
 
 impl Drop for Change<'_> {
     fn drop(&mut self) {
-        let bells = &self.gitlab.shared.bells;
+        let wakers = &self.gitlab.shared.wakers;
         if self.wakes_runners {
-            bells.queue.send_modify(|count| *count += 1);
+            wakers.queue.send_modify(|count| *count += 1);
         }
         if self.changed {
-            bells.changes.send_modify(|count| *count += 1);
+            wakers.changes.send_modify(|count| *count += 1);
         }
     }
 }
@@ -84,7 +84,7 @@ impl Change<'_> {
         self.keep_account(&job);
         self.changed = true;
         if job.status != before {
-            self.tell_job(&job);
+            self.notify_job(&job);
         }
         Ok(job)
     }
@@ -99,7 +99,7 @@ impl Change<'_> {
         }
         self.keep_account(&job);
         self.changed = true;
-        self.tell_job(&job);
+        self.notify_job(&job);
     }
 
     fn keep_account(&mut self, job: &Job) {
@@ -140,7 +140,7 @@ impl Change<'_> {
         let pipeline = Arc::clone(row);
         self.changed = true;
         if pipeline.status != before {
-            self.tell_pipeline(&pipeline);
+            self.notify_pipeline(&pipeline);
         }
         Ok(pipeline)
     }
@@ -160,11 +160,11 @@ impl Change<'_> {
         self.set_pipeline(id, |pipeline| pipeline.status = status)
     }
 
-    fn tell_job(&self, job: &Job) {
-        events::tell_job(self.gitlab, &self.state, job);
+    fn notify_job(&self, job: &Job) {
+        events::notify_job(self.gitlab, &self.state, job);
     }
 
-    pub(crate) fn tell_pipeline(&self, pipeline: &Pipeline) {
-        events::tell_pipeline(self.gitlab, &self.state, pipeline);
+    pub(crate) fn notify_pipeline(&self, pipeline: &Pipeline) {
+        events::notify_pipeline(self.gitlab, &self.state, pipeline);
     }
 }

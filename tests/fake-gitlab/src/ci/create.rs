@@ -257,7 +257,7 @@ impl FakeGitlab {
         });
         change.state.pipelines.insert(id.0, Arc::clone(&pipeline));
         change.state.project_pipelines.insert((project.id.0, id.0));
-        change.tell_pipeline(&pipeline);
+        change.notify_pipeline(&pipeline);
         for stage in &config.stages {
             for job in config.jobs.iter().filter(|job| job.stage == *stage) {
                 let id = JobId(change.state.next_job_id());

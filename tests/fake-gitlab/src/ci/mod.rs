@@ -16,14 +16,14 @@ use tokio::sync::watch;
 
 /// Notifications for waiting requests and tests.
 #[derive(Debug)]
-pub(crate) struct Bells {
+pub(crate) struct Wakers {
     /// Counts changes that may make a job available to a runner.
     pub(crate) queue: watch::Sender<u64>,
     /// Counts all changes of pipelines and jobs.
     pub(crate) changes: watch::Sender<u64>,
 }
 
-impl Default for Bells {
+impl Default for Wakers {
     fn default() -> Self {
         Self {
             queue: watch::Sender::new(0),

@@ -39,7 +39,7 @@ impl Change<'_> {
             system_id: system_id.to_owned(),
             at: now,
             acknowledged: false,
-            heard_at: now,
+            contacted_at: now,
             cancels_gracefully: abilities.cancels_gracefully,
         };
         let job = self.set_job(JobId(id), |job| job.assigned = Some(assigned))?;
@@ -68,11 +68,11 @@ impl Change<'_> {
     }
 
     /// Records contact from the runner of a job.
-    pub(crate) fn heard_of(&mut self, id: JobId) -> Result<Arc<Job>> {
+    pub(crate) fn record_contact(&mut self, id: JobId) -> Result<Arc<Job>> {
         let now = self.now;
         self.set_job(id, |job| {
             if let Some(assigned) = &mut job.assigned {
-                assigned.heard_at = now;
+                assigned.contacted_at = now;
             }
         })
     }

@@ -189,7 +189,7 @@ impl Change<'_> {
         });
         self.state.pipelines.insert(id.0, Arc::clone(&pipeline));
         self.state.project_pipelines.insert((project.id.0, id.0));
-        self.tell_pipeline(&pipeline);
+        self.notify_pipeline(&pipeline);
         Ok(pipeline)
     }
 

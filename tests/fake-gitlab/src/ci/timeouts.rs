@@ -38,7 +38,7 @@ pub(crate) async fn watch(gitlab: FakeGitlab) {
 }
 
 /// What to do about an overdue job.
-enum Late {
+enum Overdue {
     Requeue,
     Fail(&'static str),
 }
@@ -57,18 +57,18 @@ impl FakeGitlab {
             };
             let since = |time: jiff::Timestamp| change.now.duration_since(time);
             let late = if !assigned.acknowledged {
-                (since(assigned.at) > settings.acknowledge_within).then_some(Late::Requeue)
-            } else if since(assigned.heard_at) > settings.silence {
-                Some(Late::Fail("stuck_or_timeout_failure"))
+                (since(assigned.at) > settings.acknowledge_within).then_some(Overdue::Requeue)
+            } else if since(assigned.contacted_at) > settings.silence {
+                Some(Overdue::Fail("stuck_or_timeout_failure"))
             } else {
-                is_over(&change, &job, assigned).then_some(Late::Fail("job_execution_timeout"))
+                is_over(&change, &job, assigned).then_some(Overdue::Fail("job_execution_timeout"))
             };
             match late {
                 None => {}
-                Some(Late::Requeue) => {
+                Some(Overdue::Requeue) => {
                     change.set_job(job.id, |job| job.assigned = None)?;
                 }
-                Some(Late::Fail(reason)) => {
+                Some(Overdue::Fail(reason)) => {
                     change.finish(job.id, Status::Failed, Some(reason), None)?;
                 }
             }

@@ -169,7 +169,7 @@ struct Inner {
 pub struct Faults(Arc<Inner>);
 
 /// The properties of a request by which faults are chosen.
-pub(crate) struct Asked<'a> {
+pub(crate) struct RequestInfo<'a> {
     pub(crate) method: &'a str,
     pub(crate) path: &'a str,
     /// Names of GraphQL operations; anonymous ones are empty.
@@ -177,7 +177,7 @@ pub(crate) struct Asked<'a> {
     pub(crate) is_git: bool,
 }
 
-impl Asked<'_> {
+impl RequestInfo<'_> {
     fn is(&self, on: &On) -> bool {
         match on {
             On::Any => true,
@@ -254,10 +254,10 @@ impl Faults {
     }
 
     /// Chooses the faults of a request.
-    pub(crate) fn choose(&self, asked: &Asked<'_>) -> Vec<Fault> {
+    pub(crate) fn choose(&self, info: &RequestInfo<'_>) -> Vec<Fault> {
         let mut chosen = Vec::new();
         let mut rules = lock(&self.0.rules);
-        for rule in rules.iter_mut().filter(|rule| asked.is(&rule.on)) {
+        for rule in rules.iter_mut().filter(|rule| info.is(&rule.on)) {
             rule.seen += 1;
             let applies = match rule.times {
                 Times::Next(count) => rule.seen <= count,
@@ -303,7 +303,7 @@ mod tests {
 
     fn chosen(faults: &Faults, operation: &str) -> usize {
         let operations = [operation.to_owned()];
-        let asked = Asked {
+        let asked = RequestInfo {
             method: "POST",
             path: "/api/graphql",
             operations: Some(&operations),

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::complexity::{self, Cost};
-use super::nodes::{Asking, NO_PERMISSION};
+use super::nodes::{NO_PERMISSION, RequestContext};
 use super::{errors, prepare};
 use crate::FakeGitlab;
 use crate::auth::Who;
@@ -224,14 +224,14 @@ async fn execute(gitlab: &FakeGitlab, who: &Who, query: &Query) -> (Value, u64) 
         request = request.operation_name(name);
     }
     request.set_parsed_query(document);
-    let request = request.data(Asking {
+    let request = request.data(RequestContext {
         gitlab: gitlab.clone(),
         who: who.clone(),
         score: cost.score,
         limit,
     });
     let response = schema.executable.execute(request).await;
-    (told(response), cost.score)
+    (to_json(response), cost.score)
 }
 
 fn over_limit(cost: Cost, limit: u64, who: &Who) -> Option<String> {
@@ -250,7 +250,7 @@ fn over_limit(cost: Cost, limit: u64, who: &Who) -> Option<String> {
     }
 }
 
-fn told(response: async_graphql::Response) -> Value {
+fn to_json(response: async_graphql::Response) -> Value {
     let executed = response.errors.is_empty()
         || response.data != async_graphql::Value::Null
         || response.errors.iter().any(|error| !error.path.is_empty());

@@ -14,7 +14,7 @@ use async_graphql_parser::types::{
 };
 
 use super::SDL;
-use super::nodes::{Args, Asking, Node, NodeValue, mutation};
+use super::nodes::{Args, Node, NodeValue, RequestContext, mutation};
 use super::types::Types;
 
 /// The schema, with an index of its types.
@@ -81,7 +81,7 @@ fn object(ty: &TypeDefinition) -> Object {
             field.name.node.as_str(),
             type_ref(&field.ty.node),
             move |context| {
-                at_once(
+                resolve_now(
                     &context,
                     nullable,
                     resolve(&field_name, is_mutation, &context),
@@ -95,7 +95,7 @@ fn object(ty: &TypeDefinition) -> Object {
 }
 
 /// Resolves a field synchronously. A nullable one that fails is null and leaves an error.
-fn at_once<'a>(
+fn resolve_now<'a>(
     context: &ResolverContext<'a>,
     nullable: bool,
     outcome: async_graphql::Result<Option<FieldValue<'a>>>,
@@ -116,14 +116,14 @@ fn resolve<'a>(
     is_mutation: bool,
     context: &ResolverContext<'a>,
 ) -> async_graphql::Result<Option<FieldValue<'a>>> {
-    let asking = context.data::<Asking>()?;
+    let request = context.data::<RequestContext>()?;
     let args = Args::new(&context.args);
     let resolved = if is_mutation {
-        mutation::mutate(field, &args, asking)
+        mutation::mutate(field, &args, request)
     } else {
         match context.parent_value.downcast_ref::<Node>() {
-            Some(node) => node.resolve(field, &args, asking),
-            None => Node::Query.resolve(field, &args, asking),
+            Some(node) => node.resolve(field, &args, request),
+            None => Node::Query.resolve(field, &args, request),
         }
     };
     Ok(match resolved? {

@@ -12,7 +12,7 @@ use tower::ServiceExt as _;
 use crate::actions::hooks::new_uuid;
 use crate::clock::http_date;
 use crate::faults::limits::Standing;
-use crate::faults::{Asked, Fault, tamper};
+use crate::faults::{Fault, RequestInfo, tamper};
 use crate::requests::{GraphqlFacts, RequestRecord};
 use crate::{FakeGitlab, graphql};
 
@@ -77,7 +77,7 @@ async fn respond(
         .operation
         .as_ref()
         .map(|names| names.split(',').map(str::to_owned).collect());
-    let faults = gitlab.faults().choose(&Asked {
+    let faults = gitlab.faults().choose(&RequestInfo {
         method: &record.method,
         path: &path,
         operations: operations.as_deref(),

@@ -22,7 +22,7 @@ pub enum Signer {
     /// An unpublished key with the id of the right one.
     Stranger,
     /// No key: `alg` is `none` and the signature is empty.
-    Nobody,
+    Unsigned,
     /// The public half of the right key, used as an HS256 secret.
     PublicKeyAsSecret,
 }
@@ -167,7 +167,7 @@ impl IdToken {
                 let id = named(&keys.ci().id);
                 keys.stranger().sign(&header(&id), &self.claims)
             }
-            Signer::Nobody => {
+            Signer::Unsigned => {
                 let id = named(&keys.ci().id);
                 Ok(format!("{}.", self.body("none", &id)))
             }

@@ -31,7 +31,7 @@ const STATES: [&str; 6] = [
 
 /// A new status.
 #[derive(Debug, Deserialize)]
-pub(super) struct Said {
+pub(super) struct Body {
     state: Option<String>,
     #[serde(rename = "ref")]
     git_ref: Option<String>,
@@ -63,11 +63,11 @@ pub(super) async fn create(
     Path((id, sha)): Path<(String, String)>,
     uri: Uri,
     headers: HeaderMap,
-    Input(said): Input<Said>,
+    Input(body): Input<Body>,
 ) -> Result<Response, Refusal> {
     let (caller, project) = member(&gitlab, &headers, &id, &uri, Role::Developer)?;
-    let new = check(said)?;
-    if gitlab.use_up(|settings| &mut settings.contended_statuses) {
+    let new = check(body)?;
+    if gitlab.take_one(|settings| &mut settings.contended_statuses) {
         return Err(Refusal::message(
             409,
             "409 Conflict - Failed to obtain a lock on the commit",
@@ -99,28 +99,28 @@ fn refuse(error: StatusError) -> Refusal {
     }
 }
 
-fn check(said: Said) -> Result<NewStatus, Refusal> {
-    let Some(state) = said.state.filter(|state| !state.is_empty()) else {
+fn check(body: Body) -> Result<NewStatus, Refusal> {
+    let Some(state) = body.state.filter(|state| !state.is_empty()) else {
         return Err(Refusal::message(400, "400 Bad request - State is required"));
     };
     let invalid_state = || Refusal::error(400, "state does not have a valid value");
     if !STATES.contains(&state.as_str()) {
         return Err(invalid_state());
     }
-    let name = said.name.or(said.context);
+    let name = body.name.or(body.context);
     let name = name.unwrap_or_else(|| "default".to_owned());
     let texts = [
-        ("ref", said.git_ref.as_ref()),
+        ("ref", body.git_ref.as_ref()),
         ("name", Some(&name)),
-        ("target_url", said.target_url.as_ref()),
-        ("description", said.description.as_ref()),
+        ("target_url", body.target_url.as_ref()),
+        ("description", body.description.as_ref()),
     ];
     for (field, text) in texts {
         if text.is_some_and(|text| text.chars().count() > LONGEST) {
             return Err(invalid(field, "is too long (maximum is 255 characters)"));
         }
     }
-    if said
+    if body
         .target_url
         .as_ref()
         .is_some_and(|url| !url.starts_with("http://") && !url.starts_with("https://"))
@@ -130,12 +130,12 @@ fn check(said: Said) -> Result<NewStatus, Refusal> {
     }
     Ok(NewStatus {
         status: state.parse::<Status>().map_err(|_| invalid_state())?,
-        git_ref: said.git_ref.filter(|name| !name.is_empty()),
+        git_ref: body.git_ref.filter(|name| !name.is_empty()),
         name,
-        target_url: said.target_url,
-        description: said.description,
-        coverage: said.coverage,
-        pipeline: said.pipeline_id.map(|id| id as u64),
+        target_url: body.target_url,
+        description: body.description,
+        coverage: body.coverage,
+        pipeline: body.pipeline_id.map(|id| id as u64),
     })
 }
 

@@ -57,8 +57,8 @@ pub(super) async fn upload(
     };
     let mut change = gitlab.change();
     change.state.artifacts.insert(id, Arc::new(artifacts));
-    let heard = change.heard_of(row.id);
-    heard.map_err(|error| Refusal::from(error).into_response())?;
+    let contacted = change.record_contact(row.id);
+    contacted.map_err(|error| Refusal::from(error).into_response())?;
     let body = json!({ "id": row.id.0, "token": row.token });
     Ok((StatusCode::CREATED, Json(body)).into_response())
 }

@@ -46,9 +46,9 @@ pub(super) async fn request(
     Input(request): Input<JobRequest>,
 ) -> Result<Response, Refusal> {
     let runner = runner(&gitlab, &headers, request.token.as_deref())?;
-    gitlab.heard_of_runner(runner.id, request.system_id(), &request.info);
+    gitlab.record_runner_contact(runner.id, request.system_id(), &request.info);
     let deadline = Instant::now() + gitlab.ci_settings().long_poll;
-    let mut queue = gitlab.shared.bells.queue.subscribe();
+    let mut queue = gitlab.shared.wakers.queue.subscribe();
     // A runner whose last update is current waits until something changes.
     let mut seen = request.last_update.clone();
     loop {

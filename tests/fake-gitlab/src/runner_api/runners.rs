@@ -25,7 +25,7 @@ pub(super) struct Introduction {
 
 impl FakeGitlab {
     /// Records contact from a process of a runner.
-    pub(super) fn heard_of_runner(&self, id: RunnerId, system_id: &str, info: &Value) {
+    pub(super) fn record_runner_contact(&self, id: RunnerId, system_id: &str, info: &Value) {
         let manager = RunnerManager {
             system_id: system_id.to_owned(),
             info: info.clone(),
@@ -50,7 +50,7 @@ pub(super) async fn verify(
 ) -> Result<Json<Value>, Refusal> {
     let runner = runner(&gitlab, &headers, introduction.token.as_deref())?;
     if let Some(system_id) = &introduction.system_id {
-        gitlab.heard_of_runner(runner.id, system_id, &introduction.info);
+        gitlab.record_runner_contact(runner.id, system_id, &introduction.info);
     }
     Ok(Json(json!({
         "id": runner.id.0,

@@ -38,8 +38,8 @@ pub(super) async fn append(
         trace.extend_from_slice(&body);
     }
     let size = trace.len();
-    let heard = change.heard_of(row.id);
-    let row = heard.map_err(|error| Refusal::from(error).into_response())?;
+    let contacted = change.record_contact(row.id);
+    let row = contacted.map_err(|error| Refusal::from(error).into_response())?;
     drop(change);
     let status = match fits {
         true => StatusCode::ACCEPTED,

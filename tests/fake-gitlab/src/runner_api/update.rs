@@ -53,13 +53,13 @@ fn apply(gitlab: &FakeGitlab, row: &Job, update: &Update) -> Result<(StatusCode,
     };
     let Some(end) = end else {
         let mut change = gitlab.change();
-        let mut job = change.heard_of(row.id)?;
+        let mut job = change.record_contact(row.id)?;
         if job.status == Status::Pending && update.state == "running" {
             job = change.acknowledge(row.id)?;
         }
         return Ok((StatusCode::OK, job.status));
     };
-    if gitlab.use_up(|settings| &mut settings.held_updates) {
+    if gitlab.take_one(|settings| &mut settings.held_updates) {
         return Ok((StatusCode::ACCEPTED, row.status));
     }
     if !log_is_whole(gitlab, row.id, update.output.as_ref()) {

@@ -47,7 +47,7 @@ pub(crate) struct Assigned {
     /// Whether the runner has confirmed the job.
     pub(crate) acknowledged: bool,
     /// Time of the last contact.
-    pub(crate) heard_at: Timestamp,
+    pub(crate) contacted_at: Timestamp,
     /// Whether the runner cleans up after a cancelled job.
     pub(crate) cancels_gracefully: bool,
 }

@@ -104,8 +104,8 @@ impl Project {
 
     /// Returns whether a branch or tag is protected.
     pub(crate) fn is_protected(&self, name: &str) -> bool {
-        let said = self.protected.get(name).copied();
-        said.unwrap_or(name == self.default_branch)
+        let explicit = self.protected.get(name).copied();
+        explicit.unwrap_or(name == self.default_branch)
     }
 
     /// Returns the role of a user.

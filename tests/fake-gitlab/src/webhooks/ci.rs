@@ -21,8 +21,8 @@ fn time_or_null(at: Option<Timestamp>) -> Value {
 }
 
 /// Notifies hooks of a pipeline's new status.
-pub(crate) fn tell_pipeline(gitlab: &FakeGitlab, state: &State, pipeline: &Pipeline) {
-    let Some(project) = told_project(state, pipeline.project.0, pipeline.user) else {
+pub(crate) fn notify_pipeline(gitlab: &FakeGitlab, state: &State, pipeline: &Pipeline) {
+    let Some(project) = notified_project(state, pipeline.project.0, pipeline.user) else {
         return;
     };
     let hooks = hooks_of(state, project, |options| options.pipeline_events);
@@ -33,8 +33,8 @@ pub(crate) fn tell_pipeline(gitlab: &FakeGitlab, state: &State, pipeline: &Pipel
 }
 
 /// Notifies hooks of a job's new status.
-pub(crate) fn tell_job(gitlab: &FakeGitlab, state: &State, job: &Job) {
-    let Some(project) = told_project(state, job.project.0, job.user) else {
+pub(crate) fn notify_job(gitlab: &FakeGitlab, state: &State, job: &Job) {
+    let Some(project) = notified_project(state, job.project.0, job.user) else {
         return;
     };
     let hooks = hooks_of(state, project, |options| options.job_events);
@@ -47,7 +47,7 @@ pub(crate) fn tell_job(gitlab: &FakeGitlab, state: &State, job: &Job) {
 }
 
 /// Returns the project, unless the user is blocked: hooks are not notified then.
-fn told_project(state: &State, project: u64, user: u64) -> Option<&Project> {
+fn notified_project(state: &State, project: u64, user: u64) -> Option<&Project> {
     let blocked = state.users.get(&user).is_some_and(|user| user.blocked);
     let project = state.projects.get(&project).filter(|_| !blocked)?;
     Some(project)

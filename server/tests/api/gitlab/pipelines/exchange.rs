@@ -73,7 +73,7 @@ async fn rejects_tokens_of_other_issuers_and_audiences() {
     is_refused(|_, token| token.expired(), Unauthenticated, "expired").await;
     let signed = |signer| move |_: &Forge, token: IdToken| token.signer(signer);
     is_refused(
-        signed(Signer::Nobody),
+        signed(Signer::Unsigned),
         Unauthenticated,
         "ID token is not accepted",
     )

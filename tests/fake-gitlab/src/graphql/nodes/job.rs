@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::pipeline::{Stage, number};
-use super::{Args, Asking, Node, NodeValue, Resolved, gid, number_of_gid};
+use super::{Args, Node, NodeValue, RequestContext, Resolved, gid, number_of_gid};
 use crate::graphql::connection::{Position, Row};
 use crate::state::State;
 use crate::state::jobs::Job;
@@ -14,17 +14,17 @@ use crate::state::status::Status;
 /// The model name in ids of jobs.
 pub(super) const MODEL: &str = "Ci::Build";
 
-pub(super) fn one(project: &Project, args: &Args<'_>, asking: &Asking) -> Resolved {
+pub(super) fn one(project: &Project, args: &Args<'_>, context: &RequestContext) -> Resolved {
     let id = number_of_gid(MODEL, args.text("id").unwrap_or_default())?;
-    let row = asking.gitlab.state().jobs.get(&id).cloned();
+    let row = context.gitlab.state().jobs.get(&id).cloned();
     let row = row.filter(|row| row.project == project.id);
     Ok(NodeValue::node(row.map(Node::Job)))
 }
 
-pub(super) fn list(pipeline: &Pipeline, args: &Args<'_>, asking: &Asking) -> Resolved {
+pub(super) fn list(pipeline: &Pipeline, args: &Args<'_>, context: &RequestContext) -> Resolved {
     let statuses = args.enums("statuses");
     let retried = args.flag("retried");
-    let state = asking.gitlab.state();
+    let state = context.gitlab.state();
     let found = state.jobs_of(pipeline).filter(|row| {
         retried.is_none_or(|retried| retried == row.retried)
             && statuses
@@ -50,8 +50,8 @@ pub(super) fn is_stuck(state: &State, job: &Job) -> bool {
             .any(|runner| runner.takes(job.project, is_protected, job.tags()))
 }
 
-pub(super) fn resolve(row: &Job, field: &str, asking: &Asking) -> NodeValue {
-    let state = asking.gitlab.state();
+pub(super) fn resolve(row: &Job, field: &str, context: &RequestContext) -> NodeValue {
+    let state = context.gitlab.state();
     let pipeline = state.pipelines.get(&row.pipeline.0);
     match field {
         "id" => NodeValue::from(gid(MODEL, row.id)),

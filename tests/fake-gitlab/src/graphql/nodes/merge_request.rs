@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Args, Asking, Node, NodeValue, Resolved, gid};
+use super::{Args, Node, NodeValue, RequestContext, Resolved, gid};
 use crate::auth::reads_code;
 use crate::graphql::connection::{Position, Row};
 use crate::state::merge_requests::MergeRequest;
@@ -12,15 +12,15 @@ use crate::state::pipelines::Pipeline;
 use crate::state::projects::Project;
 
 /// Returns a merge request. Those who cannot see the code cannot see merge requests either.
-pub(super) fn one(project: &Project, args: &Args<'_>, asking: &Asking) -> NodeValue {
+pub(super) fn one(project: &Project, args: &Args<'_>, context: &RequestContext) -> NodeValue {
     let iid = args.text("iid").and_then(|iid| iid.parse().ok());
-    let state = asking.gitlab.state();
+    let state = context.gitlab.state();
     let row = iid.and_then(|iid: u64| state.merge_requests.get(&(project.id.0, iid)));
-    let row = row.filter(|_| reads_code(&asking.who, project));
+    let row = row.filter(|_| reads_code(&context.who, project));
     NodeValue::node(row.cloned().map(Node::MergeRequest))
 }
 
-pub(super) fn list(project: &Project, args: &Args<'_>, asking: &Asking) -> Resolved {
+pub(super) fn list(project: &Project, args: &Args<'_>, context: &RequestContext) -> Resolved {
     let iids = args.texts("iids");
     let sources = args.texts("sourceBranches");
     let targets = args.texts("targetBranches");
@@ -40,8 +40,8 @@ pub(super) fn list(project: &Project, args: &Args<'_>, asking: &Asking) -> Resol
     let is_between = |at: Timestamp, after: Option<Timestamp>, before: Option<Timestamp>| {
         after.is_none_or(|after| at >= after) && before.is_none_or(|before| at <= before)
     };
-    let all: Vec<Arc<MergeRequest>> = match reads_code(&asking.who, project) {
-        true => asking
+    let all: Vec<Arc<MergeRequest>> = match reads_code(&context.who, project) {
+        true => context
             .gitlab
             .state()
             .merge_requests_of(project.id.0)
@@ -70,8 +70,8 @@ pub(super) fn list(project: &Project, args: &Args<'_>, asking: &Asking) -> Resol
     NodeValue::connection(rows.collect(), args)
 }
 
-pub(super) fn resolve(row: &MergeRequest, field: &str, asking: &Asking) -> Resolved {
-    let project = |id: u64| asking.gitlab.state().projects.get(&id).cloned();
+pub(super) fn resolve(row: &MergeRequest, field: &str, context: &RequestContext) -> Resolved {
+    let project = |id: u64| context.gitlab.state().projects.get(&id).cloned();
     Ok(match field {
         "id" => NodeValue::from(gid("MergeRequest", row.id)),
         "iid" => NodeValue::from(row.iid.to_string()),
@@ -89,19 +89,19 @@ pub(super) fn resolve(row: &MergeRequest, field: &str, asking: &Asking) -> Resol
         "createdAt" => NodeValue::from(row.created_at),
         "updatedAt" => NodeValue::from(row.updated_at),
         "webUrl" => NodeValue::from(project(row.project).map(|project| {
-            let url = asking.gitlab.url();
+            let url = context.gitlab.url();
             format!("{url}/{}/-/merge_requests/{}", project.full_path, row.iid)
         })),
         "conflicts" => NodeValue::from(false),
-        "hasCi" => NodeValue::from(head_pipeline(row, asking).is_some()),
-        "headPipeline" => NodeValue::node(head_pipeline(row, asking).map(Node::Pipeline)),
+        "hasCi" => NodeValue::from(head_pipeline(row, context).is_some()),
+        "headPipeline" => NodeValue::node(head_pipeline(row, context).map(Node::Pipeline)),
         _ => NodeValue::Null,
     })
 }
 
 /// Returns the newest pipeline of the head: its own, or one of its source branch.
-fn head_pipeline(row: &MergeRequest, asking: &Asking) -> Option<Arc<Pipeline>> {
-    let state = asking.gitlab.state();
+fn head_pipeline(row: &MergeRequest, context: &RequestContext) -> Option<Arc<Pipeline>> {
+    let state = context.gitlab.state();
     let own = state.pipelines_of(row.project).filter(|pipeline| {
         pipeline.merge_request.is_some_and(|of| of.iid == row.iid) && pipeline.sha() == row.head
     });

@@ -34,7 +34,7 @@ pub(crate) const NO_PERMISSION: &str = "The resource that you are attempting to 
 
 /// The context of a request, shared by all resolvers.
 #[derive(Clone)]
-pub(crate) struct Asking {
+pub(crate) struct RequestContext {
     pub(crate) gitlab: FakeGitlab,
     pub(crate) who: Who,
     pub(crate) score: u64,
@@ -82,30 +82,35 @@ impl Node {
         Self::Edge(Box::new(row))
     }
 
-    pub(crate) fn resolve(&self, field: &str, args: &Args<'_>, asking: &Asking) -> Resolved {
+    pub(crate) fn resolve(
+        &self,
+        field: &str,
+        args: &Args<'_>,
+        context: &RequestContext,
+    ) -> Resolved {
         match self {
-            Self::Query => root::query(field, args, asking),
+            Self::Query => root::query(field, args, context),
             Self::CurrentUser(user) => Ok(root::user(user, field)),
             Self::Metadata => Ok(root::metadata(field)),
-            Self::QueryComplexity => Ok(root::query_complexity(field, asking)),
+            Self::QueryComplexity => Ok(root::query_complexity(field, context)),
             Self::Connection(connection) => connection.resolve(field),
             Self::Edge(row) => Ok(match field {
                 "cursor" => NodeValue::from(row.position.cursor()),
                 _ => NodeValue::Node(row.node.clone()),
             }),
             Self::PageInfo(info) => info.resolve(field),
-            Self::Group(group) => group::resolve(group, field, args, asking),
-            Self::Project(project) => project::resolve(project, field, args, asking),
+            Self::Group(group) => group::resolve(group, field, args, context),
+            Self::Project(project) => project::resolve(project, field, args, context),
             Self::CiCdSettings(project) => Ok(project::ci_cd_settings(project, field)),
             Self::Repository(project) => repository::resolve(project, field, args),
             Self::Tree(tree) => tree.resolve(field, args),
-            Self::Commit(commit) => Ok(commit.resolve(field, asking)),
-            Self::Entry(entry) => Ok(entry.resolve(field, asking)),
+            Self::Commit(commit) => Ok(commit.resolve(field, context)),
+            Self::Entry(entry) => Ok(entry.resolve(field, context)),
             Self::File(file) => Ok(file.resolve(field)),
-            Self::MergeRequest(row) => merge_request::resolve(row, field, asking),
-            Self::Pipeline(row) => pipeline::resolve(row, field, args, asking),
+            Self::MergeRequest(row) => merge_request::resolve(row, field, context),
+            Self::Pipeline(row) => pipeline::resolve(row, field, args, context),
             Self::Stage(stage) => Ok(stage.resolve(field)),
-            Self::Job(row) => Ok(job::resolve(row, field, asking)),
+            Self::Job(row) => Ok(job::resolve(row, field, context)),
             Self::Payload(payload) => Ok(payload.resolve(field)),
         }
     }

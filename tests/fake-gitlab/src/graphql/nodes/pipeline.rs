@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_graphql::Value;
 use jiff::Timestamp;
 
-use super::{Args, Asking, Node, NodeValue, Resolved, gid, number_of_gid};
+use super::{Args, Node, NodeValue, RequestContext, Resolved, gid, number_of_gid};
 use crate::graphql::connection::{Position, Row};
 use crate::state::State;
 use crate::state::pipelines::Pipeline;
@@ -16,7 +16,7 @@ use crate::state::status::{Part, Status, composite};
 pub(super) const MODEL: &str = "Ci::Pipeline";
 
 /// Returns the requested pipeline, or the newest one of the default branch's head.
-pub(super) fn one(project: &Project, args: &Args<'_>, asking: &Asking) -> Resolved {
+pub(super) fn one(project: &Project, args: &Args<'_>, context: &RequestContext) -> Resolved {
     let id = args
         .text("id")
         .map(|id| number_of_gid(MODEL, id))
@@ -31,7 +31,7 @@ pub(super) fn one(project: &Project, args: &Args<'_>, asking: &Asking) -> Resolv
             head.map_err(|error| super::internal(&error))?
         }
     };
-    let state = asking.gitlab.state();
+    let state = context.gitlab.state();
     let mut newest = state.pipelines_of(project.id.0).rev();
     let found = newest.find(|row| match (id, sha) {
         (Some(id), _) => row.id.0 == id,
@@ -42,14 +42,14 @@ pub(super) fn one(project: &Project, args: &Args<'_>, asking: &Asking) -> Resolv
     Ok(NodeValue::node(found.cloned().map(Node::Pipeline)))
 }
 
-pub(super) fn list(project: &Project, args: &Args<'_>, asking: &Asking) -> Resolved {
+pub(super) fn list(project: &Project, args: &Args<'_>, context: &RequestContext) -> Resolved {
     let time = |name| {
         let text = args.text(name)?;
         text.parse::<Timestamp>().ok()
     };
     let (after, before) = (time("updatedAfter"), time("updatedBefore"));
     let is = |name, own: &str| args.text(name).is_none_or(|wanted| wanted == own);
-    let state = asking.gitlab.state();
+    let state = context.gitlab.state();
     let name_of = |user: u64| {
         let user = state.users.get(&user);
         user.map_or("", |user| user.username.as_str())
@@ -89,9 +89,9 @@ pub(super) fn resolve(
     row: &Arc<Pipeline>,
     field: &str,
     args: &Args<'_>,
-    asking: &Asking,
+    context: &RequestContext,
 ) -> Resolved {
-    let state = asking.gitlab.state();
+    let state = context.gitlab.state();
     let current = || state.jobs_of(row).filter(|job| !job.retried);
     Ok(match field {
         "id" => NodeValue::from(gid(MODEL, row.id)),
@@ -145,7 +145,7 @@ pub(super) fn resolve(
         ),
         "jobs" => {
             drop(state);
-            return super::job::list(row, args, asking);
+            return super::job::list(row, args, context);
         }
         "stages" => return stages(row, &state, args),
         // A created pipeline has no configuration errors.

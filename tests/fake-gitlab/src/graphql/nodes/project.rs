@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_graphql::Value;
 
-use super::{Args, Asking, Node, NodeValue, Resolved, gid, job, merge_request, pipeline};
+use super::{Args, Node, NodeValue, RequestContext, Resolved, gid, job, merge_request, pipeline};
 use crate::auth::{reads_code, sees};
 use crate::graphql::connection::{Position, Row};
 use crate::state::projects::Project;
@@ -13,11 +13,11 @@ use crate::state::projects::Project;
 pub(super) fn visible<'a>(
     projects: Vec<Arc<Project>>,
     args: &Args<'_>,
-    asking: &'a Asking,
+    context: &'a RequestContext,
 ) -> impl Iterator<Item = Arc<Project>> + use<'a> {
     let search = args.text("search").map(str::to_lowercase);
     projects.into_iter().filter(move |project| {
-        sees(&asking.who, project)
+        sees(&context.who, project)
             && search
                 .as_ref()
                 .is_none_or(|text| project.path().to_lowercase().contains(text))
@@ -40,9 +40,9 @@ pub(super) fn resolve(
     project: &Arc<Project>,
     field: &str,
     args: &Args<'_>,
-    asking: &Asking,
+    context: &RequestContext,
 ) -> Resolved {
-    let url = asking.gitlab.url();
+    let url = context.gitlab.url();
     Ok(match field {
         "id" => NodeValue::from(gid("Project", project.id)),
         "fullPath" => NodeValue::from(project.full_path.as_str()),
@@ -50,7 +50,7 @@ pub(super) fn resolve(
         "nameWithNamespace" => NodeValue::from(project.full_path.replace('/', " / ")),
         "description" => NodeValue::from(project.description.as_deref()),
         "webUrl" => NodeValue::from(format!("{url}/{}", project.full_path)),
-        "httpUrlToRepo" => NodeValue::from(asking.gitlab.git_url(&project.full_path)),
+        "httpUrlToRepo" => NodeValue::from(context.gitlab.git_url(&project.full_path)),
         "sshUrlToRepo" => NodeValue::from(format!("ssh://git@127.0.0.1/{}.git", project.full_path)),
         "visibility" => NodeValue::from(project.visibility()),
         "archived" => NodeValue::from(project.archived),
@@ -63,18 +63,18 @@ pub(super) fn resolve(
         "topics" => NodeValue::Value(Value::List(Vec::new())),
         "importStatus" => NodeValue::from("none"),
         "group" => {
-            let group = asking.gitlab.state().group_at(project.namespace());
+            let group = context.gitlab.state().group_at(project.namespace());
             NodeValue::node(group.map(Node::Group))
         }
         "repository" => {
-            let allowed = reads_code(&asking.who, project);
+            let allowed = reads_code(&context.who, project);
             NodeValue::node(allowed.then(|| Node::Repository(Arc::clone(project))))
         }
-        "pipeline" => return pipeline::one(project, args, asking),
-        "pipelines" => return pipeline::list(project, args, asking),
-        "job" => return job::one(project, args, asking),
-        "mergeRequest" => return Ok(merge_request::one(project, args, asking)),
-        "mergeRequests" => return merge_request::list(project, args, asking),
+        "pipeline" => return pipeline::one(project, args, context),
+        "pipelines" => return pipeline::list(project, args, context),
+        "job" => return job::one(project, args, context),
+        "mergeRequest" => return Ok(merge_request::one(project, args, context)),
+        "mergeRequests" => return merge_request::list(project, args, context),
         "ciCdSettings" => NodeValue::Node(Node::CiCdSettings(Arc::clone(project))),
         _ => NodeValue::Null,
     })

@@ -6,7 +6,7 @@ use async_graphql::Value;
 use base64::Engine as _;
 use gix::ObjectId;
 
-use super::{Args, Asking, Node, NodeValue, Resolved, internal};
+use super::{Args, Node, NodeValue, RequestContext, Resolved, internal};
 use crate::FakeGitlab;
 use crate::graphql::connection::{Position, Row};
 use crate::repository::{CommitInfo, Entry, EntryKind, File};
@@ -153,7 +153,7 @@ pub(crate) struct CommitNode {
 }
 
 impl CommitNode {
-    pub(super) fn resolve(&self, field: &str, asking: &Asking) -> NodeValue {
+    pub(super) fn resolve(&self, field: &str, context: &RequestContext) -> NodeValue {
         let commit = &self.commit;
         match field {
             "id" => NodeValue::from(super::gid("CommitPresenter", commit.id)),
@@ -165,7 +165,7 @@ impl CommitNode {
             "committedDate" => NodeValue::from(commit.committed_at),
             "webUrl" => NodeValue::from(format!(
                 "{}/{}/-/commit/{}",
-                asking.gitlab.url(),
+                context.gitlab.url(),
                 self.project.full_path,
                 commit.id
             )),
@@ -183,7 +183,7 @@ pub(crate) struct EntryNode {
 }
 
 impl EntryNode {
-    pub(super) fn resolve(&self, field: &str, asking: &Asking) -> NodeValue {
+    pub(super) fn resolve(&self, field: &str, context: &RequestContext) -> NodeValue {
         let entry = &self.entry;
         match field {
             "id" => NodeValue::from(super::gid(
@@ -201,7 +201,7 @@ impl EntryNode {
             "mode" => NodeValue::from(entry.mode.as_str()),
             "webUrl" => NodeValue::from(format!(
                 "{}/{}/-/blob/{}/{}",
-                asking.gitlab.url(),
+                context.gitlab.url(),
                 self.project.full_path,
                 self.commit,
                 entry.path

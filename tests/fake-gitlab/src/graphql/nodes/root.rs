@@ -4,40 +4,41 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::project::{rows, visible};
-use super::{Args, Asking, Node, NodeValue, Resolved, gid, number_of_gid};
+use super::{Args, Node, NodeValue, RequestContext, Resolved, gid, number_of_gid};
 use crate::VERSION;
 use crate::auth::sees;
 use crate::graphql::connection::Position;
 use crate::state::projects::Project;
 use crate::state::tokens::User;
 
-pub(super) fn query(field: &str, args: &Args<'_>, asking: &Asking) -> Resolved {
+pub(super) fn query(field: &str, args: &Args<'_>, context: &RequestContext) -> Resolved {
     let path = args.text("fullPath").unwrap_or_default();
     Ok(match field {
         "currentUser" => {
-            let user = asking.who.as_ref().map(|caller| Arc::clone(&caller.user));
+            let user = context.who.as_ref().map(|caller| Arc::clone(&caller.user));
             NodeValue::node(user.map(Node::CurrentUser))
         }
-        "metadata" => NodeValue::node(asking.who.as_ref().map(|_| Node::Metadata)),
+        "metadata" => NodeValue::node(context.who.as_ref().map(|_| Node::Metadata)),
         "queryComplexity" => NodeValue::Node(Node::QueryComplexity),
         "group" => {
-            let state = asking.gitlab.state();
+            let state = context.gitlab.state();
             let group = state.group_at(path).filter(|group| {
-                asking.who.is_some() || state.projects_of(group, true).any(|project| project.public)
+                context.who.is_some()
+                    || state.projects_of(group, true).any(|project| project.public)
             });
             NodeValue::node(group.map(Node::Group))
         }
         "project" => {
-            let project = asking.gitlab.state().project_at(path);
-            let project = project.filter(|project| sees(&asking.who, project));
+            let project = context.gitlab.state().project_at(path);
+            let project = project.filter(|project| sees(&context.who, project));
             NodeValue::node(project.map(Node::Project))
         }
-        "projects" => return projects(args, asking),
+        "projects" => return projects(args, context),
         _ => NodeValue::Null,
     })
 }
 
-fn projects(args: &Args<'_>, asking: &Asking) -> Resolved {
+fn projects(args: &Args<'_>, context: &RequestContext) -> Resolved {
     let ids = args
         .texts("ids")
         .map(|ids| ids.iter().map(|id| number_of_gid("Project", id)).collect())
@@ -46,8 +47,8 @@ fn projects(args: &Args<'_>, asking: &Asking) -> Resolved {
     let paths: Option<HashSet<String>> = args
         .texts("fullPaths")
         .map(|paths| paths.iter().map(|path| path.to_lowercase()).collect());
-    let all: Vec<Arc<Project>> = asking.gitlab.state().projects.values().cloned().collect();
-    let found = visible(all, args, asking).filter(|project| {
+    let all: Vec<Arc<Project>> = context.gitlab.state().projects.values().cloned().collect();
+    let found = visible(all, args, context).filter(|project| {
         ids.as_ref().is_none_or(|ids| ids.contains(&project.id.0))
             && paths
                 .as_ref()
@@ -85,10 +86,10 @@ pub(super) fn metadata(field: &str) -> NodeValue {
     }
 }
 
-pub(super) fn query_complexity(field: &str, asking: &Asking) -> NodeValue {
+pub(super) fn query_complexity(field: &str, context: &RequestContext) -> NodeValue {
     let number = match field {
-        "score" => asking.score,
-        _ => asking.limit,
+        "score" => context.score,
+        _ => context.limit,
     };
     NodeValue::from(usize::try_from(number).unwrap_or(usize::MAX))
 }
