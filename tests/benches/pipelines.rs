@@ -146,12 +146,12 @@ fn following(pipelines: usize) {
     let fast = ["--gitlab-pipelines-per-minute=60000"];
     let (forge, server) = start(folder.path(), pipelines, &fast);
     let runtime = Runtime::new().unwrap();
-    let asked = Instant::now();
+    let started = Instant::now();
     build_all(&runtime, &server, pipelines);
     let jobs = all_jobs(&forge, pipelines);
     println!(
         "{pipelines} pipelines created          {:.1?}",
-        asked.elapsed()
+        started.elapsed()
     );
     for job in jobs {
         forge.gitlab.begin_job(job).unwrap();

@@ -156,12 +156,12 @@ async fn clients_use_server_below_a_path() {
     for end in ["", "/"] {
         let address = format!("{}{PREFIX}{end}", server.url());
         let client = Client::new(&address, Some(server.admin_token())).unwrap();
-        let made = client
+        let created = client
             .create_namespace(&new_namespace(&["libgreet/main"]))
             .await;
-        let made = made.unwrap();
-        let name = made.summary.name.clone();
-        assert_eq!(made.web_url, format!("{URL}/namespaces/{name}"));
+        let created = created.unwrap();
+        let name = created.summary.name.clone();
+        assert_eq!(created.web_url, format!("{URL}/namespaces/{name}"));
         let mut events = client.events(&name, Some(0)).await.unwrap();
         assert!(events.next().await.unwrap().is_some());
         let detail = eventually("the rebuild is done or waits for a worker", async || {

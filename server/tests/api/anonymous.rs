@@ -182,7 +182,7 @@ async fn connect(server: &TestServer, from: &str) -> TcpStream {
 }
 
 /// Requests a plan from an address.
-fn ask(server: &TestServer, from: [u8; 4]) -> impl Future<Output = Response> + use<> {
+fn request_plan(server: &TestServer, from: [u8; 4]) -> impl Future<Output = Response> + use<> {
     let builder = reqwest::Client::builder().local_address(std::net::IpAddr::from(from));
     let request = builder
         .build()
@@ -203,7 +203,7 @@ async fn reserves_memory_for_received_bytes_instead_of_content_length() {
         }
     }
     for from in [[127, 0, 0, 2], [127, 0, 0, 6]] {
-        assert_eq!(ask(&server, from).await.status(), 200);
+        assert_eq!(request_plan(&server, from).await.status(), 200);
     }
     // The server does not wait long for the rest of a body.
     let mut response = Vec::new();
@@ -224,13 +224,13 @@ async fn anonymous_bodies_wait_for_memory() {
         held.push(stalled(&server, "127.0.0.2", LARGEST - 1).await);
     }
     // Other addresses have their own share, and so have authenticated requests.
-    assert_eq!(ask(&server, [127, 0, 0, 3]).await.status(), 200);
+    assert_eq!(request_plan(&server, [127, 0, 0, 3]).await.status(), 200);
     let token = server.token(TokenScope::Client).await;
     let body = json!({ "changesets": ["libgreet/main"], "scope": "origin" });
     let response = plan(&server, Some(&token), &body).await;
     assert_eq!(response.status(), StatusCode::OK);
     // Waiting requests get what becomes free.
-    let waiting = tokio::spawn(ask(&server, [127, 0, 0, 2]));
+    let waiting = tokio::spawn(request_plan(&server, [127, 0, 0, 2]));
     held.clear();
     assert_eq!(waiting.await.unwrap().status(), 200);
 }

@@ -326,26 +326,26 @@ async fn lists_tokens_without_secret_and_revokes_them_immediately() {
         scope: TokenScope::Worker,
         expires_in_s: Some(3600),
     };
-    let made = admin.create_token(&request).await.unwrap();
-    assert!(made.summary.expires_at.unwrap() > made.summary.created_at);
+    let created = admin.create_token(&request).await.unwrap();
+    assert!(created.summary.expires_at.unwrap() > created.summary.created_at);
     let response = server
         .admin_request(Method::GET, "/api/v1/tokens")
         .send()
         .await
         .unwrap();
     let text = response.text().await.unwrap();
-    assert!(text.contains("build machine 7") && !text.contains(&made.token));
+    assert!(text.contains("build machine 7") && !text.contains(&created.token));
 
-    let holder = server.client(Some(made.token));
+    let holder = server.client(Some(created.token));
     assert_eq!(holder.identity().await.unwrap().name, "build machine 7");
-    let revoked = admin.revoke_token(made.summary.id).await.unwrap();
+    let revoked = admin.revoke_token(created.summary.id).await.unwrap();
     assert!(revoked.revoked_at.is_some());
     assert_eq!(
         refusal(holder.identity().await).kind,
         ProblemKind::Unauthenticated
     );
     // Repeating it is not an error, and does not change the time of revocation.
-    let again = admin.revoke_token(made.summary.id).await.unwrap();
+    let again = admin.revoke_token(created.summary.id).await.unwrap();
     assert_eq!(again.revoked_at, revoked.revoked_at);
     let problem = refusal(admin.revoke_token(TokenId(999)).await);
     assert_eq!((problem.status, problem.kind), (404, ProblemKind::NotFound));

@@ -31,7 +31,7 @@ impl Base {
         fs_err::write(folder.path().join("base.toml"), text).unwrap();
         let base = Self(folder);
         for architecture in architectures {
-            base.holds(architecture, &[]);
+            base.set_packages(architecture, &[]);
         }
         base
     }
@@ -41,7 +41,7 @@ impl Base {
     }
 
     /// Writes its new content.
-    fn holds(&self, architecture: &str, packages: &[Based]) {
+    fn set_packages(&self, architecture: &str, packages: &[Based]) {
         let packages: Vec<_> = packages
             .iter()
             .map(|(pkgbase, name, version)| {
@@ -60,7 +60,7 @@ impl Base {
     }
 
     /// Removes the database of an architecture from its mirror.
-    fn is_away(&self, architecture: &str) {
+    fn remove_database(&self, architecture: &str) {
         fs_err::remove_file(self.database(architecture)).unwrap();
     }
 
@@ -77,7 +77,7 @@ impl Base {
 /// Starts a server over a base repository for x86_64.
 async fn server_over(packages: &[Based], prepare: impl FnOnce(&SourceTree)) -> (TestServer, Base) {
     let base = Base::new(&["x86_64"]);
-    base.holds("x86_64", packages);
+    base.set_packages("x86_64", packages);
     let server = TestServer::start_with(base.options("x86_64"), prepare).await;
     (server, base)
 }
@@ -133,7 +133,7 @@ async fn does_not_replan_namespace_without_its_base_repository() {
     let (server, base) = server_over(&[("greet", "greet", "1.0-3.1")], library).await;
     server.namespace("bump", &["libgreet/main"]).await;
     assert_eq!(version(&server, "bump", "greet").await, "1.0-3.2");
-    base.is_away("x86_64");
+    base.remove_database("x86_64");
     for refresh_base in [false, true] {
         let request = CreateIteration {
             refresh_base,
@@ -145,7 +145,7 @@ async fn does_not_replan_namespace_without_its_base_repository() {
         assert!(problem.title.contains("repository core"), "{problem:?}");
     }
     assert_eq!(server.iteration("bump").await.summary.number, 1);
-    base.holds("x86_64", &[("greet", "greet", "1.0-3.4")]);
+    base.set_packages("x86_64", &[("greet", "greet", "1.0-3.4")]);
     plans_again(&server, CreateIteration::default()).await;
     assert_eq!(version(&server, "bump", "greet").await, "1.0-3.5");
 }
@@ -153,7 +153,7 @@ async fn does_not_replan_namespace_without_its_base_repository() {
 #[tokio::test]
 async fn first_plan_without_base_repository_reports_skipped_checks() {
     let (server, base) = server_over(&[], library).await;
-    base.is_away("x86_64");
+    base.remove_database("x86_64");
     let text = plan(
         &server,
         preview(serde_json::json!({ "changesets": ["libgreet/main"] })),
@@ -255,8 +255,8 @@ const BOTH: &str = "x86_64,aarch64";
 #[tokio::test]
 async fn bumps_any_package_above_the_base_of_each_architecture() {
     let base = Base::new(&["x86_64", "aarch64"]);
-    base.holds("x86_64", &[("greet", "greet", "1.0-3")]);
-    base.holds("aarch64", &[("greet", "greet", "1.0-3.3")]);
+    base.set_packages("x86_64", &[("greet", "greet", "1.0-3")]);
+    base.set_packages("aarch64", &[("greet", "greet", "1.0-3.3")]);
     let server = TestServer::start_with(base.options(BOTH), |sources| {
         let library = Srcinfo::new("libgreet", "2.0-1").arch(&["x86_64", "aarch64"]);
         sources.push(&library);
@@ -353,7 +353,7 @@ async fn does_not_downgrade_origin_within_its_namespace() {
     worker.builds("libgreet").await;
     assert_eq!(version(&server, "bump", "libgreet").await, "2.0-1.1");
     // Base removes it.
-    base.holds("x86_64", &[]);
+    base.set_packages("x86_64", &[]);
     let request = CreateIteration {
         refresh_base: true,
         ..CreateIteration::default()

@@ -54,7 +54,7 @@ async fn cancel_stops_running_builds_and_holds_the_rest_until_resume() {
         job.heartbeat().await.unwrap().cancel,
         "the worker does not learn of the cancellation"
     );
-    let more = worker.asks(ClaimId::new(), 0).await.unwrap();
+    let more = worker.claims_once(ClaimId::new(), 0).await.unwrap();
     assert!(more.is_none(), "a build was dispatched");
     job.fails(FailureKind::Cancelled, "cancelled").await;
     server

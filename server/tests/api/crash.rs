@@ -156,11 +156,11 @@ async fn repeated_claim_returns_same_attempt_after_crash() {
     server.namespace("bump", &["libgreet/main"]).await;
     let worker = server.worker("w").await;
     let claim = ClaimId::new();
-    let first = worker.asks(claim, 30).await.unwrap().unwrap();
+    let first = worker.claims_once(claim, 30).await.unwrap().unwrap();
     server.crash().await;
     server.start_again().await;
     let worker = worker.finds_server_at(server.url());
-    let again = worker.asks(claim, 30).await.unwrap().unwrap();
+    let again = worker.claims_once(claim, 30).await.unwrap().unwrap();
     assert_eq!(first.claimed.attempt, again.claimed.attempt);
     again.succeeds().await;
     worker.builds("greet").await;

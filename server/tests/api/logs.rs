@@ -208,7 +208,7 @@ fn header_of(response: &reqwest::Response, name: header::HeaderName) -> Option<S
     Some(value.to_str().unwrap().to_owned())
 }
 
-async fn ask(
+async fn send_request(
     server: &TestServer,
     method: Method,
     path: &str,
@@ -228,7 +228,7 @@ async fn serves_finished_logs_with_length_and_ranges() {
     let path = format!("/api/v1/attempts/{}/log", job.claimed.attempt);
 
     // While it grows, it has a length but no tag: the next line changes it.
-    let response = ask(&server, Method::GET, &path, &[]).await;
+    let response = send_request(&server, Method::GET, &path, &[]).await;
     assert_eq!(
         header_of(&response, header::CONTENT_LENGTH).as_deref(),
         Some("10")
@@ -239,12 +239,12 @@ async fn serves_finished_logs_with_length_and_ranges() {
         Some("no-store")
     );
     let follow = format!("{path}?follow=true");
-    let response = ask(&server, Method::HEAD, &follow, &[]).await;
+    let response = send_request(&server, Method::HEAD, &follow, &[]).await;
     assert_eq!(header_of(&response, header::CONTENT_LENGTH), None);
     assert_eq!(header_of(&response, header::ACCEPT_RANGES), None);
     job.fails(FailureKind::Package, "no").await;
 
-    let whole = ask(&server, Method::GET, &path, &[]).await;
+    let whole = send_request(&server, Method::GET, &path, &[]).await;
     assert_eq!(
         header_of(&whole, header::CONTENT_LENGTH).as_deref(),
         Some("10")
@@ -266,7 +266,7 @@ async fn serves_finished_logs_with_length_and_ranges() {
         ("bytes=x", 200, None, "0123456789"),
     ] {
         let range = [(header::RANGE, range)];
-        let response = ask(&server, Method::GET, &path, &range).await;
+        let response = send_request(&server, Method::GET, &path, &range).await;
         assert_eq!(response.status().as_u16(), status, "{range:?}");
         assert_eq!(
             header_of(&response, header::CONTENT_RANGE).as_deref(),
@@ -278,14 +278,14 @@ async fn serves_finished_logs_with_length_and_ranges() {
         assert_eq!(media_type.as_deref(), Some("text/plain; charset=utf-8"));
         assert_eq!(response.text().await.unwrap(), text);
         // Ranges apply to GET only.
-        let response = ask(&server, Method::HEAD, &path, &range).await;
+        let response = send_request(&server, Method::HEAD, &path, &range).await;
         assert_eq!(response.status().as_u16(), 200, "{range:?}");
         let length = header_of(&response, header::CONTENT_LENGTH);
         assert_eq!(length.as_deref(), Some("10"));
     }
     // With an offset, ranges count from there.
     let tail = format!("{path}?offset=6&follow=true");
-    let response = ask(&server, Method::GET, &tail, &[(header::RANGE, "bytes=1-2")]).await;
+    let response = send_request(&server, Method::GET, &tail, &[(header::RANGE, "bytes=1-2")]).await;
     assert_eq!(
         header_of(&response, header::CONTENT_RANGE).as_deref(),
         Some("bytes 1-2/4")
@@ -293,9 +293,9 @@ async fn serves_finished_logs_with_length_and_ranges() {
     assert_eq!(response.text().await.unwrap(), "78");
 
     let part = |known| [(header::RANGE, "bytes=0-0"), (header::IF_RANGE, known)];
-    let response = ask(&server, Method::GET, &path, &part(&tag)).await;
+    let response = send_request(&server, Method::GET, &path, &part(&tag)).await;
     assert_eq!(response.text().await.unwrap(), "0");
-    let response = ask(&server, Method::GET, &path, &part("\"another\"")).await;
+    let response = send_request(&server, Method::GET, &path, &part("\"another\"")).await;
     assert_eq!(
         (
             response.status().as_u16(),
@@ -303,7 +303,7 @@ async fn serves_finished_logs_with_length_and_ranges() {
         ),
         (200, 10)
     );
-    let response = ask(
+    let response = send_request(
         &server,
         Method::GET,
         &path,
@@ -319,13 +319,13 @@ async fn serves_empty_log() {
     let (server, _, job) = building().await;
     job.fails(FailureKind::Package, "no").await;
     let path = format!("/api/v1/attempts/{}/log", job.claimed.attempt);
-    let response = ask(&server, Method::GET, &path, &[]).await;
+    let response = send_request(&server, Method::GET, &path, &[]).await;
     assert_eq!(response.status().as_u16(), 200);
     assert_eq!(
         header_of(&response, header::CONTENT_LENGTH).as_deref(),
         Some("0")
     );
-    let response = ask(&server, Method::GET, &path, &[(header::RANGE, "bytes=0-")]).await;
+    let response = send_request(&server, Method::GET, &path, &[(header::RANGE, "bytes=0-")]).await;
     assert_eq!(response.status().as_u16(), 416);
     assert_eq!(
         header_of(&response, header::CONTENT_RANGE).as_deref(),

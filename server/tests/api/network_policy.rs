@@ -133,7 +133,7 @@ async fn plan_names_protocols_no_worker_supports() {
     // No worker has reported its protocols.
     assert!(!plan().await.contains(problem));
     let worker = server.worker("w").await;
-    worker.asks(ClaimId::new(), 0).await.unwrap();
+    worker.claims_once(ClaimId::new(), 0).await.unwrap();
     let text = plan().await;
     assert!(text.contains(problem), "{text}");
     assert!(listed().await[0].contains("`hg`"));

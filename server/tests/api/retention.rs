@@ -91,7 +91,7 @@ async fn keeps_packages_reused_by_later_iteration() {
         .namespace("bump", &["greet/main", "party/main"])
         .await;
     let worker = server.worker("w").await;
-    let made = worker.builds("greet").await;
+    let created = worker.builds("greet").await;
     worker.builds("party").await;
     // Only party changes: greet is reused.
     server
@@ -106,7 +106,7 @@ async fn keeps_packages_reused_by_later_iteration() {
     expect_kept(&server, &[2]).await;
 
     let greet = server.build("bump", "greet").await;
-    assert_eq!(greet.version, made.claimed.version);
+    assert_eq!(greet.version, created.claimed.version);
     let detail = server.public().build(greet.id).await.unwrap();
     assert_eq!(detail.attempts.len(), 1, "its attempt and log are kept");
     let file = format!(

@@ -366,7 +366,7 @@ async fn links_every_stage_and_architecture_to_its_attempt() {
     .await;
     server.namespace("first", &["libgreet/main"]).await;
     let worker = server.worker_for("w", &["x86_64", "aarch64"]).await;
-    let mut made = Vec::new();
+    let mut created = Vec::new();
     let all = server.iteration("first").await.builds;
     let own = all.iter().filter(|build| {
         build.pkgbase.as_str() != "docs" || build.architecture.as_str() == "x86_64"
@@ -374,7 +374,7 @@ async fn links_every_stage_and_architecture_to_its_attempt() {
     for _ in 0..own.count() {
         let job = worker.claims().await;
         job.succeeds().await;
-        made.push(job.claimed.clone());
+        created.push(job.claimed.clone());
     }
     eventually("docs is there for both", async || {
         let builds = server.iteration("first").await.builds;
@@ -420,9 +420,9 @@ async fn links_every_stage_and_architecture_to_its_attempt() {
         .filter(|build| build.pkgbase.as_str() != "docs")
     {
         let origin = build.reused_from.clone().unwrap();
-        let maker = made
+        let maker = created
             .iter()
-            .find(|made| made.attempt == origin.attempt)
+            .find(|created| created.attempt == origin.attempt)
             .unwrap();
         assert_eq!(
             (maker.stage, &maker.architecture),

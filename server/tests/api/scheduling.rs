@@ -126,20 +126,20 @@ async fn repeating_a_claim_returns_the_same_attempt() {
     server.namespace("two", &["a/main", "b/main"]).await;
     let worker = server.worker("w").await;
     let claim = ClaimId::new();
-    let first = worker.asks(claim, 30).await.unwrap().unwrap();
-    let again = worker.asks(claim, 30).await.unwrap().unwrap();
+    let first = worker.claims_once(claim, 30).await.unwrap().unwrap();
+    let again = worker.claims_once(claim, 30).await.unwrap().unwrap();
     assert_eq!(first.claimed.attempt, again.claimed.attempt);
     assert_eq!(server.iteration("two").await.summary.counts.building, 1);
 
     let thief = server.worker("thief").await;
-    let problem = refusal(thief.asks(claim, 0).await);
+    let problem = refusal(thief.claims_once(claim, 0).await);
     assert_eq!(
         (problem.status, problem.kind),
         (403, ProblemKind::Forbidden)
     );
 
     first.succeeds().await;
-    let problem = refusal(worker.asks(claim, 0).await);
+    let problem = refusal(worker.claims_once(claim, 0).await);
     assert_eq!(
         (problem.status, problem.kind),
         (409, ProblemKind::AttemptEnded)
@@ -155,14 +155,14 @@ async fn concurrent_equal_claims_get_one_build() {
     let request = worker.request(claim, 20);
     let client = worker.client.clone();
     let first = tokio::spawn(async move { client.claim(&request).await });
-    let (second, ()) = tokio::join!(worker.asks(claim, 20), async {
+    let (second, ()) = tokio::join!(worker.claims_once(claim, 20), async {
         server.namespace("two", &["a/main", "b/main"]).await;
     });
     let first = first.await.unwrap().unwrap();
     let second = second.unwrap();
     assert!(first.is_some() || second.is_some());
     assert_eq!(server.iteration("two").await.summary.counts.building, 1);
-    let again = worker.asks(claim, 20).await.unwrap().unwrap();
+    let again = worker.claims_once(claim, 20).await.unwrap().unwrap();
     if let (Some(first), Some(second)) = (first, second) {
         assert_eq!(first.attempt, second.claimed.attempt);
     }
@@ -188,13 +188,19 @@ async fn waiting_claim_times_out_empty() {
     let server = TestServer::start(unrelated_packages).await;
     let worker = server.worker("w").await;
     let started = tokio::time::Instant::now();
-    assert!(worker.asks(ClaimId::new(), 1).await.unwrap().is_none());
+    assert!(
+        worker
+            .claims_once(ClaimId::new(), 1)
+            .await
+            .unwrap()
+            .is_none()
+    );
     assert!(started.elapsed() >= Duration::from_secs(1));
     // A claim with the same id continues to wait.
     let claim = ClaimId::new();
-    assert!(worker.asks(claim, 0).await.unwrap().is_none());
+    assert!(worker.claims_once(claim, 0).await.unwrap().is_none());
     server.namespace("one", &["a/main"]).await;
-    assert!(worker.asks(claim, 30).await.unwrap().is_some());
+    assert!(worker.claims_once(claim, 30).await.unwrap().is_some());
 }
 
 #[tokio::test]
@@ -202,7 +208,7 @@ async fn claim_without_wait_gets_ready_build_and_loses_nothing() {
     let server = TestServer::start(unrelated_packages).await;
     server.namespace("one", &["a/main"]).await;
     let worker = server.worker("w").await;
-    let job = worker.asks(ClaimId::new(), 0).await.unwrap();
+    let job = worker.claims_once(ClaimId::new(), 0).await.unwrap();
     job.expect("a ready build was not dispatched")
         .succeeds()
         .await;
@@ -213,13 +219,13 @@ async fn claim_without_wait_gets_ready_build_and_loses_nothing() {
 async fn rejects_claims_with_invalid_architectures() {
     let server = TestServer::start(unrelated_packages).await;
     let nobody = server.worker_for("w", &[]).await;
-    let problem = refusal(nobody.asks(ClaimId::new(), 0).await);
+    let problem = refusal(nobody.claims_once(ClaimId::new(), 0).await);
     assert_eq!(
         (problem.status, problem.kind),
         (400, ProblemKind::InvalidRequest)
     );
     let boaster = server.worker_for("w", &["x86_64"; 17]).await;
-    let problem = refusal(boaster.asks(ClaimId::new(), 0).await);
+    let problem = refusal(boaster.claims_once(ClaimId::new(), 0).await);
     assert_eq!(problem.kind, ProblemKind::InvalidRequest);
 }
 
@@ -393,7 +399,7 @@ async fn retries_on_another_worker_if_available() {
     let job = bad.claims().await;
     assert!(good.client.claim(&nothing).await.unwrap().is_none());
     job.fails(FailureKind::Infrastructure, "no disk").await;
-    let again = bad.asks(ClaimId::new(), 0).await.unwrap();
+    let again = bad.claims_once(ClaimId::new(), 0).await.unwrap();
     assert!(
         again.is_none(),
         "the build is dispatched to the same worker again"
@@ -457,7 +463,13 @@ async fn fails_immediately_on_permanent_infrastructure_failure() {
         .await;
     let build = server.build("one", "a").await;
     assert_eq!(build.message.as_deref(), Some(message));
-    assert!(worker.asks(ClaimId::new(), 0).await.unwrap().is_none());
+    assert!(
+        worker
+            .claims_once(ClaimId::new(), 0)
+            .await
+            .unwrap()
+            .is_none()
+    );
 }
 
 #[tokio::test]
@@ -473,7 +485,13 @@ async fn requeues_build_when_backoff_ends() {
     server
         .sql("update build set not_before = not_before + 3600000")
         .await;
-    assert!(worker.asks(ClaimId::new(), 0).await.unwrap().is_none());
+    assert!(
+        worker
+            .claims_once(ClaimId::new(), 0)
+            .await
+            .unwrap()
+            .is_none()
+    );
     server
         .sql("update build set not_before = not_before - 3600000")
         .await;
@@ -642,7 +660,7 @@ async fn assigns_no_builds_of_other_architectures() {
     let server = TestServer::start(unrelated_packages).await;
     server.namespace("one", &["a/main"]).await;
     let arm = server.worker_for("arm", &["aarch64"]).await;
-    assert!(arm.asks(ClaimId::new(), 1).await.unwrap().is_none());
+    assert!(arm.claims_once(ClaimId::new(), 1).await.unwrap().is_none());
     let both = server.worker_for("both", &["aarch64", "x86_64"]).await;
     both.builds("a").await;
 }

@@ -31,9 +31,9 @@ async fn anonymous_plan_causes_at_most_one_poll() {
         let request = request.json(&json!({ "changesets": changesets, "scope": "origin" }));
         let response = request.send().await.unwrap();
         assert_eq!(response.status(), status, "{changesets:?}");
-        let asked = forge.gitlab.requests();
+        let requests = forge.gitlab.requests();
         let polls = forge.requests_of("GroupProjects").len();
-        assert_eq!(asked.len(), polls, "{changesets:?}: {asked:?}");
+        assert_eq!(requests.len(), polls, "{changesets:?}: {requests:?}");
     }
 }
 

@@ -65,11 +65,11 @@ async fn loses_no_change_during_hour_long_outage() {
     let server = forge.server_with(options).await;
     server.namespace("n", &["libgreet/main"]).await;
     forge.gitlab.faults().set_down(true);
-    let trouble = eventually("an outage", async || overview(&server).await.trouble).await;
+    let outage = eventually("an outage", async || overview(&server).await.trouble).await;
     assert!(
-        trouble.message.contains("cannot be reached") || trouble.message.contains("broke"),
+        outage.message.contains("cannot be reached") || outage.message.contains("broke"),
         "{}",
-        trouble.message
+        outage.message
     );
     // Known data is still served, and requests that need GitLab report the outage.
     assert_eq!(overview(&server).await.usable, 2);
@@ -104,7 +104,7 @@ async fn respects_retry_after_of_gitlab() {
         Times::Next(1),
         Fault::RateLimited { retry_after: 2 },
     );
-    let asked = std::time::Instant::now();
+    let started = std::time::Instant::now();
     poll(&server).await;
     // No request was sent before the two seconds were over, except one that may have been under
     // way.
@@ -119,7 +119,7 @@ async fn respects_retry_after_of_gitlab() {
     .await;
     let pause = after[1].at.duration_since(after[0].at);
     assert!(pause >= SignedDuration::from_secs(1), "{pause}");
-    assert!(asked.elapsed() >= Duration::from_secs(2));
+    assert!(started.elapsed() >= Duration::from_secs(2));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -170,11 +170,11 @@ async fn treats_error_on_whole_response_as_outage() {
         },
     );
     poll_expecting_outage(&server).await;
-    let trouble = overview(&server).await.trouble.unwrap();
+    let outage = overview(&server).await.trouble.unwrap();
     assert!(
-        trouble.message.contains("Timeout on Query.group"),
+        outage.message.contains("Timeout on Query.group"),
         "{}",
-        trouble.message
+        outage.message
     );
     forge.gitlab.faults().remove(rule);
     poll(&server).await;
@@ -246,11 +246,11 @@ async fn distinguishes_incompatible_gitlab_version_from_outage() {
         }),
     );
     poll_expecting_outage(&server).await;
-    let trouble = overview(&server).await.trouble.unwrap();
+    let outage = overview(&server).await.trouble.unwrap();
     assert!(
-        trouble.message.contains("fullPath") && trouble.message.contains("update-graphql-schema"),
+        outage.message.contains("fullPath") && outage.message.contains("update-graphql-schema"),
         "{}",
-        trouble.message
+        outage.message
     );
     forge.gitlab.faults().remove(rule);
     poll(&server).await;
@@ -299,12 +299,15 @@ async fn reduces_page_size_when_query_is_too_complex() {
     forge.gitlab.set_complexity_limits(70, 70);
     let server = forge.server().await;
     assert_eq!(overview(&server).await.usable, 21);
-    let asked = forge.requests_of("GroupProjects");
+    let requests = forge.requests_of("GroupProjects");
     assert!(
-        asked.iter().any(|request| request.complexity > Some(70)),
-        "{asked:?}"
+        requests.iter().any(|request| request.complexity > Some(70)),
+        "{requests:?}"
     );
-    assert!(asked.last().unwrap().complexity <= Some(70), "{asked:?}");
+    assert!(
+        requests.last().unwrap().complexity <= Some(70),
+        "{requests:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -362,8 +365,8 @@ async fn waits_despite_retry_after_zero() {
     forge.gitlab.clear_requests();
     eventually("an outage", async || overview(&server).await.trouble).await;
     // That took the twenty seconds in which a request is retried.
-    let asked = forge.gitlab.requests().len();
-    assert!(asked < 20, "{asked} requests");
+    let requests = forge.gitlab.requests().len();
+    assert!(requests < 20, "{requests} requests");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -158,8 +158,8 @@ impl Forge {
             let variables = request.variables.as_ref()?;
             Some(variables.get("after")?.as_str()?.to_owned())
         };
-        let asked = self.requests_of("GroupProjects");
-        asked.iter().filter_map(after).collect()
+        let requests = self.requests_of("GroupProjects");
+        requests.iter().filter_map(after).collect()
     }
 
     /// Returns the number of requests for single projects, which webhooks cause.
@@ -168,8 +168,8 @@ impl Forge {
             let variables = request.variables.as_ref();
             variables.is_some_and(|variables| variables["ids"].is_array())
         };
-        let asked = self.requests_of("GroupProjects");
-        asked.into_iter().filter(has_ids).count()
+        let requests = self.requests_of("GroupProjects");
+        requests.into_iter().filter(has_ids).count()
     }
 }
 
@@ -194,7 +194,7 @@ async fn complete(server: &TestServer) {
 async fn poll(server: &TestServer) {
     let body = json!({ "changesets": ["anchor/main"], "scope": "origin" });
     eventually("a poll in time", async || {
-        let asked = tokio::time::Instant::now();
+        let started = tokio::time::Instant::now();
         let request = server.admin_request(Method::POST, "/api/v1/plans");
         let response = request.json(&body).send().await.unwrap();
         assert!(
@@ -202,7 +202,7 @@ async fn poll(server: &TestServer) {
             "{:?}",
             response.text().await
         );
-        (asked.elapsed() < LONGEST_CATCH_UP).then_some(())
+        (started.elapsed() < LONGEST_CATCH_UP).then_some(())
     })
     .await;
 }

@@ -78,8 +78,8 @@ async fn reports_rebuild_state_on_origin_commit() {
         .await
         .fails(FailureKind::Package, "error: no")
         .await;
-    let words = forge.status("libgreet", &commit, "failed").await;
-    assert_eq!(words, "1 of 2 built, 1 failed");
+    let description = forge.status("libgreet", &commit, "failed").await;
+    assert_eq!(description, "1 of 2 built, 1 failed");
     // A retry is a new status: GitLab does not reopen a final one.
     let retry = Default::default();
     let admin = server.admin();
@@ -88,8 +88,8 @@ async fn reports_rebuild_state_on_origin_commit() {
         .await
         .unwrap();
     worker.builds("greeter").await;
-    let words = forge.status("libgreet", &commit, "success").await;
-    assert_eq!(words, "2 of 2 built");
+    let description = forge.status("libgreet", &commit, "success").await;
+    assert_eq!(description, "2 of 2 built");
     server.expect_iteration("bump", IterationStatus::Done).await;
 }
 

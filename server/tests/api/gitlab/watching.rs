@@ -99,12 +99,12 @@ async fn idle_poll_sends_one_request_and_writes_nothing() {
     for _ in 0..3 {
         poll(&server).await;
     }
-    let asked = forge.gitlab.requests();
+    let requests = forge.gitlab.requests();
     // One for the first page, and none for anything else.
-    assert!(asked.len() >= 3, "{asked:?}");
-    assert_eq!(asked.len(), forge.requests_of("GroupProjects").len());
-    assert_eq!(forge.later_pages().len(), 0, "{asked:?}");
-    assert_eq!(forge.requests_by_id(), 0, "{asked:?}");
+    assert!(requests.len() >= 3, "{requests:?}");
+    assert_eq!(requests.len(), forge.requests_of("GroupProjects").len());
+    assert_eq!(forge.later_pages().len(), 0, "{requests:?}");
+    assert_eq!(forge.requests_by_id(), 0, "{requests:?}");
     assert_eq!(self::written(&server), written);
 }
 

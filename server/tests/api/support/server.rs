@@ -247,8 +247,9 @@ impl TestServer {
             name: Some(parse(name)),
             ..new_namespace(changesets)
         };
-        let made = self.admin().create_namespace(&request).await;
-        made.unwrap_or_else(|error| panic!("{name}: {error}"))
+        let created = self.admin().create_namespace(&request).await;
+        created
+            .unwrap_or_else(|error| panic!("{name}: {error}"))
             .summary
             .name
     }

@@ -58,7 +58,7 @@ impl FakeWorker {
     }
 
     /// Claims the next build, or `None` if the claim times out.
-    pub(crate) async fn asks(
+    pub(crate) async fn claims_once(
         &self,
         claim: ClaimId,
         wait_s: u32,
@@ -71,7 +71,7 @@ impl FakeWorker {
     pub(crate) async fn claims(&self) -> Job {
         let claim = ClaimId::new();
         eventually("a build to claim", async || {
-            let job = self.asks(claim, WAIT_S).await;
+            let job = self.claims_once(claim, WAIT_S).await;
             job.expect("the claim was rejected")
         })
         .await

@@ -59,10 +59,10 @@ impl FakeGitlab {
     fn choose_default_branch(&self, id: ProjectId, changes: &[RefChange]) -> Result<()> {
         let project = self.project(id)?;
         let head = project.storage.resolve(&project.default_branch, None)?;
-        let made = changes
+        let created = changes
             .iter()
             .find(|change| change.before.is_none() && change.after.is_some());
-        let Some(branch) = made.and_then(RefChange::branch) else {
+        let Some(branch) = created.and_then(RefChange::branch) else {
             return Ok(());
         };
         let branches = project.storage.refs()?;

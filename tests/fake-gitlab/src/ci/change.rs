@@ -152,9 +152,9 @@ impl Change<'_> {
         let parts: Vec<_> = jobs.iter().map(|job| job.part()).collect();
         let status = composite(&parts).unwrap_or(pipeline.status);
         // Between two of its jobs, the composite status is pending; the pipeline stays running.
-        let begun = jobs.iter().any(|job| job.started_at.is_some());
+        let started = jobs.iter().any(|job| job.started_at.is_some());
         let status = match status {
-            Status::Pending if begun => Status::Running,
+            Status::Pending if started => Status::Running,
             status => status,
         };
         self.set_pipeline(id, |pipeline| pipeline.status = status)

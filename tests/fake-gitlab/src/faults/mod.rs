@@ -303,13 +303,13 @@ mod tests {
 
     fn chosen(faults: &Faults, operation: &str) -> usize {
         let operations = [operation.to_owned()];
-        let asked = RequestInfo {
+        let info = RequestInfo {
             method: "POST",
             path: "/api/graphql",
             operations: Some(&operations),
             is_git: false,
         };
-        faults.choose(&asked).len()
+        faults.choose(&info).len()
     }
 
     #[test]

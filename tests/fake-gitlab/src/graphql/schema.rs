@@ -77,7 +77,7 @@ fn object(ty: &TypeDefinition) -> Object {
         let field = &field.node;
         let nullable = field.ty.node.nullable;
         let field_name: Arc<str> = field.name.node.as_str().into();
-        let made = Field::new(
+        let built = Field::new(
             field.name.node.as_str(),
             type_ref(&field.ty.node),
             move |context| {
@@ -89,7 +89,7 @@ fn object(ty: &TypeDefinition) -> Object {
             },
         );
         let arguments = field.arguments.iter().map(|one| argument(&one.node));
-        object = object.field(arguments.fold(made, Field::argument));
+        object = object.field(arguments.fold(built, Field::argument));
     }
     object
 }

@@ -52,18 +52,18 @@ fn base(response: &Value) -> &str {
 async fn creates_pipeline_from_template_of_another_project() {
     let (world, project) = with_template().await;
     let body = json!({ "ref": "main", "inputs": { "attempt": ATTEMPT, "tags": ["a"] } });
-    let (status, made) = world.send("POST", "/projects/1/pipeline", &body).await;
-    assert_eq!(status, 201, "{made}");
-    assert_eq!(made["status"], "pending");
-    assert_eq!(made["source"], "api");
-    assert_eq!(made["ref"], "main");
-    assert_eq!(made["name"], format!("buildbtw {ATTEMPT}"));
-    assert_eq!(made["user"]["username"], "buildbtw");
-    assert_eq!(made["detailed_status"]["group"], "pending");
+    let (status, created) = world.send("POST", "/projects/1/pipeline", &body).await;
+    assert_eq!(status, 201, "{created}");
+    assert_eq!(created["status"], "pending");
+    assert_eq!(created["source"], "api");
+    assert_eq!(created["ref"], "main");
+    assert_eq!(created["name"], format!("buildbtw {ATTEMPT}"));
+    assert_eq!(created["user"]["username"], "buildbtw");
+    assert_eq!(created["detailed_status"]["group"], "pending");
     let head = world.gitlab.head(project, None).unwrap().unwrap();
-    assert_eq!(made["sha"], *head);
-    let id = &made["id"];
-    assert_ne!(made["iid"], *id);
+    assert_eq!(created["sha"], *head);
+    let id = &created["id"];
+    assert_ne!(created["iid"], *id);
     let jobs = world
         .json(&format!("/projects/1/pipelines/{id}/jobs"))
         .await;
@@ -71,7 +71,7 @@ async fn creates_pipeline_from_template_of_another_project() {
     assert_eq!(jobs[0]["tag_list"], json!(["a"]));
     assert_eq!(
         world.json(&format!("/projects/1/pipelines/{id}")).await,
-        made
+        created
     );
     let views = world.gitlab.pipelines(project);
     assert_eq!(views[0].inputs["attempt"], ATTEMPT);
@@ -184,9 +184,9 @@ async fn checks_permission_to_create_pipelines() {
         .gitlab
         .set_variables_role(project, VariablesRole::Developer)
         .unwrap();
-    let (status, made) = make(&with_variable).await;
+    let (status, created) = make(&with_variable).await;
     assert_eq!(status, 201);
-    let path = format!("/projects/1/pipelines/{}/variables", made["id"]);
+    let path = format!("/projects/1/pipelines/{}/variables", created["id"]);
     let variables = world.json(&path).await;
     assert_eq!(variables[0]["key"], "A");
     assert_eq!(variables[0]["variable_type"], "env_var");
@@ -372,12 +372,12 @@ async fn graphql_lists_and_creates_pipelines() {
         "projectPath": "g/a", "ref": "main", "clientMutationId": "7",
         "variables": [{ "key": "A", "value": "1", "variableType": "ENV_VAR" }],
     } });
-    let made = world.data(create, input).await["pipelineCreate"].take();
-    assert_eq!(made["clientMutationId"], "7");
-    assert_eq!(made["errors"], json!([]));
-    assert_eq!(made["pipeline"]["status"], "PENDING");
-    assert_eq!(made["pipeline"]["jobs"]["nodes"][0]["name"], "build");
-    let id = made["pipeline"]["id"].as_str().unwrap().to_owned();
+    let created = world.data(create, input).await["pipelineCreate"].take();
+    assert_eq!(created["clientMutationId"], "7");
+    assert_eq!(created["errors"], json!([]));
+    assert_eq!(created["pipeline"]["status"], "PENDING");
+    assert_eq!(created["pipeline"]["jobs"]["nodes"][0]["name"], "build");
+    let id = created["pipeline"]["id"].as_str().unwrap().to_owned();
     let input = json!({ "input": { "projectPath": "g/a", "ref": "none" } });
     let refused = world.data(create, input).await;
     assert_eq!(
@@ -436,7 +436,7 @@ async fn sends_webhook_for_each_step() {
         .unwrap();
     let job = world.gitlab.take_job().unwrap().unwrap();
     world.gitlab.finish_job(job, Status::Success, None).unwrap();
-    let told: Vec<(String, Value)> = world
+    let sent: Vec<(String, Value)> = world
         .gitlab
         .webhooks()
         .deliveries()
@@ -448,7 +448,7 @@ async fn sends_webhook_for_each_step() {
             )
         })
         .collect();
-    let of = |event: &'static str| told.iter().filter(move |(kind, _)| kind == event);
+    let of = |event: &'static str| sent.iter().filter(move |(kind, _)| kind == event);
     let pipelines: Vec<&str> = of("Pipeline Hook")
         .map(|(_, body)| body["object_attributes"]["status"].as_str().unwrap())
         .collect();

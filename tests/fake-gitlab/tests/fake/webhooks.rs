@@ -163,7 +163,7 @@ async fn sends_webhooks_for_merge_requests() {
         .unwrap();
     world.gitlab.merge(project, iid).unwrap();
     world.gitlab.deliveries_done().await;
-    let told: Vec<(String, String)> = receiver
+    let received: Vec<(String, String)> = receiver
         .bodies()
         .iter()
         .map(|body| {
@@ -184,7 +184,7 @@ async fn sends_webhooks_for_merge_requests() {
         ("merge_request", "merge"),
     ];
     assert_eq!(
-        told,
+        received,
         expected.map(|(kind, action)| (kind.to_owned(), action.to_owned()))
     );
     let bodies = receiver.bodies();

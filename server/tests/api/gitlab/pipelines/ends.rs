@@ -302,10 +302,12 @@ async fn distinguishes_pending_job_from_lost_runner() {
     forge.gitlab.clock().freeze();
     forge.gitlab.clear_requests();
     eventually("two requests for its job", async || {
-        let asked = forge.gitlab.requests();
+        let requests = forge.gitlab.requests();
         let path = format!("/pipelines/{}/jobs", pipeline.id);
-        let asked = asked.iter().filter(|request| request.path.ends_with(&path));
-        (asked.count() >= 2).then_some(())
+        let requests = requests
+            .iter()
+            .filter(|request| request.path.ends_with(&path));
+        (requests.count() >= 2).then_some(())
     })
     .await;
     assert_eq!(forge.pipelines("libgreet").len(), 1);
@@ -358,10 +360,12 @@ async fn waits_for_after_script_of_runner() {
     server.sql(earlier).await;
     forge.gitlab.clear_requests();
     eventually("two requests for its job", async || {
-        let asked = forge.gitlab.requests();
+        let requests = forge.gitlab.requests();
         let path = format!("/pipelines/{}/jobs", job.pipeline);
-        let asked = asked.iter().filter(|request| request.path.ends_with(&path));
-        (asked.count() >= 2).then_some(())
+        let requests = requests
+            .iter()
+            .filter(|request| request.path.ends_with(&path));
+        (requests.count() >= 2).then_some(())
     })
     .await;
     let build = server.build("bump", "libgreet").await;

@@ -95,16 +95,20 @@ async fn waits_out_burst_of_429() {
 }
 
 /// Asserts that the build of libgreet fails with GitLab's reason, and continues after a fix and a retry.
-async fn is_refused(spoil: impl FnOnce(&Forge), mend: impl FnOnce(&Forge), why: &str) {
+async fn expect_failure_until_fixed(
+    cause: impl FnOnce(&Forge),
+    fix: impl FnOnce(&Forge),
+    why: &str,
+) {
     let forge = Forge::that_builds(&packages()).await;
     let server = forge.server_that_builds().await;
-    spoil(&forge);
+    cause(&forge);
     server.namespace("bump", &["libgreet/main"]).await;
     let build = build_that_is(&server, "libgreet", BuildStatus::Failed).await;
     let message = build.message.unwrap();
     assert!(message.contains(why), "{message}");
     ends_as(&server, IterationStatus::Failed).await;
-    mend(&forge);
+    fix(&forge);
     let admin = server.admin();
     admin
         .retry_builds(&"bump".parse().unwrap(), &Default::default())
@@ -122,17 +126,17 @@ async fn reports_gitlab_refusals_with_remedy() {
             forge.gitlab.set_ci_config_path(project, path).unwrap();
         }
     };
-    is_refused(set(""), set(super::CI_CONFIG), "gitlab set-ci-config").await;
+    expect_failure_until_fixed(set(""), set(super::CI_CONFIG), "gitlab set-ci-config").await;
 
     let template = |text: &'static str| move |forge: &Forge| forge.change_template(text);
     let without_inputs = "build:\n  script: [echo]\n";
-    is_refused(template(without_inputs), template(super::TEMPLATE), "nput").await;
+    expect_failure_until_fixed(template(without_inputs), template(super::TEMPLATE), "nput").await;
     let for_pushes = concat!(
         "spec:\n  inputs:\n    attempt: {}\n    server: {}\n    pkgbase: {}\n    architecture: {}\n",
         "---\nworkflow:\n  rules:\n    - if: $CI_PIPELINE_SOURCE == \"push\"\n",
         "build:\n  script: [echo]\n",
     );
-    is_refused(
+    expect_failure_until_fixed(
         template(for_pushes),
         template(super::TEMPLATE),
         "The template has to be used as it is",
@@ -146,8 +150,8 @@ async fn reports_role_without_permission_for_variables() {
     let forge = Forge::that_builds(&packages()).await;
     forge.change_template(TEMPLATE);
     let project = forge.project("libgreet");
-    let nobody: VariablesRole = "no_one_allowed".parse().unwrap();
-    forge.gitlab.set_variables_role(project, nobody).unwrap();
+    let no_one: VariablesRole = "no_one_allowed".parse().unwrap();
+    forge.gitlab.set_variables_role(project, no_one).unwrap();
     let options = forge.building_with(&["--gitlab-parameters=variables"]);
     let server = forge.server_with(options).await;
     server.namespace("bump", &["libgreet/main"]).await;

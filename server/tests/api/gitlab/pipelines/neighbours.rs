@@ -106,9 +106,10 @@ async fn detects_job_end_despite_own_commit_status() {
     server.namespace("bump", &["libgreet/main"]).await;
     let job = forge.job(&server, "libgreet", 1).await;
     eventually("the status in the pipeline", async || {
-        let told = forge.gitlab.requests();
-        let mut told = told.iter().filter(|request| request.method == "POST");
-        told.any(|request| request.path.contains("/statuses/"))
+        let requests = forge.gitlab.requests();
+        let mut requests = requests.iter().filter(|request| request.method == "POST");
+        requests
+            .any(|request| request.path.contains("/statuses/"))
             .then_some(())
     })
     .await;
@@ -133,8 +134,8 @@ async fn projects_rejecting_pipelines_do_not_block_others() {
     }
     ask_for(&server, "bad", &changesets(0..3)).await;
     eventually("the first failures", async || {
-        let mut asked = forge.gitlab.requests().into_iter();
-        asked
+        let mut requests = forge.gitlab.requests().into_iter();
+        requests
             .any(|request| request.status == Some(500))
             .then_some(())
     })
@@ -219,8 +220,8 @@ async fn cancels_pipeline_once_token_is_valid_again() {
         .await
         .unwrap();
     eventually("a rejected cancellation", async || {
-        let mut asked = forge.gitlab.requests().into_iter();
-        asked
+        let mut requests = forge.gitlab.requests().into_iter();
+        requests
             .any(|request| request.path.ends_with("/cancel") && request.status == Some(401))
             .then_some(())
     })
