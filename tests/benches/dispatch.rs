@@ -10,7 +10,7 @@
     clippy::print_stdout,
     clippy::disallowed_methods,
     missing_docs,
-    reason = "a failure here is a broken benchmark, and its figures are what it prints"
+    reason = "panics abort the benchmark; it prints its figures"
 )]
 
 use std::path::Path;

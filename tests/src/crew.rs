@@ -43,7 +43,7 @@ pub async fn done(client: &Client, name: &str) {
             return;
         }
     }
-    panic!("the events of {name} ended");
+    panic!("the event stream of {name} ended");
 }
 
 /// Repeats a request until it succeeds, like workers: a server with thousands of requests answers

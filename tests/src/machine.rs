@@ -36,7 +36,7 @@ pub fn public_folder() -> tempfile::TempDir {
     let parent = [std::env::temp_dir(), "/tmp".into(), "/var/tmp".into()]
         .into_iter()
         .find(is_public)
-        .expect("a folder for temporary files that every user can enter");
+        .expect("no temporary folder is accessible to every user");
     let folder = tempfile::tempdir_in(parent).unwrap();
     std::fs::set_permissions(&folder, Permissions::from_mode(0o755)).unwrap();
     folder

@@ -52,7 +52,7 @@ impl Process {
                         return line;
                     }
                 }
-                Err(error) => panic!("{} never logged {text:?}: {error}", self.name),
+                Err(error) => panic!("{} did not log {text:?}: {error}", self.name),
             }
         }
     }

@@ -263,12 +263,17 @@ async fn read_headers(
     loop {
         let mut line = String::new();
         let read = stdout.read_line(&mut line).await?;
-        anyhow::ensure!(read > 0, "git http-backend ended before its headers did");
+        anyhow::ensure!(
+            read > 0,
+            "git http-backend exited before the end of its headers"
+        );
         let line = line.trim_end();
         if line.is_empty() {
             break;
         }
-        let (name, value) = line.split_once(':').context("no header")?;
+        let (name, value) = line
+            .split_once(':')
+            .context("git http-backend sent an invalid header")?;
         let value = value.trim();
         if name.eq_ignore_ascii_case("status") {
             let code = value.split(' ').next().unwrap_or_default();

@@ -238,7 +238,7 @@ impl Api {
             }
             StatusCode::FORBIDDEN => Ok(Requested::Refused),
             StatusCode::NO_CONTENT => Ok(Requested::Nothing),
-            status => Err(format!("GitLab answered {status}")),
+            status => Err(format!("GitLab responded with {status}")),
         }
     }
 

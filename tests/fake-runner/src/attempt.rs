@@ -74,7 +74,7 @@ impl<'a> Attempt<'a> {
         let folder = tempfile::Builder::new()
             .prefix("custom-executor")
             .tempdir()
-            .context("cannot make a folder for a job")?
+            .context("cannot create a folder for a job")?
             .keep();
         let response = folder.join("response.json");
         let mut file = std::fs::OpenOptions::new()
@@ -107,7 +107,7 @@ impl<'a> Attempt<'a> {
     /// Removes the temporary folder with all scripts.
     pub(crate) fn remove(&self) {
         if let Err(error) = fs_err::remove_dir_all(&self.folder) {
-            tracing::warn!(%error, "the folder of a job stays");
+            tracing::warn!(%error, "cannot remove the folder of a job");
         }
     }
 

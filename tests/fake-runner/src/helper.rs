@@ -74,10 +74,13 @@ pub async fn main() -> Result<()> {
 impl Upload {
     async fn run(&self) -> Result<()> {
         if self.artifact_format != "zip" {
-            bail!("this stand-in packs zip, not {}", self.artifact_format);
+            bail!(
+                "this stand-in supports zip only, not {}",
+                self.artifact_format
+            );
         }
         if self.untracked {
-            bail!("this stand-in does not look for untracked files");
+            bail!("this stand-in does not support untracked files");
         }
         let files = self.files()?;
         if files.is_empty() {
@@ -104,13 +107,13 @@ impl Upload {
                     base = moved(&response)?;
                     tries += 1;
                 }
-                (Some(403), _) => bail!("GitLab refuses the files: 403 Forbidden"),
+                (Some(403), _) => bail!("GitLab rejected the files: 403 Forbidden"),
                 (Some(413), _) => bail!("the files are too large for GitLab: 413"),
                 (Some(503), _) => busy += 1,
                 _ => tries += 1,
             }
             if tries >= ATTEMPTS || busy >= BUSY_ATTEMPTS {
-                bail!("GitLab did not take the files ({status:?})");
+                bail!("GitLab rejected the files ({status:?})");
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -164,7 +167,7 @@ impl Upload {
 fn moved(response: &reqwest::Response) -> Result<String> {
     let location = response.headers().get("location");
     let location = location.and_then(|location| location.to_str().ok());
-    let url: reqwest::Url = location.context("a redirect to nowhere")?.parse()?;
+    let url: reqwest::Url = location.context("a redirect without a location")?.parse()?;
     Ok(url.origin().ascii_serialization())
 }
 
@@ -255,7 +258,7 @@ impl Download {
             let mut file = archive.by_index(index)?;
             let path = file
                 .enclosed_name()
-                .context("a file outside of the archive")?;
+                .context("the archive contains a file with an invalid path")?;
             if file.is_dir() {
                 continue;
             }

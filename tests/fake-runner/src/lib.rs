@@ -59,7 +59,7 @@ const MOST_REFUSALS: u32 = 3;
 impl FakeRunner {
     /// Starts a stand-in in tasks of the current tokio runtime.
     pub fn start(config: RunnerConfig) -> Result<Self> {
-        let api = Api::new(&config).context("cannot make an HTTP client")?;
+        let api = Api::new(&config).context("cannot create an HTTP client")?;
         let helper = config.helper.as_ref().map(|program| link_helper(program));
         let helper = helper.transpose()?;
         let journal = Journal::default();
@@ -232,7 +232,7 @@ impl Polling {
                 }
                 Ok(Requested::Nothing) => refusals = 0,
                 Ok(Requested::Refused) => refusals += 1,
-                Err(error) => tracing::warn!(error, "no job could be got"),
+                Err(error) => tracing::warn!(error, "cannot request a job"),
             }
             drop(permit);
             let mut pause = self.config.poll_interval;

@@ -95,7 +95,7 @@ pub(crate) async fn run(
             if let (Sink::Log(trace, _), Some(denied)) = (&errors, denied(program, &error)) {
                 trace.error(&denied);
             }
-            tracing::warn!(text, "an executor could not be run");
+            tracing::warn!(text, "cannot run the executor");
             return Ended {
                 exit: Exit::NotRun,
                 output: text.into_bytes(),

@@ -199,7 +199,10 @@ impl<'a> Stream<'a> {
                 Updated::Failed => {
                     failures += 1;
                     if failures >= FINAL_ATTEMPTS || self.stops.reason() == Some(Reason::Aborted) {
-                        tracing::warn!(job = self.job.id, "GitLab was not told how the job ended");
+                        tracing::warn!(
+                            job = self.job.id,
+                            "cannot report the end of the job to GitLab"
+                        );
                         return;
                     }
                     tokio::time::sleep(pause).await;

@@ -6,7 +6,7 @@
     clippy::panic,
     clippy::result_large_err,
     missing_docs,
-    reason = "a failure here is a failed test, and the panic its message; refusals are whole responses"
+    reason = "panics fail the test with their message; error responses are returned whole"
 )]
 
 mod claimed;
@@ -101,7 +101,7 @@ impl FakeServer {
         };
         tokio::time::timeout(PATIENCE, wait)
             .await
-            .unwrap_or_else(|_| panic!("never happened: {what}"));
+            .unwrap_or_else(|_| panic!("{what} did not happen"));
     }
 
     pub fn attempt(&self, id: AttemptId) -> Attempt {

@@ -142,7 +142,7 @@ impl Forge {
     fn project(&self, path: &str) -> ProjectId {
         self.gitlab
             .project_id(&format!("{GROUP}/{path}"))
-            .unwrap_or_else(|| panic!("there is no project {path}"))
+            .unwrap_or_else(|| panic!("project `{path}` does not exist"))
     }
 
     /// Returns the requests of one GraphQL query.

@@ -141,7 +141,7 @@ impl FakeGitlab {
         iid: u64,
     ) -> Result<PipelineId> {
         let row = self.state().merge_requests.get(&(project.0, iid)).cloned();
-        let row = row.context("no such merge request")?;
+        let row = row.context("the merge request does not exist")?;
         self.create_as_first_user(
             project,
             NewPipeline {
@@ -294,7 +294,7 @@ impl FakeGitlab {
         let mut state = self.state();
         let trace = state.traces.get_mut(&id.0);
         let first = trace.and_then(|trace| trace.first_mut());
-        *first.context("nothing was printed")? ^= 1;
+        *first.context("the log is empty")? ^= 1;
         Ok(())
     }
 
@@ -307,7 +307,9 @@ impl FakeGitlab {
         let mut changes = self.shared.wakers.changes.subscribe();
         loop {
             changes.borrow_and_update();
-            let job = self.job(id).with_context(|| format!("no job {id}"))?;
+            let job = self
+                .job(id)
+                .with_context(|| format!("job {id} does not exist"))?;
             if is_wanted(&job) {
                 return Ok(job);
             }
@@ -325,7 +327,7 @@ impl FakeGitlab {
         loop {
             changes.borrow_and_update();
             let pipeline = self.pipeline(id);
-            let pipeline = pipeline.with_context(|| format!("no pipeline {id}"))?;
+            let pipeline = pipeline.with_context(|| format!("pipeline {id} does not exist"))?;
             if is_wanted(&pipeline) {
                 return Ok(pipeline);
             }
@@ -338,7 +340,7 @@ impl FakeGitlab {
         let mut changes = self.shared.wakers.changes.subscribe();
         loop {
             changes.borrow_and_update();
-            ensure!(self.job(id).is_some(), "no job {id}");
+            ensure!(self.job(id).is_some(), "job {id} does not exist");
             if self.job_trace(id).contains(text) {
                 return Ok(());
             }

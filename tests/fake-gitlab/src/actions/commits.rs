@@ -21,7 +21,7 @@ impl FakeGitlab {
         message: &str,
     ) -> Result<String> {
         let change = self.write_commit(project, branch, files, message)?;
-        let id = change.after.context("the branch is gone")?;
+        let id = change.after.context("the branch was deleted")?;
         self.pushed(project, &[change], None)?;
         Ok(id.to_string())
     }
@@ -35,7 +35,7 @@ impl FakeGitlab {
         message: &str,
     ) -> Result<String> {
         let change = self.write_commit(project, branch, files, message)?;
-        Ok(change.after.context("the branch is gone")?.to_string())
+        Ok(change.after.context("the branch was deleted")?.to_string())
     }
 
     /// Creates a tag at the default branch, or at another ref or commit. With a message it is annotated.
@@ -123,7 +123,7 @@ impl FakeGitlab {
         project
             .storage
             .resolve(&project.default_branch, name)?
-            .with_context(|| format!("no ref {}", name.unwrap_or("HEAD")))
+            .with_context(|| format!("ref `{}` does not exist", name.unwrap_or("HEAD")))
     }
 }
 

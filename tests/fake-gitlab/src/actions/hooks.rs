@@ -18,11 +18,20 @@ impl FakeGitlab {
             HookScope::System => Owner::System,
             HookScope::Group(path) => {
                 let group = self.state().group_at(&path);
-                Owner::Group(group.with_context(|| format!("no group {path}"))?.id)
+                Owner::Group(
+                    group
+                        .with_context(|| format!("group `{path}` does not exist"))?
+                        .id,
+                )
             }
             HookScope::Project(path) => {
                 let project = self.state().project_at(&path);
-                Owner::Project(project.with_context(|| format!("no project {path}"))?.id.0)
+                Owner::Project(
+                    project
+                        .with_context(|| format!("project `{path}` does not exist"))?
+                        .id
+                        .0,
+                )
             }
         };
         self.insert_hook(owner, options)
@@ -31,7 +40,7 @@ impl FakeGitlab {
     /// Removes a hook.
     pub fn remove_hook(&self, hook: HookId) -> Result<()> {
         let removed = self.state().hooks.remove(&hook.0);
-        removed.map(drop).context("no such hook")
+        removed.map(drop).context("the hook does not exist")
     }
 
     pub(crate) fn insert_hook(&self, owner: Owner, options: HookOptions) -> Result<HookId> {

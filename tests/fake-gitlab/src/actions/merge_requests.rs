@@ -137,7 +137,7 @@ impl FakeGitlab {
         let row = state
             .merge_requests
             .get_mut(&(row.project, row.iid))
-            .context("the merge request is gone")?;
+            .context("the merge request was deleted")?;
         change(Arc::make_mut(row));
         Ok(Arc::clone(row))
     }

@@ -170,7 +170,9 @@ impl FakeGitlab {
 impl State {
     pub(crate) fn project(&self, id: ProjectId) -> Result<Arc<Project>> {
         let project = self.projects.get(&id.0);
-        project.cloned().with_context(|| format!("no project {id}"))
+        project
+            .cloned()
+            .with_context(|| format!("project {id} does not exist"))
     }
 
     pub(crate) fn change_project(
@@ -181,7 +183,7 @@ impl State {
         let project = self
             .projects
             .get_mut(&id.0)
-            .with_context(|| format!("no project {id}"))?;
+            .with_context(|| format!("project {id} does not exist"))?;
         change(Arc::make_mut(project));
         Ok(())
     }
@@ -215,7 +217,7 @@ pub(crate) fn insert_project(
 pub(crate) fn ensure_group(state: &mut State, full_path: &str) -> Result<u64> {
     ensure!(
         !full_path.is_empty() && full_path.split('/').all(|part| !part.is_empty()),
-        "{full_path:?} is no path of a group"
+        "{full_path:?} is not the path of a group"
     );
     if let Some(id) = state.group_paths.get(&full_path.to_lowercase()) {
         return Ok(*id);

@@ -43,7 +43,7 @@ impl FakeGitlab {
         let mut change = self.change();
         let mut runners = change.state.runners.values_mut();
         let runner = runners.find(|runner| runner.token == token);
-        Arc::make_mut(runner.context("no such runner")?).paused = paused;
+        Arc::make_mut(runner.context("the runner does not exist")?).paused = paused;
         change.wake_runners();
         Ok(())
     }
@@ -62,7 +62,7 @@ impl FakeGitlab {
     pub fn assign_job(&self, token: &str) -> Result<Option<Value>> {
         let mut change = self.change();
         let found = change.state.runners.values().find(|one| one.token == token);
-        let runner = found.cloned().context("no such runner")?;
+        let runner = found.cloned().context("the runner does not exist")?;
         let abilities = Abilities {
             acknowledges: true,
             cancels_gracefully: true,

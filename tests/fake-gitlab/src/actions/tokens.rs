@@ -91,14 +91,20 @@ impl FakeGitlab {
     /// Blocks or unblocks a user.
     pub fn block_user(&self, user: u64, blocked: bool) -> Result<()> {
         let mut state = self.state();
-        let user = state.users.get_mut(&user).context("no such user")?;
+        let user = state
+            .users
+            .get_mut(&user)
+            .context("the user does not exist")?;
         Arc::make_mut(user).blocked = blocked;
         Ok(())
     }
 
     fn change_token(&self, secret: &str, change: impl FnOnce(&mut Token)) -> Result<()> {
         let mut state = self.state();
-        let token = state.tokens.get_mut(secret).context("no such token")?;
+        let token = state
+            .tokens
+            .get_mut(secret)
+            .context("the token does not exist")?;
         change(Arc::make_mut(token));
         Ok(())
     }

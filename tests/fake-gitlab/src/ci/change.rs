@@ -51,12 +51,13 @@ impl Change<'_> {
         let pipeline = self.state.pipelines.get(&id.0);
         pipeline
             .cloned()
-            .with_context(|| format!("no pipeline {id}"))
+            .with_context(|| format!("pipeline {id} does not exist"))
     }
 
     pub(crate) fn job(&self, id: JobId) -> Result<Arc<Job>> {
         let job = self.state.jobs.get(&id.0);
-        job.cloned().with_context(|| format!("no job {id}"))
+        job.cloned()
+            .with_context(|| format!("job {id} does not exist"))
     }
 
     /// Returns the jobs of a pipeline that were not replaced by a retry.
@@ -77,7 +78,7 @@ impl Change<'_> {
     /// Changes a job, updates the queue, and notifies hooks of a new status.
     pub(crate) fn set_job(&mut self, id: JobId, change: impl FnOnce(&mut Job)) -> Result<Arc<Job>> {
         let row = self.state.jobs.get_mut(&id.0);
-        let row = row.with_context(|| format!("no job {id}"))?;
+        let row = row.with_context(|| format!("job {id} does not exist"))?;
         let before = row.status;
         change(Arc::make_mut(row));
         let job = Arc::clone(row);
@@ -126,7 +127,7 @@ impl Change<'_> {
     ) -> Result<Arc<Pipeline>> {
         let now = self.now;
         let row = self.state.pipelines.get_mut(&id.0);
-        let row = row.with_context(|| format!("no pipeline {id}"))?;
+        let row = row.with_context(|| format!("pipeline {id} does not exist"))?;
         let before = row.status;
         let pipeline = Arc::make_mut(row);
         change(pipeline);

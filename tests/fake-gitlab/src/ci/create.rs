@@ -158,7 +158,7 @@ impl FakeGitlab {
         let setting = project.ci_config_path_or_default();
         if setting.starts_with("http://") || setting.starts_with("https://") {
             return Err(refused(format!(
-                "this stand-in does not interpret ci_config_path: {setting}"
+                "this stand-in does not support ci_config_path: {setting}"
             )));
         }
         let Some((path, elsewhere)) = setting.split_once('@') else {

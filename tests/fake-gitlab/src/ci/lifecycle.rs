@@ -97,10 +97,10 @@ impl Change<'_> {
         reason: Option<&str>,
         exit_code: Option<i64>,
     ) -> Result<Arc<Job>> {
-        ensure!(status.is_complete(), "{status} is no end");
+        ensure!(status.is_complete(), "`{status}` is not a final status");
         let now = self.now;
         let was = self.job(id)?.status;
-        ensure!(!was.is_complete(), "the job is {was} already");
+        ensure!(!was.is_complete(), "the job is already {was}");
         let status = match was {
             Status::Canceling => Status::Canceled,
             _ => status,

@@ -48,9 +48,11 @@ impl Variables {
 /// Returns the response to a runner that gets a job.
 pub(crate) fn payload(gitlab: &FakeGitlab, state: &State, job: &Job) -> Result<Value> {
     let pipeline = state.pipelines.get(&job.pipeline.0);
-    let pipeline = pipeline.context("the pipeline is gone")?;
+    let pipeline = pipeline.context("the pipeline was deleted")?;
     let project = state.project(job.project)?;
-    let config = job.config().context("nobody runs a commit status")?;
+    let config = job
+        .config()
+        .context("a commit status has no configuration")?;
     let runner = job.assigned.as_ref().map(|assigned| assigned.runner);
     let timeout = timeout_of(state, job, runner);
     let repository = gitlab.git_url(&project.full_path);
@@ -125,7 +127,7 @@ fn variables_of(
     job: &Job,
     config: &JobConfig,
 ) -> Result<Variables> {
-    let user = state.users.get(&job.user).context("the user is gone")?;
+    let user = state.users.get(&job.user).context("the user was deleted")?;
     let mut all = Variables(Vec::new());
     for (key, value) in variables::of_job(gitlab, project, pipeline, job) {
         all.add(&key, &value, true, false);

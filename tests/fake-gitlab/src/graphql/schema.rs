@@ -25,7 +25,8 @@ pub(crate) struct Schema {
 
 impl Schema {
     pub(crate) fn new() -> Result<Self> {
-        let document = async_graphql_parser::parse_schema(SDL).context("the schema is broken")?;
+        let document =
+            async_graphql_parser::parse_schema(SDL).context("cannot parse the schema")?;
         Ok(Self {
             types: Types::new(&document),
             executable: executable(&document)?,
@@ -61,9 +62,7 @@ fn executable(document: &ServiceDocument) -> Result<dynamic::Schema> {
             }
         };
     }
-    builder
-        .finish()
-        .context("the schema does not hold together")
+    builder.finish().context("the schema is inconsistent")
 }
 
 fn object(ty: &TypeDefinition) -> Object {

@@ -50,6 +50,6 @@ async fn one(stream: TcpStream, router: axum::Router, gitlab: FakeGitlab) {
         .serve_connection(TokioIo::new(stream), service)
         .await;
     if let Err(error) = served {
-        tracing::debug!(%error, "a connection ended early");
+        tracing::debug!(%error, "a connection was interrupted");
     }
 }

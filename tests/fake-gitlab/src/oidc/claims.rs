@@ -27,14 +27,14 @@ pub(crate) fn of_job(
     audience: &Value,
 ) -> Result<Map<String, Value>> {
     let pipeline = state.pipelines.get(&job.pipeline.0);
-    let pipeline = pipeline.context("the pipeline is gone")?;
+    let pipeline = pipeline.context("the pipeline was deleted")?;
     let runs_in = state.project(job.project)?;
     // For a merge request of a fork, the project is the fork.
     let project = match pipeline.merge_request {
         Some(merge_request) => state.project(merge_request.source_project)?,
         None => runs_in.clone(),
     };
-    let user = state.users.get(&job.user).context("the user is gone")?;
+    let user = state.users.get(&job.user).context("the user was deleted")?;
     let runner = job.assigned.as_ref().map(|assigned| assigned.runner);
     let now = gitlab.clock().now().as_second();
     let life = match timeout_of(state, job, runner) {
@@ -100,7 +100,7 @@ pub(crate) fn of_login(
     user: u64,
     client: &str,
 ) -> Result<Map<String, Value>> {
-    let user = state.users.get(&user).context("no such user")?;
+    let user = state.users.get(&user).context("the user does not exist")?;
     let now = gitlab.clock().now().as_second();
     let claims = json!({
         "iss": gitlab.url(),

@@ -46,7 +46,7 @@ impl FakeGitlab {
     pub fn id_token(&self, job: JobId, audience: &str) -> Result<IdToken> {
         let state = self.state();
         let row = state.jobs.get(&job.0).cloned();
-        let row = row.with_context(|| format!("no job {job}"))?;
+        let row = row.with_context(|| format!("job {job} does not exist"))?;
         let claims = claims::of_job(self, &state, &row, &json!(audience))?;
         drop(state);
         Ok(self.unsigned(claims, Signer::Ci))

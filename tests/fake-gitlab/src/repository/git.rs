@@ -130,7 +130,7 @@ pub(crate) fn merge(
         &["merge-tree", "--write-tree", &ours_text, &theirs_text],
         b"",
     )
-    .context("there are conflicts")?;
+    .context("the merge has conflicts")?;
     let tree = ObjectId::from_hex(tree.as_bytes()).map_err(broken)?;
     let commit = super::objects::Object::commit(tree, &[ours, theirs], at, message)?;
     commit.write(path)?;

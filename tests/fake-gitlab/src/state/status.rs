@@ -110,7 +110,7 @@ impl fmt::Display for Status {
 
 /// An unknown status.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no status")]
+#[error("{0:?} is not a status")]
 pub struct UnknownStatus(String);
 
 impl FromStr for Status {

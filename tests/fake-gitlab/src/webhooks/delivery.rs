@@ -69,7 +69,7 @@ async fn attempt_once(webhooks: &Webhooks, delivery: &Delivery) -> Option<u16> {
     match request.body(delivery.body.clone()).send().await {
         Ok(response) => Some(response.status().as_u16()),
         Err(error) => {
-            tracing::debug!(%error, url = delivery.url, "a hook could not be told");
+            tracing::debug!(%error, url = delivery.url, "cannot deliver a webhook");
             None
         }
     }

@@ -113,7 +113,7 @@ impl Webhooks {
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(format!("GitLab/{VERSION}"))
             .build()
-            .context("cannot make an HTTP client")?;
+            .context("cannot create an HTTP client")?;
         let (queue, receiver) = mpsc::unbounded_channel();
         let webhooks = Self {
             inner: Arc::new(Inner {
@@ -190,7 +190,7 @@ impl Webhooks {
     /// Sends a delivery again, with the same key and body.
     pub fn resend(&self, id: DeliveryId) -> Result<()> {
         let known = lock(&self.inner.deliveries).len();
-        anyhow::ensure!(id.0 < known, "there is no delivery {}", id.0);
+        anyhow::ensure!(id.0 < known, "delivery {} does not exist", id.0);
         self.enqueue(id);
         Ok(())
     }

@@ -18,7 +18,8 @@ pub(crate) fn key(token: &str) -> Result<Vec<u8>> {
 
 /// Returns the value of `webhook-signature`.
 pub(crate) fn sign(token: &str, id: &str, timestamp: i64, body: &[u8]) -> Result<String> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(&key(token)?).context("the key is refused")?;
+    let mut mac =
+        Hmac::<Sha256>::new_from_slice(&key(token)?).context("the signing key is invalid")?;
     mac.update(format!("{id}.{timestamp}.").as_bytes());
     mac.update(body);
     Ok(format!(

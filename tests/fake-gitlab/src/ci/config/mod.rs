@@ -27,8 +27,8 @@ pub(crate) enum ConfigError {
     #[error("{0}")]
     Invalid(String),
     /// GitLab supports it, the stand-in does not.
-    #[error("this stand-in does not interpret {0}")]
-    NotInterpreted(String),
+    #[error("this stand-in does not support {0}")]
+    Unsupported(String),
     /// The rules of the workflow prevent a pipeline.
     #[error("Pipeline filtered out by workflow rules.")]
     FilteredByWorkflow,
@@ -46,7 +46,7 @@ impl ConfigError {
     }
 
     fn not_interpreted(what: impl Into<String>) -> Self {
-        Self::NotInterpreted(what.into())
+        Self::Unsupported(what.into())
     }
 }
 
