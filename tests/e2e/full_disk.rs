@@ -1,4 +1,4 @@
-//! Disks that fill up, and later have free space again.
+//! Full disks that later have free space again.
 
 use buildbtw_model::{AttemptStatus, BuildStatus, FailureKind};
 use buildbtw_tests::{Server, Sources, Worker, cli, is_root, pacman_upgrades, printed};

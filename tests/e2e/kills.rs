@@ -15,7 +15,7 @@ use buildbtw_tests::{
     Server, Sources, Worker, cli, has_tool, pacman_installs, pacman_upgrades, printed, program,
 };
 
-/// A small random number generator, so that a seed gives the same kills everywhere.
+/// A small random number generator, so that a seed leads to the same kills everywhere.
 pub(crate) struct Random(pub(crate) u64);
 
 impl Random {

@@ -1,4 +1,4 @@
-//! What a rebuilt package records about its build, and what is kept to reproduce it.
+//! The build information in a rebuilt package, and the files kept for reproducing it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,5 +1,5 @@
-//! Releases of a rebuild with makepkg in the sandbox: whatever a PKGBUILD does with its release,
-//! pacman upgrades the distribution's packages to the built ones.
+//! Releases of a rebuild with makepkg in the sandbox: however a PKGBUILD sets its release, pacman upgrades the
+//! distribution's packages to the built ones.
 
 use buildbtw_model::api::IterationDetail;
 use buildbtw_model::{BuildStatus, FailureKind, IterationStatus};

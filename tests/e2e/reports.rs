@@ -39,7 +39,7 @@ fn keeps_all_concurrent_and_repeated_reports() {
         report(&client, &first, uploaded).await;
 
         let all_are_ready = Arc::new(Barrier::new(REPORTS));
-        // Many concurrently, but not more connections than a process may have.
+        // Limits the connections of this process.
         let uploading = Arc::new(tokio::sync::Semaphore::new(64));
         let workers: Vec<_> = (0..REPORTS)
             .map(|number| {

@@ -36,7 +36,7 @@ fn ended(forge: &Forge, runtime: &Runtime, job: &JobView) -> JobView {
     runtime.block_on(ended).unwrap()
 }
 
-/// Two jobs that buildbtw did not start: the second one gets a file of the first one's.
+/// Two jobs that buildbtw did not start: the second one downloads an artifact of the first.
 const ORDINARY: &str = r#"
 stages: [one, two]
 one:

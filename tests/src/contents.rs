@@ -1,4 +1,4 @@
-//! What is in packages.
+//! The content of packages.
 
 use std::path::Path;
 use std::process::Command;

@@ -46,8 +46,8 @@ pub async fn done(client: &Client, name: &str) {
     panic!("the event stream of {name} ended");
 }
 
-/// Repeats a request until it succeeds, like workers: a server with thousands of requests answers
-/// some that it is busy, or does not respond within the client's minute.
+/// Repeats a request until it succeeds, like workers: a server with thousands of requests rejects some as overload, or
+/// does not respond within the client's timeout of a minute.
 pub async fn persist<T, F>(request: impl FnMut() -> F) -> T
 where
     F: Future<Output = Result<T, ClientError>>,

@@ -1,4 +1,4 @@
-//! A GitLab that holds the sources: the stand-in, with the files that programs need to access it.
+//! A stand-in for a GitLab with the sources, and the files that programs need to access it.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
@@ -14,7 +14,7 @@ use crate::sources::git;
 
 /// The watched group.
 pub const GROUP: &str = "packaging/packages";
-/// Where the CI template is, and how projects name it.
+/// The project of the CI template, and the path by which projects refer to it.
 const CI_PROJECT: &str = "packaging/ci";
 const CI_CONFIG: &str = "buildbtw.yml@packaging/ci";
 pub const TEMPLATE: &str = include_str!("../../ci/buildbtw.yml");

@@ -1,4 +1,4 @@
-//! What the machine that runs the tests has and allows.
+//! Capabilities of the machine that runs the tests.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;

@@ -74,7 +74,7 @@ impl Runner {
         Self::start(forge, server, folder, settings)
     }
 
-    /// Starts a runner; also again in the same folder after another one's end.
+    /// Starts a runner, possibly in the folder of a previous one.
     pub fn start(forge: &Forge, server: &Server, folder: &Path, settings: Settings<'_>) -> Self {
         let state = folder.join("executor");
         std::fs::create_dir_all(&state).unwrap();
@@ -198,7 +198,7 @@ impl RunnerHost<'_> {
             .args(["--concurrent", &self.settings.jobs.to_string()])
             .args(["--output-limit", &self.settings.output_limit.to_string()])
             .args(["--poll-interval", "0.1", "--trace-interval", "0.2"])
-            // A silent job learns of its cancellation only then.
+            // A silent job notices its cancellation at the next update.
             .args(["--keepalive", "0.5"]);
         for variable in self.settings.environment {
             command.args(["--env", variable]);

@@ -22,7 +22,7 @@ fn in_folder(sources: &Sources) -> Vec<String> {
 pub struct Server {
     process: Option<Process>,
     data: PathBuf,
-    /// The arguments that say where the sources are.
+    /// The arguments for the sources.
     sources: Vec<String>,
     address: SocketAddr,
     /// The path below which it serves.

@@ -1,4 +1,4 @@
-//! Addresses of the server: below a path, by another host, and with the headers that browsers send.
+//! URLs of the server: below a path, with another host, and with the headers of browsers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,7 +36,7 @@ async fn busy(options: ServerOptions) -> TestServer {
     job.succeeds().await;
     let job = worker.claims_build_of("greet").await;
     job.fails(FailureKind::Package, "it does not compile").await;
-    // Reuses what was built.
+    // Reuses the built packages.
     server.namespace("again", &["libgreet/main"]).await;
     eventually("libgreet is reused", async || {
         let build = server.build("again", "libgreet").await;
@@ -61,8 +61,7 @@ fn references(html: &str) -> Vec<String> {
     found
 }
 
-/// Follows every link from `start` on, at its address or at what `at` makes of it. Returns the
-/// visited addresses.
+/// Follows every link from `start` on, at the address to which `at` maps it. Returns the visited addresses.
 async fn crawl(
     server: &TestServer,
     start: &[&str],
@@ -231,7 +230,7 @@ async fn compresses_responses_on_request() {
     let server = busy(ServerOptions::default()).await;
     let build = server.build("bump", "libgreet").await;
     let attempt = build.attempt.unwrap();
-    // A log that is large enough to compress.
+    // A log of a size that is compressed.
     let long = "a line of a log, and one more like it\n".repeat(400);
     fs_err::write(server.data().join(format!("logs/{attempt}.log")), &long).unwrap();
     let log = format!("/api/v1/attempts/{attempt}/log");

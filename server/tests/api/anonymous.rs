@@ -1,4 +1,4 @@
-//! Requests without a token: which are allowed, and how little of the server they use.
+//! Requests without a token: which ones are allowed, and the limits of their resources.
 
 use std::net::SocketAddr;
 
@@ -12,8 +12,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use crate::support::{PATIENCE, Srcinfo, TestServer, eventually, expect_problem};
 
 const PLANS: &str = "/api/v1/plans";
-/// The most memory that the anonymous bodies of one address may take, and the largest anonymous
-/// body.
+/// The memory limit for anonymous bodies of one address, and the maximum size of an anonymous body.
 const SHARE: usize = 1 << 20;
 const LARGEST: usize = 64 << 10;
 
@@ -58,8 +57,7 @@ async fn requires_token_for_plans_of_other_than_default_branches() {
     let unknown = json!({ "changesets": ["nothing/main"] });
     let response = plan(&server, None, &unknown).await;
     expect_problem(response, 422, ProblemKind::UnknownPkgbase).await;
-    // A worker's token counts as none here, a client's raises the limits, and a wrong one is
-    // rejected.
+    // A worker's token has no effect here, a client's token raises the limits, and a wrong one is rejected.
     let worker = server.token(TokenScope::Worker).await;
     let client = server.token(TokenScope::Client).await;
     let response = plan(&server, Some(&worker), &next).await;
@@ -112,8 +110,7 @@ async fn garbage_collects_unreferenced_texts() {
     let mut server = server().await;
     server.namespace("bump", &["libgreet/next"]).await;
     let used = server.number("select count(*) from srcinfo").await;
-    // One was found unused long ago, one is unused from now on, and all others were marked unused
-    // by mistake.
+    // One text has been unused for long, one is unused from now on, and all others were marked unused by mistake.
     server.sql("update srcinfo set unused_since = 1").await;
     server
         .sql(
@@ -154,7 +151,7 @@ async fn limits_size_of_anonymous_bodies() {
     }
 }
 
-/// Sends this many bytes of a body of the largest size once the server reads it, and no more.
+/// Sends this many bytes of a body of the maximum size once the server reads it, and then stalls.
 async fn stalled(server: &TestServer, from: &str, sent: usize) -> TcpStream {
     let mut stream = connect(server, from).await;
     let head = format!(
@@ -229,7 +226,7 @@ async fn anonymous_bodies_wait_for_memory() {
     let body = json!({ "changesets": ["libgreet/main"], "scope": "origin" });
     let response = plan(&server, Some(&token), &body).await;
     assert_eq!(response.status(), StatusCode::OK);
-    // Waiting requests get what becomes free.
+    // Waiting requests get the memory that is released.
     let waiting = tokio::spawn(request_plan(&server, [127, 0, 0, 2]));
     held.clear();
     assert_eq!(waiting.await.unwrap().status(), 200);

@@ -96,7 +96,7 @@ async fn rejects_guarded_routes_without_a_valid_token() {
             }
             let response = request.send().await.unwrap();
             if response.status() == StatusCode::TOO_MANY_REQUESTS {
-                // This many wrong tokens exceed the limit, which grants no access either.
+                // So many wrong tokens exceed the rate limit, which does not grant access either.
                 held_up += 1;
                 continue;
             }
@@ -118,8 +118,7 @@ async fn rejects_guarded_routes_without_a_valid_token() {
             .items
             .is_empty()
     );
-    // The token that the routes were asked to revoke still works, however many wrong ones were
-    // tried.
+    // The rejected requests revoked no token, and wrong tokens do not block the right one.
     assert!(server.admin().tokens().await.is_ok());
     assert!(held_up > 0);
 }
@@ -434,7 +433,7 @@ async fn stores_only_the_first_token_and_that_privately() {
 async fn does_not_rewrite_removed_first_token() {
     let mut server = server().await;
     let token = server.admin_token();
-    // Careful administrators store it elsewhere.
+    // Administrators may move it elsewhere.
     fs_err::remove_file(server.data().join("admin-token")).unwrap();
     server.stop().await;
     server.start_again().await;

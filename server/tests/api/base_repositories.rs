@@ -164,7 +164,7 @@ async fn first_plan_without_base_repository_reports_skipped_checks() {
     let problems = problems(&server, "bump").await;
     assert!(problems[0].contains("base repository core"), "{problems:?}");
     assert!(problems[1].contains(NOT_CHECKED), "{problems:?}");
-    // A repository it never had does not prevent replanning.
+    // A repository that the first plan could not read does not prevent replanning.
     plans_again(&server, CreateIteration::default()).await;
 }
 
@@ -204,7 +204,7 @@ async fn ignores_release_of_package_that_moved_to_another_pkgbase() {
     let listed = ["libfoo-2-4", "moved-2-1.1", "oldbase-1-3.1"];
     assert_eq!(repository.lists().await, listed);
 
-    // On its own, it names the owner of the remaining package.
+    // Built alone, it names the owner of the remaining package.
     let request = CreateNamespace {
         name: Some(parse("alone")),
         scope: Scope::Origin,
@@ -271,7 +271,7 @@ async fn bumps_any_package_above_the_base_of_each_architecture() {
         let build = server.build_for("bump", "greet", architecture).await;
         assert_eq!(build.version.as_str(), "1.0-3.4", "{architecture}");
     }
-    // The pin is satisfied by what is built, for both.
+    // The built packages satisfy the pin of both.
     assert_eq!(problems(&server, "bump").await, [""; 0]);
 }
 
@@ -316,7 +316,7 @@ async fn builds_planned_version_when_pkgver_is_unchanged() {
     let rule = job.claimed.release.clone().unwrap();
     assert_eq!(rule.version(&parse("1-1")), job.claimed.version);
 
-    // While it is built, a plan is made that does not include its result.
+    // A plan that is created during the build does not include its result.
     follows_to(&server, "2.2-1", 3).await;
     let planned = server.build_for("bump", "greet-git", "aarch64").await;
     assert_eq!(planned.version.as_str(), "1-1.2");
@@ -352,7 +352,7 @@ async fn does_not_downgrade_origin_within_its_namespace() {
     let worker = server.worker("w").await;
     worker.builds("libgreet").await;
     assert_eq!(version(&server, "bump", "libgreet").await, "2.0-1.1");
-    // Base removes it.
+    // The package is removed from base.
     base.set_packages("x86_64", &[]);
     let request = CreateIteration {
         refresh_base: true,

@@ -39,7 +39,7 @@ async fn reports_why_namespace_cannot_be_replanned() {
     assert_eq!(refused().await, None);
     assert_eq!(server.number(kept).await, 1);
 
-    // An unwanted bootstrap build is withdrawn.
+    // A bootstrap build can be withdrawn.
     let request = CreateIteration {
         no_bootstrap: vec![parse("cyc-a")],
         same_sonames: Some(true),

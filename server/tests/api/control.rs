@@ -229,7 +229,7 @@ async fn retry_resets_number_of_attempts() {
     for _ in 0..2 {
         let job = worker.claims().await;
         job.fails(FailureKind::Infrastructure, "no disk").await;
-        // A build in backoff is not waited for, either.
+        // A build in backoff is retried immediately, too.
         assert_eq!(retried(&server, &retry_only(&[])).await, 1);
     }
     worker.builds("libgreet").await;

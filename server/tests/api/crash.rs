@@ -1,4 +1,4 @@
-//! The server ends at arbitrary moments and resumes where it was.
+//! The server is killed at arbitrary moments and resumes its work.
 
 use buildbtw_model::api::ProblemKind;
 use buildbtw_model::{AttemptStatus, BuildStatus, ClaimId, FailureKind, IterationStatus};
@@ -54,7 +54,7 @@ async fn publishes_accepted_build_at_start() {
     job.starts().await;
     let packages = job.makes_and_uploads().await;
     server.crash().await;
-    // The moment after the outcome was recorded: the repository is still empty.
+    // As if killed right after the outcome was recorded: the repository is still empty.
     server
         .sql("update attempt set status = 'succeeded', finished_at = created_at")
         .await;

@@ -1,4 +1,4 @@
-//! No client takes the server from others with many requests over few connections.
+//! No client blocks others with many requests over few connections.
 
 use std::time::Duration;
 
@@ -106,7 +106,7 @@ async fn server_with(options: ServerOptions) -> TestServer {
     server
 }
 
-/// An HTTP/2 client sets how much it accepts: here, nothing.
+/// An HTTP/2 client announces how many bytes it accepts: here, none.
 #[tokio::test(flavor = "multi_thread")]
 async fn disconnects_client_that_does_not_read() {
     const NO_WINDOW: [u8; 6] = [0, 4, 0, 0, 0, 0];
@@ -151,7 +151,7 @@ async fn counts_requests_of_a_connection_for_its_address() {
     .await;
 }
 
-/// They wait for their turn, and none of them for a connection held by others.
+/// Readers queue for database connections, and do not occupy the one that workers need.
 #[tokio::test(flavor = "multi_thread")]
 async fn many_readers_do_not_block_workers_from_the_database() {
     let server = server(&[]).await;

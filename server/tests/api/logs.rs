@@ -40,7 +40,7 @@ async fn assembles_chunks_by_offset() {
     assert_eq!(job.logs(0, "hello ").await.unwrap().length, 6);
     // Sent again, because the response was lost.
     assert_eq!(job.logs(0, "hello ").await.unwrap().length, 6);
-    // Overlaps with an earlier chunk.
+    // Overlaps an earlier chunk.
     assert_eq!(job.logs(3, "lo wörld").await.unwrap().length, 12);
     // Beyond the end: the response contains the offset to continue from.
     assert_eq!(job.logs(50, "hole").await.unwrap().length, 12);

@@ -1,4 +1,4 @@
-//! Every migration runs over rows of the version before, and loses none.
+//! Every migration keeps the rows of the previous version.
 
 use std::collections::BTreeMap;
 
@@ -172,7 +172,7 @@ async fn migrations_keep_every_row_step_by_step() {
     let url = format!("sqlite://{}", fresh.display());
     let mut fresh = SqliteConnection::connect(&url).await.unwrap();
     assert_eq!(schema(&mut fresh).await, migrated);
-    // And the server opens it.
+    // The server can open the result.
     Database::open(&path).await.unwrap().close().await;
 }
 

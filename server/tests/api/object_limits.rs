@@ -1,4 +1,4 @@
-//! Git objects that expand to far more than was pushed: they are named, not read.
+//! Git objects that decompress to far more than was pushed: they are reported, not read.
 
 use std::io::{Read as _, Write as _};
 use std::path::Path;

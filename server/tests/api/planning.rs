@@ -297,7 +297,7 @@ async fn rebuilds_packages_that_link_a_library_without_declaring_it() {
     let package = with_files(&job.makes().await[0], &files);
     job.uploads(&package).await.unwrap();
     job.reports(&reported(&[package])).await.unwrap();
-    // It has not been built yet: it still links what the old version provided.
+    // It has not been rebuilt yet, so it still links the old soname.
     server.namespace("third", &["libfoo/main"]).await;
     assert_eq!(server.iteration("third").await.builds.len(), 2);
 }

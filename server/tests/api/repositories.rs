@@ -98,7 +98,7 @@ async fn pacman_accepts_empty_repository() {
         return;
     };
     pacman.run(&["-Sy"]);
-    // It must not mistake the empty database for the current one later.
+    // Pacman must not mistake the empty database for the current one later.
     server.worker("w").await.claims().await.succeeds().await;
     pacman.run(&["-Sy"]);
     assert_eq!(pacman.run(&["-Sl", "bump"]).trim(), "bump libgreet 1:2.0-1");
@@ -321,7 +321,7 @@ async fn build_repository_lists_exactly_its_ancestors() {
     assert!(view.entry("bump.files", "left-1-1.1/files").await.is_some());
 }
 
-/// A slow reader holds a file, not memory.
+/// A slow reader occupies an open file, not memory.
 #[tokio::test]
 async fn renders_build_database_once_and_serves_it_from_disk() {
     let mut server = with_built(5).await;

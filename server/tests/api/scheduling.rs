@@ -481,7 +481,7 @@ async fn requeues_build_when_backoff_ends() {
         let job = worker.claims_build_of("a").await;
         job.fails(FailureKind::Infrastructure, "out of disk").await;
     }
-    // A request during the backoff gets nothing, a waiting one gets the build.
+    // A claim that does not wait gets nothing during the backoff, a waiting one gets the build.
     server
         .sql("update build set not_before = not_before + 3600000")
         .await;
@@ -708,7 +708,7 @@ async fn uses_last_stage_of_any_package_in_a_cycle_for_every_architecture() {
     assert!(on_intel.contains(&("shared".to_owned(), 2)), "{on_intel:?}");
     let on_arm = counts("aarch64").await;
     assert!(!on_arm.contains(&("shared".to_owned(), 2)), "{on_arm:?}");
-    // Everything but what is shared.
+    // Everything except the shared package.
     building(&intel, on_intel.len()).await;
     building(&arm, on_arm.len() - 1).await;
     server.expect_iteration("bump", IterationStatus::Done).await;

@@ -156,7 +156,7 @@ async fn requires_force_to_revoke_last_valid_admin_token() {
     let own = second.summary.id;
     assert_eq!(refusal(admin.revoke_token(own).await).status, 409);
     admin.force_revoke_token(own).await.unwrap();
-    // Its user is told how to get another one.
+    // The error says how to get another one.
     let problem = refusal(admin.tokens().await);
     assert_eq!(problem.kind, ProblemKind::Unauthenticated);
     assert!(problem.hint.unwrap().contains("restart the server"));

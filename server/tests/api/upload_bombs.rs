@@ -1,4 +1,4 @@
-//! Packages that expand to far more than they are, or whose metadata contradicts itself.
+//! Packages that decompress to far more than their size, or with contradictory metadata.
 
 use buildbtw_model::api::ProblemKind;
 

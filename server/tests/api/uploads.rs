@@ -1,4 +1,4 @@
-//! Uploads of packages: which are accepted, and which are rejected and leave nothing behind.
+//! Uploads of packages: accepted ones, and rejected ones, which leave nothing behind.
 
 use buildbtw_builder::BuiltPackage;
 use buildbtw_model::api::{Problem, ProblemKind};

@@ -52,7 +52,7 @@ pub(super) fn in_own_network(test: impl FnOnce() + Send + 'static) {
     }
 }
 
-/// Gives every request on a port of this machine the same response, for as long as the test runs.
+/// Serves one response for every request on a port of this machine, as long as the test runs.
 pub(super) fn serve(port: u16, status: &str, body: &str) {
     let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
     let length = body.len();

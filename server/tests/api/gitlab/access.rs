@@ -114,7 +114,7 @@ async fn keeps_sources_when_group_vanishes_briefly() {
         buildbtw_fake_gitlab::Times::Next(1),
         buildbtw_fake_gitlab::Fault::Drift(drift),
     );
-    // The next resync, a second later, gets no response before the message was read.
+    // The next resync, a second later, must not succeed before the test has read the message.
     let away = forge.gitlab.faults().add(
         buildbtw_fake_gitlab::On::Operation("GroupProjects".into()),
         buildbtw_fake_gitlab::Times::After(1),

@@ -10,8 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::parse;
 
-/// Creates the packages of a claimed build. Another `payload` gives other bytes under the same
-/// names.
+/// Creates the packages of a claimed build. Another `payload` results in other content under the same names.
 pub(crate) async fn make_packages(
     claimed: &ClaimedBuild,
     payload: usize,

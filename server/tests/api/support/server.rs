@@ -26,7 +26,7 @@ pub(crate) struct ServerOptions {
     pub(crate) architectures: &'static str,
     pub(crate) lease_seconds: u32,
     pub(crate) sweep_seconds: u32,
-    /// Flags of a GitLab that holds the sources, instead of the folder.
+    /// Flags for sources in a GitLab instead of the folder.
     pub(crate) gitlab: Vec<String>,
     pub(crate) extra: Vec<String>,
     /// How long a response may stay unread. It is not a flag, so that it can be short in tests only.
@@ -38,7 +38,7 @@ impl Default for ServerOptions {
         Self {
             architectures: "x86_64",
             lease_seconds: 60,
-            // So long that no change is found by chance.
+            // Long enough that no change is detected by the resync.
             sweep_seconds: 3600,
             gitlab: Vec::new(),
             extra: Vec::new(),

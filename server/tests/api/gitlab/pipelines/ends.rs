@@ -1,4 +1,4 @@
-//! GitLab decides how a job ended, whatever its executor reported first.
+//! GitLab decides how a job ended, regardless of what its executor reported first.
 
 use buildbtw_fake_gitlab::{Fault, On, Status, Times};
 use buildbtw_model::api::{AttemptSummary, ProblemKind};
@@ -60,7 +60,7 @@ async fn gitlab_timeout_overrides_earlier_stop_report() {
         // The build is neither decided nor dispatched again before GitLab reports the reason.
         let build = server.build("bump", "libgreet").await;
         assert_eq!(build.status, BuildStatus::Building, "{build:?}");
-        // As set in the template.
+        // The timeout in the template.
         forge.gitlab.clock().advance(SignedDuration::from_hours(8));
         job.ends(Status::Failed, Some("job_execution_timeout"));
         expect_timeout(&forge, &server, "job timeout of 8 h (28800 s)").await;
@@ -252,7 +252,7 @@ async fn cancels_job_that_never_claims_and_redispatches_build() {
         message.ends_with("is running").then_some(())
     })
     .await;
-    // Its runner was killed; a minute later the server is started again.
+    // Its runner was killed; a minute later the server restarts.
     server.crash().await;
     forge.gitlab.clock().advance(SignedDuration::from_secs(61));
     server
@@ -298,7 +298,7 @@ async fn distinguishes_pending_job_from_lost_runner() {
     let client = reqwest::Client::new();
     let request = client.post(url).bearer_auth(&forge.token).json(&status);
     assert!(request.send().await.unwrap().status().is_success());
-    // However slow this machine is, by GitLab's clock the job has just started.
+    // With GitLab's clock stopped, the job has just started, however slow this machine is.
     forge.gitlab.clock().freeze();
     forge.gitlab.clear_requests();
     eventually("two requests for its job", async || {

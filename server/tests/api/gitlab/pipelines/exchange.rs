@@ -1,4 +1,4 @@
-//! Which jobs get a build for their ID token, and which are rejected.
+//! The exchange of ID tokens for builds, and rejected tokens.
 
 use buildbtw_fake_gitlab::{IdToken, Signer};
 use buildbtw_model::BuildStatus;

@@ -1,5 +1,4 @@
-//! GitLab rejects requests, is slow, is unreachable, and loses responses; the server is killed at
-//! bad moments.
+//! GitLab rejects requests, is slow or unreachable, or loses responses; the server is killed between requests.
 
 use buildbtw_fake_gitlab::{Fault, On, RuleId, Status, Times, VariablesRole};
 use buildbtw_model::{AttemptStatus, BuildStatus, FailureKind, IterationStatus};
@@ -278,7 +277,7 @@ async fn ignores_commit_statuses_of_other_programs() {
     let server = forge.server_that_builds().await;
     server.namespace("bump", &["libgreet/main"]).await;
     let job = forge.job(&server, "libgreet", 1).await;
-    // And adds it to the newest pipeline of the commit if there is one, which then fails.
+    // GitLab adds the status to the newest pipeline of the commit, if there is one, which then fails.
     forge.external_status("libgreet", "lint").await;
     assert_eq!(forge.pipelines("libgreet").len(), 1);
     job.succeeds().await;

@@ -1,4 +1,4 @@
-//! The content of a configuration, with its inputs replaced.
+//! The content of a configuration after its inputs were replaced.
 
 use serde_json::{Map, Value};
 
