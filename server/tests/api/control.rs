@@ -315,7 +315,7 @@ async fn finishes_interrupted_deletion_at_start() {
 }
 
 #[tokio::test]
-async fn answers_404_for_unknown_namespace() {
+async fn returns_404_for_unknown_namespace() {
     let server = TestServer::start(family).await;
     for (method, path) in [
         (Method::POST, "/api/v1/namespaces/nosuch/cancel"),

@@ -531,7 +531,7 @@ async fn notes_unreadable_base_repository_and_continues() {
 }
 
 #[tokio::test]
-async fn answers_404_for_unknown_resources() {
+async fn returns_404_for_unknown_resources() {
     let server = TestServer::start(small_distribution).await;
     server.namespace("there", &["libgreet/main"]).await;
     let attempt = buildbtw_model::AttemptId::new();

@@ -388,7 +388,7 @@ async fn renders_page_for_unknown_addresses() {
 }
 
 #[tokio::test]
-async fn answers_head_requests() {
+async fn supports_head_requests() {
     let server = bumped(ServerOptions::default()).await;
     for path in ["/", "/sources", "/namespaces/bump"] {
         let response = server.request(Method::HEAD, path).send().await.unwrap();

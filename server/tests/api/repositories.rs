@@ -278,7 +278,7 @@ async fn newest_iteration_is_current_and_latest_once_done() {
 }
 
 #[tokio::test]
-async fn answers_404_for_files_not_in_a_repository() {
+async fn returns_404_for_files_not_in_a_repository() {
     let server = with_built(1).await;
     let build = server.build("bump", "libgreet").await.id;
     for path in [

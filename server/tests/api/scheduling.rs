@@ -170,7 +170,7 @@ async fn concurrent_equal_claims_get_one_build() {
 }
 
 #[tokio::test]
-async fn answers_waiting_claim_when_a_build_becomes_ready() {
+async fn completes_waiting_claim_when_a_build_becomes_ready() {
     let server = TestServer::start(unrelated_packages).await;
     let worker = server.worker("w").await;
     let request = worker.request(ClaimId::new(), 45);

@@ -486,7 +486,7 @@ async fn rejects_reports_on_attempts_of_other_workers() {
 }
 
 #[tokio::test]
-async fn answers_404_for_unknown_attempts() {
+async fn returns_404_for_unknown_attempts() {
     let (server, worker, job) = building().await;
     let packages = job.makes().await;
     let mut claimed = job.claimed.clone();

@@ -158,7 +158,7 @@ async fn resolves_merge_request_by_url() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tells_workers_the_fetch_url() {
+async fn sends_fetch_url_to_workers() {
     for (clone_by, expected) in [("https", "http://"), ("ssh", "ssh://git@")] {
         let forge = Forge::new().await;
         let pushed = forge.push(&Srcinfo::new("libgreet", "1-1"));

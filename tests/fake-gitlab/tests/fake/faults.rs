@@ -19,7 +19,7 @@ fn names() -> Value {
 }
 
 #[tokio::test]
-async fn answers_with_injected_statuses() {
+async fn returns_injected_statuses() {
     let world = world().await;
     let faults = world.gitlab.faults();
     faults.add(

@@ -236,7 +236,7 @@ async fn imports_git_object_ids() {
 }
 
 #[tokio::test]
-async fn answers_for_empty_and_hidden_repositories() {
+async fn handles_empty_and_hidden_repositories() {
     let world = World::new().await;
     world.gitlab.create_project("pkgs/empty").unwrap();
     let variables = json!({ "path": "pkgs/empty", "paths": ["a"] });
@@ -524,7 +524,7 @@ async fn authorizes_queries_by_token() {
 }
 
 #[tokio::test]
-async fn answers_batch_in_order() {
+async fn responds_to_batch_in_order() {
     let world = World::new().await;
     let body = json!([
         { "query": "query A { metadata { version } }" },

@@ -79,7 +79,7 @@ async fn creates_pipeline_from_template_of_another_project() {
 }
 
 #[tokio::test]
-async fn answers_pipeline_errors_like_gitlab() {
+async fn reports_pipeline_errors_like_gitlab() {
     let (world, project) = with_template().await;
     let good = json!({ "attempt": ATTEMPT });
     for (body, text) in [

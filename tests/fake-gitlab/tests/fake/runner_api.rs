@@ -193,7 +193,7 @@ async fn keeps_job_pending_until_runner_confirms() {
 }
 
 #[tokio::test]
-async fn answers_runner_without_new_state_immediately() {
+async fn responds_immediately_to_runner_without_new_state() {
     let world = World::new().await;
     let project = world.project("g/a", ONE_JOB);
     let runner = Runner::new(&world, &[]);
