@@ -52,7 +52,7 @@ async fn runs_rebuild_in_order_until_done() {
         .await
         .unwrap()
         .unwrap()
-        .expect("no claim was answered");
+        .expect("no claim got a response");
     assert_eq!(next.pkgbase.as_str(), "greet");
     let own = &next.repositories[0];
     assert_eq!(own.name.as_str(), "bump");
@@ -179,7 +179,7 @@ async fn completes_waiting_claim_when_a_build_becomes_ready() {
     server.namespace("one", &["a/main"]).await;
     let claimed = tokio::time::timeout(PATIENCE, waiting)
         .await
-        .expect("the claim was not answered");
+        .expect("the claim got no response");
     assert_eq!(claimed.unwrap().unwrap().unwrap().pkgbase.as_str(), "a");
 }
 
