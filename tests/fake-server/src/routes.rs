@@ -81,7 +81,7 @@ async fn claim(State(shared): State<Shared>, Json(request): Json<ClaimRequest>) 
     let mut changed = shared.changed.subscribe();
     let wait = async {
         loop {
-            let found = shared.change_quietly(|inner| {
+            let found = shared.change_without_notifying(|inner| {
                 if let Some(claimed) = inner.claims.get(&request.claim) {
                     return Some(claimed.clone());
                 }
@@ -89,7 +89,9 @@ async fn claim(State(shared): State<Shared>, Json(request): Json<ClaimRequest>) 
                 inner.claims.insert(request.claim, claimed.clone());
                 let known = inner.attempts.insert(claimed.attempt, Attempt::default());
                 if known.is_some() {
-                    inner.surprises.push(format!("{} again", claimed.attempt));
+                    inner
+                        .unexpected_assignments
+                        .push(format!("{} again", claimed.attempt));
                 }
                 Some(claimed)
             });
@@ -101,7 +103,7 @@ async fn claim(State(shared): State<Shared>, Json(request): Json<ClaimRequest>) 
         }
     };
     shared.change(|inner| inner.claim_requests += 1);
-    if shared.change_quietly(|inner| inner.foreign_claims.contains(&request.claim)) {
+    if shared.change_without_notifying(|inner| inner.foreign_claims.contains(&request.claim)) {
         return problem(403, ProblemKind::Forbidden);
     }
     let limit = Duration::from_secs(request.wait_s.into());

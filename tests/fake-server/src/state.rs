@@ -40,7 +40,7 @@ pub struct Attempt {
     pub ended: bool,
     /// Claimed with another token.
     pub foreign: bool,
-    /// Whether that token is no longer valid, so that the attempt is handed over.
+    /// Whether that token is no longer valid, so that another one may take over the attempt.
     pub adoptable: bool,
     /// Whether its failure was reported as one that must not be retried.
     pub is_final: bool,
@@ -51,8 +51,8 @@ pub struct Inner {
     pub queue: VecDeque<ClaimedBuild>,
     pub claims: HashMap<ClaimId, ClaimedBuild>,
     pub attempts: BTreeMap<AttemptId, Attempt>,
-    /// Attempts that were assigned to a second worker, or never requested.
-    pub surprises: Vec<String>,
+    /// Assignments of attempts to a second worker, or without a claim.
+    pub unexpected_assignments: Vec<String>,
     /// The number of requests with outcomes, whether they got a response or not.
     pub outcome_requests: u32,
     /// The number of started uploads, whether they got a response or not.
@@ -99,7 +99,7 @@ impl Shared {
     }
 
     /// Changes the state without waking waiting tasks, one of which may be the caller.
-    pub(crate) fn change_quietly<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
+    pub(crate) fn change_without_notifying<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
         change(&mut self.inner.lock().unwrap())
     }
 }

@@ -57,7 +57,7 @@ async fn builds_once_and_loses_nothing_under_server_faults() {
             )
         );
     }
-    assert_eq!(server.change(|inner| inner.surprises.len()), 0);
+    assert_eq!(server.change(|inner| inner.unexpected_assignments.len()), 0);
     assert_eq!(left_in(scratch.path(), "attempts"), 0);
 }
 
