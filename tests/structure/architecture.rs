@@ -68,7 +68,10 @@ fn architecture_names_only_existing_paths() {
         .iter()
         .filter(|path| !workspace().join(path).exists())
         .collect();
-    assert!(missing.is_empty(), "{missing:?} do not exist");
+    assert!(
+        missing.is_empty(),
+        "notes/architecture.md names missing paths: {missing:?}"
+    );
 }
 
 #[test]
@@ -87,7 +90,10 @@ fn architecture_names_every_folder_and_crate() {
         named.any(|path| path.starts_with(folder))
     };
     let missing: Vec<_> = expected.iter().filter(|folder| !is_named(folder)).collect();
-    assert!(missing.is_empty(), "{missing:?} are not named");
+    assert!(
+        missing.is_empty(),
+        "notes/architecture.md does not name {missing:?}"
+    );
 }
 
 #[test]
