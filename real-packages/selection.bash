@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Which packages are built, and what this machine needs for that. Sourced by run, which sets $here, $names, $packages,
+# Selects the packages to build, and installs tools for them. Sourced by run, which sets $here, $names, $packages,
 # $for_ci, $ci and $architecture.
 
 : "${here:=}" "${ci:=false}" "${architecture:=}"
 
-# The named packages and what they need of the others, sorted; lua is always there, because it is bumped.
+# Sets $packages to the named packages and their dependencies, sorted. lua is always included, because it is bumped.
 choose_packages() {
   local folder queue chosen=' ' package
   if ((${#names[@]} == 0)); then
@@ -21,9 +21,9 @@ choose_packages() {
     package=${queue[0]}
     queue=("${queue[@]:1}")
     [[ $chosen != *" $package "* ]] || continue
-    [[ -d $here/packages/$package ]] || fail "There is no package $package here."
+    [[ -d $here/packages/$package ]] || fail "The package $package does not exist."
     if ! grep -qE "arch = ($architecture|any)$" "$here/packages/$package/.SRCINFO"; then
-      note "$package is not for $architecture."
+      note "Skipped: $package does not support $architecture."
       continue
     fi
     chosen+="$package "
@@ -35,7 +35,7 @@ choose_packages() {
   mapfile -t packages < <(tr ' ' '\n' <<<"$chosen" | sed '/^$/d' | sort)
 }
 
-# fields PACKAGE KEY…: the values of its .SRCINFO.
+# fields PACKAGE KEY…: prints values from its .SRCINFO.
 fields() {
   local file=$here/packages/$1/.SRCINFO key
   shift
@@ -44,13 +44,13 @@ fields() {
   done
 }
 
-# bases_of NAME: the source packages here that make or provide it.
+# bases_of NAME: prints the source packages that build or provide it.
 bases_of() {
   { grep -lE "^(pkgname|	provides) = $1$" "$here"/packages/*/.SRCINFO || true; } |
     xargs --no-run-if-empty dirname | xargs --no-run-if-empty -n 1 basename
 }
 
-# All packages that come out.
+# Prints all built packages.
 members() {
   local package
   for package in "${packages[@]}"; do
@@ -62,7 +62,7 @@ is_chosen() {
   [[ " ${packages[*]} " == *" $1 "* ]]
 }
 
-# What builds find on this machine: the file that has to be there, and Debian's packages that bring it.
+# Installs tools that builds use from this machine. Each line: a dependency, its file, and Debian's packages with it.
 install_tools() {
   local missing=() file need candidates package
   while read -r need file candidates; do
@@ -94,14 +94,14 @@ tinyxml2         /usr/bin/g++                   g++
 END
   ((${#missing[@]})) || return 0
   if $ci; then
-    fail "Builds need ${missing[*]}, which ./bootstrap installs."
+    fail "Tools for builds are missing: ${missing[*]}. hint: ./bootstrap installs them"
   fi
-  note "Installing what builds need: ${missing[*]}"
+  note "Installing tools for builds: ${missing[*]}"
   DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet=2 --no-install-recommends "${missing[@]}" \
     </dev/null >/dev/null
 }
 
-# Whether a package is chosen, or needs this.
+# Succeeds if a package is chosen, or if a chosen one depends on it.
 is_needed() {
   local package
   is_chosen "$1" && return 0

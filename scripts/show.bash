@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# How the scripts that show something look. Whoever sources this sets `steps` before the first step.
+# Formats the output of demonstrations. The sourcing script sets `steps` before the first step.
 
 if [[ -t 1 && -z ${NO_COLOR:-} ]]; then
   bold=$'\e[1m' dim=$'\e[2m' green=$'\e[32m' red=$'\e[31m' blue=$'\e[34m' plain=$'\e[0m'
@@ -32,7 +32,7 @@ quote() {
   sed "s/^/    $dim│$plain /"
 }
 
-# The output of pacman without what is the same every time.
+# Quotes the output of pacman without its repetitive lines.
 quietly_quote() {
   { grep -vE '^(:: (Proceed|Running)|\(|checking|loading|looking|resolving|Total|Net|$)|downloading' || true; } | fold --spaces --width=92 | sed 's, *$,,' | quote
 }

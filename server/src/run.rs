@@ -18,7 +18,7 @@ use crate::db::Database;
 use crate::private;
 use crate::repos::base::BaseRepositories;
 use crate::router::router;
-use crate::serve::serve;
+use crate::serve::{LONGEST_STALL, serve};
 use crate::service::forge_report::Reporter;
 use crate::service::{recover, tokens};
 use crate::sources::{self, SourceConfig};
@@ -42,6 +42,8 @@ const LOCK_PAUSE: Duration = Duration::from_millis(50);
 pub struct Server {
     /// The address that it listens on.
     pub address: SocketAddr,
+    /// How long a client may leave a response unread before it is disconnected.
+    pub longest_stall: Duration,
     state: AppState,
     listener: TcpListener,
     tasks: JoinSet<&'static str>,
@@ -95,6 +97,7 @@ impl Server {
         let address_file = data.join(ADDRESS_FILE);
         Ok(Self {
             address,
+            longest_stall: LONGEST_STALL,
             state,
             listener,
             tasks,
@@ -120,7 +123,13 @@ impl Server {
         let shutdown = self.state.shutdown.clone();
         let admission = self.state.admission.clone();
         let router = router(self.state.clone());
-        let service = serve(self.listener, router, admission, shutdown.clone());
+        let service = serve(
+            self.listener,
+            router,
+            admission,
+            self.longest_stall,
+            shutdown.clone(),
+        );
         let mut service = tokio::spawn(service);
         let text = format!("{}\n", reachable(self.address));
         if let Err(error) = self

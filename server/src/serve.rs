@@ -38,10 +38,10 @@ const MAX_HTTP2_STREAMS: u32 = 32;
 /// (RFC 9113, section 6.9.2). Responses to slow clients are buffered in as much memory.
 const HTTP2_WINDOW: u32 = 65_535;
 const HTTP2_SEND_BUFFER: usize = 64 * 1024;
-/// How long a client may leave a response unread.
-const LONGEST_STALL: Duration = Duration::from_secs(60);
-/// How often stalled connections are checked for.
-const STALL_CHECK_INTERVAL: Duration = Duration::from_secs(5);
+/// How long a client may leave a response unread, unless a test sets less.
+pub(crate) const LONGEST_STALL: Duration = Duration::from_secs(60);
+/// How many times within that period stalled responses are checked for.
+const CHECKS_PER_STALL: u32 = 12;
 /// The pause after accepting failed, for example because descriptors have run out.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(200);
 
@@ -59,6 +59,7 @@ pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
     admission: Admission,
+    longest_stall: Duration,
     cancel: CancellationToken,
 ) {
     let builder = builder();
@@ -99,7 +100,7 @@ pub(crate) async fn serve(
         let connection = builder
             .serve_connection_with_upgrades(TokioIo::new(stream), service)
             .into_owned();
-        let connection = until_stalled(graceful.watch(connection), peer, progress);
+        let connection = until_stalled(graceful.watch(connection), peer, progress, longest_stall);
         tokio::spawn(supervise(connection, peer, permit, started));
     }
     // From here on connections are refused instead of waiting in vain.
@@ -131,12 +132,13 @@ async fn until_stalled<E>(
     connection: impl Future<Output = Result<(), E>>,
     peer: SocketAddr,
     progress: Progress,
+    longest_stall: Duration,
 ) -> Result<(), E> {
     let mut connection = pin!(connection);
     loop {
         tokio::select! {
             ended = &mut connection => return ended,
-            () = tokio::time::sleep(STALL_CHECK_INTERVAL) => if progress.has_stalled(LONGEST_STALL) {
+            () = tokio::time::sleep(longest_stall / CHECKS_PER_STALL) => if progress.has_stalled(longest_stall) {
                 tracing::debug!(%peer, "cut off a client that does not read its answer");
                 return Ok(());
             }

@@ -1,8 +1,8 @@
-//! How long it takes from the report of a dependency to its dependent in a worker's hands, and how
-//! many builds a second one server gets through. Prints figures; asserts nothing about time.
+//! The time from the report of a dependency until a worker has its dependent, and the builds per second of one server.
+//! Prints figures; asserts nothing about time.
 //!
-//! The server is a process of its own, and the workers share another one. `just bench` compiles the
-//! server first. `cargo bench … -- chain|scale|paced|makespan` runs one part.
+//! The server is a process of its own, and the workers share another one. `just bench` compiles the server first.
+//! `cargo bench … -- chain|scale|paced|makespan` runs one part.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -10,7 +10,7 @@
     clippy::print_stdout,
     clippy::disallowed_methods,
     missing_docs,
-    reason = "a failure here is a broken benchmark, and its figures are what it prints"
+    reason = "panics abort the benchmark; it prints its figures"
 )]
 
 use std::path::Path;
@@ -48,7 +48,7 @@ fn main() {
     });
 }
 
-/// One worker in a chain: its next claim waits while the dependency is built.
+/// Measures a chain with one worker: its next claim waits while the dependency is built.
 async fn chain(length: usize) {
     let folder = tempfile::tempdir().unwrap();
     let sources = Sources::with_a_chain(folder.path(), length + 1);
@@ -66,7 +66,7 @@ async fn chain(length: usize) {
             let client = client.clone();
             async move { claim(&client, "bench", 50).await.unwrap() }
         });
-        // The claim is at the server before the report: any answer to a later request says so.
+        // A response to this later request shows that the claim has arrived before the report.
         client.heartbeat(current.attempt).await.unwrap();
         let reported = Instant::now();
         report(&client, &current, packages).await;
@@ -77,7 +77,7 @@ async fn chain(length: usize) {
     println!("outcome -> dependent, one by one     {}", spread(latencies));
 }
 
-/// Chains side by side at a steady pace: as many builds a second as chains.
+/// Measures parallel chains at a steady pace: as many builds per second as chains.
 async fn paced(chains: usize, length: usize, workers: usize) {
     let folder = tempfile::tempdir().unwrap();
     let sources = Sources::new(folder.path());
@@ -100,7 +100,7 @@ async fn paced(chains: usize, length: usize, workers: usize) {
         let reported = times.reported[&of(dependency(number))];
         latencies.push(times.claimed[&of(number)].duration_since(reported));
     }
-    // The first ones come all at once.
+    // The first ones are claimed simultaneously.
     latencies.drain(..chains);
     println!(
         "outcome -> dependent, {chains} builds/s      {}",
@@ -109,7 +109,7 @@ async fn paced(chains: usize, length: usize, workers: usize) {
     drop(server);
 }
 
-/// As fast as one server can: builds without work, each of which needs up to three others.
+/// Measures the throughput of one server: builds that take no time, each of which needs up to three others.
 async fn scale(builds: usize, workers: usize) {
     let folder = tempfile::tempdir().unwrap();
     let sources = Sources::new(folder.path());
@@ -153,7 +153,7 @@ async fn scale(builds: usize, workers: usize) {
     );
 }
 
-/// A chain and a fan at its end, built by a real worker with as many jobs as the fan is wide.
+/// Measures a chain with a fan at its end, built by a real worker with as many jobs as the fan is wide.
 async fn makespan(length: usize, fan: usize, seconds: &str) {
     let folder = tempfile::tempdir().unwrap();
     let sources = Sources::new(folder.path());

@@ -1,8 +1,7 @@
-//! How long a group of a GitLab takes to be read, and what it costs to ask whether anything moved.
-//! Prints figures; asserts nothing about time.
+//! The time to read a group of a GitLab, and the cost of polling it. Prints figures; asserts nothing about time.
 //!
-//! The server is a process of its own; the stand-in for GitLab shares another one with this. `just
-//! bench` compiles the server first.
+//! The server is a process of its own; the stand-in for GitLab shares another one with this. `just bench` compiles the
+//! server first.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -10,7 +9,7 @@
     clippy::print_stdout,
     clippy::disallowed_methods,
     missing_docs,
-    reason = "a failure here is a broken benchmark, and its figures are what it prints"
+    reason = "panics abort the benchmark; it prints its figures"
 )]
 
 use std::collections::BTreeSet;
@@ -35,7 +34,7 @@ fn main() {
     push(15_000);
 }
 
-/// The `.SRCINFO`s of so many packages, none of which has the project path of another one.
+/// Returns this many `.SRCINFO`s, whose project paths differ.
 fn texts(size: usize) -> Vec<String> {
     let mut paths = BTreeSet::new();
     let mut texts = generate::texts(size + size / 10);
@@ -44,7 +43,7 @@ fn texts(size: usize) -> Vec<String> {
     texts
 }
 
-/// A group with these packages, of which nothing has moved for hours.
+/// Returns a group with these packages, without activity for hours.
 fn forge(folder: &std::path::Path, texts: &[String]) -> Forge {
     let forge = Forge::new(folder);
     // Back to now afterwards: webhooks are signed with the time.
@@ -65,7 +64,7 @@ fn pkgbase(srcinfo: &str) -> String {
     line.unwrap().to_owned()
 }
 
-/// From an empty database to the whole index.
+/// Measures the initial sync, from an empty database to the whole index.
 fn first_look(size: usize) {
     let folder = tempfile::tempdir().unwrap();
     let texts = texts(size);
@@ -107,7 +106,7 @@ fn first_look(size: usize) {
     });
 }
 
-/// From the end of a push to the plan of a new iteration, by webhook.
+/// Measures the time from the end of a push to the plan of a new iteration, by webhook.
 fn push(size: usize) {
     const PUSHES: usize = 21;
     let folder = tempfile::tempdir().unwrap();
@@ -156,7 +155,7 @@ fn push(size: usize) {
     );
 }
 
-/// Waits until an iteration was planned.
+/// Waits until an iteration is planned.
 async fn planned(events: &mut EventStream) {
     while events.next().await.unwrap().unwrap().kind != EventKind::IterationPlanned {}
 }

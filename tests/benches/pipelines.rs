@@ -1,8 +1,8 @@
-//! What it costs to have GitLab build: how long a job takes besides building, and what following a
-//! thousand pipelines needs. Prints figures; asserts nothing about time.
+//! The cost of building with GitLab: the overhead of a job, and the work of following a thousand pipelines. Prints
+//! figures; asserts nothing about time.
 //!
-//! Server and executor are processes of their own; the stand-ins for GitLab and its runner share
-//! another one with this. `just bench` compiles the programs first.
+//! Server and executor are processes of their own; the stand-ins for GitLab and its runner share another one with this.
+//! `just bench` compiles the programs first.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -10,7 +10,7 @@
     clippy::print_stdout,
     clippy::disallowed_methods,
     missing_docs,
-    reason = "a failure here is a broken benchmark, and its figures are what it prints"
+    reason = "panics abort the benchmark; it prints its figures"
 )]
 
 use std::time::{Duration, Instant};
@@ -35,7 +35,7 @@ fn srcinfo(pkgbase: &str) -> String {
     )
 }
 
-/// A GitLab that builds so many packages `p0`, `p1` …, and a server that knows them.
+/// Returns a GitLab that builds the packages `p0`, `p1` …, and a server that has read them.
 fn start(folder: &std::path::Path, packages: usize, more: &[&str]) -> (Forge, Server) {
     let forge = Forge::that_builds(folder);
     let texts = (0..packages).map(|number| {
@@ -53,7 +53,7 @@ fn start(folder: &std::path::Path, packages: usize, more: &[&str]) -> (Forge, Se
     (forge, server)
 }
 
-/// Asks for builds of all packages, none of which waits for another.
+/// Requests builds of all packages, which do not depend on each other.
 fn build_all(runtime: &Runtime, server: &Server, packages: usize) {
     let changesets: Vec<String> = (0..packages)
         .map(|number| format!("p{number}/main"))
@@ -66,7 +66,7 @@ fn build_all(runtime: &Runtime, server: &Server, packages: usize) {
     runtime.block_on(created).unwrap();
 }
 
-/// Every run of the executor for a job, with a builder that takes no time.
+/// Measures every run of the executor for a job, with a builder that takes no time.
 fn overhead(jobs: usize) {
     let folder = tempfile::tempdir().unwrap();
     let (forge, server) = start(folder.path(), jobs, &[]);
@@ -118,7 +118,7 @@ fn overhead(jobs: usize) {
     runtime.block_on(runner.stop());
 }
 
-/// The jobs of all packages, once there are as many.
+/// Returns the jobs of all packages, once they all exist.
 fn all_jobs(forge: &Forge, packages: usize) -> Vec<JobId> {
     loop {
         let jobs: Vec<JobId> = (0..packages)
@@ -139,24 +139,24 @@ fn job(forge: &Forge, pipeline: PipelineId) -> Option<JobId> {
     forge.gitlab.jobs(pipeline).first().map(|job| job.id)
 }
 
-/// So many pipelines that run, and nothing happens to them.
+/// Measures the work of following running pipelines to which nothing happens.
 fn following(pipelines: usize) {
     const WATCHED: Duration = Duration::from_secs(60);
     let folder = tempfile::tempdir().unwrap();
     let fast = ["--gitlab-pipelines-per-minute=60000"];
     let (forge, server) = start(folder.path(), pipelines, &fast);
     let runtime = Runtime::new().unwrap();
-    let asked = Instant::now();
+    let started = Instant::now();
     build_all(&runtime, &server, pipelines);
     let jobs = all_jobs(&forge, pipelines);
     println!(
         "{pipelines} pipelines created          {:.1?}",
-        asked.elapsed()
+        started.elapsed()
     );
     for job in jobs {
         forge.gitlab.begin_job(job).unwrap();
     }
-    // What the webhooks of that lead to is over by then.
+    // Their webhooks have been processed by then.
     std::thread::sleep(Duration::from_secs(20));
     forge.gitlab.clear_requests();
     let before = server.processor_time();

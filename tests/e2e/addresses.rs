@@ -59,7 +59,7 @@ impl Everywhere {
         Self { process, started }
     }
 
-    /// A program in the same network.
+    /// Returns a command in the same network.
     fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new("nsenter");
         command

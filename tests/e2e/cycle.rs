@@ -7,7 +7,7 @@ use buildbtw_tests::{
     OldSet, Server, Sources, Worker, cli, file_in, git, has_tool, printed, program,
 };
 
-/// A package whose build runs the program of another one and keeps what it printed.
+/// Writes a package whose build runs the program of another one and keeps its output.
 fn write_package(folder: &Path, name: &str, version: u32, needs: Option<&str>) {
     let makedepends = needs.map(|other| format!("makedepends=('{other}>={}')\n", version - 1));
     let record = needs.map_or_else(|| "echo nothing".to_owned(), str::to_owned);

@@ -10,7 +10,7 @@ use crate::following::{status, wait_until_done};
 const ORIGIN: &str = "libgreet";
 const DEPENDENT: &str = "greet";
 
-/// A package that builds only if the file `fixed` is next to its PKGBUILD.
+/// Returns a package that builds only if the file `fixed` is next to its PKGBUILD.
 fn pkgbuild(name: &str, is_broken: bool) -> String {
     let depends = if name == DEPENDENT { ORIGIN } else { "" };
     let check = if is_broken {

@@ -20,10 +20,10 @@ fn send(address: SocketAddr, head: &str, body: &[u8]) -> String {
     // It may respond, and close the connection, before all is sent.
     let _ = stream.write_all(head.as_bytes());
     let _ = stream.write_all(body);
-    let mut answer = Vec::new();
-    let _ = stream.read_to_end(&mut answer);
-    let answer = String::from_utf8_lossy(&answer);
-    answer.split(' ').nth(1).unwrap_or("none").to_owned()
+    let mut response = Vec::new();
+    let _ = stream.read_to_end(&mut response);
+    let response = String::from_utf8_lossy(&response);
+    response.split(' ').nth(1).unwrap_or("none").to_owned()
 }
 
 fn flood(address: SocketAddr, head: &str, body: &[u8]) -> Vec<String> {
@@ -56,16 +56,19 @@ fn anonymous_bodies_take_little_memory() {
     let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
     let signed =
         format!("webhook-id: a\r\nwebhook-timestamp: {now}\r\nwebhook-signature: v1,{digest}\r\n");
-    let answers = flood(address, &head("webhooks/gitlab", &signed), &body);
+    let responses = flood(address, &head("webhooks/gitlab", &signed), &body);
     let expected = ["401", "408", "429", "503", "none"];
-    for answer in &answers {
-        assert!(expected.contains(&answer.as_str()), "{answers:?}");
+    for response in &responses {
+        assert!(expected.contains(&response.as_str()), "{responses:?}");
     }
-    assert!(answers.iter().any(|answer| answer == "401"), "{answers:?}");
-    let answers = flood(address, &head("plans", ""), &body);
+    assert!(
+        responses.iter().any(|response| response == "401"),
+        "{responses:?}"
+    );
+    let responses = flood(address, &head("plans", ""), &body);
     let expected = ["413", "503", "none"];
-    for answer in &answers {
-        assert!(expected.contains(&answer.as_str()), "{answers:?}");
+    for response in &responses {
+        assert!(expected.contains(&response.as_str()), "{responses:?}");
     }
     let taken = server.memory_kib() - before;
     assert!(taken < MOST_KIB, "{taken} KiB");

@@ -1,4 +1,4 @@
-//! Disks that fill up, and later have free space again.
+//! Full disks that later have free space again.
 
 use buildbtw_model::{AttemptStatus, BuildStatus, FailureKind};
 use buildbtw_tests::{Server, Sources, Worker, cli, is_root, pacman_upgrades, printed};
@@ -22,8 +22,8 @@ fn server_reports_full_disk_and_resumes_with_free_space() {
         printed(&refused)
     );
     drop(ballast);
-    let made = cli(&server, &["new", "libfoo/main", "--name", "foo"]);
-    assert_eq!(made.status.code(), Some(0), "{}", printed(&made));
+    let created = cli(&server, &["new", "libfoo/main", "--name", "foo"]);
+    assert_eq!(created.status.code(), Some(0), "{}", printed(&created));
 
     let ballast = server.fill_disk();
     let scratch = folder.path().join("scratch");
@@ -80,8 +80,8 @@ fn waits_for_repositories_that_cannot_be_stored() {
     assert!(printed(&refused).contains("full"), "{}", printed(&refused));
     drop(ballast);
     // No worker builds it: there is no old package to upgrade.
-    let made = cli(&server, &["new", "new/main", "--name", "foo"]);
-    assert_eq!(made.status.code(), Some(0), "{}", printed(&made));
+    let created = cli(&server, &["new", "new/main", "--name", "foo"]);
+    assert_eq!(created.status.code(), Some(0), "{}", printed(&created));
 }
 
 #[test]
@@ -96,8 +96,8 @@ fn retries_builds_of_worker_with_full_disk() {
     let mut worker = Worker::simulated_on_small_disk(&server, &scratch, "1m");
     worker.process.wait_for_line("worker started");
     let ballast = worker.fill_disk();
-    let made = cli(&server, &["new", "libfoo/main", "--name", "foo"]);
-    assert_eq!(made.status.code(), Some(0), "{}", printed(&made));
+    let created = cli(&server, &["new", "libfoo/main", "--name", "foo"]);
+    assert_eq!(created.status.code(), Some(0), "{}", printed(&created));
     worker.process.wait_for_line("failure.kind=infrastructure");
     drop(ballast);
     let watched = cli(&server, &["watch", "foo"]);

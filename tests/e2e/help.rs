@@ -56,7 +56,7 @@ fn help(program_name: &str, path: &[String]) -> String {
     lines.join("\n") + "\n"
 }
 
-/// The commands that a help lists, except `help` itself.
+/// Returns the commands that a help lists, except `help` itself.
 fn subcommands(help: &str) -> Vec<String> {
     let lines = help.lines().skip_while(|line| *line != "Commands:").skip(1);
     let listed = lines.take_while(|line| !line.is_empty());

@@ -15,7 +15,7 @@ use buildbtw_tests::{
     Server, Sources, Worker, cli, has_tool, pacman_installs, pacman_upgrades, printed, program,
 };
 
-/// A small random number generator, so that a seed gives the same kills everywhere.
+/// A small random number generator, so that a seed leads to the same kills everywhere.
 pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
@@ -36,7 +36,7 @@ struct Plan {
 }
 
 impl Plan {
-    /// From the environment, which `just kill-test` sets; otherwise the size for every test run.
+    /// Reads the environment, which `just kill-test` sets; by default, the size suits every test run.
     fn read() -> Self {
         let number = |name: &str, default: u64| match std::env::var(name) {
             Ok(text) => text.parse().expect(name),
@@ -53,13 +53,13 @@ impl Plan {
         if self.sandbox { 6 } else { 24 }
     }
 
-    /// The longest time between two kills, in milliseconds.
+    /// Returns the longest time between two kills, in milliseconds.
     fn longest_pause(&self) -> u64 {
         if self.sandbox { 9_000 } else { 400 }
     }
 }
 
-/// Packages in a random graph below `p0`; each needs one to three of those before it.
+/// Commits packages in a random graph below `p0`; each needs one to three of those before it.
 fn commit_graph(sources: &Sources, plan: &Plan, random: &mut Random) {
     for number in 0..plan.packages() {
         let mut needs: Vec<u64> = (0..=random.below(3))
@@ -194,7 +194,7 @@ impl World {
         names
     }
 
-    /// Every build has packages, from one attempt that succeeded.
+    /// Asserts that every build has packages, from one attempt that succeeded.
     async fn nothing_was_built_twice(&self, name: &NamespaceName) {
         let client = self.server.client();
         let iteration = client.iteration(name, None).await.unwrap();

@@ -5,7 +5,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::disallowed_methods,
-    reason = "a failure here is a failed test, and the panic its message"
+    reason = "panics fail the test with their message"
 )]
 
 mod addresses;

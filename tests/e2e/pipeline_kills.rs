@@ -16,7 +16,7 @@ use super::kills::Random;
 
 const PACKAGES: u64 = 8;
 /// How long GitLab takes to respond to a finished creation.
-const ANSWER: Duration = Duration::from_millis(60);
+const RESPONSE_TIME: Duration = Duration::from_millis(60);
 /// If no pipeline is created for this long, the kill comes at any moment.
 const PATIENCE: Duration = Duration::from_millis(400);
 
@@ -41,7 +41,7 @@ fn push(forge: &Forge, package: u64, version: u64, random: &mut Random) {
     forge.push(&name, &srcinfo, "#\n");
 }
 
-/// All pipelines that were created through the API, by their names.
+/// Returns all pipelines that were created through the API, by their names.
 fn pipelines(forge: &Forge) -> BTreeMap<String, usize> {
     let mut names = BTreeMap::new();
     for package in 0..PACKAGES {
@@ -68,7 +68,7 @@ fn wait_for_a_moment(forge: &Forge, random: &mut Random) {
     }
 }
 
-/// Whether an iteration contains the last push.
+/// Returns whether an iteration contains the last push.
 fn builds_version(iteration: &IterationDetail, version: u64) -> bool {
     let wanted = format!("{version}-1");
     iteration
@@ -100,7 +100,7 @@ fn creates_no_pipeline_twice() {
     let mut server = Server::start_with_frequent_polls(folder.path(), &forge);
     server.wait_for_line("finished a full resync");
     forge.hook(&server.url());
-    let slow = Fault::SlowReply(ANSWER);
+    let slow = Fault::SlowResponse(RESPONSE_TIME);
     forge
         .gitlab
         .faults()

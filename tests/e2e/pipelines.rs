@@ -18,7 +18,7 @@ fn srcinfo(name: &str, version: &str, needs: &[&str]) -> String {
     )
 }
 
-/// A package that searches for the secrets of a job, and prints those it finds.
+/// Returns a package that searches for the secrets of a job, and prints those it finds.
 fn pkgbuild(name: &str, version: &str, needs: &[&str], broken: bool) -> String {
     let build = if broken { "false" } else { "true" };
     format!(

@@ -9,7 +9,7 @@ use buildbtw_tests::{
     program,
 };
 
-/// Whether everything that builds of libraries need is installed.
+/// Returns whether everything that builds of libraries need is installed.
 fn can_build() -> bool {
     let tools = [
         "pacman", "makepkg", "repo-add", "bwrap", "bsdtar", "gcc", "readelf",
@@ -17,7 +17,7 @@ fn can_build() -> bool {
     is_root() && tools.iter().all(|tool| has_tool(tool))
 }
 
-/// A library with the soname `NAME.so.VERSION`.
+/// Returns a library with the soname `NAME.so.VERSION`.
 fn library(name: &str, version: u32) -> (String, String) {
     let file = format!("{name}.so.{version}");
     let pkgbuild = format!(
@@ -34,8 +34,8 @@ fn library(name: &str, version: u32) -> (String, String) {
     (pkgbuild, srcinfo)
 }
 
-/// A program that prints its name and the version of the library, and keeps what the `other`
-/// program printed while it was built. With `BUILDBTW_BOOTSTRAP` it omits that one.
+/// Returns a program that prints its name and the version of the library, and keeps the output of the `other` program
+/// from its build. With `BUILDBTW_BOOTSTRAP` it omits that one.
 fn user(name: &str, library: &str, depends: &[&str], other: Option<&str>) -> (String, String) {
     let (needs, record) = match other {
         Some(other) => (
@@ -101,7 +101,7 @@ fn base(folder: &Path, packages: &[(&str, (String, String))]) -> PathBuf {
     base
 }
 
-/// A server over a base repository, with these packages as sources.
+/// Starts a server over a base repository, with these packages as sources.
 fn server(folder: &Path, base: &Path, packages: &[(&str, (String, String))]) -> (Sources, Server) {
     let sources = Sources::new(folder);
     for (name, (pkgbuild, srcinfo)) in packages {

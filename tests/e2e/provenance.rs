@@ -1,4 +1,4 @@
-//! What a rebuilt package records about its build, and what is kept to reproduce it.
+//! The build information in a rebuilt package, and the files kept for reproducing it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -24,7 +24,7 @@ fn srcinfo(name: &str, depends: &str) -> String {
     )
 }
 
-/// The output of a tool.
+/// Returns the output of a tool.
 fn written(program: &str, arguments: &[&Path]) -> String {
     let output = Command::new(program).args(arguments).output().unwrap();
     assert!(output.status.success(), "{}", printed(&output));

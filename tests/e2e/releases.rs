@@ -1,11 +1,11 @@
-//! Releases of a rebuild with makepkg in the sandbox: whatever a PKGBUILD does with its release,
-//! pacman upgrades the distribution's packages to the built ones.
+//! Releases of a rebuild with makepkg in the sandbox: however a PKGBUILD sets its release, pacman upgrades the
+//! distribution's packages to the built ones.
 
 use buildbtw_model::api::IterationDetail;
 use buildbtw_model::{BuildStatus, FailureKind, IterationStatus};
 use buildbtw_tests::{OldSet, Server, Sources, Worker, cli, printed};
 
-/// `key = value` lines of a `.SRCINFO`, and a PKGBUILD, of packages for any architecture.
+/// Commits `key = value` lines of an `.SRCINFO`, and a PKGBUILD, of packages for any architecture.
 fn commit(sources: &Sources, name: &str, srcinfo: &str, pkgbuild: &str) {
     let lines: String = srcinfo
         .split("; ")

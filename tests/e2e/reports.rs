@@ -15,7 +15,7 @@ const REPORTS: usize = 2_000;
 /// For this many builds pacman has the packages in an old version. Creating them takes time.
 const INSTALLED: usize = 20;
 
-async fn answer(client: &Client, attempt: AttemptId, outcome: &Outcome) -> AttemptStatus {
+async fn report_outcome(client: &Client, attempt: AttemptId, outcome: &Outcome) -> AttemptStatus {
     let accepted = persist(|| client.report_outcome(attempt, outcome));
     accepted.await.status
 }
@@ -39,7 +39,7 @@ fn keeps_all_concurrent_and_repeated_reports() {
         report(&client, &first, uploaded).await;
 
         let all_are_ready = Arc::new(Barrier::new(REPORTS));
-        // Many concurrently, but not more connections than a process may have.
+        // Limits the connections of this process.
         let uploading = Arc::new(tokio::sync::Semaphore::new(64));
         let workers: Vec<_> = (0..REPORTS)
             .map(|number| {
@@ -54,17 +54,17 @@ fn keeps_all_concurrent_and_repeated_reports() {
                     ready.wait().await;
                     let outcome = Outcome::Succeeded { packages };
                     let (one, two) = tokio::join!(
-                        answer(&client, build.attempt, &outcome),
-                        answer(&client, build.attempt, &outcome)
+                        report_outcome(&client, build.attempt, &outcome),
+                        report_outcome(&client, build.attempt, &outcome)
                     );
                     (one, two)
                 })
             })
             .collect();
         for worker in workers {
-            let answers = worker.await.unwrap();
+            let responses = worker.await.unwrap();
             assert_eq!(
-                answers,
+                responses,
                 (AttemptStatus::Succeeded, AttemptStatus::Succeeded)
             );
         }

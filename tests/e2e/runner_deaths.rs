@@ -65,7 +65,7 @@ fn build_survives_death_of_runner_and_executor() {
     process.wait();
     assert!(leftovers(&state).is_empty(), "{:?}", leftovers(&state));
 
-    // The runner is told to finish: the running job may end.
+    // The runner stops after its running job.
     let slow = QUICK.replace("= 0 }", "= 2 }");
     let slow = Settings {
         executor: &slow,

@@ -36,7 +36,7 @@ fn ended(forge: &Forge, runtime: &Runtime, job: &JobView) -> JobView {
     runtime.block_on(ended).unwrap()
 }
 
-/// Two jobs that buildbtw did not start: the second one gets a file of the first one's.
+/// Two jobs that buildbtw did not start: the second one downloads an artifact of the first.
 const ORDINARY: &str = r#"
 stages: [one, two]
 one:
@@ -161,8 +161,8 @@ fn build_survives_lost_responses_and_passes_packages_to_later_job() {
     forge.build_with("hello", "later.yml", &format!("{template}{LATER}"));
     let server = start_server(&forge, folder.path());
     let faults = forge.gitlab.faults();
-    faults.add(on("PATCH", "/trace"), Times::Next(2), Fault::LoseReply);
-    faults.add(on("PUT", ""), Times::Next(2), Fault::LoseReply);
+    faults.add(on("PATCH", "/trace"), Times::Next(2), Fault::LoseResponse);
+    faults.add(on("PUT", ""), Times::Next(2), Fault::LoseResponse);
     let settings = Settings {
         environment: &["TMPDIR=/a/folder/that/is/not/here"],
         ..Settings::default()

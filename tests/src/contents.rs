@@ -1,11 +1,11 @@
-//! What is in packages.
+//! The content of packages.
 
 use std::path::Path;
 use std::process::Command;
 
 use crate::program::printed;
 
-/// The text of a file in a package.
+/// Returns the text of a file in a package.
 pub fn file_in(package: &Path, name: &str) -> String {
     let output = Command::new("bsdtar")
         .arg("-xOf")

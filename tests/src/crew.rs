@@ -43,11 +43,11 @@ pub async fn done(client: &Client, name: &str) {
             return;
         }
     }
-    panic!("the events of {name} ended");
+    panic!("the event stream of {name} ended");
 }
 
-/// Repeats a request until it succeeds, like workers: a server with thousands of requests answers
-/// some that it is busy, or does not respond within the client's minute.
+/// Repeats a request until it succeeds, like workers: a server with thousands of requests rejects some as overload, or
+/// does not respond within the client's timeout of a minute.
 pub async fn persist<T, F>(request: impl FnMut() -> F) -> T
 where
     F: Future<Output = Result<T, ClientError>>,
@@ -122,7 +122,7 @@ impl Crew {
     }
 }
 
-/// Between 0.5 and 1.5, 1 on average, so that builds do not end simultaneously.
+/// Returns a factor between 0.5 and 1.5, 1 on average, so that builds do not end simultaneously.
 fn spread(pkgbase: &Pkgbase) -> f64 {
     use std::hash::{DefaultHasher, Hash as _, Hasher as _};
     let mut hasher = DefaultHasher::new();

@@ -1,4 +1,4 @@
-//! A GitLab that holds the sources: the stand-in, with the files that programs need to access it.
+//! A stand-in for a GitLab with the sources, and the files that programs need to access it.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
@@ -14,7 +14,7 @@ use crate::sources::git;
 
 /// The watched group.
 pub const GROUP: &str = "packaging/packages";
-/// Where the CI template is, and how projects name it.
+/// The project of the CI template, and the path by which projects refer to it.
 const CI_PROJECT: &str = "packaging/ci";
 const CI_CONFIG: &str = "buildbtw.yml@packaging/ci";
 pub const TEMPLATE: &str = include_str!("../../ci/buildbtw.yml");
@@ -38,7 +38,7 @@ impl Forge {
         Self::with_token(folder, "read_api")
     }
 
-    /// A GitLab that has the CI template, and a runner for its projects.
+    /// Starts a GitLab that has the CI template, and a runner for its projects.
     pub fn that_builds(folder: &Path) -> Self {
         let mut this = Self::with_token(folder, "api");
         let project = this.gitlab.create_project(CI_PROJECT).unwrap();
@@ -91,18 +91,17 @@ impl Forge {
         url.replacen("http://", &format!("http://{user}:{token}@"), 1)
     }
 
-    /// The git credentials of a worker.
+    /// Returns the git credentials of a worker.
     pub fn credentials(&self) -> PathBuf {
         self.file("credentials")
     }
 
-    /// The arguments with which a server watches the group. It polls so rarely that it depends on
-    /// webhooks.
+    /// Returns the arguments with which a server watches the group. It polls so rarely that it depends on webhooks.
     pub fn server_arguments(&self) -> Vec<String> {
         self.arguments_with_poll("3600")
     }
 
-    /// The same for a server that misses webhooks, because it is killed repeatedly.
+    /// Returns the arguments of a server that misses webhooks, because it is killed repeatedly.
     pub fn polling_arguments(&self) -> Vec<String> {
         let mut arguments = self.arguments_with_poll("1");
         let more = [
@@ -172,13 +171,13 @@ impl Forge {
         id
     }
 
-    /// The project of a package.
+    /// Returns the project of a package.
     pub fn project(&self, pkgbase: &str) -> ProjectId {
         let project = self.gitlab.project_id(&format!("{GROUP}/{pkgbase}"));
         project.unwrap()
     }
 
-    /// The jobs of a package, oldest first.
+    /// Returns the jobs of a package, oldest first.
     pub fn jobs(&self, pkgbase: &str) -> Vec<JobView> {
         let pipelines = self.gitlab.pipelines(self.project(pkgbase));
         let mut jobs: Vec<_> = pipelines
@@ -189,7 +188,7 @@ impl Forge {
         jobs
     }
 
-    /// What a job printed, without timestamps.
+    /// Returns the log of a job, without timestamps.
     pub fn log(&self, job: JobId) -> String {
         plain_log(&self.gitlab.job_trace(job))
     }

@@ -7,7 +7,7 @@
     clippy::print_stderr,
     clippy::disallowed_methods,
     missing_docs,
-    reason = "a failure here is a failed test, and the panic its message"
+    reason = "panics fail the test with their message"
 )]
 
 mod cli;

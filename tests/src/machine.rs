@@ -1,10 +1,10 @@
-//! What the machine that runs the tests has and allows.
+//! Capabilities of the machine that runs the tests.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-/// Whether a program of the system is installed. Prints what a test omits without it.
+/// Returns whether a program is installed. If not, prints what the test omits.
 pub fn has_tool(name: &str) -> bool {
     let found = std::env::var_os("PATH")
         .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(name).is_file()));
@@ -14,7 +14,7 @@ pub fn has_tool(name: &str) -> bool {
     found
 }
 
-/// Whether mounts and sandboxes are possible. Prints that a test is skipped otherwise.
+/// Returns whether mounts and sandboxes are possible. If not, prints that a test is skipped.
 pub fn is_root() -> bool {
     let root = nix::unistd::geteuid().is_root();
     if !root {
@@ -23,8 +23,8 @@ pub fn is_root() -> bool {
     root
 }
 
-/// A folder for a test whose programs run as several users, each of whom can enter it: `TMPDIR` may
-/// be private, as in a home folder.
+/// Creates a folder for a test whose programs run as several users, each of whom can enter it: `TMPDIR` may be private,
+/// as in a home folder.
 pub fn public_folder() -> tempfile::TempDir {
     let is_public = |folder: &PathBuf| {
         let is_open = |folder: &Path| {
@@ -36,7 +36,7 @@ pub fn public_folder() -> tempfile::TempDir {
     let parent = [std::env::temp_dir(), "/tmp".into(), "/var/tmp".into()]
         .into_iter()
         .find(is_public)
-        .expect("a folder for temporary files that every user can enter");
+        .expect("no temporary folder is accessible to every user");
     let folder = tempfile::tempdir_in(parent).unwrap();
     std::fs::set_permissions(&folder, Permissions::from_mode(0o755)).unwrap();
     folder

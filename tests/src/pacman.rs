@@ -12,7 +12,7 @@ use crate::program::printed;
 use crate::server::Server;
 use crate::sources::Sources;
 
-/// The packages that real pacman would install from a namespace repository; downloads and checks
+/// Returns the packages that real pacman would install from a namespace repository, after downloading and checking
 /// them.
 pub fn pacman_installs(
     folder: &Path,
@@ -60,13 +60,13 @@ fn pacman(mut pacman: Command, config: &Path, root: &Path, args: &[&str]) -> Str
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Whether pacman upgrades a system on which the packages of a namespace are installed with their
-/// previous releases: those of the `.SRCINFO` files, and something older for the origins.
+/// Checks that pacman upgrades a system on which the packages of a namespace are installed with their previous
+/// releases: those of the `.SRCINFO` files, and something older for the origins.
 pub fn pacman_upgrades(folder: &Path, server: &Server, namespace: &str) {
     pacman_upgrades_some(folder, server, namespace, usize::MAX);
 }
 
-/// [`pacman_upgrades`] on a system that has only the packages of the first builds.
+/// Checks [`pacman_upgrades`] on a system that has only the packages of the first builds.
 pub fn pacman_upgrades_some(folder: &Path, server: &Server, namespace: &str, builds: usize) {
     if !OldSet::is_possible() {
         return;
@@ -114,9 +114,8 @@ pub struct OldSet {
 }
 
 impl OldSet {
-    /// The packages that the `.SRCINFO` files of source repositories name, without content.
-    /// `versions` are of those that the distribution has in another version. `None`, with a
-    /// message, without pacman or root.
+    /// Creates the packages that the `.SRCINFO` files of source repositories name, without content. `versions` are
+    /// those that the distribution has in another version. `None`, with a message, without pacman or root.
     pub fn of(folder: &Path, sources: &Sources, versions: &[(&str, &str)]) -> Option<Self> {
         if !Self::is_possible() {
             return None;
@@ -133,7 +132,7 @@ impl OldSet {
         Some(Self { packages, ..set }.indexed())
     }
 
-    /// The packages in a folder.
+    /// Creates a set of the packages in a folder.
     pub fn in_folder(folder: &Path, files: &Path) -> Self {
         let set = Self::empty(folder);
         let mut packages = BTreeMap::new();
@@ -180,7 +179,7 @@ impl OldSet {
         self
     }
 
-    /// The file that names the base repository for a server.
+    /// Returns the file that names the base repository for a server.
     pub fn base_repositories(&self) -> PathBuf {
         let path = self.folder.join("base.toml");
         let text = format!(
@@ -205,7 +204,7 @@ impl OldSet {
         })
     }
 
-    /// The same from a server at the address that programs like `pacman` use.
+    /// Upgrades from a server at the address that programs like `pacman` use.
     pub fn upgrades_from(
         &self,
         server: &str,

@@ -52,7 +52,7 @@ impl Process {
                         return line;
                     }
                 }
-                Err(error) => panic!("{} never logged {text:?}: {error}", self.name),
+                Err(error) => panic!("{} did not log {text:?}: {error}", self.name),
             }
         }
     }
@@ -64,18 +64,18 @@ impl Process {
         (status.code(), std::mem::take(&mut self.seen).join("\n"))
     }
 
-    /// `kill -9`: the process cannot react.
+    /// Sends SIGKILL: the process cannot react.
     pub fn kill_hard(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// Its process id.
+    /// Returns its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// SIGTERM.
+    /// Sends SIGTERM.
     pub fn terminate(&self) {
         kill(
             Pid::from_raw(self.child.id().try_into().unwrap()),

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-/// A program of this workspace, compiled by `cargo build --workspace --bins`.
+/// Returns the path of a program of this workspace, compiled by `cargo build --workspace --bins`.
 pub fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     // target/<profile>/deps/e2e-… -> target/<profile>/<name>
@@ -16,7 +16,7 @@ pub fn program(name: &str) -> PathBuf {
     path
 }
 
-/// What a program printed, for messages of assertions.
+/// Formats the output of a program for messages of assertions.
 pub fn printed(output: &Output) -> String {
     format!(
         "exit {:?}\n--- stdout\n{}\n--- stderr\n{}",

@@ -74,7 +74,7 @@ impl Runner {
         Self::start(forge, server, folder, settings)
     }
 
-    /// Starts a runner; also again in the same folder after another one's end.
+    /// Starts a runner, possibly in the folder of a previous one.
     pub fn start(forge: &Forge, server: &Server, folder: &Path, settings: Settings<'_>) -> Self {
         let state = folder.join("executor");
         std::fs::create_dir_all(&state).unwrap();
@@ -132,12 +132,12 @@ impl Runner {
         kill(pid, signal).unwrap();
     }
 
-    /// The process that currently runs a stage of a job.
+    /// Returns the process that currently runs a stage of a job.
     pub fn front(&self, job: u64) -> Option<Pid> {
         self.pid(&format!("jobs/{job}"))
     }
 
-    /// The process that currently builds for a job.
+    /// Returns the process that currently builds for a job.
     pub fn root_side(&self, job: u64) -> Option<Pid> {
         self.pid(&format!("root/jobs/{job}"))
     }
@@ -147,7 +147,7 @@ impl Runner {
         text.parse().ok().map(Pid::from_raw)
     }
 
-    /// Files left of jobs: none, once they have ended.
+    /// Returns the files left of jobs: none, once they have ended.
     pub fn leftovers(&self) -> Vec<PathBuf> {
         leftovers(&self.state)
     }
@@ -159,7 +159,7 @@ impl Runner {
     }
 }
 
-/// Files left of jobs in the state folder of a runner.
+/// Returns the files left of jobs in the state folder of a runner.
 pub fn leftovers(state: &Path) -> Vec<PathBuf> {
     ["jobs", "root/jobs", "root/sandbox"]
         .iter()
@@ -198,7 +198,7 @@ impl RunnerHost<'_> {
             .args(["--concurrent", &self.settings.jobs.to_string()])
             .args(["--output-limit", &self.settings.output_limit.to_string()])
             .args(["--poll-interval", "0.1", "--trace-interval", "0.2"])
-            // A silent job learns of its cancellation only then.
+            // A silent job notices its cancellation at the next update.
             .args(["--keepalive", "0.5"]);
         for variable in self.settings.environment {
             command.args(["--env", variable]);

@@ -22,7 +22,7 @@ fn in_folder(sources: &Sources) -> Vec<String> {
 pub struct Server {
     process: Option<Process>,
     data: PathBuf,
-    /// The arguments that say where the sources are.
+    /// The arguments for the sources.
     sources: Vec<String>,
     address: SocketAddr,
     /// The path below which it serves.
@@ -44,7 +44,7 @@ impl Server {
         Self::start_with(folder, sources, lease_seconds, None)
     }
 
-    /// The same for more clients on this machine than one address may have by default.
+    /// Starts a server for more clients on this machine than one address may have by default.
     pub fn start_for_many(folder: &Path, sources: &Sources, lease_seconds: u32) -> Self {
         let limits = ["--max-connections-per-address", "--max-streams-per-address"];
         let limits = limits.map(|flag| [flag.to_owned(), "8192".to_owned()]);
@@ -73,14 +73,14 @@ impl Server {
         Self::start_at(folder, forge.server_arguments(), 60, None)
     }
 
-    /// The same with more arguments.
+    /// Starts a server whose sources are in a GitLab, with more arguments.
     pub fn start_with_gitlab_and(folder: &Path, forge: &Forge, more: &[&str]) -> Self {
         let mut arguments = forge.server_arguments();
         arguments.extend(more.iter().map(|&argument| argument.to_owned()));
         Self::start_at(folder, arguments, 60, None)
     }
 
-    /// The same for a server that misses webhooks.
+    /// Starts a server that misses webhooks and therefore polls often.
     pub fn start_with_frequent_polls(folder: &Path, forge: &Forge) -> Self {
         Self::start_at(folder, forge.polling_arguments(), 20, None)
     }
@@ -144,7 +144,7 @@ impl Server {
         self.process = Some(process);
     }
 
-    /// The command that starts this server.
+    /// Returns the command that starts this server.
     fn command(&self) -> Command {
         let mut command = Command::new(program("buildbtw-server"));
         command
@@ -173,12 +173,12 @@ impl Server {
         self.start_again();
     }
 
-    /// `kill -9`.
+    /// Sends SIGKILL.
     pub fn kill_hard(&mut self) {
         self.process.take().unwrap().kill_hard();
     }
 
-    /// SIGTERM, and waits for the end.
+    /// Sends SIGTERM and waits for the end.
     pub fn stop(&mut self) -> (Option<i32>, String) {
         let process = self.process.take().unwrap();
         process.terminate();
@@ -189,7 +189,7 @@ impl Server {
         format!("http://{}{}", self.address, self.path)
     }
 
-    /// The most memory the process has had, in KiB (proc(5), `VmHWM`).
+    /// Returns the peak memory of the process in KiB (proc(5), `VmHWM`).
     pub fn memory_kib(&self) -> u64 {
         let pid = self.process.as_ref().unwrap().id();
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
@@ -201,7 +201,7 @@ impl Server {
             .unwrap()
     }
 
-    /// The time that processors have worked for the process (proc(5), `utime` and `stime`).
+    /// Returns the processor time of the process (proc(5), `utime` and `stime`).
     pub fn processor_time(&self) -> Duration {
         const TICKS_PER_SECOND: f64 = 100.0;
         let pid = self.process.as_ref().unwrap().id();
@@ -229,7 +229,7 @@ impl Server {
         text.trim().to_owned()
     }
 
-    /// A client with the admin token.
+    /// Returns a client with the admin token.
     pub fn client(&self) -> Client {
         Client::new(&self.url(), Some(self.admin_token())).unwrap()
     }

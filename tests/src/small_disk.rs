@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A command that runs with a small separate disk below `folder`. The mount is in a namespace of
-/// only this process, and disappears with it.
+/// Returns a command that runs with a small separate disk below `folder`. The mount is in a namespace of only this
+/// process, and disappears with it.
 pub(crate) fn on_small_disk(command: &Command, folder: &Path, size: &str) -> Command {
     std::fs::create_dir_all(folder).unwrap();
     let mut small = Command::new("unshare");

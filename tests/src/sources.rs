@@ -112,7 +112,7 @@ impl Sources {
         git(&self.folder, &[&init[..], &[repository]].concat());
     }
 
-    /// A library, two programs linked to it, one that needs both of them, and one that needs none.
+    /// Creates a library, two programs linked to it, one that needs both of them, and one that needs none.
     pub fn with_a_library(folder: &Path) -> Self {
         let sources = Self::new(folder);
         for package in [
@@ -152,8 +152,8 @@ impl Sources {
         sources
     }
 
-    /// Packages `p0`, `p1` …, each with the numbers it depends on. Writes the repositories without
-    /// running git, so that many thousand take seconds.
+    /// Writes packages `p0`, `p1` …, each with the numbers it depends on. It does so without git, so that many thousand
+    /// take only seconds.
     pub fn write_graph(&self, graph: impl Iterator<Item = Vec<usize>>) {
         for (number, needs) in graph.enumerate() {
             let name = format!("p{number}");
@@ -167,7 +167,7 @@ impl Sources {
         }
     }
 
-    /// A bare repository with one commit of a `.SRCINFO`.
+    /// Writes a bare repository with one commit of an `.SRCINFO`.
     fn write_repository(&self, name: &str, srcinfo: &str) {
         use gix::objs::tree::{Entry, EntryKind};
         let path = self.folder.join(format!("{name}.git"));
@@ -204,7 +204,7 @@ impl Sources {
         std::fs::write(path.join("refs/heads/main"), format!("{commit}\n")).unwrap();
     }
 
-    /// A chain of `length` packages `p0` … , each of which depends on the one before.
+    /// Creates a chain of `length` packages `p0` …, each of which depends on the one before.
     pub fn with_a_chain(folder: &Path, length: usize) -> Self {
         let sources = Self::new(folder);
         for number in 0..length {

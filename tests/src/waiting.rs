@@ -1,4 +1,4 @@
-//! Waiting for what happens in other processes.
+//! Waiting for changes by other processes.
 
 use std::time::{Duration, Instant};
 

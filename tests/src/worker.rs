@@ -20,13 +20,13 @@ impl Worker {
         Self::sandboxed_and(server, scratch, &[])
     }
 
-    /// The same with more arguments.
+    /// Starts a worker that builds for real, with more arguments.
     pub fn sandboxed_and(server: &Server, scratch: &Path, more: &[&str]) -> Self {
         let builder = ["--builder", "sandbox", "--jobs", "1"];
         Self::start(server, scratch, &[&builder[..], more].concat())
     }
 
-    /// The same with credentials for git.
+    /// Starts a worker that builds for real, with credentials for git.
     pub fn sandboxed_with_credentials(server: &Server, scratch: &Path, file: &Path) -> Self {
         let file = file.display().to_string();
         let builder = ["--builder", "sandbox", "--git-credentials", &file];

@@ -1,14 +1,15 @@
-//! The structure of the crates, read from their source: no file imports another one that imports it, directly or
-//! over others. Then each file can be read, tested and moved with what is below it. Files and functions are short
-//! enough to be read at once.
+//! Checks the structure of the crates by parsing their source. Without import cycles each file can be read, tested
+//! and moved with the files below it; files and functions stay short; and `notes/architecture.md` names places that
+//! exist.
 
 #![allow(
     clippy::panic,
     clippy::unwrap_used,
-    reason = "a test that cannot go on fails"
+    reason = "failed preconditions fail the test"
 )]
 
-mod circles;
+mod architecture;
+mod cycles;
 mod paths;
 mod sizes;
 mod source;
@@ -16,11 +17,11 @@ mod source;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use circles::{circles, imports};
+use cycles::{cycles, imports};
 use sizes::{Function, functions};
 use source::Crate;
 
-/// The crates that have no circles, as folders of the workspace.
+/// The folders of the checked crates.
 const CRATES: [&str; 10] = [
     "client",
     "crates/agent",
@@ -34,7 +35,7 @@ const CRATES: [&str; 10] = [
     "worker",
 ];
 
-/// What the folders and files of the server import: those of the same line or of lines above, never of lines below.
+/// The layers of the server, lowest first. A folder or file imports from its own layer and from lower ones only.
 const LAYERS: [&[&str]; 6] = [
     &[
         "db", "logs", "outage", "planning", "repos", "sources", "wakers",
@@ -46,17 +47,17 @@ const LAYERS: [&[&str]; 6] = [
     &["routes", "views"],
 ];
 
-/// The longest file, its unit tests included: long ones have a file of their own.
+/// Unit tests count; long ones have a file of their own.
 const MOST_LINES_OF_FILE: usize = 400;
 const MOST_LINES_OF_FUNCTION: usize = 60;
-/// A handler extracts, calls one service and converts.
+/// A handler extracts its input, calls one service and converts the result.
 const MOST_LINES_OF_HANDLER: usize = 40;
-/// Where the handlers are.
+/// The folder of the handlers.
 const HANDLERS: &str = "server/src/routes";
 
-/// Functions that may be longer: flat tables and matches, which nobody reads at once.
+/// Functions that may be longer: flat tables and matches, of which a reader needs one line at a time.
 const LONG_FUNCTIONS: [(&str, &str); 1] = [
-    // The table of all routes of the API.
+    // The table of the API's routes.
     ("server/src/router.rs", "api_router"),
 ];
 
@@ -66,7 +67,7 @@ fn workspace() -> PathBuf {
 }
 
 #[test]
-fn has_no_circular_imports() {
+fn has_no_import_cycles() {
     let workspace = workspace();
     let mut found = Vec::new();
     for name in CRATES {
@@ -74,23 +75,23 @@ fn has_no_circular_imports() {
         for root in ["lib.rs", "main.rs"] {
             let root = folder.join(root);
             if root.exists() {
-                found.extend(circles(&Crate::read(&root)));
+                found.extend(cycles(&Crate::read(&root)));
             }
         }
     }
     let found: Vec<String> = found
         .iter()
-        .map(|circle| circle.describe(&workspace))
+        .map(|cycle| cycle.describe(&workspace))
         .collect();
     assert!(
         found.is_empty(),
-        "{} import circles:\n\n{}",
+        "{} import cycles:\n\n{}",
         found.len(),
         found.join("\n\n")
     );
 }
 
-/// The files that are not for tests only, by their places in the workspace.
+/// Returns the texts of production files by their paths in the workspace.
 fn production_files() -> BTreeMap<PathBuf, String> {
     let workspace = workspace();
     let roots = CRATES.iter().flat_map(|name| {
@@ -145,7 +146,10 @@ fn has_no_long_functions() {
         }
     }
     assert!(long.is_empty(), "{}", long.join("\n"));
-    assert!(allowed.is_empty(), "short by now: {allowed:?}");
+    assert!(
+        allowed.is_empty(),
+        "functions in LONG_FUNCTIONS that are short now: {allowed:?}"
+    );
 }
 
 #[test]
@@ -233,17 +237,17 @@ fn reads_tables_in_services_only() {
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
-/// The circles of a crate with these files, as chains of file names.
-fn circles_of(files: &[(&str, &str)]) -> Vec<Vec<String>> {
+/// Returns the import cycles of a crate with these files, as chains of file names.
+fn cycles_of(files: &[(&str, &str)]) -> Vec<Vec<String>> {
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in files {
         let path = folder.path().join(name);
         fs_err::create_dir_all(path.parent().unwrap()).unwrap();
         fs_err::write(path, text).unwrap();
     }
-    let found = circles(&Crate::read(&folder.path().join("lib.rs")));
-    let names = found.iter().map(|circle| {
-        let names = circle.files.iter().map(|file| {
+    let found = cycles(&Crate::read(&folder.path().join("lib.rs")));
+    let names = found.iter().map(|cycle| {
+        let names = cycle.files.iter().map(|file| {
             let name = file.strip_prefix(folder.path()).unwrap();
             name.display().to_string()
         });
@@ -253,8 +257,8 @@ fn circles_of(files: &[(&str, &str)]) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn finds_circles_of_imports() {
-    let found = circles_of(&[
+fn finds_import_cycles() {
+    let found = cycles_of(&[
         ("lib.rs", "mod a; mod b; mod c;"),
         ("a.rs", "use crate::b::B; pub struct A;"),
         ("b.rs", "use crate::{a, c::C}; pub struct B(a::A, C);"),
@@ -264,8 +268,8 @@ fn finds_circles_of_imports() {
 }
 
 #[test]
-fn finds_circles_of_paths_within_code_and_macros() {
-    let found = circles_of(&[
+fn finds_import_cycles_in_code_and_macros() {
+    let found = cycles_of(&[
         ("lib.rs", "mod a; mod b; mod c;"),
         ("a.rs", "pub fn a() { crate::b::b(); }"),
         ("b.rs", "pub fn b() { println!(\"{}\", super::c::c()); }"),
@@ -278,8 +282,8 @@ fn finds_circles_of_paths_within_code_and_macros() {
 }
 
 #[test]
-fn finds_circles_between_a_folder_and_its_files() {
-    let found = circles_of(&[
+fn finds_import_cycles_between_a_folder_and_its_files() {
+    let found = cycles_of(&[
         ("lib.rs", "mod a;"),
         ("a/mod.rs", "mod inner; pub struct A(inner::Inner);"),
         ("a/inner.rs", "pub struct Inner(Option<Box<super::A>>);"),
@@ -289,7 +293,7 @@ fn finds_circles_between_a_folder_and_its_files() {
 
 #[test]
 fn follows_re_exports_to_the_file_that_defines() {
-    let found = circles_of(&[
+    let found = cycles_of(&[
         ("lib.rs", "mod a; mod b;"),
         (
             "a/mod.rs",
@@ -303,8 +307,8 @@ fn follows_re_exports_to_the_file_that_defines() {
 }
 
 #[test]
-fn finds_circles_over_re_exports() {
-    let found = circles_of(&[
+fn finds_import_cycles_over_re_exports() {
+    let found = cycles_of(&[
         ("lib.rs", "mod a; mod b;"),
         ("a/mod.rs", "mod one; pub use one::One;"),
         ("a/one.rs", "pub struct One(crate::b::B);"),
@@ -315,7 +319,7 @@ fn finds_circles_over_re_exports() {
 
 #[test]
 fn ignores_restricted_visibility() {
-    let found = circles_of(&[
+    let found = cycles_of(&[
         ("lib.rs", "mod a;"),
         ("a/mod.rs", "mod inner; pub fn a() { inner::b() }"),
         (
@@ -328,7 +332,7 @@ fn ignores_restricted_visibility() {
 
 #[test]
 fn ignores_imports_of_tests() {
-    let found = circles_of(&[
+    let found = cycles_of(&[
         ("lib.rs", "mod a; mod b;"),
         ("a.rs", "pub struct A(crate::b::B);"),
         (
@@ -341,7 +345,7 @@ fn ignores_imports_of_tests() {
 
 #[test]
 fn resolves_inline_modules_and_names_of_other_crates() {
-    let found = circles_of(&[
+    let found = cycles_of(&[
         ("lib.rs", "mod a; mod b;"),
         (
             "a.rs",
@@ -350,7 +354,7 @@ fn resolves_inline_modules_and_names_of_other_crates() {
         ("b.rs", "pub struct B; pub fn a() { a_of_others::a(); }"),
     ]);
     assert_eq!(found, Vec::<Vec<String>>::new());
-    let found = circles_of(&[
+    let found = cycles_of(&[
         ("lib.rs", "mod a; mod b;"),
         (
             "a.rs",

@@ -1,20 +1,20 @@
-//! Which file a path leads to. Re-exports are followed to the file that defines.
+//! Resolves paths to the files that define them, through re-exports.
 
 use std::path::Path;
 
 use crate::source::{Crate, Import, Module, ModulePath};
 
-/// Re-exports may lead in circles, too.
+/// Re-exports can form cycles, too.
 const MOST_STEPS: u32 = 16;
 
 impl Crate {
-    /// The file that defines what a path in a module leads to; nothing for what other crates define.
+    /// Returns the file that defines a path of a module, or `None` if another crate defines it.
     pub(crate) fn file_of(&self, module: &ModulePath, path: &[String]) -> Option<&Path> {
         let found = self.resolve(module, path, 0)?;
         Some(&self.modules.get(&found)?.file)
     }
 
-    /// The module that defines what a path leads to.
+    /// Returns the module that defines a path.
     fn resolve(&self, module: &ModulePath, path: &[String], steps: u32) -> Option<ModulePath> {
         let (first, rest) = path.split_first()?;
         if steps > MOST_STEPS {
@@ -45,7 +45,7 @@ impl Crate {
         }
     }
 
-    /// The same for what comes after the names of a module.
+    /// Resolves the rest of a path within a module.
     fn descend(&self, module: ModulePath, path: &[String], steps: u32) -> Option<ModulePath> {
         let here = self.modules.get(&module)?;
         let Some((name, rest)) = path.split_first() else {
@@ -66,7 +66,7 @@ impl Crate {
         let globs = here.imports.iter().filter(|import| import.name.is_none());
         let mut globs = globs.filter_map(|import| self.resolve(&module, &import.path, steps + 1));
         let defines = |glob: &ModulePath| self.modules.get(glob).is_some_and(|glob| glob.has(name));
-        // What a macro defines is not seen: it is here.
+        // A macro of this module may define it.
         Some(globs.find(defines).unwrap_or(module))
     }
 

@@ -1,11 +1,11 @@
-//! How long functions are.
+//! The lengths of functions.
 
 use syn::visit::{self, Visit};
 use syn::{Block, ImplItemFn, Item, ItemFn, Signature, TraitItemFn};
 
 use crate::source::{attributes, is_for_tests};
 
-/// A function that is not compiled for tests only.
+/// A function that is compiled outside of tests, too.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Function {
     pub(crate) name: String,
@@ -14,7 +14,7 @@ pub(crate) struct Function {
     pub(crate) is_async: bool,
 }
 
-/// The functions and methods of a file, those inside others included.
+/// Returns the functions and methods of a file, including nested ones.
 pub(crate) fn functions(text: &str) -> syn::Result<Vec<Function>> {
     let file = syn::parse_file(text)?;
     let mut reader = Reader::default();

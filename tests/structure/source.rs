@@ -1,4 +1,4 @@
-//! The modules of a crate, with what they define, import and mention.
+//! The modules of a crate: their items, imports and paths.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -7,10 +7,10 @@ use proc_macro2::{Spacing, TokenStream, TokenTree};
 use syn::visit::{self, Visit};
 use syn::{Attribute, Item, ItemMod, ItemUse, Macro, UseTree, Visibility};
 
-/// The names that lead to a module from the root of its crate.
+/// The names of a module and its parents, from the root of the crate.
 pub(crate) type ModulePath = Vec<String>;
 
-/// A crate that was read.
+/// A parsed crate.
 #[derive(Default)]
 pub(crate) struct Crate {
     pub(crate) modules: BTreeMap<ModulePath, Module>,
@@ -20,25 +20,25 @@ pub(crate) struct Crate {
 #[derive(Default)]
 pub(crate) struct Module {
     pub(crate) file: PathBuf,
-    /// What is defined in it, other than modules.
+    /// The names of its items other than modules.
     pub(crate) items: BTreeSet<String>,
     pub(crate) imports: Vec<Import>,
-    /// The paths in its code, other than imports.
+    /// The paths in its code outside of imports.
     pub(crate) paths: BTreeSet<Vec<String>>,
 }
 
 /// One name that a `use` brings in.
 #[derive(Clone)]
 pub(crate) struct Import {
-    /// The name in this module; nothing for all names of another one.
+    /// The name in this module, or `None` for a glob import.
     pub(crate) name: Option<String>,
     pub(crate) path: Vec<String>,
-    /// Whether others may get it from here.
+    /// Whether it is a re-export.
     pub(crate) is_public: bool,
 }
 
 impl Crate {
-    /// Reads a crate from its first file.
+    /// Parses a crate from its root file.
     pub(crate) fn read(root: &Path) -> Self {
         let mut this = Self::default();
         let folder = root.parent().unwrap().to_owned();
@@ -46,7 +46,7 @@ impl Crate {
         this
     }
 
-    /// `folder` is where the files of inner modules lie.
+    /// Parses a file of the crate; the files of its modules are in `folder`.
     fn read_file(&mut self, path: &Path, folder: &Path, module: ModulePath) {
         let text = fs_err::read_to_string(path).unwrap();
         let file = syn::parse_file(&text).unwrap_or_else(|error| panic!("{path:?}: {error}"));
@@ -82,12 +82,12 @@ impl Crate {
     }
 }
 
-/// Collects what is in one module, and not in the modules inside it.
+/// Collects the content of one module without its child modules.
 #[derive(Default)]
 struct Reader {
     module: Module,
     inner: Vec<ItemMod>,
-    /// How deep in an item the reader is: what is defined inside functions has no path.
+    /// The nesting depth of items: an item inside a function has no path.
     depth: u32,
 }
 
@@ -120,7 +120,7 @@ impl<'ast> Visit<'ast> for Reader {
     }
 
     fn visit_visibility(&mut self, _: &'ast Visibility) {
-        // `pub(super)` names a module and imports nothing of it.
+        // `pub(super)` names a module but imports nothing from it.
     }
 
     fn visit_impl_item_fn(&mut self, function: &'ast syn::ImplItemFn) {
@@ -156,7 +156,7 @@ impl Reader {
     /// Adds the paths of code that has no syntax tree.
     fn add_tokens(&mut self, tokens: TokenStream) {
         let mut tokens = tokens.into_iter().peekable();
-        // After a dot comes a field or a method, after two colons the rest of a path that began elsewhere.
+        // A field or method follows a dot, and the rest of another path two colons.
         let mut begins_path = true;
         while let Some(token) = tokens.next() {
             let is_doubled = matches!((&token, tokens.peek()),
@@ -193,7 +193,7 @@ impl Reader {
     }
 }
 
-/// Whether the first of two colons comes next.
+/// Returns whether a token is the first of two colons.
 fn is_colon(token: Option<&TokenTree>) -> bool {
     matches!(token, Some(TokenTree::Punct(sign)) if sign.as_char() == ':'
         && sign.spacing() == Spacing::Joint)
@@ -231,7 +231,7 @@ fn add_imports(imports: &mut Vec<Import>, prefix: Vec<String>, tree: &UseTree, i
     }
 }
 
-/// Whether something is compiled for tests only.
+/// Returns whether these attributes restrict an item to tests.
 pub(crate) fn is_for_tests(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         let name = attribute.path().segments.last();
@@ -247,7 +247,7 @@ pub(crate) fn is_for_tests(attributes: &[Attribute]) -> bool {
     })
 }
 
-/// The attributes of an item.
+/// Returns the attributes of an item.
 pub(crate) fn attributes(item: &Item) -> &[Attribute] {
     match item {
         Item::Const(item) => &item.attrs,

@@ -15,7 +15,7 @@ use crate::log_stream::{self, Streamed};
 fn chaos(number: u64, _path: &str) -> Fault {
     match number % 5 {
         1 => Fault::Unavailable,
-        3 => Fault::LoseAnswer,
+        3 => Fault::LoseResponse,
         _ => Fault::None,
     }
 }

@@ -2,13 +2,15 @@
 
 use nix::unistd::geteuid;
 
-use crate::support::{Host, QUICK};
+use crate::support::{Host, QUICK, until};
 
 const TIGHT: &str =
     "builder.simulated = { seconds = 0.0 }\nlimits = { memory_mib = 64, processes = 40 }";
 /// This limit counts all processes of the scripts' user, those of other tests included.
 const TIGHT_WITHOUT_CGROUPS: &str = "builder.simulated = { seconds = 0.0 }\n\
      limits = { memory_mib = 256, processes = 150, cgroups = false }";
+const WITHOUT_CGROUPS: &str =
+    "builder.simulated = { seconds = 0.0 }\nlimits = { memory_mib = 256, cgroups = false }";
 
 const HUNGRY: &str = "perl -e '$x = \"x\" x (1 << 29); print length($x), \"\\n\"'";
 /// Prints a line when it got them all.
@@ -24,8 +26,7 @@ fn recorded_cgroups(host: &Host) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn limits_scripts_like_builds() {
     let host = Host::start(TIGHT).await;
-    let job = host.job(7, "a");
-    job.prepare();
+    let job = host.prepared_job(7);
     let ended = job.script("after_script", HUNGRY).expect(41);
     assert!(!ended.out.contains("536870912"), "{ended:?}");
     let bomb = job.script("after_script", BOMB).expect(41);
@@ -40,14 +41,13 @@ async fn limits_scripts_like_builds() {
         .prints("as ever");
     assert_eq!(recorded_cgroups(&host), 0);
     job.clean_up();
-    assert!(host.leftovers().is_empty(), "{:?}", host.leftovers());
+    host.expect_nothing_left();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn limits_each_process_of_a_script_without_cgroups() {
     let host = Host::start(TIGHT_WITHOUT_CGROUPS).await;
-    let job = host.job(7, "a");
-    job.prepare();
+    let job = host.prepared_job(7);
     let ended = job.script("after_script", HUNGRY).expect(41);
     assert!(!ended.out.contains("536870912"), "{ended:?}");
     let bomb = job.script("after_script", BOMB).expect(41);
@@ -70,29 +70,23 @@ async fn limits_disk_usage_of_scripts() {
     .into_iter()
     .enumerate()
     {
-        let job = host.job(10 + number as u64, "a");
-        job.prepare();
+        let job = host.prepared_job(10 + number as u64);
         job.script("after_script", script).expect(41).prints(limit);
         job.clean_up();
     }
-    let job = host.job(7, "a");
-    job.prepare();
+    let job = host.prepared_job(7);
     let write = "head -c 40M /dev/zero >$TMPDIR/fat$RANDOM$RANDOM || exit 3";
     job.script("get_sources", write).expect(0);
     job.script("after_script", write).expect(41).prints(limit);
     job.clean_up();
-    assert!(host.leftovers().is_empty(), "{:?}", host.leftovers());
+    host.expect_nothing_left();
 }
 
 /// A service of the runner may have lower limits, which only a privileged process can raise.
 #[tokio::test(flavor = "multi_thread")]
 async fn keeps_lower_limits_of_the_runner() {
-    let host = Host::start(
-        "builder.simulated = { seconds = 0.0 }\nlimits = { memory_mib = 256, cgroups = false }",
-    )
-    .await;
-    let job = host.job(7, "a");
-    job.prepare();
+    let host = Host::start(WITHOUT_CGROUPS).await;
+    let job = host.prepared_job(7);
     let script = job.write_script("echo \"limits $(ulimit -Hu) $(ulimit -Hv) $(ulimit -Hc)\"");
     let arguments = ["run", script.to_str().unwrap(), "after_script"];
     job.stage_through("ulimit -u 3000 -v 250000 -c 0; exec \"$@\"", &arguments)
@@ -106,8 +100,7 @@ async fn keeps_lower_limits_of_the_runner() {
 #[tokio::test(flavor = "multi_thread")]
 async fn closes_descriptors_and_filters_system_calls_of_scripts() {
     let host = Host::start(QUICK).await;
-    let job = host.job(7, "a");
-    job.prepare();
+    let job = host.prepared_job(7);
     let secret = host.path("secret");
     fs_err::write(&secret, "what the runner has open").unwrap();
     let text = r#"
@@ -165,12 +158,8 @@ async fn closes_descriptors_and_filters_system_calls_of_scripts() {
 /// If no cgroup counts memory, every tmpfs folder has a size limit or is not writable.
 #[tokio::test(flavor = "multi_thread")]
 async fn bounds_tmpfs_folders_of_scripts() {
-    let host = Host::start(
-        "builder.simulated = { seconds = 0.0 }\nlimits = { memory_mib = 256, cgroups = false }",
-    )
-    .await;
-    let job = host.job(7, "a");
-    job.prepare();
+    let host = Host::start(WITHOUT_CGROUPS).await;
+    let job = host.prepared_job(7);
     let text = r#"
         while read -r _ _ _ _ place options _ rest; do
             [[ $rest == *"- tmpfs "* && $options == rw* && ${rest##* } != *size=* ]] && echo "NO SIZE $place"
@@ -199,12 +188,8 @@ async fn blocks_unaccounted_memory_of_scripts() {
         println!("the test has system call numbers of x86_64 only");
         return;
     }
-    let host = Host::start(
-        "builder.simulated = { seconds = 0.0 }\nlimits = { memory_mib = 256, cgroups = false }",
-    )
-    .await;
-    let job = host.job(7, "a");
-    job.prepare();
+    let host = Host::start(WITHOUT_CGROUPS).await;
+    let job = host.prepared_job(7);
     let text = r#"perl -e '
         my $name = "x"; print "memfd ", syscall(319, $name, 0), " ", $! + 0, "\n";
         print "small ", defined shmget(0, 4096, 0600 | 01000) ? "made" : $! + 0, "\n";
@@ -218,18 +203,11 @@ async fn blocks_unaccounted_memory_of_scripts() {
 #[tokio::test(flavor = "multi_thread")]
 async fn removes_the_cgroup_of_a_killed_stage_with_its_job() {
     let host = Host::start(QUICK).await;
-    let job = host.job(7, "a");
-    job.prepare();
+    let job = host.prepared_job(7);
     let up = job.builds().join("up");
     let script = job.write_script(&format!("touch '{}'; sleep 86400", up.display()));
     let mut stage = job.start(&["run", script.to_str().unwrap(), "after_script"]);
-    let is_up = async {
-        while !up.exists() {
-            tokio::task::yield_now().await;
-        }
-    };
-    let patience = std::time::Duration::from_secs(60);
-    tokio::time::timeout(patience, is_up).await.unwrap();
+    until("the start of the script", || up.exists()).await;
     let cgroups: Vec<String> = std::path::Path::new(&host.state())
         .join("jobs/7/limits")
         .read_dir()
@@ -250,5 +228,5 @@ async fn removes_the_cgroup_of_a_killed_stage_with_its_job() {
     for cgroup in &cgroups {
         assert!(!std::path::Path::new(cgroup).exists(), "{cgroup}");
     }
-    assert!(host.leftovers().is_empty(), "{:?}", host.leftovers());
+    host.expect_nothing_left();
 }

@@ -187,7 +187,7 @@ async fn retries_after_lost_response() {
     let job = host.job(7, "a");
     job.prepare();
     host.server.set_faults(|number, _| match number % 4 {
-        1 => Fault::LoseAnswer,
+        1 => Fault::LoseResponse,
         3 => Fault::Unavailable,
         _ => Fault::None,
     });

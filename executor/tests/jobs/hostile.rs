@@ -1,9 +1,10 @@
 //! Hostile jobs, users and files.
 
 use std::io::Write as _;
-use std::process::Stdio;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
-use crate::support::{Host, PROGRAM, QUICK, StageResult, chmod};
+use crate::support::{StageResult, Host, PROGRAM, QUICK, chmod, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rejects_malformed_job_without_side_effects() {
@@ -29,7 +30,7 @@ async fn rejects_malformed_job_without_side_effects() {
             assert_eq!(ended.out, "");
         }
     }
-    assert!(host.leftovers().is_empty(), "{:?}", host.leftovers());
+    host.expect_nothing_left();
     // Fields that are missing or have another type do not matter where they are not needed.
     job.response =
         r#"{"id": 7, "variables": {"a": 1}, "runner_info": "x", "git_info": [], "features": null}"#
@@ -151,13 +152,7 @@ async fn rejects_processes_that_imitate_another_environment() {
         "bwrap\0-c\0read line <\"$1/fifo\"\0{}\0",
         second.builds().display()
     );
-    let all_are_up = async {
-        while running(&forged) < 20 {
-            tokio::task::yield_now().await;
-        }
-    };
-    let patience = std::time::Duration::from_secs(60);
-    tokio::time::timeout(patience, all_are_up).await.unwrap();
+    until("the start of all processes", || running(&forged) >= 20).await;
     second.prepare();
     second.script("build_script", "").expect(0);
     second.clean_up();
@@ -166,25 +161,59 @@ async fn rejects_processes_that_imitate_another_environment() {
     // Its own cleanup ends them all.
     first.clean_up();
     stage.wait().unwrap();
-    assert!(host.leftovers().is_empty(), "{:?}", host.leftovers());
+    host.expect_nothing_left();
+}
+
+const REAP: &[u8] = b"{\"reap\":{}}\n";
+
+/// The root side, which waits for a request.
+struct RootSide(Child);
+
+impl RootSide {
+    fn start(host: &Host, command: &mut Command) -> Self {
+        let child = command
+            .env("BUILDBTW_EXECUTOR_CONFIG", host.config())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        Self(child.unwrap())
+    }
+
+    /// Starts it from a script, which executes `"$0" as-root`.
+    fn start_through(host: &Host, script: &str) -> Self {
+        Self::start(host, Command::new("bash").args(["-c", script, PROGRAM]))
+    }
+
+    /// Sends a request and waits for the end.
+    fn send(mut self, input: &[u8]) -> StageResult {
+        let mut stdin = self.0.stdin.take().unwrap();
+        // It may stop reading before the end.
+        let _ = stdin.write_all(input);
+        drop(stdin);
+        StageResult::from(self.0.wait_with_output().unwrap())
+    }
+
+    /// Waits until the process has brought itself into this state.
+    fn expect_state<T: PartialEq + std::fmt::Debug>(&self, expected: &T, state: impl Fn(u32) -> T) {
+        let id = self.0.id();
+        let deadline = Instant::now() + Duration::from_secs(120);
+        let is_started = || {
+            let program = fs_err::read_link(format!("/proc/{id}/exe"));
+            program.is_ok_and(|program| program == std::path::Path::new(PROGRAM))
+        };
+        while !is_started() || state(id) != *expected {
+            let now = state(id);
+            assert!(Instant::now() < deadline, "{now:?}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
 }
 
 /// Sends requests to the root side as a front would.
 fn send_to_root_side(host: &Host, input: &[u8]) -> StageResult {
-    let mut child = std::process::Command::new(PROGRAM)
-        .arg("as-root")
-        .env_clear()
-        .env("BUILDBTW_EXECUTOR_CONFIG", host.config())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    // It may stop reading before the end.
-    let _ = stdin.write_all(input);
-    drop(stdin);
-    StageResult::from(child.wait_with_output().unwrap())
+    let mut command = Command::new(PROGRAM);
+    RootSide::start(host, command.arg("as-root").env_clear()).send(input)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -205,14 +234,13 @@ async fn root_side_rejects_unknown_requests() {
         assert_eq!(ended.code, Some(1), "{ended:?}");
         assert!(ended.out.contains("request"), "{ended:?}");
     }
-    let ended = send_to_root_side(&host, b"{\"reap\":{}}\n");
-    assert_eq!(ended.code, Some(0), "{ended:?}");
+    send_to_root_side(&host, REAP).expect(0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn root_side_trusts_only_files_of_root() {
     let host = Host::start(QUICK).await;
-    let reap = || send_to_root_side(&host, b"{\"reap\":{}}\n");
+    let reap = || send_to_root_side(&host, REAP);
     reap().expect(0);
     chmod(&host.config(), 0o666);
     reap().expect(1).prints("go-w");
@@ -229,7 +257,7 @@ async fn root_side_trusts_only_files_of_root() {
         std::os::unix::fs::chown(host.state(), Some(0), None).unwrap();
     }
     // An unprivileged user whom sudo made root cannot choose the file.
-    let output = std::process::Command::new(PROGRAM)
+    let output = Command::new(PROGRAM)
         .arg("as-root")
         .env("BUILDBTW_EXECUTOR_CONFIG", host.config())
         .env("SUDO_UID", "1000")
@@ -294,64 +322,26 @@ async fn root_side_runs_with_limits_and_priority_of_a_service() {
     let script = "ulimit -S -u 5; ulimit -S -l 0; ulimit -S -i 3; ulimit -S -q 0; ulimit -S -x 3; ulimit -S -n 64; \
                   ulimit -S -m 1000; ulimit -S -f 100; echo 900 >/proc/self/oom_score_adj; \
                   exec ionice -c 3 chrt --batch 0 nice -n 19 \"$0\" as-root";
-    let mut child = std::process::Command::new("bash")
-        .args(["-c", script, PROGRAM])
-        .env("BUILDBTW_EXECUTOR_CONFIG", host.config())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(120);
-    let is_started = || {
-        let program = fs_err::read_link(format!("/proc/{}/exe", child.id()));
-        program.is_ok_and(|program| program == std::path::Path::new(PROGRAM))
-    };
-    let expected = (vec![], "0 0 0".to_owned());
-    while !is_started() || limits_and_priority(child.id()) != expected {
-        let now = limits_and_priority(child.id());
-        assert!(std::time::Instant::now() < deadline, "{now:?}");
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
-    let ionice = std::process::Command::new("ionice")
-        .args(["-p", &child.id().to_string()])
+    let root_side = RootSide::start_through(&host, script);
+    root_side.expect_state(&(vec![], "0 0 0".to_owned()), limits_and_priority);
+    let ionice = Command::new("ionice")
+        .args(["-p", &root_side.0.id().to_string()])
         .output()
         .unwrap();
     let class = String::from_utf8(ionice.stdout).unwrap();
     // Newer kernels report the value of the default.
     let is_default = class.starts_with("none") || class.starts_with("best-effort: prio 4");
     assert!(is_default, "{class}");
-    let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all(b"{\"reap\":{}}\n").unwrap();
-    drop(stdin);
-    StageResult::from(child.wait_with_output().unwrap()).expect(0);
+    root_side.send(REAP).expect(0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn root_side_resets_state_inherited_from_its_caller() {
     let host = Host::start(QUICK).await;
     let script = "cd /tmp; ulimit -S -c unlimited; trap '' TERM CHLD HUP; exec \"$0\" as-root";
-    let mut child = std::process::Command::new("bash")
-        .args(["-c", script, PROGRAM])
-        .env("BUILDBTW_EXECUTOR_CONFIG", host.config())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let root_side = RootSide::start_through(&host, script);
     // SIGPIPE alone stays ignored.
     let expected = ("/".into(), "0 0".to_owned(), 1 << 12);
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(120);
-    while reset_state(child.id()) != expected {
-        assert!(
-            std::time::Instant::now() < deadline,
-            "{:?}",
-            reset_state(child.id())
-        );
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
-    let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all(b"{\"reap\":{}}\n").unwrap();
-    drop(stdin);
-    StageResult::from(child.wait_with_output().unwrap()).expect(0);
+    root_side.expect_state(&expected, reset_state);
+    root_side.send(REAP).expect(0);
 }

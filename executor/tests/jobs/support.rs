@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 use buildbtw_fake_server::{FakeServer, build};
 use buildbtw_model::AttemptId;
@@ -69,9 +70,23 @@ impl Host {
             .collect()
     }
 
+    /// Checks that no job has left files.
+    #[track_caller]
+    pub(crate) fn expect_nothing_left(&self) {
+        let left = self.left();
+        assert!(left.is_empty(), "{left:?}");
+    }
+
     /// A job for a build of this package, which the server dispatches.
     pub(crate) fn job(&self, id: u64, pkgbase: &str) -> Job<'_> {
         self.job_for(id, &build(pkgbase))
+    }
+
+    /// The same, with its environment set up and its project folder created.
+    pub(crate) fn prepared_job(&self, id: u64) -> Job<'_> {
+        let job = self.job(id, "a");
+        job.prepare();
+        job
     }
 
     pub(crate) fn job_for(&self, id: u64, build: &ClaimedBuild) -> Job<'_> {
@@ -338,6 +353,17 @@ impl StageResult {
         assert!(all.contains(part), "no {part:?} in\n{all}");
         self
     }
+}
+
+/// Waits for a condition, at most as long as a busy machine needs.
+pub(crate) async fn until(what: &str, holds: impl Fn() -> bool) {
+    let wait = async {
+        while !holds() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(60), wait).await;
+    assert!(waited.is_ok(), "{what} did not happen");
 }
 
 pub(crate) fn chmod(path: &Path, mode: u32) {

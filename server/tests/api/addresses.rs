@@ -1,4 +1,4 @@
-//! Addresses of the server: below a path, by another host, and with the headers that browsers send.
+//! URLs of the server: below a path, with another host, and with the headers of browsers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +18,7 @@ fn below(url: &str) -> ServerOptions {
     }
 }
 
-/// A server with builds of every kind.
+/// Starts a server with builds of every kind.
 async fn busy(options: ServerOptions) -> TestServer {
     let server = TestServer::start_with(options, |sources| {
         sources.push(&Srcinfo::new("libgreet", "1:2.0-1"));
@@ -36,7 +36,7 @@ async fn busy(options: ServerOptions) -> TestServer {
     job.succeeds().await;
     let job = worker.claims_build_of("greet").await;
     job.fails(FailureKind::Package, "it does not compile").await;
-    // Reuses what was built.
+    // Reuses the built packages.
     server.namespace("again", &["libgreet/main"]).await;
     eventually("libgreet is reused", async || {
         let build = server.build("again", "libgreet").await;
@@ -46,7 +46,7 @@ async fn busy(options: ServerOptions) -> TestServer {
     server
 }
 
-/// The links and assets of a page.
+/// Returns the links and assets of a page.
 fn references(html: &str) -> Vec<String> {
     let mut found = Vec::new();
     for name in ["href", "src", "action", "data-events", "data-follow"] {
@@ -61,8 +61,7 @@ fn references(html: &str) -> Vec<String> {
     found
 }
 
-/// Follows every link from `start` on, at its address or at what `at` makes of it. Returns the
-/// visited addresses.
+/// Follows every link from `start` on, at the address to which `at` maps it. Returns the visited addresses.
 async fn crawl(
     server: &TestServer,
     start: &[&str],
@@ -77,16 +76,16 @@ async fn crawl(
         if seen.insert(path.clone(), from.clone()).is_some() {
             continue;
         }
-        let answer = server
+        let response = server
             .request(Method::GET, &at(&path))
             .send()
             .await
             .unwrap();
-        let status = answer.status();
+        let status = response.status();
         assert!(status.is_success(), "{path}, linked by {from}: {status}");
-        let media_type = answer.headers()[header::CONTENT_TYPE].to_str().unwrap();
+        let media_type = response.headers()[header::CONTENT_TYPE].to_str().unwrap();
         if media_type.starts_with("text/html") {
-            let html = answer.text().await.unwrap();
+            let html = response.text().await.unwrap();
             next.extend(
                 references(&html)
                     .into_iter()
@@ -134,16 +133,16 @@ async fn links_work_below_a_path_behind_both_kinds_of_proxy() {
 
     // Error pages link like all other pages; addresses next to the prefix are not below it.
     for path in ["/tools/buildbtw/nothing", "/tools/buildbtwo", "/tools"] {
-        let answer = server.request(Method::GET, path).send().await.unwrap();
-        assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{path}");
-        let html = answer.text().await.unwrap();
+        let response = server.request(Method::GET, path).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");
+        let html = response.text().await.unwrap();
         assert!(html.contains("href=\"/tools/buildbtw/\""), "{path}: {html}");
         assert!(!html.contains("href=\"/\""), "{path}: {html}");
     }
     let missing = format!("{PREFIX}/builds/999");
-    let answer = server.request(Method::GET, &missing).send().await.unwrap();
-    assert_eq!(answer.status(), StatusCode::NOT_FOUND);
-    let html = answer.text().await.unwrap();
+    let response = server.request(Method::GET, &missing).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::NOT_FOUND);
+    let html = response.text().await.unwrap();
     assert!(html.contains("href=\"/tools/buildbtw/sources\""), "{html}");
 }
 
@@ -156,12 +155,12 @@ async fn clients_use_server_below_a_path() {
     for end in ["", "/"] {
         let address = format!("{}{PREFIX}{end}", server.url());
         let client = Client::new(&address, Some(server.admin_token())).unwrap();
-        let made = client
+        let created = client
             .create_namespace(&new_namespace(&["libgreet/main"]))
             .await;
-        let made = made.unwrap();
-        let name = made.summary.name.clone();
-        assert_eq!(made.web_url, format!("{URL}/namespaces/{name}"));
+        let created = created.unwrap();
+        let name = created.summary.name.clone();
+        assert_eq!(created.web_url, format!("{URL}/namespaces/{name}"));
         let mut events = client.events(&name, Some(0)).await.unwrap();
         assert!(events.next().await.unwrap().is_some());
         let detail = eventually("the rebuild is done or waits for a worker", async || {
@@ -207,8 +206,8 @@ async fn get(server: &TestServer, path: &str, headers: &[(&str, &str)]) -> reqwe
     request.send().await.unwrap()
 }
 
-fn value<'a>(answer: &'a reqwest::Response, name: &str) -> Option<&'a str> {
-    answer
+fn value<'a>(response: &'a reqwest::Response, name: &str) -> Option<&'a str> {
+    response
         .headers()
         .get(name)
         .map(|value| value.to_str().unwrap())
@@ -231,7 +230,7 @@ async fn compresses_responses_on_request() {
     let server = busy(ServerOptions::default()).await;
     let build = server.build("bump", "libgreet").await;
     let attempt = build.attempt.unwrap();
-    // A log that is large enough to compress.
+    // A log of a size that is compressed.
     let long = "a line of a log, and one more like it\n".repeat(400);
     fs_err::write(server.data().join(format!("logs/{attempt}.log")), &long).unwrap();
     let log = format!("/api/v1/attempts/{attempt}/log");
@@ -253,31 +252,35 @@ async fn compresses_responses_on_request() {
         assert_eq!(value(&plain, "vary"), Some("accept-encoding"), "{path}");
         let plain = plain.bytes().await.unwrap();
         for encoding in ["gzip", "zstd"] {
-            let answer = get(&server, path, &[("accept-encoding", encoding)]).await;
-            assert_eq!(answer.status(), StatusCode::OK);
-            assert_eq!(value(&answer, "content-encoding"), Some(encoding), "{path}");
-            assert_eq!(value(&answer, "vary"), Some("accept-encoding"), "{path}");
-            assert_eq!(value(&answer, "content-length"), None, "{path}");
-            let bytes = answer.bytes().await.unwrap();
+            let response = get(&server, path, &[("accept-encoding", encoding)]).await;
+            assert_eq!(response.status(), StatusCode::OK);
+            assert_eq!(
+                value(&response, "content-encoding"),
+                Some(encoding),
+                "{path}"
+            );
+            assert_eq!(value(&response, "vary"), Some("accept-encoding"), "{path}");
+            assert_eq!(value(&response, "content-length"), None, "{path}");
+            let bytes = response.bytes().await.unwrap();
             assert!(bytes.len() < plain.len(), "{path}");
             assert_eq!(decoded(encoding, &bytes).len(), plain.len(), "{path}");
         }
     }
 
     // A different tag, which still works for conditional requests.
-    let answer = get(&server, &style, &[("accept-encoding", "gzip")]).await;
-    let tag = value(&answer, "etag").unwrap().to_owned();
+    let response = get(&server, &style, &[("accept-encoding", "gzip")]).await;
+    let tag = value(&response, "etag").unwrap().to_owned();
     assert!(tag.starts_with("W/\""), "{tag}");
     let again = [("accept-encoding", "gzip"), ("if-none-match", tag.as_str())];
-    let answer = get(&server, &style, &again).await;
-    assert_eq!(answer.status(), StatusCode::NOT_MODIFIED);
-    assert_eq!(value(&answer, "vary"), Some("accept-encoding"));
+    let response = get(&server, &style, &again).await;
+    assert_eq!(response.status(), StatusCode::NOT_MODIFIED);
+    assert_eq!(value(&response, "vary"), Some("accept-encoding"));
     // Ranges refer to the uncompressed bytes.
     let part = [("accept-encoding", "gzip"), ("range", "bytes=0-5")];
-    let answer = get(&server, &log, &part).await;
-    assert_eq!(answer.status(), StatusCode::PARTIAL_CONTENT);
-    assert_eq!(value(&answer, "content-encoding"), None);
-    assert_eq!(answer.text().await.unwrap(), &long[..6]);
+    let response = get(&server, &log, &part).await;
+    assert_eq!(response.status(), StatusCode::PARTIAL_CONTENT);
+    assert_eq!(value(&response, "content-encoding"), None);
+    assert_eq!(response.text().await.unwrap(), &long[..6]);
 }
 
 #[tokio::test]
@@ -296,9 +299,9 @@ async fn sends_packages_and_streams_uncompressed() {
         "/api/v1/namespaces/bump/events",
         &log,
     ] {
-        let answer = get(&server, path, &any).await;
-        assert_eq!(answer.status(), StatusCode::OK, "{path}");
-        assert_eq!(value(&answer, "content-encoding"), None, "{path}");
+        let response = get(&server, path, &any).await;
+        assert_eq!(response.status(), StatusCode::OK, "{path}");
+        assert_eq!(value(&response, "content-encoding"), None, "{path}");
     }
     // Available data arrives although more will follow.
     let mut following = get(&server, &log, &any).await;

@@ -1,4 +1,4 @@
-//! Requests without a token: which are allowed, and how little of the server they use.
+//! Requests without a token: which ones are allowed, and the limits of their resources.
 
 use std::net::SocketAddr;
 
@@ -12,8 +12,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use crate::support::{PATIENCE, Srcinfo, TestServer, eventually, expect_problem};
 
 const PLANS: &str = "/api/v1/plans";
-/// The most memory that the anonymous bodies of one address may take, and the largest anonymous
-/// body.
+/// The memory limit for anonymous bodies of one address, and the maximum size of an anonymous body.
 const SHARE: usize = 1 << 20;
 const LARGEST: usize = 64 << 10;
 
@@ -40,9 +39,9 @@ async fn requires_token_for_plans_of_other_than_default_branches() {
     let server = server().await;
     let unauthenticated = ProblemKind::Unauthenticated;
     let main = json!({ "changesets": ["libgreet/main"] });
-    let answer = plan(&server, None, &main).await;
-    assert_eq!(answer.status(), 200);
-    assert!(answer.text().await.unwrap().contains("greet"));
+    let response = plan(&server, None, &main).await;
+    assert_eq!(response.status(), 200);
+    assert!(response.text().await.unwrap().contains("greet"));
     let next = json!({ "changesets": ["libgreet/next"] });
     let problem = expect_problem(plan(&server, None, &next).await, 401, unauthenticated).await;
     assert!(problem.title.contains("libgreet/next"), "{problem:?}");
@@ -53,22 +52,21 @@ async fn requires_token_for_plans_of_other_than_default_branches() {
     let many = json!({ "changesets": many });
     expect_problem(plan(&server, None, &many).await, 401, unauthenticated).await;
     let patterns = json!({ "changesets": ["libgreet/main"], "include": vec!["x*"; 1_001] });
-    let answer = plan(&server, None, &patterns).await;
-    expect_problem(answer, 400, ProblemKind::InvalidRequest).await;
+    let response = plan(&server, None, &patterns).await;
+    expect_problem(response, 400, ProblemKind::InvalidRequest).await;
     let unknown = json!({ "changesets": ["nothing/main"] });
-    let answer = plan(&server, None, &unknown).await;
-    expect_problem(answer, 422, ProblemKind::UnknownPkgbase).await;
-    // A worker's token counts as none here, a client's raises the limits, and a wrong one is
-    // rejected.
+    let response = plan(&server, None, &unknown).await;
+    expect_problem(response, 422, ProblemKind::UnknownPkgbase).await;
+    // A worker's token has no effect here, a client's token raises the limits, and a wrong one is rejected.
     let worker = server.token(TokenScope::Worker).await;
     let client = server.token(TokenScope::Client).await;
-    let answer = plan(&server, Some(&worker), &next).await;
-    expect_problem(answer, 401, unauthenticated).await;
+    let response = plan(&server, Some(&worker), &next).await;
+    expect_problem(response, 401, unauthenticated).await;
     assert_eq!(plan(&server, Some(&client), &next).await.status(), 200);
-    let answer = plan(&server, Some(&client), &many).await;
-    expect_problem(answer, 422, ProblemKind::UnknownPkgbase).await;
-    let answer = plan(&server, Some("guess"), &main).await;
-    expect_problem(answer, 401, unauthenticated).await;
+    let response = plan(&server, Some(&client), &many).await;
+    expect_problem(response, 422, ProblemKind::UnknownPkgbase).await;
+    let response = plan(&server, Some("guess"), &main).await;
+    expect_problem(response, 401, unauthenticated).await;
 }
 
 #[tokio::test]
@@ -95,12 +93,12 @@ async fn plan_requests_store_nothing() {
 async fn rate_limits_anonymous_plans() {
     let server = server().await;
     let body = json!({ "changesets": ["libgreet/main"], "scope": "origin" });
-    let mut answers = Vec::new();
+    let mut responses = Vec::new();
     for _ in 0..70 {
-        answers.push(plan(&server, None, &body).await);
+        responses.push(plan(&server, None, &body).await);
     }
-    assert_eq!(answers[0].status(), 200);
-    let last = answers.pop().unwrap();
+    assert_eq!(responses[0].status(), 200);
+    let last = responses.pop().unwrap();
     assert!(last.headers().contains_key(header::RETRY_AFTER));
     expect_problem(last, 429, ProblemKind::TooManyRequests).await;
     let token = server.token(TokenScope::Client).await;
@@ -112,8 +110,7 @@ async fn garbage_collects_unreferenced_texts() {
     let mut server = server().await;
     server.namespace("bump", &["libgreet/next"]).await;
     let used = server.number("select count(*) from srcinfo").await;
-    // One was found unused long ago, one is unused from now on, and all others were marked unused
-    // by mistake.
+    // One text has been unused for long, one is unused from now on, and all others were marked unused by mistake.
     server.sql("update srcinfo set unused_since = 1").await;
     server
         .sql(
@@ -149,12 +146,12 @@ async fn limits_size_of_anonymous_bodies() {
     let large = json!({ "changesets": ["libgreet/main"], "exclude": ["x".repeat(LARGEST)] });
     for path in [PLANS, &exchange] {
         let request = server.request(Method::POST, path).json(&large);
-        let answer = request.send().await.unwrap();
-        expect_problem(answer, 413, ProblemKind::TooLarge).await;
+        let response = request.send().await.unwrap();
+        expect_problem(response, 413, ProblemKind::TooLarge).await;
     }
 }
 
-/// Sends this many bytes of a body of the largest size once the server reads it, and no more.
+/// Sends this many bytes of a body of the maximum size once the server reads it, and then stalls.
 async fn stalled(server: &TestServer, from: &str, sent: usize) -> TcpStream {
     let mut stream = connect(server, from).await;
     let head = format!(
@@ -162,9 +159,9 @@ async fn stalled(server: &TestServer, from: &str, sent: usize) -> TcpStream {
          Content-Length: {LARGEST}\r\nExpect: 100-continue\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).await.unwrap();
-    let mut answer = [0; 25];
-    stream.read_exact(&mut answer).await.unwrap();
-    assert_eq!(&answer, b"HTTP/1.1 100 Continue\r\n\r\n");
+    let mut response = [0; 25];
+    stream.read_exact(&mut response).await.unwrap();
+    assert_eq!(&response, b"HTTP/1.1 100 Continue\r\n\r\n");
     stream.write_all(&vec![b' '; sent]).await.unwrap();
     stream
 }
@@ -182,7 +179,7 @@ async fn connect(server: &TestServer, from: &str) -> TcpStream {
 }
 
 /// Requests a plan from an address.
-fn ask(server: &TestServer, from: [u8; 4]) -> impl Future<Output = Response> + use<> {
+fn request_plan(server: &TestServer, from: [u8; 4]) -> impl Future<Output = Response> + use<> {
     let builder = reqwest::Client::builder().local_address(std::net::IpAddr::from(from));
     let request = builder
         .build()
@@ -203,17 +200,17 @@ async fn reserves_memory_for_received_bytes_instead_of_content_length() {
         }
     }
     for from in [[127, 0, 0, 2], [127, 0, 0, 6]] {
-        assert_eq!(ask(&server, from).await.status(), 200);
+        assert_eq!(request_plan(&server, from).await.status(), 200);
     }
     // The server does not wait long for the rest of a body.
-    let mut answer = Vec::new();
-    let reading = held[0].read_to_end(&mut answer);
+    let mut response = Vec::new();
+    let reading = held[0].read_to_end(&mut response);
     tokio::time::timeout(PATIENCE, reading)
         .await
         .unwrap()
         .unwrap();
-    let answer = String::from_utf8(answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    let response = String::from_utf8(response).unwrap();
+    assert!(response.starts_with("HTTP/1.1 408 "), "{response}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -224,13 +221,13 @@ async fn anonymous_bodies_wait_for_memory() {
         held.push(stalled(&server, "127.0.0.2", LARGEST - 1).await);
     }
     // Other addresses have their own share, and so have authenticated requests.
-    assert_eq!(ask(&server, [127, 0, 0, 3]).await.status(), 200);
+    assert_eq!(request_plan(&server, [127, 0, 0, 3]).await.status(), 200);
     let token = server.token(TokenScope::Client).await;
     let body = json!({ "changesets": ["libgreet/main"], "scope": "origin" });
-    let answer = plan(&server, Some(&token), &body).await;
-    assert_eq!(answer.status(), StatusCode::OK);
-    // Waiting requests get what becomes free.
-    let waiting = tokio::spawn(ask(&server, [127, 0, 0, 2]));
+    let response = plan(&server, Some(&token), &body).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    // Waiting requests get the memory that is released.
+    let waiting = tokio::spawn(request_plan(&server, [127, 0, 0, 2]));
     held.clear();
     assert_eq!(waiting.await.unwrap().status(), 200);
 }

@@ -17,7 +17,7 @@ async fn server() -> TestServer {
     .await
 }
 
-/// Every route that needs a token, with a scope that does not suffice, if any.
+/// Lists every route that needs a token, with a scope that does not suffice, if any.
 fn guarded() -> Vec<(Method, String, Option<TokenScope>)> {
     let attempt = format!("/api/v1/attempts/{}", buildbtw_model::AttemptId::new());
     let client = Some(TokenScope::Client);
@@ -96,7 +96,7 @@ async fn rejects_guarded_routes_without_a_valid_token() {
             }
             let response = request.send().await.unwrap();
             if response.status() == StatusCode::TOO_MANY_REQUESTS {
-                // This many wrong tokens exceed the limit, which grants no access either.
+                // So many wrong tokens exceed the rate limit, which does not grant access either.
                 held_up += 1;
                 continue;
             }
@@ -118,13 +118,12 @@ async fn rejects_guarded_routes_without_a_valid_token() {
             .items
             .is_empty()
     );
-    // The token that the routes were asked to revoke still works, however many wrong ones were
-    // tried.
+    // The rejected requests revoked no token, and wrong tokens do not block the right one.
     assert!(server.admin().tokens().await.is_ok());
     assert!(held_up > 0);
 }
 
-/// The paths of the server's routes, in the router's notation.
+/// Returns the paths of the server's routes, in the router's notation.
 fn served() -> Vec<String> {
     let source = concat!(
         include_str!("../../src/router.rs"),
@@ -197,13 +196,13 @@ fn classifies_every_route_as_public_or_guarded() {
 #[tokio::test]
 async fn rate_limits_token_guessing() {
     let server = server().await;
-    let mut answers = Vec::new();
+    let mut responses = Vec::new();
     for _ in 0..25 {
         let request = server.request(Method::GET, "/api/v1/token");
-        answers.push(request.bearer_auth("guess").send().await.unwrap());
+        responses.push(request.bearer_auth("guess").send().await.unwrap());
     }
-    assert_eq!(answers[0].status(), 401);
-    let last = answers.pop().unwrap();
+    assert_eq!(responses[0].status(), 401);
+    let last = responses.pop().unwrap();
     let pause = last.headers()[header::RETRY_AFTER].to_str().unwrap();
     assert!((1..=60).contains(&pause.parse::<u64>().unwrap()), "{pause}");
     expect_problem(last, 429, ProblemKind::TooManyRequests).await;
@@ -326,26 +325,26 @@ async fn lists_tokens_without_secret_and_revokes_them_immediately() {
         scope: TokenScope::Worker,
         expires_in_s: Some(3600),
     };
-    let made = admin.create_token(&request).await.unwrap();
-    assert!(made.summary.expires_at.unwrap() > made.summary.created_at);
+    let created = admin.create_token(&request).await.unwrap();
+    assert!(created.summary.expires_at.unwrap() > created.summary.created_at);
     let response = server
         .admin_request(Method::GET, "/api/v1/tokens")
         .send()
         .await
         .unwrap();
     let text = response.text().await.unwrap();
-    assert!(text.contains("build machine 7") && !text.contains(&made.token));
+    assert!(text.contains("build machine 7") && !text.contains(&created.token));
 
-    let holder = server.client(Some(made.token));
+    let holder = server.client(Some(created.token));
     assert_eq!(holder.identity().await.unwrap().name, "build machine 7");
-    let revoked = admin.revoke_token(made.summary.id).await.unwrap();
+    let revoked = admin.revoke_token(created.summary.id).await.unwrap();
     assert!(revoked.revoked_at.is_some());
     assert_eq!(
         refusal(holder.identity().await).kind,
         ProblemKind::Unauthenticated
     );
     // Repeating it is not an error, and does not change the time of revocation.
-    let again = admin.revoke_token(made.summary.id).await.unwrap();
+    let again = admin.revoke_token(created.summary.id).await.unwrap();
     assert_eq!(again.revoked_at, revoked.revoked_at);
     let problem = refusal(admin.revoke_token(TokenId(999)).await);
     assert_eq!((problem.status, problem.kind), (404, ProblemKind::NotFound));
@@ -384,7 +383,7 @@ async fn rejects_malformed_token_names() {
     }
 }
 
-/// All files below a folder that contain a text.
+/// Returns all files below a folder that contain a text.
 fn holding(folder: &Path, text: &str) -> Vec<String> {
     let mut found = Vec::new();
     for entry in fs_err::read_dir(folder).unwrap() {
@@ -434,7 +433,7 @@ async fn stores_only_the_first_token_and_that_privately() {
 async fn does_not_rewrite_removed_first_token() {
     let mut server = server().await;
     let token = server.admin_token();
-    // Careful administrators store it elsewhere.
+    // Administrators may move it elsewhere.
     fs_err::remove_file(server.data().join("admin-token")).unwrap();
     server.stop().await;
     server.start_again().await;

@@ -31,7 +31,7 @@ impl Base {
         fs_err::write(folder.path().join("base.toml"), text).unwrap();
         let base = Self(folder);
         for architecture in architectures {
-            base.holds(architecture, &[]);
+            base.set_packages(architecture, &[]);
         }
         base
     }
@@ -41,7 +41,7 @@ impl Base {
     }
 
     /// Writes its new content.
-    fn holds(&self, architecture: &str, packages: &[Based]) {
+    fn set_packages(&self, architecture: &str, packages: &[Based]) {
         let packages: Vec<_> = packages
             .iter()
             .map(|(pkgbase, name, version)| {
@@ -59,8 +59,8 @@ impl Base {
         fs_err::write(self.database(architecture), render(entries).unwrap()).unwrap();
     }
 
-    /// Its mirror no longer has the database of an architecture.
-    fn is_away(&self, architecture: &str) {
+    /// Removes the database of an architecture from its mirror.
+    fn remove_database(&self, architecture: &str) {
         fs_err::remove_file(self.database(architecture)).unwrap();
     }
 
@@ -74,10 +74,10 @@ impl Base {
     }
 }
 
-/// A server over a base repository for x86_64.
+/// Starts a server over a base repository for x86_64.
 async fn server_over(packages: &[Based], prepare: impl FnOnce(&SourceTree)) -> (TestServer, Base) {
     let base = Base::new(&["x86_64"]);
-    base.holds("x86_64", packages);
+    base.set_packages("x86_64", packages);
     let server = TestServer::start_with(base.options("x86_64"), prepare).await;
     (server, base)
 }
@@ -133,7 +133,7 @@ async fn does_not_replan_namespace_without_its_base_repository() {
     let (server, base) = server_over(&[("greet", "greet", "1.0-3.1")], library).await;
     server.namespace("bump", &["libgreet/main"]).await;
     assert_eq!(version(&server, "bump", "greet").await, "1.0-3.2");
-    base.is_away("x86_64");
+    base.remove_database("x86_64");
     for refresh_base in [false, true] {
         let request = CreateIteration {
             refresh_base,
@@ -145,7 +145,7 @@ async fn does_not_replan_namespace_without_its_base_repository() {
         assert!(problem.title.contains("repository core"), "{problem:?}");
     }
     assert_eq!(server.iteration("bump").await.summary.number, 1);
-    base.holds("x86_64", &[("greet", "greet", "1.0-3.4")]);
+    base.set_packages("x86_64", &[("greet", "greet", "1.0-3.4")]);
     plans_again(&server, CreateIteration::default()).await;
     assert_eq!(version(&server, "bump", "greet").await, "1.0-3.5");
 }
@@ -153,7 +153,7 @@ async fn does_not_replan_namespace_without_its_base_repository() {
 #[tokio::test]
 async fn first_plan_without_base_repository_reports_skipped_checks() {
     let (server, base) = server_over(&[], library).await;
-    base.is_away("x86_64");
+    base.remove_database("x86_64");
     let text = plan(
         &server,
         preview(serde_json::json!({ "changesets": ["libgreet/main"] })),
@@ -164,11 +164,11 @@ async fn first_plan_without_base_repository_reports_skipped_checks() {
     let problems = problems(&server, "bump").await;
     assert!(problems[0].contains("base repository core"), "{problems:?}");
     assert!(problems[1].contains(NOT_CHECKED), "{problems:?}");
-    // A repository it never had does not prevent replanning.
+    // A repository that the first plan could not read does not prevent replanning.
     plans_again(&server, CreateIteration::default()).await;
 }
 
-/// `moved` has moved from `oldbase` to `newbase`, and both still build it.
+/// Pushes `newbase`, to which `moved` has moved from `oldbase`; both still build it.
 fn moved(sources: &SourceTree, new_version: &str) {
     sources.push(&Srcinfo::new("libfoo", "2-4"));
     let old = Srcinfo::new("oldbase", "1-3").depends(&["libfoo"]);
@@ -204,7 +204,7 @@ async fn ignores_release_of_package_that_moved_to_another_pkgbase() {
     let listed = ["libfoo-2-4", "moved-2-1.1", "oldbase-1-3.1"];
     assert_eq!(repository.lists().await, listed);
 
-    // On its own, it names the owner of the remaining package.
+    // Built alone, it names the owner of the remaining package.
     let request = CreateNamespace {
         name: Some(parse("alone")),
         scope: Scope::Origin,
@@ -256,8 +256,8 @@ const BOTH: &str = "x86_64,aarch64";
 #[tokio::test]
 async fn bumps_any_package_above_the_base_of_each_architecture() {
     let base = Base::new(&["x86_64", "aarch64"]);
-    base.holds("x86_64", &[("greet", "greet", "1.0-3")]);
-    base.holds("aarch64", &[("greet", "greet", "1.0-3.3")]);
+    base.set_packages("x86_64", &[("greet", "greet", "1.0-3")]);
+    base.set_packages("aarch64", &[("greet", "greet", "1.0-3.3")]);
     let server = TestServer::start_with(base.options(BOTH), |sources| {
         let library = Srcinfo::new("libgreet", "2.0-1").arch(&["x86_64", "aarch64"]);
         sources.push(&library);
@@ -272,7 +272,7 @@ async fn bumps_any_package_above_the_base_of_each_architecture() {
         let build = server.build_for("bump", "greet", architecture).await;
         assert_eq!(build.version.as_str(), "1.0-3.4", "{architecture}");
     }
-    // The pin is satisfied by what is built, for both.
+    // The built packages satisfy the pin of both.
     assert_eq!(problems(&server, "bump").await, [""; 0]);
 }
 
@@ -317,7 +317,7 @@ async fn builds_planned_version_when_pkgver_is_unchanged() {
     let rule = job.claimed.release.clone().unwrap();
     assert_eq!(rule.version(&parse("1-1")), job.claimed.version);
 
-    // While it is built, a plan is made that does not include its result.
+    // A plan that is created during the build does not include its result.
     follows_to(&server, "2.2-1", 3).await;
     let planned = server.build_for("bump", "greet-git", "aarch64").await;
     assert_eq!(planned.version.as_str(), "1-1.2");
@@ -355,8 +355,8 @@ async fn does_not_downgrade_origin_within_its_namespace() {
     let worker = server.worker("w").await;
     worker.builds("libgreet").await;
     assert_eq!(version(&server, "bump", "libgreet").await, "2.0-1.1");
-    // Base removes it.
-    base.holds("x86_64", &[]);
+    // The package is removed from base.
+    base.set_packages("x86_64", &[]);
     let request = CreateIteration {
         refresh_base: true,
         ..CreateIteration::default()

@@ -39,7 +39,7 @@ async fn reports_why_namespace_cannot_be_replanned() {
     assert_eq!(replan_error().await, None);
     assert_eq!(server.number(kept).await, 1);
 
-    // An unwanted bootstrap build is withdrawn.
+    // A bootstrap build can be withdrawn.
     let request = CreateIteration {
         no_bootstrap: vec![parse("cyc-a")],
         same_sonames: Some(true),
@@ -65,7 +65,7 @@ async fn rejects_long_lists_of_bootstrap_builds() {
         bootstrap: names.clone(),
         ..new_namespace(&["libcyc/main"])
     };
-    let asked = PlanPreview {
+    let preview = PlanPreview {
         bootstrap: names.clone(),
         ..preview("libcyc/main")
     };
@@ -76,8 +76,8 @@ async fn rejects_long_lists_of_bootstrap_builds() {
     };
     for problem in [
         refusal(admin.create_namespace(&request).await),
-        refusal(admin.preview_plan(&asked).await),
-        refusal(server.public().preview_plan(&asked).await),
+        refusal(admin.preview_plan(&preview).await),
+        refusal(server.public().preview_plan(&preview).await),
         refusal(admin.create_iteration(&name, iteration).await),
     ] {
         assert_eq!(problem.kind, ProblemKind::InvalidRequest, "{problem:?}");

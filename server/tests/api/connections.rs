@@ -1,4 +1,4 @@
-//! Limits of connections, streams and requests: no client locks out others.
+//! Limits of connections, streams and requests: no client blocks others.
 
 use std::net::SocketAddr;
 
@@ -27,7 +27,7 @@ async fn server(flags: &[&str]) -> TestServer {
     server
 }
 
-/// A client at an address of this machine. Keeps one connection open after its first request.
+/// Returns a client at an address of this machine. It keeps one connection open after its first request.
 fn client_at(address: &str) -> Client {
     let address: std::net::IpAddr = address.parse().unwrap();
     Client::builder().local_address(address).build().unwrap()
@@ -38,7 +38,7 @@ async fn get(client: &Client, server: &TestServer, path: &str) -> Response {
     request.send().await.unwrap()
 }
 
-/// The same through a proxy, which sets a header.
+/// Sends a request through a proxy, which sets a header.
 async fn get_as(
     proxy: &Client,
     server: &TestServer,
@@ -65,7 +65,7 @@ async fn limits_connections_per_address() {
         assert_eq!(get(client, &server, NAMESPACES).await.status(), 200);
     }
     expect_full(get(&client_at("127.0.0.2"), &server, NAMESPACES).await).await;
-    // Open connections continue, and other addresses get theirs.
+    // Open connections continue, and other addresses can connect.
     assert_eq!(get(&held[0], &server, NAMESPACES).await.status(), 200);
     let other = client_at("127.0.0.3");
     assert_eq!(get(&other, &server, NAMESPACES).await.status(), 200);
@@ -96,7 +96,7 @@ async fn anonymous_connections_do_not_lock_out_authenticated_addresses() {
         async move { request.send().await.unwrap().status() }
     };
     assert_eq!(identify(&worker).await, 200);
-    // Anonymous clients from many addresses take all they get: half of the reduced limit.
+    // Anonymous clients from many addresses together get at most half of the reduced limit.
     let mut held = Vec::new();
     for address in ["127.0.0.3", "127.0.0.4", "127.0.0.5"] {
         for _ in 0..8 {
@@ -110,7 +110,7 @@ async fn anonymous_connections_do_not_lock_out_authenticated_addresses() {
     expect_full(get(&client_at("127.0.0.6"), &server, NAMESPACES).await).await;
     // The token of an anonymous address is not checked without capacity for its request.
     assert_eq!(identify(&client_at("127.0.0.6")).await, 503);
-    // Authenticated addresses get new connections.
+    // Authenticated addresses can connect.
     for _ in 0..4 {
         let again = client_at("127.0.0.2");
         assert_eq!(identify(&again).await, 200);
@@ -217,7 +217,7 @@ async fn counts_connections_of_trusted_proxy_per_client() {
         assert_eq!(response.status(), 200, "{name}: {value}");
         open.push(response);
     }
-    // They have no second one, whichever hops they claim to have passed.
+    // They have no second one, whatever hops the header contains.
     for (name, value) in [
         (usual, "203.0.113.1"),
         (usual, "198.51.100.1, 203.0.113.1"),

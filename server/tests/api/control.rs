@@ -8,7 +8,7 @@ use crate::support::{
     Repository, SourceTree, Srcinfo, TestServer, eventually, new_namespace, parse, refusal,
 };
 
-/// `libgreet` <- `greet`, `libgreet` <- `party`.
+/// Pushes `libgreet` <- `greet`, `libgreet` <- `party`.
 fn family(sources: &SourceTree) {
     sources.push(&Srcinfo::new("libgreet", "2.0-1"));
     sources.push(&Srcinfo::new("greet", "1.0-1").depends(&["libgreet"]));
@@ -22,7 +22,7 @@ fn retry_only(pkgbases: &[&str]) -> RetryBuilds {
     }
 }
 
-/// The number of builds of the namespace `bump` that are retried.
+/// Retries builds of the namespace `bump`, and returns their number.
 async fn retried(server: &TestServer, builds: &RetryBuilds) -> usize {
     let retried = server.admin().retry_builds(&parse("bump"), builds).await;
     retried.unwrap().builds.len()
@@ -54,7 +54,7 @@ async fn cancel_stops_running_builds_and_holds_the_rest_until_resume() {
         job.heartbeat().await.unwrap().cancel,
         "the worker does not learn of the cancellation"
     );
-    let more = worker.asks(ClaimId::new(), 0).await.unwrap();
+    let more = worker.claims_once(ClaimId::new(), 0).await.unwrap();
     assert!(more.is_none(), "a build was dispatched");
     job.fails(FailureKind::Cancelled, "cancelled").await;
     server
@@ -229,7 +229,7 @@ async fn retry_resets_number_of_attempts() {
     for _ in 0..2 {
         let job = worker.claims().await;
         job.fails(FailureKind::Infrastructure, "no disk").await;
-        // A build in backoff is not waited for, either.
+        // A build in backoff is retried immediately, too.
         assert_eq!(retried(&server, &retry_only(&[])).await, 1);
     }
     worker.builds("libgreet").await;
@@ -315,7 +315,7 @@ async fn finishes_interrupted_deletion_at_start() {
 }
 
 #[tokio::test]
-async fn answers_404_for_unknown_namespace() {
+async fn returns_404_for_unknown_namespace() {
     let server = TestServer::start(family).await;
     for (method, path) in [
         (Method::POST, "/api/v1/namespaces/nosuch/cancel"),

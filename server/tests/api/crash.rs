@@ -1,4 +1,4 @@
-//! The server ends at arbitrary moments and resumes where it was.
+//! The server is killed at arbitrary moments and resumes its work.
 
 use buildbtw_model::api::ProblemKind;
 use buildbtw_model::{AttemptStatus, BuildStatus, ClaimId, FailureKind, IterationStatus};
@@ -54,7 +54,7 @@ async fn publishes_accepted_build_at_start() {
     job.starts().await;
     let packages = job.makes_and_uploads().await;
     server.crash().await;
-    // The moment after the outcome was recorded: the repository is still empty.
+    // As if killed right after the outcome was recorded: the repository is still empty.
     server
         .sql("update attempt set status = 'succeeded', finished_at = created_at")
         .await;
@@ -156,11 +156,11 @@ async fn repeated_claim_returns_same_attempt_after_crash() {
     server.namespace("bump", &["libgreet/main"]).await;
     let worker = server.worker("w").await;
     let claim = ClaimId::new();
-    let first = worker.asks(claim, 30).await.unwrap().unwrap();
+    let first = worker.claims_once(claim, 30).await.unwrap().unwrap();
     server.crash().await;
     server.start_again().await;
     let worker = worker.finds_server_at(server.url());
-    let again = worker.asks(claim, 30).await.unwrap().unwrap();
+    let again = worker.claims_once(claim, 30).await.unwrap().unwrap();
     assert_eq!(first.claimed.attempt, again.claimed.attempt);
     again.succeeds().await;
     worker.builds("greet").await;
@@ -262,8 +262,8 @@ async fn shutdown_ends_waiting_claims() {
 
     server.stop().await;
     // Requests that are cut off after the grace time get no response.
-    let answer = waiting.await.unwrap().expect("no response");
-    assert!(answer.is_none());
+    let response = waiting.await.unwrap().expect("no response");
+    assert!(response.is_none());
     assert!(events.end().await.is_none());
     assert!(!server.data().join("address").exists());
 }
@@ -279,8 +279,8 @@ async fn retries_failed_publication() {
     let packages = job.makes_and_uploads().await;
     let (staging, aside) = (server.data().join("staging"), server.data().join("aside"));
     fs_err::rename(&staging, &aside).unwrap();
-    let answer = job.reports(&reported(&packages)).await;
-    assert!(answer.is_err(), "{answer:?}");
+    let response = job.reports(&reported(&packages)).await;
+    assert!(response.is_err(), "{response:?}");
     let build = server.build("bump", "libgreet").await;
     assert_eq!(build.status, BuildStatus::Building);
     fs_err::rename(&aside, &staging).unwrap();

@@ -1,4 +1,6 @@
-//! No client takes the server from others with many requests over few connections.
+//! No client blocks others with many requests over few connections.
+
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
@@ -49,7 +51,7 @@ impl Http2 {
             .await;
     }
 
-    /// The next frame, with its header. Responds to frames that require it.
+    /// Reads the next frame, with its header. Responds to frames that require it.
     async fn frame(&mut self) -> std::io::Result<([u8; 9], Vec<u8>)> {
         let mut head = [0; 9];
         self.0.read_exact(&mut head).await?;
@@ -65,11 +67,11 @@ impl Http2 {
     }
 
     /// Waits for this many response headers; returns how many of them are a success.
-    async fn successes(&mut self, answers: usize) -> usize {
+    async fn successes(&mut self, responses: usize) -> usize {
         /// :status 200 of the static table.
         const OK: u8 = 0x88;
         let (mut heads, mut successes) = (0, 0);
-        while heads < answers {
+        while heads < responses {
             let (head, payload) = self.frame().await.unwrap();
             if head[3] == HEADERS {
                 // Dynamic table size updates may precede it.
@@ -88,10 +90,14 @@ impl Http2 {
 }
 
 async fn server(flags: &[&str]) -> TestServer {
-    let options = ServerOptions {
+    server_with(ServerOptions {
         extra: flags.iter().map(|&flag| flag.to_owned()).collect(),
         ..ServerOptions::default()
-    };
+    })
+    .await
+}
+
+async fn server_with(options: ServerOptions) -> TestServer {
     let server = TestServer::start_with(options, |sources| {
         sources.push(&Srcinfo::new("libgreet", "1.0-1"));
     })
@@ -100,11 +106,15 @@ async fn server(flags: &[&str]) -> TestServer {
     server
 }
 
-/// An HTTP/2 client sets how much it accepts: here, nothing.
+/// An HTTP/2 client announces how many bytes it accepts: here, none.
 #[tokio::test(flavor = "multi_thread")]
 async fn disconnects_client_that_does_not_read() {
     const NO_WINDOW: [u8; 6] = [0, 4, 0, 0, 0, 0];
-    let server = server(&[]).await;
+    let server = server_with(ServerOptions {
+        longest_stall: Some(Duration::from_secs(3)),
+        ..ServerOptions::default()
+    })
+    .await;
     let mut reader = Http2::open(&server, "127.0.0.2").await;
     reader.send(SETTINGS, 0, 0, &NO_WINDOW).await;
     reader.get(1, "/api/v1/namespaces").await;
@@ -141,7 +151,7 @@ async fn counts_requests_of_a_connection_for_its_address() {
     .await;
 }
 
-/// They wait for their turn, and none of them for a connection held by others.
+/// Readers queue for database connections, and do not occupy the one that workers need.
 #[tokio::test(flavor = "multi_thread")]
 async fn many_readers_do_not_block_workers_from_the_database() {
     let server = server(&[]).await;

@@ -11,13 +11,13 @@ use crate::support::{
     run,
 };
 
-/// `libgreet` <- `greet`.
+/// Pushes `libgreet` <- `greet`.
 fn pair(sources: &SourceTree) {
     sources.push(&Srcinfo::new("libgreet", "2.0-1"));
     sources.push(&Srcinfo::new("greet", "1.0-1").depends(&["libgreet"]));
 }
 
-/// A server with the pair, and the namespace `bump` of `libgreet/main` in which `greet` has failed.
+/// Starts a server with the pair, and the namespace `bump` of `libgreet/main` in which `greet` has failed.
 async fn failed(follow_default: FollowDefault) -> (TestServer, FakeWorker) {
     let server = TestServer::start(pair).await;
     let worker = server.worker("w").await;
@@ -309,7 +309,7 @@ async fn retry_returns_iteration_that_builds_fixed_origin() {
         job.fails(FailureKind::Package, "it does not compile").await;
         let fix = server.sources.push_file("libgreet", "greet.c", "int main;");
         if number % 2 == 1 {
-            // The follower was faster.
+            // The follower has already planned it.
             iteration_of_number(&server, 2).await;
             let none = server.admin().retry_builds(&parse("bump"), &latest()).await;
             assert_eq!(refusal(none).kind, ProblemKind::Conflict);
@@ -366,7 +366,7 @@ async fn retry_after_amending(request: &RetryBuilds) {
     let (server, worker) = failed(FollowDefault::Never).await;
     let old = commit_of(&server, "greet");
     let amended = server.sources.push_nothing("greet");
-    // The empty commit without its parent is the old one with another message.
+    // Without its parent, the empty commit is the old commit with another message.
     let repository = server.sources.path("greet");
     let tree = format!("{amended}^{{tree}}");
     let output = git(&repository)
@@ -410,7 +410,7 @@ async fn keeps_member_with_broken_newest_commit() {
             source.commit.as_ref() == Some(&moved)
         })
         .await;
-    // A first plan reports what it lacks.
+    // A first plan reports the unusable dependent.
     let other = server.namespace("other", &["libgreet/main"]).await;
     server.admin().cancel(&other).await.unwrap();
     let notes = server.iteration("other").await.notes;

@@ -40,7 +40,7 @@ async fn assembles_chunks_by_offset() {
     assert_eq!(job.logs(0, "hello ").await.unwrap().length, 6);
     // Sent again, because the response was lost.
     assert_eq!(job.logs(0, "hello ").await.unwrap().length, 6);
-    // Overlaps with an earlier chunk.
+    // Overlaps an earlier chunk.
     assert_eq!(job.logs(3, "lo wörld").await.unwrap().length, 12);
     // Beyond the end: the response contains the offset to continue from.
     assert_eq!(job.logs(50, "hole").await.unwrap().length, 12);
@@ -200,12 +200,12 @@ async fn rejects_malformed_offsets() {
     }
 }
 
-fn header_of(answer: &reqwest::Response, name: header::HeaderName) -> Option<String> {
-    let value = answer.headers().get(name)?;
+fn header_of(response: &reqwest::Response, name: header::HeaderName) -> Option<String> {
+    let value = response.headers().get(name)?;
     Some(value.to_str().unwrap().to_owned())
 }
 
-async fn ask(
+async fn send_request(
     server: &TestServer,
     method: Method,
     path: &str,
@@ -225,23 +225,23 @@ async fn serves_finished_logs_with_length_and_ranges() {
     let path = format!("/api/v1/attempts/{}/log", job.claimed.attempt);
 
     // While it grows, it has a length but no tag: the next line changes it.
-    let answer = ask(&server, Method::GET, &path, &[]).await;
+    let response = send_request(&server, Method::GET, &path, &[]).await;
     assert_eq!(
-        header_of(&answer, header::CONTENT_LENGTH).as_deref(),
+        header_of(&response, header::CONTENT_LENGTH).as_deref(),
         Some("10")
     );
-    assert_eq!(header_of(&answer, header::ETAG), None);
+    assert_eq!(header_of(&response, header::ETAG), None);
     assert_eq!(
-        header_of(&answer, header::CACHE_CONTROL).as_deref(),
+        header_of(&response, header::CACHE_CONTROL).as_deref(),
         Some("no-store")
     );
     let follow = format!("{path}?follow=true");
-    let answer = ask(&server, Method::HEAD, &follow, &[]).await;
-    assert_eq!(header_of(&answer, header::CONTENT_LENGTH), None);
-    assert_eq!(header_of(&answer, header::ACCEPT_RANGES), None);
+    let response = send_request(&server, Method::HEAD, &follow, &[]).await;
+    assert_eq!(header_of(&response, header::CONTENT_LENGTH), None);
+    assert_eq!(header_of(&response, header::ACCEPT_RANGES), None);
     job.fails(FailureKind::Package, "no").await;
 
-    let whole = ask(&server, Method::GET, &path, &[]).await;
+    let whole = send_request(&server, Method::GET, &path, &[]).await;
     assert_eq!(
         header_of(&whole, header::CONTENT_LENGTH).as_deref(),
         Some("10")
@@ -263,49 +263,52 @@ async fn serves_finished_logs_with_length_and_ranges() {
         ("bytes=x", 200, None, "0123456789"),
     ] {
         let range = [(header::RANGE, range)];
-        let answer = ask(&server, Method::GET, &path, &range).await;
-        assert_eq!(answer.status().as_u16(), status, "{range:?}");
+        let response = send_request(&server, Method::GET, &path, &range).await;
+        assert_eq!(response.status().as_u16(), status, "{range:?}");
         assert_eq!(
-            header_of(&answer, header::CONTENT_RANGE).as_deref(),
+            header_of(&response, header::CONTENT_RANGE).as_deref(),
             content_range
         );
         let length = text.len().to_string();
-        assert_eq!(header_of(&answer, header::CONTENT_LENGTH), Some(length));
-        let media_type = header_of(&answer, header::CONTENT_TYPE);
+        assert_eq!(header_of(&response, header::CONTENT_LENGTH), Some(length));
+        let media_type = header_of(&response, header::CONTENT_TYPE);
         assert_eq!(media_type.as_deref(), Some("text/plain; charset=utf-8"));
-        assert_eq!(answer.text().await.unwrap(), text);
+        assert_eq!(response.text().await.unwrap(), text);
         // Ranges apply to GET only.
-        let answer = ask(&server, Method::HEAD, &path, &range).await;
-        assert_eq!(answer.status().as_u16(), 200, "{range:?}");
-        let length = header_of(&answer, header::CONTENT_LENGTH);
+        let response = send_request(&server, Method::HEAD, &path, &range).await;
+        assert_eq!(response.status().as_u16(), 200, "{range:?}");
+        let length = header_of(&response, header::CONTENT_LENGTH);
         assert_eq!(length.as_deref(), Some("10"));
     }
     // With an offset, ranges count from there.
     let tail = format!("{path}?offset=6&follow=true");
-    let answer = ask(&server, Method::GET, &tail, &[(header::RANGE, "bytes=1-2")]).await;
+    let response = send_request(&server, Method::GET, &tail, &[(header::RANGE, "bytes=1-2")]).await;
     assert_eq!(
-        header_of(&answer, header::CONTENT_RANGE).as_deref(),
+        header_of(&response, header::CONTENT_RANGE).as_deref(),
         Some("bytes 1-2/4")
     );
-    assert_eq!(answer.text().await.unwrap(), "78");
+    assert_eq!(response.text().await.unwrap(), "78");
 
     let part = |known| [(header::RANGE, "bytes=0-0"), (header::IF_RANGE, known)];
-    let answer = ask(&server, Method::GET, &path, &part(&tag)).await;
-    assert_eq!(answer.text().await.unwrap(), "0");
-    let answer = ask(&server, Method::GET, &path, &part("\"another\"")).await;
+    let response = send_request(&server, Method::GET, &path, &part(&tag)).await;
+    assert_eq!(response.text().await.unwrap(), "0");
+    let response = send_request(&server, Method::GET, &path, &part("\"another\"")).await;
     assert_eq!(
-        (answer.status().as_u16(), answer.text().await.unwrap().len()),
+        (
+            response.status().as_u16(),
+            response.text().await.unwrap().len()
+        ),
         (200, 10)
     );
-    let answer = ask(
+    let response = send_request(
         &server,
         Method::GET,
         &path,
         &[(header::IF_NONE_MATCH, &tag)],
     )
     .await;
-    assert_eq!(answer.status().as_u16(), 304);
-    assert_eq!(header_of(&answer, header::ETAG), Some(tag));
+    assert_eq!(response.status().as_u16(), 304);
+    assert_eq!(header_of(&response, header::ETAG), Some(tag));
 }
 
 #[tokio::test]
@@ -313,16 +316,16 @@ async fn serves_empty_log() {
     let (server, _, job) = building().await;
     job.fails(FailureKind::Package, "no").await;
     let path = format!("/api/v1/attempts/{}/log", job.claimed.attempt);
-    let answer = ask(&server, Method::GET, &path, &[]).await;
-    assert_eq!(answer.status().as_u16(), 200);
+    let response = send_request(&server, Method::GET, &path, &[]).await;
+    assert_eq!(response.status().as_u16(), 200);
     assert_eq!(
-        header_of(&answer, header::CONTENT_LENGTH).as_deref(),
+        header_of(&response, header::CONTENT_LENGTH).as_deref(),
         Some("0")
     );
-    let answer = ask(&server, Method::GET, &path, &[(header::RANGE, "bytes=0-")]).await;
-    assert_eq!(answer.status().as_u16(), 416);
+    let response = send_request(&server, Method::GET, &path, &[(header::RANGE, "bytes=0-")]).await;
+    assert_eq!(response.status().as_u16(), 416);
     assert_eq!(
-        header_of(&answer, header::CONTENT_RANGE).as_deref(),
+        header_of(&response, header::CONTENT_RANGE).as_deref(),
         Some("bytes */0")
     );
 }

@@ -12,7 +12,7 @@ use crate::support::{
     Repository, SourceTree, Srcinfo, TestServer, eventually, parse, start_server,
 };
 
-/// `libgreet` <- `greet`.
+/// Pushes `libgreet` <- `greet`.
 fn pair(sources: &SourceTree) {
     sources.push(&Srcinfo::new("libgreet", "2.0-1"));
     sources.push(&Srcinfo::new("greet", "1.0-1").depends(&["libgreet"]));

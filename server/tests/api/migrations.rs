@@ -1,4 +1,4 @@
-//! Every migration runs over rows of the version before, and loses none.
+//! Every migration keeps the rows of the previous version.
 
 use std::collections::BTreeMap;
 
@@ -86,7 +86,7 @@ const ROWS: [(i64, &str); 16] = [
     (20_261_130_020_000, ""),
 ];
 
-/// The rows of every table, with the columns of `like` only.
+/// Returns the rows of every table, with the columns of `like` only.
 async fn rows(
     database: &mut SqliteConnection,
     like: &BTreeMap<String, Vec<String>>,
@@ -172,7 +172,7 @@ async fn migrations_keep_every_row_step_by_step() {
     let url = format!("sqlite://{}", fresh.display());
     let mut fresh = SqliteConnection::connect(&url).await.unwrap();
     assert_eq!(schema(&mut fresh).await, migrated);
-    // And the server opens it.
+    // The server can open the result.
     Database::open(&path).await.unwrap().close().await;
 }
 

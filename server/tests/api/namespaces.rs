@@ -10,7 +10,7 @@ use crate::support::{
 };
 use crate::versions::server_over;
 
-/// A library, its direct, indirect and build-time dependents, and an unrelated package.
+/// Pushes a library, its direct, indirect and build-time dependents, and an unrelated package.
 fn small_distribution(sources: &SourceTree) {
     sources.push(&Srcinfo::new("libgreet", "2.0-1"));
     sources.push(&Srcinfo::new("greet", "1.0-3").depends(&["libgreet"]));
@@ -83,8 +83,8 @@ async fn limits_rebuild_by_scope() {
             name: Some(parse(scope.as_str())),
             ..new_namespace(&["libgreet/main"])
         };
-        let made = server.admin().create_namespace(&request).await.unwrap();
-        assert_eq!(made.summary.scope, scope);
+        let created = server.admin().create_namespace(&request).await.unwrap();
+        assert_eq!(created.summary.scope, scope);
         let iteration = server.iteration(scope.as_str()).await;
         let mut planned: Vec<_> = iteration
             .builds
@@ -103,14 +103,14 @@ async fn numbers_default_namespace_names() {
     })
     .await;
     for expected in ["sdl2-x-1", "sdl2-x-2", "sdl2-x-3"] {
-        let made = server
+        let created = server
             .admin()
             .create_namespace(&new_namespace(&["SDL2.x/main"]))
             .await;
-        let made = made.unwrap();
-        assert_eq!(made.summary.name.as_str(), expected);
+        let created = created.unwrap();
+        assert_eq!(created.summary.name.as_str(), expected);
         assert_eq!(
-            made.web_url,
+            created.web_url,
             format!("{}/namespaces/{expected}", server.url())
         );
     }
@@ -128,7 +128,7 @@ async fn creates_unique_names_for_concurrent_requests() {
     let mut names: Vec<_> = futures_util::future::join_all(all)
         .await
         .into_iter()
-        .map(|made| made.unwrap().summary.name.to_string())
+        .map(|created| created.unwrap().summary.name.to_string())
         .collect();
     names.sort_unstable();
     let expected: Vec<_> = (1..=8).map(|number| format!("stranger-{number}")).collect();
@@ -162,8 +162,8 @@ async fn creates_one_namespace_for_concurrent_requests_of_one_name() {
         ..new_namespace(&["stranger/main"])
     };
     let all = (0..6).map(|_| client.create_namespace(&request));
-    let made = futures_util::future::join_all(all).await;
-    let (won, lost): (Vec<_>, Vec<_>) = made.into_iter().partition(Result::is_ok);
+    let created = futures_util::future::join_all(all).await;
+    let (won, lost): (Vec<_>, Vec<_>) = created.into_iter().partition(Result::is_ok);
     assert_eq!(won.len(), 1);
     for result in lost {
         assert_eq!(refusal(result).kind, ProblemKind::AlreadyExists);
@@ -531,7 +531,7 @@ async fn notes_unreadable_base_repository_and_continues() {
 }
 
 #[tokio::test]
-async fn answers_404_for_unknown_resources() {
+async fn returns_404_for_unknown_resources() {
     let server = TestServer::start(small_distribution).await;
     server.namespace("there", &["libgreet/main"]).await;
     let attempt = buildbtw_model::AttemptId::new();

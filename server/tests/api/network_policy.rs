@@ -47,7 +47,7 @@ async fn uses_policy_of_server_unless_namespace_requests_another() {
 
     create(&server, "own", Some(NetworkPolicy::Sources)).await;
     assert_eq!(policy(&server, "own").await, NetworkPolicy::Sources);
-    // What was built with another policy is not reused.
+    // Packages built with another policy are not reused.
     let job = worker.claims().await;
     assert_eq!(job.claimed.namespace.as_str(), "own");
     assert_eq!(job.claimed.network, NetworkPolicy::Sources);
@@ -132,7 +132,7 @@ async fn plan_names_protocols_no_worker_supports() {
     // No worker has reported its protocols.
     assert!(!plan().await.contains(problem));
     let worker = server.worker("w").await;
-    worker.asks(ClaimId::new(), 0).await.unwrap();
+    worker.claims_once(ClaimId::new(), 0).await.unwrap();
     let text = plan().await;
     assert!(text.contains(problem), "{text}");
     assert!(listed().await[0].contains("`hg`"));

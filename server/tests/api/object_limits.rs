@@ -1,4 +1,4 @@
-//! Git objects that expand to far more than was pushed: they are named, not read.
+//! Git objects that decompress to far more than was pushed: they are reported, not read.
 
 use std::io::{Read as _, Write as _};
 use std::path::Path;
@@ -111,7 +111,7 @@ async fn checks_size_of_objects_before_reading_them() {
     server.namespace("fine", &["tag/main"]).await;
 }
 
-/// The header of a pack's entry: its kind and size (gitformat-pack(5)).
+/// Adds the header of a pack's entry: its kind and size (gitformat-pack(5)).
 fn entry(pack: &mut Vec<u8>, kind: u8, size: usize) {
     let mut rest = size >> 4;
     let mut byte = kind << 4 | u8::try_from(size & 15).unwrap();
@@ -139,7 +139,7 @@ fn deflate(content: &[u8]) -> Vec<u8> {
     compressed
 }
 
-/// A pack with a large object and a small one stored as a delta of it.
+/// Builds a pack with a large object and a small one stored as a delta of it.
 fn pack(base: &[u8], small: &[u8]) -> Vec<u8> {
     let mut pack = b"PACK\0\0\0\x02\0\0\0\x02".to_vec();
     let first = pack.len();

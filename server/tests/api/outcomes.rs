@@ -24,7 +24,7 @@ async fn building() -> (TestServer, FakeWorker, Job) {
     (server, worker, job)
 }
 
-/// The number of events so far.
+/// Returns the number of events so far.
 async fn count_events(server: &TestServer) -> i64 {
     server.number("select count(*) from event").await
 }
@@ -68,12 +68,12 @@ async fn records_concurrent_equal_successes_once() {
     let (server, _, job) = building().await;
     let outcome = reported(&job.makes_and_uploads().await);
     let all = (0..5).map(|_| job.reports(&outcome));
-    let answers = futures_util::future::join_all(all).await;
+    let responses = futures_util::future::join_all(all).await;
     // The ones in between may be rejected as late, but not with an internal error.
-    let (accepted, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
+    let (accepted, refused): (Vec<_>, Vec<_>) = responses.into_iter().partition(Result::is_ok);
     assert!(!accepted.is_empty());
-    for answer in refused {
-        assert_eq!(refusal(answer).kind, ProblemKind::AttemptEnded);
+    for response in refused {
+        assert_eq!(refusal(response).kind, ProblemKind::AttemptEnded);
     }
     job.reports(&outcome).await.unwrap();
     let mut events = server.follow("bump").await;

@@ -78,7 +78,7 @@ impl Page {
     }
 }
 
-/// The values of an attribute.
+/// Returns the values of an attribute.
 fn attributes<'a>(html: &'a str, name: &str) -> Vec<&'a str> {
     let start = format!(" {name}=\"");
     let after = html.split(&start).skip(1);
@@ -119,7 +119,7 @@ async fn get_ok(server: &TestServer, path: &str) -> Page {
     page
 }
 
-/// A library with two dependents, one of which depends on the other.
+/// Starts a server with a library and two dependents, one of which depends on the other.
 async fn bumped(options: ServerOptions) -> TestServer {
     let server = TestServer::start_with(options, |sources| {
         sources.push(&Srcinfo::new("libgreet", "2.0-1"));
@@ -388,7 +388,7 @@ async fn renders_page_for_unknown_addresses() {
 }
 
 #[tokio::test]
-async fn answers_head_requests() {
+async fn supports_head_requests() {
     let server = bumped(ServerOptions::default()).await;
     for path in ["/", "/sources", "/namespaces/bump"] {
         let response = server.request(Method::HEAD, path).send().await.unwrap();

@@ -28,7 +28,7 @@ impl Based {
     }
 }
 
-/// A server with a base repository `core` that contains these packages.
+/// Starts a server with a base repository `core` that contains these packages.
 pub(crate) async fn server_over(
     packages: &[Based],
     prepare: impl FnOnce(&SourceTree),
@@ -63,7 +63,7 @@ pub(crate) fn preview(origin: &str) -> PlanPreview {
     serde_json::from_value(serde_json::json!({ "changesets": [origin], "format": "json" })).unwrap()
 }
 
-/// A library whose new version has another soname, and a cycle above it.
+/// Pushes a library whose new version has another soname, and a cycle above it.
 pub(crate) fn cycle(sources: &SourceTree) {
     sources.push(&Srcinfo::new("libcyc", "2-1").with("provides", "libcyc.so"));
     for (name, other) in [("cyc-a", "cyc-b"), ("cyc-b", "cyc-a")] {
@@ -294,7 +294,7 @@ async fn rebuilds_packages_that_link_a_library_without_declaring_it() {
     let package = with_files(&job.makes().await[0], &files);
     job.uploads(&package).await.unwrap();
     job.reports(&reported(&[package])).await.unwrap();
-    // It has not been built yet: it still links what the old version provided.
+    // It has not been rebuilt yet, so it still links the old soname.
     server.namespace("third", &["libfoo/main"]).await;
     assert_eq!(server.iteration("third").await.builds.len(), 2);
 }

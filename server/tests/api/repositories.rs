@@ -10,7 +10,7 @@ use crate::support::{
     Repository, SourceTree, Srcinfo, TestServer, expect_problem, have_pacman, reported,
 };
 
-/// A diamond, and a package that only shares its top.
+/// Pushes a diamond, and a package that only shares its top.
 fn diamond(sources: &SourceTree) {
     sources.push(&Srcinfo::new("libgreet", "1:2.0-1"));
     sources.push(&Srcinfo::new("left", "1-1").depends(&["libgreet"]));
@@ -19,7 +19,7 @@ fn diamond(sources: &SourceTree) {
     sources.push(&Srcinfo::new("other", "1-1").depends(&["libgreet"]));
 }
 
-/// A server that has built some of the diamond.
+/// Starts a server that has built some of the diamond.
 pub(crate) async fn with_built(builds: usize) -> TestServer {
     let server = TestServer::start(diamond).await;
     server.namespace("bump", &["libgreet/main"]).await;
@@ -98,7 +98,7 @@ async fn pacman_accepts_empty_repository() {
         return;
     };
     pacman.run(&["-Sy"]);
-    // It must not mistake the empty database for the current one later.
+    // Pacman must not mistake the empty database for the current one later.
     server.worker("w").await.claims().await.succeeds().await;
     pacman.run(&["-Sy"]);
     assert_eq!(pacman.run(&["-Sl", "bump"]).trim(), "bump libgreet 1:2.0-1");
@@ -278,7 +278,7 @@ async fn newest_iteration_is_current_and_latest_once_done() {
 }
 
 #[tokio::test]
-async fn answers_404_for_files_not_in_a_repository() {
+async fn returns_404_for_files_not_in_a_repository() {
     let server = with_built(1).await;
     let build = server.build("bump", "libgreet").await.id;
     for path in [
@@ -321,7 +321,7 @@ async fn build_repository_lists_exactly_its_ancestors() {
     assert!(view.entry("bump.files", "left-1-1.1/files").await.is_some());
 }
 
-/// A slow reader holds a file, not memory.
+/// A slow reader occupies an open file, not memory.
 #[tokio::test]
 async fn renders_build_database_once_and_serves_it_from_disk() {
     let mut server = with_built(5).await;
@@ -381,13 +381,13 @@ async fn serves_equal_packages_of_another_namespace_without_building() {
     assert_eq!(second.bytes(file).await, first);
 }
 
-/// What a listing links to, in its order, and its page.
+/// Returns the links of a listing in their order, and its page.
 async fn listed(server: &TestServer, path: &str) -> (Vec<String>, String) {
-    let answer = server.request(Method::GET, path).send().await.unwrap();
-    assert_eq!(answer.status(), StatusCode::OK, "{path}");
-    let media_type = &answer.headers()[header::CONTENT_TYPE];
+    let response = server.request(Method::GET, path).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK, "{path}");
+    let media_type = &response.headers()[header::CONTENT_TYPE];
     assert_eq!(media_type, "text/html; charset=utf-8", "{path}");
-    let html = answer.text().await.unwrap();
+    let html = response.text().await.unwrap();
     let rows = html.split("<th scope=\"row\"><a href=\"").skip(1);
     let links = rows.map(|row| row.split('"').next().unwrap().to_owned());
     (links.collect(), html)
@@ -434,8 +434,8 @@ async fn lists_repository_folders() {
             "{html}"
         );
         for link in links {
-            let answer = server.request(Method::GET, &link).send().await.unwrap();
-            assert!(answer.status().is_success(), "{link}");
+            let response = server.request(Method::GET, &link).send().await.unwrap();
+            assert!(response.status().is_success(), "{link}");
         }
     }
     // Nothing is built yet, but the files that pacman requests exist.
@@ -448,8 +448,8 @@ async fn lists_repository_folders() {
         "/repo/bump/latest/",
         "/repo/bump/1/aarch64/",
     ] {
-        let answer = server.request(Method::GET, path).send().await.unwrap();
-        assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{path}");
+        let response = server.request(Method::GET, path).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");
     }
 }
 
@@ -466,13 +466,13 @@ async fn redirects_folders_without_slash() {
         "/repo/bump/1",
         "/repo/bump/current/x86_64",
     ] {
-        let answer = http
+        let response = http
             .get(format!("{}{path}", server.url()))
             .send()
             .await
             .unwrap();
-        assert!(answer.status().is_redirection(), "{path}");
-        let location = answer.headers()[header::LOCATION].to_str().unwrap();
+        assert!(response.status().is_redirection(), "{path}");
+        let location = response.headers()[header::LOCATION].to_str().unwrap();
         assert_eq!(location, format!("{path}/"));
         listed(&server, path).await;
     }
@@ -489,16 +489,19 @@ async fn serves_range_only_for_matching_if_range() {
             .header(header::IF_RANGE, known)
             .send()
     };
-    let answer = part("\"another\"").await.unwrap();
-    assert_eq!(answer.status(), StatusCode::OK);
-    let tag = answer.headers()[header::ETAG].to_str().unwrap().to_owned();
-    let answer = part(&tag).await.unwrap();
-    assert_eq!(answer.status(), StatusCode::PARTIAL_CONTENT);
-    assert_eq!(answer.bytes().await.unwrap().len(), 4);
+    let response = part("\"another\"").await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    let tag = response.headers()[header::ETAG]
+        .to_str()
+        .unwrap()
+        .to_owned();
+    let response = part(&tag).await.unwrap();
+    assert_eq!(response.status(), StatusCode::PARTIAL_CONTENT);
+    assert_eq!(response.bytes().await.unwrap().len(), 4);
     // Anything other than one byte range is ignored (RFC 9110, section 14.2).
     for range in ["bytes=3-2", "junk", "bytes=0-1,4-5", "lines=1-2"] {
         let request = server.request(Method::GET, path);
-        let answer = request.header(header::RANGE, range).send().await.unwrap();
-        assert_eq!(answer.status(), StatusCode::OK, "{range}");
+        let response = request.header(header::RANGE, range).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK, "{range}");
     }
 }

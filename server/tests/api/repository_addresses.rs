@@ -16,7 +16,7 @@ fn header_of(response: &reqwest::Response, name: header::HeaderName) -> String {
     response.headers()[name].to_str().unwrap().to_owned()
 }
 
-/// From here on, reading a file list fails.
+/// Makes reading a file list fail from now on.
 async fn hide_file_lists(server: &TestServer) {
     server
         .sql("update package set size = size; alter table package rename files_entry to hidden")
@@ -30,8 +30,8 @@ async fn reads_file_lists_only_for_files_databases() {
     let view = format!("/repo/bump/1/x86_64/builds/{app}");
     hide_file_lists(&server).await;
     let status = async |path: String| {
-        let answer = server.request(Method::GET, &path).send().await.unwrap();
-        answer.status()
+        let response = server.request(Method::GET, &path).send().await.unwrap();
+        response.status()
     };
     let libgreet = server.build("bump", "libgreet").await.id;
     for path in [
@@ -54,8 +54,8 @@ async fn does_not_render_build_database_for_matching_tag() {
     let path = |build, file| format!("/repo/bump/1/x86_64/builds/{build}/{file}");
     let mut tags = Vec::new();
     for (build, file) in [(app, "bump.db"), (app, "bump.files"), (left, "bump.db")] {
-        let answer = server.request(Method::GET, &path(build, file)).send().await;
-        tags.push(header_of(&answer.unwrap(), header::ETAG));
+        let response = server.request(Method::GET, &path(build, file)).send().await;
+        tags.push(header_of(&response.unwrap(), header::ETAG));
     }
     assert_ne!(tags[0], tags[1], "one lists files");
     assert_ne!(tags[0], tags[2], "they wait for different builds");
@@ -76,15 +76,15 @@ async fn changes_build_database_tag_with_its_ancestors() {
     let worker = server.worker("w").await;
     let mut tags = std::collections::BTreeSet::new();
     for _ in 0..5 {
-        let answer = server.request(Method::GET, &path).send().await.unwrap();
-        tags.insert(header_of(&answer, header::ETAG));
+        let response = server.request(Method::GET, &path).send().await.unwrap();
+        tags.insert(header_of(&response, header::ETAG));
         let job = worker.claims().await;
         let is_other = ["app", "other"].contains(&job.claimed.pkgbase.as_str());
         job.succeeds().await;
         if is_other {
             // The build does not see it.
-            let answer = server.request(Method::GET, &path).send().await.unwrap();
-            assert!(!tags.insert(header_of(&answer, header::ETAG)));
+            let response = server.request(Method::GET, &path).send().await.unwrap();
+            assert!(!tags.insert(header_of(&response, header::ETAG)));
         }
     }
     assert_eq!(tags.len(), 4, "{tags:?}");
@@ -101,7 +101,7 @@ async fn builds_with_payload(job: &Job, payload: usize) -> String {
     packages[0].file_name.to_string()
 }
 
-/// A server with one source repository, whose packages `bump` has built.
+/// Starts a server with one source repository, whose packages `bump` has built.
 async fn rebuilt_once() -> TestServer {
     let server = TestServer::start(|sources| {
         sources.push(&Srcinfo::new("libgreet", "2.0-1"));
@@ -119,16 +119,16 @@ async fn does_not_serve_other_bytes_after_namespace_was_recreated() {
     let mut before = Vec::new();
     for place in ["1", "current", "latest"] {
         let path = format!("/repo/bump/{place}/x86_64/{file}");
-        let answer = server.request(Method::GET, &path).send().await.unwrap();
-        assert_eq!(answer.status(), StatusCode::OK, "{path}");
-        let caching = header_of(&answer, header::CACHE_CONTROL);
+        let response = server.request(Method::GET, &path).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK, "{path}");
+        let caching = header_of(&response, header::CACHE_CONTROL);
         assert_eq!(
             caching.contains("immutable"),
             place == "1",
             "{path}: {caching}"
         );
-        let tag = header_of(&answer, header::ETAG);
-        before.push((path, tag, answer.bytes().await.unwrap()));
+        let tag = header_of(&response, header::ETAG);
+        before.push((path, tag, response.bytes().await.unwrap()));
     }
     server
         .admin()
@@ -139,8 +139,8 @@ async fn does_not_serve_other_bytes_after_namespace_was_recreated() {
     let other = builds_with_payload(&worker.claims().await, 5_000).await;
     assert_ne!(other, file);
     for (path, tag, _) in &before {
-        let answer = with_tag(&server, path, tag).await;
-        assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{path}");
+        let response = with_tag(&server, path, tag).await;
+        assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");
     }
     // A third one, too; and a default name is never reused.
     server
@@ -188,8 +188,8 @@ async fn rejects_computed_version_used_by_deleted_namespace_of_same_name() {
         if is_new {
             let file = builds_with_payload(&job, 100).await;
             let path = format!("/repo/bump/1/x86_64/{file}");
-            let answer = server.request(Method::GET, &path).send().await.unwrap();
-            let caching = header_of(&answer, header::CACHE_CONTROL);
+            let response = server.request(Method::GET, &path).send().await.unwrap();
+            let caching = header_of(&response, header::CACHE_CONTROL);
             assert!(caching.contains("immutable"), "{caching}");
         } else {
             job.starts().await;

@@ -16,7 +16,7 @@ fn keeps(count: &str) -> ServerOptions {
     }
 }
 
-/// A new version of the origin, and the iteration that follows.
+/// Pushes a new version of the origin, and waits for the iteration that follows.
 async fn push(server: &TestServer, version: &str, number: u32) {
     server.sources.push(&Srcinfo::new("libgreet", version));
     eventually("a new iteration", async || {
@@ -61,8 +61,8 @@ async fn keeps_newest_iterations_and_newest_complete_one() {
     expect_kept(&server, &[4, 3, 1]).await;
     // `latest` is still available to its users.
     let latest = "/repo/bump/latest/x86_64/bump.db";
-    let answer = server.request(reqwest::Method::GET, latest).send().await;
-    assert!(answer.unwrap().status().is_success());
+    let response = server.request(reqwest::Method::GET, latest).send().await;
+    assert!(response.unwrap().status().is_success());
 
     worker.builds("libgreet").await;
     let new = worker.builds("greet").await;
@@ -91,7 +91,7 @@ async fn keeps_packages_reused_by_later_iteration() {
         .namespace("bump", &["greet/main", "party/main"])
         .await;
     let worker = server.worker("w").await;
-    let made = worker.builds("greet").await;
+    let created = worker.builds("greet").await;
     worker.builds("party").await;
     // Only party changes: greet is reused.
     server
@@ -106,15 +106,15 @@ async fn keeps_packages_reused_by_later_iteration() {
     expect_kept(&server, &[2]).await;
 
     let greet = server.build("bump", "greet").await;
-    assert_eq!(greet.version, made.claimed.version);
+    assert_eq!(greet.version, created.claimed.version);
     let detail = server.public().build(greet.id).await.unwrap();
     assert_eq!(detail.attempts.len(), 1, "its attempt and log are kept");
     let file = format!(
         "/repo/bump/2/x86_64/greet-{}-x86_64.pkg.tar.zst",
         greet.version
     );
-    let answer = server.request(reqwest::Method::GET, &file).send().await;
-    assert!(answer.unwrap().status().is_success());
+    let response = server.request(reqwest::Method::GET, &file).send().await;
+    assert!(response.unwrap().status().is_success());
 }
 
 /// The package leaves the rebuild, the iteration that had it is removed, and the package returns.

@@ -9,13 +9,13 @@ use crate::support::{
     Job, ServerOptions, SourceTree, Srcinfo, TestServer, eventually, new_namespace, parse,
 };
 
-/// `libgreet` <- `greet`.
+/// Pushes `libgreet` <- `greet`.
 fn pair(sources: &SourceTree) {
     sources.push(&Srcinfo::new("libgreet", "2.0-1"));
     sources.push(&Srcinfo::new("greet", "1.0-1").depends(&["libgreet"]));
 }
 
-/// Status and version of `greet` once it has packages.
+/// Returns status and version of `greet` once it has packages.
 async fn finished_greet(server: &TestServer, namespace: &str) -> (BuildStatus, String) {
     let build: BuildSummary = eventually("greet has packages", async || {
         let build = server.build(namespace, "greet").await;
@@ -136,7 +136,7 @@ async fn builds_all(server: &TestServer, namespace: &str, count: usize) -> Vec<J
     jobs
 }
 
-/// A reused build, and the attempt it names as its source.
+/// Returns a reused build, and the attempt it names as its source.
 async fn reused(server: &TestServer, namespace: &str, pkgbase: &str) -> (BuildDetail, ReusedFrom) {
     let build = eventually(&format!("{pkgbase} is reused"), async || {
         let build = server.build(namespace, pkgbase).await;
@@ -161,8 +161,8 @@ async fn reused(server: &TestServer, namespace: &str, pkgbase: &str) -> (BuildDe
 }
 
 async fn text_of(server: &TestServer, path: &str) -> (StatusCode, String) {
-    let answer = server.request(Method::GET, path).send().await.unwrap();
-    (answer.status(), answer.text().await.unwrap())
+    let response = server.request(Method::GET, path).send().await.unwrap();
+    (response.status(), response.text().await.unwrap())
 }
 
 /// Asserts that the log of an attempt is available, by itself and on the page of a build.
@@ -366,7 +366,7 @@ async fn links_every_stage_and_architecture_to_its_attempt() {
     .await;
     server.namespace("first", &["libgreet/main"]).await;
     let worker = server.worker_for("w", &["x86_64", "aarch64"]).await;
-    let mut made = Vec::new();
+    let mut created = Vec::new();
     let all = server.iteration("first").await.builds;
     let own = all.iter().filter(|build| {
         build.pkgbase.as_str() != "docs" || build.architecture.as_str() == "x86_64"
@@ -374,7 +374,7 @@ async fn links_every_stage_and_architecture_to_its_attempt() {
     for _ in 0..own.count() {
         let job = worker.claims().await;
         job.succeeds().await;
-        made.push(job.claimed.clone());
+        created.push(job.claimed.clone());
     }
     eventually("docs is there for both", async || {
         let builds = server.iteration("first").await.builds;
@@ -420,9 +420,9 @@ async fn links_every_stage_and_architecture_to_its_attempt() {
         .filter(|build| build.pkgbase.as_str() != "docs")
     {
         let origin = build.reused_from.clone().unwrap();
-        let maker = made
+        let maker = created
             .iter()
-            .find(|made| made.attempt == origin.attempt)
+            .find(|created| created.attempt == origin.attempt)
             .unwrap();
         assert_eq!(
             (maker.stage, &maker.architecture),

@@ -10,14 +10,14 @@ use crate::support::{
     refusal,
 };
 
-/// `libgreet` <- `greet` <- `greet-gui`.
+/// Pushes `libgreet` <- `greet` <- `greet-gui`.
 fn chain(sources: &SourceTree) {
     sources.push(&Srcinfo::new("libgreet", "2.0-1"));
     sources.push(&Srcinfo::new("greet", "1.0-1").depends(&["libgreet"]));
     sources.push(&Srcinfo::new("greet-gui", "1.0-1").depends(&["greet"]));
 }
 
-/// Unrelated packages.
+/// Pushes unrelated packages.
 fn unrelated_packages(sources: &SourceTree) {
     for name in ["a", "b", "c", "d"] {
         sources.push(&Srcinfo::new(name, "1-1"));
@@ -52,7 +52,7 @@ async fn runs_rebuild_in_order_until_done() {
         .await
         .unwrap()
         .unwrap()
-        .expect("no claim was answered");
+        .expect("no claim got a response");
     assert_eq!(next.pkgbase.as_str(), "greet");
     let own = &next.repositories[0];
     assert_eq!(own.name.as_str(), "bump");
@@ -126,20 +126,20 @@ async fn repeating_a_claim_returns_the_same_attempt() {
     server.namespace("two", &["a/main", "b/main"]).await;
     let worker = server.worker("w").await;
     let claim = ClaimId::new();
-    let first = worker.asks(claim, 30).await.unwrap().unwrap();
-    let again = worker.asks(claim, 30).await.unwrap().unwrap();
+    let first = worker.claims_once(claim, 30).await.unwrap().unwrap();
+    let again = worker.claims_once(claim, 30).await.unwrap().unwrap();
     assert_eq!(first.claimed.attempt, again.claimed.attempt);
     assert_eq!(server.iteration("two").await.summary.counts.building, 1);
 
     let thief = server.worker("thief").await;
-    let problem = refusal(thief.asks(claim, 0).await);
+    let problem = refusal(thief.claims_once(claim, 0).await);
     assert_eq!(
         (problem.status, problem.kind),
         (403, ProblemKind::Forbidden)
     );
 
     first.succeeds().await;
-    let problem = refusal(worker.asks(claim, 0).await);
+    let problem = refusal(worker.claims_once(claim, 0).await);
     assert_eq!(
         (problem.status, problem.kind),
         (409, ProblemKind::AttemptEnded)
@@ -155,14 +155,14 @@ async fn concurrent_equal_claims_get_one_build() {
     let request = worker.request(claim, 20);
     let client = worker.client.clone();
     let first = tokio::spawn(async move { client.claim(&request).await });
-    let (second, ()) = tokio::join!(worker.asks(claim, 20), async {
+    let (second, ()) = tokio::join!(worker.claims_once(claim, 20), async {
         server.namespace("two", &["a/main", "b/main"]).await;
     });
     let first = first.await.unwrap().unwrap();
     let second = second.unwrap();
     assert!(first.is_some() || second.is_some());
     assert_eq!(server.iteration("two").await.summary.counts.building, 1);
-    let again = worker.asks(claim, 20).await.unwrap().unwrap();
+    let again = worker.claims_once(claim, 20).await.unwrap().unwrap();
     if let (Some(first), Some(second)) = (first, second) {
         assert_eq!(first.attempt, second.claimed.attempt);
     }
@@ -170,7 +170,7 @@ async fn concurrent_equal_claims_get_one_build() {
 }
 
 #[tokio::test]
-async fn answers_waiting_claim_when_a_build_becomes_ready() {
+async fn completes_waiting_claim_when_a_build_becomes_ready() {
     let server = TestServer::start(unrelated_packages).await;
     let worker = server.worker("w").await;
     let request = worker.request(ClaimId::new(), 45);
@@ -179,7 +179,7 @@ async fn answers_waiting_claim_when_a_build_becomes_ready() {
     server.namespace("one", &["a/main"]).await;
     let claimed = tokio::time::timeout(PATIENCE, waiting)
         .await
-        .expect("the claim was not answered");
+        .expect("the claim got no response");
     assert_eq!(claimed.unwrap().unwrap().unwrap().pkgbase.as_str(), "a");
 }
 
@@ -188,13 +188,19 @@ async fn waiting_claim_times_out_empty() {
     let server = TestServer::start(unrelated_packages).await;
     let worker = server.worker("w").await;
     let started = tokio::time::Instant::now();
-    assert!(worker.asks(ClaimId::new(), 1).await.unwrap().is_none());
+    assert!(
+        worker
+            .claims_once(ClaimId::new(), 1)
+            .await
+            .unwrap()
+            .is_none()
+    );
     assert!(started.elapsed() >= Duration::from_secs(1));
     // A claim with the same id continues to wait.
     let claim = ClaimId::new();
-    assert!(worker.asks(claim, 0).await.unwrap().is_none());
+    assert!(worker.claims_once(claim, 0).await.unwrap().is_none());
     server.namespace("one", &["a/main"]).await;
-    assert!(worker.asks(claim, 30).await.unwrap().is_some());
+    assert!(worker.claims_once(claim, 30).await.unwrap().is_some());
 }
 
 #[tokio::test]
@@ -202,7 +208,7 @@ async fn claim_without_wait_gets_ready_build_and_loses_nothing() {
     let server = TestServer::start(unrelated_packages).await;
     server.namespace("one", &["a/main"]).await;
     let worker = server.worker("w").await;
-    let job = worker.asks(ClaimId::new(), 0).await.unwrap();
+    let job = worker.claims_once(ClaimId::new(), 0).await.unwrap();
     job.expect("a ready build was not dispatched")
         .succeeds()
         .await;
@@ -213,13 +219,13 @@ async fn claim_without_wait_gets_ready_build_and_loses_nothing() {
 async fn rejects_claims_with_invalid_architectures() {
     let server = TestServer::start(unrelated_packages).await;
     let nobody = server.worker_for("w", &[]).await;
-    let problem = refusal(nobody.asks(ClaimId::new(), 0).await);
+    let problem = refusal(nobody.claims_once(ClaimId::new(), 0).await);
     assert_eq!(
         (problem.status, problem.kind),
         (400, ProblemKind::InvalidRequest)
     );
     let boaster = server.worker_for("w", &["x86_64"; 17]).await;
-    let problem = refusal(boaster.asks(ClaimId::new(), 0).await);
+    let problem = refusal(boaster.claims_once(ClaimId::new(), 0).await);
     assert_eq!(problem.kind, ProblemKind::InvalidRequest);
 }
 
@@ -269,8 +275,8 @@ async fn heartbeats_renew_lease() {
     server
         .sql("update attempt set lease_expires_at = lease_expires_at - 3000000")
         .await;
-    let answer = job.heartbeat().await.unwrap();
-    assert_eq!((answer.lease_s, answer.cancel), (3600, false));
+    let response = job.heartbeat().await.unwrap();
+    assert_eq!((response.lease_s, response.cancel), (3600, false));
     assert!(server.number(expiry).await >= full);
 
     // Once another lease was found expired, this one was checked, too.
@@ -393,7 +399,7 @@ async fn retries_on_another_worker_if_available() {
     let job = bad.claims().await;
     assert!(good.client.claim(&nothing).await.unwrap().is_none());
     job.fails(FailureKind::Infrastructure, "no disk").await;
-    let again = bad.asks(ClaimId::new(), 0).await.unwrap();
+    let again = bad.claims_once(ClaimId::new(), 0).await.unwrap();
     assert!(
         again.is_none(),
         "the build is dispatched to the same worker again"
@@ -457,7 +463,13 @@ async fn fails_immediately_on_permanent_infrastructure_failure() {
         .await;
     let build = server.build("one", "a").await;
     assert_eq!(build.message.as_deref(), Some(message));
-    assert!(worker.asks(ClaimId::new(), 0).await.unwrap().is_none());
+    assert!(
+        worker
+            .claims_once(ClaimId::new(), 0)
+            .await
+            .unwrap()
+            .is_none()
+    );
 }
 
 #[tokio::test]
@@ -469,11 +481,17 @@ async fn requeues_build_when_backoff_ends() {
         let job = worker.claims_build_of("a").await;
         job.fails(FailureKind::Infrastructure, "out of disk").await;
     }
-    // A request during the backoff gets nothing, a waiting one gets the build.
+    // A claim that does not wait gets nothing during the backoff, a waiting one gets the build.
     server
         .sql("update build set not_before = not_before + 3600000")
         .await;
-    assert!(worker.asks(ClaimId::new(), 0).await.unwrap().is_none());
+    assert!(
+        worker
+            .claims_once(ClaimId::new(), 0)
+            .await
+            .unwrap()
+            .is_none()
+    );
     server
         .sql("update build set not_before = not_before - 3600000")
         .await;
@@ -511,7 +529,7 @@ async fn dispatches_build_with_longest_chain_first() {
     server.worker("w").await.claims_build_of("libgreet").await;
 }
 
-/// A library for two architectures, and its manual for any.
+/// Pushes a library for two architectures, and its manual for any.
 fn two_architectures(sources: &SourceTree) {
     sources.push(&Srcinfo::new("libgreet", "2.0-1").arch(&["x86_64", "aarch64"]));
     let manual = Srcinfo::new("manual", "1.0-1")
@@ -642,7 +660,7 @@ async fn assigns_no_builds_of_other_architectures() {
     let server = TestServer::start(unrelated_packages).await;
     server.namespace("one", &["a/main"]).await;
     let arm = server.worker_for("arm", &["aarch64"]).await;
-    assert!(arm.asks(ClaimId::new(), 1).await.unwrap().is_none());
+    assert!(arm.claims_once(ClaimId::new(), 1).await.unwrap().is_none());
     let both = server.worker_for("both", &["aarch64", "x86_64"]).await;
     both.builds("a").await;
 }
@@ -690,7 +708,7 @@ async fn uses_last_stage_of_any_package_in_a_cycle_for_every_architecture() {
     assert!(on_intel.contains(&("shared".to_owned(), 2)), "{on_intel:?}");
     let on_arm = counts("aarch64").await;
     assert!(!on_arm.contains(&("shared".to_owned(), 2)), "{on_arm:?}");
-    // Everything but what is shared.
+    // Everything except the shared package.
     building(&intel, on_intel.len()).await;
     building(&arm, on_arm.len() - 1).await;
     server.expect_iteration("bump", IterationStatus::Done).await;

@@ -12,7 +12,7 @@ async fn connect(server: &TestServer) -> TcpStream {
     TcpStream::connect(address).await.unwrap()
 }
 
-/// The response of the server until it closes the connection.
+/// Returns the response until the server closes the connection.
 async fn rest(mut stream: TcpStream) -> String {
     let mut bytes = Vec::new();
     let read = stream.read_to_end(&mut bytes);
@@ -37,10 +37,10 @@ async fn rejects_endless_headers() {
     };
     // It may close the connection before all is sent.
     let _ = sent.await;
-    let answer = rest(stream).await;
+    let response = rest(stream).await;
     assert!(
-        answer.is_empty() || answer.starts_with("HTTP/1.1 431"),
-        "{answer}"
+        response.is_empty() || response.starts_with("HTTP/1.1 431"),
+        "{response}"
     );
     assert!(server.public().namespaces(None).await.is_ok());
 }
@@ -53,10 +53,10 @@ async fn rejects_non_http_input() {
         stream.write_all(bytes).await.unwrap();
         // The response may have arrived before, and with it the end.
         let _ = stream.shutdown().await;
-        let answer = rest(stream).await;
+        let response = rest(stream).await;
         assert!(
-            answer.is_empty() || answer.starts_with("HTTP/1.1 400"),
-            "{answer}"
+            response.is_empty() || response.starts_with("HTTP/1.1 400"),
+            "{response}"
         );
     }
 }

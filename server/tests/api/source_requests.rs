@@ -146,7 +146,7 @@ fn remove_object(repository: &Path, name: &str) {
     fs_err::remove_file(repository.join("objects").join(folder).join(file)).unwrap();
 }
 
-/// A repository with loose objects, as a small push leaves it.
+/// Creates a repository with loose objects, as a small push leaves it.
 fn push_loose_objects(folder: &Path, name: &str, format: &str) {
     run(git(folder).args([
         "init",
@@ -227,7 +227,7 @@ async fn builds_sha256_repositories() {
         .await;
     let origin = server.iteration("whole").await.origins[0].commit.clone();
     assert_eq!(origin, commit);
-    // And by an abbreviation; also one that is as long as a full hash of the other kind.
+    // By an abbreviation, too, even one as long as a full hash of the other kind.
     for (name, digits) in [("ten", 10), ("odd", 11), ("forty", 40)] {
         let part = &commit.as_str()[..digits];
         server.namespace(name, &[&format!("modern/{part}")]).await;

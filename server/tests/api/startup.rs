@@ -4,7 +4,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::{TestServer, start_server};
 
-/// The reason why a server with these arguments does not start.
+/// Returns the reason why a server with these arguments does not start.
 async fn refusal(arguments: &[String]) -> String {
     match start_server(arguments, CancellationToken::new()).await {
         Ok(server) => panic!("the server started at {}", server.address),
@@ -12,7 +12,7 @@ async fn refusal(arguments: &[String]) -> String {
     }
 }
 
-/// Arguments of a server that would start, with some replaced.
+/// Returns the arguments of a server that would start, with some replaced.
 fn arguments(folder: &std::path::Path, replaced: &[(&str, &str)]) -> Vec<String> {
     let sources = folder.join("sources");
     fs_err::create_dir_all(&sources).unwrap();

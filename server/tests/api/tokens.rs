@@ -30,8 +30,15 @@ async fn revoking_a_token_ends_its_waiting_claims() {
     let server = server().await;
     let token = token(&server, TokenScope::Worker, None).await;
     let waiting = worker(&server, "w", &token);
-    assert!(waiting.asks(ClaimId::new(), 0).await.unwrap().is_none());
-    let claim = tokio::spawn(async move { waiting.asks(ClaimId::new(), 30).await.map(drop) });
+    assert!(
+        waiting
+            .claims_once(ClaimId::new(), 0)
+            .await
+            .unwrap()
+            .is_none()
+    );
+    let claim =
+        tokio::spawn(async move { waiting.claims_once(ClaimId::new(), 30).await.map(drop) });
     server.admin().revoke_token(token.summary.id).await.unwrap();
     let problem = refusal(claim.await.unwrap());
     assert_eq!(problem.kind, ProblemKind::Unauthenticated, "{problem:?}");
@@ -42,7 +49,7 @@ async fn ends_claim_when_its_token_expires() {
     let server = server().await;
     let token = token(&server, TokenScope::Worker, Some(1)).await;
     let waiting = worker(&server, "w", &token);
-    let problem = refusal(waiting.asks(ClaimId::new(), 30).await);
+    let problem = refusal(waiting.claims_once(ClaimId::new(), 30).await);
     assert_eq!(problem.kind, ProblemKind::Unauthenticated, "{problem:?}");
 }
 
@@ -51,8 +58,15 @@ async fn does_not_assign_ready_build_to_revoked_token() {
     let server = server().await;
     let old = token(&server, TokenScope::Worker, None).await;
     let waiting = worker(&server, "w", &old);
-    assert!(waiting.asks(ClaimId::new(), 0).await.unwrap().is_none());
-    let claim = tokio::spawn(async move { waiting.asks(ClaimId::new(), 30).await.map(drop) });
+    assert!(
+        waiting
+            .claims_once(ClaimId::new(), 0)
+            .await
+            .unwrap()
+            .is_none()
+    );
+    let claim =
+        tokio::spawn(async move { waiting.claims_once(ClaimId::new(), 30).await.map(drop) });
     // The server is not notified: only the database state at the time of dispatch counts.
     server
         .sql("update token set revoked_at = 1 where scope = 'worker'")
@@ -75,7 +89,7 @@ async fn worker_continues_under_its_name_with_replaced_token() {
     let new = token(&server, TokenScope::Worker, None).await;
     let before = worker(&server, "w", &old);
     let claim = ClaimId::new();
-    let job = before.asks(claim, 30).await.unwrap().unwrap();
+    let job = before.claims_once(claim, 30).await.unwrap().unwrap();
     job.starts().await;
     let packages = job.makes_and_uploads().await;
     let attempt = job.claimed.attempt;
@@ -88,7 +102,7 @@ async fn worker_continues_under_its_name_with_replaced_token() {
     forbidden(refusal(
         after.client.adopt_attempt(attempt, &parse("w")).await,
     ));
-    forbidden(refusal(after.asks(claim, 0).await));
+    forbidden(refusal(after.claims_once(claim, 0).await));
     server.admin().revoke_token(old.summary.id).await.unwrap();
     assert_eq!(
         refusal(job.heartbeat().await).kind,
@@ -98,7 +112,7 @@ async fn worker_continues_under_its_name_with_replaced_token() {
     forbidden(refusal(
         after.client.adopt_attempt(attempt, &parse("other")).await,
     ));
-    let repeated = after.asks(claim, 0).await.unwrap().unwrap();
+    let repeated = after.claims_once(claim, 0).await.unwrap().unwrap();
     assert_eq!(repeated.claimed.attempt, attempt);
     after
         .client
@@ -142,7 +156,7 @@ async fn requires_force_to_revoke_last_valid_admin_token() {
     let own = second.summary.id;
     assert_eq!(refusal(admin.revoke_token(own).await).status, 409);
     admin.force_revoke_token(own).await.unwrap();
-    // Its user is told how to get another one.
+    // The error says how to get another one.
     let problem = refusal(admin.tokens().await);
     assert_eq!(problem.kind, ProblemKind::Unauthenticated);
     assert!(problem.hint.unwrap().contains("restart the server"));

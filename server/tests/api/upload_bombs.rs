@@ -1,11 +1,11 @@
-//! Packages that expand to far more than they are, or whose metadata contradicts itself.
+//! Packages that decompress to far more than their size, or with contradictory metadata.
 
 use buildbtw_model::api::ProblemKind;
 
 use crate::support::expect_problem;
 use crate::uploads::{building, left_behind, send_honestly};
 
-/// A member of an archive, with any name and header size.
+/// Returns a member of an archive, with any name and header size.
 fn member(name: &str, kind: tar::EntryType, size: u64, content: &[u8]) -> Vec<u8> {
     let mut header = tar::Header::new_ustar();
     header.set_path(name).unwrap();

@@ -1,4 +1,4 @@
-//! Uploads of packages: which are accepted, and which are rejected and leave nothing behind.
+//! Uploads of packages: accepted ones, and rejected ones, which leave nothing behind.
 
 use buildbtw_builder::BuiltPackage;
 use buildbtw_model::api::{Problem, ProblemKind};
@@ -12,7 +12,7 @@ use crate::support::{
     make_package_of, parse, refusal, reported,
 };
 
-/// A server where a worker has started to build `libgreet`.
+/// Starts a server where a worker has started to build `libgreet`.
 pub(crate) async fn building() -> (TestServer, FakeWorker, Job) {
     building_with(ServerOptions::default()).await
 }
@@ -38,7 +38,7 @@ fn unexpected(problem: &Problem) {
     );
 }
 
-/// The files of an attempt's uploads that are left on disk.
+/// Returns the files of an attempt's uploads that are left on disk.
 pub(crate) fn left_behind(server: &TestServer, job: &Job) -> Vec<String> {
     let folder = server
         .data()
@@ -486,7 +486,7 @@ async fn rejects_reports_on_attempts_of_other_workers() {
 }
 
 #[tokio::test]
-async fn answers_404_for_unknown_attempts() {
+async fn returns_404_for_unknown_attempts() {
     let (server, worker, job) = building().await;
     let packages = job.makes().await;
     let mut claimed = job.claimed.clone();

@@ -13,7 +13,7 @@ use crate::support::{
 const OLDER: &str = "older than base, `pacman -Syu` will not install it";
 const COMPUTED: &str = "version computed at build time";
 
-/// A server with a base repository `core` that contains these packages.
+/// Starts a server with a base repository `core` that contains these packages.
 pub(crate) async fn server_over(
     packages: &[(&str, &str)],
     prepare: impl FnOnce(&SourceTree),
@@ -49,7 +49,7 @@ fn library(sources: &SourceTree) {
     sources.push(&Srcinfo::new("greet", "1.0-3").depends(&["libgreet"]));
 }
 
-/// The same, and a program that is built from the current content of its repository.
+/// Pushes the same, and a program that is built from the current content of its repository.
 fn with_a_vcs_package(sources: &SourceTree) {
     library(sources);
     let vcs = Srcinfo::new("greet-git", "r9.aaaaaaa-1").depends(&["libgreet"]);

@@ -56,7 +56,7 @@ fn case_04_everything_is_written_to_memory() {
     }
     let folder = tempfile::tempdir().unwrap();
     let scratch = folder.path().join("scratch");
-    // If the files of builds have to be in memory, they count as memory.
+    // Files of builds that are kept in memory count as memory.
     if let Some(why) = Builder::sandboxed(SandboxConfig::new(scratch.clone())).warning() {
         eprintln!("SKIPPED: {why}");
         return;
@@ -73,7 +73,7 @@ fn case_04_everything_is_written_to_memory() {
     let log = printed(&cli(&server, &["logs", "big", "bigwrite"]));
     assert_eq!(code, Some(0), "{text}\n{log}");
     assert!(has_line(&log, "wrote 7"), "{log}");
-    // What `df` says of the folder.
+    // The output of `df` for the folder.
     assert!(
         log.lines().any(|line| line.starts_with("/dev/loop")),
         "{log}"

@@ -9,7 +9,7 @@ fn project() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// The names of the folders in a folder.
+/// Returns the names of the folders in a folder.
 fn folders(folder: &Path) -> BTreeSet<String> {
     let entries = std::fs::read_dir(folder).unwrap();
     entries
@@ -19,7 +19,7 @@ fn folders(folder: &Path) -> BTreeSet<String> {
         .collect()
 }
 
-/// The files below a folder with their contents, by path.
+/// Returns the files below a folder with their contents, by path.
 fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = BTreeMap::new();
     let mut open = vec![folder.to_owned()];

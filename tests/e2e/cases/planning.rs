@@ -7,7 +7,7 @@ use buildbtw_tests::{OldSet, Server, Sources, Worker, cli, file_in, printed, pro
 
 use super::support::{built, can_build, failed_once, file_name, input, new, publish};
 
-/// The packages of `buildbtw plan --srcinfo tree ORIGIN --arch x86_64`, with more arguments.
+/// Runs `buildbtw plan --srcinfo tree ORIGIN --arch x86_64` with more arguments, and returns the packages.
 fn planned(tree: &str, origin: &str, more: &[&str]) -> Vec<String> {
     let output = Command::new(program("buildbtw"))
         .args(["plan", "--json", "--arch", "x86_64", "--srcinfo"])

@@ -7,7 +7,7 @@ use buildbtw_tests::{OldSet, Process, Server, Sources, Worker, cli, file_in, git
 
 use super::support::{LOOPBACK, built, can_build, file_name, in_own_network, input, new, publish};
 
-/// Two repositories as expected by the PKGBUILD of the case, `vcs` at its second revision.
+/// Creates two repositories as the PKGBUILD of the case expects them, `vcs` at its second revision.
 fn upstream(folder: &Path) {
     for (name, file) in [("sub", "s"), ("vcs", "v")] {
         let repository = folder.join(name);
@@ -25,7 +25,7 @@ fn upstream(folder: &Path) {
     git(&vcs, &["commit", "--quiet", "--message=two"]);
 }
 
-/// git's own server on the port that the PKGBUILD names.
+/// Starts git's own server on the port that the PKGBUILD names.
 fn serve(folder: &Path) -> Process {
     let path = Command::new("git").arg("--exec-path").output().unwrap();
     let path = String::from_utf8(path.stdout).unwrap();

@@ -15,19 +15,19 @@ use nix::sched::{CloneFlags, unshare};
 /// Arguments with which workers and `buildbtw build` reach sources on this machine.
 pub(super) const LOOPBACK: [&str; 2] = ["--allow-source-network", "127.0.0.0/8"];
 
-/// A folder or file of the inputs.
+/// Returns the path of an input.
 pub(super) fn input(path: &str) -> PathBuf {
     let input = inputs().join(path);
     assert!(input.exists(), "{} is missing", input.display());
     input
 }
 
-/// Where the inputs are.
+/// Returns the folder of the inputs.
 pub(super) fn inputs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("cases")
 }
 
-/// Whether packages can be built here. Prints a message if a case is skipped.
+/// Returns whether packages can be built here. Prints a message if a case is skipped.
 pub(super) fn can_build() -> bool {
     let tools = [
         "pacman", "makepkg", "repo-add", "bwrap", "bsdtar", "pasta", "python3",
@@ -52,11 +52,11 @@ pub(super) fn in_own_network(test: impl FnOnce() + Send + 'static) {
     }
 }
 
-/// Gives every request on a port of this machine the same response, for as long as the test runs.
+/// Serves one response for every request on a port of this machine, as long as the test runs.
 pub(super) fn serve(port: u16, status: &str, body: &str) {
     let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
     let length = body.len();
-    let answer =
+    let response =
         format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}");
     thread::spawn(move || {
         for stream in listener.incoming() {
@@ -64,12 +64,12 @@ pub(super) fn serve(port: u16, status: &str, body: &str) {
             let mut request = [0; 1024];
             // Clients may disconnect at any time.
             let _ = stream.read(&mut request);
-            let _ = stream.write_all(answer.as_bytes());
+            let _ = stream.write_all(response.as_bytes());
         }
     });
 }
 
-/// `buildbtw build` of an input for x86_64, with more arguments. Packages go to `out` below the folder.
+/// Runs `buildbtw build` on an input for x86_64, with more arguments. Packages go to `out` below the folder.
 pub(super) fn build(folder: &Path, path: &str, more: &[&str]) -> Output {
     Command::new(program("buildbtw"))
         .args(["build", "--architecture", "x86_64", "--output"])
@@ -80,7 +80,7 @@ pub(super) fn build(folder: &Path, path: &str, more: &[&str]) -> Output {
         .unwrap()
 }
 
-/// The same for a build that must succeed. Returns the packages and all output.
+/// Runs a build that must succeed, and returns the packages and all output.
 pub(super) fn built(folder: &Path, path: &str, more: &[&str]) -> (Vec<PathBuf>, String) {
     let output = build(folder, path, more);
     let text = printed(&output);
@@ -112,7 +112,7 @@ pub(super) fn publish(folder: &Path, packages: &[PathBuf]) -> String {
     format!("--repository=base=file://{}", repository.display())
 }
 
-/// User and group of each file in a package.
+/// Returns user and group of each file in a package.
 pub(super) fn owners(package: &Path) -> BTreeMap<String, (u64, u64)> {
     let file = std::fs::File::open(package).unwrap();
     let mut archive = tar::Archive::new(zstd::Decoder::new(file).unwrap());
@@ -126,13 +126,13 @@ pub(super) fn owners(package: &Path) -> BTreeMap<String, (u64, u64)> {
     owners
 }
 
-/// Whether a log contains this line.
+/// Returns whether a log contains this line.
 pub(super) fn has_line(text: &str, line: &str) -> bool {
     text.lines().any(|found| found == line)
 }
 
-/// `buildbtw new CHANGESETS --follow`, with more arguments. Returns its exit code and all output. A
-/// finished rebuild has to upgrade a system that has the old packages.
+/// Runs `buildbtw new CHANGESETS --follow` with more arguments. Returns its exit code and all output. A finished
+/// rebuild has to upgrade a system that has the old packages.
 pub(super) fn new(server: &Server, namespace: &str, more: &[&str]) -> (Option<i32>, String) {
     let arguments = [&["new", "--follow", "--name", namespace][..], more].concat();
     let output = cli(server, &arguments);
@@ -142,7 +142,7 @@ pub(super) fn new(server: &Server, namespace: &str, more: &[&str]) -> (Option<i3
     (output.status.code(), printed(&output))
 }
 
-/// The newest iteration of a namespace.
+/// Returns the newest iteration of a namespace.
 pub(super) fn iteration(server: &Server, namespace: &str) -> IterationDetail {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let name = namespace.parse().unwrap();
@@ -151,7 +151,7 @@ pub(super) fn iteration(server: &Server, namespace: &str) -> IterationDetail {
         .unwrap()
 }
 
-/// The message of a build that failed at its only attempt, with the failure kind `package`.
+/// Returns the message of a build that failed at its only attempt, with the failure kind `package`.
 pub(super) fn failed_once(server: &Server, namespace: &str, pkgbase: &str) -> String {
     let detail = iteration(server, namespace);
     let mut builds = detail.builds.iter();

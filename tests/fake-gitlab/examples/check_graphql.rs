@@ -1,5 +1,5 @@
-//! For developers: validates the server's GraphQL queries against the schema that the stand-in serves.
-//! Here and not beside the queries, because a server with an invalid query does not compile.
+//! Validates the server's GraphQL queries against the schema that the stand-in serves. It is an example of this crate,
+//! not of the one with the queries, because that one does not compile with an invalid query.
 //! `just check-graphql` runs it.
 
 use std::io::Write as _;
@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use apollo_compiler::validation::Valid;
 use apollo_compiler::{ExecutableDocument, Schema};
 
-/// GitLab refuses longer ones.
+/// GitLab rejects longer queries.
 const LONGEST: usize = 10_000;
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -40,7 +40,7 @@ fn main() -> anyhow::Result<ExitCode> {
     })
 }
 
-/// What is wrong with a query, in words that name file and line.
+/// Returns the problems of a query, with file and line.
 fn check(schema: &Valid<Schema>, query: &str, path: &Path) -> Vec<String> {
     let mut errors = Vec::new();
     let name = path.file_stem().unwrap_or_default().to_string_lossy();

@@ -1,4 +1,4 @@
-//! Who sends a request.
+//! Authentication of requests.
 
 use std::sync::Arc;
 
@@ -11,14 +11,14 @@ use crate::FakeGitlab;
 use crate::state::projects::Project;
 use crate::state::tokens::{Token, User};
 
-/// Who sends a request, with a token that is in force.
+/// The sender of a request, with a valid token.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     pub(crate) token: Arc<Token>,
     pub(crate) user: Arc<User>,
 }
 
-/// Why nobody is known by a token.
+/// Why a token is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
     Unknown,
@@ -30,14 +30,14 @@ pub(crate) enum Refused {
 pub(crate) type Who = Option<Caller>;
 
 impl FakeGitlab {
-    /// Whom a request of the APIs is from.
+    /// Authenticates a request to the APIs.
     pub(crate) fn who(&self, headers: &HeaderMap) -> Result<Who, Refused> {
         api_token(headers)
             .map(|secret| self.caller(&secret))
             .transpose()
     }
 
-    /// Whose token this is, if it may be the token of a job too: one that runs may read code.
+    /// Authenticates a token, which may also be that of a running job: it can read code.
     pub(crate) fn caller_or_job(&self, secret: &str) -> Result<Caller, Refused> {
         self.caller(secret).or_else(|refused| {
             let state = self.state();
@@ -62,7 +62,7 @@ impl FakeGitlab {
         })
     }
 
-    /// Whose token this is.
+    /// Authenticates a token of a user.
     pub(crate) fn caller(&self, secret: &str) -> Result<Caller, Refused> {
         let now = self.clock().now();
         let state = self.state();
@@ -81,12 +81,12 @@ impl FakeGitlab {
     }
 }
 
-/// Whether somebody may see a project at all.
+/// Returns whether a caller can see a project.
 pub(crate) fn sees(who: &Who, project: &Project) -> bool {
     who.is_some() || project.public
 }
 
-/// Whether somebody may read the code of a project.
+/// Returns whether a caller can read the code of a project.
 pub(crate) fn reads_code(who: &Who, project: &Project) -> bool {
     match who {
         Some(caller) => caller.token.code_access,
@@ -105,7 +105,7 @@ fn api_token(headers: &HeaderMap) -> Option<String> {
         .then(|| secret.trim().to_owned())
 }
 
-/// The password of basic authentication.
+/// Returns the password of basic authentication.
 pub(crate) fn password(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, credentials) = value.split_once(' ')?;

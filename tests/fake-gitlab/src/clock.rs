@@ -1,4 +1,4 @@
-//! The time as the stand-in tells it: tests move it instead of waiting.
+//! The stand-in's clock, which tests move instead of waiting.
 
 use std::sync::{Arc, Mutex};
 
@@ -6,10 +6,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::lock;
 
-/// A clock that can be set, stopped and advanced. Clones show the same time.
+/// A clock that can be set, stopped and advanced. Clones share the time.
 ///
-/// It runs with the machine's clock until it is told otherwise, and tells whole seconds, as GitLab
-/// does.
+/// Initially it follows the machine's clock. It has a resolution of a second, like GitLab's timestamps.
 #[derive(Clone, Debug, Default)]
 pub struct Clock(Arc<Mutex<Reading>>);
 
@@ -20,7 +19,7 @@ struct Reading {
 }
 
 impl Clock {
-    /// The time, in whole seconds.
+    /// Returns the time in whole seconds.
     pub fn now(&self) -> Timestamp {
         let reading = lock(&self.0);
         let now = reading
@@ -34,12 +33,12 @@ impl Clock {
         lock(&self.0).stopped_at = Some(time);
     }
 
-    /// Stops the clock where it is.
+    /// Stops the clock.
     pub fn freeze(&self) {
         self.set(self.now());
     }
 
-    /// Moves the clock. A stopped clock stays stopped.
+    /// Advances the clock. A stopped clock stays stopped.
     pub fn advance(&self, by: SignedDuration) {
         let mut reading = lock(&self.0);
         match &mut reading.stopped_at {
@@ -48,7 +47,7 @@ impl Clock {
         }
     }
 
-    /// Lets the clock run again, with the machine's.
+    /// Lets the clock follow the machine's clock again.
     pub fn resume(&self) {
         *lock(&self.0) = Reading::default();
     }
@@ -58,7 +57,7 @@ fn whole_seconds(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
-/// As HTTP writes a date.
+/// Formats a date for HTTP.
 pub(crate) fn http_date(time: Timestamp) -> String {
     time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }

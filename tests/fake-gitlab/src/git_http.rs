@@ -1,4 +1,4 @@
-//! Git over HTTP: the real `git http-backend`, behind tokens.
+//! Git over HTTP: the real `git http-backend`, with authentication.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
@@ -23,7 +23,7 @@ use crate::repository::{Storage, disk};
 use crate::state::projects::Project;
 use crate::{FakeGitlab, ProjectId, lock};
 
-/// Pushes to the same project follow each other: each is to see what it moved itself.
+/// Serializes the pushes to a project, so that each sees which refs it moved itself.
 #[derive(Debug, Default)]
 pub(crate) struct Pushes(Mutex<HashMap<ProjectId, Arc<tokio::sync::Mutex<()>>>>);
 
@@ -33,22 +33,22 @@ impl Pushes {
     }
 }
 
-/// What is asked of a repository.
+/// A request to a repository.
 struct Call {
     project: Arc<Project>,
-    /// Below the repository, with a slash at the beginning.
+    /// The path below the repository, with a leading slash.
     path: String,
     writes: bool,
     caller: Who,
 }
 
-/// Answers a request of git, and 404 to everything that nobody else answered.
+/// Responds to git's requests, and with 404 to everything that no other route serves.
 pub(crate) async fn serve(State(gitlab): State<FakeGitlab>, request: Request) -> Response<Body> {
     let call = match check(&gitlab, request.method(), request.uri(), request.headers()) {
         Ok(call) => call,
         Err(refusal) => return *refusal,
     };
-    match answer(&gitlab, call, request).await {
+    match serve_call(&gitlab, call, request).await {
         Ok(response) => response,
         Err(error) => {
             tracing::warn!(error = format!("{error:#}"), "git over HTTP failed");
@@ -73,7 +73,7 @@ fn unauthorised() -> Box<Response<Body>> {
     response
 }
 
-/// Who may do what.
+/// Checks the permission for a request.
 fn check(
     gitlab: &FakeGitlab,
     method: &Method,
@@ -109,7 +109,7 @@ fn check(
         None => None,
     };
     let project = gitlab.state().project_at(full_path);
-    // Whether a project exists is not told to those who may not know.
+    // Callers without permission must not learn whether a project exists.
     let Some(project) = project.filter(|project| sees(&caller, project)) else {
         return Err(if caller.is_some() {
             not_found()
@@ -154,7 +154,7 @@ fn check(
     })
 }
 
-async fn answer(gitlab: &FakeGitlab, call: Call, request: Request) -> Result<Response<Body>> {
+async fn serve_call(gitlab: &FakeGitlab, call: Call, request: Request) -> Result<Response<Body>> {
     let id = call.project.id;
     let repository = {
         let gitlab = gitlab.clone();
@@ -162,7 +162,7 @@ async fn answer(gitlab: &FakeGitlab, call: Call, request: Request) -> Result<Res
     };
     if !(call.writes && request.method() == Method::POST) {
         let (child, response) = run(&repository, &call, request).await?;
-        // The child ends with its output, or is killed when nobody reads it any more.
+        // The child exits with its output, or is killed when the reader is gone.
         return Ok(response.map(|stdout| stream_out(stdout, child)));
     }
     let pushes = gitlab.shared.pushes.of(id);
@@ -202,7 +202,7 @@ fn changes(
         .collect()
 }
 
-/// Starts the backend, gives it the request and reads its headers.
+/// Starts the backend, sends it the request and reads its headers.
 async fn run(
     repository: &Path,
     call: &Call,
@@ -245,7 +245,7 @@ async fn run(
     tokio::spawn(async move {
         let mut body = request.into_body().into_data_stream();
         while let Some(Ok(chunk)) = body.next().await {
-            // A backend that has heard enough closes its end.
+            // The backend closes its input when it needs no more of it.
             if stdin.write_all(&chunk).await.is_err() {
                 return;
             }
@@ -263,12 +263,17 @@ async fn read_headers(
     loop {
         let mut line = String::new();
         let read = stdout.read_line(&mut line).await?;
-        anyhow::ensure!(read > 0, "git http-backend ended before its headers did");
+        anyhow::ensure!(
+            read > 0,
+            "git http-backend exited before the end of its headers"
+        );
         let line = line.trim_end();
         if line.is_empty() {
             break;
         }
-        let (name, value) = line.split_once(':').context("no header")?;
+        let (name, value) = line
+            .split_once(':')
+            .context("git http-backend sent an invalid header")?;
         let value = value.trim();
         if name.eq_ignore_ascii_case("status") {
             let code = value.split(' ').next().unwrap_or_default();
@@ -296,7 +301,7 @@ fn stream_out(stdout: BufReader<ChildStdout>, child: Child) -> Body {
     ))
 }
 
-/// Whether anything was ever pushed.
+/// Returns whether nothing was ever pushed.
 pub(crate) fn is_empty(storage: &Storage) -> bool {
     FakeGitlab::is_empty(storage).unwrap_or(true)
 }

@@ -1,15 +1,12 @@
-//! A stand-in for a GitLab server: what buildbtw's GitLab client talks to in tests, demonstrations
-//! and benchmarks.
+//! A stand-in for a GitLab server, which buildbtw's GitLab client talks to in tests, the demo and benchmarks.
 //!
-//! It keeps to what a real GitLab does, its oddities included: throttled timestamps, pages whose
-//! rows move, limits on what a query may cost, hooks that are lost. Faults are switched on by
-//! [`FakeGitlab::faults`] and [`FakeGitlab::webhooks`].
+//! It behaves like a real GitLab, its oddities included: throttled timestamps, pages whose rows move, complexity limits
+//! of queries, lost webhooks. [`FakeGitlab::faults`] and [`FakeGitlab::webhooks`] inject faults.
 //!
-//! It does CI too: pipelines are made of a project's configuration, as far as buildbtw's templates
-//! go, and their jobs are given to runners ([`FakeGitlab::create_runner`]) or moved by a test
-//! ([`FakeGitlab::take_job`], [`FakeGitlab::finish_job`]). Jobs get ID tokens that can be checked
-//! with the published keys; [`FakeGitlab::id_token`] makes those that must not pass. The pages under
-//! `/` show all of it to a person.
+//! It also has CI: pipelines are created from a project's configuration, as far as buildbtw's templates use the syntax.
+//! Their jobs are assigned to runners ([`FakeGitlab::create_runner`]) or moved by a test ([`FakeGitlab::take_job`],
+//! [`FakeGitlab::finish_job`]). Jobs get ID tokens that can be verified with the published keys;
+//! [`FakeGitlab::id_token`] creates those that must be rejected. The pages under `/` show everything to a user.
 
 mod actions;
 mod auth;
@@ -58,17 +55,17 @@ use faults::limits::Limits;
 use requests::RequestLog;
 use state::State;
 
-/// The version that the stand-in says it has.
+/// The version that the stand-in reports.
 pub const VERSION: &str = "19.4.0";
 
-/// How to start a [`FakeGitlab`].
+/// The options of a [`FakeGitlab`].
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where to listen.
+    /// The address to listen on.
     pub listen: String,
-    /// Where the git repositories are kept; a temporary folder if it is not said.
+    /// The folder of git repositories; a temporary one by default.
     pub root: Option<PathBuf>,
-    /// What ids and tokens are made from: the same seed gives the same.
+    /// The seed of ids and tokens: equal seeds give equal ones.
     pub seed: u64,
 }
 
@@ -82,11 +79,11 @@ impl Default for Options {
     }
 }
 
-/// A running stand-in. Clones are handles to the same one; it stops when the last handle is dropped.
+/// A running stand-in. Clones are handles to the same one; it stops when the last one is dropped.
 #[derive(Clone)]
 pub struct FakeGitlab {
     shared: Arc<Shared>,
-    /// What the server's own tasks hold has none, or it would keep itself alive.
+    /// `None` in the handles of the server's own tasks, which would otherwise keep it alive.
     _stop_when_dropped: Option<Arc<StopWhenDropped>>,
 }
 
@@ -104,11 +101,11 @@ struct Shared {
     complexity_limits: Mutex<graphql::ComplexityLimits>,
     pushes: git_http::Pushes,
     ci: Mutex<ci::settings::Settings>,
-    bells: ci::Bells,
+    wakers: ci::Wakers,
     configurations: Mutex<ci::create::Configurations>,
     keys: oidc::keys::Keys,
     cancel: CancellationToken,
-    /// Removed with the stand-in.
+    /// Deleted with the stand-in.
     _temporary: Option<TempDir>,
 }
 
@@ -121,7 +118,7 @@ impl Drop for StopWhenDropped {
 }
 
 impl FakeGitlab {
-    /// Starts one. It serves in tasks of the current tokio runtime.
+    /// Starts a stand-in in tasks of the current tokio runtime.
     pub async fn start(options: Options) -> Result<Self> {
         let listener = TcpListener::bind(&options.listen)
             .await
@@ -154,7 +151,7 @@ impl FakeGitlab {
                 complexity_limits: Mutex::default(),
                 pushes: git_http::Pushes::default(),
                 ci: Mutex::default(),
-                bells: ci::Bells::default(),
+                wakers: ci::Wakers::default(),
                 configurations: Mutex::default(),
                 keys: oidc::keys::Keys::new()?,
                 cancel: cancel.clone(),
@@ -171,52 +168,52 @@ impl FakeGitlab {
         })
     }
 
-    /// Stops serving: from here on connections are refused.
+    /// Stops serving: connections are refused from now on.
     pub fn stop(&self) {
         self.shared.cancel.cancel();
     }
 
-    /// The base URL, without a slash at its end.
+    /// Returns the base URL, without a trailing slash.
     pub fn url(&self) -> &str {
         &self.shared.url
     }
 
-    /// The URL by which git reaches a project.
+    /// Returns the git URL of a project.
     pub fn git_url(&self, full_path: &str) -> String {
         format!("{}/{full_path}.git", self.shared.url)
     }
 
-    /// The time.
+    /// Returns the clock.
     pub fn clock(&self) -> &Clock {
         &self.shared.clock
     }
 
-    /// What is to go wrong.
+    /// Returns the injected faults.
     pub fn faults(&self) -> &Faults {
         &self.shared.faults
     }
 
-    /// What hooks were sent, and what is to happen to them.
+    /// Returns the webhook deliveries and their faults.
     pub fn webhooks(&self) -> &Webhooks {
         &self.shared.webhooks
     }
 
-    /// Waits until every queued delivery has arrived or was given up.
+    /// Waits until every queued delivery has succeeded or was given up.
     pub async fn deliveries_done(&self) {
         self.shared.webhooks.done().await;
     }
 
-    /// The requests that were answered or cut off, oldest first.
+    /// Returns the requests that were answered or cut off, oldest first.
     pub fn requests(&self) -> Vec<RequestRecord> {
         self.shared.requests.all()
     }
 
-    /// Forgets the requests so far.
+    /// Clears the request log.
     pub fn clear_requests(&self) {
         self.shared.requests.clear();
     }
 
-    /// Sets how many requests a user may send in a while. There is no limit at first.
+    /// Sets the rate limit of a user. There is none by default.
     pub fn set_rate_limit(&self, limit: Option<RateLimit>) {
         self.shared.limits.set(limit);
     }
@@ -230,12 +227,12 @@ impl FakeGitlab {
     }
 }
 
-/// A panic elsewhere is no reason to stop.
+/// Locks a mutex, even after a panic elsewhere.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The git library has errors of its own kind.
+/// Converts an error of the git library.
 fn broken(error: impl std::fmt::Display) -> anyhow::Error {
     anyhow::anyhow!("{error}")
 }

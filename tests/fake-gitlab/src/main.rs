@@ -1,4 +1,4 @@
-//! Runs a stand-in for a GitLab server, for demonstrations and tests of whole processes.
+//! Runs a stand-in for a GitLab server, for the demo and tests with whole processes.
 
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -10,54 +10,54 @@ use buildbtw_fake_gitlab::{FakeGitlab, Options};
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// A stand-in for a GitLab server.
+/// A stand-in for a GitLab server
 #[derive(Debug, Parser)]
 #[command(name = "fake-gitlab", version)]
 struct Cli {
-    /// Where to listen.
+    /// Address to listen on
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: String,
-    /// Where git repositories are kept; a temporary folder if it is not said.
+    /// Folder of git repositories [default: a temporary folder]
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
-    /// The group that imported and adopted projects go to.
+    /// Group of imported and adopted projects
     #[arg(
         long,
         value_name = "PATH",
         default_value = "archlinux/packaging/packages"
     )]
     group: String,
-    /// A folder of folders, each with a .SRCINFO, which become projects.
+    /// Folder of folders with an .SRCINFO each, to import as projects
     #[arg(long, value_name = "DIR")]
     import: Option<PathBuf>,
-    /// A folder of bare git repositories, which become projects where they are.
+    /// Folder of bare git repositories to use as projects
     #[arg(long, value_name = "DIR")]
     adopt: Option<PathBuf>,
-    /// A file to write a new token to, which may read and write.
+    /// File for a new read-write token
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// A file to write a new token to, which may only read.
+    /// File for a new read-only token
     #[arg(long, value_name = "FILE")]
     read_only_token_file: Option<PathBuf>,
-    /// A file to write a new administrator's token to.
+    /// File for a new administrator's token
     #[arg(long, value_name = "FILE")]
     admin_token_file: Option<PathBuf>,
-    /// A file to write the token of a new runner to, which takes the jobs of all projects.
+    /// File for the token of a new runner, which takes jobs of all projects
     #[arg(long, value_name = "FILE")]
     runner_token_file: Option<PathBuf>,
-    /// A tag of that runner.
+    /// Tag of that runner; may be repeated
     #[arg(long, value_name = "TAG")]
     runner_tag: Vec<String>,
-    /// How long a runner is kept waiting for a job, in seconds.
+    /// Seconds that a runner's request for a job waits for one
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     long_poll: u64,
-    /// A file that becomes the configuration of pipelines: build.yml in the project ci/templates.
+    /// CI configuration to serve as build.yml in the project ci/templates
     #[arg(long, value_name = "FILE")]
     ci_template: Option<PathBuf>,
-    /// A file to write the base URL to, once it is listened on.
+    /// File for the base URL, written when the server listens
     #[arg(long, value_name = "FILE")]
     address_file: Option<PathBuf>,
-    /// What tokens are made from, to have the same ones again; at random if it is not said.
+    /// Seed of ids and tokens [default: random]
     #[arg(long)]
     seed: Option<u64>,
 }
@@ -72,7 +72,7 @@ async fn main() -> Result<()> {
         )
         .init();
     let cli = Cli::parse();
-    // Before anything is told to be ready, so that no signal is missed.
+    // Before readiness is announced, so that no signal is missed.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let gitlab = FakeGitlab::start(Options {
@@ -145,7 +145,7 @@ fn write_secret(file: &Path, token: &str) -> Result<()> {
     write_whole(file, token, 0o600)
 }
 
-/// A reader sees the file whole or not at all.
+/// Writes a file atomically for its readers.
 fn write_whole(file: &Path, text: &str, mode: u32) -> Result<()> {
     let mut partial = file.as_os_str().to_owned();
     partial.push(".new");

@@ -1,9 +1,9 @@
-//! How Arch names the GitLab project of a package base.
+//! The mapping from a pkgbase to its GitLab project, as in Arch Linux.
 
-/// The last segment of the path of a package base's project.
+/// Returns the last path segment of a pkgbase's project.
 pub fn project_path(pkgbase: &str) -> String {
     if pkgbase == "tree" {
-        // GitLab keeps the name for itself.
+        // The name is reserved by GitLab.
         return "unix-tree".to_owned();
     }
     let replaced: String = plus_between_words(pkgbase)
@@ -18,7 +18,7 @@ fn is_allowed(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-')
 }
 
-/// `([A-Za-z0-9]+)\+([A-Za-z]+)` becomes `\1-\2`; matches do not overlap.
+/// Replaces `([A-Za-z0-9]+)\+([A-Za-z]+)` by `\1-\2`; matches do not overlap.
 fn plus_between_words(name: &str) -> String {
     let characters: Vec<char> = name.chars().collect();
     let mut out = String::with_capacity(name.len());

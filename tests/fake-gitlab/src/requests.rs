@@ -1,4 +1,4 @@
-//! The log of what was asked of the stand-in.
+//! The request log.
 
 use std::sync::Mutex;
 
@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::lock;
 
-/// A request and what became of it.
+/// A request and its response.
 #[derive(Clone, Debug)]
 pub struct RequestRecord {
     /// When it arrived, by the stand-in's clock.
@@ -15,19 +15,19 @@ pub struct RequestRecord {
     pub method: String,
     /// Its path, with the query.
     pub path: String,
-    /// The name of the GraphQL operation; several of a batch are separated by commas.
+    /// The name of the GraphQL operation; a batch has several, separated by commas.
     pub operation: Option<String>,
     /// The variables of the GraphQL query, if it is not a batch.
     pub variables: Option<serde_json::Value>,
-    /// What the GraphQL query cost, the sum for a batch.
+    /// The complexity of the GraphQL query, or the sum of a batch.
     pub complexity: Option<u64>,
-    /// The status of the answer; none if the connection was dropped instead.
+    /// The status of the response; none if the connection was dropped instead.
     pub status: Option<u16>,
-    /// How long the answer's body was, if that was known when it was begun.
+    /// The length of the response body, if it was known in advance.
     pub response_bytes: Option<u64>,
 }
 
-/// What an endpoint knows about a GraphQL request, left with its answer for the log.
+/// What the endpoint knows about a GraphQL request, attached to its response for the log.
 #[derive(Clone, Debug)]
 pub(crate) struct GraphqlFacts {
     pub(crate) complexity: u64,

@@ -1,4 +1,4 @@
-//! The stand-in as its clients see it: over real HTTP, and with the real git.
+//! The stand-in from the view of its clients: over real HTTP, and with the real git.
 
 // The exemptions for tests in clippy.toml do not cover functions shared by tests.
 #![allow(clippy::unwrap_used)]

@@ -1,4 +1,4 @@
-//! What the runner asks of GitLab.
+//! Requests of the runner to GitLab.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::config::RunnerConfig;
 use crate::job::Job;
 
-/// What a 19.x runner with the custom executor and bash says that it can do.
+/// The features that a 19.x runner with the custom executor and bash reports.
 const FEATURES: [&str; 22] = [
     "variables",
     "shared",
@@ -37,14 +37,14 @@ const FEATURES: [&str; 22] = [
     "job_inputs",
 ];
 
-/// The version that the runner says it has.
+/// The version that the runner reports.
 pub(crate) const VERSION: &str = "19.4.0";
-/// How often a call is tried that GitLab is too busy for.
+/// The number of attempts while GitLab is overloaded.
 const ATTEMPTS: usize = 5;
-/// Longer than this is never waited between two of them.
+/// The longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// What became of a request for a job.
+/// The response to a request for a job.
 pub(crate) enum Requested {
     Job(Box<Job>),
     Nothing,
@@ -52,54 +52,54 @@ pub(crate) enum Requested {
     Refused,
 }
 
-/// How GitLab says that a job is.
+/// The job's status, from GitLab's view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wish {
-    /// Go on.
-    GoOn,
-    /// Stop the script and tidy up.
+    /// Continue.
+    Continue,
+    /// Stop the script and clean up.
     Cancel,
     /// Stop everything.
     Abort,
 }
 
-/// What became of a piece of log.
+/// The response to a chunk of log.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Patched {
-    /// It is there. GitLab has this much.
+    /// Stored. GitLab has this many bytes.
     Done(usize),
-    /// GitLab has this much, and wants what follows it.
-    Elsewhere(usize),
+    /// GitLab has this many bytes, and expects the ones that follow.
+    OffsetMismatch(usize),
     Failed,
 }
 
-/// What became of an update.
+/// The response to an update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Updated {
     Done,
-    /// Ask again.
-    Later,
-    /// The log is to be sent again.
-    LogIsBroken,
-    /// The job is not the runner's any more.
+    /// To be repeated.
+    Repeat,
+    /// The log has to be sent again.
+    ResendLog,
+    /// The job is no longer the runner's.
     Gone,
     Failed,
 }
 
-/// What GitLab says besides.
+/// The other information in a response.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Said {
+pub(crate) struct Instructions {
     pub(crate) wish: Wish,
     pub(crate) interval: Option<Duration>,
 }
 
-impl Said {
+impl Instructions {
     fn of(response: &Response) -> Self {
         let headers = response.headers();
         let wish = match (text(headers, "job-status"), response.status()) {
             (Some("canceled" | "failed"), _) | (_, StatusCode::FORBIDDEN) => Wish::Abort,
             (Some("canceling"), _) => Wish::Cancel,
-            _ => Wish::GoOn,
+            _ => Wish::Continue,
         };
         let interval = text(headers, "x-gitlab-trace-update-interval");
         let seconds = interval.and_then(|seconds| seconds.parse::<u64>().ok());
@@ -114,7 +114,7 @@ impl Said {
 
     fn nothing() -> Self {
         Self {
-            wish: Wish::GoOn,
+            wish: Wish::Continue,
             interval: None,
         }
     }
@@ -124,7 +124,7 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// The end of a job.
+/// The final state of a job.
 #[derive(Clone, Debug)]
 pub(crate) struct FinalState {
     pub(crate) success: bool,
@@ -134,7 +134,7 @@ pub(crate) struct FinalState {
     pub(crate) size: usize,
 }
 
-/// The runner's side of the connection.
+/// A client of the API for runners.
 #[derive(Clone, Debug)]
 pub(crate) struct Api {
     client: reqwest::Client,
@@ -182,7 +182,7 @@ impl Api {
         })
     }
 
-    /// Sends a request, again if GitLab is too busy for it.
+    /// Sends a request, and repeats it while GitLab is overloaded.
     async fn send(&self, request: RequestBuilder) -> reqwest::Result<Response> {
         let pauses = ExponentialBuilder::new()
             .with_min_delay(self.pause)
@@ -201,7 +201,7 @@ impl Api {
         request.send().await
     }
 
-    /// Asks for a job. `last_update` is what GitLab said last, and is kept for the next time.
+    /// Requests a job. `last_update` is updated from the response, for the next request.
     pub(crate) async fn request(
         &self,
         last_update: &mut Option<String>,
@@ -238,7 +238,7 @@ impl Api {
             }
             StatusCode::FORBIDDEN => Ok(Requested::Refused),
             StatusCode::NO_CONTENT => Ok(Requested::Nothing),
-            status => Err(format!("GitLab answered {status}")),
+            status => Err(format!("GitLab responded with {status}")),
         }
     }
 
@@ -246,34 +246,34 @@ impl Api {
         json!({ "info": self.info(), "token": job.token, "state": state })
     }
 
-    async fn put(&self, job: &Job, body: &Value) -> (Updated, Said) {
+    async fn put(&self, job: &Job, body: &Value) -> (Updated, Instructions) {
         let request = self
             .client
             .put(format!("{}/jobs/{}", self.base, job.id))
             .header("JOB-TOKEN", &job.token)
             .json(body);
         let Ok(response) = self.send(request).await else {
-            return (Updated::Failed, Said::nothing());
+            return (Updated::Failed, Instructions::nothing());
         };
-        let said = Said::of(&response);
+        let instructions = Instructions::of(&response);
         let updated = match response.status() {
             StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => Updated::Gone,
-            _ if said.wish == Wish::Abort => Updated::Gone,
+            _ if instructions.wish == Wish::Abort => Updated::Gone,
             StatusCode::OK => Updated::Done,
-            StatusCode::ACCEPTED => Updated::Later,
-            StatusCode::PRECONDITION_FAILED => Updated::LogIsBroken,
+            StatusCode::ACCEPTED => Updated::Repeat,
+            StatusCode::PRECONDITION_FAILED => Updated::ResendLog,
             _ => Updated::Failed,
         };
-        (updated, said)
+        (updated, instructions)
     }
 
-    /// Says that the job is being done.
-    pub(crate) async fn running(&self, job: &Job) -> (Updated, Said) {
+    /// Reports that the job runs.
+    pub(crate) async fn running(&self, job: &Job) -> (Updated, Instructions) {
         self.put(job, &self.update(job, "running")).await
     }
 
-    /// Says how the job ended.
-    pub(crate) async fn finish(&self, job: &Job, end: &FinalState) -> (Updated, Said) {
+    /// Reports the final state of the job.
+    pub(crate) async fn finish(&self, job: &Job, end: &FinalState) -> (Updated, Instructions) {
         let mut body = self.update(job, if end.success { "success" } else { "failed" });
         body["checksum"] = json!(end.checksum);
         body["output"] = json!({ "checksum": end.checksum, "bytesize": end.size });
@@ -286,14 +286,14 @@ impl Api {
         self.put(job, &body).await
     }
 
-    /// Sends a piece of the log.
+    /// Sends a chunk of the log.
     pub(crate) async fn patch(
         &self,
         job: &Job,
         start: usize,
         piece: Vec<u8>,
         is_debugged: bool,
-    ) -> (Patched, Said) {
+    ) -> (Patched, Instructions) {
         let end = start + piece.len().saturating_sub(1);
         let request = self
             .client
@@ -304,17 +304,17 @@ impl Api {
             .header(CONTENT_RANGE, format!("{start}-{end}"))
             .body(piece);
         let Ok(response) = self.send(request).await else {
-            return (Patched::Failed, Said::nothing());
+            return (Patched::Failed, Instructions::nothing());
         };
-        let said = Said::of(&response);
+        let instructions = Instructions::of(&response);
         let stored = text(response.headers(), "range")
             .and_then(|range| range.split_once('-')?.1.parse().ok());
         let patched = match (response.status(), stored) {
             (StatusCode::ACCEPTED, stored) => Patched::Done(stored.unwrap_or(end + 1)),
-            (StatusCode::RANGE_NOT_SATISFIABLE, Some(stored)) => Patched::Elsewhere(stored),
+            (StatusCode::RANGE_NOT_SATISFIABLE, Some(stored)) => Patched::OffsetMismatch(stored),
             _ => Patched::Failed,
         };
-        (patched, said)
+        (patched, instructions)
     }
 }
 
@@ -322,7 +322,7 @@ fn is_worth_another(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504) || status.as_u16() >= 512
 }
 
-/// How long GitLab asks to be left alone.
+/// Returns the pause that GitLab requests.
 fn asked_pause(headers: &HeaderMap) -> Option<Duration> {
     if let Some(reset) = text(headers, "ratelimit-resettime") {
         let at = jiff::fmt::rfc2822::parse(reset).ok()?.timestamp();

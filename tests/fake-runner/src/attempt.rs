@@ -1,5 +1,4 @@
-//! One attempt to prepare a job: a temporary folder of its own, and what the executor says about how
-//! it is set up.
+//! One attempt to prepare a job: its temporary folder, and the executor's configuration.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -10,19 +9,19 @@ use anyhow::{Context as _, Result};
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::calls::{Journal, What};
+use crate::calls::{Journal, Subcommand};
 use crate::config::RunnerConfig;
 use crate::job::Job;
 use crate::process::{self, Ended, Exit, Patience, Program, Sink};
 use crate::trace::{Stream, Trace};
 use crate::variables::Variables;
 
-/// What a program ends with that could not do what somebody wrote.
+/// The exit code for failures of the job.
 const BUILD_FAILURE: i32 = 1;
-/// What a program ends with that failed itself.
+/// The exit code for failures of the executor.
 const SYSTEM_FAILURE: i32 = 2;
 
-/// What the executor says about itself.
+/// The executor's response to `config`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Setup {
@@ -32,7 +31,7 @@ pub(crate) struct Setup {
     pub(crate) job_env: BTreeMap<String, String>,
 }
 
-/// What the executor calls itself.
+/// The executor's name and version.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Driver {
@@ -40,24 +39,24 @@ pub(crate) struct Driver {
     pub(crate) version: Option<String>,
 }
 
-/// Why something the executor did was no success.
+/// Why a stage did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// What somebody wrote failed.
+    /// The job's own failure.
     Build { exit_code: i64 },
     /// The executor failed.
     System(String),
-    /// It was made to stop.
+    /// It was stopped.
     Stopped,
 }
 
-/// An attempt.
+/// An attempt to prepare and run a job.
 pub(crate) struct Attempt<'a> {
     pub(crate) config: &'a RunnerConfig,
     pub(crate) job: &'a Job,
     pub(crate) trace: &'a Trace,
     pub(crate) journal: &'a Journal,
-    /// What is put before everything else on the `PATH`.
+    /// The folder that comes first in `PATH`.
     pub(crate) helper: Option<&'a Path>,
     pub(crate) folder: PathBuf,
     pub(crate) setup: Setup,
@@ -71,11 +70,11 @@ impl<'a> Attempt<'a> {
         journal: &'a Journal,
         helper: Option<&'a Path>,
     ) -> Result<Self> {
-        // A runner that is killed leaves it behind, as it leaves the executor.
+        // A killed runner leaves it behind, and its executor running.
         let folder = tempfile::Builder::new()
             .prefix("custom-executor")
             .tempdir()
-            .context("cannot make a folder for a job")?
+            .context("cannot create a folder for a job")?
             .keep();
         let response = folder.join("response.json");
         let mut file = std::fs::OpenOptions::new()
@@ -105,14 +104,14 @@ impl<'a> Attempt<'a> {
         self.folder.join("build_exit_code")
     }
 
-    /// Forgets the temporary folder, with all scripts.
+    /// Removes the temporary folder with all scripts.
     pub(crate) fn remove(&self) {
         if let Err(error) = fs_err::remove_dir_all(&self.folder) {
-            tracing::warn!(%error, "the folder of a job stays");
+            tracing::warn!(%error, "cannot remove the folder of a job");
         }
     }
 
-    /// The whole environment; what comes later wins.
+    /// Returns the whole environment; later variables win.
     fn environment(&self, variables: &Variables) -> BTreeMap<OsString, OsString> {
         let mut all: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
         let mut set = |key: &str, value: &OsStr| {
@@ -160,15 +159,15 @@ impl<'a> Attempt<'a> {
 
     pub(crate) async fn run(
         &self,
-        what: What,
+        what: Subcommand,
         arguments: Vec<OsString>,
         variables: &Variables,
         stop: &CancellationToken,
     ) -> Ended {
         let (output, errors) = match &what {
-            What::Config => (Sink::Kept, Sink::Log(self.trace.clone(), Stream::Err)),
-            What::Cleanup => (Sink::Own, Sink::Own),
-            What::Prepare | What::Run(_) => (
+            Subcommand::Config => (Sink::Kept, Sink::Log(self.trace.clone(), Stream::Err)),
+            Subcommand::Cleanup => (Sink::Own, Sink::Own),
+            Subcommand::Prepare | Subcommand::Run(_) => (
                 Sink::Log(self.trace.clone(), Stream::Out),
                 Sink::Log(self.trace.clone(), Stream::Err),
             ),
@@ -190,8 +189,8 @@ impl<'a> Attempt<'a> {
         ended
     }
 
-    /// What an end means.
-    pub(crate) fn judge(&self, ended: &Ended) -> Result<(), Failure> {
+    /// Interprets an exit.
+    pub(crate) fn interpret(&self, ended: &Ended) -> Result<(), Failure> {
         if ended.stopped {
             return Err(Failure::Stopped);
         }
@@ -215,7 +214,7 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// The file is the same for all stages, and is not emptied between them.
+    /// Returns the job's failure. The file with its exit code is shared by all stages, and is not emptied between them.
     fn build_failure(&self) -> Failure {
         let file = self.exit_code_file();
         let Ok(text) = fs_err::read_to_string(&file) else {
@@ -230,7 +229,7 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Asks the executor how it is set up, and has it prepare the job.
+    /// Queries the executor's configuration, and has it prepare the job.
     pub(crate) async fn prepare(
         &mut self,
         variables: impl Fn(&Setup) -> Variables,
@@ -238,9 +237,9 @@ impl<'a> Attempt<'a> {
     ) -> Result<(), Failure> {
         if !self.config.config_args.is_empty() {
             let known = variables(&self.setup);
-            let arguments = words(&self.config.config_args);
-            let ended = self.run(What::Config, arguments, &known, stop).await;
-            self.judge(&ended)?;
+            let arguments = os_strings(&self.config.config_args);
+            let ended = self.run(Subcommand::Config, arguments, &known, stop).await;
+            self.interpret(&ended)?;
             self.setup = parse(&ended.output)?;
         }
         if let Some(driver) = &self.setup.driver
@@ -254,9 +253,9 @@ impl<'a> Attempt<'a> {
         }
         if !self.config.prepare_args.is_empty() && self.builds_dir().is_some() {
             let known = variables(&self.setup);
-            let arguments = words(&self.config.prepare_args);
-            let ended = self.run(What::Prepare, arguments, &known, stop).await;
-            self.judge(&ended)?;
+            let arguments = os_strings(&self.config.prepare_args);
+            let ended = self.run(Subcommand::Prepare, arguments, &known, stop).await;
+            self.interpret(&ended)?;
         }
         Ok(())
     }
@@ -266,7 +265,7 @@ impl<'a> Attempt<'a> {
         own.or(self.config.builds_dir.as_ref()).cloned()
     }
 
-    /// Has a script run.
+    /// Has the executor run a script.
     pub(crate) async fn stage(
         &self,
         name: &str,
@@ -276,12 +275,12 @@ impl<'a> Attempt<'a> {
     ) -> Result<(), Failure> {
         let file = self.write_script(script);
         let file = file.map_err(|error| Failure::System(format!("{error:#}")))?;
-        let mut arguments = words(&self.config.run_args);
+        let mut arguments = os_strings(&self.config.run_args);
         arguments.push(file.into());
         arguments.push(name.into());
-        let what = What::Run(name.to_owned());
+        let what = Subcommand::Run(name.to_owned());
         let ended = self.run(what, arguments, variables, stop).await;
-        self.judge(&ended)
+        self.interpret(&ended)
     }
 
     fn write_script(&self, script: &str) -> Result<PathBuf> {
@@ -300,12 +299,14 @@ impl<'a> Attempt<'a> {
         Ok(file)
     }
 
-    /// Has the executor clean up, whatever was asked to stop before. How that ends changes nothing.
+    /// Has the executor clean up, even after a stop. Its result does not matter.
     pub(crate) async fn clean_up(&self, variables: &Variables) {
         if !self.config.cleanup_args.is_empty() {
-            let arguments = words(&self.config.cleanup_args);
+            let arguments = os_strings(&self.config.cleanup_args);
             let never = CancellationToken::new();
-            let ended = self.run(What::Cleanup, arguments, variables, &never).await;
+            let ended = self
+                .run(Subcommand::Cleanup, arguments, variables, &never)
+                .await;
             if ended.exit != Exit::Code(0) {
                 tracing::warn!(job = self.job.id, exit = ?ended.exit, "cleaning up failed");
             }
@@ -314,7 +315,7 @@ impl<'a> Attempt<'a> {
     }
 }
 
-fn words(arguments: &[String]) -> Vec<OsString> {
+fn os_strings(arguments: &[String]) -> Vec<OsString> {
     arguments.iter().map(OsString::from).collect()
 }
 

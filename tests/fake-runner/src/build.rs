@@ -1,4 +1,4 @@
-//! A job from its beginning to its end: preparing, stages, cleaning up.
+//! A job from start to end: prepare, stages, cleanup.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,22 +15,22 @@ use crate::mask::Masks;
 use crate::script::Scripts;
 use crate::stages::{Stages, section, section_end};
 use crate::stream::{Reason, Stops, Stream};
-use crate::trace::{Keeping, Trace};
-use crate::variables::{Places, Variables, short_token};
+use crate::trace::{LogSettings, Trace};
+use crate::variables::{Folders, Variables, short_token};
 
-/// How often a job is tried to be prepared.
+/// The number of attempts to prepare a job.
 const PREPARE_ATTEMPTS: u32 = 3;
 
-/// Everything that is known about a job while it is done.
+/// A running job.
 pub(crate) struct Build {
     pub(crate) config: Arc<RunnerConfig>,
     pub(crate) api: Api,
     pub(crate) job: Job,
     pub(crate) journal: Journal,
     pub(crate) helper: Option<std::path::PathBuf>,
-    /// Which of those that are done at once.
+    /// Its number among the concurrent jobs.
     pub(crate) slot: usize,
-    /// When the runner is told to stop.
+    /// Cancelled when the runner is told to stop.
     pub(crate) interrupt: CancellationToken,
 }
 
@@ -38,28 +38,28 @@ pub(crate) struct Build {
 pub(crate) enum End {
     Success,
     Failed(Failure),
-    /// It cannot be done as it is configured.
+    /// Its configuration is invalid.
     Configuration(String),
 }
 
 impl Build {
-    /// Does the job, and tells GitLab.
+    /// Runs the job and reports its end to GitLab.
     pub(crate) async fn run(self) {
-        let (updated, said) = self.api.running(&self.job).await;
-        if updated == Updated::Gone || said.wish == Wish::Abort {
+        let (updated, instructions) = self.api.running(&self.job).await;
+        if updated == Updated::Gone || instructions.wish == Wish::Abort {
             self.journal.done(self.job.id, Outcome::Dropped);
             return;
         }
         let variables = Variables::new(&self.config, &self.job, None, self.slot);
         let prefixes = &self.job.features.token_mask_prefixes;
-        let trace = Trace::new(Keeping {
+        let trace = Trace::new(LogSettings {
             masks: Masks::new(variables.secrets().into_iter(), prefixes),
             limit: self.config.output_limit,
             timestamps: self.config.timestamps && !variables.is_off("FF_TIMESTAMPS"),
         });
         let stops = Stops::new();
         let mut stream = Stream::new(&self.api, &self.config, &self.job, &trace, &stops);
-        if said.wish == Wish::Cancel {
+        if instructions.wish == Wish::Cancel {
             let end = final_state(&self.job, Err(("job_canceled", None)));
             stream.finish(end.clone()).await;
             self.journal.done(self.job.id, outcome(&end));
@@ -81,7 +81,7 @@ impl Build {
         self.journal.done(self.job.id, outcome(&end));
     }
 
-    /// What stops a job besides GitLab: time, and the end of the runner.
+    /// Stops the job at its time limit, or with the runner.
     async fn limits(&self, stops: &Stops, ended: &CancellationToken) {
         tokio::select! {
             () = ended.cancelled() => {}
@@ -92,7 +92,7 @@ impl Build {
         }
     }
 
-    /// What the end of a job is called.
+    /// Returns result and failure reason of a job's end.
     fn conclude(
         &self,
         end: &End,
@@ -131,7 +131,7 @@ impl Build {
                 trace.error(&format!("ERROR: Job failed (system failure): {text}"));
                 Err(("runner_system_failure", None))
             }
-            // Only a limit of its own stops a stage without stopping the job.
+            // Only a stage's own time limit stops it without stopping the job.
             End::Failed(Failure::Stopped) => {
                 failed("execution took longer than it may");
                 Err(("job_execution_timeout", None))
@@ -144,16 +144,16 @@ impl Build {
     }
 
     fn variables(&self, setup: &Setup) -> Variables {
-        let places = self.places(setup);
-        Variables::new(&self.config, &self.job, places.as_ref(), self.slot)
+        let folders = self.folders(setup);
+        Variables::new(&self.config, &self.job, folders.as_ref(), self.slot)
     }
 
-    fn places(&self, setup: &Setup) -> Option<Places> {
+    fn folders(&self, setup: &Setup) -> Option<Folders> {
         let builds = setup
             .builds_dir
             .as_ref()
             .or(self.config.builds_dir.as_ref())?;
-        Some(Places::new(
+        Some(Folders::new(
             builds.clone(),
             setup.builds_dir_is_shared,
             short_token(&self.config.token),
@@ -182,7 +182,7 @@ impl Build {
         };
         section_end(trace, sections, "prepare_executor");
         let variables = self.variables(&attempt.setup);
-        let Some(places) = self.places(&attempt.setup) else {
+        let Some(folders) = self.folders(&attempt.setup) else {
             attempt.clean_up(&variables).await;
             return End::Configuration("the builds_dir is not configured".to_owned());
         };
@@ -193,13 +193,13 @@ impl Build {
             scripts: Scripts {
                 job: &self.job,
                 variables: &variables,
-                places: &places,
+                folders: &folders,
                 url: self.config.url.trim_end_matches('/'),
             },
             trace,
             stops,
         };
-        // A stage that does not stop is not waited for any longer than this.
+        // The longest wait for a stage that does not stop.
         let gave_up = async {
             stops.job.cancelled().await;
             tokio::time::sleep(self.config.abort_wait).await;
@@ -246,7 +246,7 @@ impl Build {
     }
 }
 
-/// What GitLab is told: a reason that it does not know becomes one that it does.
+/// Returns the final state for GitLab, with a failure reason that it supports.
 fn final_state(job: &Job, result: Result<(), (&'static str, Option<i64>)>) -> FinalState {
     let (success, reason, exit_code) = match result {
         Ok(()) => (true, None, None),

@@ -1,4 +1,4 @@
-//! What was run, for tests to look at.
+//! Records of executed stages, for assertions.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -7,21 +7,21 @@ use tokio::sync::watch;
 
 use crate::process::Exit;
 
-/// What the executor was run for.
+/// A subcommand of the executor.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum What {
-    /// To say how it is set up.
+pub enum Subcommand {
+    /// Reports its configuration.
     Config,
-    /// To prepare a job.
+    /// Prepares a job.
     Prepare,
-    /// To run the script of a stage.
+    /// Runs the script of a stage.
     Run(String),
-    /// To clean up.
+    /// Cleans up.
     Cleanup,
 }
 
-impl What {
-    /// `config`, `prepare`, the name of a stage, or `cleanup`.
+impl Subcommand {
+    /// Returns `config`, `prepare`, the name of a stage, or `cleanup`.
     pub fn name(&self) -> &str {
         match self {
             Self::Config => "config",
@@ -37,29 +37,29 @@ impl What {
 pub struct Call {
     /// The job.
     pub job: u64,
-    /// What for.
-    pub what: What,
-    /// When it was begun.
+    /// The subcommand.
+    pub what: Subcommand,
+    /// The start time.
     pub begun: Instant,
-    /// How long it took; nothing while it runs.
+    /// The duration; none while it runs.
     pub took: Option<Duration>,
-    /// How it ended; nothing while it runs.
+    /// Its exit; none while it runs.
     pub exit: Option<Exit>,
 }
 
-/// How a job ended, as the runner sees it.
+/// The outcome of a job, from the runner's view.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// All went well.
+    /// It succeeded.
     Success,
     /// It failed.
     Failed {
-        /// What GitLab was told.
+        /// The failure reason that GitLab received.
         reason: String,
-        /// What the script ended with.
+        /// The script's exit code.
         exit_code: Option<i64>,
     },
-    /// It was not begun: GitLab did not want it any more.
+    /// It was not started, because GitLab had cancelled it.
     Dropped,
 }
 
@@ -69,7 +69,7 @@ struct Inner {
     outcomes: Vec<(u64, Outcome)>,
 }
 
-/// What was run, and how jobs ended. Clones show the same.
+/// The executed stages and the outcomes of jobs. Clones share them.
 #[derive(Clone, Debug)]
 pub(crate) struct Journal {
     inner: Arc<Mutex<Inner>>,
@@ -94,8 +94,8 @@ impl Journal {
         self.changes.send_modify(|count| *count += 1);
     }
 
-    /// Something is run; what is returned names it.
-    pub(crate) fn begin(&self, job: u64, what: What) -> usize {
+    /// Records the start of a call; returns its index.
+    pub(crate) fn begin(&self, job: u64, what: Subcommand) -> usize {
         let place = {
             let mut inner = self.inner();
             inner.calls.push(Call {
@@ -135,7 +135,7 @@ impl Journal {
         found.map(|(_, outcome)| outcome.clone())
     }
 
-    /// Waits until there is something.
+    /// Waits until a function returns a value.
     pub(crate) async fn until<T>(&self, look: impl Fn(&Self) -> Option<T>) -> T {
         let mut changes = self.changes.subscribe();
         loop {

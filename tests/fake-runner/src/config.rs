@@ -1,75 +1,75 @@
-//! How a runner is set up.
+//! The configuration of a runner.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How a runner is set up. What the real one takes from its `config.toml` has the same defaults,
-/// but for times that a test would have to wait for.
+/// The configuration of a runner. Settings of the real one's `config.toml` have the same defaults, except for times
+/// that a test would have to wait for.
 #[derive(Clone, Debug)]
 pub struct RunnerConfig {
-    /// Where GitLab is.
+    /// GitLab's URL.
     pub url: String,
-    /// What the runner is known by there, `glrt-…`.
+    /// The runner's authentication token, `glrt-…`.
     pub token: String,
-    /// What is run for everything.
+    /// The executable that runs every stage.
     pub executor: PathBuf,
-    /// What it is run with to say how it is set up. Empty: it is not asked.
+    /// Arguments for querying its configuration; if empty, it is not queried.
     pub config_args: Vec<String>,
-    /// What it is run with to prepare a job. Empty: it is not.
+    /// Arguments for preparing a job; if empty, jobs are not prepared.
     pub prepare_args: Vec<String>,
-    /// What it is run with for each stage; the script and the stage follow.
+    /// Arguments for each stage, followed by the script and the stage.
     pub run_args: Vec<String>,
-    /// What it is run with to clean up. Empty: it is not.
+    /// Arguments for cleaning up; if empty, jobs are not cleaned up.
     pub cleanup_args: Vec<String>,
-    /// Where jobs are done, unless the executor says something else.
+    /// The folder of builds, unless the executor sets another.
     pub builds_dir: Option<PathBuf>,
-    /// Where caches are. The stand-in makes none, so that it is only for completeness.
+    /// The folder of caches. The stand-in has no caches, so it only appears in the environment.
     pub cache_dir: Option<PathBuf>,
-    /// How long a process has between SIGTERM and SIGKILL.
+    /// The time between SIGTERM and SIGKILL.
     pub graceful_kill: Duration,
-    /// How long a process is waited for after SIGKILL.
+    /// How long to wait for a process after SIGKILL.
     pub force_kill: Duration,
-    /// How long a stage is waited for after a job was aborted.
+    /// How long to wait for a stage after the job was aborted.
     pub abort_wait: Duration,
-    /// How many jobs are done at once.
+    /// The number of concurrent jobs.
     pub concurrent: usize,
-    /// How long to wait after GitLab had no job.
+    /// The pause after a request that returned no job.
     pub poll_interval: Duration,
-    /// How long to wait between attempts to prepare.
+    /// The pause between attempts to prepare a job.
     pub prepare_retry_pause: Duration,
-    /// The first pause of a call that GitLab was too busy for; it doubles.
+    /// The first pause after GitLab was overloaded; it doubles.
     pub retry_pause: Duration,
-    /// How long to ask for no jobs after GitLab has refused three times.
+    /// How long to request no jobs after GitLab rejected three requests.
     pub unhealthy_interval: Duration,
-    /// How often what a job printed is sent. `None`: as often as GitLab says.
+    /// The interval of log updates. `None`: as GitLab requests.
     pub trace_interval: Option<Duration>,
-    /// After how long GitLab is told that a job runs that prints nothing.
+    /// The interval of updates for a silent job.
     pub keepalive: Duration,
-    /// How long `after_script` may take.
+    /// The time limit of `after_script`.
     pub after_script_timeout: Duration,
-    /// How much of what a job prints is kept, in bytes.
+    /// The maximum size of a job's log, in bytes.
     pub output_limit: usize,
-    /// Added to the environment of the executor.
+    /// Additional environment of the executor.
     pub env: Vec<(String, String)>,
-    /// Variables of every job, unless it sets them itself: `environment` of the real runner.
+    /// Variables of every job, which it can override: `environment` of the real runner.
     pub environment: Vec<(String, String)>,
-    /// The user and group that the executor is run as.
+    /// The user and group of the executor.
     pub run_as: Option<(u32, u32)>,
-    /// What the stage of the step `script` is called: `build_script`, or `step_script` one day.
+    /// The name of the stage of `script`: `build_script`, or `step_script` in future versions.
     pub step_script_name: String,
-    /// A program that can do what `gitlab-runner artifacts-uploader` does: the `fake-runner` of this
-    /// crate. It is put on the `PATH` of the executor under that name.
+    /// A program that can act as `gitlab-runner artifacts-uploader`: the `fake-runner` of this crate. It is put on the
+    /// executor's `PATH` under that name.
     pub helper: Option<PathBuf>,
-    /// Whether every line of the log begins with the time; a job switches it off with `FF_TIMESTAMPS`.
+    /// Whether log lines begin with timestamps; a job can disable them with `FF_TIMESTAMPS`.
     pub timestamps: bool,
-    /// What this process of the runner is known by, `r_` and twelve letters or digits.
+    /// The id of this runner process, `r_` and twelve letters or digits.
     pub system_id: String,
-    /// What the runner is called.
+    /// The runner's description.
     pub description: String,
 }
 
 impl RunnerConfig {
-    /// A runner with an executor that takes `config`, `prepare`, `run` and `cleanup`.
+    /// Returns the configuration for an executor with the subcommands `config`, `prepare`, `run` and `cleanup`.
     pub fn new(
         url: impl Into<String>,
         token: impl Into<String>,
@@ -110,7 +110,7 @@ impl RunnerConfig {
         }
     }
 
-    /// The same with times that suit tests: nothing is waited for longer than it must be.
+    /// Shortens all pauses for tests.
     #[must_use]
     pub fn fast(self) -> Self {
         Self {

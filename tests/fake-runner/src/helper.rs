@@ -1,4 +1,4 @@
-//! What `gitlab-runner` is called for in the scripts of jobs: uploading and downloading artifacts.
+//! The subcommands of `gitlab-runner` that the scripts of jobs call: uploading and downloading artifacts.
 
 use std::io::{Cursor, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 use zip::write::SimpleFileOptions;
 use zip::{ZipArchive, ZipWriter};
 
-/// The part of gitlab-runner that scripts call.
+/// The subcommands of gitlab-runner that scripts call
 #[derive(Debug, Parser)]
 #[command(name = "gitlab-runner", version = crate::api::VERSION)]
 struct Cli {
@@ -19,9 +19,9 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Packs files and gives them to GitLab.
+    /// Pack files and upload them to GitLab
     ArtifactsUploader(Upload),
-    /// Gets files from GitLab and unpacks them.
+    /// Download files from GitLab and unpack them
     ArtifactsDownloader(Download),
 }
 
@@ -59,11 +59,11 @@ struct Download {
     id: u64,
 }
 
-/// How often an upload is tried when GitLab has no room just now, and how often otherwise.
+/// The number of attempts while GitLab is overloaded, and after other errors.
 const BUSY_ATTEMPTS: u32 = 6;
 const ATTEMPTS: u32 = 3;
 
-/// Does what the arguments of the process say.
+/// Runs the subcommand in the arguments of the process.
 pub async fn main() -> Result<()> {
     match Cli::parse().command {
         Command::ArtifactsUploader(upload) => upload.run().await,
@@ -74,10 +74,13 @@ pub async fn main() -> Result<()> {
 impl Upload {
     async fn run(&self) -> Result<()> {
         if self.artifact_format != "zip" {
-            bail!("this stand-in packs zip, not {}", self.artifact_format);
+            bail!(
+                "this stand-in supports zip only, not {}",
+                self.artifact_format
+            );
         }
         if self.untracked {
-            bail!("this stand-in does not look for untracked files");
+            bail!("this stand-in does not support untracked files");
         }
         let files = self.files()?;
         if files.is_empty() {
@@ -104,13 +107,13 @@ impl Upload {
                     base = moved(&response)?;
                     tries += 1;
                 }
-                (Some(403), _) => bail!("GitLab refuses the files: 403 Forbidden"),
+                (Some(403), _) => bail!("GitLab rejected the files: 403 Forbidden"),
                 (Some(413), _) => bail!("the files are too large for GitLab: 413"),
                 (Some(503), _) => busy += 1,
                 _ => tries += 1,
             }
             if tries >= ATTEMPTS || busy >= BUSY_ATTEMPTS {
-                bail!("GitLab did not take the files ({status:?})");
+                bail!("GitLab rejected the files ({status:?})");
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -123,7 +126,7 @@ impl Upload {
         name: &str,
         archive: &[u8],
     ) -> reqwest::Result<reqwest::Response> {
-        // As a stream, whose length nobody knows before its end.
+        // A stream, whose length is unknown until its end.
         let pieces: Vec<std::io::Result<Vec<u8>>> = archive
             .chunks(64 * 1024)
             .map(|piece| Ok(piece.to_vec()))
@@ -147,7 +150,7 @@ impl Upload {
             .await
     }
 
-    /// The files below the current folder that are wanted.
+    /// Returns the selected files below the current folder.
     fn files(&self) -> Result<Vec<PathBuf>> {
         let mut found = Vec::new();
         walk(Path::new(""), &mut found)?;
@@ -164,7 +167,7 @@ impl Upload {
 fn moved(response: &reqwest::Response) -> Result<String> {
     let location = response.headers().get("location");
     let location = location.and_then(|location| location.to_str().ok());
-    let url: reqwest::Url = location.context("a redirect to nowhere")?.parse()?;
+    let url: reqwest::Url = location.context("a redirect without a location")?.parse()?;
     Ok(url.origin().ascii_serialization())
 }
 
@@ -198,7 +201,7 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
     Ok(())
 }
 
-/// Whether a file is what a pattern names, or below it. `*` is anything but a slash, `**` anything.
+/// Returns whether a pattern matches a file or a parent folder. `*` is anything except slashes, `**` anything.
 fn matches(pattern: &str, name: &str) -> bool {
     let pattern = pattern.trim_start_matches("./").trim_end_matches('/');
     let below = name.match_indices('/').map(|(at, _)| &name[..at]);
@@ -255,7 +258,7 @@ impl Download {
             let mut file = archive.by_index(index)?;
             let path = file
                 .enclosed_name()
-                .context("a file outside of the archive")?;
+                .context("the archive contains a file with an invalid path")?;
             if file.is_dir() {
                 continue;
             }

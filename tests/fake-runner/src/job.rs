@@ -1,9 +1,9 @@
-//! A job as GitLab describes it. Wrong types anywhere fail the whole job, as with the real runner.
+//! GitLab's description of a job. A wrong type anywhere fails the whole job, as in the real runner.
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-/// The answer to a request for a job.
+/// The response to a request for a job.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Job {
     pub(crate) id: u64,
@@ -33,7 +33,7 @@ pub(crate) struct Job {
     pub(crate) dependencies: Vec<Dependency>,
     #[serde(default)]
     pub(crate) features: Features,
-    /// A text that holds JSON. `null` fails the job, which is what the real runner does.
+    /// A text that contains JSON. `null` fails the job, as in the real runner.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
@@ -174,7 +174,7 @@ pub(crate) struct Features {
     pub(crate) failure_reasons: Vec<String>,
 }
 
-/// What a job has if GitLab says nothing, in seconds.
+/// The default timeout in seconds.
 const DEFAULT_TIMEOUT: u64 = 7_200;
 
 impl Job {

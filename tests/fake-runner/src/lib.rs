@@ -1,9 +1,8 @@
-//! A stand-in for gitlab-runner 19.x with the custom executor: what the executor of buildbtw is run
-//! by in tests and demonstrations.
+//! A stand-in for gitlab-runner 19.x with the custom executor, which runs buildbtw's executor in tests and the demo.
 //!
-//! It asks a GitLab, or the stand-in for one, for jobs, and runs an executable for each step of a
-//! job just as the real runner does: the same arguments, environment, order, signals and meanings of
-//! exit codes. [`FakeRunner::calls`] tells what was run.
+//! It requests jobs from a GitLab or the stand-in for one, and runs an executable for each stage of a job exactly as
+//! the real runner does: with the same arguments, environment, order, signals and interpretation of exit codes.
+//! [`FakeRunner::calls`] returns what was run.
 
 mod api;
 mod attempt;
@@ -31,7 +30,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-pub use calls::{Call, Outcome, What};
+pub use calls::{Call, Outcome, Subcommand};
 pub use config::RunnerConfig;
 pub use process::Exit;
 pub use timestamps::plain_log;
@@ -40,27 +39,27 @@ use api::{Api, Requested};
 use build::Build;
 use calls::Journal;
 
-/// A running stand-in. When it is dropped it dies as by [`FakeRunner::kill`].
+/// A running stand-in. Dropping it has the effect of [`FakeRunner::kill`].
 pub struct FakeRunner {
     journal: Journal,
-    /// No more jobs are asked for.
+    /// Cancelled when no more jobs are to be requested.
     drain: CancellationToken,
-    /// Jobs are stopped.
+    /// Cancelled when jobs are to be stopped.
     interrupt: CancellationToken,
     task: Mutex<Option<tokio::task::JoinHandle<()>>>,
-    /// Where the helper is.
+    /// The folder of the helper.
     _helper: Option<TempDir>,
 }
 
-/// How long a request is waited for that was under way when no more were to be sent.
+/// How long to wait for a pending request after the last one was to be sent.
 const LAST_REQUEST: Duration = Duration::from_secs(1);
-/// After so many refusals in a row no jobs are asked for for a while.
+/// After so many consecutive rejections, requests are paused.
 const MOST_REFUSALS: u32 = 3;
 
 impl FakeRunner {
-    /// Starts one, in tasks of the current tokio runtime.
+    /// Starts a stand-in in tasks of the current tokio runtime.
     pub fn start(config: RunnerConfig) -> Result<Self> {
-        let api = Api::new(&config).context("cannot make an HTTP client")?;
+        let api = Api::new(&config).context("cannot create an HTTP client")?;
         let helper = config.helper.as_ref().map(|program| link_helper(program));
         let helper = helper.transpose()?;
         let journal = Journal::default();
@@ -83,19 +82,19 @@ impl FakeRunner {
         })
     }
 
-    /// What was run so far, in the order in which it was begun.
+    /// Returns the executed stages so far, in the order of their start.
     pub fn calls(&self) -> Vec<Call> {
         self.journal.calls()
     }
 
-    /// What was run for a job, as names: `config`, `prepare`, stages, `cleanup`.
+    /// Returns the names of the executed stages of a job: `config`, `prepare`, stages, `cleanup`.
     pub fn names(&self, job: u64) -> Vec<String> {
         let calls = self.journal.calls();
         let of_job = calls.iter().filter(|call| call.job == job);
         of_job.map(|call| call.what.name().to_owned()).collect()
     }
 
-    /// Waits until something is run for a job: `config`, `prepare`, a stage, or `cleanup`.
+    /// Waits until a stage of a job starts: `config`, `prepare`, a stage, or `cleanup`.
     pub async fn wait_for_call(&self, job: u64, name: &str) -> Call {
         self.journal
             .until(|journal| {
@@ -105,18 +104,18 @@ impl FakeRunner {
             .await
     }
 
-    /// Waits until a job has ended and GitLab was told.
+    /// Waits until a job has ended and GitLab has received the result.
     pub async fn wait_for_job(&self, job: u64) -> Outcome {
         self.journal.until(|journal| journal.outcome(job)).await
     }
 
-    /// Asks for no more jobs, and waits until those that run have ended: what SIGQUIT does.
+    /// Requests no more jobs, and waits for the running ones, like the real runner after SIGQUIT.
     pub async fn finish(&self) {
         self.drain.cancel();
         self.join().await;
     }
 
-    /// Stops jobs, and waits until that is done: what SIGTERM does.
+    /// Stops running jobs, and waits for their end, like the real runner after SIGTERM.
     pub async fn stop(&self) {
         self.drain.cancel();
         self.interrupt.cancel();
@@ -126,7 +125,7 @@ impl FakeRunner {
     async fn join(&self) {
         let task = self.take_task();
         if let Some(task) = task {
-            // One that was killed has ended too.
+            // A killed task has ended, too.
             let _ = task.await;
         }
     }
@@ -136,7 +135,7 @@ impl FakeRunner {
         task.take()
     }
 
-    /// Dies: nothing is cleaned up and nobody is told. What it ran goes on running.
+    /// Dies without cleaning up or notifying GitLab. Its child processes keep running.
     pub fn kill(&self) {
         if let Some(task) = self.take_task() {
             task.abort();
@@ -150,7 +149,7 @@ impl Drop for FakeRunner {
     }
 }
 
-/// Scripts call the helper by the runner's name.
+/// Links the helper under the runner's name, by which scripts call it.
 fn link_helper(program: &std::path::Path) -> Result<TempDir> {
     let folder = tempfile::Builder::new().prefix("fake-runner").tempdir()?;
     let program = fs_err::canonicalize(program)?;
@@ -158,7 +157,7 @@ fn link_helper(program: &std::path::Path) -> Result<TempDir> {
     Ok(folder)
 }
 
-/// Asks for jobs.
+/// The task that requests jobs.
 struct Polling {
     config: Arc<RunnerConfig>,
     api: Api,
@@ -168,7 +167,7 @@ struct Polling {
     interrupt: CancellationToken,
 }
 
-/// Which of the jobs that are done at once have which number.
+/// Allocates numbers to the concurrent jobs.
 #[derive(Debug, Default)]
 struct Slots(Mutex<Vec<bool>>);
 
@@ -195,7 +194,7 @@ impl Slots {
 
 impl Polling {
     async fn run(self) {
-        // Jobs end with this task if it is killed.
+        // Jobs are killed with this task.
         let mut jobs = JoinSet::new();
         self.poll(&mut jobs).await;
         while jobs.join_next().await.is_some() {}
@@ -215,7 +214,7 @@ impl Polling {
             while jobs.try_join_next().is_some() {}
             let requested = tokio::select! {
                 requested = self.api.request(&mut last_update) => requested,
-                // A job that is on its way must not get lost; one that is waited for may come later.
+                // A job in a pending response must not get lost; one that GitLab has yet to create can wait.
                 () = self.drained_for(LAST_REQUEST) => return,
             };
             match requested {
@@ -233,7 +232,7 @@ impl Polling {
                 }
                 Ok(Requested::Nothing) => refusals = 0,
                 Ok(Requested::Refused) => refusals += 1,
-                Err(error) => tracing::warn!(error, "no job could be got"),
+                Err(error) => tracing::warn!(error, "cannot request a job"),
             }
             drop(permit);
             let mut pause = self.config.poll_interval;
@@ -248,7 +247,7 @@ impl Polling {
         }
     }
 
-    /// Until this long after the runner was told to ask for no more.
+    /// Waits until this long after the runner was told to request no more jobs.
     async fn drained_for(&self, time: Duration) {
         self.drain.cancelled().await;
         tokio::time::sleep(time).await;

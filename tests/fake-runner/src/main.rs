@@ -1,5 +1,5 @@
-//! Runs a stand-in for gitlab-runner, for demonstrations and tests of whole processes. Under the
-//! name `gitlab-runner` it is what the scripts of jobs call.
+//! Runs a stand-in for gitlab-runner, for the demo and tests with whole processes. Under the name `gitlab-runner` it is
+//! the helper that the scripts of jobs call.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,50 +9,50 @@ use buildbtw_fake_runner::{FakeRunner, RunnerConfig, helper};
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// A stand-in for gitlab-runner with the custom executor.
+/// A stand-in for gitlab-runner with the custom executor
 #[derive(Debug, Parser)]
 #[command(name = "fake-runner", version)]
 struct Cli {
-    /// Where GitLab is.
+    /// URL of GitLab
     #[arg(long)]
     url: String,
-    /// What the runner is known by, or a file that holds it after an `@`.
+    /// Authentication token of the runner, or @FILE to read it from a file
     #[arg(long)]
     token: String,
-    /// What is run for everything.
+    /// Executable that runs every stage
     #[arg(long, value_name = "PATH")]
     executor: PathBuf,
-    /// Where jobs are done.
+    /// Folder of builds
     #[arg(long, value_name = "DIR")]
     builds_dir: PathBuf,
-    /// Where caches are.
+    /// Folder of caches
     #[arg(long, value_name = "DIR")]
     cache_dir: Option<PathBuf>,
-    /// How many jobs are done at once.
+    /// Number of concurrent jobs
     #[arg(long, default_value_t = 1)]
     concurrent: usize,
-    /// How long to wait after there was no job, in seconds.
+    /// Seconds between requests after there was no job
     #[arg(long, default_value_t = 1.0)]
     poll_interval: f64,
-    /// How long a process has between SIGTERM and SIGKILL, in seconds.
+    /// Seconds between SIGTERM and SIGKILL
     #[arg(long, default_value_t = 20)]
     graceful_kill: u64,
-    /// What the stage of a job's script is called.
+    /// Name of the stage of a job's script
     #[arg(long, default_value = "build_script")]
     step_script_name: String,
-    /// How often logs are sent, in seconds; as often as GitLab says if it is not said.
+    /// Seconds between log updates [default: as GitLab requests]
     #[arg(long)]
     trace_interval: Option<f64>,
-    /// A variable of every job, as `environment` in the settings of a real runner has it. May be repeated.
+    /// Variable of every job, like `environment` in the real runner's settings; may be repeated
     #[arg(long = "env", value_name = "NAME=VALUE", value_parser = variable)]
     environment: Vec<(String, String)>,
-    /// How much of what a job prints is kept, in KiB.
+    /// Maximum size of a job's log in KiB
     #[arg(long, default_value_t = 4096)]
     output_limit: usize,
-    /// Whether every line of a job's log begins with the time.
+    /// Whether log lines begin with timestamps
     #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
     timestamps: bool,
-    /// After how many seconds GitLab is told that a job runs that prints nothing.
+    /// Seconds between updates for a silent job
     #[arg(long, default_value_t = 30.0)]
     keepalive: f64,
 }

@@ -1,12 +1,12 @@
-//! What must not be printed: the values of masked variables, and everything that begins like a token.
+//! Masking of secrets: the values of masked variables, and everything with the prefix of a token.
 
 const MASK: &[u8] = b"[MASKED]";
-/// Masked whatever GitLab says.
+/// Masked regardless of GitLab's settings.
 const USUAL_PREFIX: &str = "glpat-";
-/// More prefixes of GitLab's are not looked at.
+/// The maximum number of prefixes from GitLab.
 const MOST_PREFIXES: usize = 10;
 
-/// What is masked in a job's log.
+/// The secrets of a job's log.
 #[derive(Debug, Default)]
 pub(crate) struct Masks {
     /// Longest first.
@@ -37,12 +37,12 @@ impl Masks {
     }
 }
 
-/// Masks one stream, whose pieces may end anywhere.
+/// Masks one stream, whose chunks may end anywhere.
 #[derive(Debug, Default)]
 pub(crate) struct Mask {
-    /// What may be the beginning of a secret.
+    /// The possible beginning of a secret.
     held: Vec<u8>,
-    /// Within what follows a prefix.
+    /// The state within a token, after its prefix.
     token: Token,
 }
 
@@ -54,18 +54,18 @@ enum Token {
     Goes,
 }
 
-/// What tokens are made of.
+/// Returns whether tokens contain this byte.
 fn is_of_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._=".contains(&byte)
 }
 
 impl Mask {
-    /// What may be printed of all that was written.
+    /// Adds bytes, and returns those that can be printed.
     pub(crate) fn write(&mut self, masks: &Masks, bytes: &[u8]) -> Vec<u8> {
         self.pass(masks, bytes, false)
     }
 
-    /// The rest.
+    /// Returns the remaining bytes.
     pub(crate) fn end(&mut self, masks: &Masks) -> Vec<u8> {
         let rest = self.pass(masks, b"", true);
         self.token = Token::None;
@@ -91,8 +91,8 @@ impl Mask {
             }
             let rest = &input[at..];
             let may_go_on = |word: &Vec<u8>| word.len() > rest.len() && word.starts_with(rest);
-            let words = || masks.secrets.iter().chain(&masks.prefixes);
-            if !is_last && words().any(may_go_on) {
+            let values = || masks.secrets.iter().chain(&masks.prefixes);
+            if !is_last && values().any(may_go_on) {
                 self.held = rest.to_vec();
                 break;
             }

@@ -1,4 +1,4 @@
-//! Running the executor: in a process group of its own, which is ended as a whole.
+//! Runs the executor in a process group of its own, which is stopped as a whole.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::trace::{Stream, Trace};
 
-/// What is run.
+/// A program to run.
 pub(crate) struct Program {
     pub(crate) path: PathBuf,
     pub(crate) arguments: Vec<OsString>,
@@ -26,48 +26,48 @@ pub(crate) struct Program {
     pub(crate) run_as: Option<(u32, u32)>,
 }
 
-/// Where something printed goes.
+/// The destination of output.
 #[derive(Clone, Debug)]
 pub(crate) enum Sink {
     /// Into the job's log.
     Log(Trace, Stream),
-    /// To the runner.
+    /// The runner itself.
     Kept,
-    /// To the runner's own log.
+    /// The runner's own log.
     Own,
 }
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// By itself, with this.
+    /// With this exit code.
     Code(i32),
     /// By a signal.
     Signal(i32),
-    /// It did not even end when it was killed.
+    /// It survived SIGKILL.
     Abandoned,
-    /// It could not be run.
+    /// It could not be started.
     NotRun,
 }
 
-/// How long a process has to end.
+/// The time limits for stopping a process.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patience {
     pub(crate) graceful: Duration,
     pub(crate) force: Duration,
 }
 
-/// What became of a process.
+/// The result of a process.
 #[derive(Clone, Debug)]
 pub(crate) struct Ended {
     pub(crate) exit: Exit,
-    /// What it printed, if that was for the runner; of one that could not be run, why.
+    /// Its output, if that was kept; if it could not be started, the reason.
     pub(crate) output: Vec<u8>,
-    /// Whether it was made to end.
+    /// Whether it was stopped.
     pub(crate) stopped: bool,
 }
 
-/// Runs a program until it ends, or until it is to stop.
+/// Runs a program until it exits or is stopped.
 pub(crate) async fn run(
     program: &Program,
     output: Sink,
@@ -95,7 +95,7 @@ pub(crate) async fn run(
             if let (Sink::Log(trace, _), Some(denied)) = (&errors, denied(program, &error)) {
                 trace.error(&denied);
             }
-            tracing::warn!(text, "an executor could not be run");
+            tracing::warn!(text, "cannot run the executor");
             return Ended {
                 exit: Exit::NotRun,
                 output: text.into_bytes(),
@@ -108,8 +108,8 @@ pub(crate) async fn run(
     let mut kept = Vec::new();
     let mut stopped = false;
     let exit = {
-        // It has ended when nobody holds its output any more: as with the real runner, whom a
-        // process that was left behind keeps waiting.
+        // It has ended when no process holds its output open. As with the real runner, a process that was left behind
+        // delays that.
         let whole = async {
             let (exit, bytes, _) = tokio::join!(
                 wait(&mut child),
@@ -145,7 +145,7 @@ pub(crate) async fn run(
     }
 }
 
-/// As the real runner says it.
+/// Formats the error like the real runner.
 fn not_run(program: &Program, error: &std::io::Error) -> String {
     let path = program.path.display();
     match error.kind() {
@@ -155,7 +155,7 @@ fn not_run(program: &Program, error: &std::io::Error) -> String {
     }
 }
 
-/// Which folder is to blame.
+/// Returns the folder that causes the error.
 fn denied(program: &Program, error: &std::io::Error) -> Option<String> {
     let user = program.run_as.map(|(uid, gid)| RunAs { uid, gid });
     (error.kind() == ErrorKind::PermissionDenied)
@@ -166,10 +166,10 @@ fn denied(program: &Program, error: &std::io::Error) -> Option<String> {
         .flatten()
 }
 
-/// How often a program is tried that somebody seems to be writing.
+/// The number of attempts to run a program that appears to be open for writing.
 const BUSY_ATTEMPTS: u32 = 100;
 
-/// A process that is just being made somewhere else may hold what was written a moment ago open.
+/// Starts a process. A concurrently forked one may briefly hold a file open that was just written.
 async fn spawn(command: &mut Command) -> std::io::Result<Child> {
     for _ in 1..BUSY_ATTEMPTS {
         match command.spawn() {
@@ -184,7 +184,7 @@ async fn spawn(command: &mut Command) -> std::io::Result<Child> {
 
 fn signal(group: Option<i32>, signal: Signal) {
     if let Some(group) = group {
-        // All of it may be gone already.
+        // The process group may already be gone.
         let _ = killpg(Pid::from_raw(group), signal);
     }
 }

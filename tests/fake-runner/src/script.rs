@@ -1,12 +1,12 @@
-//! The bash scripts that the executor is to run.
+//! The bash scripts of the stages.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::job::{Artifacts, Job};
-use crate::variables::{Places, Variables};
+use crate::variables::{Folders, Variables};
 
-/// A text as bash reads it back, whatever is in it.
+/// Quotes any text for bash.
 pub(crate) fn quote(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 8);
     out.push_str("$'");
@@ -31,16 +31,16 @@ fn quote_path(path: &Path) -> String {
     quote(&path.to_string_lossy())
 }
 
-/// Makes the scripts of a job.
+/// Generates the scripts of a job.
 pub(crate) struct Scripts<'a> {
     pub(crate) job: &'a Job,
     pub(crate) variables: &'a Variables,
-    pub(crate) places: &'a Places,
+    pub(crate) folders: &'a Folders,
     pub(crate) url: &'a str,
 }
 
 impl Scripts<'_> {
-    /// A whole script: its body runs in a shell of its own, with nothing to read.
+    /// Returns a whole script, whose body runs in a shell of its own without input.
     fn whole(&self, body: &str) -> String {
         let trace = match self.variables.are_debugged() {
             true => "set -o xtrace\n",
@@ -55,13 +55,13 @@ impl Scripts<'_> {
     }
 
     fn file_of(&self, key: &str) -> String {
-        quote_path(&self.places.temporary.join(key))
+        quote_path(&self.folders.temporary.join(key))
     }
 
-    /// All variables, as a script needs them. Files are written where they are kept between stages.
+    /// Returns the assignments of all variables. File variables are written to the folder that is kept between stages.
     fn exports(&self) -> String {
         let mut body = String::new();
-        let folder = quote_path(&self.places.temporary);
+        let folder = quote_path(&self.folders.temporary);
         let _ = writeln!(body, "mkdir -p {folder}");
         for (variable, value) in self.variables.all() {
             if variable.file {
@@ -79,10 +79,10 @@ impl Scripts<'_> {
         self.whole("echo \"Running on $(hostname)...\"\n")
     }
 
-    /// Gets what is to be built, or just makes the folder for it.
+    /// Returns the script that fetches the sources, or only creates their folder.
     pub(crate) fn get_sources(&self) -> String {
         let mut body = self.exports();
-        let project = quote_path(&self.places.project);
+        let project = quote_path(&self.folders.project);
         let _ = writeln!(body, "mkdir -p {project}");
         let strategy = self.variables.get("GIT_STRATEGY");
         match strategy.as_deref() {
@@ -134,7 +134,7 @@ impl Scripts<'_> {
             Some("recursive") => " --recursive",
             _ => return,
         };
-        // The token of the job is good for every project of this GitLab that its user may read.
+        // The job token can read every project of this GitLab that its user can read.
         let with_token = self
             .url
             .replace("://", &format!("://gitlab-ci-token:{}@", self.job.token));
@@ -148,14 +148,14 @@ impl Scripts<'_> {
     }
 
     pub(crate) fn clear_worktree(&self) -> String {
-        let project = quote_path(&self.places.project);
+        let project = quote_path(&self.folders.project);
         self.whole(&format!("rm -rf {project}\n"))
     }
 
-    /// What a job is there for.
+    /// Returns the script of a step.
     pub(crate) fn step(&self, lines: &[String]) -> String {
         let mut body = self.exports();
-        let _ = writeln!(body, "cd {}", quote_path(&self.places.project));
+        let _ = writeln!(body, "cd {}", quote_path(&self.folders.project));
         for line in lines {
             let shown = match line.split_once('\n') {
                 Some((first, _)) => format!("{first} # collapsed multi-line command"),
@@ -171,10 +171,10 @@ impl Scripts<'_> {
         self.whole(&body)
     }
 
-    /// Runs the helper, if it is there; without it nothing is done, and that is no failure.
+    /// Returns a call of the helper. If it is not installed, nothing happens, and that is not an error.
     fn with_helper(&self, title: &str, command: &str) -> String {
         let mut body = self.exports();
-        let project = quote_path(&self.places.project);
+        let project = quote_path(&self.folders.project);
         let _ = writeln!(body, "cd {project}");
         let _ = writeln!(
             body,

@@ -1,4 +1,4 @@
-//! The stages of a job, in their order.
+//! The stages of a job, in order.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ use crate::stream::Stops;
 use crate::trace::Trace;
 use crate::variables::Variables;
 
-/// More attempts than this are not made, whatever a variable says.
+/// The maximum number of attempts, whatever a variable sets.
 const MOST_ATTEMPTS: u32 = 10;
-/// What the step is called whose stage has another name.
+/// The step whose stage has another name.
 const SCRIPT: &str = "script";
 const AFTER_SCRIPT: &str = "after_script";
 
-/// The beginning of a section of the log.
+/// Prints the start of a log section.
 pub(crate) fn section(trace: &Trace, marked: bool, name: &str, title: &str) {
     let now = jiff::Timestamp::now().as_second();
     let mark = match marked {
@@ -30,7 +30,7 @@ pub(crate) fn section(trace: &Trace, marked: bool, name: &str, title: &str) {
     ));
 }
 
-/// Its end.
+/// Prints the end of a log section.
 pub(crate) fn section_end(trace: &Trace, marked: bool, name: &str) {
     if marked {
         let now = jiff::Timestamp::now().as_second();
@@ -38,7 +38,7 @@ pub(crate) fn section_end(trace: &Trace, marked: bool, name: &str) {
     }
 }
 
-/// The stages of a job that is prepared.
+/// The stages of a prepared job.
 pub(crate) struct Stages<'a> {
     pub(crate) build: &'a Build,
     pub(crate) attempt: &'a Attempt<'a>,
@@ -63,7 +63,7 @@ impl Stages<'_> {
         done
     }
 
-    /// Runs them all.
+    /// Runs all stages.
     pub(crate) async fn run(&self) -> End {
         let job_stop = &self.stops.job;
         let prepared = self
@@ -161,7 +161,7 @@ impl Stages<'_> {
         last
     }
 
-    /// What somebody wrote, and what they wrote to come after it.
+    /// Runs the user's scripts, and `after_script`.
     async fn user_steps(&self) -> Result<(), Failure> {
         self.stops.script_begins();
         let mut result = Ok(());
@@ -209,7 +209,7 @@ impl Stages<'_> {
             .await
     }
 
-    /// Its failure changes nothing.
+    /// Runs `after_script`, whose failure is ignored.
     async fn after_script(&self, step: &Step) {
         let limit = self.variables.get("RUNNER_AFTER_SCRIPT_TIMEOUT");
         let limit = limit.and_then(|text| seconds(&text));
@@ -223,7 +223,7 @@ impl Stages<'_> {
         }
     }
 
-    /// Stops a stage that takes too long.
+    /// Runs a stage with a time limit.
     async fn limited(
         &self,
         limit: Option<Duration>,
@@ -262,7 +262,7 @@ impl Stages<'_> {
     }
 }
 
-/// `1h30m10s`.
+/// Parses `1h30m10s`.
 fn seconds(text: &str) -> Option<Duration> {
     let span: jiff::Span = text.parse().ok()?;
     Duration::try_from(span).ok()

@@ -1,4 +1,4 @@
-//! Sends a job's log to GitLab while it runs, hears what GitLab wants, and tells how it ended.
+//! Sends a job's log to GitLab while it runs, follows the job's status there, and reports its end.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -6,25 +6,25 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{Api, FinalState, Patched, Said, Updated, Wish};
+use crate::api::{Api, FinalState, Instructions, Patched, Updated, Wish};
 use crate::config::RunnerConfig;
 use crate::job::Job;
 use crate::trace::Trace;
 use crate::variables::Variables;
 
-/// No piece is longer.
+/// The maximum size of a chunk.
 const LARGEST_PIECE: usize = 1024 * 1024;
-/// How often, if GitLab does not say.
+/// The interval unless GitLab sets another.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(3);
-/// How often an end is told that GitLab does not understand.
+/// The number of attempts to report an end that GitLab rejects.
 const FINAL_ATTEMPTS: u32 = 10;
 
-/// Why a job is to stop.
+/// Why a job is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
-    /// A person cancelled it: the script stops, and what comes after it runs.
+    /// A user cancelled it: the script stops, and `after_script` runs.
     Cancelled,
-    /// GitLab does not want it any more.
+    /// GitLab aborted it.
     Aborted,
     /// It took too long.
     TimedOut,
@@ -32,12 +32,12 @@ pub(crate) enum Reason {
     Interrupted,
 }
 
-/// How a job is told to stop. Clones are for the same job.
+/// Stops a job. Clones share the job.
 #[derive(Clone, Debug)]
 pub(crate) struct Stops {
-    /// The script that somebody wrote.
+    /// Stops the user's script.
     pub(crate) script: CancellationToken,
-    /// Everything.
+    /// Stops everything.
     pub(crate) job: CancellationToken,
     state: Arc<Mutex<State>>,
 }
@@ -45,7 +45,7 @@ pub(crate) struct Stops {
 #[derive(Clone, Copy, Debug, Default)]
 struct State {
     reason: Option<Reason>,
-    /// Before that, a cancelled job is simply aborted.
+    /// Before its script starts, a cancelled job is aborted.
     script_began: bool,
 }
 
@@ -71,7 +71,7 @@ impl Stops {
         self.state().script_began = true;
     }
 
-    /// The first reason counts, but that GitLab wants nothing any more outweighs that it cancels.
+    /// Records a reason. The first one counts, except that an abort overrides a cancellation.
     pub(crate) fn stop(&self, reason: Reason) {
         let mut state = self.state();
         match state.reason {
@@ -85,27 +85,27 @@ impl Stops {
         }
     }
 
-    fn hear(&self, wish: Wish) {
+    fn apply(&self, wish: Wish) {
         match wish {
-            Wish::GoOn => {}
+            Wish::Continue => {}
             Wish::Cancel => self.stop(Reason::Cancelled),
             Wish::Abort => self.stop(Reason::Aborted),
         }
     }
 }
 
-/// The connection of one job's log.
+/// Sends the log of one job.
 pub(crate) struct Stream<'a> {
     pub(crate) api: &'a Api,
     pub(crate) config: &'a RunnerConfig,
     pub(crate) job: &'a Job,
     pub(crate) trace: &'a Trace,
     pub(crate) stops: &'a Stops,
-    /// How much of the log GitLab has.
+    /// The size of the log at GitLab.
     sent: usize,
     interval: Duration,
     last: Instant,
-    /// Whether only some may read the log.
+    /// Whether access to the log is restricted.
     is_debugged: bool,
 }
 
@@ -130,14 +130,14 @@ impl<'a> Stream<'a> {
         }
     }
 
-    fn hear(&mut self, said: Said) {
-        if let (None, Some(interval)) = (self.config.trace_interval, said.interval) {
+    fn apply(&mut self, instructions: Instructions) {
+        if let (None, Some(interval)) = (self.config.trace_interval, instructions.interval) {
             self.interval = interval;
         }
-        self.stops.hear(said.wish);
+        self.stops.apply(instructions.wish);
     }
 
-    /// Sends for as long as the job runs.
+    /// Sends the log as long as the job runs.
     pub(crate) async fn run(&mut self, ended: &CancellationToken) {
         loop {
             tokio::select! {
@@ -147,9 +147,9 @@ impl<'a> Stream<'a> {
             if self.trace.size() > self.sent {
                 self.send_piece().await;
             } else if self.last.elapsed() > self.config.keepalive {
-                let (updated, said) = self.api.running(self.job).await;
+                let (updated, instructions) = self.api.running(self.job).await;
                 self.last = Instant::now();
-                self.hear(said);
+                self.apply(instructions);
                 if updated == Updated::Gone {
                     self.stops.stop(Reason::Aborted);
                 }
@@ -157,21 +157,21 @@ impl<'a> Stream<'a> {
         }
     }
 
-    /// Sends what GitLab has not got yet, at most one piece of it. Says whether that worked.
+    /// Sends the next chunk. Returns whether that succeeded.
     async fn send_piece(&mut self) -> bool {
         let piece = self.trace.piece(self.sent, LARGEST_PIECE);
         if piece.is_empty() {
             return true;
         }
-        let (patched, said) = {
+        let (patched, instructions) = {
             let is_debugged = self.is_debugged;
             let patched = self.api.patch(self.job, self.sent, piece, is_debugged);
             patched.await
         };
         self.last = Instant::now();
-        self.hear(said);
+        self.apply(instructions);
         match patched {
-            Patched::Done(stored) | Patched::Elsewhere(stored) => {
+            Patched::Done(stored) | Patched::OffsetMismatch(stored) => {
                 self.sent = stored.min(self.trace.size());
                 true
             }
@@ -179,7 +179,7 @@ impl<'a> Stream<'a> {
         }
     }
 
-    /// Sends the rest and then how the job ended, until GitLab has understood.
+    /// Sends the rest and then the final state, until GitLab accepts it.
     pub(crate) async fn finish(&mut self, mut end: FinalState) {
         self.trace.flush();
         let mut pause = self.config.retry_pause;
@@ -194,12 +194,15 @@ impl<'a> Stream<'a> {
             };
             match updated {
                 Updated::Done | Updated::Gone => return,
-                Updated::Later => tokio::time::sleep(self.interval).await,
-                Updated::LogIsBroken => self.sent = 0,
+                Updated::Repeat => tokio::time::sleep(self.interval).await,
+                Updated::ResendLog => self.sent = 0,
                 Updated::Failed => {
                     failures += 1;
                     if failures >= FINAL_ATTEMPTS || self.stops.reason() == Some(Reason::Aborted) {
-                        tracing::warn!(job = self.job.id, "GitLab was not told how the job ended");
+                        tracing::warn!(
+                            job = self.job.id,
+                            "cannot report the end of the job to GitLab"
+                        );
                         return;
                     }
                     tokio::time::sleep(pause).await;

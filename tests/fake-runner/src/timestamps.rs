@@ -1,19 +1,18 @@
-//! Times before the lines of a log, as runners write them unless `FF_TIMESTAMPS` is off:
-//! `2026-08-22T00:44:03.123456Z 01O hello`, with the number of the stream, `O` or `E`, and `+` instead of
-//! the space where a line goes on.
+//! Timestamps of log lines, as in the real runner unless `FF_TIMESTAMPS` is off: `2026-08-22T00:44:03.123456Z 01O
+//! hello`, with the number of the stream, `O` or `E`, and `+` instead of the space for a continued line.
 
 use jiff::Timestamp;
 
-/// What has no end of line yet is kept back up to this.
+/// An incomplete line is held back up to this size.
 const MOST_HELD: usize = 8 * 1024;
-/// The length of what is before a line.
+/// The length of the header of a line.
 const HEADER: usize = 32;
 
-/// Writes the lines of one stream.
+/// Adds timestamps to one stream.
 #[derive(Debug)]
 pub(crate) struct Stamper {
     name: &'static str,
-    /// A line without its end.
+    /// An incomplete line.
     held: Vec<u8>,
     goes_on: bool,
 }
@@ -37,7 +36,7 @@ impl Stamper {
         format!("{now} {}{kind}", self.name).into_bytes()
     }
 
-    /// The lines that have their end now.
+    /// Adds bytes, and returns the lines that are complete now.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
@@ -48,7 +47,7 @@ impl Stamper {
             if piece.ends_with(b"\n") {
                 out.append(&mut self.held);
             } else if piece.contains(&b'\r') || self.held.len() > MOST_HELD {
-                // A bar of progress is to be seen while it grows.
+                // A progress bar must be visible while it grows.
                 out.append(&mut self.held);
                 out.push(b'\n');
                 self.goes_on = true;
@@ -57,7 +56,7 @@ impl Stamper {
         out
     }
 
-    /// The line that never got its end.
+    /// Returns the last line, which is incomplete.
     pub(crate) fn end(&mut self) -> Vec<u8> {
         let mut rest = std::mem::take(&mut self.held);
         if !rest.is_empty() {
@@ -67,7 +66,7 @@ impl Stamper {
     }
 }
 
-/// A log without timestamps: what a job has printed.
+/// Returns a log without timestamps.
 #[must_use]
 pub fn plain_log(log: &str) -> String {
     let mut out = String::with_capacity(log.len());
@@ -86,7 +85,7 @@ pub fn plain_log(log: &str) -> String {
     out
 }
 
-/// Whether a line goes on with the one before, and its text.
+/// Splits a line into whether it continues the previous one, and its text.
 fn without_header(line: &str) -> Option<(bool, &str)> {
     let (header, text) = line.split_at_checked(HEADER)?;
     let time = header.get(..27)?;

@@ -1,15 +1,15 @@
-//! What a job prints: masked, given timestamps, cut at a limit, and sent to GitLab bit by bit.
+//! A job's log: masked, with timestamps, limited in size, and sent to GitLab in chunks.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::mask::{Mask, Masks};
 use crate::timestamps::Stamper;
 
-/// The log of a job. Clones are the same log.
+/// The log of a job. Clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct Trace(Arc<Mutex<Inner>>);
 
-/// Who prints something. What one prints does not end up in the middle of a line of another.
+/// The source of output. Lines of different sources are not mixed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stream {
     /// The runner.
@@ -20,9 +20,9 @@ pub(crate) enum Stream {
     Err,
 }
 
-/// How a log is kept.
+/// The settings of a log.
 #[derive(Debug, Default)]
-pub(crate) struct Keeping {
+pub(crate) struct LogSettings {
     pub(crate) masks: Masks,
     pub(crate) limit: usize,
     pub(crate) timestamps: bool,
@@ -44,16 +44,16 @@ struct Lane {
 }
 
 impl Trace {
-    pub(crate) fn new(keeping: Keeping) -> Self {
+    pub(crate) fn new(settings: LogSettings) -> Self {
         let lane = |name| Lane {
             mask: Mask::default(),
-            stamper: keeping.timestamps.then(|| Stamper::new(name)),
+            stamper: settings.timestamps.then(|| Stamper::new(name)),
         };
         Self(Arc::new(Mutex::new(Inner {
-            masks: keeping.masks,
+            masks: settings.masks,
             lanes: [lane("00O"), lane("01O"), lane("01E")],
             log: Vec::new(),
-            limit: keeping.limit,
+            limit: settings.limit,
             is_full: false,
         })))
     }
@@ -62,39 +62,39 @@ impl Trace {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Prints something of the runner's own.
+    /// Prints output of the runner.
     pub(crate) fn write(&self, bytes: &[u8]) {
         self.print(Stream::Runner, bytes);
     }
 
-    /// Prints something.
+    /// Prints output of a source.
     pub(crate) fn print(&self, stream: Stream, bytes: &[u8]) {
         self.inner().write(stream, bytes);
     }
 
-    /// Prints a line of the runner's own.
+    /// Prints a line of the runner.
     pub(crate) fn line(&self, text: &str) {
         self.write(format!("{text}\n").as_bytes());
     }
 
-    /// A line in the colour of failures.
+    /// Prints an error of the runner in red.
     pub(crate) fn error(&self, text: &str) {
         self.line(&format!("\u{1b}[31;1m{text}\u{1b}[0;m"));
     }
 
-    /// Nothing of a stream is held back any more: what printed there has ended.
+    /// Prints what is held back of a source, whose output has ended.
     pub(crate) fn end(&self, stream: Stream) {
         self.inner().end(stream);
     }
 
-    /// Nothing is held back any more.
+    /// Prints everything that is held back.
     pub(crate) fn flush(&self) {
         for stream in [Stream::Out, Stream::Err, Stream::Runner] {
             self.end(stream);
         }
     }
 
-    /// At most so many bytes, from an offset on.
+    /// Returns at most this many bytes from an offset on.
     pub(crate) fn piece(&self, start: usize, most: usize) -> Vec<u8> {
         let inner = self.inner();
         let end = inner.log.len().min(start.saturating_add(most));
@@ -160,7 +160,7 @@ mod tests {
 
     fn trace(secrets: &[&str], limit: usize, timestamps: bool) -> Trace {
         let secrets = secrets.iter().map(|one| (*one).to_owned());
-        Trace::new(Keeping {
+        Trace::new(LogSettings {
             masks: Masks::new(secrets, &["tok-".to_owned()]),
             limit,
             timestamps,

@@ -1,4 +1,4 @@
-//! The variables of a job: GitLab's, and those that the runner adds.
+//! The variables of a job: those from GitLab, and those that the runner adds.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,7 @@ use crate::api::VERSION;
 use crate::config::RunnerConfig;
 use crate::job::{Job, Variable};
 
-/// The flags that jobs are told; all but these are off.
+/// The feature flags that are on; jobs see all others as off.
 const FLAGS_ON: [&str; 2] = ["FF_USE_DIRECT_DOWNLOAD", "FF_SCRIPT_SECTIONS"];
 const FLAGS_OFF: [&str; 4] = [
     "FF_USE_JOB_ROUTER",
@@ -15,7 +15,7 @@ const FLAGS_OFF: [&str; 4] = [
     "FF_USE_POWERSHELL_PATH_RESOLVER",
 ];
 
-/// All variables of a job, the later ones win.
+/// All variables of a job; later ones win.
 #[derive(Clone, Debug)]
 pub(crate) struct Variables(Vec<Variable>);
 
@@ -30,17 +30,17 @@ fn own(key: &str, value: &str) -> Variable {
     }
 }
 
-/// Where a job is done.
+/// The folders of a job.
 #[derive(Clone, Debug)]
-pub(crate) struct Places {
+pub(crate) struct Folders {
     pub(crate) builds: PathBuf,
     pub(crate) project: PathBuf,
-    /// Beside the project: what is kept between stages.
+    /// Next to the project: files that are kept between stages.
     pub(crate) temporary: PathBuf,
 }
 
-impl Places {
-    /// `<builds>/g/demo`, with a folder of the job's own between if the builds folder is shared.
+impl Folders {
+    /// Returns `<builds>/g/demo`, with a folder for the job in between if the builds folder is shared.
     pub(crate) fn new(
         builds: PathBuf,
         is_shared: bool,
@@ -64,7 +64,7 @@ impl Places {
     }
 }
 
-/// `g/demo` of `http://host/g/demo.git`.
+/// Returns `g/demo` for `http://host/g/demo.git`.
 fn repository_path(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let path = rest.split_once('/').map_or("", |(_, path)| path);
@@ -75,7 +75,7 @@ impl Variables {
     pub(crate) fn new(
         config: &RunnerConfig,
         job: &Job,
-        places: Option<&Places>,
+        folders: Option<&Folders>,
         slot: usize,
     ) -> Self {
         let environment = config.environment.iter();
@@ -87,10 +87,10 @@ impl Variables {
             .chain(job.variables.iter().cloned())
             .collect();
         let text = |path: &Path| path.to_string_lossy().into_owned();
-        if let Some(places) = places {
-            all.push(own("CI_BUILDS_DIR", &text(&places.builds)));
-            all.push(own("CI_PROJECT_DIR", &text(&places.project)));
-            all.push(own("RUNNER_TEMP_PROJECT_DIR", &text(&places.temporary)));
+        if let Some(folders) = folders {
+            all.push(own("CI_BUILDS_DIR", &text(&folders.builds)));
+            all.push(own("CI_PROJECT_DIR", &text(&folders.project)));
+            all.push(own("RUNNER_TEMP_PROJECT_DIR", &text(&folders.temporary)));
         }
         let slot = slot.to_string();
         for (key, value) in [
@@ -116,12 +116,12 @@ impl Variables {
         Self(all)
     }
 
-    /// The raw value of a variable.
+    /// Returns the unexpanded value of a variable.
     pub(crate) fn raw(&self, key: &str) -> Option<&Variable> {
         self.0.iter().rev().find(|variable| variable.key == key)
     }
 
-    /// The value of a variable, with those in it filled in.
+    /// Returns the expanded value of a variable.
     pub(crate) fn get(&self, key: &str) -> Option<String> {
         self.raw(key).map(|variable| self.value(variable))
     }
@@ -133,7 +133,7 @@ impl Variables {
         }
     }
 
-    /// Fills variables in once; those that are not known are empty.
+    /// Expands variables once; unknown ones are empty.
     pub(crate) fn expand(&self, text: &str) -> String {
         let mut out = String::with_capacity(text.len());
         let mut rest = text;
@@ -165,7 +165,7 @@ impl Variables {
         out
     }
 
-    /// Each variable once, in the order in which they are set.
+    /// Returns each variable once, in the order of assignment.
     pub(crate) fn all(&self) -> Vec<(Variable, String)> {
         let mut seen = std::collections::HashSet::new();
         let mut all: Vec<(Variable, String)> = Vec::new();
@@ -178,13 +178,13 @@ impl Variables {
         all
     }
 
-    /// Whether scripts show every command.
+    /// Returns whether scripts print their commands.
     pub(crate) fn are_debugged(&self) -> bool {
         let value = self.get("CI_DEBUG_TRACE");
         value.is_some_and(|value| ["true", "1", "yes"].contains(&value.as_str()))
     }
 
-    /// Whether a switch that is on by default is off. Runners read such values as Go does.
+    /// Returns whether a flag that is on by default is off. Runners parse such values like Go.
     pub(crate) fn is_off(&self, name: &str) -> bool {
         let value = self.get(name);
         value.is_some_and(|value| {
@@ -192,14 +192,14 @@ impl Variables {
         })
     }
 
-    /// What must not be printed.
+    /// Returns the values to mask.
     pub(crate) fn secrets(&self) -> Vec<String> {
         let masked = self.0.iter().filter(|variable| variable.masked);
         masked.map(|variable| self.value(variable)).collect()
     }
 }
 
-/// The first characters of the part of a token that is secret.
+/// Returns the beginning of the secret part of a token.
 pub(crate) fn short_token(token: &str) -> &str {
     let secret = token.strip_prefix("glrt-").unwrap_or(token);
     secret.get(..9.min(secret.len())).unwrap_or(secret)

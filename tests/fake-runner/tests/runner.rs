@@ -1,5 +1,4 @@
-//! The runner as its executor and GitLab see it: with the stand-in for GitLab, and a shell script
-//! as executor.
+//! The runner from the view of its executor and GitLab: with the stand-in for GitLab, and a shell script as executor.
 
 // The exemptions for tests in clippy.toml do not cover functions shared by tests.
 #![allow(clippy::unwrap_used)]

@@ -3,7 +3,7 @@
 use buildbtw_model::api::{ClaimedBuild, ExpectedPackage, SourceLocation};
 use buildbtw_model::{AttemptId, BuildId, BuildTool, Packager};
 
-/// A build with a package of the same name, and one for any architecture.
+/// Returns a build with a package of the same name, and one for any architecture.
 pub fn build(pkgbase: &str) -> ClaimedBuild {
     let package = |name: String, architecture: &str| ExpectedPackage {
         name: name.parse().unwrap(),

@@ -1,12 +1,12 @@
-//! A server that keeps its promises (claims, uploads and outcomes are idempotent, the log's length is
-//! the truth) but answers late, twice, never, or after a restart. For tests of worker and executor.
+//! A server for tests of worker and executor. It keeps its promises (claims, uploads and outcomes are idempotent, the
+//! length of the log is exact), but its responses may be late, repeated, lost, or come after a restart.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::result_large_err,
     missing_docs,
-    reason = "a failure here is a failed test, and the panic its message; refusals are whole answers"
+    reason = "panics fail the test with their message; error responses are returned whole"
 )]
 
 mod claimed;
@@ -29,7 +29,7 @@ pub use state::{Attempt, Fault, Faults, Inner};
 use routes::router;
 use state::Shared;
 
-/// Longer than any story takes on a slow and busy machine.
+/// Longer than any test takes on a slow and busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 pub struct FakeServer {
@@ -52,17 +52,17 @@ impl FakeServer {
         server
     }
 
-    /// Breaks all connections and takes no new ones, like `kill -9`.
+    /// Breaks all connections and accepts no new ones, like `kill -9`.
     pub fn kill(&self) {
         self.shared.killed.cancel();
     }
 
-    /// Comes back at the same address, with what it had recorded.
+    /// Restarts at the same address, with what it had recorded.
     pub async fn restart(&mut self) {
         self.shared.killed = CancellationToken::new();
         let listener = loop {
             match TcpListener::bind(self.address).await {
-                // The one before was not dropped yet.
+                // The previous listener was not dropped yet.
                 Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
                     tokio::task::yield_now().await;
                 }
@@ -91,7 +91,7 @@ impl FakeServer {
         self.shared.change(change)
     }
 
-    /// Waits until something is true.
+    /// Waits until a condition holds.
     pub async fn until(&self, what: &str, condition: impl Fn(&Inner) -> bool) {
         let mut changed = self.shared.changed.subscribe();
         let wait = async {
@@ -101,7 +101,7 @@ impl FakeServer {
         };
         tokio::time::timeout(PATIENCE, wait)
             .await
-            .unwrap_or_else(|_| panic!("never happened: {what}"));
+            .unwrap_or_else(|_| panic!("{what} did not happen"));
     }
 
     pub fn attempt(&self, id: AttemptId) -> Attempt {

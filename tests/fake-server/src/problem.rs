@@ -1,4 +1,4 @@
-//! Refusals.
+//! Error responses.
 
 use axum::Json;
 use axum::http::StatusCode;

@@ -1,4 +1,4 @@
-//! The API as far as workers and jobs use it.
+//! The part of the API that workers and jobs use.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ pub(crate) fn router(shared: Shared) -> Router {
     Router::new().nest("/api/v1", api).with_state(shared)
 }
 
-/// An answer that breaks off, and with it the connection.
+/// Returns a response that breaks off with its connection.
 fn broken() -> Response {
     let error = futures_util::stream::iter([
         Ok::<_, std::io::Error>(Bytes::from_static(b"{")),
@@ -61,18 +61,18 @@ async fn misbehave(State(shared): State<Shared>, request: Request, next: Next) -
     if shared.change(|inner| inner.denied) {
         return problem(401, ProblemKind::Unauthenticated);
     }
-    let answer = async {
+    let response = async {
         match fault {
             Fault::None => next.run(request).await,
             Fault::Unavailable => problem(503, ProblemKind::Unavailable),
-            Fault::LoseAnswer => {
+            Fault::LoseResponse => {
                 next.run(request).await;
                 broken()
             }
         }
     };
     tokio::select! {
-        answer = answer => answer,
+        response = response => response,
         () = shared.killed.cancelled() => broken(),
     }
 }
@@ -81,7 +81,7 @@ async fn claim(State(shared): State<Shared>, Json(request): Json<ClaimRequest>) 
     let mut changed = shared.changed.subscribe();
     let wait = async {
         loop {
-            let found = shared.change_quietly(|inner| {
+            let found = shared.change_without_notifying(|inner| {
                 if let Some(claimed) = inner.claims.get(&request.claim) {
                     return Some(claimed.clone());
                 }
@@ -89,7 +89,9 @@ async fn claim(State(shared): State<Shared>, Json(request): Json<ClaimRequest>) 
                 inner.claims.insert(request.claim, claimed.clone());
                 let known = inner.attempts.insert(claimed.attempt, Attempt::default());
                 if known.is_some() {
-                    inner.surprises.push(format!("{} again", claimed.attempt));
+                    inner
+                        .unexpected_assignments
+                        .push(format!("{} again", claimed.attempt));
                 }
                 Some(claimed)
             });
@@ -101,7 +103,7 @@ async fn claim(State(shared): State<Shared>, Json(request): Json<ClaimRequest>) 
         }
     };
     shared.change(|inner| inner.claim_requests += 1);
-    if shared.change_quietly(|inner| inner.foreign_claims.contains(&request.claim)) {
+    if shared.change_without_notifying(|inner| inner.foreign_claims.contains(&request.claim)) {
         return problem(403, ProblemKind::Forbidden);
     }
     let limit = Duration::from_secs(request.wait_s.into());
@@ -173,7 +175,7 @@ async fn heartbeat(
         }
         attempt.heartbeats += 1;
         Ok(Json(HeartbeatResponse {
-            // Short, so that stories in which a heartbeat has news do not take long.
+            // Short, so that tests do not wait long for the next heartbeat.
             lease_s: 0,
             cancel: attempt.cancel,
         }))

@@ -1,4 +1,4 @@
-//! What the server has recorded.
+//! The recorded state.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -12,37 +12,37 @@ use tokio_util::sync::CancellationToken;
 
 use crate::problem::problem;
 
-/// What happens to a request.
+/// The treatment of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     None,
-    /// Refused with 503 before it has any effect.
+    /// It has no effect, and gets 503.
     Unavailable,
-    /// It has its effect, but the answer never arrives.
-    LoseAnswer,
+    /// It has its effect, but the response is lost.
+    LoseResponse,
 }
 
-/// Decides about each request by its number and path.
+/// Chooses the treatment of a request by its number and path.
 pub type Faults = fn(u64, &str) -> Fault;
 
 #[derive(Clone, Debug, Default)]
 pub struct Attempt {
     pub heartbeats: u32,
     pub log: Vec<u8>,
-    /// The PKGBUILD that was kept.
+    /// The uploaded PKGBUILD.
     pub pkgbuild: Option<Bytes>,
     pub packages: BTreeMap<PackageFileName, Bytes>,
-    /// Every outcome that was accepted as a new one.
+    /// Every outcome that was accepted, without repetitions.
     pub outcomes: Vec<Outcome>,
-    /// What the heartbeats answer.
+    /// Whether heartbeats report a cancellation.
     pub cancel: bool,
-    /// Given up by the server.
+    /// Whether the server has given up on it.
     pub ended: bool,
     /// Claimed with another token.
     pub foreign: bool,
-    /// Whether that token is not valid any more, so that the attempt is handed over.
+    /// Whether that token is no longer valid, so that another one may take over the attempt.
     pub adoptable: bool,
-    /// Reported as one that nobody needs to try again.
+    /// Whether its failure was reported as one that must not be retried.
     pub is_final: bool,
 }
 
@@ -51,21 +51,21 @@ pub struct Inner {
     pub queue: VecDeque<ClaimedBuild>,
     pub claims: HashMap<ClaimId, ClaimedBuild>,
     pub attempts: BTreeMap<AttemptId, Attempt>,
-    /// Attempts given to a second worker or never asked for.
-    pub surprises: Vec<String>,
-    /// How many requests for outcomes came in, answered or not.
+    /// Assignments of attempts to a second worker, or without a claim.
+    pub unexpected_assignments: Vec<String>,
+    /// The number of requests with outcomes, whether they got a response or not.
     pub outcome_requests: u32,
-    /// How many uploads were begun, answered or not.
+    /// The number of started uploads, whether they got a response or not.
     pub upload_requests: u32,
     pub claim_requests: u32,
     pub denied: bool,
-    /// What the token is for; a worker's if nothing is said.
+    /// The scope of the token; a worker's by default.
     pub scope: Option<TokenScope>,
-    /// Claims that were made with another token.
+    /// Claims with another token.
     pub foreign_claims: Vec<ClaimId>,
-    /// What jobs can exchange, by the attempt of the job and its ID token.
+    /// The builds that jobs can get, by attempt and ID token.
     pub exchanges: HashMap<(AttemptId, String), ClaimedBuild>,
-    /// Every exchange that was asked for.
+    /// Every request for an exchange.
     pub exchange_requests: Vec<ExchangeIdToken>,
 }
 
@@ -84,7 +84,7 @@ impl Shared {
         result
     }
 
-    /// Works on an attempt that is not over.
+    /// Changes an attempt that has not ended.
     pub(crate) fn with_attempt<T>(
         &self,
         id: AttemptId,
@@ -98,8 +98,8 @@ impl Shared {
         })
     }
 
-    /// Without waking those who wait, who may be the caller.
-    pub(crate) fn change_quietly<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
+    /// Changes the state without waking waiting tasks, one of which may be the caller.
+    pub(crate) fn change_without_notifying<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
         change(&mut self.inner.lock().unwrap())
     }
 }

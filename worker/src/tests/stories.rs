@@ -21,7 +21,7 @@ fn failed(outcome: &Outcome) -> Option<(FailureKind, &str)> {
 fn chaos(number: u64, _path: &str) -> Fault {
     match number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 61 {
         0 => Fault::Unavailable,
-        1 => Fault::LoseAnswer,
+        1 => Fault::LoseResponse,
         _ => Fault::None,
     }
 }
@@ -57,7 +57,7 @@ async fn builds_once_and_loses_nothing_under_server_faults() {
             )
         );
     }
-    assert_eq!(server.change(|inner| inner.surprises.len()), 0);
+    assert_eq!(server.change(|inner| inner.unexpected_assignments.len()), 0);
     assert_eq!(files_in(scratch.path(), "attempts"), 0);
 }
 
@@ -155,7 +155,7 @@ async fn requeues_interrupted_build_immediately() {
 async fn repeats_claim_whose_response_was_lost_in_a_crash() {
     let (server, scratch) = (FakeServer::start().await, tempfile::tempdir().unwrap());
     server.set_faults(|_, path| match path.ends_with("/claim") {
-        true => Fault::LoseAnswer,
+        true => Fault::LoseResponse,
         false => Fault::None,
     });
     let build = build("a");

@@ -77,7 +77,7 @@ async fn drops_attempt_of_another_valid_token_and_continues() {
 async fn drops_claim_of_another_token_and_continues() {
     let (server, scratch) = (FakeServer::start().await, tempfile::tempdir().unwrap());
     server.set_faults(|_, path| match path.ends_with("/claim") {
-        true => Fault::LoseAnswer,
+        true => Fault::LoseResponse,
         false => Fault::None,
     });
     server.change(|inner| inner.queue.push_back(build("a")));

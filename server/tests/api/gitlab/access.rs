@@ -14,7 +14,7 @@ async fn wait_for_outage(server: &TestServer) -> SourcesOutage {
 }
 
 /// Starts a server that cannot read the group, and returns its error.
-async fn says(options: ServerOptions) -> (TestServer, String) {
+async fn outage_message(options: ServerOptions) -> (TestServer, String) {
     let server = TestServer::start_with(options, |_| {}).await;
     let message = wait_for_outage(&server).await.message;
     (server, message)
@@ -25,7 +25,7 @@ async fn names_missing_scope_of_gitlab_token() {
     let forge = Forge::new().await;
     let weak = forge.gitlab.create_token(&["read_user"]);
     forge.write("token", &weak);
-    let (server, message) = says(forge.options()).await;
+    let (server, message) = outage_message(forge.options()).await;
     assert!(message.contains("scope read_api"), "{message}");
     assert!(!message.contains(&weak), "{message}");
     let page = server
@@ -41,7 +41,7 @@ async fn names_missing_scope_of_gitlab_token() {
 async fn reloads_replaced_token_without_restart() {
     let forge = Forge::new().await;
     forge.gitlab.revoke_token(&forge.token).unwrap();
-    let (server, message) = says(forge.options()).await;
+    let (server, message) = outage_message(forge.options()).await;
     assert!(message.contains("revoked or expired"), "{message}");
     assert!(!message.contains(&forge.token), "{message}");
     let new = forge.gitlab.create_token(&["read_api"]);
@@ -74,7 +74,7 @@ async fn revoked_gitlab_token_loses_no_sources() {
 #[tokio::test(flavor = "multi_thread")]
 async fn names_missing_group() {
     let forge = Forge::new().await;
-    let (_server, message) = says(forge.options_for("packaging/nothing")).await;
+    let (_server, message) = outage_message(forge.options_for("packaging/nothing")).await;
     assert!(
         message.contains("'packaging/nothing'") && message.contains("no such group"),
         "{message}"
@@ -114,7 +114,7 @@ async fn keeps_sources_when_group_vanishes_briefly() {
         buildbtw_fake_gitlab::Times::Next(1),
         buildbtw_fake_gitlab::Fault::Drift(drift),
     );
-    // The next resync, a second later, gets no response before the message was read.
+    // The next resync, a second later, must not succeed before the test has read the message.
     let away = forge.gitlab.faults().add(
         buildbtw_fake_gitlab::On::Operation("GroupProjects".into()),
         buildbtw_fake_gitlab::Times::After(1),
@@ -232,7 +232,7 @@ async fn rejects_inconsistent_gitlab_settings_at_start() {
     }
 }
 
-/// The reason why a server with these arguments does not start.
+/// Returns the reason why a server with these arguments does not start.
 async fn refusal(folder: &Path, arguments: &[&str]) -> String {
     let data = folder.join("data").display().to_string();
     let base = [

@@ -29,11 +29,11 @@ async fn anonymous_plan_causes_at_most_one_poll() {
         forge.gitlab.clear_requests();
         let request = server.request(Method::POST, PLANS);
         let request = request.json(&json!({ "changesets": changesets, "scope": "origin" }));
-        let answer = request.send().await.unwrap();
-        assert_eq!(answer.status(), status, "{changesets:?}");
-        let asked = forge.gitlab.requests();
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), status, "{changesets:?}");
+        let requests = forge.gitlab.requests();
         let polls = forge.requests_of("GroupProjects").len();
-        assert_eq!(asked.len(), polls, "{changesets:?}: {asked:?}");
+        assert_eq!(requests.len(), polls, "{changesets:?}: {requests:?}");
     }
 }
 
@@ -43,35 +43,35 @@ async fn limits_size_of_anonymous_plan() {
     forge.gitlab.import_texts(many("p", 1_001), GROUP).unwrap();
     let server = forge.server().await;
     let body = json!({ "changesets": ["anchor/main"], "scope": "origin", "include": ["p*"] });
-    let answer = server.request(Method::POST, PLANS).json(&body).send();
-    let answer = answer.await.unwrap();
-    let problem = expect_problem(answer, 422, ProblemKind::PlanTooLarge).await;
+    let response = server.request(Method::POST, PLANS).json(&body).send();
+    let response = response.await.unwrap();
+    let problem = expect_problem(response, 422, ProblemKind::PlanTooLarge).await;
     assert!(problem.title.contains("1002"), "{problem:?}");
-    let answer = server.admin_request(Method::POST, PLANS).json(&body).send();
-    assert_eq!(answer.await.unwrap().status(), StatusCode::OK);
+    let response = server.admin_request(Method::POST, PLANS).json(&body).send();
+    assert_eq!(response.await.unwrap().status(), StatusCode::OK);
 }
 
 /// Sends the headers of a webhook, but not its body, and returns the status of the response.
-async fn answer_to_headers(server: &TestServer, headers: &str) -> String {
+async fn status_for_headers(server: &TestServer, headers: &str) -> String {
     let address = server.url().strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address).await.unwrap();
     let head = format!(
         "POST /api/v1/webhooks/gitlab HTTP/1.1\r\nHost: x\r\nContent-Length: 25000000\r\n{headers}\r\n"
     );
     stream.write_all(head.as_bytes()).await.unwrap();
-    let mut answer = [0; 12];
-    let reading = stream.read_exact(&mut answer);
+    let mut response = [0; 12];
+    let reading = stream.read_exact(&mut response);
     tokio::time::timeout(PATIENCE, reading)
         .await
         .unwrap()
         .unwrap();
-    String::from_utf8_lossy(&answer[9..]).into_owned()
+    String::from_utf8_lossy(&response[9..]).into_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rejects_webhooks_by_headers() {
     let server = TestServer::start(|_| {}).await;
-    assert_eq!(answer_to_headers(&server, "").await, "404");
+    assert_eq!(status_for_headers(&server, "").await, "404");
     let forge = Forge::new().await;
     let server = forge.server().await;
     let now = jiff::Timestamp::now().as_second();
@@ -85,7 +85,7 @@ async fn rejects_webhooks_by_headers() {
         format!("webhook-signature: v1,{digest}=\r\nwebhook-id: a\r\nwebhook-timestamp: x\r\n"),
     ] {
         assert_eq!(
-            answer_to_headers(&server, &headers).await,
+            status_for_headers(&server, &headers).await,
             "401",
             "{headers}"
         );
@@ -97,5 +97,5 @@ async fn times_out_webhook_without_body() {
     let forge = Forge::new().await;
     let server = forge.server().await;
     let token = format!("X-Gitlab-Token: {}\r\n", super::SECRET);
-    assert_eq!(answer_to_headers(&server, &token).await, "408");
+    assert_eq!(status_for_headers(&server, &token).await, "408");
 }

@@ -32,9 +32,9 @@ impl Forge {
             template: TEMPLATE.to_owned(),
             apply,
         };
-        let mut told = 0;
-        let done = set_ci_config(&gitlab, &options, |_| told += 1).await;
-        (done.map_err(|error| error.to_string()), told)
+        let mut reported = 0;
+        let done = set_ci_config(&gitlab, &options, |_| reported += 1).await;
+        (done.map_err(|error| error.to_string()), reported)
     }
 
     fn has_template(&self, name: &str) -> bool {
@@ -50,15 +50,15 @@ async fn dry_run_changes_nothing_and_apply_is_idempotent() {
         .gitlab
         .set_ci_config_path(forge.project("b"), TEMPLATE)
         .unwrap();
-    let (dry, told) = forge.set_ci_config(false).await;
+    let (dry, reported) = forge.set_ci_config(false).await;
     let dry = dry.unwrap();
-    assert_eq!((dry.changed, dry.unchanged, told), (2, 1, 2));
+    assert_eq!((dry.changed, dry.unchanged, reported), (2, 1, 2));
     assert!(!forge.has_template("a"));
     let (done, _) = forge.set_ci_config(true).await;
     assert_eq!(done.unwrap().changed, 2);
     assert!(["a", "b", "c"].iter().all(|name| forge.has_template(name)));
-    let (again, told) = forge.set_ci_config(true).await;
-    assert_eq!((again.unwrap().unchanged, told), (3, 0));
+    let (again, reported) = forge.set_ci_config(true).await;
+    assert_eq!((again.unwrap().unchanged, reported), (3, 0));
 }
 
 #[tokio::test]
@@ -81,7 +81,7 @@ async fn continues_with_remaining_projects_after_interruption() {
         method: "PUT".into(),
         end,
     };
-    let expired = Fault::Answer {
+    let expired = Fault::Respond {
         status: 401,
         headers: vec![],
         body: r#"{"message":"401 Unauthorized"}"#.into(),

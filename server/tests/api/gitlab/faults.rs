@@ -31,9 +31,9 @@ async fn hides_short_failures() {
         Fault::status(503),
         Fault::status(504),
         Fault::RateLimited { retry_after: 1 },
-        Fault::DropBeforeAnswer,
+        Fault::DropBeforeResponse,
         Fault::DropInBody,
-        Fault::LoseReply,
+        Fault::LoseResponse,
         Fault::Latency(Duration::from_millis(300)),
         Fault::NullField {
             path: "group.projects.nodes[0].repository".to_owned(),
@@ -73,14 +73,14 @@ async fn loses_no_change_during_hour_long_outage() {
     );
     // Known data is still served, and requests that need GitLab report the outage.
     assert_eq!(overview(&server).await.usable, 2);
-    let answer = server
+    let response = server
         .admin_request(reqwest::Method::POST, "/api/v1/namespaces")
         .json(&json!({ "changesets": ["libgreet/next"] }))
         .send()
         .await
         .unwrap();
-    assert_eq!(answer.status(), 503);
-    let text = answer.text().await.unwrap();
+    assert_eq!(response.status(), 503);
+    let text = response.text().await.unwrap();
     assert!(text.contains("a request to GitLab failed"), "{text}");
 
     let pushed = forge.push(&Srcinfo::new("libgreet", "2-1"));
@@ -104,7 +104,7 @@ async fn respects_retry_after_of_gitlab() {
         Times::Next(1),
         Fault::RateLimited { retry_after: 2 },
     );
-    let asked = std::time::Instant::now();
+    let started = std::time::Instant::now();
     poll(&server).await;
     // No request was sent before the two seconds were over, except one that may have been under
     // way.
@@ -119,7 +119,7 @@ async fn respects_retry_after_of_gitlab() {
     .await;
     let pause = after[1].at.duration_since(after[0].at);
     assert!(pause >= SignedDuration::from_secs(1), "{pause}");
-    assert!(asked.elapsed() >= Duration::from_secs(2));
+    assert!(started.elapsed() >= Duration::from_secs(2));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -204,14 +204,14 @@ async fn does_not_deny_existence_during_outage() {
         .faults()
         .add(on("GroupProjects"), Times::Always, slow);
     for path in ["/api/v1/namespaces", "/api/v1/plans"] {
-        let answer = server
+        let response = server
             .admin_request(reqwest::Method::POST, path)
             .json(&json!({ "changesets": ["brandnew/main"] }))
             .send()
             .await
             .unwrap();
-        assert_eq!(answer.status(), 503, "{path}");
-        let text = answer.text().await.unwrap();
+        assert_eq!(response.status(), 503, "{path}");
+        let text = response.text().await.unwrap();
         assert!(
             text.contains("no source repository of pkgbase 'brandnew' is known, and the sources could not be read"),
             "{path}: {text}"
@@ -280,14 +280,14 @@ async fn accepts_unknown_enum_values() {
         forge.gitlab.url(),
         super::GROUP
     );
-    let answer = server
+    let response = server
         .admin_request(reqwest::Method::POST, "/api/v1/plans")
         .json(&json!({ "changesets": [url] }))
         .send()
         .await
         .unwrap();
-    assert_eq!(answer.status(), 409);
-    assert!(answer.text().await.unwrap().contains("not open"));
+    assert_eq!(response.status(), 409);
+    assert!(response.text().await.unwrap().contains("not open"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -299,12 +299,15 @@ async fn reduces_page_size_when_query_is_too_complex() {
     forge.gitlab.set_complexity_limits(70, 70);
     let server = forge.server().await;
     assert_eq!(overview(&server).await.usable, 21);
-    let asked = forge.requests_of("GroupProjects");
+    let requests = forge.requests_of("GroupProjects");
     assert!(
-        asked.iter().any(|request| request.complexity > Some(70)),
-        "{asked:?}"
+        requests.iter().any(|request| request.complexity > Some(70)),
+        "{requests:?}"
     );
-    assert!(asked.last().unwrap().complexity <= Some(70), "{asked:?}");
+    assert!(
+        requests.last().unwrap().complexity <= Some(70),
+        "{requests:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -362,8 +365,8 @@ async fn waits_despite_retry_after_zero() {
     forge.gitlab.clear_requests();
     eventually("an outage", async || overview(&server).await.outage).await;
     // That took the twenty seconds in which a request is retried.
-    let asked = forge.gitlab.requests().len();
-    assert!(asked < 20, "{asked} requests");
+    let requests = forge.gitlab.requests().len();
+    assert!(requests < 20, "{requests} requests");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -375,13 +378,17 @@ async fn replans_after_outage() {
     let server = forge.server().await;
     let body =
         json!({ "name": "n", "changesets": ["libgreet/next"], "follow_default": {"after_s": 1} });
-    let answer = server
+    let response = server
         .admin_request(reqwest::Method::POST, "/api/v1/namespaces")
         .json(&body)
         .send()
         .await
         .unwrap();
-    assert!(answer.status().is_success(), "{:?}", answer.text().await);
+    assert!(
+        response.status().is_success(),
+        "{:?}",
+        response.text().await
+    );
     let rule = forge
         .gitlab
         .faults()

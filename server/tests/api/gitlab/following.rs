@@ -48,7 +48,7 @@ async fn finds_project_by_path_when_polls_omit_it() {
         let pushed = gitlab.commit(project, "main", &files, "first").unwrap();
         (name, project, pushed)
     });
-    // A page ends among projects that were active later than these, and before the window.
+    // The page ends between these projects and more recently active ones, and before the window.
     gitlab.clock().advance(SignedDuration::from_mins(1));
     gitlab.import_texts(many("p", 30), GROUP).unwrap();
     gitlab.clock().advance(SignedDuration::from_hours(30));
@@ -185,7 +185,7 @@ async fn follows_changed_default_branch() {
     assert_eq!(found.branch.as_deref(), Some("next"));
 }
 
-/// `libgreet` <- `greet`, of which `greet` has failed in the namespace `bump`.
+/// Pushes `libgreet` <- `greet`, and lets `greet` fail in the namespace `bump`.
 async fn failed(forge: &Forge, server: &TestServer, follow_default: FollowDefault) {
     forge.push(&Srcinfo::new("libgreet", "1-1"));
     forge.push(&Srcinfo::new("greet", "1-1").depends(&["libgreet"]));

@@ -40,14 +40,14 @@ pub(crate) struct Forge {
 }
 
 impl Forge {
-    /// A GitLab whose group has one package, so that a plan is always possible.
+    /// Starts a GitLab whose group has one package, so that a plan is always possible.
     async fn new() -> Self {
         let this = Self::empty().await;
         this.push(&Srcinfo::new("anchor", "1-1"));
         this
     }
 
-    /// A GitLab with an empty group.
+    /// Starts a GitLab with an empty group.
     async fn empty() -> Self {
         let gitlab = FakeGitlab::start(Options::default()).await.unwrap();
         gitlab.create_group(GROUP).unwrap();
@@ -71,7 +71,7 @@ impl Forge {
         self.folder.path().join(name)
     }
 
-    /// The options of a server that polls only on request.
+    /// Returns the options of a server that polls only on request.
     fn options(&self) -> ServerOptions {
         self.options_for(GROUP)
     }
@@ -96,7 +96,7 @@ impl Forge {
         }
     }
 
-    /// A server that has finished the initial sync, and receives no webhooks.
+    /// Starts a server without webhooks, and waits for its initial sync.
     async fn server(&self) -> TestServer {
         self.server_with(self.options()).await
     }
@@ -142,34 +142,34 @@ impl Forge {
     fn project(&self, path: &str) -> ProjectId {
         self.gitlab
             .project_id(&format!("{GROUP}/{path}"))
-            .unwrap_or_else(|| panic!("there is no project {path}"))
+            .unwrap_or_else(|| panic!("project `{path}` does not exist"))
     }
 
-    /// The requests of one GraphQL query.
+    /// Returns the requests of one GraphQL query.
     fn requests_of(&self, operation: &str) -> Vec<RequestRecord> {
         let all = self.gitlab.requests().into_iter();
         all.filter(|request| request.operation.as_deref() == Some(operation))
             .collect()
     }
 
-    /// The later pages of projects that were requested, each once, however often.
+    /// Returns the later pages of projects that were requested, without duplicates.
     fn later_pages(&self) -> BTreeSet<String> {
         let after = |request: &RequestRecord| {
             let variables = request.variables.as_ref()?;
             Some(variables.get("after")?.as_str()?.to_owned())
         };
-        let asked = self.requests_of("GroupProjects");
-        asked.iter().filter_map(after).collect()
+        let requests = self.requests_of("GroupProjects");
+        requests.iter().filter_map(after).collect()
     }
 
-    /// The number of requests for single projects, which webhooks cause.
+    /// Returns the number of requests for single projects, which webhooks cause.
     fn requests_by_id(&self) -> usize {
         let has_ids = |request: &RequestRecord| {
             let variables = request.variables.as_ref();
             variables.is_some_and(|variables| variables["ids"].is_array())
         };
-        let asked = self.requests_of("GroupProjects");
-        asked.into_iter().filter(has_ids).count()
+        let requests = self.requests_of("GroupProjects");
+        requests.into_iter().filter(has_ids).count()
     }
 }
 
@@ -194,16 +194,20 @@ async fn complete(server: &TestServer) {
 async fn poll(server: &TestServer) {
     let body = json!({ "changesets": ["anchor/main"], "scope": "origin" });
     eventually("a poll in time", async || {
-        let asked = tokio::time::Instant::now();
+        let started = tokio::time::Instant::now();
         let request = server.admin_request(Method::POST, "/api/v1/plans");
-        let answer = request.json(&body).send().await.unwrap();
-        assert!(answer.status().is_success(), "{:?}", answer.text().await);
-        (asked.elapsed() < LONGEST_CATCH_UP).then_some(())
+        let response = request.json(&body).send().await.unwrap();
+        assert!(
+            response.status().is_success(),
+            "{:?}",
+            response.text().await
+        );
+        (started.elapsed() < LONGEST_CATCH_UP).then_some(())
     })
     .await;
 }
 
-/// Packages `name0`, `name1` …
+/// Returns packages `name0`, `name1` …
 fn many(name: &str, count: usize) -> impl Iterator<Item = ImportedText> {
     (0..count).map(move |number| {
         let pkgbase = format!("{name}{number}");
@@ -221,12 +225,16 @@ async fn deliver_push(forge: &Forge, server: &TestServer, project: &str) {
         "object_kind": "push", "project_id": id,
         "project": {"id": id, "path_with_namespace": format!("{GROUP}/{project}")},
     });
-    let answer = server
+    let response = server
         .request(Method::POST, "/api/v1/webhooks/gitlab")
         .header("X-Gitlab-Token", SECRET)
         .json(&body)
         .send()
         .await
         .unwrap();
-    assert!(answer.status().is_success(), "{:?}", answer.text().await);
+    assert!(
+        response.status().is_success(),
+        "{:?}",
+        response.text().await
+    );
 }

@@ -6,21 +6,21 @@ use serde_json::{Value, json};
 use super::{Forge, GROUP, poll};
 use crate::support::{Srcinfo, TestServer};
 
-/// Plans, and returns the version of the origin in the plan, or the error.
+/// Requests a plan, and returns the version of the origin in it, or the error.
 async fn plan(server: &TestServer, origin: &str) -> Result<String, Value> {
     let body = json!({ "changesets": [origin], "scope": "origin", "format": "json" });
-    let answer = server
+    let response = server
         .admin_request(Method::POST, "/api/v1/plans")
         .json(&body)
         .send()
         .await
         .unwrap();
-    let is_good = answer.status().is_success();
-    let answer: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+    let is_good = response.status().is_success();
+    let response: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
     if is_good {
-        Ok(answer.to_string())
+        Ok(response.to_string())
     } else {
-        Err(answer)
+        Err(response)
     }
 }
 
@@ -29,7 +29,7 @@ async fn title(server: &TestServer, origin: &str) -> String {
     problem["title"].as_str().unwrap().to_owned()
 }
 
-/// The commit that a namespace of this origin is planned at.
+/// Returns the commit that a namespace of this origin is planned at.
 async fn commit_of(server: &TestServer, name: &str, origin: &str) -> String {
     server.namespace(name, &[origin]).await;
     let build = server.iteration(name).await;
@@ -158,7 +158,7 @@ async fn resolves_merge_request_by_url() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tells_workers_the_fetch_url() {
+async fn sends_fetch_url_to_workers() {
     for (clone_by, expected) in [("https", "http://"), ("ssh", "ssh://git@")] {
         let forge = Forge::new().await;
         let pushed = forge.push(&Srcinfo::new("libgreet", "1-1"));

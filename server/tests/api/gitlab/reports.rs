@@ -20,11 +20,11 @@ impl Forge {
     async fn get(&self, path: &str) -> Value {
         let url = format!("{}/api/v4/{path}", self.gitlab.url());
         let request = reqwest::Client::new().get(url).bearer_auth(&self.token);
-        let answer = request.send().await.unwrap().error_for_status().unwrap();
-        answer.json().await.unwrap()
+        let response = request.send().await.unwrap().error_for_status().unwrap();
+        response.json().await.unwrap()
     }
 
-    /// The statuses of a commit, oldest first: state and description.
+    /// Returns the statuses of a commit, oldest first: state and description.
     async fn statuses(&self, pkgbase: &str, commit: &str) -> Vec<(String, String)> {
         let project = self.project(pkgbase);
         let path = format!("projects/{project}/repository/commits/{commit}/statuses?all=true");
@@ -78,8 +78,8 @@ async fn reports_rebuild_state_on_origin_commit() {
         .await
         .fails(FailureKind::Package, "error: no")
         .await;
-    let words = forge.status("libgreet", &commit, "failed").await;
-    assert_eq!(words, "1 of 2 built, 1 failed");
+    let description = forge.status("libgreet", &commit, "failed").await;
+    assert_eq!(description, "1 of 2 built, 1 failed");
     // A retry is a new status: GitLab does not reopen a final one.
     let retry = Default::default();
     let admin = server.admin();
@@ -88,8 +88,8 @@ async fn reports_rebuild_state_on_origin_commit() {
         .await
         .unwrap();
     worker.builds("greeter").await;
-    let words = forge.status("libgreet", &commit, "success").await;
-    assert_eq!(words, "2 of 2 built");
+    let description = forge.status("libgreet", &commit, "success").await;
+    assert_eq!(description, "2 of 2 built");
     server.expect_iteration("bump", IterationStatus::Done).await;
 }
 
@@ -119,7 +119,7 @@ async fn accepts_commit_status_that_gitlab_already_has() {
     forge
         .gitlab
         .faults()
-        .add(on, Times::Next(1), Fault::LoseReply);
+        .add(on, Times::Next(1), Fault::LoseResponse);
     server.namespace("bump", &["libgreet/main"]).await;
     forge.status("libgreet", &commit, "pending").await;
     let worker = server.worker("w").await;
@@ -146,7 +146,7 @@ async fn keeps_one_current_note_per_merge_request() {
     forge
         .gitlab
         .faults()
-        .add(on, Times::Next(1), Fault::LoseReply);
+        .add(on, Times::Next(1), Fault::LoseResponse);
     server.namespace("bump", &["libgreet/next"]).await;
     eventually("a note", async || {
         let notes = forge.notes("libgreet", iid).await;
@@ -182,7 +182,7 @@ async fn reports_on_new_commit_when_old_one_is_gone() {
         method: "POST".into(),
         end: format!("/statuses/{old}"),
     };
-    let gone = Fault::Answer {
+    let gone = Fault::Respond {
         status: 404,
         headers: vec![],
         body: r#"{"message":"404 Commit Not Found"}"#.into(),

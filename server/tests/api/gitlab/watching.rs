@@ -68,7 +68,7 @@ async fn indexes_every_project_or_reports_why_not() {
     assert_eq!(claimed, 1, "{one:?}, {other:?}");
     assert!(!greet.is_empty());
 
-    // The rejected one gets it when the other one disappears.
+    // The rejected project gets the pkgbase when the other one disappears.
     let winner = if one.is_empty() {
         "libgreet"
     } else {
@@ -89,7 +89,7 @@ async fn indexes_every_project_or_reports_why_not() {
 async fn idle_poll_sends_one_request_and_writes_nothing() {
     let forge = Forge::new().await;
     forge.gitlab.import_texts(many("p", 250), GROUP).unwrap();
-    // The import took one busy hour, which is over now.
+    // The hour of the import is over, so that polls no longer cover it.
     forge.gitlab.clock().advance(SignedDuration::from_hours(3));
     let server = forge.server().await;
     assert_eq!(forge.later_pages().len(), 2);
@@ -99,16 +99,16 @@ async fn idle_poll_sends_one_request_and_writes_nothing() {
     for _ in 0..3 {
         poll(&server).await;
     }
-    let asked = forge.gitlab.requests();
-    // One for the first page, and none for anything else.
-    assert!(asked.len() >= 3, "{asked:?}");
-    assert_eq!(asked.len(), forge.requests_of("GroupProjects").len());
-    assert_eq!(forge.later_pages().len(), 0, "{asked:?}");
-    assert_eq!(forge.requests_by_id(), 0, "{asked:?}");
+    let requests = forge.gitlab.requests();
+    // Each poll requested the first page, and nothing else.
+    assert!(requests.len() >= 3, "{requests:?}");
+    assert_eq!(requests.len(), forge.requests_of("GroupProjects").len());
+    assert_eq!(forge.later_pages().len(), 0, "{requests:?}");
+    assert_eq!(forge.requests_by_id(), 0, "{requests:?}");
     assert_eq!(self::written(&server), written);
 }
 
-/// The size of the writes since the database was opened: of the write-ahead log.
+/// Returns what was written since the database was opened: the write-ahead log.
 fn written(server: &TestServer) -> Vec<u8> {
     let log = fs_err::read(server.data().join("buildbtw.sqlite3-wal")).unwrap();
     assert!(!log.is_empty());
@@ -264,7 +264,7 @@ async fn follows_renamed_moved_archived_and_deleted_projects() {
     for name in ["moving", "dropping", "going", "leaving"] {
         forge.push(&Srcinfo::new(name, "1-1"));
     }
-    // Two projects that swap their paths.
+    // Two projects swap their paths.
     forge.push(&Srcinfo::new("one", "1-1"));
     forge.push(&Srcinfo::new("two", "1-1"));
     let mut options = forge.options();
@@ -313,7 +313,7 @@ async fn resumes_interrupted_initial_sync() {
     forge.gitlab.import_texts(many("p", 450), GROUP).unwrap();
     // Long enough ago that polls do not cover it.
     forge.gitlab.clock().advance(SignedDuration::from_hours(3));
-    // It gets two pages, and then GitLab is unreachable.
+    // The sync gets two pages, and then GitLab is unreachable.
     let rule = forge.gitlab.faults().add(
         On::Operation("GroupProjects".into()),
         Times::Every(3),

@@ -289,8 +289,8 @@ async fn accepts_and_ignores_unrelated_webhooks() {
 async fn rejects_webhooks_without_configured_secret() {
     let server = TestServer::start(|_| {}).await;
     let request = server.request(Method::POST, PATH).body("{}");
-    let answer = request.send().await.unwrap();
-    let problem = expect_problem(answer, 404, ProblemKind::NotFound).await;
+    let response = request.send().await.unwrap();
+    let problem = expect_problem(response, 404, ProblemKind::NotFound).await;
     assert!(
         problem
             .hint
@@ -316,32 +316,32 @@ async fn accepts_largest_webhook_of_gitlab() {
         body
     };
     // Of a foreign project: a system hook reports all projects.
-    let answer = send(
+    let response = send(
         &server,
         Some(SECRET),
         "large-1",
         large("elsewhere/x", 99_999),
     )
     .await;
-    assert_eq!(answer, StatusCode::NO_CONTENT);
+    assert_eq!(response, StatusCode::NO_CONTENT);
     let id = forge.project("libgreet").0;
-    let answer = send(
+    let response = send(
         &server,
         Some(SECRET),
         "large-2",
         large(&format!("{GROUP}/libgreet"), id),
     )
     .await;
-    assert_eq!(answer, StatusCode::OK);
+    assert_eq!(response, StatusCode::OK);
     // A signature is verified over the whole body.
     let body = large(&format!("{GROUP}/libgreet"), id);
     let now = Timestamp::now().as_second();
     let signature = sign("large-3", now, &body);
-    let answer = send_signed(&server, "large-3", now, &signature, &body).await;
-    assert_eq!(answer, StatusCode::OK);
+    let response = send_signed(&server, "large-3", now, &signature, &body).await;
+    assert_eq!(response, StatusCode::OK);
     let longer = format!("{body} ");
-    let answer = send_signed(&server, "large-3", now, &signature, &longer).await;
-    assert_eq!(answer, StatusCode::UNAUTHORIZED);
+    let response = send_signed(&server, "large-3", now, &signature, &longer).await;
+    assert_eq!(response, StatusCode::UNAUTHORIZED);
     // A forged one is rejected without reading its body.
     let refused = large("elsewhere/x", 99_999);
     let client = reqwest::Client::new();
@@ -355,8 +355,8 @@ async fn accepts_largest_webhook_of_gitlab() {
             request = request.header("X-Gitlab-Token", token);
         }
         // The connection may be closed before all of it was sent.
-        if let Ok(answer) = request.send().await {
-            assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+        if let Ok(response) = request.send().await {
+            assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
         }
     }
 }

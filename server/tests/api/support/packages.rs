@@ -10,8 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::parse;
 
-/// Creates the packages of a claimed build. Another `payload` gives other bytes under the same
-/// names.
+/// Creates the packages of a claimed build. Another `payload` results in other content under the same names.
 pub(crate) async fn make_packages(
     claimed: &ClaimedBuild,
     payload: usize,
@@ -70,7 +69,7 @@ async fn build(request: &BuildRequest, payload: usize, folder: &Path) -> Vec<Bui
     }
 }
 
-/// The package with more files, under the same name.
+/// Returns the package with more files, under the same name.
 pub(crate) fn with_files(package: &BuiltPackage, files: &[(&str, Vec<u8>)]) -> BuiltPackage {
     let packed = fs_err::read(&package.path).unwrap();
     let mut archive = tar::Builder::new(Vec::new());
@@ -101,7 +100,7 @@ pub(crate) fn with_files(package: &BuiltPackage, files: &[(&str, Vec<u8>)]) -> B
     }
 }
 
-/// The smallest 64-bit program or library that records what it links.
+/// Returns the smallest 64-bit program or library that records what it links.
 pub(crate) fn elf(soname: Option<&str>, needed: &[&str]) -> Vec<u8> {
     let mut strings = vec![0];
     let mut entries: Vec<(u64, u64)> = Vec::new();

@@ -4,7 +4,7 @@ use buildbtw_model::api::{PROBLEM_CONTENT_TYPE, Problem, ProblemKind};
 use buildbtw_model::client::ClientError;
 use reqwest::{Response, header};
 
-/// The problem with which a request was rejected.
+/// Returns the problem with which a request was rejected.
 pub(crate) fn refusal<T: std::fmt::Debug>(result: Result<T, ClientError>) -> Problem {
     match result {
         Err(ClientError::Refused(problem)) => {

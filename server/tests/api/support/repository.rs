@@ -15,13 +15,13 @@ pub(crate) struct Repository {
 }
 
 impl Repository {
-    /// The repository of an iteration: its number, `current` or `latest`.
+    /// Returns the repository of an iteration: its number, `current` or `latest`.
     pub(crate) fn new(server: &str, namespace: &str, iteration: &str, architecture: &str) -> Self {
         let url = format!("{server}/repo/{namespace}/{iteration}/{architecture}");
         Self::at(&url, namespace)
     }
 
-    /// The repository at an address.
+    /// Returns the repository at an address.
     pub(crate) fn at(url: &str, name: &str) -> Self {
         Self {
             url: url.to_owned(),
@@ -30,7 +30,7 @@ impl Repository {
         }
     }
 
-    /// The view of a build.
+    /// Returns the view of a build.
     pub(crate) fn seen_by(&self, build: buildbtw_model::BuildId) -> Self {
         Self {
             url: format!("{}/builds/{build}", self.url),
@@ -50,7 +50,7 @@ impl Repository {
         response.bytes().await.unwrap().to_vec()
     }
 
-    /// The folders of the database: `name-version` of each package, sorted.
+    /// Returns the folders of the database: `name-version` of each package, sorted.
     pub(crate) async fn lists(&self) -> Vec<String> {
         let name = format!("{}.db", self.name);
         let mut packages: Vec<String> = entries(&self.bytes(&name).await)
@@ -61,7 +61,7 @@ impl Repository {
         packages
     }
 
-    /// The content of a file in a database, for example `libgreet-2.0-1/desc`.
+    /// Returns the content of a file in a database, for example `libgreet-2.0-1/desc`.
     pub(crate) async fn entry(&self, database: &str, path: &str) -> Option<String> {
         let entries = entries(&self.bytes(database).await);
         let found = entries.into_iter().find(|(found, _)| found == path);
@@ -88,7 +88,7 @@ pub(crate) struct Pacman {
     config: PathBuf,
 }
 
-/// Pacman with a configured repository, or `None` with a message if it cannot run here.
+/// Configures pacman for a repository; `None`, with a message, if it cannot run here.
 pub(crate) fn have_pacman(folder: &Path, section: &str) -> Option<Pacman> {
     if Command::new("pacman").arg("--version").output().is_err() {
         eprintln!("SKIPPED: pacman is not installed");
@@ -139,7 +139,7 @@ impl Pacman {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    /// A package it downloaded.
+    /// Returns the path of a downloaded package.
     pub(crate) fn cached(&self, file: &str) -> PathBuf {
         self.folder.join("cache").join(file)
     }

@@ -26,9 +26,11 @@ pub(crate) struct ServerOptions {
     pub(crate) architectures: &'static str,
     pub(crate) lease_seconds: u32,
     pub(crate) sweep_seconds: u32,
-    /// Flags of a GitLab that holds the sources, instead of the folder.
+    /// Flags for sources in a GitLab instead of the folder.
     pub(crate) gitlab: Vec<String>,
     pub(crate) extra: Vec<String>,
+    /// How long a response may stay unread. It is not a flag, so that it can be short in tests only.
+    pub(crate) longest_stall: Option<Duration>,
 }
 
 impl Default for ServerOptions {
@@ -36,10 +38,11 @@ impl Default for ServerOptions {
         Self {
             architectures: "x86_64",
             lease_seconds: 60,
-            // So long that no change is found by chance.
+            // Long enough that no change is detected by the resync.
             sweep_seconds: 3600,
             gitlab: Vec::new(),
             extra: Vec::new(),
+            longest_stall: None,
         }
     }
 }
@@ -65,12 +68,12 @@ struct Running {
 }
 
 impl TestServer {
-    /// A server over the repositories that `prepare` creates.
+    /// Starts a server over the repositories that `prepare` creates.
     pub(crate) async fn start(prepare: impl FnOnce(&SourceTree)) -> Self {
         Self::start_with(ServerOptions::default(), prepare).await
     }
 
-    /// The same with options.
+    /// Starts a server with options.
     pub(crate) async fn start_with(
         options: ServerOptions,
         prepare: impl FnOnce(&SourceTree),
@@ -89,7 +92,7 @@ impl TestServer {
         this
     }
 
-    /// The arguments it is started with.
+    /// Returns the arguments it is started with.
     pub(crate) fn arguments(&self) -> Vec<String> {
         let mut arguments: Vec<String> = ["buildbtw-server", "run", "--listen", "127.0.0.1:0"]
             .map(str::to_owned)
@@ -118,9 +121,13 @@ impl TestServer {
             .unwrap();
         let shutdown = CancellationToken::new();
         let token = shutdown.clone();
+        let longest_stall = self.options.longest_stall;
         let (sender, started) = tokio::sync::oneshot::channel();
         let serving = runtime.spawn(async move {
-            let server = start_server(&arguments, token).await?;
+            let mut server = start_server(&arguments, token).await?;
+            if let Some(limit) = longest_stall {
+                server.longest_stall = limit;
+            }
             let _ = sender.send(server.address);
             server.serve().await
         });
@@ -163,7 +170,7 @@ impl TestServer {
         self.folder.path().join("data")
     }
 
-    /// A folder for other files of the test.
+    /// Creates a folder for other files of the test.
     pub(crate) fn scratch(&self, name: &str) -> PathBuf {
         let path = self.folder.path().join(name);
         fs_err::create_dir_all(&path).unwrap();
@@ -178,7 +185,7 @@ impl TestServer {
         &self.running().address
     }
 
-    /// A client with a token, or without one.
+    /// Returns a client with a token, or without one.
     pub(crate) fn client(&self, token: Option<String>) -> Client {
         Client::new(self.url(), token).unwrap()
     }
@@ -188,19 +195,19 @@ impl TestServer {
         fs_err::read_to_string(file).unwrap().trim().to_owned()
     }
 
-    /// The client of the administrator, who may do everything.
+    /// Returns the client of the administrator, who may do everything.
     pub(crate) fn admin(&self) -> Client {
         let make = || self.client(Some(self.admin_token()));
         self.running().admin.get_or_init(make).clone()
     }
 
-    /// A client without a token.
+    /// Returns a client without a token.
     pub(crate) fn public(&self) -> Client {
         let make = || self.client(None);
         self.running().public.get_or_init(make).clone()
     }
 
-    /// The text of a new token.
+    /// Creates a token and returns its text.
     pub(crate) async fn token(&self, scope: TokenScope) -> String {
         self.token_that_expires(scope, None).await
     }
@@ -214,7 +221,7 @@ impl TestServer {
         self.admin().create_token(&request).await.unwrap().token
     }
 
-    /// A worker for x86_64 with a token of its own.
+    /// Returns a worker for x86_64 with a token of its own.
     pub(crate) async fn worker(&self, name: &str) -> FakeWorker {
         self.worker_for(name, &["x86_64"]).await
     }
@@ -224,12 +231,12 @@ impl TestServer {
         FakeWorker::new(self.url(), token, name, architectures)
     }
 
-    /// A request that the typed client would never send.
+    /// Begins a request that the typed client would never send.
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}{path}", self.url()))
     }
 
-    /// The same with the administrator's token.
+    /// Begins such a request with the administrator's token.
     pub(crate) fn admin_request(&self, method: Method, path: &str) -> RequestBuilder {
         self.request(method, path).bearer_auth(self.admin_token())
     }
@@ -240,8 +247,9 @@ impl TestServer {
             name: Some(parse(name)),
             ..new_namespace(changesets)
         };
-        let made = self.admin().create_namespace(&request).await;
-        made.unwrap_or_else(|error| panic!("{name}: {error}"))
+        let created = self.admin().create_namespace(&request).await;
+        created
+            .unwrap_or_else(|error| panic!("{name}: {error}"))
             .summary
             .name
     }
@@ -250,7 +258,7 @@ impl TestServer {
         self.public().iteration(&parse(name), None).await.unwrap()
     }
 
-    /// The x86_64 build of a pkgbase.
+    /// Returns the x86_64 build of a pkgbase.
     pub(crate) async fn build(&self, namespace: &str, pkgbase: &str) -> BuildSummary {
         self.build_for(namespace, pkgbase, "x86_64").await
     }
@@ -291,7 +299,7 @@ impl TestServer {
         assert_eq!(over, status.is_final(), "finished_at of {status}");
     }
 
-    /// The summary of the source repository at a path.
+    /// Returns the summary of the source repository at a path.
     pub(crate) async fn source(&self, path: &str) -> Option<SourceRepositorySummary> {
         let page = self.public().sources(false, None).await.unwrap();
         page.items.into_iter().find(|source| source.path == path)
@@ -322,7 +330,7 @@ impl TestServer {
         .await
     }
 
-    /// The events of a namespace, starting with the first.
+    /// Follows the events of a namespace, starting with the first.
     pub(crate) async fn follow(&self, namespace: &str) -> Following {
         self.follow_after(namespace, Some(0)).await
     }
@@ -389,7 +397,7 @@ pub(crate) async fn start_server(
     Server::start(&args, shutdown).await
 }
 
-/// A request for a namespace of these changesets, with defaults otherwise.
+/// Returns a request for a namespace of these changesets, with defaults otherwise.
 pub(crate) fn new_namespace(changesets: &[&str]) -> CreateNamespace {
     let value = serde_json::json!({ "changesets": changesets });
     serde_json::from_value(value).unwrap()
@@ -443,7 +451,7 @@ impl Following {
         }
     }
 
-    /// The next event, or `None` when the server ends the stream.
+    /// Returns the next event, or `None` when the server ends the stream.
     pub(crate) async fn end(&mut self) -> Option<Event> {
         let next = tokio::time::timeout(PATIENCE, self.stream.next()).await;
         next.expect("the events do not end").ok().flatten()

@@ -18,7 +18,7 @@ pub(crate) struct Srcinfo {
 }
 
 impl Srcinfo {
-    /// A package for x86_64 with one pkgname like its pkgbase. `version` is `pkgver-pkgrel`.
+    /// Returns a package for x86_64 with one pkgname like its pkgbase. `version` is `pkgver-pkgrel`.
     pub(crate) fn new(pkgbase: &str, version: &str) -> Self {
         let (pkgver, pkgrel) = version.split_once('-').expect("pkgver-pkgrel");
         Self {
@@ -87,7 +87,7 @@ impl SourceTree {
         &self.folder
     }
 
-    /// Where the repository of this name lies.
+    /// Returns the path of the repository of this name.
     pub(crate) fn path(&self, repository: &str) -> PathBuf {
         self.folder.join(repository)
     }
@@ -98,7 +98,7 @@ impl SourceTree {
         self.push_to(&srcinfo.pkgbase, "main", Some(&srcinfo.text()))
     }
 
-    /// The same on another branch, which starts as a copy of the default one.
+    /// Commits to another branch, which starts as a copy of the default one.
     pub(crate) fn push_branch(&self, branch: &str, srcinfo: &Srcinfo) -> CommitHash {
         self.push_to(&srcinfo.pkgbase, branch, Some(&srcinfo.text()))
     }
@@ -201,7 +201,7 @@ impl SourceTree {
     }
 }
 
-/// Git in a folder, without the configuration of the current user.
+/// Returns a git command in a folder, without the configuration of the current user.
 pub(crate) fn git(folder: &Path) -> Command {
     let mut command = Command::new("git");
     command

@@ -36,7 +36,7 @@ impl FakeWorker {
         }
     }
 
-    /// The same worker after the server returned at another address.
+    /// Returns the same worker after the server restarted at another address.
     pub(crate) fn finds_server_at(&self, url: &str) -> Self {
         Self {
             client: Client::new(url, Some(self.token.clone())).unwrap(),
@@ -58,7 +58,7 @@ impl FakeWorker {
     }
 
     /// Claims the next build, or `None` if the claim times out.
-    pub(crate) async fn asks(
+    pub(crate) async fn claims_once(
         &self,
         claim: ClaimId,
         wait_s: u32,
@@ -71,7 +71,7 @@ impl FakeWorker {
     pub(crate) async fn claims(&self) -> Job {
         let claim = ClaimId::new();
         eventually("a build to claim", async || {
-            let job = self.asks(claim, WAIT_S).await;
+            let job = self.claims_once(claim, WAIT_S).await;
             job.expect("the claim was rejected")
         })
         .await
@@ -91,7 +91,7 @@ impl FakeWorker {
         job
     }
 
-    /// The work on a claimed build.
+    /// Begins the work on a claimed build.
     pub(crate) fn job(&self, claimed: ClaimedBuild) -> Job {
         Job {
             claimed,
@@ -115,7 +115,7 @@ impl std::fmt::Debug for Job {
 }
 
 impl Job {
-    /// The folder in which its packages are created.
+    /// Returns the folder in which its packages are created.
     pub(crate) fn folder(&self) -> &std::path::Path {
         self.folder.path()
     }
@@ -224,7 +224,7 @@ impl Job {
     }
 }
 
-/// The outcome of a build with these packages.
+/// Returns the outcome of a build with these packages.
 pub(crate) fn reported(packages: &[BuiltPackage]) -> Outcome {
     let report = |package: &BuiltPackage| ReportedPackage {
         file_name: package.file_name.clone(),
@@ -235,7 +235,7 @@ pub(crate) fn reported(packages: &[BuiltPackage]) -> Outcome {
     }
 }
 
-/// The outcome of a build without packages.
+/// Returns the outcome of a build without packages.
 pub(crate) fn failed(kind: FailureKind, message: &str) -> Outcome {
     Outcome::Failed {
         kind,

@@ -1,4 +1,4 @@
-//! Pipelines and jobs as a test sees and moves them.
+//! Pipelines and jobs as a test sees and changes them.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::state::runners::RunnerId;
 use crate::state::status::Status;
 use crate::{FakeGitlab, ProjectId};
 
-/// A pipeline as it was at a time.
+/// A snapshot of a pipeline.
 #[derive(Clone, Debug)]
 pub struct PipelineView {
     /// Its id.
@@ -25,17 +25,17 @@ pub struct PipelineView {
     pub sha: String,
     /// The branch or tag.
     pub git_ref: String,
-    /// What it was made by.
+    /// What created it.
     pub source: Source,
-    /// What the configuration calls it.
+    /// Its name in the configuration.
     pub name: Option<String>,
-    /// How far it is.
+    /// Its status.
     pub status: Status,
-    /// The variables that it was given.
+    /// The variables it was created with.
     pub variables: Vec<(String, String)>,
-    /// The inputs that it was given.
+    /// The inputs it was created with.
     pub inputs: Map<String, Value>,
-    /// Who made it.
+    /// The user who created it.
     pub user: u64,
 }
 
@@ -60,7 +60,7 @@ impl From<&Pipeline> for PipelineView {
     }
 }
 
-/// A job as it was at a time.
+/// A snapshot of a job.
 #[derive(Clone, Debug)]
 pub struct JobView {
     /// Its id.
@@ -73,19 +73,19 @@ pub struct JobView {
     pub name: String,
     /// Its stage.
     pub stage: String,
-    /// How far it is.
+    /// Its status.
     pub status: Status,
     /// Why it failed.
     pub failure_reason: Option<String>,
-    /// What its script ended with.
+    /// The exit code of its script.
     pub exit_code: Option<i64>,
-    /// The tags that a runner must have.
+    /// The tags that its runner must have.
     pub tags: Vec<String>,
-    /// What the job is known by.
+    /// Its token.
     pub token: String,
-    /// Which runner has or had it.
+    /// The runner that was assigned to it.
     pub runner: Option<RunnerId>,
-    /// Whether another job does its work again.
+    /// Whether a retry replaced it.
     pub retried: bool,
 }
 
@@ -109,7 +109,7 @@ impl From<&Job> for JobView {
 }
 
 impl FakeGitlab {
-    /// Makes a pipeline on behalf of the first user, as the API does.
+    /// Creates a pipeline on behalf of the first user, as through the API.
     pub fn create_pipeline(
         &self,
         project: ProjectId,
@@ -134,14 +134,14 @@ impl FakeGitlab {
         )
     }
 
-    /// Makes the pipeline of a merge request, in the project that it is to be merged into.
+    /// Creates the pipeline of a merge request in its target project.
     pub fn create_merge_request_pipeline(
         &self,
         project: ProjectId,
         iid: u64,
     ) -> Result<PipelineId> {
         let row = self.state().merge_requests.get(&(project.0, iid)).cloned();
-        let row = row.context("no such merge request")?;
+        let row = row.context("the merge request does not exist")?;
         self.create_as_first_user(
             project,
             NewPipeline {
@@ -167,20 +167,20 @@ impl FakeGitlab {
         Ok(pipeline.id)
     }
 
-    /// The pipelines of a project, oldest first.
+    /// Returns the pipelines of a project, oldest first.
     pub fn pipelines(&self, project: ProjectId) -> Vec<PipelineView> {
         let state = self.state();
         let pipelines = state.pipelines_of(project.0);
         pipelines.map(|row| row.as_ref().into()).collect()
     }
 
-    /// A pipeline, if it is there.
+    /// Returns a pipeline, if it exists.
     pub fn pipeline(&self, id: PipelineId) -> Option<PipelineView> {
         let state = self.state();
         state.pipelines.get(&id.0).map(|row| row.as_ref().into())
     }
 
-    /// The jobs of a pipeline, oldest first, those that were retried too.
+    /// Returns the jobs of a pipeline, oldest first, retried ones included.
     pub fn jobs(&self, pipeline: PipelineId) -> Vec<JobView> {
         let state = self.state();
         let Some(pipeline) = state.pipelines.get(&pipeline.0) else {
@@ -190,42 +190,42 @@ impl FakeGitlab {
         jobs.map(|row| row.as_ref().into()).collect()
     }
 
-    /// A job, if it is there.
+    /// Returns a job, if it exists.
     pub fn job(&self, id: JobId) -> Option<JobView> {
         let state = self.state();
         state.jobs.get(&id.0).map(|row| row.as_ref().into())
     }
 
-    /// What a job printed so far.
+    /// Returns the log of a job.
     pub fn job_trace(&self, id: JobId) -> String {
         let state = self.state();
         let trace = state.traces.get(&id.0).map_or(&[][..], Vec::as_slice);
         String::from_utf8_lossy(trace).into_owned()
     }
 
-    /// The files that a job left.
+    /// Returns the artifacts of a job.
     pub fn job_artifacts(&self, id: JobId) -> Option<Arc<Artifacts>> {
         self.state().artifacts.get(&id.0).cloned()
     }
 
-    /// Cancels a pipeline, as a person does.
+    /// Cancels a pipeline, as a user does.
     pub fn cancel_pipeline(&self, id: PipelineId) -> Result<()> {
         self.change().cancel_pipeline(id).map(drop)
     }
 
-    /// Cancels a job, as a person does.
+    /// Cancels a job, as a user does.
     pub fn cancel_job(&self, id: JobId) -> Result<()> {
         let mut change = self.change();
         let job = change.cancel_job(id)?;
         change.process(job.pipeline).map(drop)
     }
 
-    /// Does again what failed or was cancelled of a pipeline, as a person does.
+    /// Retries the failed and cancelled jobs of a pipeline, as a user does.
     pub fn retry_pipeline(&self, id: PipelineId) -> Result<()> {
         self.change().retry_pipeline(id).map(drop)
     }
 
-    /// Does a job again, as a person does, and returns the new one.
+    /// Retries a job, as a user does, and returns the new one.
     pub fn retry_job(&self, id: JobId) -> Result<JobId> {
         Ok(self.change().retry_job(id)?.id)
     }
@@ -235,7 +235,7 @@ impl FakeGitlab {
         self.change().delete_pipeline(id)
     }
 
-    /// Gives a pipeline a status, and those of its jobs that have not ended too, without a runner.
+    /// Sets the status of a pipeline and of its unfinished jobs, without a runner.
     pub fn set_pipeline_status(&self, id: PipelineId, status: Status) -> Result<()> {
         let mut change = self.change();
         let pipeline = change.pipeline(id)?;
@@ -248,7 +248,7 @@ impl FakeGitlab {
         Ok(())
     }
 
-    /// Begins the oldest job that waits for a runner, without one. `None` if none waits.
+    /// Starts the oldest pending job without a runner. `None` if no job is pending.
     pub fn take_job(&self) -> Result<Option<JobId>> {
         let mut change = self.change();
         let Some(id) = change.state.waiting.first().copied() else {
@@ -260,7 +260,7 @@ impl FakeGitlab {
         Ok(Some(job.id))
     }
 
-    /// Begins a job that waits for a runner, without one.
+    /// Starts a pending job without a runner.
     pub fn begin_job(&self, id: JobId) -> Result<()> {
         let mut change = self.change();
         let pipeline = change.job(id)?.pipeline;
@@ -268,7 +268,7 @@ impl FakeGitlab {
         change.refresh(pipeline).map(drop)
     }
 
-    /// Ends a job, without a runner or as if its runner had.
+    /// Finishes a job, without a runner or on behalf of its runner.
     pub fn finish_job(
         &self,
         id: JobId,
@@ -279,7 +279,7 @@ impl FakeGitlab {
         change.finish(id, status, failure_reason, None).map(drop)
     }
 
-    /// Adds something to what a job printed.
+    /// Appends to the log of a job.
     pub fn print(&self, id: JobId, text: &str) -> Result<()> {
         let mut change = self.change();
         change.job(id)?;
@@ -289,25 +289,27 @@ impl FakeGitlab {
         Ok(())
     }
 
-    /// Changes what a job printed so far into something else, as a broken disk might.
+    /// Corrupts the log of a job, as a broken disk might.
     pub fn corrupt_trace(&self, id: JobId) -> Result<()> {
         let mut state = self.state();
         let trace = state.traces.get_mut(&id.0);
         let first = trace.and_then(|trace| trace.first_mut());
-        *first.context("nothing was printed")? ^= 1;
+        *first.context("the log is empty")? ^= 1;
         Ok(())
     }
 
-    /// Waits until a job is as it is wanted.
+    /// Waits until a job satisfies a condition.
     pub async fn job_until(
         &self,
         id: JobId,
         is_wanted: impl Fn(&JobView) -> bool,
     ) -> Result<JobView> {
-        let mut changes = self.shared.bells.changes.subscribe();
+        let mut changes = self.shared.wakers.changes.subscribe();
         loop {
             changes.borrow_and_update();
-            let job = self.job(id).with_context(|| format!("no job {id}"))?;
+            let job = self
+                .job(id)
+                .with_context(|| format!("job {id} does not exist"))?;
             if is_wanted(&job) {
                 return Ok(job);
             }
@@ -315,17 +317,17 @@ impl FakeGitlab {
         }
     }
 
-    /// Waits until a pipeline is as it is wanted.
+    /// Waits until a pipeline satisfies a condition.
     pub async fn pipeline_until(
         &self,
         id: PipelineId,
         is_wanted: impl Fn(&PipelineView) -> bool,
     ) -> Result<PipelineView> {
-        let mut changes = self.shared.bells.changes.subscribe();
+        let mut changes = self.shared.wakers.changes.subscribe();
         loop {
             changes.borrow_and_update();
             let pipeline = self.pipeline(id);
-            let pipeline = pipeline.with_context(|| format!("no pipeline {id}"))?;
+            let pipeline = pipeline.with_context(|| format!("pipeline {id} does not exist"))?;
             if is_wanted(&pipeline) {
                 return Ok(pipeline);
             }
@@ -333,12 +335,12 @@ impl FakeGitlab {
         }
     }
 
-    /// Waits until what a job printed holds a text.
+    /// Waits until the log of a job contains a text.
     pub async fn printed(&self, id: JobId, text: &str) -> Result<()> {
-        let mut changes = self.shared.bells.changes.subscribe();
+        let mut changes = self.shared.wakers.changes.subscribe();
         loop {
             changes.borrow_and_update();
-            ensure!(self.job(id).is_some(), "no job {id}");
+            ensure!(self.job(id).is_some(), "job {id} does not exist");
             if self.job_trace(id).contains(text) {
                 return Ok(());
             }

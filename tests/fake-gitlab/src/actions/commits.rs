@@ -1,4 +1,4 @@
-//! Commits, branches and tags that appear as if somebody had pushed them.
+//! Commits, branches and tags, as if a user had pushed them.
 
 use anyhow::{Context as _, Result};
 use gix::ObjectId;
@@ -9,10 +9,10 @@ use crate::{FakeGitlab, ProjectId};
 use super::pushes::RefChange;
 
 impl FakeGitlab {
-    /// Commits files to a branch, as a push does: with an event, timestamps and hooks. `None`
-    /// removes a file; a branch that does not exist begins at the default branch.
+    /// Commits files to a branch like a push, with its event, timestamps and hooks. `None` removes a file; a branch
+    /// that does not exist starts at the default branch.
     ///
-    /// Returns the new commit's id.
+    /// Returns the id of the new commit.
     pub fn commit(
         &self,
         project: ProjectId,
@@ -21,13 +21,12 @@ impl FakeGitlab {
         message: &str,
     ) -> Result<String> {
         let change = self.write_commit(project, branch, files, message)?;
-        let id = change.after.context("the branch is gone")?;
+        let id = change.after.context("the branch was deleted")?;
         self.pushed(project, &[change], None)?;
         Ok(id.to_string())
     }
 
-    /// Like [`Self::commit`], but as if the event had been lost: the branch moves, and nothing else
-    /// tells of it.
+    /// Commits like [`Self::commit`], but as if the event had been lost: only the branch moves.
     pub fn push_quietly(
         &self,
         project: ProjectId,
@@ -36,11 +35,10 @@ impl FakeGitlab {
         message: &str,
     ) -> Result<String> {
         let change = self.write_commit(project, branch, files, message)?;
-        Ok(change.after.context("the branch is gone")?.to_string())
+        Ok(change.after.context("the branch was deleted")?.to_string())
     }
 
-    /// Makes a tag: of the default branch, or of another ref or commit. With a message it is an
-    /// annotated one.
+    /// Creates a tag at the default branch, or at another ref or commit. With a message it is annotated.
     pub fn tag(
         &self,
         project: ProjectId,
@@ -65,7 +63,7 @@ impl FakeGitlab {
         self.pushed(project, &[change], None)
     }
 
-    /// Makes a branch at a ref or commit, or moves it there, whatever it was before.
+    /// Creates a branch at a ref or commit, or moves it there, fast-forward or not.
     pub fn set_branch(&self, project: ProjectId, branch: &str, target: &str) -> Result<()> {
         let after = Some(self.commit_of(project, Some(target))?);
         self.move_branch(project, branch, after)
@@ -76,7 +74,7 @@ impl FakeGitlab {
         self.move_branch(project, branch, None)
     }
 
-    /// The id of the commit that a ref names, `None` is the default branch.
+    /// Returns the commit id of a ref; `None` is the default branch.
     pub fn head(&self, project: ProjectId, name: Option<&str>) -> Result<Option<String>> {
         let project = self.project(project)?;
         let id = project.storage.resolve(&project.default_branch, name)?;
@@ -125,11 +123,11 @@ impl FakeGitlab {
         project
             .storage
             .resolve(&project.default_branch, name)?
-            .with_context(|| format!("no ref {}", name.unwrap_or("HEAD")))
+            .with_context(|| format!("ref `{}` does not exist", name.unwrap_or("HEAD")))
     }
 }
 
-/// What a ref points to, without following an annotated tag.
+/// Returns the target of a ref, without peeling an annotated tag.
 fn direct_ref(path: &std::path::Path, name: &str) -> Option<ObjectId> {
     let text = git::run(path, &["rev-parse", "--verify", "--quiet", name], b"").ok()?;
     ObjectId::from_hex(text.as_bytes()).ok()

@@ -1,4 +1,4 @@
-//! Setting up webhooks.
+//! Adding and removing webhooks.
 
 use std::sync::Arc;
 
@@ -18,11 +18,20 @@ impl FakeGitlab {
             HookScope::System => Owner::System,
             HookScope::Group(path) => {
                 let group = self.state().group_at(&path);
-                Owner::Group(group.with_context(|| format!("no group {path}"))?.id)
+                Owner::Group(
+                    group
+                        .with_context(|| format!("group `{path}` does not exist"))?
+                        .id,
+                )
             }
             HookScope::Project(path) => {
                 let project = self.state().project_at(&path);
-                Owner::Project(project.with_context(|| format!("no project {path}"))?.id.0)
+                Owner::Project(
+                    project
+                        .with_context(|| format!("project `{path}` does not exist"))?
+                        .id
+                        .0,
+                )
             }
         };
         self.insert_hook(owner, options)
@@ -31,7 +40,7 @@ impl FakeGitlab {
     /// Removes a hook.
     pub fn remove_hook(&self, hook: HookId) -> Result<()> {
         let removed = self.state().hooks.remove(&hook.0);
-        removed.map(drop).context("no such hook")
+        removed.map(drop).context("the hook does not exist")
     }
 
     pub(crate) fn insert_hook(&self, owner: Owner, options: HookOptions) -> Result<HookId> {
@@ -55,7 +64,7 @@ impl FakeGitlab {
         Ok(id)
     }
 
-    /// The hooks that are told an event of a project.
+    /// Returns the hooks that receive an event of a project.
     pub(crate) fn hooks_of(
         &self,
         project: &Project,
@@ -71,7 +80,7 @@ impl FakeGitlab {
     }
 }
 
-/// The hooks that are told an event of a project.
+/// Returns the hooks that receive an event of a project.
 pub(crate) fn hooks_of(
     state: &State,
     project: &Project,
@@ -92,7 +101,7 @@ pub(crate) fn hooks_of(
         .collect()
 }
 
-/// An id that no two events share.
+/// Returns a unique event id.
 pub(crate) fn new_uuid() -> Uuid {
     Uuid::now_v7()
 }

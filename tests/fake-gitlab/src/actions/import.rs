@@ -1,4 +1,4 @@
-//! Filling the stand-in with many packages at once.
+//! Imports of many packages.
 
 use std::path::Path;
 
@@ -15,21 +15,21 @@ use super::projects::insert_project;
 /// A package to import.
 #[derive(Clone, Debug)]
 pub struct ImportedText {
-    /// What the project's path is made from.
+    /// The pkgbase, from which the project's path is derived.
     pub pkgbase: String,
     /// The content of `.SRCINFO`.
     pub srcinfo: Vec<u8>,
 }
 
 impl FakeGitlab {
-    /// Makes a project of every folder `<pkgbase>` with a `.SRCINFO` in it, and says how many.
+    /// Creates a project for every folder `<pkgbase>` with an `.SRCINFO`, and returns their number.
     pub fn import(&self, folder: &Path, group: &str) -> Result<usize> {
         let mut names = Vec::new();
         for entry in fs_err::read_dir(folder)? {
             let name = entry?.file_name();
             names.push(name.to_string_lossy().into_owned());
         }
-        // Ids are given in the order of names, wherever the folder is.
+        // Ids follow the order of names, wherever the folder is.
         names.sort_unstable();
         let mut texts = Vec::with_capacity(names.len());
         for pkgbase in names {
@@ -42,8 +42,8 @@ impl FakeGitlab {
         self.import_texts(texts, group)
     }
 
-    /// Makes a project of every text, with one commit, and says how many. Texts are kept in memory
-    /// until somebody wants more of a project than that.
+    /// Creates a project with one commit for every text, and returns their number. A repository is kept in memory until
+    /// more of it is needed.
     pub fn import_texts(
         &self,
         texts: impl IntoIterator<Item = ImportedText>,

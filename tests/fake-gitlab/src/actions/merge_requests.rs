@@ -1,4 +1,4 @@
-//! Merge requests: opening, merging, closing them.
+//! Opening, merging and closing merge requests.
 
 use std::sync::Arc;
 
@@ -14,8 +14,8 @@ use crate::{FakeGitlab, ProjectId};
 use super::pushes::RefChange;
 
 impl FakeGitlab {
-    /// Opens a merge request and returns its number within the target project. The source may be
-    /// the target itself or a fork.
+    /// Opens a merge request and returns its number within the target project. The source may be the target itself or a
+    /// fork.
     pub fn open_merge_request(
         &self,
         target: ProjectId,
@@ -73,7 +73,7 @@ impl FakeGitlab {
         Ok(merge_request.iid)
     }
 
-    /// Merges a merge request with a merge commit, and returns that one's id.
+    /// Merges a merge request with a merge commit, and returns the id of that commit.
     pub fn merge(&self, project: ProjectId, iid: u64) -> Result<String> {
         let row = self.open_one(project, iid)?;
         let path = self.materialise(project)?;
@@ -137,7 +137,7 @@ impl FakeGitlab {
         let row = state
             .merge_requests
             .get_mut(&(row.project, row.iid))
-            .context("the merge request is gone")?;
+            .context("the merge request was deleted")?;
         change(Arc::make_mut(row));
         Ok(Arc::clone(row))
     }

@@ -1,4 +1,4 @@
-//! What a test or a person does to the stand-in, other than by its APIs.
+//! Actions of tests and users that do not go through the APIs.
 
 pub(crate) mod ci;
 pub(crate) mod commits;

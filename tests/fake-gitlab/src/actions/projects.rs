@@ -1,4 +1,4 @@
-//! Groups and projects: making, moving, archiving, deleting them.
+//! Creating, moving, archiving and deleting groups and projects.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,19 +11,18 @@ use crate::state::projects::{Group, Project};
 use crate::{FakeGitlab, ProjectId};
 
 impl FakeGitlab {
-    /// Makes a group, and those above it that are missing. Making one again does nothing.
+    /// Creates a group with its missing parents. Does nothing if it exists.
     pub fn create_group(&self, full_path: &str) -> Result<()> {
         ensure_group(&mut self.state(), full_path)?;
         Ok(())
     }
 
-    /// Makes a project with an empty repository, and the groups above it that are missing.
+    /// Creates a project with an empty repository, and its missing parent groups.
     pub fn create_project(&self, full_path: &str) -> Result<ProjectId> {
         self.add_project(full_path, Storage::Nothing)
     }
 
-    /// Makes a project of a bare repository that exists. It is used where it is, and changed by
-    /// pushes.
+    /// Creates a project for an existing bare repository, which is used in place and changed by pushes.
     pub fn adopt(&self, repository: &Path, full_path: &str) -> Result<ProjectId> {
         let branch = disk::default_branch(repository)?;
         let storage = Storage::Disk(fs_err::canonicalize(repository)?);
@@ -42,12 +41,12 @@ impl FakeGitlab {
         })
     }
 
-    /// The id of the project of a full path, if there is one.
+    /// Returns the id of the project at a full path.
     pub fn project_id(&self, full_path: &str) -> Option<ProjectId> {
         Some(self.state().project_at(full_path)?.id)
     }
 
-    /// Names another branch as the default.
+    /// Sets the default branch.
     pub fn set_default_branch(&self, project: ProjectId, branch: &str) -> Result<()> {
         self.change_project(project, |project| {
             project.default_branch = branch.to_owned();
@@ -84,7 +83,7 @@ impl FakeGitlab {
         })
     }
 
-    /// Archives a project, or takes it back into use.
+    /// Archives or unarchives a project.
     pub fn archive(&self, project: ProjectId, archived: bool) -> Result<()> {
         let now = self.clock().now();
         self.change_project(project, |project| {
@@ -93,7 +92,7 @@ impl FakeGitlab {
         })
     }
 
-    /// Makes a project be deleted later, as GitLab does first of all.
+    /// Marks a project for deletion, which GitLab does before it deletes one.
     pub fn mark_for_deletion(&self, project: ProjectId) -> Result<()> {
         let now = self.clock().now();
         self.change_project(project, |project| {
@@ -102,7 +101,7 @@ impl FakeGitlab {
         })
     }
 
-    /// Deletes a project for good. The repository of an adopted one stays.
+    /// Deletes a project. An adopted repository is kept.
     pub fn delete(&self, project: ProjectId) -> Result<()> {
         {
             let mut state = self.state();
@@ -125,12 +124,12 @@ impl FakeGitlab {
         Ok(())
     }
 
-    /// Makes a project visible to everybody, or only to those with a token.
+    /// Makes a project public, or visible only with a token.
     pub fn set_public(&self, project: ProjectId, public: bool) -> Result<()> {
         self.change_project(project, |project| project.public = public)
     }
 
-    /// Sets the description of a project, which moves `updatedAt`, as every setting does.
+    /// Sets the description of a project. Like every setting, this changes `updatedAt`.
     pub fn set_description(&self, project: ProjectId, description: &str) -> Result<()> {
         let now = self.clock().now();
         self.change_project(project, |project| {
@@ -151,7 +150,7 @@ impl FakeGitlab {
         self.state().project(project)
     }
 
-    /// Where the repository of a project is on disk: it is written if it is not yet.
+    /// Returns the path of a project's repository, after writing it to disk if it is in memory.
     pub(crate) fn materialise(&self, project: ProjectId) -> Result<std::path::PathBuf> {
         let mut state = self.state();
         let row = state.project(project)?;
@@ -171,7 +170,9 @@ impl FakeGitlab {
 impl State {
     pub(crate) fn project(&self, id: ProjectId) -> Result<Arc<Project>> {
         let project = self.projects.get(&id.0);
-        project.cloned().with_context(|| format!("no project {id}"))
+        project
+            .cloned()
+            .with_context(|| format!("project {id} does not exist"))
     }
 
     pub(crate) fn change_project(
@@ -182,7 +183,7 @@ impl State {
         let project = self
             .projects
             .get_mut(&id.0)
-            .with_context(|| format!("no project {id}"))?;
+            .with_context(|| format!("project {id} does not exist"))?;
         change(Arc::make_mut(project));
         Ok(())
     }
@@ -212,11 +213,11 @@ pub(crate) fn insert_project(
     Ok(ProjectId(id))
 }
 
-/// Makes a group and those above it, as far as they are missing.
+/// Creates a group with its missing parents.
 pub(crate) fn ensure_group(state: &mut State, full_path: &str) -> Result<u64> {
     ensure!(
         !full_path.is_empty() && full_path.split('/').all(|part| !part.is_empty()),
-        "{full_path:?} is no path of a group"
+        "{full_path:?} is not the path of a group"
     );
     if let Some(id) = state.group_paths.get(&full_path.to_lowercase()) {
         return Ok(*id);

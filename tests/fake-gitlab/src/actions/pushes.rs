@@ -1,4 +1,4 @@
-//! What happens after refs of a project have moved.
+//! Effects of a push.
 
 use std::sync::Arc;
 
@@ -25,11 +25,11 @@ impl RefChange {
     }
 }
 
-/// A push that touches more refs than this tells no hook.
+/// A push that changes more refs than this triggers no hooks.
 const MOST_REFS_FOR_HOOKS: usize = 3;
 
 impl FakeGitlab {
-    /// The event of a push: timestamps, merge requests, hooks. Without a user it is the first one.
+    /// Applies the effects of a push: timestamps, merge requests, hooks. Without a user, the first one pushed.
     pub(crate) fn pushed(
         &self,
         id: ProjectId,
@@ -55,14 +55,14 @@ impl FakeGitlab {
         Ok(())
     }
 
-    /// The first branch of a repository becomes its default if the one that was meant is missing.
+    /// Makes the first branch of a repository its default if the configured one does not exist.
     fn choose_default_branch(&self, id: ProjectId, changes: &[RefChange]) -> Result<()> {
         let project = self.project(id)?;
         let head = project.storage.resolve(&project.default_branch, None)?;
-        let made = changes
+        let created = changes
             .iter()
             .find(|change| change.before.is_none() && change.after.is_some());
-        let Some(branch) = made.and_then(RefChange::branch) else {
+        let Some(branch) = created.and_then(RefChange::branch) else {
             return Ok(());
         };
         let branches = project.storage.refs()?;
@@ -94,7 +94,7 @@ impl FakeGitlab {
         Ok(())
     }
 
-    /// Open merge requests follow their source branch.
+    /// Moves open merge requests with their source branch.
     fn update_merge_requests(
         &self,
         source: ProjectId,
@@ -129,7 +129,7 @@ impl FakeGitlab {
         Ok(())
     }
 
-    /// Makes the head of a merge request reachable in the target's repository.
+    /// Copies the head of a merge request into the target's repository.
     pub(crate) fn copy_head(&self, merge_request: &MergeRequest, head: ObjectId) -> Result<()> {
         let target = self.materialise(ProjectId(merge_request.project))?;
         let name = merge_request.head_ref();

@@ -1,4 +1,4 @@
-//! Runners as a test sets them up.
+//! Runners, as a test configures them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::ci::queue::Abilities;
 use crate::state::runners::{Runner, RunnerId, RunnerManager, RunnerOptions};
 
 impl FakeGitlab {
-    /// Makes a runner and returns what it is known by.
+    /// Creates a runner and returns its token.
     pub fn create_runner(&self, tags: &[&str]) -> String {
         let tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
         self.create_runner_with(RunnerOptions {
@@ -21,7 +21,7 @@ impl FakeGitlab {
         })
     }
 
-    /// Makes a runner that is set up in some way, and returns what it is known by.
+    /// Creates a runner with options and returns its token.
     pub fn create_runner_with(&self, options: RunnerOptions) -> String {
         let token = self.secret("glrt-");
         let mut change = self.change();
@@ -38,17 +38,17 @@ impl FakeGitlab {
         token
     }
 
-    /// Lets a runner have no more jobs, or have some again.
+    /// Pauses or resumes a runner.
     pub fn pause_runner(&self, token: &str, paused: bool) -> Result<()> {
         let mut change = self.change();
         let mut runners = change.state.runners.values_mut();
         let runner = runners.find(|runner| runner.token == token);
-        Arc::make_mut(runner.context("no such runner")?).paused = paused;
+        Arc::make_mut(runner.context("the runner does not exist")?).paused = paused;
         change.wake_runners();
         Ok(())
     }
 
-    /// The processes of a runner that were heard of.
+    /// Returns the processes of a runner that have contacted the stand-in.
     pub fn runner_managers(&self, token: &str) -> Vec<RunnerManager> {
         let state = self.state();
         let mut runners = state.runners.values();
@@ -58,11 +58,11 @@ impl FakeGitlab {
         })
     }
 
-    /// Gives a runner a job, as if it had asked for one, and returns what it would be told.
+    /// Assigns a job to a runner as if it had requested one, and returns the response.
     pub fn assign_job(&self, token: &str) -> Result<Option<Value>> {
         let mut change = self.change();
         let found = change.state.runners.values().find(|one| one.token == token);
-        let runner = found.cloned().context("no such runner")?;
+        let runner = found.cloned().context("the runner does not exist")?;
         let abilities = Abilities {
             acknowledges: true,
             cancels_gracefully: true,

@@ -1,4 +1,4 @@
-//! Settings of projects that have to do with CI.
+//! CI settings of projects.
 
 use anyhow::Result;
 
@@ -6,7 +6,7 @@ use crate::state::roles::{Role, VariablesRole};
 use crate::{FakeGitlab, ProjectId};
 
 impl FakeGitlab {
-    /// Sets where the configuration of pipelines is; empty is the usual place.
+    /// Sets the path of the CI configuration; empty is the default path.
     pub fn set_ci_config_path(&self, project: ProjectId, path: &str) -> Result<()> {
         let now = self.clock().now();
         self.change_project(project, |project| {
@@ -15,7 +15,7 @@ impl FakeGitlab {
         })
     }
 
-    /// Where the configuration of pipelines is, as it was set.
+    /// Returns the path of the CI configuration, as it was set.
     pub fn ci_config_path(&self, project: ProjectId) -> Result<Option<String>> {
         Ok(self.project(project)?.ci_config_path.clone())
     }
@@ -25,7 +25,7 @@ impl FakeGitlab {
         self.set_protected(project, name, true)
     }
 
-    /// Takes the protection of a branch or tag away.
+    /// Unprotects a branch or tag.
     pub fn unprotect_branch(&self, project: ProjectId, name: &str) -> Result<()> {
         self.set_protected(project, name, false)
     }
@@ -36,30 +36,30 @@ impl FakeGitlab {
         })
     }
 
-    /// Sets who may give the pipelines of a project variables.
+    /// Sets the minimum role for pipeline variables of a project.
     pub fn set_variables_role(&self, project: ProjectId, role: VariablesRole) -> Result<()> {
         self.change_project(project, |project| project.variables_role = role)
     }
 
-    /// Sets who may give the pipelines of new projects variables.
+    /// Sets the minimum role for pipeline variables of new projects.
     pub fn set_variables_role_of_new_projects(&self, role: VariablesRole) {
         self.state().new_projects_variables = role;
     }
 
-    /// Sets what everybody may do in a project for whom nothing else is said. Everybody is a
-    /// maintainer at first; below that, settings are refused.
+    /// Sets the role of users without one of their own in a project. Initially they are maintainers; settings are
+    /// rejected below that.
     pub fn set_role(&self, project: ProjectId, role: Role) -> Result<()> {
         self.change_project(project, |project| project.role = role)
     }
 
-    /// Sets what a user may do in a project.
+    /// Sets the role of a user in a project.
     pub fn set_role_of(&self, project: ProjectId, user: u64, role: Role) -> Result<()> {
         self.change_project(project, |project| {
             project.roles.insert(user, role);
         })
     }
 
-    /// Sets how long the jobs of a project may run that say nothing about it, in seconds.
+    /// Sets the timeout of the project's jobs that have none of their own, in seconds.
     pub fn set_build_timeout(&self, project: ProjectId, seconds: i64) -> Result<()> {
         self.change_project(project, |project| project.build_timeout = seconds)
     }

@@ -9,11 +9,11 @@ use rand::RngExt as _;
 use crate::state::tokens::{Token, User};
 use crate::{FakeGitlab, lock};
 
-/// What the random part of a token is made of.
+/// The characters of the random part of a token.
 const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
 impl FakeGitlab {
-    /// Makes a user and returns the id.
+    /// Creates a user and returns its id.
     pub fn create_user(&self, username: &str) -> u64 {
         let mut state = self.state();
         let id = state.next_id();
@@ -27,17 +27,17 @@ impl FakeGitlab {
         id
     }
 
-    /// Makes a token of the first user.
+    /// Creates a token of the first user.
     pub fn create_token(&self, scopes: &[&str]) -> String {
         self.make_token(None, scopes, false)
     }
 
-    /// Makes a token of another user.
+    /// Creates a token of another user.
     pub fn create_token_for(&self, user: u64, scopes: &[&str]) -> String {
         self.make_token(Some(user), scopes, false)
     }
 
-    /// Makes a token of the first user, who is an administrator by it.
+    /// Creates a token that makes the first user an administrator.
     pub fn create_admin_token(&self, scopes: &[&str]) -> String {
         self.make_token(None, scopes, true)
     }
@@ -63,7 +63,7 @@ impl FakeGitlab {
         secret
     }
 
-    /// A new secret that begins like this.
+    /// Returns a new secret with this prefix.
     pub(crate) fn secret(&self, start: &str) -> String {
         let mut random = lock(&self.shared.random);
         let characters = (0..20).map(|_| {
@@ -73,32 +73,38 @@ impl FakeGitlab {
         format!("{start}{}", characters.collect::<String>())
     }
 
-    /// Takes a token out of force.
+    /// Revokes a token.
     pub fn revoke_token(&self, token: &str) -> Result<()> {
         self.change_token(token, |token| token.revoked = true)
     }
 
-    /// Sets when a token ends.
+    /// Sets when a token expires.
     pub fn expire_token(&self, token: &str, at: Option<Timestamp>) -> Result<()> {
         self.change_token(token, |token| token.expires_at = at)
     }
 
-    /// Sets whether the user of a token may see code: without, `repository` is null.
+    /// Sets whether the user of a token may see code. If not, `repository` is null.
     pub fn set_code_access(&self, token: &str, allowed: bool) -> Result<()> {
         self.change_token(token, |token| token.code_access = allowed)
     }
 
-    /// Blocks a user, or lets one in again.
+    /// Blocks or unblocks a user.
     pub fn block_user(&self, user: u64, blocked: bool) -> Result<()> {
         let mut state = self.state();
-        let user = state.users.get_mut(&user).context("no such user")?;
+        let user = state
+            .users
+            .get_mut(&user)
+            .context("the user does not exist")?;
         Arc::make_mut(user).blocked = blocked;
         Ok(())
     }
 
     fn change_token(&self, secret: &str, change: impl FnOnce(&mut Token)) -> Result<()> {
         let mut state = self.state();
-        let token = state.tokens.get_mut(secret).context("no such token")?;
+        let token = state
+            .tokens
+            .get_mut(secret)
+            .context("the token does not exist")?;
         change(Arc::make_mut(token));
         Ok(())
     }

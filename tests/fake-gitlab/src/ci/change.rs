@@ -1,5 +1,4 @@
-//! One change of pipelines and jobs: everything that follows from it happens with it, and hooks are
-//! told of each step.
+//! One change of pipelines and jobs, with all its consequences; hooks are notified of each step.
 
 use std::sync::{Arc, MutexGuard};
 
@@ -13,12 +12,12 @@ use crate::state::pipelines::{Pipeline, PipelineId};
 use crate::state::status::{Status, composite};
 use crate::webhooks::ci as events;
 
-/// Holds the state while it is changed.
+/// Holds the lock on the state during a change.
 pub(crate) struct Change<'a> {
     pub(crate) gitlab: &'a FakeGitlab,
     pub(crate) state: MutexGuard<'a, State>,
     pub(crate) now: Timestamp,
-    /// Whether a runner may find something new.
+    /// Whether a runner may find a new job.
     wakes_runners: bool,
     changed: bool,
 }
@@ -37,12 +36,12 @@ impl FakeGitlab {
 
 impl Drop for Change<'_> {
     fn drop(&mut self) {
-        let bells = &self.gitlab.shared.bells;
+        let wakers = &self.gitlab.shared.wakers;
         if self.wakes_runners {
-            bells.queue.send_modify(|count| *count += 1);
+            wakers.queue.send_modify(|count| *count += 1);
         }
         if self.changed {
-            bells.changes.send_modify(|count| *count += 1);
+            wakers.changes.send_modify(|count| *count += 1);
         }
     }
 }
@@ -52,21 +51,22 @@ impl Change<'_> {
         let pipeline = self.state.pipelines.get(&id.0);
         pipeline
             .cloned()
-            .with_context(|| format!("no pipeline {id}"))
+            .with_context(|| format!("pipeline {id} does not exist"))
     }
 
     pub(crate) fn job(&self, id: JobId) -> Result<Arc<Job>> {
         let job = self.state.jobs.get(&id.0);
-        job.cloned().with_context(|| format!("no job {id}"))
+        job.cloned()
+            .with_context(|| format!("job {id} does not exist"))
     }
 
-    /// The jobs of a pipeline that no other ones have taken the place of.
+    /// Returns the jobs of a pipeline that were not replaced by a retry.
     pub(crate) fn current_jobs(&self, pipeline: &Pipeline) -> Vec<Arc<Job>> {
         let jobs = self.state.jobs_of(pipeline);
         jobs.filter(|job| !job.retried).cloned().collect()
     }
 
-    /// Runners are to look again.
+    /// Makes runners poll again.
     pub(crate) fn wake_runners(&mut self) {
         self.wakes_runners = true;
     }
@@ -75,22 +75,22 @@ impl Change<'_> {
         self.changed = true;
     }
 
-    /// Changes a job, keeps account of who waits, and tells hooks of a new status.
+    /// Changes a job, updates the queue, and notifies hooks of a new status.
     pub(crate) fn set_job(&mut self, id: JobId, change: impl FnOnce(&mut Job)) -> Result<Arc<Job>> {
         let row = self.state.jobs.get_mut(&id.0);
-        let row = row.with_context(|| format!("no job {id}"))?;
+        let row = row.with_context(|| format!("job {id} does not exist"))?;
         let before = row.status;
         change(Arc::make_mut(row));
         let job = Arc::clone(row);
         self.keep_account(&job);
         self.changed = true;
         if job.status != before {
-            self.tell_job(&job);
+            self.notify_job(&job);
         }
         Ok(job)
     }
 
-    /// A job that was made just now.
+    /// Adds a new job.
     pub(crate) fn add_job(&mut self, job: Job) {
         let (id, pipeline) = (job.id, job.pipeline);
         let job = Arc::new(job);
@@ -100,7 +100,7 @@ impl Change<'_> {
         }
         self.keep_account(&job);
         self.changed = true;
-        self.tell_job(&job);
+        self.notify_job(&job);
     }
 
     fn keep_account(&mut self, job: &Job) {
@@ -119,7 +119,7 @@ impl Change<'_> {
         }
     }
 
-    /// Changes a pipeline and tells hooks of a new status.
+    /// Changes a pipeline and notifies hooks of a new status.
     pub(crate) fn set_pipeline(
         &mut self,
         id: PipelineId,
@@ -127,7 +127,7 @@ impl Change<'_> {
     ) -> Result<Arc<Pipeline>> {
         let now = self.now;
         let row = self.state.pipelines.get_mut(&id.0);
-        let row = row.with_context(|| format!("no pipeline {id}"))?;
+        let row = row.with_context(|| format!("pipeline {id} does not exist"))?;
         let before = row.status;
         let pipeline = Arc::make_mut(row);
         change(pipeline);
@@ -141,31 +141,31 @@ impl Change<'_> {
         let pipeline = Arc::clone(row);
         self.changed = true;
         if pipeline.status != before {
-            self.tell_pipeline(&pipeline);
+            self.notify_pipeline(&pipeline);
         }
         Ok(pipeline)
     }
 
-    /// Lets a pipeline be as far as its jobs are.
+    /// Updates the status of a pipeline from its jobs.
     pub(crate) fn refresh(&mut self, id: PipelineId) -> Result<Arc<Pipeline>> {
         let pipeline = self.pipeline(id)?;
         let jobs = self.current_jobs(&pipeline);
         let parts: Vec<_> = jobs.iter().map(|job| job.part()).collect();
         let status = composite(&parts).unwrap_or(pipeline.status);
-        // A whole may seem to wait between two of its jobs; it has begun all the same.
-        let begun = jobs.iter().any(|job| job.started_at.is_some());
+        // Between two of its jobs, the composite status is pending; the pipeline stays running.
+        let started = jobs.iter().any(|job| job.started_at.is_some());
         let status = match status {
-            Status::Pending if begun => Status::Running,
+            Status::Pending if started => Status::Running,
             status => status,
         };
         self.set_pipeline(id, |pipeline| pipeline.status = status)
     }
 
-    fn tell_job(&self, job: &Job) {
-        events::tell_job(self.gitlab, &self.state, job);
+    fn notify_job(&self, job: &Job) {
+        events::notify_job(self.gitlab, &self.state, job);
     }
 
-    pub(crate) fn tell_pipeline(&self, pipeline: &Pipeline) {
-        events::tell_pipeline(self.gitlab, &self.state, pipeline);
+    pub(crate) fn notify_pipeline(&self, pipeline: &Pipeline) {
+        events::notify_pipeline(self.gitlab, &self.state, pipeline);
     }
 }

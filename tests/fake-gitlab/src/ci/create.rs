@@ -1,4 +1,4 @@
-//! Making pipelines.
+//! Creation of pipelines.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -18,10 +18,10 @@ use crate::state::status::Status;
 use crate::state::tokens::User;
 use crate::{FakeGitlab, lock};
 
-/// What the tokens of jobs begin with.
+/// The prefix of job tokens.
 pub(crate) const JOB_TOKEN: &str = "glcbt-";
 
-/// What a pipeline is to be made of.
+/// The parameters of a new pipeline.
 #[derive(Clone, Debug)]
 pub(crate) struct NewPipeline {
     pub(crate) git_ref: String,
@@ -31,19 +31,19 @@ pub(crate) struct NewPipeline {
     pub(crate) merge_request: Option<ForMergeRequest>,
 }
 
-/// Configurations that were read already: by project, commit and path.
+/// A cache of parsed configurations: by project, commit and path.
 pub(crate) type Configurations = HashMap<(ProjectId, ObjectId, String), Arc<Parsed>>;
 
-/// Why there is no pipeline.
+/// Why a pipeline was not created.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CreateError {
-    /// Who asks may not make any.
+    /// The caller lacks the permission.
     #[error("Insufficient permissions to create a new pipeline")]
     Forbidden,
-    /// What GitLab says.
+    /// GitLab's message.
     #[error("{0}")]
     Refused(String),
-    /// The stand-in itself is in trouble.
+    /// The stand-in itself failed.
     #[error(transparent)]
     Broken(#[from] anyhow::Error),
 }
@@ -52,7 +52,7 @@ fn refused(text: impl Into<String>) -> CreateError {
     CreateError::Refused(text.into())
 }
 
-/// On whose behalf something is done.
+/// The user that an action is performed for.
 #[derive(Clone, Debug)]
 pub(crate) struct Actor {
     pub(crate) user: Arc<User>,
@@ -78,21 +78,21 @@ impl From<&Caller> for Actor {
     }
 }
 
-/// The branch or tag that a name means.
+/// The branch or tag of a name.
 struct Target {
     commit: CommitInfo,
     is_tag: bool,
     is_protected: bool,
 }
 
-/// A configuration, and where it is if it is in the project itself.
+/// A configuration, with its path if it is in the project itself.
 struct ConfigFile {
     parsed: Arc<Parsed>,
     own: Option<String>,
 }
 
 impl FakeGitlab {
-    /// Makes a pipeline, if all is well. Nothing is kept of one that is refused.
+    /// Creates a pipeline. A rejected one leaves nothing behind.
     pub(crate) fn create_pipeline_as(
         &self,
         actor: &Actor,
@@ -149,7 +149,7 @@ impl FakeGitlab {
         known
     }
 
-    /// The configuration of a project: in its own repository, or in another one.
+    /// Returns the source of a project's configuration: its own repository or another one.
     fn config_source(
         &self,
         project: &Project,
@@ -158,7 +158,7 @@ impl FakeGitlab {
         let setting = project.ci_config_path_or_default();
         if setting.starts_with("http://") || setting.starts_with("https://") {
             return Err(refused(format!(
-                "this stand-in does not interpret ci_config_path: {setting}"
+                "this stand-in does not support ci_config_path: {setting}"
             )));
         }
         let Some((path, elsewhere)) = setting.split_once('@') else {
@@ -195,7 +195,7 @@ impl FakeGitlab {
         })
     }
 
-    /// A file of a commit, read once: a template is used by many.
+    /// Parses a file of a commit, once: many projects use the same template.
     fn parsed(
         &self,
         project: &Project,
@@ -257,7 +257,7 @@ impl FakeGitlab {
         });
         change.state.pipelines.insert(id.0, Arc::clone(&pipeline));
         change.state.project_pipelines.insert((project.id.0, id.0));
-        change.tell_pipeline(&pipeline);
+        change.notify_pipeline(&pipeline);
         for stage in &config.stages {
             for job in config.jobs.iter().filter(|job| job.stage == *stage) {
                 let id = JobId(change.state.next_job_id());

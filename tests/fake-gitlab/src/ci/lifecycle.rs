@@ -1,4 +1,4 @@
-//! How jobs go from one status to the next, and pipelines with them.
+//! Status transitions of jobs and their pipelines.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::state::jobs::{Job, JobId};
 use crate::state::pipelines::{Pipeline, PipelineId};
 use crate::state::status::Status;
 
-/// The reasons that GitLab knows: those of runners, and those for which it ends a job itself.
+/// GitLab's failure reasons: those that runners report, and those for which it ends a job itself.
 const FAILURE_REASONS: [&str; 21] = [
     "unknown_failure",
     "script_failure",
@@ -36,7 +36,7 @@ const FAILURE_REASONS: [&str; 21] = [
 ];
 
 impl Change<'_> {
-    /// Lets jobs wait for a runner whose turn it is, and skips those whose turn never comes.
+    /// Makes the jobs of the current stage pending, and skips those that can no longer run.
     pub(crate) fn process(&mut self, id: PipelineId) -> Result<Arc<Pipeline>> {
         let pipeline = self.pipeline(id)?;
         let mut failed = false;
@@ -62,7 +62,7 @@ impl Change<'_> {
         self.refresh(id)
     }
 
-    /// A job whose stage's turn it is.
+    /// Starts a job of the current stage.
     fn begin(&mut self, job: &Job, failed: bool) -> Result<Arc<Job>> {
         let when = job.config().map_or(When::OnSuccess, |config| config.when);
         let status = match when {
@@ -75,7 +75,7 @@ impl Change<'_> {
         self.move_to(job.id, status)
     }
 
-    /// Gives a job a status, with the times that belong to it.
+    /// Sets the status of a job, with the times that belong to it.
     pub(crate) fn move_to(&mut self, id: JobId, status: Status) -> Result<Arc<Job>> {
         let now = self.now;
         self.set_job(id, |job| {
@@ -89,8 +89,7 @@ impl Change<'_> {
         })
     }
 
-    /// Ends a job, and lets the pipeline go on. A job that was cancelled is cancelled, however its
-    /// runner says it ended.
+    /// Finishes a job and continues the pipeline. A cancelled job stays cancelled, whatever its runner reports.
     pub(crate) fn finish(
         &mut self,
         id: JobId,
@@ -98,10 +97,10 @@ impl Change<'_> {
         reason: Option<&str>,
         exit_code: Option<i64>,
     ) -> Result<Arc<Job>> {
-        ensure!(status.is_complete(), "{status} is no end");
+        ensure!(status.is_complete(), "`{status}` is not a final status");
         let now = self.now;
         let was = self.job(id)?.status;
-        ensure!(!was.is_complete(), "the job is {was} already");
+        ensure!(!was.is_complete(), "the job is already {was}");
         let status = match was {
             Status::Canceling => Status::Canceled,
             _ => status,
@@ -123,7 +122,7 @@ impl Change<'_> {
         Ok(job)
     }
 
-    /// Cancels a job: a runner that tidies up first is given the time for that.
+    /// Cancels a job; a runner that can clean up first gets the time to do so.
     pub(crate) fn cancel_job(&mut self, id: JobId) -> Result<Arc<Job>> {
         let job = self.job(id)?;
         if !job.status.is_cancelable() {
@@ -140,7 +139,7 @@ impl Change<'_> {
         self.move_to(id, status)
     }
 
-    /// Cancels what can be cancelled of a pipeline.
+    /// Cancels the unfinished jobs of a pipeline.
     pub(crate) fn cancel_pipeline(&mut self, id: PipelineId) -> Result<Arc<Pipeline>> {
         let pipeline = self.pipeline(id)?;
         for job in self.current_jobs(&pipeline) {
@@ -149,7 +148,7 @@ impl Change<'_> {
         self.refresh(id)
     }
 
-    /// Removes a pipeline with its jobs.
+    /// Deletes a pipeline with its jobs.
     pub(crate) fn delete_pipeline(&mut self, id: PipelineId) -> Result<()> {
         let pipeline = self.pipeline(id)?;
         for job in &pipeline.jobs {

@@ -1,4 +1,4 @@
-//! CI: pipelines, their jobs, and the runners that do them.
+//! CI: pipelines, their jobs, and the runners that execute them.
 
 mod change;
 pub(crate) mod config;
@@ -14,16 +14,16 @@ pub(crate) mod variables;
 
 use tokio::sync::watch;
 
-/// What those who wait for something to happen listen to.
+/// Notifications for waiting requests and tests.
 #[derive(Debug)]
-pub(crate) struct Bells {
-    /// Counts what may be of interest to a runner.
+pub(crate) struct Wakers {
+    /// Counts changes that may make a job available to a runner.
     pub(crate) queue: watch::Sender<u64>,
     /// Counts all changes of pipelines and jobs.
     pub(crate) changes: watch::Sender<u64>,
 }
 
-impl Default for Bells {
+impl Default for Wakers {
     fn default() -> Self {
         Self {
             queue: watch::Sender::new(0),

@@ -1,4 +1,4 @@
-//! What a runner is told about a job.
+//! The description of a job that its runner receives.
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use crate::state::pipelines::Pipeline;
 use crate::state::projects::Project;
 use crate::state::runners::RunnerId;
 
-/// How long a job may run, in seconds.
+/// Returns the timeout of a job, in seconds.
 pub(crate) fn timeout_of(state: &State, job: &Job, runner: Option<RunnerId>) -> i64 {
     let project = state.projects.get(&job.project.0);
     let of_project = project.map_or(3_600, |project| project.build_timeout);
@@ -45,12 +45,14 @@ impl Variables {
     }
 }
 
-/// The answer to a runner that gets a job.
+/// Returns the response to a runner that gets a job.
 pub(crate) fn payload(gitlab: &FakeGitlab, state: &State, job: &Job) -> Result<Value> {
     let pipeline = state.pipelines.get(&job.pipeline.0);
-    let pipeline = pipeline.context("the pipeline is gone")?;
+    let pipeline = pipeline.context("the pipeline was deleted")?;
     let project = state.project(job.project)?;
-    let config = job.config().context("nobody runs a commit status")?;
+    let config = job
+        .config()
+        .context("a commit status has no configuration")?;
     let runner = job.assigned.as_ref().map(|assigned| assigned.runner);
     let timeout = timeout_of(state, job, runner);
     let repository = gitlab.git_url(&project.full_path);
@@ -125,7 +127,7 @@ fn variables_of(
     job: &Job,
     config: &JobConfig,
 ) -> Result<Variables> {
-    let user = state.users.get(&job.user).context("the user is gone")?;
+    let user = state.users.get(&job.user).context("the user was deleted")?;
     let mut all = Variables(Vec::new());
     for (key, value) in variables::of_job(gitlab, project, pipeline, job) {
         all.add(&key, &value, true, false);
@@ -205,7 +207,7 @@ fn artifacts(config: &JobConfig) -> Vec<Value> {
     artifacts.collect()
 }
 
-/// The jobs of earlier stages, whose files a job gets.
+/// Returns the jobs of earlier stages whose artifacts a job downloads.
 fn dependencies(state: &State, pipeline: &Pipeline, job: &Job) -> Vec<Value> {
     let stage_of = |name: &str| pipeline.stages.iter().position(|stage| stage == name);
     let own = stage_of(&job.stage);

@@ -1,4 +1,4 @@
-//! Giving jobs to runners.
+//! Assigning jobs to runners.
 
 use std::sync::Arc;
 
@@ -9,17 +9,17 @@ use crate::state::jobs::{Assigned, Job, JobId};
 use crate::state::runners::Runner;
 use crate::state::status::Status;
 
-/// What a runner says that it can do.
+/// The capabilities that a runner reports.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Abilities {
-    /// It says that it does a job before it begins.
+    /// It confirms a job before it starts it.
     pub(crate) acknowledges: bool,
-    /// It tidies up after a job that is cancelled.
+    /// It cleans up after a cancelled job.
     pub(crate) cancels_gracefully: bool,
 }
 
 impl Change<'_> {
-    /// Gives a runner the oldest job that it takes.
+    /// Assigns the oldest suitable job to a runner.
     pub(crate) fn take(
         &mut self,
         runner: &Runner,
@@ -39,7 +39,7 @@ impl Change<'_> {
             system_id: system_id.to_owned(),
             at: now,
             acknowledged: false,
-            heard_at: now,
+            contacted_at: now,
             cancels_gracefully: abilities.cancels_gracefully,
         };
         let job = self.set_job(JobId(id), |job| job.assigned = Some(assigned))?;
@@ -55,7 +55,7 @@ impl Change<'_> {
         runner.takes(job.project, is_protected, job.tags())
     }
 
-    /// A runner does a job.
+    /// Records that a runner confirmed its job.
     pub(crate) fn acknowledge(&mut self, id: JobId) -> Result<Arc<Job>> {
         self.set_job(id, |job| {
             if let Some(assigned) = &mut job.assigned {
@@ -67,12 +67,12 @@ impl Change<'_> {
         Ok(job)
     }
 
-    /// A runner was heard of.
-    pub(crate) fn heard_of(&mut self, id: JobId) -> Result<Arc<Job>> {
+    /// Records contact from the runner of a job.
+    pub(crate) fn record_contact(&mut self, id: JobId) -> Result<Arc<Job>> {
         let now = self.now;
         self.set_job(id, |job| {
             if let Some(assigned) = &mut job.assigned {
-                assigned.heard_at = now;
+                assigned.contacted_at = now;
             }
         })
     }

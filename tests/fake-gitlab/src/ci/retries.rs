@@ -1,4 +1,4 @@
-//! Doing jobs again.
+//! Retries of jobs.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::state::pipelines::{Pipeline, PipelineId};
 use crate::state::status::Status;
 
 impl Change<'_> {
-    /// Makes another job that does the work of one again.
+    /// Creates a job that replaces a finished one.
     pub(crate) fn retry_job(&mut self, id: JobId) -> Result<Arc<Job>> {
         let job = self.job(id)?;
         ensure!(job.is_retryable(), "Job is not retryable");
@@ -20,7 +20,7 @@ impl Change<'_> {
         self.job(new)
     }
 
-    /// Does again what failed or was cancelled; without that nothing happens.
+    /// Retries failed and cancelled jobs; does nothing if there are none.
     pub(crate) fn retry_pipeline(&mut self, id: PipelineId) -> Result<Arc<Pipeline>> {
         let pipeline = self.pipeline(id)?;
         let again: Vec<Arc<Job>> = self
@@ -61,7 +61,7 @@ impl Change<'_> {
         Ok(id)
     }
 
-    /// What was skipped because of what is done again may have its turn now.
+    /// Reopens jobs that were skipped because of the retried ones.
     fn reopen_skipped(&mut self, id: PipelineId) -> Result<()> {
         let pipeline = self.pipeline(id)?;
         for job in self.current_jobs(&pipeline) {
@@ -75,7 +75,7 @@ impl Change<'_> {
         Ok(())
     }
 
-    /// Starts a job that waits for a person.
+    /// Starts a manual job.
     pub(crate) fn play_job(&mut self, id: JobId) -> Result<Arc<Job>> {
         let job = self.job(id)?;
         ensure!(job.status == Status::Manual, "Unplayable Job");

@@ -1,4 +1,4 @@
-//! What can be set about CI, and what is to go wrong with it.
+//! CI settings and faults of the stand-in.
 
 use std::time::Duration;
 
@@ -6,20 +6,20 @@ use jiff::SignedDuration;
 
 use crate::{FakeGitlab, lock};
 
-/// The settings.
+/// CI settings and faults.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
-    /// How long a runner that asks for a job is kept waiting for one.
+    /// How long a runner's request for a job waits for one.
     pub(crate) long_poll: Duration,
-    /// How long a runner may take to say that it does a job.
+    /// How long a runner may take to confirm a job.
     pub(crate) acknowledge_within: SignedDuration,
-    /// How long a runner may say nothing of a job that it does.
+    /// How long a runner may be silent about its job.
     pub(crate) silence: SignedDuration,
     /// `X-GitLab-Trace-Update-Interval`, in seconds.
     pub(crate) trace_update_interval: u64,
-    /// How many last updates of jobs are answered with 202 first.
+    /// How many final updates of jobs are still answered with 202.
     pub(crate) held_updates: u32,
-    /// How many commit statuses find the lock taken.
+    /// How many commit statuses will still find the lock taken.
     pub(crate) contended_statuses: u32,
     pub(crate) too_many_pipelines: bool,
 }
@@ -39,39 +39,37 @@ impl Default for Settings {
 }
 
 impl FakeGitlab {
-    /// Sets how long a runner that asks for a job is kept waiting for one. It is answered at once at
-    /// first.
+    /// Sets how long a runner's request for a job waits for one. Initially it does not wait.
     pub fn set_long_poll(&self, long_poll: Duration) {
         lock(&self.shared.ci).long_poll = long_poll;
     }
 
-    /// Sets how long a runner may take to say that it does a job that it was given; after that the
-    /// job waits for a runner again.
+    /// Sets how long a runner may take to confirm a job; after that the job is pending again.
     pub fn set_acknowledge_within(&self, limit: SignedDuration) {
         lock(&self.shared.ci).acknowledge_within = limit;
     }
 
-    /// Sets how long a runner may say nothing of a job that it does; after that the job has failed.
+    /// Sets how long a runner may be silent about its job; after that the job fails.
     pub fn set_silence_limit(&self, limit: SignedDuration) {
         lock(&self.shared.ci).silence = limit;
     }
 
-    /// Sets how often runners are told to report, in seconds.
+    /// Sets how often runners are told to send updates, in seconds.
     pub fn set_trace_update_interval(&self, seconds: u64) {
         lock(&self.shared.ci).trace_update_interval = seconds;
     }
 
-    /// Makes the next so many last updates of jobs be answered with 202: to be asked again.
+    /// Answers the next `count` final updates of jobs with 202, so that runners repeat them.
     pub fn hold_final_updates(&self, count: u32) {
         lock(&self.shared.ci).held_updates = count;
     }
 
-    /// Makes the next so many commit statuses find the lock of their commit taken.
+    /// Makes the next `count` commit statuses find the lock of their commit taken.
     pub fn contend_statuses(&self, count: u32) {
         lock(&self.shared.ci).contended_statuses = count;
     }
 
-    /// Whether no more pipelines are made because there were too many in the last minute.
+    /// Sets whether new pipelines are rejected because too many were created in the last minute.
     pub fn set_too_many_pipelines(&self, too_many: bool) {
         lock(&self.shared.ci).too_many_pipelines = too_many;
     }
@@ -80,8 +78,8 @@ impl FakeGitlab {
         lock(&self.shared.ci).clone()
     }
 
-    /// Whether one of what is left of a count is used up.
-    pub(crate) fn use_up(&self, count: impl FnOnce(&mut Settings) -> &mut u32) -> bool {
+    /// Decrements a count, and returns whether it was above zero.
+    pub(crate) fn take_one(&self, count: impl FnOnce(&mut Settings) -> &mut u32) -> bool {
         let mut settings = lock(&self.shared.ci);
         let count = count(&mut settings);
         let is_left = *count > 0;

@@ -1,4 +1,4 @@
-//! Commit statuses: jobs that somebody else does, in pipelines that are made for them if need be.
+//! Commit statuses: jobs that run elsewhere, in pipelines that are created for them if necessary.
 
 use std::sync::Arc;
 
@@ -16,10 +16,10 @@ use crate::state::status::Status;
 
 /// The stage of commit statuses.
 const STAGE: &str = "external";
-/// Only so many pipelines of a commit are looked through.
+/// At most this many pipelines of a commit are searched.
 const MOST_PIPELINES: usize = 100;
 
-/// What is said about a commit.
+/// A new status of a commit.
 #[derive(Clone, Debug)]
 pub(crate) struct NewStatus {
     pub(crate) status: Status,
@@ -31,36 +31,36 @@ pub(crate) struct NewStatus {
     pub(crate) pipeline: Option<u64>,
 }
 
-/// Why a status is not taken.
+/// Why a status is rejected.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StatusError {
-    /// Who asks may not.
+    /// The caller lacks the permission.
     #[error("Forbidden")]
     Forbidden,
-    /// No branch holds the commit.
+    /// No branch contains the commit.
     #[error("References for commit Not Found")]
     NoReferences,
-    /// The pipeline that was named is not of this commit.
+    /// The named pipeline belongs to another commit.
     #[error("Pipeline for pipeline_id, sha and ref Not Found")]
     NoPipeline,
-    /// It was said already.
+    /// The transition is not allowed.
     #[error(
         "Cannot transition status via :{event} from :{status} (Reason(s): Status cannot transition \
          via \"{event}\")"
     )]
     SameState {
-        /// What GitLab calls the step.
+        /// GitLab's name of the transition.
         event: &'static str,
-        /// What was said.
+        /// The new status.
         status: Status,
     },
-    /// The stand-in itself is in trouble.
+    /// The stand-in itself failed.
     #[error(transparent)]
     Broken(#[from] anyhow::Error),
 }
 
 impl FakeGitlab {
-    /// Keeps what is said about a commit.
+    /// Records a status of a commit.
     pub(crate) fn add_status(
         &self,
         actor: &Actor,
@@ -110,7 +110,7 @@ impl FakeGitlab {
     }
 }
 
-/// The first branch whose history holds a commit, the default branch first.
+/// Returns the first branch whose history contains a commit, the default branch first.
 fn branch_of(project: &Project, commit: &CommitInfo) -> Result<Option<String>> {
     let mut branches: Vec<(String, gix::ObjectId)> = project
         .storage
@@ -189,11 +189,11 @@ impl Change<'_> {
         });
         self.state.pipelines.insert(id.0, Arc::clone(&pipeline));
         self.state.project_pipelines.insert((project.id.0, id.0));
-        self.tell_pipeline(&pipeline);
+        self.notify_pipeline(&pipeline);
         Ok(pipeline)
     }
 
-    /// Whether a status may become this.
+    /// Checks whether a status may change to this one.
     fn check_step(&self, job: &Job, to: Status) -> Result<(), StatusError> {
         let event = match (job.status, to) {
             (Status::Pending | Status::Running, Status::Pending) => "enqueue",
@@ -213,7 +213,7 @@ impl Change<'_> {
         current: &[Arc<Job>],
         new: &NewStatus,
     ) -> Result<JobId> {
-        // What was said before under this name is superseded.
+        // Supersedes the earlier status of this name.
         let before = current
             .iter()
             .filter(|job| job.external().is_some() && job.name == new.name);
@@ -260,7 +260,7 @@ impl Change<'_> {
             job.status = new.status;
             job.queued_at = job.queued_at.or(Some(now));
             if new.status != Status::Pending {
-                // Running, and what comes after it, has begun.
+                // Running and later statuses imply that it has started.
                 job.started_at = job.started_at.or(Some(now));
             }
             if new.status.is_complete() {

@@ -1,4 +1,4 @@
-//! What becomes of jobs whose runner is not heard of.
+//! Timeouts of jobs whose runner is silent.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use crate::FakeGitlab;
 use crate::state::jobs::{Assigned, Job, JobId};
 use crate::state::status::Status;
 
-/// A runner ends a job that takes too long itself; it is given this long to say so.
+/// A runner ends an overdue job itself, and gets this long to report that.
 const GRACE: SignedDuration = SignedDuration::from_mins(1);
 
-/// How often it is looked.
+/// The interval between checks.
 const EVERY: Duration = Duration::from_millis(200);
 
-/// Looks whose time is up until the stand-in stops.
+/// Checks timeouts until the stand-in stops.
 pub(crate) async fn watch(gitlab: FakeGitlab) {
     let cancel = gitlab.shared.cancel.clone();
     let look = async {
@@ -37,15 +37,15 @@ pub(crate) async fn watch(gitlab: FakeGitlab) {
     }
 }
 
-/// What is to be done.
-enum Late {
+/// What to do about an overdue job.
+enum Overdue {
     Requeue,
     Fail(&'static str),
 }
 
 impl FakeGitlab {
-    /// Looks whose time is up, by the stand-in's clock. It is looked several times a second anyway;
-    /// a test that has moved the clock need not wait for that.
+    /// Checks timeouts by the stand-in's clock. That happens several times a second anyway; a test that has advanced
+    /// the clock need not wait for it.
     pub fn check_timeouts(&self) -> Result<()> {
         let settings = self.ci_settings();
         let mut change = self.change();
@@ -57,18 +57,18 @@ impl FakeGitlab {
             };
             let since = |time: jiff::Timestamp| change.now.duration_since(time);
             let late = if !assigned.acknowledged {
-                (since(assigned.at) > settings.acknowledge_within).then_some(Late::Requeue)
-            } else if since(assigned.heard_at) > settings.silence {
-                Some(Late::Fail("stuck_or_timeout_failure"))
+                (since(assigned.at) > settings.acknowledge_within).then_some(Overdue::Requeue)
+            } else if since(assigned.contacted_at) > settings.silence {
+                Some(Overdue::Fail("stuck_or_timeout_failure"))
             } else {
-                is_over(&change, &job, assigned).then_some(Late::Fail("job_execution_timeout"))
+                is_over(&change, &job, assigned).then_some(Overdue::Fail("job_execution_timeout"))
             };
             match late {
                 None => {}
-                Some(Late::Requeue) => {
+                Some(Overdue::Requeue) => {
                     change.set_job(job.id, |job| job.assigned = None)?;
                 }
-                Some(Late::Fail(reason)) => {
+                Some(Overdue::Fail(reason)) => {
                     change.finish(job.id, Status::Failed, Some(reason), None)?;
                 }
             }

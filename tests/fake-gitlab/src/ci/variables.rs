@@ -1,4 +1,4 @@
-//! The variables that GitLab gives to pipelines and jobs itself.
+//! Predefined variables of pipelines and jobs.
 
 use crate::repository::CommitInfo;
 use crate::state::jobs::Job;
@@ -7,7 +7,7 @@ use crate::state::projects::Project;
 use crate::state::tokens::User;
 use crate::{FakeGitlab, VERSION};
 
-/// What is known before there is a pipeline.
+/// What is known before the pipeline exists.
 pub(super) struct Origin<'a> {
     pub(super) project: &'a Project,
     pub(super) commit: &'a CommitInfo,
@@ -16,7 +16,7 @@ pub(super) struct Origin<'a> {
     pub(super) is_protected: bool,
     pub(super) source: Source,
     pub(super) user: &'a User,
-    /// The pipeline's number within the project, if it has one already.
+    /// The pipeline's number within the project, once it has one.
     pub(super) iid: Option<u64>,
 }
 
@@ -36,7 +36,7 @@ fn flag(value: bool) -> String {
     value.to_string()
 }
 
-/// Those of a pipeline.
+/// Returns the predefined variables of a pipeline.
 pub(super) fn of_origin(gitlab: &FakeGitlab, origin: &Origin<'_>) -> Pairs {
     let url = gitlab.url();
     let Origin {
@@ -128,7 +128,7 @@ pub(crate) fn email(user: &User) -> String {
     format!("{}@example.invalid", user.username)
 }
 
-/// Those of a job, besides those of its pipeline and those that are secret.
+/// Returns the public predefined variables of a job, without those of its pipeline.
 pub(super) fn of_job(
     gitlab: &FakeGitlab,
     project: &Project,

@@ -1,4 +1,4 @@
-//! The limit on how many requests a user may send.
+//! The rate limit of users.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -8,12 +8,12 @@ use jiff::Timestamp;
 use crate::clock::http_date;
 use crate::lock;
 
-/// So many requests within so many seconds.
+/// A number of requests in a number of seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {
-    /// How many requests.
+    /// The number of requests.
     pub requests: u64,
-    /// The seconds.
+    /// The period in seconds.
     pub seconds: i64,
 }
 
@@ -23,11 +23,11 @@ pub(crate) struct Limits(Mutex<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     limit: Option<RateLimit>,
-    /// By token, or empty for those without one: which period was counted last, and how many.
+    /// By token, empty without one: the current period, and the number of requests in it.
     observed: HashMap<String, (i64, u64)>,
 }
 
-/// Where a user stands.
+/// The state of a user's rate limit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Standing {
     limit: RateLimit,
@@ -65,7 +65,7 @@ impl Limits {
 }
 
 impl Standing {
-    /// A user who has sent too much already.
+    /// Returns the response to a user who has exceeded the limit.
     pub(crate) fn exceeded(now: Timestamp, retry_after: u64) -> Self {
         let limit = RateLimit {
             requests: 7_200,

@@ -1,4 +1,4 @@
-//! What goes wrong on purpose.
+//! Injected faults.
 
 pub(crate) mod limits;
 pub(crate) mod tamper;
@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::lock;
 
-/// Which requests a fault befalls.
+/// The requests that a fault affects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum On {
     /// Every request.
@@ -26,75 +26,74 @@ pub enum On {
     Rest,
     /// Git over HTTP.
     Git,
-    /// Requests whose path begins like this.
+    /// Requests whose path begins with this.
     Path(String),
-    /// Requests with this method whose path ends like this.
+    /// Requests with this method whose path ends with this.
     Method {
         /// For example `POST`.
         method: String,
         /// For example `/pipeline`.
         end: String,
     },
-    /// Requests that make a pipeline: by REST, or by a GraphQL operation of the name
-    /// `pipelineCreate`, in whatever case.
+    /// Requests that create a pipeline: through REST, or by a GraphQL operation of the name `pipelineCreate` in any
+    /// case.
     PipelineCreation,
     /// Requests of runners.
     Runner,
 }
 
-/// How often a fault befalls the requests that it is for.
+/// How many of the matching requests a fault affects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Times {
-    /// The next so many of them.
+    /// The next ones, up to this number.
     Next(u32),
-    /// All but the next so many of them, until it is cleared.
+    /// All but the next ones of this number, until it is removed.
     After(u32),
-    /// Every so manieth of them, until it is cleared.
+    /// Every n-th of them, until it is removed.
     Every(u32),
-    /// All of them, until it is cleared.
+    /// All of them, until it is removed.
     Always,
 }
 
-/// What goes wrong.
+/// A fault.
 #[derive(Clone, Debug)]
 pub enum Fault {
-    /// The request waits before anything is done.
+    /// The request waits before it is processed.
     Latency(Duration),
-    /// Nothing is done and this is answered.
-    Answer {
+    /// The request is not processed, and gets this response.
+    Respond {
         /// The status.
         status: u16,
-        /// Headers besides those that every answer has.
+        /// Additional headers.
         headers: Vec<(String, String)>,
         /// The body.
         body: String,
     },
-    /// Nothing is done and 429 is answered, with the headers of a rate limit and this
-    /// `Retry-After`, in seconds.
+    /// The request is not processed, and gets 429 with the headers of a rate limit and this `Retry-After`, in seconds.
     RateLimited {
         /// The seconds.
         retry_after: u64,
     },
-    /// Nothing is done and the connection is closed.
-    DropBeforeAnswer,
-    /// The connection is closed in the middle of the answer's body.
+    /// The request is not processed, and the connection is closed.
+    DropBeforeResponse,
+    /// The connection is closed in the middle of the response body.
     DropInBody,
-    /// All is done and then the connection is closed.
-    LoseReply,
-    /// All is done and then the answer takes long.
-    SlowReply(Duration),
-    /// A field of a GraphQL answer is null instead, as if it had taken too long.
+    /// The request is processed, and the connection is closed without a response.
+    LoseResponse,
+    /// The request is processed, and the response is delayed.
+    SlowResponse(Duration),
+    /// A field of a GraphQL response is null, as if it had timed out.
     NullField {
         /// For example `group.projects.nodes[3].repository`; `[*]` is every element.
         path: String,
-        /// The text of the error; `Timeout on <Type>.<field>` is what GitLab would say.
+        /// The error message; GitLab's would be `Timeout on <Type>.<field>`.
         message: String,
     },
-    /// A GraphQL answer is not what the schema said.
+    /// A GraphQL response deviates from the schema.
     Drift(Drift),
 }
 
-/// How an answer differs from the schema. It is done to the field wherever it occurs.
+/// How a response deviates from the schema. It applies to the field wherever it occurs.
 #[derive(Clone, Debug)]
 pub enum Drift {
     /// The field is missing.
@@ -109,16 +108,16 @@ pub enum Drift {
         /// Its new name.
         to: String,
     },
-    /// The field has another value, for example of an enum that got new ones.
+    /// The field has another value, for example a new variant of an enum.
     Replace {
         /// The field.
         field: String,
         /// The value.
         value: Value,
     },
-    /// Objects that have a field have another one too.
+    /// Objects with a field have an additional one.
     Add {
-        /// The field that they have.
+        /// The existing field.
         beside: String,
         /// The new field.
         field: String,
@@ -128,9 +127,9 @@ pub enum Drift {
 }
 
 impl Fault {
-    /// An answer of a proxy or of GitLab itself that is down: 500, 502, 503, 504.
+    /// Returns the error response of a proxy, or of a GitLab that is down: 500, 502, 503, 504.
     pub fn status(status: u16) -> Self {
-        Self::Answer {
+        Self::Respond {
             status,
             headers: vec![("Content-Type".to_owned(), "text/html".to_owned())],
             body: format!("<html><body><h1>{status}</h1></body></html>"),
@@ -138,7 +137,7 @@ impl Fault {
     }
 }
 
-/// Names a rule, to clear it.
+/// Identifies a rule for its removal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RuleId(u64);
 
@@ -169,16 +168,16 @@ struct Inner {
 #[derive(Clone, Debug, Default)]
 pub struct Faults(Arc<Inner>);
 
-/// What is known about a request when faults are chosen.
-pub(crate) struct Asked<'a> {
+/// The properties of a request by which faults are chosen.
+pub(crate) struct RequestInfo<'a> {
     pub(crate) method: &'a str,
     pub(crate) path: &'a str,
-    /// Names of GraphQL operations; one without a name is empty.
+    /// Names of GraphQL operations; anonymous ones are empty.
     pub(crate) operations: Option<&'a [String]>,
     pub(crate) is_git: bool,
 }
 
-impl Asked<'_> {
+impl RequestInfo<'_> {
     fn is(&self, on: &On) -> bool {
         match on {
             On::Any => true,
@@ -207,7 +206,7 @@ impl Asked<'_> {
 }
 
 impl Faults {
-    /// Makes something go wrong.
+    /// Adds a fault.
     pub fn add(&self, on: On, times: Times, fault: Fault) -> RuleId {
         let id = {
             let mut last = lock(&self.0.last_id);
@@ -224,25 +223,25 @@ impl Faults {
         RuleId(id)
     }
 
-    /// Takes one rule away.
+    /// Removes a fault.
     pub fn remove(&self, rule: RuleId) {
         lock(&self.0.rules).retain(|other| other.id != rule.0);
     }
 
-    /// Nothing goes wrong any more.
+    /// Removes all faults.
     pub fn clear(&self) {
         lock(&self.0.rules).clear();
         *lock(&self.0.random) = None;
         self.set_down(false);
     }
 
-    /// Whether connections are closed at once, as if the server were down.
+    /// Sets whether connections are closed immediately, as if the server were down.
     pub fn set_down(&self, down: bool) {
         self.0.down.store(down, Ordering::SeqCst);
     }
 
-    /// Makes this many of a thousand requests go wrong in some way; the same seed gives the same
-    /// faults for the same sequence of requests.
+    /// Makes this many of a thousand requests fail at random; equal seeds give equal faults for the same sequence of
+    /// requests.
     pub fn random(&self, seed: u64, per_mille: u32) {
         *lock(&self.0.random) = Some(Random {
             generator: StdRng::seed_from_u64(seed),
@@ -254,11 +253,11 @@ impl Faults {
         self.0.down.load(Ordering::SeqCst)
     }
 
-    /// What befalls a request.
-    pub(crate) fn choose(&self, asked: &Asked<'_>) -> Vec<Fault> {
+    /// Chooses the faults of a request.
+    pub(crate) fn choose(&self, info: &RequestInfo<'_>) -> Vec<Fault> {
         let mut chosen = Vec::new();
         let mut rules = lock(&self.0.rules);
-        for rule in rules.iter_mut().filter(|rule| asked.is(&rule.on)) {
+        for rule in rules.iter_mut().filter(|rule| info.is(&rule.on)) {
             rule.seen += 1;
             let applies = match rule.times {
                 Times::Next(count) => rule.seen <= count,
@@ -290,9 +289,9 @@ impl Random {
             2 => Fault::status(503),
             3 => Fault::status(504),
             4 => Fault::RateLimited { retry_after: 1 },
-            5 => Fault::DropBeforeAnswer,
+            5 => Fault::DropBeforeResponse,
             6 => Fault::DropInBody,
-            7 => Fault::LoseReply,
+            7 => Fault::LoseResponse,
             _ => Fault::Latency(Duration::from_millis(20)),
         })
     }
@@ -304,13 +303,13 @@ mod tests {
 
     fn chosen(faults: &Faults, operation: &str) -> usize {
         let operations = [operation.to_owned()];
-        let asked = Asked {
+        let info = RequestInfo {
             method: "POST",
             path: "/api/graphql",
             operations: Some(&operations),
             is_git: false,
         };
-        faults.choose(&asked).len()
+        faults.choose(&info).len()
     }
 
     #[test]

@@ -1,12 +1,12 @@
-//! Changes GraphQL answers.
+//! Changes GraphQL responses.
 
 use serde_json::{Map, Value, json};
 
 use super::{Drift, Fault};
 
-/// Does to an answer what faults say. An answer of a batch is changed in each part.
-pub(crate) fn tamper(answer: &mut Value, faults: &[Fault]) {
-    if let Value::Array(parts) = answer {
+/// Applies faults to a response; to each part of a batch.
+pub(crate) fn tamper(response: &mut Value, faults: &[Fault]) {
+    if let Value::Array(parts) = response {
         for part in parts {
             tamper(part, faults);
         }
@@ -14,9 +14,9 @@ pub(crate) fn tamper(answer: &mut Value, faults: &[Fault]) {
     }
     for fault in faults {
         match fault {
-            Fault::NullField { path, message } => null_field(answer, path, message),
+            Fault::NullField { path, message } => null_field(response, path, message),
             Fault::Drift(drift) => {
-                if let Some(data) = answer.get_mut("data") {
+                if let Some(data) = response.get_mut("data") {
                     drift_in(data, drift);
                 }
             }
@@ -25,9 +25,9 @@ pub(crate) fn tamper(answer: &mut Value, faults: &[Fault]) {
     }
 }
 
-fn null_field(answer: &mut Value, path: &str, message: &str) {
+fn null_field(response: &mut Value, path: &str, message: &str) {
     let mut nulled = Vec::new();
-    if let Some(data) = answer.get_mut("data") {
+    if let Some(data) = response.get_mut("data") {
         let segments: Vec<Segment<'_>> = segments(path);
         null_at(data, &segments, &mut Vec::new(), &mut nulled);
     }
@@ -37,8 +37,8 @@ fn null_field(answer: &mut Value, path: &str, message: &str) {
     let entries = nulled
         .into_iter()
         .map(|path| json!({ "message": message, "locations": [], "path": path }));
-    if let Some(answer) = answer.as_object_mut() {
-        let errors = answer.entry("errors").or_insert_with(|| json!([]));
+    if let Some(response) = response.as_object_mut() {
+        let errors = response.entry("errors").or_insert_with(|| json!([]));
         if let Some(errors) = errors.as_array_mut() {
             errors.extend(entries);
         }
@@ -149,14 +149,14 @@ mod tests {
 
     #[test]
     fn nulls_field_at_path() {
-        let mut answer = json!({"data": {"g": {"nodes": [{"r": 1}, {"r": 2}]}}});
+        let mut response = json!({"data": {"g": {"nodes": [{"r": 1}, {"r": 2}]}}});
         let fault = Fault::NullField {
             path: "g.nodes[1].r".into(),
             message: "Timeout on Project.r".into(),
         };
-        tamper(&mut answer, &[fault]);
+        tamper(&mut response, &[fault]);
         assert_eq!(
-            answer,
+            response,
             json!({
                 "data": {"g": {"nodes": [{"r": 1}, {"r": null}]}},
                 "errors": [{
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn drifts_field_at_every_occurrence() {
-        let mut answer = json!({"data": [{"a": 1}, {"b": {"a": "X"}}]});
+        let mut response = json!({"data": [{"a": 1}, {"b": {"a": "X"}}]});
         let drifts = [
             Drift::Rename {
                 field: "a".into(),
@@ -186,13 +186,13 @@ mod tests {
                 value: json!(0),
             },
         ];
-        tamper(&mut answer, &drifts.map(Fault::Drift));
+        tamper(&mut response, &drifts.map(Fault::Drift));
         assert_eq!(
-            answer,
+            response,
             json!({"data": [{"c": "NEW"}, {"b": {"c": "NEW"}, "d": 0}]})
         );
         let omit = Fault::Drift(Drift::Omit { field: "c".into() });
-        tamper(&mut answer, &[omit]);
-        assert_eq!(answer, json!({"data": [{}, {"b": {}, "d": 0}]}));
+        tamper(&mut response, &[omit]);
+        assert_eq!(response, json!({"data": [{}, {"b": {}, "d": 0}]}));
     }
 }

@@ -1,5 +1,5 @@
-//! What a query costs, by GitLab's model: a field costs one and what is below it, some cost more,
-//! and a connection costs more the larger its pages are.
+//! The complexity of a query by GitLab's model: a field costs one plus its selections, some fields cost more, and a
+//! connection costs more the larger its pages are.
 
 use std::collections::HashMap;
 
@@ -13,17 +13,17 @@ use serde_json::Value as Json;
 
 use super::types::Types;
 
-/// The largest page there is, and the one that is assumed.
+/// The largest page, which is also the default.
 const PAGE: i64 = 100;
 
-/// What a query costs.
+/// The complexity of a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Cost {
     pub(crate) score: u64,
     pub(crate) depth: u64,
 }
 
-/// Computes what an operation costs.
+/// Computes the complexity of an operation.
 pub(crate) fn cost(
     types: &Types,
     document: &ExecutableDocument,
@@ -42,7 +42,7 @@ pub(crate) fn cost(
     };
     let cost = counter.selections(root, &[&operation.selection_set.node], 0);
     Cost {
-        // What is announced is whole.
+        // GitLab reports whole numbers.
         score: cost.0 as u64,
         depth: cost.1,
     }
@@ -54,12 +54,11 @@ struct Counter<'a> {
     variables: &'a Json,
 }
 
-/// A fragment that contains itself is refused later; it must not be followed for ever before.
+/// A fragment that contains itself is rejected later; until then its recursion is limited to this depth.
 const DEEPEST: u64 = 60;
 
 impl Counter<'_> {
-    /// The cost and depth of what is selected of an object. What is selected twice under one name
-    /// counts once.
+    /// Returns complexity and depth of the selections of an object. Fields with the same response name count once.
     fn selections(&self, object: &str, sets: &[&SelectionSet], level: u64) -> (f64, u64) {
         let mut fields: Vec<(&str, Vec<&Field>)> = Vec::new();
         for set in sets {
@@ -111,20 +110,20 @@ impl Counter<'_> {
         };
         let name = field.name.node.as_str();
         let Some(ty) = self.types.field(object, name) else {
-            // `__typename`, or a field that will be refused.
+            // `__typename`, or a field that validation will reject.
             return (1.0, level);
         };
         let sets: Vec<&SelectionSet> = same.iter().map(|field| &field.selection_set.node).collect();
         let (children, depth) = self.selections(&ty.of, &sets, level);
         let mut cost = children + 1.0 + self.extra(object, name, field);
         if ty.is_connection && !self.is_given(field, "iids") {
-            // A percentage cannot be told exactly in a float, whose error must not be rounded down.
+            // A percentage is inexact as a float; the error must not be rounded down.
             cost += cost * self.page_size(field) as f64 / PAGE as f64;
         }
         (cost.floor(), depth)
     }
 
-    /// What a field costs besides itself.
+    /// Returns the additional cost of a field.
     fn extra(&self, object: &str, field: &str, selected: &Field) -> f64 {
         let mut extra = 0.0;
         if calls_git(object, field) {
@@ -156,7 +155,7 @@ impl Counter<'_> {
         let value = &field.get_argument(name)?.node;
         let value = value.clone().into_const_with(|variable| {
             let value = self.variables.get(variable.as_str()).cloned();
-            // A value that is no GraphQL value is refused later.
+            // Validation rejects other values later.
             Ok::<_, std::convert::Infallible>(
                 async_graphql::Value::from_json(value.unwrap_or_default()).unwrap_or(Value::Null),
             )
@@ -186,7 +185,7 @@ impl Counter<'_> {
     }
 }
 
-/// Whether a field asks the service that has the git repositories.
+/// Returns whether a field calls the git service.
 fn calls_git(object: &str, field: &str) -> bool {
     matches!(
         (object, field),

@@ -1,33 +1,33 @@
-//! Pages of lists, by cursors.
+//! Pagination by cursor.
 
 use async_graphql::Value;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value as Json, json};
 
-use super::nodes::{Answer, Args, Node, Resolved};
+use super::nodes::{Args, Node, NodeValue, Resolved};
 
-/// The largest page, and the one that is given if none is asked for.
+/// The largest page, which is also the default.
 const PAGE: usize = 100;
 
-/// A row and where it stands.
+/// A row and its position.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
     pub(crate) position: Position,
     pub(crate) node: Node,
 }
 
-/// Where a row stands in its list: rows are sorted by it, upwards. It is in the cursor, so that a
-/// page begins where the one before it ended, whatever has moved since.
+/// The position of a row in its list, which is sorted by it, ascending. Cursors contain it, so that a page begins
+/// where the previous one ended even if rows have moved since.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Position {
     order: Vec<i64>,
-    /// The columns that the cursor shows.
+    /// The columns in the cursor.
     names: &'static [&'static str],
 }
 
 impl Position {
-    /// Newest activity first.
+    /// Sorts by activity, newest first.
     pub(crate) fn by_activity(seconds: i64, id: u64) -> Self {
         Self {
             order: vec![-seconds, -to_i64(id)],
@@ -35,7 +35,7 @@ impl Position {
         }
     }
 
-    /// Highest id first.
+    /// Sorts by id, highest first.
     pub(crate) fn newest(id: u64) -> Self {
         Self {
             order: vec![-to_i64(id)],
@@ -43,7 +43,7 @@ impl Position {
         }
     }
 
-    /// By a number, the lowest first.
+    /// Sorts by a number, lowest first.
     pub(crate) fn number(number: usize) -> Self {
         Self {
             order: vec![i64::try_from(number).unwrap_or(i64::MAX)],
@@ -58,7 +58,7 @@ impl Position {
         URL_SAFE_NO_PAD.encode(object.to_string())
     }
 
-    /// What a cursor says, for a list with these columns.
+    /// Decodes a cursor of a list with these columns.
     fn of_cursor(&self, cursor: &str) -> Option<Vec<i64>> {
         let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
         let object: Json = serde_json::from_slice(&bytes).ok()?;
@@ -81,7 +81,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// The page that is asked for, of all rows.
+    /// Selects the requested page of all rows.
     pub(crate) fn new(mut rows: Vec<Row>, args: &Args<'_>) -> async_graphql::Result<Self> {
         let total = rows.len();
         rows.sort_unstable_by(|a, b| a.position.cmp(&b.position));
@@ -120,21 +120,21 @@ impl Connection {
 
     pub(crate) fn resolve(&self, field: &str) -> Resolved {
         Ok(match field {
-            "count" => Answer::from(self.total),
-            "nodes" => Answer::Nodes(self.rows.iter().map(|row| row.node.clone()).collect()),
-            "edges" => Answer::Nodes(self.rows.iter().cloned().map(Node::edge).collect()),
-            "pageInfo" => Answer::Node(Node::PageInfo(PageInfo {
+            "count" => NodeValue::from(self.total),
+            "nodes" => NodeValue::Nodes(self.rows.iter().map(|row| row.node.clone()).collect()),
+            "edges" => NodeValue::Nodes(self.rows.iter().cloned().map(Node::edge).collect()),
+            "pageInfo" => NodeValue::Node(Node::PageInfo(PageInfo {
                 has_next: self.has_next,
                 has_previous: self.has_previous,
                 start: self.rows.first().map(|row| row.position.cursor()),
                 end: self.rows.last().map(|row| row.position.cursor()),
             })),
-            _ => Answer::Null,
+            _ => NodeValue::Null,
         })
     }
 }
 
-/// Where a page stands.
+/// The position of a page in its list.
 #[derive(Clone, Debug)]
 pub(crate) struct PageInfo {
     has_next: bool,
@@ -146,11 +146,11 @@ pub(crate) struct PageInfo {
 impl PageInfo {
     pub(crate) fn resolve(&self, field: &str) -> Resolved {
         Ok(match field {
-            "hasNextPage" => Answer::Value(Value::from(self.has_next)),
-            "hasPreviousPage" => Answer::Value(Value::from(self.has_previous)),
-            "startCursor" => Answer::from(self.start.clone()),
-            "endCursor" => Answer::from(self.end.clone()),
-            _ => Answer::Null,
+            "hasNextPage" => NodeValue::Value(Value::from(self.has_next)),
+            "hasPreviousPage" => NodeValue::Value(Value::from(self.has_previous)),
+            "startCursor" => NodeValue::from(self.start.clone()),
+            "endCursor" => NodeValue::from(self.end.clone()),
+            _ => NodeValue::Null,
         })
     }
 }

@@ -1,4 +1,4 @@
-//! The endpoint: from a request's bytes to an answer's.
+//! The GraphQL endpoint: from the bytes of a request to those of the response.
 
 use std::sync::Arc;
 
@@ -13,14 +13,14 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::complexity::{self, Cost};
-use super::nodes::{Asking, NO_PERMISSION};
+use super::nodes::{NO_PERMISSION, RequestContext};
 use super::{errors, prepare};
 use crate::FakeGitlab;
 use crate::auth::Who;
 use crate::requests::GraphqlFacts;
 use crate::rest::insufficient_scope;
 
-/// A query's text may not be longer, in characters.
+/// The maximum length of a query, in characters.
 const MOST_TEXT: usize = 10_000;
 
 /// One query of a request.
@@ -32,7 +32,7 @@ struct Query {
     variables: Value,
 }
 
-/// One query, or several, which are answered with a list.
+/// One query, or several, whose response is a list.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum Body {
@@ -49,8 +49,7 @@ impl Body {
     }
 }
 
-/// What the operations of a request are called, as far as that can be read. One without a name is
-/// empty.
+/// Returns the names of the operations in a request, as far as it can be parsed. Anonymous ones are empty.
 pub(crate) fn operation_names(body: &[u8]) -> Vec<String> {
     let Ok(body) = serde_json::from_slice::<Body>(body) else {
         return vec![String::new()];
@@ -75,7 +74,7 @@ fn operation_name(query: &Query) -> String {
     name.unwrap_or_default()
 }
 
-/// Answers a request.
+/// Responds to a request.
 pub(crate) async fn endpoint(
     State(gitlab): State<FakeGitlab>,
     headers: HeaderMap,
@@ -109,46 +108,46 @@ pub(crate) async fn endpoint(
     let answered = tokio::task::spawn_blocking(move || {
         let runtime = tokio::runtime::Handle::current();
         let mut sum = 0;
-        let mut answers = Vec::new();
+        let mut results = Vec::new();
         let refused = refused_batch(&gitlab, &who, body.queries());
         for query in body.queries() {
-            if let Some((answer, score)) = &refused {
-                answers.push(answer.clone());
+            if let Some((result, score)) = &refused {
+                results.push(result.clone());
                 sum = *score;
                 continue;
             }
-            let (answer, score) = runtime.block_on(execute(&gitlab, &who, query));
-            answers.push(answer);
+            let (result, score) = runtime.block_on(execute(&gitlab, &who, query));
+            results.push(result);
             sum += score;
         }
-        let answer = match body {
-            Body::Batch(_) => Value::Array(answers),
-            Body::One(_) => answers.pop().unwrap_or_default(),
+        let result = match body {
+            Body::Batch(_) => Value::Array(results),
+            Body::One(_) => results.pop().unwrap_or_default(),
         };
-        (answer, sum)
+        (result, sum)
     });
-    let Ok((answer, complexity)) = answered.await else {
-        let answer = errors::only("Internal server error");
-        return (StatusCode::INTERNAL_SERVER_ERROR, Json(answer)).into_response();
+    let Ok((result, complexity)) = answered.await else {
+        let result = errors::only("Internal server error");
+        return (StatusCode::INTERNAL_SERVER_ERROR, Json(result)).into_response();
     };
-    let mut response = Json(answer).into_response();
+    let mut response = Json(result).into_response();
     response
         .extensions_mut()
         .insert(GraphqlFacts { complexity });
     response
 }
 
-/// Who asks, if they may.
+/// Authenticates a request and counts it for the rate limit.
 fn admit(gitlab: &FakeGitlab, headers: &HeaderMap) -> Result<Who, Box<Response>> {
     let refuse =
-        |status: StatusCode, answer: Value| Box::new((status, Json(answer)).into_response());
+        |status: StatusCode, response: Value| Box::new((status, Json(response)).into_response());
     let who = gitlab
         .who(headers)
         .map_err(|_| refuse(StatusCode::UNAUTHORIZED, errors::only("Invalid token")))?;
     if let Some(caller) = &who {
         if caller.user.blocked {
-            let answer = errors::only("API not accessible for user");
-            return Err(refuse(StatusCode::FORBIDDEN, answer));
+            let response = errors::only("API not accessible for user");
+            return Err(refuse(StatusCode::FORBIDDEN, response));
         }
         let wanted = ["api", "read_api"];
         if !caller.token.has_any(&wanted) {
@@ -158,7 +157,7 @@ fn admit(gitlab: &FakeGitlab, headers: &HeaderMap) -> Result<Who, Box<Response>>
     Ok(who)
 }
 
-/// The queries of a batch may not cost more than one alone. All of them are refused then.
+/// Rejects a batch whose queries together exceed the limit of a single query.
 fn refused_batch(gitlab: &FakeGitlab, who: &Who, queries: &[Query]) -> Option<(Value, u64)> {
     if queries.len() < 2 {
         return None;
@@ -173,7 +172,7 @@ fn refused_batch(gitlab: &FakeGitlab, who: &Who, queries: &[Query]) -> Option<(V
     Some((errors::only(&message), sum))
 }
 
-/// What a query costs, nothing if it cannot be read.
+/// Returns the complexity of a query, or 0 if it cannot be parsed.
 fn score(gitlab: &FakeGitlab, query: &Query) -> u64 {
     let text = query.query.as_deref().unwrap_or_default();
     let Ok(mut document) = async_graphql_parser::parse_query(text) else {
@@ -188,7 +187,7 @@ fn score(gitlab: &FakeGitlab, query: &Query) -> u64 {
     })
 }
 
-/// Answers one query, and says what it cost.
+/// Executes a query, and returns its complexity as well.
 async fn execute(gitlab: &FakeGitlab, who: &Who, query: &Query) -> (Value, u64) {
     let text = match query.query.as_deref() {
         Some(text) if !text.trim().is_empty() => text,
@@ -225,14 +224,14 @@ async fn execute(gitlab: &FakeGitlab, who: &Who, query: &Query) -> (Value, u64) 
         request = request.operation_name(name);
     }
     request.set_parsed_query(document);
-    let request = request.data(Asking {
+    let request = request.data(RequestContext {
         gitlab: gitlab.clone(),
         who: who.clone(),
         score: cost.score,
         limit,
     });
     let response = schema.executable.execute(request).await;
-    (told(response), cost.score)
+    (to_json(response), cost.score)
 }
 
 fn over_limit(cost: Cost, limit: u64, who: &Who) -> Option<String> {
@@ -251,7 +250,7 @@ fn over_limit(cost: Cost, limit: u64, who: &Who) -> Option<String> {
     }
 }
 
-fn told(response: async_graphql::Response) -> Value {
+fn to_json(response: async_graphql::Response) -> Value {
     let executed = response.errors.is_empty()
         || response.data != async_graphql::Value::Null
         || response.errors.iter().any(|error| !error.path.is_empty());
@@ -262,14 +261,14 @@ fn told(response: async_graphql::Response) -> Value {
     for error in &response.errors {
         null_parent(&mut data, &error.path);
     }
-    let mut answer = json!({ "data": data });
+    let mut result = json!({ "data": data });
     if !response.errors.is_empty() {
-        answer["errors"] = response.errors.iter().map(errors::entry).collect();
+        result["errors"] = response.errors.iter().map(errors::entry).collect();
     }
-    answer
+    result
 }
 
-/// The executor leaves a field out that failed and may not be null: its parent is null then.
+/// Replaces the parent of a failed non-null field, which the executor omits, by null.
 fn null_parent(data: &mut Value, path: &[PathSegment]) {
     let Some((PathSegment::Field(field), above)) = path.split_last() else {
         return;
@@ -287,7 +286,7 @@ fn null_parent(data: &mut Value, path: &[PathSegment]) {
     }
 }
 
-/// What queries may cost.
+/// The complexity limits of queries.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ComplexityLimits {
     pub(crate) anonymous: u64,
@@ -315,7 +314,7 @@ impl FakeGitlab {
         }
     }
 
-    /// Sets what queries may cost: those without a token, and those with one.
+    /// Sets the complexity limits of queries without and with a token.
     pub fn set_complexity_limits(&self, anonymous: u64, authenticated: u64) {
         *crate::lock(&self.shared.complexity_limits) = ComplexityLimits {
             anonymous,

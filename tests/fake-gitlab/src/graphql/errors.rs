@@ -1,23 +1,23 @@
-//! Errors as GitLab words them.
+//! Error messages in GitLab's wording.
 
 use async_graphql::ServerError;
 use serde_json::{Value, json};
 
-/// At most this many errors of a query that does not fit the schema are told.
+/// The maximum number of reported validation errors.
 const MOST: usize = 5;
 
-/// An answer with one error and no data.
+/// Returns a response with one error and no data.
 pub(crate) fn only(message: &str) -> Value {
     json!({ "errors": [{ "message": message }] })
 }
 
-/// An answer to a query that does not fit the schema.
+/// Returns the response to an invalid query.
 pub(crate) fn refused(errors: &[ServerError]) -> Value {
     let errors: Vec<Value> = errors.iter().take(MOST).map(entry).collect();
     json!({ "errors": errors })
 }
 
-/// One error.
+/// Converts an error.
 pub(crate) fn entry(error: &ServerError) -> Value {
     let locations: Vec<Value> = error
         .locations
@@ -35,7 +35,7 @@ pub(crate) fn entry(error: &ServerError) -> Value {
     entry
 }
 
-/// The texts of the library that validates, told as GitLab's does.
+/// Converts the validation messages of our library to those of GitLab's.
 fn reword(message: &str) -> (String, Option<Value>) {
     let quoted: Vec<&str> = message.split('"').skip(1).step_by(2).collect();
     match quoted.as_slice() {

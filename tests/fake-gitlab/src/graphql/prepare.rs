@@ -1,4 +1,4 @@
-//! What is done to a query before it is executed.
+//! Transformations of a query before its execution.
 
 use async_graphql::{Name, Value};
 use async_graphql_parser::types::{
@@ -7,7 +7,7 @@ use async_graphql_parser::types::{
 
 use crate::VERSION;
 
-/// The operation that is meant.
+/// Returns the operation to execute.
 pub(crate) fn operation<'a>(
     document: &'a ExecutableDocument,
     name: Option<&str>,
@@ -24,7 +24,7 @@ pub(crate) fn operation<'a>(
     }
 }
 
-/// Takes `@gl_introduced` out, and the fields with it that came later than this version.
+/// Removes `@gl_introduced`, and the fields that it marks as newer than this version.
 pub(crate) fn skip_newer_fields(document: &mut ExecutableDocument) {
     match &mut document.operations {
         DocumentOperations::Single(only) => clean(&mut only.node.selection_set.node),

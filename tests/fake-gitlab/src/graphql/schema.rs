@@ -1,4 +1,4 @@
-//! The executable schema, made of the text of the schema: every field asks the node that it is of.
+//! The executable schema, built from the schema's text: every field is resolved by the node of its object.
 
 use std::sync::Arc;
 
@@ -14,10 +14,10 @@ use async_graphql_parser::types::{
 };
 
 use super::SDL;
-use super::nodes::{Answer, Args, Asking, Node, mutation};
+use super::nodes::{Args, Node, NodeValue, RequestContext, mutation};
 use super::types::Types;
 
-/// The schema with what is known about its types.
+/// The schema, with an index of its types.
 pub(crate) struct Schema {
     pub(crate) executable: dynamic::Schema,
     pub(crate) types: Types,
@@ -25,7 +25,8 @@ pub(crate) struct Schema {
 
 impl Schema {
     pub(crate) fn new() -> Result<Self> {
-        let document = async_graphql_parser::parse_schema(SDL).context("the schema is broken")?;
+        let document =
+            async_graphql_parser::parse_schema(SDL).context("cannot parse the schema")?;
         Ok(Self {
             types: Types::new(&document),
             executable: executable(&document)?,
@@ -61,9 +62,7 @@ fn executable(document: &ServiceDocument) -> Result<dynamic::Schema> {
             }
         };
     }
-    builder
-        .finish()
-        .context("the schema does not hold together")
+    builder.finish().context("the schema is inconsistent")
 }
 
 fn object(ty: &TypeDefinition) -> Object {
@@ -77,11 +76,11 @@ fn object(ty: &TypeDefinition) -> Object {
         let field = &field.node;
         let nullable = field.ty.node.nullable;
         let field_name: Arc<str> = field.name.node.as_str().into();
-        let made = Field::new(
+        let built = Field::new(
             field.name.node.as_str(),
             type_ref(&field.ty.node),
             move |context| {
-                at_once(
+                resolve_now(
                     &context,
                     nullable,
                     resolve(&field_name, is_mutation, &context),
@@ -89,13 +88,13 @@ fn object(ty: &TypeDefinition) -> Object {
             },
         );
         let arguments = field.arguments.iter().map(|one| argument(&one.node));
-        object = object.field(arguments.fold(made, Field::argument));
+        object = object.field(arguments.fold(built, Field::argument));
     }
     object
 }
 
-/// A field is answered at once. One that fails is null and leaves an error, if it may be null.
-fn at_once<'a>(
+/// Resolves a field synchronously. A nullable one that fails is null and leaves an error.
+fn resolve_now<'a>(
     context: &ResolverContext<'a>,
     nullable: bool,
     outcome: async_graphql::Result<Option<FieldValue<'a>>>,
@@ -116,21 +115,21 @@ fn resolve<'a>(
     is_mutation: bool,
     context: &ResolverContext<'a>,
 ) -> async_graphql::Result<Option<FieldValue<'a>>> {
-    let asking = context.data::<Asking>()?;
+    let request = context.data::<RequestContext>()?;
     let args = Args::new(&context.args);
-    let answer = if is_mutation {
-        mutation::mutate(field, &args, asking)
+    let resolved = if is_mutation {
+        mutation::mutate(field, &args, request)
     } else {
         match context.parent_value.downcast_ref::<Node>() {
-            Some(node) => node.resolve(field, &args, asking),
-            None => Node::Query.resolve(field, &args, asking),
+            Some(node) => node.resolve(field, &args, request),
+            None => Node::Query.resolve(field, &args, request),
         }
     };
-    Ok(match answer? {
-        Answer::Null | Answer::Value(Value::Null) => None,
-        Answer::Value(value) => Some(FieldValue::value(value)),
-        Answer::Node(node) => Some(FieldValue::owned_any(node)),
-        Answer::Nodes(nodes) => {
+    Ok(match resolved? {
+        NodeValue::Null | NodeValue::Value(Value::Null) => None,
+        NodeValue::Value(value) => Some(FieldValue::value(value)),
+        NodeValue::Node(node) => Some(FieldValue::owned_any(node)),
+        NodeValue::Nodes(nodes) => {
             let values = nodes.into_iter().map(FieldValue::owned_any);
             Some(FieldValue::list(values))
         }

@@ -1,4 +1,4 @@
-//! What the schema says about types, looked up by name.
+//! The types of the schema, by name.
 
 use std::collections::HashMap;
 

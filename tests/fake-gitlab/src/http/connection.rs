@@ -1,4 +1,4 @@
-//! Accepts connections, and refuses them when the stand-in is to look down.
+//! Accepts connections, and closes them while the stand-in simulates an outage.
 
 use axum::body::Body;
 use axum::http::Request;
@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::{pipeline, routes};
 use crate::FakeGitlab;
 
-/// Serves until it is stopped. Open connections end then too.
+/// Serves until stopped. Open connections are closed then, too.
 pub(crate) async fn serve(listener: TcpListener, gitlab: FakeGitlab) {
     let router = routes::router(gitlab.clone());
     let cancel = gitlab.shared.cancel.clone();
@@ -21,7 +21,7 @@ pub(crate) async fn serve(listener: TcpListener, gitlab: FakeGitlab) {
             accepted = listener.accept() => accepted,
         };
         let Ok((stream, _)) = accepted else {
-            // Files have run out, for example: that passes.
+            // A temporary error, for example too many open files.
             tokio::task::yield_now().await;
             continue;
         };
@@ -45,11 +45,11 @@ async fn one(stream: TcpStream, router: axum::Router, gitlab: FakeGitlab) {
     let service = service_fn(move |request: Request<Incoming>| {
         pipeline::handle(router.clone(), gitlab.clone(), request.map(Body::new))
     });
-    // An error is what closes a connection without an answer: it is meant to.
+    // An error closes the connection without a response, which is intended.
     let served = http1::Builder::new()
         .serve_connection(TokioIo::new(stream), service)
         .await;
     if let Err(error) = served {
-        tracing::debug!(%error, "a connection ended early");
+        tracing::debug!(%error, "a connection was interrupted");
     }
 }

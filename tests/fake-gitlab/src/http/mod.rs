@@ -1,4 +1,4 @@
-//! The server: connections, what every request goes through, and where requests go.
+//! The HTTP server: connections, middleware and routes.
 
 mod connection;
 pub(crate) mod pipeline;

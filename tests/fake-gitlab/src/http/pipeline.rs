@@ -1,4 +1,4 @@
-//! What every request goes through: the log, limits, faults, and the headers of all answers.
+//! The middleware: request log, rate limits, faults, and common headers.
 
 use std::fmt;
 
@@ -12,11 +12,11 @@ use tower::ServiceExt as _;
 use crate::actions::hooks::new_uuid;
 use crate::clock::http_date;
 use crate::faults::limits::Standing;
-use crate::faults::{Asked, Fault, tamper};
+use crate::faults::{Fault, RequestInfo, tamper};
 use crate::requests::{GraphqlFacts, RequestRecord};
 use crate::{FakeGitlab, graphql};
 
-/// The connection is to be closed instead of an answer.
+/// Tells the server to close the connection without a response.
 #[derive(Debug)]
 pub(crate) struct Cut;
 
@@ -28,16 +28,16 @@ impl fmt::Display for Cut {
 
 impl std::error::Error for Cut {}
 
-/// More than any request to an API has.
+/// Larger than any request to an API.
 const MAX_API_BODY: usize = 16 * 1024 * 1024;
 
-/// Answers a request, or fails as it is meant to.
+/// Responds to a request, or fails as configured.
 pub(crate) async fn handle(
     router: Router,
     gitlab: FakeGitlab,
     request: Request<Body>,
 ) -> Result<Response<Body>, Cut> {
-    // A client on a connection that was open already must not be served either.
+    // Requests on open connections must fail as well.
     if gitlab.faults().is_down() {
         return Err(Cut);
     }
@@ -51,7 +51,7 @@ pub(crate) async fn handle(
         status: None,
         response_bytes: None,
     };
-    let outcome = answer(router, &gitlab, request, &mut record).await;
+    let outcome = respond(router, &gitlab, request, &mut record).await;
     if let Ok(response) = &outcome {
         record.status = Some(response.status().as_u16());
         if let Some(facts) = response.extensions().get::<GraphqlFacts>() {
@@ -65,7 +65,7 @@ pub(crate) async fn handle(
     outcome
 }
 
-async fn answer(
+async fn respond(
     router: Router,
     gitlab: &FakeGitlab,
     request: Request<Body>,
@@ -77,7 +77,7 @@ async fn answer(
         .operation
         .as_ref()
         .map(|names| names.split(',').map(str::to_owned).collect());
-    let faults = gitlab.faults().choose(&Asked {
+    let faults = gitlab.faults().choose(&RequestInfo {
         method: &record.method,
         path: &path,
         operations: operations.as_deref(),
@@ -86,7 +86,7 @@ async fn answer(
     for fault in &faults {
         match fault {
             Fault::Latency(duration) => tokio::time::sleep(*duration).await,
-            Fault::DropBeforeAnswer => return Err(Cut),
+            Fault::DropBeforeResponse => return Err(Cut),
             _ => {}
         }
     }
@@ -105,11 +105,11 @@ async fn answer(
     };
     for fault in &faults {
         match fault {
-            Fault::SlowReply(pause) => {
+            Fault::SlowResponse(pause) => {
                 tokio::time::sleep(*pause).await;
             }
-            Fault::LoseReply => {
-                // What was streamed has to be done too.
+            Fault::LoseResponse => {
+                // A streamed request has to be processed completely, too.
                 let _ = axum::body::to_bytes(response.into_body(), usize::MAX).await;
                 return Err(Cut);
             }
@@ -144,7 +144,7 @@ fn is_api(path: &str) -> bool {
     path.starts_with("/api/")
 }
 
-/// What limits count by: the token as it was sent.
+/// Returns the key of the rate limit: the token as it was sent.
 fn who(headers: &HeaderMap) -> &str {
     headers
         .get("private-token")
@@ -153,7 +153,7 @@ fn who(headers: &HeaderMap) -> &str {
         .unwrap_or_default()
 }
 
-/// Notes the operations of a GraphQL request, whose body is read for that.
+/// Records the operations of a GraphQL request, which requires reading its body.
 async fn read_operations(
     request: Request<Body>,
     record: &mut RequestRecord,
@@ -162,7 +162,7 @@ async fn read_operations(
         return Ok(request);
     }
     let (parts, body) = request.into_parts();
-    // A client that does not finish its request gets no answer.
+    // A client that does not finish its request gets no response.
     let bytes = axum::body::to_bytes(body, MAX_API_BODY)
         .await
         .map_err(|_| Cut)?;
@@ -178,7 +178,7 @@ async fn read_operations(
 
 fn instead(faults: &[Fault], now: jiff::Timestamp) -> Option<Response<Body>> {
     faults.iter().find_map(|fault| match fault {
-        Fault::Answer {
+        Fault::Respond {
             status,
             headers,
             body,
@@ -231,7 +231,7 @@ async fn cut_in_body(response: Response<Body>) -> Result<Response<Body>, Cut> {
         .headers
         .insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
     bytes.truncate(bytes.len() / 2);
-    // The pause lets the beginning be sent before the connection is closed.
+    // The pause ensures that the first part is sent before the connection is closed.
     let chunks = stream::unfold(Some(bytes), |state| async move {
         match state {
             Some(bytes) if !bytes.is_empty() => Some((Ok(bytes), Some(Bytes::new()))),

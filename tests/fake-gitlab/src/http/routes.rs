@@ -1,4 +1,4 @@
-//! Where requests go.
+//! The routes.
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -18,7 +18,7 @@ pub(crate) fn router(gitlab: FakeGitlab) -> Router {
         .with_state(gitlab)
 }
 
-/// Groups are nested as deep as they like, so that only the end of a path tells what it is.
+/// Groups can be nested arbitrarily deep, so only the end of a path tells pages and repositories apart.
 async fn page_or_repository(State(gitlab): State<FakeGitlab>, request: Request) -> Response {
     if request.method() == Method::GET
         && let Some(page) = web::page(&gitlab, request.uri().path())

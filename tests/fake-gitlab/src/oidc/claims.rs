@@ -1,4 +1,4 @@
-//! What the token of a job says.
+//! The claims of a job's token.
 
 use anyhow::{Context as _, Result};
 use serde_json::{Map, Value, json};
@@ -11,7 +11,7 @@ use crate::state::State;
 use crate::state::jobs::Job;
 use crate::state::projects::Project;
 
-/// A token of a job that has no time limit lives this long, in seconds.
+/// The lifetime of the token of a job without a timeout, in seconds.
 const DEFAULT_LIFE: i64 = 300;
 
 fn namespace_id(state: &State, project: &Project) -> String {
@@ -19,7 +19,7 @@ fn namespace_id(state: &State, project: &Project) -> String {
     group.map_or_else(String::new, |group| group.id.to_string())
 }
 
-/// The claims of a job's token for an audience.
+/// Returns the claims of a job's token for an audience.
 pub(crate) fn of_job(
     gitlab: &FakeGitlab,
     state: &State,
@@ -27,14 +27,14 @@ pub(crate) fn of_job(
     audience: &Value,
 ) -> Result<Map<String, Value>> {
     let pipeline = state.pipelines.get(&job.pipeline.0);
-    let pipeline = pipeline.context("the pipeline is gone")?;
+    let pipeline = pipeline.context("the pipeline was deleted")?;
     let runs_in = state.project(job.project)?;
     // For a merge request of a fork, the project is the fork.
     let project = match pipeline.merge_request {
         Some(merge_request) => state.project(merge_request.source_project)?,
         None => runs_in.clone(),
     };
-    let user = state.users.get(&job.user).context("the user is gone")?;
+    let user = state.users.get(&job.user).context("the user was deleted")?;
     let runner = job.assigned.as_ref().map(|assigned| assigned.runner);
     let now = gitlab.clock().now().as_second();
     let life = match timeout_of(state, job, runner) {
@@ -44,7 +44,7 @@ pub(crate) fn of_job(
     let sha = pipeline.sha().to_string();
     let ref_type = pipeline.ref_type();
     let ref_path = pipeline.ref_path();
-    // Only a configuration of the project itself is told.
+    // Only set if the configuration is in the project itself.
     let config_ref = pipeline.own_config.as_ref().map(|path| {
         let server = gitlab.url().trim_start_matches("http://");
         format!("{server}/{}//{path}@{ref_path}", runs_in.full_path)
@@ -93,14 +93,14 @@ pub(crate) fn of_job(
     }
 }
 
-/// What a token says that somebody gets who logs in.
+/// Returns the claims of a login token.
 pub(crate) fn of_login(
     gitlab: &FakeGitlab,
     state: &State,
     user: u64,
     client: &str,
 ) -> Result<Map<String, Value>> {
-    let user = state.users.get(&user).context("no such user")?;
+    let user = state.users.get(&user).context("the user does not exist")?;
     let now = gitlab.clock().now().as_second();
     let claims = json!({
         "iss": gitlab.url(),

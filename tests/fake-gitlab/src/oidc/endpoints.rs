@@ -1,4 +1,4 @@
-//! What is published for those who check tokens.
+//! The published documents with which tokens are verified.
 
 use axum::extract::State;
 use axum::http::HeaderValue;
@@ -17,7 +17,7 @@ pub(crate) fn router() -> Router<FakeGitlab> {
         .route("/-/jwks", get(keys))
 }
 
-/// For a day, as GitLab says.
+/// Adds GitLab's cache lifetime of one day.
 fn cached(value: Value) -> Response {
     let mut response = Json(value).into_response();
     response.headers_mut().insert(

@@ -1,4 +1,4 @@
-//! Tokens as tests want them: true ones, and all that somebody might try.
+//! Valid and forged tokens for tests.
 
 use anyhow::{Context as _, Result};
 use base64::Engine as _;
@@ -15,15 +15,15 @@ use crate::{FakeGitlab, ProjectId};
 /// Who signs a token, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signer {
-    /// The key for jobs, as it should be.
+    /// The key of job tokens, which is the right one.
     Ci,
-    /// The key for those who log in.
+    /// The key of login tokens.
     LoginProvider,
-    /// A key that is not published, under the name of the right one.
+    /// An unpublished key with the id of the right one.
     Stranger,
-    /// Nobody: `alg` is `none` and the signature is empty.
-    Nobody,
-    /// The right key's public half, taken for the secret of HS256.
+    /// No key: `alg` is `none` and the signature is empty.
+    Unsigned,
+    /// The public half of the right key, used as an HS256 secret.
     PublicKeyAsSecret,
 }
 
@@ -37,23 +37,22 @@ pub struct IdToken {
 }
 
 impl FakeGitlab {
-    /// The token that a job would get for an audience, signed as it should be.
+    /// Returns the valid token of a job for an audience.
     pub fn job_id_token(&self, job: JobId, audience: &str) -> Result<String> {
         self.id_token(job, audience)?.sign()
     }
 
-    /// The token that a job would get for an audience, to be changed before it is signed.
+    /// Returns the token of a job for an audience, to be changed before it is signed.
     pub fn id_token(&self, job: JobId, audience: &str) -> Result<IdToken> {
         let state = self.state();
         let row = state.jobs.get(&job.0).cloned();
-        let row = row.with_context(|| format!("no job {job}"))?;
+        let row = row.with_context(|| format!("job {job} does not exist"))?;
         let claims = claims::of_job(self, &state, &row, &json!(audience))?;
         drop(state);
         Ok(self.unsigned(claims, Signer::Ci))
     }
 
-    /// The token that a user would get who logs in to an application: signed with a key that is
-    /// published too, and of no job.
+    /// Returns the token of a user who logs in to an application: its key is published, too, but it belongs to no job.
     pub fn login_token(&self, user: u64, client: &str) -> Result<IdToken> {
         let claims = claims::of_login(self, &self.state(), user, client)?;
         Ok(self.unsigned(claims, Signer::LoginProvider))
@@ -68,46 +67,45 @@ impl FakeGitlab {
         }
     }
 
-    /// Signs the tokens of jobs with another key from now on. The old one stays published if it is
-    /// to be kept.
+    /// Rotates the key of job tokens. The old key stays published if requested.
     pub fn rotate_keys(&self, keep_old: bool) {
         self.shared.keys.rotate(keep_old);
     }
 }
 
 impl IdToken {
-    /// Says something else, or something more.
+    /// Sets or adds a claim.
     #[must_use]
     pub fn claim(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.claims.insert(name.to_owned(), value.into());
         self
     }
 
-    /// Leaves something out.
+    /// Removes a claim.
     #[must_use]
     pub fn without(mut self, name: &str) -> Self {
         self.claims.remove(name);
         self
     }
 
-    /// What is said now.
+    /// Returns the current claims.
     pub fn claims(&self) -> &Map<String, Value> {
         &self.claims
     }
 
-    /// Is for somebody else.
+    /// Changes the audience.
     #[must_use]
     pub fn audience(self, audience: &str) -> Self {
         self.claim("aud", audience)
     }
 
-    /// Is from somebody else.
+    /// Changes the issuer.
     #[must_use]
     pub fn issuer(self, issuer: &str) -> Self {
         self.claim("iss", issuer)
     }
 
-    /// Says that another project's job has it.
+    /// Changes the project to another one.
     pub fn other_project(self, project: ProjectId) -> Result<Self> {
         let row = self.gitlab.project(project)?;
         let this = self
@@ -120,8 +118,7 @@ impl IdToken {
         Ok(this)
     }
 
-    /// Says that it is of a merge request of a fork: the project is the fork, the job runs where it
-    /// did.
+    /// Changes the token to that of a fork's merge request: the project is the fork, the job runs in the same place.
     pub fn from_fork(self, fork: ProjectId) -> Result<Self> {
         let row = self.gitlab.project(fork)?;
         let this = self
@@ -133,7 +130,7 @@ impl IdToken {
         Ok(this)
     }
 
-    /// Ended an hour ago.
+    /// Makes the token expire an hour ago.
     #[must_use]
     pub fn expired(self) -> Self {
         let now = self.gitlab.clock().now().as_second();
@@ -142,21 +139,21 @@ impl IdToken {
             .claim("exp", now - 3_600)
     }
 
-    /// Names this key, whoever signs it.
+    /// Sets the key id, whatever the signing key.
     #[must_use]
     pub fn key_id(mut self, id: &str) -> Self {
         self.key_id = Some(id.to_owned());
         self
     }
 
-    /// Is signed by somebody else, or not at all.
+    /// Sets the signer.
     #[must_use]
     pub fn signer(mut self, signer: Signer) -> Self {
         self.signer = signer;
         self
     }
 
-    /// Signs it.
+    /// Signs the token.
     pub fn sign(&self) -> Result<String> {
         let keys = &self.gitlab.shared.keys;
         let named = |own: &str| self.key_id.clone().unwrap_or_else(|| own.to_owned());
@@ -170,7 +167,7 @@ impl IdToken {
                 let id = named(&keys.ci().id);
                 keys.stranger().sign(&header(&id), &self.claims)
             }
-            Signer::Nobody => {
+            Signer::Unsigned => {
                 let id = named(&keys.ci().id);
                 Ok(format!("{}.", self.body("none", &id)))
             }
@@ -185,7 +182,7 @@ impl IdToken {
         }
     }
 
-    /// Header and claims, without a signature.
+    /// Returns header and claims without a signature.
     fn body(&self, algorithm: &str, id: &str) -> String {
         let header = json!({ "typ": "JWT", "alg": algorithm, "kid": id });
         let claims = Value::Object(self.claims.clone());

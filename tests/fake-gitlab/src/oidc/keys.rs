@@ -1,4 +1,4 @@
-//! The keys that tokens are signed with. They are for tests and nothing else: everybody has them.
+//! The signing keys of tokens. They are public and must not be used outside of tests.
 
 use std::sync::Mutex;
 
@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::lock;
 
-/// PKCS #1, DER, base64. Making keys takes seconds in a debug build.
+/// PKCS #1, DER, base64. Generating keys takes seconds in a debug build.
 const TEXTS: [&str; 5] = [
     include_str!("keys/1.txt"),
     include_str!("keys/2.txt"),
@@ -46,7 +46,7 @@ impl Key {
         })
     }
 
-    /// Signs claims with a header that may say anything.
+    /// Signs claims with any header.
     pub(crate) fn sign(&self, header: &Header, claims: &Map<String, Value>) -> Result<String> {
         Ok(jsonwebtoken::encode(header, claims, &self.secret)?)
     }
@@ -63,12 +63,12 @@ impl Key {
     }
 }
 
-/// Which keys are in use, by their places.
+/// The indexes of the keys in use.
 #[derive(Clone, Debug)]
 struct InUse {
     provider: usize,
     ci: usize,
-    /// Keys that sign no more, and are published still.
+    /// Former signing keys that are still published.
     old: Vec<usize>,
 }
 
@@ -78,7 +78,7 @@ pub(crate) struct Keys {
     in_use: Mutex<InUse>,
 }
 
-/// The place of the key that is never published.
+/// The index of the key that is never published.
 const STRANGER: usize = 4;
 
 impl Keys {
@@ -110,7 +110,7 @@ impl Keys {
         key.sign(&header(&key.id), claims)
     }
 
-    /// What `/oauth/discovery/keys` answers.
+    /// Returns the response of `/oauth/discovery/keys`.
     pub(crate) fn published(&self) -> Value {
         let in_use = lock(&self.in_use).clone();
         let places = [in_use.provider, in_use.ci].into_iter().chain(in_use.old);
@@ -118,11 +118,11 @@ impl Keys {
         json!({ "keys": keys })
     }
 
-    /// Signs the tokens of jobs with another key from now on.
+    /// Rotates the key of job tokens.
     pub(crate) fn rotate(&self, keep_old: bool) {
         let mut in_use = lock(&self.in_use);
         let old = in_use.ci;
-        // Those between the provider's and the one that is never published.
+        // Between the login provider's key and the one that is never published.
         in_use.ci = 1 + old % (STRANGER - 1);
         let ci = in_use.ci;
         in_use.old.push(old);
@@ -130,7 +130,7 @@ impl Keys {
     }
 }
 
-/// The header of a token that is signed as it should be.
+/// Returns the header of a valid token.
 pub(crate) fn header(id: &str) -> Header {
     Header {
         kid: Some(id.to_owned()),

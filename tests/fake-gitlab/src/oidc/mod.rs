@@ -1,5 +1,4 @@
-//! OpenID Connect: the keys that are published, the tokens of jobs, and tokens that somebody might
-//! forge.
+//! OpenID Connect: the published keys, the tokens of jobs, and forged tokens.
 
 pub(crate) mod claims;
 mod endpoints;

@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use super::{CommitInfo, Entry, EntryKind, File};
 use crate::broken;
 
-/// Makes an empty bare repository. `git init` would copy hooks and descriptions too, which takes
-/// longer than all the rest.
+/// Creates an empty bare repository. `git init` would also copy hooks and descriptions, which takes longer than
+/// everything else.
 pub(crate) fn init(path: &Path, branch: &str) -> Result<()> {
     for folder in ["objects", "refs/heads", "refs/tags"] {
         fs_err::create_dir_all(path.join(folder))?;
@@ -23,13 +23,13 @@ pub(crate) fn init(path: &Path, branch: &str) -> Result<()> {
 }
 
 fn open(path: &Path) -> Result<gix::Repository> {
-    // Isolated: neither the user's nor the machine's configuration has a say in it.
+    // Isolated: independent of the user's and the machine's configuration.
     gix::open_opts(path, gix::open::Options::isolated())
         .map_err(broken)
         .with_context(|| format!("cannot open {}", path.display()))
 }
 
-/// The branch that `HEAD` names.
+/// Returns the branch that `HEAD` names.
 pub(crate) fn default_branch(path: &Path) -> Result<Option<String>> {
     let name = open(path)?.head_name().map_err(broken)?;
     Ok(name.map(|name| name.shorten().to_string()))
@@ -213,7 +213,7 @@ pub(crate) fn refs(path: &Path) -> Result<Vec<(String, ObjectId)>> {
     Ok(found)
 }
 
-/// Which files a commit adds, modifies and removes, compared with its first parent.
+/// The files that a commit adds, modifies and removes compared with its first parent.
 #[derive(Debug, Default)]
 pub(crate) struct Changed {
     pub(crate) added: Vec<String>,

@@ -1,4 +1,4 @@
-//! Changes bare repositories, with the real git.
+//! Changes bare repositories with the real git.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use super::objects::{AUTHOR_EMAIL, AUTHOR_NAME};
 use crate::broken;
 
-/// What git is told wherever it runs: nothing on this machine changes what it does, repositories of
-/// other users are fine, and exact commits can be fetched.
+/// The environment of git: independent of the machine's configuration, accepts repositories of other users, and allows
+/// fetching exact commits.
 pub(crate) const ENVIRONMENT: [(&str, &str); 12] = [
     ("GIT_CONFIG_NOSYSTEM", "1"),
     ("GIT_CONFIG_GLOBAL", "/dev/null"),
@@ -28,7 +28,7 @@ pub(crate) const ENVIRONMENT: [(&str, &str); 12] = [
     ("GIT_TERMINAL_PROMPT", "0"),
 ];
 
-/// Runs git in a bare repository and returns what it printed.
+/// Runs git in a bare repository and returns its output.
 pub(crate) fn run(path: &Path, arguments: &[&str], input: &[u8]) -> Result<String> {
     let mut child = Command::new("git")
         .arg("--git-dir")
@@ -41,7 +41,7 @@ pub(crate) fn run(path: &Path, arguments: &[&str], input: &[u8]) -> Result<Strin
         .spawn()
         .context("cannot run git")?;
     if let Some(mut stdin) = child.stdin.take() {
-        // A git that ends early says why on its standard error.
+        // If git exits early, its standard error contains the reason.
         let _ = stdin.write_all(input);
     }
     let output = child.wait_with_output()?;
@@ -94,7 +94,7 @@ pub(crate) fn commit(
     Ok(())
 }
 
-/// Makes a ref point somewhere; `None` deletes it.
+/// Sets a ref; `None` deletes it.
 pub(crate) fn update_ref(path: &Path, name: &str, target: Option<ObjectId>) -> Result<()> {
     match target {
         Some(id) => run(path, &["update-ref", name, &id.to_string()], b"")?,
@@ -103,7 +103,7 @@ pub(crate) fn update_ref(path: &Path, name: &str, target: Option<ObjectId>) -> R
     Ok(())
 }
 
-/// Fetches a commit from another repository of this machine, and names it.
+/// Fetches a commit from another local repository, and sets a ref to it.
 pub(crate) fn fetch(path: &Path, from: &Path, commit: ObjectId, name: &str) -> Result<()> {
     let refspec = format!("+{commit}:{name}");
     let from = from.to_string_lossy();
@@ -115,7 +115,7 @@ pub(crate) fn fetch(path: &Path, from: &Path, commit: ObjectId, name: &str) -> R
     Ok(())
 }
 
-/// Merges two commits and names the result.
+/// Merges two commits and sets a ref to the result.
 pub(crate) fn merge(
     path: &Path,
     branch: &str,
@@ -130,7 +130,7 @@ pub(crate) fn merge(
         &["merge-tree", "--write-tree", &ours_text, &theirs_text],
         b"",
     )
-    .context("there are conflicts")?;
+    .context("the merge has conflicts")?;
     let tree = ObjectId::from_hex(tree.as_bytes()).map_err(broken)?;
     let commit = super::objects::Object::commit(tree, &[ours, theirs], at, message)?;
     commit.write(path)?;

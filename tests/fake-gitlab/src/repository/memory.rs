@@ -1,4 +1,4 @@
-//! Imported projects: one commit with one `.SRCINFO`, kept in memory until somebody needs it on disk.
+//! Imported projects: one commit with one `.SRCINFO`, kept in memory until it is needed on disk.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::objects::{self, Object};
 use super::{SRCINFO, disk};
 
-/// One commit with one file. Its ids are those that git itself would give.
+/// One commit with one file. Its ids are those that git would compute.
 #[derive(Debug)]
 pub(crate) struct Imported {
     pub(crate) text: Box<[u8]>,
@@ -18,7 +18,7 @@ pub(crate) struct Imported {
     pub(crate) tree: ObjectId,
     pub(crate) commit: ObjectId,
     pub(crate) at: Timestamp,
-    /// The same for all, which is why it is not part of each.
+    /// Static, because it is the same for all.
     pub(crate) branch: &'static str,
 }
 
@@ -40,7 +40,7 @@ impl Imported {
         })
     }
 
-    /// Makes a repository of it.
+    /// Writes it as a repository.
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
         disk::init(path, self.branch)?;
         Object::blob(self.text.to_vec())?.write(path)?;
@@ -51,7 +51,7 @@ impl Imported {
         Ok(())
     }
 
-    /// Whether a ref means the one commit that there is.
+    /// Returns whether a ref names its only commit.
     pub(crate) fn is_named(&self, name: Option<&str>) -> bool {
         let Some(name) = name else { return true };
         name == "HEAD"

@@ -1,4 +1,4 @@
-//! What is in the git repository of a project. Everything here blocks.
+//! Git repositories of projects. Everything here blocks.
 
 pub(crate) mod disk;
 pub(crate) mod git;
@@ -14,12 +14,12 @@ use jiff::Timestamp;
 
 use memory::Imported;
 
-/// The branch that new repositories begin with.
+/// The default branch of new repositories.
 pub(crate) const DEFAULT_BRANCH: &str = "main";
-/// The one file of an imported project.
+/// The only file of an imported project.
 pub(crate) const SRCINFO: &str = ".SRCINFO";
 
-/// Where the repository of a project is.
+/// The location of a project's repository.
 #[derive(Clone, Debug)]
 pub(crate) enum Storage {
     /// Nothing was ever pushed.
@@ -54,7 +54,7 @@ impl CommitInfo {
     }
 }
 
-/// What a tree holds.
+/// The kind of a tree entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EntryKind {
     Tree,
@@ -62,13 +62,13 @@ pub(crate) enum EntryKind {
     Submodule,
 }
 
-/// One entry of a tree.
+/// A tree entry.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub(crate) kind: EntryKind,
     pub(crate) id: ObjectId,
     pub(crate) mode: String,
-    /// From the root of the repository.
+    /// The path from the root of the repository.
     pub(crate) path: String,
 }
 
@@ -87,7 +87,7 @@ pub(crate) struct File {
 }
 
 impl File {
-    /// The content, unless it is binary: as git sees it, with a NUL at the beginning, or not UTF-8.
+    /// Returns the content, unless it is binary by git's rule (a NUL near the beginning) or not UTF-8.
     pub(crate) fn text(&self) -> Option<&str> {
         let start = &self.data[..self.data.len().min(8_000)];
         if start.contains(&0) {
@@ -98,8 +98,7 @@ impl File {
 }
 
 impl Storage {
-    /// The commit that a ref means: a branch, a tag, a full ref name or a commit id, the default
-    /// branch if none is named.
+    /// Resolves a branch, tag, full ref name or commit id to a commit; without a name, the default branch.
     pub(crate) fn resolve(&self, default: &str, name: Option<&str>) -> Result<Option<ObjectId>> {
         match self {
             Self::Nothing => Ok(None),
@@ -126,7 +125,7 @@ impl Storage {
         }
     }
 
-    /// The entries of a folder, `None` if there is none of this path.
+    /// Lists a folder; `None` if it does not exist.
     pub(crate) fn tree(
         &self,
         commit: ObjectId,
@@ -147,7 +146,7 @@ impl Storage {
         }
     }
 
-    /// The file of a path, `None` if there is none.
+    /// Reads a file; `None` if it does not exist.
     pub(crate) fn file(&self, commit: ObjectId, path: &str) -> Result<Option<File>> {
         match self {
             Self::Nothing => Ok(None),
@@ -160,7 +159,7 @@ impl Storage {
         }
     }
 
-    /// The newest commits, `start` first, without `hidden` and what it is made of.
+    /// Returns the newest commits, beginning with `start`, without `hidden` and its ancestors.
     pub(crate) fn log(
         &self,
         start: ObjectId,
@@ -173,7 +172,7 @@ impl Storage {
         }
     }
 
-    /// All branches and tags, peeled, without those that belong to merge requests.
+    /// Returns all branches and tags, peeled, without the refs of merge requests.
     pub(crate) fn refs(&self) -> Result<Vec<(String, ObjectId)>> {
         match self {
             Self::Nothing => Ok(Vec::new()),

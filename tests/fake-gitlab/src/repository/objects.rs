@@ -1,4 +1,4 @@
-//! Git objects as bytes: what their ids are computed from and what is written to disk.
+//! Git objects as bytes, for computing their ids and writing them.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use crate::broken;
 
-/// The author of everything that the stand-in commits itself.
+/// The author of the stand-in's own commits.
 pub(crate) const AUTHOR_NAME: &str = "Stand-in";
 /// See [`AUTHOR_NAME`].
 pub(crate) const AUTHOR_EMAIL: &str = "stand-in@example.invalid";
@@ -34,7 +34,7 @@ impl Object {
         Self::new(Kind::Blob, data)
     }
 
-    /// A tree with one regular file.
+    /// Builds a tree with one regular file.
     pub(crate) fn tree_of_one(name: &str, blob: ObjectId) -> Result<Self> {
         let tree = gix::objs::Tree {
             entries: vec![gix::objs::tree::Entry {
@@ -73,7 +73,7 @@ impl Object {
         Self::new(Kind::Commit, data)
     }
 
-    /// Writes it as a loose object of the repository at `path`.
+    /// Writes the object as a loose one to the repository at `path`.
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
         let hex = self.id.to_string();
         let (folder, name) = hex.split_at(2);
@@ -91,7 +91,7 @@ impl Object {
     }
 }
 
-/// The id of an object with this content.
+/// Computes the id of an object.
 pub(crate) fn hash(kind: Kind, data: &[u8]) -> Result<ObjectId> {
     gix::objs::compute_hash(gix::hash::Kind::Sha1, kind, data).map_err(broken)
 }

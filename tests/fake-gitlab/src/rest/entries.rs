@@ -1,4 +1,4 @@
-//! Pipelines and jobs as the REST API writes them.
+//! Pipelines and jobs in the format of the REST API.
 
 use serde_json::{Value, json};
 
@@ -45,7 +45,7 @@ fn detailed_status(status: Status, path: &str) -> Value {
     })
 }
 
-/// A pipeline in a list.
+/// Formats a pipeline of a list.
 pub(super) fn pipeline_row(gitlab: &FakeGitlab, state: &State, row: &Pipeline) -> Value {
     let path = path_of(state, row.project.0);
     json!({
@@ -63,7 +63,7 @@ pub(super) fn pipeline_row(gitlab: &FakeGitlab, state: &State, row: &Pipeline) -
     })
 }
 
-/// A pipeline by itself.
+/// Formats a single pipeline.
 pub(super) fn pipeline(gitlab: &FakeGitlab, state: &State, row: &Pipeline) -> Value {
     let mut entry = pipeline_row(gitlab, state, row);
     let path = path_of(state, row.project.0);
@@ -87,7 +87,7 @@ pub(super) fn pipeline(gitlab: &FakeGitlab, state: &State, row: &Pipeline) -> Va
     entry
 }
 
-/// A job.
+/// Formats a job.
 pub(super) fn job(gitlab: &FakeGitlab, state: &State, row: &Job) -> Value {
     let path = path_of(state, row.project.0);
     let pipeline = state.pipelines.get(&row.pipeline.0);
@@ -150,7 +150,7 @@ pub(super) fn job(gitlab: &FakeGitlab, state: &State, row: &Job) -> Value {
     })
 }
 
-/// A commit status.
+/// Formats a commit status.
 pub(super) fn status(gitlab: &FakeGitlab, state: &State, row: &Job) -> Value {
     let pipeline = state.pipelines.get(&row.pipeline.0);
     let external = row.external();

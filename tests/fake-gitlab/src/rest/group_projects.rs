@@ -9,14 +9,14 @@ use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::answer::{Refusal, reader};
+use super::errors::{Refusal, reader};
 use super::pages::{Page, api_uri};
 use super::projects::entry;
 use crate::FakeGitlab;
 use crate::auth::sees;
 use crate::state::projects::Project;
 
-/// Which projects are wanted, and how they are paged.
+/// The filter and pagination of projects.
 #[derive(Debug, Deserialize)]
 pub(super) struct Filter {
     #[serde(default)]
@@ -81,10 +81,10 @@ pub(super) async fn list(
     }
     let total = rows.len();
     let entry = |project: Arc<Project>| entry(&gitlab, &project);
-    Ok(page.answer_with(gitlab.url(), &api_uri(&uri), rows, Some(total), entry))
+    Ok(page.respond_with(gitlab.url(), &api_uri(&uri), rows, Some(total), entry))
 }
 
-/// A page that begins after an id: only the next one is linked.
+/// Returns a page that begins after an id, with a link to the next page only.
 fn by_key(
     gitlab: &FakeGitlab,
     filter: &Filter,

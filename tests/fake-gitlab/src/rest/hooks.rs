@@ -1,4 +1,4 @@
-//! Webhooks: of the system, of groups, of projects.
+//! Webhooks of the system, of groups and of projects.
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 
-use super::answer::{Refusal, writer};
+use super::errors::{Refusal, writer};
 use super::input::Input;
 use super::pages::{Page, api_uri};
 use super::projects::find;
@@ -15,7 +15,7 @@ use crate::state::hooks::{Hook, HookId, HookOptions, Owner};
 
 fn entry(hook: &Hook) -> Value {
     let options = &hook.options;
-    // Secrets are only ever taken.
+    // Secrets are write-only.
     json!({
         "id": hook.id.0,
         "url": options.url,
@@ -68,7 +68,7 @@ fn list(gitlab: &FakeGitlab, owner: Owner, uri: &Uri, page: Page) -> Response {
         .map(|hook| entry(hook))
         .collect();
     let total = rows.len();
-    page.answer(gitlab.url(), &api_uri(uri), rows, Some(total))
+    page.respond(gitlab.url(), &api_uri(uri), rows, Some(total))
 }
 
 fn create(gitlab: &FakeGitlab, owner: Owner, options: HookOptions) -> Result<Response, Refusal> {
@@ -164,7 +164,7 @@ pub(super) async fn create_project(
     create(&gitlab, owner, options)
 }
 
-/// Deletes a hook of a project or of a group, whichever the path names.
+/// Deletes a hook of a project or group.
 pub(super) async fn delete_owned(
     State(gitlab): State<FakeGitlab>,
     Path((id, hook)): Path<(String, u64)>,

@@ -1,13 +1,13 @@
-//! The body of a write: JSON, or a form, which is what `curl --data` sends.
+//! The body of a write: JSON, or a form as sent by `curl --data`.
 
 use axum::extract::{Form, FromRequest, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::{Json, RequestExt as _};
 use serde::de::DeserializeOwned;
 
-use super::answer::Refusal;
+use super::errors::Refusal;
 
-/// What a body says, in either way.
+/// A body in either format.
 pub(crate) struct Input<T>(pub(crate) T);
 
 impl<T, S> FromRequest<S> for Input<T>

@@ -1,4 +1,4 @@
-//! Jobs, as people and programs see them. What runners ask is elsewhere.
+//! Jobs, for users and programs other than runners.
 
 use std::sync::Arc;
 
@@ -10,8 +10,8 @@ use axum::response::{IntoResponse as _, Response};
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
-use super::answer::{Refusal, reader};
 use super::entries;
+use super::errors::{Refusal, reader};
 use super::pages::{Page, api_uri};
 use super::pipelines::{member, of_project};
 use super::projects::find;
@@ -27,7 +27,7 @@ fn job_of(gitlab: &FakeGitlab, project: &Project, id: u64) -> Result<Arc<Job>, R
         .ok_or_else(|| Refusal::message(404, "404 Not Found"))
 }
 
-/// Reads a job of a project for whom it is visible.
+/// Returns a job of a project that the caller can see.
 fn visible_job(
     gitlab: &FakeGitlab,
     headers: &HeaderMap,
@@ -39,7 +39,7 @@ fn visible_job(
     job_of(gitlab, &project, *job)
 }
 
-/// The values of `scope` or `scope[]`, and whether those that were retried are wanted.
+/// Returns the values of `scope` or `scope[]`, and whether retried jobs are requested.
 fn wanted(query: &str) -> (Vec<String>, bool) {
     let mut scopes = Vec::new();
     let mut retried = false;
@@ -77,7 +77,7 @@ pub(super) async fn of_pipeline(
         .collect();
     let total = rows.len();
     let entry = |row: Arc<Job>| entries::job(&gitlab, &state, &row);
-    Ok(page.answer_with(gitlab.url(), &api_uri(&uri), rows, Some(total), entry))
+    Ok(page.respond_with(gitlab.url(), &api_uri(&uri), rows, Some(total), entry))
 }
 
 pub(super) async fn read(
@@ -90,7 +90,7 @@ pub(super) async fn read(
     Ok(Json(entries::job(&gitlab, &gitlab.state(), &row)))
 }
 
-/// The job of a job's own token.
+/// Returns the job of a job token.
 pub(super) async fn own(
     State(gitlab): State<FakeGitlab>,
     headers: HeaderMap,
@@ -137,7 +137,7 @@ fn changed(gitlab: &FakeGitlab, row: &Job) -> Response {
     (StatusCode::CREATED, Json(entry)).into_response()
 }
 
-/// A job that somebody who may wants to change.
+/// Returns a job that the caller may change.
 fn changeable(
     gitlab: &FakeGitlab,
     headers: &HeaderMap,
@@ -187,6 +187,6 @@ pub(super) async fn play(
     let played = gitlab.change().play_job(row.id);
     let row = played.map_err(|_| Refusal::message(400, "400 Bad request - Unplayable Job"))?;
     let entry = entries::job(&gitlab, &gitlab.state(), &row);
-    // GitLab's oddity: nothing is made, so this is 200, unlike the others.
+    // GitLab's oddity: nothing is created, so this is 200, unlike the others.
     Ok(Json(entry).into_response())
 }

@@ -8,13 +8,13 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::answer::{Refusal, reader};
+use super::errors::{Refusal, reader};
 use super::pages::{Page, api_uri};
 use super::projects::find;
 use crate::FakeGitlab;
 use crate::state::merge_requests::MergeRequest;
 
-/// Which merge requests are wanted.
+/// The filter of merge requests.
 #[derive(Debug, Deserialize)]
 pub(super) struct Filter {
     state: Option<String>,
@@ -73,5 +73,5 @@ pub(super) async fn list(
     rows.reverse();
     let total = rows.len();
     let entry = |row: Arc<MergeRequest>| entry(&row);
-    Ok(page.answer_with(gitlab.url(), &api_uri(&uri), rows, Some(total), entry))
+    Ok(page.respond_with(gitlab.url(), &api_uri(&uri), rows, Some(total), entry))
 }

@@ -1,7 +1,7 @@
-//! The REST API, version 4, as far as it is used.
+//! The REST API, version 4, as far as buildbtw uses it.
 
-mod answer;
 mod entries;
+mod errors;
 mod group_projects;
 mod hooks;
 mod input;
@@ -21,7 +21,7 @@ use axum::routing::{any, delete, get, post, put};
 
 use crate::{FakeGitlab, runner_api};
 
-pub(crate) use answer::{Refusal, insufficient_scope};
+pub(crate) use errors::{Refusal, insufficient_scope};
 pub(crate) use input::Input;
 
 pub(crate) fn router() -> Router<FakeGitlab> {
@@ -62,7 +62,7 @@ pub(crate) fn router() -> Router<FakeGitlab> {
         .fallback(any(|| async { Refusal::error(404, "404 Not Found") }))
 }
 
-/// Pipelines, jobs, and what others say about commits.
+/// Routes of pipelines, jobs and commit statuses.
 fn ci() -> Router<FakeGitlab> {
     Router::new()
         .route("/job", get(jobs::own))

@@ -9,8 +9,8 @@ use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::answer::{Refusal, reader};
 use super::entries;
+use super::errors::{Refusal, reader};
 use super::input::Input;
 use super::pages::{Page, api_uri};
 use super::pipelines::{forbidden, member};
@@ -46,15 +46,15 @@ fn entry(gitlab: &FakeGitlab, merge_request: u64, note: &Note) -> Value {
     })
 }
 
-/// What a note says.
+/// The content of a note.
 #[derive(Debug, Deserialize)]
-pub(super) struct Said {
+pub(super) struct Body {
     body: Option<String>,
     #[serde(default)]
     internal: bool,
 }
 
-impl Said {
+impl Body {
     fn text(&self) -> Result<&str, Refusal> {
         let body = self.body.as_deref().filter(|body| !body.is_empty());
         body.ok_or_else(|| Refusal::error(400, "body is missing"))
@@ -66,7 +66,7 @@ pub(super) async fn create(
     Path((id, iid)): Path<(String, u64)>,
     uri: Uri,
     headers: HeaderMap,
-    Input(said): Input<Said>,
+    Input(body): Input<Body>,
 ) -> Result<Response, Refusal> {
     let (caller, project) = member(&gitlab, &headers, &id, &uri, Role::Reporter)?;
     let merge_request = check_merge_request(&gitlab, &project, iid)?;
@@ -78,8 +78,8 @@ pub(super) async fn create(
             project: project.id.0,
             merge_request: iid,
             author: caller.user.id,
-            body: said.text()?.to_owned(),
-            internal: said.internal,
+            body: body.text()?.to_owned(),
+            internal: body.internal,
             created_at: now,
             updated_at: now,
         });
@@ -95,7 +95,7 @@ pub(super) async fn update(
     Path((id, iid, note)): Path<(String, u64, u64)>,
     uri: Uri,
     headers: HeaderMap,
-    Input(said): Input<Said>,
+    Input(body): Input<Body>,
 ) -> Result<Json<Value>, Refusal> {
     let (caller, project) = member(&gitlab, &headers, &id, &uri, Role::Reporter)?;
     let merge_request = check_merge_request(&gitlab, &project, iid)?;
@@ -109,14 +109,14 @@ pub(super) async fn update(
             return Err(forbidden());
         }
         let changed = Arc::make_mut(row);
-        changed.body = said.text()?.to_owned();
+        changed.body = body.text()?.to_owned();
         changed.updated_at = now;
         Arc::clone(row)
     };
     Ok(Json(entry(&gitlab, merge_request, &note)))
 }
 
-/// In which order notes are wanted.
+/// The requested order of notes.
 #[derive(Debug, Deserialize)]
 pub(super) struct Order {
     sort: Option<String>,
@@ -145,5 +145,5 @@ pub(super) async fn list(
     }
     let total = rows.len();
     let entry = |note: Arc<Note>| entry(&gitlab, merge_request, &note);
-    Ok(page.answer_with(gitlab.url(), &api_uri(&uri), rows, Some(total), entry))
+    Ok(page.respond_with(gitlab.url(), &api_uri(&uri), rows, Some(total), entry))
 }

@@ -1,4 +1,4 @@
-//! Pages of lists, by number.
+//! Pagination by page number.
 
 use axum::Json;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
@@ -6,7 +6,7 @@ use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// Which page is wanted.
+/// The requested page.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(default)]
 pub(crate) struct Page {
@@ -28,25 +28,24 @@ impl Page {
         self.per_page.clamp(1, 100)
     }
 
-    /// How many rows have to be known to answer it, and whether there is another one.
+    /// Returns the number of rows that are needed for the page and for whether another one follows.
     pub(crate) fn end(self) -> usize {
         self.page.max(1) * self.size()
     }
 
-    /// Answers the page. `rows` are all there are, or more than [`Self::end`] if `total` is not
-    /// known.
-    pub(crate) fn answer(
+    /// Responds with the page. `rows` are all rows, or more than [`Self::end`] if `total` is unknown.
+    pub(crate) fn respond(
         self,
         base: &str,
         uri: &Uri,
         rows: Vec<Value>,
         total: Option<usize>,
     ) -> Response {
-        self.answer_with(base, uri, rows, total, |row| row)
+        self.respond_with(base, uri, rows, total, |row| row)
     }
 
-    /// Like [`Self::answer`], with rows that become entries only if they are shown.
-    pub(crate) fn answer_with<T>(
+    /// Responds like [`Self::respond`], converting only the rows of the page.
+    pub(crate) fn respond_with<T>(
         self,
         base: &str,
         uri: &Uri,
@@ -102,7 +101,7 @@ impl Page {
     }
 }
 
-/// The URI as it was asked for: the router strips what it is nested at.
+/// Returns the requested URI, from which the router has stripped the prefix.
 pub(crate) fn api_uri(uri: &Uri) -> Uri {
     format!("/api/v4{uri}")
         .parse()

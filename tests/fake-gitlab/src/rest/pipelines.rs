@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::answer::{Refusal, reader, writer};
 use super::entries;
+use super::errors::{Refusal, reader, writer};
 use super::input::Input;
 use super::pages::{Page, api_uri};
 use super::projects::find;
@@ -27,7 +27,7 @@ pub(super) fn forbidden() -> Refusal {
     Refusal::message(403, "403 Forbidden")
 }
 
-/// Who asks to change something of a project, who is at least this.
+/// Authenticates a caller that has at least this role in a project.
 pub(super) fn member(
     gitlab: &FakeGitlab,
     headers: &HeaderMap,
@@ -43,7 +43,7 @@ pub(super) fn member(
     }
 }
 
-/// A pipeline of a project.
+/// Returns a pipeline of a project.
 pub(super) fn of_project(
     gitlab: &FakeGitlab,
     project: &Project,
@@ -55,7 +55,7 @@ pub(super) fn of_project(
         .ok_or_else(|| Refusal::message(404, "404 Not found"))
 }
 
-/// What to make a pipeline of.
+/// The parameters of a new pipeline.
 #[derive(Debug, Deserialize)]
 pub(super) struct Wanted {
     #[serde(rename = "ref")]
@@ -107,7 +107,7 @@ pub(super) async fn create(
     Ok((StatusCode::CREATED, Json(entry)).into_response())
 }
 
-/// Which pipelines are wanted.
+/// The filter of pipelines.
 #[derive(Debug, Deserialize)]
 pub(super) struct Filter {
     scope: Option<String>,
@@ -178,7 +178,7 @@ impl Filter {
             && is(&self.username, username)
             && after(self.updated_after, row.updated_at)
             && before(self.updated_before, row.updated_at)
-            // GitLab counts these limits in.
+            // In GitLab, these limits are inclusive.
             && self.created_after.is_none_or(|limit| row.created_at >= limit)
             && self.created_before.is_none_or(|limit| row.created_at <= limit)
     }
@@ -221,7 +221,7 @@ pub(super) async fn list(
     filter.sort(&mut rows);
     let total = rows.len();
     let entry = |row: Arc<Pipeline>| entries::pipeline_row(&gitlab, &state, &row);
-    Ok(page.answer_with(gitlab.url(), &api_uri(&uri), rows, Some(total), entry))
+    Ok(page.respond_with(gitlab.url(), &api_uri(&uri), rows, Some(total), entry))
 }
 
 pub(super) async fn read(
@@ -236,7 +236,7 @@ pub(super) async fn read(
     Ok(Json(entries::pipeline(&gitlab, &gitlab.state(), &row)))
 }
 
-/// Of which branch the newest pipeline is wanted.
+/// The branch whose newest pipeline is requested.
 #[derive(Debug, Deserialize)]
 pub(super) struct OfRef {
     #[serde(rename = "ref")]
@@ -322,7 +322,7 @@ pub(super) async fn remove(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// What to call a pipeline.
+/// The new name of a pipeline.
 #[derive(Debug, Deserialize)]
 pub(super) struct Metadata {
     name: String,

@@ -9,14 +9,14 @@ use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::answer::{Refusal, reader, writer};
+use super::errors::{Refusal, reader, writer};
 use super::input::Input;
 use crate::FakeGitlab;
 use crate::auth::{Who, sees};
 use crate::git_http::is_empty;
 use crate::state::projects::{Group, Project};
 
-/// The project that a request is about: by its number, or by its path, which may be an old one.
+/// Finds the project of a request by its number or path, which may be an old one.
 pub(super) fn find(
     gitlab: &FakeGitlab,
     who: &Who,
@@ -34,7 +34,7 @@ pub(super) fn find(
     let project = state.project_at(id).filter(|project| sees(who, project));
     let project = project.ok_or_else(not_found)?;
     if !project.full_path.eq_ignore_ascii_case(id) {
-        // The rest of the path stays as it was sent.
+        // The rest of the path is kept as it was sent.
         let path = uri
             .path()
             .trim_start_matches("/api/v4")
@@ -109,7 +109,7 @@ fn group_entry(gitlab: &FakeGitlab, group: &Group) -> Value {
     })
 }
 
-/// What to make a group of.
+/// The parameters of a new group.
 #[derive(Debug, Deserialize)]
 pub(super) struct NewGroup {
     path: String,
@@ -137,7 +137,7 @@ pub(super) async fn create_group(
     Ok((StatusCode::CREATED, Json(group_entry(&gitlab, &group))).into_response())
 }
 
-/// What to make a project of.
+/// The parameters of a new project.
 #[derive(Debug, Deserialize)]
 pub(super) struct NewProject {
     path: String,

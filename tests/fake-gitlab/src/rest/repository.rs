@@ -1,4 +1,4 @@
-//! What is in the repository of a project.
+//! Content of repositories.
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::answer::{Refusal, reader};
+use super::errors::{Refusal, reader};
 use super::pages::{Page, api_uri};
 use super::projects::find;
 use crate::FakeGitlab;
@@ -17,7 +17,7 @@ use crate::auth::{Who, reads_code};
 use crate::repository::CommitInfo;
 use crate::state::projects::Project;
 
-/// Code may be kept from those who see the project.
+/// Checks that the caller can read the code, which not all who see the project can.
 fn code_of(who: &Who, project: &Project) -> Result<(), Refusal> {
     match reads_code(who, project) {
         true => Ok(()),
@@ -43,7 +43,7 @@ fn commit_entry(gitlab: &FakeGitlab, project: &Project, commit: &CommitInfo) -> 
     })
 }
 
-/// Which commits are wanted.
+/// The filter of commits.
 #[derive(Debug, Deserialize)]
 pub(super) struct Commits {
     ref_name: Option<String>,
@@ -64,7 +64,7 @@ pub(super) async fn commits(
     let head = project.storage.resolve(&project.default_branch, name)?;
     let Some(head) = head else {
         return match name {
-            // An empty repository has an empty list.
+            // The list of an empty repository is empty.
             None => Ok(Json(json!([])).into_response()),
             Some(_) => Err(Refusal::not_found("Commit")),
         };
@@ -73,7 +73,7 @@ pub(super) async fn commits(
     let rows = found
         .iter()
         .map(|commit| commit_entry(&gitlab, &project, commit));
-    Ok(page.answer(gitlab.url(), &api_uri(&uri), rows.collect(), None))
+    Ok(page.respond(gitlab.url(), &api_uri(&uri), rows.collect(), None))
 }
 
 pub(super) async fn branch(
@@ -105,7 +105,7 @@ pub(super) async fn branch(
     })))
 }
 
-/// At which ref a file is wanted.
+/// The ref of a requested file.
 #[derive(Debug, Deserialize)]
 pub(super) struct AtRef {
     #[serde(rename = "ref")]

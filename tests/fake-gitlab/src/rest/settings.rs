@@ -1,4 +1,4 @@
-//! Settings of projects: what `PUT /projects/:id` changes, and which branches are protected.
+//! Settings of projects: `PUT /projects/:id` and protected branches.
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -7,7 +7,7 @@ use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::answer::Refusal;
+use super::errors::Refusal;
 use super::input::Input;
 use super::pipelines::member;
 use super::projects::entry;
@@ -15,7 +15,7 @@ use crate::FakeGitlab;
 use crate::ci::create::Actor;
 use crate::state::roles::{Role, VariablesRole};
 
-/// What is to be changed.
+/// The settings to change.
 #[derive(Debug, Deserialize)]
 pub(super) struct Settings {
     ci_config_path: Option<String>,

@@ -1,4 +1,4 @@
-//! Commit statuses: what others say about a commit.
+//! Commit statuses, reported by other programs.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
-use super::answer::{Refusal, reader};
 use super::entries;
+use super::errors::{Refusal, reader};
 use super::input::Input;
 use super::pages::{Page, api_uri};
 use super::pipelines::{forbidden, member};
@@ -22,16 +22,16 @@ use crate::state::jobs::Job;
 use crate::state::roles::Role;
 use crate::state::status::Status;
 
-/// The longest of all texts of a status.
+/// The maximum length of each text.
 const LONGEST: usize = 255;
-/// What may be said.
+/// The allowed states.
 const STATES: [&str; 6] = [
     "pending", "running", "success", "failed", "canceled", "skipped",
 ];
 
-/// What is said about a commit.
+/// A new status.
 #[derive(Debug, Deserialize)]
-pub(super) struct Said {
+pub(super) struct Body {
     state: Option<String>,
     #[serde(rename = "ref")]
     git_ref: Option<String>,
@@ -45,7 +45,7 @@ pub(super) struct Said {
     pipeline_id: Option<f64>,
 }
 
-/// Forms have only texts.
+/// Deserializes a number, which is a text in forms.
 fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
     let value = Option::<Value>::deserialize(deserializer)?;
     Ok(value.and_then(|value| match value {
@@ -63,11 +63,11 @@ pub(super) async fn create(
     Path((id, sha)): Path<(String, String)>,
     uri: Uri,
     headers: HeaderMap,
-    Input(said): Input<Said>,
+    Input(body): Input<Body>,
 ) -> Result<Response, Refusal> {
     let (caller, project) = member(&gitlab, &headers, &id, &uri, Role::Developer)?;
-    let new = check(said)?;
-    if gitlab.use_up(|settings| &mut settings.contended_statuses) {
+    let new = check(body)?;
+    if gitlab.take_one(|settings| &mut settings.contended_statuses) {
         return Err(Refusal::message(
             409,
             "409 Conflict - Failed to obtain a lock on the commit",
@@ -99,28 +99,28 @@ fn refuse(error: StatusError) -> Refusal {
     }
 }
 
-fn check(said: Said) -> Result<NewStatus, Refusal> {
-    let Some(state) = said.state.filter(|state| !state.is_empty()) else {
+fn check(body: Body) -> Result<NewStatus, Refusal> {
+    let Some(state) = body.state.filter(|state| !state.is_empty()) else {
         return Err(Refusal::message(400, "400 Bad request - State is required"));
     };
     let invalid_state = || Refusal::error(400, "state does not have a valid value");
     if !STATES.contains(&state.as_str()) {
         return Err(invalid_state());
     }
-    let name = said.name.or(said.context);
+    let name = body.name.or(body.context);
     let name = name.unwrap_or_else(|| "default".to_owned());
     let texts = [
-        ("ref", said.git_ref.as_ref()),
+        ("ref", body.git_ref.as_ref()),
         ("name", Some(&name)),
-        ("target_url", said.target_url.as_ref()),
-        ("description", said.description.as_ref()),
+        ("target_url", body.target_url.as_ref()),
+        ("description", body.description.as_ref()),
     ];
     for (field, text) in texts {
         if text.is_some_and(|text| text.chars().count() > LONGEST) {
             return Err(invalid(field, "is too long (maximum is 255 characters)"));
         }
     }
-    if said
+    if body
         .target_url
         .as_ref()
         .is_some_and(|url| !url.starts_with("http://") && !url.starts_with("https://"))
@@ -130,16 +130,16 @@ fn check(said: Said) -> Result<NewStatus, Refusal> {
     }
     Ok(NewStatus {
         status: state.parse::<Status>().map_err(|_| invalid_state())?,
-        git_ref: said.git_ref.filter(|name| !name.is_empty()),
+        git_ref: body.git_ref.filter(|name| !name.is_empty()),
         name,
-        target_url: said.target_url,
-        description: said.description,
-        coverage: said.coverage,
-        pipeline: said.pipeline_id.map(|id| id as u64),
+        target_url: body.target_url,
+        description: body.description,
+        coverage: body.coverage,
+        pipeline: body.pipeline_id.map(|id| id as u64),
     })
 }
 
-/// Which statuses are wanted.
+/// The filter of statuses.
 #[derive(Debug, Deserialize)]
 pub(super) struct Filter {
     #[serde(rename = "ref")]
@@ -180,5 +180,5 @@ pub(super) async fn list(
     rows.sort_by_key(|row| std::cmp::Reverse(row.id));
     let total = rows.len();
     let entry = |row: Arc<Job>| entries::status(&gitlab, &state, &row);
-    Ok(page.answer_with(gitlab.url(), &api_uri(&uri), rows, Some(total), entry))
+    Ok(page.respond_with(gitlab.url(), &api_uri(&uri), rows, Some(total), entry))
 }

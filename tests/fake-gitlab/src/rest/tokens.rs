@@ -5,14 +5,14 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use serde_json::{Value, json};
 
-use super::answer::{Refusal, anybody, scope};
+use super::errors::{Refusal, anybody, scope};
 use crate::{FakeGitlab, VERSION};
 
 pub(super) async fn own(
     State(gitlab): State<FakeGitlab>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, Refusal> {
-    // Any token may ask about itself.
+    // No scope is needed for information about the token itself.
     let caller = anybody(&gitlab, &headers)?;
     let token = &caller.token;
     let expires = token

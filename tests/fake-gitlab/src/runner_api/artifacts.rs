@@ -1,4 +1,4 @@
-//! The files of jobs.
+//! Artifacts of jobs.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::rest::Refusal;
 use crate::state::jobs::Artifacts;
 use crate::state::status::Status;
 
-/// What the files are.
+/// The type and format of artifacts.
 #[derive(Debug, Deserialize)]
 pub(super) struct Kind {
     artifact_type: Option<String>,
@@ -57,8 +57,8 @@ pub(super) async fn upload(
     };
     let mut change = gitlab.change();
     change.state.artifacts.insert(id, Arc::new(artifacts));
-    let heard = change.heard_of(row.id);
-    heard.map_err(|error| Refusal::from(error).into_response())?;
+    let contacted = change.record_contact(row.id);
+    contacted.map_err(|error| Refusal::from(error).into_response())?;
     let body = json!({ "id": row.id.0, "token": row.token });
     Ok((StatusCode::CREATED, Json(body)).into_response())
 }
@@ -73,7 +73,7 @@ pub(super) async fn download(
     let state = gitlab.state();
     let row = state.jobs.get(&id).cloned();
     let row = row.ok_or_else(|| Refusal::message(404, "404 Not Found"))?;
-    // Its own token, or that of a job of the project that runs now.
+    // Allowed tokens: the job's own, and those of running jobs of the project.
     let is_allowed = state.jobs.values().any(|other| {
         other.token == token
             && (other.id == row.id

@@ -1,4 +1,4 @@
-//! Who runners are, and which jobs are theirs.
+//! Authentication of runners, and of requests about their jobs.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> 
     headers.get(name)?.to_str().ok()
 }
 
-/// The runner of a token: in the header, or in the body.
+/// Authenticates a runner by the token in the header or body.
 pub(super) fn runner(
     gitlab: &FakeGitlab,
     headers: &HeaderMap,
@@ -36,7 +36,8 @@ pub(super) fn runner(
     found.cloned().ok_or_else(forbidden)
 }
 
-/// A job is not the runner's any more: it is told how the job is, so that it stops.
+/// A rejection because the job is no longer assigned to the runner. It contains the job's status, so that the runner
+/// stops.
 pub(super) struct NotYours {
     status: Option<Status>,
     text: &'static str,
@@ -59,7 +60,7 @@ pub(super) fn add_status(response: &mut Response, status: Status) {
         .insert("job-status", HeaderValue::from_static(status.name()));
 }
 
-/// The job of a request, if its token is right and a runner has it.
+/// Returns the job of a request, if its token is valid and a runner has it.
 pub(super) fn job(
     gitlab: &FakeGitlab,
     id: u64,
@@ -77,7 +78,7 @@ pub(super) fn job(
     }
 }
 
-/// The job of a request, if its token is right.
+/// Returns the job of a request, if its token is valid.
 pub(super) fn with_token(
     gitlab: &FakeGitlab,
     id: u64,
@@ -86,7 +87,7 @@ pub(super) fn with_token(
 ) -> Result<Arc<Job>, NotYours> {
     let token = header(headers, "job-token").or(in_body);
     let job = gitlab.state().jobs.get(&JobId(id).0).cloned();
-    // A job that is gone is refused too, not missing: a runner must stop then.
+    // A deleted job gives 403, not 404: only then a runner stops.
     job.filter(|job| token == Some(job.token.as_str()))
         .ok_or(NotYours {
             status: None,

@@ -1,4 +1,4 @@
-//! What runners ask of GitLab.
+//! The API for runners.
 
 pub(crate) mod artifacts;
 mod auth;

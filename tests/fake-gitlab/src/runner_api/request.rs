@@ -1,4 +1,4 @@
-//! A runner asks for a job.
+//! Requests of runners for jobs.
 
 use axum::Json;
 use axum::extract::State;
@@ -15,7 +15,7 @@ use crate::ci::queue::Abilities;
 use crate::rest::{Input, Refusal};
 use crate::state::runners::Runner;
 
-/// What a runner asks with.
+/// The body of a request for a job.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct JobRequest {
@@ -27,7 +27,7 @@ pub(super) struct JobRequest {
 
 impl JobRequest {
     fn system_id(&self) -> &str {
-        // What GitLab calls those that do not say.
+        // GitLab's name for runners that send none.
         self.system_id.as_deref().unwrap_or("<legacy>")
     }
 
@@ -46,10 +46,10 @@ pub(super) async fn request(
     Input(request): Input<JobRequest>,
 ) -> Result<Response, Refusal> {
     let runner = runner(&gitlab, &headers, request.token.as_deref())?;
-    gitlab.heard_of_runner(runner.id, request.system_id(), &request.info);
+    gitlab.record_runner_contact(runner.id, request.system_id(), &request.info);
     let deadline = Instant::now() + gitlab.ci_settings().long_poll;
-    let mut queue = gitlab.shared.bells.queue.subscribe();
-    // A runner that has seen all that is there need not be looked for again.
+    let mut queue = gitlab.shared.wakers.queue.subscribe();
+    // A runner whose last update is current waits until something changes.
     let mut seen = request.last_update.clone();
     loop {
         let version = queue.borrow_and_update().to_string();
@@ -71,7 +71,7 @@ fn take(
     request: &JobRequest,
 ) -> Result<Option<Value>, Refusal> {
     let mut change = gitlab.change();
-    // It may have been changed while it waited.
+    // It may have changed during the wait.
     let Some(runner) = change.state.runners.get(&runner.id.0).cloned() else {
         return Ok(None);
     };

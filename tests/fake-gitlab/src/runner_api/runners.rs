@@ -1,4 +1,4 @@
-//! Runners themselves.
+//! Registration and verification of runners.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::FakeGitlab;
 use crate::rest::{Input, Refusal};
 use crate::state::runners::{RunnerId, RunnerManager};
 
-/// What runners say of themselves.
+/// The properties that runners report.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Introduction {
@@ -24,8 +24,8 @@ pub(super) struct Introduction {
 }
 
 impl FakeGitlab {
-    /// A process of a runner was heard of.
-    pub(super) fn heard_of_runner(&self, id: RunnerId, system_id: &str, info: &Value) {
+    /// Records contact from a process of a runner.
+    pub(super) fn record_runner_contact(&self, id: RunnerId, system_id: &str, info: &Value) {
         let manager = RunnerManager {
             system_id: system_id.to_owned(),
             info: info.clone(),
@@ -38,7 +38,7 @@ impl FakeGitlab {
     }
 }
 
-/// Making runners with a token for that is what new servers do not let anybody do.
+/// Rejects registration with a registration token, as new GitLab servers do.
 pub(super) async fn register() -> Refusal {
     Refusal::message(410, "410 Gone - Runner registration is disabled")
 }
@@ -50,7 +50,7 @@ pub(super) async fn verify(
 ) -> Result<Json<Value>, Refusal> {
     let runner = runner(&gitlab, &headers, introduction.token.as_deref())?;
     if let Some(system_id) = &introduction.system_id {
-        gitlab.heard_of_runner(runner.id, system_id, &introduction.info);
+        gitlab.record_runner_contact(runner.id, system_id, &introduction.info);
     }
     Ok(Json(json!({
         "id": runner.id.0,
@@ -100,7 +100,7 @@ pub(super) async fn reset_token(
     Ok((StatusCode::CREATED, Json(body)).into_response())
 }
 
-/// There is no router of jobs here, and runners do without it.
+/// Responds that there is no job router, which runners do not need.
 pub(super) async fn discover(
     State(gitlab): State<FakeGitlab>,
     headers: HeaderMap,

@@ -1,4 +1,4 @@
-//! A runner sends what a job printed.
+//! Job logs from runners.
 
 use axum::body::Bytes;
 use axum::extract::{Path, State};
@@ -9,7 +9,7 @@ use super::auth::{add_status, header, job};
 use crate::FakeGitlab;
 use crate::rest::Refusal;
 
-/// Where a piece begins and ends, the last byte counted in.
+/// Parses the range of a chunk, whose end is inclusive.
 fn range(headers: &HeaderMap) -> Option<(usize, usize)> {
     let (start, end) = header(headers, "content-range")?.split_once('-')?;
     Some((start.trim().parse().ok()?, end.trim().parse().ok()?))
@@ -26,7 +26,7 @@ pub(super) async fn append(
         let text = "400 Missing header Content-Range";
         return Err(Refusal::error(400, text).into_response());
     };
-    // Real servers believe the header; one that is wrong is a mistake of the runner.
+    // GitLab trusts the header; a wrong one is a bug of the runner.
     if end.checked_sub(start).map(|length| length + 1) != Some(body.len()) {
         let text = "400 Content-Range does not fit the body";
         return Err(Refusal::error(400, text).into_response());
@@ -38,8 +38,8 @@ pub(super) async fn append(
         trace.extend_from_slice(&body);
     }
     let size = trace.len();
-    let heard = change.heard_of(row.id);
-    let row = heard.map_err(|error| Refusal::from(error).into_response())?;
+    let contacted = change.record_contact(row.id);
+    let row = contacted.map_err(|error| Refusal::from(error).into_response())?;
     drop(change);
     let status = match fits {
         true => StatusCode::ACCEPTED,
@@ -54,7 +54,7 @@ pub(super) async fn append(
     Ok(response)
 }
 
-/// How often the runner is to report.
+/// Adds the interval at which the runner is to send updates.
 pub(super) fn add_interval(gitlab: &FakeGitlab, response: &mut Response) {
     let seconds = gitlab.ci_settings().trace_update_interval;
     response

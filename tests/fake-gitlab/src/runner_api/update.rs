@@ -1,4 +1,4 @@
-//! A runner says how a job is.
+//! Status updates from runners.
 
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -12,14 +12,14 @@ use crate::rest::{Input, Refusal};
 use crate::state::jobs::{Job, JobId};
 use crate::state::status::Status;
 
-/// What the runner sent of the log, by its own account.
+/// The size and checksum of the log that the runner claims to have sent.
 #[derive(Debug, Deserialize)]
 struct Output {
     checksum: Option<String>,
     bytesize: Option<usize>,
 }
 
-/// How a job is.
+/// A status update.
 #[derive(Debug, Deserialize)]
 pub(super) struct Update {
     token: Option<String>,
@@ -53,13 +53,13 @@ fn apply(gitlab: &FakeGitlab, row: &Job, update: &Update) -> Result<(StatusCode,
     };
     let Some(end) = end else {
         let mut change = gitlab.change();
-        let mut job = change.heard_of(row.id)?;
+        let mut job = change.record_contact(row.id)?;
         if job.status == Status::Pending && update.state == "running" {
             job = change.acknowledge(row.id)?;
         }
         return Ok((StatusCode::OK, job.status));
     };
-    if gitlab.use_up(|settings| &mut settings.held_updates) {
+    if gitlab.take_one(|settings| &mut settings.held_updates) {
         return Ok((StatusCode::ACCEPTED, row.status));
     }
     if !log_is_whole(gitlab, row.id, update.output.as_ref()) {

@@ -1,4 +1,4 @@
-//! Webhooks as they are set up.
+//! Configured webhooks.
 
 use serde::Deserialize;
 use uuid::Uuid;
@@ -7,36 +7,36 @@ use uuid::Uuid;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HookId(pub u64);
 
-/// Whose events a hook is told.
+/// The projects whose events a hook receives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HookScope {
-    /// Those of all projects.
+    /// All projects.
     System,
-    /// Those of the projects of the group of this full path, and of its subgroups.
+    /// The projects of the group with this full path, and of its subgroups.
     Group(String),
-    /// Those of the project of this full path.
+    /// The project with this full path.
     Project(String),
 }
 
-/// How a hook is to be set up, as the REST API takes it.
+/// The configuration of a hook, in the format of the REST API.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
 pub struct HookOptions {
-    /// Where events are sent.
+    /// The receiver of events.
     pub url: String,
     /// Sent as `X-Gitlab-Token`.
     pub token: Option<String>,
-    /// `whsec_` and the base64 of a key: with it, deliveries are signed.
+    /// `whsec_` and the base64 of a key, with which deliveries are signed.
     pub signing_token: Option<String>,
-    /// Whether pushes to branches are told.
+    /// Whether it receives pushes to branches.
     pub push_events: bool,
-    /// Whether pushes of tags are told.
+    /// Whether it receives pushes of tags.
     pub tag_push_events: bool,
-    /// Whether merge requests are told.
+    /// Whether it receives merge requests.
     pub merge_requests_events: bool,
-    /// Whether pipelines are told.
+    /// Whether it receives pipelines.
     pub pipeline_events: bool,
-    /// Whether jobs are told.
+    /// Whether it receives jobs.
     pub job_events: bool,
 }
 
@@ -56,7 +56,7 @@ impl Default for HookOptions {
 }
 
 impl HookOptions {
-    /// A hook that is told everything.
+    /// Returns the options of a hook that receives all events.
     pub fn everything(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
@@ -69,7 +69,7 @@ impl HookOptions {
     }
 }
 
-/// Where a hook belongs, by ids: paths change.
+/// The owner of a hook, by id, since paths change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Owner {
     System,

@@ -1,4 +1,4 @@
-//! Jobs: what a runner does, and commit statuses, which are jobs that somebody else does.
+//! Jobs: those of runners, and commit statuses, which are jobs that run elsewhere.
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ impl fmt::Display for JobId {
     }
 }
 
-/// What makes a job of a commit status.
+/// The properties of a commit status.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct External {
     pub(crate) target_url: Option<String>,
@@ -29,26 +29,26 @@ pub(crate) struct External {
     pub(crate) coverage: Option<f64>,
 }
 
-/// What is done in a job.
+/// How a job is executed.
 #[derive(Clone, Debug)]
 pub(crate) enum Work {
-    /// A runner does it.
+    /// By a runner.
     Build(Arc<JobConfig>),
-    /// Somebody else does it and tells.
+    /// Elsewhere, with its status reported through the API.
     External(External),
 }
 
-/// A runner that has taken a job.
+/// The runner that a job is assigned to.
 #[derive(Clone, Debug)]
 pub(crate) struct Assigned {
     pub(crate) runner: RunnerId,
     pub(crate) system_id: String,
     pub(crate) at: Timestamp,
-    /// Whether the runner has said that it does it.
+    /// Whether the runner has confirmed the job.
     pub(crate) acknowledged: bool,
-    /// When it was heard of last.
-    pub(crate) heard_at: Timestamp,
-    /// Whether it tidies up after a job is cancelled.
+    /// Time of the last contact.
+    pub(crate) contacted_at: Timestamp,
+    /// Whether the runner cleans up after a cancelled job.
     pub(crate) cancels_gracefully: bool,
 }
 
@@ -67,9 +67,9 @@ pub(crate) struct Job {
     pub(crate) allow_failure: bool,
     pub(crate) user: u64,
     pub(crate) token: String,
-    /// Whether another job does its work again.
+    /// Whether a retry replaced it.
     pub(crate) retried: bool,
-    /// How often its work was begun before.
+    /// The number of its retries before this one.
     pub(crate) retries: u64,
     pub(crate) assigned: Option<Assigned>,
     pub(crate) created_at: Timestamp,
@@ -79,7 +79,7 @@ pub(crate) struct Job {
 }
 
 impl Job {
-    /// What a runner is to do; nothing for a commit status.
+    /// Returns the job's configuration; a commit status has none.
     pub(crate) fn config(&self) -> Option<&Arc<JobConfig>> {
         match &self.work {
             Work::Build(config) => Some(config),
@@ -106,7 +106,7 @@ impl Job {
         }
     }
 
-    /// Whether what comes after it may begin.
+    /// Returns whether later jobs may start.
     pub(crate) fn is_passed(&self) -> bool {
         match self.status {
             Status::Success | Status::Skipped => true,
@@ -128,7 +128,7 @@ impl Job {
         Some(self.finished_at?.as_second() - self.started_at?.as_second())
     }
 
-    /// For how long it ran, or has run by now.
+    /// Returns how long it ran, or has been running, in seconds.
     pub(crate) fn elapsed(&self, now: Timestamp) -> Option<i64> {
         let until = self.finished_at.unwrap_or(now);
         Some(until.as_second() - self.started_at?.as_second())
@@ -139,17 +139,17 @@ impl Job {
     }
 }
 
-/// The files that a job left.
+/// The artifacts of a job.
 #[derive(Clone, Debug)]
 pub struct Artifacts {
-    /// As the runner called the archive.
+    /// The file name that the runner reported.
     pub file_name: String,
     /// The archive.
     pub data: bytes::Bytes,
-    /// What the runner said it is, for example `archive`.
+    /// The type that the runner reported, for example `archive`.
     pub artifact_type: String,
-    /// What the runner said it is packed as, for example `zip`.
+    /// The format that the runner reported, for example `zip`.
     pub artifact_format: String,
-    /// How long it is to be kept, as the job says.
+    /// The retention time in the job's configuration.
     pub expire_in: Option<String>,
 }

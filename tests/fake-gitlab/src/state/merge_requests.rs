@@ -3,7 +3,7 @@
 use gix::ObjectId;
 use jiff::Timestamp;
 
-/// How far a merge request is.
+/// The state of a merge request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MergeRequestState {
     Opened,
@@ -29,7 +29,7 @@ pub(crate) struct MergeRequest {
     pub(crate) title: String,
     pub(crate) description: Option<String>,
     pub(crate) state: MergeRequestState,
-    /// The target.
+    /// The target project.
     pub(crate) project: u64,
     pub(crate) source_project: u64,
     pub(crate) source_branch: String,
@@ -46,7 +46,7 @@ impl MergeRequest {
         self.title.starts_with("Draft:")
     }
 
-    /// The ref of its head in the repository of the target.
+    /// Returns the ref of its head in the target's repository.
     pub(crate) fn head_ref(&self) -> String {
         format!("refs/merge-requests/{}/head", self.iid)
     }

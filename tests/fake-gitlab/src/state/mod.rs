@@ -1,4 +1,4 @@
-//! What the stand-in remembers: everything but the git repositories.
+//! The state of the stand-in, without git repositories.
 
 pub(crate) mod hooks;
 pub(crate) mod jobs;
@@ -24,8 +24,7 @@ use roles::VariablesRole;
 use runners::Runner;
 use tokens::{Token, User};
 
-/// All tables. What is in them is shared and replaced when it changes, so that a request sees each
-/// row whole.
+/// All tables. Rows are shared and replaced on change, so that a request sees each row consistently.
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub(crate) groups: BTreeMap<u64, Arc<Group>>,
@@ -45,16 +44,16 @@ pub(crate) struct State {
     /// Projects and their pipelines.
     pub(crate) project_pipelines: BTreeSet<(u64, u64)>,
     pub(crate) jobs: BTreeMap<u64, Arc<Job>>,
-    /// What the jobs have printed.
+    /// The logs of jobs.
     pub(crate) traces: HashMap<u64, Vec<u8>>,
     pub(crate) artifacts: HashMap<u64, Arc<Artifacts>>,
-    /// Jobs that wait for a runner, oldest first.
+    /// Pending jobs, oldest first.
     pub(crate) waiting: BTreeSet<u64>,
-    /// Jobs that a runner has.
+    /// Jobs assigned to a runner.
     pub(crate) taken: BTreeSet<u64>,
     pub(crate) runners: BTreeMap<u64, Arc<Runner>>,
     pub(crate) notes: BTreeMap<u64, Arc<Note>>,
-    /// What new projects begin with.
+    /// The minimum role for variables in new projects.
     pub(crate) new_projects_variables: VariablesRole,
     last_id: u64,
     last_project_id: u64,
@@ -62,19 +61,19 @@ pub(crate) struct State {
     last_job_id: u64,
 }
 
-/// Pipelines and jobs count from here, so that an id is not taken for that of something else.
+/// The first id of pipelines, which differs from those of jobs so that mixed-up ids are noticed.
 const FIRST_PIPELINE: u64 = 1_000;
 /// See [`FIRST_PIPELINE`].
 const FIRST_JOB: u64 = 50_000;
 
 impl State {
-    /// An id for anything but a project.
+    /// Returns the next id of anything except projects.
     pub(crate) fn next_id(&mut self) -> u64 {
         self.last_id += 1;
         self.last_id
     }
 
-    /// Projects count for themselves, so that the first project has the id 1.
+    /// Returns the next project id. Projects have a counter of their own, so that the first one has the id 1.
     pub(crate) fn next_project_id(&mut self) -> u64 {
         self.last_project_id += 1;
         self.last_project_id
@@ -90,7 +89,7 @@ impl State {
         FIRST_JOB + self.last_job_id
     }
 
-    /// The pipelines of a project, oldest first.
+    /// Returns the pipelines of a project, oldest first.
     pub(crate) fn pipelines_of(
         &self,
         project: u64,
@@ -100,7 +99,7 @@ impl State {
             .filter_map(|(_, id)| self.pipelines.get(id))
     }
 
-    /// The jobs of a pipeline, oldest first, those that were retried too.
+    /// Returns the jobs of a pipeline, oldest first, retried ones included.
     pub(crate) fn jobs_of(
         &self,
         pipeline: &Pipeline,
@@ -113,7 +112,7 @@ impl State {
         self.groups.get(id).cloned()
     }
 
-    /// The project of a path, one that it had before included.
+    /// Returns the project at a path, which may be an old one.
     pub(crate) fn project_at(&self, path: &str) -> Option<Arc<Project>> {
         let path = path.to_lowercase();
         let id = self
@@ -123,7 +122,7 @@ impl State {
         self.projects.get(id).cloned()
     }
 
-    /// The projects of a group, in the order of their ids.
+    /// Returns the projects of a group, sorted by id.
     pub(crate) fn projects_of<'a>(
         &'a self,
         group: &'a Group,

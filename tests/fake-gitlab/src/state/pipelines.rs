@@ -20,14 +20,14 @@ impl fmt::Display for PipelineId {
     }
 }
 
-/// What a pipeline was made by.
+/// What created a pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     /// The API.
     Api,
     /// A push.
     Push,
-    /// A person on the web page.
+    /// A user on the web page.
     Web,
     /// A merge request.
     MergeRequestEvent,
@@ -36,7 +36,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// As GitLab writes it.
+    /// Returns GitLab's name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Api => "api",
@@ -56,7 +56,7 @@ pub(crate) struct Variable {
     pub(crate) is_file: bool,
 }
 
-/// The merge request that a pipeline is for, whose source may be a fork.
+/// The merge request of a pipeline, whose source may be a fork.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ForMergeRequest {
     pub(crate) iid: u64,
@@ -81,11 +81,11 @@ pub(crate) struct Pipeline {
     pub(crate) user: u64,
     pub(crate) variables: Vec<Variable>,
     pub(crate) inputs: Map<String, Value>,
-    /// Where its configuration is from, if that is its own repository.
+    /// The path of its configuration, if that is in its own repository.
     pub(crate) own_config: Option<String>,
-    /// In the order in which they run.
+    /// In the order of execution.
     pub(crate) stages: Vec<String>,
-    /// All of them, those that were retried too, oldest first.
+    /// Oldest first, retried ones included.
     pub(crate) jobs: Vec<u64>,
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Timestamp,
@@ -110,13 +110,13 @@ impl Pipeline {
         }
     }
 
-    /// How long it ran, in seconds.
+    /// Returns how long it ran, in seconds.
     pub(crate) fn duration(&self) -> Option<i64> {
         let seconds = self.finished_at?.as_second() - self.started_at?.as_second();
         Some(seconds)
     }
 
-    /// How long it waited, in seconds.
+    /// Returns how long it was queued, in seconds.
     pub(crate) fn queued_duration(&self) -> Option<i64> {
         Some(self.started_at?.as_second() - self.created_at.as_second())
     }

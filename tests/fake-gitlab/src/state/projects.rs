@@ -31,9 +31,9 @@ impl Group {
     }
 }
 
-/// How often a push may rewrite `last_activity_at`.
+/// The minimum interval between updates of `last_activity_at` by pushes.
 const ACTIVITY_EVERY: SignedDuration = SignedDuration::from_hours(1);
-/// How often a push may rewrite `last_repository_updated_at`.
+/// The minimum interval between updates of `last_repository_updated_at` by pushes.
 const REPOSITORY_UPDATE_EVERY: SignedDuration = SignedDuration::from_mins(5);
 
 /// A project.
@@ -53,22 +53,23 @@ pub(crate) struct Project {
     pub(crate) last_repository_updated_at: Timestamp,
     pub(crate) last_merge_request: u64,
     pub(crate) last_pipeline: u64,
-    /// As it was set.
+    /// Unresolved, as it was set.
     pub(crate) ci_config_path: Option<String>,
     pub(crate) variables_role: VariablesRole,
-    /// Jobs may not run longer, in seconds.
+    /// The default timeout of jobs, in seconds.
     pub(crate) build_timeout: i64,
-    /// What branches and tags are protected or not, against the rule that the default branch is.
+    /// Explicitly protected (`true`) and unprotected branches and tags. By default, only the default branch is
+    /// protected.
     pub(crate) protected: BTreeMap<String, bool>,
-    /// What users may do, if it is not what users may do in general.
+    /// Roles of users that differ from the general one.
     pub(crate) roles: BTreeMap<u64, Role>,
-    /// What users may do in general.
+    /// The general role of users.
     pub(crate) role: Role,
 }
 
-/// Where the configuration of pipelines is if nothing else is said.
+/// The default path of the CI configuration.
 pub(crate) const CI_CONFIG_PATH: &str = ".gitlab-ci.yml";
-/// The time that jobs have if nothing else is said, in seconds.
+/// The default timeout of jobs, in seconds.
 const BUILD_TIMEOUT: i64 = 3_600;
 
 impl Project {
@@ -101,13 +102,13 @@ impl Project {
         self.ci_config_path.as_deref().unwrap_or(CI_CONFIG_PATH)
     }
 
-    /// Whether a branch or a tag is protected.
+    /// Returns whether a branch or tag is protected.
     pub(crate) fn is_protected(&self, name: &str) -> bool {
-        let said = self.protected.get(name).copied();
-        said.unwrap_or(name == self.default_branch)
+        let explicit = self.protected.get(name).copied();
+        explicit.unwrap_or(name == self.default_branch)
     }
 
-    /// What a user may do.
+    /// Returns the role of a user.
     pub(crate) fn role_of(&self, user: u64) -> Role {
         self.roles.get(&user).copied().unwrap_or(self.role)
     }
@@ -126,15 +127,14 @@ impl Project {
         if self.public { "public" } else { "private" }
     }
 
-    /// The rest of its path, if it is in the group of this path or in a subgroup of it.
+    /// Returns its path relative to a group that contains it, directly or in a subgroup.
     pub(crate) fn below(&self, group: &str) -> Option<&str> {
         let (start, rest) = self.full_path.split_at_checked(group.len())?;
         let rest = rest.strip_prefix('/')?;
         start.eq_ignore_ascii_case(group).then_some(rest)
     }
 
-    /// What a push event does to the timestamps. They are throttled: a push soon after another one
-    /// changes none of them.
+    /// Updates the timestamps after a push. They are throttled: a push soon after another one changes none of them.
     pub(crate) fn record_push(&mut self, at: Timestamp) {
         if at.duration_since(self.last_activity_at) >= ACTIVITY_EVERY {
             self.last_activity_at = at;

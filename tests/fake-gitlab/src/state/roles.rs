@@ -1,24 +1,24 @@
-//! What users may do in projects.
+//! Roles of users in projects.
 
 use std::str::FromStr;
 
-/// What a user may do in a project.
+/// The role of a user in a project.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
-    /// Next to nothing.
+    /// Has hardly any permissions.
     Guest,
-    /// Reads.
+    /// Can read.
     Reporter,
-    /// Pushes and runs pipelines, unless a branch is protected.
+    /// Can push and run pipelines, except on protected branches.
     Developer,
-    /// Changes settings.
+    /// Can change settings.
     Maintainer,
-    /// Everything.
+    /// Can do everything.
     Owner,
 }
 
 impl Role {
-    /// As GitLab writes it.
+    /// Returns GitLab's name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Guest => "guest",
@@ -30,14 +30,14 @@ impl Role {
     }
 }
 
-/// Who may give pipelines variables: `ci_pipeline_variables_minimum_override_role`.
+/// The minimum role for pipeline variables: `ci_pipeline_variables_minimum_override_role`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum VariablesRole {
-    /// Nobody.
+    /// Variables are not allowed.
     NoOneAllowed,
     /// Developers and above.
     Developer,
-    /// Maintainers and above: what a self-managed server begins with.
+    /// Maintainers and above, the default of a self-managed GitLab.
     #[default]
     Maintainer,
     /// Owners.
@@ -45,7 +45,7 @@ pub enum VariablesRole {
 }
 
 impl VariablesRole {
-    /// As GitLab writes it.
+    /// Returns GitLab's name.
     pub fn name(self) -> &'static str {
         match self {
             Self::NoOneAllowed => "no_one_allowed",
@@ -65,7 +65,7 @@ impl VariablesRole {
     }
 }
 
-/// A text that is no role for variables.
+/// An unknown value of the setting.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("ci_pipeline_variables_minimum_override_role does not have a valid value")]
 pub struct UnknownVariablesRole;

@@ -18,20 +18,20 @@ impl fmt::Display for RunnerId {
     }
 }
 
-/// How a runner is to be set up.
+/// The configuration of a runner.
 #[derive(Clone, Debug)]
 pub struct RunnerOptions {
-    /// What jobs it takes: those all of whose tags it has.
+    /// Its tags. It takes jobs all of whose tags it has.
     pub tags: Vec<String>,
-    /// Whether it takes jobs without tags too.
+    /// Whether it also takes jobs without tags.
     pub run_untagged: bool,
-    /// Whether it takes jobs of protected refs only.
+    /// Whether it only takes jobs of protected refs.
     pub protected_only: bool,
-    /// The projects whose jobs it takes; those of all if it is not said.
+    /// The projects whose jobs it takes; all by default.
     pub projects: Option<Vec<ProjectId>>,
-    /// No job may run longer, in seconds.
+    /// The maximum timeout of its jobs, in seconds.
     pub maximum_timeout: Option<i64>,
-    /// What it is for.
+    /// Its description.
     pub description: String,
 }
 
@@ -51,11 +51,11 @@ impl Default for RunnerOptions {
 /// One process of a runner.
 #[derive(Clone, Debug)]
 pub struct RunnerManager {
-    /// What it is known by.
+    /// Its system id.
     pub system_id: String,
-    /// What it says of itself.
+    /// The properties it reported.
     pub info: Value,
-    /// When it was heard of last.
+    /// Time of the last contact.
     pub contacted_at: Timestamp,
 }
 
@@ -71,7 +71,7 @@ pub(crate) struct Runner {
 }
 
 impl Runner {
-    /// Whether it takes a job with these tags.
+    /// Returns whether it takes a job with these tags.
     pub(crate) fn takes(&self, project: ProjectId, protected: bool, tags: &[String]) -> bool {
         let options = &self.options;
         let is_for = options

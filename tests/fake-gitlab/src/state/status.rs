@@ -1,9 +1,9 @@
-//! How far pipelines and jobs are.
+//! Statuses of pipelines and jobs.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// How far a pipeline or a job is, as GitLab names it.
+/// The status of a pipeline or job, with GitLab's names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Status {
     /// Not processed yet.
@@ -18,24 +18,24 @@ pub enum Status {
     Pending,
     /// A runner works on it.
     Running,
-    /// Done, and well.
+    /// Succeeded.
     Success,
-    /// Done, and not well.
+    /// Failed.
     Failed,
-    /// Cancelled, while the runner still tidies up.
+    /// Cancelled, while the runner still cleans up.
     Canceling,
     /// Cancelled.
     Canceled,
-    /// Never run.
+    /// Not run.
     Skipped,
-    /// Waits for a person.
+    /// Waits for a user.
     Manual,
-    /// Waits for its time.
+    /// Waits for its scheduled time.
     Scheduled,
 }
 
 impl Status {
-    /// All there are.
+    /// All statuses.
     pub const ALL: [Self; 13] = [
         Self::Created,
         Self::WaitingForResource,
@@ -52,7 +52,7 @@ impl Status {
         Self::Scheduled,
     ];
 
-    /// As REST and webhooks write it.
+    /// Returns the name in REST and webhooks.
     pub fn name(self) -> &'static str {
         match self {
             Self::Created => "created",
@@ -71,7 +71,7 @@ impl Status {
         }
     }
 
-    /// Whether nothing more happens by itself.
+    /// Returns whether it is final, unless a user intervenes.
     pub fn is_complete(self) -> bool {
         matches!(
             self,
@@ -79,7 +79,7 @@ impl Status {
         )
     }
 
-    /// Whether something is to happen still.
+    /// Returns whether it is unfinished and not waiting for a user.
     pub fn is_active(self) -> bool {
         matches!(
             self,
@@ -91,12 +91,12 @@ impl Status {
         )
     }
 
-    /// Whether it can be cancelled.
+    /// Returns whether it can be cancelled.
     pub fn is_cancelable(self) -> bool {
         self.is_active() || matches!(self, Self::Created | Self::Scheduled | Self::Manual)
     }
 
-    /// As GraphQL writes it.
+    /// Returns the name in GraphQL.
     pub(crate) fn upper(self) -> String {
         self.name().to_uppercase()
     }
@@ -108,9 +108,9 @@ impl fmt::Display for Status {
     }
 }
 
-/// A text that is no status.
+/// An unknown status.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no status")]
+#[error("{0:?} is not a status")]
 pub struct UnknownStatus(String);
 
 impl FromStr for Status {
@@ -122,17 +122,17 @@ impl FromStr for Status {
     }
 }
 
-/// What a job counts as in its pipeline.
+/// The contribution of a job to its pipeline's status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
     Of(Status),
-    /// It failed, and may.
+    /// Failed, but allowed to fail.
     Forgiven,
-    /// It waits for a person, and nobody waits for it.
+    /// Manual, and does not block the pipeline.
     Ignored,
 }
 
-/// The status of a whole whose parts are these. `None` without parts.
+/// Returns the status of a pipeline or stage with these parts. `None` without parts.
 pub(crate) fn composite(parts: &[Part]) -> Option<Status> {
     use Status::{
         Canceled, Canceling, Created, Failed, Manual, Pending, Preparing, Running, Scheduled,

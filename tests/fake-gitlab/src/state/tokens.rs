@@ -1,4 +1,4 @@
-//! Users, and the tokens by which they are known.
+//! Users and their tokens.
 
 use jiff::Timestamp;
 
@@ -21,7 +21,7 @@ pub(crate) struct Token {
     pub(crate) admin: bool,
     pub(crate) revoked: bool,
     pub(crate) expires_at: Option<Timestamp>,
-    /// Whether the user may see the code of projects.
+    /// Whether the user can see the code of projects.
     pub(crate) code_access: bool,
     pub(crate) created_at: Timestamp,
 }

@@ -1,6 +1,6 @@
-//! Writing HTML.
+//! HTML output.
 
-/// What may stand anywhere in a page.
+/// Escapes a text for HTML.
 pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
@@ -9,12 +9,12 @@ pub(super) fn escape(text: &str) -> String {
         .replace('\'', "&#39;")
 }
 
-/// A link within the site.
+/// Returns a link within the site.
 pub(super) fn link(path: &str, text: &str) -> String {
     format!("<a href=\"/{}\">{}</a>", escape(path), escape(text))
 }
 
-/// A whole page. The body is HTML, the title is not.
+/// Returns a complete page. The body is HTML, the title is not.
 pub(super) fn page(title: &str, body: &str) -> String {
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\"><meta charset=\"utf-8\">\
@@ -27,7 +27,7 @@ pub(super) fn page(title: &str, body: &str) -> String {
     )
 }
 
-/// A table. Cells are HTML, headings are not.
+/// Returns a table. Cells are HTML, headings are not.
 pub(super) fn table(headings: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
     let mut out = String::from("<table><tr>");
     for heading in headings {

@@ -1,11 +1,11 @@
-//! What jobs print, as text.
+//! Job logs as plain text.
 
-/// Takes colours, marks of sections and the times that runners put before lines out of a log.
+/// Removes colours, section markers and the runners' timestamps from a log.
 pub(super) fn plain(log: &str) -> String {
     let mut lines = Vec::new();
     for line in log.split('\n') {
         let line = without_escapes(without_time(line));
-        // What follows a carriage return overwrites what is before it.
+        // The text after a carriage return overwrites the text before it.
         let shown = line
             .trim_end_matches('\r')
             .rsplit('\r')
@@ -19,7 +19,7 @@ pub(super) fn plain(log: &str) -> String {
     lines.join("\n")
 }
 
-/// `2026-08-22T00:44:03.123456Z 00O ` and the text.
+/// Removes `2026-08-22T00:44:03.123456Z 00O ` from a line.
 fn without_time(line: &str) -> &str {
     let Some((head, rest)) = line.split_at_checked(32) else {
         return line;
@@ -39,7 +39,7 @@ fn without_escapes(line: &str) -> String {
             continue;
         }
         if characters.next() == Some('[') {
-            // Ends with the first letter.
+            // An escape sequence ends with its first letter.
             let _ = characters.find(char::is_ascii_alphabetic);
         }
     }

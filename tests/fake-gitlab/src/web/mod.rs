@@ -1,4 +1,4 @@
-//! Pages for a person who looks what there is. Everybody may look: nothing here is secret.
+//! Web pages that show the state to everyone: nothing here is secret.
 
 mod html;
 mod log;
@@ -9,7 +9,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::FakeGitlab;
 
-/// The page of a path, if there is one.
+/// Returns the page at a path, if there is one.
 pub(crate) fn page(gitlab: &FakeGitlab, path: &str) -> Option<Response> {
     let path = percent_decode_str(path).decode_utf8().ok()?;
     let path = path.trim_matches('/');

@@ -1,11 +1,11 @@
-//! The pages themselves.
+//! The content of the pages.
 
 use super::html::{escape, link, page, table};
 use super::log;
 use crate::FakeGitlab;
 use crate::state::projects::Project;
 
-/// More would be slow to look at.
+/// The maximum number of rows; more would render slowly.
 const MOST: usize = 1_000;
 
 fn projects<'a>(

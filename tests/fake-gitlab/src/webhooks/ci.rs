@@ -1,4 +1,4 @@
-//! What webhooks say about pipelines and jobs.
+//! Payloads of pipeline and job webhooks.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use crate::state::jobs::Job;
 use crate::state::pipelines::Pipeline;
 use crate::state::projects::Project;
 
-/// These two kinds of hooks do not write times as everything else does.
+/// Formats a time as only these two kinds of hooks do.
 fn time(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
@@ -20,9 +20,9 @@ fn time_or_null(at: Option<Timestamp>) -> Value {
     at.map_or(Value::Null, |at| Value::from(time(at)))
 }
 
-/// Tells hooks that a pipeline is somewhere else now.
-pub(crate) fn tell_pipeline(gitlab: &FakeGitlab, state: &State, pipeline: &Pipeline) {
-    let Some(project) = told_project(state, pipeline.project.0, pipeline.user) else {
+/// Notifies hooks of a pipeline's new status.
+pub(crate) fn notify_pipeline(gitlab: &FakeGitlab, state: &State, pipeline: &Pipeline) {
+    let Some(project) = notified_project(state, pipeline.project.0, pipeline.user) else {
         return;
     };
     let hooks = hooks_of(state, project, |options| options.pipeline_events);
@@ -32,9 +32,9 @@ pub(crate) fn tell_pipeline(gitlab: &FakeGitlab, state: &State, pipeline: &Pipel
     }
 }
 
-/// Tells hooks that a job is somewhere else now.
-pub(crate) fn tell_job(gitlab: &FakeGitlab, state: &State, job: &Job) {
-    let Some(project) = told_project(state, job.project.0, job.user) else {
+/// Notifies hooks of a job's new status.
+pub(crate) fn notify_job(gitlab: &FakeGitlab, state: &State, job: &Job) {
+    let Some(project) = notified_project(state, job.project.0, job.user) else {
         return;
     };
     let hooks = hooks_of(state, project, |options| options.job_events);
@@ -46,8 +46,8 @@ pub(crate) fn tell_job(gitlab: &FakeGitlab, state: &State, job: &Job) {
     }
 }
 
-/// Nothing is told of what blocked users do.
-fn told_project(state: &State, project: u64, user: u64) -> Option<&Project> {
+/// Returns the project, unless the user is blocked: hooks are not notified then.
+fn notified_project(state: &State, project: u64, user: u64) -> Option<&Project> {
     let blocked = state.users.get(&user).is_some_and(|user| user.blocked);
     let project = state.projects.get(&project).filter(|_| !blocked)?;
     Some(project)
@@ -81,7 +81,7 @@ fn runner_entry(state: &State, job: &Job) -> Value {
     })
 }
 
-/// Only those that were given with the pipeline: the hook tells no others.
+/// Returns the variables that the pipeline was created with; the hook contains no others.
 fn variables(pipeline: &Pipeline) -> Vec<Value> {
     let variables = pipeline.variables.iter();
     variables
@@ -211,7 +211,7 @@ fn of_job(
         "project_name": project.full_path.replace('/', " / "),
         "user": user_entry(state, job.user),
         "commit": {
-            // GitLab's oddity: this is the pipeline.
+            // GitLab's oddity: this is the pipeline's id.
             "id": pipeline.id.0,
             "name": pipeline.name,
             "sha": pipeline.sha().to_string(),

@@ -21,12 +21,12 @@ pub(super) async fn run(
         () = cancel.cancelled() => {}
         () = work => {}
     }
-    // Nobody waits for what will never be sent.
+    // Releases those who wait for deliveries that will never be sent.
     drop(queue);
     webhooks.inner.pending.send_replace(0);
 }
 
-/// Tries until it is answered with success, or until it was tried often enough.
+/// Sends a delivery until it succeeds or its attempts are exhausted.
 async fn deliver(webhooks: &Webhooks, id: DeliveryId) {
     let knobs = *lock(&webhooks.inner.knobs);
     tokio::time::sleep(knobs.delay).await;
@@ -69,7 +69,7 @@ async fn attempt_once(webhooks: &Webhooks, delivery: &Delivery) -> Option<u16> {
     match request.body(delivery.body.clone()).send().await {
         Ok(response) => Some(response.status().as_u16()),
         Err(error) => {
-            tracing::debug!(%error, url = delivery.url, "a hook could not be told");
+            tracing::debug!(%error, url = delivery.url, "cannot deliver a webhook");
             None
         }
     }

@@ -1,6 +1,6 @@
-//! Sends events to hooks, and keeps what became of each.
+//! Sends events to hooks, and records the result of each.
 //!
-//! Deliveries go out one after the other, in the order of the events, unless a knob says otherwise.
+//! Deliveries are sent one after the other, in the order of the events, unless a test changes that.
 
 pub(crate) mod ci;
 mod delivery;
@@ -22,39 +22,39 @@ use crate::clock::Clock;
 use crate::state::hooks::{Hook, HookId};
 use crate::{VERSION, lock};
 
-/// Number of a delivery, from 0, in the order in which they were queued.
+/// The number of a delivery, from 0, in queue order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DeliveryId(pub usize);
 
-/// An event on its way to a hook, or what became of it.
+/// An event for a hook, and the result of its delivery.
 #[derive(Clone, Debug)]
 pub struct Delivery {
     /// Its number.
     pub id: DeliveryId,
     /// The hook; none for a forged one.
     pub hook: Option<HookId>,
-    /// Where it is sent.
+    /// The receiver.
     pub url: String,
     /// `X-Gitlab-Event`.
     pub event: String,
-    /// The same in every attempt and when it is sent again.
+    /// Equal in all attempts and when it is sent again.
     pub idempotency_key: String,
-    /// All headers but those that depend on when it is sent.
+    /// All headers that do not depend on the time of sending.
     pub headers: Vec<(String, String)>,
     /// The exact bytes.
     pub body: Vec<u8>,
-    /// How many times it was sent so far.
+    /// The number of attempts so far.
     pub attempts: u32,
-    /// What the last attempt was answered, if it was.
+    /// The status of the last response, if there was one.
     pub status: Option<u16>,
-    /// Whether an attempt was answered with success.
+    /// Whether an attempt succeeded.
     pub delivered: bool,
-    /// Whether it was thrown away instead of being sent.
+    /// Whether it was discarded instead of being sent.
     pub dropped: bool,
     signing_token: Option<String>,
 }
 
-/// What happens to the deliveries that are queued from now on.
+/// How deliveries that are queued from now on are treated.
 #[derive(Clone, Copy, Debug)]
 struct Knobs {
     duplicate: bool,
@@ -78,7 +78,7 @@ impl Default for Knobs {
     }
 }
 
-/// The deliveries of a stand-in, and the knobs by which they go wrong.
+/// The deliveries of a stand-in, and their faults.
 #[derive(Clone, Debug)]
 pub struct Webhooks {
     inner: Arc<Inner>,
@@ -93,12 +93,12 @@ struct Inner {
     deliveries: Mutex<Vec<Delivery>>,
     held: Mutex<VecDeque<DeliveryId>>,
     queue: mpsc::UnboundedSender<DeliveryId>,
-    /// How many are queued and not done.
+    /// The number of queued and unfinished deliveries.
     pending: watch::Sender<usize>,
 }
 
 impl Inner {
-    /// The count may have been set to nothing already, by a stand-in that stops.
+    /// Decrements the count, which a stopping stand-in may already have reset.
     fn finish_one(&self) {
         self.pending
             .send_modify(|pending| *pending = pending.saturating_sub(1));
@@ -113,7 +113,7 @@ impl Webhooks {
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(format!("GitLab/{VERSION}"))
             .build()
-            .context("cannot make an HTTP client")?;
+            .context("cannot create an HTTP client")?;
         let (queue, receiver) = mpsc::unbounded_channel();
         let webhooks = Self {
             inner: Arc::new(Inner {
@@ -131,50 +131,50 @@ impl Webhooks {
         Ok(webhooks)
     }
 
-    /// Everything that was queued so far, oldest first.
+    /// Returns all deliveries so far, oldest first.
     pub fn deliveries(&self) -> Vec<Delivery> {
         lock(&self.inner.deliveries).clone()
     }
 
-    /// Forgets all deliveries. Only when none is on its way.
+    /// Forgets all deliveries. None may be in progress.
     pub fn clear(&self) {
         lock(&self.inner.held).clear();
         lock(&self.inner.deliveries).clear();
     }
 
-    /// Whether each delivery is sent twice.
+    /// Sets whether each delivery is sent twice.
     pub fn set_duplicate(&self, duplicate: bool) {
         lock(&self.inner.knobs).duplicate = duplicate;
     }
 
-    /// Whether deliveries are thrown away. They are recorded all the same.
+    /// Sets whether deliveries are discarded. They are still recorded.
     pub fn set_drop(&self, drop: bool) {
         lock(&self.inner.knobs).drop = drop;
     }
 
-    /// How long each delivery waits before it is sent.
+    /// Sets the delay of each delivery.
     pub fn set_delay(&self, delay: Duration) {
         lock(&self.inner.knobs).delay = delay;
     }
 
-    /// How often a delivery that fails is tried, and the first pause, which doubles.
+    /// Sets the number of attempts for failed deliveries, and the first pause, which doubles.
     pub fn set_attempts(&self, attempts: u32, pause: Duration) {
         let mut knobs = lock(&self.inner.knobs);
         knobs.attempts = attempts.max(1);
         knobs.pause = pause;
     }
 
-    /// From now on deliveries are kept back.
+    /// Holds back deliveries from now on.
     pub fn hold(&self) {
         lock(&self.inner.knobs).hold = true;
     }
 
-    /// Sends what was kept back, oldest first, and keeps no more back.
+    /// Sends the held deliveries, oldest first, and stops holding.
     pub fn release(&self) {
         self.release_in_order(|held| held);
     }
 
-    /// Sends what was kept back, newest first, and keeps no more back.
+    /// Sends the held deliveries, newest first, and stops holding.
     pub fn release_reversed(&self) {
         self.release_in_order(|held| held.into_iter().rev().collect());
     }
@@ -190,13 +190,12 @@ impl Webhooks {
     /// Sends a delivery again, with the same key and body.
     pub fn resend(&self, id: DeliveryId) -> Result<()> {
         let known = lock(&self.inner.deliveries).len();
-        anyhow::ensure!(id.0 < known, "there is no delivery {}", id.0);
+        anyhow::ensure!(id.0 < known, "delivery {} does not exist", id.0);
         self.enqueue(id);
         Ok(())
     }
 
-    /// Sends anything anywhere, as somebody else might. No header is added but the content type,
-    /// unless it is given.
+    /// Sends a forged request to any address. Only the content type is added, if it is missing.
     pub fn forge(&self, url: &str, headers: &[(&str, &str)], body: &[u8]) -> DeliveryId {
         let mut headers: Vec<(String, String)> = headers
             .iter()

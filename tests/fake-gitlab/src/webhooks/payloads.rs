@@ -1,4 +1,4 @@
-//! What webhooks say.
+//! Payloads of webhooks.
 
 use anyhow::Result;
 use gix::ObjectId;
@@ -10,16 +10,16 @@ use crate::state::merge_requests::MergeRequest;
 use crate::state::projects::Project;
 use crate::state::tokens::User;
 
-/// A payload names at most this many commits.
+/// The maximum number of commits in a payload.
 const MOST_COMMITS: usize = 20;
-/// Commits are counted this far.
+/// The maximum of the commit count.
 const MOST_COUNTED: usize = 10_000;
 
 fn hex(id: Option<ObjectId>) -> String {
     id.map_or_else(|| "0".repeat(40), |id| id.to_string())
 }
 
-/// The payload of a push of a branch or of a tag.
+/// Returns the payload of a push of a branch or tag.
 pub(crate) fn push(url: &str, project: &Project, change: &RefChange, user: &User) -> Result<Value> {
     let kind = if change.branch().is_some() {
         "push"
@@ -70,13 +70,13 @@ pub(crate) fn push(url: &str, project: &Project, change: &RefChange, user: &User
     }))
 }
 
-/// The new commits of a branch, oldest first.
+/// Returns the new commits of a branch, oldest first.
 fn commits(url: &str, project: &Project, change: &RefChange) -> Result<(Vec<Value>, usize)> {
     let Some(after) = change.after else {
         return Ok((Vec::new(), 0));
     };
     let storage = &project.storage;
-    // What the default branch has already is not new in another one.
+    // Commits that the default branch contains are not new on another branch.
     let hidden = match change.before {
         Some(before) => Some(before),
         None if change.branch() == Some(project.default_branch.as_str()) => None,
@@ -129,18 +129,18 @@ pub(super) fn project_entry(url: &str, project: &Project) -> Value {
     })
 }
 
-/// Something that happened to a merge request.
+/// An event of a merge request.
 pub(crate) struct MergeRequestEvent<'a> {
     pub(crate) row: &'a MergeRequest,
     pub(crate) target: &'a Project,
     pub(crate) source: &'a Project,
     pub(crate) action: &'a str,
-    /// What the head was before a push moved it.
+    /// The head before a push moved it.
     pub(crate) old_head: Option<ObjectId>,
     pub(crate) user: &'a User,
 }
 
-/// The payload of a merge request's event.
+/// Returns the payload of a merge request event.
 pub(crate) fn merge_request(url: &str, event: &MergeRequestEvent<'_>) -> Result<Value> {
     let MergeRequestEvent {
         row,

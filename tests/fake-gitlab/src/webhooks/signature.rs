@@ -1,4 +1,4 @@
-//! Signatures of deliveries, laid out as Standard Webhooks says.
+//! Signatures of deliveries, according to Standard Webhooks.
 
 use anyhow::{Context as _, Result};
 use base64::Engine as _;
@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-/// The key in a signing token.
+/// Decodes the key in a signing token.
 pub(crate) fn key(token: &str) -> Result<Vec<u8>> {
     let encoded = token
         .strip_prefix("whsec_")
@@ -16,9 +16,10 @@ pub(crate) fn key(token: &str) -> Result<Vec<u8>> {
         .context("the signing token is not base64")
 }
 
-/// The value of `webhook-signature`.
+/// Returns the value of `webhook-signature`.
 pub(crate) fn sign(token: &str, id: &str, timestamp: i64, body: &[u8]) -> Result<String> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(&key(token)?).context("the key is refused")?;
+    let mut mac =
+        Hmac::<Sha256>::new_from_slice(&key(token)?).context("the signing key is invalid")?;
     mac.update(format!("{id}.{timestamp}.").as_bytes());
     mac.update(body);
     Ok(format!(

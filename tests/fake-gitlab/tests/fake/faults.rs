@@ -19,7 +19,7 @@ fn names() -> Value {
 }
 
 #[tokio::test]
-async fn answers_with_injected_statuses() {
+async fn returns_injected_statuses() {
     let world = world().await;
     let faults = world.gitlab.faults();
     faults.add(
@@ -73,14 +73,14 @@ async fn breaks_connections() {
     let once = |fault| {
         faults.add(On::Any, Times::Next(1), fault);
     };
-    once(Fault::DropBeforeAnswer);
-    // A client that retries by itself would hide it.
+    once(Fault::DropBeforeResponse);
+    // A client with retries would hide it.
     assert!(world.post(&names()).await.is_err());
     once(Fault::DropInBody);
     let response = world.post(&names()).await.unwrap();
     assert_eq!(response.status(), 200);
     assert!(response.bytes().await.is_err());
-    once(Fault::LoseReply);
+    once(Fault::LoseResponse);
     let new = json!({ "path": "lost", "namespace_path": "pkgs" });
     let url = format!("{}/api/v4/projects", world.gitlab.url());
     let sent = world
@@ -123,16 +123,16 @@ async fn sends_partial_and_drifted_responses() {
             message: "Timeout on Project.repository".into(),
         },
     );
-    let answer = world.query(NAMES, json!({})).await;
-    let nodes = &answer["data"]["group"]["projects"]["nodes"];
+    let response = world.query(NAMES, json!({})).await;
+    let nodes = &response["data"]["group"]["projects"]["nodes"];
     assert_eq!(nodes[0]["repository"]["rootRef"], "main");
     assert_eq!(nodes[1]["repository"], Value::Null);
     assert_eq!(
-        answer["errors"][0]["message"],
+        response["errors"][0]["message"],
         "Timeout on Project.repository"
     );
     assert_eq!(
-        answer["errors"][0]["path"],
+        response["errors"][0]["path"],
         json!(["group", "projects", "nodes", 1, "repository"])
     );
     let drifts = [
@@ -156,15 +156,15 @@ async fn sends_partial_and_drifted_responses() {
     for drift in drifts {
         faults.add(On::Graphql, Times::Always, Fault::Drift(drift));
     }
-    let answer = world.query(NAMES, json!({})).await;
+    let response = world.query(NAMES, json!({})).await;
     let expected = json!({
         "visibility": "galactic", "new": 1, "repository": { "defaultBranch": "main" },
     });
-    assert_eq!(answer["data"]["group"]["projects"]["nodes"][0], expected);
+    assert_eq!(response["data"]["group"]["projects"]["nodes"][0], expected);
     faults.clear();
-    let answer = world.query(NAMES, json!({})).await;
+    let response = world.query(NAMES, json!({})).await;
     assert_eq!(
-        answer["data"]["group"]["projects"]["nodes"][0]["path"],
+        response["data"]["group"]["projects"]["nodes"][0]["path"],
         "p2"
     );
 }

@@ -45,7 +45,7 @@ async fn pagination_returns_every_project_once_unless_one_moves() {
     let seen = walk(&world, |_| {}).await;
     assert_eq!(seen.len(), 250);
     assert_eq!(seen.iter().collect::<BTreeSet<_>>().len(), 250);
-    // All are equally old, so the newest id is first.
+    // All are equally old, so the highest id is first.
     assert_eq!(seen[0], "pkgs/p249");
     assert_eq!(seen[249], "pkgs/p0");
 
@@ -58,7 +58,7 @@ async fn pagination_returns_every_project_once_unless_one_moves() {
         }
     })
     .await;
-    // It moved to the front while the pagination was past that.
+    // It moved to the front after that page was read.
     assert_eq!(seen.len(), 249);
     assert!(!seen.contains(&"pkgs/p0".to_owned()));
     assert_eq!(walk(&world, |_| {}).await[0], "pkgs/p0");
@@ -91,14 +91,14 @@ async fn clamps_pages_and_paginates_backwards() {
     let before = &projects["pageInfo"]["startCursor"];
     let data = world.data(query, json!({ "before": before })).await;
     assert_eq!(paths(&data["group"]["projects"]), ["p3", "p2"]);
-    let answer = world.query(query, json!({ "before": "nonsense" })).await;
-    assert_eq!(answer["data"], json!({ "group": null }));
+    let response = world.query(query, json!({ "before": "nonsense" })).await;
+    assert_eq!(response["data"], json!({ "group": null }));
     assert!(
-        answer["errors"][0]["message"]
+        response["errors"][0]["message"]
             .as_str()
             .unwrap()
             .contains("cursor"),
-        "{answer}"
+        "{response}"
     );
 }
 
@@ -183,7 +183,7 @@ async fn reads_files_at_any_kind_of_ref() {
         .tag(project, "v1", Some("side"), Some("One"))
         .unwrap();
     assert_eq!(world.gitlab.head(project, None).unwrap().unwrap(), imported);
-    // Now it is on disk, and everything is as before.
+    // On disk now, with the same content.
     assert_eq!(read(Value::Null).await, in_memory);
     let number = world
         .gitlab
@@ -236,7 +236,7 @@ async fn imports_git_object_ids() {
 }
 
 #[tokio::test]
-async fn answers_for_empty_and_hidden_repositories() {
+async fn handles_empty_and_hidden_repositories() {
     let world = World::new().await;
     world.gitlab.create_project("pkgs/empty").unwrap();
     let variables = json!({ "path": "pkgs/empty", "paths": ["a"] });
@@ -366,14 +366,14 @@ async fn rejects_queries_over_complexity_limit() {
     let query = "{ group(fullPath: \"g\") { a: projects { nodes { a: repository { blobs(paths: [\"a\", \"b\"]) { nodes { path name oid mode size rawSize rawBlob } } } repository { tree { blobs { nodes { path mode sha id name } } } } } } \
         c: projects(sort: ACTIVITY_DESC) { nodes { id name path fullPath archived updatedAt createdAt lastActivityAt webUrl description repository { rootRef empty exists tree { blobs { nodes { id name path sha mode type } } } } } } \
         b: projects(search: \"x\") { nodes { id repository { blobs(paths: [\"a\"]) { nodes { oid } } } } } } }";
-    let answer = world.query(query, json!({})).await;
-    let message = answer["errors"][0]["message"].as_str().unwrap();
+    let reply = world.query(query, json!({})).await;
+    let message = reply["errors"][0]["message"].as_str().unwrap();
     assert!(
         message.starts_with("Query has complexity of ")
             && message.ends_with(", which exceeds max complexity of 250"),
         "{message}"
     );
-    assert!(answer.get("data").is_none());
+    assert!(reply.get("data").is_none());
     world.gitlab.set_complexity_limits(10_000, 10_000);
     assert_eq!(world.data(query, json!({})).await, json!({ "group": null }));
     let record = world.gitlab.requests().pop().unwrap();
@@ -394,14 +394,14 @@ async fn rejects_queries_over_complexity_limit() {
     for _ in 0..20 {
         deep = format!("parent {{ {deep} }}");
     }
-    let answer = world
+    let reply = world
         .query(
             &format!("{{ group(fullPath: \"g\") {{ {deep} }} }}"),
             json!({}),
         )
         .await;
     assert_eq!(
-        answer["errors"][0]["message"],
+        reply["errors"][0]["message"],
         "Query has depth of 22, which exceeds max depth of 20"
     );
     let long = format!("{{ metadata {{ version }} }} # {}", "x".repeat(10_000));
@@ -418,9 +418,9 @@ async fn rejects_unknown_fields() {
     let world = World::new().await;
     let fields = "a b c d e f g";
     let query = format!("{{ project(fullPath: \"x\") {{ {fields} }} }}");
-    let answer = world.query(&query, json!({})).await;
-    assert!(answer.get("data").is_none());
-    let errors = answer["errors"].as_array().unwrap();
+    let response = world.query(&query, json!({})).await;
+    assert!(response.get("data").is_none());
+    let errors = response["errors"].as_array().unwrap();
     assert_eq!(errors.len(), 5);
     assert_eq!(
         errors[0]["message"],
@@ -431,26 +431,26 @@ async fn rejects_unknown_fields() {
         json!({ "code": "undefinedField", "typeName": "Project", "fieldName": "a" })
     );
     assert_eq!(errors[0]["locations"][0]["line"], 1);
-    let answer = world
+    let response = world
         .query("{ project(fullPath: \"x\", wrong: 1) { id } }", json!({}))
         .await;
     assert_eq!(
-        answer["errors"][0]["extensions"]["code"], "argumentNotAccepted",
-        "{answer}"
+        response["errors"][0]["extensions"]["code"], "argumentNotAccepted",
+        "{response}"
     );
-    let answer = world.query("{ project { id } }", json!({})).await;
+    let response = world.query("{ project { id } }", json!({})).await;
     assert_eq!(
-        answer["errors"][0]["extensions"]["code"], "missingRequiredArguments",
-        "{answer}"
+        response["errors"][0]["extensions"]["code"], "missingRequiredArguments",
+        "{response}"
     );
     let query = "{ group(fullPath: \"x\") { projects(sort: NO_SUCH) { count } } }";
-    let answer = world.query(query, json!({})).await;
+    let response = world.query(query, json!({})).await;
     assert!(
-        answer.get("data").is_none() && answer["errors"][0]["message"].is_string(),
-        "{answer}"
+        response.get("data").is_none() && response["errors"][0]["message"].is_string(),
+        "{response}"
     );
-    let answer = world.query("{ nonsense", json!({})).await;
-    assert!(answer["errors"][0]["locations"].is_array(), "{answer}");
+    let response = world.query("{ nonsense", json!({})).await;
+    assert!(response["errors"][0]["locations"].is_array(), "{response}");
     let query = "{ metadata { version @gl_introduced(version: \"18.0\") revision @gl_introduced(version: \"99.0\") } }";
     let data = world.data(query, json!({})).await;
     assert_eq!(
@@ -484,31 +484,31 @@ async fn authorizes_queries_by_token() {
     let invalid = (401, json!({ "errors": [{ "message": "Invalid token" }] }));
     assert_eq!(ask(Some("wrong"), user).await, invalid);
     let token = world.gitlab.create_token(&["read_api"]);
-    let answer = ask(Some(&token), user).await;
-    assert_eq!(answer.1["data"]["currentUser"]["username"], "buildbtw");
+    let reply = ask(Some(&token), user).await;
+    assert_eq!(reply.1["data"]["currentUser"]["username"], "buildbtw");
     let weak = world.gitlab.create_token(&["read_user"]);
-    let (status, answer) = ask(Some(&weak), user).await;
+    let (status, reply) = ask(Some(&weak), user).await;
     assert_eq!(
-        (status, &answer["error"]),
+        (status, &reply["error"]),
         (403, &json!("insufficient_scope"))
     );
     let mutation =
         "mutation { pipelineRetry(input: {id: \"gid://gitlab/Ci::Pipeline/1\"}) { errors } }";
-    let (status, answer) = ask(Some(&token), mutation).await;
+    let (status, reply) = ask(Some(&token), mutation).await;
     assert_eq!(status, 200);
-    let message = answer["errors"][0]["message"].as_str().unwrap();
+    let message = reply["errors"][0]["message"].as_str().unwrap();
     assert!(
         message.starts_with("The resource that you are attempting"),
         "{message}"
     );
-    let (_, answer) = ask(Some(&world.token), mutation).await;
-    let message = answer["errors"][0]["message"].as_str().unwrap();
+    let (_, reply) = ask(Some(&world.token), mutation).await;
+    let message = reply["errors"][0]["message"].as_str().unwrap();
     assert!(
         message.starts_with("The resource that you are attempting"),
         "{message}"
     );
-    assert_eq!(answer["errors"][0]["path"], json!(["pipelineRetry"]));
-    assert_eq!(answer["data"], json!({ "pipelineRetry": null }));
+    assert_eq!(reply["errors"][0]["path"], json!(["pipelineRetry"]));
+    assert_eq!(reply["data"], json!({ "pipelineRetry": null }));
     world.gitlab.revoke_token(&token).unwrap();
     assert_eq!(ask(Some(&token), user).await, invalid);
     world.import(1);
@@ -524,23 +524,23 @@ async fn authorizes_queries_by_token() {
 }
 
 #[tokio::test]
-async fn answers_batch_in_order() {
+async fn responds_to_batch_in_order() {
     let world = World::new().await;
     let body = json!([
         { "query": "query A { metadata { version } }" },
         { "query": "query B { nonsense }" },
         { "query": "query C($p: ID!) { group(fullPath: $p) { id } }", "variables": { "p": "none" } },
     ]);
-    let answer: Value = world.post(&body).await.unwrap().json().await.unwrap();
+    let response: Value = world.post(&body).await.unwrap().json().await.unwrap();
     assert_eq!(
-        answer[0]["data"]["metadata"]["version"],
+        response[0]["data"]["metadata"]["version"],
         buildbtw_fake_gitlab::VERSION
     );
     assert_eq!(
-        answer[1]["errors"][0]["extensions"]["fieldName"],
+        response[1]["errors"][0]["extensions"]["fieldName"],
         "nonsense"
     );
-    assert_eq!(answer[2], json!({ "data": { "group": null } }));
+    assert_eq!(response[2], json!({ "data": { "group": null } }));
     let record = world.gitlab.requests().pop().unwrap();
     assert_eq!(record.operation.as_deref(), Some("A,B,C"));
 }
@@ -550,22 +550,22 @@ async fn limits_complexity_of_batch_to_one_query() {
     let world = World::new().await;
     world.gitlab.set_complexity_limits(3, 3);
     let one = json!({ "query": "{ metadata { version } }" });
-    let answer: Value = world
+    let response: Value = world
         .post(&json!([one]))
         .await
         .unwrap()
         .json()
         .await
         .unwrap();
-    assert!(answer[0].get("errors").is_none(), "{answer}");
-    let answer: Value = world
+    assert!(response[0].get("errors").is_none(), "{response}");
+    let response: Value = world
         .post(&json!([one, one]))
         .await
         .unwrap()
         .json()
         .await
         .unwrap();
-    for part in answer.as_array().unwrap() {
+    for part in response.as_array().unwrap() {
         assert_eq!(
             part["errors"][0]["message"],
             "Query has complexity of 4, which exceeds max complexity of 3"

@@ -178,7 +178,7 @@ async fn forges_tokens_by_named_defect() {
         ),
         (
             "none",
-            token().signer(Signer::Nobody),
+            token().signer(Signer::Unsigned),
             "unknown variant `none`",
         ),
         (

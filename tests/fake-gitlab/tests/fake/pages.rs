@@ -27,10 +27,10 @@ async fn renders_pages_for_people() {
         assert_eq!(status, 200, "{path}");
         assert!(shown.contains(text), "{path}: {shown}");
     }
-    let made = world
+    let created = world
         .json(&format!("/projects/1/pipelines/{pipeline}"))
         .await;
-    let url = made["web_url"].as_str().unwrap();
+    let url = created["web_url"].as_str().unwrap();
     let path = url.strip_prefix(world.gitlab.url()).unwrap();
     assert_eq!(page(&world, path).await.0, 200);
     for path in [

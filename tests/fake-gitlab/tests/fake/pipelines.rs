@@ -26,7 +26,7 @@ build:
 
 const ATTEMPT: &str = "01890000-0000-7000-8000-000000000000";
 
-/// A project whose configuration is in another one.
+/// Creates a project whose CI configuration is in another one.
 async fn with_template() -> (World, ProjectId) {
     let world = World::new().await;
     world.import(1);
@@ -44,26 +44,26 @@ async fn with_template() -> (World, ProjectId) {
     (world, project)
 }
 
-fn base(answer: &Value) -> &str {
-    answer["message"]["base"][0].as_str().unwrap()
+fn base(response: &Value) -> &str {
+    response["message"]["base"][0].as_str().unwrap()
 }
 
 #[tokio::test]
 async fn creates_pipeline_from_template_of_another_project() {
     let (world, project) = with_template().await;
     let body = json!({ "ref": "main", "inputs": { "attempt": ATTEMPT, "tags": ["a"] } });
-    let (status, made) = world.send("POST", "/projects/1/pipeline", &body).await;
-    assert_eq!(status, 201, "{made}");
-    assert_eq!(made["status"], "pending");
-    assert_eq!(made["source"], "api");
-    assert_eq!(made["ref"], "main");
-    assert_eq!(made["name"], format!("buildbtw {ATTEMPT}"));
-    assert_eq!(made["user"]["username"], "buildbtw");
-    assert_eq!(made["detailed_status"]["group"], "pending");
+    let (status, created) = world.send("POST", "/projects/1/pipeline", &body).await;
+    assert_eq!(status, 201, "{created}");
+    assert_eq!(created["status"], "pending");
+    assert_eq!(created["source"], "api");
+    assert_eq!(created["ref"], "main");
+    assert_eq!(created["name"], format!("buildbtw {ATTEMPT}"));
+    assert_eq!(created["user"]["username"], "buildbtw");
+    assert_eq!(created["detailed_status"]["group"], "pending");
     let head = world.gitlab.head(project, None).unwrap().unwrap();
-    assert_eq!(made["sha"], *head);
-    let id = &made["id"];
-    assert_ne!(made["iid"], *id);
+    assert_eq!(created["sha"], *head);
+    let id = &created["id"];
+    assert_ne!(created["iid"], *id);
     let jobs = world
         .json(&format!("/projects/1/pipelines/{id}/jobs"))
         .await;
@@ -71,7 +71,7 @@ async fn creates_pipeline_from_template_of_another_project() {
     assert_eq!(jobs[0]["tag_list"], json!(["a"]));
     assert_eq!(
         world.json(&format!("/projects/1/pipelines/{id}")).await,
-        made
+        created
     );
     let views = world.gitlab.pipelines(project);
     assert_eq!(views[0].inputs["attempt"], ATTEMPT);
@@ -79,7 +79,7 @@ async fn creates_pipeline_from_template_of_another_project() {
 }
 
 #[tokio::test]
-async fn answers_pipeline_errors_like_gitlab() {
+async fn reports_pipeline_errors_like_gitlab() {
     let (world, project) = with_template().await;
     let good = json!({ "attempt": ATTEMPT });
     for (body, text) in [
@@ -110,13 +110,13 @@ async fn answers_pipeline_errors_like_gitlab() {
             "Duplicate variable name: A",
         ),
     ] {
-        let (status, answer) = world.send("POST", "/projects/1/pipeline", &body).await;
-        assert_eq!((status, base(&answer)), (400, text));
+        let (status, response) = world.send("POST", "/projects/1/pipeline", &body).await;
+        assert_eq!((status, base(&response)), (400, text));
     }
     let body = json!({ "ref": "main", "inputs": good });
     let refuse = async |text: &str| {
-        let (status, answer) = world.send("POST", "/projects/1/pipeline", &body).await;
-        assert_eq!((status, base(&answer)), (400, text));
+        let (status, response) = world.send("POST", "/projects/1/pipeline", &body).await;
+        assert_eq!((status, base(&response)), (400, text));
     };
     let gitlab = &world.gitlab;
     for (path, text) in [
@@ -145,9 +145,9 @@ async fn answers_pipeline_errors_like_gitlab() {
     refuse("Too many pipelines created in the last minute. Try again later.").await;
     gitlab.set_too_many_pipelines(false);
     assert!(gitlab.pipelines(project).is_empty());
-    let (status, answer) = world.send("POST", "/projects/1/pipeline", &json!({})).await;
+    let (status, response) = world.send("POST", "/projects/1/pipeline", &json!({})).await;
     assert_eq!(
-        (status, answer),
+        (status, response),
         (400, json!({ "error": "ref is missing" }))
     );
     let (status, _) = world
@@ -168,9 +168,9 @@ async fn checks_permission_to_create_pipelines() {
     world.gitlab.set_role(project, Role::Reporter).unwrap();
     assert_eq!(make(&body).await.0, 403);
     world.gitlab.set_role(project, Role::Developer).unwrap();
-    let (status, answer) = make(&body).await;
+    let (status, response) = make(&body).await;
     assert_eq!(status, 400);
-    let text = base(&answer);
+    let text = base(&response);
     assert!(
         text.starts_with("You do not have sufficient permission to run a pipeline on 'main'."),
         "{text}"
@@ -178,15 +178,15 @@ async fn checks_permission_to_create_pipelines() {
     world.gitlab.unprotect_branch(project, "main").unwrap();
     assert_eq!(make(&body).await.0, 201);
     let refused = "Insufficient permissions to set pipeline variables";
-    let (status, answer) = make(&with_variable).await;
-    assert_eq!((status, base(&answer)), (400, refused));
+    let (status, response) = make(&with_variable).await;
+    assert_eq!((status, base(&response)), (400, refused));
     world
         .gitlab
         .set_variables_role(project, VariablesRole::Developer)
         .unwrap();
-    let (status, made) = make(&with_variable).await;
+    let (status, created) = make(&with_variable).await;
     assert_eq!(status, 201);
-    let path = format!("/projects/1/pipelines/{}/variables", made["id"]);
+    let path = format!("/projects/1/pipelines/{}/variables", created["id"]);
     let variables = world.json(&path).await;
     assert_eq!(variables[0]["key"], "A");
     assert_eq!(variables[0]["variable_type"], "env_var");
@@ -345,7 +345,7 @@ async fn lost_response_leaves_a_pipeline() {
             .json(&body)
             .send()
     };
-    faults.add(On::PipelineCreation, Times::Next(1), Fault::LoseReply);
+    faults.add(On::PipelineCreation, Times::Next(1), Fault::LoseResponse);
     assert!(send().await.is_err());
     assert_eq!(world.gitlab.pipelines(project).len(), 1);
     let busy = Fault::RateLimited { retry_after: 7 };
@@ -372,12 +372,12 @@ async fn graphql_lists_and_creates_pipelines() {
         "projectPath": "g/a", "ref": "main", "clientMutationId": "7",
         "variables": [{ "key": "A", "value": "1", "variableType": "ENV_VAR" }],
     } });
-    let made = world.data(create, input).await["pipelineCreate"].take();
-    assert_eq!(made["clientMutationId"], "7");
-    assert_eq!(made["errors"], json!([]));
-    assert_eq!(made["pipeline"]["status"], "PENDING");
-    assert_eq!(made["pipeline"]["jobs"]["nodes"][0]["name"], "build");
-    let id = made["pipeline"]["id"].as_str().unwrap().to_owned();
+    let created = world.data(create, input).await["pipelineCreate"].take();
+    assert_eq!(created["clientMutationId"], "7");
+    assert_eq!(created["errors"], json!([]));
+    assert_eq!(created["pipeline"]["status"], "PENDING");
+    assert_eq!(created["pipeline"]["jobs"]["nodes"][0]["name"], "build");
+    let id = created["pipeline"]["id"].as_str().unwrap().to_owned();
     let input = json!({ "input": { "projectPath": "g/a", "ref": "none" } });
     let refused = world.data(create, input).await;
     assert_eq!(
@@ -436,7 +436,7 @@ async fn sends_webhook_for_each_step() {
         .unwrap();
     let job = world.gitlab.take_job().unwrap().unwrap();
     world.gitlab.finish_job(job, Status::Success, None).unwrap();
-    let told: Vec<(String, Value)> = world
+    let sent: Vec<(String, Value)> = world
         .gitlab
         .webhooks()
         .deliveries()
@@ -448,7 +448,7 @@ async fn sends_webhook_for_each_step() {
             )
         })
         .collect();
-    let of = |event: &'static str| told.iter().filter(move |(kind, _)| kind == event);
+    let of = |event: &'static str| sent.iter().filter(move |(kind, _)| kind == event);
     let pipelines: Vec<&str> = of("Pipeline Hook")
         .map(|(_, body)| body["object_attributes"]["status"].as_str().unwrap())
         .collect();
@@ -508,7 +508,7 @@ async fn handles_many_pipelines_cheaply() {
     assert!(took < 60.0, "{took} s");
 }
 
-/// The seconds that processors have worked for this thread (proc(5), `utime` and `stime`).
+/// Returns the processor time of this thread in seconds (proc(5), `utime` and `stime`).
 fn processor_time() -> f64 {
     const TICKS_PER_SECOND: f64 = 100.0;
     let stat = fs_err::read_to_string("/proc/thread-self/stat").unwrap();

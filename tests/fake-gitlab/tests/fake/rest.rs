@@ -173,9 +173,9 @@ async fn creates_groups_projects_and_hooks() {
     let hook = json!({ "url": "http://127.0.0.1:1/", "token": "t" });
     assert_eq!(post(&world.token, "/hooks", hook.clone()).await.0, 403);
     assert_eq!(post(&admin, "/hooks", hook.clone()).await.0, 201);
-    let (status, made) = post(&world.token, "/projects/g%2Fp/hooks", hook.clone()).await;
-    assert_eq!((status, &made["token_present"]), (201, &json!(true)));
-    assert!(made.get("token").is_none());
+    let (status, created) = post(&world.token, "/projects/g%2Fp/hooks", hook.clone()).await;
+    assert_eq!((status, &created["token_present"]), (201, &json!(true)));
+    assert!(created.get("token").is_none());
     assert_eq!(post(&world.token, "/groups/g/hooks", hook).await.0, 201);
     let wrong = json!({ "url": "nonsense" });
     assert_eq!(post(&world.token, "/groups/g/hooks", wrong).await.0, 422);
@@ -193,7 +193,7 @@ async fn creates_groups_projects_and_hooks() {
     let url = format!(
         "{}/api/v4/projects/1/hooks/{}",
         world.gitlab.url(),
-        made["id"]
+        created["id"]
     );
     let delete = async || {
         world

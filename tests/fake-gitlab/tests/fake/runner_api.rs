@@ -193,7 +193,7 @@ async fn keeps_job_pending_until_runner_confirms() {
 }
 
 #[tokio::test]
-async fn answers_runner_without_new_state_immediately() {
+async fn responds_immediately_to_runner_without_new_state() {
     let world = World::new().await;
     let project = world.project("g/a", ONE_JOB);
     let runner = Runner::new(&world, &[]);
@@ -398,10 +398,10 @@ async fn authenticates_runners_by_token() {
     let send =
         async |method: &str, path: &str, body: Value| world.send_as("", method, path, &body).await;
     let verify = json!({ "token": token, "system_id": "s_000000000000" });
-    let (status, answer) = send("POST", "/runners/verify", verify).await;
+    let (status, response) = send("POST", "/runners/verify", verify).await;
     assert_eq!(status, 200);
-    assert_eq!(answer["token"], *token);
-    assert!(answer["token_expires_at"].is_null() && answer["id"].as_u64().unwrap() > 0);
+    assert_eq!(response["token"], *token);
+    assert!(response["token_expires_at"].is_null() && response["id"].as_u64().unwrap() > 0);
     assert_eq!(
         send("POST", "/runners/verify", json!({ "token": "x" }))
             .await
@@ -427,9 +427,9 @@ async fn authenticates_runners_by_token() {
     assert_eq!(send("DELETE", managers, known.clone()).await.0, 204);
     assert_eq!(send("DELETE", managers, known).await.0, 404);
     let reset = "/runners/reset_authentication_token";
-    let (status, answer) = send("POST", reset, json!({ "token": token })).await;
+    let (status, response) = send("POST", reset, json!({ "token": token })).await;
     assert_eq!(status, 201);
-    let new = answer["token"].as_str().unwrap();
+    let new = response["token"].as_str().unwrap();
     assert_eq!(
         send("POST", "/jobs/request", json!({ "token": token }))
             .await

@@ -9,8 +9,8 @@ async fn allows_maintainers_to_set_config_path() {
     let project = world.project("g/a", ONE_JOB);
     let put = async |body: Value| world.send("PUT", "/projects/1", &body).await;
     let path = "build.yml@ci/templates:main";
-    let (status, answer) = put(json!({ "ci_config_path": path })).await;
-    assert_eq!((status, &answer["ci_config_path"]), (200, &json!(path)));
+    let (status, response) = put(json!({ "ci_config_path": path })).await;
+    assert_eq!((status, &response["ci_config_path"]), (200, &json!(path)));
     assert_eq!(world.json("/projects/1").await["ci_config_path"], path);
     let query = "{ project(fullPath: \"g/a\") { ciConfigPathOrDefault } }";
     let data = world.data(query, json!({})).await;
@@ -22,8 +22,8 @@ async fn allows_maintainers_to_set_config_path() {
         Some(path)
     );
     world.gitlab.set_role(project, Role::Maintainer).unwrap();
-    let (_, answer) = put(json!({ "ci_config_path": "" })).await;
-    assert!(answer["ci_config_path"].is_null());
+    let (_, response) = put(json!({ "ci_config_path": "" })).await;
+    assert!(response["ci_config_path"].is_null());
 }
 
 #[tokio::test]

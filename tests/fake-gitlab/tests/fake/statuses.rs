@@ -14,13 +14,13 @@ async fn commit_status_creates_or_joins_pipeline() {
         "state": "pending", "context": "buildbtw", "target_url": "https://build.example/1",
         "description": "Waits",
     });
-    let (status, made) = say(first.clone()).await;
-    assert_eq!(status, 201, "{made}");
-    assert_eq!(made["name"], "buildbtw");
-    assert_eq!(made["status"], "pending");
-    assert_eq!(made["ref"], "main");
-    assert_eq!(made["target_url"], "https://build.example/1");
-    assert_eq!(made["author"]["username"], "buildbtw");
+    let (status, created) = say(first.clone()).await;
+    assert_eq!(status, 201, "{created}");
+    assert_eq!(created["name"], "buildbtw");
+    assert_eq!(created["status"], "pending");
+    assert_eq!(created["ref"], "main");
+    assert_eq!(created["target_url"], "https://build.example/1");
+    assert_eq!(created["author"]["username"], "buildbtw");
     let pipelines = world.gitlab.pipelines(project);
     assert_eq!(pipelines.len(), 1);
     assert_eq!(pipelines[0].source, Source::External);
@@ -32,15 +32,15 @@ async fn commit_status_creates_or_joins_pipeline() {
          via \"enqueue\")"
     );
     let (status, running) = say(json!({ "state": "running", "name": "buildbtw" })).await;
-    assert_eq!((status, &running["id"]), (201, &made["id"]));
+    assert_eq!((status, &running["id"]), (201, &created["id"]));
     assert_eq!(running["description"], "Waits");
     let (_, done) = say(json!({ "state": "failed", "name": "buildbtw" })).await;
-    assert_eq!(done["id"], made["id"]);
+    assert_eq!(done["id"], created["id"]);
     assert_eq!(world.gitlab.pipelines(project)[0].status.name(), "failed");
     // A finished one is superseded.
     let (status, new) = say(json!({ "state": "success", "name": "buildbtw" })).await;
     assert_eq!(status, 201);
-    assert_ne!(new["id"], made["id"]);
+    assert_ne!(new["id"], created["id"]);
     assert_eq!(world.gitlab.pipelines(project)[0].status.name(), "success");
     let list = format!("/projects/1/repository/commits/{sha}/statuses");
     let shown = world.json(&list).await;
@@ -65,8 +65,8 @@ async fn reports_errors_of_commit_status() {
     let sha = world.gitlab.head(project, None).unwrap().unwrap();
     let path = format!("/projects/1/statuses/{sha}");
     let say = async |path: &str, body: Value| {
-        let (status, answer) = world.send("POST", path, &body).await;
-        (status, answer.to_string())
+        let (status, response) = world.send("POST", path, &body).await;
+        (status, response.to_string())
     };
     let good = json!({ "state": "pending" });
     for (path, body, status, text) in [

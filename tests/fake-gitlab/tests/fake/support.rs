@@ -1,4 +1,4 @@
-//! Shared by the tests.
+//! Helpers of the tests.
 
 use buildbtw_fake_gitlab::{FakeGitlab, ImportedText, JobId, Options, PipelineId, ProjectId};
 use reqwest::{Client, Response};
@@ -14,7 +14,7 @@ pub(crate) struct World {
 pub(crate) const START: &str = "2026-01-01T00:00:00Z";
 
 impl World {
-    /// The clock is stopped.
+    /// Starts a stand-in whose clock is stopped.
     pub(crate) async fn new() -> Self {
         let gitlab = FakeGitlab::start(Options::default()).await.unwrap();
         gitlab.clock().set(START.parse().unwrap());
@@ -46,7 +46,7 @@ impl World {
             .await
     }
 
-    /// The whole response to a query.
+    /// Sends a query and returns the whole response.
     pub(crate) async fn query(&self, query: &str, variables: Value) -> Value {
         let body = json!({ "query": query, "variables": variables });
         let response = self.post(&body).await.unwrap();
@@ -54,11 +54,11 @@ impl World {
         response.json().await.unwrap()
     }
 
-    /// The data of a response without errors.
+    /// Sends a query and returns the data of its response, which must have no errors.
     pub(crate) async fn data(&self, query: &str, variables: Value) -> Value {
-        let mut answer = self.query(query, variables).await;
-        assert!(answer.get("errors").is_none(), "{answer:#}");
-        answer["data"].take()
+        let mut response = self.query(query, variables).await;
+        assert!(response.get("errors").is_none(), "{response:#}");
+        response["data"].take()
     }
 
     pub(crate) async fn get(&self, path: &str) -> Response {
@@ -97,7 +97,7 @@ impl World {
         (status, response.json().await.unwrap_or_default())
     }
 
-    /// A project whose pipelines have this configuration.
+    /// Creates a project with this CI configuration.
     pub(crate) fn project(&self, path: &str, configuration: &str) -> ProjectId {
         let id = self.gitlab.create_project(path).unwrap();
         let files: [(&str, Option<&[u8]>); 1] =

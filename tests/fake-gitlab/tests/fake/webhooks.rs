@@ -18,7 +18,7 @@ use crate::support::World;
 struct Receiver {
     got: Arc<Mutex<Vec<(HeaderMap, Bytes)>>>,
     /// The statuses of the next responses; 200 when there are no more.
-    answers: Arc<Mutex<VecDeque<u16>>>,
+    responses: Arc<Mutex<VecDeque<u16>>>,
 }
 
 impl Receiver {
@@ -57,8 +57,13 @@ impl Receiver {
 
 async fn receive(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes) -> StatusCode {
     receiver.got.lock().unwrap().push((headers, body));
-    let answer = receiver.answers.lock().unwrap().pop_front().unwrap_or(200);
-    StatusCode::from_u16(answer).unwrap()
+    let response = receiver
+        .responses
+        .lock()
+        .unwrap()
+        .pop_front()
+        .unwrap_or(200);
+    StatusCode::from_u16(response).unwrap()
 }
 
 fn commit(world: &World, project: ProjectId, branch: &str) -> String {
@@ -158,7 +163,7 @@ async fn sends_webhooks_for_merge_requests() {
         .unwrap();
     world.gitlab.merge(project, iid).unwrap();
     world.gitlab.deliveries_done().await;
-    let told: Vec<(String, String)> = receiver
+    let received: Vec<(String, String)> = receiver
         .bodies()
         .iter()
         .map(|body| {
@@ -179,7 +184,7 @@ async fn sends_webhooks_for_merge_requests() {
         ("merge_request", "merge"),
     ];
     assert_eq!(
-        told,
+        received,
         expected.map(|(kind, action)| (kind.to_owned(), action.to_owned()))
     );
     let bodies = receiver.bodies();
@@ -215,7 +220,7 @@ async fn signs_deliveries() {
     assert_eq!(header("webhook-signature"), expected);
 }
 
-/// Implemented from RFC 2104, so that the library is not verified with itself.
+/// Computes an HMAC according to RFC 2104, so that the library is not verified with itself.
 fn hmac_by_hand(key: &[u8], message: &[u8]) -> Vec<u8> {
     let pad = |with: u8| {
         let mut block = [with; 64];
@@ -247,7 +252,7 @@ async fn retries_failed_deliveries_with_the_same_key() {
         .webhooks()
         .set_attempts(3, std::time::Duration::from_millis(1));
     receiver
-        .answers
+        .responses
         .lock()
         .unwrap()
         .extend([500, 503, 200, 500, 500, 500]);

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use buildbtw_fake_gitlab::Status;
-use buildbtw_fake_runner::{Exit, FakeRunner, Outcome, RunnerConfig, What};
+use buildbtw_fake_runner::{Exit, FakeRunner, Outcome, RunnerConfig, Subcommand};
 
 use crate::support::{PLAIN, World};
 
@@ -208,7 +208,7 @@ async fn cancelled_job_runs_cleanup() {
     let calls = runner.calls();
     let script = calls.iter().find(|call| call.what.name() == "build_script");
     assert_eq!(script.unwrap().exit, Some(Exit::Signal(15)));
-    assert_eq!(calls.last().unwrap().what, What::Cleanup);
+    assert_eq!(calls.last().unwrap().what, Subcommand::Cleanup);
 }
 
 #[tokio::test]

@@ -103,7 +103,7 @@ async fn debug_trace_shows_commands_without_secrets() {
 async fn does_not_duplicate_chunk_after_lost_response() {
     let world = World::new(TALKS).await;
     let faults = world.gitlab.faults();
-    faults.add(on("PATCH", "/trace"), Times::Next(2), Fault::LoseReply);
+    faults.add(on("PATCH", "/trace"), Times::Next(2), Fault::LoseResponse);
     let runner = world.start(PLAIN);
     let (_, job) = world.pipeline();
     world.gitlab.printed(job, "line 200").await.unwrap();

@@ -1,7 +1,7 @@
 use std::io::Read as _;
 
 use buildbtw_fake_gitlab::Status;
-use buildbtw_fake_runner::{Exit, FakeRunner, Outcome, RunnerConfig, What};
+use buildbtw_fake_runner::{Exit, FakeRunner, Outcome, RunnerConfig, Subcommand};
 
 use crate::support::{PLAIN, World};
 
@@ -163,7 +163,12 @@ b: {script: ['touch $WORLD/b', 'until [ -e $WORLD/a ]; do sleep 0.01; done'], va
         assert_eq!(runner.wait_for_job(job.id.0).await, Outcome::Success);
     }
     let configs = runner.calls().into_iter();
-    assert_eq!(configs.filter(|call| call.what == What::Config).count(), 2);
+    assert_eq!(
+        configs
+            .filter(|call| call.what == Subcommand::Config)
+            .count(),
+        2
+    );
 }
 
 #[tokio::test]

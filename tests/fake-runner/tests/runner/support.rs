@@ -1,4 +1,4 @@
-//! Shared by the tests.
+//! Helpers of the tests.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -77,7 +77,7 @@ impl World {
         (pipeline, gitlab.jobs(pipeline)[0].id)
     }
 
-    /// What a job has printed.
+    /// Returns the log of a job.
     pub(crate) fn log(&self, id: JobId) -> String {
         plain_log(&self.gitlab.job_trace(id))
     }

@@ -14,14 +14,14 @@ async fn runs_rebuild_as_pipelines_in_order() {
     let job = forge.job(&server, "libgreet", 1).await;
     assert!(forge.pipelines("greeter").is_empty());
 
-    let made = forge.gitlab.pipeline(job.pipeline).unwrap();
+    let created = forge.gitlab.pipeline(job.pipeline).unwrap();
     let attempt = job.attempt();
-    assert_eq!(made.name, Some(format!("buildbtw {attempt}")));
-    assert_eq!(made.git_ref, "main");
-    assert_eq!(made.inputs["pkgbase"], "libgreet");
-    assert_eq!(made.inputs["architecture"], "x86_64");
-    assert_eq!(made.inputs["server"], server.url());
-    assert!(made.variables.is_empty());
+    assert_eq!(created.name, Some(format!("buildbtw {attempt}")));
+    assert_eq!(created.git_ref, "main");
+    assert_eq!(created.inputs["pkgbase"], "libgreet");
+    assert_eq!(created.inputs["architecture"], "x86_64");
+    assert_eq!(created.inputs["server"], server.url());
+    assert!(created.variables.is_empty());
 
     job.succeeds().await;
     forge.job(&server, "greeter", 1).await.succeeds().await;
@@ -30,7 +30,7 @@ async fn runs_rebuild_as_pipelines_in_order() {
     let attempts = server.public().build(id).await.unwrap().attempts;
     let pipeline = attempts[0].pipeline.clone().unwrap();
     let number = pipeline.id.map(|id| id.to_string());
-    assert_eq!(number, Some(made.id.to_string()));
+    assert_eq!(number, Some(created.id.to_string()));
     assert!(pipeline.url.unwrap().starts_with(forge.gitlab.url()));
     assert_eq!(attempts[0].worker.as_ref().unwrap().as_str(), "builder-1");
 }
@@ -66,7 +66,7 @@ async fn builds_each_architecture_by_one_kind_of_builder() {
     let job = worker.claims().await;
     assert_eq!(job.claimed.architecture.as_str(), "aarch64");
     job.succeeds().await;
-    let nothing = worker.asks(buildbtw_model::ClaimId::new(), 0).await;
+    let nothing = worker.claims_once(buildbtw_model::ClaimId::new(), 0).await;
     assert!(nothing.unwrap().is_none());
     forge.job(&server, "libgreet", 1).await.succeeds().await;
     ends_as(&server, IterationStatus::Done).await;

@@ -1,4 +1,4 @@
-//! GitLab decides how a job ended, whatever its executor reported first.
+//! GitLab decides how a job ended, regardless of what its executor reported first.
 
 use buildbtw_fake_gitlab::{Fault, On, Status, Times};
 use buildbtw_model::api::{AttemptSummary, ProblemKind};
@@ -60,7 +60,7 @@ async fn gitlab_timeout_overrides_earlier_stop_report() {
         // The build is neither decided nor dispatched again before GitLab reports the reason.
         let build = server.build("bump", "libgreet").await;
         assert_eq!(build.status, BuildStatus::Building, "{build:?}");
-        // As set in the template.
+        // The timeout in the template.
         forge.gitlab.clock().advance(SignedDuration::from_hours(8));
         job.ends(Status::Failed, Some("job_execution_timeout"));
         expect_timeout(&forge, &server, "job timeout of 8 h (28800 s)").await;
@@ -217,8 +217,8 @@ async fn appends_end_reason_to_log() {
     let attempt = attempts(&server).await.remove(0);
     let path = format!("/api/v1/attempts/{}/log", attempt.id);
     let path = format!("{path}?follow=true");
-    let answer = server.request(reqwest::Method::GET, &path).send().await;
-    let text = answer.unwrap().text().await.unwrap();
+    let response = server.request(reqwest::Method::GET, &path).send().await;
+    let text = response.unwrap().text().await.unwrap();
     let why = attempt.message.unwrap();
     assert!(why.contains("RUNNER_SCRIPT_TIMEOUT"), "{why}");
     assert_eq!(text, format!("compiling\n==> buildbtw: {why}\n"));
@@ -252,7 +252,7 @@ async fn cancels_job_that_never_claims_and_redispatches_build() {
         message.ends_with("is running").then_some(())
     })
     .await;
-    // Its runner was killed; a minute later the server is started again.
+    // Its runner was killed; a minute later the server restarts.
     server.crash().await;
     forge.gitlab.clock().advance(SignedDuration::from_secs(61));
     server
@@ -298,14 +298,16 @@ async fn distinguishes_pending_job_from_lost_runner() {
     let client = reqwest::Client::new();
     let request = client.post(url).bearer_auth(&forge.token).json(&status);
     assert!(request.send().await.unwrap().status().is_success());
-    // However slow this machine is, by GitLab's clock the job has just started.
+    // With GitLab's clock stopped, the job has just started, however slow this machine is.
     forge.gitlab.clock().freeze();
     forge.gitlab.clear_requests();
     eventually("two requests for its job", async || {
-        let asked = forge.gitlab.requests();
+        let requests = forge.gitlab.requests();
         let path = format!("/pipelines/{}/jobs", pipeline.id);
-        let asked = asked.iter().filter(|request| request.path.ends_with(&path));
-        (asked.count() >= 2).then_some(())
+        let requests = requests
+            .iter()
+            .filter(|request| request.path.ends_with(&path));
+        (requests.count() >= 2).then_some(())
     })
     .await;
     assert_eq!(forge.pipelines("libgreet").len(), 1);
@@ -335,7 +337,7 @@ async fn bounds_wait_for_project_gitlab_refuses_to_show() {
     let forge = Forge::that_builds(&packages()).await;
     let options = forge.building_with(&["--gitlab-job-end-seconds=1"]);
     let (server, job, work) = running_with(&forge, options).await;
-    let forbidden = Fault::Answer {
+    let forbidden = Fault::Respond {
         status: 403,
         headers: vec![],
         body: r#"{"message":"403 Forbidden"}"#.into(),
@@ -358,10 +360,12 @@ async fn waits_for_after_script_of_runner() {
     server.sql(earlier).await;
     forge.gitlab.clear_requests();
     eventually("two requests for its job", async || {
-        let asked = forge.gitlab.requests();
+        let requests = forge.gitlab.requests();
         let path = format!("/pipelines/{}/jobs", job.pipeline);
-        let asked = asked.iter().filter(|request| request.path.ends_with(&path));
-        (asked.count() >= 2).then_some(())
+        let requests = requests
+            .iter()
+            .filter(|request| request.path.ends_with(&path));
+        (requests.count() >= 2).then_some(())
     })
     .await;
     let build = server.build("bump", "libgreet").await;

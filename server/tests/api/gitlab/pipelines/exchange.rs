@@ -1,4 +1,4 @@
-//! Which jobs get a build for their ID token, and which are rejected.
+//! The exchange of ID tokens for builds, and rejected tokens.
 
 use buildbtw_fake_gitlab::{IdToken, Signer};
 use buildbtw_model::BuildStatus;
@@ -22,7 +22,11 @@ async fn running_with(forge: &Forge, options: ServerOptions) -> (TestServer, Run
 }
 
 /// Checks that a token is rejected for this reason, and that the valid one still works afterwards.
-async fn is_refused(change: impl FnOnce(&Forge, IdToken) -> IdToken, kind: ProblemKind, why: &str) {
+async fn expect_rejected(
+    change: impl FnOnce(&Forge, IdToken) -> IdToken,
+    kind: ProblemKind,
+    why: &str,
+) {
     let forge = Forge::that_builds(&packages()).await;
     let (_server, job) = running(&forge).await;
     let token = forge.gitlab.id_token(job.job, &job.url).unwrap();
@@ -38,20 +42,20 @@ use ProblemKind::{Forbidden, Unauthenticated};
 #[tokio::test]
 async fn rejects_jobs_of_other_projects_and_pipelines() {
     let other = |forge: &Forge, token: IdToken| token.other_project(forge.project("greeter"));
-    is_refused(|f, t| other(f, t).unwrap(), Forbidden, "job of project").await;
-    is_refused(
+    expect_rejected(|f, t| other(f, t).unwrap(), Forbidden, "job of project").await;
+    expect_rejected(
         |_, token| token.claim("pipeline_id", "4711"),
         Forbidden,
         "job of pipeline 4711",
     )
     .await;
-    is_refused(
+    expect_rejected(
         |_, token| token.claim("pipeline_source", "push"),
         Forbidden,
         "created by push",
     )
     .await;
-    is_refused(
+    expect_rejected(
         |_, token| token.claim("ref", "evil"),
         Forbidden,
         "runs on 'evil'",
@@ -65,29 +69,29 @@ async fn rejects_merge_request_pipeline_of_fork() {
         let fork = forge.gitlab.create_project("mallory/libgreet").unwrap();
         token.from_fork(fork).unwrap()
     };
-    is_refused(from_fork, Forbidden, "fork").await;
+    expect_rejected(from_fork, Forbidden, "fork").await;
 }
 
 #[tokio::test]
 async fn rejects_tokens_of_other_issuers_and_audiences() {
-    is_refused(|_, token| token.expired(), Unauthenticated, "expired").await;
+    expect_rejected(|_, token| token.expired(), Unauthenticated, "expired").await;
     let signed = |signer| move |_: &Forge, token: IdToken| token.signer(signer);
-    is_refused(
-        signed(Signer::Nobody),
+    expect_rejected(
+        signed(Signer::Unsigned),
         Unauthenticated,
         "ID token was rejected",
     )
     .await;
-    is_refused(signed(Signer::Stranger), Unauthenticated, "signature").await;
-    is_refused(signed(Signer::PublicKeyAsSecret), Unauthenticated, "RS256").await;
-    is_refused(|_, token| token.key_id("other"), Unauthenticated, "no key").await;
-    is_refused(
+    expect_rejected(signed(Signer::Stranger), Unauthenticated, "signature").await;
+    expect_rejected(signed(Signer::PublicKeyAsSecret), Unauthenticated, "RS256").await;
+    expect_rejected(|_, token| token.key_id("other"), Unauthenticated, "no key").await;
+    expect_rejected(
         |_, token| token.audience("https://elsewhere.example.org"),
         Unauthenticated,
         "another audience",
     )
     .await;
-    is_refused(
+    expect_rejected(
         |_, token| token.issuer("https://evil.example.org"),
         Unauthenticated,
         "not issued by",
@@ -101,10 +105,10 @@ async fn rejects_login_token() {
         let audience = token.claims()["aud"].as_str().unwrap().to_owned();
         forge.gitlab.login_token(1, &audience).unwrap()
     };
-    is_refused(login, Unauthenticated, "not the token of a CI job").await;
+    expect_rejected(login, Unauthenticated, "not the token of a CI job").await;
     // The same keys sign both: without these claims a token does not belong to a job.
     let without = |_: &Forge, token: IdToken| token.without("job_id");
-    is_refused(without, Unauthenticated, "not the token of a CI job").await;
+    expect_rejected(without, Unauthenticated, "not the token of a CI job").await;
 }
 
 #[tokio::test]
@@ -129,7 +133,7 @@ async fn attempt_token_is_limited_to_its_attempt() {
     let (server, job) = running(&forge).await;
     job.exchanges(&job.id_token(), SECRET).await.unwrap();
     let worker = FakeWorker::new(server.url(), SECRET.into(), "builder-1", &["x86_64"]);
-    let claim = worker.asks(buildbtw_model::ClaimId::new(), 0).await;
+    let claim = worker.claims_once(buildbtw_model::ClaimId::new(), 0).await;
     assert_eq!(refusal(claim).kind, Forbidden);
     let cancelled = worker.client.cancel(&"bump".parse().unwrap()).await;
     assert_eq!(refusal(cancelled).kind, Forbidden);
@@ -174,7 +178,7 @@ async fn requires_protected_refs_without_config_ref_claim() {
 
 #[tokio::test]
 async fn rejects_job_of_unplanned_commit() {
-    is_refused(
+    expect_rejected(
         |_, token| token.claim("sha", "0123456789abcdef0123456789abcdef01234567"),
         Forbidden,
         "runs on commit",

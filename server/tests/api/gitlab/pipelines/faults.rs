@@ -1,5 +1,4 @@
-//! GitLab rejects requests, is slow, is unreachable, and loses responses; the server is killed at
-//! bad moments.
+//! GitLab rejects requests, is slow or unreachable, or loses responses; the server is killed between requests.
 
 use buildbtw_fake_gitlab::{Fault, On, RuleId, Status, Times, VariablesRole};
 use buildbtw_model::{AttemptStatus, BuildStatus, FailureKind, IterationStatus};
@@ -16,7 +15,7 @@ impl Forge {
             .add(On::PipelineCreation, Times::Always, unavailable)
     }
 
-    /// Another program sets the status of a package's commit, for which GitLab creates a pipeline.
+    /// Sets the status of a package's commit as another program does, for which GitLab creates a pipeline.
     async fn external_status(&self, pkgbase: &str, name: &str) {
         let project = self.project(pkgbase);
         let commit = self.gitlab.head(project, None).unwrap().unwrap();
@@ -27,8 +26,12 @@ impl Forge {
         let status = serde_json::json!({"state": "failed", "name": name, "ref": "main"});
         let client = reqwest::Client::new();
         let request = client.post(url).bearer_auth(&self.token).json(&status);
-        let answer = request.send().await.unwrap();
-        assert!(answer.status().is_success(), "{:?}", answer.text().await);
+        let response = request.send().await.unwrap();
+        assert!(
+            response.status().is_success(),
+            "{:?}",
+            response.text().await
+        );
     }
 
     fn on_creation(&self, times: u32, fault: Fault) {
@@ -41,7 +44,7 @@ impl Forge {
 async fn lost_response_creates_no_second_pipeline() {
     let forge = Forge::that_builds(&packages()).await;
     let server = forge.server_that_builds().await;
-    forge.on_creation(1, Fault::LoseReply);
+    forge.on_creation(1, Fault::LoseResponse);
     server.namespace("bump", &["libgreet/main"]).await;
     forge.job(&server, "libgreet", 1).await.succeeds().await;
     forge.job(&server, "greeter", 1).await.succeeds().await;
@@ -53,7 +56,7 @@ async fn lost_response_creates_no_second_pipeline() {
 async fn repeats_request_that_never_arrived() {
     let forge = Forge::that_builds(&packages()).await;
     let server = forge.server_that_builds().await;
-    forge.on_creation(1, Fault::DropBeforeAnswer);
+    forge.on_creation(1, Fault::DropBeforeResponse);
     forge.on_creation(1, Fault::status(502));
     server.namespace("bump", &["libgreet/main"]).await;
     forge.job(&server, "libgreet", 1).await.succeeds().await;
@@ -69,7 +72,7 @@ async fn killed_server_creates_no_second_pipeline() {
     forge.gitlab.faults().add(
         On::PipelineCreation,
         Times::Next(1),
-        Fault::SlowReply(std::time::Duration::from_secs(3600)),
+        Fault::SlowResponse(std::time::Duration::from_secs(3600)),
     );
     server.namespace("bump", &["libgreet/main"]).await;
     forge.pipeline("libgreet", 1).await;
@@ -90,18 +93,21 @@ async fn waits_out_burst_of_429() {
     build_that_is(&server, "libgreet", BuildStatus::Built).await;
 }
 
-/// The build of libgreet fails with GitLab's reason, and continues after a retry once that is
-/// fixed.
-async fn is_refused(spoil: impl FnOnce(&Forge), mend: impl FnOnce(&Forge), why: &str) {
+/// Asserts that the build of libgreet fails with GitLab's reason, and continues after a fix and a retry.
+async fn expect_failure_until_fixed(
+    cause: impl FnOnce(&Forge),
+    fix: impl FnOnce(&Forge),
+    why: &str,
+) {
     let forge = Forge::that_builds(&packages()).await;
     let server = forge.server_that_builds().await;
-    spoil(&forge);
+    cause(&forge);
     server.namespace("bump", &["libgreet/main"]).await;
     let build = build_that_is(&server, "libgreet", BuildStatus::Failed).await;
     let message = build.message.unwrap();
     assert!(message.contains(why), "{message}");
     ends_as(&server, IterationStatus::Failed).await;
-    mend(&forge);
+    fix(&forge);
     let admin = server.admin();
     admin
         .retry_builds(&"bump".parse().unwrap(), &Default::default())
@@ -119,17 +125,17 @@ async fn reports_gitlab_refusals_with_remedy() {
             forge.gitlab.set_ci_config_path(project, path).unwrap();
         }
     };
-    is_refused(set(""), set(super::CI_CONFIG), "gitlab set-ci-config").await;
+    expect_failure_until_fixed(set(""), set(super::CI_CONFIG), "gitlab set-ci-config").await;
 
     let template = |text: &'static str| move |forge: &Forge| forge.change_template(text);
     let without_inputs = "build:\n  script: [echo]\n";
-    is_refused(template(without_inputs), template(super::TEMPLATE), "nput").await;
+    expect_failure_until_fixed(template(without_inputs), template(super::TEMPLATE), "nput").await;
     let for_pushes = concat!(
         "spec:\n  inputs:\n    attempt: {}\n    server: {}\n    pkgbase: {}\n    architecture: {}\n",
         "---\nworkflow:\n  rules:\n    - if: $CI_PIPELINE_SOURCE == \"push\"\n",
         "build:\n  script: [echo]\n",
     );
-    is_refused(
+    expect_failure_until_fixed(
         template(for_pushes),
         template(super::TEMPLATE),
         "the template must be used unchanged",
@@ -143,8 +149,8 @@ async fn reports_role_without_permission_for_variables() {
     let forge = Forge::that_builds(&packages()).await;
     forge.change_template(TEMPLATE);
     let project = forge.project("libgreet");
-    let nobody: VariablesRole = "no_one_allowed".parse().unwrap();
-    forge.gitlab.set_variables_role(project, nobody).unwrap();
+    let no_one: VariablesRole = "no_one_allowed".parse().unwrap();
+    forge.gitlab.set_variables_role(project, no_one).unwrap();
     let options = forge.building_with(&["--gitlab-parameters=variables"]);
     let server = forge.server_with(options).await;
     server.namespace("bump", &["libgreet/main"]).await;
@@ -271,7 +277,7 @@ async fn ignores_commit_statuses_of_other_programs() {
     let server = forge.server_that_builds().await;
     server.namespace("bump", &["libgreet/main"]).await;
     let job = forge.job(&server, "libgreet", 1).await;
-    // And adds it to the newest pipeline of the commit if there is one, which then fails.
+    // GitLab adds the status to the newest pipeline of the commit, if there is one, which then fails.
     forge.external_status("libgreet", "lint").await;
     assert_eq!(forge.pipelines("libgreet").len(), 1);
     job.succeeds().await;

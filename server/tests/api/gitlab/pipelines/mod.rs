@@ -24,7 +24,7 @@ pub(super) const CI_CONFIG: &str = "buildbtw.yml@packaging/ci";
 const SECRET: &str = "bbtw_0123456789abcdef0123456789abcdef0123456789ab";
 
 impl Forge {
-    /// A GitLab that builds: with the template, and a token that may create pipelines.
+    /// Starts a GitLab that builds: with the template, and a token that may create pipelines.
     pub(super) async fn that_builds(packages: &[Srcinfo]) -> Self {
         let mut forge = Self::empty().await;
         forge.token = forge.gitlab.create_token(&["api"]);
@@ -48,7 +48,7 @@ impl Forge {
             .unwrap();
     }
 
-    /// The options of a server that builds there and polls pipelines only on request.
+    /// Returns the options of a server that builds there and polls pipelines only on request.
     fn building(&self) -> ServerOptions {
         self.building_with(&[])
     }
@@ -71,14 +71,14 @@ impl Forge {
         options
     }
 
-    /// A server that builds here and receives all webhooks.
+    /// Starts a server that builds there and receives all webhooks.
     async fn server_that_builds(&self) -> TestServer {
         let server = self.server_with(self.building()).await;
         self.hook(&server, true);
         server
     }
 
-    /// The pipelines of a package's project, oldest first.
+    /// Returns the pipelines of a package's project, oldest first.
     fn pipelines(&self, pkgbase: &str) -> Vec<PipelineView> {
         self.gitlab.pipelines(self.project(pkgbase))
     }
@@ -92,7 +92,7 @@ impl Forge {
         .await
     }
 
-    /// The job of a pipeline that was not retried.
+    /// Returns the job of a pipeline that was not retried.
     fn job_of(&self, pipeline: PipelineId) -> JobView {
         let mut jobs = self.gitlab.jobs(pipeline);
         jobs.retain(|job| !job.retried);
@@ -126,7 +126,7 @@ struct Runner<'a> {
 }
 
 impl Runner<'_> {
-    /// The attempt it was created for.
+    /// Returns the attempt it was created for.
     fn attempt(&self) -> AttemptId {
         let pipeline = self.forge.gitlab.pipeline(self.pipeline).unwrap();
         pipeline.inputs["attempt"]
@@ -155,7 +155,7 @@ impl Runner<'_> {
         eventually("a response", async || {
             match client.exchange_id_token(self.attempt(), &request).await {
                 Err(error) if error.is_transient() => None,
-                answer => Some(answer),
+                response => Some(response),
             }
         })
         .await
@@ -164,9 +164,9 @@ impl Runner<'_> {
     /// Claims the build as an executor does.
     async fn takes(&self) -> Job {
         let secret = format!("{SECRET}{}", self.job.0);
-        let answer = self.exchanges(&self.id_token(), &secret).await.unwrap();
+        let response = self.exchanges(&self.id_token(), &secret).await.unwrap();
         let worker = FakeWorker::new(&self.url, secret, "builder-1", &["x86_64"]);
-        worker.job(answer.build)
+        worker.job(response.build)
     }
 
     /// Performs all steps of a successful build.
@@ -184,7 +184,7 @@ impl Runner<'_> {
     }
 }
 
-/// libgreet, and greeter, which links it.
+/// Returns libgreet, and greeter, which links it.
 fn packages() -> [Srcinfo; 2] {
     [
         Srcinfo::new("libgreet", "2.0-1"),

@@ -6,7 +6,7 @@ use buildbtw_model::{BuildStatus, FailureKind, IterationStatus};
 use super::{Forge, SECRET, Srcinfo, build_that_is, ends_as, packages};
 use crate::support::{TestServer, eventually, refusal};
 
-/// Packages `app0`, `app1` … that need nothing.
+/// Returns packages `app0`, `app1` … that need nothing.
 fn apps(count: usize) -> Vec<Srcinfo> {
     let name = |number| format!("app{number}");
     (0..count)
@@ -25,18 +25,18 @@ fn changesets(numbers: std::ops::Range<usize>) -> Vec<String> {
 
 impl Forge {
     /// Gives this response to all requests for a path below a project.
-    fn answer_for(&self, pkgbase: &str, below: &str, status: u16, body: &str) -> RuleId {
+    fn respond_for(&self, pkgbase: &str, below: &str, status: u16, body: &str) -> RuleId {
         let project = self.project(pkgbase);
-        let answer = Fault::Answer {
+        let response = Fault::Respond {
             status,
             headers: vec![],
             body: body.to_owned(),
         };
         let on = On::Path(format!("/api/v4/projects/{project}{below}"));
-        self.gitlab.faults().add(on, Times::Always, answer)
+        self.gitlab.faults().add(on, Times::Always, response)
     }
 
-    /// A user cancels the job of a package's first pipeline.
+    /// Cancels the job of a package's first pipeline, as a user does.
     fn cancel_job_of(&self, pkgbase: &str) -> PipelineId {
         let pipeline = self.pipelines(pkgbase)[0].id;
         let job = self.job_of(pipeline);
@@ -106,9 +106,10 @@ async fn detects_job_end_despite_own_commit_status() {
     server.namespace("bump", &["libgreet/main"]).await;
     let job = forge.job(&server, "libgreet", 1).await;
     eventually("the status in the pipeline", async || {
-        let told = forge.gitlab.requests();
-        let mut told = told.iter().filter(|request| request.method == "POST");
-        told.any(|request| request.path.contains("/statuses/"))
+        let requests = forge.gitlab.requests();
+        let mut requests = requests.iter().filter(|request| request.method == "POST");
+        requests
+            .any(|request| request.path.contains("/statuses/"))
             .then_some(())
     })
     .await;
@@ -129,12 +130,12 @@ async fn projects_rejecting_pipelines_do_not_block_others() {
     let forge = Forge::that_builds(&apps(8)).await;
     let server = forge.server_that_builds().await;
     for number in 0..3 {
-        forge.answer_for(&format!("app{number}"), "/pipeline", 500, "");
+        forge.respond_for(&format!("app{number}"), "/pipeline", 500, "");
     }
     ask_for(&server, "bad", &changesets(0..3)).await;
     eventually("the first failures", async || {
-        let mut asked = forge.gitlab.requests().into_iter();
-        asked
+        let mut requests = forge.gitlab.requests().into_iter();
+        requests
             .any(|request| request.status == Some(500))
             .then_some(())
     })
@@ -187,7 +188,7 @@ async fn unqueryable_project_does_not_hide_others() {
     ask_for(&server, "bump", &changesets(0..2)).await;
     forge.pipeline("app0", 1).await;
     forge.pipeline("app1", 1).await;
-    forge.answer_for("app0", "/pipelines", 403, r#"{"message":"403 Forbidden"}"#);
+    forge.respond_for("app0", "/pipelines", 403, r#"{"message":"403 Forbidden"}"#);
     let slow = Fault::NullField {
         path: "group.projects.nodes[0].pipelines".into(),
         message: "Timeout on Project.pipelines".into(),
@@ -206,7 +207,7 @@ async fn cancels_pipeline_once_token_is_valid_again() {
     let server = forge.server_with(options).await;
     server.namespace("bump", &["libgreet/main"]).await;
     let pipeline = forge.pipeline("libgreet", 1).await;
-    let refused = Fault::Answer {
+    let refused = Fault::Respond {
         status: 401,
         headers: vec![],
         body: r#"{"message":"401 Unauthorized"}"#.into(),
@@ -219,8 +220,8 @@ async fn cancels_pipeline_once_token_is_valid_again() {
         .await
         .unwrap();
     eventually("a rejected cancellation", async || {
-        let mut asked = forge.gitlab.requests().into_iter();
-        asked
+        let mut requests = forge.gitlab.requests().into_iter();
+        requests
             .any(|request| request.path.ends_with("/cancel") && request.status == Some(401))
             .then_some(())
     })
@@ -264,7 +265,7 @@ async fn cancels_build_of_project_that_vanished_after_lost_response() {
     let faults = forge.gitlab.faults();
     faults.add(On::PipelineCreation, Times::Next(1), Fault::status(502));
     let gone = r#"{"message":"404 Project Not Found"}"#;
-    forge.answer_for("libgreet", "/pipelines", 404, gone);
+    forge.respond_for("libgreet", "/pipelines", 404, gone);
     server.namespace("bump", &["libgreet/main"]).await;
     server
         .admin()
@@ -321,8 +322,8 @@ async fn temporarily_invisible_group_ends_no_build() {
     let work = job.takes().await;
     work.starts().await;
     let gone = r#"{"message":"404 Project Not Found"}"#;
-    let one = forge.answer_for("libgreet", "", 404, gone);
-    let nothing = Fault::Answer {
+    let one = forge.respond_for("libgreet", "", 404, gone);
+    let nothing = Fault::Respond {
         status: 200,
         headers: vec![],
         body: r#"{"data":{"group":null}}"#.into(),

@@ -77,8 +77,7 @@ async fn cancelled_job_ends_running_build() {
     let work = job.takes().await;
     work.starts().await;
     forge.gitlab.cancel_pipeline(job.pipeline).unwrap();
-    // The report of an executor that was told to stop. It may come too late: GitLab reports it,
-    // too.
+    // The report of a stopped executor. It may come too late, since GitLab reports the same.
     let stopped = failed(
         FailureKind::Cancelled,
         "the job was stopped; its status in GitLab says why",
@@ -145,7 +144,7 @@ async fn restarted_job_takes_over_running_build() {
     let (server, job) = started(&forge).await;
     let work = job.takes().await;
     work.starts().await;
-    // The runner died, and a user was faster than the lease and the webhook.
+    // The runner died, and a user retries before the lease expires or the webhook arrives.
     forge.gitlab.webhooks().hold();
     job.ends(Status::Failed, Some("runner_system_failure"));
     forge.gitlab.retry_pipeline(job.pipeline).unwrap();

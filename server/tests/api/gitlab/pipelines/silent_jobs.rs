@@ -16,17 +16,17 @@ async fn started(forge: &Forge) -> (TestServer, Runner<'_>) {
     (server, job)
 }
 
-/// In the log format of gitlab-runner.
+/// Formats lines like a log of gitlab-runner.
 fn stamped(lines: &[&str]) -> String {
     let stamp = |line: &&str| format!("2026-08-22T00:44:03.123456Z 00O {line}\n");
     lines.iter().map(stamp).collect()
 }
 
 /// Asserts that the only attempt failed permanently with the message from the log.
-async fn expect_failed_once(forge: &Forge, server: &TestServer, said: &str) {
+async fn expect_failed_once(forge: &Forge, server: &TestServer, reason: &str) {
     let build = build_that_is(server, "libgreet", BuildStatus::Failed).await;
     let message = build.message.unwrap();
-    assert!(message.contains(said), "{message}");
+    assert!(message.contains(reason), "{message}");
     assert!(!message.contains('\u{1b}'), "{message}");
     ends_as(server, IterationStatus::Failed).await;
     let attempts = server.public().build(build.id).await.unwrap().attempts;
@@ -48,7 +48,7 @@ async fn fails_build_once_and_names_executor_that_cannot_be_run() {
             "no such file or directory: /usr/x (",
         ),
     ];
-    for (line, said) in logs {
+    for (line, reason) in logs {
         let forge = Forge::that_builds(&packages()).await;
         let (server, job) = started(&forge).await;
         let line = format!("section_start:1:prepare\r\u{1b}[0K\u{1b}[31;1m{line}\u{1b}[0;m");
@@ -56,7 +56,7 @@ async fn fails_build_once_and_names_executor_that_cannot_be_run() {
         let log = format!("{}{}", "x".repeat(100_000), stamped(&["", &line, "over"]));
         forge.gitlab.print(job.job, &log).unwrap();
         job.ends(Status::Failed, Some("runner_system_failure"));
-        expect_failed_once(&forge, &server, said).await;
+        expect_failed_once(&forge, &server, reason).await;
     }
 }
 
@@ -71,8 +71,8 @@ async fn fails_build_once_with_reason_given_to_rejected_job() {
     ]);
     forge.gitlab.print(job.job, &log).unwrap();
     job.ends(Status::Failed, Some("script_failure"));
-    let said = "it runs on 'other' only the job of the pipeline";
-    expect_failed_once(&forge, &server, said).await;
+    let reason = "it runs on 'other' only the job of the pipeline";
+    expect_failed_once(&forge, &server, reason).await;
 }
 
 #[tokio::test]
@@ -94,7 +94,7 @@ async fn tolerates_unreadable_job_log() {
         forge.gitlab.print(job.job, DENIED).unwrap();
         let project = forge.project("libgreet");
         let path = format!("/api/v4/projects/{project}/jobs/{}/trace", job.job);
-        let forbidden = Fault::Answer {
+        let forbidden = Fault::Respond {
             status: 403,
             headers: vec![],
             body: r#"{"message":"403 Forbidden"}"#.into(),
@@ -129,20 +129,20 @@ async fn manually_created_pipeline_does_not_end_named_attempt() {
     let (server, job) = started(&forge).await;
     let project = forge.project("libgreet");
     let inputs = forge.gitlab.pipeline(job.pipeline).unwrap().inputs;
-    let by_hand = forge
+    let unrelated = forge
         .gitlab
         .create_pipeline(project, "main", &[], &inputs.into())
         .unwrap();
-    let other = forge.runs(&server, by_hand);
+    let other = forge.runs(&server, unrelated);
     forge.gitlab.print(other.job, DENIED).unwrap();
     forge.gitlab.clear_requests();
     other.ends(Status::Failed, Some("script_failure"));
     eventually("a poll of the project's pipelines", async || {
-        let asked = forge.gitlab.requests();
-        let looks = asked
+        let requests = forge.gitlab.requests();
+        let polls = requests
             .iter()
             .filter(|request| request.path == "/api/graphql");
-        (looks.count() >= 1).then_some(())
+        (polls.count() >= 1).then_some(())
     })
     .await;
     job.succeeds().await;

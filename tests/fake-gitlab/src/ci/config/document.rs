@@ -1,19 +1,19 @@
-//! The YAML of a configuration: a header with what it takes, if there is one, and the content.
+//! The YAML of a configuration: an optional header with inputs, and the content.
 
 use serde_json::{Map, Value};
 
 use super::ConfigError;
 
-/// What a file holds.
+/// The parts of a file.
 #[derive(Debug)]
 pub(crate) struct Parsed {
     pub(super) header: Option<Map<String, Value>>,
     pub(super) content: Value,
 }
 
-/// Reads the YAML of a file.
+/// Parses the YAML of a file.
 pub(crate) fn parse(text: &str) -> Result<Parsed, ConfigError> {
-    // `y` and `n` are texts to GitLab.
+    // `y` and `n` are strings in GitLab.
     let options = serde_saphyr::options! { strict_booleans: true };
     let documents = serde_saphyr::from_multiple_with_options::<Value>(text, options);
     let documents = documents.map_err(|error| {

@@ -1,6 +1,6 @@
-//! Durations as people write them: `6 hours`, `1h 30m`, `90 minutes`.
+//! Human-readable durations: `6 hours`, `1h 30m`, `90 minutes`.
 
-/// The seconds, or nothing if it is no duration.
+/// Parses a duration, in seconds.
 pub(super) fn seconds(text: &str) -> Option<i64> {
     let text = text
         .trim()

@@ -13,10 +13,10 @@ enum Token {
     Operator(&'static str),
 }
 
-/// The longer ones first.
+/// Longer ones first.
 const OPERATORS: [&str; 8] = ["==", "!=", "=~", "!~", "&&", "||", "(", ")"];
 
-/// Whether an expression holds.
+/// Evaluates an expression.
 pub(super) fn holds(text: &str, known: &Known) -> Result<bool, ConfigError> {
     let tokens = tokens(text)?;
     let mut reader = Reader {
@@ -86,7 +86,7 @@ struct Reader<'a> {
     known: &'a Known,
 }
 
-/// The value of an operand.
+/// An operand's value.
 enum Operand {
     Value(Option<String>),
     Pattern(Regex),
@@ -117,7 +117,7 @@ impl Reader<'_> {
     fn any(&mut self) -> Result<bool, ConfigError> {
         let mut value = self.all()?;
         while self.take("||") {
-            // Both sides are read, whatever the first one is.
+            // Both sides are parsed, whatever the first one is.
             value |= self.all()?;
         }
         Ok(value)

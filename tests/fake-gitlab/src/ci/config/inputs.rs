@@ -1,4 +1,4 @@
-//! What a configuration takes: `spec:inputs`, and `$[[ inputs.name ]]` where it is used.
+//! Inputs of a configuration: `spec:inputs`, and `$[[ inputs.name ]]` in its content.
 
 use regex::Regex;
 use serde_json::{Map, Value};
@@ -13,7 +13,7 @@ enum Kind {
     Array,
 }
 
-/// Fills what was given into the content.
+/// Replaces the inputs in the content.
 pub(super) fn fill_in(
     spec: &Map<String, Value>,
     content: Value,
@@ -123,8 +123,8 @@ fn value_of(name: &str, definition: &Value, given: Option<&Value>) -> Result<Val
     Ok(value.clone())
 }
 
-/// A text that is nothing but one input becomes its value, whatever that is; in others it becomes
-/// text.
+/// Replaces the inputs in a text. A text that consists of a single input becomes its value, with its type; otherwise
+/// the value is inserted as text.
 fn interpolate(value: Value, inputs: &Map<String, Value>) -> Result<Value, ConfigError> {
     Ok(match value {
         Value::String(text) => in_text(&text, inputs)?,

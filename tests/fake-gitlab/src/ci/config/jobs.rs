@@ -1,4 +1,4 @@
-//! The content of a configuration, when inputs are filled in.
+//! The content of a configuration after its inputs were replaced.
 
 use serde_json::{Map, Value};
 
@@ -8,7 +8,7 @@ use super::{
     ArtifactsConfig, Config, ConfigError, IdTokenConfig, JobConfig, Known, When, duration, expand,
 };
 
-/// Keys of GitLab's that are no jobs, and that would need more than there is here.
+/// Global keywords of GitLab that are not supported here.
 const NOT_JOBS: [&str; 7] = [
     "include",
     "image",
@@ -19,7 +19,7 @@ const NOT_JOBS: [&str; 7] = [
     "after_script",
 ];
 
-/// Keys of jobs that GitLab knows and this does not.
+/// Job keywords of GitLab that are not supported here.
 const UNKNOWN_HERE: [&str; 17] = [
     "needs",
     "dependencies",
@@ -40,7 +40,7 @@ const UNKNOWN_HERE: [&str; 17] = [
     "run",
 ];
 
-/// Of those in use, the keys of a job.
+/// The supported job keywords.
 const JOB_KEYS: [&str; 14] = [
     "stage",
     "tags",
@@ -60,7 +60,7 @@ const JOB_KEYS: [&str; 14] = [
 
 const DEFAULT_STAGES: [&str; 3] = ["build", "test", "deploy"];
 
-/// Nobody waits longer.
+/// GitLab's maximum for timeouts.
 const LONGEST_TIMEOUT: i64 = 31 * 86_400;
 
 pub(super) fn interpret(content: &Value, known: &Known) -> Result<Config, ConfigError> {
@@ -73,7 +73,7 @@ pub(super) fn interpret(content: &Value, known: &Known) -> Result<Config, Config
     let global = variables("variables", content.get("variables"))?;
     let mut known = known.clone();
     for (key, value) in &global {
-        // What a pipeline was given wins.
+        // Variables of the pipeline take precedence.
         known.entry(key.clone()).or_insert_with(|| value.clone());
     }
     let name = workflow(content.get("workflow"), &known)?;
@@ -142,7 +142,7 @@ fn defaults(value: Option<&Value>) -> Result<Map<String, Value>, ConfigError> {
     }
 }
 
-/// The name of pipelines, if the workflow lets there be one.
+/// Returns the name of pipelines, if the workflow allows one.
 fn workflow(value: Option<&Value>, known: &Known) -> Result<Option<String>, ConfigError> {
     let workflow = match value {
         None | Some(Value::Null) => return Ok(None),
@@ -152,7 +152,7 @@ fn workflow(value: Option<&Value>, known: &Known) -> Result<Option<String>, Conf
     for key in workflow.keys() {
         match key.as_str() {
             "name" | "rules" => {}
-            // Nothing is cancelled by the stand-in itself, so only that can be asked for.
+            // The stand-in never cancels pipelines by itself, so only this value is supported.
             "auto_cancel" => {
                 let wanted = workflow
                     .get("auto_cancel")
@@ -180,7 +180,7 @@ fn workflow(value: Option<&Value>, known: &Known) -> Result<Option<String>, Conf
         .filter(|name| !name.is_empty()))
 }
 
-/// Reads one job.
+/// Parses one job.
 struct JobReader<'a> {
     name: &'a str,
     job: &'a Map<String, Value>,
@@ -233,10 +233,10 @@ impl<'a> JobReader<'a> {
         }
     }
 
-    /// The job, unless its rules leave it out.
+    /// Returns the job, unless its rules exclude it.
     fn read(&self, stages: &[String]) -> Result<Option<JobConfig>, ConfigError> {
         self.check_keys()?;
-        // Nothing is interrupted here, but what it says has to be right.
+        // The stand-in interrupts nothing, but the value must be valid.
         self.flag("interruptible", false)?;
         let mut script = self.texts("before_script")?;
         let own = self.texts("script")?;
@@ -327,7 +327,7 @@ impl<'a> JobReader<'a> {
                 )));
             }
         };
-        // A manual job is waited for only when a rule made it one.
+        // A manual job blocks the pipeline only if a rule made it manual.
         let default = when == When::Manual && !by_rule;
         let allow_failure = match allowed {
             Some(allowed) => allowed,

@@ -1,5 +1,5 @@
-//! Reads the configuration of pipelines, as far as buildbtw's templates go. What is not understood
-//! is an error that names it: nothing is ignored in silence.
+//! Reads CI configurations as far as buildbtw's templates use the syntax. Anything else is an error that names it:
+//! nothing is silently ignored.
 
 mod document;
 mod duration;
@@ -17,22 +17,22 @@ use serde_json::{Map, Value};
 pub(crate) use document::{Parsed, parse};
 pub(crate) use variables::expand;
 
-/// What variables are known by, and their values.
+/// Variables by name.
 pub(crate) type Known = BTreeMap<String, String>;
 
-/// Why there is no pipeline of a configuration.
+/// Why a configuration leads to no pipeline.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ConfigError {
-    /// GitLab would not take it either.
+    /// GitLab would reject it, too.
     #[error("{0}")]
     Invalid(String),
-    /// GitLab knows it, this does not.
-    #[error("this stand-in does not interpret {0}")]
-    NotInterpreted(String),
-    /// The rules of the workflow say that there is to be no pipeline.
+    /// GitLab supports it, the stand-in does not.
+    #[error("this stand-in does not support {0}")]
+    Unsupported(String),
+    /// The rules of the workflow prevent a pipeline.
     #[error("Pipeline filtered out by workflow rules.")]
     FilteredByWorkflow,
-    /// No job is left.
+    /// No job remains.
     #[error(
         "The resulting pipeline would have been empty. Review the rules configuration for the \
          relevant jobs."
@@ -46,11 +46,11 @@ impl ConfigError {
     }
 
     fn not_interpreted(what: impl Into<String>) -> Self {
-        Self::NotInterpreted(what.into())
+        Self::Unsupported(what.into())
     }
 }
 
-/// When a job is run.
+/// When a job runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum When {
     OnSuccess,
@@ -59,7 +59,7 @@ pub(crate) enum When {
     Manual,
 }
 
-/// A token that a job gets to show who it is.
+/// An ID token of a job.
 #[derive(Clone, Debug)]
 pub(crate) struct IdTokenConfig {
     pub(crate) name: String,
@@ -67,7 +67,7 @@ pub(crate) struct IdTokenConfig {
     pub(crate) audience: Value,
 }
 
-/// The files that a job leaves.
+/// The artifacts of a job.
 #[derive(Clone, Debug)]
 pub(crate) struct ArtifactsConfig {
     pub(crate) name: Option<String>,
@@ -79,7 +79,7 @@ pub(crate) struct ArtifactsConfig {
     pub(crate) expire_in: Option<String>,
 }
 
-/// A job as it is configured.
+/// The configuration of a job.
 #[derive(Clone, Debug)]
 pub(crate) struct JobConfig {
     pub(crate) name: String,
@@ -89,7 +89,7 @@ pub(crate) struct JobConfig {
     pub(crate) timeout: Option<i64>,
     pub(crate) when: When,
     pub(crate) allow_failure: bool,
-    /// Those of the whole configuration first.
+    /// Global variables first.
     pub(crate) variables: Vec<(String, String)>,
     pub(crate) id_tokens: Vec<IdTokenConfig>,
     pub(crate) script: Vec<String>,
@@ -97,7 +97,7 @@ pub(crate) struct JobConfig {
     pub(crate) artifacts: Option<ArtifactsConfig>,
 }
 
-/// A whole configuration.
+/// A complete configuration.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     pub(crate) name: Option<String>,
@@ -105,8 +105,7 @@ pub(crate) struct Config {
     pub(crate) jobs: Vec<JobConfig>,
 }
 
-/// Reads a configuration: with what it was given as inputs, and the variables that there are when a
-/// pipeline is made.
+/// Reads a configuration with these inputs and the variables that exist when the pipeline is created.
 pub(crate) fn read(
     parsed: &Parsed,
     given: &Map<String, Value>,

@@ -4,13 +4,13 @@ use serde_json::Value;
 
 use super::{ConfigError, Known, expression};
 
-/// What a rule that matches says.
+/// What a matching rule sets.
 pub(super) struct Rule<'a> {
     pub(super) when: Option<&'a str>,
     pub(super) allow_failure: Option<bool>,
 }
 
-/// The first rule that matches.
+/// Returns the first rule that matches.
 pub(super) fn first_rule<'a>(
     at: &str,
     rules: &'a Value,

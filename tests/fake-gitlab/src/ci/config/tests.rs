@@ -124,7 +124,7 @@ fn reports_unknown_keywords() {
     for (text, error) in [
         (
             "a: {script: x, needs: [b]}",
-            "this stand-in does not interpret jobs:a:needs",
+            "this stand-in does not support jobs:a:needs",
         ),
         (
             "a: {script: x, colour: red}",
@@ -132,7 +132,7 @@ fn reports_unknown_keywords() {
         ),
         (
             "include: b.yml\na: {script: x}",
-            "this stand-in does not interpret include",
+            "this stand-in does not support include",
         ),
         (
             "a: {script: x, stage: later}",

@@ -1,10 +1,10 @@
-//! Values that occur in several places of a configuration.
+//! Values that several keywords have.
 
 use serde_json::Value;
 
 use super::ConfigError;
 
-/// A text or a list of texts.
+/// Parses a text or a list of texts.
 pub(super) fn texts(at: &str, value: Option<&Value>) -> Result<Vec<String>, ConfigError> {
     let bad = || {
         ConfigError::invalid(format!(
@@ -19,7 +19,7 @@ pub(super) fn texts(at: &str, value: Option<&Value>) -> Result<Vec<String>, Conf
             for value in values {
                 match value {
                     Value::String(text) => texts.push(text.clone()),
-                    // Lists in lists are flattened, as GitLab does.
+                    // Nested lists are flattened, as in GitLab.
                     Value::Array(_) => texts.extend(self::texts(at, Some(value))?),
                     _ => return Err(bad()),
                 }
@@ -30,7 +30,7 @@ pub(super) fn texts(at: &str, value: Option<&Value>) -> Result<Vec<String>, Conf
     }
 }
 
-/// Variables and their values.
+/// Parses variables and their values.
 pub(super) fn variables(
     at: &str,
     value: Option<&Value>,

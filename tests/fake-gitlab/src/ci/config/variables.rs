@@ -2,7 +2,7 @@
 
 use super::Known;
 
-/// Replaces `$NAME` and `${NAME}`; what is not known is empty, `$$` is a dollar sign.
+/// Expands `$NAME` and `${NAME}`; unknown variables are empty, `$$` is a dollar sign.
 pub(crate) fn expand(text: &str, known: &Known) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;

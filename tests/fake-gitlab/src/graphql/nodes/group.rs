@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::project::{rows, visible};
 use super::root::by_activity;
-use super::{Answer, Args, Asking, Node, Resolved, gid, number_of_gid};
+use super::{Args, Node, NodeValue, RequestContext, Resolved, gid, number_of_gid};
 use crate::graphql::connection::Position;
 use crate::state::projects::{Group, Project};
 
@@ -13,41 +13,41 @@ pub(super) fn resolve(
     group: &Arc<Group>,
     field: &str,
     args: &Args<'_>,
-    asking: &Asking,
+    context: &RequestContext,
 ) -> Resolved {
     Ok(match field {
-        "id" => Answer::from(gid("Group", group.id)),
-        "fullPath" => Answer::from(group.full_path.as_str()),
-        "path" | "name" => Answer::from(group.path()),
-        "webUrl" => Answer::from(format!(
+        "id" => NodeValue::from(gid("Group", group.id)),
+        "fullPath" => NodeValue::from(group.full_path.as_str()),
+        "path" | "name" => NodeValue::from(group.path()),
+        "webUrl" => NodeValue::from(format!(
             "{}/groups/{}",
-            asking.gitlab.url(),
+            context.gitlab.url(),
             group.full_path
         )),
-        "archived" => Answer::from(false),
+        "archived" => NodeValue::from(false),
         "parent" => {
             let above = group.full_path.rsplit_once('/').map(|(above, _)| above);
-            let parent = above.and_then(|above| asking.gitlab.state().group_at(above));
-            Answer::node(parent.map(Node::Group))
+            let parent = above.and_then(|above| context.gitlab.state().group_at(above));
+            NodeValue::node(parent.map(Node::Group))
         }
-        // Those of the group itself, archived ones not counted.
+        // Only the group's own projects, without archived ones.
         "projectsCount" => {
-            let state = asking.gitlab.state();
+            let state = context.gitlab.state();
             let own = state.projects_of(group, false);
-            Answer::from(own.filter(|project| !project.archived).count())
+            NodeValue::from(own.filter(|project| !project.archived).count())
         }
-        "projects" => return projects(group, args, asking),
-        _ => Answer::Null,
+        "projects" => return projects(group, args, context),
+        _ => NodeValue::Null,
     })
 }
 
-fn projects(group: &Group, args: &Args<'_>, asking: &Asking) -> Resolved {
+fn projects(group: &Group, args: &Args<'_>, context: &RequestContext) -> Resolved {
     let ids = args
         .texts("ids")
         .map(|ids| ids.iter().map(|id| number_of_gid("Project", id)).collect())
         .transpose()?;
     let ids: Option<HashSet<u64>> = ids;
-    let all: Vec<Arc<Project>> = asking
+    let all: Vec<Arc<Project>> = context
         .gitlab
         .state()
         .projects_of(group, args.is("includeSubgroups"))
@@ -56,7 +56,7 @@ fn projects(group: &Group, args: &Args<'_>, asking: &Asking) -> Resolved {
     let archived_only = args.is("archivedOnly");
     let archived = archived_only || args.is("includeArchived");
     let not_aimed_for_deletion = args.is("notAimedForDeletion");
-    let found = visible(all, args, asking).filter(|project| {
+    let found = visible(all, args, context).filter(|project| {
         (archived || !project.archived)
             && (!archived_only || project.archived)
             && !(not_aimed_for_deletion && project.marked_for_deletion.is_some())
@@ -64,8 +64,8 @@ fn projects(group: &Group, args: &Args<'_>, asking: &Asking) -> Resolved {
     });
     let rows = match args.text("sort") {
         Some("ACTIVITY_DESC") => rows(found, by_activity),
-        // Nothing here has a size, and what is searched for is alike or not found.
+        // Projects have no size or similarity here.
         _ => rows(found, |project| Position::newest(project.id.0)),
     };
-    Answer::connection(rows, args)
+    NodeValue::connection(rows, args)
 }

@@ -4,23 +4,23 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Answer, Args, Asking, Node, Resolved, gid};
+use super::{Args, Node, NodeValue, RequestContext, Resolved, gid};
 use crate::auth::reads_code;
 use crate::graphql::connection::{Position, Row};
 use crate::state::merge_requests::MergeRequest;
 use crate::state::pipelines::Pipeline;
 use crate::state::projects::Project;
 
-/// Merge requests are part of the code: those who may not see the one see none of the others.
-pub(super) fn one(project: &Project, args: &Args<'_>, asking: &Asking) -> Answer {
+/// Returns a merge request. Those who cannot see the code cannot see merge requests either.
+pub(super) fn one(project: &Project, args: &Args<'_>, context: &RequestContext) -> NodeValue {
     let iid = args.text("iid").and_then(|iid| iid.parse().ok());
-    let state = asking.gitlab.state();
+    let state = context.gitlab.state();
     let row = iid.and_then(|iid: u64| state.merge_requests.get(&(project.id.0, iid)));
-    let row = row.filter(|_| reads_code(&asking.who, project));
-    Answer::node(row.cloned().map(Node::MergeRequest))
+    let row = row.filter(|_| reads_code(&context.who, project));
+    NodeValue::node(row.cloned().map(Node::MergeRequest))
 }
 
-pub(super) fn list(project: &Project, args: &Args<'_>, asking: &Asking) -> Resolved {
+pub(super) fn list(project: &Project, args: &Args<'_>, context: &RequestContext) -> Resolved {
     let iids = args.texts("iids");
     let sources = args.texts("sourceBranches");
     let targets = args.texts("targetBranches");
@@ -40,8 +40,8 @@ pub(super) fn list(project: &Project, args: &Args<'_>, asking: &Asking) -> Resol
     let is_between = |at: Timestamp, after: Option<Timestamp>, before: Option<Timestamp>| {
         after.is_none_or(|after| at >= after) && before.is_none_or(|before| at <= before)
     };
-    let all: Vec<Arc<MergeRequest>> = match reads_code(&asking.who, project) {
-        true => asking
+    let all: Vec<Arc<MergeRequest>> = match reads_code(&context.who, project) {
+        true => context
             .gitlab
             .state()
             .merge_requests_of(project.id.0)
@@ -67,41 +67,41 @@ pub(super) fn list(project: &Project, args: &Args<'_>, asking: &Asking) -> Resol
             position: Position::newest(row.id),
             node: Node::MergeRequest(row),
         });
-    Answer::connection(rows.collect(), args)
+    NodeValue::connection(rows.collect(), args)
 }
 
-pub(super) fn resolve(row: &MergeRequest, field: &str, asking: &Asking) -> Resolved {
-    let project = |id: u64| asking.gitlab.state().projects.get(&id).cloned();
+pub(super) fn resolve(row: &MergeRequest, field: &str, context: &RequestContext) -> Resolved {
+    let project = |id: u64| context.gitlab.state().projects.get(&id).cloned();
     Ok(match field {
-        "id" => Answer::from(gid("MergeRequest", row.id)),
-        "iid" => Answer::from(row.iid.to_string()),
-        "title" => Answer::from(row.title.as_str()),
-        "description" => Answer::from(row.description.as_deref()),
-        "state" => Answer::from(row.state.name()),
-        "draft" => Answer::from(row.is_draft()),
-        "sourceBranch" => Answer::from(row.source_branch.as_str()),
-        "targetBranch" => Answer::from(row.target_branch.as_str()),
-        "sourceProject" => Answer::node(project(row.source_project).map(Node::Project)),
-        "targetProject" | "project" => Answer::node(project(row.project).map(Node::Project)),
-        "diffHeadSha" => Answer::from(row.head.to_string()),
-        "mergeCommitSha" => Answer::from(row.merge_commit.map(|id| id.to_string())),
-        "mergedAt" => Answer::from(row.merged_at),
-        "createdAt" => Answer::from(row.created_at),
-        "updatedAt" => Answer::from(row.updated_at),
-        "webUrl" => Answer::from(project(row.project).map(|project| {
-            let url = asking.gitlab.url();
+        "id" => NodeValue::from(gid("MergeRequest", row.id)),
+        "iid" => NodeValue::from(row.iid.to_string()),
+        "title" => NodeValue::from(row.title.as_str()),
+        "description" => NodeValue::from(row.description.as_deref()),
+        "state" => NodeValue::from(row.state.name()),
+        "draft" => NodeValue::from(row.is_draft()),
+        "sourceBranch" => NodeValue::from(row.source_branch.as_str()),
+        "targetBranch" => NodeValue::from(row.target_branch.as_str()),
+        "sourceProject" => NodeValue::node(project(row.source_project).map(Node::Project)),
+        "targetProject" | "project" => NodeValue::node(project(row.project).map(Node::Project)),
+        "diffHeadSha" => NodeValue::from(row.head.to_string()),
+        "mergeCommitSha" => NodeValue::from(row.merge_commit.map(|id| id.to_string())),
+        "mergedAt" => NodeValue::from(row.merged_at),
+        "createdAt" => NodeValue::from(row.created_at),
+        "updatedAt" => NodeValue::from(row.updated_at),
+        "webUrl" => NodeValue::from(project(row.project).map(|project| {
+            let url = context.gitlab.url();
             format!("{url}/{}/-/merge_requests/{}", project.full_path, row.iid)
         })),
-        "conflicts" => Answer::from(false),
-        "hasCi" => Answer::from(head_pipeline(row, asking).is_some()),
-        "headPipeline" => Answer::node(head_pipeline(row, asking).map(Node::Pipeline)),
-        _ => Answer::Null,
+        "conflicts" => NodeValue::from(false),
+        "hasCi" => NodeValue::from(head_pipeline(row, context).is_some()),
+        "headPipeline" => NodeValue::node(head_pipeline(row, context).map(Node::Pipeline)),
+        _ => NodeValue::Null,
     })
 }
 
-/// The newest pipeline of its head: its own, or one of the branch that it is from.
-fn head_pipeline(row: &MergeRequest, asking: &Asking) -> Option<Arc<Pipeline>> {
-    let state = asking.gitlab.state();
+/// Returns the newest pipeline of the head: its own, or one of its source branch.
+fn head_pipeline(row: &MergeRequest, context: &RequestContext) -> Option<Arc<Pipeline>> {
+    let state = context.gitlab.state();
     let own = state.pipelines_of(row.project).filter(|pipeline| {
         pipeline.merge_request.is_some_and(|of| of.iid == row.iid) && pipeline.sha() == row.head
     });

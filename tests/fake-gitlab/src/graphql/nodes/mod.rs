@@ -1,4 +1,4 @@
-//! What the fields of the schema are asked of: one kind of node for each type of object.
+//! The objects behind the fields of the schema: one kind of node for each object type.
 
 mod group;
 mod job;
@@ -28,20 +28,20 @@ use mutation::Payload;
 use pipeline::Stage;
 use repository::{CommitNode, EntryNode, FileNode, TreeNode};
 
-/// What GitLab says of whatever somebody may not do.
+/// GitLab's message for anything that the caller lacks permission for.
 pub(crate) const NO_PERMISSION: &str = "The resource that you are attempting to access does not \
      exist or you don't have permission to perform this action";
 
-/// What all resolvers know about a request.
+/// The context of a request, shared by all resolvers.
 #[derive(Clone)]
-pub(crate) struct Asking {
+pub(crate) struct RequestContext {
     pub(crate) gitlab: FakeGitlab,
     pub(crate) who: Who,
     pub(crate) score: u64,
     pub(crate) limit: u64,
 }
 
-/// An object of an answer.
+/// An object of a response.
 #[derive(Clone, Debug)]
 pub(crate) enum Node {
     Query,
@@ -66,52 +66,57 @@ pub(crate) enum Node {
     Payload(Arc<Payload>),
 }
 
-/// What a field answers.
-pub(crate) enum Answer {
+/// The value of a field.
+pub(crate) enum NodeValue {
     Null,
     Value(Value),
     Node(Node),
     Nodes(Vec<Node>),
 }
 
-/// What a field answers, or why it does not.
-pub(crate) type Resolved = async_graphql::Result<Answer>;
+/// The value of a field, or an error.
+pub(crate) type Resolved = async_graphql::Result<NodeValue>;
 
 impl Node {
     pub(crate) fn edge(row: Row) -> Self {
         Self::Edge(Box::new(row))
     }
 
-    pub(crate) fn resolve(&self, field: &str, args: &Args<'_>, asking: &Asking) -> Resolved {
+    pub(crate) fn resolve(
+        &self,
+        field: &str,
+        args: &Args<'_>,
+        context: &RequestContext,
+    ) -> Resolved {
         match self {
-            Self::Query => root::query(field, args, asking),
+            Self::Query => root::query(field, args, context),
             Self::CurrentUser(user) => Ok(root::user(user, field)),
             Self::Metadata => Ok(root::metadata(field)),
-            Self::QueryComplexity => Ok(root::query_complexity(field, asking)),
+            Self::QueryComplexity => Ok(root::query_complexity(field, context)),
             Self::Connection(connection) => connection.resolve(field),
             Self::Edge(row) => Ok(match field {
-                "cursor" => Answer::from(row.position.cursor()),
-                _ => Answer::Node(row.node.clone()),
+                "cursor" => NodeValue::from(row.position.cursor()),
+                _ => NodeValue::Node(row.node.clone()),
             }),
             Self::PageInfo(info) => info.resolve(field),
-            Self::Group(group) => group::resolve(group, field, args, asking),
-            Self::Project(project) => project::resolve(project, field, args, asking),
+            Self::Group(group) => group::resolve(group, field, args, context),
+            Self::Project(project) => project::resolve(project, field, args, context),
             Self::CiCdSettings(project) => Ok(project::ci_cd_settings(project, field)),
             Self::Repository(project) => repository::resolve(project, field, args),
             Self::Tree(tree) => tree.resolve(field, args),
-            Self::Commit(commit) => Ok(commit.resolve(field, asking)),
-            Self::Entry(entry) => Ok(entry.resolve(field, asking)),
+            Self::Commit(commit) => Ok(commit.resolve(field, context)),
+            Self::Entry(entry) => Ok(entry.resolve(field, context)),
             Self::File(file) => Ok(file.resolve(field)),
-            Self::MergeRequest(row) => merge_request::resolve(row, field, asking),
-            Self::Pipeline(row) => pipeline::resolve(row, field, args, asking),
+            Self::MergeRequest(row) => merge_request::resolve(row, field, context),
+            Self::Pipeline(row) => pipeline::resolve(row, field, args, context),
             Self::Stage(stage) => Ok(stage.resolve(field)),
-            Self::Job(row) => Ok(job::resolve(row, field, asking)),
+            Self::Job(row) => Ok(job::resolve(row, field, context)),
             Self::Payload(payload) => Ok(payload.resolve(field)),
         }
     }
 }
 
-impl Answer {
+impl NodeValue {
     pub(crate) fn connection(rows: Vec<Row>, args: &Args<'_>) -> Resolved {
         let connection = Connection::new(rows, args)?;
         Ok(Self::Node(Node::Connection(Arc::new(connection))))
@@ -122,43 +127,43 @@ impl Answer {
     }
 }
 
-impl From<&str> for Answer {
+impl From<&str> for NodeValue {
     fn from(text: &str) -> Self {
         Self::Value(Value::from(text))
     }
 }
 
-impl From<String> for Answer {
+impl From<String> for NodeValue {
     fn from(text: String) -> Self {
         Self::Value(Value::from(text))
     }
 }
 
-impl<T: Into<Answer>> From<Option<T>> for Answer {
+impl<T: Into<NodeValue>> From<Option<T>> for NodeValue {
     fn from(value: Option<T>) -> Self {
         value.map_or(Self::Null, Into::into)
     }
 }
 
-impl From<bool> for Answer {
+impl From<bool> for NodeValue {
     fn from(value: bool) -> Self {
         Self::Value(Value::from(value))
     }
 }
 
-impl From<usize> for Answer {
+impl From<usize> for NodeValue {
     fn from(value: usize) -> Self {
         Self::Value(Value::from(value))
     }
 }
 
-impl From<Timestamp> for Answer {
+impl From<Timestamp> for NodeValue {
     fn from(time: Timestamp) -> Self {
         Self::from(time.to_string())
     }
 }
 
-/// The arguments of a field, as the validation has let them through.
+/// The validated arguments of a field.
 pub(crate) struct Args<'a>(&'a ObjectAccessor<'a>);
 
 impl<'a> Args<'a> {
@@ -166,7 +171,7 @@ impl<'a> Args<'a> {
         Self(arguments)
     }
 
-    /// A string, an id or an enum value.
+    /// Returns a string, an id or an enum value.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         match self.0.as_index_map().get(name)? {
             Value::String(text) => Some(text),
@@ -187,7 +192,7 @@ impl<'a> Args<'a> {
         self.flag(name).unwrap_or_default()
     }
 
-    /// A list of enum values.
+    /// Returns a list of enum values.
     pub(crate) fn enums(&self, name: &str) -> Option<Vec<String>> {
         let one = |value: &Value| match value {
             Value::Enum(item) => Some(item.to_string()),
@@ -200,7 +205,7 @@ impl<'a> Args<'a> {
         }
     }
 
-    /// The input of a mutation.
+    /// Returns the input of a mutation.
     pub(crate) fn input(&self) -> serde_json::Map<String, serde_json::Value> {
         let value = self.0.as_index_map().get("input").cloned();
         match value.and_then(|value| value.into_json().ok()) {
@@ -209,7 +214,7 @@ impl<'a> Args<'a> {
         }
     }
 
-    /// A list of strings; one alone counts as a list.
+    /// Returns a list of strings; a single string counts as a list.
     pub(crate) fn texts(&self, name: &str) -> Option<Vec<String>> {
         let value = self.0.get(name)?;
         if let Ok(one) = value.string() {
@@ -223,12 +228,12 @@ impl<'a> Args<'a> {
     }
 }
 
-/// The id of an object, as the whole API writes it.
+/// Formats the global id of an object.
 pub(crate) fn gid(model: &str, id: impl std::fmt::Display) -> String {
     format!("gid://gitlab/{model}/{id}")
 }
 
-/// The number in an id of a model.
+/// Parses the number in a global id of a model.
 pub(crate) fn number_of_gid(model: &str, text: &str) -> async_graphql::Result<u64> {
     let number = text
         .strip_prefix("gid://gitlab/")
@@ -242,7 +247,7 @@ pub(crate) fn number_of_gid(model: &str, text: &str) -> async_graphql::Result<u6
     })
 }
 
-/// What goes wrong in a repository is not the asker's fault.
+/// Converts an error in a repository, which is not the caller's fault.
 pub(crate) fn internal(error: &anyhow::Error) -> async_graphql::Error {
     tracing::warn!(error = format!("{error:#}"), "a resolver failed");
     async_graphql::Error::new("Internal server error")

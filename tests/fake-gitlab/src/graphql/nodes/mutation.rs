@@ -1,11 +1,12 @@
-//! What the API changes.
+//! Mutations.
 
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
 use super::{
-    Answer, Args, Asking, NO_PERMISSION, Node, Resolved, internal, job, number_of_gid, pipeline,
+    Args, NO_PERMISSION, Node, NodeValue, RequestContext, Resolved, internal, job, number_of_gid,
+    pipeline,
 };
 use crate::actions::hooks::new_uuid;
 use crate::auth::Caller;
@@ -15,7 +16,7 @@ use crate::state::pipelines::{Pipeline, PipelineId, Source, Variable};
 use crate::state::projects::Project;
 use crate::state::roles::Role;
 
-/// What a mutation answers.
+/// The response to a mutation.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Payload {
     client_mutation_id: Option<String>,
@@ -26,18 +27,18 @@ pub(crate) struct Payload {
 }
 
 impl Payload {
-    pub(super) fn resolve(&self, field: &str) -> Answer {
+    pub(super) fn resolve(&self, field: &str) -> NodeValue {
         match field {
-            "clientMutationId" => Answer::from(self.client_mutation_id.clone()),
+            "clientMutationId" => NodeValue::from(self.client_mutation_id.clone()),
             "errors" => {
                 let errors = self.errors.iter().map(|text| text.as_str().into());
-                Answer::Value(async_graphql::Value::List(errors.collect()))
+                NodeValue::Value(async_graphql::Value::List(errors.collect()))
             }
-            "pipeline" => Answer::node(self.pipeline.clone().map(Node::Pipeline)),
-            "job" => Answer::node(self.job.clone().map(Node::Job)),
-            "requestId" => Answer::from(self.request_id.clone()),
-            "success" => Answer::from(self.errors.is_empty()),
-            _ => Answer::Null,
+            "pipeline" => NodeValue::node(self.pipeline.clone().map(Node::Pipeline)),
+            "job" => NodeValue::node(self.job.clone().map(Node::Job)),
+            "requestId" => NodeValue::from(self.request_id.clone()),
+            "success" => NodeValue::from(self.errors.is_empty()),
+            _ => NodeValue::Null,
         }
     }
 }
@@ -46,24 +47,24 @@ fn no_permission() -> async_graphql::Error {
     async_graphql::Error::new(NO_PERMISSION)
 }
 
-/// Does what a mutation says.
-pub(crate) fn mutate(name: &str, args: &Args<'_>, asking: &Asking) -> Resolved {
+/// Performs a mutation.
+pub(crate) fn mutate(name: &str, args: &Args<'_>, context: &RequestContext) -> Resolved {
     let input = args.input();
     let text = |key: &str| input.get(key).and_then(Value::as_str).unwrap_or_default();
-    let caller = asking.who.as_ref().ok_or_else(no_permission)?;
-    let change = Change { asking, caller };
+    let caller = context.who.as_ref().ok_or_else(no_permission)?;
+    let change = Change { context, caller };
     let mut payload = match name {
         "pipelineCreate" => change.create(&input)?,
         "pipelineCancel" => {
             let row = change.pipeline(text("id"), Role::Developer)?;
-            let changed = asking.gitlab.change().cancel_pipeline(row.id);
+            let changed = context.gitlab.change().cancel_pipeline(row.id);
             changed
                 .map(|_| Payload::default())
                 .map_err(|error| internal(&error))?
         }
         "pipelineRetry" => {
             let row = change.pipeline(text("id"), Role::Developer)?;
-            let changed = asking.gitlab.change().retry_pipeline(row.id);
+            let changed = context.gitlab.change().retry_pipeline(row.id);
             Payload {
                 pipeline: Some(changed.map_err(|error| internal(&error))?),
                 ..Payload::default()
@@ -71,7 +72,7 @@ pub(crate) fn mutate(name: &str, args: &Args<'_>, asking: &Asking) -> Resolved {
         }
         "pipelineDestroy" => {
             let row = change.pipeline(text("id"), Role::Owner)?;
-            let gone = asking.gitlab.delete_pipeline(row.id);
+            let gone = context.gitlab.delete_pipeline(row.id);
             gone.map(|()| Payload::default())
                 .map_err(|error| internal(&error))?
         }
@@ -84,12 +85,12 @@ pub(crate) fn mutate(name: &str, args: &Args<'_>, asking: &Asking) -> Resolved {
     };
     let client = input.get("clientMutationId").and_then(Value::as_str);
     payload.client_mutation_id = client.map(str::to_owned);
-    Ok(Answer::Node(Node::Payload(Arc::new(payload))))
+    Ok(NodeValue::Node(Node::Payload(Arc::new(payload))))
 }
 
-/// Who changes something.
+/// The caller and context of a mutation.
 struct Change<'a> {
-    asking: &'a Asking,
+    context: &'a RequestContext,
     caller: &'a Caller,
 }
 
@@ -103,7 +104,7 @@ impl Change<'_> {
 
     fn pipeline(&self, id: &str, least: Role) -> async_graphql::Result<Arc<Pipeline>> {
         let id = PipelineId(number_of_gid(pipeline::MODEL, id)?);
-        let state = self.asking.gitlab.state();
+        let state = self.context.gitlab.state();
         let row = state.pipelines.get(&id.0).ok_or_else(no_permission)?;
         let project = state
             .projects
@@ -116,7 +117,7 @@ impl Change<'_> {
     fn job(&self, name: &str, id: &str) -> async_graphql::Result<Payload> {
         let id = JobId(number_of_gid(job::MODEL, id)?);
         {
-            let state = self.asking.gitlab.state();
+            let state = self.context.gitlab.state();
             let row = state.jobs.get(&id.0).ok_or_else(no_permission)?;
             let project = state
                 .projects
@@ -124,7 +125,7 @@ impl Change<'_> {
                 .ok_or_else(no_permission)?;
             self.allow(project, Role::Developer)?;
         }
-        let gitlab = &self.asking.gitlab;
+        let gitlab = &self.context.gitlab;
         let changed = match name {
             "jobPlay" => gitlab.change().play_job(id),
             "jobRetry" => gitlab.change().retry_job(id),
@@ -144,7 +145,7 @@ impl Change<'_> {
 
     fn create(&self, input: &Map<String, Value>) -> async_graphql::Result<Payload> {
         let text = |key: &str| input.get(key).and_then(Value::as_str).unwrap_or_default();
-        let project = self.asking.gitlab.state().project_at(text("projectPath"));
+        let project = self.context.gitlab.state().project_at(text("projectPath"));
         let project = project.ok_or_else(no_permission)?;
         let new = NewPipeline {
             git_ref: text("ref").to_owned(),
@@ -154,13 +155,16 @@ impl Change<'_> {
             merge_request: None,
         };
         let actor = Actor::from(self.caller);
-        let created = self.asking.gitlab.create_pipeline_as(&actor, &project, new);
+        let created = self
+            .context
+            .gitlab
+            .create_pipeline_as(&actor, &project, new);
         let is_async = input
             .get("async")
             .and_then(Value::as_bool)
             .unwrap_or_default();
         match created {
-            // One that is made later is not told.
+            // A pipeline that is created later is not returned.
             _ if is_async => Ok(Payload {
                 request_id: Some(new_uuid().to_string()),
                 ..Payload::default()

@@ -5,18 +5,18 @@ use std::sync::Arc;
 use async_graphql::Value;
 use jiff::Timestamp;
 
-use super::{Answer, Args, Asking, Node, Resolved, gid, number_of_gid};
+use super::{Args, Node, NodeValue, RequestContext, Resolved, gid, number_of_gid};
 use crate::graphql::connection::{Position, Row};
 use crate::state::State;
 use crate::state::pipelines::Pipeline;
 use crate::state::projects::Project;
 use crate::state::status::{Part, Status, composite};
 
-/// The model in the ids of pipelines.
+/// The model name in ids of pipelines.
 pub(super) const MODEL: &str = "Ci::Pipeline";
 
-/// The pipeline that is named, or the newest one of the head of the default branch.
-pub(super) fn one(project: &Project, args: &Args<'_>, asking: &Asking) -> Resolved {
+/// Returns the requested pipeline, or the newest one of the default branch's head.
+pub(super) fn one(project: &Project, args: &Args<'_>, context: &RequestContext) -> Resolved {
     let id = args
         .text("id")
         .map(|id| number_of_gid(MODEL, id))
@@ -31,7 +31,7 @@ pub(super) fn one(project: &Project, args: &Args<'_>, asking: &Asking) -> Resolv
             head.map_err(|error| super::internal(&error))?
         }
     };
-    let state = asking.gitlab.state();
+    let state = context.gitlab.state();
     let mut newest = state.pipelines_of(project.id.0).rev();
     let found = newest.find(|row| match (id, sha) {
         (Some(id), _) => row.id.0 == id,
@@ -39,17 +39,17 @@ pub(super) fn one(project: &Project, args: &Args<'_>, asking: &Asking) -> Resolv
         (None, None) if is_named => Some(row.iid) == iid,
         (None, None) => Some(row.sha()) == head && row.git_ref == project.default_branch,
     });
-    Ok(Answer::node(found.cloned().map(Node::Pipeline)))
+    Ok(NodeValue::node(found.cloned().map(Node::Pipeline)))
 }
 
-pub(super) fn list(project: &Project, args: &Args<'_>, asking: &Asking) -> Resolved {
+pub(super) fn list(project: &Project, args: &Args<'_>, context: &RequestContext) -> Resolved {
     let time = |name| {
         let text = args.text(name)?;
         text.parse::<Timestamp>().ok()
     };
     let (after, before) = (time("updatedAfter"), time("updatedBefore"));
     let is = |name, own: &str| args.text(name).is_none_or(|wanted| wanted == own);
-    let state = asking.gitlab.state();
+    let state = context.gitlab.state();
     let name_of = |user: u64| {
         let user = state.users.get(&user);
         user.map_or("", |user| user.username.as_str())
@@ -76,65 +76,67 @@ pub(super) fn list(project: &Project, args: &Args<'_>, asking: &Asking) -> Resol
         position: Position::newest(row.id.0),
         node: Node::Pipeline(Arc::clone(row)),
     });
-    Answer::connection(rows.collect(), args)
+    NodeValue::connection(rows.collect(), args)
 }
 
-pub(super) fn number(number: Option<i64>) -> Answer {
-    number.map_or(Answer::Null, |number| Answer::Value(Value::from(number)))
+pub(super) fn number(number: Option<i64>) -> NodeValue {
+    number.map_or(NodeValue::Null, |number| {
+        NodeValue::Value(Value::from(number))
+    })
 }
 
 pub(super) fn resolve(
     row: &Arc<Pipeline>,
     field: &str,
     args: &Args<'_>,
-    asking: &Asking,
+    context: &RequestContext,
 ) -> Resolved {
-    let state = asking.gitlab.state();
+    let state = context.gitlab.state();
     let current = || state.jobs_of(row).filter(|job| !job.retried);
     Ok(match field {
-        "id" => Answer::from(gid(MODEL, row.id)),
-        "iid" => Answer::from(row.iid.to_string()),
-        "name" => Answer::from(row.name.as_deref()),
-        "sha" => Answer::from(row.sha().to_string()),
-        "beforeSha" => Answer::from("0".repeat(40)),
-        "ref" => Answer::from(row.git_ref.as_str()),
-        "refPath" => Answer::from(row.ref_path()),
-        "source" => Answer::from(row.source.name()),
-        "status" => Answer::from(row.status.upper()),
-        "complete" => Answer::from(row.status.is_complete()),
-        "active" => Answer::from(row.status.is_active()),
-        "child" | "yamlErrors" => Answer::from(false),
+        "id" => NodeValue::from(gid(MODEL, row.id)),
+        "iid" => NodeValue::from(row.iid.to_string()),
+        "name" => NodeValue::from(row.name.as_deref()),
+        "sha" => NodeValue::from(row.sha().to_string()),
+        "beforeSha" => NodeValue::from("0".repeat(40)),
+        "ref" => NodeValue::from(row.git_ref.as_str()),
+        "refPath" => NodeValue::from(row.ref_path()),
+        "source" => NodeValue::from(row.source.name()),
+        "status" => NodeValue::from(row.status.upper()),
+        "complete" => NodeValue::from(row.status.is_complete()),
+        "active" => NodeValue::from(row.status.is_active()),
+        "child" | "yamlErrors" => NodeValue::from(false),
         "latest" => {
             let mut newest = state.pipelines_of(row.project.0).rev();
             let newest = newest.find(|other| other.git_ref == row.git_ref);
-            Answer::from(newest.is_some_and(|other| other.id == row.id))
+            NodeValue::from(newest.is_some_and(|other| other.id == row.id))
         }
-        "stuck" => Answer::from(current().any(|job| super::job::is_stuck(&state, job))),
-        "warnings" => Answer::from(current().any(|job| job.part() == Part::Forgiven)),
+        "stuck" => NodeValue::from(current().any(|job| super::job::is_stuck(&state, job))),
+        "warnings" => NodeValue::from(current().any(|job| job.part() == Part::Forgiven)),
         "duration" => number(row.duration()),
         "queuedDuration" => number(row.queued_duration()),
-        "createdAt" => Answer::from(row.created_at),
-        "updatedAt" => Answer::from(row.updated_at),
-        "startedAt" => Answer::from(row.started_at),
-        "finishedAt" => Answer::from(row.finished_at),
-        "path" => Answer::from(
+        "createdAt" => NodeValue::from(row.created_at),
+        "updatedAt" => NodeValue::from(row.updated_at),
+        "startedAt" => NodeValue::from(row.started_at),
+        "finishedAt" => NodeValue::from(row.finished_at),
+        "path" => NodeValue::from(
             state
                 .projects
                 .get(&row.project.0)
                 .map(|project| format!("/{}/-/pipelines/{}", project.full_path, row.id)),
         ),
-        "retryable" => Answer::from(current().any(|job| {
+        "retryable" => NodeValue::from(current().any(|job| {
             job.is_retryable() && matches!(job.status, Status::Failed | Status::Canceled)
         })),
-        "cancelable" => Answer::from(current().any(|job| job.status.is_cancelable())),
-        "totalJobs" => Answer::from(current().count()),
+        "cancelable" => NodeValue::from(current().any(|job| job.status.is_cancelable())),
+        "totalJobs" => NodeValue::from(current().count()),
         "mergeRequest" => {
             let found = row
                 .merge_request
                 .and_then(|of| state.merge_requests.get(&(row.project.0, of.iid)));
-            Answer::node(found.cloned().map(Node::MergeRequest))
+            NodeValue::node(found.cloned().map(Node::MergeRequest))
         }
-        "project" => Answer::node(
+        "project" => NodeValue::node(
             state
                 .projects
                 .get(&row.project.0)
@@ -143,11 +145,11 @@ pub(super) fn resolve(
         ),
         "jobs" => {
             drop(state);
-            return super::job::list(row, args, asking);
+            return super::job::list(row, args, context);
         }
         "stages" => return stages(row, &state, args),
-        // There are no errors of a configuration in a pipeline that was made.
-        _ => Answer::Null,
+        // A created pipeline has no configuration errors.
+        _ => NodeValue::Null,
     })
 }
 
@@ -159,7 +161,7 @@ pub(crate) struct Stage {
     status: Option<Status>,
 }
 
-/// Stages have no ids of their own here: no pipeline has a hundred of them.
+/// Stages have no ids of their own here. They are numbered, assuming that no pipeline has this many.
 const MOST_STAGES: u64 = 100;
 
 impl Stage {
@@ -175,23 +177,23 @@ impl Stage {
         }
     }
 
-    pub(super) fn resolve(&self, field: &str) -> Answer {
+    pub(super) fn resolve(&self, field: &str) -> NodeValue {
         match field {
-            "id" => Answer::from(gid("Ci::Stage", self.id)),
-            "name" => Answer::from(self.name.as_str()),
-            "status" => Answer::from(self.status.map(Status::name)),
-            _ => Answer::Null,
+            "id" => NodeValue::from(gid("Ci::Stage", self.id)),
+            "name" => NodeValue::from(self.name.as_str()),
+            "status" => NodeValue::from(self.status.map(Status::name)),
+            _ => NodeValue::Null,
         }
     }
 }
 
 fn stages(row: &Pipeline, state: &State, args: &Args<'_>) -> Resolved {
     let stages = row.stages.iter().map(|name| Stage::of(row, state, name));
-    // Those without jobs are not there.
+    // Stages without jobs are not listed.
     let used = stages.filter(|stage| stage.status.is_some());
     let rows = used.enumerate().map(|(index, stage)| Row {
         position: Position::number(index),
         node: Node::Stage(Arc::new(stage)),
     });
-    Answer::connection(rows.collect(), args)
+    NodeValue::connection(rows.collect(), args)
 }

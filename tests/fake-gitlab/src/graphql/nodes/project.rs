@@ -4,20 +4,20 @@ use std::sync::Arc;
 
 use async_graphql::Value;
 
-use super::{Answer, Args, Asking, Node, Resolved, gid, job, merge_request, pipeline};
+use super::{Args, Node, NodeValue, RequestContext, Resolved, gid, job, merge_request, pipeline};
 use crate::auth::{reads_code, sees};
 use crate::graphql::connection::{Position, Row};
 use crate::state::projects::Project;
 
-/// The projects that the asker sees and, if there is a search, that it finds.
+/// Returns the projects that the caller can see and that match the search, if there is one.
 pub(super) fn visible<'a>(
     projects: Vec<Arc<Project>>,
     args: &Args<'_>,
-    asking: &'a Asking,
+    context: &'a RequestContext,
 ) -> impl Iterator<Item = Arc<Project>> + use<'a> {
     let search = args.text("search").map(str::to_lowercase);
     projects.into_iter().filter(move |project| {
-        sees(&asking.who, project)
+        sees(&context.who, project)
             && search
                 .as_ref()
                 .is_none_or(|text| project.path().to_lowercase().contains(text))
@@ -40,50 +40,50 @@ pub(super) fn resolve(
     project: &Arc<Project>,
     field: &str,
     args: &Args<'_>,
-    asking: &Asking,
+    context: &RequestContext,
 ) -> Resolved {
-    let url = asking.gitlab.url();
+    let url = context.gitlab.url();
     Ok(match field {
-        "id" => Answer::from(gid("Project", project.id)),
-        "fullPath" => Answer::from(project.full_path.as_str()),
-        "path" | "name" => Answer::from(project.path()),
-        "nameWithNamespace" => Answer::from(project.full_path.replace('/', " / ")),
-        "description" => Answer::from(project.description.as_deref()),
-        "webUrl" => Answer::from(format!("{url}/{}", project.full_path)),
-        "httpUrlToRepo" => Answer::from(asking.gitlab.git_url(&project.full_path)),
-        "sshUrlToRepo" => Answer::from(format!("ssh://git@127.0.0.1/{}.git", project.full_path)),
-        "visibility" => Answer::from(project.visibility()),
-        "archived" => Answer::from(project.archived),
-        "markedForDeletionOn" => Answer::from(project.marked_for_deletion),
-        "createdAt" => Answer::from(project.created_at),
-        "updatedAt" => Answer::from(project.updated_at),
-        "lastActivityAt" => Answer::from(project.last_activity_at),
-        "ciConfigPathOrDefault" => Answer::from(project.ci_config_path_or_default()),
-        "jobsEnabled" | "publicJobs" => Answer::from(true),
-        "topics" => Answer::Value(Value::List(Vec::new())),
-        "importStatus" => Answer::from("none"),
+        "id" => NodeValue::from(gid("Project", project.id)),
+        "fullPath" => NodeValue::from(project.full_path.as_str()),
+        "path" | "name" => NodeValue::from(project.path()),
+        "nameWithNamespace" => NodeValue::from(project.full_path.replace('/', " / ")),
+        "description" => NodeValue::from(project.description.as_deref()),
+        "webUrl" => NodeValue::from(format!("{url}/{}", project.full_path)),
+        "httpUrlToRepo" => NodeValue::from(context.gitlab.git_url(&project.full_path)),
+        "sshUrlToRepo" => NodeValue::from(format!("ssh://git@127.0.0.1/{}.git", project.full_path)),
+        "visibility" => NodeValue::from(project.visibility()),
+        "archived" => NodeValue::from(project.archived),
+        "markedForDeletionOn" => NodeValue::from(project.marked_for_deletion),
+        "createdAt" => NodeValue::from(project.created_at),
+        "updatedAt" => NodeValue::from(project.updated_at),
+        "lastActivityAt" => NodeValue::from(project.last_activity_at),
+        "ciConfigPathOrDefault" => NodeValue::from(project.ci_config_path_or_default()),
+        "jobsEnabled" | "publicJobs" => NodeValue::from(true),
+        "topics" => NodeValue::Value(Value::List(Vec::new())),
+        "importStatus" => NodeValue::from("none"),
         "group" => {
-            let group = asking.gitlab.state().group_at(project.namespace());
-            Answer::node(group.map(Node::Group))
+            let group = context.gitlab.state().group_at(project.namespace());
+            NodeValue::node(group.map(Node::Group))
         }
         "repository" => {
-            let allowed = reads_code(&asking.who, project);
-            Answer::node(allowed.then(|| Node::Repository(Arc::clone(project))))
+            let allowed = reads_code(&context.who, project);
+            NodeValue::node(allowed.then(|| Node::Repository(Arc::clone(project))))
         }
-        "pipeline" => return pipeline::one(project, args, asking),
-        "pipelines" => return pipeline::list(project, args, asking),
-        "job" => return job::one(project, args, asking),
-        "mergeRequest" => return Ok(merge_request::one(project, args, asking)),
-        "mergeRequests" => return merge_request::list(project, args, asking),
-        "ciCdSettings" => Answer::Node(Node::CiCdSettings(Arc::clone(project))),
-        _ => Answer::Null,
+        "pipeline" => return pipeline::one(project, args, context),
+        "pipelines" => return pipeline::list(project, args, context),
+        "job" => return job::one(project, args, context),
+        "mergeRequest" => return Ok(merge_request::one(project, args, context)),
+        "mergeRequests" => return merge_request::list(project, args, context),
+        "ciCdSettings" => NodeValue::Node(Node::CiCdSettings(Arc::clone(project))),
+        _ => NodeValue::Null,
     })
 }
 
-pub(super) fn ci_cd_settings(project: &Project, field: &str) -> Answer {
+pub(super) fn ci_cd_settings(project: &Project, field: &str) -> NodeValue {
     match field {
-        "pipelineVariablesMinimumOverrideRole" => Answer::from(project.variables_role.name()),
-        "jobTokenScopeEnabled" => Answer::from(false),
-        _ => Answer::Null,
+        "pipelineVariablesMinimumOverrideRole" => NodeValue::from(project.variables_role.name()),
+        "jobTokenScopeEnabled" => NodeValue::from(false),
+        _ => NodeValue::Null,
     }
 }

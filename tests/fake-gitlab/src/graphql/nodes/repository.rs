@@ -6,7 +6,7 @@ use async_graphql::Value;
 use base64::Engine as _;
 use gix::ObjectId;
 
-use super::{Answer, Args, Asking, Node, Resolved, internal};
+use super::{Args, Node, NodeValue, RequestContext, Resolved, internal};
 use crate::FakeGitlab;
 use crate::graphql::connection::{Position, Row};
 use crate::repository::{CommitInfo, Entry, EntryKind, File};
@@ -16,15 +16,15 @@ pub(super) fn resolve(project: &Arc<Project>, field: &str, args: &Args<'_>) -> R
     let empty = || FakeGitlab::is_empty(&project.storage).map_err(|error| internal(&error));
     Ok(match field {
         "rootRef" => match empty()? {
-            true => Answer::Null,
-            false => Answer::from(project.default_branch.as_str()),
+            true => NodeValue::Null,
+            false => NodeValue::from(project.default_branch.as_str()),
         },
-        "empty" => Answer::from(empty()?),
-        "exists" => Answer::from(true),
+        "empty" => NodeValue::from(empty()?),
+        "exists" => NodeValue::from(true),
         "branchNames" => branch_names(project, args)?,
         "tree" => tree(project, args)?,
         "blobs" => return blobs(project, args),
-        _ => Answer::Null,
+        _ => NodeValue::Null,
     })
 }
 
@@ -39,10 +39,10 @@ fn branch_names(project: &Project, args: &Args<'_>) -> Resolved {
         .skip(number("offset"))
         .take(number("limit"))
         .map(Value::from);
-    Ok(Answer::Value(Value::List(names.collect())))
+    Ok(NodeValue::Value(Value::List(names.collect())))
 }
 
-/// Whether a name is of a pattern, in which `*` is anything.
+/// Returns whether a name matches a pattern, in which `*` is any text.
 fn matches(pattern: &str, name: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == name,
@@ -61,7 +61,7 @@ fn commit_of(project: &Project, args: &Args<'_>) -> async_graphql::Result<Option
         .map_err(|error| internal(&error))
 }
 
-/// A tree, read when it is asked for.
+/// A tree, which is read on demand.
 #[derive(Debug)]
 pub(crate) struct TreeNode {
     project: Arc<Project>,
@@ -72,18 +72,18 @@ pub(crate) struct TreeNode {
 
 fn tree(project: &Arc<Project>, args: &Args<'_>) -> Resolved {
     let Some(commit) = commit_of(project, args)? else {
-        return Ok(Answer::Null);
+        return Ok(NodeValue::Null);
     };
     let path = args.text("path").unwrap_or_default();
     let entries = project
         .storage
         .tree(commit, path, args.is("recursive"))
         .map_err(|error| internal(&error))?;
-    Ok(Answer::Node(Node::Tree(Arc::new(TreeNode {
+    Ok(NodeValue::Node(Node::Tree(Arc::new(TreeNode {
         project: Arc::clone(project),
         commit,
         path: path.trim_matches('/').to_owned(),
-        // A folder that does not exist is empty.
+        // A missing folder is empty.
         entries: entries.unwrap_or_default(),
     }))))
 }
@@ -93,7 +93,7 @@ impl TreeNode {
         match field {
             "lastCommit" => {
                 let commit = self.last_commit().map_err(|error| internal(&error))?;
-                Ok(Answer::node(commit.map(|commit| {
+                Ok(NodeValue::node(commit.map(|commit| {
                     let project = Arc::clone(&self.project);
                     Node::Commit(Arc::new(CommitNode { project, commit }))
                 })))
@@ -101,11 +101,11 @@ impl TreeNode {
             "trees" => self.entries(EntryKind::Tree, args),
             "blobs" => self.entries(EntryKind::Blob, args),
             "submodules" => self.entries(EntryKind::Submodule, args),
-            _ => Ok(Answer::Null),
+            _ => Ok(NodeValue::Null),
         }
     }
 
-    /// The last commit that changed what is in the tree, which for the root is the head.
+    /// Returns the last commit that changed the tree, which for the root is the head.
     fn last_commit(&self) -> anyhow::Result<Option<CommitInfo>> {
         let storage = &self.project.storage;
         if self.path.is_empty() {
@@ -136,7 +136,7 @@ impl TreeNode {
                 entry: entry.clone(),
             })),
         });
-        Answer::connection(rows.collect(), args)
+        NodeValue::connection(rows.collect(), args)
     }
 }
 
@@ -153,23 +153,23 @@ pub(crate) struct CommitNode {
 }
 
 impl CommitNode {
-    pub(super) fn resolve(&self, field: &str, asking: &Asking) -> Answer {
+    pub(super) fn resolve(&self, field: &str, context: &RequestContext) -> NodeValue {
         let commit = &self.commit;
         match field {
-            "id" => Answer::from(super::gid("CommitPresenter", commit.id)),
-            "sha" => Answer::from(commit.id.to_string()),
-            "shortId" => Answer::from(commit.short_id()),
-            "title" => Answer::from(commit.title()),
-            "message" => Answer::from(commit.message.as_str()),
-            "authoredDate" => Answer::from(commit.authored_at),
-            "committedDate" => Answer::from(commit.committed_at),
-            "webUrl" => Answer::from(format!(
+            "id" => NodeValue::from(super::gid("CommitPresenter", commit.id)),
+            "sha" => NodeValue::from(commit.id.to_string()),
+            "shortId" => NodeValue::from(commit.short_id()),
+            "title" => NodeValue::from(commit.title()),
+            "message" => NodeValue::from(commit.message.as_str()),
+            "authoredDate" => NodeValue::from(commit.authored_at),
+            "committedDate" => NodeValue::from(commit.committed_at),
+            "webUrl" => NodeValue::from(format!(
                 "{}/{}/-/commit/{}",
-                asking.gitlab.url(),
+                context.gitlab.url(),
                 self.project.full_path,
                 commit.id
             )),
-            _ => Answer::Null,
+            _ => NodeValue::Null,
         }
     }
 }
@@ -183,30 +183,30 @@ pub(crate) struct EntryNode {
 }
 
 impl EntryNode {
-    pub(super) fn resolve(&self, field: &str, asking: &Asking) -> Answer {
+    pub(super) fn resolve(&self, field: &str, context: &RequestContext) -> NodeValue {
         let entry = &self.entry;
         match field {
-            "id" => Answer::from(super::gid(
+            "id" => NodeValue::from(super::gid(
                 "Gitlab::Graphql::Representation::TreeEntry",
                 entry.id,
             )),
-            "sha" => Answer::from(entry.id.to_string()),
-            "name" => Answer::from(entry.name()),
-            "type" => Answer::from(match entry.kind {
+            "sha" => NodeValue::from(entry.id.to_string()),
+            "name" => NodeValue::from(entry.name()),
+            "type" => NodeValue::from(match entry.kind {
                 EntryKind::Tree => "tree",
                 EntryKind::Blob => "blob",
                 EntryKind::Submodule => "commit",
             }),
-            "path" | "flatPath" => Answer::from(entry.path.as_str()),
-            "mode" => Answer::from(entry.mode.as_str()),
-            "webUrl" => Answer::from(format!(
+            "path" | "flatPath" => NodeValue::from(entry.path.as_str()),
+            "mode" => NodeValue::from(entry.mode.as_str()),
+            "webUrl" => NodeValue::from(format!(
                 "{}/{}/-/blob/{}/{}",
-                asking.gitlab.url(),
+                context.gitlab.url(),
                 self.project.full_path,
                 self.commit,
                 entry.path
             )),
-            _ => Answer::Null,
+            _ => NodeValue::Null,
         }
     }
 }
@@ -238,34 +238,34 @@ fn blobs(project: &Arc<Project>, args: &Args<'_>) -> Resolved {
             }
         }
     }
-    Answer::connection(rows, args)
+    NodeValue::connection(rows, args)
 }
 
 impl FileNode {
-    pub(super) fn resolve(&self, field: &str) -> Answer {
+    pub(super) fn resolve(&self, field: &str) -> NodeValue {
         let file = &self.file;
         let page = |kind: &str| {
             let path = &self.project.full_path;
-            Answer::from(format!("/{path}/-/{kind}/{}/{}", self.commit, self.path))
+            NodeValue::from(format!("/{path}/-/{kind}/{}/{}", self.commit, self.path))
         };
         match field {
-            "id" => Answer::from(super::gid("Blob", file.id)),
-            "oid" => Answer::from(file.id.to_string()),
-            "path" => Answer::from(self.path.as_str()),
-            "name" => Answer::from(self.path.rsplit('/').next()),
-            "mode" => Answer::from(file.mode.as_str()),
-            "size" | "rawSize" => Answer::from(file.data.len().to_string()),
-            // JSON cannot hold bytes that are no text.
-            "rawBlob" => Answer::from(match file.text() {
+            "id" => NodeValue::from(super::gid("Blob", file.id)),
+            "oid" => NodeValue::from(file.id.to_string()),
+            "path" => NodeValue::from(self.path.as_str()),
+            "name" => NodeValue::from(self.path.rsplit('/').next()),
+            "mode" => NodeValue::from(file.mode.as_str()),
+            "size" | "rawSize" => NodeValue::from(file.data.len().to_string()),
+            // JSON cannot contain binary data.
+            "rawBlob" => NodeValue::from(match file.text() {
                 Some(text) => text.to_owned(),
                 None => base64::engine::general_purpose::STANDARD.encode(&file.data),
             }),
-            "rawTextBlob" => Answer::from(file.text()),
-            "storedExternally" => Answer::from(false),
-            "fileType" => Answer::from(file.text().map_or("download", |_| "text")),
+            "rawTextBlob" => NodeValue::from(file.text()),
+            "storedExternally" => NodeValue::from(false),
+            "fileType" => NodeValue::from(file.text().map_or("download", |_| "text")),
             "webPath" => page("blob"),
             "rawPath" => page("raw"),
-            _ => Answer::Null,
+            _ => NodeValue::Null,
         }
     }
 }

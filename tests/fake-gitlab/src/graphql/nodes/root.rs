@@ -1,43 +1,44 @@
-//! The root of queries, and what there is only once.
+//! The root of queries, and singletons.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::project::{rows, visible};
-use super::{Answer, Args, Asking, Node, Resolved, gid, number_of_gid};
+use super::{Args, Node, NodeValue, RequestContext, Resolved, gid, number_of_gid};
 use crate::VERSION;
 use crate::auth::sees;
 use crate::graphql::connection::Position;
 use crate::state::projects::Project;
 use crate::state::tokens::User;
 
-pub(super) fn query(field: &str, args: &Args<'_>, asking: &Asking) -> Resolved {
+pub(super) fn query(field: &str, args: &Args<'_>, context: &RequestContext) -> Resolved {
     let path = args.text("fullPath").unwrap_or_default();
     Ok(match field {
         "currentUser" => {
-            let user = asking.who.as_ref().map(|caller| Arc::clone(&caller.user));
-            Answer::node(user.map(Node::CurrentUser))
+            let user = context.who.as_ref().map(|caller| Arc::clone(&caller.user));
+            NodeValue::node(user.map(Node::CurrentUser))
         }
-        "metadata" => Answer::node(asking.who.as_ref().map(|_| Node::Metadata)),
-        "queryComplexity" => Answer::Node(Node::QueryComplexity),
+        "metadata" => NodeValue::node(context.who.as_ref().map(|_| Node::Metadata)),
+        "queryComplexity" => NodeValue::Node(Node::QueryComplexity),
         "group" => {
-            let state = asking.gitlab.state();
+            let state = context.gitlab.state();
             let group = state.group_at(path).filter(|group| {
-                asking.who.is_some() || state.projects_of(group, true).any(|project| project.public)
+                context.who.is_some()
+                    || state.projects_of(group, true).any(|project| project.public)
             });
-            Answer::node(group.map(Node::Group))
+            NodeValue::node(group.map(Node::Group))
         }
         "project" => {
-            let project = asking.gitlab.state().project_at(path);
-            let project = project.filter(|project| sees(&asking.who, project));
-            Answer::node(project.map(Node::Project))
+            let project = context.gitlab.state().project_at(path);
+            let project = project.filter(|project| sees(&context.who, project));
+            NodeValue::node(project.map(Node::Project))
         }
-        "projects" => return projects(args, asking),
-        _ => Answer::Null,
+        "projects" => return projects(args, context),
+        _ => NodeValue::Null,
     })
 }
 
-fn projects(args: &Args<'_>, asking: &Asking) -> Resolved {
+fn projects(args: &Args<'_>, context: &RequestContext) -> Resolved {
     let ids = args
         .texts("ids")
         .map(|ids| ids.iter().map(|id| number_of_gid("Project", id)).collect())
@@ -46,8 +47,8 @@ fn projects(args: &Args<'_>, asking: &Asking) -> Resolved {
     let paths: Option<HashSet<String>> = args
         .texts("fullPaths")
         .map(|paths| paths.iter().map(|path| path.to_lowercase()).collect());
-    let all: Vec<Arc<Project>> = asking.gitlab.state().projects.values().cloned().collect();
-    let found = visible(all, args, asking).filter(|project| {
+    let all: Vec<Arc<Project>> = context.gitlab.state().projects.values().cloned().collect();
+    let found = visible(all, args, context).filter(|project| {
         ids.as_ref().is_none_or(|ids| ids.contains(&project.id.0))
             && paths
                 .as_ref()
@@ -60,35 +61,35 @@ fn projects(args: &Args<'_>, asking: &Asking) -> Resolved {
         }),
         _ => rows(found, |project| Position::newest(project.id.0)),
     };
-    Answer::connection(rows, args)
+    NodeValue::connection(rows, args)
 }
 
 pub(super) fn by_activity(project: &Project) -> Position {
     Position::by_activity(project.last_activity_at.as_second(), project.id.0)
 }
 
-pub(super) fn user(user: &User, field: &str) -> Answer {
+pub(super) fn user(user: &User, field: &str) -> NodeValue {
     match field {
-        "id" => Answer::from(gid("User", user.id)),
-        "username" => Answer::from(user.username.as_str()),
-        "name" => Answer::from(user.name.as_str()),
-        _ => Answer::Null,
+        "id" => NodeValue::from(gid("User", user.id)),
+        "username" => NodeValue::from(user.username.as_str()),
+        "name" => NodeValue::from(user.name.as_str()),
+        _ => NodeValue::Null,
     }
 }
 
-pub(super) fn metadata(field: &str) -> Answer {
+pub(super) fn metadata(field: &str) -> NodeValue {
     match field {
-        "version" => Answer::from(VERSION),
-        "revision" => Answer::from("0000000"),
-        "enterprise" => Answer::from(false),
-        _ => Answer::Null,
+        "version" => NodeValue::from(VERSION),
+        "revision" => NodeValue::from("0000000"),
+        "enterprise" => NodeValue::from(false),
+        _ => NodeValue::Null,
     }
 }
 
-pub(super) fn query_complexity(field: &str, asking: &Asking) -> Answer {
+pub(super) fn query_complexity(field: &str, context: &RequestContext) -> NodeValue {
     let number = match field {
-        "score" => asking.score,
-        _ => asking.limit,
+        "score" => context.score,
+        _ => context.limit,
     };
-    Answer::from(usize::try_from(number).unwrap_or(usize::MAX))
+    NodeValue::from(usize::try_from(number).unwrap_or(usize::MAX))
 }

@@ -1,4 +1,4 @@
-//! What the REST API answers when it refuses, and who may ask.
+//! Error responses of the REST API, and its authentication.
 
 use axum::Json;
 use axum::http::header::LOCATION;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::FakeGitlab;
 use crate::auth::{Caller, Refused, Who};
 
-/// A refusal: a status and a body, and for a project that has moved, where to.
+/// An error response: status and body, and for a moved project its new location.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     status: u16,
@@ -64,7 +64,7 @@ impl From<anyhow::Error> for Refusal {
     }
 }
 
-/// Who asks, with a token that may read.
+/// Authenticates a caller that may read.
 pub(crate) fn reader(gitlab: &FakeGitlab, headers: &HeaderMap) -> Result<Who, Refusal> {
     let who = known(gitlab, headers)?;
     if let Some(caller) = &who {
@@ -73,19 +73,19 @@ pub(crate) fn reader(gitlab: &FakeGitlab, headers: &HeaderMap) -> Result<Who, Re
     Ok(who)
 }
 
-/// Who asks, with a token that may write.
+/// Authenticates a caller that may write.
 pub(crate) fn writer(gitlab: &FakeGitlab, headers: &HeaderMap) -> Result<Caller, Refusal> {
     let caller = anybody(gitlab, headers)?;
     scope(&caller, &["api"])?;
     Ok(caller)
 }
 
-/// Who asks, with any token.
+/// Authenticates a caller with any token.
 pub(crate) fn anybody(gitlab: &FakeGitlab, headers: &HeaderMap) -> Result<Caller, Refusal> {
     known(gitlab, headers)?.ok_or_else(|| Refusal::message(401, "401 Unauthorized"))
 }
 
-/// What the token is refused for if it has none of these scopes.
+/// Returns the error for a token without one of these scopes.
 pub(crate) fn insufficient_scope(wanted: &[&str]) -> Value {
     json!({
         "error": "insufficient_scope",

@@ -10,15 +10,15 @@ use petgraph::visit::Bfs;
 
 use crate::source::{Crate, Module, ModulePath};
 
-/// Files of which each imports the next, and the last the first.
-pub(crate) struct Circle {
+/// An import cycle: each file imports the next one, and the last the first.
+pub(crate) struct Cycle {
     pub(crate) files: Vec<PathBuf>,
-    /// By what each imports the next.
+    /// The path by which each file imports the next.
     paths: Vec<String>,
 }
 
-impl Circle {
-    /// The circle as a chain, with the files' places below a folder.
+impl Cycle {
+    /// Formats the cycle as a chain of files, relative to a folder.
     pub(crate) fn describe(&self, folder: &Path) -> String {
         let name = |file: &Path| {
             let name = file.strip_prefix(folder).unwrap_or(file);
@@ -34,8 +34,8 @@ impl Circle {
     }
 }
 
-/// One circle, among the shortest, of each group of files that import each other.
-pub(crate) fn circles(source: &Crate) -> Vec<Circle> {
+/// Returns a shortest import cycle of each strongly connected component of the files.
+pub(crate) fn cycles(source: &Crate) -> Vec<Cycle> {
     let mut graph: DiGraph<&Path, String> = DiGraph::new();
     let mut nodes: BTreeMap<&Path, NodeIndex> = BTreeMap::new();
     for module in source.modules.values() {
@@ -51,12 +51,12 @@ pub(crate) fn circles(source: &Crate) -> Vec<Circle> {
     }
     let groups = kosaraju_scc(&graph).into_iter();
     let groups = groups.filter(|group| group.len() > 1);
-    let mut found: Vec<Circle> = groups.map(|group| shortest(&graph, &group)).collect();
+    let mut found: Vec<Cycle> = groups.map(|group| shortest(&graph, &group)).collect();
     found.sort_by(|one, other| one.files.cmp(&other.files));
     found
 }
 
-/// The files that a module imports, and by which path.
+/// Returns the files that a module imports, and by which path.
 pub(crate) fn imports<'a>(
     source: &'a Crate,
     module_path: &ModulePath,
@@ -66,13 +66,13 @@ pub(crate) fn imports<'a>(
         let mut paths = module.paths.iter();
         paths.any(|path| path.first().is_some_and(|first| first == name))
     };
-    // Whoever imports a re-export imports from the file that defines.
+    // A re-export is not an import by itself: its users import from the file that defines.
     let imports = module.imports.iter().filter(|import| {
         let is_only_passed_on =
             import.is_public && !import.name.as_deref().is_some_and(|name| is_used(name));
         !is_only_passed_on
     });
-    // A single name is a local one, unless it was imported: modules are no values.
+    // A single name that was not imported is local, since modules are not values.
     let is_imported = |name: &String| {
         let mut imports = module.imports.iter();
         imports.any(|import| import.name.as_ref() == Some(name))
@@ -88,22 +88,24 @@ pub(crate) fn imports<'a>(
     files.collect()
 }
 
-fn shortest(graph: &DiGraph<&Path, String>, group: &[NodeIndex]) -> Circle {
-    let circles = group.iter().filter_map(|start| circle_of(graph, *start));
-    let shortest = circles.min_by_key(|circle| (circle.len(), graph[circle[0]]));
+fn shortest(graph: &DiGraph<&Path, String>, group: &[NodeIndex]) -> Cycle {
+    let cycles = group
+        .iter()
+        .filter_map(|start| cycle_through(graph, *start));
+    let shortest = cycles.min_by_key(|cycle| (cycle.len(), graph[cycle[0]]));
     let nodes = shortest.unwrap_or_default();
     let by = |at: usize| {
         let edge = graph.find_edge(nodes[at], nodes[(at + 1) % nodes.len()]);
         edge.map(|edge| graph[edge].clone()).unwrap_or_default()
     };
-    Circle {
+    Cycle {
         files: nodes.iter().map(|node| graph[*node].to_owned()).collect(),
         paths: (0..nodes.len()).map(by).collect(),
     }
 }
 
-/// A shortest circle that begins at a node.
-fn circle_of(graph: &DiGraph<&Path, String>, start: NodeIndex) -> Option<Vec<NodeIndex>> {
+/// Returns a shortest cycle through a node.
+fn cycle_through(graph: &DiGraph<&Path, String>, start: NodeIndex) -> Option<Vec<NodeIndex>> {
     let mut before: HashMap<NodeIndex, NodeIndex> = HashMap::new();
     let mut search = Bfs::new(graph, start);
     while let Some(node) = search.next(graph) {
