@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::{StageResult, Host, PROGRAM, QUICK, chmod, until};
+use crate::support::{Host, PROGRAM, QUICK, StageResult, chmod, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rejects_malformed_job_without_side_effects() {

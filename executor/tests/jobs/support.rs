@@ -73,7 +73,7 @@ impl Host {
     /// Checks that no job has left files.
     #[track_caller]
     pub(crate) fn expect_nothing_left(&self) {
-        let left = self.left();
+        let left = self.leftovers();
         assert!(left.is_empty(), "{left:?}");
     }
 

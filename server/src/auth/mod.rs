@@ -160,7 +160,11 @@ async fn pass(identity: Identity, mut request: Request, next: Next) -> Response 
 }
 
 /// Returns the error for the sender of a webhook that failed verification.
-pub(crate) fn refuse_webhook(state: &AppState, peer: Option<Peer>, error: VerificationError) -> Error {
+pub(crate) fn refuse_webhook(
+    state: &AppState,
+    peer: Option<Peer>,
+    error: VerificationError,
+) -> Error {
     let pause = peer.and_then(|peer| state.failed_logins.record(peer.0.ip()));
     match pause {
         None => Refusal::new(
