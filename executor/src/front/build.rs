@@ -220,8 +220,9 @@ fn stage_result(finished: Finished) -> Result<(), Failure> {
             FailureKind::Package | FailureKind::Timeout => {
                 Err(Failure::build(format!("The build failed: {message}")))
             }
+            // The message says why, or that the job cannot know it.
             FailureKind::Cancelled => Err(Failure::build(format!(
-                "The build was cancelled: {message}"
+                "The build did not finish: {message}"
             ))),
             FailureKind::Infrastructure => Err(Failure::system(format!(
                 "The build failed, but not because of the package: {message}"

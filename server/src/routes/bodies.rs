@@ -99,13 +99,7 @@ pub(crate) async fn read(
             let Some(piece) = piece.map_err(|_| too_slow())? else {
                 break;
             };
-            let piece = piece.map_err(|error| {
-                Refusal::new(
-                    ProblemKind::InvalidRequest,
-                    "the request body is incomplete",
-                )
-                .detail(error.to_string())
-            })?;
+            let piece = piece.map_err(incomplete)?;
             length += piece.len();
             if length <= limit {
                 if let Some(share) = &mut share {
@@ -126,6 +120,13 @@ pub(crate) async fn read(
     };
     let read = tokio::time::timeout(DEADLINE, reading).await;
     read.unwrap_or_else(|_| Err(too_slow()))
+}
+
+fn incomplete(error: axum::Error) -> Error {
+    let title = "the request body is incomplete";
+    Refusal::new(ProblemKind::InvalidRequest, title)
+        .detail(error.to_string())
+        .into()
 }
 
 fn too_slow() -> Error {

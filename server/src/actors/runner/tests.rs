@@ -181,7 +181,7 @@ async fn pauses_after_failure_and_shows_outage_until_a_turn_succeeds() {
     let running = start::<true, false>();
     running.act(Act::Fail).await;
     let outage = running.outage.current().unwrap();
-    assert!(outage.message.contains("0 of the 1 projects"), "{outage:?}");
+    assert!(outage.message.contains("0 of 1 known projects"), "{outage:?}");
     // The pause comes first.
     running.inbox.send(Act::Fail);
     running.pass(SECOND / 2).await;
