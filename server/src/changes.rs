@@ -11,6 +11,7 @@ use crate::db::{IterationId, NamespaceId};
 
 /// What has to be notified after a transaction was committed.
 #[derive(Debug, Default)]
+#[must_use = "actors that are not notified sleep on"]
 pub struct Effects {
     /// Namespaces with new events.
     pub namespaces: BTreeSet<NamespaceId>,

@@ -11,7 +11,6 @@ pub(crate) struct Function {
     pub(crate) name: String,
     /// From its name to its last brace.
     pub(crate) lines: usize,
-    pub(crate) is_async: bool,
 }
 
 /// Returns the functions and methods of a file, including nested ones.
@@ -34,7 +33,6 @@ impl Reader {
         self.functions.push(Function {
             name: signature.ident.to_string(),
             lines: last + 1 - first,
-            is_async: signature.asyncness.is_some(),
         });
     }
 }

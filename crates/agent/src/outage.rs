@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use buildbtw_model::client::ClientError;
 
 const FIRST_GAP: Duration = Duration::from_secs(1);
@@ -18,7 +19,7 @@ pub(crate) struct Outage {
 struct Current {
     since: Instant,
     next_line: Instant,
-    gap: Duration,
+    gaps: ExponentialBackoff,
 }
 
 impl Outage {
@@ -43,13 +44,16 @@ impl Outage {
         let outage = current.get_or_insert(Current {
             since: now,
             next_line: now,
-            gap: FIRST_GAP,
+            gaps: ExponentialBuilder::new()
+                .with_min_delay(FIRST_GAP)
+                .with_max_delay(MAX_GAP)
+                .without_max_times()
+                .build(),
         });
         if now < outage.next_line {
             return false;
         }
-        outage.next_line = now + outage.gap;
-        outage.gap = (outage.gap * 2).min(MAX_GAP);
+        outage.next_line = now + outage.gaps.next().unwrap_or(MAX_GAP);
         true
     }
 

@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use crate::db::TokenId;
+use crate::db::builds::BuildRow;
 use buildbtw_model::{Architecture, AttemptId, NamespaceName, PackageFileName, Sha256Digest};
 
 use rendered::RenderedDatabases;
@@ -46,6 +47,18 @@ pub struct RepositoryKey {
     pub iteration: u32,
     /// The architecture, never `any`.
     pub architecture: Architecture,
+}
+
+impl RepositoryKey {
+    /// Returns the repository that a build is published in.
+    #[must_use]
+    pub fn of(build: &BuildRow) -> Self {
+        Self {
+            namespace: build.namespace.clone(),
+            iteration: build.iteration,
+            architecture: build.architecture.clone(),
+        }
+    }
 }
 
 impl Repos {

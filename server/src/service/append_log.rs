@@ -7,7 +7,7 @@ use crate::db::TokenId;
 use crate::error::{Error, Refusal};
 use crate::state::AppState;
 
-use super::heartbeat::active_attempt;
+use super::attempt_guard::active_attempt;
 
 /// Appends a chunk that belongs at `offset`.
 ///

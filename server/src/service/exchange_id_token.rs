@@ -17,8 +17,8 @@ use crate::state::failed_logins::FailedLogins;
 use crate::state::pipelines::Pipelines;
 use crate::time::Millis;
 
+use super::attempt_guard::attempt_ended;
 use super::claim_build::describe;
-use super::heartbeat::attempt_ended;
 use super::pipelines::{placeholder_token, placeholder_worker};
 use super::report_outcome::remove_uploads;
 use super::tokens::hash;

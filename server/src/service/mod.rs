@@ -3,6 +3,7 @@
 
 pub mod adopt_attempt;
 pub mod append_log;
+mod attempt_guard;
 mod base_versions;
 pub mod claim_build;
 pub mod create_namespace;

@@ -8,7 +8,7 @@ use crate::db::{TokenId, attempts, builds};
 use crate::error::Error;
 use crate::state::AppState;
 
-use super::heartbeat::{attempt_ended, own_attempt};
+use super::attempt_guard::{attempt_ended, own_attempt};
 use super::report_outcome::{remove_uploads, sanitize_message};
 use super::transitions::Transition;
 

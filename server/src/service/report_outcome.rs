@@ -14,10 +14,9 @@ use crate::db::releases::{self, BuildRelease};
 use crate::db::{Database, TokenId, attempts, builds, packages};
 use crate::error::{Error, Refusal};
 use crate::repos::Repos;
-use crate::repos::RepositoryKey;
 use crate::state::AppState;
 
-use super::heartbeat::{attempt_ended, own_attempt};
+use super::attempt_guard::{attempt_ended, own_attempt};
 use super::pipelines::{Deferral, defer, has_reported};
 use super::transitions::Transition;
 
@@ -298,14 +297,4 @@ fn common_version(uploaded: &[PackageRow]) -> Result<PackageVersion, Error> {
                 "a success must list at least one package",
             )
         })
-}
-
-/// Returns the repository that a build is published in.
-#[must_use]
-pub fn repository_of(build: &BuildRow) -> RepositoryKey {
-    RepositoryKey {
-        namespace: build.namespace.clone(),
-        iteration: build.iteration,
-        architecture: build.architecture.clone(),
-    }
 }

@@ -6,7 +6,7 @@ use crate::db::TokenId;
 use crate::error::Error;
 use crate::state::AppState;
 
-use super::heartbeat::active_attempt;
+use super::attempt_guard::active_attempt;
 
 /// Stores the PKGBUILD; storing it again replaces it.
 ///

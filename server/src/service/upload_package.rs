@@ -19,7 +19,7 @@ use crate::repos::package_file::{PackageError, PackageMetadata, explain};
 use crate::repos::{Turn, sync_folder};
 use crate::state::AppState;
 
-use super::heartbeat::{active_attempt, attempt_ended};
+use super::attempt_guard::{active_attempt, attempt_ended};
 use super::tokens::not_valid;
 
 /// The announced properties of an upload.

@@ -94,16 +94,6 @@ impl FakeRunner {
         of_job.map(|call| call.what.name().to_owned()).collect()
     }
 
-    /// Waits until a stage of a job starts: `config`, `prepare`, a stage, or `cleanup`.
-    pub async fn wait_for_call(&self, job: u64, name: &str) -> Call {
-        self.journal
-            .until(|journal| {
-                let mut calls = journal.calls().into_iter();
-                calls.find(|call| call.job == job && call.what.name() == name)
-            })
-            .await
-    }
-
     /// Waits until a job has ended and GitLab has received the result.
     pub async fn wait_for_job(&self, job: u64) -> Outcome {
         self.journal.until(|journal| journal.outcome(job)).await

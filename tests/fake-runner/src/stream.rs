@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use backon::{BackoffBuilder as _, ExponentialBuilder};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -17,7 +18,7 @@ const LARGEST_PIECE: usize = 1024 * 1024;
 /// The interval unless GitLab sets another.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(3);
 /// The number of attempts to report an end that GitLab rejects.
-const FINAL_ATTEMPTS: u32 = 10;
+const FINAL_ATTEMPTS: usize = 10;
 
 /// Why a job is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,8 +183,11 @@ impl<'a> Stream<'a> {
     /// Sends the rest and then the final state, until GitLab accepts it.
     pub(crate) async fn finish(&mut self, mut end: FinalState) {
         self.trace.flush();
-        let mut pause = self.config.retry_pause;
-        let mut failures = 0;
+        let mut pauses = ExponentialBuilder::new()
+            .with_min_delay(self.config.retry_pause)
+            .without_max_delay()
+            .with_max_times(FINAL_ATTEMPTS - 1)
+            .build();
         loop {
             let sent = self.send_rest().await;
             end.checksum = self.trace.checksum();
@@ -197,16 +201,15 @@ impl<'a> Stream<'a> {
                 Updated::Repeat => tokio::time::sleep(self.interval).await,
                 Updated::ResendLog => self.sent = 0,
                 Updated::Failed => {
-                    failures += 1;
-                    if failures >= FINAL_ATTEMPTS || self.stops.reason() == Some(Reason::Aborted) {
+                    let is_aborted = self.stops.reason() == Some(Reason::Aborted);
+                    let Some(pause) = pauses.next().filter(|_| !is_aborted) else {
                         tracing::warn!(
                             job = self.job.id,
                             "cannot report the end of the job to GitLab"
                         );
                         return;
-                    }
+                    };
                     tokio::time::sleep(pause).await;
-                    pause *= 2;
                 }
             }
         }

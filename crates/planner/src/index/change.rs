@@ -95,10 +95,4 @@ impl IndexChange {
     pub fn pkgbase(&self) -> &Pkgbase {
         &self.pkgbase
     }
-
-    /// Returns whether nothing that planning reads has changed.
-    #[must_use]
-    pub fn is_irrelevant(&self) -> bool {
-        self.effect == Effect::Nothing
-    }
 }

@@ -121,26 +121,33 @@ impl Log {
                 return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
             }
         }
-        let length = self.length;
-        let mut range = |text: String| {
-            let value = HeaderValue::from_str(&text).map_err(anyhow::Error::from)?;
-            headers.insert(header::CONTENT_RANGE, value);
-            Ok::<(), anyhow::Error>(())
-        };
-        let (status, from, to) =
-            match conditional::requested_range(method, request, length, tag.as_ref()) {
-                RequestedRange::Whole => (StatusCode::OK, 0, length),
-                RequestedRange::Part(from, to) => {
-                    range(format!("bytes {from}-{}/{length}", to - 1))?;
-                    (StatusCode::PARTIAL_CONTENT, from, to)
-                }
-                RequestedRange::Unsatisfiable => {
-                    range(format!("bytes */{length}"))?;
-                    (StatusCode::RANGE_NOT_SATISFIABLE, 0, 0)
-                }
-            };
+        let requested = conditional::requested_range(method, request, self.length, tag.as_ref());
+        let (status, from, to) = self.select(requested, &mut headers)?;
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(to - from));
         let part = logs::part(state, self.attempt, self.start + from, self.start + to);
         Ok((status, headers, Body::from_stream(part)).into_response())
+    }
+
+    /// Returns the status and the bounds of the requested bytes, and sets their header.
+    fn select(
+        &self,
+        requested: RequestedRange,
+        headers: &mut HeaderMap,
+    ) -> Result<(StatusCode, u64, u64), Error> {
+        let length = self.length;
+        let (selected, range) = match requested {
+            RequestedRange::Whole => return Ok((StatusCode::OK, 0, length)),
+            RequestedRange::Part(from, to) => (
+                (StatusCode::PARTIAL_CONTENT, from, to),
+                format!("bytes {from}-{}/{length}", to - 1),
+            ),
+            RequestedRange::Unsatisfiable => (
+                (StatusCode::RANGE_NOT_SATISFIABLE, 0, 0),
+                format!("bytes */{length}"),
+            ),
+        };
+        let range = HeaderValue::from_str(&range).map_err(anyhow::Error::from)?;
+        headers.insert(header::CONTENT_RANGE, range);
+        Ok(selected)
     }
 }

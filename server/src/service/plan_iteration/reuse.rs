@@ -3,7 +3,7 @@
 
 use crate::db::{builds, packages, retired_packages};
 use crate::error::Error;
-use crate::service::report_outcome::repository_of;
+use crate::repos::RepositoryKey;
 use crate::state::AppState;
 
 use super::draft::{Draft, Reusable};
@@ -30,7 +30,7 @@ pub(super) async fn find(
             let Some(attempt) = found.packages_attempt_id else {
                 continue;
             };
-            let folder = state.repos.folder(&repository_of(&found));
+            let folder = state.repos.folder(&RepositoryKey::of(&found));
             let mut complete = true;
             for package in packages::of_attempt(reader, attempt).await? {
                 let path = folder.join(package.file_name.as_str());

@@ -17,7 +17,6 @@ use crate::repos::image::DatabaseImage;
 use crate::repos::{Repos, RepositoryKey};
 use crate::state::AppState;
 
-use super::report_outcome::repository_of;
 use super::transitions::Transition;
 pub(crate) use images::Images;
 
@@ -38,7 +37,10 @@ pub(crate) async fn publish_all(
     let mut groups: BTreeMap<RepositoryKey, Vec<BuildRow>> = BTreeMap::new();
     for build in found {
         if !build.status.has_packages() {
-            groups.entry(repository_of(&build)).or_default().push(build);
+            groups
+                .entry(RepositoryKey::of(&build))
+                .or_default()
+                .push(build);
         }
     }
     for (key, group) in groups {
@@ -167,7 +169,7 @@ async fn package_files(
     };
     let sources: BTreeMap<BuildId, PathBuf> = sources
         .into_iter()
-        .map(|build| (build.id, state.repos.folder(&repository_of(&build))))
+        .map(|build| (build.id, state.repos.folder(&RepositoryKey::of(&build))))
         .collect();
     let own_folder = state.repos.folder(key);
     let mut files = Vec::new();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use backon::{BackoffBuilder as _, ExponentialBuilder};
 use buildbtw_model::{
     AttemptId, AttemptStatus, BuildStatus, EventKind, FailureKind, PackageVersion,
 };
@@ -17,6 +18,8 @@ const MAX_INFRASTRUCTURE_FAILURES: i64 = 5;
 /// The first backoff after such failures; each further one doubles it.
 const FIRST_BACKOFF: Duration = Duration::from_secs(2);
 const MAX_BACKOFF: Duration = Duration::from_secs(10 * 60);
+/// After so many doublings, the backoff has long reached its maximum.
+const MAX_DOUBLINGS: usize = 20;
 
 impl Transition {
     /// Accepts the outcome of an attempt, whose packages will be published next.
@@ -183,12 +186,15 @@ impl Transition {
 
 /// Returns the backoff after this many infrastructure failures. A single lost worker costs no more than the lease.
 fn backoff(failures: i64) -> Duration {
-    match u32::try_from(failures) {
-        Ok(0 | 1) | Err(_) => Duration::ZERO,
-        Ok(failures) => FIRST_BACKOFF
-            .saturating_mul(1 << (failures - 2).min(20))
-            .min(MAX_BACKOFF),
-    }
+    let Ok(retry) = usize::try_from(failures - 2) else {
+        return Duration::ZERO;
+    };
+    let mut growing = ExponentialBuilder::new()
+        .with_min_delay(FIRST_BACKOFF)
+        .with_max_delay(MAX_BACKOFF)
+        .without_max_times()
+        .build();
+    growing.nth(retry.min(MAX_DOUBLINGS)).unwrap_or(MAX_BACKOFF)
 }
 
 #[cfg(test)]

@@ -235,19 +235,6 @@ impl FakeGitlab {
         self.change().delete_pipeline(id)
     }
 
-    /// Sets the status of a pipeline and of its unfinished jobs, without a runner.
-    pub fn set_pipeline_status(&self, id: PipelineId, status: Status) -> Result<()> {
-        let mut change = self.change();
-        let pipeline = change.pipeline(id)?;
-        for job in change.current_jobs(&pipeline) {
-            if !job.status.is_complete() {
-                change.move_to(job.id, status)?;
-            }
-        }
-        change.set_pipeline(id, |pipeline| pipeline.status = status)?;
-        Ok(())
-    }
-
     /// Starts the oldest pending job without a runner. `None` if no job is pending.
     pub fn take_job(&self) -> Result<Option<JobId>> {
         let mut change = self.change();

@@ -1,5 +1,6 @@
 //! The task that sends deliveries.
 
+use backon::{BackoffBuilder as _, ExponentialBuilder};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -30,8 +31,11 @@ pub(super) async fn run(
 async fn deliver(webhooks: &Webhooks, id: DeliveryId) {
     let knobs = *lock(&webhooks.inner.knobs);
     tokio::time::sleep(knobs.delay).await;
-    let mut pause = knobs.pause;
-    for attempt in 1..=knobs.attempts {
+    let mut pauses = ExponentialBuilder::new()
+        .with_min_delay(knobs.pause)
+        .with_max_times(knobs.attempts.saturating_sub(1) as usize)
+        .build();
+    loop {
         let Some(delivery) = lock(&webhooks.inner.deliveries).get(id.0).cloned() else {
             return;
         };
@@ -45,10 +49,10 @@ async fn deliver(webhooks: &Webhooks, id: DeliveryId) {
         if delivered {
             return;
         }
-        if attempt < knobs.attempts {
-            tokio::time::sleep(pause).await;
-            pause *= 2;
-        }
+        let Some(pause) = pauses.next() else {
+            return;
+        };
+        tokio::time::sleep(pause).await;
     }
 }
 
