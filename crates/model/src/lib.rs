@@ -10,6 +10,7 @@ mod changeset;
 #[cfg(feature = "client")]
 pub mod client;
 mod ids;
+mod iteration_cause;
 mod kinds;
 mod merge_request;
 mod permission_denied;
@@ -25,6 +26,7 @@ pub use ids::{
     PackageFileName, PackageVersion, Packager, PipelineId, Pkgbase, Pkgname, ProjectId,
     RepositoryName, Sha256Digest, TokenId, TreeHash, WorkerName,
 };
+pub use iteration_cause::IterationCause;
 pub use kinds::{ChangeKind, EventKind, NoteKind, SourceProblemKind};
 pub use merge_request::{MergeRequestUrl, MergeRequestUrlError, OriginSpec, OriginSpecError};
 pub use permission_denied::PermissionDenied;

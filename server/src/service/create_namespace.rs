@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use buildbtw_model::api::{CreateNamespace, FollowDefault, ProblemKind};
-use buildbtw_model::{Changeset, NamespaceName, OriginSpec, Pkgbase};
+use buildbtw_model::{Changeset, IterationCause, NamespaceName, OriginSpec, Pkgbase};
 use buildbtw_planner::{InvalidPatterns, Patterns};
 
 use crate::db::namespaces::{self, NewNamespace};
@@ -61,11 +61,11 @@ pub async fn create_namespace(
         }
         result => result?,
     };
-    let reason = "created";
-    let (iteration, _) = iterations::insert(transition.tx(), namespace, reason).await?;
+    let causes = [IterationCause::Created];
+    let (iteration, _) = iterations::insert(transition.tx(), namespace, &causes).await?;
     plan_iteration::store(&mut transition, iteration, &input.origins, planned).await?;
     transition
-        .record_planned(namespace, iteration, reason)
+        .record_planned(namespace, iteration, &causes)
         .await?;
     let effects = transition.commit().await?;
     state

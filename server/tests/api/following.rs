@@ -4,7 +4,9 @@
 use buildbtw_model::api::{
     CreateIteration, FollowDefault, IterationDetail, ProblemKind, RetryBuilds,
 };
-use buildbtw_model::{BuildStatus, CommitHash, FailureKind, IterationStatus, NoteKind};
+use buildbtw_model::{
+    BuildStatus, CommitHash, FailureKind, IterationCause, IterationStatus, NoteKind,
+};
 
 use crate::support::{
     FakeWorker, SourceTree, Srcinfo, TestServer, eventually, git, new_namespace, parse, refusal,
@@ -56,6 +58,11 @@ async fn patching_a_dependent_continues_failed_rebuild() {
     let fix = server.sources.push_file("greet", "fix.patch", "better");
     let second = iteration_of_number(&server, 2).await;
     assert_eq!(second.summary.reason, "new commits of greet");
+    let pkgbases = vec!["greet".parse().unwrap()];
+    assert_eq!(
+        second.summary.causes,
+        [IterationCause::NewCommits { pkgbases }]
+    );
     let job = worker.claims_build_of("greet").await;
     assert_eq!(job.claimed.source.commit, fix);
     job.succeeds().await;

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::builds::BuildSummary;
 use crate::{
-    Architecture, BuildId, ChangeKind, Changeset, CommitHash, IterationStatus, NamespaceName,
-    NetworkPolicy, NoteKind, OriginSpec, Pkgbase, Scope,
+    Architecture, BuildId, ChangeKind, Changeset, CommitHash, IterationCause, IterationStatus,
+    NamespaceName, NetworkPolicy, NoteKind, OriginSpec, Pkgbase, Scope,
 };
 
 /// A request for a new namespace.
@@ -256,8 +256,11 @@ pub struct IterationSummary {
     pub number: u32,
     /// Its status.
     pub status: IterationStatus,
-    /// Why it was created.
+    /// Why it was created, for people.
     pub reason: String,
+    /// Why it was created; empty for iterations of servers that did not record it.
+    #[serde(default)]
+    pub causes: Vec<IterationCause>,
     /// How many builds are in which state, for all architectures together.
     pub counts: BuildCounts,
     /// The iteration that superseded it, if any.

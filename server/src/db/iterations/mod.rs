@@ -4,9 +4,11 @@ mod inputs;
 
 use buildbtw_model::api::{BuildCounts, IterationChange};
 use buildbtw_model::{
-    Architecture, BuildStatus, ChangeKind, CommitHash, IterationStatus, NamespaceName, Pkgbase,
+    Architecture, BuildStatus, ChangeKind, CommitHash, IterationCause, IterationStatus,
+    NamespaceName, Pkgbase,
 };
 use sqlx::SqliteExecutor;
+use sqlx::types::Json;
 
 use crate::time::Millis;
 
@@ -27,8 +29,10 @@ pub struct IterationRow {
     pub number: u32,
     /// Its status.
     pub status: IterationStatus,
-    /// Why it was created.
+    /// Why it was created, for people.
     pub reason: String,
+    /// Why it was created; empty for iterations of versions that did not record it.
+    pub causes: Json<Vec<IterationCause>>,
     /// The number of the iteration that superseded it.
     pub superseded_by: Option<u32>,
     /// When it was planned.
@@ -43,7 +47,8 @@ macro_rules! select_iteration {
             IterationRow,
             r#"select iteration.id as "id!: IterationId", namespace_id as "namespace_id!: NamespaceId",
                namespace.name as "namespace!: NamespaceName", number as "number!: u32",
-               status as "status!: IterationStatus", reason as "reason!", superseded_by as "superseded_by: u32",
+               status as "status!: IterationStatus", reason as "reason!",
+               causes as "causes!: Json<Vec<IterationCause>>", superseded_by as "superseded_by: u32",
                iteration.created_at as "created_at!: Millis", finished_at as "finished_at: Millis"
                from iteration join namespace on namespace.id = iteration.namespace_id "# + $tail
             $(, $argument)*
@@ -112,16 +117,19 @@ pub async fn newest_done(
 pub async fn insert(
     tx: &mut WriteTransaction,
     namespace: NamespaceId,
-    reason: &str,
+    causes: &[IterationCause],
 ) -> sqlx::Result<(IterationId, u32)> {
     let created_at = Millis::now();
+    let reason = IterationCause::describe(causes);
+    let causes = Json(causes);
     let row = sqlx::query!(
-        r#"insert into iteration (namespace_id, number, status, reason, created_at)
+        r#"insert into iteration (namespace_id, number, status, reason, causes, created_at)
            values (?1, (select coalesce(max(number), 0) + 1 from iteration where namespace_id = ?1),
-                   'running', ?2, ?3)
+                   'running', ?2, ?3, ?4)
            returning id as "id!: IterationId", number as "number!: u32""#,
         namespace,
         reason,
+        causes,
         created_at,
     )
     .fetch_one(tx.connection())

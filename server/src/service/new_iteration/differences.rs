@@ -1,9 +1,9 @@
 //! The changes of a new iteration since the previous one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use buildbtw_model::api::IterationChange;
-use buildbtw_model::{Architecture, ChangeKind, CommitHash, Pkgbase};
+use buildbtw_model::{Architecture, ChangeKind, Changeset, CommitHash, IterationCause, Pkgbase};
 use buildbtw_planner::BuildSnapshot;
 
 use crate::db::builds::{self, BuildRow};
@@ -15,9 +15,6 @@ use crate::service::plan_iteration::FilesBefore;
 use crate::sources::ResolvedChangeset;
 
 use super::trigger::Trigger;
-
-/// The maximum number of names in a reason.
-const MAX_NAMES: usize = 5;
 
 /// The builds of an iteration, by architecture.
 pub(super) type Snapshots = Vec<(Architecture, Vec<BuildSnapshot>)>;
@@ -104,7 +101,7 @@ pub(super) async fn moved_origins(
     database: &Database,
     old: &IterationRow,
     now: &[ResolvedChangeset],
-) -> Result<Vec<String>, Error> {
+) -> Result<Vec<(Changeset, CommitHash)>, Error> {
     let before = iterations::fixed_origins(database.read(), old.id).await?;
     let moved = now.iter().filter(|origin| {
         !before.iter().any(|before| {
@@ -114,52 +111,35 @@ pub(super) async fn moved_origins(
                     .has_files_of(&before.commit, before.tree.as_ref())
         })
     });
-    Ok(moved
-        .map(|origin| {
-            format!(
-                "{} moved to {}",
-                origin.changeset,
-                origin.head.commit.short()
-            )
-        })
-        .collect())
+    let moved = moved.map(|origin| (origin.changeset.clone(), origin.head.commit.clone()));
+    Ok(moved.collect())
 }
 
-/// Returns why an iteration is planned, for people.
-pub(super) fn reason(trigger: Trigger, moved: &[String], changes: &[IterationChange]) -> String {
-    let mut reasons: Vec<String> = moved.to_vec();
-    if let Trigger::Requested { refresh_base } = trigger {
-        let base = if refresh_base {
-            ", with the current base repositories"
-        } else {
-            ""
-        };
-        reasons.push(format!("requested{base}"));
-    }
-    let mut changed: Vec<_> = changes
+/// Returns why an iteration is planned.
+pub(super) fn causes(
+    trigger: Trigger,
+    moved: Vec<(Changeset, CommitHash)>,
+    changes: &[IterationChange],
+) -> Vec<IterationCause> {
+    let changed: BTreeSet<&Pkgbase> = changes
         .iter()
         .filter(|change| change.kind == ChangeKind::Changed)
-        .map(|change| change.pkgbase.as_str())
-        .filter(|pkgbase| {
-            !moved
-                .iter()
-                .any(|text| text.starts_with(&format!("{pkgbase}/")))
-        })
+        .map(|change| &change.pkgbase)
+        .filter(|&pkgbase| moved.iter().all(|(origin, _)| origin.pkgbase != *pkgbase))
         .collect();
-    changed.sort_unstable();
-    changed.dedup();
-    if !changed.is_empty() {
-        let more = changed.len().saturating_sub(MAX_NAMES);
-        changed.truncate(MAX_NAMES);
-        let more = if more > 0 {
-            format!(" and {more} more")
-        } else {
-            String::new()
-        };
-        reasons.push(format!("new commits of {}{more}", changed.join(", ")));
+    let pkgbases: Vec<Pkgbase> = changed.into_iter().cloned().collect();
+    let moved = moved
+        .into_iter()
+        .map(|(changeset, commit)| IterationCause::OriginMoved { changeset, commit });
+    let mut causes: Vec<IterationCause> = moved.collect();
+    if let Trigger::Requested { refresh_base } = trigger {
+        causes.push(IterationCause::Requested { refresh_base });
     }
-    if reasons.is_empty() {
-        reasons.push("the dependencies between packages changed".into());
+    if !pkgbases.is_empty() {
+        causes.push(IterationCause::NewCommits { pkgbases });
     }
-    reasons.join("; ")
+    if causes.is_empty() {
+        causes.push(IterationCause::DependenciesChanged);
+    }
+    causes
 }

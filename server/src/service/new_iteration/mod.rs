@@ -7,7 +7,7 @@ mod trigger;
 use std::collections::BTreeSet;
 
 use buildbtw_model::api::{CreateIteration, IterationChange, ProblemKind};
-use buildbtw_model::{ChangeKind, NamespaceName, Pkgbase};
+use buildbtw_model::{ChangeKind, IterationCause, NamespaceName, Pkgbase};
 
 use crate::db::iterations::IterationRow;
 use crate::db::namespaces::NamespaceRow;
@@ -26,7 +26,7 @@ use super::transitions::Transition;
 
 pub use trigger::Trigger;
 
-use differences::{changes, moved_origins, old_snapshots, reason};
+use differences::{causes, changes, moved_origins, old_snapshots};
 
 /// Plans a new iteration on a user's request.
 ///
@@ -119,7 +119,7 @@ async fn create_iteration(
         refusals::clear(state, namespace.id).await?;
         return Ok(None);
     }
-    let reason = reason(trigger, &moved, &changes);
+    let causes = causes(trigger, moved, &changes);
     let mut transition = Transition::begin(&state.database, &state.clock).await?;
     let is_current = check_current(&mut transition, namespace, old, trigger).await;
     if !matches!(is_current, Ok(true)) {
@@ -128,12 +128,12 @@ async fn create_iteration(
     }
     let tx = transition.tx();
     namespaces::change(tx, namespace.id, &input.bootstrap, input.same_sonames).await?;
-    let (iteration, number) = iterations::insert(tx, namespace.id, &reason).await?;
+    let (iteration, number) = iterations::insert(tx, namespace.id, &causes).await?;
     plan_iteration::store(&mut transition, iteration, &input.origins, planned).await?;
     iterations::insert_changes(transition.tx(), iteration, &changes).await?;
     transition.supersede(old, number).await?;
     transition
-        .record_planned(namespace.id, iteration, &reason)
+        .record_planned(namespace.id, iteration, &causes)
         .await?;
     let effects = transition.commit().await?;
     state
@@ -143,7 +143,7 @@ async fn create_iteration(
     tracing::info!(
         namespace.name = namespace.name.as_str(),
         iteration.number = number,
-        reason,
+        reason = IterationCause::describe(&causes),
         "planned new iteration"
     );
     Ok(Some(number))

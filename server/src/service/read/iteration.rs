@@ -43,6 +43,7 @@ pub(super) async fn iteration_summary(
         number: row.number,
         status: row.status,
         reason: row.reason.clone(),
+        causes: row.causes.0.clone(),
         counts,
         superseded_by: row.superseded_by,
         created_at: row.created_at.into(),

@@ -1,6 +1,6 @@
 //! The transitions of namespaces and iterations.
 
-use buildbtw_model::{EventKind, IterationStatus};
+use buildbtw_model::{EventKind, IterationCause, IterationStatus};
 
 use crate::db::iterations::IterationRow;
 use crate::db::{IterationId, NamespaceId, attempts, builds, iterations};
@@ -13,14 +13,14 @@ impl Transition {
         &mut self,
         namespace: NamespaceId,
         iteration: IterationId,
-        reason: &str,
+        causes: &[IterationCause],
     ) -> sqlx::Result<()> {
         self.effects.ready = true;
         self.record_iteration(
             namespace,
             iteration,
             EventKind::IterationPlanned,
-            Some(reason),
+            Some(&IterationCause::describe(causes)),
         )
         .await
     }
