@@ -73,7 +73,7 @@ fn first_look(size: usize) {
     let mut server = Server::start_with_gitlab(folder.path(), &forge);
     server.wait_for_line("finished a full resync");
     println!(
-        "first look at {size} projects   {:.1?}, {} requests, {} MiB of memory",
+        "initial sync of {size} projects   {:.1?}, {} requests, {} MiB of memory",
         started.elapsed(),
         forge.gitlab.requests().len(),
         server.memory_kib() / 1024,

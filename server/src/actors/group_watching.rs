@@ -109,7 +109,7 @@ struct Watch {
     resync: Option<Resync>,
     /// Whether the access of the token was checked successfully.
     is_checked: bool,
-    /// Whether the replanner was told that anything may have changed while the server was down.
+    /// Whether the replanner was notified that anything may have changed while the server was down.
     has_announced_start: bool,
     /// Whether webhooks wait to be processed.
     has_webhooks: bool,

@@ -28,7 +28,7 @@ const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
 const REDISPATCH_AFTER: Duration = Duration::from_millis(50);
 /// After this many failures in a row, GitLab counts as down, whatever the errors say.
 const MAX_FAILURES_IN_A_ROW: u32 = 3;
-/// After this many failures of its own an attempt is given up, which takes about ten minutes.
+/// After this many failures of its own an attempt fails, which takes about ten minutes.
 const MAX_FAILURES_PER_ATTEMPT: u32 = 10;
 const PAUSES: Pauses = Pauses::growing(Duration::from_secs(1), Duration::from_secs(120));
 
@@ -185,7 +185,7 @@ impl PipelineCreation {
             .collect();
         if !chosen.is_empty() {
             let dispatched = dispatch(&self.state, &chosen).await?;
-            // Some may have ended at once, which frees slots.
+            // Some may have ended immediately, which frees slots.
             return Ok((dispatched, Some(Instant::now() + REDISPATCH_AFTER)));
         }
         let next = builds::next_backoff_end(reader, at).await?;

@@ -101,7 +101,7 @@ impl Repos {
         self.empty_trash()
     }
 
-    /// Moves a folder of repositories into the trash, which hides it from readers at once. A missing folder is not
+    /// Moves a folder of repositories into the trash, which hides it from readers immediately. A missing folder is not
     /// an error.
     ///
     /// # Errors

@@ -38,7 +38,7 @@ pub struct Assignment {
 pub(crate) enum Message {
     /// A claim waits.
     Wait(Waiter),
-    /// A token was revoked: its claims wait in vain.
+    /// A token was revoked: its claims end.
     Revoked(TokenId),
 }
 

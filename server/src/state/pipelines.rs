@@ -52,7 +52,7 @@ impl Pipelines {
             settings,
             id_tokens,
             creating: Outage::new("builds wait for GitLab", PAUSES),
-            following: Outage::new("GitLab does not tell where pipelines stand", PAUSES),
+            following: Outage::new("cannot query the status of pipelines", PAUSES),
             ready: Waker::default(),
             news: Pending::default(),
         }))

@@ -229,7 +229,7 @@ async fn rejects_files_that_are_not_packages() {
     cut.truncate(20);
     let no_packages: [(&str, Vec<u8>); 6] = [
         ("nothing", Vec::new()),
-        ("text", b"this is no package".to_vec()),
+        ("text", b"this is not a package".to_vec()),
         ("a broken archive", cut),
         ("an archive of something else", archive("README", b"hello")),
         (

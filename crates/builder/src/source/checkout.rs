@@ -108,7 +108,7 @@ pub(crate) fn checkout(
 /// The result of a fetch.
 struct Fetched {
     is_success: bool,
-    /// Whether the repository has no such commit, so that a retry is useless.
+    /// Whether the repository has no such commit, so that a retry would fail again.
     is_lost: bool,
 }
 

@@ -18,7 +18,7 @@ fn set(world: &mut World, kind: ScratchDisk) {
     world.builder = Builder::sandboxed(world.config.clone());
 }
 
-/// `None`, with the reason on the terminal, where images cannot be made.
+/// `None`, with the reason on the terminal, where images cannot be created.
 fn world_with_images() -> Option<World> {
     let world = World::new()?;
     if let Some(why) = world.builder.warning() {

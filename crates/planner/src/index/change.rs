@@ -9,7 +9,7 @@ use crate::srcinfo::SourcePackage;
 use super::record::{NodeRecord, Use};
 use super::table::Tables;
 
-/// The change that [`PackageIndex::insert`](super::PackageIndex::insert) or `remove` made.
+/// The change that [`PackageIndex::insert`](super::PackageIndex::insert) or `remove` has caused.
 #[derive(Clone, Debug)]
 pub struct IndexChange {
     pub(crate) identity: u64,

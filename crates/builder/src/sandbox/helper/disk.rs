@@ -34,7 +34,7 @@ const MIN_FILES: u64 = 65_536;
 const BLOCK: u64 = 4096;
 /// A disk with less free space than this, or less than a 64th, counts as full.
 const LOW_SPACE: u64 = 64 << 20;
-/// No journal and no barriers, because the files are useless after a crash; no background thread that writes
+/// No journal and no barriers, because the files are not needed after a crash; no background thread that writes
 /// zeros into a sparse file. After an error in the metadata, the disk becomes read-only.
 const IMAGE_OPTIONS: &str = "nobarrier,noinit_itable,errors=remount-ro";
 const FLAGS: MsFlags = MsFlags::MS_NOSUID.union(MsFlags::MS_NODEV);
@@ -164,7 +164,7 @@ impl Disk {
         let error = syncfs(&image.top).err()?;
         let folder = image.folder.display();
         let is_full = fstatvfs(&image.file).is_ok_and(|disk| is_nearly_full(&disk));
-        // The contents are useless now, and the report needs space on the same disk.
+        // The contents are not needed any more, and the report needs space on the same disk.
         let _ = image.file.set_len(0);
         Some(Failure::infrastructure(
             if error == Errno::ENOSPC || is_full {
@@ -247,7 +247,7 @@ fn image_size(bytes: u64) -> u64 {
     size / BLOCK * BLOCK
 }
 
-/// Creates the file and unlinks it at once, so that nothing is left if this process is killed.
+/// Creates the file and unlinks it immediately, so that nothing is left if this process is killed.
 fn create(folder: &Path, size: u64) -> Result<File, NoImage> {
     let path = folder.join("disk");
     let file = fs::OpenOptions::new()

@@ -30,7 +30,7 @@ pub(super) struct Root {
     pub(super) scratch: PathBuf,
     /// The user namespace of all commands in the root.
     pub(super) namespace: File,
-    /// The file systems that each step gets anew.
+    /// The file systems that are created for each step.
     pub(super) volatile: Volatile,
     pub(super) first_uid: u32,
     /// The mechanism that limits the memory of commands in the root.

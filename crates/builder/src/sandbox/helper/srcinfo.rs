@@ -59,7 +59,7 @@ pub(super) struct PkgbuildQuery<'a> {
     build: PathBuf,
     tmp: PathBuf,
     tree: &'a Path,
-    /// Whether it has a `pkgver()`, once bash has answered.
+    /// Whether it has a `pkgver()`, once bash has reported it.
     has_pkgver_function: Cell<Option<bool>>,
     /// The last output for the architecture of the build.
     last: RefCell<Option<Srcinfo>>,

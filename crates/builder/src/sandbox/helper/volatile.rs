@@ -1,4 +1,4 @@
-//! The file systems that each step gets anew: `/dev`, `/proc`, `/sys`, `/dev/shm`, `/run` and `/tmp`. Those
+//! The file systems that are created for each step: `/dev`, `/proc`, `/sys`, `/dev/shm`, `/run` and `/tmp`. Those
 //! of bubblewrap have no limit of size or of inodes: without a cgroup, they could exhaust the machine's
 //! memory.
 

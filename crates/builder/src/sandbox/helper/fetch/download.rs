@@ -1,5 +1,5 @@
 //! Downloads files with the programs of DLAGENTS in this machine's makepkg.conf. Most are curl, whose output
-//! tells what failed.
+//! shows what failed.
 
 use super::command::Fetch;
 use super::refusal;

@@ -53,7 +53,7 @@ pub(super) fn fetch(
         )));
     }
     let agents = Agent::all();
-    // Checked before any download, which is useless if another source cannot be fetched.
+    // Checked before any download, which is wasted if another source cannot be fetched.
     for entry in &entries {
         check_tools(entry, &agents)?;
     }

@@ -35,7 +35,7 @@ const REFUSED: &[&str] = &[
 pub(super) enum Action {
     /// Forwarded to the gateway.
     Forward,
-    /// Refused, which the sender learns at once.
+    /// Refused, which the sender learns immediately.
     Refuse,
 }
 
