@@ -141,7 +141,7 @@ impl World {
 
     /// Requests a rebuild, and kills the server at a random moment of it: afterwards it exists
     /// completely or not at all.
-    async fn ask_for(&mut self, name: &NamespaceName) {
+    async fn request_rebuild(&mut self, name: &NamespaceName) {
         loop {
             let mut asking = Command::new(program("buildbtw"))
                 .args(["new", "p0/main", "--name", name.as_str()])
@@ -183,7 +183,7 @@ impl World {
             let version = u32::try_from(names.len()).unwrap() + 2;
             commit_package(&self.sources, 0, version, &[]);
             let name: NamespaceName = format!("rebuild-{version}").parse().unwrap();
-            self.ask_for(&name).await;
+            self.request_rebuild(&name).await;
             while self.killed < self.plan.kills && !self.is_done(&name).await {
                 let pause = 20 + self.random.below(self.plan.longest_pause());
                 tokio::time::sleep(Duration::from_millis(pause)).await;
@@ -195,7 +195,7 @@ impl World {
     }
 
     /// Asserts that every build has packages, from one attempt that succeeded.
-    async fn nothing_was_built_twice(&self, name: &NamespaceName) {
+    async fn assert_nothing_built_twice(&self, name: &NamespaceName) {
         let client = self.server.client();
         let iteration = client.iteration(name, None).await.unwrap();
         assert_eq!(iteration.summary.status, IterationStatus::Done, "{name}");
@@ -214,7 +214,7 @@ impl World {
     }
 
     /// Stops both cleanly, and checks what is left.
-    fn nothing_is_left(&mut self) {
+    fn assert_nothing_left(&mut self) {
         let worker = self.worker.take().unwrap();
         worker.process.terminate();
         assert_eq!(worker.process.wait().0, Some(0));
@@ -289,7 +289,7 @@ fn rebuilds_survive_kill_9_at_random_moments() {
     for name in &names {
         let output = cli(&world.server, &["watch", name.as_str()]);
         assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
-        runtime.block_on(world.nothing_was_built_twice(name));
+        runtime.block_on(world.assert_nothing_built_twice(name));
         if has_tool("pacman") {
             let packages: Vec<String> = (0..world.plan.packages())
                 .map(|number| format!("p{number}"))
@@ -302,5 +302,5 @@ fn rebuilds_survive_kill_9_at_random_moments() {
         }
     }
     println!("{} rebuilds, {} kills", names.len(), world.killed);
-    world.nothing_is_left();
+    world.assert_nothing_left();
 }

@@ -198,11 +198,11 @@ fn mask(text: &str, names: &[(&'static str, String)]) -> String {
     for (pattern, name) in MASKS.iter() {
         text = pattern.replace_all(&text, *name).into_owned();
     }
-    unalign(&text)
+    normalize_columns(&text)
 }
 
 /// Puts two spaces between the columns of tables with durations, whose width differs.
-fn unalign(text: &str) -> String {
+fn normalize_columns(text: &str) -> String {
     let mut has_durations = false;
     let mut lines = Vec::new();
     for line in text.lines() {

@@ -7,7 +7,7 @@ use buildbtw_model::client::Client;
 use buildbtw_model::{
     AttemptId, AttemptStatus, BuildStatus, EventKind, IterationStatus, NamespaceName,
 };
-use buildbtw_tests::crew::{Packages, claim, create, done, persist, report};
+use buildbtw_tests::worker_pool::{Packages, claim, create, done, persist, report};
 use buildbtw_tests::{Server, Sources, pacman_upgrades_some};
 use tokio::sync::Barrier;
 

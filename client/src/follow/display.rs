@@ -22,11 +22,11 @@ const TICK: Duration = Duration::from_millis(250);
 /// Prints the progress of a rebuild.
 pub(crate) struct Display {
     output: Output,
-    live: Option<Live>,
+    live: Option<LiveDisplay>,
     stalled: Vec<String>,
 }
 
-struct Live {
+struct LiveDisplay {
     bars: MultiProgress,
     counts: ProgressBar,
     running: BTreeMap<BuildId, ProgressBar>,
@@ -38,7 +38,7 @@ impl Display {
         let live = !output.json && output.terminal && std::io::stderr().is_terminal();
         Self {
             output,
-            live: live.then(Live::new),
+            live: live.then(LiveDisplay::new),
             stalled: Vec::new(),
         }
     }
@@ -142,7 +142,7 @@ impl Display {
     }
 }
 
-impl Live {
+impl LiveDisplay {
     fn new() -> Self {
         let bars = MultiProgress::new();
         let counts = ProgressBar::new(0).with_style(bar_style("{bar:24} {pos}/{len}  {msg}"));

@@ -1,9 +1,9 @@
 //! Errors are one line with a hint, and exit code 3.
 
 use super::fake::{Fake, TOKEN};
-use super::program::{Ran, run};
+use super::program::{CommandOutput, run};
 
-async fn fails(server: &str, args: &[&str]) -> Ran {
+async fn fails(server: &str, args: &[&str]) -> CommandOutput {
     let home = tempfile::tempdir().unwrap();
     let ran = run(home.path(), server, args).await;
     assert_eq!(ran.code, 3, "{args:?}: {}{}", ran.stdout, ran.stderr);

@@ -24,7 +24,7 @@ async fn follows_rebuild_to_its_end_across_broken_connections() {
     assert_eq!(line, "22:13:21 building libgreet 2.0-1");
     // The server restarts while the build continues.
     fake.change(|inner| inner.away = true);
-    fake.break_streams();
+    fake.interrupt_streams();
     fake.build("libgreet", BuildStatus::Built, Some("2.0-1"));
     fake.change(|inner| inner.away = false);
     let line = run.line("built").await;
@@ -112,7 +112,7 @@ async fn follows_log_without_gaps_across_broken_connections() {
     });
     let mut run = follow(&fake, &home, &["logs", "space", "libgreet", "--follow"]);
     run.line("two").await;
-    fake.break_streams();
+    fake.interrupt_streams();
     fake.change(|inner| inner.log.extend(b"three\n"));
     run.line("three").await;
     fake.change(|inner| {

@@ -13,7 +13,7 @@ use crate::db::pipelines::PipelineRow;
 use crate::db::{builds, pipelines};
 use crate::dispatch::choose::choose;
 use crate::dispatch::pipelines::create::{Step, step};
-use crate::dispatch::pipelines::pace::Pace;
+use crate::dispatch::pipelines::rate_limiter::RateLimiter;
 use crate::error::Error;
 use crate::outage::{Backoff, Failure, Outage, Pauses};
 use crate::service::pipelines::{dispatch, end_refused};
@@ -36,7 +36,7 @@ const PAUSES: Pauses = Pauses::growing(Duration::from_secs(1), Duration::from_se
 pub(crate) struct PipelineCreation {
     state: AppState,
     on_gitlab: Pipelines,
-    pace: Pace,
+    rate_limiter: RateLimiter,
     running: JoinSet<StepResult>,
     /// Attempts whose step is running (`None`), or must not run before a time.
     not_before: HashMap<AttemptId, Option<Instant>>,
@@ -75,7 +75,7 @@ pub(crate) enum Event {
 impl PipelineCreation {
     pub(crate) fn new(state: AppState, on_gitlab: Pipelines) -> Self {
         Self {
-            pace: Pace::new(on_gitlab.settings.pace),
+            rate_limiter: RateLimiter::new(on_gitlab.settings.rate_limiter),
             state,
             on_gitlab,
             running: JoinSet::new(),
@@ -103,7 +103,7 @@ impl PipelineCreation {
             }
             self.backoff_until = None;
         }
-        let mut wanted = pipelines::uncreated(self.state.database.read()).await?;
+        let mut wanted = pipelines::pending_creation(self.state.database.read()).await?;
         // Few at a time, so that builds that become urgent meanwhile come first. Waiting attempts do not count
         // against the others.
         let waits = |row: &&PipelineRow| {
@@ -114,7 +114,7 @@ impl PipelineCreation {
         let room = (2 * CONCURRENCY + waiting).saturating_sub(wanted.len());
         let (dispatched, next) = self.dispatch(room).await?;
         if dispatched > 0 {
-            wanted = pipelines::uncreated(self.state.database.read()).await?;
+            wanted = pipelines::pending_creation(self.state.database.read()).await?;
         }
         let is_wanted = |attempt: &AttemptId| wanted.iter().any(|row| row.attempt == *attempt);
         self.not_before.retain(|attempt, _| is_wanted(attempt));
@@ -145,8 +145,8 @@ impl PipelineCreation {
                 // The end of a step leads to the next turn.
                 break;
             }
-            if !self.pace.take(now) {
-                return later.into_iter().chain([self.pace.next()]).min();
+            if !self.rate_limiter.take(now) {
+                return later.into_iter().chain([self.rate_limiter.next()]).min();
             }
             self.not_before.insert(row.attempt, None);
             let (state, on_gitlab) = (self.state.clone(), self.on_gitlab.clone());

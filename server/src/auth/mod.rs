@@ -46,7 +46,7 @@ pub async fn any_token(
     next: Next,
 ) -> Result<Response, Error> {
     let identity = identify(&state, bearer(&request), peer(&request)).await?;
-    Ok(pass(identity, request, next).await)
+    Ok(forward(identity, request, next).await)
 }
 
 /// Accepts requests with a valid token, or without one.
@@ -62,7 +62,7 @@ pub async fn optional(
         return Ok(next.run(request).await);
     };
     let identity = identify(&state, Some(token), peer(&request)).await?;
-    Ok(pass(identity, request, next).await)
+    Ok(forward(identity, request, next).await)
 }
 
 /// Accepts requests of clients.
@@ -151,10 +151,10 @@ async fn require(
             ))
             .into());
     }
-    Ok(pass(identity, request, next).await)
+    Ok(forward(identity, request, next).await)
 }
 
-async fn pass(identity: Identity, mut request: Request, next: Next) -> Response {
+async fn forward(identity: Identity, mut request: Request, next: Next) -> Response {
     request.extensions_mut().insert(identity);
     next.run(request).await
 }

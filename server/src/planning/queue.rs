@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use buildbtw_model::api::ProblemKind;
-use buildbtw_planner::{TookTooLong, Until};
+use buildbtw_planner::{TimedOut, Until};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -141,10 +141,10 @@ impl PlanQueue {
         let made = made.await?;
         drop(abandon);
         made.map_err(|error| match error {
-            PlanError::TookTooLong if self.shutdown.is_cancelled() => {
+            PlanError::TimedOut if self.shutdown.is_cancelled() => {
                 Error::refused(ProblemKind::Unavailable, "the server is shutting down")
             }
-            PlanError::TookTooLong => too_long(limit),
+            PlanError::TimedOut => too_long(limit),
             PlanError::Other(error) => error,
         })
     }
@@ -177,14 +177,14 @@ impl PlanQueue {
 #[derive(Debug)]
 pub enum PlanError {
     /// It exceeded its time limit.
-    TookTooLong,
+    TimedOut,
     /// Another error.
     Other(Error),
 }
 
-impl From<TookTooLong> for PlanError {
-    fn from(_: TookTooLong) -> Self {
-        Self::TookTooLong
+impl From<TimedOut> for PlanError {
+    fn from(_: TimedOut) -> Self {
+        Self::TimedOut
     }
 }
 

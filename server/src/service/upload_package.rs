@@ -247,7 +247,7 @@ async fn read_metadata(
         let is_over = || stop.is_cancelled() || Instant::now() >= end;
         let metadata = PackageMetadata::read(&path, &file_name, &pkgbase, &is_over);
         let metadata = metadata.map_err(|error| match error {
-            PackageError::Stopped if !stop.is_cancelled() => took_too_long(&file_name, limit),
+            PackageError::Stopped if !stop.is_cancelled() => upload_timeout(&file_name, limit),
             error => unusable(&file_name, error),
         })?;
         let contents = Contents {
@@ -278,7 +278,7 @@ fn reading_limit(size: u64) -> Duration {
     Duration::from_secs(AT_LEAST_S.saturating_add(size / BYTES_PER_S))
 }
 
-fn took_too_long(file: &PackageFileName, limit: Duration) -> Error {
+fn upload_timeout(file: &PackageFileName, limit: Duration) -> Error {
     Refusal::new(
         ProblemKind::UnexpectedPackage,
         format!("{file} cannot be published"),

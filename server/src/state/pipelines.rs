@@ -76,7 +76,7 @@ impl Pipelines {
     }
 
     /// Notifies that pipelines of a project have changed.
-    pub fn has_news(&self, project: ProjectId) {
+    pub fn pipelines_changed(&self, project: ProjectId) {
         self.news.add([project]);
     }
 }

@@ -61,13 +61,13 @@ pub(crate) const SECRETS: &str = "secrets";
 
 /// The credentials of a git command, during the lifetime of this value. Secrets are copied, because git
 /// removes rejected ones from its file.
-pub(super) struct Granted {
+pub(super) struct GitCredentials {
     config: String,
     ssh_command: Option<String>,
     copy: Option<PathBuf>,
 }
 
-impl Granted {
+impl GitCredentials {
     pub(super) fn new(access: &GitAccess, scratch: &Path) -> Result<Self, Failure> {
         let mut config = String::new();
         let mut copy = None;
@@ -110,7 +110,7 @@ impl Granted {
     }
 }
 
-impl Drop for Granted {
+impl Drop for GitCredentials {
     fn drop(&mut self) {
         // The scratch folder is removed as well, but only after package code has run.
         if let Some(copy) = &self.copy {
@@ -193,7 +193,7 @@ mod tests {
             ssh_known_hosts: Some(credentials),
             ..GitAccess::default()
         };
-        let granted = Granted::new(&access, folder.path()).unwrap();
+        let granted = GitCredentials::new(&access, folder.path()).unwrap();
         let copy = folder.path().join(SECRETS).join("git-credentials");
         assert!(copy.exists() && !granted.config().contains("a:b"));
         let ssh = granted.ssh_command.clone().unwrap();

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use buildbtw_model::CommitHash;
 
-use super::access::{GitAccess, Granted};
+use super::access::{GitAccess, GitCredentials};
 use crate::failure::{Context as _, Failure};
 use crate::log::Lines;
 use crate::programs::SEARCH_PATH;
@@ -59,7 +59,7 @@ pub(crate) fn checkout(
     scratch: &Path,
     tree: &Path,
 ) -> Result<(), Failure> {
-    let granted = Granted::new(access, scratch)?;
+    let granted = GitCredentials::new(access, scratch)?;
     let config = format!("{CONFIG}{}", granted.config());
     fs_err::write(scratch.join("gitconfig"), config)?;
     let format = if commit.as_str().len() == 64 {
@@ -116,7 +116,7 @@ struct Fetched {
 fn watch(command: &mut Command) -> io::Result<Fetched> {
     let mut child = command.stderr(Stdio::piped()).spawn()?;
     let (mut lines, mut is_lost) = (Lines::default(), false);
-    let mut read_line = |line: &str| is_lost |= says_lost(line);
+    let mut read_line = |line: &str| is_lost |= names_missing_commit(line);
     if let Some(mut stderr) = child.stderr.take() {
         let mut buffer = [0; 4096];
         loop {
@@ -140,7 +140,7 @@ fn watch(command: &mut Command) -> io::Result<Fetched> {
 }
 
 /// Returns whether a line reports that a repository does not have the commit.
-fn says_lost(line: &str) -> bool {
+fn names_missing_commit(line: &str) -> bool {
     (line.starts_with("fatal: ") || line.starts_with("error: "))
         && (line.contains("not our ref ") || line.contains("couldn't find remote ref "))
 }

@@ -91,7 +91,7 @@ async fn closes_descriptors_for_steps_and_helper() {
     let watching = async {
         up.cancelled().await;
         // Programs started by other tests inherit it for a moment.
-        let result = becomes_true(|| processes_with_open(&name).is_empty()).await;
+        let result = wait_until(|| processes_with_open(&name).is_empty()).await;
         cancel.cancel();
         result
     };
@@ -101,7 +101,7 @@ async fn closes_descriptors_for_steps_and_helper() {
 }
 
 /// Waits until a condition holds; returns whether it did.
-async fn becomes_true(holds: impl Fn() -> bool) -> bool {
+async fn wait_until(holds: impl Fn() -> bool) -> bool {
     let wait = async {
         while !holds() {
             tokio::task::yield_now().await;
@@ -161,7 +161,7 @@ async fn isolates_session_keyring_of_steps() {
         up.cancelled().await;
         // The helper still has two, through which the files it runs from were opened. Those of
         // exited processes are freed a moment later.
-        let result = becomes_true(|| users() <= before + 2).await;
+        let result = wait_until(|| users() <= before + 2).await;
         cancel.cancel();
         result
     };

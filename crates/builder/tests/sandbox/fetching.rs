@@ -6,7 +6,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::support::{World, file_in};
-use crate::surroundings::{Surroundings, page};
+use crate::test_network::{TestNetwork, page};
 
 pub(crate) fn has(program: &str) -> bool {
     ["/usr/bin", "/usr/local/bin", "/bin"]
@@ -31,8 +31,8 @@ async fn downloads_with_programs_of_makepkg_conf() {
     let Some(mut world) = World::new() else {
         return;
     };
-    let surroundings = Surroundings::new(&mut world);
-    surroundings.behind_router(8000, |_| page("agent\n"));
+    let test_network = TestNetwork::new(&mut world);
+    test_network.behind_router(8000, |_| page("agent\n"));
     let conf = world.path("makepkg.conf");
     let mut text = fs_err::read_to_string("/etc/makepkg.conf").unwrap();
     text.push_str(

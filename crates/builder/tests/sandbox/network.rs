@@ -4,8 +4,8 @@
 use buildbtw_model::{FailureKind, NetworkPolicy};
 
 use crate::support::{World, file_in, script_package};
-use crate::surroundings::{
-    BEHIND_ROUTER, ON_MACHINE, PUBLIC, PUBLIC_6, Surroundings, page, redirect,
+use crate::test_network::{
+    BEHIND_ROUTER, ON_MACHINE, PUBLIC, PUBLIC_6, TestNetwork, page, redirect,
 };
 
 const PORT: u16 = 8000;
@@ -23,8 +23,8 @@ async fn reaches_public_addresses_of_both_families() {
     let Some(mut world) = World::new() else {
         return;
     };
-    let surroundings = Surroundings::new(&mut world);
-    surroundings.behind_router(PORT, |_| page("public\n"));
+    let test_network = TestNetwork::new(&mut world);
+    test_network.behind_router(PORT, |_| page("public\n"));
     for host in [PUBLIC, PUBLIC_6, "public.test"] {
         let source = format!("http://{host}:{PORT}/x.txt");
         let mut request = world.request("reached", &of_source("reached", &source));
@@ -39,9 +39,9 @@ async fn blocks_the_machine_and_its_networks() {
     let Some(mut world) = World::new() else {
         return;
     };
-    let surroundings = Surroundings::new(&mut world);
-    let machine = surroundings.on_machine(PORT, |_| page("secret\n"));
-    let router = surroundings.behind_router(PORT, |_| page("secret\n"));
+    let test_network = TestNetwork::new(&mut world);
+    let machine = test_network.on_machine(PORT, |_| page("secret\n"));
+    let router = test_network.behind_router(PORT, |_| page("secret\n"));
     world.configure(|config| config.server = Some("http://198.51.100.20:8080/path".into()));
     let others = [
         "rebound.test",
@@ -75,11 +75,11 @@ async fn blocks_redirect_to_blocked_address() {
     let Some(mut world) = World::new() else {
         return;
     };
-    let surroundings = Surroundings::new(&mut world);
-    let machine = surroundings.on_machine(PORT, |_| page("secret\n"));
-    let inside = surroundings.behind_router(PORT + 1, |_| page("secret\n"));
+    let test_network = TestNetwork::new(&mut world);
+    let machine = test_network.on_machine(PORT, |_| page("secret\n"));
+    let inside = test_network.behind_router(PORT + 1, |_| page("secret\n"));
     let _public =
-        surroundings.behind_router(PORT, |path| redirect(path.trim_start_matches("/to/")));
+        test_network.behind_router(PORT, |path| redirect(path.trim_start_matches("/to/")));
     for (target, part) in [
         ("http://169.254.169.254:8001/latest", "169.254.169.254"),
         ("http://127.0.0.1:8000/x", "127.0.0.1"),
@@ -103,9 +103,9 @@ async fn allows_configured_network_only() {
     let Some(mut world) = World::new() else {
         return;
     };
-    let surroundings = Surroundings::new(&mut world);
-    surroundings.behind_router(PORT, |_| page("opened\n"));
-    surroundings.on_machine(PORT, |_| page("opened\n"));
+    let test_network = TestNetwork::new(&mut world);
+    test_network.behind_router(PORT, |_| page("opened\n"));
+    test_network.on_machine(PORT, |_| page("opened\n"));
     let networks = ["10.9.9.0/24", "127.0.0.0/8", "fd00:9::/64", "203.0.113.7"];
     world.configure(|config| {
         config.allow_source_networks = networks.map(|text| text.parse().unwrap()).to_vec();
@@ -180,9 +180,9 @@ async fn blocks_the_machine_despite_allowed_network() {
     let Some(mut world) = World::new() else {
         return;
     };
-    let surroundings = Surroundings::new(&mut world);
-    let machine = surroundings.on_machine(PORT, |_| page("secret\n"));
-    surroundings.behind_router(PORT, |_| page("neighbour\n"));
+    let test_network = TestNetwork::new(&mut world);
+    let machine = test_network.on_machine(PORT, |_| page("secret\n"));
+    test_network.behind_router(PORT, |_| page("neighbour\n"));
     world.configure(|config| {
         config.allow_source_networks = vec!["203.0.113.0/24".parse().unwrap()];
         config.server = Some("http://203.0.113.1:80".into());

@@ -7,8 +7,8 @@ use buildbtw_builder::BuildOutcome;
 use buildbtw_model::{FailureKind, NetworkPolicy};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Acting, Log, World, file_in};
-use crate::surroundings::{BEHIND_ROUTER, ON_MACHINE, PUBLIC, PUBLIC_6, Surroundings, page};
+use crate::support::{CallbackLog, Log, World, file_in};
+use crate::test_network::{BEHIND_ROUTER, ON_MACHINE, PUBLIC, PUBLIC_6, TestNetwork, page};
 
 const PORT: u16 = 8000;
 
@@ -38,8 +38,8 @@ async fn allows_network_in_prepare_only() {
     let Some(mut world) = World::new() else {
         return;
     };
-    let surroundings = Surroundings::new(&mut world);
-    let public = surroundings.behind_router(PORT, |_| page("lockfile\n"));
+    let test_network = TestNetwork::new(&mut world);
+    let public = test_network.behind_router(PORT, |_| page("lockfile\n"));
     let functions = format!(
         "prepare() {{ curl -sS --max-time 20 http://{PUBLIC}:{PORT}/ >found
            curl -sS --max-time 20 'http://{PUBLIC_6}:{PORT}/' >>found; }}
@@ -62,8 +62,8 @@ async fn allows_network_of_prepare_in_pkgver() {
     let Some(mut world) = World::new() else {
         return;
     };
-    let surroundings = Surroundings::new(&mut world);
-    surroundings.behind_router(PORT, |_| page("7\n"));
+    let test_network = TestNetwork::new(&mut world);
+    test_network.behind_router(PORT, |_| page("7\n"));
     let asks = format!("curl -sS --max-time 20 http://{PUBLIC}:{PORT}/");
     for pkgver in [
         format!("[[ -e $srcdir/found ]] || {asks} >\"$srcdir/found\"; cat \"$srcdir/found\""),
@@ -90,9 +90,9 @@ async fn blocks_the_machine_and_its_networks_in_prepare() {
     let Some(mut world) = World::new() else {
         return;
     };
-    let surroundings = Surroundings::new(&mut world);
-    let machine = surroundings.on_machine(PORT, |_| page("secret\n"));
-    let router = surroundings.behind_router(PORT, |_| page("secret\n"));
+    let test_network = TestNetwork::new(&mut world);
+    let machine = test_network.on_machine(PORT, |_| page("secret\n"));
+    let router = test_network.behind_router(PORT, |_| page("secret\n"));
     world.configure(|config| config.server = Some("http://198.51.100.20:80".into()));
     let mut functions = "prepare() {\n".to_owned();
     let others = [
@@ -172,8 +172,8 @@ async fn explains_why_prepare_reaches_nothing() {
     let Some(mut world) = World::new() else {
         return;
     };
-    let surroundings = Surroundings::new(&mut world);
-    let inside = surroundings.behind_router(PORT, |_| page("secret\n"));
+    let test_network = TestNetwork::new(&mut world);
+    let inside = test_network.behind_router(PORT, |_| page("secret\n"));
     let functions = format!("prepare() {{ curl -sS --max-time 20 http://10.9.9.9:{PORT}/; }}");
     let mut request = world.request("refused", &package("refused", &functions));
     request.network = NetworkPolicy::Prepare;
@@ -193,15 +193,15 @@ async fn reports_dead_pasta_as_infrastructure_failure() {
     let Some(mut world) = World::new() else {
         return;
     };
-    let surroundings = Surroundings::new(&mut world);
-    surroundings.behind_router(PORT, |_| page("here\n"));
+    let test_network = TestNetwork::new(&mut world);
+    test_network.behind_router(PORT, |_| page("here\n"));
     let functions = format!(
         "prepare() {{ while curl -sS --max-time 20 http://{PUBLIC}:{PORT}/; do echo WAITING; done; return 1; }}"
     );
     let mut request = world.request("waiting", &package("waiting", &functions));
     request.network = NetworkPolicy::Prepare;
     let attempt = request.attempt.to_string();
-    let log = Acting {
+    let log = CallbackLog {
         log: Log::default(),
         at: "WAITING",
         action: || {

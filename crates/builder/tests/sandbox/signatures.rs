@@ -4,7 +4,7 @@ use buildbtw_builder::{BuildOutcome, BuildRequest};
 use buildbtw_model::{FailureKind, MissingKeys, NetworkPolicy};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Acting, Log, World, file_in, serve};
+use crate::support::{CallbackLog, Log, World, file_in, serve};
 
 /// A world with a signing key, `keys/pgp` of its packages, and a server.
 struct Signer {
@@ -270,7 +270,7 @@ async fn builds_verified_commit_when_tag_moves() {
     request.network = NetworkPolicy::Prepare;
     signer.keys(true);
     let repository = signer.world.path("repository");
-    let log = Acting {
+    let log = CallbackLog {
         log: Log::default(),
         at: "checking the signatures of the sources",
         action: || {

@@ -44,13 +44,13 @@ impl LogSink for Log {
 }
 
 /// Keeps the output, and runs a function on each new chunk once a text has appeared.
-pub(crate) struct Acting<F> {
+pub(crate) struct CallbackLog<F> {
     pub(crate) log: Log,
     pub(crate) at: &'static str,
     pub(crate) action: F,
 }
 
-impl<F: Fn() + Send + Sync> LogSink for Acting<F> {
+impl<F: Fn() + Send + Sync> LogSink for CallbackLog<F> {
     fn write(&self, bytes: &[u8]) {
         self.log.write(bytes);
         if self.log.text().contains(self.at) {

@@ -120,7 +120,7 @@ impl Sender {
     /// When the body is not the one that was signed.
     pub(super) fn finish(self) -> Result<String, VerificationError> {
         match self.signature {
-            Some(signature) if !signature.is_right() => Err(VerificationError::WrongSignature),
+            Some(signature) if !signature.is_valid() => Err(VerificationError::WrongSignature),
             _ => Ok(self.id),
         }
     }
@@ -154,7 +154,7 @@ impl Signature {
         Ok(Self { mac, expected })
     }
 
-    fn is_right(&self) -> bool {
+    fn is_valid(&self) -> bool {
         let mut expected = self.expected.iter();
         expected.any(|expected| self.mac.clone().verify_slice(expected).is_ok())
     }

@@ -83,19 +83,19 @@ fn ends(graph: &Graph, components: &Components) -> FixedBitSet {
 }
 
 /// The part of the graph that a search visits, as a graph for petgraph.
-struct Passable<'a> {
+struct SearchGraph<'a> {
     graph: &'a Graph,
     ends: &'a FixedBitSet,
     /// The member whose own builds do not end the search.
     own: u32,
 }
 
-impl GraphBase for Passable<'_> {
+impl GraphBase for SearchGraph<'_> {
     type NodeId = u32;
     type EdgeId = (u32, u32);
 }
 
-impl<'a> IntoNeighbors for &'a Passable<'_> {
+impl<'a> IntoNeighbors for &'a SearchGraph<'_> {
     type Neighbors = Copied<slice::Iter<'a, u32>>;
 
     fn neighbors(self, install: u32) -> Self::Neighbors {
@@ -148,7 +148,7 @@ impl<B> Assembly<'_, B> {
 
     /// Finds the first builds on all paths from an install, except for those of the member `own`.
     pub(super) fn walk(&mut self, install: u32, own: u32, found: &mut Vec<u32>) {
-        let passable = Passable {
+        let passable = SearchGraph {
             graph: self.graph,
             ends: &self.ends,
             own,

@@ -38,7 +38,7 @@ pub(crate) async fn step(
     row: PipelineRow,
 ) -> Result<Step, Error> {
     let project = row.project_id;
-    let about = about(&state.database, &row).await?;
+    let about = project_name(&state.database, &row).await?;
     if let Some(asked_at) = row.asked_at {
         let name = pipeline_name(row.attempt);
         match on_gitlab
@@ -146,7 +146,7 @@ async fn settle(
         }
     }
     if created == Created::Unwanted || found.status.is_completed() {
-        on_gitlab.has_news(row.project_id);
+        on_gitlab.pipelines_changed(row.project_id);
     }
     Ok(Step::Settled)
 }
@@ -171,7 +171,7 @@ fn is_project_invisible(error: &GitlabError) -> bool {
 }
 
 /// Returns the name of the project in errors.
-pub(super) async fn about(database: &Database, row: &PipelineRow) -> Result<String, Error> {
+pub(super) async fn project_name(database: &Database, row: &PipelineRow) -> Result<String, Error> {
     let known = source_repositories::of_project(database.read(), row.project_id).await?;
     Ok(known.map_or_else(|| format!("project {}", row.project_id), |known| known.path))
 }

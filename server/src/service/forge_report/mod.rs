@@ -74,7 +74,7 @@ impl Reporter {
         // A report that fails does not delay the others.
         let mut told = Ok(());
         if self.kinds.contains(&ReportKind::CommitStatus) {
-            let closed = self.close_left_open(state, &namespace).await;
+            let closed = self.close_open_commit_statuses(state, &namespace).await;
             let commits = self
                 .report_commits(state, &namespace, iteration.id, &detail)
                 .await;
@@ -137,13 +137,14 @@ impl Reporter {
     }
 
     /// Cancels the statuses of commits whose iterations were superseded.
-    async fn close_left_open(
+    async fn close_open_commit_statuses(
         &self,
         state: &AppState,
         namespace: &NamespaceRow,
     ) -> Result<(), Failure> {
         let mut told_all = Ok(());
-        for open in forge_reports::left_open(state.database.read(), namespace.id).await? {
+        for open in forge_reports::open_commit_statuses(state.database.read(), namespace.id).await?
+        {
             let newest = iterations::newest(state.database.read(), namespace.id).await?;
             let is_built_on = match &newest {
                 Some(newest) => iterations::origins(state.database.read(), newest.id)
@@ -301,7 +302,7 @@ impl Reporter {
 /// Ignores the permanent rejection of a status, for example of a commit that no longer exists.
 fn ignore_permanent(set: Result<(), GitlabError>) -> Result<(), GitlabError> {
     match set {
-        Err(error) if is_worth_another_try(&error) => Err(error),
+        Err(error) if is_retryable(&error) => Err(error),
         Err(error) => {
             tracing::warn!(
                 error = error.to_string(),
@@ -314,7 +315,7 @@ fn ignore_permanent(set: Result<(), GitlabError>) -> Result<(), GitlabError> {
 }
 
 /// Returns whether a report should be retried. GitLab responds with 409 to concurrent statuses of one commit.
-pub(crate) fn is_worth_another_try(error: &GitlabError) -> bool {
+pub(crate) fn is_retryable(error: &GitlabError) -> bool {
     error.kind.is_transient()
         || error.kind.is_of_token()
         || matches!(error.kind, GitlabErrorKind::Status { status: 409, .. })

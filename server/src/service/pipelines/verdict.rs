@@ -34,7 +34,7 @@ pub(super) struct Facts<'a> {
     pub(super) jobs: &'a [Job],
     /// The errors of its configuration.
     pub(super) errors: Option<&'a str>,
-    /// The end of the log of its [`unexplained`] job.
+    /// The end of the log of the [`unexplained_job`].
     pub(super) log: Option<&'a str>,
     /// Whether this server requested the cancellation.
     pub(super) is_our_cancel: bool,
@@ -47,15 +47,15 @@ pub fn own_job<'a>(row: &PipelineRow, jobs: &'a [Job]) -> Option<&'a Job> {
 }
 
 /// Returns the job whose end decides that of the pipeline.
-fn deciding<'a>(row: &PipelineRow, jobs: &'a [Job]) -> Option<&'a Job> {
+fn deciding_job<'a>(row: &PipelineRow, jobs: &'a [Job]) -> Option<&'a Job> {
     let failed = |job: &&Job| job.status == PipelineStatus::Failed;
     own_job(row, jobs).or_else(|| jobs.iter().find(failed).or(jobs.first()))
 }
 
 /// Returns the failed job of a pipeline if only its log can explain the failure, because it has not asked for its
 /// build.
-pub fn unexplained<'a>(row: &PipelineRow, jobs: &'a [Job]) -> Option<&'a Job> {
-    let job = deciding(row, jobs).filter(|job| job.status == PipelineStatus::Failed);
+pub fn unexplained_job<'a>(row: &PipelineRow, jobs: &'a [Job]) -> Option<&'a Job> {
+    let job = deciding_job(row, jobs).filter(|job| job.status == PipelineStatus::Failed);
     job.filter(|job| is_silent(row) && may_be_explained_by_log(reason_of(job)))
 }
 
@@ -102,7 +102,7 @@ pub(super) fn verdict(row: &PipelineRow, facts: &Facts<'_>) -> End {
             FailureKind::Infrastructure,
             "GitLab skipped the pipeline; check that the project uses buildbtw's CI template".to_owned(),
         ),
-        Some(_) => match deciding(row, facts.jobs) {
+        Some(_) => match deciding_job(row, facts.jobs) {
             Some(job) if is_cancelled(job.status) => {
                 by_hand(format!("{} was cancelled", name(job)))
             }

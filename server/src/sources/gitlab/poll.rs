@@ -55,7 +55,7 @@ pub(crate) struct Polled {
 
 /// The results of the pages of a poll.
 #[derive(Default)]
-struct Seen {
+struct PollResults {
     /// All changes up to this time have been read.
     reached: Option<Timestamp>,
     /// GitLab's number of projects.
@@ -120,14 +120,18 @@ impl GitlabGroup {
     }
 
     /// Reads the pages of projects that were active in the window, and stores changes.
-    async fn read_pages(&self, sources: &Sources, window: &mut Window) -> Result<Seen, Failure> {
+    async fn read_pages(
+        &self,
+        sources: &Sources,
+        window: &mut Window,
+    ) -> Result<PollResults, Failure> {
         let limit = window.watermark.map(|mark| mark - OVERLAP);
         let is_in_window = |project: &Project| match (project.last_activity, limit) {
             (Some(active), Some(limit)) => active >= limit,
             _ => true,
         };
         let mut cursor = None;
-        let mut seen = Seen::default();
+        let mut seen = PollResults::default();
         loop {
             let page = self.gitlab.projects(&Selection::After(cursor)).await?;
             if seen.reached.is_none() {

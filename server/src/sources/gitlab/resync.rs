@@ -134,7 +134,7 @@ impl GitlabGroup {
         resync.cursor = page.next;
         resync.pages += 1;
         resync.is_at_end = resync.cursor.is_none();
-        sources.status.progressed(Progress {
+        sources.status.set_progress(Progress {
             seen: resync.seen(),
             total: resync.total,
         });

@@ -65,7 +65,7 @@ impl FakeGitlab {
     }
 
     /// Makes the next `count` commit statuses find the lock of their commit taken.
-    pub fn contend_statuses(&self, count: u32) {
+    pub fn lock_commit_statuses(&self, count: u32) {
         lock(&self.shared.ci).contended_statuses = count;
     }
 

@@ -165,7 +165,7 @@ impl IdToken {
             }
             Signer::Stranger => {
                 let id = named(&keys.ci().id);
-                keys.stranger().sign(&header(&id), &self.claims)
+                keys.unknown_key().sign(&header(&id), &self.claims)
             }
             Signer::Unsigned => {
                 let id = named(&keys.ci().id);

@@ -138,7 +138,7 @@ async fn throttles_push_timestamps() {
     let head = world.gitlab.head(project, None).unwrap();
     world
         .gitlab
-        .push_quietly(project, "main", &[("a", None)], "Lost")
+        .push_without_event(project, "main", &[("a", None)], "Lost")
         .unwrap();
     assert_ne!(world.gitlab.head(project, None).unwrap(), head);
     assert_eq!(world.data(query, json!({})).await, before);

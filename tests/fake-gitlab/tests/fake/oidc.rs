@@ -172,7 +172,7 @@ async fn forges_tokens_by_named_defect() {
     let token = || world.gitlab.id_token(job, AUDIENCE).unwrap();
     for (name, forged, error) in [
         (
-            "stranger",
+            "unknown_key",
             token().signer(Signer::Stranger),
             "InvalidSignature",
         ),

@@ -106,7 +106,7 @@ async fn reports_errors_of_commit_status() {
         assert_eq!(found.0, status, "{found:?}");
         assert!(found.1.contains(text), "{found:?}");
     }
-    world.gitlab.contend_statuses(1);
+    world.gitlab.lock_commit_statuses(1);
     assert_eq!(say(&path, good.clone()).await.0, 409);
     assert_eq!(say(&path, good.clone()).await.0, 201);
     world.gitlab.set_role(project, Role::Reporter).unwrap();

@@ -161,7 +161,7 @@ fn run_makepkg(
     let waits = release::waits_for_pkgver(query, pkgbuild, request)?;
     if !waits && network.is_none() {
         let version = release::planned(query, pkgbuild, request)?;
-        makepkg.whole()?;
+        makepkg.run_once()?;
         return Ok(version);
     }
     let first = makepkg.prepare(network.as_ref())?;

@@ -57,19 +57,19 @@ struct Image {
 }
 
 /// The reason why there is no image.
-enum NoImage {
+enum ImageError {
     /// This machine cannot create one.
     Unusable(String),
     Failed(Failure),
 }
 
-impl From<Failure> for NoImage {
+impl From<Failure> for ImageError {
     fn from(failure: Failure) -> Self {
         Self::Failed(failure)
     }
 }
 
-impl From<io::Error> for NoImage {
+impl From<io::Error> for ImageError {
     fn from(error: io::Error) -> Self {
         Self::Failed(error.into())
     }
@@ -83,13 +83,13 @@ impl Disk {
             ScratchDisk::Memory => "the scratch disk is set to `memory`".to_owned(),
             kind @ (ScratchDisk::Auto | ScratchDisk::Image) => {
                 match Self::in_image(kind, &task.scratch_folder, limits.disk_bytes) {
-                    Err(NoImage::Unusable(why)) if kind == ScratchDisk::Auto => why,
-                    Err(NoImage::Unusable(why)) => {
+                    Err(ImageError::Unusable(why)) if kind == ScratchDisk::Auto => why,
+                    Err(ImageError::Unusable(why)) => {
                         return Err(Failure::infrastructure(format!(
                             "the scratch disk image cannot be created: {why}"
                         )));
                     }
-                    Err(NoImage::Failed(failure)) => return Err(failure),
+                    Err(ImageError::Failed(failure)) => return Err(failure),
                     Ok(disk) => return Ok(disk),
                 }
             }
@@ -117,21 +117,21 @@ impl Disk {
         })
     }
 
-    fn in_image(kind: ScratchDisk, folder: &Path, bytes: u64) -> Result<Self, NoImage> {
+    fn in_image(kind: ScratchDisk, folder: &Path, bytes: u64) -> Result<Self, ImageError> {
         if kind == ScratchDisk::Auto
             && let Some(why) = unusable(folder)
         {
-            return Err(NoImage::Unusable(why));
+            return Err(ImageError::Unusable(why));
         }
         let file = create(folder, image_size(bytes.max(MIN_BYTES)))?;
         format(&file, folder)?;
         let (device, path) = sys::attach_loop(file.as_fd())
-            .map_err(|error| NoImage::Unusable(describe_loop_error(&error)))?;
+            .map_err(|error| ImageError::Unusable(describe_loop_error(&error)))?;
         let top = mount_point()?;
         match mount(Some(&path), &top, Some("ext4"), FLAGS, Some(IMAGE_OPTIONS)) {
             Err(error @ (Errno::ENODEV | Errno::EPERM | Errno::EACCES)) => {
                 let why = format!("the image cannot be mounted: {error}");
-                return Err(NoImage::Unusable(why));
+                return Err(ImageError::Unusable(why));
             }
             mounted => mounted.context("mounting the scratch disk")?,
         }
@@ -248,7 +248,7 @@ fn image_size(bytes: u64) -> u64 {
 }
 
 /// Creates the file and unlinks it immediately, so that nothing is left if this process is killed.
-fn create(folder: &Path, size: u64) -> Result<File, NoImage> {
+fn create(folder: &Path, size: u64) -> Result<File, ImageError> {
     let path = folder.join("disk");
     let file = fs::OpenOptions::new()
         .read(true)
@@ -274,7 +274,7 @@ fn create(folder: &Path, size: u64) -> Result<File, NoImage> {
     Ok(file)
 }
 
-fn format(file: &File, folder: &Path) -> Result<(), NoImage> {
+fn format(file: &File, folder: &Path) -> Result<(), ImageError> {
     let made = Command::new(MKFS)
         .args(["-q", "-F", "-m", "0", "-O", "^has_journal,^resize_inode"])
         .args(["-b", "4096", "-i", "4096", "-I", "256"])
@@ -284,7 +284,7 @@ fn format(file: &File, folder: &Path) -> Result<(), NoImage> {
         .output();
     let output = match made {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(NoImage::Unusable(format!("`{MKFS}` is not installed")));
+            return Err(ImageError::Unusable(format!("`{MKFS}` is not installed")));
         }
         made => made.context("starting mkfs.ext4")?,
     };
@@ -293,7 +293,7 @@ fn format(file: &File, folder: &Path) -> Result<(), NoImage> {
     }
     let folder = folder.display();
     let is_full = fstatvfs(file).is_ok_and(|disk| is_nearly_full(&disk));
-    Err(NoImage::Failed(Failure::infrastructure(if is_full {
+    Err(ImageError::Failed(Failure::infrastructure(if is_full {
         format!("the disk of the worker is full: {folder} has no space left for the build")
     } else {
         format!(
@@ -331,11 +331,11 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
         match format(&file, folder.path()) {
             Ok(()) => {}
-            Err(NoImage::Unusable(why)) => {
+            Err(ImageError::Unusable(why)) => {
                 eprintln!("SKIPPED: {why}");
                 return;
             }
-            Err(NoImage::Failed(failure)) => panic!("{failure}"),
+            Err(ImageError::Failed(failure)) => panic!("{failure}"),
         }
         let mut bytes = [0; 2];
         file.read_exact_at(&mut bytes, MAGIC).unwrap();

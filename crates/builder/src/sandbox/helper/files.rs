@@ -43,7 +43,7 @@ pub(super) fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// Copies a tree if it exists.
-pub(super) fn copy_if_there(from: &Path, to: &Path) -> io::Result<()> {
+pub(super) fn copy_if_exists(from: &Path, to: &Path) -> io::Result<()> {
     match fs::symlink_metadata(from) {
         Ok(_) => copy_tree(from, to),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

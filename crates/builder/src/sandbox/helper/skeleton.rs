@@ -7,7 +7,7 @@ use std::path::Path;
 use fs_err as fs;
 
 use super::accounts;
-use super::files::{copy_certificates, copy_if_there, make_dir};
+use super::files::{copy_certificates, copy_if_exists, make_dir};
 use crate::failure::Failure;
 use crate::source::open_in_tree;
 
@@ -135,7 +135,7 @@ pub(super) fn create(root: &Path) -> Result<(), Failure> {
     let etc = root.join("etc");
     copy_certificates(Path::new("/etc/ssl/certs"), &etc)?;
     for name in FROM_HOST {
-        copy_if_there(&Path::new("/etc").join(name), &etc.join(name))?;
+        copy_if_exists(&Path::new("/etc").join(name), &etc.join(name))?;
     }
     for (name, text) in FILES {
         fs::write(etc.join(name), text)?;

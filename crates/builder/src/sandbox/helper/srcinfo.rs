@@ -210,7 +210,7 @@ impl<'a> PkgbuildQuery<'a> {
     }
 
     fn syntax_error(&self) -> Result<Option<String>, Failure> {
-        makepkg::why_unreadable(&self.command(self.architecture()))
+        makepkg::pkgbuild_syntax_error(&self.command(self.architecture()))
     }
 
     fn depends_on_environment(&self) -> Result<bool, Failure> {

@@ -190,7 +190,7 @@ async fn rejects_job_of_unplanned_commit() {
 async fn token_of_removed_attempt_does_not_open_later_one() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job) = running(&forge).await;
-    let first = job.takes().await;
+    let first = job.claim_as_executor().await;
     first.starts().await;
     let admin = server.admin();
     admin

@@ -92,7 +92,7 @@ impl ExitRecord {
 
 /// Everything that is known about the exit of makepkg.
 #[derive(Debug, Default)]
-pub(super) struct Circumstances {
+pub(super) struct ExitContext {
     pub(super) code: i32,
     pub(super) exit: ExitRecord,
     pub(super) stage: Stage,
@@ -104,7 +104,7 @@ pub(super) struct Circumstances {
     pub(super) is_bootstrap: bool,
 }
 
-impl Circumstances {
+impl ExitContext {
     /// Returns whether makepkg could not read the PKGBUILD.
     pub(super) fn is_unreadable(&self) -> bool {
         self.code != 0
@@ -235,15 +235,15 @@ mod tests {
     const MAKEPKG: &str = "/usr/bin/makepkg";
     const PKGBUILD: &str = "/startdir/PKGBUILD";
 
-    fn exited(code: i32, frames: &[(&str, &str)]) -> Circumstances {
+    fn exited(code: i32, frames: &[(&str, &str)]) -> ExitContext {
         let frames: String = frames
             .iter()
             .map(|(function, file)| format!("{function}\t{file}\t7\n"))
             .collect();
-        Circumstances {
+        ExitContext {
             code,
             exit: ExitRecord::parse(&format!("{code}\n{frames}")),
-            ..Circumstances::default()
+            ..ExitContext::default()
         }
     }
 
@@ -292,7 +292,7 @@ mod tests {
 
     #[test]
     fn classifies_failures_by_exit_code_of_makepkg() {
-        assert!(Circumstances::default().failure().is_none());
+        assert!(ExitContext::default().failure().is_none());
         for (code, function, kind) in [
             (1, "verify_integrity_sums", FailureKind::Package),
             (2, "main", FailureKind::Infrastructure),
@@ -366,9 +366,9 @@ mod tests {
     #[test]
     fn blames_package_without_further_evidence() {
         for code in [1, 2, 8, 15, 138] {
-            let circumstances = Circumstances {
+            let circumstances = ExitContext {
                 code,
-                ..Circumstances::default()
+                ..ExitContext::default()
             };
             assert_eq!(circumstances.failure().unwrap().kind, FailureKind::Package);
         }

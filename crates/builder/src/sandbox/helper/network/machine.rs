@@ -14,7 +14,7 @@ const WIDEST: [u8; 2] = [8, 16];
 
 /// The network configuration of this machine.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Machine {
+pub(super) struct HostNetwork {
     /// Its addresses and on-link networks.
     pub(super) own: Vec<SourceNetwork>,
     /// The interface of its default IPv6 route.
@@ -54,7 +54,7 @@ fn unicast() -> String {
     "unicast".to_owned()
 }
 
-impl Machine {
+impl HostNetwork {
     /// Reads the configuration from the kernel.
     pub(super) fn read() -> Result<Self, Failure> {
         let interfaces = ip(&["-j", "address", "show"])?;
@@ -146,8 +146,8 @@ fn ip<T: serde::de::DeserializeOwned>(arguments: &[&str]) -> Result<Vec<T>, Fail
 mod tests {
     use super::*;
 
-    fn machine(interfaces: &str, routes: &str) -> Machine {
-        Machine::of(
+    fn machine(interfaces: &str, routes: &str) -> HostNetwork {
+        HostNetwork::of(
             &serde_json::from_str::<Vec<Interface>>(interfaces).unwrap(),
             &serde_json::from_str::<Vec<RouteEntry>>(routes).unwrap(),
         )

@@ -25,7 +25,7 @@ use nix::mount::{MsFlags, mount};
 use self::addresses::{
     DOWN, GATEWAY, GATEWAY_MAC, INNER, INNER_ADDRESS, IPV4_LINK, IPV6_LINK, OUTER_DOWN, UP,
 };
-use self::machine::Machine;
+use self::machine::HostNetwork;
 use self::routes::{Action, Route};
 use super::files::make_dir;
 use super::headings::heading;
@@ -55,7 +55,7 @@ impl Network {
                  fetched, could not be resolved"
             )));
         }
-        let machine = Machine::read()?;
+        let machine = HostNetwork::read()?;
         let mut own = machine.own.clone();
         own.extend(access.refused.iter().copied().map(SourceNetwork::single));
         let routes = routes::routes(&own, &access.allowed);

@@ -51,7 +51,7 @@ pub(super) fn routes(own: &[SourceNetwork], allowed: &[SourceNetwork]) -> Vec<Ro
     let mut refused: Vec<SourceNetwork> = always.chain(own.iter().copied()).collect();
     let forms: Vec<SourceNetwork> = refused
         .iter()
-        .flat_map(|network| network.forms_in_ipv6())
+        .flat_map(|network| network.ipv6_equivalents())
         .collect();
     refused.extend(forms);
     refused.sort_unstable();
@@ -62,7 +62,7 @@ pub(super) fn routes(own: &[SourceNetwork], allowed: &[SourceNetwork]) -> Vec<Ro
         .filter(|network| network.is_single() && !loopback.contains(**network));
     let guarded: Vec<SourceNetwork> = single
         .filter(|network| !allowed.contains(network))
-        .flat_map(|network| [vec![*network], network.forms_in_ipv6()].concat())
+        .flat_map(|network| [vec![*network], network.ipv6_equivalents()].concat())
         .collect();
     refused.retain(|network| {
         guarded.contains(network) || !allowed.iter().any(|allowed| allowed.contains(*network))

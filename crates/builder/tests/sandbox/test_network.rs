@@ -58,7 +58,7 @@ pub(crate) const BEHIND_ROUTER: &[&str] = &[
 ];
 
 /// The two namespaces.
-pub(crate) struct Surroundings {
+pub(crate) struct TestNetwork {
     machine: Arc<File>,
     router: Arc<File>,
 }
@@ -74,16 +74,16 @@ impl Counting {
     }
 }
 
-impl Surroundings {
+impl TestNetwork {
     /// Creates them, and runs the helper of the world on the machine.
     pub(crate) fn new(world: &mut World) -> Self {
-        let surroundings = Self {
+        let test_network = Self {
             machine: Arc::new(namespace()),
             router: Arc::new(namespace()),
         };
-        let machine = path(&surroundings.machine);
-        run_ip(&surroundings.router, &ROUTER.replace("MACHINE", &machine));
-        run_ip(&surroundings.machine, MACHINE);
+        let machine = path(&test_network.machine);
+        run_ip(&test_network.router, &ROUTER.replace("MACHINE", &machine));
+        run_ip(&test_network.machine, MACHINE);
         let hosts = world.path("hosts");
         fs_err::write(&hosts, HOSTS).unwrap();
         world.start_helper_by(&format!(
@@ -92,7 +92,7 @@ impl Surroundings {
             hosts.display()
         ));
         world.configure(|config| config.allow_source_networks.clear());
-        surroundings
+        test_network
     }
 
     /// Serves on all addresses of the machine.
