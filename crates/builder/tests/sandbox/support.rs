@@ -59,13 +59,13 @@ impl<F: Fn() + Send + Sync> LogSink for CallbackLog<F> {
     }
 }
 
-pub(crate) struct World {
+pub(crate) struct Fixture {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) config: SandboxConfig,
     pub(crate) builder: Builder,
 }
 
-impl World {
+impl Fixture {
     /// `None`, with the reason on the terminal, if sandboxes cannot be created.
     pub(crate) fn new() -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();

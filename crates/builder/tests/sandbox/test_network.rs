@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nix::sched::{CloneFlags, setns, unshare};
 
-use crate::support::World;
+use crate::support::Fixture;
 
 /// The machine has `203.0.113.2` and `2001:db8:1::2`. Its router is `203.0.113.1` and `2001:db8:1::1`; the
 /// neighbour, servers behind the router and everything else are addresses of the same namespace.
@@ -75,8 +75,8 @@ impl Counting {
 }
 
 impl TestNetwork {
-    /// Creates them, and runs the helper of the world on the machine.
-    pub(crate) fn new(world: &mut World) -> Self {
+    /// Creates them, and runs the helper of the fixture on the machine.
+    pub(crate) fn new(fixture: &mut Fixture) -> Self {
         let test_network = Self {
             machine: Arc::new(namespace()),
             router: Arc::new(namespace()),
@@ -84,14 +84,14 @@ impl TestNetwork {
         let machine = path(&test_network.machine);
         run_ip(&test_network.router, &ROUTER.replace("MACHINE", &machine));
         run_ip(&test_network.machine, MACHINE);
-        let hosts = world.path("hosts");
+        let hosts = fixture.path("hosts");
         fs_err::write(&hosts, HOSTS).unwrap();
-        world.start_helper_by(&format!(
+        fixture.start_helper_by(&format!(
             "exec unshare --mount --propagation private sh -c '\
              mount --bind {} /etc/hosts && exec nsenter --net={machine} \"$@\"' sh \"$@\"",
             hosts.display()
         ));
-        world.configure(|config| config.allow_source_networks.clear());
+        fixture.configure(|config| config.allow_source_networks.clear());
         test_network
     }
 

@@ -101,7 +101,7 @@ impl Keys {
         &self.all[lock(&self.in_use).ci]
     }
 
-    pub(crate) fn unknown_key(&self) -> &Key {
+    pub(crate) fn unpublished_key(&self) -> &Key {
         &self.all[STRANGER]
     }
 

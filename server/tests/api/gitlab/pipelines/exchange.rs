@@ -82,7 +82,7 @@ async fn rejects_tokens_of_other_issuers_and_audiences() {
         "ID token was rejected",
     )
     .await;
-    expect_rejected(signed(Signer::Stranger), Unauthenticated, "signature").await;
+    expect_rejected(signed(Signer::UnpublishedKey), Unauthenticated, "signature").await;
     expect_rejected(signed(Signer::PublicKeyAsSecret), Unauthenticated, "RS256").await;
     expect_rejected(|_, token| token.key_id("other"), Unauthenticated, "no key").await;
     expect_rejected(
