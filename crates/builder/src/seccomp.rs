@@ -1,7 +1,7 @@
 //! The seccomp filter of everything that runs foreign code. It refuses system calls that builds do not need
 //! and that kernel exploits start from, and all ways into a new user namespace.
 //!
-//! The filter has a table for each architecture of the machine: with only one, it would have to kill the
+//! The filter has a table for each architecture of the host: with only one, it would have to kill the
 //! 32-bit programs that multilib packages build and run.
 //!
 //! Without a cgroup, only rlimits limit memory, and they count address space only. The filter then also
@@ -135,7 +135,7 @@ pub(crate) fn missing() -> Option<String> {
     })
 }
 
-/// Returns a descriptor from which bubblewrap reads the filter of this machine.
+/// Returns a descriptor from which bubblewrap reads the filter of the host.
 pub(crate) fn descriptor(memory: Memory) -> io::Result<OwnedFd> {
     let tables = tables(std::env::consts::ARCH).ok_or_else(|| {
         io::Error::other(format!(

@@ -1,4 +1,4 @@
-//! Checks whether this machine can create the image for the files of a build.
+//! Checks whether the host can create the image for the files of a build.
 
 use std::io;
 use std::path::Path;
@@ -33,7 +33,7 @@ pub(crate) fn warning(config: &SandboxConfig) -> Option<String> {
     }
 }
 
-/// Returns why images cannot be created, if this machine is configured to create them.
+/// Returns why images cannot be created, if the host is configured to create them.
 pub(crate) fn missing(config: &SandboxConfig) -> Option<String> {
     match config.scratch_disk {
         ScratchDisk::Image => no_program()

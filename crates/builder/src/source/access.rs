@@ -1,4 +1,4 @@
-//! The credentials of git for the hosts of sources: files of the machine's operator, which appear on no
+//! The credentials of git for the servers of sources: files of the host's operator, which appear on no
 //! command line and in no sandbox.
 
 use std::io;
@@ -20,7 +20,7 @@ pub struct GitAccess {
     pub ssh_key: Option<PathBuf>,
     /// The keys of SSH hosts (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT"); git connects to no others.
     pub ssh_known_hosts: Option<PathBuf>,
-    /// A PEM file with the certificate authorities of HTTPS hosts, which replaces the machine's.
+    /// A PEM file with the certificate authorities of HTTPS servers, which replaces the host's.
     pub ca: Option<PathBuf>,
 }
 

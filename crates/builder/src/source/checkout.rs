@@ -12,7 +12,7 @@ use crate::failure::{Context as _, Failure};
 use crate::log::Lines;
 use crate::programs::SEARCH_PATH;
 
-/// Settings that replace the machine's: no credentials, hooks or helper programs, and any owner of a
+/// Settings that replace the host's: no credentials, hooks or helper programs, and any owner of a
 /// repository is accepted. They are in a file because git does not pass command line options on to other
 /// repositories.
 const CONFIG: &str = "\

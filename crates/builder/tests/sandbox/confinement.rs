@@ -1,4 +1,4 @@
-//! Restrictions of every step of a build, observed from inside and from the machine.
+//! Restrictions of every step of a build, observed from inside and from the host.
 #![allow(unsafe_code, reason = "keys have no safe interface")]
 
 use std::os::fd::AsRawFd as _;
@@ -265,7 +265,7 @@ async fn blocks_memory_outside_address_spaces_without_a_cgroup() {
     }
 }
 
-/// The only step with a network, observed from the machine while a server keeps it waiting.
+/// The only step with a network, observed from the host while a server keeps it waiting.
 #[tokio::test]
 async fn fetches_sources_without_privileges() {
     let Some(fixture) = Fixture::new() else {

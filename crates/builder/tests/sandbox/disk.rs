@@ -192,7 +192,7 @@ fn make_mounts_private() {
 
 /// The processes of the build do not notice that their writes are lost.
 #[tokio::test]
-async fn reports_full_disk_of_the_machine_as_infrastructure_failure() {
+async fn reports_full_disk_of_the_host_as_infrastructure_failure() {
     let Some(mut fixture) = fixture_with_images() else {
         return;
     };

@@ -154,7 +154,7 @@ async fn exposes_processors_without_host_devices() {
     }
 }
 
-/// Returns the hardware addresses of this machine's network cards, except loopback.
+/// Returns the hardware addresses of the host's network cards, except loopback.
 fn addresses() -> Vec<String> {
     let cards = fs_err::read_dir("/sys/class/net").unwrap();
     let addresses = cards.map(|card| {
@@ -192,7 +192,7 @@ async fn provides_ca_certificates_when_claimed() {
         "/etc/login.defs",
     ];
     assert_lines(&log, &lines);
-    // Keys and certificates of the machine.
+    // Keys and certificates of the host.
     assert!(!log.contains("ssl: private"), "{log}");
     assert_eq!(log.matches("own: ").count(), 1, "{log}");
 }

@@ -25,7 +25,7 @@ pub(crate) fn request(fixture: &Fixture, name: &str, source: &str, install: &str
     request
 }
 
-/// The machine's makepkg.conf names programs for protocols, including some of its own.
+/// The host's makepkg.conf names programs for protocols, including some of its own.
 #[tokio::test]
 async fn downloads_with_programs_of_makepkg_conf() {
     let Some(mut fixture) = Fixture::new() else {

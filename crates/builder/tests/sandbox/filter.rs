@@ -1,8 +1,8 @@
-//! The system call filter, tested by programs of every architecture that the machine runs.
+//! The system call filter, tested by programs of every architecture that the host runs.
 
 use crate::support::{Fixture, expected, script_package, scriptlet};
 
-/// Makes calls by number, on the machine's own architecture.
+/// Makes calls by number, on the host's own architecture.
 const NATIVE: &str = r#"
 #define _GNU_SOURCE
 #include <errno.h>

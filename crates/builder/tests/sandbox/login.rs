@@ -82,9 +82,9 @@ package() {
     }
 }
 
-/// The machine's own files would make packages differ from one worker to the next.
+/// The host's own files would make packages differ from one worker to the next.
 #[tokio::test]
-async fn ignores_profile_files_of_the_machine() {
+async fn ignores_profile_files_of_the_host() {
     let Some(fixture) = Fixture::new() else {
         return;
     };

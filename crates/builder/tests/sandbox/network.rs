@@ -35,7 +35,7 @@ async fn reaches_public_addresses_of_both_families() {
 }
 
 #[tokio::test]
-async fn blocks_the_machine_and_its_networks() {
+async fn blocks_the_host_and_its_networks() {
     let Some(mut fixture) = Fixture::new() else {
         return;
     };
@@ -176,9 +176,9 @@ async fn fetches_nothing_when_server_name_does_not_resolve() {
         .await;
 }
 
-/// Allowing a network does not allow the machine's own addresses in it.
+/// Allowing a network does not allow the host's own addresses in it.
 #[tokio::test]
-async fn blocks_the_machine_despite_allowed_network() {
+async fn blocks_the_host_despite_allowed_network() {
     let Some(mut fixture) = Fixture::new() else {
         return;
     };

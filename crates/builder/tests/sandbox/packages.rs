@@ -185,7 +185,7 @@ async fn builds_and_lists_a_hundred_thousand_files() {
     assert_eq!(files.lines().count(), 1 + 3 + 100 + 100_000);
 }
 
-/// This machine serves as a pacstrapped system: its makepkg.conf applies, unlike where only its
+/// The host serves as a pacstrapped system: its makepkg.conf applies, unlike where only its
 /// `/usr` is used.
 #[tokio::test]
 async fn applies_makepkg_settings_of_a_pacstrapped_base() {

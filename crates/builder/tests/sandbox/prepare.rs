@@ -86,7 +86,7 @@ async fn allows_network_of_prepare_in_pkgver() {
 }
 
 #[tokio::test]
-async fn blocks_the_machine_and_its_networks_in_prepare() {
+async fn blocks_the_host_and_its_networks_in_prepare() {
     let Some(mut fixture) = Fixture::new() else {
         return;
     };

@@ -278,7 +278,7 @@ pub(crate) fn is_running(marker: &str) -> bool {
     })
 }
 
-/// Returns the id, on this machine, of the user of the process with this name.
+/// Returns the id, on the host, of the user of the process with this name.
 pub(crate) fn uid_of(marker: &str) -> u32 {
     use std::os::unix::fs::MetadataExt as _;
     let process = fs_err::read_dir("/proc").unwrap().flatten().find(|entry| {

@@ -1,4 +1,4 @@
-//! A machine with neighbours: network namespaces in which the helper and servers run.
+//! A host with neighbours: network namespaces in which the helper and servers run.
 
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
@@ -11,7 +11,7 @@ use nix::sched::{CloneFlags, setns, unshare};
 
 use crate::support::Fixture;
 
-/// The machine has `203.0.113.2` and `2001:db8:1::2`. Its router is `203.0.113.1` and `2001:db8:1::1`; the
+/// The host has `203.0.113.2` and `2001:db8:1::2`. Its router is `203.0.113.1` and `2001:db8:1::1`; the
 /// neighbour, servers behind the router and everything else are addresses of the same namespace.
 const ROUTER: &str = "\
 link set lo up
@@ -35,7 +35,7 @@ link set eth0 up
 route add default via 203.0.113.1
 route add ::/0 via 2001:db8:1::1
 ";
-/// Host names that the machine resolves.
+/// Host names that the host resolves.
 const HOSTS: &str = "\
 127.0.0.1 localhost
 198.51.100.10 public.test
@@ -45,7 +45,7 @@ const HOSTS: &str = "\
 /// Servers behind the router that may be reached.
 pub(crate) const PUBLIC: &str = "198.51.100.10";
 pub(crate) const PUBLIC_6: &str = "[2001:db8:f::10]";
-/// Addresses of the machine, and of the router's namespace, from which no sources may be
+/// Addresses of the host, and of the router's namespace, from which no sources may be
 /// downloaded.
 pub(crate) const ON_MACHINE: &[&str] = &["127.0.0.1", "203.0.113.2", "[::1]", "[2001:db8:1::2]"];
 pub(crate) const BEHIND_ROUTER: &[&str] = &[
@@ -75,7 +75,7 @@ impl Counting {
 }
 
 impl TestNetwork {
-    /// Creates them, and runs the helper of the fixture on the machine.
+    /// Creates them, and runs the helper of the fixture on the host.
     pub(crate) fn new(fixture: &mut Fixture) -> Self {
         let test_network = Self {
             machine: Arc::new(namespace()),
@@ -95,7 +95,7 @@ impl TestNetwork {
         test_network
     }
 
-    /// Serves on all addresses of the machine.
+    /// Serves on all addresses of the host.
     pub(crate) fn on_machine(
         &self,
         port: u16,

@@ -1,6 +1,6 @@
-//! The steps of one attempt. Everything that uses this machine's network happens before code of any package
+//! The steps of one attempt. Everything that uses the host's network happens before code of any package
 //! runs; only `prepare()` and `pkgver()` may have a restricted network afterwards. After package code has
-//! run, no file of this machine is written by path except the PKGBUILD of the tree, where links are not
+//! run, no file of the host is written by path except the PKGBUILD of the tree, where links are not
 //! followed. Before that, only the top level of the PKGBUILD is evaluated, in separate folders that no later
 //! step sees.
 

@@ -34,7 +34,7 @@ const CAPABILITIES_OF_SETPRIV: &[&str] = &["CAP_SETGID", "CAP_SETPCAP", "CAP_SET
 
 /// The file from which a command reads its resolvers.
 const RESOLV_CONF: &str = "/etc/resolv.conf";
-/// Other files of this machine that name resolution and TLS need.
+/// Other files of the host that name resolution and TLS need.
 const NETWORK_FILES: &[&str] = &[
     "/etc/hosts",
     "/etc/nsswitch.conf",
@@ -50,7 +50,7 @@ pub(super) enum View<'a> {
     Writable(&'a Root),
     /// The root, read-only except for the binds.
     ReadOnly(&'a Root),
-    /// Only this machine's `/usr`, for our own tools that need no root.
+    /// Only the host's `/usr`, for our own tools that need no root.
     HostTools(&'a Root),
 }
 
@@ -66,7 +66,7 @@ impl<'a> View<'a> {
 #[derive(Clone, Copy)]
 enum NetworkAccess<'a> {
     Nothing,
-    /// The network of this machine.
+    /// The network of the host.
     HostNetwork,
     /// The network for sources.
     Sources(&'a Network),
@@ -102,7 +102,7 @@ impl<'a> Sandboxed<'a> {
         self
     }
 
-    /// Shares this machine's network with the command.
+    /// Shares the host's network with the command.
     pub(super) fn network(mut self, network: bool) -> Self {
         self.reach = match network {
             true => NetworkAccess::HostNetwork,

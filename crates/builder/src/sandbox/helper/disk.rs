@@ -1,5 +1,5 @@
 //! The scratch disk of one attempt. It contains everything that a build writes, and its size is the disk
-//! limit. It is a sparse image on this machine's disk, so that files of large builds take no memory, or else
+//! limit. It is a sparse image on the host's disk, so that files of large builds take no memory, or else
 //! a tmpfs.
 
 use std::fs::File;
@@ -58,7 +58,7 @@ struct Image {
 
 /// The reason why there is no image.
 enum ImageError {
-    /// This machine cannot create one.
+    /// The host cannot create one.
     Unusable(String),
     Failed(Failure),
 }
@@ -157,7 +157,7 @@ impl Disk {
         Err(discard_build(result, lost))
     }
 
-    /// Returns a failure if this machine could not store what was written to the image, which the processes
+    /// Returns a failure if the host could not store what was written to the image, which the processes
     /// of the build do not notice.
     fn lost_writes(&self) -> Option<Failure> {
         let image = self.image.as_ref()?;

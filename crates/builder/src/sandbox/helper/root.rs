@@ -134,7 +134,7 @@ impl Root {
         .context("mounting the overlay")
     }
 
-    /// Makes a folder of this machine visible below the scratch folder, to be bound into the root: its own
+    /// Makes a folder of the host visible below the scratch folder, to be bound into the root: its own
     /// path may contain folders that the sandbox's user cannot enter.
     pub(super) fn expose(
         &self,

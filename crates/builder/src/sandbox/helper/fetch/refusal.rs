@@ -1,5 +1,5 @@
 //! Explains why a source could not be fetched. Failures that a retry would not fix are the fault of the
-//! package; all others are temporary, or the fault of the machine or its network.
+//! package; all others are temporary, or the fault of the host or its network.
 
 use crate::failure::Failure;
 use crate::source::checkout::shown;

@@ -33,7 +33,7 @@ const HOOK: &str = include_str!("hook.bash");
 const HOOK_PATH: &str = "/run/buildbtw/hook.bash";
 /// The folder for the records of the hook.
 const NOTES_PATH: &str = "/run/buildbtw/notes";
-/// Programs that makepkg needs for every package: a root without them is the machine's fault.
+/// Programs that makepkg needs for every package: a root without them is the host's fault.
 const OWN_PROGRAMS: &[&str] = &[
     "bsdtar",
     "fakeroot",

@@ -1,4 +1,4 @@
-//! Reads the addresses of this machine, and the networks that it reaches without a router.
+//! Reads the addresses of the host, and the networks that it reaches without a router.
 
 use std::process::{Command, Stdio};
 
@@ -8,11 +8,11 @@ use crate::failure::{Context as _, Failure};
 use crate::programs::SEARCH_PATH;
 use crate::source_network::SourceNetwork;
 
-/// The shortest prefixes of this machine's networks. A wider route without a router leads elsewhere, for
+/// The shortest prefixes of the host's networks. A wider route without a router leads elsewhere, for
 /// example into a tunnel.
 const WIDEST: [u8; 2] = [8, 16];
 
-/// The network configuration of this machine.
+/// The network configuration of the host.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct HostNetwork {
     /// Its addresses and on-link networks.

@@ -1,7 +1,7 @@
 //! The network through which sources are fetched, and which `prepare()` may use if the policy allows it.
 //!
 //! Commands run in an inner network namespace. Its only link leads to an outer namespace, whose routes decide
-//! which addresses are reachable; pasta, attached to that, opens the connections on this machine. The inner
+//! which addresses are reachable; pasta, attached to that, opens the connections on the host. The inner
 //! namespace cannot enforce this itself: a socket that is bound to an interface (SO_BINDTODEVICE, which needs
 //! no privilege, or IP_PKTINFO) treats an address without a route as a neighbour, and pasta responds for
 //! every neighbour. Forwarded packets cannot bypass the routes in this way.
@@ -168,7 +168,7 @@ fn opens_loopback(allowed: &[SourceNetwork]) -> bool {
 struct Plan<'a> {
     routes: &'a [Route],
     ipv6: bool,
-    /// Whether 127.0.0.1 is this machine's. The namespaces then have no loopback address of their own.
+    /// Whether 127.0.0.1 is the host's. The namespaces then have no loopback address of their own.
     opens_loopback: bool,
 }
 
@@ -265,7 +265,7 @@ fn batch(lines: &[String]) -> String {
         .fold(String::new(), |text, line| text + line + "\n")
 }
 
-/// Returns the resolv.conf(5). pasta forwards queries to the first resolver of this machine.
+/// Returns the resolv.conf(5). pasta forwards queries to the first resolver of the host.
 fn resolver(ipv6: bool) -> String {
     let text = fs_err::read_to_string("/etc/resolv.conf").unwrap_or_default();
     let servers: Vec<&str> = text
