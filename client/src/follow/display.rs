@@ -107,7 +107,7 @@ impl Display {
                 .iter()
                 .filter(|reason| !self.stalled.contains(reason))
             {
-                self.text(&format!("waiting: {}", clean(reason)))?;
+                self.text(&format!("stalled: {}", clean(reason)))?;
             }
         }
         self.stalled = reasons;
@@ -235,14 +235,14 @@ fn line(change: &Change) -> String {
     )
 }
 
-/// Formats counts: `3 building, 1 failed, 5 waiting`.
+/// Formats counts: `3 building, 1 failed, 5 blocked`.
 pub(crate) fn counts_text(counts: &BuildCounts) -> String {
     let parts = [
         (counts.building, "building"),
         (counts.failed, "failed"),
         (counts.cancelled, "cancelled"),
         (counts.ready, "ready"),
-        (counts.blocked, "waiting"),
+        (counts.blocked, "blocked"),
     ];
     let parts: Vec<String> = parts
         .iter()

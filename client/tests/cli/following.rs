@@ -68,7 +68,7 @@ async fn prints_failures_with_the_builds_they_block() {
     fake.end(IterationStatus::Failed);
     let ran = run.end().await;
     assert_eq!(ran.code, 1, "{}", ran.stderr);
-    let end = "\n\nspace failed: 0 of 2 built in 1.0 s (1 failed, 1 waiting)\n\n\
+    let end = "\n\nspace failed: 0 of 2 built in 1.0 s (1 failed, 1 blocked)\n\n\
                failed libgreet 2.0-1\n  no  [2Jcompiler\n  blocks party\n  \
                log: buildbtw logs space libgreet";
     assert!(ran.stdout.ends_with(end), "{:?}", ran.stdout);

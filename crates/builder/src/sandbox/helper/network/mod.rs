@@ -7,7 +7,7 @@
 //! every neighbour. Forwarded packets cannot bypass the routes in this way.
 
 mod addresses;
-mod machine;
+mod host_network;
 mod pasta;
 mod routes;
 
@@ -25,7 +25,7 @@ use nix::mount::{MsFlags, mount};
 use self::addresses::{
     DOWN, GATEWAY, GATEWAY_MAC, INNER, INNER_ADDRESS, IPV4_LINK, IPV6_LINK, OUTER_DOWN, UP,
 };
-use self::machine::HostNetwork;
+use self::host_network::HostNetwork;
 use self::routes::{Action, Route};
 use super::files::make_dir;
 use super::headings::heading;
