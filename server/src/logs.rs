@@ -1,5 +1,5 @@
 //! Build logs: one file per attempt, appended by offset, read while it grows. The PKGBUILD of a successful
-//! attempt is stored beside it.
+//! attempt is stored next to it.
 
 use std::collections::HashMap;
 use std::io::{self, SeekFrom};

@@ -1,4 +1,4 @@
-//! Tests of whether environments in cycles can be installed, with old packages from base beside new ones.
+//! Tests of whether environments in cycles can be installed, with old packages from base alongside new ones.
 
 use std::sync::Arc;
 
@@ -42,7 +42,7 @@ fn library_in_a_cycle() -> (PackageIndex, BaseIndex) {
 #[test]
 fn checks_last_builds_of_a_cycle() {
     let (index, base) = library_in_a_cycle();
-    // The library comes first: its user then needs its own old version beside the new library.
+    // The library comes first: its user then needs its own old version alongside the new library.
     let plan = planned(&index, &base, &["cyc-a"], &[]);
     let text = format_plan(&plan);
     assert!(text.starts_with("cyc-a@1:"), "{text}");
@@ -65,7 +65,7 @@ fn checks_last_builds_of_a_cycle() {
 #[test]
 fn first_stage_keeps_soname_it_was_built_with() {
     let (index, base) = library_in_a_cycle();
-    // The user comes first, with the old library; its second build sees that package beside the new library.
+    // The user comes first, with the old library; its second build sees that package alongside the new library.
     for bootstrap in [&[][..], &["cyc-b"]] {
         let plan = planned(&index, &base, &["cyc-b"], bootstrap);
         let text = format_plan(&plan);

@@ -118,7 +118,7 @@ pub enum Drift {
     /// Objects with a field have an additional one.
     Add {
         /// The existing field.
-        beside: String,
+        sibling: String,
         /// The new field.
         field: String,
         /// Its value.

@@ -132,11 +132,11 @@ fn drift_of(object: &mut Map<String, Value>, drift: &Drift) {
             }
         }
         Drift::Add {
-            beside,
+            sibling,
             field,
             value,
         } => {
-            if object.contains_key(beside) {
+            if object.contains_key(sibling) {
                 object.insert(field.clone(), value.clone());
             }
         }
@@ -181,7 +181,7 @@ mod tests {
                 value: json!("NEW"),
             },
             Drift::Add {
-                beside: "b".into(),
+                sibling: "b".into(),
                 field: "d".into(),
                 value: json!(0),
             },

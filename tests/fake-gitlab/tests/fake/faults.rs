@@ -148,7 +148,7 @@ async fn sends_partial_and_drifted_responses() {
             to: "defaultBranch".into(),
         },
         Drift::Add {
-            beside: "visibility".into(),
+            sibling: "visibility".into(),
             field: "new".into(),
             value: json!(1),
         },

@@ -17,7 +17,7 @@ use crate::sandbox::job::{Base, Job};
 use crate::seccomp::Memory;
 use crate::sys;
 
-/// The size of the scratch disk beside a persistent root.
+/// The size of the scratch disk of a persistent root.
 const KEPT_SCRATCH: u64 = 64 << 20;
 /// Marks a folder that contains a complete root.
 const MARKER: &str = "buildbtw-root";
