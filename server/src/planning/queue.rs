@@ -122,7 +122,7 @@ impl PlanQueue {
         let is_abandoned = Arc::new(AtomicBool::new(false));
         let abandon = CancelOnDrop(Arc::clone(&is_abandoned));
         let shutdown = self.shutdown.clone();
-        let made = tokio::task::spawn_blocking(move || {
+        let task = tokio::task::spawn_blocking(move || {
             // Released when the thread ends, which may be after the caller disconnected.
             let _held = (place, turn, free);
             let end = Instant::now() + limit;
@@ -138,9 +138,9 @@ impl PlanQueue {
                     || shutdown.is_cancelled()
             })))
         });
-        let made = made.await?;
+        let plan = task.await?;
         drop(abandon);
-        made.map_err(|error| match error {
+        plan.map_err(|error| match error {
             PlanError::TimedOut if self.shutdown.is_cancelled() => {
                 Error::refused(ProblemKind::Unavailable, "the server is shutting down")
             }

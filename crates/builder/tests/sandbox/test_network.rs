@@ -128,14 +128,14 @@ pub(crate) fn redirect(to: &str) -> String {
 }
 
 fn namespace() -> File {
-    let made = std::thread::spawn(|| {
+    let thread = std::thread::spawn(|| {
         unshare(CloneFlags::CLONE_NEWNET).unwrap();
         let (file, _) = fs_err::File::open("/proc/thread-self/ns/net")
             .unwrap()
             .into_parts();
         file
     });
-    made.join().unwrap()
+    thread.join().unwrap()
 }
 
 fn path(namespace: &File) -> String {

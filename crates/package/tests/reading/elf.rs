@@ -113,12 +113,12 @@ fn text(files: &[(&str, &[u8])]) -> String {
 fn reads_libraries_of_every_class_and_byte_order() {
     for (is_64_bit, bits) in [(true, 64), (false, 32)] {
         for is_big in [true, false] {
-            let made = TestElf {
+            let elf = TestElf {
                 is_64_bit,
                 is_big,
                 ..LIBRARY
             };
-            let found = text(&[("usr/lib/libx.so.1.0", &made.bytes())]);
+            let found = text(&[("usr/lib/libx.so.1.0", &elf.bytes())]);
             let expected =
                 format!("has {bits} libx.so.1\nlinks {bits} libc.so.6\nlinks {bits} liby.so.2\n");
             assert_eq!(found, expected);
@@ -193,8 +193,8 @@ proptest! {
         is_64_bit: bool,
         is_big: bool,
     ) {
-        let made = TestElf { is_64_bit, is_big, ..LIBRARY };
-        let mut file = made.bytes();
+        let elf = TestElf { is_64_bit, is_big, ..LIBRARY };
+        let mut file = elf.bytes();
         for (at, byte) in changes {
             if at > 5 && let Some(old) = file.get_mut(at) {
                 *old = byte;

@@ -59,10 +59,10 @@ fn watch(folder: &Path, limit: u64, exceeded: impl FnOnce() + Send + 'static) ->
 #[test]
 fn detects_limit_during_and_after_a_script() {
     let folder = tempfile::tempdir().unwrap();
-    let (tell, told) = mpsc::channel();
-    let running = watch(folder.path(), 1 << 20, move || tell.send(()).unwrap());
+    let (notify, notified) = mpsc::channel();
+    let running = watch(folder.path(), 1 << 20, move || notify.send(()).unwrap());
     fs_err::write(folder.path().join("file"), vec![1; 1 << 20]).unwrap();
-    told.recv().unwrap();
+    notified.recv().unwrap();
     assert_eq!(running.end(), Some(LimitExceeded::Folders));
     let again = watch(folder.path(), 1 << 20, || {});
     assert_eq!(again.end(), Some(LimitExceeded::Folders));

@@ -26,8 +26,8 @@ pub(super) const MAX_VANISHED: usize = 10;
 
 /// Whether the success of a task proves that GitLab is available.
 pub(crate) enum GitlabContact {
-    Made,
-    None,
+    Confirmed,
+    Unknown,
 }
 
 /// The state that polls share. All times are GitLab's.

@@ -105,7 +105,7 @@ pub(crate) async fn endpoint(
             .into_response();
     }
     // Resolvers read git repositories, which blocks.
-    let answered = tokio::task::spawn_blocking(move || {
+    let execution = tokio::task::spawn_blocking(move || {
         let runtime = tokio::runtime::Handle::current();
         let mut sum = 0;
         let mut results = Vec::new();
@@ -126,7 +126,7 @@ pub(crate) async fn endpoint(
         };
         (result, sum)
     });
-    let Ok((result, complexity)) = answered.await else {
+    let Ok((result, complexity)) = execution.await else {
         let result = errors::only("Internal server error");
         return (StatusCode::INTERNAL_SERVER_ERROR, Json(result)).into_response();
     };

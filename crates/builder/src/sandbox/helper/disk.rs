@@ -275,18 +275,18 @@ fn create(folder: &Path, size: u64) -> Result<File, ImageError> {
 }
 
 fn format(file: &File, folder: &Path) -> Result<(), ImageError> {
-    let made = Command::new(MKFS)
+    let result = Command::new(MKFS)
         .args(["-q", "-F", "-m", "0", "-O", "^has_journal,^resize_inode"])
         .args(["-b", "4096", "-i", "4096", "-I", "256"])
         // The file has no other name.
         .arg("/proc/self/fd/0")
         .stdin(Stdio::from(file.try_clone()?))
         .output();
-    let output = match made {
+    let output = match result {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(ImageError::Unusable(format!("`{MKFS}` is not installed")));
         }
-        made => made.context("starting mkfs.ext4")?,
+        result => result.context("starting mkfs.ext4")?,
     };
     if output.status.success() {
         return Ok(());

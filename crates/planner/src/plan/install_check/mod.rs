@@ -2,7 +2,7 @@
 //!
 //! A premature build sees the old version of what it needs, from the base repositories, with new versions of what has
 //! already been built. pacman installs both only if the dependencies of the old one are still satisfied: an old program
-//! that needs `libx.so=1-64` cannot be installed alongside a library that provides `libx.so=2-64`. The same is true of a
+//! that needs `libx.so=1-64` cannot be installed together with one that provides `libx.so=2-64`. The same is true of a
 //! first stage that was built with the old library, for every build that installs it alongside the new library.
 //!
 //! A bare `libx.so` in a `PKGBUILD` gets its soname version when it is built; `satisfiers` predicts it.
