@@ -21,7 +21,7 @@ fn chaos(number: u64, _path: &str) -> Fault {
 }
 
 #[tokio::test]
-async fn sends_identical_log_despite_lost_answers_and_crash() {
+async fn sends_identical_log_despite_lost_responses_and_crash() {
     let (mut server, scratch) = (FakeServer::start().await, tempfile::tempdir().unwrap());
     server.set_faults(chaos);
     let id = AttemptId::new();
