@@ -142,7 +142,7 @@ async fn require(
         );
         return Err(Refusal::new(ProblemKind::Forbidden, title)
             .hint(format!(
-                "an administrator can create one with `buildbtw token create --scope {}`",
+                "an admin creates one with `buildbtw token create --scope {}`",
                 if scope == TokenScope::Attempt {
                     TokenScope::Worker
                 } else {
@@ -206,9 +206,13 @@ async fn identify(
     peer: Option<IpAddr>,
 ) -> Result<Identity, Error> {
     let Some(token) = token else {
-        return Err(Refusal::new(ProblemKind::Unauthenticated, "this requires a token")
-            .hint("`buildbtw login` stores one; administrators create them with `buildbtw token create`")
-            .into());
+        return Err(
+            Refusal::new(ProblemKind::Unauthenticated, "this requires a token")
+                .hint(
+                    "`buildbtw login` stores one; an admin creates it with `buildbtw token create`",
+                )
+                .into(),
+        );
     };
     if let Some(row) = authenticate(state, &token).await? {
         if let Some(peer) = peer {
