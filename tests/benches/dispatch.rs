@@ -177,7 +177,7 @@ async fn makespan(length: usize, fan: usize, seconds: &str) {
 }
 
 fn serve(folder: &Path, sources: &Sources) -> (Server, Client) {
-    let server = Server::start_for_many(folder, sources, 60);
+    let server = Server::start_for_many_clients(folder, sources, 60);
     let client = server.client();
     (server, client)
 }

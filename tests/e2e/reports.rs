@@ -28,7 +28,7 @@ fn keeps_all_concurrent_and_repeated_reports() {
         0 => Vec::new(),
         _ => vec![0],
     }));
-    let server = Server::start_for_many(folder.path(), &sources, 600);
+    let server = Server::start_for_many_clients(folder.path(), &sources, 600);
     let packages = Arc::new(Packages::new(folder.path()));
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {

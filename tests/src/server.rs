@@ -45,7 +45,7 @@ impl Server {
     }
 
     /// Starts a server for more clients on this machine than one address may have by default.
-    pub fn start_for_many(folder: &Path, sources: &Sources, lease_seconds: u32) -> Self {
+    pub fn start_for_many_clients(folder: &Path, sources: &Sources, lease_seconds: u32) -> Self {
         let limits = ["--max-connections-per-address", "--max-streams-per-address"];
         let limits = limits.map(|flag| [flag.to_owned(), "8192".to_owned()]);
         let mut arguments = in_folder(sources);

@@ -190,13 +190,13 @@ fn section(table: &Table, memory: Memory) -> Vec<Instruction> {
         section.push(end(ALLOW));
     }
     if memory == Memory::Rlimits {
-        section.extend(of_uncounted_memory(table));
+        section.extend(block_uncounted_memory(table));
     }
     section.push(end(ALLOW));
     section
 }
 
-fn of_uncounted_memory(table: &Table) -> Vec<Instruction> {
+fn block_uncounted_memory(table: &Table) -> Vec<Instruction> {
     let mut section = Vec::new();
     for number in table.nameless_files {
         section.push(jump(JUMP_IF_EQUAL, number, 0, 1));

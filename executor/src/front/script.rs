@@ -85,7 +85,7 @@ pub(crate) fn run(
     let limit = host.config.limits.limits().disk_bytes;
     let removed = RemovedFiles::of(folder.builds(), host.script_user);
     let disk = DiskWatch::start(folder.own().to_vec(), Some(removed), limit, kill.clone());
-    watch.on_loss(kill);
+    watch.on_runner_exit(kill);
     let ended = child.wait()?;
     kill_environments_with(&folder.builds(), host.script_user)?;
     for thread in output.into_iter().flatten() {

@@ -247,7 +247,7 @@ impl Repos {
     ///
     /// # Errors
     /// Never: the semaphores are not closed.
-    pub async fn turn_to_read(&self, sender: TokenId, size: u64) -> anyhow::Result<Turn> {
+    pub async fn acquire_read_turn(&self, sender: TokenId, size: u64) -> anyhow::Result<Turn> {
         self.turns.read(sender, size).await
     }
 
@@ -255,7 +255,7 @@ impl Repos {
     ///
     /// # Errors
     /// Never: the semaphores are not closed.
-    pub async fn turn_to_render(&self, what: Rendering) -> anyhow::Result<Turn> {
+    pub async fn acquire_render_turn(&self, what: Rendering) -> anyhow::Result<Turn> {
         self.turns.render(what).await
     }
 

@@ -70,7 +70,7 @@ pub async fn upload_package<E: std::fmt::Display>(
     .await?;
     let build = builds::by_id(reader, attempt.build).await?;
     let build = build.ok_or_else(|| attempt_ended(upload.attempt))?;
-    let turn = state.repos.turn_to_read(token, size).await?;
+    let turn = state.repos.acquire_read_turn(token, size).await?;
     // The rest is not awaited when the server shuts down, or when the client has disconnected.
     let stop = state.shutdown.child_token();
     let _stop_when_gone = stop.clone().drop_guard();
@@ -323,7 +323,7 @@ mod tests {
             sha256: Sha256Digest::from_bytes(&[0; 32]),
         };
         let repos = crate::repos::Repos::new(folder.path()).unwrap();
-        let turn = repos.turn_to_read(TokenId(1), 0).await.unwrap();
+        let turn = repos.acquire_read_turn(TokenId(1), 0).await.unwrap();
         let pkgbase = "a".parse().unwrap();
         let read = read_metadata(&path, &upload, pkgbase, 0, turn, Reading { limit, stop }).await;
         read.err().unwrap()

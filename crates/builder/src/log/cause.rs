@@ -54,7 +54,7 @@ const ANNOUNCEMENTS: &[&str] = &[
 ];
 
 /// Classifies a line.
-pub(super) fn weigh(line: &str) -> (Weight, Continued) {
+pub(super) fn line_weight(line: &str) -> (Weight, Continued) {
     let text = line.trim_start();
     if text.is_empty() || is_harmless(text) {
         return (Weight::Nothing, Continued::No);

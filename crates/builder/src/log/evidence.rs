@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::cause::{Continued, Weight, weigh};
+use super::cause::{Continued, Weight, line_weight};
 use super::caused_by::CausedBy;
 use super::go_test::{GoLine, GoTests};
 use super::text::{MAX_CHARS, equal_except_whitespace, is_exception, is_stack, shorten};
@@ -68,11 +68,11 @@ impl Evidence {
                     self.number += 1;
                     let text = shorten(&text, MAX_CHARS);
                     let number = self.number;
-                    keep_first(&mut self.causes, EvidenceLine { text, number });
+                    keep_earliest(&mut self.causes, EvidenceLine { text, number });
                 }
             }
         }
-        let (weight, continued) = weigh(line);
+        let (weight, continued) = line_weight(line);
         if weight == Weight::Consequence {
             self.consequence(line);
             return;
@@ -83,9 +83,9 @@ impl Evidence {
             number: self.number,
         };
         match weight {
-            Weight::Cause => keep_first(&mut self.causes, kept),
+            Weight::Cause => keep_earliest(&mut self.causes, kept),
             Weight::Complaint => keep_last(&mut self.complaints, kept),
-            Weight::Hint => keep_first(&mut self.hints, kept),
+            Weight::Hint => keep_earliest(&mut self.hints, kept),
             Weight::Consequence | Weight::Nothing => {}
         }
         self.joining = (continued != Continued::No).then_some(MultilineCause {
@@ -225,7 +225,7 @@ impl Evidence {
             return true;
         }
         self.in_traceback = false;
-        let is_consequence = weigh(line).0 == Weight::Consequence;
+        let is_consequence = line_weight(line).0 == Weight::Consequence;
         let is_explained = self.exception.is_some() || !self.causes.is_empty();
         if !(is_consequence && is_explained) {
             self.exception = Some(EvidenceLine {
@@ -269,11 +269,11 @@ impl Evidence {
         later
             .causes
             .drain(..)
-            .for_each(|kept| keep_first(&mut self.causes, kept));
+            .for_each(|kept| keep_earliest(&mut self.causes, kept));
         later
             .hints
             .drain(..)
-            .for_each(|kept| keep_first(&mut self.hints, kept));
+            .for_each(|kept| keep_earliest(&mut self.hints, kept));
         later
             .complaints
             .drain(..)
@@ -355,7 +355,7 @@ fn is_summary(text: &str) -> bool {
 }
 
 /// Keeps the first lines, because later ones may follow from them.
-fn keep_first(list: &mut Vec<EvidenceLine>, kept: EvidenceLine) {
+fn keep_earliest(list: &mut Vec<EvidenceLine>, kept: EvidenceLine) {
     if list.len() < MAX_KEPT
         && list
             .iter()

@@ -19,7 +19,7 @@ fn etc_package(name: &str, files: &[(&str, &str)]) -> String {
 }
 
 /// Returns a request for a package that depends on others with files in `/etc`.
-async fn needing(
+async fn depending_on(
     fixture: &Fixture,
     needed: &[(&str, &[(&str, &str)])],
     script: &str,
@@ -102,7 +102,7 @@ async fn uses_profile_of_a_dependency_instead_of_the_default() {
     let profile = "export PATH=/usr/local/bin:/usr/bin OWN_PROFILE=yes";
     let needed: &[(&str, &str)] = &[("profile", profile)];
     let script = "echo \"own $OWN_PROFILE path $PATH\"";
-    let request = needing(&fixture, &[("filesystem", needed)], script).await;
+    let request = depending_on(&fixture, &[("filesystem", needed)], script).await;
     let (_, log) = fixture.built(&request).await;
     let line = "own yes path /usr/local/bin:/usr/bin";
     assert!(log.lines().any(|found| found == line), "{log}");
@@ -121,7 +121,7 @@ async fn names_profile_file_that_exits_and_its_package() {
     {
         let name = format!("bad{number}");
         let files: &[(&str, &str)] = &[("profile.d/m.sh", text)];
-        let request = needing(&fixture, &[("fine", fine), (&name, files)], script).await;
+        let request = depending_on(&fixture, &[("fine", fine), (&name, files)], script).await;
         let (kind, message, log) = fixture.fails(&request).await;
         assert_eq!(kind, FailureKind::Package, "{message}");
         let start =
@@ -138,7 +138,7 @@ async fn names_profile_file_that_sets_errexit() {
     };
     let strict: &[(&str, &str)] = &[("profile.d/strict.sh", "set -e\n:")];
     let usual: &[(&str, &str)] = &[("profile.d/usual.sh", "[ -n \"$NOT_SET\" ] && export X=1")];
-    let request = needing(&fixture, &[("strict", strict), ("usual", usual)], ":").await;
+    let request = depending_on(&fixture, &[("strict", strict), ("usual", usual)], ":").await;
     let (kind, message, _) = fixture.fails(&request).await;
     assert_eq!(kind, FailureKind::Package);
     assert!(
@@ -164,7 +164,7 @@ async fn names_hanging_profile_file_in_bounded_time() {
         ),
     ] {
         let files: &[(&str, &str)] = &[("profile.d/endless.sh", text)];
-        let mut request = needing(&fixture, &[(name, files)], "echo BUILT").await;
+        let mut request = depending_on(&fixture, &[(name, files)], "echo BUILT").await;
         request.limits.silence = Duration::from_secs(15);
         request.limits.log_bytes = u64::MAX;
         let (kind, message, log) = fixture.fails(&request).await;
@@ -185,7 +185,7 @@ async fn tolerates_broken_profile_file_that_shells_skip() {
         ("profile.d/syntax.sh", "if"),
         ("profile.d/unknown.sh", "no-such-command --at-all"),
     ];
-    let request = needing(&fixture, &[("broken", files)], "echo BUILT").await;
+    let request = depending_on(&fixture, &[("broken", files)], "echo BUILT").await;
     let (_, log) = fixture.built(&request).await;
     assert!(log.contains("BUILT"), "{log}");
 }
@@ -197,7 +197,7 @@ async fn names_profile_file_that_reads_leftovers_of_prepare() {
         return;
     };
     let files: &[(&str, &str)] = &[("profile.d/own.sh", "[ -r ~/.ownrc ] && . ~/.ownrc")];
-    let mut request = needing(&fixture, &[("own", files)], "echo BUILT").await;
+    let mut request = depending_on(&fixture, &[("own", files)], "echo BUILT").await;
     for (left, part) in [
         ("exit 5", "ended the login shell with exit code 5"),
         ("while :; do :; done", "did not finish within 1 s"),

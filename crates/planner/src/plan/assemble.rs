@@ -34,7 +34,7 @@ impl<B: Budget> Assembly<'_, B> {
     ///
     /// # Errors
     /// Fails when the budget is exceeded.
-    pub(super) fn redo_cycle(&mut self, component: u32) -> Result<(), B::Over> {
+    pub(super) fn reorder_cycle(&mut self, component: u32) -> Result<(), B::Over> {
         let members = self.members(component);
         self.drafts.truncate(self.starts[component as usize]);
         self.solved.remove(&component);

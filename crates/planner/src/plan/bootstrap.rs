@@ -173,7 +173,7 @@ fn find_choices<B: Budget>(
         let mut choices = Vec::new();
         for member in candidates {
             assembly.bootstrap[member as usize] = true;
-            assembly.redo_cycle(component)?;
+            assembly.reorder_cycle(component)?;
             assembly.bootstrap[member as usize] = false;
             let start = assembly.starts[component as usize];
             if !environments.has_order_problem(assembly, start)? {

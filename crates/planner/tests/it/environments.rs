@@ -106,7 +106,7 @@ fn accepts_first_stage_built_with_the_new_library() {
 }
 
 /// A cycle of programs that need a library available for each word size.
-fn both_sizes(of_64: &str, of_32: &str, needed: &str) -> Plan {
+fn cycle_of_both_word_sizes(of_64: &str, of_32: &str, needed: &str) -> Plan {
     let library = |name: &str, version: &str| {
         package(
             name,
@@ -138,7 +138,7 @@ fn library_of_another_word_size_satisfies_nothing() {
         ("2", "1", "libfoo.so=1-32", false),
         ("1", "2", "libfoo.so=1-32", true),
     ] {
-        let plan = both_sizes(of_64, of_32, needed);
+        let plan = cycle_of_both_word_sizes(of_64, of_32, needed);
         assert_eq!(
             !plan.needs_bootstrap.is_empty(),
             is_refused,

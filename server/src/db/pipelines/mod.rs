@@ -213,7 +213,7 @@ pub async fn count_active(
 
 /// Records when GitLab is asked to create a pipeline, or that the request had no effect. Returns false when the
 /// pipeline no longer exists.
-pub async fn set_asked(
+pub async fn record_creation_request(
     tx: &mut WriteTransaction,
     attempt: AttemptId,
     at: Option<Millis>,

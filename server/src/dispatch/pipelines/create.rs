@@ -84,7 +84,7 @@ async fn request_pipeline(
         return Ok(Step::Settled);
     };
     // Durable before the request, so that after a crash the pipeline is searched for before it is requested again.
-    if !store_asked(&state.database, row.attempt, Some(state.clock.now())).await? {
+    if !store_creation_request(&state.database, row.attempt, Some(state.clock.now())).await? {
         // The namespace was deleted meanwhile.
         return Ok(Step::Settled);
     }
@@ -117,7 +117,7 @@ async fn request_pipeline(
         );
         return Ok(Step::Failed(error));
     }
-    store_asked(&state.database, row.attempt, None).await?;
+    store_creation_request(&state.database, row.attempt, None).await?;
     match Refused::of(&error) {
         Refused::Temporary(pause) => Ok(Step::Later(pause)),
         Refused::General => Ok(Step::Failed(error)),
@@ -151,13 +151,13 @@ async fn settle(
     Ok(Step::Settled)
 }
 
-async fn store_asked(
+async fn store_creation_request(
     database: &Database,
     attempt: AttemptId,
     at: Option<Millis>,
 ) -> Result<bool, Error> {
     let mut tx = database.write().await?;
-    let is_there = pipelines::set_asked(&mut tx, attempt, at).await?;
+    let is_there = pipelines::record_creation_request(&mut tx, attempt, at).await?;
     tx.commit().await?;
     Ok(is_there)
 }

@@ -179,7 +179,7 @@ pub(super) fn timeout(row: &PipelineRow, job: &Job) -> String {
     let ran = job.elapsed();
     let ran = ran.and_then(|ran| i64::try_from(ran.as_secs()).ok());
     match (row.job_timeout_s, ran) {
-        (Some(limit), Some(ran)) if ran + slack(limit) < limit => format!(
+        (Some(limit), Some(ran)) if ran + rounding_tolerance(limit) < limit => format!(
             "{about} was stopped by its runner after {}, before GitLab's job timeout of {}: \
              RUNNER_SCRIPT_TIMEOUT is shorter",
             span(ran),
@@ -200,7 +200,7 @@ pub(super) fn timeout(row: &PipelineRow, job: &Job) -> String {
 
 /// Returns how much earlier than its limit a job that reached it may seem to end: times are in whole seconds, and
 /// the runner starts to count before GitLab.
-fn slack(limit: i64) -> i64 {
+fn rounding_tolerance(limit: i64) -> i64 {
     (limit / 50).clamp(1, 30)
 }
 

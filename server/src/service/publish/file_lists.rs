@@ -33,7 +33,7 @@ pub async fn update(
     if modified(&repos.file_lists(key))? == Some(written) {
         return Ok(());
     }
-    let turn = repos.turn_to_render(Rendering::FileLists).await?;
+    let turn = repos.acquire_render_turn(Rendering::FileLists).await?;
     let rows = packages::of_repository(state.database.read(), iteration, &key.architecture).await?;
     let content = with_files(&state.database, listed(&rows), turn).await?;
     let (repos, key) = (repos.clone(), key.clone());
@@ -124,7 +124,7 @@ pub fn listed(rows: &[Candidate]) -> Vec<&Candidate> {
 ///
 /// # Errors
 /// When the disk fails.
-pub(crate) fn replace_both(
+pub(crate) fn replace_databases(
     repos: &Repos,
     key: &RepositoryKey,
     database: &[u8],

@@ -40,7 +40,7 @@ impl GitlabGroup {
             let mut unread = BTreeSet::new();
             if !moved.is_empty() {
                 unread = self.refresh_projects(sources, window, &moved).await?.unread;
-                self.emit_touched(sources, &moved).await?;
+                self.emit_ref_changes(sources, &moved).await?;
                 contact = GitlabContact::Confirmed;
             }
             let (open, done): (Vec<_>, Vec<_>) = open

@@ -92,8 +92,8 @@ impl GitlabGroup {
             seen.changed += refreshed.changed.len();
             seen.touched.extend(refreshed.changed);
         }
-        self.emit_touched(sources, &seen.touched).await?;
-        self.emit_forks(sources).await?;
+        self.emit_ref_changes(sources, &seen.touched).await?;
+        self.emit_fork_changes(sources).await?;
         window.watermark = seen.reached.or(window.watermark);
         // Nothing is written without a change: an older mark only makes the first window after a restart longer.
         // While projects are unreadable, a newer mark would skip their changes after a restart.
@@ -240,7 +240,7 @@ impl GitlabGroup {
     }
 
     /// Sends the event that refs of projects may have moved.
-    pub(super) async fn emit_touched(
+    pub(super) async fn emit_ref_changes(
         &self,
         sources: &Sources,
         ids: &[ProjectId],
@@ -254,7 +254,7 @@ impl GitlabGroup {
     }
 
     /// Does the same for origins in forks, because a push to a fork is not an activity of the target project.
-    async fn emit_forks(&self, sources: &Sources) -> Result<(), Failure> {
+    async fn emit_fork_changes(&self, sources: &Sources) -> Result<(), Failure> {
         let forks = namespaces::pkgbases_at(sources.database.read(), MERGE_REQUESTS).await?;
         if !forks.is_empty() {
             sources.emit(SourceEvent::Touched(forks.into_iter().collect()));

@@ -128,7 +128,7 @@ impl GitlabGroup {
         let ids: Vec<_> = page.projects.iter().map(|project| project.id).collect();
         let changed = self.store_projects(sources, window, page.projects).await?;
         if !resync.is_initial {
-            self.emit_touched(sources, &changed).await?;
+            self.emit_ref_changes(sources, &changed).await?;
         }
         resync.seen.extend(ids);
         resync.cursor = page.next;

@@ -49,6 +49,6 @@ impl GitlabGroup {
         }
         let ids: Vec<_> = ids.into_iter().collect();
         self.refresh_projects(sources, window, &ids).await?;
-        self.emit_touched(sources, &ids).await
+        self.emit_ref_changes(sources, &ids).await
     }
 }

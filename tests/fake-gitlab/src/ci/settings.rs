@@ -79,7 +79,7 @@ impl FakeGitlab {
     }
 
     /// Decrements a count, and returns whether it was above zero.
-    pub(crate) fn take_one(&self, count: impl FnOnce(&mut Settings) -> &mut u32) -> bool {
+    pub(crate) fn decrement(&self, count: impl FnOnce(&mut Settings) -> &mut u32) -> bool {
         let mut settings = lock(&self.shared.ci);
         let count = count(&mut settings);
         let is_left = *count > 0;

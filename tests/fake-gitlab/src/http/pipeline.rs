@@ -138,7 +138,7 @@ async fn respond(
         .any(|fault| matches!(fault, Fault::DropInBody))
     {
         record.response_bytes = exact_size(&response);
-        response = cut_in_body(response).await?;
+        response = truncate_body(response).await?;
     }
     Ok(response)
 }
@@ -231,7 +231,7 @@ async fn tampered(
 }
 
 /// Announces the whole body and sends half of it.
-async fn cut_in_body(response: Response<Body>) -> Result<Response<Body>, CloseConnection> {
+async fn truncate_body(response: Response<Body>) -> Result<Response<Body>, CloseConnection> {
     let (mut parts, mut bytes) = whole(response).await?;
     parts
         .headers

@@ -26,7 +26,7 @@ pub(super) const HARD: usize = DependencyKind::Checkdepends as usize;
 pub(super) type Sets = [Vec<FixedBitSet>; KINDS];
 
 /// Returns empty sets for `count` builds.
-pub(super) fn no_sets(count: usize) -> Sets {
+pub(super) fn empty_sets(count: usize) -> Sets {
     std::array::from_fn(|_| vec![FixedBitSet::with_capacity(count); count])
 }
 
@@ -49,7 +49,7 @@ impl Dense {
         mut before: Sets,
         budget: &B,
     ) -> Result<Self, B::Over> {
-        let mut after = no_sets(count);
+        let mut after = empty_sets(count);
         for build in 0..count {
             budget.check()?;
             for kind in (0..KINDS).rev() {

@@ -25,7 +25,7 @@ use super::drafts::{CycleDraft, Draft};
 use crate::index::{DependencyKind, number};
 
 use closures::Closures;
-use dense::{Dense, HARD, KINDS, no_sets};
+use dense::{Dense, HARD, KINDS, empty_sets};
 use sequence::Sequence;
 pub(super) use solved::SolvedCycle;
 
@@ -176,7 +176,7 @@ fn constraints<B: Budget>(
     counts: impl Fn(usize, u32) -> bool,
 ) -> Result<Dense, B::Over> {
     let count = members.len();
-    let mut before = no_sets(count);
+    let mut before = empty_sets(count);
     for (build, &member) in members.iter().enumerate() {
         assembly.budget.check()?;
         for edge in assembly.graph.needs(member) {

@@ -107,14 +107,14 @@ mod tests {
     use petgraph::visit::EdgeRef;
     use proptest::prelude::*;
 
-    use super::super::dense::{HARD, no_sets};
+    use super::super::dense::{HARD, empty_sets};
     use super::super::premature::premature;
     use super::*;
     use crate::plan::budget::Unlimited;
 
     /// Returns the number of premature builds in our order. Edges lead from a need to what needs it.
     fn doubled_by_our_order(count: usize, edges: &BTreeSet<(usize, usize)>) -> usize {
-        let mut before = no_sets(count);
+        let mut before = empty_sets(count);
         for &(need, build) in edges {
             before[HARD][build].insert(need);
         }

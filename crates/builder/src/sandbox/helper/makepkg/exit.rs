@@ -314,34 +314,34 @@ mod tests {
 
     #[test]
     fn blames_package_for_missing_program_of_the_pkgbuild() {
-        let mut circumstances = exited(15, &[("main", MAKEPKG)]);
-        let failure = circumstances.failure().unwrap();
+        let mut exit_context = exited(15, &[("main", MAKEPKG)]);
+        let failure = exit_context.failure().unwrap();
         assert_eq!(failure.kind, FailureKind::Package);
         assert_eq!(
             failure.message,
             "makepkg: a program that the PKGBUILD or its options need is missing; add it to \
              makedepends (exit 15)"
         );
-        circumstances.lacks_own_program = true;
-        let failure = circumstances.failure().unwrap();
+        exit_context.lacks_own_program = true;
+        let failure = exit_context.failure().unwrap();
         assert_eq!(failure.kind, FailureKind::Infrastructure);
-        circumstances.lacks_git = true;
-        let failure = circumstances.failure().unwrap();
+        exit_context.lacks_git = true;
+        let failure = exit_context.failure().unwrap();
         assert!(failure.message.contains("needs git"), "{failure}");
     }
 
     #[test]
     fn blames_package_for_failed_packaging_step() {
         for code in 1..=16 {
-            let mut circumstances = exited(code, &[("enter_fakeroot", MAKEPKG), ("main", MAKEPKG)]);
+            let mut exit_context = exited(code, &[("enter_fakeroot", MAKEPKG), ("main", MAKEPKG)]);
             assert_eq!(
-                circumstances.failure().unwrap().kind,
+                exit_context.failure().unwrap().kind,
                 FailureKind::Package,
                 "{code}"
             );
-            circumstances.stage.line("==> Starting package_x()...");
+            exit_context.stage.line("==> Starting package_x()...");
             assert_eq!(
-                circumstances.failure().unwrap().message,
+                exit_context.failure().unwrap().message,
                 format!("package_x() ended with exit code {code}")
             );
         }
@@ -366,11 +366,11 @@ mod tests {
     #[test]
     fn blames_package_without_further_evidence() {
         for code in [1, 2, 8, 15, 138] {
-            let circumstances = ExitContext {
+            let exit_context = ExitContext {
                 code,
                 ..ExitContext::default()
             };
-            assert_eq!(circumstances.failure().unwrap().kind, FailureKind::Package);
+            assert_eq!(exit_context.failure().unwrap().kind, FailureKind::Package);
         }
     }
 

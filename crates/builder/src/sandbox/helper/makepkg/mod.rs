@@ -282,11 +282,11 @@ impl<'a> Makepkg<'a> {
             let failure = Failure::infrastructure("the sandbox could not start makepkg").see_log();
             return Err(run.reclassified(failure));
         }
-        let circumstances = self.circumstances(&notes, exit_code(status), stage);
-        let Some(failure) = circumstances.failure() else {
+        let exit_context = self.exit_context(&notes, exit_code(status), stage);
+        let Some(failure) = exit_context.failure() else {
             return Ok(notes);
         };
-        if circumstances.is_unreadable() {
+        if exit_context.is_unreadable() {
             let why = pkgbuild_syntax_error(&self.command())?
                 .unwrap_or_else(|| "the last command at its top level failed".to_owned());
             let message = format!("the PKGBUILD could not be read: {why}");
@@ -300,7 +300,7 @@ impl<'a> Makepkg<'a> {
     }
 
     /// Collects what is known about a finished run.
-    fn circumstances(&self, notes: &Path, code: i32, stage: Stage) -> ExitContext {
+    fn exit_context(&self, notes: &Path, code: i32, stage: Stage) -> ExitContext {
         let Self { root, task, .. } = *self;
         let note = read_regular(&notes.join("ended"), MAX_NOTE_BYTES).unwrap_or_default();
         ExitContext {
