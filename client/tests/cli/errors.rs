@@ -82,11 +82,7 @@ async fn names_unreachable_server() {
     assert!(lines[1].contains("BUILDBTW_SERVER"), "{lines:?}");
     assert_eq!(lines.len(), 2);
     let ran = fails("localhost", &["list"]).await;
-    assert!(
-        ran.stderr.contains("is not a server address"),
-        "{}",
-        ran.stderr
-    );
+    assert!(ran.stderr.contains("is not a server URL"), "{}", ran.stderr);
 }
 
 #[tokio::test]
