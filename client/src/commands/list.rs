@@ -24,7 +24,7 @@ pub(super) async fn run(context: &Context) -> Result<u8> {
         return Ok(0);
     }
     if items.is_empty() {
-        output.note("There are no namespaces yet.");
+        output.note("there are no namespaces yet");
         output.hint("`buildbtw new PKGBASE/REF` creates one");
         return Ok(0);
     }
