@@ -128,7 +128,7 @@ impl GitlabErrorKind {
 
     /// Whether all other requests would fail in the same way.
     #[must_use]
-    pub fn is_general(&self) -> bool {
+    pub fn affects_all_requests(&self) -> bool {
         match self {
             Self::Unreachable(_) | Self::Paused { .. } => true,
             kind => kind.is_of_token(),

@@ -234,7 +234,7 @@ impl PipelineCreation {
     ) -> Result<(), Error> {
         self.failures_in_a_row += 1;
         let failures = self.failures.entry(attempt).or_default();
-        if error.kind.is_general() || self.failures_in_a_row >= MAX_FAILURES_IN_A_ROW {
+        if error.kind.affects_all_requests() || self.failures_in_a_row >= MAX_FAILURES_IN_A_ROW {
             // GitLab seems to be down, which is not a failure of this attempt.
             failures.count = failures.count.max(1);
             let pause = self.on_gitlab.creating.failed(&Failure::Gitlab(error));

@@ -39,7 +39,7 @@ impl<B: Budget> Assembly<'_, B> {
         self.drafts.truncate(self.starts[component as usize]);
         self.solved.remove(&component);
         for member in &members {
-            self.left_out.remove(member);
+            self.omitted.remove(member);
         }
         cycles::add(self, component, &members)
     }

@@ -38,7 +38,7 @@ pub(super) struct Assembly<'g, B> {
     pub(super) last: Vec<u32>,
     pub(super) solved: FxHashMap<u32, SolvedCycle>,
     /// For each bootstrapped member: the installs that its first build omits.
-    pub(super) left_out: FxHashMap<u32, FxHashSet<u32>>,
+    pub(super) omitted: FxHashMap<u32, FxHashSet<u32>>,
     /// The installs at which a search ends.
     ends: FixedBitSet,
     search: Dfs<u32, Stamps>,
@@ -61,7 +61,7 @@ impl<'g, B> Assembly<'g, B> {
             relaxed: Vec::new(),
             last: vec![OUTSIDE; builds],
             solved: FxHashMap::default(),
-            left_out: FxHashMap::default(),
+            omitted: FxHashMap::default(),
             search: Dfs::from_parts(Vec::new(), Stamps::new(graph.vertices())),
         }
     }

@@ -33,7 +33,7 @@ impl Poll {
                     let found = gitlab.pipelines_named(project, &about, &name).await;
                     match found {
                         Ok(found) => found.iter().map(|found| found.id).collect(),
-                        Err(error) if error.kind.is_general() => return Err(error.into()),
+                        Err(error) if error.kind.affects_all_requests() => return Err(error.into()),
                         Err(error) if error.kind.is_transient() => continue,
                         Err(_) => Vec::new(),
                     }
@@ -45,7 +45,7 @@ impl Poll {
             }
             for id in found {
                 match gitlab.cancel_pipeline(project, &about, id).await {
-                    Err(error) if error.kind.is_general() => return Err(error.into()),
+                    Err(error) if error.kind.affects_all_requests() => return Err(error.into()),
                     // Its job gets no build, running or not.
                     _ => {}
                 }
@@ -71,7 +71,7 @@ impl Poll {
             let about = project_name(&state.database, row).await?;
             match gitlab.cancel_pipeline(project, &about, number).await {
                 Ok(()) => {}
-                Err(error) if error.kind.is_general() => return Err(error.into()),
+                Err(error) if error.kind.affects_all_requests() => return Err(error.into()),
                 Err(error) if error.kind.is_transient() => continue,
                 // Its job is refused when it asks for its build; the server can do nothing else.
                 Err(error) => {

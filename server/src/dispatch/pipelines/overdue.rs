@@ -73,7 +73,7 @@ impl Poll {
     pub(super) async fn try_query(&self, row: &PipelineRow) -> Result<bool, Failure> {
         let state = &self.state;
         let error = match self.query(row).await {
-            Err(Failure::Gitlab(error)) if !error.kind.is_general() => error,
+            Err(Failure::Gitlab(error)) if !error.kind.affects_all_requests() => error,
             asked => return asked,
         };
         tracing::warn!(

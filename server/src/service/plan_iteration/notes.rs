@@ -77,7 +77,7 @@ fn plan_notes(plan: &Plan, base: &BaseSnapshot) -> Vec<PlanNote> {
             list_names(members)
         );
         for edge in cycle.broken.iter().take(MAX_NAMES) {
-            let which = if plan.is_left_out(edge) {
+            let which = if plan.is_omitted(edge) {
                 ""
             } else {
                 "the new "

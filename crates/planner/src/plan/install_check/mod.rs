@@ -22,7 +22,7 @@ use super::assembly::Assembly;
 use super::budget::Budget;
 use super::context::PlanContext;
 use super::drafts::Draft;
-use super::left_out::left_out;
+use super::omitted::omitted;
 use crate::base::BaseIndex;
 use crate::index::number;
 use pool::Pool;
@@ -110,7 +110,7 @@ impl<'e, 'i> Environments<'e, 'i> {
         }
         walk.start(&assembly.drafts, number(at));
         let without = if draft.is_bootstrap {
-            left_out(pool.context, assembly, draft.member)
+            omitted(pool.context, assembly, draft.member)
         } else {
             Vec::new()
         };
