@@ -75,7 +75,7 @@ pub(crate) enum Event {
 impl PipelineCreation {
     pub(crate) fn new(state: AppState, on_gitlab: Pipelines) -> Self {
         Self {
-            rate_limiter: RateLimiter::new(on_gitlab.settings.rate_limiter),
+            rate_limiter: RateLimiter::new(on_gitlab.settings.creation_interval),
             state,
             on_gitlab,
             running: JoinSet::new(),
