@@ -21,7 +21,7 @@ pub(super) fn parse(
         parse_srcinfo(text).map_err(|error| invalid_srcinfo(format!(".SRCINFO: {error}")))?;
     match expected {
         Some(expected) if expected != package.pkgbase() => Err(SourceProblem::new(
-            SourceProblemKind::NameCheck,
+            SourceProblemKind::Misnamed,
             format!(
                 ".SRCINFO has pkgbase '{}' instead of '{expected}'",
                 package.pkgbase()

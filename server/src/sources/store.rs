@@ -143,7 +143,7 @@ impl Sources {
                 srcinfo::put(&mut tx, sha256, text, package).await?;
                 let claimed =
                     source_repositories::usable(&mut *tx.connection(), package.pkgbase()).await?;
-                // A name_problem repository keeps that problem, and does not claim the pkgbase.
+                // A misnamed repository keeps that problem, and does not claim the pkgbase.
                 if let Some(other) = claimed.filter(|other| !is_same(other, &row))
                     && row.problem.is_none()
                 {

@@ -60,7 +60,7 @@ impl SourceKind for Directory {
         let name = path.strip_suffix(".git").unwrap_or(path);
         (name != pkgbase.as_str()).then(|| {
             SourceProblem::new(
-                SourceProblemKind::NameCheck,
+                SourceProblemKind::Misnamed,
                 format!(".SRCINFO has pkgbase '{pkgbase}', but the repository is named '{name}'"),
             )
         })

@@ -92,7 +92,7 @@ pub(super) fn name_problem(path: &str, pkgbase: &Pkgbase) -> Option<SourceProble
             format!(" instead of '{expected}'")
         };
         SourceProblem::new(
-            SourceProblemKind::NameCheck,
+            SourceProblemKind::Misnamed,
             format!(".SRCINFO has pkgbase '{pkgbase}', but the project is named '{name}'{called}"),
         )
     })
