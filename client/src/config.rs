@@ -11,14 +11,14 @@ use crate::error::{Error, Result};
 /// The contents of the file.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Saved {
+pub(crate) struct SavedLogin {
     /// The URL of the server.
     pub(crate) server: Option<String>,
     /// A token of that server; never sent to another one.
     pub(crate) token: Option<String>,
 }
 
-impl Saved {
+impl SavedLogin {
     /// Returns the path of the file, or `None` without a home folder.
     pub(crate) fn default_path() -> Option<PathBuf> {
         let absolute = |name| {
@@ -117,14 +117,14 @@ mod tests {
     fn saves_login_readable_by_its_owner_only() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new/config.toml");
-        assert!(Saved::load(&path).unwrap() == Saved::default());
-        let saved = Saved {
+        assert!(SavedLogin::load(&path).unwrap() == SavedLogin::default());
+        let saved = SavedLogin {
             server: Some("http://x".into()),
             token: Some("secret".into()),
         };
         saved.save(&path).unwrap();
         saved.save(&path).unwrap();
-        assert!(Saved::load(&path).unwrap() == saved);
+        assert!(SavedLogin::load(&path).unwrap() == saved);
         let mode = path.metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         let files = path.parent().unwrap().read_dir().unwrap().count();
@@ -136,7 +136,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.toml");
         fs_err::write(&path, "server = [").unwrap();
-        let error = Saved::load(&path).err().unwrap().to_string();
+        let error = SavedLogin::load(&path).err().unwrap().to_string();
         assert!(error.contains("config.toml"), "{error}");
     }
 }

@@ -3,7 +3,7 @@
 use buildbtw_model::client::{Client, ClientError};
 
 use crate::cli::Global;
-use crate::config::Saved;
+use crate::config::SavedLogin;
 use crate::error::{Error, Result};
 use crate::output::Output;
 
@@ -19,15 +19,15 @@ pub(crate) struct Context {
 impl Context {
     /// Creates it from flags, environment and the last login.
     pub(crate) fn new(global: &Global) -> Result<Self> {
-        let saved = match Saved::default_path() {
-            Some(path) => Saved::load(&path)?,
-            None => Saved::default(),
+        let saved = match SavedLogin::default_path() {
+            Some(path) => SavedLogin::load(&path)?,
+            None => SavedLogin::default(),
         };
         Self::with_login(global, &saved)
     }
 
     /// Creates it from flags, environment and a login.
-    pub(crate) fn with_login(global: &Global, saved: &Saved) -> Result<Self> {
+    pub(crate) fn with_login(global: &Global, saved: &SavedLogin) -> Result<Self> {
         let (server, token) = choose(global, saved);
         let had_token = token.is_some();
         let client = Client::new(&server, token).map_err(|error| Error::Server {
@@ -52,7 +52,7 @@ impl Context {
 
 /// Returns the server and the token to use. A saved token is only sent to the server that it was
 /// saved for.
-pub(crate) fn choose(global: &Global, saved: &Saved) -> (String, Option<String>) {
+pub(crate) fn choose(global: &Global, saved: &SavedLogin) -> (String, Option<String>) {
     let set = |value: &Option<String>| {
         let value = value.as_deref().map(str::trim);
         value.filter(|text| !text.is_empty()).map(str::to_owned)
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn sends_saved_token_to_its_server_only() {
-        let saved = Saved {
+        let saved = SavedLogin {
             server: Some("http://a/".into()),
             token: Some("secret".into()),
         };

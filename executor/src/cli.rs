@@ -38,7 +38,7 @@ pub enum Command {
     ///
     /// The stages `build_script` and `step_script` do not run the script: they build the package of
     /// the job. All other scripts run in an environment that contains the job's own folders and
-    /// this machine's /usr only.
+    /// the host's /usr only.
     Run {
         /// Script that the runner wrote
         script: PathBuf,

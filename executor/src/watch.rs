@@ -30,7 +30,7 @@ pub(crate) struct Watch {
 
 #[derive(Default)]
 struct State {
-    is_lost: bool,
+    has_runner_exited: bool,
     callbacks: Vec<Callback>,
 }
 
@@ -50,14 +50,14 @@ impl Watch {
     }
 
     /// Returns whether the runner is gone. The watching thread may not have noticed it yet.
-    pub(crate) fn is_lost(&self) -> bool {
-        self.state().is_lost || !self.runners.iter().all(Process::is_alive)
+    pub(crate) fn has_runner_exited(&self) -> bool {
+        self.state().has_runner_exited || !self.runners.iter().all(Process::is_alive)
     }
 
     /// Calls `callback` when the runner is gone, immediately if it already is.
-    pub(crate) fn on_loss(&self, callback: impl FnOnce() + Send + 'static) {
+    pub(crate) fn on_runner_exit(&self, callback: impl FnOnce() + Send + 'static) {
         let mut state = self.state();
-        if state.is_lost {
+        if state.has_runner_exited {
             drop(state);
             callback();
         } else {
@@ -69,7 +69,7 @@ impl Watch {
     pub(crate) fn mark_lost(&self) {
         let callbacks = {
             let mut state = self.state();
-            state.is_lost = true;
+            state.has_runner_exited = true;
             std::mem::take(&mut state.callbacks)
         };
         for callback in callbacks {
@@ -168,12 +168,12 @@ mod tests {
         let watch = Watch::default();
         let (sender, receiver) = channel();
         let (first, second) = (sender.clone(), sender);
-        watch.on_loss(move || first.send(1).unwrap());
-        assert!(!watch.is_lost());
+        watch.on_runner_exit(move || first.send(1).unwrap());
+        assert!(!watch.has_runner_exited());
         watch.mark_lost();
         watch.mark_lost();
-        watch.on_loss(move || second.send(2).unwrap());
+        watch.on_runner_exit(move || second.send(2).unwrap());
         assert_eq!(receiver.iter().collect::<Vec<_>>(), [1, 2]);
-        assert!(watch.is_lost());
+        assert!(watch.has_runner_exited());
     }
 }

@@ -42,7 +42,7 @@ pub struct RunArgs {
     /// URL at which users and workers reach the server
     ///
     /// Set it behind a proxy, or when the server listens on all interfaces. It may have a path, for
-    /// example `https://example.org/buildbtw`: the server answers with and without that path, so
+    /// example `https://example.org/buildbtw`: the server responds with and without that path, so
     /// the proxy may strip it or keep it. The default is the address of --listen; on all
     /// interfaces, the host that each request names.
     #[arg(long, env = "BUILDBTW_URL", value_name = "URL")]

@@ -282,7 +282,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn answers_503_while_database_is_locked() {
+    async fn returns_503_while_database_is_locked() {
         let folder = tempfile::tempdir().unwrap();
         let options = SqliteConnectOptions::new()
             .filename(folder.path().join("database"))
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_503_for_every_kind_of_lock() {
+    fn returns_503_for_every_kind_of_lock() {
         /// SQLITE_BUSY_SNAPSHOT and SQLITE_LOCKED_SHAREDCACHE.
         const EXTENDED: [i64; 2] = [517, 262];
         for code in BUSY.into_iter().chain(EXTENDED) {

@@ -1,5 +1,5 @@
 //! Build logs: one file per attempt, appended by offset, read while it grows. The PKGBUILD of a successful
-//! attempt is stored beside it.
+//! attempt is stored next to it.
 
 use std::collections::HashMap;
 use std::io::{self, SeekFrom};
@@ -89,7 +89,7 @@ impl Logs {
         Ok((opened, length))
     }
 
-    /// Prepares to append the reason why the server ends an attempt. [`settled`](Self::settled) waits until
+    /// Prepares to append the reason why the server ends an attempt. [`writes_ended`](Self::writes_ended) waits until
     /// it is written: call this before the end of the attempt becomes visible.
     pub async fn conclude(&self, attempt: AttemptId) -> Conclusion {
         let file = self.open_log(attempt).file.lock_owned().await;
@@ -101,7 +101,7 @@ impl Logs {
     }
 
     /// Waits until nothing is being written to a log. The log of an ended attempt is complete then.
-    pub async fn settled(&self, attempt: AttemptId) {
+    pub async fn writes_ended(&self, attempt: AttemptId) {
         let file = {
             let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
             open.get(&attempt).map(|log| Arc::clone(&log.file))

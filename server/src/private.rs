@@ -1,6 +1,6 @@
 //! Protects the server's files from other users of the machine.
 //!
-//! A user who can open a file of the database can also lock it and thereby stop all writers, so the whole
+//! A user who can open a file of the database can also lock it and so stop all writers, so the whole
 //! folder is private, not only its secrets.
 
 use std::io;

@@ -103,7 +103,7 @@ pub(crate) async fn serve(
         let connection = until_stalled(graceful.watch(connection), peer, progress, longest_stall);
         tokio::spawn(supervise(connection, peer, permit, started));
     }
-    // From here on connections are refused instead of waiting in vain.
+    // From here on connections are refused instead of waiting.
     drop(listener);
     graceful.shutdown().await;
 }
@@ -139,7 +139,7 @@ async fn until_stalled<E>(
         tokio::select! {
             ended = &mut connection => return ended,
             () = tokio::time::sleep(longest_stall / CHECKS_PER_STALL) => if progress.has_stalled(longest_stall) {
-                tracing::debug!(%peer, "cut off a client that does not read its answer");
+                tracing::debug!(%peer, "cut off a client that does not read its response");
                 return Ok(());
             }
         }

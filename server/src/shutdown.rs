@@ -3,7 +3,7 @@
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// Cancels `shutdown` at the first SIGTERM or SIGINT; the second ends the process at once.
+/// Cancels `shutdown` at the first SIGTERM or SIGINT; the second ends the process immediately.
 ///
 /// # Errors
 /// When signals cannot be received.

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn hands_each_pending_item_out_once() {
+    async fn returns_each_pending_item_once() {
         let pending = Pending::default();
         pending.add([1, 2]);
         pending.add([2]);

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use buildbtw_model::Pkgbase;
 use buildbtw_model::client::Client;
-use buildbtw_tests::crew::{Crew, Packages, claim, create, done, report};
+use buildbtw_tests::worker_pool::{Packages, WorkerPool, claim, create, done, report};
 use buildbtw_tests::{Server, Sources, Worker};
 
 fn main() {
@@ -88,12 +88,12 @@ async fn paced(chains: usize, length: usize, workers: usize) {
     });
     sources.write_graph(graph);
     let (server, client) = serve(folder.path(), &sources);
-    let crew = Crew::start(&client, folder.path(), workers, Duration::from_secs(1));
+    let worker_pool = WorkerPool::start(&client, folder.path(), workers, Duration::from_secs(1));
     create(&client, "p0/main", "paced").await;
     done(&client, "paced").await;
     let mut latencies = Vec::new();
-    let times = std::sync::Arc::clone(&crew.times);
-    crew.stop_all();
+    let times = std::sync::Arc::clone(&worker_pool.times);
+    worker_pool.stop_all();
     let times = times.lock().unwrap();
     for number in 1..=chains * length {
         let of = |number: usize| format!("p{number}").parse::<Pkgbase>().unwrap();
@@ -127,13 +127,13 @@ async fn scale(builds: usize, workers: usize) {
     sources.write_graph(graph);
     let (server, client) = serve(folder.path(), &sources);
     let idle = server.memory_kib();
-    let crew = Crew::start(&client, folder.path(), workers, Duration::ZERO);
+    let worker_pool = WorkerPool::start(&client, folder.path(), workers, Duration::ZERO);
     let started = Instant::now();
     create(&client, "p0/main", "scale").await;
     let planned = started.elapsed();
     done(&client, "scale").await;
     let elapsed = started.elapsed();
-    let built = crew.stop_all();
+    let built = worker_pool.stop_all();
     assert_eq!(built, builds, "every build once");
     println!(
         "{builds} builds, {workers} workers          {:.0} builds/s ({elapsed:.2?}, of it {planned:.2?} to plan and store)",
@@ -177,7 +177,7 @@ async fn makespan(length: usize, fan: usize, seconds: &str) {
 }
 
 fn serve(folder: &Path, sources: &Sources) -> (Server, Client) {
-    let server = Server::start_for_many(folder, sources, 60);
+    let server = Server::start_for_many_clients(folder, sources, 60);
     let client = server.client();
     (server, client)
 }

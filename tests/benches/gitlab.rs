@@ -30,7 +30,7 @@ fn main() {
     if std::env::args().any(|argument| argument == "--test") {
         return;
     }
-    first_look(13_000);
+    initial_sync(13_000);
     push(15_000);
 }
 
@@ -65,7 +65,7 @@ fn pkgbase(srcinfo: &str) -> String {
 }
 
 /// Measures the initial sync, from an empty database to the whole index.
-fn first_look(size: usize) {
+fn initial_sync(size: usize) {
     let folder = tempfile::tempdir().unwrap();
     let texts = texts(size);
     let forge = forge(folder.path(), &texts);
@@ -73,7 +73,7 @@ fn first_look(size: usize) {
     let mut server = Server::start_with_gitlab(folder.path(), &forge);
     server.wait_for_line("finished a full resync");
     println!(
-        "first look at {size} projects   {:.1?}, {} requests, {} MiB of memory",
+        "initial sync of {size} projects   {:.1?}, {} requests, {} MiB of memory",
         started.elapsed(),
         forge.gitlab.requests().len(),
         server.memory_kib() / 1024,

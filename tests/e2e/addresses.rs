@@ -4,8 +4,8 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use buildbtw_tests::{
-    OldSet, Process, Server, Sources, Worker, cli, has_tool, is_root, pacman_installs,
-    pacman_upgrades, printed, program,
+    PreviousDistribution, Process, Server, Sources, Worker, cli, has_tool, is_root,
+    pacman_installs, pacman_upgrades, printed, program,
 };
 
 #[test]
@@ -38,12 +38,12 @@ fn serves_everything_below_a_path() {
 }
 
 /// A server on all interfaces of a separate network, unreachable for other programs.
-struct Everywhere {
+struct ServerOnAllInterfaces {
     process: Process,
     started: String,
 }
 
-impl Everywhere {
+impl ServerOnAllInterfaces {
     fn start(folder: &Path, sources: &Sources, listen: &str) -> Self {
         let mut command = Command::new("unshare");
         command
@@ -86,7 +86,7 @@ fn uses_host_of_request_on_all_interfaces() {
     ] {
         let folder = tempfile::tempdir().unwrap();
         let sources = Sources::with_a_library(folder.path());
-        let server = Everywhere::start(folder.path(), &sources, listen);
+        let server = ServerOnAllInterfaces::start(folder.path(), &sources, listen);
         let unusable = format!("http://{other}:8080");
         assert!(!server.started.contains(&unusable), "{}", server.started);
         let address = std::fs::read_to_string(folder.path().join("data/address")).unwrap();
@@ -114,7 +114,7 @@ fn uses_host_of_request_on_all_interfaces() {
             hosts[0],
             &["new", "libfoo/main", "--name", "foo", "--follow"],
         );
-        if let Some(old) = OldSet::of(folder.path(), &sources, &[("libfoo", "0-1")]) {
+        if let Some(old) = PreviousDistribution::of(folder.path(), &sources, &[("libfoo", "0-1")]) {
             let members = ["libfoo", "left", "right", "top"];
             let pacman = || server.command("pacman");
             old.upgrades_from(&server_url, "foo", &members, &pacman);

@@ -75,8 +75,11 @@ fn builds_longer_than_the_lease(folder: &Path, shim: &Path, shift: i64) {
             assert_eq!(build.status, BuildStatus::Built);
             let attempts = client.build(build.id).await.unwrap().attempts;
             assert_eq!(attempts.len(), 1, "{attempts:?}");
-            let (begun, ended) = (attempts[0].started_at, attempts[0].finished_at);
-            let took = ended.unwrap().duration_since(begun.unwrap()).as_secs_f64();
+            let (started, ended) = (attempts[0].started_at, attempts[0].finished_at);
+            let took = ended
+                .unwrap()
+                .duration_since(started.unwrap())
+                .as_secs_f64();
             // Neither years, nor negative.
             assert!((10.0..86_400.0).contains(&took), "{took} s");
         }

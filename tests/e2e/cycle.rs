@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use buildbtw_tests::{
-    OldSet, Server, Sources, Worker, cli, file_in, git, has_tool, printed, program,
+    PreviousDistribution, Server, Sources, Worker, cli, file_in, git, has_tool, printed, program,
 };
 
 /// Writes a package whose build runs the program of another one and keeps its output.
@@ -127,7 +127,7 @@ fn builds_cycle_of_two_packages_with_new_versions() {
         let built_with = file_in(&newest, &format!("usr/share/{name}/built-with"));
         assert_eq!(built_with.trim(), format!("{other} 2"), "{name}: {files:?}");
     }
-    let old = OldSet::in_folder(folder.path(), &base);
+    let old = PreviousDistribution::in_folder(folder.path(), &base);
     old.upgrades(&server, "cycle", &["chicken", "egg"]);
     // One of them was built first with the old version of the other, and was built again.
     final_builds.sort_unstable();

@@ -89,7 +89,7 @@ fn commit_package(sources: &Sources, number: u64, version: u32, needs: &[u64]) {
     sources.commit_with(&name, &srcinfo, &pkgbuild);
 }
 
-struct World {
+struct Fixture {
     plan: Plan,
     random: Random,
     folder: tempfile::TempDir,
@@ -99,14 +99,14 @@ struct World {
     killed: u32,
 }
 
-impl World {
+impl Fixture {
     fn new(plan: Plan) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut random = Random(plan.seed);
         let sources = Sources::new(folder.path());
         commit_graph(&sources, &plan, &mut random);
         let server = Server::start(folder.path(), &sources);
-        let mut world = Self {
+        let mut fixture = Self {
             plan,
             random,
             folder,
@@ -115,8 +115,8 @@ impl World {
             worker: None,
             killed: 0,
         };
-        world.start_worker();
-        world
+        fixture.start_worker();
+        fixture
     }
 
     fn start_worker(&mut self) {
@@ -141,7 +141,7 @@ impl World {
 
     /// Requests a rebuild, and kills the server at a random moment of it: afterwards it exists
     /// completely or not at all.
-    async fn ask_for(&mut self, name: &NamespaceName) {
+    async fn request_rebuild(&mut self, name: &NamespaceName) {
         loop {
             let mut asking = Command::new(program("buildbtw"))
                 .args(["new", "p0/main", "--name", name.as_str()])
@@ -183,7 +183,7 @@ impl World {
             let version = u32::try_from(names.len()).unwrap() + 2;
             commit_package(&self.sources, 0, version, &[]);
             let name: NamespaceName = format!("rebuild-{version}").parse().unwrap();
-            self.ask_for(&name).await;
+            self.request_rebuild(&name).await;
             while self.killed < self.plan.kills && !self.is_done(&name).await {
                 let pause = 20 + self.random.below(self.plan.longest_pause());
                 tokio::time::sleep(Duration::from_millis(pause)).await;
@@ -195,7 +195,7 @@ impl World {
     }
 
     /// Asserts that every build has packages, from one attempt that succeeded.
-    async fn nothing_was_built_twice(&self, name: &NamespaceName) {
+    async fn assert_nothing_built_twice(&self, name: &NamespaceName) {
         let client = self.server.client();
         let iteration = client.iteration(name, None).await.unwrap();
         assert_eq!(iteration.summary.status, IterationStatus::Done, "{name}");
@@ -214,7 +214,7 @@ impl World {
     }
 
     /// Stops both cleanly, and checks what is left.
-    fn nothing_is_left(&mut self) {
+    fn assert_nothing_left(&mut self) {
         let worker = self.worker.take().unwrap();
         worker.process.terminate();
         assert_eq!(worker.process.wait().0, Some(0));
@@ -284,23 +284,23 @@ fn rebuilds_survive_kill_9_at_random_moments() {
     }
     println!("{} kills with seed {}", plan.kills, plan.seed);
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let mut world = World::new(plan);
-    let names = runtime.block_on(world.rebuild_and_kill());
+    let mut fixture = Fixture::new(plan);
+    let names = runtime.block_on(fixture.rebuild_and_kill());
     for name in &names {
-        let output = cli(&world.server, &["watch", name.as_str()]);
+        let output = cli(&fixture.server, &["watch", name.as_str()]);
         assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
-        runtime.block_on(world.nothing_was_built_twice(name));
+        runtime.block_on(fixture.assert_nothing_built_twice(name));
         if has_tool("pacman") {
-            let packages: Vec<String> = (0..world.plan.packages())
+            let packages: Vec<String> = (0..fixture.plan.packages())
                 .map(|number| format!("p{number}"))
                 .collect();
             let packages: Vec<&str> = packages.iter().map(String::as_str).collect();
-            let folder = world.folder.path().join(name.as_str());
-            let installed = pacman_installs(&folder, &world.server, name.as_str(), &packages);
+            let folder = fixture.folder.path().join(name.as_str());
+            let installed = pacman_installs(&folder, &fixture.server, name.as_str(), &packages);
             assert_eq!(installed.len(), packages.len(), "{installed:?}");
-            pacman_upgrades(&folder, &world.server, name.as_str());
+            pacman_upgrades(&folder, &fixture.server, name.as_str());
         }
     }
-    println!("{} rebuilds, {} kills", names.len(), world.killed);
-    world.nothing_is_left();
+    println!("{} rebuilds, {} kills", names.len(), fixture.killed);
+    fixture.assert_nothing_left();
 }

@@ -198,15 +198,15 @@ fn mask(text: &str, names: &[(&'static str, String)]) -> String {
     for (pattern, name) in MASKS.iter() {
         text = pattern.replace_all(&text, *name).into_owned();
     }
-    unalign(&text)
+    normalize_columns(&text)
 }
 
 /// Puts two spaces between the columns of tables with durations, whose width differs.
-fn unalign(text: &str) -> String {
+fn normalize_columns(text: &str) -> String {
     let mut has_durations = false;
     let mut lines = Vec::new();
     for line in text.lines() {
-        let is_header = line.starts_with("PKGBASE ") && line.contains(" TOOK ");
+        let is_header = line.starts_with("PKGBASE ") && line.contains(" DURATION ");
         has_durations = is_header || (has_durations && !line.is_empty());
         lines.push(match has_durations {
             true => {
@@ -246,8 +246,8 @@ fn masks_what_differs_between_runs() {
         ("libgreet/main at 0123456789", "libgreet/main at cccccccccc"),
         ("\x1b[0;1;31mERROR: no\x1b[0m", "ERROR: no"),
         (
-            "took        0.1 s\n\nPKGBASE   VERSION  STATUS  TOOK   NOTE\ngreet     1-1      built   0.1 s  -\n\na   b",
-            "took        DURATION\n\nPKGBASE  VERSION  STATUS  TOOK  NOTE\ngreet  1-1  built  DURATION  -\n\na   b",
+            "duration    0.1 s\n\nPKGBASE  VERSION  STATE  DURATION  NOTE\ngreet    1-1      built  0.1 s     -\n\na   b",
+            "duration    DURATION\n\nPKGBASE  VERSION  STATE  DURATION  NOTE\ngreet  1-1  built  DURATION  -\n\na   b",
         ),
     ] {
         assert_eq!(mask(text, &names), masked);

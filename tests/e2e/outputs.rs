@@ -5,7 +5,7 @@ use std::path::Path;
 use buildbtw_model::api::{ClaimedBuild, Outcome};
 use buildbtw_model::client::Client;
 use buildbtw_model::{EventKind, FailureKind, IterationStatus};
-use buildbtw_tests::crew::{Packages, claim, done, persist, report};
+use buildbtw_tests::worker_pool::{Packages, claim, done, persist, report};
 use buildbtw_tests::{Package, Server, Sources};
 use tokio::runtime::Runtime;
 

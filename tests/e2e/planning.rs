@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use buildbtw_tests::{
-    OldSet, Server, Sources, Worker, cli, file_in, has_tool, is_root, pacman_upgrades, printed,
-    program,
+    PreviousDistribution, Server, Sources, Worker, cli, file_in, has_tool, is_root,
+    pacman_upgrades, printed, program,
 };
 
 /// Returns whether everything that builds of libraries need is installed.
@@ -172,7 +172,7 @@ fn bootstraps_cycle_above_new_soname() {
         );
         assert_eq!(built_with.trim(), expected, "{file}");
     }
-    let old = OldSet::in_folder(folder.path(), &base);
+    let old = PreviousDistribution::in_folder(folder.path(), &base);
     let after = old.upgrades(&server, "cyc", &["cyc-a", "cyc-b", "libcyc"]);
     let after: Vec<String> = after
         .iter()

@@ -3,7 +3,7 @@
 
 use buildbtw_model::api::IterationDetail;
 use buildbtw_model::{BuildStatus, FailureKind, IterationStatus};
-use buildbtw_tests::{OldSet, Server, Sources, Worker, cli, printed};
+use buildbtw_tests::{PreviousDistribution, Server, Sources, Worker, cli, printed};
 
 /// Commits `key = value` lines of an `.SRCINFO`, and a PKGBUILD, of packages for any architecture.
 fn commit(sources: &Sources, name: &str, srcinfo: &str, pkgbuild: &str) {
@@ -66,7 +66,9 @@ fn rebuild_upgrades_old_packages_for_every_form_of_pkgrel() {
          package_pair() { depends+=(\"pair-docs=$pkgver-$pkgrel\"); install -d \"$pkgdir/usr/share/pair\"; }\n\
          package_pair-docs() { install -d \"$pkgdir/usr/share/pair-docs\"; }\n",
     );
-    let Some(old) = OldSet::of(folder.path(), &sources, &[("computed", "r2.bbbbbbb-1")]) else {
+    let Some(old) =
+        PreviousDistribution::of(folder.path(), &sources, &[("computed", "r2.bbbbbbb-1")])
+    else {
         return;
     };
     let server = Server::start_with_base(folder.path(), &sources, &old.base_repositories());
@@ -112,7 +114,7 @@ fn fails_once_and_reports_package_that_would_not_upgrade_base() {
         "pkgver = 1; pkgrel = 1; depends = lowlib",
         "pkgver=1\npkgrel=1\ndepends=(lowlib)",
     );
-    let Some(old) = OldSet::of(folder.path(), &sources, &[("behind", "2-1")]) else {
+    let Some(old) = PreviousDistribution::of(folder.path(), &sources, &[("behind", "2-1")]) else {
         return;
     };
     let server = Server::start_with_base(folder.path(), &sources, &old.base_repositories());
@@ -152,7 +154,8 @@ fn builds_and_reports_origin_older_than_base() {
         "pkgver = 1.0; pkgrel = 1",
         "pkgver=1.0\npkgrel=1",
     );
-    let Some(old) = OldSet::of(folder.path(), &sources, &[("lowlib", "1:0.1-1")]) else {
+    let Some(old) = PreviousDistribution::of(folder.path(), &sources, &[("lowlib", "1:0.1-1")])
+    else {
         return;
     };
     let server = Server::start_with_base(folder.path(), &sources, &old.base_repositories());

@@ -7,7 +7,7 @@ use buildbtw_model::client::Client;
 use buildbtw_model::{
     AttemptId, AttemptStatus, BuildStatus, EventKind, IterationStatus, NamespaceName,
 };
-use buildbtw_tests::crew::{Packages, claim, create, done, persist, report};
+use buildbtw_tests::worker_pool::{Packages, claim, create, done, persist, report};
 use buildbtw_tests::{Server, Sources, pacman_upgrades_some};
 use tokio::sync::Barrier;
 
@@ -28,7 +28,7 @@ fn keeps_all_concurrent_and_repeated_reports() {
         0 => Vec::new(),
         _ => vec![0],
     }));
-    let server = Server::start_for_many(folder.path(), &sources, 600);
+    let server = Server::start_for_many_clients(folder.path(), &sources, 600);
     let packages = Arc::new(Packages::new(folder.path()));
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {

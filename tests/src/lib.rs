@@ -12,7 +12,6 @@
 
 mod cli;
 mod contents;
-pub mod crew;
 pub mod forge;
 mod machine;
 mod pacman;
@@ -24,12 +23,13 @@ mod small_disk;
 mod sources;
 mod waiting;
 mod worker;
+pub mod worker_pool;
 
 pub use cli::cli;
 pub use contents::file_in;
 pub use forge::Forge;
 pub use machine::{has_tool, is_root, public_folder};
-pub use pacman::{OldSet, pacman_installs, pacman_upgrades, pacman_upgrades_some};
+pub use pacman::{PreviousDistribution, pacman_installs, pacman_upgrades, pacman_upgrades_some};
 pub use process::Process;
 pub use program::{printed, program};
 pub use runner::Runner;

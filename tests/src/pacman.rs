@@ -68,7 +68,7 @@ pub fn pacman_upgrades(folder: &Path, server: &Server, namespace: &str) {
 
 /// Checks [`pacman_upgrades`] on a system that has only the packages of the first builds.
 pub fn pacman_upgrades_some(folder: &Path, server: &Server, namespace: &str, builds: usize) {
-    if !OldSet::is_possible() {
+    if !PreviousDistribution::is_possible() {
         return;
     }
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -88,7 +88,7 @@ pub fn pacman_upgrades_some(folder: &Path, server: &Server, namespace: &str, bui
             packages.insert(package.file_name.pkgname().to_string(), old);
         }
     }
-    let set = OldSet::empty(&folder.join(format!("before-{namespace}")));
+    let set = PreviousDistribution::empty(&folder.join(format!("before-{namespace}")));
     for (name, version) in &packages {
         let package = OldPackage {
             name: name.clone(),
@@ -100,20 +100,20 @@ pub fn pacman_upgrades_some(folder: &Path, server: &Server, namespace: &str, bui
     let members: Vec<String> = packages.keys().cloned().collect();
     let members: Vec<&str> = members.iter().map(String::as_str).collect();
     assert!(!members.is_empty(), "nothing was built");
-    OldSet { packages, ..set }
+    PreviousDistribution { packages, ..set }
         .indexed()
         .upgrades(server, namespace, &members);
 }
 
 /// The packages of a distribution before a rebuild: a base repository, and a system on which all of
 /// it is installed. `pacman -Syu` on it verifies a rebuild.
-pub struct OldSet {
+pub struct PreviousDistribution {
     folder: PathBuf,
     /// Versions by name.
     packages: BTreeMap<String, String>,
 }
 
-impl OldSet {
+impl PreviousDistribution {
     /// Creates the packages that the `.SRCINFO` files of source repositories name, without content. `versions` are
     /// those that the distribution has in another version. `None`, with a message, without pacman or root.
     pub fn of(folder: &Path, sources: &Sources, versions: &[(&str, &str)]) -> Option<Self> {

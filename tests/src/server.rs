@@ -10,7 +10,7 @@ use buildbtw_model::client::Client;
 use crate::forge::Forge;
 use crate::process::Process;
 use crate::program::program;
-use crate::small_disk::{Ballast, on_small_disk};
+use crate::small_disk::{DiskFiller, on_small_disk};
 use crate::sources::Sources;
 
 fn in_folder(sources: &Sources) -> Vec<String> {
@@ -45,7 +45,7 @@ impl Server {
     }
 
     /// Starts a server for more clients on this machine than one address may have by default.
-    pub fn start_for_many(folder: &Path, sources: &Sources, lease_seconds: u32) -> Self {
+    pub fn start_for_many_clients(folder: &Path, sources: &Sources, lease_seconds: u32) -> Self {
         let limits = ["--max-connections-per-address", "--max-streams-per-address"];
         let limits = limits.map(|flag| [flag.to_owned(), "8192".to_owned()]);
         let mut arguments = in_folder(sources);
@@ -122,8 +122,8 @@ impl Server {
     }
 
     /// Fills the disk of its data folder.
-    pub fn fill_disk(&self) -> Ballast {
-        Ballast::fill(self.process.as_ref().unwrap().id(), &self.data)
+    pub fn fill_disk(&self) -> DiskFiller {
+        DiskFiller::fill(self.process.as_ref().unwrap().id(), &self.data)
     }
 
     /// Waits until it logs a line that contains `text`.

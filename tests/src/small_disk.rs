@@ -21,9 +21,9 @@ pub(crate) fn on_small_disk(command: &Command, folder: &Path, size: &str) -> Com
 }
 
 /// Fills the disk that a process sees at a folder, until the result is dropped.
-pub struct Ballast(PathBuf);
+pub struct DiskFiller(PathBuf);
 
-impl Ballast {
+impl DiskFiller {
     pub(crate) fn fill(pid: u32, folder: &Path) -> Self {
         use std::io::Write as _;
         let folder = folder.strip_prefix("/").unwrap();
@@ -40,7 +40,7 @@ impl Ballast {
     }
 }
 
-impl Drop for Ballast {
+impl Drop for DiskFiller {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.0);
     }

@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::process::Process;
 use crate::program::program;
 use crate::server::Server;
-use crate::small_disk::{Ballast, on_small_disk};
+use crate::small_disk::{DiskFiller, on_small_disk};
 
 /// A running worker.
 pub struct Worker {
@@ -80,8 +80,8 @@ impl Worker {
     }
 
     /// Fills the disk of its scratch folder.
-    pub fn fill_disk(&self) -> Ballast {
-        Ballast::fill(self.process.id(), &self.scratch)
+    pub fn fill_disk(&self) -> DiskFiller {
+        DiskFiller::fill(self.process.id(), &self.scratch)
     }
 
     fn start(server: &Server, scratch: &Path, arguments: &[&str]) -> Self {

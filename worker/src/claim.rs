@@ -108,7 +108,7 @@ async fn decide(context: &Context, error: ClientError) -> Result<Decision, Worke
         (_, ClientError::UnexpectedResponse { .. }) | (ErrorClass::Rejected, _) => {
             Err(WorkerError::Rejected {
                 server: server(),
-                source: error,
+                error,
             })
         }
         (ErrorClass::Denied, _)
@@ -119,7 +119,7 @@ async fn decide(context: &Context, error: ClientError) -> Result<Decision, Worke
         }
         (ErrorClass::Denied, _) => Err(WorkerError::Denied {
             server: server(),
-            source: error,
+            error,
         }),
         (ErrorClass::AttemptEnded, _) => Ok(Decision::Drop),
         (ErrorClass::Transient, _) => Ok(Decision::Retry(error)),

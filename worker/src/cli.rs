@@ -343,7 +343,7 @@ mod tests {
         for (args, part) in [
             (&["--jobs=0"][..], "zero"),
             (&["--simulated-seconds=-1"], "negative"),
-            (&["--server=localhost"], "server address"),
+            (&["--server=localhost"], "server URL"),
             (&["--architectures=x86-64"], "architecture"),
             (&["--packager=Unknown Packager"], "jane@example.org"),
             (&["--scratch-disk=tape"], "image"),

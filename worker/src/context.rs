@@ -44,9 +44,9 @@ impl Context {
                 builder
             }
         };
-        let unusable = |source| WorkerError::Scratch {
+        let unusable = |error| WorkerError::Scratch {
             path: config.scratch_dir.clone(),
-            source,
+            error,
         };
         let open_claims = scratch.open_claims().map_err(unusable)?;
         let protocols = builder.source_protocols();
@@ -82,10 +82,10 @@ impl Context {
 fn link(client: Client, phases: &Arc<Phases>) -> Link {
     let server = client.server().to_owned();
     let denied = Arc::clone(phases);
-    let on_denied = move |source| {
+    let on_denied = move |error| {
         denied.fail(WorkerError::Denied {
             server: server.clone(),
-            source,
+            error,
         });
         // Pending reports are kept for the next start, with a valid token.
         denied.disconnect.cancel();

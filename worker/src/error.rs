@@ -5,16 +5,16 @@ use std::path::PathBuf;
 use buildbtw_builder::MissingRequirements;
 use buildbtw_model::client::ClientError;
 
-/// An error that stops a worker.
+/// An error that stops a worker. Its message contains the cause, which is therefore not a source of it.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
     /// The scratch folder cannot be used.
-    #[error("cannot use the scratch folder `{path}`: {source}")]
+    #[error("cannot use the scratch folder `{path}`: {error}")]
     Scratch {
         /// The folder.
         path: PathBuf,
         /// The cause.
-        source: std::io::Error,
+        error: std::io::Error,
     },
     /// Another worker uses the scratch folder.
     #[error(
@@ -29,14 +29,14 @@ pub enum WorkerError {
     #[error(transparent)]
     Requirements(#[from] MissingRequirements),
     /// Builds that a killed worker left cannot be removed.
-    #[error("cannot clean up after builds of an earlier run: {source}")]
+    #[error("cannot clean up after builds of an earlier run: {error}")]
     Reap {
         /// The cause.
-        source: std::io::Error,
+        error: std::io::Error,
     },
     /// The server rejected the token.
     #[error(
-        "the server at {server} rejected this worker's token: {source}\n\
+        "the server at {server} rejected this worker's token: {error}\n\
          hint: create one with `buildbtw token create --scope worker` and set --token-file; finished builds \
          are kept in the scratch folder and reported with the new token"
     )]
@@ -44,15 +44,15 @@ pub enum WorkerError {
         /// The server's address.
         server: String,
         /// The server's error.
-        source: ClientError,
+        error: ClientError,
     },
     /// The server rejected a claim, or its response was unexpected.
-    #[error("cannot claim builds from the server at {server}: {source}")]
+    #[error("cannot claim builds from the server at {server}: {error}")]
     Rejected {
         /// The server's address.
         server: String,
         /// The server's error.
-        source: ClientError,
+        error: ClientError,
     },
     /// A task of this program panicked.
     #[error("a task of the worker ended unexpectedly: {0}")]

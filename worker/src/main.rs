@@ -34,8 +34,10 @@ fn main() -> ExitCode {
 }
 
 fn start(run: Run) -> anyhow::Result<()> {
+    // Its message repeats its source.
+    let filter = EnvFilter::try_new(&run.log).map_err(|error| anyhow::anyhow!("--log: {error}"))?;
     tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::try_new(&run.log)?)
+        .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .init();

@@ -20,9 +20,9 @@ pub(crate) async fn run(context: &Arc<Context>) -> Result<(), WorkerError> {
     let folders = context
         .scratch
         .leftover_attempts()
-        .map_err(|source| WorkerError::Scratch {
+        .map_err(|error| WorkerError::Scratch {
             path: context.scratch.sandbox(),
-            source,
+            error,
         })?;
     let mut tasks = JoinSet::new();
     for folder in folders {

@@ -22,9 +22,9 @@ impl Scratch {
     /// Creates the folder if it does not exist, and locks it. Other users get no access, because they could hold the
     /// lock.
     pub(crate) fn open(root: &Path) -> Result<Self, WorkerError> {
-        let unusable = |source| WorkerError::Scratch {
+        let unusable = |error| WorkerError::Scratch {
             path: root.to_owned(),
-            source,
+            error,
         };
         create_private_dir(root).map_err(unusable)?;
         for folder in ["attempts", "claims", "sandbox"] {

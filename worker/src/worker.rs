@@ -23,7 +23,7 @@ pub async fn run(config: Config, shutdown: impl Into<Shutdown>) -> Result<(), Wo
     let context = Arc::new(context);
     let reaped = buildbtw_builder::reap(&context.scratch.sandbox())
         .await
-        .map_err(|source| WorkerError::Reap { source })?;
+        .map_err(|error| WorkerError::Reap { error })?;
     if reaped > 0 {
         tracing::info!("cleaned up {reaped} builds of an earlier run");
     }

@@ -77,7 +77,7 @@ pub struct Spread {
     ///
     /// Its PKGBUILD must leave out the makedepends and checkdepends that lead back to it when
     /// BUILDBTW_BOOTSTRAP is 1. It is built again once all of its dependencies are built. A plan
-    /// asks for this option when the old packages of a cycle cannot be installed beside new
+    /// asks for this option when the old packages of a cycle cannot be installed alongside new
     /// libraries. Repeatable.
     #[arg(long, value_name = "PKGBASE")]
     pub bootstrap: Vec<Pkgbase>,

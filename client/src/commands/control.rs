@@ -131,7 +131,7 @@ fn confirmed(name: &NamespaceName) -> Result<bool> {
         "Delete {name} with its repositories and logs? [y/N] "
     )?;
     stderr.flush()?;
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    let mut reply = String::new();
+    std::io::stdin().lock().read_line(&mut reply)?;
+    Ok(matches!(reply.trim(), "y" | "Y" | "yes"))
 }

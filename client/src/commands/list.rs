@@ -24,22 +24,22 @@ pub(super) async fn run(context: &Context) -> Result<u8> {
         return Ok(0);
     }
     if items.is_empty() {
-        output.note("There are no namespaces yet.");
+        output.note("there are no namespaces yet");
         output.hint("`buildbtw new PKGBASE/REF` creates one");
         return Ok(0);
     }
     let mut table = Table::new(&[
         "NAMESPACE",
-        "STATUS",
+        "STATE",
         "BUILT",
         "FAILED",
         "CREATED",
-        "CHANGESETS",
+        "ORIGINS",
     ]);
     for namespace in items {
         let iteration = &namespace.iteration;
         let counts = &iteration.counts;
-        let changesets: Vec<String> = namespace
+        let origins: Vec<String> = namespace
             .changesets
             .iter()
             .map(ToString::to_string)
@@ -50,7 +50,7 @@ pub(super) async fn run(context: &Context) -> Result<u8> {
             Cell::new(format_args!("{}/{}", counts.done, counts.total())),
             Cell::new(counts.failed),
             Cell::new(time::date(namespace.created_at)),
-            Cell::new(changesets.join(" ")),
+            Cell::new(origins.join(" ")),
         ]);
     }
     table.print(output)?;

@@ -6,7 +6,7 @@ use buildbtw_model::client::Client;
 use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 
 use crate::cli::{Global, Login};
-use crate::config::Saved;
+use crate::config::SavedLogin;
 use crate::context::{Context, choose};
 use crate::error::{Error, Result};
 use crate::output::clean;
@@ -15,14 +15,14 @@ use crate::output::clean;
 const LONGEST_INPUT: u64 = 64 * 1024;
 
 pub(super) async fn run(global: &Global, args: &Login) -> Result<u8> {
-    let path = Saved::default_path().ok_or_else(|| {
+    let path = SavedLogin::default_path().ok_or_else(|| {
         Error::with_hint(
             "cannot save the login: neither XDG_CONFIG_HOME nor HOME is set to an absolute path",
             "set one of them, or pass the token in BUILDBTW_TOKEN",
         )
     })?;
     // The saved login may be damaged or for another server; it is replaced in any case.
-    let saved = Saved::load(&path).unwrap_or_default();
+    let saved = SavedLogin::load(&path).unwrap_or_default();
     let (server, _) = choose(global, &saved);
     // An invalid URL is reported before the prompt for the token.
     let server_error = |error| Error::Server {
@@ -40,7 +40,7 @@ pub(super) async fn run(global: &Global, args: &Login) -> Result<u8> {
                 .map_err(|error| Error::new(error.to_string()))??
         }
     };
-    let login = Saved {
+    let login = SavedLogin {
         server: Some(server),
         token: Some(token.trim().to_owned()).filter(|token| !token.is_empty()),
     };

@@ -53,7 +53,7 @@ fn print_namespace(
         style::paint(style::HEADER, &namespace.summary.name),
     )?;
     field(
-        "status",
+        "state",
         style::paint(style::iteration(summary.status), summary.status),
     )?;
     field(
@@ -75,7 +75,7 @@ fn print_namespace(
     field("network", namespace.summary.network.to_string())?;
     field("planned", time::date(summary.created_at))?;
     if let Some(took) = time::between(Some(summary.created_at), summary.finished_at) {
-        field("took", took)?;
+        field("duration", took)?;
     }
     if let Some(eta) = summary.eta {
         field("ETA", time::date(eta))?;
@@ -103,7 +103,7 @@ fn print_architectures(output: Output, iteration: &IterationDetail) -> Result<()
         };
         output.line(format_args!("{label:11} {done} of {total} built{failed}"))?;
         if let Some(stalled) = &architecture.stalled {
-            output.line(format_args!("{:11} waiting: {}", "", clean(stalled)))?;
+            output.line(format_args!("{:11} stalled: {}", "", clean(stalled)))?;
         }
     }
     output.line("")?;
@@ -166,7 +166,7 @@ fn print_builds(output: Output, iteration: &IterationDetail) -> Result<()> {
     let mut header = vec!["PKGBASE", "VERSION"];
     header.extend(several.then_some("ARCH"));
     header.extend(staged.then_some("STAGE"));
-    header.extend(["STATUS", "TOOK", "NOTE"]);
+    header.extend(["STATE", "DURATION", "NOTE"]);
     let mut table = Table::new(&header);
     for build in &iteration.builds {
         let mut row = vec![Cell::new(&build.pkgbase), Cell::new(&build.version)];

@@ -22,11 +22,11 @@ const TICK: Duration = Duration::from_millis(250);
 /// Prints the progress of a rebuild.
 pub(crate) struct Display {
     output: Output,
-    live: Option<Live>,
+    live: Option<LiveDisplay>,
     stalled: Vec<String>,
 }
 
-struct Live {
+struct LiveDisplay {
     bars: MultiProgress,
     counts: ProgressBar,
     running: BTreeMap<BuildId, ProgressBar>,
@@ -38,7 +38,7 @@ impl Display {
         let live = !output.json && output.terminal && std::io::stderr().is_terminal();
         Self {
             output,
-            live: live.then(Live::new),
+            live: live.then(LiveDisplay::new),
             stalled: Vec::new(),
         }
     }
@@ -107,7 +107,7 @@ impl Display {
                 .iter()
                 .filter(|reason| !self.stalled.contains(reason))
             {
-                self.text(&format!("waiting: {}", clean(reason)))?;
+                self.text(&format!("stalled: {}", clean(reason)))?;
             }
         }
         self.stalled = reasons;
@@ -142,7 +142,7 @@ impl Display {
     }
 }
 
-impl Live {
+impl LiveDisplay {
     fn new() -> Self {
         let bars = MultiProgress::new();
         let counts = ProgressBar::new(0).with_style(bar_style("{bar:24} {pos}/{len}  {msg}"));
@@ -235,14 +235,14 @@ fn line(change: &Change) -> String {
     )
 }
 
-/// Formats counts: `3 building, 1 failed, 5 waiting`.
+/// Formats counts: `3 building, 1 failed, 5 blocked`.
 pub(crate) fn counts_text(counts: &BuildCounts) -> String {
     let parts = [
         (counts.building, "building"),
         (counts.failed, "failed"),
         (counts.cancelled, "cancelled"),
         (counts.ready, "ready"),
-        (counts.blocked, "waiting"),
+        (counts.blocked, "blocked"),
     ];
     let parts: Vec<String> = parts
         .iter()

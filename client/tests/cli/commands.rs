@@ -71,13 +71,13 @@ async fn prints_plain_tables_in_a_pipe_and_unmodified_json() {
     let ran = run(home.path(), &fake.url, &["list"]).await;
     assert_eq!(
         ran.stdout,
-        "NAMESPACE  STATUS   BUILT  FAILED  CREATED           CHANGESETS\n\
+        "NAMESPACE  STATE    BUILT  FAILED  CREATED           ORIGINS\n\
          space      running  1/2    0       2023-11-14 22:13  libgreet/main\n"
     );
     let ran = run(home.path(), &fake.url, &["show", "space"]).await;
-    let table = "\nPKGBASE   VERSION  STATUS  TOOK   NOTE\n\
-                 libgreet  2.0-1    built   1.0 s  -\n\
-                 party     2.0-1    ready   -      party\n";
+    let table = "\nPKGBASE   VERSION  STATE  DURATION  NOTE\n\
+                 libgreet  2.0-1    built  1.0 s     -\n\
+                 party     2.0-1    ready  -         party\n";
     assert!(ran.stdout.ends_with(table), "{}", ran.stdout);
     let ran = run(home.path(), &fake.url, &["show", "space", "--json"]).await;
     let json: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();

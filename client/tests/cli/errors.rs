@@ -1,9 +1,9 @@
 //! Errors are one line with a hint, and exit code 3.
 
 use super::fake::{Fake, TOKEN};
-use super::program::{Ran, run};
+use super::program::{CommandOutput, run};
 
-async fn fails(server: &str, args: &[&str]) -> Ran {
+async fn fails(server: &str, args: &[&str]) -> CommandOutput {
     let home = tempfile::tempdir().unwrap();
     let ran = run(home.path(), server, args).await;
     assert_eq!(ran.code, 3, "{args:?}: {}{}", ran.stdout, ran.stderr);
@@ -82,11 +82,7 @@ async fn names_unreachable_server() {
     assert!(lines[1].contains("BUILDBTW_SERVER"), "{lines:?}");
     assert_eq!(lines.len(), 2);
     let ran = fails("localhost", &["list"]).await;
-    assert!(
-        ran.stderr.contains("is not a server address"),
-        "{}",
-        ran.stderr
-    );
+    assert!(ran.stderr.contains("is not a server URL"), "{}", ran.stderr);
 }
 
 #[tokio::test]

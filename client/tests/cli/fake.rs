@@ -43,7 +43,7 @@ pub(crate) struct Fake {
     pub(crate) url: String,
 }
 
-type Answer<T> = Result<Json<T>, Response>;
+type ApiResult<T> = Result<Json<T>, Response>;
 
 impl Fake {
     /// A namespace `space` with these builds, all ready.
@@ -80,7 +80,7 @@ impl Fake {
     }
 
     /// Interrupts all streams.
-    pub(crate) fn break_streams(&self) {
+    pub(crate) fn interrupt_streams(&self) {
         self.change(|inner| inner.generation += 1);
     }
 
@@ -99,13 +99,13 @@ impl Fake {
     }
 
     fn check(&self) -> Result<(), Response> {
-        if self.change_quietly(|inner| inner.away) {
+        if self.change_without_event(|inner| inner.away) {
             return Err(problem(503, ProblemKind::Unavailable, "not now"));
         }
         Ok(())
     }
 
-    fn change_quietly<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
+    fn change_without_event<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
         change(&mut self.inner.lock().unwrap())
     }
 
@@ -115,14 +115,15 @@ impl Fake {
         F: FnMut(&mut Inner) -> Option<Vec<u8>> + Send + 'static,
     {
         let (fake, changed) = (self.clone(), self.changed.subscribe());
-        let generation = self.change_quietly(|inner| inner.generation);
+        let generation = self.change_without_event(|inner| inner.generation);
         let chunks = stream::unfold((fake, changed, next_boxed(move |i| next(i)), false), {
             move |(fake, mut changed, mut next, broken)| async move {
                 loop {
                     if broken {
                         return None;
                     }
-                    let (now, found) = fake.change_quietly(|inner| (inner.generation, next(inner)));
+                    let (now, found) =
+                        fake.change_without_event(|inner| (inner.generation, next(inner)));
                     if now != generation {
                         let error = Err(std::io::Error::other("broken off"));
                         return Some((error, (fake, changed, next, true)));
@@ -202,8 +203,8 @@ impl Inner {
         let build = builds.find(|b| b.pkgbase.as_str() == pkgbase).unwrap();
         build.status = status;
         // For a build with packages, the message of the event is the version.
-        let told = message.filter(|_| !status.has_packages());
-        build.message = told.map(str::to_owned);
+        let message = message.filter(|_| !status.has_packages());
+        build.message = message.map(str::to_owned);
         match status {
             BuildStatus::Building => build.started_at = Some(now),
             _ => build.finished_at = Some(now),
@@ -309,9 +310,9 @@ fn known(name: &str) -> Result<(), Response> {
     }
 }
 
-async fn list(State(fake): State<Fake>) -> Answer<Page<NamespaceSummary>> {
+async fn list(State(fake): State<Fake>) -> ApiResult<Page<NamespaceSummary>> {
     fake.check()?;
-    let items = vec![fake.change_quietly(|inner| inner.namespace().summary)];
+    let items = vec![fake.change_without_event(|inner| inner.namespace().summary)];
     Ok(Json(Page { items, next: None }))
 }
 
@@ -319,7 +320,7 @@ async fn create(
     State(fake): State<Fake>,
     headers: HeaderMap,
     Json(request): Json<CreateNamespace>,
-) -> Answer<NamespaceDetail> {
+) -> ApiResult<NamespaceDetail> {
     authenticated(&headers)?;
     if request
         .name
@@ -335,7 +336,7 @@ async fn create(
 }
 
 /// Retries `libgreet`, of which there is a newer commit; builds that one on request.
-async fn retry(headers: HeaderMap, Json(request): Json<RetryBuilds>) -> Answer<RetriedBuilds> {
+async fn retry(headers: HeaderMap, Json(request): Json<RetryBuilds>) -> ApiResult<RetriedBuilds> {
     authenticated(&headers)?;
     Ok(Json(from_json(json!({
         "iteration": if request.latest { 2 } else { 1 },
@@ -347,18 +348,23 @@ async fn retry(headers: HeaderMap, Json(request): Json<RetryBuilds>) -> Answer<R
     }))))
 }
 
-async fn namespace(State(fake): State<Fake>, Path(name): Path<String>) -> Answer<NamespaceDetail> {
+async fn namespace(
+    State(fake): State<Fake>,
+    Path(name): Path<String>,
+) -> ApiResult<NamespaceDetail> {
     known(&name)?;
-    Ok(Json(fake.change_quietly(|inner| inner.namespace())))
+    Ok(Json(fake.change_without_event(|inner| inner.namespace())))
 }
 
 async fn iteration(
     State(fake): State<Fake>,
     Path((name, _number)): Path<(String, String)>,
-) -> Answer<IterationDetail> {
+) -> ApiResult<IterationDetail> {
     fake.check()?;
     known(&name)?;
-    Ok(Json(fake.change_quietly(|inner| inner.iteration.clone())))
+    Ok(Json(
+        fake.change_without_event(|inner| inner.iteration.clone()),
+    ))
 }
 
 async fn events(
@@ -370,7 +376,7 @@ async fn events(
     known(&name)?;
     let last = headers.get("last-event-id");
     let last: Option<usize> = last.map(|id| id.to_str().unwrap().parse().unwrap());
-    let mut sent = last.unwrap_or_else(|| fake.change_quietly(|inner| inner.events.len()));
+    let mut sent = last.unwrap_or_else(|| fake.change_without_event(|inner| inner.events.len()));
     Ok(fake.stream(move |inner| {
         let event = inner.events.get(sent)?;
         sent += 1;
@@ -379,9 +385,9 @@ async fn events(
     }))
 }
 
-async fn build(State(fake): State<Fake>, Path(id): Path<BuildId>) -> Answer<BuildDetail> {
+async fn build(State(fake): State<Fake>, Path(id): Path<BuildId>) -> ApiResult<BuildDetail> {
     fake.check()?;
-    Ok(Json(fake.change_quietly(|inner| {
+    Ok(Json(fake.change_without_event(|inner| {
         BuildDetail {
             summary: inner
                 .iteration
@@ -425,7 +431,7 @@ async fn log(
 async fn create_token(
     headers: HeaderMap,
     Json(request): Json<CreateToken>,
-) -> Answer<CreatedToken> {
+) -> ApiResult<CreatedToken> {
     authenticated(&headers)?;
     Ok(Json(CreatedToken {
         summary: TokenSummary {
@@ -440,7 +446,7 @@ async fn create_token(
     }))
 }
 
-async fn no_tokens(headers: HeaderMap) -> Answer<Vec<TokenSummary>> {
+async fn no_tokens(headers: HeaderMap) -> ApiResult<Vec<TokenSummary>> {
     authenticated(&headers)?;
     Ok(Json(vec![]))
 }

@@ -24,7 +24,7 @@ async fn follows_rebuild_to_its_end_across_broken_connections() {
     assert_eq!(line, "22:13:21 building libgreet 2.0-1");
     // The server restarts while the build continues.
     fake.change(|inner| inner.away = true);
-    fake.break_streams();
+    fake.interrupt_streams();
     fake.build("libgreet", BuildStatus::Built, Some("2.0-1"));
     fake.change(|inner| inner.away = false);
     let line = run.line("built").await;
@@ -68,7 +68,7 @@ async fn prints_failures_with_the_builds_they_block() {
     fake.end(IterationStatus::Failed);
     let ran = run.end().await;
     assert_eq!(ran.code, 1, "{}", ran.stderr);
-    let end = "\n\nspace failed: 0 of 2 built in 1.0 s (1 failed, 1 waiting)\n\n\
+    let end = "\n\nspace failed: 0 of 2 built in 1.0 s (1 failed, 1 blocked)\n\n\
                failed libgreet 2.0-1\n  no  [2Jcompiler\n  blocks party\n  \
                log: buildbtw logs space libgreet";
     assert!(ran.stdout.ends_with(end), "{:?}", ran.stdout);
@@ -112,7 +112,7 @@ async fn follows_log_without_gaps_across_broken_connections() {
     });
     let mut run = follow(&fake, &home, &["logs", "space", "libgreet", "--follow"]);
     run.line("two").await;
-    fake.break_streams();
+    fake.interrupt_streams();
     fake.change(|inner| inner.log.extend(b"three\n"));
     run.line("three").await;
     fake.change(|inner| {

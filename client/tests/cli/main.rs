@@ -5,7 +5,7 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::result_large_err,
-    reason = "helpers of tests fail like tests, and answer like servers"
+    reason = "helpers of tests fail like tests, and respond like servers"
 )]
 
 mod commands;

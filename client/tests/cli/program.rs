@@ -27,13 +27,13 @@ pub(crate) fn buildbtw(home: &Path, server: &str, args: &[&str]) -> Command {
 }
 
 /// Output and exit code of a finished run.
-pub(crate) struct Ran {
+pub(crate) struct CommandOutput {
     pub(crate) code: i32,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
 
-impl From<Output> for Ran {
+impl From<Output> for CommandOutput {
     fn from(output: Output) -> Self {
         Self {
             code: output.status.code().unwrap(),
@@ -44,7 +44,7 @@ impl From<Output> for Ran {
 }
 
 /// Runs it until it exits.
-pub(crate) async fn run(home: &Path, server: &str, args: &[&str]) -> Ran {
+pub(crate) async fn run(home: &Path, server: &str, args: &[&str]) -> CommandOutput {
     let ran = buildbtw(home, server, args).output();
     tokio::time::timeout(PATIENCE, ran)
         .await
@@ -92,7 +92,7 @@ impl Running {
     }
 
     /// Waits until it exits.
-    pub(crate) async fn end(mut self) -> Ran {
+    pub(crate) async fn end(mut self) -> CommandOutput {
         let rest = async {
             while let Some(line) = self.lines.next_line().await.unwrap() {
                 self.seen.push(line);
@@ -100,9 +100,9 @@ impl Running {
             self.child.wait_with_output().await.unwrap()
         };
         let output = tokio::time::timeout(PATIENCE, rest).await.unwrap();
-        Ran {
+        CommandOutput {
             stdout: self.seen.join("\n"),
-            ..Ran::from(output)
+            ..CommandOutput::from(output)
         }
     }
 }

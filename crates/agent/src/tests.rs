@@ -12,7 +12,7 @@ use crate::link::Link;
 use crate::log_file::LogFile;
 use crate::log_stream::{self, Streamed};
 
-fn chaos(number: u64, _path: &str) -> Fault {
+fn random_faults(number: u64, _path: &str) -> Fault {
     match number % 5 {
         1 => Fault::Unavailable,
         3 => Fault::LoseResponse,
@@ -21,9 +21,9 @@ fn chaos(number: u64, _path: &str) -> Fault {
 }
 
 #[tokio::test]
-async fn sends_identical_log_despite_lost_answers_and_crash() {
+async fn sends_identical_log_despite_lost_responses_and_crash() {
     let (mut server, scratch) = (FakeServer::start().await, tempfile::tempdir().unwrap());
-    server.set_faults(chaos);
+    server.set_faults(random_faults);
     let id = AttemptId::new();
     server.change(|inner| inner.attempts.insert(id, Attempt::default()));
     let client = Client::new(&server.url(), Some("token".into())).unwrap();

@@ -42,7 +42,7 @@ impl Builder {
         }
     }
 
-    /// Checks that this machine can run builds.
+    /// Checks that the host can run builds.
     ///
     /// # Errors
     ///

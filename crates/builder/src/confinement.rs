@@ -67,7 +67,7 @@ impl Confinement {
         }
     }
 
-    /// Creates a cgroup where the machine allows it, and records it below `root`, where [`crate::reap`] finds
+    /// Creates a cgroup where the host allows it, and records it below `root`, where [`crate::reap`] finds
     /// it if this process is killed.
     ///
     /// # Errors
@@ -86,7 +86,7 @@ impl Confinement {
     ///
     /// # Errors
     ///
-    /// When there is no filter for the machine's architecture, or the cgroup cannot be opened.
+    /// When there is no filter for the host's architecture, or the cgroup cannot be opened.
     pub fn apply(&self, bwrap: &mut Command, mut inherited: Vec<OwnedFd>) -> io::Result<()> {
         let cgroup = self.scratch.as_ref().and_then(Scratch::cgroup);
         let mut procs = Vec::new();

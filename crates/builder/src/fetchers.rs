@@ -1,4 +1,4 @@
-//! The programs with which this machine fetches sources, besides git: those of makepkg.conf, and other
+//! The programs with which the host fetches sources, besides git: those of makepkg.conf, and other
 //! version control systems.
 
 use std::path::Path;
@@ -68,7 +68,7 @@ pub(crate) struct Agent {
 }
 
 impl Agent {
-    /// Returns the agents of this machine's makepkg.conf, which its operator controls.
+    /// Returns the agents of the host's makepkg.conf, which its operator controls.
     pub(crate) fn all() -> Vec<Self> {
         let output = Command::new("bash")
             .args(["--norc", "--noprofile", "-c", PRINT_AGENTS])
@@ -140,7 +140,7 @@ impl Agent {
     }
 }
 
-/// Returns the protocols by which this machine fetches sources, besides those that every machine supports
+/// Returns the protocols by which the host fetches sources, besides those that every host supports
 /// (http, https, ftp and git).
 pub(crate) fn installed_protocols() -> Vec<String> {
     let tools = VcsTool::ALL
@@ -158,7 +158,7 @@ pub(crate) fn installed_protocols() -> Vec<String> {
         .collect()
 }
 
-/// Returns all protocols that makepkg knows, besides those that every machine supports.
+/// Returns all protocols that makepkg knows, besides those that every host supports.
 pub(crate) fn known_protocols() -> Vec<String> {
     let tools = VcsTool::ALL.into_iter().map(VcsTool::program);
     tools.chain(["rsync", "scp"]).map(str::to_owned).collect()

@@ -1,4 +1,4 @@
-//! Checks whether this machine can run the sandbox, so that an operator learns it before the first build
+//! Checks whether the host can run the sandbox, so that an operator learns it before the first build
 //! fails.
 
 use std::path::Path;
@@ -22,7 +22,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("setpriv", "util-linux, starts makepkg without privileges"),
 ];
 
-/// The requirements of the sandbox that this machine does not meet.
+/// The requirements of the sandbox that the host does not meet.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("this machine cannot build in a sandbox, because it lacks:{}\nhint: run `./bootstrap`", list(.missing))]
 pub struct MissingRequirements {

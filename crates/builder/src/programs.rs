@@ -1,4 +1,4 @@
-//! Finds programs of this machine.
+//! Finds programs of the host.
 
 use std::path::{Path, PathBuf};
 

@@ -59,7 +59,7 @@ fn empty(folder: &Path) -> nix::Result<()> {
                 continue;
             }
             let inner = open(&top, entry.name.as_c_str())?;
-            lift(&inner, &top, &mut moved)?;
+            move_folders_to_top(&inner, &top, &mut moved)?;
             drop(inner);
             unlinkat(&top, entry.name.as_c_str(), UnlinkatFlags::RemoveDir)?;
         }
@@ -67,7 +67,7 @@ fn empty(folder: &Path) -> nix::Result<()> {
 }
 
 /// Removes the files of a folder, and moves its folders to the top.
-fn lift(folder: &OwnedFd, top: &OwnedFd, moved: &mut u64) -> nix::Result<()> {
+fn move_folders_to_top(folder: &OwnedFd, top: &OwnedFd, moved: &mut u64) -> nix::Result<()> {
     loop {
         let entries = entries(folder)?;
         if entries.is_empty() {

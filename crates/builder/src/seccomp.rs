@@ -1,7 +1,7 @@
 //! The seccomp filter of everything that runs foreign code. It refuses system calls that builds do not need
 //! and that kernel exploits start from, and all ways into a new user namespace.
 //!
-//! The filter has a table for each architecture of the machine: with only one, it would have to kill the
+//! The filter has a table for each architecture of the host: with only one, it would have to kill the
 //! 32-bit programs that multilib packages build and run.
 //!
 //! Without a cgroup, only rlimits limit memory, and they count address space only. The filter then also
@@ -135,7 +135,7 @@ pub(crate) fn missing() -> Option<String> {
     })
 }
 
-/// Returns a descriptor from which bubblewrap reads the filter of this machine.
+/// Returns a descriptor from which bubblewrap reads the filter of the host.
 pub(crate) fn descriptor(memory: Memory) -> io::Result<OwnedFd> {
     let tables = tables(std::env::consts::ARCH).ok_or_else(|| {
         io::Error::other(format!(
@@ -190,13 +190,13 @@ fn section(table: &Table, memory: Memory) -> Vec<Instruction> {
         section.push(end(ALLOW));
     }
     if memory == Memory::Rlimits {
-        section.extend(of_uncounted_memory(table));
+        section.extend(block_uncounted_memory(table));
     }
     section.push(end(ALLOW));
     section
 }
 
-fn of_uncounted_memory(table: &Table) -> Vec<Instruction> {
+fn block_uncounted_memory(table: &Table) -> Vec<Instruction> {
     let mut section = Vec::new();
     for number in table.nameless_files {
         section.push(jump(JUMP_IF_EQUAL, number, 0, 1));

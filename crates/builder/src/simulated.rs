@@ -121,7 +121,7 @@ impl Simulator {
             SimulatedDuration::Fixed(duration) => duration,
             SimulatedDuration::Range { min, max } => {
                 let spread = max.saturating_sub(min);
-                min + spread.mul_f64(f64::from(fnv(pkgbase.as_str())) / f64::from(u32::MAX))
+                min + spread.mul_f64(f64::from(stable_hash(pkgbase.as_str())) / f64::from(u32::MAX))
             }
         }
     }
@@ -246,7 +246,7 @@ fn version_of(request: &BuildRequest) -> Result<PackageVersion, String> {
 }
 
 /// Hashes a text to the same value in every process, unlike the hasher of the standard library.
-fn fnv(text: &str) -> u32 {
+fn stable_hash(text: &str) -> u32 {
     text.bytes().fold(0x811c_9dc5, |hash, byte| {
         (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
     })

@@ -67,7 +67,7 @@ impl SourceNetwork {
 
     /// Returns the IPv6 networks that stand for this IPv4 network: mapped addresses, and those that
     /// translators (RFC 6052) and tunnels (RFC 3056) convert to IPv4.
-    pub(crate) fn forms_in_ipv6(self) -> Vec<Self> {
+    pub(crate) fn ipv6_equivalents(self) -> Vec<Self> {
         let IpAddr::V4(address) = self.address else {
             return Vec::new();
         };
@@ -219,7 +219,7 @@ mod tests {
     #[test]
     fn lists_ipv6_forms_of_ipv4_networks() {
         let forms: Vec<String> = network("10.0.0.0/8")
-            .forms_in_ipv6()
+            .ipv6_equivalents()
             .iter()
             .map(ToString::to_string)
             .collect();
@@ -227,6 +227,6 @@ mod tests {
             forms,
             ["::ffff:10.0.0.0/104", "64:ff9b::a00:0/104", "2002:a00::/24"]
         );
-        assert!(network("fc00::/7").forms_in_ipv6().is_empty());
+        assert!(network("fc00::/7").ipv6_equivalents().is_empty());
     }
 }

@@ -22,7 +22,7 @@ pub enum GitlabErrorKind {
     /// No connection.
     #[error("cannot connect: {0}")]
     Unreachable(String),
-    /// The connection was lost: GitLab may have carried out the request.
+    /// The connection was lost: GitLab may have processed the request.
     #[error("connection lost: {0}")]
     Interrupted(String),
     /// No response in time.
@@ -99,7 +99,7 @@ impl GitlabErrorKind {
         ) || matches!(self, Self::Status { status, .. } if *status >= 500)
     }
 
-    /// Whether GitLab certainly did not carry out the request. The response of a gateway does not tell what the
+    /// Whether GitLab certainly did not process the request. The response of a gateway does not show what the
     /// server behind it did.
     #[must_use]
     pub fn had_no_effect(&self) -> bool {
@@ -128,7 +128,7 @@ impl GitlabErrorKind {
 
     /// Whether all other requests would fail in the same way.
     #[must_use]
-    pub fn is_general(&self) -> bool {
+    pub fn affects_all_requests(&self) -> bool {
         match self {
             Self::Unreachable(_) | Self::Paused { .. } => true,
             kind => kind.is_of_token(),

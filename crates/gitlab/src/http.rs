@@ -205,7 +205,7 @@ impl Http {
             .await
     }
 
-    /// Sends a request that must not be carried out twice: it is only retried after failures that certainly had no
+    /// Sends a request that must not take effect twice: it is only retried after failures that certainly had no
     /// effect.
     pub(crate) async fn send_non_idempotent(
         &self,

@@ -198,7 +198,7 @@ pub(crate) async fn jobs(
     }
 }
 
-/// Cancels a pipeline. GitLab's response does not tell whether it had an effect; the status does.
+/// Cancels a pipeline. GitLab's response does not say whether it had an effect; the status does.
 pub(crate) async fn cancel(
     http: &Http,
     project: ProjectId,

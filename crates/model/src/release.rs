@@ -69,7 +69,7 @@ impl ReleaseRule {
     }
 }
 
-/// Returns the note to show beside the version of a build's packages.
+/// Returns the note to show next to the version of a build's packages.
 #[must_use]
 pub fn version_note(is_computed: bool, newer_in_base: Option<&PackageVersion>) -> Option<String> {
     if is_computed {

@@ -64,12 +64,12 @@ pub(crate) fn read(archive: &mut Archive<'_>) -> Result<Option<Elf>, PackageErro
 
 /// Reads numbers in a file's byte order and word size.
 #[derive(Clone, Copy)]
-struct Numbers {
+struct NumberReader {
     is_big: bool,
     is_64_bit: bool,
 }
 
-impl Numbers {
+impl NumberReader {
     fn get(self, bytes: &[u8], at: usize, size: usize) -> Option<u64> {
         let bytes = bytes.get(at..at.checked_add(size)?)?;
         let join = |number: u64, byte: &u8| number << 8 | u64::from(*byte);
@@ -81,18 +81,18 @@ impl Numbers {
     }
 
     /// Reads a number of the size of an address.
-    fn word(self, bytes: &[u8], at: usize) -> Option<u64> {
-        self.get(bytes, at, self.word_size())
+    fn read_address(self, bytes: &[u8], at: usize) -> Option<u64> {
+        self.get(bytes, at, self.address_size())
     }
 
-    fn word_size(self) -> usize {
+    fn address_size(self) -> usize {
         if self.is_64_bit { 8 } else { 4 }
     }
 }
 
 #[derive(Clone, Copy)]
 struct Header {
-    numbers: Numbers,
+    numbers: NumberReader,
     /// Offset, entry size and number of the program headers.
     segments: (u64, u64, u64),
 }
@@ -112,7 +112,7 @@ impl Header {
             2 => true,
             _ => return None,
         };
-        let numbers = Numbers { is_big, is_64_bit };
+        let numbers = NumberReader { is_big, is_64_bit };
         // ET_EXEC and ET_DYN: objects and core files are not linked.
         if !matches!(numbers.get(start, 16, 2)?, 2 | 3) {
             return None;
@@ -123,7 +123,7 @@ impl Header {
             (28, 42, 44)
         };
         let segments = (
-            numbers.word(start, offset)?,
+            numbers.read_address(start, offset)?,
             numbers.get(start, size, 2)?,
             numbers.get(start, count, 2)?.min(MAX_SEGMENTS),
         );
@@ -142,7 +142,7 @@ struct Segment {
 /// The beginning of a file, and its program headers.
 struct Layout<'a> {
     start: &'a [u8],
-    numbers: Numbers,
+    numbers: NumberReader,
     segments: Vec<Segment>,
 }
 
@@ -160,9 +160,9 @@ impl<'a> Layout<'a> {
             };
             Some(Segment {
                 kind: numbers.get(start, at, 4)?,
-                offset: numbers.word(start, at.checked_add(offset)?)?,
-                address: numbers.word(start, at.checked_add(address)?)?,
-                size: numbers.word(start, at.checked_add(length)?)?,
+                offset: numbers.read_address(start, at.checked_add(offset)?)?,
+                address: numbers.read_address(start, at.checked_add(address)?)?,
+                size: numbers.read_address(start, at.checked_add(length)?)?,
             })
         };
         Self {
@@ -195,12 +195,12 @@ impl<'a> Layout<'a> {
 
     /// Parses the dynamic section.
     fn parse_dynamic(&self, section: &[u8]) -> Option<Elf> {
-        let word = self.numbers.word_size();
+        let word = self.numbers.address_size();
         let entries = section.chunks_exact(2 * word);
         let entries = entries.map_while(|entry| {
-            let tag = self.numbers.word(entry, 0)?;
+            let tag = self.numbers.read_address(entry, 0)?;
             // DT_NULL ends the section.
-            (tag != 0).then_some((tag, self.numbers.word(entry, word)?))
+            (tag != 0).then_some((tag, self.numbers.read_address(entry, word)?))
         });
         let (mut table, mut soname, mut needed) = (None, None, Vec::new());
         for (tag, value) in entries {

@@ -115,7 +115,7 @@ fn cpu_ms() -> f64 {
     nanoseconds.unwrap_or(0.0) / 1e6
 }
 
-fn fastest_of<T>(runs: usize, label: &str, mut run: impl FnMut() -> T) {
+fn minimum_of<T>(runs: usize, label: &str, mut run: impl FnMut() -> T) {
     let measured = (0..runs).map(|_| {
         let (start, before) = (std::time::Instant::now(), cpu_ms());
         let result = run();
@@ -134,7 +134,7 @@ fn cpu_times() {
     for size in SIZES {
         let packages = packages(size);
         let stored: Vec<&str> = packages.iter().map(|package| package.as_stored()).collect();
-        fastest_of(3, &format!("load an index of {size}"), || {
+        minimum_of(3, &format!("load an index of {size}"), || {
             let mut index = PackageIndex::new();
             for &text in &stored {
                 index.insert(Arc::new(SourcePackage::from_stored(text).unwrap()));
@@ -144,7 +144,7 @@ fn cpu_times() {
         let mut index = index(&packages);
         let (origin, worst) = worst(&index, &packages);
         let label = format!("plan {} builds of {size}", worst.builds.len());
-        fastest_of(5, &label, || plan(&index, &request(origin, Scope::All)));
+        minimum_of(5, &label, || plan(&index, &request(origin, Scope::All)));
         replan(&mut index, &packages);
     }
 }
@@ -178,7 +178,7 @@ fn replan(index: &mut PackageIndex, packages: &[Arc<SourcePackage>]) {
         let label =
             format!("replace a package and replan {builds} builds ({percent}th percentile)");
         let mut flip = false;
-        fastest_of(10, &label, || {
+        minimum_of(10, &label, || {
             flip = !flip;
             let next = if flip { &changed } else { &member };
             let change = index.insert(Arc::clone(next));

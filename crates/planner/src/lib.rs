@@ -41,9 +41,9 @@ pub use index::{DependencyKind, IndexChange, PackageIndex};
 pub use plan::{
     AssignedVersions, Bootstrapped, BrokenEdge, Budget, BuiltPackage, Cycle, Estimates, Footprint,
     InvalidPatterns, Need, NeedsBootstrap, NoEstimates, Patterns, Plan, PlanRequest, PlannedBuild,
-    PlannedVersion, Problem, ProblemKind, TookTooLong, Unlimited, Unresolved, Until,
-    computes_version, plan, plan_with_footprint, plan_with_footprint_within, plan_within,
-    same_packages, unmet_constraints,
+    PlannedVersion, Problem, ProblemKind, TimedOut, Unlimited, Unresolved, Until, computes_version,
+    plan, plan_with_footprint, plan_with_footprint_within, plan_within, same_packages,
+    unmet_constraints,
 };
 pub use sonames::{Soname, Sonames};
 pub use srcinfo::{LineProblem, Package, SourcePackage, SrcinfoError, parse_srcinfo};

@@ -189,10 +189,10 @@ impl Config {
             DEFAULT_RUNNERS
                 .iter()
                 .map(PathBuf::from)
-                .find(|path| may_exist(path))
+                .find(|path| exists_or_is_unreadable(path))
         };
         match &self.gitlab_runner {
-            Some(path) => may_exist(path).then(|| path.clone()),
+            Some(path) => exists_or_is_unreadable(path).then(|| path.clone()),
             None => default(),
         }
     }
@@ -200,7 +200,7 @@ impl Config {
 
 /// Returns whether the file exists or this user may not check it. In the latter case, using it later reports the
 /// missing permission.
-fn may_exist(path: &Path) -> bool {
+fn exists_or_is_unreadable(path: &Path) -> bool {
     match path.metadata() {
         Ok(metadata) => metadata.is_file(),
         Err(error) => error.kind() == std::io::ErrorKind::PermissionDenied,

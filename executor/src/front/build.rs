@@ -43,7 +43,7 @@ pub(crate) fn run(
     fs_err::write(folder.building(), "")?;
     let mut side = RootSide::start(host, &request)?;
     side.stop_on(signals);
-    side.stop_on_loss(watch);
+    side.stop_on_runner_exit(watch);
     let mut display = Display {
         host,
         job,
@@ -61,14 +61,14 @@ pub(crate) fn run(
             }
             Some(Frame::Message(last @ (Message::Done | Message::Failed { .. }))) => break last,
             // The log has no reader, but the root side must be able to end.
-            Some(_) if watch.is_lost() => {}
+            Some(_) if watch.has_runner_exited() => {}
             Some(frame) => match display.frame(frame) {
                 Err(failure) if failure.is_broken_pipe() => watch.mark_lost(),
                 displayed => displayed?,
             },
         }
     };
-    if !watch.is_lost() {
+    if !watch.has_runner_exited() {
         display.log.close()?;
     }
     side.finish(host, last)?;

@@ -35,12 +35,12 @@ const SCARCE_DIVISOR: u64 = 10;
 /// Measures the folders of a job while one of its scripts runs.
 pub(super) struct DiskWatch {
     stop: mpsc::Sender<()>,
-    thread: JoinHandle<Option<Excess>>,
+    thread: JoinHandle<Option<LimitExceeded>>,
 }
 
 /// How a limit was exceeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Excess {
+pub(super) enum LimitExceeded {
     /// The folders have reached the limit.
     Folders,
     /// So many bytes of the file system were used since the script began, and the folders could not be measured.
@@ -105,7 +105,7 @@ impl DiskWatch {
     }
 
     /// Stops after a last measurement. Returns how the limit was exceeded, if it was.
-    pub(super) fn end(self) -> Option<Excess> {
+    pub(super) fn end(self) -> Option<LimitExceeded> {
         // Fails when the thread has ended by itself.
         let _ = self.stop.send(());
         self.thread.join().unwrap_or_default()
@@ -137,7 +137,7 @@ impl<F: Fn() -> Option<Space>> Limit<F> {
         }
     }
 
-    fn check(&mut self) -> Option<Excess> {
+    fn check(&mut self) -> Option<LimitExceeded> {
         let mut measured = Measured::new(self.limit);
         // Before the folders, so that files removed meanwhile do not count twice.
         let removed = self.removed.as_ref();
@@ -147,7 +147,7 @@ impl<F: Fn() -> Option<Space>> Limit<F> {
             measured.ended_early |= measured.add(folder).is_err();
         }
         if measured.is_reached() {
-            return Some(Excess::Folders);
+            return Some(LimitExceeded::Folders);
         }
         self.early = match measured.ended_early {
             true => self.early.saturating_add(1),
@@ -158,12 +158,12 @@ impl<F: Fn() -> Option<Space>> Limit<F> {
 
     /// Checks the loss of free space. Other programs use the file system as well, so it counts only when the folders
     /// cannot be measured or the space is scarce.
-    fn check_file_system(&self, was_denied: bool) -> Option<Excess> {
+    fn check_file_system(&self, was_denied: bool) -> Option<LimitExceeded> {
         let now = (self.space)()?;
         let lost = self.free_before?.saturating_sub(now.free);
         let is_unknown = was_denied || self.early >= MAX_EARLY;
         let is_scarce = now.free < now.total / SCARCE_DIVISOR;
-        (lost >= self.limit && (is_unknown || is_scarce)).then_some(Excess::FileSystem(lost))
+        (lost >= self.limit && (is_unknown || is_scarce)).then_some(LimitExceeded::FileSystem(lost))
     }
 }
 

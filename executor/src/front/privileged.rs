@@ -52,7 +52,7 @@ pub(crate) fn request(host: &Host, request: &Request) -> Result<(), Failure> {
 /// Runs a request that returns no data, and stops it when the runner is gone.
 pub(crate) fn request_while(host: &Host, request: &Request, watch: &Watch) -> Result<(), Failure> {
     let mut side = RootSide::start(host, request)?;
-    side.stop_on_loss(watch);
+    side.stop_on_runner_exit(watch);
     while let Some(frame) = side.next_frame()? {
         if let Frame::Message(message) = frame {
             return side.finish(host, message);
@@ -134,9 +134,9 @@ impl RootSide {
 
     /// Stops the root side when the runner is gone, and sends the reason: if only the output was closed, the root side
     /// cannot see it.
-    pub(crate) fn stop_on_loss(&self, watch: &Watch) {
+    pub(crate) fn stop_on_runner_exit(&self, watch: &Watch) {
         let stdin = Arc::clone(&self.stdin);
-        watch.on_loss(move || {
+        watch.on_runner_exit(move || {
             {
                 let mut stdin = stdin.lock().unwrap_or_else(PoisonError::into_inner);
                 if let Some(stdin) = stdin.as_mut() {

@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 
 use buildbtw_builder::{Confinement, permission_denied};
 
-use super::disk::{DiskWatch, Excess};
+use super::disk::{DiskWatch, LimitExceeded};
 use super::jobs::JobFolder;
 use super::processes::kill_environments_with;
 use super::removed::RemovedFiles;
@@ -85,7 +85,7 @@ pub(crate) fn run(
     let limit = host.config.limits.limits().disk_bytes;
     let removed = RemovedFiles::of(folder.builds(), host.script_user);
     let disk = DiskWatch::start(folder.own().to_vec(), Some(removed), limit, kill.clone());
-    watch.on_loss(kill);
+    watch.on_runner_exit(kill);
     let ended = child.wait()?;
     kill_environments_with(&folder.builds(), host.script_user)?;
     for thread in output.into_iter().flatten() {
@@ -170,12 +170,12 @@ fn forward(
     }))
 }
 
-fn disk_limit_message(limit: u64, excess: Excess) -> String {
+fn disk_limit_message(limit: u64, excess: LimitExceeded) -> String {
     match excess {
-        Excess::Folders => {
+        LimitExceeded::Folders => {
             format!("the disk limit of {limit} bytes was exceeded by files of the job's scripts")
         }
-        Excess::FileSystem(lost) => format!(
+        LimitExceeded::FileSystem(lost) => format!(
             "the file system of the job's folders has lost {lost} bytes since the script began, and the disk limit is \
              {limit} bytes: unreadable folders or removed files that are open may use them"
         ),

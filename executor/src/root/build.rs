@@ -69,7 +69,7 @@ impl Task<'_> {
             repository,
             bytes,
         };
-        // All that is left are the front's copies, which nobody reads when the front is gone.
+        // Only the front's copies are left, which are not read after the front has exited.
         let _ = self.send(Message::Finished(finished)).await;
         if delivery == Delivery::Accepted && bytes <= self.config.max_artifact_bytes() {
             for name in files {

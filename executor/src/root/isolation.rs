@@ -8,7 +8,7 @@ use nix::sys::prctl;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 
 /// Soft limits of a service (systemd.exec(5), "LimitNOFILE="; setrlimit(2)), where the hard limit permits them. The
-/// kernel derives its defaults for processes and pending signals from the machine's memory, so those are unlimited.
+/// kernel derives its defaults for processes and pending signals from the host's memory, so those are unlimited.
 const SOFT: &[(Resource, u64)] = &[
     (Resource::RLIMIT_CPU, RLIM_INFINITY),
     (Resource::RLIMIT_FSIZE, RLIM_INFINITY),

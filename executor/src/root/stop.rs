@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::runner::Process;
 use crate::watch::wait_for_end;
 
-/// The message for the server about a stopped build. GitLab does not tell the job why it was stopped.
+/// The message for the server about a stopped build. GitLab does not report to the job why it was stopped.
 pub(super) const STOPPED: &str = "the job was stopped; its status in GitLab says why";
 /// The message when the reason is known: the runner was lost, so the build is retried.
 const LOST: &str = "the GitLab runner that ran this job is gone: it was killed, or it crashed";

@@ -30,7 +30,7 @@ pub(super) fn run(host: &Host, environment: &Environment) -> Result<(), Failure>
         let _ = writeln!(std::io::stderr(), "WARNING: {error:#}");
     }
     let locked = jobs.create(host, &job, runner)?;
-    if watch.is_lost() {
+    if watch.has_runner_exited() {
         jobs.remove_and_unlock(host, job.id, locked)?;
         return Err(Failure::system(LOST));
     }

@@ -32,7 +32,7 @@ pub(super) fn run(
             (script::run(host, folder, script, stage, &watch), watch)
         }
     };
-    if watch.is_lost() {
+    if watch.has_runner_exited() {
         // The runner that would start `cleanup` is gone.
         jobs.remove_and_unlock(host, job.id, locked)?;
         return Err(Failure::system(LOST));

@@ -36,9 +36,9 @@ async fn limits_scripts_like_builds() {
         ended.prints("the memory limit of 67108864 bytes was exceeded");
         bomb.prints("the limit of 40 processes was exceeded");
     }
-    job.script("after_script", "echo as ever")
+    job.script("after_script", "echo as before")
         .expect(0)
-        .prints("as ever");
+        .prints("as before");
     assert_eq!(recorded_cgroups(&host), 0);
     job.clean_up();
     host.expect_nothing_left();

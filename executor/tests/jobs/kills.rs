@@ -80,7 +80,7 @@ async fn leaves_nothing_when_killed_at_any_moment() {
             job.clean_up();
         }
         assert!(host.leftovers().is_empty(), "{:?}", host.leftovers());
-        until_nothing_runs(host.state().parent().unwrap()).await;
+        wait_until_nothing_runs(host.state().parent().unwrap()).await;
         assert!(job.attempt().outcomes.len() <= 1);
         assert_eq!(sandbox::cgroups_of(&job), 0);
     }
@@ -120,7 +120,7 @@ fn wait_for_lock(folder: &Path) {
 
 /// Waits until no process refers to the folder, by its arguments, environment or mounts. A process
 /// that was told to stop may take a moment.
-async fn until_nothing_runs(folder: &Path) {
+async fn wait_until_nothing_runs(folder: &Path) {
     let started = Instant::now();
     while let Some(process) = process_that_refers_to(folder) {
         assert!(started.elapsed() < Duration::from_secs(60), "{process}");

@@ -38,7 +38,7 @@ fn kill_runner(mut runner: Child) -> String {
         let read = output.read_to_end(&mut Vec::new());
         sender.send(read.is_ok()).unwrap();
     });
-    assert_eq!(end.recv_timeout(PATIENCE), Ok(true), "the stage goes on");
+    assert_eq!(end.recv_timeout(PATIENCE), Ok(true), "the stage continues");
     let mut complaints = String::new();
     if let Some(mut errors) = runner.stderr.take() {
         errors.read_to_string(&mut complaints).unwrap();

@@ -39,11 +39,11 @@ fn as_another_user(host: &Host, command: &Command) -> StageResult {
 #[track_caller]
 fn expect_final(job: &Job<'_>, message: &str) {
     let attempt = job.attempt();
-    let told = Outcome::Failed {
+    let expected = Outcome::Failed {
         kind: FailureKind::Infrastructure,
         message: message.to_owned(),
     };
-    assert_eq!(attempt.outcomes, [told]);
+    assert_eq!(attempt.outcomes, [expected]);
     assert!(attempt.is_final);
 }
 

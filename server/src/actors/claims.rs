@@ -81,7 +81,7 @@ impl Claims {
         while let Some(message) = self.state.claims.try_receive() {
             apply_message(&mut self.waiters, message);
         }
-        self.waiters.retain(|waiter| !waiter.answer.is_closed());
+        self.waiters.retain(|waiter| !waiter.reply.is_closed());
     }
 
     fn may_serve(&self) -> bool {
@@ -238,7 +238,7 @@ async fn assign(
     for (claim, assignment) in assigned {
         if let Some(waiter) = take(waiters, claim) {
             // If its connection was lost, the worker claims again with the same ID.
-            let _ = waiter.answer.send(assignment);
+            let _ = waiter.reply.send(assignment);
         }
     }
     Ok(again_at)

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::runner::{Actor, Cause, Next};
 use crate::db::{NamespaceId, namespaces};
 use crate::outage::{Failure, Outage, Pauses};
-use crate::service::forge_report::{Reporter, is_worth_another_try};
+use crate::service::forge_report::{Reporter, is_retryable};
 use crate::state::AppState;
 use crate::wakers::Pending;
 
@@ -93,8 +93,7 @@ impl ForgeReports {
             }
             Err(failure) => {
                 let pause = self.outage.failed(&failure);
-                let is_lost =
-                    matches!(&failure, Failure::Gitlab(error) if !is_worth_another_try(error));
+                let is_lost = matches!(&failure, Failure::Gitlab(error) if !is_retryable(error));
                 (!is_lost).then_some(pause)
             }
         }

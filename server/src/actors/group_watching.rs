@@ -65,8 +65,8 @@ impl Actor for GroupWatching {
         let watch = match &mut self.watch {
             Some(watch) => watch,
             None => {
-                let begun = Watch::load(&self.group, &self.sources).await?;
-                self.watch.insert(begun)
+                let watch = Watch::load(&self.group, &self.sources).await?;
+                self.watch.insert(watch)
             }
         };
         watch.has_webhooks |= matches!(cause, Cause::Event(Event::Delivered));
@@ -109,7 +109,7 @@ struct Watch {
     resync: Option<Resync>,
     /// Whether the access of the token was checked successfully.
     is_checked: bool,
-    /// Whether the replanner was told that anything may have changed while the server was down.
+    /// Whether the replanner was notified that anything may have changed while the server was down.
     has_announced_start: bool,
     /// Whether webhooks wait to be processed.
     has_webhooks: bool,
@@ -251,9 +251,9 @@ impl Watch {
             Err(error) => Err(error.to_string()),
         };
         match result {
-            Ok(GitlabContact::Made) => self.note_success(&task),
+            Ok(GitlabContact::Confirmed) => self.note_success(&task),
             // GitLab was not contacted, so only a retry of webhooks is settled.
-            Ok(GitlabContact::None) => {
+            Ok(GitlabContact::Unknown) => {
                 if matches!(task, Task::Webhooks) {
                     self.webhook_backoff = TaskBackoff::default();
                 }
@@ -292,7 +292,7 @@ impl Watch {
                     .await
             }
             // A poll without a watermark would read the whole group.
-            Task::CatchUp(_) | Task::Poll if self.is_initial_resync() => Ok(GitlabContact::None),
+            Task::CatchUp(_) | Task::Poll if self.is_initial_resync() => Ok(GitlabContact::Unknown),
             Task::Poll => self.poll().await,
             Task::CatchUp(waiting) => {
                 self.poll().await?;
@@ -300,11 +300,11 @@ impl Watch {
                 group
                     .read_wanted(&self.sources, &mut self.window, wanted)
                     .await?;
-                Ok(GitlabContact::Made)
+                Ok(GitlabContact::Confirmed)
             }
             Task::StartResync => {
                 self.resync = Some(Resync::new());
-                Ok(GitlabContact::None)
+                Ok(GitlabContact::Unknown)
             }
             Task::ResyncPage => self.read_page().await,
         }
@@ -330,12 +330,12 @@ impl Watch {
                 self.next_resync = soon;
             }
         }
-        Ok(GitlabContact::Made)
+        Ok(GitlabContact::Confirmed)
     }
 
     async fn read_page(&mut self) -> Result<GitlabContact, Failure> {
         let Some(resync) = &mut self.resync else {
-            return Ok(GitlabContact::None);
+            return Ok(GitlabContact::Unknown);
         };
         let step = self
             .group
@@ -354,8 +354,8 @@ impl Watch {
             self.has_webhooks = true;
         }
         match step? {
-            ResyncStep::Restarted => Ok(GitlabContact::None),
-            ResyncStep::More | ResyncStep::Done => Ok(GitlabContact::Made),
+            ResyncStep::Restarted => Ok(GitlabContact::Unknown),
+            ResyncStep::More | ResyncStep::Done => Ok(GitlabContact::Confirmed),
         }
     }
 

@@ -13,7 +13,7 @@ use crate::db::pipelines::PipelineRow;
 use crate::db::{builds, pipelines};
 use crate::dispatch::choose::choose;
 use crate::dispatch::pipelines::create::{Step, step};
-use crate::dispatch::pipelines::pace::Pace;
+use crate::dispatch::pipelines::rate_limiter::RateLimiter;
 use crate::error::Error;
 use crate::outage::{Backoff, Failure, Outage, Pauses};
 use crate::service::pipelines::{dispatch, end_refused};
@@ -28,7 +28,7 @@ const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
 const REDISPATCH_AFTER: Duration = Duration::from_millis(50);
 /// After this many failures in a row, GitLab counts as down, whatever the errors say.
 const MAX_FAILURES_IN_A_ROW: u32 = 3;
-/// After this many failures of its own an attempt is given up, which takes about ten minutes.
+/// After this many failures of its own an attempt fails, which takes about ten minutes.
 const MAX_FAILURES_PER_ATTEMPT: u32 = 10;
 const PAUSES: Pauses = Pauses::growing(Duration::from_secs(1), Duration::from_secs(120));
 
@@ -36,7 +36,7 @@ const PAUSES: Pauses = Pauses::growing(Duration::from_secs(1), Duration::from_se
 pub(crate) struct PipelineCreation {
     state: AppState,
     on_gitlab: Pipelines,
-    pace: Pace,
+    rate_limiter: RateLimiter,
     running: JoinSet<StepResult>,
     /// Attempts whose step is running (`None`), or must not run before a time.
     not_before: HashMap<AttemptId, Option<Instant>>,
@@ -75,7 +75,7 @@ pub(crate) enum Event {
 impl PipelineCreation {
     pub(crate) fn new(state: AppState, on_gitlab: Pipelines) -> Self {
         Self {
-            pace: Pace::new(on_gitlab.settings.pace),
+            rate_limiter: RateLimiter::new(on_gitlab.settings.creation_interval),
             state,
             on_gitlab,
             running: JoinSet::new(),
@@ -103,7 +103,7 @@ impl PipelineCreation {
             }
             self.backoff_until = None;
         }
-        let mut wanted = pipelines::uncreated(self.state.database.read()).await?;
+        let mut wanted = pipelines::pending_creation(self.state.database.read()).await?;
         // Few at a time, so that builds that become urgent meanwhile come first. Waiting attempts do not count
         // against the others.
         let waits = |row: &&PipelineRow| {
@@ -114,7 +114,7 @@ impl PipelineCreation {
         let room = (2 * CONCURRENCY + waiting).saturating_sub(wanted.len());
         let (dispatched, next) = self.dispatch(room).await?;
         if dispatched > 0 {
-            wanted = pipelines::uncreated(self.state.database.read()).await?;
+            wanted = pipelines::pending_creation(self.state.database.read()).await?;
         }
         let is_wanted = |attempt: &AttemptId| wanted.iter().any(|row| row.attempt == *attempt);
         self.not_before.retain(|attempt, _| is_wanted(attempt));
@@ -145,8 +145,8 @@ impl PipelineCreation {
                 // The end of a step leads to the next turn.
                 break;
             }
-            if !self.pace.take(now) {
-                return later.into_iter().chain([self.pace.next()]).min();
+            if !self.rate_limiter.take(now) {
+                return later.into_iter().chain([self.rate_limiter.next()]).min();
             }
             self.not_before.insert(row.attempt, None);
             let (state, on_gitlab) = (self.state.clone(), self.on_gitlab.clone());
@@ -185,7 +185,7 @@ impl PipelineCreation {
             .collect();
         if !chosen.is_empty() {
             let dispatched = dispatch(&self.state, &chosen).await?;
-            // Some may have ended at once, which frees slots.
+            // Some may have ended immediately, which frees slots.
             return Ok((dispatched, Some(Instant::now() + REDISPATCH_AFTER)));
         }
         let next = builds::next_backoff_end(reader, at).await?;
@@ -234,7 +234,7 @@ impl PipelineCreation {
     ) -> Result<(), Error> {
         self.failures_in_a_row += 1;
         let failures = self.failures.entry(attempt).or_default();
-        if error.kind.is_general() || self.failures_in_a_row >= MAX_FAILURES_IN_A_ROW {
+        if error.kind.affects_all_requests() || self.failures_in_a_row >= MAX_FAILURES_IN_A_ROW {
             // GitLab seems to be down, which is not a failure of this attempt.
             failures.count = failures.count.max(1);
             let pause = self.on_gitlab.creating.failed(&Failure::Gitlab(error));

@@ -1,4 +1,4 @@
-//! Replans namespaces when their sources change. A moved origin leads to a new iteration at once; changes of other
+//! Replans namespaces when their sources change. A moved origin leads to a new iteration immediately; changes of other
 //! members are gathered first. Every new tree of a member counts, whatever it changes; a commit with a known tree
 //! does not. A change that cannot affect a plan costs a lookup.
 

@@ -236,7 +236,7 @@ impl Admission {
     /// When the client's address, or the server, has too many.
     pub(crate) fn forwarded_request(&self, client: IpAddr) -> Result<Permit, Error> {
         // The rest of the connections is reserved for known addresses.
-        if !self.is_known(client) && self.0.connections.has_only_reserve() {
+        if !self.has_authenticated(client) && self.0.connections.has_only_reserve() {
             return Err(refuse(Exhausted::Total, "requests"));
         }
         self.request(client)
@@ -304,7 +304,7 @@ impl Admission {
     }
 
     fn class_of(&self, address: IpAddr) -> SourceClass {
-        if self.is_known(address) {
+        if self.has_authenticated(address) {
             SourceClass::Known
         } else {
             SourceClass::Anonymous
@@ -312,7 +312,7 @@ impl Admission {
     }
 
     /// Whether an address authenticated within the last hour.
-    pub(crate) fn is_known(&self, address: IpAddr) -> bool {
+    pub(crate) fn has_authenticated(&self, address: IpAddr) -> bool {
         self.0.known.contains(address.into(), Instant::now())
     }
 }

@@ -45,12 +45,12 @@ pub(super) struct Pool(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     capacity: Capacity,
-    taken: Mutex<Taken>,
+    taken: Mutex<PoolUsage>,
     freed: Notify,
 }
 
 #[derive(Debug, Default)]
-struct Taken {
+struct PoolUsage {
     all: usize,
     /// Sources without permits are removed.
     by_source: HashMap<Source, usize>,
@@ -120,7 +120,7 @@ impl Pool {
 }
 
 impl Inner {
-    fn lock(&self) -> MutexGuard<'_, Taken> {
+    fn lock(&self) -> MutexGuard<'_, PoolUsage> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -46,7 +46,7 @@ pub async fn any_token(
     next: Next,
 ) -> Result<Response, Error> {
     let identity = identify(&state, bearer(&request), peer(&request)).await?;
-    Ok(pass(identity, request, next).await)
+    Ok(forward(identity, request, next).await)
 }
 
 /// Accepts requests with a valid token, or without one.
@@ -62,7 +62,7 @@ pub async fn optional(
         return Ok(next.run(request).await);
     };
     let identity = identify(&state, Some(token), peer(&request)).await?;
-    Ok(pass(identity, request, next).await)
+    Ok(forward(identity, request, next).await)
 }
 
 /// Accepts requests of clients.
@@ -142,7 +142,7 @@ async fn require(
         );
         return Err(Refusal::new(ProblemKind::Forbidden, title)
             .hint(format!(
-                "an administrator can create one with `buildbtw token create --scope {}`",
+                "an admin creates one with `buildbtw token create --scope {}`",
                 if scope == TokenScope::Attempt {
                     TokenScope::Worker
                 } else {
@@ -151,10 +151,10 @@ async fn require(
             ))
             .into());
     }
-    Ok(pass(identity, request, next).await)
+    Ok(forward(identity, request, next).await)
 }
 
-async fn pass(identity: Identity, mut request: Request, next: Next) -> Response {
+async fn forward(identity: Identity, mut request: Request, next: Next) -> Response {
     request.extensions_mut().insert(identity);
     next.run(request).await
 }
@@ -206,9 +206,13 @@ async fn identify(
     peer: Option<IpAddr>,
 ) -> Result<Identity, Error> {
     let Some(token) = token else {
-        return Err(Refusal::new(ProblemKind::Unauthenticated, "this requires a token")
-            .hint("`buildbtw login` stores one; administrators create them with `buildbtw token create`")
-            .into());
+        return Err(
+            Refusal::new(ProblemKind::Unauthenticated, "this requires a token")
+                .hint(
+                    "`buildbtw login` stores one; an admin creates it with `buildbtw token create`",
+                )
+                .into(),
+        );
     };
     if let Some(row) = authenticate(state, &token).await? {
         if let Some(peer) = peer {

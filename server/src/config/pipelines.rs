@@ -146,7 +146,7 @@ pub struct PipelineSettings {
     /// Maximum number of unfinished pipelines.
     pub max_pipelines: usize,
     /// Time between the creation of two pipelines.
-    pub pace: Duration,
+    pub creation_interval: Duration,
     /// Time between polls.
     pub tick: Duration,
     /// How the template gets its parameters.
@@ -166,7 +166,7 @@ pub struct PipelineSettings {
 impl PipelineSettings {
     /// Returns how long to wait for GitLab's reason after a job reported a failure of this kind.
     #[must_use]
-    pub fn patience_for(&self, reported: Option<FailureKind>) -> Duration {
+    pub fn reason_timeout(&self, reported: Option<FailureKind>) -> Duration {
         match reported {
             Some(FailureKind::Infrastructure) => self.job_end.min(PATIENCE_AFTER_FAULT),
             _ => self.job_end,
@@ -195,14 +195,14 @@ impl PipelineArgs {
         if let Some(unknown) = unknown {
             anyhow::bail!("--gitlab-architectures: '{unknown}' is not one of --architectures");
         }
-        let pace = Duration::from_secs(60)
+        let creation_interval = Duration::from_secs(60)
             .checked_div(self.gitlab_pipelines_per_minute)
             .context("--gitlab-pipelines-per-minute must not be 0")?;
         let seconds = |seconds: u32| Duration::from_secs(seconds.into());
         Ok(Some(PipelineSettings {
             architectures,
             max_pipelines: usize::try_from(self.gitlab_max_pipelines)?,
-            pace,
+            creation_interval,
             tick: seconds(self.gitlab_pipeline_seconds),
             parameters: self.gitlab_parameters,
             protected_refs_only: self.gitlab_protected_refs_only,

@@ -60,7 +60,7 @@ pub struct OpenCommit {
 }
 
 /// Returns the commits of superseded iterations of a namespace that GitLab still shows as pending or running.
-pub async fn left_open(
+pub async fn open_commit_statuses(
     executor: impl SqliteExecutor<'_>,
     namespace: NamespaceId,
 ) -> sqlx::Result<Vec<OpenCommit>> {

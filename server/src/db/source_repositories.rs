@@ -186,7 +186,7 @@ pub async fn usable(
 }
 
 /// Returns a broken repository that claims this pkgbase, or has it as its name.
-pub async fn broken_like(
+pub async fn broken_by_pkgbase(
     executor: impl SqliteExecutor<'_>,
     pkgbase: &Pkgbase,
     name: &str,
@@ -259,7 +259,7 @@ pub async fn of_projects(
 }
 
 /// Returns the pkgbases that only broken repositories claim.
-pub async fn unclaimed(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<Pkgbase>> {
+pub async fn broken_pkgbases(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<Pkgbase>> {
     sqlx::query_scalar!(
         r#"select distinct pkgbase as "pkgbase!: Pkgbase" from source_repository as refused
            where problem is not null and pkgbase is not null and not exists (

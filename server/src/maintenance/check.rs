@@ -14,7 +14,7 @@ use crate::logs::Logs;
 use crate::repos::image::DatabaseImage;
 use crate::repos::{Rendering, Repos, RepositoryKey};
 use crate::run::{DATABASE_FILE, lock};
-use crate::service::publish::file_lists::{listed, replace_both, with_files};
+use crate::service::publish::file_lists::{listed, replace_databases, with_files};
 use crate::service::recover::may_upload;
 
 pub use super::findings::Finding;
@@ -196,7 +196,7 @@ impl Checker {
                     }
                     if self.options.repair && !wrong.is_empty() {
                         fs_err::create_dir_all(self.repos.folder(&key))?;
-                        replace_both(&self.repos, &key, &plain, &lists)?;
+                        replace_databases(&self.repos, &key, &plain, &lists)?;
                     }
                     findings.extend(wrong.into_iter().map(|path| Finding::RepositoryDatabase {
                         repository: key.clone(),
@@ -220,7 +220,7 @@ impl Checker {
             image.list(listing);
         }
         let rows = packages::of_repository(reader, iteration, &key.architecture).await?;
-        let turn = self.repos.turn_to_render(Rendering::FileLists).await?;
+        let turn = self.repos.acquire_render_turn(Rendering::FileLists).await?;
         let lists = with_files(&self.database, listed(&rows), turn).await?;
         Ok((image.render()?, lists))
     }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use buildbtw_model::api::ProblemKind;
-use buildbtw_planner::{TookTooLong, Until};
+use buildbtw_planner::{TimedOut, Until};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -122,7 +122,7 @@ impl PlanQueue {
         let is_abandoned = Arc::new(AtomicBool::new(false));
         let abandon = CancelOnDrop(Arc::clone(&is_abandoned));
         let shutdown = self.shutdown.clone();
-        let made = tokio::task::spawn_blocking(move || {
+        let task = tokio::task::spawn_blocking(move || {
             // Released when the thread ends, which may be after the caller disconnected.
             let _held = (place, turn, free);
             let end = Instant::now() + limit;
@@ -138,13 +138,13 @@ impl PlanQueue {
                     || shutdown.is_cancelled()
             })))
         });
-        let made = made.await?;
+        let plan = task.await?;
         drop(abandon);
-        made.map_err(|error| match error {
-            PlanError::TookTooLong if self.shutdown.is_cancelled() => {
+        plan.map_err(|error| match error {
+            PlanError::TimedOut if self.shutdown.is_cancelled() => {
                 Error::refused(ProblemKind::Unavailable, "the server is shutting down")
             }
-            PlanError::TookTooLong => too_long(limit),
+            PlanError::TimedOut => too_long(limit),
             PlanError::Other(error) => error,
         })
     }
@@ -177,14 +177,14 @@ impl PlanQueue {
 #[derive(Debug)]
 pub enum PlanError {
     /// It exceeded its time limit.
-    TookTooLong,
+    TimedOut,
     /// Another error.
     Other(Error),
 }
 
-impl From<TookTooLong> for PlanError {
-    fn from(_: TookTooLong) -> Self {
-        Self::TookTooLong
+impl From<TimedOut> for PlanError {
+    fn from(_: TimedOut) -> Self {
+        Self::TimedOut
     }
 }
 

@@ -38,15 +38,15 @@ impl_built_package!(Candidate, &Candidate, Listing);
 
 /// The packages of one name: the last stage of each source package.
 #[derive(Debug)]
-pub struct Rivals<T>(Vec<T>);
+pub struct NameCandidates<T>(Vec<T>);
 
-impl<T> Default for Rivals<T> {
+impl<T> Default for NameCandidates<T> {
     fn default() -> Self {
         Self(Vec::new())
     }
 }
 
-impl<T: BuiltPackage> Rivals<T> {
+impl<T: BuiltPackage> NameCandidates<T> {
     /// Adds a package, unless a later stage of its source package is known. Returns whether it was added.
     pub fn add(&mut self, package: T) -> bool {
         let mut others = self.0.iter_mut();

@@ -7,7 +7,7 @@ use std::io;
 
 use buildbtw_model::Pkgname;
 
-use super::choice::Rivals;
+use super::choice::NameCandidates;
 use super::database::{Entry, TRAILER, compress, members};
 use crate::db::packages::Listing;
 
@@ -22,7 +22,7 @@ pub struct DatabaseImage {
 
 #[derive(Debug, Default)]
 struct Bucket {
-    packages: BTreeMap<Pkgname, Rivals<Listing>>,
+    packages: BTreeMap<Pkgname, NameCandidates<Listing>>,
     /// The compressed members; `None` after a change.
     compressed: Option<Vec<u8>>,
 }
@@ -45,7 +45,7 @@ impl DatabaseImage {
         let mut file = Vec::new();
         for bucket in self.buckets.values_mut() {
             if bucket.compressed.is_none() {
-                let listed = bucket.packages.values().filter_map(Rivals::listed);
+                let listed = bucket.packages.values().filter_map(NameCandidates::listed);
                 let entries = listed.map(|listed| Entry {
                     name: &listed.pkgname,
                     version: &listed.version,

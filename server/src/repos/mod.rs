@@ -114,7 +114,7 @@ impl Repos {
         self.empty_trash()
     }
 
-    /// Moves a folder of repositories into the trash, which hides it from readers at once. A missing folder is not
+    /// Moves a folder of repositories into the trash, which hides it from readers immediately. A missing folder is not
     /// an error.
     ///
     /// # Errors
@@ -260,7 +260,7 @@ impl Repos {
     ///
     /// # Errors
     /// Never: the semaphores are not closed.
-    pub async fn turn_to_read(&self, sender: TokenId, size: u64) -> anyhow::Result<Turn> {
+    pub async fn acquire_read_turn(&self, sender: TokenId, size: u64) -> anyhow::Result<Turn> {
         self.turns.read(sender, size).await
     }
 
@@ -268,7 +268,7 @@ impl Repos {
     ///
     /// # Errors
     /// Never: the semaphores are not closed.
-    pub async fn turn_to_render(&self, what: Rendering) -> anyhow::Result<Turn> {
+    pub async fn acquire_render_turn(&self, what: Rendering) -> anyhow::Result<Turn> {
         self.turns.render(what).await
     }
 

@@ -39,7 +39,11 @@ pub(crate) struct MemoryShare<'a> {
 
 impl<'a> MemoryShare<'a> {
     /// Creates a share for a body that is kept in memory.
-    pub(crate) fn growing(admission: &'a Admission, purpose: BodyPurpose, client: IpAddr) -> Self {
+    pub(crate) fn in_memory(
+        admission: &'a Admission,
+        purpose: BodyPurpose,
+        client: IpAddr,
+    ) -> Self {
         Self {
             admission,
             purpose,
@@ -58,7 +62,7 @@ impl<'a> MemoryShare<'a> {
     ) -> Self {
         Self {
             flat: Some(bytes),
-            ..Self::growing(admission, purpose, client)
+            ..Self::in_memory(admission, purpose, client)
         }
     }
 
@@ -173,7 +177,7 @@ impl<T: AnonymousBody> FromRequest<AppState> for AnonymousJson<T> {
         // Without a socket there is no address to count for.
         let peer = extensions.get::<Peer>().map(|peer| peer.0.ip());
         let (parts, body) = request.into_parts();
-        let mut share = peer.map(|peer| MemoryShare::growing(&state.admission, T::PURPOSE, peer));
+        let mut share = peer.map(|peer| MemoryShare::in_memory(&state.admission, T::PURPOSE, peer));
         let mut bytes = Vec::new();
         read(body, MAX_ANONYMOUS, share.as_mut(), |piece| {
             bytes.extend_from_slice(piece);

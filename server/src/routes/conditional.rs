@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_head_with_full_length() {
+    fn responds_to_head_with_full_length() {
         let headers = headers(&[(header::RANGE, "bytes=1-1")]);
         assert_eq!(
             requested_range(&Method::HEAD, &headers, 9, None),

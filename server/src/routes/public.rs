@@ -43,7 +43,7 @@ pub(crate) async fn limit_repository(
     next: Next,
 ) -> Result<Response, Error> {
     let address = address(&request);
-    if address.is_some_and(|address| state.admission.is_known(address)) {
+    if address.is_some_and(|address| state.admission.has_authenticated(address)) {
         return Ok(next.run(request).await);
     }
     run_limited(&state, request, next, Queue::Files).await

@@ -60,7 +60,7 @@ pub(crate) async fn serve_build_view(
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response());
     }
     let peer = request.extensions().get::<Peer>();
-    let is_known = peer.is_none_or(|Peer(peer)| state.admission.is_known(peer.ip()));
+    let is_known = peer.is_none_or(|Peer(peer)| state.admission.has_authenticated(peer.ip()));
     let path = database.render(&state, is_known).await?;
     serve_changing(&path, &tag, request).await
 }

@@ -35,7 +35,7 @@ impl<'a> Producers<'a> {
 
     fn produces(&self, pkgbase: &Pkgbase, name: &Pkgname) -> bool {
         let package = self.get(pkgbase);
-        package.is_some_and(|package| package.packages().any(|made| made.pkgname() == name))
+        package.is_some_and(|package| package.packages().any(|output| output.pkgname() == name))
     }
 
     /// Returns the versions of a package in the base repositories. Versions of another source package that still

@@ -165,7 +165,7 @@ pub struct Assigned {
 pub async fn assign(state: &AppState, pairs: &[(Claimant, BuildId)]) -> Result<Assigned, Error> {
     let mut transition = Transition::begin(&state.database, &state.clock).await?;
     let claims: Vec<ClaimId> = pairs.iter().map(|(claimant, _)| claimant.claim).collect();
-    let repeated = attempts::claims_taken(transition.tx(), &claims).await?;
+    let repeated = attempts::claims_with_attempt(transition.tx(), &claims).await?;
     // The token may have been revoked while the claim waited.
     let used: Vec<TokenId> = pairs.iter().map(|(claimant, _)| claimant.token).collect();
     let invalid = tokens::invalid(transition.tx(), &used).await?;

@@ -279,14 +279,14 @@ async fn assign(
     } else if newest.job_id == Some(job) && newest.attempt_status.is_final() {
         return Err(attempt_ended(newest.attempt));
     } else if newest.job_id == Some(job) {
-        return Err(already_used());
+        return Err(token_already_exchanged());
     } else {
         retry_build(transition, &newest).await?
     };
     let expires_at = Millis(claims.exp.saturating_mul(1_000)) + REMEMBER_FOR;
     let tx = transition.tx();
     if !id_tokens::record_exchange(tx, &claims.jti, attempt, hash, expires_at).await? {
-        return Err(already_used());
+        return Err(token_already_exchanged());
     }
     let row = attempts::by_id(tx.connection(), attempt).await?;
     let token = row.ok_or_else(|| attempt_ended(attempt))?.token;
@@ -302,7 +302,7 @@ async fn assign(
     })
 }
 
-fn already_used() -> Error {
+fn token_already_exchanged() -> Error {
     Refusal::new(
         ProblemKind::Unauthenticated,
         "the ID token has already been used",

@@ -139,8 +139,8 @@ mod tests {
     #[tokio::test]
     async fn requeues_build_by_the_clock_of_the_state() {
         let now = Arc::new(AtomicI64::new(1_000));
-        let told = Arc::clone(&now);
-        let clock = Clock::from_fn(move || Millis(told.load(Ordering::Relaxed)));
+        let time = Arc::clone(&now);
+        let clock = Clock::from_fn(move || Millis(time.load(Ordering::Relaxed)));
         let state = TestState::with(|parts| parts.clock = clock).await;
         let build = async || {
             let row = builds::by_id(state.database.read(), BuildId(1)).await;

@@ -123,9 +123,8 @@ fn check_size(preview: &PlanPreview) -> Result<(), Error> {
 }
 
 fn needs_token(title: String) -> Refusal {
-    Refusal::new(ProblemKind::Unauthenticated, title).hint(
-        "`buildbtw login` stores one; administrators create tokens with `buildbtw token create`",
-    )
+    Refusal::new(ProblemKind::Unauthenticated, title)
+        .hint("`buildbtw login` stores one; an admin creates it with `buildbtw token create`")
 }
 
 /// Returns the architecture to plan for.

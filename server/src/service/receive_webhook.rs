@@ -53,7 +53,7 @@ pub async fn receive_webhook(
             .filter(|_| webhook.kind.is_of_pipelines())
         {
             // If a crash loses this wake-up, the next tick finds the webhook.
-            pipelines.has_news(webhook.project_id);
+            pipelines.pipelines_changed(webhook.project_id);
         }
         state.sources.wake_for_webhook();
     }

@@ -36,7 +36,8 @@ pub async fn recover(state: &AppState) -> Result<(), Error> {
 async fn requeue_unfollowed(state: &AppState) -> Result<(), Error> {
     let mut tx = state.database.write().await?;
     if let Some(on_gitlab) = &state.pipelines {
-        pipelines::abandon_foreign(&mut tx, on_gitlab.gitlab.settings().url.as_str()).await?;
+        pipelines::stop_following_other_gitlabs(&mut tx, on_gitlab.gitlab.settings().url.as_str())
+            .await?;
     }
     let lease = state.clock.now() + state.config.lease;
     let all = state.pipelines.is_none();

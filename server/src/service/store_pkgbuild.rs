@@ -1,4 +1,4 @@
-//! Stores the PKGBUILD that an attempt built with, beside its log.
+//! Stores the PKGBUILD that an attempt built with, next to its log.
 
 use buildbtw_model::AttemptId;
 

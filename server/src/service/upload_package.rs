@@ -70,7 +70,7 @@ pub async fn upload_package<E: std::fmt::Display>(
     .await?;
     let build = builds::by_id(reader, attempt.build).await?;
     let build = build.ok_or_else(|| attempt_ended(upload.attempt))?;
-    let turn = state.repos.turn_to_read(token, size).await?;
+    let turn = state.repos.acquire_read_turn(token, size).await?;
     // The rest is not awaited when the server shuts down, or when the client has disconnected.
     let stop = state.shutdown.child_token();
     let _stop_when_gone = stop.clone().drop_guard();
@@ -247,7 +247,7 @@ async fn read_metadata(
         let is_over = || stop.is_cancelled() || Instant::now() >= end;
         let metadata = PackageMetadata::read(&path, &file_name, &pkgbase, &is_over);
         let metadata = metadata.map_err(|error| match error {
-            PackageError::Stopped if !stop.is_cancelled() => took_too_long(&file_name, limit),
+            PackageError::Stopped if !stop.is_cancelled() => upload_timeout(&file_name, limit),
             error => unusable(&file_name, error),
         })?;
         let contents = Contents {
@@ -278,7 +278,7 @@ fn reading_limit(size: u64) -> Duration {
     Duration::from_secs(AT_LEAST_S.saturating_add(size / BYTES_PER_S))
 }
 
-fn took_too_long(file: &PackageFileName, limit: Duration) -> Error {
+fn upload_timeout(file: &PackageFileName, limit: Duration) -> Error {
     Refusal::new(
         ProblemKind::UnexpectedPackage,
         format!("{file} cannot be published"),
@@ -323,7 +323,7 @@ mod tests {
             sha256: Sha256Digest::from_bytes(&[0; 32]),
         };
         let repos = crate::repos::Repos::new(folder.path()).unwrap();
-        let turn = repos.turn_to_read(TokenId(1), 0).await.unwrap();
+        let turn = repos.acquire_read_turn(TokenId(1), 0).await.unwrap();
         let pkgbase = "a".parse().unwrap();
         let read = read_metadata(&path, &upload, pkgbase, 0, turn, Reading { limit, stop }).await;
         read.err().unwrap()

@@ -122,7 +122,7 @@ impl Sources {
             let origins = namespaces::origin_pkgbases(self.database.read()).await?;
             let is_there = |origin: &Pkgbase| {
                 let mut broken = broken.iter();
-                broken.any(|row| self.kind.misnamed(&row.path, origin).is_none())
+                broken.any(|row| self.kind.name_problem(&row.path, origin).is_none())
             };
             pkgbases.extend(origins.into_iter().filter(is_there));
         }

@@ -21,7 +21,7 @@ pub(super) trait SourceKind: Send + Sync {
     fn clone_url(&self, place: Place<'_>) -> String;
 
     /// Returns the problem of a repository whose name does not fit its pkgbase, if it does not.
-    fn misnamed(&self, path: &str, pkgbase: &Pkgbase) -> Option<SourceProblem>;
+    fn name_problem(&self, path: &str, pkgbase: &Pkgbase) -> Option<SourceProblem>;
 
     /// Returns the required name of the repository of a pkgbase.
     fn expected_name(&self, pkgbase: &Pkgbase) -> String;

@@ -170,7 +170,7 @@ pub fn broken(row: &SourceRepositoryRow) -> Error {
     let problem = row.problem.as_ref();
     Refusal::new(ProblemKind::BrokenSource, title)
         .detail(problem.map_or("", |problem| &problem.message))
-        .hint("`buildbtw sources --broken` lists all unusable repositories")
+        .hint("`buildbtw sources --broken` lists all broken repositories")
         .into()
 }
 

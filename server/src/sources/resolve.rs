@@ -241,7 +241,7 @@ impl Sources {
             return Ok(row);
         }
         let name = self.kind.expected_name(pkgbase);
-        let broken = source_repositories::broken_like(reader, pkgbase, &name).await?;
+        let broken = source_repositories::broken_by_pkgbase(reader, pkgbase, &name).await?;
         match broken {
             Some(row) if self.may_be_of(&row, pkgbase) => Ok(row),
             Some(row) => Err(refusals::broken(&row)),
@@ -262,6 +262,6 @@ impl Sources {
 
     /// Whether refs of an unusable repository may contain a package.
     pub(super) fn may_be_of(&self, row: &SourceRepositoryRow, pkgbase: &Pkgbase) -> bool {
-        !store::forbids_builds(row) && self.kind.misnamed(&row.path, pkgbase).is_none()
+        !store::forbids_builds(row) && self.kind.name_problem(&row.path, pkgbase).is_none()
     }
 }

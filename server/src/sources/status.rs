@@ -71,7 +71,7 @@ impl Status {
         self.lock().last_poll = Some(Timestamp::now());
     }
 
-    pub(super) fn progressed(&self, progress: Progress) {
+    pub(super) fn set_progress(&self, progress: Progress) {
         self.lock().progress = Some(progress);
     }
 

@@ -43,14 +43,14 @@ impl Found {
     }
 
     /// Sets the contents of the default branch.
-    pub(super) fn set_tree(&mut self, tree: TreeAtCommit, misnamed: impl Misnamed) {
+    pub(super) fn set_tree(&mut self, tree: TreeAtCommit, name_problem: impl NameCheck) {
         self.row.commit_time = Some(tree.commit_time);
         self.row.tree.clone_from(&tree.tree);
         match (srcinfo::parse(&tree, None), tree.srcinfo) {
             (Ok(parsed), Ok(text)) => {
                 self.row.pkgbase = Some(parsed.pkgbase().clone());
                 self.row.srcinfo_sha256 = Some(srcinfo::digest(&text));
-                self.row.problem = misnamed(&self.row.path, parsed.pkgbase());
+                self.row.problem = name_problem(&self.row.path, parsed.pkgbase());
                 self.package = Some((text, parsed));
             }
             (Err(reason), _) | (_, Err(reason)) => self.row.problem = Some(reason),
@@ -86,9 +86,9 @@ pub(super) fn forbids_builds(row: &SourceRepositoryRow) -> bool {
     problem.is_some_and(|problem| problem.kind.forbids_builds())
 }
 
-/// See [`super::kind::SourceKind::misnamed`].
-pub(super) trait Misnamed: Fn(&str, &Pkgbase) -> Option<SourceProblem> {}
-impl<F: Fn(&str, &Pkgbase) -> Option<SourceProblem>> Misnamed for F {}
+/// See [`super::kind::SourceKind::name_problem`].
+pub(super) trait NameCheck: Fn(&str, &Pkgbase) -> Option<SourceProblem> {}
+impl<F: Fn(&str, &Pkgbase) -> Option<SourceProblem>> NameCheck for F {}
 
 /// The projects whose paths other projects have taken, and whose new paths are unknown.
 #[derive(Debug, Default)]
@@ -177,13 +177,13 @@ impl Sources {
 
     /// Lets repositories claim the pkgbases that are not claimed and were refused to them before.
     pub(super) async fn grant_all(&self) -> Result<(), Error> {
-        let unclaimed = source_repositories::unclaimed(self.database.read()).await?;
-        if unclaimed.is_empty() {
+        let broken_pkgbases = source_repositories::broken_pkgbases(self.database.read()).await?;
+        if broken_pkgbases.is_empty() {
             return Ok(());
         }
         let mut tx = self.database.write().await?;
         let mut updates = Vec::new();
-        for pkgbase in unclaimed {
+        for pkgbase in broken_pkgbases {
             updates.extend(self.grant(&mut tx, &pkgbase).await?);
         }
         tx.commit().await?;
@@ -205,7 +205,7 @@ impl Sources {
             let Some(sha256) = &before.srcinfo_sha256 else {
                 continue;
             };
-            if self.kind.misnamed(&before.path, pkgbase).is_some() {
+            if self.kind.name_problem(&before.path, pkgbase).is_some() {
                 continue;
             }
             let Some(stored) = srcinfos::get(&mut *tx.connection(), sha256).await? else {

@@ -30,7 +30,7 @@ impl Sources {
                 continue;
             }
             let name = self.kind.expected_name(pkgbase);
-            let row = source_repositories::broken_like(reader, pkgbase, &name).await?;
+            let row = source_repositories::broken_by_pkgbase(reader, pkgbase, &name).await?;
             unusable.extend(row.filter(|row| self.may_be_of(row, pkgbase)));
         }
         Ok(unusable)
@@ -45,7 +45,7 @@ impl Sources {
         let broken = source_repositories::page(self.database.read(), true, "", i64::MAX).await?;
         let is_origin = |row: &SourceRepositoryRow| {
             let mut origins = origins.iter();
-            origins.any(|origin| self.kind.misnamed(&row.path, &origin.pkgbase).is_none())
+            origins.any(|origin| self.kind.name_problem(&row.path, &origin.pkgbase).is_none())
         };
         let paths: Vec<_> = broken
             .iter()

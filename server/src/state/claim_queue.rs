@@ -38,7 +38,7 @@ pub struct Assignment {
 pub(crate) enum Message {
     /// A claim waits.
     Wait(Waiter),
-    /// A token was revoked: its claims wait in vain.
+    /// A token was revoked: its claims end.
     Revoked(TokenId),
 }
 
@@ -50,7 +50,7 @@ pub(crate) struct Waiter {
     /// When its wait ends. The actor checks this itself, so that it does not assign a build to a claim
     /// whose wait ends at the same moment.
     pub(crate) until: Instant,
-    pub(crate) answer: oneshot::Sender<Assignment>,
+    pub(crate) reply: oneshot::Sender<Assignment>,
 }
 
 /// Where claims wait for builds. Cheap to clone.
@@ -79,12 +79,12 @@ impl ClaimQueue {
         architectures: Vec<Architecture>,
         wait: Duration,
     ) -> oneshot::Receiver<Assignment> {
-        let (answer, assigned) = oneshot::channel();
+        let (reply, assigned) = oneshot::channel();
         self.inbox.send(Message::Wait(Waiter {
             claimant,
             architectures,
             until: Instant::now() + wait,
-            answer,
+            reply,
         }));
         assigned
     }

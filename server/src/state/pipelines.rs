@@ -52,7 +52,7 @@ impl Pipelines {
             settings,
             id_tokens,
             creating: Outage::new("builds wait for GitLab", PAUSES),
-            following: Outage::new("GitLab does not tell where pipelines stand", PAUSES),
+            following: Outage::new("cannot query the status of pipelines", PAUSES),
             ready: Waker::default(),
             news: Pending::default(),
         }))
@@ -76,7 +76,7 @@ impl Pipelines {
     }
 
     /// Notifies that pipelines of a project have changed.
-    pub fn has_news(&self, project: ProjectId) {
+    pub fn pipelines_changed(&self, project: ProjectId) {
         self.news.add([project]);
     }
 }

@@ -13,7 +13,7 @@ use super::log::LogHtml;
 use super::reason::{Names, Reason, Step};
 use super::size::size;
 use super::status::Badge;
-use super::time::{Elapsed, When};
+use super::time::{Elapsed, TimeAgo};
 
 /// Maximum number of listed builds that block this one.
 const BLOCKERS: usize = 10;
@@ -66,7 +66,7 @@ struct Attempt {
     summary: AttemptSummary,
     badge: Badge,
     href: String,
-    created: When,
+    created: TimeAgo,
     took: Option<Elapsed>,
     pipeline: Option<Pipeline>,
     /// Whether its log is shown.
@@ -271,7 +271,7 @@ fn attempt(
     Attempt {
         badge: (&summary).into(),
         href: links.attempt(build.id, summary.id),
-        created: When::new(summary.created_at, now),
+        created: TimeAgo::new(summary.created_at, now),
         took,
         pipeline: summary.pipeline.as_ref().map(pipeline),
         shown: shown == Some(summary.id),

@@ -10,7 +10,7 @@ use super::layout::{Layout, Section};
 use super::links::Links;
 use super::progress::Progress;
 use super::status::Badge;
-use super::time::When;
+use super::time::TimeAgo;
 
 /// The home page.
 #[derive(Template)]
@@ -32,7 +32,7 @@ struct Row {
     iteration: u32,
     badge: Badge,
     progress: Progress,
-    created: When,
+    created: TimeAgo,
 }
 
 /// Maximum number of listed origins per namespace.
@@ -68,7 +68,7 @@ fn row(item: NamespaceSummary, now: Timestamp) -> Row {
         iteration: item.iteration.number,
         badge: item.iteration.status.into(),
         progress: Progress::new(&item.iteration.counts),
-        created: When::new(item.created_at, now),
+        created: TimeAgo::new(item.created_at, now),
         name: item.name,
     }
 }

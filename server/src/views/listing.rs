@@ -13,13 +13,13 @@ use crate::service::repository::folders::Entry;
 pub(crate) struct ListingPage {
     layout: Layout,
     /// The path of the folder, itself included.
-    crumbs: Vec<Crumb>,
+    crumbs: Vec<Breadcrumb>,
     title: String,
     parent: Option<String>,
     rows: Vec<Row>,
 }
 
-struct Crumb {
+struct Breadcrumb {
     name: String,
     href: String,
 }
@@ -36,12 +36,12 @@ impl ListingPage {
     /// Creates the listing of a folder below `/repo/`.
     pub(crate) fn new(folders: &[&str], entries: Vec<Entry>, links: &Links) -> Self {
         let above = |count: usize| folders.get(..count).unwrap_or_default();
-        let mut crumbs = vec![Crumb {
+        let mut crumbs = vec![Breadcrumb {
             name: "repo".to_owned(),
             href: links.repositories(&[]),
         }];
         for (position, name) in folders.iter().enumerate() {
-            crumbs.push(Crumb {
+            crumbs.push(Breadcrumb {
                 name: (*name).to_owned(),
                 href: links.repositories(above(position + 1)),
             });

@@ -17,7 +17,7 @@ use super::progress::Progress;
 use super::reason::{Names, Step};
 use super::size::size;
 use super::status::Badge;
-use super::time::{Elapsed, Expected, When};
+use super::time::{Elapsed, Expected, TimeAgo};
 
 /// Maximum number of failures above the table.
 const FAILURES: usize = 30;
@@ -45,8 +45,8 @@ pub(crate) struct NamespacePage {
     reason: String,
     origins: Vec<OriginSummary>,
     progress: Progress,
-    planned: When,
-    finished: Option<When>,
+    planned: TimeAgo,
+    finished: Option<TimeAgo>,
     eta: Option<Expected>,
     took: Elapsed,
     stalled: Vec<String>,
@@ -82,7 +82,7 @@ struct Iteration {
     superseded_by: Option<u32>,
     reason: String,
     progress: Progress,
-    planned: When,
+    planned: TimeAgo,
     size: String,
 }
 
@@ -127,8 +127,8 @@ impl NamespacePage {
             network: namespace.summary.network,
             held: namespace.summary.held,
             replan_error: namespace.replan_error.clone(),
-            planned: When::new(detail.summary.created_at, now),
-            finished: detail.summary.finished_at.map(|at| When::new(at, now)),
+            planned: TimeAgo::new(detail.summary.created_at, now),
+            finished: detail.summary.finished_at.map(|at| TimeAgo::new(at, now)),
             eta: detail.summary.eta.map(|at| Expected::new(at, now)),
             took: duration(&detail.summary, now),
             stalled: stalled(detail),
@@ -230,7 +230,7 @@ fn iteration(
         superseded_by: summary.superseded_by,
         reason: summary.reason.clone(),
         progress: Progress::new(&summary.counts),
-        planned: When::new(summary.created_at, now),
+        planned: TimeAgo::new(summary.created_at, now),
         size: size(summary.size),
     }
 }

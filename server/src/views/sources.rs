@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::layout::{Layout, Section};
 use super::links::Links;
-use super::time::When;
+use super::time::TimeAgo;
 
 /// The page of the source repositories.
 #[derive(Template)]
@@ -15,8 +15,8 @@ use super::time::When;
 pub(crate) struct SourcesPage {
     layout: Layout,
     overview: SourcesOverview,
-    last_scan: Option<When>,
-    last_poll: Option<When>,
+    last_scan: Option<TimeAgo>,
+    last_poll: Option<TimeAgo>,
     outage: Option<Outage>,
     broken_only: bool,
     first: bool,
@@ -26,12 +26,12 @@ pub(crate) struct SourcesPage {
 
 struct Outage {
     message: String,
-    since: When,
+    since: TimeAgo,
 }
 
 struct Row {
     source: SourceRepositorySummary,
-    changed: When,
+    changed: TimeAgo,
 }
 
 impl SourcesPage {
@@ -60,16 +60,16 @@ impl SourcesPage {
             "Sources"
         };
         let rows = page.items.into_iter().map(|source| Row {
-            changed: When::new(source.changed_at, now),
+            changed: TimeAgo::new(source.changed_at, now),
             source,
         });
         Ok(Self {
             layout: Layout::new(links, Section::Sources, title),
-            last_scan: overview.last_scan_at.map(|at| When::new(at, now)),
-            last_poll: overview.last_poll_at.map(|at| When::new(at, now)),
+            last_scan: overview.last_scan_at.map(|at| TimeAgo::new(at, now)),
+            last_poll: overview.last_poll_at.map(|at| TimeAgo::new(at, now)),
             outage: overview.outage.as_ref().map(|outage| Outage {
                 message: outage.message.clone(),
-                since: When::new(outage.since, now),
+                since: TimeAgo::new(outage.since, now),
             }),
             overview,
             broken_only,

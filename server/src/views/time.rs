@@ -8,13 +8,13 @@ use super::html_part;
 /// A time, relative to now.
 #[derive(Template)]
 #[template(path = "parts/when.html")]
-pub(crate) struct When {
+pub(crate) struct TimeAgo {
     datetime: String,
     absolute: String,
     relative: String,
 }
 
-impl When {
+impl TimeAgo {
     pub(crate) fn new(at: Timestamp, now: Timestamp) -> Self {
         Self {
             datetime: at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
@@ -79,7 +79,7 @@ impl Expected {
     }
 }
 
-html_part!(When, Elapsed, Expected);
+html_part!(TimeAgo, Elapsed, Expected);
 
 /// Returns the seconds between two times; zero if a clock was set back.
 fn seconds_between(from: Timestamp, to: Timestamp) -> u64 {
@@ -160,7 +160,7 @@ mod tests {
     fn tolerates_clock_set_back() {
         let later: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
         let earlier: Timestamp = "2026-01-02T03:00:00Z".parse().unwrap();
-        let when = When::new(later, earlier).render().unwrap();
+        let when = TimeAgo::new(later, earlier).render().unwrap();
         assert!(when.contains("just now"), "{when}");
         assert!(when.contains("title=\"2026-01-02 03:04:05 UTC\""), "{when}");
         assert!(

@@ -20,13 +20,13 @@ async fn build_continues_through_crash_without_second_attempt() {
     let job = worker.claims_build_of("libgreet").await;
     job.starts().await;
     job.logs(0, "==> before\n").await.unwrap();
-    let packages = job.makes().await;
+    let packages = job.create_packages().await;
     job.uploads(&packages[0]).await.unwrap();
 
     server.crash().await;
     server.start_again().await;
 
-    let worker = worker.finds_server_at(server.url());
+    let worker = worker.at_server(server.url());
     let job = worker.job(job.claimed);
     assert_eq!(job.logs(11, "==> after\n").await.unwrap().length, 21);
     job.starts().await;
@@ -71,7 +71,7 @@ async fn publishes_accepted_build_at_start() {
 
     let repository = Repository::new(server.url(), "bump", "1", "x86_64");
     assert_eq!(repository.lists().await, ["libgreet-2.0-1"]);
-    let worker = worker.finds_server_at(server.url());
+    let worker = worker.at_server(server.url());
     let again = worker
         .job(job.claimed.clone())
         .reports(&reported(&packages))
@@ -133,7 +133,7 @@ async fn accepts_repeated_outcome_after_lost_response() {
     server.crash().await;
     server.start_again().await;
 
-    let worker = worker.finds_server_at(server.url());
+    let worker = worker.at_server(server.url());
     let job = worker.job(job.claimed);
     let again = job.reports(&reported(&packages)).await.unwrap();
     assert_eq!(again.status, AttemptStatus::Succeeded);
@@ -159,7 +159,7 @@ async fn repeated_claim_returns_same_attempt_after_crash() {
     let first = worker.claims_once(claim, 30).await.unwrap().unwrap();
     server.crash().await;
     server.start_again().await;
-    let worker = worker.finds_server_at(server.url());
+    let worker = worker.at_server(server.url());
     let again = worker.claims_once(claim, 30).await.unwrap().unwrap();
     assert_eq!(first.claimed.attempt, again.claimed.attempt);
     again.succeeds().await;
@@ -176,7 +176,7 @@ async fn renews_leases_at_start_after_long_downtime() {
     server.crash().await;
     server.sql("update attempt set lease_expires_at = 1").await;
     server.start_again().await;
-    let worker = worker.finds_server_at(server.url());
+    let worker = worker.at_server(server.url());
     worker.job(job.claimed).succeeds().await;
     worker.builds("greet").await;
     server.expect_iteration("bump", IterationStatus::Done).await;
@@ -207,7 +207,7 @@ async fn resumes_event_stream_after_crash() {
     server.crash().await;
     server.start_again().await;
     worker
-        .finds_server_at(server.url())
+        .at_server(server.url())
         .job(job.claimed)
         .succeeds()
         .await;

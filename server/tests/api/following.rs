@@ -173,10 +173,7 @@ async fn follows_dependents_after_origin_branch_was_merged_and_deleted() {
         .iter()
         .find(|note| note.kind == NoteKind::Sources);
     let text = &note.unwrap_or_else(|| panic!("{:?}", second.notes)).text;
-    assert!(
-        text.contains("libgreet/next does not exist any more"),
-        "{text}"
-    );
+    assert!(text.contains("libgreet/next no longer exists"), "{text}");
     worker.builds("greet").await;
     server.expect_iteration("bump", IterationStatus::Done).await;
 }

@@ -164,7 +164,7 @@ async fn rejects_different_outcome_after_failure() {
 #[tokio::test]
 async fn rejects_incomplete_success_until_packages_are_uploaded() {
     let (server, _, job) = building().await;
-    let packages = job.makes().await;
+    let packages = job.create_packages().await;
     let unexpected = ProblemKind::UnexpectedPackage;
 
     let nothing = refusal(job.reports(&reported(&[])).await);

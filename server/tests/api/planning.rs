@@ -253,7 +253,7 @@ async fn rebuilds_packages_that_link_a_library_without_declaring_it() {
             ],
         };
         let mut packages = Vec::new();
-        for package in job.makes().await {
+        for package in job.create_packages().await {
             let package = with_files(&package, &files);
             job.uploads(&package).await.unwrap();
             packages.push(package);
@@ -291,7 +291,7 @@ async fn rebuilds_packages_that_link_a_library_without_declaring_it() {
     // The new library has another soname, which the latest `quiet` links.
     let job = worker.claims_build_of("libfoo").await;
     let files = [("usr/lib/libfoo.so.2", elf(Some("libfoo.so.2"), &[]))];
-    let package = with_files(&job.makes().await[0], &files);
+    let package = with_files(&job.create_packages().await[0], &files);
     job.uploads(&package).await.unwrap();
     job.reports(&reported(&[package])).await.unwrap();
     // It has not been rebuilt yet, so it still links the old soname.

@@ -9,7 +9,7 @@ fn family(sources: &SourceTree) {
     sources.push(&Srcinfo::new("greet", "1.0-1").depends(&["libgreet"]));
 }
 
-fn keeps(count: &str) -> ServerOptions {
+fn keep_iterations(count: &str) -> ServerOptions {
     ServerOptions {
         extra: vec!["--keep-iterations".into(), count.into()],
         ..ServerOptions::default()
@@ -46,7 +46,7 @@ fn folders(server: &TestServer) -> Vec<String> {
 
 #[tokio::test]
 async fn keeps_newest_iterations_and_newest_complete_one() {
-    let server = TestServer::start_with(keeps("2"), family).await;
+    let server = TestServer::start_with(keep_iterations("2"), family).await;
     server.namespace("bump", &["libgreet/main"]).await;
     let worker = server.worker("w").await;
     worker.builds("libgreet").await;
@@ -82,7 +82,7 @@ async fn keeps_newest_iterations_and_newest_complete_one() {
 
 #[tokio::test]
 async fn keeps_packages_reused_by_later_iteration() {
-    let server = TestServer::start_with(keeps("1"), |sources| {
+    let server = TestServer::start_with(keep_iterations("1"), |sources| {
         family(sources);
         sources.push(&Srcinfo::new("party", "1.0-1").depends(&["greet"]));
     })
@@ -120,7 +120,7 @@ async fn keeps_packages_reused_by_later_iteration() {
 /// The package leaves the rebuild, the iteration that had it is removed, and the package returns.
 #[tokio::test]
 async fn does_not_reuse_versions_of_removed_iterations() {
-    let server = TestServer::start_with(keeps("1"), family).await;
+    let server = TestServer::start_with(keep_iterations("1"), family).await;
     server.namespace("bump", &["libgreet/main"]).await;
     let worker = server.worker("w").await;
     worker.builds("libgreet").await;

@@ -3,7 +3,7 @@
 use buildbtw_model::api::ProblemKind;
 
 use crate::support::expect_problem;
-use crate::uploads::{building, left_behind, send_honestly};
+use crate::uploads::{building, leftover_uploads, upload_package_file};
 
 /// Returns a member of an archive, with any name and header size.
 fn member(name: &str, kind: tar::EntryType, size: u64, content: &[u8]) -> Vec<u8> {
@@ -50,12 +50,12 @@ async fn rejects_decompression_bombs_permanently() {
     ]);
     for bomb in [huge(b'L'), huge(b'x'), unpacked] {
         assert!(bomb.len() < 100_000);
-        let response = send_honestly(&server, &worker, &job, name, &bomb).await;
+        let response = upload_package_file(&server, &worker, &job, name, &bomb).await;
         let problem = expect_problem(response, 422, ProblemKind::UnexpectedPackage).await;
         let detail = problem.detail.unwrap();
         assert!(detail.contains("more than"), "{detail}");
     }
-    assert!(left_behind(&server, &job).is_empty());
+    assert!(leftover_uploads(&server, &job).is_empty());
 }
 
 #[tokio::test]
@@ -92,13 +92,13 @@ async fn requires_single_textual_package_metadata() {
         refused.push(with(&format!("{key} = 1\n{key} = 1")));
     }
     for members in refused {
-        let response = send_honestly(&server, &worker, &job, name, &archive(&members)).await;
+        let response = upload_package_file(&server, &worker, &job, name, &archive(&members)).await;
         let problem = expect_problem(response, 422, ProblemKind::UnexpectedPackage).await;
         assert!(problem.detail.is_some(), "{problem:?}");
     }
-    assert!(left_behind(&server, &job).is_empty());
+    assert!(leftover_uploads(&server, &job).is_empty());
     // At any position, as makepkg does not put it first.
     let late = archive(&[regular(".MTREE", b"x"), regular("usr", b""), honest]);
-    let response = send_honestly(&server, &worker, &job, name, &late).await;
+    let response = upload_package_file(&server, &worker, &job, name, &late).await;
     assert!(response.status().is_success(), "{response:?}");
 }

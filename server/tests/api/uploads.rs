@@ -39,7 +39,7 @@ fn unexpected(problem: &Problem) {
 }
 
 /// Returns the files of an attempt's uploads that are left on disk.
-pub(crate) fn left_behind(server: &TestServer, job: &Job) -> Vec<String> {
+pub(crate) fn leftover_uploads(server: &TestServer, job: &Job) -> Vec<String> {
     let folder = server
         .data()
         .join("uploads")
@@ -76,7 +76,7 @@ async fn send(
         .unwrap()
 }
 
-pub(crate) async fn send_honestly(
+pub(crate) async fn upload_package_file(
     server: &TestServer,
     worker: &FakeWorker,
     job: &Job,
@@ -97,7 +97,7 @@ pub(crate) async fn send_honestly(
 #[tokio::test]
 async fn rejects_upload_with_wrong_digest() {
     let (server, _, job) = building().await;
-    let packages = job.makes().await;
+    let packages = job.create_packages().await;
     let wrong = BuiltPackage {
         sha256: digest(b"something else"),
         ..packages[0].clone()
@@ -109,7 +109,7 @@ async fn rejects_upload_with_wrong_digest() {
     );
     let detail = problem.detail.unwrap();
     assert!(detail.contains(packages[0].sha256.as_str()), "{detail}");
-    assert!(left_behind(&server, &job).is_empty());
+    assert!(leftover_uploads(&server, &job).is_empty());
 
     for package in &packages {
         let uploaded = job.uploads(package).await.unwrap();
@@ -138,7 +138,7 @@ async fn rejects_packages_not_expected_from_the_build() {
             "{problem:?}"
         );
     }
-    assert!(left_behind(&server, &job).is_empty());
+    assert!(leftover_uploads(&server, &job).is_empty());
 }
 
 #[tokio::test]
@@ -157,7 +157,7 @@ async fn frees_uploads_of_failed_attempt_immediately() {
     job.makes_and_uploads().await;
     job.fails(buildbtw_model::FailureKind::Package, "too late")
         .await;
-    assert!(left_behind(&server, &job).is_empty());
+    assert!(leftover_uploads(&server, &job).is_empty());
 }
 
 #[tokio::test]
@@ -207,7 +207,7 @@ async fn rejects_package_that_contradicts_its_file_name() {
             "{detail}"
         );
     }
-    assert!(left_behind(&server, &job).is_empty());
+    assert!(leftover_uploads(&server, &job).is_empty());
 }
 
 #[tokio::test]
@@ -229,7 +229,7 @@ async fn rejects_files_that_are_not_packages() {
     cut.truncate(20);
     let no_packages: [(&str, Vec<u8>); 6] = [
         ("nothing", Vec::new()),
-        ("text", b"this is no package".to_vec()),
+        ("text", b"this is not a package".to_vec()),
         ("a broken archive", cut),
         ("an archive of something else", archive("README", b"hello")),
         (
@@ -242,11 +242,11 @@ async fn rejects_files_that_are_not_packages() {
         ),
     ];
     for (what, bytes) in &no_packages {
-        let response = send_honestly(&server, &worker, &job, name, bytes).await;
+        let response = upload_package_file(&server, &worker, &job, name, bytes).await;
         let problem = expect_problem(response, 422, ProblemKind::UnexpectedPackage).await;
         assert!(problem.detail.is_some(), "{what}: {problem:?}");
     }
-    assert!(left_behind(&server, &job).is_empty());
+    assert!(leftover_uploads(&server, &job).is_empty());
 }
 
 #[tokio::test]
@@ -261,12 +261,12 @@ async fn rejects_malformed_file_names() {
         "libgreet-2.0-1-x86_64.pkg.tar.zst%00",
         ".part",
     ] {
-        let response = send_honestly(&server, &worker, &job, name, b"x").await;
+        let response = upload_package_file(&server, &worker, &job, name, b"x").await;
         expect_problem(response, 400, ProblemKind::InvalidRequest).await;
     }
     // The client library resolves these two by itself, so they reach other routes.
     for name in ["../outcome", ".."] {
-        let response = send_honestly(&server, &worker, &job, name, b"x").await;
+        let response = upload_package_file(&server, &worker, &job, name, b"x").await;
         assert!(response.status().is_client_error(), "{name}: {response:?}");
     }
     let name = "libgreet-2.0-1-x86_64.pkg.tar.zst";
@@ -274,7 +274,7 @@ async fn rejects_malformed_file_names() {
         let response = send(&server, &worker, &job, name, "x", sha256).await;
         expect_problem(response, 400, ProblemKind::InvalidRequest).await;
     }
-    assert!(left_behind(&server, &job).is_empty());
+    assert!(leftover_uploads(&server, &job).is_empty());
 }
 
 #[tokio::test]
@@ -288,7 +288,7 @@ async fn rejects_packages_over_the_limit() {
     let problem = refusal(job.uploads(&packages[0]).await);
     assert_eq!((problem.status, problem.kind), (413, ProblemKind::TooLarge));
     assert!(problem.title.contains("1 MiB"), "{problem:?}");
-    assert!(left_behind(&server, &job).is_empty());
+    assert!(leftover_uploads(&server, &job).is_empty());
     // A smaller one is accepted, although it exceeds the limit of a JSON body.
     let packages = job.makes_with_payload((1 << 20) - 100_000).await;
     job.uploads(&packages[0]).await.unwrap();
@@ -310,7 +310,7 @@ async fn reports_reason_to_client_that_sends_far_too_much() {
 #[tokio::test]
 async fn discards_interrupted_upload_and_accepts_it_again() {
     let (server, worker, job) = building().await;
-    let packages = job.makes().await;
+    let packages = job.create_packages().await;
     let bytes = fs_err::read(&packages[0].path).unwrap();
     let half = Bytes::copy_from_slice(&bytes[..bytes.len() / 2]);
     let broken =
@@ -332,7 +332,7 @@ async fn discards_interrupted_upload_and_accepts_it_again() {
     }
     job.reports(&reported(&packages)).await.unwrap();
     crate::support::eventually("nothing is left", async || {
-        left_behind(&server, &job).is_empty().then_some(())
+        leftover_uploads(&server, &job).is_empty().then_some(())
     })
     .await;
 }
@@ -351,7 +351,7 @@ async fn accepts_repeated_package_once() {
     let digest = packages[0].sha256.as_str();
     let response = send(&server, &worker, &job, name, "whatever", digest).await;
     assert!(response.status().is_success());
-    let mut names = left_behind(&server, &job);
+    let mut names = leftover_uploads(&server, &job);
     names.sort_unstable();
     assert_eq!(
         names,
@@ -385,7 +385,10 @@ async fn accepts_concurrent_uploads_of_one_file() {
     for uploaded in futures_util::future::join_all(all).await {
         assert_eq!(uploaded.unwrap().sha256, packages[0].sha256);
     }
-    assert_eq!(left_behind(&server, &job), [packages[0].file_name.as_str()]);
+    assert_eq!(
+        leftover_uploads(&server, &job),
+        [packages[0].file_name.as_str()]
+    );
     job.uploads(&packages[1]).await.unwrap();
     job.reports(&reported(&packages)).await.unwrap();
     let repository = Repository::new(server.url(), "bump", "1", "x86_64");
@@ -404,7 +407,7 @@ async fn rejects_uploads_after_the_attempt_ended() {
         (problem.status, problem.kind),
         (409, ProblemKind::AttemptEnded)
     );
-    assert!(left_behind(&server, &job).is_empty());
+    assert!(leftover_uploads(&server, &job).is_empty());
 }
 
 #[tokio::test]
@@ -432,7 +435,7 @@ async fn discards_upload_overtaken_by_the_outcome() {
         .await
         .unwrap();
     crate::support::eventually("the slow upload begins", async || {
-        let names = left_behind(&server, &job);
+        let names = leftover_uploads(&server, &job);
         names.iter().any(|name| name.starts_with('.')).then_some(())
     })
     .await;
@@ -465,7 +468,7 @@ async fn discards_upload_overtaken_by_the_outcome() {
 #[tokio::test]
 async fn rejects_reports_on_attempts_of_other_workers() {
     let (server, _, job) = building().await;
-    let packages = job.makes().await;
+    let packages = job.create_packages().await;
     let thief = server.worker("thief").await;
     let admin = FakeWorker::new(server.url(), server.admin_token(), "w", &["x86_64"]);
     for other in [thief, admin] {
@@ -488,7 +491,7 @@ async fn rejects_reports_on_attempts_of_other_workers() {
 #[tokio::test]
 async fn returns_404_for_unknown_attempts() {
     let (server, worker, job) = building().await;
-    let packages = job.makes().await;
+    let packages = job.create_packages().await;
     let mut claimed = job.claimed.clone();
     claimed.attempt = buildbtw_model::AttemptId::new();
     let ghost = worker.job(claimed);

@@ -38,7 +38,7 @@ fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 }
 
 #[test]
-fn inputs_match_the_collected_ones() {
+fn inputs_match_the_shared_cases() {
     let collected = project().join("../shared/cases");
     if !collected.is_dir() {
         eprintln!("SKIPPED: there is no ../shared/cases to compare tests/cases with");

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use buildbtw_tests::{OldSet, Server, Sources, Worker, cli, file_in, printed, program};
+use buildbtw_tests::{
+    PreviousDistribution, Server, Sources, Worker, cli, file_in, printed, program,
+};
 
 use super::support::{built, can_build, failed_once, file_name, input, new, publish};
 
@@ -35,7 +37,7 @@ fn case_06_exact_pin_on_a_bumped_release() {
         let path = format!("06-exact-pin-on-a-bumped-release/{name}");
         sources.commit_folder(name, &input(&path));
     }
-    let Some(old) = OldSet::of(folder.path(), &sources, &[]) else {
+    let Some(old) = PreviousDistribution::of(folder.path(), &sources, &[]) else {
         return;
     };
     let server = Server::start_with_base(folder.path(), &sources, &old.base_repositories());

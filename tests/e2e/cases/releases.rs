@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::process::Command;
 
-use buildbtw_tests::{OldSet, Process, Server, Sources, Worker, cli, file_in, git, printed};
+use buildbtw_tests::{
+    PreviousDistribution, Process, Server, Sources, Worker, cli, file_in, git, printed,
+};
 
 use super::support::{LOOPBACK, built, can_build, file_name, in_own_network, input, new, publish};
 
@@ -63,7 +65,7 @@ fn case_05_vcs_pkgver_drops_the_bump() {
             old_version.starts_with("r2.") && old_version.ends_with("-1"),
             "{old_version}\n{log}"
         );
-        let old = OldSet::in_folder(folder, &folder.join("out"));
+        let old = PreviousDistribution::in_folder(folder, &folder.join("out"));
 
         let sources = Sources::new(folder);
         sources.commit_folder("lowlib", &input(&format!("{case}/lowlib")));

@@ -27,11 +27,11 @@ pub(crate) enum Refused {
 }
 
 /// `None` is anonymous.
-pub(crate) type Who = Option<Caller>;
+pub(crate) type MaybeCaller = Option<Caller>;
 
 impl FakeGitlab {
     /// Authenticates a request to the APIs.
-    pub(crate) fn who(&self, headers: &HeaderMap) -> Result<Who, Refused> {
+    pub(crate) fn caller(&self, headers: &HeaderMap) -> Result<MaybeCaller, Refused> {
         api_token(headers)
             .map(|secret| self.caller(&secret))
             .transpose()
@@ -82,12 +82,12 @@ impl FakeGitlab {
 }
 
 /// Returns whether a caller can see a project.
-pub(crate) fn sees(who: &Who, project: &Project) -> bool {
+pub(crate) fn sees(who: &MaybeCaller, project: &Project) -> bool {
     who.is_some() || project.public
 }
 
 /// Returns whether a caller can read the code of a project.
-pub(crate) fn reads_code(who: &Who, project: &Project) -> bool {
+pub(crate) fn reads_code(who: &MaybeCaller, project: &Project) -> bool {
     match who {
         Some(caller) => caller.token.code_access,
         None => project.public,

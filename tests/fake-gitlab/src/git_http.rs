@@ -17,7 +17,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::process::{Child, ChildStdout, Command};
 
 use crate::actions::pushes::RefChange;
-use crate::auth::{Caller, Who, password, reads_code, sees};
+use crate::auth::{Caller, MaybeCaller, password, reads_code, sees};
 use crate::repository::git::ENVIRONMENT;
 use crate::repository::{Storage, disk};
 use crate::state::projects::Project;
@@ -39,7 +39,7 @@ struct Call {
     /// The path below the repository, with a leading slash.
     path: String,
     writes: bool,
-    caller: Who,
+    caller: MaybeCaller,
 }
 
 /// Responds to git's requests, and with 404 to everything that no other route serves.
@@ -163,7 +163,7 @@ async fn serve_call(gitlab: &FakeGitlab, call: Call, request: Request) -> Result
     if !(call.writes && request.method() == Method::POST) {
         let (child, response) = run(&repository, &call, request).await?;
         // The child exits with its output, or is killed when the reader is gone.
-        return Ok(response.map(|stdout| stream_out(stdout, child)));
+        return Ok(response.map(|stdout| stream_stdout(stdout, child)));
     }
     let pushes = gitlab.shared.pushes.of(id);
     let _one_at_a_time = pushes.lock().await;
@@ -288,7 +288,7 @@ async fn read_headers(
     Ok(response)
 }
 
-fn stream_out(stdout: BufReader<ChildStdout>, child: Child) -> Body {
+fn stream_stdout(stdout: BufReader<ChildStdout>, child: Child) -> Body {
     const CHUNK: usize = 64 * 1024;
     Body::from_stream(stream::try_unfold(
         (stdout, child),

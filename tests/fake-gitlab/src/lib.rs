@@ -198,12 +198,12 @@ impl FakeGitlab {
         &self.shared.webhooks
     }
 
-    /// Waits until every queued delivery has succeeded or was given up.
+    /// Waits until every queued delivery has succeeded or was abandoned.
     pub async fn deliveries_done(&self) {
         self.shared.webhooks.done().await;
     }
 
-    /// Returns the requests that were answered or cut off, oldest first.
+    /// Returns the requests that got a response or were cut off, oldest first.
     pub fn requests(&self) -> Vec<RequestRecord> {
         self.shared.requests.all()
     }

@@ -54,7 +54,7 @@ pub(crate) enum Requested {
 
 /// The job's status, from GitLab's view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wish {
+pub(crate) enum Directive {
     /// Continue.
     Continue,
     /// Stop the script and clean up.
@@ -89,22 +89,22 @@ pub(crate) enum Updated {
 /// The other information in a response.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Instructions {
-    pub(crate) wish: Wish,
+    pub(crate) directive: Directive,
     pub(crate) interval: Option<Duration>,
 }
 
 impl Instructions {
     fn of(response: &Response) -> Self {
         let headers = response.headers();
-        let wish = match (text(headers, "job-status"), response.status()) {
-            (Some("canceled" | "failed"), _) | (_, StatusCode::FORBIDDEN) => Wish::Abort,
-            (Some("canceling"), _) => Wish::Cancel,
-            _ => Wish::Continue,
+        let directive = match (text(headers, "job-status"), response.status()) {
+            (Some("canceled" | "failed"), _) | (_, StatusCode::FORBIDDEN) => Directive::Abort,
+            (Some("canceling"), _) => Directive::Cancel,
+            _ => Directive::Continue,
         };
         let interval = text(headers, "x-gitlab-trace-update-interval");
         let seconds = interval.and_then(|seconds| seconds.parse::<u64>().ok());
         Self {
-            wish,
+            directive,
             // At most a quarter of an hour.
             interval: seconds
                 .filter(|seconds| *seconds > 0)
@@ -114,7 +114,7 @@ impl Instructions {
 
     fn nothing() -> Self {
         Self {
-            wish: Wish::Continue,
+            directive: Directive::Continue,
             interval: None,
         }
     }
@@ -193,10 +193,10 @@ impl Api {
                 break;
             };
             let response = copy.send().await?;
-            if !is_worth_another(response.status()) {
+            if !is_retryable(response.status()) {
                 return Ok(response);
             }
-            tokio::time::sleep(asked_pause(response.headers()).unwrap_or(pause)).await;
+            tokio::time::sleep(requested_pause(response.headers()).unwrap_or(pause)).await;
         }
         request.send().await
     }
@@ -258,7 +258,7 @@ impl Api {
         let instructions = Instructions::of(&response);
         let updated = match response.status() {
             StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => Updated::Gone,
-            _ if instructions.wish == Wish::Abort => Updated::Gone,
+            _ if instructions.directive == Directive::Abort => Updated::Gone,
             StatusCode::OK => Updated::Done,
             StatusCode::ACCEPTED => Updated::Repeat,
             StatusCode::PRECONDITION_FAILED => Updated::ResendLog,
@@ -318,12 +318,12 @@ impl Api {
     }
 }
 
-fn is_worth_another(status: StatusCode) -> bool {
+fn is_retryable(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504) || status.as_u16() >= 512
 }
 
 /// Returns the pause that GitLab requests.
-fn asked_pause(headers: &HeaderMap) -> Option<Duration> {
+fn requested_pause(headers: &HeaderMap) -> Option<Duration> {
     if let Some(reset) = text(headers, "ratelimit-resettime") {
         let at = jiff::fmt::rfc2822::parse(reset).ok()?.timestamp();
         let wait = at.duration_since(Timestamp::now());

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::calls::{Journal, Subcommand};
 use crate::config::RunnerConfig;
 use crate::job::Job;
-use crate::process::{self, Ended, Exit, Patience, Program, Sink};
+use crate::process::{self, Ended, Exit, Program, Sink, StopTimeouts};
 use crate::trace::{Stream, Trace};
 use crate::variables::Variables;
 
@@ -179,12 +179,12 @@ impl<'a> Attempt<'a> {
             environment: self.environment(variables),
             run_as: self.config.run_as,
         };
-        let patience = Patience {
+        let stop_timeouts = StopTimeouts {
             graceful: self.config.graceful_kill,
             force: self.config.force_kill,
         };
         let place = self.journal.begin(self.job.id, what);
-        let ended = process::run(&program, output, errors, stop, patience).await;
+        let ended = process::run(&program, output, errors, stop, stop_timeouts).await;
         self.journal.end(place, ended.exit);
         ended
     }

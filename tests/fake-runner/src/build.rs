@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{Api, FinalState, Updated, VERSION, Wish};
+use crate::api::{Api, Directive, FinalState, Updated, VERSION};
 use crate::attempt::{Attempt, Failure, Setup};
 use crate::calls::{Journal, Outcome};
 use crate::config::RunnerConfig;
@@ -14,7 +14,7 @@ use crate::job::Job;
 use crate::mask::Masks;
 use crate::script::Scripts;
 use crate::stages::{Stages, section, section_end};
-use crate::stream::{Reason, Stops, Stream};
+use crate::stream::{Reason, StopSignal, Stream};
 use crate::trace::{LogSettings, Trace};
 use crate::variables::{Folders, Variables, short_token};
 
@@ -46,7 +46,7 @@ impl Build {
     /// Runs the job and reports its end to GitLab.
     pub(crate) async fn run(self) {
         let (updated, instructions) = self.api.running(&self.job).await;
-        if updated == Updated::Gone || instructions.wish == Wish::Abort {
+        if updated == Updated::Gone || instructions.directive == Directive::Abort {
             self.journal.done(self.job.id, Outcome::Dropped);
             return;
         }
@@ -55,11 +55,11 @@ impl Build {
         let trace = Trace::new(LogSettings {
             masks: Masks::new(variables.secrets().into_iter(), prefixes),
             limit: self.config.output_limit,
-            timestamps: self.config.timestamps && !variables.is_off("FF_TIMESTAMPS"),
+            timestamps: self.config.timestamps && !variables.is_disabled("FF_TIMESTAMPS"),
         });
-        let stops = Stops::new();
+        let stops = StopSignal::new();
         let mut stream = Stream::new(&self.api, &self.config, &self.job, &trace, &stops);
-        if instructions.wish == Wish::Cancel {
+        if instructions.directive == Directive::Cancel {
             let end = final_state(&self.job, Err(("job_canceled", None)));
             stream.finish(end.clone()).await;
             self.journal.done(self.job.id, outcome(&end));
@@ -82,7 +82,7 @@ impl Build {
     }
 
     /// Stops the job at its time limit, or with the runner.
-    async fn limits(&self, stops: &Stops, ended: &CancellationToken) {
+    async fn limits(&self, stops: &StopSignal, ended: &CancellationToken) {
         tokio::select! {
             () = ended.cancelled() => {}
             () = tokio::time::sleep(Duration::from_secs(self.job.timeout())) => {
@@ -162,7 +162,7 @@ impl Build {
         ))
     }
 
-    async fn work(&self, trace: &Trace, stops: &Stops) -> End {
+    async fn work(&self, trace: &Trace, stops: &StopSignal) -> End {
         trace.line(&format!(
             "Running with gitlab-runner {VERSION} (00000000)\n  on {} {}, system ID: {}",
             self.config.description,
@@ -212,7 +212,11 @@ impl Build {
         end
     }
 
-    async fn prepare<'a>(&'a self, trace: &'a Trace, stops: &Stops) -> Result<Attempt<'a>, End> {
+    async fn prepare<'a>(
+        &'a self,
+        trace: &'a Trace,
+        stops: &StopSignal,
+    ) -> Result<Attempt<'a>, End> {
         let helper: Option<&Path> = self.helper.as_deref();
         let mut last = Failure::Stopped;
         for number in 1..=PREPARE_ATTEMPTS {
@@ -227,12 +231,12 @@ impl Build {
             };
             let variables = self.variables(&attempt.setup);
             attempt.clean_up(&variables).await;
-            let is_worth_another = matches!(failure, Failure::System(_));
+            let is_retryable = matches!(failure, Failure::System(_));
             if let Failure::System(text) = &failure {
                 trace.error(&format!("ERROR: Preparation failed: {text}"));
             }
             last = failure;
-            if !is_worth_another || stops.job.is_cancelled() || number == PREPARE_ATTEMPTS {
+            if !is_retryable || stops.job.is_cancelled() || number == PREPARE_ATTEMPTS {
                 break;
             }
             let pause = self.config.prepare_retry_pause;

@@ -40,7 +40,7 @@ pub struct Call {
     /// The subcommand.
     pub what: Subcommand,
     /// The start time.
-    pub begun: Instant,
+    pub started: Instant,
     /// The duration; none while it runs.
     pub took: Option<Duration>,
     /// Its exit; none while it runs.
@@ -101,7 +101,7 @@ impl Journal {
             inner.calls.push(Call {
                 job,
                 what,
-                begun: Instant::now(),
+                started: Instant::now(),
                 took: None,
                 exit: None,
             });
@@ -113,7 +113,7 @@ impl Journal {
 
     pub(crate) fn end(&self, place: usize, exit: Exit) {
         if let Some(call) = self.inner().calls.get_mut(place) {
-            call.took = Some(call.begun.elapsed());
+            call.took = Some(call.started.elapsed());
             call.exit = Some(exit);
         }
         self.changed();

@@ -174,7 +174,7 @@ impl Slots {
         slot
     }
 
-    fn give_back(&self, slot: usize) {
+    fn release_slot(&self, slot: usize) {
         let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(taken) = slots.get_mut(slot) {
             *taken = false;
@@ -215,7 +215,7 @@ impl Polling {
                     let build = self.build(*job, slot);
                     jobs.spawn(async move {
                         build.run().await;
-                        slots.give_back(slot);
+                        slots.release_slot(slot);
                         drop(permit);
                     });
                     continue;

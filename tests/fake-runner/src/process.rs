@@ -52,7 +52,7 @@ pub enum Exit {
 
 /// The time limits for stopping a process.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Patience {
+pub(crate) struct StopTimeouts {
     pub(crate) graceful: Duration,
     pub(crate) force: Duration,
 }
@@ -73,7 +73,7 @@ pub(crate) async fn run(
     output: Sink,
     errors: Sink,
     stop: &CancellationToken,
-    patience: Patience,
+    stop_timeouts: StopTimeouts,
 ) -> Ended {
     let mut command = Command::new(&program.path);
     command
@@ -127,11 +127,11 @@ pub(crate) async fn run(
             () = stop.cancelled() => {
                 stopped = true;
                 signal(group, Signal::SIGTERM);
-                match tokio::time::timeout(patience.graceful, &mut whole).await {
+                match tokio::time::timeout(stop_timeouts.graceful, &mut whole).await {
                     Ok((exit, _)) => exit,
                     Err(_) => {
                         signal(group, Signal::SIGKILL);
-                        let killed = tokio::time::timeout(patience.force, &mut whole).await;
+                        let killed = tokio::time::timeout(stop_timeouts.force, &mut whole).await;
                         killed.map_or(Exit::Abandoned, |(exit, _)| exit)
                     }
                 }

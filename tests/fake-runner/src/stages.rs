@@ -8,7 +8,7 @@ use crate::attempt::{Attempt, Failure};
 use crate::build::{Build, End};
 use crate::job::{Job, Step};
 use crate::script::Scripts;
-use crate::stream::Stops;
+use crate::stream::StopSignal;
 use crate::trace::Trace;
 use crate::variables::Variables;
 
@@ -45,7 +45,7 @@ pub(crate) struct Stages<'a> {
     pub(crate) variables: &'a Variables,
     pub(crate) scripts: Scripts<'a>,
     pub(crate) trace: &'a Trace,
-    pub(crate) stops: &'a Stops,
+    pub(crate) stops: &'a StopSignal,
 }
 
 impl Stages<'_> {

@@ -7,7 +7,7 @@ use backon::{BackoffBuilder as _, ExponentialBuilder};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{Api, FinalState, Instructions, Patched, Updated, Wish};
+use crate::api::{Api, Directive, FinalState, Instructions, Patched, Updated};
 use crate::config::RunnerConfig;
 use crate::job::Job;
 use crate::trace::Trace;
@@ -35,7 +35,7 @@ pub(crate) enum Reason {
 
 /// Stops a job. Clones share the job.
 #[derive(Clone, Debug)]
-pub(crate) struct Stops {
+pub(crate) struct StopSignal {
     /// Stops the user's script.
     pub(crate) script: CancellationToken,
     /// Stops everything.
@@ -50,7 +50,7 @@ struct State {
     script_began: bool,
 }
 
-impl Stops {
+impl StopSignal {
     pub(crate) fn new() -> Self {
         let job = CancellationToken::new();
         Self {
@@ -86,11 +86,11 @@ impl Stops {
         }
     }
 
-    fn apply(&self, wish: Wish) {
-        match wish {
-            Wish::Continue => {}
-            Wish::Cancel => self.stop(Reason::Cancelled),
-            Wish::Abort => self.stop(Reason::Aborted),
+    fn apply(&self, directive: Directive) {
+        match directive {
+            Directive::Continue => {}
+            Directive::Cancel => self.stop(Reason::Cancelled),
+            Directive::Abort => self.stop(Reason::Aborted),
         }
     }
 }
@@ -101,7 +101,7 @@ pub(crate) struct Stream<'a> {
     pub(crate) config: &'a RunnerConfig,
     pub(crate) job: &'a Job,
     pub(crate) trace: &'a Trace,
-    pub(crate) stops: &'a Stops,
+    pub(crate) stops: &'a StopSignal,
     /// The size of the log at GitLab.
     sent: usize,
     interval: Duration,
@@ -116,7 +116,7 @@ impl<'a> Stream<'a> {
         config: &'a RunnerConfig,
         job: &'a Job,
         trace: &'a Trace,
-        stops: &'a Stops,
+        stops: &'a StopSignal,
     ) -> Self {
         Self {
             api,
@@ -135,7 +135,7 @@ impl<'a> Stream<'a> {
         if let (None, Some(interval)) = (self.config.trace_interval, instructions.interval) {
             self.interval = interval;
         }
-        self.stops.apply(instructions.wish);
+        self.stops.apply(instructions.directive);
     }
 
     /// Sends the log as long as the job runs.

@@ -31,21 +31,21 @@ pub(crate) struct LogSettings {
 #[derive(Debug)]
 struct Inner {
     masks: Masks,
-    lanes: [Lane; 3],
+    lanes: [TraceStream; 3],
     log: Vec<u8>,
     limit: usize,
     is_full: bool,
 }
 
 #[derive(Debug)]
-struct Lane {
+struct TraceStream {
     mask: Mask,
     stamper: Option<Stamper>,
 }
 
 impl Trace {
     pub(crate) fn new(settings: LogSettings) -> Self {
-        let lane = |name| Lane {
+        let lane = |name| TraceStream {
             mask: Mask::default(),
             stamper: settings.timestamps.then(|| Stamper::new(name)),
         };

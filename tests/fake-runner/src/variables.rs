@@ -185,7 +185,7 @@ impl Variables {
     }
 
     /// Returns whether a flag that is on by default is off. Runners parse such values like Go.
-    pub(crate) fn is_off(&self, name: &str) -> bool {
+    pub(crate) fn is_disabled(&self, name: &str) -> bool {
         let value = self.get(name);
         value.is_some_and(|value| {
             ["0", "f", "F", "false", "FALSE", "False"].contains(&value.as_str())
@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn parses_false_values_like_go() {
-        for (value, is_off) in [
+        for (value, is_disabled) in [
             ("0", true),
             ("f", true),
             ("F", true),
@@ -246,9 +246,9 @@ mod tests {
             ("T", false),
         ] {
             let all = variables(&[("FF_TIMESTAMPS", value, true)]);
-            assert_eq!(all.is_off("FF_TIMESTAMPS"), is_off, "{value}");
+            assert_eq!(all.is_disabled("FF_TIMESTAMPS"), is_disabled, "{value}");
         }
-        assert!(!variables(&[]).is_off("FF_TIMESTAMPS"));
+        assert!(!variables(&[]).is_disabled("FF_TIMESTAMPS"));
     }
 
     #[test]

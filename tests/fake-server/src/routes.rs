@@ -33,7 +33,10 @@ pub(crate) fn router(shared: Shared) -> Router {
         .route("/sources/overview", get(overview))
         .route("/token", get(identity))
         .route("/ping", get(|| async {}))
-        .layer(middleware::from_fn_with_state(shared.clone(), misbehave));
+        .layer(middleware::from_fn_with_state(
+            shared.clone(),
+            inject_faults,
+        ));
     Router::new().nest("/api/v1", api).with_state(shared)
 }
 
@@ -46,7 +49,7 @@ fn broken() -> Response {
     Response::new(Body::from_stream(error))
 }
 
-async fn misbehave(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+async fn inject_faults(State(shared): State<Shared>, request: Request, next: Next) -> Response {
     let fault = {
         let mut faults = shared.faults.lock().unwrap();
         faults.1 += 1;

@@ -18,7 +18,7 @@ fn failed(outcome: &Outcome) -> Option<(FailureKind, &str)> {
 }
 
 /// Rejects or loses about every fourth request, in an order that is always the same.
-fn chaos(number: u64, _path: &str) -> Fault {
+fn random_faults(number: u64, _path: &str) -> Fault {
     match number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 61 {
         0 => Fault::Unavailable,
         1 => Fault::LoseResponse,
@@ -29,7 +29,7 @@ fn chaos(number: u64, _path: &str) -> Fault {
 #[tokio::test]
 async fn builds_once_and_loses_nothing_under_server_faults() {
     let (server, scratch) = (FakeServer::start().await, tempfile::tempdir().unwrap());
-    server.set_faults(chaos);
+    server.set_faults(random_faults);
     let builds: Vec<_> = (0..12).map(|n| build(&format!("pkg{n}"))).collect();
     server.change(|inner| inner.queue.extend(builds.iter().cloned()));
     let mut config = config(&server, scratch.path(), Duration::ZERO);

@@ -3,8 +3,8 @@
 
 use super::consequence::is_consequence;
 use super::text::{
-    SYSTEM_ERRORS, after_location, after_program, ends_any, has_any, is_command, is_exception,
-    is_java_exception, is_ruby_exception, starts_any,
+    SYSTEM_ERRORS, after_location, after_program, ends_with_any, has_any, is_command, is_exception,
+    is_java_exception, is_ruby_exception, starts_with_any,
 };
 use super::tool::is_tool;
 
@@ -54,7 +54,7 @@ const ANNOUNCEMENTS: &[&str] = &[
 ];
 
 /// Classifies a line.
-pub(super) fn weigh(line: &str) -> (Weight, Continued) {
+pub(super) fn line_weight(line: &str) -> (Weight, Continued) {
     let text = line.trim_start();
     if text.is_empty() || is_harmless(text) {
         return (Weight::Nothing, Continued::No);
@@ -62,7 +62,7 @@ pub(super) fn weigh(line: &str) -> (Weight, Continued) {
     if is_consequence(text) {
         return (Weight::Consequence, Continued::No);
     }
-    if let Some(continued) = cause_with_more(line, text) {
+    if let Some(continued) = multiline_cause(line, text) {
         return (Weight::Cause, continued);
     }
     let weight = if is_cause(line, text) {
@@ -80,10 +80,10 @@ pub(super) fn weigh(line: &str) -> (Weight, Continued) {
 /// Returns whether a line contains the keywords but reports no failure.
 fn is_harmless(text: &str) -> bool {
     let is_question = text.starts_with("::") && has_any(text, &["[Y/n]", "[y/N]"]);
-    let is_warning = starts_any(text, &["warning:", "Warning:", "WARNING:", "==> WARNING:"]);
+    let is_warning = starts_with_any(text, &["warning:", "Warning:", "WARNING:", "==> WARNING:"]);
     is_question
         || is_warning
-        || starts_any(
+        || starts_with_any(
             text,
             &[
                 "checking ",
@@ -94,7 +94,7 @@ fn is_harmless(text: &str) -> bool {
                 "-- Looking for ",
             ],
         )
-        || ends_any(
+        || ends_with_any(
             text,
             &[
                 "... ok", " ok", "... no", "... yes", " PASSED", " Passed", " OK",
@@ -102,21 +102,21 @@ fn is_harmless(text: &str) -> bool {
         )
         // GLib: `(x:7): Gtk-WARNING **: …`.
         || has_any(text, &["WARNING **:", "Message **:", "DEBUG **:", "INFO **:"])
-        || starts_any(text, &["** Message:", "** WARNING", "** DEBUG"])
+        || starts_with_any(text, &["** Message:", "** WARNING", "** DEBUG"])
         || (text.contains(": warning: ") && !text.contains(" error: "))
         || has_any(text, &[": note: ", "0 errors", "no error", "No error"])
         || (text.starts_with("not ok ") && has_any(text, &["# TODO", "# SKIP", "# skip"]))
 }
 
 /// Recognizes causes whose message continues in the next lines.
-fn cause_with_more(line: &str, text: &str) -> Option<Continued> {
-    if starts_any(
+fn multiline_cause(line: &str, text: &str) -> Option<Continued> {
+    if starts_with_any(
         text,
         &["CMake Error at ", "CMake Error in ", "CMake Error (dev) "],
     ) {
         return Some(Continued::Indented);
     }
-    if starts_any(
+    if starts_with_any(
         text,
         &[
             "The following tests FAILED",
@@ -130,7 +130,7 @@ fn cause_with_more(line: &str, text: &str) -> Option<Continued> {
         return Some(Continued::GoMessage);
     }
     let is_announced = text.starts_with("configure: error: ") && text.ends_with(':');
-    let is_heading = text.ends_with(':') && starts_any(text, ANNOUNCEMENTS);
+    let is_heading = text.ends_with(':') && starts_with_any(text, ANNOUNCEMENTS);
     if is_announced || is_heading || text.starts_with("ERROR in ./") {
         return Some(Continued::Line);
     }
@@ -144,13 +144,13 @@ fn cause_with_more(line: &str, text: &str) -> Option<Continued> {
     if text.starts_with("thread '") && text.contains("panicked at ") {
         return Some(Continued::Line);
     }
-    if starts_any(
+    if starts_with_any(
         text,
         &["terminate called after throwing", "#   Failed test"],
     ) {
         return Some(Continued::Line);
     }
-    if starts_any(text, &["error[", "error: "]) && !line.starts_with(' ') {
+    if starts_with_any(text, &["error[", "error: "]) && !line.starts_with(' ') {
         return text.starts_with("error[").then_some(Continued::Place);
     }
     // GHC puts only a code on the line with the location.
@@ -182,7 +182,7 @@ fn is_compiler(text: &str) -> bool {
             .get(..24.min(rest.len()))
             .unwrap_or(rest)
             .to_ascii_lowercase();
-        let is_error = starts_any(
+        let is_error = starts_with_any(
             &lower,
             &[
                 "error: ",
@@ -214,7 +214,7 @@ fn is_compiler(text: &str) -> bool {
     );
     has_place
         || has_any(text, &[".java:[", ".kt:["]) && text.starts_with("[ERROR]")
-        || starts_any(text, &["Can't locate ", "fatal error: "])
+        || starts_with_any(text, &["Can't locate ", "fatal error: "])
         || has_any(text, &[": Can't locate ", ": internal compiler error"])
 }
 
@@ -224,8 +224,8 @@ fn is_about_source(file: &str, rest: &str) -> bool {
         ".go", ".erl", ".tex", ".texi", ".texinfo", ".po", ".lua", ".adb", ".ads", ".proto",
     ];
     // A call on a stack, or not an error.
-    let is_other = starts_any(rest, &["in ", "Warning", "warning", "note", "info"]);
-    ends_any(file, KINDS) && !rest.is_empty() && !is_other
+    let is_other = starts_with_any(rest, &["in ", "Warning", "warning", "note", "info"]);
+    ends_with_any(file, KINDS) && !rest.is_empty() && !is_other
 }
 
 fn is_linker(text: &str) -> bool {
@@ -254,7 +254,7 @@ fn is_test(line: &str, text: &str) -> bool {
         })
     };
     text.starts_with("not ok ")
-        || starts_any(text, &["FAIL: ", "[  FAILED  ] ", "FAILED tests", "FAILED test"])
+        || starts_with_any(text, &["FAIL: ", "[  FAILED  ] ", "FAILED tests", "FAILED test"])
         || (text.starts_with("FAILED ") && text.contains("::"))
         || (text.starts_with("ERROR ") && has_any(text, &[".py", "::"]))
         || (text.starts_with("test ") && text.ends_with(" FAILED"))
@@ -274,8 +274,8 @@ fn is_complaint(text: &str) -> bool {
         .get(..7.min(text.len()))
         .unwrap_or(text)
         .to_ascii_lowercase();
-    if starts_any(&lower, &["error: ", "fatal: ", "error:"])
-        || starts_any(
+    if starts_with_any(&lower, &["error: ", "fatal: ", "error:"])
+        || starts_with_any(
             text,
             &["Error in ", "Fatal Error: ", "error An unexpected error "],
         )
@@ -305,7 +305,7 @@ fn is_complaint(text: &str) -> bool {
     ) {
         return true;
     }
-    if starts_any(
+    if starts_with_any(
         text,
         &["[ERROR] ", "npm ERR! ", "npm error ", "bwrap: ", "bsdtar: "],
     ) {
@@ -325,10 +325,10 @@ fn is_complaint(text: &str) -> bool {
 
 /// Returns whether the message after a program's name is a complaint.
 fn is_complaint_of(program: &str, rest: &str) -> bool {
-    let is_go = program == "go" && !starts_any(rest, &["downloading ", "finding "]);
+    let is_go = program == "go" && !starts_with_any(rest, &["downloading ", "finding "]);
     is_go
-        || ends_any(rest, SYSTEM_ERRORS)
-        || starts_any(
+        || ends_with_any(rest, SYSTEM_ERRORS)
+        || starts_with_any(
             rest,
             &[
                 "cannot ",
@@ -354,6 +354,6 @@ fn is_hint(text: &str) -> bool {
     has_any(
         &lower,
         &[" error: ", " error : ", "fatal ", " failed", "failure"],
-    ) || starts_any(text, &["FAIL ", "Hunk #", "Killed", "Terminated"])
+    ) || starts_with_any(text, &["FAIL ", "Hunk #", "Killed", "Terminated"])
         || text.ends_with(" Killed")
 }

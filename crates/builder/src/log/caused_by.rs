@@ -1,6 +1,6 @@
 //! Follows the chains of causes that Rust programs print below an error.
 
-use super::cause::{Weight, weigh};
+use super::cause::{Weight, line_weight};
 use super::text::{MAX_CHARS, shorten};
 
 /// A reason of this length is not extended by the lines below it.
@@ -31,7 +31,7 @@ impl CausedBy {
             // The output of a build script comes below its exit code, and the message of a panic below its
             // location.
             self.reason.clear();
-        } else if weigh(text).0 == Weight::Cause {
+        } else if line_weight(text).0 == Weight::Cause {
             self.reason = text.to_owned();
             self.is_known = true;
         } else if self.reason.len() < LONG_ENOUGH {

@@ -1,6 +1,6 @@
 //! Recognizes lines that only report the failure of something that has reported its own error.
 
-use super::text::{has_any, starts_any};
+use super::text::{has_any, starts_with_any};
 
 /// The beginnings of such lines.
 const STARTS: &[&str] = &[
@@ -105,14 +105,14 @@ fn is_npm_noise(text: &str) -> bool {
     let starts = ["npm ERR!", "npm error"];
     let rest = starts.iter().find_map(|start| text.strip_prefix(start));
     rest.map(str::trim)
-        .is_some_and(|rest| rest.is_empty() || rest == "network" || starts_any(rest, NPM))
+        .is_some_and(|rest| rest.is_empty() || rest == "network" || starts_with_any(rest, NPM))
 }
 
 /// Returns whether a line only says that something before it failed.
 pub(super) fn is_consequence(text: &str) -> bool {
     let is_recipe = (text.contains(": *** [") || text.contains(": [")) && text.contains("] Error ");
     is_recipe
-        || starts_any(text, STARTS)
+        || starts_with_any(text, STARTS)
         || text == "FAIL"
         || text == "FAILED"
         || text == "error: fatalError"

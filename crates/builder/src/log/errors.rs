@@ -57,7 +57,7 @@ impl ErrorLines {
     }
 
     /// Returns whether a tool of the current step reported a full disk, which need not be the scratch disk.
-    pub(crate) fn saw_full_disk(&self) -> bool {
+    pub(crate) fn reported_full_disk(&self) -> bool {
         self.full_disk
     }
 

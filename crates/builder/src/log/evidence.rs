@@ -2,10 +2,10 @@
 
 use std::collections::VecDeque;
 
-use super::cause::{Continued, Weight, weigh};
+use super::cause::{Continued, Weight, line_weight};
 use super::caused_by::CausedBy;
 use super::go_test::{GoLine, GoTests};
-use super::text::{MAX_CHARS, is_exception, is_stack, same_words, shorten};
+use super::text::{MAX_CHARS, equal_except_whitespace, is_exception, is_stack, shorten};
 
 /// How many lines of each kind are kept for the message.
 const MAX_KEPT: usize = 4;
@@ -14,7 +14,7 @@ const MAX_JOINED: usize = 8;
 
 /// A line that may explain the failure.
 #[derive(Clone, Debug)]
-struct Kept {
+struct EvidenceLine {
     text: String,
     /// The number of its last line, not counting consequences.
     number: u64,
@@ -23,21 +23,21 @@ struct Kept {
 /// The lines of one part that may explain its failure.
 #[derive(Debug, Default)]
 pub(super) struct Evidence {
-    causes: Vec<Kept>,
+    causes: Vec<EvidenceLine>,
     /// The exception of the last traceback.
-    exception: Option<Kept>,
-    complaints: VecDeque<Kept>,
-    hints: Vec<Kept>,
+    exception: Option<EvidenceLine>,
+    complaints: VecDeque<EvidenceLine>,
+    hints: Vec<EvidenceLine>,
     /// The last lines of any kind.
     tail: VecDeque<String>,
     /// The first line that only reports a failure.
     consequence: Option<String>,
     /// The last line of makepkg about a failed function: a package can print the same before.
     verdict: Option<String>,
-    joining: Option<Joining>,
+    joining: Option<MultilineCause>,
     in_traceback: bool,
     /// `FILE:LINE` of Python's last `File "FILE", line LINE`.
-    python_place: Option<String>,
+    python_location: Option<String>,
     caused_by: Option<CausedBy>,
     go_tests: GoTests,
     /// The number of lines so far, not counting consequences.
@@ -45,7 +45,7 @@ pub(super) struct Evidence {
 }
 
 #[derive(Debug)]
-struct Joining {
+struct MultilineCause {
     how: Continued,
     left: usize,
 }
@@ -56,7 +56,7 @@ impl Evidence {
         if self.join(line) || line.trim().is_empty() {
             return;
         }
-        self.python_place = python_place(line).or(self.python_place.take());
+        self.python_location = python_location(line).or(self.python_location.take());
         if self.traceback(line) || self.caused_by(line) || is_stack(line.trim()) {
             return;
         }
@@ -68,27 +68,27 @@ impl Evidence {
                     self.number += 1;
                     let text = shorten(&text, MAX_CHARS);
                     let number = self.number;
-                    keep_first(&mut self.causes, Kept { text, number });
+                    keep_earliest(&mut self.causes, EvidenceLine { text, number });
                 }
             }
         }
-        let (weight, continued) = weigh(line);
+        let (weight, continued) = line_weight(line);
         if weight == Weight::Consequence {
             self.consequence(line);
             return;
         }
         self.number += 1;
-        let kept = Kept {
+        let kept = EvidenceLine {
             text: shorten(&self.with_place(line.trim()), MAX_CHARS),
             number: self.number,
         };
         match weight {
-            Weight::Cause => keep_first(&mut self.causes, kept),
+            Weight::Cause => keep_earliest(&mut self.causes, kept),
             Weight::Complaint => keep_last(&mut self.complaints, kept),
-            Weight::Hint => keep_first(&mut self.hints, kept),
+            Weight::Hint => keep_earliest(&mut self.hints, kept),
             Weight::Consequence | Weight::Nothing => {}
         }
-        self.joining = (continued != Continued::No).then_some(Joining {
+        self.joining = (continued != Continued::No).then_some(MultilineCause {
             how: continued,
             left: MAX_JOINED,
         });
@@ -164,7 +164,7 @@ impl Evidence {
         let is_syntax = ["SyntaxError: ", "IndentationError: ", "TabError: "]
             .iter()
             .any(|name| text.starts_with(name));
-        match &self.python_place {
+        match &self.python_location {
             Some(place) if is_syntax => format!("{place}: {text}"),
             _ => text.to_owned(),
         }
@@ -225,10 +225,10 @@ impl Evidence {
             return true;
         }
         self.in_traceback = false;
-        let is_consequence = weigh(line).0 == Weight::Consequence;
+        let is_consequence = line_weight(line).0 == Weight::Consequence;
         let is_explained = self.exception.is_some() || !self.causes.is_empty();
         if !(is_consequence && is_explained) {
-            self.exception = Some(Kept {
+            self.exception = Some(EvidenceLine {
                 text: shorten(&self.with_place(text), MAX_CHARS),
                 number: self.number,
             });
@@ -269,11 +269,11 @@ impl Evidence {
         later
             .causes
             .drain(..)
-            .for_each(|kept| keep_first(&mut self.causes, kept));
+            .for_each(|kept| keep_earliest(&mut self.causes, kept));
         later
             .hints
             .drain(..)
-            .for_each(|kept| keep_first(&mut self.hints, kept));
+            .for_each(|kept| keep_earliest(&mut self.hints, kept));
         later
             .complaints
             .drain(..)
@@ -286,7 +286,7 @@ impl Evidence {
 
     /// Returns the lines that explain the failure, the cause first, followed by `earlier` errors.
     pub(super) fn explain(self, earlier: Vec<String>) -> Vec<String> {
-        let mut order: Vec<&Kept> = Vec::new();
+        let mut order: Vec<&EvidenceLine> = Vec::new();
         // A function ends with the command that fails, so a complaint at the end is the cause.
         let last = self
             .complaints
@@ -304,13 +304,15 @@ impl Evidence {
             order.extend(&self.complaints);
         } else {
             // makepkg's own errors say which of its steps failed.
-            let own = |kept: &&Kept| kept.text.starts_with("==> ERROR: ");
+            let own = |kept: &&EvidenceLine| kept.text.starts_with("==> ERROR: ");
             order.extend(self.complaints.iter().filter(own));
         }
         let mut lines: Vec<String> = Vec::new();
         let is_explained = !order.is_empty();
         for kept in order.into_iter().map(|kept| &kept.text) {
-            if lines.len() < MAX_KEPT && !lines.iter().any(|line| same_words(line, kept)) {
+            if lines.len() < MAX_KEPT
+                && !lines.iter().any(|line| equal_except_whitespace(line, kept))
+            {
                 lines.push(kept.clone());
             }
         }
@@ -324,7 +326,10 @@ impl Evidence {
             lines.extend(self.consequence.filter(|line| !lines.contains(line)));
         }
         for line in earlier {
-            if !lines.iter().any(|shown| same_words(shown, &line)) {
+            if !lines
+                .iter()
+                .any(|shown| equal_except_whitespace(shown, &line))
+            {
                 lines.push(line);
             }
         }
@@ -333,7 +338,7 @@ impl Evidence {
     }
 }
 
-fn python_place(line: &str) -> Option<String> {
+fn python_location(line: &str) -> Option<String> {
     let (file, rest) = line
         .trim_start()
         .strip_prefix("File \"")?
@@ -350,18 +355,18 @@ fn is_summary(text: &str) -> bool {
 }
 
 /// Keeps the first lines, because later ones may follow from them.
-fn keep_first(list: &mut Vec<Kept>, kept: Kept) {
+fn keep_earliest(list: &mut Vec<EvidenceLine>, kept: EvidenceLine) {
     if list.len() < MAX_KEPT
         && list
             .iter()
-            .all(|other| !same_words(&other.text, &kept.text))
+            .all(|other| !equal_except_whitespace(&other.text, &kept.text))
     {
         list.push(kept);
     }
 }
 
 /// Keeps the first lines and the last one.
-fn keep_last(list: &mut VecDeque<Kept>, kept: Kept) {
+fn keep_last(list: &mut VecDeque<EvidenceLine>, kept: EvidenceLine) {
     if list.len() == MAX_KEPT {
         list.pop_back();
     }

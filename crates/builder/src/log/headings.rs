@@ -22,7 +22,7 @@ impl Mark {
     ///
     /// # Errors
     ///
-    /// When the machine has no source of random numbers.
+    /// When the host has no source of random numbers.
     pub(crate) fn random() -> std::io::Result<Self> {
         use std::io::Read as _;
         let mut bytes = [0; 16];

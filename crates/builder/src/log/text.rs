@@ -50,12 +50,12 @@ pub(super) fn has_any(line: &str, texts: &[&str]) -> bool {
 }
 
 /// Returns whether the line starts with any of the texts.
-pub(super) fn starts_any(line: &str, texts: &[&str]) -> bool {
+pub(super) fn starts_with_any(line: &str, texts: &[&str]) -> bool {
     texts.iter().any(|text| line.starts_with(text))
 }
 
 /// Returns whether the line ends with any of the texts.
-pub(super) fn ends_any(line: &str, texts: &[&str]) -> bool {
+pub(super) fn ends_with_any(line: &str, texts: &[&str]) -> bool {
     texts.iter().any(|text| line.ends_with(text))
 }
 
@@ -104,7 +104,7 @@ pub(super) fn is_exception(line: &str) -> bool {
     let last = name.rsplit('.').next().unwrap_or(name);
     name.chars().all(is_word)
         && last.starts_with(char::is_uppercase)
-        && ends_any(
+        && ends_with_any(
             last,
             &["Error", "Exception", "Exit", "Interrupt", "Failure"],
         )
@@ -159,7 +159,7 @@ pub(super) fn is_stack(text: &str) -> bool {
 }
 
 /// Returns whether two lines differ only in whitespace.
-pub(super) fn same_words(one: &str, other: &str) -> bool {
+pub(super) fn equal_except_whitespace(one: &str, other: &str) -> bool {
     one.split_whitespace().eq(other.split_whitespace())
 }
 

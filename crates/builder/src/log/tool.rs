@@ -1,6 +1,8 @@
 //! Recognizes error messages of tools other than compilers, linkers and test runners.
 
-use super::text::{SYSTEM_ERRORS, ends_any, has_any, is_command, is_elixir_exception, starts_any};
+use super::text::{
+    SYSTEM_ERRORS, ends_with_any, has_any, is_command, is_elixir_exception, starts_with_any,
+};
 
 /// Messages about crashed processes, by themselves or by shells.
 const CRASHES: &[&str] = &[
@@ -18,9 +20,9 @@ const CRASHES: &[&str] = &[
 /// Returns whether a line is an error of any other tool that identifies itself.
 pub(super) fn is_tool(line: &str, text: &str) -> bool {
     let is_failed_source =
-        line.starts_with("    ") && ends_any(text, &[" ... FAILED", " ... NOT FOUND"]);
+        line.starts_with("    ") && ends_with_any(text, &[" ... FAILED", " ... NOT FOUND"]);
     is_failed_source
-        || starts_any(
+        || starts_with_any(
             text,
             &[
                 "configure: error: ",
@@ -58,16 +60,16 @@ pub(super) fn is_tool(line: &str, text: &str) -> bool {
                 ],
             ))
         || (text.contains(": *** ") && !text.contains("] Error "))
-        || has_any(text, &["PKGBUILD: line "]) && ends_any(text, SYSTEM_ERRORS)
+        || has_any(text, &["PKGBUILD: line "]) && ends_with_any(text, SYSTEM_ERRORS)
         || has_any(text, &["syntax error near", "syntax error: "]) && text.contains("line ")
         || has_any(text, &["No space left on device", "Disk quota exceeded"])
         || is_crash(text)
         || is_elixir_exception(text)
-        || starts_any(text, &[":: installing ", ":: unable to satisfy"])
+        || starts_with_any(text, &[":: installing ", ":: unable to satisfy"])
         || (text.starts_with("error: target not found"))
 }
 
 fn is_crash(text: &str) -> bool {
-    let ends = ends_any(text, CRASHES) || text.contains("Segmentation fault");
+    let ends = ends_with_any(text, CRASHES) || text.contains("Segmentation fault");
     ends && !is_command(text)
 }

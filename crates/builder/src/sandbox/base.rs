@@ -6,7 +6,7 @@ use super::config::SandboxConfig;
 use super::host_packages;
 use super::job::Base;
 
-/// Determines the base system of this machine, which takes some milliseconds.
+/// Determines the base system of the host, which takes some milliseconds.
 pub(super) async fn base_of(config: &SandboxConfig) -> io::Result<Base> {
     if let Some(root) = &config.base_root {
         return Ok(Base::Root(std::path::absolute(root)?));

@@ -40,7 +40,7 @@ impl Exceeded {
 }
 
 impl Cgroup {
-    /// Creates the cgroup; returns `None` where this machine does not allow creating one.
+    /// Creates the cgroup; returns `None` where the host does not allow creating one.
     pub(crate) fn create(name: &str, limits: &Limits) -> Option<Self> {
         let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         create_v2(Path::new(MOUNT), name, &own, limits).or_else(|| create_v1(name, &own, limits))

@@ -1,4 +1,4 @@
-//! The configuration of sandboxes on this machine.
+//! The configuration of sandboxes on the host.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use crate::source_network::SourceNetwork;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ScratchDisk {
-    /// In an image, or in memory where this machine cannot create images; the log says so.
+    /// In an image, or in memory where the host cannot create images; the log says so.
     #[default]
     Auto,
     /// In a sparse image below the scratch folder, mounted by a loop device.
@@ -20,22 +20,22 @@ pub enum ScratchDisk {
     Memory,
 }
 
-/// The configuration of sandboxes on this machine.
+/// The configuration of sandboxes on the host.
 #[derive(Clone, Debug)]
 pub struct SandboxConfig {
     /// The folder for the attempts' scratch folders, for exclusive use.
     pub scratch_root: PathBuf,
     /// The location of build files.
     pub scratch_disk: ScratchDisk,
-    /// A pacstrapped system to build on. `None`: this machine's `/usr`, with a `host-base` package that
+    /// A pacstrapped system to build on. `None`: the host's `/usr`, with a `host-base` package that
     /// represents its contents.
     pub base_root: Option<PathBuf>,
     /// The first of the user ids that sandboxes are mapped to; each concurrent build takes 65,536. No real
-    /// user of this machine may have an id at or above it.
+    /// user of the host may have an id at or above it.
     pub uid_base: u32,
     /// Parallel jobs of `make` in a build. `None`: the number of processors.
     pub jobs: Option<usize>,
-    /// Whether builds get cgroups, where this machine allows it. Without one, memory is limited per process
+    /// Whether builds get cgroups, where the host allows it. Without one, memory is limited per process
     /// and processes per build (setrlimit(2)).
     pub cgroups: bool,
     /// The credentials of git for the hosts of sources.

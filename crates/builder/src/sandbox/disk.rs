@@ -1,4 +1,4 @@
-//! Checks whether this machine can create the image for the files of a build.
+//! Checks whether the host can create the image for the files of a build.
 
 use std::io;
 use std::path::Path;
@@ -33,7 +33,7 @@ pub(crate) fn warning(config: &SandboxConfig) -> Option<String> {
     }
 }
 
-/// Returns why images cannot be created, if this machine is configured to create them.
+/// Returns why images cannot be created, if the host is configured to create them.
 pub(crate) fn missing(config: &SandboxConfig) -> Option<String> {
     match config.scratch_disk {
         ScratchDisk::Image => no_program()
@@ -43,7 +43,7 @@ pub(crate) fn missing(config: &SandboxConfig) -> Option<String> {
     }
 }
 
-/// Returns why an image in this folder cannot be created, or would be useless. Does not test loop devices.
+/// Returns why an image in this folder cannot be created, or would not help. Does not test loop devices.
 pub(crate) fn unusable(folder: &Path) -> Option<String> {
     no_program()
         .or_else(|| no_sparse_files(folder))
@@ -99,7 +99,7 @@ mod tests {
     fn distinguishes_tmpfs_folders() {
         let folder = Path::new("/dev/shm/buildbtw-is-not-there/scratch");
         if statfs_type(folder) != Some(TMPFS_MAGIC) {
-            println!("skipped: /dev/shm is no tmpfs");
+            println!("skipped: /dev/shm is not a tmpfs");
             return;
         }
         let mut config = SandboxConfig::new(folder);

@@ -120,7 +120,7 @@ impl Running {
         let Report::Failed(failure) = &mut report else {
             return report;
         };
-        if let Some(limit) = failure.busy_disk.filter(|_| errors.saw_full_disk()) {
+        if let Some(limit) = failure.busy_disk.filter(|_| errors.reported_full_disk()) {
             failure.exceeds_disk(limit);
         }
         if failure.see_log {

@@ -88,7 +88,7 @@ const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// Node.js packages from other sources than Debian contain npm.
 const NPM: &str = "/usr/bin/npm";
 
-/// Returns what this machine provides, as `name=version`. Takes some milliseconds.
+/// Returns what the host provides, as `name=version`. Takes some milliseconds.
 pub(crate) fn provides() -> Vec<String> {
     let mut packages: Vec<&str> = NAMES.iter().map(|(_, package)| *package).collect();
     packages.dedup();

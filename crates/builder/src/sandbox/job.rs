@@ -59,7 +59,7 @@ pub(crate) struct BuildTask {
     pub(crate) package_extension: Option<String>,
     /// The location of the build's files.
     pub(crate) scratch_disk: ScratchDisk,
-    /// A folder of this machine for the scratch disk image.
+    /// A folder of the host for the scratch disk image.
     pub(crate) scratch_folder: PathBuf,
 }
 
@@ -76,7 +76,7 @@ pub(crate) struct SourceAccess {
 /// The system below the sandbox.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Base {
-    /// This machine's `/usr`, and what it provides in pacman's syntax.
+    /// The host's `/usr`, and what it provides in pacman's syntax.
     Host { provides: Vec<String> },
     /// A pacstrapped folder.
     Root(PathBuf),

@@ -128,7 +128,7 @@ impl Sandbox {
         if let Report::Failed(failure) = &mut report {
             match cgroup {
                 Some(cgroup) => name_exceeded(failure, cgroup.exceeded(), limits),
-                None => name_possibly_exceeded(failure, limits),
+                None => mention_process_limits(failure, limits),
             }
         }
         if let Err(error) = scratch.remove().await {
@@ -221,7 +221,7 @@ fn name_exceeded(failure: &mut Failure, exceeded: Exceeded, limits: &Limits) {
 }
 
 /// Mentions the limits per process, which leave no trace when they are exceeded.
-fn name_possibly_exceeded(failure: &mut Failure, limits: &Limits) {
+fn mention_process_limits(failure: &mut Failure, limits: &Limits) {
     // Only failures of commands in the root can be caused by these limits.
     if failure.kind == buildbtw_model::FailureKind::Package && failure.see_log {
         let (memory, processes) = (limits.memory_bytes, limits.processes);

@@ -13,9 +13,9 @@ pub struct RootCommand {
     pub dir: PathBuf,
     /// The program and its arguments.
     pub command: Vec<String>,
-    /// Whether the command shares this machine's network.
+    /// Whether the command shares the host's network.
     pub network: bool,
-    /// Folders or files of this machine that are visible to the command.
+    /// Folders or files of the host that are visible to the command.
     pub binds: Vec<Bind>,
     /// The repositories for `/etc/pacman.conf`; empty: the file is left unchanged.
     pub repositories: Vec<Repository>,
@@ -23,10 +23,10 @@ pub struct RootCommand {
     pub architecture: Architecture,
 }
 
-/// A folder or file of this machine inside a root.
+/// A folder or file of the host inside a root.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bind {
-    /// Its path on this machine.
+    /// Its path on the host.
     pub source: PathBuf,
     /// Its absolute path inside.
     pub target: PathBuf,

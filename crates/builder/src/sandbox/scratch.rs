@@ -1,4 +1,4 @@
-//! The folder of one attempt on this machine: the state that must be found again when its program is killed.
+//! The folder of one attempt on the host: the state that must be found again when its program is killed.
 //! The sandbox itself is in the helper's mount namespace, on a disk whose image has no name, and needs no
 //! cleanup.
 
@@ -119,11 +119,11 @@ mod tests {
     async fn reaps_cgroup_whose_creator_was_killed_during_creation() {
         let root = tempfile::tempdir().unwrap();
         let name = format!("test-{}", std::process::id());
-        let begun = Scratch::begin(root.path(), &name, true).unwrap();
-        // Nothing to test where this machine does not allow creating cgroups.
-        let made = Cgroup::create(&cgroup_name(&name), &Limits::default());
-        let files = made.map(|cgroup| cgroup.procs());
-        drop(begun);
+        let scratch = Scratch::begin(root.path(), &name, true).unwrap();
+        // Nothing to test where the host does not allow creating cgroups.
+        let cgroup = Cgroup::create(&cgroup_name(&name), &Limits::default());
+        let files = cgroup.map(|cgroup| cgroup.procs());
+        drop(scratch);
         assert_eq!(reap(root.path()).await.unwrap(), 1);
         for file in files.unwrap_or_default() {
             assert!(!file.exists(), "{}", file.display());

@@ -11,11 +11,11 @@ use nix::fcntl::OFlag;
 pub(crate) const RANGE: u32 = 65_536;
 /// The maximum number of concurrent sandboxes on one machine.
 const SLOTS: u32 = 1024;
-/// The folder for the locks of all programs that build on this machine. Only root may open it: a user who
+/// The folder for the locks of all programs that build on the host. Only root may open it: a user who
 /// could open a lock could hold it, and stop all builds.
 const LOCKS: &str = "/run/buildbtw-id-ranges";
 
-/// A range of ids that no other program on this machine uses during the lifetime of this value.
+/// A range of ids that no other program on the host uses during the lifetime of this value.
 ///
 /// The kernel releases the lock of a file when its owner dies. The first range is never assigned; it belongs
 /// to persistent roots.
@@ -149,7 +149,7 @@ mod tests {
             println!("skipped: needs root");
             return;
         }
-        // A range only this test uses, independent of real builds on this machine.
+        // A range only this test uses, independent of real builds on the host.
         let base = 3_000_000_000;
         let first = Slot::take(base).unwrap();
         let second = Slot::take(base).unwrap();

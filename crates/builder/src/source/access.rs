@@ -1,4 +1,4 @@
-//! The credentials of git for the hosts of sources: files of the machine's operator, which appear on no
+//! The credentials of git for the servers of sources: files of the host's operator, which appear on no
 //! command line and in no sandbox.
 
 use std::io;
@@ -20,7 +20,7 @@ pub struct GitAccess {
     pub ssh_key: Option<PathBuf>,
     /// The keys of SSH hosts (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT"); git connects to no others.
     pub ssh_known_hosts: Option<PathBuf>,
-    /// A PEM file with the certificate authorities of HTTPS hosts, which replaces the machine's.
+    /// A PEM file with the certificate authorities of HTTPS servers, which replaces the host's.
     pub ca: Option<PathBuf>,
 }
 
@@ -61,13 +61,13 @@ pub(crate) const SECRETS: &str = "secrets";
 
 /// The credentials of a git command, during the lifetime of this value. Secrets are copied, because git
 /// removes rejected ones from its file.
-pub(super) struct Granted {
+pub(super) struct GitCredentials {
     config: String,
     ssh_command: Option<String>,
     copy: Option<PathBuf>,
 }
 
-impl Granted {
+impl GitCredentials {
     pub(super) fn new(access: &GitAccess, scratch: &Path) -> Result<Self, Failure> {
         let mut config = String::new();
         let mut copy = None;
@@ -110,7 +110,7 @@ impl Granted {
     }
 }
 
-impl Drop for Granted {
+impl Drop for GitCredentials {
     fn drop(&mut self) {
         // The scratch folder is removed as well, but only after package code has run.
         if let Some(copy) = &self.copy {
@@ -193,7 +193,7 @@ mod tests {
             ssh_known_hosts: Some(credentials),
             ..GitAccess::default()
         };
-        let granted = Granted::new(&access, folder.path()).unwrap();
+        let granted = GitCredentials::new(&access, folder.path()).unwrap();
         let copy = folder.path().join(SECRETS).join("git-credentials");
         assert!(copy.exists() && !granted.config().contains("a:b"));
         let ssh = granted.ssh_command.clone().unwrap();

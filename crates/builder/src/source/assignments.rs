@@ -71,7 +71,7 @@ pub(crate) fn is_plain(text: &[u8], release: &str) -> bool {
     mentions == 1
         && starts_line
         && text.get(value.clone()) == Some(release.as_bytes())
-        && !lines(text).any(|line| reads_elsewhere(text.get(line).unwrap_or_default()))
+        && !lines(text).any(|line| runs_other_code(text.get(line).unwrap_or_default()))
 }
 
 /// Returns the lines that are not comments.
@@ -96,7 +96,7 @@ fn count(line: &[u8]) -> usize {
 }
 
 /// Returns whether a command of the line reads another file or runs text as code.
-fn reads_elsewhere(line: &[u8]) -> bool {
+fn runs_other_code(line: &[u8]) -> bool {
     let line = String::from_utf8_lossy(line);
     line.split([';', '&', '|', '(', '{', '`']).any(|command| {
         let mut words = command.split_ascii_whitespace();
@@ -150,7 +150,7 @@ impl Command {
             b';' | b'&' | b'|' | b'(' | b'{' => *self = Self::default(),
             byte if byte.is_ascii_whitespace() => {
                 let word = std::mem::take(&mut self.word);
-                let may_stand = std::str::from_utf8(&word).is_ok_and(may_stand_before);
+                let may_stand = std::str::from_utf8(&word).is_ok_and(may_precede_assignment);
                 self.is_other |= !word.is_empty() && !may_stand;
             }
             byte => self.word.push(byte),
@@ -158,7 +158,7 @@ impl Command {
     }
 }
 
-fn may_stand_before(word: &str) -> bool {
+fn may_precede_assignment(word: &str) -> bool {
     let is_name = |name: &str| {
         name.bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')

@@ -7,12 +7,12 @@ use std::process::{Command, Stdio};
 
 use buildbtw_model::CommitHash;
 
-use super::access::{GitAccess, Granted};
+use super::access::{GitAccess, GitCredentials};
 use crate::failure::{Context as _, Failure};
 use crate::log::Lines;
 use crate::programs::SEARCH_PATH;
 
-/// Settings that replace the machine's: no credentials, hooks or helper programs, and any owner of a
+/// Settings that replace the host's: no credentials, hooks or helper programs, and any owner of a
 /// repository is accepted. They are in a file because git does not pass command line options on to other
 /// repositories.
 const CONFIG: &str = "\
@@ -59,7 +59,7 @@ pub(crate) fn checkout(
     scratch: &Path,
     tree: &Path,
 ) -> Result<(), Failure> {
-    let granted = Granted::new(access, scratch)?;
+    let granted = GitCredentials::new(access, scratch)?;
     let config = format!("{CONFIG}{}", granted.config());
     fs_err::write(scratch.join("gitconfig"), config)?;
     let format = if commit.as_str().len() == 64 {
@@ -108,7 +108,7 @@ pub(crate) fn checkout(
 /// The result of a fetch.
 struct Fetched {
     is_success: bool,
-    /// Whether the repository has no such commit, so that a retry is useless.
+    /// Whether the repository has no such commit, so that a retry would fail again.
     is_lost: bool,
 }
 
@@ -116,7 +116,7 @@ struct Fetched {
 fn watch(command: &mut Command) -> io::Result<Fetched> {
     let mut child = command.stderr(Stdio::piped()).spawn()?;
     let (mut lines, mut is_lost) = (Lines::default(), false);
-    let mut read_line = |line: &str| is_lost |= says_lost(line);
+    let mut read_line = |line: &str| is_lost |= names_missing_commit(line);
     if let Some(mut stderr) = child.stderr.take() {
         let mut buffer = [0; 4096];
         loop {
@@ -140,7 +140,7 @@ fn watch(command: &mut Command) -> io::Result<Fetched> {
 }
 
 /// Returns whether a line reports that a repository does not have the commit.
-fn says_lost(line: &str) -> bool {
+fn names_missing_commit(line: &str) -> bool {
     (line.starts_with("fatal: ") || line.starts_with("error: "))
         && (line.contains("not our ref ") || line.contains("couldn't find remote ref "))
 }

@@ -13,7 +13,7 @@ use crate::fetchers::VcsTool;
 pub(crate) enum Entry {
     /// In the tree.
     Local,
-    /// A file of this machine, which is refused unless the tree has a file of the same name.
+    /// A file of the host, which is refused unless the tree has a file of the same name.
     OnMachine {
         /// The whole entry.
         entry: String,

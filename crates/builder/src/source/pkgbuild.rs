@@ -19,7 +19,7 @@ pub(crate) struct Pkgbuild {
 }
 
 impl Pkgbuild {
-    /// Opens the file. Rejects a symlink, which may lead to any file of this machine.
+    /// Opens the file. Rejects a symlink, which may lead to any file of the host.
     pub(crate) fn open(tree: &Path) -> Result<Self, Failure> {
         let no_follow = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
         // The standard library's error keeps the number, which tells what was found instead.

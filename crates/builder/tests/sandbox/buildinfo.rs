@@ -6,7 +6,7 @@ use alpm_buildinfo::BuildInfo;
 use buildbtw_builder::{BuildOutcome, Source};
 use sha2::{Digest as _, Sha256};
 
-use crate::support::{World, expected, file_in, script_package};
+use crate::support::{Fixture, expected, file_in, script_package};
 
 /// With files that record when and where it was built.
 fn pkgbuild() -> String {
@@ -22,13 +22,15 @@ fn pkgbuild() -> String {
 
 #[tokio::test]
 async fn records_build_directory_and_packager() {
-    let Some(world) = World::new() else { return };
-    world.publish_some("base").await;
-    let mut request = world.request("info", &script_package("info", ":"));
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
+    fixture.publish_some("base").await;
+    let mut request = fixture.request("info", &script_package("info", ":"));
     request.pkgrel = Some("1.1".into());
     request.build_tool.name = "devtools".parse().unwrap();
     request.build_tool.version = "1:1.3.2-1-any".parse().unwrap();
-    let (packages, _) = world.built(&request).await;
+    let (packages, _) = fixture.built(&request).await;
     let text = file_in(&packages[0].path, ".BUILDINFO");
     let BuildInfo::V2(info) = BuildInfo::from_str(&text).unwrap() else {
         panic!("{text}")
@@ -45,10 +47,12 @@ async fn records_build_directory_and_packager() {
 /// The repositories of Arch Linux reject packages without a packager.
 #[tokio::test]
 async fn uses_default_packager_and_build_tool() {
-    let Some(world) = World::new() else { return };
-    let mut request = world.request("info", &script_package("info", ":"));
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
+    let mut request = fixture.request("info", &script_package("info", ":"));
     request.packager = buildbtw_model::Packager::default();
-    let (packages, _) = world.built(&request).await;
+    let (packages, _) = fixture.built(&request).await;
     let text = file_in(&packages[0].path, ".BUILDINFO");
     let BuildInfo::V2(info) = BuildInfo::from_str(&text).unwrap() else {
         panic!("{text}")
@@ -61,11 +65,13 @@ async fn uses_default_packager_and_build_tool() {
 
 #[tokio::test]
 async fn reproduces_package_from_kept_pkgbuild_and_buildinfo() {
-    let Some(world) = World::new() else { return };
-    let mut request = world.request("again", &pkgbuild());
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
+    let mut request = fixture.request("again", &pkgbuild());
     request.pkgrel = Some("1.1".into());
     request.packages = vec![expected("again", "x86_64")];
-    let (outcome, log) = world.build(&request).await;
+    let (outcome, log) = fixture.build(&request).await;
     let BuildOutcome::Succeeded {
         packages, pkgbuild, ..
     } = outcome
@@ -87,7 +93,7 @@ async fn reproduces_package_from_kept_pkgbuild_and_buildinfo() {
     assert_eq!(info.pkgbuild_sha256sum.to_string(), digest);
 
     // Only from what was kept: no release is bumped, and the date is that of .BUILDINFO.
-    let mut again = world.request("again2", &text);
+    let mut again = fixture.request("again2", &text);
     let Source::Directory(folder) = &again.source else {
         panic!("{again:?}")
     };
@@ -98,7 +104,7 @@ async fn reproduces_package_from_kept_pkgbuild_and_buildinfo() {
     again.build_tool.name = info.buildtool.to_string().parse().unwrap();
     again.build_tool.version = info.buildtoolver.to_string().parse().unwrap();
     fs_err::remove_file(&packages[0].path).unwrap();
-    let (packages, _) = world.built(&again).await;
+    let (packages, _) = fixture.built(&again).await;
     assert!(
         fs_err::read(&packages[0].path).unwrap() == first,
         "the packages differ"
@@ -108,21 +114,21 @@ async fn reproduces_package_from_kept_pkgbuild_and_buildinfo() {
 /// Settings of the base determine neither the number of jobs nor the recorded build tool.
 #[tokio::test]
 async fn ignores_jobs_and_build_tool_settings_of_the_base() {
-    let Some(mut world) = World::new() else {
+    let Some(mut fixture) = Fixture::new() else {
         return;
     };
-    let conf = world.path("makepkg.conf");
+    let conf = fixture.path("makepkg.conf");
     let mut text = fs_err::read_to_string("/etc/makepkg.conf").unwrap();
     text.push_str("MAKEFLAGS=-j64 NPROC=64 BUILDTOOL=other BUILDTOOLVER=9 OWN_SETTING=kept\n");
     fs_err::write(&conf, text).unwrap();
-    world.start_helper_by(&format!(
+    fixture.start_helper_by(&format!(
         "exec unshare --mount --propagation private sh -c '\
          mount --bind {} /etc/makepkg.conf && exec \"$@\"' sh \"$@\"",
         conf.display()
     ));
     let script = "echo \"own $MAKEFLAGS $NPROC $OWN_SETTING\"";
-    let request = world.request("settings", &script_package("settings", script));
-    let (packages, log) = world.built(&request).await;
+    let request = fixture.request("settings", &script_package("settings", script));
+    let (packages, log) = fixture.built(&request).await;
     assert!(log.lines().any(|line| line == "own -j2 2 kept"), "{log}");
     let text = file_in(&packages[0].path, ".BUILDINFO");
     assert!(text.contains("buildtool = buildbtw\n"), "{text}");

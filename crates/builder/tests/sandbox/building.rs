@@ -6,7 +6,7 @@ use buildbtw_builder::{Bind, RootCommand, Source, run_in_root};
 use buildbtw_model::FailureKind;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Log, World, expected, file_in, script_package, serve};
+use crate::support::{Fixture, Log, expected, file_in, script_package, serve};
 
 fn libgreet(major: u32) -> String {
     format!(
@@ -53,7 +53,7 @@ package() { install -Dm755 greeter "$pkgdir/usr/bin/greeter"; }
 const GREETER_C: &str = "#include <stdio.h>\nconst char *greet(void);\n\
                          int main(void) { return puts(greet()) < 0; }\n";
 
-impl World {
+impl Fixture {
     async fn build_libgreet(&self, major: u32, repository: &str) {
         let files = [
             ("PKGBUILD", &*libgreet(major)),
@@ -95,14 +95,16 @@ impl World {
 /// End to end: a library, a program linked to it, a new version, a rebuild, an upgraded system.
 #[tokio::test]
 async fn upgrades_a_system_with_rebuilt_packages() {
-    let Some(world) = World::new() else { return };
-    world.build_libgreet(1, "base").await;
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
+    fixture.build_libgreet(1, "base").await;
     let files = [("PKGBUILD", GREETER), ("greeter.c", GREETER_C)];
-    let mut greeter = world.request_with("greeter", &files);
+    let mut greeter = fixture.request_with("greeter", &files);
     greeter.dependencies = vec!["libgreet.so".into()];
     greeter.packages = vec![expected("greeter", "x86_64")];
     greeter.version = Some("1.0-1".parse().unwrap());
-    let (packages, log) = world.built(&greeter).await;
+    let (packages, log) = fixture.built(&greeter).await;
     assert!(
         log.contains("hello from 1"),
         "check() ran against it: {log}"
@@ -113,65 +115,67 @@ async fn upgrades_a_system_with_rebuilt_packages() {
         info.contains("packager = Tester <tester@localhost>"),
         "{info}"
     );
-    world.publish("base", &packages);
+    fixture.publish("base", &packages);
 
-    let (code, text) = world
+    let (code, text) = fixture
         .run("system", &["pacman", "-Sy", "--noconfirm", "greeter"])
         .await;
     assert_eq!(code, 0, "{text}");
-    let (code, text) = world.run("system", &["greeter"]).await;
+    let (code, text) = fixture.run("system", &["greeter"]).await;
     assert_eq!((code, text.as_str()), (0, "hello from 1\n"));
 
-    world.build_libgreet(2, "base").await;
+    fixture.build_libgreet(2, "base").await;
     greeter.attempt = buildbtw_model::AttemptId::new();
     greeter.pkgrel = Some("1.1".into());
     greeter.version = Some("1.0-1.1".parse().unwrap());
-    let (packages, log) = world.built(&greeter).await;
+    let (packages, log) = fixture.built(&greeter).await;
     assert!(log.contains("hello from 2"), "{log}");
     assert_eq!(
         packages[0].file_name.as_str(),
         "greeter-1.0-1.1-x86_64.pkg.tar.zst"
     );
-    world.publish("base", &packages);
+    fixture.publish("base", &packages);
 
-    let (code, text) = world
+    let (code, text) = fixture
         .run("system", &["pacman", "-Syu", "--noconfirm"])
         .await;
     assert_eq!(code, 0, "{text}");
     let script = "greeter; id -u; touch /mine; ls /mnt/out; touch /mnt/out/x; exit 7";
-    let (code, text) = world.run("system", &["bash", "-c", script]).await;
+    let (code, text) = fixture.run("system", &["bash", "-c", script]).await;
     assert_eq!(code, 7);
     assert!(text.starts_with("hello from 2\n0\n"), "{text}");
     assert!(
         text.contains("greeter-1.0-1.1-x86_64") && text.contains("Read-only"),
         "{text}"
     );
-    let mine = fs_err::metadata(world.path("system/root/mine")).unwrap();
+    let mine = fs_err::metadata(fixture.path("system/root/mine")).unwrap();
     assert_eq!(
         mine.uid(),
-        world.config.uid_base,
+        fixture.config.uid_base,
         "its root is an unprivileged user here"
     );
-    assert!(!world.path("out/x").exists());
+    assert!(!fixture.path("out/x").exists());
 }
 
 #[tokio::test]
 async fn rejects_old_member_of_the_rebuild_set() {
-    let Some(world) = World::new() else { return };
-    world.build_libgreet(1, "base").await;
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
+    fixture.build_libgreet(1, "base").await;
     let outsider = "pkgname=outsider\npkgver=1\npkgrel=1\narch=(any)\ndepends=(libgreet.so=1-64)\n\
                     package() { install -Dm644 /dev/null \"$pkgdir/usr/share/outsider\"; }\n";
-    let mut request = world.request("outsider", outsider);
+    let mut request = fixture.request("outsider", outsider);
     request.dependencies = vec!["libgreet.so=1-64".into()];
-    let (packages, _) = world.built(&request).await;
-    world.publish("base", &packages);
-    world.build_libgreet(2, "rebuild").await;
+    let (packages, _) = fixture.built(&request).await;
+    fixture.publish("base", &packages);
+    fixture.build_libgreet(2, "rebuild").await;
 
-    let mut request = world.request("member", &script_package("member", "true"));
-    request.repositories = vec![world.repository("rebuild"), world.repository("base")];
+    let mut request = fixture.request("member", &script_package("member", "true"));
+    request.repositories = vec![fixture.repository("rebuild"), fixture.repository("base")];
     request.namespace_repository = Some("rebuild".parse().unwrap());
     request.dependencies = vec!["outsider".into(), "libgreet".into()];
-    let (kind, message, log) = world.fails(&request).await;
+    let (kind, message, log) = fixture.fails(&request).await;
     assert_eq!(kind, FailureKind::Package, "{log}");
     assert!(
         message.contains("libgreet 1.0-1") && message.contains("include outsider"),
@@ -181,12 +185,14 @@ async fn rejects_old_member_of_the_rebuild_set() {
 
 #[tokio::test]
 async fn classifies_failures_by_kind() {
-    let Some(world) = World::new() else { return };
-    let request = world.request(
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
+    let request = fixture.request(
         "broken",
         &script_package("broken", "echo 'x.c:1: error: boom'; false"),
     );
-    let (kind, message, _) = world.fails(&request).await;
+    let (kind, message, _) = fixture.fails(&request).await;
     assert_eq!(kind, FailureKind::Package);
     assert!(
         message.starts_with("makepkg: a function in the PKGBUILD failed (exit 4)\n"),
@@ -194,48 +200,50 @@ async fn classifies_failures_by_kind() {
     );
     assert!(message.contains("x.c:1: error: boom"), "{message}");
 
-    let mut request = world.request("gone", "");
+    let mut request = fixture.request("gone", "");
     request.source = Source::Git {
-        url: format!("file://{}", world.path("nowhere").display()),
+        url: format!("file://{}", fixture.path("nowhere").display()),
         commit: "1".repeat(40).parse().unwrap(),
     };
-    let (kind, message, _) = world.fails(&request).await;
+    let (kind, message, _) = fixture.fails(&request).await;
     assert_eq!(kind, FailureKind::Infrastructure);
     assert!(message.contains("could not be fetched from"), "{message}");
 
     // Amended and garbage-collected: a commit that no longer exists is not requested again.
-    world.git("upstream", &[("PKGBUILD", "")]);
+    fixture.git("upstream", &[("PKGBUILD", "")]);
     request.source = Source::Git {
-        url: format!("file://{}", world.path("upstream").display()),
+        url: format!("file://{}", fixture.path("upstream").display()),
         commit: "1".repeat(40).parse().unwrap(),
     };
-    let (kind, message, log) = world.fails(&request).await;
+    let (kind, message, log) = fixture.fails(&request).await;
     assert_eq!(kind, FailureKind::Package, "{message}\n{log}");
     assert!(message.contains("no longer exists in"), "{message}");
     assert!(message.contains("retry NAMESPACE --latest"), "{message}");
     assert!(log.contains("not our ref"), "{log}");
 
-    let mut request = world.request("offline", &script_package("offline", "true"));
+    let mut request = fixture.request("offline", &script_package("offline", "true"));
     request.sources = vec!["http://127.0.0.1:1/x.tar.gz".into()];
-    let (kind, message, _) = world.fails(&request).await;
+    let (kind, message, _) = fixture.fails(&request).await;
     assert_eq!(kind, FailureKind::Infrastructure);
     assert!(message.contains("http://127.0.0.1:1/x.tar.gz"), "{message}");
 }
 
 #[tokio::test]
 async fn records_computed_version_while_builds_run_concurrently() {
-    let Some(world) = World::new() else { return };
-    let mut computed = world.request(
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
+    let mut computed = fixture.request(
         "computed",
         &script_package("computed", "true").replace("build()", "pkgver() { echo 1.5; }\nbuild()"),
     );
     computed.version = Some("1.0-1.1".parse().unwrap());
     computed.pkgrel = Some("1.1".into());
-    let plain = world.request(
+    let plain = fixture.request(
         "plain",
         &script_package("plain", "id -u; grep . /proc/self/uid_map"),
     );
-    let ((first, log), (second, _)) = tokio::join!(world.built(&computed), world.built(&plain));
+    let ((first, log), (second, _)) = tokio::join!(fixture.built(&computed), fixture.built(&plain));
     assert_eq!(first[0].file_name.version().as_str(), "1.5-1.1", "{log}");
     assert_eq!(second[0].file_name.version().as_str(), "1.0-1");
 }
@@ -243,17 +251,21 @@ async fn records_computed_version_while_builds_run_concurrently() {
 /// A commit of a git repository, a dependency and a source over HTTP, a source from git.
 #[tokio::test]
 async fn downloads_everything_before_the_build() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     let dependency = script_package("dependency", "true");
-    let (packages, _) = world.built(&world.request("dependency", &dependency)).await;
-    world.publish("base", &packages);
-    let port = serve(world.folder.path().to_owned()).await;
-    let upstream = world.git("upstream", &[("hello.txt", "from git\n")]);
-    world.sh(
+    let (packages, _) = fixture
+        .built(&fixture.request("dependency", &dependency))
+        .await;
+    fixture.publish("base", &packages);
+    let port = serve(fixture.folder.path().to_owned()).await;
+    let upstream = fixture.git("upstream", &[("hello.txt", "from git\n")]);
+    fixture.sh(
         "cd upstream && git tag v1 && git update-server-info && mv .git ../repository/upstream.git",
     );
     assert_eq!(upstream.len(), 40);
-    fs_err::write(world.path("repository/note.txt"), "from http\n").unwrap();
+    fs_err::write(fixture.path("repository/note.txt"), "from http\n").unwrap();
 
     let note = format!("http://127.0.0.1:{port}/repository/note.txt");
     let mirror = format!("git+http://127.0.0.1:{port}/repository/upstream.git#tag=v1");
@@ -263,20 +275,20 @@ async fn downloads_everything_before_the_build() {
          package() {{ cat note.txt upstream/hello.txt local.txt; ls -a ..; \
          install -Dm644 note.txt \"$pkgdir/usr/share/note\"; }}\n"
     );
-    let commit = world.git(
+    let commit = fixture.git(
         "tree",
         &[("PKGBUILD", &pkgbuild), ("local.txt", "from here\n")],
     );
-    let mut request = world.request("fetched", "");
+    let mut request = fixture.request("fetched", "");
     request.source = Source::Git {
-        url: world.path("tree").display().to_string(),
+        url: fixture.path("tree").display().to_string(),
         commit: commit.parse().unwrap(),
     };
     request.sources = vec![note, mirror, "local.txt".into()];
     request.dependencies = vec!["dependency".into()];
     request.repositories[0].servers = vec![format!("http://127.0.0.1:{port}/repository")];
     request.pkgrel = Some("1.1".into());
-    let (packages, log) = world.built(&request).await;
+    let (packages, log) = fixture.built(&request).await;
     assert_eq!(
         packages[0].file_name.as_str(),
         "fetched-1-1.1-any.pkg.tar.zst"
@@ -289,11 +301,13 @@ async fn downloads_everything_before_the_build() {
 /// No state is kept between builds: the next build downloads again what one damaged.
 #[tokio::test]
 async fn reports_damaged_repository_package_as_infrastructure_failure() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     let library = script_package("library", "true");
-    let (packages, _) = world.built(&world.request("library", &library)).await;
-    world.publish("base", &packages);
-    let served = world
+    let (packages, _) = fixture.built(&fixture.request("library", &library)).await;
+    fixture.publish("base", &packages);
+    let served = fixture
         .path("repository")
         .join(packages[0].file_name.as_str());
     let whole = fs_err::read(&served).unwrap();
@@ -301,14 +315,14 @@ async fn reports_damaged_repository_package_as_infrastructure_failure() {
     let middle = damaged.len() / 2;
     damaged[middle] ^= 0xff;
 
-    let mut request = world.request("program", &script_package("program", "true"));
+    let mut request = fixture.request("program", &script_package("program", "true"));
     request.dependencies = vec!["library".into()];
     for bytes in [damaged, whole[..middle].to_vec(), Vec::new()] {
         fs_err::write(&served, bytes).unwrap();
-        let (kind, message, log) = world.fails(&request).await;
+        let (kind, message, log) = fixture.fails(&request).await;
         assert_eq!(kind, FailureKind::Infrastructure, "{message} {log}");
         assert!(message.contains("pacman"), "{message} {log}");
     }
     fs_err::write(&served, whole).unwrap();
-    world.built(&request).await;
+    fixture.built(&request).await;
 }

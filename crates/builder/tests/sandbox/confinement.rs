@@ -1,4 +1,4 @@
-//! Restrictions of every step of a build, observed from inside and from the machine.
+//! Restrictions of every step of a build, observed from inside and from the host.
 #![allow(unsafe_code, reason = "keys have no safe interface")]
 
 use std::os::fd::AsRawFd as _;
@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Log, World, script_package, scriptlet};
+use crate::support::{Fixture, Log, script_package, scriptlet};
 
 /// Prints the privileges of a process, and whether it can create namespaces.
 const STATE: &str = r#"
@@ -23,24 +23,26 @@ const STATE: &str = r#"
 
 /// Builds a package whose scriptlet runs the script, and then one whose build runs it. Returns what
 /// the scriptlet and the build wrote.
-async fn run_in_scriptlet_and_build(world: &World, script: &str) -> (String, String) {
+async fn run_in_scriptlet_and_build(fixture: &Fixture, script: &str) -> (String, String) {
     let pkgbuild = script_package("first", "true").replace("arch=", "install=x.install\narch=");
     let install = scriptlet(script);
     let files = [("PKGBUILD", &*pkgbuild), ("x.install", &*install)];
-    let (packages, _) = world.built(&world.request_with("first", &files)).await;
-    world.publish("base", &packages);
+    let (packages, _) = fixture.built(&fixture.request_with("first", &files)).await;
+    fixture.publish("base", &packages);
     let script = format!("cat /usr/share/of-scriptlet; echo; echo BUILD\n( {script}\n) 2>&1");
-    let mut request = world.request("second", &script_package("second", &script));
+    let mut request = fixture.request("second", &script_package("second", &script));
     request.dependencies = vec!["first".into()];
-    let (_, log) = world.built(&request).await;
+    let (_, log) = fixture.built(&request).await;
     let (scriptlet, build) = log.split_once("\nBUILD\n").unwrap();
     (scriptlet.to_owned(), build.to_owned())
 }
 
 #[tokio::test]
 async fn forbids_user_namespaces_in_every_step_and_capabilities_in_builds() {
-    let Some(world) = World::new() else { return };
-    let (scriptlet, build) = run_in_scriptlet_and_build(&world, STATE).await;
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
+    let (scriptlet, build) = run_in_scriptlet_and_build(&fixture, STATE).await;
     for (text, id) in [(&scriptlet, "0:0:0"), (&build, "1000:1000:1000")] {
         let who = format!("WHO id={id} map=0 ");
         assert!(text.contains(&who) && text.contains(" 65536\n"), "{text}");
@@ -67,41 +69,43 @@ async fn forbids_user_namespaces_in_every_step_and_capabilities_in_builds() {
 /// Holds for any descriptors that the calling program has open, down to the last step.
 #[tokio::test]
 async fn closes_descriptors_for_steps_and_helper() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     let name = format!("secret-{}", std::process::id());
-    fs_err::write(world.path(&name), "secret").unwrap();
-    let secret = fs_err::File::open(world.path(&name)).unwrap();
+    fs_err::write(fixture.path(&name), "secret").unwrap();
+    let secret = fs_err::File::open(fixture.path(&name)).unwrap();
     fcntl(secret.file(), FcntlArg::F_SETFD(FdFlag::empty())).unwrap();
     let script = format!("{STATE}\ncat <&{} 2>/dev/null || true", secret.as_raw_fd());
-    let (scriptlet, build) = run_in_scriptlet_and_build(&world, &script).await;
+    let (scriptlet, build) = run_in_scriptlet_and_build(&fixture, &script).await;
     for text in [&scriptlet, &build] {
         assert!(text.contains("FD "), "{text}");
         assert!(!text.contains("secret"), "{text}");
     }
 
     // The intermediate processes do not have it either.
-    let request = world.request(
+    let request = fixture.request(
         "held",
         &script_package("held", "echo it is up; sleep 100000"),
     );
     let up = CancellationToken::new();
     let log = Log::cancelling("it is up", &up);
-    let out = world.path("out");
+    let out = fixture.path("out");
     let cancel = CancellationToken::new();
     let watching = async {
         up.cancelled().await;
         // Programs started by other tests inherit it for a moment.
-        let result = becomes_true(|| processes_with_open(&name).is_empty()).await;
+        let result = wait_until(|| processes_with_open(&name).is_empty()).await;
         cancel.cancel();
         result
     };
-    let build = world.builder.build(&request, &out, &log, cancel.clone());
+    let build = fixture.builder.build(&request, &out, &log, cancel.clone());
     let (_, result) = tokio::join!(build, watching);
     assert!(result, "{:?}", processes_with_open(&name));
 }
 
 /// Waits until a condition holds; returns whether it did.
-async fn becomes_true(holds: impl Fn() -> bool) -> bool {
+async fn wait_until(holds: impl Fn() -> bool) -> bool {
     let wait = async {
         while !holds() {
             tokio::task::yield_now().await;
@@ -133,7 +137,9 @@ fn processes_with_open(name: &str) -> Vec<String> {
 /// the processes that have it.
 #[tokio::test]
 async fn isolates_session_keyring_of_steps() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     let name = format!("buildbtw-test-{}", std::process::id());
     let text = std::ffi::CString::new(name.clone()).unwrap();
     // SAFETY: the name is a C string that lives through the call.
@@ -148,20 +154,20 @@ async fn isolates_session_keyring_of_steps() {
         line.split_whitespace().nth(2).unwrap().parse().unwrap()
     };
     let before = users();
-    let request = world.request(
+    let request = fixture.request(
         "keys",
         &script_package("keys", "echo it is up; sleep 100000"),
     );
     let up = CancellationToken::new();
     let log = Log::cancelling("it is up", &up);
-    let out = world.path("out");
+    let out = fixture.path("out");
     let cancel = CancellationToken::new();
-    let build = world.builder.build(&request, &out, &log, cancel.clone());
+    let build = fixture.builder.build(&request, &out, &log, cancel.clone());
     let watching = async {
         up.cancelled().await;
         // The helper still has two, through which the files it runs from were opened. Those of
         // exited processes are freed a moment later.
-        let result = becomes_true(|| users() <= before + 2).await;
+        let result = wait_until(|| users() <= before + 2).await;
         cancel.cancel();
         result
     };
@@ -171,10 +177,10 @@ async fn isolates_session_keyring_of_steps() {
 
 #[tokio::test]
 async fn bounds_tmpfs_folders_without_a_cgroup() {
-    let Some(mut world) = World::new() else {
+    let Some(mut fixture) = Fixture::new() else {
         return;
     };
-    world.without_cgroups();
+    fixture.without_cgroups();
     let script = r#"
         for folder in /dev /dev/shm /run; do
             echo "SIZE $folder $(df -k --output=size $folder | tail -n 1) $(df --output=itotal $folder | tail -n 1)"
@@ -190,7 +196,7 @@ async fn bounds_tmpfs_folders_without_a_cgroup() {
         (: </dev/zero) && head -c 9 /dev/urandom | wc -c
         script -qec 'tty' /dev/null </dev/null
     "#;
-    let (scriptlet, build) = run_in_scriptlet_and_build(&world, script).await;
+    let (scriptlet, build) = run_in_scriptlet_and_build(&fixture, script).await;
     for text in [&scriptlet, &build] {
         for word in ["FILLED", "CROWDED", "LACKING"] {
             assert!(!text.contains(word), "{word}: {text}");
@@ -212,14 +218,14 @@ async fn bounds_tmpfs_folders_without_a_cgroup() {
     // The build's user may write to only one of them, and what a step leaves there is removed with
     // it.
     let script = "ls /dev/left-behind /dev/shm/left-behind /run/left-behind 2>/dev/null || true";
-    let (_, second) = run_in_scriptlet_and_build(&world, script).await;
+    let (_, second) = run_in_scriptlet_and_build(&fixture, script).await;
     assert!(!second.contains("left-behind\n"), "{second}");
 }
 
 /// Rlimits count address space; without a cgroup, other memory is not counted.
 #[tokio::test]
 async fn blocks_memory_outside_address_spaces_without_a_cgroup() {
-    let Some(mut world) = World::new() else {
+    let Some(mut fixture) = Fixture::new() else {
         return;
     };
     if !cfg!(target_arch = "x86_64") {
@@ -239,8 +245,8 @@ async fn blocks_memory_outside_address_spaces_without_a_cgroup() {
             print "SEGMENT $size ", (defined $id ? "made" : $! + 0), "\n";
             shmctl($id, 0, 0) if defined $id;
         }'"#;
-    world.without_cgroups();
-    let (scriptlet, build) = run_in_scriptlet_and_build(&world, script).await;
+    fixture.without_cgroups();
+    let (scriptlet, build) = run_in_scriptlet_and_build(&fixture, script).await;
     for text in [&scriptlet, &build] {
         assert!(
             text.contains("MEMFD 38\n") && !text.contains("WROTE"),
@@ -259,18 +265,20 @@ async fn blocks_memory_outside_address_spaces_without_a_cgroup() {
     }
 }
 
-/// The only step with a network, observed from the machine while a server keeps it waiting.
+/// The only step with a network, observed from the host while a server keeps it waiting.
 #[tokio::test]
 async fn fetches_sources_without_privileges() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("{}/held", listener.local_addr().unwrap());
-    let mut request = world.request("fetching", &script_package("fetching", "true"));
+    let mut request = fixture.request("fetching", &script_package("fetching", "true"));
     request.sources = vec![format!("http://{address}")];
     let log = Log::default();
-    let out = world.path("out");
+    let out = fixture.path("out");
     let cancel = CancellationToken::new();
-    let build = world.builder.build(&request, &out, &log, cancel.clone());
+    let build = fixture.builder.build(&request, &out, &log, cancel.clone());
     let watching = async {
         let (_connection, _) = listener.accept().await.unwrap();
         let found = fs_err::read_dir("/proc").unwrap().flatten().find(|entry| {

@@ -9,7 +9,7 @@ use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::support::{World, chmod};
+use crate::support::{Fixture, chmod};
 
 const PASSWORD: &str = "a-password-of-this-test";
 /// How long git may take to send a request.
@@ -91,17 +91,17 @@ fn with_password(folder: &Path) -> Vec<PathBuf> {
 
 #[tokio::test]
 async fn keeps_credentials_in_memory_only_while_git_runs() {
-    let Some(mut world) = World::new() else {
+    let Some(mut fixture) = Fixture::new() else {
         return;
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let host = listener.local_addr().unwrap();
     let url = format!("http://{host}/x.git");
-    let own = world.path("credentials");
+    let own = fixture.path("credentials");
     let text = format!("http://worker:{PASSWORD}@{host}\n");
     fs_err::write(&own, &text).unwrap();
     chmod(&own, 0o600);
-    world.configure(|config| config.git.credentials = Some(own.clone()));
+    fixture.configure(|config| config.git.credentials = Some(own.clone()));
     let source = Source::Git {
         url: url.clone(),
         commit: "1".repeat(40).parse().unwrap(),
@@ -122,7 +122,7 @@ async fn keeps_credentials_in_memory_only_while_git_runs() {
         with_password(&inside(folder.parent().unwrap())) == [copy]
     };
     let refused = tokio::time::timeout(PATIENCE, refuse(&listener, look));
-    let (failed, is_only_there) = tokio::join!(world.fails(&request), refused);
+    let (failed, is_only_there) = tokio::join!(fixture.fails(&request), refused);
     assert!(is_only_there.unwrap());
     let (kind, message, log) = failed;
     assert_eq!(kind, FailureKind::Infrastructure, "{message} {log}");
@@ -131,5 +131,5 @@ async fn keeps_credentials_in_memory_only_while_git_runs() {
     }
     // Git erases rejected credentials from the file it was given: the operator's own file stays.
     assert_eq!(fs_err::read_to_string(&own).unwrap(), text);
-    assert_eq!(with_password(world.folder.path()), [own]);
+    assert_eq!(with_password(fixture.folder.path()), [own]);
 }

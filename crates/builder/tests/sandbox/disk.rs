@@ -9,23 +9,23 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Log, World, chmod, script_package};
+use crate::support::{Fixture, Log, chmod, script_package};
 
 const KIND: &str = "echo \"the files lie on $(stat -f -c %T .)\"";
 
-fn set(world: &mut World, kind: ScratchDisk) {
-    world.config.scratch_disk = kind;
-    world.builder = Builder::sandboxed(world.config.clone());
+fn set(fixture: &mut Fixture, kind: ScratchDisk) {
+    fixture.config.scratch_disk = kind;
+    fixture.builder = Builder::sandboxed(fixture.config.clone());
 }
 
-/// `None`, with the reason on the terminal, where images cannot be made.
-fn world_with_images() -> Option<World> {
-    let world = World::new()?;
-    if let Some(why) = world.builder.warning() {
+/// `None`, with the reason on the terminal, where images cannot be created.
+fn fixture_with_images() -> Option<Fixture> {
+    let fixture = Fixture::new()?;
+    if let Some(why) = fixture.builder.warning() {
         eprintln!("SKIPPED: {why}");
         return None;
     }
-    Some(world)
+    Some(fixture)
 }
 
 /// Returns the backing files of loop devices, as far as they are below the folder.
@@ -51,32 +51,32 @@ async fn eventually_without_images(folder: &Path) {
 
 #[tokio::test]
 async fn stores_build_files_on_disk_instead_of_memory() {
-    let Some(world) = world_with_images() else {
+    let Some(fixture) = fixture_with_images() else {
         return;
     };
     let script = format!(
         "{KIND}; for i in 1 2 3; do head -c 100M /dev/zero >f$i; echo wrote $i; done; ls -s f1"
     );
-    let mut request = world.request("bigwrite", &script_package("bigwrite", &script));
+    let mut request = fixture.request("bigwrite", &script_package("bigwrite", &script));
     request.limits.memory_bytes = 128 << 20;
     request.limits.disk_bytes = 4 << 30;
-    let (_, log) = world.built(&request).await;
+    let (_, log) = fixture.built(&request).await;
     assert!(log.contains("wrote 3"), "{log}");
     assert!(log.contains("the files lie on ext2/ext3"), "{log}");
     assert!(!log.contains("in memory"), "{log}");
-    eventually_without_images(&world.path("scratch")).await;
+    eventually_without_images(&fixture.path("scratch")).await;
 }
 
 /// A tool that removes what it could not finish leaves an empty disk.
 #[tokio::test]
 async fn names_disk_limit_after_full_disk() {
-    let Some(world) = world_with_images() else {
+    let Some(fixture) = fixture_with_images() else {
         return;
     };
     let script = "head -c 200M /dev/zero >fat || { rm fat; false; }";
-    let mut request = world.request("tidy", &script_package("tidy", script));
+    let mut request = fixture.request("tidy", &script_package("tidy", script));
     request.limits.disk_bytes = 64 << 20;
-    let (kind, message, log) = world.fails(&request).await;
+    let (kind, message, log) = fixture.fails(&request).await;
     assert_eq!(kind, FailureKind::Package, "{message} {log}");
     assert!(
         message.contains("disk limit of 67108864 bytes"),
@@ -85,36 +85,36 @@ async fn names_disk_limit_after_full_disk() {
 
     // Files within the limit still fit.
     let script = "head -c 40M /dev/zero >fat; head -c 30M /dev/zero >/dev/shm/fat; exit 3";
-    let mut request = world.request("slim", &script_package("slim", script));
+    let mut request = fixture.request("slim", &script_package("slim", script));
     request.limits.disk_bytes = 64 << 20;
-    let (kind, message, log) = world.fails(&request).await;
+    let (kind, message, log) = fixture.fails(&request).await;
     assert_eq!(kind, FailureKind::Package, "{message} {log}");
     assert!(!message.contains("disk limit"), "{message} {log}");
 
     // A disk other than the scratch disk.
     let script = "head -c 300M /dev/zero >/dev/shm/fat";
-    let request = world.request("other", &script_package("other", script));
-    let (_, message, log) = world.fails(&request).await;
+    let request = fixture.request("other", &script_package("other", script));
+    let (_, message, log) = fixture.fails(&request).await;
     assert!(message.contains("No space left"), "{message} {log}");
     assert!(!message.contains("disk limit"), "{message} {log}");
 }
 
 #[tokio::test]
 async fn stores_build_files_in_memory_when_configured() {
-    let Some(mut world) = World::new() else {
+    let Some(mut fixture) = Fixture::new() else {
         return;
     };
-    set(&mut world, ScratchDisk::Memory);
-    assert_eq!(world.builder.warning(), None);
-    let request = world.request("quick", &script_package("quick", KIND));
-    let (_, log) = world.built(&request).await;
+    set(&mut fixture, ScratchDisk::Memory);
+    assert_eq!(fixture.builder.warning(), None);
+    let request = fixture.request("quick", &script_package("quick", KIND));
+    let (_, log) = fixture.built(&request).await;
     assert!(log.contains("the files lie on tmpfs"), "{log}");
     assert!(log.contains("files of the build in memory"), "{log}");
 
     let fat = script_package("fat", "head -c 200M /dev/zero >fat");
-    let mut request = world.request("fat", &fat);
+    let mut request = fixture.request("fat", &fat);
     request.limits.disk_bytes = 64 << 20;
-    let (kind, message, log) = world.fails(&request).await;
+    let (kind, message, log) = fixture.fails(&request).await;
     assert_eq!(kind, FailureKind::Package, "{message} {log}");
     assert!(
         message.contains("disk limit of 67108864 bytes"),
@@ -125,43 +125,43 @@ async fn stores_build_files_in_memory_when_configured() {
 /// As in a container without devices: the helper sees another file in their place.
 #[tokio::test]
 async fn uses_memory_or_fails_without_loop_devices() {
-    let Some(mut world) = world_with_images() else {
+    let Some(mut fixture) = fixture_with_images() else {
         return;
     };
-    let helper = world.path("helper");
+    let helper = fixture.path("helper");
     let text = format!(
         "#!/bin/bash\nexec unshare --mount --propagation private bash -c \
          'mount --bind /dev/null /dev/loop-control && exec {} \"$@\"' helper \"$@\"\n",
-        world.config.helper.display()
+        fixture.config.helper.display()
     );
     fs_err::write(&helper, text).unwrap();
     chmod(&helper, 0o755);
-    world.config.helper = helper;
-    set(&mut world, ScratchDisk::Auto);
-    let request = world.request("poor", &script_package("poor", KIND));
-    let (_, log) = world.built(&request).await;
+    fixture.config.helper = helper;
+    set(&mut fixture, ScratchDisk::Auto);
+    let request = fixture.request("poor", &script_package("poor", KIND));
+    let (_, log) = fixture.built(&request).await;
     assert!(log.contains("the files lie on tmpfs"), "{log}");
     assert!(
         log.contains("in memory") && log.contains("no loop device"),
         "{log}"
     );
 
-    set(&mut world, ScratchDisk::Image);
-    let request = world.request("strict", &script_package("strict", KIND));
-    let (kind, message, log) = world.fails(&request).await;
+    set(&mut fixture, ScratchDisk::Image);
+    let request = fixture.request("strict", &script_package("strict", KIND));
+    let (kind, message, log) = fixture.fails(&request).await;
     assert_eq!(kind, FailureKind::Infrastructure, "{message} {log}");
     assert!(message.contains("no loop device"), "{message} {log}");
 }
 
 #[tokio::test]
 async fn rejects_images_in_a_tmpfs_scratch_folder() {
-    let Some(mut world) = World::new() else {
+    let Some(mut fixture) = Fixture::new() else {
         return;
     };
     // For this thread and its children only.
     unshare(CloneFlags::CLONE_NEWNS).unwrap();
     make_mounts_private();
-    let scratch = world.path("scratch");
+    let scratch = fixture.path("scratch");
     fs_err::create_dir_all(&scratch).unwrap();
     mount(
         Some("t"),
@@ -171,11 +171,11 @@ async fn rejects_images_in_a_tmpfs_scratch_folder() {
         None::<&str>,
     )
     .unwrap();
-    set(&mut world, ScratchDisk::Auto);
-    let warning = world.builder.warning().unwrap();
+    set(&mut fixture, ScratchDisk::Auto);
+    let warning = fixture.builder.warning().unwrap();
     assert!(warning.contains("in memory"), "{warning}");
-    let request = world.request("light", &script_package("light", KIND));
-    let (_, log) = world.built(&request).await;
+    let request = fixture.request("light", &script_package("light", KIND));
+    let (_, log) = fixture.built(&request).await;
     assert!(log.contains("the files lie on tmpfs"), "{log}");
     let attempt = scratch.join(request.attempt.to_string());
     assert!(
@@ -192,32 +192,32 @@ fn make_mounts_private() {
 
 /// The processes of the build do not notice that their writes are lost.
 #[tokio::test]
-async fn reports_full_disk_of_the_machine_as_infrastructure_failure() {
-    let Some(mut world) = world_with_images() else {
+async fn reports_full_disk_of_the_host_as_infrastructure_failure() {
+    let Some(mut fixture) = fixture_with_images() else {
         return;
     };
     unshare(CloneFlags::CLONE_NEWNS).unwrap();
     make_mounts_private();
-    let scratch = world.path("scratch");
+    let scratch = fixture.path("scratch");
     fs_err::create_dir_all(&scratch).unwrap();
     let small = Some("size=24m");
     mount(Some("t"), &scratch, Some("tmpfs"), MsFlags::empty(), small).unwrap();
-    set(&mut world, ScratchDisk::Image);
-    let warning = world.builder.warning().unwrap();
+    set(&mut fixture, ScratchDisk::Image);
+    let warning = fixture.builder.warning().unwrap();
     assert!(warning.contains("themselves in memory"), "{warning}");
     for script in [
         "head -c 60M /dev/urandom >fat; echo it is all there",
         "head -c 60M /dev/urandom >fat; exit 3",
     ] {
-        let request = world.request("fat", &script_package("fat", script));
-        let (kind, message, log) = world.fails(&request).await;
+        let request = fixture.request("fat", &script_package("fat", script));
+        let (kind, message, log) = fixture.fails(&request).await;
         assert_eq!(kind, FailureKind::Infrastructure, "{message} {log}");
         assert!(
             message.contains("the disk of the worker is full"),
             "{message} {log}"
         );
         assert!(
-            fs_err::read_dir(world.path("out"))
+            fs_err::read_dir(fixture.path("out"))
                 .unwrap()
                 .next()
                 .is_none()
@@ -228,15 +228,15 @@ async fn reports_full_disk_of_the_machine_as_infrastructure_failure() {
 
 #[tokio::test]
 async fn removes_image_of_a_killed_build() {
-    let Some(world) = world_with_images() else {
+    let Some(fixture) = fixture_with_images() else {
         return;
     };
     let script = "head -c 20M /dev/zero >fat; echo it is there; sleep 100000";
-    let request = world.request("killed", &script_package("killed", script));
+    let request = fixture.request("killed", &script_package("killed", script));
     let up = CancellationToken::new();
     let log = Log::cancelling("it is there", &up);
-    let (scratch, out) = (world.path("scratch"), world.path("out"));
-    let build = world
+    let (scratch, out) = (fixture.path("scratch"), fixture.path("out"));
+    let build = fixture
         .builder
         .build(&request, &out, &log, CancellationToken::new());
     let killer = async {
@@ -257,7 +257,7 @@ async fn removes_image_of_a_killed_build() {
     let (outcome, ()) = tokio::join!(build, killer);
     assert!(!outcome.is_success(), "{outcome:?}");
     eventually_without_images(&scratch).await;
-    world.assert_no_leftovers(&request);
+    fixture.assert_no_leftovers(&request);
 }
 
 /// Returns the processes in the attempt's cgroups.

@@ -3,12 +3,12 @@
 
 use std::process::Command;
 
-use crate::support::{World, file_in, script_package};
+use crate::support::{Fixture, file_in, script_package};
 
 /// Runs a script as `build()`, and returns the log.
-async fn log_of(world: &World, name: &str, script: &str) -> String {
-    let (_, log) = world
-        .built(&world.request(name, &script_package(name, script)))
+async fn log_of(fixture: &Fixture, name: &str, script: &str) -> String {
+    let (_, log) = fixture
+        .built(&fixture.request(name, &script_package(name, script)))
         .await;
     log
 }
@@ -22,7 +22,9 @@ fn assert_lines(log: &str, lines: &[&str]) {
 /// Goes beyond `case_17_own_host_name_unknown`.
 #[tokio::test]
 async fn provides_hostname_services_and_terminals() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     let script = r#"
   python3 -c 'import socket;print("host", socket.gethostbyname(socket.gethostname()))'
   python3 -c 'import socket;print("http", socket.getservbyname("http"), socket.getprotobyname("tcp"))'
@@ -46,7 +48,7 @@ async fn provides_hostname_services_and_terminals() {
   [[ $(date +%Z) == UTC && $(readlink /etc/localtime) == */UTC ]] && echo TIME-OK
   grep -qxE '[0-9a-f]{32}' /etc/machine-id && echo MACHINE-ID-OK
   cat /etc/machine-id; echo "ulimit $(ulimit -Sn) $(ulimit -c)""#;
-    let log = log_of(&world, "hostcheck", script).await;
+    let log = log_of(&fixture, "hostcheck", script).await;
     let lines = [
         "host 127.0.0.1",
         "http 80 6",
@@ -77,7 +79,9 @@ async fn provides_hostname_services_and_terminals() {
 
 #[tokio::test]
 async fn runs_makepkg_like_makechrootpkg() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     let script = r#"
   echo "user $(id -un) $(id -gn) $(id -u):$(id -g) $(id -G)"
   echo "names $USER $LOGNAME $HOME $SHELL"
@@ -91,7 +95,7 @@ async fn runs_makepkg_like_makechrootpkg() {
   touch ~/home-is-writable && echo HOME-OK
   git -C "$startdir" init -q . && echo GIT-OK
   [[ $(umask) == 0022 ]] && echo UMASK-OK"#;
-    let log = log_of(&world, "who", script).await;
+    let log = log_of(&fixture, "who", script).await;
     let lines = [
         "user builduser builduser 1000:1000 1000",
         "names builduser builduser /build /bin/bash",
@@ -115,7 +119,9 @@ async fn runs_makepkg_like_makechrootpkg() {
 /// Network cards, disks and firmware have unique identifiers.
 #[tokio::test]
 async fn exposes_processors_without_host_devices() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     let script = r#"
   [[ -r /sys/devices/system/cpu/online ]] && echo "cpus $(</sys/devices/system/cpu/online)"
   [[ ! -e /sys/devices/system/node/online ]] || echo "nodes $(</sys/devices/system/node/online)"
@@ -127,7 +133,7 @@ async fn exposes_processors_without_host_devices() {
   grep -c . /proc/partitions /proc/diskstats || true
   echo "cards $(tail -n +3 /proc/net/dev | cut -d: -f1 | xargs)"
   nproc"#;
-    let log = log_of(&world, "machine", script).await;
+    let log = log_of(&fixture, "machine", script).await;
     let lines = [
         "class 0",
         "block 0",
@@ -148,7 +154,7 @@ async fn exposes_processors_without_host_devices() {
     }
 }
 
-/// Returns the hardware addresses of this machine's network cards, except loopback.
+/// Returns the hardware addresses of the host's network cards, except loopback.
 fn addresses() -> Vec<String> {
     let cards = fs_err::read_dir("/sys/class/net").unwrap();
     let addresses = cards.map(|card| {
@@ -163,8 +169,10 @@ fn addresses() -> Vec<String> {
 /// Goes beyond `case_19_ca_certificates_claimed_but_absent`.
 #[tokio::test]
 async fn provides_ca_certificates_when_claimed() {
-    let Some(world) = World::new() else { return };
-    world.publish_some("base").await;
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
+    fixture.publish_some("base").await;
     let script = r#"
   test -e /etc/ssl/certs/ca-certificates.crt && test -s /etc/ssl/cert.pem && echo BUNDLE-OK
   test -s /etc/ca-certificates/extracted/tls-ca-bundle.pem && echo ARCH-BUNDLE-OK
@@ -172,9 +180,9 @@ async fn provides_ca_certificates_when_claimed() {
   openssl version -d >/dev/null && test -r /etc/ssl/openssl.cnf && echo CONFIG-OK
   ls -A /etc/ssl | sed 's/^/ssl: /'; find /etc/ssl/certs -type f ! -path '*/java/cacerts' | sed 's/^/own: /'
   ls -d /etc/services /etc/protocols /etc/mime.types /etc/login.defs"#;
-    let mut request = world.request("cacheck", &script_package("cacheck", script));
+    let mut request = fixture.request("cacheck", &script_package("cacheck", script));
     request.dependencies = vec!["ca-certificates".into()];
-    let (_, log) = world.built(&request).await;
+    let (_, log) = fixture.built(&request).await;
     let lines = [
         "BUNDLE-OK",
         "ARCH-BUNDLE-OK",
@@ -184,23 +192,25 @@ async fn provides_ca_certificates_when_claimed() {
         "/etc/login.defs",
     ];
     assert_lines(&log, &lines);
-    // Keys and certificates of the machine.
+    // Keys and certificates of the host.
     assert!(!log.contains("ssl: private"), "{log}");
     assert_eq!(log.matches("own: ").count(), 1, "{log}");
 }
 
 #[tokio::test]
 async fn accepts_packages_with_files_written_for_every_root() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     let pkgbuild = "pkgname=mailcap\npkgver=1\npkgrel=1\narch=(any)\nbackup=(etc/passwd)\npackage() {\n\
          cd \"$pkgdir\"; mkdir -p etc/ssl; echo of the package >etc/mime.types\n\
          echo of the package >etc/ssl/openssl.cnf; echo of the package >etc/passwd\n}\n";
-    let (packages, _) = world.built(&world.request("mailcap", pkgbuild)).await;
-    world.publish("base", &packages);
+    let (packages, _) = fixture.built(&fixture.request("mailcap", pkgbuild)).await;
+    fixture.publish("base", &packages);
     let script = "cat /etc/mime.types /etc/ssl/openssl.cnf; id -un";
-    let mut request = world.request("user", &script_package("user", script));
+    let mut request = fixture.request("user", &script_package("user", script));
     request.dependencies = vec!["mailcap".into()];
-    let (_, log) = world.built(&request).await;
+    let (_, log) = fixture.built(&request).await;
     assert_eq!(log.matches("of the package\n").count(), 2, "{log}");
     assert_lines(&log, &["builduser"]);
 }
@@ -209,12 +219,14 @@ async fn accepts_packages_with_files_written_for_every_root() {
 /// unchanged.
 #[tokio::test]
 async fn packages_setuid_files_without_effect_during_builds() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     let pkgbuild = "pkgname=setuid\npkgver=1\npkgrel=1\narch=(x86_64)\noptions=(!strip)\npackage() {\n\
          install -Dm4755 /usr/bin/id \"$pkgdir/usr/bin/idsu\"\n\
          install -Dm2755 /usr/bin/id \"$pkgdir/usr/bin/idsg\"\n\
          \"$pkgdir/usr/bin/idsu\" -u | sed 's/^/in package: /'\n}\n";
-    let (packages, _) = world.built(&world.request("setuid", pkgbuild)).await;
+    let (packages, _) = fixture.built(&fixture.request("setuid", pkgbuild)).await;
     let list = Command::new("bsdtar")
         .arg("-tvf")
         .arg(&packages[0].path)
@@ -223,14 +235,14 @@ async fn packages_setuid_files_without_effect_during_builds() {
     let list = String::from_utf8(list.stdout).unwrap();
     assert!(list.contains("-rwsr-xr-x"), "{list}");
     assert!(list.contains("-rwxr-sr-x"), "{list}");
-    world.publish("base", &packages);
+    fixture.publish("base", &packages);
     let script = r#"
   stat -c 'mode %a %u' /usr/bin/idsu
   echo "effective $(idsu -u) $(idsg -g)"
   cp /usr/bin/id ./own && chmod 6755 own && echo "own $(./own -u)""#;
-    let mut request = world.request("user", &script_package("user", script));
+    let mut request = fixture.request("user", &script_package("user", script));
     request.dependencies = vec!["setuid".into()];
-    let (_, log) = world.built(&request).await;
+    let (_, log) = fixture.built(&request).await;
     assert_lines(&log, &["mode 4755 0", "effective 1000 1000", "own 1000"]);
     assert!(file_in(&packages[0].path, ".PKGINFO").contains("pkgname = setuid"));
 }

@@ -7,14 +7,16 @@ use buildbtw_builder::{BuildOutcome, Source, reap};
 use buildbtw_model::FailureKind;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Log, World, is_running, script_package, uid_of};
+use crate::support::{Fixture, Log, is_running, script_package, uid_of};
 
 #[tokio::test]
 async fn isolates_build_from_network_and_host() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = server.local_addr().unwrap().port();
-    let secret = world.path("secret");
+    let secret = fixture.path("secret");
     fs_err::write(&secret, "host secret").unwrap();
     let script = format!(
         "(: </dev/tcp/127.0.0.1/{port}) 2>/dev/null && echo NETWORK
@@ -26,8 +28,8 @@ async fn isolates_build_from_network_and_host() {
          id",
         secret = secret.display(),
     );
-    let (_, log) = world
-        .built(&world.request("nosy", &script_package("nosy", &script)))
+    let (_, log) = fixture
+        .built(&fixture.request("nosy", &script_package("nosy", &script)))
         .await;
     for word in [
         "NETWORK",
@@ -62,10 +64,12 @@ const HOSTILE_INSTALL: &str = r#"post_install() {
 
 #[tokio::test]
 async fn confines_scriptlets_of_dependencies() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = server.local_addr().unwrap().port();
-    let secret = world.path("secret");
+    let secret = fixture.path("secret");
     fs_err::write(&secret, "host secret").unwrap();
     // Other runs of these tests may be active.
     let seconds = format!("987{:07}", std::process::id());
@@ -74,17 +78,17 @@ async fn confines_scriptlets_of_dependencies() {
         .replace("SECRET", &secret.display().to_string())
         .replace("SECONDS", &seconds);
     let pkgbuild = script_package("hostile", "true").replace("arch=", "install=x.install\narch=");
-    let request = world.request_with(
+    let request = fixture.request_with(
         "hostile",
         &[("PKGBUILD", &pkgbuild), ("x.install", &install)],
     );
-    let (packages, _) = world.built(&request).await;
-    world.publish("base", &packages);
+    let (packages, _) = fixture.built(&request).await;
+    fixture.publish("base", &packages);
 
     let script = "cat /usr/share/hostile-result; ls -l /usr/bin/ls-evil";
-    let mut victim = world.request("victim", &script_package("victim", script));
+    let mut victim = fixture.request("victim", &script_package("victim", script));
     victim.dependencies = vec!["hostile".into()];
-    let (outcome, log) = world.build(&victim).await;
+    let (outcome, log) = fixture.build(&victim).await;
     assert!(
         log.contains("id 0\n"),
         "the scriptlet ran: {outcome:?} {log}"
@@ -107,17 +111,19 @@ async fn confines_scriptlets_of_dependencies() {
 
 #[tokio::test]
 async fn does_not_follow_links_in_tree_and_output() {
-    let Some(world) = World::new() else { return };
-    let target = world.path("target");
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
+    let target = fixture.path("target");
     fs_err::write(&target, script_package("linked", "true")).unwrap();
-    let mut request = world.request("linked", "");
+    let mut request = fixture.request("linked", "");
     let Source::Directory(folder) = &request.source else {
         unreachable!()
     };
     fs_err::remove_file(folder.join("PKGBUILD")).unwrap();
     symlink(&target, folder.join("PKGBUILD")).unwrap();
     request.pkgrel = Some("9".into());
-    let (kind, message, _) = world.fails(&request).await;
+    let (kind, message, _) = fixture.fails(&request).await;
     assert_eq!(
         (kind, &*message),
         (FailureKind::Package, "the PKGBUILD is a symlink")
@@ -131,8 +137,8 @@ async fn does_not_follow_links_in_tree_and_output() {
     let extra = "$PKGDEST/extra-1-1-any.pkg.tar.zst";
     for trick in ["ln -s /etc/passwd", "mkfifo"] {
         let script = format!("{trick} {extra}");
-        let request = world.request("pointer", &script_package("pointer", &script));
-        let (kind, message, _) = world.fails(&request).await;
+        let request = fixture.request("pointer", &script_package("pointer", &script));
+        let (kind, message, _) = fixture.fails(&request).await;
         assert_eq!(kind, FailureKind::Package);
         assert!(message.contains("is not a regular file"), "{message}");
     }
@@ -145,15 +151,17 @@ const DAEMON: &str = "setsid bash -c 'exec -a MARKER sleep 100000' >/dev/null 2>
 
 #[tokio::test]
 async fn kills_daemons_on_cancellation() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     let marker = format!("buildbtw-daemon-{}", std::process::id());
     let script = DAEMON.replace("MARKER", &marker);
-    let request = world.request("daemon", &script_package("daemon", &script));
+    let request = fixture.request("daemon", &script_package("daemon", &script));
     let cancel = CancellationToken::new();
     let log = Log::cancelling("the daemon is up", &cancel);
-    let outcome = world
+    let outcome = fixture
         .builder
-        .build(&request, &world.path("out"), &log, cancel)
+        .build(&request, &fixture.path("out"), &log, cancel)
         .await;
     assert!(
         matches!(
@@ -167,49 +175,53 @@ async fn kills_daemons_on_cancellation() {
         log.text()
     );
     assert!(!is_running(&format!("{marker}\0")));
-    world.assert_no_leftovers(&request);
+    fixture.assert_no_leftovers(&request);
 }
 
 /// As after the death of the program that builds: no process waits or cleans up.
 #[tokio::test]
 async fn kills_and_reaps_abandoned_build() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     let marker = format!("buildbtw-orphan-{}", std::process::id());
     let script = DAEMON.replace("MARKER", &marker);
-    let request = world.request("orphan", &script_package("orphan", &script));
+    let request = fixture.request("orphan", &script_package("orphan", &script));
     let up = CancellationToken::new();
     let log = Log::cancelling("the daemon is up", &up);
-    let out = world.path("out");
+    let out = fixture.path("out");
     let owner = async {
         up.cancelled().await;
         uid_of(&marker)
     };
     tokio::select! {
-        outcome = world.builder.build(&request, &out, &log, CancellationToken::new()) => {
+        outcome = fixture.builder.build(&request, &out, &log, CancellationToken::new()) => {
             panic!("{outcome:?} {}", log.text());
         }
         owner = owner => {
-            let first = world.config.uid_base + 65_536;
+            let first = fixture.config.uid_base + 65_536;
             assert!(owner >= first + 1000 && (owner - 1000) % 65_536 == first % 65_536, "{owner}");
         }
     }
-    assert_eq!(reap(&world.path("scratch")).await.unwrap(), 1);
+    assert_eq!(reap(&fixture.path("scratch")).await.unwrap(), 1);
     assert!(!is_running(&format!("{marker}\0")));
-    world.assert_no_leftovers(&request);
+    fixture.assert_no_leftovers(&request);
 }
 
 /// The supervisor is the only process that cannot be reached from inside; its death ends all
 /// others.
 #[tokio::test]
 async fn kills_build_when_its_supervisor_is_killed() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     let marker = format!("buildbtw-headless-{}", std::process::id());
     let script = DAEMON.replace("MARKER", &marker);
-    let request = world.request("headless", &script_package("headless", &script));
+    let request = fixture.request("headless", &script_package("headless", &script));
     let up = CancellationToken::new();
     let log = Log::cancelling("the daemon is up", &up);
-    let out = world.path("out");
-    let build = world
+    let out = fixture.path("out");
+    let build = fixture
         .builder
         .build(&request, &out, &log, CancellationToken::new());
     let killer = async {
@@ -228,7 +240,7 @@ async fn kills_build_when_its_supervisor_is_killed() {
         "{outcome:?}"
     );
     assert!(!is_running(&format!("{marker}\0")));
-    world.assert_no_leftovers(&request);
+    fixture.assert_no_leftovers(&request);
 }
 
 /// Kills the child of this process that is outside the attempt's cgroup although its own child is

@@ -4,7 +4,7 @@
 use buildbtw_builder::BuildRequest;
 use buildbtw_model::FailureKind::{Infrastructure, Package};
 
-use crate::support::{World, script_package, serve, serve_status};
+use crate::support::{Fixture, script_package, serve, serve_status};
 
 /// Returns a PKGBUILD of an empty package, with additional lines.
 fn tiny(name: &str, lines: &str) -> String {
@@ -21,17 +21,19 @@ fn tiny_srcinfo(name: &str, lines: &str) -> String {
     )
 }
 
-fn with_srcinfo(world: &World, name: &str, lines: &str, srcinfo: &str) -> BuildRequest {
+fn with_srcinfo(fixture: &Fixture, name: &str, lines: &str, srcinfo: &str) -> BuildRequest {
     let files = [
         ("PKGBUILD", &*tiny(name, lines)),
         (".SRCINFO", &*tiny_srcinfo(name, srcinfo)),
     ];
-    world.request_with(name, &files)
+    fixture.request_with(name, &files)
 }
 
 #[tokio::test]
 async fn blames_package_for_exit_in_a_function_and_names_it() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     let function = |name: &str, code: u32| {
         let text = script_package("ends", "true");
         match name {
@@ -54,9 +56,9 @@ async fn blames_package_for_exit_in_a_function_and_names_it() {
         ("package", 0),
         ("pkgver", 10),
     ] {
-        let mut request = world.request("ends", &function(name, code));
+        let mut request = fixture.request("ends", &function(name, code));
         request.packages = Vec::new();
-        let (kind, message, log) = world.fails(&request).await;
+        let (kind, message, log) = fixture.fails(&request).await;
         assert_eq!(kind, Package, "{name} {code}: {message}\n{log}");
         assert!(
             message.starts_with(&format!("{name}() ended with exit code {code}")),
@@ -64,17 +66,19 @@ async fn blames_package_for_exit_in_a_function_and_names_it() {
         );
     }
     let outside = format!("{}exit 11\n", function("build", 0));
-    let (kind, message, _) = world.fails(&world.request("ends", &outside)).await;
+    let (kind, message, _) = fixture.fails(&fixture.request("ends", &outside)).await;
     assert_eq!(kind, Package, "{message}");
     assert!(message.contains("exit code 11 in line 9"), "{message}");
 }
 
 #[tokio::test]
 async fn ignores_messages_of_makepkg_printed_by_a_function() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     let script = "echo '==> Making package: ends'\necho '==> ERROR: Cannot find the fakeroot binary.'\nexit 15";
-    let request = world.request("ends", &script_package("ends", script));
-    let (kind, message, _) = world.fails(&request).await;
+    let request = fixture.request("ends", &script_package("ends", script));
+    let (kind, message, _) = fixture.fails(&request).await;
     assert_eq!(kind, Package, "{message}");
     assert!(
         message.starts_with("build() ended with exit code 15"),
@@ -84,7 +88,9 @@ async fn ignores_messages_of_makepkg_printed_by_a_function() {
 
 #[tokio::test]
 async fn shows_errors_despite_output_that_imitates_makepkg() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     let real = "echo 'x.c:3:5: error: REALCAUSE'";
     let decoy = "echo '==> Starting check()...'; echo 'y.c:1:1: error: DECOY'";
     let verdict = "echo '==> ERROR: A failure occurred in check().'";
@@ -98,8 +104,8 @@ async fn shows_errors_despite_output_that_imitates_makepkg() {
         format!("{verdict}\n{real}\nfalse"),
         format!("{real}\n{decoy}\n{verdict}\nbuiltin exit 5"),
     ] {
-        let request = world.request("hides", &script_package("hides", &script));
-        let (kind, message, log) = world.fails(&request).await;
+        let request = fixture.request("hides", &script_package("hides", &script));
+        let (kind, message, log) = fixture.fails(&request).await;
         assert_eq!(kind, Package, "{message}\n{log}");
         assert!(message.contains("REALCAUSE"), "{script}\n{message}\n{log}");
     }
@@ -107,7 +113,9 @@ async fn shows_errors_despite_output_that_imitates_makepkg() {
 
 #[tokio::test]
 async fn does_not_let_a_function_shift_blame_to_makepkg() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     let note = "rm -f /build/ended; printf '10\\nmain\\t/usr/bin/makepkg\\t3\\n' >/build/ended; \
                 chmod 444 /build/ended; builtin exit 10";
     for (before, words) in [
@@ -116,8 +124,8 @@ async fn does_not_let_a_function_shift_blame_to_makepkg() {
         ("echo '==> Making package: x'", "makepkg: the build failed"),
     ] {
         let script = format!("{before}\n{note}");
-        let request = world.request("blames", &script_package("blames", &script));
-        let (kind, message, log) = world.fails(&request).await;
+        let request = fixture.request("blames", &script_package("blames", &script));
+        let (kind, message, log) = fixture.fails(&request).await;
         assert_eq!(kind, Package, "{before}: {message}\n{log}");
         assert!(message.starts_with(words), "{before}: {message}\n{log}");
     }
@@ -125,7 +133,9 @@ async fn does_not_let_a_function_shift_blame_to_makepkg() {
 
 #[tokio::test]
 async fn blames_package_for_program_missing_in_makedepends() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     for (lines, words) in [
         ("BUILDENV=(distcc)", "Cannot find the distcc binary"),
         (
@@ -135,8 +145,8 @@ async fn blames_package_for_program_missing_in_makedepends() {
         // Without gettext, makepkg prints no messages.
         ("PATH=/nonexistent", "\n"),
     ] {
-        let request = world.request("asks", &tiny("asks", lines));
-        let (kind, message, log) = world.fails(&request).await;
+        let request = fixture.request("asks", &tiny("asks", lines));
+        let (kind, message, log) = fixture.fails(&request).await;
         assert_eq!(kind, Package, "{lines}: {message}\n{log}");
         assert!(
             message.contains("add it to makedepends") && message.contains(words),
@@ -147,14 +157,16 @@ async fn blames_package_for_program_missing_in_makedepends() {
 
 #[tokio::test]
 async fn names_line_of_syntax_error() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     let broken = tiny("broken", "build() {\n  if true; then\n}");
     for srcinfo in [None, Some(tiny_srcinfo("broken", ""))] {
         let mut files = vec![("PKGBUILD", &*broken)];
         if let Some(text) = &srcinfo {
             files.push((".SRCINFO", text));
         }
-        let (kind, message, _) = world.fails(&world.request_with("broken", &files)).await;
+        let (kind, message, _) = fixture.fails(&fixture.request_with("broken", &files)).await;
         assert_eq!(kind, Package, "{message}");
         assert!(
             message.starts_with("the PKGBUILD could not be read: line 7: syntax error"),
@@ -162,21 +174,23 @@ async fn names_line_of_syntax_error() {
         );
     }
     let ends_badly = format!("{}[[ a == b ]]\n", tiny("broken", ""));
-    let (kind, message, _) = world.fails(&world.request("broken", &ends_badly)).await;
+    let (kind, message, _) = fixture.fails(&fixture.request("broken", &ends_badly)).await;
     assert_eq!(kind, Package, "{message}");
     assert!(message.contains("could not be read"), "{message}");
 }
 
 #[tokio::test]
 async fn names_file_with_bad_checksum() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     let lines = "source=(note.txt other.txt)\nsha256sums=(SKIP 0000000000000000000000000000000000000000000000000000000000000000)";
     let files = [
         ("PKGBUILD", &*tiny("sums", lines)),
         ("note.txt", "a"),
         ("other.txt", "b"),
     ];
-    let (kind, message, _) = world.fails(&world.request_with("sums", &files)).await;
+    let (kind, message, _) = fixture.fails(&fixture.request_with("sums", &files)).await;
     assert_eq!(kind, Package, "{message}");
     assert!(message.contains("checksum"), "{message}");
     assert!(message.contains("\nother.txt ... FAILED"), "{message}");
@@ -185,12 +199,14 @@ async fn names_file_with_bad_checksum() {
 
 #[tokio::test]
 async fn names_source_missing_in_the_tree() {
-    let Some(world) = World::new() else { return };
-    let request = world.request(
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
+    let request = fixture.request(
         "lacks",
         &tiny("lacks", "source=(gone.patch)\nsha256sums=(SKIP)"),
     );
-    let (kind, message, _) = world.fails(&request).await;
+    let (kind, message, _) = fixture.fails(&request).await;
     assert_eq!(kind, Package, "{message}");
     assert!(message.contains("a source file is missing"), "{message}");
     assert!(message.contains("gone.patch"), "{message}");
@@ -198,7 +214,9 @@ async fn names_source_missing_in_the_tree() {
 
 #[tokio::test]
 async fn blames_package_for_refused_downloads_only() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     for (status, kind) in [
         ("404 Not Found", Package),
         ("403 Forbidden", Package),
@@ -207,9 +225,9 @@ async fn blames_package_for_refused_downloads_only() {
     ] {
         let port = serve_status(status).await;
         let url = format!("http://127.0.0.1:{port}/x-1.0.tar.gz");
-        let mut request = world.request("fetches", &tiny("fetches", ""));
+        let mut request = fixture.request("fetches", &tiny("fetches", ""));
         request.sources = vec![url.clone()];
-        let (found, message, log) = world.fails(&request).await;
+        let (found, message, log) = fixture.fails(&request).await;
         assert_eq!(found, kind, "{message}\n{log}");
         assert!(
             message.contains(&url) && message.contains(&format!("HTTP status {}", &status[..3])),
@@ -224,9 +242,9 @@ async fn blames_package_for_refused_downloads_only() {
         "http://no-such-host.invalid/x.tar.gz".to_owned(),
         format!("git+http://127.0.0.1:{port}/x.git"),
     ] {
-        let mut request = world.request("fetches", &tiny("fetches", ""));
+        let mut request = fixture.request("fetches", &tiny("fetches", ""));
         request.sources = vec![url.clone()];
-        let (kind, message, log) = world.fails(&request).await;
+        let (kind, message, log) = fixture.fails(&request).await;
         assert_eq!(kind, Infrastructure, "{message}\n{log}");
         assert!(
             message.contains(url.trim_start_matches("git+")),
@@ -237,10 +255,12 @@ async fn blames_package_for_refused_downloads_only() {
 
 #[tokio::test]
 async fn blames_package_for_missing_git_source() {
-    let Some(world) = World::new() else { return };
-    world.git("upstream", &[("hello.txt", "hello\n")]);
-    world.sh("cd upstream && git update-server-info && mv .git ../repository/upstream.git");
-    let port = serve(world.folder.path().to_owned()).await;
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
+    fixture.git("upstream", &[("hello.txt", "hello\n")]);
+    fixture.sh("cd upstream && git update-server-info && mv .git ../repository/upstream.git");
+    let port = serve(fixture.folder.path().to_owned()).await;
     for (source, words) in [
         ("nowhere.git", "nowhere.git"),
         ("upstream.git#branch=next", "has no branch `next`"),
@@ -250,9 +270,9 @@ async fn blames_package_for_missing_git_source() {
             "has no commit `1111111111111111111111111111111111111111`",
         ),
     ] {
-        let mut request = world.request("mirrors", &tiny("mirrors", ""));
+        let mut request = fixture.request("mirrors", &tiny("mirrors", ""));
         request.sources = vec![format!("git+http://127.0.0.1:{port}/repository/{source}")];
-        let (kind, message, log) = world.fails(&request).await;
+        let (kind, message, log) = fixture.fails(&request).await;
         assert_eq!(kind, Package, "{message}\n{log}");
         assert!(message.contains(words), "{message}\n{log}");
     }
@@ -260,19 +280,21 @@ async fn blames_package_for_missing_git_source() {
 
 #[tokio::test]
 async fn names_unavailable_dependency_and_its_dependent() {
-    let Some(world) = World::new() else { return };
-    let (packages, _) = world
-        .built(&world.request("library", &tiny("library", "")))
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
+    let (packages, _) = fixture
+        .built(&fixture.request("library", &tiny("library", "")))
         .await;
-    world.publish("base", &packages);
+    fixture.publish("base", &packages);
     let mut request = with_srcinfo(
-        &world,
+        &fixture,
         "needy",
         "depends=(library)\nmakedepends=('nosuch>=2')",
         "\tmakedepends = nosuch>=2\n\tdepends = library",
     );
     request.dependencies = vec!["library".into(), "nosuch>=2".into()];
-    let (kind, message, log) = world.fails(&request).await;
+    let (kind, message, log) = fixture.fails(&request).await;
     assert_eq!(kind, Package, "{message}\n{log}");
     assert!(
         message.starts_with("no repository has `nosuch>=2`, on which needy depends"),
@@ -282,9 +304,11 @@ async fn names_unavailable_dependency_and_its_dependent() {
 
 #[tokio::test]
 async fn blames_package_for_missing_dependencies() {
-    let Some(world) = World::new() else { return };
-    let request = world.request("needy", &tiny("needy", "depends=(nosuch)"));
-    let (kind, message, _) = world.fails(&request).await;
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
+    let request = fixture.request("needy", &tiny("needy", "depends=(nosuch)"));
+    let (kind, message, _) = fixture.fails(&request).await;
     assert_eq!(kind, Package, "{message}");
     assert!(
         message.contains("Missing dependencies: nosuch"),
@@ -293,31 +317,35 @@ async fn blames_package_for_missing_dependencies() {
 }
 
 /// A library whose soname changes, and two packages that pin the old one.
-async fn with_a_moved_library(world: &World) {
+async fn with_a_moved_library(fixture: &Fixture) {
     let library = |version: &str| {
         tiny("libgreet", &format!("provides=(libgreet.so={version}-64)"))
             .replace("pkgver=1.0", &format!("pkgver={version}.0"))
     };
-    let (packages, _) = world.built(&world.request("libgreet", &library("1"))).await;
-    world.publish("base", &packages);
+    let (packages, _) = fixture
+        .built(&fixture.request("libgreet", &library("1")))
+        .await;
+    fixture.publish("base", &packages);
     let outsider = tiny(
         "outsider-libs",
         "pkgbase=outsider\ndepends=(libgreet.so=1-64)",
     );
-    let mut request = world.request("outsider", &outsider);
+    let mut request = fixture.request("outsider", &outsider);
     request.dependencies = vec!["libgreet.so=1-64".into()];
-    let (packages, _) = world.built(&request).await;
-    world.publish("base", &packages);
+    let (packages, _) = fixture.built(&request).await;
+    fixture.publish("base", &packages);
     let conflicting = tiny("rival", "conflicts=(libgreet)");
-    let (packages, _) = world.built(&world.request("rival", &conflicting)).await;
-    world.publish("base", &packages);
-    let (packages, _) = world.built(&world.request("libgreet", &library("2"))).await;
-    world.publish("rebuild", &packages);
+    let (packages, _) = fixture.built(&fixture.request("rival", &conflicting)).await;
+    fixture.publish("base", &packages);
+    let (packages, _) = fixture
+        .built(&fixture.request("libgreet", &library("2")))
+        .await;
+    fixture.publish("rebuild", &packages);
 }
 
-fn member(world: &World, dependencies: &[&str]) -> BuildRequest {
-    let mut request = world.request("member", &tiny("member", ""));
-    request.repositories = vec![world.repository("rebuild"), world.repository("base")];
+fn member(fixture: &Fixture, dependencies: &[&str]) -> BuildRequest {
+    let mut request = fixture.request("member", &tiny("member", ""));
+    request.repositories = vec![fixture.repository("rebuild"), fixture.repository("base")];
     request.namespace_repository = Some("rebuild".parse().unwrap());
     request.dependencies = dependencies.iter().map(|&name| name.to_owned()).collect();
     request
@@ -325,10 +353,12 @@ fn member(world: &World, dependencies: &[&str]) -> BuildRequest {
 
 #[tokio::test]
 async fn names_package_that_holds_the_old_version() {
-    let Some(world) = World::new() else { return };
-    with_a_moved_library(&world).await;
-    let (kind, message, log) = world
-        .fails(&member(&world, &["outsider-libs", "libgreet"]))
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
+    with_a_moved_library(&fixture).await;
+    let (kind, message, log) = fixture
+        .fails(&member(&fixture, &["outsider-libs", "libgreet"]))
         .await;
     assert_eq!(kind, Package, "{message}\n{log}");
     assert!(message.contains("outsider-libs"), "{message}\n{log}");
@@ -338,7 +368,9 @@ async fn names_package_that_holds_the_old_version() {
         "{message}\n{log}"
     );
 
-    let (kind, message, log) = world.fails(&member(&world, &["libgreet.so=1-64"])).await;
+    let (kind, message, log) = fixture
+        .fails(&member(&fixture, &["libgreet.so=1-64"]))
+        .await;
     assert_eq!(kind, Package, "{message}\n{log}");
     assert!(
         message.contains("member itself depends on `libgreet.so=1-64`"),
@@ -348,13 +380,15 @@ async fn names_package_that_holds_the_old_version() {
 
 #[tokio::test]
 async fn explains_impossible_transaction_without_the_question() {
-    let Some(world) = World::new() else { return };
-    with_a_moved_library(&world).await;
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
+    with_a_moved_library(&fixture).await;
     for (dependencies, words) in [
         (["libgreet", "rival"], "are in conflict"),
         (["libgreet>=2", "outsider-libs"], "libgreet.so=1-64"),
     ] {
-        let (kind, message, log) = world.fails(&member(&world, &dependencies)).await;
+        let (kind, message, log) = fixture.fails(&member(&fixture, &dependencies)).await;
         assert_eq!(kind, Package, "{message}\n{log}");
         assert!(message.contains(words), "{message}\n{log}");
         assert!(!message.contains("[y/N]"), "{message}\n{log}");
@@ -363,11 +397,13 @@ async fn explains_impossible_transaction_without_the_question() {
 
 #[tokio::test]
 async fn reports_unreachable_mirror_as_infrastructure_failure() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     let port = serve_status("503 Service Unavailable").await;
-    let mut request = world.request("plain", &tiny("plain", ""));
-    request.repositories = vec![world.repository("base")];
+    let mut request = fixture.request("plain", &tiny("plain", ""));
+    request.repositories = vec![fixture.repository("base")];
     request.repositories[0].servers = vec![format!("http://127.0.0.1:{port}/repository")];
-    let (kind, message, _) = world.fails(&request).await;
+    let (kind, message, _) = fixture.fails(&request).await;
     assert_eq!(kind, Infrastructure, "{message}");
 }

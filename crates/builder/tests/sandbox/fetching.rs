@@ -5,8 +5,8 @@ use buildbtw_model::{FailureKind, NetworkPolicy};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::support::{World, file_in};
-use crate::surroundings::{Surroundings, page};
+use crate::support::{Fixture, file_in};
+use crate::test_network::{TestNetwork, page};
 
 pub(crate) fn has(program: &str) -> bool {
     ["/usr/bin", "/usr/local/bin", "/bin"]
@@ -14,26 +14,26 @@ pub(crate) fn has(program: &str) -> bool {
         .any(|folder| std::path::Path::new(folder).join(program).exists())
 }
 
-pub(crate) fn request(world: &World, name: &str, source: &str, install: &str) -> BuildRequest {
+pub(crate) fn request(fixture: &Fixture, name: &str, source: &str, install: &str) -> BuildRequest {
     let pkgbuild = format!(
         "pkgname={name}\npkgver=1\npkgrel=1\narch=(any)\n\
          source=('{source}')\nsha256sums=(SKIP)\n\
          package() {{ install -Dm644 {install} \"$pkgdir/usr/share/{name}\"; }}\n"
     );
-    let mut request = world.request(name, &pkgbuild);
+    let mut request = fixture.request(name, &pkgbuild);
     request.sources = vec![source.to_owned()];
     request
 }
 
-/// The machine's makepkg.conf names programs for protocols, including some of its own.
+/// The host's makepkg.conf names programs for protocols, including some of its own.
 #[tokio::test]
 async fn downloads_with_programs_of_makepkg_conf() {
-    let Some(mut world) = World::new() else {
+    let Some(mut fixture) = Fixture::new() else {
         return;
     };
-    let surroundings = Surroundings::new(&mut world);
-    surroundings.behind_router(8000, |_| page("agent\n"));
-    let conf = world.path("makepkg.conf");
+    let test_network = TestNetwork::new(&mut fixture);
+    test_network.behind_router(8000, |_| page("agent\n"));
+    let conf = fixture.path("makepkg.conf");
     let mut text = fs_err::read_to_string("/etc/makepkg.conf").unwrap();
     text.push_str(
         "DLAGENTS=('http::/usr/bin/curl -gqb \"\" -fLC - --header X-Own:1 -o %o %u'\n\
@@ -42,40 +42,45 @@ async fn downloads_with_programs_of_makepkg_conf() {
          'lost::/usr/bin/there-is-no-such-program %o %u')\n",
     );
     fs_err::write(&conf, text).unwrap();
-    world.start_helper_by(&format!(
+    fixture.start_helper_by(&format!(
         "exec unshare --mount --propagation private sh -c '\
          mount --bind {} /etc/makepkg.conf && exec \"$@\"' sh \"$@\"",
         conf.display()
     ));
     let source = "own://somewhere/data.txt";
-    let (packages, _) = world
-        .built(&request(&world, "own", source, "data.txt"))
+    let (packages, _) = fixture
+        .built(&request(&fixture, "own", source, "data.txt"))
         .await;
     assert_eq!(
         file_in(&packages[0].path, "usr/share/own"),
         "own://somewhere/data.txt\n"
     );
     let source = "bare://somewhere/data.txt";
-    let (packages, _) = world
-        .built(&request(&world, "bare", source, "data.txt"))
+    let (packages, _) = fixture
+        .built(&request(&fixture, "bare", source, "data.txt"))
         .await;
     assert_eq!(file_in(&packages[0].path, "usr/share/bare"), "bare\n");
     let source = "http://198.51.100.10:8000/data.txt";
-    let (packages, _) = world
-        .built(&request(&world, "usual", source, "data.txt"))
+    let (packages, _) = fixture
+        .built(&request(&fixture, "usual", source, "data.txt"))
         .await;
     assert_eq!(file_in(&packages[0].path, "usr/share/usual"), "agent\n");
 
-    let (kind, message, _) = world
-        .fails(&request(&world, "lost", "lost://x/data.txt", "data.txt"))
+    let (kind, message, _) = fixture
+        .fails(&request(&fixture, "lost", "lost://x/data.txt", "data.txt"))
         .await;
     assert_eq!(kind, FailureKind::Infrastructure);
     assert!(
         message.contains("/usr/bin/there-is-no-such-program"),
         "{message}"
     );
-    let (kind, message, _) = world
-        .fails(&request(&world, "other", "other://x/data.txt", "data.txt"))
+    let (kind, message, _) = fixture
+        .fails(&request(
+            &fixture,
+            "other",
+            "other://x/data.txt",
+            "data.txt",
+        ))
         .await;
     assert_eq!(kind, FailureKind::Package);
     assert!(
@@ -130,11 +135,13 @@ async fn ftp_session(stream: TcpStream, body: &str) -> std::io::Result<()> {
 
 #[tokio::test]
 async fn downloads_source_by_ftp() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     let port = serve_ftp("by ftp\n").await;
     let source = format!("ftp://127.0.0.1:{port}/pub/data.txt");
-    let (packages, _) = world
-        .built(&request(&world, "old", &source, "data.txt"))
+    let (packages, _) = fixture
+        .built(&request(&fixture, "old", &source, "data.txt"))
         .await;
     assert_eq!(file_in(&packages[0].path, "usr/share/old"), "by ftp\n");
 }
@@ -187,26 +194,26 @@ async fn downloads_source_by_https_with_trusted_certificate() {
         eprintln!("SKIPPED: openssl or {AUTHORITIES} is missing");
         return;
     }
-    let Some(mut world) = World::new() else {
+    let Some(mut fixture) = Fixture::new() else {
         return;
     };
-    world.sh("mkdir tls && cd tls && echo by https >data.txt
+    fixture.sh("mkdir tls && cd tls && echo by https >data.txt
          openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 2 \
            -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1 2>/dev/null");
-    let server = TlsServer::start(&world.path("tls"));
+    let server = TlsServer::start(&fixture.path("tls"));
     let source = format!("https://127.0.0.1:{}/data.txt", server.port);
-    let request = |world: &World, name| request(world, name, &source, "data.txt");
-    let (kind, message, _) = world.fails(&request(&world, "unknown")).await;
+    let request = |fixture: &Fixture, name| request(fixture, name, &source, "data.txt");
+    let (kind, message, _) = fixture.fails(&request(&fixture, "unknown")).await;
     assert_eq!(kind, FailureKind::Infrastructure, "{message}");
     assert!(message.contains("curl: exit 60"), "{message}");
 
-    let certificate = world.path("tls/cert.pem");
-    world.start_helper_by(&format!(
+    let certificate = fixture.path("tls/cert.pem");
+    fixture.start_helper_by(&format!(
         "exec unshare --mount --propagation private sh -c '\
          mount --bind {} {AUTHORITIES} && exec \"$@\"' sh \"$@\"",
         certificate.display()
     ));
-    let (packages, _) = world.built(&request(&world, "trusted")).await;
+    let (packages, _) = fixture.built(&request(&fixture, "trusted")).await;
     assert_eq!(
         file_in(&packages[0].path, "usr/share/trusted"),
         "by https\n"
@@ -219,19 +226,21 @@ async fn fetches_mercurial_source_and_builds_offline() {
         eprintln!("SKIPPED: mercurial is not installed");
         return;
     }
-    let Some(world) = World::new() else { return };
-    world.sh(
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
+    fixture.sh(
         "hg init up && cd up && echo one >src.txt && hg add -q src.txt && hg commit -q -u t -m one
          hg tag -u t first && echo two >src.txt && hg commit -q -u t -m two",
     );
-    let (mut server, port) = serve_mercurial(&world.path("up"));
+    let (mut server, port) = serve_mercurial(&fixture.path("up"));
     let source = format!("up::hg+http://127.0.0.1:{port}/#tag=first");
-    let outcome = world
-        .build(&request(&world, "hgsrc", &source, "up/src.txt"))
+    let outcome = fixture
+        .build(&request(&fixture, "hgsrc", &source, "up/src.txt"))
         .await;
     let missing = format!("up::hg+http://127.0.0.1:{port}/gone");
-    let (kind, message, _) = world
-        .fails(&request(&world, "hggone", &missing, "up/src.txt"))
+    let (kind, message, _) = fixture
+        .fails(&request(&fixture, "hggone", &missing, "up/src.txt"))
         .await;
     server.kill().unwrap();
     server.wait().unwrap();
@@ -279,7 +288,9 @@ fn serve_mercurial(folder: &std::path::Path) -> (std::process::Child, u16) {
 /// Reported before anything is downloaded, not when makepkg unpacks it.
 #[tokio::test]
 async fn names_missing_download_tool() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     let tools = [
         ("bzr", "bzr+http"),
         ("fossil", "fossil+http"),
@@ -290,11 +301,16 @@ async fn names_missing_download_tool() {
         eprintln!("SKIPPED: every version control system is installed");
         return;
     };
-    let mut request = request(&world, "lacks", &format!("{protocol}://127.0.0.1:1/x"), "x");
+    let mut request = request(
+        &fixture,
+        "lacks",
+        &format!("{protocol}://127.0.0.1:1/x"),
+        "x",
+    );
     request
         .sources
         .insert(0, "http://127.0.0.1:1/fetched-first".into());
-    let (kind, message, _) = world.fails(&request).await;
+    let (kind, message, _) = fixture.fails(&request).await;
     assert_eq!(kind, FailureKind::Infrastructure);
     assert!(
         message.contains(&format!("`{tool}` is not installed")),
@@ -306,7 +322,9 @@ async fn names_missing_download_tool() {
 /// makepkg looks for a file in the folder of the PKGBUILD before it downloads it.
 #[tokio::test]
 async fn does_not_download_files_of_the_repository() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     let sources = ["file://installer.bin", "http://192.0.2.1/x.txt"];
     let pkgbuild = format!(
         "pkgname=found\npkgver=1\npkgrel=1\narch=(any)\nsource=('{}' '{}')\nsha256sums=(SKIP SKIP)\n\
@@ -319,10 +337,10 @@ async fn does_not_download_files_of_the_repository() {
         ("x.txt", "text\n"),
     ];
     for network in [NetworkPolicy::None, NetworkPolicy::Sources] {
-        let mut request = world.request_with("found", &files);
+        let mut request = fixture.request_with("found", &files);
         request.sources = sources.map(str::to_owned).to_vec();
         request.network = network;
-        let (packages, _) = world.built(&request).await;
+        let (packages, _) = fixture.built(&request).await;
         let text = file_in(&packages[0].path, "usr/share/found");
         assert_eq!(text, "installer\ntext\n");
     }
@@ -330,7 +348,9 @@ async fn does_not_download_files_of_the_repository() {
 
 #[tokio::test]
 async fn rejects_host_files_as_sources() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     for source in [
         "file:///etc/passwd",
         "x::file:///etc/passwd",
@@ -338,7 +358,9 @@ async fn rejects_host_files_as_sources() {
         "hg+file:///etc",
         "svn+file:///etc",
     ] {
-        let (kind, message, _) = world.fails(&request(&world, "files", source, "x")).await;
+        let (kind, message, _) = fixture
+            .fails(&request(&fixture, "files", source, "x"))
+            .await;
         assert_eq!(kind, FailureKind::Package, "{source}");
         assert!(message.contains(source), "{message}");
     }
@@ -347,9 +369,11 @@ async fn rejects_host_files_as_sources() {
 /// Repositories of submodules are separate sources, and are checked out offline.
 #[tokio::test]
 async fn builds_git_source_with_submodule_offline() {
-    let Some(world) = World::new() else { return };
-    let port = crate::support::serve(world.path("repository")).await;
-    world.sh(&format!(
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
+    let port = crate::support::serve(fixture.path("repository")).await;
+    fixture.sh(&format!(
         "export GIT_AUTHOR_NAME=t GIT_AUTHOR_EMAIL=t@localhost GIT_COMMITTER_NAME=t GIT_COMMITTER_EMAIL=t@localhost
          git init -q part && cd part && echo part >part.txt && git add -A && git commit -qm one && cd ..
          git init -q whole && cd whole && git -c protocol.file.allow=always submodule --quiet add $PWD/../part part
@@ -367,8 +391,8 @@ async fn builds_git_source_with_submodule_offline() {
          package() {{ install -Dm644 whole/part/part.txt \"$pkgdir/usr/share/submodule\"; }}\n",
         sources[0], sources[1]
     );
-    let mut request = world.request("submodule", &pkgbuild);
+    let mut request = fixture.request("submodule", &pkgbuild);
     request.sources = sources.to_vec();
-    let (packages, _) = world.built(&request).await;
+    let (packages, _) = fixture.built(&request).await;
     assert_eq!(file_in(&packages[0].path, "usr/share/submodule"), "part\n");
 }

@@ -1,8 +1,8 @@
-//! The system call filter, tested by programs of every architecture that the machine runs.
+//! The system call filter, tested by programs of every architecture that the host runs.
 
-use crate::support::{World, expected, script_package, scriptlet};
+use crate::support::{Fixture, expected, script_package, scriptlet};
 
-/// Makes calls by number, on the machine's own architecture.
+/// Makes calls by number, on the host's own architecture.
 const NATIVE: &str = r#"
 #define _GNU_SOURCE
 #include <errno.h>
@@ -108,7 +108,9 @@ const REFUSED: [&str; 13] = [
 
 #[tokio::test]
 async fn blocks_dangerous_system_calls_on_every_architecture() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     let is_x86 = cfg!(target_arch = "x86_64");
     let pkgbuild = format!(
         "pkgname=probe\npkgver=1\npkgrel=1\narch=(x86_64)\ninstall=x.install\noptions=(!strip)\n\
@@ -125,16 +127,16 @@ async fn blocks_dangerous_system_calls_on_every_architecture() {
         ("native.c", NATIVE),
         ("i386.c", I386),
     ];
-    let mut request = world.request_with("probe", &files);
+    let mut request = fixture.request_with("probe", &files);
     request.packages = vec![expected("probe", "x86_64")];
-    let (packages, log) = world.built(&request).await;
-    world.publish("base", &packages);
-    let mut user = world.request(
+    let (packages, log) = fixture.built(&request).await;
+    fixture.publish("base", &packages);
+    let mut user = fixture.request(
         "user",
         &script_package("user", "cat /usr/share/of-scriptlet"),
     );
     user.dependencies = vec!["probe".into()];
-    let (_, of_scriptlet) = world.built(&user).await;
+    let (_, of_scriptlet) = fixture.built(&user).await;
     for log in [log.clone(), of_scriptlet] {
         for name in REFUSED {
             assert!(log.contains(&format!("native {name} 1\n")), "{name}: {log}");

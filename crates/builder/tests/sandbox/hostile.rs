@@ -4,7 +4,7 @@
 use buildbtw_model::FailureKind;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Log, World, expected, script_package};
+use crate::support::{Fixture, Log, expected, script_package};
 
 /// Tries to write every file below the folders of kernel settings, as the current user.
 const PROBE_KERNEL: &str = r#"
@@ -27,8 +27,10 @@ Exec = /usr/share/hooked/run
 /// pacman runs hooks as its own user, root of the sandbox, when a dependency is installed.
 #[tokio::test]
 async fn confines_hooks_of_dependencies() {
-    let Some(world) = World::new() else { return };
-    let secret = world.path("secret");
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
+    let secret = fixture.path("secret");
     fs_err::write(&secret, "host secret").unwrap();
     let run = format!(
         r#"#!/bin/bash
@@ -48,17 +50,17 @@ async fn confines_hooks_of_dependencies() {
          package() {\n\
          install -Dm644 \"$startdir/evil.hook\" \"$pkgdir/usr/share/libalpm/hooks/evil.hook\"\n\
          install -Dm755 \"$startdir/run\" \"$pkgdir/usr/share/hooked/run\"\n}\n";
-    let request = world.request_with(
+    let request = fixture.request_with(
         "hooked",
         &[("PKGBUILD", pkgbuild), ("evil.hook", HOOK), ("run", &run)],
     );
-    let (packages, _) = world.built(&request).await;
-    world.publish("base", &packages);
+    let (packages, _) = fixture.built(&request).await;
+    fixture.publish("base", &packages);
 
     let script = format!("cat /usr/share/hooked-result\n{PROBE_KERNEL}");
-    let mut victim = world.request("victim", &script_package("victim", &script));
+    let mut victim = fixture.request("victim", &script_package("victim", &script));
     victim.dependencies = vec!["hooked".into()];
-    let (_, log) = world.built(&victim).await;
+    let (_, log) = fixture.built(&victim).await;
     assert!(log.contains("hook ran as 0\n"), "{log}");
     for word in [
         "OPENED",
@@ -85,14 +87,16 @@ fn forged(file: &str, pkginfo: &str, members: &str) -> String {
 
 #[tokio::test]
 async fn rejects_names_that_escape_the_folder() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     let names = [
         "pkgname='../../../../tmp/evil'",
         "pkgbase=named\npkgname=('named' '../evil')",
     ];
     for name in names {
         let pkgbuild = script_package("named", "true").replace("pkgname=named", name);
-        let (kind, message, _) = world.fails(&world.request("named", &pkgbuild)).await;
+        let (kind, message, _) = fixture.fails(&fixture.request("named", &pkgbuild)).await;
         assert_eq!(kind, FailureKind::Package, "{message}");
     }
     for trick in [
@@ -102,13 +106,13 @@ async fn rejects_names_that_escape_the_folder() {
         "mkdir -p $PKGDEST/evil-1-1-any.pkg.tar.zst/below",
         "touch $PKGDEST/evil",
     ] {
-        let request = world.request("named", &script_package("named", trick));
-        let (kind, message, log) = world.fails(&request).await;
+        let request = fixture.request("named", &script_package("named", trick));
+        let (kind, message, log) = fixture.fails(&request).await;
         assert_eq!(kind, FailureKind::Package, "{trick}: {message} {log}");
         assert!(!message.contains('\n'), "{message}");
     }
     assert_eq!(
-        fs_err::read_dir(world.path("out")).unwrap().count(),
+        fs_err::read_dir(fixture.path("out")).unwrap().count(),
         0,
         "no file was collected"
     );
@@ -116,7 +120,9 @@ async fn rejects_names_that_escape_the_folder() {
 
 #[tokio::test]
 async fn rejects_contradicting_pkginfo() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     let file = "liar-extra-1.0-1-x86_64.pkg.tar.zst";
     let truth = [
         ("pkgname", "liar-extra"),
@@ -138,9 +144,9 @@ async fn rejects_contradicting_pkginfo() {
             })
             .collect();
         let script = forged(file, &pkginfo, "");
-        let mut request = world.request("liar", &script_package("liar", &script));
+        let mut request = fixture.request("liar", &script_package("liar", &script));
         request.packages = vec![expected("liar", "x86_64"), expected("liar-extra", "x86_64")];
-        let (kind, message, log) = world.fails(&request).await;
+        let (kind, message, log) = fixture.fails(&request).await;
         assert_eq!(kind, FailureKind::Package);
         assert!(
             message.contains(file) && message.contains(&format!("{key} = \"{lie}\"")),
@@ -153,7 +159,9 @@ async fn rejects_contradicting_pkginfo() {
 /// sandbox.
 #[tokio::test]
 async fn confines_archive_members_above_the_root_and_devices() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     let marker = format!("buildbtw-evil-{}", std::process::id());
     let pkginfo = "pkgname = forged\\npkgbase = forged\\npkgver = 1.0-1\\narch = x86_64\\nsize = 1\\nbuilddate = 1\\n";
     let members = format!(
@@ -172,18 +180,18 @@ async fn confines_archive_members_above_the_root_and_devices() {
          mknod \"$pkgdir/usr/share/disk\" b 254 0\n\
          mkfifo \"$pkgdir/usr/share/pipe\"\n}}\n"
     );
-    let mut request = world.request("maker", &pkgbuild);
+    let mut request = fixture.request("maker", &pkgbuild);
     // Unmodified: below, a victim installs both as if they were published.
     request.pkgbase = "maker".parse().unwrap();
-    let (outcome, log) = world.build(&request).await;
+    let (outcome, log) = fixture.build(&request).await;
     let refused = format!("{outcome:?}");
     assert!(refused.contains("pkgbase"), "{outcome:?} {log}");
 
     // The same package file, passed to pacman as if it were published.
     let with_device = pkgbuild.replace(&forge, "true");
-    let (packages, _) = world.built(&world.request("maker", &with_device)).await;
-    world.publish("base", &packages);
-    world.sh(&format!(
+    let (packages, _) = fixture.built(&fixture.request("maker", &with_device)).await;
+    fixture.publish("base", &packages);
+    fixture.sh(&format!(
         "mkdir forge forge/f forge/tmp; cd forge/f; printf '{pkginfo}' >.PKGINFO
          touch ../tmp/{marker}; mkdir -p usr/share; ln -s ../../../../../../tmp usr/share/up
          bsdtar -P -cf - --format=pax .PKGINFO usr ../tmp/{marker} \
@@ -193,9 +201,9 @@ async fn confines_archive_members_above_the_root_and_devices() {
     let script =
         "[[ -b /usr/share/disk ]] && head -c 1 /usr/share/disk >/dev/null && echo DISK; true";
     for dependency in ["maker", "forged"] {
-        let mut victim = world.request("victim", &script_package("victim", script));
+        let mut victim = fixture.request("victim", &script_package("victim", script));
         victim.dependencies = vec![dependency.into()];
-        let (outcome, log) = world.build(&victim).await;
+        let (outcome, log) = fixture.build(&victim).await;
         assert!(!log.contains("DISK"), "{outcome:?} {log}");
     }
     for folder in ["/tmp", "/", "/usr", "/usr/share"] {
@@ -206,7 +214,9 @@ async fn confines_archive_members_above_the_root_and_devices() {
 /// Two builds run concurrently; neither sees a file, a process or a socket of the other.
 #[tokio::test]
 async fn isolates_concurrent_builds() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     let marker = format!("buildbtw-neighbour-{}", std::process::id());
     let neighbour = format!(
         "touch /tmp/{marker} /build/{marker}
@@ -215,12 +225,14 @@ async fn isolates_concurrent_builds() {
            $abstract = IO::Socket::UNIX->new(Listen => 1, Local => \"\\0{marker}\") or die $!;
            $| = 1; print \"the neighbour is up\\n\"; sleep 100000' {marker}"
     );
-    let neighbour = world.request("neighbour", &script_package("neighbour", &neighbour));
+    let neighbour = fixture.request("neighbour", &script_package("neighbour", &neighbour));
     let up = CancellationToken::new();
     let cancel = CancellationToken::new();
     let log = Log::cancelling("the neighbour is up", &up);
-    let out = world.path("out");
-    let building = world.builder.build(&neighbour, &out, &log, cancel.clone());
+    let out = fixture.path("out");
+    let building = fixture
+        .builder
+        .build(&neighbour, &out, &log, cancel.clone());
     let spying = async {
         up.cancelled().await;
         let script = format!(
@@ -232,11 +244,11 @@ async fn isolates_concurrent_builds() {
              ipcs -a 2>/dev/null | grep -q 0x && echo IPC
              true"
         );
-        let spy = world.request("spy", &script_package("spy", &script));
+        let spy = fixture.request("spy", &script_package("spy", &script));
         let log = Log::default();
-        let outcome = world
+        let outcome = fixture
             .builder
-            .build(&spy, &world.path("out"), &log, CancellationToken::new())
+            .build(&spy, &fixture.path("out"), &log, CancellationToken::new())
             .await;
         cancel.cancel();
         (outcome, log.text())
@@ -256,5 +268,5 @@ async fn isolates_concurrent_builds() {
     ] {
         assert!(!spied.contains(word), "{word}: {spied}\n{}", log.text());
     }
-    world.assert_no_leftovers(&neighbour);
+    fixture.assert_no_leftovers(&neighbour);
 }

@@ -7,7 +7,7 @@ use buildbtw_model::FailureKind;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 
-use crate::support::{World, file_in};
+use crate::support::{Fixture, file_in};
 
 /// The response of the server for an object.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -115,14 +115,14 @@ fn input(name: &str, upstream: &str) -> String {
 }
 
 /// Returns a repository with one file in git-lfs, and its package: `prepare()` pulls from upstream.
-async fn world(server: Server, lfsconfig: &str) -> Option<(World, BuildRequest)> {
+async fn fixture(server: Server, lfsconfig: &str) -> Option<(Fixture, BuildRequest)> {
     if !std::path::Path::new("/usr/bin/git-lfs").exists() {
         eprintln!("SKIPPED: git-lfs is not installed");
         return None;
     }
-    let world = World::new()?;
-    let port = serve(world.path("repository"), server).await;
-    world.sh(&format!(
+    let fixture = Fixture::new()?;
+    let port = serve(fixture.path("repository"), server).await;
+    fixture.sh(&format!(
         "export GIT_AUTHOR_NAME=t GIT_AUTHOR_EMAIL=t@localhost GIT_COMMITTER_NAME=t GIT_COMMITTER_EMAIL=t@localhost
          export HOME=$PWD
          git init -q -b main work && cd work && git lfs install --local >/dev/null
@@ -138,19 +138,19 @@ async fn world(server: Server, lfsconfig: &str) -> Option<(World, BuildRequest)>
     let pkgbuild = input("PKGBUILD", &upstream);
     let srcinfo = input(".SRCINFO", &upstream);
     let files = [("PKGBUILD", &*pkgbuild), (".SRCINFO", &*srcinfo)];
-    let mut request = world.request_with("lfsdemo", &files);
+    let mut request = fixture.request_with("lfsdemo", &files);
     request.sources = vec![format!("git+{upstream}#tag=v1")];
     request.dependencies = vec!["git".into(), "git-lfs".into()];
-    Some((world, request))
+    Some((fixture, request))
 }
 
 /// Runs the case as `notes/cases.md` describes.
 #[tokio::test]
 async fn case_23_git_lfs_source() {
-    let Some((world, request)) = world(Server::Honest, "").await else {
+    let Some((fixture, request)) = fixture(Server::Honest, "").await else {
         return;
     };
-    let (packages, log) = world.built(&request).await;
+    let (packages, log) = fixture.built(&request).await;
     let picture = "usr/share/lfsdemo/picture.png";
     assert_eq!(file_in(&packages[0].path, picture), CONTENT);
     assert!(log.contains("fetching the LFS objects"), "{log}");
@@ -159,10 +159,10 @@ async fn case_23_git_lfs_source() {
 #[tokio::test]
 async fn detects_lfs_server_with_wrong_objects() {
     for server in [Server::OtherContent, Server::OtherSize] {
-        let Some((world, request)) = world(server, "").await else {
+        let Some((fixture, request)) = fixture(server, "").await else {
             return;
         };
-        let (kind, message, log) = world.fails(&request).await;
+        let (kind, message, log) = fixture.fails(&request).await;
         assert_eq!(kind, FailureKind::Package, "{message}\n{log}");
         assert!(message.contains("LFS objects of the source"), "{message}");
     }
@@ -171,20 +171,20 @@ async fn detects_lfs_server_with_wrong_objects() {
 #[tokio::test]
 async fn does_not_fetch_lfs_objects_from_blocked_addresses() {
     for elsewhere in ["http://169.254.169.254:1", "file:///etc"] {
-        let Some((world, request)) = world(Server::Elsewhere(elsewhere), "").await else {
+        let Some((fixture, request)) = fixture(Server::Elsewhere(elsewhere), "").await else {
             return;
         };
-        let (_, message, log) = world.fails(&request).await;
+        let (_, message, log) = fixture.fails(&request).await;
         assert!(
             message.contains("LFS objects of the source"),
             "{message}\n{log}"
         );
     }
     let lfsconfig = "[lfs]\n\turl = file:///etc\n";
-    let Some((world, request)) = world(Server::Honest, lfsconfig).await else {
+    let Some((fixture, request)) = fixture(Server::Honest, lfsconfig).await else {
         return;
     };
-    let (kind, message, _) = world.fails(&request).await;
+    let (kind, message, _) = fixture.fails(&request).await;
     assert_eq!(kind, FailureKind::Package);
     assert!(message.contains("`file:///etc`"), "{message}");
 }
@@ -192,7 +192,7 @@ async fn does_not_fetch_lfs_objects_from_blocked_addresses() {
 /// makepkg unpacks pointer files when the package has no git-lfs.
 #[tokio::test]
 async fn skips_lfs_objects_for_package_without_git_lfs() {
-    let Some((world, mut request)) = world(Server::Elsewhere("http://127.0.0.1:1"), "").await
+    let Some((fixture, mut request)) = fixture(Server::Elsewhere("http://127.0.0.1:1"), "").await
     else {
         return;
     };
@@ -202,10 +202,10 @@ async fn skips_lfs_objects_for_package_without_git_lfs() {
          sha256sums=(SKIP)\n\
          package() {{ install -Dm644 lfsdemo/picture.png \"$pkgdir/usr/share/pointers\"; }}\n"
     );
-    request = world.request("pointers", &pkgbuild);
+    request = fixture.request("pointers", &pkgbuild);
     request.sources = vec![upstream];
     request.dependencies = vec!["git".into()];
-    let (packages, log) = world.built(&request).await;
+    let (packages, log) = fixture.built(&request).await;
     let text = file_in(&packages[0].path, "usr/share/pointers");
     assert!(text.starts_with("version https://git-lfs"), "{text}");
     assert!(log.contains("git-lfs is not in makedepends"), "{log}");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use buildbtw_builder::BuildRequest;
 use buildbtw_model::{FailureKind, NetworkPolicy};
 
-use crate::support::{World, script_package};
+use crate::support::{Fixture, script_package};
 
 /// Returns a package with files of `/etc`, each with a text.
 fn etc_package(name: &str, files: &[(&str, &str)]) -> String {
@@ -19,16 +19,20 @@ fn etc_package(name: &str, files: &[(&str, &str)]) -> String {
 }
 
 /// Returns a request for a package that depends on others with files in `/etc`.
-async fn needing(world: &World, needed: &[(&str, &[(&str, &str)])], script: &str) -> BuildRequest {
+async fn depending_on(
+    fixture: &Fixture,
+    needed: &[(&str, &[(&str, &str)])],
+    script: &str,
+) -> BuildRequest {
     let mut all = Vec::new();
     for (name, files) in needed {
-        let (packages, _) = world
-            .built(&world.request(name, &etc_package(name, files)))
+        let (packages, _) = fixture
+            .built(&fixture.request(name, &etc_package(name, files)))
             .await;
         all.extend(packages);
     }
-    world.publish("base", &all);
-    let mut request = world.request("user", &script_package("user", script));
+    fixture.publish("base", &all);
+    let mut request = fixture.request("user", &script_package("user", script));
     request.dependencies = needed.iter().map(|(name, _)| (*name).to_owned()).collect();
     request
 }
@@ -36,7 +40,9 @@ async fn needing(world: &World, needed: &[(&str, &[(&str, &str)])], script: &str
 /// Goes beyond `case_03_profile_d_of_makedepends`.
 #[tokio::test]
 async fn applies_profile_d_of_dependencies() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     let toolkit = r#"pkgname=toolkit
 pkgver=1
 pkgrel=1
@@ -53,8 +59,8 @@ package() {
   printf 'exit 9\n' >not-read.csh
 }
 "#;
-    let (packages, _) = world.built(&world.request("toolkit", toolkit)).await;
-    world.publish("base", &packages);
+    let (packages, _) = fixture.built(&fixture.request("toolkit", toolkit)).await;
+    fixture.publish("base", &packages);
     let script = "toolcc; perltool; echo \"home $TOOLKIT_HOME\"\n\
          echo \"own $MAKEFLAGS $PKGDEST $SOURCE_DATE_EPOCH $BUILDDIR\"";
     // Its version is printed by a program that only the login shell finds.
@@ -63,9 +69,9 @@ package() {
     let srcinfo = "pkgbase = usestool\n\tpkgver = 1.0\n\tpkgrel = 1\n\tarch = x86_64\n\n\
          pkgname = usestool\n";
     let files = [("PKGBUILD", &*pkgbuild), (".SRCINFO", srcinfo)];
-    let mut request = world.request_with("usestool", &files);
+    let mut request = fixture.request_with("usestool", &files);
     request.dependencies = vec!["toolkit".into()];
-    let (_, log) = world.built(&request).await;
+    let (_, log) = fixture.built(&request).await;
     for line in [
         "compiled",
         "perl tool",
@@ -76,31 +82,37 @@ package() {
     }
 }
 
-/// The machine's own files would make packages differ from one worker to the next.
+/// The host's own files would make packages differ from one worker to the next.
 #[tokio::test]
-async fn ignores_profile_files_of_the_machine() {
-    let Some(world) = World::new() else { return };
+async fn ignores_profile_files_of_the_host() {
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     let script = "ls -A /etc/profile.d | sed 's/^/profile.d: /'; grep -c append_path /etc/profile";
-    let request = world.request("plain", &script_package("plain", script));
-    let (_, log) = world.built(&request).await;
+    let request = fixture.request("plain", &script_package("plain", script));
+    let (_, log) = fixture.built(&request).await;
     assert!(!log.contains("profile.d: "), "{log}");
 }
 
 #[tokio::test]
 async fn uses_profile_of_a_dependency_instead_of_the_default() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     let profile = "export PATH=/usr/local/bin:/usr/bin OWN_PROFILE=yes";
     let needed: &[(&str, &str)] = &[("profile", profile)];
     let script = "echo \"own $OWN_PROFILE path $PATH\"";
-    let request = needing(&world, &[("filesystem", needed)], script).await;
-    let (_, log) = world.built(&request).await;
+    let request = depending_on(&fixture, &[("filesystem", needed)], script).await;
+    let (_, log) = fixture.built(&request).await;
     let line = "own yes path /usr/local/bin:/usr/bin";
     assert!(log.lines().any(|found| found == line), "{log}");
 }
 
 #[tokio::test]
 async fn names_profile_file_that_exits_and_its_package() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     let fine: &[(&str, &str)] = &[("profile.d/a.sh", "export FINE=1"), ("profile.d/z.sh", ":")];
     let script = "echo BUILT";
     for (number, (text, code)) in [("exit 3", 3), ("set -e; false", 1), ("exec true", 0)]
@@ -109,8 +121,8 @@ async fn names_profile_file_that_exits_and_its_package() {
     {
         let name = format!("bad{number}");
         let files: &[(&str, &str)] = &[("profile.d/m.sh", text)];
-        let request = needing(&world, &[("fine", fine), (&name, files)], script).await;
-        let (kind, message, log) = world.fails(&request).await;
+        let request = depending_on(&fixture, &[("fine", fine), (&name, files)], script).await;
+        let (kind, message, log) = fixture.fails(&request).await;
         assert_eq!(kind, FailureKind::Package, "{message}");
         let start =
             format!("/etc/profile.d/m.sh of {name} ended the login shell with exit code {code}");
@@ -121,11 +133,13 @@ async fn names_profile_file_that_exits_and_its_package() {
 
 #[tokio::test]
 async fn names_profile_file_that_sets_errexit() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     let strict: &[(&str, &str)] = &[("profile.d/strict.sh", "set -e\n:")];
     let usual: &[(&str, &str)] = &[("profile.d/usual.sh", "[ -n \"$NOT_SET\" ] && export X=1")];
-    let request = needing(&world, &[("strict", strict), ("usual", usual)], ":").await;
-    let (kind, message, _) = world.fails(&request).await;
+    let request = depending_on(&fixture, &[("strict", strict), ("usual", usual)], ":").await;
+    let (kind, message, _) = fixture.fails(&request).await;
     assert_eq!(kind, FailureKind::Package);
     assert!(
         message.starts_with("/etc/profile.d/usual.sh of usual ended"),
@@ -137,7 +151,9 @@ async fn names_profile_file_that_sets_errexit() {
 
 #[tokio::test]
 async fn names_hanging_profile_file_in_bounded_time() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     for (name, text) in [
         ("waits", "sleep 1000"),
         ("loops", "while :; do :; done"),
@@ -148,10 +164,10 @@ async fn names_hanging_profile_file_in_bounded_time() {
         ),
     ] {
         let files: &[(&str, &str)] = &[("profile.d/endless.sh", text)];
-        let mut request = needing(&world, &[(name, files)], "echo BUILT").await;
+        let mut request = depending_on(&fixture, &[(name, files)], "echo BUILT").await;
         request.limits.silence = Duration::from_secs(15);
         request.limits.log_bytes = u64::MAX;
-        let (kind, message, log) = world.fails(&request).await;
+        let (kind, message, log) = fixture.fails(&request).await;
         assert_eq!(kind, FailureKind::Package, "{message}");
         let start = format!("/etc/profile.d/endless.sh of {name} did not finish within 1 s");
         assert!(message.starts_with(&start), "{message}");
@@ -162,32 +178,37 @@ async fn names_hanging_profile_file_in_bounded_time() {
 
 #[tokio::test]
 async fn tolerates_broken_profile_file_that_shells_skip() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     let files: &[(&str, &str)] = &[
         ("profile.d/syntax.sh", "if"),
         ("profile.d/unknown.sh", "no-such-command --at-all"),
     ];
-    let request = needing(&world, &[("broken", files)], "echo BUILT").await;
-    let (_, log) = world.built(&request).await;
+    let request = depending_on(&fixture, &[("broken", files)], "echo BUILT").await;
+    let (_, log) = fixture.built(&request).await;
     assert!(log.contains("BUILT"), "{log}");
 }
 
 /// A file of a dependency can read what `prepare()` left, before the second run.
 #[tokio::test]
 async fn names_profile_file_that_reads_leftovers_of_prepare() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     let files: &[(&str, &str)] = &[("profile.d/own.sh", "[ -r ~/.ownrc ] && . ~/.ownrc")];
-    let mut request = needing(&world, &[("own", files)], "echo BUILT").await;
+    let mut request = depending_on(&fixture, &[("own", files)], "echo BUILT").await;
     for (left, part) in [
         ("exit 5", "ended the login shell with exit code 5"),
         ("while :; do :; done", "did not finish within 1 s"),
     ] {
         let functions = format!("echo BUILT\n}}\nprepare() {{\necho '{left}' >~/.ownrc");
-        request.source = world.source("user", &[("PKGBUILD", &script_package("user", &functions))]);
+        request.source =
+            fixture.source("user", &[("PKGBUILD", &script_package("user", &functions))]);
         request.network = NetworkPolicy::Prepare;
         request.limits.silence = Duration::from_secs(15);
         request.attempt = buildbtw_model::AttemptId::new();
-        let (kind, message, log) = world.fails(&request).await;
+        let (kind, message, log) = fixture.fails(&request).await;
         assert_eq!(kind, FailureKind::Package, "{message}");
         assert!(
             message.starts_with("/") && message.contains(part),

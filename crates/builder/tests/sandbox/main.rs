@@ -32,5 +32,5 @@ mod releases;
 mod signatures;
 mod srcinfo;
 mod support;
-mod surroundings;
+mod test_network;
 mod vcs;

@@ -3,9 +3,9 @@
 
 use buildbtw_model::{FailureKind, NetworkPolicy};
 
-use crate::support::{World, file_in, script_package};
-use crate::surroundings::{
-    BEHIND_ROUTER, ON_MACHINE, PUBLIC, PUBLIC_6, Surroundings, page, redirect,
+use crate::support::{Fixture, file_in, script_package};
+use crate::test_network::{
+    BEHIND_ROUTER, ON_MACHINE, PUBLIC, PUBLIC_6, TestNetwork, page, redirect,
 };
 
 const PORT: u16 = 8000;
@@ -20,29 +20,29 @@ fn of_source(name: &str, source: &str) -> String {
 
 #[tokio::test]
 async fn reaches_public_addresses_of_both_families() {
-    let Some(mut world) = World::new() else {
+    let Some(mut fixture) = Fixture::new() else {
         return;
     };
-    let surroundings = Surroundings::new(&mut world);
-    surroundings.behind_router(PORT, |_| page("public\n"));
+    let test_network = TestNetwork::new(&mut fixture);
+    test_network.behind_router(PORT, |_| page("public\n"));
     for host in [PUBLIC, PUBLIC_6, "public.test"] {
         let source = format!("http://{host}:{PORT}/x.txt");
-        let mut request = world.request("reached", &of_source("reached", &source));
+        let mut request = fixture.request("reached", &of_source("reached", &source));
         request.sources = vec![format!("x.txt::{source}")];
-        let (packages, _) = world.built(&request).await;
+        let (packages, _) = fixture.built(&request).await;
         assert_eq!(file_in(&packages[0].path, "usr/share/reached"), "public\n");
     }
 }
 
 #[tokio::test]
-async fn blocks_the_machine_and_its_networks() {
-    let Some(mut world) = World::new() else {
+async fn blocks_the_host_and_its_networks() {
+    let Some(mut fixture) = Fixture::new() else {
         return;
     };
-    let surroundings = Surroundings::new(&mut world);
-    let machine = surroundings.on_machine(PORT, |_| page("secret\n"));
-    let router = surroundings.behind_router(PORT, |_| page("secret\n"));
-    world.configure(|config| config.server = Some("http://198.51.100.20:8080/path".into()));
+    let test_network = TestNetwork::new(&mut fixture);
+    let machine = test_network.on_machine(PORT, |_| page("secret\n"));
+    let router = test_network.behind_router(PORT, |_| page("secret\n"));
+    fixture.configure(|config| config.server = Some("http://198.51.100.20:8080/path".into()));
     let others = [
         "rebound.test",
         "[::ffff:10.9.9.9]",
@@ -56,9 +56,9 @@ async fn blocks_the_machine_and_its_networks() {
         .flat_map(|scheme| ["203.0.113.1", "203.0.113.2"].map(|host| (*scheme, host)));
     for (scheme, host) in of_http.map(|host| ("http", *host)).chain(of_others) {
         let source = format!("{scheme}://{host}:{PORT}/x.txt");
-        let mut request = world.request("refused", &of_source("refused", &source));
+        let mut request = fixture.request("refused", &of_source("refused", &source));
         request.sources = vec![format!("x.txt::{source}")];
-        let (kind, message, log) = world.fails(&request).await;
+        let (kind, message, log) = fixture.fails(&request).await;
         assert!(!log.contains("secret"), "{log}");
         assert_eq!(kind, FailureKind::Package, "{source}: {message}");
         assert!(
@@ -72,14 +72,14 @@ async fn blocks_the_machine_and_its_networks() {
 
 #[tokio::test]
 async fn blocks_redirect_to_blocked_address() {
-    let Some(mut world) = World::new() else {
+    let Some(mut fixture) = Fixture::new() else {
         return;
     };
-    let surroundings = Surroundings::new(&mut world);
-    let machine = surroundings.on_machine(PORT, |_| page("secret\n"));
-    let inside = surroundings.behind_router(PORT + 1, |_| page("secret\n"));
+    let test_network = TestNetwork::new(&mut fixture);
+    let machine = test_network.on_machine(PORT, |_| page("secret\n"));
+    let inside = test_network.behind_router(PORT + 1, |_| page("secret\n"));
     let _public =
-        surroundings.behind_router(PORT, |path| redirect(path.trim_start_matches("/to/")));
+        test_network.behind_router(PORT, |path| redirect(path.trim_start_matches("/to/")));
     for (target, part) in [
         ("http://169.254.169.254:8001/latest", "169.254.169.254"),
         ("http://127.0.0.1:8000/x", "127.0.0.1"),
@@ -89,9 +89,9 @@ async fn blocks_redirect_to_blocked_address() {
         ("file:///etc/passwd", "protocol"),
     ] {
         let source = format!("http://{PUBLIC}:{PORT}/to/{target}");
-        let mut request = world.request("redirected", &of_source("redirected", &source));
+        let mut request = fixture.request("redirected", &of_source("redirected", &source));
         request.sources = vec![format!("x.txt::{source}")];
-        let (kind, message, _) = world.fails(&request).await;
+        let (kind, message, _) = fixture.fails(&request).await;
         assert_eq!(kind, FailureKind::Package, "{message}");
         assert!(message.contains(part), "{target}: {message}");
     }
@@ -100,14 +100,14 @@ async fn blocks_redirect_to_blocked_address() {
 
 #[tokio::test]
 async fn allows_configured_network_only() {
-    let Some(mut world) = World::new() else {
+    let Some(mut fixture) = Fixture::new() else {
         return;
     };
-    let surroundings = Surroundings::new(&mut world);
-    surroundings.behind_router(PORT, |_| page("opened\n"));
-    surroundings.on_machine(PORT, |_| page("opened\n"));
+    let test_network = TestNetwork::new(&mut fixture);
+    test_network.behind_router(PORT, |_| page("opened\n"));
+    test_network.on_machine(PORT, |_| page("opened\n"));
     let networks = ["10.9.9.0/24", "127.0.0.0/8", "fd00:9::/64", "203.0.113.7"];
-    world.configure(|config| {
+    fixture.configure(|config| {
         config.allow_source_networks = networks.map(|text| text.parse().unwrap()).to_vec();
     });
     for host in [
@@ -118,16 +118,16 @@ async fn allows_configured_network_only() {
         PUBLIC,
     ] {
         let source = format!("http://{host}:{PORT}/x.txt");
-        let mut request = world.request("opened", &of_source("opened", &source));
+        let mut request = fixture.request("opened", &of_source("opened", &source));
         request.sources = vec![format!("x.txt::{source}")];
-        let (packages, _) = world.built(&request).await;
+        let (packages, _) = fixture.built(&request).await;
         assert_eq!(file_in(&packages[0].path, "usr/share/opened"), "opened\n");
     }
     for host in ["203.0.113.1", "203.0.113.2", "[2001:db8:1::2]"] {
         let source = format!("http://{host}:{PORT}/x.txt");
-        let mut request = world.request("closed", &of_source("closed", &source));
+        let mut request = fixture.request("closed", &of_source("closed", &source));
         request.sources = vec![format!("x.txt::{source}")];
-        let (kind, message, _) = world.fails(&request).await;
+        let (kind, message, _) = fixture.fails(&request).await;
         assert_eq!(kind, FailureKind::Package, "{message}");
     }
 }
@@ -135,71 +135,73 @@ async fn allows_configured_network_only() {
 /// The policy `none` downloads nothing, and builds what needs no download.
 #[tokio::test]
 async fn rejects_remote_sources_under_policy_none() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     let source = "http://me:secret@192.0.2.77/x.txt";
-    let mut request = world.request("offline", &of_source("offline", source));
+    let mut request = fixture.request("offline", &of_source("offline", source));
     request.network = NetworkPolicy::None;
     request.sources = vec![format!("x.txt::{source}")];
-    let (kind, message, _) = world.fails(&request).await;
+    let (kind, message, _) = fixture.fails(&request).await;
     assert_eq!(kind, FailureKind::Package);
     assert!(message.contains("network policy `none`"), "{message}");
     assert!(message.contains("http://192.0.2.77/x.txt"), "{message}");
     assert!(!message.contains("secret"), "{message}");
 
-    let mut request = world.request("local", &script_package("local", "true"));
+    let mut request = fixture.request("local", &script_package("local", "true"));
     request.network = NetworkPolicy::None;
-    world.built(&request).await;
+    fixture.built(&request).await;
 }
 
 /// An address that cannot be blocked, because it is unknown, must not be reachable by accident.
 #[tokio::test]
 async fn fetches_nothing_when_server_name_does_not_resolve() {
-    let Some(mut world) = World::new() else {
+    let Some(mut fixture) = Fixture::new() else {
         return;
     };
-    let port = crate::support::serve(world.path("repository")).await;
-    fs_err::write(world.path("repository/x.txt"), "text\n").unwrap();
-    world.configure(|config| config.server = Some("http://no-such-host.invalid:80".into()));
+    let port = crate::support::serve(fixture.path("repository")).await;
+    fs_err::write(fixture.path("repository/x.txt"), "text\n").unwrap();
+    fixture.configure(|config| config.server = Some("http://no-such-host.invalid:80".into()));
     let source = format!("http://127.0.0.1:{port}/x.txt");
-    let mut request = world.request("unknown", &of_source("unknown", &source));
+    let mut request = fixture.request("unknown", &of_source("unknown", &source));
     request.sources = vec![format!("x.txt::{source}")];
-    let (kind, message, _) = world.fails(&request).await;
+    let (kind, message, _) = fixture.fails(&request).await;
     assert_eq!(kind, FailureKind::Infrastructure, "{message}");
     assert!(
         message.contains("no-such-host.invalid") && message.contains("could not be resolved"),
         "{message}"
     );
-    world
-        .built(&world.request("local", &script_package("local", "true")))
+    fixture
+        .built(&fixture.request("local", &script_package("local", "true")))
         .await;
 }
 
-/// Allowing a network does not allow the machine's own addresses in it.
+/// Allowing a network does not allow the host's own addresses in it.
 #[tokio::test]
-async fn blocks_the_machine_despite_allowed_network() {
-    let Some(mut world) = World::new() else {
+async fn blocks_the_host_despite_allowed_network() {
+    let Some(mut fixture) = Fixture::new() else {
         return;
     };
-    let surroundings = Surroundings::new(&mut world);
-    let machine = surroundings.on_machine(PORT, |_| page("secret\n"));
-    surroundings.behind_router(PORT, |_| page("neighbour\n"));
-    world.configure(|config| {
+    let test_network = TestNetwork::new(&mut fixture);
+    let machine = test_network.on_machine(PORT, |_| page("secret\n"));
+    test_network.behind_router(PORT, |_| page("neighbour\n"));
+    fixture.configure(|config| {
         config.allow_source_networks = vec!["203.0.113.0/24".parse().unwrap()];
         config.server = Some("http://203.0.113.1:80".into());
     });
     let request = |host: &str| {
         let source = format!("http://{host}:{PORT}/x.txt");
-        let mut request = world.request("opened", &of_source("opened", &source));
+        let mut request = fixture.request("opened", &of_source("opened", &source));
         request.sources = vec![format!("x.txt::{source}")];
         request
     };
-    let (packages, _) = world.built(&request("203.0.113.7")).await;
+    let (packages, _) = fixture.built(&request("203.0.113.7")).await;
     assert_eq!(
         file_in(&packages[0].path, "usr/share/opened"),
         "neighbour\n"
     );
     for host in ["203.0.113.1", "203.0.113.2"] {
-        let (kind, message, _) = world.fails(&request(host)).await;
+        let (kind, message, _) = fixture.fails(&request(host)).await;
         assert_eq!(kind, FailureKind::Package, "{message}");
         let single = format!("{host} belongs to {host}/32");
         assert!(message.contains(&single), "{message}");

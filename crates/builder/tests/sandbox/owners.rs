@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{World, script_package};
+use crate::support::{Fixture, script_package};
 
 /// Goes beyond `case_01_fakeroot_chown_in_userns`: all of it works with plain makepkg.
 const OWNER: &str = r#"pkgname=owner
@@ -72,8 +72,12 @@ t.close()'
 
 #[tokio::test]
 async fn unpacks_archives_with_all_kinds_of_owners() {
-    let Some(world) = World::new() else { return };
-    let (packages, log) = world.built(&world.request("debbin", FROM_ARCHIVE)).await;
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
+    let (packages, log) = fixture
+        .built(&fixture.request("debbin", FROM_ARCHIVE))
+        .await;
     let list = listed(&packages[0].path);
     for (name, expected) in [
         ("opt", "0/0"),
@@ -111,8 +115,10 @@ fn owner(list: &str, name: &str) -> String {
 
 #[tokio::test]
 async fn stores_the_owners_that_plain_makepkg_stores() {
-    let Some(world) = World::new() else { return };
-    let (packages, log) = world.built(&world.request("owner", OWNER)).await;
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
+    let (packages, log) = fixture.built(&fixture.request("owner", OWNER)).await;
     assert!(!log.contains("FAIL"), "{log}");
     assert_eq!(log.matches("OK: ").count(), 20, "{log}");
     let list = listed(&packages[0].path);
@@ -140,17 +146,19 @@ async fn stores_the_owners_that_plain_makepkg_stores() {
 
 #[tokio::test]
 async fn keeps_the_owners_of_dependency_files() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     let pkgbuild = "pkgname=owned\npkgver=1\npkgrel=1\narch=(any)\npackage() {\n\
          install -d \"$pkgdir/usr/share/owned\"; cd \"$pkgdir/usr/share/owned\"\n\
          touch http user last; chown 33:12 http; chown 1234:5678 user; chown 65534:65534 last\n}\n";
-    let (packages, _) = world.built(&world.request("owned", pkgbuild)).await;
-    world.publish("base", &packages);
+    let (packages, _) = fixture.built(&fixture.request("owned", pkgbuild)).await;
+    fixture.publish("base", &packages);
     let script = "cd /usr/share/owned; stat -c 'owner %n %u:%g' *; stat -c 'owner usr %u:%g' /usr\n\
          chown 33:33 /build 2>&1 | sed 's/^/plain: /'";
-    let mut request = world.request("user", &script_package("user", script));
+    let mut request = fixture.request("user", &script_package("user", script));
     request.dependencies = vec!["owned".into()];
-    let (_, log) = world.built(&request).await;
+    let (_, log) = fixture.built(&request).await;
     for line in [
         "owner http 33:12",
         "owner user 1234:5678",

@@ -6,7 +6,7 @@ use std::process::Command;
 use buildbtw_builder::{Builder, BuiltPackage};
 use buildbtw_package::Package;
 
-use crate::support::{World, script_package};
+use crate::support::{Fixture, script_package};
 
 fn is_installed(program: &str) -> bool {
     let found = Command::new("which").arg(program).output().unwrap();
@@ -26,8 +26,10 @@ fn read(package: &BuiltPackage) -> Package {
 /// Goes beyond `case_08_pkgext_in_the_pkgbuild`.
 #[tokio::test]
 async fn builds_and_installs_packages_of_every_extension() {
-    let Some(world) = World::new() else { return };
-    let mut user = world.request("user", "");
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
+    let mut user = fixture.request("user", "");
     let mut script = String::new();
     let mut built = Vec::new();
     for (name, extension, program) in [
@@ -50,7 +52,7 @@ async fn builds_and_installs_packages_of_every_extension() {
              package() {{ install -d \"$pkgdir/usr/share/kinds\"; \
              seq {lines} >\"$pkgdir/usr/share/kinds/{name}\"; }}\n"
         );
-        let (packages, log) = world.built(&world.request(name, &pkgbuild)).await;
+        let (packages, log) = fixture.built(&fixture.request(name, &pkgbuild)).await;
         let file = format!("{name}-1.0-1-any{extension}");
         assert_eq!(packages[0].file_name.as_str(), file, "{log}");
         assert!(read(&packages[0]).files.contains("usr/share/kinds/"));
@@ -58,10 +60,10 @@ async fn builds_and_installs_packages_of_every_extension() {
         user.dependencies.push(name.into());
         script += &format!("tail -n 1 /usr/share/kinds/{name} && echo {name} is there\n");
     }
-    world.publish("base", &built);
-    let mut request = world.request("user", &script_package("user", &script));
+    fixture.publish("base", &built);
+    let mut request = fixture.request("user", &script_package("user", &script));
     request.dependencies = user.dependencies;
-    let (_, log) = world.built(&request).await;
+    let (_, log) = fixture.built(&request).await;
     for package in built {
         let name = package.file_name.pkgname();
         assert!(log.contains(&format!("000\n{name} is there")), "{log}");
@@ -83,8 +85,8 @@ package() {
 "#;
 
 /// Returns what repo-add writes about the files of a package.
-fn listed_by_repo_add(world: &World, package: &Path) -> String {
-    world.sh(&format!(
+fn listed_by_repo_add(fixture: &Fixture, package: &Path) -> String {
+    fixture.sh(&format!(
         "LC_ALL=C.UTF-8 repo-add --quiet listed.db.tar.gz '{}' >&2
          bsdtar -xOf listed.files.tar.gz '*/files'",
         package.display()
@@ -93,18 +95,23 @@ fn listed_by_repo_add(world: &World, package: &Path) -> String {
 
 #[tokio::test]
 async fn lists_non_utf8_names_like_repo_add() {
-    let Some(world) = World::new() else { return };
-    let (packages, _) = world.built(&world.request("names", NAMES)).await;
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
+    let (packages, _) = fixture.built(&fixture.request("names", NAMES)).await;
     let files = read(&packages[0]).files;
     assert!(files.contains("usr/share/names/caf\\351\n"), "{files}");
-    assert_eq!(files.trim(), listed_by_repo_add(&world, &packages[0].path));
+    assert_eq!(
+        files.trim(),
+        listed_by_repo_add(&fixture, &packages[0].path)
+    );
 
-    world.publish("base", &packages);
+    fixture.publish("base", &packages);
     let script = "cd /usr/share/names; for f in $'caf\\xe9' $'fold\\xe9r/f' $'bad\\xff\\xfe name' \
                   $'/etc/caf\\xe9.conf'; do [[ -e $f ]] || exit 3; done; echo all are there";
-    let mut user = world.request("user", &script_package("user", script));
+    let mut user = fixture.request("user", &script_package("user", script));
     user.dependencies = vec!["names".into()];
-    let (_, log) = world.built(&user).await;
+    let (_, log) = fixture.built(&user).await;
     assert!(log.contains("all are there"), "{log}");
 }
 
@@ -124,12 +131,16 @@ package() {
 /// Under fakeroot, as with plain makepkg.
 #[tokio::test]
 async fn preserves_capabilities_and_extended_attributes() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     if !is_installed("setcap") || !is_installed("python3") {
         return;
     }
-    let (packages, log) = world.built(&world.request("attributes", ATTRIBUTES)).await;
-    let archive = world.sh(&format!(
+    let (packages, log) = fixture
+        .built(&fixture.request("attributes", ATTRIBUTES))
+        .await;
+    let archive = fixture.sh(&format!(
         "zstd -dc '{}' | grep -a -o -E 'SCHILY.xattr.(user.colour=blue|security.capability=)'",
         packages[0].path.display()
     ));
@@ -137,12 +148,12 @@ async fn preserves_capabilities_and_extended_attributes() {
         archive, "SCHILY.xattr.security.capability=\nSCHILY.xattr.user.colour=blue",
         "{log}"
     );
-    world.publish("base", &packages);
+    fixture.publish("base", &packages);
     let script = "getcap /usr/bin/with-capability
         python3 -c 'import os; print(os.getxattr(\"/usr/share/attributes/file\", \"user.colour\"))'";
-    let mut user = world.request("user", &script_package("user", script));
+    let mut user = fixture.request("user", &script_package("user", script));
     user.dependencies = vec!["attributes".into()];
-    let (_, log) = world.built(&user).await;
+    let (_, log) = fixture.built(&user).await;
     assert!(
         log.contains("/usr/bin/with-capability cap_net_raw=ep"),
         "{log}"
@@ -166,17 +177,19 @@ package() {
 /// makepkg starts a program for each file that it might strip.
 #[tokio::test]
 async fn builds_and_lists_a_hundred_thousand_files() {
-    let Some(world) = World::new() else { return };
-    let (packages, _) = world.built(&world.request("many", MANY)).await;
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
+    let (packages, _) = fixture.built(&fixture.request("many", MANY)).await;
     let files = read(&packages[0]).files;
     assert_eq!(files.lines().count(), 1 + 3 + 100 + 100_000);
 }
 
-/// This machine serves as a pacstrapped system: its makepkg.conf applies, unlike where only its
+/// The host serves as a pacstrapped system: its makepkg.conf applies, unlike where only its
 /// `/usr` is used.
 #[tokio::test]
 async fn applies_makepkg_settings_of_a_pacstrapped_base() {
-    let Some(mut world) = World::new() else {
+    let Some(mut fixture) = Fixture::new() else {
         return;
     };
     let settings = fs_err::read_to_string("/etc/makepkg.conf").unwrap_or_default();
@@ -188,10 +201,10 @@ async fn applies_makepkg_settings_of_a_pacstrapped_base() {
         eprintln!("SKIPPED: /etc/makepkg.conf sets no PKGEXT");
         return;
     };
-    world.config.base_root = Some("/".into());
-    world.builder = Builder::sandboxed(world.config.clone());
-    let request = world.request("based", &script_package("based", "true"));
-    let (packages, _) = world.built(&request).await;
+    fixture.config.base_root = Some("/".into());
+    fixture.builder = Builder::sandboxed(fixture.config.clone());
+    let request = fixture.request("based", &script_package("based", "true"));
+    let (packages, _) = fixture.built(&request).await;
     let file = format!("based-1.0-1-x86_64{extension}");
     assert_eq!(packages[0].file_name.as_str(), file);
 }

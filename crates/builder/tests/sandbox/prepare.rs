@@ -7,8 +7,8 @@ use buildbtw_builder::BuildOutcome;
 use buildbtw_model::{FailureKind, NetworkPolicy};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Acting, Log, World, file_in};
-use crate::surroundings::{BEHIND_ROUTER, ON_MACHINE, PUBLIC, PUBLIC_6, Surroundings, page};
+use crate::support::{CallbackLog, Fixture, Log, file_in};
+use crate::test_network::{BEHIND_ROUTER, ON_MACHINE, PUBLIC, PUBLIC_6, TestNetwork, page};
 
 const PORT: u16 = 8000;
 
@@ -35,20 +35,20 @@ fn package(name: &str, functions: &str) -> String {
 
 #[tokio::test]
 async fn allows_network_in_prepare_only() {
-    let Some(mut world) = World::new() else {
+    let Some(mut fixture) = Fixture::new() else {
         return;
     };
-    let surroundings = Surroundings::new(&mut world);
-    let public = surroundings.behind_router(PORT, |_| page("lockfile\n"));
+    let test_network = TestNetwork::new(&mut fixture);
+    let public = test_network.behind_router(PORT, |_| page("lockfile\n"));
     let functions = format!(
         "prepare() {{ curl -sS --max-time 20 http://{PUBLIC}:{PORT}/ >found
            curl -sS --max-time 20 'http://{PUBLIC_6}:{PORT}/' >>found; }}
          build() {{ try {PUBLIC} BUILD; try '{PUBLIC_6}' BUILD; }}
          check() {{ try {PUBLIC} CHECK; }}"
     );
-    let mut request = world.request("online", &package("online", &functions));
+    let mut request = fixture.request("online", &package("online", &functions));
     request.network = NetworkPolicy::Prepare;
-    let (packages, log) = world.built(&request).await;
+    let (packages, log) = fixture.built(&request).await;
     assert_eq!(
         file_in(&packages[0].path, "usr/share/online"),
         "lockfile\nlockfile\n"
@@ -59,11 +59,11 @@ async fn allows_network_in_prepare_only() {
 
 #[tokio::test]
 async fn allows_network_of_prepare_in_pkgver() {
-    let Some(mut world) = World::new() else {
+    let Some(mut fixture) = Fixture::new() else {
         return;
     };
-    let surroundings = Surroundings::new(&mut world);
-    surroundings.behind_router(PORT, |_| page("7\n"));
+    let test_network = TestNetwork::new(&mut fixture);
+    test_network.behind_router(PORT, |_| page("7\n"));
     let asks = format!("curl -sS --max-time 20 http://{PUBLIC}:{PORT}/");
     for pkgver in [
         format!("[[ -e $srcdir/found ]] || {asks} >\"$srcdir/found\"; cat \"$srcdir/found\""),
@@ -73,27 +73,27 @@ async fn allows_network_of_prepare_in_pkgver() {
         "mkdir \"$srcdir/found.d\"; touch found; echo 7".to_owned(),
     ] {
         let functions = format!("pkgver() {{\n{pkgver}\n}}");
-        let mut request = world.request("versioned", &package("versioned", &functions));
+        let mut request = fixture.request("versioned", &package("versioned", &functions));
         request.network = NetworkPolicy::Prepare;
-        let (packages, _) = world.built(&request).await;
+        let (packages, _) = fixture.built(&request).await;
         let name = packages[0].file_name.as_str();
         assert!(name.starts_with("versioned-7-1-"), "{name}");
         request.pkgrel = Some("1.1".into());
-        let (packages, _) = world.built(&request).await;
+        let (packages, _) = fixture.built(&request).await;
         let name = packages[0].file_name.as_str();
         assert!(name.starts_with("versioned-7-1.1-"), "{name}");
     }
 }
 
 #[tokio::test]
-async fn blocks_the_machine_and_its_networks_in_prepare() {
-    let Some(mut world) = World::new() else {
+async fn blocks_the_host_and_its_networks_in_prepare() {
+    let Some(mut fixture) = Fixture::new() else {
         return;
     };
-    let surroundings = Surroundings::new(&mut world);
-    let machine = surroundings.on_machine(PORT, |_| page("secret\n"));
-    let router = surroundings.behind_router(PORT, |_| page("secret\n"));
-    world.configure(|config| config.server = Some("http://198.51.100.20:80".into()));
+    let test_network = TestNetwork::new(&mut fixture);
+    let machine = test_network.on_machine(PORT, |_| page("secret\n"));
+    let router = test_network.behind_router(PORT, |_| page("secret\n"));
+    fixture.configure(|config| config.server = Some("http://198.51.100.20:80".into()));
     let mut functions = "prepare() {\n".to_owned();
     let others = [
         "198.51.100.20",
@@ -106,21 +106,23 @@ async fn blocks_the_machine_and_its_networks_in_prepare() {
         functions.push_str(&format!("try '{host}' PREPARE\n"));
     }
     functions.push_str("echo done >\"$srcdir/found\"\n}");
-    let mut request = world.request("hostile", &package("hostile", &functions));
+    let mut request = fixture.request("hostile", &package("hostile", &functions));
     request.network = NetworkPolicy::Prepare;
-    let (_, log) = world.built(&request).await;
+    let (_, log) = fixture.built(&request).await;
     assert!(!log.contains("REACHED") && !log.contains("secret"), "{log}");
     assert_eq!((machine.count(), router.count()), (0, 0));
 }
 
 #[tokio::test]
 async fn explains_that_build_has_no_network() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     for policy in [NetworkPolicy::Sources, NetworkPolicy::Prepare] {
         let functions = "build() { curl -sS --max-time 5 http://example.invalid/; }";
-        let mut request = world.request("late", &package("late", functions));
+        let mut request = fixture.request("late", &package("late", functions));
         request.network = policy;
-        let (kind, message, _) = world.fails(&request).await;
+        let (kind, message, _) = fixture.fails(&request).await;
         assert_eq!(kind, FailureKind::Package);
         assert!(
             message.starts_with("build() may not use the network: none is offered after prepare()"),
@@ -133,31 +135,35 @@ async fn explains_that_build_has_no_network() {
 /// A login shell of makechrootpkg finds an empty home folder, because makepkg runs once.
 #[tokio::test]
 async fn ignores_home_folder_left_by_prepare() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     let functions = "prepare() {
         mkdir -p ~/.config/pacman
         for file in .bash_profile .bash_login .profile .bashrc; do echo 'echo READ; exit 1' >~/$file; done
         for file in .makepkg.conf .config/pacman/makepkg.conf; do echo 'echo READ; exit 6' >~/$file; done
         touch found; }";
-    let mut request = world.request("home", &package("home", functions));
+    let mut request = fixture.request("home", &package("home", functions));
     request.network = NetworkPolicy::Prepare;
-    let (_, log) = world.built(&request).await;
+    let (_, log) = fixture.built(&request).await;
     assert!(!log.lines().any(|line| line == "READ"), "{log}");
 }
 
 /// makepkg runs all functions in one shell, unless a step has to run in between.
 #[tokio::test]
 async fn carries_shell_state_of_prepare_into_build() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     let functions = "prepare() {
           _made=\"it's made\"; export _EXPORTED=$'two\\nlines'; _list=(1 '2 3'); touch found; }
         build() { echo \"found: $_made|${_EXPORTED@Q}|${_list[1]}\"
           bash -c 'echo \"exported: ${_EXPORTED@Q}\"'; }
         check() { [[ $(type -t cd) == builtin ]]; }";
     for network in [NetworkPolicy::Sources, NetworkPolicy::Prepare] {
-        let mut request = world.request("shell", &package("shell", functions));
+        let mut request = fixture.request("shell", &package("shell", functions));
         request.network = network;
-        let (_, log) = world.built(&request).await;
+        let (_, log) = fixture.built(&request).await;
         for line in [
             "found: it's made|$'two\\nlines'|2 3",
             "exported: $'two\\nlines'",
@@ -169,15 +175,15 @@ async fn carries_shell_state_of_prepare_into_build() {
 
 #[tokio::test]
 async fn explains_why_prepare_reaches_nothing() {
-    let Some(mut world) = World::new() else {
+    let Some(mut fixture) = Fixture::new() else {
         return;
     };
-    let surroundings = Surroundings::new(&mut world);
-    let inside = surroundings.behind_router(PORT, |_| page("secret\n"));
+    let test_network = TestNetwork::new(&mut fixture);
+    let inside = test_network.behind_router(PORT, |_| page("secret\n"));
     let functions = format!("prepare() {{ curl -sS --max-time 20 http://10.9.9.9:{PORT}/; }}");
-    let mut request = world.request("refused", &package("refused", &functions));
+    let mut request = fixture.request("refused", &package("refused", &functions));
     request.network = NetworkPolicy::Prepare;
-    let (kind, message, _) = world.fails(&request).await;
+    let (kind, message, _) = fixture.fails(&request).await;
     assert_eq!(kind, FailureKind::Package, "{message}");
     assert!(
         message.contains("prepare() reaches neither the build machine nor its neighbours")
@@ -190,18 +196,18 @@ async fn explains_why_prepare_reaches_nothing() {
 /// The loss of the network is an infrastructure failure.
 #[tokio::test]
 async fn reports_dead_pasta_as_infrastructure_failure() {
-    let Some(mut world) = World::new() else {
+    let Some(mut fixture) = Fixture::new() else {
         return;
     };
-    let surroundings = Surroundings::new(&mut world);
-    surroundings.behind_router(PORT, |_| page("here\n"));
+    let test_network = TestNetwork::new(&mut fixture);
+    test_network.behind_router(PORT, |_| page("here\n"));
     let functions = format!(
         "prepare() {{ while curl -sS --max-time 20 http://{PUBLIC}:{PORT}/; do echo WAITING; done; return 1; }}"
     );
-    let mut request = world.request("waiting", &package("waiting", &functions));
+    let mut request = fixture.request("waiting", &package("waiting", &functions));
     request.network = NetworkPolicy::Prepare;
     let attempt = request.attempt.to_string();
-    let log = Acting {
+    let log = CallbackLog {
         log: Log::default(),
         at: "WAITING",
         action: || {
@@ -213,9 +219,9 @@ async fn reports_dead_pasta_as_infrastructure_failure() {
             }
         },
     };
-    let out = world.path("out");
+    let out = fixture.path("out");
     let cancel = CancellationToken::new();
-    let outcome = world.builder.build(&request, &out, &log, cancel).await;
+    let outcome = fixture.builder.build(&request, &out, &log, cancel).await;
     let BuildOutcome::Failed { kind, message } = outcome else {
         panic!("{outcome:?}\n{}", log.log.text())
     };
@@ -242,17 +248,19 @@ fn pastas(attempt: &str) -> Vec<PathBuf> {
 
 #[tokio::test]
 async fn runs_pasta_unprivileged_and_ends_it_with_the_attempt() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     let functions = "prepare() {
         for process in /proc/[0-9]*/cmdline; do tr '\\0' ' ' <$process; done | grep '[p]asta' && echo VISIBLE
         echo WAITING; sleep 1000; }";
     for how in ["cancelled", "killed"] {
-        let mut request = world.request("waiting", &package("waiting", functions));
+        let mut request = fixture.request("waiting", &package("waiting", functions));
         request.network = NetworkPolicy::Prepare;
         let attempt = request.attempt.to_string();
         let cancel = CancellationToken::new();
-        let (log, out) = (Log::default(), world.path("out"));
-        let build = world.builder.build(&request, &out, &log, cancel.clone());
+        let (log, out) = (Log::default(), fixture.path("out"));
+        let build = fixture.builder.build(&request, &out, &log, cancel.clone());
         let watching = async {
             let mut found = Vec::new();
             while found.is_empty() || !log.text().contains("WAITING") {
@@ -272,7 +280,7 @@ async fn runs_pasta_unprivileged_and_ends_it_with_the_attempt() {
         let uid: u32 = uid.unwrap().split('\t').next().unwrap().parse().unwrap();
         assert!(uid >= 200_000, "{uid}");
         assert_eq!(found.len(), 1);
-        world.assert_no_leftovers(&request);
+        fixture.assert_no_leftovers(&request);
         assert!(!found[0].exists(), "{how}");
     }
 }

@@ -5,7 +5,7 @@ use buildbtw_builder::{BuildRequest, Source};
 use buildbtw_model::FailureKind::Package;
 use buildbtw_model::ReleaseRule;
 
-use crate::support::{World, file_in, serve};
+use crate::support::{Fixture, file_in, serve};
 
 /// Returns a PKGBUILD whose release is set by `lines`.
 fn released(name: &str, lines: &str) -> String {
@@ -24,8 +24,8 @@ fn rebuild(base: &[&str], earlier: &[&str]) -> Option<ReleaseRule> {
     })
 }
 
-async fn version(world: &World, request: &BuildRequest) -> String {
-    let (packages, log) = world.built(request).await;
+async fn version(fixture: &Fixture, request: &BuildRequest) -> String {
+    let (packages, log) = fixture.built(request).await;
     let info = file_in(&packages[0].path, ".PKGINFO");
     let version = packages[0].file_name.version().to_string();
     assert!(
@@ -37,7 +37,9 @@ async fn version(world: &World, request: &BuildRequest) -> String {
 
 #[tokio::test]
 async fn replaces_release_in_every_form() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     for lines in [
         "pkgrel=3 # third",
         "pkgrel=$((1 + 2))",
@@ -53,20 +55,22 @@ async fn replaces_release_in_every_form() {
     ] {
         let pkgbuild = released("relates", lines);
         let files = [("PKGBUILD", &*pkgbuild), ("common.sh", "pkgrel=3\n")];
-        let mut request = world.request_with("relates", &files);
+        let mut request = fixture.request_with("relates", &files);
         request.pkgrel = Some("3.1".into());
-        assert_eq!(version(&world, &request).await, "1.0-3.1", "{lines}");
+        assert_eq!(version(&fixture, &request).await, "1.0-3.1", "{lines}");
     }
 }
 
 #[tokio::test]
 async fn fails_before_download_when_release_cannot_be_replaced() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     let pkgbuild = released("stubborn", "printf -v pkgrel 3; readonly pkgrel");
-    let mut request = world.request("stubborn", &pkgbuild);
+    let mut request = fixture.request("stubborn", &pkgbuild);
     request.pkgrel = Some("3.1".into());
     request.sources = vec!["http://127.0.0.1:1/x.tar.gz".into()];
-    let (kind, message, log) = world.fails(&request).await;
+    let (kind, message, log) = fixture.fails(&request).await;
     assert_eq!(kind, Package, "{message}\n{log}");
     assert!(
         message.starts_with("the release cannot be bumped to 3.1")
@@ -78,7 +82,9 @@ async fn fails_before_download_when_release_cannot_be_replaced() {
 /// Packages of one PKGBUILD that pin each other.
 #[tokio::test]
 async fn updates_pins_of_siblings_or_names_them() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     let pair = |pin: &str| {
         format!(
             "pkgbase=pair\npkgname=(pair pair-docs)\npkgver=1.0\npkgrel=1\narch=(any)\n\
@@ -86,18 +92,18 @@ async fn updates_pins_of_siblings_or_names_them() {
              package_pair-docs() {{ install -d \"$pkgdir/usr/share/pair-docs\"; }}\n"
         )
     };
-    let mut request = world.request("pair", &pair("$pkgver-$pkgrel"));
+    let mut request = fixture.request("pair", &pair("$pkgver-$pkgrel"));
     request.pkgrel = Some("1.1".into());
-    let (packages, log) = world.built(&request).await;
+    let (packages, log) = fixture.built(&request).await;
     let info = file_in(&packages[0].path, ".PKGINFO");
     assert!(
         info.contains("depend = pair-docs=1.0-1.1\n"),
         "{info}\n{log}"
     );
 
-    let mut request = world.request("pair", &pair("1.0-1"));
+    let mut request = fixture.request("pair", &pair("1.0-1"));
     request.pkgrel = Some("1.1".into());
-    let (kind, message, log) = world.fails(&request).await;
+    let (kind, message, log) = fixture.fails(&request).await;
     assert_eq!(kind, Package, "{message}\n{log}");
     assert!(
         message.contains("pair depends on `pair-docs=1.0-1`, and pair-docs becomes 1.0-1.1")
@@ -108,28 +114,32 @@ async fn updates_pins_of_siblings_or_names_them() {
 
 #[tokio::test]
 async fn installs_dependency_pinned_to_the_bumped_release() {
-    let Some(world) = World::new() else { return };
-    let mut library = world.request("library", &released("library", "pkgrel=1"));
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
+    let mut library = fixture.request("library", &released("library", "pkgrel=1"));
     library.pkgrel = Some("1.1".into());
-    let (packages, _) = world.built(&library).await;
-    world.publish("base", &packages);
+    let (packages, _) = fixture.built(&library).await;
+    fixture.publish("base", &packages);
     let lines = "pkgrel=1\ndepends=(\"library=$pkgver-$pkgrel\")";
-    let mut request = world.request("follows", &released("follows", lines));
+    let mut request = fixture.request("follows", &released("follows", lines));
     request.dependencies = vec!["library=1.0-1".into()];
     request.pkgrel = Some("1.1".into());
-    assert_eq!(version(&world, &request).await, "1.0-1.1");
+    assert_eq!(version(&fixture, &request).await, "1.0-1.1");
 }
 
 /// If `pkgver()` computes the version, the release is written after the installation of
 /// dependencies.
 #[tokio::test]
 async fn names_dependency_pinned_to_a_later_release() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     let lines = "pkgrel=1\ndepends=(\"library=2-$pkgrel\")\npkgver() { echo 1.0; }";
-    let mut request = world.request("late", &released("late", lines));
+    let mut request = fixture.request("late", &released("late", lines));
     request.dependencies = vec!["library=2-1".into()];
     request.pkgrel = Some("1.1".into());
-    let (kind, message, log) = world.fails(&request).await;
+    let (kind, message, log) = fixture.fails(&request).await;
     assert_eq!(kind, Package, "{message}\n{log}");
     assert!(
         message.contains("the dependency `library=2-1` is installed before the release is written")
@@ -144,33 +154,35 @@ const RELSOURCE: &str = "pkgname=relsource\npkgver=1.0\npkgrel=3\narch=(any)\n\
 
 #[tokio::test]
 async fn downloads_source_named_after_release_from_its_old_address() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     // A link in the tree.
     let files = [("PKGBUILD", RELSOURCE), ("fix", "patch\n")];
-    let mut request = world.request_with("relsource", &files);
-    let folder = world.path("sources/relsource");
+    let mut request = fixture.request_with("relsource", &files);
+    let folder = fixture.path("sources/relsource");
     std::os::unix::fs::symlink("fix", folder.join("fix-1.0-3.patch")).unwrap();
     request.sources = vec!["fix-1.0-3.patch".into()];
     request.pkgrel = Some("9.1".into());
-    let (packages, log) = world.built(&request).await;
+    let (packages, log) = fixture.built(&request).await;
     assert_eq!(
         file_in(&packages[0].path, "usr/share/relsource/fix"),
         "patch\n",
         "{log}"
     );
 
-    fs_err::write(world.path("repository/fix-1.0-3.patch"), "fetched\n").unwrap();
-    let port = serve(world.path("repository")).await;
+    fs_err::write(fixture.path("repository/fix-1.0-3.patch"), "fetched\n").unwrap();
+    let port = serve(fixture.path("repository")).await;
     let address = format!("http://127.0.0.1:{port}/fix-");
-    let digest = world.sh("sha256sum <repository/fix-1.0-3.patch | cut -d' ' -f1");
+    let digest = fixture.sh("sha256sum <repository/fix-1.0-3.patch | cut -d' ' -f1");
     let remote = RELSOURCE
         .replace("\"fix-", &format!("\"{address}"))
         .replace("SKIP", &digest);
-    let mut request = world.request_with("remote", &[("PKGBUILD", &remote)]);
+    let mut request = fixture.request_with("remote", &[("PKGBUILD", &remote)]);
     request.pkgbase = "relsource".parse().unwrap();
     request.sources = vec![format!("{address}1.0-3.patch")];
     request.pkgrel = Some("9.1".into());
-    let (packages, log) = world.built(&request).await;
+    let (packages, log) = fixture.built(&request).await;
     assert_eq!(packages[0].file_name.version().as_str(), "1.0-9.1");
     assert_eq!(
         file_in(&packages[0].path, "usr/share/relsource/fix"),
@@ -186,14 +198,14 @@ struct Upstream {
     source: String,
 }
 
-async fn upstream(world: &World) -> Upstream {
-    world.git("upstream", &[("hello.txt", "hello\n")]);
-    world.sh(
+async fn upstream(fixture: &Fixture) -> Upstream {
+    fixture.git("upstream", &[("hello.txt", "hello\n")]);
+    fixture.sh(
         "cd upstream && git -c user.name=t -c user.email=t@localhost commit -q --allow-empty -m two",
     );
-    let commit = world.sh("cd upstream && git rev-parse --short=7 HEAD");
-    world.sh("cd upstream && git update-server-info && mv .git ../repository/upstream.git");
-    let port = serve(world.folder.path().to_owned()).await;
+    let commit = fixture.sh("cd upstream && git rev-parse --short=7 HEAD");
+    fixture.sh("cd upstream && git update-server-info && mv .git ../repository/upstream.git");
+    let port = serve(fixture.folder.path().to_owned()).await;
     Upstream {
         version: format!("r2.{commit}"),
         source: format!("git+http://127.0.0.1:{port}/repository/upstream.git"),
@@ -203,7 +215,7 @@ async fn upstream(world: &World) -> Upstream {
 const PKGVER: &str = "pkgver() { cd upstream; printf 'r%s.%s' \"$(git rev-list --count HEAD)\" \
                       \"$(git rev-parse --short=7 HEAD)\"; }";
 
-fn of_repository(world: &World, upstream: &Upstream, lines: &str) -> BuildRequest {
+fn of_repository(fixture: &Fixture, upstream: &Upstream, lines: &str) -> BuildRequest {
     let source = &upstream.source;
     let pkgbuild = released(
         "vcs-git",
@@ -215,7 +227,7 @@ fn of_repository(world: &World, upstream: &Upstream, lines: &str) -> BuildReques
          \tsha256sums = SKIP\n\npkgname = vcs-git\n"
     );
     let files = [("PKGBUILD", &*pkgbuild), (".SRCINFO", &*srcinfo)];
-    let mut request = world.request_with("vcs-git", &files);
+    let mut request = fixture.request_with("vcs-git", &files);
     request.sources = vec![source.clone()];
     request.pkgrel = Some("1.1".into());
     request.version = Some("r1.aaaaaaa-1.1".parse().unwrap());
@@ -224,8 +236,10 @@ fn of_repository(world: &World, upstream: &Upstream, lines: &str) -> BuildReques
 
 #[tokio::test]
 async fn bumps_release_for_computed_version() {
-    let Some(world) = World::new() else { return };
-    let upstream = upstream(&world).await;
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
+    let upstream = upstream(&fixture).await;
     let found = &upstream.version;
     let prepared = "prepare() { [[ ! -e prepared ]] && touch prepared; }\nbuild() { ls prepared; }";
     let plain = format!("pkgrel=1\n{PKGVER}\n{prepared}");
@@ -244,25 +258,25 @@ async fn bumps_release_for_computed_version() {
             "1.1",
         ),
     ] {
-        let mut request = of_repository(&world, &upstream, &plain);
+        let mut request = of_repository(&fixture, &upstream, &plain);
         request.release = rule;
         let expected = format!("{found}-{expected}");
-        assert_eq!(version(&world, &request).await, expected);
+        assert_eq!(version(&fixture, &request).await, expected);
     }
     // A release that makepkg cannot restore.
-    let mut request = of_repository(&world, &upstream, &format!("  pkgrel=$((0+1))\n{PKGVER}"));
+    let mut request = of_repository(&fixture, &upstream, &format!("  pkgrel=$((0+1))\n{PKGVER}"));
     request.release = rebuild(&[&same[0]], &[]);
-    assert_eq!(version(&world, &request).await, format!("{found}-1.1"));
+    assert_eq!(version(&fixture, &request).await, format!("{found}-1.1"));
     // The plan expected a higher version, and pkgver() does not change it.
     for (planned, expected) in [("1.3", "1.3"), ("1", "1.1")] {
-        let mut request = of_repository(&world, &upstream, &plain);
+        let mut request = of_repository(&fixture, &upstream, &plain);
         request.version = Some(format!("{found}-{planned}").parse().unwrap());
         request.release = rebuild(&[&same[0]], &[]);
         let expected = format!("{found}-{expected}");
-        assert_eq!(version(&world, &request).await, expected);
+        assert_eq!(version(&fixture, &request).await, expected);
     }
     // makepkg does not write the version if `pkgver=` does not start a line.
-    let mut request = of_repository(&world, &upstream, &plain);
+    let mut request = of_repository(&fixture, &upstream, &plain);
     let Source::Directory(folder) = &request.source else {
         panic!("{request:?}")
     };
@@ -273,21 +287,23 @@ async fn bumps_release_for_computed_version() {
     )
     .unwrap();
     request.release = rebuild(&[&same[0]], &[]);
-    assert_eq!(version(&world, &request).await, format!("{found}-1.1"));
+    assert_eq!(version(&fixture, &request).await, format!("{found}-1.1"));
     // Without a plan, the requested release is used.
-    let mut request = of_repository(&world, &upstream, &plain);
+    let mut request = of_repository(&fixture, &upstream, &plain);
     request.version = None;
     request.pkgrel = Some("7.1".into());
-    assert_eq!(version(&world, &request).await, format!("{found}-7.1"));
+    assert_eq!(version(&fixture, &request).await, format!("{found}-7.1"));
 }
 
 #[tokio::test]
 async fn fails_before_build_when_rebuild_would_not_upgrade_base() {
-    let Some(world) = World::new() else { return };
-    let upstream = upstream(&world).await;
-    let mut request = of_repository(&world, &upstream, &format!("pkgrel=1\n{PKGVER}"));
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
+    let upstream = upstream(&fixture).await;
+    let mut request = of_repository(&fixture, &upstream, &format!("pkgrel=1\n{PKGVER}"));
     request.release = rebuild(&["r3.0000000-1"], &[]);
-    let (kind, message, log) = world.fails(&request).await;
+    let (kind, message, log) = fixture.fails(&request).await;
     assert_eq!(kind, Package, "{message}\n{log}");
     let expected = format!(
         "{}-1.1 would not install over r3.0000000-1 of the base repositories",
@@ -296,11 +312,11 @@ async fn fails_before_build_when_rebuild_would_not_upgrade_base() {
     assert!(message.starts_with(&expected), "{message}\n{log}");
     assert!(!log.contains("building vcs-git"), "{log}");
 
-    let mut request = world.request("plain", &released("plain", "pkgrel=1"));
+    let mut request = fixture.request("plain", &released("plain", "pkgrel=1"));
     request.pkgrel = Some("1.1".into());
     request.version = Some("1.0-1.1".parse().unwrap());
     request.release = rebuild(&["1:0.1-1"], &[]);
-    let (kind, message, log) = world.fails(&request).await;
+    let (kind, message, log) = fixture.fails(&request).await;
     assert_eq!(kind, Package, "{message}\n{log}");
     assert!(
         message.starts_with("1.0-1.1 would not install over 1:0.1-1 of the base repositories"),
@@ -310,13 +326,15 @@ async fn fails_before_build_when_rebuild_would_not_upgrade_base() {
 
 #[tokio::test]
 async fn names_pkgver_function_with_changing_result() {
-    let Some(world) = World::new() else { return };
-    let upstream = upstream(&world).await;
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
+    let upstream = upstream(&fixture).await;
     let lines = "pkgrel=1\npkgver() { echo x >>\"$srcdir/times\"; echo \"2.$(wc -l <\"$srcdir/times\")\"; }\n\
                  build() { echo the build runs; }";
-    let mut request = of_repository(&world, &upstream, lines);
+    let mut request = of_repository(&fixture, &upstream, lines);
     request.release = rebuild(&[], &[]);
-    let (kind, message, log) = world.fails(&request).await;
+    let (kind, message, log) = fixture.fails(&request).await;
     assert_eq!(kind, Package, "{message}\n{log}");
     assert!(
         message.starts_with("pkgver() printed 2.1 first and 2.2 when it ran again"),
@@ -327,19 +345,21 @@ async fn names_pkgver_function_with_changing_result() {
 
 #[tokio::test]
 async fn contains_or_rejects_pkgbuild_that_changes_its_release() {
-    let Some(world) = World::new() else { return };
-    let upstream = upstream(&world).await;
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
+    let upstream = upstream(&fixture).await;
     let lines = format!("pkgrel=1\n{}", PKGVER.replace("{ cd", "{ pkgrel=9; cd"));
-    let mut request = of_repository(&world, &upstream, &lines);
+    let mut request = of_repository(&fixture, &upstream, &lines);
     request.release = rebuild(&[], &[]);
     let expected = format!("{}-1.1", upstream.version);
-    assert_eq!(version(&world, &request).await, expected);
+    assert_eq!(version(&fixture, &request).await, expected);
 
     let edits = "{ sed -i 's/^pkgrel=.*/pkgrel=9/' \"$startdir/PKGBUILD\"; cd";
     let lines = format!("pkgrel=1\n{}", PKGVER.replace("{ cd", edits));
-    let mut request = of_repository(&world, &upstream, &lines);
+    let mut request = of_repository(&fixture, &upstream, &lines);
     request.release = rebuild(&[], &[]);
-    let (kind, message, log) = world.fails(&request).await;
+    let (kind, message, log) = fixture.fails(&request).await;
     assert_eq!(kind, Package, "{message}\n{log}");
     let found = format!(
         "has version {}-9, it was built as {expected}",
@@ -354,20 +374,22 @@ async fn contains_or_rejects_pkgbuild_that_changes_its_release() {
 /// Files that `prepare()` leaves in place of the tree are not used.
 #[tokio::test]
 async fn prevents_replacing_the_tree_between_runs() {
-    let Some(world) = World::new() else { return };
-    let upstream = upstream(&world).await;
-    fs_err::create_dir(world.path("elsewhere")).unwrap();
-    fs_err::write(world.path("elsewhere/PKGBUILD"), "pkgrel=1\n").unwrap();
-    let elsewhere = world.path("elsewhere").display().to_string();
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
+    let upstream = upstream(&fixture).await;
+    fs_err::create_dir(fixture.path("elsewhere")).unwrap();
+    fs_err::write(fixture.path("elsewhere/PKGBUILD"), "pkgrel=1\n").unwrap();
+    let elsewhere = fixture.path("elsewhere").display().to_string();
     let lines = format!(
         "pkgrel=1\n{PKGVER}\nprepare() {{ mv \"$startdir\" \"$startdir-moved\" || true; \
          ln -sfn {elsewhere} \"$startdir\" || true; \
          rm -f \"$startdir/PKGBUILD\"; ln -s {elsewhere}/PKGBUILD \"$startdir/PKGBUILD\"; }}"
     );
-    let mut request = of_repository(&world, &upstream, &lines);
+    let mut request = of_repository(&fixture, &upstream, &lines);
     request.release = rebuild(&[], &[]);
-    let (kind, message, log) = world.fails(&request).await;
+    let (kind, message, log) = fixture.fails(&request).await;
     assert_eq!(kind, Package, "{message}\n{log}");
-    let text = fs_err::read_to_string(world.path("elsewhere/PKGBUILD")).unwrap();
+    let text = fs_err::read_to_string(fixture.path("elsewhere/PKGBUILD")).unwrap();
     assert_eq!(text, "pkgrel=1\n");
 }

@@ -4,22 +4,22 @@ use buildbtw_builder::{BuildOutcome, BuildRequest};
 use buildbtw_model::{FailureKind, MissingKeys, NetworkPolicy};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Acting, Log, World, file_in, serve};
+use crate::support::{CallbackLog, Fixture, Log, file_in, serve};
 
-/// A world with a signing key, `keys/pgp` of its packages, and a server.
+/// A fixture with a signing key, `keys/pgp` of its packages, and a server.
 struct Signer {
-    world: World,
+    fixture: Fixture,
     fingerprint: String,
     port: u16,
 }
 
 impl Signer {
     async fn new() -> Option<Self> {
-        let world = World::new()?;
-        let fingerprint = key(&world, "keyring", "signer");
-        let port = serve(world.path("repository")).await;
+        let fixture = Fixture::new()?;
+        let fingerprint = key(&fixture, "keyring", "signer");
+        let port = serve(fixture.path("repository")).await;
         Some(Self {
-            world,
+            fixture,
             fingerprint,
             port,
         })
@@ -27,7 +27,7 @@ impl Signer {
 
     /// Runs gpg with the signer's keyring, and everything else in a shell.
     fn sh(&self, script: &str) -> String {
-        self.world
+        self.fixture
             .sh(&format!("export GNUPGHOME=$PWD/keyring\n{script}"))
     }
 
@@ -43,7 +43,7 @@ impl Signer {
              build() {{ echo \"temporary: $(ls -A /tmp | xargs)\"; }}\n\
              package() {{ install -Dm644 src.txt \"$pkgdir/usr/share/signed\"; }}\n"
         );
-        let mut request = self.world.request("signed", &pkgbuild);
+        let mut request = self.fixture.request("signed", &pkgbuild);
         request.sources = vec![url.clone(), format!("{url}.sig")];
         self.keys(keys);
         request
@@ -63,8 +63,8 @@ impl Signer {
 }
 
 /// Creates a key without a password, and returns its fingerprint.
-fn key(world: &World, keyring: &str, name: &str) -> String {
-    world.sh(&format!(
+fn key(fixture: &Fixture, keyring: &str, name: &str) -> String {
+    fixture.sh(&format!(
         "mkdir -m 700 -p {keyring} && export GNUPGHOME=$PWD/{keyring}
          gpg --batch --quiet --passphrase '' --quick-gen-key '{name} <{name}@localhost>' ed25519 sign never
          gpg --batch --with-colons --list-keys | sed -n 's/^fpr:::::::::\\([^:]*\\):.*/\\1/p' | head -1
@@ -81,7 +81,7 @@ async fn accepts_good_signature_of_a_key_in_the_repository() {
         return;
     };
     let request = signer.request(SIGN, &signer.fingerprint, true);
-    let (_, log) = signer.world.built(&request).await;
+    let (_, log) = signer.fixture.built(&request).await;
     assert!(log.contains("src.txt ... Passed"), "{log}");
     // The check leaves no files.
     assert!(log.lines().any(|line| line == "temporary: "), "{log}");
@@ -93,7 +93,7 @@ async fn rejects_bytes_that_are_not_a_signature() {
         return;
     };
     let request = signer.request("echo nothing >src.txt.sig", &signer.fingerprint, true);
-    let (kind, message, _) = signer.world.fails(&request).await;
+    let (kind, message, _) = signer.fixture.fails(&request).await;
     assert_eq!(kind, FailureKind::Package);
     assert!(message.contains("`src.txt`"), "{message}");
     assert!(
@@ -111,7 +111,7 @@ async fn rejects_modified_source_under_every_policy() {
     let mut request = signer.request(&changed, &signer.fingerprint, true);
     for missing_keys in [MissingKeys::Fail, MissingKeys::Warn] {
         request.missing_keys = missing_keys;
-        let (kind, message, _) = signer.world.fails(&request).await;
+        let (kind, message, _) = signer.fixture.fails(&request).await;
         assert_eq!(kind, FailureKind::Package);
         assert!(message.contains("`src.txt`"), "{message}");
         let id = &signer.fingerprint[24..];
@@ -129,7 +129,7 @@ async fn rejects_key_missing_in_validpgpkeys() {
     };
     let other = "0123456789ABCDEF0123456789ABCDEF01234567";
     let request = signer.request(SIGN, other, true);
-    let (kind, message, _) = signer.world.fails(&request).await;
+    let (kind, message, _) = signer.fixture.fails(&request).await;
     assert_eq!(kind, FailureKind::Package);
     let fingerprint = &signer.fingerprint;
     assert!(
@@ -144,20 +144,20 @@ async fn treats_missing_key_by_policy() {
         return;
     };
     let mut request = signer.request(SIGN, &signer.fingerprint, false);
-    let (kind, message, _) = signer.world.fails(&request).await;
+    let (kind, message, _) = signer.fixture.fails(&request).await;
     assert_eq!(kind, FailureKind::Package);
     assert!(message.contains("is not in keys/pgp"), "{message}");
     assert!(message.contains(&signer.fingerprint[24..]), "{message}");
 
     signer.sh("mkdir -p sources/signed/keys/pgp && echo none >sources/signed/keys/pgp/broken.asc");
-    let (_, message, _) = signer.world.fails(&request).await;
+    let (_, message, _) = signer.fixture.fails(&request).await;
     assert!(
         message.contains("no key can be read from broken.asc"),
         "{message}"
     );
 
     request.missing_keys = MissingKeys::Warn;
-    let (_, log) = signer.world.built(&request).await;
+    let (_, log) = signer.fixture.built(&request).await;
     assert!(
         log.contains("warning: the signature of src.txt is not verified"),
         "{log}"
@@ -191,16 +191,16 @@ async fn verifies_signed_tags_and_commits() {
              sha256sums=(SKIP)\nvalidpgpkeys=({fingerprint})\n\
              package() {{ install -Dm644 up/src.txt \"$pkgdir/usr/share/signed\"; }}\n"
         );
-        let mut request = signer.world.request("signed", &pkgbuild);
+        let mut request = signer.fixture.request("signed", &pkgbuild);
         request.sources = vec![source];
         signer.keys(true);
         match refused {
             None => {
-                let (_, log) = signer.world.built(&request).await;
+                let (_, log) = signer.fixture.built(&request).await;
                 assert!(log.contains("up git repo ... Passed"), "{fragment}: {log}");
             }
             Some(part) => {
-                let (kind, message, _) = signer.world.fails(&request).await;
+                let (kind, message, _) = signer.fixture.fails(&request).await;
                 assert_eq!(kind, FailureKind::Package);
                 assert!(
                     message.contains("`up`") && message.contains(part),
@@ -218,7 +218,7 @@ async fn rejects_bad_signature_next_to_a_missing_key() {
     let Some(signer) = Signer::new().await else {
         return;
     };
-    key(&signer.world, "others", "other");
+    key(&signer.fixture, "others", "other");
     signer.sh(
         "others=$PWD/others && cd repository && head -c 100000 /dev/urandom | gzip -n | head -c 50000 >x.tar.gz
          echo other >x.tar && gpg --batch --quiet --detach-sign --output x.tar.sign x.tar
@@ -234,11 +234,11 @@ async fn rejects_bad_signature_next_to_a_missing_key() {
          package() {{ install -d \"$pkgdir/usr\"; }}\n",
         sources.join(" ")
     );
-    let mut request = signer.world.request("signed", &pkgbuild);
+    let mut request = signer.fixture.request("signed", &pkgbuild);
     request.sources = sources.to_vec();
     request.missing_keys = MissingKeys::Warn;
     signer.keys(true);
-    let (kind, message, log) = signer.world.fails(&request).await;
+    let (kind, message, log) = signer.fixture.fails(&request).await;
     assert_eq!(kind, FailureKind::Package, "{message}\n{log}");
     assert!(message.contains("`x.tar`"), "{message}\n{log}");
 }
@@ -265,12 +265,12 @@ async fn builds_verified_commit_when_tag_moves() {
          package() {{ install -Dm644 up/src.txt \"$pkgdir/usr/share/signed\"; }}\n",
         signer.fingerprint
     );
-    let mut request = signer.world.request("signed", &pkgbuild);
+    let mut request = signer.fixture.request("signed", &pkgbuild);
     request.sources = vec![source];
     request.network = NetworkPolicy::Prepare;
     signer.keys(true);
-    let repository = signer.world.path("repository");
-    let log = Acting {
+    let repository = signer.fixture.path("repository");
+    let log = CallbackLog {
         log: Log::default(),
         at: "checking the signatures of the sources",
         action: || {
@@ -280,9 +280,9 @@ async fn builds_verified_commit_when_tag_moves() {
             }
         },
     };
-    let out = signer.world.path("out");
+    let out = signer.fixture.path("out");
     let cancel = CancellationToken::new();
-    let builder = &signer.world.builder;
+    let builder = &signer.fixture.builder;
     let outcome = builder.build(&request, &out, &log, cancel).await;
     let BuildOutcome::Succeeded { packages, .. } = outcome else {
         panic!("{outcome:?}\n{}", log.log.text())

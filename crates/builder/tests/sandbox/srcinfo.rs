@@ -3,7 +3,7 @@
 use buildbtw_builder::BuildRequest;
 use buildbtw_model::FailureKind::Package;
 
-use crate::support::{World, script_package};
+use crate::support::{Fixture, script_package};
 
 const SPLIT: &str = "pkgbase=pair\npkgname=(pair pair-docs)\npkgver=1.0\npkgrel=1\n\
     arch=(x86_64 aarch64)\ndepends=(bash)\ndepends_x86_64=(coreutils)\nmakedepends=(make)\n\
@@ -12,19 +12,19 @@ const SPLIT: &str = "pkgbase=pair\npkgname=(pair pair-docs)\npkgver=1.0\npkgrel=
     package_pair-docs() { arch=(any); depends=(); install -Dm644 note.txt \"$pkgdir/usr/share/pair-docs\"; }\n";
 const SPLIT_SRCINFO: &str = "# written by hand\npkgbase = pair\n\tpkgdesc = two packages\n\tpkgver = 1.0\n\tpkgrel = 1\n\tarch = aarch64\n\tarch = x86_64\n\tmakedepends = make\n\tdepends = bash\n\tsource = note.txt\n\tdepends_x86_64 = coreutils\n\npkgname = pair\n\tdepends = pair-docs=1.0-1\n\tdepends = bash\n\npkgname = pair-docs\n\tarch = any\n\tdepends = \n";
 
-fn pair(world: &World, srcinfo: &str) -> BuildRequest {
+fn pair(fixture: &Fixture, srcinfo: &str) -> BuildRequest {
     let files = [
         ("PKGBUILD", SPLIT),
         (".SRCINFO", srcinfo),
         ("note.txt", "note\n"),
     ];
-    let mut request = world.request_with("pair", &files);
+    let mut request = fixture.request_with("pair", &files);
     request.sources = vec!["note.txt".into()];
     request
 }
 
-async fn is_stale(world: &World, request: &BuildRequest, words: &str) {
-    let (kind, message, log) = world.fails(request).await;
+async fn is_stale(fixture: &Fixture, request: &BuildRequest, words: &str) {
+    let (kind, message, log) = fixture.fails(request).await;
     assert_eq!(kind, Package, "{message}\n{log}");
     assert!(
         message.starts_with(".SRCINFO is stale: "),
@@ -42,11 +42,13 @@ async fn is_stale(world: &World, request: &BuildRequest, words: &str) {
 
 #[tokio::test]
 async fn detects_stale_srcinfo_before_download() {
-    let Some(world) = World::new() else { return };
-    let (packages, _) = world
-        .built(&world.request("plain", &script_package("plain", "true")))
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
+    let (packages, _) = fixture
+        .built(&fixture.request("plain", &script_package("plain", "true")))
         .await;
-    world.publish("base", &packages);
+    fixture.publish("base", &packages);
     for (from, to, words) in [
         (
             "\tmakedepends = make\n",
@@ -75,11 +77,11 @@ async fn detects_stale_srcinfo_before_download() {
         ),
     ] {
         assert!(SPLIT_SRCINFO.contains(from), "{from}");
-        let mut request = pair(&world, &SPLIT_SRCINFO.replacen(from, to, 1));
+        let mut request = pair(&fixture, &SPLIT_SRCINFO.replacen(from, to, 1));
         request.pkgrel = Some("1.1".into());
         request.dependencies = vec!["plain".into()];
-        is_stale(&world, &request, words).await;
-        let (_, _, log) = world.fails(&request).await;
+        is_stale(&fixture, &request, words).await;
+        let (_, _, log) = fixture.fails(&request).await;
         assert!(!log.contains("downloading dependencies"), "{log}");
         assert!(!log.contains("setting pkgrel"), "{log}");
     }
@@ -87,10 +89,12 @@ async fn detects_stale_srcinfo_before_download() {
 
 #[tokio::test]
 async fn builds_with_equivalent_srcinfo() {
-    let Some(world) = World::new() else { return };
-    let mut request = pair(&world, SPLIT_SRCINFO);
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
+    let mut request = pair(&fixture, SPLIT_SRCINFO);
     request.pkgrel = Some("1.1".into());
-    let (packages, log) = world.built(&request).await;
+    let (packages, log) = fixture.built(&request).await;
     assert_eq!(packages.len(), 2, "{log}");
     assert!(
         log.contains("comparing .SRCINFO with the PKGBUILD"),
@@ -101,29 +105,31 @@ async fn builds_with_equivalent_srcinfo() {
 /// The PKGBUILD runs a program that only its dependencies provide.
 #[tokio::test]
 async fn recompares_srcinfo_after_installing_dependencies() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     let tool = "pkgname=greet-config\npkgver=1.0\npkgrel=1\narch=(any)\n\
         package() { install -d \"$pkgdir/usr/bin\"; printf '#!/bin/sh\\necho bash\\n' >\"$pkgdir/usr/bin/greet-config\"; chmod 755 \"$pkgdir/usr/bin/greet-config\"; }\n";
-    let (packages, _) = world.built(&world.request("greet-config", tool)).await;
-    world.publish("base", &packages);
+    let (packages, _) = fixture.built(&fixture.request("greet-config", tool)).await;
+    fixture.publish("base", &packages);
     let pkgbuild = "pkgname=asks\npkgver=1.0\npkgrel=1\narch=(any)\nmakedepends=(greet-config)\n\
         depends=($(greet-config 2>/dev/null))\n\
         package() { install -Dm644 /dev/null \"$pkgdir/usr/share/asks\"; }\n";
     let srcinfo = "pkgbase = asks\n\tpkgver = 1.0\n\tpkgrel = 1\n\tarch = any\n\tmakedepends = greet-config\n\tdepends = bash\n\npkgname = asks\n";
     let asks = |srcinfo: &str| {
         let mut request =
-            world.request_with("asks", &[("PKGBUILD", pkgbuild), (".SRCINFO", srcinfo)]);
+            fixture.request_with("asks", &[("PKGBUILD", pkgbuild), (".SRCINFO", srcinfo)]);
         request.dependencies = vec!["greet-config".into(), "bash".into()];
         request.pkgrel = Some("1.1".into());
         request
     };
-    let (packages, log) = world.built(&asks(srcinfo)).await;
+    let (packages, log) = fixture.built(&asks(srcinfo)).await;
     assert_eq!(packages[0].file_name.version().as_str(), "1.0-1.1", "{log}");
     assert!(log.contains("compared again"), "{log}");
 
     let stale = asks(&srcinfo.replace("depends = bash", "depends = coreutils"));
     is_stale(
-        &world,
+        &fixture,
         &stale,
         "depends: .SRCINFO says `coreutils`, the PKGBUILD says `bash`",
     )
@@ -132,44 +138,54 @@ async fn recompares_srcinfo_after_installing_dependencies() {
 
 #[tokio::test]
 async fn compares_srcinfo_early_when_programs_are_installed() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     let pkgbuild = "pkgname=asks\n_v=1_0\npkgver=$(echo $_v | tr _ .)\npkgrel=1\narch=(any)\n\
         depends=(bash)\npackage() { install -Dm644 /dev/null \"$pkgdir/usr/share/asks\"; }\n";
     let srcinfo = "pkgbase = asks\n\tpkgver = 1.0\n\tpkgrel = 1\n\tarch = any\n\npkgname = asks\n";
-    let request = world.request_with("asks", &[("PKGBUILD", pkgbuild), (".SRCINFO", srcinfo)]);
-    is_stale(&world, &request, "depends: .SRCINFO says nothing").await;
-    let (_, _, log) = world.fails(&request).await;
+    let request = fixture.request_with("asks", &[("PKGBUILD", pkgbuild), (".SRCINFO", srcinfo)]);
+    is_stale(&fixture, &request, "depends: .SRCINFO says nothing").await;
+    let (_, _, log) = fixture.fails(&request).await;
     assert!(!log.contains("compared again"), "{log}");
 }
 
 /// `.SRCINFO` can only describe the PKGBUILD on one architecture.
 #[tokio::test]
 async fn accepts_srcinfo_of_another_architecture() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     let pkgbuild = "pkgname=both\npkgver=1.0\npkgrel=1\narch=(x86_64 aarch64)\n\
         [[ $CARCH == aarch64 ]] && depends=(bash)\n\
         package() { install -Dm644 /dev/null \"$pkgdir/usr/share/both\"; }\n";
     let srcinfo = "pkgbase = both\n\tpkgver = 1.0\n\tpkgrel = 1\n\tarch = x86_64\n\tarch = aarch64\n\tdepends = bash\n\npkgname = both\n";
-    let request = world.request_with("both", &[("PKGBUILD", pkgbuild), (".SRCINFO", srcinfo)]);
-    let (_, log) = world.built(&request).await;
+    let request = fixture.request_with("both", &[("PKGBUILD", pkgbuild), (".SRCINFO", srcinfo)]);
+    let (_, log) = fixture.built(&request).await;
     assert!(log.contains(".SRCINFO was written on aarch64"), "{log}");
 }
 
 #[tokio::test]
 async fn accepts_computed_version_that_differs_from_srcinfo() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     let pkgbuild = script_package("computed", "true")
         .replace("build()", "pkgver() { echo 1.5; }\nbuild()")
         .replace("arch=", "provides=(\"c=$pkgver\")\narch=");
     let srcinfo = "pkgbase = computed\n\tpkgver = 0.7\n\tpkgrel = 1\n\tarch = x86_64\n\tprovides = c=0.7\n\npkgname = computed\n";
     let files = [("PKGBUILD", &*pkgbuild), (".SRCINFO", srcinfo)];
-    world.built(&world.request_with("computed", &files)).await;
+    fixture
+        .built(&fixture.request_with("computed", &files))
+        .await;
 }
 
 /// The PKGBUILD is read before the network is used: later steps do not see what it leaves.
 #[tokio::test]
 async fn discards_side_effects_of_the_top_level() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     let pkgbuild = format!(
         "echo hello = world\n: >/srcdest/left || exit 1\n: >/tmp/left\n: >/startdir/left\n{}",
         script_package(
@@ -180,15 +196,17 @@ async fn discards_side_effects_of_the_top_level() {
     let srcinfo =
         "pkgbase = leaves\n\tpkgver = 1.0\n\tpkgrel = 1\n\tarch = x86_64\n\npkgname = leaves\n";
     let files = [("PKGBUILD", &*pkgbuild), (".SRCINFO", srcinfo)];
-    let request = world.request_with("leaves", &files);
-    let (_, log) = world.built(&request).await;
+    let request = fixture.request_with("leaves", &files);
+    let (_, log) = fixture.built(&request).await;
     assert!(log.contains("Read-only file system"), "{log}");
 }
 
 /// bash finds functions whose definition does not start with `pkgver()`.
 #[tokio::test]
 async fn accepts_different_version_for_any_form_of_pkgver() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     let plain = script_package("computed", "true");
     let srcinfo =
         "pkgbase = computed\n\tpkgver = 0.7\n\tpkgrel = 1\n\tarch = x86_64\n\npkgname = computed\n";
@@ -203,7 +221,9 @@ async fn accepts_different_version_for_any_form_of_pkgver() {
             (".SRCINFO", srcinfo),
         ];
         // The plan expects 1.0-1.
-        let (packages, log) = world.built(&world.request_with("computed", &files)).await;
+        let (packages, log) = fixture
+            .built(&fixture.request_with("computed", &files))
+            .await;
         assert_eq!(packages[0].file_name.version().as_str(), "1.5-1", "{log}");
     }
 }
@@ -211,11 +231,13 @@ async fn accepts_different_version_for_any_form_of_pkgver() {
 /// A path of a program, or a test for it, does not fail while the program is missing.
 #[tokio::test]
 async fn recompares_srcinfo_when_a_program_was_missing() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     let tool = "pkgname=greet-config\npkgver=1.0\npkgrel=1\narch=(any)\n\
         package() { install -d \"$pkgdir/usr/bin\"; printf '#!/bin/sh\\necho bash\\n' >\"$pkgdir/usr/bin/greet-config\"; chmod 755 \"$pkgdir/usr/bin/greet-config\"; }\n";
-    let (packages, _) = world.built(&world.request("greet-config", tool)).await;
-    world.publish("base", &packages);
+    let (packages, _) = fixture.built(&fixture.request("greet-config", tool)).await;
+    fixture.publish("base", &packages);
     for line in [
         "_d=$(/usr/bin/greet-config 2>/dev/null | cut -c1-4); depends=($_d)",
         "[[ -x /usr/bin/greet-config ]] && depends=(bash)",
@@ -226,9 +248,9 @@ async fn recompares_srcinfo_when_a_program_was_missing() {
         );
         let srcinfo = "pkgbase = asks\n\tpkgver = 1.0\n\tpkgrel = 1\n\tarch = any\n\tmakedepends = greet-config\n\tdepends = bash\n\npkgname = asks\n";
         let files = [("PKGBUILD", &*pkgbuild), (".SRCINFO", srcinfo)];
-        let mut request = world.request_with("asks", &files);
+        let mut request = fixture.request_with("asks", &files);
         request.dependencies = vec!["greet-config".into(), "bash".into()];
-        let (_, log) = world.built(&request).await;
+        let (_, log) = fixture.built(&request).await;
         assert!(log.contains("compared again"), "{line}: {log}");
     }
 }
@@ -236,7 +258,9 @@ async fn recompares_srcinfo_when_a_program_was_missing() {
 /// A file that the PKGBUILD sources checks the architecture.
 #[tokio::test]
 async fn accepts_srcinfo_when_a_sourced_file_depends_on_the_architecture() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     let pkgbuild = "pkgname=both\npkgver=1.0\npkgrel=1\narch=(any)\n. ./common.sh\n\
         package() { install -Dm644 /dev/null \"$pkgdir/usr/share/both\"; }\n";
     let srcinfo = "pkgbase = both\n\tpkgver = 1.0\n\tpkgrel = 1\n\tarch = any\n\tdepends = bash\n\npkgname = both\n";
@@ -245,7 +269,7 @@ async fn accepts_srcinfo_when_a_sourced_file_depends_on_the_architecture() {
         ("common.sh", "[[ $CARCH != aarch64 ]] || depends=(bash)\n"),
         (".SRCINFO", srcinfo),
     ];
-    let (_, log) = world.built(&world.request_with("both", &files)).await;
+    let (_, log) = fixture.built(&fixture.request_with("both", &files)).await;
     assert!(log.contains(".SRCINFO was written on aarch64"), "{log}");
 }
 
@@ -253,16 +277,19 @@ async fn accepts_srcinfo_when_a_sourced_file_depends_on_the_architecture() {
 /// cycle.
 #[tokio::test]
 async fn compares_srcinfo_without_the_bootstrap_variable() {
-    let Some(world) = World::new() else { return };
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
     let pkgbuild = "pkgname=cycle\npkgver=1.0\npkgrel=1\narch=(any)\nmakedepends=(of-the-cycle)\n\
         [[ $BUILDBTW_BOOTSTRAP == 1 ]] && makedepends=()\n\
         build() { echo \"bootstrap: $BUILDBTW_BOOTSTRAP\"; }\n\
         package() { install -d \"$pkgdir/usr/share/cycle\"; }\n";
     let srcinfo = "pkgbase = cycle\n\tpkgver = 1.0\n\tpkgrel = 1\n\tarch = any\n\
         \tmakedepends = of-the-cycle\n\npkgname = cycle\n";
-    let mut request = world.request_with("cycle", &[("PKGBUILD", pkgbuild), (".SRCINFO", srcinfo)]);
+    let mut request =
+        fixture.request_with("cycle", &[("PKGBUILD", pkgbuild), (".SRCINFO", srcinfo)]);
     request.pkgrel = Some("1.1".into());
     request.bootstrap = true;
-    let (_, log) = world.built(&request).await;
+    let (_, log) = fixture.built(&request).await;
     assert!(log.contains("bootstrap: 1"), "{log}");
 }

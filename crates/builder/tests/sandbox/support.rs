@@ -44,13 +44,13 @@ impl LogSink for Log {
 }
 
 /// Keeps the output, and runs a function on each new chunk once a text has appeared.
-pub(crate) struct Acting<F> {
+pub(crate) struct CallbackLog<F> {
     pub(crate) log: Log,
     pub(crate) at: &'static str,
     pub(crate) action: F,
 }
 
-impl<F: Fn() + Send + Sync> LogSink for Acting<F> {
+impl<F: Fn() + Send + Sync> LogSink for CallbackLog<F> {
     fn write(&self, bytes: &[u8]) {
         self.log.write(bytes);
         if self.log.text().contains(self.at) {
@@ -59,13 +59,13 @@ impl<F: Fn() + Send + Sync> LogSink for Acting<F> {
     }
 }
 
-pub(crate) struct World {
+pub(crate) struct Fixture {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) config: SandboxConfig,
     pub(crate) builder: Builder,
 }
 
-impl World {
+impl Fixture {
     /// `None`, with the reason on the terminal, if sandboxes cannot be created.
     pub(crate) fn new() -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
@@ -278,7 +278,7 @@ pub(crate) fn is_running(marker: &str) -> bool {
     })
 }
 
-/// Returns the id, on this machine, of the user of the process with this name.
+/// Returns the id, on the host, of the user of the process with this name.
 pub(crate) fn uid_of(marker: &str) -> u32 {
     use std::os::unix::fs::MetadataExt as _;
     let process = fs_err::read_dir("/proc").unwrap().flatten().find(|entry| {

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
 
 use crate::fetching::{has, request};
-use crate::support::{World, file_in};
+use crate::support::{Fixture, file_in};
 
 /// Serves a repository on a free port of loopback with a program that handles one connection on its
 /// standard input and output, as inetd starts it.
@@ -29,15 +29,15 @@ fn serve(command: impl Fn() -> Command + Send + 'static) -> u16 {
 }
 
 /// Builds a package of the older of two revisions, and one of a repository that does not exist.
-async fn builds_the_first_revision(world: &World, name: &str, source: &str, missing: &str) {
-    let (packages, _) = world
-        .built(&request(world, name, source, "up/src.txt"))
+async fn builds_the_first_revision(fixture: &Fixture, name: &str, source: &str, missing: &str) {
+    let (packages, _) = fixture
+        .built(&request(fixture, name, source, "up/src.txt"))
         .await;
     let installed = format!("usr/share/{name}");
     assert_eq!(file_in(&packages[0].path, &installed), "one\n");
     let gone = format!("{name}gone");
-    let (kind, message, _) = world
-        .fails(&request(world, &gone, missing, "up/src.txt"))
+    let (kind, message, _) = fixture
+        .fails(&request(fixture, &gone, missing, "up/src.txt"))
         .await;
     assert!(
         message.contains("could not be fetched"),
@@ -51,19 +51,21 @@ async fn builds_a_subversion_source_offline() {
         eprintln!("SKIPPED: subversion is not installed");
         return;
     }
-    let Some(world) = World::new() else { return };
-    world.sh("svnadmin create up && mkdir tree && echo one >tree/src.txt
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
+    fixture.sh("svnadmin create up && mkdir tree && echo one >tree/src.txt
          svn() { command svn --config-dir svn-settings --non-interactive --quiet \"$@\"; }
          svn import -m one tree \"file://$PWD/up\" && svn checkout \"file://$PWD/up\" work
          echo two >work/src.txt && svn commit -m two work");
-    let root = world.path(".");
+    let root = fixture.path(".");
     let port = serve(move || {
         let mut command = Command::new("svnserve");
         command.args(["--inetd", "--root"]).arg(&root);
         command
     });
     builds_the_first_revision(
-        &world,
+        &fixture,
         "svnsrc",
         &format!("up::svn://127.0.0.1:{port}/up#revision=1"),
         &format!("up::svn://127.0.0.1:{port}/gone"),
@@ -77,14 +79,16 @@ async fn builds_a_fossil_source_offline() {
         eprintln!("SKIPPED: fossil is not installed");
         return;
     }
-    let Some(world) = World::new() else { return };
-    world.sh(
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
+    fixture.sh(
         "export HOME=$PWD USER=t
          fossil init up.fossil >init.log && mkdir work && cd work && fossil open ../up.fossil >../open.log
          echo one >src.txt && fossil add src.txt && fossil commit -m one --tag first --no-warnings
          echo second >src.txt && fossil commit -m two --no-warnings",
     );
-    let (repository, home) = (world.path("up.fossil"), world.path("."));
+    let (repository, home) = (fixture.path("up.fossil"), fixture.path("."));
     let port = serve(move || {
         let mut command = Command::new("fossil");
         command.args(["http", "--nojail"]).arg(&repository);
@@ -94,7 +98,7 @@ async fn builds_a_fossil_source_offline() {
     // Fossil serves its one repository at any path.
     let silent = serve(|| Command::new("true"));
     builds_the_first_revision(
-        &world,
+        &fixture,
         "fossilsrc",
         &format!("up::fossil+http://127.0.0.1:{port}/#tag=first"),
         &format!("up::fossil+http://127.0.0.1:{silent}/"),
@@ -108,13 +112,15 @@ async fn builds_a_bazaar_source_offline() {
         eprintln!("SKIPPED: bazaar is not installed");
         return;
     }
-    let Some(world) = World::new() else { return };
-    world.sh(
+    let Some(fixture) = Fixture::new() else {
+        return;
+    };
+    fixture.sh(
         "export HOME=$PWD BRZ_EMAIL='t <t@localhost>' BZR_EMAIL='t <t@localhost>'
          bzr init --quiet up && cd up && echo one >src.txt && bzr add --quiet src.txt
          bzr commit --quiet -m one && echo two >src.txt && bzr commit --quiet -m two",
     );
-    let folder = world.path(".");
+    let folder = fixture.path(".");
     let port = serve(move || {
         let mut command = Command::new("bzr");
         command
@@ -124,7 +130,7 @@ async fn builds_a_bazaar_source_offline() {
         command
     });
     builds_the_first_revision(
-        &world,
+        &fixture,
         "bzrsrc",
         &format!("up::bzr://127.0.0.1:{port}/up#revision=1"),
         &format!("up::bzr://127.0.0.1:{port}/gone"),

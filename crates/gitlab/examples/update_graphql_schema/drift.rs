@@ -12,16 +12,16 @@ use apollo_compiler::ast::{
 use serde::Deserialize;
 
 /// The schema of a GitLab.
-pub(crate) struct Theirs(BTreeMap<String, TheirType>);
+pub(crate) struct GitlabSchema(BTreeMap<String, SchemaType>);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct TheirType {
+struct SchemaType {
     name: String,
     #[serde(default)]
-    fields: Option<Vec<TheirField>>,
+    fields: Option<Vec<SchemaField>>,
     #[serde(default)]
-    input_fields: Option<Vec<TheirInput>>,
+    input_fields: Option<Vec<SchemaInput>>,
     #[serde(default)]
     enum_values: Option<Vec<Named>>,
 }
@@ -33,16 +33,16 @@ struct Named {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct TheirField {
+struct SchemaField {
     name: String,
     is_deprecated: bool,
-    args: Vec<TheirInput>,
+    args: Vec<SchemaInput>,
     r#type: TypeRef,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct TheirInput {
+struct SchemaInput {
     name: String,
     default_value: Option<String>,
     r#type: TypeRef,
@@ -56,7 +56,7 @@ struct TypeRef {
     of_type: Option<Box<TypeRef>>,
 }
 
-impl Theirs {
+impl GitlabSchema {
     /// Reads the response to the introspection query.
     pub(crate) fn read(response: serde_json::Value) -> anyhow::Result<Self> {
         #[derive(Deserialize)]
@@ -69,7 +69,7 @@ impl Theirs {
         }
         #[derive(Deserialize)]
         struct Schema {
-            types: Vec<TheirType>,
+            types: Vec<SchemaType>,
         }
         let response: Introspection = serde_json::from_value(response)?;
         let types = response.data.__schema.types.into_iter();
@@ -108,7 +108,7 @@ pub(crate) struct Drift {
 }
 
 /// Compares our part of a schema with GitLab's.
-pub(crate) fn compare(ours: &str, theirs: &Theirs) -> anyhow::Result<Drift> {
+pub(crate) fn compare(ours: &str, theirs: &GitlabSchema) -> anyhow::Result<Drift> {
     let document = Document::parse(ours, "schema.graphql")
         .map_err(|errors| anyhow::anyhow!("{}", errors.errors))?;
     let mut drift = Drift::default();
@@ -169,7 +169,7 @@ impl Drift {
         &mut self,
         type_name: &str,
         ours: &Node<FieldDefinition>,
-        there: &TheirType,
+        there: &SchemaType,
     ) -> anyhow::Result<Option<(Range<usize>, String)>> {
         let path = format!("{type_name}.{}", ours.name);
         let fields = there.fields.as_deref().unwrap_or_default();
@@ -203,7 +203,7 @@ impl Drift {
         &mut self,
         of: &str,
         ours: &Node<InputValueDefinition>,
-        theirs: &[TheirInput],
+        theirs: &[SchemaInput],
     ) -> anyhow::Result<Option<InputValueDefinition>> {
         let path = format!("{of}({})", ours.name);
         let Some(there) = theirs.iter().find(|input| input.name == ours.name.as_str()) else {

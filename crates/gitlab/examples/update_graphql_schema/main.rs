@@ -38,7 +38,7 @@ fn main() -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()?;
     let response = runtime.block_on(Gitlab::new(settings)?.introspect(&query))?;
-    let theirs = drift::Theirs::read(response)?;
+    let theirs = drift::GitlabSchema::read(response)?;
     let path = folder.join("schema.graphql");
     let ours = fs_err::read_to_string(&path)?;
     let drift = drift::compare(&ours, &theirs)?;

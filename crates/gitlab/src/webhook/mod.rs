@@ -52,8 +52,8 @@ impl Incoming {
 
     /// Whether the secret token has already verified the sender.
     #[must_use]
-    pub fn is_known(&self) -> bool {
-        self.sender.is_known()
+    pub fn is_verified(&self) -> bool {
+        self.sender.is_verified()
     }
 
     /// Processes the next chunk of the body.

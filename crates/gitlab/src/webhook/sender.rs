@@ -103,7 +103,7 @@ impl Sender {
     }
 
     /// Whether the secret token has already verified the sender.
-    pub(super) fn is_known(&self) -> bool {
+    pub(super) fn is_verified(&self) -> bool {
         self.is_known
     }
 
@@ -120,7 +120,7 @@ impl Sender {
     /// When the body is not the one that was signed.
     pub(super) fn finish(self) -> Result<String, VerificationError> {
         match self.signature {
-            Some(signature) if !signature.is_right() => Err(VerificationError::WrongSignature),
+            Some(signature) if !signature.is_valid() => Err(VerificationError::WrongSignature),
             _ => Ok(self.id),
         }
     }
@@ -154,7 +154,7 @@ impl Signature {
         Ok(Self { mac, expected })
     }
 
-    fn is_right(&self) -> bool {
+    fn is_valid(&self) -> bool {
         let mut expected = self.expected.iter();
         expected.any(|expected| self.mac.clone().verify_slice(expected).is_ok())
     }
@@ -227,7 +227,7 @@ mod tests {
         let only = secrets(Some("s3cret"), false);
         let right = headers(&[("x-gitlab-token", "s3cret"), ("idempotency-key", "k")]);
         assert_eq!(verify(&only, &right, "{}", now), Ok("k".into()));
-        assert!(Sender::of(&only, &right, now).unwrap().is_known());
+        assert!(Sender::of(&only, &right, now).unwrap().is_verified());
         let wrong = headers(&[("x-gitlab-token", "s3cres")]);
         assert_eq!(
             verify(&only, &wrong, "{}", now),
@@ -267,7 +267,7 @@ mod tests {
         );
         assert_eq!(check(&with("d1", at, &several), body, now), Ok("d1".into()));
         let right = with("d1", at, &signature);
-        assert!(!Sender::of(&only, &right, now).unwrap().is_known());
+        assert!(!Sender::of(&only, &right, now).unwrap().is_verified());
         let wrong = Err(VerificationError::WrongSignature);
         assert_eq!(check(&with("d2", at, &signature), body, now), wrong);
         assert_eq!(check(&with("d1", at + 1, &signature), body, now), wrong);
@@ -294,7 +294,7 @@ mod tests {
         // A valid token does not excuse a wrong signature.
         let mut both = with("d1", at, &sign("d1", at, "{}"));
         both.insert("x-gitlab-token", "s3cret".parse().unwrap());
-        assert!(Sender::of(&strict, &both, now).unwrap().is_known());
+        assert!(Sender::of(&strict, &both, now).unwrap().is_verified());
         assert_eq!(verify(&strict, &both, body, now), wrong);
     }
 }

@@ -44,7 +44,7 @@ pub struct SourcesOverview {
     #[serde(default)]
     pub origin: String,
     /// Whether the initial sync has completed; nothing can be planned before.
-    #[serde(default = "yes")]
+    #[serde(default = "default_true")]
     pub complete: bool,
     /// When the last full resync since the server's start ended; absent before the first one has.
     pub last_scan_at: Option<Timestamp>,
@@ -59,7 +59,7 @@ pub struct SourcesOverview {
     pub outage: Option<SourcesOutage>,
 }
 
-fn yes() -> bool {
+fn default_true() -> bool {
     true
 }
 

@@ -9,7 +9,7 @@ use super::{PKGINFO, read_bytes};
 
 /// A program or library with its dynamic entries, in either byte order and word size.
 #[derive(Clone, Copy)]
-struct Made<'a> {
+struct TestElf<'a> {
     is_64_bit: bool,
     is_big: bool,
     soname: Option<&'a str>,
@@ -18,7 +18,7 @@ struct Made<'a> {
     gap: usize,
 }
 
-impl Made<'_> {
+impl TestElf<'_> {
     fn number(&self, file: &mut Vec<u8>, value: u64, size: usize) {
         let bytes = value.to_le_bytes();
         let bytes = bytes[..size].iter();
@@ -86,7 +86,7 @@ impl Made<'_> {
     }
 }
 
-const LIBRARY: Made<'_> = Made {
+const LIBRARY: TestElf<'_> = TestElf {
     is_64_bit: true,
     is_big: false,
     soname: Some("libx.so.1"),
@@ -113,12 +113,12 @@ fn text(files: &[(&str, &[u8])]) -> String {
 fn reads_libraries_of_every_class_and_byte_order() {
     for (is_64_bit, bits) in [(true, 64), (false, 32)] {
         for is_big in [true, false] {
-            let made = Made {
+            let elf = TestElf {
                 is_64_bit,
                 is_big,
                 ..LIBRARY
             };
-            let found = text(&[("usr/lib/libx.so.1.0", &made.bytes())]);
+            let found = text(&[("usr/lib/libx.so.1.0", &elf.bytes())]);
             let expected =
                 format!("has {bits} libx.so.1\nlinks {bits} libc.so.6\nlinks {bits} liby.so.2\n");
             assert_eq!(found, expected);
@@ -129,7 +129,7 @@ fn reads_libraries_of_every_class_and_byte_order() {
 #[test]
 fn provides_only_libraries_in_search_folders() {
     let library = LIBRARY.bytes();
-    let program = Made {
+    let program = TestElf {
         soname: None,
         ..LIBRARY
     };
@@ -146,7 +146,7 @@ fn provides_only_libraries_in_search_folders() {
 
 #[test]
 fn reads_large_library_without_buffering_it() {
-    let large = Made {
+    let large = TestElf {
         gap: 20 << 20,
         ..LIBRARY
     };
@@ -177,7 +177,7 @@ fn reads_a_real_program() {
 #[test]
 fn omits_malformed_names() {
     let long = "l".repeat(300);
-    let odd = Made {
+    let odd = TestElf {
         soname: Some("lib x.so"),
         needed: &["", "lib/x.so", "lib\nx.so", &long, "libc.so.6"],
         ..LIBRARY
@@ -193,8 +193,8 @@ proptest! {
         is_64_bit: bool,
         is_big: bool,
     ) {
-        let made = Made { is_64_bit, is_big, ..LIBRARY };
-        let mut file = made.bytes();
+        let elf = TestElf { is_64_bit, is_big, ..LIBRARY };
+        let mut file = elf.bytes();
         for (at, byte) in changes {
             if at > 5 && let Some(old) = file.get_mut(at) {
                 *old = byte;

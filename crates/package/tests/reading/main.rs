@@ -12,7 +12,7 @@
 
 mod anything;
 mod archives;
-mod bombs;
+mod decompression_bombs;
 mod elf;
 mod makepkg;
 mod members;

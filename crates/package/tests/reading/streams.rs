@@ -153,7 +153,7 @@ fn rejects_truncated_archives() {
 fn rejects_other_formats() {
     for bytes in [
         &b""[..],
-        b"this is no package",
+        b"this is not a package",
         b"BZh91AY&SY",
         b"LZIP\x01",
         b"\x04\x22\x4d\x18",

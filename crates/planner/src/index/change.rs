@@ -6,10 +6,10 @@ use buildbtw_model::Pkgbase;
 
 use crate::srcinfo::SourcePackage;
 
-use super::record::{NodeRecord, Use};
+use super::record::{NodeRecord, RelationUse};
 use super::table::Tables;
 
-/// The change that [`PackageIndex::insert`](super::PackageIndex::insert) or `remove` made.
+/// The change that [`PackageIndex::insert`](super::PackageIndex::insert) or `remove` has caused.
 #[derive(Clone, Debug)]
 pub struct IndexChange {
     pub(crate) identity: u64,
@@ -68,7 +68,7 @@ impl IndexChange {
     pub(super) fn add_names<'a>(
         &mut self,
         tables: &Tables,
-        build: &[Use],
+        build: &[RelationUse],
         nodes: impl Iterator<Item = &'a NodeRecord>,
     ) {
         let name_of = |relation: u32| tables.relation_name[relation as usize];

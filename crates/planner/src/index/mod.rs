@@ -18,8 +18,8 @@ pub(crate) use change::Effect;
 pub use change::IndexChange;
 pub use record::DependencyKind;
 pub(crate) use record::{
-    BaseRecord, EVERY_ARCHITECTURE, NodeRecord, Numbering, OWN_NAME, Provider, Use, User, Users,
-    records,
+    BaseRecord, EVERY_ARCHITECTURE, NodeRecord, Numbering, OWN_NAME, Provider, RelationUse, User,
+    Users, records,
 };
 use table::remove_first;
 pub(crate) use table::{ArchitectureFilter, Tables, provisions};
@@ -158,7 +158,7 @@ impl PackageIndex {
     }
 
     /// Removes a base from every list that contains it.
-    fn detach(&mut self, id: u32) -> Option<(Box<[Use]>, Vec<NodeRecord>)> {
+    fn detach(&mut self, id: u32) -> Option<(Box<[RelationUse]>, Vec<NodeRecord>)> {
         let record = self.bases.get_mut(id as usize)?.take()?;
         self.len -= 1;
         for used in &record.build {

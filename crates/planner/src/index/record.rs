@@ -55,12 +55,12 @@ impl std::fmt::Display for DependencyKind {
     }
 }
 
-/// Means "every architecture" in [`Use::architecture`].
+/// Means "every architecture" in [`RelationUse::architecture`].
 pub(crate) const EVERY_ARCHITECTURE: u32 = u32::MAX;
 
 /// A use of a relation in a field of a package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Use {
+pub(crate) struct RelationUse {
     pub(crate) relation: u32,
     /// The number of an architecture's name, or [`EVERY_ARCHITECTURE`].
     pub(crate) architecture: u32,
@@ -77,8 +77,8 @@ pub(crate) struct NodeRecord {
     pub(crate) name: u32,
     /// The number of its list of architectures.
     pub(crate) architectures: u32,
-    pub(crate) depends: Box<[Use]>,
-    pub(crate) provides: Box<[Use]>,
+    pub(crate) depends: Box<[RelationUse]>,
+    pub(crate) provides: Box<[RelationUse]>,
 }
 
 impl Default for NodeRecord {
@@ -101,7 +101,7 @@ pub(crate) struct BaseRecord {
     /// The numbers of its packages.
     pub(crate) nodes: Box<[u32]>,
     /// The dependencies that its build installs.
-    pub(crate) build: Box<[Use]>,
+    pub(crate) build: Box<[RelationUse]>,
 }
 
 /// A package or base that uses a relation.
@@ -145,7 +145,7 @@ pub(crate) fn records(
     source: &Arc<SourcePackage>,
     base: u32,
     numbering: &mut impl Numbering,
-) -> (Box<[Use]>, Vec<NodeRecord>) {
+) -> (Box<[RelationUse]>, Vec<NodeRecord>) {
     let mut build = Vec::new();
     for (field, kind) in [
         (BuildField::Depends, DependencyKind::Depends),
@@ -185,8 +185,8 @@ fn use_of(
     architecture: &str,
     kind: DependencyKind,
     numbering: &mut impl Numbering,
-) -> Use {
-    Use {
+) -> RelationUse {
+    RelationUse {
         relation: numbering.relation(value),
         architecture: if architecture.is_empty() {
             EVERY_ARCHITECTURE

@@ -34,12 +34,12 @@ impl<B: Budget> Assembly<'_, B> {
     ///
     /// # Errors
     /// Fails when the budget is exceeded.
-    pub(super) fn redo_cycle(&mut self, component: u32) -> Result<(), B::Over> {
+    pub(super) fn reorder_cycle(&mut self, component: u32) -> Result<(), B::Over> {
         let members = self.members(component);
         self.drafts.truncate(self.starts[component as usize]);
         self.solved.remove(&component);
         for member in &members {
-            self.left_out.remove(member);
+            self.omitted.remove(member);
         }
         cycles::add(self, component, &members)
     }

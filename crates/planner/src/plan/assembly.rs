@@ -38,7 +38,7 @@ pub(super) struct Assembly<'g, B> {
     pub(super) last: Vec<u32>,
     pub(super) solved: FxHashMap<u32, SolvedCycle>,
     /// For each bootstrapped member: the installs that its first build omits.
-    pub(super) left_out: FxHashMap<u32, FxHashSet<u32>>,
+    pub(super) omitted: FxHashMap<u32, FxHashSet<u32>>,
     /// The installs at which a search ends.
     ends: FixedBitSet,
     search: Dfs<u32, Stamps>,
@@ -61,7 +61,7 @@ impl<'g, B> Assembly<'g, B> {
             relaxed: Vec::new(),
             last: vec![OUTSIDE; builds],
             solved: FxHashMap::default(),
-            left_out: FxHashMap::default(),
+            omitted: FxHashMap::default(),
             search: Dfs::from_parts(Vec::new(), Stamps::new(graph.vertices())),
         }
     }
@@ -83,19 +83,19 @@ fn ends(graph: &Graph, components: &Components) -> FixedBitSet {
 }
 
 /// The part of the graph that a search visits, as a graph for petgraph.
-struct Passable<'a> {
+struct SearchGraph<'a> {
     graph: &'a Graph,
     ends: &'a FixedBitSet,
     /// The member whose own builds do not end the search.
     own: u32,
 }
 
-impl GraphBase for Passable<'_> {
+impl GraphBase for SearchGraph<'_> {
     type NodeId = u32;
     type EdgeId = (u32, u32);
 }
 
-impl<'a> IntoNeighbors for &'a Passable<'_> {
+impl<'a> IntoNeighbors for &'a SearchGraph<'_> {
     type Neighbors = Copied<slice::Iter<'a, u32>>;
 
     fn neighbors(self, install: u32) -> Self::Neighbors {
@@ -148,7 +148,7 @@ impl<B> Assembly<'_, B> {
 
     /// Finds the first builds on all paths from an install, except for those of the member `own`.
     pub(super) fn walk(&mut self, install: u32, own: u32, found: &mut Vec<u32>) {
-        let passable = Passable {
+        let passable = SearchGraph {
             graph: self.graph,
             ends: &self.ends,
             own,

@@ -13,10 +13,10 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::assembly::Assembly;
 use super::budget::Budget;
 use super::context::PlanContext;
-use super::cycles::is_left_out;
+use super::cycles::is_omitted;
 use super::install_check::{Environments, UnmetDependency};
-use super::left_out::left_out;
 use super::members::Members;
+use super::omitted::omitted;
 use super::outcome::{NeedsBootstrap, Plan};
 use super::problem::{Problem, ProblemKind};
 use super::request::PlanRequest;
@@ -79,7 +79,7 @@ fn describe<B>(context: &PlanContext<'_, '_>, assembly: &Assembly<'_, B>, plan: 
             && let Some(&member) = member_of.get(&build.pkgbase)
         {
             wanted.remove(&build.pkgbase);
-            let relations = left_out(context, assembly, member);
+            let relations = omitted(context, assembly, member);
             let mut texts: Vec<Arc<str>> = relations
                 .into_iter()
                 .map(|relation| context.world.relation_text(relation).into())
@@ -173,7 +173,7 @@ fn find_choices<B: Budget>(
         let mut choices = Vec::new();
         for member in candidates {
             assembly.bootstrap[member as usize] = true;
-            assembly.redo_cycle(component)?;
+            assembly.reorder_cycle(component)?;
             assembly.bootstrap[member as usize] = false;
             let start = assembly.starts[component as usize];
             if !environments.has_order_problem(assembly, start)? {
@@ -219,8 +219,7 @@ fn candidates<B>(
     let mut seen = FxHashSet::default();
     let can_do_without = |member: u32| {
         let mut needs = assembly.graph.needs(member);
-        needs
-            .any(|edge| is_left_out(edge.kind) && assembly.components.of(edge.install) == component)
+        needs.any(|edge| is_omitted(edge.kind) && assembly.components.of(edge.install) == component)
     };
     all.filter(|member| members.binary_search(member).is_ok())
         .filter(|&member| seen.insert(member))

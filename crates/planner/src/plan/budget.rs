@@ -45,13 +45,13 @@ pub struct Until<F>(pub F);
 /// The budget [`Until`] ended planning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("planning took too long")]
-pub struct TookTooLong;
+pub struct TimedOut;
 
 impl<F: Fn() -> bool> Budget for Until<F> {
-    type Over = TookTooLong;
+    type Over = TimedOut;
 
-    fn check(&self) -> Result<(), TookTooLong> {
-        if (self.0)() { Err(TookTooLong) } else { Ok(()) }
+    fn check(&self) -> Result<(), TimedOut> {
+        if (self.0)() { Err(TimedOut) } else { Ok(()) }
     }
 }
 
@@ -67,9 +67,9 @@ mod tests {
 
     /// A budget that records the size of the set and stops planning.
     #[derive(Default)]
-    struct Small(Cell<usize>);
+    struct SizeRecorder(Cell<usize>);
 
-    impl Budget for Small {
+    impl Budget for SizeRecorder {
         type Over = &'static str;
 
         fn check(&self) -> Result<(), &'static str> {
@@ -100,7 +100,7 @@ mod tests {
         }
         let architecture = "x86_64".parse().unwrap();
         let request = PlanRequest::new(architecture, vec![package(0)], Scope::All);
-        let small = Small::default();
+        let small = SizeRecorder::default();
         assert_eq!(
             plan_within(&index, &request, &small).unwrap_err(),
             "too large"

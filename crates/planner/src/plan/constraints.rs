@@ -67,7 +67,7 @@ pub fn unmet_constraints<B: Budget>(
     let mut problems = Vec::new();
     for (relation, problem) in unmet {
         budget.check()?;
-        if !is_met_outside(index, &is_built, relation, architecture) {
+        if !is_satisfied_outside(index, &is_built, relation, architecture) {
             problems.push(problem);
         }
     }
@@ -212,7 +212,7 @@ fn users<'a>(
 }
 
 /// Returns whether a package that is not built meets a relation.
-fn is_met_outside(
+fn is_satisfied_outside(
     index: &PackageIndex,
     built: &FxHashSet<&Pkgbase>,
     relation: &str,

@@ -8,7 +8,7 @@
 
 use rustc_hash::FxHashSet;
 
-use crate::index::{DependencyKind, Use, number};
+use crate::index::{DependencyKind, RelationUse, number};
 use crate::sonames::Sonames;
 use crate::sparse::{Rows, SparseGraph};
 use crate::world::World;
@@ -188,7 +188,7 @@ impl Writer<'_, '_> {
     }
 
     /// Finds the installs that a member's build lists.
-    fn find_edges(&mut self, member: u32, uses: &[Use], edges: &mut Vec<Edge>) {
+    fn find_edges(&mut self, member: u32, uses: &[RelationUse], edges: &mut Vec<Edge>) {
         edges.clear();
         for used in uses {
             let providers = self.world.installable(used.relation);
@@ -246,7 +246,7 @@ impl Writer<'_, '_> {
 
 /// Collects what a build lists: the base's fields, then the run-time dependencies of its packages that the base does
 /// not have.
-fn uses_of(world: &World<'_>, base: u32, uses: &mut Vec<Use>) {
+fn uses_of(world: &World<'_>, base: u32, uses: &mut Vec<RelationUse>) {
     uses.clear();
     let Some(record) = world.base(base) else {
         return;

@@ -43,8 +43,8 @@ mod footprint;
 mod graph;
 mod install_check;
 mod json;
-mod left_out;
 mod members;
+mod omitted;
 mod outcome;
 mod planned_version;
 mod problem;
@@ -55,7 +55,7 @@ mod versions;
 
 use std::sync::Arc;
 
-pub use budget::{Budget, TookTooLong, Unlimited, Until};
+pub use budget::{Budget, TimedOut, Unlimited, Until};
 pub use constraints::{BuiltPackage, unmet_constraints};
 pub use duplicates::{AssignedVersions, same_packages};
 pub use footprint::Footprint;

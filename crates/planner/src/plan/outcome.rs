@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use buildbtw_model::{Architecture, Pkgbase, Scope};
 
-use super::cycles::is_left_out;
+use super::cycles::is_omitted;
 use super::members::OUTSIDE;
 use super::planned_version::PlannedVersion;
 use super::problem::Problem;
@@ -168,11 +168,11 @@ impl Plan {
 
     /// Returns whether a broken edge is one that a bootstrap build omits.
     #[must_use]
-    pub fn is_left_out(&self, edge: &BrokenEdge) -> bool {
+    pub fn is_omitted(&self, edge: &BrokenEdge) -> bool {
         let mut builds = self.builds.iter();
         let is_bootstrap =
             builds.any(|build| build.pkgbase == edge.to && build.bootstrap.is_some());
-        is_bootstrap && is_left_out(edge.kind)
+        is_bootstrap && is_omitted(edge.kind)
     }
 
     /// Returns the rebuild set, by name.

@@ -24,7 +24,7 @@ pub struct PlannedVersion {
 }
 
 impl PlannedVersion {
-    /// Returns the note to show beside the version.
+    /// Returns the note to show next to the version.
     #[must_use]
     pub fn note(&self) -> Option<String> {
         version_note(self.is_computed, self.rule.newer_in_base(&self.version))

@@ -5,7 +5,7 @@
 //! search. petgraph's `Bfs` does not compute distances, and its graphs cannot resolve relations during a search.
 
 use super::budget::Budget;
-use crate::index::Use;
+use crate::index::RelationUse;
 use crate::sonames::Sonames;
 use crate::world::World;
 
@@ -228,7 +228,7 @@ fn step_inside(
 /// Returns whether the package provides one of the uses, which are given by position.
 fn any_resolves_to(
     world: &mut World<'_>,
-    uses: impl Fn(&World<'_>, usize) -> Option<Use>,
+    uses: impl Fn(&World<'_>, usize) -> Option<RelationUse>,
     package: u32,
     rules: SpreadRules,
 ) -> bool {

@@ -100,7 +100,7 @@ fn write_cycles(plan: &Plan, out: &mut String) -> fmt::Result {
         )?;
         for edge in &cycle.broken {
             let (from, to, kind) = (&edge.from, &edge.to, edge.kind);
-            if plan.is_left_out(edge) {
+            if plan.is_omitted(edge) {
                 writeln!(
                     out,
                     "  {to} is first built without {from} ({kind}), and again with it"

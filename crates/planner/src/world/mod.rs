@@ -16,7 +16,7 @@ use rustc_hash::FxHashMap;
 
 use crate::base::BaseIndex;
 use crate::index::{
-    BaseRecord, EVERY_ARCHITECTURE, NodeRecord, OWN_NAME, PackageIndex, Use, Users, number,
+    BaseRecord, EVERY_ARCHITECTURE, NodeRecord, OWN_NAME, PackageIndex, RelationUse, Users, number,
 };
 use crate::plan::Budget;
 use crate::relation::Relation;
@@ -206,7 +206,10 @@ impl<'a> World<'a> {
     }
 
     /// Returns the uses in a list that apply to the plan's architecture.
-    pub(crate) fn applicable<'s>(&'s self, uses: &'s [Use]) -> impl Iterator<Item = &'s Use> {
+    pub(crate) fn applicable<'s>(
+        &'s self,
+        uses: &'s [RelationUse],
+    ) -> impl Iterator<Item = &'s RelationUse> {
         uses.iter().filter(|used| self.applies(used.architecture))
     }
 

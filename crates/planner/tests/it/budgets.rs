@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use buildbtw_model::{Pkgbase, Pkgname, Scope};
 use buildbtw_planner::{
-    BaseIndex, BuiltPackage, PlanRequest, SourcePackage, TookTooLong, Unlimited, Until, plan,
+    BaseIndex, BuiltPackage, PlanRequest, SourcePackage, TimedOut, Unlimited, Until, plan,
     plan_within, same_packages, unmet_constraints,
 };
 
@@ -72,7 +72,7 @@ fn charges_scans_of_base_to_the_budget() {
     ] {
         let some = CountingBudget::at_most(limit);
         let result = plan_within(&index, &request, &some.budget());
-        assert_eq!(result, Err(TookTooLong), "{limit}");
+        assert_eq!(result, Err(TimedOut), "{limit}");
         assert_eq!(some.count.get(), limit + 1);
     }
 }
@@ -94,7 +94,7 @@ fn charges_version_comparisons_to_the_budget() {
     for limit in [0, MANY / 2, 3 * MANY / 2, 5 * MANY / 2] {
         let some = CountingBudget::at_most(limit);
         let unmet = unmet_constraints(&index, &built, &architecture, &some.budget());
-        assert_eq!(unmet, Err(TookTooLong), "{limit}");
+        assert_eq!(unmet, Err(TimedOut), "{limit}");
         assert_eq!(some.count.get(), limit + 1);
     }
     let Ok(unmet) = unmet_constraints(&index, &built, &architecture, &Unlimited);
@@ -102,7 +102,7 @@ fn charges_version_comparisons_to_the_budget() {
     for limit in [0, MANY / 2, 3 * MANY / 2] {
         let some = CountingBudget::at_most(limit);
         let same = same_packages(&index, &built, &architecture, &some.budget());
-        assert_eq!(same, Err(TookTooLong), "{limit}");
+        assert_eq!(same, Err(TimedOut), "{limit}");
     }
     let Ok(same) = same_packages(&index, &built, &architecture, &Unlimited);
     assert!(same.is_empty(), "{same:?}");
@@ -122,7 +122,7 @@ fn charges_expected_versions_to_the_budget() {
     let (expected, needed) = expect(usize::MAX).unwrap();
     assert_eq!(expected.versions().len(), 2);
     for limit in 0..needed {
-        assert_eq!(expect(limit), Err(TookTooLong), "{limit} of {needed}");
+        assert_eq!(expect(limit), Err(TimedOut), "{limit} of {needed}");
     }
     assert_eq!(expect(needed), Ok((expected, needed)));
 }

@@ -1,4 +1,4 @@
-//! Tests of whether environments in cycles can be installed, with old packages from base beside new ones.
+//! Tests of whether environments in cycles can be installed, with old packages from base alongside new ones.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use buildbtw_planner::{
     BaseIndex, PackageIndex, Patterns, Plan, PlanRequest, ProblemKind, SourcePackage, plan, render,
 };
 
-use crate::support::{based, brief, index, origin, package, request};
+use crate::support::{based, format_plan, index, origin, package, request};
 
 fn planned(index: &PackageIndex, base: &BaseIndex, origins: &[&str], bootstrap: &[&str]) -> Plan {
     let origins = origins.iter().map(|name| origin(index, name)).collect();
@@ -42,9 +42,9 @@ fn library_in_a_cycle() -> (PackageIndex, BaseIndex) {
 #[test]
 fn checks_last_builds_of_a_cycle() {
     let (index, base) = library_in_a_cycle();
-    // The library comes first: its user then needs its own old version beside the new library.
+    // The library comes first: its user then needs its own old version alongside the new library.
     let plan = planned(&index, &base, &["cyc-a"], &[]);
-    let text = brief(&plan);
+    let text = format_plan(&plan);
     assert!(text.starts_with("cyc-a@1:"), "{text}");
     assert!(
         text.contains(
@@ -65,10 +65,10 @@ fn checks_last_builds_of_a_cycle() {
 #[test]
 fn first_stage_keeps_soname_it_was_built_with() {
     let (index, base) = library_in_a_cycle();
-    // The user comes first, with the old library; its second build sees that package beside the new library.
+    // The user comes first, with the old library; its second build sees that package alongside the new library.
     for bootstrap in [&[][..], &["cyc-b"]] {
         let plan = planned(&index, &base, &["cyc-b"], bootstrap);
-        let text = brief(&plan);
+        let text = format_plan(&plan);
         assert!(text.starts_with("cyc-b@1:"), "{text}");
         assert!(
             text.contains(
@@ -84,7 +84,7 @@ fn first_stage_keeps_soname_it_was_built_with() {
     // Without the program in base, the soname is still that of the old library.
     let base = BaseIndex::new(base.packages()[..1].to_vec());
     let plan = planned(&index, &base, &["cyc-b"], &["cyc-b"]);
-    assert_eq!(plan.needs_bootstrap.len(), 1, "{}", brief(&plan));
+    assert_eq!(plan.needs_bootstrap.len(), 1, "{}", format_plan(&plan));
 }
 
 #[test]
@@ -101,12 +101,12 @@ fn accepts_first_stage_built_with_the_new_library() {
         based("b", "1-1", &["lib.so=1-64"], &[]),
     ]);
     let plan = planned(&index, &base, &["lib"], &["b"]);
-    assert!(plan.needs_bootstrap.is_empty(), "{}", brief(&plan));
-    assert!(plan.problems.is_empty(), "{}", brief(&plan));
+    assert!(plan.needs_bootstrap.is_empty(), "{}", format_plan(&plan));
+    assert!(plan.problems.is_empty(), "{}", format_plan(&plan));
 }
 
 /// A cycle of programs that need a library available for each word size.
-fn both_sizes(of_64: &str, of_32: &str, needed: &str) -> Plan {
+fn cycle_of_both_word_sizes(of_64: &str, of_32: &str, needed: &str) -> Plan {
     let library = |name: &str, version: &str| {
         package(
             name,
@@ -138,12 +138,12 @@ fn library_of_another_word_size_satisfies_nothing() {
         ("2", "1", "libfoo.so=1-32", false),
         ("1", "2", "libfoo.so=1-32", true),
     ] {
-        let plan = both_sizes(of_64, of_32, needed);
+        let plan = cycle_of_both_word_sizes(of_64, of_32, needed);
         assert_eq!(
             !plan.needs_bootstrap.is_empty(),
             is_refused,
             "{of_64} {of_32} {needed}: {}",
-            brief(&plan)
+            format_plan(&plan)
         );
         let name = if needed.ends_with("-64") {
             "but libfoo is"
@@ -178,7 +178,7 @@ fn ignores_library_that_no_member_provides() {
             ..request(vec![origin(&index, "lib")], Scope::All)
         };
         let plan = plan(&index, &request);
-        let text = brief(&plan);
+        let text = format_plan(&plan);
         assert!(plan.needs_bootstrap.is_empty(), "{text}");
         assert!(
             kinds(&plan).contains(&ProblemKind::NotInstallable),
@@ -225,7 +225,7 @@ fn installs_highest_version_of_two_providers() {
             !plan.needs_bootstrap.is_empty(),
             is_refused,
             "{first} {second} {needed}: {}",
-            brief(&plan)
+            format_plan(&plan)
         );
     }
 }
@@ -250,7 +250,7 @@ fn ring(size: usize) -> (PackageIndex, BaseIndex) {
 fn tries_a_bounded_number_of_members_of_a_large_cycle() {
     let (index, base) = ring(20);
     let plan = planned(&index, &base, &["lib"], &[]);
-    let text = brief(&plan);
+    let text = format_plan(&plan);
     let [needed] = &plan.needs_bootstrap[..] else {
         panic!("{text}");
     };
@@ -261,7 +261,7 @@ fn tries_a_bounded_number_of_members_of_a_large_cycle() {
     assert!(!needed.choices.is_empty(), "{text}");
     for choice in &needed.choices {
         let plan = planned(&index, &base, &["lib"], &[choice.as_str()]);
-        assert!(plan.needs_bootstrap.is_empty(), "{}", brief(&plan));
+        assert!(plan.needs_bootstrap.is_empty(), "{}", format_plan(&plan));
     }
     let text = render::text(&plan);
     assert!(text.contains("7 other packages were not tried"), "{text}");
@@ -284,7 +284,7 @@ fn reports_dependency_missing_in_many_builds_once() {
         based("tool", "1-1", &["lib.so=1-64"], &[]),
     ]);
     let plan = planned(&index, &base, &["lib"], &[]);
-    let text = brief(&plan);
+    let text = format_plan(&plan);
     let reported: Vec<_> = plan
         .problems
         .iter()
@@ -318,7 +318,7 @@ fn autodetected_libraries_follow_their_packages() {
             !plan.needs_bootstrap.is_empty(),
             is_refused,
             "{}",
-            brief(&plan)
+            format_plan(&plan)
         );
     }
 }
@@ -340,7 +340,7 @@ fn uses_base_packages_the_source_builds_for_other_architectures() {
         base: Some(&base),
         ..request(vec![origin(&index, "lib")], Scope::Transitive)
     };
-    insta::assert_snapshot!(brief(&plan(&index, &request)), @r"
+    insta::assert_snapshot!(format_plan(&plan(&index, &request)), @r"
     lib@1:  (lib)
     app@1: lib@1 (lib middle app)
     tool@1: lib@1 (lib middle far tool)

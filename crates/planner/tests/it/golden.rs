@@ -6,7 +6,7 @@ use buildbtw_planner::{InvalidPatterns, Patterns, Plan, PlanRequest, plan, rende
 use crate::support::{check_shape, index, origin, package, plan_of, request};
 
 /// Formats builds as `name@stage: needs (reason)`, then the other results of the plan.
-fn brief(plan: &Plan) -> String {
+fn format_plan(plan: &Plan) -> String {
     check_shape(plan);
     let mut lines = Vec::new();
     for build in &plan.builds {
@@ -65,7 +65,7 @@ fn plans_each_scope() {
     for &scope in Scope::ALL {
         text.push_str(&format!(
             "{scope}\n{}\n\n",
-            brief(&plan_of(&index, &["lib"], scope))
+            format_plan(&plan_of(&index, &["lib"], scope))
         ));
     }
     insta::assert_snapshot!(text);
@@ -86,7 +86,7 @@ fn plans_with_providers() {
     ]);
     let mut text = String::new();
     for name in ["real", "old-compat", "vague", "exact"] {
-        text.push_str(&brief(&plan_of(&index, &[name], Scope::Direct)));
+        text.push_str(&format_plan(&plan_of(&index, &[name], Scope::Direct)));
         text.push_str("\n\n");
     }
     insta::assert_snapshot!(text);
@@ -107,7 +107,7 @@ fn split_package_spreads_only_through_reached_packages() {
         package("uses-gui", &["depends = suite-gui"]),
         package("uses-data", &["depends = suite-data"]),
     ]);
-    insta::assert_snapshot!(brief(&plan_of(&index, &["lib"], Scope::Transitive)));
+    insta::assert_snapshot!(format_plan(&plan_of(&index, &["lib"], Scope::Transitive)));
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn keeps_order_through_packages_outside_the_set() {
         package("app", &["depends = lib.so", "makedepends = tool"]),
         package("plugin", &["depends = lib", "makedepends = app"]),
     ]);
-    insta::assert_snapshot!(brief(&plan_of(&index, &["lib"], Scope::Direct)));
+    insta::assert_snapshot!(format_plan(&plan_of(&index, &["lib"], Scope::Direct)));
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn breaks_cycles_at_the_weakest_edge() {
             package("b", &["depends = a"]),
             package("user", &["depends = a"]),
         ]);
-        brief(&plan_of(&index, &["a", "b"], Scope::All))
+        format_plan(&plan_of(&index, &["a", "b"], Scope::All))
     };
     let kinds = ["checkdepends", "makedepends", "depends"];
     insta::assert_snapshot!(kinds.map(cycle).join("\n\n"));
@@ -151,7 +151,7 @@ fn relaxes_run_time_dependencies_first() {
         ),
         package("generator", &["makedepends = base"]),
     ]);
-    insta::assert_snapshot!(brief(&plan_of(&index, &["base"], Scope::All)));
+    insta::assert_snapshot!(format_plan(&plan_of(&index, &["base"], Scope::All)));
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn rebuilds_and_reports_dependents_of_the_old_version() {
         ],
     );
     let plan = plan(&index, &request(vec![new], Scope::Transitive));
-    insta::assert_snapshot!(brief(&plan));
+    insta::assert_snapshot!(format_plan(&plan));
 }
 
 #[test]
@@ -191,7 +191,7 @@ fn plans_each_architecture() {
             architecture: name.parse().unwrap(),
             ..request(vec![origin(&index, "lib")], Scope::Transitive)
         };
-        brief(&plan(&index, &request))
+        format_plan(&plan(&index, &request))
     };
     insta::assert_snapshot!(["x86_64", "aarch64", "riscv64"].map(on).join("\n\n"));
 }
@@ -209,7 +209,7 @@ fn include_and_exclude_patterns_change_the_set() {
         exclude: Patterns::new(&["mid"]).unwrap(),
         ..request(vec![origin(&index, "lib")], Scope::Transitive)
     };
-    insta::assert_snapshot!(brief(&plan(&index, &request)));
+    insta::assert_snapshot!(format_plan(&plan(&index, &request)));
     assert!(Patterns::new(&["[a"]).is_err());
 }
 
@@ -272,7 +272,7 @@ fn rebuilds_dependents_of_origin_that_stops_providing() {
     ]);
     let request = request(vec![package("pa", &[])], Scope::Transitive);
     // It is rebuilt because it may have used the old provider, but it need not wait: its dependency is satisfied.
-    insta::assert_snapshot!(brief(&plan(&index, &request)), @r"
+    insta::assert_snapshot!(format_plan(&plan(&index, &request)), @r"
     pa@1:  (pa)
     user@1:  (pa user)
     ");
@@ -286,7 +286,7 @@ fn only_equals_sign_provides_a_version() {
         package("at-least", &["depends = foo>=1"]),
         package("any-version", &["depends = foo"]),
     ]);
-    insta::assert_snapshot!(brief(&plan_of(&index, &["a"], Scope::Transitive)), @r"
+    insta::assert_snapshot!(format_plan(&plan_of(&index, &["a"], Scope::Transitive)), @r"
     a@1:  (a)
     any-version@1: a@1 (a any-version)
     ");
@@ -303,7 +303,7 @@ fn unversioned_library_satisfies_versioned_requirement() {
     ]);
     for scope in [Scope::Direct, Scope::Soname, Scope::Transitive, Scope::All] {
         insta::allow_duplicates! {
-            insta::assert_snapshot!(brief(&plan_of(&index, &["libquux"], scope)), @r"
+            insta::assert_snapshot!(format_plan(&plan_of(&index, &["libquux"], scope)), @r"
             libquux@1:  (libquux)
             app-new@1: libquux@1 (libquux app-new)
             ");
@@ -335,9 +335,9 @@ fn builds_origin_before_its_dependents_in_a_cycle() {
             _ => &["a", "m"],
         };
         for user in users {
-            assert!(place(origin) < place(user), "{}", brief(&plan));
+            assert!(place(origin) < place(user), "{}", format_plan(&plan));
         }
-        assert_eq!(plan.builds.len(), 4, "{}", brief(&plan));
+        assert_eq!(plan.builds.len(), 4, "{}", format_plan(&plan));
     }
 }
 
@@ -356,7 +356,7 @@ fn does_not_count_prerequisites_of_an_origin_as_dependents() {
         ),
     ]);
     let plan = plan_of(&index, &["origin"], Scope::All);
-    let text = brief(&plan);
+    let text = format_plan(&plan);
     assert!(
         text.starts_with("first@1:  (origin user first)\norigin@1: first@1"),
         "{text}"

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use buildbtw_model::{Architecture, Scope};
 use buildbtw_planner::{
     BaseIndex, BasePackage, DependencyKind, PackageIndex, Patterns, Plan, PlanRequest, ProblemKind,
-    SourcePackage, TookTooLong, Until, plan, plan_within,
+    SourcePackage, TimedOut, Until, plan, plan_within,
 };
 use petgraph::graph::DiGraph;
 use proptest::prelude::*;
@@ -517,7 +517,7 @@ proptest! {
         });
         match plan_within(&index, &request, &budget) {
             Ok(planned) => prop_assert_eq!(planned, plan(&index, &request)),
-            Err(TookTooLong) => prop_assert_eq!(left.get(), 0),
+            Err(TimedOut) => prop_assert_eq!(left.get(), 0),
         }
     }
 

@@ -114,12 +114,12 @@ fn split_packages_override_single_fields() {
     assert!(of("split-data").provides(&x86).is_empty());
     assert_eq!(of("split-tools").depends(&x86), ["split"]);
     assert_eq!(of("split-tools").provides(&arm), ["thing"]);
-    let made: Vec<String> = package
+    let output: Vec<String> = package
         .pkgnames_for(&arm)
         .map(|(name, architecture)| format!("{name} {architecture}"))
         .collect();
     assert_eq!(
-        made,
+        output,
         ["split aarch64", "split-data any", "split-tools aarch64"]
     );
     assert!(
@@ -292,10 +292,10 @@ pkgname = nothing-for-one
         ),
     ];
     let x86 = architecture("x86_64");
-    for (made, (name, depends, provides)) in package.packages().zip(expected) {
-        assert_eq!(made.pkgname().as_str(), name);
-        assert_eq!(made.depends(&x86), depends, "{name}");
-        assert_eq!(made.provides(&x86), provides, "{name}");
+    for (output, (name, depends, provides)) in package.packages().zip(expected) {
+        assert_eq!(output.pkgname().as_str(), name);
+        assert_eq!(output.depends(&x86), depends, "{name}");
+        assert_eq!(output.provides(&x86), provides, "{name}");
     }
     let arm = architecture("aarch64");
     let replaced = package.packages().nth(1).unwrap();

@@ -61,7 +61,7 @@ pub(crate) fn based(name: &str, version: &str, depends: &[&str], provides: &[&st
 }
 
 /// Formats builds as `name@stage: needs (reason)`, with what they link or omit.
-pub(crate) fn brief(plan: &Plan) -> String {
+pub(crate) fn format_plan(plan: &Plan) -> String {
     check_shape(plan);
     let mut lines = Vec::new();
     for build in &plan.builds {

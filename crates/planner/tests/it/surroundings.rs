@@ -6,7 +6,7 @@ use buildbtw_planner::{
     plan_with_footprint, render,
 };
 
-use crate::support::{based, brief, index, origin, package, request};
+use crate::support::{based, format_plan, index, origin, package, request};
 
 fn soname(name: &str) -> Soname {
     Soname {
@@ -39,11 +39,11 @@ fn follows_chains_through_packages_only_in_base() {
             },
         )
     };
-    insta::assert_snapshot!(brief(&of(Scope::Transitive)), @r"
+    insta::assert_snapshot!(format_plan(&of(Scope::Transitive)), @r"
     lib@1:  (lib)
     app@1: lib@1 (lib middle app)
     ");
-    insta::assert_snapshot!(brief(&of(Scope::All)), @r"
+    insta::assert_snapshot!(format_plan(&of(Scope::All)), @r"
     lib@1:  (lib)
     app@1: lib@1 (lib middle app)
     tool@1: lib@1 (lib middle far tool)
@@ -77,7 +77,7 @@ fn keeps_order_through_packages_of_base() {
             ..request(vec![origin(&index, "lib")], Scope::Direct)
         },
     );
-    insta::assert_snapshot!(brief(&plan), @r"
+    insta::assert_snapshot!(format_plan(&plan), @r"
     lib@1:  (lib)
     plugin@1: lib@1 (lib plugin)
     app@1: lib@1 plugin@1 (lib app)
@@ -110,7 +110,7 @@ fn rebuilds_packages_with_undeclared_library_links() {
         };
         plan(&index, &request)
     };
-    insta::assert_snapshot!(brief(&of(Scope::Transitive)), @r"
+    insta::assert_snapshot!(format_plan(&of(Scope::Transitive)), @r"
     lib@1:  (lib)
     honest@1: lib@1 (lib honest)
     quiet@1: lib@1 (lib quiet) links lib.so.1
@@ -186,7 +186,7 @@ fn offers_bootstrap_build_for_uninstallable_cycle() {
         let (index, base) = cycle(library, "makedepends");
         let plan = planned(&index, &base, &[], false);
         let [needed] = &plan.needs_bootstrap[..] else {
-            panic!("{}", brief(&plan));
+            panic!("{}", format_plan(&plan));
         };
         let choices: Vec<&str> = needed.choices.iter().map(|name| name.as_str()).collect();
         assert_eq!(choices, ["a", "b", "c"]);
@@ -198,7 +198,7 @@ fn offers_bootstrap_build_for_uninstallable_cycle() {
         assert!(
             kinds.contains(&ProblemKind::NotInstallable),
             "{}",
-            brief(&plan)
+            format_plan(&plan)
         );
     }
 }
@@ -206,7 +206,7 @@ fn offers_bootstrap_build_for_uninstallable_cycle() {
 #[test]
 fn builds_cycle_with_a_bootstrap_build() {
     let (index, base) = cycle(&["pkgver = 2", "provides = lib.so"], "makedepends");
-    insta::assert_snapshot!(brief(&planned(&index, &base, &["b"], false)), @r"
+    insta::assert_snapshot!(format_plan(&planned(&index, &base, &["b"], false)), @r"
     lib@1:  (lib)
     b@1: lib@1 (lib b) without c
     a@1: lib@1 b@1 (lib a)
@@ -253,7 +253,7 @@ fn bootstrap_build_omits_cyclic_checkdepends_and_keeps_other_dependencies() {
         )
     };
     let plan = plan(&index, &request);
-    insta::assert_snapshot!(brief(&plan), @r"
+    insta::assert_snapshot!(format_plan(&plan), @r"
     outside@1:  (outside)
     a@1: outside@1 (a) without b tool
     b@1: a@1 (a b)
@@ -275,18 +275,18 @@ fn uses_old_packages_when_soname_is_unchanged() {
     ] {
         let (index, base) = cycle(library, "makedepends");
         let plan = planned(&index, &base, &[], keeps);
-        assert!(plan.needs_bootstrap.is_empty(), "{}", brief(&plan));
-        assert!(plan.problems.is_empty(), "{}", brief(&plan));
+        assert!(plan.needs_bootstrap.is_empty(), "{}", format_plan(&plan));
+        assert!(plan.problems.is_empty(), "{}", format_plan(&plan));
     }
     // The soname may differ.
     let (index, base) = cycle(&["pkgver = 1.1", "provides = lib.so"], "makedepends");
     let plan = planned(&index, &base, &[], false);
-    assert!(plan.needs_bootstrap.is_empty(), "{}", brief(&plan));
+    assert!(plan.needs_bootstrap.is_empty(), "{}", format_plan(&plan));
     let kinds: Vec<ProblemKind> = plan.problems.iter().map(|problem| problem.kind).collect();
     assert!(
         kinds.contains(&ProblemKind::MayNotBeInstallable),
         "{}",
-        brief(&plan)
+        format_plan(&plan)
     );
 }
 
@@ -297,7 +297,7 @@ fn offers_no_bootstrap_build_for_run_time_cycle() {
     assert!(
         plan.needs_bootstrap[0].choices.is_empty(),
         "{}",
-        brief(&plan)
+        format_plan(&plan)
     );
 }
 
@@ -317,7 +317,7 @@ fn first_stage_sees_required_new_version() {
         ..request(vec![origin(&index, "a")], Scope::All)
     };
     let plan = plan(&index, &request);
-    let text = brief(&plan);
+    let text = format_plan(&plan);
     assert!(
         text.contains("b needs a>=2, which only the new a 2-1 satisfies, but it is built later"),
         "{text}"

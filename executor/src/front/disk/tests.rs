@@ -59,13 +59,13 @@ fn watch(folder: &Path, limit: u64, exceeded: impl FnOnce() + Send + 'static) ->
 #[test]
 fn detects_limit_during_and_after_a_script() {
     let folder = tempfile::tempdir().unwrap();
-    let (tell, told) = mpsc::channel();
-    let running = watch(folder.path(), 1 << 20, move || tell.send(()).unwrap());
+    let (notify, notified) = mpsc::channel();
+    let running = watch(folder.path(), 1 << 20, move || notify.send(()).unwrap());
     fs_err::write(folder.path().join("file"), vec![1; 1 << 20]).unwrap();
-    told.recv().unwrap();
-    assert_eq!(running.end(), Some(Excess::Folders));
+    notified.recv().unwrap();
+    assert_eq!(running.end(), Some(LimitExceeded::Folders));
     let again = watch(folder.path(), 1 << 20, || {});
-    assert_eq!(again.end(), Some(Excess::Folders));
+    assert_eq!(again.end(), Some(LimitExceeded::Folders));
     assert_eq!(watch(folder.path(), 2 << 20, || {}).end(), None);
 }
 
@@ -88,7 +88,7 @@ fn uses_file_system_usage_for_unmeasurable_folders() {
         now.set(left);
         limit.check_file_system(was_denied)
     };
-    let lost = |bytes| Some(Excess::FileSystem(bytes));
+    let lost = |bytes| Some(LimitExceeded::FileSystem(bytes));
     assert_eq!(check(false, 0, 48 * LIMIT), None);
     assert_eq!(check(true, 0, 50 * LIMIT - 1), None);
     assert_eq!(check(true, 0, 49 * LIMIT), lost(LIMIT));

@@ -13,7 +13,7 @@ const PAUSES: Pauses = Pauses {
 
 /// What a scripted actor does in a turn.
 #[derive(Clone, Copy, Debug)]
-enum Act {
+enum ScriptedTurn {
     Rest,
     After(Duration),
     KeepOutage,
@@ -41,7 +41,7 @@ impl Record {
 }
 
 struct Scripted<const RESTS: bool, const HURRIES: bool> {
-    inbox: Inbox<Act>,
+    inbox: Inbox<ScriptedTurn>,
     record: Record,
     began: Instant,
 }
@@ -50,21 +50,23 @@ impl<const RESTS: bool, const HURRIES: bool> Actor for Scripted<RESTS, HURRIES> 
     const NAME: &'static str = "scripted";
     const TAKES_EVENTS_IN_OUTAGE: bool = !RESTS;
     const IS_INTERRUPTIBLE: bool = HURRIES;
-    type Event = Act;
+    type Event = ScriptedTurn;
 
-    async fn event(&mut self) -> Act {
+    async fn event(&mut self) -> ScriptedTurn {
         self.inbox.receive().await
     }
 
-    async fn turn(&mut self, cause: Cause<Act>) -> Result<Next, Failure> {
+    async fn turn(&mut self, cause: Cause<ScriptedTurn>) -> Result<Next, Failure> {
         self.record.add(self.began, format!("{cause:?}"));
         match cause {
-            Cause::Start | Cause::Timer | Cause::Event(Act::Rest) => Ok(Next::event()),
-            Cause::Event(Act::After(pause)) => Ok(Next::after(pause)),
-            Cause::Event(Act::KeepOutage) => Ok(Next::event().keep_outage()),
-            Cause::Event(Act::Fail) => Err(Failure::ProjectsMissing { shown: 0, known: 1 }),
-            Cause::Event(Act::Panic) => panic!("as the script says"),
-            Cause::Event(Act::Hang) => std::future::pending().await,
+            Cause::Start | Cause::Timer | Cause::Event(ScriptedTurn::Rest) => Ok(Next::event()),
+            Cause::Event(ScriptedTurn::After(pause)) => Ok(Next::after(pause)),
+            Cause::Event(ScriptedTurn::KeepOutage) => Ok(Next::event().keep_outage()),
+            Cause::Event(ScriptedTurn::Fail) => {
+                Err(Failure::ProjectsMissing { shown: 0, known: 1 })
+            }
+            Cause::Event(ScriptedTurn::Panic) => panic!("as the script says"),
+            Cause::Event(ScriptedTurn::Hang) => std::future::pending().await,
         }
     }
 
@@ -73,7 +75,7 @@ impl<const RESTS: bool, const HURRIES: bool> Actor for Scripted<RESTS, HURRIES> 
     }
 }
 
-impl PartialEq for Act {
+impl PartialEq for ScriptedTurn {
     fn eq(&self, other: &Self) -> bool {
         std::mem::discriminant(self) == std::mem::discriminant(other)
     }
@@ -101,7 +103,7 @@ impl Observer for Counts {
 }
 
 struct Running {
-    inbox: Inbox<Act>,
+    inbox: Inbox<ScriptedTurn>,
     record: Record,
     outage: Outage,
     counts: Arc<Counts>,
@@ -142,7 +144,7 @@ impl Running {
         tokio::time::sleep(time).await;
     }
 
-    async fn act(&self, act: Act) {
+    async fn act(&self, act: ScriptedTurn) {
         self.inbox.send(act);
         self.pass(Duration::from_millis(1)).await;
     }
@@ -158,10 +160,10 @@ impl Running {
 async fn runs_turns_at_start_on_events_and_at_requested_times() {
     let running = start::<false, false>();
     running.pass(SECOND).await;
-    running.act(Act::After(10 * SECOND)).await;
+    running.act(ScriptedTurn::After(10 * SECOND)).await;
     running.pass(20 * SECOND).await;
-    running.act(Act::After(10 * SECOND)).await;
-    running.act(Act::Rest).await;
+    running.act(ScriptedTurn::After(10 * SECOND)).await;
+    running.act(ScriptedTurn::Rest).await;
     running.pass(60 * SECOND).await;
     assert_eq!(
         running.end().await,
@@ -179,11 +181,14 @@ async fn runs_turns_at_start_on_events_and_at_requested_times() {
 #[tokio::test(start_paused = true)]
 async fn pauses_after_failure_and_shows_outage_until_a_turn_succeeds() {
     let running = start::<true, false>();
-    running.act(Act::Fail).await;
+    running.act(ScriptedTurn::Fail).await;
     let outage = running.outage.current().unwrap();
-    assert!(outage.message.contains("0 of 1 known projects"), "{outage:?}");
+    assert!(
+        outage.message.contains("0 of 1 known projects"),
+        "{outage:?}"
+    );
     // The pause comes first.
-    running.inbox.send(Act::Fail);
+    running.inbox.send(ScriptedTurn::Fail);
     running.pass(SECOND / 2).await;
     assert_eq!(running.record.texts().len(), 2);
     running.pass(SECOND).await;
@@ -208,10 +213,10 @@ async fn pauses_after_failure_and_shows_outage_until_a_turn_succeeds() {
 #[tokio::test(start_paused = true)]
 async fn accepts_events_during_outage_if_the_actor_wants_them() {
     let running = start::<false, false>();
-    running.act(Act::Fail).await;
-    running.act(Act::KeepOutage).await;
+    running.act(ScriptedTurn::Fail).await;
+    running.act(ScriptedTurn::KeepOutage).await;
     assert!(running.outage.current().is_some());
-    running.act(Act::Rest).await;
+    running.act(ScriptedTurn::Rest).await;
     assert_eq!(running.outage.current(), None);
     assert_eq!(
         running.end().await,
@@ -228,9 +233,9 @@ async fn accepts_events_during_outage_if_the_actor_wants_them() {
 #[tokio::test(start_paused = true)]
 async fn restarts_panicked_actor_and_keeps_its_messages() {
     let running = start::<false, false>();
-    running.inbox.send(Act::Panic);
-    running.inbox.send(Act::Panic);
-    running.inbox.send(Act::Rest);
+    running.inbox.send(ScriptedTurn::Panic);
+    running.inbox.send(ScriptedTurn::Panic);
+    running.inbox.send(ScriptedTurn::Rest);
     running.pass(Duration::from_millis(1)).await;
     let outage = running.outage.current().unwrap();
     assert!(outage.message.contains("as the script says"), "{outage:?}");
@@ -256,13 +261,13 @@ async fn restarts_panicked_actor_and_keeps_its_messages() {
 #[tokio::test(start_paused = true)]
 async fn finishes_turn_before_stopping_unless_interruptible() {
     let running = start::<false, true>();
-    running.act(Act::Hang).await;
+    running.act(ScriptedTurn::Hang).await;
     assert_eq!(
         running.end().await,
         ["0: Start", "0: Event(Hang)", "0: stop"]
     );
     let mut running = start::<false, false>();
-    running.act(Act::Hang).await;
+    running.act(ScriptedTurn::Hang).await;
     running.shutdown.cancel();
     let ended = tokio::time::timeout(60 * SECOND, running.tasks.join_next());
     assert!(ended.await.is_err());
@@ -271,6 +276,6 @@ async fn finishes_turn_before_stopping_unless_interruptible() {
 #[tokio::test(start_paused = true)]
 async fn stops_during_pause_before_restart() {
     let running = start::<false, false>();
-    running.act(Act::Panic).await;
+    running.act(ScriptedTurn::Panic).await;
     assert_eq!(running.end().await, ["0: Start", "0: Event(Panic)"]);
 }

@@ -161,7 +161,7 @@ pub async fn insert(
 }
 
 /// Returns those of some claims that already have an attempt.
-pub async fn claims_taken(
+pub async fn claims_with_attempt(
     tx: &mut WriteTransaction,
     claims: &[ClaimId],
 ) -> sqlx::Result<Vec<ClaimId>> {

@@ -137,7 +137,7 @@ pub async fn newest_of(
 }
 
 /// Returns the pipelines that are not known to be created yet, oldest first.
-pub async fn uncreated(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<PipelineRow>> {
+pub async fn pending_creation(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<PipelineRow>> {
     select_pipeline!(
         "where over_at is null and pipeline_id is null order by attempt.created_at, attempt_id"
     )
@@ -180,7 +180,10 @@ pub async fn unwanted(
 }
 
 /// Stops following the pipelines of other GitLabs than this one. Returns their number.
-pub async fn abandon_foreign(tx: &mut WriteTransaction, gitlab: &str) -> sqlx::Result<u64> {
+pub async fn stop_following_other_gitlabs(
+    tx: &mut WriteTransaction,
+    gitlab: &str,
+) -> sqlx::Result<u64> {
     let at = Millis::now();
     let result = sqlx::query!(
         "update pipeline set over_at = ? where over_at is null and gitlab <> ?",
@@ -210,7 +213,7 @@ pub async fn count_active(
 
 /// Records when GitLab is asked to create a pipeline, or that the request had no effect. Returns false when the
 /// pipeline no longer exists.
-pub async fn set_asked(
+pub async fn record_creation_request(
     tx: &mut WriteTransaction,
     attempt: AttemptId,
     at: Option<Millis>,

@@ -8,7 +8,7 @@ use crate::db::{orphan_pipelines, pipelines};
 use crate::outage::Failure;
 use crate::service::pipelines::pipeline_name;
 
-use super::create::about;
+use super::create::project_name;
 use super::poll::Poll;
 use super::sort::key;
 
@@ -33,7 +33,7 @@ impl Poll {
                     let found = gitlab.pipelines_named(project, &about, &name).await;
                     match found {
                         Ok(found) => found.iter().map(|found| found.id).collect(),
-                        Err(error) if error.kind.is_general() => return Err(error.into()),
+                        Err(error) if error.kind.affects_all_requests() => return Err(error.into()),
                         Err(error) if error.kind.is_transient() => continue,
                         Err(_) => Vec::new(),
                     }
@@ -45,7 +45,7 @@ impl Poll {
             }
             for id in found {
                 match gitlab.cancel_pipeline(project, &about, id).await {
-                    Err(error) if error.kind.is_general() => return Err(error.into()),
+                    Err(error) if error.kind.affects_all_requests() => return Err(error.into()),
                     // Its job gets no build, running or not.
                     _ => {}
                 }
@@ -68,10 +68,10 @@ impl Poll {
             let Some((project, number)) = key(row) else {
                 continue;
             };
-            let about = about(&state.database, row).await?;
+            let about = project_name(&state.database, row).await?;
             match gitlab.cancel_pipeline(project, &about, number).await {
                 Ok(()) => {}
-                Err(error) if error.kind.is_general() => return Err(error.into()),
+                Err(error) if error.kind.affects_all_requests() => return Err(error.into()),
                 Err(error) if error.kind.is_transient() => continue,
                 // Its job is refused when it asks for its build; the server can do nothing else.
                 Err(error) => {
@@ -81,7 +81,7 @@ impl Poll {
             let mut tx = state.database.write().await?;
             pipelines::set_cancel_sent(&mut tx, row.attempt).await?;
             tx.commit().await?;
-            self.on_gitlab.has_news(row.project_id);
+            self.on_gitlab.pipelines_changed(row.project_id);
         }
         Ok(())
     }

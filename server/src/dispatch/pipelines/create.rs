@@ -38,7 +38,7 @@ pub(crate) async fn step(
     row: PipelineRow,
 ) -> Result<Step, Error> {
     let project = row.project_id;
-    let about = about(&state.database, &row).await?;
+    let about = project_name(&state.database, &row).await?;
     if let Some(asked_at) = row.asked_at {
         let name = pipeline_name(row.attempt);
         match on_gitlab
@@ -84,7 +84,7 @@ async fn request_pipeline(
         return Ok(Step::Settled);
     };
     // Durable before the request, so that after a crash the pipeline is searched for before it is requested again.
-    if !store_asked(&state.database, row.attempt, Some(state.clock.now())).await? {
+    if !store_creation_request(&state.database, row.attempt, Some(state.clock.now())).await? {
         // The namespace was deleted meanwhile.
         return Ok(Step::Settled);
     }
@@ -117,7 +117,7 @@ async fn request_pipeline(
         );
         return Ok(Step::Failed(error));
     }
-    store_asked(&state.database, row.attempt, None).await?;
+    store_creation_request(&state.database, row.attempt, None).await?;
     match Refused::of(&error) {
         Refused::Temporary(pause) => Ok(Step::Later(pause)),
         Refused::General => Ok(Step::Failed(error)),
@@ -146,18 +146,18 @@ async fn settle(
         }
     }
     if created == Created::Unwanted || found.status.is_completed() {
-        on_gitlab.has_news(row.project_id);
+        on_gitlab.pipelines_changed(row.project_id);
     }
     Ok(Step::Settled)
 }
 
-async fn store_asked(
+async fn store_creation_request(
     database: &Database,
     attempt: AttemptId,
     at: Option<Millis>,
 ) -> Result<bool, Error> {
     let mut tx = database.write().await?;
-    let is_there = pipelines::set_asked(&mut tx, attempt, at).await?;
+    let is_there = pipelines::record_creation_request(&mut tx, attempt, at).await?;
     tx.commit().await?;
     Ok(is_there)
 }
@@ -171,7 +171,7 @@ fn is_project_invisible(error: &GitlabError) -> bool {
 }
 
 /// Returns the name of the project in errors.
-pub(super) async fn about(database: &Database, row: &PipelineRow) -> Result<String, Error> {
+pub(super) async fn project_name(database: &Database, row: &PipelineRow) -> Result<String, Error> {
     let known = source_repositories::of_project(database.read(), row.project_id).await?;
     Ok(known.map_or_else(|| format!("project {}", row.project_id), |known| known.path))
 }

@@ -4,7 +4,7 @@
 mod cancel;
 pub(crate) mod create;
 mod overdue;
-pub(crate) mod pace;
 pub(crate) mod poll;
+pub(crate) mod rate_limiter;
 mod refused;
 mod sort;

@@ -12,10 +12,10 @@ use crate::error::Error;
 use crate::outage::Failure;
 use crate::service::expire_leases::expire;
 use crate::service::pipelines::{
-    end_completed, end_unanswered, end_unexchanged, own_job, unexplained,
+    end_completed, end_unanswered, end_unexchanged, own_job, unexplained_job,
 };
 
-use super::create::about;
+use super::create::project_name;
 use super::poll::{MAX_SINGLE_QUERIES, Poll, store_statuses};
 use super::sort::key;
 
@@ -73,7 +73,7 @@ impl Poll {
     pub(super) async fn try_query(&self, row: &PipelineRow) -> Result<bool, Failure> {
         let state = &self.state;
         let error = match self.query(row).await {
-            Err(Failure::Gitlab(error)) if !error.kind.is_general() => error,
+            Err(Failure::Gitlab(error)) if !error.kind.affects_all_requests() => error,
             asked => return asked,
         };
         tracing::warn!(
@@ -87,7 +87,7 @@ impl Poll {
         );
         let patience = match row.reported_at {
             _ if !is_final => GIVE_UP_AFTER,
-            Some(_) => self.on_gitlab.settings.patience_for(row.reported_kind),
+            Some(_) => self.on_gitlab.settings.reason_timeout(row.reported_kind),
             None => Duration::ZERO,
         };
         let overdue = row.reported_at.unwrap_or(row.lease_expires_at);
@@ -107,7 +107,7 @@ impl Poll {
         let Some((project, number)) = key(row) else {
             return Ok(false);
         };
-        let about = about(&state.database, row).await?;
+        let about = project_name(&state.database, row).await?;
         let found = gitlab.pipeline(project, &about, number).await?;
         let Some(found) = found else {
             end_completed(state, row, None, &[], None, None).await?;
@@ -127,7 +127,7 @@ impl Poll {
         }
         if status.is_completed() {
             let errors = found.yaml_errors.as_deref();
-            let log = match unexplained(row, &jobs) {
+            let log = match unexplained_job(row, &jobs) {
                 Some(job) => self.log_of(project, &about, job).await,
                 None => None,
             };
@@ -162,7 +162,7 @@ impl Poll {
     async fn end_overdue(&self, row: &PipelineRow, jobs: &[Job]) -> Result<bool, Failure> {
         let state = &self.state;
         if let Some(at) = row.reported_at {
-            let patience = self.on_gitlab.settings.patience_for(row.reported_kind);
+            let patience = self.on_gitlab.settings.reason_timeout(row.reported_kind);
             return Ok(state.clock.now() >= at + patience
                 && end_unanswered(state, row, own_job(row, jobs)).await?);
         }

@@ -25,13 +25,13 @@ pub(super) const MAX_SINGLE_QUERIES: usize = 5;
 /// a pipeline runs as long as external commit statuses in it do.
 const SILENT_TICKS: u32 = 4;
 /// When each pipeline was last queried by itself, so that each has its turn.
-pub(super) type Turns = HashMap<AttemptId, Instant>;
+pub(super) type LastQueried = HashMap<AttemptId, Instant>;
 
 /// Polls pipelines, of which there may be many more than fit in one query.
 pub(crate) struct Poll {
     pub(super) state: AppState,
     pub(crate) on_gitlab: Pipelines,
-    pub(super) turns: Turns,
+    pub(super) turns: LastQueried,
 }
 
 /// Whether a poll sent a request to GitLab.
@@ -48,7 +48,7 @@ impl Poll {
         Self {
             state,
             on_gitlab,
-            turns: Turns::new(),
+            turns: LastQueried::new(),
         }
     }
 
@@ -123,7 +123,7 @@ impl Poll {
         failed.sort_by_key(|row| turns.get(&row.attempt).copied());
         for row in failed.iter().skip(MAX_SINGLE_QUERIES).take(MAX_PAGE_SIZE) {
             // Soon, and without polling all the others again.
-            self.on_gitlab.has_news(row.project_id);
+            self.on_gitlab.pipelines_changed(row.project_id);
         }
         failed.truncate(MAX_SINGLE_QUERIES);
         // Silent pipelines get the rest of a tick, the one that waited longest first, so that one that cannot be

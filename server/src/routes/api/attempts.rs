@@ -159,10 +159,10 @@ pub(crate) async fn report_outcome(
 #[derive(serde::Deserialize)]
 pub(crate) struct Reporting {
     /// Whether an infrastructure failure may be retried.
-    #[serde(default = "yes")]
+    #[serde(default = "default_true")]
     retry: bool,
 }
 
-fn yes() -> bool {
+fn default_true() -> bool {
     true
 }

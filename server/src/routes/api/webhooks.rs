@@ -58,7 +58,7 @@ impl FromRequest<AppState> for GitlabWebhook {
         // Rejects what cannot be valid before reading the body, which may be large.
         let incoming = Incoming::begin(&config.secrets, request.headers(), Timestamp::now());
         let mut incoming = incoming.map_err(refuse)?;
-        let unknown = peer.filter(|_| !incoming.is_known());
+        let unknown = peer.filter(|_| !incoming.is_verified());
         let mut share = unknown.map(|Peer(peer)| {
             bodies::MemoryShare::flat(
                 &state.admission,

@@ -72,13 +72,13 @@ impl Reporter {
         let server = state.config.base_url();
         let detail = show_iteration(state, &server, &namespace.name, number).await?;
         // A report that fails does not delay the others.
-        let mut told = Ok(());
+        let mut reported = Ok(());
         if self.kinds.contains(&ReportKind::CommitStatus) {
-            let closed = self.close_left_open(state, &namespace).await;
+            let closed = self.close_open_commit_statuses(state, &namespace).await;
             let commits = self
                 .report_commits(state, &namespace, iteration.id, &detail)
                 .await;
-            told = closed.and(commits);
+            reported = closed.and(commits);
         }
         let mut later = None;
         if self.kinds.contains(&ReportKind::MergeRequestNote) {
@@ -86,7 +86,7 @@ impl Reporter {
                 .report_merge_requests(state, &namespace, &detail)
                 .await?;
         }
-        told.map(|()| later)
+        reported.map(|()| later)
     }
 
     async fn report_commits(
@@ -97,15 +97,15 @@ impl Reporter {
         detail: &IterationDetail,
     ) -> Result<(), Failure> {
         let word = text::state(detail);
-        let mut told_all = Ok(());
+        let mut result = Ok(());
         for origin in &detail.origins {
             let Some((project, path)) = project(&state.database, origin).await? else {
                 continue;
             };
             let reader = state.database.read();
-            let told =
+            let reported =
                 forge_reports::commit_state(reader, iteration, project, &origin.commit).await?;
-            if told == Some(word) {
+            if reported == Some(word) {
                 continue;
             }
             let git_ref = origin.changeset.git_ref.as_str();
@@ -125,7 +125,7 @@ impl Reporter {
                 .gitlab
                 .set_commit_status(project, &path, &origin.commit, &status);
             if let Err(error) = ignore_permanent(set.await) {
-                told_all = Err(Failure::Gitlab(error));
+                result = Err(Failure::Gitlab(error));
                 continue;
             }
             let mut tx = state.database.write().await?;
@@ -133,17 +133,18 @@ impl Reporter {
                 .await?;
             tx.commit().await?;
         }
-        told_all
+        result
     }
 
     /// Cancels the statuses of commits whose iterations were superseded.
-    async fn close_left_open(
+    async fn close_open_commit_statuses(
         &self,
         state: &AppState,
         namespace: &NamespaceRow,
     ) -> Result<(), Failure> {
-        let mut told_all = Ok(());
-        for open in forge_reports::left_open(state.database.read(), namespace.id).await? {
+        let mut result = Ok(());
+        for open in forge_reports::open_commit_statuses(state.database.read(), namespace.id).await?
+        {
             let newest = iterations::newest(state.database.read(), namespace.id).await?;
             let is_built_on = match &newest {
                 Some(newest) => iterations::origins(state.database.read(), newest.id)
@@ -166,7 +167,7 @@ impl Reporter {
                     .gitlab
                     .set_commit_status(project, &about, &open.commit, &status);
                 if let Err(error) = ignore_permanent(set.await) {
-                    told_all = Err(Failure::Gitlab(error));
+                    result = Err(Failure::Gitlab(error));
                     continue;
                 }
             }
@@ -182,7 +183,7 @@ impl Reporter {
             .await?;
             tx.commit().await?;
         }
-        told_all
+        result
     }
 
     async fn report_merge_requests(
@@ -203,18 +204,18 @@ impl Reporter {
                 .await?
             {
                 let reader = state.database.read();
-                let told = forge_reports::note(reader, namespace.id, project, iid).await?;
-                if let Some(told) = &told {
-                    if told.digest == digest.as_slice() {
+                let sent = forge_reports::note(reader, namespace.id, project, iid).await?;
+                if let Some(sent) = &sent {
+                    if sent.digest == digest.as_slice() {
                         continue;
                     }
-                    let wait = (told.sent_at + NOTE_INTERVAL).since(state.clock.now());
+                    let wait = (sent.sent_at + NOTE_INTERVAL).since(state.clock.now());
                     if !wait.is_zero() && !detail.summary.status.is_final() {
                         later = Some(wait);
                         continue;
                     }
                 }
-                let old = told.map(|told| told.note_id);
+                let old = sent.map(|sent| sent.note_id);
                 let note = self
                     .write_note(project, &path, iid, old, &namespace.name, &text)
                     .await?;
@@ -301,7 +302,7 @@ impl Reporter {
 /// Ignores the permanent rejection of a status, for example of a commit that no longer exists.
 fn ignore_permanent(set: Result<(), GitlabError>) -> Result<(), GitlabError> {
     match set {
-        Err(error) if is_worth_another_try(&error) => Err(error),
+        Err(error) if is_retryable(&error) => Err(error),
         Err(error) => {
             tracing::warn!(
                 error = error.to_string(),
@@ -314,7 +315,7 @@ fn ignore_permanent(set: Result<(), GitlabError>) -> Result<(), GitlabError> {
 }
 
 /// Returns whether a report should be retried. GitLab responds with 409 to concurrent statuses of one commit.
-pub(crate) fn is_worth_another_try(error: &GitlabError) -> bool {
+pub(crate) fn is_retryable(error: &GitlabError) -> bool {
     error.kind.is_transient()
         || error.kind.is_of_token()
         || matches!(error.kind, GitlabErrorKind::Status { status: 409, .. })

@@ -12,7 +12,7 @@ use crate::state::AppState;
 /// Whether a reported failure is deferred.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::service) enum Deferral {
-    /// It counts at once.
+    /// It counts immediately.
     No,
     /// It waits for GitLab, now or since it was reported before.
     Yes,
@@ -20,7 +20,7 @@ pub(in crate::service) enum Deferral {
     Contradicts,
 }
 
-/// Defers the failure of an attempt on GitLab if only GitLab can tell its cause.
+/// Defers the failure of an attempt on GitLab if only GitLab knows its cause.
 ///
 /// # Errors
 /// When the database cannot be written.

@@ -16,7 +16,7 @@ use super::verdict::{End, Facts, verdict};
 
 /// Ends the attempt of a pipeline that GitLab reports as completed, or (`None`) as deleted. `jobs` are its jobs,
 /// `errors` the errors of its configuration, `log` is the end of the log of the job that
-/// [`unexplained`](super::unexplained) returns.
+/// [`unexplained_job`](super::unexplained_job) returns.
 ///
 /// # Errors
 /// When the database cannot be written: the pipeline is then queried again.

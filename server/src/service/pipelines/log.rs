@@ -16,15 +16,15 @@ const MISSING: &str = "no such file or directory";
 
 /// Returns which program the runner or its executor could not run, and why. Retries fail until the host is fixed.
 pub(super) fn cannot_run(log: &str) -> Option<String> {
-    let text = ansi::strip(&strip_decoration(log));
-    let named = text.lines().find_map(denied_because);
+    let text = ansi::strip(&strip_log_markup(log));
+    let named = text.lines().find_map(parse_permission_denied);
     let found = named.or_else(|| text.lines().find_map(not_executed));
     found.map(|line| truncate(&line))
 }
 
 /// Returns the last error of a log, other than the runner's message that the job failed.
 pub(super) fn last_error(log: &str) -> Option<String> {
-    let text = strip_decoration(log);
+    let text = strip_log_markup(log);
     let errors = text.match_indices(ERROR).filter_map(|(at, _)| {
         let (before, error) = text.split_at(at);
         let line = before.rsplit('\n').next().unwrap_or_default();
@@ -48,7 +48,7 @@ pub(super) fn last_error(log: &str) -> Option<String> {
 }
 
 /// Parses a message of buildbtw's executor about a missing permission.
-fn denied_because(line: &str) -> Option<String> {
+fn parse_permission_denied(line: &str) -> Option<String> {
     PermissionDenied::find(line).map(|denied| denied.to_string())
 }
 
@@ -79,7 +79,7 @@ fn not_executed(line: &str) -> Option<String> {
 }
 
 /// Removes what GitLab and its runner add to the lines of a log, except colours.
-fn strip_decoration(log: &str) -> String {
+fn strip_log_markup(log: &str) -> String {
     let mut text = String::with_capacity(log.len());
     for line in log.lines() {
         let (line, continues) = without_timestamp(line);

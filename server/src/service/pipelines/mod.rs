@@ -17,7 +17,7 @@ pub use dispatch::dispatch;
 pub(super) use dispatch::{placeholder_token, placeholder_worker};
 pub use ended::{end_completed, end_withdrawn};
 pub use overdue::{end_unanswered, end_unexchanged};
-pub use verdict::{own_job, unexplained};
+pub use verdict::{own_job, unexplained_job};
 
 use buildbtw_model::AttemptId;
 

@@ -34,7 +34,7 @@ pub(super) struct Facts<'a> {
     pub(super) jobs: &'a [Job],
     /// The errors of its configuration.
     pub(super) errors: Option<&'a str>,
-    /// The end of the log of its [`unexplained`] job.
+    /// The end of the log of the [`unexplained_job`].
     pub(super) log: Option<&'a str>,
     /// Whether this server requested the cancellation.
     pub(super) is_our_cancel: bool,
@@ -47,15 +47,15 @@ pub fn own_job<'a>(row: &PipelineRow, jobs: &'a [Job]) -> Option<&'a Job> {
 }
 
 /// Returns the job whose end decides that of the pipeline.
-fn deciding<'a>(row: &PipelineRow, jobs: &'a [Job]) -> Option<&'a Job> {
+fn deciding_job<'a>(row: &PipelineRow, jobs: &'a [Job]) -> Option<&'a Job> {
     let failed = |job: &&Job| job.status == PipelineStatus::Failed;
     own_job(row, jobs).or_else(|| jobs.iter().find(failed).or(jobs.first()))
 }
 
 /// Returns the failed job of a pipeline if only its log can explain the failure, because it has not asked for its
 /// build.
-pub fn unexplained<'a>(row: &PipelineRow, jobs: &'a [Job]) -> Option<&'a Job> {
-    let job = deciding(row, jobs).filter(|job| job.status == PipelineStatus::Failed);
+pub fn unexplained_job<'a>(row: &PipelineRow, jobs: &'a [Job]) -> Option<&'a Job> {
+    let job = deciding_job(row, jobs).filter(|job| job.status == PipelineStatus::Failed);
     job.filter(|job| is_silent(row) && may_be_explained_by_log(reason_of(job)))
 }
 
@@ -102,7 +102,7 @@ pub(super) fn verdict(row: &PipelineRow, facts: &Facts<'_>) -> End {
             FailureKind::Infrastructure,
             "GitLab skipped the pipeline; check that the project uses buildbtw's CI template".to_owned(),
         ),
-        Some(_) => match deciding(row, facts.jobs) {
+        Some(_) => match deciding_job(row, facts.jobs) {
             Some(job) if is_cancelled(job.status) => {
                 by_hand(format!("{} was cancelled", name(job)))
             }
@@ -179,7 +179,7 @@ pub(super) fn timeout(row: &PipelineRow, job: &Job) -> String {
     let ran = job.elapsed();
     let ran = ran.and_then(|ran| i64::try_from(ran.as_secs()).ok());
     match (row.job_timeout_s, ran) {
-        (Some(limit), Some(ran)) if ran + slack(limit) < limit => format!(
+        (Some(limit), Some(ran)) if ran + rounding_tolerance(limit) < limit => format!(
             "{about} was stopped by its runner after {}, before GitLab's job timeout of {}: \
              RUNNER_SCRIPT_TIMEOUT is shorter",
             span(ran),
@@ -200,7 +200,7 @@ pub(super) fn timeout(row: &PipelineRow, job: &Job) -> String {
 
 /// Returns how much earlier than its limit a job that reached it may seem to end: times are in whole seconds, and
 /// the runner starts to count before GitLab.
-fn slack(limit: i64) -> i64 {
+fn rounding_tolerance(limit: i64) -> i64 {
     (limit / 50).clamp(1, 30)
 }
 

@@ -7,8 +7,8 @@ use buildbtw_model::{
     Architecture, AttemptId, BuildId, PackageVersion, Pkgbase, ReleaseRule, Sha256Digest,
 };
 use buildbtw_planner::{
-    BuildSnapshot, Footprint, Plan, PlanRequest, PlannedVersion, Sonames, SourcePackage,
-    TookTooLong, computes_version, plan_with_footprint_within,
+    BuildSnapshot, Footprint, Plan, PlanRequest, PlannedVersion, Sonames, SourcePackage, TimedOut,
+    computes_version, plan_with_footprint_within,
 };
 
 use crate::db::plans::EdgeKind;
@@ -75,7 +75,7 @@ impl Drafter<'_> {
         &self,
         architecture: &Architecture,
         budget: &PlanBudget,
-    ) -> Result<(Plan, Footprint), TookTooLong> {
+    ) -> Result<(Plan, Footprint), TimedOut> {
         let origins = self
             .input
             .origins

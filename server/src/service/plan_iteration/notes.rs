@@ -25,8 +25,8 @@ impl Notes {
     /// Creates the notes. `moved` are the base repositories that differ from the snapshot.
     pub(super) fn new(plan: &Plan, base: &BaseSnapshot, moved: &[RepositoryName]) -> Self {
         Self {
-            base: about_base(base, moved),
-            rest: about_plan(plan, base),
+            base: base_notes(base, moved),
+            rest: plan_notes(plan, base),
         }
     }
 
@@ -44,7 +44,7 @@ fn note(kind: NoteKind, text: String) -> PlanNote {
     PlanNote { kind, text }
 }
 
-fn about_base(base: &BaseSnapshot, moved: &[RepositoryName]) -> Vec<PlanNote> {
+fn base_notes(base: &BaseSnapshot, moved: &[RepositoryName]) -> Vec<PlanNote> {
     let mut notes = Vec::new();
     for (repository, digest) in &base.databases {
         if let Err(problem) = digest {
@@ -67,7 +67,7 @@ fn about_base(base: &BaseSnapshot, moved: &[RepositoryName]) -> Vec<PlanNote> {
     notes
 }
 
-fn about_plan(plan: &Plan, base: &BaseSnapshot) -> Vec<PlanNote> {
+fn plan_notes(plan: &Plan, base: &BaseSnapshot) -> Vec<PlanNote> {
     let mut rest = Vec::new();
     for cycle in &plan.cycles {
         let members = &cycle.members;
@@ -77,7 +77,7 @@ fn about_plan(plan: &Plan, base: &BaseSnapshot) -> Vec<PlanNote> {
             list_names(members)
         );
         for edge in cycle.broken.iter().take(MAX_NAMES) {
-            let which = if plan.is_left_out(edge) {
+            let which = if plan.is_omitted(edge) {
                 ""
             } else {
                 "the new "

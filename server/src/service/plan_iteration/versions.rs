@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use buildbtw_model::{Architecture, PackageVersion, Pkgbase, Pkgname, ReleaseRule};
 use buildbtw_planner::{
-    AssignedVersions, Budget as _, BuiltPackage, PackageIndex, Problem, SourcePackage, TookTooLong,
+    AssignedVersions, Budget as _, BuiltPackage, PackageIndex, Problem, SourcePackage, TimedOut,
     same_packages, unmet_constraints,
 };
 
@@ -30,7 +30,7 @@ pub(super) fn assign_versions(
     input: &PlanInput,
     index: &PackageIndex,
     budget: &PlanBudget,
-) -> Result<(), TookTooLong> {
+) -> Result<(), TimedOut> {
     let mut produced: HashMap<&Pkgname, Vec<(u32, &PackageVersion)>> = HashMap::new();
     for package in &input.produced {
         produced
@@ -112,7 +112,7 @@ impl VersionAssigner<'_> {
         architecture: &Architecture,
         drafts: &mut [Draft],
         budget: &PlanBudget,
-    ) -> Result<Stages, TookTooLong> {
+    ) -> Result<Stages, TimedOut> {
         let mut stages: Stages = HashMap::new();
         let last_stages = last_stages(drafts);
         let mut order: Vec<&mut Draft> = drafts.iter_mut().collect();
@@ -187,7 +187,7 @@ pub(super) fn problems(
     part: &PlannedArchitecture,
     index: &PackageIndex,
     budget: &PlanBudget,
-) -> Result<Vec<Problem>, TookTooLong> {
+) -> Result<Vec<Problem>, TimedOut> {
     let built: Vec<BuiltPackage<'_>> = part
         .drafts
         .iter()

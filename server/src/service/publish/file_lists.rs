@@ -10,7 +10,7 @@ use buildbtw_model::Pkgname;
 use crate::db::packages::{self, Candidate};
 use crate::db::{Database, IterationId, iterations, namespaces};
 use crate::error::Error;
-use crate::repos::choice::Rivals;
+use crate::repos::choice::NameCandidates;
 use crate::repos::database::{DatabaseWriter, Entry};
 use crate::repos::{Rendering, Repos, RepositoryKey, Turn};
 use crate::state::AppState;
@@ -33,7 +33,7 @@ pub async fn update(
     if modified(&repos.file_lists(key))? == Some(written) {
         return Ok(());
     }
-    let turn = repos.turn_to_render(Rendering::FileLists).await?;
+    let turn = repos.acquire_render_turn(Rendering::FileLists).await?;
     let rows = packages::of_repository(state.database.read(), iteration, &key.architecture).await?;
     let content = with_files(&state.database, listed(&rows), turn).await?;
     let (repos, key) = (repos.clone(), key.clone());
@@ -112,11 +112,11 @@ pub(crate) async fn with_files(
 /// Returns the packages that a repository lists, sorted by name.
 #[must_use]
 pub fn listed(rows: &[Candidate]) -> Vec<&Candidate> {
-    let mut named: BTreeMap<&Pkgname, Rivals<&Candidate>> = BTreeMap::new();
+    let mut named: BTreeMap<&Pkgname, NameCandidates<&Candidate>> = BTreeMap::new();
     for row in rows {
         named.entry(&row.pkgname).or_default().add(row);
     }
-    let listed = named.values().filter_map(Rivals::listed);
+    let listed = named.values().filter_map(NameCandidates::listed);
     listed.copied().collect()
 }
 
@@ -124,7 +124,7 @@ pub fn listed(rows: &[Candidate]) -> Vec<&Candidate> {
 ///
 /// # Errors
 /// When the disk fails.
-pub(crate) fn replace_both(
+pub(crate) fn replace_databases(
     repos: &Repos,
     key: &RepositoryKey,
     database: &[u8],

@@ -98,7 +98,7 @@ impl Follower {
             let has_ended = self.has_ended().await?;
             if has_ended {
                 // The server may still append why it ended.
-                self.state.logs.settled(self.attempt).await;
+                self.state.logs.writes_ended(self.attempt).await;
             }
             let piece = self.read(CHUNK_SIZE).await?;
             if piece.is_some() || has_ended {

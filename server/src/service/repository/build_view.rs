@@ -87,7 +87,7 @@ impl ViewDatabase {
             DatabaseKind::Plain if is_known => Rendering::Database,
             DatabaseKind::Plain => Rendering::PublicDatabase,
         };
-        let turn = state.repos.turn_to_render(what).await?;
+        let turn = state.repos.acquire_render_turn(what).await?;
         // The previous turn may have rendered the same database.
         if let Some(path) = state.repos.rendered(&self.digest) {
             return Ok(path);

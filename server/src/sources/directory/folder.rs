@@ -56,7 +56,7 @@ impl SourceKind for Directory {
 
     /// Requires that a repository is named after its pkgbase. Otherwise it would be found under an unexpected name,
     /// or take the place of another one.
-    fn misnamed(&self, path: &str, pkgbase: &Pkgbase) -> Option<SourceProblem> {
+    fn name_problem(&self, path: &str, pkgbase: &Pkgbase) -> Option<SourceProblem> {
         let name = path.strip_suffix(".git").unwrap_or(path);
         (name != pkgbase.as_str()).then(|| {
             SourceProblem::new(

@@ -51,7 +51,7 @@ impl FolderWatcher {
 
     /// Watches repositories that are not watched yet, and returns their names.
     pub(crate) fn watch_new(&mut self) -> Vec<String> {
-        // Git creates a repository file by file, and not always at once with its folder. Each step is watched
+        // Git creates a repository file by file, and not always together with its folder. Each step is watched
         // before the next is looked for, so that the last one cannot be missed.
         for folder in repositories::candidate_folders(&self.folder).unwrap_or_default() {
             for path in [folder.clone(), folder.join(".git")] {

@@ -7,17 +7,17 @@ use std::path::{Path, PathBuf};
 /// Returns the folder with a repository's refs, if it is a repository.
 pub(super) fn git_dir(repository: &Path) -> Option<PathBuf> {
     let inner = repository.join(".git");
-    if exists_or_hidden(&inner.join("HEAD"), Metadata::is_file) {
+    if exists_or_is_unreadable(&inner.join("HEAD"), Metadata::is_file) {
         return Some(inner);
     }
-    let bare = exists_or_hidden(&repository.join("HEAD"), Metadata::is_file)
-        && exists_or_hidden(&repository.join("refs"), Metadata::is_dir);
+    let bare = exists_or_is_unreadable(&repository.join("HEAD"), Metadata::is_file)
+        && exists_or_is_unreadable(&repository.join("refs"), Metadata::is_dir);
     bare.then(|| repository.to_owned())
 }
 
 /// Whether a path has an expected type, or may have it: an inaccessible path is reported when it is read, while
 /// leaving it out would hide it.
-fn exists_or_hidden(path: &Path, is: impl FnOnce(&Metadata) -> bool) -> bool {
+fn exists_or_is_unreadable(path: &Path, is: impl FnOnce(&Metadata) -> bool) -> bool {
     match path.metadata() {
         Ok(metadata) => is(&metadata),
         Err(error) => error.kind() == io::ErrorKind::PermissionDenied,

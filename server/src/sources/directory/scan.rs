@@ -152,7 +152,9 @@ impl Directory {
                 found.row.commit = Some(default.commit.clone());
                 match git::read_commit(full_path, &default.commit) {
                     Err(error) => found.row.problem = Some((&error).into()),
-                    Ok(tree) => found.set_tree(tree, |path, pkgbase| self.misnamed(path, pkgbase)),
+                    Ok(tree) => {
+                        found.set_tree(tree, |path, pkgbase| self.name_problem(path, pkgbase))
+                    }
                 }
             }
         }

@@ -25,7 +25,7 @@ impl GitlabGroup {
         sources: &Sources,
         window: &mut Window,
     ) -> Result<GitlabContact, Failure> {
-        let mut contact = GitlabContact::None;
+        let mut contact = GitlabContact::Unknown;
         loop {
             let open = webhook_deliveries::unprocessed(sources.database.read(), BATCH).await?;
             if open.is_empty() {
@@ -40,8 +40,8 @@ impl GitlabGroup {
             let mut unread = BTreeSet::new();
             if !moved.is_empty() {
                 unread = self.refresh_projects(sources, window, &moved).await?.unread;
-                self.emit_touched(sources, &moved).await?;
-                contact = GitlabContact::Made;
+                self.emit_ref_changes(sources, &moved).await?;
+                contact = GitlabContact::Confirmed;
             }
             let (open, done): (Vec<_>, Vec<_>) = open
                 .into_iter()

@@ -68,8 +68,8 @@ impl SourceKind for GitlabGroup {
         )
     }
 
-    fn misnamed(&self, path: &str, pkgbase: &Pkgbase) -> Option<SourceProblem> {
-        project::misnamed(path, pkgbase)
+    fn name_problem(&self, path: &str, pkgbase: &Pkgbase) -> Option<SourceProblem> {
+        project::name_problem(path, pkgbase)
     }
 
     fn expected_name(&self, pkgbase: &Pkgbase) -> String {

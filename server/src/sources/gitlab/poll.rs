@@ -26,8 +26,8 @@ pub(super) const MAX_VANISHED: usize = 10;
 
 /// Whether the success of a task proves that GitLab is available.
 pub(crate) enum GitlabContact {
-    Made,
-    None,
+    Confirmed,
+    Unknown,
 }
 
 /// The state that polls share. All times are GitLab's.
@@ -55,7 +55,7 @@ pub(crate) struct Polled {
 
 /// The results of the pages of a poll.
 #[derive(Default)]
-struct Seen {
+struct PollResults {
     /// All changes up to this time have been read.
     reached: Option<Timestamp>,
     /// GitLab's number of projects.
@@ -92,8 +92,8 @@ impl GitlabGroup {
             seen.changed += refreshed.changed.len();
             seen.touched.extend(refreshed.changed);
         }
-        self.emit_touched(sources, &seen.touched).await?;
-        self.emit_forks(sources).await?;
+        self.emit_ref_changes(sources, &seen.touched).await?;
+        self.emit_fork_changes(sources).await?;
         window.watermark = seen.reached.or(window.watermark);
         // Nothing is written without a change: an older mark only makes the first window after a restart longer.
         // While projects are unreadable, a newer mark would skip their changes after a restart.
@@ -120,14 +120,18 @@ impl GitlabGroup {
     }
 
     /// Reads the pages of projects that were active in the window, and stores changes.
-    async fn read_pages(&self, sources: &Sources, window: &mut Window) -> Result<Seen, Failure> {
+    async fn read_pages(
+        &self,
+        sources: &Sources,
+        window: &mut Window,
+    ) -> Result<PollResults, Failure> {
         let limit = window.watermark.map(|mark| mark - OVERLAP);
         let is_in_window = |project: &Project| match (project.last_activity, limit) {
             (Some(active), Some(limit)) => active >= limit,
             _ => true,
         };
         let mut cursor = None;
-        let mut seen = Seen::default();
+        let mut seen = PollResults::default();
         loop {
             let page = self.gitlab.projects(&Selection::After(cursor)).await?;
             if seen.reached.is_none() {
@@ -236,7 +240,7 @@ impl GitlabGroup {
     }
 
     /// Sends the event that refs of projects may have moved.
-    pub(super) async fn emit_touched(
+    pub(super) async fn emit_ref_changes(
         &self,
         sources: &Sources,
         ids: &[ProjectId],
@@ -250,7 +254,7 @@ impl GitlabGroup {
     }
 
     /// Does the same for origins in forks, because a push to a fork is not an activity of the target project.
-    async fn emit_forks(&self, sources: &Sources) -> Result<(), Failure> {
+    async fn emit_fork_changes(&self, sources: &Sources) -> Result<(), Failure> {
         let forks = namespaces::pkgbases_at(sources.database.read(), MERGE_REQUESTS).await?;
         if !forks.is_empty() {
             sources.emit(SourceEvent::Touched(forks.into_iter().collect()));

@@ -48,7 +48,7 @@ pub(super) fn read(
         Contents::Head { branch, tree } => {
             found.row.branch = Some(branch);
             found.row.commit = Some(tree.commit.clone());
-            found.set_tree(tree_at_commit(tree), misnamed);
+            found.set_tree(tree_at_commit(tree), name_problem);
         }
     }
     (!known.is_some_and(|known| found.is_unchanged_from(known))).then_some(found)
@@ -81,7 +81,7 @@ pub(super) fn tree_at_commit(tree: TreeAt) -> TreeAtCommit {
 
 /// Requires that a project is named after its pkgbase, by Arch Linux's rules. Otherwise it would be found under an
 /// unexpected name, or take the place of another one.
-pub(super) fn misnamed(path: &str, pkgbase: &Pkgbase) -> Option<SourceProblem> {
+pub(super) fn name_problem(path: &str, pkgbase: &Pkgbase) -> Option<SourceProblem> {
     let name = path.rsplit('/').next().unwrap_or(path);
     let expected = project_path(pkgbase);
     // GitLab's paths are unique regardless of case.
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn rejects_project_not_named_after_its_pkgbase() {
-        let named = |path, pkgbase: &str| misnamed(path, &pkgbase.parse().unwrap());
+        let named = |path, pkgbase: &str| name_problem(path, &pkgbase.parse().unwrap());
         assert!(named("gtk4", "gtk4").is_none());
         assert!(named("sub/libsigcplusplus", "libsigc++").is_none());
         assert!(named("sdl2", "SDL2").is_none());

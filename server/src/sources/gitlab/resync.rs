@@ -128,13 +128,13 @@ impl GitlabGroup {
         let ids: Vec<_> = page.projects.iter().map(|project| project.id).collect();
         let changed = self.store_projects(sources, window, page.projects).await?;
         if !resync.is_initial {
-            self.emit_touched(sources, &changed).await?;
+            self.emit_ref_changes(sources, &changed).await?;
         }
         resync.seen.extend(ids);
         resync.cursor = page.next;
         resync.pages += 1;
         resync.is_at_end = resync.cursor.is_none();
-        sources.status.progressed(Progress {
+        sources.status.set_progress(Progress {
             seen: resync.seen(),
             total: resync.total,
         });

@@ -34,7 +34,8 @@ impl GitlabGroup {
                         continue;
                     }
                     let name = paths::project_path(pkgbase);
-                    let broken = source_repositories::broken_like(reader, pkgbase, &name).await?;
+                    let broken =
+                        source_repositories::broken_by_pkgbase(reader, pkgbase, &name).await?;
                     match broken.and_then(|row| project_of(&row).ok()) {
                         Some(id) => ids.extend([id]),
                         None if searched < MAX_SEARCHES => {
@@ -48,6 +49,6 @@ impl GitlabGroup {
         }
         let ids: Vec<_> = ids.into_iter().collect();
         self.refresh_projects(sources, window, &ids).await?;
-        self.emit_touched(sources, &ids).await
+        self.emit_ref_changes(sources, &ids).await
     }
 }

@@ -229,7 +229,7 @@ async fn distinguishes_incompatible_gitlab_version_from_outage() {
         on("GroupProjects"),
         Times::Always,
         Fault::Drift(Drift::Add {
-            beside: "fullPath".to_owned(),
+            sibling: "fullPath".to_owned(),
             field: "shiny".to_owned(),
             value: json!({"new": true}),
         }),

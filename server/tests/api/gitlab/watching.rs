@@ -166,7 +166,7 @@ async fn follows_changes_a_poll_finds_outside_its_window() {
     let project = forge.project("libgreet");
     let pushed = forge
         .gitlab
-        .push_quietly(project, "main", &files, "x")
+        .push_without_event(project, "main", &files, "x")
         .unwrap();
     poll(&server).await;
     eventually("a new iteration", async || {
@@ -251,7 +251,7 @@ async fn full_resync_detects_push_with_lost_event() {
     let project = forge.project("libgreet");
     forge
         .gitlab
-        .push_quietly(project, "main", &files, "x")
+        .push_without_event(project, "main", &files, "x")
         .unwrap();
     server.source_at("libgreet", "2-1").await;
 }

@@ -37,7 +37,7 @@ impl FakeWorker {
     }
 
     /// Returns the same worker after the server restarted at another address.
-    pub(crate) fn finds_server_at(&self, url: &str) -> Self {
+    pub(crate) fn at_server(&self, url: &str) -> Self {
         Self {
             client: Client::new(url, Some(self.token.clone())).unwrap(),
             token: self.token.clone(),
@@ -135,7 +135,7 @@ impl Job {
     }
 
     /// Creates its packages.
-    pub(crate) async fn makes(&self) -> Vec<BuiltPackage> {
+    pub(crate) async fn create_packages(&self) -> Vec<BuiltPackage> {
         self.makes_with_payload(0).await
     }
 
@@ -165,7 +165,7 @@ impl Job {
 
     /// Creates and uploads all expected packages.
     pub(crate) async fn makes_and_uploads(&self) -> Vec<BuiltPackage> {
-        let packages = self.makes().await;
+        let packages = self.create_packages().await;
         for package in &packages {
             self.uploads(package)
                 .await
@@ -209,7 +209,7 @@ impl Job {
 
     /// Asserts that every kind of report is rejected: the attempt has ended.
     pub(crate) async fn expect_reports_rejected(&self) {
-        let packages = self.makes().await;
+        let packages = self.create_packages().await;
         let ended = |problem: Problem| {
             assert_eq!(problem.kind, ProblemKind::AttemptEnded, "{problem:?}");
             assert_eq!(problem.status, 409);

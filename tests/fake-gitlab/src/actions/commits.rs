@@ -27,7 +27,7 @@ impl FakeGitlab {
     }
 
     /// Commits like [`Self::commit`], but as if the event had been lost: only the branch moves.
-    pub fn push_quietly(
+    pub fn push_without_event(
         &self,
         project: ProjectId,
         branch: &str,

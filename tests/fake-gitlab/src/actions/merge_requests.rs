@@ -69,7 +69,7 @@ impl FakeGitlab {
         };
         self.copy_head(&merge_request, head)?;
         let user = self.first_user()?;
-        self.tell_merge_request(&merge_request, "open", None, &user)?;
+        self.notify_merge_request(&merge_request, "open", None, &user)?;
         Ok(merge_request.iid)
     }
 
@@ -98,7 +98,7 @@ impl FakeGitlab {
         };
         self.pushed(project, &[change], None)?;
         let user = self.first_user()?;
-        self.tell_merge_request(&merged, "merge", None, &user)?;
+        self.notify_merge_request(&merged, "merge", None, &user)?;
         Ok(commit.to_string())
     }
 
@@ -111,7 +111,7 @@ impl FakeGitlab {
             row.updated_at = now;
         })?;
         let user = self.first_user()?;
-        self.tell_merge_request(&closed, "close", None, &user)
+        self.notify_merge_request(&closed, "close", None, &user)
     }
 
     fn open_one(&self, project: ProjectId, iid: u64) -> Result<Arc<MergeRequest>> {
@@ -142,7 +142,7 @@ impl FakeGitlab {
         Ok(Arc::clone(row))
     }
 
-    pub(crate) fn tell_merge_request(
+    pub(crate) fn notify_merge_request(
         &self,
         row: &MergeRequest,
         action: &str,

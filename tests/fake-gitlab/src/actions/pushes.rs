@@ -47,7 +47,7 @@ impl FakeGitlab {
             None => self.first_user()?,
         };
         if changes.len() <= MOST_REFS_FOR_HOOKS {
-            self.tell_push(id, changes, &user)?;
+            self.notify_push(id, changes, &user)?;
         }
         for change in changes {
             self.update_merge_requests(id, change, &user)?;
@@ -76,7 +76,7 @@ impl FakeGitlab {
         Ok(())
     }
 
-    fn tell_push(&self, id: ProjectId, changes: &[RefChange], user: &User) -> Result<()> {
+    fn notify_push(&self, id: ProjectId, changes: &[RefChange], user: &User) -> Result<()> {
         let project = self.project(id)?;
         for change in changes {
             let is_tag = change.branch().is_none();
@@ -124,7 +124,7 @@ impl FakeGitlab {
                 row.head = after;
                 row.updated_at = now;
             })?;
-            self.tell_merge_request(&changed, "update", Some(old), user)?;
+            self.notify_merge_request(&changed, "update", Some(old), user)?;
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::FakeGitlab;
 use crate::ci::payload::payload;
-use crate::ci::queue::Abilities;
+use crate::ci::queue::RunnerCapabilities;
 use crate::state::runners::{Runner, RunnerId, RunnerManager, RunnerOptions};
 
 impl FakeGitlab {
@@ -63,7 +63,7 @@ impl FakeGitlab {
         let mut change = self.change();
         let found = change.state.runners.values().find(|one| one.token == token);
         let runner = found.cloned().context("the runner does not exist")?;
-        let abilities = Abilities {
+        let abilities = RunnerCapabilities {
             acknowledges: true,
             cancels_gracefully: true,
         };

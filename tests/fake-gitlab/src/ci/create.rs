@@ -119,13 +119,13 @@ impl FakeGitlab {
             ));
         }
         let source = self.config_source(project, target.commit.id)?;
-        let known = self.known_at_first(actor, project, &new, &target);
+        let known = self.initial_variables(actor, project, &new, &target);
         let config = config::read(&source.parsed, &new.inputs, &known)
             .map_err(|error| refused(error.to_string()))?;
         self.insert_pipeline(actor, project, new, target, source.own, &config)
     }
 
-    fn known_at_first(
+    fn initial_variables(
         &self,
         actor: &Actor,
         project: &Project,

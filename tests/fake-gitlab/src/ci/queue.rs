@@ -11,7 +11,7 @@ use crate::state::status::Status;
 
 /// The capabilities that a runner reports.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Abilities {
+pub(crate) struct RunnerCapabilities {
     /// It confirms a job before it starts it.
     pub(crate) acknowledges: bool,
     /// It cleans up after a cancelled job.
@@ -24,7 +24,7 @@ impl Change<'_> {
         &mut self,
         runner: &Runner,
         system_id: &str,
-        abilities: Abilities,
+        abilities: RunnerCapabilities,
     ) -> Result<Option<Arc<Job>>> {
         let found = self.state.waiting.iter().copied().find(|id| {
             let job = self.state.jobs.get(id);

@@ -17,7 +17,7 @@ pub(crate) struct Settings {
     pub(crate) silence: SignedDuration,
     /// `X-GitLab-Trace-Update-Interval`, in seconds.
     pub(crate) trace_update_interval: u64,
-    /// How many final updates of jobs are still answered with 202.
+    /// How many final updates of jobs still get a 202.
     pub(crate) held_updates: u32,
     /// How many commit statuses will still find the lock taken.
     pub(crate) contended_statuses: u32,
@@ -59,13 +59,13 @@ impl FakeGitlab {
         lock(&self.shared.ci).trace_update_interval = seconds;
     }
 
-    /// Answers the next `count` final updates of jobs with 202, so that runners repeat them.
+    /// Responds to the next `count` final updates of jobs with 202, so that runners repeat them.
     pub fn hold_final_updates(&self, count: u32) {
         lock(&self.shared.ci).held_updates = count;
     }
 
     /// Makes the next `count` commit statuses find the lock of their commit taken.
-    pub fn contend_statuses(&self, count: u32) {
+    pub fn lock_commit_statuses(&self, count: u32) {
         lock(&self.shared.ci).contended_statuses = count;
     }
 
@@ -79,7 +79,7 @@ impl FakeGitlab {
     }
 
     /// Decrements a count, and returns whether it was above zero.
-    pub(crate) fn take_one(&self, count: impl FnOnce(&mut Settings) -> &mut u32) -> bool {
+    pub(crate) fn decrement(&self, count: impl FnOnce(&mut Settings) -> &mut u32) -> bool {
         let mut settings = lock(&self.shared.ci);
         let count = count(&mut settings);
         let is_left = *count > 0;

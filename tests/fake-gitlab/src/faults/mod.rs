@@ -118,7 +118,7 @@ pub enum Drift {
     /// Objects with a field have an additional one.
     Add {
         /// The existing field.
-        beside: String,
+        sibling: String,
         /// The new field.
         field: String,
         /// Its value.
@@ -189,14 +189,14 @@ impl RequestInfo<'_> {
             On::Method { method, end } => {
                 self.method == method && self.path.ends_with(end.as_str())
             }
-            On::PipelineCreation => self.makes_pipeline(),
+            On::PipelineCreation => self.creates_pipeline(),
             On::Runner => ["/api/v4/jobs/", "/api/v4/runners"]
                 .iter()
                 .any(|start| self.path.starts_with(start)),
         }
     }
 
-    fn makes_pipeline(&self) -> bool {
+    fn creates_pipeline(&self) -> bool {
         let by_rest = self.method == "POST"
             && self.path.starts_with("/api/v4/projects/")
             && self.path.ends_with("/pipeline");

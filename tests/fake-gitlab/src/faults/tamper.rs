@@ -17,7 +17,7 @@ pub(crate) fn tamper(response: &mut Value, faults: &[Fault]) {
             Fault::NullField { path, message } => null_field(response, path, message),
             Fault::Drift(drift) => {
                 if let Some(data) = response.get_mut("data") {
-                    drift_in(data, drift);
+                    apply_drift(data, drift);
                 }
             }
             _ => {}
@@ -99,24 +99,24 @@ fn null_at(
     }
 }
 
-fn drift_in(value: &mut Value, drift: &Drift) {
+fn apply_drift(value: &mut Value, drift: &Drift) {
     match value {
         Value::Array(values) => {
             for value in values {
-                drift_in(value, drift);
+                apply_drift(value, drift);
             }
         }
         Value::Object(object) => {
             for value in object.values_mut() {
-                drift_in(value, drift);
+                apply_drift(value, drift);
             }
-            drift_of(object, drift);
+            apply_drift_to_object(object, drift);
         }
         _ => {}
     }
 }
 
-fn drift_of(object: &mut Map<String, Value>, drift: &Drift) {
+fn apply_drift_to_object(object: &mut Map<String, Value>, drift: &Drift) {
     match drift {
         Drift::Omit { field } => {
             object.remove(field);
@@ -132,11 +132,11 @@ fn drift_of(object: &mut Map<String, Value>, drift: &Drift) {
             }
         }
         Drift::Add {
-            beside,
+            sibling,
             field,
             value,
         } => {
-            if object.contains_key(beside) {
+            if object.contains_key(sibling) {
                 object.insert(field.clone(), value.clone());
             }
         }
@@ -181,7 +181,7 @@ mod tests {
                 value: json!("NEW"),
             },
             Drift::Add {
-                beside: "b".into(),
+                sibling: "b".into(),
                 field: "d".into(),
                 value: json!(0),
             },

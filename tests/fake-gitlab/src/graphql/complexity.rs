@@ -126,7 +126,7 @@ impl Counter<'_> {
     /// Returns the additional cost of a field.
     fn extra(&self, object: &str, field: &str, selected: &Field) -> f64 {
         let mut extra = 0.0;
-        if calls_git(object, field) {
+        if uses_gitaly(object, field) {
             extra += 1.0;
         }
         if self.is_given(selected, "sort") {
@@ -186,7 +186,7 @@ impl Counter<'_> {
 }
 
 /// Returns whether a field calls the git service.
-fn calls_git(object: &str, field: &str) -> bool {
+fn uses_gitaly(object: &str, field: &str) -> bool {
     matches!(
         (object, field),
         (

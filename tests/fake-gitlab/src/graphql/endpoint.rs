@@ -16,7 +16,7 @@ use super::complexity::{self, Cost};
 use super::nodes::{NO_PERMISSION, RequestContext};
 use super::{errors, prepare};
 use crate::FakeGitlab;
-use crate::auth::Who;
+use crate::auth::MaybeCaller;
 use crate::requests::GraphqlFacts;
 use crate::rest::insufficient_scope;
 
@@ -105,7 +105,7 @@ pub(crate) async fn endpoint(
             .into_response();
     }
     // Resolvers read git repositories, which blocks.
-    let answered = tokio::task::spawn_blocking(move || {
+    let execution = tokio::task::spawn_blocking(move || {
         let runtime = tokio::runtime::Handle::current();
         let mut sum = 0;
         let mut results = Vec::new();
@@ -126,7 +126,7 @@ pub(crate) async fn endpoint(
         };
         (result, sum)
     });
-    let Ok((result, complexity)) = answered.await else {
+    let Ok((result, complexity)) = execution.await else {
         let result = errors::only("Internal server error");
         return (StatusCode::INTERNAL_SERVER_ERROR, Json(result)).into_response();
     };
@@ -138,11 +138,11 @@ pub(crate) async fn endpoint(
 }
 
 /// Authenticates a request and counts it for the rate limit.
-fn admit(gitlab: &FakeGitlab, headers: &HeaderMap) -> Result<Who, Box<Response>> {
+fn admit(gitlab: &FakeGitlab, headers: &HeaderMap) -> Result<MaybeCaller, Box<Response>> {
     let refuse =
         |status: StatusCode, response: Value| Box::new((status, Json(response)).into_response());
     let who = gitlab
-        .who(headers)
+        .caller(headers)
         .map_err(|_| refuse(StatusCode::UNAUTHORIZED, errors::only("Invalid token")))?;
     if let Some(caller) = &who {
         if caller.user.blocked {
@@ -158,7 +158,11 @@ fn admit(gitlab: &FakeGitlab, headers: &HeaderMap) -> Result<Who, Box<Response>>
 }
 
 /// Rejects a batch whose queries together exceed the limit of a single query.
-fn refused_batch(gitlab: &FakeGitlab, who: &Who, queries: &[Query]) -> Option<(Value, u64)> {
+fn refused_batch(
+    gitlab: &FakeGitlab,
+    who: &MaybeCaller,
+    queries: &[Query],
+) -> Option<(Value, u64)> {
     if queries.len() < 2 {
         return None;
     }
@@ -188,7 +192,7 @@ fn score(gitlab: &FakeGitlab, query: &Query) -> u64 {
 }
 
 /// Executes a query, and returns its complexity as well.
-async fn execute(gitlab: &FakeGitlab, who: &Who, query: &Query) -> (Value, u64) {
+async fn execute(gitlab: &FakeGitlab, who: &MaybeCaller, query: &Query) -> (Value, u64) {
     let text = match query.query.as_deref() {
         Some(text) if !text.trim().is_empty() => text,
         _ => return (errors::only("No query string was present"), 0),
@@ -234,7 +238,7 @@ async fn execute(gitlab: &FakeGitlab, who: &Who, query: &Query) -> (Value, u64) 
     (to_json(response), cost.score)
 }
 
-fn over_limit(cost: Cost, limit: u64, who: &Who) -> Option<String> {
+fn over_limit(cost: Cost, limit: u64, who: &MaybeCaller) -> Option<String> {
     let deepest = if who.is_some() { 20 } else { 15 };
     let Cost { score, depth } = cost;
     if score > limit {
@@ -305,7 +309,7 @@ impl Default for ComplexityLimits {
 }
 
 impl FakeGitlab {
-    fn complexity_limit(&self, who: &Who) -> u64 {
+    fn complexity_limit(&self, who: &MaybeCaller) -> u64 {
         let limits = *crate::lock(&self.shared.complexity_limits);
         match who.as_ref().map(|caller| Arc::clone(&caller.token)) {
             None => limits.anonymous,

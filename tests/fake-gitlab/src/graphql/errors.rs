@@ -24,7 +24,7 @@ pub(crate) fn entry(error: &ServerError) -> Value {
         .iter()
         .map(|at| json!({ "line": at.line, "column": at.column }))
         .collect();
-    let (message, extensions) = reword(&error.message);
+    let (message, extensions) = gitlab_message(&error.message);
     let mut entry = json!({ "message": message, "locations": locations });
     if !error.path.is_empty() {
         entry["path"] = serde_json::to_value(&error.path).unwrap_or_default();
@@ -36,7 +36,7 @@ pub(crate) fn entry(error: &ServerError) -> Value {
 }
 
 /// Converts the validation messages of our library to those of GitLab's.
-fn reword(message: &str) -> (String, Option<Value>) {
+fn gitlab_message(message: &str) -> (String, Option<Value>) {
     let quoted: Vec<&str> = message.split('"').skip(1).step_by(2).collect();
     match quoted.as_slice() {
         [field, ty] if message.starts_with("Unknown field ") => (

@@ -18,15 +18,15 @@ use crate::{FakeGitlab, graphql};
 
 /// Tells the server to close the connection without a response.
 #[derive(Debug)]
-pub(crate) struct Cut;
+pub(crate) struct CloseConnection;
 
-impl fmt::Display for Cut {
+impl fmt::Display for CloseConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("cut off on purpose")
     }
 }
 
-impl std::error::Error for Cut {}
+impl std::error::Error for CloseConnection {}
 
 /// Larger than any request to an API.
 const MAX_API_BODY: usize = 16 * 1024 * 1024;
@@ -36,10 +36,10 @@ pub(crate) async fn handle(
     router: Router,
     gitlab: FakeGitlab,
     request: Request<Body>,
-) -> Result<Response<Body>, Cut> {
+) -> Result<Response<Body>, CloseConnection> {
     // Requests on open connections must fail as well.
     if gitlab.faults().is_down() {
-        return Err(Cut);
+        return Err(CloseConnection);
     }
     let mut record = RequestRecord {
         at: gitlab.clock().now(),
@@ -70,7 +70,7 @@ async fn respond(
     gitlab: &FakeGitlab,
     request: Request<Body>,
     record: &mut RequestRecord,
-) -> Result<Response<Body>, Cut> {
+) -> Result<Response<Body>, CloseConnection> {
     let request = read_operations(request, record).await?;
     let path = request.uri().path().to_owned();
     let operations: Option<Vec<String>> = record
@@ -86,13 +86,16 @@ async fn respond(
     for fault in &faults {
         match fault {
             Fault::Latency(duration) => tokio::time::sleep(*duration).await,
-            Fault::DropBeforeResponse => return Err(Cut),
+            Fault::DropBeforeResponse => return Err(CloseConnection),
             _ => {}
         }
     }
     let now = gitlab.clock().now();
     let standing = match is_api(&path) {
-        true => gitlab.shared.limits.count(who(request.headers()), now),
+        true => gitlab
+            .shared
+            .limits
+            .count(rate_limit_key(request.headers()), now),
         false => None,
     };
     let mut response = match instead(&faults, now) {
@@ -111,7 +114,7 @@ async fn respond(
             Fault::LoseResponse => {
                 // A streamed request has to be processed completely, too.
                 let _ = axum::body::to_bytes(response.into_body(), usize::MAX).await;
-                return Err(Cut);
+                return Err(CloseConnection);
             }
             Fault::NullField { .. } | Fault::Drift(_) if operations.is_some() => {
                 response = tampered(response, &faults).await?;
@@ -135,7 +138,7 @@ async fn respond(
         .any(|fault| matches!(fault, Fault::DropInBody))
     {
         record.response_bytes = exact_size(&response);
-        response = cut_in_body(response).await?;
+        response = truncate_body(response).await?;
     }
     Ok(response)
 }
@@ -145,7 +148,7 @@ fn is_api(path: &str) -> bool {
 }
 
 /// Returns the key of the rate limit: the token as it was sent.
-fn who(headers: &HeaderMap) -> &str {
+fn rate_limit_key(headers: &HeaderMap) -> &str {
     headers
         .get("private-token")
         .or_else(|| headers.get("authorization"))
@@ -157,7 +160,7 @@ fn who(headers: &HeaderMap) -> &str {
 async fn read_operations(
     request: Request<Body>,
     record: &mut RequestRecord,
-) -> Result<Request<Body>, Cut> {
+) -> Result<Request<Body>, CloseConnection> {
     if request.uri().path() != "/api/graphql" {
         return Ok(request);
     }
@@ -165,7 +168,7 @@ async fn read_operations(
     // A client that does not finish its request gets no response.
     let bytes = axum::body::to_bytes(body, MAX_API_BODY)
         .await
-        .map_err(|_| Cut)?;
+        .map_err(|_| CloseConnection)?;
     record.operation = Some(graphql::operation_names(&bytes).join(","));
     record.variables =
         serde_json::from_slice(&bytes)
@@ -214,7 +217,10 @@ fn add_headers(headers: &mut HeaderMap, more: Vec<(String, String)>) {
     }
 }
 
-async fn tampered(response: Response<Body>, faults: &[Fault]) -> Result<Response<Body>, Cut> {
+async fn tampered(
+    response: Response<Body>,
+    faults: &[Fault],
+) -> Result<Response<Body>, CloseConnection> {
     let (mut parts, bytes) = whole(response).await?;
     let Ok(mut value) = serde_json::from_slice(&bytes) else {
         return Ok(Response::from_parts(parts, Body::from(bytes)));
@@ -225,7 +231,7 @@ async fn tampered(response: Response<Body>, faults: &[Fault]) -> Result<Response
 }
 
 /// Announces the whole body and sends half of it.
-async fn cut_in_body(response: Response<Body>) -> Result<Response<Body>, Cut> {
+async fn truncate_body(response: Response<Body>) -> Result<Response<Body>, CloseConnection> {
     let (mut parts, mut bytes) = whole(response).await?;
     parts
         .headers
@@ -237,7 +243,7 @@ async fn cut_in_body(response: Response<Body>) -> Result<Response<Body>, Cut> {
             Some(bytes) if !bytes.is_empty() => Some((Ok(bytes), Some(Bytes::new()))),
             Some(_) => {
                 tokio::task::yield_now().await;
-                Some((Err(Cut), None))
+                Some((Err(CloseConnection), None))
             }
             None => None,
         }
@@ -245,11 +251,13 @@ async fn cut_in_body(response: Response<Body>) -> Result<Response<Body>, Cut> {
     Ok(Response::from_parts(parts, Body::from_stream(chunks)))
 }
 
-async fn whole(response: Response<Body>) -> Result<(axum::http::response::Parts, Bytes), Cut> {
+async fn whole(
+    response: Response<Body>,
+) -> Result<(axum::http::response::Parts, Bytes), CloseConnection> {
     let (parts, body) = response.into_parts();
     let bytes = axum::body::to_bytes(body, usize::MAX)
         .await
-        .map_err(|_| Cut)?;
+        .map_err(|_| CloseConnection)?;
     Ok((parts, bytes))
 }
 

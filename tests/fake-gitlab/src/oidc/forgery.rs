@@ -20,7 +20,7 @@ pub enum Signer {
     /// The key of login tokens.
     LoginProvider,
     /// An unpublished key with the id of the right one.
-    Stranger,
+    UnpublishedKey,
     /// No key: `alg` is `none` and the signature is empty.
     Unsigned,
     /// The public half of the right key, used as an HS256 secret.
@@ -163,9 +163,9 @@ impl IdToken {
                 let key = keys.provider();
                 key.sign(&header(&named(&key.id)), &self.claims)
             }
-            Signer::Stranger => {
+            Signer::UnpublishedKey => {
                 let id = named(&keys.ci().id);
-                keys.stranger().sign(&header(&id), &self.claims)
+                keys.unpublished_key().sign(&header(&id), &self.claims)
             }
             Signer::Unsigned => {
                 let id = named(&keys.ci().id);

@@ -65,7 +65,7 @@ impl Key {
 
 /// The indexes of the keys in use.
 #[derive(Clone, Debug)]
-struct InUse {
+struct ActiveKeys {
     provider: usize,
     ci: usize,
     /// Former signing keys that are still published.
@@ -75,7 +75,7 @@ struct InUse {
 /// The keys of a stand-in.
 pub(crate) struct Keys {
     all: Vec<Key>,
-    in_use: Mutex<InUse>,
+    in_use: Mutex<ActiveKeys>,
 }
 
 /// The index of the key that is never published.
@@ -85,7 +85,7 @@ impl Keys {
     pub(crate) fn new() -> Result<Self> {
         Ok(Self {
             all: TEXTS.into_iter().map(Key::new).collect::<Result<_>>()?,
-            in_use: Mutex::new(InUse {
+            in_use: Mutex::new(ActiveKeys {
                 provider: 0,
                 ci: 1,
                 old: Vec::new(),
@@ -101,7 +101,7 @@ impl Keys {
         &self.all[lock(&self.in_use).ci]
     }
 
-    pub(crate) fn stranger(&self) -> &Key {
+    pub(crate) fn unpublished_key(&self) -> &Key {
         &self.all[STRANGER]
     }
 

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use crate::FakeGitlab;
-use crate::auth::{Caller, Refused, Who};
+use crate::auth::{Caller, MaybeCaller, Refused};
 
 /// An error response: status and body, and for a moved project its new location.
 #[derive(Debug)]
@@ -65,7 +65,7 @@ impl From<anyhow::Error> for Refusal {
 }
 
 /// Authenticates a caller that may read.
-pub(crate) fn reader(gitlab: &FakeGitlab, headers: &HeaderMap) -> Result<Who, Refusal> {
+pub(crate) fn reader(gitlab: &FakeGitlab, headers: &HeaderMap) -> Result<MaybeCaller, Refusal> {
     let who = known(gitlab, headers)?;
     if let Some(caller) = &who {
         scope(caller, &["read_api", "api"])?;
@@ -75,13 +75,13 @@ pub(crate) fn reader(gitlab: &FakeGitlab, headers: &HeaderMap) -> Result<Who, Re
 
 /// Authenticates a caller that may write.
 pub(crate) fn writer(gitlab: &FakeGitlab, headers: &HeaderMap) -> Result<Caller, Refusal> {
-    let caller = anybody(gitlab, headers)?;
+    let caller = authenticate(gitlab, headers)?;
     scope(&caller, &["api"])?;
     Ok(caller)
 }
 
 /// Authenticates a caller with any token.
-pub(crate) fn anybody(gitlab: &FakeGitlab, headers: &HeaderMap) -> Result<Caller, Refusal> {
+pub(crate) fn authenticate(gitlab: &FakeGitlab, headers: &HeaderMap) -> Result<Caller, Refusal> {
     known(gitlab, headers)?.ok_or_else(|| Refusal::message(401, "401 Unauthorized"))
 }
 
@@ -102,14 +102,14 @@ pub(crate) fn scope(caller: &Caller, wanted: &[&str]) -> Result<(), Refusal> {
     Err(Refusal::body(403, insufficient_scope(wanted)))
 }
 
-fn known(gitlab: &FakeGitlab, headers: &HeaderMap) -> Result<Who, Refusal> {
+fn known(gitlab: &FakeGitlab, headers: &HeaderMap) -> Result<MaybeCaller, Refusal> {
     let invalid = |text: &str| {
         Refusal::body(
             401,
             json!({ "error": "invalid_token", "error_description": text }),
         )
     };
-    let who = gitlab.who(headers).map_err(|refused| match refused {
+    let who = gitlab.caller(headers).map_err(|refused| match refused {
         Refused::Unknown => Refusal::message(401, "401 Unauthorized"),
         Refused::Revoked => invalid("Token was revoked. You have to re-authorize from the user."),
         Refused::Expired => {

@@ -23,7 +23,7 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    fn lets_pass(&self, row: &MergeRequest) -> bool {
+    fn matches(&self, row: &MergeRequest) -> bool {
         let is = |wanted: &Option<String>, value: &str| {
             wanted.as_deref().is_none_or(|wanted| wanted == value)
         };
@@ -67,7 +67,7 @@ pub(super) async fn list(
     let mut rows: Vec<Arc<MergeRequest>> = gitlab
         .state()
         .merge_requests_of(project.id.0)
-        .filter(|row| filter.lets_pass(row))
+        .filter(|row| filter.matches(row))
         .cloned()
         .collect();
     rows.reverse();

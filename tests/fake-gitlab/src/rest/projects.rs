@@ -12,14 +12,14 @@ use serde_json::{Value, json};
 use super::errors::{Refusal, reader, writer};
 use super::input::Input;
 use crate::FakeGitlab;
-use crate::auth::{Who, sees};
+use crate::auth::{MaybeCaller, sees};
 use crate::git_http::is_empty;
 use crate::state::projects::{Group, Project};
 
 /// Finds the project of a request by its number or path, which may be an old one.
 pub(super) fn find(
     gitlab: &FakeGitlab,
-    who: &Who,
+    who: &MaybeCaller,
     id: &str,
     uri: &Uri,
 ) -> Result<Arc<Project>, Refusal> {

@@ -13,12 +13,12 @@ use super::errors::{Refusal, reader};
 use super::pages::{Page, api_uri};
 use super::projects::find;
 use crate::FakeGitlab;
-use crate::auth::{Who, reads_code};
+use crate::auth::{MaybeCaller, reads_code};
 use crate::repository::CommitInfo;
 use crate::state::projects::Project;
 
 /// Checks that the caller can read the code, which not all who see the project can.
-fn code_of(who: &Who, project: &Project) -> Result<(), Refusal> {
+fn code_of(who: &MaybeCaller, project: &Project) -> Result<(), Refusal> {
     match reads_code(who, project) {
         true => Ok(()),
         false => Err(Refusal::message(403, "403 Forbidden")),

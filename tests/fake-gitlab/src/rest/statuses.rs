@@ -67,14 +67,14 @@ pub(super) async fn create(
 ) -> Result<Response, Refusal> {
     let (caller, project) = member(&gitlab, &headers, &id, &uri, Role::Developer)?;
     let new = check(body)?;
-    if gitlab.take_one(|settings| &mut settings.contended_statuses) {
+    if gitlab.decrement(|settings| &mut settings.contended_statuses) {
         return Err(Refusal::message(
             409,
             "409 Conflict - Failed to obtain a lock on the commit",
         ));
     }
-    let commit =
-        full_id(&sha).then(|| project.storage.resolve(&project.default_branch, Some(&sha)));
+    let commit = is_full_commit_id(&sha)
+        .then(|| project.storage.resolve(&project.default_branch, Some(&sha)));
     let commit = commit.transpose()?.flatten();
     let commit = commit.ok_or_else(|| Refusal::not_found("Commit"))?;
     let commit = project.storage.commit(commit)?;
@@ -85,7 +85,7 @@ pub(super) async fn create(
     Ok((StatusCode::CREATED, Json(entry)).into_response())
 }
 
-fn full_id(text: &str) -> bool {
+fn is_full_commit_id(text: &str) -> bool {
     text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 

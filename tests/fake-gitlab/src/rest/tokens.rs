@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use serde_json::{Value, json};
 
-use super::errors::{Refusal, anybody, scope};
+use super::errors::{Refusal, authenticate, scope};
 use crate::{FakeGitlab, VERSION};
 
 pub(super) async fn own(
@@ -13,7 +13,7 @@ pub(super) async fn own(
     headers: HeaderMap,
 ) -> Result<Json<Value>, Refusal> {
     // No scope is needed for information about the token itself.
-    let caller = anybody(&gitlab, &headers)?;
+    let caller = authenticate(&gitlab, &headers)?;
     let token = &caller.token;
     let expires = token
         .expires_at
@@ -35,7 +35,7 @@ pub(super) async fn user(
     State(gitlab): State<FakeGitlab>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, Refusal> {
-    let caller = anybody(&gitlab, &headers)?;
+    let caller = authenticate(&gitlab, &headers)?;
     scope(&caller, &["read_user", "read_api", "api"])?;
     Ok(Json(json!({
         "id": caller.user.id,
@@ -50,7 +50,7 @@ pub(super) async fn version(
     State(gitlab): State<FakeGitlab>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, Refusal> {
-    let caller = anybody(&gitlab, &headers)?;
+    let caller = authenticate(&gitlab, &headers)?;
     scope(&caller, &["read_user", "read_api", "api"])?;
     Ok(Json(json!({ "version": VERSION, "revision": "0000000" })))
 }

@@ -38,13 +38,13 @@ pub(super) fn runner(
 
 /// A rejection because the job is no longer assigned to the runner. It contains the job's status, so that the runner
 /// stops.
-pub(super) struct NotYours {
+pub(super) struct JobNotAssigned {
     status: Option<Status>,
     text: &'static str,
 }
 
-impl From<NotYours> for Response {
-    fn from(refusal: NotYours) -> Self {
+impl From<JobNotAssigned> for Response {
+    fn from(refusal: JobNotAssigned) -> Self {
         let body = json!({ "message": refusal.text });
         let mut response = (StatusCode::FORBIDDEN, Json(body)).into_response();
         if let Some(status) = refusal.status {
@@ -66,12 +66,12 @@ pub(super) fn job(
     id: u64,
     headers: &HeaderMap,
     in_body: Option<&str>,
-) -> Result<Arc<Job>, NotYours> {
+) -> Result<Arc<Job>, JobNotAssigned> {
     let job = with_token(gitlab, id, headers, in_body)?;
     match job.status {
         Status::Running | Status::Canceling => Ok(job),
         Status::Pending if job.assigned.is_some() => Ok(job),
-        status => Err(NotYours {
+        status => Err(JobNotAssigned {
             status: Some(status),
             text: "403 Forbidden - Job is not processing on runner",
         }),
@@ -84,12 +84,12 @@ pub(super) fn with_token(
     id: u64,
     headers: &HeaderMap,
     in_body: Option<&str>,
-) -> Result<Arc<Job>, NotYours> {
+) -> Result<Arc<Job>, JobNotAssigned> {
     let token = header(headers, "job-token").or(in_body);
     let job = gitlab.state().jobs.get(&JobId(id).0).cloned();
     // A deleted job gives 403, not 404: only then a runner stops.
     job.filter(|job| token == Some(job.token.as_str()))
-        .ok_or(NotYours {
+        .ok_or(JobNotAssigned {
             status: None,
             text: "403 Forbidden",
         })

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::auth::runner;
 use crate::FakeGitlab;
 use crate::ci::payload::payload;
-use crate::ci::queue::Abilities;
+use crate::ci::queue::RunnerCapabilities;
 use crate::rest::{Input, Refusal};
 use crate::state::runners::Runner;
 
@@ -31,9 +31,9 @@ impl JobRequest {
         self.system_id.as_deref().unwrap_or("<legacy>")
     }
 
-    fn abilities(&self) -> Abilities {
+    fn abilities(&self) -> RunnerCapabilities {
         let feature = |name: &str| self.info["features"][name].as_bool().unwrap_or_default();
-        Abilities {
+        RunnerCapabilities {
             acknowledges: feature("two_phase_job_commit"),
             cancels_gracefully: feature("cancel_gracefully"),
         }

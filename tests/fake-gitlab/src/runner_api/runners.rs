@@ -17,7 +17,7 @@ use crate::state::runners::{RunnerId, RunnerManager};
 /// The properties that runners report.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Introduction {
+pub(super) struct RunnerMetadata {
     token: Option<String>,
     system_id: Option<String>,
     info: Value,
@@ -46,7 +46,7 @@ pub(super) async fn register() -> Refusal {
 pub(super) async fn verify(
     State(gitlab): State<FakeGitlab>,
     headers: HeaderMap,
-    Input(introduction): Input<Introduction>,
+    Input(introduction): Input<RunnerMetadata>,
 ) -> Result<Json<Value>, Refusal> {
     let runner = runner(&gitlab, &headers, introduction.token.as_deref())?;
     if let Some(system_id) = &introduction.system_id {
@@ -62,7 +62,7 @@ pub(super) async fn verify(
 pub(super) async fn unregister(
     State(gitlab): State<FakeGitlab>,
     headers: HeaderMap,
-    Input(introduction): Input<Introduction>,
+    Input(introduction): Input<RunnerMetadata>,
 ) -> Result<StatusCode, Refusal> {
     let runner = runner(&gitlab, &headers, introduction.token.as_deref())?;
     gitlab.state().runners.remove(&runner.id.0);
@@ -72,7 +72,7 @@ pub(super) async fn unregister(
 pub(super) async fn unregister_manager(
     State(gitlab): State<FakeGitlab>,
     headers: HeaderMap,
-    Input(introduction): Input<Introduction>,
+    Input(introduction): Input<RunnerMetadata>,
 ) -> Result<StatusCode, Refusal> {
     let Some(system_id) = introduction.system_id else {
         return Err(Refusal::error(400, "system_id is missing"));
@@ -89,7 +89,7 @@ pub(super) async fn unregister_manager(
 pub(super) async fn reset_token(
     State(gitlab): State<FakeGitlab>,
     headers: HeaderMap,
-    Input(introduction): Input<Introduction>,
+    Input(introduction): Input<RunnerMetadata>,
 ) -> Result<Response, Refusal> {
     let runner = runner(&gitlab, &headers, introduction.token.as_deref())?;
     let token = gitlab.secret("glrt-");

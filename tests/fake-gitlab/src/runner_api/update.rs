@@ -59,7 +59,7 @@ fn apply(gitlab: &FakeGitlab, row: &Job, update: &Update) -> Result<(StatusCode,
         }
         return Ok((StatusCode::OK, job.status));
     };
-    if gitlab.take_one(|settings| &mut settings.held_updates) {
+    if gitlab.decrement(|settings| &mut settings.held_updates) {
         return Ok((StatusCode::ACCEPTED, row.status));
     }
     if !log_is_whole(gitlab, row.id, update.output.as_ref()) {

@@ -56,7 +56,7 @@ pub struct Delivery {
 
 /// How deliveries that are queued from now on are treated.
 #[derive(Clone, Copy, Debug)]
-struct Knobs {
+struct DeliverySettings {
     duplicate: bool,
     hold: bool,
     drop: bool,
@@ -65,7 +65,7 @@ struct Knobs {
     pause: Duration,
 }
 
-impl Default for Knobs {
+impl Default for DeliverySettings {
     fn default() -> Self {
         Self {
             duplicate: false,
@@ -89,7 +89,7 @@ struct Inner {
     url: String,
     clock: Clock,
     client: reqwest::Client,
-    knobs: Mutex<Knobs>,
+    knobs: Mutex<DeliverySettings>,
     deliveries: Mutex<Vec<Delivery>>,
     held: Mutex<VecDeque<DeliveryId>>,
     queue: mpsc::UnboundedSender<DeliveryId>,

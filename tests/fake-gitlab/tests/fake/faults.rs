@@ -3,15 +3,15 @@ use std::time::{Duration, Instant};
 use buildbtw_fake_gitlab::{Drift, Fault, On, Times};
 use serde_json::{Value, json};
 
-use crate::support::World;
+use crate::support::Fixture;
 
 const NAMES: &str = "query Names { group(fullPath: \"pkgs\") {
     projects(first: 3) { nodes { path visibility repository { rootRef } } } } }";
 
-async fn world() -> World {
-    let world = World::new().await;
-    world.import(3);
-    world
+async fn fixture() -> Fixture {
+    let fixture = Fixture::new().await;
+    fixture.import(3);
+    fixture
 }
 
 fn names() -> Value {
@@ -20,8 +20,8 @@ fn names() -> Value {
 
 #[tokio::test]
 async fn returns_injected_statuses() {
-    let world = world().await;
-    let faults = world.gitlab.faults();
+    let fixture = fixture().await;
+    let faults = fixture.gitlab.faults();
     faults.add(
         On::Operation("Names".into()),
         Times::Next(1),
@@ -33,14 +33,14 @@ async fn returns_injected_statuses() {
         Fault::RateLimited { retry_after: 7 },
     );
     let other = json!({ "query": "query Other { metadata { version } }" });
-    assert_eq!(world.post(&other).await.unwrap().status(), 200);
-    assert_eq!(world.post(&names()).await.unwrap().status(), 503);
-    assert_eq!(world.post(&names()).await.unwrap().status(), 200);
-    let limited = world.get("/version").await;
+    assert_eq!(fixture.post(&other).await.unwrap().status(), 200);
+    assert_eq!(fixture.post(&names()).await.unwrap().status(), 503);
+    assert_eq!(fixture.post(&names()).await.unwrap().status(), 200);
+    let limited = fixture.get("/version").await;
     assert_eq!(limited.status(), 429);
     assert_eq!(limited.headers()["retry-after"], "7");
     assert!(limited.headers().contains_key("ratelimit-reset"));
-    assert_eq!(world.get("/version").await.status(), 200);
+    assert_eq!(fixture.get("/version").await.status(), 200);
     faults.add(
         On::Path("/api/v4/ver".into()),
         Times::Every(2),
@@ -48,10 +48,10 @@ async fn returns_injected_statuses() {
     );
     let mut statuses = Vec::new();
     for _ in 0..4 {
-        statuses.push(world.get("/version").await.status().as_u16());
+        statuses.push(fixture.get("/version").await.status().as_u16());
     }
     assert_eq!(statuses, [200, 500, 200, 500]);
-    let statuses: Vec<_> = world
+    let statuses: Vec<_> = fixture
         .gitlab
         .requests()
         .iter()
@@ -68,53 +68,53 @@ async fn returns_injected_statuses() {
 
 #[tokio::test]
 async fn breaks_connections() {
-    let world = world().await;
-    let faults = world.gitlab.faults();
+    let fixture = fixture().await;
+    let faults = fixture.gitlab.faults();
     let once = |fault| {
         faults.add(On::Any, Times::Next(1), fault);
     };
     once(Fault::DropBeforeResponse);
     // A client with retries would hide it.
-    assert!(world.post(&names()).await.is_err());
+    assert!(fixture.post(&names()).await.is_err());
     once(Fault::DropInBody);
-    let response = world.post(&names()).await.unwrap();
+    let response = fixture.post(&names()).await.unwrap();
     assert_eq!(response.status(), 200);
     assert!(response.bytes().await.is_err());
     once(Fault::LoseResponse);
     let new = json!({ "path": "lost", "namespace_path": "pkgs" });
-    let url = format!("{}/api/v4/projects", world.gitlab.url());
-    let sent = world
+    let url = format!("{}/api/v4/projects", fixture.gitlab.url());
+    let sent = fixture
         .http
         .post(&url)
-        .bearer_auth(&world.token)
+        .bearer_auth(&fixture.token)
         .json(&new)
         .send()
         .await;
     assert!(sent.is_err());
-    assert!(world.gitlab.project_id("pkgs/lost").is_some());
+    assert!(fixture.gitlab.project_id("pkgs/lost").is_some());
     faults.set_down(true);
-    assert!(world.post(&names()).await.is_err());
+    assert!(fixture.post(&names()).await.is_err());
     faults.set_down(false);
-    assert_eq!(world.post(&names()).await.unwrap().status(), 200);
+    assert_eq!(fixture.post(&names()).await.unwrap().status(), 200);
 }
 
 #[tokio::test]
 async fn delays_responses() {
-    let world = world().await;
+    let fixture = fixture().await;
     let wait = Duration::from_millis(80);
-    world
+    fixture
         .gitlab
         .faults()
         .add(On::Graphql, Times::Next(1), Fault::Latency(wait));
     let start = Instant::now();
-    assert_eq!(world.post(&names()).await.unwrap().status(), 200);
+    assert_eq!(fixture.post(&names()).await.unwrap().status(), 200);
     assert!(start.elapsed() >= wait);
 }
 
 #[tokio::test]
 async fn sends_partial_and_drifted_responses() {
-    let world = world().await;
-    let faults = world.gitlab.faults();
+    let fixture = fixture().await;
+    let faults = fixture.gitlab.faults();
     faults.add(
         On::Operation("Names".into()),
         Times::Next(1),
@@ -123,7 +123,7 @@ async fn sends_partial_and_drifted_responses() {
             message: "Timeout on Project.repository".into(),
         },
     );
-    let response = world.query(NAMES, json!({})).await;
+    let response = fixture.query(NAMES, json!({})).await;
     let nodes = &response["data"]["group"]["projects"]["nodes"];
     assert_eq!(nodes[0]["repository"]["rootRef"], "main");
     assert_eq!(nodes[1]["repository"], Value::Null);
@@ -148,7 +148,7 @@ async fn sends_partial_and_drifted_responses() {
             to: "defaultBranch".into(),
         },
         Drift::Add {
-            beside: "visibility".into(),
+            sibling: "visibility".into(),
             field: "new".into(),
             value: json!(1),
         },
@@ -156,13 +156,13 @@ async fn sends_partial_and_drifted_responses() {
     for drift in drifts {
         faults.add(On::Graphql, Times::Always, Fault::Drift(drift));
     }
-    let response = world.query(NAMES, json!({})).await;
+    let response = fixture.query(NAMES, json!({})).await;
     let expected = json!({
         "visibility": "galactic", "new": 1, "repository": { "defaultBranch": "main" },
     });
     assert_eq!(response["data"]["group"]["projects"]["nodes"][0], expected);
     faults.clear();
-    let response = world.query(NAMES, json!({})).await;
+    let response = fixture.query(NAMES, json!({})).await;
     assert_eq!(
         response["data"]["group"]["projects"]["nodes"][0]["path"],
         "p2"
@@ -172,11 +172,11 @@ async fn sends_partial_and_drifted_responses() {
 #[tokio::test]
 async fn random_faults_depend_on_seed() {
     let run = async |seed| {
-        let world = world().await;
-        world.gitlab.faults().random(seed, 400);
+        let fixture = fixture().await;
+        fixture.gitlab.faults().random(seed, 400);
         let mut outcomes = Vec::new();
         for _ in 0..30 {
-            let outcome = match world.post(&names()).await {
+            let outcome = match fixture.post(&names()).await {
                 Ok(response) => {
                     let status = response.status().as_u16();
                     (Some(status), response.bytes().await.is_ok())
@@ -194,7 +194,7 @@ async fn random_faults_depend_on_seed() {
 
 #[tokio::test]
 async fn stops_when_dropped() {
-    let World { gitlab, http, .. } = world().await;
+    let Fixture { gitlab, http, .. } = fixture().await;
     let url = gitlab.url().to_owned();
     assert_eq!(http.get(&url).send().await.unwrap().status(), 200);
     drop(gitlab);

@@ -4,7 +4,7 @@ use std::process::Command;
 use buildbtw_fake_gitlab::FakeGitlab;
 use serde_json::json;
 
-use crate::support::World;
+use crate::support::Fixture;
 
 /// Runs git and returns its output or its error.
 pub(crate) fn git(folder: &Path, arguments: &[&str]) -> Result<String, String> {
@@ -55,10 +55,10 @@ fn url(gitlab: &FakeGitlab, path: &str, token: &str) -> String {
 
 #[tokio::test]
 async fn serves_clone_push_and_shallow_fetch() {
-    let world = World::new().await;
-    world.import(1);
+    let fixture = Fixture::new().await;
+    fixture.import(1);
     let folder = tempfile::tempdir().unwrap();
-    let url = url(&world.gitlab, "pkgs/p0", &world.token);
+    let url = url(&fixture.gitlab, "pkgs/p0", &fixture.token);
     git_async(folder.path(), &["clone", "-q", &url, "one"])
         .await
         .unwrap();
@@ -72,17 +72,17 @@ async fn serves_clone_push_and_shallow_fetch() {
     git(&one, &["commit", "-q", "-m", "First"]).unwrap();
     let first = git(&one, &["rev-parse", "HEAD"]).unwrap();
     git(&one, &["commit", "-q", "--allow-empty", "-m", "Second"]).unwrap();
-    world
+    fixture
         .gitlab
         .clock()
         .advance(jiff::SignedDuration::from_mins(30));
     git_async(&one, &["push", "-q", "origin", "main"])
         .await
         .unwrap();
-    let project = world.gitlab.project_id("pkgs/p0").unwrap();
+    let project = fixture.gitlab.project_id("pkgs/p0").unwrap();
     let head = git(&one, &["rev-parse", "HEAD"]).unwrap();
-    assert_eq!(world.gitlab.head(project, None).unwrap(), Some(head));
-    let project = world.json("/projects/1").await;
+    assert_eq!(fixture.gitlab.head(project, None).unwrap(), Some(head));
+    let project = fixture.json("/projects/1").await;
     assert_eq!(project["updated_at"], "2026-01-01T00:30:00Z");
     assert_eq!(project["last_activity_at"], "2026-01-01T00:00:00Z");
 
@@ -100,10 +100,10 @@ async fn serves_clone_push_and_shallow_fetch() {
 
 #[tokio::test]
 async fn first_push_sets_default_branch() {
-    let world = World::new().await;
-    let id = world.gitlab.create_project("a/b").unwrap();
+    let fixture = Fixture::new().await;
+    let id = fixture.gitlab.create_project("a/b").unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let url = url(&world.gitlab, "a/b", &world.token);
+    let url = url(&fixture.gitlab, "a/b", &fixture.token);
     git(folder.path(), &["init", "-q", "-b", "trunk"]).unwrap();
     git(
         folder.path(),
@@ -114,43 +114,45 @@ async fn first_push_sets_default_branch() {
         .await
         .unwrap();
     let query = "{ project(fullPath: \"a/b\") { repository { rootRef } } }";
-    let data = world.data(query, json!({})).await;
+    let data = fixture.data(query, json!({})).await;
     assert_eq!(data["project"]["repository"]["rootRef"], "trunk");
     let head = git(folder.path(), &["rev-parse", "HEAD"]).unwrap();
-    assert_eq!(world.gitlab.head(id, None).unwrap(), Some(head));
+    assert_eq!(fixture.gitlab.head(id, None).unwrap(), Some(head));
 }
 
 #[tokio::test]
 async fn authorizes_git_by_token() {
-    let world = World::new().await;
-    world.import(1);
-    let id = world.gitlab.project_id("pkgs/p0").unwrap();
+    let fixture = Fixture::new().await;
+    fixture.import(1);
+    let id = fixture.gitlab.project_id("pkgs/p0").unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
-    let read = world.gitlab.create_token(&["read_repository"]);
-    let api = world.gitlab.create_token(&["read_api"]);
+    let read = fixture.gitlab.create_token(&["read_repository"]);
+    let api = fixture.gitlab.create_token(&["read_api"]);
     let list = async |url: String| git_async(path, &["ls-remote", &url]).await;
     assert!(
-        list(url(&world.gitlab, "pkgs/p0", &read))
+        list(url(&fixture.gitlab, "pkgs/p0", &read))
             .await
             .unwrap()
             .contains("refs/heads/main")
     );
-    let error = list(url(&world.gitlab, "pkgs/p0", "wrong"))
+    let error = list(url(&fixture.gitlab, "pkgs/p0", "wrong"))
         .await
         .unwrap_err();
     assert!(error.contains("Authentication failed"), "{error}");
-    let error = list(world.gitlab.git_url("pkgs/p0")).await.unwrap_err();
+    let error = list(fixture.gitlab.git_url("pkgs/p0")).await.unwrap_err();
     assert!(error.contains("could not read Username"), "{error}");
-    let error = list(url(&world.gitlab, "pkgs/p0", &api)).await.unwrap_err();
+    let error = list(url(&fixture.gitlab, "pkgs/p0", &api))
+        .await
+        .unwrap_err();
     assert!(error.contains("403"), "{error}");
-    let error = list(url(&world.gitlab, "pkgs/none", &read))
+    let error = list(url(&fixture.gitlab, "pkgs/none", &read))
         .await
         .unwrap_err();
     assert!(error.contains("not found"), "{error}");
     git_async(
         path,
-        &["clone", "-q", &url(&world.gitlab, "pkgs/p0", &read), "c"],
+        &["clone", "-q", &url(&fixture.gitlab, "pkgs/p0", &read), "c"],
     )
     .await
     .unwrap();
@@ -159,19 +161,19 @@ async fn authorizes_git_by_token() {
         .await
         .unwrap_err();
     assert!(error.contains("403"), "{error}");
-    world.gitlab.archive(id, true).unwrap();
-    let full = url(&world.gitlab, "pkgs/p0", &world.token);
+    fixture.gitlab.archive(id, true).unwrap();
+    let full = url(&fixture.gitlab, "pkgs/p0", &fixture.token);
     let error = git_async(&clone, &["push", "-q", &full, "HEAD:other"])
         .await
         .unwrap_err();
     assert!(error.contains("403"), "{error}");
-    world.gitlab.set_public(id, true).unwrap();
-    assert!(list(world.gitlab.git_url("pkgs/p0")).await.is_ok());
+    fixture.gitlab.set_public(id, true).unwrap();
+    assert!(list(fixture.gitlab.git_url("pkgs/p0")).await.is_ok());
 }
 
 #[tokio::test]
 async fn adopts_existing_repository() {
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     let folder = tempfile::tempdir().unwrap();
     git(folder.path(), &["init", "-q", "-b", "devel", "work"]).unwrap();
     let work = folder.path().join("work");
@@ -181,32 +183,32 @@ async fn adopts_existing_repository() {
         &["clone", "-q", "--bare", "work", "bare.git"],
     )
     .unwrap();
-    let id = world
+    let id = fixture
         .gitlab
         .adopt(&folder.path().join("bare.git"), "a/b")
         .unwrap();
     let head = git(&work, &["rev-parse", "HEAD"]).unwrap();
-    assert_eq!(world.gitlab.head(id, None).unwrap(), Some(head));
-    world.gitlab.delete(id).unwrap();
+    assert_eq!(fixture.gitlab.head(id, None).unwrap(), Some(head));
+    fixture.gitlab.delete(id).unwrap();
     assert!(folder.path().join("bare.git/HEAD").exists());
 }
 
 #[tokio::test]
 async fn accepts_compressed_request() {
     use std::io::Write as _;
-    let world = World::new().await;
-    world.import(1);
-    let id = world.gitlab.project_id("pkgs/p0").unwrap();
-    let head = world.gitlab.head(id, None).unwrap().unwrap();
+    let fixture = Fixture::new().await;
+    fixture.import(1);
+    let id = fixture.gitlab.project_id("pkgs/p0").unwrap();
+    let head = fixture.gitlab.head(id, None).unwrap().unwrap();
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     write!(encoder, "0032want {head}\n00000009done\n").unwrap();
-    let response = world
+    let response = fixture
         .http
         .post(format!(
             "{}/git-upload-pack",
-            world.gitlab.git_url("pkgs/p0")
+            fixture.gitlab.git_url("pkgs/p0")
         ))
-        .basic_auth("anybody", Some(&world.token))
+        .basic_auth("anybody", Some(&fixture.token))
         .header("Content-Type", "application/x-git-upload-pack-request")
         .header("Content-Encoding", "gzip")
         .body(encoder.finish().unwrap())

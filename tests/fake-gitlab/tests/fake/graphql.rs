@@ -4,7 +4,7 @@ use std::path::Path;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use crate::support::{World, srcinfo};
+use crate::support::{Fixture, srcinfo};
 
 const PAGE: &str = "query Page($after: String, $first: Int) { group(fullPath: \"pkgs\") {
     projects(sort: ACTIVITY_DESC, includeSubgroups: true, first: $first, after: $after) {
@@ -14,11 +14,11 @@ const PAGE: &str = "query Page($after: String, $first: Int) { group(fullPath: \"
     }
 } }";
 
-async fn walk(world: &World, mut between: impl FnMut(usize)) -> Vec<String> {
+async fn walk(fixture: &Fixture, mut between: impl FnMut(usize)) -> Vec<String> {
     let mut seen = Vec::new();
     let mut after = Value::Null;
     for page in 0.. {
-        let data = world
+        let data = fixture
             .data(PAGE, json!({ "after": after, "first": 100 }))
             .await;
         let projects = &data["group"]["projects"];
@@ -40,35 +40,41 @@ async fn walk(world: &World, mut between: impl FnMut(usize)) -> Vec<String> {
 
 #[tokio::test]
 async fn pagination_returns_every_project_once_unless_one_moves() {
-    let world = World::new().await;
-    world.import(250);
-    let seen = walk(&world, |_| {}).await;
+    let fixture = Fixture::new().await;
+    fixture.import(250);
+    let seen = walk(&fixture, |_| {}).await;
     assert_eq!(seen.len(), 250);
     assert_eq!(seen.iter().collect::<BTreeSet<_>>().len(), 250);
     // All are equally old, so the highest id is first.
     assert_eq!(seen[0], "pkgs/p249");
     assert_eq!(seen[249], "pkgs/p0");
 
-    world.gitlab.clock().advance(SignedDuration::from_hours(2));
-    let last = world.gitlab.project_id("pkgs/p0").unwrap();
-    let seen = walk(&world, |page| {
+    fixture
+        .gitlab
+        .clock()
+        .advance(SignedDuration::from_hours(2));
+    let last = fixture.gitlab.project_id("pkgs/p0").unwrap();
+    let seen = walk(&fixture, |page| {
         if page == 0 {
             let files: [(&str, Option<&[u8]>); 1] = [("a", Some(b"1"))];
-            world.gitlab.commit(last, "main", &files, "Change").unwrap();
+            fixture
+                .gitlab
+                .commit(last, "main", &files, "Change")
+                .unwrap();
         }
     })
     .await;
     // It moved to the front after that page was read.
     assert_eq!(seen.len(), 249);
     assert!(!seen.contains(&"pkgs/p0".to_owned()));
-    assert_eq!(walk(&world, |_| {}).await[0], "pkgs/p0");
+    assert_eq!(walk(&fixture, |_| {}).await[0], "pkgs/p0");
 }
 
 #[tokio::test]
 async fn clamps_pages_and_paginates_backwards() {
-    let world = World::new().await;
-    world.import(130);
-    let data = world.data(PAGE, json!({ "first": 1_000 })).await;
+    let fixture = Fixture::new().await;
+    fixture.import(130);
+    let data = fixture.data(PAGE, json!({ "first": 1_000 })).await;
     let projects = &data["group"]["projects"];
     assert_eq!(projects["nodes"].as_array().unwrap().len(), 100);
     assert_eq!(projects["count"], 130);
@@ -76,7 +82,7 @@ async fn clamps_pages_and_paginates_backwards() {
         projects(last: 2, before: $before) {
             edges { cursor node { path } } pageInfo { hasNextPage hasPreviousPage startCursor }
         } } }";
-    let data = world.data(query, json!({})).await;
+    let data = fixture.data(query, json!({})).await;
     let projects = &data["group"]["projects"];
     let paths = |projects: &Value| {
         let edges = projects["edges"].as_array().unwrap();
@@ -89,9 +95,9 @@ async fn clamps_pages_and_paginates_backwards() {
     assert_eq!(projects["pageInfo"]["hasNextPage"], false);
     assert_eq!(projects["pageInfo"]["hasPreviousPage"], true);
     let before = &projects["pageInfo"]["startCursor"];
-    let data = world.data(query, json!({ "before": before })).await;
+    let data = fixture.data(query, json!({ "before": before })).await;
     assert_eq!(paths(&data["group"]["projects"]), ["p3", "p2"]);
-    let response = world.query(query, json!({ "before": "nonsense" })).await;
+    let response = fixture.query(query, json!({ "before": "nonsense" })).await;
     assert_eq!(response["data"], json!({ "group": null }));
     assert!(
         response["errors"][0]["message"]
@@ -104,9 +110,9 @@ async fn clamps_pages_and_paginates_backwards() {
 
 #[tokio::test]
 async fn throttles_push_timestamps() {
-    let world = World::new().await;
-    world.import(1);
-    let project = world.gitlab.project_id("pkgs/p0").unwrap();
+    let fixture = Fixture::new().await;
+    fixture.import(1);
+    let project = fixture.gitlab.project_id("pkgs/p0").unwrap();
     let query = "{ project(fullPath: \"pkgs/p0\") { updatedAt lastActivityAt } }";
     let mut minute = 0;
     for (at, updated, activity) in [
@@ -117,31 +123,34 @@ async fn throttles_push_timestamps() {
         (65, "01:01", "01:01"),
         (70, "01:10", "01:01"),
     ] {
-        world
+        fixture
             .gitlab
             .clock()
             .advance(SignedDuration::from_mins(at - minute));
         minute = at;
         let text = at.to_string();
         let files: [(&str, Option<&[u8]>); 1] = [("a", Some(text.as_bytes()))];
-        world
+        fixture
             .gitlab
             .commit(project, "main", &files, "Change")
             .unwrap();
-        let data = world.data(query, json!({})).await;
+        let data = fixture.data(query, json!({})).await;
         let time = |text| format!("2026-01-01T{text}:00Z");
         assert_eq!(data["project"]["updatedAt"], time(updated), "{at}");
         assert_eq!(data["project"]["lastActivityAt"], time(activity), "{at}");
     }
-    let before = world.data(query, json!({})).await;
-    world.gitlab.clock().advance(SignedDuration::from_hours(9));
-    let head = world.gitlab.head(project, None).unwrap();
-    world
+    let before = fixture.data(query, json!({})).await;
+    fixture
         .gitlab
-        .push_quietly(project, "main", &[("a", None)], "Lost")
+        .clock()
+        .advance(SignedDuration::from_hours(9));
+    let head = fixture.gitlab.head(project, None).unwrap();
+    fixture
+        .gitlab
+        .push_without_event(project, "main", &[("a", None)], "Lost")
         .unwrap();
-    assert_ne!(world.gitlab.head(project, None).unwrap(), head);
-    assert_eq!(world.data(query, json!({})).await, before);
+    assert_ne!(fixture.gitlab.head(project, None).unwrap(), head);
+    assert_eq!(fixture.data(query, json!({})).await, before);
 }
 
 const FILES: &str = "query($path: ID!, $ref: String, $paths: [String!]!) { project(fullPath: $path) {
@@ -156,15 +165,15 @@ const FILES: &str = "query($path: ID!, $ref: String, $paths: [String!]!) { proje
 
 #[tokio::test]
 async fn reads_files_at_any_kind_of_ref() {
-    let world = World::new().await;
-    world.import(1);
-    let project = world.gitlab.project_id("pkgs/p0").unwrap();
-    let imported = world.gitlab.head(project, None).unwrap().unwrap();
+    let fixture = Fixture::new().await;
+    fixture.import(1);
+    let project = fixture.gitlab.project_id("pkgs/p0").unwrap();
+    let imported = fixture.gitlab.head(project, None).unwrap().unwrap();
     let read = async |name: Value| {
         let variables = json!({
             "path": "pkgs/p0", "ref": name, "paths": [".SRCINFO", "missing", "sub/data"],
         });
-        let mut data = world.data(FILES, variables).await;
+        let mut data = fixture.data(FILES, variables).await;
         data["project"]["repository"].take()
     };
     let in_memory = read(Value::Null).await;
@@ -174,18 +183,21 @@ async fn reads_files_at_any_kind_of_ref() {
     assert_eq!(in_memory["blobs"]["nodes"][0]["rawTextBlob"], srcinfo(0));
 
     let files: [(&str, Option<&[u8]>); 1] = [("sub/data", Some(b"\0\x01"))];
-    let second = world
+    let second = fixture
         .gitlab
         .commit(project, "side", &files, "Add data")
         .unwrap();
-    world
+    fixture
         .gitlab
         .tag(project, "v1", Some("side"), Some("One"))
         .unwrap();
-    assert_eq!(world.gitlab.head(project, None).unwrap().unwrap(), imported);
+    assert_eq!(
+        fixture.gitlab.head(project, None).unwrap().unwrap(),
+        imported
+    );
     // On disk now, with the same content.
     assert_eq!(read(Value::Null).await, in_memory);
-    let number = world
+    let number = fixture
         .gitlab
         .open_merge_request(project, "main", project, "side", "Data")
         .unwrap();
@@ -213,15 +225,15 @@ async fn reads_files_at_any_kind_of_ref() {
 
 #[tokio::test]
 async fn imports_git_object_ids() {
-    let world = World::new().await;
-    world.import(1);
-    let project = world.gitlab.project_id("pkgs/p0").unwrap();
-    let head = world.gitlab.head(project, None).unwrap().unwrap();
+    let fixture = Fixture::new().await;
+    fixture.import(1);
+    let project = fixture.gitlab.project_id("pkgs/p0").unwrap();
+    let head = fixture.gitlab.head(project, None).unwrap().unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let url = world
+    let url = fixture
         .gitlab
         .git_url("pkgs/p0")
-        .replace("//", &format!("//x:{}@", world.token));
+        .replace("//", &format!("//x:{}@", fixture.token));
     crate::git::git_async(folder.path(), &["clone", "--quiet", &url, "clone"])
         .await
         .unwrap();
@@ -237,33 +249,36 @@ async fn imports_git_object_ids() {
 
 #[tokio::test]
 async fn handles_empty_and_hidden_repositories() {
-    let world = World::new().await;
-    world.gitlab.create_project("pkgs/empty").unwrap();
+    let fixture = Fixture::new().await;
+    fixture.gitlab.create_project("pkgs/empty").unwrap();
     let variables = json!({ "path": "pkgs/empty", "paths": ["a"] });
-    let data = world.data(FILES, variables.clone()).await;
+    let data = fixture.data(FILES, variables.clone()).await;
     assert_eq!(
         data["project"]["repository"],
         json!({
             "rootRef": null, "empty": true, "exists": true, "tree": null, "blobs": { "nodes": [] },
         })
     );
-    world.gitlab.set_code_access(&world.token, false).unwrap();
-    let data = world.data(FILES, variables).await;
+    fixture
+        .gitlab
+        .set_code_access(&fixture.token, false)
+        .unwrap();
+    let data = fixture.data(FILES, variables).await;
     assert_eq!(data, json!({ "project": { "repository": null } }));
 }
 
 #[tokio::test]
 async fn filters_renames_and_deletes_projects() {
-    let world = World::new().await;
-    let make = |path| world.gitlab.create_project(path).unwrap();
+    let fixture = Fixture::new().await;
+    let make = |path| fixture.gitlab.create_project(path).unwrap();
     let (a, b, c, d) = (make("g/a"), make("g/b"), make("g/sub/c"), make("g/d"));
-    world.gitlab.archive(a, true).unwrap();
-    world.gitlab.mark_for_deletion(b).unwrap();
-    world.gitlab.rename(d, "g/Dee").unwrap();
+    fixture.gitlab.archive(a, true).unwrap();
+    fixture.gitlab.mark_for_deletion(b).unwrap();
+    fixture.gitlab.rename(d, "g/Dee").unwrap();
     let list = async |args: &str| {
         let query =
             format!("{{ group(fullPath: \"g\") {{ projects({args}) {{ nodes {{ path }} }} }} }}");
-        let data = world.data(&query, json!({})).await;
+        let data = fixture.data(&query, json!({})).await;
         let nodes = data["group"]["projects"]["nodes"]
             .as_array()
             .unwrap()
@@ -285,16 +300,16 @@ async fn filters_renames_and_deletes_projects() {
     );
     let query =
         "query($path: ID!) { project(fullPath: $path) { id fullPath group { parent { path } } } }";
-    let data = world.data(query, json!({ "path": "G/D" })).await;
+    let data = fixture.data(query, json!({ "path": "G/D" })).await;
     assert_eq!(data["project"]["fullPath"], "g/Dee");
-    let data = world.data(query, json!({ "path": "g/sub/c" })).await;
+    let data = fixture.data(query, json!({ "path": "g/sub/c" })).await;
     assert_eq!(data["project"]["group"]["parent"]["path"], "g");
-    world.gitlab.delete(c).unwrap();
-    let data = world.data(query, json!({ "path": "g/sub/c" })).await;
+    fixture.gitlab.delete(c).unwrap();
+    let data = fixture.data(query, json!({ "path": "g/sub/c" })).await;
     assert_eq!(data["project"], Value::Null);
     let query = "query($ids: [ID!]) { projects(ids: $ids, sort: \"id_asc\") { nodes { path } } }";
     let ids = [d, a].map(|id| format!("gid://gitlab/Project/{id}"));
-    let data = world.data(query, json!({ "ids": ids })).await;
+    let data = fixture.data(query, json!({ "ids": ids })).await;
     assert_eq!(
         data["projects"]["nodes"],
         json!([{ "path": "a" }, { "path": "Dee" }])
@@ -303,14 +318,17 @@ async fn filters_renames_and_deletes_projects() {
 
 #[tokio::test]
 async fn returns_merge_requests() {
-    let world = World::new().await;
-    world.import(1);
-    let target = world.gitlab.project_id("pkgs/p0").unwrap();
-    let fork = world.gitlab.create_project("me/fork").unwrap();
+    let fixture = Fixture::new().await;
+    fixture.import(1);
+    let target = fixture.gitlab.project_id("pkgs/p0").unwrap();
+    let fork = fixture.gitlab.create_project("me/fork").unwrap();
     let files: [(&str, Option<&[u8]>); 1] = [("a", Some(b"1"))];
-    world.gitlab.commit(fork, "main", &files, "First").unwrap();
-    let head = world.gitlab.head(fork, None).unwrap().unwrap();
-    let iid = world
+    fixture
+        .gitlab
+        .commit(fork, "main", &files, "First")
+        .unwrap();
+    let head = fixture.gitlab.head(fork, None).unwrap().unwrap();
+    let iid = fixture
         .gitlab
         .open_merge_request(target, "main", fork, "main", "Draft: A")
         .unwrap();
@@ -319,7 +337,7 @@ async fn returns_merge_requests() {
         mergeRequests(state: opened, sourceBranches: [\"main\"]) { count nodes { iid } }
         repository { tree(ref: \"refs/merge-requests/1/head\") { lastCommit { sha } } }
     } }";
-    let data = world.data(query, json!({})).await;
+    let data = fixture.data(query, json!({})).await;
     assert_eq!(
         data["project"],
         json!({
@@ -331,42 +349,42 @@ async fn returns_merge_requests() {
             "repository": { "tree": { "lastCommit": { "sha": head } } },
         })
     );
-    world.gitlab.close(target, iid).unwrap();
-    let data = world.data(query, json!({})).await;
+    fixture.gitlab.close(target, iid).unwrap();
+    let data = fixture.data(query, json!({})).await;
     assert_eq!(data["project"]["mergeRequest"]["state"], "closed");
     assert_eq!(data["project"]["mergeRequests"]["count"], 0);
 }
 
 #[tokio::test]
 async fn merges_merge_request() {
-    let world = World::new().await;
-    world.import(1);
-    let project = world.gitlab.project_id("pkgs/p0").unwrap();
+    let fixture = Fixture::new().await;
+    fixture.import(1);
+    let project = fixture.gitlab.project_id("pkgs/p0").unwrap();
     let files: [(&str, Option<&[u8]>); 1] = [("a", Some(b"1"))];
-    world
+    fixture
         .gitlab
         .commit(project, "side", &files, "First")
         .unwrap();
-    let iid = world
+    let iid = fixture
         .gitlab
         .open_merge_request(project, "main", project, "side", "A")
         .unwrap();
-    let merged = world.gitlab.merge(project, iid).unwrap();
-    assert_eq!(world.gitlab.head(project, None).unwrap().unwrap(), merged);
+    let merged = fixture.gitlab.merge(project, iid).unwrap();
+    assert_eq!(fixture.gitlab.head(project, None).unwrap().unwrap(), merged);
     let query =
         "{ project(fullPath: \"pkgs/p0\") { mergeRequest(iid: \"1\") { state mergeCommitSha } } }";
-    let data = world.data(query, json!({})).await;
+    let data = fixture.data(query, json!({})).await;
     let row = &data["project"]["mergeRequest"];
     assert_eq!(*row, json!({ "state": "merged", "mergeCommitSha": merged }));
 }
 
 #[tokio::test]
 async fn rejects_queries_over_complexity_limit() {
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     let query = "{ group(fullPath: \"g\") { a: projects { nodes { a: repository { blobs(paths: [\"a\", \"b\"]) { nodes { path name oid mode size rawSize rawBlob } } } repository { tree { blobs { nodes { path mode sha id name } } } } } } \
         c: projects(sort: ACTIVITY_DESC) { nodes { id name path fullPath archived updatedAt createdAt lastActivityAt webUrl description repository { rootRef empty exists tree { blobs { nodes { id name path sha mode type } } } } } } \
         b: projects(search: \"x\") { nodes { id repository { blobs(paths: [\"a\"]) { nodes { oid } } } } } } }";
-    let reply = world.query(query, json!({})).await;
+    let reply = fixture.query(query, json!({})).await;
     let message = reply["errors"][0]["message"].as_str().unwrap();
     assert!(
         message.starts_with("Query has complexity of ")
@@ -374,19 +392,22 @@ async fn rejects_queries_over_complexity_limit() {
         "{message}"
     );
     assert!(reply.get("data").is_none());
-    world.gitlab.set_complexity_limits(10_000, 10_000);
-    assert_eq!(world.data(query, json!({})).await, json!({ "group": null }));
-    let record = world.gitlab.requests().pop().unwrap();
+    fixture.gitlab.set_complexity_limits(10_000, 10_000);
+    assert_eq!(
+        fixture.data(query, json!({})).await,
+        json!({ "group": null })
+    );
+    let record = fixture.gitlab.requests().pop().unwrap();
     assert!(record.complexity.unwrap() > 250);
 
-    let data = world
+    let data = fixture
         .data("query Q { queryComplexity { score limit } }", json!({}))
         .await;
     assert_eq!(
         data["queryComplexity"],
         json!({ "score": 3, "limit": 10_000 })
     );
-    let record = world.gitlab.requests().pop().unwrap();
+    let record = fixture.gitlab.requests().pop().unwrap();
     assert_eq!(record.operation.as_deref(), Some("Q"));
     assert_eq!((record.complexity, record.status), (Some(3), Some(200)));
 
@@ -394,7 +415,7 @@ async fn rejects_queries_over_complexity_limit() {
     for _ in 0..20 {
         deep = format!("parent {{ {deep} }}");
     }
-    let reply = world
+    let reply = fixture
         .query(
             &format!("{{ group(fullPath: \"g\") {{ {deep} }} }}"),
             json!({}),
@@ -405,7 +426,7 @@ async fn rejects_queries_over_complexity_limit() {
         "Query has depth of 22, which exceeds max depth of 20"
     );
     let long = format!("{{ metadata {{ version }} }} # {}", "x".repeat(10_000));
-    let response = world.post(&json!({ "query": long })).await.unwrap();
+    let response = fixture.post(&json!({ "query": long })).await.unwrap();
     assert_eq!(response.status(), 422);
     assert_eq!(
         response.json::<Value>().await.unwrap(),
@@ -415,10 +436,10 @@ async fn rejects_queries_over_complexity_limit() {
 
 #[tokio::test]
 async fn rejects_unknown_fields() {
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     let fields = "a b c d e f g";
     let query = format!("{{ project(fullPath: \"x\") {{ {fields} }} }}");
-    let response = world.query(&query, json!({})).await;
+    let response = fixture.query(&query, json!({})).await;
     assert!(response.get("data").is_none());
     let errors = response["errors"].as_array().unwrap();
     assert_eq!(errors.len(), 5);
@@ -431,28 +452,28 @@ async fn rejects_unknown_fields() {
         json!({ "code": "undefinedField", "typeName": "Project", "fieldName": "a" })
     );
     assert_eq!(errors[0]["locations"][0]["line"], 1);
-    let response = world
+    let response = fixture
         .query("{ project(fullPath: \"x\", wrong: 1) { id } }", json!({}))
         .await;
     assert_eq!(
         response["errors"][0]["extensions"]["code"], "argumentNotAccepted",
         "{response}"
     );
-    let response = world.query("{ project { id } }", json!({})).await;
+    let response = fixture.query("{ project { id } }", json!({})).await;
     assert_eq!(
         response["errors"][0]["extensions"]["code"], "missingRequiredArguments",
         "{response}"
     );
     let query = "{ group(fullPath: \"x\") { projects(sort: NO_SUCH) { count } } }";
-    let response = world.query(query, json!({})).await;
+    let response = fixture.query(query, json!({})).await;
     assert!(
         response.get("data").is_none() && response["errors"][0]["message"].is_string(),
         "{response}"
     );
-    let response = world.query("{ nonsense", json!({})).await;
+    let response = fixture.query("{ nonsense", json!({})).await;
     assert!(response["errors"][0]["locations"].is_array(), "{response}");
     let query = "{ metadata { version @gl_introduced(version: \"18.0\") revision @gl_introduced(version: \"99.0\") } }";
-    let data = world.data(query, json!({})).await;
+    let data = fixture.data(query, json!({})).await;
     assert_eq!(
         data,
         json!({ "metadata": { "version": buildbtw_fake_gitlab::VERSION } })
@@ -461,10 +482,10 @@ async fn rejects_unknown_fields() {
 
 #[tokio::test]
 async fn authorizes_queries_by_token() {
-    let world = World::new().await;
-    let url = format!("{}/api/graphql", world.gitlab.url());
+    let fixture = Fixture::new().await;
+    let url = format!("{}/api/graphql", fixture.gitlab.url());
     let ask = async |token: Option<&str>, query: &str| {
-        let mut request = world.http.post(&url).json(&json!({ "query": query }));
+        let mut request = fixture.http.post(&url).json(&json!({ "query": query }));
         if let Some(token) = token {
             request = request.bearer_auth(token);
         }
@@ -483,10 +504,10 @@ async fn authorizes_queries_by_token() {
     );
     let invalid = (401, json!({ "errors": [{ "message": "Invalid token" }] }));
     assert_eq!(ask(Some("wrong"), user).await, invalid);
-    let token = world.gitlab.create_token(&["read_api"]);
+    let token = fixture.gitlab.create_token(&["read_api"]);
     let reply = ask(Some(&token), user).await;
     assert_eq!(reply.1["data"]["currentUser"]["username"], "buildbtw");
-    let weak = world.gitlab.create_token(&["read_user"]);
+    let weak = fixture.gitlab.create_token(&["read_user"]);
     let (status, reply) = ask(Some(&weak), user).await;
     assert_eq!(
         (status, &reply["error"]),
@@ -501,7 +522,7 @@ async fn authorizes_queries_by_token() {
         message.starts_with("The resource that you are attempting"),
         "{message}"
     );
-    let (_, reply) = ask(Some(&world.token), mutation).await;
+    let (_, reply) = ask(Some(&fixture.token), mutation).await;
     let message = reply["errors"][0]["message"].as_str().unwrap();
     assert!(
         message.starts_with("The resource that you are attempting"),
@@ -509,14 +530,14 @@ async fn authorizes_queries_by_token() {
     );
     assert_eq!(reply["errors"][0]["path"], json!(["pipelineRetry"]));
     assert_eq!(reply["data"], json!({ "pipelineRetry": null }));
-    world.gitlab.revoke_token(&token).unwrap();
+    fixture.gitlab.revoke_token(&token).unwrap();
     assert_eq!(ask(Some(&token), user).await, invalid);
-    world.import(1);
+    fixture.import(1);
     let project = "{ project(fullPath: \"pkgs/p0\") { id } group(fullPath: \"pkgs\") { id } }";
     let hidden = json!({ "data": { "project": null, "group": null } });
     assert_eq!(ask(None, project).await.1, hidden);
-    let id = world.gitlab.project_id("pkgs/p0").unwrap();
-    world.gitlab.set_public(id, true).unwrap();
+    let id = fixture.gitlab.project_id("pkgs/p0").unwrap();
+    fixture.gitlab.set_public(id, true).unwrap();
     assert_eq!(
         ask(None, project).await.1["data"]["project"]["id"],
         "gid://gitlab/Project/1"
@@ -525,13 +546,13 @@ async fn authorizes_queries_by_token() {
 
 #[tokio::test]
 async fn responds_to_batch_in_order() {
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     let body = json!([
         { "query": "query A { metadata { version } }" },
         { "query": "query B { nonsense }" },
         { "query": "query C($p: ID!) { group(fullPath: $p) { id } }", "variables": { "p": "none" } },
     ]);
-    let response: Value = world.post(&body).await.unwrap().json().await.unwrap();
+    let response: Value = fixture.post(&body).await.unwrap().json().await.unwrap();
     assert_eq!(
         response[0]["data"]["metadata"]["version"],
         buildbtw_fake_gitlab::VERSION
@@ -541,16 +562,16 @@ async fn responds_to_batch_in_order() {
         "nonsense"
     );
     assert_eq!(response[2], json!({ "data": { "group": null } }));
-    let record = world.gitlab.requests().pop().unwrap();
+    let record = fixture.gitlab.requests().pop().unwrap();
     assert_eq!(record.operation.as_deref(), Some("A,B,C"));
 }
 
 #[tokio::test]
 async fn limits_complexity_of_batch_to_one_query() {
-    let world = World::new().await;
-    world.gitlab.set_complexity_limits(3, 3);
+    let fixture = Fixture::new().await;
+    fixture.gitlab.set_complexity_limits(3, 3);
     let one = json!({ "query": "{ metadata { version } }" });
-    let response: Value = world
+    let response: Value = fixture
         .post(&json!([one]))
         .await
         .unwrap()
@@ -558,7 +579,7 @@ async fn limits_complexity_of_batch_to_one_query() {
         .await
         .unwrap();
     assert!(response[0].get("errors").is_none(), "{response}");
-    let response: Value = world
+    let response: Value = fixture
         .post(&json!([one, one]))
         .await
         .unwrap()

@@ -5,13 +5,13 @@ use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde_json::{Value, json};
 
-use crate::support::{ONE_JOB, World};
+use crate::support::{Fixture, ONE_JOB};
 
 const AUDIENCE: &str = "https://build.example";
 
-async fn keys(world: &World) -> JwkSet {
-    let url = format!("{}/oauth/discovery/keys", world.gitlab.url());
-    let response = world.http.get(url).send().await.unwrap();
+async fn keys(fixture: &Fixture) -> JwkSet {
+    let url = format!("{}/oauth/discovery/keys", fixture.gitlab.url());
+    let response = fixture.http.get(url).send().await.unwrap();
     assert_eq!(
         response.headers()["cache-control"],
         "max-age=86400, public, must-revalidate"
@@ -20,34 +20,34 @@ async fn keys(world: &World) -> JwkSet {
 }
 
 /// Verifies a token as a careful server does, except for its times, which are the stand-in's.
-async fn check(world: &World, token: &str) -> Result<Value, String> {
+async fn check(fixture: &Fixture, token: &str) -> Result<Value, String> {
     let header = jsonwebtoken::decode_header(token).map_err(|error| error.to_string())?;
-    let keys = keys(world).await;
+    let keys = keys(fixture).await;
     let key = keys
         .find(&header.kid.ok_or("no kid")?)
         .ok_or("no such key")?;
     let key = DecodingKey::from_jwk(key).unwrap();
     let mut validation = Validation::new(Algorithm::RS256);
     validation.set_audience(&[AUDIENCE]);
-    validation.set_issuer(&[world.gitlab.url()]);
+    validation.set_issuer(&[fixture.gitlab.url()]);
     validation.validate_exp = false;
     validation.set_required_spec_claims(&["exp", "aud", "iss"]);
     let token = jsonwebtoken::decode::<Value>(token, &key, &validation);
     Ok(token.map_err(|error| error.to_string())?.claims)
 }
 
-async fn with_job() -> (World, JobId) {
-    let world = World::new().await;
-    let project = world.project("g/s/a", ONE_JOB);
-    let (_, job) = world.pipeline(project);
-    (world, job)
+async fn with_job() -> (Fixture, JobId) {
+    let fixture = Fixture::new().await;
+    let project = fixture.project("g/s/a", ONE_JOB);
+    let (_, job) = fixture.pipeline(project);
+    (fixture, job)
 }
 
 #[tokio::test]
 async fn discovery_document_points_to_keys() {
-    let world = World::new().await;
-    let url = world.gitlab.url();
-    let configuration: Value = world
+    let fixture = Fixture::new().await;
+    let url = fixture.gitlab.url();
+    let configuration: Value = fixture
         .http
         .get(format!("{url}/.well-known/openid-configuration"))
         .send()
@@ -61,9 +61,9 @@ async fn discovery_document_points_to_keys() {
         configuration["jwks_uri"],
         format!("{url}/oauth/discovery/keys")
     );
-    let keys = keys(&world).await;
+    let keys = keys(&fixture).await;
     assert_eq!(keys.keys.len(), 2);
-    let other = world
+    let other = fixture
         .http
         .get(format!("{url}/-/jwks"))
         .send()
@@ -73,21 +73,21 @@ async fn discovery_document_points_to_keys() {
     assert_eq!(other["keys"][0]["alg"], "RS256");
     assert_eq!(other["keys"][0]["use"], "sig");
     let fault = Fault::status(503);
-    world.gitlab.faults().add(
+    fixture.gitlab.faults().add(
         On::Path("/oauth/discovery/keys".into()),
         Times::Next(1),
         fault,
     );
     let url = format!("{url}/oauth/discovery/keys");
-    assert_eq!(world.http.get(url).send().await.unwrap().status(), 503);
+    assert_eq!(fixture.http.get(url).send().await.unwrap().status(), 503);
 }
 
 #[tokio::test]
 async fn id_token_contains_claims_of_its_job() {
-    let (world, job) = with_job().await;
-    let token = world.gitlab.job_id_token(job, AUDIENCE).unwrap();
-    let claims = check(&world, &token).await.unwrap();
-    let view = world.gitlab.job(job).unwrap();
+    let (fixture, job) = with_job().await;
+    let token = fixture.gitlab.job_id_token(job, AUDIENCE).unwrap();
+    let claims = check(&fixture, &token).await.unwrap();
+    let view = fixture.gitlab.job(job).unwrap();
     let iat: i64 = 1_767_225_600;
     for (name, value) in [
         ("sub", json!("project_path:g/s/a:ref_type:branch:ref:main")),
@@ -120,46 +120,46 @@ async fn id_token_contains_claims_of_its_job() {
         "{uri}"
     );
     assert_eq!(claims["ci_config_sha"], claims["sha"]);
-    let token = world.gitlab.create_runner(&[]);
-    let payload = world.gitlab.assign_job(&token).unwrap().unwrap();
+    let token = fixture.gitlab.create_runner(&[]);
+    let payload = fixture.gitlab.assign_job(&token).unwrap().unwrap();
     assert_eq!(payload["id"], job.0);
-    let token = world.gitlab.job_id_token(job, AUDIENCE).unwrap();
-    let claims = check(&world, &token).await.unwrap();
+    let token = fixture.gitlab.job_id_token(job, AUDIENCE).unwrap();
+    let claims = check(&fixture, &token).await.unwrap();
     assert!(claims["runner_id"].is_u64());
 }
 
 #[tokio::test]
 async fn omits_config_claims_for_configuration_of_another_project() {
-    let (world, _) = with_job().await;
-    world.import(1);
-    let project = world.gitlab.project_id("pkgs/p0").unwrap();
-    world
+    let (fixture, _) = with_job().await;
+    fixture.import(1);
+    let project = fixture.gitlab.project_id("pkgs/p0").unwrap();
+    fixture
         .gitlab
         .set_ci_config_path(project, ".gitlab-ci.yml@g/s/a")
         .unwrap();
-    let (_, job) = world.pipeline(project);
-    let token = world.gitlab.job_id_token(job, AUDIENCE).unwrap();
-    let claims = check(&world, &token).await.unwrap();
+    let (_, job) = fixture.pipeline(project);
+    let token = fixture.gitlab.job_id_token(job, AUDIENCE).unwrap();
+    let claims = check(&fixture, &token).await.unwrap();
     assert_eq!(claims["project_path"], "pkgs/p0");
     assert!(claims["ci_config_ref_uri"].is_null() && claims["ci_config_sha"].is_null());
 }
 
 #[tokio::test]
 async fn fork_tokens_name_both_projects() {
-    let (world, _) = with_job().await;
-    let target = world.gitlab.project_id("g/s/a").unwrap();
-    let fork = world.project("me/a", ONE_JOB);
-    let iid = world
+    let (fixture, _) = with_job().await;
+    let target = fixture.gitlab.project_id("g/s/a").unwrap();
+    let fork = fixture.project("me/a", ONE_JOB);
+    let iid = fixture
         .gitlab
         .open_merge_request(target, "main", fork, "main", "Change")
         .unwrap();
-    let pipeline = world
+    let pipeline = fixture
         .gitlab
         .create_merge_request_pipeline(target, iid)
         .unwrap();
-    let job = world.gitlab.jobs(pipeline)[0].id;
-    let token = world.gitlab.job_id_token(job, AUDIENCE).unwrap();
-    let claims = check(&world, &token).await.unwrap();
+    let job = fixture.gitlab.jobs(pipeline)[0].id;
+    let token = fixture.gitlab.job_id_token(job, AUDIENCE).unwrap();
+    let claims = check(&fixture, &token).await.unwrap();
     assert_eq!(claims["project_path"], "me/a");
     assert_eq!(claims["job_project_path"], "g/s/a");
     assert_eq!(claims["pipeline_source"], "merge_request_event");
@@ -168,12 +168,12 @@ async fn fork_tokens_name_both_projects() {
 
 #[tokio::test]
 async fn forges_tokens_by_named_defect() {
-    let (world, job) = with_job().await;
-    let token = || world.gitlab.id_token(job, AUDIENCE).unwrap();
+    let (fixture, job) = with_job().await;
+    let token = || fixture.gitlab.id_token(job, AUDIENCE).unwrap();
     for (name, forged, error) in [
         (
-            "stranger",
-            token().signer(Signer::Stranger),
+            "unpublished_key",
+            token().signer(Signer::UnpublishedKey),
             "InvalidSignature",
         ),
         (
@@ -199,40 +199,40 @@ async fn forges_tokens_by_named_defect() {
         ),
         ("without", token().without("exp"), "Missing required claim"),
     ] {
-        let found = check(&world, &forged.sign().unwrap()).await.unwrap_err();
+        let found = check(&fixture, &forged.sign().unwrap()).await.unwrap_err();
         assert!(found.contains(error), "{name}: {found}");
     }
-    let login = world.gitlab.login_token(1, AUDIENCE).unwrap();
-    let claims = check(&world, &login.sign().unwrap()).await.unwrap();
+    let login = fixture.gitlab.login_token(1, AUDIENCE).unwrap();
+    let claims = check(&fixture, &login.sign().unwrap()).await.unwrap();
     assert_eq!(claims["sub"], "1");
     assert!(claims.get("job_id").is_none());
-    let expired = check(&world, &token().expired().sign().unwrap())
+    let expired = check(&fixture, &token().expired().sign().unwrap())
         .await
         .unwrap();
     assert!(expired["exp"].as_i64() < Some(1_767_225_600));
-    let fork = world.project("me/a", ONE_JOB);
+    let fork = fixture.project("me/a", ONE_JOB);
     let fork = token().from_fork(fork).unwrap().sign().unwrap();
-    let claims = check(&world, &fork).await.unwrap();
+    let claims = check(&fixture, &fork).await.unwrap();
     assert_eq!(claims["project_path"], "me/a");
     assert_eq!(claims["job_project_path"], "g/s/a");
 }
 
 #[tokio::test]
 async fn rotates_keys() {
-    let (world, job) = with_job().await;
-    let old = world.gitlab.job_id_token(job, AUDIENCE).unwrap();
-    world.gitlab.rotate_keys(true);
-    let new = world.gitlab.job_id_token(job, AUDIENCE).unwrap();
-    assert!(check(&world, &old).await.is_ok());
-    assert!(check(&world, &new).await.is_ok());
-    assert_eq!(keys(&world).await.keys.len(), 3);
-    world.gitlab.rotate_keys(false);
-    assert_eq!(check(&world, &old).await.unwrap_err(), "no such key");
-    assert_eq!(keys(&world).await.keys.len(), 2);
+    let (fixture, job) = with_job().await;
+    let old = fixture.gitlab.job_id_token(job, AUDIENCE).unwrap();
+    fixture.gitlab.rotate_keys(true);
+    let new = fixture.gitlab.job_id_token(job, AUDIENCE).unwrap();
+    assert!(check(&fixture, &old).await.is_ok());
+    assert!(check(&fixture, &new).await.is_ok());
+    assert_eq!(keys(&fixture).await.keys.len(), 3);
+    fixture.gitlab.rotate_keys(false);
+    assert_eq!(check(&fixture, &old).await.unwrap_err(), "no such key");
+    assert_eq!(keys(&fixture).await.keys.len(), 2);
     let mut ids = HashSet::new();
     for _ in 0..3 {
-        world.gitlab.rotate_keys(false);
-        let token = world.gitlab.job_id_token(job, AUDIENCE).unwrap();
+        fixture.gitlab.rotate_keys(false);
+        let token = fixture.gitlab.job_id_token(job, AUDIENCE).unwrap();
         ids.insert(jsonwebtoken::decode_header(&token).unwrap().kid);
     }
     assert_eq!(ids.len(), 3);

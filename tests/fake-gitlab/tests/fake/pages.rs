@@ -1,17 +1,17 @@
-use crate::support::World;
+use crate::support::Fixture;
 
-async fn page(world: &World, path: &str) -> (u16, String) {
-    let url = format!("{}{path}", world.gitlab.url());
-    let response = world.http.get(url).send().await.unwrap();
+async fn page(fixture: &Fixture, path: &str) -> (u16, String) {
+    let url = format!("{}{path}", fixture.gitlab.url());
+    let response = fixture.http.get(url).send().await.unwrap();
     (response.status().as_u16(), response.text().await.unwrap())
 }
 
 #[tokio::test]
 async fn renders_pages_for_people() {
-    let world = World::new().await;
-    let project = world.project("g/s/a", "'<b>': {script: x}");
-    let (pipeline, job) = world.pipeline(project);
-    world
+    let fixture = Fixture::new().await;
+    let project = fixture.project("g/s/a", "'<b>': {script: x}");
+    let (pipeline, job) = fixture.pipeline(project);
+    fixture
         .gitlab
         .print(job, "\u{1b}[32mgreen\u{1b}[0m <script>\n")
         .unwrap();
@@ -23,22 +23,22 @@ async fn renders_pages_for_people() {
         (format!("/g/s/a/-/pipelines/{pipeline}"), "&lt;b&gt;"),
         (format!("/g/s/a/-/jobs/{job}"), "green &lt;script&gt;"),
     ] {
-        let (status, shown) = page(&world, &path).await;
+        let (status, shown) = page(&fixture, &path).await;
         assert_eq!(status, 200, "{path}");
         assert!(shown.contains(text), "{path}: {shown}");
     }
-    let created = world
+    let created = fixture
         .json(&format!("/projects/1/pipelines/{pipeline}"))
         .await;
     let url = created["web_url"].as_str().unwrap();
-    let path = url.strip_prefix(world.gitlab.url()).unwrap();
-    assert_eq!(page(&world, path).await.0, 200);
+    let path = url.strip_prefix(fixture.gitlab.url()).unwrap();
+    assert_eq!(page(&fixture, path).await.0, 200);
     for path in [
         "/g/s/none",
         "/g/s/a/-/jobs/1",
         "/g/s/a/-/issues",
         "/groups/none",
     ] {
-        assert_eq!(page(&world, path).await.0, 404, "{path}");
+        assert_eq!(page(&fixture, path).await.0, 404, "{path}");
     }
 }

@@ -3,7 +3,7 @@ use buildbtw_fake_gitlab::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{ONE_JOB, World};
+use crate::support::{Fixture, ONE_JOB};
 
 const TEMPLATE: &str = r#"
 spec:
@@ -27,21 +27,21 @@ build:
 const ATTEMPT: &str = "01890000-0000-7000-8000-000000000000";
 
 /// Creates a project whose CI configuration is in another one.
-async fn with_template() -> (World, ProjectId) {
-    let world = World::new().await;
-    world.import(1);
-    let template = world.gitlab.create_project("ci/templates").unwrap();
+async fn with_template() -> (Fixture, ProjectId) {
+    let fixture = Fixture::new().await;
+    fixture.import(1);
+    let template = fixture.gitlab.create_project("ci/templates").unwrap();
     let files: [(&str, Option<&[u8]>); 1] = [("build.yml", Some(TEMPLATE.as_bytes()))];
-    world
+    fixture
         .gitlab
         .commit(template, "main", &files, "Begin")
         .unwrap();
-    let project = world.gitlab.project_id("pkgs/p0").unwrap();
-    world
+    let project = fixture.gitlab.project_id("pkgs/p0").unwrap();
+    fixture
         .gitlab
         .set_ci_config_path(project, "build.yml@ci/templates")
         .unwrap();
-    (world, project)
+    (fixture, project)
 }
 
 fn base(response: &Value) -> &str {
@@ -50,9 +50,9 @@ fn base(response: &Value) -> &str {
 
 #[tokio::test]
 async fn creates_pipeline_from_template_of_another_project() {
-    let (world, project) = with_template().await;
+    let (fixture, project) = with_template().await;
     let body = json!({ "ref": "main", "inputs": { "attempt": ATTEMPT, "tags": ["a"] } });
-    let (status, created) = world.send("POST", "/projects/1/pipeline", &body).await;
+    let (status, created) = fixture.send("POST", "/projects/1/pipeline", &body).await;
     assert_eq!(status, 201, "{created}");
     assert_eq!(created["status"], "pending");
     assert_eq!(created["source"], "api");
@@ -60,27 +60,27 @@ async fn creates_pipeline_from_template_of_another_project() {
     assert_eq!(created["name"], format!("buildbtw {ATTEMPT}"));
     assert_eq!(created["user"]["username"], "buildbtw");
     assert_eq!(created["detailed_status"]["group"], "pending");
-    let head = world.gitlab.head(project, None).unwrap().unwrap();
+    let head = fixture.gitlab.head(project, None).unwrap().unwrap();
     assert_eq!(created["sha"], *head);
     let id = &created["id"];
     assert_ne!(created["iid"], *id);
-    let jobs = world
+    let jobs = fixture
         .json(&format!("/projects/1/pipelines/{id}/jobs"))
         .await;
     assert_eq!(jobs[0]["name"], "build");
     assert_eq!(jobs[0]["tag_list"], json!(["a"]));
     assert_eq!(
-        world.json(&format!("/projects/1/pipelines/{id}")).await,
+        fixture.json(&format!("/projects/1/pipelines/{id}")).await,
         created
     );
-    let views = world.gitlab.pipelines(project);
+    let views = fixture.gitlab.pipelines(project);
     assert_eq!(views[0].inputs["attempt"], ATTEMPT);
     assert_eq!(views[0].status, Status::Pending);
 }
 
 #[tokio::test]
 async fn reports_pipeline_errors_like_gitlab() {
-    let (world, project) = with_template().await;
+    let (fixture, project) = with_template().await;
     let good = json!({ "attempt": ATTEMPT });
     for (body, text) in [
         (
@@ -88,7 +88,7 @@ async fn reports_pipeline_errors_like_gitlab() {
             "Reference not found",
         ),
         (
-            json!({ "ref": world.gitlab.head(project, None).unwrap(), "inputs": good }),
+            json!({ "ref": fixture.gitlab.head(project, None).unwrap(), "inputs": good }),
             "Reference not found",
         ),
         (
@@ -110,15 +110,15 @@ async fn reports_pipeline_errors_like_gitlab() {
             "Duplicate variable name: A",
         ),
     ] {
-        let (status, response) = world.send("POST", "/projects/1/pipeline", &body).await;
+        let (status, response) = fixture.send("POST", "/projects/1/pipeline", &body).await;
         assert_eq!((status, base(&response)), (400, text));
     }
     let body = json!({ "ref": "main", "inputs": good });
     let refuse = async |text: &str| {
-        let (status, response) = world.send("POST", "/projects/1/pipeline", &body).await;
+        let (status, response) = fixture.send("POST", "/projects/1/pipeline", &body).await;
         assert_eq!((status, base(&response)), (400, text));
     };
-    let gitlab = &world.gitlab;
+    let gitlab = &fixture.gitlab;
     for (path, text) in [
         (
             "other.yml@ci/templates",
@@ -145,29 +145,31 @@ async fn reports_pipeline_errors_like_gitlab() {
     refuse("Too many pipelines created in the last minute. Try again later.").await;
     gitlab.set_too_many_pipelines(false);
     assert!(gitlab.pipelines(project).is_empty());
-    let (status, response) = world.send("POST", "/projects/1/pipeline", &json!({})).await;
+    let (status, response) = fixture
+        .send("POST", "/projects/1/pipeline", &json!({}))
+        .await;
     assert_eq!(
         (status, response),
         (400, json!({ "error": "ref is missing" }))
     );
-    let (status, _) = world
+    let (status, _) = fixture
         .send_as("wrong", "POST", "/projects/1/pipeline", &body)
         .await;
     assert_eq!(status, 401);
-    let (status, _) = world.send("POST", "/projects/99/pipeline", &body).await;
+    let (status, _) = fixture.send("POST", "/projects/99/pipeline", &body).await;
     assert_eq!(status, 404);
 }
 
 #[tokio::test]
 async fn checks_permission_to_create_pipelines() {
-    let world = World::new().await;
-    let project = world.project("g/a", ONE_JOB);
+    let fixture = Fixture::new().await;
+    let project = fixture.project("g/a", ONE_JOB);
     let body = json!({ "ref": "main" });
     let with_variable = json!({ "ref": "main", "variables": [{ "key": "A", "value": "1" }] });
-    let make = async |body: &Value| world.send("POST", "/projects/1/pipeline", body).await;
-    world.gitlab.set_role(project, Role::Reporter).unwrap();
+    let make = async |body: &Value| fixture.send("POST", "/projects/1/pipeline", body).await;
+    fixture.gitlab.set_role(project, Role::Reporter).unwrap();
     assert_eq!(make(&body).await.0, 403);
-    world.gitlab.set_role(project, Role::Developer).unwrap();
+    fixture.gitlab.set_role(project, Role::Developer).unwrap();
     let (status, response) = make(&body).await;
     assert_eq!(status, 400);
     let text = base(&response);
@@ -175,23 +177,23 @@ async fn checks_permission_to_create_pipelines() {
         text.starts_with("You do not have sufficient permission to run a pipeline on 'main'."),
         "{text}"
     );
-    world.gitlab.unprotect_branch(project, "main").unwrap();
+    fixture.gitlab.unprotect_branch(project, "main").unwrap();
     assert_eq!(make(&body).await.0, 201);
     let refused = "Insufficient permissions to set pipeline variables";
     let (status, response) = make(&with_variable).await;
     assert_eq!((status, base(&response)), (400, refused));
-    world
+    fixture
         .gitlab
         .set_variables_role(project, VariablesRole::Developer)
         .unwrap();
     let (status, created) = make(&with_variable).await;
     assert_eq!(status, 201);
     let path = format!("/projects/1/pipelines/{}/variables", created["id"]);
-    let variables = world.json(&path).await;
+    let variables = fixture.json(&path).await;
     assert_eq!(variables[0]["key"], "A");
     assert_eq!(variables[0]["variable_type"], "env_var");
-    world.gitlab.set_role(project, Role::Owner).unwrap();
-    world
+    fixture.gitlab.set_role(project, Role::Owner).unwrap();
+    fixture
         .gitlab
         .set_variables_role(project, VariablesRole::NoOneAllowed)
         .unwrap();
@@ -200,26 +202,28 @@ async fn checks_permission_to_create_pipelines() {
 
 #[tokio::test]
 async fn filters_pipelines() {
-    let world = World::new().await;
-    let project = world.project("g/a", ONE_JOB);
-    let first = world.pipeline(project).0;
-    world.gitlab.set_branch(project, "other", "main").unwrap();
-    world
+    let fixture = Fixture::new().await;
+    let project = fixture.project("g/a", ONE_JOB);
+    let first = fixture.pipeline(project).0;
+    fixture.gitlab.set_branch(project, "other", "main").unwrap();
+    fixture
         .gitlab
         .clock()
         .advance(jiff::SignedDuration::from_mins(1));
-    let second = world
+    let second = fixture
         .gitlab
         .create_pipeline(project, "other", &[], &json!({}))
         .unwrap();
-    world.gitlab.cancel_pipeline(first).unwrap();
+    fixture.gitlab.cancel_pipeline(first).unwrap();
     let ids = async |query: &str| {
-        let rows = world.json(&format!("/projects/1/pipelines?{query}")).await;
+        let rows = fixture
+            .json(&format!("/projects/1/pipelines?{query}"))
+            .await;
         let ids = rows.as_array().unwrap().iter();
         ids.map(|row| row["id"].as_u64().unwrap())
             .collect::<Vec<_>>()
     };
-    let head = world.gitlab.head(project, None).unwrap().unwrap();
+    let head = fixture.gitlab.head(project, None).unwrap().unwrap();
     let (first, second) = (first.0, second.0);
     for (query, wanted) in [
         ("", vec![second, first]),
@@ -237,35 +241,38 @@ async fn filters_pipelines() {
     ] {
         assert_eq!(ids(query).await, wanted, "{query}");
     }
-    let response = world.get("/projects/1/pipelines?per_page=1").await;
+    let response = fixture.get("/projects/1/pipelines?per_page=1").await;
     let link = response.headers()["link"].to_str().unwrap();
     assert!(link.contains("page=2&per_page=1>; rel=\"next\""), "{link}");
     assert_eq!(
-        world.get("/projects/1/pipelines?status=odd").await.status(),
+        fixture
+            .get("/projects/1/pipelines?status=odd")
+            .await
+            .status(),
         400
     );
-    let latest = world.json("/projects/1/pipelines/latest?ref=other").await;
+    let latest = fixture.json("/projects/1/pipelines/latest?ref=other").await;
     assert_eq!(latest["id"], second);
-    let response = world.get("/projects/1/pipelines/latest?ref=none").await;
+    let response = fixture.get("/projects/1/pipelines/latest?ref=none").await;
     assert_eq!(response.status(), 403);
 }
 
 #[tokio::test]
 async fn cancels_retries_and_deletes_pipelines() {
-    let world = World::new().await;
-    let project = world.project(
+    let fixture = Fixture::new().await;
+    let project = fixture.project(
         "g/a",
         "a: {stage: build, script: x}\nb: {stage: test, script: y}\n",
     );
-    let (pipeline, job) = world.pipeline(project);
-    let gitlab = &world.gitlab;
+    let (pipeline, job) = fixture.pipeline(project);
+    let gitlab = &fixture.gitlab;
     let path = format!("/projects/1/pipelines/{pipeline}");
     assert_eq!(gitlab.take_job().unwrap(), Some(job));
-    assert_eq!(world.json(&path).await["status"], "running");
+    assert_eq!(fixture.json(&path).await["status"], "running");
     gitlab
         .finish_job(job, Status::Failed, Some("script_failure"))
         .unwrap();
-    assert_eq!(world.json(&path).await["status"], "failed");
+    assert_eq!(fixture.json(&path).await["status"], "failed");
     let statuses = |views: Vec<buildbtw_fake_gitlab::JobView>| {
         views.iter().map(|view| view.status).collect::<Vec<_>>()
     };
@@ -274,11 +281,13 @@ async fn cancels_retries_and_deletes_pipelines() {
         [Status::Failed, Status::Skipped]
     );
     let nothing = json!({});
-    let (status, _) = world
+    let (status, _) = fixture
         .send("POST", &format!("{path}/cancel"), &nothing)
         .await;
     assert_eq!(status, 200);
-    let (status, retried) = world.send("POST", &format!("{path}/retry"), &nothing).await;
+    let (status, retried) = fixture
+        .send("POST", &format!("{path}/retry"), &nothing)
+        .await;
     assert_eq!((status, &retried["status"]), (201, &json!("pending")));
     let jobs = gitlab.jobs(pipeline);
     assert_eq!(jobs.len(), 3);
@@ -291,63 +300,66 @@ async fn cancels_retries_and_deletes_pipelines() {
     gitlab.finish_job(again, Status::Success, None).unwrap();
     let second = gitlab.take_job().unwrap().unwrap();
     gitlab.finish_job(second, Status::Success, None).unwrap();
-    assert_eq!(world.json(&path).await["status"], "success");
+    assert_eq!(fixture.json(&path).await["status"], "success");
     let scope = format!("{path}/jobs?scope[]=failed");
-    assert_eq!(world.json(&scope).await, json!([]));
-    let failed = world.json(&format!("{scope}&include_retried=true")).await;
+    assert_eq!(fixture.json(&scope).await, json!([]));
+    let failed = fixture.json(&format!("{scope}&include_retried=true")).await;
     assert_eq!(failed[0]["id"], job.0);
     let job_path = format!("/projects/1/jobs/{second}");
-    let (status, new) = world
+    let (status, new) = fixture
         .send("POST", &format!("{job_path}/retry"), &nothing)
         .await;
     assert_eq!(status, 201);
-    assert_eq!(world.json(&path).await["status"], "running");
+    assert_eq!(fixture.json(&path).await["status"], "running");
     let new_path = format!("/projects/1/jobs/{}", new["id"]);
-    let (status, new) = world
+    let (status, new) = fixture
         .send("POST", &format!("{new_path}/cancel"), &nothing)
         .await;
     assert_eq!((status, &new["status"]), (201, &json!("canceled")));
-    assert_eq!(world.json(&path).await["status"], "canceled");
-    let (status, _) = world.send("DELETE", &path, &nothing).await;
+    assert_eq!(fixture.json(&path).await["status"], "canceled");
+    let (status, _) = fixture.send("DELETE", &path, &nothing).await;
     assert_eq!(status, 403);
     gitlab.set_role(project, Role::Owner).unwrap();
-    let (status, _) = world.send("DELETE", &path, &nothing).await;
+    let (status, _) = fixture.send("DELETE", &path, &nothing).await;
     assert_eq!(status, 204);
-    assert_eq!(world.get(&path).await.status(), 404);
+    assert_eq!(fixture.get(&path).await.status(), 404);
     assert!(gitlab.pipelines(project).is_empty());
 }
 
 #[tokio::test]
 async fn manual_jobs_wait_for_play() {
-    let world = World::new().await;
-    let project = world.project("g/a", "a: {script: x, when: manual}\nb: {script: y}\n");
-    let (pipeline, _) = world.pipeline(project);
-    let jobs = world.gitlab.jobs(pipeline);
+    let fixture = Fixture::new().await;
+    let project = fixture.project("g/a", "a: {script: x, when: manual}\nb: {script: y}\n");
+    let (pipeline, _) = fixture.pipeline(project);
+    let jobs = fixture.gitlab.jobs(pipeline);
     let manual = jobs.iter().find(|job| job.name == "a").unwrap();
     assert_eq!(manual.status, Status::Manual);
     let path = format!("/projects/1/jobs/{}/play", manual.id);
-    let (status, played) = world.send("POST", &path, &json!({})).await;
+    let (status, played) = fixture.send("POST", &path, &json!({})).await;
     assert_eq!((status, &played["status"]), (200, &json!("pending")));
-    assert_eq!(world.send("POST", &path, &json!({})).await.0, 400);
+    assert_eq!(fixture.send("POST", &path, &json!({})).await.0, 400);
 }
 
 #[tokio::test]
 async fn lost_response_leaves_a_pipeline() {
-    let world = World::new().await;
-    let project = world.project("g/a", ONE_JOB);
-    let faults = world.gitlab.faults();
+    let fixture = Fixture::new().await;
+    let project = fixture.project("g/a", ONE_JOB);
+    let faults = fixture.gitlab.faults();
     let body = json!({ "ref": "main" });
     let send = || {
-        world
+        fixture
             .http
-            .post(format!("{}/api/v4/projects/1/pipeline", world.gitlab.url()))
-            .header("PRIVATE-TOKEN", &world.token)
+            .post(format!(
+                "{}/api/v4/projects/1/pipeline",
+                fixture.gitlab.url()
+            ))
+            .header("PRIVATE-TOKEN", &fixture.token)
             .json(&body)
             .send()
     };
     faults.add(On::PipelineCreation, Times::Next(1), Fault::LoseResponse);
     assert!(send().await.is_err());
-    assert_eq!(world.gitlab.pipelines(project).len(), 1);
+    assert_eq!(fixture.gitlab.pipelines(project).len(), 1);
     let busy = Fault::RateLimited { retry_after: 7 };
     faults.add(On::PipelineCreation, Times::Next(2), busy);
     for _ in 0..2 {
@@ -357,34 +369,34 @@ async fn lost_response_leaves_a_pipeline() {
     }
     // Other requests of the project are not affected.
     faults.add(On::PipelineCreation, Times::Always, Fault::status(500));
-    assert_eq!(world.get("/projects/1/pipelines").await.status(), 200);
+    assert_eq!(fixture.get("/projects/1/pipelines").await.status(), 200);
     faults.clear();
     assert_eq!(send().await.unwrap().status(), 201);
 }
 
 #[tokio::test]
 async fn graphql_lists_and_creates_pipelines() {
-    let world = World::new().await;
-    let project = world.project("g/a", ONE_JOB);
+    let fixture = Fixture::new().await;
+    let project = fixture.project("g/a", ONE_JOB);
     let create = "mutation($input: PipelineCreateInput!) { pipelineCreate(input: $input) {
         clientMutationId errors pipeline { id status source jobs { nodes { name status } } } } }";
     let input = json!({ "input": {
         "projectPath": "g/a", "ref": "main", "clientMutationId": "7",
         "variables": [{ "key": "A", "value": "1", "variableType": "ENV_VAR" }],
     } });
-    let created = world.data(create, input).await["pipelineCreate"].take();
+    let created = fixture.data(create, input).await["pipelineCreate"].take();
     assert_eq!(created["clientMutationId"], "7");
     assert_eq!(created["errors"], json!([]));
     assert_eq!(created["pipeline"]["status"], "PENDING");
     assert_eq!(created["pipeline"]["jobs"]["nodes"][0]["name"], "build");
     let id = created["pipeline"]["id"].as_str().unwrap().to_owned();
     let input = json!({ "input": { "projectPath": "g/a", "ref": "none" } });
-    let refused = world.data(create, input).await;
+    let refused = fixture.data(create, input).await;
     assert_eq!(
         refused["pipelineCreate"],
         json!({ "clientMutationId": null, "errors": ["Reference not found"], "pipeline": null })
     );
-    let second = world.pipeline(project);
+    let second = fixture.pipeline(project);
     let query = "query($id: CiPipelineID) { project(fullPath: \"g/a\") {
         ciConfigPathOrDefault
         one: pipeline(id: $id) { iid ref sha path totalJobs cancelable retryable latest }
@@ -392,7 +404,7 @@ async fn graphql_lists_and_creates_pipelines() {
             jobs(statuses: [PENDING]) { nodes { id name tags stage { name } } } } }
         other: pipelines(source: \"push\") { nodes { id } }
     } }";
-    let found = world.data(query, json!({ "id": id })).await["project"].take();
+    let found = fixture.data(query, json!({ "id": id })).await["project"].take();
     assert_eq!(found["ciConfigPathOrDefault"], ".gitlab-ci.yml");
     assert_eq!(found["one"]["latest"], false);
     assert_eq!(found["one"]["totalJobs"], 1);
@@ -408,18 +420,18 @@ async fn graphql_lists_and_creates_pipelines() {
     assert_eq!(found["other"]["nodes"], json!([]));
     let act = |name: &str| format!("mutation {{ {name}(input: {{id: \"{id}\"}}) {{ errors }} }}");
     for name in ["pipelineCancel", "pipelineRetry"] {
-        let data = world.data(&act(name), json!({})).await;
+        let data = fixture.data(&act(name), json!({})).await;
         assert_eq!(data[name]["errors"], json!([]));
     }
-    let first = &world.gitlab.pipelines(project)[0];
+    let first = &fixture.gitlab.pipelines(project)[0];
     assert_eq!(first.status, Status::Pending);
-    assert_eq!(world.gitlab.jobs(first.id).len(), 2);
+    assert_eq!(fixture.gitlab.jobs(first.id).len(), 2);
 }
 
 #[tokio::test]
 async fn sends_webhook_for_each_step() {
-    let world = World::new().await;
-    let project = world.project("g/a", ONE_JOB);
+    let fixture = Fixture::new().await;
+    let project = fixture.project("g/a", ONE_JOB);
     // The receiver does not exist; only the sent requests count.
     let options = HookOptions {
         push_events: false,
@@ -428,15 +440,18 @@ async fn sends_webhook_for_each_step() {
         url: "http://127.0.0.1:1/".to_owned(),
         ..HookOptions::default()
     };
-    world.gitlab.webhooks().set_drop(true);
-    world.gitlab.add_hook(HookScope::System, options).unwrap();
-    let pipeline = world
+    fixture.gitlab.webhooks().set_drop(true);
+    fixture.gitlab.add_hook(HookScope::System, options).unwrap();
+    let pipeline = fixture
         .gitlab
         .create_pipeline(project, "main", &[("A", "1")], &json!({}))
         .unwrap();
-    let job = world.gitlab.take_job().unwrap().unwrap();
-    world.gitlab.finish_job(job, Status::Success, None).unwrap();
-    let sent: Vec<(String, Value)> = world
+    let job = fixture.gitlab.take_job().unwrap().unwrap();
+    fixture
+        .gitlab
+        .finish_job(job, Status::Success, None)
+        .unwrap();
+    let sent: Vec<(String, Value)> = fixture
         .gitlab
         .webhooks()
         .deliveries()
@@ -474,23 +489,26 @@ async fn sends_webhook_for_each_step() {
 
 #[tokio::test]
 async fn handles_many_pipelines_cheaply() {
-    let world = World::new().await;
-    world.import(1_000);
-    let template = world.gitlab.create_project("ci/templates").unwrap();
+    let fixture = Fixture::new().await;
+    fixture.import(1_000);
+    let template = fixture.gitlab.create_project("ci/templates").unwrap();
     let files: [(&str, Option<&[u8]>); 1] = [("build.yml", Some(TEMPLATE.as_bytes()))];
-    world
+    fixture
         .gitlab
         .commit(template, "main", &files, "Begin")
         .unwrap();
     let before = processor_time();
     for number in 0..1_000 {
-        let project = world.gitlab.project_id(&format!("pkgs/p{number}")).unwrap();
-        world
+        let project = fixture
+            .gitlab
+            .project_id(&format!("pkgs/p{number}"))
+            .unwrap();
+        fixture
             .gitlab
             .set_ci_config_path(project, "build.yml@ci/templates")
             .unwrap();
         let inputs = json!({ "attempt": ATTEMPT });
-        world
+        fixture
             .gitlab
             .create_pipeline(project, "main", &[], &inputs)
             .unwrap();
@@ -499,7 +517,7 @@ async fn handles_many_pipelines_cheaply() {
         pipelines(first: 1, source: \"api\") { nodes { id status jobs { nodes { id status } } } } } }";
     for number in 0..100 {
         let variables = json!({ "path": format!("pkgs/p{number}") });
-        let found = world.data(query, variables).await;
+        let found = fixture.data(query, variables).await;
         let status = &found["project"]["pipelines"]["nodes"][0]["status"];
         assert_eq!(*status, "PENDING");
     }

@@ -1,27 +1,27 @@
 use buildbtw_fake_gitlab::RateLimit;
 use serde_json::{Value, json};
 
-use crate::support::{World, srcinfo};
+use crate::support::{Fixture, srcinfo};
 
 #[tokio::test]
 async fn serves_projects_commits_branches_and_files() {
-    let world = World::new().await;
-    world.import(2);
-    let project = world.json("/projects/pkgs%2Fp1").await;
+    let fixture = Fixture::new().await;
+    fixture.import(2);
+    let project = fixture.json("/projects/pkgs%2Fp1").await;
     assert_eq!(project["id"], 2);
     assert_eq!(project["path_with_namespace"], "pkgs/p1");
     assert_eq!(project["default_branch"], "main");
-    let id = world.gitlab.project_id("pkgs/p1").unwrap();
+    let id = fixture.gitlab.project_id("pkgs/p1").unwrap();
     for number in 0..3 {
         let text = format!("{number}");
         let files: [(&str, Option<&[u8]>); 1] = [("sub/file", Some(text.as_bytes()))];
-        world
+        fixture
             .gitlab
             .commit(id, "main", &files, &format!("Number {number}"))
             .unwrap();
     }
-    let head = world.gitlab.head(id, None).unwrap().unwrap();
-    let response = world
+    let head = fixture.gitlab.head(id, None).unwrap().unwrap();
+    let response = fixture
         .get("/projects/2/repository/commits?ref_name=main&per_page=1")
         .await;
     let link = response.headers()["link"].to_str().unwrap().to_owned();
@@ -35,18 +35,20 @@ async fn serves_projects_commits_branches_and_files() {
         .unwrap();
     let next = next.split(['<', '>']).nth(1).unwrap();
     let path = next
-        .strip_prefix(&format!("{}/api/v4", world.gitlab.url()))
+        .strip_prefix(&format!("{}/api/v4", fixture.gitlab.url()))
         .unwrap();
-    assert_eq!(world.json(path).await[0]["title"], "Number 1");
-    let branch = world.json("/projects/2/repository/branches/main").await;
+    assert_eq!(fixture.json(path).await[0]["title"], "Number 1");
+    let branch = fixture.json("/projects/2/repository/branches/main").await;
     assert_eq!(branch["commit"]["id"], *head);
-    let response = world
+    let response = fixture
         .get("/projects/2/repository/files/sub%2Ffile/raw?ref=main")
         .await;
     assert_eq!(response.headers()["x-gitlab-commit-id"], *head);
     assert_eq!(response.headers()["x-gitlab-size"], "1");
     assert_eq!(response.text().await.unwrap(), "2");
-    let response = world.get("/projects/1/repository/files/.SRCINFO/raw").await;
+    let response = fixture
+        .get("/projects/1/repository/files/.SRCINFO/raw")
+        .await;
     assert_eq!(response.text().await.unwrap(), srcinfo(0));
     for (path, message) in [
         ("/projects/9", "404 Project Not Found"),
@@ -60,7 +62,7 @@ async fn serves_projects_commits_branches_and_files() {
             "404 File Not Found",
         ),
     ] {
-        let response = world.get(path).await;
+        let response = fixture.get(path).await;
         assert_eq!(response.status(), 404);
         assert_eq!(
             response.json::<Value>().await.unwrap(),
@@ -71,11 +73,11 @@ async fn serves_projects_commits_branches_and_files() {
 
 #[tokio::test]
 async fn redirects_moved_project() {
-    let world = World::new().await;
-    world.import(1);
-    let id = world.gitlab.project_id("pkgs/p0").unwrap();
-    world.gitlab.rename(id, "other/name").unwrap();
-    let response = world
+    let fixture = Fixture::new().await;
+    fixture.import(1);
+    let id = fixture.gitlab.project_id("pkgs/p0").unwrap();
+    fixture.gitlab.rename(id, "other/name").unwrap();
+    let response = fixture
         .get("/projects/pkgs%2Fp0/repository/branches/main")
         .await;
     assert_eq!(response.status(), 301);
@@ -84,10 +86,10 @@ async fn redirects_moved_project() {
         location,
         format!(
             "{}/api/v4/projects/1/repository/branches/main",
-            world.gitlab.url()
+            fixture.gitlab.url()
         )
     );
-    let response = world.get("/projects/1").await;
+    let response = fixture.get("/projects/1").await;
     assert_eq!(
         response.json::<Value>().await.unwrap()["path_with_namespace"],
         "other/name"
@@ -96,8 +98,8 @@ async fn redirects_moved_project() {
 
 #[tokio::test]
 async fn describes_own_token() {
-    let world = World::new().await;
-    let token = world.json("/personal_access_tokens/self").await;
+    let fixture = Fixture::new().await;
+    let token = fixture.json("/personal_access_tokens/self").await;
     assert_eq!(
         token["scopes"],
         json!(["api", "read_repository", "write_repository"])
@@ -106,31 +108,34 @@ async fn describes_own_token() {
         (&token["active"], &token["expires_at"]),
         (&json!(true), &Value::Null)
     );
-    world
+    fixture
         .gitlab
-        .expire_token(&world.token, Some("2026-01-02T00:00:00Z".parse().unwrap()))
+        .expire_token(
+            &fixture.token,
+            Some("2026-01-02T00:00:00Z".parse().unwrap()),
+        )
         .unwrap();
-    let token = world.json("/personal_access_tokens/self").await;
+    let token = fixture.json("/personal_access_tokens/self").await;
     assert_eq!(token["expires_at"], "2026-01-02");
-    world
+    fixture
         .gitlab
         .clock()
         .advance(jiff::SignedDuration::from_hours(24));
-    let response = world.get("/personal_access_tokens/self").await;
+    let response = fixture.get("/personal_access_tokens/self").await;
     assert_eq!(response.status(), 401);
     assert_eq!(
         response.json::<Value>().await.unwrap()["error"],
         "invalid_token"
     );
-    let url = format!("{}/api/v4/version", world.gitlab.url());
-    let response = world.http.get(&url).send().await.unwrap();
+    let url = format!("{}/api/v4/version", fixture.gitlab.url());
+    let response = fixture.http.get(&url).send().await.unwrap();
     assert_eq!(response.status(), 401);
     assert_eq!(
         response.json::<Value>().await.unwrap(),
         json!({ "message": "401 Unauthorized" })
     );
-    let weak = world.gitlab.create_token(&["read_repository"]);
-    let response = world
+    let weak = fixture.gitlab.create_token(&["read_repository"]);
+    let response = fixture
         .http
         .get(&url)
         .bearer_auth(&weak)
@@ -146,11 +151,11 @@ async fn describes_own_token() {
 
 #[tokio::test]
 async fn creates_groups_projects_and_hooks() {
-    let world = World::new().await;
-    let admin = world.gitlab.create_admin_token(&["api"]);
+    let fixture = Fixture::new().await;
+    let admin = fixture.gitlab.create_admin_token(&["api"]);
     let post = async |token: &str, path: &str, body: Value| {
-        let url = format!("{}/api/v4{path}", world.gitlab.url());
-        let response = world
+        let url = format!("{}/api/v4{path}", fixture.gitlab.url());
+        let response = fixture
             .http
             .post(url)
             .header("PRIVATE-TOKEN", token)
@@ -161,45 +166,49 @@ async fn creates_groups_projects_and_hooks() {
             response.json::<Value>().await.unwrap(),
         )
     };
-    let (status, group) = post(&world.token, "/groups", json!({ "path": "g" })).await;
+    let (status, group) = post(&fixture.token, "/groups", json!({ "path": "g" })).await;
     assert_eq!(status, 201);
     let new = json!({ "path": "p", "namespace_id": group["id"] });
-    let (status, project) = post(&world.token, "/projects", new.clone()).await;
+    let (status, project) = post(&fixture.token, "/projects", new.clone()).await;
     assert_eq!(
         (status, &project["path_with_namespace"]),
         (201, &json!("g/p"))
     );
-    assert_eq!(post(&world.token, "/projects", new).await.0, 400);
+    assert_eq!(post(&fixture.token, "/projects", new).await.0, 400);
     let hook = json!({ "url": "http://127.0.0.1:1/", "token": "t" });
-    assert_eq!(post(&world.token, "/hooks", hook.clone()).await.0, 403);
+    assert_eq!(post(&fixture.token, "/hooks", hook.clone()).await.0, 403);
     assert_eq!(post(&admin, "/hooks", hook.clone()).await.0, 201);
-    let (status, created) = post(&world.token, "/projects/g%2Fp/hooks", hook.clone()).await;
+    let (status, created) = post(&fixture.token, "/projects/g%2Fp/hooks", hook.clone()).await;
     assert_eq!((status, &created["token_present"]), (201, &json!(true)));
     assert!(created.get("token").is_none());
-    assert_eq!(post(&world.token, "/groups/g/hooks", hook).await.0, 201);
+    assert_eq!(post(&fixture.token, "/groups/g/hooks", hook).await.0, 201);
     let wrong = json!({ "url": "nonsense" });
-    assert_eq!(post(&world.token, "/groups/g/hooks", wrong).await.0, 422);
-    let url = format!("{}/api/v4/projects/1/hooks", world.gitlab.url());
+    assert_eq!(post(&fixture.token, "/groups/g/hooks", wrong).await.0, 422);
+    let url = format!("{}/api/v4/projects/1/hooks", fixture.gitlab.url());
     let form = "url=http%3A%2F%2F127.0.0.1%3A1%2F&push_events=false";
-    let sent = world.http.post(url).bearer_auth(&world.token).body(form);
+    let sent = fixture
+        .http
+        .post(url)
+        .bearer_auth(&fixture.token)
+        .body(form);
     let sent = sent
         .header("Content-Type", "application/x-www-form-urlencoded")
         .send()
         .await;
     let second: Value = sent.unwrap().json().await.unwrap();
     assert_eq!(second["push_events"], false, "{second}");
-    let response = world.get("/projects/1/hooks").await;
+    let response = fixture.get("/projects/1/hooks").await;
     assert_eq!(response.headers()["x-total"], "2");
     let url = format!(
         "{}/api/v4/projects/1/hooks/{}",
-        world.gitlab.url(),
+        fixture.gitlab.url(),
         created["id"]
     );
     let delete = async || {
-        world
+        fixture
             .http
             .delete(&url)
-            .bearer_auth(&world.token)
+            .bearer_auth(&fixture.token)
             .send()
             .await
             .unwrap()
@@ -210,15 +219,15 @@ async fn creates_groups_projects_and_hooks() {
 
 #[tokio::test]
 async fn rate_limits_requests() {
-    let world = World::new().await;
-    world.gitlab.set_rate_limit(Some(RateLimit {
+    let fixture = Fixture::new().await;
+    fixture.gitlab.set_rate_limit(Some(RateLimit {
         requests: 2,
         seconds: 60,
     }));
-    let first = world.get("/version").await;
+    let first = fixture.get("/version").await;
     assert_eq!(first.headers()["ratelimit-remaining"], "1");
-    world.get("/version").await;
-    let third = world.get("/version").await;
+    fixture.get("/version").await;
+    let third = fixture.get("/version").await;
     assert_eq!(third.status(), 429);
     assert_eq!(third.headers()["retry-after"], "60");
     assert_eq!(
@@ -226,9 +235,9 @@ async fn rate_limits_requests() {
         "Thu, 01 Jan 2026 00:01:00 GMT"
     );
     assert_eq!(third.text().await.unwrap().trim(), "Retry later");
-    world
+    fixture
         .gitlab
         .clock()
         .advance(jiff::SignedDuration::from_secs(60));
-    assert_eq!(world.get("/version").await.status(), 200);
+    assert_eq!(fixture.get("/version").await.status(), 200);
 }

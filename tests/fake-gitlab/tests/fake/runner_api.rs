@@ -5,19 +5,19 @@ use jiff::SignedDuration;
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
 
-use crate::support::{ONE_JOB, World};
+use crate::support::{Fixture, ONE_JOB};
 
 /// The request of a runner.
 struct Runner<'a> {
-    world: &'a World,
+    fixture: &'a Fixture,
     token: String,
 }
 
 impl<'a> Runner<'a> {
-    fn new(world: &'a World, tags: &[&str]) -> Self {
+    fn new(fixture: &'a Fixture, tags: &[&str]) -> Self {
         Self {
-            world,
-            token: world.gitlab.create_runner(tags),
+            fixture,
+            token: fixture.gitlab.create_runner(tags),
         }
     }
 
@@ -31,9 +31,9 @@ impl<'a> Runner<'a> {
             "system_id": "s_0123456789ab",
             "last_update": last_update,
         });
-        self.world
+        self.fixture
             .http
-            .post(format!("{}/api/v4/jobs/request", self.world.gitlab.url()))
+            .post(format!("{}/api/v4/jobs/request", self.fixture.gitlab.url()))
             .header("RUNNER-TOKEN", &self.token)
             .json(&body)
             .send()
@@ -48,20 +48,20 @@ impl<'a> Runner<'a> {
     }
 }
 
-fn url(world: &World, job: &Value, rest: &str) -> String {
-    format!("{}/api/v4/jobs/{}{rest}", world.gitlab.url(), job["id"])
+fn url(fixture: &Fixture, job: &Value, rest: &str) -> String {
+    format!("{}/api/v4/jobs/{}{rest}", fixture.gitlab.url(), job["id"])
 }
 
-async fn put(world: &World, job: &Value, mut body: Value) -> Response {
+async fn put(fixture: &Fixture, job: &Value, mut body: Value) -> Response {
     body["token"] = job["token"].clone();
-    let request = world.http.put(url(world, job, "")).json(&body);
+    let request = fixture.http.put(url(fixture, job, "")).json(&body);
     request.send().await.unwrap()
 }
 
-async fn patch(world: &World, job: &Value, start: usize, text: &str) -> Response {
-    world
+async fn patch(fixture: &Fixture, job: &Value, start: usize, text: &str) -> Response {
+    fixture
         .http
-        .patch(url(world, job, "/trace"))
+        .patch(url(fixture, job, "/trace"))
         .header("JOB-TOKEN", job["token"].as_str().unwrap())
         .header(
             "Content-Range",
@@ -96,12 +96,12 @@ build:
 
 #[tokio::test]
 async fn describes_job_as_runners_expect() {
-    let world = World::new().await;
-    let project = world.project("g/s/a", WITH_ALL);
-    let (pipeline, id) = world.pipeline(project);
-    let other = Runner::new(&world, &["small"]);
+    let fixture = Fixture::new().await;
+    let project = fixture.project("g/s/a", WITH_ALL);
+    let (pipeline, id) = fixture.pipeline(project);
+    let other = Runner::new(&fixture, &["small"]);
     assert_eq!(other.request(None).await.status(), 204);
-    let runner = Runner::new(&world, &["big", "fast"]);
+    let runner = Runner::new(&fixture, &["big", "fast"]);
     let job = runner.job().await;
     assert_eq!(job["id"], id.0);
     assert_eq!(job["job_info"]["project_full_path"], "g/s/a");
@@ -112,7 +112,7 @@ async fn describes_job_as_runners_expect() {
     );
     assert!(job.get("run").is_none());
     assert_eq!(job["runner_info"]["timeout"], 600);
-    assert_eq!(job["git_info"]["repo_url"], world.gitlab.git_url("g/s/a"));
+    assert_eq!(job["git_info"]["repo_url"], fixture.gitlab.git_url("g/s/a"));
     assert_eq!(job["git_info"]["protected"], true);
     assert_eq!(job["steps"][0]["name"], "script");
     assert_eq!(
@@ -127,15 +127,15 @@ async fn describes_job_as_runners_expect() {
         let found = variables.find(|variable| variable["key"] == key);
         found.unwrap_or_else(|| panic!("no {key}")).clone()
     };
-    let head = world.gitlab.head(project, None).unwrap().unwrap();
+    let head = fixture.gitlab.head(project, None).unwrap().unwrap();
     for (key, wanted) in [
         ("CI_JOB_ID", id.to_string().as_str()),
         ("CI_PIPELINE_ID", &pipeline.to_string()),
         ("CI_PROJECT_ID", "1"),
         ("CI_PROJECT_PATH", "g/s/a"),
-        ("CI_SERVER_URL", world.gitlab.url()),
+        ("CI_SERVER_URL", fixture.gitlab.url()),
         ("CI_SERVER_HOST", "127.0.0.1"),
-        ("CI_API_V4_URL", &format!("{}/api/v4", world.gitlab.url())),
+        ("CI_API_V4_URL", &format!("{}/api/v4", fixture.gitlab.url())),
         ("CI_COMMIT_SHA", &head),
         ("CI_COMMIT_REF_NAME", "main"),
         ("CI_COMMIT_REF_PROTECTED", "true"),
@@ -151,86 +151,89 @@ async fn describes_job_as_runners_expect() {
     assert_eq!(value("CI_JOB_TOKEN")["masked"], true);
     assert_eq!(value("CI_JOB_TOKEN")["value"], job["token"]);
     assert_eq!(value("ID")["masked"], true);
-    let managers = world.gitlab.runner_managers(&runner.token);
+    let managers = fixture.gitlab.runner_managers(&runner.token);
     assert_eq!(managers[0].system_id, "s_0123456789ab");
 }
 
 #[tokio::test]
 async fn keeps_job_pending_until_runner_confirms() {
-    let world = World::new().await;
-    let project = world.project("g/a", ONE_JOB);
-    let (pipeline, id) = world.pipeline(project);
-    let runner = Runner::new(&world, &[]);
+    let fixture = Fixture::new().await;
+    let project = fixture.project("g/a", ONE_JOB);
+    let (pipeline, id) = fixture.pipeline(project);
+    let runner = Runner::new(&fixture, &[]);
     let job = runner.job().await;
-    let status = || world.gitlab.job(id).unwrap().status;
+    let status = || fixture.gitlab.job(id).unwrap().status;
     assert_eq!(status(), Status::Pending);
     assert_eq!(runner.request(None).await.status(), 204);
     // The runner lost the response: the job is pending again.
-    world
+    fixture
         .gitlab
         .set_acknowledge_within(SignedDuration::from_secs(30));
-    world.gitlab.clock().advance(SignedDuration::from_secs(31));
-    world.gitlab.check_timeouts().unwrap();
+    fixture
+        .gitlab
+        .clock()
+        .advance(SignedDuration::from_secs(31));
+    fixture.gitlab.check_timeouts().unwrap();
     let again = runner.job().await;
     assert_eq!(again["id"], job["id"]);
-    let response = put(&world, &again, json!({ "state": "running" })).await;
+    let response = put(&fixture, &again, json!({ "state": "running" })).await;
     assert_eq!(response.status(), 200);
     assert_eq!(header(&response, "job-status"), "running");
     assert_eq!(status(), Status::Running);
     assert_eq!(
-        world.gitlab.pipeline(pipeline).unwrap().status,
+        fixture.gitlab.pipeline(pipeline).unwrap().status,
         Status::Running
     );
     let end = json!({ "state": "failed", "failure_reason": "script_failure", "exit_code": 3 });
-    assert_eq!(put(&world, &again, end).await.status(), 200);
-    let view = world.gitlab.job(id).unwrap();
+    assert_eq!(put(&fixture, &again, end).await.status(), 200);
+    let view = fixture.gitlab.job(id).unwrap();
     assert_eq!(view.status, Status::Failed);
     assert_eq!(view.failure_reason.as_deref(), Some("script_failure"));
     assert_eq!(view.exit_code, Some(3));
-    let response = put(&world, &again, json!({ "state": "running" })).await;
+    let response = put(&fixture, &again, json!({ "state": "running" })).await;
     assert_eq!(response.status(), 403);
     assert_eq!(header(&response, "job-status"), "failed");
 }
 
 #[tokio::test]
 async fn responds_immediately_to_runner_without_new_state() {
-    let world = World::new().await;
-    let project = world.project("g/a", ONE_JOB);
-    let runner = Runner::new(&world, &[]);
+    let fixture = Fixture::new().await;
+    let project = fixture.project("g/a", ONE_JOB);
+    let runner = Runner::new(&fixture, &[]);
     let response = runner.request(None).await;
     assert_eq!(response.status(), 204);
     let seen = header(&response, "x-gitlab-last-update").to_owned();
     let response = runner.request(Some(&seen)).await;
     assert_eq!(header(&response, "x-gitlab-last-update"), seen);
-    world.pipeline(project);
+    fixture.pipeline(project);
     assert_eq!(runner.request(Some(&seen)).await.status(), 201);
 }
 
 #[tokio::test]
 async fn long_polls_for_jobs() {
-    let world = World::new().await;
-    let project = world.project("g/a", ONE_JOB);
-    world.gitlab.set_long_poll(Duration::from_secs(600));
-    let runner = Runner::new(&world, &[]);
+    let fixture = Fixture::new().await;
+    let project = fixture.project("g/a", ONE_JOB);
+    fixture.gitlab.set_long_poll(Duration::from_secs(600));
+    let runner = Runner::new(&fixture, &[]);
     let response = runner.request(None);
     let (response, _) = tokio::join!(response, async {
         tokio::task::yield_now().await;
-        world.pipeline(project)
+        fixture.pipeline(project)
     });
     assert_eq!(response.status(), 201);
 }
 
 #[tokio::test]
 async fn assigns_jobs_by_runner_permissions() {
-    let world = World::new().await;
-    let project = world.project("g/a", ONE_JOB);
-    let other = world.project("g/b", ONE_JOB);
-    world.gitlab.unprotect_branch(project, "main").unwrap();
-    world.pipeline(project);
+    let fixture = Fixture::new().await;
+    let project = fixture.project("g/a", ONE_JOB);
+    let other = fixture.project("g/b", ONE_JOB);
+    fixture.gitlab.unprotect_branch(project, "main").unwrap();
+    fixture.pipeline(project);
     let refuse = async |options: RunnerOptions| {
-        let token = world.gitlab.create_runner_with(options);
+        let token = fixture.gitlab.create_runner_with(options);
         let runner = Runner {
-            world: &world,
+            fixture: &fixture,
             token,
         };
         assert_eq!(runner.request(None).await.status(), 204);
@@ -251,92 +254,94 @@ async fn assigns_jobs_by_runner_permissions() {
         ..usual()
     })
     .await;
-    let runner = Runner::new(&world, &[]);
-    world.gitlab.pause_runner(&runner.token, true).unwrap();
+    let runner = Runner::new(&fixture, &[]);
+    fixture.gitlab.pause_runner(&runner.token, true).unwrap();
     assert_eq!(runner.request(None).await.status(), 204);
-    world.gitlab.pause_runner(&runner.token, false).unwrap();
+    fixture.gitlab.pause_runner(&runner.token, false).unwrap();
     assert_eq!(runner.request(None).await.status(), 201);
 }
 
 #[tokio::test]
 async fn appends_log_in_order() {
-    let world = World::new().await;
-    let project = world.project("g/a", ONE_JOB);
-    let (_, id) = world.pipeline(project);
-    world.gitlab.set_trace_update_interval(7);
-    let runner = Runner::new(&world, &[]);
+    let fixture = Fixture::new().await;
+    let project = fixture.project("g/a", ONE_JOB);
+    let (_, id) = fixture.pipeline(project);
+    fixture.gitlab.set_trace_update_interval(7);
+    let runner = Runner::new(&fixture, &[]);
     let job = runner.job().await;
-    put(&world, &job, json!({ "state": "running" })).await;
-    let response = patch(&world, &job, 0, "hello ").await;
+    put(&fixture, &job, json!({ "state": "running" })).await;
+    let response = patch(&fixture, &job, 0, "hello ").await;
     assert_eq!(response.status(), 202);
     assert_eq!(header(&response, "range"), "0-6");
     assert_eq!(header(&response, "x-gitlab-trace-update-interval"), "7");
-    let response = patch(&world, &job, 0, "hello ").await;
+    let response = patch(&fixture, &job, 0, "hello ").await;
     assert_eq!(response.status(), StatusCode::RANGE_NOT_SATISFIABLE);
     assert_eq!(header(&response, "range"), "0-6");
-    patch(&world, &job, 6, "world").await;
-    assert_eq!(world.gitlab.job_trace(id), "hello world");
-    let text = world.get(&format!("/projects/1/jobs/{id}/trace")).await;
+    patch(&fixture, &job, 6, "fixture").await;
+    assert_eq!(fixture.gitlab.job_trace(id), "hello world");
+    let text = fixture.get(&format!("/projects/1/jobs/{id}/trace")).await;
     assert_eq!(text.text().await.unwrap(), "hello world");
     let end = |checksum: String| json!({ "state": "success", "output": { "checksum": checksum, "bytesize": 11 } });
-    let response = put(&world, &job, end("crc32:00000000".to_owned())).await;
+    let response = put(&fixture, &job, end("crc32:00000000".to_owned())).await;
     assert_eq!(response.status(), StatusCode::PRECONDITION_FAILED);
-    assert_eq!(world.gitlab.job_trace(id), "");
-    patch(&world, &job, 0, "hello world").await;
-    world.gitlab.hold_final_updates(1);
+    assert_eq!(fixture.gitlab.job_trace(id), "");
+    patch(&fixture, &job, 0, "hello world").await;
+    fixture.gitlab.hold_final_updates(1);
     let checksum = format!("crc32:{:08x}", crc32fast::hash(b"hello world"));
-    let response = put(&world, &job, end(checksum.clone())).await;
+    let response = put(&fixture, &job, end(checksum.clone())).await;
     assert_eq!(response.status(), 202);
-    assert_eq!(put(&world, &job, end(checksum)).await.status(), 200);
-    assert_eq!(world.gitlab.job(id).unwrap().status, Status::Success);
+    assert_eq!(put(&fixture, &job, end(checksum)).await.status(), 200);
+    assert_eq!(fixture.gitlab.job(id).unwrap().status, Status::Success);
 }
 
 #[tokio::test]
 async fn cancellation_waits_for_the_runner() {
-    let world = World::new().await;
-    let project = world.project("g/a", ONE_JOB);
-    let (pipeline, id) = world.pipeline(project);
-    let runner = Runner::new(&world, &[]);
+    let fixture = Fixture::new().await;
+    let project = fixture.project("g/a", ONE_JOB);
+    let (pipeline, id) = fixture.pipeline(project);
+    let runner = Runner::new(&fixture, &[]);
     let job = runner.job().await;
-    put(&world, &job, json!({ "state": "running" })).await;
+    put(&fixture, &job, json!({ "state": "running" })).await;
     let path = format!("/projects/1/pipelines/{pipeline}/cancel");
-    let (status, cancelled) = world.send("POST", &path, &json!({})).await;
+    let (status, cancelled) = fixture.send("POST", &path, &json!({})).await;
     assert_eq!((status, &cancelled["status"]), (200, &json!("canceling")));
-    let response = patch(&world, &job, 0, "bye").await;
+    let response = patch(&fixture, &job, 0, "bye").await;
     assert_eq!(
         (response.status().as_u16(), header(&response, "job-status")),
         (202, "canceling")
     );
     let end = json!({ "state": "failed", "failure_reason": "unknown_failure" });
-    assert_eq!(put(&world, &job, end).await.status(), 200);
-    assert_eq!(world.gitlab.job(id).unwrap().status, Status::Canceled);
+    assert_eq!(put(&fixture, &job, end).await.status(), 200);
+    assert_eq!(fixture.gitlab.job(id).unwrap().status, Status::Canceled);
     assert_eq!(
-        world.gitlab.pipeline(pipeline).unwrap().status,
+        fixture.gitlab.pipeline(pipeline).unwrap().status,
         Status::Canceled
     );
 }
 
 #[tokio::test]
 async fn fails_job_of_silent_runner() {
-    let world = World::new().await;
-    let project = world.project("g/a", "build: {script: x, timeout: 10 minutes}");
-    let runner = Runner::new(&world, &[]);
+    let fixture = Fixture::new().await;
+    let project = fixture.project("g/a", "build: {script: x, timeout: 10 minutes}");
+    let runner = Runner::new(&fixture, &[]);
     let fails_after = async |minutes: i64, keeps_talking: bool| {
-        let (_, id) = world.pipeline(project);
+        let (_, id) = fixture.pipeline(project);
         let job = runner.job().await;
-        put(&world, &job, json!({ "state": "running" })).await;
-        world
+        put(&fixture, &job, json!({ "state": "running" })).await;
+        fixture
             .gitlab
             .clock()
             .advance(SignedDuration::from_mins(minutes));
         if keeps_talking {
-            put(&world, &job, json!({ "state": "running" })).await;
+            put(&fixture, &job, json!({ "state": "running" })).await;
         }
-        world.gitlab.check_timeouts().unwrap();
+        fixture.gitlab.check_timeouts().unwrap();
         assert_eq!(id, id_of(&job));
-        world.gitlab.job(id).unwrap().failure_reason
+        fixture.gitlab.job(id).unwrap().failure_reason
     };
-    world.gitlab.set_silence_limit(SignedDuration::from_mins(5));
+    fixture
+        .gitlab
+        .set_silence_limit(SignedDuration::from_mins(5));
     assert_eq!(fails_after(4, false).await, None);
     let silent = fails_after(6, false).await;
     assert_eq!(silent.as_deref(), Some("stuck_or_timeout_failure"));
@@ -346,20 +351,20 @@ async fn fails_job_of_silent_runner() {
 
 #[tokio::test]
 async fn stores_and_returns_artifacts() {
-    let world = World::new().await;
-    let project = world.project("g/a", ONE_JOB);
-    let (_, id) = world.pipeline(project);
-    let runner = Runner::new(&world, &[]);
+    let fixture = Fixture::new().await;
+    let project = fixture.project("g/a", ONE_JOB);
+    let (_, id) = fixture.pipeline(project);
+    let runner = Runner::new(&fixture, &[]);
     let job = runner.job().await;
-    put(&world, &job, json!({ "state": "running" })).await;
+    put(&fixture, &job, json!({ "state": "running" })).await;
     let boundary = "xxx";
     let form = format!(
         "--{boundary}\r\nContent-Disposition: form-data; name=\"file\"; \
          filename=\"artifacts.zip\"\r\n\r\nPK-data\r\n--{boundary}--\r\n"
     );
     let upload = async |token: &str| {
-        let upload = world.http.post(url(
-            &world,
+        let upload = fixture.http.post(url(
+            &fixture,
             &job,
             "/artifacts?artifact_format=zip&artifact_type=archive&expire_in=1+week",
         ));
@@ -374,15 +379,17 @@ async fn stores_and_returns_artifacts() {
     };
     assert_eq!(upload("wrong").await, 403);
     assert_eq!(upload(job["token"].as_str().unwrap()).await, 201);
-    let kept = world.gitlab.job_artifacts(id).unwrap();
+    let kept = fixture.gitlab.job_artifacts(id).unwrap();
     assert_eq!(kept.file_name, "artifacts.zip");
     assert_eq!(kept.expire_in.as_deref(), Some("1 week"));
-    let response = world.get(&format!("/projects/1/jobs/{id}/artifacts")).await;
+    let response = fixture
+        .get(&format!("/projects/1/jobs/{id}/artifacts"))
+        .await;
     assert_eq!(header(&response, "content-type"), "application/zip");
     assert_eq!(response.bytes().await.unwrap(), "PK-data");
-    let download = world
+    let download = fixture
         .http
-        .get(url(&world, &job, "/artifacts"))
+        .get(url(&fixture, &job, "/artifacts"))
         .header("JOB-TOKEN", job["token"].as_str().unwrap());
     assert_eq!(
         download.send().await.unwrap().bytes().await.unwrap(),
@@ -392,11 +399,12 @@ async fn stores_and_returns_artifacts() {
 
 #[tokio::test]
 async fn authenticates_runners_by_token() {
-    let world = World::new().await;
-    let token = world.gitlab.create_runner(&[]);
+    let fixture = Fixture::new().await;
+    let token = fixture.gitlab.create_runner(&[]);
     assert!(token.starts_with("glrt-"));
-    let send =
-        async |method: &str, path: &str, body: Value| world.send_as("", method, path, &body).await;
+    let send = async |method: &str, path: &str, body: Value| {
+        fixture.send_as("", method, path, &body).await
+    };
     let verify = json!({ "token": token, "system_id": "s_000000000000" });
     let (status, response) = send("POST", "/runners/verify", verify).await;
     assert_eq!(status, 200);
@@ -442,11 +450,11 @@ async fn authenticates_runners_by_token() {
             .0,
         204
     );
-    let discovery = world
+    let discovery = fixture
         .http
         .get(format!(
             "{}/api/v4/runners/router/discovery",
-            world.gitlab.url()
+            fixture.gitlab.url()
         ))
         .header("RUNNER-TOKEN", new);
     assert_eq!(discovery.send().await.unwrap().status(), 501);

@@ -1,15 +1,15 @@
 use buildbtw_fake_gitlab::{Role, Source};
 use serde_json::{Value, json};
 
-use crate::support::{ONE_JOB, World};
+use crate::support::{Fixture, ONE_JOB};
 
 #[tokio::test]
 async fn commit_status_creates_or_joins_pipeline() {
-    let world = World::new().await;
-    let project = world.project("g/a", ONE_JOB);
-    let sha = world.gitlab.head(project, None).unwrap().unwrap();
+    let fixture = Fixture::new().await;
+    let project = fixture.project("g/a", ONE_JOB);
+    let sha = fixture.gitlab.head(project, None).unwrap().unwrap();
     let path = format!("/projects/1/statuses/{sha}");
-    let say = async |body: Value| world.send("POST", &path, &body).await;
+    let say = async |body: Value| fixture.send("POST", &path, &body).await;
     let first = json!({
         "state": "pending", "context": "buildbtw", "target_url": "https://build.example/1",
         "description": "Waits",
@@ -21,7 +21,7 @@ async fn commit_status_creates_or_joins_pipeline() {
     assert_eq!(created["ref"], "main");
     assert_eq!(created["target_url"], "https://build.example/1");
     assert_eq!(created["author"]["username"], "buildbtw");
-    let pipelines = world.gitlab.pipelines(project);
+    let pipelines = fixture.gitlab.pipelines(project);
     assert_eq!(pipelines.len(), 1);
     assert_eq!(pipelines[0].source, Source::External);
     let (status, again) = say(first).await;
@@ -36,36 +36,41 @@ async fn commit_status_creates_or_joins_pipeline() {
     assert_eq!(running["description"], "Waits");
     let (_, done) = say(json!({ "state": "failed", "name": "buildbtw" })).await;
     assert_eq!(done["id"], created["id"]);
-    assert_eq!(world.gitlab.pipelines(project)[0].status.name(), "failed");
+    assert_eq!(fixture.gitlab.pipelines(project)[0].status.name(), "failed");
     // A finished one is superseded.
     let (status, new) = say(json!({ "state": "success", "name": "buildbtw" })).await;
     assert_eq!(status, 201);
     assert_ne!(new["id"], created["id"]);
-    assert_eq!(world.gitlab.pipelines(project)[0].status.name(), "success");
+    assert_eq!(
+        fixture.gitlab.pipelines(project)[0].status.name(),
+        "success"
+    );
     let list = format!("/projects/1/repository/commits/{sha}/statuses");
-    let shown = world.json(&list).await;
+    let shown = fixture.json(&list).await;
     assert_eq!(shown.as_array().unwrap().len(), 1);
-    let all = world.json(&format!("{list}?all=true&name=buildbtw")).await;
+    let all = fixture
+        .json(&format!("{list}?all=true&name=buildbtw"))
+        .await;
     assert_eq!(all.as_array().unwrap().len(), 2);
     // The status of another user is separate.
-    let user = world.gitlab.create_user("other");
-    let token = world.gitlab.create_token_for(user, &["api"]);
+    let user = fixture.gitlab.create_user("other");
+    let token = fixture.gitlab.create_token_for(user, &["api"]);
     say(json!({ "state": "running", "name": "two" })).await;
     let body = json!({ "state": "running", "name": "two" });
-    let (status, _) = world.send_as(&token, "POST", &path, &body).await;
+    let (status, _) = fixture.send_as(&token, "POST", &path, &body).await;
     assert_eq!(status, 201);
-    let both = world.json(&format!("{list}?name=two")).await;
+    let both = fixture.json(&format!("{list}?name=two")).await;
     assert_eq!(both.as_array().unwrap().len(), 2);
 }
 
 #[tokio::test]
 async fn reports_errors_of_commit_status() {
-    let world = World::new().await;
-    let project = world.project("g/a", ONE_JOB);
-    let sha = world.gitlab.head(project, None).unwrap().unwrap();
+    let fixture = Fixture::new().await;
+    let project = fixture.project("g/a", ONE_JOB);
+    let sha = fixture.gitlab.head(project, None).unwrap().unwrap();
     let path = format!("/projects/1/statuses/{sha}");
     let say = async |path: &str, body: Value| {
-        let (status, response) = world.send("POST", path, &body).await;
+        let (status, response) = fixture.send("POST", path, &body).await;
         (status, response.to_string())
     };
     let good = json!({ "state": "pending" });
@@ -106,9 +111,9 @@ async fn reports_errors_of_commit_status() {
         assert_eq!(found.0, status, "{found:?}");
         assert!(found.1.contains(text), "{found:?}");
     }
-    world.gitlab.contend_statuses(1);
+    fixture.gitlab.lock_commit_statuses(1);
     assert_eq!(say(&path, good.clone()).await.0, 409);
     assert_eq!(say(&path, good.clone()).await.0, 201);
-    world.gitlab.set_role(project, Role::Reporter).unwrap();
+    fixture.gitlab.set_role(project, Role::Reporter).unwrap();
     assert_eq!(say(&path, good).await.0, 403);
 }

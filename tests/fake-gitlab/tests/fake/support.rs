@@ -5,7 +5,7 @@ use reqwest::{Client, Response};
 use serde_json::{Value, json};
 
 /// A stand-in with a token, and a client of it.
-pub(crate) struct World {
+pub(crate) struct Fixture {
     pub(crate) gitlab: FakeGitlab,
     pub(crate) token: String,
     pub(crate) http: Client,
@@ -13,7 +13,7 @@ pub(crate) struct World {
 
 pub(crate) const START: &str = "2026-01-01T00:00:00Z";
 
-impl World {
+impl Fixture {
     /// Starts a stand-in whose clock is stopped.
     pub(crate) async fn new() -> Self {
         let gitlab = FakeGitlab::start(Options::default()).await.unwrap();

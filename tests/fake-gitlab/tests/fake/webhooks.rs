@@ -11,7 +11,7 @@ use buildbtw_fake_gitlab::{HookOptions, HookScope, ProjectId};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::support::World;
+use crate::support::Fixture;
 
 /// Receives webhooks.
 #[derive(Clone, Default)]
@@ -66,37 +66,40 @@ async fn receive(State(receiver): State<Receiver>, headers: HeaderMap, body: Byt
     StatusCode::from_u16(response).unwrap()
 }
 
-fn commit(world: &World, project: ProjectId, branch: &str) -> String {
+fn commit(fixture: &Fixture, project: ProjectId, branch: &str) -> String {
     let files: [(&str, Option<&[u8]>); 1] = [(branch, Some(b"1"))];
-    world
+    fixture
         .gitlab
         .commit(project, branch, &files, "Change")
         .unwrap()
 }
 
-async fn world() -> (World, ProjectId, Receiver, String) {
-    let world = World::new().await;
-    world.import(1);
-    let project = world.gitlab.project_id("pkgs/p0").unwrap();
+async fn fixture() -> (Fixture, ProjectId, Receiver, String) {
+    let fixture = Fixture::new().await;
+    fixture.import(1);
+    let project = fixture.gitlab.project_id("pkgs/p0").unwrap();
     let (receiver, url) = Receiver::start().await;
-    (world, project, receiver, url)
+    (fixture, project, receiver, url)
 }
 
 #[tokio::test]
 async fn sends_webhooks_for_events() {
-    let (world, project, receiver, url) = world().await;
+    let (fixture, project, receiver, url) = fixture().await;
     let scope = HookScope::Group("pkgs".into());
     let options = HookOptions {
         token: Some("secret".into()),
         ..HookOptions::everything(url)
     };
-    world.gitlab.add_hook(scope, options).unwrap();
-    let before = world.gitlab.head(project, None).unwrap().unwrap();
-    let after = commit(&world, project, "main");
-    let side = commit(&world, project, "side");
-    world.gitlab.tag(project, "v1", None, Some("One")).unwrap();
-    world.gitlab.delete_branch(project, "side").unwrap();
-    world.gitlab.deliveries_done().await;
+    fixture.gitlab.add_hook(scope, options).unwrap();
+    let before = fixture.gitlab.head(project, None).unwrap().unwrap();
+    let after = commit(&fixture, project, "main");
+    let side = commit(&fixture, project, "side");
+    fixture
+        .gitlab
+        .tag(project, "v1", None, Some("One"))
+        .unwrap();
+    fixture.gitlab.delete_branch(project, "side").unwrap();
+    fixture.gitlab.deliveries_done().await;
     let bodies = receiver.bodies();
     assert_eq!(bodies.len(), 4);
     let push = &bodies[0];
@@ -128,7 +131,7 @@ async fn sends_webhooks_for_events() {
     let (headers, _) = receiver.got.lock().unwrap()[0].clone();
     assert_eq!(headers["x-gitlab-event"], "Push Hook");
     assert_eq!(headers["x-gitlab-token"], "secret");
-    assert_eq!(headers["x-gitlab-instance"], world.gitlab.url());
+    assert_eq!(headers["x-gitlab-instance"], fixture.gitlab.url());
     for name in [
         "x-gitlab-event-uuid",
         "x-gitlab-webhook-uuid",
@@ -146,23 +149,23 @@ async fn sends_webhooks_for_events() {
 
 #[tokio::test]
 async fn sends_webhooks_for_merge_requests() {
-    let (world, project, receiver, url) = world().await;
-    commit(&world, project, "side");
-    world
+    let (fixture, project, receiver, url) = fixture().await;
+    commit(&fixture, project, "side");
+    fixture
         .gitlab
         .add_hook(HookScope::System, HookOptions::everything(url))
         .unwrap();
-    let iid = world
+    let iid = fixture
         .gitlab
         .open_merge_request(project, "main", project, "side", "A")
         .unwrap();
     let files: [(&str, Option<&[u8]>); 1] = [("more", Some(b"1"))];
-    world
+    fixture
         .gitlab
         .commit(project, "side", &files, "More")
         .unwrap();
-    world.gitlab.merge(project, iid).unwrap();
-    world.gitlab.deliveries_done().await;
+    fixture.gitlab.merge(project, iid).unwrap();
+    fixture.gitlab.deliveries_done().await;
     let received: Vec<(String, String)> = receiver
         .bodies()
         .iter()
@@ -194,34 +197,34 @@ async fn sends_webhooks_for_merge_requests() {
 
 #[tokio::test]
 async fn signs_deliveries() {
-    let (world, project, receiver, url) = world().await;
+    let (fixture, project, receiver, url) = fixture().await;
     let key: Vec<u8> = (0..32).collect();
     let options = HookOptions {
         signing_token: Some(format!("whsec_{}", STANDARD.encode(&key))),
         ..HookOptions::everything(url)
     };
-    world
+    fixture
         .gitlab
         .add_hook(HookScope::Project("pkgs/p0".into()), options)
         .unwrap();
-    commit(&world, project, "main");
-    world.gitlab.deliveries_done().await;
+    commit(&fixture, project, "main");
+    fixture.gitlab.deliveries_done().await;
     let (headers, body) = receiver.got.lock().unwrap()[0].clone();
     let header = |name: &str| headers[name].to_str().unwrap().to_owned();
     assert_eq!(header("webhook-id"), header("idempotency-key"));
     let timestamp = header("webhook-timestamp");
     assert_eq!(
         timestamp,
-        world.gitlab.clock().now().as_second().to_string()
+        fixture.gitlab.clock().now().as_second().to_string()
     );
     let mut signed = format!("{}.{timestamp}.", header("webhook-id")).into_bytes();
     signed.extend_from_slice(&body);
-    let expected = format!("v1,{}", STANDARD.encode(hmac_by_hand(&key, &signed)));
+    let expected = format!("v1,{}", STANDARD.encode(reference_hmac(&key, &signed)));
     assert_eq!(header("webhook-signature"), expected);
 }
 
 /// Computes an HMAC according to RFC 2104, so that the library is not verified with itself.
-fn hmac_by_hand(key: &[u8], message: &[u8]) -> Vec<u8> {
+fn reference_hmac(key: &[u8], message: &[u8]) -> Vec<u8> {
     let pad = |with: u8| {
         let mut block = [with; 64];
         for (byte, key) in block.iter_mut().zip(key) {
@@ -242,12 +245,12 @@ fn hmac_by_hand(key: &[u8], message: &[u8]) -> Vec<u8> {
 
 #[tokio::test]
 async fn retries_failed_deliveries_with_the_same_key() {
-    let (world, project, receiver, url) = world().await;
-    world
+    let (fixture, project, receiver, url) = fixture().await;
+    fixture
         .gitlab
         .add_hook(HookScope::System, HookOptions::everything(url))
         .unwrap();
-    world
+    fixture
         .gitlab
         .webhooks()
         .set_attempts(3, std::time::Duration::from_millis(1));
@@ -256,14 +259,14 @@ async fn retries_failed_deliveries_with_the_same_key() {
         .lock()
         .unwrap()
         .extend([500, 503, 200, 500, 500, 500]);
-    commit(&world, project, "main");
-    world.gitlab.deliveries_done().await;
+    commit(&fixture, project, "main");
+    fixture.gitlab.deliveries_done().await;
     let keys = receiver.keys();
     assert_eq!(keys.len(), 3);
     assert!(keys.iter().all(|key| *key == keys[0]));
-    commit(&world, project, "other");
-    world.gitlab.deliveries_done().await;
-    let deliveries = world.gitlab.webhooks().deliveries();
+    commit(&fixture, project, "other");
+    fixture.gitlab.deliveries_done().await;
+    let deliveries = fixture.gitlab.webhooks().deliveries();
     assert_eq!(
         deliveries
             .iter()
@@ -275,22 +278,22 @@ async fn retries_failed_deliveries_with_the_same_key() {
         (deliveries[1].attempts, deliveries[1].status),
         (3, Some(500))
     );
-    world.gitlab.webhooks().resend(deliveries[1].id).unwrap();
-    world.gitlab.deliveries_done().await;
+    fixture.gitlab.webhooks().resend(deliveries[1].id).unwrap();
+    fixture.gitlab.deliveries_done().await;
     assert_eq!(receiver.keys().last(), Some(&deliveries[1].idempotency_key));
-    assert!(world.gitlab.webhooks().deliveries()[1].delivered);
+    assert!(fixture.gitlab.webhooks().deliveries()[1].delivered);
 }
 
 #[tokio::test]
 async fn fault_settings_disturb_deliveries() {
-    let (world, project, receiver, url) = world().await;
-    world
+    let (fixture, project, receiver, url) = fixture().await;
+    fixture
         .gitlab
         .add_hook(HookScope::System, HookOptions::everything(url.clone()))
         .unwrap();
-    let hooks = world.gitlab.webhooks();
+    let hooks = fixture.gitlab.webhooks();
     let done = async || {
-        world.gitlab.deliveries_done().await;
+        fixture.gitlab.deliveries_done().await;
         let refs = receiver.refs();
         receiver.got.lock().unwrap().clear();
         refs.iter()
@@ -298,22 +301,22 @@ async fn fault_settings_disturb_deliveries() {
             .collect::<Vec<_>>()
     };
     hooks.set_drop(true);
-    commit(&world, project, "a");
+    commit(&fixture, project, "a");
     assert!(done().await.is_empty());
     hooks.set_drop(false);
     hooks.set_duplicate(true);
-    commit(&world, project, "b");
+    commit(&fixture, project, "b");
     assert_eq!(done().await, ["b", "b"]);
     hooks.set_duplicate(false);
     hooks.hold();
-    commit(&world, project, "c");
-    commit(&world, project, "d");
+    commit(&fixture, project, "c");
+    commit(&fixture, project, "d");
     assert!(done().await.is_empty());
     hooks.release_reversed();
     assert_eq!(done().await, ["d", "c"]);
     hooks.set_delay(std::time::Duration::from_millis(60));
     let start = std::time::Instant::now();
-    commit(&world, project, "e");
+    commit(&fixture, project, "e");
     assert_eq!(done().await, ["e"]);
     assert!(start.elapsed().as_millis() >= 60);
     hooks.set_delay(std::time::Duration::ZERO);
@@ -327,16 +330,16 @@ async fn fault_settings_disturb_deliveries() {
 
 #[tokio::test]
 async fn sends_no_webhook_for_push_of_many_refs() {
-    let (world, _, receiver, url) = world().await;
-    world
+    let (fixture, _, receiver, url) = fixture().await;
+    fixture
         .gitlab
         .add_hook(HookScope::System, HookOptions::everything(url))
         .unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let remote = world
+    let remote = fixture
         .gitlab
         .git_url("pkgs/p0")
-        .replace("//", &format!("//x:{}@", world.token));
+        .replace("//", &format!("//x:{}@", fixture.token));
     let push = async |refs: &'static [&'static str]| {
         let folder = folder.path().to_owned();
         let remote = remote.clone();
@@ -347,7 +350,7 @@ async fn sends_no_webhook_for_push_of_many_refs() {
         })
         .await
         .unwrap();
-        world.gitlab.deliveries_done().await;
+        fixture.gitlab.deliveries_done().await;
         receiver.bodies().len()
     };
     crate::git::git(folder.path(), &["init", "-q"]).unwrap();

@@ -1,7 +1,7 @@
 use buildbtw_fake_gitlab::{Fault, On, Status, Times};
 use buildbtw_fake_runner::{FakeRunner, Outcome, RunnerConfig};
 
-use crate::support::{PLAIN, World};
+use crate::support::{Fixture, PLAIN};
 
 const TALKS: &str = "
 build:
@@ -34,11 +34,11 @@ build:
 
 #[tokio::test]
 async fn adds_timestamps_and_masks_tokens_by_prefix() {
-    let world = World::new(PRINTS).await;
-    let runner = world.start(PLAIN);
-    let (_, job) = world.pipeline();
+    let fixture = Fixture::new(PRINTS).await;
+    let runner = fixture.start(PLAIN);
+    let (_, job) = fixture.pipeline();
     assert_eq!(runner.wait_for_job(job.0).await, Outcome::Success);
-    let raw = world.gitlab.job_trace(job);
+    let raw = fixture.gitlab.job_trace(job);
     let is_stamped = |line: &str| {
         let bytes = line.as_bytes();
         bytes.len() >= 32 && bytes[19] == b'.' && bytes[26] == b'Z' && bytes[28] == b'0'
@@ -47,36 +47,36 @@ async fn adds_timestamps_and_masks_tokens_by_prefix() {
     assert!(raw.contains(" 01E to stderr\n"), "{raw}");
     assert!(raw.contains(" 01O token glpat-[MASKED]\n"), "{raw}");
     assert!(!raw.contains("abcdefghij"), "{raw}");
-    assert!(world.log(job).contains("\n10%\r20%\r100%\n"), "{raw}");
+    assert!(fixture.log(job).contains("\n10%\r20%\r100%\n"), "{raw}");
     drop(runner);
 
     for (without, variables) in [(true, ""), (false, ", FF_TIMESTAMPS: 'false'")] {
         let text = PRINTS.replace("none}", &format!("none{variables}}}"));
-        let world = World::new(&text).await;
+        let fixture = Fixture::new(&text).await;
         let runner = FakeRunner::start(RunnerConfig {
             timestamps: !without,
-            ..world.config(PLAIN)
+            ..fixture.config(PLAIN)
         })
         .unwrap();
-        let (_, job) = world.pipeline();
+        let (_, job) = fixture.pipeline();
         assert_eq!(runner.wait_for_job(job.0).await, Outcome::Success);
-        let raw = world.gitlab.job_trace(job);
+        let raw = fixture.gitlab.job_trace(job);
         assert!(raw.contains("\nto stderr\n"), "{raw}");
     }
 }
 
 #[tokio::test]
 async fn truncates_log_at_limit_and_continues_job() {
-    let world = World::new(TALKS).await;
-    fs_err::write(world.path("go"), "").unwrap();
+    let fixture = Fixture::new(TALKS).await;
+    fs_err::write(fixture.path("go"), "").unwrap();
     let runner = FakeRunner::start(RunnerConfig {
         output_limit: 4096,
-        ..world.config(PLAIN)
+        ..fixture.config(PLAIN)
     })
     .unwrap();
-    let (_, job) = world.pipeline();
+    let (_, job) = fixture.pipeline();
     assert_eq!(runner.wait_for_job(job.0).await, Outcome::Success);
-    let raw = world.gitlab.job_trace(job);
+    let raw = fixture.gitlab.job_trace(job);
     assert!(
         raw.contains("Job's log exceeded limit of 4096 bytes."),
         "{raw}"
@@ -87,31 +87,31 @@ async fn truncates_log_at_limit_and_continues_job() {
 #[tokio::test]
 async fn debug_trace_shows_commands_without_secrets() {
     let text = PRINTS.replace("none}", "none, CI_DEBUG_TRACE: 'true'}");
-    let world = World::new(&text).await;
-    let runner = world.start(PLAIN);
-    let (_, job) = world.pipeline();
+    let fixture = Fixture::new(&text).await;
+    let runner = fixture.start(PLAIN);
+    let (_, job) = fixture.pipeline();
     assert_eq!(runner.wait_for_job(job.0).await, Outcome::Success);
-    let log = world.log(job);
+    let log = fixture.log(job);
     assert!(log.contains("+ echo to stderr"), "{log}");
     assert!(log.contains("CI_JOB_TOKEN='[MASKED]'") || log.contains("CI_JOB_TOKEN=[MASKED]"));
-    let requests = world.gitlab.requests();
+    let requests = fixture.gitlab.requests();
     let patches = requests.iter().filter(|one| one.method == "PATCH");
     assert!(patches.count() > 0);
 }
 
 #[tokio::test]
 async fn does_not_duplicate_chunk_after_lost_response() {
-    let world = World::new(TALKS).await;
-    let faults = world.gitlab.faults();
+    let fixture = Fixture::new(TALKS).await;
+    let faults = fixture.gitlab.faults();
     faults.add(on("PATCH", "/trace"), Times::Next(2), Fault::LoseResponse);
-    let runner = world.start(PLAIN);
-    let (_, job) = world.pipeline();
-    world.gitlab.printed(job, "line 200").await.unwrap();
-    fs_err::write(world.path("go"), "").unwrap();
+    let runner = fixture.start(PLAIN);
+    let (_, job) = fixture.pipeline();
+    fixture.gitlab.printed(job, "line 200").await.unwrap();
+    fs_err::write(fixture.path("go"), "").unwrap();
     assert_eq!(runner.wait_for_job(job.0).await, Outcome::Success);
-    let log = world.log(job);
+    let log = fixture.log(job);
     assert_eq!(lines(&log), 200);
-    let statuses: Vec<Option<u16>> = world
+    let statuses: Vec<Option<u16>> = fixture
         .gitlab
         .requests()
         .into_iter()
@@ -123,35 +123,35 @@ async fn does_not_duplicate_chunk_after_lost_response() {
 
 #[tokio::test]
 async fn resends_damaged_log() {
-    let world = World::new(TALKS).await;
-    let runner = world.start(PLAIN);
-    let (_, job) = world.pipeline();
-    world.gitlab.printed(job, "line 200").await.unwrap();
-    world.gitlab.corrupt_trace(job).unwrap();
-    fs_err::write(world.path("go"), "").unwrap();
+    let fixture = Fixture::new(TALKS).await;
+    let runner = fixture.start(PLAIN);
+    let (_, job) = fixture.pipeline();
+    fixture.gitlab.printed(job, "line 200").await.unwrap();
+    fixture.gitlab.corrupt_trace(job).unwrap();
+    fs_err::write(fixture.path("go"), "").unwrap();
     assert_eq!(runner.wait_for_job(job.0).await, Outcome::Success);
-    let log = world.log(job);
+    let log = fixture.log(job);
     assert_eq!(lines(&log), 200);
     assert!(log.contains("Running with gitlab-runner"), "{log}");
-    let requests = world.gitlab.requests();
+    let requests = fixture.gitlab.requests();
     assert!(requests.iter().any(|request| request.status == Some(412)));
 }
 
 #[tokio::test]
 async fn repeats_final_state_until_gitlab_accepts_it() {
-    let world = World::new("build: {script: 'true', variables: {GIT_STRATEGY: none}}").await;
-    world.gitlab.hold_final_updates(2);
-    let faults = world.gitlab.faults();
+    let fixture = Fixture::new("build: {script: 'true', variables: {GIT_STRATEGY: none}}").await;
+    fixture.gitlab.hold_final_updates(2);
+    let faults = fixture.gitlab.faults();
     faults.add(
         on("POST", "/jobs/request"),
         Times::Next(1),
         Fault::status(503),
     );
-    let runner = world.start(PLAIN);
-    let (_, job) = world.pipeline();
+    let runner = fixture.start(PLAIN);
+    let (_, job) = fixture.pipeline();
     assert_eq!(runner.wait_for_job(job.0).await, Outcome::Success);
-    assert_eq!(world.job(job).status, Status::Success);
-    let requests = world.gitlab.requests();
+    assert_eq!(fixture.job(job).status, Status::Success);
+    let requests = fixture.gitlab.requests();
     let held = requests
         .iter()
         .filter(|request| request.method == "PUT" && request.status == Some(202));
@@ -160,15 +160,15 @@ async fn repeats_final_state_until_gitlab_accepts_it() {
 
 #[tokio::test]
 async fn drops_job_that_gitlab_no_longer_knows() {
-    let world = World::new("build: {script: 'true', variables: {GIT_STRATEGY: none}}").await;
-    let (pipeline, job) = world.pipeline();
+    let fixture = Fixture::new("build: {script: 'true', variables: {GIT_STRATEGY: none}}").await;
+    let (pipeline, job) = fixture.pipeline();
     // Between the assignment of the job and the runner's confirmation.
-    let faults = world.gitlab.faults();
+    let faults = fixture.gitlab.faults();
     let path = format!("/api/v4/jobs/{job}");
     faults.add(On::Path(path), Times::Next(1), Fault::status(404));
-    let runner = world.start(PLAIN);
+    let runner = fixture.start(PLAIN);
     assert_eq!(runner.wait_for_job(job.0).await, Outcome::Dropped);
     assert!(runner.calls().is_empty());
-    world.gitlab.cancel_pipeline(pipeline).unwrap();
-    assert_eq!(world.job(job).status, Status::Canceled);
+    fixture.gitlab.cancel_pipeline(pipeline).unwrap();
+    assert_eq!(fixture.job(job).status, Status::Canceled);
 }

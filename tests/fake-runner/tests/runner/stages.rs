@@ -3,7 +3,7 @@ use std::io::Read as _;
 use buildbtw_fake_gitlab::Status;
 use buildbtw_fake_runner::{Exit, FakeRunner, Outcome, RunnerConfig, Subcommand};
 
-use crate::support::{PLAIN, World};
+use crate::support::{Fixture, PLAIN};
 
 const WHOLE: &str = "
 build:
@@ -22,9 +22,9 @@ build:
 
 #[tokio::test]
 async fn runs_job_through_its_stages() {
-    let world = World::new(WHOLE).await;
-    let runner = world.start(PLAIN);
-    let (pipeline, job) = world.pipeline();
+    let fixture = Fixture::new(WHOLE).await;
+    let runner = fixture.start(PLAIN);
+    let (pipeline, job) = fixture.pipeline();
     assert_eq!(runner.wait_for_job(job.0).await, Outcome::Success);
     assert_eq!(
         runner.names(job.0),
@@ -43,10 +43,10 @@ async fn runs_job_through_its_stages() {
     let calls = runner.calls();
     assert!(calls.iter().all(|call| call.exit == Some(Exit::Code(0))));
     assert_eq!(
-        world.gitlab.pipeline(pipeline).unwrap().status,
+        fixture.gitlab.pipeline(pipeline).unwrap().status,
         Status::Success
     );
-    let log = world.log(job);
+    let log = fixture.log(job);
     for text in [
         "Running with gitlab-runner 19.4.0",
         "Using Custom executor with driver plain 1...",
@@ -59,7 +59,7 @@ async fn runs_job_through_its_stages() {
     ] {
         assert!(log.contains(text), "{text} in {log}");
     }
-    let artifacts = world.gitlab.job_artifacts(job).unwrap();
+    let artifacts = fixture.gitlab.job_artifacts(job).unwrap();
     assert_eq!(artifacts.file_name, "artifacts.zip");
     assert_eq!(artifacts.expire_in.as_deref(), Some("1 week"));
     let data = std::io::Cursor::new(artifacts.data.clone());
@@ -91,14 +91,15 @@ esac
 
 #[tokio::test]
 async fn passes_job_to_executor() {
-    let world =
-        World::new("build: {script: 'true', variables: {GIT_STRATEGY: none, A: '$CI_JOB_NAME!'}}")
-            .await;
-    let runner = world.start(SHOWS);
-    let (_, job) = world.pipeline();
+    let fixture = Fixture::new(
+        "build: {script: 'true', variables: {GIT_STRATEGY: none, A: '$CI_JOB_NAME!'}}",
+    )
+    .await;
+    let runner = fixture.start(SHOWS);
+    let (_, job) = fixture.pipeline();
     assert_eq!(runner.wait_for_job(job.0).await, Outcome::Success);
-    let shown = fs_err::read_to_string(world.path("shown")).unwrap();
-    let project = world.path("builds/g/demo");
+    let shown = fs_err::read_to_string(fixture.path("shown")).unwrap();
+    let project = fixture.path("builds/g/demo");
     assert_eq!(
         shown,
         format!(
@@ -106,18 +107,22 @@ async fn passes_job_to_executor() {
             project.display()
         )
     );
-    assert_eq!(fs_err::read_to_string(world.path("mode")).unwrap(), "700\n");
+    assert_eq!(
+        fs_err::read_to_string(fixture.path("mode")).unwrap(),
+        "700\n"
+    );
 }
 
 #[tokio::test]
 async fn accepts_new_name_of_script_stage() {
-    let world = World::new("build: {script: echo hello, variables: {GIT_STRATEGY: none}}").await;
+    let fixture =
+        Fixture::new("build: {script: echo hello, variables: {GIT_STRATEGY: none}}").await;
     let runner = FakeRunner::start(RunnerConfig {
         step_script_name: "step_script".to_owned(),
-        ..world.config(PLAIN)
+        ..fixture.config(PLAIN)
     })
     .unwrap();
-    let (_, job) = world.pipeline();
+    let (_, job) = fixture.pipeline();
     assert_eq!(runner.wait_for_job(job.0).await, Outcome::Success);
     let names = runner.names(job.0);
     assert!(names.contains(&"step_script".to_owned()), "{names:?}");
@@ -126,27 +131,27 @@ async fn accepts_new_name_of_script_stage() {
 
 #[tokio::test]
 async fn passes_artifacts_to_later_stages() {
-    let world = World::new(
+    let fixture = Fixture::new(
         "
 first: {stage: build, script: 'echo 1 > file', variables: {GIT_STRATEGY: none}, artifacts: {paths: [file]}}
 second: {stage: test, script: ['cat file', 'test -f file'], variables: {GIT_STRATEGY: empty}}
 ",
     )
     .await;
-    let runner = world.start(PLAIN);
-    let (pipeline, _) = world.pipeline();
-    let done = world
+    let runner = fixture.start(PLAIN);
+    let (pipeline, _) = fixture.pipeline();
+    let done = fixture
         .gitlab
         .pipeline_until(pipeline, |one| one.status.is_complete());
     assert_eq!(done.await.unwrap().status, Status::Success);
-    let second = world.gitlab.jobs(pipeline)[1].id;
+    let second = fixture.gitlab.jobs(pipeline)[1].id;
     let names = runner.names(second.0);
     assert_eq!(names[4], "download_artifacts", "{names:?}");
 }
 
 #[tokio::test]
 async fn runs_jobs_concurrently() {
-    let world = World::new(
+    let fixture = Fixture::new(
         "
 a: {script: ['touch $WORLD/a', 'until [ -e $WORLD/b ]; do sleep 0.01; done'], variables: {GIT_STRATEGY: none}}
 b: {script: ['touch $WORLD/b', 'until [ -e $WORLD/a ]; do sleep 0.01; done'], variables: {GIT_STRATEGY: none}}
@@ -155,11 +160,11 @@ b: {script: ['touch $WORLD/b', 'until [ -e $WORLD/a ]; do sleep 0.01; done'], va
     .await;
     let runner = FakeRunner::start(RunnerConfig {
         concurrent: 2,
-        ..world.config(PLAIN)
+        ..fixture.config(PLAIN)
     })
     .unwrap();
-    let (pipeline, _) = world.pipeline();
-    for job in world.gitlab.jobs(pipeline) {
+    let (pipeline, _) = fixture.pipeline();
+    for job in fixture.gitlab.jobs(pipeline) {
         assert_eq!(runner.wait_for_job(job.id.0).await, Outcome::Success);
     }
     let configs = runner.calls().into_iter();
@@ -173,27 +178,28 @@ b: {script: ['touch $WORLD/b', 'until [ -e $WORLD/a ]; do sleep 0.01; done'], va
 
 #[tokio::test]
 async fn applies_runner_variables_as_job_defaults() {
-    let world =
-        World::new("build: {script: 'echo \"$A $B $C\"', variables: {GIT_STRATEGY: none, B: job}}")
-            .await;
-    let mut config = world.config(PLAIN);
+    let fixture = Fixture::new(
+        "build: {script: 'echo \"$A $B $C\"', variables: {GIT_STRATEGY: none, B: job}}",
+    )
+    .await;
+    let mut config = fixture.config(PLAIN);
     config.environment = [("A", "runner"), ("B", "runner"), ("C", "$A-$B")]
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .to_vec();
     let runner = FakeRunner::start(config).unwrap();
-    let (_, job) = world.pipeline();
+    let (_, job) = fixture.pipeline();
     assert_eq!(runner.wait_for_job(job.0).await, Outcome::Success);
-    let log = world.log(job);
+    let log = fixture.log(job);
     assert!(log.contains("\nrunner job runner-job\n"), "{log}");
 }
 
 #[tokio::test]
 async fn fetches_sources_with_job_token() {
-    let world = World::new("build: {script: [cat .gitlab-ci.yml, 'git rev-parse HEAD']}").await;
-    let runner = world.start(PLAIN);
-    let (_, job) = world.pipeline();
+    let fixture = Fixture::new("build: {script: [cat .gitlab-ci.yml, 'git rev-parse HEAD']}").await;
+    let runner = fixture.start(PLAIN);
+    let (_, job) = fixture.pipeline();
     assert_eq!(runner.wait_for_job(job.0).await, Outcome::Success);
-    let head = world.gitlab.head(world.project, None).unwrap().unwrap();
-    let log = world.log(job);
+    let head = fixture.gitlab.head(fixture.project, None).unwrap().unwrap();
+    let log = fixture.log(job);
     assert!(log.contains(&format!("\n{head}\n")), "{log}");
 }

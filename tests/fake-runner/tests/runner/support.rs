@@ -24,14 +24,14 @@ esac
 "#;
 
 /// A GitLab with one project and one runner.
-pub(crate) struct World {
+pub(crate) struct Fixture {
     pub(crate) gitlab: FakeGitlab,
     pub(crate) project: ProjectId,
     pub(crate) folder: TempDir,
     token: String,
 }
 
-impl World {
+impl Fixture {
     pub(crate) async fn new(configuration: &str) -> Self {
         let gitlab = FakeGitlab::start(Options::default()).await.unwrap();
         let project = gitlab.create_project("g/demo").unwrap();

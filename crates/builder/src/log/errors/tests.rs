@@ -1,7 +1,7 @@
 //! Build logs of many tools, and the line that explains each failure.
 
 use super::*;
-use crate::log::cause::{Weight, weigh};
+use crate::log::cause::{Weight, line_weight};
 
 /// Returns the explanation when the helper knows which function failed according to makepkg.
 fn explained(log: &str) -> Vec<String> {
@@ -459,7 +459,7 @@ fn ignores_lines_that_only_mention_an_error() {
         "{lines:?}"
     );
     for line in log.lines().filter(|line| line.contains("rror")) {
-        let (weight, _) = weigh(line);
+        let (weight, _) = line_weight(line);
         assert!(
             matches!(weight, Weight::Nothing | Weight::Consequence),
             "{line}"

@@ -1,4 +1,4 @@
-//! Users and groups of a root on this machine's `/usr`. Packages store owners as numbers, so the numbers are
+//! Users and groups of a root on the host's `/usr`. Packages store owners as numbers, so the numbers are
 //! those of Arch's `filesystem` package after a run of systemd-sysusers(8).
 
 /// The id of the build user inside the sandbox.

@@ -1,6 +1,6 @@
-//! The steps of one attempt. Everything that uses this machine's network happens before code of any package
+//! The steps of one attempt. Everything that uses the host's network happens before code of any package
 //! runs; only `prepare()` and `pkgver()` may have a restricted network afterwards. After package code has
-//! run, no file of this machine is written by path except the PKGBUILD of the tree, where links are not
+//! run, no file of the host is written by path except the PKGBUILD of the tree, where links are not
 //! followed. Before that, only the top level of the PKGBUILD is evaluated, in separate folders that no later
 //! step sees.
 
@@ -161,7 +161,7 @@ fn run_makepkg(
     let waits = release::waits_for_pkgver(query, pkgbuild, request)?;
     if !waits && network.is_none() {
         let version = release::planned(query, pkgbuild, request)?;
-        makepkg.whole()?;
+        makepkg.run_once()?;
         return Ok(version);
     }
     let first = makepkg.prepare(network.as_ref())?;

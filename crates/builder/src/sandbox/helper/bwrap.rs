@@ -34,7 +34,7 @@ const CAPABILITIES_OF_SETPRIV: &[&str] = &["CAP_SETGID", "CAP_SETPCAP", "CAP_SET
 
 /// The file from which a command reads its resolvers.
 const RESOLV_CONF: &str = "/etc/resolv.conf";
-/// Other files of this machine that name resolution and TLS need.
+/// Other files of the host that name resolution and TLS need.
 const NETWORK_FILES: &[&str] = &[
     "/etc/hosts",
     "/etc/nsswitch.conf",
@@ -50,7 +50,7 @@ pub(super) enum View<'a> {
     Writable(&'a Root),
     /// The root, read-only except for the binds.
     ReadOnly(&'a Root),
-    /// Only this machine's `/usr`, for our own tools that need no root.
+    /// Only the host's `/usr`, for our own tools that need no root.
     HostTools(&'a Root),
 }
 
@@ -64,10 +64,10 @@ impl<'a> View<'a> {
 
 /// The network access of a command.
 #[derive(Clone, Copy)]
-enum Reach<'a> {
+enum NetworkAccess<'a> {
     Nothing,
-    /// The network of this machine.
-    Machine,
+    /// The network of the host.
+    HostNetwork,
     /// The network for sources.
     Sources(&'a Network),
 }
@@ -76,7 +76,7 @@ enum Reach<'a> {
 pub(super) struct Sandboxed<'a> {
     view: View<'a>,
     identity: Identity,
-    reach: Reach<'a>,
+    reach: NetworkAccess<'a>,
     binds: Vec<(PathBuf, String, bool)>,
     environment: Vec<(&'static str, String)>,
     folder: &'static str,
@@ -88,7 +88,7 @@ impl<'a> Sandboxed<'a> {
         Self {
             view,
             identity,
-            reach: Reach::Nothing,
+            reach: NetworkAccess::Nothing,
             binds: Vec::new(),
             environment: Vec::new(),
             folder: "/",
@@ -102,26 +102,26 @@ impl<'a> Sandboxed<'a> {
         self
     }
 
-    /// Shares this machine's network with the command.
+    /// Shares the host's network with the command.
     pub(super) fn network(mut self, network: bool) -> Self {
         self.reach = match network {
-            true => Reach::Machine,
-            false => Reach::Nothing,
+            true => NetworkAccess::HostNetwork,
+            false => NetworkAccess::Nothing,
         };
         self
     }
 
     /// Gives the command access to the network for sources.
     pub(super) fn through(mut self, network: &'a Network) -> Self {
-        self.reach = Reach::Sources(network);
+        self.reach = NetworkAccess::Sources(network);
         self
     }
 
     /// Returns whether the command has any network access.
     pub(super) fn has_network(&self) -> bool {
         match self.reach {
-            Reach::Nothing => false,
-            Reach::Machine | Reach::Sources(_) => true,
+            NetworkAccess::Nothing => false,
+            NetworkAccess::HostNetwork | NetworkAccess::Sources(_) => true,
         }
     }
 
@@ -204,8 +204,10 @@ impl<'a> Sandboxed<'a> {
 
     fn network_namespace(&self) -> io::Result<Option<OwnedFd>> {
         match self.reach {
-            Reach::Nothing | Reach::Machine => Ok(None),
-            Reach::Sources(network) => network.namespace().as_fd().try_clone_to_owned().map(Some),
+            NetworkAccess::Nothing | NetworkAccess::HostNetwork => Ok(None),
+            NetworkAccess::Sources(network) => {
+                network.namespace().as_fd().try_clone_to_owned().map(Some)
+            }
         }
     }
 
@@ -218,10 +220,10 @@ impl<'a> Sandboxed<'a> {
         ]);
         bwrap.args(["--hostname", HOST_NAME]);
         match self.reach {
-            Reach::Nothing => {
+            NetworkAccess::Nothing => {
                 bwrap.arg("--unshare-net");
             }
-            Reach::Machine | Reach::Sources(_) => {}
+            NetworkAccess::HostNetwork | NetworkAccess::Sources(_) => {}
         }
         let capabilities = match self.identity {
             Identity::Root => CAPABILITIES,
@@ -235,11 +237,11 @@ impl<'a> Sandboxed<'a> {
 
     fn add_network_files(&self, bwrap: &mut Command) {
         match self.reach {
-            Reach::Nothing => return,
-            Reach::Machine => {
+            NetworkAccess::Nothing => return,
+            NetworkAccess::HostNetwork => {
                 bwrap.args(["--ro-bind-try", RESOLV_CONF, RESOLV_CONF]);
             }
-            Reach::Sources(network) => {
+            NetworkAccess::Sources(network) => {
                 let resolv_conf = network.resolv_conf();
                 bwrap.arg("--ro-bind").arg(resolv_conf).arg(RESOLV_CONF);
             }

@@ -1,5 +1,5 @@
 //! The scratch disk of one attempt. It contains everything that a build writes, and its size is the disk
-//! limit. It is a sparse image on this machine's disk, so that files of large builds take no memory, or else
+//! limit. It is a sparse image on the host's disk, so that files of large builds take no memory, or else
 //! a tmpfs.
 
 use std::fs::File;
@@ -34,7 +34,7 @@ const MIN_FILES: u64 = 65_536;
 const BLOCK: u64 = 4096;
 /// A disk with less free space than this, or less than a 64th, counts as full.
 const LOW_SPACE: u64 = 64 << 20;
-/// No journal and no barriers, because the files are useless after a crash; no background thread that writes
+/// No journal and no barriers, because the files are not needed after a crash; no background thread that writes
 /// zeros into a sparse file. After an error in the metadata, the disk becomes read-only.
 const IMAGE_OPTIONS: &str = "nobarrier,noinit_itable,errors=remount-ro";
 const FLAGS: MsFlags = MsFlags::MS_NOSUID.union(MsFlags::MS_NODEV);
@@ -57,19 +57,19 @@ struct Image {
 }
 
 /// The reason why there is no image.
-enum NoImage {
-    /// This machine cannot create one.
+enum ImageError {
+    /// The host cannot create one.
     Unusable(String),
     Failed(Failure),
 }
 
-impl From<Failure> for NoImage {
+impl From<Failure> for ImageError {
     fn from(failure: Failure) -> Self {
         Self::Failed(failure)
     }
 }
 
-impl From<io::Error> for NoImage {
+impl From<io::Error> for ImageError {
     fn from(error: io::Error) -> Self {
         Self::Failed(error.into())
     }
@@ -83,13 +83,13 @@ impl Disk {
             ScratchDisk::Memory => "the scratch disk is set to `memory`".to_owned(),
             kind @ (ScratchDisk::Auto | ScratchDisk::Image) => {
                 match Self::in_image(kind, &task.scratch_folder, limits.disk_bytes) {
-                    Err(NoImage::Unusable(why)) if kind == ScratchDisk::Auto => why,
-                    Err(NoImage::Unusable(why)) => {
+                    Err(ImageError::Unusable(why)) if kind == ScratchDisk::Auto => why,
+                    Err(ImageError::Unusable(why)) => {
                         return Err(Failure::infrastructure(format!(
                             "the scratch disk image cannot be created: {why}"
                         )));
                     }
-                    Err(NoImage::Failed(failure)) => return Err(failure),
+                    Err(ImageError::Failed(failure)) => return Err(failure),
                     Ok(disk) => return Ok(disk),
                 }
             }
@@ -117,21 +117,21 @@ impl Disk {
         })
     }
 
-    fn in_image(kind: ScratchDisk, folder: &Path, bytes: u64) -> Result<Self, NoImage> {
+    fn in_image(kind: ScratchDisk, folder: &Path, bytes: u64) -> Result<Self, ImageError> {
         if kind == ScratchDisk::Auto
             && let Some(why) = unusable(folder)
         {
-            return Err(NoImage::Unusable(why));
+            return Err(ImageError::Unusable(why));
         }
         let file = create(folder, image_size(bytes.max(MIN_BYTES)))?;
         format(&file, folder)?;
         let (device, path) = sys::attach_loop(file.as_fd())
-            .map_err(|error| NoImage::Unusable(describe_loop_error(&error)))?;
+            .map_err(|error| ImageError::Unusable(describe_loop_error(&error)))?;
         let top = mount_point()?;
         match mount(Some(&path), &top, Some("ext4"), FLAGS, Some(IMAGE_OPTIONS)) {
             Err(error @ (Errno::ENODEV | Errno::EPERM | Errno::EACCES)) => {
                 let why = format!("the image cannot be mounted: {error}");
-                return Err(NoImage::Unusable(why));
+                return Err(ImageError::Unusable(why));
             }
             mounted => mounted.context("mounting the scratch disk")?,
         }
@@ -157,14 +157,14 @@ impl Disk {
         Err(discard_build(result, lost))
     }
 
-    /// Returns a failure if this machine could not store what was written to the image, which the processes
+    /// Returns a failure if the host could not store what was written to the image, which the processes
     /// of the build do not notice.
     fn lost_writes(&self) -> Option<Failure> {
         let image = self.image.as_ref()?;
         let error = syncfs(&image.top).err()?;
         let folder = image.folder.display();
         let is_full = fstatvfs(&image.file).is_ok_and(|disk| is_nearly_full(&disk));
-        // The contents are useless now, and the report needs space on the same disk.
+        // The contents are not needed any more, and the report needs space on the same disk.
         let _ = image.file.set_len(0);
         Some(Failure::infrastructure(
             if error == Errno::ENOSPC || is_full {
@@ -247,8 +247,8 @@ fn image_size(bytes: u64) -> u64 {
     size / BLOCK * BLOCK
 }
 
-/// Creates the file and unlinks it at once, so that nothing is left if this process is killed.
-fn create(folder: &Path, size: u64) -> Result<File, NoImage> {
+/// Creates the file and unlinks it immediately, so that nothing is left if this process is killed.
+fn create(folder: &Path, size: u64) -> Result<File, ImageError> {
     let path = folder.join("disk");
     let file = fs::OpenOptions::new()
         .read(true)
@@ -274,26 +274,26 @@ fn create(folder: &Path, size: u64) -> Result<File, NoImage> {
     Ok(file)
 }
 
-fn format(file: &File, folder: &Path) -> Result<(), NoImage> {
-    let made = Command::new(MKFS)
+fn format(file: &File, folder: &Path) -> Result<(), ImageError> {
+    let result = Command::new(MKFS)
         .args(["-q", "-F", "-m", "0", "-O", "^has_journal,^resize_inode"])
         .args(["-b", "4096", "-i", "4096", "-I", "256"])
         // The file has no other name.
         .arg("/proc/self/fd/0")
         .stdin(Stdio::from(file.try_clone()?))
         .output();
-    let output = match made {
+    let output = match result {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(NoImage::Unusable(format!("`{MKFS}` is not installed")));
+            return Err(ImageError::Unusable(format!("`{MKFS}` is not installed")));
         }
-        made => made.context("starting mkfs.ext4")?,
+        result => result.context("starting mkfs.ext4")?,
     };
     if output.status.success() {
         return Ok(());
     }
     let folder = folder.display();
     let is_full = fstatvfs(file).is_ok_and(|disk| is_nearly_full(&disk));
-    Err(NoImage::Failed(Failure::infrastructure(if is_full {
+    Err(ImageError::Failed(Failure::infrastructure(if is_full {
         format!("the disk of the worker is full: {folder} has no space left for the build")
     } else {
         format!(
@@ -331,11 +331,11 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
         match format(&file, folder.path()) {
             Ok(()) => {}
-            Err(NoImage::Unusable(why)) => {
+            Err(ImageError::Unusable(why)) => {
                 eprintln!("SKIPPED: {why}");
                 return;
             }
-            Err(NoImage::Failed(failure)) => panic!("{failure}"),
+            Err(ImageError::Failed(failure)) => panic!("{failure}"),
         }
         let mut bytes = [0; 2];
         file.read_exact_at(&mut bytes, MAGIC).unwrap();

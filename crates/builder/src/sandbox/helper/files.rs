@@ -43,7 +43,7 @@ pub(super) fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// Copies a tree if it exists.
-pub(super) fn copy_if_there(from: &Path, to: &Path) -> io::Result<()> {
+pub(super) fn copy_if_exists(from: &Path, to: &Path) -> io::Result<()> {
     match fs::symlink_metadata(from) {
         Ok(_) => copy_tree(from, to),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -57,7 +57,7 @@ const CERTIFICATES: &str = "ca-certificates.crt";
 const JAVA: &str = "java/cacerts";
 
 /// Copies a machine's certificate authorities to the paths of Debian and Arch: the file with all of them, and
-/// the links to those of packages. Other files in the folder belong to the machine itself.
+/// the links to those of packages. Other files in the folder belong to the host itself.
 pub(super) fn copy_certificates(from: &Path, etc: &Path) -> io::Result<()> {
     for folder in ["ssl", "ssl/certs"] {
         make_dir(&etc.join(folder), 0o755)?;

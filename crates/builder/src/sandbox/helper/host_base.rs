@@ -1,4 +1,4 @@
-//! The package that represents this machine's `/usr`. It is registered in a root's database as if pacman had
+//! The package that represents the host's `/usr`. It is registered in a root's database as if pacman had
 //! installed it, so that dependencies on compilers and shells are satisfied.
 
 use std::io;

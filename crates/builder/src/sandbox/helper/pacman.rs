@@ -17,7 +17,7 @@ use crate::failure::Failure;
 use crate::request::BuildRequest;
 use crate::sys::Identity;
 
-/// The folder inside the sandbox for repositories that are folders of this machine.
+/// The folder inside the sandbox for repositories that are folders of the host.
 const FOLDERS: &str = "/run/repositories";
 
 /// The repositories, as seen from the sandbox.

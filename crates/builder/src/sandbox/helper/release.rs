@@ -184,7 +184,7 @@ impl AppliedRelease {
     /// Fails if the release has consequences, because it is too late for them.
     fn reject_consequences(self, request: &BuildRequest, release: &str) -> Result<Self, Failure> {
         if let Some(source) = self.renamed.sources.first() {
-            return Err(named_after(request, release, &source.before, &source.entry));
+            return Err(pinned_name(request, release, &source.before, &source.entry));
         }
         match self.dependencies.first() {
             None => Ok(self),
@@ -309,7 +309,7 @@ fn consequences(
     check_pins(query, before, after, release)?;
     let architecture = query.architecture();
     let renamed = Renamed::find(before, after, architecture)
-        .map_err(|(old, new)| named_after(query.request(), release, &old, &new))?;
+        .map_err(|(old, new)| pinned_name(query.request(), release, &old, &new))?;
     if let Some(source) = renamed.sources.first() {
         let text = pkgbuild.text().to_vec();
         pkgbuild.write(appended(&text, &renamed.lines.join("\n")))?;
@@ -324,7 +324,7 @@ fn consequences(
         });
         if !agrees {
             let request = query.request();
-            return Err(named_after(request, release, &source.before, &source.entry));
+            return Err(pinned_name(request, release, &source.before, &source.entry));
         }
         for source in &renamed.sources {
             heading(&format!("{} is used as {}", source.before, source.entry));
@@ -380,7 +380,7 @@ fn with_release(version: &PackageVersion, release: &str) -> Result<PackageVersio
         .map_err(|error: buildbtw_model::InvalidName| Failure::package(error.to_string()))
 }
 
-fn named_after(request: &BuildRequest, release: &str, old: &str, new: &str) -> Failure {
+fn pinned_name(request: &BuildRequest, release: &str, old: &str, new: &str) -> Failure {
     Failure::package(format!(
         "the release cannot be bumped to {release}: a source is named after it (`{old}` would become \
          `{new}`)\nhint: name the source after pkgver only, or {}",

@@ -17,7 +17,7 @@ use crate::sandbox::job::{Base, Job};
 use crate::seccomp::Memory;
 use crate::sys;
 
-/// The size of the scratch disk beside a persistent root.
+/// The size of the scratch disk of a persistent root.
 const KEPT_SCRATCH: u64 = 64 << 20;
 /// Marks a folder that contains a complete root.
 const MARKER: &str = "buildbtw-root";
@@ -30,7 +30,7 @@ pub(super) struct Root {
     pub(super) scratch: PathBuf,
     /// The user namespace of all commands in the root.
     pub(super) namespace: File,
-    /// The file systems that each step gets anew.
+    /// The file systems that are created for each step.
     pub(super) volatile: Volatile,
     pub(super) first_uid: u32,
     /// The mechanism that limits the memory of commands in the root.
@@ -134,7 +134,7 @@ impl Root {
         .context("mounting the overlay")
     }
 
-    /// Makes a folder of this machine visible below the scratch folder, to be bound into the root: its own
+    /// Makes a folder of the host visible below the scratch folder, to be bound into the root: its own
     /// path may contain folders that the sandbox's user cannot enter.
     pub(super) fn expose(
         &self,

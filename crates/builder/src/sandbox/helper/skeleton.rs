@@ -1,4 +1,4 @@
-//! Creates the parts of a root on this machine's `/usr` besides `/usr`: links, `/etc` and empty folders.
+//! Creates the parts of a root on the host's `/usr` besides `/usr`: links, `/etc` and empty folders.
 
 use std::io::{self, Read as _};
 use std::os::unix::fs::{lchown, symlink};
@@ -7,7 +7,7 @@ use std::path::Path;
 use fs_err as fs;
 
 use super::accounts;
-use super::files::{copy_certificates, copy_if_there, make_dir};
+use super::files::{copy_certificates, copy_if_exists, make_dir};
 use crate::failure::Failure;
 use crate::source::open_in_tree;
 
@@ -52,7 +52,7 @@ pub(super) const BUILD_FOLDERS: [&str; 6] = [
     "startdir",
 ];
 
-/// Configuration of this machine that its programs need and that does not identify it.
+/// Configuration of the host that its programs need and that does not identify it.
 const FROM_HOST: &[&str] = &[
     "alternatives",
     "fonts",
@@ -70,7 +70,7 @@ const FROM_HOST: &[&str] = &[
 /// The host name in builds.
 pub(super) const HOST_NAME: &str = "buildbtw";
 const HOSTS: &str = "127.0.0.1 localhost buildbtw\n::1 localhost buildbtw\n";
-/// The same in every build, so that packages are reproducible and this machine's id stays private.
+/// The same in every build, so that packages are reproducible and the host's id stays private.
 const MACHINE_ID: &str = "baa08d8fc3fc41f3ab0bb136906bf4cc\n";
 /// As with makechrootpkg: otherwise git refuses trees of other owners.
 const GITCONFIG: &str = "[safe]\n\tdirectory = *\n";
@@ -135,7 +135,7 @@ pub(super) fn create(root: &Path) -> Result<(), Failure> {
     let etc = root.join("etc");
     copy_certificates(Path::new("/etc/ssl/certs"), &etc)?;
     for name in FROM_HOST {
-        copy_if_there(&Path::new("/etc").join(name), &etc.join(name))?;
+        copy_if_exists(&Path::new("/etc").join(name), &etc.join(name))?;
     }
     for (name, text) in FILES {
         fs::write(etc.join(name), text)?;
@@ -149,7 +149,7 @@ pub(super) fn create(root: &Path) -> Result<(), Failure> {
 /// The name of Python in PKGBUILDs. On Debian, it requires a package that few machines have.
 const PYTHON: &str = "usr/bin/python";
 
-/// Gives the machine's Python the same name as on Arch, once `/usr` is mounted.
+/// Gives the host's Python the same name as on Arch, once `/usr` is mounted.
 pub(super) fn link_python(root: &Path, first_uid: u32) -> Result<(), Failure> {
     let link = root.join(PYTHON);
     if fs::symlink_metadata(&link).is_ok() || !fs::exists(root.join("usr/bin/python3"))? {
@@ -159,9 +159,9 @@ pub(super) fn link_python(root: &Path, first_uid: u32) -> Result<(), Failure> {
     Ok(lchown(&link, Some(first_uid), Some(first_uid))?)
 }
 
-/// Completes a pacstrapped base: the folders and the user of a build, and the name and id of the machine. No
+/// Completes a pacstrapped base: the folders and the user of a build, and the name and id of the host. No
 /// package code has run yet. Links of the base are replaced and not followed, because an absolute one would
-/// lead to a file of this machine.
+/// lead to a file of the host.
 pub(super) fn complete(root: &Path, first_uid: u32) -> Result<(), Failure> {
     let own = |path: &Path| lchown(path, Some(first_uid), Some(first_uid));
     let build = BUILD_FOLDERS.iter().map(|name| (*name, 0o755));

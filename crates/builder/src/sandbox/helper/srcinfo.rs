@@ -59,7 +59,7 @@ pub(super) struct PkgbuildQuery<'a> {
     build: PathBuf,
     tmp: PathBuf,
     tree: &'a Path,
-    /// Whether it has a `pkgver()`, once bash has answered.
+    /// Whether it has a `pkgver()`, once bash has reported it.
     has_pkgver_function: Cell<Option<bool>>,
     /// The last output for the architecture of the build.
     last: RefCell<Option<Srcinfo>>,
@@ -210,7 +210,7 @@ impl<'a> PkgbuildQuery<'a> {
     }
 
     fn syntax_error(&self) -> Result<Option<String>, Failure> {
-        makepkg::why_unreadable(&self.command(self.architecture()))
+        makepkg::pkgbuild_syntax_error(&self.command(self.architecture()))
     }
 
     fn depends_on_environment(&self) -> Result<bool, Failure> {

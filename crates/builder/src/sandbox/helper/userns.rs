@@ -1,4 +1,4 @@
-//! The namespaces of a sandbox: its user namespace has a range of ids that no user of this machine has.
+//! The namespaces of a sandbox: its user namespace has a range of ids that no user of the host has.
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};

@@ -31,7 +31,7 @@ pub(super) fn installed(
         return Err(Failure::infrastructure(message).see_log());
     }
     let text = text(output)?;
-    let wrong = disagreements(&text);
+    let wrong = version_differences(&text);
     let rebuilt = rebuilt(&text);
     let old: BTreeSet<&str> = wrong.iter().map(|(name, _, _)| *name).collect();
     let mut unexplained = None;
@@ -61,7 +61,7 @@ fn query(root: &Root) -> Sandboxed<'_> {
 }
 
 /// Returns name, installed version and version in the repository of all packages for which they differ.
-fn disagreements(text: &str) -> Vec<(&str, &str, &str)> {
+fn version_differences(text: &str) -> Vec<(&str, &str, &str)> {
     let (installed, repository) = text.split_once("\n\n").unwrap_or((text, ""));
     let installed: BTreeMap<&str, &str> = installed
         .lines()
@@ -215,9 +215,9 @@ mod tests {
     #[test]
     fn detects_old_member_of_the_rebuild_set() {
         let text = "bash 5.2-1\nlibgreet 1.0-1\n\nns libgreet 2.0-1 [installed: 1.0-1]\nns greeter 1.0-1.1\n";
-        assert_eq!(disagreements(text), [("libgreet", "1.0-1", "2.0-1")]);
+        assert_eq!(version_differences(text), [("libgreet", "1.0-1", "2.0-1")]);
         let text = "libgreet 2.0-1\n\nns libgreet 2.0-1 [installed]\n";
-        assert_eq!(disagreements(text), []);
+        assert_eq!(version_differences(text), []);
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! The file systems that each step gets anew: `/dev`, `/proc`, `/sys`, `/dev/shm`, `/run` and `/tmp`. Those
-//! of bubblewrap have no limit of size or of inodes: without a cgroup, they could exhaust the machine's
+//! The file systems that are created for each step: `/dev`, `/proc`, `/sys`, `/dev/shm`, `/run` and `/tmp`. Those
+//! of bubblewrap have no limit of size or of inodes: without a cgroup, they could exhaust the host's
 //! memory.
 
 use std::ffi::CString;
@@ -41,9 +41,9 @@ const SYS: &[&str] = &[
     "sys/devices",
     "sys/devices/system",
 ];
-/// The visible parts of this machine's own `/sys`: the number and kind of processors.
+/// The visible parts of the host's own `/sys`: the number and kind of processors.
 const SYS_OF_MACHINE: &[&str] = &["cpu", "node"];
-/// Files of `/proc` that list the machine's disks; they appear empty.
+/// Files of `/proc` that list the host's disks; they appear empty.
 const PROC_OF_DISKS: &[&str] = &["/proc/diskstats", "/proc/partitions"];
 
 /// The mounts, created in a folder that is invisible to the step and bound from there.
@@ -96,9 +96,9 @@ impl Volatile {
         self.bind(bwrap, "--bind", "run", "/run");
     }
 
-    /// Makes `/proc` and `/sys` visible, without the machine's settings and devices.
+    /// Makes `/proc` and `/sys` visible, without the host's settings and devices.
     pub(super) fn add_machine(&self, bwrap: &mut Command) {
-        // Even root of a sandbox must not reach the machine's settings.
+        // Even root of a sandbox must not reach the host's settings.
         bwrap.args(["--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys"]);
         for file in PROC_OF_DISKS.iter().filter(|file| Path::new(file).exists()) {
             self.bind(bwrap, "--ro-bind", "empty", file);

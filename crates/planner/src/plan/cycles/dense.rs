@@ -26,7 +26,7 @@ pub(super) const HARD: usize = DependencyKind::Checkdepends as usize;
 pub(super) type Sets = [Vec<FixedBitSet>; KINDS];
 
 /// Returns empty sets for `count` builds.
-pub(super) fn no_sets(count: usize) -> Sets {
+pub(super) fn empty_sets(count: usize) -> Sets {
     std::array::from_fn(|_| vec![FixedBitSet::with_capacity(count); count])
 }
 
@@ -49,7 +49,7 @@ impl Dense {
         mut before: Sets,
         budget: &B,
     ) -> Result<Self, B::Over> {
-        let mut after = no_sets(count);
+        let mut after = empty_sets(count);
         for build in 0..count {
             budget.check()?;
             for kind in (0..KINDS).rev() {
@@ -166,7 +166,7 @@ pub(super) fn linked<'a>(
         build,
         kinds,
         inside,
-        ones: CommonOnes::default(),
+        ones: Intersection::default(),
     }
 }
 
@@ -176,7 +176,7 @@ pub(super) struct Linked<'a> {
     build: usize,
     kinds: Range<usize>,
     inside: &'a FixedBitSet,
-    ones: CommonOnes<'a>,
+    ones: Intersection<'a>,
 }
 
 impl Iterator for Linked<'_> {
@@ -189,15 +189,15 @@ impl Iterator for Linked<'_> {
                 return Some(build);
             }
             let kind = self.kinds.next()?;
-            self.ones = common_ones(&self.sets[kind][self.build], self.inside);
+            self.ones = intersection(&self.sets[kind][self.build], self.inside);
         }
     }
 }
 
 /// Returns the intersection of two sets in ascending order. It compares them word by word, while
 /// [`FixedBitSet::intersection`] tests every element of the first, of which usually few are in the second.
-pub(super) fn common_ones<'a>(a: &'a FixedBitSet, b: &'a FixedBitSet) -> CommonOnes<'a> {
-    CommonOnes {
+pub(super) fn intersection<'a>(a: &'a FixedBitSet, b: &'a FixedBitSet) -> Intersection<'a> {
+    Intersection {
         a: a.as_slice(),
         b: b.as_slice(),
         rest: 0,
@@ -205,9 +205,9 @@ pub(super) fn common_ones<'a>(a: &'a FixedBitSet, b: &'a FixedBitSet) -> CommonO
     }
 }
 
-/// The iterator of [`common_ones`].
+/// The iterator of [`intersection`].
 #[derive(Default)]
-pub(super) struct CommonOnes<'a> {
+pub(super) struct Intersection<'a> {
     a: &'a [usize],
     b: &'a [usize],
     /// The remaining bits of the current word.
@@ -215,7 +215,7 @@ pub(super) struct CommonOnes<'a> {
     next_word: usize,
 }
 
-impl Iterator for CommonOnes<'_> {
+impl Iterator for Intersection<'_> {
     type Item = usize;
 
     #[inline]
@@ -242,8 +242,8 @@ mod tests {
             set
         };
         let (a, b) = (of(&[0, 5, 63, 64, 130, 199]), of(&[5, 64, 65, 130]));
-        assert_eq!(common_ones(&a, &b).collect::<Vec<_>>(), [5, 64, 130]);
+        assert_eq!(intersection(&a, &b).collect::<Vec<_>>(), [5, 64, 130]);
         let shorter = FixedBitSet::with_capacity_and_blocks(6, [0b10_0001]);
-        assert_eq!(common_ones(&a, &shorter).collect::<Vec<_>>(), [0, 5]);
+        assert_eq!(intersection(&a, &shorter).collect::<Vec<_>>(), [0, 5]);
     }
 }

@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use fixedbitset::FixedBitSet;
 
-use super::dense::{Dense, HARD, KINDS, Sets, common_ones, linked};
+use super::dense::{Dense, HARD, KINDS, Sets, intersection, linked};
 use crate::index::number;
 use crate::plan::budget::Budget;
 
@@ -20,7 +20,7 @@ use crate::plan::budget::Budget;
 const ELSEWHERE: u32 = u32::MAX;
 
 /// The greedy ordering of the parts of a component.
-pub(super) struct Greedy<'a> {
+pub(super) struct GreedyOrder<'a> {
     dense: &'a Dense,
     parts: &'a [Vec<usize>],
     part_of: Vec<u32>,
@@ -42,7 +42,7 @@ pub(super) struct Greedy<'a> {
     old_origins: Vec<u32>,
 }
 
-impl<'a> Greedy<'a> {
+impl<'a> GreedyOrder<'a> {
     /// Counts the needs and the dependents of each part, by the kinds of a tier and harder ones.
     ///
     /// # Errors
@@ -100,7 +100,7 @@ impl<'a> Greedy<'a> {
 
     /// Counts the parts' needs that are origins.
     fn count_origins(&mut self) {
-        for origin in common_ones(&self.open, self.is_origin) {
+        for origin in intersection(&self.open, self.is_origin) {
             self.holds_origin[self.part_of[origin] as usize] = true;
             let after = &self.dense.after;
             for user in others(&self.open, &self.part_of, after, origin, self.weak.clone()) {

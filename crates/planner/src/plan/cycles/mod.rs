@@ -25,7 +25,7 @@ use super::drafts::{CycleDraft, Draft};
 use crate::index::{DependencyKind, number};
 
 use closures::Closures;
-use dense::{Dense, HARD, KINDS, no_sets};
+use dense::{Dense, HARD, KINDS, empty_sets};
 use sequence::Sequence;
 pub(super) use solved::SolvedCycle;
 
@@ -41,14 +41,14 @@ pub(super) fn add<B: Budget>(
     let budget = assembly.budget;
     let closures = Closures::new(assembly, component, members)?;
     let dense = constraints(assembly, &closures, members, |_, _| true)?;
-    let left_out = left_out(assembly, &closures, members, &dense)?;
-    let (premature, sequence) = arrange(assembly, &closures, members, &dense, &left_out)?;
+    let omitted = omitted(assembly, &closures, members, &dense)?;
+    let (premature, sequence) = arrange(assembly, &closures, members, &dense, &omitted)?;
 
     let first = number(assembly.drafts.len());
     for (at, step) in sequence.steps.iter().enumerate() {
         budget.check()?;
         let member = members[step.build];
-        let without = &left_out[step.build];
+        let without = &omitted[step.build];
         let mut needs: Vec<(u32, Option<DependencyKind>)> = step
             .needs
             .iter()
@@ -83,10 +83,10 @@ pub(super) fn add<B: Budget>(
             needs: unique(needs),
         });
     }
-    report(assembly, &dense, &sequence, members, &left_out)?;
-    let bootstrapped = members.iter().copied().zip(left_out);
+    report(assembly, &dense, &sequence, members, &omitted)?;
+    let bootstrapped = members.iter().copied().zip(omitted);
     assembly
-        .left_out
+        .omitted
         .extend(bootstrapped.filter(|(_, without)| !without.is_empty()));
     let solved = closures.finish(first, sequence);
     assembly.solved.insert(component, solved);
@@ -106,14 +106,14 @@ fn arrange<B: Budget>(
     closures: &Closures,
     members: &[u32],
     dense: &Dense,
-    left_out: &[FxHashSet<u32>],
+    omitted: &[FxHashSet<u32>],
 ) -> Result<(FixedBitSet, Sequence), B::Over> {
     let budget = assembly.budget;
     // The constraints of first stages: fewer if some builds are bootstrapped.
-    let reduced = if left_out.iter().all(FxHashSet::is_empty) {
+    let reduced = if omitted.iter().all(FxHashSet::is_empty) {
         None
     } else {
-        let counts = |build: usize, install| !left_out[build].contains(&install);
+        let counts = |build: usize, install| !omitted[build].contains(&install);
         Some(constraints(assembly, closures, members, counts)?)
     };
     let firsts = reduced.as_ref().unwrap_or(dense);
@@ -121,7 +121,7 @@ fn arrange<B: Budget>(
     let origins: Vec<usize> = (0..members.len()).filter(is_origin).collect();
     let order = order::order(firsts, &origins, budget)?;
     let mut premature = premature::premature(dense, &order);
-    let is_bootstrap = |&build: &usize| !left_out[build].is_empty();
+    let is_bootstrap = |&build: &usize| !omitted[build].is_empty();
     premature.extend((0..members.len()).filter(is_bootstrap));
     let sequence = Sequence::new(dense, firsts, &order, &premature, budget)?;
     Ok((premature, sequence))
@@ -129,39 +129,39 @@ fn arrange<B: Budget>(
 
 /// Returns for each build the installs that its bootstrap build omits, which lead back into its cycle. Empty for builds
 /// that are not bootstrapped, or that cannot omit anything.
-fn left_out<B: Budget>(
+fn omitted<B: Budget>(
     assembly: &Assembly<'_, B>,
     closures: &Closures,
     members: &[u32],
     dense: &Dense,
 ) -> Result<Vec<FxHashSet<u32>>, B::Over> {
-    let mut left_out = vec![FxHashSet::default(); members.len()];
+    let mut omitted = vec![FxHashSet::default(); members.len()];
     let is_wanted = |build: usize| assembly.bootstrap[members[build] as usize];
     if !(0..members.len()).any(is_wanted) {
-        return Ok(left_out);
+        return Ok(omitted);
     }
     let all: Vec<usize> = (0..dense.count).collect();
     for part in order::parts(dense, &all, HARD, assembly.budget)? {
         for &build in part.iter().filter(|&&build| is_wanted(build)) {
             let is_soft = |need: usize| {
                 let kind = dense.kind(build, need);
-                kind.is_some_and(is_left_out) && part.binary_search(&need).is_ok()
+                kind.is_some_and(is_omitted) && part.binary_search(&need).is_ok()
             };
             for edge in assembly.graph.needs(members[build]) {
-                if is_left_out(edge.kind)
+                if is_omitted(edge.kind)
                     && let Some(pulled_in) = closures.members_of(&assembly.components, edge.install)
                     && pulled_in.ones().any(is_soft)
                 {
-                    left_out[build].insert(edge.install);
+                    omitted[build].insert(edge.install);
                 }
             }
         }
     }
-    Ok(left_out)
+    Ok(omitted)
 }
 
 /// Returns whether a bootstrap build omits dependencies of this kind that lead into its cycle.
-pub(super) fn is_left_out(kind: DependencyKind) -> bool {
+pub(super) fn is_omitted(kind: DependencyKind) -> bool {
     matches!(
         kind,
         DependencyKind::Makedepends | DependencyKind::Checkdepends
@@ -176,7 +176,7 @@ fn constraints<B: Budget>(
     counts: impl Fn(usize, u32) -> bool,
 ) -> Result<Dense, B::Over> {
     let count = members.len();
-    let mut before = no_sets(count);
+    let mut before = empty_sets(count);
     for (build, &member) in members.iter().enumerate() {
         assembly.budget.check()?;
         for edge in assembly.graph.needs(member) {
@@ -196,7 +196,7 @@ fn report<B: Budget>(
     dense: &Dense,
     sequence: &Sequence,
     members: &[u32],
-    left_out: &[FxHashSet<u32>],
+    omitted: &[FxHashSet<u32>],
 ) -> Result<(), B::Over> {
     let budget = assembly.budget;
     let parts = order::parts(dense, &(0..dense.count).collect::<Vec<_>>(), HARD, budget)?;
@@ -209,8 +209,8 @@ fn report<B: Budget>(
                 let needs = dense.before[kind][build].ones();
                 let kind = DependencyKind::ALL[kind];
                 let is_without = |need: &usize| {
-                    !left_out[build].is_empty()
-                        && is_left_out(kind)
+                    !omitted[build].is_empty()
+                        && is_omitted(kind)
                         && part.binary_search(need).is_ok()
                 };
                 let missing =

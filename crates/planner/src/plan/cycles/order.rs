@@ -8,7 +8,7 @@ use fixedbitset::FixedBitSet;
 use petgraph::algo::kosaraju_scc;
 
 use super::dense::{Dense, KINDS};
-use super::feedback::Greedy;
+use super::feedback::GreedyOrder;
 use super::premature::postpone;
 use crate::plan::budget::Budget;
 
@@ -62,7 +62,7 @@ impl<B: Budget> Arrange<'_, B> {
         if parts.len() == 1 {
             return self.component(builds, tier + 1);
         }
-        let greedy = Greedy::new(
+        let greedy = GreedyOrder::new(
             self.dense,
             &builds,
             &parts,
@@ -107,14 +107,14 @@ mod tests {
     use petgraph::visit::EdgeRef;
     use proptest::prelude::*;
 
-    use super::super::dense::{HARD, no_sets};
+    use super::super::dense::{HARD, empty_sets};
     use super::super::premature::premature;
     use super::*;
     use crate::plan::budget::Unlimited;
 
     /// Returns the number of premature builds in our order. Edges lead from a need to what needs it.
-    fn doubled_by_us(count: usize, edges: &BTreeSet<(usize, usize)>) -> usize {
-        let mut before = no_sets(count);
+    fn doubled_by_our_order(count: usize, edges: &BTreeSet<(usize, usize)>) -> usize {
+        let mut before = empty_sets(count);
         for &(need, build) in edges {
             before[HARD][build].insert(need);
         }
@@ -153,7 +153,7 @@ mod tests {
         fn doubles_no_more_builds_of_fifty_graphs_than_a_greedy_feedback_arc_set(
             graphs in prop::collection::vec(graph(), 50),
         ) {
-            let ours = graphs.iter().map(|(count, edges)| doubled_by_us(*count, edges));
+            let ours = graphs.iter().map(|(count, edges)| doubled_by_our_order(*count, edges));
             let theirs = graphs.iter().map(|(_, edges)| doubled_by_arcs(edges));
             let (ours, theirs) = (ours.sum::<usize>(), theirs.sum::<usize>());
             prop_assert!(ours <= theirs, "{ours} builds twice, and {theirs} by arcs");

@@ -1,9 +1,9 @@
 //! Checks whether the environments of builds in cycles can be installed.
 //!
-//! A premature build sees the old version of what it needs, from the base repositories, beside new versions of what has
+//! A premature build sees the old version of what it needs, from the base repositories, with new versions of what has
 //! already been built. pacman installs both only if the dependencies of the old one are still satisfied: an old program
-//! that needs `libx.so=1-64` cannot be installed beside a library that provides `libx.so=2-64`. The same is true of a
-//! first stage that was built with the old library, for every build that installs it beside the new library.
+//! that needs `libx.so=1-64` cannot be installed together with one that provides `libx.so=2-64`. The same is true of a
+//! first stage that was built with the old library, for every build that installs it alongside the new library.
 //!
 //! A bare `libx.so` in a `PKGBUILD` gets its soname version when it is built; `satisfiers` predicts it.
 //!
@@ -22,7 +22,7 @@ use super::assembly::Assembly;
 use super::budget::Budget;
 use super::context::PlanContext;
 use super::drafts::Draft;
-use super::left_out::left_out;
+use super::omitted::omitted;
 use crate::base::BaseIndex;
 use crate::index::number;
 use pool::Pool;
@@ -110,7 +110,7 @@ impl<'e, 'i> Environments<'e, 'i> {
         }
         walk.start(&assembly.drafts, number(at));
         let without = if draft.is_bootstrap {
-            left_out(pool.context, assembly, draft.member)
+            omitted(pool.context, assembly, draft.member)
         } else {
             Vec::new()
         };

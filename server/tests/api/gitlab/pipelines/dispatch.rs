@@ -48,7 +48,7 @@ async fn shows_state_of_pipelines() {
     })
     .await;
     let job = forge.runs(&server, pipeline.id);
-    let work = job.takes().await;
+    let work = job.claim_as_executor().await;
     work.starts().await;
     let build = build_that_is(&server, "libgreet", BuildStatus::Building).await;
     assert_eq!(build.message, None);
@@ -138,7 +138,7 @@ async fn rejects_pipeline_of_unplanned_commit() {
     options.extra.push("--gitlab-max-pipelines=1".into());
     let server = forge.server_with(options).await;
     // Planned with the first commit; no webhook announces the second.
-    let rule = forge.make_creation_fail();
+    let rule = forge.reject_creation();
     server.namespace("bump", &["libgreet/main"]).await;
     forge.push(&Srcinfo::new("libgreet", "2.0-2"));
     forge.gitlab.faults().remove(rule);

@@ -20,7 +20,7 @@ async fn running_with(forge: &Forge, options: ServerOptions) -> (TestServer, Run
     forge.hook(&server, true);
     server.namespace("bump", &["libgreet/main"]).await;
     let job = forge.job(&server, "libgreet", 1).await;
-    let work = job.takes().await;
+    let work = job.claim_as_executor().await;
     work.starts().await;
     (server, job, work)
 }
@@ -84,7 +84,7 @@ async fn detects_timeout_without_webhook_and_after_crash() {
     let mut server = forge.server_with(forge.building()).await;
     server.namespace("bump", &["libgreet/main"]).await;
     let job = forge.job(&server, "libgreet", 1).await;
-    let work = job.takes().await;
+    let work = job.claim_as_executor().await;
     work.fails(FailureKind::Cancelled, STOPPED).await;
     server.crash().await;
     job.ends(Status::Failed, Some("job_execution_timeout"));
@@ -152,7 +152,7 @@ async fn retries_stop_not_caused_by_a_limit() {
         work.fails(FailureKind::Cancelled, STOPPED).await;
         job.ends(Status::Failed, Some(reason));
         job = forge.job(&server, "libgreet", number + 2).await;
-        work = job.takes().await;
+        work = job.claim_as_executor().await;
     }
     work.succeeds().await;
     build_that_is(&server, "libgreet", BuildStatus::Built).await;
@@ -232,7 +232,7 @@ async fn decides_expired_lease_by_job_status() {
     let server = forge.server_with(options).await;
     server.namespace("bump", &["libgreet/main"]).await;
     let job = forge.job(&server, "libgreet", 1).await;
-    job.takes().await.starts().await;
+    job.claim_as_executor().await.starts().await;
     // The executor could not report, and no webhook arrived.
     job.ends(Status::Failed, Some("job_execution_timeout"));
     expect_timeout(&forge, &server, "job timeout").await;

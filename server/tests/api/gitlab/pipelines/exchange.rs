@@ -82,7 +82,7 @@ async fn rejects_tokens_of_other_issuers_and_audiences() {
         "ID token was rejected",
     )
     .await;
-    expect_rejected(signed(Signer::Stranger), Unauthenticated, "signature").await;
+    expect_rejected(signed(Signer::UnpublishedKey), Unauthenticated, "signature").await;
     expect_rejected(signed(Signer::PublicKeyAsSecret), Unauthenticated, "RS256").await;
     expect_rejected(|_, token| token.key_id("other"), Unauthenticated, "no key").await;
     expect_rejected(
@@ -190,7 +190,7 @@ async fn rejects_job_of_unplanned_commit() {
 async fn token_of_removed_attempt_does_not_open_later_one() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job) = running(&forge).await;
-    let first = job.takes().await;
+    let first = job.claim_as_executor().await;
     first.starts().await;
     let admin = server.admin();
     admin

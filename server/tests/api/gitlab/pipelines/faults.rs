@@ -8,7 +8,7 @@ use crate::support::eventually;
 
 impl Forge {
     /// Rejects the creation of pipelines with this response.
-    pub(super) fn make_creation_fail(&self) -> RuleId {
+    pub(super) fn reject_creation(&self) -> RuleId {
         let unavailable = Fault::status(429);
         self.gitlab
             .faults()
@@ -164,7 +164,7 @@ async fn reports_missing_branch() {
     let forge = Forge::that_builds(&packages()).await;
     forge.push_to("libgreet", "next", &Srcinfo::new("libgreet", "3.0-1"));
     let server = forge.server_with(forge.building()).await;
-    let rule = forge.make_creation_fail();
+    let rule = forge.reject_creation();
     server.namespace("bump", &["libgreet/next"]).await;
     let project = forge.project("libgreet");
     forge.gitlab.delete_branch(project, "next").unwrap();
@@ -201,7 +201,7 @@ async fn does_not_retry_timed_out_job() {
     let server = forge.server_that_builds().await;
     server.namespace("bump", &["libgreet/main"]).await;
     let job = forge.job(&server, "libgreet", 1).await;
-    job.takes().await.starts().await;
+    job.claim_as_executor().await.starts().await;
     job.ends(Status::Failed, Some("job_execution_timeout"));
     build_that_is(&server, "libgreet", BuildStatus::Failed).await;
     let id = server.build("bump", "libgreet").await.id;
@@ -215,7 +215,7 @@ async fn detects_dead_runner_by_lease() {
     let server = forge.server_that_builds().await;
     server.namespace("bump", &["libgreet/main"]).await;
     let job = forge.job(&server, "libgreet", 1).await;
-    job.takes().await.starts().await;
+    job.claim_as_executor().await.starts().await;
     server.expire_leases().await;
     // Its runner stays silent, and GitLab would wait for an hour.
     let next = forge.job(&server, "libgreet", 2).await;
@@ -249,7 +249,7 @@ async fn continues_builds_during_outage() {
     let server = forge.server_that_builds().await;
     server.namespace("bump", &["libgreet/main"]).await;
     let job = forge.job(&server, "libgreet", 1).await;
-    let work = job.takes().await;
+    let work = job.claim_as_executor().await;
     forge.gitlab.faults().set_down(true);
     // The job talks to the server, which does not need GitLab for that.
     work.succeeds().await;

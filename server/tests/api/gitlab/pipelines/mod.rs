@@ -4,8 +4,8 @@ mod dispatch;
 mod ends;
 mod exchange;
 mod faults;
+mod manual_actions;
 mod neighbours;
-mod people;
 mod silent_jobs;
 
 use buildbtw_fake_gitlab::{JobId, JobView, PipelineId, PipelineView, Status};
@@ -162,7 +162,7 @@ impl Runner<'_> {
     }
 
     /// Claims the build as an executor does.
-    async fn takes(&self) -> Job {
+    async fn claim_as_executor(&self) -> Job {
         let secret = format!("{SECRET}{}", self.job.0);
         let response = self.exchanges(&self.id_token(), &secret).await.unwrap();
         let worker = FakeWorker::new(&self.url, secret, "builder-1", &["x86_64"]);
@@ -171,7 +171,7 @@ impl Runner<'_> {
 
     /// Performs all steps of a successful build.
     async fn succeeds(&self) {
-        self.takes().await.succeeds().await;
+        self.claim_as_executor().await.succeeds().await;
         self.ends(Status::Success, None);
     }
 

@@ -14,7 +14,7 @@ fn apps(count: usize) -> Vec<Srcinfo> {
         .collect()
 }
 
-async fn ask_for(server: &TestServer, namespace: &str, origins: &[String]) {
+async fn request_rebuild(server: &TestServer, namespace: &str, origins: &[String]) {
     let origins: Vec<&str> = origins.iter().map(String::as_str).collect();
     server.namespace(namespace, &origins).await;
 }
@@ -61,7 +61,7 @@ async fn builds_without_pipeline_do_not_block_others() {
         .collect();
     origins.push("app7/main".to_owned());
     let server = forge.server_that_builds().await;
-    ask_for(&server, "bump", &origins).await;
+    request_rebuild(&server, "bump", &origins).await;
     forge.job(&server, "app7", 1).await.succeeds().await;
     ends_as(&server, IterationStatus::Failed).await;
 }
@@ -73,7 +73,7 @@ async fn retries_build_cancelled_here_and_resumed() {
     let server = forge.server_with(forge.building()).await;
     server.namespace("bump", &["libgreet/main"]).await;
     let job = forge.job(&server, "libgreet", 1).await;
-    let work = job.takes().await;
+    let work = job.claim_as_executor().await;
     work.starts().await;
     let on = On::Operation("PipelineStatuses".into());
     let away = Fault::status(503);
@@ -132,7 +132,7 @@ async fn projects_rejecting_pipelines_do_not_block_others() {
     for number in 0..3 {
         forge.respond_for(&format!("app{number}"), "/pipeline", 500, "");
     }
-    ask_for(&server, "bad", &changesets(0..3)).await;
+    request_rebuild(&server, "bad", &changesets(0..3)).await;
     eventually("the first failures", async || {
         let mut requests = forge.gitlab.requests().into_iter();
         requests
@@ -140,7 +140,7 @@ async fn projects_rejecting_pipelines_do_not_block_others() {
             .then_some(())
     })
     .await;
-    ask_for(&server, "bump", &changesets(3..8)).await;
+    request_rebuild(&server, "bump", &changesets(3..8)).await;
     for number in 3..8 {
         forge
             .job(&server, &format!("app{number}"), 1)
@@ -158,7 +158,7 @@ async fn finds_own_pipelines_among_foreign_ones() {
     let forge = Forge::that_builds(&apps(10)).await;
     let options = forge.building_with(&["--gitlab-pipeline-seconds=1"]);
     let server = forge.server_with(options).await;
-    ask_for(&server, "bump", &changesets(0..10)).await;
+    request_rebuild(&server, "bump", &changesets(0..10)).await;
     for number in 0..10 {
         forge.pipeline(&format!("app{number}"), 1).await;
     }
@@ -185,7 +185,7 @@ async fn unqueryable_project_does_not_hide_others() {
     let forge = Forge::that_builds(&apps(2)).await;
     let options = forge.building_with(&["--gitlab-pipeline-seconds=1"]);
     let server = forge.server_with(options).await;
-    ask_for(&server, "bump", &changesets(0..2)).await;
+    request_rebuild(&server, "bump", &changesets(0..2)).await;
     forge.pipeline("app0", 1).await;
     forge.pipeline("app1", 1).await;
     forge.respond_for("app0", "/pipelines", 403, r#"{"message":"403 Forbidden"}"#);
@@ -239,7 +239,7 @@ async fn cancels_pipeline_once_token_is_valid_again() {
 async fn moved_branch_costs_one_pipeline_without_building_another_commit() {
     let forge = Forge::that_builds(&packages()).await;
     let server = forge.server_with(forge.building()).await;
-    let rule = forge.make_creation_fail();
+    let rule = forge.reject_creation();
     server.namespace("bump", &["libgreet/main"]).await;
     forge.push(&Srcinfo::new("libgreet", "2.0-2"));
     forge.gitlab.faults().remove(rule);
@@ -299,7 +299,7 @@ async fn architecture_without_runners_does_not_block_others() {
     options.architectures = "aarch64,x86_64";
     let server = forge.server_with(options).await;
     forge.hook(&server, true);
-    ask_for(&server, "bump", &changesets(0..4)).await;
+    request_rebuild(&server, "bump", &changesets(0..4)).await;
     for _ in 0..4 {
         let next = eventually("a pipeline for x86_64", async || {
             let mut all = (0..4).flat_map(|number| forge.pipelines(&format!("app{number}")));
@@ -319,7 +319,7 @@ async fn temporarily_invisible_group_ends_no_build() {
     let server = forge.server_with(options).await;
     server.namespace("bump", &["libgreet/main"]).await;
     let job = forge.job(&server, "libgreet", 1).await;
-    let work = job.takes().await;
+    let work = job.claim_as_executor().await;
     work.starts().await;
     let gone = r#"{"message":"404 Project Not Found"}"#;
     let one = forge.respond_for("libgreet", "", 404, gone);

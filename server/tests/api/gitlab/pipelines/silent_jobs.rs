@@ -115,7 +115,7 @@ async fn tolerates_unreadable_job_log() {
 async fn ignores_log_of_job_that_claimed_its_build() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job) = started(&forge).await;
-    job.takes().await.starts().await;
+    job.claim_as_executor().await.starts().await;
     // A package may print any text.
     forge.gitlab.print(job.job, DENIED).unwrap();
     job.ends(Status::Failed, Some("script_failure"));

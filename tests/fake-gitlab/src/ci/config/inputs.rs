@@ -22,7 +22,7 @@ pub(super) fn fill_in(
     if let Some(other) = spec.keys().find(|key| *key != "inputs") {
         return Err(match other.as_str() {
             "include" | "component" | "description" => {
-                ConfigError::not_interpreted(format!("header:spec:{other}"))
+                ConfigError::unsupported(format!("header:spec:{other}"))
             }
             _ => ConfigError::invalid(format!("header:spec config contains unknown keys: {other}")),
         });
@@ -64,7 +64,7 @@ fn value_of(name: &str, definition: &Value, given: Option<&Value>) -> Result<Val
     let known = ["type", "default", "regex", "options", "description"];
     if let Some(other) = definition.keys().find(|key| !known.contains(&key.as_str())) {
         return Err(match other.as_str() {
-            "rules" => ConfigError::not_interpreted(format!("header:spec:inputs:{name}:rules")),
+            "rules" => ConfigError::unsupported(format!("header:spec:inputs:{name}:rules")),
             _ => ConfigError::invalid(format!(
                 "header:spec:inputs:{name} config contains unknown keys: {other}"
             )),
@@ -165,7 +165,7 @@ fn in_text(text: &str, inputs: &Map<String, Value>) -> Result<Value, ConfigError
 
 fn access<'a>(block: &str, inputs: &'a Map<String, Value>) -> Result<&'a Value, ConfigError> {
     if block.contains('|') {
-        return Err(ConfigError::not_interpreted(format!("functions: {block}")));
+        return Err(ConfigError::unsupported(format!("functions: {block}")));
     }
     let name = block.strip_prefix("inputs.").ok_or_else(|| {
         let scope = block.split('.').next().unwrap_or_default();

@@ -68,7 +68,7 @@ pub(super) fn interpret(content: &Value, known: &Known) -> Result<Config, Config
         return Err(ConfigError::invalid("Invalid configuration format"));
     };
     if let Some(key) = content.keys().find(|key| NOT_JOBS.contains(&key.as_str())) {
-        return Err(ConfigError::not_interpreted(key.as_str()));
+        return Err(ConfigError::unsupported(key.as_str()));
     }
     let global = variables("variables", content.get("variables"))?;
     let mut known = known.clone();
@@ -134,7 +134,7 @@ fn defaults(value: Option<&Value>) -> Result<Map<String, Value>, ConfigError> {
                 "artifacts",
             ];
             match defaults.keys().find(|key| !known.contains(&key.as_str())) {
-                Some(other) => Err(ConfigError::not_interpreted(format!("default:{other}"))),
+                Some(other) => Err(ConfigError::unsupported(format!("default:{other}"))),
                 None => Ok(defaults.clone()),
             }
         }
@@ -158,7 +158,7 @@ fn workflow(value: Option<&Value>, known: &Known) -> Result<Option<String>, Conf
                     .get("auto_cancel")
                     .and_then(|value| value.get("on_new_commit"));
                 if wanted.and_then(Value::as_str) != Some("none") {
-                    return Err(ConfigError::not_interpreted("workflow:auto_cancel"));
+                    return Err(ConfigError::unsupported("workflow:auto_cancel"));
                 }
             }
             _ => {
@@ -288,7 +288,7 @@ impl<'a> JobReader<'a> {
     fn check_keys(&self) -> Result<(), ConfigError> {
         for key in self.job.keys() {
             if UNKNOWN_HERE.contains(&key.as_str()) {
-                return Err(ConfigError::not_interpreted(self.at(key)));
+                return Err(ConfigError::unsupported(self.at(key)));
             }
             if !JOB_KEYS.contains(&key.as_str()) {
                 return Err(ConfigError::invalid(format!(
@@ -318,7 +318,7 @@ impl<'a> JobReader<'a> {
             Some("always") => When::Always,
             Some("manual") => When::Manual,
             Some("never") if by_rule => return Ok(None),
-            Some("delayed") => return Err(ConfigError::not_interpreted("when: delayed")),
+            Some("delayed") => return Err(ConfigError::unsupported("when: delayed")),
             Some(other) => {
                 return Err(ConfigError::invalid(format!(
                     "jobs:{} when should be one of: on_success, on_failure, always, manual, \
@@ -413,7 +413,7 @@ impl<'a> JobReader<'a> {
             match key.as_str() {
                 "name" | "untracked" | "paths" | "exclude" | "when" | "expire_in" | "expose_as"
                 | "access" | "public" => {}
-                "reports" => return Err(ConfigError::not_interpreted(format!("{at}:reports"))),
+                "reports" => return Err(ConfigError::unsupported(format!("{at}:reports"))),
                 _ => {
                     return Err(ConfigError::invalid(format!(
                         "{at} config contains unknown keys: {key}"

@@ -45,7 +45,7 @@ impl ConfigError {
         Self::Invalid(text.into())
     }
 
-    fn not_interpreted(what: impl Into<String>) -> Self {
+    fn unsupported(what: impl Into<String>) -> Self {
         Self::Unsupported(what.into())
     }
 }

@@ -29,7 +29,7 @@ pub(super) fn first_rule<'a>(
         };
         for key in rule.keys() {
             if !["if", "when", "allow_failure"].contains(&key.as_str()) {
-                return Err(ConfigError::not_interpreted(format!("{at}:rules:{key}")));
+                return Err(ConfigError::unsupported(format!("{at}:rules:{key}")));
             }
         }
         let matches = match rule.get("if") {

@@ -50,7 +50,7 @@ pub(super) fn variables(
             Value::Object(long) => {
                 let known = ["value", "description"];
                 if let Some(other) = long.keys().find(|key| !known.contains(&key.as_str())) {
-                    return Err(ConfigError::not_interpreted(format!("{at}:{key}:{other}")));
+                    return Err(ConfigError::unsupported(format!("{at}:{key}:{other}")));
                 }
                 long.get("value").unwrap_or(&Value::Null)
             }

@@ -17,7 +17,7 @@ use jiff::Timestamp;
 
 use super::connection::{Connection, PageInfo, Row};
 use crate::FakeGitlab;
-use crate::auth::Who;
+use crate::auth::MaybeCaller;
 use crate::state::jobs::Job;
 use crate::state::merge_requests::MergeRequest;
 use crate::state::pipelines::Pipeline;
@@ -36,7 +36,7 @@ pub(crate) const NO_PERMISSION: &str = "The resource that you are attempting to 
 #[derive(Clone)]
 pub(crate) struct RequestContext {
     pub(crate) gitlab: FakeGitlab,
-    pub(crate) who: Who,
+    pub(crate) who: MaybeCaller,
     pub(crate) score: u64,
     pub(crate) limit: u64,
 }

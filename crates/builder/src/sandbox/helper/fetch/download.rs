@@ -1,5 +1,5 @@
-//! Downloads files with the programs of DLAGENTS in this machine's makepkg.conf. Most are curl, whose output
-//! tells what failed.
+//! Downloads files with the programs of DLAGENTS in the host's makepkg.conf. Most are curl, whose output
+//! shows what failed.
 
 use super::command::Fetch;
 use super::refusal;
@@ -72,7 +72,7 @@ impl Fetch<'_> {
             None => (built_in(protocol, url, &part), part.clone()),
         };
         if agent.is_none_or(Agent::is_curl) {
-            // It must be the first option; it disables the settings of this machine's users.
+            // It must be the first option; it disables the settings of the host's users.
             command.insert(1, "--disable".to_owned());
             let protocols = match is_built_in(protocol) {
                 true => PROTOCOLS.to_owned(),

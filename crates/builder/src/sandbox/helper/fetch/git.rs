@@ -10,7 +10,7 @@ use crate::source::entry::Revision;
 
 impl<'a> Fetch<'a> {
     /// Returns a git command with no other settings, and without protocols that run programs or read files of
-    /// this machine.
+    /// the host.
     pub(super) fn git(&self) -> Sandboxed<'a> {
         self.tool()
             .env("HOME", "/tmp")

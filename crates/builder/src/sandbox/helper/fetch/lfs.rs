@@ -155,7 +155,7 @@ impl Fetch<'_> {
                 )));
             }
         }
-        Ok(usual_address(url))
+        Ok(default_endpoint(url))
     }
 
     /// Checks that every object exists and matches its pointer.
@@ -194,7 +194,7 @@ fn is_about_content(line: &str) -> bool {
 }
 
 /// Returns the default address of a repository's objects.
-fn usual_address(url: &str) -> String {
+fn default_endpoint(url: &str) -> String {
     let url = url.trim_end_matches('/');
     let url = match url.strip_prefix("git://") {
         Some(rest) => format!("https://{rest}"),
@@ -220,7 +220,7 @@ mod tests {
             ("https://h/x/", "https://h/x.git/info/lfs"),
             ("git://h/x", "https://h/x.git/info/lfs"),
         ] {
-            assert_eq!(usual_address(url), address);
+            assert_eq!(default_endpoint(url), address);
         }
     }
 

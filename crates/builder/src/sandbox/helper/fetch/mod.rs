@@ -1,5 +1,5 @@
-//! Fetches the sources before the build: with tools of this machine, as the unprivileged user, in a view
-//! without package code, through a network that reaches neither this machine nor its neighbours.
+//! Fetches the sources before the build: with tools of the host, as the unprivileged user, in a view
+//! without package code, through a network that reaches neither the host nor its neighbours.
 
 mod command;
 mod download;
@@ -53,7 +53,7 @@ pub(super) fn fetch(
         )));
     }
     let agents = Agent::all();
-    // Checked before any download, which is useless if another source cannot be fetched.
+    // Checked before any download, which is wasted if another source cannot be fetched.
     for entry in &entries {
         check_tools(entry, &agents)?;
     }
@@ -79,7 +79,7 @@ fn is_git_lfs(dependency: &str) -> bool {
     dependency.split(['<', '>', '=']).next() == Some("git-lfs")
 }
 
-/// Fails if this machine lacks the program for an entry.
+/// Fails if the host lacks the program for an entry.
 fn check_tools(entry: &Entry, agents: &[Agent]) -> Result<(), Failure> {
     match entry {
         Entry::Local | Entry::OnMachine { .. } | Entry::Git { .. } => Ok(()),

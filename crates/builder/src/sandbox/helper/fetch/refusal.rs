@@ -1,5 +1,5 @@
 //! Explains why a source could not be fetched. Failures that a retry would not fix are the fault of the
-//! package; all others are temporary, or the fault of the machine or its network.
+//! package; all others are temporary, or the fault of the host or its network.
 
 use crate::failure::Failure;
 use crate::source::checkout::shown;
@@ -14,8 +14,8 @@ pub(super) fn of_curl(code: i32, status: &str, url: &str, last: &str) -> Failure
     };
     let status: u16 = status.parse().unwrap_or_default();
     // curl reports a refusal by HTTP as 22, and one by FTP with a specific code.
-    if code == 22 && is_lasting(status) {
-        let meaning = meaning(status);
+    if code == 22 && is_permanent(status) {
+        let meaning = reason_phrase(status);
         return Failure::package(format!("{what}: HTTP status {status}{meaning}{redirected}"));
     }
     let lasting = match code {
@@ -40,11 +40,11 @@ pub(super) fn of_curl(code: i32, status: &str, url: &str, last: &str) -> Failure
 
 /// Returns whether a status is permanent (RFC 9110). Excludes those that ask the client to wait, and those
 /// about the connection.
-fn is_lasting(status: u16) -> bool {
+fn is_permanent(status: u16) -> bool {
     (400..500).contains(&status) && !matches!(status, 407 | 408 | 421 | 425 | 429)
 }
 
-fn meaning(status: u16) -> &'static str {
+fn reason_phrase(status: u16) -> &'static str {
     match status {
         401 => " (Unauthorized)",
         403 => " (Forbidden)",
@@ -75,7 +75,7 @@ impl Refusal {
             .or_else(|| text.split_once("abort: HTTP Error "))
             .and_then(|(_, rest)| rest.get(..3))
             .and_then(|status| status.parse().ok());
-        let is_refused = status.is_some_and(is_lasting)
+        let is_refused = status.is_some_and(is_permanent)
             || (text.starts_with("fatal: repository '") && text.ends_with("not found"))
             || [
                 "could not read Username",

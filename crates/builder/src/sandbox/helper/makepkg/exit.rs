@@ -92,7 +92,7 @@ impl ExitRecord {
 
 /// Everything that is known about the exit of makepkg.
 #[derive(Debug, Default)]
-pub(super) struct Circumstances {
+pub(super) struct ExitContext {
     pub(super) code: i32,
     pub(super) exit: ExitRecord,
     pub(super) stage: Stage,
@@ -104,7 +104,7 @@ pub(super) struct Circumstances {
     pub(super) is_bootstrap: bool,
 }
 
-impl Circumstances {
+impl ExitContext {
     /// Returns whether makepkg could not read the PKGBUILD.
     pub(super) fn is_unreadable(&self) -> bool {
         self.code != 0
@@ -235,15 +235,15 @@ mod tests {
     const MAKEPKG: &str = "/usr/bin/makepkg";
     const PKGBUILD: &str = "/startdir/PKGBUILD";
 
-    fn exited(code: i32, frames: &[(&str, &str)]) -> Circumstances {
+    fn exited(code: i32, frames: &[(&str, &str)]) -> ExitContext {
         let frames: String = frames
             .iter()
             .map(|(function, file)| format!("{function}\t{file}\t7\n"))
             .collect();
-        Circumstances {
+        ExitContext {
             code,
             exit: ExitRecord::parse(&format!("{code}\n{frames}")),
-            ..Circumstances::default()
+            ..ExitContext::default()
         }
     }
 
@@ -292,7 +292,7 @@ mod tests {
 
     #[test]
     fn classifies_failures_by_exit_code_of_makepkg() {
-        assert!(Circumstances::default().failure().is_none());
+        assert!(ExitContext::default().failure().is_none());
         for (code, function, kind) in [
             (1, "verify_integrity_sums", FailureKind::Package),
             (2, "main", FailureKind::Infrastructure),
@@ -314,34 +314,34 @@ mod tests {
 
     #[test]
     fn blames_package_for_missing_program_of_the_pkgbuild() {
-        let mut circumstances = exited(15, &[("main", MAKEPKG)]);
-        let failure = circumstances.failure().unwrap();
+        let mut exit_context = exited(15, &[("main", MAKEPKG)]);
+        let failure = exit_context.failure().unwrap();
         assert_eq!(failure.kind, FailureKind::Package);
         assert_eq!(
             failure.message,
             "makepkg: a program that the PKGBUILD or its options need is missing; add it to \
              makedepends (exit 15)"
         );
-        circumstances.lacks_own_program = true;
-        let failure = circumstances.failure().unwrap();
+        exit_context.lacks_own_program = true;
+        let failure = exit_context.failure().unwrap();
         assert_eq!(failure.kind, FailureKind::Infrastructure);
-        circumstances.lacks_git = true;
-        let failure = circumstances.failure().unwrap();
+        exit_context.lacks_git = true;
+        let failure = exit_context.failure().unwrap();
         assert!(failure.message.contains("needs git"), "{failure}");
     }
 
     #[test]
     fn blames_package_for_failed_packaging_step() {
         for code in 1..=16 {
-            let mut circumstances = exited(code, &[("enter_fakeroot", MAKEPKG), ("main", MAKEPKG)]);
+            let mut exit_context = exited(code, &[("enter_fakeroot", MAKEPKG), ("main", MAKEPKG)]);
             assert_eq!(
-                circumstances.failure().unwrap().kind,
+                exit_context.failure().unwrap().kind,
                 FailureKind::Package,
                 "{code}"
             );
-            circumstances.stage.line("==> Starting package_x()...");
+            exit_context.stage.line("==> Starting package_x()...");
             assert_eq!(
-                circumstances.failure().unwrap().message,
+                exit_context.failure().unwrap().message,
                 format!("package_x() ended with exit code {code}")
             );
         }
@@ -366,11 +366,11 @@ mod tests {
     #[test]
     fn blames_package_without_further_evidence() {
         for code in [1, 2, 8, 15, 138] {
-            let circumstances = Circumstances {
+            let exit_context = ExitContext {
                 code,
-                ..Circumstances::default()
+                ..ExitContext::default()
             };
-            assert_eq!(circumstances.failure().unwrap().kind, FailureKind::Package);
+            assert_eq!(exit_context.failure().unwrap().kind, FailureKind::Package);
         }
     }
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use buildbtw_model::{FailureKind, PackageVersion};
 
-use self::exit::{Circumstances, ExitRecord};
+use self::exit::{ExitContext, ExitRecord};
 use self::first_run::FirstRun;
 use self::offline::Offline;
 use self::stage::Stage;
@@ -33,7 +33,7 @@ const HOOK: &str = include_str!("hook.bash");
 const HOOK_PATH: &str = "/run/buildbtw/hook.bash";
 /// The folder for the records of the hook.
 const NOTES_PATH: &str = "/run/buildbtw/notes";
-/// Programs that makepkg needs for every package: a root without them is the machine's fault.
+/// Programs that makepkg needs for every package: a root without them is the host's fault.
 const OWN_PROGRAMS: &[&str] = &[
     "bsdtar",
     "fakeroot",
@@ -193,7 +193,7 @@ impl<'a> Makepkg<'a> {
     }
 
     /// Builds the package in one run.
-    pub(super) fn whole(&self) -> Result<(), Failure> {
+    pub(super) fn run_once(&self) -> Result<(), Failure> {
         heading(&format!("building {}", self.task.request.pkgbase));
         self.run(Run::Whole, self.command(), None).map(drop)
     }
@@ -282,12 +282,12 @@ impl<'a> Makepkg<'a> {
             let failure = Failure::infrastructure("the sandbox could not start makepkg").see_log();
             return Err(run.reclassified(failure));
         }
-        let circumstances = self.circumstances(&notes, exit_code(status), stage);
-        let Some(failure) = circumstances.failure() else {
+        let exit_context = self.exit_context(&notes, exit_code(status), stage);
+        let Some(failure) = exit_context.failure() else {
             return Ok(notes);
         };
-        if circumstances.is_unreadable() {
-            let why = why_unreadable(&self.command())?
+        if exit_context.is_unreadable() {
+            let why = pkgbuild_syntax_error(&self.command())?
                 .unwrap_or_else(|| "the last command at its top level failed".to_owned());
             let message = format!("the PKGBUILD could not be read: {why}");
             return Err(Failure::package(message).see_log());
@@ -300,10 +300,10 @@ impl<'a> Makepkg<'a> {
     }
 
     /// Collects what is known about a finished run.
-    fn circumstances(&self, notes: &Path, code: i32, stage: Stage) -> Circumstances {
+    fn exit_context(&self, notes: &Path, code: i32, stage: Stage) -> ExitContext {
         let Self { root, task, .. } = *self;
         let note = read_regular(&notes.join("ended"), MAX_NOTE_BYTES).unwrap_or_default();
-        Circumstances {
+        ExitContext {
             code,
             exit: ExitRecord::parse(&String::from_utf8_lossy(&note)),
             lacks_git: lacks_git(root, task),
@@ -326,7 +326,7 @@ fn version_changed(version: &PackageVersion, other: &str) -> Failure {
 }
 
 /// Returns bash's message about the syntax of the PKGBUILD: `line 7: syntax error …`.
-pub(super) fn why_unreadable(command: &Sandboxed<'_>) -> Result<Option<String>, Failure> {
+pub(super) fn pkgbuild_syntax_error(command: &Sandboxed<'_>) -> Result<Option<String>, Failure> {
     let script = "bash -n PKGBUILD 2>&1";
     let (_, text) = command.output_within(&["bash", "-c", script], MAX_NOTE_BYTES)?;
     let text = String::from_utf8_lossy(&text);

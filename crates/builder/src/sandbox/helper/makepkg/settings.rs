@@ -7,7 +7,7 @@ use crate::sandbox::job::BuildTask;
 /// The path of the file inside the sandbox.
 pub(super) const PATH: &str = "/run/buildbtw/makepkg.conf";
 /// Reads the settings of the root as makepkg does. Settings of the user are omitted: makepkg looks for them
-/// only beside `/etc/makepkg.conf`, and only the build itself could have put them into its home folder.
+/// only next to `/etc/makepkg.conf`, and only the build itself could have put them into its home folder.
 const OF_ROOT: &str = r#"source /etc/makepkg.conf || return
 if [[ $(declare -f source_makepkg_config) == *'.d"'* ]]; then
   for buildbtw_file in /etc/makepkg.conf.d/*.conf; do

@@ -49,7 +49,7 @@ struct Unverified {
 struct SignatureResults {
     is_checking: bool,
     lacks_gpg: bool,
-    /// The file whose result comes next. Programs that unpack sources may print in between, including line
+    /// The file whose result comes next. Programs that unpack sources may print between them, including line
     /// feeds.
     pending: Option<String>,
     passed: usize,

@@ -1,5 +1,5 @@
 //! Tracks the progress of makepkg by its output. A PKGBUILD can imitate that, which only misleads the reader:
-//! nothing here turns a failure into one of the machine.
+//! nothing here turns a failure into one of the host.
 
 use buildbtw_model::PackageVersion;
 

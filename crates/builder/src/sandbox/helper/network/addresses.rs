@@ -8,7 +8,7 @@ pub(super) const INNER: &str = "eth0";
 /// servers in them; only pasta responds, to name resolution.
 pub(super) const IPV4_LINK: &str = "198.18.0.0/24";
 pub(super) const IPV6_LINK: &str = "2001:2::/48";
-/// The address from which pasta responds. It is arbitrary, so that the machine's own stays private.
+/// The address from which pasta responds. It is arbitrary, so that the host's own stays private.
 pub(super) const GATEWAY_MAC: &str = "9a:55:9a:55:9a:55";
 pub(super) const GATEWAY: [&str; 2] = ["198.18.0.1", "2001:2::1"];
 pub(super) const OUTER: [&str; 2] = ["198.18.0.2", "2001:2::2"];

@@ -1,13 +1,13 @@
 //! The network through which sources are fetched, and which `prepare()` may use if the policy allows it.
 //!
 //! Commands run in an inner network namespace. Its only link leads to an outer namespace, whose routes decide
-//! which addresses are reachable; pasta, attached to that, opens the connections on this machine. The inner
+//! which addresses are reachable; pasta, attached to that, opens the connections on the host. The inner
 //! namespace cannot enforce this itself: a socket that is bound to an interface (SO_BINDTODEVICE, which needs
 //! no privilege, or IP_PKTINFO) treats an address without a route as a neighbour, and pasta responds for
 //! every neighbour. Forwarded packets cannot bypass the routes in this way.
 
 mod addresses;
-mod machine;
+mod host_network;
 mod pasta;
 mod routes;
 
@@ -25,7 +25,7 @@ use nix::mount::{MsFlags, mount};
 use self::addresses::{
     DOWN, GATEWAY, GATEWAY_MAC, INNER, INNER_ADDRESS, IPV4_LINK, IPV6_LINK, OUTER_DOWN, UP,
 };
-use self::machine::Machine;
+use self::host_network::HostNetwork;
 use self::routes::{Action, Route};
 use super::files::make_dir;
 use super::headings::heading;
@@ -55,7 +55,7 @@ impl Network {
                  fetched, could not be resolved"
             )));
         }
-        let machine = Machine::read()?;
+        let machine = HostNetwork::read()?;
         let mut own = machine.own.clone();
         own.extend(access.refused.iter().copied().map(SourceNetwork::single));
         let routes = routes::routes(&own, &access.allowed);
@@ -84,7 +84,7 @@ impl Network {
         let plan = Plan {
             routes: &network.routes,
             ipv6: ipv6.is_some(),
-            opens_loopback: opens_loopback(&access.allowed),
+            allows_loopback: allows_loopback(&access.allowed),
         };
         configure(
             root,
@@ -159,7 +159,7 @@ fn is_exiting(process: u32) -> bool {
     flags.is_some_and(|flags| flags & PF_EXITING != 0)
 }
 
-fn opens_loopback(allowed: &[SourceNetwork]) -> bool {
+fn allows_loopback(allowed: &[SourceNetwork]) -> bool {
     let loopback = SourceNetwork::of(std::net::Ipv4Addr::LOCALHOST.into(), 8);
     allowed.iter().any(|network| loopback.overlaps(*network))
 }
@@ -168,8 +168,8 @@ fn opens_loopback(allowed: &[SourceNetwork]) -> bool {
 struct Plan<'a> {
     routes: &'a [Route],
     ipv6: bool,
-    /// Whether 127.0.0.1 is this machine's. The namespaces then have no loopback address of their own.
-    opens_loopback: bool,
+    /// Whether 127.0.0.1 is the host's. The namespaces then have no loopback address of their own.
+    allows_loopback: bool,
 }
 
 impl Plan<'_> {
@@ -189,7 +189,7 @@ impl Plan<'_> {
 
     /// Lets packets for 127.0.0.0/8 travel on links.
     fn local_routing(&self) -> Vec<String> {
-        match self.opens_loopback {
+        match self.allows_loopback {
             true => vec!["ipv4/conf/all/route_localnet".to_owned()],
             false => Vec::new(),
         }
@@ -240,7 +240,7 @@ impl Plan<'_> {
     /// Returns the ip(8) commands for the inner namespace.
     fn inner(&self) -> String {
         let mut lines = vec!["link set lo up".to_owned()];
-        if self.opens_loopback {
+        if self.allows_loopback {
             lines.push("address del 127.0.0.1/8 dev lo".to_owned());
         }
         lines.push(format!("address add {}/30 dev {INNER}", INNER_ADDRESS[0]));
@@ -265,7 +265,7 @@ fn batch(lines: &[String]) -> String {
         .fold(String::new(), |text, line| text + line + "\n")
 }
 
-/// Returns the resolv.conf(5). pasta forwards queries to the first resolver of this machine.
+/// Returns the resolv.conf(5). pasta forwards queries to the first resolver of the host.
 fn resolver(ipv6: bool) -> String {
     let text = fs_err::read_to_string("/etc/resolv.conf").unwrap_or_default();
     let servers: Vec<&str> = text
@@ -333,11 +333,11 @@ fn configure(
 mod tests {
     use super::*;
 
-    fn plan<'a>(routes: &'a [Route], ipv6: bool, opens_loopback: bool) -> Plan<'a> {
+    fn plan<'a>(routes: &'a [Route], ipv6: bool, allows_loopback: bool) -> Plan<'a> {
         Plan {
             routes,
             ipv6,
-            opens_loopback,
+            allows_loopback,
         }
     }
 
@@ -371,8 +371,8 @@ mod tests {
     #[test]
     fn routes_loopback_only_when_allowed() {
         let allowed = ["127.0.0.0/8".parse().unwrap()];
-        assert!(opens_loopback(&allowed));
-        assert!(!opens_loopback(&["192.0.2.0/24".parse().unwrap()]));
+        assert!(allows_loopback(&allowed));
+        assert!(!allows_loopback(&["192.0.2.0/24".parse().unwrap()]));
         let routes = routes::routes(&[], &allowed);
         let plan = plan(&routes, false, true);
         assert!(plan.inner().contains("address del 127.0.0.1/8 dev lo\n"));

@@ -1,4 +1,4 @@
-//! Starts pasta(1), which needs no privileges on this machine: it opens ordinary sockets for the packets that
+//! Starts pasta(1), which needs no privileges on the host: it opens ordinary sockets for the packets that
 //! it reads from an interface of the namespace.
 
 use std::io::{self, BufRead as _, BufReader};
@@ -14,7 +14,7 @@ use crate::programs::{SEARCH_PATH, find_program};
 use crate::sandbox::helper::root::Root;
 use crate::sys::{self, StepContext};
 
-/// Options against pasta's defaults, which would let the namespace reach this machine: ports are forwarded to
+/// Options against pasta's defaults, which would let the namespace reach the host: ports are forwarded to
 /// and from its loopback interface, the gateway is mapped to it, and its addresses and routes are copied.
 const CLOSED: &[&str] = &[
     "--config-net",
@@ -34,7 +34,7 @@ const CLOSED: &[&str] = &[
 ];
 
 /// Starts pasta in the sandbox's user namespace, attached to the network namespace at the path, and returns
-/// once its interface exists. `ipv6` is an interface of this machine that has IPv6 addresses.
+/// once its interface exists. `ipv6` is an interface of the host that has IPv6 addresses.
 pub(super) fn start(root: &Root, namespace: &Path, ipv6: Option<&str>) -> Result<Child, Failure> {
     if find_program("pasta").is_none() {
         return Err(Failure::infrastructure(

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use crate::source_network::SourceNetwork;
 
-/// Networks from which sources may not be fetched: this machine, private networks, link-local addresses with
+/// Networks from which sources may not be fetched: the host, private networks, link-local addresses with
 /// their metadata services, multicast and reserved addresses.
 const REFUSED: &[&str] = &[
     "0.0.0.0/8",
@@ -35,15 +35,15 @@ const REFUSED: &[&str] = &[
 pub(super) enum Action {
     /// Forwarded to the gateway.
     Forward,
-    /// Refused, which the sender learns at once.
+    /// Refused, which the sender learns immediately.
     Refuse,
 }
 
 /// A route.
 pub(super) type Route = (SourceNetwork, Action);
 
-/// Returns the routes besides the default route. `own` are the addresses and networks of this machine and of
-/// the server. `allowed` overrides the refused networks, except that a single address of the machine or the
+/// Returns the routes besides the default route. `own` are the addresses and networks of the host and of
+/// the server. `allowed` overrides the refused networks, except that a single address of the host or the
 /// server must be allowed explicitly: allowing a network means the other hosts in it. The loopback interface
 /// is an exception, because its network has no other hosts.
 pub(super) fn routes(own: &[SourceNetwork], allowed: &[SourceNetwork]) -> Vec<Route> {
@@ -51,7 +51,7 @@ pub(super) fn routes(own: &[SourceNetwork], allowed: &[SourceNetwork]) -> Vec<Ro
     let mut refused: Vec<SourceNetwork> = always.chain(own.iter().copied()).collect();
     let forms: Vec<SourceNetwork> = refused
         .iter()
-        .flat_map(|network| network.forms_in_ipv6())
+        .flat_map(|network| network.ipv6_equivalents())
         .collect();
     refused.extend(forms);
     refused.sort_unstable();
@@ -62,7 +62,7 @@ pub(super) fn routes(own: &[SourceNetwork], allowed: &[SourceNetwork]) -> Vec<Ro
         .filter(|network| network.is_single() && !loopback.contains(**network));
     let guarded: Vec<SourceNetwork> = single
         .filter(|network| !allowed.contains(network))
-        .flat_map(|network| [vec![*network], network.forms_in_ipv6()].concat())
+        .flat_map(|network| [vec![*network], network.ipv6_equivalents()].concat())
         .collect();
     refused.retain(|network| {
         guarded.contains(network) || !allowed.iter().any(|allowed| allowed.contains(*network))
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_addresses_of_the_machine() {
+    fn blocks_addresses_of_the_host() {
         let own = networks(&["203.0.113.0/24", "198.51.100.7", "2001:db8:7::/64"]);
         let routes = routes(&own, &[]);
         for address in ["203.0.113.1", "198.51.100.7", "2001:db8:7::9"] {
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_the_machine_inside_an_allowed_network() {
+    fn blocks_the_host_inside_an_allowed_network() {
         let own = networks(&["10.7.0.9", "10.7.0.10", "10.7.0.0/16", "fd00::9"]);
         let allowed = networks(&["10.0.0.0/8", "10.7.0.10", "fd00::/8", "64:ff9b::/96"]);
         let routes = routes(&own, &allowed);

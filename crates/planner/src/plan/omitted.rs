@@ -4,10 +4,10 @@ use rustc_hash::FxHashSet;
 
 use super::assembly::Assembly;
 use super::context::PlanContext;
-use super::cycles::is_left_out;
+use super::cycles::is_omitted;
 
 /// Returns the relations of a member that lead into its cycle and that a bootstrap build omits.
-pub(super) fn left_out<B>(
+pub(super) fn omitted<B>(
     context: &PlanContext<'_, '_>,
     assembly: &Assembly<'_, B>,
     member: u32,
@@ -17,7 +17,7 @@ pub(super) fn left_out<B>(
     let Some(record) = base.and_then(|&base| world.base(base)) else {
         return Vec::new();
     };
-    let Some(installs) = assembly.left_out.get(&member) else {
+    let Some(installs) = assembly.omitted.get(&member) else {
         return Vec::new();
     };
     let packages: FxHashSet<u32> = installs
@@ -30,7 +30,7 @@ pub(super) fn left_out<B>(
     };
     world
         .applicable(&record.build)
-        .filter(|used| is_left_out(used.kind) && leads_in(used.relation))
+        .filter(|used| is_omitted(used.kind) && leads_in(used.relation))
         .map(|used| used.relation)
         .collect()
 }

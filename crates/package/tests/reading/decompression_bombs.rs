@@ -41,7 +41,7 @@ fn measured(path: &Path) -> (String, u64) {
     let output = Command::new(std::env::current_exe().unwrap())
         .args([
             "--exact",
-            "bombs::reads_one_package",
+            "decompression_bombs::reads_one_package",
             "--ignored",
             "--nocapture",
         ])

@@ -1,4 +1,4 @@
-//! A machine with neighbours: network namespaces in which the helper and servers run.
+//! A host with neighbours: network namespaces in which the helper and servers run.
 
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nix::sched::{CloneFlags, setns, unshare};
 
-use crate::support::World;
+use crate::support::Fixture;
 
-/// The machine has `203.0.113.2` and `2001:db8:1::2`. Its router is `203.0.113.1` and `2001:db8:1::1`; the
+/// The host has `203.0.113.2` and `2001:db8:1::2`. Its router is `203.0.113.1` and `2001:db8:1::1`; the
 /// neighbour, servers behind the router and everything else are addresses of the same namespace.
 const ROUTER: &str = "\
 link set lo up
@@ -35,7 +35,7 @@ link set eth0 up
 route add default via 203.0.113.1
 route add ::/0 via 2001:db8:1::1
 ";
-/// Host names that the machine resolves.
+/// Host names that the host resolves.
 const HOSTS: &str = "\
 127.0.0.1 localhost
 198.51.100.10 public.test
@@ -45,7 +45,7 @@ const HOSTS: &str = "\
 /// Servers behind the router that may be reached.
 pub(crate) const PUBLIC: &str = "198.51.100.10";
 pub(crate) const PUBLIC_6: &str = "[2001:db8:f::10]";
-/// Addresses of the machine, and of the router's namespace, from which no sources may be
+/// Addresses of the host, and of the router's namespace, from which no sources may be
 /// downloaded.
 pub(crate) const ON_MACHINE: &[&str] = &["127.0.0.1", "203.0.113.2", "[::1]", "[2001:db8:1::2]"];
 pub(crate) const BEHIND_ROUTER: &[&str] = &[
@@ -58,7 +58,7 @@ pub(crate) const BEHIND_ROUTER: &[&str] = &[
 ];
 
 /// The two namespaces.
-pub(crate) struct Surroundings {
+pub(crate) struct TestNetwork {
     machine: Arc<File>,
     router: Arc<File>,
 }
@@ -74,28 +74,28 @@ impl Counting {
     }
 }
 
-impl Surroundings {
-    /// Creates them, and runs the helper of the world on the machine.
-    pub(crate) fn new(world: &mut World) -> Self {
-        let surroundings = Self {
+impl TestNetwork {
+    /// Creates them, and runs the helper of the fixture on the host.
+    pub(crate) fn new(fixture: &mut Fixture) -> Self {
+        let test_network = Self {
             machine: Arc::new(namespace()),
             router: Arc::new(namespace()),
         };
-        let machine = path(&surroundings.machine);
-        run_ip(&surroundings.router, &ROUTER.replace("MACHINE", &machine));
-        run_ip(&surroundings.machine, MACHINE);
-        let hosts = world.path("hosts");
+        let machine = path(&test_network.machine);
+        run_ip(&test_network.router, &ROUTER.replace("MACHINE", &machine));
+        run_ip(&test_network.machine, MACHINE);
+        let hosts = fixture.path("hosts");
         fs_err::write(&hosts, HOSTS).unwrap();
-        world.start_helper_by(&format!(
+        fixture.start_helper_by(&format!(
             "exec unshare --mount --propagation private sh -c '\
              mount --bind {} /etc/hosts && exec nsenter --net={machine} \"$@\"' sh \"$@\"",
             hosts.display()
         ));
-        world.configure(|config| config.allow_source_networks.clear());
-        surroundings
+        fixture.configure(|config| config.allow_source_networks.clear());
+        test_network
     }
 
-    /// Serves on all addresses of the machine.
+    /// Serves on all addresses of the host.
     pub(crate) fn on_machine(
         &self,
         port: u16,
@@ -128,14 +128,14 @@ pub(crate) fn redirect(to: &str) -> String {
 }
 
 fn namespace() -> File {
-    let made = std::thread::spawn(|| {
+    let thread = std::thread::spawn(|| {
         unshare(CloneFlags::CLONE_NEWNET).unwrap();
         let (file, _) = fs_err::File::open("/proc/thread-self/ns/net")
             .unwrap()
             .into_parts();
         file
     });
-    made.join().unwrap()
+    thread.join().unwrap()
 }
 
 fn path(namespace: &File) -> String {

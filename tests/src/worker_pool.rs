@@ -81,12 +81,12 @@ pub struct Times {
 }
 
 /// Many workers, each with one build at a time.
-pub struct Crew {
+pub struct WorkerPool {
     workers: Vec<tokio::task::JoinHandle<()>>,
     pub times: Arc<Mutex<Times>>,
 }
 
-impl Crew {
+impl WorkerPool {
     pub fn start(client: &Client, folder: &Path, count: usize, duration: Duration) -> Self {
         let packages = Arc::new(Packages::new(folder));
         let times = Arc::new(Mutex::new(Times::default()));

@@ -6,12 +6,12 @@ use tokio::time::Instant;
 
 /// A rate limiter that allows one request at a time, with a gap between two.
 #[derive(Debug)]
-pub(crate) struct Pace {
+pub(crate) struct RateLimiter {
     gap: Duration,
     next: Instant,
 }
 
-impl Pace {
+impl RateLimiter {
     pub(crate) fn new(gap: Duration) -> Self {
         Self {
             gap,
@@ -40,12 +40,12 @@ mod tests {
 
     #[test]
     fn keeps_minimum_interval_between_pipelines() {
-        let mut pace = Pace::new(Duration::from_secs(1));
+        let mut rate_limiter = RateLimiter::new(Duration::from_secs(1));
         let start = Instant::now();
-        assert!(pace.take(start));
-        assert!(!pace.take(start));
-        assert!(!pace.take(start + Duration::from_millis(900)));
-        assert!(pace.take(start + Duration::from_secs(5)));
-        assert!(!pace.take(start + Duration::from_secs(5)));
+        assert!(rate_limiter.take(start));
+        assert!(!rate_limiter.take(start));
+        assert!(!rate_limiter.take(start + Duration::from_millis(900)));
+        assert!(rate_limiter.take(start + Duration::from_secs(5)));
+        assert!(!rate_limiter.take(start + Duration::from_secs(5)));
     }
 }

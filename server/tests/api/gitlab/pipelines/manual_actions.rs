@@ -74,7 +74,7 @@ async fn does_not_recreate_manually_cancelled_pipeline() {
 async fn cancelled_job_ends_running_build() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job) = started(&forge).await;
-    let work = job.takes().await;
+    let work = job.claim_as_executor().await;
     work.starts().await;
     forge.gitlab.cancel_pipeline(job.pipeline).unwrap();
     // The report of a stopped executor. It may come too late, since GitLab reports the same.
@@ -93,7 +93,7 @@ async fn cancelled_job_ends_running_build() {
 async fn does_not_treat_stopped_runner_as_cancellation() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job) = started(&forge).await;
-    let work = job.takes().await;
+    let work = job.claim_as_executor().await;
     work.fails(
         FailureKind::Cancelled,
         "the job was stopped; its status in GitLab says why",
@@ -121,7 +121,7 @@ async fn does_not_recreate_deleted_pipeline() {
 async fn manual_job_retry_creates_new_attempt() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job) = started(&forge).await;
-    let work = job.takes().await;
+    let work = job.claim_as_executor().await;
     work.fails(FailureKind::Package, "error: no").await;
     job.ends(Status::Failed, Some("script_failure"));
     build_that_is(&server, "libgreet", BuildStatus::Failed).await;
@@ -129,7 +129,7 @@ async fn manual_job_retry_creates_new_attempt() {
     forge.gitlab.retry_pipeline(job.pipeline).unwrap();
     let again = forge.runs(&server, job.pipeline);
     assert_ne!(again.job, job.job);
-    let work = again.takes().await;
+    let work = again.claim_as_executor().await;
     assert_ne!(work.claimed.attempt, again.attempt());
     work.succeeds().await;
     again.ends(Status::Success, None);
@@ -142,14 +142,14 @@ async fn manual_job_retry_creates_new_attempt() {
 async fn restarted_job_takes_over_running_build() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job) = started(&forge).await;
-    let work = job.takes().await;
+    let work = job.claim_as_executor().await;
     work.starts().await;
     // The runner died, and a user retries before the lease expires or the webhook arrives.
     forge.gitlab.webhooks().hold();
     job.ends(Status::Failed, Some("runner_system_failure"));
     forge.gitlab.retry_pipeline(job.pipeline).unwrap();
     let again = forge.runs(&server, job.pipeline);
-    let second = again.takes().await;
+    let second = again.claim_as_executor().await;
     work.expect_reports_rejected().await;
     second.succeeds().await;
     let id = server.build("bump", "libgreet").await.id;
@@ -196,7 +196,7 @@ async fn rejects_manually_created_pipeline() {
 async fn cancels_pipelines_of_deleted_namespace() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job) = started(&forge).await;
-    let work = job.takes().await;
+    let work = job.claim_as_executor().await;
     let admin = server.admin();
     admin
         .delete_namespace(&"bump".parse().unwrap())

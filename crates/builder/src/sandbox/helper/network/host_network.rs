@@ -1,4 +1,4 @@
-//! Reads the addresses of this machine, and the networks that it reaches without a router.
+//! Reads the addresses of the host, and the networks that it reaches without a router.
 
 use std::process::{Command, Stdio};
 
@@ -8,13 +8,13 @@ use crate::failure::{Context as _, Failure};
 use crate::programs::SEARCH_PATH;
 use crate::source_network::SourceNetwork;
 
-/// The shortest prefixes of this machine's networks. A wider route without a router leads elsewhere, for
+/// The shortest prefixes of the host's networks. A wider route without a router leads elsewhere, for
 /// example into a tunnel.
 const WIDEST: [u8; 2] = [8, 16];
 
-/// The network configuration of this machine.
+/// The network configuration of the host.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Machine {
+pub(super) struct HostNetwork {
     /// Its addresses and on-link networks.
     pub(super) own: Vec<SourceNetwork>,
     /// The interface of its default IPv6 route.
@@ -54,7 +54,7 @@ fn unicast() -> String {
     "unicast".to_owned()
 }
 
-impl Machine {
+impl HostNetwork {
     /// Reads the configuration from the kernel.
     pub(super) fn read() -> Result<Self, Failure> {
         let interfaces = ip(&["-j", "address", "show"])?;
@@ -66,23 +66,23 @@ impl Machine {
     }
 
     fn of(interfaces: &[Interface], routes: &[RouteEntry]) -> Self {
-        let mut machine = Self::default();
+        let mut host = Self::default();
         for interface in interfaces {
             for address in &interface.addr_info {
                 let texts = [&address.local, &address.address].into_iter().flatten();
                 let networks: Vec<_> = texts.filter_map(|text| parsed(text)).collect();
                 let is_usable =
                     |network: &SourceNetwork| network.is_ipv6() && interface.ifname != "lo";
-                if machine.ipv6_interface.is_none() && networks.iter().any(is_usable) {
-                    machine.ipv6_interface = Some(interface.ifname.clone());
+                if host.ipv6_interface.is_none() && networks.iter().any(is_usable) {
+                    host.ipv6_interface = Some(interface.ifname.clone());
                 }
-                machine.own.extend(networks);
+                host.own.extend(networks);
             }
         }
         for route in routes {
-            machine.add(route);
+            host.add(route);
         }
-        machine
+        host
     }
 
     fn add(&mut self, route: &RouteEntry) {
@@ -146,8 +146,8 @@ fn ip<T: serde::de::DeserializeOwned>(arguments: &[&str]) -> Result<Vec<T>, Fail
 mod tests {
     use super::*;
 
-    fn machine(interfaces: &str, routes: &str) -> Machine {
-        Machine::of(
+    fn host(interfaces: &str, routes: &str) -> HostNetwork {
+        HostNetwork::of(
             &serde_json::from_str::<Vec<Interface>>(interfaces).unwrap(),
             &serde_json::from_str::<Vec<RouteEntry>>(routes).unwrap(),
         )
@@ -174,8 +174,8 @@ mod tests {
             {"dst":"2001:db8:1::/64","dev":"eth0"},
             {"dst":"2000::/3","dev":"tun0"},
             {"dst":"default","gateway":"fe80::1","dev":"eth0"}]"#;
-        let machine = machine(interfaces, routes);
-        let shown: Vec<String> = machine.own.iter().map(ToString::to_string).collect();
+        let host = host(interfaces, routes);
+        let shown: Vec<String> = host.own.iter().map(ToString::to_string).collect();
         assert_eq!(
             shown,
             [
@@ -190,16 +190,16 @@ mod tests {
                 "2001:db8:1::/64",
             ]
         );
-        assert_eq!(machine.ipv6.as_deref(), Some("eth0"));
-        assert_eq!(machine.ipv6_interface.as_deref(), Some("eth0"));
+        assert_eq!(host.ipv6.as_deref(), Some("eth0"));
+        assert_eq!(host.ipv6_interface.as_deref(), Some("eth0"));
     }
 
     #[test]
     fn finds_no_ipv6_route_on_host_without_ipv6() {
         let routes = r#"[{"dst":"default","gateway":"203.0.113.1","dev":"eth0"},
                          {"type":"unreachable","dst":"default","dev":"lo","metric":4294967295}]"#;
-        let machine = machine("[]", routes);
-        assert_eq!(machine.ipv6, None);
-        assert_eq!(machine.ipv6_interface, None);
+        let host = host("[]", routes);
+        assert_eq!(host.ipv6, None);
+        assert_eq!(host.ipv6_interface, None);
     }
 }
