@@ -33,13 +33,13 @@ impl FakeGitlab {
     /// Authenticates a request to the APIs.
     pub(crate) fn caller(&self, headers: &HeaderMap) -> Result<MaybeCaller, Refused> {
         api_token(headers)
-            .map(|secret| self.caller(&secret))
+            .map(|secret| self.caller_of_token(&secret))
             .transpose()
     }
 
     /// Authenticates a token, which may also be that of a running job: it can read code.
     pub(crate) fn caller_or_job(&self, secret: &str) -> Result<Caller, Refused> {
-        self.caller(secret).or_else(|refused| {
+        self.caller_of_token(secret).or_else(|refused| {
             let state = self.state();
             let mut jobs = state.jobs.values();
             let job = jobs.find(|job| job.token == secret && !job.status.is_complete());
@@ -63,7 +63,7 @@ impl FakeGitlab {
     }
 
     /// Authenticates a token of a user.
-    pub(crate) fn caller(&self, secret: &str) -> Result<Caller, Refused> {
+    pub(crate) fn caller_of_token(&self, secret: &str) -> Result<Caller, Refused> {
         let now = self.clock().now();
         let state = self.state();
         let token = state.tokens.get(secret).ok_or(Refused::Unknown)?;
