@@ -46,6 +46,8 @@ fn main() {
 /// Stores the distribution as a scan does, then loads it again and again.
 async fn load(label: &str, texts: &[String]) {
     let folder = tempfile::tempdir().unwrap();
+    // Records where the sources come from: rows of another place would be discarded.
+    load_once(folder.path()).await;
     let database = Database::open(&folder.path().join("buildbtw.sqlite3"))
         .await
         .unwrap();
@@ -66,6 +68,7 @@ async fn load(label: &str, texts: &[String]) {
         packages = found;
     }
     times.sort();
+    assert!(packages > 0, "the packages were not stored");
     println!(
         "index of {label} from the database: median {:.0?}, least {:.0?} ({packages} packages)",
         times[RUNS / 2],
