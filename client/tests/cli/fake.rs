@@ -203,8 +203,8 @@ impl Inner {
         let build = builds.find(|b| b.pkgbase.as_str() == pkgbase).unwrap();
         build.status = status;
         // For a build with packages, the message of the event is the version.
-        let message = message.filter(|_| !status.has_packages());
-        build.message = message.map(str::to_owned);
+        let of_build = message.filter(|_| !status.has_packages());
+        build.message = of_build.map(str::to_owned);
         match status {
             BuildStatus::Building => build.started_at = Some(now),
             _ => build.finished_at = Some(now),
