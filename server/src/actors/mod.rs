@@ -35,7 +35,7 @@ use pipeline_following::PipelineFollowing;
 use publisher::Publisher;
 use replanner::Replanner;
 use retention::Retention;
-use runner::Runner;
+use runner::{Actor as _, Runner};
 use unused_srcinfos::UnusedSrcinfos;
 
 /// Starts all background tasks of a server; each returns its name when it ends. The receiver fires when requests
@@ -46,7 +46,7 @@ pub(crate) fn start(
     reporter: Option<Reporter>,
 ) -> (JoinSet<&'static str>, oneshot::Receiver<()>) {
     let mut tasks = JoinSet::new();
-    let runner = Runner::new(state.shutdown.clone());
+    let runner = Runner::new(state.shutdown.clone(), state.outages.clone());
     let ready = watch(&runner, &mut tasks, state, watched);
     /// Starts actors that need nothing but the state.
     macro_rules! start {
@@ -67,6 +67,10 @@ pub(crate) fn start(
     if let Some(on_gitlab) = &state.pipelines {
         let (creating, following) = (on_gitlab.clone(), on_gitlab.clone());
         let outage = on_gitlab.following.clone();
+        // Failures of GitLab; the actor's own outage is that of the server.
+        state
+            .outages
+            .add(PipelineCreation::NAME, on_gitlab.creating.clone());
         let shared = state.clone();
         runner.spawn(&mut tasks, PipelineCreation::outage(), move || {
             PipelineCreation::new(shared.clone(), creating.clone())

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::outage::{Failure, Outage};
+use crate::state::outages::Outages;
 
 /// A background task. It takes one turn after another, each caused by an event or by a time.
 pub(crate) trait Actor: Send {
@@ -128,14 +129,17 @@ impl Observer for TraceObserver {
 #[derive(Clone)]
 pub(crate) struct Runner {
     shutdown: CancellationToken,
+    /// Where pages and clients find the outages of the actors.
+    outages: Outages,
     observer: Arc<dyn Observer>,
 }
 
 impl Runner {
-    /// Creates a runner whose actors stop with `shutdown`.
-    pub(crate) fn new(shutdown: CancellationToken) -> Self {
+    /// Creates a runner whose actors stop with `shutdown`; it adds their outages to `outages`.
+    pub(crate) fn new(shutdown: CancellationToken, outages: Outages) -> Self {
         Self {
             shutdown,
+            outages,
             observer: Arc::new(TraceObserver),
         }
     }
@@ -148,6 +152,7 @@ impl Runner {
         outage: Outage,
         create: impl FnMut() -> A + Send + 'static,
     ) {
+        self.outages.add(A::NAME, outage.clone());
         let runner = self.clone();
         tasks.spawn(async move {
             runner.supervise(&outage, create).await;

@@ -106,6 +106,7 @@ struct Running {
     inbox: Inbox<ScriptedTurn>,
     record: Record,
     outage: Outage,
+    outages: Outages,
     counts: Arc<Counts>,
     shutdown: CancellationToken,
     tasks: JoinSet<&'static str>,
@@ -115,7 +116,8 @@ fn start<const RESTS: bool, const HURRIES: bool>() -> Running {
     let (inbox, record) = (Inbox::default(), Record::default());
     let outage = Outage::new("a test", PAUSES);
     let (shutdown, counts) = (CancellationToken::new(), Arc::new(Counts::default()));
-    let mut runner = Runner::new(shutdown.clone());
+    let outages = Outages::default();
+    let mut runner = Runner::new(shutdown.clone(), outages.clone());
     runner.observer = Arc::<Counts>::clone(&counts);
     let mut tasks = JoinSet::new();
     let began = Instant::now();
@@ -132,6 +134,7 @@ fn start<const RESTS: bool, const HURRIES: bool>() -> Running {
         inbox,
         record,
         outage,
+        outages,
         counts,
         shutdown,
         tasks,
@@ -240,8 +243,13 @@ async fn restarts_panicked_actor_and_keeps_its_messages() {
     let outage = running.outage.current().unwrap();
     assert!(outage.message.contains("as the script says"), "{outage:?}");
     assert!(outage.is_of_server);
+    let failing = running.outages.current();
+    assert_eq!(failing.len(), 1);
+    assert_eq!((failing[0].task, failing[0].title), ("scripted", "a test"));
+    assert_eq!(failing[0].outage, outage);
     running.pass(10 * SECOND).await;
     assert_eq!(running.outage.current(), None);
+    assert!(running.outages.current().is_empty());
     let counts = Arc::clone(&running.counts);
     assert_eq!(
         running.end().await,
