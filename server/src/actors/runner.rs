@@ -63,6 +63,7 @@ pub(crate) enum Cause<E> {
 pub(crate) struct Next {
     at: Option<Instant>,
     ends_outage: bool,
+    is_ok: bool,
 }
 
 impl Next {
@@ -86,6 +87,7 @@ impl Next {
         Self {
             at,
             ends_outage: true,
+            is_ok: true,
         }
     }
 
@@ -94,6 +96,14 @@ impl Next {
         Self {
             ends_outage: false,
             ..self
+        }
+    }
+
+    /// Counts the turn as failed. The actor has noted the failure in its outage and chosen the next time itself.
+    pub(crate) fn failed(self) -> Self {
+        Self {
+            is_ok: false,
+            ..self.keep_outage()
         }
     }
 }
@@ -186,8 +196,8 @@ impl Runner {
             let Some(result) = self.turn(actor, cause).await else {
                 break;
             };
-            self.observer
-                .turned(A::NAME, began.elapsed(), result.is_ok());
+            let is_ok = result.as_ref().is_ok_and(|next| next.is_ok);
+            self.observer.turned(A::NAME, began.elapsed(), is_ok);
             let (next, takes_events) = match result {
                 Ok(next) => {
                     if next.ends_outage {

@@ -17,6 +17,7 @@ enum ScriptedTurn {
     Rest,
     After(Duration),
     KeepOutage,
+    NoteFailure,
     Fail,
     Panic,
     Hang,
@@ -62,6 +63,7 @@ impl<const RESTS: bool, const HURRIES: bool> Actor for Scripted<RESTS, HURRIES> 
             Cause::Start | Cause::Timer | Cause::Event(ScriptedTurn::Rest) => Ok(Next::event()),
             Cause::Event(ScriptedTurn::After(pause)) => Ok(Next::after(pause)),
             Cause::Event(ScriptedTurn::KeepOutage) => Ok(Next::event().keep_outage()),
+            Cause::Event(ScriptedTurn::NoteFailure) => Ok(Next::after(2 * SECOND).failed()),
             Cause::Event(ScriptedTurn::Fail) => {
                 Err(Failure::ProjectsMissing { shown: 0, known: 1 })
             }
@@ -229,6 +231,27 @@ async fn accepts_events_during_outage_if_the_actor_wants_them() {
             "0: Event(KeepOutage)",
             "0: Event(Rest)",
             "0: stop"
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn counts_failures_that_the_actor_has_noted_itself() {
+    let running = start::<false, false>();
+    running.act(ScriptedTurn::Fail).await;
+    running.act(ScriptedTurn::NoteFailure).await;
+    assert!(running.outage.current().is_some());
+    assert_eq!(*running.counts.turns.lock().unwrap(), (1, 2, 0));
+    running.pass(3 * SECOND).await;
+    assert_eq!(running.outage.current(), None);
+    assert_eq!(
+        running.end().await,
+        [
+            "0: Start",
+            "0: Event(Fail)",
+            "0: Event(NoteFailure)",
+            "2: Timer",
+            "3: stop"
         ]
     );
 }
