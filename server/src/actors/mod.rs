@@ -1,6 +1,7 @@
 //! The background tasks, one file each, all run by [`runner`]. They decide when work is done; the work itself is in
 //! [`crate::service`], [`crate::dispatch`] and [`crate::sources`].
 
+mod checkpoints;
 mod claims;
 mod directory_watching;
 mod file_lists;
@@ -24,6 +25,7 @@ use crate::service::forge_report::Reporter;
 use crate::sources::{Watched, WatchedKind};
 use crate::state::AppState;
 
+use checkpoints::Checkpoints;
 use claims::Claims;
 use directory_watching::DirectoryWatching;
 use file_lists::FileLists;
@@ -56,6 +58,7 @@ pub(crate) fn start(
         })+};
     }
     start!(
+        Checkpoints,
         Claims,
         Leases,
         Publisher,
