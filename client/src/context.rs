@@ -13,7 +13,7 @@ const DEFAULT_SERVER: &str = "http://127.0.0.1:8080";
 pub(crate) struct Context {
     pub(crate) client: Client,
     pub(crate) output: Output,
-    had_token: bool,
+    pub(crate) had_token: bool,
 }
 
 impl Context {

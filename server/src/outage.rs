@@ -138,7 +138,7 @@ pub struct Outage(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    /// The log message of its start.
+    /// What the task cannot do; the log message of its start.
     title: &'static str,
     pauses: Pauses,
     state: Mutex<State>,
@@ -174,6 +174,12 @@ impl Outage {
                 backoff: Backoff::new(pauses),
             }),
         }))
+    }
+
+    /// Returns what the task cannot do during an outage.
+    #[must_use]
+    pub fn title(&self) -> &'static str {
+        self.0.title
     }
 
     /// Returns the current outage.

@@ -147,6 +147,7 @@ fn api_router(state: &AppState) -> Router<AppState> {
         .route("/namespaces/{name}/cancel", post(api::control::cancel))
         .route("/namespaces/{name}/resume", post(api::control::resume))
         .route("/namespaces/{name}/retry", post(api::control::retry))
+        .route("/outages", get(api::outages::list_outages))
         .route_layer(from_fn(run_to_completion))
         .route_layer(from_fn_with_state(state.clone(), auth::client));
     // Claims and uploads end with their connection: a claim without a client gets no build, and a partial

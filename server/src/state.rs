@@ -4,6 +4,7 @@
 pub mod claim_queue;
 pub mod failed_logins;
 pub mod fetched_protocols;
+pub mod outages;
 pub mod pipelines;
 pub mod publish_queue;
 pub mod replans;
@@ -34,6 +35,7 @@ use crate::wakers::{Pending, Waker};
 use claim_queue::ClaimQueue;
 use failed_logins::FailedLogins;
 use fetched_protocols::FetchedProtocols;
+use outages::Outages;
 use pipelines::Pipelines;
 use publish_queue::{FileListQueue, PublishQueue};
 use replans::Replans;
@@ -90,6 +92,8 @@ pub struct Parts {
     pub admission: Admission,
     /// Limits concurrent reports of workers.
     pub reports: ReportTurns,
+    /// The outages of background tasks.
+    pub outages: Outages,
     /// Counts failed logins.
     pub failed_logins: FailedLogins,
     /// Cancelled on shutdown.
@@ -147,6 +151,7 @@ impl Parts {
             retention: Waker::default(),
             token_cache: TokenCache::default(),
             reports: ReportTurns::default(),
+            outages: Outages::default(),
             failed_logins: FailedLogins::default(),
             shutdown,
         })

@@ -21,6 +21,11 @@ pub(crate) struct TestState {
     _folder: TempDir,
 }
 
+/// Creates a namespace whose row cannot be read: a failure of the database that ends with its name.
+pub(crate) const UNREADABLE_NAMESPACE: &str = "insert into namespace
+    (id, name, scope, max_builds, bump, follow_default_s, created_at)
+    values (1, 'Not a name', 'transitive', 1, 1, 3600, 1)";
+
 impl Deref for TestState {
     type Target = AppState;
 
@@ -32,6 +37,14 @@ impl Deref for TestState {
 impl TestState {
     pub(crate) async fn new() -> Self {
         Self::with(|_| {}).await
+    }
+
+    /// Changes the database directly.
+    pub(crate) async fn sql(&self, statement: &'static str) {
+        let mut tx = self.state.database.write().await.unwrap();
+        let statement = sqlx::query(statement);
+        statement.execute(tx.connection()).await.unwrap();
+        tx.commit().await.unwrap();
     }
 
     /// Creates a state and applies `change` to its parts.

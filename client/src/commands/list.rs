@@ -4,7 +4,7 @@ use buildbtw_model::api::{NamespaceSummary, Page};
 
 use crate::context::Context;
 use crate::error::Result;
-use crate::output::{Cell, Table, style, time};
+use crate::output::{Cell, Table, clean, style, time};
 
 pub(super) async fn run(context: &Context) -> Result<u8> {
     let mut items: Vec<NamespaceSummary> = Vec::new();
@@ -26,8 +26,30 @@ pub(super) async fn run(context: &Context) -> Result<u8> {
     if items.is_empty() {
         output.note("there are no namespaces yet");
         output.hint("`buildbtw new PKGBASE/REF` creates one");
-        return Ok(0);
+    } else {
+        table(items).print(output)?;
     }
+    warn_of_outages(context).await;
+    Ok(0)
+}
+
+/// Warns if background tasks of the server cannot do their work. Only tokens of clients and administrators may read
+/// this, and an older server does not have it; neither makes the list worse.
+async fn warn_of_outages(context: &Context) {
+    if !context.had_token {
+        return;
+    }
+    for outage in context.client.outages().await.unwrap_or_default() {
+        context.output.note(format_args!(
+            "warning: outage of the server since {}: {}: {}",
+            time::date(outage.since),
+            clean(&outage.title),
+            clean(&outage.message)
+        ));
+    }
+}
+
+fn table(items: Vec<NamespaceSummary>) -> Table {
     let mut table = Table::new(&[
         "NAMESPACE",
         "STATE",
@@ -53,6 +75,5 @@ pub(super) async fn run(context: &Context) -> Result<u8> {
             Cell::new(origins.join(" ")),
         ]);
     }
-    table.print(output)?;
-    Ok(0)
+    table
 }

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use buildbtw_model::api::PlanNote;
+use buildbtw_model::api::{PlanNote, TaskOutage};
 use buildbtw_model::{BuildStatus, NoteKind};
 
 use super::fake::{Fake, TOKEN};
@@ -85,6 +85,37 @@ async fn prints_plain_tables_in_a_pipe_and_unmodified_json() {
     let always = ["list", "--color=always"];
     let ran = run(home.path(), &fake.url, &always).await;
     assert!(ran.stdout.contains("\x1b["), "{:?}", ran.stdout);
+}
+
+#[tokio::test]
+async fn list_warns_of_outages_if_the_token_may_read_them() {
+    let (fake, home) = (
+        Fake::start(&["libgreet"]).await,
+        tempfile::tempdir().unwrap(),
+    );
+    let token = format!("--token={TOKEN}");
+    let ran = run(home.path(), &fake.url, &["list", &token]).await;
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+    fake.change(|inner| {
+        inner.outages.push(TaskOutage {
+            task: "retention".into(),
+            title: "cannot remove old iterations".into(),
+            message: "no space\n\x1b[31mleft".into(),
+            since: "2026-11-30T03:18:05Z".parse().unwrap(),
+        });
+    });
+    let ran = run(home.path(), &fake.url, &["list", &token]).await;
+    assert_eq!(ran.code, 0);
+    assert!(ran.stdout.contains("\nspace "), "{}", ran.stdout);
+    assert_eq!(
+        ran.stderr,
+        "warning: outage of the server since 2026-11-30 03:18: cannot remove old iterations: \
+         no space  [31mleft\n"
+    );
+    for args in [&["list"][..], &["list", "--token=wrong"]] {
+        let ran = run(home.path(), &fake.url, args).await;
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{args:?}");
+    }
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use axum::{Json, Router};
 use buildbtw_model::api::{
     AttemptSummary, BuildCounts, BuildDetail, BuildSummary, CreateNamespace, CreateToken,
     CreatedToken, Event, IterationDetail, NamespaceDetail, NamespaceSummary, Page, Problem,
-    ProblemKind, RetriedBuilds, RetryBuilds, TokenIdentity, TokenSummary,
+    ProblemKind, RetriedBuilds, RetryBuilds, TaskOutage, TokenIdentity, TokenSummary,
 };
 use buildbtw_model::{AttemptId, BuildId, BuildStatus, IterationStatus, TokenId, TokenScope};
 use futures_util::stream;
@@ -29,6 +29,7 @@ pub(crate) struct Inner {
     pub(crate) created: Option<CreateNamespace>,
     pub(crate) log: Vec<u8>,
     pub(crate) attempt: AttemptSummary,
+    pub(crate) outages: Vec<TaskOutage>,
     /// While this is set, every response is a 503.
     pub(crate) away: bool,
     /// Streams that began before this generation are interrupted.
@@ -93,6 +94,7 @@ impl Fake {
             .route("/namespaces/{name}/retry", post(retry))
             .route("/builds/{id}", get(build))
             .route("/attempts/{id}/log", get(log))
+            .route("/outages", get(outages))
             .route("/tokens", get(no_tokens).post(create_token))
             .route("/token", get(identity));
         Router::new().nest("/api/v1", api).with_state(self.clone())
@@ -186,6 +188,7 @@ impl Inner {
                 "status": "running",
                 "created_at": start,
             })),
+            outages: vec![],
             away: false,
             generation: 0,
             clock: 1_700_000_000,
@@ -444,6 +447,13 @@ async fn create_token(
         },
         token: "bbtw_new".into(),
     }))
+}
+
+async fn outages(State(fake): State<Fake>, headers: HeaderMap) -> ApiResult<Vec<TaskOutage>> {
+    authenticated(&headers)?;
+    Ok(Json(
+        fake.change_without_event(|inner| inner.outages.clone()),
+    ))
 }
 
 async fn no_tokens(headers: HeaderMap) -> ApiResult<Vec<TokenSummary>> {

@@ -91,9 +91,6 @@ pub struct JobClaims {
     /// GitLab that do not report it.
     #[serde(default, deserialize_with = "present")]
     pub ci_config_ref_uri: Option<Option<String>>,
-    /// The runner.
-    #[serde(default)]
-    pub runner_id: Option<u64>,
 }
 
 impl JobClaims {

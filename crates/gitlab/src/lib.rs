@@ -4,6 +4,7 @@
 mod ci_config;
 mod client;
 mod error;
+mod failure_reason;
 mod graphql;
 mod http;
 mod id_token;
@@ -24,6 +25,7 @@ pub use buildbtw_model::{JobId, MergeRequestIid, NoteId, PipelineId, PipelineSta
 pub use ci_config::{CiConfig, CiConfigPage};
 pub use client::Gitlab;
 pub use error::{GitlabError, GitlabErrorKind};
+pub use failure_reason::{FailureReason, JobFailureReason};
 pub use id_token::{IdTokenError, IdTokens, JobClaims};
 pub use lookups::RefNames;
 pub use pipelines::{Job, NewPipeline, Parameters, Pipeline};

@@ -8,6 +8,7 @@ use reqwest::Method;
 use serde::Deserialize;
 
 use crate::error::{GitlabError, GitlabErrorKind};
+use crate::failure_reason::{FailureReason, JobFailureReason};
 use crate::http::{Http, RetryBudget, Subject};
 
 /// The parameters of a new pipeline.
@@ -60,15 +61,22 @@ pub struct Job {
     pub name: String,
     /// Its status.
     pub status: PipelineStatus,
-    /// GitLab's word for the cause of its failure.
+    /// GitLab's reason for its failure.
     #[serde(default)]
-    pub failure_reason: Option<String>,
+    pub failure_reason: Option<FailureReason>,
     /// The seconds for which it has run, by GitLab's clock.
     #[serde(default)]
     pub duration: Option<f64>,
 }
 
 impl Job {
+    /// Returns the reason of its failure, which is unknown if GitLab gives none.
+    #[must_use]
+    pub fn failure(&self) -> &FailureReason {
+        const NONE: &FailureReason = &FailureReason::Known(JobFailureReason::UnknownFailure);
+        self.failure_reason.as_ref().unwrap_or(NONE)
+    }
+
     /// Returns for how long it has run.
     #[must_use]
     pub fn elapsed(&self) -> Option<Duration> {

@@ -220,9 +220,10 @@ fn contents(
     }
 }
 
-pub(crate) fn seconds(time: Option<Time>) -> i64 {
-    let time: Option<Timestamp> = time.and_then(|time| time.parse().ok());
-    time.map_or(0, Timestamp::as_second)
+/// Returns the seconds since 1970, if the time is present and readable.
+pub(crate) fn seconds(time: Option<Time>) -> Option<i64> {
+    let time: Timestamp = time?.parse().ok()?;
+    Some(time.as_second())
 }
 
 pub(crate) fn text(blob: Option<Option<String>>) -> Blob {

@@ -52,8 +52,8 @@ pub struct TreeAt {
     pub commit: CommitHash,
     /// Its tree, if the response had all entries.
     pub tree: Option<TreeHash>,
-    /// When it was committed, in seconds.
-    pub commit_time: i64,
+    /// When it was committed, in seconds, if the response had a readable time.
+    pub commit_time: Option<i64>,
     /// The file.
     pub srcinfo: Blob,
 }

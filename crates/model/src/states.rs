@@ -14,7 +14,9 @@ pub struct UnknownState {
 }
 
 /// Defines an enum whose variants have one fixed text each, used in JSON, SQL and on the terminal. An optional last
-/// `_ => Other,` is the variant for unknown texts in JSON, which a newer program or GitLab may send.
+/// `_ => Other,` is the variant for unknown texts in JSON, which a newer program or GitLab may send. In a crate with a
+/// feature `sqlx`, it maps to a TEXT column.
+#[macro_export]
 macro_rules! text_enum {
     (
         $(#[$doc:meta])* $name:ident, $kind:literal
@@ -54,13 +56,13 @@ macro_rules! text_enum {
         }
 
         impl std::str::FromStr for $name {
-            type Err = $crate::states::UnknownState;
+            type Err = $crate::UnknownState;
 
             fn from_str(text: &str) -> Result<Self, Self::Err> {
                 match text {
                     $($text => Ok(Self::$variant),)+
                     $("unknown" => Ok(Self::$other),)?
-                    _ => Err($crate::states::UnknownState {
+                    _ => Err($crate::UnknownState {
                         kind: $kind,
                         value: text.chars().take(60).collect(),
                         expected: concat!($($text, " "),+).trim_ascii_end(),
@@ -69,7 +71,7 @@ macro_rules! text_enum {
             }
         }
 
-        $crate::ids::macros::sqlx_text!($name);
+        $crate::sqlx_text!($name);
     };
 }
 pub(crate) use text_enum;

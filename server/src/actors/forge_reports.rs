@@ -34,6 +34,13 @@ pub(crate) struct ForgeReports {
     has_caught_up: bool,
 }
 
+/// What became of the reports of a turn.
+#[derive(Default)]
+struct Tried {
+    any: bool,
+    has_failed: bool,
+}
+
 impl ForgeReports {
     pub(crate) fn new(
         state: AppState,
@@ -59,14 +66,23 @@ impl ForgeReports {
     async fn catch_up(&mut self) -> sqlx::Result<()> {
         if !self.has_caught_up {
             let all = namespaces::all(self.state.database.read()).await?;
-            self.changed
-                .add(all.into_iter().map(|namespace| namespace.id));
+            if !all.is_empty() {
+                self.changed
+                    .add(all.into_iter().map(|namespace| namespace.id));
+                self.collect();
+            }
             self.has_caught_up = true;
         }
         Ok(())
     }
 
-    async fn report_due(&mut self) {
+    /// Collects changes for a while, before they are reported.
+    fn collect(&mut self) {
+        self.report_at
+            .get_or_insert_with(|| Instant::now() + DEBOUNCE);
+    }
+
+    async fn report_due(&mut self) -> Tried {
         let now = Instant::now();
         let due = self.retry_at.extract_if(.., |_, at| *at <= now);
         let mut due: Vec<_> = due.map(|(namespace, _)| namespace).collect();
@@ -76,27 +92,32 @@ impl ForgeReports {
         }
         due.sort_unstable();
         due.dedup();
+        let mut tried = Tried::default();
         for namespace in due {
             self.retry_at.remove(&namespace);
-            if let Some(pause) = self.report(namespace).await {
+            tried.any = true;
+            let again = match self.reporter.report(&self.state, namespace).await {
+                Ok(later) => {
+                    self.outage.recovered();
+                    later
+                }
+                Err(failure) => {
+                    tried.has_failed = true;
+                    self.pause_after(&failure)
+                }
+            };
+            if let Some(pause) = again {
                 self.retry_at.insert(namespace, Instant::now() + pause);
             }
         }
+        tried
     }
 
-    /// Reports a namespace. Returns the time until its next report, if one is needed.
-    async fn report(&self, namespace: NamespaceId) -> Option<Duration> {
-        match self.reporter.report(&self.state, namespace).await {
-            Ok(later) => {
-                self.outage.recovered();
-                later
-            }
-            Err(failure) => {
-                let pause = self.outage.failed(&failure);
-                let is_lost = matches!(&failure, Failure::Gitlab(error) if !is_retryable(error));
-                (!is_lost).then_some(pause)
-            }
-        }
+    /// Notes the failure of a report. Returns the pause before its retry, if it is retried.
+    fn pause_after(&self, failure: &Failure) -> Option<Duration> {
+        let pause = self.outage.failed(failure);
+        let is_lost = matches!(failure, Failure::Gitlab(error) if !is_retryable(error));
+        (!is_lost).then_some(pause)
     }
 }
 
@@ -111,12 +132,68 @@ impl Actor for ForgeReports {
     async fn turn(&mut self, cause: Cause<()>) -> Result<Next, Failure> {
         self.catch_up().await?;
         if let Cause::Event(()) = cause {
-            self.report_at
-                .get_or_insert_with(|| Instant::now() + DEBOUNCE);
+            self.collect();
         }
-        self.report_due().await;
-        let next = self.retry_at.values().copied().chain(self.report_at).min();
-        // [`Self::report`] has already updated the outage.
-        Ok(Next::maybe_at(next).keep_outage())
+        let tried = self.report_due().await;
+        let at = self.retry_at.values().copied().chain(self.report_at).min();
+        let next = Next::maybe_at(at);
+        Ok(match tried {
+            Tried {
+                has_failed: true, ..
+            } => next.failed(),
+            // [`Self::report_due`] has already updated the outage.
+            Tried { any: true, .. } => next.keep_outage(),
+            // Only a report shows that reports succeed again.
+            Tried { any: false, .. } if at.is_some() => next.keep_outage(),
+            // There is nothing to report, so only the catch-up can have failed.
+            Tried { any: false, .. } => next,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use buildbtw_gitlab::{Gitlab, GitlabArgs};
+
+    use super::*;
+    use crate::testing::{TestState, UNREADABLE_NAMESPACE};
+
+    /// An actor whose reports would fail: its GitLab does not exist.
+    fn actor(state: &AppState, folder: &std::path::Path) -> ForgeReports {
+        let token_file = folder.join("token");
+        fs_err::write(&token_file, "glpat-x").unwrap();
+        let args = GitlabArgs {
+            gitlab_url: Some("http://127.0.0.1:1".into()),
+            gitlab_group: Some("packages".into()),
+            gitlab_token_file: Some(token_file),
+            ..GitlabArgs::default()
+        };
+        let gitlab = Gitlab::new(args.settings().unwrap().unwrap()).unwrap();
+        let reporter = Reporter::new(gitlab, Vec::new());
+        let outage = ForgeReports::outage();
+        ForgeReports::new(state.clone(), reporter, Pending::default(), outage)
+    }
+
+    #[tokio::test]
+    async fn ends_outage_of_catch_up_without_anything_to_report() {
+        let (state, folder) = (TestState::new().await, tempfile::tempdir().unwrap());
+        let mut actor = actor(&state, folder.path());
+        state.sql(UNREADABLE_NAMESPACE).await;
+        assert!(actor.turn(Cause::Start).await.is_err());
+        state.sql("delete from namespace").await;
+        let next = actor.turn(Cause::Timer).await.unwrap();
+        assert_eq!(next, Next::event());
+    }
+
+    #[tokio::test]
+    async fn keeps_outage_until_a_report_was_tried() {
+        let (state, folder) = (TestState::new().await, tempfile::tempdir().unwrap());
+        let mut actor = actor(&state, folder.path());
+        state.sql(UNREADABLE_NAMESPACE).await;
+        assert!(actor.turn(Cause::Start).await.is_err());
+        state.sql("update namespace set name = 'bump'").await;
+        let next = actor.turn(Cause::Timer).await.unwrap();
+        assert_eq!(next, next.keep_outage());
+        assert_ne!(next, Next::event().keep_outage());
     }
 }

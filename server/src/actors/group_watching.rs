@@ -71,11 +71,13 @@ impl Actor for GroupWatching {
         };
         watch.has_webhooks |= matches!(cause, Cause::Event(Event::Delivered));
         watch.has_webhooks |= watch.sources.delivered.woken().now_or_never().is_some();
-        if let Some(task) = watch.due(Instant::now()) {
-            watch.run(task).await;
-        }
+        let is_ok = match watch.due(Instant::now()) {
+            Some(task) => watch.run(task).await,
+            None => true,
+        };
         // Each kind of task has its own backoff, and all share the outage.
-        Ok(Next::at(watch.next_time(Instant::now())).keep_outage())
+        let next = Next::at(watch.next_time(Instant::now())).keep_outage();
+        Ok(if is_ok { next } else { next.failed() })
     }
 }
 
@@ -241,7 +243,8 @@ impl Watch {
         self.resync.as_ref().is_some_and(Resync::is_initial)
     }
 
-    async fn run(&mut self, task: Task) {
+    /// Runs a task, and updates the outage. Returns whether it succeeded.
+    async fn run(&mut self, task: Task) -> bool {
         let result = match self.check_access().await {
             Ok(()) => self.perform(&task).await,
             Err(error) => Err(error),
@@ -266,6 +269,7 @@ impl Watch {
         if let Task::CatchUp(waiting) = task {
             waiting.complete(&outcome);
         }
+        outcome.is_ok()
     }
 
     /// Checks the access once, so that the error names everything that is missing before some query fails.

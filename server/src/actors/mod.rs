@@ -1,6 +1,7 @@
 //! The background tasks, one file each, all run by [`runner`]. They decide when work is done; the work itself is in
 //! [`crate::service`], [`crate::dispatch`] and [`crate::sources`].
 
+mod checkpoints;
 mod claims;
 mod directory_watching;
 mod file_lists;
@@ -24,6 +25,7 @@ use crate::service::forge_report::Reporter;
 use crate::sources::{Watched, WatchedKind};
 use crate::state::AppState;
 
+use checkpoints::Checkpoints;
 use claims::Claims;
 use directory_watching::DirectoryWatching;
 use file_lists::FileLists;
@@ -35,7 +37,7 @@ use pipeline_following::PipelineFollowing;
 use publisher::Publisher;
 use replanner::Replanner;
 use retention::Retention;
-use runner::Runner;
+use runner::{Actor as _, Runner};
 use unused_srcinfos::UnusedSrcinfos;
 
 /// Starts all background tasks of a server; each returns its name when it ends. The receiver fires when requests
@@ -46,7 +48,7 @@ pub(crate) fn start(
     reporter: Option<Reporter>,
 ) -> (JoinSet<&'static str>, oneshot::Receiver<()>) {
     let mut tasks = JoinSet::new();
-    let runner = Runner::new(state.shutdown.clone());
+    let runner = Runner::new(state.shutdown.clone(), state.outages.clone());
     let ready = watch(&runner, &mut tasks, state, watched);
     /// Starts actors that need nothing but the state.
     macro_rules! start {
@@ -56,6 +58,7 @@ pub(crate) fn start(
         })+};
     }
     start!(
+        Checkpoints,
         Claims,
         Leases,
         Publisher,
@@ -67,6 +70,10 @@ pub(crate) fn start(
     if let Some(on_gitlab) = &state.pipelines {
         let (creating, following) = (on_gitlab.clone(), on_gitlab.clone());
         let outage = on_gitlab.following.clone();
+        // Failures of GitLab; the actor's own outage is that of the server.
+        state
+            .outages
+            .add(PipelineCreation::NAME, on_gitlab.creating.clone());
         let shared = state.clone();
         runner.spawn(&mut tasks, PipelineCreation::outage(), move || {
             PipelineCreation::new(shared.clone(), creating.clone())

@@ -30,6 +30,9 @@ pub(crate) struct Replanner {
     state: AppState,
     /// Whether changes were gathered that came while the server was down, or were lost in a panic.
     has_caught_up: bool,
+    /// The event that is being processed. After a failure it stays until a retry succeeds: its namespaces would not
+    /// be planned otherwise.
+    event: Option<SourceEvent>,
 }
 
 impl Replanner {
@@ -37,6 +40,7 @@ impl Replanner {
         Self {
             state,
             has_caught_up: false,
+            event: None,
         }
     }
 
@@ -46,10 +50,27 @@ impl Replanner {
             Pauses::constant(PAUSE_AFTER_DATABASE_ERROR),
         )
     }
+
+    async fn process_event(&mut self) -> Result<(), Error> {
+        let state = &self.state;
+        match &self.event {
+            None => {}
+            Some(SourceEvent::Indexed(changes)) => gather(state, Some(changes)).await?,
+            Some(SourceEvent::Touched(pkgbases)) => check_touched(state, pkgbases).await?,
+            Some(SourceEvent::Resynced) => check_all(state).await?,
+            Some(SourceEvent::ChangedDuringPlanning(namespace)) => {
+                gather_for(state, *namespace).await?;
+            }
+        }
+        self.event = None;
+        Ok(())
+    }
 }
 
 impl Actor for Replanner {
     const NAME: &'static str = "replanner";
+    // Later events wait for the one that failed.
+    const TAKES_EVENTS_IN_OUTAGE: bool = false;
     type Event = SourceEvent;
 
     async fn event(&mut self) -> SourceEvent {
@@ -57,24 +78,21 @@ impl Actor for Replanner {
     }
 
     async fn turn(&mut self, cause: Cause<SourceEvent>) -> Result<Next, Failure> {
-        let state = &self.state;
+        let is_timer = matches!(cause, Cause::Timer);
+        if let Cause::Event(event) = cause {
+            self.event = Some(event);
+        }
         if !self.has_caught_up {
-            gather(state, None).await?;
+            gather(&self.state, None).await?;
             self.has_caught_up = true;
         }
-        match cause {
-            Cause::Start => {}
-            Cause::Timer => replan_due(state).await?,
-            Cause::Event(SourceEvent::Indexed(changes)) => gather(state, Some(&changes)).await?,
-            Cause::Event(SourceEvent::Touched(pkgbases)) => {
-                check_touched(state, &pkgbases).await?;
-            }
-            Cause::Event(SourceEvent::Resynced) => check_all(state).await?,
-            Cause::Event(SourceEvent::ChangedDuringPlanning(namespace)) => {
-                gather_for(state, namespace).await?;
-            }
+        let processed = self.process_event().await;
+        if is_timer {
+            // Also if the event failed again, which must not delay namespaces that are due.
+            replan_due(&self.state).await?;
         }
-        Ok(Next::maybe_at(state.replans.next()))
+        processed?;
+        Ok(Next::maybe_at(self.state.replans.next()))
     }
 }
 
@@ -222,5 +240,26 @@ async fn replan(state: &AppState, namespace: &NamespaceRow) {
                 "cannot record why a namespace was not replanned"
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{TestState, UNREADABLE_NAMESPACE};
+
+    #[tokio::test]
+    async fn processes_event_again_whose_turn_failed() {
+        let state = TestState::new().await;
+        let mut replanner = Replanner::new(state.clone());
+        assert_eq!(replanner.turn(Cause::Start).await.unwrap(), Next::event());
+        state.sql(UNREADABLE_NAMESPACE).await;
+        let event = SourceEvent::ChangedDuringPlanning(NamespaceId(1));
+        assert!(replanner.turn(Cause::Event(event)).await.is_err());
+        assert!(replanner.turn(Cause::Timer).await.is_err());
+        assert_eq!(state.replans.next(), None);
+        state.sql("update namespace set name = 'bump'").await;
+        replanner.turn(Cause::Timer).await.unwrap();
+        assert!(state.replans.next().is_some());
     }
 }

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::outage::{Failure, Outage};
+use crate::state::outages::Outages;
 
 /// A background task. It takes one turn after another, each caused by an event or by a time.
 pub(crate) trait Actor: Send {
@@ -62,6 +63,7 @@ pub(crate) enum Cause<E> {
 pub(crate) struct Next {
     at: Option<Instant>,
     ends_outage: bool,
+    is_ok: bool,
 }
 
 impl Next {
@@ -85,6 +87,7 @@ impl Next {
         Self {
             at,
             ends_outage: true,
+            is_ok: true,
         }
     }
 
@@ -93,6 +96,14 @@ impl Next {
         Self {
             ends_outage: false,
             ..self
+        }
+    }
+
+    /// Counts the turn as failed. The actor has noted the failure in its outage and chosen the next time itself.
+    pub(crate) fn failed(self) -> Self {
+        Self {
+            is_ok: false,
+            ..self.keep_outage()
         }
     }
 }
@@ -128,14 +139,17 @@ impl Observer for TraceObserver {
 #[derive(Clone)]
 pub(crate) struct Runner {
     shutdown: CancellationToken,
+    /// Where pages and clients find the outages of the actors.
+    outages: Outages,
     observer: Arc<dyn Observer>,
 }
 
 impl Runner {
-    /// Creates a runner whose actors stop with `shutdown`.
-    pub(crate) fn new(shutdown: CancellationToken) -> Self {
+    /// Creates a runner whose actors stop with `shutdown`; it adds their outages to `outages`.
+    pub(crate) fn new(shutdown: CancellationToken, outages: Outages) -> Self {
         Self {
             shutdown,
+            outages,
             observer: Arc::new(TraceObserver),
         }
     }
@@ -148,6 +162,7 @@ impl Runner {
         outage: Outage,
         create: impl FnMut() -> A + Send + 'static,
     ) {
+        self.outages.add(A::NAME, outage.clone());
         let runner = self.clone();
         tasks.spawn(async move {
             runner.supervise(&outage, create).await;
@@ -181,8 +196,8 @@ impl Runner {
             let Some(result) = self.turn(actor, cause).await else {
                 break;
             };
-            self.observer
-                .turned(A::NAME, began.elapsed(), result.is_ok());
+            let is_ok = result.as_ref().is_ok_and(|next| next.is_ok);
+            self.observer.turned(A::NAME, began.elapsed(), is_ok);
             let (next, takes_events) = match result {
                 Ok(next) => {
                     if next.ends_outage {

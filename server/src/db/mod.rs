@@ -7,6 +7,7 @@
 
 pub mod attempts;
 pub mod builds;
+mod checkpoints;
 pub mod events;
 pub mod forge_reports;
 pub mod id_tokens;
@@ -37,6 +38,7 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, SqlitePool};
 
+pub use checkpoints::Checkpointer;
 pub use writer::WriteTransaction;
 use writer::Writer;
 
@@ -178,6 +180,12 @@ impl Database {
     /// When the database cannot be written.
     pub async fn write(&self) -> sqlx::Result<WriteTransaction> {
         self.writer.begin().await
+    }
+
+    /// Returns a checkpointer of the write-ahead log. Only one may wait until a checkpoint is due.
+    #[must_use]
+    pub fn checkpointer(&self) -> Checkpointer {
+        self.writer.checkpointer()
     }
 
     /// Closes all connections, and merges the write-ahead log into the file.

@@ -3,21 +3,17 @@
 //!
 //! A write returns only after the commit. If that fails, all members fail.
 
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard, oneshot};
-use tokio::task::AbortHandle;
 
+use super::checkpoints::{Checkpointer, Written};
 use crate::error;
 
 /// The maximum number of members of a commit.
 const MAX_MEMBERS: usize = 128;
-
-/// About as many as fill the thousand pages after which SQLite itself would checkpoint.
-const COMMITS_PER_CHECKPOINT: u32 = 200;
 
 /// The single writer; see the module.
 #[derive(Debug)]
@@ -26,24 +22,8 @@ pub(super) struct Writer {
     batch: Arc<Mutex<Batch>>,
     /// Notified when there is something to commit or to roll back.
     pending: Arc<Notify>,
-    /// Commits since the last checkpoint.
+    /// Tells the checkpointer how much was written.
     written: Arc<Written>,
-    checkpointer: AbortHandle,
-}
-
-/// Tells the checkpointer how much was written.
-#[derive(Debug, Default)]
-struct Written {
-    commits: AtomicU32,
-    many: Notify,
-}
-
-impl Written {
-    fn commit(&self) {
-        if self.commits.fetch_add(1, Ordering::Relaxed) + 1 == COMMITS_PER_CHECKPOINT {
-            self.many.notify_one();
-        }
-    }
 }
 
 /// The open transaction, and the members that wait for its commit.
@@ -75,20 +55,22 @@ impl Writer {
             connection: Some(connection),
             ..Batch::default()
         };
-        let written = Arc::default();
-        let checkpointer = tokio::spawn(checkpoint(options.clone(), Arc::clone(&written)));
         let writer = Arc::new(Self {
             options,
             batch: Arc::new(Mutex::new(batch)),
             pending: Arc::default(),
-            written,
-            checkpointer: checkpointer.abort_handle(),
+            written: Arc::default(),
         });
         tokio::spawn(commit_pending(
             Arc::downgrade(&writer),
             Arc::clone(&writer.pending),
         ));
         writer
+    }
+
+    /// Returns a checkpointer of what this writes. Only one may wait until a checkpoint is due.
+    pub(super) fn checkpointer(&self) -> Checkpointer {
+        Checkpointer::new(self.options.clone(), Arc::clone(&self.written))
     }
 
     /// Waits for the earlier members, and becomes the next one.
@@ -110,7 +92,6 @@ impl Writer {
 
     /// Commits the open transaction, then closes the connection.
     pub(super) async fn close(&self) {
-        self.checkpointer.abort();
         let mut batch = self.batch.lock().await;
         batch.commit().await;
         if let Some(connection) = batch.connection.take() {
@@ -121,7 +102,6 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        self.checkpointer.abort();
         self.pending.notify_one();
     }
 }
@@ -136,32 +116,6 @@ async fn commit_pending(writer: Weak<Writer>, pending: Arc<Notify>) {
         batch.lock().await.commit().await;
         if let Some(writer) = writer.upgrade() {
             writer.written.commit();
-        }
-    }
-}
-
-/// Checkpoints the write-ahead log from time to time, concurrently with commits (SQLite, "Write-Ahead Logging",
-/// section 2.3.2). The rest is checkpointed when the database is closed, or by the next run.
-async fn checkpoint(options: SqliteConnectOptions, written: Arc<Written>) {
-    let mut connection = None;
-    loop {
-        written.many.notified().await;
-        written.commits.store(0, Ordering::Relaxed);
-        let mut own = match connection.take() {
-            Some(own) => own,
-            None => match options.connect().await {
-                Ok(own) => own,
-                Err(_) => continue,
-            },
-        };
-        match sqlx::query("PRAGMA wal_checkpoint(PASSIVE)")
-            .execute(&mut own)
-            .await
-        {
-            Ok(_) => connection = Some(own),
-            Err(error) => {
-                tracing::warn!(%error, "cannot checkpoint the database's write-ahead log; will retry")
-            }
         }
     }
 }

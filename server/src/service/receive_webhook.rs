@@ -36,7 +36,6 @@ pub async fn receive_webhook(
         id,
         kind: webhook.kind,
         project_id: webhook.project_id,
-        object_id: webhook.object_id,
     };
     let mut tx = state.database.write().await?;
     let is_new = webhook_deliveries::insert(&mut tx, &row).await?;

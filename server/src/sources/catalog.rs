@@ -29,8 +29,8 @@ pub struct Head {
     pub commit: CommitHash,
     /// Its tree, if it is known.
     pub tree: Option<TreeHash>,
-    /// The commit time, in seconds.
-    pub commit_time: i64,
+    /// The commit time in seconds, if it is known.
+    pub commit_time: Option<i64>,
     /// The URL to fetch it.
     pub clone_url: String,
     /// The digest of its `.SRCINFO`.
@@ -267,7 +267,7 @@ impl Catalog {
         let head = Head {
             commit: row.commit,
             tree: row.tree,
-            commit_time: row.commit_time.unwrap_or_default(),
+            commit_time: row.commit_time,
             clone_url,
             srcinfo_sha256: row.srcinfo_sha256,
         };

@@ -99,7 +99,8 @@ pub(super) struct TreeAtCommit {
     pub(super) commit: CommitHash,
     /// The tree, if it is known.
     pub(super) tree: Option<TreeHash>,
-    pub(super) commit_time: i64,
+    /// The commit time in seconds, if it is known.
+    pub(super) commit_time: Option<i64>,
     /// The text of `.SRCINFO`, or the problem with it.
     pub(super) srcinfo: Result<String, SourceProblem>,
 }

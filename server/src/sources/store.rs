@@ -44,7 +44,7 @@ impl Found {
 
     /// Sets the contents of the default branch.
     pub(super) fn set_tree(&mut self, tree: TreeAtCommit, name_problem: impl NameCheck) {
-        self.row.commit_time = Some(tree.commit_time);
+        self.row.commit_time = tree.commit_time;
         self.row.tree.clone_from(&tree.tree);
         match (srcinfo::parse(&tree, None), tree.srcinfo) {
             (Ok(parsed), Ok(text)) => {
@@ -264,7 +264,7 @@ impl Sources {
                     let head = Head {
                         commit,
                         tree: row.tree,
-                        commit_time: row.commit_time.unwrap_or_default(),
+                        commit_time: row.commit_time,
                         clone_url,
                         srcinfo_sha256,
                     };

@@ -11,17 +11,27 @@ use super::links::Links;
 use super::progress::Progress;
 use super::status::Badge;
 use super::time::TimeAgo;
+use crate::state::outages::FailingTask;
 
 /// The home page.
 #[derive(Template)]
 #[template(path = "home.html")]
 pub(crate) struct HomePage {
     layout: Layout,
+    outages: Vec<Outage>,
     sources: SourcesOverview,
     rows: Vec<Row>,
     /// Whether this is the first page of the list.
     first: bool,
     next: Option<String>,
+}
+
+/// An outage of a background task.
+struct Outage {
+    title: &'static str,
+    /// The cause, unless it is internal to the server: everybody can read this page.
+    cause: Option<String>,
+    since: TimeAgo,
 }
 
 struct Row {
@@ -42,6 +52,7 @@ impl HomePage {
     pub(crate) fn new(
         page: Page<NamespaceSummary>,
         sources: SourcesOverview,
+        failing: Vec<FailingTask>,
         first: bool,
         now: Timestamp,
         links: &Links,
@@ -52,11 +63,21 @@ impl HomePage {
         };
         Ok(Self {
             layout: Layout::new(links, Section::Namespaces, "Namespaces"),
+            outages: failing.into_iter().map(|task| outage(task, now)).collect(),
             sources,
             rows: page.items.into_iter().map(|item| row(item, now)).collect(),
             first,
             next,
         })
+    }
+}
+
+fn outage(failing: FailingTask, now: Timestamp) -> Outage {
+    let outage = failing.outage;
+    Outage {
+        title: failing.title,
+        since: TimeAgo::new(outage.since, now),
+        cause: (!outage.is_of_server).then_some(outage.message),
     }
 }
 

@@ -32,6 +32,7 @@ fn guarded() -> Vec<(Method, String, Option<TokenScope>)> {
         route(Method::POST, "/api/v1/namespaces/bump/cancel", worker),
         route(Method::POST, "/api/v1/namespaces/bump/resume", worker),
         route(Method::POST, "/api/v1/namespaces/bump/retry", worker),
+        route(Method::GET, "/api/v1/outages", worker),
         route(Method::POST, "/api/v1/attempts/claim", client),
         route(Method::POST, &format!("{attempt}/adopt"), client),
         route(Method::POST, &format!("{attempt}/heartbeat"), client),
@@ -240,7 +241,7 @@ async fn admits_own_scope_and_administrators_to_guarded_routes() {
     for (method, path, _) in guarded() {
         let part = path.split('/').nth(3).unwrap();
         let own = match part.split('?').next().unwrap() {
-            "namespaces" => vec![&client],
+            "namespaces" | "outages" => vec![&client],
             "attempts" => vec![&worker],
             "token" => vec![&client, &worker],
             "tokens" => vec![],

@@ -29,6 +29,7 @@ mod migrations;
 mod namespaces;
 mod network_policy;
 mod object_limits;
+mod outages;
 mod outcomes;
 mod pages;
 mod planning;

@@ -4,7 +4,7 @@
 mod outline;
 mod sender;
 
-use buildbtw_model::ProjectId;
+use buildbtw_model::{ProjectId, text_enum};
 use jiff::Timestamp;
 use reqwest::header::HeaderMap;
 use serde::Deserialize;
@@ -74,38 +74,25 @@ impl Incoming {
     }
 }
 
-/// The subject of a webhook.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(rename_all = "snake_case"))]
-pub enum WebhookKind {
-    /// Branches moved.
-    Push,
-    /// Tags moved.
-    TagPush,
-    /// A merge request changed.
-    MergeRequest,
-    /// A project was created, removed or renamed (system hooks only).
-    Project,
-    /// A pipeline changed.
-    Pipeline,
-    /// A job changed.
-    Job,
+text_enum! {
+    /// The subject of a webhook.
+    WebhookKind, "kind of webhook" {
+        /// Branches moved.
+        Push = "push",
+        /// Tags moved.
+        TagPush = "tag_push",
+        /// A merge request changed.
+        MergeRequest = "merge_request",
+        /// A project was created, removed or renamed (system hooks only).
+        Project = "project",
+        /// A pipeline changed.
+        Pipeline = "pipeline",
+        /// A job changed.
+        Job = "job",
+    }
 }
 
 impl WebhookKind {
-    /// Returns the name in the database and in logs.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Push => "push",
-            Self::TagPush => "tag_push",
-            Self::MergeRequest => "merge_request",
-            Self::Project => "project",
-            Self::Pipeline => "pipeline",
-            Self::Job => "job",
-        }
-    }
-
     /// Whether the contents of the sources may have changed.
     #[must_use]
     pub fn moves_sources(self) -> bool {
@@ -128,8 +115,6 @@ pub struct Webhook {
     pub project_id: ProjectId,
     /// The full path of the project, if the webhook has it.
     pub path: Option<String>,
-    /// The ID of the pipeline or job, or the IID of the merge request.
-    pub object_id: Option<i64>,
 }
 
 fn parse(outline: Outline) -> Result<Option<Webhook>, NotJson> {
@@ -157,17 +142,10 @@ fn webhook_of(members: &serde_json::Value) -> Option<Webhook> {
     let envelope = Envelope::deserialize(members).ok()?;
     let project = envelope.project.unwrap_or_default();
     let project_id = envelope.project_id.or(project.id)?;
-    let object_id = match kind {
-        WebhookKind::Job => envelope.build_id,
-        WebhookKind::Pipeline => envelope.object_attributes.and_then(|object| object.id),
-        WebhookKind::MergeRequest => envelope.object_attributes.and_then(|object| object.iid),
-        _ => None,
-    };
     Some(Webhook {
         kind,
         project_id,
         path: project.path_with_namespace.or(envelope.path_with_namespace),
-        object_id,
     })
 }
 
@@ -183,21 +161,13 @@ struct Names {
 struct Envelope {
     project_id: Option<ProjectId>,
     path_with_namespace: Option<String>,
-    build_id: Option<i64>,
     project: Option<ProjectPart>,
-    object_attributes: Option<ObjectPart>,
 }
 
 #[derive(Default, Deserialize)]
 struct ProjectPart {
     id: Option<ProjectId>,
     path_with_namespace: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct ObjectPart {
-    id: Option<i64>,
-    iid: Option<i64>,
 }
 
 #[cfg(test)]
@@ -222,18 +192,17 @@ mod tests {
                 kind: WebhookKind::Push,
                 project_id: ProjectId(3),
                 path: Some("g/p".into()),
-                object_id: None
             })
         );
         let request = about(serde_json::json!({
             "object_kind": "merge_request", "project": {"id": 3},
             "object_attributes": {"id": 900, "iid": 5},
         }));
-        assert_eq!(request.unwrap().object_id, Some(5));
+        assert_eq!(request.unwrap().kind, WebhookKind::MergeRequest);
         let job = about(serde_json::json!({
             "object_kind": "build", "project_id": 3, "build_id": 77, "pipeline_id": 8,
         }));
-        assert_eq!(job.unwrap().object_id, Some(77));
+        assert_eq!(job.unwrap().kind, WebhookKind::Job);
         let renamed = about(serde_json::json!({
             "event_name": "project_rename", "project_id": 3, "path_with_namespace": "g/q",
         }));

@@ -8,16 +8,15 @@ const MAX_DEPTH: usize = 128;
 /// The maximum length of a key or value that is kept.
 const MAX_TOKEN: usize = 4 * 1024;
 
-/// The members that are kept; of `NESTED` objects, those in `KEPT_NESTED`.
-const KEPT: [&str; 5] = [
+/// The members that are kept; of the object `NESTED`, those in `KEPT_NESTED`.
+const KEPT: [&str; 4] = [
     "object_kind",
     "event_name",
     "project_id",
     "path_with_namespace",
-    "build_id",
 ];
-const NESTED: [&str; 2] = ["project", "object_attributes"];
-const KEPT_NESTED: [&str; 3] = ["id", "iid", "path_with_namespace"];
+const NESTED: &str = "project";
+const KEPT_NESTED: [&str; 2] = ["id", "path_with_namespace"];
 
 /// The error of a body that is not valid JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -241,7 +240,7 @@ impl Outline {
     }
 
     fn is_nested_object(&self) -> bool {
-        self.is_object && NESTED.contains(&self.key.as_str())
+        self.is_object && self.key == NESTED
     }
 
     /// Whether the value that begins or ends here is kept.
@@ -290,13 +289,14 @@ mod tests {
     fn extracts_project_at_any_chunk_boundary() {
         let text = r#" {"commits":[{"id":"x","project":{"id":9}},[]],"object\u005fkind":"push",
             "project":{"id":3,"x":{"id":4},"path_with_namespace":"g\/p","y":[{"id":5}]},
-            "object_attributes" : {"iid":-1.5e3,"id":{"id":7}}, "project_id":null,"build_id":[1],"e":{}} "#;
+            "object_attributes" : {"iid":-1.5e3,"id":{"id":7}}, "project_id":-1.5e3,
+            "event_name":[1],"path_with_namespace":null,"e":{}} "#;
         let expected = json!({
             "object_kind": "push",
             "project": {"id": 3, "path_with_namespace": "g/p"},
-            "object_attributes": {"iid": -1500.0, "id": []},
-            "project_id": null,
-            "build_id": [],
+            "project_id": -1500.0,
+            "event_name": [],
+            "path_with_namespace": null,
         });
         for cut in 0..text.len() {
             let (head, tail) = text.as_bytes().split_at(cut);
@@ -382,9 +382,9 @@ mod tests {
         }
         assert!(outline.token.capacity() <= 2 * MAX_TOKEN);
         assert_eq!(outline.found.len(), 2);
-        outline.update(br#""build_id":1}"#);
+        outline.update(br#""project_id":1}"#);
         let found = outline.finish().unwrap().unwrap();
-        let expected = json!({"object_kind": null, "project": {"id": 2}, "build_id": 1});
+        let expected = json!({"object_kind": null, "project": {"id": 2}, "project_id": 1});
         assert_eq!(found, expected);
     }
 }

@@ -5,6 +5,7 @@ mod attempts;
 mod builds;
 mod events;
 mod namespaces;
+mod outages;
 mod problem;
 mod sources;
 mod tokens;
@@ -22,6 +23,7 @@ pub use namespaces::{
     NewerCommit, OriginSummary, PlanFormat, PlanNote, PlanPreview, RepositorySnippet, RetriedBuild,
     RetriedBuilds, RetryBuilds,
 };
+pub use outages::TaskOutage;
 pub use problem::{PROBLEM_CONTENT_TYPE, Problem, ProblemKind};
 pub use sources::{SourceRepositorySummary, SourcesOutage, SourcesOverview, SourcesProgress};
 pub use tokens::{CreateToken, CreatedToken, TokenIdentity, TokenSummary};

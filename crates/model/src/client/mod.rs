@@ -4,6 +4,7 @@ mod attempts;
 mod error;
 mod events;
 mod namespaces;
+mod outages;
 mod retry;
 mod tokens;
 

@@ -101,6 +101,8 @@ macro_rules! number_id {
 pub(crate) use number_id;
 
 /// Maps a type with `Display` and `FromStr` to a TEXT column; reading validates the text again.
+#[doc(hidden)]
+#[macro_export]
 macro_rules! sqlx_text {
     ($name:ident) => {
         #[cfg(feature = "sqlx")]

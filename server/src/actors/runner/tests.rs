@@ -17,6 +17,7 @@ enum ScriptedTurn {
     Rest,
     After(Duration),
     KeepOutage,
+    NoteFailure,
     Fail,
     Panic,
     Hang,
@@ -62,6 +63,7 @@ impl<const RESTS: bool, const HURRIES: bool> Actor for Scripted<RESTS, HURRIES> 
             Cause::Start | Cause::Timer | Cause::Event(ScriptedTurn::Rest) => Ok(Next::event()),
             Cause::Event(ScriptedTurn::After(pause)) => Ok(Next::after(pause)),
             Cause::Event(ScriptedTurn::KeepOutage) => Ok(Next::event().keep_outage()),
+            Cause::Event(ScriptedTurn::NoteFailure) => Ok(Next::after(2 * SECOND).failed()),
             Cause::Event(ScriptedTurn::Fail) => {
                 Err(Failure::ProjectsMissing { shown: 0, known: 1 })
             }
@@ -106,6 +108,7 @@ struct Running {
     inbox: Inbox<ScriptedTurn>,
     record: Record,
     outage: Outage,
+    outages: Outages,
     counts: Arc<Counts>,
     shutdown: CancellationToken,
     tasks: JoinSet<&'static str>,
@@ -115,7 +118,8 @@ fn start<const RESTS: bool, const HURRIES: bool>() -> Running {
     let (inbox, record) = (Inbox::default(), Record::default());
     let outage = Outage::new("a test", PAUSES);
     let (shutdown, counts) = (CancellationToken::new(), Arc::new(Counts::default()));
-    let mut runner = Runner::new(shutdown.clone());
+    let outages = Outages::default();
+    let mut runner = Runner::new(shutdown.clone(), outages.clone());
     runner.observer = Arc::<Counts>::clone(&counts);
     let mut tasks = JoinSet::new();
     let began = Instant::now();
@@ -132,6 +136,7 @@ fn start<const RESTS: bool, const HURRIES: bool>() -> Running {
         inbox,
         record,
         outage,
+        outages,
         counts,
         shutdown,
         tasks,
@@ -231,6 +236,27 @@ async fn accepts_events_during_outage_if_the_actor_wants_them() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn counts_failures_that_the_actor_has_noted_itself() {
+    let running = start::<false, false>();
+    running.act(ScriptedTurn::Fail).await;
+    running.act(ScriptedTurn::NoteFailure).await;
+    assert!(running.outage.current().is_some());
+    assert_eq!(*running.counts.turns.lock().unwrap(), (1, 2, 0));
+    running.pass(3 * SECOND).await;
+    assert_eq!(running.outage.current(), None);
+    assert_eq!(
+        running.end().await,
+        [
+            "0: Start",
+            "0: Event(Fail)",
+            "0: Event(NoteFailure)",
+            "2: Timer",
+            "3: stop"
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn restarts_panicked_actor_and_keeps_its_messages() {
     let running = start::<false, false>();
     running.inbox.send(ScriptedTurn::Panic);
@@ -240,8 +266,13 @@ async fn restarts_panicked_actor_and_keeps_its_messages() {
     let outage = running.outage.current().unwrap();
     assert!(outage.message.contains("as the script says"), "{outage:?}");
     assert!(outage.is_of_server);
+    let failing = running.outages.current();
+    assert_eq!(failing.len(), 1);
+    assert_eq!((failing[0].task, failing[0].title), ("scripted", "a test"));
+    assert_eq!(failing[0].outage, outage);
     running.pass(10 * SECOND).await;
     assert_eq!(running.outage.current(), None);
+    assert!(running.outages.current().is_empty());
     let counts = Arc::clone(&running.counts);
     assert_eq!(
         running.end().await,

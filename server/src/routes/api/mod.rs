@@ -6,6 +6,7 @@ pub(crate) mod control;
 pub(crate) mod events;
 pub(crate) mod logs;
 pub(crate) mod namespaces;
+pub(crate) mod outages;
 pub(crate) mod sources;
 pub(crate) mod tokens;
 pub(crate) mod webhooks;

@@ -28,6 +28,7 @@ pub(crate) async fn show_home(
     page(&HomePage::new(
         namespaces,
         sources,
+        state.outages.current(),
         first,
         Timestamp::now(),
         &links(&state),

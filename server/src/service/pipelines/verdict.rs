@@ -1,7 +1,7 @@
 //! Decides what the end of a job means for its build: by GitLab's reason first, then by the job's report. The table
 //! of reasons is in `notes/gitlab.md`.
 
-use buildbtw_gitlab::{Job, PipelineStatus};
+use buildbtw_gitlab::{FailureReason, Job, JobFailureReason, PipelineStatus};
 use buildbtw_model::FailureKind;
 
 use crate::db::pipelines::PipelineRow;
@@ -56,17 +56,12 @@ fn deciding_job<'a>(row: &PipelineRow, jobs: &'a [Job]) -> Option<&'a Job> {
 /// build.
 pub fn unexplained_job<'a>(row: &PipelineRow, jobs: &'a [Job]) -> Option<&'a Job> {
     let job = deciding_job(row, jobs).filter(|job| job.status == PipelineStatus::Failed);
-    job.filter(|job| is_silent(row) && may_be_explained_by_log(reason_of(job)))
+    job.filter(|job| is_silent(row) && may_be_explained_by_log(job.failure()))
 }
 
 /// Returns whether the attempt's job never sent a request.
 fn is_silent(row: &PipelineRow) -> bool {
     row.job_id.is_none() && row.reported_message.is_none()
-}
-
-/// Returns GitLab's reason for the failure of a job.
-fn reason_of(job: &Job) -> &str {
-    job.failure_reason.as_deref().unwrap_or("unknown_failure")
 }
 
 /// Returns the name of a job in messages.
@@ -128,10 +123,10 @@ fn without_job(row: &PipelineRow, errors: Option<&str>) -> End {
 
 fn of_job(row: &PipelineRow, job: &Job, log: Option<&str>) -> End {
     let about = name(job);
-    let word = reason_of(job);
-    let reason = Reason::of(word);
+    let failure = job.failure();
+    let reason = Reason::of(failure);
     let infrastructure = FailureKind::Infrastructure;
-    let log = log.filter(|_| is_silent(row) && may_be_explained_by_log(word));
+    let log = log.filter(|_| is_silent(row) && may_be_explained_by_log(failure));
     if let Some(said) = log.and_then(cannot_run) {
         return End::Permanent(infrastructure, format!("{about}: {said}"));
     }
@@ -149,14 +144,18 @@ fn of_job(row: &PipelineRow, job: &Job, log: Option<&str>) -> End {
         }
         (_, Some(_)) => End::Transient(
             infrastructure,
-            format!("{about} was stopped before its build had ended; GitLab's reason is '{word}'"),
+            format!(
+                "{about} was stopped before its build had ended; GitLab's reason is '{failure}'"
+            ),
         ),
         (Reason::Unspecific, None) if row.job_id.is_some() => End::Transient(
             infrastructure,
             format!("{about}: it ended without reporting its build; see its log in GitLab"),
         ),
         // The job was refused, or differs from the template: failures of hosts have other reasons.
-        (Reason::Unspecific, None) if word == "script_failure" => {
+        (Reason::Unspecific, None)
+            if *failure == FailureReason::Known(JobFailureReason::ScriptFailure) =>
+        {
             let said = log.and_then(last_error).unwrap_or_else(|| {
                 "it failed before it asked for its build; see its log in GitLab".to_owned()
             });
@@ -167,7 +166,7 @@ fn of_job(row: &PipelineRow, job: &Job, log: Option<&str>) -> End {
         }
         (Reason::Transient(_), None) => End::Transient(
             infrastructure,
-            format!("{about}: GitLab's reason is '{word}'"),
+            format!("{about}: GitLab's reason is '{failure}'"),
         ),
     }
 }
@@ -262,7 +261,7 @@ mod tests {
             id: JobId(7),
             name: "build".into(),
             status: PipelineStatus::Failed,
-            failure_reason: Some(reason.into()),
+            failure_reason: Some(reason.to_owned().into()),
             duration: Some(duration),
         }
     }

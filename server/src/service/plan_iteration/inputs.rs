@@ -125,7 +125,7 @@ mod tests {
         Head {
             commit: commit.to_string().repeat(40).parse().unwrap(),
             tree: None,
-            commit_time: 0,
+            commit_time: None,
             clone_url: String::new(),
             srcinfo_sha256: "0".repeat(64).parse().unwrap(),
         }
@@ -171,7 +171,7 @@ mod tests {
         let head = |commit: &str, tree: Option<&str>| Head {
             commit: commit.repeat(40).parse().unwrap(),
             tree: tree.map(|tree| tree.repeat(40).parse().unwrap()),
-            commit_time: 0,
+            commit_time: None,
             clone_url: String::new(),
             srcinfo_sha256: "0".repeat(64).parse().unwrap(),
         };

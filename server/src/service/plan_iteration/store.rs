@@ -162,7 +162,8 @@ fn new_build(architecture: &Architecture, position: u32, draft: &Draft) -> NewBu
         position,
         commit: draft.head.commit.clone(),
         tree: draft.head.tree.clone(),
-        commit_time: draft.head.commit_time,
+        // Builds have the epoch as the date of their files then, which is at least reproducible.
+        commit_time: draft.head.commit_time.unwrap_or_default(),
         clone_url: draft.head.clone_url.clone(),
         srcinfo_sha256: draft.head.srcinfo_sha256.clone(),
         pkgrel: (*version != *draft.package.version()).then(|| version.pkgrel().to_owned()),

@@ -6,6 +6,7 @@ pub mod find;
 pub mod iteration;
 pub mod logs;
 pub mod namespaces;
+pub mod outages;
 pub mod sources;
 mod summary;
 

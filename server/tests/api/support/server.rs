@@ -367,13 +367,23 @@ impl TestServer {
 
     /// Changes the database directly: for states that only a crash leaves.
     pub(crate) async fn sql(&self, statement: &'static str) {
+        let affected = self.run_sql(statement).await;
+        assert!(affected > 0, "{statement} changed nothing");
+    }
+
+    /// Changes the schema directly: for statements of the server that must fail.
+    pub(crate) async fn change_schema(&self, statement: &'static str) {
+        self.run_sql(statement).await;
+    }
+
+    async fn run_sql(&self, statement: &'static str) -> u64 {
         let mut database = self.database().await;
         let result = sqlx::raw_sql(statement)
             .execute(&mut database)
             .await
             .unwrap();
-        assert!(result.rows_affected() > 0, "{statement} changed nothing");
         database.close().await.unwrap();
+        result.rows_affected()
     }
 }
 

@@ -1,0 +1,17 @@
+//! `/outages`: what background tasks of the server cannot do at the moment.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// A period in which a background task of the server cannot do its work.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskOutage {
+    /// The name of the task.
+    pub task: String,
+    /// What it cannot do, for people.
+    pub title: String,
+    /// The cause, for people.
+    pub message: String,
+    /// When it began.
+    pub since: Timestamp,
+}
