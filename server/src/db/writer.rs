@@ -12,6 +12,7 @@ use tokio::sync::{Mutex, Notify, OwnedMutexGuard, oneshot};
 use tokio::task::AbortHandle;
 
 use crate::error;
+use crate::time::{Clock, Millis};
 
 /// The maximum number of members of a commit.
 const MAX_MEMBERS: usize = 128;
@@ -29,6 +30,7 @@ pub(super) struct Writer {
     /// Commits since the last checkpoint.
     written: Arc<Written>,
     checkpointer: AbortHandle,
+    clock: Clock,
 }
 
 /// Tells the checkpointer how much was written.
@@ -70,7 +72,11 @@ enum State {
 }
 
 impl Writer {
-    pub(super) fn new(connection: SqliteConnection, options: SqliteConnectOptions) -> Arc<Self> {
+    pub(super) fn new(
+        connection: SqliteConnection,
+        options: SqliteConnectOptions,
+        clock: Clock,
+    ) -> Arc<Self> {
         let batch = Batch {
             connection: Some(connection),
             ..Batch::default()
@@ -83,6 +89,7 @@ impl Writer {
             pending: Arc::default(),
             written,
             checkpointer: checkpointer.abort_handle(),
+            clock,
         });
         tokio::spawn(commit_pending(
             Arc::downgrade(&writer),
@@ -98,6 +105,7 @@ impl Writer {
         let mut member = WriteTransaction {
             batch: Some(batch),
             pending: Arc::clone(&self.pending),
+            clock: self.clock.clone(),
         };
         if let Some(batch) = &mut member.batch {
             batch.undo_unfinished().await;
@@ -254,6 +262,7 @@ pub struct WriteTransaction {
     /// `None` after its end.
     batch: Option<OwnedMutexGuard<Batch>>,
     pending: Arc<Notify>,
+    clock: Clock,
 }
 
 impl WriteTransaction {
@@ -295,6 +304,12 @@ impl WriteTransaction {
             batch.execute("ROLLBACK TO member").await?;
         }
         self.commit().await
+    }
+
+    /// Returns the current time, for the rows that it changes.
+    #[must_use]
+    pub fn now(&self) -> Millis {
+        self.clock.now()
     }
 
     /// Returns the connection for queries inside the transaction.

@@ -2,6 +2,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::*;
 use crate::outage::Pauses;
+use crate::time::Clock;
 use crate::wakers::Inbox;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -111,7 +112,7 @@ struct Running {
 
 fn start<const RESTS: bool, const HURRIES: bool>() -> Running {
     let (inbox, record) = (Inbox::default(), Record::default());
-    let outage = Outage::new("a test", PAUSES);
+    let outage = Outage::new("a test", PAUSES, &Clock::default());
     let (shutdown, counts) = (CancellationToken::new(), Arc::new(Counts::default()));
     let mut runner = Runner::new(shutdown.clone());
     runner.observer = Arc::<Counts>::clone(&counts);
@@ -181,7 +182,10 @@ async fn pauses_after_failure_and_shows_outage_until_a_turn_succeeds() {
     let running = start::<true, false>();
     running.act(Act::Fail).await;
     let outage = running.outage.current().unwrap();
-    assert!(outage.message.contains("0 of 1 known projects"), "{outage:?}");
+    assert!(
+        outage.message.contains("0 of 1 known projects"),
+        "{outage:?}"
+    );
     // The pause comes first.
     running.inbox.send(Act::Fail);
     running.pass(SECOND / 2).await;

@@ -114,7 +114,7 @@ pub async fn insert(
     namespace: NamespaceId,
     reason: &str,
 ) -> sqlx::Result<(IterationId, u32)> {
-    let created_at = Millis::now();
+    let created_at = tx.now();
     let row = sqlx::query!(
         r#"insert into iteration (namespace_id, number, status, reason, created_at)
            values (?1, (select coalesce(max(number), 0) + 1 from iteration where namespace_id = ?1),
@@ -135,7 +135,7 @@ pub async fn finish(
     id: IterationId,
     status: IterationStatus,
 ) -> sqlx::Result<bool> {
-    let at = Millis::now();
+    let at = tx.now();
     let result = sqlx::query!(
         "update iteration set status = ?, finished_at = ? where id = ? and status = 'running'",
         status,
@@ -169,7 +169,7 @@ pub async fn delete(tx: &mut WriteTransaction, id: IterationId) -> sqlx::Result<
 
 /// Marks an iteration as superseded by a later one, and ends it.
 pub async fn supersede(tx: &mut WriteTransaction, id: IterationId, by: u32) -> sqlx::Result<()> {
-    let at = Millis::now();
+    let at = tx.now();
     sqlx::query!(
         "update iteration set superseded_by = ?,
              finished_at = case when status = 'running' then ? else finished_at end,

@@ -11,6 +11,7 @@ use buildbtw_model::client::{Client, EventStream};
 use buildbtw_model::{BuildStatus, EventKind, IterationStatus, NamespaceName, TokenScope};
 use buildbtw_server::cli::{Cli, Command};
 use buildbtw_server::run::{DATABASE_FILE, Server};
+use buildbtw_server::time::Clock;
 use clap::Parser as _;
 use reqwest::{Method, RequestBuilder};
 use sqlx::sqlite::SqliteConnectOptions;
@@ -394,7 +395,7 @@ pub(crate) async fn start_server(
     let Command::Run(args) = Cli::try_parse_from(arguments)?.command else {
         anyhow::bail!("these are not the arguments of a server");
     };
-    Server::start(&args, shutdown).await
+    Server::start(&args, Clock::default(), shutdown).await
 }
 
 /// Returns a request for a namespace of these changesets, with defaults otherwise.
