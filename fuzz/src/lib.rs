@@ -7,6 +7,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request};
 use buildbtw_server::cli::{Cli, Command};
 use buildbtw_server::run::Server;
+use buildbtw_server::time::Clock;
 use clap::Parser as _;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
@@ -59,7 +60,11 @@ impl Target {
             .build()
             .unwrap();
         let server = runtime
-            .block_on(Server::start(&arguments, CancellationToken::new()))
+            .block_on(Server::start(
+                &arguments,
+                Clock::default(),
+                CancellationToken::new(),
+            ))
             .unwrap();
         let token = std::fs::read_to_string(folder.path().join("data/admin-token")).unwrap();
         Self {

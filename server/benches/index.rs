@@ -19,7 +19,7 @@ use buildbtw_server::db::source_repositories::{self, SourceRepositoryRow};
 use buildbtw_server::db::srcinfos::{self, SrcinfoRow};
 use buildbtw_server::db::{Database, WriteTransaction};
 use buildbtw_server::sources::{self, PARSER, SourceConfig};
-use buildbtw_server::time::Millis;
+use buildbtw_server::time::{Clock, Millis};
 use sha2::{Digest as _, Sha256};
 
 #[path = "../../crates/planner/tests/it/generate.rs"]
@@ -48,7 +48,7 @@ async fn load(label: &str, texts: &[String]) {
     let folder = tempfile::tempdir().unwrap();
     // Records where the sources come from: rows of another place would be discarded.
     load_once(folder.path()).await;
-    let database = Database::open(&folder.path().join("buildbtw.sqlite3"))
+    let database = Database::open(&folder.path().join("buildbtw.sqlite3"), Clock::default())
         .await
         .unwrap();
     let mut tx = database.write().await.unwrap();
@@ -78,7 +78,7 @@ async fn load(label: &str, texts: &[String]) {
 
 async fn load_once(folder: &Path) -> (Duration, usize) {
     let started = Instant::now();
-    let database = Database::open(&folder.join("buildbtw.sqlite3"))
+    let database = Database::open(&folder.join("buildbtw.sqlite3"), Clock::default())
         .await
         .unwrap();
     let (events, _listener) = tokio::sync::mpsc::unbounded_channel();

@@ -9,6 +9,7 @@ use buildbtw_server::maintenance::{self, ci_config};
 use buildbtw_server::private;
 use buildbtw_server::run::Server;
 use buildbtw_server::shutdown;
+use buildbtw_server::time::Clock;
 use clap::Parser as _;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -48,7 +49,10 @@ async fn run(cli: &Cli) -> ExitCode {
             let token = CancellationToken::new();
             let run = async {
                 shutdown::on_signals(token.clone())?;
-                Server::start(args, token).await?.serve().await
+                Server::start(args, Clock::default(), token)
+                    .await?
+                    .serve()
+                    .await
             };
             run.await.map(|()| ExitCode::SUCCESS)
         }

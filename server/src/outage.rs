@@ -9,6 +9,7 @@ use buildbtw_gitlab::GitlabError;
 use jiff::Timestamp;
 
 use crate::error::Error;
+use crate::time::Clock;
 
 /// Why a background task cannot do its work.
 #[derive(Debug, thiserror::Error)]
@@ -141,6 +142,7 @@ struct Inner {
     /// What the task cannot do; the log message of its start.
     title: &'static str,
     pauses: Pauses,
+    clock: Clock,
     state: Mutex<State>,
 }
 
@@ -165,10 +167,11 @@ pub struct Current {
 impl Outage {
     /// Creates the state without an outage.
     #[must_use]
-    pub fn new(title: &'static str, pauses: Pauses) -> Self {
+    pub fn new(title: &'static str, pauses: Pauses, clock: &Clock) -> Self {
         Self(Arc::new(Inner {
             title,
             pauses,
+            clock: clock.clone(),
             state: Mutex::new(State {
                 current: None,
                 backoff: Backoff::new(pauses),
@@ -270,7 +273,7 @@ impl Outage {
             .is_none_or(|before| before.fingerprint != fingerprint);
         state.current = Some(Current {
             message,
-            since: before.map_or_else(Timestamp::now, |before| before.since),
+            since: before.map_or_else(|| self.0.clock.now().into(), |before| before.since),
             is_of_server,
             fingerprint,
         });
@@ -298,9 +301,14 @@ mod tests {
         })
     }
 
+    fn outage(longest: Duration) -> Outage {
+        let pauses = Pauses::growing(2 * SECOND, longest);
+        Outage::new("no GitLab", pauses, &Clock::default())
+    }
+
     #[test]
     fn pauses_longer_after_each_failure_until_recovery() {
-        let outage = Outage::new("no GitLab", Pauses::growing(2 * SECOND, 5 * SECOND));
+        let outage = outage(5 * SECOND);
         let pauses = [2, 4, 5, 5].map(|seconds| seconds * SECOND);
         assert_eq!(
             [(); 4].map(|()| outage.failed(&gitlab(GitlabErrorKind::Timeout))),
@@ -316,7 +324,7 @@ mod tests {
 
     #[test]
     fn pauses_for_as_long_as_gitlab_asks() {
-        let outage = Outage::new("no GitLab", Pauses::growing(2 * SECOND, 60 * SECOND));
+        let outage = outage(60 * SECOND);
         let paused = gitlab(GitlabErrorKind::Paused {
             status: 429,
             pause: Some(90 * SECOND),
@@ -326,7 +334,7 @@ mod tests {
 
     #[test]
     fn hides_local_failures_from_the_outage_of_gitlab() {
-        let outage = Outage::new("no GitLab", Pauses::growing(2 * SECOND, 60 * SECOND));
+        let outage = outage(60 * SECOND);
         let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
         assert_eq!(outage.failed(&Failure::from(full)), SECOND);
         assert!(outage.current().is_some());

@@ -25,6 +25,7 @@ use crate::sources::{self, SourceConfig};
 use crate::state::pipelines::Pipelines;
 use crate::state::replans::Replans;
 use crate::state::{AppState, CoreParts, Parts};
+use crate::time::Clock;
 use crate::wakers::Pending;
 
 /// The database file in the data folder.
@@ -54,12 +55,16 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens everything and recovers the state of the last run, but does not serve yet.
+    /// Opens everything and recovers the state of the last run, but does not serve yet. `clock` tells the time.
     ///
     /// # Errors
     /// When the settings, the data folder, the database or the address cannot be used; the message
     /// says what to do.
-    pub async fn start(args: &RunArgs, shutdown: CancellationToken) -> anyhow::Result<Self> {
+    pub async fn start(
+        args: &RunArgs,
+        clock: Clock,
+        shutdown: CancellationToken,
+    ) -> anyhow::Result<Self> {
         let data = &args.data_dir;
         private::restrict_data_folder(data)?;
         let lock = lock(data).await?;
@@ -72,9 +77,9 @@ impl Server {
         let listener = listen(args.listen).await?;
         let address = listener.local_addr()?;
         let config = args.config(address, webhook)?;
-        let pipelines = pipelines(&config, &source_config)?;
+        let pipelines = pipelines(&config, &source_config, &clock)?;
         let reporter = reporter(args, &source_config)?;
-        let database = Database::open(&data.join(DATABASE_FILE)).await?;
+        let database = Database::open(&data.join(DATABASE_FILE), clock).await?;
         tokens::ensure_admin_token(&database, data).await?;
         let replans = Replans::default();
         let (sources, watched) =
@@ -196,7 +201,11 @@ fn reporter(args: &RunArgs, sources: &SourceConfig) -> anyhow::Result<Option<Rep
 }
 
 /// Returns the builds on GitLab, if they are configured.
-fn pipelines(config: &Config, sources: &SourceConfig) -> anyhow::Result<Option<Pipelines>> {
+fn pipelines(
+    config: &Config,
+    sources: &SourceConfig,
+    clock: &Clock,
+) -> anyhow::Result<Option<Pipelines>> {
     let Some(settings) = config.pipelines.clone() else {
         return Ok(None);
     };
@@ -206,7 +215,7 @@ fn pipelines(config: &Config, sources: &SourceConfig) -> anyhow::Result<Option<P
              and --gitlab-token-file"
         );
     };
-    let pipelines = Pipelines::new(gitlab.clone(), settings, config.url.clone());
+    let pipelines = Pipelines::new(gitlab.clone(), settings, config.url.clone(), clock);
     Ok(Some(pipelines))
 }
 

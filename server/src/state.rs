@@ -50,7 +50,7 @@ pub struct AppState(Arc<Parts>);
 pub struct Parts {
     /// The settings.
     pub config: Config,
-    /// The wall clock.
+    /// The wall clock, which the database has, too.
     pub clock: Clock,
     /// The database.
     pub database: Database,
@@ -134,11 +134,11 @@ impl Parts {
             repos: Repos::new(data)?,
             logs: Logs::new(data)?,
             config: core_parts.config,
+            clock: core_parts.database.clock().clone(),
             database: core_parts.database,
             sources: core_parts.sources,
             replans: core_parts.replans,
             base: core_parts.base,
-            clock: Clock::default(),
             changes: Changes::default(),
             claims: ClaimQueue::default(),
             fetched: FetchedProtocols::default(),

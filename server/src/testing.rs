@@ -1,6 +1,8 @@
 //! A state for unit tests: services run on it without a server, a socket or background tasks.
 
 use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use clap::Parser as _;
@@ -14,6 +16,15 @@ use crate::repos::base::BaseRepositories;
 use crate::sources;
 use crate::state::replans::Replans;
 use crate::state::{AppState, CoreParts, Parts};
+use crate::time::{Clock, Millis};
+
+/// Returns a clock that stands still, and its time in milliseconds, by which it is set.
+pub(crate) fn settable() -> (Arc<AtomicI64>, Clock) {
+    let time = Arc::new(AtomicI64::new(1_000));
+    let told = Arc::clone(&time);
+    let clock = Clock::from_fn(move || Millis(told.load(Ordering::Relaxed)));
+    (time, clock)
+}
 
 /// A state with an empty folder of sources. No actor serves its queues.
 pub(crate) struct TestState {
@@ -36,7 +47,7 @@ impl Deref for TestState {
 
 impl TestState {
     pub(crate) async fn new() -> Self {
-        Self::with(|_| {}).await
+        Self::at(Clock::default()).await
     }
 
     /// Changes the database directly.
@@ -47,8 +58,8 @@ impl TestState {
         tx.commit().await.unwrap();
     }
 
-    /// Creates a state and applies `change` to its parts.
-    pub(crate) async fn with(change: impl FnOnce(&mut Parts)) -> Self {
+    /// Creates a state with a clock.
+    pub(crate) async fn at(clock: Clock) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().to_str().unwrap();
         let arguments = ["buildbtw-server", "run", "--sources-dir", path];
@@ -56,7 +67,7 @@ impl TestState {
             unreachable!("these are the arguments of a server");
         };
         let (source_config, webhook) = args.sources().unwrap();
-        let database = Database::open(&folder.path().join("db.sqlite3"))
+        let database = Database::open(&folder.path().join("db.sqlite3"), clock)
             .await
             .unwrap();
         let replans = Replans::default();
@@ -72,8 +83,7 @@ impl TestState {
             limits: Limits::new(&args.connections).unwrap(),
             plan_limit: Duration::from_secs(60),
         };
-        let mut parts = Parts::new(folder.path(), core_parts, CancellationToken::new()).unwrap();
-        change(&mut parts);
+        let parts = Parts::new(folder.path(), core_parts, CancellationToken::new()).unwrap();
         Self {
             state: AppState::new(parts),
             _folder: folder,

@@ -1,11 +1,13 @@
-//! The wall clock, and timestamps in the database. Background tasks take the clock from the state, so that
-//! tests can set it.
+//! The wall clock, and timestamps in the database. Only this file reads the machine's clock; everything else asks the
+//! [`Clock`] that the server was started with, so that tests can advance it. Durations on this machine, such as
+//! backoff, are measured with the monotonic `Instant`.
 
 use std::ops::{Add, Sub};
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::sync::watch;
 
 /// A timestamp in the database: milliseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, sqlx::Type)]
@@ -13,12 +15,6 @@ use jiff::Timestamp;
 pub struct Millis(pub i64);
 
 impl Millis {
-    /// Returns the time of the machine's clock.
-    #[must_use]
-    pub fn now() -> Self {
-        Timestamp::now().into()
-    }
-
     /// Returns the time since an earlier timestamp; zero if it is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
@@ -63,11 +59,15 @@ fn milliseconds(duration: Duration) -> i64 {
 
 /// A clock. Cheap to clone.
 #[derive(Clone)]
-pub struct Clock(Arc<dyn Fn() -> Millis + Send + Sync>);
+pub struct Clock {
+    now: Arc<dyn Fn() -> Millis + Send + Sync>,
+    jumps: watch::Sender<()>,
+}
 
 impl Default for Clock {
+    /// Creates the machine's clock.
     fn default() -> Self {
-        Self(Arc::new(Millis::now))
+        Self::from_fn(|| Timestamp::now().into())
     }
 }
 
@@ -80,18 +80,49 @@ impl std::fmt::Debug for Clock {
 impl Clock {
     /// Creates a clock that returns what a function returns.
     pub fn from_fn(now: impl Fn() -> Millis + Send + Sync + 'static) -> Self {
-        Self(Arc::new(now))
+        Self {
+            now: Arc::new(now),
+            jumps: watch::Sender::new(()),
+        }
     }
 
     /// Returns the current time.
     #[must_use]
     pub fn now(&self) -> Millis {
-        (self.0)()
+        (self.now)()
+    }
+
+    /// Wakes the tasks that wait for a time of this clock. Call it after the clock has jumped, which their timers do
+    /// not notice.
+    pub fn announce_jump(&self) {
+        self.jumps.send_replace(());
+    }
+
+    /// Returns the jumps from now on.
+    #[must_use]
+    pub fn jumps(&self) -> Jumps {
+        Jumps(self.jumps.subscribe())
+    }
+}
+
+/// The announced jumps of a clock.
+#[derive(Debug)]
+pub struct Jumps(watch::Receiver<()>);
+
+impl Jumps {
+    /// Waits for a jump since the last call. Cancel-safe: dropping the wait loses no jump.
+    pub async fn next(&mut self) {
+        if self.0.changed().await.is_err() {
+            // The clock was dropped, so that it jumps no more.
+            std::future::pending::<()>().await;
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
 
     #[test]
@@ -100,6 +131,16 @@ mod tests {
         assert_eq!(late.since(early), Duration::from_millis(2_500));
         assert_eq!(early.since(late), Duration::ZERO);
         assert_eq!(early + late.since(early), late);
+    }
+
+    #[tokio::test]
+    async fn keeps_jumps_that_came_before_the_wait() {
+        let clock = Clock::default();
+        let mut jumps = clock.jumps();
+        clock.announce_jump();
+        clock.announce_jump();
+        jumps.next().await;
+        assert!(jumps.next().now_or_never().is_none());
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::outage::{Failure, Outage, Pauses};
 use crate::service::claim_build::{self, Assigned};
 use crate::state::AppState;
 use crate::state::claim_queue::{Claimant, Message, Waiter};
-use crate::time::Millis;
+use crate::time::{Clock, Jumps, Millis};
 
 /// The pause before a retry after a failure of the database.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
@@ -38,11 +38,12 @@ pub(crate) struct Claims {
     /// When a build becomes ready whose retry is delayed, or that is held back for another worker.
     retry_at: Option<Instant>,
     read_at: Instant,
+    jumps: Jumps,
 }
 
 /// Events of the claim queue.
 pub(crate) enum Event {
-    /// Builds may have become ready.
+    /// Builds may have become ready, or the clock has jumped past the end of a backoff.
     Ready,
     /// A worker began to wait, or its token was revoked.
     Message(Message),
@@ -51,6 +52,7 @@ pub(crate) enum Event {
 impl Claims {
     pub(crate) fn new(state: AppState) -> Self {
         Self {
+            jumps: state.clock.jumps(),
             state,
             waiters: Vec::new(),
             drained: BTreeSet::new(),
@@ -59,10 +61,11 @@ impl Claims {
         }
     }
 
-    pub(crate) fn outage() -> Outage {
+    pub(crate) fn outage(clock: &Clock) -> Outage {
         Outage::new(
             "cannot assign builds to workers",
             Pauses::constant(PAUSE_AFTER_ERROR),
+            clock,
         )
     }
 
@@ -107,6 +110,7 @@ impl Actor for Claims {
     async fn event(&mut self) -> Event {
         tokio::select! {
             () = self.state.claims.ready() => Event::Ready,
+            () = self.jumps.next() => Event::Ready,
             message = self.state.claims.receive() => Event::Message(message),
         }
     }
@@ -125,8 +129,9 @@ impl Actor for Claims {
             }
         }
         // A claim is served once even if its wait is zero.
-        let now = Instant::now();
-        self.waiters.retain(|waiter| waiter.until > now);
+        let (now, at) = (Instant::now(), self.state.clock.now());
+        self.waiters
+            .retain(|waiter| waiter.until > now && !waiter.claimant.is_expired(at));
         if self.waiters.is_empty() {
             self.retry_at = None;
             // The next claim causes a query in any case.
@@ -253,6 +258,8 @@ fn take(waiters: &mut Vec<Waiter>, claim: ClaimId) -> Option<Waiter> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering;
+
     use buildbtw_model::WorkerName;
     use tokio::sync::oneshot::Receiver;
     use tokio::sync::oneshot::error::TryRecvError;
@@ -260,15 +267,25 @@ mod tests {
     use super::*;
     use crate::db::TokenId;
     use crate::state::claim_queue::Assignment;
-    use crate::testing::TestState;
+    use crate::testing::{TestState, settable};
 
     const LONG: Duration = Duration::from_secs(50);
 
     fn enter(state: &AppState, claim: ClaimId, wait: Duration) -> Receiver<Assignment> {
+        enter_until(state, claim, wait, None)
+    }
+
+    fn enter_until(
+        state: &AppState,
+        claim: ClaimId,
+        wait: Duration,
+        expires_at: Option<Millis>,
+    ) -> Receiver<Assignment> {
         let claimant = Claimant {
             claim,
             worker: "worker".parse::<WorkerName>().unwrap(),
             token: TokenId(1),
+            expires_at,
             server: state.config.base_url(),
         };
         let architectures = vec!["x86_64".parse().unwrap()];
@@ -302,6 +319,21 @@ mod tests {
         turn(&mut claims).await;
         assert_eq!(first.try_recv().err(), Some(TryRecvError::Closed));
         assert_eq!(second.try_recv().err(), Some(TryRecvError::Empty));
+    }
+
+    #[tokio::test]
+    async fn ends_claims_of_tokens_that_expired_in_a_jump_of_the_clock() {
+        let (time, clock) = settable();
+        let state = TestState::at(clock).await;
+        let mut claims = Claims::new(state.clone());
+        let expires_at = Some(state.clock.now() + LONG);
+        let mut claim = enter_until(&state, ClaimId::new(), LONG, expires_at);
+        turn(&mut claims).await;
+        assert_eq!(claim.try_recv().err(), Some(TryRecvError::Empty));
+        time.fetch_add(50_000, Ordering::Relaxed);
+        state.clock.announce_jump();
+        assert_eq!(turn(&mut claims).await, Next::event());
+        assert_eq!(claim.try_recv().err(), Some(TryRecvError::Closed));
     }
 
     #[tokio::test]

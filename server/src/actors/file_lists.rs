@@ -13,6 +13,7 @@ use crate::repos::RepositoryKey;
 use crate::service::publish::file_lists::{outdated, update};
 use crate::state::AppState;
 use crate::state::publish_queue::Outdated;
+use crate::time::Clock;
 
 /// The minimum delay after a change.
 const LAG: Duration = Duration::from_secs(2);
@@ -40,10 +41,11 @@ impl FileLists {
         }
     }
 
-    pub(crate) fn outage() -> Outage {
+    pub(crate) fn outage(clock: &Clock) -> Outage {
         Outage::new(
             "cannot read which file lists are outdated",
             Pauses::constant(PAUSE_AFTER_ERROR),
+            clock,
         )
     }
 

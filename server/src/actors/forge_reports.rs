@@ -10,6 +10,7 @@ use crate::db::{NamespaceId, namespaces};
 use crate::outage::{Failure, Outage, Pauses};
 use crate::service::forge_report::{Reporter, is_retryable};
 use crate::state::AppState;
+use crate::time::Clock;
 use crate::wakers::Pending;
 
 /// How long changes are collected, since they come in bursts.
@@ -59,8 +60,12 @@ impl ForgeReports {
         }
     }
 
-    pub(crate) fn outage() -> Outage {
-        Outage::new("cannot report the state of rebuilds to GitLab", PAUSES)
+    pub(crate) fn outage(clock: &Clock) -> Outage {
+        Outage::new(
+            "cannot report the state of rebuilds to GitLab",
+            PAUSES,
+            clock,
+        )
     }
 
     async fn catch_up(&mut self) -> sqlx::Result<()> {

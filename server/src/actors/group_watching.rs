@@ -155,8 +155,8 @@ impl TaskBackoff {
 }
 
 /// Returns the time until the next resync, counted from the end of the last one.
-fn until_resync(finished_at: Option<Millis>, resync_interval: Duration) -> Duration {
-    let ago = finished_at.map_or(Duration::ZERO, |at| Millis::now().since(at));
+fn until_resync(finished_at: Option<Millis>, now: Millis, resync_interval: Duration) -> Duration {
+    let ago = finished_at.map_or(Duration::ZERO, |at| now.since(at));
     resync_interval.saturating_sub(ago).max(PAUSES.first)
 }
 
@@ -167,8 +167,8 @@ impl Watch {
             .await?
             .unwrap_or_default();
         let mark = progress.watermark;
-        let next_resync =
-            Instant::now() + until_resync(progress.finished_at, group.resync_interval());
+        let now = sources.database().clock().now();
+        let until_resync = until_resync(progress.finished_at, now, group.resync_interval());
         let is_initial = progress.finished_at.is_none();
         Ok(Self {
             window: Window::from(mark.map(Timestamp::from)),
@@ -178,7 +178,7 @@ impl Watch {
             has_webhooks: false,
             next_poll: Instant::now(),
             last_poll: None,
-            next_resync,
+            next_resync: Instant::now() + until_resync,
             early_resync_from: Instant::now(),
             poll_backoff: TaskBackoff::default(),
             resync_backoff: TaskBackoff::default(),

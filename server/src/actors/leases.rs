@@ -7,6 +7,7 @@ use crate::db::attempts;
 use crate::outage::{Failure, Outage, Pauses};
 use crate::service::expire_leases::{expire_leases, renew_leases};
 use crate::state::AppState;
+use crate::time::{Clock, Jumps};
 
 /// The pause before a retry after a failure of the database.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
@@ -19,18 +20,24 @@ pub(crate) struct Leases {
     state: AppState,
     /// Whether the last check failed, so that leases must be renewed before any expires.
     was_down: bool,
+    jumps: Jumps,
 }
 
 impl Leases {
     pub(crate) fn new(state: AppState) -> Self {
         Self {
+            jumps: state.clock.jumps(),
             state,
             was_down: false,
         }
     }
 
-    pub(crate) fn outage() -> Outage {
-        Outage::new("cannot read leases", Pauses::constant(PAUSE_AFTER_ERROR))
+    pub(crate) fn outage(clock: &Clock) -> Outage {
+        Outage::new(
+            "cannot read leases",
+            Pauses::constant(PAUSE_AFTER_ERROR),
+            clock,
+        )
     }
 }
 
@@ -39,7 +46,10 @@ impl Actor for Leases {
     type Event = ();
 
     async fn event(&mut self) {
-        self.state.leases.woken().await;
+        tokio::select! {
+            () = self.state.leases.woken() => {}
+            () = self.jumps.next() => {}
+        }
     }
 
     async fn turn(&mut self, _: Cause<()>) -> Result<Next, Failure> {

@@ -54,7 +54,8 @@ pub(crate) fn start(
     macro_rules! start {
         ($($actor:ident),+) => {$({
             let state = state.clone();
-            runner.spawn(&mut tasks, $actor::outage(), move || $actor::new(state.clone()));
+            let outage = $actor::outage(&state.clock);
+            runner.spawn(&mut tasks, outage, move || $actor::new(state.clone()));
         })+};
     }
     start!(
@@ -75,7 +76,8 @@ pub(crate) fn start(
             .outages
             .add(PipelineCreation::NAME, on_gitlab.creating.clone());
         let shared = state.clone();
-        runner.spawn(&mut tasks, PipelineCreation::outage(), move || {
+        let outage_of_creation = PipelineCreation::outage(&state.clock);
+        runner.spawn(&mut tasks, outage_of_creation, move || {
             PipelineCreation::new(shared.clone(), creating.clone())
         });
         let shared = state.clone();
@@ -84,7 +86,7 @@ pub(crate) fn start(
         });
     }
     if let (Some(reporter), Some(changed)) = (reporter, state.forge_reports.clone()) {
-        let (state, outage) = (state.clone(), ForgeReports::outage());
+        let (state, outage) = (state.clone(), ForgeReports::outage(&state.clock));
         runner.spawn(&mut tasks, outage.clone(), move || {
             let (reporter, changed) = (reporter.clone(), changed.clone());
             ForgeReports::new(state.clone(), reporter, changed, outage.clone())

@@ -19,6 +19,7 @@ use crate::outage::{Backoff, Failure, Outage, Pauses};
 use crate::service::pipelines::{dispatch, end_refused};
 use crate::state::AppState;
 use crate::state::pipelines::Pipelines;
+use crate::time::{Clock, Jumps};
 
 /// The number of concurrent requests.
 const CONCURRENCY: usize = 3;
@@ -44,6 +45,7 @@ pub(crate) struct PipelineCreation {
     failures_in_a_row: u32,
     /// When requests resume after a failure of GitLab as a whole.
     backoff_until: Option<Instant>,
+    jumps: Jumps,
 }
 
 /// An attempt, and the result of its step.
@@ -66,7 +68,7 @@ impl Default for Failures {
 
 /// Events that lead to a turn.
 pub(crate) enum Event {
-    /// There may be pipelines to create.
+    /// There may be pipelines to create, or the clock has jumped past the end of a backoff.
     Ready,
     /// The step of an attempt ended.
     Ended(Result<StepResult, JoinError>),
@@ -76,6 +78,7 @@ impl PipelineCreation {
     pub(crate) fn new(state: AppState, on_gitlab: Pipelines) -> Self {
         Self {
             rate_limiter: RateLimiter::new(on_gitlab.settings.creation_interval),
+            jumps: state.clock.jumps(),
             state,
             on_gitlab,
             running: JoinSet::new(),
@@ -87,10 +90,11 @@ impl PipelineCreation {
     }
 
     /// Creates the outage of this actor; [`Pipelines`] has the one of GitLab's failures.
-    pub(crate) fn outage() -> Outage {
+    pub(crate) fn outage(clock: &Clock) -> Outage {
         Outage::new(
             "cannot dispatch builds to GitLab",
             Pauses::constant(PAUSE_AFTER_ERROR),
+            clock,
         )
     }
 
@@ -265,6 +269,7 @@ impl Actor for PipelineCreation {
     async fn event(&mut self) -> Event {
         tokio::select! {
             () = self.on_gitlab.ready.woken() => Event::Ready,
+            () = self.jumps.next() => Event::Ready,
             Some(ended) = self.running.join_next() => Event::Ended(ended),
         }
     }

@@ -10,6 +10,7 @@ use crate::dispatch::pipelines::poll::{Poll, Polled};
 use crate::outage::Failure;
 use crate::state::AppState;
 use crate::state::pipelines::Pipelines;
+use crate::time::Jumps;
 
 /// The minimum time between polls that webhooks cause, which come in bursts.
 const MIN_WEBHOOK_POLL_INTERVAL: Duration = Duration::from_millis(500);
@@ -21,11 +22,13 @@ pub(crate) struct PipelineFollowing {
     next_tick: Instant,
     /// When webhooks may cause a poll again.
     next_webhook_poll: Instant,
+    jumps: Jumps,
 }
 
 impl PipelineFollowing {
     pub(crate) fn new(state: AppState, on_gitlab: Pipelines) -> Self {
         Self {
+            jumps: state.clock.jumps(),
             poll: Poll::new(state, on_gitlab),
             next_tick: Instant::now(),
             next_webhook_poll: Instant::now(),
@@ -40,7 +43,10 @@ impl Actor for PipelineFollowing {
 
     async fn event(&mut self) {
         tokio::time::sleep_until(self.next_webhook_poll).await;
-        self.poll.on_gitlab.news.woken().await;
+        tokio::select! {
+            () = self.poll.on_gitlab.news.woken() => {}
+            () = self.jumps.next() => {}
+        }
     }
 
     async fn turn(&mut self, cause: Cause<()>) -> Result<Next, Failure> {

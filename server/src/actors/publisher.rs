@@ -13,6 +13,7 @@ use crate::outage::{Failure, Outage, Pauses};
 use crate::service::publish::{Images, publish_all};
 use crate::state::AppState;
 use crate::state::publish_queue::PublishJob;
+use crate::time::Clock;
 
 /// The pause before a retry of publishing a build.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(5);
@@ -38,10 +39,11 @@ impl Publisher {
         }
     }
 
-    pub(crate) fn outage() -> Outage {
+    pub(crate) fn outage(clock: &Clock) -> Outage {
         Outage::new(
             "cannot read the builds to publish",
             Pauses::constant(PAUSE_AFTER_FAILURE),
+            clock,
         )
     }
 

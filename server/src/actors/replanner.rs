@@ -19,6 +19,7 @@ use crate::service::new_iteration::{Trigger, new_iteration_after};
 use crate::service::refusals;
 use crate::sources::SourceEvent;
 use crate::state::AppState;
+use crate::time::Clock;
 
 /// The pause before a retry after a transient failure of planning.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(10);
@@ -44,10 +45,11 @@ impl Replanner {
         }
     }
 
-    pub(crate) fn outage() -> Outage {
+    pub(crate) fn outage(clock: &Clock) -> Outage {
         Outage::new(
             "cannot replan namespaces after changes of their sources",
             Pauses::constant(PAUSE_AFTER_DATABASE_ERROR),
+            clock,
         )
     }
 

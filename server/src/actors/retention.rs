@@ -6,6 +6,7 @@ use super::runner::{Actor, Cause, Next};
 use crate::outage::{Failure, Outage, Pauses};
 use crate::service::retention::prune;
 use crate::state::AppState;
+use crate::time::Clock;
 
 /// The pause before a retry.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(60);
@@ -20,10 +21,11 @@ impl Retention {
         Self { state }
     }
 
-    pub(crate) fn outage() -> Outage {
+    pub(crate) fn outage(clock: &Clock) -> Outage {
         Outage::new(
             "cannot remove old iterations",
             Pauses::constant(PAUSE_AFTER_ERROR),
+            clock,
         )
     }
 }

@@ -6,6 +6,7 @@ use super::runner::{Actor, Cause, Next};
 use crate::outage::{Failure, Outage, Pauses};
 use crate::service::unused_srcinfos::delete_unused;
 use crate::state::AppState;
+use crate::time::Clock;
 
 /// The interval.
 const EVERY: Duration = Duration::from_secs(3600);
@@ -20,10 +21,11 @@ impl UnusedSrcinfos {
         Self { state }
     }
 
-    pub(crate) fn outage() -> Outage {
+    pub(crate) fn outage(clock: &Clock) -> Outage {
         Outage::new(
             "cannot delete unreferenced .SRCINFO texts",
             Pauses::constant(EVERY),
+            clock,
         )
     }
 }

@@ -49,7 +49,7 @@ pub struct EventRow {
 
 /// Records a transition.
 pub async fn insert(tx: &mut WriteTransaction, event: &NewEvent<'_>) -> sqlx::Result<()> {
-    let at = Millis::now();
+    let at = tx.now();
     sqlx::query!(
         "insert into event (namespace_id, iteration_id, build_id, attempt_id, kind, message, at)
          values (?, ?, ?, ?, ?, ?, ?)",
@@ -72,7 +72,7 @@ pub async fn insert_for_builds(
     builds: &[BuildId],
     kind: BuildEvent,
 ) -> sqlx::Result<()> {
-    let at = Millis::now();
+    let at = tx.now();
     let builds = json_list(builds);
     match kind {
         BuildEvent::Completed => {

@@ -116,7 +116,7 @@ pub async fn put_note(
     note_id: NoteId,
     digest: &[u8],
 ) -> sqlx::Result<()> {
-    let sent_at = Millis::now();
+    let sent_at = tx.now();
     sqlx::query!(
         "insert into merge_request_report (namespace_id, project_id, iid, note_id, digest, sent_at)
          values (?, ?, ?, ?, ?, ?)

@@ -15,7 +15,7 @@ pub async fn record_exchange(
     token_hash: &[u8],
     expires_at: Millis,
 ) -> sqlx::Result<bool> {
-    let at = Millis::now();
+    let at = tx.now();
     sqlx::query!("delete from id_token_use where expires_at < ?", at)
         .execute(tx.connection())
         .await?;

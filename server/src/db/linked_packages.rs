@@ -3,8 +3,6 @@
 use buildbtw_model::{Architecture, AttemptId, PackageVersion, Pkgname};
 use sqlx::SqliteExecutor;
 
-use crate::time::Millis;
-
 use super::WriteTransaction;
 
 /// The number of versions of one package that are kept.
@@ -23,7 +21,7 @@ pub struct LinkedPackage {
 
 /// Stores the packages of an accepted attempt, and removes the oldest versions.
 pub async fn insert(tx: &mut WriteTransaction, attempt: AttemptId) -> sqlx::Result<()> {
-    let accepted_at = Millis::now();
+    let accepted_at = tx.now();
     sqlx::query!(
         "insert into linked_package (architecture, pkgname, version, accepted_at, sonames)
          select build.architecture, package.pkgname, package.version, ?, package.sonames

@@ -39,6 +39,8 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{ConnectOptions as _, SqlitePool};
 
 pub use checkpoints::Checkpointer;
+use crate::time::Clock;
+
 pub use writer::WriteTransaction;
 use writer::Writer;
 
@@ -98,14 +100,15 @@ pub struct Database {
     readers: SqlitePool,
     public: SqlitePool,
     writer: Arc<Writer>,
+    clock: Clock,
 }
 
 impl Database {
-    /// Opens or creates the database and applies its migrations.
+    /// Opens or creates the database and applies its migrations. The times of changes are those of `clock`.
     ///
     /// # Errors
     /// When the file cannot be used.
-    pub async fn open(path: &Path) -> Result<Self, OpenError> {
+    pub async fn open(path: &Path, clock: Clock) -> Result<Self, OpenError> {
         let name = path.display().to_string();
         let open_error = |source: sqlx::Error| match &source {
             sqlx::Error::Database(error) if error.code().as_deref() == Some(CORRUPT) => {
@@ -155,12 +158,19 @@ impl Database {
         let public = readers(&options, PUBLIC_READERS)
             .await
             .map_err(open_error)?;
-        let writer = Writer::new(writer, options);
+        let writer = Writer::new(writer, options, clock.clone());
         Ok(Self {
             readers: own,
             public,
             writer,
+            clock,
         })
+    }
+
+    /// Returns the clock of the server.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// Returns the pool for reads outside write transactions. Inside `for_anonymous` it is a separate pool.
@@ -264,9 +274,8 @@ mod tests {
     #[tokio::test]
     async fn opens_with_durable_settings() {
         let folder = tempfile::tempdir().unwrap();
-        let database = Database::open(&folder.path().join("db.sqlite3"))
-            .await
-            .unwrap();
+        let path = folder.path().join("db.sqlite3");
+        let database = Database::open(&path, Clock::default()).await.unwrap();
         let mut tx = database.write().await.unwrap();
         let pragma = async |tx: &mut WriteTransaction, query: &'static str| -> String {
             let row: (String,) = sqlx::query_as(query)
@@ -294,7 +303,7 @@ mod tests {
     async fn reserves_connections_from_anonymous_readers() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("db.sqlite3");
-        let database = Database::open(&path).await.unwrap();
+        let database = Database::open(&path, Clock::default()).await.unwrap();
         let held = for_anonymous(async {
             let mut held = Vec::new();
             for _ in 0..PUBLIC_READERS {

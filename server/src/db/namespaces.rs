@@ -106,7 +106,7 @@ pub async fn insert(
     tx: &mut WriteTransaction,
     namespace: &NewNamespace<'_>,
 ) -> sqlx::Result<NamespaceId> {
-    let created_at = Millis::now();
+    let created_at = tx.now();
     let row = sqlx::query!(
         r#"insert into namespace (name, scope, max_builds, bump, network, same_sonames, follow_default_s,
                created_at)
@@ -308,7 +308,7 @@ pub async fn hold(
     namespace: NamespaceId,
     held: bool,
 ) -> sqlx::Result<bool> {
-    let at = Millis::now();
+    let at = tx.now();
     let result = sqlx::query!(
         "update namespace set held_at = case when ?1 then ?2 end
          where id = ?3 and (held_at is not null) <> ?1",

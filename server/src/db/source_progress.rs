@@ -79,7 +79,7 @@ pub async fn record_finished(
     tx: &mut WriteTransaction,
     watermark: Option<Millis>,
 ) -> sqlx::Result<()> {
-    let now = Millis::now();
+    let now = tx.now();
     sqlx::query!(
         "update source_progress set cursor = null, finished_at = ?, watermark = ?",
         now,

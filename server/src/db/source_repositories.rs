@@ -307,7 +307,7 @@ pub async fn put(
     before: Option<&SourceRepositoryRow>,
     row: &SourceRepositoryRow,
 ) -> sqlx::Result<()> {
-    let changed_at = Millis::now();
+    let changed_at = tx.now();
     let path = before.map(|before| &before.path);
     let problem = row.problem.as_ref();
     let problem = problem.map(|problem| (problem.kind, problem.message.as_str()));

@@ -74,7 +74,7 @@ pub async fn note_unused(tx: &mut WriteTransaction, limit: i64) -> sqlx::Result<
     )
     .execute(tx.connection())
     .await?;
-    let now = Millis::now();
+    let now = tx.now();
     // Does not read the texts, which are stored before `unused_since`.
     let noted = sqlx::query!(
         "update srcinfo set unused_since = ? where id in (

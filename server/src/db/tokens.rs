@@ -25,13 +25,10 @@ pub struct TokenRow {
 }
 
 impl TokenRow {
-    /// Returns whether it is neither revoked nor expired.
+    /// Returns whether it is neither revoked nor expired at a time.
     #[must_use]
-    pub fn is_valid(&self) -> bool {
-        self.revoked_at.is_none()
-            && self
-                .expires_at
-                .is_none_or(|expires_at| expires_at > Millis::now())
+    pub fn is_valid(&self, at: Millis) -> bool {
+        self.revoked_at.is_none() && self.expires_at.is_none_or(|expires_at| expires_at > at)
     }
 }
 
@@ -81,7 +78,7 @@ pub async fn insert(
     hash: &[u8],
     expires_at: Option<Millis>,
 ) -> sqlx::Result<TokenId> {
-    let created_at = Millis::now();
+    let created_at = tx.now();
     let row = sqlx::query!(
         r#"insert into token (name, scope, hash, created_at, expires_at) values (?, ?, ?, ?, ?)
            returning id as "id: TokenId""#,
@@ -124,7 +121,7 @@ pub async fn delete(tx: &mut WriteTransaction, id: TokenId) -> sqlx::Result<()> 
 
 /// Revokes a token; a token that was revoked before keeps its time.
 pub async fn revoke(tx: &mut WriteTransaction, id: TokenId) -> sqlx::Result<()> {
-    let revoked_at = Millis::now();
+    let revoked_at = tx.now();
     sqlx::query!(
         "update token set revoked_at = ? where id = ? and revoked_at is null",
         revoked_at,
@@ -135,14 +132,14 @@ pub async fn revoke(tx: &mut WriteTransaction, id: TokenId) -> sqlx::Result<()> 
     Ok(())
 }
 
-/// Returns whether a token of this scope exists that is neither revoked nor expired; with `instead_of`, one other
-/// than that, which is valid for at least as long.
+/// Returns whether a token of this scope exists that is neither revoked nor expired at a time; with `instead_of`, one
+/// other than that, which is valid for at least as long.
 pub async fn any_valid(
     executor: impl SqliteExecutor<'_>,
     scope: TokenScope,
     instead_of: Option<&TokenRow>,
+    at: Millis,
 ) -> sqlx::Result<bool> {
-    let at = Millis::now();
     let other_than = instead_of.map(|row| row.id);
     let valid_until = instead_of.and_then(|row| row.expires_at);
     let row = sqlx::query!(
@@ -161,7 +158,7 @@ pub async fn any_valid(
 
 /// Returns those of some tokens that are revoked or expired.
 pub async fn invalid(tx: &mut WriteTransaction, tokens: &[TokenId]) -> sqlx::Result<Vec<TokenId>> {
-    let at = Millis::now();
+    let at = tx.now();
     let ids = json_list(tokens);
     let rows = sqlx::query!(
         r#"select id as "id: TokenId" from token

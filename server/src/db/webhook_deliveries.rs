@@ -21,7 +21,7 @@ pub struct DeliveryRow {
 
 /// Stores a webhook. Returns whether it is new.
 pub async fn insert(tx: &mut WriteTransaction, row: &DeliveryRow) -> sqlx::Result<bool> {
-    let received_at = Millis::now();
+    let received_at = tx.now();
     // No longer used.
     let object_id = None::<i64>;
     let done = sqlx::query!(
@@ -60,7 +60,7 @@ pub async fn unprocessed(
 
 /// Marks webhooks as processed.
 pub async fn mark_processed(tx: &mut WriteTransaction, ids: &[String]) -> sqlx::Result<()> {
-    let now = Millis::now();
+    let now = tx.now();
     let ids = json_list(ids);
     sqlx::query!(
         "update webhook_delivery set done_at = ? where id in (select value from json_each(?))",

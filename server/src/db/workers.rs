@@ -17,13 +17,14 @@ pub const WORKER_TIMEOUT: Duration = Duration::from_secs(120);
 /// The precision of a worker's last request: writing its time for every claim would cost more than the claim.
 const LAST_SEEN_PRECISION: Duration = Duration::from_secs(20);
 
-/// Returns the architectures for which a request of this worker was recorded within the precision.
+/// Returns the architectures for which a request of this worker was recorded within the precision before a time.
 pub async fn recently_seen(
     executor: impl SqliteExecutor<'_>,
     name: &WorkerName,
     jobs: u32,
+    at: Millis,
 ) -> sqlx::Result<Vec<Architecture>> {
-    let since = Millis::now() - LAST_SEEN_PRECISION;
+    let since = at - LAST_SEEN_PRECISION;
     let rows = sqlx::query!(
         r#"select architecture as "architecture!: Architecture" from worker
            where name = ? and jobs = ? and last_seen_at >= ?"#,
@@ -43,7 +44,7 @@ pub async fn record_seen(
     architecture: &Architecture,
     jobs: u32,
 ) -> sqlx::Result<()> {
-    let at = Millis::now();
+    let at = tx.now();
     sqlx::query!(
         "insert into worker (name, architecture, jobs, last_seen_at) values (?, ?, ?, ?)
          on conflict (name, architecture) do update set jobs = excluded.jobs,
@@ -60,7 +61,7 @@ pub async fn record_seen(
 
 /// Records a request of a known worker.
 pub async fn touch(tx: &mut WriteTransaction, name: &WorkerName) -> sqlx::Result<()> {
-    let at = Millis::now();
+    let at = tx.now();
     sqlx::query!(
         "update worker set last_seen_at = ? where name = ?",
         at,

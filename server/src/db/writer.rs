@@ -11,6 +11,7 @@ use tokio::sync::{Mutex, Notify, OwnedMutexGuard, oneshot};
 
 use super::checkpoints::{Checkpointer, Written};
 use crate::error;
+use crate::time::{Clock, Millis};
 
 /// The maximum number of members of a commit.
 const MAX_MEMBERS: usize = 128;
@@ -24,6 +25,7 @@ pub(super) struct Writer {
     pending: Arc<Notify>,
     /// Tells the checkpointer how much was written.
     written: Arc<Written>,
+    clock: Clock,
 }
 
 /// The open transaction, and the members that wait for its commit.
@@ -50,7 +52,11 @@ enum State {
 }
 
 impl Writer {
-    pub(super) fn new(connection: SqliteConnection, options: SqliteConnectOptions) -> Arc<Self> {
+    pub(super) fn new(
+        connection: SqliteConnection,
+        options: SqliteConnectOptions,
+        clock: Clock,
+    ) -> Arc<Self> {
         let batch = Batch {
             connection: Some(connection),
             ..Batch::default()
@@ -60,6 +66,7 @@ impl Writer {
             batch: Arc::new(Mutex::new(batch)),
             pending: Arc::default(),
             written: Arc::default(),
+            clock,
         });
         tokio::spawn(commit_pending(
             Arc::downgrade(&writer),
@@ -80,6 +87,7 @@ impl Writer {
         let mut member = WriteTransaction {
             batch: Some(batch),
             pending: Arc::clone(&self.pending),
+            clock: self.clock.clone(),
         };
         if let Some(batch) = &mut member.batch {
             batch.undo_unfinished().await;
@@ -208,6 +216,7 @@ pub struct WriteTransaction {
     /// `None` after its end.
     batch: Option<OwnedMutexGuard<Batch>>,
     pending: Arc<Notify>,
+    clock: Clock,
 }
 
 impl WriteTransaction {
@@ -249,6 +258,12 @@ impl WriteTransaction {
             batch.execute("ROLLBACK TO member").await?;
         }
         self.commit().await
+    }
+
+    /// Returns the current time, for the rows that it changes.
+    #[must_use]
+    pub fn now(&self) -> Millis {
+        self.clock.now()
     }
 
     /// Returns the connection for queries inside the transaction.

@@ -16,6 +16,7 @@ use crate::repos::{Rendering, Repos, RepositoryKey};
 use crate::run::{DATABASE_FILE, lock};
 use crate::service::publish::file_lists::{listed, replace_databases, with_files};
 use crate::service::recover::may_upload;
+use crate::time::Clock;
 
 pub use super::findings::Finding;
 
@@ -41,7 +42,7 @@ pub async fn check(data: &Path, options: Options) -> anyhow::Result<Vec<Finding>
     );
     // Concurrent writes would look like problems.
     let _lock = lock(data).await?;
-    let database = Database::open(&path).await?;
+    let database = Database::open(&path, Clock::default()).await?;
     let checker = Checker {
         repos: Repos::new(data)?,
         logs: Logs::new(data)?,

@@ -35,8 +35,9 @@ pub async fn adopt_attempt(
         ));
     }
     let before = tokens::by_id(&mut *tx.connection(), attempt.token).await?;
+    let now = tx.now();
     let is_held =
-        before.is_none_or(|before| before.is_valid() || before.scope == TokenScope::Attempt);
+        before.is_none_or(|before| before.is_valid(now) || before.scope == TokenScope::Attempt);
     if is_held {
         tx.undo().await?;
         let why = format!("attempt {id} was claimed with another token, which is still valid");

@@ -16,7 +16,6 @@ use crate::error::{Error, Refusal};
 use crate::repos::base::BaseRepositories;
 use crate::state::AppState;
 use crate::state::claim_queue::{Assignment, Claimant};
-use crate::time::Millis;
 
 use super::adopt_attempt::adopt_attempt;
 use super::tokens::not_valid;
@@ -28,7 +27,7 @@ const MAX_WAIT: Duration = Duration::from_secs(50);
 const MAX_ARCHITECTURES: usize = 16;
 
 /// Claims a build for a worker: the one that was assigned to an earlier request with the same claim, or the next
-/// ready one, for which it waits as long as the worker asks. `expires_at` is the expiry of the worker's token.
+/// ready one, for which it waits as long as the worker asks.
 ///
 /// # Errors
 /// When the claim is invalid or its attempt has ended, or the token was revoked or has expired meanwhile.
@@ -36,7 +35,6 @@ pub async fn claim_build(
     state: &AppState,
     claimant: &Claimant,
     request: ClaimRequest,
-    expires_at: Option<Millis>,
 ) -> Result<Option<ClaimedBuild>, Error> {
     if request.architectures.is_empty() || request.architectures.len() > MAX_ARCHITECTURES {
         let title = "a claim must name 1 to 16 architectures";
@@ -52,7 +50,7 @@ pub async fn claim_build(
     }
     let wait = Duration::from_secs(request.wait_s.into()).min(MAX_WAIT);
     // A claim gets no build once its token has expired.
-    let wait = match expires_at {
+    let wait = match claimant.expires_at {
         Some(at) => {
             let left = at.since(state.clock.now());
             wait.min(left + Duration::from_millis(1))
@@ -65,8 +63,8 @@ pub async fn claim_build(
 /// Records that a worker is available, its architectures, and the protocols over which it fetches sources.
 async fn note_worker(state: &AppState, request: &ClaimRequest) -> Result<(), Error> {
     state.fetched.note(&request.worker, &request.protocols);
-    let reader = state.database.read();
-    let known = workers::recently_seen(reader, &request.worker, request.jobs).await?;
+    let (reader, at) = (state.database.read(), state.clock.now());
+    let known = workers::recently_seen(reader, &request.worker, request.jobs, at).await?;
     if request
         .architectures
         .iter()
@@ -163,7 +161,7 @@ pub struct Assigned {
 /// # Errors
 /// When the database cannot be written; nothing was assigned then.
 pub async fn assign(state: &AppState, pairs: &[(Claimant, BuildId)]) -> Result<Assigned, Error> {
-    let mut transition = Transition::begin(&state.database, &state.clock).await?;
+    let mut transition = Transition::begin(&state.database).await?;
     let claims: Vec<ClaimId> = pairs.iter().map(|(claimant, _)| claimant.claim).collect();
     let repeated = attempts::claims_with_attempt(transition.tx(), &claims).await?;
     // The token may have been revoked while the claim waited.
@@ -210,7 +208,7 @@ pub async fn assign(state: &AppState, pairs: &[(Claimant, BuildId)]) -> Result<A
 /// When it is revoked or expired, or the database cannot be read.
 pub async fn check_token(database: &Database, token: TokenId) -> Result<(), Error> {
     let row = tokens::by_id(database.read(), token).await?;
-    if row.is_some_and(|row| row.is_valid()) {
+    if row.is_some_and(|row| row.is_valid(database.clock().now())) {
         return Ok(());
     }
     Err(not_valid())

@@ -47,7 +47,7 @@ pub async fn create_namespace(
     let unusable = state.sources.note_of_unusable(&changesets).await?;
     planned.note_sources(&freshness, unusable, &input.origins);
     let (footprints, seen) = (planned.footprints(), planned.seen());
-    let mut transition = Transition::begin(&state.database, &state.clock).await?;
+    let mut transition = Transition::begin(&state.database).await?;
     let name = match &request.name {
         Some(name) => name.clone(),
         None => free_name(&state.base, transition.tx(), &changesets[0].pkgbase).await?,

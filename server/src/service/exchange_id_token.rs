@@ -214,7 +214,7 @@ async fn exchange(
     claims: &JobClaims,
 ) -> Result<AttemptId, Error> {
     let hash = hash(&request.token);
-    let mut transition = Transition::begin(&state.database, &state.clock).await?;
+    let mut transition = Transition::begin(&state.database).await?;
     let result = match id_tokens::attempt_of(transition.tx(), &claims.jti, &hash).await? {
         // A repeated request.
         Some(attempt) => Ok(attempt),
@@ -359,7 +359,8 @@ async fn retry_build(
         worker: &worker,
         token,
     };
-    if transition.dispatch([new], Millis::now()).await?.is_empty() {
+    let expired = transition.now();
+    if transition.dispatch([new], expired).await?.is_empty() {
         return Err(refuse(describe_state(&build)));
     }
     pipelines::copy_to_attempt(transition.tx(), attempt, newest.attempt).await?;

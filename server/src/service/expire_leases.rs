@@ -22,7 +22,7 @@ pub async fn expire_leases(state: &AppState, at: Millis) -> Result<(), Error> {
     if let Some(on_gitlab) = &state.pipelines
         && !expired.is_empty()
     {
-        let asked = pipelines::expired(state.database.read()).await?;
+        let asked = pipelines::expired(state.database.read(), at).await?;
         let is_asked = |id| asked.iter().any(|row| row.attempt == id);
         expired.retain(|attempt| !is_asked(attempt.id));
         if !asked.is_empty() {
@@ -41,7 +41,7 @@ pub async fn expire_leases(state: &AppState, at: Millis) -> Result<(), Error> {
 /// When the database cannot be used.
 pub async fn expire(state: &AppState, attempt: AttemptId) -> Result<bool, Error> {
     let asked = Instant::now();
-    let mut transition = Transition::begin(&state.database, &state.clock).await?;
+    let mut transition = Transition::begin(&state.database).await?;
     if asked.elapsed() > state.config.lease / 3 {
         // Heartbeats had to wait behind the same large write.
         drop(transition);
@@ -89,16 +89,14 @@ pub async fn renew_leases(state: &AppState) -> Result<u64, Error> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicI64, Ordering};
+    use std::sync::atomic::Ordering;
     use std::time::Duration;
 
     use buildbtw_model::{AttemptStatus, BuildId, BuildStatus};
 
     use super::*;
     use crate::db::builds::next_backoff_end;
-    use crate::testing::TestState;
-    use crate::time::Clock;
+    use crate::testing::{TestState, settable};
 
     const ATTEMPTS: [&str; 2] = [
         "01990000-0000-7000-8000-000000000001",
@@ -138,10 +136,8 @@ mod tests {
 
     #[tokio::test]
     async fn requeues_build_by_the_clock_of_the_state() {
-        let now = Arc::new(AtomicI64::new(1_000));
-        let time = Arc::clone(&now);
-        let clock = Clock::from_fn(move || Millis(time.load(Ordering::Relaxed)));
-        let state = TestState::with(|parts| parts.clock = clock).await;
+        let (now, clock) = settable();
+        let state = TestState::at(clock).await;
         let build = async || {
             let row = builds::by_id(state.database.read(), BuildId(1)).await;
             row.unwrap().unwrap().status

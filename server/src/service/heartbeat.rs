@@ -21,7 +21,7 @@ pub async fn heartbeat(
 ) -> Result<HeartbeatResponse, Error> {
     let _turn = state.reports.turn().await?;
     let attempt = active_attempt(&state.database, token, id).await?;
-    let mut transition = Transition::begin(&state.database, &state.clock).await?;
+    let mut transition = Transition::begin(&state.database).await?;
     let lease = state.clock.now() + state.config.lease;
     if !attempts::renew_lease(transition.tx(), id, lease).await? {
         transition.undo().await?;

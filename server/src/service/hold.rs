@@ -19,7 +19,7 @@ use crate::planning::queue::Caller;
 /// When there is no such namespace, or it has nothing left to cancel.
 pub async fn cancel(state: &AppState, name: &NamespaceName) -> Result<(), Error> {
     let namespace = find_namespace(&state.database, name).await?;
-    let mut transition = Transition::begin(&state.database, &state.clock).await?;
+    let mut transition = Transition::begin(&state.database).await?;
     let newest = iterations::newest(transition.connection(), namespace.id).await?;
     let newest = newest.ok_or_else(|| Error::not_found(format!("iteration of '{name}'")))?;
     if namespace.held_at.is_none() && newest.status == IterationStatus::Done {
@@ -46,7 +46,7 @@ pub async fn resume(state: &AppState, caller: Caller, name: &NamespaceName) -> R
     let namespace = find_namespace(&state.database, name).await?;
     // Plans below include commits pushed meanwhile; an index that lags behind would plan the old ones.
     catch_up(state, &namespace, Vec::new()).await?;
-    let mut transition = Transition::begin(&state.database, &state.clock).await?;
+    let mut transition = Transition::begin(&state.database).await?;
     let newest = iterations::newest(transition.connection(), namespace.id).await?;
     let newest = newest.ok_or_else(|| Error::not_found(format!("iteration of '{name}'")))?;
     let was_held = namespaces::hold(transition.tx(), namespace.id, false).await?;

@@ -32,7 +32,7 @@ pub async fn report_final_failure(
     let build = builds::by_id(state.database.read(), attempt.build)
         .await?
         .ok_or_else(|| anyhow::anyhow!("attempt {id} has no build"))?;
-    let mut transition = Transition::begin(&state.database, &state.clock).await?;
+    let mut transition = Transition::begin(&state.database).await?;
     let before = attempts::by_id(transition.connection(), id).await?;
     let is_repeated = before.is_some_and(|row| {
         row.status == AttemptStatus::Failed

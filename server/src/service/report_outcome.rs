@@ -59,7 +59,7 @@ async fn failed(
     kind: FailureKind,
     message: &str,
 ) -> Result<(), Error> {
-    let mut transition = Transition::begin(&state.database, &state.clock).await?;
+    let mut transition = Transition::begin(&state.database).await?;
     let Some(attempt) = current(&mut transition, id).await? else {
         transition.undo().await?;
         return Err(attempt_ended(id));
@@ -128,7 +128,7 @@ async fn succeeded(
             checked?;
             check_expected(&state.database, build, &uploaded).await?;
             let version = common_version(&uploaded)?;
-            let mut transition = Transition::begin(&state.database, &state.clock).await?;
+            let mut transition = Transition::begin(&state.database).await?;
             if let Some(file_name) = in_use(&mut transition, build, &uploaded).await? {
                 transition.undo().await?;
                 let title = format!("the repository already has another {file_name}");

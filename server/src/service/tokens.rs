@@ -14,7 +14,6 @@ use crate::db::tokens::{self, TokenRow};
 use crate::db::{Database, TokenId};
 use crate::error::{Error, Refusal};
 use crate::state::AppState;
-use crate::time::Millis;
 
 /// The file in the data folder that the first admin token is written to.
 pub const ADMIN_TOKEN_FILE: &str = "admin-token";
@@ -49,10 +48,10 @@ pub async fn create(database: &Database, request: &CreateToken) -> Result<Create
             .into());
     }
     let token = random_token();
+    let mut tx = database.write().await?;
     let expires_at = request
         .expires_in_s
-        .map(|seconds| Millis::now() + Duration::from_secs(seconds.into()));
-    let mut tx = database.write().await?;
+        .map(|seconds| tx.now() + Duration::from_secs(seconds.into()));
     let id = tokens::insert(&mut tx, name, request.scope, &hash(&token), expires_at).await?;
     let row = tokens::by_id(&mut *tx.connection(), id).await?;
     tx.commit().await?;
@@ -85,13 +84,14 @@ pub async fn revoke(state: &AppState, number: TokenId, force: bool) -> Result<To
     let mut tx = state.database.write().await?;
     let row = tokens::by_id(&mut *tx.connection(), number).await?;
     let row = row.ok_or_else(|| Error::not_found(format!("token {number}")))?;
-    if !force && row.is_valid() && row.scope == TokenScope::Admin {
+    let now = tx.now();
+    if !force && row.is_valid(now) && row.scope == TokenScope::Admin {
         let scope = TokenScope::Admin;
-        if !tokens::any_valid(&mut *tx.connection(), scope, Some(&row)).await? {
+        if !tokens::any_valid(&mut *tx.connection(), scope, Some(&row), now).await? {
             let is_only = tokens::all(&mut *tx.connection())
                 .await?
                 .iter()
-                .all(|other| other.id == number || other.scope != scope || !other.is_valid());
+                .all(|other| other.id == number || other.scope != scope || !other.is_valid(now));
             tx.undo().await?;
             return Err(last_admin_token(&row, is_only));
         }
@@ -145,7 +145,8 @@ pub async fn recovery_hint(database: &Database, token: &str) -> Result<Option<St
     let reader = database.read();
     let row = tokens::by_hash(reader, &hash(token)).await?;
     let was_admin = row.is_some_and(|row| row.scope == TokenScope::Admin);
-    if !was_admin || tokens::any_valid(reader, TokenScope::Admin, None).await? {
+    let now = database.clock().now();
+    if !was_admin || tokens::any_valid(reader, TokenScope::Admin, None, now).await? {
         return Ok(None);
     }
     Ok(Some(format!(
@@ -161,12 +162,13 @@ pub async fn recovery_hint(database: &Database, token: &str) -> Result<Option<St
 pub async fn authenticate(state: &AppState, token: &str) -> Result<Option<TokenRow>, Error> {
     // Looked up by digest, so that the time of a comparison reveals nothing about a secret.
     let hash = hash(token);
+    let is_valid = |row: &TokenRow| row.is_valid(state.clock.now());
     let lookup = match state.token_cache.get(&hash) {
-        Ok(row) => return Ok(Some(row).filter(TokenRow::is_valid)),
+        Ok(row) => return Ok(Some(row).filter(is_valid)),
         Err(lookup) => lookup,
     };
     let row = tokens::by_hash(state.database.read(), &hash).await?;
-    let row = row.filter(TokenRow::is_valid);
+    let row = row.filter(is_valid);
     if let Some(row) = &row {
         state.token_cache.insert(lookup, hash, row.clone());
     }
@@ -179,7 +181,8 @@ pub async fn authenticate(state: &AppState, token: &str) -> Result<Option<TokenR
 /// # Errors
 /// When the file or the database cannot be written.
 pub async fn ensure_admin_token(database: &Database, data: &Path) -> Result<(), Error> {
-    if tokens::any_valid(database.read(), TokenScope::Admin, None).await? {
+    let now = database.clock().now();
+    if tokens::any_valid(database.read(), TokenScope::Admin, None, now).await? {
         return Ok(());
     }
     let token = random_token();

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use crate::db::{Database, srcinfos};
 use crate::error::Error;
-use crate::time::Millis;
 
 /// How long an unused text is kept, because a plan in progress may use it.
 const KEEP_UNUSED: Duration = Duration::from_secs(2 * 3600);
@@ -20,7 +19,7 @@ pub async fn delete_unused(database: &Database) -> Result<(), Error> {
     loop {
         let mut tx = database.write().await?;
         let noted = srcinfos::note_unused(&mut tx, BATCH.into()).await?;
-        let before = Millis::now() - KEEP_UNUSED;
+        let before = tx.now() - KEEP_UNUSED;
         let deleted = srcinfos::delete_unused(&mut tx, before, BATCH.into()).await?;
         tx.commit().await?;
         if deleted > 0 {

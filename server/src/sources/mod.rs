@@ -92,7 +92,7 @@ pub async fn load(
     config: SourceConfig,
     events: mpsc::UnboundedSender<SourceEvent>,
 ) -> Result<(Sources, Watched), Error> {
-    let outage = Outage::new(OUTAGE, pauses(&config));
+    let outage = Outage::new(OUTAGE, pauses(&config), database.clock());
     let (watched, kind): (_, Arc<dyn SourceKind>) = match config {
         SourceConfig::Directory {
             folder,
@@ -114,11 +114,12 @@ pub async fn load(
     tx.commit().await?;
     let complete = progress.finished_at.is_some();
     let catalog = catalog::load(&database, &kind).await?;
+    let status = status::Status::new(complete, outage, database.clock());
     let sources = Sources {
         database,
         catalog: catalog::SharedCatalog::new(catalog),
         kind,
-        status: status::Status::new(complete, outage),
+        status,
         events,
         catch_up_queue: CatchUpQueue::default(),
         delivered: Waker::default(),

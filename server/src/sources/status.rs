@@ -5,12 +5,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 
 use crate::outage::{Current, Outage};
+use crate::time::Clock;
 
 /// The state, shared between the watching actor, which writes it, and its readers.
 #[derive(Clone, Debug)]
 pub(super) struct Status {
     now: Arc<Mutex<Snapshot>>,
     outage: Outage,
+    clock: Clock,
 }
 
 /// A snapshot of the state.
@@ -38,7 +40,7 @@ pub struct Progress {
 }
 
 impl Status {
-    pub(super) fn new(complete: bool, outage: Outage) -> Self {
+    pub(super) fn new(complete: bool, outage: Outage, clock: &Clock) -> Self {
         let now = Snapshot {
             complete,
             ..Snapshot::default()
@@ -46,6 +48,7 @@ impl Status {
         Self {
             now: Arc::new(Mutex::new(now)),
             outage,
+            clock: clock.clone(),
         }
     }
 
@@ -62,13 +65,13 @@ impl Status {
 
     pub(super) fn resync_finished(&self) {
         let mut now = self.lock();
-        now.last_scan = Some(Timestamp::now());
+        now.last_scan = Some(self.clock.now().into());
         now.progress = None;
         now.complete = true;
     }
 
     pub(super) fn polled(&self) {
-        self.lock().last_poll = Some(Timestamp::now());
+        self.lock().last_poll = Some(self.clock.now().into());
     }
 
     pub(super) fn set_progress(&self, progress: Progress) {

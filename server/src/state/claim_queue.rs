@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use crate::address::BaseUrl;
 use crate::db::TokenId;
 use crate::db::builds::BuildRow;
+use crate::time::Millis;
 use crate::wakers::{Inbox, Waker};
 
 /// A worker that waits for a build.
@@ -20,8 +21,18 @@ pub struct Claimant {
     pub worker: WorkerName,
     /// Its token.
     pub token: TokenId,
+    /// When the token expires.
+    pub expires_at: Option<Millis>,
     /// The address at which it reaches the server.
     pub server: BaseUrl,
+}
+
+impl Claimant {
+    /// Returns whether its token has expired at a time.
+    #[must_use]
+    pub fn is_expired(&self, at: Millis) -> bool {
+        self.expires_at.is_some_and(|expires_at| expires_at <= at)
+    }
 }
 
 /// A build assigned to a claimant.

@@ -7,6 +7,7 @@ use buildbtw_gitlab::{Gitlab, IdTokens, ProjectId};
 
 use crate::config::pipelines::PipelineSettings;
 use crate::outage::{Outage, Pauses};
+use crate::time::Clock;
 use crate::wakers::{Pending, Waker};
 
 /// Backoff after failures of GitLab.
@@ -45,14 +46,19 @@ impl std::ops::Deref for Pipelines {
 impl Pipelines {
     /// Creates the state; sends no requests.
     #[must_use]
-    pub fn new(gitlab: Gitlab, settings: PipelineSettings, audience: String) -> Self {
+    pub fn new(
+        gitlab: Gitlab,
+        settings: PipelineSettings,
+        audience: String,
+        clock: &Clock,
+    ) -> Self {
         let id_tokens = IdTokens::new(&gitlab, settings.issuer.clone(), audience);
         Self(Arc::new(Parts {
             gitlab,
             settings,
             id_tokens,
-            creating: Outage::new("builds wait for GitLab", PAUSES),
-            following: Outage::new("cannot query the status of pipelines", PAUSES),
+            creating: Outage::new("builds wait for GitLab", PAUSES, clock),
+            following: Outage::new("cannot query the status of pipelines", PAUSES, clock),
             ready: Waker::default(),
             news: Pending::default(),
         }))

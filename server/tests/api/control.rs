@@ -1,5 +1,7 @@
 //! Cancel, resume, retry, delete.
 
+use std::time::Duration;
+
 use buildbtw_model::api::{CreateIteration, ProblemKind, RetryBuilds};
 use buildbtw_model::{BuildStatus, ClaimId, FailureKind, IterationStatus};
 use reqwest::Method;
@@ -219,8 +221,8 @@ async fn retry_resets_number_of_attempts() {
     let worker = server.worker("w").await;
     let mut tries = 0;
     while server.build("bump", "libgreet").await.status != BuildStatus::Failed {
-        // Without waiting for the backoff.
-        server.sql("update build set not_before = null").await;
+        // Past any backoff.
+        server.advance(Duration::from_mins(10));
         let job = worker.claims().await;
         job.fails(FailureKind::Infrastructure, "no disk").await;
         tries += 1;

@@ -1,5 +1,7 @@
 //! The server is killed at arbitrary moments and resumes its work.
 
+use std::time::Duration;
+
 use buildbtw_model::api::ProblemKind;
 use buildbtw_model::{AttemptStatus, BuildStatus, ClaimId, FailureKind, IterationStatus};
 
@@ -174,7 +176,7 @@ async fn renews_leases_at_start_after_long_downtime() {
     let job = worker.claims().await;
     job.starts().await;
     server.crash().await;
-    server.sql("update attempt set lease_expires_at = 1").await;
+    server.advance(Duration::from_hours(24));
     server.start_again().await;
     let worker = worker.at_server(server.url());
     worker.job(job.claimed).succeeds().await;
@@ -189,7 +191,7 @@ async fn requeues_build_of_dead_worker_after_restart() {
     server.worker("dead").await.claims().await.starts().await;
     server.crash().await;
     server.start_again().await;
-    server.expire_leases().await;
+    server.expire_leases();
     let mut events = server.follow("bump").await;
     events.until("attempt.lost").await;
     server.worker("alive").await.builds("libgreet").await;

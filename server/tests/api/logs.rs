@@ -99,7 +99,7 @@ async fn ends_following_with_failed_and_lost_attempts() {
         .log(job.claimed.attempt, 0, true)
         .await
         .unwrap();
-    server.expire_leases().await;
+    server.expire_leases();
     let text = tokio::time::timeout(PATIENCE, following.text())
         .await
         .expect("the stream does not end");

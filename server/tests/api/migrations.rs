@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use buildbtw_server::db::{Database, MIGRATOR};
+use buildbtw_server::time::Clock;
 use sqlx::migrate::Migrator;
 use sqlx::{Connection as _, SqliteConnection};
 
@@ -168,25 +169,40 @@ async fn migrations_keep_every_row_step_by_step() {
     database.close().await.unwrap();
 
     let fresh = folder.path().join("fresh.sqlite3");
-    Database::open(&fresh).await.unwrap().close().await;
+    Database::open(&fresh, Clock::default())
+        .await
+        .unwrap()
+        .close()
+        .await;
     let url = format!("sqlite://{}", fresh.display());
     let mut fresh = SqliteConnection::connect(&url).await.unwrap();
     assert_eq!(schema(&mut fresh).await, migrated);
     // The server can open the result.
-    Database::open(&path).await.unwrap().close().await;
+    Database::open(&path, Clock::default())
+        .await
+        .unwrap()
+        .close()
+        .await;
 }
 
 #[tokio::test]
 async fn rejects_database_of_newer_server() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("new.sqlite3");
-    Database::open(&path).await.unwrap().close().await;
+    Database::open(&path, Clock::default())
+        .await
+        .unwrap()
+        .close()
+        .await;
     let url = format!("sqlite://{}", path.display());
     let mut database = SqliteConnection::connect(&url).await.unwrap();
     let newer = "insert into _sqlx_migrations select 99999999999999, description, installed_on,
                  success, checksum, execution_time from _sqlx_migrations limit 1";
     sqlx::raw_sql(newer).execute(&mut database).await.unwrap();
     database.close().await.unwrap();
-    let error = Database::open(&path).await.unwrap_err().to_string();
+    let error = Database::open(&path, Clock::default())
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("cannot migrate the database"), "{error}");
 }

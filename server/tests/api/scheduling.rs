@@ -10,6 +10,9 @@ use crate::support::{
     refusal,
 };
 
+/// As long as any backoff between attempts.
+const BACKOFF: Duration = Duration::from_mins(10);
+
 /// Pushes `libgreet` <- `greet` <- `greet-gui`.
 fn chain(sources: &SourceTree) {
     sources.push(&Srcinfo::new("libgreet", "2.0-1"));
@@ -237,7 +240,7 @@ async fn requeues_build_when_lease_expires() {
     let silent = server.worker("silent").await;
     let job = silent.claims().await;
     job.starts().await;
-    server.expire_leases().await;
+    server.expire_leases();
 
     let lost = events.until("attempt.lost").await;
     assert_eq!(lost.attempt, Some(job.claimed.attempt));
@@ -261,6 +264,17 @@ async fn requeues_build_when_lease_expires() {
 }
 
 #[tokio::test]
+async fn notices_lease_that_expired_while_the_machine_was_suspended() {
+    let server = TestServer::start(unrelated_packages).await;
+    server.namespace("one", &["a/main"]).await;
+    let mut events = server.follow("one").await;
+    let job = server.worker("silent").await.claims().await;
+    server.options.clock.jump(Duration::from_hours(1));
+    let lost = events.until("attempt.lost").await;
+    assert_eq!(lost.attempt, Some(job.claimed.attempt));
+}
+
+#[tokio::test]
 async fn heartbeats_renew_lease() {
     let options = ServerOptions {
         lease_seconds: 3600,
@@ -271,21 +285,20 @@ async fn heartbeats_renew_lease() {
     server.namespace("one", &["a/main"]).await;
     let job = server.worker("w").await.claims().await;
     let full = server.number(expiry).await;
-    // As if most of the lease were over.
-    server
-        .sql("update attempt set lease_expires_at = lease_expires_at - 3000000")
-        .await;
+    // Most of the lease is over.
+    let most = Duration::from_secs(3000);
+    server.advance(most);
     let response = job.heartbeat().await.unwrap();
     assert_eq!((response.lease_s, response.cancel), (3600, false));
-    assert!(server.number(expiry).await >= full);
+    assert!(server.number(expiry).await >= full + 3_000_000);
 
     // Once another lease was found expired, this one was checked, too.
     server.namespace("two", &["b/main"]).await;
     let mut events = server.follow("two").await;
     let silent = server.worker("silent").await.claims().await;
-    server
-        .sql("update attempt set lease_expires_at = 1 where status = 'queued'")
-        .await;
+    server.advance(most);
+    job.heartbeat().await.unwrap();
+    server.advance(most);
     let lost = events.until("attempt.lost").await;
     assert_eq!(lost.attempt, Some(silent.claimed.attempt));
     job.succeeds().await;
@@ -424,7 +437,7 @@ async fn retries_infrastructure_failures_up_to_the_limit() {
             assert_eq!(build.status, BuildStatus::Ready, "after {number} failures");
             assert_eq!(build.message.as_deref(), Some("the mirror is down"));
             // The backoff between attempts is tested where it is computed.
-            server.sql("update build set not_before = 0").await;
+            server.advance(BACKOFF);
         } else {
             assert_eq!(build.status, BuildStatus::Failed);
             let message = build.message.unwrap();
@@ -476,15 +489,13 @@ async fn fails_immediately_on_permanent_infrastructure_failure() {
 async fn requeues_build_when_backoff_ends() {
     let server = TestServer::start(unrelated_packages).await;
     server.namespace("one", &["a/main"]).await;
+    server.options.clock.freeze();
     let worker = server.worker("w").await;
     for _ in 0..2 {
         let job = worker.claims_build_of("a").await;
         job.fails(FailureKind::Infrastructure, "out of disk").await;
     }
     // A claim that does not wait gets nothing during the backoff, a waiting one gets the build.
-    server
-        .sql("update build set not_before = not_before + 3600000")
-        .await;
     assert!(
         worker
             .claims_once(ClaimId::new(), 0)
@@ -492,10 +503,11 @@ async fn requeues_build_when_backoff_ends() {
             .unwrap()
             .is_none()
     );
-    server
-        .sql("update build set not_before = not_before - 3600000")
-        .await;
-    worker.builds("a").await;
+    let waiting = worker.claims_once(ClaimId::new(), 30);
+    let (job, ()) = tokio::join!(waiting, async { server.advance(BACKOFF) });
+    let job = job.unwrap().expect("the build was not requeued");
+    job.succeeds().await;
+    server.expect_iteration("one", IterationStatus::Done).await;
 }
 
 #[tokio::test]

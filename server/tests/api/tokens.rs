@@ -1,5 +1,7 @@
 //! Tokens that are replaced, revoked or expire while in use.
 
+use std::time::Duration;
+
 use buildbtw_model::api::{CreateToken, CreatedToken, ProblemKind};
 use buildbtw_model::{BuildStatus, ClaimId, TokenScope};
 
@@ -47,9 +49,19 @@ async fn revoking_a_token_ends_its_waiting_claims() {
 #[tokio::test]
 async fn ends_claim_when_its_token_expires() {
     let server = server().await;
-    let token = token(&server, TokenScope::Worker, Some(1)).await;
+    let token = token(&server, TokenScope::Worker, Some(3600)).await;
     let waiting = worker(&server, "w", &token);
-    let problem = refusal(waiting.claims_once(ClaimId::new(), 30).await);
+    assert!(
+        waiting
+            .claims_once(ClaimId::new(), 0)
+            .await
+            .unwrap()
+            .is_none()
+    );
+    let claim =
+        tokio::spawn(async move { waiting.claims_once(ClaimId::new(), 30).await.map(drop) });
+    server.advance(Duration::from_secs(3601));
+    let problem = refusal(claim.await.unwrap());
     assert_eq!(problem.kind, ProblemKind::Unauthenticated, "{problem:?}");
 }
 

@@ -2,6 +2,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::*;
 use crate::outage::Pauses;
+use crate::time::Clock;
 use crate::wakers::Inbox;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -116,7 +117,7 @@ struct Running {
 
 fn start<const RESTS: bool, const HURRIES: bool>() -> Running {
     let (inbox, record) = (Inbox::default(), Record::default());
-    let outage = Outage::new("a test", PAUSES);
+    let outage = Outage::new("a test", PAUSES, &Clock::default());
     let (shutdown, counts) = (CancellationToken::new(), Arc::new(Counts::default()));
     let outages = Outages::default();
     let mut runner = Runner::new(shutdown.clone(), outages.clone());

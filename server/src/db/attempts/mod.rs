@@ -141,7 +141,7 @@ pub async fn insert(
     attempts: &[NewAttempt<'_>],
     lease_expires_at: Millis,
 ) -> sqlx::Result<()> {
-    let created_at = Millis::now();
+    let created_at = tx.now();
     let attempts = json_list(attempts);
     sqlx::query!(
         "insert into attempt (id, build_id, number, claim, worker, token_id, status,
@@ -178,7 +178,7 @@ pub async fn claims_with_attempt(
 
 /// Moves an attempt from `queued` to `running`. Returns false when it was already running, or has ended.
 pub async fn start(tx: &mut WriteTransaction, id: AttemptId) -> sqlx::Result<bool> {
-    let at = Millis::now();
+    let at = tx.now();
     let result = sqlx::query!(
         "update attempt set status = 'running', started_at = ? where id = ? and status = 'queued'",
         at,
@@ -209,7 +209,7 @@ pub async fn finish(
     failure: Option<FailureKind>,
     message: Option<&str>,
 ) -> sqlx::Result<bool> {
-    let at = Millis::now();
+    let at = tx.now();
     let result = sqlx::query!(
         "update attempt set status = ?, failure = ?, message = ?, finished_at = ?
          where id = ? and status in ('queued', 'running')",

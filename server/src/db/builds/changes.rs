@@ -4,7 +4,6 @@
 use buildbtw_model::{AttemptId, BuildId, BuildStatus, PackageVersion, Pkgbase};
 
 use crate::db::{IterationId, WriteTransaction, json_list};
-use crate::time::Millis;
 
 /// Cancels every build of an iteration that has not been dispatched and has no packages.
 pub async fn cancel_unstarted(
@@ -12,7 +11,7 @@ pub async fn cancel_unstarted(
     iteration: IterationId,
     message: &str,
 ) -> sqlx::Result<u64> {
-    let at = Millis::now();
+    let at = tx.now();
     let result = sqlx::query!(
         "update build set status = 'cancelled', message = ?, finished_at = ?
          where iteration_id = ? and status in ('blocked', 'ready') and packages_attempt_id is null",
@@ -94,7 +93,7 @@ pub async fn end_without_packages(
     status: BuildStatus,
     message: &str,
 ) -> sqlx::Result<bool> {
-    let at = Millis::now();
+    let at = tx.now();
     let result = sqlx::query!(
         "update build set status = ?, message = ?, finished_at = ?
          where id = ? and status in ('dispatched', 'building')",
@@ -130,7 +129,7 @@ pub async fn accept_packages(
 /// Moves builds to `built`, or to `reused` for packages of another build, once the repository lists them. Returns
 /// those whose status changed.
 pub async fn complete(tx: &mut WriteTransaction, ids: &[BuildId]) -> sqlx::Result<Vec<BuildId>> {
-    let at = Millis::now();
+    let at = tx.now();
     let ids = json_list(ids);
     let rows = sqlx::query!(
         r#"update build set message = null, finished_at = ?,

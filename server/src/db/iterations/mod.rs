@@ -119,7 +119,7 @@ pub async fn insert(
     namespace: NamespaceId,
     causes: &[IterationCause],
 ) -> sqlx::Result<(IterationId, u32)> {
-    let created_at = Millis::now();
+    let created_at = tx.now();
     let reason = IterationCause::describe(causes);
     let causes = Json(causes);
     let row = sqlx::query!(
@@ -143,7 +143,7 @@ pub async fn finish(
     id: IterationId,
     status: IterationStatus,
 ) -> sqlx::Result<bool> {
-    let at = Millis::now();
+    let at = tx.now();
     let result = sqlx::query!(
         "update iteration set status = ?, finished_at = ? where id = ? and status = 'running'",
         status,
@@ -177,7 +177,7 @@ pub async fn delete(tx: &mut WriteTransaction, id: IterationId) -> sqlx::Result<
 
 /// Marks an iteration as superseded by a later one, and ends it.
 pub async fn supersede(tx: &mut WriteTransaction, id: IterationId, by: u32) -> sqlx::Result<()> {
-    let at = Millis::now();
+    let at = tx.now();
     sqlx::query!(
         "update iteration set superseded_by = ?,
              finished_at = case when status = 'running' then ? else finished_at end,

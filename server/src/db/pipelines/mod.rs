@@ -184,7 +184,7 @@ pub async fn stop_following_other_gitlabs(
     tx: &mut WriteTransaction,
     gitlab: &str,
 ) -> sqlx::Result<u64> {
-    let at = Millis::now();
+    let at = tx.now();
     let result = sqlx::query!(
         "update pipeline set over_at = ? where over_at is null and gitlab <> ?",
         at,
@@ -245,7 +245,7 @@ pub async fn set_created(
     attempt: AttemptId,
     known: &CreatedPipeline,
 ) -> sqlx::Result<bool> {
-    let at = Millis::now();
+    let at = tx.now();
     let done = sqlx::query!(
         "update pipeline set pipeline_id = ?1, url = ?2, status = ?3,
              running_since = case ?3 when 'running' then ?4 end
@@ -267,7 +267,7 @@ pub async fn set_status(
     attempt: AttemptId,
     status: PipelineStatus,
 ) -> sqlx::Result<()> {
-    let at = Millis::now();
+    let at = tx.now();
     sqlx::query!(
         "update pipeline set status = ?1,
              running_since = case ?1 when 'running' then coalesce(running_since, ?2) end
@@ -304,7 +304,7 @@ pub async fn set_reported(
     kind: FailureKind,
     message: &str,
 ) -> sqlx::Result<()> {
-    let at = Millis::now();
+    let at = tx.now();
     sqlx::query!(
         "update pipeline set reported_at = ?, reported_kind = ?, reported_message = ?
          where attempt_id = ? and reported_at is null",
@@ -338,7 +338,7 @@ pub async fn set_job(
 
 /// Records that GitLab was asked to cancel a pipeline.
 pub async fn set_cancel_sent(tx: &mut WriteTransaction, attempt: AttemptId) -> sqlx::Result<()> {
-    let at = Millis::now();
+    let at = tx.now();
     sqlx::query!(
         "update pipeline set cancel_sent_at = ? where attempt_id = ?",
         at,
@@ -351,7 +351,7 @@ pub async fn set_cancel_sent(tx: &mut WriteTransaction, attempt: AttemptId) -> s
 
 /// Stops following a pipeline.
 pub async fn set_over(tx: &mut WriteTransaction, attempt: AttemptId) -> sqlx::Result<()> {
-    let at = Millis::now();
+    let at = tx.now();
     sqlx::query!(
         "update pipeline set over_at = coalesce(over_at, ?) where attempt_id = ?",
         at,

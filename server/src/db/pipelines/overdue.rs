@@ -10,9 +10,11 @@ use crate::time::Millis;
 
 use super::PipelineRow;
 
-/// Returns the pipelines whose attempts' leases have expired: GitLab knows whether their jobs still run.
-pub async fn expired(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<PipelineRow>> {
-    let at = Millis::now();
+/// Returns the pipelines whose attempts' leases have expired by a time: GitLab knows whether their jobs still run.
+pub async fn expired(
+    executor: impl SqliteExecutor<'_>,
+    at: Millis,
+) -> sqlx::Result<Vec<PipelineRow>> {
     select_pipeline!(
         "where over_at is null and pipeline_id is not null
              and attempt.status in ('queued', 'running') and attempt.lease_expires_at <= ?

@@ -16,7 +16,9 @@ async fn insert(tx: &mut WriteTransaction, name: &str) {
 
 async fn opened() -> (tempfile::TempDir, Database) {
     let folder = tempfile::tempdir().unwrap();
-    let database = Database::open(&folder.path().join("db")).await.unwrap();
+    let database = Database::open(&folder.path().join("db"), Clock::default())
+        .await
+        .unwrap();
     (folder, database)
 }
 

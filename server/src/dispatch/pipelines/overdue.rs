@@ -27,9 +27,9 @@ const GIVE_UP_AFTER: Duration = Duration::from_secs(600);
 impl Poll {
     /// Returns when jobs have to be queried next.
     pub(crate) async fn next_overdue(&self) -> Result<Option<Instant>, Error> {
-        let reader = self.state.database.read();
+        let (reader, at) = (self.state.database.read(), self.state.clock.now());
         if !pipelines::deferred(reader).await?.is_empty()
-            || !pipelines::expired(reader).await?.is_empty()
+            || !pipelines::expired(reader, at).await?.is_empty()
         {
             return Ok(Some(Instant::now() + OVERDUE_INTERVAL));
         }
@@ -46,10 +46,10 @@ impl Poll {
         &mut self,
         projects: Option<&[ProjectId]>,
     ) -> Result<bool, Failure> {
-        let reader = self.state.database.read();
-        let running_since = self.state.clock.now() - self.on_gitlab.settings.exchange;
+        let (reader, at) = (self.state.database.read(), self.state.clock.now());
+        let running_since = at - self.on_gitlab.settings.exchange;
         let mut rows = pipelines::deferred(reader).await?;
-        rows.extend(pipelines::expired(reader).await?);
+        rows.extend(pipelines::expired(reader, at).await?);
         rows.extend(pipelines::unexchanged(reader, running_since).await?);
         let now = Instant::now();
         rows.retain(|row| {

@@ -46,9 +46,10 @@ pub(crate) async fn claim_build(
         claim: request.claim,
         worker: request.worker.clone(),
         token: token.id,
+        expires_at: token.expires_at,
         server,
     };
-    let build = claim_build::claim_build(&state, &claimant, request, token.expires_at).await?;
+    let build = claim_build::claim_build(&state, &claimant, request).await?;
     Ok(match build {
         Some(build) => Json(build).into_response(),
         None => StatusCode::NO_CONTENT.into_response(),

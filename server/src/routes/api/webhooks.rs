@@ -4,7 +4,6 @@ use axum::extract::{FromRequest, Request, State};
 use axum::http::StatusCode;
 use buildbtw_gitlab::webhook::{Incoming, VerificationError, Webhook};
 use buildbtw_model::api::ProblemKind;
-use jiff::Timestamp;
 
 use crate::admission::BodyPurpose;
 use crate::auth;
@@ -56,7 +55,8 @@ impl FromRequest<AppState> for GitlabWebhook {
             auth::refuse_webhook(state, peer, error)
         };
         // Rejects what cannot be valid before reading the body, which may be large.
-        let incoming = Incoming::begin(&config.secrets, request.headers(), Timestamp::now());
+        let now = state.clock.now().into();
+        let incoming = Incoming::begin(&config.secrets, request.headers(), now);
         let mut incoming = incoming.map_err(refuse)?;
         let unknown = peer.filter(|_| !incoming.is_verified());
         let mut share = unknown.map(|Peer(peer)| {

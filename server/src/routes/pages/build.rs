@@ -2,7 +2,6 @@
 
 use axum::extract::State;
 use buildbtw_model::{AttemptId, BuildId};
-use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::error::{PageResult, page};
@@ -47,7 +46,7 @@ pub(crate) async fn show_build(
     page(&BuildPage::new(
         detail,
         log,
-        Timestamp::now(),
+        state.clock.now().into(),
         &links(&state),
     )?)
 }

@@ -1,7 +1,6 @@
 //! `/`: all namespaces.
 
 use axum::extract::State;
-use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::error::{PageResult, page};
@@ -30,7 +29,7 @@ pub(crate) async fn show_home(
         sources,
         state.outages.current(),
         first,
-        Timestamp::now(),
+        state.clock.now().into(),
         &links(&state),
     )?)
 }

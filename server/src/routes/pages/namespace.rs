@@ -3,7 +3,6 @@
 use axum::extract::State;
 use buildbtw_model::NamespaceName;
 use buildbtw_model::api::ProblemKind;
-use jiff::Timestamp;
 
 use super::error::{PageResult, page};
 use super::response::links;
@@ -52,7 +51,7 @@ async fn show(
         .map_err(|message| Error::refused(ProblemKind::InvalidRequest, message))?;
     let namespace = namespaces::show_namespace(state, server, name).await?;
     let iteration = iteration::show_iteration(state, server, name, number).await?;
-    let now = Timestamp::now();
+    let now = state.clock.now().into();
     page(&NamespacePage::new(
         &namespace,
         &iteration,

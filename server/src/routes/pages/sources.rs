@@ -1,7 +1,6 @@
 //! `/sources`: the source repositories and their problems.
 
 use axum::extract::State;
-use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::error::{PageResult, page};
@@ -27,7 +26,7 @@ pub(crate) async fn list_sources(
     let sources = sources::list_sources(&state, query.broken, query.cursor.as_deref()).await?;
     let overview = sources::sources_overview(&state).await?;
     let first = query.cursor.is_none();
-    let now = Timestamp::now();
+    let now = state.clock.now().into();
     page(&SourcesPage::new(
         sources,
         overview,

@@ -120,7 +120,7 @@ async fn create_iteration(
         return Ok(None);
     }
     let causes = causes(trigger, moved, &changes);
-    let mut transition = Transition::begin(&state.database, &state.clock).await?;
+    let mut transition = Transition::begin(&state.database).await?;
     let is_current = check_current(&mut transition, namespace, old, trigger).await;
     if !matches!(is_current, Ok(true)) {
         transition.undo().await?;

@@ -29,7 +29,7 @@ pub async fn record_created(
     row: &PipelineRow,
     found: &Pipeline,
 ) -> Result<Created, Error> {
-    let mut transition = Transition::begin(&state.database, &state.clock).await?;
+    let mut transition = Transition::begin(&state.database).await?;
     let known = CreatedPipeline {
         pipeline_id: found.id,
         url: found.web_url.clone(),
@@ -69,7 +69,7 @@ pub async fn record_created(
 /// # Errors
 /// When the database cannot be written.
 pub async fn end_refused(state: &AppState, row: &PipelineRow, message: &str) -> Result<(), Error> {
-    let mut transition = Transition::begin(&state.database, &state.clock).await?;
+    let mut transition = Transition::begin(&state.database).await?;
     if let Some(build) = builds::by_id(transition.connection(), row.build).await? {
         let kind = FailureKind::Infrastructure;
         transition

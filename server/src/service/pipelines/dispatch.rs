@@ -12,7 +12,6 @@ use crate::db::{Database, TokenId, builds, iterations, pipelines, source_reposit
 use crate::error::Error;
 use crate::service::transitions::Transition;
 use crate::state::AppState;
-use crate::time::Millis;
 
 const PLACEHOLDER_WORKER: &str = "gitlab";
 
@@ -40,7 +39,7 @@ pub async fn dispatch(state: &AppState, chosen: &[BuildId]) -> Result<usize, Err
     let gitlab = gitlab.map(|on_gitlab| on_gitlab.gitlab.settings().url.to_string());
     let gitlab = gitlab.unwrap_or_default();
     let worker = placeholder_worker()?;
-    let mut transition = Transition::begin(&state.database, &state.clock).await?;
+    let mut transition = Transition::begin(&state.database).await?;
     let mut attempts = Vec::with_capacity(rows.len());
     let mut issued = Vec::with_capacity(rows.len());
     for (build, id, _) in &targets {
@@ -101,7 +100,7 @@ pub(crate) async fn placeholder_token(
 ) -> sqlx::Result<TokenId> {
     let hash: [u8; 32] = rand::random();
     let name = format!("attempt {attempt}");
-    let expired = Some(Millis::now());
+    let expired = Some(transition.now());
     tokens::insert(transition.tx(), &name, TokenScope::Attempt, &hash, expired).await
 }
 

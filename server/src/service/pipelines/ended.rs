@@ -28,7 +28,7 @@ pub async fn end_completed(
     errors: Option<&str>,
     log: Option<&str>,
 ) -> Result<(), Error> {
-    let mut transition = Transition::begin(&state.database, &state.clock).await?;
+    let mut transition = Transition::begin(&state.database).await?;
     let connection = transition.connection();
     let attempt = attempts::by_id(connection, row.attempt).await?;
     let build = builds::by_id(transition.connection(), row.build).await?;
@@ -89,7 +89,7 @@ pub(super) async fn conclude(
 /// # Errors
 /// When the database cannot be written.
 pub async fn end_withdrawn(state: &AppState, row: &PipelineRow) -> Result<(), Error> {
-    let mut transition = Transition::begin(&state.database, &state.clock).await?;
+    let mut transition = Transition::begin(&state.database).await?;
     let connection = transition.connection();
     let attempt = attempts::by_id(connection, row.attempt).await?;
     let build = builds::by_id(transition.connection(), row.build).await?;

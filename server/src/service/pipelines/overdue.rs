@@ -54,7 +54,7 @@ pub async fn end_unanswered(
     row: &PipelineRow,
     job: Option<&Job>,
 ) -> Result<bool, Error> {
-    let mut transition = Transition::begin(&state.database, &state.clock).await?;
+    let mut transition = Transition::begin(&state.database).await?;
     let Some(subject) = Subject::read(&mut transition, row).await? else {
         return Ok(false);
     };
@@ -88,7 +88,7 @@ pub async fn end_unexchanged(
     row: &PipelineRow,
     job: &Job,
 ) -> Result<bool, Error> {
-    let mut transition = Transition::begin(&state.database, &state.clock).await?;
+    let mut transition = Transition::begin(&state.database).await?;
     let Some(subject) = Subject::read(&mut transition, row).await? else {
         return Ok(false);
     };

@@ -93,7 +93,7 @@ async fn publish_group(
         image.list(listing);
     }
     let image = write_repository(&state.repos, key, links, image).await?;
-    let mut transition = Transition::begin(&state.database, &state.clock).await?;
+    let mut transition = Transition::begin(&state.database).await?;
     transition.complete(group).await?;
     let effects = transition.commit().await?;
     images.keep(iteration, key, image);

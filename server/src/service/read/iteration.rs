@@ -21,6 +21,7 @@ use crate::service::iteration_graph::IterationGraph;
 use crate::service::pipelines::show;
 use crate::service::version_notes::VersionNotes;
 use crate::state::AppState;
+use crate::time::Millis;
 
 use super::find::find_namespace;
 use super::summary::{build_summary, link_to_origin};
@@ -113,18 +114,19 @@ struct Builds<'a> {
     newest: HashMap<BuildId, AttemptRow>,
     /// How many builds of each architecture can run at once.
     workers: HashMap<Architecture, usize>,
+    /// When they were read.
+    read_at: Millis,
 }
 
 impl<'a> Builds<'a> {
     async fn read(state: &AppState, iteration: &'a IterationRow) -> Result<Self, Error> {
-        let reader = state.database.read();
+        let (reader, read_at) = (state.database.read(), state.clock.now());
         let rows = builds::of_iteration(reader, iteration.id).await?;
         let newest = attempts::newest_of_iteration(reader, iteration.id).await?;
         let newest = newest.into_iter().map(|attempt| (attempt.build, attempt));
         let newest = newest.collect();
         let edges = builds::edges(reader, iteration.id).await?;
-        let mut workers =
-            workers::jobs_since(reader, state.clock.now() - workers::WORKER_TIMEOUT).await?;
+        let mut workers = workers::jobs_since(reader, read_at - workers::WORKER_TIMEOUT).await?;
         show::runners(&state.config, &rows, &mut workers);
         Ok(Self {
             iteration,
@@ -132,6 +134,7 @@ impl<'a> Builds<'a> {
             edges,
             newest,
             workers,
+            read_at,
         })
     }
 
@@ -152,7 +155,7 @@ impl<'a> Builds<'a> {
             .newest
             .iter()
             .filter_map(|(build, attempt)| Some((*build, Timestamp::from(attempt.started_at?))));
-        let (rows, now) = (&self.rows, Timestamp::now());
+        let (rows, now) = (&self.rows, self.read_at.into());
         eta::estimate(rows, graph, &started.collect(), &self.workers, now)
     }
 

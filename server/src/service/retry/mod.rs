@@ -168,7 +168,7 @@ async fn retry_builds(
     notes: &[String],
 ) -> Result<Option<Vec<BuildRow>>, Error> {
     let name = &namespace.name;
-    let mut transition = Transition::begin(&state.database, &state.clock).await?;
+    let mut transition = Transition::begin(&state.database).await?;
     let newest = iterations::newest(transition.connection(), namespace.id).await?;
     let newest = newest.ok_or_else(|| Error::not_found(format!("iteration of '{name}'")))?;
     if newest.id != before.id {

@@ -149,7 +149,7 @@ impl Transition {
                 .end_build(build, attempt, BuildStatus::Failed, &message)
                 .await;
         }
-        let not_before = self.clock.now() + backoff(failures);
+        let not_before = self.now() + backoff(failures);
         if builds::requeue(&mut self.tx, build.id, Some(not_before), message).await? {
             self.record(
                 build,

@@ -14,22 +14,25 @@ use crate::changes::Effects;
 use crate::db::builds::BuildRow;
 use crate::db::events::{self, BuildEvent, NewEvent};
 use crate::db::{Database, IterationId, NamespaceId, WriteTransaction};
-use crate::time::Clock;
+use crate::time::Millis;
 
 /// A transaction with its effects.
 pub(crate) struct Transition {
     tx: WriteTransaction,
     effects: Effects,
-    clock: Clock,
 }
 
 impl Transition {
-    pub(crate) async fn begin(database: &Database, clock: &Clock) -> sqlx::Result<Self> {
+    pub(crate) async fn begin(database: &Database) -> sqlx::Result<Self> {
         Ok(Self {
             tx: database.write().await?,
             effects: Effects::default(),
-            clock: clock.clone(),
         })
+    }
+
+    /// Returns the current time.
+    pub(crate) fn now(&self) -> Millis {
+        self.tx.now()
     }
 
     /// Returns the transaction, for changes that accompany a transition.

@@ -8,7 +8,6 @@ use buildbtw_gitlab::ProjectId;
 use crate::db::webhook_deliveries;
 use crate::outage::Failure;
 use crate::sources::Sources;
-use crate::time::Millis;
 
 use super::group::GitlabGroup;
 use super::poll::{GitlabContact, Window};
@@ -47,8 +46,8 @@ impl GitlabGroup {
                 .into_iter()
                 .partition(|row| unread.contains(&row.project_id));
             let done: Vec<String> = done.into_iter().map(|row| row.id).collect();
-            let before = Millis::now() - REMEMBERED;
             let mut tx = sources.database.write().await?;
+            let before = tx.now() - REMEMBERED;
             webhook_deliveries::mark_processed(&mut tx, &done).await?;
             webhook_deliveries::delete_processed_before(&mut tx, before).await?;
             tx.commit().await?;

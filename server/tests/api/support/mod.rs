@@ -1,5 +1,6 @@
 //! The parts that tests interact with: a server, the source repositories it watches, and workers.
 
+mod clock;
 mod packages;
 mod problems;
 mod repository;

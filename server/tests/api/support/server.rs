@@ -11,6 +11,7 @@ use buildbtw_model::client::{Client, EventStream};
 use buildbtw_model::{BuildStatus, EventKind, IterationStatus, NamespaceName, TokenScope};
 use buildbtw_server::cli::{Cli, Command};
 use buildbtw_server::run::{DATABASE_FILE, Server};
+use buildbtw_server::time::Clock;
 use clap::Parser as _;
 use reqwest::{Method, RequestBuilder};
 use sqlx::sqlite::SqliteConnectOptions;
@@ -18,6 +19,7 @@ use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
+use super::clock::TestClock;
 use super::{FakeWorker, PATIENCE, SourceTree, eventually, parse};
 
 /// The settings of a server. Unset ones have their default.
@@ -31,6 +33,8 @@ pub(crate) struct ServerOptions {
     pub(crate) extra: Vec<String>,
     /// How long a response may stay unread. It is not a flag, so that it can be short in tests only.
     pub(crate) longest_stall: Option<Duration>,
+    /// The clock, which is not a flag either.
+    pub(crate) clock: TestClock,
 }
 
 impl Default for ServerOptions {
@@ -43,6 +47,7 @@ impl Default for ServerOptions {
             gitlab: Vec::new(),
             extra: Vec::new(),
             longest_stall: None,
+            clock: TestClock::default(),
         }
     }
 }
@@ -122,9 +127,10 @@ impl TestServer {
         let shutdown = CancellationToken::new();
         let token = shutdown.clone();
         let longest_stall = self.options.longest_stall;
+        let clock = self.options.clock.clock();
         let (sender, started) = tokio::sync::oneshot::channel();
         let serving = runtime.spawn(async move {
-            let mut server = start_server(&arguments, token).await?;
+            let mut server = start_server_with(&arguments, clock, token).await?;
             if let Some(limit) = longest_stall {
                 server.longest_stall = limit;
             }
@@ -359,10 +365,15 @@ impl TestServer {
         number.unwrap()
     }
 
-    /// Lets the lease of every running attempt expire. The server notices within seconds.
-    pub(crate) async fn expire_leases(&self) {
-        self.sql("update attempt set lease_expires_at = 1 where status = 'running'")
-            .await;
+    /// Advances the clock of the server, which wakes what waits for a time of it.
+    pub(crate) fn advance(&self, by: Duration) {
+        self.options.clock.advance(by);
+    }
+
+    /// Advances the clock until the lease of every attempt with a worker has expired.
+    pub(crate) fn expire_leases(&self) {
+        let lease = Duration::from_secs(self.options.lease_seconds.into());
+        self.advance(lease + Duration::from_secs(1));
     }
 
     /// Changes the database directly: for states that only a crash leaves.
@@ -401,10 +412,18 @@ pub(crate) async fn start_server(
     arguments: &[String],
     shutdown: CancellationToken,
 ) -> anyhow::Result<Server> {
+    start_server_with(arguments, Clock::default(), shutdown).await
+}
+
+async fn start_server_with(
+    arguments: &[String],
+    clock: Clock,
+    shutdown: CancellationToken,
+) -> anyhow::Result<Server> {
     let Command::Run(args) = Cli::try_parse_from(arguments)?.command else {
         anyhow::bail!("these are not the arguments of a server");
     };
-    Server::start(&args, shutdown).await
+    Server::start(&args, clock, shutdown).await
 }
 
 /// Returns a request for a namespace of these changesets, with defaults otherwise.

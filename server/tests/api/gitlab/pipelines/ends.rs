@@ -1,5 +1,7 @@
 //! GitLab decides how a job ended, regardless of what its executor reported first.
 
+use std::time::Duration;
+
 use buildbtw_fake_gitlab::{Fault, On, Status, Times};
 use buildbtw_model::api::{AttemptSummary, ProblemKind};
 use buildbtw_model::{AttemptStatus, BuildStatus, FailureKind, IterationStatus};
@@ -227,14 +229,13 @@ async fn appends_end_reason_to_log() {
 #[tokio::test]
 async fn decides_expired_lease_by_job_status() {
     let forge = Forge::that_builds(&packages()).await;
-    let mut options = forge.building();
-    options.lease_seconds = 1;
-    let server = forge.server_with(options).await;
+    let server = forge.server_with(forge.building()).await;
     server.namespace("bump", &["libgreet/main"]).await;
     let job = forge.job(&server, "libgreet", 1).await;
     job.claim_as_executor().await.starts().await;
     // The executor could not report, and no webhook arrived.
     job.ends(Status::Failed, Some("job_execution_timeout"));
+    server.expire_leases();
     expect_timeout(&forge, &server, "job timeout").await;
 }
 
@@ -255,9 +256,7 @@ async fn cancels_job_that_never_claims_and_redispatches_build() {
     // Its runner was killed; a minute later the server restarts.
     server.crash().await;
     forge.gitlab.clock().advance(SignedDuration::from_secs(61));
-    server
-        .sql("update pipeline set running_since = running_since - 61000")
-        .await;
+    server.advance(Duration::from_secs(61));
     server.start_again().await;
     forge.hook(&server, true);
     cancelled(&forge, &job).await;
@@ -356,8 +355,8 @@ async fn waits_for_after_script_of_runner() {
     let (server, job, work) = running(&forge).await;
     work.fails(FailureKind::Cancelled, STOPPED).await;
     // A job that reached RUNNER_SCRIPT_TIMEOUT may take this long to end.
-    let earlier = "update pipeline set reported_at = reported_at - 390000";
-    server.sql(earlier).await;
+    forge.gitlab.clock().advance(SignedDuration::from_secs(390));
+    server.advance(Duration::from_secs(390));
     forge.gitlab.clear_requests();
     eventually("two requests for its job", async || {
         let requests = forge.gitlab.requests();
@@ -380,8 +379,7 @@ async fn waits_less_for_host_failure_than_for_stop() {
     let (server, job, work) = running(&forge).await;
     work.fails(FailureKind::Infrastructure, "no space left on device")
         .await;
-    let earlier = "update pipeline set reported_at = reported_at - 16000";
-    server.sql(earlier).await;
+    server.advance(Duration::from_secs(16));
     cancelled(&forge, &job).await;
     forge.job(&server, "libgreet", 2).await;
 }

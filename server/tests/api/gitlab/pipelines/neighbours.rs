@@ -284,7 +284,7 @@ async fn reassigns_gitlab_builds_to_workers_when_gitlab_is_disabled() {
     server.stop().await;
     server.options.extra.clear();
     server.start_again().await;
-    server.sql("update attempt set lease_expires_at = 1").await;
+    server.expire_leases();
     let worker = server.worker("w").await;
     worker.builds("libgreet").await;
     build_that_is(&server, "libgreet", BuildStatus::Built).await;

@@ -1,0 +1,114 @@
+//! Reads of the machine's wall clock.
+
+use std::path::Path;
+
+use syn::visit::{self, Visit};
+use syn::{ImplItemFn, Item, Macro};
+
+use crate::production_files;
+use crate::source::{attributes, is_for_tests};
+
+/// The functions that return the time of the machine's clock.
+const READS: [&str; 4] = [
+    "Millis::now",
+    "SystemTime::now",
+    "Timestamp::now",
+    "Zoned::now",
+];
+/// The only file of the server that may call them; all others ask the clock that it defines.
+const CLOCK: &str = "server/src/time.rs";
+
+/// Returns which of [`READS`] a file names outside of tests.
+fn reads(text: &str) -> syn::Result<Vec<&'static str>> {
+    let file = syn::parse_file(text)?;
+    let mut reader = Reader::default();
+    reader.visit_file(&file);
+    Ok(reader.found)
+}
+
+#[derive(Default)]
+struct Reader {
+    found: Vec<&'static str>,
+}
+
+impl Reader {
+    fn add(&mut self, is_read: impl Fn(&str) -> bool) {
+        self.found
+            .extend(READS.into_iter().filter(|read| is_read(read)));
+    }
+}
+
+impl<'ast> Visit<'ast> for Reader {
+    fn visit_item(&mut self, item: &'ast Item) {
+        if !is_for_tests(attributes(item)) {
+            visit::visit_item(self, item);
+        }
+    }
+
+    fn visit_impl_item_fn(&mut self, function: &'ast ImplItemFn) {
+        if !is_for_tests(&function.attrs) {
+            visit::visit_impl_item_fn(self, function);
+        }
+    }
+
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        let mut names = path
+            .segments
+            .iter()
+            .rev()
+            .map(|part| part.ident.to_string());
+        if let (Some(function), Some(owner)) = (names.next(), names.next()) {
+            let name = format!("{owner}::{function}");
+            self.add(|read| name == read);
+        }
+        visit::visit_path(self, path);
+    }
+
+    fn visit_macro(&mut self, call: &'ast Macro) {
+        // Their arguments are not parsed.
+        let tokens: String = call.tokens.to_string().split_whitespace().collect();
+        self.add(|read| tokens.contains(read));
+        visit::visit_macro(self, call);
+    }
+}
+
+#[test]
+fn reads_the_machines_clock_in_one_file_of_the_server() {
+    let mut elsewhere = Vec::new();
+    for (file, text) in production_files() {
+        let found = reads(&text).unwrap();
+        if file == Path::new(CLOCK) {
+            assert!(!found.is_empty(), "{CLOCK} no longer reads the clock");
+        } else if file.starts_with("server/src") {
+            let found = found.into_iter();
+            elsewhere.extend(found.map(|read| format!("{} calls {read}", file.display())));
+        }
+    }
+    assert!(elsewhere.is_empty(), "{}", elsewhere.join("\n"));
+}
+
+#[test]
+fn finds_reads_in_paths_and_macros_outside_of_tests() {
+    let text = "
+        fn one() {
+            let _ = jiff::Timestamp::now();
+            let _ = before.map_or_else(Zoned::now, |before| before.since);
+            let _ = Instant::now();
+            println!(\"{}\", SystemTime::now());
+        }
+        impl Two {
+            #[cfg(test)]
+            fn for_tests() {
+                Millis::now();
+            }
+        }
+        #[cfg(test)]
+        mod tests {
+            fn three() {
+                Millis::now();
+            }
+        }
+    ";
+    let expected = ["Timestamp::now", "Zoned::now", "SystemTime::now"];
+    assert_eq!(reads(text).unwrap(), expected);
+}
