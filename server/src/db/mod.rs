@@ -38,8 +38,8 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, SqlitePool};
 
-pub use checkpoints::Checkpointer;
 use crate::time::Clock;
+pub use checkpoints::Checkpointer;
 
 pub use writer::WriteTransaction;
 use writer::Writer;
