@@ -6,6 +6,7 @@ use super::runner::{Actor, Cause, Next};
 use crate::db::Checkpointer;
 use crate::outage::{Failure, Outage, Pauses};
 use crate::state::AppState;
+use crate::time::Clock;
 
 /// The pause before a retry.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(10);
@@ -22,10 +23,11 @@ impl Checkpoints {
         }
     }
 
-    pub(crate) fn outage() -> Outage {
+    pub(crate) fn outage(clock: &Clock) -> Outage {
         Outage::new(
             "cannot checkpoint the database's write-ahead log",
             Pauses::constant(PAUSE_AFTER_ERROR),
+            clock,
         )
     }
 }

@@ -175,7 +175,7 @@ mod tests {
         };
         let gitlab = Gitlab::new(args.settings().unwrap().unwrap()).unwrap();
         let reporter = Reporter::new(gitlab, Vec::new());
-        let outage = ForgeReports::outage();
+        let outage = ForgeReports::outage(&state.clock);
         ForgeReports::new(state.clone(), reporter, Pending::default(), outage)
     }
 

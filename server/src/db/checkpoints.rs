@@ -80,11 +80,14 @@ impl Checkpointer {
 mod tests {
     use super::*;
     use crate::db::Database;
+    use crate::time::Clock;
 
     #[tokio::test]
     async fn is_due_after_many_commits() {
         let folder = tempfile::tempdir().unwrap();
-        let database = Database::open(&folder.path().join("db")).await.unwrap();
+        let database = Database::open(&folder.path().join("db"), Clock::default())
+            .await
+            .unwrap();
         for _ in 0..COMMITS_PER_CHECKPOINT {
             database.write().await.unwrap().commit().await.unwrap();
         }
@@ -97,7 +100,9 @@ mod tests {
     #[tokio::test]
     async fn returns_error_if_the_database_cannot_be_opened() {
         let folder = tempfile::tempdir().unwrap();
-        let database = Database::open(&folder.path().join("db")).await.unwrap();
+        let database = Database::open(&folder.path().join("db"), Clock::default())
+            .await
+            .unwrap();
         drop(folder);
         assert!(database.checkpointer().checkpoint().await.is_err());
     }
