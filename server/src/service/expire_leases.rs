@@ -114,7 +114,8 @@ mod tests {
              insert or ignore into token values (1, 't', 'worker', x'00', 1, null, null);
              insert or ignore into namespace (id, name, scope, max_builds, bump, created_at)
                  values (1, 'n', 'transitive', 10, 1, 1);
-             insert or ignore into iteration values (1, 1, 1, 'running', 'r', null, 1, null);
+             insert or ignore into iteration (id, namespace_id, number, status, reason, created_at)
+                 values (1, 1, 1, 'running', 'r', 1);
              insert or ignore into build (id, iteration_id, architecture, pkgbase, stage, level, position,
                  commit_hash, commit_time, clone_url, srcinfo_sha256, version, reason, estimate_s,
                  priority_s, status, missing)

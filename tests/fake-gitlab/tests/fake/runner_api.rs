@@ -277,7 +277,7 @@ async fn appends_log_in_order() {
     let response = patch(&fixture, &job, 0, "hello ").await;
     assert_eq!(response.status(), StatusCode::RANGE_NOT_SATISFIABLE);
     assert_eq!(header(&response, "range"), "0-6");
-    patch(&fixture, &job, 6, "fixture").await;
+    patch(&fixture, &job, 6, "world").await;
     assert_eq!(fixture.gitlab.job_trace(id), "hello world");
     let text = fixture.get(&format!("/projects/1/jobs/{id}/trace")).await;
     assert_eq!(text.text().await.unwrap(), "hello world");
