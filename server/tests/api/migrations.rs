@@ -8,7 +8,7 @@ use sqlx::migrate::Migrator;
 use sqlx::{Connection as _, SqliteConnection};
 
 /// Rows for the tables that a migration creates. A new migration with tables needs some here.
-const ROWS: [(i64, &str); 16] = [
+const ROWS: [(i64, &str); 17] = [
     (
         20_261_121_000_000,
         "insert into srcinfo values (1, 's', 1, '{}', 'pkgbase = a');
@@ -85,6 +85,7 @@ const ROWS: [(i64, &str); 16] = [
         "insert into linked_change values ('x86_64', 1);",
     ),
     (20_261_130_020_000, ""),
+    (20_261_130_050_000, ""),
 ];
 
 /// Returns the rows of every table, with the columns of `like` only.

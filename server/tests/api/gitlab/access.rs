@@ -160,11 +160,11 @@ async fn rejects_inconsistent_gitlab_settings_at_start() {
         (vec![], "no sources are configured"),
         (
             vec!["--gitlab-url", "https://gitlab.example.org"],
-            "--gitlab-group and --gitlab-token-file is not",
+            "--gitlab-url also requires --gitlab-group and --gitlab-token-file",
         ),
         (
             vec!["--sources-dir", sources, "--gitlab-poll-seconds", "5"],
-            "a GitLab needs all of",
+            "--gitlab-poll-seconds also requires --gitlab-url",
         ),
         (
             vec![

@@ -209,10 +209,11 @@ async fn frees_pkgbase_when_its_project_was_renamed() {
     gitlab.create_project(&format!("{GROUP}/foo")).unwrap();
     server.source_that("sub/foo", "usable", is_usable).await;
     let misnamed = |source: &SourceRepositorySummary| {
-        source
-            .problem
-            .as_deref()
-            .is_some_and(|p| p.contains("called 'bar'"))
+        source.problem_kind == Some(SourceProblemKind::Misnamed)
+            && source
+                .problem
+                .as_deref()
+                .is_some_and(|p| p.contains("named 'bar'"))
     };
     server.source_that("bar", "misnamed", misnamed).await;
 }
@@ -291,11 +292,8 @@ async fn follows_renamed_moved_archived_and_deleted_projects() {
         .await;
     for path in ["two", "one"] {
         server
-            .source_that(path, "another package", |source| {
-                source
-                    .problem
-                    .as_deref()
-                    .is_some_and(|p| p.contains("called"))
+            .source_that(path, "misnamed", |source| {
+                source.problem_kind == Some(SourceProblemKind::Misnamed)
             })
             .await;
     }
