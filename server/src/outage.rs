@@ -240,7 +240,7 @@ impl Outage {
     }
 
     /// Records a panic of the task, and returns the pause before it is restarted.
-    pub fn panicked(&self, message: String) -> Duration {
+    pub fn panicked(&self, message: &str) -> Duration {
         let pause = self.lock().backoff.failed();
         tracing::error!(
             panic = message,

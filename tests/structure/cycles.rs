@@ -68,8 +68,7 @@ pub(crate) fn imports<'a>(
     };
     // A re-export is not an import by itself: its users import from the file that defines.
     let imports = module.imports.iter().filter(|import| {
-        let is_only_passed_on =
-            import.is_public && !import.name.as_deref().is_some_and(|name| is_used(name));
+        let is_only_passed_on = import.is_public && !import.name.as_deref().is_some_and(&is_used);
         !is_only_passed_on
     });
     // A single name that was not imported is local, since modules are not values.

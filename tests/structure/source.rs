@@ -42,18 +42,18 @@ impl Crate {
     pub(crate) fn read(root: &Path) -> Self {
         let mut this = Self::default();
         let folder = root.parent().unwrap().to_owned();
-        this.read_file(root, &folder, Vec::new());
+        this.read_file(root, &folder, &[]);
         this
     }
 
     /// Parses a file of the crate; the files of its modules are in `folder`.
-    fn read_file(&mut self, path: &Path, folder: &Path, module: ModulePath) {
+    fn read_file(&mut self, path: &Path, folder: &Path, module: &[String]) {
         let text = fs_err::read_to_string(path).unwrap();
         let file = syn::parse_file(&text).unwrap_or_else(|error| panic!("{path:?}: {error}"));
         self.read_items(&file.items, path, folder, module);
     }
 
-    fn read_items(&mut self, items: &[Item], file: &Path, folder: &Path, module: ModulePath) {
+    fn read_items(&mut self, items: &[Item], file: &Path, folder: &Path, module: &[String]) {
         let mut reader = Reader::default();
         for item in items {
             reader.visit_item(item);
@@ -61,13 +61,13 @@ impl Crate {
         let inner = std::mem::take(&mut reader.inner);
         let mut this = reader.module;
         this.file = file.to_owned();
-        self.modules.insert(module.clone(), this);
+        self.modules.insert(module.to_vec(), this);
         for inner in inner {
             let name = inner.ident.to_string();
-            let path = [module.clone(), vec![name.clone()]].concat();
+            let path = [module, std::slice::from_ref(&name)].concat();
             let folder_of_inner = folder.join(&name);
             match &inner.content {
-                Some((_, items)) => self.read_items(items, file, &folder_of_inner, path),
+                Some((_, items)) => self.read_items(items, file, &folder_of_inner, &path),
                 None => {
                     let candidates = [
                         folder.join(format!("{name}.rs")),
@@ -75,7 +75,7 @@ impl Crate {
                     ];
                     let found = candidates.iter().find(|path| path.exists());
                     let found = found.unwrap_or_else(|| panic!("no file of {path:?} in {file:?}"));
-                    self.read_file(found, &folder_of_inner, path);
+                    self.read_file(found, &folder_of_inner, &path);
                 }
             }
         }

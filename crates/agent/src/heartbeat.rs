@@ -33,7 +33,7 @@ pub(crate) async fn run(link: &Link, attempt: AttemptId, lease_s: u32, signals: 
                 }
             }
             Err(RequestError::Rejected(error)) => {
-                tracing::warn!(%error, "the server rejected a heartbeat")
+                tracing::warn!(%error, "the server rejected a heartbeat");
             }
             Err(error) => {
                 match error {

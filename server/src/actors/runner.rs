@@ -181,7 +181,7 @@ impl Runner {
                 return;
             };
             self.observer.panicked(A::NAME);
-            let pause = outage.panicked(panic_message(panic.as_ref()));
+            let pause = outage.panicked(&panic_message(panic.as_ref()));
             tokio::select! {
                 () = self.shutdown.cancelled() => return,
                 () = tokio::time::sleep(pause) => {}

@@ -103,7 +103,7 @@ pub(crate) async fn read(
             let Some(piece) = piece.map_err(|_| too_slow())? else {
                 break;
             };
-            let piece = piece.map_err(incomplete)?;
+            let piece = piece.map_err(|error| incomplete(&error))?;
             length += piece.len();
             if length <= limit {
                 if let Some(share) = &mut share {
@@ -126,7 +126,7 @@ pub(crate) async fn read(
     read.unwrap_or_else(|_| Err(too_slow()))
 }
 
-fn incomplete(error: axum::Error) -> Error {
+fn incomplete(error: &axum::Error) -> Error {
     let title = "the request body is incomplete";
     Refusal::new(ProblemKind::InvalidRequest, title)
         .detail(error.to_string())

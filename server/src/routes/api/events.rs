@@ -67,7 +67,7 @@ fn stream(
             {
                 Ok(event) => return Some((Ok::<_, Infallible>(event), (follower, permit))),
                 Err(error) => {
-                    tracing::error!(error = error.to_string(), "cannot serialize an event")
+                    tracing::error!(error = error.to_string(), "cannot serialize an event");
                 }
             }
         }

@@ -1,5 +1,5 @@
 //! Builds as pipelines of a GitLab: what the results of requests mean for attempts and builds. The requests
-//! themselves are sent in [`crate::dispatch::pipelines`].
+//! themselves are sent in `dispatch::pipelines`.
 
 mod created;
 mod deferred_report;

@@ -153,7 +153,7 @@ impl Directory {
                 match git::read_commit(full_path, &default.commit) {
                     Err(error) => found.row.problem = Some((&error).into()),
                     Ok(tree) => {
-                        found.set_tree(tree, |path, pkgbase| self.name_problem(path, pkgbase))
+                        found.set_tree(tree, |path, pkgbase| self.name_problem(path, pkgbase));
                     }
                 }
             }
