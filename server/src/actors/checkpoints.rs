@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::runner::{Actor, Cause, Next};
 use crate::db::Checkpointer;
 use crate::outage::{Failure, Outage, Pauses};
-use crate::state::AppState;
 use crate::time::Clock;
 
 /// The pause before a retry.
@@ -17,10 +16,8 @@ pub(crate) struct Checkpoints {
 }
 
 impl Checkpoints {
-    pub(crate) fn new(state: AppState) -> Self {
-        Self {
-            checkpointer: state.database.checkpointer(),
-        }
+    pub(crate) fn new(checkpointer: Checkpointer) -> Self {
+        Self { checkpointer }
     }
 
     pub(crate) fn outage(clock: &Clock) -> Outage {

@@ -59,7 +59,6 @@ pub(crate) fn start(
         })+};
     }
     start!(
-        Checkpoints,
         Claims,
         Leases,
         Publisher,
@@ -68,6 +67,10 @@ pub(crate) fn start(
         UnusedSrcinfos,
         Replanner
     );
+    let database = state.database.clone();
+    runner.spawn(&mut tasks, Checkpoints::outage(&state.clock), move || {
+        Checkpoints::new(database.checkpointer())
+    });
     if let Some(on_gitlab) = &state.pipelines {
         let (creating, following) = (on_gitlab.clone(), on_gitlab.clone());
         let outage = on_gitlab.following.clone();
