@@ -35,18 +35,17 @@ pub async fn insert(tx: &mut WriteTransaction, attempt: AttemptId) -> sqlx::Resu
     .execute(tx.connection())
     .await?;
     sqlx::query!(
-        "delete from linked_package where (architecture, pkgname, version) in (
-             select old.architecture, old.pkgname, old.version
-             from package join attempt on attempt.id = package.attempt_id
-             join build on build.id = attempt.build_id
-             join linked_package as old
-                 on old.architecture = build.architecture and old.pkgname = package.pkgname
-             where package.attempt_id = ? and (
-                 select count(*) from linked_package as newer
-                 where newer.architecture = old.architecture and newer.pkgname = old.pkgname
-                     and (newer.accepted_at, newer.version) > (old.accepted_at, old.version)
-             ) >= ?
-         )",
+        "delete from linked_package
+         where architecture = (
+             select build.architecture from attempt join build on build.id = attempt.build_id
+             where attempt.id = ?1
+         ) and pkgname in (select pkgname from package where attempt_id = ?1) and (
+             select count(*) from linked_package as newer
+             where newer.architecture = linked_package.architecture
+                 and newer.pkgname = linked_package.pkgname
+                 and (newer.accepted_at, newer.version)
+                     > (linked_package.accepted_at, linked_package.version)
+         ) >= ?2",
         attempt,
         KEPT_VERSIONS,
     )

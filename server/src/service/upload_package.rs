@@ -77,8 +77,7 @@ pub async fn upload_package<E: std::fmt::Display>(
     let limit = reading_limit(size);
     let reading = Reading { limit, stop };
     let read = read_metadata(&partial.path, upload, build.pkgbase, size, turn, reading).await;
-    // The turn ends when the row is stored, because the row may be large, too.
-    let (row, contents, _turn) = match read {
+    let (row, contents, turn) = match read {
         Ok(read) => read,
         Err(error) => {
             // The uploads of an attempt that ended meanwhile are removed, and this file with them.
@@ -86,12 +85,18 @@ pub async fn upload_package<E: std::fmt::Display>(
             return Err(error);
         }
     };
+    // A large row keeps its memory until it is stored. Uploads with the same token would wait for a commit each
+    // if small rows did so, too.
+    let _turn = (contents.size() > MAX_SIZE_WITHOUT_TURN).then_some(turn);
     keep(&state.database, token, &partial, &path, &row, &contents).await?;
     // The bytes have been durable since they were received. The name becomes durable before this response: without
     // it the worker repeats the upload, which overwrites a row without a file.
     tokio::task::spawn_blocking(move || sync_folder(&folder)).await??;
     Ok(response(upload, size))
 }
+
+/// The maximum size in bytes of a row that is stored after its turn.
+const MAX_SIZE_WITHOUT_TURN: usize = 1 << 20;
 
 /// Moves a package to its final path, unless its attempt has ended.
 async fn keep(

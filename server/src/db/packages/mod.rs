@@ -51,6 +51,14 @@ pub struct Contents {
     pub sonames: String,
 }
 
+impl Contents {
+    /// Returns the size in bytes.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.entries.desc.len() + self.entries.files.len() + self.sonames.len()
+    }
+}
+
 macro_rules! select_package {
     ($head:literal, $tail:literal $(, $argument:expr)*) => {
         sqlx::query_as!(
