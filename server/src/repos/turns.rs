@@ -11,7 +11,7 @@ use crate::db::TokenId;
 /// file list.
 const MAX_LARGE_READS: usize = 2;
 /// The number of small packages that are read at a time. Real ones take milliseconds, and all workers of a
-/// distribution may share a token: with one at a time, 12,000 of them took three times as long.
+/// distribution may share a token, so that one at a time would make them wait for each other.
 const MAX_SMALL_READS: usize = 4;
 /// The size in bytes up to which packages do not wait for larger ones.
 const SMALL: u64 = 1 << 20;

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use buildbtw_model::api::{CreateToken, CreatedToken, ProblemKind};
+use buildbtw_model::client::ClientError;
 use buildbtw_model::{BuildStatus, ClaimId, TokenScope};
+use tokio::task::JoinHandle;
 
 use crate::support::{FakeWorker, Srcinfo, TestServer, parse, refusal};
 
@@ -27,20 +29,22 @@ fn worker(server: &TestServer, name: &str, token: &CreatedToken) -> FakeWorker {
     FakeWorker::new(server.url(), token.token.clone(), name, &["x86_64"])
 }
 
+/// Starts a claim of a worker with this token, for which no build is ready.
+async fn waiting_claim(
+    server: &TestServer,
+    token: &CreatedToken,
+) -> JoinHandle<Result<(), ClientError>> {
+    let worker = worker(server, "w", token);
+    let first = worker.claims_once(ClaimId::new(), 0).await;
+    assert!(first.unwrap().is_none());
+    tokio::spawn(async move { worker.claims_once(ClaimId::new(), 30).await.map(drop) })
+}
+
 #[tokio::test]
 async fn revoking_a_token_ends_its_waiting_claims() {
     let server = server().await;
     let token = token(&server, TokenScope::Worker, None).await;
-    let waiting = worker(&server, "w", &token);
-    assert!(
-        waiting
-            .claims_once(ClaimId::new(), 0)
-            .await
-            .unwrap()
-            .is_none()
-    );
-    let claim =
-        tokio::spawn(async move { waiting.claims_once(ClaimId::new(), 30).await.map(drop) });
+    let claim = waiting_claim(&server, &token).await;
     server.admin().revoke_token(token.summary.id).await.unwrap();
     let problem = refusal(claim.await.unwrap());
     assert_eq!(problem.kind, ProblemKind::Unauthenticated, "{problem:?}");
@@ -50,16 +54,7 @@ async fn revoking_a_token_ends_its_waiting_claims() {
 async fn ends_claim_when_its_token_expires() {
     let server = server().await;
     let token = token(&server, TokenScope::Worker, Some(3600)).await;
-    let waiting = worker(&server, "w", &token);
-    assert!(
-        waiting
-            .claims_once(ClaimId::new(), 0)
-            .await
-            .unwrap()
-            .is_none()
-    );
-    let claim =
-        tokio::spawn(async move { waiting.claims_once(ClaimId::new(), 30).await.map(drop) });
+    let claim = waiting_claim(&server, &token).await;
     server.advance(Duration::from_secs(3601));
     let problem = refusal(claim.await.unwrap());
     assert_eq!(problem.kind, ProblemKind::Unauthenticated, "{problem:?}");
