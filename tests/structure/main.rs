@@ -209,12 +209,24 @@ fn imports_only_lower_layers_in_the_server() {
     assert!(upward.is_empty(), "{}", upward.join("\n"));
 }
 
+/// What handlers leave to services.
+const LEFT_TO_SERVICES: [&str; 5] = [
+    "fs_err",
+    "state.database.",
+    "state.logs.",
+    "state.repos.",
+    "state.sources.",
+];
+
 #[test]
-fn reads_tables_in_services_only() {
+fn reads_data_in_services_only() {
     let folder = workspace().join("server/src");
     let server = Crate::read(&folder.join("lib.rs"));
-    let tables = folder.join("db");
-    let is_table = |file: &Path| file.starts_with(&tables) && file != tables.join("mod.rs");
+    let data = ["db", "logs.rs", "repos", "sources"].map(|name| folder.join(name));
+    let is_data = |file: &Path| {
+        let is_below = data.iter().any(|data| file.starts_with(data));
+        is_below && file != folder.join("db/mod.rs")
+    };
     let is_above = |file: &Path| {
         let above = ["routes", "views"].map(|name| folder.join(name));
         above.iter().any(|above| file.starts_with(above))
@@ -223,10 +235,16 @@ fn reads_tables_in_services_only() {
     for (path, module) in &server.modules {
         if is_above(&module.file) {
             for (to, by) in imports(&server, path, module) {
-                if is_table(to) {
+                if is_data(to) {
                     found.push(format!("{:?} imports {by}", module.file));
                 }
             }
+        }
+    }
+    for (file, text) in production_files() {
+        let used = LEFT_TO_SERVICES.iter().filter(|used| text.contains(*used));
+        if file.starts_with(HANDLERS) {
+            found.extend(used.map(|used| format!("{file:?} uses {used}")));
         }
     }
     assert!(found.is_empty(), "{}", found.join("\n"));

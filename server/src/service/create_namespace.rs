@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use buildbtw_model::api::{CreateNamespace, FollowDefault, ProblemKind};
+use buildbtw_model::api::{CreateNamespace, FollowDefault, NamespaceDetail, ProblemKind};
 use buildbtw_model::{Changeset, IterationCause, NamespaceName, OriginSpec, Pkgbase};
 use buildbtw_planner::{InvalidPatterns, Patterns};
 
+use crate::address::BaseUrl;
 use crate::db::namespaces::{self, NewNamespace};
 use crate::db::{WriteTransaction, iterations, retired_packages};
 use crate::error::{Error, Refusal};
@@ -15,6 +16,7 @@ use crate::sources::{Freshness, Sources};
 use crate::state::AppState;
 
 use super::plan_iteration::{self, PlanInput};
+use super::read::namespaces::show_namespace;
 use super::transitions::Transition;
 use crate::planning::queue::Caller;
 
@@ -32,8 +34,9 @@ const MAX_BOOTSTRAP: usize = 100;
 pub async fn create_namespace(
     state: &AppState,
     caller: Caller,
+    server: &BaseUrl,
     request: &CreateNamespace,
-) -> Result<NamespaceName, Error> {
+) -> Result<NamespaceDetail, Error> {
     let changesets = changesets(&state.sources, &request.changesets).await?;
     let exclude = patterns("exclude", &request.exclude).await?;
     check_excluded(&changesets, &exclude)?;
@@ -73,7 +76,7 @@ pub async fn create_namespace(
         .planned(namespace, footprints, &state.sources, seen);
     state.announce(effects);
     tracing::info!(namespace.name = name.as_str(), "created namespace");
-    Ok(name)
+    show_namespace(state, server, &name).await
 }
 
 async fn plan_input(

@@ -19,8 +19,8 @@ use crate::time::Millis;
 
 use super::attempt_guard::attempt_ended;
 use super::claim_build::describe;
+use super::failed_attempt::remove_uploads;
 use super::pipelines::{placeholder_token, placeholder_worker};
-use super::report_outcome::remove_uploads;
 use super::tokens::hash;
 use super::transitions::Transition;
 
@@ -82,6 +82,9 @@ pub async fn exchange_id_token(
     let server = state.config.base_url();
     let url = format!("{server}/builds/{}", build.id);
     let build = describe(state, Assignment { attempt, build }, &server).await?;
+    if let Some(peer) = peer {
+        state.admission.authenticated(peer);
+    }
     Ok(ExchangedIdToken { build, url })
 }
 

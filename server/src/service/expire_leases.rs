@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::state::AppState;
 use crate::time::Millis;
 
-use super::report_outcome::remove_uploads;
+use super::failed_attempt::remove_uploads;
 use super::transitions::Transition;
 
 /// Marks every attempt as lost whose lease had expired by a time. GitLab is queried first for attempts that run as

@@ -1,14 +1,16 @@
 //! `cancel` and `resume`: hold and resume a namespace.
 
-use buildbtw_model::api::ProblemKind;
+use buildbtw_model::api::{NamespaceDetail, ProblemKind};
 use buildbtw_model::{IterationStatus, NamespaceName};
 
+use crate::address::BaseUrl;
 use crate::db::{iterations, namespaces};
 use crate::error::{Error, Refusal};
 use crate::state::AppState;
 
 use super::new_iteration::{Trigger, catch_up, new_iteration_after};
 use super::read::find::find_namespace;
+use super::read::namespaces::show_namespace;
 use super::refusals;
 use super::transitions::Transition;
 use crate::planning::queue::Caller;
@@ -17,7 +19,11 @@ use crate::planning::queue::Caller;
 ///
 /// # Errors
 /// When there is no such namespace, or it has nothing left to cancel.
-pub async fn cancel(state: &AppState, name: &NamespaceName) -> Result<(), Error> {
+pub async fn cancel(
+    state: &AppState,
+    server: &BaseUrl,
+    name: &NamespaceName,
+) -> Result<NamespaceDetail, Error> {
     let namespace = find_namespace(&state.database, name).await?;
     let mut transition = Transition::begin(&state.database).await?;
     let newest = iterations::newest(transition.connection(), namespace.id).await?;
@@ -35,14 +41,19 @@ pub async fn cancel(state: &AppState, name: &NamespaceName) -> Result<(), Error>
     }
     let effects = transition.commit().await?;
     state.announce(effects);
-    Ok(())
+    show_namespace(state, server, name).await
 }
 
 /// Resumes a cancelled namespace with the current state of its sources.
 ///
 /// # Errors
 /// When there is no such namespace, or it is not cancelled.
-pub async fn resume(state: &AppState, caller: Caller, name: &NamespaceName) -> Result<(), Error> {
+pub async fn resume(
+    state: &AppState,
+    caller: Caller,
+    server: &BaseUrl,
+    name: &NamespaceName,
+) -> Result<NamespaceDetail, Error> {
     let namespace = find_namespace(&state.database, name).await?;
     // Plans below include commits pushed meanwhile; an index that lags behind would plan the old ones.
     catch_up(state, &namespace, Vec::new()).await?;
@@ -74,5 +85,5 @@ pub async fn resume(state: &AppState, caller: Caller, name: &NamespaceName) -> R
             refusals::record(state, namespace.id, newest.id, error).await?;
         }
     }
-    Ok(())
+    show_namespace(state, server, name).await
 }

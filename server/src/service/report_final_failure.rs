@@ -9,14 +9,14 @@ use crate::error::Error;
 use crate::state::AppState;
 
 use super::attempt_guard::{attempt_ended, own_attempt};
-use super::report_outcome::{remove_uploads, sanitize_message};
+use super::failed_attempt::{remove_uploads, sanitize_message};
 use super::transitions::Transition;
 
 /// Accepts the failure. Repeating the same report changes nothing and gets the same response.
 ///
 /// # Errors
 /// When the attempt belongs to another token or has ended with another outcome, or when this is not a failure.
-pub async fn report_final_failure(
+pub(super) async fn report_final_failure(
     state: &AppState,
     token: TokenId,
     id: AttemptId,

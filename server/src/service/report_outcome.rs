@@ -13,24 +13,37 @@ use crate::db::packages::PackageRow;
 use crate::db::releases::{self, BuildRelease};
 use crate::db::{Database, TokenId, attempts, builds, packages};
 use crate::error::{Error, Refusal};
-use crate::repos::Repos;
 use crate::state::AppState;
 
 use super::attempt_guard::{attempt_ended, own_attempt};
+use super::failed_attempt::{remove_uploads, sanitize_message};
 use super::pipelines::{Deferral, defer, has_reported};
+use super::report_final_failure::report_final_failure;
 use super::transitions::Transition;
+
+/// A report of an outcome.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The outcome.
+    pub outcome: Outcome,
+    /// Whether an infrastructure failure may be retried.
+    pub retry: bool,
+}
 
 /// Accepts the outcome of an attempt. Repeating the same outcome changes nothing and gets the same response.
 ///
 /// # Errors
-/// When the attempt belongs to another token or has ended with another outcome, or its packages are not those that
-/// the plan expects.
+/// When the attempt belongs to another token or has ended with another outcome, its packages are not those that the
+/// plan expects, or a success is reported as final.
 pub async fn report_outcome(
     state: &AppState,
     token: TokenId,
     id: AttemptId,
-    outcome: &Outcome,
+    Report { outcome, retry }: &Report,
 ) -> Result<OutcomeAccepted, Error> {
+    if !retry {
+        return report_final_failure(state, token, id, outcome).await;
+    }
     let turn = state.reports.turn().await?;
     let attempt = own_attempt(&state.database, token, id).await?;
     let build = builds::by_id(state.database.read(), attempt.build)
@@ -89,30 +102,6 @@ async fn failed(
 async fn current(transition: &mut Transition, id: AttemptId) -> sqlx::Result<Option<AttemptRow>> {
     attempts::by_id(transition.connection(), id).await
 }
-
-/// Truncates a message and replaces control characters, which would affect terminals.
-pub(super) fn sanitize_message(message: &str) -> String {
-    let plain = |char: char| match char {
-        '\n' => '\n',
-        char if char.is_control() => ' ',
-        char => char,
-    };
-    message.chars().map(plain).take(MAX_MESSAGE).collect()
-}
-
-/// Removes the uploads of an attempt that ended without success.
-pub(super) async fn remove_uploads(repos: &Repos, attempt: AttemptId) {
-    let folder = repos.uploads(attempt);
-    match fs_err::tokio::remove_dir_all(&folder).await {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            tracing::warn!(%error, "cannot remove the uploads of an attempt; retried at the next start");
-        }
-        _ => {}
-    }
-}
-
-/// The maximum length of a message; the log has the rest.
-const MAX_MESSAGE: usize = 4_000;
 
 async fn succeeded(
     state: &AppState,

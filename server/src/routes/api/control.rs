@@ -10,7 +10,6 @@ use crate::address::BaseUrl;
 use crate::auth::Identity;
 use crate::error::Error;
 use crate::routes::extract;
-use crate::service::read::namespaces;
 use crate::service::{delete, hold, retry};
 use crate::state::AppState;
 
@@ -19,10 +18,7 @@ pub(crate) async fn cancel(
     server: BaseUrl,
     extract::Path(name): extract::Path<NamespaceName>,
 ) -> Result<Json<NamespaceDetail>, Error> {
-    hold::cancel(&state, &name).await?;
-    Ok(Json(
-        namespaces::show_namespace(&state, &server, &name).await?,
-    ))
+    Ok(Json(hold::cancel(&state, &server, &name).await?))
 }
 
 pub(crate) async fn resume(
@@ -31,9 +27,8 @@ pub(crate) async fn resume(
     server: BaseUrl,
     extract::Path(name): extract::Path<NamespaceName>,
 ) -> Result<Json<NamespaceDetail>, Error> {
-    hold::resume(&state, identity.caller(), &name).await?;
     Ok(Json(
-        namespaces::show_namespace(&state, &server, &name).await?,
+        hold::resume(&state, identity.caller(), &server, &name).await?,
     ))
 }
 

@@ -15,7 +15,7 @@ use futures_util::Stream;
 use crate::admission::Permit;
 use crate::error::Error;
 use crate::routes::extract;
-use crate::routes::streaming::NO_BUFFERING;
+use crate::routes::streaming::{NO_BUFFERING, stream_permit};
 use crate::serve::Peer;
 use crate::service::read::events::EventFollower;
 use crate::state::AppState;
@@ -29,9 +29,7 @@ pub(crate) async fn stream_events(
     peer: Option<Extension<Peer>>,
     headers: HeaderMap,
 ) -> Result<impl IntoResponse, Error> {
-    let permit = peer
-        .map(|Extension(Peer(peer))| state.admission.stream(peer.ip()))
-        .transpose()?;
+    let permit = stream_permit(&state, peer)?;
     let after = last_event_id(&headers)?;
     let follower = EventFollower::begin(state, &name, after).await?;
     let stream = Sse::new(stream(follower, permit));

@@ -42,11 +42,9 @@ pub(crate) async fn create_namespace(
     server: BaseUrl,
     extract::Json(request): extract::Json<CreateNamespace>,
 ) -> Result<(StatusCode, Json<NamespaceDetail>), Error> {
-    let name = create_namespace::create_namespace(&state, identity.caller(), &request).await?;
-    Ok((
-        StatusCode::CREATED,
-        Json(namespaces::show_namespace(&state, &server, &name).await?),
-    ))
+    let caller = identity.caller();
+    let created = create_namespace::create_namespace(&state, caller, &server, &request).await?;
+    Ok((StatusCode::CREATED, Json(created)))
 }
 
 pub(crate) async fn show_namespace(
@@ -77,11 +75,9 @@ pub(crate) async fn create_iteration(
     extract::Path(name): extract::Path<NamespaceName>,
     extract::Json(request): extract::Json<CreateIteration>,
 ) -> Result<(StatusCode, Json<IterationDetail>), Error> {
-    request_iteration(&state, &name, &request, identity.caller()).await?;
-    Ok((
-        StatusCode::CREATED,
-        Json(iteration::show_iteration(&state, &server, &name, None).await?),
-    ))
+    let caller = identity.caller();
+    let newest = request_iteration(&state, caller, &server, &name, &request).await?;
+    Ok((StatusCode::CREATED, Json(newest)))
 }
 
 pub(crate) async fn preview_plan(

@@ -6,9 +6,10 @@ mod trigger;
 
 use std::collections::BTreeSet;
 
-use buildbtw_model::api::{CreateIteration, IterationChange, ProblemKind};
+use buildbtw_model::api::{CreateIteration, IterationChange, IterationDetail, ProblemKind};
 use buildbtw_model::{ChangeKind, IterationCause, NamespaceName, Pkgbase};
 
+use crate::address::BaseUrl;
 use crate::db::iterations::IterationRow;
 use crate::db::namespaces::NamespaceRow;
 use crate::db::{Database, iterations, namespaces, packages, retired_packages};
@@ -21,6 +22,7 @@ use super::create_namespace::{check_bootstrap, patterns};
 use super::iteration_settings::Settings;
 use super::plan_iteration::{self, PlanInput};
 use super::read::find::find_namespace;
+use super::read::iteration::show_iteration;
 use super::refusals;
 use super::transitions::Transition;
 
@@ -28,16 +30,17 @@ pub use trigger::Trigger;
 
 use differences::{causes, changes, moved_origins, old_snapshots};
 
-/// Plans a new iteration on a user's request.
+/// Plans a new iteration on a user's request, and returns the newest one.
 ///
 /// # Errors
 /// See `new_iteration_after`; also when there is no such namespace, or other requests plan it at the same time.
 pub async fn request_iteration(
     state: &AppState,
+    caller: Caller,
+    server: &BaseUrl,
     name: &NamespaceName,
     request: &CreateIteration,
-    caller: Caller,
-) -> Result<(), Error> {
+) -> Result<IterationDetail, Error> {
     let namespace = &find_namespace(&state.database, name).await?;
     check_bootstrap(&request.bootstrap)?;
     check_bootstrap(&request.no_bootstrap)?;
@@ -54,7 +57,7 @@ pub async fn request_iteration(
         let created = create_iteration(state, namespace, &old, trigger, &wanted, caller).await?;
         // An iteration that was created concurrently does not have these settings.
         if created.is_some() || wanted.is_none() {
-            return Ok(());
+            return show_iteration(state, server, name, None).await;
         }
     }
     Err(Refusal::new(

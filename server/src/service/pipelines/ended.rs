@@ -8,7 +8,7 @@ use crate::db::builds::BuildRow;
 use crate::db::pipelines::PipelineRow;
 use crate::db::{attempts, builds, pipelines};
 use crate::error::Error;
-use crate::service::report_outcome::remove_uploads;
+use crate::service::failed_attempt::remove_uploads;
 use crate::service::transitions::Transition;
 use crate::state::AppState;
 

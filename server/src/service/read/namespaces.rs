@@ -1,7 +1,7 @@
 //! All namespaces, and one of them with its iterations.
 
 use buildbtw_model::NamespaceName;
-use buildbtw_model::api::{NamespaceDetail, NamespaceSummary, Page, ProblemKind};
+use buildbtw_model::api::{IterationDetail, NamespaceDetail, NamespaceSummary, Page, ProblemKind};
 
 use crate::address::BaseUrl;
 use crate::db::namespaces::NamespaceRow;
@@ -12,7 +12,7 @@ use crate::state::AppState;
 
 use super::PAGE;
 use super::find::find_namespace;
-use super::iteration::iteration_summary;
+use super::iteration::{iteration_summary, show_iteration};
 
 fn parse_cursor(cursor: Option<&str>, first: i64) -> Result<i64, Error> {
     let Some(cursor) = cursor else {
@@ -61,6 +61,30 @@ async fn namespace_summary(state: &AppState, row: NamespaceRow) -> Result<Namesp
         held: row.held_at.is_some(),
         created_at: row.created_at.into(),
         iteration: iteration_summary(&state.database, &newest).await?.0,
+    })
+}
+
+/// The content of a namespace's page.
+pub struct NamespaceContent {
+    /// The namespace.
+    pub namespace: NamespaceDetail,
+    /// The shown iteration.
+    pub iteration: IterationDetail,
+}
+
+/// Returns a namespace at an iteration, or at the newest one.
+///
+/// # Errors
+/// When there is no such namespace or iteration.
+pub async fn namespace_page(
+    state: &AppState,
+    server: &BaseUrl,
+    name: &NamespaceName,
+    number: Option<u32>,
+) -> Result<NamespaceContent, Error> {
+    Ok(NamespaceContent {
+        namespace: show_namespace(state, server, name).await?,
+        iteration: show_iteration(state, server, name, number).await?,
     })
 }
 

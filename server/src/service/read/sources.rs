@@ -68,6 +68,29 @@ pub async fn list_sources(
     Ok(Page { items, next })
 }
 
+/// The content of the page of the sources.
+pub struct SourcesContent {
+    /// A page of the repositories.
+    pub sources: Page<SourceRepositorySummary>,
+    /// The overall state.
+    pub overview: SourcesOverview,
+}
+
+/// Returns the content of the page of the sources.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn sources_page(
+    state: &AppState,
+    broken: bool,
+    cursor: Option<&str>,
+) -> Result<SourcesContent, Error> {
+    Ok(SourcesContent {
+        sources: list_sources(state, broken, cursor).await?,
+        overview: sources_overview(state).await?,
+    })
+}
+
 /// Returns the overall state of the sources.
 ///
 /// # Errors

@@ -3,81 +3,81 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use buildbtw_model::{
-    Architecture, AttemptId, BuildId, NamespaceName, PackageFileName, Sha256Digest,
-};
+use buildbtw_model::{AttemptId, BuildId, PackageFileName, Sha256Digest};
 use sha2::Digest as _;
 
 use crate::db::builds;
 use crate::db::packages::{self, Candidate};
 use crate::error::Error;
 use crate::repos::database::{Entry, render};
-use crate::repos::{Rendering, RepositoryKey, Turn};
+use crate::repos::{Rendering, Turn};
 use crate::service::publish::file_lists::{self, listed};
 use crate::state::AppState;
 
-use super::{DatabaseKind, PackageFile, Place, find_package};
+use super::{DatabaseFile, DatabaseKind, RequestedFile, ServedPackage, find_package};
 
 /// A file that a build sees.
 pub enum ViewFile {
     /// A database of the view.
-    Database(ViewDatabase),
+    Database(DatabaseFile),
+    /// The client has the database already.
+    Unchanged(String),
     /// A package.
-    Package(PackageFile),
+    Package(ServedPackage),
+}
+
+/// The client that requests a file.
+pub struct Client<'a> {
+    /// Whether its address authenticated recently.
+    pub is_known: bool,
+    /// Returns whether it has the content with this version.
+    pub has: &'a (dyn Fn(&str) -> bool + Sync),
 }
 
 /// A database that may have to be rendered first.
-pub struct ViewDatabase {
+struct ViewDatabase {
     rows: Vec<Candidate>,
     kind: DatabaseKind,
     digest: Sha256Digest,
 }
 
-/// Finds a file in the view of a build.
+/// Finds a file in the view of a build. A database that the client does not have is rendered.
 ///
 /// # Errors
-/// When there is none.
+/// When there is none, the database or the disk fails, or too many requests wait for such databases.
 pub async fn find_file(
     state: &AppState,
-    name: NamespaceName,
-    iteration: &str,
-    architecture: Architecture,
+    requested: &RequestedFile,
     build: BuildId,
-    file: &str,
+    client: &Client<'_>,
 ) -> Result<ViewFile, Error> {
-    let place = Place::find(&state.database, &name, iteration).await?;
-    let iteration = &place.iteration;
+    let (key, place) = requested.find(&state.database).await?;
+    let file = requested.file.as_str();
+    let iteration = place.iteration.id;
     let row = builds::by_id(state.database.read(), build)
         .await?
-        .filter(|row| row.iteration_id == iteration.id && row.architecture == architecture)
+        .filter(|row| row.iteration_id == iteration && row.architecture == key.architecture)
         .ok_or_else(|| Error::not_found(format!("build {build} in this repository")))?;
-    let key = RepositoryKey {
-        namespace: name,
-        iteration: iteration.number,
-        architecture,
-    };
     let Some(kind) = DatabaseKind::parse(file, &key.namespace) else {
         let package = find_package(state, &key, &place, file).await?;
         return Ok(ViewFile::Package(package));
     };
     let rows = packages::of_ancestors(state.database.read(), row.id).await?;
+    // Known without rendering it.
     let digest = digest(&rows, kind);
-    Ok(ViewFile::Database(ViewDatabase { rows, kind, digest }))
+    let version = digest.to_string();
+    if (client.has)(&version) {
+        return Ok(ViewFile::Unchanged(version));
+    }
+    let database = ViewDatabase { rows, kind, digest };
+    let path = database.render(state, client.is_known).await?;
+    Ok(ViewFile::Database(DatabaseFile { path, version }))
 }
 
 impl ViewDatabase {
-    /// Returns the digest that identifies it, which is known without rendering it.
-    #[must_use]
-    pub fn digest(&self) -> &Sha256Digest {
-        &self.digest
-    }
-
     /// Renders the database to disk, where a slow reader occupies no memory, and returns its path. `is_known` says
     /// whether it is for an address that authenticated recently.
-    ///
-    /// # Errors
-    /// When the database or the disk fails, or too many requests wait for such databases.
-    pub async fn render(self, state: &AppState, is_known: bool) -> Result<PathBuf, Error> {
+    async fn render(self, state: &AppState, is_known: bool) -> Result<PathBuf, Error> {
         if let Some(path) = state.repos.rendered(&self.digest) {
             return Ok(path);
         }
