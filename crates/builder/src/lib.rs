@@ -40,7 +40,6 @@ mod simulated;
 mod source;
 mod source_network;
 mod sys;
-mod tiny_package;
 
 pub use builder::Builder;
 pub use confinement::{Confinement, drop_inherited, reset_scheduling, reset_signals};

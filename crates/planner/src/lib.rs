@@ -39,11 +39,11 @@ pub use base::{BaseIndex, BasePackage};
 pub use diff::{BuildSnapshot, ChangedBuild, PlanDiff, diff};
 pub use index::{DependencyKind, IndexChange, PackageIndex};
 pub use plan::{
-    AssignedVersions, Bootstrapped, BrokenEdge, Budget, BuiltPackage, Cycle, Estimates, Footprint,
+    AssignedVersions, Bootstrapped, BrokenEdge, Budget, Cycle, Estimates, Footprint,
     InvalidPatterns, Need, NeedsBootstrap, NoEstimates, Patterns, Plan, PlanRequest, PlannedBuild,
-    PlannedVersion, Problem, ProblemKind, TimedOut, Unlimited, Unresolved, Until, computes_version,
-    plan, plan_with_footprint, plan_with_footprint_within, plan_within, same_packages,
-    unmet_constraints,
+    PlannedVersion, Problem, ProblemKind, TimedOut, Unlimited, Unresolved, Until, VersionedPackage,
+    computes_version, plan, plan_with_footprint, plan_with_footprint_within, plan_within,
+    same_packages, unmet_constraints,
 };
 pub use sonames::{Soname, Sonames};
 pub use srcinfo::{LineProblem, Package, SourcePackage, SrcinfoError, parse_srcinfo};

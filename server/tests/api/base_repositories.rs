@@ -115,7 +115,7 @@ async fn version(server: &TestServer, namespace: &str, pkgbase: &str) -> String 
 async fn delivers(job: &Job, version: &str) -> Result<(), buildbtw_model::api::Problem> {
     let name = job.claimed.pkgbase.as_str();
     let architecture = job.claimed.architecture.as_str();
-    let package = make_package(name, version, architecture, job.folder()).await;
+    let package = make_package(name, version, architecture, job.folder());
     job.uploads(&package).await.unwrap();
     match job.reports(&reported(&[package])).await {
         Ok(_) => Ok(()),

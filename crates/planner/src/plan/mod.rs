@@ -56,7 +56,7 @@ mod versions;
 use std::sync::Arc;
 
 pub use budget::{Budget, TimedOut, Unlimited, Until};
-pub use constraints::{BuiltPackage, unmet_constraints};
+pub use constraints::{VersionedPackage, unmet_constraints};
 pub use duplicates::{AssignedVersions, same_packages};
 pub use footprint::Footprint;
 pub use outcome::{
