@@ -18,7 +18,7 @@ mod source;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use cycles::{cycles, imports};
+use cycles::{Cycle, cycles, folder_cycles, imports};
 use sizes::{Function, functions};
 use source::Crate;
 
@@ -76,7 +76,9 @@ fn has_no_import_cycles() {
         for root in ["lib.rs", "main.rs"] {
             let root = folder.join(root);
             if root.exists() {
-                found.extend(cycles(&Crate::read(&root)));
+                let source = Crate::read(&root);
+                found.extend(cycles(&source));
+                found.extend(folder_cycles(&source, &folder));
             }
         }
     }
@@ -252,13 +254,22 @@ fn reads_data_in_services_only() {
 
 /// Returns the import cycles of a crate with these files, as chains of file names.
 fn cycles_of(files: &[(&str, &str)]) -> Vec<Vec<String>> {
+    chains(files, |source, _| cycles(source))
+}
+
+/// Returns the import cycles between folders of a crate with these files, as chains of folder names.
+fn folder_cycles_of(files: &[(&str, &str)]) -> Vec<Vec<String>> {
+    chains(files, folder_cycles)
+}
+
+fn chains(files: &[(&str, &str)], find: impl Fn(&Crate, &Path) -> Vec<Cycle>) -> Vec<Vec<String>> {
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in files {
         let path = folder.path().join(name);
         fs_err::create_dir_all(path.parent().unwrap()).unwrap();
         fs_err::write(path, text).unwrap();
     }
-    let found = cycles(&Crate::read(&folder.path().join("lib.rs")));
+    let found = find(&Crate::read(&folder.path().join("lib.rs")), folder.path());
     let names = found.iter().map(|cycle| {
         let names = cycle.files.iter().map(|file| {
             let name = file.strip_prefix(folder.path()).unwrap();
@@ -267,6 +278,34 @@ fn cycles_of(files: &[(&str, &str)]) -> Vec<Vec<String>> {
         names.collect()
     });
     names.collect()
+}
+
+#[test]
+fn finds_import_cycles_between_folders() {
+    let files = [
+        ("lib.rs", "mod a; mod b; mod c;"),
+        ("a/mod.rs", "mod one; mod two;"),
+        ("a/one.rs", "pub struct One(crate::b::B);"),
+        ("a/two.rs", "pub struct Two;"),
+        ("b.rs", "pub mod other; pub struct B;"),
+        ("b/other.rs", "pub struct Other(crate::a::two::Two);"),
+        ("c.rs", "pub struct C(crate::a::one::One);"),
+    ];
+    assert_eq!(cycles_of(&files), Vec::<Vec<String>>::new());
+    assert_eq!(folder_cycles_of(&files), [["a", "b"]]);
+}
+
+#[test]
+fn ignores_import_cycles_of_a_folder_and_files_next_to_it() {
+    let found = folder_cycles_of(&[
+        ("lib.rs", "mod a;"),
+        ("a/mod.rs", "mod data; mod ways;"),
+        ("a/data.rs", "pub struct Data(super::ways::kind::Kind);"),
+        ("a/ways/mod.rs", "pub mod kind; mod walk;"),
+        ("a/ways/kind.rs", "pub struct Kind;"),
+        ("a/ways/walk.rs", "pub fn walk(_: crate::a::data::Data) {}"),
+    ]);
+    assert_eq!(found, Vec::<Vec<String>>::new());
 }
 
 #[test]

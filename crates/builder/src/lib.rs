@@ -28,6 +28,7 @@ mod confinement;
 mod failure;
 mod fetchers;
 mod host;
+mod inherited;
 mod log;
 mod outcome;
 mod permissions;
@@ -42,8 +43,9 @@ mod source_network;
 mod sys;
 
 pub use builder::Builder;
-pub use confinement::{Confinement, drop_inherited, reset_scheduling, reset_signals};
+pub use confinement::Confinement;
 pub use host::{MissingRequirements, check_host};
+pub use inherited::{drop_inherited, reset_scheduling, reset_signals};
 pub use log::{HEADING, LogSink};
 pub use outcome::{BuildOutcome, BuiltPackage};
 pub use permissions::{RunAs, permission_denied, reading_denied};

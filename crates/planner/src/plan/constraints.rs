@@ -3,8 +3,8 @@
 use buildbtw_model::{Architecture, PackageVersion, Pkgbase};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::budget::Budget;
 use super::problem::{Problem, ProblemKind};
+use crate::budget::Budget;
 use crate::index::{OWN_NAME, PackageIndex};
 use crate::relation::{Comparison, Relation};
 use crate::srcinfo::{Package, SourcePackage};

@@ -6,9 +6,9 @@ use std::cmp::Ordering;
 use buildbtw_model::{Architecture, PackageVersion, Pkgbase, Pkgname};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::budget::Budget;
 use super::constraints::{VersionedPackage, last_builds};
 use super::problem::{Problem, ProblemKind};
+use crate::budget::Budget;
 use crate::index::{OWN_NAME, PackageIndex};
 use crate::srcinfo::SourcePackage;
 

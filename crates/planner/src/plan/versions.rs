@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use buildbtw_model::{PackageVersion, Pkgbase, Pkgname, ReleaseRule};
 
-use super::budget::{Budget, Unlimited};
 use super::constraints::{VersionedPackage, unmet_constraints};
 use super::duplicates::{AssignedVersions, same_packages};
 use super::outcome::Plan;
 use super::planned_version::{PlannedVersion, computes_version};
+use crate::budget::{Budget, Unlimited};
 use crate::index::PackageIndex;
 use crate::srcinfo::SourcePackage;
 

@@ -19,11 +19,11 @@ mod unmet;
 mod walk;
 
 use super::assembly::Assembly;
-use super::budget::Budget;
 use super::context::PlanContext;
 use super::drafts::Draft;
 use super::omitted::omitted;
 use crate::base::BaseIndex;
+use crate::budget::Budget;
 use crate::index::number;
 use pool::Pool;
 use transaction::{Holder, Transaction};
