@@ -52,6 +52,23 @@ impl From<Millis> for Timestamp {
     }
 }
 
+/// A time span in the database: whole seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, sqlx::Type)]
+#[sqlx(transparent)]
+pub struct Seconds(pub u32);
+
+impl From<Duration> for Seconds {
+    fn from(duration: Duration) -> Self {
+        Self(u32::try_from(duration.as_secs()).unwrap_or(u32::MAX))
+    }
+}
+
+impl From<Seconds> for Duration {
+    fn from(seconds: Seconds) -> Self {
+        Self::from_secs(seconds.0.into())
+    }
+}
+
 /// Returns the milliseconds of a duration, saturating.
 fn milliseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 4)

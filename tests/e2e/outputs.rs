@@ -4,7 +4,7 @@ use std::path::Path;
 
 use buildbtw_model::api::{ClaimedBuild, Outcome};
 use buildbtw_model::client::Client;
-use buildbtw_model::{EventKind, FailureKind, IterationStatus};
+use buildbtw_model::{EventId, EventKind, FailureKind, IterationStatus};
 use buildbtw_tests::worker_pool::{Packages, claim, done, persist, report};
 use buildbtw_tests::{Package, Server, Sources};
 use tokio::runtime::Runtime;
@@ -79,7 +79,7 @@ impl Builder {
             persist(|| self.client.report_outcome(build.attempt, &outcome)).await;
             let mut events = self
                 .client
-                .events(&"set".parse().unwrap(), Some(0))
+                .events(&"set".parse().unwrap(), Some(EventId(0)))
                 .await
                 .unwrap();
             while let Some(event) = events.next().await.unwrap() {

@@ -10,7 +10,7 @@ use buildbtw_model::api::{
     ClaimRequest, ClaimedBuild, CreateNamespace, FollowDefault, Outcome, ReportedPackage,
 };
 use buildbtw_model::client::{Backoff, Client, ClientError, retry};
-use buildbtw_model::{ClaimId, EventKind, IterationStatus, Pkgbase, Scope};
+use buildbtw_model::{ClaimId, EventId, EventKind, IterationStatus, Pkgbase, Scope};
 use buildbtw_package::TinyPackage;
 
 pub async fn create(client: &Client, changeset: &str, name: &str) {
@@ -33,7 +33,7 @@ pub async fn create(client: &Client, changeset: &str, name: &str) {
 /// Waits for the end of the rebuild.
 pub async fn done(client: &Client, name: &str) {
     let mut events = client
-        .events(&name.parse().unwrap(), Some(0))
+        .events(&name.parse().unwrap(), Some(EventId(0)))
         .await
         .unwrap();
     while let Some(event) = events.next().await.unwrap() {

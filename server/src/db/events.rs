@@ -1,6 +1,6 @@
 //! Table `event`: all transitions, each written in its own transaction.
 
-use buildbtw_model::{Architecture, AttemptId, BuildId, EventKind, Pkgbase};
+use buildbtw_model::{Architecture, AttemptId, BuildId, EventId, EventKind, Pkgbase};
 use sqlx::SqliteExecutor;
 
 use crate::time::Millis;
@@ -28,7 +28,7 @@ pub struct NewEvent<'a> {
 #[derive(Clone, Debug)]
 pub struct EventRow {
     /// Its number.
-    pub id: i64,
+    pub id: EventId,
     /// Its kind.
     pub kind: EventKind,
     /// The number of the iteration.
@@ -135,12 +135,12 @@ pub enum BuildEvent {
 pub async fn after(
     executor: impl SqliteExecutor<'_>,
     namespace: NamespaceId,
-    after: i64,
+    after: EventId,
     limit: i64,
 ) -> sqlx::Result<Vec<EventRow>> {
     sqlx::query_as!(
         EventRow,
-        r#"select event.id, event.kind as "kind: EventKind", iteration.number as "iteration?: u32",
+        r#"select event.id as "id: EventId", event.kind as "kind: EventKind", iteration.number as "iteration?: u32",
            event.build_id as "build: BuildId", build.pkgbase as "pkgbase?: Pkgbase",
            build.architecture as "architecture?: Architecture", event.attempt_id as "attempt: AttemptId",
            event.message, event.at as "at: Millis"
@@ -173,9 +173,12 @@ pub async fn last_of_planning(
 }
 
 /// Returns the number of the newest event of a namespace.
-pub async fn last(executor: impl SqliteExecutor<'_>, namespace: NamespaceId) -> sqlx::Result<i64> {
+pub async fn last(
+    executor: impl SqliteExecutor<'_>,
+    namespace: NamespaceId,
+) -> sqlx::Result<EventId> {
     let row = sqlx::query!(
-        r#"select coalesce(max(id), 0) as "id!: i64" from event where namespace_id = ?"#,
+        r#"select coalesce(max(id), 0) as "id!: EventId" from event where namespace_id = ?"#,
         namespace,
     )
     .fetch_one(executor)

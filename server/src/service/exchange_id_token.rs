@@ -297,7 +297,7 @@ async fn assign(
     tokens::set_secret(tx, token, hash, valid_until).await?;
     let lease = state.clock.now() + state.config.lease;
     attempts::set_worker(tx, attempt, &request.worker, lease).await?;
-    pipelines::set_job(tx, attempt, job, claims.lifetime_s()).await?;
+    pipelines::set_job(tx, attempt, job, claims.lifetime().map(Into::into)).await?;
     transition.change_leases();
     Ok(Exchanged {
         attempt,

@@ -4,10 +4,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Architecture, AttemptId, AttemptStatus, BuildId, BuildTool, ClaimId, CommitHash, FailureKind,
-    MissingKeys, NamespaceName, NetworkPolicy, PackageFileName, PackageVersion, Packager,
-    PipelineId, PipelineStatus, Pkgbase, Pkgname, ReleaseRule, RepositoryName, Sha256Digest,
-    WorkerName,
+    Architecture, AttemptId, AttemptStatus, BuildId, BuildTool, ClaimId, CommitHash, CommitTime,
+    FailureKind, MissingKeys, NamespaceName, NetworkPolicy, PackageFileName, PackageVersion,
+    Packager, PipelineId, PipelineStatus, Pkgbase, Pkgname, ReleaseRule, RepositoryName,
+    Sha256Digest, WorkerName,
 };
 
 /// A worker's request for a build. The response is a [`ClaimedBuild`], or 204 if no build became ready in time.
@@ -79,7 +79,7 @@ pub struct ClaimedBuild {
     /// The repositories to install from, the namespace repository first.
     pub repositories: Vec<Repository>,
     /// Becomes `SOURCE_DATE_EPOCH`, in seconds.
-    pub source_date_epoch: i64,
+    pub source_date_epoch: CommitTime,
     /// Becomes `PACKAGER`, unless the worker has its own.
     #[serde(default)]
     pub packager: Packager,

@@ -3,13 +3,13 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Architecture, AttemptId, BuildId, EventKind, Pkgbase};
+use crate::{Architecture, AttemptId, BuildId, EventId, EventKind, Pkgbase};
 
 /// A recorded change. Its number is the `Last-Event-ID` to continue from.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Event {
     /// Its number; later events have higher ones.
-    pub id: i64,
+    pub id: EventId,
     /// What changed: `iteration.planned`, `iteration.done`, `build.ready`, `build.built` …
     pub kind: EventKind,
     /// The iteration, if the event is about one.

@@ -1,6 +1,6 @@
 //! Names in a git repository.
 
-use super::macros::text_id;
+use super::macros::{number_id, text_id};
 
 fn git_ref(text: &str) -> Result<(), String> {
     if text.is_empty() || text.len() > 255 {
@@ -57,6 +57,22 @@ impl CommitHash {
 text_id! {
     /// The full hash of a tree: the files of a commit, independent of its message and history.
     TreeHash, "tree hash", commit_hash
+}
+
+number_id! {
+    /// When a commit was made, in seconds since the Unix epoch.
+    CommitTime, "commit time";
+}
+
+impl CommitTime {
+    /// The Unix epoch.
+    pub const EPOCH: Self = Self(0);
+
+    /// Returns the value of `SOURCE_DATE_EPOCH`, which cannot be negative.
+    #[must_use]
+    pub fn source_date_epoch(self) -> Option<u64> {
+        u64::try_from(self.0).ok()
+    }
 }
 
 #[cfg(test)]

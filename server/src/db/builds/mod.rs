@@ -5,8 +5,8 @@ mod queue;
 mod sharers;
 
 use buildbtw_model::{
-    Architecture, AttemptId, BuildId, BuildStatus, CommitHash, NamespaceName, PackageVersion,
-    Pkgbase, Sha256Digest, TreeHash,
+    Architecture, AttemptId, BuildId, BuildStatus, CommitHash, CommitTime, NamespaceName,
+    PackageVersion, Pkgbase, Sha256Digest, TreeHash,
 };
 use sqlx::SqliteExecutor;
 
@@ -48,7 +48,7 @@ pub struct BuildRow {
     /// The tree of the commit, where it is known.
     pub tree: Option<TreeHash>,
     /// The time of the commit, in seconds.
-    pub commit_time: i64,
+    pub commit_time: CommitTime,
     /// The URL to fetch the commit from.
     pub clone_url: String,
     /// The digest of its `.SRCINFO`.
@@ -89,7 +89,7 @@ macro_rules! select_build {
                build.architecture as "architecture!: Architecture", build.pkgbase as "pkgbase!: Pkgbase",
                build.stage as "stage!: u32", build.level as "level!: u32",
                build.commit_hash as "commit!: CommitHash",
-               build.tree_hash as "tree: TreeHash", build.commit_time as "commit_time!",
+               build.tree_hash as "tree: TreeHash", build.commit_time as "commit_time!: CommitTime",
                build.clone_url as "clone_url!",
                build.srcinfo_sha256 as "srcinfo_sha256!: Sha256Digest",
                build.version as "version!: PackageVersion", build.pkgrel, build.reason as "reason!",

@@ -8,7 +8,7 @@ use buildbtw_model::{
 use sqlx::SqliteExecutor;
 
 use crate::db::{WriteTransaction, json_list};
-use crate::time::Millis;
+use crate::time::{Millis, Seconds};
 
 /// A pipeline, with the state of its attempt.
 #[derive(Clone, Debug)]
@@ -44,7 +44,7 @@ pub struct PipelineRow {
     /// The message of that failure.
     pub reported_message: Option<String>,
     /// GitLab's timeout of the job, in seconds.
-    pub job_timeout_s: Option<i64>,
+    pub job_timeout: Option<Seconds>,
     /// Since when GitLab has reported it as running, while its job has not exchanged its ID token.
     pub running_since: Option<Millis>,
     /// The status of the attempt.
@@ -80,7 +80,7 @@ macro_rules! select_pipeline {
                pipeline.status as "status: PipelineStatus", job_id as "job_id: JobId",
                cancel_sent_at as "cancel_sent_at: Millis", over_at as "over_at: Millis",
                reported_at as "reported_at: Millis",
-               reported_kind as "reported_kind: FailureKind", reported_message, job_timeout_s,
+               reported_kind as "reported_kind: FailureKind", reported_message, job_timeout_s as "job_timeout: Seconds",
                running_since as "running_since: Millis",
                attempt.status as "attempt_status: AttemptStatus",
                attempt.cancel_requested as "cancel_requested: bool",
@@ -323,12 +323,12 @@ pub async fn set_job(
     tx: &mut WriteTransaction,
     attempt: AttemptId,
     job_id: JobId,
-    timeout_s: Option<i64>,
+    timeout: Option<Seconds>,
 ) -> sqlx::Result<()> {
     sqlx::query!(
         "update pipeline set job_id = ?, job_timeout_s = ? where attempt_id = ?",
         job_id,
-        timeout_s,
+        timeout,
         attempt,
     )
     .execute(tx.connection())

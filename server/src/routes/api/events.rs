@@ -8,8 +8,8 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::sse::{Event as SseEvent, KeepAlive};
 use axum::response::{IntoResponse, Sse};
-use buildbtw_model::NamespaceName;
 use buildbtw_model::api::ProblemKind;
+use buildbtw_model::{EventId, NamespaceName};
 use futures_util::Stream;
 
 use crate::admission::Permit;
@@ -38,7 +38,7 @@ pub(crate) async fn stream_events(
 }
 
 /// Returns the client's `Last-Event-ID`, if it sent one.
-fn last_event_id(headers: &HeaderMap) -> Result<Option<i64>, Error> {
+fn last_event_id(headers: &HeaderMap) -> Result<Option<EventId>, Error> {
     let Some(value) = headers.get("last-event-id") else {
         return Ok(None);
     };

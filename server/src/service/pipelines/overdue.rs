@@ -61,9 +61,7 @@ pub async fn end_unanswered(
     let Some(reported) = subject.row.reported_message.clone() else {
         return Ok(false);
     };
-    let limit = subject.row.job_timeout_s;
-    let limit = limit.and_then(|seconds| u64::try_from(seconds).ok());
-    let limit = limit.map(Duration::from_secs);
+    let limit = subject.row.job_timeout.map(Duration::from);
     let used_up = |job: &&Job| {
         let elapsed = job.elapsed();
         limit.is_some_and(|limit| elapsed.is_some_and(|elapsed| elapsed >= limit))

@@ -5,6 +5,7 @@ use buildbtw_gitlab::{FailureReason, Job, JobFailureReason, PipelineStatus};
 use buildbtw_model::FailureKind;
 
 use crate::db::pipelines::PipelineRow;
+use crate::time::Seconds;
 
 use super::log::{cannot_run, last_error};
 use super::reason::{Reason, may_be_explained_by_log};
@@ -175,9 +176,9 @@ fn of_job(row: &PipelineRow, job: &Job, log: Option<&str>) -> End {
 /// project and runner; it does not contain a limit for the script alone.
 pub(super) fn timeout(row: &PipelineRow, job: &Job) -> String {
     let about = name(job);
-    let ran = job.elapsed();
-    let ran = ran.and_then(|ran| i64::try_from(ran.as_secs()).ok());
-    match (row.job_timeout_s, ran) {
+    let limit = row.job_timeout.map(|Seconds(limit)| u64::from(limit));
+    let ran = job.elapsed().map(|ran| ran.as_secs());
+    match (limit, ran) {
         (Some(limit), Some(ran)) if ran + rounding_tolerance(limit) < limit => format!(
             "{about} was stopped by its runner after {}, before GitLab's job timeout of {}: \
              RUNNER_SCRIPT_TIMEOUT is shorter",
@@ -199,12 +200,12 @@ pub(super) fn timeout(row: &PipelineRow, job: &Job) -> String {
 
 /// Returns how much earlier than its limit a job that reached it may seem to end: times are in whole seconds, and
 /// the runner starts to count before GitLab.
-fn rounding_tolerance(limit: i64) -> i64 {
+fn rounding_tolerance(limit: u64) -> u64 {
     (limit / 50).clamp(1, 30)
 }
 
 /// Formats a time span for people, and in seconds as in settings.
-fn span(seconds: i64) -> String {
+fn span(seconds: u64) -> String {
     let (hours, minutes, rest) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
     match (hours, minutes) {
         (0, 0) => format!("{seconds} s"),
@@ -239,7 +240,7 @@ mod tests {
             reported_at: None,
             reported_kind: None,
             reported_message: None,
-            job_timeout_s: Some(3_600),
+            job_timeout: Some(Seconds(3_600)),
             running_since: None,
             attempt_status: AttemptStatus::Running,
             cancel_requested: false,
@@ -347,7 +348,7 @@ mod tests {
         assert!(script.contains("after 12 min 34 s (754 s)"), "{script}");
         assert!(script.contains("RUNNER_SCRIPT_TIMEOUT"), "{script}");
         let short = PipelineRow {
-            job_timeout_s: Some(5),
+            job_timeout: Some(Seconds(5)),
             ..row()
         };
         let short = timeout(&short, &job("job_execution_timeout", 5.0));

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use buildbtw_model::api::ExpectedPackage;
-use buildbtw_model::{Architecture, BuildId, Pkgbase};
+use buildbtw_model::{Architecture, BuildId, CommitTime, Pkgbase};
 
 use crate::db::plans::{self, EdgeKind, NewBuild};
 use crate::db::releases::{self, BuildRelease};
@@ -163,7 +163,7 @@ fn new_build(architecture: &Architecture, position: u32, draft: &Draft) -> NewBu
         commit: draft.head.commit.clone(),
         tree: draft.head.tree.clone(),
         // Builds have the epoch as the date of their files then, which is at least reproducible.
-        commit_time: draft.head.commit_time.unwrap_or_default(),
+        commit_time: draft.head.commit_time.unwrap_or(CommitTime::EPOCH),
         clone_url: draft.head.clone_url.clone(),
         srcinfo_sha256: draft.head.srcinfo_sha256.clone(),
         pkgrel: (*version != *draft.package.version()).then(|| version.pkgrel().to_owned()),

@@ -1,7 +1,7 @@
 //! Follows the events of a namespace.
 
-use buildbtw_model::NamespaceName;
 use buildbtw_model::api::Event;
+use buildbtw_model::{EventId, NamespaceName};
 use tokio::sync::watch;
 
 use crate::db::NamespaceId;
@@ -18,7 +18,7 @@ const BATCH: i64 = 500;
 pub struct EventFollower {
     state: AppState,
     namespace: NamespaceId,
-    last: i64,
+    last: EventId,
     changes: watch::Receiver<u64>,
     /// Events that were read but not returned yet, the next one last.
     pending: Vec<Event>,
@@ -32,7 +32,7 @@ impl EventFollower {
     pub async fn begin(
         state: AppState,
         name: &NamespaceName,
-        after: Option<i64>,
+        after: Option<EventId>,
     ) -> Result<Self, Error> {
         let namespace = find_namespace(&state.database, name).await?.id;
         let changes = state.changes.subscribe(namespace);

@@ -5,7 +5,7 @@ use buildbtw_model::api::{IterationDetail, NamespaceDetail, NamespaceSummary, Pa
 
 use crate::address::BaseUrl;
 use crate::db::namespaces::NamespaceRow;
-use crate::db::{iterations, namespaces, packages};
+use crate::db::{NamespaceId, iterations, namespaces, packages};
 use crate::error::Error;
 use crate::service::refusals;
 use crate::state::AppState;
@@ -14,11 +14,12 @@ use super::PAGE;
 use super::find::find_namespace;
 use super::iteration::{iteration_summary, show_iteration};
 
-fn parse_cursor(cursor: Option<&str>, first: i64) -> Result<i64, Error> {
+/// Returns the row before which a page begins.
+fn parse_cursor(cursor: Option<&str>) -> Result<NamespaceId, Error> {
     let Some(cursor) = cursor else {
-        return Ok(first);
+        return Ok(NamespaceId(i64::MAX));
     };
-    cursor.parse().map_err(|_| {
+    cursor.parse().map(NamespaceId).map_err(|_| {
         Error::refused(
             ProblemKind::InvalidRequest,
             "'cursor' was not issued by this server",
@@ -34,7 +35,7 @@ pub async fn list_namespaces(
     state: &AppState,
     cursor: Option<&str>,
 ) -> Result<Page<NamespaceSummary>, Error> {
-    let before = parse_cursor(cursor, i64::MAX)?;
+    let before = parse_cursor(cursor)?;
     let limit = i64::try_from(PAGE + 1).unwrap_or(i64::MAX);
     let mut rows = namespaces::page(state.database.read(), before, limit).await?;
     let next = (rows.len() > PAGE).then(|| {

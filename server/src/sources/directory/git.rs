@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use buildbtw_model::{CommitHash, GitRef};
+use buildbtw_model::{CommitHash, CommitTime, GitRef};
 
 use crate::sources::kind::{MAX_SRCINFO, TreeAtCommit, invalid_srcinfo, large_srcinfo, no_srcinfo};
 
@@ -178,7 +178,7 @@ fn read_tree(
     let time = commit
         .time()
         .map_err(unreadable(of_commit("the time of commit")));
-    let commit_time = Some(time?.seconds);
+    let commit_time = Some(CommitTime(time?.seconds));
     let hash = commit_hash(commit.id)?;
     let what = of_commit("the tree of commit");
     let tree_id = commit.tree_id().map_err(unreadable(&what))?.detach();
