@@ -6,6 +6,7 @@ use std::ops::{Add, Sub};
 use std::sync::Arc;
 use std::time::Duration;
 
+use buildbtw_model::saturating;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
@@ -59,7 +60,7 @@ pub struct Seconds(pub u32);
 
 impl From<Duration> for Seconds {
     fn from(duration: Duration) -> Self {
-        Self(u32::try_from(duration.as_secs()).unwrap_or(u32::MAX))
+        Self(saturating(duration.as_secs()))
     }
 }
 

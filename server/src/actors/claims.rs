@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use buildbtw_model::{Architecture, ClaimId};
+use buildbtw_model::{Architecture, ClaimId, saturating};
 use tokio::time::Instant;
 
 use super::runner::{Actor, Cause, Next};
@@ -181,7 +181,7 @@ async fn serve(
         }
         // Builds that are held back for another worker must not block those behind them.
         let count = count + EXTRA_CANDIDATES;
-        let limit = i64::try_from(count).unwrap_or(i64::MAX);
+        let limit = saturating(count);
         let candidates =
             builds::candidates(state.database.read(), &architecture, limit, at).await?;
         let (found, waiting) = (candidates.len(), waiters.len());

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use buildbtw_gitlab::GitlabError;
-use buildbtw_model::{Architecture, AttemptId};
+use buildbtw_model::{Architecture, AttemptId, saturating};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
@@ -174,10 +174,8 @@ impl PipelineCreation {
         let share = self.on_gitlab.settings.max_pipelines / self.architectures().len().max(1);
         for architecture in self.architectures() {
             let active = pipelines::count_active(reader, architecture).await?;
-            let free = share
-                .max(1)
-                .saturating_sub(usize::try_from(active).unwrap_or(usize::MAX));
-            let limit = i64::try_from(free.min(count)).unwrap_or(i64::MAX);
+            let free = share.max(1).saturating_sub(saturating(active));
+            let limit = saturating(free.min(count));
             let mut found = builds::candidates(reader, architecture, limit, at).await?;
             // The query's limit applies to each iteration.
             found = choose(found, free);

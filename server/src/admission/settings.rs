@@ -1,5 +1,6 @@
 //! Limits of connections, from the settings and the process's limit of open files.
 
+use buildbtw_model::saturating;
 use clap::Args;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -91,7 +92,7 @@ impl Limits {
             "the limit of open files is {descriptors}, and the server needs more than \
              {OWN_DESCRIPTORS}; raise it (`ulimit -n`, `LimitNOFILE=`)"
         );
-        let wanted = size(args.max_connections);
+        let wanted: usize = saturating(args.max_connections);
         if most < wanted {
             tracing::warn!(
                 wanted,
@@ -104,8 +105,8 @@ impl Limits {
         Ok(Self {
             connections,
             files,
-            per_address: size(args.max_connections_per_address),
-            streams: size(args.max_streams_per_address),
+            per_address: saturating(args.max_connections_per_address),
+            streams: saturating(args.max_streams_per_address),
             trusted: args.trusted_proxies.clone(),
         })
     }
@@ -114,10 +115,6 @@ impl Limits {
 /// Returns how much of a total is reserved for known addresses.
 pub(super) fn reserve_of(total: usize) -> usize {
     RESERVE.min(total / 2)
-}
-
-fn size(count: u32) -> usize {
-    usize::try_from(count).unwrap_or(usize::MAX)
 }
 
 /// Raises the soft limit of open files to the hard limit, and returns it.
@@ -134,9 +131,7 @@ fn raise_descriptors() -> usize {
             limit.current
         }
     };
-    limit.map_or(usize::MAX, |limit| {
-        usize::try_from(limit).unwrap_or(usize::MAX)
-    })
+    limit.map_or(usize::MAX, saturating)
 }
 
 #[cfg(test)]

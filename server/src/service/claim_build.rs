@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use buildbtw_model::api::{ClaimRequest, ClaimedBuild, ProblemKind, Repository, SourceLocation};
-use buildbtw_model::{Architecture, AttemptId, BuildId, ClaimId, ReleaseRule};
+use buildbtw_model::{Architecture, AttemptId, BuildId, ClaimId, ReleaseRule, saturating};
 use buildbtw_planner::SourcePackage;
 
 use crate::address::BaseUrl;
@@ -236,8 +236,7 @@ pub async fn describe(
         .ok_or_else(|| anyhow::anyhow!("build {} has no namespace", build.id))?;
     let network = state.config.network.effective(namespace.network);
     let owned = |texts: Vec<&str>| texts.into_iter().map(str::to_owned).collect();
-    let seconds =
-        |duration: std::time::Duration| u32::try_from(duration.as_secs()).unwrap_or(u32::MAX);
+    let seconds = |duration: Duration| saturating(duration.as_secs());
     Ok(ClaimedBuild {
         attempt,
         build: build.id,

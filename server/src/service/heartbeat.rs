@@ -1,7 +1,7 @@
 //! A worker's heartbeat: renews the lease; the first one starts the attempt.
 
-use buildbtw_model::AttemptId;
 use buildbtw_model::api::HeartbeatResponse;
+use buildbtw_model::{AttemptId, saturating};
 
 use crate::db::{TokenId, attempts, builds, workers};
 use crate::error::Error;
@@ -36,7 +36,7 @@ pub async fn heartbeat(
     let effects = transition.commit().await?;
     state.announce(effects);
     Ok(HeartbeatResponse {
-        lease_s: u32::try_from(state.config.lease.as_secs()).unwrap_or(u32::MAX),
+        lease_s: saturating(state.config.lease.as_secs()),
         cancel: attempt.cancel_requested,
     })
 }

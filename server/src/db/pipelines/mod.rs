@@ -199,9 +199,9 @@ pub async fn stop_following_other_gitlabs(
 pub async fn count_active(
     executor: impl SqliteExecutor<'_>,
     architecture: &Architecture,
-) -> sqlx::Result<i64> {
+) -> sqlx::Result<u32> {
     sqlx::query_scalar!(
-        r#"select count(*) as "count!" from pipeline join attempt on attempt.id = attempt_id
+        r#"select count(*) as "count!: u32" from pipeline join attempt on attempt.id = attempt_id
            join build on build.id = attempt.build_id
            where over_at is null and attempt.status in ('queued', 'running')
                and build.architecture = ?"#,

@@ -14,7 +14,7 @@ mod versions;
 use std::time::Duration;
 
 use buildbtw_model::api::ProblemKind;
-use buildbtw_model::{Architecture, RepositoryName};
+use buildbtw_model::{Architecture, RepositoryName, saturating};
 
 use crate::config::Config;
 use crate::db::attempts;
@@ -102,7 +102,7 @@ fn check_size(
         .hint("their `arch` arrays name other architectures")
         .into());
     }
-    match total > usize::try_from(max_builds).unwrap_or(usize::MAX) {
+    match total > saturating::<usize, _>(max_builds) {
         true => Err(too_large(parts, total, max_builds)),
         false => Ok(()),
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use buildbtw_model::api::ExpectedPackage;
-use buildbtw_model::{Architecture, BuildId, CommitTime, Pkgbase};
+use buildbtw_model::{Architecture, BuildId, CommitTime, Pkgbase, saturating};
 
 use crate::db::plans::{self, EdgeKind, NewBuild};
 use crate::db::releases::{self, BuildRelease};
@@ -151,7 +151,6 @@ async fn await_or_reuse(
 }
 
 fn new_build(architecture: &Architecture, position: u32, draft: &Draft) -> NewBuild {
-    let small = |seconds: u64| u32::try_from(seconds).unwrap_or(u32::MAX);
     let version = &draft.version.version;
     let reason: Vec<_> = draft.reason.iter().map(Pkgbase::as_str).collect();
     NewBuild {
@@ -172,9 +171,9 @@ fn new_build(architecture: &Architecture, position: u32, draft: &Draft) -> NewBu
         library: draft.library.clone(),
         bootstrap: draft.without.is_some(),
         without: draft.without.as_deref().unwrap_or_default().join("\n"),
-        estimate_s: small(draft.estimate_s),
-        priority_s: small(draft.priority_s),
-        missing: u32::try_from(draft.needs.len()).unwrap_or(u32::MAX),
+        estimate_s: saturating(draft.estimate_s),
+        priority_s: saturating(draft.priority_s),
+        missing: saturating(draft.needs.len()),
         input_hash: draft.input_hash.clone(),
         shared_build: None,
         reused: draft.reused,

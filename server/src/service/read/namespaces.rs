@@ -1,7 +1,7 @@
 //! All namespaces, and one of them with its iterations.
 
-use buildbtw_model::NamespaceName;
 use buildbtw_model::api::{IterationDetail, NamespaceDetail, NamespaceSummary, Page, ProblemKind};
+use buildbtw_model::{NamespaceName, saturating};
 
 use crate::address::BaseUrl;
 use crate::db::namespaces::NamespaceRow;
@@ -36,7 +36,7 @@ pub async fn list_namespaces(
     cursor: Option<&str>,
 ) -> Result<Page<NamespaceSummary>, Error> {
     let before = parse_cursor(cursor)?;
-    let limit = i64::try_from(PAGE + 1).unwrap_or(i64::MAX);
+    let limit = saturating(PAGE + 1);
     let mut rows = namespaces::page(state.database.read(), before, limit).await?;
     let next = (rows.len() > PAGE).then(|| {
         rows.truncate(PAGE);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use buildbtw_model::api::{
     Page, SourceRepositorySummary, SourcesOutage, SourcesOverview, SourcesProgress,
 };
+use buildbtw_model::saturating;
 
 use crate::db::{source_repositories, srcinfos};
 use crate::error::Error;
@@ -23,7 +24,7 @@ pub async fn list_sources(
     cursor: Option<&str>,
 ) -> Result<Page<SourceRepositorySummary>, Error> {
     let reader = state.database.read();
-    let limit = i64::try_from(PAGE + 1).unwrap_or(i64::MAX);
+    let limit = saturating(PAGE + 1);
     let after = cursor.unwrap_or_default();
     let mut rows = source_repositories::page(reader, broken, after, limit).await?;
     let next = (rows.len() > PAGE).then(|| {
