@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 use crate::actors;
 use crate::address::reachable;
 use crate::admission::Limits;
-use crate::config::{Config, RunArgs};
+use crate::cli::RunArgs;
+use crate::config::Config;
 use crate::db::Database;
 use crate::private;
 use crate::repos::base::BaseRepositories;
@@ -65,7 +66,7 @@ impl Server {
         clock: Clock,
         shutdown: CancellationToken,
     ) -> anyhow::Result<Self> {
-        let data = &args.data_dir;
+        let data = &args.data.data_dir;
         private::restrict_data_folder(data)?;
         let lock = lock(data).await?;
         let (source_config, webhook) = args.sources()?;
@@ -73,7 +74,7 @@ impl Server {
             Some(path) => BaseRepositories::read(path).context("cannot use --base-repositories")?,
             None => BaseRepositories::default(),
         };
-        let limits = Limits::new(&args.connections)?;
+        let limits = Limits::new(&args.connections.settings())?;
         let listener = listen(args.listen).await?;
         let address = listener.local_addr()?;
         let config = args.config(address, webhook)?;

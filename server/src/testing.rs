@@ -80,7 +80,7 @@ impl TestState {
             sources,
             replans,
             base: BaseRepositories::default(),
-            limits: Limits::new(&args.connections).unwrap(),
+            limits: Limits::new(&args.connections.settings()).unwrap(),
             plan_limit: Duration::from_secs(60),
         };
         let parts = Parts::new(folder.path(), core_parts, CancellationToken::new()).unwrap();

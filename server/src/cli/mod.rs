@@ -1,11 +1,23 @@
-//! The server's command line.
+//! The server's command line: all flags and environment variables, except those of the connection to GitLab, which
+//! other programs have, too (`buildbtw_gitlab::GitlabArgs`). `config.rs` has the checked settings.
+
+mod connections;
+mod data;
+mod network;
+mod pipelines;
+mod run;
+mod values;
 
 use std::path::PathBuf;
 
 use buildbtw_gitlab::GitlabArgs;
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::RunArgs;
+pub use connections::ConnectionArgs;
+pub use data::DataArgs;
+pub use network::NetworkArgs;
+pub use pipelines::PipelineArgs;
+pub use run::RunArgs;
 
 /// Plans, schedules and publishes package rebuilds.
 #[derive(Debug, Parser)]
@@ -68,19 +80,6 @@ pub struct SetCiConfigArgs {
     /// The GitLab and its group; the token needs the scope `api` and the role Maintainer.
     #[command(flatten)]
     pub gitlab: GitlabArgs,
-}
-
-/// Location of the server's files.
-#[derive(Clone, Debug, Args)]
-pub struct DataArgs {
-    /// Folder of the database, repositories and logs
-    #[arg(
-        long,
-        env = "BUILDBTW_DATA_DIR",
-        default_value = "data",
-        value_name = "DIR"
-    )]
-    pub data_dir: PathBuf,
 }
 
 /// Options of `buildbtw-server backup`.
