@@ -161,7 +161,7 @@ impl Server {
             biased;
             () = shutdown.cancelled() => None,
             ended = self.tasks.join_next() => Some(match ended {
-                Some(Ok(name)) => anyhow::anyhow!("the background task '{name}' ended unexpectedly"),
+                Some(Ok(name)) => anyhow::anyhow!("the background task `{name}` ended unexpectedly"),
                 Some(Err(error)) => anyhow::anyhow!("a background task failed: {error}"),
                 None => anyhow::anyhow!("no background task is running"),
             }),

@@ -31,7 +31,7 @@ pub fn reset_signals() -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// When the kernel refuses, for example because the process may not raise its priority.
+/// When the kernel refuses, for example because the process is not allowed to raise its priority.
 pub fn reset_scheduling() -> io::Result<()> {
     sys::reset_scheduling()
 }

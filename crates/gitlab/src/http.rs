@@ -133,7 +133,7 @@ impl Http {
                 .filter(|certificates| !certificates.is_empty())
                 .ok_or_else(|| {
                     anyhow::anyhow!(
-                        "--gitlab-ca: '{}' contains no PEM certificate",
+                        "--gitlab-ca: `{}` contains no PEM certificate",
                         path.display()
                     )
                 })?;

@@ -25,7 +25,7 @@ pub struct Project {
 /// The contents of a project.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Contents {
-    /// The token may not see its code.
+    /// The token cannot see its code.
     Hidden,
     /// It has no commits.
     Empty,

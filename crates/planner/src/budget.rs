@@ -13,14 +13,14 @@ pub trait Budget {
     /// Checks whether planning may continue.
     ///
     /// # Errors
-    /// Fails when it may not.
+    /// Fails when it must not.
     fn check(&self) -> Result<(), Self::Over>;
 
     /// Checks whether planning may continue with a rebuild set of this size. It is called once, before the slowest
     /// steps; the plan has at least as many builds.
     ///
     /// # Errors
-    /// Fails when it may not.
+    /// Fails when it must not.
     fn check_members(&self, _count: usize) -> Result<(), Self::Over> {
         Ok(())
     }

@@ -75,7 +75,9 @@ async fn fails_once_and_names_private_folder_of_the_helper() {
     // Once repaired, the same host builds.
     chmod(&private, 0o711);
     chmod(&helper, 0o644);
-    check(&host).expect(2).prints("nobody may not execute it");
+    check(&host)
+        .expect(2)
+        .prints("nobody is not allowed to execute it");
     chmod(&helper, 0o755);
     check(&host).expect(0);
     let job = host.job(9, "a");
@@ -163,7 +165,10 @@ async fn names_unreadable_settings() {
         }
     };
     chmod(&host.config(), 0o600);
-    expect(&host.config(), "user 12345 may not read it".to_owned());
+    expect(
+        &host.config(),
+        "user 12345 is not allowed to read it".to_owned(),
+    );
     let private = host.path("private");
     fs_err::create_dir(&private).unwrap();
     let inside = private.join("executor.toml");
@@ -191,7 +196,7 @@ async fn names_program_that_sudo_cannot_execute() {
     );
     host.replace_setting("sudo = ''", &settings);
     let said = format!(
-        "permission denied: {} (root may not execute it)",
+        "permission denied: {} (root is not allowed to execute it)",
         program.display()
     );
     for (id, words) in [

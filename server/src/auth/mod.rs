@@ -137,7 +137,7 @@ async fn require(
     let identity = identify(&state, bearer(&request), peer(&request)).await?;
     if !identity.0.scope.allows(scope) {
         let title = format!(
-            "this requires a token of scope '{scope}'; yours has scope '{}'",
+            "this requires a token of scope `{scope}`; yours has scope `{}`",
             identity.0.scope
         );
         return Err(Refusal::new(ProblemKind::Forbidden, title)

@@ -145,7 +145,7 @@ impl PipelineArgs {
         }
         let unknown = architectures.iter().find(|known| !all.contains(known));
         if let Some(unknown) = unknown {
-            anyhow::bail!("--gitlab-architectures: '{unknown}' is not one of --architectures");
+            anyhow::bail!("--gitlab-architectures: `{unknown}` is not one of --architectures");
         }
         let creation_interval = Duration::from_secs(60)
             .checked_div(self.gitlab_pipelines_per_minute)

@@ -260,10 +260,10 @@ impl RunArgs {
         let mut architectures: Vec<Architecture> = Vec::new();
         for architecture in &self.architectures {
             if architecture.is_any() {
-                anyhow::bail!("--architectures: 'any' is not a machine architecture");
+                anyhow::bail!("--architectures: `any` is not a machine architecture");
             }
             if architectures.contains(architecture) {
-                anyhow::bail!("--architectures: '{architecture}' is listed twice");
+                anyhow::bail!("--architectures: `{architecture}` is listed twice");
             }
             architectures.push(architecture.clone());
         }

@@ -155,10 +155,10 @@ pub(crate) async fn patterns(what: &str, patterns: &[String]) -> Result<Patterns
         let refusal = Refusal::new(ProblemKind::InvalidRequest, title);
         match error {
             InvalidPatterns::Syntax { .. } => {
-                refusal.hint("shell patterns of pkgbases are expected, for example 'haskell-*'")
+                refusal.hint("shell patterns of pkgbases are expected, for example `haskell-*`")
             }
             InvalidPatterns::TooLong { .. } | InvalidPatterns::TooMany { .. } => {
-                refusal.hint("one pattern can match many pkgbases, for example 'haskell-*'")
+                refusal.hint("one pattern can match many pkgbases, for example `haskell-*`")
             }
         }
         .into()
@@ -182,7 +182,7 @@ pub(crate) async fn changesets(
     for spec in specs {
         let changeset = sources.changeset(spec).await?;
         if !seen.insert(changeset.pkgbase.clone()) {
-            return Err(invalid(format!("'{}' is listed twice", changeset.pkgbase)));
+            return Err(invalid(format!("`{}` is listed twice", changeset.pkgbase)));
         }
         changesets.push(changeset);
     }
@@ -197,7 +197,7 @@ pub(crate) fn check_excluded(changesets: &[Changeset], exclude: &Patterns) -> Re
     {
         Some(changeset) => {
             let title =
-                format!("--exclude matches '{changeset}', which is an origin of this rebuild");
+                format!("--exclude matches `{changeset}`, which is an origin of this rebuild");
             Err(Error::refused(ProblemKind::InvalidRequest, title))
         }
         None => Ok(()),
@@ -217,7 +217,7 @@ async fn check_name(state: &AppState, name: &NamespaceName) -> Result<(), Error>
     if state.base.conflicts_with(name) {
         return Err(Refusal::new(
             ProblemKind::InvalidRequest,
-            format!("'{name}' is the name of a base repository"),
+            format!("`{name}` is the name of a base repository"),
         )
         .hint("choose another --name, pacman cannot distinguish two repositories of one name")
         .into());
@@ -234,7 +234,7 @@ async fn check_name(state: &AppState, name: &NamespaceName) -> Result<(), Error>
 fn name_taken(name: &NamespaceName) -> Error {
     Refusal::new(
         ProblemKind::AlreadyExists,
-        format!("namespace '{name}' already exists"),
+        format!("namespace `{name}` already exists"),
     )
     .hint(format!(
         "choose another --name, or see `buildbtw show {name}`"

@@ -53,7 +53,7 @@ pub(super) async fn delete_iteration(
         return Err(Refusal::new(
             ProblemKind::Conflict,
             format!(
-                "another build is taking over packages of iteration {} of '{}'",
+                "another build is taking over packages of iteration {} of `{}`",
                 iteration.number, iteration.namespace
             ),
         )

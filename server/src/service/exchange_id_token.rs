@@ -144,7 +144,7 @@ fn authorize(on_gitlab: &Pipelines, row: &PipelineRow, claims: &JobClaims) -> Re
         return Err(not_allowed(&format!("it is a job of pipeline {id}")));
     }
     if claims.git_ref != row.git_ref {
-        return Err(not_allowed(&format!("it runs on '{}'", claims.git_ref)));
+        return Err(not_allowed(&format!("it runs on `{}`", claims.git_ref)));
     }
     // The branch moved before the pipeline was created, and the pipeline could not be cancelled.
     let sha = claims.sha.as_deref();
@@ -157,7 +157,7 @@ fn authorize(on_gitlab: &Pipelines, row: &PipelineRow, claims: &JobClaims) -> Re
 fn not_allowed(reason: &str) -> Error {
     Refusal::new(
         ProblemKind::Forbidden,
-        format!("this job may not build this attempt: {reason}"),
+        format!("this job is not allowed to build this attempt: {reason}"),
     )
     .hint("only a job of the pipeline that buildbtw created for a build may report it")
     .into()
@@ -190,7 +190,7 @@ fn check_origin(row: &PipelineRow, claims: &JobClaims) -> Result<(), Error> {
 fn check_protection(on_gitlab: &Pipelines, claims: &JobClaims) -> Result<(), Error> {
     let is_protected = claims.ref_protected.as_deref() == Some("true");
     if on_gitlab.settings.protected_refs_only && !is_protected {
-        let reason = format!("'{}' is not a protected ref", claims.git_ref);
+        let reason = format!("`{}` is not a protected ref", claims.git_ref);
         return Err(not_allowed(&reason));
     }
     let changeable = match &claims.ci_config_ref_uri {
@@ -203,7 +203,7 @@ fn check_protection(on_gitlab: &Pipelines, claims: &JobClaims) -> Result<(), Err
         return Ok(());
     };
     Err(not_allowed(&format!(
-        "its CI configuration {config}, so everyone who may push to '{}' may be able to change it; \
+        "its CI configuration {config}, so everyone who may push to `{}` may be able to change it; \
          set ci_config_path to the template of another project, or protect the branch",
         claims.git_ref
     )))

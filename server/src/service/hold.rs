@@ -27,10 +27,10 @@ pub async fn cancel(
     let namespace = find_namespace(&state.database, name).await?;
     let mut transition = Transition::begin(&state.database).await?;
     let newest = iterations::newest(transition.connection(), namespace.id).await?;
-    let newest = newest.ok_or_else(|| Error::not_found(format!("iteration of '{name}'")))?;
+    let newest = newest.ok_or_else(|| Error::not_found(format!("iteration of `{name}`")))?;
     if namespace.held_at.is_none() && newest.status == IterationStatus::Done {
         let title = format!(
-            "'{name}' has nothing left to cancel: iteration {} is done",
+            "`{name}` has nothing left to cancel: iteration {} is done",
             newest.number
         );
         transition.undo().await?;
@@ -59,13 +59,13 @@ pub async fn resume(
     catch_up(state, &namespace, Vec::new()).await?;
     let mut transition = Transition::begin(&state.database).await?;
     let newest = iterations::newest(transition.connection(), namespace.id).await?;
-    let newest = newest.ok_or_else(|| Error::not_found(format!("iteration of '{name}'")))?;
+    let newest = newest.ok_or_else(|| Error::not_found(format!("iteration of `{name}`")))?;
     let was_held = namespaces::hold(transition.tx(), namespace.id, false).await?;
     if !was_held && newest.status != IterationStatus::Cancelled {
         transition.undo().await?;
         return Err(Refusal::new(
             ProblemKind::Conflict,
-            format!("'{name}' is not cancelled, it is {}", newest.status),
+            format!("`{name}` is not cancelled, it is {}", newest.status),
         )
         .hint(format!("`buildbtw retry {name}` retries failed builds"))
         .into());

@@ -90,7 +90,7 @@ async fn preview_for_anonymous(
     for changeset in &changesets {
         let found = state.sources.indexed_package(changeset, &freshness).await?;
         origins.push(found.ok_or_else(|| {
-            let title = format!("'{changeset}' is not a default branch; planning it needs a token");
+            let title = format!("`{changeset}` is not a default branch; planning it needs a token");
             Error::from(needs_token(title))
         })?);
     }

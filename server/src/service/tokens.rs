@@ -42,9 +42,9 @@ pub async fn create(database: &Database, request: &CreateToken) -> Result<Create
         .into());
     }
     if request.scope == TokenScope::Attempt {
-        let title = "tokens of scope 'attempt' are created by the server, for jobs in GitLab";
+        let title = "tokens of scope `attempt` are created by the server, for jobs in GitLab";
         return Err(Refusal::new(ProblemKind::InvalidRequest, title)
-            .hint("workers need the scope 'worker'")
+            .hint("workers need the scope `worker`")
             .into());
     }
     let token = random_token();

@@ -142,7 +142,7 @@ async fn does_not_replan_namespace_without_its_base_repository() {
         let (admin, name) = (server.admin(), parse("bump"));
         let problem = refusal(admin.create_iteration(&name, request).await);
         assert_eq!(problem.kind, ProblemKind::Unavailable, "{problem:?}");
-        assert!(problem.title.contains("repository 'core'"), "{problem:?}");
+        assert!(problem.title.contains("repository `core`"), "{problem:?}");
     }
     assert_eq!(server.iteration("bump").await.summary.number, 1);
     base.set_packages("x86_64", &[("greet", "greet", "1.0-3.4")]);

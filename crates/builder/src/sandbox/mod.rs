@@ -144,7 +144,7 @@ impl Sandbox {
         })
     }
 
-    /// Determines from where sources may not be fetched: the server, under the names by which this program
+    /// Determines from where sources must not be fetched: the server, under the names by which this program
     /// and pacman know it.
     async fn access(&self, request: &BuildRequest) -> SourceAccess {
         let mut access = SourceAccess {

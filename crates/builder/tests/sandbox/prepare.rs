@@ -125,7 +125,8 @@ async fn explains_that_build_has_no_network() {
         let (kind, message, _) = fixture.fails(&request).await;
         assert_eq!(kind, FailureKind::Package);
         assert!(
-            message.starts_with("build() may not use the network: none is offered after prepare()"),
+            message
+                .starts_with("build() must not use the network: none is offered after prepare()"),
             "{message}"
         );
         assert!(message.contains(&format!("`{policy}`")), "{message}");

@@ -7,20 +7,20 @@ fn git_ref(text: &str) -> Result<(), String> {
         return Err("1 to 255 bytes are allowed".into());
     }
     if text.starts_with(['-', '/']) || text.ends_with(['/', '.']) {
-        return Err("it must not start with '-' or '/', nor end with '/' or '.'".into());
+        return Err("it must not start with `-` or `/`, nor end with `/` or `.`".into());
     }
     let forbidden = |c: char| c.is_control() || c.is_whitespace() || "~^:?*[\\".contains(c);
     if let Some(c) = text.chars().find(|&c| forbidden(c)) {
         return Err(format!("it must not contain {c:?}"));
     }
     if text.contains("..") || text.contains("//") || text.contains("@{") || text == "@" {
-        return Err("it must not contain '..', '//' or '@{'".into());
+        return Err("it must not contain `..`, `//` or `@{`".into());
     }
     if text
         .split('/')
         .any(|part| part.starts_with('.') || part.ends_with(".lock"))
     {
-        return Err("no part of it may start with '.' or end with '.lock'".into());
+        return Err("no part of it may start with `.` or end with `.lock`".into());
     }
     Ok(())
 }

@@ -139,7 +139,7 @@ pub async fn of_iteration(
         .await
 }
 
-/// Returns the builds whose outcome was accepted, but whose packages the repository may not list yet.
+/// Returns the builds whose outcome was accepted, but whose packages the repository might not list yet.
 pub async fn unpublished(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<BuildRow>> {
     select_build!(
         "where packages_attempt_id is not null and build.status not in ('built', 'reused')

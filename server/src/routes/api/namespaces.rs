@@ -103,7 +103,7 @@ pub(crate) fn parse_iteration(text: &str) -> Result<Option<u32>, Error> {
         return Ok(None);
     }
     text.parse().map(Some).map_err(|_| {
-        let title = format!("'{text}' is not an iteration: expected a number or 'current'");
+        let title = format!("`{text}` is not an iteration: expected a number or `current`");
         Error::refused(ProblemKind::InvalidRequest, title)
     })
 }

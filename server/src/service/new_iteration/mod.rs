@@ -63,7 +63,7 @@ pub async fn request_iteration(
     Err(Refusal::new(
         ProblemKind::Conflict,
         format!(
-            "'{}' was planned again by other requests at the same time",
+            "`{}` was planned again by other requests at the same time",
             namespace.name
         ),
     )
@@ -165,7 +165,7 @@ async fn check_current(
             Trigger::SourcesChanged => Ok(false),
             Trigger::Requested { .. } => Err(Refusal::new(
                 ProblemKind::Conflict,
-                format!("'{}' is cancelled", namespace.name),
+                format!("`{}` is cancelled", namespace.name),
             )
             .hint("`buildbtw resume` resumes it, and plans it again if its sources changed")
             .into()),

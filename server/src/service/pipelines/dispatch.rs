@@ -89,7 +89,7 @@ pub async fn dispatch(state: &AppState, chosen: &[BuildId]) -> Result<usize, Err
 pub(crate) fn placeholder_worker() -> Result<WorkerName, Error> {
     let name = PLACEHOLDER_WORKER.parse();
     Ok(name.map_err(|error| {
-        anyhow::anyhow!("'{PLACEHOLDER_WORKER}' is not a valid worker name: {error}")
+        anyhow::anyhow!("`{PLACEHOLDER_WORKER}` is not a valid worker name: {error}")
     })?)
 }
 
@@ -128,7 +128,7 @@ async fn target(
     let git_ref = match (origin, repository.branch) {
         (Some((changeset, _)), _) if !is_branch_or_tag(&changeset.git_ref) => {
             return Ok(Err(format!(
-                "GitLab runs pipelines on branches and tags only, and '{}' is neither: push it as a \
+                "GitLab runs pipelines on branches and tags only, and `{}` is neither: push it as a \
                  branch of {} and create a new iteration",
                 changeset.git_ref, repository.path
             )));

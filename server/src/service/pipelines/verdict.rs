@@ -146,7 +146,7 @@ fn of_job(row: &PipelineRow, job: &Job, log: Option<&str>) -> End {
         (_, Some(_)) => End::Transient(
             infrastructure,
             format!(
-                "{about} was stopped before its build had ended; GitLab's reason is '{failure}'"
+                "{about} was stopped before its build had ended; GitLab's reason is `{failure}`"
             ),
         ),
         (Reason::Unspecific, None) if row.job_id.is_some() => End::Transient(
@@ -167,7 +167,7 @@ fn of_job(row: &PipelineRow, job: &Job, log: Option<&str>) -> End {
         }
         (Reason::Transient(_), None) => End::Transient(
             infrastructure,
-            format!("{about}: GitLab's reason is '{failure}'"),
+            format!("{about}: GitLab's reason is `{failure}`"),
         ),
     }
 }

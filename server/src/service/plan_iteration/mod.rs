@@ -160,7 +160,7 @@ async fn plan_architecture(
 /// Creates the refusal of a plan without a base repository that the previous plan had: it would lose members that are
 /// reached through the repository's packages, and assign releases below those in it.
 fn unreadable(repository: &RepositoryName, architecture: &Architecture, problem: &str) -> Error {
-    let title = format!("cannot read the base repository '{repository}' for {architecture}");
+    let title = format!("cannot read the base repository `{repository}` for {architecture}");
     Refusal::new(ProblemKind::Unavailable, title)
         .detail(problem)
         .hint("the previous iteration was planned with it; try again when its mirror is available")

@@ -90,7 +90,7 @@ pub(crate) async fn with_files(
     let mut writer = DatabaseWriter::new()?;
     for row in rows {
         let entries = packages::entries(database.read(), row.attempt, &row.file_name).await?;
-        let gone = || Error::not_found(format!("package '{}'", row.file_name));
+        let gone = || Error::not_found(format!("package `{}`", row.file_name));
         let entries = entries.ok_or_else(gone)?;
         let (name, version) = (row.pkgname.clone(), row.version.clone());
         let append = move || {

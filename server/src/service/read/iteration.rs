@@ -73,7 +73,7 @@ pub async fn show_iteration(
     };
     let row = row.ok_or_else(|| {
         let number = number.unwrap_or_default();
-        Error::not_found(format!("iteration {number} of namespace '{name}'"))
+        Error::not_found(format!("iteration {number} of namespace `{name}`"))
     })?;
     let (mut summary, per_architecture) = iteration_summary(&state.database, &row).await?;
     let builds = Builds::read(state, &row).await?;

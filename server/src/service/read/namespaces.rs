@@ -22,7 +22,7 @@ fn parse_cursor(cursor: Option<&str>) -> Result<NamespaceId, Error> {
     cursor.parse().map(NamespaceId).map_err(|_| {
         Error::refused(
             ProblemKind::InvalidRequest,
-            "'cursor' was not issued by this server",
+            "`cursor` was not issued by this server",
         )
     })
 }

@@ -131,7 +131,7 @@ pub async fn list_files(
     let iteration = find_iteration(&state.database, name, number).await?;
     let counts = iterations::counts(state.database.read(), iteration.id).await?;
     if !counts.iter().any(|(known, _)| known == architecture) {
-        let what = format!("repository for {architecture} in iteration {number} of '{name}'");
+        let what = format!("repository for {architecture} in iteration {number} of `{name}`");
         return Err(Error::not_found(what));
     }
     let key = RepositoryKey {

@@ -108,7 +108,7 @@ async fn find_package(
     place: &Place,
     file: &str,
 ) -> Result<ServedPackage, Error> {
-    let not_found = || Error::not_found(format!("file '{file}' in this repository"));
+    let not_found = || Error::not_found(format!("file `{file}` in this repository"));
     let name: PackageFileName = file.parse().map_err(|_| not_found())?;
     let path = state.repos.folder(key).join(name.as_str());
     let reader = state.database.read();
@@ -164,8 +164,8 @@ async fn find_iteration(
         },
     };
     found.ok_or_else(|| match text {
-        "latest" => Error::not_found(format!("complete iteration of namespace '{name}' yet")),
-        text => Error::not_found(format!("iteration '{text}' of namespace '{name}'")),
+        "latest" => Error::not_found(format!("complete iteration of namespace `{name}` yet")),
+        text => Error::not_found(format!("iteration `{text}` of namespace `{name}`")),
     })
 }
 

@@ -89,7 +89,7 @@ fn check_held(namespace: &NamespaceRow) -> Result<(), Error> {
     if namespace.held_at.is_none() {
         return Ok(());
     }
-    let title = format!("'{}' is cancelled", namespace.name);
+    let title = format!("`{}` is cancelled", namespace.name);
     Err(Refusal::new(ProblemKind::Conflict, title)
         .hint(format!("run `buildbtw resume {}` first", namespace.name))
         .into())
@@ -105,7 +105,7 @@ fn check_pkgbases(
     match pkgbases.iter().find(|pkgbase| !is_built(pkgbase)) {
         None => Ok(()),
         Some(pkgbase) => Err(Error::not_found(format!(
-            "build of '{pkgbase}' in iteration {} of '{}'",
+            "build of `{pkgbase}` in iteration {} of `{}`",
             iteration.number, iteration.namespace
         ))),
     }
@@ -129,7 +129,7 @@ fn note_of(row: &SourceRepositoryRow) -> String {
 
 async fn newest(database: &Database, namespace: &NamespaceRow) -> Result<IterationRow, Error> {
     let newest = iterations::newest(database.read(), namespace.id).await?;
-    newest.ok_or_else(|| Error::not_found(format!("iteration of '{}'", namespace.name)))
+    newest.ok_or_else(|| Error::not_found(format!("iteration of `{}`", namespace.name)))
 }
 
 /// Returns the open builds of an iteration that was just planned, which replace new attempts.
@@ -170,7 +170,7 @@ async fn retry_builds(
     let name = &namespace.name;
     let mut transition = Transition::begin(&state.database).await?;
     let newest = iterations::newest(transition.connection(), namespace.id).await?;
-    let newest = newest.ok_or_else(|| Error::not_found(format!("iteration of '{name}'")))?;
+    let newest = newest.ok_or_else(|| Error::not_found(format!("iteration of `{name}`")))?;
     if newest.id != before.id {
         transition.undo().await?;
         return Ok(None);
@@ -191,7 +191,7 @@ async fn retry_builds(
     if retried.is_empty() {
         transition.undo().await?;
         let title = format!(
-            "no build has failed in iteration {} of '{name}'",
+            "no build has failed in iteration {} of `{name}`",
             newest.number
         );
         let refusal = Refusal::new(ProblemKind::Conflict, title);
@@ -244,6 +244,6 @@ async fn nothing_to_retry(
         .map(|build| build.status.to_string())
         .collect();
     let own = own.join(" and ");
-    let title = format!("'{pkgbase}' has not failed: it is {own}");
+    let title = format!("`{pkgbase}` has not failed: it is {own}");
     Ok(Refusal::new(ProblemKind::Conflict, title))
 }

@@ -33,7 +33,7 @@ pub(super) fn default_branch(path: &Path) -> Result<DefaultBranch, GitError> {
     if head.is_unborn() {
         return Err(unborn(&repository, path, branch));
     }
-    let what = format!("the head of the branch '{branch}'");
+    let what = format!("the head of the branch `{branch}`");
     let detached = head.id();
     let id = match head.try_into_referent() {
         Some(mut reference) => reference.follow_to_object().map_err(unreadable(&what))?,
@@ -154,7 +154,7 @@ fn find_commit(
             Some(Ok(id)) => Some(id),
             Some(Err(())) => {
                 return Err(GitError::Broken(format!(
-                    "several objects have a hash that begins with '{text}'; use more digits"
+                    "several objects have a hash that begins with `{text}`; use more digits"
                 )));
             }
             None => None,

@@ -258,7 +258,7 @@ fn create(folder: &Path, size: u64) -> Result<File, ImageError> {
     fs::remove_file(&path)?;
     let file = file.into_parts().0;
     let disk = fstatvfs(&file).map_err(io::Error::from)?;
-    // More could not be written to it, and the file system of the folder may not support larger files.
+    // More could not be written to it, and the file system of the folder might not support larger files.
     let whole = disk.blocks().saturating_mul(disk.fragment_size());
     let size = if whole == 0 {
         size

@@ -7,7 +7,7 @@
 //!
 //! A bare `libx.so` in a `PKGBUILD` gets its soname version when it is built; `satisfiers` predicts it.
 //!
-//! Most dependencies are satisfied whatever has been built. This is determined once (`pool`), and only those that may
+//! Most dependencies are satisfied whatever has been built. This is determined once (`pool`), and only those that might
 //! not be satisfied are checked for each build.
 
 mod collect;
