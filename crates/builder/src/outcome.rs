@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use buildbtw_model::{FailureKind, PackageFileName, Sha256Digest};
+use buildbtw_model::{Explanation, FailureKind, PackageFileName, Sha256Digest};
 use buildbtw_package::TinyPackage;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -25,17 +25,18 @@ pub enum BuildOutcome {
     Failed {
         /// Whose fault it is.
         kind: FailureKind,
-        /// A description for people.
-        message: String,
+        /// Why, and what to do next.
+        explanation: Explanation,
     },
 }
 
 impl BuildOutcome {
-    /// Creates a failure.
-    pub fn failed(kind: FailureKind, message: impl Into<String>) -> Self {
+    /// Creates a failure. Lines of the message that begin with `hint: ` become the hint.
+    #[must_use]
+    pub fn failed(kind: FailureKind, message: &str) -> Self {
         Self::Failed {
             kind,
-            message: message.into(),
+            explanation: Explanation::parse(message),
         }
     }
 

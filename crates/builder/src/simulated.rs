@@ -102,7 +102,7 @@ impl Simulator {
         }
         if let Some(failure) = self.failure(&request.pkgbase) {
             log.write(format!("==> ERROR: {}\n", failure.message).as_bytes());
-            return BuildOutcome::failed(failure.kind, failure.message);
+            return BuildOutcome::failed(failure.kind, &failure.message);
         }
         let outcome = self.make_packages(request, output_dir).await;
         if let BuildOutcome::Succeeded { packages, .. } = &outcome {
@@ -142,7 +142,7 @@ impl Simulator {
     async fn make_packages(&self, request: &BuildRequest, output_dir: &Path) -> BuildOutcome {
         let version = match version_of(request) {
             Ok(version) => version,
-            Err(message) => return BuildOutcome::failed(FailureKind::Package, message),
+            Err(message) => return BuildOutcome::failed(FailureKind::Package, &message),
         };
         let packages: Vec<TinyPackage> = expected(request)
             .into_iter()
@@ -161,8 +161,8 @@ impl Simulator {
                 notes: Vec::new(),
                 pkgbuild: None,
             },
-            Ok(Err(error)) => BuildOutcome::failed(FailureKind::Infrastructure, error.to_string()),
-            Err(error) => BuildOutcome::failed(FailureKind::Infrastructure, error.to_string()),
+            Ok(Err(error)) => BuildOutcome::failed(FailureKind::Infrastructure, &error.to_string()),
+            Err(error) => BuildOutcome::failed(FailureKind::Infrastructure, &error.to_string()),
         }
     }
 
@@ -217,7 +217,7 @@ async fn wait(
     (duration > limit).then(|| {
         BuildOutcome::failed(
             FailureKind::Timeout,
-            format!(
+            &format!(
                 "the build took longer than its limit of {} s",
                 limit.as_secs()
             ),

@@ -9,6 +9,7 @@ pub mod api;
 mod changeset;
 #[cfg(feature = "client")]
 pub mod client;
+mod explanation;
 mod ids;
 mod iteration_cause;
 mod kinds;
@@ -21,6 +22,7 @@ mod states;
 mod version;
 
 pub use changeset::{Changeset, ChangesetError};
+pub use explanation::Explanation;
 pub use ids::{
     Architecture, AttemptId, BuildId, BuildTool, BuildToolName, BuildToolVersion, ClaimId,
     CommitHash, CommitTime, EventId, GitRef, InvalidName, JobId, MergeRequestIid, NamespaceName,

@@ -22,6 +22,8 @@ pub struct NewEvent<'a> {
     pub kind: EventKind,
     /// Details, for people.
     pub message: Option<&'a str>,
+    /// For a failure: what to do next.
+    pub hint: Option<&'a str>,
 }
 
 /// A recorded transition.
@@ -43,6 +45,8 @@ pub struct EventRow {
     pub attempt: Option<AttemptId>,
     /// Details, for people.
     pub message: Option<String>,
+    /// For a failure: what to do next.
+    pub hint: Option<String>,
     /// When it happened.
     pub at: Millis,
 }
@@ -51,14 +55,15 @@ pub struct EventRow {
 pub async fn insert(tx: &mut WriteTransaction, event: &NewEvent<'_>) -> sqlx::Result<()> {
     let at = tx.now();
     sqlx::query!(
-        "insert into event (namespace_id, iteration_id, build_id, attempt_id, kind, message, at)
-         values (?, ?, ?, ?, ?, ?, ?)",
+        "insert into event (namespace_id, iteration_id, build_id, attempt_id, kind, message, hint, at)
+         values (?, ?, ?, ?, ?, ?, ?, ?)",
         event.namespace,
         event.iteration,
         event.build,
         event.attempt,
         event.kind,
         event.message,
+        event.hint,
         at,
     )
     .execute(tx.connection())
@@ -143,7 +148,7 @@ pub async fn after(
         r#"select event.id as "id: EventId", event.kind as "kind: EventKind", iteration.number as "iteration?: u32",
            event.build_id as "build: BuildId", build.pkgbase as "pkgbase?: Pkgbase",
            build.architecture as "architecture?: Architecture", event.attempt_id as "attempt: AttemptId",
-           event.message, event.at as "at: Millis"
+           event.message, event.hint, event.at as "at: Millis"
            from event
            left join iteration on iteration.id = event.iteration_id
            left join build on build.id = event.build_id

@@ -149,6 +149,7 @@ mod tests {
             shared_build_id: None,
             packages_attempt_id: None,
             message: None,
+            hint: None,
             finished_at: None,
         }
     }

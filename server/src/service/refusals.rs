@@ -75,6 +75,7 @@ async fn put(
         attempt: None,
         kind,
         message,
+        hint: None,
     };
     events::insert(&mut tx, &event).await?;
     tx.commit().await?;

@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::state::AppState;
 
 use super::attempt_guard::{attempt_ended, own_attempt};
-use super::failed_attempt::{remove_uploads, sanitize_message};
+use super::failed_attempt::{remove_uploads, sanitize};
 use super::transitions::Transition;
 
 /// Accepts the failure. Repeating the same report changes nothing and gets the same response.
@@ -22,11 +22,11 @@ pub(super) async fn report_final_failure(
     id: AttemptId,
     outcome: &Outcome,
 ) -> Result<OutcomeAccepted, Error> {
-    let Outcome::Failed { kind, message } = outcome else {
+    let Outcome::Failed { kind, explanation } = outcome else {
         let title = "only a failure can be reported as final";
         return Err(Error::refused(ProblemKind::InvalidRequest, title));
     };
-    let message = sanitize_message(message);
+    let explanation = sanitize(explanation);
     let turn = state.reports.turn().await?;
     let attempt = own_attempt(&state.database, token, id).await?;
     let build = builds::by_id(state.database.read(), attempt.build)
@@ -37,11 +37,11 @@ pub(super) async fn report_final_failure(
     let is_repeated = before.is_some_and(|row| {
         row.status == AttemptStatus::Failed
             && row.failure == Some(*kind)
-            && row.message.as_ref() == Some(&message)
+            && row.explanation().as_ref() == Some(&explanation)
     });
     if !is_repeated
         && !transition
-            .fail_permanently(&build, id, *kind, &message)
+            .fail_permanently(&build, id, *kind, &explanation)
             .await?
     {
         transition.undo().await?;

@@ -4,7 +4,9 @@
 use std::collections::BTreeSet;
 
 use buildbtw_model::api::{Outcome, OutcomeAccepted, ProblemKind, ReportedPackage};
-use buildbtw_model::{AttemptId, AttemptStatus, FailureKind, PackageFileName, PackageVersion};
+use buildbtw_model::{
+    AttemptId, AttemptStatus, Explanation, FailureKind, PackageFileName, PackageVersion,
+};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::db::attempts::AttemptRow;
@@ -16,7 +18,7 @@ use crate::error::{Error, Refusal};
 use crate::state::AppState;
 
 use super::attempt_guard::{attempt_ended, own_attempt};
-use super::failed_attempt::{remove_uploads, sanitize_message};
+use super::failed_attempt::{remove_uploads, sanitize};
 use super::pipelines::{Deferral, defer, has_reported};
 use super::report_final_failure::report_final_failure;
 use super::transitions::Transition;
@@ -53,8 +55,8 @@ pub async fn report_outcome(
         Outcome::Succeeded { packages } => {
             succeeded(state, &attempt, &build, packages, turn).await?
         }
-        Outcome::Failed { kind, message } => {
-            failed(state, id, &build, *kind, &sanitize_message(message)).await?;
+        Outcome::Failed { kind, explanation } => {
+            failed(state, id, &build, *kind, &sanitize(explanation)).await?;
             drop(turn);
             remove_uploads(&state.repos, id).await;
             AttemptStatus::Failed
@@ -70,7 +72,7 @@ async fn failed(
     id: AttemptId,
     build: &BuildRow,
     kind: FailureKind,
-    message: &str,
+    explanation: &Explanation,
 ) -> Result<(), Error> {
     let mut transition = Transition::begin(&state.database).await?;
     let Some(attempt) = current(&mut transition, id).await? else {
@@ -79,15 +81,15 @@ async fn failed(
     };
     let is_repeated = attempt.status == AttemptStatus::Failed
         && attempt.failure == Some(kind)
-        && attempt.message.as_deref() == Some(message);
+        && attempt.explanation().as_ref() == Some(explanation);
     if is_repeated {
         transition.undo().await?;
         return Ok(());
     }
-    let is_taken = match defer(state, &mut transition, &attempt, kind, message).await? {
+    let is_taken = match defer(state, &mut transition, &attempt, kind, explanation).await? {
         Deferral::Yes => true,
         Deferral::Contradicts => false,
-        Deferral::No => transition.fail(build, &attempt, kind, message).await?,
+        Deferral::No => transition.fail(build, &attempt, kind, explanation).await?,
     };
     if !is_taken {
         transition.undo().await?;

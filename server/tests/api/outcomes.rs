@@ -250,10 +250,7 @@ async fn rejects_malformed_outcomes() {
         let problem = expect_problem(response, 400, ProblemKind::InvalidRequest).await;
         assert!(problem.detail.is_some(), "{body}");
     }
-    let long = Outcome::Failed {
-        kind: FailureKind::Package,
-        message: "x".repeat(1024 * 1024),
-    };
+    let long = Outcome::failed(FailureKind::Package, "x".repeat(1024 * 1024));
     let response = put().json(&long).send().await.unwrap();
     expect_problem(response, 413, ProblemKind::TooLarge).await;
     assert_eq!(

@@ -223,9 +223,10 @@ async fn reports_dead_pasta_as_infrastructure_failure() {
     let out = fixture.path("out");
     let cancel = CancellationToken::new();
     let outcome = fixture.builder.build(&request, &out, &log, cancel).await;
-    let BuildOutcome::Failed { kind, message } = outcome else {
+    let BuildOutcome::Failed { kind, explanation } = outcome else {
         panic!("{outcome:?}\n{}", log.log.text())
     };
+    let message = explanation.message;
     assert_eq!(kind, FailureKind::Infrastructure, "{message}");
     assert!(
         message.starts_with("the network for sources ended"),

@@ -173,7 +173,9 @@ impl Fixture {
     /// Runs a build that must fail.
     pub(crate) async fn fails(&self, request: &BuildRequest) -> (FailureKind, String, String) {
         match self.build(request).await {
-            (BuildOutcome::Failed { kind, message }, log) => (kind, message, log),
+            (BuildOutcome::Failed { kind, explanation }, log) => {
+                (kind, explanation.to_string(), log)
+            }
             (outcome, log) => panic!("{outcome:?}\n{log}"),
         }
     }

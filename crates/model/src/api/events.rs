@@ -24,6 +24,9 @@ pub struct Event {
     pub attempt: Option<AttemptId>,
     /// Details for humans.
     pub message: Option<String>,
+    /// For a failure: what to do next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
     /// When it was recorded.
     pub at: Timestamp,
 }

@@ -75,6 +75,8 @@ pub struct BuildRow {
     pub packages_attempt_id: Option<AttemptId>,
     /// Why it failed, or what it waits for.
     pub message: Option<String>,
+    /// What to do next.
+    pub hint: Option<String>,
     /// When it ended.
     pub finished_at: Option<Millis>,
 }
@@ -96,7 +98,7 @@ macro_rules! select_build {
                build.library, build.bootstrap as "bootstrap!: bool", build.without as "without!",
                build.estimate_s as "estimate_s!: u32", build.status as "status!: BuildStatus",
                build.shared_build_id as "shared_build_id: BuildId",
-               build.packages_attempt_id as "packages_attempt_id: AttemptId", build.message,
+               build.packages_attempt_id as "packages_attempt_id: AttemptId", build.message, build.hint,
                build.finished_at as "finished_at: Millis"
                from build join iteration on iteration.id = build.iteration_id
                join namespace on namespace.id = iteration.namespace_id "# + $tail

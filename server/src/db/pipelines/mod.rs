@@ -2,8 +2,8 @@
 //! attention.
 
 use buildbtw_model::{
-    Architecture, AttemptId, AttemptStatus, BuildId, CommitHash, FailureKind, JobId, PipelineId,
-    PipelineStatus, ProjectId,
+    Architecture, AttemptId, AttemptStatus, BuildId, CommitHash, Explanation, FailureKind, JobId,
+    PipelineId, PipelineStatus, ProjectId,
 };
 use sqlx::SqliteExecutor;
 
@@ -43,6 +43,8 @@ pub struct PipelineRow {
     pub reported_kind: Option<FailureKind>,
     /// The message of that failure.
     pub reported_message: Option<String>,
+    /// The hint of that failure.
+    pub reported_hint: Option<String>,
     /// GitLab's timeout of the job, in seconds.
     pub job_timeout: Option<Seconds>,
     /// Since when GitLab has reported it as running, while its job has not exchanged its ID token.
@@ -56,6 +58,12 @@ pub struct PipelineRow {
 }
 
 impl PipelineRow {
+    /// Returns why its job reported a failure.
+    #[must_use]
+    pub fn reported(&self) -> Option<Explanation> {
+        Explanation::of(self.reported_message.clone(), self.reported_hint.clone())
+    }
+
     /// Returns whether it is no longer needed.
     #[must_use]
     pub fn is_unwanted(&self) -> bool {
@@ -80,7 +88,7 @@ macro_rules! select_pipeline {
                pipeline.status as "status: PipelineStatus", job_id as "job_id: JobId",
                cancel_sent_at as "cancel_sent_at: Millis", over_at as "over_at: Millis",
                reported_at as "reported_at: Millis",
-               reported_kind as "reported_kind: FailureKind", reported_message, job_timeout_s as "job_timeout: Seconds",
+               reported_kind as "reported_kind: FailureKind", reported_message, reported_hint, job_timeout_s as "job_timeout: Seconds",
                running_since as "running_since: Millis",
                attempt.status as "attempt_status: AttemptStatus",
                attempt.cancel_requested as "cancel_requested: bool",
@@ -302,15 +310,16 @@ pub async fn set_reported(
     tx: &mut WriteTransaction,
     attempt: AttemptId,
     kind: FailureKind,
-    message: &str,
+    explanation: &Explanation,
 ) -> sqlx::Result<()> {
     let at = tx.now();
     sqlx::query!(
-        "update pipeline set reported_at = ?, reported_kind = ?, reported_message = ?
+        "update pipeline set reported_at = ?, reported_kind = ?, reported_message = ?, reported_hint = ?
          where attempt_id = ? and reported_at is null",
         at,
         kind,
-        message,
+        explanation.message,
+        explanation.hint,
         attempt,
     )
     .execute(tx.connection())

@@ -49,7 +49,7 @@ pub async fn record_created(
             let message = moved(&row.git_ref, &row.commit, &found.sha);
             let kind = FailureKind::Infrastructure;
             transition
-                .fail_permanently(&build, row.attempt, kind, &message)
+                .fail_permanently(&build, row.attempt, kind, &message.into())
                 .await?;
         }
     }
@@ -73,7 +73,7 @@ pub async fn end_refused(state: &AppState, row: &PipelineRow, message: &str) -> 
     if let Some(build) = builds::by_id(transition.connection(), row.build).await? {
         let kind = FailureKind::Infrastructure;
         transition
-            .fail_permanently(&build, row.attempt, kind, message)
+            .fail_permanently(&build, row.attempt, kind, &message.into())
             .await?;
     }
     pipelines::set_over(transition.tx(), row.attempt).await?;

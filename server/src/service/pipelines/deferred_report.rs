@@ -1,7 +1,7 @@
 //! Deferred reports of failures that would be retried: the executor knows that its job was stopped, only GitLab
 //! knows why. The report is kept until GitLab has reported how the job ended, and the build waits until then.
 
-use buildbtw_model::FailureKind;
+use buildbtw_model::{Explanation, FailureKind};
 
 use crate::db::attempts::{self, AttemptRow, UNLIMITED_LEASE};
 use crate::db::pipelines;
@@ -29,7 +29,7 @@ pub(in crate::service) async fn defer(
     transition: &mut Transition,
     attempt: &AttemptRow,
     kind: FailureKind,
-    message: &str,
+    explanation: &Explanation,
 ) -> Result<Deferral, Error> {
     if state.pipelines.is_none() {
         return Ok(Deferral::No);
@@ -40,7 +40,7 @@ pub(in crate::service) async fn defer(
     };
     if row.reported_at.is_some() {
         let is_same =
-            row.reported_kind == Some(kind) && row.reported_message.as_deref() == Some(message);
+            row.reported_kind == Some(kind) && row.reported().as_ref() == Some(explanation);
         return Ok(if is_same {
             Deferral::Yes
         } else {
@@ -59,7 +59,7 @@ pub(in crate::service) async fn defer(
     }
     // The lease must not expire: the executor no longer renews it.
     attempts::renew_lease(transition.tx(), attempt.id, UNLIMITED_LEASE).await?;
-    pipelines::set_reported(transition.tx(), attempt.id, kind, message).await?;
+    pipelines::set_reported(transition.tx(), attempt.id, kind, explanation).await?;
     // Wakes the actor that queries GitLab, once this is committed.
     transition.stop_attempts();
     Ok(Deferral::Yes)

@@ -73,7 +73,7 @@ pub async fn dispatch(state: &AppState, chosen: &[BuildId]) -> Result<usize, Err
             Some((_, _, Err(reason))) => {
                 let kind = FailureKind::Infrastructure;
                 transition
-                    .fail_permanently(build, attempt.id, kind, reason)
+                    .fail_permanently(build, attempt.id, kind, &reason.as_str().into())
                     .await?;
             }
             None => {}

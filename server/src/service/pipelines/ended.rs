@@ -1,7 +1,7 @@
 //! The end of a pipeline: what it means for an attempt whose job reported nothing, or not enough.
 
 use buildbtw_gitlab::{Job, PipelineStatus};
-use buildbtw_model::FailureKind;
+use buildbtw_model::{Explanation, FailureKind};
 
 use crate::db::attempts::AttemptRow;
 use crate::db::builds::BuildRow;
@@ -48,7 +48,7 @@ pub async fn end_completed(
             is_our_cancel: attempt.cancel_requested || row.cancel_sent_at.is_some(),
         };
         let end = verdict(&row, &facts);
-        why = Some(end.message().to_owned());
+        why = Some(end.explanation().to_string());
         conclude(&mut transition, &build, &attempt, end).await?;
     }
     let status = status.unwrap_or(PipelineStatus::Deleted);
@@ -75,12 +75,14 @@ pub(super) async fn conclude(
     end: End,
 ) -> sqlx::Result<bool> {
     match end {
-        End::Permanent(kind, message) => {
+        End::Permanent(kind, explanation) => {
             transition
-                .fail_permanently(build, attempt.id, kind, &message)
+                .fail_permanently(build, attempt.id, kind, &explanation)
                 .await
         }
-        End::Transient(kind, message) => transition.fail(build, attempt, kind, &message).await,
+        End::Transient(kind, explanation) => {
+            transition.fail(build, attempt, kind, &explanation).await
+        }
     }
 }
 
@@ -94,9 +96,9 @@ pub async fn end_withdrawn(state: &AppState, row: &PipelineRow) -> Result<(), Er
     let attempt = attempts::by_id(connection, row.attempt).await?;
     let build = builds::by_id(transition.connection(), row.build).await?;
     if let (Some(attempt), Some(build)) = (attempt, build) {
-        let message = "cancelled before GitLab created its pipeline";
+        let why = Explanation::from("cancelled before GitLab created its pipeline");
         let kind = FailureKind::Cancelled;
-        transition.fail(&build, &attempt, kind, message).await?;
+        transition.fail(&build, &attempt, kind, &why).await?;
     }
     pipelines::set_over(transition.tx(), row.attempt).await?;
     let effects = transition.commit().await?;

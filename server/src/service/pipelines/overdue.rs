@@ -58,7 +58,7 @@ pub async fn end_unanswered(
     let Some(subject) = Subject::read(&mut transition, row).await? else {
         return Ok(false);
     };
-    let Some(reported) = subject.row.reported_message.clone() else {
+    let Some(reported) = subject.row.reported() else {
         return Ok(false);
     };
     let limit = subject.row.job_timeout.map(Duration::from);
@@ -67,10 +67,10 @@ pub async fn end_unanswered(
         limit.is_some_and(|limit| elapsed.is_some_and(|elapsed| elapsed >= limit))
     };
     let end = match job.filter(used_up) {
-        Some(job) => End::Permanent(FailureKind::Timeout, timeout(&subject.row, job)),
+        Some(job) => End::Permanent(FailureKind::Timeout, timeout(&subject.row, job).into()),
         None => End::Transient(FailureKind::Infrastructure, reported),
     };
-    let why = end.message().to_owned();
+    let why = end.explanation().to_string();
     let has_ended = conclude(&mut transition, &subject.build, &subject.attempt, end).await?;
     finish(state, transition, row, &why).await?;
     Ok(has_ended)

@@ -2,7 +2,7 @@
 //! of reasons is in `notes/gitlab.md`.
 
 use buildbtw_gitlab::{FailureReason, Job, JobFailureReason, PipelineStatus};
-use buildbtw_model::FailureKind;
+use buildbtw_model::{Explanation, FailureKind};
 
 use crate::db::pipelines::PipelineRow;
 use crate::time::Seconds;
@@ -13,16 +13,16 @@ use super::reason::{Reason, may_be_explained_by_log};
 /// How an attempt ends.
 pub(super) enum End {
     /// It was cancelled in GitLab, or would end the same way again: it is not retried automatically.
-    Permanent(FailureKind, String),
+    Permanent(FailureKind, Explanation),
     /// It is retried.
-    Transient(FailureKind, String),
+    Transient(FailureKind, Explanation),
 }
 
 impl End {
-    /// Returns why it ended, for people.
-    pub(super) fn message(&self) -> &str {
+    /// Returns why it ended.
+    pub(super) fn explanation(&self) -> &Explanation {
         match self {
-            Self::Permanent(_, message) | Self::Transient(_, message) => message,
+            Self::Permanent(_, explanation) | Self::Transient(_, explanation) => explanation,
         }
     }
 }
@@ -73,12 +73,12 @@ pub(super) fn name(job: &Job) -> String {
 /// Decides how the attempt of an ended pipeline ends.
 pub(super) fn verdict(row: &PipelineRow, facts: &Facts<'_>) -> End {
     if facts.is_our_cancel {
-        return End::Transient(FailureKind::Cancelled, "cancelled".to_owned());
+        return End::Transient(FailureKind::Cancelled, "cancelled".into());
     }
     let own = own_job(row, facts.jobs);
     let by_hand = |what: String| {
         let message = format!("{what} in GitLab; retry it there or with `buildbtw retry`");
-        End::Permanent(FailureKind::Cancelled, message)
+        End::Permanent(FailureKind::Cancelled, message.into())
     };
     let is_cancelled =
         |status| matches!(status, PipelineStatus::Canceled | PipelineStatus::Canceling);
@@ -92,11 +92,11 @@ pub(super) fn verdict(row: &PipelineRow, facts: &Facts<'_>) -> End {
             FailureKind::Infrastructure,
             "the pipeline succeeded without building anything; check that the project uses buildbtw's CI \
              template, and that its job runs on a runner with buildbtw-executor"
-                .to_owned(),
+                .into(),
         ),
         Some(PipelineStatus::Skipped) => End::Permanent(
             FailureKind::Infrastructure,
-            "GitLab skipped the pipeline; check that the project uses buildbtw's CI template".to_owned(),
+            "GitLab skipped the pipeline; check that the project uses buildbtw's CI template".into(),
         ),
         Some(_) => match deciding_job(row, facts.jobs) {
             Some(job) if is_cancelled(job.status) => {
@@ -109,15 +109,19 @@ pub(super) fn verdict(row: &PipelineRow, facts: &Facts<'_>) -> End {
 }
 
 fn without_job(row: &PipelineRow, errors: Option<&str>) -> End {
-    if let Some(reported) = &row.reported_message {
-        return End::Transient(FailureKind::Infrastructure, reported.clone());
+    if let Some(reported) = row.reported() {
+        return End::Transient(FailureKind::Infrastructure, reported);
     }
     let message = "the pipeline failed without a job";
     match errors {
-        Some(errors) => End::Permanent(FailureKind::Infrastructure, format!("{message}: {errors}")),
+        Some(errors) => End::Permanent(
+            FailureKind::Infrastructure,
+            format!("{message}: {errors}").into(),
+        ),
         None => End::Transient(
             FailureKind::Infrastructure,
-            format!("{message}; its page in GitLab names the limit that may have been reached"),
+            format!("{message}; its page in GitLab names the limit that may have been reached")
+                .into(),
         ),
     }
 }
@@ -129,29 +133,30 @@ fn of_job(row: &PipelineRow, job: &Job, log: Option<&str>) -> End {
     let infrastructure = FailureKind::Infrastructure;
     let log = log.filter(|_| is_silent(row) && may_be_explained_by_log(failure));
     if let Some(said) = log.and_then(cannot_run) {
-        return End::Permanent(infrastructure, format!("{about}: {said}"));
+        return End::Permanent(infrastructure, format!("{about}: {said}").into());
     }
-    match (reason, &row.reported_message) {
-        (Reason::Timeout, _) => End::Permanent(FailureKind::Timeout, timeout(row, job)),
+    match (reason, row.reported()) {
+        (Reason::Timeout, _) => End::Permanent(FailureKind::Timeout, timeout(row, job).into()),
         // The job's report is more precise than GitLab's reason.
         (_, Some(reported)) if row.reported_kind == Some(infrastructure) => {
-            End::Transient(infrastructure, reported.clone())
+            End::Transient(infrastructure, reported)
         }
         (Reason::Configuration(what), _) => {
-            End::Permanent(infrastructure, format!("{about}: {what}"))
+            End::Permanent(infrastructure, format!("{about}: {what}").into())
         }
         (Reason::Transient(what), _) if !what.is_empty() => {
-            End::Transient(infrastructure, format!("{about}: {what}"))
+            End::Transient(infrastructure, format!("{about}: {what}").into())
         }
         (_, Some(_)) => End::Transient(
             infrastructure,
             format!(
                 "{about} was stopped before its build had ended; GitLab's reason is `{failure}`"
-            ),
+            )
+            .into(),
         ),
         (Reason::Unspecific, None) if row.job_id.is_some() => End::Transient(
             infrastructure,
-            format!("{about}: it ended without reporting its build; see its log in GitLab"),
+            format!("{about}: it ended without reporting its build; see its log in GitLab").into(),
         ),
         // The job was refused, or differs from the template: failures of hosts have other reasons.
         (Reason::Unspecific, None)
@@ -160,14 +165,15 @@ fn of_job(row: &PipelineRow, job: &Job, log: Option<&str>) -> End {
             let said = log.and_then(last_error).unwrap_or_else(|| {
                 "it failed before it asked for its build; see its log in GitLab".to_owned()
             });
-            End::Permanent(infrastructure, format!("{about}: {said}"))
+            End::Permanent(infrastructure, format!("{about}: {said}").into())
         }
-        (Reason::Unspecific, None) => {
-            End::Transient(infrastructure, format!("{about}: GitLab gives no reason"))
-        }
+        (Reason::Unspecific, None) => End::Transient(
+            infrastructure,
+            format!("{about}: GitLab gives no reason").into(),
+        ),
         (Reason::Transient(_), None) => End::Transient(
             infrastructure,
-            format!("{about}: GitLab's reason is `{failure}`"),
+            format!("{about}: GitLab's reason is `{failure}`").into(),
         ),
     }
 }
@@ -240,6 +246,7 @@ mod tests {
             reported_at: None,
             reported_kind: None,
             reported_message: None,
+            reported_hint: None,
             job_timeout: Some(Seconds(3_600)),
             running_since: None,
             attempt_status: AttemptStatus::Running,
@@ -280,8 +287,8 @@ mod tests {
             is_our_cancel: false,
         };
         match verdict(row, &facts) {
-            End::Permanent(kind, message) => (true, kind, message),
-            End::Transient(kind, message) => (false, kind, message),
+            End::Permanent(kind, explanation) => (true, kind, explanation.to_string()),
+            End::Transient(kind, explanation) => (false, kind, explanation.to_string()),
         }
     }
 

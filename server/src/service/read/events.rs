@@ -87,6 +87,7 @@ fn event(row: EventRow) -> Event {
         architecture: row.architecture,
         attempt: row.attempt,
         message: row.message,
+        hint: row.hint,
         at: row.at.into(),
     }
 }

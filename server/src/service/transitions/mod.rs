@@ -7,7 +7,7 @@ mod iterations;
 
 use std::collections::HashMap;
 
-use buildbtw_model::{AttemptId, BuildId, EventKind};
+use buildbtw_model::{AttemptId, BuildId, EventKind, Explanation};
 use sqlx::SqliteConnection;
 
 use crate::changes::Effects;
@@ -79,6 +79,32 @@ impl Transition {
         kind: EventKind,
         message: Option<&str>,
     ) -> sqlx::Result<()> {
+        self.record_with_hint(build, attempt, kind, message, None)
+            .await
+    }
+
+    /// Records why something failed.
+    async fn record_failure(
+        &mut self,
+        build: &BuildRow,
+        attempt: AttemptId,
+        kind: EventKind,
+        explanation: &Explanation,
+    ) -> sqlx::Result<()> {
+        let message = explanation.message.as_str();
+        let hint = explanation.hint.as_deref();
+        self.record_with_hint(build, Some(attempt), kind, Some(message), hint)
+            .await
+    }
+
+    async fn record_with_hint(
+        &mut self,
+        build: &BuildRow,
+        attempt: Option<AttemptId>,
+        kind: EventKind,
+        message: Option<&str>,
+        hint: Option<&str>,
+    ) -> sqlx::Result<()> {
         let event = NewEvent {
             namespace: build.namespace_id,
             iteration: Some(build.iteration_id),
@@ -86,6 +112,7 @@ impl Transition {
             attempt,
             kind,
             message,
+            hint,
         };
         events::insert(&mut self.tx, &event).await?;
         self.effects.namespaces.insert(build.namespace_id);
@@ -120,6 +147,7 @@ impl Transition {
             attempt: None,
             kind,
             message,
+            hint: None,
         };
         events::insert(&mut self.tx, &event).await?;
         self.effects.namespaces.insert(namespace);

@@ -242,8 +242,5 @@ pub(crate) fn reported(packages: &[BuiltPackage]) -> Outcome {
 
 /// Returns the outcome of a build without packages.
 pub(crate) fn failed(kind: FailureKind, message: &str) -> Outcome {
-    Outcome::Failed {
-        kind,
-        message: message.to_owned(),
-    }
+    Outcome::failed(kind, message)
 }
