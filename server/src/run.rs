@@ -98,7 +98,7 @@ impl Server {
         parts.pipelines = pipelines;
         parts.forge_reports = reporter.is_some().then(Pending::default);
         let state = AppState::new(parts);
-        recover::recover(&state).await?;
+        recover::recover(state.attempt_parts()).await?;
         let (tasks, sources_ready) = actors::start(&state, watched, reporter);
         let address_file = data.join(ADDRESS_FILE);
         Ok(Self {

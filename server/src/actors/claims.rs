@@ -230,7 +230,13 @@ async fn assign(
         assigned,
         repeated,
         refused,
-    } = claim_build::assign(state, &pairs).await?;
+    } = claim_build::assign(
+        &state.database,
+        state.announcer(),
+        state.config.lease,
+        &pairs,
+    )
+    .await?;
     let dismissed: Vec<ClaimId> = repeated.into_iter().chain(refused).collect();
     let again_at = again_at
         .into_iter()

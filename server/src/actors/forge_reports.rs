@@ -101,7 +101,7 @@ impl ForgeReports {
         for namespace in due {
             self.retry_at.remove(&namespace);
             tried.any = true;
-            let again = match self.reporter.report(&self.state, namespace).await {
+            let again = match self.report(namespace).await {
                 Ok(later) => {
                     self.outage.recovered();
                     later
@@ -116,6 +116,16 @@ impl ForgeReports {
             }
         }
         tried
+    }
+
+    /// Reports the state of a namespace. Returns when the next report is due.
+    async fn report(&self, namespace: NamespaceId) -> Result<Option<Duration>, Failure> {
+        let (config, database) = (&self.state.config, &self.state.database);
+        let on_gitlab = self.state.pipelines.as_ref();
+        let reporter = &self.reporter;
+        reporter
+            .report(config, database, on_gitlab, namespace)
+            .await
     }
 
     /// Notes the failure of a report. Returns the pause before its retry, if it is retried.

@@ -186,7 +186,13 @@ impl PipelineCreation {
             .map(|build| build.id)
             .collect();
         if !chosen.is_empty() {
-            let dispatched = dispatch(&self.state, &chosen).await?;
+            let dispatched = dispatch(
+                &self.state.database,
+                self.state.announcer(),
+                &self.on_gitlab,
+                &chosen,
+            )
+            .await?;
             // Some may have ended immediately, which frees slots.
             return Ok((dispatched, Some(Instant::now() + REDISPATCH_AFTER)));
         }
@@ -253,7 +259,7 @@ impl PipelineCreation {
         if is_given_up {
             let row = pipelines::of_attempt(self.state.database.read(), attempt).await?;
             if let Some(row) = row.filter(|row| row.pipeline_id.is_none()) {
-                end_refused(&self.state, &row, &error.to_string()).await?;
+                end_refused(self.state.attempt_parts(), &row, &error.to_string()).await?;
             }
         }
         Ok(())

@@ -85,7 +85,8 @@ impl Actor for Publisher {
         let jobs = self.jobs(cause).await?;
         if !jobs.is_empty() {
             let builds: Vec<BuildId> = jobs.iter().map(|job| job.build).collect();
-            let failed = publish_all(&self.state, &mut self.images, &builds).await;
+            let failed =
+                publish_all(self.state.repository_parts(), &mut self.images, &builds).await;
             let at = Instant::now() + PAUSE_AFTER_FAILURE;
             self.retry_at
                 .extend(failed.iter().map(|build| (*build, at)));

@@ -218,8 +218,14 @@ async fn replan(state: &AppState, namespace: &NamespaceRow) {
         }
     };
     let trigger = Trigger::SourcesChanged;
-    if let Err(error) =
-        new_iteration_after(state, namespace, &before, trigger, Caller::Server).await
+    if let Err(error) = new_iteration_after(
+        state.planning_parts(),
+        namespace,
+        &before,
+        trigger,
+        Caller::Server,
+    )
+    .await
     {
         tracing::warn!(
             namespace.name = namespace.name.as_str(),
@@ -236,7 +242,15 @@ async fn replan(state: &AppState, namespace: &NamespaceRow) {
         if error.is_broken_source() {
             state.replans.block(namespace.id);
         }
-        if let Err(error) = refusals::record(state, namespace.id, before.id, error).await {
+        if let Err(error) = refusals::record(
+            &state.database,
+            state.announcer(),
+            namespace.id,
+            before.id,
+            error,
+        )
+        .await
+        {
             tracing::error!(
                 error = error.to_string(),
                 "cannot record why a namespace was not replanned"

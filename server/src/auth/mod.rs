@@ -122,7 +122,10 @@ pub(crate) fn has_valid_token(
     let (state, token) = (state.clone(), bearer(request));
     async move {
         match token {
-            Some(token) => Ok(authenticate(&state, &token).await?.is_some()),
+            Some(token) => {
+                let found = authenticate(&state.database, &state.token_cache, &token).await?;
+                Ok(found.is_some())
+            }
             None => Ok(false),
         }
     }
@@ -214,7 +217,7 @@ async fn identify(
                 .into(),
         );
     };
-    if let Some(row) = authenticate(state, &token).await? {
+    if let Some(row) = authenticate(&state.database, &state.token_cache, &token).await? {
         if let Some(peer) = peer {
             state.admission.authenticated(peer);
         }

@@ -37,7 +37,7 @@ pub(crate) async fn serve_file(
         architecture,
         file,
     };
-    match repository::find_file(&state, &requested).await? {
+    match repository::find_file(state.repository_parts(), &requested).await? {
         RepositoryFile::Database(database) => serve_changing(&database, request).await,
         RepositoryFile::EmptyDatabase(content) => Ok(empty_database(content)),
         RepositoryFile::Package(package) => serve_package(&package, request).await,
@@ -69,7 +69,7 @@ pub(crate) async fn serve_build_view(
         is_known: peer.is_none_or(|Peer(peer)| state.admission.has_authenticated(peer.ip())),
         has: &|version| etag(version).is_ok_and(|tag| conditional::has_tag(headers, &tag)),
     };
-    let found = build_view::find_file(&state, &requested, build, &client).await?;
+    let found = build_view::find_file(state.repository_parts(), &requested, build, &client).await?;
     match found {
         ViewFile::Database(database) => serve_changing(&database, request).await,
         ViewFile::Unchanged(version) => Ok(not_modified(etag(&version)?)),

@@ -13,7 +13,7 @@ use crate::error::{Error, Refusal};
 use crate::repos::base::BaseRepositories;
 use crate::repos::base::SnapshotDigests;
 use crate::sources::{Freshness, Sources};
-use crate::state::AppState;
+use crate::state::parts::PlanningParts;
 
 use super::plan_iteration::{self, PlanInput};
 use super::read::namespaces::show_namespace;
@@ -32,28 +32,28 @@ const MAX_BOOTSTRAP: usize = 100;
 /// # Errors
 /// When a changeset cannot be resolved, the name is taken or reserved, or the plan is too large.
 pub async fn create_namespace(
-    state: &AppState,
+    parts: PlanningParts<'_>,
     caller: Caller,
     server: &BaseUrl,
     request: &CreateNamespace,
 ) -> Result<NamespaceDetail, Error> {
-    let changesets = changesets(&state.sources, &request.changesets).await?;
+    let changesets = changesets(parts.sources, &request.changesets).await?;
     let exclude = patterns("exclude", &request.exclude).await?;
     check_excluded(&changesets, &exclude)?;
     check_bootstrap(&request.bootstrap)?;
     if let Some(name) = &request.name {
-        check_name(state, name).await?;
+        check_name(parts, name).await?;
     }
-    let freshness = state.sources.catch_up(&pkgbases(&changesets)).await;
-    let input = plan_input(state, &changesets, exclude, request, &freshness).await?;
-    let mut planned = plan_iteration::plan(state, caller, &input).await?;
-    let unusable = state.sources.note_of_unusable(&changesets).await?;
+    let freshness = parts.sources.catch_up(&pkgbases(&changesets)).await;
+    let input = plan_input(parts, &changesets, exclude, request, &freshness).await?;
+    let mut planned = plan_iteration::plan(parts, caller, &input).await?;
+    let unusable = parts.sources.note_of_unusable(&changesets).await?;
     planned.note_sources(&freshness, unusable, &input.origins);
     let (footprints, seen) = (planned.footprints(), planned.seen());
-    let mut transition = Transition::begin(&state.database).await?;
+    let mut transition = Transition::begin(parts.database).await?;
     let name = match &request.name {
         Some(name) => name.clone(),
-        None => free_name(&state.base, transition.tx(), &changesets[0].pkgbase).await?,
+        None => free_name(parts.base, transition.tx(), &changesets[0].pkgbase).await?,
     };
     let new = new_namespace(&name, &input, &changesets, request);
     let namespace = match namespaces::insert(transition.tx(), &new).await {
@@ -71,16 +71,16 @@ pub async fn create_namespace(
         .record_planned(namespace, iteration, &causes)
         .await?;
     let effects = transition.commit().await?;
-    state
+    parts
         .replans
-        .planned(namespace, footprints, &state.sources, seen);
-    state.announce(effects);
+        .planned(namespace, footprints, parts.sources, seen);
+    parts.announcer.announce(effects);
     tracing::info!(namespace.name = name.as_str(), "created namespace");
-    show_namespace(state, server, &name).await
+    show_namespace(parts.database, &parts.config.network, server, &name).await
 }
 
 async fn plan_input(
-    state: &AppState,
+    parts: PlanningParts<'_>,
     changesets: &[Changeset],
     exclude: Patterns,
     request: &CreateNamespace,
@@ -88,11 +88,11 @@ async fn plan_input(
 ) -> Result<PlanInput, Error> {
     let mut origins = Vec::with_capacity(changesets.len());
     for changeset in changesets {
-        origins.push(state.sources.resolve(changeset, freshness).await?);
+        origins.push(parts.sources.resolve(changeset, freshness).await?);
     }
-    let network = state.config.network.for_new_namespace(request.network)?;
+    let network = parts.config.network.for_new_namespace(request.network)?;
     let produced = match &request.name {
-        Some(name) => retired_packages::of_name(state.database.read(), name).await?,
+        Some(name) => retired_packages::of_name(parts.database.read(), name).await?,
         None => Vec::new(),
     };
     Ok(PlanInput {
@@ -213,8 +213,8 @@ pub(crate) fn check_bootstrap(pkgbases: &[Pkgbase]) -> Result<(), Error> {
     Err(Error::refused(ProblemKind::InvalidRequest, title))
 }
 
-async fn check_name(state: &AppState, name: &NamespaceName) -> Result<(), Error> {
-    if state.base.conflicts_with(name) {
+async fn check_name(parts: PlanningParts<'_>, name: &NamespaceName) -> Result<(), Error> {
+    if parts.base.conflicts_with(name) {
         return Err(Refusal::new(
             ProblemKind::InvalidRequest,
             format!("`{name}` is the name of a base repository"),
@@ -222,7 +222,7 @@ async fn check_name(state: &AppState, name: &NamespaceName) -> Result<(), Error>
         .hint("choose another --name, pacman cannot distinguish two repositories of one name")
         .into());
     }
-    if namespaces::by_name(state.database.read(), name)
+    if namespaces::by_name(parts.database.read(), name)
         .await?
         .is_some()
     {

@@ -11,9 +11,9 @@ use crate::db::builds::BuildRow;
 use crate::db::pipelines::PipelineRow;
 use crate::db::{attempts, builds, id_tokens, iterations, namespaces, pipelines, tokens};
 use crate::error::{Error, Refusal};
-use crate::state::AppState;
 use crate::state::claim_queue::Assignment;
 use crate::state::failed_logins::FailedLogins;
+use crate::state::parts::{AttemptParts, JobParts};
 use crate::state::pipelines::Pipelines;
 use crate::time::Millis;
 
@@ -39,12 +39,13 @@ const REMEMBER_FOR: Duration = Duration::from_secs(3600);
 /// # Errors
 /// When the token is not valid for this attempt, the attempt has ended, or GitLab's keys cannot be read.
 pub async fn exchange_id_token(
-    state: &AppState,
+    parts: AttemptParts<'_>,
+    jobs: JobParts<'_>,
     peer: Option<IpAddr>,
     id: AttemptId,
     request: &ExchangeIdToken,
 ) -> Result<ExchangedIdToken, Error> {
-    let Some(on_gitlab) = &state.pipelines else {
+    let Some(on_gitlab) = parts.pipelines else {
         return Err(Refusal::new(
             ProblemKind::NotFound,
             "this server does not build on GitLab",
@@ -60,30 +61,32 @@ pub async fn exchange_id_token(
     }
     // Valid tokens are never delayed: after many invalid ones from an address, the server only stops fetching
     // GitLab's keys for it.
-    let may_ask = !peer.is_some_and(|peer| state.failed_logins.too_many(peer));
+    let may_ask = !peer.is_some_and(|peer| jobs.failed_logins.too_many(peer));
     let claims = on_gitlab
         .id_tokens
         .verify(&request.id_token, may_ask)
         .await
-        .map_err(|error| not_verified(&state.failed_logins, peer, error))?;
-    let named = pipelines::of_attempt(state.database.read(), id)
+        .map_err(|error| not_verified(jobs.failed_logins, peer, error))?;
+    let named = pipelines::of_attempt(parts.database.read(), id)
         .await?
         .ok_or_else(|| unknown_attempt(id))?;
     authorize(on_gitlab, &named, &claims)?;
-    let attempt = exchange(state, id, request, &claims).await?;
-    let row = attempts::by_id(state.database.read(), attempt).await?;
+    let attempt = exchange(parts, id, request, &claims).await?;
+    let row = attempts::by_id(parts.database.read(), attempt).await?;
     let row = row
         .filter(|row| !row.status.is_final())
         .ok_or_else(|| attempt_ended(attempt))?;
-    let build = builds::by_id(state.database.read(), row.build)
+    let build = builds::by_id(parts.database.read(), row.build)
         .await?
         .ok_or_else(|| anyhow::anyhow!("attempt {attempt} has no build"))?;
     // A server that builds on GitLab has one URL, which its pipelines got as a variable.
-    let server = state.config.base_url();
+    let server = parts.config.base_url();
     let url = format!("{server}/builds/{}", build.id);
-    let build = describe(state, Assignment { attempt, build }, &server).await?;
+    let assignment = Assignment { attempt, build };
+    let (config, base) = (parts.config, jobs.base);
+    let build = describe(config, parts.database, base, assignment, &server).await?;
     if let Some(peer) = peer {
-        state.admission.authenticated(peer);
+        jobs.admission.authenticated(peer);
     }
     Ok(ExchangedIdToken { build, url })
 }
@@ -211,23 +214,23 @@ fn check_protection(on_gitlab: &Pipelines, claims: &JobClaims) -> Result<(), Err
 
 /// Assigns the attempt to the job, or a new attempt if the one it was created for has ended.
 async fn exchange(
-    state: &AppState,
+    parts: AttemptParts<'_>,
     named: AttemptId,
     request: &ExchangeIdToken,
     claims: &JobClaims,
 ) -> Result<AttemptId, Error> {
     let hash = hash(&request.token);
-    let mut transition = Transition::begin(&state.database).await?;
+    let mut transition = Transition::begin(parts.database).await?;
     let result = match id_tokens::attempt_of(transition.tx(), &claims.jti, &hash).await? {
         // A repeated request.
         Some(attempt) => Ok(attempt),
-        None => match assign(state, &mut transition, named, request, claims, &hash).await {
+        None => match assign(parts, &mut transition, named, request, claims, &hash).await {
             Ok(exchanged) => {
                 let effects = transition.commit().await?;
-                state.announce(effects);
+                parts.announcer.announce(effects);
                 if let Some(replaced) = exchanged.instead_of {
-                    state.logs.close(replaced).await?;
-                    remove_uploads(&state.repos, replaced).await;
+                    parts.logs.close(replaced).await?;
+                    remove_uploads(parts.repos, replaced).await;
                 }
                 tracing::info!(
                     attempt.id = %exchanged.attempt,
@@ -252,7 +255,7 @@ struct Exchanged {
 }
 
 async fn assign(
-    state: &AppState,
+    parts: AttemptParts<'_>,
     transition: &mut Transition,
     named: AttemptId,
     request: &ExchangeIdToken,
@@ -293,9 +296,9 @@ async fn assign(
     }
     let row = attempts::by_id(tx.connection(), attempt).await?;
     let token = row.ok_or_else(|| attempt_ended(attempt))?.token;
-    let valid_until = state.clock.now() + state.config.build_timeout + TOKEN_GRACE;
+    let valid_until = parts.database.clock().now() + parts.config.build_timeout + TOKEN_GRACE;
     tokens::set_secret(tx, token, hash, valid_until).await?;
-    let lease = state.clock.now() + state.config.lease;
+    let lease = parts.database.clock().now() + parts.config.lease;
     attempts::set_worker(tx, attempt, &request.worker, lease).await?;
     pipelines::set_job(tx, attempt, job, claims.lifetime().map(Into::into)).await?;
     transition.change_leases();

@@ -5,7 +5,7 @@ use buildbtw_model::{AttemptId, saturating};
 
 use crate::db::{TokenId, attempts, builds, workers};
 use crate::error::Error;
-use crate::state::AppState;
+use crate::state::parts::AttemptParts;
 
 use super::attempt_guard::{active_attempt, attempt_ended};
 use super::transitions::Transition;
@@ -15,14 +15,14 @@ use super::transitions::Transition;
 /// # Errors
 /// When the attempt has ended or belongs to another token.
 pub async fn heartbeat(
-    state: &AppState,
+    parts: AttemptParts<'_>,
     token: TokenId,
     id: AttemptId,
 ) -> Result<HeartbeatResponse, Error> {
-    let _turn = state.reports.turn().await?;
-    let attempt = active_attempt(&state.database, token, id).await?;
-    let mut transition = Transition::begin(&state.database).await?;
-    let lease = state.clock.now() + state.config.lease;
+    let _turn = parts.reports.turn().await?;
+    let attempt = active_attempt(parts.database, token, id).await?;
+    let mut transition = Transition::begin(parts.database).await?;
+    let lease = parts.database.clock().now() + parts.config.lease;
     if !attempts::renew_lease(transition.tx(), id, lease).await? {
         transition.undo().await?;
         return Err(attempt_ended(id));
@@ -34,9 +34,9 @@ pub async fn heartbeat(
         transition.start(&build, id).await?;
     }
     let effects = transition.commit().await?;
-    state.announce(effects);
+    parts.announcer.announce(effects);
     Ok(HeartbeatResponse {
-        lease_s: saturating(state.config.lease.as_secs()),
+        lease_s: saturating(parts.config.lease.as_secs()),
         cancel: attempt.cancel_requested,
     })
 }

@@ -6,7 +6,7 @@ use buildbtw_model::{IterationStatus, NamespaceName};
 use crate::address::BaseUrl;
 use crate::db::{iterations, namespaces};
 use crate::error::{Error, Refusal};
-use crate::state::AppState;
+use crate::state::parts::PlanningParts;
 
 use super::new_iteration::{Trigger, catch_up, new_iteration_after};
 use super::read::find::find_namespace;
@@ -20,12 +20,12 @@ use crate::planning::queue::Caller;
 /// # Errors
 /// When there is no such namespace, or it has nothing left to cancel.
 pub async fn cancel(
-    state: &AppState,
+    parts: PlanningParts<'_>,
     server: &BaseUrl,
     name: &NamespaceName,
 ) -> Result<NamespaceDetail, Error> {
-    let namespace = find_namespace(&state.database, name).await?;
-    let mut transition = Transition::begin(&state.database).await?;
+    let namespace = find_namespace(parts.database, name).await?;
+    let mut transition = Transition::begin(parts.database).await?;
     let newest = iterations::newest(transition.connection(), namespace.id).await?;
     let newest = newest.ok_or_else(|| Error::not_found(format!("iteration of `{name}`")))?;
     if namespace.held_at.is_none() && newest.status == IterationStatus::Done {
@@ -40,8 +40,8 @@ pub async fn cancel(
         transition.hold(&newest).await?;
     }
     let effects = transition.commit().await?;
-    state.announce(effects);
-    show_namespace(state, server, name).await
+    parts.announcer.announce(effects);
+    show_namespace(parts.database, &parts.config.network, server, name).await
 }
 
 /// Resumes a cancelled namespace with the current state of its sources.
@@ -49,15 +49,15 @@ pub async fn cancel(
 /// # Errors
 /// When there is no such namespace, or it is not cancelled.
 pub async fn resume(
-    state: &AppState,
+    parts: PlanningParts<'_>,
     caller: Caller,
     server: &BaseUrl,
     name: &NamespaceName,
 ) -> Result<NamespaceDetail, Error> {
-    let namespace = find_namespace(&state.database, name).await?;
+    let namespace = find_namespace(parts.database, name).await?;
     // Plans below include commits pushed meanwhile; an index that lags behind would plan the old ones.
-    catch_up(state, &namespace, Vec::new()).await?;
-    let mut transition = Transition::begin(&state.database).await?;
+    catch_up(parts.database, parts.sources, &namespace, Vec::new()).await?;
+    let mut transition = Transition::begin(parts.database).await?;
     let newest = iterations::newest(transition.connection(), namespace.id).await?;
     let newest = newest.ok_or_else(|| Error::not_found(format!("iteration of `{name}`")))?;
     let was_held = namespaces::hold(transition.tx(), namespace.id, false).await?;
@@ -72,18 +72,25 @@ pub async fn resume(
     }
     transition.resume(&newest).await?;
     let effects = transition.commit().await?;
-    state.announce(effects);
+    parts.announcer.announce(effects);
     // Changes of the sources led to no iteration while it was held.
     let trigger = Trigger::SourcesChanged;
-    if let Err(error) = new_iteration_after(state, &namespace, &newest, trigger, caller).await {
+    if let Err(error) = new_iteration_after(parts, &namespace, &newest, trigger, caller).await {
         tracing::warn!(
             namespace.name = name.as_str(),
             error = error.to_string(),
             "cannot plan again; resumed with the previous plan"
         );
         if !error.is_temporary() {
-            refusals::record(state, namespace.id, newest.id, error).await?;
+            refusals::record(
+                parts.database,
+                parts.announcer,
+                namespace.id,
+                newest.id,
+                error,
+            )
+            .await?;
         }
     }
-    show_namespace(state, server, name).await
+    show_namespace(parts.database, &parts.config.network, server, name).await
 }

@@ -6,7 +6,7 @@ use buildbtw_model::{AttemptId, AttemptStatus};
 
 use crate::db::{TokenId, attempts, builds};
 use crate::error::Error;
-use crate::state::AppState;
+use crate::state::parts::AttemptParts;
 
 use super::attempt_guard::{attempt_ended, own_attempt};
 use super::failed_attempt::{remove_uploads, sanitize};
@@ -17,7 +17,7 @@ use super::transitions::Transition;
 /// # Errors
 /// When the attempt belongs to another token or has ended with another outcome, or when this is not a failure.
 pub(super) async fn report_final_failure(
-    state: &AppState,
+    parts: AttemptParts<'_>,
     token: TokenId,
     id: AttemptId,
     outcome: &Outcome,
@@ -27,12 +27,12 @@ pub(super) async fn report_final_failure(
         return Err(Error::refused(ProblemKind::InvalidRequest, title));
     };
     let explanation = sanitize(explanation);
-    let turn = state.reports.turn().await?;
-    let attempt = own_attempt(&state.database, token, id).await?;
-    let build = builds::by_id(state.database.read(), attempt.build)
+    let turn = parts.reports.turn().await?;
+    let attempt = own_attempt(parts.database, token, id).await?;
+    let build = builds::by_id(parts.database.read(), attempt.build)
         .await?
         .ok_or_else(|| anyhow::anyhow!("attempt {id} has no build"))?;
-    let mut transition = Transition::begin(&state.database).await?;
+    let mut transition = Transition::begin(parts.database).await?;
     let before = attempts::by_id(transition.connection(), id).await?;
     let is_repeated = before.is_some_and(|row| {
         row.status == AttemptStatus::Failed
@@ -49,9 +49,9 @@ pub(super) async fn report_final_failure(
     }
     let effects = transition.commit().await?;
     drop(turn);
-    state.announce(effects);
-    remove_uploads(&state.repos, id).await;
-    state.logs.close(id).await?;
+    parts.announcer.announce(effects);
+    remove_uploads(parts.repos, id).await;
+    parts.logs.close(id).await?;
     Ok(OutcomeAccepted {
         status: AttemptStatus::Failed,
     })

@@ -15,7 +15,7 @@ use crate::db::packages::PackageRow;
 use crate::db::releases::{self, BuildRelease};
 use crate::db::{Database, TokenId, attempts, builds, packages};
 use crate::error::{Error, Refusal};
-use crate::state::AppState;
+use crate::state::parts::AttemptParts;
 
 use super::attempt_guard::{attempt_ended, own_attempt};
 use super::failed_attempt::{remove_uploads, sanitize};
@@ -38,43 +38,43 @@ pub struct Report {
 /// When the attempt belongs to another token or has ended with another outcome, its packages are not those that the
 /// plan expects, or a success is reported as final.
 pub async fn report_outcome(
-    state: &AppState,
+    parts: AttemptParts<'_>,
     token: TokenId,
     id: AttemptId,
     Report { outcome, retry }: &Report,
 ) -> Result<OutcomeAccepted, Error> {
     if !retry {
-        return report_final_failure(state, token, id, outcome).await;
+        return report_final_failure(parts, token, id, outcome).await;
     }
-    let turn = state.reports.turn().await?;
-    let attempt = own_attempt(&state.database, token, id).await?;
-    let build = builds::by_id(state.database.read(), attempt.build)
+    let turn = parts.reports.turn().await?;
+    let attempt = own_attempt(parts.database, token, id).await?;
+    let build = builds::by_id(parts.database.read(), attempt.build)
         .await?
         .ok_or_else(|| anyhow::anyhow!("attempt {id} has no build"))?;
     let status = match outcome {
         Outcome::Succeeded { packages } => {
-            succeeded(state, &attempt, &build, packages, turn).await?
+            succeeded(parts, &attempt, &build, packages, turn).await?
         }
         Outcome::Failed { kind, explanation } => {
-            failed(state, id, &build, *kind, &sanitize(explanation)).await?;
+            failed(parts, id, &build, *kind, &sanitize(explanation)).await?;
             drop(turn);
-            remove_uploads(&state.repos, id).await;
+            remove_uploads(parts.repos, id).await;
             AttemptStatus::Failed
         }
     };
-    state.logs.close(id).await?;
+    parts.logs.close(id).await?;
     Ok(OutcomeAccepted { status })
 }
 
 /// Accepts a failure. One whose cause only GitLab knows is deferred.
 async fn failed(
-    state: &AppState,
+    parts: AttemptParts<'_>,
     id: AttemptId,
     build: &BuildRow,
     kind: FailureKind,
     explanation: &Explanation,
 ) -> Result<(), Error> {
-    let mut transition = Transition::begin(&state.database).await?;
+    let mut transition = Transition::begin(parts.database).await?;
     let Some(attempt) = current(&mut transition, id).await? else {
         transition.undo().await?;
         return Err(attempt_ended(id));
@@ -86,7 +86,15 @@ async fn failed(
         transition.undo().await?;
         return Ok(());
     }
-    let is_taken = match defer(state, &mut transition, &attempt, kind, explanation).await? {
+    let is_taken = match defer(
+        parts.pipelines.is_some(),
+        &mut transition,
+        &attempt,
+        kind,
+        explanation,
+    )
+    .await?
+    {
         Deferral::Yes => true,
         Deferral::Contradicts => false,
         Deferral::No => transition.fail(build, &attempt, kind, explanation).await?,
@@ -96,7 +104,7 @@ async fn failed(
         return Err(attempt_ended(id));
     }
     let effects = transition.commit().await?;
-    state.announce(effects);
+    parts.announcer.announce(effects);
     Ok(())
 }
 
@@ -106,20 +114,20 @@ async fn current(transition: &mut Transition, id: AttemptId) -> sqlx::Result<Opt
 }
 
 async fn succeeded(
-    state: &AppState,
+    parts: AttemptParts<'_>,
     attempt: &AttemptRow,
     build: &BuildRow,
     reported: &[ReportedPackage],
     turn: OwnedSemaphorePermit,
 ) -> Result<AttemptStatus, Error> {
-    let uploaded = packages::of_attempt(state.database.read(), attempt.id).await?;
+    let uploaded = packages::of_attempt(parts.database.read(), attempt.id).await?;
     let checked = check_uploaded(reported, &uploaded);
     match attempt.status {
         AttemptStatus::Queued | AttemptStatus::Running => {
             checked?;
-            check_expected(&state.database, build, &uploaded).await?;
+            check_expected(parts.database, build, &uploaded).await?;
             let version = common_version(&uploaded)?;
-            let mut transition = Transition::begin(&state.database).await?;
+            let mut transition = Transition::begin(parts.database).await?;
             if let Some(file_name) = in_use(&mut transition, build, &uploaded).await? {
                 transition.undo().await?;
                 let title = format!("the repository already has another {file_name}");
@@ -136,7 +144,7 @@ async fn succeeded(
             // Also when the same report arrived twice concurrently and the other one was accepted: wait until that is
             // durable before responding.
             let effects = transition.commit().await?;
-            state.announce(effects);
+            parts.announcer.announce(effects);
         }
         // Accepted before: the response was lost, or publishing failed.
         AttemptStatus::Succeeded => checked.map_err(|_| attempt_ended(attempt.id))?,
@@ -144,7 +152,7 @@ async fn succeeded(
     }
     // Other reports may be accepted meanwhile, and published together with this one.
     drop(turn);
-    state.publisher.publish(build.id).await?;
+    parts.announcer.publish(build.id).await?;
     Ok(AttemptStatus::Succeeded)
 }
 

@@ -40,7 +40,7 @@ pub(crate) async fn claim_build(
         expires_at: token.expires_at,
         server,
     };
-    let build = claim_build::claim_build(&state, &claimant, request).await?;
+    let build = claim_build::claim_build(state.claim_parts(), &claimant, request).await?;
     Ok(match build {
         Some(build) => Json(build).into_response(),
         None => StatusCode::NO_CONTENT.into_response(),
@@ -65,7 +65,14 @@ pub(crate) async fn exchange_id_token(
 ) -> Result<Json<ExchangedIdToken>, Error> {
     let peer = peer.map(|Extension(Peer(address))| address.ip());
     Ok(Json(
-        exchange_id_token::exchange_id_token(&state, peer, id, &request).await?,
+        exchange_id_token::exchange_id_token(
+            state.attempt_parts(),
+            state.job_parts(),
+            peer,
+            id,
+            &request,
+        )
+        .await?,
     ))
 }
 
@@ -74,7 +81,9 @@ pub(crate) async fn renew_lease(
     Extension(Identity(token)): Extension<Identity>,
     extract::Path(id): extract::Path<AttemptId>,
 ) -> Result<Json<HeartbeatResponse>, Error> {
-    Ok(Json(heartbeat::heartbeat(&state, token.id, id).await?))
+    Ok(Json(
+        heartbeat::heartbeat(state.attempt_parts(), token.id, id).await?,
+    ))
 }
 
 #[derive(Deserialize)]
@@ -90,7 +99,7 @@ pub(crate) async fn append_log(
     extract::Bytes(chunk): extract::Bytes,
 ) -> Result<Json<LogAppended>, Error> {
     Ok(Json(
-        append_log::append_log(&state, token.id, id, query.offset, &chunk).await?,
+        append_log::append_log(state.attempt_parts(), token.id, id, query.offset, &chunk).await?,
     ))
 }
 
@@ -100,7 +109,7 @@ pub(crate) async fn keep_pkgbuild(
     extract::Path(id): extract::Path<AttemptId>,
     extract::Bytes(text): extract::Bytes,
 ) -> Result<StatusCode, Error> {
-    store_pkgbuild::store_pkgbuild(&state, token.id, id, &text).await?;
+    store_pkgbuild::store_pkgbuild(&state.database, &state.logs, token.id, id, &text).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -122,7 +131,14 @@ pub(crate) async fn upload_package(
         sha256: query.sha256,
     };
     let mut body = body.into_data_stream();
-    let uploaded = upload_package::upload_package(&state, token.id, &upload, &mut body).await;
+    let uploaded = upload_package::upload_package(
+        state.attempt_parts(),
+        token.id,
+        &upload,
+        &state.shutdown,
+        &mut body,
+    )
+    .await;
     bodies::drain_refused(&uploaded, body).await;
     Ok(Json(uploaded?))
 }
@@ -136,7 +152,7 @@ pub(crate) async fn report_outcome(
 ) -> Result<Json<OutcomeAccepted>, Error> {
     let report = Report { outcome, retry };
     Ok(Json(
-        report_outcome::report_outcome(&state, token.id, id, &report).await?,
+        report_outcome::report_outcome(state.attempt_parts(), token.id, id, &report).await?,
     ))
 }
 

@@ -18,7 +18,9 @@ pub(crate) async fn cancel(
     server: BaseUrl,
     extract::Path(name): extract::Path<NamespaceName>,
 ) -> Result<Json<NamespaceDetail>, Error> {
-    Ok(Json(hold::cancel(&state, &server, &name).await?))
+    Ok(Json(
+        hold::cancel(state.planning_parts(), &server, &name).await?,
+    ))
 }
 
 pub(crate) async fn resume(
@@ -28,7 +30,7 @@ pub(crate) async fn resume(
     extract::Path(name): extract::Path<NamespaceName>,
 ) -> Result<Json<NamespaceDetail>, Error> {
     Ok(Json(
-        hold::resume(&state, identity.caller(), &server, &name).await?,
+        hold::resume(state.planning_parts(), identity.caller(), &server, &name).await?,
     ))
 }
 
@@ -39,7 +41,7 @@ pub(crate) async fn retry(
     extract::Json(request): extract::Json<RetryBuilds>,
 ) -> Result<Json<RetriedBuilds>, Error> {
     Ok(Json(
-        retry::retry(&state, identity.caller(), &name, &request).await?,
+        retry::retry(state.planning_parts(), identity.caller(), &name, &request).await?,
     ))
 }
 
@@ -47,6 +49,12 @@ pub(crate) async fn delete_namespace(
     State(state): State<AppState>,
     extract::Path(name): extract::Path<NamespaceName>,
 ) -> Result<StatusCode, Error> {
-    delete::delete(&state, &name).await?;
+    delete::delete(
+        state.deletion_parts(),
+        state.announcer(),
+        &state.replans,
+        &name,
+    )
+    .await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -31,7 +31,14 @@ pub(crate) async fn stream_events(
 ) -> Result<impl IntoResponse, Error> {
     let permit = stream_permit(&state, peer)?;
     let after = last_event_id(&headers)?;
-    let follower = EventFollower::begin(state, &name, after).await?;
+    let follower = EventFollower::begin(
+        &state.database,
+        &state.changes,
+        &state.shutdown,
+        &name,
+        after,
+    )
+    .await?;
     let stream = Sse::new(stream(follower, permit));
     let stream = stream.keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
     Ok(([(NO_BUFFERING, "no")], stream))

@@ -21,7 +21,7 @@ pub(crate) async fn show_home(
     query: Result<extract::Query<HomeQuery>, Error>,
 ) -> PageResult {
     let extract::Query(query) = query?;
-    let content = home_page(&state, query.cursor.as_deref()).await?;
+    let content = home_page(state.read_parts(), query.cursor.as_deref()).await?;
     let first = query.cursor.is_none();
     let now = state.clock.now().into();
     page(&HomePage::new(content, first, now, &links(&state))?)

@@ -49,7 +49,7 @@ async fn show(
     let extract::Query(query) = filtering?;
     let filter = Filter::parse(query)
         .map_err(|message| Error::refused(ProblemKind::InvalidRequest, message))?;
-    let content = namespace_page(state, server, name, number).await?;
+    let content = namespace_page(state.read_parts(), server, name, number).await?;
     let now = state.clock.now().into();
     page(&NamespacePage::new(
         &content,

@@ -23,7 +23,7 @@ pub(crate) async fn list_sources(
     query: Result<extract::Query<SourcesQuery>, Error>,
 ) -> PageResult {
     let extract::Query(query) = query?;
-    let content = sources_page(&state, query.broken, query.cursor.as_deref()).await?;
+    let content = sources_page(state.read_parts(), query.broken, query.cursor.as_deref()).await?;
     let first = query.cursor.is_none();
     let now = state.clock.now().into();
     page(&SourcesPage::new(

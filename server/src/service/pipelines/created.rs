@@ -7,7 +7,7 @@ use crate::db::pipelines::{CreatedPipeline, PipelineRow};
 use crate::db::{builds, pipelines};
 use crate::error::Error;
 use crate::service::transitions::Transition;
-use crate::state::AppState;
+use crate::state::parts::AttemptParts;
 
 use super::dispatch::moved;
 
@@ -25,11 +25,11 @@ pub enum Created {
 /// # Errors
 /// When the database cannot be written: the pipeline is then searched for again.
 pub async fn record_created(
-    state: &AppState,
+    parts: AttemptParts<'_>,
     row: &PipelineRow,
     found: &Pipeline,
 ) -> Result<Created, Error> {
-    let mut transition = Transition::begin(&state.database).await?;
+    let mut transition = Transition::begin(parts.database).await?;
     let known = CreatedPipeline {
         pipeline_id: found.id,
         url: found.web_url.clone(),
@@ -54,7 +54,7 @@ pub async fn record_created(
         }
     }
     let effects = transition.commit().await?;
-    state.announce(effects);
+    parts.announcer.announce(effects);
     tracing::info!(
         attempt.id = %row.attempt,
         gitlab.project = row.project_id.0,
@@ -68,8 +68,12 @@ pub async fn record_created(
 ///
 /// # Errors
 /// When the database cannot be written.
-pub async fn end_refused(state: &AppState, row: &PipelineRow, message: &str) -> Result<(), Error> {
-    let mut transition = Transition::begin(&state.database).await?;
+pub async fn end_refused(
+    parts: AttemptParts<'_>,
+    row: &PipelineRow,
+    message: &str,
+) -> Result<(), Error> {
+    let mut transition = Transition::begin(parts.database).await?;
     if let Some(build) = builds::by_id(transition.connection(), row.build).await? {
         let kind = FailureKind::Infrastructure;
         transition
@@ -78,7 +82,7 @@ pub async fn end_refused(state: &AppState, row: &PipelineRow, message: &str) -> 
     }
     pipelines::set_over(transition.tx(), row.attempt).await?;
     let effects = transition.commit().await?;
-    state.announce(effects);
-    state.logs.close(row.attempt).await?;
+    parts.announcer.announce(effects);
+    parts.logs.close(row.attempt).await?;
     Ok(())
 }

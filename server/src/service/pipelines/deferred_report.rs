@@ -7,7 +7,6 @@ use crate::db::attempts::{self, AttemptRow, UNLIMITED_LEASE};
 use crate::db::pipelines;
 use crate::error::Error;
 use crate::service::transitions::Transition;
-use crate::state::AppState;
 
 /// Whether a reported failure is deferred.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,18 +19,19 @@ pub(in crate::service) enum Deferral {
     Contradicts,
 }
 
-/// Defers the failure of an attempt on GitLab if only GitLab knows its cause.
+/// Defers the failure of an attempt on GitLab if only GitLab knows its cause. `is_on_gitlab`: whether GitLab builds
+/// anything.
 ///
 /// # Errors
 /// When the database cannot be written.
 pub(in crate::service) async fn defer(
-    state: &AppState,
+    is_on_gitlab: bool,
     transition: &mut Transition,
     attempt: &AttemptRow,
     kind: FailureKind,
     explanation: &Explanation,
 ) -> Result<Deferral, Error> {
-    if state.pipelines.is_none() {
+    if !is_on_gitlab {
         return Ok(Deferral::No);
     }
     let row = pipelines::of_attempt(transition.connection(), attempt.id).await?;

@@ -11,7 +11,8 @@ use crate::db::pipelines::NewPipeline;
 use crate::db::{Database, TokenId, builds, iterations, pipelines, source_repositories, tokens};
 use crate::error::Error;
 use crate::service::transitions::Transition;
-use crate::state::AppState;
+use crate::state::announcer::Announcer;
+use crate::state::pipelines::Pipelines;
 
 const PLACEHOLDER_WORKER: &str = "gitlab";
 
@@ -25,21 +26,20 @@ struct PipelineTarget {
 ///
 /// # Errors
 /// When the database cannot be used; nothing was dispatched then.
-pub async fn dispatch(state: &AppState, chosen: &[BuildId]) -> Result<usize, Error> {
-    let rows = builds::by_ids(state.database.read(), chosen).await?;
+pub async fn dispatch(
+    database: &Database,
+    announcer: &Announcer,
+    on_gitlab: &Pipelines,
+    chosen: &[BuildId],
+) -> Result<usize, Error> {
+    let rows = builds::by_ids(database.read(), chosen).await?;
     let mut targets = Vec::with_capacity(rows.len());
     for build in &rows {
-        targets.push((
-            build,
-            AttemptId::new(),
-            target(&state.database, build).await?,
-        ));
+        targets.push((build, AttemptId::new(), target(database, build).await?));
     }
-    let gitlab = state.pipelines.as_ref();
-    let gitlab = gitlab.map(|on_gitlab| on_gitlab.gitlab.settings().url.to_string());
-    let gitlab = gitlab.unwrap_or_default();
+    let gitlab = on_gitlab.gitlab.settings().url.to_string();
     let worker = placeholder_worker()?;
-    let mut transition = Transition::begin(&state.database).await?;
+    let mut transition = Transition::begin(database).await?;
     let mut attempts = Vec::with_capacity(rows.len());
     let mut issued = Vec::with_capacity(rows.len());
     for (build, id, _) in &targets {
@@ -81,7 +81,7 @@ pub async fn dispatch(state: &AppState, chosen: &[BuildId]) -> Result<usize, Err
     }
     pipelines::insert(transition.tx(), &wanted).await?;
     let effects = transition.commit().await?;
-    state.announce(effects);
+    announcer.announce(effects);
     Ok(dispatched.len())
 }
 

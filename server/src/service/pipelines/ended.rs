@@ -10,7 +10,7 @@ use crate::db::{attempts, builds, pipelines};
 use crate::error::Error;
 use crate::service::failed_attempt::remove_uploads;
 use crate::service::transitions::Transition;
-use crate::state::AppState;
+use crate::state::parts::AttemptParts;
 
 use super::verdict::{End, Facts, verdict};
 
@@ -21,14 +21,14 @@ use super::verdict::{End, Facts, verdict};
 /// # Errors
 /// When the database cannot be written: the pipeline is then queried again.
 pub async fn end_completed(
-    state: &AppState,
+    parts: AttemptParts<'_>,
     row: &PipelineRow,
     status: Option<PipelineStatus>,
     jobs: &[Job],
     errors: Option<&str>,
     log: Option<&str>,
 ) -> Result<(), Error> {
-    let mut transition = Transition::begin(&state.database).await?;
+    let mut transition = Transition::begin(parts.database).await?;
     let connection = transition.connection();
     let attempt = attempts::by_id(connection, row.attempt).await?;
     let build = builds::by_id(transition.connection(), row.build).await?;
@@ -56,14 +56,14 @@ pub async fn end_completed(
     pipelines::set_over(transition.tx(), row.attempt).await?;
     let Some(why) = why else {
         let effects = transition.commit().await?;
-        state.announce(effects);
+        parts.announcer.announce(effects);
         return Ok(());
     };
-    let conclusion = state.logs.conclude(row.attempt).await;
+    let conclusion = parts.logs.conclude(row.attempt).await;
     let effects = transition.commit().await?;
-    state.announce(effects);
+    parts.announcer.announce(effects);
     conclusion.write(&why).await?;
-    remove_uploads(&state.repos, row.attempt).await;
+    remove_uploads(parts.repos, row.attempt).await;
     Ok(())
 }
 
@@ -90,8 +90,8 @@ pub(super) async fn conclude(
 ///
 /// # Errors
 /// When the database cannot be written.
-pub async fn end_withdrawn(state: &AppState, row: &PipelineRow) -> Result<(), Error> {
-    let mut transition = Transition::begin(&state.database).await?;
+pub async fn end_withdrawn(parts: AttemptParts<'_>, row: &PipelineRow) -> Result<(), Error> {
+    let mut transition = Transition::begin(parts.database).await?;
     let connection = transition.connection();
     let attempt = attempts::by_id(connection, row.attempt).await?;
     let build = builds::by_id(transition.connection(), row.build).await?;
@@ -102,7 +102,7 @@ pub async fn end_withdrawn(state: &AppState, row: &PipelineRow) -> Result<(), Er
     }
     pipelines::set_over(transition.tx(), row.attempt).await?;
     let effects = transition.commit().await?;
-    state.announce(effects);
-    state.logs.close(row.attempt).await?;
+    parts.announcer.announce(effects);
+    parts.logs.close(row.attempt).await?;
     Ok(())
 }

@@ -13,7 +13,7 @@ use crate::db::{attempts, builds, pipelines};
 use crate::error::Error;
 use crate::service::failed_attempt::remove_uploads;
 use crate::service::transitions::Transition;
-use crate::state::AppState;
+use crate::state::parts::AttemptParts;
 
 use super::ended::conclude;
 use super::verdict::{End, name, timeout};
@@ -50,11 +50,11 @@ impl Subject {
 /// # Errors
 /// When the database cannot be written.
 pub async fn end_unanswered(
-    state: &AppState,
+    parts: AttemptParts<'_>,
     row: &PipelineRow,
     job: Option<&Job>,
 ) -> Result<bool, Error> {
-    let mut transition = Transition::begin(&state.database).await?;
+    let mut transition = Transition::begin(parts.database).await?;
     let Some(subject) = Subject::read(&mut transition, row).await? else {
         return Ok(false);
     };
@@ -72,7 +72,7 @@ pub async fn end_unanswered(
     };
     let why = end.explanation().to_string();
     let has_ended = conclude(&mut transition, &subject.build, &subject.attempt, end).await?;
-    finish(state, transition, row, &why).await?;
+    finish(parts, transition, row, &why).await?;
     Ok(has_ended)
 }
 
@@ -82,19 +82,19 @@ pub async fn end_unanswered(
 /// # Errors
 /// When the database cannot be written.
 pub async fn end_unexchanged(
-    state: &AppState,
+    parts: AttemptParts<'_>,
     row: &PipelineRow,
     job: &Job,
 ) -> Result<bool, Error> {
-    let mut transition = Transition::begin(&state.database).await?;
+    let mut transition = Transition::begin(parts.database).await?;
     let Some(subject) = Subject::read(&mut transition, row).await? else {
         return Ok(false);
     };
     if subject.row.job_id.is_some() || subject.attempt.status != AttemptStatus::Queued {
         return Ok(false);
     }
-    let allowed = state.config.pipelines.as_ref();
-    let allowed = allowed.map_or(0, |settings| settings.exchange.as_secs());
+    let allowed = parts.pipelines.map(|on_gitlab| on_gitlab.settings.exchange);
+    let allowed = allowed.unwrap_or_default().as_secs();
     let message = format!(
         "{} has run for more than {allowed} s without asking for its build: its runner was killed, or \
          cannot reach this server",
@@ -105,23 +105,23 @@ pub async fn end_unexchanged(
     let has_ended = transition
         .mark_lost(&subject.build, &subject.attempt, &message)
         .await?;
-    finish(state, transition, row, &message).await?;
+    finish(parts, transition, row, &message).await?;
     Ok(has_ended)
 }
 
 async fn finish(
-    state: &AppState,
+    parts: AttemptParts<'_>,
     mut transition: Transition,
     row: &PipelineRow,
     why: &str,
 ) -> Result<(), Error> {
     // Has the pipeline cancelled in GitLab.
     transition.stop_attempts();
-    let conclusion = state.logs.conclude(row.attempt).await;
+    let conclusion = parts.logs.conclude(row.attempt).await;
     let effects = transition.commit().await?;
-    state.announce(effects);
+    parts.announcer.announce(effects);
     conclusion.write(why).await?;
-    remove_uploads(&state.repos, row.attempt).await;
+    remove_uploads(parts.repos, row.attempt).await;
     tracing::warn!(
         attempt.id = %row.attempt,
         gitlab.project = row.project_id.0,

@@ -3,8 +3,8 @@
 use buildbtw_model::api::{NamespaceSummary, Page, SourcesOverview};
 
 use crate::error::Error;
-use crate::state::AppState;
 use crate::state::outages::FailingTask;
+use crate::state::parts::ReadParts;
 
 use super::namespaces::list_namespaces;
 use super::sources::sources_overview;
@@ -23,10 +23,10 @@ pub struct HomeContent {
 ///
 /// # Errors
 /// When the cursor is invalid.
-pub async fn home_page(state: &AppState, cursor: Option<&str>) -> Result<HomeContent, Error> {
+pub async fn home_page(parts: ReadParts<'_>, cursor: Option<&str>) -> Result<HomeContent, Error> {
     Ok(HomeContent {
-        namespaces: list_namespaces(state, cursor).await?,
-        sources: sources_overview(state).await?,
-        failing: state.outages.current(),
+        namespaces: list_namespaces(parts.database, &parts.config.network, cursor).await?,
+        sources: sources_overview(parts.database, parts.sources).await?,
+        failing: parts.outages.current(),
     })
 }

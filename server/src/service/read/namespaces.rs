@@ -5,10 +5,11 @@ use buildbtw_model::{NamespaceName, saturating};
 
 use crate::address::BaseUrl;
 use crate::db::namespaces::NamespaceRow;
-use crate::db::{NamespaceId, iterations, namespaces, packages};
+use crate::db::{Database, NamespaceId, iterations, namespaces, packages};
 use crate::error::Error;
+use crate::network::NetworkSettings;
 use crate::service::refusals;
-use crate::state::AppState;
+use crate::state::parts::ReadParts;
 
 use super::PAGE;
 use super::find::find_namespace;
@@ -32,25 +33,30 @@ fn parse_cursor(cursor: Option<&str>) -> Result<NamespaceId, Error> {
 /// # Errors
 /// When the cursor is invalid.
 pub async fn list_namespaces(
-    state: &AppState,
+    database: &Database,
+    network: &NetworkSettings,
     cursor: Option<&str>,
 ) -> Result<Page<NamespaceSummary>, Error> {
     let before = parse_cursor(cursor)?;
     let limit = saturating(PAGE + 1);
-    let mut rows = namespaces::page(state.database.read(), before, limit).await?;
+    let mut rows = namespaces::page(database.read(), before, limit).await?;
     let next = (rows.len() > PAGE).then(|| {
         rows.truncate(PAGE);
         rows[PAGE - 1].id.0.to_string()
     });
     let mut items = Vec::with_capacity(rows.len());
     for row in rows {
-        items.push(namespace_summary(state, row).await?);
+        items.push(namespace_summary(database, network, row).await?);
     }
     Ok(Page { items, next })
 }
 
-async fn namespace_summary(state: &AppState, row: NamespaceRow) -> Result<NamespaceSummary, Error> {
-    let reader = state.database.read();
+async fn namespace_summary(
+    database: &Database,
+    network: &NetworkSettings,
+    row: NamespaceRow,
+) -> Result<NamespaceSummary, Error> {
+    let reader = database.read();
     let newest = iterations::newest(reader, row.id)
         .await?
         .ok_or_else(|| anyhow::anyhow!("namespace {} has no iteration", row.name))?;
@@ -58,10 +64,10 @@ async fn namespace_summary(state: &AppState, row: NamespaceRow) -> Result<Namesp
         changesets: namespaces::origins(reader, row.id).await?,
         name: row.name,
         scope: row.scope,
-        network: state.config.network.effective(row.network),
+        network: network.effective(row.network),
         held: row.held_at.is_some(),
         created_at: row.created_at.into(),
-        iteration: iteration_summary(&state.database, &newest).await?.0,
+        iteration: iteration_summary(database, &newest).await?.0,
     })
 }
 
@@ -78,14 +84,15 @@ pub struct NamespaceContent {
 /// # Errors
 /// When there is no such namespace or iteration.
 pub async fn namespace_page(
-    state: &AppState,
+    parts: ReadParts<'_>,
     server: &BaseUrl,
     name: &NamespaceName,
     number: Option<u32>,
 ) -> Result<NamespaceContent, Error> {
+    let database = parts.database;
     Ok(NamespaceContent {
-        namespace: show_namespace(state, server, name).await?,
-        iteration: show_iteration(state, server, name, number).await?,
+        namespace: show_namespace(database, &parts.config.network, server, name).await?,
+        iteration: show_iteration(database, parts.pipelines, server, name, number).await?,
     })
 }
 
@@ -94,20 +101,21 @@ pub async fn namespace_page(
 /// # Errors
 /// When there is no namespace with this name.
 pub async fn show_namespace(
-    state: &AppState,
+    database: &Database,
+    network: &NetworkSettings,
     server: &BaseUrl,
     name: &NamespaceName,
 ) -> Result<NamespaceDetail, Error> {
-    let row = find_namespace(&state.database, name).await?;
+    let row = find_namespace(database, name).await?;
     let mut all = Vec::new();
-    for iteration in iterations::of_namespace(state.database.read(), row.id).await? {
-        all.push(iteration_summary(&state.database, &iteration).await?.0);
+    for iteration in iterations::of_namespace(database.read(), row.id).await? {
+        all.push(iteration_summary(database, &iteration).await?.0);
     }
     Ok(NamespaceDetail {
         web_url: format!("{server}/namespaces/{}", row.name),
-        size: packages::size_of_namespace(state.database.read(), row.id).await?,
-        replan_error: refusals::reason(&state.database, row.id).await?,
-        summary: namespace_summary(state, row).await?,
+        size: packages::size_of_namespace(database.read(), row.id).await?,
+        replan_error: refusals::reason(database, row.id).await?,
+        summary: namespace_summary(database, network, row).await?,
         iterations: all,
     })
 }

@@ -7,10 +7,11 @@ use buildbtw_model::api::{
 };
 use buildbtw_model::saturating;
 
-use crate::db::{source_repositories, srcinfos};
+use crate::db::{Database, source_repositories, srcinfos};
 use crate::error::Error;
 use crate::service::source_problems::FetchRules;
-use crate::state::AppState;
+use crate::sources::Sources;
+use crate::state::parts::ReadParts;
 
 use super::PAGE;
 
@@ -19,11 +20,11 @@ use super::PAGE;
 /// # Errors
 /// When the database cannot be read.
 pub async fn list_sources(
-    state: &AppState,
+    parts: ReadParts<'_>,
     broken: bool,
     cursor: Option<&str>,
 ) -> Result<Page<SourceRepositorySummary>, Error> {
-    let reader = state.database.read();
+    let reader = parts.database.read();
     let limit = saturating(PAGE + 1);
     let after = cursor.unwrap_or_default();
     let mut rows = source_repositories::page(reader, broken, after, limit).await?;
@@ -41,7 +42,7 @@ pub async fn list_sources(
             parsed.insert(row.path.clone(), package);
         }
     }
-    let fetched = FetchRules::current(state, state.config.network.default);
+    let fetched = FetchRules::current(parts.fetched, parts.config.network.default);
     for row in rows {
         let package = parsed.get(&row.path);
         items.push(SourceRepositorySummary {
@@ -55,7 +56,7 @@ pub async fn list_sources(
                 })
                 .unwrap_or_default(),
             not_fetched: package
-                .map(|package| fetched.messages(package, &state.config.architectures))
+                .map(|package| fetched.messages(package, &parts.config.architectures))
                 .unwrap_or_default(),
             path: row.path,
             pkgbase: row.pkgbase,
@@ -82,13 +83,13 @@ pub struct SourcesContent {
 /// # Errors
 /// When the database cannot be read.
 pub async fn sources_page(
-    state: &AppState,
+    parts: ReadParts<'_>,
     broken: bool,
     cursor: Option<&str>,
 ) -> Result<SourcesContent, Error> {
     Ok(SourcesContent {
-        sources: list_sources(state, broken, cursor).await?,
-        overview: sources_overview(state).await?,
+        sources: list_sources(parts, broken, cursor).await?,
+        overview: sources_overview(parts.database, parts.sources).await?,
     })
 }
 
@@ -96,11 +97,14 @@ pub async fn sources_page(
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn sources_overview(state: &AppState) -> Result<SourcesOverview, Error> {
-    let (usable, broken) = source_repositories::counts(state.database.read()).await?;
-    let status = state.sources.status();
+pub async fn sources_overview(
+    database: &Database,
+    sources: &Sources,
+) -> Result<SourcesOverview, Error> {
+    let (usable, broken) = source_repositories::counts(database.read()).await?;
+    let status = sources.status();
     Ok(SourcesOverview {
-        origin: state.sources.title(),
+        origin: sources.title(),
         usable,
         broken,
         complete: status.complete,

@@ -15,7 +15,7 @@ use crate::db::{Database, retired_packages};
 use crate::error::Error;
 use crate::repos::RepositoryKey;
 use crate::repos::database::render;
-use crate::state::AppState;
+use crate::state::parts::RepositoryParts;
 
 use super::publish::file_lists;
 use super::read::find::find_namespace;
@@ -66,23 +66,23 @@ pub struct ServedPackage {
 /// # Errors
 /// When there is none.
 pub async fn find_file(
-    state: &AppState,
+    parts: RepositoryParts<'_>,
     requested: &RequestedFile,
 ) -> Result<RepositoryFile, Error> {
-    let (key, place) = requested.find(&state.database).await?;
+    let (key, place) = requested.find(parts.database).await?;
     let file = requested.file.as_str();
     let Some(kind) = DatabaseKind::parse(file, &key.namespace) else {
-        let package = find_package(state, &key, &place, file).await?;
+        let package = find_package(parts, &key, &place, file).await?;
         return Ok(RepositoryFile::Package(package));
     };
     if kind == DatabaseKind::WithFiles {
-        file_lists::update(state, &key, place.iteration.id).await?;
+        file_lists::update(parts, &key, place.iteration.id).await?;
     }
-    if !state.config.architectures.contains(&key.architecture) {
+    if !parts.architectures.contains(&key.architecture) {
         let what = format!("repository for {}", key.architecture);
         return Err(Error::not_found(what));
     }
-    find_database(state.repos.folder(&key).join(file)).await
+    find_database(parts.repos.folder(&key).join(file)).await
 }
 
 async fn find_database(path: PathBuf) -> Result<RepositoryFile, Error> {
@@ -103,15 +103,15 @@ async fn find_database(path: PathBuf) -> Result<RepositoryFile, Error> {
 }
 
 async fn find_package(
-    state: &AppState,
+    parts: RepositoryParts<'_>,
     key: &RepositoryKey,
     place: &Place,
     file: &str,
 ) -> Result<ServedPackage, Error> {
     let not_found = || Error::not_found(format!("file `{file}` in this repository"));
     let name: PackageFileName = file.parse().map_err(|_| not_found())?;
-    let path = state.repos.folder(key).join(name.as_str());
-    let reader = state.database.read();
+    let path = parts.repos.folder(key).join(name.as_str());
+    let reader = parts.database.read();
     let (iteration, architecture) = (place.iteration.id, &key.architecture);
     let served = retired_packages::served(reader, iteration, architecture, &name).await?;
     let served = served.ok_or_else(not_found)?;

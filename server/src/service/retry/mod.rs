@@ -14,7 +14,7 @@ use crate::db::namespaces::NamespaceRow;
 use crate::db::source_repositories::SourceRepositoryRow;
 use crate::error::{Error, Refusal};
 use crate::sources;
-use crate::state::AppState;
+use crate::state::parts::PlanningParts;
 
 use super::new_iteration::{Trigger, catch_up, new_iteration_after};
 use super::read::find::find_namespace;
@@ -32,22 +32,22 @@ const MAX_REREAD: usize = 50;
 /// When the namespace is held, one of the pkgbases has nothing to retry, or the newest commits are requested and one
 /// cannot be used; nothing was changed then.
 pub async fn retry(
-    state: &AppState,
+    parts: PlanningParts<'_>,
     caller: Caller,
     name: &NamespaceName,
     request: &RetryBuilds,
 ) -> Result<RetriedBuilds, Error> {
-    let namespace = find_namespace(&state.database, name).await?;
+    let namespace = find_namespace(parts.database, name).await?;
     check_held(&namespace)?;
     // Newer commits are relative to this iteration: another may be planned while the sources are read.
-    let before = newest(&state.database, &namespace).await?;
-    let all = builds::of_iteration(state.database.read(), before.id).await?;
+    let before = newest(parts.database, &namespace).await?;
+    let all = builds::of_iteration(parts.database.read(), before.id).await?;
     check_pkgbases(&request.pkgbases, &before, &all)?;
-    catch_up(state, &namespace, failed(&all)).await?;
-    let newer = newer::commits(state, &before, &all).await?;
-    let unusable = newer::unusable(state, &before, &all).await?;
-    if newest(&state.database, &namespace).await?.id != before.id {
-        return planned(state, &namespace, request, newer.commits).await;
+    catch_up(parts.database, parts.sources, &namespace, failed(&all)).await?;
+    let newer = newer::commits(parts.database, parts.sources, &before, &all).await?;
+    let unusable = newer::unusable(parts.database, parts.sources, &before, &all).await?;
+    if newest(parts.database, &namespace).await?.id != before.id {
+        return planned(parts.database, &namespace, request, newer.commits).await;
     }
     let mut notes: Vec<_> = unusable.iter().map(note_of).collect();
     // An attempt at a commit that no longer exists would fail, although a newer commit has the same files.
@@ -61,20 +61,20 @@ pub async fn retry(
             let trigger = Trigger::Requested {
                 refresh_base: false,
             };
-            new_iteration_after(state, &namespace, &before, trigger, caller).await?;
-            return planned(state, &namespace, request, newer.commits).await;
+            new_iteration_after(parts, &namespace, &before, trigger, caller).await?;
+            return planned(parts.database, &namespace, request, newer.commits).await;
         }
     } else if newer.is_followed {
         // An attempt at the old commit would be superseded immediately.
         let trigger = Trigger::SourcesChanged;
-        if let Err(error) = new_iteration_after(state, &namespace, &before, trigger, caller).await
+        if let Err(error) = new_iteration_after(parts, &namespace, &before, trigger, caller).await
             && (notes.is_empty() || !error.is_broken_source())
         {
             notes.push(format!("cannot plan the newer commits: {error}"));
         }
     }
-    match retry_builds(state, &before, &namespace, request, &newer.commits, &notes).await? {
-        None => planned(state, &namespace, request, newer.commits).await,
+    match retry_builds(parts, &before, &namespace, request, &newer.commits, &notes).await? {
+        None => planned(parts.database, &namespace, request, newer.commits).await,
         Some(retried) => Ok(RetriedBuilds {
             iteration: before.number,
             builds: retried.into_iter().map(retried_build).collect(),
@@ -134,13 +134,13 @@ async fn newest(database: &Database, namespace: &NamespaceRow) -> Result<Iterati
 
 /// Returns the open builds of an iteration that was just planned, which replace new attempts.
 async fn planned(
-    state: &AppState,
+    database: &Database,
     namespace: &NamespaceRow,
     request: &RetryBuilds,
     newer: Vec<NewerCommit>,
 ) -> Result<RetriedBuilds, Error> {
-    let newest = newest(&state.database, namespace).await?;
-    let builds = builds::of_iteration(state.database.read(), newest.id).await?;
+    let newest = newest(database, namespace).await?;
+    let builds = builds::of_iteration(database.read(), newest.id).await?;
     let is_wanted = |build: &BuildRow| {
         let asked = &request.pkgbases;
         build.packages_attempt_id.is_none() && (asked.is_empty() || asked.contains(&build.pkgbase))
@@ -160,7 +160,7 @@ async fn planned(
 
 /// Requeues builds; `None` when `before` is no longer the newest iteration.
 async fn retry_builds(
-    state: &AppState,
+    parts: PlanningParts<'_>,
     before: &IterationRow,
     namespace: &NamespaceRow,
     request: &RetryBuilds,
@@ -168,7 +168,7 @@ async fn retry_builds(
     notes: &[String],
 ) -> Result<Option<Vec<BuildRow>>, Error> {
     let name = &namespace.name;
-    let mut transition = Transition::begin(&state.database).await?;
+    let mut transition = Transition::begin(parts.database).await?;
     let newest = iterations::newest(transition.connection(), namespace.id).await?;
     let newest = newest.ok_or_else(|| Error::not_found(format!("iteration of `{name}`")))?;
     if newest.id != before.id {
@@ -198,7 +198,7 @@ async fn retry_builds(
         return Err(with_hint(refusal, name, newer, notes));
     }
     let effects = transition.commit().await?;
-    state.announce(effects);
+    parts.announcer.announce(effects);
     Ok(Some(retried))
 }
 
