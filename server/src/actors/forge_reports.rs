@@ -6,9 +6,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::runner::{Actor, Cause, Next};
-use crate::db::{NamespaceId, namespaces};
+use crate::db::NamespaceId;
 use crate::outage::{Failure, Outage, Pauses};
-use crate::service::forge_report::{Reporter, is_retryable};
+use crate::service::forge_report::{Reporter, is_retryable, reported_namespaces};
 use crate::state::AppState;
 use crate::time::Clock;
 use crate::wakers::Pending;
@@ -70,10 +70,9 @@ impl ForgeReports {
 
     async fn catch_up(&mut self) -> sqlx::Result<()> {
         if !self.has_caught_up {
-            let all = namespaces::all(self.state.database.read()).await?;
+            let all = reported_namespaces(&self.state.database).await?;
             if !all.is_empty() {
-                self.changed
-                    .add(all.into_iter().map(|namespace| namespace.id));
+                self.changed.add(all);
                 self.collect();
             }
             self.has_caught_up = true;

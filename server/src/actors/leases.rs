@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::runner::{Actor, Cause, Next};
-use crate::db::attempts;
 use crate::outage::{Failure, Outage, Pauses};
 use crate::service::expire_leases::{expire_leases, renew_leases};
 use crate::state::AppState;
@@ -59,8 +58,7 @@ impl Actor for Leases {
             renew_leases(self.state.attempt_parts()).await?;
         }
         let at = self.state.clock.now();
-        expire_leases(self.state.attempt_parts(), at).await?;
-        let next = attempts::next_expiry(self.state.database.read(), at).await?;
+        let next = expire_leases(self.state.attempt_parts(), at).await?;
         self.was_down = false;
         let left = next.map(|next| next.since(self.state.clock.now()) + Duration::from_millis(1));
         Ok(Next::after(

@@ -13,11 +13,11 @@ use super::failed_attempt::remove_uploads;
 use super::transitions::Transition;
 
 /// Marks every attempt as lost whose lease had expired by a time. GitLab is queried first for attempts that run as
-/// jobs: why a job ended decides whether its build is retried.
+/// jobs: why a job ended decides whether its build is retried. Returns when the next lease expires.
 ///
 /// # Errors
 /// When the database cannot be used.
-pub async fn expire_leases(parts: AttemptParts<'_>, at: Millis) -> Result<(), Error> {
+pub async fn expire_leases(parts: AttemptParts<'_>, at: Millis) -> Result<Option<Millis>, Error> {
     let mut expired = attempts::expired(parts.database.read(), at).await?;
     if let Some(on_gitlab) = parts.pipelines
         && !expired.is_empty()
@@ -32,7 +32,7 @@ pub async fn expire_leases(parts: AttemptParts<'_>, at: Millis) -> Result<(), Er
     for attempt in expired {
         expire(parts, attempt.id).await?;
     }
-    Ok(())
+    Ok(attempts::next_expiry(parts.database.read(), at).await?)
 }
 
 /// Marks an attempt as lost if its lease has expired. Returns whether it has.

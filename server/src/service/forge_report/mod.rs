@@ -305,6 +305,15 @@ impl Reporter {
     }
 }
 
+/// Returns the namespaces whose progress is reported.
+///
+/// # Errors
+/// When the database cannot be read.
+pub(crate) async fn reported_namespaces(database: &Database) -> sqlx::Result<Vec<NamespaceId>> {
+    let all = namespaces::all(database.read()).await?;
+    Ok(all.into_iter().map(|namespace| namespace.id).collect())
+}
+
 /// Ignores the permanent rejection of a status, for example of a commit that no longer exists.
 fn ignore_permanent(set: Result<(), GitlabError>) -> Result<(), GitlabError> {
     match set {

@@ -1,7 +1,7 @@
 //! The result of requesting a pipeline.
 
 use buildbtw_gitlab::Pipeline;
-use buildbtw_model::FailureKind;
+use buildbtw_model::{AttemptId, FailureKind};
 
 use crate::db::pipelines::{CreatedPipeline, PipelineRow};
 use crate::db::{builds, pipelines};
@@ -85,4 +85,20 @@ pub async fn end_refused(
     parts.announcer.announce(effects);
     parts.logs.close(row.attempt).await?;
     Ok(())
+}
+
+/// Ends an attempt for which requests failed too often, unless GitLab has a pipeline for it.
+///
+/// # Errors
+/// When the database cannot be used.
+pub async fn give_up(
+    parts: AttemptParts<'_>,
+    attempt: AttemptId,
+    message: &str,
+) -> Result<(), Error> {
+    let row = pipelines::of_attempt(parts.database.read(), attempt).await?;
+    match row.filter(|row| row.pipeline_id.is_none()) {
+        Some(row) => end_refused(parts, &row, message).await,
+        None => Ok(()),
+    }
 }

@@ -9,9 +9,9 @@ use std::path::PathBuf;
 
 use buildbtw_model::{AttemptId, BuildId, PackageFileName};
 
-use crate::db::attempts;
 use crate::db::builds::{self, BuildRow};
 use crate::db::packages::{self, Listing};
+use crate::db::{Database, attempts};
 use crate::error::Error;
 use crate::repos::image::DatabaseImage;
 use crate::repos::{Repos, RepositoryKey};
@@ -19,6 +19,15 @@ use crate::state::parts::RepositoryParts;
 
 use super::transitions::Transition;
 pub(crate) use images::Images;
+
+/// Returns the builds whose packages were accepted and are not in their repository yet.
+///
+/// # Errors
+/// When the database cannot be read.
+pub(crate) async fn unpublished(database: &Database) -> sqlx::Result<Vec<BuildId>> {
+    let builds = builds::unpublished(database.read()).await?;
+    Ok(builds.into_iter().map(|build| build.id).collect())
+}
 
 /// Publishes some builds, repository by repository. Returns those that failed.
 pub(crate) async fn publish_all(

@@ -49,6 +49,15 @@ pub(crate) enum ResyncStep {
     Done,
 }
 
+/// Returns the progress of the initial sync.
+///
+/// # Errors
+/// When the database cannot be read.
+pub(crate) async fn progress(sources: &Sources) -> sqlx::Result<ProgressRow> {
+    let progress = source_progress::get(sources.database().read()).await?;
+    Ok(progress.unwrap_or_default())
+}
+
 impl Resync {
     /// Continues the initial sync from its stored progress.
     pub(crate) fn initial(progress: ProgressRow) -> Self {
