@@ -176,12 +176,12 @@ pub async fn assign(
     lease: Duration,
     pairs: &[(Claimant, BuildId)],
 ) -> Result<Assigned, Error> {
-    let mut transition = Transition::begin(database).await?;
+    let mut tx = database.write().await?;
     let claims: Vec<ClaimId> = pairs.iter().map(|(claimant, _)| claimant.claim).collect();
-    let repeated = attempts::claims_with_attempt(transition.tx(), &claims).await?;
+    let repeated = attempts::claims_with_attempt(&mut tx, &claims).await?;
     // The token may have been revoked while the claim waited.
     let used: Vec<TokenId> = pairs.iter().map(|(claimant, _)| claimant.token).collect();
-    let invalid = tokens::invalid(transition.tx(), &used).await?;
+    let invalid = tokens::invalid(&mut tx, &used).await?;
     let is_refused = |claimant: &Claimant| invalid.contains(&claimant.token);
     let refused: Vec<ClaimId> = pairs
         .iter()
@@ -198,6 +198,7 @@ pub async fn assign(
         worker: &claimant.worker,
         token: claimant.token,
     });
+    let mut transition = Transition::of(tx);
     let dispatched = transition
         .dispatch(attempts, database.clock().now() + lease)
         .await?;

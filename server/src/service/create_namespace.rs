@@ -50,23 +50,25 @@ pub async fn create_namespace(
     let unusable = parts.sources.note_of_unusable(&changesets).await?;
     planned.note_sources(&freshness, unusable, &input.origins);
     let (footprints, seen) = (planned.footprints(), planned.seen());
-    let mut transition = Transition::begin(parts.database).await?;
+    let mut tx = parts.database.write().await?;
     let name = match &request.name {
         Some(name) => name.clone(),
-        None => free_name(parts.base, transition.tx(), &changesets[0].pkgbase).await?,
+        None => free_name(parts.base, &mut tx, &changesets[0].pkgbase).await?,
     };
     let new = new_namespace(&name, &input, &changesets, request);
-    let namespace = match namespaces::insert(transition.tx(), &new).await {
+    let namespace = match namespaces::insert(&mut tx, &new).await {
         // Another request took the name while this one was planned.
         Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
-            transition.undo().await?;
+            tx.undo().await?;
             return Err(name_taken(&name));
         }
         result => result?,
     };
     let causes = [IterationCause::Created];
-    let (iteration, _) = iterations::insert(transition.tx(), namespace, &causes).await?;
-    plan_iteration::store(&mut transition, iteration, &input.origins, planned).await?;
+    let (iteration, _) = iterations::insert(&mut tx, namespace, &causes).await?;
+    let reused = plan_iteration::store(&mut tx, iteration, &input.origins, planned).await?;
+    let mut transition = Transition::of(tx);
+    transition.publish(reused);
     transition
         .record_planned(namespace, iteration, &causes)
         .await?;

@@ -41,24 +41,25 @@ pub async fn expire_leases(parts: AttemptParts<'_>, at: Millis) -> Result<Option
 /// When the database cannot be used.
 pub async fn expire(parts: AttemptParts<'_>, attempt: AttemptId) -> Result<bool, Error> {
     let asked = Instant::now();
-    let mut transition = Transition::begin(parts.database).await?;
+    let mut tx = parts.database.write().await?;
     if asked.elapsed() > parts.config.lease / 3 {
         // Heartbeats had to wait behind the same large write.
-        drop(transition);
+        drop(tx);
         renew_leases(parts).await?;
         return Ok(false);
     }
     // A heartbeat may have arrived meanwhile.
-    let current = attempts::by_id(transition.connection(), attempt).await?;
+    let current = attempts::by_id(tx.connection(), attempt).await?;
     let Some(current) = current.filter(|row| row.lease_expires_at <= parts.database.clock().now())
     else {
         return Ok(false);
     };
-    let build = builds::by_id(transition.connection(), current.build).await?;
+    let build = builds::by_id(tx.connection(), current.build).await?;
     let message = format!("lost contact with worker {}", current.worker);
     let Some(build) = build else {
         return Ok(false);
     };
+    let mut transition = Transition::of(tx);
     if !transition.mark_lost(&build, &current, &message).await? {
         return Ok(false);
     }

@@ -21,16 +21,19 @@ pub async fn heartbeat(
 ) -> Result<HeartbeatResponse, Error> {
     let _turn = parts.reports.turn().await?;
     let attempt = active_attempt(parts.database, token, id).await?;
-    let mut transition = Transition::begin(parts.database).await?;
+    let mut tx = parts.database.write().await?;
     let lease = parts.database.clock().now() + parts.config.lease;
-    if !attempts::renew_lease(transition.tx(), id, lease).await? {
-        transition.undo().await?;
+    if !attempts::renew_lease(&mut tx, id, lease).await? {
+        tx.undo().await?;
         return Err(attempt_ended(id));
     }
-    workers::touch(transition.tx(), &attempt.worker).await?;
-    if attempts::start(transition.tx(), id).await?
-        && let Some(build) = builds::by_id(transition.connection(), attempt.build).await?
-    {
+    workers::touch(&mut tx, &attempt.worker).await?;
+    let started = match attempts::start(&mut tx, id).await? {
+        true => builds::by_id(tx.connection(), attempt.build).await?,
+        false => None,
+    };
+    let mut transition = Transition::of(tx);
+    if let Some(build) = started {
         transition.start(&build, id).await?;
     }
     let effects = transition.commit().await?;

@@ -25,18 +25,20 @@ pub async fn cancel(
     name: &NamespaceName,
 ) -> Result<NamespaceDetail, Error> {
     let namespace = find_namespace(parts.database, name).await?;
-    let mut transition = Transition::begin(parts.database).await?;
-    let newest = iterations::newest(transition.connection(), namespace.id).await?;
+    let mut tx = parts.database.write().await?;
+    let newest = iterations::newest(tx.connection(), namespace.id).await?;
     let newest = newest.ok_or_else(|| Error::not_found(format!("iteration of `{name}`")))?;
     if namespace.held_at.is_none() && newest.status == IterationStatus::Done {
         let title = format!(
             "`{name}` has nothing left to cancel: iteration {} is done",
             newest.number
         );
-        transition.undo().await?;
+        tx.undo().await?;
         return Err(Error::refused(ProblemKind::Conflict, title));
     }
-    if namespaces::hold(transition.tx(), namespace.id, true).await? {
+    let is_new = namespaces::hold(&mut tx, namespace.id, true).await?;
+    let mut transition = Transition::of(tx);
+    if is_new {
         transition.hold(&newest).await?;
     }
     let effects = transition.commit().await?;
@@ -57,12 +59,12 @@ pub async fn resume(
     let namespace = find_namespace(parts.database, name).await?;
     // Plans below include commits pushed meanwhile; an index that lags behind would plan the old ones.
     catch_up(parts.database, parts.sources, &namespace, Vec::new()).await?;
-    let mut transition = Transition::begin(parts.database).await?;
-    let newest = iterations::newest(transition.connection(), namespace.id).await?;
+    let mut tx = parts.database.write().await?;
+    let newest = iterations::newest(tx.connection(), namespace.id).await?;
     let newest = newest.ok_or_else(|| Error::not_found(format!("iteration of `{name}`")))?;
-    let was_held = namespaces::hold(transition.tx(), namespace.id, false).await?;
+    let was_held = namespaces::hold(&mut tx, namespace.id, false).await?;
     if !was_held && newest.status != IterationStatus::Cancelled {
-        transition.undo().await?;
+        tx.undo().await?;
         return Err(Refusal::new(
             ProblemKind::Conflict,
             format!("`{name}` is not cancelled, it is {}", newest.status),
@@ -70,6 +72,7 @@ pub async fn resume(
         .hint(format!("`buildbtw retry {name}` retries failed builds"))
         .into());
     }
+    let mut transition = Transition::of(tx);
     transition.resume(&newest).await?;
     let effects = transition.commit().await?;
     parts.announcer.announce(effects);

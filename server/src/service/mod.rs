@@ -17,6 +17,7 @@ pub mod heartbeat;
 pub mod hold;
 mod iteration_graph;
 mod iteration_settings;
+mod job_attempt;
 pub mod new_iteration;
 pub mod pipelines;
 pub mod plan_iteration;

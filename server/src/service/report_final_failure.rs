@@ -32,13 +32,14 @@ pub(super) async fn report_final_failure(
     let build = builds::by_id(parts.database.read(), attempt.build)
         .await?
         .ok_or_else(|| anyhow::anyhow!("attempt {id} has no build"))?;
-    let mut transition = Transition::begin(parts.database).await?;
-    let before = attempts::by_id(transition.connection(), id).await?;
+    let mut tx = parts.database.write().await?;
+    let before = attempts::by_id(tx.connection(), id).await?;
     let is_repeated = before.is_some_and(|row| {
         row.status == AttemptStatus::Failed
             && row.failure == Some(*kind)
             && row.explanation().as_ref() == Some(&explanation)
     });
+    let mut transition = Transition::of(tx);
     if !is_repeated
         && !transition
             .fail_permanently(&build, id, *kind, &explanation)

@@ -13,7 +13,7 @@ use crate::db::attempts::AttemptRow;
 use crate::db::builds::BuildRow;
 use crate::db::packages::PackageRow;
 use crate::db::releases::{self, BuildRelease};
-use crate::db::{Database, TokenId, attempts, builds, packages};
+use crate::db::{Database, TokenId, WriteTransaction, attempts, builds, packages};
 use crate::error::{Error, Refusal};
 use crate::state::parts::AttemptParts;
 
@@ -74,28 +74,34 @@ async fn failed(
     kind: FailureKind,
     explanation: &Explanation,
 ) -> Result<(), Error> {
-    let mut transition = Transition::begin(parts.database).await?;
-    let Some(attempt) = current(&mut transition, id).await? else {
-        transition.undo().await?;
+    let mut tx = parts.database.write().await?;
+    let Some(attempt) = attempts::by_id(tx.connection(), id).await? else {
+        tx.undo().await?;
         return Err(attempt_ended(id));
     };
     let is_repeated = attempt.status == AttemptStatus::Failed
         && attempt.failure == Some(kind)
         && attempt.explanation().as_ref() == Some(explanation);
     if is_repeated {
-        transition.undo().await?;
+        tx.undo().await?;
         return Ok(());
     }
-    let is_taken = match defer(
+    let deferral = defer(
         parts.pipelines.is_some(),
-        &mut transition,
+        &mut tx,
         &attempt,
         kind,
         explanation,
     )
-    .await?
-    {
-        Deferral::Yes => true,
+    .await?;
+    let mut transition = Transition::of(tx);
+    let is_taken = match deferral {
+        Deferral::Yes => {
+            // Wakes the actor that queries GitLab.
+            transition.stop_attempts();
+            true
+        }
+        Deferral::Repeated => true,
         Deferral::Contradicts => false,
         Deferral::No => transition.fail(build, &attempt, kind, explanation).await?,
     };
@@ -106,11 +112,6 @@ async fn failed(
     let effects = transition.commit().await?;
     parts.announcer.announce(effects);
     Ok(())
-}
-
-/// Reads the attempt again, which other requests may have changed.
-async fn current(transition: &mut Transition, id: AttemptId) -> sqlx::Result<Option<AttemptRow>> {
-    attempts::by_id(transition.connection(), id).await
 }
 
 async fn succeeded(
@@ -127,15 +128,18 @@ async fn succeeded(
             checked?;
             check_expected(parts.database, build, &uploaded).await?;
             let version = common_version(&uploaded)?;
-            let mut transition = Transition::begin(parts.database).await?;
-            if let Some(file_name) = in_use(&mut transition, build, &uploaded).await? {
-                transition.undo().await?;
+            let mut tx = parts.database.write().await?;
+            if let Some(file_name) = in_use(&mut tx, build, &uploaded).await? {
+                tx.undo().await?;
                 let title = format!("the repository already has another {file_name}");
                 return Err(Error::refused(ProblemKind::UnexpectedPackage, title));
             }
-            let before = current(&mut transition, attempt.id).await?;
+            // Other requests may have changed it.
+            let before = attempts::by_id(tx.connection(), attempt.id).await?;
             let is_repeated = before.is_some_and(|row| row.status == AttemptStatus::Succeeded);
-            if has_reported(&mut transition, attempt).await?
+            let has_reported = has_reported(&mut tx, attempt).await?;
+            let mut transition = Transition::of(tx);
+            if has_reported
                 || !is_repeated && !transition.accept(build, attempt.id, &version).await?
             {
                 transition.undo().await?;
@@ -204,7 +208,7 @@ async fn check_expected(
 /// Returns a file name under which the repository already has other bytes. Called in the transaction that accepts the
 /// packages, because others may be accepted concurrently.
 async fn in_use(
-    transition: &mut Transition,
+    tx: &mut WriteTransaction,
     build: &BuildRow,
     uploaded: &[PackageRow],
 ) -> sqlx::Result<Option<PackageFileName>> {
@@ -213,7 +217,7 @@ async fn in_use(
         file_name, sha256, ..
     } in uploaded
     {
-        let connection = transition.connection();
+        let connection = tx.connection();
         let served =
             packages::digest_in_repository(&mut *connection, iteration, architecture, file_name);
         if served.await?.is_some_and(|served| served != *sha256) {

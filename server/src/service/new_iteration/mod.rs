@@ -12,7 +12,7 @@ use buildbtw_model::{ChangeKind, IterationCause, NamespaceName, Pkgbase};
 use crate::address::BaseUrl;
 use crate::db::iterations::IterationRow;
 use crate::db::namespaces::NamespaceRow;
-use crate::db::{Database, iterations, namespaces, packages, retired_packages};
+use crate::db::{Database, WriteTransaction, iterations, namespaces, packages, retired_packages};
 use crate::error::{Error, Refusal};
 use crate::planning::queue::Caller;
 use crate::sources::{self, Freshness, Sources};
@@ -125,17 +125,18 @@ async fn create_iteration(
         return Ok(None);
     }
     let causes = causes(trigger, moved, &changes);
-    let mut transition = Transition::begin(parts.database).await?;
-    let is_current = check_current(&mut transition, namespace, old, trigger).await;
+    let mut tx = parts.database.write().await?;
+    let is_current = check_current(&mut tx, namespace, old, trigger).await;
     if !matches!(is_current, Ok(true)) {
-        transition.undo().await?;
+        tx.undo().await?;
         return is_current.map(|_| None);
     }
-    let tx = transition.tx();
-    namespaces::change(tx, namespace.id, &input.bootstrap, input.same_sonames).await?;
-    let (iteration, number) = iterations::insert(tx, namespace.id, &causes).await?;
-    plan_iteration::store(&mut transition, iteration, &input.origins, planned).await?;
-    iterations::insert_changes(transition.tx(), iteration, &changes).await?;
+    namespaces::change(&mut tx, namespace.id, &input.bootstrap, input.same_sonames).await?;
+    let (iteration, number) = iterations::insert(&mut tx, namespace.id, &causes).await?;
+    let reused = plan_iteration::store(&mut tx, iteration, &input.origins, planned).await?;
+    iterations::insert_changes(&mut tx, iteration, &changes).await?;
+    let mut transition = Transition::of(tx);
+    transition.publish(reused);
     transition.supersede(old, number).await?;
     transition
         .record_planned(namespace.id, iteration, &causes)
@@ -156,12 +157,12 @@ async fn create_iteration(
 
 /// Returns whether an iteration may still be followed by a new one: a concurrent request may have been faster.
 async fn check_current(
-    transition: &mut Transition,
+    tx: &mut WriteTransaction,
     namespace: &NamespaceRow,
     old: &IterationRow,
     trigger: Trigger,
 ) -> Result<bool, Error> {
-    let current = namespaces::by_id(transition.connection(), namespace.id).await?;
+    let current = namespaces::by_id(tx.connection(), namespace.id).await?;
     if current.is_none_or(|current| current.held_at.is_some()) {
         return match trigger {
             Trigger::SourcesChanged => Ok(false),
@@ -174,7 +175,7 @@ async fn check_current(
         };
     }
     // A newer iteration was planned with at least the changes that this one has.
-    let newest = iterations::newest(transition.connection(), namespace.id).await?;
+    let newest = iterations::newest(tx.connection(), namespace.id).await?;
     Ok(newest.map(|newest| newest.id) == Some(old.id))
 }
 

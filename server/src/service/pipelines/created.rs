@@ -29,22 +29,24 @@ pub async fn record_created(
     row: &PipelineRow,
     found: &Pipeline,
 ) -> Result<Created, Error> {
-    let mut transition = Transition::begin(parts.database).await?;
+    let mut tx = parts.database.write().await?;
     let known = CreatedPipeline {
         pipeline_id: found.id,
         url: found.web_url.clone(),
         status: found.status,
     };
-    pipelines::set_created(transition.tx(), row.attempt, &known).await?;
+    pipelines::set_created(&mut tx, row.attempt, &known).await?;
     // The attempt may have ended while GitLab created the pipeline.
-    let now = pipelines::of_attempt(transition.connection(), row.attempt).await?;
+    let now = pipelines::of_attempt(tx.connection(), row.attempt).await?;
     let mut created = match now {
         Some(now) if !now.is_unwanted() && !now.attempt_status.is_final() => Created::Wanted,
         _ => Created::Unwanted,
     };
+    let build = builds::by_id(tx.connection(), row.build).await?;
+    let mut transition = Transition::of(tx);
     if created == Created::Wanted && found.sha != row.commit {
         created = Created::Unwanted;
-        if let Some(build) = builds::by_id(transition.connection(), row.build).await? {
+        if let Some(build) = build {
             // A green pipeline on a commit that was not built would mislead people.
             let message = moved(&row.git_ref, &row.commit, &found.sha);
             let kind = FailureKind::Infrastructure;
@@ -73,14 +75,16 @@ pub async fn end_refused(
     row: &PipelineRow,
     message: &str,
 ) -> Result<(), Error> {
-    let mut transition = Transition::begin(parts.database).await?;
-    if let Some(build) = builds::by_id(transition.connection(), row.build).await? {
+    let mut tx = parts.database.write().await?;
+    let build = builds::by_id(tx.connection(), row.build).await?;
+    pipelines::set_over(&mut tx, row.attempt).await?;
+    let mut transition = Transition::of(tx);
+    if let Some(build) = build {
         let kind = FailureKind::Infrastructure;
         transition
             .fail_permanently(&build, row.attempt, kind, &message.into())
             .await?;
     }
-    pipelines::set_over(transition.tx(), row.attempt).await?;
     let effects = transition.commit().await?;
     parts.announcer.announce(effects);
     parts.logs.close(row.attempt).await?;

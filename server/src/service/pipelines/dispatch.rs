@@ -8,7 +8,9 @@ use buildbtw_model::{
 use crate::db::attempts::{NewAttempt, UNLIMITED_LEASE};
 use crate::db::builds::BuildRow;
 use crate::db::pipelines::NewPipeline;
-use crate::db::{Database, TokenId, builds, iterations, pipelines, source_repositories, tokens};
+use crate::db::{
+    Database, TokenId, WriteTransaction, builds, iterations, source_repositories, tokens,
+};
 use crate::error::Error;
 use crate::service::transitions::Transition;
 use crate::state::announcer::Announcer;
@@ -39,11 +41,11 @@ pub async fn dispatch(
     }
     let gitlab = on_gitlab.gitlab.settings().url.to_string();
     let worker = placeholder_worker()?;
-    let mut transition = Transition::begin(database).await?;
+    let mut tx = database.write().await?;
     let mut attempts = Vec::with_capacity(rows.len());
     let mut issued = Vec::with_capacity(rows.len());
     for (build, id, _) in &targets {
-        let token = placeholder_token(&mut transition, *id).await?;
+        let token = placeholder_token(&mut tx, *id).await?;
         issued.push((*id, token));
         attempts.push(NewAttempt {
             id: *id,
@@ -53,11 +55,12 @@ pub async fn dispatch(
             token,
         });
     }
+    let mut transition = Transition::of(tx);
     let dispatched = transition.dispatch(attempts, UNLIMITED_LEASE).await?;
     // Builds that are no longer ready got no attempt, so their tokens are not needed.
     let is_dispatched = |id: &AttemptId| dispatched.iter().any(|(attempt, _)| attempt.id == *id);
     for (_, token) in issued.iter().filter(|(id, _)| !is_dispatched(id)) {
-        tokens::delete(transition.tx(), *token).await?;
+        transition.withdraw_token(*token).await?;
     }
     let mut wanted = Vec::with_capacity(dispatched.len());
     for (attempt, build) in &dispatched {
@@ -79,7 +82,7 @@ pub async fn dispatch(
             None => {}
         }
     }
-    pipelines::insert(transition.tx(), &wanted).await?;
+    transition.want_pipelines(&wanted).await?;
     let effects = transition.commit().await?;
     announcer.announce(effects);
     Ok(dispatched.len())
@@ -95,13 +98,13 @@ pub(crate) fn placeholder_worker() -> Result<WorkerName, Error> {
 
 /// Stores a token without a known secret: the job sends the secret when it exchanges its ID token.
 pub(crate) async fn placeholder_token(
-    transition: &mut Transition,
+    tx: &mut WriteTransaction,
     attempt: AttemptId,
 ) -> sqlx::Result<TokenId> {
     let hash: [u8; 32] = rand::random();
     let name = format!("attempt {attempt}");
-    let expired = Some(transition.now());
-    tokens::insert(transition.tx(), &name, TokenScope::Attempt, &hash, expired).await
+    let expired = Some(tx.now());
+    tokens::insert(tx, &name, TokenScope::Attempt, &hash, expired).await
 }
 
 /// Returns the project and the branch or tag that a build's pipeline runs on, or why there is none.

@@ -28,17 +28,24 @@ pub async fn end_completed(
     errors: Option<&str>,
     log: Option<&str>,
 ) -> Result<(), Error> {
-    let mut transition = Transition::begin(parts.database).await?;
-    let connection = transition.connection();
-    let attempt = attempts::by_id(connection, row.attempt).await?;
-    let build = builds::by_id(transition.connection(), row.build).await?;
+    let mut tx = parts.database.write().await?;
+    let attempt = attempts::by_id(tx.connection(), row.attempt).await?;
+    let build = builds::by_id(tx.connection(), row.build).await?;
     // The job may have reported while GitLab was queried.
-    let row = pipelines::of_attempt(transition.connection(), row.attempt).await?;
+    let row = pipelines::of_attempt(tx.connection(), row.attempt).await?;
     let (Some(attempt), Some(build), Some(row)) = (attempt, build, row) else {
         return Ok(());
     };
     // A success, or a failure of the package, outweighs GitLab's view.
     let mut why = None;
+    pipelines::set_status(
+        &mut tx,
+        row.attempt,
+        status.unwrap_or(PipelineStatus::Deleted),
+    )
+    .await?;
+    pipelines::set_over(&mut tx, row.attempt).await?;
+    let mut transition = Transition::of(tx);
     if !attempt.status.is_final() {
         let facts = Facts {
             status,
@@ -51,9 +58,6 @@ pub async fn end_completed(
         why = Some(end.explanation().to_string());
         conclude(&mut transition, &build, &attempt, end).await?;
     }
-    let status = status.unwrap_or(PipelineStatus::Deleted);
-    pipelines::set_status(transition.tx(), row.attempt, status).await?;
-    pipelines::set_over(transition.tx(), row.attempt).await?;
     let Some(why) = why else {
         let effects = transition.commit().await?;
         parts.announcer.announce(effects);
@@ -91,16 +95,16 @@ pub(super) async fn conclude(
 /// # Errors
 /// When the database cannot be written.
 pub async fn end_withdrawn(parts: AttemptParts<'_>, row: &PipelineRow) -> Result<(), Error> {
-    let mut transition = Transition::begin(parts.database).await?;
-    let connection = transition.connection();
-    let attempt = attempts::by_id(connection, row.attempt).await?;
-    let build = builds::by_id(transition.connection(), row.build).await?;
+    let mut tx = parts.database.write().await?;
+    let attempt = attempts::by_id(tx.connection(), row.attempt).await?;
+    let build = builds::by_id(tx.connection(), row.build).await?;
+    pipelines::set_over(&mut tx, row.attempt).await?;
+    let mut transition = Transition::of(tx);
     if let (Some(attempt), Some(build)) = (attempt, build) {
         let why = Explanation::from("cancelled before GitLab created its pipeline");
         let kind = FailureKind::Cancelled;
         transition.fail(&build, &attempt, kind, &why).await?;
     }
-    pipelines::set_over(transition.tx(), row.attempt).await?;
     let effects = transition.commit().await?;
     parts.announcer.announce(effects);
     parts.logs.close(row.attempt).await?;

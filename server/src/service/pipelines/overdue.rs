@@ -9,7 +9,7 @@ use buildbtw_model::{AttemptStatus, FailureKind};
 use crate::db::attempts::AttemptRow;
 use crate::db::builds::BuildRow;
 use crate::db::pipelines::PipelineRow;
-use crate::db::{attempts, builds, pipelines};
+use crate::db::{WriteTransaction, attempts, builds, pipelines};
 use crate::error::Error;
 use crate::service::failed_attempt::remove_uploads;
 use crate::service::transitions::Transition;
@@ -27,11 +27,10 @@ struct Subject {
 
 impl Subject {
     /// Reads the rows again, which may have changed; `None` when the attempt has ended.
-    async fn read(transition: &mut Transition, row: &PipelineRow) -> sqlx::Result<Option<Self>> {
-        let connection = transition.connection();
-        let attempt = attempts::by_id(connection, row.attempt).await?;
-        let build = builds::by_id(transition.connection(), row.build).await?;
-        let row = pipelines::of_attempt(transition.connection(), row.attempt).await?;
+    async fn read(tx: &mut WriteTransaction, row: &PipelineRow) -> sqlx::Result<Option<Self>> {
+        let attempt = attempts::by_id(tx.connection(), row.attempt).await?;
+        let build = builds::by_id(tx.connection(), row.build).await?;
+        let row = pipelines::of_attempt(tx.connection(), row.attempt).await?;
         let (Some(row), Some(attempt), Some(build)) = (row, attempt, build) else {
             return Ok(None);
         };
@@ -54,8 +53,8 @@ pub async fn end_unanswered(
     row: &PipelineRow,
     job: Option<&Job>,
 ) -> Result<bool, Error> {
-    let mut transition = Transition::begin(parts.database).await?;
-    let Some(subject) = Subject::read(&mut transition, row).await? else {
+    let mut tx = parts.database.write().await?;
+    let Some(subject) = Subject::read(&mut tx, row).await? else {
         return Ok(false);
     };
     let Some(reported) = subject.row.reported() else {
@@ -71,6 +70,7 @@ pub async fn end_unanswered(
         None => End::Transient(FailureKind::Infrastructure, reported),
     };
     let why = end.explanation().to_string();
+    let mut transition = Transition::of(tx);
     let has_ended = conclude(&mut transition, &subject.build, &subject.attempt, end).await?;
     finish(parts, transition, row, &why).await?;
     Ok(has_ended)
@@ -86,8 +86,8 @@ pub async fn end_unexchanged(
     row: &PipelineRow,
     job: &Job,
 ) -> Result<bool, Error> {
-    let mut transition = Transition::begin(parts.database).await?;
-    let Some(subject) = Subject::read(&mut transition, row).await? else {
+    let mut tx = parts.database.write().await?;
+    let Some(subject) = Subject::read(&mut tx, row).await? else {
         return Ok(false);
     };
     if subject.row.job_id.is_some() || subject.attempt.status != AttemptStatus::Queued {
@@ -101,7 +101,8 @@ pub async fn end_unexchanged(
         name(job)
     );
     // A late request of the job is refused; a retry in GitLab is another job.
-    pipelines::set_job(transition.tx(), row.attempt, job.id, None).await?;
+    pipelines::set_job(&mut tx, row.attempt, job.id, None).await?;
+    let mut transition = Transition::of(tx);
     let has_ended = transition
         .mark_lost(&subject.build, &subject.attempt, &message)
         .await?;

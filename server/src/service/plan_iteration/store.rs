@@ -9,22 +9,22 @@ use crate::db::plans::{self, EdgeKind, NewBuild};
 use crate::db::releases::{self, BuildRelease};
 use crate::db::{IterationId, WriteTransaction, builds, iterations};
 use crate::error::Error;
-use crate::service::transitions::Transition;
 use crate::sources::ResolvedChangeset;
 
 use super::draft::Draft;
 use super::planned::{PlannedArchitecture, PlannedIteration};
 
-/// Stores a planned iteration: its commits, builds and edges. Reused builds are published after the commit.
+/// Stores a planned iteration: its commits, builds and edges. Returns the reused builds, which are to be
+/// published after the commit.
 ///
 /// # Errors
 /// When the database cannot be written.
 pub(in crate::service) async fn store(
-    transition: &mut Transition,
+    tx: &mut WriteTransaction,
     iteration: IterationId,
     origins: &[ResolvedChangeset],
     planned: PlannedIteration,
-) -> Result<(), Error> {
+) -> Result<Vec<BuildId>, Error> {
     let commits: Vec<_> = origins
         .iter()
         .map(|origin| iterations::FixedOrigin {
@@ -33,7 +33,6 @@ pub(in crate::service) async fn store(
             tree: origin.head.tree.clone(),
         })
         .collect();
-    let tx = transition.tx();
     iterations::insert_origins(tx, iteration, &commits).await?;
     let mut reused = Vec::new();
     let mut shared = Shared::new();
@@ -45,8 +44,7 @@ pub(in crate::service) async fn store(
         reused.extend(store_builds(tx, iteration, part, number == 0, &mut shared).await?);
     }
     plans::insert_notes(tx, iteration, &planned.notes).await?;
-    transition.publish(reused);
-    Ok(())
+    Ok(reused)
 }
 
 /// The first architecture's builds of packages of architecture `any`, by pkgbase and stage.

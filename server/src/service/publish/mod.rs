@@ -102,7 +102,7 @@ async fn publish_group(
         image.list(listing);
     }
     let image = write_repository(parts.repos, key, links, image).await?;
-    let mut transition = Transition::begin(parts.database).await?;
+    let mut transition = Transition::of(parts.database.write().await?);
     transition.complete(group).await?;
     let effects = transition.commit().await?;
     images.keep(iteration, key, image);

@@ -168,13 +168,14 @@ async fn retry_builds(
     notes: &[String],
 ) -> Result<Option<Vec<BuildRow>>, Error> {
     let name = &namespace.name;
-    let mut transition = Transition::begin(parts.database).await?;
-    let newest = iterations::newest(transition.connection(), namespace.id).await?;
+    let mut tx = parts.database.write().await?;
+    let newest = iterations::newest(tx.connection(), namespace.id).await?;
     let newest = newest.ok_or_else(|| Error::not_found(format!("iteration of `{name}`")))?;
     if newest.id != before.id {
-        transition.undo().await?;
+        tx.undo().await?;
         return Ok(None);
     }
+    let mut transition = Transition::of(tx);
     let mut retried = Vec::new();
     if request.pkgbases.is_empty() {
         retried = transition.retry(&newest, None).await?;
@@ -182,8 +183,8 @@ async fn retry_builds(
     for pkgbase in &request.pkgbases {
         let builds = transition.retry(&newest, Some(pkgbase)).await?;
         if builds.is_empty() && !retried.iter().any(|build| build.pkgbase == *pkgbase) {
-            let refusal = nothing_to_retry(&mut transition, &newest, pkgbase).await?;
             transition.undo().await?;
+            let refusal = nothing_to_retry(parts.database, &newest, pkgbase).await?;
             return Err(with_hint(refusal, name, newer, notes));
         }
         retried.extend(builds);
@@ -233,11 +234,11 @@ fn retried_build(build: BuildRow) -> RetriedBuild {
 }
 
 async fn nothing_to_retry(
-    transition: &mut Transition,
+    database: &Database,
     newest: &IterationRow,
     pkgbase: &Pkgbase,
 ) -> Result<Refusal, Error> {
-    let all = builds::of_iteration(transition.connection(), newest.id).await?;
+    let all = builds::of_iteration(database.read(), newest.id).await?;
     let own: Vec<String> = all
         .iter()
         .filter(|build| build.pkgbase == *pkgbase)

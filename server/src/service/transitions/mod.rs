@@ -4,6 +4,7 @@
 mod attempts;
 mod builds;
 mod iterations;
+mod pipelines;
 
 use std::collections::HashMap;
 
@@ -13,46 +14,39 @@ use sqlx::SqliteConnection;
 use crate::changes::Effects;
 use crate::db::builds::BuildRow;
 use crate::db::events::{self, BuildEvent, NewEvent};
-use crate::db::{Database, IterationId, NamespaceId, WriteTransaction};
+use crate::db::{IterationId, NamespaceId, WriteTransaction};
 use crate::time::Millis;
 
-/// A transaction with its effects.
+pub(crate) use pipelines::JobAssignment;
+
+/// A transaction that changes states, with its effects. What accompanies the transitions is read and written before the
+/// first of them, so that nothing else reaches the transaction afterwards.
 pub(crate) struct Transition {
     tx: WriteTransaction,
     effects: Effects,
 }
 
 impl Transition {
-    pub(crate) async fn begin(database: &Database) -> sqlx::Result<Self> {
-        Ok(Self {
-            tx: database.write().await?,
+    /// Continues a transaction with transitions.
+    pub(crate) fn of(tx: WriteTransaction) -> Self {
+        Self {
+            tx,
             effects: Effects::default(),
-        })
+        }
     }
 
     /// Returns the current time.
-    pub(crate) fn now(&self) -> Millis {
+    fn now(&self) -> Millis {
         self.tx.now()
     }
 
-    /// Returns the transaction, for changes that accompany a transition.
-    pub(crate) fn tx(&mut self) -> &mut WriteTransaction {
-        &mut self.tx
-    }
-
-    /// Returns the connection of the transaction, for queries inside it.
-    pub(crate) fn connection(&mut self) -> &mut SqliteConnection {
+    fn connection(&mut self) -> &mut SqliteConnection {
         self.tx.connection()
     }
 
     /// Notifies the actor that stops attempts, once this is committed.
     pub(crate) fn stop_attempts(&mut self) {
         self.effects.stop = true;
-    }
-
-    /// Has the next expiry of a lease computed again, once this is committed.
-    pub(crate) fn change_leases(&mut self) {
-        self.effects.leases = true;
     }
 
     /// Has the packages of these builds published, once this is committed.
