@@ -49,7 +49,7 @@ impl Watch {
         watch
     }
 
-    /// Returns whether the runner is gone. The watching thread may not have noticed it yet.
+    /// Returns whether the runner is gone. The watching thread might not have noticed it yet.
     pub(crate) fn has_runner_exited(&self) -> bool {
         self.state().has_runner_exited || !self.runners.iter().all(Process::is_alive)
     }

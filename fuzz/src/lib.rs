@@ -111,7 +111,7 @@ impl Target {
                          "architectures": ["x86_64"], "wait_s": 40}"#;
         loop {
             let claimed = self.request(Method::POST, "/api/v1/attempts/claim", claim);
-            // The initial sync of the sources may not have ended.
+            // The initial sync of the sources might not have ended.
             if let Ok(claimed) = serde_json::from_slice::<serde_json::Value>(&claimed) {
                 return claimed["attempt"].as_str().unwrap().to_owned();
             }

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use buildbtw_model::{Scope, Sha256Digest};
+use buildbtw_model::{CommitTime, Scope, Sha256Digest};
 use buildbtw_planner::{PackageIndex, PlanRequest, SourcePackage, parse_srcinfo, plan};
 use buildbtw_server::db::source_repositories::{self, SourceRepositoryRow};
 use buildbtw_server::db::srcinfos::{self, SrcinfoRow};
@@ -110,7 +110,7 @@ async fn store(tx: &mut WriteTransaction, at: usize, text: &str, package: &Sourc
         branch: Some("main".to_owned()),
         commit: Some(format!("{at:040x}").parse().unwrap()),
         tree: None,
-        commit_time: Some(1_700_000_000),
+        commit_time: Some(CommitTime(1_700_000_000)),
         srcinfo_sha256: Some(sha256),
         problem: None,
         changed_at: Millis(1_700_000_000),

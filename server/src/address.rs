@@ -34,24 +34,24 @@ pub(crate) fn parse_url(text: &str) -> anyhow::Result<(String, String)> {
     let url = text.trim_end_matches('/');
     ensure!(
         text.starts_with("http://") || text.starts_with("https://"),
-        "--url: '{text}' does not start with http:// or https://"
+        "--url: `{text}` does not start with http:// or https://"
     );
-    let wrong = || format!("--url: '{text}' is not the URL of a server");
+    let wrong = || format!("--url: `{text}` is not the URL of a server");
     let parsed = reqwest::Url::parse(url).with_context(wrong)?;
     ensure!(
         parsed.username().is_empty() && parsed.password().is_none(),
-        "--url: '{text}' contains a user or a password; the URL is public"
+        "--url: `{text}` contains a user or a password; the URL is public"
     );
     ensure!(
         parsed.query().is_none() && parsed.fragment().is_none(),
-        "--url: '{text}' has a query or a fragment; only a path may follow the host"
+        "--url: `{text}` has a query or a fragment; only a path may follow the host"
     );
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let (authority, path) = match rest.find('/') {
         Some(slash) => rest.split_at(slash),
         None => (rest, ""),
     };
-    // The parser drops characters such as spaces and tabs; workers may not.
+    // The parser drops characters such as spaces and tabs; workers might not.
     ensure!(checked_host(authority).is_some(), wrong());
     let mut segments = path.split('/').skip(1);
     let is_plain = |segment: &str| {
@@ -61,13 +61,13 @@ pub(crate) fn parse_url(text: &str) -> anyhow::Result<(String, String)> {
     };
     ensure!(
         segments.clone().all(is_plain),
-        "--url: the path of '{text}' may only contain letters, digits, '-', '.', '_' and '~' between \
+        "--url: the path of `{text}` may only contain letters, digits, `-`, `.`, `_` and `~` between \
          single slashes"
     );
     if let Some(first) = segments.next()
         && OWN_PATHS.contains(&first)
     {
-        bail!("--url: the path of '{text}' begins with '/{first}', which is reserved");
+        bail!("--url: the path of `{text}` begins with `/{first}`, which is reserved");
     }
     Ok((url.to_owned(), path.to_owned()))
 }

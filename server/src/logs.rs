@@ -39,7 +39,7 @@ impl Logs {
         })
     }
 
-    /// Returns the path of an attempt's log, which may not exist.
+    /// Returns the path of an attempt's log, which might not exist.
     #[must_use]
     pub fn path(&self, attempt: AttemptId) -> PathBuf {
         self.folder.join(format!("{attempt}.log"))

@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 use crate::actors;
 use crate::address::reachable;
 use crate::admission::Limits;
-use crate::config::{Config, RunArgs};
+use crate::cli::RunArgs;
+use crate::config::Config;
 use crate::db::Database;
 use crate::private;
 use crate::repos::base::BaseRepositories;
@@ -65,7 +66,7 @@ impl Server {
         clock: Clock,
         shutdown: CancellationToken,
     ) -> anyhow::Result<Self> {
-        let data = &args.data_dir;
+        let data = &args.data.data_dir;
         private::restrict_data_folder(data)?;
         let lock = lock(data).await?;
         let (source_config, webhook) = args.sources()?;
@@ -73,7 +74,7 @@ impl Server {
             Some(path) => BaseRepositories::read(path).context("cannot use --base-repositories")?,
             None => BaseRepositories::default(),
         };
-        let limits = Limits::new(&args.connections)?;
+        let limits = Limits::new(&args.connections.settings())?;
         let listener = listen(args.listen).await?;
         let address = listener.local_addr()?;
         let config = args.config(address, webhook)?;
@@ -97,7 +98,7 @@ impl Server {
         parts.pipelines = pipelines;
         parts.forge_reports = reporter.is_some().then(Pending::default);
         let state = AppState::new(parts);
-        recover::recover(&state).await?;
+        recover::recover(state.attempt_parts()).await?;
         let (tasks, sources_ready) = actors::start(&state, watched, reporter);
         let address_file = data.join(ADDRESS_FILE);
         Ok(Self {
@@ -160,7 +161,7 @@ impl Server {
             biased;
             () = shutdown.cancelled() => None,
             ended = self.tasks.join_next() => Some(match ended {
-                Some(Ok(name)) => anyhow::anyhow!("the background task '{name}' ended unexpectedly"),
+                Some(Ok(name)) => anyhow::anyhow!("the background task `{name}` ended unexpectedly"),
                 Some(Err(error)) => anyhow::anyhow!("a background task failed: {error}"),
                 None => anyhow::anyhow!("no background task is running"),
             }),

@@ -13,6 +13,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response};
 use axum::response::IntoResponse as _;
+use buildbtw_model::saturating;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -123,7 +124,7 @@ fn builder() -> Builder<TokioExecutor> {
         .initial_stream_window_size(HTTP2_WINDOW)
         .initial_connection_window_size(HTTP2_WINDOW)
         .max_send_buf_size(HTTP2_SEND_BUFFER)
-        .max_header_list_size(u32::try_from(MAX_HEADERS).unwrap_or(u32::MAX));
+        .max_header_list_size(saturating(MAX_HEADERS));
     builder
 }
 

@@ -1,10 +1,12 @@
 //! The state that handlers, services and actors share: settings, data, and the queues and wakers by which
 //! actors learn of work. It does not depend on its users.
 
+pub mod announcer;
 pub mod claim_queue;
 pub mod failed_logins;
 pub mod fetched_protocols;
 pub mod outages;
+pub mod parts;
 pub mod pipelines;
 pub mod publish_queue;
 pub mod replans;
@@ -16,11 +18,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use buildbtw_model::Architecture;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::{Admission, Limits};
-use crate::changes::{Changes, Effects};
+use crate::changes::Changes;
 use crate::config::Config;
 use crate::db::{Database, NamespaceId};
 use crate::logs::Logs;
@@ -32,6 +33,7 @@ use crate::sources::Sources;
 use crate::time::Clock;
 use crate::wakers::{Pending, Waker};
 
+use announcer::Announcer;
 use claim_queue::ClaimQueue;
 use failed_logins::FailedLogins;
 use fetched_protocols::FetchedProtocols;
@@ -44,7 +46,13 @@ use token_cache::TokenCache;
 
 /// The parts of a running server. Cheap to clone.
 #[derive(Clone)]
-pub struct AppState(Arc<Parts>);
+pub struct AppState(Arc<Shared>);
+
+/// See [`AppState`].
+struct Shared {
+    parts: Parts,
+    announcer: Announcer,
+}
 
 /// See [`AppState`].
 pub struct Parts {
@@ -162,7 +170,7 @@ impl std::ops::Deref for AppState {
     type Target = Parts;
 
     fn deref(&self) -> &Parts {
-        &self.0
+        &self.0.parts
     }
 }
 
@@ -170,43 +178,21 @@ impl AppState {
     /// Wraps the parts.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self(Arc::new(parts))
+        let announcer = Announcer {
+            forge_reports: parts.forge_reports.clone(),
+            changes: parts.changes.clone(),
+            claims: parts.claims.clone(),
+            pipelines: parts.pipelines.clone(),
+            leases: parts.leases.clone(),
+            retention: parts.retention.clone(),
+            publisher: parts.publisher.clone(),
+        };
+        Self(Arc::new(Shared { parts, announcer }))
     }
 
-    /// Whether GitLab builds for an architecture, instead of workers.
+    /// Returns what announces the effects of transactions.
     #[must_use]
-    pub fn is_built_on_gitlab(&self, architecture: &Architecture) -> bool {
-        self.config
-            .pipelines
-            .as_ref()
-            .is_some_and(|pipelines| pipelines.architectures.contains(architecture))
-    }
-
-    /// Notifies tasks and followers of a transaction's effects. Call it after the commit.
-    pub fn announce(&self, effects: Effects) {
-        if let Some(reports) = &self.forge_reports {
-            reports.add(effects.namespaces.iter().copied());
-        }
-        self.changes.notify(effects.namespaces);
-        if effects.ready {
-            self.claims.wake();
-        }
-        if let Some(pipelines) = &self.pipelines {
-            if effects.ready {
-                pipelines.wake();
-            }
-            if effects.stop {
-                pipelines.stop();
-            }
-        }
-        if effects.leases {
-            self.leases.wake();
-        }
-        if !effects.ended.is_empty() {
-            self.retention.wake();
-        }
-        for build in effects.publish {
-            self.publisher.enqueue(build);
-        }
+    pub fn announcer(&self) -> &Announcer {
+        &self.0.announcer
     }
 }

@@ -1,6 +1,7 @@
-//! A state for unit tests: services run on it without a server, a socket or background tasks.
+//! What unit tests need: parts for use cases, and a state for actors. No server, socket or background task runs.
 
 use std::ops::Deref;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -10,7 +11,8 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::Limits;
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, RunArgs};
+use crate::config::Config;
 use crate::db::Database;
 use crate::repos::base::BaseRepositories;
 use crate::sources;
@@ -24,6 +26,28 @@ pub(crate) fn settable() -> (Arc<AtomicI64>, Clock) {
     let told = Arc::clone(&time);
     let clock = Clock::from_fn(move || Millis(told.load(Ordering::Relaxed)));
     (time, clock)
+}
+
+/// Returns the arguments of a server with sources in this folder.
+fn arguments(folder: &Path) -> RunArgs {
+    let folder = folder.to_str().unwrap();
+    let arguments = ["buildbtw-server", "run", "--sources-dir", folder];
+    match Cli::try_parse_from(arguments).unwrap().command {
+        Command::Run(args) => *args,
+        _ => unreachable!("these are the arguments of a server"),
+    }
+}
+
+/// Returns the default settings.
+pub(crate) fn config(folder: &Path) -> Config {
+    let args = arguments(folder);
+    args.config(args.listen, None).unwrap()
+}
+
+/// Opens a new database in a folder.
+pub(crate) async fn open_database(folder: &Path, clock: Clock) -> Database {
+    let path = folder.join("db.sqlite3");
+    Database::open(&path, clock).await.unwrap()
 }
 
 /// A state with an empty folder of sources. No actor serves its queues.
@@ -61,15 +85,9 @@ impl TestState {
     /// Creates a state with a clock.
     pub(crate) async fn at(clock: Clock) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().to_str().unwrap();
-        let arguments = ["buildbtw-server", "run", "--sources-dir", path];
-        let Command::Run(args) = Cli::try_parse_from(arguments).unwrap().command else {
-            unreachable!("these are the arguments of a server");
-        };
+        let args = arguments(folder.path());
         let (source_config, webhook) = args.sources().unwrap();
-        let database = Database::open(&folder.path().join("db.sqlite3"), clock)
-            .await
-            .unwrap();
+        let database = open_database(folder.path(), clock).await;
         let replans = Replans::default();
         let (sources, _) = sources::load(database.clone(), source_config, replans.sender())
             .await
@@ -80,7 +98,7 @@ impl TestState {
             sources,
             replans,
             base: BaseRepositories::default(),
-            limits: Limits::new(&args.connections).unwrap(),
+            limits: Limits::new(&args.connections.settings()).unwrap(),
             plan_limit: Duration::from_secs(60),
         };
         let parts = Parts::new(folder.path(), core_parts, CancellationToken::new()).unwrap();

@@ -6,6 +6,7 @@ use std::ops::{Add, Sub};
 use std::sync::Arc;
 use std::time::Duration;
 
+use buildbtw_model::saturating;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
@@ -49,6 +50,23 @@ impl From<Millis> for Timestamp {
     fn from(time: Millis) -> Self {
         let nearest = if time.0 < 0 { Self::MIN } else { Self::MAX };
         Self::from_millisecond(time.0).unwrap_or(nearest)
+    }
+}
+
+/// A time span in the database: whole seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, sqlx::Type)]
+#[sqlx(transparent)]
+pub struct Seconds(pub u32);
+
+impl From<Duration> for Seconds {
+    fn from(duration: Duration) -> Self {
+        Self(saturating(duration.as_secs()))
+    }
+}
+
+impl From<Seconds> for Duration {
+    fn from(seconds: Seconds) -> Self {
+        Self::from_secs(seconds.0.into())
     }
 }
 

@@ -2,14 +2,16 @@
 
 use buildbtw_model::api::Event;
 use buildbtw_model::client::Client;
-use buildbtw_model::{AttemptStatus, BuildStatus, EventKind, IterationStatus, NamespaceName};
+use buildbtw_model::{
+    AttemptStatus, BuildStatus, EventId, EventKind, IterationStatus, NamespaceName,
+};
 
 use buildbtw_tests::{Server, Sources, Worker, cli, pacman_upgrades, printed};
 
 /// Waits for the next event of this kind, from the first event of the namespace on.
 async fn wait_for_event(client: &Client, namespace: &NamespaceName, kind: &str) -> Event {
     let kind = EventKind::from(kind);
-    let mut events = client.events(namespace, Some(0)).await.unwrap();
+    let mut events = client.events(namespace, Some(EventId(0))).await.unwrap();
     loop {
         let event = events
             .next()

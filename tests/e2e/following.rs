@@ -2,7 +2,7 @@
 
 use buildbtw_model::api::IterationDetail;
 use buildbtw_model::client::Client;
-use buildbtw_model::{BuildStatus, IterationStatus, NamespaceName};
+use buildbtw_model::{BuildStatus, EventId, IterationStatus, NamespaceName};
 use buildbtw_tests::{Package, Server, Sources, Worker, cli, pacman_upgrades, printed};
 
 /// Waits until the iteration of this number is done.
@@ -11,7 +11,7 @@ pub(crate) async fn wait_until_done(
     name: &NamespaceName,
     number: u32,
 ) -> IterationDetail {
-    let mut events = client.events(name, Some(0)).await.unwrap();
+    let mut events = client.events(name, Some(EventId(0))).await.unwrap();
     loop {
         let event = events
             .next()
@@ -231,7 +231,7 @@ fn does_not_restart_running_build_of_superseded_iteration() {
 
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let (client, name) = (server.client(), "set".parse().unwrap());
-        let mut events = client.events(&name, Some(0)).await.unwrap();
+        let mut events = client.events(&name, Some(EventId(0))).await.unwrap();
         let mut building = 0;
         while building < 2 {
             let event = events.next().await.unwrap().unwrap();

@@ -1,7 +1,7 @@
 //! Sources in a GitLab: pushed over HTTP, announced by a signed webhook, fetched by a worker with
 //! credentials, and built in the sandbox.
 
-use buildbtw_model::{BuildStatus, IterationStatus};
+use buildbtw_model::{BuildStatus, EventId, IterationStatus};
 use buildbtw_tests::{Forge, Server, Worker, cli, is_root, pacman_upgrades, printed};
 
 fn pkgbuild(version: &str, search_for: &str) -> String {
@@ -55,7 +55,7 @@ fn push_over_http_becomes_packages_without_leaking_the_token() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let iteration = runtime.block_on(async {
         let client = server.client();
-        let mut events = client.events(&name, Some(0)).await.unwrap();
+        let mut events = client.events(&name, Some(EventId(0))).await.unwrap();
         while let Some(event) = events.next().await.unwrap() {
             if event.iteration == Some(2) && event.kind.is_about_iteration() {
                 let iteration = client.iteration(&name, Some(2)).await.unwrap();

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use buildbtw_model::api::{ClaimedBuild, Outcome};
 use buildbtw_model::client::Client;
-use buildbtw_model::{EventKind, FailureKind, IterationStatus};
+use buildbtw_model::{EventId, EventKind, Explanation, FailureKind, IterationStatus};
 use buildbtw_tests::worker_pool::{Packages, claim, done, persist, report};
 use buildbtw_tests::{Package, Server, Sources};
 use tokio::runtime::Runtime;
@@ -72,14 +72,11 @@ impl Builder {
     fn fail(&self, pkgbase: &str, message: &str) {
         self.runtime.block_on(async {
             let build = self.begin(pkgbase).await;
-            let outcome = Outcome::Failed {
-                kind: FailureKind::Package,
-                message: message.to_owned(),
-            };
+            let outcome = Outcome::failed(FailureKind::Package, Explanation::parse(message));
             persist(|| self.client.report_outcome(build.attempt, &outcome)).await;
             let mut events = self
                 .client
-                .events(&"set".parse().unwrap(), Some(0))
+                .events(&"set".parse().unwrap(), Some(EventId(0)))
                 .await
                 .unwrap();
             while let Some(event) = events.next().await.unwrap() {

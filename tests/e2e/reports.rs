@@ -5,7 +5,7 @@ use std::sync::Arc;
 use buildbtw_model::api::Outcome;
 use buildbtw_model::client::Client;
 use buildbtw_model::{
-    AttemptId, AttemptStatus, BuildStatus, EventKind, IterationStatus, NamespaceName,
+    AttemptId, AttemptStatus, BuildStatus, EventId, EventKind, IterationStatus, NamespaceName,
 };
 use buildbtw_tests::worker_pool::{Packages, claim, create, done, persist, report};
 use buildbtw_tests::{Server, Sources, pacman_upgrades_some};
@@ -77,7 +77,7 @@ fn keeps_all_concurrent_and_repeated_reports() {
             assert_eq!(build.status, BuildStatus::Built, "{}", build.pkgbase);
         }
         // One event for each, however often it was reported.
-        let mut events = client.events(&name, Some(0)).await.unwrap();
+        let mut events = client.events(&name, Some(EventId(0))).await.unwrap();
         let mut built = 0;
         while let Some(event) = events.next().await.unwrap() {
             built += usize::from(event.kind.build_status() == Some(BuildStatus::Built));

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use buildbtw_package::PackageWriter;
+use buildbtw_builder::BuiltPackage;
+use buildbtw_package::TinyPackage;
 
 use crate::machine::{has_tool, is_root};
 use crate::program::printed;
@@ -302,15 +303,13 @@ impl OldPackage {
     }
 
     fn write(&self, repository: &Path) {
-        let (name, version) = (&self.name, &self.version);
-        let text = format!(
-            "pkgname = {name}\npkgbase = {name}\npkgver = {version}\npkgdesc = old\nbuilddate = 1\n\
-             packager = Test\nsize = 0\narch = any\n{}\n",
-            self.relations.join("\n")
+        let mut package = TinyPackage::new(
+            self.name.parse().unwrap(),
+            self.name.parse().unwrap(),
+            self.version.parse().unwrap(),
+            "any".parse().unwrap(),
         );
-        let mut package = PackageWriter::new(1);
-        package.file(".PKGINFO", text.as_bytes()).unwrap();
-        let file = format!("{name}-{version}-any.pkg.tar.zst");
-        fs::write(repository.join(file), package.finish().unwrap()).unwrap();
+        package.info.clone_from(&self.relations);
+        BuiltPackage::write(&package, repository).unwrap();
     }
 }

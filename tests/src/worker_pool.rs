@@ -5,15 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use buildbtw_builder::{
-    BuildOutcome, BuildRequest, Builder, BuiltPackage, SimulatedConfig, SimulatedDuration, Source,
-};
+use buildbtw_builder::BuiltPackage;
 use buildbtw_model::api::{
     ClaimRequest, ClaimedBuild, CreateNamespace, FollowDefault, Outcome, ReportedPackage,
 };
 use buildbtw_model::client::{Backoff, Client, ClientError, retry};
-use buildbtw_model::{ClaimId, EventKind, IterationStatus, Pkgbase, Scope};
-use tokio_util::sync::CancellationToken;
+use buildbtw_model::{ClaimId, EventId, EventKind, IterationStatus, Pkgbase, Scope};
+use buildbtw_package::TinyPackage;
 
 pub async fn create(client: &Client, changeset: &str, name: &str) {
     let request = CreateNamespace {
@@ -35,7 +33,7 @@ pub async fn create(client: &Client, changeset: &str, name: &str) {
 /// Waits for the end of the rebuild.
 pub async fn done(client: &Client, name: &str) {
     let mut events = client
-        .events(&name.parse().unwrap(), Some(0))
+        .events(&name.parse().unwrap(), Some(EventId(0)))
         .await
         .unwrap();
     while let Some(event) = events.next().await.unwrap() {
@@ -133,41 +131,27 @@ fn spread(pkgbase: &Pkgbase) -> f64 {
 
 /// Creates and uploads tiny packages.
 pub struct Packages {
-    builder: Builder,
     folder: PathBuf,
 }
 
 impl Packages {
     pub fn new(folder: &Path) -> Self {
-        let config = SimulatedConfig {
-            duration: SimulatedDuration::Fixed(Duration::ZERO),
-            ..SimulatedConfig::default()
-        };
         Self {
-            builder: Builder::simulated(config),
             folder: folder.join("packages"),
         }
     }
 
     async fn make(&self, build: &ClaimedBuild) -> Vec<BuiltPackage> {
         let folder = self.folder.join(build.attempt.to_string());
-        std::fs::create_dir_all(&folder).unwrap();
-        let mut request = BuildRequest::new(
-            build.pkgbase.clone(),
-            build.architecture.clone(),
-            Source::Directory(folder.clone()),
-        );
-        request.version = Some(build.version.clone());
-        request.packages.clone_from(&build.packages);
-        let log = |_: &[u8]| {};
-        match self
-            .builder
-            .build(&request, &folder, &log, CancellationToken::new())
-            .await
-        {
-            BuildOutcome::Succeeded { packages, .. } => packages,
-            BuildOutcome::Failed { message, .. } => panic!("{message}"),
-        }
+        let packages = TinyPackage::all_of(build, 0);
+        let write = move || {
+            std::fs::create_dir_all(&folder).unwrap();
+            let written = packages
+                .iter()
+                .map(|package| BuiltPackage::write(package, &folder));
+            written.collect::<Result<_, _>>().unwrap()
+        };
+        tokio::task::spawn_blocking(write).await.unwrap()
     }
 
     pub async fn upload(&self, client: &Client, build: &ClaimedBuild) -> Vec<ReportedPackage> {

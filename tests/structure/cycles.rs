@@ -10,10 +10,10 @@ use petgraph::visit::Bfs;
 
 use crate::source::{Crate, Module, ModulePath};
 
-/// An import cycle: each file imports the next one, and the last the first.
+/// An import cycle: each file or folder imports the next one, and the last the first.
 pub(crate) struct Cycle {
     pub(crate) files: Vec<PathBuf>,
-    /// The path by which each file imports the next.
+    /// The path by which each imports the next.
     paths: Vec<String>,
 }
 
@@ -36,16 +36,52 @@ impl Cycle {
 
 /// Returns a shortest import cycle of each strongly connected component of the files.
 pub(crate) fn cycles(source: &Crate) -> Vec<Cycle> {
-    let mut graph: DiGraph<&Path, String> = DiGraph::new();
-    let mut nodes: BTreeMap<&Path, NodeIndex> = BTreeMap::new();
-    for module in source.modules.values() {
-        let file = module.file.as_path();
-        nodes.entry(file).or_insert_with(|| graph.add_node(file));
-    }
+    cycles_between(source, |from, to| {
+        (from != to).then(|| (from.to_owned(), to.to_owned()))
+    })
+}
+
+/// Returns the import cycles between the files and folders at the top of a crate, and between folders next to each
+/// other deeper down. A folder `x/` and its file `x.rs` are one.
+pub(crate) fn folder_cycles(source: &Crate, folder: &Path) -> Vec<Cycle> {
+    cycles_between(source, |from, to| {
+        let mut place = folder.to_owned();
+        let names = |file: &Path| names(file.strip_prefix(folder).unwrap_or(file));
+        for (from, to) in names(from).into_iter().zip(names(to)) {
+            if from != to {
+                let is_checked = |name: &str| place == folder || place.join(name).is_dir();
+                let is_checked = is_checked(&from) && is_checked(&to);
+                return is_checked.then(|| (place.join(from), place.join(to)));
+            }
+            place.push(from);
+        }
+        None
+    })
+}
+
+/// Returns the folders of a file and its own name without the ending; a file `mod.rs` belongs to its folder.
+fn names(file: &Path) -> Vec<String> {
+    let path = file.with_extension("");
+    let names = path.iter().map(|name| name.to_string_lossy().into_owned());
+    names.filter(|name| name != "mod").collect()
+}
+
+/// Returns a shortest cycle of each strongly connected component of the nodes that `nodes_of` returns for the two files
+/// of an import.
+fn cycles_between(
+    source: &Crate,
+    nodes_of: impl Fn(&Path, &Path) -> Option<(PathBuf, PathBuf)>,
+) -> Vec<Cycle> {
+    let mut graph: DiGraph<PathBuf, String> = DiGraph::new();
+    let mut nodes: BTreeMap<PathBuf, NodeIndex> = BTreeMap::new();
     for (path, module) in &source.modules {
         for (to, by) in imports(source, path, module) {
-            if to != module.file {
-                graph.update_edge(nodes[module.file.as_path()], nodes[to], by);
+            if let Some((from, to)) = nodes_of(&module.file, to) {
+                let [from, to] = [from, to].map(|name| {
+                    let node = nodes.entry(name.clone());
+                    *node.or_insert_with(|| graph.add_node(name))
+                });
+                graph.update_edge(from, to, by);
             }
         }
     }
@@ -87,24 +123,24 @@ pub(crate) fn imports<'a>(
     files.collect()
 }
 
-fn shortest(graph: &DiGraph<&Path, String>, group: &[NodeIndex]) -> Cycle {
+fn shortest(graph: &DiGraph<PathBuf, String>, group: &[NodeIndex]) -> Cycle {
     let cycles = group
         .iter()
         .filter_map(|start| cycle_through(graph, *start));
-    let shortest = cycles.min_by_key(|cycle| (cycle.len(), graph[cycle[0]]));
+    let shortest = cycles.min_by_key(|cycle| (cycle.len(), graph[cycle[0]].clone()));
     let nodes = shortest.unwrap_or_default();
     let by = |at: usize| {
         let edge = graph.find_edge(nodes[at], nodes[(at + 1) % nodes.len()]);
         edge.map(|edge| graph[edge].clone()).unwrap_or_default()
     };
     Cycle {
-        files: nodes.iter().map(|node| graph[*node].to_owned()).collect(),
+        files: nodes.iter().map(|node| graph[*node].clone()).collect(),
         paths: (0..nodes.len()).map(by).collect(),
     }
 }
 
 /// Returns a shortest cycle through a node.
-fn cycle_through(graph: &DiGraph<&Path, String>, start: NodeIndex) -> Option<Vec<NodeIndex>> {
+fn cycle_through(graph: &DiGraph<PathBuf, String>, start: NodeIndex) -> Option<Vec<NodeIndex>> {
     let mut before: HashMap<NodeIndex, NodeIndex> = HashMap::new();
     let mut search = Bfs::new(graph, start);
     while let Some(node) = search.next(graph) {

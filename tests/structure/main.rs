@@ -1,6 +1,7 @@
 //! Checks the structure of the crates by parsing their source. Without import cycles each file can be read, tested
 //! and moved with the files below it; files and functions stay short; only one file of the server reads the
-//! machine's clock; and `notes/architecture.md` names places that exist.
+//! machine's clock; services take only what they need, and actors read no tables; and `notes/architecture.md` names
+//! places that exist.
 
 #![allow(
     clippy::panic,
@@ -12,13 +13,14 @@ mod architecture;
 mod clocks;
 mod cycles;
 mod paths;
+mod services;
 mod sizes;
 mod source;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use cycles::{cycles, imports};
+use cycles::{Cycle, cycles, folder_cycles, imports};
 use sizes::{Function, functions};
 use source::Crate;
 
@@ -76,7 +78,9 @@ fn has_no_import_cycles() {
         for root in ["lib.rs", "main.rs"] {
             let root = folder.join(root);
             if root.exists() {
-                found.extend(cycles(&Crate::read(&root)));
+                let source = Crate::read(&root);
+                found.extend(cycles(&source));
+                found.extend(folder_cycles(&source, &folder));
             }
         }
     }
@@ -209,12 +213,24 @@ fn imports_only_lower_layers_in_the_server() {
     assert!(upward.is_empty(), "{}", upward.join("\n"));
 }
 
+/// What handlers leave to services.
+const LEFT_TO_SERVICES: [&str; 5] = [
+    "fs_err",
+    "state.database.",
+    "state.logs.",
+    "state.repos.",
+    "state.sources.",
+];
+
 #[test]
-fn reads_tables_in_services_only() {
+fn reads_data_in_services_only() {
     let folder = workspace().join("server/src");
     let server = Crate::read(&folder.join("lib.rs"));
-    let tables = folder.join("db");
-    let is_table = |file: &Path| file.starts_with(&tables) && file != tables.join("mod.rs");
+    let data = ["db", "logs.rs", "repos", "sources"].map(|name| folder.join(name));
+    let is_data = |file: &Path| {
+        let is_below = data.iter().any(|data| file.starts_with(data));
+        is_below && file != folder.join("db/mod.rs")
+    };
     let is_above = |file: &Path| {
         let above = ["routes", "views"].map(|name| folder.join(name));
         above.iter().any(|above| file.starts_with(above))
@@ -223,10 +239,16 @@ fn reads_tables_in_services_only() {
     for (path, module) in &server.modules {
         if is_above(&module.file) {
             for (to, by) in imports(&server, path, module) {
-                if is_table(to) {
+                if is_data(to) {
                     found.push(format!("{:?} imports {by}", module.file));
                 }
             }
+        }
+    }
+    for (file, text) in production_files() {
+        let used = LEFT_TO_SERVICES.iter().filter(|used| text.contains(*used));
+        if file.starts_with(HANDLERS) {
+            found.extend(used.map(|used| format!("{file:?} uses {used}")));
         }
     }
     assert!(found.is_empty(), "{}", found.join("\n"));
@@ -234,13 +256,22 @@ fn reads_tables_in_services_only() {
 
 /// Returns the import cycles of a crate with these files, as chains of file names.
 fn cycles_of(files: &[(&str, &str)]) -> Vec<Vec<String>> {
+    chains(files, |source, _| cycles(source))
+}
+
+/// Returns the import cycles between folders of a crate with these files, as chains of folder names.
+fn folder_cycles_of(files: &[(&str, &str)]) -> Vec<Vec<String>> {
+    chains(files, folder_cycles)
+}
+
+fn chains(files: &[(&str, &str)], find: impl Fn(&Crate, &Path) -> Vec<Cycle>) -> Vec<Vec<String>> {
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in files {
         let path = folder.path().join(name);
         fs_err::create_dir_all(path.parent().unwrap()).unwrap();
         fs_err::write(path, text).unwrap();
     }
-    let found = cycles(&Crate::read(&folder.path().join("lib.rs")));
+    let found = find(&Crate::read(&folder.path().join("lib.rs")), folder.path());
     let names = found.iter().map(|cycle| {
         let names = cycle.files.iter().map(|file| {
             let name = file.strip_prefix(folder.path()).unwrap();
@@ -249,6 +280,34 @@ fn cycles_of(files: &[(&str, &str)]) -> Vec<Vec<String>> {
         names.collect()
     });
     names.collect()
+}
+
+#[test]
+fn finds_import_cycles_between_folders() {
+    let files = [
+        ("lib.rs", "mod a; mod b; mod c;"),
+        ("a/mod.rs", "mod one; mod two;"),
+        ("a/one.rs", "pub struct One(crate::b::B);"),
+        ("a/two.rs", "pub struct Two;"),
+        ("b.rs", "pub mod other; pub struct B;"),
+        ("b/other.rs", "pub struct Other(crate::a::two::Two);"),
+        ("c.rs", "pub struct C(crate::a::one::One);"),
+    ];
+    assert_eq!(cycles_of(&files), Vec::<Vec<String>>::new());
+    assert_eq!(folder_cycles_of(&files), [["a", "b"]]);
+}
+
+#[test]
+fn ignores_import_cycles_of_a_folder_and_files_next_to_it() {
+    let found = folder_cycles_of(&[
+        ("lib.rs", "mod a;"),
+        ("a/mod.rs", "mod data; mod ways;"),
+        ("a/data.rs", "pub struct Data(super::ways::kind::Kind);"),
+        ("a/ways/mod.rs", "pub mod kind; mod walk;"),
+        ("a/ways/kind.rs", "pub struct Kind;"),
+        ("a/ways/walk.rs", "pub fn walk(_: crate::a::data::Data) {}"),
+    ]);
+    assert_eq!(found, Vec::<Vec<String>>::new());
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use buildbtw_agent::{Agent, Interrupt, Link};
 use buildbtw_builder::Builder;
 use buildbtw_model::client::Client;
-use buildbtw_model::{Architecture, ClaimId, FailureKind, WorkerName};
+use buildbtw_model::{Architecture, ClaimId, FailureKind, WorkerName, saturating};
 
 use crate::config::{BuilderConfig, Config};
 use crate::error::WorkerError;
@@ -69,9 +69,9 @@ impl Context {
             phases,
             name: config.name,
             architectures: config.architectures,
-            jobs: u32::try_from(config.jobs.get()).unwrap_or(u32::MAX),
+            jobs: saturating(config.jobs.get()),
             protocols,
-            claim_wait_s: u32::try_from(config.claim_wait.as_secs()).unwrap_or(u32::MAX),
+            claim_wait_s: saturating(config.claim_wait.as_secs()),
             open_claims: Mutex::new(open_claims),
         })
     }

@@ -59,10 +59,7 @@ async fn settle(context: Arc<Context>, folder: AttemptFolder) {
         None => {
             tracing::warn!("reporting an attempt that an earlier run did not finish");
             log.write(b"\n==> buildbtw: the worker was restarted, which ended this build\n");
-            let outcome = Outcome::Failed {
-                kind: FailureKind::Infrastructure,
-                message: "worker restarted".into(),
-            };
+            let outcome = Outcome::failed(FailureKind::Infrastructure, "worker restarted");
             // Saved, so that another restart does not append the line again.
             (outcome, true)
         }

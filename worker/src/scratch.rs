@@ -164,10 +164,7 @@ mod tests {
     fn restores_attempts_and_claims_after_restart() {
         let folder = tempfile::tempdir().unwrap();
         let (running, finished, claim) = (AttemptId::new(), AttemptId::new(), ClaimId::new());
-        let outcome = Outcome::Failed {
-            kind: FailureKind::Package,
-            message: "no".into(),
-        };
+        let outcome = Outcome::failed(FailureKind::Package, "no");
         {
             let scratch = Scratch::open(folder.path()).unwrap();
             scratch.create_attempt(running).unwrap();

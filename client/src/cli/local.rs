@@ -130,7 +130,7 @@ impl std::str::FromStr for RepositoryArgument {
         let known = ["http://", "https://", "file://"];
         if !known.iter().any(|scheme| url.starts_with(scheme)) || url.contains(char::is_control) {
             return Err(format!(
-                "'{url}' is not an http://, https:// or file:// URL"
+                "`{url}` is not an http://, https:// or file:// URL"
             ));
         }
         let name = name.parse().map_err(|error| format!("{error}"))?;

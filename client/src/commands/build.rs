@@ -62,9 +62,11 @@ pub(super) async fn run(args: &Build) -> Result<u8> {
             }
             Ok(0)
         }
-        BuildOutcome::Failed { kind, message } => Err(builder_error(&format!(
-            "the build failed ({kind}): {message}"
-        ))),
+        BuildOutcome::Failed { kind, explanation } => {
+            Err(builder_error(explanation.map(|message| {
+                format!("the build failed ({kind}): {message}")
+            })))
+        }
     }
 }
 

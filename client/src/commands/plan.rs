@@ -64,7 +64,7 @@ fn offline(folder: &Path, args: &Plan, format: PlanFormat) -> Result<String> {
     let mut origins = Vec::with_capacity(args.origins.len());
     for origin in &args.origins {
         let pkgbase: Pkgbase = origin.parse().map_err(|_| {
-            let message = format!("'{origin}' is not a valid pkgbase");
+            let message = format!("`{origin}` is not a valid pkgbase");
             Error::with_hint(message, "with --srcinfo, name a pkgbase without a ref")
         })?;
         let package = index.get(&pkgbase).ok_or_else(|| {
@@ -79,7 +79,7 @@ fn offline(folder: &Path, args: &Plan, format: PlanFormat) -> Result<String> {
         Patterns::new(patterns).map_err(|error| {
             Error::with_hint(
                 format!("{option}: {error}"),
-                "a shell pattern of pkgbases is expected, for example 'haskell-*'",
+                "a shell pattern of pkgbases is expected, for example `haskell-*`",
             )
         })
     };

@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use buildbtw_builder::{Bind, RootCommand, SandboxConfig, check_host, reap, run_in_root};
-use buildbtw_model::Architecture;
 use buildbtw_model::api::Repository;
+use buildbtw_model::{Architecture, Explanation};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{RepositoryArgument, Sandbox};
 use crate::error::{Error, Result};
-use crate::output::{Output, split_hint};
+use crate::output::Output;
 
 /// The folder of sandboxes. Only root may write to it and to the folders above it.
 const SCRATCH: &str = "/var/lib/buildbtw-sandboxes";
@@ -41,16 +41,16 @@ pub(super) async fn run(args: Sandbox) -> Result<u8> {
     };
     let code = run_in_root(&config, &command, &sink, cancel_on_signal()?)
         .await
-        .map_err(|error| builder_error(&error.to_string()))?;
+        .map_err(|error| builder_error(Explanation::parse(&error.to_string())))?;
     // The exit code is at most 128 + signal.
     Ok(u8::try_from(code).unwrap_or(u8::MAX))
 }
 
-/// Converts a message of the builder, with its hints, to an error.
-pub(super) fn builder_error(message: &str) -> Error {
-    match split_hint(message) {
-        (message, Some(hint)) => Error::with_hint(message, hint),
-        (message, None) => Error::new(message),
+/// Converts an explanation of the builder to an error.
+pub(super) fn builder_error(explanation: Explanation) -> Error {
+    match explanation.hint {
+        Some(hint) => Error::with_hint(explanation.message, hint),
+        None => Error::new(explanation.message),
     }
 }
 

@@ -197,8 +197,8 @@ fn note_of_state(build: &BuildSummary) -> String {
     if let Some(origin) = &build.reused_from {
         return format!("reused from {origin}");
     }
-    match (&build.message, build.status) {
-        (Some(message), _) => message.clone(),
+    match (build.explanation(), build.status) {
+        (Some(explanation), _) => explanation.to_string(),
         (None, BuildStatus::Blocked) if !build.waits_for.is_empty() => {
             format!("waits for {}", shortened(&build.waits_for))
         }

@@ -67,8 +67,8 @@ fn waits(build: &BuildSummary) -> String {
         let names: Vec<&str> = build.blocked_by.iter().map(Pkgbase::as_str).collect();
         return format!(", blocked by {}", names.join(", "));
     }
-    match (&build.message, build.status) {
-        (Some(message), _) => format!(", {}", clean(message)),
+    match (build.explanation(), build.status) {
+        (Some(explanation), _) => format!(", {}", clean(&explanation.to_string())),
         (None, BuildStatus::Blocked) => ", waits for its dependencies".to_owned(),
         (None, _) => String::new(),
     }

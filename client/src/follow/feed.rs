@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use buildbtw_model::NamespaceName;
 use buildbtw_model::api::{Event, IterationDetail};
 use buildbtw_model::client::{Backoff, Client, ClientError, EventStream, retry};
+use buildbtw_model::{EventId, NamespaceName};
 
 use crate::context::Context;
 use crate::error::Result;
@@ -25,7 +25,7 @@ pub(crate) struct Feed<'a> {
     context: &'a Context,
     namespace: &'a NamespaceName,
     stream: Option<EventStream>,
-    last: Option<i64>,
+    last: Option<EventId>,
 }
 
 fn backoff() -> Backoff {
@@ -82,7 +82,7 @@ impl<'a> Feed<'a> {
 async fn connect(
     client: &Client,
     namespace: &NamespaceName,
-    last: Option<i64>,
+    last: Option<EventId>,
 ) -> std::result::Result<EventStream, ClientError> {
     client.events(namespace, last).await
 }

@@ -5,7 +5,7 @@ use buildbtw_model::{BuildStatus, IterationStatus, NamespaceName};
 
 use super::display::counts_text;
 use crate::error::Result;
-use crate::output::{Output, clean, hint_line, split_hint, style, time};
+use crate::output::{Output, clean, hint_line, style, time};
 
 /// Prints the result of an iteration, its failures with the builds they block, and its repositories.
 pub(crate) fn print(
@@ -69,9 +69,9 @@ fn failure(
     };
     let mut lines = vec![format!("{} {name}", style::paint(style::ERROR, "failed"))];
     if let Some(message) = &build.message {
-        let (message, hint) = split_hint(message);
-        lines.push(format!("  {}", clean(&message)));
-        lines.extend(hint.map(|hint| format!("  {}", hint_line(&hint))));
+        lines.push(format!("  {}", clean(message)));
+        let hint = build.hint.as_ref();
+        lines.extend(hint.map(|hint| format!("  {}", hint_line(hint))));
     }
     let blocked: Vec<&str> = detail
         .builds

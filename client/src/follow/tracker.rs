@@ -112,6 +112,7 @@ impl Tracker {
             BuildStatus::Dispatched | BuildStatus::Building => None,
             _ => event.message.clone(),
         };
+        build.hint.clone_from(&event.hint);
         let retried = status == BuildStatus::Ready && event.message.is_some();
         if before != status && (is_reported(status) || retried) {
             let build = build.clone();
@@ -132,8 +133,8 @@ impl Tracker {
         if let (BuildStatus::Built | BuildStatus::Failed, Some(took)) = (build.status, took) {
             text = format!("{text} ({took})");
         }
-        if let (Some(message), false) = (&build.message, build.status.has_packages()) {
-            text = format!("{text}: {message}");
+        if let (Some(explanation), false) = (build.explanation(), build.status.has_packages()) {
+            text = format!("{text}: {explanation}");
         }
         Change {
             at,

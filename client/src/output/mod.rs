@@ -14,6 +14,6 @@ pub(crate) use clean::{LogCleaner, clean};
 pub(crate) use color::ColorChoice;
 pub(crate) use errors::report;
 pub use errors::report_error;
-pub(crate) use hints::{hint_line, split_hint};
+pub(crate) use hints::hint_line;
 pub(crate) use results::Output;
 pub(crate) use table::{Cell, Table};

@@ -34,7 +34,7 @@ pub(crate) fn between(start: Option<Timestamp>, end: Option<Timestamp>) -> Optio
 /// Parses `90s`, `15m`, `12h`, `30d` or `8w` as seconds.
 pub(crate) fn parse_seconds(text: &str) -> Result<u32, String> {
     let invalid =
-        || format!("'{text}' is not a duration: expected for example 90s, 12h, 30d or 8w");
+        || format!("`{text}` is not a duration: expected for example 90s, 12h, 30d or 8w");
     let unit_at = text
         .find(|c: char| !c.is_ascii_digit())
         .ok_or_else(invalid)?;
@@ -49,9 +49,9 @@ pub(crate) fn parse_seconds(text: &str) -> Result<u32, String> {
         _ => return Err(invalid()),
     };
     match number.checked_mul(seconds) {
-        Some(0) => Err(format!("'{text}' is too short: expected at least 1s")),
+        Some(0) => Err(format!("`{text}` is too short: expected at least 1s")),
         Some(seconds) => Ok(seconds),
-        None => Err(format!("'{text}' is too long: expected at most 7101w")),
+        None => Err(format!("`{text}` is too long: expected at most 7101w")),
     }
 }
 

@@ -33,13 +33,13 @@ async fn prints_errors_with_cause_and_hint() {
         ),
         (
             &["new", "libgreet"],
-            "error: 'libgreet' is not a changeset: expected pkgbase/git-ref, for example \
+            "error: `libgreet` is not a changeset: expected pkgbase/git-ref, for example \
              libgreet/main",
             "hint: `buildbtw help COMMAND` describes the arguments",
         ),
         (
             &["build", "--packager=Unknown Packager"],
-            "error: 'Unknown Packager' is not a valid packager: expected a name and a mail address, \
+            "error: `Unknown Packager` is not a valid packager: expected a name and a mail address, \
              such as `Jane Doe <jane@example.org>`, of at most 255 bytes",
             "hint: `buildbtw help COMMAND` describes the arguments",
         ),

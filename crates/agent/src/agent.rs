@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use buildbtw_builder::{BuildOutcome, BuildRequest, Builder, Limits};
 use buildbtw_model::api::{ClaimedBuild, Outcome, ReportedPackage};
-use buildbtw_model::{AttemptId, FailureKind, Packager};
+use buildbtw_model::{AttemptId, Explanation, FailureKind, Packager};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
@@ -62,8 +62,8 @@ impl Agent {
         delivery.log.close();
         match &outcome {
             Outcome::Succeeded { packages } => tracing::info!(packages = packages.len(), "built"),
-            Outcome::Failed { kind, message } => {
-                tracing::warn!(failure.kind = %kind, failure.message = message, "failed");
+            Outcome::Failed { kind, explanation } => {
+                tracing::warn!(failure.kind = %kind, failure.message = %explanation, "failed");
             }
         }
         if delivery.signals.stop_reason() == Some(StopReason::Ended) {
@@ -91,11 +91,8 @@ impl Agent {
     }
 
     /// Reports that an attempt could not start.
-    pub async fn fail(&self, attempt: AttemptId, message: String) -> Report {
-        let outcome = Outcome::Failed {
-            kind: FailureKind::Infrastructure,
-            message,
-        };
+    pub async fn fail(&self, attempt: AttemptId, message: &str) -> Report {
+        let outcome = Outcome::failed(FailureKind::Infrastructure, Explanation::parse(message));
         deliver::report_outcome(&self.link, attempt, outcome).await
     }
 
@@ -154,10 +151,6 @@ fn outcome_to_report(
     stopped: Option<StopReason>,
     interrupt: &Interrupt,
 ) -> Outcome {
-    let failed = |kind, message: &str| Outcome::Failed {
-        kind,
-        message: message.into(),
-    };
     match (outcome, stopped) {
         (
             BuildOutcome::Succeeded {
@@ -180,12 +173,12 @@ fn outcome_to_report(
         (BuildOutcome::Failed { .. }, Some(StopReason::Interrupted)) => {
             let default = (interrupt.kind, interrupt.message);
             let (kind, message) = interrupt.reason.get().copied().unwrap_or(default);
-            failed(kind, message)
+            Outcome::failed(kind, message)
         }
         (BuildOutcome::Failed { .. }, Some(StopReason::Cancelled | StopReason::Ended)) => {
-            failed(FailureKind::Cancelled, "cancelled")
+            Outcome::failed(FailureKind::Cancelled, "cancelled")
         }
-        (BuildOutcome::Failed { kind, message }, None) => Outcome::Failed { kind, message },
+        (BuildOutcome::Failed { kind, explanation }, None) => Outcome::failed(kind, explanation),
     }
 }
 

@@ -129,10 +129,8 @@ async fn upload_all(
             Ok(()) => {}
             Err(RequestError::Rejected(error)) => {
                 tracing::error!(%error, package = %package.file_name, "the server rejected an upload");
-                let rejected = Outcome::Failed {
-                    kind: rejection_kind(&error),
-                    message: format!("the server rejected `{}`: {error}", package.file_name),
-                };
+                let message = format!("the server rejected `{}`: {error}", package.file_name);
+                let rejected = Outcome::failed(rejection_kind(&error), message);
                 return (rejected, Ok(()));
             }
             Err(error) => return (outcome, Err(settled_by(link, error))),
@@ -212,10 +210,8 @@ pub(crate) async fn report_outcome(link: &Link, attempt: AttemptId, outcome: Out
         match outcome {
             // Without a report, the build would wait until its lease expires.
             Outcome::Succeeded { .. } => {
-                outcome = Outcome::Failed {
-                    kind: rejection_kind(&error),
-                    message: format!("the server rejected the result: {error}"),
-                };
+                let message = format!("the server rejected the result: {error}");
+                outcome = Outcome::failed(rejection_kind(&error), message);
             }
             Outcome::Failed { .. } => {
                 let settled = Settled::Reported;

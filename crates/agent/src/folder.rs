@@ -53,7 +53,7 @@ impl AttemptFolder {
         self.packages().join(file_name.as_str())
     }
 
-    /// Returns the path of the PKGBUILD that the packages were built with. It may not exist.
+    /// Returns the path of the PKGBUILD that the packages were built with. It might not exist.
     #[must_use]
     pub fn pkgbuild(&self) -> PathBuf {
         self.path.join("PKGBUILD")

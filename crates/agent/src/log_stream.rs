@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use buildbtw_model::AttemptId;
+use buildbtw_model::{AttemptId, saturating};
 
 use crate::link::{self, Link, RequestError};
 use crate::log_file::LogFile;
@@ -49,11 +49,7 @@ pub(crate) async fn run(link: &Link, attempt: AttemptId, log: &LogFile) -> Strea
             continue;
         }
         let size = (now.length - offset).min(CHUNK);
-        // CHUNK fits any usize.
-        let chunk = match log
-            .read(offset, usize::try_from(size).unwrap_or_default())
-            .await
-        {
+        let chunk = match log.read(offset, saturating(size)).await {
             Ok(chunk) => chunk,
             Err(error) => {
                 tracing::error!(%error, "cannot read the build log");

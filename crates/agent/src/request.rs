@@ -35,7 +35,7 @@ pub(crate) fn build_request(
     request.limits.clone_from(limits);
     request.limits.time = Duration::from_secs(claimed.timeout_s.into());
     // Packages cannot have dates before 1970.
-    request.source_date_epoch = u64::try_from(claimed.source_date_epoch).ok();
+    request.source_date_epoch = claimed.source_date_epoch.source_date_epoch();
     request.packager = packager.unwrap_or(&claimed.packager).clone();
     request.build_tool = claimed.build_tool.clone();
     request.bootstrap = claimed.bootstrap;

@@ -1,9 +1,12 @@
 //! The outcome of a build.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
-use buildbtw_model::{FailureKind, PackageFileName, Sha256Digest};
+use buildbtw_model::{Explanation, FailureKind, PackageFileName, Sha256Digest};
+use buildbtw_package::TinyPackage;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 /// The outcome of a build.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,17 +25,18 @@ pub enum BuildOutcome {
     Failed {
         /// Whose fault it is.
         kind: FailureKind,
-        /// A description for people.
-        message: String,
+        /// Why, and what to do next.
+        explanation: Explanation,
     },
 }
 
 impl BuildOutcome {
-    /// Creates a failure.
-    pub fn failed(kind: FailureKind, message: impl Into<String>) -> Self {
+    /// Creates a failure. Lines of the message that begin with `hint: ` become the hint.
+    #[must_use]
+    pub fn failed(kind: FailureKind, message: &str) -> Self {
         Self::Failed {
             kind,
-            message: message.into(),
+            explanation: Explanation::parse(message),
         }
     }
 
@@ -57,4 +61,23 @@ pub struct BuiltPackage {
     pub sha256: Sha256Digest,
     /// The size of the file in bytes.
     pub size: u64,
+}
+
+impl BuiltPackage {
+    /// Writes a tiny package into a folder, for simulated builds and tests.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write(package: &TinyPackage, folder: &Path) -> io::Result<Self> {
+        let file_name = package.file_name();
+        let bytes = package.to_bytes()?;
+        let path = folder.join(file_name.as_str());
+        fs_err::write(&path, &bytes)?;
+        Ok(Self {
+            path,
+            file_name,
+            sha256: Sha256Digest::from_bytes(&Sha256::digest(&bytes).into()),
+            size: bytes.len() as u64,
+        })
+    }
 }

@@ -22,7 +22,7 @@ pub struct RunAs {
     pub gid: u32,
 }
 
-/// Explains why a user (`None`: the user of this process) may not run a program or enter a folder, as
+/// Explains why a user (`None`: the user of this process) is not allowed to run a program or to enter a folder, as
 /// `permission denied: PATH (…)` with the first folder on the path that denies access. Returns `None` if
 /// permissions are not the cause.
 #[must_use]
@@ -39,12 +39,12 @@ pub fn permission_denied(path: &Path, user: Option<RunAs>) -> Option<String> {
         None if path.is_file() && is_noexec(path) => {
             "its file system is mounted with noexec".to_owned()
         }
-        None => format!("{name} may not execute it"),
+        None => format!("{name} is not allowed to execute it"),
     };
     Some(PermissionDenied::new(path, reason).to_string())
 }
 
-/// Explains in the same way why the user of this process may not read a file, after the kernel has denied it.
+/// Explains in the same way why the user of this process is not allowed to read a file, after the kernel has denied it.
 #[must_use]
 pub fn reading_denied(path: &Path) -> String {
     let name = name_of(None);
@@ -53,7 +53,7 @@ pub fn reading_denied(path: &Path) -> String {
             "its folder {} is not accessible to {name}",
             folder.display()
         ),
-        None => format!("{name} may not read it"),
+        None => format!("{name} is not allowed to read it"),
     };
     PermissionDenied::new(path, reason).to_string()
 }
@@ -172,7 +172,7 @@ mod tests {
         fs_err::write(&file, "").unwrap();
         chmod(&file, 0o644);
         let said = permission_denied(&file, None).unwrap();
-        assert!(said.contains("may not execute it"), "{said}");
+        assert!(said.contains("is not allowed to execute it"), "{said}");
         assert_eq!(permission_denied(folder.path(), None), None);
     }
 }

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use buildbtw_model::api::ExpectedPackage;
 use buildbtw_model::{Architecture, FailureKind, PackageVersion, Pkgbase, Pkgname};
+use buildbtw_package::TinyPackage;
 use tokio_util::sync::CancellationToken;
 
 use crate::log::{HEADING, LogSink};
 use crate::outcome::{BuildOutcome, BuiltPackage};
 use crate::request::BuildRequest;
-use crate::tiny_package::{self, PackageMetadata};
 
 /// The behaviour of the simulated builder.
 #[derive(Clone, Debug, Default)]
@@ -102,7 +102,7 @@ impl Simulator {
         }
         if let Some(failure) = self.failure(&request.pkgbase) {
             log.write(format!("==> ERROR: {}\n", failure.message).as_bytes());
-            return BuildOutcome::failed(failure.kind, failure.message);
+            return BuildOutcome::failed(failure.kind, &failure.message);
         }
         let outcome = self.make_packages(request, output_dir).await;
         if let BuildOutcome::Succeeded { packages, .. } = &outcome {
@@ -142,18 +142,17 @@ impl Simulator {
     async fn make_packages(&self, request: &BuildRequest, output_dir: &Path) -> BuildOutcome {
         let version = match version_of(request) {
             Ok(version) => version,
-            Err(message) => return BuildOutcome::failed(FailureKind::Package, message),
+            Err(message) => return BuildOutcome::failed(FailureKind::Package, &message),
         };
-        let packages: Vec<PackageMetadata> = expected(request)
+        let packages: Vec<TinyPackage> = expected(request)
             .into_iter()
-            .map(|package| self.metadata(request, package, &version))
+            .map(|package| self.package(request, package, &version))
             .collect();
         let folder: PathBuf = output_dir.to_owned();
-        let payload = self.config.payload_bytes;
         let written = tokio::task::spawn_blocking(move || {
             packages
                 .iter()
-                .map(|metadata| tiny_package::write(metadata, payload, &folder))
+                .map(|package| BuiltPackage::write(package, &folder))
                 .collect::<std::io::Result<Vec<BuiltPackage>>>()
         });
         match written.await {
@@ -162,33 +161,39 @@ impl Simulator {
                 notes: Vec::new(),
                 pkgbuild: None,
             },
-            Ok(Err(error)) => BuildOutcome::failed(FailureKind::Infrastructure, error.to_string()),
-            Err(error) => BuildOutcome::failed(FailureKind::Infrastructure, error.to_string()),
+            Ok(Err(error)) => BuildOutcome::failed(FailureKind::Infrastructure, &error.to_string()),
+            Err(error) => BuildOutcome::failed(FailureKind::Infrastructure, &error.to_string()),
         }
     }
 
-    fn metadata(
+    fn package(
         &self,
         request: &BuildRequest,
         package: ExpectedPackage,
         version: &PackageVersion,
-    ) -> PackageMetadata {
+    ) -> TinyPackage {
         let relations = self
             .config
             .relations
             .get(&package.name)
             .cloned()
             .unwrap_or_default();
-        PackageMetadata {
-            name: package.name,
-            base: request.pkgbase.clone(),
-            version: version.clone(),
-            architecture: package.architecture,
+        let provides = relations.provides.iter();
+        let provides = provides.map(|provided| format!("provides = {provided}"));
+        let depends = relations.depends.iter();
+        let depends = depends.map(|dependency| format!("depend = {dependency}"));
+        TinyPackage {
             packager: request.packager.clone(),
             build_date: request.source_date_epoch.unwrap_or(1),
-            depends: relations.depends,
-            provides: relations.provides,
+            info: provides.chain(depends).collect(),
+            ..TinyPackage::new(
+                request.pkgbase.clone(),
+                package.name,
+                version.clone(),
+                package.architecture,
+            )
         }
+        .with_payload(self.config.payload_bytes)
     }
 }
 
@@ -212,7 +217,7 @@ async fn wait(
     (duration > limit).then(|| {
         BuildOutcome::failed(
             FailureKind::Timeout,
-            format!(
+            &format!(
                 "the build took longer than its limit of {} s",
                 limit.as_secs()
             ),

@@ -1,4 +1,4 @@
-//! An IP network in CIDR notation, from which sources may or may not be fetched.
+//! An IP network in CIDR notation, from which fetching sources is allowed or forbidden.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

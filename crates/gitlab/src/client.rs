@@ -265,7 +265,7 @@ impl Gitlab {
     /// Requests that a pipeline is cancelled; its status shows when it is.
     ///
     /// # Errors
-    /// When the request fails, or the token may not cancel it.
+    /// When the request fails, or the token is not allowed to cancel it.
     pub async fn cancel_pipeline(
         &self,
         project: ProjectId,
@@ -312,7 +312,7 @@ impl Gitlab {
     /// Sets the status of a commit.
     ///
     /// # Errors
-    /// When the request fails, or the token may not set it.
+    /// When the request fails, or the token is not allowed to set it.
     pub async fn set_commit_status(
         &self,
         project: ProjectId,
@@ -354,7 +354,7 @@ impl Gitlab {
     /// longer exists.
     ///
     /// # Errors
-    /// When the request fails, or the token may not write it.
+    /// When the request fails, or the token is not allowed to write it.
     pub async fn write_note(
         &self,
         project: ProjectId,

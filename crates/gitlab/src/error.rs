@@ -60,8 +60,8 @@ pub enum GitlabErrorKind {
     /// GitLab rejected the query.
     #[error("query rejected: {0}")]
     Refused(String),
-    /// The object does not exist, or the token may not see it.
-    #[error("no such {0}, or the token may not see it")]
+    /// The object does not exist, or the token cannot see it.
+    #[error("no such {0}, or the token cannot see it")]
     NotFound(&'static str),
     /// Any other status.
     #[error("status {status}: {message}")]
@@ -73,7 +73,7 @@ pub enum GitlabErrorKind {
     },
     /// The response does not match the schema.
     #[error(
-        "unexpected response: {0}; the version of GitLab may not be supported, `just \
+        "unexpected response: {0}; the version of GitLab might not be supported, `just \
          update-graphql-schema` compares the schemas"
     )]
     Unexpected(String),
@@ -163,7 +163,7 @@ impl fmt::Display for GitlabError {
             request_id,
             kind,
         } = self;
-        write!(f, "GitLab request `{request}` for '{about}' failed: {kind}")?;
+        write!(f, "GitLab request `{request}` for `{about}` failed: {kind}")?;
         match request_id {
             Some(id) => write!(f, " (GitLab's request ID {id})"),
             None => Ok(()),

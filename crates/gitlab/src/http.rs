@@ -4,6 +4,7 @@ use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
+use buildbtw_model::saturating;
 use jiff::Timestamp;
 use reqwest::header::DATE;
 use reqwest::{Method, RequestBuilder, Url};
@@ -132,7 +133,7 @@ impl Http {
                 .filter(|certificates| !certificates.is_empty())
                 .ok_or_else(|| {
                     anyhow::anyhow!(
-                        "--gitlab-ca: '{}' contains no PEM certificate",
+                        "--gitlab-ca: `{}` contains no PEM certificate",
                         path.display()
                     )
                 })?;
@@ -278,7 +279,7 @@ impl Http {
             tracing::debug!(
                 gitlab.request = subject.request,
                 error = error.to_string(),
-                pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
+                pause_ms = saturating::<u64, _>(pause.as_millis()),
                 "GitLab request failed; retrying"
             );
             tokio::time::sleep(pause).await;

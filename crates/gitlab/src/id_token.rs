@@ -94,11 +94,11 @@ pub struct JobClaims {
 }
 
 impl JobClaims {
-    /// Returns the lifetime of the token in seconds, which GitLab sets to the timeout of the job.
+    /// Returns the lifetime of the token, which GitLab sets to the timeout of the job.
     #[must_use]
-    pub fn lifetime_s(&self) -> Option<i64> {
-        let lifetime = self.exp.checked_sub(self.iat?)?;
-        (lifetime > 0).then_some(lifetime)
+    pub fn lifetime(&self) -> Option<Duration> {
+        let lifetime = u64::try_from(self.exp.checked_sub(self.iat?)?).ok()?;
+        (lifetime > 0).then(|| Duration::from_secs(lifetime))
     }
 }
 

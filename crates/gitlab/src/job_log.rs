@@ -13,7 +13,7 @@ impl Gitlab {
     /// Returns the end of a job's log, with GitLab's timestamps, section markers and colours.
     ///
     /// # Errors
-    /// When the request fails, or the token may not read the log.
+    /// When the request fails, or the token is not allowed to read the log.
     pub async fn job_trace(
         &self,
         project: ProjectId,

@@ -7,7 +7,7 @@ use crate::error::GitlabError;
 use crate::graphql::query;
 use crate::http::{Http, RetryBudget, Subject};
 use crate::queries::{
-    SHOWN_FILES, SHOWN_FOLDERS, Time, not_found, queries, seconds, text, tree_of,
+    SHOWN_FILES, SHOWN_FOLDERS, Time, commit_time, not_found, queries, text, tree_of,
 };
 use crate::tree::{Entry, FOLDER, tree_hash};
 use crate::types::{MergeRequest, MergeRequestState, TreeAt};
@@ -111,7 +111,7 @@ pub(crate) async fn srcinfo_at_commit(
     Ok(Some(TreeAt {
         commit: commit.clone(),
         tree: hash,
-        commit_time: seconds(found.committed_date),
+        commit_time: commit_time(found.committed_date),
         srcinfo: text(blob.map(|blob| blob.raw_text_blob)),
     }))
 }

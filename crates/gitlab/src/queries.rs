@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use graphql_client::GraphQLQuery;
 use jiff::Timestamp;
 
-use buildbtw_model::{PipelineId, PipelineStatus, ProjectId};
+use buildbtw_model::{CommitTime, PipelineId, PipelineStatus, ProjectId};
 
 use crate::ci_config::{CiConfig, CiConfigPage};
 use crate::error::{GitlabError, GitlabErrorKind};
@@ -212,7 +212,7 @@ fn contents(
             tree: TreeAt {
                 commit: sha,
                 tree: hash,
-                commit_time: seconds(commit.committed_date),
+                commit_time: commit_time(commit.committed_date),
                 srcinfo: text(blob.map(|blob| blob.raw_text_blob)),
             },
         },
@@ -220,10 +220,10 @@ fn contents(
     }
 }
 
-/// Returns the seconds since 1970, if the time is present and readable.
-pub(crate) fn seconds(time: Option<Time>) -> Option<i64> {
+/// Returns the time of a commit, if it is present and readable.
+pub(crate) fn commit_time(time: Option<Time>) -> Option<CommitTime> {
     let time: Timestamp = time?.parse().ok()?;
-    Some(time.as_second())
+    Some(CommitTime(time.as_second()))
 }
 
 pub(crate) fn text(blob: Option<Option<String>>) -> Blob {

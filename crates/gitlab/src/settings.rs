@@ -125,10 +125,10 @@ impl Secret {
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let text = fs_err::read_to_string(path)?;
         let text = text.trim();
-        anyhow::ensure!(!text.is_empty(), "'{}' is empty", path.display());
+        anyhow::ensure!(!text.is_empty(), "`{}` is empty", path.display());
         anyhow::ensure!(
             text.chars().all(|c| c.is_ascii_graphic()),
-            "'{}' must contain a single line with nothing but the secret",
+            "`{}` must contain a single line with nothing but the secret",
             path.display()
         );
         Ok(Self(text.to_owned()))
@@ -269,7 +269,7 @@ impl GitlabArgs {
 fn signing_key(path: &Path) -> anyhow::Result<SigningKey> {
     SigningKey::decode(&Secret::read(path)?).map_err(|reason| {
         anyhow::anyhow!(
-            "--gitlab-webhook-signing-token-file: '{}' does not contain a signing token: {reason}",
+            "--gitlab-webhook-signing-token-file: `{}` does not contain a signing token: {reason}",
             path.display()
         )
     })
@@ -284,14 +284,14 @@ fn base_url(text: &str) -> anyhow::Result<Url> {
     let url: Url = full
         .trim_end_matches('/')
         .parse()
-        .map_err(|error| anyhow::anyhow!("--gitlab-url: '{text}' is not a URL: {error}"))?;
+        .map_err(|error| anyhow::anyhow!("--gitlab-url: `{text}` is not a URL: {error}"))?;
     anyhow::ensure!(
         matches!(url.scheme(), "http" | "https") && url.has_host(),
-        "--gitlab-url: '{text}' is not an HTTP or HTTPS URL"
+        "--gitlab-url: `{text}` is not an HTTP or HTTPS URL"
     );
     anyhow::ensure!(
         url.query().is_none() && url.fragment().is_none(),
-        "--gitlab-url must not contain '?' or '#'"
+        "--gitlab-url must not contain `?` or `#`"
     );
     anyhow::ensure!(
         url.username().is_empty() && url.password().is_none(),
@@ -310,7 +310,7 @@ fn group_path(text: &str) -> anyhow::Result<String> {
     };
     anyhow::ensure!(
         path.split('/').all(valid),
-        "--gitlab-group: '{text}' is not the path of a group, such as 'archlinux/packaging/packages'"
+        "--gitlab-group: `{text}` is not the path of a group, such as `archlinux/packaging/packages`"
     );
     Ok(path.to_owned())
 }

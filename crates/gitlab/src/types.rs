@@ -1,6 +1,6 @@
 //! GitLab's objects as the server uses them.
 
-use buildbtw_model::{CommitHash, ProjectId, TreeHash};
+use buildbtw_model::{CommitHash, CommitTime, ProjectId, TreeHash};
 use jiff::Timestamp;
 
 /// A project of the group.
@@ -25,7 +25,7 @@ pub struct Project {
 /// The contents of a project.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Contents {
-    /// The token may not see its code.
+    /// The token cannot see its code.
     Hidden,
     /// It has no commits.
     Empty,
@@ -52,8 +52,8 @@ pub struct TreeAt {
     pub commit: CommitHash,
     /// Its tree, if the response had all entries.
     pub tree: Option<TreeHash>,
-    /// When it was committed, in seconds, if the response had a readable time.
-    pub commit_time: Option<i64>,
+    /// When it was committed, if the response had a readable time.
+    pub commit_time: Option<CommitTime>,
     /// The file.
     pub srcinfo: Blob,
 }

@@ -22,7 +22,7 @@ pub struct Changeset {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChangesetError {
     /// It has no slash.
-    #[error("'{0}' is not a changeset: expected pkgbase/git-ref, for example {0}/main")]
+    #[error("`{0}` is not a changeset: expected pkgbase/git-ref, for example {0}/main")]
     NoRef(String),
     /// The pkgbase or the ref is invalid.
     #[error(transparent)]

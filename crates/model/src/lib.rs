@@ -9,10 +9,12 @@ pub mod api;
 mod changeset;
 #[cfg(feature = "client")]
 pub mod client;
+mod explanation;
 mod ids;
 mod iteration_cause;
 mod kinds;
 mod merge_request;
+mod numbers;
 mod permission_denied;
 mod release;
 mod source_entry;
@@ -20,15 +22,17 @@ mod states;
 mod version;
 
 pub use changeset::{Changeset, ChangesetError};
+pub use explanation::Explanation;
 pub use ids::{
     Architecture, AttemptId, BuildId, BuildTool, BuildToolName, BuildToolVersion, ClaimId,
-    CommitHash, GitRef, InvalidName, JobId, MergeRequestIid, NamespaceName, NoteId,
-    PackageFileName, PackageVersion, Packager, PipelineId, Pkgbase, Pkgname, ProjectId,
+    CommitHash, CommitTime, EventId, GitRef, InvalidName, JobId, MergeRequestIid, NamespaceName,
+    NoteId, PackageFileName, PackageVersion, Packager, PipelineId, Pkgbase, Pkgname, ProjectId,
     RepositoryName, Sha256Digest, TokenId, TreeHash, WorkerName,
 };
 pub use iteration_cause::IterationCause;
 pub use kinds::{ChangeKind, EventKind, NoteKind, SourceProblemKind};
 pub use merge_request::{MergeRequestUrl, MergeRequestUrlError, OriginSpec, OriginSpecError};
+pub use numbers::{Bounded, Unsigned, saturating};
 pub use permission_denied::PermissionDenied;
 pub use release::{ReleaseRule, bumped_pkgrel, bumped_version, version_note};
 pub use source_entry::{SourceKind, source_file_name, source_kind, source_protocol, source_url};

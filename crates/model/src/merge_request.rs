@@ -20,7 +20,7 @@ pub struct MergeRequestUrl {
 /// A text that is not the URL of a merge request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "'{0}' is not the URL of a merge request: expected \
+    "`{0}` is not the URL of a merge request: expected \
      https://gitlab.example.org/group/project/-/merge_requests/5"
 )]
 pub struct MergeRequestUrlError(String);

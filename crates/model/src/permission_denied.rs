@@ -7,7 +7,7 @@ use std::path::Path;
 /// The beginning of the message; an absolute path follows.
 const DENIED: &str = "permission denied: ";
 
-/// Why a user may not run or read a file.
+/// Why a user is not allowed to run or read a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PermissionDenied {
     path: String,
@@ -49,7 +49,10 @@ mod tests {
 
     #[test]
     fn finds_report_in_log_line() {
-        for reason in ["nobody may not execute it", "its folder /a (b) is closed"] {
+        for reason in [
+            "nobody is not allowed to execute it",
+            "its folder /a (b) is closed",
+        ] {
             let denied = PermissionDenied::new(Path::new("/a b/x"), reason);
             let line = format!("\u{1b}[31;1m{denied}\u{1b}[0;m");
             assert_eq!(PermissionDenied::find(&line), Some(denied));

@@ -3,7 +3,7 @@
 
 /// A text that is not a variant of a state.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{value}' is not a valid {kind}; expected one of: {expected}")]
+#[error("`{value}` is not a valid {kind}; expected one of: {expected}")]
 pub struct UnknownState {
     /// The kind of state that was expected.
     pub kind: &'static str,

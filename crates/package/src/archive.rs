@@ -1,5 +1,7 @@
 //! Reads the members of an archive in order. Every size is checked before as many bytes are read.
 
+use buildbtw_model::saturating;
+
 use crate::compression::Unpacked;
 use crate::error::PackageError;
 use crate::header::{BLOCK, Header, looks_compressed};
@@ -133,7 +135,7 @@ impl<'a> Archive<'a> {
         into: &mut Vec<u8>,
         limit: usize,
     ) -> Result<(), PackageError> {
-        let left = usize::try_from(self.content).unwrap_or(usize::MAX);
+        let left = saturating::<usize, _>(self.content);
         let length = left.min(limit);
         let before = into.len();
         into.resize(before + length, 0);
@@ -148,7 +150,7 @@ impl<'a> Archive<'a> {
         let mut left = self.content.min(bytes);
         self.content -= left;
         while left > 0 {
-            let length = usize::try_from(left).unwrap_or(usize::MAX);
+            let length = saturating::<usize, _>(left);
             let length = length.min(self.buffer.len());
             let part = self.buffer.get_mut(..length).unwrap_or_default();
             self.reader.fill_all(part)?;

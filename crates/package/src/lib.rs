@@ -16,10 +16,12 @@ mod lzop;
 mod package;
 mod pax;
 mod sonames;
+mod tiny;
 mod writer;
 
 pub use error::PackageError;
 pub use info::PackageInfo;
 pub use package::Package;
 pub use sonames::{InvalidSonames, Soname, Sonames};
+pub use tiny::TinyPackage;
 pub use writer::PackageWriter;

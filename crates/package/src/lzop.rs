@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, Read};
 
+use buildbtw_model::saturating;
 use lzokay::decompress::decompress;
 
 use crate::lz4::MAX_EMPTY;
@@ -160,7 +161,7 @@ fn header(file: &mut impl Read) -> io::Result<u32> {
 }
 
 fn size(file: &mut impl Read) -> io::Result<usize> {
-    let size = usize::try_from(u32::from_be_bytes(array(file)?)).unwrap_or(usize::MAX);
+    let size = saturating::<usize, _>(u32::from_be_bytes(array(file)?));
     if size > MAX_BLOCK {
         return Err(damaged("a block of more than 4 MiB"));
     }

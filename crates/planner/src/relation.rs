@@ -109,7 +109,7 @@ pub(crate) fn check(text: &str) -> Result<(), String> {
     }
     alpm_types::PackageRelation::from_str(text)
         .map(drop)
-        .map_err(|_| format!("'{text}' is not a valid relation"))
+        .map_err(|_| format!("`{text}` is not a valid relation"))
 }
 
 #[cfg(test)]

@@ -5,18 +5,25 @@ use std::time::Duration;
 
 use buildbtw_builder::{SimulatedConfig, SimulatedDuration, SimulatedFailure};
 use buildbtw_model::{FailureKind, Pkgbase};
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 /// Settings of simulated builds.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct SimulatedSettings {
     /// Duration of each build, in seconds.
-    seconds: f32,
+    #[serde(deserialize_with = "seconds")]
+    seconds: Duration,
     /// Size of the content of each package, in bytes.
     payload_bytes: usize,
     /// Failures by pkgbase.
     failures: BTreeMap<Pkgbase, FailureSettings>,
+}
+
+fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let seconds = f32::deserialize(deserializer)?;
+    Duration::try_from_secs_f32(seconds).map_err(D::Error::custom)
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -34,9 +41,7 @@ impl SimulatedSettings {
             times: None,
         };
         SimulatedConfig {
-            duration: SimulatedDuration::Fixed(
-                Duration::try_from_secs_f32(self.seconds).unwrap_or_default(),
-            ),
+            duration: SimulatedDuration::Fixed(self.seconds),
             payload_bytes: self.payload_bytes,
             failures: self
                 .failures

@@ -209,23 +209,23 @@ fn stage_result(finished: Finished) -> Result<(), Failure> {
             let error = finished.delivery_error.unwrap_or_default();
             let what = match outcome {
                 Outcome::Succeeded { .. } => "the package was built".to_owned(),
-                Outcome::Failed { message, .. } => message,
+                Outcome::Failed { explanation, .. } => explanation.to_string(),
             };
             Err(Failure::system(format!(
                 "cannot report the result to the server: {error} ({what})"
             )))
         }
         (Outcome::Succeeded { .. }, Delivery::Accepted) => Ok(()),
-        (Outcome::Failed { kind, message }, Delivery::Accepted) => match kind {
+        (Outcome::Failed { kind, explanation }, Delivery::Accepted) => match kind {
             FailureKind::Package | FailureKind::Timeout => {
-                Err(Failure::build(format!("The build failed: {message}")))
+                Err(Failure::build(format!("The build failed: {explanation}")))
             }
             // The message says why, or that the job cannot know it.
             FailureKind::Cancelled => Err(Failure::build(format!(
-                "The build did not finish: {message}"
+                "The build did not finish: {explanation}"
             ))),
             FailureKind::Infrastructure => Err(Failure::system(format!(
-                "The build failed, but not because of the package: {message}"
+                "The build failed, but not because of the package: {explanation}"
             ))),
         },
     }

@@ -265,7 +265,7 @@ impl Measured {
         if has_names && self.linked.len() < MAX_LINKED && !self.linked.insert(id(stat)) {
             return;
         }
-        let blocks = u64::try_from(stat.st_blocks).unwrap_or_default();
+        let blocks = stat.st_blocks.max(0).unsigned_abs();
         self.bytes = self
             .bytes
             .saturating_add(blocks.saturating_mul(512))

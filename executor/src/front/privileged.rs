@@ -182,7 +182,7 @@ impl RootSide {
         let stderr = self.stderr.join().unwrap_or_default();
         if self.by_sudo && sudo_cannot_execute(&stderr) {
             let program = &host.config.program;
-            let denied = PermissionDenied::new(program, "root may not execute it");
+            let denied = PermissionDenied::new(program, "root is not allowed to execute it");
             return Failure::Final(format!("{denied}\nsudo: {}", sudo_message(&stderr)));
         }
         if self.by_sudo && stderr.contains("sudo:") {

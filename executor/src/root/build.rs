@@ -143,7 +143,7 @@ impl Task<'_> {
                 list(&architectures),
                 build.architecture
             );
-            return Ok((agent.fail(build.attempt, message).await, folder));
+            return Ok((agent.fail(build.attempt, &message).await, folder));
         }
         let log = Arc::new(LogFile::open(&folder.log())?);
         let copying = tokio::spawn(self.output.clone().copy_log(Arc::clone(&log)));

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use buildbtw_agent::LogFile;
+use buildbtw_model::saturating;
 
 use crate::frames::Frame;
 
@@ -63,7 +64,7 @@ impl Output {
                 return;
             }
             let size = (now.length - offset).min(CHUNK);
-            let read = log.read(offset, usize::try_from(size).unwrap_or_default());
+            let read = log.read(offset, saturating(size));
             let sent = match read.await {
                 Ok(chunk) => self.send(Frame::Log(chunk)).await,
                 Err(error) => Err(error),

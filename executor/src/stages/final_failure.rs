@@ -7,7 +7,7 @@ use std::io::Write as _;
 
 use buildbtw_model::api::Outcome;
 use buildbtw_model::client::{Client, ClientError};
-use buildbtw_model::{AttemptId, FailureKind};
+use buildbtw_model::{AttemptId, Explanation, FailureKind};
 
 use crate::config::Config;
 use crate::contract::Environment;
@@ -60,10 +60,7 @@ async fn fail_attempt(
     let client = Client::new(&config.server, None).map_err(anyhow::Error::from)?;
     let exchanged = exchange::run(client, attempt, id_token, config.name()?).await?;
     let attempt = exchanged.response.build.attempt;
-    let outcome = Outcome::Failed {
-        kind: FailureKind::Infrastructure,
-        message: message.to_owned(),
-    };
+    let outcome = Outcome::failed(FailureKind::Infrastructure, Explanation::parse(message));
     let report = async {
         // The attempt must be running before it can end.
         exchange::retry(|| exchanged.client.heartbeat(attempt)).await?;

@@ -8,7 +8,7 @@ use crate::support::{ENDLESS, Host, QUICK, StageResult};
 
 fn failed(outcome: &Outcome) -> (FailureKind, &str) {
     match outcome {
-        Outcome::Failed { kind, message } => (*kind, message),
+        Outcome::Failed { kind, explanation } => (*kind, &explanation.message),
         Outcome::Succeeded { .. } => panic!("{outcome:?}"),
     }
 }

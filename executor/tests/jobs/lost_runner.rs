@@ -52,8 +52,8 @@ fn expect_lost(job: &Job<'_>) {
     assert!(
         matches!(
             &attempt.outcomes[..],
-            [Outcome::Failed { kind: FailureKind::Infrastructure, message }]
-                if message.contains("runner") && message.contains("gone")
+            [Outcome::Failed { kind: FailureKind::Infrastructure, explanation }]
+                if explanation.message.contains("runner") && explanation.message.contains("gone")
         ),
         "{attempt:?}"
     );

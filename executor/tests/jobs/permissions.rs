@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
-use buildbtw_model::FailureKind;
 use buildbtw_model::api::Outcome;
+use buildbtw_model::{Explanation, FailureKind};
 
 use crate::support::{Host, Job, PROGRAM, QUICK, StageResult, chmod};
 
@@ -39,10 +39,7 @@ fn as_another_user(host: &Host, command: &Command) -> StageResult {
 #[track_caller]
 fn expect_final(job: &Job<'_>, message: &str) {
     let attempt = job.attempt();
-    let expected = Outcome::Failed {
-        kind: FailureKind::Infrastructure,
-        message: message.to_owned(),
-    };
+    let expected = Outcome::failed(FailureKind::Infrastructure, Explanation::parse(message));
     assert_eq!(attempt.outcomes, [expected]);
     assert!(attempt.is_final);
 }
@@ -75,7 +72,9 @@ async fn fails_once_and_names_private_folder_of_the_helper() {
     // Once repaired, the same host builds.
     chmod(&private, 0o711);
     chmod(&helper, 0o644);
-    check(&host).expect(2).prints("nobody may not execute it");
+    check(&host)
+        .expect(2)
+        .prints("nobody is not allowed to execute it");
     chmod(&helper, 0o755);
     check(&host).expect(0);
     let job = host.job(9, "a");
@@ -163,7 +162,10 @@ async fn names_unreadable_settings() {
         }
     };
     chmod(&host.config(), 0o600);
-    expect(&host.config(), "user 12345 may not read it".to_owned());
+    expect(
+        &host.config(),
+        "user 12345 is not allowed to read it".to_owned(),
+    );
     let private = host.path("private");
     fs_err::create_dir(&private).unwrap();
     let inside = private.join("executor.toml");
@@ -191,7 +193,7 @@ async fn names_program_that_sudo_cannot_execute() {
     );
     host.replace_setting("sudo = ''", &settings);
     let said = format!(
-        "permission denied: {} (root may not execute it)",
+        "permission denied: {} (root is not allowed to execute it)",
         program.display()
     );
     for (id, words) in [

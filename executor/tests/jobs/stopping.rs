@@ -37,8 +37,8 @@ fn cancelled(job: &Job<'_>) -> bool {
         &job.attempt().outcomes[..],
         [Outcome::Failed {
             kind: FailureKind::Cancelled,
-            message,
-        }] if message.contains("status in GitLab says why")
+            explanation,
+        }] if explanation.message.contains("status in GitLab says why")
     )
 }
 

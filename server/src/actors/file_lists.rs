@@ -72,7 +72,7 @@ impl FileLists {
     }
 
     async fn write(&self, key: &RepositoryKey, iteration: IterationId) {
-        if let Err(error) = update(&self.state, key, iteration).await {
+        if let Err(error) = update(self.state.repository_parts(), key, iteration).await {
             tracing::error!(
                 error = error.to_string(),
                 namespace.name = key.namespace.as_str(),
@@ -96,7 +96,7 @@ impl Actor for FileLists {
             self.add(repository);
         }
         if !self.has_caught_up {
-            for repository in outdated(&self.state).await? {
+            for repository in outdated(self.state.repository_parts()).await? {
                 self.add(repository);
             }
             self.has_caught_up = true;

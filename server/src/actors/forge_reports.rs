@@ -6,9 +6,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::runner::{Actor, Cause, Next};
-use crate::db::{NamespaceId, namespaces};
+use crate::db::NamespaceId;
 use crate::outage::{Failure, Outage, Pauses};
-use crate::service::forge_report::{Reporter, is_retryable};
+use crate::service::forge_report::{Reporter, is_retryable, reported_namespaces};
 use crate::state::AppState;
 use crate::time::Clock;
 use crate::wakers::Pending;
@@ -70,10 +70,9 @@ impl ForgeReports {
 
     async fn catch_up(&mut self) -> sqlx::Result<()> {
         if !self.has_caught_up {
-            let all = namespaces::all(self.state.database.read()).await?;
+            let all = reported_namespaces(&self.state.database).await?;
             if !all.is_empty() {
-                self.changed
-                    .add(all.into_iter().map(|namespace| namespace.id));
+                self.changed.add(all);
                 self.collect();
             }
             self.has_caught_up = true;
@@ -101,7 +100,7 @@ impl ForgeReports {
         for namespace in due {
             self.retry_at.remove(&namespace);
             tried.any = true;
-            let again = match self.reporter.report(&self.state, namespace).await {
+            let again = match self.report(namespace).await {
                 Ok(later) => {
                     self.outage.recovered();
                     later
@@ -116,6 +115,16 @@ impl ForgeReports {
             }
         }
         tried
+    }
+
+    /// Reports the state of a namespace. Returns when the next report is due.
+    async fn report(&self, namespace: NamespaceId) -> Result<Option<Duration>, Failure> {
+        let (config, database) = (&self.state.config, &self.state.database);
+        let on_gitlab = self.state.pipelines.as_ref();
+        let reporter = &self.reporter;
+        reporter
+            .report(config, database, on_gitlab, namespace)
+            .await
     }
 
     /// Notes the failure of a report. Returns the pause before its retry, if it is retried.

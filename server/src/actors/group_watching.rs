@@ -10,10 +10,11 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::runner::{Actor, Cause, Next};
-use crate::db::source_progress;
 use crate::outage::{Backoff, Failure};
 use crate::sources::catch_up::CatchUpRequests;
-use crate::sources::gitlab::{GitlabContact, GitlabGroup, PAUSES, Resync, ResyncStep, Window};
+use crate::sources::gitlab::{
+    GitlabContact, GitlabGroup, PAUSES, Resync, ResyncStep, Window, progress,
+};
 use crate::sources::{SourceEvent, Sources};
 use crate::time::Millis;
 
@@ -163,9 +164,7 @@ fn until_resync(finished_at: Option<Millis>, now: Millis, resync_interval: Durat
 impl Watch {
     /// Loads the progress of the last run.
     async fn load(group: &Arc<GitlabGroup>, sources: &Sources) -> Result<Self, Failure> {
-        let progress = source_progress::get(sources.database().read())
-            .await?
-            .unwrap_or_default();
+        let progress = progress(sources).await?;
         let mark = progress.watermark;
         let now = sources.database().clock().now();
         let until_resync = until_resync(progress.finished_at, now, group.resync_interval());

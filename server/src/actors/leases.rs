@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::runner::{Actor, Cause, Next};
-use crate::db::attempts;
 use crate::outage::{Failure, Outage, Pauses};
 use crate::service::expire_leases::{expire_leases, renew_leases};
 use crate::state::AppState;
@@ -56,11 +55,10 @@ impl Actor for Leases {
         if std::mem::replace(&mut self.was_down, true) {
             // While nothing could be written, for example on a full disk, heartbeats were refused; silence of a
             // worker means nothing then.
-            renew_leases(&self.state).await?;
+            renew_leases(self.state.attempt_parts()).await?;
         }
         let at = self.state.clock.now();
-        expire_leases(&self.state, at).await?;
-        let next = attempts::next_expiry(self.state.database.read(), at).await?;
+        let next = expire_leases(self.state.attempt_parts(), at).await?;
         self.was_down = false;
         let left = next.map(|next| next.since(self.state.clock.now()) + Duration::from_millis(1));
         Ok(Next::after(

@@ -8,9 +8,8 @@ use buildbtw_model::BuildId;
 use tokio::time::Instant;
 
 use super::runner::{Actor, Cause, Next};
-use crate::db::builds;
 use crate::outage::{Failure, Outage, Pauses};
-use crate::service::publish::{Images, publish_all};
+use crate::service::publish::{Images, publish_all, unpublished};
 use crate::state::AppState;
 use crate::state::publish_queue::PublishJob;
 use crate::time::Clock;
@@ -54,8 +53,8 @@ impl Publisher {
             jobs.push(job);
         }
         if !self.has_caught_up {
-            let unpublished = builds::unpublished(self.state.database.read()).await?;
-            jobs.extend(unpublished.iter().map(|build| job_without_waiter(build.id)));
+            let unpublished = unpublished(&self.state.database).await?;
+            jobs.extend(unpublished.into_iter().map(job_without_waiter));
             self.has_caught_up = true;
         }
         let now = Instant::now();
@@ -85,7 +84,8 @@ impl Actor for Publisher {
         let jobs = self.jobs(cause).await?;
         if !jobs.is_empty() {
             let builds: Vec<BuildId> = jobs.iter().map(|job| job.build).collect();
-            let failed = publish_all(&self.state, &mut self.images, &builds).await;
+            let failed =
+                publish_all(self.state.repository_parts(), &mut self.images, &builds).await;
             let at = Instant::now() + PAUSE_AFTER_FAILURE;
             self.retry_at
                 .extend(failed.iter().map(|build| (*build, at)));

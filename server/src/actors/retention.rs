@@ -39,7 +39,11 @@ impl Actor for Retention {
     }
 
     async fn turn(&mut self, _: Cause<()>) -> Result<Next, Failure> {
-        prune(&self.state).await?;
+        prune(
+            self.state.deletion_parts(),
+            self.state.config.keep_iterations,
+        )
+        .await?;
         Ok(Next::event())
     }
 }

@@ -29,7 +29,7 @@ use settings::reserve_of;
 
 pub use pool::Permit;
 pub use rate::RateLimit;
-pub use settings::{ConnectionArgs, Limits};
+pub use settings::{ConnectionSettings, Limits};
 pub use source::{Network, Source};
 
 /// The `Retry-After` of a request that exceeds a limit.

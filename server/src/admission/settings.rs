@@ -1,6 +1,6 @@
 //! Limits of connections, from the settings and the process's limit of open files.
 
-use clap::Args;
+use buildbtw_model::saturating;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::source::Network;
@@ -11,55 +11,17 @@ const OWN_DESCRIPTORS: usize = 256;
 /// Connections reserved for addresses that authenticated within the last hour.
 const RESERVE: usize = 256;
 
-/// Options of `buildbtw-server run` about connections.
-#[derive(Clone, Debug, Args)]
-pub struct ConnectionArgs {
-    /// Maximum number of connections
-    ///
-    /// 256 of them (half, if that is less) are reserved for addresses that authenticated within the
-    /// last hour. The server uses fewer if the limit of open files is too low. Range: 2 to 1000000.
-    #[arg(
-        long,
-        env = "BUILDBTW_MAX_CONNECTIONS",
-        default_value_t = 8_192,
-        value_parser = clap::value_parser!(u32).range(2..=1_000_000),
-        value_name = "COUNT"
-    )]
-    pub max_connections: u32,
-    /// Maximum number of connections per address
-    ///
-    /// An IPv6 /64 network counts as one address. For addresses behind a trusted proxy, limits
-    /// concurrent requests. Range: 1 to 1000000.
-    #[arg(
-        long,
-        env = "BUILDBTW_MAX_CONNECTIONS_PER_ADDRESS",
-        default_value_t = 256,
-        value_parser = clap::value_parser!(u32).range(1..=1_000_000),
-        value_name = "COUNT"
-    )]
-    pub max_connections_per_address: u32,
-    /// Maximum number of streams per address
-    ///
-    /// Streams are events, live logs, and waiting claims of workers. Range: 1 to 1000000.
-    #[arg(
-        long,
-        env = "BUILDBTW_MAX_STREAMS_PER_ADDRESS",
-        default_value_t = 128,
-        value_parser = clap::value_parser!(u32).range(1..=1_000_000),
-        value_name = "COUNT"
-    )]
-    pub max_streams_per_address: u32,
-    /// Proxy whose forwarding headers are trusted
-    ///
-    /// An address, or a network such as 10.0.0.0/8, whose `Forwarded` or `X-Forwarded-For` names
-    /// the client. Repeatable, or separated by commas.
-    #[arg(
-        long = "trusted-proxy",
-        env = "BUILDBTW_TRUSTED_PROXY",
-        value_delimiter = ',',
-        value_name = "CIDR"
-    )]
-    pub trusted_proxies: Vec<Network>,
+/// The settings of connections.
+#[derive(Clone, Debug)]
+pub struct ConnectionSettings {
+    /// Maximum number of connections.
+    pub connections: usize,
+    /// Maximum number of connections per address.
+    pub per_address: usize,
+    /// Maximum number of streams per address.
+    pub streams: usize,
+    /// Proxies whose forwarding headers are trusted.
+    pub trusted: Vec<Network>,
 }
 
 /// The limits in force.
@@ -77,11 +39,11 @@ impl Limits {
     ///
     /// # Errors
     /// When the limit of open files is too low to serve at all.
-    pub fn new(args: &ConnectionArgs) -> anyhow::Result<Self> {
-        Self::within(args, raise_descriptors())
+    pub fn new(settings: &ConnectionSettings) -> anyhow::Result<Self> {
+        Self::within(settings, raise_descriptors())
     }
 
-    fn within(args: &ConnectionArgs, descriptors: usize) -> anyhow::Result<Self> {
+    fn within(settings: &ConnectionSettings, descriptors: usize) -> anyhow::Result<Self> {
         let free = descriptors.saturating_sub(OWN_DESCRIPTORS);
         // Each connection may request a file, but most do not.
         let files = free / 4;
@@ -91,7 +53,7 @@ impl Limits {
             "the limit of open files is {descriptors}, and the server needs more than \
              {OWN_DESCRIPTORS}; raise it (`ulimit -n`, `LimitNOFILE=`)"
         );
-        let wanted = size(args.max_connections);
+        let wanted = settings.connections;
         if most < wanted {
             tracing::warn!(
                 wanted,
@@ -104,9 +66,9 @@ impl Limits {
         Ok(Self {
             connections,
             files,
-            per_address: size(args.max_connections_per_address),
-            streams: size(args.max_streams_per_address),
-            trusted: args.trusted_proxies.clone(),
+            per_address: settings.per_address,
+            streams: settings.streams,
+            trusted: settings.trusted.clone(),
         })
     }
 }
@@ -114,10 +76,6 @@ impl Limits {
 /// Returns how much of a total is reserved for known addresses.
 pub(super) fn reserve_of(total: usize) -> usize {
     RESERVE.min(total / 2)
-}
-
-fn size(count: u32) -> usize {
-    usize::try_from(count).unwrap_or(usize::MAX)
 }
 
 /// Raises the soft limit of open files to the hard limit, and returns it.
@@ -134,34 +92,32 @@ fn raise_descriptors() -> usize {
             limit.current
         }
     };
-    limit.map_or(usize::MAX, |limit| {
-        usize::try_from(limit).unwrap_or(usize::MAX)
-    })
+    limit.map_or(usize::MAX, saturating)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn args(max_connections: u32) -> ConnectionArgs {
-        ConnectionArgs {
-            max_connections,
-            max_connections_per_address: 256,
-            max_streams_per_address: 128,
-            trusted_proxies: Vec::new(),
+    fn settings(connections: usize) -> ConnectionSettings {
+        ConnectionSettings {
+            connections,
+            per_address: 256,
+            streams: 128,
+            trusted: Vec::new(),
         }
     }
 
     #[test]
     fn limits_connections_and_files_to_the_descriptors() {
         for descriptors in [512, 1_024, 4_096, 20_000, 1 << 20, usize::MAX] {
-            let limits = Limits::within(&args(8_192), descriptors).unwrap();
+            let limits = Limits::within(&settings(8_192), descriptors).unwrap();
             assert!(limits.connections + limits.files + OWN_DESCRIPTORS <= descriptors);
             assert!(limits.connections <= 8_192);
         }
-        let many = Limits::within(&args(8_192), 1 << 20).unwrap();
+        let many = Limits::within(&settings(8_192), 1 << 20).unwrap();
         assert_eq!(many.connections, 8_192);
-        assert!(Limits::within(&args(8_192), 256).is_err());
+        assert!(Limits::within(&settings(8_192), 256).is_err());
         assert_eq!(
             (reserve_of(8_192), reserve_of(100), reserve_of(2)),
             (256, 50, 1)

@@ -122,7 +122,10 @@ pub(crate) fn has_valid_token(
     let (state, token) = (state.clone(), bearer(request));
     async move {
         match token {
-            Some(token) => Ok(authenticate(&state, &token).await?.is_some()),
+            Some(token) => {
+                let found = authenticate(&state.database, &state.token_cache, &token).await?;
+                Ok(found.is_some())
+            }
             None => Ok(false),
         }
     }
@@ -137,7 +140,7 @@ async fn require(
     let identity = identify(&state, bearer(&request), peer(&request)).await?;
     if !identity.0.scope.allows(scope) {
         let title = format!(
-            "this requires a token of scope '{scope}'; yours has scope '{}'",
+            "this requires a token of scope `{scope}`; yours has scope `{}`",
             identity.0.scope
         );
         return Err(Refusal::new(ProblemKind::Forbidden, title)
@@ -214,7 +217,7 @@ async fn identify(
                 .into(),
         );
     };
-    if let Some(row) = authenticate(state, &token).await? {
+    if let Some(row) = authenticate(&state.database, &state.token_cache, &token).await? {
         if let Some(peer) = peer {
             state.admission.authenticated(peer);
         }

@@ -1,6 +1,6 @@
 //! Table `event`: all transitions, each written in its own transaction.
 
-use buildbtw_model::{Architecture, AttemptId, BuildId, EventKind, Pkgbase};
+use buildbtw_model::{Architecture, AttemptId, BuildId, EventId, EventKind, Pkgbase};
 use sqlx::SqliteExecutor;
 
 use crate::time::Millis;
@@ -22,13 +22,15 @@ pub struct NewEvent<'a> {
     pub kind: EventKind,
     /// Details, for people.
     pub message: Option<&'a str>,
+    /// For a failure: what to do next.
+    pub hint: Option<&'a str>,
 }
 
 /// A recorded transition.
 #[derive(Clone, Debug)]
 pub struct EventRow {
     /// Its number.
-    pub id: i64,
+    pub id: EventId,
     /// Its kind.
     pub kind: EventKind,
     /// The number of the iteration.
@@ -43,6 +45,8 @@ pub struct EventRow {
     pub attempt: Option<AttemptId>,
     /// Details, for people.
     pub message: Option<String>,
+    /// For a failure: what to do next.
+    pub hint: Option<String>,
     /// When it happened.
     pub at: Millis,
 }
@@ -51,14 +55,15 @@ pub struct EventRow {
 pub async fn insert(tx: &mut WriteTransaction, event: &NewEvent<'_>) -> sqlx::Result<()> {
     let at = tx.now();
     sqlx::query!(
-        "insert into event (namespace_id, iteration_id, build_id, attempt_id, kind, message, at)
-         values (?, ?, ?, ?, ?, ?, ?)",
+        "insert into event (namespace_id, iteration_id, build_id, attempt_id, kind, message, hint, at)
+         values (?, ?, ?, ?, ?, ?, ?, ?)",
         event.namespace,
         event.iteration,
         event.build,
         event.attempt,
         event.kind,
         event.message,
+        event.hint,
         at,
     )
     .execute(tx.connection())
@@ -135,15 +140,15 @@ pub enum BuildEvent {
 pub async fn after(
     executor: impl SqliteExecutor<'_>,
     namespace: NamespaceId,
-    after: i64,
+    after: EventId,
     limit: i64,
 ) -> sqlx::Result<Vec<EventRow>> {
     sqlx::query_as!(
         EventRow,
-        r#"select event.id, event.kind as "kind: EventKind", iteration.number as "iteration?: u32",
+        r#"select event.id as "id: EventId", event.kind as "kind: EventKind", iteration.number as "iteration?: u32",
            event.build_id as "build: BuildId", build.pkgbase as "pkgbase?: Pkgbase",
            build.architecture as "architecture?: Architecture", event.attempt_id as "attempt: AttemptId",
-           event.message, event.at as "at: Millis"
+           event.message, event.hint, event.at as "at: Millis"
            from event
            left join iteration on iteration.id = event.iteration_id
            left join build on build.id = event.build_id
@@ -173,9 +178,12 @@ pub async fn last_of_planning(
 }
 
 /// Returns the number of the newest event of a namespace.
-pub async fn last(executor: impl SqliteExecutor<'_>, namespace: NamespaceId) -> sqlx::Result<i64> {
+pub async fn last(
+    executor: impl SqliteExecutor<'_>,
+    namespace: NamespaceId,
+) -> sqlx::Result<EventId> {
     let row = sqlx::query!(
-        r#"select coalesce(max(id), 0) as "id!: i64" from event where namespace_id = ?"#,
+        r#"select coalesce(max(id), 0) as "id!: EventId" from event where namespace_id = ?"#,
         namespace,
     )
     .fetch_one(executor)

@@ -93,7 +93,7 @@ pub async fn by_id(
 /// Returns up to `limit` namespaces older than the row `before`, the newest first.
 pub async fn page(
     executor: impl SqliteExecutor<'_>,
-    before: i64,
+    before: NamespaceId,
     limit: i64,
 ) -> sqlx::Result<Vec<NamespaceRow>> {
     select_namespace!("where id < ? order by id desc limit ?", before, limit)

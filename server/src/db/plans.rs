@@ -1,8 +1,8 @@
 //! Stores plans: tables `build`, `build_edge`, `build_output` and `plan_note`.
 
 use buildbtw_model::{
-    Architecture, AttemptId, BuildId, BuildStatus, CommitHash, NoteKind, PackageVersion, Pkgbase,
-    Sha256Digest, TreeHash,
+    Architecture, AttemptId, BuildId, BuildStatus, CommitHash, CommitTime, NoteKind,
+    PackageVersion, Pkgbase, Sha256Digest, TreeHash,
     api::{ExpectedPackage, PlanNote},
 };
 use buildbtw_planner::DependencyKind;
@@ -28,7 +28,7 @@ pub struct NewBuild {
     /// The tree of the commit, where it is known.
     pub tree: Option<TreeHash>,
     /// The time of the commit, in seconds.
-    pub commit_time: i64,
+    pub commit_time: CommitTime,
     /// The URL to fetch the commit from.
     pub clone_url: String,
     /// The digest of its `.SRCINFO`.

@@ -1,5 +1,6 @@
 //! Table `source_progress`: where the source repositories come from, and the progress of their initial sync.
 
+use buildbtw_model::saturating;
 use sqlx::SqliteExecutor;
 
 use crate::time::Millis;
@@ -12,9 +13,9 @@ pub struct ProgressRow {
     /// Where the initial sync continues.
     pub cursor: Option<String>,
     /// The number of repositories read so far.
-    pub seen: i64,
+    pub seen: u64,
     /// The number of repositories to read.
-    pub total: Option<i64>,
+    pub total: Option<u64>,
     /// When it started, by the clock of the origin.
     pub began_at: Option<Millis>,
     /// When it ended.
@@ -27,7 +28,7 @@ pub struct ProgressRow {
 pub async fn get(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Option<ProgressRow>> {
     sqlx::query_as!(
         ProgressRow,
-        r#"select cursor, seen, total, began_at as "began_at: Millis",
+        r#"select cursor, seen as "seen: u64", total as "total: u64", began_at as "began_at: Millis",
            finished_at as "finished_at: Millis", watermark as "watermark: Millis"
            from source_progress"#
     )
@@ -58,10 +59,11 @@ pub async fn begin(tx: &mut WriteTransaction, origin: &str) -> sqlx::Result<Prog
 pub async fn record_progress(
     tx: &mut WriteTransaction,
     cursor: Option<&str>,
-    seen: i64,
-    total: Option<i64>,
+    seen: u64,
+    total: Option<u64>,
     began_at: Option<Millis>,
 ) -> sqlx::Result<()> {
+    let (seen, total) = (saturating::<i64, _>(seen), total.map(saturating::<i64, _>));
     sqlx::query!(
         "update source_progress set cursor = ?, seen = ?, total = ?, began_at = ?",
         cursor,

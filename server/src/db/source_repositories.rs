@@ -1,6 +1,8 @@
 //! Table `source_repository`: the last known state of each source repository.
 
-use buildbtw_model::{CommitHash, Pkgbase, ProjectId, Sha256Digest, SourceProblemKind, TreeHash};
+use buildbtw_model::{
+    CommitHash, CommitTime, Pkgbase, ProjectId, Sha256Digest, SourceProblemKind, TreeHash,
+};
 use futures_util::stream::BoxStream;
 use sqlx::SqliteExecutor;
 
@@ -22,7 +24,7 @@ pub struct SourceRepositoryRow {
     /// The tree of the commit, where it is known.
     pub tree: Option<TreeHash>,
     /// The time of the commit, in seconds.
-    pub commit_time: Option<i64>,
+    pub commit_time: Option<CommitTime>,
     /// The digest of its `.SRCINFO`.
     pub srcinfo_sha256: Option<Sha256Digest>,
     /// Why it cannot be used.
@@ -63,7 +65,7 @@ struct Stored {
     branch: Option<String>,
     commit: Option<CommitHash>,
     tree: Option<TreeHash>,
-    commit_time: Option<i64>,
+    commit_time: Option<CommitTime>,
     srcinfo_sha256: Option<Sha256Digest>,
     problem_kind: Option<SourceProblemKind>,
     problem: Option<String>,
@@ -98,7 +100,7 @@ macro_rules! select_repository {
         sqlx::query_as!(
             Stored,
             r#"select path, pkgbase as "pkgbase: Pkgbase", branch, commit_hash as "commit: CommitHash",
-               tree_hash as "tree: TreeHash", commit_time,
+               tree_hash as "tree: TreeHash", commit_time as "commit_time: CommitTime",
                srcinfo_sha256 as "srcinfo_sha256: Sha256Digest",
                problem_kind as "problem_kind: SourceProblemKind", problem,
                changed_at as "changed_at: Millis",
@@ -126,7 +128,7 @@ pub struct IndexedRow {
     /// The tree of the commit, where it is known.
     pub tree: Option<TreeHash>,
     /// The time of the commit, in seconds.
-    pub commit_time: Option<i64>,
+    pub commit_time: Option<CommitTime>,
     /// The digest of its `.SRCINFO`.
     pub srcinfo_sha256: Sha256Digest,
     /// The parsed `.SRCINFO`, in its stored form.
@@ -147,7 +149,7 @@ pub fn indexed<'e>(
     sqlx::query_as!(
         IndexedRow,
         r#"select path, commit_hash as "commit!: CommitHash", tree_hash as "tree: TreeHash",
-           commit_time,
+           commit_time as "commit_time: CommitTime",
            srcinfo_sha256 as "srcinfo_sha256!: Sha256Digest", srcinfo.parsed,
            case when srcinfo.parser = ? then null else srcinfo.text end as "outdated: String",
            http_url, ssh_url

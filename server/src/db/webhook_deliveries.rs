@@ -22,15 +22,12 @@ pub struct DeliveryRow {
 /// Stores a webhook. Returns whether it is new.
 pub async fn insert(tx: &mut WriteTransaction, row: &DeliveryRow) -> sqlx::Result<bool> {
     let received_at = tx.now();
-    // No longer used.
-    let object_id = None::<i64>;
     let done = sqlx::query!(
-        "insert into webhook_delivery (id, kind, project_id, object_id, received_at)
-         values (?, ?, ?, ?, ?) on conflict (id) do nothing",
+        "insert into webhook_delivery (id, kind, project_id, received_at)
+         values (?, ?, ?, ?) on conflict (id) do nothing",
         row.id,
         row.kind,
         row.project_id,
-        object_id,
         received_at,
     )
     .execute(tx.connection())
@@ -43,19 +40,14 @@ pub async fn unprocessed(
     executor: impl SqliteExecutor<'_>,
     limit: i64,
 ) -> sqlx::Result<Vec<DeliveryRow>> {
-    let rows = sqlx::query!(
-        r#"select id, kind as "kind: WebhookKind", project_id as "project_id: ProjectId", object_id
+    sqlx::query_as!(
+        DeliveryRow,
+        r#"select id, kind as "kind: WebhookKind", project_id as "project_id: ProjectId"
            from webhook_delivery where done_at is null order by received_at, id limit ?"#,
         limit
     )
     .fetch_all(executor)
-    .await?;
-    let rows = rows.into_iter().map(|row| DeliveryRow {
-        id: row.id,
-        kind: row.kind,
-        project_id: row.project_id,
-    });
-    Ok(rows.collect())
+    .await
 }
 
 /// Marks webhooks as processed.

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use buildbtw_model::{Architecture, WorkerName};
+use buildbtw_model::{Architecture, WorkerName, saturating};
 use sqlx::SqliteExecutor;
 
 use crate::time::Millis;
@@ -86,12 +86,7 @@ pub async fn jobs_since(
     .await?;
     Ok(rows
         .into_iter()
-        .map(|row| {
-            (
-                row.architecture,
-                usize::try_from(row.jobs).unwrap_or(usize::MAX),
-            )
-        })
+        .map(|row| (row.architecture, saturating(row.jobs)))
         .collect())
 }
 

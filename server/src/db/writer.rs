@@ -248,11 +248,11 @@ impl WriteTransaction {
     }
 
     /// Rolls back the changes, and waits until the changes of earlier members are durable. Use it before responding
-    /// with what the transaction has read: earlier members may not be committed yet, so that readers do not see
+    /// with what the transaction has read: earlier members might not be committed yet, so that readers do not see
     /// their changes, and their commit may still fail.
     ///
     /// # Errors
-    /// When the database cannot be written; the rows that were read may not exist then.
+    /// When the database cannot be written; the rows that were read might not exist then.
     pub async fn undo(mut self) -> sqlx::Result<()> {
         if let Some(batch) = &mut self.batch {
             batch.execute("ROLLBACK TO member").await?;

@@ -1,6 +1,7 @@
 //! Dispatch of ready builds to waiting claims of workers, or to GitLab. Nothing polls for builds: a transition
 //! announces that one became ready.
 
-pub(crate) mod choose;
-pub(crate) mod pair;
+mod choose;
+pub(crate) mod claims;
+mod pair;
 pub(crate) mod pipelines;

@@ -7,7 +7,7 @@ use buildbtw_model::{PackageVersion, Pkgbase, compare_versions};
 use crate::db::packages::{Candidate, Listing};
 
 /// A package that may have others of the same name.
-pub trait BuiltPackage {
+pub trait NamedPackage {
     /// Its source package.
     fn pkgbase(&self) -> &Pkgbase;
     /// The stage of its build.
@@ -16,9 +16,9 @@ pub trait BuiltPackage {
     fn version(&self) -> &PackageVersion;
 }
 
-macro_rules! impl_built_package {
+macro_rules! impl_named_package {
     ($($type:ty),*) => {
-        $(impl BuiltPackage for $type {
+        $(impl NamedPackage for $type {
             fn pkgbase(&self) -> &Pkgbase {
                 &self.pkgbase
             }
@@ -34,7 +34,7 @@ macro_rules! impl_built_package {
     };
 }
 
-impl_built_package!(Candidate, &Candidate, Listing);
+impl_named_package!(Candidate, &Candidate, Listing);
 
 /// The packages of one name: the last stage of each source package.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl<T> Default for NameCandidates<T> {
     }
 }
 
-impl<T: BuiltPackage> NameCandidates<T> {
+impl<T: NamedPackage> NameCandidates<T> {
     /// Adds a package, unless a later stage of its source package is known. Returns whether it was added.
     pub fn add(&mut self, package: T) -> bool {
         let mut others = self.0.iter_mut();

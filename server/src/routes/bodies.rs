@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, BodyDataStream};
 use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
 use buildbtw_model::api::{ExchangeIdToken, PlanPreview, ProblemKind};
@@ -26,6 +26,8 @@ const MAX_DRAINED: usize = 1024 * 1024;
 const DEADLINE: Duration = Duration::from_secs(30);
 /// Maximum time without data.
 const MAX_PAUSE: Duration = Duration::from_secs(5);
+/// How long the rest of a refused upload is read.
+const MAX_DRAIN: Duration = Duration::from_secs(30);
 
 /// The memory that a body takes from the pool of its purpose.
 pub(crate) struct MemoryShare<'a> {
@@ -143,6 +145,15 @@ fn too_slow() -> Error {
             MAX_PAUSE.as_secs()
         ))
         .into()
+}
+
+/// Reads and discards the rest of a refused upload: a client that is still sending when the connection closes
+/// never reads the response.
+pub(crate) async fn drain_refused<T>(handled: &Result<T, Error>, mut body: BodyDataStream) {
+    if handled.is_err() {
+        let rest = async { while let Some(Ok(_)) = body.next().await {} };
+        let _ = tokio::time::timeout(MAX_DRAIN, rest).await;
+    }
 }
 
 /// A JSON body that is accepted without a token.

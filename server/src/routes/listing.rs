@@ -85,7 +85,8 @@ async fn list_files(
         Architecture,
     )>,
 ) -> Listing {
-    let entries = folders::list_files(&state, &name, &number, &architecture).await?;
+    let entries =
+        folders::list_files(&state.database, &state.repos, &name, &number, &architecture).await?;
     let folders = [name.as_str(), &number, architecture.as_str()];
     show(&state, &folders, entries)
 }

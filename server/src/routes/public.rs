@@ -10,7 +10,6 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 
-use super::pages::PageError;
 use crate::auth;
 use crate::db::{for_anonymous, poll_for_anonymous};
 use crate::error::Error;
@@ -24,15 +23,6 @@ pub(crate) async fn limit_public(
     next: Next,
 ) -> Result<Response, Error> {
     run_limited(&state, request, next, Queue::Responses).await
-}
-
-/// Like [`limit_public`], for pages.
-pub(super) async fn limit_public_page(
-    state: State<AppState>,
-    request: Request,
-    next: Next,
-) -> Result<Response, PageError> {
-    Ok(limit_public(state, request, next).await?)
 }
 
 /// Like [`limit_public`], for repositories that builds install from: addresses that authenticated recently

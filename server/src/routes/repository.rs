@@ -13,16 +13,17 @@ use tower::ServiceExt as _;
 use tower_http::services::ServeFile;
 
 use crate::error::Error;
-use crate::repos::database::render;
 use crate::routes::{conditional, extract};
 use crate::serve::Peer;
-use crate::service::repository::build_view::{self, ViewFile};
-use crate::service::repository::{self, PackageFile, RepositoryFile};
+use crate::service::repository::build_view::{self, Client, ViewFile};
+use crate::service::repository::{
+    self, DatabaseFile, RepositoryFile, RequestedFile, ServedPackage,
+};
 use crate::state::AppState;
 
 pub(crate) async fn serve_file(
     State(state): State<AppState>,
-    extract::Path((name, iteration, architecture, file)): extract::Path<(
+    extract::Path((namespace, iteration, architecture, file)): extract::Path<(
         NamespaceName,
         String,
         Architecture,
@@ -30,8 +31,15 @@ pub(crate) async fn serve_file(
     )>,
     request: Request,
 ) -> Result<Response, Error> {
-    match repository::find_file(&state, name, &iteration, architecture, &file).await? {
-        RepositoryFile::Database(path) => serve_database(&path, request).await,
+    let requested = RequestedFile {
+        namespace,
+        iteration,
+        architecture,
+        file,
+    };
+    match repository::find_file(state.repository_parts(), &requested).await? {
+        RepositoryFile::Database(database) => serve_changing(&database, request).await,
+        RepositoryFile::EmptyDatabase(content) => Ok(empty_database(content)),
         RepositoryFile::Package(package) => serve_package(&package, request).await,
     }
 }
@@ -40,7 +48,7 @@ pub(crate) async fn serve_file(
 /// iteration.
 pub(crate) async fn serve_build_view(
     State(state): State<AppState>,
-    extract::Path((name, iteration, architecture, build, file)): extract::Path<(
+    extract::Path((namespace, iteration, architecture, build, file)): extract::Path<(
         NamespaceName,
         String,
         Architecture,
@@ -49,48 +57,39 @@ pub(crate) async fn serve_build_view(
     )>,
     request: Request,
 ) -> Result<Response, Error> {
-    let found = build_view::find_file(&state, name, &iteration, architecture, build, &file);
-    let database = match found.await? {
-        ViewFile::Database(database) => database,
-        ViewFile::Package(package) => return serve_package(&package, request).await,
+    let requested = RequestedFile {
+        namespace,
+        iteration,
+        architecture,
+        file,
     };
-    let tag = format!("\"{}\"", database.digest());
-    let etag = HeaderValue::from_str(&tag).map_err(anyhow::Error::from)?;
-    if conditional::has_tag(request.headers(), &etag) {
-        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response());
-    }
+    let headers = request.headers();
     let peer = request.extensions().get::<Peer>();
-    let is_known = peer.is_none_or(|Peer(peer)| state.admission.has_authenticated(peer.ip()));
-    let path = database.render(&state, is_known).await?;
-    serve_changing(&path, &tag, request).await
+    let client = Client {
+        is_known: peer.is_none_or(|Peer(peer)| state.admission.has_authenticated(peer.ip())),
+        has: &|version| etag(version).is_ok_and(|tag| conditional::has_tag(headers, &tag)),
+    };
+    let found = build_view::find_file(state.repository_parts(), &requested, build, &client).await?;
+    match found {
+        ViewFile::Database(database) => serve_changing(&database, request).await,
+        ViewFile::Unchanged(version) => Ok(not_modified(etag(&version)?)),
+        ViewFile::Package(package) => serve_package(&package, request).await,
+    }
 }
 
-async fn serve_database(path: &Path, request: Request) -> Result<Response, Error> {
-    let metadata = match fs_err::tokio::metadata(path).await {
-        Ok(metadata) => metadata,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            // Nothing is built yet: pacman accepts an empty database.
-            return Ok(database_response(Body::from(render([])?)));
-        }
-        Err(error) => return Err(error.into()),
-    };
-    let written = metadata
-        .modified()?
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap_or_default();
-    // Two versions may have the same time and size, but they are different files.
-    let inode = std::os::unix::fs::MetadataExt::ino(&metadata);
-    let tag = format!(
-        "\"{:x}-{inode:x}-{:x}\"",
-        written.as_nanos(),
-        metadata.len()
-    );
-    serve_changing(path, &tag, request).await
+/// Returns the tag of the content with this version.
+fn etag(version: &str) -> Result<HeaderValue, Error> {
+    let tag = HeaderValue::from_str(&format!("\"{version}\""));
+    Ok(tag.map_err(anyhow::Error::from)?)
+}
+
+fn not_modified(tag: HeaderValue) -> Response {
+    (StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response()
 }
 
 /// Serves a file whose content changes.
-async fn serve_changing(path: &Path, tag: &str, request: Request) -> Result<Response, Error> {
-    let mut response = serve(path, tag, request).await?;
+async fn serve_changing(database: &DatabaseFile, request: Request) -> Result<Response, Error> {
+    let mut response = serve(&database.path, &database.version, request).await?;
     // Times have a resolution of one second, within which a database can change twice. Without this header
     // pacman fetches it again instead of considering it unchanged.
     response.headers_mut().remove(header::LAST_MODIFIED);
@@ -100,17 +99,16 @@ async fn serve_changing(path: &Path, tag: &str, request: Request) -> Result<Resp
     Ok(response)
 }
 
-fn database_response(body: Body) -> Response {
+fn empty_database(content: Vec<u8>) -> Response {
     let headers = [
         (header::CONTENT_TYPE, "application/octet-stream"),
         (header::CACHE_CONTROL, "no-cache"),
     ];
-    (headers, body).into_response()
+    (headers, content).into_response()
 }
 
-async fn serve_package(package: &PackageFile, request: Request) -> Result<Response, Error> {
-    let tag = format!("\"{}\"", package.sha256);
-    let mut response = serve(&package.path, &tag, request).await?;
+async fn serve_package(package: &ServedPackage, request: Request) -> Result<Response, Error> {
+    let mut response = serve(&package.path, package.sha256.as_str(), request).await?;
     let caching = if package.may_change {
         "no-cache"
     } else {
@@ -123,10 +121,10 @@ async fn serve_package(package: &PackageFile, request: Request) -> Result<Respon
 }
 
 /// Serves a file with ranges and conditional requests.
-async fn serve(path: &Path, tag: &str, mut request: Request) -> Result<Response, Error> {
-    let tag = HeaderValue::from_str(tag).map_err(anyhow::Error::from)?;
+async fn serve(path: &Path, version: &str, mut request: Request) -> Result<Response, Error> {
+    let tag = etag(version)?;
     if conditional::has_tag(request.headers(), &tag) {
-        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
+        return Ok(not_modified(tag));
     }
     if !conditional::range_applies(request.method(), request.headers(), Some(&tag)) {
         request.headers_mut().remove(header::RANGE);

@@ -28,7 +28,7 @@ pub async fn adopt_attempt(
         |why: String, hint: &str| Error::from(Refusal::new(ProblemKind::Forbidden, why).hint(hint));
     if attempt.worker != *worker {
         tx.undo().await?;
-        let why = format!("attempt {id} does not belong to worker '{worker}'");
+        let why = format!("attempt {id} does not belong to worker `{worker}`");
         return Err(refuse(
             why,
             "a worker can adopt only attempts that were claimed under its own name",

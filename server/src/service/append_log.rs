@@ -5,7 +5,7 @@ use buildbtw_model::api::{LogAppended, ProblemKind};
 
 use crate::db::TokenId;
 use crate::error::{Error, Refusal};
-use crate::state::AppState;
+use crate::state::parts::AttemptParts;
 
 use super::attempt_guard::active_attempt;
 
@@ -14,23 +14,23 @@ use super::attempt_guard::active_attempt;
 /// # Errors
 /// When the attempt has ended or belongs to another token, or the log is too long.
 pub async fn append_log(
-    state: &AppState,
+    parts: AttemptParts<'_>,
     token: TokenId,
     id: AttemptId,
     offset: u64,
     chunk: &[u8],
 ) -> Result<LogAppended, Error> {
-    let turn = state.reports.turn().await?;
-    active_attempt(&state.database, token, id).await?;
+    let turn = parts.reports.turn().await?;
+    active_attempt(parts.database, token, id).await?;
     drop(turn);
-    if offset.saturating_add(chunk.len() as u64) > state.config.max_log_bytes {
-        let limit = state.config.max_log_bytes >> 20;
+    if offset.saturating_add(chunk.len() as u64) > parts.config.max_log_bytes {
+        let limit = parts.config.max_log_bytes >> 20;
         return Err(Refusal::new(
             ProblemKind::TooLarge,
             format!("the log is longer than {limit} MiB"),
         )
         .into());
     }
-    let length = state.logs.append(id, offset, chunk).await?;
+    let length = parts.logs.append(id, offset, chunk).await?;
     Ok(LogAppended { length })
 }

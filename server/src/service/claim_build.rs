@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use buildbtw_model::api::{ClaimRequest, ClaimedBuild, ProblemKind, Repository, SourceLocation};
-use buildbtw_model::{Architecture, AttemptId, BuildId, ClaimId, ReleaseRule};
+use buildbtw_model::{Architecture, AttemptId, BuildId, ClaimId, ReleaseRule, saturating};
 use buildbtw_planner::SourcePackage;
 
 use crate::address::BaseUrl;
+use crate::config::Config;
 use crate::db::attempts::NewAttempt;
 use crate::db::builds::BuildRow;
 use crate::db::{
@@ -14,8 +15,9 @@ use crate::db::{
 };
 use crate::error::{Error, Refusal};
 use crate::repos::base::BaseRepositories;
-use crate::state::AppState;
+use crate::state::announcer::Announcer;
 use crate::state::claim_queue::{Assignment, Claimant};
+use crate::state::parts::ClaimParts;
 
 use super::adopt_attempt::adopt_attempt;
 use super::tokens::not_valid;
@@ -32,7 +34,7 @@ const MAX_ARCHITECTURES: usize = 16;
 /// # Errors
 /// When the claim is invalid or its attempt has ended, or the token was revoked or has expired meanwhile.
 pub async fn claim_build(
-    state: &AppState,
+    parts: ClaimParts<'_>,
     claimant: &Claimant,
     request: ClaimRequest,
 ) -> Result<Option<ClaimedBuild>, Error> {
@@ -40,9 +42,9 @@ pub async fn claim_build(
         let title = "a claim must name 1 to 16 architectures";
         return Err(Error::refused(ProblemKind::InvalidRequest, title));
     }
-    let turn = state.reports.turn().await?;
-    note_worker(state, &request).await?;
-    let repeated = repeated_claim(state, claimant).await?;
+    let turn = parts.reports.turn().await?;
+    note_worker(parts, &request).await?;
+    let repeated = repeated_claim(parts, claimant).await?;
     // A claim may wait for a long time.
     drop(turn);
     if repeated.is_some() {
@@ -52,18 +54,18 @@ pub async fn claim_build(
     // A claim gets no build once its token has expired.
     let wait = match claimant.expires_at {
         Some(at) => {
-            let left = at.since(state.clock.now());
+            let left = at.since(parts.database.clock().now());
             wait.min(left + Duration::from_millis(1))
         }
         None => wait,
     };
-    claim(state, claimant, request.architectures, wait).await
+    claim(parts, claimant, request.architectures, wait).await
 }
 
 /// Records that a worker is available, its architectures, and the protocols over which it fetches sources.
-async fn note_worker(state: &AppState, request: &ClaimRequest) -> Result<(), Error> {
-    state.fetched.note(&request.worker, &request.protocols);
-    let (reader, at) = (state.database.read(), state.clock.now());
+async fn note_worker(parts: ClaimParts<'_>, request: &ClaimRequest) -> Result<(), Error> {
+    parts.fetched.note(&request.worker, &request.protocols);
+    let (reader, at) = (parts.database.read(), parts.database.clock().now());
     let known = workers::recently_seen(reader, &request.worker, request.jobs, at).await?;
     if request
         .architectures
@@ -72,7 +74,7 @@ async fn note_worker(state: &AppState, request: &ClaimRequest) -> Result<(), Err
     {
         return Ok(());
     }
-    let mut tx = state.database.write().await?;
+    let mut tx = parts.database.write().await?;
     for architecture in &request.architectures {
         workers::record_seen(&mut tx, &request.worker, architecture, request.jobs).await?;
     }
@@ -85,10 +87,10 @@ async fn note_worker(state: &AppState, request: &ClaimRequest) -> Result<(), Err
 /// # Errors
 /// When the attempt has ended, or the claim belongs to another worker.
 async fn repeated_claim(
-    state: &AppState,
+    parts: ClaimParts<'_>,
     claimant: &Claimant,
 ) -> Result<Option<ClaimedBuild>, Error> {
-    let Some(attempt) = attempts::by_claim(state.database.read(), claimant.claim).await? else {
+    let Some(attempt) = attempts::by_claim(parts.database.read(), claimant.claim).await? else {
         return Ok(None);
     };
     if attempt.worker != claimant.worker {
@@ -99,13 +101,7 @@ async fn repeated_claim(
     }
     if attempt.token != claimant.token {
         // The response was lost, and the token has become invalid since.
-        adopt_attempt(
-            &state.database,
-            claimant.token,
-            attempt.id,
-            &claimant.worker,
-        )
-        .await?;
+        adopt_attempt(parts.database, claimant.token, attempt.id, &claimant.worker).await?;
     }
     if attempt.status.is_final() {
         return Err(Refusal::new(
@@ -115,13 +111,27 @@ async fn repeated_claim(
         .hint("claim with a new id")
         .into());
     }
-    let build = builds::by_id(state.database.read(), attempt.build)
+    let build = builds::by_id(parts.database.read(), attempt.build)
         .await?
         .ok_or_else(|| anyhow::anyhow!("attempt {} has no build", attempt.id))?;
     let attempt = attempt.id;
-    describe(state, Assignment { attempt, build }, &claimant.server)
-        .await
-        .map(Some)
+    let assignment = Assignment { attempt, build };
+    describe_to(parts, assignment, claimant).await.map(Some)
+}
+
+/// Describes an assigned build to the worker that claimed it.
+async fn describe_to(
+    parts: ClaimParts<'_>,
+    assignment: Assignment,
+    claimant: &Claimant,
+) -> Result<ClaimedBuild, Error> {
+    let ClaimParts {
+        config,
+        database,
+        base,
+        ..
+    } = parts;
+    describe(config, database, base, assignment, &claimant.server).await
 }
 
 /// Waits up to `wait` for a build.
@@ -129,19 +139,19 @@ async fn repeated_claim(
 /// # Errors
 /// When the token was revoked or has expired meanwhile, or the database cannot be read.
 async fn claim(
-    state: &AppState,
+    parts: ClaimParts<'_>,
     claimant: &Claimant,
     architectures: Vec<Architecture>,
     wait: Duration,
 ) -> Result<Option<ClaimedBuild>, Error> {
-    let assigned = state.claims.enter(claimant.clone(), architectures, wait);
+    let assigned = parts.claims.enter(claimant.clone(), architectures, wait);
     tokio::select! {
         assigned = assigned => match assigned {
-            Ok(assignment) => describe(state, assignment, &claimant.server).await.map(Some),
+            Ok(assignment) => describe_to(parts, assignment, claimant).await.map(Some),
             // Its wait or its token's validity ended, a repeated request replaced it, or the server is shutting down.
-            Err(_) => check_token(&state.database, claimant.token).await.map(|()| None),
+            Err(_) => check_token(parts.database, claimant.token).await.map(|()| None),
         },
-        () = state.shutdown.cancelled() => repeated_claim(state, claimant).await,
+        () = parts.shutdown.cancelled() => repeated_claim(parts, claimant).await,
     }
 }
 
@@ -160,13 +170,18 @@ pub struct Assigned {
 ///
 /// # Errors
 /// When the database cannot be written; nothing was assigned then.
-pub async fn assign(state: &AppState, pairs: &[(Claimant, BuildId)]) -> Result<Assigned, Error> {
-    let mut transition = Transition::begin(&state.database).await?;
+pub async fn assign(
+    database: &Database,
+    announcer: &Announcer,
+    lease: Duration,
+    pairs: &[(Claimant, BuildId)],
+) -> Result<Assigned, Error> {
+    let mut tx = database.write().await?;
     let claims: Vec<ClaimId> = pairs.iter().map(|(claimant, _)| claimant.claim).collect();
-    let repeated = attempts::claims_with_attempt(transition.tx(), &claims).await?;
+    let repeated = attempts::claims_with_attempt(&mut tx, &claims).await?;
     // The token may have been revoked while the claim waited.
     let used: Vec<TokenId> = pairs.iter().map(|(claimant, _)| claimant.token).collect();
-    let invalid = tokens::invalid(transition.tx(), &used).await?;
+    let invalid = tokens::invalid(&mut tx, &used).await?;
     let is_refused = |claimant: &Claimant| invalid.contains(&claimant.token);
     let refused: Vec<ClaimId> = pairs
         .iter()
@@ -183,11 +198,12 @@ pub async fn assign(state: &AppState, pairs: &[(Claimant, BuildId)]) -> Result<A
         worker: &claimant.worker,
         token: claimant.token,
     });
+    let mut transition = Transition::of(tx);
     let dispatched = transition
-        .dispatch(attempts, state.clock.now() + state.config.lease)
+        .dispatch(attempts, database.clock().now() + lease)
         .await?;
     let effects = transition.commit().await?;
-    state.announce(effects);
+    announcer.announce(effects);
     let assigned = dispatched.into_iter().map(|(attempt, build)| {
         let assignment = Assignment {
             attempt: attempt.id,
@@ -219,12 +235,14 @@ pub async fn check_token(database: &Database, token: TokenId) -> Result<(), Erro
 /// # Errors
 /// When the database cannot be read.
 pub async fn describe(
-    state: &AppState,
+    config: &Config,
+    database: &Database,
+    base: &BaseRepositories,
     assignment: Assignment,
     server: &BaseUrl,
 ) -> Result<ClaimedBuild, Error> {
     let Assignment { attempt, build } = assignment;
-    let reader = state.database.read();
+    let reader = database.read();
     let srcinfo = srcinfos::get(reader, &build.srcinfo_sha256)
         .await?
         .ok_or_else(|| anyhow::anyhow!(".SRCINFO {} is not stored", build.srcinfo_sha256))?;
@@ -234,10 +252,9 @@ pub async fn describe(
     let namespace = namespaces::by_name(reader, &build.namespace)
         .await?
         .ok_or_else(|| anyhow::anyhow!("build {} has no namespace", build.id))?;
-    let network = state.config.network.effective(namespace.network);
+    let network = config.network.effective(namespace.network);
     let owned = |texts: Vec<&str>| texts.into_iter().map(str::to_owned).collect();
-    let seconds =
-        |duration: std::time::Duration| u32::try_from(duration.as_secs()).unwrap_or(u32::MAX);
+    let seconds = |duration: Duration| saturating(duration.as_secs());
     Ok(ClaimedBuild {
         attempt,
         build: build.id,
@@ -252,19 +269,19 @@ pub async fn describe(
         },
         pkgrel: build.pkgrel.clone(),
         version: build.version.clone(),
-        release: release_rule(&state.database, &build, namespace.bump).await?,
+        release: release_rule(database, &build, namespace.bump).await?,
         packages: builds::outputs(reader, build.id).await?,
         bootstrap: build.bootstrap,
         dependencies: dependencies(&package, &build),
         sources: owned(package.sources(&build.architecture)),
         network,
-        missing_keys: state.config.network.missing_keys,
-        repositories: repositories(&state.base, &build, server),
+        missing_keys: config.network.missing_keys,
+        repositories: repositories(base, &build, server),
         source_date_epoch: build.commit_time,
-        packager: state.config.packager.clone(),
-        build_tool: state.config.build_tool.clone(),
-        timeout_s: seconds(state.config.build_timeout),
-        lease_s: seconds(state.config.lease),
+        packager: config.packager.clone(),
+        build_tool: config.build_tool.clone(),
+        timeout_s: seconds(config.build_timeout),
+        lease_s: seconds(config.lease),
     })
 }
 

@@ -2,19 +2,21 @@
 
 use std::collections::BTreeSet;
 
-use buildbtw_model::api::{CreateNamespace, FollowDefault, ProblemKind};
+use buildbtw_model::api::{CreateNamespace, FollowDefault, NamespaceDetail, ProblemKind};
 use buildbtw_model::{Changeset, IterationCause, NamespaceName, OriginSpec, Pkgbase};
 use buildbtw_planner::{InvalidPatterns, Patterns};
 
+use crate::address::BaseUrl;
 use crate::db::namespaces::{self, NewNamespace};
 use crate::db::{WriteTransaction, iterations, retired_packages};
 use crate::error::{Error, Refusal};
 use crate::repos::base::BaseRepositories;
 use crate::repos::base::SnapshotDigests;
 use crate::sources::{Freshness, Sources};
-use crate::state::AppState;
+use crate::state::parts::PlanningParts;
 
 use super::plan_iteration::{self, PlanInput};
+use super::read::namespaces::show_namespace;
 use super::transitions::Transition;
 use crate::planning::queue::Caller;
 
@@ -30,54 +32,57 @@ const MAX_BOOTSTRAP: usize = 100;
 /// # Errors
 /// When a changeset cannot be resolved, the name is taken or reserved, or the plan is too large.
 pub async fn create_namespace(
-    state: &AppState,
+    parts: PlanningParts<'_>,
     caller: Caller,
+    server: &BaseUrl,
     request: &CreateNamespace,
-) -> Result<NamespaceName, Error> {
-    let changesets = changesets(&state.sources, &request.changesets).await?;
+) -> Result<NamespaceDetail, Error> {
+    let changesets = changesets(parts.sources, &request.changesets).await?;
     let exclude = patterns("exclude", &request.exclude).await?;
     check_excluded(&changesets, &exclude)?;
     check_bootstrap(&request.bootstrap)?;
     if let Some(name) = &request.name {
-        check_name(state, name).await?;
+        check_name(parts, name).await?;
     }
-    let freshness = state.sources.catch_up(&pkgbases(&changesets)).await;
-    let input = plan_input(state, &changesets, exclude, request, &freshness).await?;
-    let mut planned = plan_iteration::plan(state, caller, &input).await?;
-    let unusable = state.sources.note_of_unusable(&changesets).await?;
+    let freshness = parts.sources.catch_up(&pkgbases(&changesets)).await;
+    let input = plan_input(parts, &changesets, exclude, request, &freshness).await?;
+    let mut planned = plan_iteration::plan(parts, caller, &input).await?;
+    let unusable = parts.sources.note_of_unusable(&changesets).await?;
     planned.note_sources(&freshness, unusable, &input.origins);
     let (footprints, seen) = (planned.footprints(), planned.seen());
-    let mut transition = Transition::begin(&state.database).await?;
+    let mut tx = parts.database.write().await?;
     let name = match &request.name {
         Some(name) => name.clone(),
-        None => free_name(&state.base, transition.tx(), &changesets[0].pkgbase).await?,
+        None => free_name(parts.base, &mut tx, &changesets[0].pkgbase).await?,
     };
     let new = new_namespace(&name, &input, &changesets, request);
-    let namespace = match namespaces::insert(transition.tx(), &new).await {
+    let namespace = match namespaces::insert(&mut tx, &new).await {
         // Another request took the name while this one was planned.
         Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
-            transition.undo().await?;
+            tx.undo().await?;
             return Err(name_taken(&name));
         }
         result => result?,
     };
     let causes = [IterationCause::Created];
-    let (iteration, _) = iterations::insert(transition.tx(), namespace, &causes).await?;
-    plan_iteration::store(&mut transition, iteration, &input.origins, planned).await?;
+    let (iteration, _) = iterations::insert(&mut tx, namespace, &causes).await?;
+    let reused = plan_iteration::store(&mut tx, iteration, &input.origins, planned).await?;
+    let mut transition = Transition::of(tx);
+    transition.publish(reused);
     transition
         .record_planned(namespace, iteration, &causes)
         .await?;
     let effects = transition.commit().await?;
-    state
+    parts
         .replans
-        .planned(namespace, footprints, &state.sources, seen);
-    state.announce(effects);
+        .planned(namespace, footprints, parts.sources, seen);
+    parts.announcer.announce(effects);
     tracing::info!(namespace.name = name.as_str(), "created namespace");
-    Ok(name)
+    show_namespace(parts.database, &parts.config.network, server, &name).await
 }
 
 async fn plan_input(
-    state: &AppState,
+    parts: PlanningParts<'_>,
     changesets: &[Changeset],
     exclude: Patterns,
     request: &CreateNamespace,
@@ -85,11 +90,11 @@ async fn plan_input(
 ) -> Result<PlanInput, Error> {
     let mut origins = Vec::with_capacity(changesets.len());
     for changeset in changesets {
-        origins.push(state.sources.resolve(changeset, freshness).await?);
+        origins.push(parts.sources.resolve(changeset, freshness).await?);
     }
-    let network = state.config.network.for_new_namespace(request.network)?;
+    let network = parts.config.network.for_new_namespace(request.network)?;
     let produced = match &request.name {
-        Some(name) => retired_packages::of_name(state.database.read(), name).await?,
+        Some(name) => retired_packages::of_name(parts.database.read(), name).await?,
         None => Vec::new(),
     };
     Ok(PlanInput {
@@ -152,10 +157,10 @@ pub(crate) async fn patterns(what: &str, patterns: &[String]) -> Result<Patterns
         let refusal = Refusal::new(ProblemKind::InvalidRequest, title);
         match error {
             InvalidPatterns::Syntax { .. } => {
-                refusal.hint("shell patterns of pkgbases are expected, for example 'haskell-*'")
+                refusal.hint("shell patterns of pkgbases are expected, for example `haskell-*`")
             }
             InvalidPatterns::TooLong { .. } | InvalidPatterns::TooMany { .. } => {
-                refusal.hint("one pattern can match many pkgbases, for example 'haskell-*'")
+                refusal.hint("one pattern can match many pkgbases, for example `haskell-*`")
             }
         }
         .into()
@@ -179,7 +184,7 @@ pub(crate) async fn changesets(
     for spec in specs {
         let changeset = sources.changeset(spec).await?;
         if !seen.insert(changeset.pkgbase.clone()) {
-            return Err(invalid(format!("'{}' is listed twice", changeset.pkgbase)));
+            return Err(invalid(format!("`{}` is listed twice", changeset.pkgbase)));
         }
         changesets.push(changeset);
     }
@@ -194,7 +199,7 @@ pub(crate) fn check_excluded(changesets: &[Changeset], exclude: &Patterns) -> Re
     {
         Some(changeset) => {
             let title =
-                format!("--exclude matches '{changeset}', which is an origin of this rebuild");
+                format!("--exclude matches `{changeset}`, which is an origin of this rebuild");
             Err(Error::refused(ProblemKind::InvalidRequest, title))
         }
         None => Ok(()),
@@ -210,16 +215,16 @@ pub(crate) fn check_bootstrap(pkgbases: &[Pkgbase]) -> Result<(), Error> {
     Err(Error::refused(ProblemKind::InvalidRequest, title))
 }
 
-async fn check_name(state: &AppState, name: &NamespaceName) -> Result<(), Error> {
-    if state.base.conflicts_with(name) {
+async fn check_name(parts: PlanningParts<'_>, name: &NamespaceName) -> Result<(), Error> {
+    if parts.base.conflicts_with(name) {
         return Err(Refusal::new(
             ProblemKind::InvalidRequest,
-            format!("'{name}' is the name of a base repository"),
+            format!("`{name}` is the name of a base repository"),
         )
         .hint("choose another --name, pacman cannot distinguish two repositories of one name")
         .into());
     }
-    if namespaces::by_name(state.database.read(), name)
+    if namespaces::by_name(parts.database.read(), name)
         .await?
         .is_some()
     {
@@ -231,7 +236,7 @@ async fn check_name(state: &AppState, name: &NamespaceName) -> Result<(), Error>
 fn name_taken(name: &NamespaceName) -> Error {
     Refusal::new(
         ProblemKind::AlreadyExists,
-        format!("namespace '{name}' already exists"),
+        format!("namespace `{name}` already exists"),
     )
     .hint(format!(
         "choose another --name, or see `buildbtw show {name}`"

@@ -9,10 +9,14 @@ use buildbtw_model::{AttemptId, NamespaceName};
 
 use crate::db::iterations::IterationRow;
 use crate::db::{
-    WriteTransaction, attempts, builds, iterations, namespaces, retired_packages, reuse,
+    Database, WriteTransaction, attempts, builds, iterations, namespaces, retired_packages, reuse,
 };
 use crate::error::{Error, Refusal};
-use crate::state::AppState;
+use crate::logs::Logs;
+use crate::repos::Repos;
+use crate::state::announcer::Announcer;
+use crate::state::parts::DeletionParts;
+use crate::state::replans::Replans;
 
 use super::read::find::find_namespace;
 
@@ -20,9 +24,14 @@ use super::read::find::find_namespace;
 ///
 /// # Errors
 /// When there is no such namespace, or another one is about to take over packages of it.
-pub async fn delete(state: &AppState, name: &NamespaceName) -> Result<(), Error> {
-    let namespace = find_namespace(&state.database, name).await?;
-    let mut tx = state.database.write().await?;
+pub async fn delete(
+    parts: DeletionParts<'_>,
+    announcer: &Announcer,
+    replans: &Replans,
+    name: &NamespaceName,
+) -> Result<(), Error> {
+    let namespace = find_namespace(parts.database, name).await?;
+    let mut tx = parts.database.write().await?;
     let mut gone = Vec::new();
     for iteration in iterations::of_namespace(&mut *tx.connection(), namespace.id).await? {
         gone.extend(delete_iteration(&mut tx, &iteration).await?);
@@ -30,15 +39,12 @@ pub async fn delete(state: &AppState, name: &NamespaceName) -> Result<(), Error>
     namespaces::delete(&mut tx, namespace.id).await?;
     tx.commit().await?;
     // The ids of its deleted tokens may be reused.
-    state.token_cache.clear();
+    parts.token_cache.clear();
     tracing::info!(namespace.name = name.as_str(), "deleted namespace");
-    state.replans.forget(namespace.id);
-    if let Some(pipelines) = &state.pipelines {
-        pipelines.stop();
-    }
-    // Its followers notice that it was deleted.
-    state.changes.notify([namespace.id]);
-    remove_files(state, vec![state.repos.folder_of(name, None)], gone).await
+    replans.forget(namespace.id);
+    announcer.announce_deletion(namespace.id);
+    let folder = parts.repos.folder_of(name, None);
+    remove_files(parts.repos, parts.logs, vec![folder], gone).await
 }
 
 /// Removes the rows of an iteration, and returns the attempts that were removed with it.
@@ -53,7 +59,7 @@ pub(super) async fn delete_iteration(
         return Err(Refusal::new(
             ProblemKind::Conflict,
             format!(
-                "another build is taking over packages of iteration {} of '{}'",
+                "another build is taking over packages of iteration {} of `{}`",
                 iteration.number, iteration.namespace
             ),
         )
@@ -71,15 +77,15 @@ pub(super) async fn delete_iteration(
 
 /// Removes the files of rows that were deleted. What a crash leaves is removed at the next start.
 pub(super) async fn remove_files(
-    state: &AppState,
+    repos: &Repos,
+    logs: &Logs,
     folders: Vec<PathBuf>,
     attempts: Vec<AttemptId>,
 ) -> Result<(), Error> {
-    let repos = state.repos.clone();
     let removing = repos.clone();
     tokio::task::spawn_blocking(move || removing.remove(&folders)).await??;
     for attempt in attempts {
-        state.logs.remove(attempt).await?;
+        logs.remove(attempt).await?;
         match fs_err::tokio::remove_dir_all(repos.uploads(attempt)).await {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
             _ => {}
@@ -92,8 +98,12 @@ pub(super) async fn remove_files(
 ///
 /// # Errors
 /// When the database or the disk fails.
-pub(super) async fn remove_orphans(state: &AppState) -> Result<(), Error> {
-    let reader = state.database.read();
+pub(super) async fn remove_orphans(
+    database: &Database,
+    repos: &Repos,
+    logs: &Logs,
+) -> Result<(), Error> {
+    let reader = database.read();
     let mut known: BTreeMap<NamespaceName, BTreeSet<u32>> = BTreeMap::new();
     for namespace in namespaces::all(reader).await? {
         let kept = iterations::of_namespace(reader, namespace.id).await?;
@@ -101,31 +111,31 @@ pub(super) async fn remove_orphans(state: &AppState) -> Result<(), Error> {
         known.insert(namespace.name, numbers);
     }
     let mut folders = Vec::new();
-    for name in state.repos.namespaces()? {
+    for name in repos.namespaces()? {
         let Some(kept) = known.get(&name) else {
             tracing::info!(
                 namespace.name = name.as_str(),
                 "removing leftover files of a deleted namespace"
             );
-            folders.push(state.repos.folder_of(&name, None));
+            folders.push(repos.folder_of(&name, None));
             continue;
         };
-        for number in state.repos.iterations(&name)? {
+        for number in repos.iterations(&name)? {
             if !kept.contains(&number) {
                 tracing::info!(
                     namespace.name = name.as_str(),
                     iteration.number = number,
                     "removing leftover files of a deleted iteration"
                 );
-                folders.push(state.repos.folder_of(&name, Some(number)));
+                folders.push(repos.folder_of(&name, Some(number)));
             }
         }
     }
     let mut gone = Vec::new();
-    for attempt in state.logs.all()? {
+    for attempt in logs.all()? {
         if attempts::by_id(reader, attempt).await?.is_none() {
             gone.push(attempt);
         }
     }
-    remove_files(state, folders, gone).await
+    remove_files(repos, logs, folders, gone).await
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use buildbtw_model::{Architecture, BuildId, BuildStatus};
+use buildbtw_model::{Architecture, BuildId, BuildStatus, saturating};
 use buildbtw_planner::simulate::{Policy, SimulatedBuild, ends};
 use jiff::{SignedDuration, Timestamp};
 
@@ -30,7 +30,8 @@ pub(super) fn estimate(
                 continue;
             }
             let elapsed = started.get(&row.id).map_or(0, |start| {
-                u64::try_from(now.duration_since(*start).as_secs()).unwrap_or(0)
+                let elapsed = now.duration_since(*start).as_secs();
+                elapsed.max(0).unsigned_abs()
             });
             places.insert(row.id, builds.len());
             ids.push(row.id);
@@ -48,7 +49,7 @@ pub(super) fn estimate(
             .into_iter()
             .zip(ends(&builds, *workers, Policy::CriticalPath))
         {
-            let end = SignedDuration::from_secs(i64::try_from(end).unwrap_or(i64::MAX));
+            let end = SignedDuration::from_secs(saturating(end));
             if let Ok(eta) = now.checked_add(end) {
                 etas.insert(id, eta);
             }

@@ -1,28 +1,26 @@
 //! Exchanges the ID token of a GitLab job for the build that the job was started for.
 
 use buildbtw_gitlab::{IdTokenError, JobClaims};
+use buildbtw_model::AttemptId;
 use buildbtw_model::api::{ExchangeIdToken, ExchangedIdToken, ProblemKind};
-use buildbtw_model::{AttemptId, ClaimId};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::db::attempts::NewAttempt;
-use crate::db::builds::BuildRow;
 use crate::db::pipelines::PipelineRow;
-use crate::db::{attempts, builds, id_tokens, iterations, namespaces, pipelines, tokens};
+use crate::db::{attempts, builds, id_tokens, pipelines};
 use crate::error::{Error, Refusal};
-use crate::state::AppState;
 use crate::state::claim_queue::Assignment;
 use crate::state::failed_logins::FailedLogins;
+use crate::state::parts::{AttemptParts, JobParts};
 use crate::state::pipelines::Pipelines;
 use crate::time::Millis;
 
 use super::attempt_guard::attempt_ended;
 use super::claim_build::describe;
-use super::pipelines::{placeholder_token, placeholder_worker};
-use super::report_outcome::remove_uploads;
+use super::failed_attempt::remove_uploads;
+use super::job_attempt::{Choice, Retry, choose, retry_build, token_already_exchanged};
 use super::tokens::hash;
-use super::transitions::Transition;
+use super::transitions::{JobAssignment, Transition};
 
 /// Shorter tokens cannot have 256 random bits.
 const MIN_TOKEN_LENGTH: usize = 43;
@@ -39,12 +37,13 @@ const REMEMBER_FOR: Duration = Duration::from_secs(3600);
 /// # Errors
 /// When the token is not valid for this attempt, the attempt has ended, or GitLab's keys cannot be read.
 pub async fn exchange_id_token(
-    state: &AppState,
+    parts: AttemptParts<'_>,
+    jobs: JobParts<'_>,
     peer: Option<IpAddr>,
     id: AttemptId,
     request: &ExchangeIdToken,
 ) -> Result<ExchangedIdToken, Error> {
-    let Some(on_gitlab) = &state.pipelines else {
+    let Some(on_gitlab) = parts.pipelines else {
         return Err(Refusal::new(
             ProblemKind::NotFound,
             "this server does not build on GitLab",
@@ -60,28 +59,33 @@ pub async fn exchange_id_token(
     }
     // Valid tokens are never delayed: after many invalid ones from an address, the server only stops fetching
     // GitLab's keys for it.
-    let may_ask = !peer.is_some_and(|peer| state.failed_logins.too_many(peer));
+    let may_ask = !peer.is_some_and(|peer| jobs.failed_logins.too_many(peer));
     let claims = on_gitlab
         .id_tokens
         .verify(&request.id_token, may_ask)
         .await
-        .map_err(|error| not_verified(&state.failed_logins, peer, error))?;
-    let named = pipelines::of_attempt(state.database.read(), id)
+        .map_err(|error| not_verified(jobs.failed_logins, peer, error))?;
+    let named = pipelines::of_attempt(parts.database.read(), id)
         .await?
         .ok_or_else(|| unknown_attempt(id))?;
     authorize(on_gitlab, &named, &claims)?;
-    let attempt = exchange(state, id, request, &claims).await?;
-    let row = attempts::by_id(state.database.read(), attempt).await?;
+    let attempt = exchange(parts, id, request, &claims).await?;
+    let row = attempts::by_id(parts.database.read(), attempt).await?;
     let row = row
         .filter(|row| !row.status.is_final())
         .ok_or_else(|| attempt_ended(attempt))?;
-    let build = builds::by_id(state.database.read(), row.build)
+    let build = builds::by_id(parts.database.read(), row.build)
         .await?
         .ok_or_else(|| anyhow::anyhow!("attempt {attempt} has no build"))?;
     // A server that builds on GitLab has one URL, which its pipelines got as a variable.
-    let server = state.config.base_url();
+    let server = parts.config.base_url();
     let url = format!("{server}/builds/{}", build.id);
-    let build = describe(state, Assignment { attempt, build }, &server).await?;
+    let assignment = Assignment { attempt, build };
+    let (config, base) = (parts.config, jobs.base);
+    let build = describe(config, parts.database, base, assignment, &server).await?;
+    if let Some(peer) = peer {
+        jobs.admission.authenticated(peer);
+    }
     Ok(ExchangedIdToken { build, url })
 }
 
@@ -141,7 +145,7 @@ fn authorize(on_gitlab: &Pipelines, row: &PipelineRow, claims: &JobClaims) -> Re
         return Err(not_allowed(&format!("it is a job of pipeline {id}")));
     }
     if claims.git_ref != row.git_ref {
-        return Err(not_allowed(&format!("it runs on '{}'", claims.git_ref)));
+        return Err(not_allowed(&format!("it runs on `{}`", claims.git_ref)));
     }
     // The branch moved before the pipeline was created, and the pipeline could not be cancelled.
     let sha = claims.sha.as_deref();
@@ -154,7 +158,7 @@ fn authorize(on_gitlab: &Pipelines, row: &PipelineRow, claims: &JobClaims) -> Re
 fn not_allowed(reason: &str) -> Error {
     Refusal::new(
         ProblemKind::Forbidden,
-        format!("this job may not build this attempt: {reason}"),
+        format!("this job is not allowed to build this attempt: {reason}"),
     )
     .hint("only a job of the pipeline that buildbtw created for a build may report it")
     .into()
@@ -187,7 +191,7 @@ fn check_origin(row: &PipelineRow, claims: &JobClaims) -> Result<(), Error> {
 fn check_protection(on_gitlab: &Pipelines, claims: &JobClaims) -> Result<(), Error> {
     let is_protected = claims.ref_protected.as_deref() == Some("true");
     if on_gitlab.settings.protected_refs_only && !is_protected {
-        let reason = format!("'{}' is not a protected ref", claims.git_ref);
+        let reason = format!("`{}` is not a protected ref", claims.git_ref);
         return Err(not_allowed(&reason));
     }
     let changeable = match &claims.ci_config_ref_uri {
@@ -200,7 +204,7 @@ fn check_protection(on_gitlab: &Pipelines, claims: &JobClaims) -> Result<(), Err
         return Ok(());
     };
     Err(not_allowed(&format!(
-        "its CI configuration {config}, so everyone who may push to '{}' may be able to change it; \
+        "its CI configuration {config}, so everyone who may push to `{}` may be able to change it; \
          set ci_config_path to the template of another project, or protect the branch",
         claims.git_ref
     )))
@@ -208,173 +212,73 @@ fn check_protection(on_gitlab: &Pipelines, claims: &JobClaims) -> Result<(), Err
 
 /// Assigns the attempt to the job, or a new attempt if the one it was created for has ended.
 async fn exchange(
-    state: &AppState,
+    parts: AttemptParts<'_>,
     named: AttemptId,
     request: &ExchangeIdToken,
     claims: &JobClaims,
 ) -> Result<AttemptId, Error> {
     let hash = hash(&request.token);
-    let mut transition = Transition::begin(&state.database).await?;
-    let result = match id_tokens::attempt_of(transition.tx(), &claims.jti, &hash).await? {
+    let mut tx = parts.database.write().await?;
+    if let Some(attempt) = id_tokens::attempt_of(&mut tx, &claims.jti, &hash).await? {
         // A repeated request.
-        Some(attempt) => Ok(attempt),
-        None => match assign(state, &mut transition, named, request, claims, &hash).await {
-            Ok(exchanged) => {
-                let effects = transition.commit().await?;
-                state.announce(effects);
-                if let Some(replaced) = exchanged.instead_of {
-                    state.logs.close(replaced).await?;
-                    remove_uploads(&state.repos, replaced).await;
-                }
-                tracing::info!(
-                    attempt.id = %exchanged.attempt,
-                    gitlab.job = claims.job_id.0,
-                    worker.name = %request.worker,
-                    "job claimed its build"
-                );
-                return Ok(exchanged.attempt);
-            }
-            Err(error) => Err(error),
-        },
+        tx.undo().await?;
+        return Ok(attempt);
+    }
+    let choice = match choose(&mut tx, named, claims.job_id, &hash).await {
+        Ok(choice) => choice,
+        Err(error) => {
+            tx.undo().await?;
+            return Err(error);
+        }
     };
-    transition.undo().await?;
-    result
-}
-
-/// The attempt that a job got.
-struct Exchanged {
-    attempt: AttemptId,
-    /// The attempt that it replaces.
-    instead_of: Option<AttemptId>,
+    let mut transition = Transition::of(tx);
+    if let Err(error) = assign(parts, &mut transition, &choice, request, claims, &hash).await {
+        transition.undo().await?;
+        return Err(error);
+    }
+    let effects = transition.commit().await?;
+    parts.announcer.announce(effects);
+    if let Some(Retry { newest, .. }) = &choice.retry
+        && !newest.attempt_status.is_final()
+    {
+        parts.logs.close(newest.attempt).await?;
+        remove_uploads(parts.repos, newest.attempt).await;
+    }
+    tracing::info!(
+        attempt.id = %choice.attempt,
+        gitlab.job = claims.job_id.0,
+        worker.name = %request.worker,
+        "job claimed its build"
+    );
+    Ok(choice.attempt)
 }
 
 async fn assign(
-    state: &AppState,
+    parts: AttemptParts<'_>,
     transition: &mut Transition,
-    named: AttemptId,
+    choice: &Choice,
     request: &ExchangeIdToken,
     claims: &JobClaims,
     hash: &[u8],
-) -> Result<Exchanged, Error> {
-    let job = claims.job_id;
-    let tx = transition.tx();
-    if tokens::by_hash(&mut *tx.connection(), hash)
-        .await?
-        .is_some()
-    {
-        let title = "the requested token is already in use";
-        return Err(Error::refused(ProblemKind::InvalidRequest, title));
+) -> Result<(), Error> {
+    let now = parts.database.clock().now();
+    if let Some(retry) = &choice.retry {
+        retry_build(transition, choice, retry, now).await?;
     }
-    // Read again: other jobs may have exchanged tokens since.
-    let row = pipelines::of_attempt(&mut *tx.connection(), named).await?;
-    let Some((project, pipeline)) = row.and_then(|row| Some((row.project_id, row.pipeline_id?)))
-    else {
-        return Err(attempt_ended(named));
+    let assignment = JobAssignment {
+        attempt: choice.attempt,
+        token: choice.token,
+        hash,
+        valid_until: now + parts.config.build_timeout + TOKEN_GRACE,
+        jti: &claims.jti,
+        remember_until: Millis(claims.exp.saturating_mul(1_000)) + REMEMBER_FOR,
+        worker: &request.worker,
+        job: claims.job_id,
+        timeout: claims.lifetime().map(Into::into),
+        lease_expires_at: now + parts.config.lease,
     };
-    let newest = pipelines::newest_of(&mut *tx.connection(), project, pipeline).await?;
-    let newest = newest.ok_or_else(|| attempt_ended(named))?;
-    let is_replaced = !newest.attempt_status.is_final();
-    let attempt = if newest.job_id.is_none() && !newest.attempt_status.is_final() {
-        newest.attempt
-    } else if newest.job_id == Some(job) && newest.attempt_status.is_final() {
-        return Err(attempt_ended(newest.attempt));
-    } else if newest.job_id == Some(job) {
-        return Err(token_already_exchanged());
-    } else {
-        retry_build(transition, &newest).await?
-    };
-    let expires_at = Millis(claims.exp.saturating_mul(1_000)) + REMEMBER_FOR;
-    let tx = transition.tx();
-    if !id_tokens::record_exchange(tx, &claims.jti, attempt, hash, expires_at).await? {
-        return Err(token_already_exchanged());
-    }
-    let row = attempts::by_id(tx.connection(), attempt).await?;
-    let token = row.ok_or_else(|| attempt_ended(attempt))?.token;
-    let valid_until = state.clock.now() + state.config.build_timeout + TOKEN_GRACE;
-    tokens::set_secret(tx, token, hash, valid_until).await?;
-    let lease = state.clock.now() + state.config.lease;
-    attempts::set_worker(tx, attempt, &request.worker, lease).await?;
-    pipelines::set_job(tx, attempt, job, claims.lifetime_s()).await?;
-    transition.change_leases();
-    Ok(Exchanged {
-        attempt,
-        instead_of: (is_replaced && newest.attempt != attempt).then_some(newest.attempt),
-    })
-}
-
-fn token_already_exchanged() -> Error {
-    Refusal::new(
-        ProblemKind::Unauthenticated,
-        "the ID token has already been used",
-    )
-    .hint("each ID token can be exchanged once")
-    .into()
-}
-
-/// Retries the build of a job that was retried in GitLab, in the same pipeline.
-async fn retry_build(
-    transition: &mut Transition,
-    newest: &PipelineRow,
-) -> Result<AttemptId, Error> {
-    let refuse = |reason: &str| {
-        Error::from(
-            Refusal::new(
-                ProblemKind::AttemptEnded,
-                format!("the build of this job cannot be retried: {reason}"),
-            )
-            .hint("`buildbtw show` shows its state"),
-        )
-    };
-    let connection = transition.connection();
-    let build = builds::by_id(connection, newest.build).await?;
-    let build = build.ok_or_else(|| refuse("it no longer exists"))?;
-    let iteration = iterations::by_id(transition.connection(), build.iteration_id).await?;
-    if let Some(number) = iteration.superseded_by {
-        return Err(refuse(&format!(
-            "its iteration was superseded by iteration {number}"
-        )));
-    }
-    let namespace = namespaces::by_id(transition.connection(), build.namespace_id).await?;
-    if namespace.is_some_and(|namespace| namespace.held_at.is_some()) {
-        return Err(refuse(
-            "its namespace is cancelled; run `buildbtw resume` first",
-        ));
-    }
-    if !newest.attempt_status.is_final() {
-        let current = attempts::by_id(transition.connection(), newest.attempt).await?;
-        if current.is_some() {
-            transition.replace(&build, newest.attempt).await?;
-        }
-    }
-    if !transition.retry_one(&build).await? {
-        return Err(refuse(describe_state(&build)));
-    }
-    let attempt = AttemptId::new();
-    let token = placeholder_token(transition, attempt).await?;
-    let worker = placeholder_worker()?;
-    let new = NewAttempt {
-        id: attempt,
-        build: build.id,
-        claim: ClaimId::new(),
-        worker: &worker,
-        token,
-    };
-    let expired = transition.now();
-    if transition.dispatch([new], expired).await?.is_empty() {
-        return Err(refuse(describe_state(&build)));
-    }
-    pipelines::copy_to_attempt(transition.tx(), attempt, newest.attempt).await?;
-    Ok(attempt)
-}
-
-fn describe_state(build: &BuildRow) -> &'static str {
-    use buildbtw_model::BuildStatus;
-    match build.status {
-        BuildStatus::Built | BuildStatus::Reused => "it is finished",
-        BuildStatus::Blocked => "it waits for another build",
-        BuildStatus::Dispatched | BuildStatus::Building => "another attempt is running",
-        BuildStatus::Ready | BuildStatus::Failed | BuildStatus::Cancelled => {
-            "it is being published, or its state has just changed"
-        }
+    match transition.assign_job(&assignment).await? {
+        true => Ok(()),
+        false => Err(token_already_exchanged()),
     }
 }

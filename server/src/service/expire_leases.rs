@@ -6,23 +6,23 @@ use buildbtw_model::AttemptId;
 
 use crate::db::{attempts, builds, pipelines};
 use crate::error::Error;
-use crate::state::AppState;
+use crate::state::parts::AttemptParts;
 use crate::time::Millis;
 
-use super::report_outcome::remove_uploads;
+use super::failed_attempt::remove_uploads;
 use super::transitions::Transition;
 
 /// Marks every attempt as lost whose lease had expired by a time. GitLab is queried first for attempts that run as
-/// jobs: why a job ended decides whether its build is retried.
+/// jobs: why a job ended decides whether its build is retried. Returns when the next lease expires.
 ///
 /// # Errors
 /// When the database cannot be used.
-pub async fn expire_leases(state: &AppState, at: Millis) -> Result<(), Error> {
-    let mut expired = attempts::expired(state.database.read(), at).await?;
-    if let Some(on_gitlab) = &state.pipelines
+pub async fn expire_leases(parts: AttemptParts<'_>, at: Millis) -> Result<Option<Millis>, Error> {
+    let mut expired = attempts::expired(parts.database.read(), at).await?;
+    if let Some(on_gitlab) = parts.pipelines
         && !expired.is_empty()
     {
-        let asked = pipelines::expired(state.database.read(), at).await?;
+        let asked = pipelines::expired(parts.database.read(), at).await?;
         let is_asked = |id| asked.iter().any(|row| row.attempt == id);
         expired.retain(|attempt| !is_asked(attempt.id));
         if !asked.is_empty() {
@@ -30,40 +30,42 @@ pub async fn expire_leases(state: &AppState, at: Millis) -> Result<(), Error> {
         }
     }
     for attempt in expired {
-        expire(state, attempt.id).await?;
+        expire(parts, attempt.id).await?;
     }
-    Ok(())
+    Ok(attempts::next_expiry(parts.database.read(), at).await?)
 }
 
 /// Marks an attempt as lost if its lease has expired. Returns whether it has.
 ///
 /// # Errors
 /// When the database cannot be used.
-pub async fn expire(state: &AppState, attempt: AttemptId) -> Result<bool, Error> {
+pub async fn expire(parts: AttemptParts<'_>, attempt: AttemptId) -> Result<bool, Error> {
     let asked = Instant::now();
-    let mut transition = Transition::begin(&state.database).await?;
-    if asked.elapsed() > state.config.lease / 3 {
+    let mut tx = parts.database.write().await?;
+    if asked.elapsed() > parts.config.lease / 3 {
         // Heartbeats had to wait behind the same large write.
-        drop(transition);
-        renew_leases(state).await?;
+        drop(tx);
+        renew_leases(parts).await?;
         return Ok(false);
     }
     // A heartbeat may have arrived meanwhile.
-    let current = attempts::by_id(transition.connection(), attempt).await?;
-    let Some(current) = current.filter(|row| row.lease_expires_at <= state.clock.now()) else {
+    let current = attempts::by_id(tx.connection(), attempt).await?;
+    let Some(current) = current.filter(|row| row.lease_expires_at <= parts.database.clock().now())
+    else {
         return Ok(false);
     };
-    let build = builds::by_id(transition.connection(), current.build).await?;
+    let build = builds::by_id(tx.connection(), current.build).await?;
     let message = format!("lost contact with worker {}", current.worker);
     let Some(build) = build else {
         return Ok(false);
     };
+    let mut transition = Transition::of(tx);
     if !transition.mark_lost(&build, &current, &message).await? {
         return Ok(false);
     }
-    let conclusion = state.logs.conclude(attempt).await;
+    let conclusion = parts.logs.conclude(attempt).await;
     let effects = transition.commit().await?;
-    state.announce(effects);
+    parts.announcer.announce(effects);
     tracing::warn!(
         attempt.id = %current.id,
         worker.name = current.worker.as_str(),
@@ -71,7 +73,7 @@ pub async fn expire(state: &AppState, attempt: AttemptId) -> Result<bool, Error>
         "lease expired"
     );
     conclusion.write(&message).await?;
-    remove_uploads(&state.repos, attempt).await;
+    remove_uploads(parts.repos, attempt).await;
     Ok(true)
 }
 
@@ -79,9 +81,9 @@ pub async fn expire(state: &AppState, attempt: AttemptId) -> Result<bool, Error>
 ///
 /// # Errors
 /// When the database cannot be written.
-pub async fn renew_leases(state: &AppState) -> Result<u64, Error> {
-    let mut tx = state.database.write().await?;
-    let lease = state.clock.now() + state.config.lease;
+pub async fn renew_leases(parts: AttemptParts<'_>) -> Result<u64, Error> {
+    let mut tx = parts.database.write().await?;
+    let lease = parts.database.clock().now() + parts.config.lease;
     let renewed = attempts::renew_all_leases(&mut tx, lease).await?;
     tx.commit().await?;
     Ok(renewed)
@@ -95,8 +97,13 @@ mod tests {
     use buildbtw_model::{AttemptStatus, BuildId, BuildStatus};
 
     use super::*;
+    use crate::db::Database;
     use crate::db::builds::next_backoff_end;
-    use crate::testing::{TestState, settable};
+    use crate::logs::Logs;
+    use crate::repos::Repos;
+    use crate::state::announcer::Announcer;
+    use crate::state::report_turns::ReportTurns;
+    use crate::testing::{config, open_database, settable};
 
     const ATTEMPTS: [&str; 2] = [
         "01990000-0000-7000-8000-000000000001",
@@ -104,7 +111,7 @@ mod tests {
     ];
 
     /// Stores a build with an attempt that runs until a time, in milliseconds.
-    async fn store_attempt(state: &AppState, number: usize, lease: i64) -> AttemptId {
+    async fn store_attempt(database: &Database, number: usize, lease: i64) -> AttemptId {
         let attempt = ATTEMPTS[number - 1];
         let digest = "0".repeat(64);
         let commit = "0".repeat(40);
@@ -126,7 +133,7 @@ mod tests {
                  lease_expires_at, created_at)
                  values ('{attempt}', 1, {number}, '{attempt}', 'w', 1, 'running', {lease}, 1);"
         );
-        let mut tx = state.database.write().await.unwrap();
+        let mut tx = database.write().await.unwrap();
         sqlx::raw_sql(sqlx::AssertSqlSafe(rows))
             .execute(tx.connection())
             .await
@@ -136,32 +143,42 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn requeues_build_by_the_clock_of_the_state() {
+    async fn requeues_build_by_the_clock_of_the_database() {
         let (now, clock) = settable();
-        let state = TestState::at(clock).await;
+        let folder = tempfile::tempdir().unwrap();
+        let database = open_database(folder.path(), clock.clone()).await;
+        let parts = AttemptParts {
+            config: &config(folder.path()),
+            database: &database,
+            repos: &Repos::new(folder.path()).unwrap(),
+            logs: &Logs::new(folder.path()).unwrap(),
+            reports: &ReportTurns::default(),
+            announcer: &Announcer::default(),
+            pipelines: None,
+        };
         let build = async || {
-            let row = builds::by_id(state.database.read(), BuildId(1)).await;
+            let row = builds::by_id(database.read(), BuildId(1)).await;
             row.unwrap().unwrap().status
         };
-        let attempt = store_attempt(&state, 1, 2_000).await;
-        expire_leases(&state, state.clock.now()).await.unwrap();
+        let attempt = store_attempt(&database, 1, 2_000).await;
+        expire_leases(parts, clock.now()).await.unwrap();
         assert_eq!(build().await, BuildStatus::Building);
 
         now.store(2_000, Ordering::Relaxed);
-        expire_leases(&state, state.clock.now()).await.unwrap();
+        expire_leases(parts, clock.now()).await.unwrap();
         assert_eq!(build().await, BuildStatus::Ready);
-        let lost = attempts::by_id(state.database.read(), attempt).await;
+        let lost = attempts::by_id(database.read(), attempt).await;
         assert_eq!(lost.unwrap().unwrap().status, AttemptStatus::Lost);
 
         // After a second loss the build backs off.
-        store_attempt(&state, 2, 2_500).await;
+        store_attempt(&database, 2, 2_500).await;
         now.store(3_000, Ordering::Relaxed);
-        expire_leases(&state, state.clock.now()).await.unwrap();
+        expire_leases(parts, clock.now()).await.unwrap();
         assert_eq!(build().await, BuildStatus::Ready);
-        let again_at = next_backoff_end(state.database.read(), state.clock.now()).await;
+        let again_at = next_backoff_end(database.read(), clock.now()).await;
         assert_eq!(
             again_at.unwrap(),
-            Some(state.clock.now() + Duration::from_secs(2))
+            Some(clock.now() + Duration::from_secs(2))
         );
     }
 }

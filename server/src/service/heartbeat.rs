@@ -1,11 +1,11 @@
 //! A worker's heartbeat: renews the lease; the first one starts the attempt.
 
-use buildbtw_model::AttemptId;
 use buildbtw_model::api::HeartbeatResponse;
+use buildbtw_model::{AttemptId, saturating};
 
 use crate::db::{TokenId, attempts, builds, workers};
 use crate::error::Error;
-use crate::state::AppState;
+use crate::state::parts::AttemptParts;
 
 use super::attempt_guard::{active_attempt, attempt_ended};
 use super::transitions::Transition;
@@ -15,28 +15,31 @@ use super::transitions::Transition;
 /// # Errors
 /// When the attempt has ended or belongs to another token.
 pub async fn heartbeat(
-    state: &AppState,
+    parts: AttemptParts<'_>,
     token: TokenId,
     id: AttemptId,
 ) -> Result<HeartbeatResponse, Error> {
-    let _turn = state.reports.turn().await?;
-    let attempt = active_attempt(&state.database, token, id).await?;
-    let mut transition = Transition::begin(&state.database).await?;
-    let lease = state.clock.now() + state.config.lease;
-    if !attempts::renew_lease(transition.tx(), id, lease).await? {
-        transition.undo().await?;
+    let _turn = parts.reports.turn().await?;
+    let attempt = active_attempt(parts.database, token, id).await?;
+    let mut tx = parts.database.write().await?;
+    let lease = parts.database.clock().now() + parts.config.lease;
+    if !attempts::renew_lease(&mut tx, id, lease).await? {
+        tx.undo().await?;
         return Err(attempt_ended(id));
     }
-    workers::touch(transition.tx(), &attempt.worker).await?;
-    if attempts::start(transition.tx(), id).await?
-        && let Some(build) = builds::by_id(transition.connection(), attempt.build).await?
-    {
+    workers::touch(&mut tx, &attempt.worker).await?;
+    let started = match attempts::start(&mut tx, id).await? {
+        true => builds::by_id(tx.connection(), attempt.build).await?,
+        false => None,
+    };
+    let mut transition = Transition::of(tx);
+    if let Some(build) = started {
         transition.start(&build, id).await?;
     }
     let effects = transition.commit().await?;
-    state.announce(effects);
+    parts.announcer.announce(effects);
     Ok(HeartbeatResponse {
-        lease_s: u32::try_from(state.config.lease.as_secs()).unwrap_or(u32::MAX),
+        lease_s: saturating(parts.config.lease.as_secs()),
         cancel: attempt.cancel_requested,
     })
 }

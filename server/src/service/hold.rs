@@ -1,14 +1,16 @@
 //! `cancel` and `resume`: hold and resume a namespace.
 
-use buildbtw_model::api::ProblemKind;
+use buildbtw_model::api::{NamespaceDetail, ProblemKind};
 use buildbtw_model::{IterationStatus, NamespaceName};
 
+use crate::address::BaseUrl;
 use crate::db::{iterations, namespaces};
 use crate::error::{Error, Refusal};
-use crate::state::AppState;
+use crate::state::parts::PlanningParts;
 
 use super::new_iteration::{Trigger, catch_up, new_iteration_after};
 use super::read::find::find_namespace;
+use super::read::namespaces::show_namespace;
 use super::refusals;
 use super::transitions::Transition;
 use crate::planning::queue::Caller;
@@ -17,62 +19,81 @@ use crate::planning::queue::Caller;
 ///
 /// # Errors
 /// When there is no such namespace, or it has nothing left to cancel.
-pub async fn cancel(state: &AppState, name: &NamespaceName) -> Result<(), Error> {
-    let namespace = find_namespace(&state.database, name).await?;
-    let mut transition = Transition::begin(&state.database).await?;
-    let newest = iterations::newest(transition.connection(), namespace.id).await?;
-    let newest = newest.ok_or_else(|| Error::not_found(format!("iteration of '{name}'")))?;
+pub async fn cancel(
+    parts: PlanningParts<'_>,
+    server: &BaseUrl,
+    name: &NamespaceName,
+) -> Result<NamespaceDetail, Error> {
+    let namespace = find_namespace(parts.database, name).await?;
+    let mut tx = parts.database.write().await?;
+    let newest = iterations::newest(tx.connection(), namespace.id).await?;
+    let newest = newest.ok_or_else(|| Error::not_found(format!("iteration of `{name}`")))?;
     if namespace.held_at.is_none() && newest.status == IterationStatus::Done {
         let title = format!(
-            "'{name}' has nothing left to cancel: iteration {} is done",
+            "`{name}` has nothing left to cancel: iteration {} is done",
             newest.number
         );
-        transition.undo().await?;
+        tx.undo().await?;
         return Err(Error::refused(ProblemKind::Conflict, title));
     }
-    if namespaces::hold(transition.tx(), namespace.id, true).await? {
+    let is_new = namespaces::hold(&mut tx, namespace.id, true).await?;
+    let mut transition = Transition::of(tx);
+    if is_new {
         transition.hold(&newest).await?;
     }
     let effects = transition.commit().await?;
-    state.announce(effects);
-    Ok(())
+    parts.announcer.announce(effects);
+    show_namespace(parts.database, &parts.config.network, server, name).await
 }
 
 /// Resumes a cancelled namespace with the current state of its sources.
 ///
 /// # Errors
 /// When there is no such namespace, or it is not cancelled.
-pub async fn resume(state: &AppState, caller: Caller, name: &NamespaceName) -> Result<(), Error> {
-    let namespace = find_namespace(&state.database, name).await?;
+pub async fn resume(
+    parts: PlanningParts<'_>,
+    caller: Caller,
+    server: &BaseUrl,
+    name: &NamespaceName,
+) -> Result<NamespaceDetail, Error> {
+    let namespace = find_namespace(parts.database, name).await?;
     // Plans below include commits pushed meanwhile; an index that lags behind would plan the old ones.
-    catch_up(state, &namespace, Vec::new()).await?;
-    let mut transition = Transition::begin(&state.database).await?;
-    let newest = iterations::newest(transition.connection(), namespace.id).await?;
-    let newest = newest.ok_or_else(|| Error::not_found(format!("iteration of '{name}'")))?;
-    let was_held = namespaces::hold(transition.tx(), namespace.id, false).await?;
+    catch_up(parts.database, parts.sources, &namespace, Vec::new()).await?;
+    let mut tx = parts.database.write().await?;
+    let newest = iterations::newest(tx.connection(), namespace.id).await?;
+    let newest = newest.ok_or_else(|| Error::not_found(format!("iteration of `{name}`")))?;
+    let was_held = namespaces::hold(&mut tx, namespace.id, false).await?;
     if !was_held && newest.status != IterationStatus::Cancelled {
-        transition.undo().await?;
+        tx.undo().await?;
         return Err(Refusal::new(
             ProblemKind::Conflict,
-            format!("'{name}' is not cancelled, it is {}", newest.status),
+            format!("`{name}` is not cancelled, it is {}", newest.status),
         )
         .hint(format!("`buildbtw retry {name}` retries failed builds"))
         .into());
     }
+    let mut transition = Transition::of(tx);
     transition.resume(&newest).await?;
     let effects = transition.commit().await?;
-    state.announce(effects);
+    parts.announcer.announce(effects);
     // Changes of the sources led to no iteration while it was held.
     let trigger = Trigger::SourcesChanged;
-    if let Err(error) = new_iteration_after(state, &namespace, &newest, trigger, caller).await {
+    if let Err(error) = new_iteration_after(parts, &namespace, &newest, trigger, caller).await {
         tracing::warn!(
             namespace.name = name.as_str(),
             error = error.to_string(),
             "cannot plan again; resumed with the previous plan"
         );
         if !error.is_temporary() {
-            refusals::record(state, namespace.id, newest.id, error).await?;
+            refusals::record(
+                parts.database,
+                parts.announcer,
+                namespace.id,
+                newest.id,
+                error,
+            )
+            .await?;
         }
     }
-    Ok(())
+    show_namespace(parts.database, &parts.config.network, server, name).await
 }

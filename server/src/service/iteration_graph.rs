@@ -120,6 +120,7 @@ impl<'r> IterationGraph<'r> {
 mod tests {
     use super::*;
     use crate::db::{IterationId, NamespaceId};
+    use buildbtw_model::CommitTime;
 
     fn row(id: i64, pkgbase: &str, architecture: &str, status: BuildStatus) -> BuildRow {
         BuildRow {
@@ -134,7 +135,7 @@ mod tests {
             level: 0,
             commit: "1".repeat(40).parse().unwrap(),
             tree: None,
-            commit_time: 0,
+            commit_time: CommitTime::EPOCH,
             clone_url: String::new(),
             srcinfo_sha256: "2".repeat(64).parse().unwrap(),
             version: "1-1".parse().unwrap(),
@@ -148,6 +149,7 @@ mod tests {
             shared_build_id: None,
             packages_attempt_id: None,
             message: None,
+            hint: None,
             finished_at: None,
         }
     }

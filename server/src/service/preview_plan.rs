@@ -10,13 +10,14 @@ use buildbtw_planner::{
     Budget, Patterns, Plan, PlanRequest, Problem, SourcePackage, plan_within, render,
 };
 
+use crate::admission::Admission;
 use crate::db::attempts;
 use crate::error::{Error, Refusal};
 use crate::planning::known_sonames::Lookup;
 use crate::planning::queue::{Caller, PlanBudget, PlanError};
 use crate::repos::base::{BaseSnapshot, NOT_CHECKED};
 use crate::sources::CatalogSnapshot;
-use crate::state::AppState;
+use crate::state::parts::PlanningParts;
 
 use super::base_versions::Producers;
 use super::create_namespace::{changesets, check_bootstrap, check_excluded, patterns, pkgbases};
@@ -33,30 +34,31 @@ const MAX_BUILDS: usize = 1_000;
 /// When a changeset cannot be resolved, or the server does not build for the architecture; without a token, when the
 /// plan exceeds the limits, or is requested too often.
 pub async fn preview_plan(
-    state: &AppState,
+    parts: PlanningParts<'_>,
+    admission: &Admission,
     client: Option<Caller>,
     peer: Option<IpAddr>,
     preview: &PlanPreview,
 ) -> Result<String, Error> {
     match client {
-        Some(client) => preview_for_client(state, client, preview).await,
-        None => preview_for_anonymous(state, preview, peer).await,
+        Some(client) => preview_for_client(parts, client, preview).await,
+        None => preview_for_anonymous(parts, admission, preview, peer).await,
     }
 }
 
 async fn preview_for_client(
-    state: &AppState,
+    parts: PlanningParts<'_>,
     caller: Caller,
     preview: &PlanPreview,
 ) -> Result<String, Error> {
-    let changesets = changesets(&state.sources, &preview.changesets).await?;
+    let changesets = changesets(parts.sources, &preview.changesets).await?;
     let patterns = Selection::read(preview).await?;
     check_excluded(&changesets, &patterns.exclude)?;
     check_bootstrap(&preview.bootstrap)?;
-    let freshness = state.sources.catch_up(&pkgbases(&changesets)).await;
+    let freshness = parts.sources.catch_up(&pkgbases(&changesets)).await;
     let mut origins = Vec::with_capacity(changesets.len());
     for changeset in &changesets {
-        origins.push(state.sources.package_at(changeset, &freshness).await?);
+        origins.push(parts.sources.package_at(changeset, &freshness).await?);
     }
     let resolved = ResolvedPreview {
         caller,
@@ -66,31 +68,32 @@ async fn preview_for_client(
         freshness: freshness.note(),
         max_builds: usize::MAX,
     };
-    render_plan(state, preview, resolved).await
+    render_plan(parts, preview, resolved).await
 }
 
 /// Previews a plan without a token: of few default branches, as in the index, and of limited size. Concurrent
 /// requests share one poll of the sources.
 async fn preview_for_anonymous(
-    state: &AppState,
+    parts: PlanningParts<'_>,
+    admission: &Admission,
     preview: &PlanPreview,
     peer: Option<IpAddr>,
 ) -> Result<String, Error> {
     check_size(preview)?;
     let _permit = match peer {
-        Some(peer) => Some(state.admission.plan(peer).await?),
+        Some(peer) => Some(admission.plan(peer).await?),
         None => None,
     };
-    let changesets = changesets(&state.sources, &preview.changesets).await?;
+    let changesets = changesets(parts.sources, &preview.changesets).await?;
     let patterns = Selection::read(preview).await?;
     check_excluded(&changesets, &patterns.exclude)?;
     check_bootstrap(&preview.bootstrap)?;
-    let freshness = state.sources.catch_up(&[]).await;
+    let freshness = parts.sources.catch_up(&[]).await;
     let mut origins = Vec::with_capacity(changesets.len());
     for changeset in &changesets {
-        let found = state.sources.indexed_package(changeset, &freshness).await?;
+        let found = parts.sources.indexed_package(changeset, &freshness).await?;
         origins.push(found.ok_or_else(|| {
-            let title = format!("'{changeset}' is not a default branch; planning it needs a token");
+            let title = format!("`{changeset}` is not a default branch; planning it needs a token");
             Error::from(needs_token(title))
         })?);
     }
@@ -102,7 +105,7 @@ async fn preview_for_anonymous(
         freshness: freshness.note(),
         max_builds: MAX_BUILDS,
     };
-    render_plan(state, preview, resolved).await
+    render_plan(parts, preview, resolved).await
 }
 
 /// Refuses requests that need a token.
@@ -128,8 +131,7 @@ fn needs_token(title: String) -> Refusal {
 }
 
 /// Returns the architecture to plan for.
-fn architecture(state: &AppState, preview: &PlanPreview) -> Result<Architecture, Error> {
-    let configured = &state.config.architectures;
+fn architecture(configured: &[Architecture], preview: &PlanPreview) -> Result<Architecture, Error> {
     let found = match &preview.architecture {
         None => configured.first().cloned(),
         Some(wanted) => configured.iter().find(|known| *known == wanted).cloned(),
@@ -171,22 +173,22 @@ impl Selection {
 
 /// Plans and renders a resolved request.
 async fn render_plan(
-    state: &AppState,
+    parts: PlanningParts<'_>,
     preview: &PlanPreview,
     resolved: ResolvedPreview<'_>,
 ) -> Result<String, Error> {
-    let architecture = architecture(state, preview)?;
-    let unusable = state.sources.note_of_unusable(resolved.changesets).await?;
+    let architecture = architecture(&parts.config.architectures, preview)?;
+    let unusable = parts.sources.note_of_unusable(resolved.changesets).await?;
     let caller = resolved.caller;
     let base = match caller {
-        Caller::Token(_) => Arc::new(state.base.snapshot(&architecture).await),
-        Caller::Address(_) | Caller::Server => state.base.recent(&architecture).await,
+        Caller::Token(_) => Arc::new(parts.base.snapshot(&architecture).await),
+        Caller::Address(_) | Caller::Server => parts.base.recent(&architecture).await,
     };
     let note = note(resolved.freshness, unusable, &base);
     let format = preview.format;
     let mut inputs = PreviewInputs {
-        durations: attempts::durations(state.database.read(), &architecture).await?,
-        sonames: state.sonames.of(&state.database, &architecture),
+        durations: attempts::durations(parts.database.read(), &architecture).await?,
+        sonames: parts.sonames.of(parts.database, &architecture),
         architecture,
         scope: preview.scope,
         origins: resolved.origins,
@@ -195,15 +197,15 @@ async fn render_plan(
         same_sonames: preview.same_sonames,
         bump: !preview.no_bump,
         max_builds: resolved.max_builds,
-        catalog: state.sources.catalog_snapshot(),
+        catalog: parts.sources.catalog_snapshot(),
         base,
-        fetched: FetchRules::current(state, state.config.network.default),
+        fetched: FetchRules::current(parts.fetched, parts.config.network.default),
     };
     let make = move |budget: &PlanBudget| {
         let plan = inputs.plan(budget)?;
         rendered(&plan, format, note).map_err(PlanError::Other)
     };
-    state.planning.plan(caller, make).await
+    parts.planning.plan(caller, make).await
 }
 
 /// Returns a note on the sources and base repositories of a plan.

@@ -6,7 +6,8 @@ use crate::db::Database;
 use crate::db::source_repositories;
 use crate::db::webhook_deliveries::{self, DeliveryRow};
 use crate::error::Error;
-use crate::state::AppState;
+use crate::sources::Sources;
+use crate::state::pipelines::Pipelines;
 
 /// The result of receiving a webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,14 +23,14 @@ pub enum Received {
 /// # Errors
 /// When the database cannot be written: the sender should then repeat the delivery.
 pub async fn receive_webhook(
-    state: &AppState,
+    database: &Database,
+    sources: &Sources,
+    on_gitlab: Option<&Pipelines>,
+    group: &str,
     id: String,
     webhook: &Webhook,
 ) -> Result<Received, Error> {
-    let Some(config) = &state.config.webhook else {
-        return Ok(Received::Ignored);
-    };
-    if !is_relevant(&state.database, &config.group, webhook).await? {
+    if !is_relevant(database, group, webhook).await? {
         return Ok(Received::Ignored);
     }
     let row = DeliveryRow {
@@ -37,7 +38,7 @@ pub async fn receive_webhook(
         kind: webhook.kind,
         project_id: webhook.project_id,
     };
-    let mut tx = state.database.write().await?;
+    let mut tx = database.write().await?;
     let is_new = webhook_deliveries::insert(&mut tx, &row).await?;
     tx.commit().await?;
     if is_new {
@@ -46,15 +47,11 @@ pub async fn receive_webhook(
             gitlab.project = row.project_id.0,
             "received webhook"
         );
-        if let Some(pipelines) = state
-            .pipelines
-            .as_ref()
-            .filter(|_| webhook.kind.is_of_pipelines())
-        {
+        if let Some(pipelines) = on_gitlab.filter(|_| webhook.kind.is_of_pipelines()) {
             // If a crash loses this wake-up, the next tick finds the webhook.
             pipelines.pipelines_changed(webhook.project_id);
         }
-        state.sources.wake_for_webhook();
+        sources.wake_for_webhook();
     }
     Ok(Received::Stored)
 }

@@ -5,7 +5,7 @@ use sqlx::SqlitePool;
 
 use crate::db::{attempts, builds, pipelines};
 use crate::error::Error;
-use crate::state::AppState;
+use crate::state::parts::AttemptParts;
 
 use super::delete::remove_orphans;
 use super::expire_leases::renew_leases;
@@ -14,10 +14,10 @@ use super::expire_leases::renew_leases;
 ///
 /// # Errors
 /// When the database cannot be used.
-pub async fn recover(state: &AppState) -> Result<(), Error> {
-    requeue_unfollowed(state).await?;
-    let running = renew_leases(state).await?;
-    let unpublished = builds::unpublished(state.database.read()).await?;
+pub async fn recover(parts: AttemptParts<'_>) -> Result<(), Error> {
+    requeue_unfollowed(parts).await?;
+    let running = renew_leases(parts).await?;
+    let unpublished = builds::unpublished(parts.database.read()).await?;
     if running > 0 || !unpublished.is_empty() {
         tracing::info!(
             attempts.running = running,
@@ -25,22 +25,22 @@ pub async fn recover(state: &AppState) -> Result<(), Error> {
             "resuming after a restart"
         );
     }
-    state.repos.empty_staging()?;
-    remove_stale_uploads(state).await?;
-    remove_orphans(state).await?;
+    parts.repos.empty_staging()?;
+    remove_stale_uploads(parts).await?;
+    remove_orphans(parts.database, parts.repos, parts.logs).await?;
     Ok(())
 }
 
 /// Requeues builds whose pipelines are no longer followed, because builds on GitLab were disabled, or because it is
 /// another GitLab with other ids.
-async fn requeue_unfollowed(state: &AppState) -> Result<(), Error> {
-    let mut tx = state.database.write().await?;
-    if let Some(on_gitlab) = &state.pipelines {
+async fn requeue_unfollowed(parts: AttemptParts<'_>) -> Result<(), Error> {
+    let mut tx = parts.database.write().await?;
+    if let Some(on_gitlab) = parts.pipelines {
         pipelines::stop_following_other_gitlabs(&mut tx, on_gitlab.gitlab.settings().url.as_str())
             .await?;
     }
-    let lease = state.clock.now() + state.config.lease;
-    let all = state.pipelines.is_none();
+    let lease = parts.database.clock().now() + parts.config.lease;
+    let all = parts.pipelines.is_none();
     let released = attempts::end_unlimited_leases(&mut tx, lease, all).await?;
     tx.commit().await?;
     if released > 0 {
@@ -53,10 +53,10 @@ async fn requeue_unfollowed(state: &AppState) -> Result<(), Error> {
 }
 
 /// Removes uploads that are no longer needed.
-async fn remove_stale_uploads(state: &AppState) -> Result<(), Error> {
-    for attempt in state.repos.uploading()? {
-        if !may_upload(state.database.read(), attempt).await? {
-            fs_err::tokio::remove_dir_all(state.repos.uploads(attempt)).await?;
+async fn remove_stale_uploads(parts: AttemptParts<'_>) -> Result<(), Error> {
+    for attempt in parts.repos.uploading()? {
+        if !may_upload(parts.database.read(), attempt).await? {
+            fs_err::tokio::remove_dir_all(parts.repos.uploads(attempt)).await?;
         }
     }
     Ok(())

@@ -6,7 +6,7 @@ use crate::changes::Effects;
 use crate::db::events::{self, NewEvent};
 use crate::db::{Database, IterationId, NamespaceId, WriteTransaction, iterations};
 use crate::error::Error;
-use crate::state::AppState;
+use crate::state::announcer::Announcer;
 
 /// The maximum length of a reason.
 const MAX_REASON: usize = 4_000;
@@ -23,7 +23,8 @@ pub async fn reason(database: &Database, namespace: NamespaceId) -> sqlx::Result
 /// Records why no iteration could be planned after this one: once, however often it is retried, and not if another
 /// request succeeded meanwhile.
 pub(crate) async fn record(
-    state: &AppState,
+    database: &Database,
+    announcer: &Announcer,
     namespace: NamespaceId,
     iteration: IterationId,
     error: Error,
@@ -32,7 +33,7 @@ pub(crate) async fn record(
     let parts = [Some(problem.title), problem.detail, problem.hint];
     let reason = parts.into_iter().flatten().collect::<Vec<_>>().join("; ");
     let reason: String = reason.chars().take(MAX_REASON).collect();
-    let mut tx = state.database.write().await?;
+    let mut tx = database.write().await?;
     let newest = iterations::newest(&mut *tx.connection(), namespace).await?;
     let last = events::last_of_planning(&mut *tx.connection(), namespace).await?;
     let is_known = last.is_some_and(|(kind, message)| {
@@ -43,7 +44,7 @@ pub(crate) async fn record(
         return Ok(());
     }
     put(
-        state,
+        announcer,
         tx,
         namespace,
         EventKind::IterationRefused,
@@ -53,16 +54,20 @@ pub(crate) async fn record(
 }
 
 /// Records that the newest iteration is up to date, if the last attempt to plan was refused.
-pub(super) async fn clear(state: &AppState, namespace: NamespaceId) -> Result<(), Error> {
-    if reason(&state.database, namespace).await?.is_none() {
+pub(super) async fn clear(
+    database: &Database,
+    announcer: &Announcer,
+    namespace: NamespaceId,
+) -> Result<(), Error> {
+    if reason(database, namespace).await?.is_none() {
         return Ok(());
     }
-    let tx = state.database.write().await?;
-    put(state, tx, namespace, EventKind::IterationCurrent, None).await
+    let tx = database.write().await?;
+    put(announcer, tx, namespace, EventKind::IterationCurrent, None).await
 }
 
 async fn put(
-    state: &AppState,
+    announcer: &Announcer,
     mut tx: WriteTransaction,
     namespace: NamespaceId,
     kind: EventKind,
@@ -75,10 +80,11 @@ async fn put(
         attempt: None,
         kind,
         message,
+        hint: None,
     };
     events::insert(&mut tx, &event).await?;
     tx.commit().await?;
-    state.announce(Effects {
+    announcer.announce(Effects {
         namespaces: [namespace].into(),
         ..Effects::default()
     });

@@ -6,42 +6,43 @@ use buildbtw_model::{AttemptId, AttemptStatus};
 
 use crate::db::{TokenId, attempts, builds};
 use crate::error::Error;
-use crate::state::AppState;
+use crate::state::parts::AttemptParts;
 
 use super::attempt_guard::{attempt_ended, own_attempt};
-use super::report_outcome::{remove_uploads, sanitize_message};
+use super::failed_attempt::{remove_uploads, sanitize};
 use super::transitions::Transition;
 
 /// Accepts the failure. Repeating the same report changes nothing and gets the same response.
 ///
 /// # Errors
 /// When the attempt belongs to another token or has ended with another outcome, or when this is not a failure.
-pub async fn report_final_failure(
-    state: &AppState,
+pub(super) async fn report_final_failure(
+    parts: AttemptParts<'_>,
     token: TokenId,
     id: AttemptId,
     outcome: &Outcome,
 ) -> Result<OutcomeAccepted, Error> {
-    let Outcome::Failed { kind, message } = outcome else {
+    let Outcome::Failed { kind, explanation } = outcome else {
         let title = "only a failure can be reported as final";
         return Err(Error::refused(ProblemKind::InvalidRequest, title));
     };
-    let message = sanitize_message(message);
-    let turn = state.reports.turn().await?;
-    let attempt = own_attempt(&state.database, token, id).await?;
-    let build = builds::by_id(state.database.read(), attempt.build)
+    let explanation = sanitize(explanation);
+    let turn = parts.reports.turn().await?;
+    let attempt = own_attempt(parts.database, token, id).await?;
+    let build = builds::by_id(parts.database.read(), attempt.build)
         .await?
         .ok_or_else(|| anyhow::anyhow!("attempt {id} has no build"))?;
-    let mut transition = Transition::begin(&state.database).await?;
-    let before = attempts::by_id(transition.connection(), id).await?;
+    let mut tx = parts.database.write().await?;
+    let before = attempts::by_id(tx.connection(), id).await?;
     let is_repeated = before.is_some_and(|row| {
         row.status == AttemptStatus::Failed
             && row.failure == Some(*kind)
-            && row.message.as_ref() == Some(&message)
+            && row.explanation().as_ref() == Some(&explanation)
     });
+    let mut transition = Transition::of(tx);
     if !is_repeated
         && !transition
-            .fail_permanently(&build, id, *kind, &message)
+            .fail_permanently(&build, id, *kind, &explanation)
             .await?
     {
         transition.undo().await?;
@@ -49,9 +50,9 @@ pub async fn report_final_failure(
     }
     let effects = transition.commit().await?;
     drop(turn);
-    state.announce(effects);
-    remove_uploads(&state.repos, id).await;
-    state.logs.close(id).await?;
+    parts.announcer.announce(effects);
+    remove_uploads(parts.repos, id).await;
+    parts.logs.close(id).await?;
     Ok(OutcomeAccepted {
         status: AttemptStatus::Failed,
     })

@@ -4,139 +4,142 @@
 use std::collections::BTreeSet;
 
 use buildbtw_model::api::{Outcome, OutcomeAccepted, ProblemKind, ReportedPackage};
-use buildbtw_model::{AttemptId, AttemptStatus, FailureKind, PackageFileName, PackageVersion};
+use buildbtw_model::{
+    AttemptId, AttemptStatus, Explanation, FailureKind, PackageFileName, PackageVersion,
+};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::db::attempts::AttemptRow;
 use crate::db::builds::BuildRow;
 use crate::db::packages::PackageRow;
 use crate::db::releases::{self, BuildRelease};
-use crate::db::{Database, TokenId, attempts, builds, packages};
+use crate::db::{Database, TokenId, WriteTransaction, attempts, builds, packages};
 use crate::error::{Error, Refusal};
-use crate::repos::Repos;
-use crate::state::AppState;
+use crate::state::parts::AttemptParts;
 
 use super::attempt_guard::{attempt_ended, own_attempt};
+use super::failed_attempt::{remove_uploads, sanitize};
 use super::pipelines::{Deferral, defer, has_reported};
+use super::report_final_failure::report_final_failure;
 use super::transitions::Transition;
+
+/// A report of an outcome.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The outcome.
+    pub outcome: Outcome,
+    /// Whether an infrastructure failure may be retried.
+    pub retry: bool,
+}
 
 /// Accepts the outcome of an attempt. Repeating the same outcome changes nothing and gets the same response.
 ///
 /// # Errors
-/// When the attempt belongs to another token or has ended with another outcome, or its packages are not those that
-/// the plan expects.
+/// When the attempt belongs to another token or has ended with another outcome, its packages are not those that the
+/// plan expects, or a success is reported as final.
 pub async fn report_outcome(
-    state: &AppState,
+    parts: AttemptParts<'_>,
     token: TokenId,
     id: AttemptId,
-    outcome: &Outcome,
+    Report { outcome, retry }: &Report,
 ) -> Result<OutcomeAccepted, Error> {
-    let turn = state.reports.turn().await?;
-    let attempt = own_attempt(&state.database, token, id).await?;
-    let build = builds::by_id(state.database.read(), attempt.build)
+    if !retry {
+        return report_final_failure(parts, token, id, outcome).await;
+    }
+    let turn = parts.reports.turn().await?;
+    let attempt = own_attempt(parts.database, token, id).await?;
+    let build = builds::by_id(parts.database.read(), attempt.build)
         .await?
         .ok_or_else(|| anyhow::anyhow!("attempt {id} has no build"))?;
     let status = match outcome {
         Outcome::Succeeded { packages } => {
-            succeeded(state, &attempt, &build, packages, turn).await?
+            succeeded(parts, &attempt, &build, packages, turn).await?
         }
-        Outcome::Failed { kind, message } => {
-            failed(state, id, &build, *kind, &sanitize_message(message)).await?;
+        Outcome::Failed { kind, explanation } => {
+            failed(parts, id, &build, *kind, &sanitize(explanation)).await?;
             drop(turn);
-            remove_uploads(&state.repos, id).await;
+            remove_uploads(parts.repos, id).await;
             AttemptStatus::Failed
         }
     };
-    state.logs.close(id).await?;
+    parts.logs.close(id).await?;
     Ok(OutcomeAccepted { status })
 }
 
 /// Accepts a failure. One whose cause only GitLab knows is deferred.
 async fn failed(
-    state: &AppState,
+    parts: AttemptParts<'_>,
     id: AttemptId,
     build: &BuildRow,
     kind: FailureKind,
-    message: &str,
+    explanation: &Explanation,
 ) -> Result<(), Error> {
-    let mut transition = Transition::begin(&state.database).await?;
-    let Some(attempt) = current(&mut transition, id).await? else {
-        transition.undo().await?;
+    let mut tx = parts.database.write().await?;
+    let Some(attempt) = attempts::by_id(tx.connection(), id).await? else {
+        tx.undo().await?;
         return Err(attempt_ended(id));
     };
     let is_repeated = attempt.status == AttemptStatus::Failed
         && attempt.failure == Some(kind)
-        && attempt.message.as_deref() == Some(message);
+        && attempt.explanation().as_ref() == Some(explanation);
     if is_repeated {
-        transition.undo().await?;
+        tx.undo().await?;
         return Ok(());
     }
-    let is_taken = match defer(state, &mut transition, &attempt, kind, message).await? {
-        Deferral::Yes => true,
+    let deferral = defer(
+        parts.pipelines.is_some(),
+        &mut tx,
+        &attempt,
+        kind,
+        explanation,
+    )
+    .await?;
+    let mut transition = Transition::of(tx);
+    let is_taken = match deferral {
+        Deferral::Yes => {
+            // Wakes the actor that queries GitLab.
+            transition.stop_attempts();
+            true
+        }
+        Deferral::Repeated => true,
         Deferral::Contradicts => false,
-        Deferral::No => transition.fail(build, &attempt, kind, message).await?,
+        Deferral::No => transition.fail(build, &attempt, kind, explanation).await?,
     };
     if !is_taken {
         transition.undo().await?;
         return Err(attempt_ended(id));
     }
     let effects = transition.commit().await?;
-    state.announce(effects);
+    parts.announcer.announce(effects);
     Ok(())
 }
 
-/// Reads the attempt again, which other requests may have changed.
-async fn current(transition: &mut Transition, id: AttemptId) -> sqlx::Result<Option<AttemptRow>> {
-    attempts::by_id(transition.connection(), id).await
-}
-
-/// Truncates a message and replaces control characters, which would affect terminals.
-pub(super) fn sanitize_message(message: &str) -> String {
-    let plain = |char: char| match char {
-        '\n' => '\n',
-        char if char.is_control() => ' ',
-        char => char,
-    };
-    message.chars().map(plain).take(MAX_MESSAGE).collect()
-}
-
-/// Removes the uploads of an attempt that ended without success.
-pub(super) async fn remove_uploads(repos: &Repos, attempt: AttemptId) {
-    let folder = repos.uploads(attempt);
-    match fs_err::tokio::remove_dir_all(&folder).await {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            tracing::warn!(%error, "cannot remove the uploads of an attempt; retried at the next start");
-        }
-        _ => {}
-    }
-}
-
-/// The maximum length of a message; the log has the rest.
-const MAX_MESSAGE: usize = 4_000;
-
 async fn succeeded(
-    state: &AppState,
+    parts: AttemptParts<'_>,
     attempt: &AttemptRow,
     build: &BuildRow,
     reported: &[ReportedPackage],
     turn: OwnedSemaphorePermit,
 ) -> Result<AttemptStatus, Error> {
-    let uploaded = packages::of_attempt(state.database.read(), attempt.id).await?;
+    let uploaded = packages::of_attempt(parts.database.read(), attempt.id).await?;
     let checked = check_uploaded(reported, &uploaded);
     match attempt.status {
         AttemptStatus::Queued | AttemptStatus::Running => {
             checked?;
-            check_expected(&state.database, build, &uploaded).await?;
+            check_expected(parts.database, build, &uploaded).await?;
             let version = common_version(&uploaded)?;
-            let mut transition = Transition::begin(&state.database).await?;
-            if let Some(file_name) = in_use(&mut transition, build, &uploaded).await? {
-                transition.undo().await?;
+            let mut tx = parts.database.write().await?;
+            if let Some(file_name) = in_use(&mut tx, build, &uploaded).await? {
+                tx.undo().await?;
                 let title = format!("the repository already has another {file_name}");
                 return Err(Error::refused(ProblemKind::UnexpectedPackage, title));
             }
-            let before = current(&mut transition, attempt.id).await?;
+            // Other requests may have changed it.
+            let before = attempts::by_id(tx.connection(), attempt.id).await?;
             let is_repeated = before.is_some_and(|row| row.status == AttemptStatus::Succeeded);
-            if has_reported(&mut transition, attempt).await?
+            let has_reported = has_reported(&mut tx, attempt).await?;
+            let mut transition = Transition::of(tx);
+            if has_reported
                 || !is_repeated && !transition.accept(build, attempt.id, &version).await?
             {
                 transition.undo().await?;
@@ -145,7 +148,7 @@ async fn succeeded(
             // Also when the same report arrived twice concurrently and the other one was accepted: wait until that is
             // durable before responding.
             let effects = transition.commit().await?;
-            state.announce(effects);
+            parts.announcer.announce(effects);
         }
         // Accepted before: the response was lost, or publishing failed.
         AttemptStatus::Succeeded => checked.map_err(|_| attempt_ended(attempt.id))?,
@@ -153,7 +156,7 @@ async fn succeeded(
     }
     // Other reports may be accepted meanwhile, and published together with this one.
     drop(turn);
-    state.publisher.publish(build.id).await?;
+    parts.announcer.publish(build.id).await?;
     Ok(AttemptStatus::Succeeded)
 }
 
@@ -205,7 +208,7 @@ async fn check_expected(
 /// Returns a file name under which the repository already has other bytes. Called in the transaction that accepts the
 /// packages, because others may be accepted concurrently.
 async fn in_use(
-    transition: &mut Transition,
+    tx: &mut WriteTransaction,
     build: &BuildRow,
     uploaded: &[PackageRow],
 ) -> sqlx::Result<Option<PackageFileName>> {
@@ -214,7 +217,7 @@ async fn in_use(
         file_name, sha256, ..
     } in uploaded
     {
-        let connection = transition.connection();
+        let connection = tx.connection();
         let served =
             packages::digest_in_repository(&mut *connection, iteration, architecture, file_name);
         if served.await?.is_some_and(|served| served != *sha256) {

@@ -5,28 +5,28 @@ use crate::db::iterations::IterationRow;
 use crate::db::namespaces::NamespaceRow;
 use crate::db::{builds, iterations, namespaces, packages};
 use crate::error::Error;
-use crate::state::AppState;
+use crate::state::parts::DeletionParts;
 
 use super::delete::{delete_iteration, remove_files};
 
-/// Removes old iterations, in all namespaces.
+/// Removes old iterations in all namespaces that have more than `keep`.
 ///
 /// # Errors
 /// When the database or the disk fails.
-pub async fn prune(state: &AppState) -> Result<(), Error> {
-    let Some(keep) = state.config.keep_iterations else {
+pub async fn prune(parts: DeletionParts<'_>, keep: Option<usize>) -> Result<(), Error> {
+    let Some(keep) = keep else {
         return Ok(());
     };
-    for namespace in namespaces::all(state.database.read()).await? {
-        let all = iterations::of_namespace(state.database.read(), namespace.id).await?;
+    for namespace in namespaces::all(parts.database.read()).await? {
+        let all = iterations::of_namespace(parts.database.read(), namespace.id).await?;
         if all.len() <= keep {
             continue;
         }
-        let complete = iterations::newest_done(state.database.read(), namespace.id).await?;
+        let complete = iterations::newest_done(parts.database.read(), namespace.id).await?;
         let complete = complete.map(|iteration| iteration.id);
         for iteration in all.iter().skip(keep) {
             if Some(iteration.id) != complete {
-                remove(state, &namespace, iteration).await?;
+                remove(parts, &namespace, iteration).await?;
             }
         }
     }
@@ -35,11 +35,11 @@ pub async fn prune(state: &AppState) -> Result<(), Error> {
 
 /// Removes an iteration, unless it is still needed; a later run tries again.
 async fn remove(
-    state: &AppState,
+    parts: DeletionParts<'_>,
     namespace: &NamespaceRow,
     iteration: &IterationRow,
 ) -> Result<(), Error> {
-    let mut tx = state.database.write().await?;
+    let mut tx = parts.database.write().await?;
     if builds::can_progress(&mut tx, iteration.id).await? {
         return Ok(());
     }
@@ -51,14 +51,14 @@ async fn remove(
     };
     tx.commit().await?;
     // The ids of its deleted tokens may be reused.
-    state.token_cache.clear();
+    parts.token_cache.clear();
     tracing::info!(
         namespace.name = namespace.name.as_str(),
         iteration.number = iteration.number,
         "removed old iteration"
     );
-    let folder = state
+    let folder = parts
         .repos
         .folder_of(&namespace.name, Some(iteration.number));
-    remove_files(state, vec![folder], gone).await
+    remove_files(parts.repos, parts.logs, vec![folder], gone).await
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use buildbtw_model::{Architecture, NetworkPolicy, SourceKind, source_kind, source_url};
 use buildbtw_planner::{Problem, ProblemKind, SourcePackage};
 
-use crate::state::AppState;
+use crate::state::fetched_protocols::FetchedProtocols;
 
 /// The sources that builds can fetch.
 pub(crate) struct FetchRules {
@@ -15,13 +15,10 @@ pub(crate) struct FetchRules {
 }
 
 impl FetchRules {
-    /// Returns the current rules for builds with a network policy.
-    pub(crate) fn current(state: &AppState, network: NetworkPolicy) -> Self {
-        let protocols = match state.pipelines {
-            // Jobs in GitLab do not report which protocols their runners support.
-            Some(_) => None,
-            None => state.fetched.known(),
-        };
+    /// Returns the current rules for builds with a network policy. `fetched` are the protocols that workers report, if
+    /// workers build.
+    pub(crate) fn current(fetched: Option<&FetchedProtocols>, network: NetworkPolicy) -> Self {
+        let protocols = fetched.and_then(FetchedProtocols::known);
         Self { network, protocols }
     }
 

@@ -2,9 +2,9 @@
 
 use buildbtw_model::AttemptId;
 
-use crate::db::TokenId;
+use crate::db::{Database, TokenId};
 use crate::error::Error;
-use crate::state::AppState;
+use crate::logs::Logs;
 
 use super::attempt_guard::active_attempt;
 
@@ -13,11 +13,12 @@ use super::attempt_guard::active_attempt;
 /// # Errors
 /// When the attempt has ended or belongs to another token, or the disk fails.
 pub async fn store_pkgbuild(
-    state: &AppState,
+    database: &Database,
+    logs: &Logs,
     token: TokenId,
     id: AttemptId,
     text: &[u8],
 ) -> Result<(), Error> {
-    active_attempt(&state.database, token, id).await?;
-    Ok(state.logs.store_pkgbuild(id, text).await?)
+    active_attempt(database, token, id).await?;
+    Ok(logs.store_pkgbuild(id, text).await?)
 }

@@ -13,7 +13,8 @@ use sha2::Digest as _;
 use crate::db::tokens::{self, TokenRow};
 use crate::db::{Database, TokenId};
 use crate::error::{Error, Refusal};
-use crate::state::AppState;
+use crate::state::claim_queue::ClaimQueue;
+use crate::state::token_cache::TokenCache;
 
 /// The file in the data folder that the first admin token is written to.
 pub const ADMIN_TOKEN_FILE: &str = "admin-token";
@@ -42,9 +43,9 @@ pub async fn create(database: &Database, request: &CreateToken) -> Result<Create
         .into());
     }
     if request.scope == TokenScope::Attempt {
-        let title = "tokens of scope 'attempt' are created by the server, for jobs in GitLab";
+        let title = "tokens of scope `attempt` are created by the server, for jobs in GitLab";
         return Err(Refusal::new(ProblemKind::InvalidRequest, title)
-            .hint("workers need the scope 'worker'")
+            .hint("workers need the scope `worker`")
             .into());
     }
     let token = random_token();
@@ -80,8 +81,14 @@ pub async fn list(database: &Database) -> Result<Vec<TokenSummary>, Error> {
 ///
 /// # Errors
 /// When there is no token with this id, or it is the last valid admin token.
-pub async fn revoke(state: &AppState, number: TokenId, force: bool) -> Result<TokenSummary, Error> {
-    let mut tx = state.database.write().await?;
+pub async fn revoke(
+    database: &Database,
+    cache: &TokenCache,
+    claims: &ClaimQueue,
+    number: TokenId,
+    force: bool,
+) -> Result<TokenSummary, Error> {
+    let mut tx = database.write().await?;
     let row = tokens::by_id(&mut *tx.connection(), number).await?;
     let row = row.ok_or_else(|| Error::not_found(format!("token {number}")))?;
     let now = tx.now();
@@ -99,8 +106,8 @@ pub async fn revoke(state: &AppState, number: TokenId, force: bool) -> Result<To
     tokens::revoke(&mut tx, number).await?;
     let row = tokens::by_id(&mut *tx.connection(), number).await?;
     tx.commit().await?;
-    state.token_cache.clear();
-    state.claims.revoked(number);
+    cache.clear();
+    claims.revoked(number);
     let row = row.ok_or_else(|| Error::not_found(format!("token {number}")))?;
     tracing::info!(token.id = number.0, token.name = row.name, "revoked token");
     Ok(summary(row))
@@ -159,18 +166,22 @@ pub async fn recovery_hint(database: &Database, token: &str) -> Result<Option<St
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn authenticate(state: &AppState, token: &str) -> Result<Option<TokenRow>, Error> {
+pub async fn authenticate(
+    database: &Database,
+    cache: &TokenCache,
+    token: &str,
+) -> Result<Option<TokenRow>, Error> {
     // Looked up by digest, so that the time of a comparison reveals nothing about a secret.
     let hash = hash(token);
-    let is_valid = |row: &TokenRow| row.is_valid(state.clock.now());
-    let lookup = match state.token_cache.get(&hash) {
+    let is_valid = |row: &TokenRow| row.is_valid(database.clock().now());
+    let lookup = match cache.get(&hash) {
         Ok(row) => return Ok(Some(row).filter(is_valid)),
         Err(lookup) => lookup,
     };
-    let row = tokens::by_hash(state.database.read(), &hash).await?;
+    let row = tokens::by_hash(database.read(), &hash).await?;
     let row = row.filter(is_valid);
     if let Some(row) = &row {
-        state.token_cache.insert(lookup, hash, row.clone());
+        cache.insert(lookup, hash, row.clone());
     }
     Ok(row)
 }
@@ -228,7 +239,8 @@ fn summary(row: TokenRow) -> TokenSummary {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::TestState;
+    use crate::testing::open_database;
+    use crate::time::Clock;
 
     fn request(name: &str, scope: TokenScope) -> CreateToken {
         CreateToken {
@@ -240,24 +252,30 @@ mod tests {
 
     #[tokio::test]
     async fn rejects_token_immediately_after_revocation() {
-        let state = TestState::new().await;
+        let folder = tempfile::tempdir().unwrap();
+        let database = &open_database(folder.path(), Clock::default()).await;
+        let (cache, claims) = (&TokenCache::default(), &ClaimQueue::default());
         let worker = request("worker", TokenScope::Worker);
-        let created = create(&state.database, &worker).await.unwrap();
-        let known = authenticate(&state, &created.token).await.unwrap();
+        let created = create(database, &worker).await.unwrap();
+        let known = authenticate(database, cache, &created.token).await.unwrap();
         assert_eq!(known.unwrap().name, "worker");
-        revoke(&state, created.summary.id, false).await.unwrap();
-        let known = authenticate(&state, &created.token).await.unwrap();
+        let id = created.summary.id;
+        revoke(database, cache, claims, id, false).await.unwrap();
+        let known = authenticate(database, cache, &created.token).await.unwrap();
         assert!(known.is_none());
     }
 
     #[tokio::test]
     async fn keeps_the_last_admin_token() {
-        let state = TestState::new().await;
+        let folder = tempfile::tempdir().unwrap();
+        let database = &open_database(folder.path(), Clock::default()).await;
+        let (cache, claims) = (&TokenCache::default(), &ClaimQueue::default());
         let admin = request("admin", TokenScope::Admin);
-        let first = create(&state.database, &admin).await.unwrap();
-        let refused = revoke(&state, first.summary.id, false).await.unwrap_err();
-        assert_eq!(refused.into_problem().kind, ProblemKind::Conflict);
-        create(&state.database, &admin).await.unwrap();
-        revoke(&state, first.summary.id, false).await.unwrap();
+        let first = create(database, &admin).await.unwrap().summary.id;
+        let refused = revoke(database, cache, claims, first, false).await;
+        let refused = refused.unwrap_err().into_problem();
+        assert_eq!(refused.kind, ProblemKind::Conflict);
+        create(database, &admin).await.unwrap();
+        revoke(database, cache, claims, first, false).await.unwrap();
     }
 }

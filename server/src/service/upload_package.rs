@@ -17,7 +17,7 @@ use crate::db::{Database, TokenId, attempts, builds, tokens};
 use crate::error::{Error, Refusal};
 use crate::repos::package_file::{PackageError, PackageMetadata, explain};
 use crate::repos::{Turn, sync_folder};
-use crate::state::AppState;
+use crate::state::parts::AttemptParts;
 
 use super::attempt_guard::{active_attempt, attempt_ended};
 use super::tokens::not_valid;
@@ -39,18 +39,19 @@ pub struct Upload {
 /// When the attempt has ended or belongs to another token, the build has no package of this name, the digest differs
 /// from the announced one, or the file is not a package of this name.
 pub async fn upload_package<E: std::fmt::Display>(
-    state: &AppState,
+    parts: AttemptParts<'_>,
     token: TokenId,
     upload: &Upload,
+    shutdown: &CancellationToken,
     body: impl Stream<Item = Result<Bytes, E>> + Send,
 ) -> Result<UploadedPackage, Error> {
-    let turn = state.reports.turn().await?;
-    let attempt = active_attempt(&state.database, token, upload.attempt).await?;
-    let reader = state.database.read();
+    let turn = parts.reports.turn().await?;
+    let attempt = active_attempt(parts.database, token, upload.attempt).await?;
+    let reader = parts.database.read();
     let expected = builds::outputs(reader, attempt.build).await?;
     check_name(&upload.file_name, &expected)?;
     let stored = packages::of_attempt_by_name(reader, upload.attempt, &upload.file_name).await?;
-    let folder = state.repos.uploads(upload.attempt);
+    let folder = parts.repos.uploads(upload.attempt);
     let path = folder.join(upload.file_name.as_str());
     if let Some(stored) = stored.filter(|stored| stored.sha256 == upload.sha256)
         && fs_err::tokio::try_exists(&path).await?
@@ -65,14 +66,14 @@ pub async fn upload_package<E: std::fmt::Display>(
         &partial,
         &upload.sha256,
         body,
-        state.config.max_package_bytes,
+        parts.config.max_package_bytes,
     )
     .await?;
     let build = builds::by_id(reader, attempt.build).await?;
     let build = build.ok_or_else(|| attempt_ended(upload.attempt))?;
-    let turn = state.repos.acquire_read_turn(token, size).await?;
+    let turn = parts.repos.acquire_read_turn(token, size).await?;
     // The rest is not awaited when the server shuts down, or when the client has disconnected.
-    let stop = state.shutdown.child_token();
+    let stop = shutdown.child_token();
     let _stop_when_gone = stop.clone().drop_guard();
     let limit = reading_limit(size);
     let reading = Reading { limit, stop };
@@ -81,14 +82,14 @@ pub async fn upload_package<E: std::fmt::Display>(
         Ok(read) => read,
         Err(error) => {
             // The uploads of an attempt that ended meanwhile are removed, and this file with them.
-            active_attempt(&state.database, token, upload.attempt).await?;
+            active_attempt(parts.database, token, upload.attempt).await?;
             return Err(error);
         }
     };
     // A large row keeps its memory until it is stored. Uploads with the same token would wait for a commit each
     // if small rows did so, too.
     let _turn = (contents.size() > MAX_SIZE_WITHOUT_TURN).then_some(turn);
-    keep(&state.database, token, &partial, &path, &row, &contents).await?;
+    keep(parts.database, token, &partial, &path, &row, &contents).await?;
     // The bytes have been durable since they were received. The name becomes durable before this response: without
     // it the worker repeats the upload, which overwrites a row without a file.
     tokio::task::spawn_blocking(move || sync_folder(&folder)).await??;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 
-use buildbtw_model::{CommitHash, Pkgbase, Sha256Digest, TreeHash};
+use buildbtw_model::{CommitHash, CommitTime, Pkgbase, Sha256Digest, TreeHash, saturating};
 use buildbtw_planner::{IndexChange, PackageIndex, SourcePackage, parse_srcinfo};
 use futures_util::StreamExt as _;
 use tokio::sync::mpsc;
@@ -29,8 +29,8 @@ pub struct Head {
     pub commit: CommitHash,
     /// Its tree, if it is known.
     pub tree: Option<TreeHash>,
-    /// The commit time in seconds, if it is known.
-    pub commit_time: Option<i64>,
+    /// The commit time, if it is known.
+    pub commit_time: Option<CommitTime>,
     /// The URL to fetch it.
     pub clone_url: String,
     /// The digest of its `.SRCINFO`.
@@ -238,7 +238,7 @@ pub(super) async fn load(
     let catalog = loader.await?;
     tracing::info!(
         index.packages = catalog.heads.len(),
-        elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        elapsed_ms = saturating::<u64, _>(started.elapsed().as_millis()),
         "loaded the package index"
     );
     Ok(catalog)

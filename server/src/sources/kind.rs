@@ -2,7 +2,8 @@
 
 use buildbtw_gitlab::GitlabError;
 use buildbtw_model::{
-    CommitHash, GitRef, MergeRequestUrl, Pkgbase, ProjectId, SourceProblemKind, TreeHash,
+    CommitHash, CommitTime, GitRef, MergeRequestUrl, Pkgbase, ProjectId, SourceProblemKind,
+    TreeHash,
 };
 use futures_util::future::BoxFuture;
 
@@ -99,8 +100,8 @@ pub(super) struct TreeAtCommit {
     pub(super) commit: CommitHash,
     /// The tree, if it is known.
     pub(super) tree: Option<TreeHash>,
-    /// The commit time in seconds, if it is known.
-    pub(super) commit_time: Option<i64>,
+    /// The commit time, if it is known.
+    pub(super) commit_time: Option<CommitTime>,
     /// The text of `.SRCINFO`, or the problem with it.
     pub(super) srcinfo: Result<String, SourceProblem>,
 }

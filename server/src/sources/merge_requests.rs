@@ -22,10 +22,10 @@ impl Sources {
         let (row, freshness) = self.row_of_project(found.project).await?;
         let Some(row) = row else {
             if let Some(reason) = freshness.reason() {
-                let title = format!("project '{path}' is not a known package repository");
+                let title = format!("project `{path}` is not a known package repository");
                 return Err(refusals::stale(&title, reason));
             }
-            let title = format!("project '{path}' is not a package repository of this server");
+            let title = format!("project `{path}` is not a package repository of this server");
             return Err(Refusal::new(ProblemKind::UnknownPkgbase, title)
                 .hint(format!("the server watches {}", self.title()))
                 .into());

@@ -47,7 +47,7 @@ impl Sources {
         // Its repository may be among those that could not be read.
         if let Some(outage) = self.status().outage {
             let title = format!(
-                "no source repository of pkgbase '{pkgbase}' is known, and the sources cannot be read"
+                "no source repository of pkgbase `{pkgbase}` is known, and the sources cannot be read"
             );
             return Refusal::new(ProblemKind::Unavailable, title)
                 .detail(outage.message)
@@ -60,7 +60,7 @@ impl Sources {
         let hint = self
             .similar_names(pkgbase)
             .unwrap_or_else(|| "`buildbtw sources` lists all source repositories".to_owned());
-        let title = format!("there is no source repository of pkgbase '{pkgbase}'");
+        let title = format!("there is no source repository of pkgbase `{pkgbase}`");
         Refusal::new(ProblemKind::UnknownPkgbase, title)
             .hint(hint)
             .into()
@@ -74,10 +74,10 @@ impl Sources {
         };
         let what = match refusal.kind() {
             ProblemKind::UnknownPkgbase => {
-                format!("no source repository of pkgbase '{pkgbase}' is known")
+                format!("no source repository of pkgbase `{pkgbase}` is known")
             }
             ProblemKind::BrokenSource => {
-                format!("the source repository of pkgbase '{pkgbase}' was unusable when last read")
+                format!("the source repository of pkgbase `{pkgbase}` was unusable when last read")
             }
             _ => return error,
         };
@@ -94,7 +94,7 @@ impl Sources {
                     .any(|pkgname| pkgname.as_str() == name.as_str())
             })?;
             Some(format!(
-                "'{name}' is a package of pkgbase '{}'",
+                "`{name}` is a package of pkgbase `{}`",
                 owner.pkgbase()
             ))
         })
@@ -110,14 +110,14 @@ impl Sources {
         match error {
             ReadError::UnknownRef => self.unknown_ref(changeset, row).await,
             ReadError::Gitlab(error) if matches!(error.kind, GitlabErrorKind::NotFound(_)) => {
-                let title = format!("project '{}' is no longer in the group", row.path);
+                let title = format!("project `{}` is no longer in the group", row.path);
                 Refusal::new(ProblemKind::UnknownPkgbase, title)
-                    .hint("it was moved or deleted, or the server's token may no longer see it")
+                    .hint("it was moved or deleted, or the server's token can no longer see it")
                     .into()
             }
             ReadError::Gitlab(error) => unavailable(&error),
             ReadError::Broken(reason) => {
-                let title = format!("the source repository '{}' cannot be read", row.path);
+                let title = format!("the source repository `{}` cannot be read", row.path);
                 Refusal::new(ProblemKind::BrokenSource, title)
                     .detail(reason)
                     .hint("run `git fsck` in the repository to find damaged or missing objects")
@@ -132,11 +132,11 @@ impl Sources {
             return broken(row);
         }
         let title = format!(
-            "{} has no branch, tag or commit '{}'",
+            "{} has no branch, tag or commit `{}`",
             changeset.pkgbase, changeset.git_ref
         );
         let default = row.branch.as_deref().map_or_else(String::new, |branch| {
-            format!("; the default branch is '{branch}'")
+            format!("; the default branch is `{branch}`")
         });
         let shown: Vec<_> = branches.iter().take(SHOWN).map(String::as_str).collect();
         let more = if branches.len() > SHOWN { ", …" } else { "" };
@@ -177,7 +177,7 @@ pub fn broken(row: &SourceRepositoryRow) -> Error {
 /// Returns the title of the refusal of an unusable repository.
 #[must_use]
 pub fn is_unusable(row: &SourceRepositoryRow) -> String {
-    format!("the source repository '{}' cannot be used", row.path)
+    format!("the source repository `{}` cannot be used", row.path)
 }
 
 /// Returns the refusal of a ref without a usable package.

@@ -23,7 +23,7 @@ pub(super) fn parse(
         Some(expected) if expected != package.pkgbase() => Err(SourceProblem::new(
             SourceProblemKind::Misnamed,
             format!(
-                ".SRCINFO has pkgbase '{}' instead of '{expected}'",
+                ".SRCINFO has pkgbase `{}` instead of `{expected}`",
                 package.pkgbase()
             ),
         )),

@@ -285,7 +285,7 @@ impl Sources {
 fn claimed_by(pkgbase: &Pkgbase, path: &str) -> SourceProblem {
     SourceProblem::new(
         SourceProblemKind::Claimed,
-        format!("pkgbase '{pkgbase}' is already claimed by the repository '{path}'"),
+        format!("pkgbase `{pkgbase}` is already claimed by the repository `{path}`"),
     )
 }
 
@@ -336,7 +336,7 @@ async fn displace(
         tree: None,
         problem: Some(SourceProblem::new(
             SourceProblemKind::Moved,
-            format!("it moved away from '{}'", before.path),
+            format!("it moved away from `{}`", before.path),
         )),
         ..before.clone()
     };

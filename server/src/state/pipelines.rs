@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use buildbtw_gitlab::{Gitlab, IdTokens, ProjectId};
+use buildbtw_model::Architecture;
 
 use crate::config::pipelines::PipelineSettings;
 use crate::outage::{Outage, Pauses};
@@ -62,6 +63,12 @@ impl Pipelines {
             ready: Waker::default(),
             news: Pending::default(),
         }))
+    }
+
+    /// Returns whether GitLab builds for an architecture, instead of workers.
+    #[must_use]
+    pub fn builds(&self, architecture: &Architecture) -> bool {
+        self.settings.architectures.contains(architecture)
     }
 
     /// Returns the cause of a current outage of GitLab, for people.

@@ -3,17 +3,18 @@
 use askama::Template;
 use askama::filters::urlencode;
 use buildbtw_model::api::{AttemptSummary, BuildDetail, BuildSummary, PipelineSummary, ReusedFrom};
-use buildbtw_model::{AttemptId, AttemptStatus, NamespaceName, Pkgbase};
+use buildbtw_model::{AttemptId, NamespaceName, Pkgbase};
 use jiff::Timestamp;
 
 use super::build_table::took;
 use super::layout::{Layout, Section};
 use super::links::Links;
-use super::log::LogHtml;
+use super::log::{self, LogHtml};
 use super::reason::{Names, Reason, Step};
 use super::size::size;
 use super::status::Badge;
 use super::time::{Elapsed, TimeAgo};
+use crate::service::read::build_page::{BuildContent, LogTail};
 
 /// Maximum number of listed builds that block this one.
 const BLOCKERS: usize = 10;
@@ -91,56 +92,34 @@ struct Log {
     number: u32,
     /// Whether the log may grow.
     live: bool,
-    tail: LogTail,
-}
-
-/// The end of a log.
-pub(crate) struct LogTail {
-    /// Number of bytes before it.
-    pub(crate) skipped: u64,
+    /// Number of bytes before the shown lines.
+    skipped: u64,
     /// The offset to continue reading at.
-    pub(crate) end: u64,
+    end: u64,
     /// The rendered lines.
-    pub(crate) html: LogHtml,
+    html: LogHtml,
     /// Whether the attempt's PKGBUILD is stored.
-    pub(crate) has_pkgbuild: bool,
+    has_pkgbuild: bool,
 }
 
-/// Adds the attempt that built the packages of a reused build to its attempts.
-pub(crate) fn with_origin(mut detail: BuildDetail) -> BuildDetail {
-    let origin = detail.summary.reused_from.as_mut();
-    if let Some(attempt) = origin.and_then(|origin| origin.made_by.take()) {
-        // A build has the attempt itself once its original build is removed.
-        detail.attempts.retain(|own| own.id != attempt.id);
-        detail.attempts.insert(0, *attempt);
-    }
-    detail
-}
-
-/// Returns the attempt whose log is requested, or the newest one.
-pub(crate) fn select_attempt(
-    detail: &BuildDetail,
-    wanted: Option<AttemptId>,
-) -> Option<&AttemptSummary> {
-    match wanted {
-        None => detail.attempts.first(),
-        Some(wanted) => detail.attempts.iter().find(|attempt| attempt.id == wanted),
-    }
-}
-
-/// Whether the log of an attempt may grow.
-pub(crate) fn is_live(attempt: &AttemptSummary) -> bool {
-    match attempt.status {
-        AttemptStatus::Queued | AttemptStatus::Running => true,
-        AttemptStatus::Succeeded | AttemptStatus::Failed | AttemptStatus::Lost => false,
+impl Log {
+    fn new(tail: &LogTail) -> Self {
+        Self {
+            attempt: tail.attempt,
+            number: tail.number,
+            live: tail.live,
+            skipped: tail.skipped,
+            end: tail.skipped + tail.text.len() as u64,
+            html: log::render(&tail.text),
+            has_pkgbuild: tail.has_pkgbuild,
+        }
     }
 }
 
 impl BuildPage {
     /// Creates the page with the end of one attempt's log.
     pub(crate) fn new(
-        detail: BuildDetail,
-        log: Option<(AttemptSummary, LogTail)>,
+        BuildContent { detail, log }: BuildContent,
         now: Timestamp,
         links: &Links,
     ) -> askama::Result<Self> {
@@ -150,7 +129,7 @@ impl BuildPage {
         let namespace_path = links.namespace(&detail.namespace);
         let iteration_path = links.iteration(&detail.namespace, detail.iteration);
         let link = |pkgbase: &Pkgbase| find(links, pkgbase, &build, &detail.needs, &iteration_path);
-        let shown = log.as_ref().map(|(attempt, _)| attempt.id);
+        let shown = log.as_ref().map(|tail| tail.attempt);
         let steps = build.blocked_by.iter().map(|pkgbase| Step {
             pkgbase: pkgbase.clone(),
             href: Some(link(pkgbase)),
@@ -175,12 +154,7 @@ impl BuildPage {
                 .into_iter()
                 .map(|summary| attempt(links, summary, &build, shown, now))
                 .collect(),
-            log: log.map(|(attempt, tail)| Log {
-                attempt: attempt.id,
-                number: attempt.number,
-                live: is_live(&attempt),
-                tail,
-            }),
+            log: log.as_ref().map(Log::new),
             needs: neighbours(detail.needs),
             needed_by: neighbours(detail.needed_by),
             namespace: detail.namespace,

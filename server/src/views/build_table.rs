@@ -223,10 +223,11 @@ fn row(build: &BuildSummary, links: &BuildLinks<'_>, now: Timestamp) -> Row {
             };
             Names::new(build.waits_for.iter().map(step), BLOCKERS)
         }),
-        message: build.message.clone().or_else(|| {
-            let origin = build.reused_from.as_ref();
-            origin.map(|origin| format!("reused from {origin}"))
-        }),
+        message: match (build.explanation(), &build.reused_from) {
+            (Some(explanation), _) => Some(explanation.to_string()),
+            (None, Some(origin)) => Some(format!("reused from {origin}")),
+            (None, None) => None,
+        },
         took: took(build, now),
     }
 }

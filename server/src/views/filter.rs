@@ -102,12 +102,12 @@ impl Filter {
             None => None,
             Some(text) => {
                 let found = StatusGroup::ALL.into_iter().find(|g| g.as_str() == text);
-                Some(found.ok_or("'status' is not a build status")?)
+                Some(found.ok_or("`status` is not a build status")?)
             }
         };
         let architecture = match given(query.arch) {
             None => None,
-            Some(text) => Some(text.parse().map_err(|_| "'arch' is not an architecture")?),
+            Some(text) => Some(text.parse().map_err(|_| "`arch` is not an architecture")?),
         };
         Ok(Self {
             status,

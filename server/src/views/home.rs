@@ -3,7 +3,7 @@
 use askama::Template;
 use askama::filters::urlencode;
 use buildbtw_model::NamespaceName;
-use buildbtw_model::api::{NamespaceSummary, Page, SourcesOverview};
+use buildbtw_model::api::{NamespaceSummary, SourcesOverview};
 use jiff::Timestamp;
 
 use super::layout::{Layout, Section};
@@ -11,6 +11,7 @@ use super::links::Links;
 use super::progress::Progress;
 use super::status::Badge;
 use super::time::TimeAgo;
+use crate::service::read::home::HomeContent;
 use crate::state::outages::FailingTask;
 
 /// The home page.
@@ -50,14 +51,17 @@ const CHANGESETS: usize = 3;
 
 impl HomePage {
     pub(crate) fn new(
-        page: Page<NamespaceSummary>,
-        sources: SourcesOverview,
-        failing: Vec<FailingTask>,
+        content: HomeContent,
         first: bool,
         now: Timestamp,
         links: &Links,
     ) -> askama::Result<Self> {
-        let next = match page.next {
+        let HomeContent {
+            namespaces,
+            sources,
+            failing,
+        } = content;
+        let next = match namespaces.next {
             Some(cursor) => Some(format!("{}?cursor={}", links.home(), urlencode(cursor)?)),
             None => None,
         };
@@ -65,7 +69,11 @@ impl HomePage {
             layout: Layout::new(links, Section::Namespaces, "Namespaces"),
             outages: failing.into_iter().map(|task| outage(task, now)).collect(),
             sources,
-            rows: page.items.into_iter().map(|item| row(item, now)).collect(),
+            rows: namespaces
+                .items
+                .into_iter()
+                .map(|item| row(item, now))
+                .collect(),
             first,
             next,
         })

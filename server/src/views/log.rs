@@ -129,7 +129,11 @@ impl Screen {
     fn select_graphics(&mut self, parameters: &str) {
         let mut codes = parameters
             .split([';', ':'])
-            .map(|code| code.parse::<u32>().unwrap_or_default());
+            // None means 0, and there are no codes above 107.
+            .map(|code| match code {
+                "" => 0,
+                code => code.parse::<u8>().unwrap_or(u8::MAX),
+            });
         while let Some(code) = codes.next() {
             match code {
                 0 => self.style = Style::default(),
@@ -141,8 +145,8 @@ impl Screen {
                 // Black on a dark page and white on a bright one would be unreadable.
                 30 | 90 => self.style.colour = 8,
                 37 | 39 | 97 => self.style.colour = 0,
-                31..=36 => self.style.colour = u8::try_from(code - 30).unwrap_or_default(),
-                91..=96 => self.style.colour = u8::try_from(code - 90).unwrap_or_default(),
+                31..=36 => self.style.colour = code - 30,
+                91..=96 => self.style.colour = code - 90,
                 38 | 48 => {
                     // 256-colour and RGB sequences are skipped: the page has its own colours only.
                     let skipped = if codes.next() == Some(5) { 1 } else { 3 };

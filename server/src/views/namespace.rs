@@ -18,6 +18,7 @@ use super::reason::{Names, Step};
 use super::size::size;
 use super::status::Badge;
 use super::time::{Elapsed, Expected, TimeAgo};
+use crate::service::read::namespaces::NamespaceContent;
 
 /// Maximum number of failures above the table.
 const FAILURES: usize = 30;
@@ -95,13 +96,13 @@ struct Snippet {
 impl NamespacePage {
     /// Creates the page at `path`, which is that of the namespace or of one of its iterations.
     pub(crate) fn new(
-        namespace: &NamespaceDetail,
-        detail: &IterationDetail,
+        content: &NamespaceContent,
         filter: Filter,
         path: String,
         now: Timestamp,
         links: &Links,
     ) -> Self {
+        let (namespace, detail) = (&content.namespace, &content.iteration);
         let name = namespace.summary.name.clone();
         let build_links = BuildLinks::new(links, &detail.builds);
         let table = BuildTable::new(detail, &build_links, filter, &path, now);

@@ -2,12 +2,13 @@
 
 use askama::Template;
 use askama::filters::urlencode;
-use buildbtw_model::api::{Page, SourceRepositorySummary, SourcesOverview};
+use buildbtw_model::api::{SourceRepositorySummary, SourcesOverview};
 use jiff::Timestamp;
 
 use super::layout::{Layout, Section};
 use super::links::Links;
 use super::time::TimeAgo;
+use crate::service::read::sources::SourcesContent;
 
 /// The page of the source repositories.
 #[derive(Template)]
@@ -36,14 +37,13 @@ struct Row {
 
 impl SourcesPage {
     pub(crate) fn new(
-        page: Page<SourceRepositorySummary>,
-        overview: SourcesOverview,
+        SourcesContent { sources, overview }: SourcesContent,
         broken_only: bool,
         first: bool,
         now: Timestamp,
         links: &Links,
     ) -> askama::Result<Self> {
-        let next = match page.next {
+        let next = match sources.next {
             Some(cursor) => {
                 let filter = if broken_only { "broken=true&" } else { "" };
                 Some(format!(
@@ -59,7 +59,7 @@ impl SourcesPage {
         } else {
             "Sources"
         };
-        let rows = page.items.into_iter().map(|source| Row {
+        let rows = sources.items.into_iter().map(|source| Row {
             changed: TimeAgo::new(source.changed_at, now),
             source,
         });

@@ -84,7 +84,7 @@ html_part!(TimeAgo, Elapsed, Expected);
 /// Returns the seconds between two times; zero if a clock was set back.
 fn seconds_between(from: Timestamp, to: Timestamp) -> u64 {
     let seconds = to.as_second().saturating_sub(from.as_second());
-    u64::try_from(seconds).unwrap_or_default()
+    seconds.max(0).unsigned_abs()
 }
 
 fn duration(seconds: u64) -> String {

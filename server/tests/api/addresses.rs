@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use buildbtw_model::client::Client;
-use buildbtw_model::{BuildStatus, FailureKind};
+use buildbtw_model::{BuildStatus, EventId, FailureKind};
 use reqwest::{Method, StatusCode, header};
 
 use crate::support::{FakeWorker, ServerOptions, Srcinfo, TestServer, eventually, new_namespace};
@@ -161,7 +161,7 @@ async fn clients_use_server_below_a_path() {
         let created = created.unwrap();
         let name = created.summary.name.clone();
         assert_eq!(created.web_url, format!("{URL}/namespaces/{name}"));
-        let mut events = client.events(&name, Some(0)).await.unwrap();
+        let mut events = client.events(&name, Some(EventId(0))).await.unwrap();
         assert!(events.next().await.unwrap().is_some());
         let detail = eventually("the rebuild is done or waits for a worker", async || {
             let detail = client.iteration(&name, None).await.unwrap();

@@ -115,7 +115,7 @@ async fn version(server: &TestServer, namespace: &str, pkgbase: &str) -> String 
 async fn delivers(job: &Job, version: &str) -> Result<(), buildbtw_model::api::Problem> {
     let name = job.claimed.pkgbase.as_str();
     let architecture = job.claimed.architecture.as_str();
-    let package = make_package(name, version, architecture, job.folder()).await;
+    let package = make_package(name, version, architecture, job.folder());
     job.uploads(&package).await.unwrap();
     match job.reports(&reported(&[package])).await {
         Ok(_) => Ok(()),
@@ -142,7 +142,7 @@ async fn does_not_replan_namespace_without_its_base_repository() {
         let (admin, name) = (server.admin(), parse("bump"));
         let problem = refusal(admin.create_iteration(&name, request).await);
         assert_eq!(problem.kind, ProblemKind::Unavailable, "{problem:?}");
-        assert!(problem.title.contains("repository 'core'"), "{problem:?}");
+        assert!(problem.title.contains("repository `core`"), "{problem:?}");
     }
     assert_eq!(server.iteration("bump").await.summary.number, 1);
     base.set_packages("x86_64", &[("greet", "greet", "1.0-3.4")]);

@@ -187,7 +187,7 @@ async fn retry_requeues_failed_builds_and_unblocks_dependents() {
     assert!(
         waiting
             .title
-            .contains("'greet' has not failed: it is blocked")
+            .contains("`greet` has not failed: it is blocked")
     );
     // A rejected request changes nothing.
     assert_eq!(

@@ -1,7 +1,7 @@
 //! The event stream of a namespace.
 
 use buildbtw_model::api::ProblemKind;
-use buildbtw_model::{BuildStatus, EventKind, IterationStatus};
+use buildbtw_model::{BuildStatus, EventId, EventKind, IterationStatus};
 use reqwest::{Method, header};
 
 use crate::support::{Srcinfo, TestServer, expect_problem};
@@ -24,7 +24,7 @@ async fn records_events_of_a_rebuild_in_order() {
     worker.builds("libgreet").await;
     worker.builds("greet").await;
     let mut story = Vec::new();
-    let mut last = 0;
+    let mut last = EventId(0);
     loop {
         let event = events.next().await;
         assert!(event.id > last, "events are numbered in order");

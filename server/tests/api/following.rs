@@ -344,7 +344,7 @@ async fn retry_reports_unusable_newest_commit() {
     assert_eq!((retried.iteration, retried.is_new), (1, false));
     let notes = retried.notes.join("; ");
     assert!(
-        notes.contains("'greet' cannot be used: .SRCINFO"),
+        notes.contains("`greet` cannot be used: .SRCINFO"),
         "{notes}"
     );
     let job = worker.claims_build_of("greet").await;
@@ -405,7 +405,7 @@ async fn keeps_member_with_broken_newest_commit() {
         .await;
     let refused = refusal(refused);
     assert_eq!(refused.kind, ProblemKind::BrokenSource);
-    assert!(refused.title.contains("'greet'"), "{}", refused.title);
+    assert!(refused.title.contains("`greet`"), "{}", refused.title);
     assert!(refused.detail.unwrap().contains(".SRCINFO"));
     // The origin moves, which would be planned immediately if its dependent were usable.
     let moved = server.sources.push_file("libgreet", "fix.patch", "better");

@@ -8,7 +8,7 @@ use sqlx::migrate::Migrator;
 use sqlx::{Connection as _, SqliteConnection};
 
 /// Rows for the tables that a migration creates. A new migration with tables needs some here.
-const ROWS: [(i64, &str); 17] = [
+const ROWS: [(i64, &str); 18] = [
     (
         20_261_121_000_000,
         "insert into srcinfo values (1, 's', 1, '{}', 'pkgbase = a');
@@ -86,7 +86,11 @@ const ROWS: [(i64, &str); 17] = [
     ),
     (20_261_130_020_000, ""),
     (20_261_130_050_000, ""),
+    (20_261_130_071_500, ""),
 ];
+
+/// Columns that nothing wrote any more, with the migration that removed them.
+const REMOVED: [(i64, &str, &str); 1] = [(20_261_130_071_500, "webhook_delivery", "object_id")];
 
 /// Returns the rows of every table, with the columns of `like` only.
 async fn rows(
@@ -146,7 +150,11 @@ async fn migrations_keep_every_row_step_by_step() {
     let versions: Vec<i64> = migrations.iter().map(|known| known.version).collect();
     assert_eq!(versions, ROWS.map(|(version, _)| version), "rows for each");
     for (step, (version, sql)) in ROWS.into_iter().enumerate() {
-        let known = columns(&mut database).await;
+        let mut known = columns(&mut database).await;
+        for (_, table, column) in REMOVED.iter().filter(|removed| removed.0 == version) {
+            let columns = known.get_mut(*table).unwrap();
+            columns.retain(|name| name != column);
+        }
         let before = rows(&mut database, &known).await;
         let migrator = Migrator::with_migrations(migrations[..=step].to_vec());
         migrator.run(&mut database).await.unwrap();
@@ -184,6 +192,45 @@ async fn migrations_keep_every_row_step_by_step() {
         .unwrap()
         .close()
         .await;
+}
+
+#[tokio::test]
+async fn splits_hints_off_stored_messages() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}/old.sqlite3?mode=rwc", folder.path().display());
+    let mut database = SqliteConnection::connect(&url).await.unwrap();
+    let migrations: Vec<_> = MIGRATOR.iter().cloned().collect();
+    for (step, (version, sql)) in ROWS.into_iter().enumerate() {
+        if version == 20_261_130_071_500 {
+            let messages = "update attempt set message = 'failed' || char(10) || 'hint: do this';
+                update build set message = 'no' || char(10) || 'hint: a' || char(10) || 'line' ||
+                    char(10) || 'hint: b' where id = 1;
+                update build set message = 'no hint: here' where id = 2;
+                update event set message = 'x' || char(10) || 'hint: y';
+                update pipeline set reported_message = 'x' || char(10) || 'hint: y';";
+            sqlx::raw_sql(messages).execute(&mut database).await.unwrap();
+        }
+        let migrator = Migrator::with_migrations(migrations[..=step].to_vec());
+        migrator.run(&mut database).await.unwrap();
+        sqlx::raw_sql(sql).execute(&mut database).await.unwrap();
+    }
+    let split: Vec<(String, Option<String>)> = sqlx::query_as(
+        "select message, hint from attempt union all select message, hint from build
+         union all select message, hint from event
+         union all select reported_message, reported_hint from pipeline",
+    )
+    .fetch_all(&mut database)
+    .await
+    .unwrap();
+    let expected = [
+        ("failed", Some("do this")),
+        ("no\nline", Some("a; b")),
+        ("no hint: here", None),
+        ("x", Some("y")),
+        ("x", Some("y")),
+    ];
+    let expected = expected.map(|(message, hint)| (message.to_owned(), hint.map(str::to_owned)));
+    assert_eq!(split, expected);
 }
 
 #[tokio::test]

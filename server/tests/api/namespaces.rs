@@ -231,12 +231,12 @@ async fn rejects_unknown_packages_with_hint() {
         (problem.status, problem.kind),
         (422, ProblemKind::UnknownPkgbase)
     );
-    assert!(problem.title.contains("'nothing'"));
+    assert!(problem.title.contains("`nothing`"));
     assert!(problem.hint.unwrap().contains("buildbtw sources"));
 
     let problem = refuses(&server, &new_namespace(&["greet-de/main"])).await;
     assert_eq!(problem.kind, ProblemKind::UnknownPkgbase);
-    assert!(problem.hint.unwrap().contains("'greetings'"));
+    assert!(problem.hint.unwrap().contains("`greetings`"));
 }
 
 #[tokio::test]
@@ -261,12 +261,12 @@ async fn rejects_unknown_and_broken_refs() {
             "{git_ref}"
         );
         assert!(problem.title.contains(git_ref), "{problem:?}");
-        assert!(problem.hint.unwrap().contains("'main'"));
+        assert!(problem.hint.unwrap().contains("`main`"));
     }
     for (git_ref, reason) in [
         ("broken", ".SRCINFO"),
         ("bare", "no .SRCINFO"),
-        ("liar", "'greet'"),
+        ("liar", "`greet`"),
     ] {
         let problem = refuses(&server, &new_namespace(&[&format!("libgreet/{git_ref}")])).await;
         assert_eq!(

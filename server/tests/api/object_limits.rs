@@ -104,7 +104,7 @@ async fn checks_size_of_objects_before_reading_them() {
     let refused = refusal(refused);
     assert_eq!(refused.kind, ProblemKind::BrokenSource, "{refused:?}");
     let detail = refused.detail.unwrap();
-    for word in ["1048576", &commits[2], "'tag'"] {
+    for word in ["1048576", &commits[2], "`tag`"] {
         assert!(detail.contains(word), "{detail}");
     }
     // Objects of ordinary size are built.

@@ -198,7 +198,7 @@ async fn rejects_unplanned_release() {
     let job = worker.claims_build_of("greet").await;
     assert_eq!(job.claimed.version.as_str(), "1.0-1.1");
     // The PKGBUILD's own release: the bump was forgotten.
-    let package = make_package("greet", "1.0-1", "x86_64", job.folder()).await;
+    let package = make_package("greet", "1.0-1", "x86_64", job.folder());
     job.uploads(&package).await.unwrap();
     let problem = refusal(job.reports(&reported(&[package])).await);
     assert_eq!(
@@ -217,7 +217,7 @@ async fn records_version_computed_by_the_build() {
     let (server, worker, job) = building().await;
     job.succeeds().await;
     let job = worker.claims_build_of("greet").await;
-    let package = make_package("greet", "1.0.r7.gabcdef-1.1", "x86_64", job.folder()).await;
+    let package = make_package("greet", "1.0.r7.gabcdef-1.1", "x86_64", job.folder());
     job.uploads(&package).await.unwrap();
     job.reports(&reported(&[package])).await.unwrap();
     let build = server.build("bump", "greet").await;
@@ -250,10 +250,7 @@ async fn rejects_malformed_outcomes() {
         let problem = expect_problem(response, 400, ProblemKind::InvalidRequest).await;
         assert!(problem.detail.is_some(), "{body}");
     }
-    let long = Outcome::Failed {
-        kind: FailureKind::Package,
-        message: "x".repeat(1024 * 1024),
-    };
+    let long = Outcome::failed(FailureKind::Package, "x".repeat(1024 * 1024));
     let response = put().json(&long).send().await.unwrap();
     expect_problem(response, 413, ProblemKind::TooLarge).await;
     assert_eq!(

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::support::{
     Repository, ServerOptions, SourceTree, Srcinfo, TestServer, elf, eventually, new_namespace,
-    parse, refusal, reported, with_files,
+    parse, refusal, reported,
 };
 
 /// A package of a base repository.
@@ -258,11 +258,9 @@ async fn rebuilds_packages_that_link_a_library_without_declaring_it() {
                 ("usr/bin/other", elf(None, &["libc.so.6"])),
             ],
         };
-        let mut packages = Vec::new();
-        for package in job.create_packages().await {
-            let package = with_files(&package, &files);
-            job.uploads(&package).await.unwrap();
-            packages.push(package);
+        let packages = job.makes_with_files(&files);
+        for package in &packages {
+            job.uploads(package).await.unwrap();
         }
         job.reports(&reported(&packages)).await.unwrap();
     }
@@ -297,9 +295,9 @@ async fn rebuilds_packages_that_link_a_library_without_declaring_it() {
     // The new library has another soname, which the latest `quiet` links.
     let job = worker.claims_build_of("libfoo").await;
     let files = [("usr/lib/libfoo.so.2", elf(Some("libfoo.so.2"), &[]))];
-    let package = with_files(&job.create_packages().await[0], &files);
-    job.uploads(&package).await.unwrap();
-    job.reports(&reported(&[package])).await.unwrap();
+    let packages = job.makes_with_files(&files);
+    job.uploads(&packages[0]).await.unwrap();
+    job.reports(&reported(&packages)).await.unwrap();
     // It has not been rebuilt yet, so it still links the old soname.
     server.namespace("third", &["libfoo/main"]).await;
     assert_eq!(server.iteration("third").await.builds.len(), 2);

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use buildbtw_model::api::{CreateNamespace, ProblemKind};
-use buildbtw_model::{AttemptStatus, BuildStatus, ClaimId, FailureKind, IterationStatus, Scope};
+use buildbtw_model::{
+    AttemptStatus, BuildStatus, ClaimId, CommitTime, FailureKind, IterationStatus, Scope,
+};
 
 use crate::support::{
     PATIENCE, Repository, ServerOptions, SourceTree, Srcinfo, TestServer, new_namespace, parse,
@@ -119,7 +121,7 @@ async fn claim_contains_everything_a_worker_needs() {
         .map(|package| package.name.as_str())
         .collect();
     assert_eq!(packages, ["libgreet", "libgreet-doc"]);
-    assert_eq!(job.source_date_epoch, 1_700_000_000);
+    assert_eq!(job.source_date_epoch, CommitTime(1_700_000_000));
     assert_eq!(job.lease_s, 60);
 }
 

@@ -111,7 +111,7 @@ async fn reports_dangling_head_with_branches_and_remedy() {
         "git -C '{}' symbolic-ref HEAD refs/heads/next",
         server.sources.path("headless").display()
     );
-    for part in ["'main'", "'next'", &repair] {
+    for part in ["`main`", "`next`", &repair] {
         assert!(text.contains(part), "{part}: {text}");
     }
     // The command in the message repairs it.

@@ -147,7 +147,7 @@ async fn lists_broken_repositories_with_reasons_until_fixed() {
         (
             "liar",
             Some(Srcinfo::new("honest", "1-1").text()),
-            "'honest'",
+            "`honest`",
         ),
         (
             "climber",
@@ -287,7 +287,7 @@ async fn rejects_second_repository_of_a_pkgbase_until_the_first_is_gone() {
     let second = server.source("libgreet.git").await.unwrap();
     let problem = second.problem.unwrap();
     assert!(
-        problem.contains("claimed by the repository 'libgreet'"),
+        problem.contains("claimed by the repository `libgreet`"),
         "{problem}"
     );
     assert_eq!(second.problem_kind, Some(SourceProblemKind::Claimed));

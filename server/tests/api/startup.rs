@@ -139,7 +139,7 @@ async fn explains_invalid_base_repositories() {
 async fn explains_contradicting_settings() {
     let folder = tempfile::tempdir().unwrap();
     for (flag, value, reason) in [
-        ("--architectures", "any", "'any'"),
+        ("--architectures", "any", "`any`"),
         ("--architectures", "x86_64,x86_64", "twice"),
         ("--architectures", "x86-64", "architecture"),
         ("--url", "example.org", "http://"),
@@ -148,7 +148,7 @@ async fn explains_contradicting_settings() {
         ("--url", "http://example.org/?a=b", "query"),
         ("--url", "http://example.org/a//b", "path"),
         ("--url", "http://example.org/a b", "path"),
-        ("--url", "http://example.org/repo", "'/repo'"),
+        ("--url", "http://example.org/repo", "`/repo`"),
         ("--packager", "Unknown Packager", "jane@example.org"),
         ("--buildtool", "de vtools", "--buildtool"),
         ("--buildtool", "devtools", "--buildtoolver"),

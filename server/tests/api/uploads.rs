@@ -130,7 +130,7 @@ async fn rejects_packages_not_expected_from_the_build() {
         ("greet-tools-docs", "2.0-1", "x86_64"),
     ];
     for (name, version, architecture) in names {
-        let package = make_package(name, version, architecture, job.folder()).await;
+        let package = make_package(name, version, architecture, job.folder());
         let problem = refusal(job.uploads(&package).await);
         unexpected(&problem);
         assert!(
@@ -144,7 +144,7 @@ async fn rejects_packages_not_expected_from_the_build() {
 #[tokio::test]
 async fn rejects_package_of_another_pkgbase() {
     let (_server, _, job) = building().await;
-    let package = make_package_of("other", "libgreet", "2.0-1", "x86_64", job.folder()).await;
+    let package = make_package_of("other", "libgreet", "2.0-1", "x86_64", job.folder());
     let problem = refusal(job.uploads(&package).await);
     unexpected(&problem);
     let detail = problem.detail.unwrap();
@@ -170,8 +170,7 @@ async fn accepts_debug_packages() {
         "2.0-1",
         "x86_64",
         job.folder(),
-    )
-    .await;
+    );
     job.uploads(&debug).await.unwrap();
     packages.push(debug);
     job.reports(&reported(&packages)).await.unwrap();
@@ -198,7 +197,7 @@ async fn rejects_package_that_contradicts_its_file_name() {
         ("libgreet", "2.0-1", "any", "arch"),
     ];
     for (name, version, architecture, field) in liars {
-        let package = make_package(name, version, architecture, job.folder()).await;
+        let package = make_package(name, version, architecture, job.folder());
         let problem = refusal(job.uploads_as(&honest, &package).await);
         unexpected(&problem);
         let detail = problem.detail.unwrap();

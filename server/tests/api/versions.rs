@@ -88,7 +88,7 @@ async fn problems(server: &TestServer, namespace: &str) -> Vec<String> {
 /// Uploads a package of this version, and reports success.
 async fn delivers(job: &Job, version: &str) -> Result<(), buildbtw_model::api::Problem> {
     let name = job.claimed.pkgbase.as_str();
-    let package = make_package(name, version, "x86_64", job.folder()).await;
+    let package = make_package(name, version, "x86_64", job.folder());
     job.uploads(&package).await.unwrap();
     match job.reports(&reported(&[package])).await {
         Ok(_) => Ok(()),

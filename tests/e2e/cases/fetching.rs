@@ -39,7 +39,7 @@ fn case_02_no_network_in_prepare() {
         let line = "  hint: plan with `buildbtw new --network prepare`";
         assert!(has_line(&text, line), "{text}");
         let message = failed_once(&server, "usual", "netprep");
-        let reason = "prepare() may not use the network: policy `sources`";
+        let reason = "prepare() must not use the network: policy `sources`";
         assert!(message.starts_with(reason), "{message}");
         let hint = "buildbtw new --network prepare";
         assert!(message.contains(hint), "{message}");

@@ -1,7 +1,7 @@
 //! A build to claim.
 
 use buildbtw_model::api::{ClaimedBuild, ExpectedPackage, SourceLocation};
-use buildbtw_model::{AttemptId, BuildId, BuildTool, Packager};
+use buildbtw_model::{AttemptId, BuildId, BuildTool, CommitTime, Packager};
 
 /// Returns a build with a package of the same name, and one for any architecture.
 pub fn build(pkgbase: &str) -> ClaimedBuild {
@@ -34,7 +34,7 @@ pub fn build(pkgbase: &str) -> ClaimedBuild {
         network: Default::default(),
         missing_keys: Default::default(),
         repositories: vec![],
-        source_date_epoch: 1,
+        source_date_epoch: CommitTime(1),
         packager: Packager::default(),
         build_tool: BuildTool::default(),
         timeout_s: 1_000_000,

@@ -12,7 +12,7 @@ use crate::WorkerError;
 
 fn failed(outcome: &Outcome) -> Option<(FailureKind, &str)> {
     match outcome {
-        Outcome::Failed { kind, message } => Some((*kind, message)),
+        Outcome::Failed { kind, explanation } => Some((*kind, &explanation.message)),
         Outcome::Succeeded { .. } => None,
     }
 }

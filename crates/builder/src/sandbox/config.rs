@@ -43,7 +43,7 @@ pub struct SandboxConfig {
     /// Networks from which sources may be fetched although they are refused by default, such as this
     /// machine's own and private ones.
     pub allow_source_networks: Vec<SourceNetwork>,
-    /// The address of the buildbtw server, from which sources may not be fetched.
+    /// The address of the buildbtw server, from which sources must not be fetched.
     pub server: Option<String>,
     /// The program to start as helper; it must call [`crate::run_helper_if_asked`].
     pub helper: PathBuf,

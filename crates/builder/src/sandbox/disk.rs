@@ -74,7 +74,7 @@ fn is_memory(folder: &Path) -> String {
     format!("{} is in memory", folder.display())
 }
 
-/// Returns the file system of a folder that may not exist yet.
+/// Returns the file system of a folder that might not exist yet.
 fn statfs_type(folder: &Path) -> Option<FsType> {
     let there = folder.ancestors().find(|folder| folder.exists())?;
     statfs(there).ok().map(|found| found.filesystem_type())

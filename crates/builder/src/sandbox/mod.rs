@@ -74,15 +74,15 @@ impl Sandbox {
                 notes,
                 pkgbuild,
             },
-            Ok(Report::Failed(failure)) => BuildOutcome::failed(failure.kind, failure.message),
+            Ok(Report::Failed(failure)) => BuildOutcome::failed(failure.kind, &failure.message),
             Ok(Report::Exited(code)) => {
                 let message = format!("the sandbox helper reported exit code {code}, not a build");
                 let failure = Failure::infrastructure(message);
-                BuildOutcome::failed(failure.kind, failure.message)
+                BuildOutcome::failed(failure.kind, &failure.message)
             }
             Err(error) => {
                 let failure = Failure::from(error);
-                BuildOutcome::failed(failure.kind, failure.message)
+                BuildOutcome::failed(failure.kind, &failure.message)
             }
         }
     }
@@ -144,7 +144,7 @@ impl Sandbox {
         })
     }
 
-    /// Determines from where sources may not be fetched: the server, under the names by which this program
+    /// Determines from where sources must not be fetched: the server, under the names by which this program
     /// and pacman know it.
     async fn access(&self, request: &BuildRequest) -> SourceAccess {
         let mut access = SourceAccess {

@@ -62,7 +62,7 @@ async fn blocks_the_host_and_its_networks() {
         assert!(!log.contains("secret"), "{log}");
         assert_eq!(kind, FailureKind::Package, "{source}: {message}");
         assert!(
-            message.contains("from which sources may not be fetched"),
+            message.contains("from which sources must not be fetched"),
             "{message}"
         );
         assert!(message.contains("--allow-source-network"), "{message}");

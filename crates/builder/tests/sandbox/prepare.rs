@@ -125,7 +125,8 @@ async fn explains_that_build_has_no_network() {
         let (kind, message, _) = fixture.fails(&request).await;
         assert_eq!(kind, FailureKind::Package);
         assert!(
-            message.starts_with("build() may not use the network: none is offered after prepare()"),
+            message
+                .starts_with("build() must not use the network: none is offered after prepare()"),
             "{message}"
         );
         assert!(message.contains(&format!("`{policy}`")), "{message}");
@@ -222,9 +223,10 @@ async fn reports_dead_pasta_as_infrastructure_failure() {
     let out = fixture.path("out");
     let cancel = CancellationToken::new();
     let outcome = fixture.builder.build(&request, &out, &log, cancel).await;
-    let BuildOutcome::Failed { kind, message } = outcome else {
+    let BuildOutcome::Failed { kind, explanation } = outcome else {
         panic!("{outcome:?}\n{}", log.log.text())
     };
+    let message = explanation.message;
     assert_eq!(kind, FailureKind::Infrastructure, "{message}");
     assert!(
         message.starts_with("the network for sources ended"),

@@ -9,7 +9,7 @@ use buildbtw_builder::{
 };
 use buildbtw_model::FailureKind;
 use buildbtw_model::api::{ExpectedPackage, Repository};
-use buildbtw_package::PackageWriter;
+use buildbtw_package::TinyPackage;
 use tokio_util::sync::CancellationToken;
 
 /// Keeps the output, and cancels a token when a text appears.
@@ -173,7 +173,9 @@ impl Fixture {
     /// Runs a build that must fail.
     pub(crate) async fn fails(&self, request: &BuildRequest) -> (FailureKind, String, String) {
         match self.build(request).await {
-            (BuildOutcome::Failed { kind, message }, log) => (kind, message, log),
+            (BuildOutcome::Failed { kind, explanation }, log) => {
+                (kind, explanation.to_string(), log)
+            }
             (outcome, log) => panic!("{outcome:?}\n{log}"),
         }
     }
@@ -207,11 +209,16 @@ impl Fixture {
         for package in packages {
             fs_err::copy(&package.path, folder.join(package.file_name.as_str())).unwrap();
         }
+        self.add(repository, packages);
+    }
+
+    /// Lists packages that are in the folder of the repository.
+    fn add(&self, repository: &str, packages: &[BuiltPackage]) {
         let output = Command::new("repo-add")
             .arg("--quiet")
             .arg(format!("{repository}.db.tar.gz"))
             .args(packages.iter().map(|package| package.file_name.as_str()))
-            .current_dir(&folder)
+            .current_dir(self.path("repository"))
             .output()
             .unwrap();
         assert!(output.status.success(), "{output:?}");
@@ -226,21 +233,18 @@ impl Fixture {
         lines: &str,
         files: &[(&str, &str)],
     ) {
-        let info = format!(
-            "pkgname = {name}\npkgbase = {name}\npkgver = {version}\npkgdesc = x\nurl = x\n\
-             builddate = 1\npackager = x\nsize = 1\narch = {architecture}\n{lines}\n"
+        let mut package = TinyPackage::new(
+            name.parse().unwrap(),
+            name.parse().unwrap(),
+            version.parse().unwrap(),
+            architecture.parse().unwrap(),
         );
-        let mut package = PackageWriter::new(1);
-        package.file(".PKGINFO", info.as_bytes()).unwrap();
-        for (file, text) in files {
-            package.file(file, text.as_bytes()).unwrap();
-        }
-        let file = format!("{name}-{version}-{architecture}.pkg.tar.zst");
-        let path = self.path("repository").join(&file);
-        fs_err::write(path, package.finish().unwrap()).unwrap();
-        self.sh(&format!(
-            "cd repository && repo-add --quiet {repository}.db.tar.gz {file} >/dev/null"
-        ));
+        package.info = lines.lines().map(str::to_owned).collect();
+        let files = files.iter();
+        let files = files.map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec()));
+        package.files = files.collect();
+        let package = BuiltPackage::write(&package, &self.path("repository")).unwrap();
+        self.add(repository, &[package]);
     }
 
     /// Creates a repository with a package that no test needs.

@@ -4,10 +4,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Architecture, AttemptId, AttemptStatus, BuildId, BuildTool, ClaimId, CommitHash, FailureKind,
-    MissingKeys, NamespaceName, NetworkPolicy, PackageFileName, PackageVersion, Packager,
-    PipelineId, PipelineStatus, Pkgbase, Pkgname, ReleaseRule, RepositoryName, Sha256Digest,
-    WorkerName,
+    Architecture, AttemptId, AttemptStatus, BuildId, BuildTool, ClaimId, CommitHash, CommitTime,
+    Explanation, FailureKind, MissingKeys, NamespaceName, NetworkPolicy, PackageFileName,
+    PackageVersion, Packager, PipelineId, PipelineStatus, Pkgbase, Pkgname, ReleaseRule,
+    RepositoryName, Sha256Digest, WorkerName,
 };
 
 /// A worker's request for a build. The response is a [`ClaimedBuild`], or 204 if no build became ready in time.
@@ -79,7 +79,7 @@ pub struct ClaimedBuild {
     /// The repositories to install from, the namespace repository first.
     pub repositories: Vec<Repository>,
     /// Becomes `SOURCE_DATE_EPOCH`, in seconds.
-    pub source_date_epoch: i64,
+    pub source_date_epoch: CommitTime,
     /// Becomes `PACKAGER`, unless the worker has its own.
     #[serde(default)]
     pub packager: Packager,
@@ -202,9 +202,20 @@ pub enum Outcome {
     Failed {
         /// Whose fault the failure is.
         kind: FailureKind,
-        /// What happened, for humans.
-        message: String,
+        /// What happened, and what to do next.
+        #[serde(flatten)]
+        explanation: Explanation,
     },
+}
+
+impl Outcome {
+    /// Creates a failure.
+    pub fn failed(kind: FailureKind, explanation: impl Into<Explanation>) -> Self {
+        Self::Failed {
+            kind,
+            explanation: explanation.into(),
+        }
+    }
 }
 
 /// A package as reported by the worker.
@@ -236,6 +247,9 @@ pub struct AttemptSummary {
     pub failure: Option<FailureKind>,
     /// What happened.
     pub message: Option<String>,
+    /// What to do next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
     /// The worker that runs or ran it.
     pub worker: Option<WorkerName>,
     /// Its pipeline, if GitLab builds it.
@@ -247,6 +261,14 @@ pub struct AttemptSummary {
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub finished_at: Option<Timestamp>,
+}
+
+impl AttemptSummary {
+    /// Returns its message with the hint.
+    #[must_use]
+    pub fn explanation(&self) -> Option<Explanation> {
+        Explanation::of(self.message.clone(), self.hint.clone())
+    }
 }
 
 /// A pipeline of GitLab.

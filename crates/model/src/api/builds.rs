@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::attempts::AttemptSummary;
 use crate::{
-    Architecture, AttemptId, BuildId, BuildStatus, CommitHash, NamespaceName, PackageFileName,
-    PackageVersion, Pkgbase, Sha256Digest,
+    Architecture, AttemptId, BuildId, BuildStatus, CommitHash, Explanation, NamespaceName,
+    PackageFileName, PackageVersion, Pkgbase, Sha256Digest,
 };
 
 /// A build in a list.
@@ -41,6 +41,9 @@ pub struct BuildSummary {
     pub bootstrap: bool,
     /// What is wrong, or what it waits for, in one line.
     pub message: Option<String>,
+    /// For a failed or retried build: what to do next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
     /// For a blocked build: the failed or cancelled builds that block it.
     #[serde(default)]
     pub blocked_by: Vec<Pkgbase>,
@@ -62,6 +65,14 @@ pub struct BuildSummary {
     /// When it is expected to end, while its iteration is running and workers are available.
     #[serde(default)]
     pub eta: Option<Timestamp>,
+}
+
+impl BuildSummary {
+    /// Returns its message with the hint.
+    #[must_use]
+    pub fn explanation(&self) -> Option<Explanation> {
+        Explanation::of(self.message.clone(), self.hint.clone())
+    }
 }
 
 /// Where the packages of a reused build were built.

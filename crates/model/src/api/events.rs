@@ -3,13 +3,13 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Architecture, AttemptId, BuildId, EventKind, Pkgbase};
+use crate::{Architecture, AttemptId, BuildId, EventId, EventKind, Pkgbase};
 
 /// A recorded change. Its number is the `Last-Event-ID` to continue from.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Event {
     /// Its number; later events have higher ones.
-    pub id: i64,
+    pub id: EventId,
     /// What changed: `iteration.planned`, `iteration.done`, `build.ready`, `build.built` …
     pub kind: EventKind,
     /// The iteration, if the event is about one.
@@ -24,6 +24,9 @@ pub struct Event {
     pub attempt: Option<AttemptId>,
     /// Details for humans.
     pub message: Option<String>,
+    /// For a failure: what to do next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
     /// When it was recorded.
     pub at: Timestamp,
 }

@@ -11,7 +11,7 @@ pub enum ClientError {
     #[error("the token contains characters that are not allowed in a token")]
     InvalidToken,
     /// The configured address is malformed.
-    #[error("'{server}' is not a server URL: {reason}")]
+    #[error("`{server}` is not a server URL: {reason}")]
     InvalidServer {
         /// The configured address.
         server: String,

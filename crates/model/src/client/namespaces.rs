@@ -9,7 +9,7 @@ use crate::api::{
     BuildDetail, CreateIteration, CreateNamespace, IterationDetail, NamespaceDetail,
     NamespaceSummary, Page, PlanPreview, RetriedBuilds, RetryBuilds,
 };
-use crate::{BuildId, NamespaceName};
+use crate::{BuildId, EventId, NamespaceName};
 
 impl Client {
     /// Creates a namespace and plans its first iteration.
@@ -139,11 +139,11 @@ impl Client {
     pub async fn events(
         &self,
         name: &NamespaceName,
-        after: Option<i64>,
+        after: Option<EventId>,
     ) -> Result<EventStream, ClientError> {
         let mut request = self.request(Method::GET, &["namespaces", name.as_str(), "events"]);
         if let Some(after) = after {
-            request = request.header("last-event-id", after);
+            request = request.header("last-event-id", after.0);
         }
         let response = self.send(request).await?;
         Ok(EventStream::new(self.server().to_owned(), response))

@@ -1,26 +1,26 @@
 //! Names in a git repository.
 
-use super::macros::text_id;
+use super::macros::{number_id, text_id};
 
 fn git_ref(text: &str) -> Result<(), String> {
     if text.is_empty() || text.len() > 255 {
         return Err("1 to 255 bytes are allowed".into());
     }
     if text.starts_with(['-', '/']) || text.ends_with(['/', '.']) {
-        return Err("it must not start with '-' or '/', nor end with '/' or '.'".into());
+        return Err("it must not start with `-` or `/`, nor end with `/` or `.`".into());
     }
     let forbidden = |c: char| c.is_control() || c.is_whitespace() || "~^:?*[\\".contains(c);
     if let Some(c) = text.chars().find(|&c| forbidden(c)) {
         return Err(format!("it must not contain {c:?}"));
     }
     if text.contains("..") || text.contains("//") || text.contains("@{") || text == "@" {
-        return Err("it must not contain '..', '//' or '@{'".into());
+        return Err("it must not contain `..`, `//` or `@{`".into());
     }
     if text
         .split('/')
         .any(|part| part.starts_with('.') || part.ends_with(".lock"))
     {
-        return Err("no part of it may start with '.' or end with '.lock'".into());
+        return Err("no part of it may start with `.` or end with `.lock`".into());
     }
     Ok(())
 }
@@ -57,6 +57,22 @@ impl CommitHash {
 text_id! {
     /// The full hash of a tree: the files of a commit, independent of its message and history.
     TreeHash, "tree hash", commit_hash
+}
+
+number_id! {
+    /// When a commit was made, in seconds since the Unix epoch.
+    CommitTime, "commit time";
+}
+
+impl CommitTime {
+    /// The Unix epoch.
+    pub const EPOCH: Self = Self(0);
+
+    /// Returns the value of `SOURCE_DATE_EPOCH`, which cannot be negative.
+    #[must_use]
+    pub fn source_date_epoch(self) -> Option<u64> {
+        u64::try_from(self.0).ok()
+    }
 }
 
 #[cfg(test)]

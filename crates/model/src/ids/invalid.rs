@@ -2,7 +2,7 @@
 
 /// A text that is not a valid identifier of its kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{value}' is not a valid {kind}: {reason}")]
+#[error("`{value}` is not a valid {kind}: {reason}")]
 pub struct InvalidName {
     /// The kind of identifier that was expected.
     pub kind: &'static str,

@@ -12,7 +12,7 @@ fn namespace_name(text: &str) -> Result<(), String> {
         .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-');
     if !first || !rest || text.len() > 63 {
         return Err(
-            "1 to 63 of a-z, 0-9, '_' and '-' are allowed, starting with a letter or digit".into(),
+            "1 to 63 of a-z, 0-9, `_` and `-` are allowed, starting with a letter or digit".into(),
         );
     }
     // The name is a section of pacman.conf and the name of a database (pacman.conf(5)).

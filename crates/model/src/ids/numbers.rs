@@ -9,6 +9,8 @@ use super::macros::{number_id, sqlx_text};
 number_id! {
     /// The number of a build; unique within a server.
     BuildId, "build number";
+    /// The number of an event; later events of a server have higher ones.
+    EventId, "event number";
     /// The number of a token; unique within a server.
     TokenId, "token number";
 }

@@ -1,9 +1,8 @@
 //! Libraries that packages link: programs and libraries of this machine, and damaged ones.
 
 use proptest::prelude::*;
-use tar::{Builder, Header};
 
-use buildbtw_package::{Package, Soname};
+use buildbtw_package::{Package, PackageWriter, Soname};
 
 use super::{PKGINFO, read_bytes};
 
@@ -95,14 +94,11 @@ const LIBRARY: TestElf<'_> = TestElf {
 };
 
 fn package(files: &[(&str, &[u8])]) -> Package {
-    let mut archive = Builder::new(Vec::new());
+    let mut package = PackageWriter::new(1);
     for (path, content) in [(".PKGINFO", PKGINFO)].iter().chain(files) {
-        let mut header = Header::new_gnu();
-        header.set_mode(0o755);
-        header.set_size(content.len() as u64);
-        archive.append_data(&mut header, path, *content).unwrap();
+        package.file(path, content).unwrap();
     }
-    read_bytes(&zstd::encode_all(&*archive.into_inner().unwrap(), 1).unwrap()).unwrap()
+    read_bytes(&package.finish().unwrap()).unwrap()
 }
 
 fn text(files: &[(&str, &[u8])]) -> String {

@@ -1,9 +1,9 @@
 //! Converts the graph to builds: the components in order, each build with the builds it waits for.
 
 use super::assembly::Assembly;
-use super::budget::Budget;
 use super::cycles;
 use super::graph::Graph;
+use crate::budget::Budget;
 use crate::index::number;
 
 /// Orders all builds.

@@ -11,7 +11,6 @@ use buildbtw_model::Pkgbase;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::assembly::Assembly;
-use super::budget::Budget;
 use super::context::PlanContext;
 use super::cycles::is_omitted;
 use super::install_check::{Environments, UnmetDependency};
@@ -20,6 +19,7 @@ use super::omitted::omitted;
 use super::outcome::{NeedsBootstrap, Plan};
 use super::problem::{Problem, ProblemKind};
 use super::request::PlanRequest;
+use crate::budget::Budget;
 use crate::world::World;
 
 /// The maximum number of members of a cycle that are tried.

@@ -3,15 +3,15 @@
 use buildbtw_model::{Architecture, PackageVersion, Pkgbase};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::budget::Budget;
 use super::problem::{Problem, ProblemKind};
+use crate::budget::Budget;
 use crate::index::{OWN_NAME, PackageIndex};
 use crate::relation::{Comparison, Relation};
 use crate::srcinfo::{Package, SourcePackage};
 
 /// A package of a plan with its new version.
 #[derive(Clone, Copy, Debug)]
-pub struct BuiltPackage<'a> {
+pub struct VersionedPackage<'a> {
     /// The package in the index or, for an origin, in its changeset.
     pub package: &'a SourcePackage,
     /// The version that its build gets. Of several builds of a package, the last one counts.
@@ -32,7 +32,7 @@ struct Offer<'a> {
 /// Fails when the budget is exceeded: a relation is compared with everything that is offered under its name.
 pub fn unmet_constraints<B: Budget>(
     index: &PackageIndex,
-    built: &[BuiltPackage<'_>],
+    built: &[VersionedPackage<'_>],
     architecture: &Architecture,
     budget: &B,
 ) -> Result<Vec<Problem>, B::Over> {
@@ -78,9 +78,11 @@ pub fn unmet_constraints<B: Budget>(
 
 /// Returns the last build of each package, in the order of the first builds, so that always the same one of several
 /// causes is reported.
-pub(super) fn last_builds<'b, 'a>(built: &'b [BuiltPackage<'a>]) -> Vec<&'b BuiltPackage<'a>> {
+pub(super) fn last_builds<'b, 'a>(
+    built: &'b [VersionedPackage<'a>],
+) -> Vec<&'b VersionedPackage<'a>> {
     let mut place: FxHashMap<&Pkgbase, usize> = FxHashMap::default();
-    let mut last: Vec<&BuiltPackage<'_>> = Vec::new();
+    let mut last: Vec<&VersionedPackage<'_>> = Vec::new();
     for built in built {
         let at = *place.entry(built.package.pkgbase()).or_insert(last.len());
         match last.get_mut(at) {
@@ -103,12 +105,12 @@ pub(super) fn packages_for<'a>(
 }
 
 fn offers<'a, B: Budget>(
-    built: &[&'a BuiltPackage<'a>],
+    built: &[&'a VersionedPackage<'a>],
     architecture: &Architecture,
     budget: &B,
 ) -> Result<FxHashMap<&'a str, Vec<Offer<'a>>>, B::Over> {
     let mut offers: FxHashMap<&str, Vec<Offer<'_>>> = FxHashMap::default();
-    for BuiltPackage { package, version } in built {
+    for VersionedPackage { package, version } in built {
         budget.check()?;
         let pkgbase = package.pkgbase();
         let (old, new) = (package.version().as_str(), version.as_str());

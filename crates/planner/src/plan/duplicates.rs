@@ -6,9 +6,9 @@ use std::cmp::Ordering;
 use buildbtw_model::{Architecture, PackageVersion, Pkgbase, Pkgname};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::budget::Budget;
-use super::constraints::{BuiltPackage, last_builds};
+use super::constraints::{VersionedPackage, last_builds};
 use super::problem::{Problem, ProblemKind};
+use crate::budget::Budget;
 use crate::index::{OWN_NAME, PackageIndex};
 use crate::srcinfo::SourcePackage;
 
@@ -67,7 +67,7 @@ struct Producer<'a> {
 /// Fails when the budget is exceeded.
 pub fn same_packages<B: Budget>(
     index: &PackageIndex,
-    built: &[BuiltPackage<'_>],
+    built: &[VersionedPackage<'_>],
     architecture: &Architecture,
     budget: &B,
 ) -> Result<Vec<Problem>, B::Over> {

@@ -13,9 +13,9 @@ use crate::sonames::Sonames;
 use crate::sparse::{Rows, SparseGraph};
 use crate::world::World;
 
-use super::budget::Budget;
 use super::members::{Members, OUTSIDE};
 use super::spread::{SpreadRules, spread};
+use crate::budget::Budget;
 
 /// An edge from a build to an install.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

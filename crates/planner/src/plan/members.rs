@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::budget::Budget;
 use super::request::PlanRequest;
 use super::spread::{Reach, SpreadRules, UNREACHED, spread};
+use crate::budget::Budget;
 use crate::srcinfo::SourcePackage;
 use crate::world::World;
 use buildbtw_model::Scope;

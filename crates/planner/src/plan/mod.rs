@@ -31,7 +31,6 @@
 mod assemble;
 mod assembly;
 mod bootstrap;
-mod budget;
 mod components;
 mod constraints;
 mod context;
@@ -55,8 +54,7 @@ mod versions;
 
 use std::sync::Arc;
 
-pub use budget::{Budget, TimedOut, Unlimited, Until};
-pub use constraints::{BuiltPackage, unmet_constraints};
+pub use constraints::{VersionedPackage, unmet_constraints};
 pub use duplicates::{AssignedVersions, same_packages};
 pub use footprint::Footprint;
 pub use outcome::{
@@ -66,6 +64,7 @@ pub use planned_version::{PlannedVersion, computes_version};
 pub use problem::{Problem, ProblemKind};
 pub use request::{Estimates, InvalidPatterns, NoEstimates, Patterns, PlanRequest};
 
+use crate::budget::{Budget, Unlimited};
 use crate::index::PackageIndex;
 use crate::srcinfo::SourcePackage;
 use crate::world::World;

@@ -35,7 +35,7 @@ pub enum ProblemKind {
     SamePackage,
     /// The environment of one of its builds, which is in a cycle, cannot be installed.
     NotInstallable,
-    /// The environment of one of its builds, which is in a cycle, may not be installable.
+    /// The environment of one of its builds, which is in a cycle, might not be installable.
     MayNotBeInstallable,
     /// A bootstrap build was requested, but the package is not in a cycle.
     BootstrapNotNeeded,

@@ -43,7 +43,7 @@ pub struct Patterns {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPatterns {
     /// A pattern is malformed.
-    #[error("'{pattern}' is not a valid pattern: {reason}")]
+    #[error("`{pattern}` is not a valid pattern: {reason}")]
     Syntax {
         /// The pattern.
         pattern: String,

@@ -4,7 +4,7 @@
 //! Distances count pkgbases: a step between two packages of one base costs nothing, so this is a 0-1 breadth-first
 //! search. petgraph's `Bfs` does not compute distances, and its graphs cannot resolve relations during a search.
 
-use super::budget::Budget;
+use crate::budget::Budget;
 use crate::index::RelationUse;
 use crate::sonames::Sonames;
 use crate::world::World;

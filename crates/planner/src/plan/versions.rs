@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use buildbtw_model::{PackageVersion, Pkgbase, Pkgname, ReleaseRule};
 
-use super::budget::{Budget, Unlimited};
-use super::constraints::{BuiltPackage, unmet_constraints};
+use super::constraints::{VersionedPackage, unmet_constraints};
 use super::duplicates::{AssignedVersions, same_packages};
 use super::outcome::Plan;
 use super::planned_version::{PlannedVersion, computes_version};
+use crate::budget::{Budget, Unlimited};
 use crate::index::PackageIndex;
 use crate::srcinfo::SourcePackage;
 
@@ -55,10 +55,10 @@ impl Plan {
             bump,
         };
         let versions = expected.versions(self, &packages, budget)?;
-        let built: Vec<BuiltPackage<'_>> = packages
+        let built: Vec<VersionedPackage<'_>> = packages
             .iter()
             .zip(&versions)
-            .map(|(package, version)| BuiltPackage {
+            .map(|(package, version)| VersionedPackage {
                 package,
                 version: &version.version,
             })

@@ -106,7 +106,7 @@ impl Draft {
             section.architectures.retain(valid);
             match name.parse::<Pkgname>() {
                 Ok(pkgname) if !seen.insert(pkgname.clone()) => {
-                    let reason = format!("duplicate pkgname '{pkgname}'");
+                    let reason = format!("duplicate pkgname `{pkgname}`");
                     self.problems.push((line, reason));
                 }
                 Ok(pkgname) => {

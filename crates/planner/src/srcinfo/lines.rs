@@ -13,7 +13,7 @@ pub(super) fn read(text: &str) -> Draft {
     let mut version = Version::default();
     for (number, line) in numbered(text) {
         let Some((key, value)) = split(line) else {
-            let reason = format!("'{line}' is not an assignment");
+            let reason = format!("`{line}` is not an assignment");
             draft.problems.push((number, reason));
             continue;
         };
@@ -117,7 +117,7 @@ fn read_entry(draft: &mut Draft, key: &str, value: &str) -> Result<(), String> {
             .parse::<buildbtw_model::Architecture>()
             .is_err()
     {
-        return Err(format!("'{key}' does not name a valid architecture"));
+        return Err(format!("`{key}` does not name a valid architecture"));
     }
     if in_package && matches!(field, Field::Makedepends | Field::Checkdepends) {
         return Err(format!("{key} belongs to the pkgbase, not to a package"));

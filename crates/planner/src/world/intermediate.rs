@@ -10,8 +10,8 @@ use petgraph::visit::{Dfs, Visitable};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::base::{BaseIndex, BasePackage};
+use crate::budget::Budget;
 use crate::index::{ArchitectureFilter, OWN_NAME, PackageIndex, Provider, number};
-use crate::plan::Budget;
 use crate::relation::Relation;
 use crate::sparse::SparseGraph;
 use crate::srcinfo::SourcePackage;

@@ -15,10 +15,10 @@ use buildbtw_model::Architecture;
 use rustc_hash::FxHashMap;
 
 use crate::base::BaseIndex;
+use crate::budget::Budget;
 use crate::index::{
     BaseRecord, EVERY_ARCHITECTURE, NodeRecord, OWN_NAME, PackageIndex, RelationUse, Users, number,
 };
-use crate::plan::Budget;
 use crate::relation::Relation;
 use crate::srcinfo::SourcePackage;
 use overlay::Overlay;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use crate::budget::Budget;
 use crate::index::{
     BaseRecord, NodeRecord, Numbering, PackageIndex, Provider, Tables, User, Users, number, records,
 };
-use crate::plan::Budget;
 use crate::relation::Relation;
 use crate::srcinfo::SourcePackage;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use buildbtw_model::{Pkgbase, Pkgname, Scope};
 use buildbtw_planner::{
-    BaseIndex, BuiltPackage, PlanRequest, SourcePackage, TimedOut, Unlimited, Until, plan,
+    BaseIndex, PlanRequest, SourcePackage, TimedOut, Unlimited, Until, VersionedPackage, plan,
     plan_within, same_packages, unmet_constraints,
 };
 
@@ -86,9 +86,9 @@ fn charges_version_comparisons_to_the_budget() {
         .iter()
         .map(|package| (Arc::clone(package), package.version().clone()))
         .collect();
-    let built: Vec<BuiltPackage<'_>> = built
+    let built: Vec<VersionedPackage<'_>> = built
         .iter()
-        .map(|(package, version)| BuiltPackage { package, version })
+        .map(|(package, version)| VersionedPackage { package, version })
         .collect();
     let architecture = "x86_64".parse().unwrap();
     for limit in [0, MANY / 2, 3 * MANY / 2, 5 * MANY / 2] {

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use buildbtw_model::{
-    Architecture, AttemptId, AttemptStatus, BuildId, ClaimId, FailureKind, Pkgbase, WorkerName,
+    Architecture, AttemptId, AttemptStatus, BuildId, ClaimId, Explanation, FailureKind, Pkgbase,
+    WorkerName,
 };
 use sqlx::SqliteExecutor;
 
@@ -30,6 +31,8 @@ pub struct AttemptRow {
     pub failure: Option<FailureKind>,
     /// The message of its failure.
     pub message: Option<String>,
+    /// What to do next.
+    pub hint: Option<String>,
     /// When it is lost unless its lease is renewed.
     pub lease_expires_at: Millis,
     /// Whether the worker is to stop it.
@@ -42,13 +45,21 @@ pub struct AttemptRow {
     pub finished_at: Option<Millis>,
 }
 
+impl AttemptRow {
+    /// Returns why it failed.
+    #[must_use]
+    pub fn explanation(&self) -> Option<Explanation> {
+        Explanation::of(self.message.clone(), self.hint.clone())
+    }
+}
+
 macro_rules! select_attempt {
     ($tail:literal $(, $argument:expr)*) => {
         sqlx::query_as!(
             AttemptRow,
             r#"select id as "id: AttemptId", build_id as "build: BuildId", number as "number: u32",
                worker as "worker: WorkerName", token_id as "token: TokenId",
-               status as "status: AttemptStatus", failure as "failure: FailureKind", message,
+               status as "status: AttemptStatus", failure as "failure: FailureKind", message, hint,
                lease_expires_at as "lease_expires_at: Millis",
                cancel_requested as "cancel_requested: bool", created_at as "created_at: Millis",
                started_at as "started_at: Millis", finished_at as "finished_at: Millis"
@@ -207,15 +218,18 @@ pub async fn finish(
     id: AttemptId,
     status: AttemptStatus,
     failure: Option<FailureKind>,
-    message: Option<&str>,
+    explanation: Option<&Explanation>,
 ) -> sqlx::Result<bool> {
     let at = tx.now();
+    let message = explanation.map(|explanation| explanation.message.as_str());
+    let hint = explanation.and_then(|explanation| explanation.hint.as_deref());
     let result = sqlx::query!(
-        "update attempt set status = ?, failure = ?, message = ?, finished_at = ?
+        "update attempt set status = ?, failure = ?, message = ?, hint = ?, finished_at = ?
          where id = ? and status in ('queued', 'running')",
         status,
         failure,
         message,
+        hint,
         at,
         id,
     )

@@ -1,7 +1,7 @@
 //! Changes of builds: how they end, are requeued, and unblock their dependents. Every change of a status is one
 //! guarded statement that names the status it expects; the caller learns where it applied.
 
-use buildbtw_model::{AttemptId, BuildId, BuildStatus, PackageVersion, Pkgbase};
+use buildbtw_model::{AttemptId, BuildId, BuildStatus, Explanation, PackageVersion, Pkgbase};
 
 use crate::db::{IterationId, WriteTransaction, json_list};
 
@@ -13,7 +13,7 @@ pub async fn cancel_unstarted(
 ) -> sqlx::Result<u64> {
     let at = tx.now();
     let result = sqlx::query!(
-        "update build set status = 'cancelled', message = ?, finished_at = ?
+        "update build set status = 'cancelled', message = ?, hint = null, finished_at = ?
          where iteration_id = ? and status in ('blocked', 'ready') and packages_attempt_id is null",
         message,
         at,
@@ -32,7 +32,7 @@ pub async fn retry(
     pkgbase: Option<&Pkgbase>,
 ) -> sqlx::Result<Vec<BuildId>> {
     let rows = sqlx::query!(
-        r#"update build set status = 'ready', not_before = null, message = null, finished_at = null,
+        r#"update build set status = 'ready', not_before = null, message = null, hint = null, finished_at = null,
                tried_before = (select coalesce(max(number), 0) from attempt where build_id = build.id)
            where iteration_id = ?1 and (?2 is null or pkgbase = ?2)
                and (status = 'failed' or (status = 'ready' and not_before is not null))
@@ -48,7 +48,7 @@ pub async fn retry(
 /// Requeues one build that failed, was cancelled or is in backoff.
 pub async fn retry_one(tx: &mut WriteTransaction, id: BuildId) -> sqlx::Result<bool> {
     let result = sqlx::query!(
-        "update build set status = 'ready', not_before = null, message = null, finished_at = null,
+        "update build set status = 'ready', not_before = null, message = null, hint = null, finished_at = null,
              tried_before = (select coalesce(max(number), 0) from attempt where build_id = build.id)
          where id = ? and packages_attempt_id is null and missing = 0
              and status in ('failed', 'cancelled', 'ready')",
@@ -66,7 +66,7 @@ pub async fn resume(
     iteration: IterationId,
 ) -> sqlx::Result<Vec<Unblocked>> {
     sqlx::query!(
-        "update build set status = 'blocked', not_before = null, message = null, finished_at = null,
+        "update build set status = 'blocked', not_before = null, message = null, hint = null, finished_at = null,
              tried_before = (select coalesce(max(number), 0) from attempt where build_id = build.id)
          where iteration_id = ? and status = 'cancelled'",
         iteration,
@@ -91,14 +91,15 @@ pub async fn end_without_packages(
     tx: &mut WriteTransaction,
     id: BuildId,
     status: BuildStatus,
-    message: &str,
+    explanation: &Explanation,
 ) -> sqlx::Result<bool> {
     let at = tx.now();
     let result = sqlx::query!(
-        "update build set status = ?, message = ?, finished_at = ?
+        "update build set status = ?, message = ?, hint = ?, finished_at = ?
          where id = ? and status in ('dispatched', 'building')",
         status,
-        message,
+        explanation.message,
+        explanation.hint,
         at,
         id,
     )
@@ -132,7 +133,7 @@ pub async fn complete(tx: &mut WriteTransaction, ids: &[BuildId]) -> sqlx::Resul
     let at = tx.now();
     let ids = json_list(ids);
     let rows = sqlx::query!(
-        r#"update build set message = null, finished_at = ?,
+        r#"update build set message = null, hint = null, finished_at = ?,
                status = case when exists (
                    select 1 from attempt
                    where attempt.id = build.packages_attempt_id and attempt.build_id = build.id
@@ -157,7 +158,7 @@ pub async fn discard_packages(
 ) -> sqlx::Result<()> {
     sqlx::query!(
         "update build set status = 'failed', packages_attempt_id = null, shared_build_id = null,
-             message = ? where id = ? and status in ('built', 'reused')",
+             message = ?, hint = null where id = ? and status in ('built', 'reused')",
         message,
         id,
     )

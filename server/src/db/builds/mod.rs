@@ -5,8 +5,8 @@ mod queue;
 mod sharers;
 
 use buildbtw_model::{
-    Architecture, AttemptId, BuildId, BuildStatus, CommitHash, NamespaceName, PackageVersion,
-    Pkgbase, Sha256Digest, TreeHash,
+    Architecture, AttemptId, BuildId, BuildStatus, CommitHash, CommitTime, NamespaceName,
+    PackageVersion, Pkgbase, Sha256Digest, TreeHash,
 };
 use sqlx::SqliteExecutor;
 
@@ -48,7 +48,7 @@ pub struct BuildRow {
     /// The tree of the commit, where it is known.
     pub tree: Option<TreeHash>,
     /// The time of the commit, in seconds.
-    pub commit_time: i64,
+    pub commit_time: CommitTime,
     /// The URL to fetch the commit from.
     pub clone_url: String,
     /// The digest of its `.SRCINFO`.
@@ -75,6 +75,8 @@ pub struct BuildRow {
     pub packages_attempt_id: Option<AttemptId>,
     /// Why it failed, or what it waits for.
     pub message: Option<String>,
+    /// What to do next.
+    pub hint: Option<String>,
     /// When it ended.
     pub finished_at: Option<Millis>,
 }
@@ -89,14 +91,14 @@ macro_rules! select_build {
                build.architecture as "architecture!: Architecture", build.pkgbase as "pkgbase!: Pkgbase",
                build.stage as "stage!: u32", build.level as "level!: u32",
                build.commit_hash as "commit!: CommitHash",
-               build.tree_hash as "tree: TreeHash", build.commit_time as "commit_time!",
+               build.tree_hash as "tree: TreeHash", build.commit_time as "commit_time!: CommitTime",
                build.clone_url as "clone_url!",
                build.srcinfo_sha256 as "srcinfo_sha256!: Sha256Digest",
                build.version as "version!: PackageVersion", build.pkgrel, build.reason as "reason!",
                build.library, build.bootstrap as "bootstrap!: bool", build.without as "without!",
                build.estimate_s as "estimate_s!: u32", build.status as "status!: BuildStatus",
                build.shared_build_id as "shared_build_id: BuildId",
-               build.packages_attempt_id as "packages_attempt_id: AttemptId", build.message,
+               build.packages_attempt_id as "packages_attempt_id: AttemptId", build.message, build.hint,
                build.finished_at as "finished_at: Millis"
                from build join iteration on iteration.id = build.iteration_id
                join namespace on namespace.id = iteration.namespace_id "# + $tail
@@ -139,7 +141,7 @@ pub async fn of_iteration(
         .await
 }
 
-/// Returns the builds whose outcome was accepted, but whose packages the repository may not list yet.
+/// Returns the builds whose outcome was accepted, but whose packages the repository might not list yet.
 pub async fn unpublished(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<BuildRow>> {
     select_build!(
         "where packages_attempt_id is not null and build.status not in ('built', 'reused')

@@ -1,6 +1,6 @@
 //! Dispatch of builds: candidates, and the transitions from `ready` to `building` and back.
 
-use buildbtw_model::{Architecture, BuildId, WorkerName};
+use buildbtw_model::{Architecture, BuildId, Explanation, WorkerName};
 use sqlx::SqliteExecutor;
 
 use crate::db::{NamespaceId, WriteTransaction, json_list};
@@ -83,7 +83,7 @@ pub async fn next_backoff_end(
 pub async fn dispatch(tx: &mut WriteTransaction, ids: &[BuildId]) -> sqlx::Result<Vec<BuildId>> {
     let ids = json_list(ids);
     let rows = sqlx::query!(
-        r#"update build set status = 'dispatched', not_before = null, message = null
+        r#"update build set status = 'dispatched', not_before = null, message = null, hint = null
            where id in (select value from json_each(?)) and status = 'ready'
            returning id as "id: BuildId""#,
         ids,
@@ -109,13 +109,14 @@ pub async fn requeue(
     tx: &mut WriteTransaction,
     id: BuildId,
     not_before: Option<Millis>,
-    message: &str,
+    explanation: &Explanation,
 ) -> sqlx::Result<bool> {
     let result = sqlx::query!(
-        "update build set status = 'ready', not_before = ?, message = ?
+        "update build set status = 'ready', not_before = ?, message = ?, hint = ?
          where id = ? and status in ('dispatched', 'building')",
         not_before,
-        message,
+        explanation.message,
+        explanation.hint,
         id,
     )
     .execute(tx.connection())

@@ -3,7 +3,7 @@
 mod repository;
 
 use buildbtw_model::{
-    Architecture, AttemptId, PackageFileName, PackageVersion, Pkgname, Sha256Digest,
+    Architecture, AttemptId, PackageFileName, PackageVersion, Pkgname, Sha256Digest, saturating,
 };
 use sqlx::SqliteExecutor;
 
@@ -201,7 +201,7 @@ pub async fn put(
     contents: &Contents,
 ) -> sqlx::Result<()> {
     // No file system supports larger files.
-    let size = i64::try_from(package.size).unwrap_or(i64::MAX);
+    let size = saturating::<i64, _>(package.size);
     sqlx::query!(
         "insert into package (attempt_id, file_name, pkgname, version, architecture, size, sha256,
              desc_entry, files_entry, sonames)

@@ -2,13 +2,13 @@
 //! attention.
 
 use buildbtw_model::{
-    Architecture, AttemptId, AttemptStatus, BuildId, CommitHash, FailureKind, JobId, PipelineId,
-    PipelineStatus, ProjectId,
+    Architecture, AttemptId, AttemptStatus, BuildId, CommitHash, Explanation, FailureKind, JobId,
+    PipelineId, PipelineStatus, ProjectId,
 };
 use sqlx::SqliteExecutor;
 
 use crate::db::{WriteTransaction, json_list};
-use crate::time::Millis;
+use crate::time::{Millis, Seconds};
 
 /// A pipeline, with the state of its attempt.
 #[derive(Clone, Debug)]
@@ -43,8 +43,10 @@ pub struct PipelineRow {
     pub reported_kind: Option<FailureKind>,
     /// The message of that failure.
     pub reported_message: Option<String>,
+    /// The hint of that failure.
+    pub reported_hint: Option<String>,
     /// GitLab's timeout of the job, in seconds.
-    pub job_timeout_s: Option<i64>,
+    pub job_timeout: Option<Seconds>,
     /// Since when GitLab has reported it as running, while its job has not exchanged its ID token.
     pub running_since: Option<Millis>,
     /// The status of the attempt.
@@ -56,6 +58,12 @@ pub struct PipelineRow {
 }
 
 impl PipelineRow {
+    /// Returns why its job reported a failure.
+    #[must_use]
+    pub fn reported(&self) -> Option<Explanation> {
+        Explanation::of(self.reported_message.clone(), self.reported_hint.clone())
+    }
+
     /// Returns whether it is no longer needed.
     #[must_use]
     pub fn is_unwanted(&self) -> bool {
@@ -80,7 +88,7 @@ macro_rules! select_pipeline {
                pipeline.status as "status: PipelineStatus", job_id as "job_id: JobId",
                cancel_sent_at as "cancel_sent_at: Millis", over_at as "over_at: Millis",
                reported_at as "reported_at: Millis",
-               reported_kind as "reported_kind: FailureKind", reported_message, job_timeout_s,
+               reported_kind as "reported_kind: FailureKind", reported_message, reported_hint, job_timeout_s as "job_timeout: Seconds",
                running_since as "running_since: Millis",
                attempt.status as "attempt_status: AttemptStatus",
                attempt.cancel_requested as "cancel_requested: bool",
@@ -199,9 +207,9 @@ pub async fn stop_following_other_gitlabs(
 pub async fn count_active(
     executor: impl SqliteExecutor<'_>,
     architecture: &Architecture,
-) -> sqlx::Result<i64> {
+) -> sqlx::Result<u32> {
     sqlx::query_scalar!(
-        r#"select count(*) as "count!" from pipeline join attempt on attempt.id = attempt_id
+        r#"select count(*) as "count!: u32" from pipeline join attempt on attempt.id = attempt_id
            join build on build.id = attempt.build_id
            where over_at is null and attempt.status in ('queued', 'running')
                and build.architecture = ?"#,
@@ -302,15 +310,16 @@ pub async fn set_reported(
     tx: &mut WriteTransaction,
     attempt: AttemptId,
     kind: FailureKind,
-    message: &str,
+    explanation: &Explanation,
 ) -> sqlx::Result<()> {
     let at = tx.now();
     sqlx::query!(
-        "update pipeline set reported_at = ?, reported_kind = ?, reported_message = ?
+        "update pipeline set reported_at = ?, reported_kind = ?, reported_message = ?, reported_hint = ?
          where attempt_id = ? and reported_at is null",
         at,
         kind,
-        message,
+        explanation.message,
+        explanation.hint,
         attempt,
     )
     .execute(tx.connection())
@@ -323,12 +332,12 @@ pub async fn set_job(
     tx: &mut WriteTransaction,
     attempt: AttemptId,
     job_id: JobId,
-    timeout_s: Option<i64>,
+    timeout: Option<Seconds>,
 ) -> sqlx::Result<()> {
     sqlx::query!(
         "update pipeline set job_id = ?, job_timeout_s = ? where attempt_id = ?",
         job_id,
-        timeout_s,
+        timeout,
         attempt,
     )
     .execute(tx.connection())

@@ -6,7 +6,7 @@ use buildbtw_model::{
 };
 use sqlx::SqliteExecutor;
 
-use crate::time::Millis;
+use crate::time::{Millis, Seconds};
 
 use super::PipelineRow;
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use buildbtw_gitlab::PipelineId;
+use buildbtw_model::saturating;
 
 use crate::db::{orphan_pipelines, pipelines};
 use crate::outage::Failure;
@@ -22,7 +23,7 @@ impl Poll {
     /// can no longer appear.
     pub(super) async fn cancel_orphans(&self) -> Result<(), Failure> {
         let (state, gitlab) = (&self.state, &self.on_gitlab.gitlab);
-        let limit = i64::try_from(MAX_CANCELS).unwrap_or(i64::MAX);
+        let limit = saturating(MAX_CANCELS);
         for orphan in orphan_pipelines::oldest(state.database.read(), limit).await? {
             let project = orphan.project_id;
             let about = format!("project {project}");

@@ -67,7 +67,7 @@ pub(crate) async fn step(
         }
     }
     if row.is_unwanted() || row.attempt_status.is_final() {
-        end_withdrawn(state, &row).await?;
+        end_withdrawn(state.attempt_parts(), &row).await?;
         return Ok(Step::Settled);
     }
     request_pipeline(state, on_gitlab, &row, project, &about).await
@@ -122,7 +122,7 @@ async fn request_pipeline(
         Refused::Temporary(pause) => Ok(Step::Later(pause)),
         Refused::General => Ok(Step::Failed(error)),
         Refused::Permanent(message) => {
-            end_refused(state, row, &message).await?;
+            end_refused(state.attempt_parts(), row, &message).await?;
             Ok(Step::Settled)
         }
     }
@@ -134,7 +134,7 @@ async fn settle(
     row: &PipelineRow,
     found: &Pipeline,
 ) -> Result<Step, Error> {
-    let created = record_created(state, row, found).await?;
+    let created = record_created(state.attempt_parts(), row, found).await?;
     if created == Created::Unwanted {
         let cancelled = on_gitlab
             .gitlab

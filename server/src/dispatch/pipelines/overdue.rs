@@ -95,9 +95,9 @@ impl Poll {
             return Ok(false);
         }
         Ok(if row.is_deferred() {
-            end_unanswered(state, row, None).await?
+            end_unanswered(state.attempt_parts(), row, None).await?
         } else {
-            expire(state, row.attempt).await?
+            expire(state.attempt_parts(), row.attempt).await?
         })
     }
 
@@ -110,7 +110,7 @@ impl Poll {
         let about = project_name(&state.database, row).await?;
         let found = gitlab.pipeline(project, &about, number).await?;
         let Some(found) = found else {
-            end_completed(state, row, None, &[], None, None).await?;
+            end_completed(state.attempt_parts(), row, None, &[], None, None).await?;
             return Ok(true);
         };
         let mut status = found.status;
@@ -131,7 +131,15 @@ impl Poll {
                 Some(job) => self.log_of(project, &about, job).await,
                 None => None,
             };
-            end_completed(state, row, Some(status), &jobs, errors, log.as_deref()).await?;
+            end_completed(
+                state.attempt_parts(),
+                row,
+                Some(status),
+                &jobs,
+                errors,
+                log.as_deref(),
+            )
+            .await?;
             return Ok(true);
         }
         store_statuses(&state.database, &[(row.clone(), status)]).await?;
@@ -164,10 +172,10 @@ impl Poll {
         if let Some(at) = row.reported_at {
             let patience = self.on_gitlab.settings.reason_timeout(row.reported_kind);
             return Ok(state.clock.now() >= at + patience
-                && end_unanswered(state, row, own_job(row, jobs)).await?);
+                && end_unanswered(state.attempt_parts(), row, own_job(row, jobs)).await?);
         }
         if row.lease_expires_at <= state.clock.now() {
-            return Ok(expire(state, row.attempt).await?);
+            return Ok(expire(state.attempt_parts(), row.attempt).await?);
         }
         if row.attempt_status != AttemptStatus::Queued || row.job_id.is_some() {
             return Ok(false);
@@ -184,7 +192,7 @@ impl Poll {
         };
         let elapsed = elapsed.unwrap_or_default();
         if let Some(job) = running.filter(|_| elapsed >= allowed) {
-            return Ok(end_unexchanged(state, row, job).await?);
+            return Ok(end_unexchanged(state.attempt_parts(), row, job).await?);
         }
         if row.running_since.is_some_and(|at| now.since(at) >= allowed) {
             // External commit statuses keep a pipeline running longer than its job.

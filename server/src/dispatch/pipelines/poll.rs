@@ -96,7 +96,15 @@ impl Poll {
             let sorted = sort(batch, &known, quiet_since);
             store_statuses(&self.state.database, &sorted.moved).await?;
             for (row, status) in &sorted.over {
-                end_completed(&self.state, row, Some(*status), &[], None, None).await?;
+                end_completed(
+                    self.state.attempt_parts(),
+                    row,
+                    Some(*status),
+                    &[],
+                    None,
+                    None,
+                )
+                .await?;
                 one_ended = true;
             }
             failed.extend(sorted.failed);

@@ -40,11 +40,11 @@ impl Refused {
             // Another change of the project is in progress.
             GitlabErrorKind::Status { status: 409, .. } => Self::Temporary(CONFLICT_PAUSE),
             GitlabErrorKind::Status { status: 404, .. } => Self::Permanent(format!(
-                "GitLab no longer has project {}, or the server's token may not see it",
+                "GitLab no longer has project {}, or the server's token cannot see it",
                 error.about
             )),
             GitlabErrorKind::Forbidden(message) => Self::Permanent(format!(
-                "the server's token may not run pipelines in {}: {message}; it needs the role Developer, or \
+                "the server's token is not allowed to run pipelines in {}: {message}; it needs the role Developer, or \
                  Maintainer for protected branches that only maintainers may push to",
                 error.about
             )),

@@ -1,7 +1,5 @@
 //! `/attempts`: claims and reports of workers.
 
-use std::time::Duration;
-
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -12,25 +10,20 @@ use buildbtw_model::api::{
     Outcome, OutcomeAccepted, UploadedPackage,
 };
 use buildbtw_model::{AttemptId, PackageFileName, Sha256Digest};
-use futures_util::StreamExt as _;
 use serde::Deserialize;
 
 use crate::address::BaseUrl;
 use crate::auth::Identity;
 use crate::error::Error;
+use crate::routes::streaming::stream_permit;
 use crate::routes::{bodies, extract};
 use crate::serve::Peer;
 use crate::service::claim_build;
+use crate::service::report_outcome::{self, Report};
 use crate::service::upload_package::{self, Upload};
-use crate::service::{
-    adopt_attempt, append_log, exchange_id_token, heartbeat, report_final_failure, report_outcome,
-    store_pkgbuild,
-};
+use crate::service::{adopt_attempt, append_log, exchange_id_token, heartbeat, store_pkgbuild};
 use crate::state::AppState;
 use crate::state::claim_queue::Claimant;
-
-/// How long the rest of a refused upload is read.
-const MAX_DRAIN: Duration = Duration::from_secs(30);
 
 pub(crate) async fn claim_build(
     State(state): State<AppState>,
@@ -39,9 +32,7 @@ pub(crate) async fn claim_build(
     peer: Option<Extension<Peer>>,
     extract::Json(request): extract::Json<ClaimRequest>,
 ) -> Result<Response, Error> {
-    let _permit = peer
-        .map(|Extension(Peer(peer))| state.admission.stream(peer.ip()))
-        .transpose()?;
+    let _permit = stream_permit(&state, peer)?;
     let claimant = Claimant {
         claim: request.claim,
         worker: request.worker.clone(),
@@ -49,7 +40,7 @@ pub(crate) async fn claim_build(
         expires_at: token.expires_at,
         server,
     };
-    let build = claim_build::claim_build(&state, &claimant, request).await?;
+    let build = claim_build::claim_build(state.claim_parts(), &claimant, request).await?;
     Ok(match build {
         Some(build) => Json(build).into_response(),
         None => StatusCode::NO_CONTENT.into_response(),
@@ -73,11 +64,16 @@ pub(crate) async fn exchange_id_token(
     bodies::AnonymousJson(request): bodies::AnonymousJson<ExchangeIdToken>,
 ) -> Result<Json<ExchangedIdToken>, Error> {
     let peer = peer.map(|Extension(Peer(address))| address.ip());
-    let exchanged = exchange_id_token::exchange_id_token(&state, peer, id, &request).await?;
-    if let Some(peer) = peer {
-        state.admission.authenticated(peer);
-    }
-    Ok(Json(exchanged))
+    Ok(Json(
+        exchange_id_token::exchange_id_token(
+            state.attempt_parts(),
+            state.job_parts(),
+            peer,
+            id,
+            &request,
+        )
+        .await?,
+    ))
 }
 
 pub(crate) async fn renew_lease(
@@ -85,7 +81,9 @@ pub(crate) async fn renew_lease(
     Extension(Identity(token)): Extension<Identity>,
     extract::Path(id): extract::Path<AttemptId>,
 ) -> Result<Json<HeartbeatResponse>, Error> {
-    Ok(Json(heartbeat::heartbeat(&state, token.id, id).await?))
+    Ok(Json(
+        heartbeat::heartbeat(state.attempt_parts(), token.id, id).await?,
+    ))
 }
 
 #[derive(Deserialize)]
@@ -101,7 +99,7 @@ pub(crate) async fn append_log(
     extract::Bytes(chunk): extract::Bytes,
 ) -> Result<Json<LogAppended>, Error> {
     Ok(Json(
-        append_log::append_log(&state, token.id, id, query.offset, &chunk).await?,
+        append_log::append_log(state.attempt_parts(), token.id, id, query.offset, &chunk).await?,
     ))
 }
 
@@ -111,7 +109,7 @@ pub(crate) async fn keep_pkgbuild(
     extract::Path(id): extract::Path<AttemptId>,
     extract::Bytes(text): extract::Bytes,
 ) -> Result<StatusCode, Error> {
-    store_pkgbuild::store_pkgbuild(&state, token.id, id, &text).await?;
+    store_pkgbuild::store_pkgbuild(&state.database, &state.logs, token.id, id, &text).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -133,12 +131,15 @@ pub(crate) async fn upload_package(
         sha256: query.sha256,
     };
     let mut body = body.into_data_stream();
-    let uploaded = upload_package::upload_package(&state, token.id, &upload, &mut body).await;
-    if uploaded.is_err() {
-        // A client that is still sending when the connection closes never reads the response.
-        let rest = async { while let Some(Ok(_)) = body.next().await {} };
-        let _ = tokio::time::timeout(MAX_DRAIN, rest).await;
-    }
+    let uploaded = upload_package::upload_package(
+        state.attempt_parts(),
+        token.id,
+        &upload,
+        &state.shutdown,
+        &mut body,
+    )
+    .await;
+    bodies::drain_refused(&uploaded, body).await;
     Ok(Json(uploaded?))
 }
 
@@ -149,12 +150,10 @@ pub(crate) async fn report_outcome(
     extract::Query(Reporting { retry }): extract::Query<Reporting>,
     extract::Json(outcome): extract::Json<Outcome>,
 ) -> Result<Json<OutcomeAccepted>, Error> {
-    let accepted = if retry {
-        report_outcome::report_outcome(&state, token.id, id, &outcome).await?
-    } else {
-        report_final_failure::report_final_failure(&state, token.id, id, &outcome).await?
-    };
-    Ok(Json(accepted))
+    let report = Report { outcome, retry };
+    Ok(Json(
+        report_outcome::report_outcome(state.attempt_parts(), token.id, id, &report).await?,
+    ))
 }
 
 #[derive(serde::Deserialize)]

@@ -10,7 +10,6 @@ use crate::address::BaseUrl;
 use crate::auth::Identity;
 use crate::error::Error;
 use crate::routes::extract;
-use crate::service::read::namespaces;
 use crate::service::{delete, hold, retry};
 use crate::state::AppState;
 
@@ -19,9 +18,8 @@ pub(crate) async fn cancel(
     server: BaseUrl,
     extract::Path(name): extract::Path<NamespaceName>,
 ) -> Result<Json<NamespaceDetail>, Error> {
-    hold::cancel(&state, &name).await?;
     Ok(Json(
-        namespaces::show_namespace(&state, &server, &name).await?,
+        hold::cancel(state.planning_parts(), &server, &name).await?,
     ))
 }
 
@@ -31,9 +29,8 @@ pub(crate) async fn resume(
     server: BaseUrl,
     extract::Path(name): extract::Path<NamespaceName>,
 ) -> Result<Json<NamespaceDetail>, Error> {
-    hold::resume(&state, identity.caller(), &name).await?;
     Ok(Json(
-        namespaces::show_namespace(&state, &server, &name).await?,
+        hold::resume(state.planning_parts(), identity.caller(), &server, &name).await?,
     ))
 }
 
@@ -44,7 +41,7 @@ pub(crate) async fn retry(
     extract::Json(request): extract::Json<RetryBuilds>,
 ) -> Result<Json<RetriedBuilds>, Error> {
     Ok(Json(
-        retry::retry(&state, identity.caller(), &name, &request).await?,
+        retry::retry(state.planning_parts(), identity.caller(), &name, &request).await?,
     ))
 }
 
@@ -52,6 +49,12 @@ pub(crate) async fn delete_namespace(
     State(state): State<AppState>,
     extract::Path(name): extract::Path<NamespaceName>,
 ) -> Result<StatusCode, Error> {
-    delete::delete(&state, &name).await?;
+    delete::delete(
+        state.deletion_parts(),
+        state.announcer(),
+        &state.replans,
+        &name,
+    )
+    .await?;
     Ok(StatusCode::NO_CONTENT)
 }

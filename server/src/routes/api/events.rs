@@ -8,14 +8,14 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::sse::{Event as SseEvent, KeepAlive};
 use axum::response::{IntoResponse, Sse};
-use buildbtw_model::NamespaceName;
 use buildbtw_model::api::ProblemKind;
+use buildbtw_model::{EventId, NamespaceName};
 use futures_util::Stream;
 
 use crate::admission::Permit;
 use crate::error::Error;
 use crate::routes::extract;
-use crate::routes::streaming::NO_BUFFERING;
+use crate::routes::streaming::{NO_BUFFERING, stream_permit};
 use crate::serve::Peer;
 use crate::service::read::events::EventFollower;
 use crate::state::AppState;
@@ -29,18 +29,23 @@ pub(crate) async fn stream_events(
     peer: Option<Extension<Peer>>,
     headers: HeaderMap,
 ) -> Result<impl IntoResponse, Error> {
-    let permit = peer
-        .map(|Extension(Peer(peer))| state.admission.stream(peer.ip()))
-        .transpose()?;
+    let permit = stream_permit(&state, peer)?;
     let after = last_event_id(&headers)?;
-    let follower = EventFollower::begin(state, &name, after).await?;
+    let follower = EventFollower::begin(
+        &state.database,
+        &state.changes,
+        &state.shutdown,
+        &name,
+        after,
+    )
+    .await?;
     let stream = Sse::new(stream(follower, permit));
     let stream = stream.keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
     Ok(([(NO_BUFFERING, "no")], stream))
 }
 
 /// Returns the client's `Last-Event-ID`, if it sent one.
-fn last_event_id(headers: &HeaderMap) -> Result<Option<i64>, Error> {
+fn last_event_id(headers: &HeaderMap) -> Result<Option<EventId>, Error> {
     let Some(value) = headers.get("last-event-id") else {
         return Ok(None);
     };

@@ -32,7 +32,12 @@ pub(crate) async fn list_namespaces(
     extract::Query(query): extract::Query<PageQuery>,
 ) -> Result<Json<Page<NamespaceSummary>>, Error> {
     Ok(Json(
-        namespaces::list_namespaces(&state, query.cursor.as_deref()).await?,
+        namespaces::list_namespaces(
+            &state.database,
+            &state.config.network,
+            query.cursor.as_deref(),
+        )
+        .await?,
     ))
 }
 
@@ -42,11 +47,11 @@ pub(crate) async fn create_namespace(
     server: BaseUrl,
     extract::Json(request): extract::Json<CreateNamespace>,
 ) -> Result<(StatusCode, Json<NamespaceDetail>), Error> {
-    let name = create_namespace::create_namespace(&state, identity.caller(), &request).await?;
-    Ok((
-        StatusCode::CREATED,
-        Json(namespaces::show_namespace(&state, &server, &name).await?),
-    ))
+    let caller = identity.caller();
+    let created =
+        create_namespace::create_namespace(state.planning_parts(), caller, &server, &request)
+            .await?;
+    Ok((StatusCode::CREATED, Json(created)))
 }
 
 pub(crate) async fn show_namespace(
@@ -55,7 +60,7 @@ pub(crate) async fn show_namespace(
     extract::Path(name): extract::Path<NamespaceName>,
 ) -> Result<Json<NamespaceDetail>, Error> {
     Ok(Json(
-        namespaces::show_namespace(&state, &server, &name).await?,
+        namespaces::show_namespace(&state.database, &state.config.network, &server, &name).await?,
     ))
 }
 
@@ -66,7 +71,14 @@ pub(crate) async fn show_iteration(
 ) -> Result<Json<IterationDetail>, Error> {
     let number = parse_iteration(&number)?;
     Ok(Json(
-        iteration::show_iteration(&state, &server, &name, number).await?,
+        iteration::show_iteration(
+            &state.database,
+            state.pipelines.as_ref(),
+            &server,
+            &name,
+            number,
+        )
+        .await?,
     ))
 }
 
@@ -77,11 +89,10 @@ pub(crate) async fn create_iteration(
     extract::Path(name): extract::Path<NamespaceName>,
     extract::Json(request): extract::Json<CreateIteration>,
 ) -> Result<(StatusCode, Json<IterationDetail>), Error> {
-    request_iteration(&state, &name, &request, identity.caller()).await?;
-    Ok((
-        StatusCode::CREATED,
-        Json(iteration::show_iteration(&state, &server, &name, None).await?),
-    ))
+    let caller = identity.caller();
+    let newest =
+        request_iteration(state.planning_parts(), caller, &server, &name, &request).await?;
+    Ok((StatusCode::CREATED, Json(newest)))
 }
 
 pub(crate) async fn preview_plan(
@@ -97,7 +108,14 @@ pub(crate) async fn preview_plan(
     let client = identity.filter(|Extension(identity)| identity.is_client());
     let client = client.map(|Extension(identity)| identity.caller());
     let peer = peer.map(|Extension(Peer(peer))| peer.ip());
-    let text = preview_plan::preview_plan(&state, client, peer, &preview).await?;
+    let text = preview_plan::preview_plan(
+        state.planning_parts(),
+        &state.admission,
+        client,
+        peer,
+        &preview,
+    )
+    .await?;
     Ok(([(header::CONTENT_TYPE, content_type)], text).into_response())
 }
 
@@ -107,7 +125,7 @@ pub(crate) fn parse_iteration(text: &str) -> Result<Option<u32>, Error> {
         return Ok(None);
     }
     text.parse().map(Some).map_err(|_| {
-        let title = format!("'{text}' is not an iteration: expected a number or 'current'");
+        let title = format!("`{text}` is not an iteration: expected a number or `current`");
         Error::refused(ProblemKind::InvalidRequest, title)
     })
 }

@@ -22,12 +22,14 @@ pub(crate) async fn list_sources(
     extract::Query(query): extract::Query<SourcesQuery>,
 ) -> Result<Json<Page<SourceRepositorySummary>>, Error> {
     Ok(Json(
-        sources::list_sources(&state, query.broken, query.cursor.as_deref()).await?,
+        sources::list_sources(state.read_parts(), query.broken, query.cursor.as_deref()).await?,
     ))
 }
 
 pub(crate) async fn show_overview(
     State(state): State<AppState>,
 ) -> Result<Json<SourcesOverview>, Error> {
-    Ok(Json(sources::sources_overview(&state).await?))
+    Ok(Json(
+        sources::sources_overview(&state.database, &state.sources).await?,
+    ))
 }

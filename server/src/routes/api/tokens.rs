@@ -41,7 +41,16 @@ pub(crate) async fn revoke_token(
     extract::Path(id): extract::Path<TokenId>,
     extract::Query(query): extract::Query<RevokeQuery>,
 ) -> Result<Json<TokenSummary>, Error> {
-    Ok(Json(tokens::revoke(&state, id, query.force).await?))
+    Ok(Json(
+        tokens::revoke(
+            &state.database,
+            &state.token_cache,
+            &state.claims,
+            id,
+            query.force,
+        )
+        .await?,
+    ))
 }
 
 pub(crate) async fn show_identity(

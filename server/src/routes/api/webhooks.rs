@@ -26,9 +26,13 @@ pub(crate) async fn receive_from_gitlab(
     State(state): State<AppState>,
     GitlabWebhook { id, webhook }: GitlabWebhook,
 ) -> Result<StatusCode, Error> {
-    let received = match webhook {
-        Some(webhook) => receive_webhook(&state, id, &webhook).await?,
-        None => Received::Ignored,
+    let received = match (webhook, &state.config.webhook) {
+        (Some(webhook), Some(config)) => {
+            let on_gitlab = state.pipelines.as_ref();
+            let (database, sources) = (&state.database, &state.sources);
+            receive_webhook(database, sources, on_gitlab, &config.group, id, &webhook).await?
+        }
+        _ => Received::Ignored,
     };
     Ok(match received {
         Received::Stored => StatusCode::OK,

@@ -14,7 +14,7 @@ pub(crate) async fn serve_asset(
 ) -> PageResult {
     let extract::Path((hash, name)) = path?;
     let asset = assets::find(&name)
-        .ok_or_else(|| PageError::from(Error::not_found(format!("asset '{name}'"))))?;
+        .ok_or_else(|| PageError::from(Error::not_found(format!("asset `{name}`"))))?;
     let tag = format!("\"{}\"", asset.hash);
     // A page of another version of the program gets the current file, but must not cache it.
     let cache = if hash == asset.hash {

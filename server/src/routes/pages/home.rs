@@ -7,7 +7,7 @@ use super::error::{PageResult, page};
 use super::response::links;
 use crate::error::Error;
 use crate::routes::extract;
-use crate::service::read::{namespaces, sources};
+use crate::service::read::home::home_page;
 use crate::state::AppState;
 use crate::views::home::HomePage;
 
@@ -21,15 +21,8 @@ pub(crate) async fn show_home(
     query: Result<extract::Query<HomeQuery>, Error>,
 ) -> PageResult {
     let extract::Query(query) = query?;
-    let namespaces = namespaces::list_namespaces(&state, query.cursor.as_deref()).await?;
-    let sources = sources::sources_overview(&state).await?;
+    let content = home_page(state.read_parts(), query.cursor.as_deref()).await?;
     let first = query.cursor.is_none();
-    page(&HomePage::new(
-        namespaces,
-        sources,
-        state.outages.current(),
-        first,
-        state.clock.now().into(),
-        &links(&state),
-    )?)
+    let now = state.clock.now().into();
+    page(&HomePage::new(content, first, now, &links(&state))?)
 }

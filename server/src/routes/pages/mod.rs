@@ -9,17 +9,27 @@ mod response;
 mod sources;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
-use axum::response::IntoResponse as _;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::error::Error;
 use crate::routes::public;
 use crate::state::AppState;
-pub(super) use error::PageError;
+use error::PageError;
 pub(crate) use error::error_response;
 pub(crate) use response::{html_response, links};
+
+/// Like [`public::limit_public`], with errors as pages.
+async fn limit_public(
+    state: State<AppState>,
+    request: Request,
+    next: Next,
+) -> Result<Response, PageError> {
+    Ok(public::limit_public(state, request, next).await?)
+}
 
 /// Returns the routes of all pages and assets.
 pub(crate) fn router(state: &AppState) -> Router<AppState> {
@@ -32,7 +42,7 @@ pub(crate) fn router(state: &AppState) -> Router<AppState> {
         )
         .route("/builds/{id}", get(build::show_build))
         .route("/sources", get(sources::list_sources))
-        .route_layer(from_fn_with_state(state.clone(), public::limit_public_page))
+        .route_layer(from_fn_with_state(state.clone(), limit_public))
         .route("/assets/{hash}/{file}", get(assets::serve_asset))
         .layer(CatchPanicLayer::custom(|_| {
             let error = anyhow::anyhow!("a page handler panicked");

@@ -9,7 +9,7 @@ use super::response::links;
 use crate::address::BaseUrl;
 use crate::error::Error;
 use crate::routes::extract;
-use crate::service::read::{iteration, namespaces};
+use crate::service::read::namespaces::namespace_page;
 use crate::state::AppState;
 use crate::views::filter::{Filter, FilterQuery};
 use crate::views::namespace::NamespacePage;
@@ -49,12 +49,10 @@ async fn show(
     let extract::Query(query) = filtering?;
     let filter = Filter::parse(query)
         .map_err(|message| Error::refused(ProblemKind::InvalidRequest, message))?;
-    let namespace = namespaces::show_namespace(state, server, name).await?;
-    let iteration = iteration::show_iteration(state, server, name, number).await?;
+    let content = namespace_page(state.read_parts(), server, name, number).await?;
     let now = state.clock.now().into();
     page(&NamespacePage::new(
-        &namespace,
-        &iteration,
+        &content,
         filter,
         path,
         now,

@@ -7,7 +7,7 @@ use super::error::{PageResult, page};
 use super::response::links;
 use crate::error::Error;
 use crate::routes::extract;
-use crate::service::read::sources;
+use crate::service::read::sources::sources_page;
 use crate::state::AppState;
 use crate::views::sources::SourcesPage;
 
@@ -23,13 +23,11 @@ pub(crate) async fn list_sources(
     query: Result<extract::Query<SourcesQuery>, Error>,
 ) -> PageResult {
     let extract::Query(query) = query?;
-    let sources = sources::list_sources(&state, query.broken, query.cursor.as_deref()).await?;
-    let overview = sources::sources_overview(&state).await?;
+    let content = sources_page(state.read_parts(), query.broken, query.cursor.as_deref()).await?;
     let first = query.cursor.is_none();
     let now = state.clock.now().into();
     page(&SourcesPage::new(
-        sources,
-        overview,
+        content,
         query.broken,
         first,
         now,

@@ -15,14 +15,14 @@ use buildbtw_model::api::{IterationDetail, OriginSummary};
 use sha2::Digest as _;
 use tokio::time::Instant;
 
-use crate::config::ReportKind;
+use crate::config::{Config, ReportKind};
 use crate::db::namespaces::NamespaceRow;
 use crate::db::{
     Database, IterationId, NamespaceId, forge_reports, iterations, namespaces, source_repositories,
 };
 use crate::error::Error;
 use crate::outage::Failure;
-use crate::state::AppState;
+use crate::state::pipelines::Pipelines;
 
 use super::read::iteration::show_iteration;
 
@@ -59,31 +59,35 @@ impl Reporter {
     /// Reports the changes of a namespace. Returns when the next report is due.
     pub(crate) async fn report(
         &self,
-        state: &AppState,
+        config: &Config,
+        database: &Database,
+        on_gitlab: Option<&Pipelines>,
         id: NamespaceId,
     ) -> Result<Option<Duration>, Failure> {
-        let Some(namespace) = namespaces::by_id(state.database.read(), id).await? else {
+        let Some(namespace) = namespaces::by_id(database.read(), id).await? else {
             return Ok(None);
         };
-        let Some(iteration) = iterations::newest(state.database.read(), id).await? else {
+        let Some(iteration) = iterations::newest(database.read(), id).await? else {
             return Ok(None);
         };
         let number = Some(iteration.number);
-        let server = state.config.base_url();
-        let detail = show_iteration(state, &server, &namespace.name, number).await?;
+        let (url, server) = (config.url.as_str(), config.base_url());
+        let detail = show_iteration(database, on_gitlab, &server, &namespace.name, number).await?;
         // A report that fails does not delay the others.
         let mut reported = Ok(());
         if self.kinds.contains(&ReportKind::CommitStatus) {
-            let closed = self.close_open_commit_statuses(state, &namespace).await;
+            let closed = self
+                .close_open_commit_statuses(database, url, &namespace)
+                .await;
             let commits = self
-                .report_commits(state, &namespace, iteration.id, &detail)
+                .report_commits(database, url, &namespace, iteration.id, &detail)
                 .await;
             reported = closed.and(commits);
         }
         let mut later = None;
         if self.kinds.contains(&ReportKind::MergeRequestNote) {
             later = self
-                .report_merge_requests(state, &namespace, &detail)
+                .report_merge_requests(database, url, &namespace, &detail)
                 .await?;
         }
         reported.map(|()| later)
@@ -91,7 +95,8 @@ impl Reporter {
 
     async fn report_commits(
         &self,
-        state: &AppState,
+        database: &Database,
+        url: &str,
         namespace: &NamespaceRow,
         iteration: IterationId,
         detail: &IterationDetail,
@@ -99,10 +104,10 @@ impl Reporter {
         let word = text::state(detail);
         let mut result = Ok(());
         for origin in &detail.origins {
-            let Some((project, path)) = project(&state.database, origin).await? else {
+            let Some((project, path)) = project(database, origin).await? else {
                 continue;
             };
-            let reader = state.database.read();
+            let reader = database.read();
             let reported =
                 forge_reports::commit_state(reader, iteration, project, &origin.commit).await?;
             if reported == Some(word) {
@@ -116,8 +121,8 @@ impl Reporter {
                 git_ref: is_name.then_some(git_ref),
                 name: &format!("buildbtw/{}", namespace.name),
                 target_url: &format!(
-                    "{}/namespaces/{}/iterations/{}",
-                    state.config.url, namespace.name, detail.summary.number
+                    "{url}/namespaces/{}/iterations/{}",
+                    namespace.name, detail.summary.number
                 ),
                 description: &text::description(detail),
             };
@@ -128,7 +133,7 @@ impl Reporter {
                 result = Err(Failure::Gitlab(error));
                 continue;
             }
-            let mut tx = state.database.write().await?;
+            let mut tx = database.write().await?;
             forge_reports::put_commit_state(&mut tx, iteration, project, &origin.commit, word)
                 .await?;
             tx.commit().await?;
@@ -139,15 +144,15 @@ impl Reporter {
     /// Cancels the statuses of commits whose iterations were superseded.
     async fn close_open_commit_statuses(
         &self,
-        state: &AppState,
+        database: &Database,
+        url: &str,
         namespace: &NamespaceRow,
     ) -> Result<(), Failure> {
         let mut result = Ok(());
-        for open in forge_reports::open_commit_statuses(state.database.read(), namespace.id).await?
-        {
-            let newest = iterations::newest(state.database.read(), namespace.id).await?;
+        for open in forge_reports::open_commit_statuses(database.read(), namespace.id).await? {
+            let newest = iterations::newest(database.read(), namespace.id).await?;
             let is_built_on = match &newest {
-                Some(newest) => iterations::origins(state.database.read(), newest.id)
+                Some(newest) => iterations::origins(database.read(), newest.id)
                     .await?
                     .iter()
                     .any(|(_, commit)| *commit == open.commit),
@@ -159,7 +164,7 @@ impl Reporter {
                     state: CommitState::Canceled,
                     git_ref: None,
                     name: &format!("buildbtw/{}", namespace.name),
-                    target_url: &format!("{}/namespaces/{}", state.config.url, namespace.name),
+                    target_url: &format!("{url}/namespaces/{}", namespace.name),
                     description: "superseded by a newer iteration",
                 };
                 let about = format!("project {project}");
@@ -171,7 +176,7 @@ impl Reporter {
                     continue;
                 }
             }
-            let mut tx = state.database.write().await?;
+            let mut tx = database.write().await?;
             let (iteration, commit) = (open.iteration, &open.commit);
             forge_reports::put_commit_state(
                 &mut tx,
@@ -188,28 +193,29 @@ impl Reporter {
 
     async fn report_merge_requests(
         &self,
-        state: &AppState,
+        database: &Database,
+        url: &str,
         namespace: &NamespaceRow,
         detail: &IterationDetail,
     ) -> Result<Option<Duration>, Failure> {
-        let text = text::note(&namespace.name, detail, &state.config.url);
+        let text = text::note(&namespace.name, detail, url);
         let digest = sha2::Sha256::digest(text.as_bytes());
         let mut later = None;
         for origin in &detail.origins {
-            let Some((project, path)) = project(&state.database, origin).await? else {
+            let Some((project, path)) = project(database, origin).await? else {
                 continue;
             };
             for iid in self
-                .merge_requests(&state.database, project, &path, origin)
+                .merge_requests(database, project, &path, origin)
                 .await?
             {
-                let reader = state.database.read();
+                let reader = database.read();
                 let sent = forge_reports::note(reader, namespace.id, project, iid).await?;
                 if let Some(sent) = &sent {
                     if sent.digest == digest.as_slice() {
                         continue;
                     }
-                    let wait = (sent.sent_at + NOTE_INTERVAL).since(state.clock.now());
+                    let wait = (sent.sent_at + NOTE_INTERVAL).since(database.clock().now());
                     if !wait.is_zero() && !detail.summary.status.is_final() {
                         later = Some(wait);
                         continue;
@@ -222,7 +228,7 @@ impl Reporter {
                 let Some(note) = note else {
                     continue;
                 };
-                let mut tx = state.database.write().await?;
+                let mut tx = database.write().await?;
                 forge_reports::put_note(&mut tx, namespace.id, project, iid, note, &digest).await?;
                 tx.commit().await?;
             }
@@ -297,6 +303,15 @@ impl Reporter {
     fn known(&self) -> MutexGuard<'_, MergeRequests> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Returns the namespaces whose progress is reported.
+///
+/// # Errors
+/// When the database cannot be read.
+pub(crate) async fn reported_namespaces(database: &Database) -> sqlx::Result<Vec<NamespaceId>> {
+    let all = namespaces::all(database.read()).await?;
+    Ok(all.into_iter().map(|namespace| namespace.id).collect())
 }
 
 /// Ignores the permanent rejection of a status, for example of a commit that no longer exists.

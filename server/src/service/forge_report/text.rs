@@ -131,9 +131,9 @@ fn failures(text: &mut String, detail: &IterationDetail, server: &str) {
             let _ = write!(text, ", which blocks {blocked} more");
         }
         text.push('\n');
-        if let Some(message) = &build.message {
+        if let Some(explanation) = build.explanation() {
             text.push_str("  ```text\n");
-            for line in message.lines().take(MAX_LINES) {
+            for line in explanation.to_string().lines().take(MAX_LINES) {
                 // The output of a build is not Markdown, and must not end this block.
                 let line: String = line.chars().filter(|c| *c != '`').take(MAX_LINE).collect();
                 let _ = writeln!(text, "  {line}");

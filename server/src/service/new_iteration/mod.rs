@@ -6,21 +6,23 @@ mod trigger;
 
 use std::collections::BTreeSet;
 
-use buildbtw_model::api::{CreateIteration, IterationChange, ProblemKind};
+use buildbtw_model::api::{CreateIteration, IterationChange, IterationDetail, ProblemKind};
 use buildbtw_model::{ChangeKind, IterationCause, NamespaceName, Pkgbase};
 
+use crate::address::BaseUrl;
 use crate::db::iterations::IterationRow;
 use crate::db::namespaces::NamespaceRow;
-use crate::db::{Database, iterations, namespaces, packages, retired_packages};
+use crate::db::{Database, WriteTransaction, iterations, namespaces, packages, retired_packages};
 use crate::error::{Error, Refusal};
 use crate::planning::queue::Caller;
 use crate::sources::{self, Freshness, Sources};
-use crate::state::AppState;
+use crate::state::parts::PlanningParts;
 
 use super::create_namespace::{check_bootstrap, patterns};
 use super::iteration_settings::Settings;
 use super::plan_iteration::{self, PlanInput};
 use super::read::find::find_namespace;
+use super::read::iteration::show_iteration;
 use super::refusals;
 use super::transitions::Transition;
 
@@ -28,17 +30,18 @@ pub use trigger::Trigger;
 
 use differences::{causes, changes, moved_origins, old_snapshots};
 
-/// Plans a new iteration on a user's request.
+/// Plans a new iteration on a user's request, and returns the newest one.
 ///
 /// # Errors
 /// See `new_iteration_after`; also when there is no such namespace, or other requests plan it at the same time.
 pub async fn request_iteration(
-    state: &AppState,
+    parts: PlanningParts<'_>,
+    caller: Caller,
+    server: &BaseUrl,
     name: &NamespaceName,
     request: &CreateIteration,
-    caller: Caller,
-) -> Result<(), Error> {
-    let namespace = &find_namespace(&state.database, name).await?;
+) -> Result<IterationDetail, Error> {
+    let namespace = &find_namespace(parts.database, name).await?;
     check_bootstrap(&request.bootstrap)?;
     check_bootstrap(&request.no_bootstrap)?;
     let trigger = Trigger::Requested {
@@ -50,17 +53,17 @@ pub async fn request_iteration(
         same_sonames: request.same_sonames,
     };
     for _ in 0..MAX_TRIES {
-        let old = newest(&state.database, namespace).await?;
-        let created = create_iteration(state, namespace, &old, trigger, &wanted, caller).await?;
+        let old = newest(parts.database, namespace).await?;
+        let created = create_iteration(parts, namespace, &old, trigger, &wanted, caller).await?;
         // An iteration that was created concurrently does not have these settings.
         if created.is_some() || wanted.is_none() {
-            return Ok(());
+            return show_iteration(parts.database, parts.pipelines, server, name, None).await;
         }
     }
     Err(Refusal::new(
         ProblemKind::Conflict,
         format!(
-            "'{}' was planned again by other requests at the same time",
+            "`{}` was planned again by other requests at the same time",
             namespace.name
         ),
     )
@@ -83,17 +86,17 @@ async fn newest(database: &Database, namespace: &NamespaceRow) -> Result<Iterati
 /// When an origin can no longer be resolved, the repository of a member or a base repository cannot be used, or the
 /// plan is too large.
 pub(crate) async fn new_iteration_after(
-    state: &AppState,
+    parts: PlanningParts<'_>,
     namespace: &NamespaceRow,
     old: &IterationRow,
     trigger: Trigger,
     caller: Caller,
 ) -> Result<Option<u32>, Error> {
-    create_iteration(state, namespace, old, trigger, &Settings::default(), caller).await
+    create_iteration(parts, namespace, old, trigger, &Settings::default(), caller).await
 }
 
 async fn create_iteration(
-    state: &AppState,
+    parts: PlanningParts<'_>,
     namespace: &NamespaceRow,
     old: &IterationRow,
     trigger: Trigger,
@@ -101,45 +104,48 @@ async fn create_iteration(
     caller: Caller,
 ) -> Result<Option<u32>, Error> {
     let freshness = match trigger {
-        Trigger::Requested { .. } => catch_up(state, namespace, Vec::new()).await?,
+        Trigger::Requested { .. } => {
+            catch_up(parts.database, parts.sources, namespace, Vec::new()).await?
+        }
         Trigger::SourcesChanged => Freshness::Current,
     };
-    let input = plan_input(state, namespace, old, trigger, settings).await?;
-    let mut planned = plan_iteration::plan(state, caller, &input).await?;
+    let input = plan_input(parts, namespace, old, trigger, settings).await?;
+    let mut planned = plan_iteration::plan(parts, caller, &input).await?;
     planned.note_sources(&freshness, None, &input.origins);
-    let (before, files) = old_snapshots(&state.database, old).await?;
+    let (before, files) = old_snapshots(parts.database, old).await?;
     let changes = changes(&before, &planned.snapshots(&files));
-    check_removed_members(&state.sources, &input, &changes).await?;
+    check_removed_members(parts.sources, &input, &changes).await?;
     let (footprints, seen) = (planned.footprints(), planned.seen());
-    let moved = moved_origins(&state.database, old, &input.origins).await?;
+    let moved = moved_origins(parts.database, old, &input.origins).await?;
     if trigger == Trigger::SourcesChanged && changes.is_empty() && moved.is_empty() {
-        state
+        parts
             .replans
-            .planned(namespace.id, footprints, &state.sources, seen);
-        refusals::clear(state, namespace.id).await?;
+            .planned(namespace.id, footprints, parts.sources, seen);
+        refusals::clear(parts.database, parts.announcer, namespace.id).await?;
         return Ok(None);
     }
     let causes = causes(trigger, moved, &changes);
-    let mut transition = Transition::begin(&state.database).await?;
-    let is_current = check_current(&mut transition, namespace, old, trigger).await;
+    let mut tx = parts.database.write().await?;
+    let is_current = check_current(&mut tx, namespace, old, trigger).await;
     if !matches!(is_current, Ok(true)) {
-        transition.undo().await?;
+        tx.undo().await?;
         return is_current.map(|_| None);
     }
-    let tx = transition.tx();
-    namespaces::change(tx, namespace.id, &input.bootstrap, input.same_sonames).await?;
-    let (iteration, number) = iterations::insert(tx, namespace.id, &causes).await?;
-    plan_iteration::store(&mut transition, iteration, &input.origins, planned).await?;
-    iterations::insert_changes(transition.tx(), iteration, &changes).await?;
+    namespaces::change(&mut tx, namespace.id, &input.bootstrap, input.same_sonames).await?;
+    let (iteration, number) = iterations::insert(&mut tx, namespace.id, &causes).await?;
+    let reused = plan_iteration::store(&mut tx, iteration, &input.origins, planned).await?;
+    iterations::insert_changes(&mut tx, iteration, &changes).await?;
+    let mut transition = Transition::of(tx);
+    transition.publish(reused);
     transition.supersede(old, number).await?;
     transition
         .record_planned(namespace.id, iteration, &causes)
         .await?;
     let effects = transition.commit().await?;
-    state
+    parts
         .replans
-        .planned(namespace.id, footprints, &state.sources, seen);
-    state.announce(effects);
+        .planned(namespace.id, footprints, parts.sources, seen);
+    parts.announcer.announce(effects);
     tracing::info!(
         namespace.name = namespace.name.as_str(),
         iteration.number = number,
@@ -151,25 +157,25 @@ async fn create_iteration(
 
 /// Returns whether an iteration may still be followed by a new one: a concurrent request may have been faster.
 async fn check_current(
-    transition: &mut Transition,
+    tx: &mut WriteTransaction,
     namespace: &NamespaceRow,
     old: &IterationRow,
     trigger: Trigger,
 ) -> Result<bool, Error> {
-    let current = namespaces::by_id(transition.connection(), namespace.id).await?;
+    let current = namespaces::by_id(tx.connection(), namespace.id).await?;
     if current.is_none_or(|current| current.held_at.is_some()) {
         return match trigger {
             Trigger::SourcesChanged => Ok(false),
             Trigger::Requested { .. } => Err(Refusal::new(
                 ProblemKind::Conflict,
-                format!("'{}' is cancelled", namespace.name),
+                format!("`{}` is cancelled", namespace.name),
             )
             .hint("`buildbtw resume` resumes it, and plans it again if its sources changed")
             .into()),
         };
     }
     // A newer iteration was planned with at least the changes that this one has.
-    let newest = iterations::newest(transition.connection(), namespace.id).await?;
+    let newest = iterations::newest(tx.connection(), namespace.id).await?;
     Ok(newest.map(|newest| newest.id) == Some(old.id))
 }
 
@@ -198,30 +204,31 @@ async fn check_removed_members(
 /// Waits until the index contains everything that was pushed to the sources before a plan was requested. The
 /// repositories of the origins, and of some `others`, are always read.
 pub(super) async fn catch_up(
-    state: &AppState,
+    database: &Database,
+    sources: &Sources,
     namespace: &NamespaceRow,
     others: Vec<Pkgbase>,
 ) -> Result<Freshness, Error> {
-    let origins = namespaces::origins(state.database.read(), namespace.id).await?;
+    let origins = namespaces::origins(database.read(), namespace.id).await?;
     let origins = origins.into_iter().map(|origin| origin.pkgbase);
     let pkgbases: Vec<_> = origins.chain(others).collect();
-    Ok(state.sources.catch_up(&pkgbases).await)
+    Ok(sources.catch_up(&pkgbases).await)
 }
 
 async fn plan_input(
-    state: &AppState,
+    parts: PlanningParts<'_>,
     namespace: &NamespaceRow,
     old: &IterationRow,
     trigger: Trigger,
     settings: &Settings<'_>,
 ) -> Result<PlanInput, Error> {
-    let reader = state.database.read();
+    let reader = parts.database.read();
     let before = iterations::origins(reader, old.id).await?;
     let mut origins = Vec::new();
     for changeset in namespaces::origins(reader, namespace.id).await? {
         let known = before.iter().find(|(known, _)| *known == changeset);
         let known = known.map(|(_, commit)| commit);
-        origins.push(state.sources.resolve_again(&changeset, known).await?);
+        origins.push(parts.sources.resolve_again(&changeset, known).await?);
     }
     let snapshot = iterations::base_digests(reader, old.id).await?.into_iter();
     let bootstrapped = namespaces::bootstrap(reader, namespace.id).await?;
@@ -239,7 +246,7 @@ async fn plan_input(
         same_sonames: settings.same_sonames.unwrap_or(namespace.same_sonames),
         max_builds: namespace.max_builds,
         bump: namespace.bump,
-        network: state.config.network.effective(namespace.network),
+        network: parts.config.network.effective(namespace.network),
         produced,
         snapshot: snapshot
             .map(|(architecture, repository, digest)| ((architecture, repository), digest))

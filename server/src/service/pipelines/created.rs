@@ -1,13 +1,13 @@
 //! The result of requesting a pipeline.
 
 use buildbtw_gitlab::Pipeline;
-use buildbtw_model::FailureKind;
+use buildbtw_model::{AttemptId, FailureKind};
 
 use crate::db::pipelines::{CreatedPipeline, PipelineRow};
 use crate::db::{builds, pipelines};
 use crate::error::Error;
 use crate::service::transitions::Transition;
-use crate::state::AppState;
+use crate::state::parts::AttemptParts;
 
 use super::dispatch::moved;
 
@@ -25,36 +25,38 @@ pub enum Created {
 /// # Errors
 /// When the database cannot be written: the pipeline is then searched for again.
 pub async fn record_created(
-    state: &AppState,
+    parts: AttemptParts<'_>,
     row: &PipelineRow,
     found: &Pipeline,
 ) -> Result<Created, Error> {
-    let mut transition = Transition::begin(&state.database).await?;
+    let mut tx = parts.database.write().await?;
     let known = CreatedPipeline {
         pipeline_id: found.id,
         url: found.web_url.clone(),
         status: found.status,
     };
-    pipelines::set_created(transition.tx(), row.attempt, &known).await?;
+    pipelines::set_created(&mut tx, row.attempt, &known).await?;
     // The attempt may have ended while GitLab created the pipeline.
-    let now = pipelines::of_attempt(transition.connection(), row.attempt).await?;
+    let now = pipelines::of_attempt(tx.connection(), row.attempt).await?;
     let mut created = match now {
         Some(now) if !now.is_unwanted() && !now.attempt_status.is_final() => Created::Wanted,
         _ => Created::Unwanted,
     };
+    let build = builds::by_id(tx.connection(), row.build).await?;
+    let mut transition = Transition::of(tx);
     if created == Created::Wanted && found.sha != row.commit {
         created = Created::Unwanted;
-        if let Some(build) = builds::by_id(transition.connection(), row.build).await? {
+        if let Some(build) = build {
             // A green pipeline on a commit that was not built would mislead people.
             let message = moved(&row.git_ref, &row.commit, &found.sha);
             let kind = FailureKind::Infrastructure;
             transition
-                .fail_permanently(&build, row.attempt, kind, &message)
+                .fail_permanently(&build, row.attempt, kind, &message.into())
                 .await?;
         }
     }
     let effects = transition.commit().await?;
-    state.announce(effects);
+    parts.announcer.announce(effects);
     tracing::info!(
         attempt.id = %row.attempt,
         gitlab.project = row.project_id.0,
@@ -68,17 +70,39 @@ pub async fn record_created(
 ///
 /// # Errors
 /// When the database cannot be written.
-pub async fn end_refused(state: &AppState, row: &PipelineRow, message: &str) -> Result<(), Error> {
-    let mut transition = Transition::begin(&state.database).await?;
-    if let Some(build) = builds::by_id(transition.connection(), row.build).await? {
+pub async fn end_refused(
+    parts: AttemptParts<'_>,
+    row: &PipelineRow,
+    message: &str,
+) -> Result<(), Error> {
+    let mut tx = parts.database.write().await?;
+    let build = builds::by_id(tx.connection(), row.build).await?;
+    pipelines::set_over(&mut tx, row.attempt).await?;
+    let mut transition = Transition::of(tx);
+    if let Some(build) = build {
         let kind = FailureKind::Infrastructure;
         transition
-            .fail_permanently(&build, row.attempt, kind, message)
+            .fail_permanently(&build, row.attempt, kind, &message.into())
             .await?;
     }
-    pipelines::set_over(transition.tx(), row.attempt).await?;
     let effects = transition.commit().await?;
-    state.announce(effects);
-    state.logs.close(row.attempt).await?;
+    parts.announcer.announce(effects);
+    parts.logs.close(row.attempt).await?;
     Ok(())
+}
+
+/// Ends an attempt for which requests failed too often, unless GitLab has a pipeline for it.
+///
+/// # Errors
+/// When the database cannot be used.
+pub async fn give_up(
+    parts: AttemptParts<'_>,
+    attempt: AttemptId,
+    message: &str,
+) -> Result<(), Error> {
+    let row = pipelines::of_attempt(parts.database.read(), attempt).await?;
+    match row.filter(|row| row.pipeline_id.is_none()) {
+        Some(row) => end_refused(parts, &row, message).await,
+        None => Ok(()),
+    }
 }

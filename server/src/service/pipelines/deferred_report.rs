@@ -1,48 +1,49 @@
 //! Deferred reports of failures that would be retried: the executor knows that its job was stopped, only GitLab
 //! knows why. The report is kept until GitLab has reported how the job ended, and the build waits until then.
 
-use buildbtw_model::FailureKind;
+use buildbtw_model::{Explanation, FailureKind};
 
 use crate::db::attempts::{self, AttemptRow, UNLIMITED_LEASE};
-use crate::db::pipelines;
+use crate::db::{WriteTransaction, pipelines};
 use crate::error::Error;
-use crate::service::transitions::Transition;
-use crate::state::AppState;
 
 /// Whether a reported failure is deferred.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::service) enum Deferral {
     /// It counts immediately.
     No,
-    /// It waits for GitLab, now or since it was reported before.
+    /// It waits for GitLab from now on. Once this is committed, GitLab has to be queried.
     Yes,
+    /// It has waited for GitLab since it was reported before.
+    Repeated,
     /// It contradicts an earlier report.
     Contradicts,
 }
 
-/// Defers the failure of an attempt on GitLab if only GitLab knows its cause.
+/// Defers the failure of an attempt on GitLab if only GitLab knows its cause. `is_on_gitlab`: whether GitLab builds
+/// anything.
 ///
 /// # Errors
 /// When the database cannot be written.
 pub(in crate::service) async fn defer(
-    state: &AppState,
-    transition: &mut Transition,
+    is_on_gitlab: bool,
+    tx: &mut WriteTransaction,
     attempt: &AttemptRow,
     kind: FailureKind,
-    message: &str,
+    explanation: &Explanation,
 ) -> Result<Deferral, Error> {
-    if state.pipelines.is_none() {
+    if !is_on_gitlab {
         return Ok(Deferral::No);
     }
-    let row = pipelines::of_attempt(transition.connection(), attempt.id).await?;
+    let row = pipelines::of_attempt(tx.connection(), attempt.id).await?;
     let Some(row) = row else {
         return Ok(Deferral::No);
     };
     if row.reported_at.is_some() {
         let is_same =
-            row.reported_kind == Some(kind) && row.reported_message.as_deref() == Some(message);
+            row.reported_kind == Some(kind) && row.reported().as_ref() == Some(explanation);
         return Ok(if is_same {
-            Deferral::Yes
+            Deferral::Repeated
         } else {
             Deferral::Contradicts
         });
@@ -58,18 +59,16 @@ pub(in crate::service) async fn defer(
         return Ok(Deferral::No);
     }
     // The lease must not expire: the executor no longer renews it.
-    attempts::renew_lease(transition.tx(), attempt.id, UNLIMITED_LEASE).await?;
-    pipelines::set_reported(transition.tx(), attempt.id, kind, message).await?;
-    // Wakes the actor that queries GitLab, once this is committed.
-    transition.stop_attempts();
+    attempts::renew_lease(tx, attempt.id, UNLIMITED_LEASE).await?;
+    pipelines::set_reported(tx, attempt.id, kind, explanation).await?;
     Ok(Deferral::Yes)
 }
 
 /// Returns whether the job of an attempt has reported a failure that is or was deferred.
 pub(in crate::service) async fn has_reported(
-    transition: &mut Transition,
+    tx: &mut WriteTransaction,
     attempt: &AttemptRow,
 ) -> sqlx::Result<bool> {
-    let row = pipelines::of_attempt(transition.connection(), attempt.id).await?;
+    let row = pipelines::of_attempt(tx.connection(), attempt.id).await?;
     Ok(row.is_some_and(|row| row.reported_at.is_some()))
 }

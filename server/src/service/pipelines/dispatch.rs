@@ -8,10 +8,13 @@ use buildbtw_model::{
 use crate::db::attempts::{NewAttempt, UNLIMITED_LEASE};
 use crate::db::builds::BuildRow;
 use crate::db::pipelines::NewPipeline;
-use crate::db::{Database, TokenId, builds, iterations, pipelines, source_repositories, tokens};
+use crate::db::{
+    Database, TokenId, WriteTransaction, builds, iterations, source_repositories, tokens,
+};
 use crate::error::Error;
 use crate::service::transitions::Transition;
-use crate::state::AppState;
+use crate::state::announcer::Announcer;
+use crate::state::pipelines::Pipelines;
 
 const PLACEHOLDER_WORKER: &str = "gitlab";
 
@@ -25,25 +28,24 @@ struct PipelineTarget {
 ///
 /// # Errors
 /// When the database cannot be used; nothing was dispatched then.
-pub async fn dispatch(state: &AppState, chosen: &[BuildId]) -> Result<usize, Error> {
-    let rows = builds::by_ids(state.database.read(), chosen).await?;
+pub async fn dispatch(
+    database: &Database,
+    announcer: &Announcer,
+    on_gitlab: &Pipelines,
+    chosen: &[BuildId],
+) -> Result<usize, Error> {
+    let rows = builds::by_ids(database.read(), chosen).await?;
     let mut targets = Vec::with_capacity(rows.len());
     for build in &rows {
-        targets.push((
-            build,
-            AttemptId::new(),
-            target(&state.database, build).await?,
-        ));
+        targets.push((build, AttemptId::new(), target(database, build).await?));
     }
-    let gitlab = state.pipelines.as_ref();
-    let gitlab = gitlab.map(|on_gitlab| on_gitlab.gitlab.settings().url.to_string());
-    let gitlab = gitlab.unwrap_or_default();
+    let gitlab = on_gitlab.gitlab.settings().url.to_string();
     let worker = placeholder_worker()?;
-    let mut transition = Transition::begin(&state.database).await?;
+    let mut tx = database.write().await?;
     let mut attempts = Vec::with_capacity(rows.len());
     let mut issued = Vec::with_capacity(rows.len());
     for (build, id, _) in &targets {
-        let token = placeholder_token(&mut transition, *id).await?;
+        let token = placeholder_token(&mut tx, *id).await?;
         issued.push((*id, token));
         attempts.push(NewAttempt {
             id: *id,
@@ -53,11 +55,12 @@ pub async fn dispatch(state: &AppState, chosen: &[BuildId]) -> Result<usize, Err
             token,
         });
     }
+    let mut transition = Transition::of(tx);
     let dispatched = transition.dispatch(attempts, UNLIMITED_LEASE).await?;
     // Builds that are no longer ready got no attempt, so their tokens are not needed.
     let is_dispatched = |id: &AttemptId| dispatched.iter().any(|(attempt, _)| attempt.id == *id);
     for (_, token) in issued.iter().filter(|(id, _)| !is_dispatched(id)) {
-        tokens::delete(transition.tx(), *token).await?;
+        transition.withdraw_token(*token).await?;
     }
     let mut wanted = Vec::with_capacity(dispatched.len());
     for (attempt, build) in &dispatched {
@@ -73,15 +76,15 @@ pub async fn dispatch(state: &AppState, chosen: &[BuildId]) -> Result<usize, Err
             Some((_, _, Err(reason))) => {
                 let kind = FailureKind::Infrastructure;
                 transition
-                    .fail_permanently(build, attempt.id, kind, reason)
+                    .fail_permanently(build, attempt.id, kind, &reason.as_str().into())
                     .await?;
             }
             None => {}
         }
     }
-    pipelines::insert(transition.tx(), &wanted).await?;
+    transition.want_pipelines(&wanted).await?;
     let effects = transition.commit().await?;
-    state.announce(effects);
+    announcer.announce(effects);
     Ok(dispatched.len())
 }
 
@@ -89,19 +92,19 @@ pub async fn dispatch(state: &AppState, chosen: &[BuildId]) -> Result<usize, Err
 pub(crate) fn placeholder_worker() -> Result<WorkerName, Error> {
     let name = PLACEHOLDER_WORKER.parse();
     Ok(name.map_err(|error| {
-        anyhow::anyhow!("'{PLACEHOLDER_WORKER}' is not a valid worker name: {error}")
+        anyhow::anyhow!("`{PLACEHOLDER_WORKER}` is not a valid worker name: {error}")
     })?)
 }
 
 /// Stores a token without a known secret: the job sends the secret when it exchanges its ID token.
 pub(crate) async fn placeholder_token(
-    transition: &mut Transition,
+    tx: &mut WriteTransaction,
     attempt: AttemptId,
 ) -> sqlx::Result<TokenId> {
     let hash: [u8; 32] = rand::random();
     let name = format!("attempt {attempt}");
-    let expired = Some(transition.now());
-    tokens::insert(transition.tx(), &name, TokenScope::Attempt, &hash, expired).await
+    let expired = Some(tx.now());
+    tokens::insert(tx, &name, TokenScope::Attempt, &hash, expired).await
 }
 
 /// Returns the project and the branch or tag that a build's pipeline runs on, or why there is none.
@@ -128,7 +131,7 @@ async fn target(
     let git_ref = match (origin, repository.branch) {
         (Some((changeset, _)), _) if !is_branch_or_tag(&changeset.git_ref) => {
             return Ok(Err(format!(
-                "GitLab runs pipelines on branches and tags only, and '{}' is neither: push it as a \
+                "GitLab runs pipelines on branches and tags only, and `{}` is neither: push it as a \
                  branch of {} and create a new iteration",
                 changeset.git_ref, repository.path
             )));

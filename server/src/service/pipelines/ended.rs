@@ -1,16 +1,16 @@
 //! The end of a pipeline: what it means for an attempt whose job reported nothing, or not enough.
 
 use buildbtw_gitlab::{Job, PipelineStatus};
-use buildbtw_model::FailureKind;
+use buildbtw_model::{Explanation, FailureKind};
 
 use crate::db::attempts::AttemptRow;
 use crate::db::builds::BuildRow;
 use crate::db::pipelines::PipelineRow;
 use crate::db::{attempts, builds, pipelines};
 use crate::error::Error;
-use crate::service::report_outcome::remove_uploads;
+use crate::service::failed_attempt::remove_uploads;
 use crate::service::transitions::Transition;
-use crate::state::AppState;
+use crate::state::parts::AttemptParts;
 
 use super::verdict::{End, Facts, verdict};
 
@@ -21,24 +21,31 @@ use super::verdict::{End, Facts, verdict};
 /// # Errors
 /// When the database cannot be written: the pipeline is then queried again.
 pub async fn end_completed(
-    state: &AppState,
+    parts: AttemptParts<'_>,
     row: &PipelineRow,
     status: Option<PipelineStatus>,
     jobs: &[Job],
     errors: Option<&str>,
     log: Option<&str>,
 ) -> Result<(), Error> {
-    let mut transition = Transition::begin(&state.database).await?;
-    let connection = transition.connection();
-    let attempt = attempts::by_id(connection, row.attempt).await?;
-    let build = builds::by_id(transition.connection(), row.build).await?;
+    let mut tx = parts.database.write().await?;
+    let attempt = attempts::by_id(tx.connection(), row.attempt).await?;
+    let build = builds::by_id(tx.connection(), row.build).await?;
     // The job may have reported while GitLab was queried.
-    let row = pipelines::of_attempt(transition.connection(), row.attempt).await?;
+    let row = pipelines::of_attempt(tx.connection(), row.attempt).await?;
     let (Some(attempt), Some(build), Some(row)) = (attempt, build, row) else {
         return Ok(());
     };
     // A success, or a failure of the package, outweighs GitLab's view.
     let mut why = None;
+    pipelines::set_status(
+        &mut tx,
+        row.attempt,
+        status.unwrap_or(PipelineStatus::Deleted),
+    )
+    .await?;
+    pipelines::set_over(&mut tx, row.attempt).await?;
+    let mut transition = Transition::of(tx);
     if !attempt.status.is_final() {
         let facts = Facts {
             status,
@@ -48,22 +55,19 @@ pub async fn end_completed(
             is_our_cancel: attempt.cancel_requested || row.cancel_sent_at.is_some(),
         };
         let end = verdict(&row, &facts);
-        why = Some(end.message().to_owned());
+        why = Some(end.explanation().to_string());
         conclude(&mut transition, &build, &attempt, end).await?;
     }
-    let status = status.unwrap_or(PipelineStatus::Deleted);
-    pipelines::set_status(transition.tx(), row.attempt, status).await?;
-    pipelines::set_over(transition.tx(), row.attempt).await?;
     let Some(why) = why else {
         let effects = transition.commit().await?;
-        state.announce(effects);
+        parts.announcer.announce(effects);
         return Ok(());
     };
-    let conclusion = state.logs.conclude(row.attempt).await;
+    let conclusion = parts.logs.conclude(row.attempt).await;
     let effects = transition.commit().await?;
-    state.announce(effects);
+    parts.announcer.announce(effects);
     conclusion.write(&why).await?;
-    remove_uploads(&state.repos, row.attempt).await;
+    remove_uploads(parts.repos, row.attempt).await;
     Ok(())
 }
 
@@ -75,12 +79,14 @@ pub(super) async fn conclude(
     end: End,
 ) -> sqlx::Result<bool> {
     match end {
-        End::Permanent(kind, message) => {
+        End::Permanent(kind, explanation) => {
             transition
-                .fail_permanently(build, attempt.id, kind, &message)
+                .fail_permanently(build, attempt.id, kind, &explanation)
                 .await
         }
-        End::Transient(kind, message) => transition.fail(build, attempt, kind, &message).await,
+        End::Transient(kind, explanation) => {
+            transition.fail(build, attempt, kind, &explanation).await
+        }
     }
 }
 
@@ -88,19 +94,19 @@ pub(super) async fn conclude(
 ///
 /// # Errors
 /// When the database cannot be written.
-pub async fn end_withdrawn(state: &AppState, row: &PipelineRow) -> Result<(), Error> {
-    let mut transition = Transition::begin(&state.database).await?;
-    let connection = transition.connection();
-    let attempt = attempts::by_id(connection, row.attempt).await?;
-    let build = builds::by_id(transition.connection(), row.build).await?;
+pub async fn end_withdrawn(parts: AttemptParts<'_>, row: &PipelineRow) -> Result<(), Error> {
+    let mut tx = parts.database.write().await?;
+    let attempt = attempts::by_id(tx.connection(), row.attempt).await?;
+    let build = builds::by_id(tx.connection(), row.build).await?;
+    pipelines::set_over(&mut tx, row.attempt).await?;
+    let mut transition = Transition::of(tx);
     if let (Some(attempt), Some(build)) = (attempt, build) {
-        let message = "cancelled before GitLab created its pipeline";
+        let why = Explanation::from("cancelled before GitLab created its pipeline");
         let kind = FailureKind::Cancelled;
-        transition.fail(&build, &attempt, kind, message).await?;
+        transition.fail(&build, &attempt, kind, &why).await?;
     }
-    pipelines::set_over(transition.tx(), row.attempt).await?;
     let effects = transition.commit().await?;
-    state.announce(effects);
-    state.logs.close(row.attempt).await?;
+    parts.announcer.announce(effects);
+    parts.logs.close(row.attempt).await?;
     Ok(())
 }

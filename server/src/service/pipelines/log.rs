@@ -67,7 +67,7 @@ fn not_executed(line: &str) -> Option<String> {
     }?;
     if reason.starts_with(DENIED) {
         return Some(format!(
-            "{DENIED}: {path} (the user of gitlab-runner may not execute it, or not enter one of its folders)"
+            "{DENIED}: {path} (the user of gitlab-runner is not allowed to execute it, or to enter one of its folders)"
         ));
     }
     let is_missing = reason.starts_with(MISSING) || reason.starts_with("executable file not found");

@@ -11,7 +11,7 @@ mod reason;
 pub(in crate::service) mod show;
 mod verdict;
 
-pub use created::{Created, end_refused, record_created};
+pub use created::{Created, end_refused, give_up, record_created};
 pub(super) use deferred_report::{Deferral, defer, has_reported};
 pub use dispatch::dispatch;
 pub(super) use dispatch::{placeholder_token, placeholder_worker};

@@ -9,11 +9,11 @@ use buildbtw_model::{AttemptStatus, FailureKind};
 use crate::db::attempts::AttemptRow;
 use crate::db::builds::BuildRow;
 use crate::db::pipelines::PipelineRow;
-use crate::db::{attempts, builds, pipelines};
+use crate::db::{WriteTransaction, attempts, builds, pipelines};
 use crate::error::Error;
-use crate::service::report_outcome::remove_uploads;
+use crate::service::failed_attempt::remove_uploads;
 use crate::service::transitions::Transition;
-use crate::state::AppState;
+use crate::state::parts::AttemptParts;
 
 use super::ended::conclude;
 use super::verdict::{End, name, timeout};
@@ -27,11 +27,10 @@ struct Subject {
 
 impl Subject {
     /// Reads the rows again, which may have changed; `None` when the attempt has ended.
-    async fn read(transition: &mut Transition, row: &PipelineRow) -> sqlx::Result<Option<Self>> {
-        let connection = transition.connection();
-        let attempt = attempts::by_id(connection, row.attempt).await?;
-        let build = builds::by_id(transition.connection(), row.build).await?;
-        let row = pipelines::of_attempt(transition.connection(), row.attempt).await?;
+    async fn read(tx: &mut WriteTransaction, row: &PipelineRow) -> sqlx::Result<Option<Self>> {
+        let attempt = attempts::by_id(tx.connection(), row.attempt).await?;
+        let build = builds::by_id(tx.connection(), row.build).await?;
+        let row = pipelines::of_attempt(tx.connection(), row.attempt).await?;
         let (Some(row), Some(attempt), Some(build)) = (row, attempt, build) else {
             return Ok(None);
         };
@@ -50,31 +49,30 @@ impl Subject {
 /// # Errors
 /// When the database cannot be written.
 pub async fn end_unanswered(
-    state: &AppState,
+    parts: AttemptParts<'_>,
     row: &PipelineRow,
     job: Option<&Job>,
 ) -> Result<bool, Error> {
-    let mut transition = Transition::begin(&state.database).await?;
-    let Some(subject) = Subject::read(&mut transition, row).await? else {
+    let mut tx = parts.database.write().await?;
+    let Some(subject) = Subject::read(&mut tx, row).await? else {
         return Ok(false);
     };
-    let Some(reported) = subject.row.reported_message.clone() else {
+    let Some(reported) = subject.row.reported() else {
         return Ok(false);
     };
-    let limit = subject.row.job_timeout_s;
-    let limit = limit.and_then(|seconds| u64::try_from(seconds).ok());
-    let limit = limit.map(Duration::from_secs);
+    let limit = subject.row.job_timeout.map(Duration::from);
     let used_up = |job: &&Job| {
         let elapsed = job.elapsed();
         limit.is_some_and(|limit| elapsed.is_some_and(|elapsed| elapsed >= limit))
     };
     let end = match job.filter(used_up) {
-        Some(job) => End::Permanent(FailureKind::Timeout, timeout(&subject.row, job)),
+        Some(job) => End::Permanent(FailureKind::Timeout, timeout(&subject.row, job).into()),
         None => End::Transient(FailureKind::Infrastructure, reported),
     };
-    let why = end.message().to_owned();
+    let why = end.explanation().to_string();
+    let mut transition = Transition::of(tx);
     let has_ended = conclude(&mut transition, &subject.build, &subject.attempt, end).await?;
-    finish(state, transition, row, &why).await?;
+    finish(parts, transition, row, &why).await?;
     Ok(has_ended)
 }
 
@@ -84,46 +82,47 @@ pub async fn end_unanswered(
 /// # Errors
 /// When the database cannot be written.
 pub async fn end_unexchanged(
-    state: &AppState,
+    parts: AttemptParts<'_>,
     row: &PipelineRow,
     job: &Job,
 ) -> Result<bool, Error> {
-    let mut transition = Transition::begin(&state.database).await?;
-    let Some(subject) = Subject::read(&mut transition, row).await? else {
+    let mut tx = parts.database.write().await?;
+    let Some(subject) = Subject::read(&mut tx, row).await? else {
         return Ok(false);
     };
     if subject.row.job_id.is_some() || subject.attempt.status != AttemptStatus::Queued {
         return Ok(false);
     }
-    let allowed = state.config.pipelines.as_ref();
-    let allowed = allowed.map_or(0, |settings| settings.exchange.as_secs());
+    let allowed = parts.pipelines.map(|on_gitlab| on_gitlab.settings.exchange);
+    let allowed = allowed.unwrap_or_default().as_secs();
     let message = format!(
         "{} has run for more than {allowed} s without asking for its build: its runner was killed, or \
          cannot reach this server",
         name(job)
     );
     // A late request of the job is refused; a retry in GitLab is another job.
-    pipelines::set_job(transition.tx(), row.attempt, job.id, None).await?;
+    pipelines::set_job(&mut tx, row.attempt, job.id, None).await?;
+    let mut transition = Transition::of(tx);
     let has_ended = transition
         .mark_lost(&subject.build, &subject.attempt, &message)
         .await?;
-    finish(state, transition, row, &message).await?;
+    finish(parts, transition, row, &message).await?;
     Ok(has_ended)
 }
 
 async fn finish(
-    state: &AppState,
+    parts: AttemptParts<'_>,
     mut transition: Transition,
     row: &PipelineRow,
     why: &str,
 ) -> Result<(), Error> {
     // Has the pipeline cancelled in GitLab.
     transition.stop_attempts();
-    let conclusion = state.logs.conclude(row.attempt).await;
+    let conclusion = parts.logs.conclude(row.attempt).await;
     let effects = transition.commit().await?;
-    state.announce(effects);
+    parts.announcer.announce(effects);
     conclusion.write(why).await?;
-    remove_uploads(&state.repos, row.attempt).await;
+    remove_uploads(parts.repos, row.attempt).await;
     tracing::warn!(
         attempt.id = %row.attempt,
         gitlab.project = row.project_id.0,

@@ -5,11 +5,9 @@ use std::collections::HashMap;
 use buildbtw_model::api::{BuildSummary, PipelineSummary};
 use buildbtw_model::{Architecture, AttemptId, BuildStatus, PipelineStatus};
 
-use crate::config::Config;
 use crate::db::Database;
 use crate::db::builds::BuildRow;
 use crate::db::pipelines::{self, PipelineRow};
-use crate::state::AppState;
 use crate::state::pipelines::Pipelines;
 
 /// Returns the pipelines of some attempts.
@@ -61,24 +59,24 @@ pub(in crate::service) fn explain(
 }
 
 /// Returns why no builds are dispatched for an architecture that is built on GitLab.
-pub(in crate::service) fn stalled(state: &AppState, architecture: &Architecture) -> Option<String> {
-    let on_gitlab = state.pipelines.as_ref()?;
-    if !state.is_built_on_gitlab(architecture) {
-        return None;
-    }
-    on_gitlab.outage()
+pub(in crate::service) fn stalled(
+    on_gitlab: Option<&Pipelines>,
+    architecture: &Architecture,
+) -> Option<String> {
+    let on_gitlab = on_gitlab.filter(|on_gitlab| on_gitlab.builds(architecture));
+    on_gitlab.and_then(Pipelines::outage)
 }
 
 /// Estimates how many builds GitLab runs at once; only its runners know the exact number.
 pub(in crate::service) fn runners(
-    config: &Config,
+    on_gitlab: Option<&Pipelines>,
     rows: &[BuildRow],
     workers: &mut HashMap<Architecture, usize>,
 ) {
-    let Some(settings) = &config.pipelines else {
+    let Some(on_gitlab) = on_gitlab else {
         return;
     };
-    for architecture in &settings.architectures {
+    for architecture in &on_gitlab.settings.architectures {
         let building = rows
             .iter()
             .filter(|row| row.status == BuildStatus::Building && row.architecture == *architecture);

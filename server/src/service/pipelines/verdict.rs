@@ -2,9 +2,10 @@
 //! of reasons is in `notes/gitlab.md`.
 
 use buildbtw_gitlab::{FailureReason, Job, JobFailureReason, PipelineStatus};
-use buildbtw_model::FailureKind;
+use buildbtw_model::{Explanation, FailureKind};
 
 use crate::db::pipelines::PipelineRow;
+use crate::time::Seconds;
 
 use super::log::{cannot_run, last_error};
 use super::reason::{Reason, may_be_explained_by_log};
@@ -12,16 +13,16 @@ use super::reason::{Reason, may_be_explained_by_log};
 /// How an attempt ends.
 pub(super) enum End {
     /// It was cancelled in GitLab, or would end the same way again: it is not retried automatically.
-    Permanent(FailureKind, String),
+    Permanent(FailureKind, Explanation),
     /// It is retried.
-    Transient(FailureKind, String),
+    Transient(FailureKind, Explanation),
 }
 
 impl End {
-    /// Returns why it ended, for people.
-    pub(super) fn message(&self) -> &str {
+    /// Returns why it ended.
+    pub(super) fn explanation(&self) -> &Explanation {
         match self {
-            Self::Permanent(_, message) | Self::Transient(_, message) => message,
+            Self::Permanent(_, explanation) | Self::Transient(_, explanation) => explanation,
         }
     }
 }
@@ -72,12 +73,12 @@ pub(super) fn name(job: &Job) -> String {
 /// Decides how the attempt of an ended pipeline ends.
 pub(super) fn verdict(row: &PipelineRow, facts: &Facts<'_>) -> End {
     if facts.is_our_cancel {
-        return End::Transient(FailureKind::Cancelled, "cancelled".to_owned());
+        return End::Transient(FailureKind::Cancelled, "cancelled".into());
     }
     let own = own_job(row, facts.jobs);
     let by_hand = |what: String| {
         let message = format!("{what} in GitLab; retry it there or with `buildbtw retry`");
-        End::Permanent(FailureKind::Cancelled, message)
+        End::Permanent(FailureKind::Cancelled, message.into())
     };
     let is_cancelled =
         |status| matches!(status, PipelineStatus::Canceled | PipelineStatus::Canceling);
@@ -91,11 +92,11 @@ pub(super) fn verdict(row: &PipelineRow, facts: &Facts<'_>) -> End {
             FailureKind::Infrastructure,
             "the pipeline succeeded without building anything; check that the project uses buildbtw's CI \
              template, and that its job runs on a runner with buildbtw-executor"
-                .to_owned(),
+                .into(),
         ),
         Some(PipelineStatus::Skipped) => End::Permanent(
             FailureKind::Infrastructure,
-            "GitLab skipped the pipeline; check that the project uses buildbtw's CI template".to_owned(),
+            "GitLab skipped the pipeline; check that the project uses buildbtw's CI template".into(),
         ),
         Some(_) => match deciding_job(row, facts.jobs) {
             Some(job) if is_cancelled(job.status) => {
@@ -108,15 +109,19 @@ pub(super) fn verdict(row: &PipelineRow, facts: &Facts<'_>) -> End {
 }
 
 fn without_job(row: &PipelineRow, errors: Option<&str>) -> End {
-    if let Some(reported) = &row.reported_message {
-        return End::Transient(FailureKind::Infrastructure, reported.clone());
+    if let Some(reported) = row.reported() {
+        return End::Transient(FailureKind::Infrastructure, reported);
     }
     let message = "the pipeline failed without a job";
     match errors {
-        Some(errors) => End::Permanent(FailureKind::Infrastructure, format!("{message}: {errors}")),
+        Some(errors) => End::Permanent(
+            FailureKind::Infrastructure,
+            format!("{message}: {errors}").into(),
+        ),
         None => End::Transient(
             FailureKind::Infrastructure,
-            format!("{message}; its page in GitLab names the limit that may have been reached"),
+            format!("{message}; its page in GitLab names the limit that may have been reached")
+                .into(),
         ),
     }
 }
@@ -128,29 +133,30 @@ fn of_job(row: &PipelineRow, job: &Job, log: Option<&str>) -> End {
     let infrastructure = FailureKind::Infrastructure;
     let log = log.filter(|_| is_silent(row) && may_be_explained_by_log(failure));
     if let Some(said) = log.and_then(cannot_run) {
-        return End::Permanent(infrastructure, format!("{about}: {said}"));
+        return End::Permanent(infrastructure, format!("{about}: {said}").into());
     }
-    match (reason, &row.reported_message) {
-        (Reason::Timeout, _) => End::Permanent(FailureKind::Timeout, timeout(row, job)),
+    match (reason, row.reported()) {
+        (Reason::Timeout, _) => End::Permanent(FailureKind::Timeout, timeout(row, job).into()),
         // The job's report is more precise than GitLab's reason.
         (_, Some(reported)) if row.reported_kind == Some(infrastructure) => {
-            End::Transient(infrastructure, reported.clone())
+            End::Transient(infrastructure, reported)
         }
         (Reason::Configuration(what), _) => {
-            End::Permanent(infrastructure, format!("{about}: {what}"))
+            End::Permanent(infrastructure, format!("{about}: {what}").into())
         }
         (Reason::Transient(what), _) if !what.is_empty() => {
-            End::Transient(infrastructure, format!("{about}: {what}"))
+            End::Transient(infrastructure, format!("{about}: {what}").into())
         }
         (_, Some(_)) => End::Transient(
             infrastructure,
             format!(
-                "{about} was stopped before its build had ended; GitLab's reason is '{failure}'"
-            ),
+                "{about} was stopped before its build had ended; GitLab's reason is `{failure}`"
+            )
+            .into(),
         ),
         (Reason::Unspecific, None) if row.job_id.is_some() => End::Transient(
             infrastructure,
-            format!("{about}: it ended without reporting its build; see its log in GitLab"),
+            format!("{about}: it ended without reporting its build; see its log in GitLab").into(),
         ),
         // The job was refused, or differs from the template: failures of hosts have other reasons.
         (Reason::Unspecific, None)
@@ -159,14 +165,15 @@ fn of_job(row: &PipelineRow, job: &Job, log: Option<&str>) -> End {
             let said = log.and_then(last_error).unwrap_or_else(|| {
                 "it failed before it asked for its build; see its log in GitLab".to_owned()
             });
-            End::Permanent(infrastructure, format!("{about}: {said}"))
+            End::Permanent(infrastructure, format!("{about}: {said}").into())
         }
-        (Reason::Unspecific, None) => {
-            End::Transient(infrastructure, format!("{about}: GitLab gives no reason"))
-        }
+        (Reason::Unspecific, None) => End::Transient(
+            infrastructure,
+            format!("{about}: GitLab gives no reason").into(),
+        ),
         (Reason::Transient(_), None) => End::Transient(
             infrastructure,
-            format!("{about}: GitLab's reason is '{failure}'"),
+            format!("{about}: GitLab's reason is `{failure}`").into(),
         ),
     }
 }
@@ -175,9 +182,9 @@ fn of_job(row: &PipelineRow, job: &Job, log: Option<&str>) -> End {
 /// project and runner; it does not contain a limit for the script alone.
 pub(super) fn timeout(row: &PipelineRow, job: &Job) -> String {
     let about = name(job);
-    let ran = job.elapsed();
-    let ran = ran.and_then(|ran| i64::try_from(ran.as_secs()).ok());
-    match (row.job_timeout_s, ran) {
+    let limit = row.job_timeout.map(|Seconds(limit)| u64::from(limit));
+    let ran = job.elapsed().map(|ran| ran.as_secs());
+    match (limit, ran) {
         (Some(limit), Some(ran)) if ran + rounding_tolerance(limit) < limit => format!(
             "{about} was stopped by its runner after {}, before GitLab's job timeout of {}: \
              RUNNER_SCRIPT_TIMEOUT is shorter",
@@ -199,12 +206,12 @@ pub(super) fn timeout(row: &PipelineRow, job: &Job) -> String {
 
 /// Returns how much earlier than its limit a job that reached it may seem to end: times are in whole seconds, and
 /// the runner starts to count before GitLab.
-fn rounding_tolerance(limit: i64) -> i64 {
+fn rounding_tolerance(limit: u64) -> u64 {
     (limit / 50).clamp(1, 30)
 }
 
 /// Formats a time span for people, and in seconds as in settings.
-fn span(seconds: i64) -> String {
+fn span(seconds: u64) -> String {
     let (hours, minutes, rest) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
     match (hours, minutes) {
         (0, 0) => format!("{seconds} s"),
@@ -239,7 +246,8 @@ mod tests {
             reported_at: None,
             reported_kind: None,
             reported_message: None,
-            job_timeout_s: Some(3_600),
+            reported_hint: None,
+            job_timeout: Some(Seconds(3_600)),
             running_since: None,
             attempt_status: AttemptStatus::Running,
             cancel_requested: false,
@@ -279,8 +287,8 @@ mod tests {
             is_our_cancel: false,
         };
         match verdict(row, &facts) {
-            End::Permanent(kind, message) => (true, kind, message),
-            End::Transient(kind, message) => (false, kind, message),
+            End::Permanent(kind, explanation) => (true, kind, explanation.to_string()),
+            End::Transient(kind, explanation) => (false, kind, explanation.to_string()),
         }
     }
 
@@ -347,7 +355,7 @@ mod tests {
         assert!(script.contains("after 12 min 34 s (754 s)"), "{script}");
         assert!(script.contains("RUNNER_SCRIPT_TIMEOUT"), "{script}");
         let short = PipelineRow {
-            job_timeout_s: Some(5),
+            job_timeout: Some(Seconds(5)),
             ..row()
         };
         let short = timeout(&short, &job("job_execution_timeout", 5.0));

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use buildbtw_model::{Architecture, BuildTool, MissingKeys, NetworkPolicy, Packager, Sha256Digest};
 use sha2::Digest as _;
 
+use crate::config::Config;
 use crate::repos::base::BaseSnapshot;
 use crate::sources::Head;
-use crate::state::AppState;
 
 /// The version of the hash. Raise it when the same inputs no longer give the same packages.
 const HASH_VERSION: &str = "buildbtw input 4";
@@ -23,12 +23,12 @@ pub(super) struct BuildSettings {
 
 impl BuildSettings {
     /// Returns the server's settings, for builds with this policy.
-    pub(super) fn of(state: &AppState, network: NetworkPolicy) -> Self {
+    pub(super) fn of(config: &Config, network: NetworkPolicy) -> Self {
         Self {
             network,
-            missing_keys: state.config.network.missing_keys,
-            packager: state.config.packager.clone(),
-            build_tool: state.config.build_tool.clone(),
+            missing_keys: config.network.missing_keys,
+            packager: config.packager.clone(),
+            build_tool: config.build_tool.clone(),
         }
     }
 }

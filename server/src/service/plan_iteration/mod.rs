@@ -14,14 +14,14 @@ mod versions;
 use std::time::Duration;
 
 use buildbtw_model::api::ProblemKind;
-use buildbtw_model::{Architecture, RepositoryName};
+use buildbtw_model::{Architecture, RepositoryName, saturating};
 
 use crate::config::Config;
 use crate::db::attempts;
 use crate::error::{Error, Refusal};
 use crate::planning::queue::{Caller, PlanBudget};
 use crate::sources::CatalogSnapshot;
-use crate::state::AppState;
+use crate::state::parts::PlanningParts;
 
 use super::source_problems::FetchRules;
 
@@ -39,41 +39,41 @@ use notes::Notes;
 /// # Errors
 /// When the plan has too many builds or takes too long, or when no origin can be built for any architecture.
 pub async fn plan(
-    state: &AppState,
+    parts: PlanningParts<'_>,
     caller: Caller,
     input: &PlanInput,
 ) -> Result<PlannedIteration, Error> {
-    let snapshot = state.sources.catalog_snapshot();
-    let mut parts = Vec::new();
-    for architecture in &state.config.architectures {
-        let part = plan_architecture(state, caller, input, &snapshot, architecture.clone()).await?;
-        parts.push(part);
+    let snapshot = parts.sources.catalog_snapshot();
+    let mut planned = Vec::new();
+    for architecture in &parts.config.architectures {
+        let part = plan_architecture(parts, caller, input, &snapshot, architecture.clone()).await?;
+        planned.push(part);
     }
-    check_size(&state.config, &parts, input.max_builds)?;
-    for part in &mut parts {
-        reuse::find(state, input, &mut part.drafts).await?;
+    check_size(parts.config, &planned, input.max_builds)?;
+    for part in &mut planned {
+        reuse::find(parts.database, parts.repos, input, &mut part.drafts).await?;
     }
     let (seen, input) = (snapshot.changes(), input.clone());
     let assign = move |budget: &PlanBudget| {
         let index = snapshot.catalog().index();
-        versions::assign_versions(&mut parts, &input, index, budget)?;
-        for part in &mut parts {
+        versions::assign_versions(&mut planned, &input, index, budget)?;
+        for part in &mut planned {
             let problems = versions::problems(part, index, budget)?;
             part.problems.extend(problems);
             part.problems.sort();
             part.problems.dedup();
         }
-        Ok(parts)
+        Ok(planned)
     };
-    let mut parts = state.planning.plan(caller, assign).await?;
+    let mut planned = parts.planning.plan(caller, assign).await?;
     let mut notes = Vec::new();
-    for part in &mut parts {
+    for part in &mut planned {
         let problems = std::mem::take(&mut part.problems);
         let found = std::mem::take(&mut part.notes).with_problems(&problems);
         notes.extend(found.map(|note| (part.architecture.clone(), note)));
     }
     Ok(PlannedIteration {
-        architectures: parts,
+        architectures: planned,
         notes,
         seen,
     })
@@ -102,20 +102,20 @@ fn check_size(
         .hint("their `arch` arrays name other architectures")
         .into());
     }
-    match total > usize::try_from(max_builds).unwrap_or(usize::MAX) {
+    match total > saturating::<usize, _>(max_builds) {
         true => Err(too_large(parts, total, max_builds)),
         false => Ok(()),
     }
 }
 
 async fn plan_architecture(
-    state: &AppState,
+    parts: PlanningParts<'_>,
     caller: Caller,
     input: &PlanInput,
     snapshot: &CatalogSnapshot,
     architecture: Architecture,
 ) -> Result<PlannedArchitecture, Error> {
-    let mut base = state.base.snapshot(&architecture).await;
+    let mut base = parts.base.snapshot(&architecture).await;
     if let Some((repository, problem)) = base.newly_unreadable(&architecture, &input.snapshot) {
         return Err(unreadable(repository, &architecture, problem));
     }
@@ -123,11 +123,11 @@ async fn plan_architecture(
         true => Vec::new(),
         false => base.pin_digests(&architecture, &input.snapshot),
     };
-    let durations = attempts::durations(state.database.read(), &architecture).await?;
-    let known_sonames = state.sonames.of(&state.database, &architecture);
-    let build_settings = BuildSettings::of(state, input.network);
+    let durations = attempts::durations(parts.database.read(), &architecture).await?;
+    let known_sonames = parts.sonames.of(parts.database, &architecture);
+    let build_settings = BuildSettings::of(parts.config, input.network);
     let (input, snapshot) = (input.clone(), snapshot.clone());
-    let fetched = FetchRules::current(state, input.network);
+    let fetched = FetchRules::current(parts.fetched, input.network);
     let make = move |budget: &PlanBudget| {
         let catalog = snapshot.catalog();
         let sonames = known_sonames.get(&base, budget)?;
@@ -154,13 +154,13 @@ async fn plan_architecture(
             notes,
         })
     };
-    state.planning.plan(caller, make).await
+    parts.planning.plan(caller, make).await
 }
 
 /// Creates the refusal of a plan without a base repository that the previous plan had: it would lose members that are
 /// reached through the repository's packages, and assign releases below those in it.
 fn unreadable(repository: &RepositoryName, architecture: &Architecture, problem: &str) -> Error {
-    let title = format!("cannot read the base repository '{repository}' for {architecture}");
+    let title = format!("cannot read the base repository `{repository}` for {architecture}");
     Refusal::new(ProblemKind::Unavailable, title)
         .detail(problem)
         .hint("the previous iteration was planned with it; try again when its mirror is available")

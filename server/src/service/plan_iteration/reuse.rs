@@ -1,21 +1,21 @@
 //! Finds builds with the same input hash: finished ones in any namespace, and running ones in this one. The
 //! assignment of versions decides which of them fit.
 
-use crate::db::{builds, packages, retired_packages};
+use crate::db::{Database, builds, packages, retired_packages};
 use crate::error::Error;
-use crate::repos::RepositoryKey;
-use crate::state::AppState;
+use crate::repos::{Repos, RepositoryKey};
 
 use super::draft::{Draft, Reusable};
 use super::plan_input::PlanInput;
 
 /// Adds to every draft the finished builds with the same input hash whose files exist, and the running one.
 pub(super) async fn find(
-    state: &AppState,
+    database: &Database,
+    repos: &Repos,
     input: &PlanInput,
     drafts: &mut [Draft],
 ) -> Result<(), Error> {
-    let reader = state.database.read();
+    let reader = database.read();
     let namespace = input.namespace;
     for draft in drafts {
         let Some(hash) = &draft.input_hash else {
@@ -30,7 +30,7 @@ pub(super) async fn find(
             let Some(attempt) = found.packages_attempt_id else {
                 continue;
             };
-            let folder = state.repos.folder(&RepositoryKey::of(&found));
+            let folder = repos.folder(&RepositoryKey::of(&found));
             let mut complete = true;
             for package in packages::of_attempt(reader, attempt).await? {
                 let path = folder.join(package.file_name.as_str());

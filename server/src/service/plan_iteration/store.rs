@@ -3,28 +3,28 @@
 use std::collections::{BTreeMap, HashMap};
 
 use buildbtw_model::api::ExpectedPackage;
-use buildbtw_model::{Architecture, BuildId, Pkgbase};
+use buildbtw_model::{Architecture, BuildId, CommitTime, Pkgbase, saturating};
 
 use crate::db::plans::{self, EdgeKind, NewBuild};
 use crate::db::releases::{self, BuildRelease};
 use crate::db::{IterationId, WriteTransaction, builds, iterations};
 use crate::error::Error;
-use crate::service::transitions::Transition;
 use crate::sources::ResolvedChangeset;
 
 use super::draft::Draft;
 use super::planned::{PlannedArchitecture, PlannedIteration};
 
-/// Stores a planned iteration: its commits, builds and edges. Reused builds are published after the commit.
+/// Stores a planned iteration: its commits, builds and edges. Returns the reused builds, which are to be
+/// published after the commit.
 ///
 /// # Errors
 /// When the database cannot be written.
 pub(in crate::service) async fn store(
-    transition: &mut Transition,
+    tx: &mut WriteTransaction,
     iteration: IterationId,
     origins: &[ResolvedChangeset],
     planned: PlannedIteration,
-) -> Result<(), Error> {
+) -> Result<Vec<BuildId>, Error> {
     let commits: Vec<_> = origins
         .iter()
         .map(|origin| iterations::FixedOrigin {
@@ -33,7 +33,6 @@ pub(in crate::service) async fn store(
             tree: origin.head.tree.clone(),
         })
         .collect();
-    let tx = transition.tx();
     iterations::insert_origins(tx, iteration, &commits).await?;
     let mut reused = Vec::new();
     let mut shared = Shared::new();
@@ -45,8 +44,7 @@ pub(in crate::service) async fn store(
         reused.extend(store_builds(tx, iteration, part, number == 0, &mut shared).await?);
     }
     plans::insert_notes(tx, iteration, &planned.notes).await?;
-    transition.publish(reused);
-    Ok(())
+    Ok(reused)
 }
 
 /// The first architecture's builds of packages of architecture `any`, by pkgbase and stage.
@@ -151,7 +149,6 @@ async fn await_or_reuse(
 }
 
 fn new_build(architecture: &Architecture, position: u32, draft: &Draft) -> NewBuild {
-    let small = |seconds: u64| u32::try_from(seconds).unwrap_or(u32::MAX);
     let version = &draft.version.version;
     let reason: Vec<_> = draft.reason.iter().map(Pkgbase::as_str).collect();
     NewBuild {
@@ -163,7 +160,7 @@ fn new_build(architecture: &Architecture, position: u32, draft: &Draft) -> NewBu
         commit: draft.head.commit.clone(),
         tree: draft.head.tree.clone(),
         // Builds have the epoch as the date of their files then, which is at least reproducible.
-        commit_time: draft.head.commit_time.unwrap_or_default(),
+        commit_time: draft.head.commit_time.unwrap_or(CommitTime::EPOCH),
         clone_url: draft.head.clone_url.clone(),
         srcinfo_sha256: draft.head.srcinfo_sha256.clone(),
         pkgrel: (*version != *draft.package.version()).then(|| version.pkgrel().to_owned()),
@@ -172,9 +169,9 @@ fn new_build(architecture: &Architecture, position: u32, draft: &Draft) -> NewBu
         library: draft.library.clone(),
         bootstrap: draft.without.is_some(),
         without: draft.without.as_deref().unwrap_or_default().join("\n"),
-        estimate_s: small(draft.estimate_s),
-        priority_s: small(draft.priority_s),
-        missing: u32::try_from(draft.needs.len()).unwrap_or(u32::MAX),
+        estimate_s: saturating(draft.estimate_s),
+        priority_s: saturating(draft.priority_s),
+        missing: saturating(draft.needs.len()),
         input_hash: draft.input_hash.clone(),
         shared_build: None,
         reused: draft.reused,

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use buildbtw_model::{Architecture, PackageVersion, Pkgbase, Pkgname, ReleaseRule};
 use buildbtw_planner::{
-    AssignedVersions, Budget as _, BuiltPackage, PackageIndex, Problem, SourcePackage, TimedOut,
-    same_packages, unmet_constraints,
+    AssignedVersions, Budget as _, PackageIndex, Problem, SourcePackage, TimedOut,
+    VersionedPackage, same_packages, unmet_constraints,
 };
 
 use super::draft::{Draft, Reusable};
@@ -188,10 +188,10 @@ pub(super) fn problems(
     index: &PackageIndex,
     budget: &PlanBudget,
 ) -> Result<Vec<Problem>, TimedOut> {
-    let built: Vec<BuiltPackage<'_>> = part
+    let built: Vec<VersionedPackage<'_>> = part
         .drafts
         .iter()
-        .map(|draft| BuiltPackage {
+        .map(|draft| VersionedPackage {
             package: &draft.package,
             version: &draft.version.version,
         })

@@ -13,19 +13,19 @@ use crate::error::Error;
 use crate::repos::choice::NameCandidates;
 use crate::repos::database::{DatabaseWriter, Entry};
 use crate::repos::{Rendering, Repos, RepositoryKey, Turn};
-use crate::state::AppState;
+use crate::state::parts::RepositoryParts;
 
 /// Updates the file lists of a repository, if they are outdated.
 ///
 /// # Errors
 /// When the database or the disk fails.
 pub async fn update(
-    state: &AppState,
+    parts: RepositoryParts<'_>,
     key: &RepositoryKey,
     iteration: IterationId,
 ) -> Result<(), Error> {
-    let _alone = state.file_lists.lock_writes().await;
-    let repos = &state.repos;
+    let _alone = parts.file_lists.lock_writes().await;
+    let repos = parts.repos;
     // Read first: packages that are published from now on make them outdated again.
     let Some(written) = modified(&repos.database(key))? else {
         return Ok(());
@@ -34,8 +34,8 @@ pub async fn update(
         return Ok(());
     }
     let turn = repos.acquire_render_turn(Rendering::FileLists).await?;
-    let rows = packages::of_repository(state.database.read(), iteration, &key.architecture).await?;
-    let content = with_files(&state.database, listed(&rows), turn).await?;
+    let rows = packages::of_repository(parts.database.read(), iteration, &key.architecture).await?;
+    let content = with_files(parts.database, listed(&rows), turn).await?;
     let (repos, key) = (repos.clone(), key.clone());
     tokio::task::spawn_blocking(move || {
         repos.replace_at(&repos.file_lists(&key), &content, written)
@@ -48,19 +48,21 @@ pub async fn update(
 ///
 /// # Errors
 /// When the database or the disk fails.
-pub async fn outdated(state: &AppState) -> Result<Vec<(RepositoryKey, IterationId)>, Error> {
-    let reader = state.database.read();
+pub async fn outdated(
+    parts: RepositoryParts<'_>,
+) -> Result<Vec<(RepositoryKey, IterationId)>, Error> {
+    let reader = parts.database.read();
     let mut outdated = Vec::new();
     for namespace in namespaces::all(reader).await? {
         for iteration in iterations::of_namespace(reader, namespace.id).await? {
-            for architecture in &state.config.architectures {
+            for architecture in parts.architectures {
                 let key = RepositoryKey {
                     namespace: namespace.name.clone(),
                     iteration: iteration.number,
                     architecture: architecture.clone(),
                 };
-                if modified(&state.repos.database(&key))?
-                    != modified(&state.repos.file_lists(&key))?
+                if modified(&parts.repos.database(&key))?
+                    != modified(&parts.repos.file_lists(&key))?
                 {
                     outdated.push((key, iteration.id));
                 }
@@ -90,7 +92,7 @@ pub(crate) async fn with_files(
     let mut writer = DatabaseWriter::new()?;
     for row in rows {
         let entries = packages::entries(database.read(), row.attempt, &row.file_name).await?;
-        let gone = || Error::not_found(format!("package '{}'", row.file_name));
+        let gone = || Error::not_found(format!("package `{}`", row.file_name));
         let entries = entries.ok_or_else(gone)?;
         let (name, version) = (row.pkgname.clone(), row.version.clone());
         let append = move || {

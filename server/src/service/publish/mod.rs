@@ -9,24 +9,33 @@ use std::path::PathBuf;
 
 use buildbtw_model::{AttemptId, BuildId, PackageFileName};
 
-use crate::db::attempts;
 use crate::db::builds::{self, BuildRow};
 use crate::db::packages::{self, Listing};
+use crate::db::{Database, attempts};
 use crate::error::Error;
 use crate::repos::image::DatabaseImage;
 use crate::repos::{Repos, RepositoryKey};
-use crate::state::AppState;
+use crate::state::parts::RepositoryParts;
 
 use super::transitions::Transition;
 pub(crate) use images::Images;
 
+/// Returns the builds whose packages were accepted and are not in their repository yet.
+///
+/// # Errors
+/// When the database cannot be read.
+pub(crate) async fn unpublished(database: &Database) -> sqlx::Result<Vec<BuildId>> {
+    let builds = builds::unpublished(database.read()).await?;
+    Ok(builds.into_iter().map(|build| build.id).collect())
+}
+
 /// Publishes some builds, repository by repository. Returns those that failed.
 pub(crate) async fn publish_all(
-    state: &AppState,
+    parts: RepositoryParts<'_>,
     images: &mut Images,
     ids: &[BuildId],
 ) -> Vec<BuildId> {
-    let found = match builds::by_ids(state.database.read(), ids).await {
+    let found = match builds::by_ids(parts.database.read(), ids).await {
         Ok(found) => found,
         Err(error) => {
             tracing::error!(error = error.to_string(), "cannot read builds to publish");
@@ -44,7 +53,7 @@ pub(crate) async fn publish_all(
         }
     }
     for (key, group) in groups {
-        let Err(error) = publish_group(state, images, &key, &group).await else {
+        let Err(error) = publish_group(parts, images, &key, &group).await else {
             continue;
         };
         report(&key, &error);
@@ -55,7 +64,7 @@ pub(crate) async fn publish_all(
         // A failing repository must not delay the others.
         for build in group {
             let id = build.id;
-            if let Err(error) = publish_group(state, images, &key, &[build]).await {
+            if let Err(error) = publish_group(parts, images, &key, &[build]).await {
                 report(&key, &error);
                 failed.push(id);
             }
@@ -74,7 +83,7 @@ fn report(key: &RepositoryKey, error: &Error) {
 }
 
 async fn publish_group(
-    state: &AppState,
+    parts: RepositoryParts<'_>,
     images: &mut Images,
     key: &RepositoryKey,
     group: &[BuildRow],
@@ -86,19 +95,19 @@ async fn publish_group(
         files: links,
         listings,
         own,
-    } = package_files(state, key, group).await?;
+    } = package_files(parts, key, group).await?;
     // Taken out, so that it is rebuilt from the database if anything below fails.
-    let mut image = images.take(&state.database, iteration, key).await?;
+    let mut image = images.take(parts.database, iteration, key).await?;
     for listing in listings {
         image.list(listing);
     }
-    let image = write_repository(&state.repos, key, links, image).await?;
-    let mut transition = Transition::begin(&state.database).await?;
+    let image = write_repository(parts.repos, key, links, image).await?;
+    let mut transition = Transition::of(parts.database.write().await?);
     transition.complete(group).await?;
     let effects = transition.commit().await?;
     images.keep(iteration, key, image);
     let is_current = effects.ended.contains(&iteration)
-        && match file_lists::update(state, key, iteration).await {
+        && match file_lists::update(parts, key, iteration).await {
             Ok(()) => true,
             Err(error) => {
                 tracing::error!(
@@ -109,13 +118,13 @@ async fn publish_group(
             }
         };
     if !is_current {
-        state.file_lists.enqueue(key.clone(), iteration);
+        parts.file_lists.enqueue(key.clone(), iteration);
     }
-    state.announce(effects);
+    parts.announcer.announce(effects);
     // Packages of other builds are only shared: those builds may still have to publish them.
     let uploads: Vec<PathBuf> = own
         .into_iter()
-        .map(|attempt| state.repos.uploads(attempt))
+        .map(|attempt| parts.repos.uploads(attempt))
         .collect();
     // The files are linked into the repository. Removal happens in the background; a folder that remains is
     // removed at the next start.
@@ -145,11 +154,11 @@ struct Packages {
 /// Returns the packages of builds of one repository, and where their files may be: among the uploads, or in the
 /// repository of the build that they were built for.
 async fn package_files(
-    state: &AppState,
+    parts: RepositoryParts<'_>,
     key: &RepositoryKey,
     group: &[BuildRow],
 ) -> Result<Packages, Error> {
-    let reader = state.database.read();
+    let reader = parts.database.read();
     let of_build: BTreeMap<AttemptId, &BuildRow> = group
         .iter()
         .filter_map(|build| Some((build.packages_attempt_id?, build)))
@@ -169,14 +178,14 @@ async fn package_files(
     };
     let sources: BTreeMap<BuildId, PathBuf> = sources
         .into_iter()
-        .map(|build| (build.id, state.repos.folder(&RepositoryKey::of(&build))))
+        .map(|build| (build.id, parts.repos.folder(&RepositoryKey::of(&build))))
         .collect();
-    let own_folder = state.repos.folder(key);
+    let own_folder = parts.repos.folder(key);
     let mut files = Vec::new();
     let mut listings = Vec::new();
     for (attempt, name, mut listing) in packages::of_attempts(reader, &ids).await? {
         let source = builds_of.get(&attempt).and_then(|build| sources.get(build));
-        let uploads = state.repos.uploads(attempt);
+        let uploads = parts.repos.uploads(attempt);
         let folders = [Some(&uploads), source, Some(&own_folder)]
             .into_iter()
             .flatten();

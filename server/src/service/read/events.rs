@@ -1,13 +1,14 @@
 //! Follows the events of a namespace.
 
-use buildbtw_model::NamespaceName;
 use buildbtw_model::api::Event;
+use buildbtw_model::{EventId, NamespaceName};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
-use crate::db::NamespaceId;
+use crate::changes::Changes;
 use crate::db::events::{self, EventRow};
+use crate::db::{Database, NamespaceId};
 use crate::error::Error;
-use crate::state::AppState;
 
 use super::find::find_namespace;
 
@@ -16,9 +17,10 @@ const BATCH: i64 = 500;
 
 /// A follower of the events of a namespace.
 pub struct EventFollower {
-    state: AppState,
+    database: Database,
+    shutdown: CancellationToken,
     namespace: NamespaceId,
-    last: i64,
+    last: EventId,
     changes: watch::Receiver<u64>,
     /// Events that were read but not returned yet, the next one last.
     pending: Vec<Event>,
@@ -30,18 +32,21 @@ impl EventFollower {
     /// # Errors
     /// When there is no such namespace.
     pub async fn begin(
-        state: AppState,
+        database: &Database,
+        changes: &Changes,
+        shutdown: &CancellationToken,
         name: &NamespaceName,
-        after: Option<i64>,
+        after: Option<EventId>,
     ) -> Result<Self, Error> {
-        let namespace = find_namespace(&state.database, name).await?.id;
-        let changes = state.changes.subscribe(namespace);
+        let namespace = find_namespace(database, name).await?.id;
+        let changes = changes.subscribe(namespace);
         let last = match after {
             Some(number) => number,
-            None => events::last(state.database.read(), namespace).await?,
+            None => events::last(database.read(), namespace).await?,
         };
         Ok(Self {
-            state,
+            database: database.clone(),
+            shutdown: shutdown.clone(),
             namespace,
             last,
             changes,
@@ -57,7 +62,7 @@ impl EventFollower {
                 return Some(event);
             }
             self.changes.mark_unchanged();
-            let reader = self.state.database.read();
+            let reader = self.database.read();
             match events::after(reader, self.namespace, self.last, BATCH).await {
                 Ok(rows) if rows.is_empty() => {}
                 Ok(rows) => {
@@ -71,7 +76,7 @@ impl EventFollower {
             }
             tokio::select! {
                 changed = self.changes.changed() => changed.ok()?,
-                () = self.state.shutdown.cancelled() => return None,
+                () = self.shutdown.cancelled() => return None,
             }
         }
     }
@@ -87,6 +92,7 @@ fn event(row: EventRow) -> Event {
         architecture: row.architecture,
         attempt: row.attempt,
         message: row.message,
+        hint: row.hint,
         at: row.at.into(),
     }
 }

@@ -20,7 +20,7 @@ pub async fn find_namespace(
         .ok_or_else(|| {
             Refusal::new(
                 ProblemKind::NotFound,
-                format!("there is no namespace '{name}'"),
+                format!("there is no namespace `{name}`"),
             )
             .hint("`buildbtw list` lists all namespaces")
             .into()

@@ -20,7 +20,7 @@ use crate::service::eta;
 use crate::service::iteration_graph::IterationGraph;
 use crate::service::pipelines::show;
 use crate::service::version_notes::VersionNotes;
-use crate::state::AppState;
+use crate::state::pipelines::Pipelines;
 use crate::time::Millis;
 
 use super::find::find_namespace;
@@ -60,33 +60,34 @@ pub(super) async fn iteration_summary(
 /// # Errors
 /// When there is none.
 pub async fn show_iteration(
-    state: &AppState,
+    database: &Database,
+    on_gitlab: Option<&Pipelines>,
     server: &BaseUrl,
     name: &NamespaceName,
     number: Option<u32>,
 ) -> Result<IterationDetail, Error> {
-    let namespace = find_namespace(&state.database, name).await?;
-    let reader = state.database.read();
+    let namespace = find_namespace(database, name).await?;
+    let reader = database.read();
     let row = match number {
         Some(number) => iterations::by_number(reader, namespace.id, number).await?,
         None => iterations::newest(reader, namespace.id).await?,
     };
     let row = row.ok_or_else(|| {
         let number = number.unwrap_or_default();
-        Error::not_found(format!("iteration {number} of namespace '{name}'"))
+        Error::not_found(format!("iteration {number} of namespace `{name}`"))
     })?;
-    let (mut summary, per_architecture) = iteration_summary(&state.database, &row).await?;
-    let builds = Builds::read(state, &row).await?;
+    let (mut summary, per_architecture) = iteration_summary(database, &row).await?;
+    let builds = Builds::read(database, on_gitlab, &row).await?;
     let graph = builds.graph();
     let etas = builds.etas(&graph);
     summary.eta = etas.values().max().copied();
-    let summaries = builds.summaries(state, &graph, etas).await?;
+    let summaries = builds.summaries(database, on_gitlab, &graph, etas).await?;
     let done = iterations::newest_done(reader, namespace.id).await?;
     let offered = OfferedRepository::of(&row, done.as_ref());
     let architectures = per_architecture
         .into_iter()
         .map(|(architecture, counts)| ArchitectureSummary {
-            stalled: builds.stalled(state, &architecture, &counts),
+            stalled: builds.stalled(on_gitlab, &architecture, &counts),
             repository: offered.snippet(server, name, &architecture),
             architecture,
             counts,
@@ -119,15 +120,19 @@ struct Builds<'a> {
 }
 
 impl<'a> Builds<'a> {
-    async fn read(state: &AppState, iteration: &'a IterationRow) -> Result<Self, Error> {
-        let (reader, read_at) = (state.database.read(), state.clock.now());
+    async fn read(
+        database: &Database,
+        on_gitlab: Option<&Pipelines>,
+        iteration: &'a IterationRow,
+    ) -> Result<Self, Error> {
+        let (reader, read_at) = (database.read(), database.clock().now());
         let rows = builds::of_iteration(reader, iteration.id).await?;
         let newest = attempts::newest_of_iteration(reader, iteration.id).await?;
         let newest = newest.into_iter().map(|attempt| (attempt.build, attempt));
         let newest = newest.collect();
         let edges = builds::edges(reader, iteration.id).await?;
         let mut workers = workers::jobs_since(reader, read_at - workers::WORKER_TIMEOUT).await?;
-        show::runners(&state.config, &rows, &mut workers);
+        show::runners(on_gitlab, &rows, &mut workers);
         Ok(Self {
             iteration,
             rows,
@@ -161,14 +166,15 @@ impl<'a> Builds<'a> {
 
     async fn summaries(
         &self,
-        state: &AppState,
+        database: &Database,
+        on_gitlab: Option<&Pipelines>,
         graph: &IterationGraph<'_>,
         etas: HashMap<BuildId, Timestamp>,
     ) -> Result<Vec<BuildSummary>, Error> {
         let blockers = graph.blockers();
         let mut waiting = graph.waiting();
-        let version_notes = VersionNotes::of_iteration(&state.database, self.iteration.id).await?;
-        let reused = reuse::of_iteration(state.database.read(), self.iteration.id).await?;
+        let version_notes = VersionNotes::of_iteration(database, self.iteration.id).await?;
+        let reused = reuse::of_iteration(database.read(), self.iteration.id).await?;
         let reused = reused.into_iter().map(|reused| (reused.build, reused));
         let reused: HashMap<BuildId, ReusedRow> = reused.collect();
         let mut builds = Vec::with_capacity(self.rows.len());
@@ -188,15 +194,15 @@ impl<'a> Builds<'a> {
             .filter(|build| build.status == BuildStatus::Dispatched)
             .filter_map(|build| build.attempt)
             .collect();
-        let on_gitlab = show::of_attempts(&state.database, &dispatched).await?;
-        show::explain(state.pipelines.as_ref(), &mut builds, &on_gitlab);
+        let pipelines = show::of_attempts(database, &dispatched).await?;
+        show::explain(on_gitlab, &mut builds, &pipelines);
         Ok(builds)
     }
 
     /// Returns why no build is dispatched for an architecture, if it is stalled.
     fn stalled(
         &self,
-        state: &AppState,
+        on_gitlab: Option<&Pipelines>,
         architecture: &Architecture,
         counts: &BuildCounts,
     ) -> Option<String> {
@@ -206,7 +212,7 @@ impl<'a> Builds<'a> {
         if counts.ready > 0 && !self.workers.contains_key(architecture) {
             return Some(format!("no worker for {architecture}"));
         }
-        show::stalled(state, architecture)
+        show::stalled(on_gitlab, architecture)
     }
 }
 

@@ -5,53 +5,94 @@ use std::time::Duration;
 use buildbtw_model::AttemptId;
 use bytes::Bytes;
 use futures_util::Stream;
+use tokio_util::sync::CancellationToken;
 
 use crate::db::{Database, attempts};
 use crate::error::Error;
-use crate::state::AppState;
+use crate::logs::Logs;
 
 /// The number of bytes read from disk and sent at once.
 const CHUNK_SIZE: u64 = 256 * 1024;
 /// How often a follower polls the attempt while its log does not grow.
 const POLL_INTERVAL: Duration = Duration::from_secs(20);
 
-/// Returns whether an attempt has ended, so that its log is complete.
+/// The log of an attempt from an offset on.
+pub struct OpenLog {
+    source: Source,
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// The offset.
+    pub start: u64,
+    /// The number of bytes after the offset.
+    pub length: u64,
+    /// Whether the attempt has ended, so that the log is complete.
+    pub is_final: bool,
+}
+
+/// Where logs are read.
+#[derive(Clone)]
+struct Source {
+    database: Database,
+    logs: Logs,
+    shutdown: CancellationToken,
+}
+
+/// Opens the log of an attempt at an offset.
 ///
 /// # Errors
-/// When there is no such attempt.
-pub async fn is_final(database: &Database, attempt: AttemptId) -> Result<bool, Error> {
+/// When there is no such attempt, or the disk fails.
+pub async fn open_log(
+    database: &Database,
+    logs: &Logs,
+    shutdown: &CancellationToken,
+    attempt: AttemptId,
+    start: u64,
+) -> Result<OpenLog, Error> {
     let row = attempts::by_id(database.read(), attempt).await?;
     let row = row.ok_or_else(|| Error::not_found(format!("attempt {attempt}")))?;
-    Ok(row.status.is_final())
-}
-
-/// Streams the part of a log between two offsets.
-pub fn part(
-    state: AppState,
-    attempt: AttemptId,
-    from: u64,
-    to: u64,
-) -> impl Stream<Item = Result<Bytes, Error>> {
-    stream(Follower {
-        state,
+    Ok(OpenLog {
+        // Read before the length: nothing is appended to the log of an ended attempt.
+        is_final: row.status.is_final(),
+        length: logs.length(attempt).await?.saturating_sub(start),
         attempt,
-        offset: from,
-        end: Some(to),
+        start,
+        source: Source {
+            database: database.clone(),
+            logs: logs.clone(),
+            shutdown: shutdown.clone(),
+        },
     })
 }
 
-/// Streams a log from an offset while it grows, until the attempt ends or the server shuts down.
-pub fn follow(
-    state: AppState,
-    attempt: AttemptId,
-    offset: u64,
-) -> impl Stream<Item = Result<Bytes, Error>> {
-    stream(Follower {
-        state,
-        attempt,
-        offset,
-        end: None,
-    })
+/// Returns the PKGBUILD that an attempt built with.
+///
+/// # Errors
+/// When it is not stored, or the disk fails.
+pub async fn read_pkgbuild(logs: &Logs, attempt: AttemptId) -> Result<Vec<u8>, Error> {
+    let text = logs.pkgbuild(attempt).await?;
+    text.ok_or_else(|| Error::not_found(format!("PKGBUILD of attempt {attempt}")))
+}
+
+impl OpenLog {
+    /// Streams the bytes between two positions after the offset.
+    pub fn part(self, from: u64, to: u64) -> impl Stream<Item = Result<Bytes, Error>> {
+        stream(Follower {
+            offset: self.start + from,
+            end: Some(self.start + to),
+            attempt: self.attempt,
+            source: self.source,
+        })
+    }
+
+    /// Streams the log while it grows, until the attempt ends or the server shuts down.
+    pub fn follow(self) -> impl Stream<Item = Result<Bytes, Error>> {
+        stream(Follower {
+            offset: self.start,
+            end: None,
+            attempt: self.attempt,
+            source: self.source,
+        })
+    }
 }
 
 fn stream(follower: Follower) -> impl Stream<Item = Result<Bytes, Error>> {
@@ -62,7 +103,7 @@ fn stream(follower: Follower) -> impl Stream<Item = Result<Bytes, Error>> {
 }
 
 struct Follower {
-    state: AppState,
+    source: Source,
     attempt: AttemptId,
     offset: u64,
     /// The offset at which to end; `None` to end with the attempt.
@@ -92,13 +133,13 @@ impl Follower {
     }
 
     async fn follow(&mut self) -> Result<Option<Bytes>, Error> {
-        let mut growth = self.state.logs.subscribe(self.attempt);
+        let mut growth = self.source.logs.subscribe(self.attempt);
         loop {
             // In this order: nothing is written to the log of an attempt that has ended.
             let has_ended = self.has_ended().await?;
             if has_ended {
                 // The server may still append why it ended.
-                self.state.logs.writes_ended(self.attempt).await;
+                self.source.logs.writes_ended(self.attempt).await;
             }
             let piece = self.read(CHUNK_SIZE).await?;
             if piece.is_some() || has_ended {
@@ -107,20 +148,20 @@ impl Follower {
             tokio::select! {
                 _ = growth.changed() => {}
                 () = tokio::time::sleep(POLL_INTERVAL) => {}
-                () = self.state.shutdown.cancelled() => return Ok(None),
+                () = self.source.shutdown.cancelled() => return Ok(None),
             }
         }
     }
 
     async fn read(&mut self, limit: u64) -> Result<Option<Bytes>, Error> {
-        let logs = &self.state.logs;
+        let logs = &self.source.logs;
         let piece = logs.read(self.attempt, self.offset, limit).await?;
         self.offset += piece.len() as u64;
         Ok((!piece.is_empty()).then(|| piece.into()))
     }
 
     async fn has_ended(&self) -> Result<bool, Error> {
-        let attempt = attempts::by_id(self.state.database.read(), self.attempt).await?;
+        let attempt = attempts::by_id(self.source.database.read(), self.attempt).await?;
         Ok(attempt.is_none_or(|attempt| attempt.status.is_final()))
     }
 }

@@ -1,8 +1,10 @@
 //! Read models: the responses of the API and the contents of the pages, created from rows. One file per page.
 
 pub mod build;
+pub mod build_page;
 pub mod events;
 pub mod find;
+pub mod home;
 pub mod iteration;
 pub mod logs;
 pub mod namespaces;

@@ -1,27 +1,29 @@
 //! All namespaces, and one of them with its iterations.
 
-use buildbtw_model::NamespaceName;
-use buildbtw_model::api::{NamespaceDetail, NamespaceSummary, Page, ProblemKind};
+use buildbtw_model::api::{IterationDetail, NamespaceDetail, NamespaceSummary, Page, ProblemKind};
+use buildbtw_model::{NamespaceName, saturating};
 
 use crate::address::BaseUrl;
 use crate::db::namespaces::NamespaceRow;
-use crate::db::{iterations, namespaces, packages};
+use crate::db::{Database, NamespaceId, iterations, namespaces, packages};
 use crate::error::Error;
+use crate::network::NetworkSettings;
 use crate::service::refusals;
-use crate::state::AppState;
+use crate::state::parts::ReadParts;
 
 use super::PAGE;
 use super::find::find_namespace;
-use super::iteration::iteration_summary;
+use super::iteration::{iteration_summary, show_iteration};
 
-fn parse_cursor(cursor: Option<&str>, first: i64) -> Result<i64, Error> {
+/// Returns the row before which a page begins.
+fn parse_cursor(cursor: Option<&str>) -> Result<NamespaceId, Error> {
     let Some(cursor) = cursor else {
-        return Ok(first);
+        return Ok(NamespaceId(i64::MAX));
     };
-    cursor.parse().map_err(|_| {
+    cursor.parse().map(NamespaceId).map_err(|_| {
         Error::refused(
             ProblemKind::InvalidRequest,
-            "'cursor' was not issued by this server",
+            "`cursor` was not issued by this server",
         )
     })
 }
@@ -31,25 +33,30 @@ fn parse_cursor(cursor: Option<&str>, first: i64) -> Result<i64, Error> {
 /// # Errors
 /// When the cursor is invalid.
 pub async fn list_namespaces(
-    state: &AppState,
+    database: &Database,
+    network: &NetworkSettings,
     cursor: Option<&str>,
 ) -> Result<Page<NamespaceSummary>, Error> {
-    let before = parse_cursor(cursor, i64::MAX)?;
-    let limit = i64::try_from(PAGE + 1).unwrap_or(i64::MAX);
-    let mut rows = namespaces::page(state.database.read(), before, limit).await?;
+    let before = parse_cursor(cursor)?;
+    let limit = saturating(PAGE + 1);
+    let mut rows = namespaces::page(database.read(), before, limit).await?;
     let next = (rows.len() > PAGE).then(|| {
         rows.truncate(PAGE);
         rows[PAGE - 1].id.0.to_string()
     });
     let mut items = Vec::with_capacity(rows.len());
     for row in rows {
-        items.push(namespace_summary(state, row).await?);
+        items.push(namespace_summary(database, network, row).await?);
     }
     Ok(Page { items, next })
 }
 
-async fn namespace_summary(state: &AppState, row: NamespaceRow) -> Result<NamespaceSummary, Error> {
-    let reader = state.database.read();
+async fn namespace_summary(
+    database: &Database,
+    network: &NetworkSettings,
+    row: NamespaceRow,
+) -> Result<NamespaceSummary, Error> {
+    let reader = database.read();
     let newest = iterations::newest(reader, row.id)
         .await?
         .ok_or_else(|| anyhow::anyhow!("namespace {} has no iteration", row.name))?;
@@ -57,10 +64,35 @@ async fn namespace_summary(state: &AppState, row: NamespaceRow) -> Result<Namesp
         changesets: namespaces::origins(reader, row.id).await?,
         name: row.name,
         scope: row.scope,
-        network: state.config.network.effective(row.network),
+        network: network.effective(row.network),
         held: row.held_at.is_some(),
         created_at: row.created_at.into(),
-        iteration: iteration_summary(&state.database, &newest).await?.0,
+        iteration: iteration_summary(database, &newest).await?.0,
+    })
+}
+
+/// The content of a namespace's page.
+pub struct NamespaceContent {
+    /// The namespace.
+    pub namespace: NamespaceDetail,
+    /// The shown iteration.
+    pub iteration: IterationDetail,
+}
+
+/// Returns a namespace at an iteration, or at the newest one.
+///
+/// # Errors
+/// When there is no such namespace or iteration.
+pub async fn namespace_page(
+    parts: ReadParts<'_>,
+    server: &BaseUrl,
+    name: &NamespaceName,
+    number: Option<u32>,
+) -> Result<NamespaceContent, Error> {
+    let database = parts.database;
+    Ok(NamespaceContent {
+        namespace: show_namespace(database, &parts.config.network, server, name).await?,
+        iteration: show_iteration(database, parts.pipelines, server, name, number).await?,
     })
 }
 
@@ -69,20 +101,21 @@ async fn namespace_summary(state: &AppState, row: NamespaceRow) -> Result<Namesp
 /// # Errors
 /// When there is no namespace with this name.
 pub async fn show_namespace(
-    state: &AppState,
+    database: &Database,
+    network: &NetworkSettings,
     server: &BaseUrl,
     name: &NamespaceName,
 ) -> Result<NamespaceDetail, Error> {
-    let row = find_namespace(&state.database, name).await?;
+    let row = find_namespace(database, name).await?;
     let mut all = Vec::new();
-    for iteration in iterations::of_namespace(state.database.read(), row.id).await? {
-        all.push(iteration_summary(&state.database, &iteration).await?.0);
+    for iteration in iterations::of_namespace(database.read(), row.id).await? {
+        all.push(iteration_summary(database, &iteration).await?.0);
     }
     Ok(NamespaceDetail {
         web_url: format!("{server}/namespaces/{}", row.name),
-        size: packages::size_of_namespace(state.database.read(), row.id).await?,
-        replan_error: refusals::reason(&state.database, row.id).await?,
-        summary: namespace_summary(state, row).await?,
+        size: packages::size_of_namespace(database.read(), row.id).await?,
+        replan_error: refusals::reason(database, row.id).await?,
+        summary: namespace_summary(database, network, row).await?,
         iterations: all,
     })
 }

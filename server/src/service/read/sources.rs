@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use buildbtw_model::api::{
     Page, SourceRepositorySummary, SourcesOutage, SourcesOverview, SourcesProgress,
 };
+use buildbtw_model::saturating;
 
-use crate::db::{source_repositories, srcinfos};
+use crate::db::{Database, source_repositories, srcinfos};
 use crate::error::Error;
 use crate::service::source_problems::FetchRules;
-use crate::state::AppState;
+use crate::sources::Sources;
+use crate::state::parts::ReadParts;
 
 use super::PAGE;
 
@@ -18,12 +20,12 @@ use super::PAGE;
 /// # Errors
 /// When the database cannot be read.
 pub async fn list_sources(
-    state: &AppState,
+    parts: ReadParts<'_>,
     broken: bool,
     cursor: Option<&str>,
 ) -> Result<Page<SourceRepositorySummary>, Error> {
-    let reader = state.database.read();
-    let limit = i64::try_from(PAGE + 1).unwrap_or(i64::MAX);
+    let reader = parts.database.read();
+    let limit = saturating(PAGE + 1);
     let after = cursor.unwrap_or_default();
     let mut rows = source_repositories::page(reader, broken, after, limit).await?;
     let next = (rows.len() > PAGE).then(|| {
@@ -40,7 +42,7 @@ pub async fn list_sources(
             parsed.insert(row.path.clone(), package);
         }
     }
-    let fetched = FetchRules::current(state, state.config.network.default);
+    let fetched = FetchRules::current(parts.fetched, parts.config.network.default);
     for row in rows {
         let package = parsed.get(&row.path);
         items.push(SourceRepositorySummary {
@@ -54,7 +56,7 @@ pub async fn list_sources(
                 })
                 .unwrap_or_default(),
             not_fetched: package
-                .map(|package| fetched.messages(package, &state.config.architectures))
+                .map(|package| fetched.messages(package, &parts.config.architectures))
                 .unwrap_or_default(),
             path: row.path,
             pkgbase: row.pkgbase,
@@ -68,15 +70,41 @@ pub async fn list_sources(
     Ok(Page { items, next })
 }
 
+/// The content of the page of the sources.
+pub struct SourcesContent {
+    /// A page of the repositories.
+    pub sources: Page<SourceRepositorySummary>,
+    /// The overall state.
+    pub overview: SourcesOverview,
+}
+
+/// Returns the content of the page of the sources.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn sources_page(
+    parts: ReadParts<'_>,
+    broken: bool,
+    cursor: Option<&str>,
+) -> Result<SourcesContent, Error> {
+    Ok(SourcesContent {
+        sources: list_sources(parts, broken, cursor).await?,
+        overview: sources_overview(parts.database, parts.sources).await?,
+    })
+}
+
 /// Returns the overall state of the sources.
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn sources_overview(state: &AppState) -> Result<SourcesOverview, Error> {
-    let (usable, broken) = source_repositories::counts(state.database.read()).await?;
-    let status = state.sources.status();
+pub async fn sources_overview(
+    database: &Database,
+    sources: &Sources,
+) -> Result<SourcesOverview, Error> {
+    let (usable, broken) = source_repositories::counts(database.read()).await?;
+    let status = sources.status();
     Ok(SourcesOverview {
-        origin: state.sources.title(),
+        origin: sources.title(),
         usable,
         broken,
         complete: status.complete,

@@ -3,82 +3,89 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use buildbtw_model::{
-    Architecture, AttemptId, BuildId, NamespaceName, PackageFileName, Sha256Digest,
-};
+use buildbtw_model::{AttemptId, BuildId, PackageFileName, Sha256Digest};
 use sha2::Digest as _;
 
-use crate::db::builds;
 use crate::db::packages::{self, Candidate};
+use crate::db::{Database, builds};
 use crate::error::Error;
 use crate::repos::database::{Entry, render};
-use crate::repos::{Rendering, RepositoryKey, Turn};
+use crate::repos::{Rendering, Repos, Turn};
 use crate::service::publish::file_lists::{self, listed};
-use crate::state::AppState;
+use crate::state::parts::RepositoryParts;
 
-use super::{DatabaseKind, PackageFile, Place, find_package};
+use super::{DatabaseFile, DatabaseKind, RequestedFile, ServedPackage, find_package};
 
 /// A file that a build sees.
 pub enum ViewFile {
     /// A database of the view.
-    Database(ViewDatabase),
+    Database(DatabaseFile),
+    /// The client has the database already.
+    Unchanged(String),
     /// A package.
-    Package(PackageFile),
+    Package(ServedPackage),
+}
+
+/// The client that requests a file.
+pub struct Client<'a> {
+    /// Whether its address authenticated recently.
+    pub is_known: bool,
+    /// Returns whether it has the content with this version.
+    pub has: &'a (dyn Fn(&str) -> bool + Sync),
 }
 
 /// A database that may have to be rendered first.
-pub struct ViewDatabase {
+struct ViewDatabase {
     rows: Vec<Candidate>,
     kind: DatabaseKind,
     digest: Sha256Digest,
 }
 
-/// Finds a file in the view of a build.
+/// Finds a file in the view of a build. A database that the client does not have is rendered.
 ///
 /// # Errors
-/// When there is none.
+/// When there is none, the database or the disk fails, or too many requests wait for such databases.
 pub async fn find_file(
-    state: &AppState,
-    name: NamespaceName,
-    iteration: &str,
-    architecture: Architecture,
+    parts: RepositoryParts<'_>,
+    requested: &RequestedFile,
     build: BuildId,
-    file: &str,
+    client: &Client<'_>,
 ) -> Result<ViewFile, Error> {
-    let place = Place::find(&state.database, &name, iteration).await?;
-    let iteration = &place.iteration;
-    let row = builds::by_id(state.database.read(), build)
+    let (key, place) = requested.find(parts.database).await?;
+    let file = requested.file.as_str();
+    let iteration = place.iteration.id;
+    let row = builds::by_id(parts.database.read(), build)
         .await?
-        .filter(|row| row.iteration_id == iteration.id && row.architecture == architecture)
+        .filter(|row| row.iteration_id == iteration && row.architecture == key.architecture)
         .ok_or_else(|| Error::not_found(format!("build {build} in this repository")))?;
-    let key = RepositoryKey {
-        namespace: name,
-        iteration: iteration.number,
-        architecture,
-    };
     let Some(kind) = DatabaseKind::parse(file, &key.namespace) else {
-        let package = find_package(state, &key, &place, file).await?;
+        let package = find_package(parts, &key, &place, file).await?;
         return Ok(ViewFile::Package(package));
     };
-    let rows = packages::of_ancestors(state.database.read(), row.id).await?;
+    let rows = packages::of_ancestors(parts.database.read(), row.id).await?;
+    // Known without rendering it.
     let digest = digest(&rows, kind);
-    Ok(ViewFile::Database(ViewDatabase { rows, kind, digest }))
+    let version = digest.to_string();
+    if (client.has)(&version) {
+        return Ok(ViewFile::Unchanged(version));
+    }
+    let database = ViewDatabase { rows, kind, digest };
+    let path = database
+        .render(parts.database, parts.repos, client.is_known)
+        .await?;
+    Ok(ViewFile::Database(DatabaseFile { path, version }))
 }
 
 impl ViewDatabase {
-    /// Returns the digest that identifies it, which is known without rendering it.
-    #[must_use]
-    pub fn digest(&self) -> &Sha256Digest {
-        &self.digest
-    }
-
     /// Renders the database to disk, where a slow reader occupies no memory, and returns its path. `is_known` says
     /// whether it is for an address that authenticated recently.
-    ///
-    /// # Errors
-    /// When the database or the disk fails, or too many requests wait for such databases.
-    pub async fn render(self, state: &AppState, is_known: bool) -> Result<PathBuf, Error> {
-        if let Some(path) = state.repos.rendered(&self.digest) {
+    async fn render(
+        self,
+        database: &Database,
+        repos: &Repos,
+        is_known: bool,
+    ) -> Result<PathBuf, Error> {
+        if let Some(path) = repos.rendered(&self.digest) {
             return Ok(path);
         }
         // Builds do not need file lists.
@@ -87,13 +94,13 @@ impl ViewDatabase {
             DatabaseKind::Plain if is_known => Rendering::Database,
             DatabaseKind::Plain => Rendering::PublicDatabase,
         };
-        let turn = state.repos.acquire_render_turn(what).await?;
+        let turn = repos.acquire_render_turn(what).await?;
         // The previous turn may have rendered the same database.
-        if let Some(path) = state.repos.rendered(&self.digest) {
+        if let Some(path) = repos.rendered(&self.digest) {
             return Ok(path);
         }
-        let rendered = content(state, &self.rows, self.kind, turn).await?;
-        let (repos, digest) = (state.repos.clone(), self.digest);
+        let rendered = content(database, &self.rows, self.kind, turn).await?;
+        let (repos, digest) = (repos.clone(), self.digest);
         let keep = move || repos.keep_rendered(&digest, &rendered);
         Ok(tokio::task::spawn_blocking(keep).await??)
     }
@@ -114,18 +121,18 @@ fn digest(rows: &[Candidate], kind: DatabaseKind) -> Sha256Digest {
 }
 
 async fn content(
-    state: &AppState,
+    database: &Database,
     rows: &[Candidate],
     kind: DatabaseKind,
     turn: Turn,
 ) -> Result<Vec<u8>, Error> {
     let shown = listed(rows);
     if kind == DatabaseKind::WithFiles {
-        return file_lists::with_files(&state.database, shown, turn).await;
+        return file_lists::with_files(database, shown, turn).await;
     }
     let attempts: BTreeSet<AttemptId> = shown.iter().map(|row| row.attempt).collect();
     let attempts: Vec<AttemptId> = attempts.into_iter().collect();
-    let listed = packages::of_attempts(state.database.read(), &attempts).await?;
+    let listed = packages::of_attempts(database.read(), &attempts).await?;
     let shown: BTreeSet<(AttemptId, PackageFileName)> = shown
         .into_iter()
         .map(|row| (row.attempt, row.file_name.clone()))

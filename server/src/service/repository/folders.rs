@@ -9,9 +9,8 @@ use jiff::Timestamp;
 use crate::db::iterations::{self, IterationRow};
 use crate::db::{Database, namespaces};
 use crate::error::Error;
-use crate::repos::RepositoryKey;
+use crate::repos::{Repos, RepositoryKey};
 use crate::service::read::find::find_namespace;
-use crate::state::AppState;
 
 use super::find_iteration;
 
@@ -123,15 +122,16 @@ pub async fn list_architectures(
 /// # Errors
 /// When there is no such repository, or the disk fails.
 pub async fn list_files(
-    state: &AppState,
+    database: &Database,
+    repos: &Repos,
     name: &NamespaceName,
     number: &str,
     architecture: &Architecture,
 ) -> Result<Vec<Entry>, Error> {
-    let iteration = find_iteration(&state.database, name, number).await?;
-    let counts = iterations::counts(state.database.read(), iteration.id).await?;
+    let iteration = find_iteration(database, name, number).await?;
+    let counts = iterations::counts(database.read(), iteration.id).await?;
     if !counts.iter().any(|(known, _)| known == architecture) {
-        let what = format!("repository for {architecture} in iteration {number} of '{name}'");
+        let what = format!("repository for {architecture} in iteration {number} of `{name}`");
         return Err(Error::not_found(what));
     }
     let key = RepositoryKey {
@@ -139,7 +139,7 @@ pub async fn list_files(
         iteration: iteration.number,
         architecture: architecture.clone(),
     };
-    let folder = state.repos.folder(&key);
+    let folder = repos.folder(&key);
     let databases = [".db", ".files"].map(|end| format!("{name}{end}"));
     Ok(tokio::task::spawn_blocking(move || read_folder(&folder, databases)).await??)
 }

@@ -3,7 +3,10 @@
 pub mod build_view;
 pub mod folders;
 
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
+use std::time::UNIX_EPOCH;
 
 use buildbtw_model::{Architecture, NamespaceName, PackageFileName, Sha256Digest};
 
@@ -11,21 +14,44 @@ use crate::db::iterations::{self, IterationRow};
 use crate::db::{Database, retired_packages};
 use crate::error::Error;
 use crate::repos::RepositoryKey;
-use crate::state::AppState;
+use crate::repos::database::render;
+use crate::state::parts::RepositoryParts;
 
 use super::publish::file_lists;
 use super::read::find::find_namespace;
 
+/// The place of a file in the repositories.
+pub struct RequestedFile {
+    /// The namespace.
+    pub namespace: NamespaceName,
+    /// The number of the iteration, `current` or `latest`.
+    pub iteration: String,
+    /// The architecture.
+    pub architecture: Architecture,
+    /// The name of the file.
+    pub file: String,
+}
+
 /// A file of a repository.
 pub enum RepositoryFile {
-    /// A database, which changes with every package. It does not exist before the first package is published.
-    Database(PathBuf),
+    /// A database, which changes with every package.
+    Database(DatabaseFile),
+    /// The content of a database before the first package is published.
+    EmptyDatabase(Vec<u8>),
     /// A package.
-    Package(PackageFile),
+    Package(ServedPackage),
+}
+
+/// A database on disk.
+pub struct DatabaseFile {
+    /// Its path.
+    pub path: PathBuf,
+    /// Text that identifies its content.
+    pub version: String,
 }
 
 /// A package of a repository.
-pub struct PackageFile {
+pub struct ServedPackage {
     /// Its path.
     pub path: PathBuf,
     /// Its digest.
@@ -40,50 +66,59 @@ pub struct PackageFile {
 /// # Errors
 /// When there is none.
 pub async fn find_file(
-    state: &AppState,
-    name: NamespaceName,
-    iteration: &str,
-    architecture: Architecture,
-    file: &str,
+    parts: RepositoryParts<'_>,
+    requested: &RequestedFile,
 ) -> Result<RepositoryFile, Error> {
-    let place = Place::find(&state.database, &name, iteration).await?;
-    let key = RepositoryKey {
-        namespace: name,
-        iteration: place.iteration.number,
-        architecture,
-    };
+    let (key, place) = requested.find(parts.database).await?;
+    let file = requested.file.as_str();
     let Some(kind) = DatabaseKind::parse(file, &key.namespace) else {
-        let package = find_package(state, &key, &place, file).await?;
+        let package = find_package(parts, &key, &place, file).await?;
         return Ok(RepositoryFile::Package(package));
     };
     if kind == DatabaseKind::WithFiles {
-        file_lists::update(state, &key, place.iteration.id).await?;
+        file_lists::update(parts, &key, place.iteration.id).await?;
     }
-    if !state.config.architectures.contains(&key.architecture) {
+    if !parts.architectures.contains(&key.architecture) {
         let what = format!("repository for {}", key.architecture);
         return Err(Error::not_found(what));
     }
-    let path = state.repos.folder(&key).join(file);
-    Ok(RepositoryFile::Database(path))
+    find_database(parts.repos.folder(&key).join(file)).await
+}
+
+async fn find_database(path: PathBuf) -> Result<RepositoryFile, Error> {
+    let metadata = match fs_err::tokio::metadata(&path).await {
+        Ok(metadata) => metadata,
+        // Nothing is built yet: pacman accepts an empty database.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok(RepositoryFile::EmptyDatabase(render([])?));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let written = metadata.modified()?.duration_since(UNIX_EPOCH);
+    let written = written.unwrap_or_default().as_nanos();
+    // Two versions may have the same time and size, but they are different files.
+    let inode = metadata.ino();
+    let version = format!("{written:x}-{inode:x}-{:x}", metadata.len());
+    Ok(RepositoryFile::Database(DatabaseFile { path, version }))
 }
 
 async fn find_package(
-    state: &AppState,
+    parts: RepositoryParts<'_>,
     key: &RepositoryKey,
     place: &Place,
     file: &str,
-) -> Result<PackageFile, Error> {
-    let not_found = || Error::not_found(format!("file '{file}' in this repository"));
+) -> Result<ServedPackage, Error> {
+    let not_found = || Error::not_found(format!("file `{file}` in this repository"));
     let name: PackageFileName = file.parse().map_err(|_| not_found())?;
-    let path = state.repos.folder(key).join(name.as_str());
-    let reader = state.database.read();
+    let path = parts.repos.folder(key).join(name.as_str());
+    let reader = parts.database.read();
     let (iteration, architecture) = (place.iteration.id, &key.architecture);
     let served = retired_packages::served(reader, iteration, architecture, &name).await?;
     let served = served.ok_or_else(not_found)?;
     if !fs_err::tokio::try_exists(&path).await? {
         return Err(not_found());
     }
-    Ok(PackageFile {
+    Ok(ServedPackage {
         path,
         sha256: served.sha256,
         may_change: place.is_alias || served.is_successor,
@@ -96,12 +131,20 @@ struct Place {
     is_alias: bool,
 }
 
-impl Place {
-    async fn find(database: &Database, name: &NamespaceName, text: &str) -> Result<Self, Error> {
-        Ok(Self {
-            iteration: find_iteration(database, name, text).await?,
+impl RequestedFile {
+    /// Finds the repository and its iteration.
+    async fn find(&self, database: &Database) -> Result<(RepositoryKey, Place), Error> {
+        let text = self.iteration.as_str();
+        let place = Place {
+            iteration: find_iteration(database, &self.namespace, text).await?,
             is_alias: matches!(text, "current" | "latest"),
-        })
+        };
+        let key = RepositoryKey {
+            namespace: self.namespace.clone(),
+            iteration: place.iteration.number,
+            architecture: self.architecture.clone(),
+        };
+        Ok((key, place))
     }
 }
 
@@ -121,8 +164,8 @@ async fn find_iteration(
         },
     };
     found.ok_or_else(|| match text {
-        "latest" => Error::not_found(format!("complete iteration of namespace '{name}' yet")),
-        text => Error::not_found(format!("iteration '{text}' of namespace '{name}'")),
+        "latest" => Error::not_found(format!("complete iteration of namespace `{name}` yet")),
+        text => Error::not_found(format!("iteration `{text}` of namespace `{name}`")),
     })
 }
 

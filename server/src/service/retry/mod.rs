@@ -14,7 +14,7 @@ use crate::db::namespaces::NamespaceRow;
 use crate::db::source_repositories::SourceRepositoryRow;
 use crate::error::{Error, Refusal};
 use crate::sources;
-use crate::state::AppState;
+use crate::state::parts::PlanningParts;
 
 use super::new_iteration::{Trigger, catch_up, new_iteration_after};
 use super::read::find::find_namespace;
@@ -32,22 +32,22 @@ const MAX_REREAD: usize = 50;
 /// When the namespace is held, one of the pkgbases has nothing to retry, or the newest commits are requested and one
 /// cannot be used; nothing was changed then.
 pub async fn retry(
-    state: &AppState,
+    parts: PlanningParts<'_>,
     caller: Caller,
     name: &NamespaceName,
     request: &RetryBuilds,
 ) -> Result<RetriedBuilds, Error> {
-    let namespace = find_namespace(&state.database, name).await?;
+    let namespace = find_namespace(parts.database, name).await?;
     check_held(&namespace)?;
     // Newer commits are relative to this iteration: another may be planned while the sources are read.
-    let before = newest(&state.database, &namespace).await?;
-    let all = builds::of_iteration(state.database.read(), before.id).await?;
+    let before = newest(parts.database, &namespace).await?;
+    let all = builds::of_iteration(parts.database.read(), before.id).await?;
     check_pkgbases(&request.pkgbases, &before, &all)?;
-    catch_up(state, &namespace, failed(&all)).await?;
-    let newer = newer::commits(state, &before, &all).await?;
-    let unusable = newer::unusable(state, &before, &all).await?;
-    if newest(&state.database, &namespace).await?.id != before.id {
-        return planned(state, &namespace, request, newer.commits).await;
+    catch_up(parts.database, parts.sources, &namespace, failed(&all)).await?;
+    let newer = newer::commits(parts.database, parts.sources, &before, &all).await?;
+    let unusable = newer::unusable(parts.database, parts.sources, &before, &all).await?;
+    if newest(parts.database, &namespace).await?.id != before.id {
+        return planned(parts.database, &namespace, request, newer.commits).await;
     }
     let mut notes: Vec<_> = unusable.iter().map(note_of).collect();
     // An attempt at a commit that no longer exists would fail, although a newer commit has the same files.
@@ -61,20 +61,20 @@ pub async fn retry(
             let trigger = Trigger::Requested {
                 refresh_base: false,
             };
-            new_iteration_after(state, &namespace, &before, trigger, caller).await?;
-            return planned(state, &namespace, request, newer.commits).await;
+            new_iteration_after(parts, &namespace, &before, trigger, caller).await?;
+            return planned(parts.database, &namespace, request, newer.commits).await;
         }
     } else if newer.is_followed {
         // An attempt at the old commit would be superseded immediately.
         let trigger = Trigger::SourcesChanged;
-        if let Err(error) = new_iteration_after(state, &namespace, &before, trigger, caller).await
+        if let Err(error) = new_iteration_after(parts, &namespace, &before, trigger, caller).await
             && (notes.is_empty() || !error.is_broken_source())
         {
             notes.push(format!("cannot plan the newer commits: {error}"));
         }
     }
-    match retry_builds(state, &before, &namespace, request, &newer.commits, &notes).await? {
-        None => planned(state, &namespace, request, newer.commits).await,
+    match retry_builds(parts, &before, &namespace, request, &newer.commits, &notes).await? {
+        None => planned(parts.database, &namespace, request, newer.commits).await,
         Some(retried) => Ok(RetriedBuilds {
             iteration: before.number,
             builds: retried.into_iter().map(retried_build).collect(),
@@ -89,7 +89,7 @@ fn check_held(namespace: &NamespaceRow) -> Result<(), Error> {
     if namespace.held_at.is_none() {
         return Ok(());
     }
-    let title = format!("'{}' is cancelled", namespace.name);
+    let title = format!("`{}` is cancelled", namespace.name);
     Err(Refusal::new(ProblemKind::Conflict, title)
         .hint(format!("run `buildbtw resume {}` first", namespace.name))
         .into())
@@ -105,7 +105,7 @@ fn check_pkgbases(
     match pkgbases.iter().find(|pkgbase| !is_built(pkgbase)) {
         None => Ok(()),
         Some(pkgbase) => Err(Error::not_found(format!(
-            "build of '{pkgbase}' in iteration {} of '{}'",
+            "build of `{pkgbase}` in iteration {} of `{}`",
             iteration.number, iteration.namespace
         ))),
     }
@@ -129,18 +129,18 @@ fn note_of(row: &SourceRepositoryRow) -> String {
 
 async fn newest(database: &Database, namespace: &NamespaceRow) -> Result<IterationRow, Error> {
     let newest = iterations::newest(database.read(), namespace.id).await?;
-    newest.ok_or_else(|| Error::not_found(format!("iteration of '{}'", namespace.name)))
+    newest.ok_or_else(|| Error::not_found(format!("iteration of `{}`", namespace.name)))
 }
 
 /// Returns the open builds of an iteration that was just planned, which replace new attempts.
 async fn planned(
-    state: &AppState,
+    database: &Database,
     namespace: &NamespaceRow,
     request: &RetryBuilds,
     newer: Vec<NewerCommit>,
 ) -> Result<RetriedBuilds, Error> {
-    let newest = newest(&state.database, namespace).await?;
-    let builds = builds::of_iteration(state.database.read(), newest.id).await?;
+    let newest = newest(database, namespace).await?;
+    let builds = builds::of_iteration(database.read(), newest.id).await?;
     let is_wanted = |build: &BuildRow| {
         let asked = &request.pkgbases;
         build.packages_attempt_id.is_none() && (asked.is_empty() || asked.contains(&build.pkgbase))
@@ -160,7 +160,7 @@ async fn planned(
 
 /// Requeues builds; `None` when `before` is no longer the newest iteration.
 async fn retry_builds(
-    state: &AppState,
+    parts: PlanningParts<'_>,
     before: &IterationRow,
     namespace: &NamespaceRow,
     request: &RetryBuilds,
@@ -168,13 +168,14 @@ async fn retry_builds(
     notes: &[String],
 ) -> Result<Option<Vec<BuildRow>>, Error> {
     let name = &namespace.name;
-    let mut transition = Transition::begin(&state.database).await?;
-    let newest = iterations::newest(transition.connection(), namespace.id).await?;
-    let newest = newest.ok_or_else(|| Error::not_found(format!("iteration of '{name}'")))?;
+    let mut tx = parts.database.write().await?;
+    let newest = iterations::newest(tx.connection(), namespace.id).await?;
+    let newest = newest.ok_or_else(|| Error::not_found(format!("iteration of `{name}`")))?;
     if newest.id != before.id {
-        transition.undo().await?;
+        tx.undo().await?;
         return Ok(None);
     }
+    let mut transition = Transition::of(tx);
     let mut retried = Vec::new();
     if request.pkgbases.is_empty() {
         retried = transition.retry(&newest, None).await?;
@@ -182,8 +183,8 @@ async fn retry_builds(
     for pkgbase in &request.pkgbases {
         let builds = transition.retry(&newest, Some(pkgbase)).await?;
         if builds.is_empty() && !retried.iter().any(|build| build.pkgbase == *pkgbase) {
-            let refusal = nothing_to_retry(&mut transition, &newest, pkgbase).await?;
             transition.undo().await?;
+            let refusal = nothing_to_retry(parts.database, &newest, pkgbase).await?;
             return Err(with_hint(refusal, name, newer, notes));
         }
         retried.extend(builds);
@@ -191,14 +192,14 @@ async fn retry_builds(
     if retried.is_empty() {
         transition.undo().await?;
         let title = format!(
-            "no build has failed in iteration {} of '{name}'",
+            "no build has failed in iteration {} of `{name}`",
             newest.number
         );
         let refusal = Refusal::new(ProblemKind::Conflict, title);
         return Err(with_hint(refusal, name, newer, notes));
     }
     let effects = transition.commit().await?;
-    state.announce(effects);
+    parts.announcer.announce(effects);
     Ok(Some(retried))
 }
 
@@ -233,17 +234,17 @@ fn retried_build(build: BuildRow) -> RetriedBuild {
 }
 
 async fn nothing_to_retry(
-    transition: &mut Transition,
+    database: &Database,
     newest: &IterationRow,
     pkgbase: &Pkgbase,
 ) -> Result<Refusal, Error> {
-    let all = builds::of_iteration(transition.connection(), newest.id).await?;
+    let all = builds::of_iteration(database.read(), newest.id).await?;
     let own: Vec<String> = all
         .iter()
         .filter(|build| build.pkgbase == *pkgbase)
         .map(|build| build.status.to_string())
         .collect();
     let own = own.join(" and ");
-    let title = format!("'{pkgbase}' has not failed: it is {own}");
+    let title = format!("`{pkgbase}` has not failed: it is {own}");
     Ok(Refusal::new(ProblemKind::Conflict, title))
 }

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use buildbtw_model::api::NewerCommit;
 use buildbtw_model::{BuildStatus, CommitHash, Pkgbase};
 
+use crate::db::Database;
 use crate::db::builds::BuildRow;
 use crate::db::iterations::{self, FixedOrigin, IterationRow};
 use crate::db::source_repositories::SourceRepositoryRow;
 use crate::error::Error;
-use crate::state::AppState;
+use crate::sources::Sources;
 
 /// Newer commits of members.
 pub(super) struct Newer {
@@ -23,14 +24,15 @@ pub(super) struct Newer {
 /// Returns the newer commits of the origins and the other members that have other files, or replace commits that no
 /// longer exist.
 pub(super) async fn commits(
-    state: &AppState,
+    database: &Database,
+    sources: &Sources,
     iteration: &IterationRow,
     all: &[BuildRow],
 ) -> Result<Newer, Error> {
     let mut found = Found::default();
-    let origins = iterations::fixed_origins(state.database.read(), iteration.id).await?;
-    found.add_origins(state, &origins, all).await;
-    found.add_members(state, &origins, all).await;
+    let origins = iterations::fixed_origins(database.read(), iteration.id).await?;
+    found.add_origins(sources, &origins, all).await;
+    found.add_members(sources, &origins, all).await;
     Ok(Newer {
         commits: found.commits.into_values().collect(),
         is_followed: found.is_followed,
@@ -53,7 +55,7 @@ impl Found {
         self.commits.insert(newer.pkgbase.clone(), newer);
     }
 
-    async fn add_origins(&mut self, state: &AppState, origins: &[FixedOrigin], all: &[BuildRow]) {
+    async fn add_origins(&mut self, sources: &Sources, origins: &[FixedOrigin], all: &[BuildRow]) {
         let has_failed = |pkgbase: &Pkgbase| {
             let mut builds = all.iter();
             builds.any(|build| build.pkgbase == *pkgbase && build.status == BuildStatus::Failed)
@@ -61,15 +63,15 @@ impl Found {
         for origin in origins {
             let pkgbase = &origin.changeset.pkgbase;
             // A deleted ref or an outage of the forge must not prevent a retry.
-            match state.sources.newer_commit(origin).await {
+            match sources.newer_commit(origin).await {
                 Ok(Some(to)) => {
                     self.is_followed = true;
                     self.add(pkgbase, &origin.commit, to);
                 }
                 Ok(None) if has_failed(pkgbase) => {
-                    if let Ok(to) = state.sources.commit_now(&origin.changeset).await
+                    if let Ok(to) = sources.commit_now(&origin.changeset).await
                         && to != origin.commit
-                        && state.sources.is_lost(pkgbase, &origin.commit).await
+                        && sources.is_lost(pkgbase, &origin.commit).await
                     {
                         self.add(pkgbase, &origin.commit, to);
                         self.lost.insert(pkgbase.clone());
@@ -80,9 +82,9 @@ impl Found {
         }
     }
 
-    async fn add_members(&mut self, state: &AppState, origins: &[FixedOrigin], all: &[BuildRow]) {
+    async fn add_members(&mut self, sources: &Sources, origins: &[FixedOrigin], all: &[BuildRow]) {
         let mut amended = Vec::new();
-        state.sources.with_catalog(|catalog| {
+        sources.with_catalog(|catalog| {
             for build in all.iter().filter(|build| !is_origin(origins, build)) {
                 let Some(head) = catalog.head(&build.pkgbase) else {
                     continue;
@@ -95,7 +97,7 @@ impl Found {
             }
         });
         for (build, to) in amended {
-            if state.sources.is_lost(&build.pkgbase, &build.commit).await {
+            if sources.is_lost(&build.pkgbase, &build.commit).await {
                 self.add(&build.pkgbase, &build.commit, to);
                 self.lost.insert(build.pkgbase.clone());
             }
@@ -110,23 +112,21 @@ fn is_origin(origins: &[FixedOrigin], build: &BuildRow) -> bool {
 
 /// Returns the repositories of members whose newest commit cannot be used.
 pub(super) async fn unusable(
-    state: &AppState,
+    database: &Database,
+    sources: &Sources,
     iteration: &IterationRow,
     all: &[BuildRow],
 ) -> Result<Vec<SourceRepositoryRow>, Error> {
-    let origins = iterations::fixed_origins(state.database.read(), iteration.id).await?;
-    let missing: BTreeSet<_> = state.sources.with_catalog(|catalog| {
+    let origins = iterations::fixed_origins(database.read(), iteration.id).await?;
+    let missing: BTreeSet<_> = sources.with_catalog(|catalog| {
         let members = all.iter().filter(|build| !is_origin(&origins, build));
         let missing = members.filter(|build| catalog.head(&build.pkgbase).is_none());
         missing.map(|build| &build.pkgbase).collect()
     });
-    let mut unusable = state.sources.unusable_of(missing).await?;
+    let mut unusable = sources.unusable_of(missing).await?;
     for origin in &origins {
         // Another branch than the default one is read where it is planned.
-        let found = state
-            .sources
-            .unusable_of([&origin.changeset.pkgbase])
-            .await?;
+        let found = sources.unusable_of([&origin.changeset.pkgbase]).await?;
         unusable.extend(
             found
                 .into_iter()

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use buildbtw_model::{
-    AttemptId, AttemptStatus, BuildStatus, EventKind, FailureKind, PackageVersion,
+    AttemptId, AttemptStatus, BuildStatus, EventKind, Explanation, FailureKind, PackageVersion,
 };
 
 use crate::db::attempts::AttemptRow;
@@ -46,22 +46,31 @@ impl Transition {
         build: &BuildRow,
         attempt: &AttemptRow,
         kind: FailureKind,
-        message: &str,
+        explanation: &Explanation,
     ) -> sqlx::Result<bool> {
         let status = AttemptStatus::Failed;
-        if !attempts::finish(&mut self.tx, attempt.id, status, Some(kind), Some(message)).await? {
+        if !attempts::finish(
+            &mut self.tx,
+            attempt.id,
+            status,
+            Some(kind),
+            Some(explanation),
+        )
+        .await?
+        {
             return Ok(false);
         }
         let event = EventKind::AttemptFailed(kind);
-        self.record(build, Some(attempt.id), event, Some(message))
+        self.record_failure(build, attempt.id, event, explanation)
             .await?;
         match kind {
             // A build whose cancellation was withdrawn before the worker noticed is retried, too.
             FailureKind::Infrastructure | FailureKind::Cancelled => {
-                self.requeue_or_give_up(build, attempt.id, message).await?;
+                self.requeue_or_give_up(build, attempt.id, explanation)
+                    .await?;
             }
             FailureKind::Package | FailureKind::Timeout => {
-                self.end_build(build, attempt.id, BuildStatus::Failed, message)
+                self.end_build(build, attempt.id, BuildStatus::Failed, explanation)
                     .await?;
             }
         }
@@ -74,16 +83,16 @@ impl Transition {
         build: &BuildRow,
         attempt: AttemptId,
         kind: FailureKind,
-        message: &str,
+        explanation: &Explanation,
     ) -> sqlx::Result<bool> {
         let status = AttemptStatus::Failed;
-        if !attempts::finish(&mut self.tx, attempt, status, Some(kind), Some(message)).await? {
+        if !attempts::finish(&mut self.tx, attempt, status, Some(kind), Some(explanation)).await? {
             return Ok(false);
         }
         let event = EventKind::AttemptFailed(kind);
-        self.record(build, Some(attempt), event, Some(message))
+        self.record_failure(build, attempt, event, explanation)
             .await?;
-        self.end_build(build, attempt, BuildStatus::Failed, message)
+        self.end_build(build, attempt, BuildStatus::Failed, explanation)
             .await?;
         Ok(true)
     }
@@ -94,14 +103,14 @@ impl Transition {
         build: &BuildRow,
         attempt: AttemptId,
     ) -> sqlx::Result<bool> {
-        let message = "the job was retried in GitLab";
+        let why = Explanation::from("the job was retried in GitLab");
         let status = AttemptStatus::Lost;
-        if !attempts::finish(&mut self.tx, attempt, status, None, Some(message)).await? {
+        if !attempts::finish(&mut self.tx, attempt, status, None, Some(&why)).await? {
             return Ok(false);
         }
-        self.record(build, Some(attempt), EventKind::AttemptLost, Some(message))
+        self.record_failure(build, attempt, EventKind::AttemptLost, &why)
             .await?;
-        self.requeue_or_give_up(build, attempt, message).await?;
+        self.requeue_or_give_up(build, attempt, &why).await?;
         Ok(true)
     }
 
@@ -113,18 +122,14 @@ impl Transition {
         message: &str,
     ) -> sqlx::Result<bool> {
         let status = AttemptStatus::Lost;
-        if !attempts::finish(&mut self.tx, attempt.id, status, None, Some(message)).await? {
+        let why = Explanation::from(message);
+        if !attempts::finish(&mut self.tx, attempt.id, status, None, Some(&why)).await? {
             return Ok(false);
         }
-        self.record(
-            build,
-            Some(attempt.id),
-            EventKind::AttemptLost,
-            Some(message),
-        )
-        .await?;
+        self.record_failure(build, attempt.id, EventKind::AttemptLost, &why)
+            .await?;
         self.effects.stop = true;
-        self.requeue_or_give_up(build, attempt.id, message).await?;
+        self.requeue_or_give_up(build, attempt.id, &why).await?;
         Ok(true)
     }
 
@@ -132,32 +137,30 @@ impl Transition {
         &mut self,
         build: &BuildRow,
         attempt: AttemptId,
-        message: &str,
+        explanation: &Explanation,
     ) -> sqlx::Result<()> {
         let iteration = iterations::by_id(self.connection(), build.iteration_id).await?;
         let namespace = namespaces::by_id(self.connection(), build.namespace_id).await?;
         let is_held = namespace.is_some_and(|namespace| namespace.held_at.is_some());
         if iteration.status.is_final() || is_held {
             return self
-                .end_build(build, attempt, BuildStatus::Cancelled, message)
+                .end_build(build, attempt, BuildStatus::Cancelled, explanation)
                 .await;
         }
         let failures = attempts::count_infrastructure(&mut self.tx, build.id).await?;
         if failures > MAX_INFRASTRUCTURE_FAILURES {
-            let message = format!("gave up after {failures} attempts: {message}");
+            let given_up = explanation
+                .clone()
+                .map(|message| format!("gave up after {failures} attempts: {message}"));
             return self
-                .end_build(build, attempt, BuildStatus::Failed, &message)
+                .end_build(build, attempt, BuildStatus::Failed, &given_up)
                 .await;
         }
         let not_before = self.now() + backoff(failures);
-        if builds::requeue(&mut self.tx, build.id, Some(not_before), message).await? {
-            self.record(
-                build,
-                Some(attempt),
-                EventKind::Build(BuildStatus::Ready),
-                Some(message),
-            )
-            .await?;
+        if builds::requeue(&mut self.tx, build.id, Some(not_before), explanation).await? {
+            let kind = EventKind::Build(BuildStatus::Ready);
+            self.record_failure(build, attempt, kind, explanation)
+                .await?;
             self.effects.ready = true;
         }
         Ok(())
@@ -168,11 +171,11 @@ impl Transition {
         build: &BuildRow,
         attempt: AttemptId,
         status: BuildStatus,
-        message: &str,
+        explanation: &Explanation,
     ) -> sqlx::Result<()> {
-        if builds::end_without_packages(&mut self.tx, build.id, status, message).await? {
+        if builds::end_without_packages(&mut self.tx, build.id, status, explanation).await? {
             let kind = EventKind::Build(status);
-            self.record(build, Some(attempt), kind, Some(message))
+            self.record_failure(build, attempt, kind, explanation)
                 .await?;
             // A later iteration that waited for these packages builds them itself.
             let ready =

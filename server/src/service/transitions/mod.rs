@@ -4,55 +4,49 @@
 mod attempts;
 mod builds;
 mod iterations;
+mod pipelines;
 
 use std::collections::HashMap;
 
-use buildbtw_model::{AttemptId, BuildId, EventKind};
+use buildbtw_model::{AttemptId, BuildId, EventKind, Explanation};
 use sqlx::SqliteConnection;
 
 use crate::changes::Effects;
 use crate::db::builds::BuildRow;
 use crate::db::events::{self, BuildEvent, NewEvent};
-use crate::db::{Database, IterationId, NamespaceId, WriteTransaction};
+use crate::db::{IterationId, NamespaceId, WriteTransaction};
 use crate::time::Millis;
 
-/// A transaction with its effects.
+pub(crate) use pipelines::JobAssignment;
+
+/// A transaction that changes states, with its effects. What accompanies the transitions is read and written before the
+/// first of them, so that nothing else reaches the transaction afterwards.
 pub(crate) struct Transition {
     tx: WriteTransaction,
     effects: Effects,
 }
 
 impl Transition {
-    pub(crate) async fn begin(database: &Database) -> sqlx::Result<Self> {
-        Ok(Self {
-            tx: database.write().await?,
+    /// Continues a transaction with transitions.
+    pub(crate) fn of(tx: WriteTransaction) -> Self {
+        Self {
+            tx,
             effects: Effects::default(),
-        })
+        }
     }
 
     /// Returns the current time.
-    pub(crate) fn now(&self) -> Millis {
+    fn now(&self) -> Millis {
         self.tx.now()
     }
 
-    /// Returns the transaction, for changes that accompany a transition.
-    pub(crate) fn tx(&mut self) -> &mut WriteTransaction {
-        &mut self.tx
-    }
-
-    /// Returns the connection of the transaction, for queries inside it.
-    pub(crate) fn connection(&mut self) -> &mut SqliteConnection {
+    fn connection(&mut self) -> &mut SqliteConnection {
         self.tx.connection()
     }
 
     /// Notifies the actor that stops attempts, once this is committed.
     pub(crate) fn stop_attempts(&mut self) {
         self.effects.stop = true;
-    }
-
-    /// Has the next expiry of a lease computed again, once this is committed.
-    pub(crate) fn change_leases(&mut self) {
-        self.effects.leases = true;
     }
 
     /// Has the packages of these builds published, once this is committed.
@@ -79,6 +73,32 @@ impl Transition {
         kind: EventKind,
         message: Option<&str>,
     ) -> sqlx::Result<()> {
+        self.record_with_hint(build, attempt, kind, message, None)
+            .await
+    }
+
+    /// Records why something failed.
+    async fn record_failure(
+        &mut self,
+        build: &BuildRow,
+        attempt: AttemptId,
+        kind: EventKind,
+        explanation: &Explanation,
+    ) -> sqlx::Result<()> {
+        let message = explanation.message.as_str();
+        let hint = explanation.hint.as_deref();
+        self.record_with_hint(build, Some(attempt), kind, Some(message), hint)
+            .await
+    }
+
+    async fn record_with_hint(
+        &mut self,
+        build: &BuildRow,
+        attempt: Option<AttemptId>,
+        kind: EventKind,
+        message: Option<&str>,
+        hint: Option<&str>,
+    ) -> sqlx::Result<()> {
         let event = NewEvent {
             namespace: build.namespace_id,
             iteration: Some(build.iteration_id),
@@ -86,6 +106,7 @@ impl Transition {
             attempt,
             kind,
             message,
+            hint,
         };
         events::insert(&mut self.tx, &event).await?;
         self.effects.namespaces.insert(build.namespace_id);
@@ -120,6 +141,7 @@ impl Transition {
             attempt: None,
             kind,
             message,
+            hint: None,
         };
         events::insert(&mut self.tx, &event).await?;
         self.effects.namespaces.insert(namespace);

@@ -16,7 +16,7 @@ pub(super) enum GitError {
     Empty,
     /// `HEAD` names a branch that does not exist, although others do.
     #[error(
-        "HEAD names the branch '{branch}', which does not exist; the repository has {}. \
+        "HEAD names the branch `{branch}`, which does not exist; the repository has {}. \
          Fix it with `git -C '{path}' symbolic-ref HEAD refs/heads/{other}`", list(.branches)
     )]
     Unborn {
@@ -49,7 +49,7 @@ fn list(names: &[String]) -> String {
     let shown: Vec<_> = names
         .iter()
         .take(SHOWN)
-        .map(|name| format!("'{name}'"))
+        .map(|name| format!("`{name}`"))
         .collect();
     let more = names.len().saturating_sub(SHOWN);
     let more = if more > 0 {

@@ -61,7 +61,7 @@ impl SourceKind for Directory {
         (name != pkgbase.as_str()).then(|| {
             SourceProblem::new(
                 SourceProblemKind::Misnamed,
-                format!(".SRCINFO has pkgbase '{pkgbase}', but the repository is named '{name}'"),
+                format!(".SRCINFO has pkgbase `{pkgbase}`, but the repository is named `{name}`"),
             )
         })
     }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use buildbtw_model::{CommitHash, GitRef};
+use buildbtw_model::{CommitHash, CommitTime, GitRef};
 
 use crate::sources::kind::{MAX_SRCINFO, TreeAtCommit, invalid_srcinfo, large_srcinfo, no_srcinfo};
 
@@ -33,7 +33,7 @@ pub(super) fn default_branch(path: &Path) -> Result<DefaultBranch, GitError> {
     if head.is_unborn() {
         return Err(unborn(&repository, path, branch));
     }
-    let what = format!("the head of the branch '{branch}'");
+    let what = format!("the head of the branch `{branch}`");
     let detached = head.id();
     let id = match head.try_into_referent() {
         Some(mut reference) => reference.follow_to_object().map_err(unreadable(&what))?,
@@ -154,7 +154,7 @@ fn find_commit(
             Some(Ok(id)) => Some(id),
             Some(Err(())) => {
                 return Err(GitError::Broken(format!(
-                    "several objects have a hash that begins with '{text}'; use more digits"
+                    "several objects have a hash that begins with `{text}`; use more digits"
                 )));
             }
             None => None,
@@ -178,7 +178,7 @@ fn read_tree(
     let time = commit
         .time()
         .map_err(unreadable(of_commit("the time of commit")));
-    let commit_time = Some(time?.seconds);
+    let commit_time = Some(CommitTime(time?.seconds));
     let hash = commit_hash(commit.id)?;
     let what = of_commit("the tree of commit");
     let tree_id = commit.tree_id().map_err(unreadable(&what))?.detach();

@@ -34,7 +34,7 @@ pub(super) fn peel<'a>(
         id = tag.target_id().map_err(unreadable(what))?.detach();
     }
     let name = name_of(repository);
-    let text = format!("{what} of '{name}' is behind a chain of more than {MAX_TAGS} tags");
+    let text = format!("{what} of `{name}` is behind a chain of more than {MAX_TAGS} tags");
     Err(GitError::Broken(text))
 }
 
@@ -48,7 +48,7 @@ pub(super) fn read<'a>(
     let kind = header.kind();
     let refused = |why: String| {
         let name = name_of(repository);
-        GitError::Broken(format!("cannot read {what}: {kind} {id} of '{name}' {why}"))
+        GitError::Broken(format!("cannot read {what}: {kind} {id} of `{name}` {why}"))
     };
     if kind == Kind::Blob {
         return Err(refused("is not a commit, tag or tree".to_owned()));
@@ -84,12 +84,12 @@ fn find<'a>(
         .is_some_and(|deltas| deltas > MAX_DELTAS)
     {
         let text = format!(
-            "cannot read {what}: object {id} of '{name}' is stored as a chain of more than {MAX_DELTAS} deltas"
+            "cannot read {what}: object {id} of `{name}` is stored as a chain of more than {MAX_DELTAS} deltas"
         );
         return Err(GitError::Broken(text));
     }
     repository.find_object(id).map_err(|error| {
-        let what = format!("{what}, object {id} of '{name}', within {MAX_MEMORY} bytes");
+        let what = format!("{what}, object {id} of `{name}`, within {MAX_MEMORY} bytes");
         unreadable(what)(error)
     })
 }

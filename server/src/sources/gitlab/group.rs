@@ -167,7 +167,7 @@ impl GitlabGroup {
             Err(error) if matches!(error.kind, GitlabErrorKind::NotFound(_)) => {
                 let title = format!("there is no merge request {url}");
                 return Err(Refusal::new(ProblemKind::UnknownRef, title)
-                    .hint("if it exists, the server's token may not see it")
+                    .hint("if it exists, the server's token cannot see it")
                     .into());
             }
             Err(error) => return Err(refusals::unavailable(&error)),

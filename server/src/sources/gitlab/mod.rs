@@ -15,7 +15,7 @@ use crate::outage::Pauses;
 
 pub(crate) use group::GitlabGroup;
 pub(crate) use poll::{GitlabContact, Window};
-pub(crate) use resync::{Resync, ResyncStep};
+pub(crate) use resync::{Resync, ResyncStep, progress};
 
 /// The pauses after failures of the group. The longest one bounds how late the end of an outage is noticed.
 pub(crate) const PAUSES: Pauses = Pauses::growing(Duration::from_secs(2), Duration::from_secs(60));

@@ -27,14 +27,14 @@ pub(super) fn read(
         }
         Contents::Hidden => found.mark_broken(
             SourceProblemKind::Unreadable,
-            "the token may not read its code (it needs the role Reporter or higher)",
+            "the token is not allowed to read its code (it needs the role Reporter or higher)",
         ),
         Contents::Empty => {
             found.mark_broken(SourceProblemKind::Empty, "the project has no commits");
         }
         Contents::NoDefaultBranch { branch } => {
             let problem = format!(
-                "the default branch '{branch}' does not exist; choose another one in the project's \
+                "the default branch `{branch}` does not exist; choose another one in the project's \
                  settings (Repository, Branch defaults)"
             );
             found.mark_broken(SourceProblemKind::NoDefaultBranch, problem);
@@ -89,11 +89,11 @@ pub(super) fn name_problem(path: &str, pkgbase: &Pkgbase) -> Option<SourceProble
         let called = if expected == pkgbase.as_str() {
             String::new()
         } else {
-            format!(" instead of '{expected}'")
+            format!(" instead of `{expected}`")
         };
         SourceProblem::new(
             SourceProblemKind::Misnamed,
-            format!(".SRCINFO has pkgbase '{pkgbase}', but the project is named '{name}'{called}"),
+            format!(".SRCINFO has pkgbase `{pkgbase}`, but the project is named `{name}`{called}"),
         )
     })
 }
@@ -117,6 +117,6 @@ mod tests {
         assert!(named("sub/libsigcplusplus", "libsigc++").is_none());
         assert!(named("sdl2", "SDL2").is_none());
         let message = named("libsigc", "libsigc++").unwrap().message;
-        assert!(message.contains("'libsigcplusplus'"), "{message}");
+        assert!(message.contains("`libsigcplusplus`"), "{message}");
     }
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use buildbtw_gitlab::{GitlabError, GitlabErrorKind, ProjectId, Selection};
+use buildbtw_model::saturating;
 use jiff::Timestamp;
 
 use crate::db::source_progress::{self, ProgressRow};
@@ -48,12 +49,21 @@ pub(crate) enum ResyncStep {
     Done,
 }
 
+/// Returns the progress of the initial sync.
+///
+/// # Errors
+/// When the database cannot be read.
+pub(crate) async fn progress(sources: &Sources) -> sqlx::Result<ProgressRow> {
+    let progress = source_progress::get(sources.database().read()).await?;
+    Ok(progress.unwrap_or_default())
+}
+
 impl Resync {
     /// Continues the initial sync from its stored progress.
     pub(crate) fn initial(progress: ProgressRow) -> Self {
         Self {
-            seen_before: u64::try_from(progress.seen).unwrap_or_default(),
-            total: progress.total.and_then(|total| u64::try_from(total).ok()),
+            seen_before: progress.seen,
+            total: progress.total,
             started_at: progress.began_at.map(Timestamp::from),
             cursor: progress.cursor,
             is_initial: true,
@@ -86,7 +96,7 @@ impl Resync {
     }
 
     fn seen(&self) -> u64 {
-        self.seen_before + u64::try_from(self.seen.len()).unwrap_or_default()
+        self.seen_before + saturating::<u64, _>(self.seen.len())
     }
 }
 
@@ -147,12 +157,11 @@ impl GitlabGroup {
     /// Stores the progress of the initial sync, so that it continues after a restart.
     async fn store_progress(&self, sources: &Sources, resync: &Resync) -> Result<(), Failure> {
         let mut tx = sources.database.write().await?;
-        let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         source_progress::record_progress(
             &mut tx,
             resync.cursor.as_deref(),
-            signed(resync.seen()),
-            resync.total.map(signed),
+            resync.seen(),
+            resync.total,
             resync.started_at.map(Into::into),
         )
         .await?;

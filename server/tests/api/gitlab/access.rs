@@ -76,7 +76,7 @@ async fn names_missing_group() {
     let forge = Forge::new().await;
     let (_server, message) = outage_message(forge.options_for("packaging/nothing")).await;
     assert!(
-        message.contains("'packaging/nothing'") && message.contains("no such group"),
+        message.contains("`packaging/nothing`") && message.contains("no such group"),
         "{message}"
     );
 }
@@ -210,7 +210,7 @@ async fn rejects_inconsistent_gitlab_settings_at_start() {
                 "--gitlab-token-file",
                 token,
             ],
-            "must not contain '?'",
+            "must not contain `?`",
         ),
         (
             vec![

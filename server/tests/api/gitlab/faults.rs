@@ -213,7 +213,7 @@ async fn does_not_deny_existence_during_outage() {
         assert_eq!(response.status(), 503, "{path}");
         let text = response.text().await.unwrap();
         assert!(
-            text.contains("no source repository of pkgbase 'brandnew' is known, and the sources could not be read"),
+            text.contains("no source repository of pkgbase `brandnew` is known, and the sources could not be read"),
             "{path}: {text}"
         );
     }

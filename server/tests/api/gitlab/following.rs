@@ -137,7 +137,7 @@ async fn builds_branch_despite_broken_default_branch() {
     forge.gitlab.delete_branch(project, "main").unwrap();
     let problem = refused(&server, "libgreet/main").await;
     let text = format!("{problem:?}");
-    for part in ["'main' does not exist", "next", "settings"] {
+    for part in ["`main` does not exist", "next", "settings"] {
         assert!(text.contains(part), "{part}: {text}");
     }
     let other = forge.push_to("libgreet", "next", &Srcinfo::new("libgreet", "3-1"));

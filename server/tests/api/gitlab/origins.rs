@@ -63,13 +63,13 @@ async fn resolves_branches_tags_and_commits_without_clone() {
         let found = commit_of(&server, &format!("n{number}"), &origin).await;
         assert_eq!(found, *expected, "{origin}");
     }
-    assert!(title(&server, "libgreet/nope").await.contains("'nope'"));
+    assert!(title(&server, "libgreet/nope").await.contains("`nope`"));
     assert!(
         title(&server, "libgreet/0123456")
             .await
             .contains("no branch")
     );
-    assert!(title(&server, "nothing/main").await.contains("'nothing'"));
+    assert!(title(&server, "nothing/main").await.contains("`nothing`"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

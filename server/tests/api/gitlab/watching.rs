@@ -53,7 +53,7 @@ async fn indexes_every_project_or_reports_why_not() {
         ("empty", "no commits"),
         ("bare", "no .SRCINFO"),
         ("binary", "UTF-8"),
-        ("other-name", "'misnamed'"),
+        ("other-name", "`misnamed`"),
         ("dropped", "archived"),
     ] {
         let problem = problem(&server, path).await;
@@ -213,7 +213,7 @@ async fn frees_pkgbase_when_its_project_was_renamed() {
             && source
                 .problem
                 .as_deref()
-                .is_some_and(|p| p.contains("named 'bar'"))
+                .is_some_and(|p| p.contains("named `bar`"))
     };
     server.source_that("bar", "misnamed", misnamed).await;
 }

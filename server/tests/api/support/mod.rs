@@ -10,7 +10,7 @@ mod worker;
 
 use std::time::Duration;
 
-pub(crate) use packages::{elf, make_package, make_package_of, make_packages, with_files};
+pub(crate) use packages::{elf, make_package, make_package_of, make_packages, make_packages_with};
 pub(crate) use problems::{expect_problem, refusal};
 pub(crate) use repository::{Repository, have_pacman};
 pub(crate) use server::{ServerOptions, TestServer, new_namespace, start_server};

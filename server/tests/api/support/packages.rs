@@ -2,102 +2,64 @@
 
 use std::path::Path;
 
-use buildbtw_builder::{
-    BuildOutcome, BuildRequest, Builder, BuiltPackage, SimulatedConfig, Source,
-};
-use buildbtw_model::api::{ClaimedBuild, ExpectedPackage};
-use tokio_util::sync::CancellationToken;
+use buildbtw_builder::BuiltPackage;
+use buildbtw_model::api::ClaimedBuild;
+use buildbtw_package::TinyPackage;
 
 use super::parse;
 
 /// Creates the packages of a claimed build. Another `payload` results in other content under the same names.
-pub(crate) async fn make_packages(
+pub(crate) fn make_packages(
     claimed: &ClaimedBuild,
     payload: usize,
     folder: &Path,
 ) -> Vec<BuiltPackage> {
-    let mut request = BuildRequest::new(
-        claimed.pkgbase.clone(),
-        claimed.architecture.clone(),
-        Source::Directory("/nowhere".into()),
-    );
-    request.version = Some(claimed.version.clone());
-    request.packages.clone_from(&claimed.packages);
-    build(&request, payload, folder).await
+    write(&TinyPackage::all_of(claimed, payload), folder)
+}
+
+/// Creates the packages of a claimed build, each with these files.
+pub(crate) fn make_packages_with(
+    claimed: &ClaimedBuild,
+    files: &[(&str, Vec<u8>)],
+    folder: &Path,
+) -> Vec<BuiltPackage> {
+    let mut packages = TinyPackage::all_of(claimed, 0);
+    for package in &mut packages {
+        let files = files.iter();
+        let files = files.map(|(path, content)| ((*path).to_owned(), content.clone()));
+        package.files.extend(files);
+    }
+    write(&packages, folder)
 }
 
 /// Creates one package with properties chosen by the test.
-pub(crate) async fn make_package(
+pub(crate) fn make_package(
     name: &str,
     version: &str,
     architecture: &str,
     folder: &Path,
 ) -> BuiltPackage {
-    make_package_of(name, name, version, architecture, folder).await
+    make_package_of(name, name, version, architecture, folder)
 }
 
 /// Creates one package of a pkgbase chosen by the test.
-pub(crate) async fn make_package_of(
+pub(crate) fn make_package_of(
     pkgbase: &str,
     name: &str,
     version: &str,
     architecture: &str,
     folder: &Path,
 ) -> BuiltPackage {
-    let nowhere = Source::Directory("/nowhere".into());
-    let mut request = BuildRequest::new(parse(pkgbase), parse(architecture), nowhere);
-    request.version = Some(parse(version));
-    request.packages = vec![ExpectedPackage {
-        name: parse(name),
-        architecture: parse(architecture),
-    }];
-    build(&request, 0, folder).await.remove(0)
+    let (pkgbase, name) = (parse(pkgbase), parse(name));
+    let package = TinyPackage::new(pkgbase, name, parse(version), parse(architecture));
+    write(&[package.with_payload(0)], folder).remove(0)
 }
 
-async fn build(request: &BuildRequest, payload: usize, folder: &Path) -> Vec<BuiltPackage> {
-    let builder = Builder::simulated(SimulatedConfig {
-        payload_bytes: payload,
-        ..SimulatedConfig::default()
-    });
-    let silent = |_: &[u8]| {};
-    let outcome = builder
-        .build(request, folder, &silent, CancellationToken::new())
-        .await;
-    match outcome {
-        BuildOutcome::Succeeded { packages, .. } => packages,
-        failed => panic!("the simulated builder failed: {failed:?}"),
-    }
-}
-
-/// Returns the package with more files, under the same name.
-pub(crate) fn with_files(package: &BuiltPackage, files: &[(&str, Vec<u8>)]) -> BuiltPackage {
-    let packed = fs_err::read(&package.path).unwrap();
-    let mut archive = tar::Builder::new(Vec::new());
-    let unpacked = zstd::decode_all(&*packed).unwrap();
-    let mut old = tar::Archive::new(&*unpacked);
-    for entry in old.entries().unwrap() {
-        let mut entry = entry.unwrap();
-        let header = entry.header().clone();
-        let mut content = Vec::new();
-        std::io::Read::read_to_end(&mut entry, &mut content).unwrap();
-        archive.append(&header, &*content).unwrap();
-    }
-    for (path, content) in files {
-        let mut header = tar::Header::new_gnu();
-        header.set_mode(0o755);
-        header.set_size(content.len() as u64);
-        archive
-            .append_data(&mut header, path, content.as_slice())
-            .unwrap();
-    }
-    let bytes = zstd::bulk::compress(&archive.into_inner().unwrap(), 1).unwrap();
-    fs_err::write(&package.path, &bytes).unwrap();
-    let digest = <sha2::Sha256 as sha2::Digest>::digest(&bytes);
-    BuiltPackage {
-        sha256: buildbtw_model::Sha256Digest::from_bytes(&digest.into()),
-        size: bytes.len() as u64,
-        ..package.clone()
-    }
+fn write(packages: &[TinyPackage], folder: &Path) -> Vec<BuiltPackage> {
+    let written = packages
+        .iter()
+        .map(|package| BuiltPackage::write(package, folder).unwrap());
+    written.collect()
 }
 
 /// Returns the smallest 64-bit program or library that records what it links.

@@ -8,7 +8,7 @@ use buildbtw_model::api::{
     BuildSummary, CreateNamespace, CreateToken, Event, IterationDetail, SourceRepositorySummary,
 };
 use buildbtw_model::client::{Client, EventStream};
-use buildbtw_model::{BuildStatus, EventKind, IterationStatus, NamespaceName, TokenScope};
+use buildbtw_model::{BuildStatus, EventId, EventKind, IterationStatus, NamespaceName, TokenScope};
 use buildbtw_server::cli::{Cli, Command};
 use buildbtw_server::run::{DATABASE_FILE, Server};
 use buildbtw_server::time::Clock;
@@ -338,10 +338,10 @@ impl TestServer {
 
     /// Follows the events of a namespace, starting with the first.
     pub(crate) async fn follow(&self, namespace: &str) -> Following {
-        self.follow_after(namespace, Some(0)).await
+        self.follow_after(namespace, Some(EventId(0))).await
     }
 
-    pub(crate) async fn follow_after(&self, namespace: &str, after: Option<i64>) -> Following {
+    pub(crate) async fn follow_after(&self, namespace: &str, after: Option<EventId>) -> Following {
         let stream = self.public().events(&parse(namespace), after).await;
         Following {
             stream: stream.unwrap(),

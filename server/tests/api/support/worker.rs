@@ -11,7 +11,7 @@ use buildbtw_model::client::{Client, ClientError};
 use buildbtw_model::{ClaimId, FailureKind, PackageFileName};
 use tempfile::TempDir;
 
-use super::{eventually, make_packages, refusal};
+use super::{eventually, make_packages, make_packages_with, refusal};
 
 /// How long one claim waits; the server responds immediately if a build is ready.
 const WAIT_S: u32 = 30;
@@ -140,7 +140,12 @@ impl Job {
     }
 
     pub(crate) async fn makes_with_payload(&self, payload: usize) -> Vec<BuiltPackage> {
-        make_packages(&self.claimed, payload, self.folder.path()).await
+        make_packages(&self.claimed, payload, self.folder.path())
+    }
+
+    /// Creates its packages, each with these files.
+    pub(crate) fn makes_with_files(&self, files: &[(&str, Vec<u8>)]) -> Vec<BuiltPackage> {
+        make_packages_with(&self.claimed, files, self.folder.path())
     }
 
     /// Uploads a package under its own name.
@@ -237,8 +242,5 @@ pub(crate) fn reported(packages: &[BuiltPackage]) -> Outcome {
 
 /// Returns the outcome of a build without packages.
 pub(crate) fn failed(kind: FailureKind, message: &str) -> Outcome {
-    Outcome::Failed {
-        kind,
-        message: message.to_owned(),
-    }
+    Outcome::failed(kind, message)
 }

@@ -1,5 +1,5 @@
 //! Finds the package that has to change when pacman cannot satisfy a dependency: pacman names the package
-//! with the unsatisfied dependency, which may not be the one that requires the old version.
+//! with the unsatisfied dependency, which might not be the one that requires the old version.
 
 use buildbtw_model::{Pkgbase, RepositoryName};
 

@@ -258,7 +258,7 @@ fn create(folder: &Path, size: u64) -> Result<File, ImageError> {
     fs::remove_file(&path)?;
     let file = file.into_parts().0;
     let disk = fstatvfs(&file).map_err(io::Error::from)?;
-    // More could not be written to it, and the file system of the folder may not support larger files.
+    // More could not be written to it, and the file system of the folder might not support larger files.
     let whole = disk.blocks().saturating_mul(disk.fragment_size());
     let size = if whole == 0 {
         size
@@ -307,7 +307,8 @@ fn format(file: &File, folder: &Path) -> Result<(), ImageError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tiny_package::{self, PackageMetadata};
+    use crate::outcome::BuiltPackage;
+    use buildbtw_package::TinyPackage;
 
     #[test]
     fn creates_sparse_image() {
@@ -359,17 +360,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let pkgbuild = folder.path().join("a-1-1.PKGBUILD");
         fs::write(&pkgbuild, "pkgrel=1").unwrap();
-        let metadata = PackageMetadata {
-            name: "a".parse().unwrap(),
-            base: "a".parse().unwrap(),
-            version: "1-1".parse().unwrap(),
-            architecture: "any".parse().unwrap(),
-            packager: buildbtw_model::Packager::default(),
-            build_date: 1,
-            depends: Vec::new(),
-            provides: Vec::new(),
-        };
-        let package = tiny_package::write(&metadata, 0, folder.path()).unwrap();
+        let package = TinyPackage::new(
+            "a".parse().unwrap(),
+            "a".parse().unwrap(),
+            "1-1".parse().unwrap(),
+            "any".parse().unwrap(),
+        );
+        let package = BuiltPackage::write(&package, folder.path()).unwrap();
         let report = Report::Built {
             packages: vec![package],
             notes: Vec::new(),

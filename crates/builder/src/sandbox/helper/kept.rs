@@ -50,23 +50,19 @@ pub(super) fn keep(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tiny_package::{self, PackageMetadata};
-    use buildbtw_package::Package;
+    use crate::outcome::BuiltPackage;
+    use buildbtw_package::{Package, TinyPackage};
 
     /// Creates a package whose `.BUILDINFO` has the digest of a PKGBUILD with this text.
     fn package(folder: &Path, text: Option<&str>) -> Collected {
-        let metadata = PackageMetadata {
-            name: "a".parse().unwrap(),
-            base: "a".parse().unwrap(),
-            version: "1:2-3".parse().unwrap(),
-            architecture: "any".parse().unwrap(),
-            packager: buildbtw_model::Packager::default(),
-            build_date: 1,
-            depends: Vec::new(),
-            provides: Vec::new(),
-        };
-        let built = tiny_package::write(&metadata, 0, folder).unwrap();
-        let base = &metadata.base;
+        let package = TinyPackage::new(
+            "a".parse().unwrap(),
+            "a".parse().unwrap(),
+            "1:2-3".parse().unwrap(),
+            "any".parse().unwrap(),
+        );
+        let built = BuiltPackage::write(&package, folder).unwrap();
+        let base = &package.base;
         let mut read = Package::read(&built.path, &built.file_name, base, &|| false).unwrap();
         read.pkgbuild_sha256 = text.map(|text| {
             let digest = Sha256::digest(text);

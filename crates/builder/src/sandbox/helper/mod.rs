@@ -45,8 +45,8 @@ use self::accounts::BUILD_USER;
 use self::headings::heading;
 use super::job::{Job, Report, Task};
 use super::slots;
-use crate::confinement::drop_inherited;
 use crate::failure::{Context as _, Failure};
+use crate::inherited::drop_inherited;
 use crate::sys;
 
 /// The soft and hard limit of open files per process, as with systemd-nspawn.

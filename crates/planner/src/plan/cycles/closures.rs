@@ -5,9 +5,9 @@ use rustc_hash::FxHashMap;
 
 use super::sequence::Sequence;
 use super::solved::{LowerBuilds, SolvedCycle};
+use crate::budget::Budget;
 use crate::index::DependencyKind;
 use crate::plan::assembly::Assembly;
-use crate::plan::budget::Budget;
 use crate::plan::components::Components;
 use crate::plan::members::OUTSIDE;
 

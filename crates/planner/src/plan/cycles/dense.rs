@@ -13,8 +13,8 @@ use petgraph::visit::{
     GraphBase, IntoNeighbors, IntoNeighborsDirected, IntoNodeIdentifiers, Visitable,
 };
 
+use crate::budget::Budget;
 use crate::index::DependencyKind;
-use crate::plan::budget::Budget;
 
 /// The number of kinds of dependencies.
 pub(super) const KINDS: usize = DependencyKind::ALL.len();

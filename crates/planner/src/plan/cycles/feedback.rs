@@ -13,8 +13,8 @@ use std::ops::Range;
 use fixedbitset::FixedBitSet;
 
 use super::dense::{Dense, HARD, KINDS, Sets, intersection, linked};
+use crate::budget::Budget;
 use crate::index::number;
-use crate::plan::budget::Budget;
 
 /// Means a build that is not in any of the parts to order.
 const ELSEWHERE: u32 = u32::MAX;

@@ -20,8 +20,8 @@ use fixedbitset::FixedBitSet;
 use rustc_hash::FxHashSet;
 
 use super::assembly::{Assembly, unique};
-use super::budget::Budget;
 use super::drafts::{CycleDraft, Draft};
+use crate::budget::Budget;
 use crate::index::{DependencyKind, number};
 
 use closures::Closures;

@@ -10,7 +10,7 @@ use petgraph::algo::kosaraju_scc;
 use super::dense::{Dense, KINDS};
 use super::feedback::GreedyOrder;
 use super::premature::postpone;
-use crate::plan::budget::Budget;
+use crate::budget::Budget;
 
 /// Orders all builds of a component.
 ///
@@ -110,7 +110,7 @@ mod tests {
     use super::super::dense::{HARD, empty_sets};
     use super::super::premature::premature;
     use super::*;
-    use crate::plan::budget::Unlimited;
+    use crate::budget::Unlimited;
 
     /// Returns the number of premature builds in our order. Edges lead from a need to what needs it.
     fn doubled_by_our_order(count: usize, edges: &BTreeSet<(usize, usize)>) -> usize {

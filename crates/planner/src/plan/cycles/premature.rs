@@ -3,7 +3,7 @@
 use fixedbitset::FixedBitSet;
 
 use super::dense::{Dense, HARD, KINDS};
-use crate::plan::budget::Budget;
+use crate::budget::Budget;
 
 /// Returns the builds that come before a member of their environment.
 pub(super) fn premature(dense: &Dense, order: &[usize]) -> FixedBitSet {

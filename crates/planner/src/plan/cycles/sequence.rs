@@ -3,8 +3,8 @@
 use fixedbitset::FixedBitSet;
 
 use super::dense::{Dense, HARD, KINDS};
+use crate::budget::Budget;
 use crate::index::DependencyKind;
-use crate::plan::budget::Budget;
 
 /// Means a build that is not placed yet.
 const NOWHERE: usize = usize::MAX;

@@ -6,8 +6,8 @@ use petgraph::visit::{Dfs, Reversed, Visitable};
 use super::items::{Dependency, Item, Requirement, Satisfier};
 use super::pool::Pool;
 use crate::base::BaseIndex;
+use crate::budget::Budget;
 use crate::index::number;
-use crate::plan::budget::Budget;
 use crate::plan::context::PlanContext;
 use crate::relation::Relation;
 use crate::sparse::{Rows, SparseGraph};
@@ -157,7 +157,7 @@ impl<'e, 'i> Pool<'e, 'i> {
         number(self.requirements.len() - 1)
     }
 
-    /// Marks the packages whose dependencies may not be satisfied, and those that may pull them in.
+    /// Marks the packages whose dependencies might not be satisfied, and those that may pull them in.
     fn mark_risky(&mut self) {
         let mut needs = Rows::new();
         let mut unsatisfied = Vec::new();

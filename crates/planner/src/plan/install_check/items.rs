@@ -17,7 +17,7 @@ pub(super) struct Entry {
     /// The members whose packages replace it once they are built.
     pub(super) replaced_by: Vec<u32>,
     pub(super) dependencies: Vec<Dependency>,
-    /// Whether its dependencies, or those of a package that it may pull in, may not be satisfied.
+    /// Whether its dependencies, or those of a package that it may pull in, might not be satisfied.
     pub(super) is_risky: bool,
 }
 

@@ -7,7 +7,7 @@
 //!
 //! A bare `libx.so` in a `PKGBUILD` gets its soname version when it is built; `satisfiers` predicts it.
 //!
-//! Most dependencies are satisfied whatever has been built. This is determined once (`pool`), and only those that may
+//! Most dependencies are satisfied whatever has been built. This is determined once (`pool`), and only those that might
 //! not be satisfied are checked for each build.
 
 mod collect;
@@ -19,11 +19,11 @@ mod unmet;
 mod walk;
 
 use super::assembly::Assembly;
-use super::budget::Budget;
 use super::context::PlanContext;
 use super::drafts::Draft;
 use super::omitted::omitted;
 use crate::base::BaseIndex;
+use crate::budget::Budget;
 use crate::index::number;
 use pool::Pool;
 use transaction::{Holder, Transaction};

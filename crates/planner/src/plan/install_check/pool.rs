@@ -120,7 +120,7 @@ impl<'e, 'i> Pool<'e, 'i> {
         requirements.unwrap_or_default()
     }
 
-    /// Returns whether the environment of a build may not be installable.
+    /// Returns whether the environment of a build might not be installable.
     pub(super) fn is_risky(&self, member: u32) -> bool {
         let mut requirements = self.build(member).iter();
         requirements.any(|&requirement| {

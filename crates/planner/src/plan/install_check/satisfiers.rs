@@ -193,7 +193,7 @@ impl<'e> Pool<'e, '_> {
         all.find(|(old, _)| old.provides_for(wanted))
     }
 
-    /// Explains why a library may not have the needed soname.
+    /// Explains why a library might not have the needed soname.
     pub(super) fn explain_uncertainty(
         &self,
         package: u32,

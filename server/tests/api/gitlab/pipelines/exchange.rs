@@ -58,7 +58,7 @@ async fn rejects_jobs_of_other_projects_and_pipelines() {
     expect_rejected(
         |_, token| token.claim("ref", "evil"),
         Forbidden,
-        "runs on 'evil'",
+        "runs on `evil`",
     )
     .await;
 }

@@ -65,13 +65,13 @@ async fn fails_build_once_with_reason_given_to_rejected_job() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job) = started(&forge).await;
     let log = stamped(&[
-        "\u{1b}[1;31mERROR: the server refused to assign the attempt to this job: it runs on 'other'",
+        "\u{1b}[1;31mERROR: the server refused to assign the attempt to this job: it runs on `other`",
         "only the job of the pipeline that buildbtw created may report it\u{1b}[0m",
         "\u{1b}[31;1mERROR: Job failed: exit status 1\u{1b}[0;m",
     ]);
     forge.gitlab.print(job.job, &log).unwrap();
     job.ends(Status::Failed, Some("script_failure"));
-    let reason = "it runs on 'other' only the job of the pipeline";
+    let reason = "it runs on `other` only the job of the pipeline";
     expect_failed_once(&forge, &server, reason).await;
 }
 

@@ -1,8 +1,7 @@
 use super::*;
 use crate::request::Source;
-use crate::tiny_package::{self, PackageMetadata};
 use buildbtw_model::api::ExpectedPackage;
-use buildbtw_package::PackageWriter;
+use buildbtw_package::{PackageWriter, TinyPackage};
 use std::os::unix::fs::symlink;
 
 struct Folders {
@@ -39,17 +38,13 @@ fn folders() -> Folders {
 }
 
 fn package(folders: &Folders, name: &str, version: &str, architecture: &str) -> BuiltPackage {
-    let metadata = PackageMetadata {
-        name: name.parse().unwrap(),
-        base: "a".parse().unwrap(),
-        version: version.parse().unwrap(),
-        architecture: architecture.parse().unwrap(),
-        packager: buildbtw_model::Packager::default(),
-        build_date: 1,
-        depends: Vec::new(),
-        provides: Vec::new(),
-    };
-    tiny_package::write(&metadata, 0, &folders.built).unwrap()
+    let package = TinyPackage::new(
+        "a".parse().unwrap(),
+        name.parse().unwrap(),
+        version.parse().unwrap(),
+        architecture.parse().unwrap(),
+    );
+    BuiltPackage::write(&package, &folders.built).unwrap()
 }
 
 fn run(folders: &Folders, computed: bool) -> Result<(Vec<BuiltPackage>, Vec<String>), String> {

@@ -65,7 +65,7 @@ impl<'a> Fetch<'a> {
             false => format!(", redirected to {}", shown(last)),
         };
         Ok(Some(Failure::package(format!(
-            "the source {} could not be fetched: {address} belongs to {network}, from which sources may not \
+            "the source {} could not be fetched: {address} belongs to {network}, from which sources must not \
              be fetched{redirected}\n\
              hint: allow it with `--allow-source-network {address}` of the worker or of `buildbtw build`",
             shown(url)

@@ -45,7 +45,7 @@ pub(super) fn fetch(
     };
     if !request.network.fetches_sources() {
         return Err(Failure::package(format!(
-            "the source {} may not be fetched under network policy `{}`\n\
+            "the source {} must not be fetched under network policy `{}`\n\
              hint: {}, or put the source into the repository",
             shown(first),
             request.network,

@@ -116,16 +116,16 @@ impl Offline {
             ),
             // Tests may expect connections to fail, and may fail for any other reason.
             "check" => format!(
-                "{before}\ncheck() may not use the network: none is offered after prepare() under any \
+                "{before}\ncheck() must not use the network: none is offered after prepare() under any \
                  policy (`{policy}`)\n\
                  hint: if it needs one, let prepare() download what it needs, with network policy `prepare`"
             ),
             "prepare" | "pkgver" => format!(
-                "{function}() may not use the network: policy `{policy}`; {before}\nhint: {}",
+                "{function}() must not use the network: policy `{policy}`; {before}\nhint: {}",
                 request.policy_hint(NetworkPolicy::Prepare)
             ),
             _ => format!(
-                "{function}() may not use the network: none is offered after prepare() under any policy \
+                "{function}() must not use the network: none is offered after prepare() under any policy \
                  (`{policy}`); {before}\n\
                  hint: let prepare() download what {function}() needs, with network policy `prepare`"
             ),
@@ -160,7 +160,7 @@ mod tests {
                    ==> ERROR: A failure occurred in prepare().\n    Aborting...\n";
         let message = explained(log, NetworkPolicy::Sources);
         assert!(
-            message.starts_with("prepare() may not use the network: policy `sources`; "),
+            message.starts_with("prepare() must not use the network: policy `sources`; "),
             "{message}"
         );
         let hint_of = |source| {
@@ -184,7 +184,8 @@ mod tests {
         let of_build = log.replace("prepare", "build");
         let message = explained(&of_build, NetworkPolicy::Prepare);
         assert!(
-            message.starts_with("build() may not use the network: none is offered after prepare()"),
+            message
+                .starts_with("build() must not use the network: none is offered after prepare()"),
             "{message}"
         );
         // It may have been the server of a test that did not respond.
@@ -192,7 +193,7 @@ mod tests {
         let message = explained(&of_check, NetworkPolicy::Prepare);
         assert!(
             message
-                .starts_with("a function in the PKGBUILD failed\ncheck() may not use the network"),
+                .starts_with("a function in the PKGBUILD failed\ncheck() must not use the network"),
             "{message}"
         );
     }

@@ -51,7 +51,7 @@ impl Network {
     pub(super) fn start(root: &Root, access: &SourceAccess) -> Result<Self, Failure> {
         if let Some(host) = &access.unknown {
             return Err(Failure::infrastructure(format!(
-                "the network for sources could not be created: `{host}`, from which sources may not be \
+                "the network for sources could not be created: `{host}`, from which sources must not be \
                  fetched, could not be resolved"
             )));
         }

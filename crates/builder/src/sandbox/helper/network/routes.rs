@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use crate::source_network::SourceNetwork;
 
-/// Networks from which sources may not be fetched: the host, private networks, link-local addresses with
+/// Networks from which sources must not be fetched: the host, private networks, link-local addresses with
 /// their metadata services, multicast and reserved addresses.
 const REFUSED: &[&str] = &[
     "0.0.0.0/8",

@@ -1,0 +1,304 @@
+//! Arguments of `buildbtw-server run`, which are checked together at start.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use buildbtw_gitlab::{Gitlab, GitlabArgs};
+use buildbtw_model::{
+    Architecture, BuildTool, BuildToolName, BuildToolVersion, Packager, saturating,
+};
+use clap::Args;
+
+use crate::address::{parse_url, reachable};
+use crate::config::{Config, ReportKind, WebhookConfig};
+use crate::sources::SourceConfig;
+
+use super::connections::ConnectionArgs;
+use super::data::DataArgs;
+use super::network::NetworkArgs;
+use super::pipelines::PipelineArgs;
+
+/// Options of `buildbtw-server run`.
+#[derive(Clone, Debug, Args)]
+pub struct RunArgs {
+    /// The data folder.
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// Address and port to listen on
+    ///
+    /// Port 0 chooses a free port; the file `address` in the data folder names it.
+    #[arg(
+        long,
+        env = "BUILDBTW_LISTEN",
+        default_value = "127.0.0.1:8080",
+        value_name = "ADDRESS"
+    )]
+    pub listen: SocketAddr,
+    /// URL at which users and workers reach the server
+    ///
+    /// Set it behind a proxy, or when the server listens on all interfaces. It may have a path, for
+    /// example `https://example.org/buildbtw`: the server responds with and without that path, so
+    /// the proxy may strip it or keep it. The default is the address of --listen; on all
+    /// interfaces, the host that each request names.
+    #[arg(long, env = "BUILDBTW_URL", value_name = "URL")]
+    pub url: Option<String>,
+    /// Folder of git repositories, one per pkgbase
+    #[arg(long, env = "BUILDBTW_SOURCES_DIR", value_name = "DIR")]
+    pub sources_dir: Option<PathBuf>,
+    /// Architectures to build for, separated by commas
+    ///
+    /// The first one builds packages of architecture `any` for all.
+    #[arg(
+        long,
+        env = "BUILDBTW_ARCHITECTURES",
+        default_value = "x86_64",
+        value_delimiter = ',',
+        value_name = "ARCH"
+    )]
+    pub architectures: Vec<Architecture>,
+    /// TOML file of the repositories that builds install from
+    #[arg(long, env = "BUILDBTW_BASE_REPOSITORIES", value_name = "FILE")]
+    pub base_repositories: Option<PathBuf>,
+    /// Seconds without a heartbeat until a build is requeued
+    ///
+    /// Range: 1 to 86400.
+    #[arg(
+        long,
+        env = "BUILDBTW_LEASE_SECONDS",
+        default_value_t = 60,
+        value_parser = clap::value_parser!(u32).range(1..=86_400),
+        value_name = "SECONDS"
+    )]
+    pub lease_seconds: u32,
+    /// Seconds that one build may take
+    ///
+    /// Range: 1 to 2592000.
+    #[arg(
+        long,
+        env = "BUILDBTW_BUILD_TIMEOUT_SECONDS",
+        default_value_t = 6 * 3600,
+        value_parser = clap::value_parser!(u32).range(1..=30 * 86_400),
+        value_name = "SECONDS"
+    )]
+    pub build_timeout_seconds: u32,
+    /// `PACKAGER` of all packages, as in makepkg.conf
+    #[arg(
+        long,
+        env = "BUILDBTW_PACKAGER",
+        default_value_t = Packager::default(),
+        value_name = "NAME <MAIL>"
+    )]
+    pub packager: Packager,
+    /// `BUILDTOOL` of all packages
+    ///
+    /// For repositories that accept packages of some tools only.
+    #[arg(
+        long,
+        env = "BUILDBTW_BUILDTOOL",
+        default_value_t = BuildTool::default().name,
+        value_name = "NAME"
+    )]
+    pub buildtool: BuildToolName,
+    /// `BUILDTOOLVER` of all packages
+    ///
+    /// [default: this program's version if --buildtool is its name]
+    #[arg(long, env = "BUILDBTW_BUILDTOOLVER", value_name = "VERSION")]
+    pub buildtoolver: Option<BuildToolVersion>,
+    /// Seconds that planning one architecture may take
+    ///
+    /// Range: 1 to 86400.
+    #[arg(
+        long,
+        env = "BUILDBTW_PLAN_SECONDS",
+        default_value_t = 60,
+        value_parser = clap::value_parser!(u32).range(1..=86_400),
+        value_name = "SECONDS"
+    )]
+    pub plan_seconds: u32,
+    /// Seconds between full resyncs of all sources
+    ///
+    /// A resync finds what polls and webhooks have missed. Range: 1 to 604800. [default: 600 for a
+    /// folder, 21600 for a GitLab]
+    #[arg(
+        long,
+        env = "BUILDBTW_SWEEP_SECONDS",
+        value_parser = clap::value_parser!(u32).range(1..=7 * 86_400),
+        value_name = "SECONDS"
+    )]
+    pub sweep_seconds: Option<u32>,
+    /// Largest package that may be uploaded, in MiB
+    #[arg(
+        long,
+        env = "BUILDBTW_MAX_PACKAGE_MIB",
+        default_value_t = 4096,
+        value_parser = clap::value_parser!(u32).range(1..),
+        value_name = "MIB"
+    )]
+    pub max_package_mib: u32,
+    /// Longest log of one attempt, in MiB
+    #[arg(
+        long,
+        env = "BUILDBTW_MAX_LOG_MIB",
+        default_value_t = 256,
+        value_parser = clap::value_parser!(u32).range(1..),
+        value_name = "MIB"
+    )]
+    pub max_log_mib: u32,
+    /// Number of iterations to keep per namespace
+    ///
+    /// The newest complete iteration is kept in addition. Older iterations are removed with their
+    /// packages and logs. 0 keeps all.
+    #[arg(
+        long,
+        env = "BUILDBTW_KEEP_ITERATIONS",
+        default_value_t = 20,
+        value_name = "COUNT"
+    )]
+    pub keep_iterations: u32,
+    /// Limits of connections.
+    #[command(flatten)]
+    pub connections: ConnectionArgs,
+    /// Network policies.
+    #[command(flatten)]
+    pub network: NetworkArgs,
+    /// The GitLab group that holds the sources.
+    #[command(flatten)]
+    pub gitlab: GitlabArgs,
+    /// Builds as pipelines of that GitLab.
+    #[command(flatten)]
+    pub pipelines: PipelineArgs,
+    /// What to report to GitLab, separated by commas
+    ///
+    /// The token needs the scope `api`.
+    #[arg(
+        long,
+        env = "BUILDBTW_GITLAB_REPORT",
+        value_enum,
+        value_delimiter = ',',
+        value_name = "KIND"
+    )]
+    pub gitlab_report: Vec<ReportKind>,
+}
+
+/// Time between full resyncs of a folder, which are cheap.
+const RESYNC_FOLDER: Duration = Duration::from_secs(600);
+/// Time between full resyncs of a group, which take more than a hundred requests each.
+const RESYNC_GITLAB: Duration = Duration::from_secs(6 * 3600);
+
+impl RunArgs {
+    /// Returns where the sources are, and how their webhooks are verified.
+    ///
+    /// # Errors
+    /// When settings are missing, contradict each other or cannot be used.
+    pub fn sources(&self) -> anyhow::Result<(SourceConfig, Option<WebhookConfig>)> {
+        let seconds = self.sweep_seconds;
+        let interval = |default| seconds.map_or(default, |s| Duration::from_secs(s.into()));
+        match (&self.sources_dir, self.gitlab.settings()?) {
+            (Some(_), Some(_)) => anyhow::bail!(
+                "--sources-dir cannot be used with --gitlab-url: sources come from one place"
+            ),
+            (None, None) => anyhow::bail!(
+                "no sources are configured; set --sources-dir, or --gitlab-url, --gitlab-group and \
+                 --gitlab-token-file"
+            ),
+            (Some(folder), None) => {
+                let folder = fs_err::canonicalize(folder).context("cannot use --sources-dir")?;
+                anyhow::ensure!(
+                    folder.is_dir(),
+                    "cannot use --sources-dir: `{}` is not a folder",
+                    folder.display()
+                );
+                let resync_interval = interval(RESYNC_FOLDER);
+                Ok((
+                    SourceConfig::Directory {
+                        folder,
+                        resync_interval,
+                    },
+                    None,
+                ))
+            }
+            (None, Some(mut settings)) => {
+                settings.writes =
+                    self.pipelines.run_builds_on_gitlab || !self.gitlab_report.is_empty();
+                let secrets = settings.webhook.clone();
+                let group = settings.group.clone();
+                let webhook = (!secrets.is_empty()).then_some(WebhookConfig { group, secrets });
+                let gitlab = Gitlab::new(settings)?;
+                let resync_interval = interval(RESYNC_GITLAB);
+                Ok((
+                    SourceConfig::Gitlab {
+                        gitlab,
+                        resync_interval,
+                    },
+                    webhook,
+                ))
+            }
+        }
+    }
+
+    fn build_tool(&self) -> anyhow::Result<BuildTool> {
+        let tool = BuildTool::named(self.buildtool.clone(), self.buildtoolver.clone());
+        tool.ok_or_else(|| {
+            anyhow::anyhow!(
+                "--buildtoolver is required with --buildtool {}",
+                self.buildtool
+            )
+        })
+    }
+
+    /// Returns the settings of a server that listens at `address`.
+    ///
+    /// # Errors
+    /// When settings contradict each other.
+    pub fn config(
+        &self,
+        address: SocketAddr,
+        webhook: Option<WebhookConfig>,
+    ) -> anyhow::Result<Config> {
+        let mut architectures: Vec<Architecture> = Vec::new();
+        for architecture in &self.architectures {
+            if architecture.is_any() {
+                anyhow::bail!("--architectures: `any` is not a machine architecture");
+            }
+            if architectures.contains(architecture) {
+                anyhow::bail!("--architectures: `{architecture}` is listed twice");
+            }
+            architectures.push(architecture.clone());
+        }
+        if architectures.is_empty() {
+            anyhow::bail!("--architectures: at least one is required");
+        }
+        let (url, prefix) = match &self.url {
+            Some(url) => parse_url(url)?,
+            None => (format!("http://{}", reachable(address)), String::new()),
+        };
+        let url_by_host = self.url.is_none() && address.ip().is_unspecified();
+        let pipelines = self.pipelines.settings(&architectures)?;
+        if url_by_host && (pipelines.is_some() || !self.gitlab_report.is_empty()) {
+            anyhow::bail!(
+                "--url is required: GitLab needs the server's address, which --listen {} does not \
+                 determine",
+                self.listen
+            );
+        }
+        Ok(Config {
+            network: self.network.settings()?,
+            pipelines,
+            url,
+            prefix,
+            url_by_host,
+            architectures,
+            lease: Duration::from_secs(self.lease_seconds.into()),
+            build_timeout: Duration::from_secs(self.build_timeout_seconds.into()),
+            packager: self.packager.clone(),
+            build_tool: self.build_tool()?,
+            max_package_bytes: u64::from(self.max_package_mib) << 20,
+            max_log_bytes: u64::from(self.max_log_mib) << 20,
+            keep_iterations: Some(saturating(self.keep_iterations))
+                .filter(|keep: &usize| *keep > 0),
+            webhook,
+        })
+    }
+}
