@@ -75,17 +75,6 @@ pub async fn by_id(
         .await
 }
 
-/// Returns the attempts with these ids, in no particular order.
-pub async fn by_ids(
-    executor: impl SqliteExecutor<'_>,
-    ids: &[AttemptId],
-) -> sqlx::Result<Vec<AttemptRow>> {
-    let ids = json_list(ids);
-    select_attempt!("where id in (select value from json_each(?))", ids)
-        .fetch_all(executor)
-        .await
-}
-
 /// Returns the attempt that a claim was assigned.
 pub async fn by_claim(
     executor: impl SqliteExecutor<'_>,

@@ -7,11 +7,11 @@ use buildbtw_model::{
 };
 use sqlx::SqliteExecutor;
 
-use super::{IterationId, NamespaceId, WriteTransaction};
+use super::{IterationId, NamespaceId, WriteTransaction, json_list};
 
 pub use repository::{
-    Candidate, Listing, Published, digest_in_repository, listings, of_ancestors, of_attempts,
-    of_repository, published,
+    AttemptPackage, Candidate, Listing, Published, digest_in_repository, listings, of_ancestors,
+    of_attempts, of_repository, published,
 };
 
 /// An uploaded package.
@@ -38,7 +38,7 @@ pub struct PackageRow {
 pub struct Entries {
     /// Its `desc`.
     pub desc: String,
-    /// Its `files`. File lists may be large, so they are read one at a time, where they are needed.
+    /// Its `files`. File lists may be large, so few are read at a time, where they are needed.
     pub files: String,
 }
 
@@ -83,21 +83,44 @@ pub async fn of_attempt(
         .await
 }
 
-/// Returns the database entries of a package, unless it was removed meanwhile.
+/// Returns the database entries of the first of some packages: of as many as follow each other until their file lists
+/// are longer than `bytes` together. Ends before a package that was removed meanwhile.
 pub async fn entries(
     executor: impl SqliteExecutor<'_>,
-    attempt: AttemptId,
-    file_name: &PackageFileName,
-) -> sqlx::Result<Option<Entries>> {
-    sqlx::query_as!(
-        Entries,
-        "select desc_entry as desc, files_entry as files from package
-         where attempt_id = ? and file_name = ?",
-        attempt,
-        file_name,
+    packages: &[(AttemptId, &PackageFileName)],
+    bytes: i64,
+) -> sqlx::Result<Vec<Entries>> {
+    let packages = json_list(packages);
+    let rows = sqlx::query!(
+        r#"with wanted as (
+               select cast(chosen.key as integer) as position, package.attempt_id,
+                   package.file_name,
+                   sum(octet_length(package.files_entry)) over (
+                       order by chosen.key rows between unbounded preceding and 1 preceding
+                   ) as bytes_before
+               from json_each(?) as chosen
+               cross join package on package.attempt_id = chosen.value ->> 0
+                   and package.file_name = chosen.value ->> 1
+           )
+           select wanted.position as "position!: i64", package.desc_entry as "desc!",
+               package.files_entry as "files!"
+           from wanted cross join package on package.attempt_id = wanted.attempt_id
+               and package.file_name = wanted.file_name
+           where coalesce(wanted.bytes_before, 0) <= ? order by wanted.position"#,
+        packages,
+        bytes,
     )
-    .fetch_optional(executor)
-    .await
+    .fetch_all(executor)
+    .await?;
+    let in_sequence = (0_i64..)
+        .zip(rows)
+        .take_while(|(index, row)| *index == row.position);
+    Ok(in_sequence
+        .map(|(_, row)| Entries {
+            desc: row.desc,
+            files: row.files,
+        })
+        .collect())
 }
 
 /// Returns one package of an attempt.

@@ -117,15 +117,27 @@ pub async fn listings(
     .await
 }
 
-/// Returns the packages of attempts as a repository lists them, without their file lists: attempt, file name and
-/// entry.
+/// A package of an attempt, as a repository lists it.
+#[derive(Clone, Debug)]
+pub struct AttemptPackage {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// The build of the attempt.
+    pub build: BuildId,
+    /// Its file name.
+    pub file_name: PackageFileName,
+    /// Its entry.
+    pub listing: Listing,
+}
+
+/// Returns the packages of attempts, without their file lists.
 pub async fn of_attempts(
     executor: impl SqliteExecutor<'_>,
     attempts: &[AttemptId],
-) -> sqlx::Result<Vec<(AttemptId, PackageFileName, Listing)>> {
+) -> sqlx::Result<Vec<AttemptPackage>> {
     let attempts = json_list(attempts);
     let rows = sqlx::query!(
-        r#"select package.attempt_id as "attempt: AttemptId",
+        r#"select package.attempt_id as "attempt: AttemptId", attempt.build_id as "build!: BuildId",
            package.file_name as "file_name: PackageFileName", build.pkgbase as "pkgbase!: Pkgbase",
            package.pkgname as "pkgname: Pkgname", package.version as "version: PackageVersion",
            package.desc_entry
@@ -136,19 +148,19 @@ pub async fn of_attempts(
     )
     .fetch_all(executor)
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| {
-            let listing = Listing {
-                pkgbase: row.pkgbase,
-                stage: 1,
-                pkgname: row.pkgname,
-                version: row.version,
-                desc_entry: row.desc_entry,
-            };
-            (row.attempt, row.file_name, listing)
-        })
-        .collect())
+    let package = rows.into_iter().map(|row| AttemptPackage {
+        attempt: row.attempt,
+        build: row.build,
+        file_name: row.file_name,
+        listing: Listing {
+            pkgbase: row.pkgbase,
+            stage: 1,
+            pkgname: row.pkgname,
+            version: row.version,
+            desc_entry: row.desc_entry,
+        },
+    });
+    Ok(package.collect())
 }
 
 /// Returns the digest of the file that the repository of an iteration and architecture serves under a name.

@@ -92,15 +92,14 @@ impl Transition {
         Ok(())
     }
 
-    /// Records the same event of several builds, in the given order.
-    async fn record_builds<'a>(
+    /// Records the same event of several builds of these namespaces, in the given order.
+    async fn record_builds(
         &mut self,
-        rows: impl IntoIterator<Item = &'a BuildRow>,
+        namespaces: impl IntoIterator<Item = NamespaceId>,
         order: &[BuildId],
         event: BuildEvent,
     ) -> sqlx::Result<()> {
         events::insert_for_builds(&mut self.tx, order, event).await?;
-        let namespaces = rows.into_iter().map(|row| row.namespace_id);
         self.effects.namespaces.extend(namespaces);
         Ok(())
     }
