@@ -9,6 +9,7 @@ pub mod attempts;
 pub mod builds;
 mod checkpoints;
 pub mod events;
+pub mod expectations;
 pub mod forge_reports;
 pub mod id_tokens;
 pub mod iterations;

@@ -1,7 +1,7 @@
 //! A worker's heartbeat: renews the lease; the first one starts the attempt.
 
-use buildbtw_model::AttemptId;
 use buildbtw_model::api::HeartbeatResponse;
+use buildbtw_model::{AttemptId, AttemptStatus};
 
 use crate::db::{TokenId, attempts, builds, workers};
 use crate::error::Error;
@@ -28,7 +28,9 @@ pub async fn heartbeat(
         return Err(attempt_ended(id));
     }
     workers::touch(transition.tx(), &attempt.worker).await?;
-    if attempts::start(transition.tx(), id).await?
+    // An attempt is never queued again.
+    if attempt.status == AttemptStatus::Queued
+        && attempts::start(transition.tx(), id).await?
         && let Some(build) = builds::by_id(transition.connection(), attempt.build).await?
     {
         transition.start(&build, id).await?;

@@ -220,19 +220,3 @@ pub async fn edges(
     .await?;
     Ok(rows.into_iter().map(|row| (row.build, row.needs)).collect())
 }
-
-/// Returns the expected packages of a build.
-pub async fn outputs(
-    executor: impl SqliteExecutor<'_>,
-    id: BuildId,
-) -> sqlx::Result<Vec<buildbtw_model::api::ExpectedPackage>> {
-    sqlx::query_as!(
-        buildbtw_model::api::ExpectedPackage,
-        r#"select pkgname as "name: buildbtw_model::Pkgname",
-           architecture as "architecture: Architecture"
-           from build_output where build_id = ? order by pkgname"#,
-        id,
-    )
-    .fetch_all(executor)
-    .await
-}

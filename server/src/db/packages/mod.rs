@@ -7,10 +7,10 @@ use buildbtw_model::{
 };
 use sqlx::SqliteExecutor;
 
-use super::{IterationId, NamespaceId, WriteTransaction, json_list};
+use super::{IterationId, NamespaceId, TokenId, WriteTransaction, json_list};
 
 pub use repository::{
-    AttemptPackage, Candidate, Listing, Published, digest_in_repository, listings, of_ancestors,
+    AttemptPackage, Candidate, Listing, Published, conflicting, listings, of_ancestors,
     of_attempts, of_repository, published,
 };
 
@@ -123,22 +123,6 @@ pub async fn entries(
         .collect())
 }
 
-/// Returns one package of an attempt.
-pub async fn of_attempt_by_name(
-    executor: impl SqliteExecutor<'_>,
-    attempt: AttemptId,
-    file_name: &PackageFileName,
-) -> sqlx::Result<Option<PackageRow>> {
-    select_package!(
-        "",
-        "where attempt_id = ? and file_name = ?",
-        attempt,
-        file_name
-    )
-    .fetch_optional(executor)
-    .await
-}
-
 /// A package that an iteration of a namespace produced.
 #[derive(Clone, Debug)]
 pub struct Produced {
@@ -217,18 +201,26 @@ pub async fn produced_in_namespace(
     .await
 }
 
-/// Stores an uploaded package; storing it again changes nothing.
+/// Stores a package that was uploaded with a token; storing it again changes nothing. Returns false, and stores
+/// nothing, when its attempt has ended or the token is no longer valid.
 pub async fn put(
     tx: &mut WriteTransaction,
+    token: TokenId,
     package: &PackageRow,
     contents: &Contents,
-) -> sqlx::Result<()> {
+) -> sqlx::Result<bool> {
     // No file system supports larger files.
     let size = i64::try_from(package.size).unwrap_or(i64::MAX);
-    sqlx::query!(
+    let at = tx.now();
+    let result = sqlx::query!(
         "insert into package (attempt_id, file_name, pkgname, version, architecture, size, sha256,
              desc_entry, files_entry, sonames)
-         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+         select ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10
+         where exists (select 1 from attempt where id = ?1 and status in ('queued', 'running'))
+             and not exists (
+                 select 1 from token
+                 where id = ?11 and (revoked_at is not null or expires_at <= ?12)
+             )
          on conflict (attempt_id, file_name) do update set size = excluded.size,
              sha256 = excluded.sha256, desc_entry = excluded.desc_entry,
              files_entry = excluded.files_entry, sonames = excluded.sonames",
@@ -242,8 +234,13 @@ pub async fn put(
         contents.entries.desc,
         contents.entries.files,
         contents.sonames,
+        token,
+        at,
     )
     .execute(tx.connection())
     .await?;
-    Ok(())
+    Ok(result.rows_affected() == 1)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! Deferred reports of failures that would be retried: the executor knows that its job was stopped, only GitLab
 //! knows why. The report is kept until GitLab has reported how the job ended, and the build waits until then.
 
-use buildbtw_model::FailureKind;
+use buildbtw_model::{AttemptId, FailureKind};
 
 use crate::db::attempts::{self, AttemptRow, UNLIMITED_LEASE};
 use crate::db::pipelines;
@@ -68,8 +68,8 @@ pub(in crate::service) async fn defer(
 /// Returns whether the job of an attempt has reported a failure that is or was deferred.
 pub(in crate::service) async fn has_reported(
     transition: &mut Transition,
-    attempt: &AttemptRow,
+    attempt: AttemptId,
 ) -> sqlx::Result<bool> {
-    let row = pipelines::of_attempt(transition.connection(), attempt.id).await?;
+    let row = pipelines::of_attempt(transition.connection(), attempt).await?;
     Ok(row.is_some_and(|row| row.reported_at.is_some()))
 }
