@@ -61,6 +61,21 @@ pub(crate) const UNREADABLE_NAMESPACE: &str = "insert into namespace
     (id, name, scope, max_builds, bump, follow_default_s, created_at)
     values (1, 'Not a name', 'transitive', 1, 1, 3600, 1)";
 
+/// The rows of [`TestState::with_a_build`]. The digest of its `.SRCINFO` is all zeros.
+const BUILD_ROWS: [&str; 5] = [
+    "insert into token values (1, 't', 'worker', x'00', 1, null, null)",
+    "insert into srcinfo (sha256, parser, parsed, text) values (printf('%064d', 0), 1, '', '')",
+    "insert into namespace (id, name, scope, max_builds, bump, created_at)
+     values (1, 'n', 'transitive', 10, 1, 1)",
+    "insert into iteration (id, namespace_id, number, status, reason, created_at)
+     values (1, 1, 1, 'running', 'r', 1)",
+    "insert into build (id, iteration_id, architecture, pkgbase, stage, level, position, commit_hash,
+         commit_time, clone_url, srcinfo_sha256, version, reason, estimate_s, priority_s, status,
+         missing)
+     values (1, 1, 'x86_64', 'first', 1, 0, 0, printf('%040d', 0), 1, 'u', printf('%064d', 0), '1-1',
+         'first', 1, 1, 'building', 0)",
+];
+
 impl Deref for TestState {
     type Target = AppState;
 
@@ -72,6 +87,15 @@ impl Deref for TestState {
 impl TestState {
     pub(crate) async fn new() -> Self {
         Self::at(Clock::default()).await
+    }
+
+    /// Creates a state with a token, a namespace, an iteration and a build that is being built; the id of each is 1.
+    pub(crate) async fn with_a_build() -> Self {
+        let state = Self::new().await;
+        for statement in BUILD_ROWS {
+            state.sql(statement).await;
+        }
+        state
     }
 
     /// Changes the database directly.

@@ -19,21 +19,43 @@ pub struct LinkedPackage {
     pub sonames: String,
 }
 
-/// Stores the packages of an accepted attempt, and removes the oldest versions.
-pub async fn insert(tx: &mut WriteTransaction, attempt: AttemptId) -> sqlx::Result<()> {
+/// Stores the packages of an accepted attempt, and removes the oldest versions. `are_known` is whether a version of one
+/// of them was stored before.
+pub async fn insert(
+    tx: &mut WriteTransaction,
+    attempt: AttemptId,
+    are_known: bool,
+) -> sqlx::Result<()> {
     let accepted_at = tx.now();
-    sqlx::query!(
-        "insert into linked_package (architecture, pkgname, version, accepted_at, sonames)
-         select build.architecture, package.pkgname, package.version, ?, package.sonames
-         from package join attempt on attempt.id = package.attempt_id
-         join build on build.id = attempt.build_id where package.attempt_id = ?
-         on conflict (architecture, pkgname, version) do update set
-             accepted_at = excluded.accepted_at, sonames = excluded.sonames",
+    let stored = sqlx::query!(
+        r#"insert into linked_package (architecture, pkgname, version, accepted_at, sonames)
+           select build.architecture, package.pkgname, package.version, ?, package.sonames
+           from package join attempt on attempt.id = package.attempt_id
+           join build on build.id = attempt.build_id where package.attempt_id = ?
+           on conflict (architecture, pkgname, version) do update set
+               accepted_at = excluded.accepted_at, sonames = excluded.sonames
+           returning sonames <> '' as "has_libraries!: bool", (
+               select count(*) from linked_package as version
+               where version.architecture = linked_package.architecture
+                   and version.pkgname = linked_package.pkgname
+           ) as "versions!: i64""#,
         accepted_at,
         attempt,
     )
-    .execute(tx.connection())
+    .fetch_all(tx.connection())
     .await?;
+    if stored.iter().any(|row| row.versions > KEPT_VERSIONS) {
+        remove_oldest(tx, attempt).await?;
+    }
+    // New packages without libraries change nothing that plans know.
+    if are_known || stored.iter().any(|row| row.has_libraries) {
+        count_change(tx, attempt).await?;
+    }
+    Ok(())
+}
+
+/// Removes the oldest versions of the packages of an attempt.
+async fn remove_oldest(tx: &mut WriteTransaction, attempt: AttemptId) -> sqlx::Result<()> {
     sqlx::query!(
         "delete from linked_package
          where architecture = (
@@ -51,6 +73,11 @@ pub async fn insert(tx: &mut WriteTransaction, attempt: AttemptId) -> sqlx::Resu
     )
     .execute(tx.connection())
     .await?;
+    Ok(())
+}
+
+/// Counts a change of the packages of an attempt's architecture.
+async fn count_change(tx: &mut WriteTransaction, attempt: AttemptId) -> sqlx::Result<()> {
     sqlx::query!(
         "insert into linked_change (architecture, changes)
          select build.architecture, 1 from attempt join build on build.id = attempt.build_id
@@ -92,3 +119,6 @@ pub async fn all(
     .fetch_all(executor)
     .await
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@ pub mod attempts;
 pub mod builds;
 mod checkpoints;
 pub mod events;
+pub mod expectations;
 pub mod forge_reports;
 pub mod id_tokens;
 pub mod iterations;
@@ -210,6 +211,8 @@ async fn readers(options: &SqliteConnectOptions, count: u32) -> sqlx::Result<Sql
     SqlitePoolOptions::new()
         .max_connections(count)
         .acquire_timeout(CONNECTION_TIMEOUT)
+        // A connection to a file does not break while it is idle, and one is tested after each use.
+        .test_before_acquire(false)
         .idle_timeout(None)
         .max_lifetime(None)
         .connect_with(options.clone().create_if_missing(false).read_only(true))

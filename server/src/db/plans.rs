@@ -8,10 +8,10 @@ use buildbtw_model::{
 use buildbtw_planner::DependencyKind;
 use sqlx::SqliteExecutor;
 
-use super::{IterationId, WriteTransaction};
+use super::{IterationId, WriteTransaction, json_list};
 
 /// A build of a new plan.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
 pub struct NewBuild {
     /// The architecture it is built for.
     pub architecture: Architecture,
@@ -58,64 +58,64 @@ pub struct NewBuild {
     /// The attempt of a finished build whose packages it reuses.
     pub reused: Option<AttemptId>,
     /// Its expected packages.
+    #[serde(skip)]
     pub outputs: Vec<ExpectedPackage>,
 }
 
-/// Stores a build: `ready` when it needs no other build and has no packages, else `blocked`.
-pub async fn insert_build(
+/// How many rows one statement stores.
+const ROWS_TOGETHER: usize = 500;
+
+/// Stores the builds of an architecture, in the order of their positions: `ready` where they need no other build and
+/// have no packages, else `blocked`. Returns their ids.
+pub async fn insert_builds(
     tx: &mut WriteTransaction,
     iteration: IterationId,
-    build: &NewBuild,
-) -> sqlx::Result<BuildId> {
-    let status = if build.missing == 0 && build.reused.is_none() {
-        BuildStatus::Ready
-    } else {
-        BuildStatus::Blocked
-    };
-    let row = sqlx::query!(
-        r#"insert into build (iteration_id, architecture, pkgbase, stage, level, position, commit_hash,
-               tree_hash, commit_time, clone_url, srcinfo_sha256, version, pkgrel, reason, estimate_s, priority_s, status,
-               missing, input_hash, shared_build_id, packages_attempt_id, library, bootstrap, without)
-           values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-           returning id as "id!: BuildId""#,
-        iteration,
-        build.architecture,
-        build.pkgbase,
-        build.stage,
-        build.level,
-        build.position,
-        build.commit,
-        build.tree,
-        build.commit_time,
-        build.clone_url,
-        build.srcinfo_sha256,
-        build.version,
-        build.pkgrel,
-        build.reason,
-        build.estimate_s,
-        build.priority_s,
-        status,
-        build.missing,
-        build.input_hash,
-        build.shared_build,
-        build.reused,
-        build.library,
-        build.bootstrap,
-        build.without,
-    )
-    .fetch_one(tx.connection())
-    .await?;
-    for output in &build.outputs {
+    builds: &[NewBuild],
+) -> sqlx::Result<Vec<BuildId>> {
+    let mut ids = Vec::with_capacity(builds.len());
+    for chunk in builds.chunks(ROWS_TOGETHER) {
+        let rows = json_list(chunk);
+        let mut stored = sqlx::query!(
+            r#"insert into build (iteration_id, architecture, pkgbase, stage, level, position,
+                   commit_hash, tree_hash, commit_time, clone_url, srcinfo_sha256, version, pkgrel,
+                   reason, estimate_s, priority_s, status, missing, input_hash, shared_build_id,
+                   packages_attempt_id, library, bootstrap, without)
+               select ?, value ->> 'architecture', value ->> 'pkgbase', value ->> 'stage',
+                   value ->> 'level', value ->> 'position', value ->> 'commit', value ->> 'tree',
+                   value ->> 'commit_time', value ->> 'clone_url', value ->> 'srcinfo_sha256',
+                   value ->> 'version', value ->> 'pkgrel', value ->> 'reason',
+                   value ->> 'estimate_s', value ->> 'priority_s',
+                   iif(value ->> 'missing' = 0 and value ->> 'reused' is null, 'ready', 'blocked'),
+                   value ->> 'missing', value ->> 'input_hash', value ->> 'shared_build',
+                   value ->> 'reused', value ->> 'library', value ->> 'bootstrap',
+                   value ->> 'without'
+               from json_each(?) order by key
+               returning id as "id!: BuildId", position as "position!: i64""#,
+            iteration,
+            rows,
+        )
+        .fetch_all(tx.connection())
+        .await?;
+        // Rows are returned in no particular order.
+        stored.sort_by_key(|row| row.position);
+        ids.extend(stored.into_iter().map(|row| row.id));
+    }
+    let mut outputs = Vec::with_capacity(builds.len());
+    for (build, id) in builds.iter().zip(&ids) {
+        let packages = build.outputs.iter();
+        outputs.extend(packages.map(|package| (*id, &package.name, &package.architecture)));
+    }
+    for chunk in outputs.chunks(ROWS_TOGETHER) {
+        let rows = json_list(chunk);
         sqlx::query!(
-            "insert into build_output (build_id, pkgname, architecture) values (?, ?, ?)",
-            row.id,
-            output.name,
-            output.architecture,
+            "insert into build_output (build_id, pkgname, architecture)
+             select value ->> 0, value ->> 1, value ->> 2 from json_each(?)",
+            rows,
         )
         .execute(tx.connection())
         .await?;
     }
-    Ok(row.id)
+    Ok(ids)
 }
 
 /// Why a build needs another one.
@@ -139,22 +139,25 @@ impl EdgeKind {
     }
 }
 
-/// Stores that a build needs another one.
-pub async fn insert_edge(
-    tx: &mut WriteTransaction,
-    build: BuildId,
-    needs: BuildId,
-    kind: EdgeKind,
-) -> sqlx::Result<()> {
-    let kind = kind.as_str();
-    sqlx::query!(
-        "insert into build_edge (build_id, needs_id, kind) values (?, ?, ?)",
-        build,
-        needs,
-        kind,
-    )
-    .execute(tx.connection())
-    .await?;
+/// A build, one that it needs, and why.
+pub type NewEdge = (BuildId, BuildId, EdgeKind);
+
+/// Stores which builds need which others.
+pub async fn insert_edges(tx: &mut WriteTransaction, edges: &[NewEdge]) -> sqlx::Result<()> {
+    for chunk in edges.chunks(ROWS_TOGETHER) {
+        let rows = chunk.iter();
+        let rows: Vec<_> = rows
+            .map(|(build, needs, kind)| (build, needs, kind.as_str()))
+            .collect();
+        let rows = json_list(&rows);
+        sqlx::query!(
+            "insert into build_edge (build_id, needs_id, kind)
+             select value ->> 0, value ->> 1, value ->> 2 from json_each(?)",
+            rows,
+        )
+        .execute(tx.connection())
+        .await?;
+    }
     Ok(())
 }
 
@@ -195,3 +198,6 @@ pub async fn notes(
     .fetch_all(executor)
     .await
 }
+
+#[cfg(test)]
+mod tests;

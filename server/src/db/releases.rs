@@ -4,10 +4,10 @@ use buildbtw_model::{BuildId, PackageVersion};
 use sqlx::SqliteExecutor;
 
 use super::builds::BuildRow;
-use super::{IterationId, WriteTransaction};
+use super::{IterationId, WriteTransaction, json_list};
 
 /// What the release of a build depends on.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
 pub struct BuildRelease {
     /// The build.
     pub build: BuildId,
@@ -42,19 +42,22 @@ impl TryFrom<Row> for BuildRelease {
     }
 }
 
-/// Stores what the release of a new build depends on.
-pub async fn insert(tx: &mut WriteTransaction, release: &BuildRelease) -> sqlx::Result<()> {
-    let base =
-        serde_json::to_string(&release.base).map_err(|error| sqlx::Error::Encode(error.into()))?;
-    sqlx::query!(
-        "insert into build_release (build_id, is_rebuild, is_computed, base) values (?, ?, ?, ?)",
-        release.build,
-        release.is_rebuild,
-        release.is_computed,
-        base,
-    )
-    .execute(tx.connection())
-    .await?;
+/// How many rows one statement stores.
+const ROWS_TOGETHER: usize = 500;
+
+/// Stores what the releases of new builds depend on.
+pub async fn insert(tx: &mut WriteTransaction, releases: &[BuildRelease]) -> sqlx::Result<()> {
+    for chunk in releases.chunks(ROWS_TOGETHER) {
+        let rows = json_list(chunk);
+        sqlx::query!(
+            "insert into build_release (build_id, is_rebuild, is_computed, base)
+             select value ->> 'build', value ->> 'is_rebuild', value ->> 'is_computed',
+                 value -> 'base' from json_each(?)",
+            rows,
+        )
+        .execute(tx.connection())
+        .await?;
+    }
     Ok(())
 }
 

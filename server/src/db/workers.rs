@@ -4,8 +4,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use buildbtw_model::{Architecture, WorkerName, saturating};
+use buildbtw_model::{Architecture, ClaimId, WorkerName, saturating};
 use sqlx::SqliteExecutor;
+use sqlx::types::Json;
 
 use crate::time::Millis;
 
@@ -17,24 +18,38 @@ pub const WORKER_TIMEOUT: Duration = Duration::from_secs(120);
 /// The precision of a worker's last request: writing its time for every claim would cost more than the claim.
 const LAST_SEEN_PRECISION: Duration = Duration::from_secs(20);
 
-/// Returns the architectures for which a request of this worker was recorded within the precision before a time.
-pub async fn recently_seen(
+/// What is known when a worker claims a build.
+#[derive(Clone, Debug)]
+pub struct KnownClaim {
+    /// The architectures for which a request of the worker was recorded recently.
+    pub recently_seen: Json<Vec<Architecture>>,
+    /// Whether the claim was assigned an attempt.
+    pub is_repeated: bool,
+}
+
+/// Returns what is known of a worker and its claim. Requests of it within the precision before a time count as recent.
+pub async fn known_claim(
     executor: impl SqliteExecutor<'_>,
+    claim: ClaimId,
     name: &WorkerName,
     jobs: u32,
     at: Millis,
-) -> sqlx::Result<Vec<Architecture>> {
+) -> sqlx::Result<KnownClaim> {
     let since = at - LAST_SEEN_PRECISION;
-    let rows = sqlx::query!(
-        r#"select architecture as "architecture!: Architecture" from worker
-           where name = ? and jobs = ? and last_seen_at >= ?"#,
+    sqlx::query_as!(
+        KnownClaim,
+        r#"select (
+               select json_group_array(architecture) from worker
+               where name = ? and jobs = ? and last_seen_at >= ?
+           ) as "recently_seen!: Json<Vec<Architecture>>",
+           exists (select 1 from attempt where claim = ?) as "is_repeated!: bool""#,
         name,
         jobs,
         since,
+        claim,
     )
-    .fetch_all(executor)
-    .await?;
-    Ok(rows.into_iter().map(|row| row.architecture).collect())
+    .fetch_one(executor)
+    .await
 }
 
 /// Records that a worker claims builds of an architecture.

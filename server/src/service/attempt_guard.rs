@@ -18,15 +18,26 @@ pub(crate) async fn own_attempt(
 ) -> Result<AttemptRow, Error> {
     let attempt = attempts::by_id(database.read(), id)
         .await?
-        .ok_or_else(|| Error::not_found(format!("attempt {id}")))?;
-    if attempt.token == token {
-        Ok(attempt)
-    } else {
-        Err(Error::refused(
-            ProblemKind::Forbidden,
-            "this attempt was claimed with another token",
-        ))
+        .ok_or_else(|| no_attempt(id))?;
+    check_owner(attempt.token, token)?;
+    Ok(attempt)
+}
+
+/// Checks that an attempt was claimed with a token.
+///
+/// # Errors
+/// When it was claimed with another one.
+pub(crate) fn check_owner(owner: TokenId, token: TokenId) -> Result<(), Error> {
+    if owner == token {
+        return Ok(());
     }
+    let title = "this attempt was claimed with another token";
+    Err(Error::refused(ProblemKind::Forbidden, title))
+}
+
+/// Creates the refusal of a report on an attempt that does not exist.
+pub(crate) fn no_attempt(id: AttemptId) -> Error {
+    Error::not_found(format!("attempt {id}"))
 }
 
 /// Like [`own_attempt`], but refuses attempts that have ended.

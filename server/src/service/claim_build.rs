@@ -5,14 +5,14 @@ use std::time::Duration;
 use buildbtw_model::api::{ClaimRequest, ClaimedBuild, ProblemKind, Repository, SourceLocation};
 use buildbtw_model::{Architecture, AttemptId, BuildId, ClaimId, ReleaseRule, saturating};
 use buildbtw_planner::SourcePackage;
+use sqlx::types::Json;
 
 use crate::address::BaseUrl;
 use crate::config::Config;
 use crate::db::attempts::NewAttempt;
 use crate::db::builds::BuildRow;
-use crate::db::{
-    Database, TokenId, attempts, builds, namespaces, releases, srcinfos, tokens, workers,
-};
+use crate::db::expectations::{self, ForWorker, Release};
+use crate::db::{Database, TokenId, attempts, builds, releases, srcinfos, tokens, workers};
 use crate::error::{Error, Refusal};
 use crate::repos::base::BaseRepositories;
 use crate::state::announcer::Announcer;
@@ -43,8 +43,10 @@ pub async fn claim_build(
         return Err(Error::refused(ProblemKind::InvalidRequest, title));
     }
     let turn = parts.reports.turn().await?;
-    note_worker(parts, &request).await?;
-    let repeated = repeated_claim(parts, claimant).await?;
+    let repeated = match note_worker(parts, &request).await? {
+        true => repeated_claim(parts, claimant).await?,
+        false => None,
+    };
     // A claim may wait for a long time.
     drop(turn);
     if repeated.is_some() {
@@ -62,24 +64,31 @@ pub async fn claim_build(
     claim(parts, claimant, request.architectures, wait).await
 }
 
-/// Records that a worker is available, its architectures, and the protocols over which it fetches sources.
-async fn note_worker(parts: ClaimParts<'_>, request: &ClaimRequest) -> Result<(), Error> {
+/// Records that a worker is available, its architectures, and the protocols over which it fetches sources. Returns
+/// whether its claim was assigned an attempt before.
+async fn note_worker(parts: ClaimParts<'_>, request: &ClaimRequest) -> Result<bool, Error> {
     parts.fetched.note(&request.worker, &request.protocols);
+    let ClaimRequest {
+        claim,
+        worker,
+        jobs,
+        ..
+    } = request;
     let (reader, at) = (parts.database.read(), parts.database.clock().now());
-    let known = workers::recently_seen(reader, &request.worker, request.jobs, at).await?;
+    let known = workers::known_claim(reader, *claim, worker, *jobs, at).await?;
     if request
         .architectures
         .iter()
-        .all(|architecture| known.contains(architecture))
+        .all(|architecture| known.recently_seen.contains(architecture))
     {
-        return Ok(());
+        return Ok(known.is_repeated);
     }
     let mut tx = parts.database.write().await?;
     for architecture in &request.architectures {
         workers::record_seen(&mut tx, &request.worker, architecture, request.jobs).await?;
     }
     tx.commit().await?;
-    Ok(())
+    Ok(known.is_repeated)
 }
 
 /// Returns the build that was assigned to an earlier request with the same claim.
@@ -242,17 +251,17 @@ pub async fn describe(
     server: &BaseUrl,
 ) -> Result<ClaimedBuild, Error> {
     let Assignment { attempt, build } = assignment;
-    let reader = database.read();
-    let srcinfo = srcinfos::get(reader, &build.srcinfo_sha256)
+    let ForWorker {
+        parsed,
+        bump,
+        network,
+        outputs,
+        release,
+    } = expectations::for_worker(database.read(), build.id)
         .await?
-        .ok_or_else(|| anyhow::anyhow!(".SRCINFO {} is not stored", build.srcinfo_sha256))?;
-    let package = SourcePackage::from_stored(srcinfo.parsed)
-        .or_else(|_| buildbtw_planner::parse_srcinfo(&srcinfo.text))
-        .map_err(|error| anyhow::anyhow!("stored .SRCINFO of {}: {error}", build.pkgbase))?;
-    let namespace = namespaces::by_name(reader, &build.namespace)
-        .await?
-        .ok_or_else(|| anyhow::anyhow!("build {} has no namespace", build.id))?;
-    let network = config.network.effective(namespace.network);
+        .ok_or_else(|| anyhow::anyhow!("build {} no longer exists", build.id))?;
+    let package = source_package(database, &build, parsed).await?;
+    let network = config.network.effective(network);
     let owned = |texts: Vec<&str>| texts.into_iter().map(str::to_owned).collect();
     let seconds = |duration: Duration| saturating(duration.as_secs());
     Ok(ClaimedBuild {
@@ -269,8 +278,8 @@ pub async fn describe(
         },
         pkgrel: build.pkgrel.clone(),
         version: build.version.clone(),
-        release: release_rule(database, &build, namespace.bump).await?,
-        packages: builds::outputs(reader, build.id).await?,
+        release: release_rule(database, &build, release, bump).await?,
+        packages: outputs.0,
         bootstrap: build.bootstrap,
         dependencies: dependencies(&package, &build),
         sources: owned(package.sources(&build.architecture)),
@@ -285,20 +294,38 @@ pub async fn describe(
     })
 }
 
+/// Reads the stored form of a build's `.SRCINFO`, or its text if another version of the server stored that form.
+async fn source_package(
+    database: &Database,
+    build: &BuildRow,
+    parsed: String,
+) -> Result<SourcePackage, Error> {
+    if let Ok(package) = SourcePackage::from_stored(parsed) {
+        return Ok(package);
+    }
+    let digest = &build.srcinfo_sha256;
+    let srcinfo = srcinfos::get(database.read(), digest)
+        .await?
+        .ok_or_else(|| anyhow::anyhow!(".SRCINFO {digest} is not stored"))?;
+    let package = buildbtw_planner::parse_srcinfo(&srcinfo.text);
+    let pkgbase = &build.pkgbase;
+    Ok(package.map_err(|error| anyhow::anyhow!("stored .SRCINFO of {pkgbase}: {error}"))?)
+}
+
 /// Returns what the release depends on where `pkgver()` computes the version.
 async fn release_rule(
     database: &Database,
     build: &BuildRow,
+    release: Option<Json<Release>>,
     bump: bool,
 ) -> Result<Option<ReleaseRule>, Error> {
-    let reader = database.read();
-    let Some(release) = releases::of_build(reader, build.id).await? else {
+    let Some(Json(Release { is_rebuild, base })) = release else {
         return Ok(None);
     };
     Ok(Some(ReleaseRule {
-        is_rebuild: release.is_rebuild,
-        base: if bump { release.base } else { Vec::new() },
-        earlier: releases::earlier(reader, build).await?,
+        is_rebuild,
+        base: if bump { base } else { Vec::new() },
+        earlier: releases::earlier(database.read(), build).await?,
     }))
 }
 

@@ -1,7 +1,7 @@
 //! A worker's heartbeat: renews the lease; the first one starts the attempt.
 
 use buildbtw_model::api::HeartbeatResponse;
-use buildbtw_model::{AttemptId, saturating};
+use buildbtw_model::{AttemptId, AttemptStatus, saturating};
 
 use crate::db::{TokenId, attempts, builds, workers};
 use crate::error::Error;
@@ -28,7 +28,9 @@ pub async fn heartbeat(
         return Err(attempt_ended(id));
     }
     workers::touch(&mut tx, &attempt.worker).await?;
-    let started = match attempts::start(&mut tx, id).await? {
+    // An attempt is never queued again.
+    let is_first = attempt.status == AttemptStatus::Queued && attempts::start(&mut tx, id).await?;
+    let started = match is_first {
         true => builds::by_id(tx.connection(), attempt.build).await?,
         false => None,
     };

@@ -3,21 +3,20 @@
 
 use std::collections::BTreeSet;
 
-use buildbtw_model::api::{Outcome, OutcomeAccepted, ProblemKind, ReportedPackage};
-use buildbtw_model::{
-    AttemptId, AttemptStatus, Explanation, FailureKind, PackageFileName, PackageVersion,
+use buildbtw_model::api::{
+    ExpectedPackage, Outcome, OutcomeAccepted, ProblemKind, ReportedPackage,
 };
+use buildbtw_model::{AttemptId, AttemptStatus, BuildId, Explanation, FailureKind, PackageVersion};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::db::attempts::AttemptRow;
 use crate::db::builds::BuildRow;
-use crate::db::packages::PackageRow;
-use crate::db::releases::{self, BuildRelease};
-use crate::db::{Database, TokenId, WriteTransaction, attempts, builds, packages};
+use crate::db::expectations::{self, ForOutcome, Release, Uploaded};
+use crate::db::{Database, TokenId, WriteTransaction, attempts, builds, packages, releases};
 use crate::error::{Error, Refusal};
 use crate::state::parts::AttemptParts;
 
-use super::attempt_guard::{attempt_ended, own_attempt};
+use super::attempt_guard::{attempt_ended, check_owner, no_attempt, own_attempt};
 use super::failed_attempt::{remove_uploads, sanitize};
 use super::pipelines::{Deferral, defer, has_reported};
 use super::report_final_failure::report_final_failure;
@@ -47,15 +46,11 @@ pub async fn report_outcome(
         return report_final_failure(parts, token, id, outcome).await;
     }
     let turn = parts.reports.turn().await?;
-    let attempt = own_attempt(parts.database, token, id).await?;
-    let build = builds::by_id(parts.database.read(), attempt.build)
-        .await?
-        .ok_or_else(|| anyhow::anyhow!("attempt {id} has no build"))?;
     let status = match outcome {
-        Outcome::Succeeded { packages } => {
-            succeeded(parts, &attempt, &build, packages, turn).await?
-        }
+        Outcome::Succeeded { packages } => succeeded(parts, token, id, packages, turn).await?,
         Outcome::Failed { kind, explanation } => {
+            let attempt = own_attempt(parts.database, token, id).await?;
+            let build = build_of(parts.database, id, attempt.build).await?;
             failed(parts, id, &build, *kind, &sanitize(explanation)).await?;
             drop(turn);
             remove_uploads(parts.repos, id).await;
@@ -64,6 +59,12 @@ pub async fn report_outcome(
     };
     parts.logs.close(id).await?;
     Ok(OutcomeAccepted { status })
+}
+
+async fn build_of(database: &Database, id: AttemptId, build: BuildId) -> Result<BuildRow, Error> {
+    builds::by_id(database.read(), build)
+        .await?
+        .ok_or_else(|| anyhow::anyhow!("attempt {id} has no build").into())
 }
 
 /// Accepts a failure. One whose cause only GitLab knows is deferred.
@@ -116,43 +117,38 @@ async fn failed(
 
 async fn succeeded(
     parts: AttemptParts<'_>,
-    attempt: &AttemptRow,
-    build: &BuildRow,
+    token: TokenId,
+    id: AttemptId,
     reported: &[ReportedPackage],
     turn: OwnedSemaphorePermit,
 ) -> Result<AttemptStatus, Error> {
-    let uploaded = packages::of_attempt(parts.database.read(), attempt.id).await?;
-    let checked = check_uploaded(reported, &uploaded);
-    match attempt.status {
+    let expected = expectations::for_outcome(parts.database.read(), id)
+        .await?
+        .ok_or_else(|| no_attempt(id))?;
+    check_owner(expected.token, token)?;
+    let build = build_of(parts.database, id, expected.build).await?;
+    let checked = check_uploaded(reported, &expected.uploaded);
+    match expected.status {
         AttemptStatus::Queued | AttemptStatus::Running => {
             checked?;
-            check_expected(parts.database, build, &uploaded).await?;
-            let version = common_version(&uploaded)?;
-            let mut tx = parts.database.write().await?;
-            if let Some(file_name) = in_use(&mut tx, build, &uploaded).await? {
+            check_expected(parts.database, &build, &expected).await?;
+            let version = common_version(&expected.uploaded)?;
+            let mut transition = Transition::of(parts.database.write().await?);
+            if transition.accept(&build, id, &version).await? {
+                let effects = transition.commit().await?;
+                parts.announcer.announce(effects);
+            } else {
+                let mut tx = transition.refused();
+                let refusal = why_not_accepted(&mut tx, id).await?;
+                // Also when the same report arrived twice concurrently and the other one was accepted: wait until that
+                // is durable before responding.
                 tx.undo().await?;
-                let title = format!("the repository already has another {file_name}");
-                return Err(Error::refused(ProblemKind::UnexpectedPackage, title));
+                refusal.map_or(Ok(()), Err)?;
             }
-            // Other requests may have changed it.
-            let before = attempts::by_id(tx.connection(), attempt.id).await?;
-            let is_repeated = before.is_some_and(|row| row.status == AttemptStatus::Succeeded);
-            let has_reported = has_reported(&mut tx, attempt).await?;
-            let mut transition = Transition::of(tx);
-            if has_reported
-                || !is_repeated && !transition.accept(build, attempt.id, &version).await?
-            {
-                transition.undo().await?;
-                return Err(attempt_ended(attempt.id));
-            }
-            // Also when the same report arrived twice concurrently and the other one was accepted: wait until that is
-            // durable before responding.
-            let effects = transition.commit().await?;
-            parts.announcer.announce(effects);
         }
         // Accepted before: the response was lost, or publishing failed.
-        AttemptStatus::Succeeded => checked.map_err(|_| attempt_ended(attempt.id))?,
-        AttemptStatus::Failed | AttemptStatus::Lost => return Err(attempt_ended(attempt.id)),
+        AttemptStatus::Succeeded => checked.map_err(|_| attempt_ended(id))?,
+        AttemptStatus::Failed | AttemptStatus::Lost => return Err(attempt_ended(id)),
     }
     // Other reports may be accepted meanwhile, and published together with this one.
     drop(turn);
@@ -161,7 +157,7 @@ async fn succeeded(
 }
 
 /// Checks that every reported package was uploaded with the same digest, and that every uploaded one is reported.
-fn check_uploaded(reported: &[ReportedPackage], uploaded: &[PackageRow]) -> Result<(), Error> {
+fn check_uploaded(reported: &[ReportedPackage], uploaded: &[Uploaded]) -> Result<(), Error> {
     let reported: BTreeSet<_> = reported
         .iter()
         .map(|package| (&package.file_name, &package.sha256))
@@ -186,45 +182,37 @@ fn check_uploaded(reported: &[ReportedPackage], uploaded: &[PackageRow]) -> Resu
 async fn check_expected(
     database: &Database,
     build: &BuildRow,
-    uploaded: &[PackageRow],
+    expected: &ForOutcome,
 ) -> Result<(), Error> {
-    let reader = database.read();
-    for expected in builds::outputs(reader, build.id).await? {
-        if !uploaded
+    for ExpectedPackage { name, .. } in expected.outputs.iter() {
+        if !expected
+            .uploaded
             .iter()
-            .any(|package| package.pkgname == expected.name)
+            .any(|package| package.pkgname == *name)
         {
-            let title = format!("package {} is missing", expected.name);
+            let title = format!("package {name} is missing");
             return Err(Error::refused(ProblemKind::UnexpectedPackage, title));
         }
     }
-    let release = releases::of_build(reader, build.id).await?;
-    for package in uploaded {
-        check_version(database, build, release.as_ref(), package).await?;
+    for package in expected.uploaded.iter() {
+        check_version(database, build, expected.release.as_deref(), package).await?;
     }
     Ok(())
 }
 
-/// Returns a file name under which the repository already has other bytes. Called in the transaction that accepts the
-/// packages, because others may be accepted concurrently.
-async fn in_use(
-    tx: &mut WriteTransaction,
-    build: &BuildRow,
-    uploaded: &[PackageRow],
-) -> sqlx::Result<Option<PackageFileName>> {
-    let (iteration, architecture) = (build.iteration_id, &build.architecture);
-    for PackageRow {
-        file_name, sha256, ..
-    } in uploaded
-    {
-        let connection = tx.connection();
-        let served =
-            packages::digest_in_repository(&mut *connection, iteration, architecture, file_name);
-        if served.await?.is_some_and(|served| served != *sha256) {
-            return Ok(Some(file_name.clone()));
-        }
+/// Returns why a success was not accepted; nothing when it was accepted before. Called in the transaction that tried
+/// to accept it.
+async fn why_not_accepted(tx: &mut WriteTransaction, id: AttemptId) -> sqlx::Result<Option<Error>> {
+    if let Some(file_name) = packages::conflicting(tx.connection(), id).await? {
+        let title = format!("the repository already has another {file_name}");
+        return Ok(Some(Error::refused(ProblemKind::UnexpectedPackage, title)));
     }
-    Ok(None)
+    let current = attempts::by_id(tx.connection(), id).await?;
+    let is_accepted = current.is_some_and(|row| row.status == AttemptStatus::Succeeded);
+    if is_accepted && !has_reported(tx, id).await? {
+        return Ok(None);
+    }
+    Ok(Some(attempt_ended(id)))
 }
 
 /// Checks that a package has the planned version, one that `pkgver()` computed, or the next release of the planned
@@ -232,8 +220,8 @@ async fn in_use(
 async fn check_version(
     database: &Database,
     build: &BuildRow,
-    release: Option<&BuildRelease>,
-    package: &PackageRow,
+    release: Option<&Release>,
+    package: &Uploaded,
 ) -> Result<(), Error> {
     let (found, planned) = (&package.version, &build.version);
     let refusal = |title: String| Refusal::new(ProblemKind::UnexpectedPackage, title);
@@ -280,7 +268,7 @@ async fn check_version(
     Ok(())
 }
 
-fn common_version(uploaded: &[PackageRow]) -> Result<PackageVersion, Error> {
+fn common_version(uploaded: &[Uploaded]) -> Result<PackageVersion, Error> {
     // All packages of a PKGBUILD have its version (PKGBUILD(5), `pkgver`).
     if let [first, rest @ ..] = uploaded
         && let Some(other) = rest.iter().find(|package| package.version != first.version)

@@ -12,14 +12,15 @@ use sha2::Digest as _;
 use tokio::io::AsyncWriteExt as _;
 use tokio_util::sync::CancellationToken;
 
+use crate::db::expectations::{self, ForUpload};
 use crate::db::packages::{self, Contents, Entries, PackageRow};
-use crate::db::{Database, TokenId, attempts, builds, tokens};
+use crate::db::{Database, TokenId, attempts};
 use crate::error::{Error, Refusal};
 use crate::repos::package_file::{PackageError, PackageMetadata, explain};
 use crate::repos::{Turn, sync_folder};
 use crate::state::parts::AttemptParts;
 
-use super::attempt_guard::{active_attempt, attempt_ended};
+use super::attempt_guard::{active_attempt, attempt_ended, check_owner, no_attempt};
 use super::tokens::not_valid;
 
 /// The announced properties of an upload.
@@ -46,17 +47,16 @@ pub async fn upload_package<E: std::fmt::Display>(
     body: impl Stream<Item = Result<Bytes, E>> + Send,
 ) -> Result<UploadedPackage, Error> {
     let turn = parts.reports.turn().await?;
-    let attempt = active_attempt(parts.database, token, upload.attempt).await?;
-    let reader = parts.database.read();
-    let expected = builds::outputs(reader, attempt.build).await?;
-    check_name(&upload.file_name, &expected)?;
-    let stored = packages::of_attempt_by_name(reader, upload.attempt, &upload.file_name).await?;
+    let (reader, id) = (parts.database.read(), upload.attempt);
+    let expected = expectations::for_upload(reader, id, &upload.file_name).await?;
+    let expected = check_expected(expected, token, upload)?;
     let folder = parts.repos.uploads(upload.attempt);
     let path = folder.join(upload.file_name.as_str());
-    if let Some(stored) = stored.filter(|stored| stored.sha256 == upload.sha256)
+    if let Some(size) = expected.stored_size
+        && expected.stored_sha256.as_ref() == Some(&upload.sha256)
         && fs_err::tokio::try_exists(&path).await?
     {
-        return Ok(response(upload, stored.size));
+        return Ok(response(upload, size));
     }
     // The upload may take long.
     drop(turn);
@@ -69,15 +69,13 @@ pub async fn upload_package<E: std::fmt::Display>(
         parts.config.max_package_bytes,
     )
     .await?;
-    let build = builds::by_id(reader, attempt.build).await?;
-    let build = build.ok_or_else(|| attempt_ended(upload.attempt))?;
     let turn = parts.repos.acquire_read_turn(token, size).await?;
     // The rest is not awaited when the server shuts down, or when the client has disconnected.
     let stop = shutdown.child_token();
     let _stop_when_gone = stop.clone().drop_guard();
     let limit = reading_limit(size);
     let reading = Reading { limit, stop };
-    let read = read_metadata(&partial.path, upload, build.pkgbase, size, turn, reading).await;
+    let read = read_metadata(&partial.path, upload, expected.pkgbase, size, turn, reading).await;
     let (row, contents, turn) = match read {
         Ok(read) => read,
         Err(error) => {
@@ -89,40 +87,42 @@ pub async fn upload_package<E: std::fmt::Display>(
     // A large row keeps its memory until it is stored. Uploads with the same token would wait for a commit each
     // if small rows did so, too.
     let _turn = (contents.size() > MAX_SIZE_WITHOUT_TURN).then_some(turn);
-    keep(parts.database, token, &partial, &path, &row, &contents).await?;
-    // The bytes have been durable since they were received. The name becomes durable before this response: without
-    // it the worker repeats the upload, which overwrites a row without a file.
-    tokio::task::spawn_blocking(move || sync_folder(&folder)).await??;
+    keep(parts.database, token, &partial, &folder, &row, &contents).await?;
     Ok(response(upload, size))
 }
 
 /// The maximum size in bytes of a row that is stored after its turn.
 const MAX_SIZE_WITHOUT_TURN: usize = 1 << 20;
 
-/// Moves a package to its final path, unless its attempt has ended.
+/// Moves a package into the folder of its attempt, unless that has ended. Durable when it returns.
 async fn keep(
     database: &Database,
     token: TokenId,
     partial: &Partial,
-    path: &Path,
+    folder: &Path,
     row: &PackageRow,
     contents: &Contents,
 ) -> Result<(), Error> {
     let mut tx = database.write().await?;
-    // The packages of an ended attempt must not change, on disk or in the database.
-    let current = attempts::by_id(&mut *tx.connection(), row.attempt).await?;
-    if current.is_none_or(|attempt| attempt.status.is_final()) {
+    // The packages of an ended attempt must not change, on disk or in the database. The token may have been revoked
+    // during the upload.
+    if !packages::put(&mut tx, token, row, contents).await? {
+        let current = attempts::by_id(&mut *tx.connection(), row.attempt).await?;
         tx.undo().await?;
-        return Err(attempt_ended(row.attempt));
+        let is_active = current.is_some_and(|attempt| !attempt.status.is_final());
+        return Err(match is_active {
+            true => not_valid(),
+            false => attempt_ended(row.attempt),
+        });
     }
-    // The token may have been revoked during the upload.
-    if !tokens::invalid(&mut tx, &[token]).await?.is_empty() {
-        tx.undo().await?;
-        return Err(not_valid());
-    }
-    fs_err::tokio::rename(&partial.path, path).await?;
-    packages::put(&mut tx, row, contents).await?;
+    // No attempt ends before this transaction does.
+    fs_err::tokio::rename(&partial.path, folder.join(row.file_name.as_str())).await?;
+    // The bytes have been durable since they were received. The name becomes durable together with the row: without
+    // either, the worker repeats the upload, which overwrites a row without a file.
+    let folder = folder.to_owned();
+    let synced = tokio::task::spawn_blocking(move || sync_folder(&folder));
     tx.commit().await?;
+    synced.await??;
     Ok(())
 }
 
@@ -132,6 +132,21 @@ fn response(upload: &Upload, size: u64) -> UploadedPackage {
         size,
         sha256: upload.sha256.clone(),
     }
+}
+
+/// Checks that a token may upload a package to an attempt.
+fn check_expected(
+    expected: Option<ForUpload>,
+    token: TokenId,
+    upload: &Upload,
+) -> Result<ForUpload, Error> {
+    let expected = expected.ok_or_else(|| no_attempt(upload.attempt))?;
+    check_owner(expected.token, token)?;
+    if expected.status.is_final() {
+        return Err(attempt_ended(upload.attempt));
+    }
+    check_name(&upload.file_name, &expected.outputs)?;
+    Ok(expected)
 }
 
 /// Checks that a file is one of the build's packages or its `-debug` package.

@@ -3,7 +3,7 @@
 
 use buildbtw_model::{AttemptId, BuildId, BuildStatus, Explanation, PackageVersion, Pkgbase};
 
-use crate::db::{IterationId, WriteTransaction, json_list};
+use crate::db::{IterationId, NamespaceId, WriteTransaction, json_list};
 
 /// Cancels every build of an iteration that has not been dispatched and has no packages.
 pub async fn cancel_unstarted(
@@ -79,7 +79,10 @@ pub async fn resume(
            set status = case when shared_build_id is null then 'ready' else status end
            where iteration_id = ? and status = 'blocked' and missing = 0
                and packages_attempt_id is null
-           returning id as "id: BuildId", shared_build_id as "shared_build_id: BuildId""#,
+           returning id as "id: BuildId", shared_build_id as "shared_build_id: BuildId",
+               iteration_id as "iteration_id!: IterationId", (
+                   select namespace_id from iteration where iteration.id = build.iteration_id
+               ) as "namespace_id!: NamespaceId""#,
         iteration,
     )
     .fetch_all(tx.connection())
@@ -188,6 +191,10 @@ pub async fn discard_packages(
 pub struct Unblocked {
     /// The build.
     pub id: BuildId,
+    /// Its namespace.
+    pub namespace_id: NamespaceId,
+    /// Its iteration.
+    pub iteration_id: IterationId,
     /// The build of another architecture whose packages it shares, instead of being built.
     pub shared_build_id: Option<BuildId>,
 }
@@ -200,13 +207,13 @@ pub async fn unblock_dependents(
 ) -> sqlx::Result<Vec<Unblocked>> {
     let completed = json_list(completed);
     sqlx::query!(
-        "update build set missing = missing - (
-             select count(*) from build_edge
-             where build_id = build.id and needs_id in (select value from json_each(?1))
-         )
-         where id in (
-             select build_id from build_edge where needs_id in (select value from json_each(?1))
-         )",
+        // Grouped first: counting for each dependent would go through all completed builds for each.
+        "update build set missing = missing - edge.completed
+         from (
+             select build_id, count(*) as completed from build_edge
+             where needs_id in (select value from json_each(?)) group by build_id
+         ) as edge
+         where build.id = edge.build_id",
         completed,
     )
     .execute(tx.connection())
@@ -220,7 +227,10 @@ pub async fn unblock_dependents(
                    select build_id from build_edge
                    where needs_id in (select value from json_each(?))
                )
-           returning id as "id: BuildId", shared_build_id as "shared_build_id: BuildId""#,
+           returning id as "id: BuildId", shared_build_id as "shared_build_id: BuildId",
+               iteration_id as "iteration_id!: IterationId", (
+                   select namespace_id from iteration where iteration.id = build.iteration_id
+               ) as "namespace_id!: NamespaceId""#,
         completed,
     )
     .fetch_all(tx.connection())

@@ -4,6 +4,8 @@ mod changes;
 mod queue;
 mod sharers;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use buildbtw_model::{
     Architecture, AttemptId, BuildId, BuildStatus, CommitHash, CommitTime, NamespaceName,
     PackageVersion, Pkgbase, Sha256Digest, TreeHash,
@@ -167,20 +169,43 @@ pub async fn finished_with_hash(
     .await
 }
 
-/// Returns a build with this input hash that is dispatched or building, in any iteration of a namespace.
-pub async fn active_with_hash(
+/// Returns those of some input hashes that finished builds have.
+pub async fn finished_hashes(
+    executor: impl SqliteExecutor<'_>,
+    input_hashes: &[&Sha256Digest],
+) -> sqlx::Result<BTreeSet<Sha256Digest>> {
+    let input_hashes = json_list(input_hashes);
+    let rows = sqlx::query_scalar!(
+        r#"select input_hash as "input_hash!: Sha256Digest" from build
+           where input_hash in (select value from json_each(?)) and status in ('built', 'reused')
+           group by input_hash"#,
+        input_hashes,
+    )
+    .fetch_all(executor)
+    .await?;
+    Ok(rows.into_iter().collect())
+}
+
+/// Returns the builds that are dispatched or building, in any iteration of a namespace, by input hash: their ids and
+/// versions.
+pub async fn active_by_hash(
     executor: impl SqliteExecutor<'_>,
     namespace: NamespaceId,
-    input_hash: &Sha256Digest,
-) -> sqlx::Result<Option<BuildRow>> {
-    select_build!(
-        "where iteration.namespace_id = ? and build.input_hash = ?
-             and build.status in ('dispatched', 'building') limit 1",
+) -> sqlx::Result<BTreeMap<Sha256Digest, (BuildId, PackageVersion)>> {
+    let rows = sqlx::query!(
+        r#"select build.input_hash as "input_hash!: Sha256Digest", build.id as "id!: BuildId",
+           build.version as "version!: PackageVersion"
+           from iteration join build on build.iteration_id = iteration.id
+           where iteration.namespace_id = ? and build.input_hash is not null
+               and build.status in ('dispatched', 'building')"#,
         namespace,
-        input_hash
     )
-    .fetch_optional(executor)
-    .await
+    .fetch_all(executor)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.input_hash, (row.id, row.version)))
+        .collect())
 }
 
 /// Returns all edges of an iteration: a build, and a build that it needs.
@@ -196,20 +221,4 @@ pub async fn edges(
     .fetch_all(executor)
     .await?;
     Ok(rows.into_iter().map(|row| (row.build, row.needs)).collect())
-}
-
-/// Returns the expected packages of a build.
-pub async fn outputs(
-    executor: impl SqliteExecutor<'_>,
-    id: BuildId,
-) -> sqlx::Result<Vec<buildbtw_model::api::ExpectedPackage>> {
-    sqlx::query_as!(
-        buildbtw_model::api::ExpectedPackage,
-        r#"select pkgname as "name: buildbtw_model::Pkgname",
-           architecture as "architecture: Architecture"
-           from build_output where build_id = ? order by pkgname"#,
-        id,
-    )
-    .fetch_all(executor)
-    .await
 }

@@ -7,11 +7,11 @@ use buildbtw_model::{
 };
 use sqlx::SqliteExecutor;
 
-use super::{IterationId, NamespaceId, WriteTransaction};
+use super::{IterationId, NamespaceId, TokenId, WriteTransaction, json_list};
 
 pub use repository::{
-    Candidate, Listing, Published, digest_in_repository, listings, of_ancestors, of_attempts,
-    of_repository, published,
+    AttemptPackage, Candidate, Listing, Published, conflicting, listings, of_ancestors,
+    of_attempts, of_repository, published,
 };
 
 /// An uploaded package.
@@ -38,7 +38,7 @@ pub struct PackageRow {
 pub struct Entries {
     /// Its `desc`.
     pub desc: String,
-    /// Its `files`. File lists may be large, so they are read one at a time, where they are needed.
+    /// Its `files`. File lists may be large, so few are read at a time, where they are needed.
     pub files: String,
 }
 
@@ -83,37 +83,44 @@ pub async fn of_attempt(
         .await
 }
 
-/// Returns the database entries of a package, unless it was removed meanwhile.
+/// Returns the database entries of the first of some packages: of as many as follow each other until their file lists
+/// are longer than `bytes` together. Ends before a package that was removed meanwhile.
 pub async fn entries(
     executor: impl SqliteExecutor<'_>,
-    attempt: AttemptId,
-    file_name: &PackageFileName,
-) -> sqlx::Result<Option<Entries>> {
-    sqlx::query_as!(
-        Entries,
-        "select desc_entry as desc, files_entry as files from package
-         where attempt_id = ? and file_name = ?",
-        attempt,
-        file_name,
+    packages: &[(AttemptId, &PackageFileName)],
+    bytes: i64,
+) -> sqlx::Result<Vec<Entries>> {
+    let packages = json_list(packages);
+    let rows = sqlx::query!(
+        r#"with wanted as (
+               select cast(chosen.key as integer) as position, package.attempt_id,
+                   package.file_name,
+                   sum(octet_length(package.files_entry)) over (
+                       order by chosen.key rows between unbounded preceding and 1 preceding
+                   ) as bytes_before
+               from json_each(?) as chosen
+               cross join package on package.attempt_id = chosen.value ->> 0
+                   and package.file_name = chosen.value ->> 1
+           )
+           select wanted.position as "position!: i64", package.desc_entry as "desc!",
+               package.files_entry as "files!"
+           from wanted cross join package on package.attempt_id = wanted.attempt_id
+               and package.file_name = wanted.file_name
+           where coalesce(wanted.bytes_before, 0) <= ? order by wanted.position"#,
+        packages,
+        bytes,
     )
-    .fetch_optional(executor)
-    .await
-}
-
-/// Returns one package of an attempt.
-pub async fn of_attempt_by_name(
-    executor: impl SqliteExecutor<'_>,
-    attempt: AttemptId,
-    file_name: &PackageFileName,
-) -> sqlx::Result<Option<PackageRow>> {
-    select_package!(
-        "",
-        "where attempt_id = ? and file_name = ?",
-        attempt,
-        file_name
-    )
-    .fetch_optional(executor)
-    .await
+    .fetch_all(executor)
+    .await?;
+    let in_sequence = (0_i64..)
+        .zip(rows)
+        .take_while(|(index, row)| *index == row.position);
+    Ok(in_sequence
+        .map(|(_, row)| Entries {
+            desc: row.desc,
+            files: row.files,
+        })
+        .collect())
 }
 
 /// A package that an iteration of a namespace produced.
@@ -194,18 +201,26 @@ pub async fn produced_in_namespace(
     .await
 }
 
-/// Stores an uploaded package; storing it again changes nothing.
+/// Stores a package that was uploaded with a token; storing it again changes nothing. Returns false, and stores
+/// nothing, when its attempt has ended or the token is no longer valid.
 pub async fn put(
     tx: &mut WriteTransaction,
+    token: TokenId,
     package: &PackageRow,
     contents: &Contents,
-) -> sqlx::Result<()> {
+) -> sqlx::Result<bool> {
     // No file system supports larger files.
     let size = saturating::<i64, _>(package.size);
-    sqlx::query!(
+    let at = tx.now();
+    let result = sqlx::query!(
         "insert into package (attempt_id, file_name, pkgname, version, architecture, size, sha256,
              desc_entry, files_entry, sonames)
-         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+         select ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10
+         where exists (select 1 from attempt where id = ?1 and status in ('queued', 'running'))
+             and not exists (
+                 select 1 from token
+                 where id = ?11 and (revoked_at is not null or expires_at <= ?12)
+             )
          on conflict (attempt_id, file_name) do update set size = excluded.size,
              sha256 = excluded.sha256, desc_entry = excluded.desc_entry,
              files_entry = excluded.files_entry, sonames = excluded.sonames",
@@ -219,8 +234,13 @@ pub async fn put(
         contents.entries.desc,
         contents.entries.files,
         contents.sonames,
+        token,
+        at,
     )
     .execute(tx.connection())
     .await?;
-    Ok(())
+    Ok(result.rows_affected() == 1)
 }
+
+#[cfg(test)]
+mod tests;

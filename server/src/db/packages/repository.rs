@@ -117,15 +117,27 @@ pub async fn listings(
     .await
 }
 
-/// Returns the packages of attempts as a repository lists them, without their file lists: attempt, file name and
-/// entry.
+/// A package of an attempt, as a repository lists it.
+#[derive(Clone, Debug)]
+pub struct AttemptPackage {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// The build of the attempt.
+    pub build: BuildId,
+    /// Its file name.
+    pub file_name: PackageFileName,
+    /// Its entry.
+    pub listing: Listing,
+}
+
+/// Returns the packages of attempts, without their file lists.
 pub async fn of_attempts(
     executor: impl SqliteExecutor<'_>,
     attempts: &[AttemptId],
-) -> sqlx::Result<Vec<(AttemptId, PackageFileName, Listing)>> {
+) -> sqlx::Result<Vec<AttemptPackage>> {
     let attempts = json_list(attempts);
     let rows = sqlx::query!(
-        r#"select package.attempt_id as "attempt: AttemptId",
+        r#"select package.attempt_id as "attempt: AttemptId", attempt.build_id as "build!: BuildId",
            package.file_name as "file_name: PackageFileName", build.pkgbase as "pkgbase!: Pkgbase",
            package.pkgname as "pkgname: Pkgname", package.version as "version: PackageVersion",
            package.desc_entry
@@ -136,40 +148,40 @@ pub async fn of_attempts(
     )
     .fetch_all(executor)
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| {
-            let listing = Listing {
-                pkgbase: row.pkgbase,
-                stage: 1,
-                pkgname: row.pkgname,
-                version: row.version,
-                desc_entry: row.desc_entry,
-            };
-            (row.attempt, row.file_name, listing)
-        })
-        .collect())
+    let package = rows.into_iter().map(|row| AttemptPackage {
+        attempt: row.attempt,
+        build: row.build,
+        file_name: row.file_name,
+        listing: Listing {
+            pkgbase: row.pkgbase,
+            stage: 1,
+            pkgname: row.pkgname,
+            version: row.version,
+            desc_entry: row.desc_entry,
+        },
+    });
+    Ok(package.collect())
 }
 
-/// Returns the digest of the file that the repository of an iteration and architecture serves under a name.
-pub async fn digest_in_repository(
+/// Returns a package of an attempt under whose file name the repository of its build already has other bytes.
+pub async fn conflicting(
     executor: impl SqliteExecutor<'_>,
-    iteration: IterationId,
-    architecture: &Architecture,
-    file_name: &PackageFileName,
-) -> sqlx::Result<Option<Sha256Digest>> {
-    let row = sqlx::query!(
-        // A cross join keeps this order: few packages have one file name, an iteration has many builds.
-        r#"select package.sha256 as "sha256: Sha256Digest" from package
-           cross join build on build.packages_attempt_id = package.attempt_id
-           where package.file_name = ? and build.iteration_id = ? and build.architecture = ?"#,
-        file_name,
-        iteration,
-        architecture,
+    attempt: AttemptId,
+) -> sqlx::Result<Option<PackageFileName>> {
+    sqlx::query_scalar!(
+        // Cross joins keep this order: few packages have one file name, an iteration has many builds.
+        r#"select own.file_name as "file_name!: PackageFileName" from attempt
+           cross join build on build.id = attempt.build_id
+           cross join package as own on own.attempt_id = attempt.id
+           cross join package as other on other.file_name = own.file_name and other.sha256 <> own.sha256
+           cross join build as served on served.packages_attempt_id = other.attempt_id
+           where attempt.id = ? and served.iteration_id = build.iteration_id
+               and served.architecture = build.architecture
+           order by own.file_name limit 1"#,
+        attempt,
     )
     .fetch_optional(executor)
-    .await?;
-    Ok(row.map(|row| row.sha256))
+    .await
 }
 
 /// A package that a repository has to contain.

@@ -1,7 +1,7 @@
 //! Deferred reports of failures that would be retried: the executor knows that its job was stopped, only GitLab
 //! knows why. The report is kept until GitLab has reported how the job ended, and the build waits until then.
 
-use buildbtw_model::{Explanation, FailureKind};
+use buildbtw_model::{AttemptId, Explanation, FailureKind};
 
 use crate::db::attempts::{self, AttemptRow, UNLIMITED_LEASE};
 use crate::db::{WriteTransaction, pipelines};
@@ -67,8 +67,8 @@ pub(in crate::service) async fn defer(
 /// Returns whether the job of an attempt has reported a failure that is or was deferred.
 pub(in crate::service) async fn has_reported(
     tx: &mut WriteTransaction,
-    attempt: &AttemptRow,
+    attempt: AttemptId,
 ) -> sqlx::Result<bool> {
-    let row = pipelines::of_attempt(tx.connection(), attempt.id).await?;
+    let row = pipelines::of_attempt(tx.connection(), attempt).await?;
     Ok(row.is_some_and(|row| row.reported_at.is_some()))
 }

@@ -1,6 +1,8 @@
 //! Finds builds with the same input hash: finished ones in any namespace, and running ones in this one. The
 //! assignment of versions decides which of them fit.
 
+use std::collections::BTreeMap;
+
 use crate::db::{Database, builds, packages, retired_packages};
 use crate::error::Error;
 use crate::repos::{Repos, RepositoryKey};
@@ -17,14 +19,23 @@ pub(super) async fn find(
 ) -> Result<(), Error> {
     let reader = database.read();
     let namespace = input.namespace;
+    // In this order: a build that ends between the queries is in at least one result.
+    let active = match namespace {
+        Some(namespace) => builds::active_by_hash(reader, namespace).await?,
+        None => BTreeMap::new(),
+    };
+    let hashes: Vec<_> = drafts
+        .iter()
+        .filter_map(|draft| draft.input_hash.as_ref())
+        .collect();
+    let finished = builds::finished_hashes(reader, &hashes).await?;
     for draft in drafts {
         let Some(hash) = &draft.input_hash else {
             continue;
         };
-        if let Some(namespace) = namespace
-            && let Some(active) = builds::active_with_hash(reader, namespace, hash).await?
-        {
-            draft.awaited = Some((active.id, active.version));
+        draft.awaited = active.get(hash).cloned();
+        if !finished.contains(hash) {
+            continue;
         }
         for found in builds::finished_with_hash(reader, hash, namespace).await? {
             let Some(attempt) = found.packages_attempt_id else {

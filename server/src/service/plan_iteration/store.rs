@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use buildbtw_model::api::ExpectedPackage;
 use buildbtw_model::{Architecture, BuildId, CommitTime, Pkgbase, saturating};
 
-use crate::db::plans::{self, EdgeKind, NewBuild};
+use crate::db::plans::{self, EdgeKind, NewBuild, NewEdge};
 use crate::db::releases::{self, BuildRelease};
 use crate::db::{IterationId, WriteTransaction, builds, iterations};
 use crate::error::Error;
@@ -59,62 +59,64 @@ async fn store_builds(
     is_first: bool,
     shared: &mut Shared,
 ) -> Result<Vec<BuildId>, Error> {
-    let mut reused = Vec::new();
-    let mut ids: Vec<BuildId> = Vec::with_capacity(part.drafts.len());
     let mut last_stages: HashMap<&Pkgbase, u32> = HashMap::new();
     for draft in &part.drafts {
         let last = last_stages.entry(draft.package.pkgbase()).or_default();
         *last = draft.stage.max(*last);
     }
+    let mut builds = Vec::with_capacity(part.drafts.len());
     for (position, draft) in (0_u32..).zip(&part.drafts) {
         let mut build = new_build(&part.architecture, position, draft);
-        let is_any = draft.package.is_any();
         if let Some((awaited, _)) = draft.awaited {
             await_or_reuse(tx, &mut build, awaited).await?;
-        } else if !is_first && is_any && build.reused.is_none() {
+        } else if !is_first && draft.package.is_any() && build.reused.is_none() {
             let is_last = last_stages.get(&build.pkgbase) == Some(&build.stage);
             build.shared_build = shared
                 .get(&build.pkgbase)
                 .and_then(|stages| same_stage(stages, build.stage, is_last));
         }
         build.missing += u32::from(build.shared_build.is_some());
-        let id = store_build(tx, iteration, &build, draft, &ids).await?;
-        if is_first && is_any {
-            let stages = shared.entry(draft.package.pkgbase().clone()).or_default();
-            stages.insert(draft.stage, id);
-        }
-        if build.reused.is_some() {
-            reused.push(id);
-        }
-        ids.push(id);
+        builds.push(build);
     }
-    Ok(reused)
+    let ids = plans::insert_builds(tx, iteration, &builds).await?;
+    releases::insert(tx, &new_releases(&part.drafts, &ids)).await?;
+    plans::insert_edges(tx, &new_edges(&part.drafts, &builds, &ids)).await?;
+    if is_first {
+        let any = part.drafts.iter().zip(&ids);
+        for (draft, id) in any.filter(|(draft, _)| draft.package.is_any()) {
+            let stages = shared.entry(draft.package.pkgbase().clone()).or_default();
+            stages.insert(draft.stage, *id);
+        }
+    }
+    let reused = builds.iter().zip(ids);
+    let reused = reused.filter(|(build, _)| build.reused.is_some());
+    Ok(reused.map(|(_, id)| id).collect())
 }
 
-/// Stores a build with its release and edges. `ids` are the earlier builds, in the order of the drafts.
-async fn store_build(
-    tx: &mut WriteTransaction,
-    iteration: IterationId,
-    build: &NewBuild,
-    draft: &Draft,
-    ids: &[BuildId],
-) -> Result<BuildId, Error> {
-    let id = plans::insert_build(tx, iteration, build).await?;
-    let rule = &draft.version.rule;
-    let release = BuildRelease {
-        build: id,
-        is_rebuild: rule.is_rebuild,
+/// Returns what the releases of builds depend on.
+fn new_releases(drafts: &[Draft], ids: &[BuildId]) -> Vec<BuildRelease> {
+    let release = |(draft, id): (&Draft, &BuildId)| BuildRelease {
+        build: *id,
+        is_rebuild: draft.version.rule.is_rebuild,
         is_computed: draft.version.is_computed,
-        base: rule.base.clone(),
+        base: draft.version.rule.base.clone(),
     };
-    releases::insert(tx, &release).await?;
-    for (needs, kind) in &draft.needs {
-        plans::insert_edge(tx, id, ids[*needs], *kind).await?;
+    drafts.iter().zip(ids).map(release).collect()
+}
+
+/// Returns the edges between builds, and those to the builds whose packages they share.
+fn new_edges(drafts: &[Draft], builds: &[NewBuild], ids: &[BuildId]) -> Vec<NewEdge> {
+    let mut edges = Vec::new();
+    for ((draft, build), id) in drafts.iter().zip(builds).zip(ids) {
+        let needs = draft.needs.iter();
+        edges.extend(needs.map(|(needs, kind)| (*id, ids[*needs], *kind)));
+        edges.extend(
+            build
+                .shared_build
+                .map(|source| (*id, source, EdgeKind::Shared)),
+        );
     }
-    if let Some(source) = build.shared_build {
-        plans::insert_edge(tx, id, source, EdgeKind::Shared).await?;
-    }
-    Ok(id)
+    edges
 }
 
 /// Returns the build of the first architecture whose packages another architecture shares. Cycles, and with them the

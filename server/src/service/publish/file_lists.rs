@@ -80,7 +80,12 @@ fn modified(path: &Path) -> io::Result<Option<std::time::SystemTime>> {
     }
 }
 
-/// Renders the database with file lists of some packages. File lists may be large, so only one is in memory at a time.
+/// The maximum number of packages whose file lists are read together, and the length in bytes after which the rest is
+/// read later: most lists are short, and some are too long for many of them to be in memory.
+const READ_TOGETHER: usize = 256;
+const READ_BYTES: i64 = 1 << 20;
+
+/// Renders the database with file lists of some packages. File lists may be large, so few are in memory at a time.
 ///
 /// # Errors
 /// When the database fails, or the memory limit is reached.
@@ -90,21 +95,32 @@ pub(crate) async fn with_files(
     turn: Turn,
 ) -> Result<Vec<u8>, Error> {
     let mut writer = DatabaseWriter::new()?;
-    for row in rows {
-        let entries = packages::entries(database.read(), row.attempt, &row.file_name).await?;
-        let gone = || Error::not_found(format!("package `{}`", row.file_name));
-        let entries = entries.ok_or_else(gone)?;
-        let (name, version) = (row.pkgname.clone(), row.version.clone());
+    let mut rest = rows.as_slice();
+    while let [first, ..] = rest {
+        let next = rest.iter().take(READ_TOGETHER);
+        let wanted: Vec<_> = next.map(|row| (row.attempt, &row.file_name)).collect();
+        let entries = packages::entries(database.read(), &wanted, READ_BYTES).await?;
+        if entries.is_empty() {
+            return Err(Error::not_found(format!("package `{}`", first.file_name)));
+        }
+        let (read, later) = rest.split_at(entries.len());
+        let named = read
+            .iter()
+            .map(|row| (row.pkgname.clone(), row.version.clone()));
+        let named: Vec<_> = named.zip(entries).collect();
         let append = move || {
-            writer.append(&Entry {
-                name: &name,
-                version: &version,
-                desc: &entries.desc,
-                files: Some(&entries.files),
-            })?;
+            for ((name, version), entries) in &named {
+                writer.append(&Entry {
+                    name,
+                    version,
+                    desc: &entries.desc,
+                    files: Some(&entries.files),
+                })?;
+            }
             io::Result::Ok(writer)
         };
         writer = tokio::task::spawn_blocking(append).await??;
+        rest = later;
     }
     let content = tokio::task::spawn_blocking(|| writer.finish()).await??;
     drop(turn);

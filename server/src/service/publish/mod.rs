@@ -165,11 +165,11 @@ async fn package_files(
         .collect();
     let ids: Vec<AttemptId> = of_build.keys().copied().collect();
     // Reused packages are in the repository of the build that they were built for.
-    let builds_of: BTreeMap<AttemptId, BuildId> = attempts::by_ids(reader, &ids)
-        .await?
-        .into_iter()
-        .filter(|attempt| of_build.get(&attempt.id).map(|build| build.id) != Some(attempt.build))
-        .map(|attempt| (attempt.id, attempt.build))
+    let packages = packages::of_attempts(reader, &ids).await?;
+    let builds_of: BTreeMap<AttemptId, BuildId> = packages
+        .iter()
+        .map(|package| (package.attempt, package.build))
+        .filter(|(attempt, build)| of_build.get(attempt).map(|own| own.id) != Some(*build))
         .collect();
     let sources: Vec<BuildId> = builds_of.values().copied().collect();
     let sources = match sources.as_slice() {
@@ -183,7 +183,9 @@ async fn package_files(
     let own_folder = parts.repos.folder(key);
     let mut files = Vec::new();
     let mut listings = Vec::new();
-    for (attempt, name, mut listing) in packages::of_attempts(reader, &ids).await? {
+    for package in packages {
+        let (attempt, name) = (package.attempt, package.file_name);
+        let mut listing = package.listing;
         let source = builds_of.get(&attempt).and_then(|build| sources.get(build));
         let uploads = parts.repos.uploads(attempt);
         let folders = [Some(&uploads), source, Some(&own_folder)]

@@ -141,8 +141,8 @@ async fn content(
         let _turn = turn;
         let mut listed: Vec<_> = listed
             .iter()
-            .filter(|(attempt, file, _)| shown.contains(&(*attempt, file.clone())))
-            .map(|(_, _, listing)| listing)
+            .filter(|package| shown.contains(&(package.attempt, package.file_name.clone())))
+            .map(|package| &package.listing)
             .collect();
         listed.sort_by(|one, other| one.pkgname.cmp(&other.pkgname));
         let entries = listed.into_iter().map(|listing| Entry {

@@ -22,19 +22,22 @@ const MAX_BACKOFF: Duration = Duration::from_secs(10 * 60);
 const MAX_DOUBLINGS: usize = 20;
 
 impl Transition {
-    /// Accepts the outcome of an attempt, whose packages will be published next.
+    /// Accepts the success of an attempt, whose packages will be published next. Returns false when it has ended, has
+    /// reported a failure, or has a package that conflicts with one in the repository.
     pub(crate) async fn accept(
         &mut self,
         build: &BuildRow,
         attempt: AttemptId,
         version: &PackageVersion,
     ) -> sqlx::Result<bool> {
-        let finished =
-            attempts::finish(&mut self.tx, attempt, AttemptStatus::Succeeded, None, None).await?;
-        if !finished || !builds::accept_packages(&mut self.tx, build.id, attempt, version).await? {
+        // In this order, so that the attempt has not been changed when this returns false.
+        if !builds::accept_packages(&mut self.tx, build.id, attempt, version).await? {
             return Ok(false);
         }
-        linked_packages::insert(&mut self.tx, attempt).await?;
+        let Some(succeeded) = attempts::succeed(&mut self.tx, attempt).await? else {
+            return Ok(false);
+        };
+        linked_packages::insert(&mut self.tx, attempt, succeeded.has_known_packages).await?;
         self.record(build, Some(attempt), EventKind::AttemptSucceeded, None)
             .await?;
         Ok(true)

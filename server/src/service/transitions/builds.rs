@@ -34,7 +34,8 @@ impl Transition {
         attempts::insert(&mut self.tx, &attempts, lease_expires_at).await?;
         let given: Vec<_> = attempts.iter().map(|attempt| attempt.build).collect();
         let mut rows: HashMap<_, _> = self.builds(&given).await?;
-        self.record_builds(rows.values(), &given, BuildEvent::Dispatched)
+        let namespaces = rows.values().map(|row| row.namespace_id);
+        self.record_builds(namespaces, &given, BuildEvent::Dispatched)
             .await?;
         self.effects.leases = true;
         Ok(attempts
@@ -68,16 +69,17 @@ impl Transition {
         if completed.is_empty() {
             return Ok(());
         }
-        self.record_builds(group, &completed, BuildEvent::Completed)
+        let namespaces = group.iter().map(|build| build.namespace_id);
+        self.record_builds(namespaces, &completed, BuildEvent::Completed)
             .await?;
         let unblocked = builds::unblock_dependents(&mut self.tx, &completed).await?;
         let (shared, ready): (Vec<_>, Vec<_>) = unblocked
             .into_iter()
             .partition(|build| build.shared_build_id.is_some());
         if !ready.is_empty() {
-            let ready: Vec<_> = ready.into_iter().map(|build| build.id).collect();
-            let rows = self.builds(&ready).await?;
-            self.record_builds(rows.values(), &ready, BuildEvent::Ready)
+            let ids: Vec<_> = ready.iter().map(|build| build.id).collect();
+            let namespaces = ready.iter().map(|build| build.namespace_id);
+            self.record_builds(namespaces, &ids, BuildEvent::Ready)
                 .await?;
             self.effects.ready = true;
         }
@@ -89,7 +91,9 @@ impl Transition {
             .map(|build| (build.iteration_id, build.namespace_id))
             .collect();
         for (iteration, namespace) in iterations {
-            self.settle(namespace, iteration).await?;
+            if !ready.iter().any(|build| build.iteration_id == iteration) {
+                self.settle(namespace, iteration).await?;
+            }
         }
         Ok(())
     }

@@ -60,6 +60,11 @@ impl Transition {
         Ok(self.effects)
     }
 
+    /// Returns the transaction of a refused transition, to read why it was refused, and to roll back.
+    pub(crate) fn refused(self) -> WriteTransaction {
+        self.tx
+    }
+
     /// Rolls back, and waits until the changes it has read are durable: see [`WriteTransaction::undo`].
     pub(crate) async fn undo(self) -> sqlx::Result<()> {
         self.tx.undo().await
@@ -113,15 +118,14 @@ impl Transition {
         Ok(())
     }
 
-    /// Records the same event of several builds, in the given order.
-    async fn record_builds<'a>(
+    /// Records the same event of several builds of these namespaces, in the given order.
+    async fn record_builds(
         &mut self,
-        rows: impl IntoIterator<Item = &'a BuildRow>,
+        namespaces: impl IntoIterator<Item = NamespaceId>,
         order: &[BuildId],
         event: BuildEvent,
     ) -> sqlx::Result<()> {
         events::insert_for_builds(&mut self.tx, order, event).await?;
-        let namespaces = rows.into_iter().map(|row| row.namespace_id);
         self.effects.namespaces.extend(namespaces);
         Ok(())
     }
