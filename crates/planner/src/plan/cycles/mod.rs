@@ -8,10 +8,12 @@
 //!
 //! The needs of the builds are the transitive reduction of the constraints in the component.
 
+mod arcs;
 mod closures;
 mod dense;
 mod feedback;
 mod order;
+mod parts;
 mod premature;
 mod sequence;
 mod solved;
