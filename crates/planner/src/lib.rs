@@ -26,6 +26,7 @@
 mod base;
 mod diff;
 mod index;
+mod longest_path;
 mod plan;
 mod relation;
 pub mod render;
