@@ -1,5 +1,7 @@
 //! Converts the graph to builds: the components in order, each build with the builds it waits for.
 
+use fixedbitset::FixedBitSet;
+
 use super::assembly::Assembly;
 use super::budget::Budget;
 use super::cycles;
@@ -12,7 +14,7 @@ use crate::index::number;
 /// Fails when the budget is exceeded.
 pub(super) fn assemble<'g, B: Budget>(
     graph: &'g Graph,
-    bootstrap: Vec<bool>,
+    bootstrap: FixedBitSet,
     budget: &'g B,
 ) -> Result<Assembly<'g, B>, B::Over> {
     let mut assembly = Assembly::new(graph, bootstrap, budget);

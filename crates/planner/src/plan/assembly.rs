@@ -24,8 +24,8 @@ use crate::sparse::Stamps;
 pub(super) struct Assembly<'g, B> {
     pub(super) budget: &'g B,
     pub(super) graph: &'g Graph,
-    /// For each build: whether a bootstrap build is requested.
-    pub(super) bootstrap: Vec<bool>,
+    /// The members for which a bootstrap build is requested.
+    pub(super) bootstrap: FixedBitSet,
     /// The components of all vertices: builds, then installs.
     pub(super) components: Components,
     pub(super) drafts: Vec<Draft>,
@@ -46,7 +46,7 @@ pub(super) struct Assembly<'g, B> {
 
 impl<'g, B> Assembly<'g, B> {
     /// Creates an assembly without builds.
-    pub(super) fn new(graph: &'g Graph, bootstrap: Vec<bool>, budget: &'g B) -> Self {
+    pub(super) fn new(graph: &'g Graph, bootstrap: FixedBitSet, budget: &'g B) -> Self {
         let builds = graph.builds();
         let components = Components::new(graph);
         Self {

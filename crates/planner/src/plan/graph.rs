@@ -6,6 +6,7 @@
 //! an install needs the installs of its run-time dependencies and, if a member builds it, that build. A build's
 //! environment contains a member if and only if there is a path to it that consists of installs.
 
+use fixedbitset::FixedBitSet;
 use rustc_hash::FxHashSet;
 
 use crate::index::{DependencyKind, RelationUse, number};
@@ -33,8 +34,8 @@ pub(super) struct Graph {
     kinds: Vec<DependencyKind>,
     /// The installs, numbered after the builds.
     pub(super) installs: Vec<Install>,
-    /// For each build: whether it builds an origin.
-    pub(super) is_origin: Vec<bool>,
+    /// The builds of origins, among all builds.
+    pub(super) origins: FixedBitSet,
 }
 
 /// A package that builds install.
@@ -50,12 +51,12 @@ pub(super) struct Install {
 impl Graph {
     /// Returns the number of builds.
     pub(super) fn builds(&self) -> usize {
-        self.is_origin.len()
+        self.origins.len()
     }
 
     /// Returns the number of vertices.
     pub(super) fn vertices(&self) -> usize {
-        self.is_origin.len() + self.installs.len()
+        self.origins.len() + self.installs.len()
     }
 
     pub(super) fn is_build(&self, vertex: u32) -> bool {
@@ -128,16 +129,19 @@ pub(super) fn build<B: Budget>(
     findings.unresolved.dedup();
     findings.outdated.sort_unstable();
     findings.outdated.dedup();
-    let origins: FxHashSet<u32> = members.origins.iter().copied().collect();
+    let mut origins = FixedBitSet::with_capacity(members.bases.len());
+    let numbers = members.origins.iter();
+    let numbers = numbers.map(|&base| members.member_of[base as usize]);
+    origins.extend(
+        numbers
+            .filter(|&member| member != OUTSIDE)
+            .map(|member| member as usize),
+    );
     let graph = Graph {
         edges: SparseGraph::new(rows),
         kinds,
         installs,
-        is_origin: members
-            .bases
-            .iter()
-            .map(|base| origins.contains(base))
-            .collect(),
+        origins,
     };
     Ok((graph, findings))
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use fixedbitset::FixedBitSet;
+
 use super::budget::Budget;
 use super::request::PlanRequest;
 use super::spread::{Reach, SpreadRules, UNREACHED, spread};
@@ -92,7 +94,7 @@ pub(super) fn find<B: Budget>(
 ) -> Result<Members, B::Over> {
     let origin_bases: Vec<u32> = origins
         .iter()
-        .filter_map(|origin| world.origin_base(origin))
+        .filter_map(|origin| world.number_of(origin.pkgbase()))
         .collect();
     let seeds = seeds(world, &origin_bases);
     let mut allowed: Vec<Option<bool>> = vec![None; world.base_count()];
@@ -109,7 +111,7 @@ pub(super) fn find<B: Budget>(
     let sonames = request.sonames;
     let reach = spread(world, &seeds, rules, sonames, &mut enter, budget)?;
 
-    let mut is_member = vec![false; world.base_count()];
+    let mut is_member = FixedBitSet::with_capacity(world.base_count());
     let mut bases = Vec::new();
     let reached = reach.packages.iter().map(|&package| world.base_of(package));
     let buildable = |base: u32| {
@@ -119,8 +121,8 @@ pub(super) fn find<B: Budget>(
     let included = included(world, request);
     let some_included = !included.is_empty();
     for base in reached.chain(included) {
-        if !is_member[base as usize] && buildable(base) {
-            is_member[base as usize] = true;
+        if !is_member.contains(base as usize) && buildable(base) {
+            is_member.insert(base as usize);
             bases.push(base);
         }
     }

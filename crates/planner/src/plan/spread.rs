@@ -4,6 +4,8 @@
 //! Distances count pkgbases: a step between two packages of one base costs nothing, so this is a 0-1 breadth-first
 //! search. petgraph's `Bfs` does not compute distances, and its graphs cannot resolve relations during a search.
 
+use fixedbitset::FixedBitSet;
+
 use super::budget::Budget;
 use crate::index::RelationUse;
 use crate::sonames::Sonames;
@@ -63,7 +65,7 @@ pub(super) fn spread<B: Budget>(
         inner: vec![0; world.node_count()],
         packages: Vec::new(),
     };
-    let mut done = vec![false; world.relation_count()];
+    let mut done = FixedBitSet::with_capacity(world.relation_count());
     let mut current = Vec::new();
     for &package in from {
         if reach.relax(package, 0, 0) {
@@ -114,19 +116,22 @@ fn relations_met_by(
     world: &mut World<'_>,
     package: u32,
     rules: SpreadRules,
-    done: &mut [bool],
+    done: &mut FixedBitSet,
 ) -> Vec<u32> {
     let node = world.node(package);
     let provided = node.provides.iter().map(|used| used.relation);
     let names = std::iter::once(node.name).chain(provided.map(|id| world.relation_name(id)));
     let mut candidates: Vec<u32> = names
         .flat_map(|name| world.relations_of(name))
-        .filter(|&relation| !done[relation as usize])
+        .filter(|&relation| !done.contains(relation as usize))
         .filter(|&relation| !rules.only_sonames || world.is_soname(relation))
         .collect();
     candidates.retain(|&relation| {
-        let met = !done[relation as usize] && world.resolve(relation).contains(&package);
-        done[relation as usize] |= met;
+        let at = relation as usize;
+        let met = !done.contains(at) && world.resolve(relation).contains(&package);
+        if met {
+            done.insert(at);
+        }
         met
     });
     candidates

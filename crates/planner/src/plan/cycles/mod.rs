@@ -119,7 +119,7 @@ fn arrange<B: Budget>(
         Some(constraints(assembly, closures, members, counts)?)
     };
     let firsts = reduced.as_ref().unwrap_or(dense);
-    let is_origin = |build: &usize| assembly.graph.is_origin[members[*build] as usize];
+    let is_origin = |build: &usize| assembly.graph.origins.contains(members[*build] as usize);
     let origins: Vec<usize> = (0..members.len()).filter(is_origin).collect();
     let order = order::order(firsts, &origins, budget)?;
     let mut premature = premature::premature(dense, &order);
@@ -138,7 +138,7 @@ fn omitted<B: Budget>(
     dense: &Dense,
 ) -> Result<Vec<FxHashSet<u32>>, B::Over> {
     let mut omitted = vec![FxHashSet::default(); members.len()];
-    let is_wanted = |build: usize| assembly.bootstrap[members[build] as usize];
+    let is_wanted = |build: usize| assembly.bootstrap.contains(members[build] as usize);
     if !(0..members.len()).any(is_wanted) {
         return Ok(omitted);
     }
