@@ -43,10 +43,11 @@ pub async fn create_namespace(
     }
     let freshness = state.sources.catch_up(&pkgbases(&changesets)).await;
     let input = plan_input(state, &changesets, exclude, request, &freshness).await?;
-    let mut planned = plan_iteration::plan(state, caller, &input).await?;
+    let drafted = plan_iteration::draft(state, caller, &input).await?;
+    let (footprints, seen) = (drafted.footprints(), drafted.seen());
+    let mut planned = plan_iteration::complete(state, caller, &input, drafted).await?;
     let unusable = state.sources.note_of_unusable(&changesets).await?;
     planned.note_sources(&freshness, unusable, &input.origins);
-    let (footprints, seen) = (planned.footprints(), planned.seen());
     let mut transition = Transition::begin(&state.database).await?;
     let name = match &request.name {
         Some(name) => name.clone(),

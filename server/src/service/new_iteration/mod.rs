@@ -105,12 +105,11 @@ async fn create_iteration(
         Trigger::SourcesChanged => Freshness::Current,
     };
     let input = plan_input(state, namespace, old, trigger, settings).await?;
-    let mut planned = plan_iteration::plan(state, caller, &input).await?;
-    planned.note_sources(&freshness, None, &input.origins);
+    let drafted = plan_iteration::draft(state, caller, &input).await?;
     let (before, files) = old_snapshots(&state.database, old).await?;
-    let changes = changes(&before, &planned.snapshots(&files));
+    let changes = changes(&before, &drafted.snapshots(&files));
     check_removed_members(&state.sources, &input, &changes).await?;
-    let (footprints, seen) = (planned.footprints(), planned.seen());
+    let (footprints, seen) = (drafted.footprints(), drafted.seen());
     let moved = moved_origins(&state.database, old, &input.origins).await?;
     if trigger == Trigger::SourcesChanged && changes.is_empty() && moved.is_empty() {
         state
@@ -119,6 +118,8 @@ async fn create_iteration(
         refusals::clear(state, namespace.id).await?;
         return Ok(None);
     }
+    let mut planned = plan_iteration::complete(state, caller, &input, drafted).await?;
+    planned.note_sources(&freshness, None, &input.origins);
     let causes = causes(trigger, moved, &changes);
     let mut transition = Transition::begin(&state.database).await?;
     let is_current = check_current(&mut transition, namespace, old, trigger).await;

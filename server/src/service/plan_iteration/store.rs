@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use buildbtw_model::api::ExpectedPackage;
-use buildbtw_model::{Architecture, BuildId, Pkgbase};
+use buildbtw_model::{BuildId, Pkgbase};
 
 use crate::db::plans::{self, EdgeKind, NewBuild};
 use crate::db::releases::{self, BuildRelease};
@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::service::transitions::Transition;
 use crate::sources::ResolvedChangeset;
 
-use super::draft::Draft;
+use super::draft::{self, Draft};
 use super::planned::{PlannedArchitecture, PlannedIteration};
 
 /// Stores a planned iteration: its commits, builds and edges. Reused builds are published after the commit.
@@ -69,7 +69,7 @@ async fn store_builds(
         *last = draft.stage.max(*last);
     }
     for (position, draft) in (0_u32..).zip(&part.drafts) {
-        let mut build = new_build(&part.architecture, position, draft);
+        let mut build = new_build(part, position, draft);
         let is_any = draft.package.is_any();
         if let Some((awaited, _)) = draft.awaited {
             await_or_reuse(tx, &mut build, awaited).await?;
@@ -150,15 +150,19 @@ async fn await_or_reuse(
     Ok(())
 }
 
-fn new_build(architecture: &Architecture, position: u32, draft: &Draft) -> NewBuild {
+fn new_build(part: &PlannedArchitecture, position: u32, draft: &Draft) -> NewBuild {
+    let (architecture, plan) = (&part.architecture, &part.plan);
+    let planned = &plan.builds[position as usize];
+    let without = draft::without(planned);
     let small = |seconds: u64| u32::try_from(seconds).unwrap_or(u32::MAX);
     let version = &draft.version.version;
-    let reason: Vec<_> = draft.reason.iter().map(Pkgbase::as_str).collect();
+    let reason = plan.reason(planned).into_iter();
+    let reason: Vec<_> = reason.map(Pkgbase::as_str).collect();
     NewBuild {
         architecture: architecture.clone(),
         pkgbase: draft.package.pkgbase().clone(),
         stage: draft.stage,
-        level: draft.level,
+        level: planned.level,
         position,
         commit: draft.head.commit.clone(),
         tree: draft.head.tree.clone(),
@@ -169,11 +173,11 @@ fn new_build(architecture: &Architecture, position: u32, draft: &Draft) -> NewBu
         pkgrel: (*version != *draft.package.version()).then(|| version.pkgrel().to_owned()),
         version: version.clone(),
         reason: reason.join(" "),
-        library: draft.library.clone(),
-        bootstrap: draft.without.is_some(),
-        without: draft.without.as_deref().unwrap_or_default().join("\n"),
-        estimate_s: small(draft.estimate_s),
-        priority_s: small(draft.priority_s),
+        library: plan.links(planned).map(str::to_owned),
+        bootstrap: without.is_some(),
+        without: without.unwrap_or_default().join("\n"),
+        estimate_s: small(planned.estimate_s),
+        priority_s: small(planned.priority_s),
         missing: u32::try_from(draft.needs.len()).unwrap_or(u32::MAX),
         input_hash: draft.input_hash.clone(),
         shared_build: None,
