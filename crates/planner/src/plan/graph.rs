@@ -15,8 +15,8 @@ use crate::sparse::{Rows, SparseGraph};
 use crate::world::World;
 
 use super::budget::Budget;
+use super::installable::leading_to_members;
 use super::members::{Members, OUTSIDE};
-use super::spread::{SpreadRules, spread};
 
 /// An edge from a build to an install.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -104,7 +104,7 @@ pub(super) fn build<B: Budget>(
     sonames: Option<&Sonames>,
     budget: &B,
 ) -> Result<(Graph, Findings), B::Over> {
-    let packages = relevant(world, members, sonames, budget)?;
+    let packages = leading_to_members(world, members, sonames, budget)?;
     let mut install_of = vec![OUTSIDE; world.node_count()];
     for (install, &package) in (number(members.bases.len())..).zip(&packages) {
         install_of[package as usize] = install;
@@ -294,35 +294,4 @@ fn libraries(world: &World<'_>, members: &Members, base: u32, sonames: &Sonames)
             other != base && members.member_of[other as usize] != OUTSIDE
         })
         .collect()
-}
-
-/// Returns the packages of the members, and those that lead to one at run time.
-fn relevant<B: Budget>(
-    world: &mut World<'_>,
-    members: &Members,
-    sonames: Option<&Sonames>,
-    budget: &B,
-) -> Result<Vec<u32>, B::Over> {
-    if members.complete {
-        return Ok(members.reach.packages.clone());
-    }
-    // The old versions of origins are among the reached packages; they count as packages of a member.
-    let mut own: Vec<u32> = members
-        .reach
-        .packages
-        .iter()
-        .copied()
-        .filter(|&package| world.is_old(package))
-        .collect();
-    for &base in &members.bases {
-        if let Some(record) = world.base(base) {
-            own.extend(world.packages_of(record));
-        }
-    }
-    let everywhere = SpreadRules {
-        limit: u32::MAX,
-        only_sonames: false,
-        through_builds: false,
-    };
-    Ok(spread(world, &own, everywhere, sonames, |_, _| true, budget)?.packages)
 }

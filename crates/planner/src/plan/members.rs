@@ -6,7 +6,7 @@ use fixedbitset::FixedBitSet;
 
 use super::budget::Budget;
 use super::request::PlanRequest;
-use super::spread::{Reach, SpreadRules, UNREACHED, spread};
+use super::spread::{Reach, SpreadRules, spread};
 use crate::srcinfo::SourcePackage;
 use crate::world::World;
 use buildbtw_model::Scope;
@@ -24,9 +24,8 @@ pub(super) struct Members {
     pub(super) member_of: Vec<u32>,
     pub(super) rules: SpreadRules,
     pub(super) reach: Reach,
-    /// Whether the search from the origins found all packages that can lead from one member to another, so that no
-    /// second search is needed.
-    pub(super) complete: bool,
+    /// Whether the search from the origins followed every run-time dependency on a package that it reached.
+    pub(super) is_exhaustive: bool,
 }
 
 fn rules(scope: Scope) -> SpreadRules {
@@ -71,17 +70,6 @@ fn included(world: &World<'_>, request: &PlanRequest<'_>) -> Vec<u32> {
         .collect()
 }
 
-/// Returns whether a search reached all packages of these bases.
-fn has_every_package(world: &World<'_>, reach: &Reach, bases: &[u32]) -> bool {
-    bases.iter().all(|&base| {
-        world.base(base).is_none_or(|record| {
-            world
-                .packages_of(record)
-                .all(|package| reach.distance[package as usize] != UNREACHED)
-        })
-    })
-}
-
 /// Finds the members of the rebuild set.
 ///
 /// # Errors
@@ -118,9 +106,7 @@ pub(super) fn find<B: Budget>(
         let record = world.base(base).filter(|_| !world.is_outside(base));
         record.is_some_and(|record| world.packages_of(record).next().is_some())
     };
-    let included = included(world, request);
-    let some_included = !included.is_empty();
-    for base in reached.chain(included) {
+    for base in reached.chain(included(world, request)) {
         if !is_member.contains(base as usize) && buildable(base) {
             is_member.insert(base as usize);
             bases.push(base);
@@ -131,17 +117,15 @@ pub(super) fn find<B: Budget>(
     for (member, &base) in (0..).zip(&bases) {
         member_of[base as usize] = member;
     }
-    let complete = has_every_package(world, &reach, &bases)
-        && !some_included
-        && request.exclude.is_empty()
-        && matches!(request.scope, Scope::Transitive | Scope::All);
+    let is_exhaustive =
+        request.exclude.is_empty() && matches!(request.scope, Scope::Transitive | Scope::All);
     Ok(Members {
         bases,
         origins: origin_bases,
         member_of,
         rules,
         reach,
-        complete,
+        is_exhaustive,
     })
 }
 
