@@ -18,10 +18,11 @@ pub(super) fn assemble<'g, B: Budget>(
     budget: &'g B,
 ) -> Result<Assembly<'g, B>, B::Over> {
     let mut assembly = Assembly::new(graph, bootstrap, budget);
+    let mut members = Vec::new();
     for component in 0..number(assembly.components.len()) {
         budget.check()?;
         assembly.starts.push(assembly.drafts.len());
-        let members = assembly.members(component);
+        assembly.find_members(component, &mut members);
         match *members.as_slice() {
             [] => {}
             [member] => assembly.add_simple(member),

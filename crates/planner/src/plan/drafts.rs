@@ -14,7 +14,7 @@ pub(super) struct Draft {
     /// Whether it is a bootstrap build, which omits dependencies in its cycle.
     pub(super) is_bootstrap: bool,
     /// The drafts it waits for; the kind is `None` for the earlier stage of the same package.
-    pub(super) needs: Vec<(u32, Option<DependencyKind>)>,
+    pub(super) needs: Box<[(u32, Option<DependencyKind>)]>,
 }
 
 /// Drafts as a graph for petgraph, with an edge from a draft to each draft it waits for.

@@ -17,22 +17,26 @@ use super::parts::PartGraph;
 use super::premature::{Lacks, postpone};
 use crate::plan::budget::Budget;
 
-/// Orders all builds of a component.
+/// The parts of a component: builds that need each other, each part sorted, in the order of their first builds.
+pub(super) type Parts = Vec<Vec<usize>>;
+
+/// Orders all builds of a component; `cycles` are its parts with the needs of environments.
 ///
 /// # Errors
 /// Fails when the budget is exceeded.
 pub(super) fn order<B: Budget>(
     dense: &Dense,
+    cycles: &[Vec<usize>],
     origins: &[usize],
     budget: &B,
 ) -> Result<Vec<usize>, B::Over> {
     let mut is_origin = FixedBitSet::with_capacity(dense.count);
     is_origin.extend(origins.iter().copied());
-    let (order, has_fewer_by_arcs) = arrange(dense, &is_origin, false, budget)?;
+    let (order, has_fewer_by_arcs) = arrange(dense, cycles, &is_origin, false, budget)?;
     if !has_fewer_by_arcs {
         return Ok(order);
     }
-    let (by_arcs, _) = arrange(dense, &is_origin, true, budget)?;
+    let (by_arcs, _) = arrange(dense, cycles, &is_origin, true, budget)?;
     let lacks = |order: &[usize]| Lacks::count(dense, order, &is_origin);
     Ok(match lacks(&by_arcs).is_less_than(&lacks(&order)) {
         true => by_arcs,
@@ -43,6 +47,7 @@ pub(super) fn order<B: Budget>(
 /// Orders all builds, and returns whether `arcs` would make fewer builds of a part premature, before any is postponed.
 fn arrange<B: Budget>(
     dense: &Dense,
+    cycles: &[Vec<usize>],
     is_origin: &FixedBitSet,
     takes_arcs: bool,
     budget: &B,
@@ -56,7 +61,7 @@ fn arrange<B: Budget>(
         premature: FixedBitSet::with_capacity(dense.count),
         order: Vec::with_capacity(dense.count),
     };
-    arrange.component((0..dense.count).collect(), 0)?;
+    arrange.place(cycles.to_vec(), 0)?;
     let mut order = arrange.order;
     // Postponing one build often allows it for another; after a few rounds hardly anything changes.
     for _ in 0..3 {
@@ -88,11 +93,17 @@ impl<B: Budget> Arrange<'_, B> {
             self.order.extend(builds);
             return Ok(());
         }
-        let mut parts = parts(self.dense, &builds, tier + 1, self.budget)?;
-        if parts.len() == 1 {
-            return self.component(builds, tier + 1);
-        }
-        for part in self.order_parts(&parts, tier)? {
+        let parts = parts(self.dense, &builds, tier + 1, self.budget)?;
+        self.place(parts, tier)
+    }
+
+    /// Appends the parts of such a component without the needs of kind `tier`.
+    fn place(&mut self, mut parts: Parts, tier: usize) -> Result<(), B::Over> {
+        let order = match parts.len() {
+            1 => vec![0],
+            _ => self.order_parts(&parts, tier)?,
+        };
+        for part in order {
             self.component(std::mem::take(&mut parts[part]), tier + 1)?;
         }
         Ok(())
@@ -133,7 +144,7 @@ pub(super) fn parts<B: Budget>(
     builds: &[usize],
     tier: usize,
     budget: &B,
-) -> Result<Vec<Vec<usize>>, B::Over> {
+) -> Result<Parts, B::Over> {
     budget.check()?;
     let mut parts = kosaraju_scc(&dense.part(builds, tier..KINDS));
     for part in &mut parts {
@@ -167,7 +178,9 @@ mod tests {
             before[HARD][build].insert(need);
         }
         let Ok(dense) = Dense::new(count, before, &Unlimited);
-        let Ok(order) = order(&dense, &[], &Unlimited);
+        let all: Vec<usize> = (0..count).collect();
+        let Ok(cycles) = parts(&dense, &all, HARD, &Unlimited);
+        let Ok(order) = order(&dense, &cycles, &[], &Unlimited);
         premature(&dense, &order).count_ones(..)
     }
 
