@@ -20,6 +20,7 @@ use buildbtw_planner::{
     BaseIndex, BasePackage, PackageIndex, Plan, PlanRequest, SourcePackage, parse_srcinfo, plan,
     plan_with_footprint,
 };
+use petgraph::graph::{DiGraph, NodeIndex};
 
 #[path = "../tests/it/generate.rs"]
 mod generate;
@@ -206,6 +207,18 @@ fn durations(count: usize) -> Vec<u64> {
         .collect()
 }
 
+/// Returns the builds of a plan as a graph, with edges to those that a build needs.
+fn graph(plan: &Plan) -> DiGraph<(), ()> {
+    let mut graph = DiGraph::new();
+    for build in &plan.builds {
+        let node = graph.add_node(());
+        for need in &build.needs {
+            graph.add_edge(node, NodeIndex::new(need.build), ());
+        }
+    }
+    graph
+}
+
 fn ratios() {
     for size in [15_000, 35_000] {
         let packages = packages(size);
@@ -214,12 +227,13 @@ fn ratios() {
             let origin = Arc::clone(worst(&index, &packages).0);
             let plan = plan(&index, &request(&origin, scope));
             let durations = durations(plan.builds.len());
-            let builds = plan.to_simulate(|at| durations.get(at).copied());
+            let graph = graph(&plan);
             for workers in [8, 64, 512] {
-                let ratio = |policy| simulate(&builds, workers, policy).ratio();
+                let duration = |build: NodeIndex| durations[build.index()];
+                let ratio = |policy| simulate(&graph, duration, workers, policy).ratio();
                 println!(
                     "{} builds ({scope}, of {size} packages), {workers} workers: critical path {:.3}, first in first out {:.3}, random {:.3}",
-                    builds.len(),
+                    plan.builds.len(),
                     ratio(Policy::CriticalPath),
                     ratio(Policy::Fifo),
                     ratio(Policy::Random(42)),

@@ -27,6 +27,7 @@ mod base;
 mod budget;
 mod diff;
 mod index;
+mod longest_path;
 mod plan;
 mod relation;
 pub mod render;

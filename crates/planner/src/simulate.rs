@@ -6,11 +6,11 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use petgraph::Incoming;
-use petgraph::visit::{IntoNeighbors, IntoNeighborsDirected, IntoNodeIdentifiers};
+use petgraph::algo::toposort;
+use petgraph::visit::{IntoNeighborsDirected, IntoNodeIdentifiers, NodeIndexable, Visitable};
+use petgraph::{Incoming, Outgoing};
 
-use crate::plan::Plan;
-use crate::sparse::{Rows, SparseGraph, number};
+use crate::longest_path::longest_paths;
 
 /// Which ready build is assigned to the next free worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,15 +21,6 @@ pub enum Policy {
     Fifo,
     /// A random one, reproducible by its seed.
     Random(u64),
-}
-
-/// A build to simulate.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SimulatedBuild {
-    /// Its duration.
-    pub duration_s: u64,
-    /// The positions of the builds it waits for, all less than its own.
-    pub needs: Vec<usize>,
 }
 
 /// The result of a simulation.
@@ -56,25 +47,22 @@ impl Outcome {
     }
 }
 
-impl Plan {
-    /// Returns the builds with these durations; where there is none, with the plan's estimate.
-    pub fn to_simulate(&self, duration: impl Fn(usize) -> Option<u64>) -> Vec<SimulatedBuild> {
-        let builds = self.builds.iter().enumerate();
-        builds
-            .map(|(at, build)| SimulatedBuild {
-                duration_s: duration(at).unwrap_or(build.estimate_s),
-                needs: build.needs.iter().map(|need| need.build).collect(),
-            })
-            .collect()
-    }
-}
-
-/// Simulates the builds on `workers` workers (at least one).
+/// Simulates the builds of an acyclic graph on `workers` workers (at least one). Edges lead from a build to those that
+/// it needs.
 #[must_use]
-pub fn simulate(builds: &[SimulatedBuild], workers: usize, policy: Policy) -> Outcome {
-    let ends = ends(builds, workers, policy);
-    let work_s: u64 = builds.iter().map(|build| build.duration_s).sum();
-    let critical_path_s = chains(builds).into_iter().max().unwrap_or(0);
+pub fn simulate<G>(
+    graph: G,
+    duration_s: impl Fn(G::NodeId) -> u64,
+    workers: usize,
+    policy: Policy,
+) -> Outcome
+where
+    G: IntoNeighborsDirected + IntoNodeIdentifiers + NodeIndexable + Visitable,
+{
+    let ends = ends(graph, &duration_s, workers, policy);
+    let work_s: u64 = graph.node_identifiers().map(&duration_s).sum();
+    let critical_path_s = critical_paths(graph, duration_s).into_iter().max();
+    let critical_path_s = critical_path_s.unwrap_or(0);
     Outcome {
         makespan_s: ends.into_iter().max().unwrap_or(0),
         critical_path_s,
@@ -84,36 +72,31 @@ pub fn simulate(builds: &[SimulatedBuild], workers: usize, policy: Policy) -> Ou
 }
 
 /// Returns the remaining critical path of each build, itself included.
-fn chains(builds: &[SimulatedBuild]) -> Vec<u64> {
-    let mut chains = vec![0u64; builds.len()];
-    for (at, build) in builds.iter().enumerate().rev() {
-        // All builds that wait for it have been processed and have recorded their chain here.
-        chains[at] += build.duration_s;
-        for &need in build.needs.iter().filter(|&&need| need < at) {
-            chains[need] = chains[need].max(chains[at]);
-        }
-    }
-    chains
+fn critical_paths<G>(graph: G, duration_s: impl Fn(G::NodeId) -> u64) -> Vec<u64>
+where
+    G: IntoNeighborsDirected + IntoNodeIdentifiers + NodeIndexable + Visitable,
+{
+    let order = toposort(graph, None).unwrap_or_default();
+    longest_paths(graph, order.into_iter(), duration_s)
 }
 
-/// Returns when each build ends on `workers` workers (at least one), in seconds from the start: list scheduling
-/// (Graham 1966) in the order of the policy.
+/// Returns when each build of an acyclic graph ends on `workers` workers (at least one), in seconds from the start:
+/// list scheduling (Graham 1966) in the order of the policy. Edges lead from a build to those that it needs; of builds
+/// that the policy does not distinguish, the first in the graph comes first.
 #[must_use]
-pub fn ends(builds: &[SimulatedBuild], workers: usize, policy: Policy) -> Vec<u64> {
+pub fn ends<G>(
+    graph: G,
+    duration_s: impl Fn(G::NodeId) -> u64,
+    workers: usize,
+    policy: Policy,
+) -> Vec<u64>
+where
+    G: IntoNeighborsDirected + IntoNodeIdentifiers + NodeIndexable + Visitable,
+{
     let workers = workers.max(1);
-    let mut needs = Rows::new();
-    for (at, build) in builds.iter().enumerate() {
-        // A build cannot wait for a later one; plans never contain such a need.
-        for &need in build.needs.iter().filter(|&&need| need < at) {
-            needs.push(number(need));
-        }
-        needs.end_row();
-    }
-    let graph = SparseGraph::new(needs);
-    let vertices = graph.node_identifiers();
-    let mut waiting: Vec<usize> = vertices.map(|at| graph.neighbors(at).count()).collect();
-    let remaining = chains(builds);
-    let mut ends = vec![0u64; builds.len()];
+    let remaining = critical_paths(graph, &duration_s);
+    let mut waiting = vec![0usize; graph.node_bound()];
+    let mut ends = vec![0u64; graph.node_bound()];
 
     let mut random = Random::new(policy);
     let mut arrivals = 0u64;
@@ -126,29 +109,36 @@ pub fn ends(builds: &[SimulatedBuild], workers: usize, policy: Policy) -> Vec<u6
         }
     };
     let mut ready = BinaryHeap::new();
-    for (at, _) in waiting.iter().enumerate().filter(|(_, count)| **count == 0) {
-        ready.push((rank(at), at));
+    for build in graph.node_identifiers() {
+        let at = graph.to_index(build);
+        waiting[at] = graph.neighbors_directed(build, Outgoing).count();
+        if waiting[at] == 0 {
+            ready.push((rank(at), at));
+        }
     }
     let mut running: BinaryHeap<Reverse<(u64, usize)>> = BinaryHeap::new();
+    let mut freed = Vec::new();
     let mut now = 0;
     loop {
         while running.len() < workers
             && let Some((_, at)) = ready.pop()
         {
-            running.push(Reverse((now + builds[at].duration_s, at)));
+            running.push(Reverse((now + duration_s(graph.from_index(at)), at)));
         }
         let Some(Reverse((end, at))) = running.pop() else {
             break;
         };
         now = end;
         ends[at] = end;
-        for user in graph.neighbors_directed(number(at), Incoming) {
-            let user = user as usize;
+        for user in graph.neighbors_directed(graph.from_index(at), Incoming) {
+            let user = graph.to_index(user);
             waiting[user] -= 1;
             if waiting[user] == 0 {
-                ready.push((rank(user), user));
+                freed.push(user);
             }
         }
+        freed.sort_unstable();
+        ready.extend(freed.drain(..).map(|user| (rank(user), user)));
     }
     ends
 }
@@ -175,27 +165,48 @@ impl Random {
 
 #[cfg(test)]
 mod tests {
+    use petgraph::graph::DiGraph;
+    use petgraph::visit::NodeFiltered;
     use proptest::prelude::*;
 
     use super::*;
 
-    fn builds(list: &[(u64, &[usize])]) -> Vec<SimulatedBuild> {
-        list.iter()
-            .map(|(duration_s, needs)| SimulatedBuild {
-                duration_s: *duration_s,
-                needs: needs.to_vec(),
-            })
-            .collect()
+    /// Returns a graph of builds with these durations and needs.
+    fn graph(builds: &[(u64, &[usize])]) -> DiGraph<u64, ()> {
+        let mut graph = DiGraph::new();
+        let durations = builds.iter().map(|(duration_s, _)| *duration_s);
+        let nodes: Vec<_> = durations
+            .map(|duration_s| graph.add_node(duration_s))
+            .collect();
+        for (&node, (_, needs)) in nodes.iter().zip(builds) {
+            for &need in *needs {
+                graph.add_edge(node, nodes[need], ());
+            }
+        }
+        graph
+    }
+
+    fn simulated(graph: &DiGraph<u64, ()>, workers: usize, policy: Policy) -> Outcome {
+        simulate(graph, |build| graph[build], workers, policy)
     }
 
     #[test]
     fn starts_critical_path_first() {
         // Three short builds and a chain of two long ones, on two workers.
-        let builds = builds(&[(1, &[]), (1, &[]), (1, &[]), (3, &[]), (3, &[3])]);
-        let good = simulate(&builds, 2, Policy::CriticalPath);
+        let graph = graph(&[(1, &[]), (1, &[]), (1, &[]), (3, &[]), (3, &[3])]);
+        let good = simulated(&graph, 2, Policy::CriticalPath);
         assert_eq!((good.makespan_s, good.bound_s), (6, 6));
-        assert_eq!(simulate(&builds, 2, Policy::Fifo).makespan_s, 7);
-        assert_eq!(simulate(&builds, 0, Policy::Fifo).makespan_s, 9);
+        assert_eq!(simulated(&graph, 2, Policy::Fifo).makespan_s, 7);
+        assert_eq!(simulated(&graph, 0, Policy::Fifo).makespan_s, 9);
+    }
+
+    #[test]
+    fn simulates_part_of_graph_in_its_order() {
+        // The builds are equally urgent, and the first one is not simulated.
+        let graph = graph(&[(9, &[]), (1, &[0]), (1, &[]), (2, &[1, 2]), (2, &[2, 1])]);
+        let part = NodeFiltered::from_fn(&graph, |build| graph[build] < 9);
+        let ends = ends(&part, |build| graph[build], 1, Policy::CriticalPath);
+        assert_eq!(ends, [0, 1, 2, 4, 6]);
     }
 
     proptest! {
@@ -205,18 +216,18 @@ mod tests {
             workers in 1usize..6,
             seed: u64,
         ) {
-            let builds: Vec<SimulatedBuild> = list.iter().enumerate().map(|(at, (duration_s, needs))| {
-                let mut needs: Vec<usize> = needs.iter().map(|need| need.index(at + 1)).filter(|&need| need < at).collect();
-                needs.sort_unstable();
-                needs.dedup();
-                SimulatedBuild { duration_s: *duration_s, needs }
+            let needs: Vec<Vec<usize>> = list.iter().enumerate().map(|(at, (_, needs))| {
+                needs.iter().map(|need| need.index(at + 1)).filter(|&need| need < at).collect()
             }).collect();
+            let builds: Vec<(u64, &[usize])> =
+                list.iter().zip(&needs).map(|((duration_s, _), needs)| (*duration_s, &**needs)).collect();
+            let graph = graph(&builds);
             for policy in [Policy::CriticalPath, Policy::Fifo, Policy::Random(seed)] {
-                let outcome = simulate(&builds, workers, policy);
+                let outcome = simulated(&graph, workers, policy);
                 prop_assert!(outcome.makespan_s >= outcome.bound_s);
                 // No worker is idle while a build is ready, which bounds every such schedule.
                 prop_assert!(outcome.makespan_s <= outcome.critical_path_s + outcome.work_s.div_ceil(workers as u64));
-                prop_assert_eq!(outcome, simulate(&builds, workers, policy));
+                prop_assert_eq!(outcome, simulated(&graph, workers, policy));
             }
         }
     }

@@ -46,10 +46,11 @@ pub async fn create_namespace(
     }
     let freshness = parts.sources.catch_up(&pkgbases(&changesets)).await;
     let input = plan_input(parts, &changesets, exclude, request, &freshness).await?;
-    let mut planned = plan_iteration::plan(parts, caller, &input).await?;
+    let drafted = plan_iteration::draft(parts, caller, &input).await?;
+    let (footprints, seen) = (drafted.footprints(), drafted.seen());
+    let mut planned = plan_iteration::complete(parts, caller, &input, drafted).await?;
     let unusable = parts.sources.note_of_unusable(&changesets).await?;
     planned.note_sources(&freshness, unusable, &input.origins);
-    let (footprints, seen) = (planned.footprints(), planned.seen());
     let mut tx = parts.database.write().await?;
     let name = match &request.name {
         Some(name) => name.clone(),

@@ -3,14 +3,15 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use buildbtw_model::{Architecture, BuildId, BuildStatus, Pkgbase};
+use buildbtw_planner::simulate::{self, Policy};
 use petgraph::Direction;
 use petgraph::algo::toposort;
 use petgraph::graph::{DiGraph, NodeIndex};
-use petgraph::visit::{Dfs, NodeFiltered, Reversed, Visitable};
+use petgraph::visit::{Dfs, IntoNodeIdentifiers, NodeFiltered, Reversed, Visitable};
 
 use crate::db::builds::BuildRow;
 
-/// The graph of an iteration; its edges lead from a build to those it needs.
+/// The graph of an iteration; its edges lead from a build to those it needs. Its vertices are in the order of the rows.
 pub(super) struct IterationGraph<'r> {
     graph: DiGraph<&'r BuildRow, ()>,
     nodes: HashMap<BuildId, NodeIndex>,
@@ -114,6 +115,29 @@ impl<'r> IterationGraph<'r> {
         }
         stuck
     }
+
+    /// Returns the builds of an architecture that can still be built, and when they end on `workers` workers, in seconds
+    /// from now.
+    pub(super) fn ends(
+        &self,
+        architecture: &Architecture,
+        remaining_s: impl Fn(&BuildRow) -> u64,
+        workers: usize,
+    ) -> Vec<(BuildId, u64)> {
+        let stuck = self.stuck(architecture);
+        let can_be_built = |node: NodeIndex| {
+            let row = self.graph[node];
+            let is_over = matches!(row.status, BuildStatus::Built | BuildStatus::Reused);
+            row.architecture == *architecture && !is_over && !stuck.contains(&row.id)
+        };
+        let part = NodeFiltered::from_fn(&self.graph, can_be_built);
+        let remaining_s = |node: NodeIndex| remaining_s(self.graph[node]);
+        let ends = simulate::ends(&part, remaining_s, workers, Policy::CriticalPath);
+        let nodes = part.node_identifiers();
+        nodes
+            .map(|node| (self.graph[node].id, ends[node.index()]))
+            .collect()
+    }
 }
 
 #[cfg(test)]
@@ -200,5 +224,32 @@ mod tests {
         let stuck = graph.stuck(&"x86_64".parse().unwrap());
         assert_eq!(stuck, [1, 3, 4].map(BuildId).into());
         assert!(graph.stuck(&"aarch64".parse().unwrap()).is_empty());
+    }
+
+    #[test]
+    fn schedules_builds_that_can_still_be_built() {
+        let mut rows = rows();
+        rows.extend([
+            row(7, "first", "x86_64", BuildStatus::Ready),
+            row(8, "second", "x86_64", BuildStatus::Blocked),
+        ]);
+        let edges = EDGES.into_iter().chain([(8, 7), (8, 2)]);
+        let edges: Vec<_> = edges
+            .map(|(build, needed)| (BuildId(build), BuildId(needed)))
+            .collect();
+        let graph = IterationGraph::new(&rows, &edges);
+        let remaining_s = |row: &BuildRow| match row.pkgbase.as_str() {
+            "other" => 10,
+            _ => 60,
+        };
+        let ends = |workers| {
+            let ends = graph.ends(&"x86_64".parse().unwrap(), remaining_s, workers);
+            ends.into_iter()
+                .map(|(build, end)| (build.0, end))
+                .collect::<Vec<_>>()
+        };
+        // Those that a failed build blocks have no end, nor those that have ended; the longer chain comes first.
+        assert_eq!(ends(2), [(6, 10), (7, 60), (8, 120)]);
+        assert_eq!(ends(1), [(6, 130), (7, 60), (8, 120)]);
     }
 }

@@ -1,6 +1,7 @@
 //! The tables of numbered names and relations with their users and providers.
 
 use buildbtw_model::Architecture;
+use fixedbitset::FixedBitSet;
 
 use crate::relation::{Comparison, Relation, is_soname};
 
@@ -21,10 +22,10 @@ pub(crate) struct Tables {
     pub(crate) providers: Vec<Vec<Provider>>,
     /// For each relation: its name.
     pub(crate) relation_name: Vec<u32>,
-    /// For each relation: whether it has no constraint.
-    pub(crate) relation_is_plain: Vec<bool>,
-    /// For each relation: whether it is a soname.
-    pub(crate) relation_is_soname: Vec<bool>,
+    /// The relations that have no constraint.
+    pub(crate) plain_relations: FixedBitSet,
+    /// The relations to a soname.
+    pub(crate) soname_relations: FixedBitSet,
     /// For each relation: its users.
     pub(crate) users: Vec<Users>,
 }
@@ -138,9 +139,12 @@ impl Numbering for Tables {
             let parts = Relation::split(text);
             let name = self.name(parts.name);
             self.relation_name.push(name);
-            self.relation_is_plain
-                .push(parts.comparison == Comparison::Any);
-            self.relation_is_soname.push(is_soname(parts.name));
+            if parts.comparison == Comparison::Any {
+                self.plain_relations.grow_and_insert(id as usize);
+            }
+            if is_soname(parts.name) {
+                self.soname_relations.grow_and_insert(id as usize);
+            }
             self.relations_of[name as usize].push(id);
             self.users.push(Users::default());
         }

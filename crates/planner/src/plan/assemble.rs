@@ -1,5 +1,7 @@
 //! Converts the graph to builds: the components in order, each build with the builds it waits for.
 
+use fixedbitset::FixedBitSet;
+
 use super::assembly::Assembly;
 use super::cycles;
 use super::graph::Graph;
@@ -12,14 +14,15 @@ use crate::index::number;
 /// Fails when the budget is exceeded.
 pub(super) fn assemble<'g, B: Budget>(
     graph: &'g Graph,
-    bootstrap: Vec<bool>,
+    bootstrap: FixedBitSet,
     budget: &'g B,
 ) -> Result<Assembly<'g, B>, B::Over> {
     let mut assembly = Assembly::new(graph, bootstrap, budget);
+    let mut members = Vec::new();
     for component in 0..number(assembly.components.len()) {
         budget.check()?;
         assembly.starts.push(assembly.drafts.len());
-        let members = assembly.members(component);
+        assembly.find_members(component, &mut members);
         match *members.as_slice() {
             [] => {}
             [member] => assembly.add_simple(member),

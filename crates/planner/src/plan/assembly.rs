@@ -24,8 +24,8 @@ use crate::sparse::Stamps;
 pub(super) struct Assembly<'g, B> {
     pub(super) budget: &'g B,
     pub(super) graph: &'g Graph,
-    /// For each build: whether a bootstrap build is requested.
-    pub(super) bootstrap: Vec<bool>,
+    /// The members for which a bootstrap build is requested.
+    pub(super) bootstrap: FixedBitSet,
     /// The components of all vertices: builds, then installs.
     pub(super) components: Components,
     pub(super) drafts: Vec<Draft>,
@@ -42,11 +42,14 @@ pub(super) struct Assembly<'g, B> {
     /// The installs at which a search ends.
     ends: FixedBitSet,
     search: Dfs<u32, Stamps>,
+    /// The needs of the build that is being added, and the builds that one of its dependencies leads to.
+    needs: Vec<(u32, Option<DependencyKind>)>,
+    found: Vec<u32>,
 }
 
 impl<'g, B> Assembly<'g, B> {
     /// Creates an assembly without builds.
-    pub(super) fn new(graph: &'g Graph, bootstrap: Vec<bool>, budget: &'g B) -> Self {
+    pub(super) fn new(graph: &'g Graph, bootstrap: FixedBitSet, budget: &'g B) -> Self {
         let builds = graph.builds();
         let components = Components::new(graph);
         Self {
@@ -63,6 +66,8 @@ impl<'g, B> Assembly<'g, B> {
             solved: FxHashMap::default(),
             omitted: FxHashMap::default(),
             search: Dfs::from_parts(Vec::new(), Stamps::new(graph.vertices())),
+            needs: Vec::new(),
+            found: Vec::new(),
         }
     }
 }
@@ -113,11 +118,17 @@ impl<'a> IntoNeighbors for &'a SearchGraph<'_> {
 impl<B> Assembly<'_, B> {
     /// Returns the members of a component, by name.
     pub(super) fn members(&self, component: u32) -> Vec<u32> {
-        let vertices = self.components.vertices(component).iter();
-        let builds = vertices.filter(|&&vertex| self.graph.is_build(vertex));
-        let mut members: Vec<u32> = builds.copied().collect();
-        members.sort_unstable();
+        let mut members = Vec::new();
+        self.find_members(component, &mut members);
         members
+    }
+
+    /// Replaces a list by the members of a component, by name.
+    pub(super) fn find_members(&self, component: u32, members: &mut Vec<u32>) {
+        let vertices = self.components.vertices(component).iter();
+        members.clear();
+        members.extend(vertices.filter(|&&vertex| self.graph.is_build(vertex)));
+        members.sort_unstable();
     }
 
     /// Resets the search, so that it finds builds again that an earlier one found.
@@ -129,21 +140,24 @@ impl<B> Assembly<'_, B> {
     /// Adds the build of a component with one member.
     pub(super) fn add_simple(&mut self, member: u32) {
         self.start_walk();
-        let mut needs = Vec::new();
-        let mut found = Vec::new();
+        let mut needs = std::mem::take(&mut self.needs);
+        let mut found = std::mem::take(&mut self.found);
         let graph = self.graph;
         for edge in graph.needs(member) {
             self.walk(edge.install, member, &mut found);
             needs.extend(found.drain(..).map(|draft| (draft, Some(edge.kind))));
         }
+        sort_unique(&mut needs);
         self.last[member as usize] = number(self.drafts.len());
         self.drafts.push(Draft {
             member,
             stage: 1,
             is_last_stage: true,
             is_bootstrap: false,
-            needs: unique(needs),
+            needs: needs.as_slice().into(),
         });
+        needs.clear();
+        (self.needs, self.found) = (needs, found);
     }
 
     /// Finds the first builds on all paths from an install, except for those of the member `own`.
@@ -171,11 +185,8 @@ impl<B> Assembly<'_, B> {
     }
 }
 
-/// Removes duplicate needs, and keeps the hardest kind of each.
-pub(super) fn unique(
-    mut needs: Vec<(u32, Option<DependencyKind>)>,
-) -> Vec<(u32, Option<DependencyKind>)> {
+/// Sorts needs and removes duplicates, of which the hardest kind is kept.
+pub(super) fn sort_unique(needs: &mut Vec<(u32, Option<DependencyKind>)>) {
     needs.sort_unstable_by(|a, b| a.0.cmp(&b.0).then(b.1.cmp(&a.1)));
     needs.dedup_by_key(|need| need.0);
-    needs
 }

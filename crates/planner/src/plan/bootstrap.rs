@@ -8,13 +8,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use buildbtw_model::Pkgbase;
+use fixedbitset::FixedBitSet;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::assembly::Assembly;
 use super::context::PlanContext;
 use super::cycles::is_omitted;
 use super::install_check::{Environments, UnmetDependency};
-use super::members::Members;
+use super::members::{Members, OUTSIDE};
 use super::omitted::omitted;
 use super::outcome::{NeedsBootstrap, Plan};
 use super::problem::{Problem, ProblemKind};
@@ -30,18 +31,22 @@ const MEMBERS_WITH_MAX_TRIED: usize = 1_000;
 const MAX_REASONS: usize = 20;
 const MAX_PROBLEMS: usize = 100;
 
-/// Returns for each member whether a bootstrap build is requested.
+/// Returns the members for which a bootstrap build is requested.
 pub(super) fn requested(
     world: &World<'_>,
     members: &Members,
     request: &PlanRequest<'_>,
-) -> Vec<bool> {
-    let bootstrap: FxHashSet<&Pkgbase> = request.bootstrap.iter().collect();
-    let is_wanted = |&base: &u32| {
-        let record = world.base(base);
-        record.is_some_and(|record| bootstrap.contains(record.source.pkgbase()))
-    };
-    members.bases.iter().map(is_wanted).collect()
+) -> FixedBitSet {
+    let mut requested = FixedBitSet::with_capacity(members.bases.len());
+    let named = request.bootstrap.iter();
+    let bases = named.filter_map(|pkgbase| world.number_of(pkgbase));
+    let numbers = bases.map(|base| members.member_of[base as usize]);
+    requested.extend(
+        numbers
+            .filter(|&member| member != OUTSIDE)
+            .map(|member| member as usize),
+    );
+    requested
 }
 
 /// Adds to the plan what bootstrap builds omit, and which cycles cannot be built. Discards the builds of the assembly.
@@ -172,9 +177,9 @@ fn find_choices<B: Budget>(
         candidates.truncate(tried);
         let mut choices = Vec::new();
         for member in candidates {
-            assembly.bootstrap[member as usize] = true;
+            assembly.bootstrap.insert(member as usize);
             assembly.reorder_cycle(component)?;
-            assembly.bootstrap[member as usize] = false;
+            assembly.bootstrap.remove(member as usize);
             let start = assembly.starts[component as usize];
             if !environments.has_order_problem(assembly, start)? {
                 choices.push(plan.names[member as usize].clone());
@@ -223,6 +228,6 @@ fn candidates<B>(
     };
     all.filter(|member| members.binary_search(member).is_ok())
         .filter(|&member| seen.insert(member))
-        .filter(|&member| !assembly.bootstrap[member as usize] && can_do_without(member))
+        .filter(|&member| !assembly.bootstrap.contains(member as usize) && can_do_without(member))
         .collect()
 }

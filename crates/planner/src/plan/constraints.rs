@@ -198,7 +198,8 @@ fn users<'a>(
     let name = tables.names.get(name);
     let relations = name.and_then(|name| tables.relations_of.get(name as usize));
     let relations = relations.into_iter().flatten().copied();
-    let constraints = relations.filter(|&relation| !tables.relation_is_plain[relation as usize]);
+    let constraints =
+        relations.filter(|&relation| !tables.plain_relations.contains(relation as usize));
     let users = constraints.flat_map(|relation| {
         let users = tables.users[relation as usize].nodes.iter();
         users.map(move |user| (relation, user))

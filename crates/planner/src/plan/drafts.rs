@@ -2,9 +2,9 @@
 
 use std::slice;
 
-use petgraph::visit::{GraphBase, GraphRef, IntoNeighbors};
+use petgraph::visit::{GraphBase, GraphRef, IntoNeighbors, NodeIndexable};
 
-use crate::index::DependencyKind;
+use crate::index::{DependencyKind, number};
 
 /// A build that does not have its final position yet.
 pub(super) struct Draft {
@@ -14,7 +14,7 @@ pub(super) struct Draft {
     /// Whether it is a bootstrap build, which omits dependencies in its cycle.
     pub(super) is_bootstrap: bool,
     /// The drafts it waits for; the kind is `None` for the earlier stage of the same package.
-    pub(super) needs: Vec<(u32, Option<DependencyKind>)>,
+    pub(super) needs: Box<[(u32, Option<DependencyKind>)]>,
 }
 
 /// Drafts as a graph for petgraph, with an edge from a draft to each draft it waits for.
@@ -44,6 +44,20 @@ impl<'d> IntoNeighbors for DraftGraph<'d> {
 
     fn neighbors(self, draft: u32) -> DraftNeeds<'d> {
         DraftNeeds(self.0[draft as usize].needs.iter())
+    }
+}
+
+impl NodeIndexable for DraftGraph<'_> {
+    fn node_bound(&self) -> usize {
+        self.0.len()
+    }
+
+    fn to_index(&self, draft: u32) -> usize {
+        draft as usize
+    }
+
+    fn from_index(&self, index: usize) -> u32 {
+        number(index)
     }
 }
 

@@ -6,7 +6,7 @@ use buildbtw_model::Pkgbase;
 
 use super::assembly::Assembly;
 use super::context::PlanContext;
-use super::drafts::Draft;
+use super::drafts::{Draft, DraftGraph};
 use super::footprint::Footprint;
 use super::graph::Graph;
 use super::members::Members;
@@ -15,6 +15,7 @@ use super::problem::{Problem, ProblemKind};
 use super::reasons::Reasons;
 use super::request::PlanRequest;
 use crate::index::number;
+use crate::longest_path::longest_paths;
 use crate::world::World;
 
 /// The expected duration of a build if no estimate is known for any build.
@@ -137,27 +138,23 @@ fn estimates(request: &PlanRequest<'_>, names: &[Pkgbase]) -> Vec<u64> {
         .collect()
 }
 
-/// Returns the level and the priority of each draft: the longest path to it, and the remaining critical path from its
-/// start. The drafts are in topological order, so that each takes one pass.
-fn levels_and_priorities(drafts: &[Draft], estimates: &[u64]) -> (Vec<u32>, Vec<u64>) {
+/// Returns the level of each draft: the length of the longest path to it. The drafts are in topological order.
+fn levels(drafts: &[Draft]) -> Vec<u32> {
     let mut levels = vec![0u32; drafts.len()];
-    let mut priorities = vec![0u64; drafts.len()];
     for (at, draft) in drafts.iter().enumerate() {
-        let lower = draft
-            .needs
-            .iter()
-            .map(|&(need, _)| levels[need as usize] + 1);
+        let needs = draft.needs.iter();
+        let lower = needs.map(|&(need, _)| levels[need as usize] + 1);
         levels[at] = lower.max().unwrap_or(0);
     }
-    for (at, draft) in drafts.iter().enumerate().rev() {
-        let own = estimates[draft.member as usize].saturating_add(priorities[at]);
-        priorities[at] = own;
-        for &(need, _) in &draft.needs {
-            let priority = &mut priorities[need as usize];
-            *priority = own.max(*priority);
-        }
-    }
-    (levels, priorities)
+    levels
+}
+
+/// Returns the priority of each draft: the remaining critical path from its start.
+fn priorities(drafts: &[Draft], estimates: &[u64]) -> Vec<u64> {
+    let order = (0..number(drafts.len())).rev();
+    longest_paths(DraftGraph(drafts), order, |draft| {
+        estimates[drafts[draft as usize].member as usize]
+    })
 }
 
 fn builds(
@@ -166,7 +163,7 @@ fn builds(
     names: &[Pkgbase],
     estimates: &[u64],
 ) -> Vec<PlannedBuild> {
-    let (levels, priorities) = levels_and_priorities(drafts, estimates);
+    let (levels, priorities) = (levels(drafts), priorities(drafts, estimates));
     let mut order: Vec<u32> = (0..number(drafts.len())).collect();
     order.sort_unstable_by_key(|&at| {
         let draft = &drafts[at as usize];

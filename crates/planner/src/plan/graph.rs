@@ -6,6 +6,7 @@
 //! an install needs the installs of its run-time dependencies and, if a member builds it, that build. A build's
 //! environment contains a member if and only if there is a path to it that consists of installs.
 
+use fixedbitset::FixedBitSet;
 use rustc_hash::FxHashSet;
 
 use crate::index::{DependencyKind, RelationUse, number};
@@ -13,8 +14,8 @@ use crate::sonames::Sonames;
 use crate::sparse::{Rows, SparseGraph};
 use crate::world::World;
 
+use super::installable::leading_to_members;
 use super::members::{Members, OUTSIDE};
-use super::spread::{SpreadRules, spread};
 use crate::budget::Budget;
 
 /// An edge from a build to an install.
@@ -33,8 +34,8 @@ pub(super) struct Graph {
     kinds: Vec<DependencyKind>,
     /// The installs, numbered after the builds.
     pub(super) installs: Vec<Install>,
-    /// For each build: whether it builds an origin.
-    pub(super) is_origin: Vec<bool>,
+    /// The builds of origins, among all builds.
+    pub(super) origins: FixedBitSet,
 }
 
 /// A package that builds install.
@@ -50,12 +51,12 @@ pub(super) struct Install {
 impl Graph {
     /// Returns the number of builds.
     pub(super) fn builds(&self) -> usize {
-        self.is_origin.len()
+        self.origins.len()
     }
 
     /// Returns the number of vertices.
     pub(super) fn vertices(&self) -> usize {
-        self.is_origin.len() + self.installs.len()
+        self.origins.len() + self.installs.len()
     }
 
     pub(super) fn is_build(&self, vertex: u32) -> bool {
@@ -103,7 +104,7 @@ pub(super) fn build<B: Budget>(
     sonames: Option<&Sonames>,
     budget: &B,
 ) -> Result<(Graph, Findings), B::Over> {
-    let packages = relevant(world, members, sonames, budget)?;
+    let packages = leading_to_members(world, members, sonames, budget)?;
     let mut install_of = vec![OUTSIDE; world.node_count()];
     for (install, &package) in (number(members.bases.len())..).zip(&packages) {
         install_of[package as usize] = install;
@@ -128,16 +129,19 @@ pub(super) fn build<B: Budget>(
     findings.unresolved.dedup();
     findings.outdated.sort_unstable();
     findings.outdated.dedup();
-    let origins: FxHashSet<u32> = members.origins.iter().copied().collect();
+    let mut origins = FixedBitSet::with_capacity(members.bases.len());
+    let numbers = members.origins.iter();
+    let numbers = numbers.map(|&base| members.member_of[base as usize]);
+    origins.extend(
+        numbers
+            .filter(|&member| member != OUTSIDE)
+            .map(|member| member as usize),
+    );
     let graph = Graph {
         edges: SparseGraph::new(rows),
         kinds,
         installs,
-        is_origin: members
-            .bases
-            .iter()
-            .map(|base| origins.contains(base))
-            .collect(),
+        origins,
     };
     Ok((graph, findings))
 }
@@ -290,35 +294,4 @@ fn libraries(world: &World<'_>, members: &Members, base: u32, sonames: &Sonames)
             other != base && members.member_of[other as usize] != OUTSIDE
         })
         .collect()
-}
-
-/// Returns the packages of the members, and those that lead to one at run time.
-fn relevant<B: Budget>(
-    world: &mut World<'_>,
-    members: &Members,
-    sonames: Option<&Sonames>,
-    budget: &B,
-) -> Result<Vec<u32>, B::Over> {
-    if members.complete {
-        return Ok(members.reach.packages.clone());
-    }
-    // The old versions of origins are among the reached packages; they count as packages of a member.
-    let mut own: Vec<u32> = members
-        .reach
-        .packages
-        .iter()
-        .copied()
-        .filter(|&package| world.is_old(package))
-        .collect();
-    for &base in &members.bases {
-        if let Some(record) = world.base(base) {
-            own.extend(world.packages_of(record));
-        }
-    }
-    let everywhere = SpreadRules {
-        limit: u32::MAX,
-        only_sonames: false,
-        through_builds: false,
-    };
-    Ok(spread(world, &own, everywhere, sonames, |_, _| true, budget)?.packages)
 }

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use fixedbitset::FixedBitSet;
+
 use super::request::PlanRequest;
-use super::spread::{Reach, SpreadRules, UNREACHED, spread};
+use super::spread::{Reach, SpreadRules, spread};
 use crate::budget::Budget;
 use crate::srcinfo::SourcePackage;
 use crate::world::World;
@@ -22,9 +24,8 @@ pub(super) struct Members {
     pub(super) member_of: Vec<u32>,
     pub(super) rules: SpreadRules,
     pub(super) reach: Reach,
-    /// Whether the search from the origins found all packages that can lead from one member to another, so that no
-    /// second search is needed.
-    pub(super) complete: bool,
+    /// Whether the search from the origins followed every run-time dependency on a package that it reached.
+    pub(super) is_exhaustive: bool,
 }
 
 fn rules(scope: Scope) -> SpreadRules {
@@ -69,17 +70,6 @@ fn included(world: &World<'_>, request: &PlanRequest<'_>) -> Vec<u32> {
         .collect()
 }
 
-/// Returns whether a search reached all packages of these bases.
-fn has_every_package(world: &World<'_>, reach: &Reach, bases: &[u32]) -> bool {
-    bases.iter().all(|&base| {
-        world.base(base).is_none_or(|record| {
-            world
-                .packages_of(record)
-                .all(|package| reach.distance[package as usize] != UNREACHED)
-        })
-    })
-}
-
 /// Finds the members of the rebuild set.
 ///
 /// # Errors
@@ -92,7 +82,7 @@ pub(super) fn find<B: Budget>(
 ) -> Result<Members, B::Over> {
     let origin_bases: Vec<u32> = origins
         .iter()
-        .filter_map(|origin| world.origin_base(origin))
+        .filter_map(|origin| world.number_of(origin.pkgbase()))
         .collect();
     let seeds = seeds(world, &origin_bases);
     let mut allowed: Vec<Option<bool>> = vec![None; world.base_count()];
@@ -109,18 +99,16 @@ pub(super) fn find<B: Budget>(
     let sonames = request.sonames;
     let reach = spread(world, &seeds, rules, sonames, &mut enter, budget)?;
 
-    let mut is_member = vec![false; world.base_count()];
+    let mut is_member = FixedBitSet::with_capacity(world.base_count());
     let mut bases = Vec::new();
     let reached = reach.packages.iter().map(|&package| world.base_of(package));
     let buildable = |base: u32| {
         let record = world.base(base).filter(|_| !world.is_outside(base));
         record.is_some_and(|record| world.packages_of(record).next().is_some())
     };
-    let included = included(world, request);
-    let some_included = !included.is_empty();
-    for base in reached.chain(included) {
-        if !is_member[base as usize] && buildable(base) {
-            is_member[base as usize] = true;
+    for base in reached.chain(included(world, request)) {
+        if !is_member.contains(base as usize) && buildable(base) {
+            is_member.insert(base as usize);
             bases.push(base);
         }
     }
@@ -129,17 +117,15 @@ pub(super) fn find<B: Budget>(
     for (member, &base) in (0..).zip(&bases) {
         member_of[base as usize] = member;
     }
-    let complete = has_every_package(world, &reach, &bases)
-        && !some_included
-        && request.exclude.is_empty()
-        && matches!(request.scope, Scope::Transitive | Scope::All);
+    let is_exhaustive =
+        request.exclude.is_empty() && matches!(request.scope, Scope::Transitive | Scope::All);
     Ok(Members {
         bases,
         origins: origin_bases,
         member_of,
         rules,
         reach,
-        complete,
+        is_exhaustive,
     })
 }
 

@@ -41,6 +41,7 @@ mod finish;
 mod footprint;
 mod graph;
 mod install_check;
+mod installable;
 mod json;
 mod members;
 mod omitted;

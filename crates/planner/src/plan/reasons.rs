@@ -1,6 +1,7 @@
 //! The reasons of members: the shortest chain of dependencies from an origin. Of several chains, the one whose names
 //! come first is taken.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -48,6 +49,7 @@ pub(super) fn trace(world: &World<'_>, members: &Members, sonames: Option<&Sonam
         libraries: Vec::new(),
         steps: Vec::with_capacity(members.bases.len()),
         step_of: vec![OUTSIDE; world.node_count()],
+        nearest_of: vec![Cell::new(UNKNOWN); world.relation_count()],
         path: Vec::new(),
     };
     let last = (0..)
@@ -65,6 +67,9 @@ pub(super) fn trace(world: &World<'_>, members: &Members, sonames: Option<&Sonam
     }
 }
 
+/// Means a relation whose nearest provider is not known yet.
+const UNKNOWN: u32 = u32::MAX - 1;
+
 struct Search<'w, 'i> {
     world: &'w World<'i>,
     members: &'w Members,
@@ -78,6 +83,8 @@ struct Search<'w, 'i> {
     steps: Vec<ReasonStep>,
     /// For each package: the last step of its chain, or [`OUTSIDE`].
     step_of: Vec<u32>,
+    /// For each relation: see [`Search::nearest_provider`].
+    nearest_of: Vec<Cell<u32>>,
     path: Vec<(u32, Option<Arc<str>>)>,
 }
 
@@ -166,45 +173,54 @@ impl Search<'_, '_> {
         if distance == 0 && inner == 0 {
             return None;
         }
-        let node = self.world.node(package);
-        let own_base = self.world.base_of(package);
-        let build = match self.world.base(node.base) {
-            Some(base) if self.members.rules.through_builds => &*base.build,
+        let (world, rules) = (self.world, self.members.rules);
+        let node = world.node(package);
+        let build = match world.base(node.base) {
+            Some(base) if rules.through_builds => &*base.build,
             _ => &[],
         };
-        let mut best: Option<((u32, u32, u32), u32)> = None;
-        for used in self
-            .world
+        let uses = world
             .applicable(&node.depends)
-            .chain(self.world.applicable(build))
-        {
-            if self.members.rules.only_sonames && !self.world.is_soname(used.relation) {
-                continue;
-            }
-            for &candidate in self.world.providers(used.relation) {
+            .chain(world.applicable(build));
+        let relations = uses.map(|used| used.relation);
+        let relations =
+            relations.filter(|&relation| !rules.only_sonames || world.is_soname(relation));
+        let best = if inner == 0 {
+            // A step between bases increases the distance by one. No provider is nearer than that.
+            let candidates = relations.filter_map(|relation| self.nearest_provider(relation));
+            let candidates =
+                candidates.filter(|&candidate| reach.distance[candidate as usize] + 1 == distance);
+            candidates.min_by_key(|&candidate| self.key(candidate))
+        } else {
+            let own_base = world.base_of(package);
+            let candidates = relations.flat_map(|relation| world.providers(relation));
+            let candidates = candidates.copied().filter(|&candidate| {
                 let at = candidate as usize;
-                // A step between bases increases the distance by one.
-                let leads_here = if inner == 0 {
-                    reach.distance[at] != UNREACHED
-                        && reach.distance[at] + 1 == distance
-                        && self.world.base_of(candidate) != own_base
-                } else {
-                    reach.distance[at] == distance
-                        && reach.inner[at] + 1 == inner
-                        && self.world.base_of(candidate) == own_base
-                };
-                if leads_here {
-                    let key = self.key(candidate);
-                    if best.is_none_or(|(other, _)| key < other) {
-                        best = Some((key, candidate));
-                    }
-                }
-            }
-        }
+                reach.distance[at] == distance
+                    && reach.inner[at] + 1 == inner
+                    && world.base_of(candidate) == own_base
+            });
+            candidates.min_by_key(|&candidate| self.key(candidate))
+        };
         match best {
-            Some((_, parent)) => Some((parent, None)),
+            Some(parent) => Some((parent, None)),
             None => self.library_owner(package),
         }
+    }
+
+    /// Returns the provider of a relation that the search reached first, and of several the first by [`Search::key`].
+    fn nearest_provider(&self, relation: u32) -> Option<u32> {
+        let known = self.nearest_of[relation as usize].get();
+        if known != UNKNOWN {
+            return (known != OUTSIDE).then_some(known);
+        }
+        let distance = |provider: u32| self.members.reach.distance[provider as usize];
+        let providers = self.world.providers(relation).iter().copied();
+        let nearest = providers
+            .filter(|&provider| distance(provider) != UNREACHED)
+            .min_by_key(|&provider| (distance(provider), self.key(provider)));
+        self.nearest_of[relation as usize].set(nearest.unwrap_or(OUTSIDE));
+        nearest
     }
 
     /// Returns the package of another base, one step nearer, that contains a library which this one links.

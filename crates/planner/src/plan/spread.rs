@@ -4,6 +4,8 @@
 //! Distances count pkgbases: a step between two packages of one base costs nothing, so this is a 0-1 breadth-first
 //! search. petgraph's `Bfs` does not compute distances, and its graphs cannot resolve relations during a search.
 
+use fixedbitset::FixedBitSet;
+
 use crate::budget::Budget;
 use crate::index::RelationUse;
 use crate::sonames::Sonames;
@@ -29,6 +31,8 @@ pub(super) struct Reach {
     pub(super) inner: Vec<u32>,
     /// The reached packages, each once.
     pub(super) packages: Vec<u32>,
+    /// The relations whose users were reached.
+    pub(super) followed: FixedBitSet,
 }
 
 impl Reach {
@@ -62,8 +66,10 @@ pub(super) fn spread<B: Budget>(
         distance: vec![UNREACHED; world.node_count()],
         inner: vec![0; world.node_count()],
         packages: Vec::new(),
+        followed: FixedBitSet::with_capacity(world.relation_count()),
     };
-    let mut done = vec![false; world.relation_count()];
+    let mut relations = Vec::new();
+    let mut siblings = Vec::new();
     let mut current = Vec::new();
     for &package in from {
         if reach.relax(package, 0, 0) {
@@ -81,8 +87,10 @@ pub(super) fn spread<B: Budget>(
             if reach.distance[package as usize] != distance {
                 continue;
             }
-            step_inside(world, package, rules, &mut reach, &mut current);
-            for relation in relations_met_by(world, package, rules, &mut done) {
+            find_siblings(world, package, &reach, &mut siblings);
+            step_inside(world, package, rules, &siblings, &mut reach, &mut current);
+            relations_met_by(world, package, rules, &mut reach.followed, &mut relations);
+            for &relation in &relations {
                 step(
                     world,
                     relation,
@@ -109,31 +117,35 @@ pub(super) fn spread<B: Budget>(
     Ok(reach)
 }
 
-/// Returns the relations that a package satisfies and that have not been followed yet.
-fn relations_met_by(
+/// Finds the relations that a package satisfies and that have not been followed yet, and marks them as followed.
+pub(super) fn relations_met_by(
     world: &mut World<'_>,
     package: u32,
     rules: SpreadRules,
-    done: &mut [bool],
-) -> Vec<u32> {
+    followed: &mut FixedBitSet,
+    found: &mut Vec<u32>,
+) {
+    found.clear();
     let node = world.node(package);
     let provided = node.provides.iter().map(|used| used.relation);
     let names = std::iter::once(node.name).chain(provided.map(|id| world.relation_name(id)));
-    let mut candidates: Vec<u32> = names
-        .flat_map(|name| world.relations_of(name))
-        .filter(|&relation| !done[relation as usize])
-        .filter(|&relation| !rules.only_sonames || world.is_soname(relation))
-        .collect();
-    candidates.retain(|&relation| {
-        let met = !done[relation as usize] && world.resolve(relation).contains(&package);
-        done[relation as usize] |= met;
+    let candidates = names.flat_map(|name| world.relations_of(name));
+    let candidates = candidates
+        .filter(|&relation| !followed.contains(relation as usize))
+        .filter(|&relation| !rules.only_sonames || world.is_soname(relation));
+    found.extend(candidates);
+    found.retain(|&relation| {
+        let at = relation as usize;
+        let met = !followed.contains(at) && world.resolve(relation).contains(&package);
+        if met {
+            followed.insert(at);
+        }
         met
     });
-    candidates
 }
 
 /// Returns the packages of other bases that link a library of this one, declared or not.
-fn linked_by(world: &World<'_>, package: u32, sonames: Option<&Sonames>) -> Vec<u32> {
+pub(super) fn linked_by(world: &World<'_>, package: u32, sonames: Option<&Sonames>) -> Vec<u32> {
     let Some(sonames) = sonames else {
         return Vec::new();
     };
@@ -190,32 +202,38 @@ fn step(
     }
 }
 
-/// Reaches the other packages of the same base that depend on this one, at the same distance.
+/// Finds the other packages of the same base that are farther away.
+fn find_siblings(world: &World<'_>, package: u32, reach: &Reach, siblings: &mut Vec<u32>) {
+    siblings.clear();
+    if let Some(base) = world.base(world.base_of(package))
+        && base.nodes.len() > 1
+    {
+        let distance = reach.distance[package as usize];
+        let all = world.packages_of(base);
+        siblings.extend(all.filter(|&sibling| reach.distance[sibling as usize] > distance));
+    }
+}
+
+/// Reaches those of some packages of the same base that depend on this one, at the same distance.
 fn step_inside(
     world: &mut World<'_>,
     package: u32,
     rules: SpreadRules,
+    siblings: &[u32],
     reach: &mut Reach,
     current: &mut Vec<u32>,
 ) {
-    let distance = reach.distance[package as usize];
-    let inner = reach.inner[package as usize] + 1;
-    let base = world.base_of(package);
-    let siblings: Vec<u32> = match world.base(base) {
-        Some(base) if base.nodes.len() > 1 => world
-            .packages_of(base)
-            .filter(|&sibling| reach.distance[sibling as usize] > distance)
-            .collect(),
-        _ => return,
-    };
     if siblings.is_empty() {
         return;
     }
+    let distance = reach.distance[package as usize];
+    let inner = reach.inner[package as usize] + 1;
+    let base = world.base_of(package);
     let needed_to_build = rules.through_builds && {
         let uses = |world: &World<'_>, at: usize| world.base(base)?.build.get(at).copied();
         any_resolves_to(world, uses, package, rules)
     };
-    for sibling in siblings {
+    for &sibling in siblings {
         let uses = |world: &World<'_>, at: usize| world.node(sibling).depends.get(at).copied();
         if (needed_to_build || any_resolves_to(world, uses, package, rules))
             && reach.relax(sibling, distance, inner)

@@ -11,7 +11,8 @@ mod providers;
 
 use std::sync::Arc;
 
-use buildbtw_model::Architecture;
+use buildbtw_model::{Architecture, Pkgbase};
+use fixedbitset::FixedBitSet;
 use rustc_hash::FxHashMap;
 
 use crate::base::BaseIndex;
@@ -41,8 +42,8 @@ pub(crate) struct World<'a> {
     overlay: Overlay<'a>,
     /// The number of the plan's architecture; `None` if no package mentions it.
     architecture: Option<u32>,
-    /// For each list of architectures: whether it contains the plan's or `any`.
-    list_fits: Vec<bool>,
+    /// The lists of architectures that contain the plan's or `any`.
+    fitting_lists: FixedBitSet,
     /// For each base of the index that an origin replaces: the base that replaces it.
     replaced: FxHashMap<u32, u32>,
     /// Bases with this number or a higher one are packages of the base repositories, which are not built.
@@ -90,7 +91,9 @@ impl<'a> World<'a> {
             list.split(' ')
                 .any(|name| name == "any" || name == architecture.as_str())
         };
-        let list_fits = lists.iter().chain(extra.iter()).map(fits).collect();
+        let mut fitting_lists = FixedBitSet::with_capacity(lists.len() + extra.len());
+        let all = lists.iter().chain(extra.iter()).enumerate();
+        fitting_lists.extend(all.filter(|(_, list)| fits(list)).map(|(at, _)| at));
         let known = &index.tables.architectures;
         let new = &overlay.extra.architectures;
         let name = architecture.as_str();
@@ -101,7 +104,7 @@ impl<'a> World<'a> {
         Ok(Self {
             index,
             architecture,
-            list_fits,
+            fitting_lists,
             replaced,
             first_outside,
             spans: vec![UNKNOWN; relations],
@@ -151,17 +154,14 @@ impl<'a> World<'a> {
             .filter_map(|id| Some((id, self.base(id)?)))
     }
 
-    /// Returns the base of an origin: its changed version, if it has one.
-    pub(crate) fn origin_base(&self, origin: &SourcePackage) -> Option<u32> {
-        let changed = self
-            .overlay
-            .bases
-            .iter()
-            .take(self.first_outside as usize - self.index.bases.len())
-            .position(|base| base.source.pkgbase() == origin.pkgbase());
+    /// Returns the base with a name: of the index, or the one that replaces it.
+    pub(crate) fn number_of(&self, pkgbase: &Pkgbase) -> Option<u32> {
+        let changed = self.overlay.bases.iter();
+        let mut changed = changed.take(self.first_outside as usize - self.index.bases.len());
+        let changed = changed.position(|base| base.source.pkgbase() == pkgbase);
         match changed {
             Some(at) => Some(number(self.index.bases.len() + at)),
-            None => self.index.base_id(origin.pkgbase()),
+            None => self.index.base_id(pkgbase),
         }
     }
 
@@ -197,7 +197,7 @@ impl<'a> World<'a> {
     /// Returns whether a package is for the plan's architecture.
     pub(crate) fn fits(&self, node: u32) -> bool {
         let list = self.node(node).architectures as usize;
-        self.list_fits.get(list).copied().unwrap_or_default()
+        self.fitting_lists.contains(list)
     }
 
     /// Returns whether an architecture suffix is empty or the plan's.
@@ -268,9 +268,11 @@ impl<'a> World<'a> {
     }
 
     pub(crate) fn is_soname(&self, relation: u32) -> bool {
-        match self.index.tables.relation_is_soname.get(relation as usize) {
-            Some(&is_soname) => is_soname,
-            None => crate::relation::is_soname(Relation::split(self.relation_text(relation)).name),
+        let tables = &self.index.tables;
+        if (relation as usize) < tables.relations.len() {
+            tables.soname_relations.contains(relation as usize)
+        } else {
+            crate::relation::is_soname(Relation::split(self.relation_text(relation)).name)
         }
     }
 

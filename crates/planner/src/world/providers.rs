@@ -79,11 +79,12 @@ impl World<'_> {
             return;
         }
         // Most relations have no constraint, and their text need not be read.
-        let is_plain = self.index.tables.relation_is_plain.get(relation as usize);
-        let wanted = match is_plain {
-            Some(true) => None,
-            _ => Some(Relation::split(self.relation_text(relation))),
-        };
+        let is_plain = self
+            .index
+            .tables
+            .plain_relations
+            .contains(relation as usize);
+        let wanted = (!is_plain).then(|| Relation::split(self.relation_text(relation)));
         let start = found.len();
         let mut any_old = false;
         let current = known.iter().filter(|provider| {

@@ -110,12 +110,11 @@ async fn create_iteration(
         Trigger::SourcesChanged => Freshness::Current,
     };
     let input = plan_input(parts, namespace, old, trigger, settings).await?;
-    let mut planned = plan_iteration::plan(parts, caller, &input).await?;
-    planned.note_sources(&freshness, None, &input.origins);
+    let drafted = plan_iteration::draft(parts, caller, &input).await?;
     let (before, files) = old_snapshots(parts.database, old).await?;
-    let changes = changes(&before, &planned.snapshots(&files));
+    let changes = changes(&before, &drafted.snapshots(&files));
     check_removed_members(parts.sources, &input, &changes).await?;
-    let (footprints, seen) = (planned.footprints(), planned.seen());
+    let (footprints, seen) = (drafted.footprints(), drafted.seen());
     let moved = moved_origins(parts.database, old, &input.origins).await?;
     if trigger == Trigger::SourcesChanged && changes.is_empty() && moved.is_empty() {
         parts
@@ -124,6 +123,8 @@ async fn create_iteration(
         refusals::clear(parts.database, parts.announcer, namespace.id).await?;
         return Ok(None);
     }
+    let mut planned = plan_iteration::complete(parts, caller, &input, drafted).await?;
+    planned.note_sources(&freshness, None, &input.origins);
     let causes = causes(trigger, moved, &changes);
     let mut tx = parts.database.write().await?;
     let is_current = check_current(&mut tx, namespace, old, trigger).await;

@@ -1,4 +1,4 @@
-//! Drafts: the planned builds with their commits and input hashes.
+//! Drafts: the planned builds with their commits and, if they are to be stored, their input hashes.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,8 +7,8 @@ use buildbtw_model::{
     Architecture, AttemptId, BuildId, PackageVersion, Pkgbase, ReleaseRule, Sha256Digest,
 };
 use buildbtw_planner::{
-    BuildSnapshot, Footprint, Plan, PlanRequest, PlannedVersion, Sonames, SourcePackage, TimedOut,
-    computes_version, plan_with_footprint_within,
+    Budget as _, BuildSnapshot, Footprint, Plan, PlanRequest, PlannedBuild, PlannedVersion,
+    Sonames, SourcePackage, TimedOut, computes_version, plan_with_footprint_within,
 };
 
 use crate::db::plans::EdgeKind;
@@ -18,26 +18,18 @@ use crate::sources::{Catalog, Head, ResolvedChangeset};
 
 use super::inputs::{BuildSettings, Inputs, input_hash};
 use super::plan_input::{FilesBefore, PlanInput};
+use super::planned::PlannedArchitecture;
 use crate::planning::queue::PlanBudget;
 
-/// A planned build that is not stored yet.
+/// A planned build that is not stored yet. What only the stored build needs of its plan stays in the plan.
 pub(super) struct Draft {
     pub(super) package: Arc<SourcePackage>,
     pub(super) head: Head,
     pub(super) is_origin: bool,
     pub(super) stage: u32,
-    pub(super) level: u32,
-    pub(super) estimate_s: u64,
-    pub(super) priority_s: u64,
-    /// The chain of dependencies from an origin.
-    pub(super) reason: Vec<Pkgbase>,
-    /// The library of the last dependency in this chain.
-    pub(super) library: Option<String>,
-    /// The dependencies that a bootstrap build is built without.
-    pub(super) without: Option<Vec<Arc<str>>>,
     /// The positions of the builds it needs, with the kind of each edge.
     pub(super) needs: Vec<(usize, EdgeKind)>,
-    /// See [`input_hash`].
+    /// See [`hash_inputs`].
     pub(super) input_hash: Option<Sha256Digest>,
     /// Finished packages with the same input hash, the best first.
     pub(super) reusable: Vec<Reusable>,
@@ -67,7 +59,6 @@ pub(super) struct Drafter<'a> {
     pub(super) durations: &'a HashMap<Pkgbase, u64>,
     pub(super) base: &'a BaseSnapshot,
     pub(super) sonames: &'a Sonames,
-    pub(super) build_settings: &'a BuildSettings,
 }
 
 impl Drafter<'_> {
@@ -110,24 +101,6 @@ impl Drafter<'_> {
                 let kind = need.kind.map_or(EdgeKind::Stage, EdgeKind::Dependency);
                 (need.build, kind)
             });
-            let needs: Vec<_> = needs.collect();
-            let needed = needs
-                .iter()
-                .map(|(place, _)| drafts[*place].input_hash.as_ref());
-            let input_hash = input_hash(
-                &Inputs {
-                    head: &head,
-                    architecture: &plan.architecture,
-                    stage: build.stage,
-                    without: build
-                        .bootstrap
-                        .as_ref()
-                        .map(|bootstrap| &*bootstrap.without),
-                    build_settings: self.build_settings,
-                    base: self.base,
-                },
-                needed,
-            );
             drafts.push(Draft {
                 version: PlannedVersion {
                     version: package.version().clone(),
@@ -138,14 +111,8 @@ impl Drafter<'_> {
                 head,
                 is_origin,
                 stage: build.stage,
-                level: build.level,
-                estimate_s: build.estimate_s,
-                priority_s: build.priority_s,
-                reason: plan.reason(build).into_iter().cloned().collect(),
-                library: plan.links(build).map(str::to_owned),
-                without: build.bootstrap.clone().map(|bootstrap| bootstrap.without),
-                needs,
-                input_hash,
+                needs: needs.collect(),
+                input_hash: None,
                 reusable: Vec::new(),
                 reused: None,
                 awaited: None,
@@ -171,6 +138,39 @@ impl Drafter<'_> {
             _ => Err(anyhow::anyhow!("{pkgbase} is planned but not in the index").into()),
         }
     }
+}
+
+/// Computes the input hashes of an architecture's builds, each after those that it needs.
+///
+/// # Errors
+/// When the budget is exhausted.
+pub(super) fn hash_inputs(
+    part: &mut PlannedArchitecture,
+    build_settings: &BuildSettings,
+    budget: &PlanBudget,
+) -> Result<(), TimedOut> {
+    for (at, build) in part.plan.builds.iter().enumerate() {
+        budget.check()?;
+        let draft = &part.drafts[at];
+        let needs = draft.needs.iter();
+        let needed = needs.map(|(place, _)| part.drafts[*place].input_hash.as_ref());
+        let inputs = Inputs {
+            head: &draft.head,
+            architecture: &part.architecture,
+            stage: draft.stage,
+            without: without(build),
+            build_settings,
+            base: &part.base,
+        };
+        part.drafts[at].input_hash = input_hash(&inputs, needed);
+    }
+    Ok(())
+}
+
+/// Returns the dependencies that a bootstrap build is built without.
+pub(super) fn without(build: &PlannedBuild) -> Option<&[Arc<str>]> {
+    let bootstrap = build.bootstrap.as_ref();
+    bootstrap.map(|bootstrap| &*bootstrap.without)
 }
 
 /// Returns the builds for a comparison with another iteration. Another commit with the same files has the same

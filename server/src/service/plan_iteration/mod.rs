@@ -27,22 +27,21 @@ use super::source_problems::FetchRules;
 
 pub(crate) use plan_input::FilesBefore;
 pub use plan_input::PlanInput;
-pub use planned::{PlannedArchitecture, PlannedIteration};
+pub use planned::{DraftedIteration, PlannedArchitecture, PlannedIteration};
 pub(in crate::service) use store::store;
 
 use draft::Drafter;
 use inputs::BuildSettings;
-use notes::Notes;
 
 /// Plans an iteration for all architectures from one snapshot of the sources, when it is the caller's turn.
 ///
 /// # Errors
 /// When the plan has too many builds or takes too long, or when no origin can be built for any architecture.
-pub async fn plan(
+pub async fn draft(
     parts: PlanningParts<'_>,
     caller: Caller,
     input: &PlanInput,
-) -> Result<PlannedIteration, Error> {
+) -> Result<DraftedIteration, Error> {
     let snapshot = parts.sources.catalog_snapshot();
     let mut planned = Vec::new();
     for architecture in &parts.config.architectures {
@@ -50,32 +49,60 @@ pub async fn plan(
         planned.push(part);
     }
     check_size(parts.config, &planned, input.max_builds)?;
+    Ok(DraftedIteration {
+        architectures: planned,
+        snapshot,
+    })
+}
+
+/// Completes a plan that is to be stored: finds the builds whose packages are reused, assigns versions and writes the
+/// notes.
+///
+/// # Errors
+/// When it takes too long, or the database cannot be read.
+pub async fn complete(
+    parts: PlanningParts<'_>,
+    caller: Caller,
+    input: &PlanInput,
+    drafted: DraftedIteration,
+) -> Result<PlannedIteration, Error> {
+    let DraftedIteration {
+        architectures: mut planned,
+        snapshot,
+    } = drafted;
+    let build_settings = BuildSettings::of(parts.config, input.network);
+    let hash = move |budget: &PlanBudget| {
+        for part in &mut planned {
+            draft::hash_inputs(part, &build_settings, budget)?;
+        }
+        Ok(planned)
+    };
+    let mut planned = parts.planning.plan(caller, hash).await?;
     for part in &mut planned {
         reuse::find(parts.database, parts.repos, input, &mut part.drafts).await?;
     }
-    let (seen, input) = (snapshot.changes(), input.clone());
+    let input = input.clone();
     let assign = move |budget: &PlanBudget| {
         let index = snapshot.catalog().index();
         versions::assign_versions(&mut planned, &input, index, budget)?;
         for part in &mut planned {
-            let problems = versions::problems(part, index, budget)?;
-            part.problems.extend(problems);
-            part.problems.sort();
-            part.problems.dedup();
+            let found = versions::problems(part, index, budget)?;
+            let problems = &mut part.plan.problems;
+            problems.extend(found);
+            problems.sort();
+            problems.dedup();
         }
         Ok(planned)
     };
-    let mut planned = parts.planning.plan(caller, assign).await?;
+    let planned = parts.planning.plan(caller, assign).await?;
     let mut notes = Vec::new();
-    for part in &mut planned {
-        let problems = std::mem::take(&mut part.problems);
-        let found = std::mem::take(&mut part.notes).with_problems(&problems);
+    for part in &planned {
+        let found = notes::notes(part).into_iter();
         notes.extend(found.map(|note| (part.architecture.clone(), note)));
     }
     Ok(PlannedIteration {
         architectures: planned,
         notes,
-        seen,
     })
 }
 
@@ -125,7 +152,6 @@ async fn plan_architecture(
     };
     let durations = attempts::durations(parts.database.read(), &architecture).await?;
     let known_sonames = parts.sonames.of(parts.database, &architecture);
-    let build_settings = BuildSettings::of(parts.config, input.network);
     let (input, snapshot) = (input.clone(), snapshot.clone());
     let fetched = FetchRules::current(parts.fetched, input.network);
     let make = move |budget: &PlanBudget| {
@@ -137,21 +163,20 @@ async fn plan_architecture(
             durations: &durations,
             base: &base,
             sonames: &sonames,
-            build_settings: &build_settings,
         };
-        let (plan, footprint) = drafter.plan(&architecture, budget)?;
+        let (mut plan, footprint) = drafter.plan(&architecture, budget)?;
         bootstrap::check(&plan)?;
         let drafts = drafter.drafts(&plan)?;
         let packages = drafts.iter().map(|draft| draft.package.as_ref());
         let fetched = fetched.problems(packages, &architecture);
-        let notes = Notes::new(&plan, &base, &moved);
+        plan.problems.extend(fetched);
         Ok(PlannedArchitecture {
             architecture,
             base,
             drafts,
             footprint,
-            problems: plan.problems.into_iter().chain(fetched).collect(),
-            notes,
+            plan,
+            moved,
         })
     };
     parts.planning.plan(caller, make).await

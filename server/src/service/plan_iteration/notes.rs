@@ -5,39 +5,23 @@ use std::fmt::Write as _;
 
 use buildbtw_model::api::PlanNote;
 use buildbtw_model::{NoteKind, Pkgbase, RepositoryName};
-use buildbtw_planner::{Plan, Problem};
+use buildbtw_planner::Plan;
 
+use super::planned::PlannedArchitecture;
 use crate::repos::base::{BaseSnapshot, NOT_CHECKED};
 
 /// The maximum number of names in a note.
 const MAX_NAMES: usize = 8;
 
-/// The notes of a plan besides its problems.
-#[derive(Debug, Default)]
-pub(super) struct Notes {
-    /// Notes on the base repositories.
-    base: Vec<PlanNote>,
-    /// Notes on the plan.
-    rest: Vec<PlanNote>,
-}
-
-impl Notes {
-    /// Creates the notes. `moved` are the base repositories that differ from the snapshot.
-    pub(super) fn new(plan: &Plan, base: &BaseSnapshot, moved: &[RepositoryName]) -> Self {
-        Self {
-            base: base_notes(base, moved),
-            rest: plan_notes(plan, base),
-        }
-    }
-
-    /// Returns all notes, in the order in which they are shown.
-    pub(super) fn with_problems(self, problems: &[Problem]) -> impl Iterator<Item = PlanNote> {
-        let problems = problems.iter().map(|problem| {
-            let text = format!("{}: {}", problem.pkgbase, problem.message);
-            note(NoteKind::Problem, text)
-        });
-        self.base.into_iter().chain(problems).chain(self.rest)
-    }
+/// Returns the notes of an architecture's plan, in the order in which they are shown.
+pub(super) fn notes(part: &PlannedArchitecture) -> Vec<PlanNote> {
+    let mut notes = base_notes(&part.base, &part.moved);
+    notes.extend(part.plan.problems.iter().map(|problem| {
+        let text = format!("{}: {}", problem.pkgbase, problem.message);
+        note(NoteKind::Problem, text)
+    }));
+    notes.extend(plan_notes(&part.plan, &part.base));
+    notes
 }
 
 fn note(kind: NoteKind, text: String) -> PlanNote {

@@ -1,22 +1,27 @@
-//! The result of planning an iteration.
+//! The results of planning an iteration.
 
 use buildbtw_model::api::PlanNote;
-use buildbtw_model::{Architecture, NoteKind};
-use buildbtw_planner::{Footprint, Problem};
+use buildbtw_model::{Architecture, NoteKind, RepositoryName};
+use buildbtw_planner::{Footprint, Plan};
 
 use crate::repos::base::BaseSnapshot;
-use crate::sources::{Freshness, ResolvedChangeset};
+use crate::sources::{CatalogSnapshot, Freshness, ResolvedChangeset};
 
 use super::draft::{self, Draft};
-use super::notes::Notes;
 use super::plan_input::FilesBefore;
+
+/// A planned iteration without what only a stored one needs. A namespace that is planned again is usually as before,
+/// and then nothing else is computed.
+pub struct DraftedIteration {
+    pub(super) architectures: Vec<PlannedArchitecture>,
+    /// The sources that it was planned from.
+    pub(super) snapshot: CatalogSnapshot,
+}
 
 /// A planned iteration that is not stored yet.
 pub struct PlannedIteration {
     pub(super) architectures: Vec<PlannedArchitecture>,
     pub(super) notes: Vec<(Architecture, PlanNote)>,
-    /// The number of changes of the package index before the plan.
-    pub(super) seen: u64,
 }
 
 /// The part of an iteration for one architecture.
@@ -25,15 +30,16 @@ pub struct PlannedArchitecture {
     pub(super) base: BaseSnapshot,
     pub(super) drafts: Vec<Draft>,
     pub(super) footprint: Footprint,
-    pub(super) problems: Vec<Problem>,
-    pub(super) notes: Notes,
+    pub(super) plan: Plan,
+    /// The base repositories that differ from those of the previous iteration.
+    pub(super) moved: Vec<RepositoryName>,
 }
 
-impl PlannedIteration {
+impl DraftedIteration {
     /// Returns the number of changes of the package index before the plan.
     #[must_use]
     pub fn seen(&self) -> u64 {
-        self.seen
+        self.snapshot.changes()
     }
 
     /// Returns the footprint per architecture, by which changes that cannot affect the plan are recognized.
@@ -59,7 +65,9 @@ impl PlannedIteration {
             })
             .collect()
     }
+}
 
+impl PlannedIteration {
     /// Adds notes on the sources that the plan was made from.
     pub(crate) fn note_sources(
         &mut self,

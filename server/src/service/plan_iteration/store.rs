@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use buildbtw_model::api::ExpectedPackage;
-use buildbtw_model::{Architecture, BuildId, CommitTime, Pkgbase, saturating};
+use buildbtw_model::{BuildId, CommitTime, Pkgbase, saturating};
 
 use crate::db::plans::{self, EdgeKind, NewBuild, NewEdge};
 use crate::db::releases::{self, BuildRelease};
@@ -11,7 +11,7 @@ use crate::db::{IterationId, WriteTransaction, builds, iterations};
 use crate::error::Error;
 use crate::sources::ResolvedChangeset;
 
-use super::draft::Draft;
+use super::draft::{self, Draft};
 use super::planned::{PlannedArchitecture, PlannedIteration};
 
 /// Stores a planned iteration: its commits, builds and edges. Returns the reused builds, which are to be
@@ -66,7 +66,7 @@ async fn store_builds(
     }
     let mut builds = Vec::with_capacity(part.drafts.len());
     for (position, draft) in (0_u32..).zip(&part.drafts) {
-        let mut build = new_build(&part.architecture, position, draft);
+        let mut build = new_build(part, position, draft);
         if let Some((awaited, _)) = draft.awaited {
             await_or_reuse(tx, &mut build, awaited).await?;
         } else if !is_first && draft.package.is_any() && build.reused.is_none() {
@@ -150,14 +150,18 @@ async fn await_or_reuse(
     Ok(())
 }
 
-fn new_build(architecture: &Architecture, position: u32, draft: &Draft) -> NewBuild {
+fn new_build(part: &PlannedArchitecture, position: u32, draft: &Draft) -> NewBuild {
+    let (architecture, plan) = (&part.architecture, &part.plan);
+    let planned = &plan.builds[position as usize];
+    let without = draft::without(planned);
     let version = &draft.version.version;
-    let reason: Vec<_> = draft.reason.iter().map(Pkgbase::as_str).collect();
+    let reason = plan.reason(planned).into_iter();
+    let reason: Vec<_> = reason.map(Pkgbase::as_str).collect();
     NewBuild {
         architecture: architecture.clone(),
         pkgbase: draft.package.pkgbase().clone(),
         stage: draft.stage,
-        level: draft.level,
+        level: planned.level,
         position,
         commit: draft.head.commit.clone(),
         tree: draft.head.tree.clone(),
@@ -168,11 +172,11 @@ fn new_build(architecture: &Architecture, position: u32, draft: &Draft) -> NewBu
         pkgrel: (*version != *draft.package.version()).then(|| version.pkgrel().to_owned()),
         version: version.clone(),
         reason: reason.join(" "),
-        library: draft.library.clone(),
-        bootstrap: draft.without.is_some(),
-        without: draft.without.as_deref().unwrap_or_default().join("\n"),
-        estimate_s: saturating(draft.estimate_s),
-        priority_s: saturating(draft.priority_s),
+        library: plan.links(planned).map(str::to_owned),
+        bootstrap: without.is_some(),
+        without: without.unwrap_or_default().join("\n"),
+        estimate_s: saturating(planned.estimate_s),
+        priority_s: saturating(planned.priority_s),
         missing: saturating(draft.needs.len()),
         input_hash: draft.input_hash.clone(),
         shared_build: None,

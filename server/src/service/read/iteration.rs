@@ -160,8 +160,8 @@ impl<'a> Builds<'a> {
             .newest
             .iter()
             .filter_map(|(build, attempt)| Some((*build, Timestamp::from(attempt.started_at?))));
-        let (rows, now) = (&self.rows, self.read_at.into());
-        eta::estimate(rows, graph, &started.collect(), &self.workers, now)
+        let now = self.read_at.into();
+        eta::estimate(graph, &started.collect(), &self.workers, now)
     }
 
     async fn summaries(

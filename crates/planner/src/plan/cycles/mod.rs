@@ -8,10 +8,12 @@
 //!
 //! The needs of the builds are the transitive reduction of the constraints in the component.
 
+mod arcs;
 mod closures;
 mod dense;
 mod feedback;
 mod order;
+mod parts;
 mod premature;
 mod sequence;
 mod solved;
@@ -19,13 +21,14 @@ mod solved;
 use fixedbitset::FixedBitSet;
 use rustc_hash::FxHashSet;
 
-use super::assembly::{Assembly, unique};
+use super::assembly::{Assembly, sort_unique};
 use super::drafts::{CycleDraft, Draft};
 use crate::budget::Budget;
 use crate::index::{DependencyKind, number};
 
 use closures::Closures;
 use dense::{Dense, HARD, KINDS, empty_sets};
+use order::Parts;
 use sequence::Sequence;
 pub(super) use solved::SolvedCycle;
 
@@ -41,19 +44,18 @@ pub(super) fn add<B: Budget>(
     let budget = assembly.budget;
     let closures = Closures::new(assembly, component, members)?;
     let dense = constraints(assembly, &closures, members, |_, _| true)?;
-    let omitted = omitted(assembly, &closures, members, &dense)?;
-    let (premature, sequence) = arrange(assembly, &closures, members, &dense, &omitted)?;
+    let cycles = dense.cycles(budget)?;
+    let omitted = omitted(assembly, &closures, members, &dense, &cycles);
+    let (premature, sequence) = arrange(assembly, &closures, members, &dense, &cycles, &omitted)?;
 
     let first = number(assembly.drafts.len());
     for (at, step) in sequence.steps.iter().enumerate() {
         budget.check()?;
         let member = members[step.build];
         let without = &omitted[step.build];
-        let mut needs: Vec<(u32, Option<DependencyKind>)> = step
-            .needs
-            .iter()
-            .map(|&(need, kind)| (first + number(need), kind))
-            .collect();
+        let inner = step.needs.iter();
+        let inner = inner.map(|&(need, kind)| (first + number(need), kind));
+        let mut needs: Vec<(u32, Option<DependencyKind>)> = inner.collect();
         let outer = if step.stage == 1 {
             let relaxed = is_relaxed(&dense, &sequence, step.build);
             let is_premature = premature.contains(step.build);
@@ -71,6 +73,7 @@ pub(super) fn add<B: Budget>(
             Vec::new()
         };
         needs.extend(outer.into_iter().map(|(draft, kind)| (draft, Some(kind))));
+        sort_unique(&mut needs);
         let is_last_stage = sequence.last[step.build] == at;
         if is_last_stage {
             assembly.last[member as usize] = first + number(at);
@@ -80,10 +83,10 @@ pub(super) fn add<B: Budget>(
             stage: step.stage,
             is_last_stage,
             is_bootstrap: step.stage == 1 && !without.is_empty(),
-            needs: unique(needs),
+            needs: needs.into(),
         });
     }
-    report(assembly, &dense, &sequence, members, &omitted)?;
+    report(assembly, &dense, &cycles, &sequence, members, &omitted)?;
     let bootstrapped = members.iter().copied().zip(omitted);
     assembly
         .omitted
@@ -106,6 +109,7 @@ fn arrange<B: Budget>(
     closures: &Closures,
     members: &[u32],
     dense: &Dense,
+    cycles: &[Vec<usize>],
     omitted: &[FxHashSet<u32>],
 ) -> Result<(FixedBitSet, Sequence), B::Over> {
     let budget = assembly.budget;
@@ -114,12 +118,17 @@ fn arrange<B: Budget>(
         None
     } else {
         let counts = |build: usize, install| !omitted[build].contains(&install);
-        Some(constraints(assembly, closures, members, counts)?)
+        let reduced = constraints(assembly, closures, members, counts)?;
+        let cycles = reduced.cycles(budget)?;
+        Some((reduced, cycles))
     };
-    let firsts = reduced.as_ref().unwrap_or(dense);
-    let is_origin = |build: &usize| assembly.graph.is_origin[members[*build] as usize];
+    let (firsts, cycles) = match &reduced {
+        Some((reduced, cycles)) => (reduced, &**cycles),
+        None => (dense, cycles),
+    };
+    let is_origin = |build: &usize| assembly.graph.origins.contains(members[*build] as usize);
     let origins: Vec<usize> = (0..members.len()).filter(is_origin).collect();
-    let order = order::order(firsts, &origins, budget)?;
+    let order = order::order(firsts, cycles, &origins, budget)?;
     let mut premature = premature::premature(dense, &order);
     let is_bootstrap = |&build: &usize| !omitted[build].is_empty();
     premature.extend((0..members.len()).filter(is_bootstrap));
@@ -129,19 +138,19 @@ fn arrange<B: Budget>(
 
 /// Returns for each build the installs that its bootstrap build omits, which lead back into its cycle. Empty for builds
 /// that are not bootstrapped, or that cannot omit anything.
-fn omitted<B: Budget>(
+fn omitted<B>(
     assembly: &Assembly<'_, B>,
     closures: &Closures,
     members: &[u32],
     dense: &Dense,
-) -> Result<Vec<FxHashSet<u32>>, B::Over> {
+    cycles: &[Vec<usize>],
+) -> Vec<FxHashSet<u32>> {
     let mut omitted = vec![FxHashSet::default(); members.len()];
-    let is_wanted = |build: usize| assembly.bootstrap[members[build] as usize];
+    let is_wanted = |build: usize| assembly.bootstrap.contains(members[build] as usize);
     if !(0..members.len()).any(is_wanted) {
-        return Ok(omitted);
+        return omitted;
     }
-    let all: Vec<usize> = (0..dense.count).collect();
-    for part in order::parts(dense, &all, HARD, assembly.budget)? {
+    for part in cycles {
         for &build in part.iter().filter(|&&build| is_wanted(build)) {
             let is_soft = |need: usize| {
                 let kind = dense.kind(build, need);
@@ -157,7 +166,7 @@ fn omitted<B: Budget>(
             }
         }
     }
-    Ok(omitted)
+    omitted
 }
 
 /// Returns whether a bootstrap build omits dependencies of this kind that lead into its cycle.
@@ -166,6 +175,14 @@ pub(super) fn is_omitted(kind: DependencyKind) -> bool {
         kind,
         DependencyKind::Makedepends | DependencyKind::Checkdepends
     )
+}
+
+impl Dense {
+    /// Returns the builds that need each other in their environments, in parts; most of the parts are single builds.
+    fn cycles<B: Budget>(&self, budget: &B) -> Result<Parts, B::Over> {
+        let all: Vec<usize> = (0..self.count).collect();
+        order::parts(self, &all, HARD, budget)
+    }
 }
 
 /// Returns the constraints between the builds of the component, for the installs that `counts` selects.
@@ -194,14 +211,14 @@ fn constraints<B: Budget>(
 fn report<B: Budget>(
     assembly: &mut Assembly<'_, B>,
     dense: &Dense,
+    cycles: &[Vec<usize>],
     sequence: &Sequence,
     members: &[u32],
     omitted: &[FxHashSet<u32>],
 ) -> Result<(), B::Over> {
     let budget = assembly.budget;
-    let parts = order::parts(dense, &(0..dense.count).collect::<Vec<_>>(), HARD, budget)?;
     let first_of = &sequence.first;
-    for part in parts.iter().filter(|part| part.len() > 1) {
+    for part in cycles.iter().filter(|part| part.len() > 1) {
         let mut broken = Vec::new();
         for &build in part {
             budget.check()?;

@@ -17,6 +17,49 @@ pub(super) fn premature(dense: &Dense, order: &[usize]) -> FixedBitSet {
     premature
 }
 
+/// What the builds of an order lack.
+pub(super) struct Lacks {
+    /// For each kind of an environment: how many builds lack a need of that kind or a harder one. The first is the
+    /// number of premature builds.
+    needs: [usize; KINDS - HARD],
+    /// How many builds that are not origins come before an origin in their environment.
+    origins: usize,
+}
+
+impl Lacks {
+    /// Counts the builds that lack something.
+    pub(super) fn count(dense: &Dense, order: &[usize], is_origin: &FixedBitSet) -> Self {
+        let mut lacks = Self {
+            needs: [0; KINDS - HARD],
+            origins: 0,
+        };
+        let mut open = FixedBitSet::with_capacity(dense.count);
+        open.insert_range(..);
+        for &build in order {
+            open.remove(build);
+            let missing = |kind: &usize| !dense.before[*kind][build].is_disjoint(&open);
+            if let Some(hardest) = (HARD..KINDS).rev().find(missing) {
+                for count in &mut lacks.needs[..=hardest - HARD] {
+                    *count += 1;
+                }
+                let mut missing = dense.environment(build);
+                missing.intersect_with(&open);
+                let sees_old = !is_origin.contains(build) && !missing.is_disjoint(is_origin);
+                lacks.origins += usize::from(sees_old);
+            }
+        }
+        lacks
+    }
+
+    /// Returns whether fewer builds are premature, without more of them that lack a harder kind or an origin.
+    pub(super) fn is_less_than(&self, other: &Self) -> bool {
+        let mut kinds = self.needs.iter().zip(&other.needs);
+        self.needs[0] < other.needs[0]
+            && kinds.all(|(own, other)| own <= other)
+            && self.origins <= other.origins
+    }
+}
+
 /// Moves premature builds after their needs if no build in between needs them. Returns whether any was moved.
 ///
 /// # Errors

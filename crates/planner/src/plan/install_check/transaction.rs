@@ -55,7 +55,7 @@ impl<'w, 'e, 'i> Transaction<'w, 'e, 'i> {
 
     /// Returns the next installed package whose dependencies must be followed.
     pub(super) fn next(&mut self) -> Option<u32> {
-        self.walk.queue.pop_front()
+        self.walk.next()
     }
 
     /// Installs the package that satisfies a requirement, or reports that there is none.
@@ -95,16 +95,11 @@ impl<'w, 'e, 'i> Transaction<'w, 'e, 'i> {
                 return;
             }
         };
-        let at = entry as usize;
-        if std::mem::replace(&mut self.walk.entries[at], self.walk.now) == self.walk.now {
-            return;
-        }
-        let installed = &pool.entries[at];
+        let installed = &pool.entries[entry as usize];
         let is_old = matches!(installed.item, Item::Base(_)) && !installed.replaced_by.is_empty();
-        self.walk.is_pulled_in_by_old[at] = is_old || self.depends_on_order(holder);
-        if installed.is_risky {
-            self.walk.queue.push_back(entry);
-        }
+        let is_pulled_in_by_old = is_old || self.depends_on_order(holder);
+        self.walk
+            .install(entry, is_pulled_in_by_old, installed.is_risky);
     }
 
     /// Returns whether another order could remove a requirement: that of an old package of a member, of what this pulls
@@ -113,7 +108,7 @@ impl<'w, 'e, 'i> Transaction<'w, 'e, 'i> {
         match holder {
             Holder::Build => false,
             Holder::BuiltBefore(_) => true,
-            Holder::Entry(entry) => self.walk.is_pulled_in_by_old[entry as usize],
+            Holder::Entry(entry) => self.walk.is_pulled_in_by_old(entry),
         }
     }
 
@@ -157,8 +152,7 @@ impl<'w, 'e, 'i> Transaction<'w, 'e, 'i> {
             }
             match satisfier.certainty {
                 Certainty::Certain => {
-                    let is_installed = self.walk.entries[satisfier.entry as usize] == self.walk.now;
-                    if satisfier.is_by_name || is_installed {
+                    if satisfier.is_by_name || self.walk.is_installed(satisfier.entry) {
                         return Met::By(satisfier.entry);
                     }
                     first = first.or(Some(satisfier.entry));
