@@ -1,7 +1,7 @@
 //! Stores plans: tables `build`, `build_edge`, `build_output` and `plan_note`.
 
 use buildbtw_model::{
-    Architecture, AttemptId, BuildId, BuildStatus, CommitHash, CommitTime, NoteKind,
+    Architecture, AttemptId, BuildId, CommitHash, CommitTime, NoteKind,
     PackageVersion, Pkgbase, Sha256Digest, TreeHash,
     api::{ExpectedPackage, PlanNote},
 };

@@ -9,7 +9,6 @@ use buildbtw_model::api::{
 use buildbtw_model::{AttemptId, AttemptStatus, BuildId, Explanation, FailureKind, PackageVersion};
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::db::attempts::AttemptRow;
 use crate::db::builds::BuildRow;
 use crate::db::expectations::{self, ForOutcome, Release, Uploaded};
 use crate::db::{Database, TokenId, WriteTransaction, attempts, builds, packages, releases};

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use buildbtw_model::BuildStatus;
+use buildbtw_model::{BuildStatus, CommitTime};
 
 use super::*;
 use crate::db::builds;
@@ -16,7 +16,7 @@ fn build(position: u32) -> NewBuild {
         position,
         commit: "1".repeat(40).parse().unwrap(),
         tree: None,
-        commit_time: -5,
+        commit_time: CommitTime(-5),
         clone_url: "https://git.example.org/\"p\".git".into(),
         srcinfo_sha256: zeros.clone(),
         version: "1-1.1".parse().unwrap(),
@@ -64,7 +64,7 @@ async fn stores_more_builds_than_one_statement_does() {
         assert_eq!(row.status, status);
     }
     let row = &stored[1];
-    assert_eq!((row.commit_time, row.level, row.estimate_s), (-5, 1, 7));
+    assert_eq!((row.commit_time, row.level, row.estimate_s), (CommitTime(-5), 1, 7));
     assert_eq!((row.bootstrap, row.without.as_str()), (true, "a>=1\nb"));
     assert_eq!(row.clone_url, "https://git.example.org/\"p\".git");
     assert_eq!((row.pkgrel.as_deref(), &row.tree), (Some("1.1"), &None));

@@ -9,9 +9,9 @@ use std::path::PathBuf;
 
 use buildbtw_model::{AttemptId, BuildId, PackageFileName};
 
+use crate::db::Database;
 use crate::db::builds::{self, BuildRow};
 use crate::db::packages::{self, Listing};
-use crate::db::{Database, attempts};
 use crate::error::Error;
 use crate::repos::image::DatabaseImage;
 use crate::repos::{Repos, RepositoryKey};

@@ -84,7 +84,8 @@ pub enum Fault {
     SlowResponse(Duration),
     /// A field of a GraphQL response is null, as if it had timed out.
     NullField {
-        /// For example `group.projects.nodes[3].repository`; `[*]` is every element.
+        /// For example `group.projects.nodes[3].repository`; `[*]` is every element, and `[name=glibc]` every one with
+        /// this text in a field of the response.
         path: String,
         /// The error message; GitLab's would be `Timeout on <Type>.<field>`.
         message: String,

@@ -50,6 +50,8 @@ enum Segment<'a> {
     Field(&'a str),
     Index(usize),
     Every,
+    /// The elements with this text in a field.
+    With(&'a str, &'a str),
 }
 
 fn segments(path: &str) -> Vec<Segment<'_>> {
@@ -57,7 +59,10 @@ fn segments(path: &str) -> Vec<Segment<'_>> {
         .filter(|part| !part.is_empty())
         .map(|part| match part.strip_suffix(']') {
             Some("*") => Segment::Every,
-            Some(index) => index.parse().map_or(Segment::Field(part), Segment::Index),
+            Some(element) => match element.split_once('=') {
+                Some((field, text)) => Segment::With(field, text),
+                None => element.parse().map_or(Segment::Field(part), Segment::Index),
+            },
             None => Segment::Field(part),
         })
         .collect()
@@ -89,8 +94,13 @@ fn null_at(
                 path.pop();
             }
         }
-        Segment::Every => {
+        Segment::Every | Segment::With(..) => {
             for (index, value) in value.as_array_mut().into_iter().flatten().enumerate() {
+                if let Segment::With(field, text) = first
+                    && value[*field] != **text
+                {
+                    continue;
+                }
                 path.push(json!(index));
                 null_at(value, rest, path, nulled);
                 path.pop();
@@ -166,6 +176,19 @@ mod tests {
                 }],
             })
         );
+    }
+
+    #[test]
+    fn nulls_field_of_elements_with_text() {
+        let mut response = json!({"data": {"nodes": [{"n": "a", "r": 1}, {"n": "b", "r": 2}]}});
+        let fault = Fault::NullField {
+            path: "nodes[n=b].r".into(),
+            message: "Timeout on Project.r".into(),
+        };
+        tamper(&mut response, &[fault]);
+        let nodes = json!([{"n": "a", "r": 1}, {"n": "b", "r": null}]);
+        assert_eq!(response["data"]["nodes"], nodes);
+        assert_eq!(response["errors"][0]["path"], json!(["nodes", 1, "r"]));
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub(super) struct PartGraph<'a> {
     pub(super) builds: FixedBitSet,
     /// The kinds that may be broken.
     pub(super) weak: Range<usize>,
-    /// The kinds that may not be broken.
+    /// The kinds that must not be broken.
     pub(super) firm: Range<usize>,
 }
 
