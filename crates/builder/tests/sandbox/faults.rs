@@ -234,9 +234,10 @@ async fn blames_package_for_refused_downloads_only() {
             "{message}"
         );
     }
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    // Bound but not listening, so that connections are refused and the port cannot go to another test.
+    let closed = tokio::net::TcpSocket::new_v4().unwrap();
+    closed.bind(([127, 0, 0, 1], 0).into()).unwrap();
     let port = closed.local_addr().unwrap().port();
-    drop(closed);
     for url in [
         format!("http://127.0.0.1:{port}/x.tar.gz"),
         "http://no-such-host.invalid/x.tar.gz".to_owned(),
