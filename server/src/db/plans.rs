@@ -1,8 +1,8 @@
 //! Stores plans: tables `build`, `build_edge`, `build_output` and `plan_note`.
 
 use buildbtw_model::{
-    Architecture, AttemptId, BuildId, CommitHash, CommitTime, NoteKind,
-    PackageVersion, Pkgbase, Sha256Digest, TreeHash,
+    Architecture, AttemptId, BuildId, CommitHash, CommitTime, NoteKind, PackageVersion, Pkgbase,
+    Sha256Digest, TreeHash,
     api::{ExpectedPackage, PlanNote},
 };
 use buildbtw_planner::DependencyKind;

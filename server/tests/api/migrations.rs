@@ -208,7 +208,10 @@ async fn splits_hints_off_stored_messages() {
                 update build set message = 'no hint: here' where id = 2;
                 update event set message = 'x' || char(10) || 'hint: y';
                 update pipeline set reported_message = 'x' || char(10) || 'hint: y';";
-            sqlx::raw_sql(messages).execute(&mut database).await.unwrap();
+            sqlx::raw_sql(messages)
+                .execute(&mut database)
+                .await
+                .unwrap();
         }
         let migrator = Migrator::with_migrations(migrations[..=step].to_vec());
         migrator.run(&mut database).await.unwrap();

@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use std::thread;
 
 use buildbtw_model::api::{AttemptSummary, IterationDetail};
-use buildbtw_model::{BuildStatus, FailureKind};
+use buildbtw_model::{BuildStatus, Explanation, FailureKind};
 use buildbtw_tests::{Server, cli, has_tool, is_root, pacman_upgrades, printed, program};
 use nix::sched::{CloneFlags, unshare};
 
@@ -163,5 +163,6 @@ pub(super) fn failed_once(server: &Server, namespace: &str, pkgbase: &str) -> St
     let attempts: [AttemptSummary; 1] = shown.attempts.try_into().unwrap();
     let [attempt] = attempts;
     assert_eq!(attempt.failure, Some(FailureKind::Package), "{pkgbase}");
-    attempt.message.unwrap_or_default()
+    let explanation = Explanation::of(attempt.message, attempt.hint);
+    explanation.unwrap().to_string()
 }

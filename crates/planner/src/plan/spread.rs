@@ -36,6 +36,16 @@ pub(super) struct Reach {
 }
 
 impl Reach {
+    /// Reaches nothing yet.
+    fn nothing(world: &World<'_>) -> Self {
+        Self {
+            distance: vec![UNREACHED; world.node_count()],
+            inner: vec![0; world.node_count()],
+            packages: Vec::new(),
+            followed: FixedBitSet::with_capacity(world.relation_count()),
+        }
+    }
+
     fn relax(&mut self, package: u32, distance: u32, inner: u32) -> bool {
         let at = package as usize;
         if self.distance[at] <= distance {
@@ -62,12 +72,7 @@ pub(super) fn spread<B: Budget>(
     mut enter: impl FnMut(&World<'_>, u32) -> bool,
     budget: &B,
 ) -> Result<Reach, B::Over> {
-    let mut reach = Reach {
-        distance: vec![UNREACHED; world.node_count()],
-        inner: vec![0; world.node_count()],
-        packages: Vec::new(),
-        followed: FixedBitSet::with_capacity(world.relation_count()),
-    };
+    let mut reach = Reach::nothing(world);
     let mut relations = Vec::new();
     let mut siblings = Vec::new();
     let mut current = Vec::new();

@@ -64,7 +64,10 @@ async fn stores_more_builds_than_one_statement_does() {
         assert_eq!(row.status, status);
     }
     let row = &stored[1];
-    assert_eq!((row.commit_time, row.level, row.estimate_s), (CommitTime(-5), 1, 7));
+    assert_eq!(
+        (row.commit_time, row.level, row.estimate_s),
+        (CommitTime(-5), 1, 7)
+    );
     assert_eq!((row.bootstrap, row.without.as_str()), (true, "a>=1\nb"));
     assert_eq!(row.clone_url, "https://git.example.org/\"p\".git");
     assert_eq!((row.pkgrel.as_deref(), &row.tree), (Some("1.1"), &None));

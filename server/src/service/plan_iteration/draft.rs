@@ -7,8 +7,8 @@ use buildbtw_model::{
     Architecture, AttemptId, BuildId, PackageVersion, Pkgbase, ReleaseRule, Sha256Digest,
 };
 use buildbtw_planner::{
-    Budget as _, BuildSnapshot, Footprint, Plan, PlanRequest, PlannedBuild, PlannedVersion,
-    Sonames, SourcePackage, TimedOut, computes_version, plan_with_footprint_within,
+    BuildSnapshot, Footprint, Plan, PlanRequest, PlannedBuild, PlannedVersion, Sonames,
+    SourcePackage, TimedOut, computes_version, plan_with_footprint_within,
 };
 
 use crate::db::plans::EdgeKind;
@@ -16,9 +16,7 @@ use crate::error::Error;
 use crate::repos::base::BaseSnapshot;
 use crate::sources::{Catalog, Head, ResolvedChangeset};
 
-use super::inputs::{BuildSettings, Inputs, input_hash};
 use super::plan_input::{FilesBefore, PlanInput};
-use super::planned::PlannedArchitecture;
 use crate::planning::queue::PlanBudget;
 
 /// A planned build that is not stored yet. What only the stored build needs of its plan stays in the plan.
@@ -29,7 +27,7 @@ pub(super) struct Draft {
     pub(super) stage: u32,
     /// The positions of the builds it needs, with the kind of each edge.
     pub(super) needs: Vec<(usize, EdgeKind)>,
-    /// See [`hash_inputs`].
+    /// See [`super::planned::hash_inputs`].
     pub(super) input_hash: Option<Sha256Digest>,
     /// Finished packages with the same input hash, the best first.
     pub(super) reusable: Vec<Reusable>,
@@ -138,33 +136,6 @@ impl Drafter<'_> {
             _ => Err(anyhow::anyhow!("{pkgbase} is planned but not in the index").into()),
         }
     }
-}
-
-/// Computes the input hashes of an architecture's builds, each after those that it needs.
-///
-/// # Errors
-/// When the budget is exhausted.
-pub(super) fn hash_inputs(
-    part: &mut PlannedArchitecture,
-    build_settings: &BuildSettings,
-    budget: &PlanBudget,
-) -> Result<(), TimedOut> {
-    for (at, build) in part.plan.builds.iter().enumerate() {
-        budget.check()?;
-        let draft = &part.drafts[at];
-        let needs = draft.needs.iter();
-        let needed = needs.map(|(place, _)| part.drafts[*place].input_hash.as_ref());
-        let inputs = Inputs {
-            head: &draft.head,
-            architecture: &part.architecture,
-            stage: draft.stage,
-            without: without(build),
-            build_settings,
-            base: &part.base,
-        };
-        part.drafts[at].input_hash = input_hash(&inputs, needed);
-    }
-    Ok(())
 }
 
 /// Returns the dependencies that a bootstrap build is built without.

@@ -73,7 +73,7 @@ pub async fn complete(
     let build_settings = BuildSettings::of(parts.config, input.network);
     let hash = move |budget: &PlanBudget| {
         for part in &mut planned {
-            draft::hash_inputs(part, &build_settings, budget)?;
+            planned::hash_inputs(part, &build_settings, budget)?;
         }
         Ok(planned)
     };

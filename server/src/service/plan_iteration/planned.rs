@@ -2,12 +2,14 @@
 
 use buildbtw_model::api::PlanNote;
 use buildbtw_model::{Architecture, NoteKind, RepositoryName};
-use buildbtw_planner::{Footprint, Plan};
+use buildbtw_planner::{Budget as _, Footprint, Plan, TimedOut};
 
+use crate::planning::queue::PlanBudget;
 use crate::repos::base::BaseSnapshot;
 use crate::sources::{CatalogSnapshot, Freshness, ResolvedChangeset};
 
 use super::draft::{self, Draft};
+use super::inputs::{BuildSettings, Inputs, input_hash};
 use super::plan_input::FilesBefore;
 
 /// A planned iteration without what only a stored one needs. A namespace that is planned again is usually as before,
@@ -101,4 +103,31 @@ impl PlannedIteration {
             }
         }
     }
+}
+
+/// Computes the input hashes of an architecture's builds, each after those that it needs.
+///
+/// # Errors
+/// When the budget is exhausted.
+pub(super) fn hash_inputs(
+    part: &mut PlannedArchitecture,
+    build_settings: &BuildSettings,
+    budget: &PlanBudget,
+) -> Result<(), TimedOut> {
+    for (at, build) in part.plan.builds.iter().enumerate() {
+        budget.check()?;
+        let draft = &part.drafts[at];
+        let needs = draft.needs.iter();
+        let needed = needs.map(|(place, _)| part.drafts[*place].input_hash.as_ref());
+        let inputs = Inputs {
+            head: &draft.head,
+            architecture: &part.architecture,
+            stage: draft.stage,
+            without: draft::without(build),
+            build_settings,
+            base: &part.base,
+        };
+        part.drafts[at].input_hash = input_hash(&inputs, needed);
+    }
+    Ok(())
 }
