@@ -237,6 +237,9 @@ pub struct Succeeded {
 /// Ends an attempt that has not ended with success. Returns nothing when it has ended, when its job has reported a
 /// failure, or when the repository of its build already has other bytes under the name of one of its packages (see
 /// `packages::conflicting`).
+///
+/// Its joins are cross joins, which SQLite does not reorder: it would read all linked packages of the architecture
+/// first.
 pub async fn succeed(tx: &mut WriteTransaction, id: AttemptId) -> sqlx::Result<Option<Succeeded>> {
     let at = tx.now();
     sqlx::query_as!(
@@ -256,8 +259,8 @@ pub async fn succeed(tx: &mut WriteTransaction, id: AttemptId) -> sqlx::Result<O
                        and served.architecture = build.architecture
                )
            returning exists (
-               select 1 from build join package on package.attempt_id = ?2
-               join linked_package as known on known.architecture = build.architecture
+               select 1 from build cross join package on package.attempt_id = ?2
+               cross join linked_package as known on known.architecture = build.architecture
                    and known.pkgname = package.pkgname
                where build.id = attempt.build_id
            ) as "has_known_packages!: bool""#,
