@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
@@ -55,6 +56,14 @@ pub enum Command {
     Reap,
     /// Check whether this host can run jobs
     Check,
+    /// Serve metrics of this host's jobs
+    ///
+    /// Runs until it is stopped. Start it as root or as the user of gitlab-runner.
+    Metrics {
+        /// Address and port to listen on
+        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9466")]
+        listen: SocketAddr,
+    },
     /// Run the operations that need root
     ///
     /// Reads one line of JSON from standard input and stops when the input ends.

@@ -14,6 +14,7 @@
 //! ```text
 //! buildbtw-executor check               checks whether this host can run jobs
 //! buildbtw-executor reap                removes what killed runners left behind
+//! buildbtw-executor metrics             serves metrics
 //! ```
 //!
 //! The settings of this host are in `/etc/buildbtw/executor.toml`; a job has no influence on them.
@@ -41,6 +42,7 @@
 //!
 //! ```text
 //! /var/lib/buildbtw-executor/      root's
+//!   attempts                       a line for every attempt that ended, for metrics
 //!   jobs/<job>/                    the runner's: locked while a stage runs
 //!     job.json                     the runner's process, and until when the job may live
 //!     limits/                      the cgroups of its scripts
@@ -59,6 +61,7 @@ mod frames;
 mod front;
 mod id_token;
 mod lock;
+mod records;
 mod retry;
 mod root;
 mod runner;

@@ -7,7 +7,17 @@ use anyhow::{Context as _, bail, ensure};
 
 /// First path segments that the server uses. A prefix that begins with one of them would be ambiguous
 /// behind a proxy that strips the prefix.
-const OWN_PATHS: [&str; 6] = ["api", "assets", "builds", "namespaces", "repo", "sources"];
+const OWN_PATHS: [&str; 9] = [
+    "api",
+    "assets",
+    "builds",
+    "healthz",
+    "metrics",
+    "namespaces",
+    "readyz",
+    "repo",
+    "sources",
+];
 /// Maximum length of a host name (RFC 1035, section 2.3.4).
 const MAX_HOST: usize = 253;
 

@@ -8,6 +8,7 @@ use buildbtw_model::BuildId;
 use tokio::sync::watch;
 
 use crate::db::{IterationId, NamespaceId};
+use crate::metrics::builds::{Dispatched, EndedAttempt};
 
 /// What has to be notified after a transaction was committed.
 #[derive(Debug, Default)]
@@ -25,6 +26,10 @@ pub struct Effects {
     pub ended: Vec<IterationId>,
     /// Builds whose packages have to be published.
     pub publish: Vec<BuildId>,
+    /// Builds that were dispatched, for metrics.
+    pub dispatched: Vec<Dispatched>,
+    /// Attempts that ended, for metrics.
+    pub attempts: Vec<EndedAttempt>,
 }
 
 /// Wakes followers of a namespace's events.

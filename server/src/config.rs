@@ -2,6 +2,7 @@
 
 pub mod pipelines;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use buildbtw_gitlab::WebhookSecrets;
@@ -32,6 +33,10 @@ pub struct Config {
     pub url_by_host: bool,
     /// The architectures; the first one builds packages of architecture `any`.
     pub architectures: Vec<Architecture>,
+    /// The address for metrics, if they have one of their own.
+    pub metrics_listen: Option<SocketAddr>,
+    /// How long a build may be ready while a worker is free.
+    pub queue_objective: Duration,
     /// How long a lease lasts without a heartbeat.
     pub lease: Duration,
     /// Maximum duration of one build.

@@ -1,10 +1,12 @@
 //! The server's program: parses the command line, runs the command, sets the exit code.
 
+mod backup_commands;
+
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use buildbtw_gitlab::Gitlab;
-use buildbtw_server::cli::{BackupArgs, CheckArgs, Cli, Command, GitlabCommand, SetCiConfigArgs};
+use buildbtw_server::cli::{CheckArgs, Cli, Command, GitlabCommand, SetCiConfigArgs};
 use buildbtw_server::maintenance::{self, ci_config};
 use buildbtw_server::private;
 use buildbtw_server::run::Server;
@@ -14,8 +16,7 @@ use clap::Parser as _;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-/// Exit code of `check` if problems were found and not repaired.
-const EXIT_FINDINGS: u8 = 2;
+use backup_commands::EXIT_FINDINGS;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -56,7 +57,8 @@ async fn run(cli: &Cli) -> ExitCode {
             };
             run.await.map(|()| ExitCode::SUCCESS)
         }
-        Command::Backup(args) => backup(args).await,
+        Command::Backup(args) => backup_commands::backup(args).await,
+        Command::Restore(args) => backup_commands::restore(args).await,
         Command::Check(args) => check(args).await,
         Command::Gitlab(GitlabCommand::SetCiConfig(args)) => set_ci_config(args).await,
     };
@@ -67,12 +69,6 @@ async fn run(cli: &Cli) -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-async fn backup(args: &BackupArgs) -> anyhow::Result<ExitCode> {
-    let size = maintenance::backup::backup(&args.data.data_dir, &args.target).await?;
-    print(format_args!("{}: {size} bytes", args.target.display()))?;
-    Ok(ExitCode::SUCCESS)
 }
 
 async fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {

@@ -31,6 +31,19 @@ pub enum Failure {
         /// How many projects are known.
         known: usize,
     },
+    /// The disk is below its reserve.
+    #[error(
+        "the server's disk is below its reserve: {} MiB are free, {} MiB are reserved; uploads, new \
+         namespaces and dispatch wait for more free space",
+        .free >> 20,
+        .reserve >> 20
+    )]
+    DiskReserve {
+        /// The free space in bytes.
+        free: u64,
+        /// The reserve in bytes.
+        reserve: u64,
+    },
 }
 
 impl From<GitlabError> for Failure {
@@ -53,6 +66,7 @@ impl Failure {
                 let kind = std::mem::discriminant(&error.kind);
                 format!("{} {kind:?}", error.request)
             }
+            Self::DiskReserve { .. } => "disk reserve".to_owned(),
             failure => failure.to_string(),
         }
     }
@@ -61,7 +75,7 @@ impl Failure {
     pub(crate) fn requested_pause(&self) -> Option<Duration> {
         match self {
             Self::Gitlab(error) => error.kind.pause(),
-            Self::Server(_) | Self::ProjectsMissing { .. } => None,
+            Self::Server(_) | Self::ProjectsMissing { .. } | Self::DiskReserve { .. } => None,
         }
     }
 

@@ -22,7 +22,7 @@ use tracing::Level;
 use crate::auth;
 use crate::error::{Error, problem_response};
 use crate::routes::streaming::NO_BUFFERING;
-use crate::routes::{api, listing, pages, public, repository};
+use crate::routes::{api, health, listing, pages, public, repository};
 use crate::serve::{Peer, hold_until_sent};
 use crate::state::AppState;
 use buildbtw_model::api::{Problem, ProblemKind};
@@ -49,6 +49,11 @@ pub fn router(state: AppState) -> Router {
         .map_request(move |request| remove_prefix(request, &prefix))
         .service(router);
     Router::new().fallback_service(service)
+}
+
+/// Builds the router of the address for metrics.
+pub fn metrics_router(state: AppState) -> Router {
+    health::own_router(state)
 }
 
 /// Removes the path of `--url` from the path of a request.
@@ -105,6 +110,7 @@ fn without_prefix(state: AppState) -> Router {
         .nest("/repo", repository_router(&state))
         .merge(listing::router(&state))
         .merge(pages::router(&state))
+        .merge(health::router(&state))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(layers)

@@ -2,9 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use buildbtw_gitlab::Gitlab;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -16,9 +18,10 @@ use crate::admission::Limits;
 use crate::cli::RunArgs;
 use crate::config::Config;
 use crate::db::Database;
+use crate::disk::Disk;
 use crate::private;
 use crate::repos::base::BaseRepositories;
-use crate::router::router;
+use crate::router::{metrics_router, router};
 use crate::serve::{LONGEST_STALL, serve};
 use crate::service::forge_report::Reporter;
 use crate::service::{recover, tokens};
@@ -31,6 +34,8 @@ use crate::wakers::Pending;
 
 /// The database file in the data folder.
 pub const DATABASE_FILE: &str = "buildbtw.sqlite3";
+/// The database while `restore` fills the data folder: the name says that the rest is not complete.
+pub const RESTORING_FILE: &str = "restoring.sqlite3";
 /// The file in the data folder with the address that the server listens on.
 pub const ADDRESS_FILE: &str = "address";
 /// How long open requests may take after shutdown begins.
@@ -44,10 +49,14 @@ const LOCK_PAUSE: Duration = Duration::from_millis(50);
 pub struct Server {
     /// The address that it listens on.
     pub address: SocketAddr,
+    /// The address of its metrics, if they have one of their own.
+    pub metrics_address: Option<SocketAddr>,
     /// How long a client may leave a response unread before it is disconnected.
     pub longest_stall: Duration,
     state: AppState,
     listener: TcpListener,
+    /// The address for metrics, if they have one of their own.
+    metrics: Option<TcpListener>,
     tasks: JoinSet<&'static str>,
     sources_ready: oneshot::Receiver<()>,
     /// Held while the server runs: one server per data folder.
@@ -69,6 +78,7 @@ impl Server {
         let data = &args.data.data_dir;
         private::restrict_data_folder(data)?;
         let lock = lock(data).await?;
+        ensure_restored(data)?;
         let (source_config, webhook) = args.sources()?;
         let base = match &args.base_repositories {
             Some(path) => BaseRepositories::read(path).context("cannot use --base-repositories")?,
@@ -76,13 +86,16 @@ impl Server {
         };
         let limits = Limits::new(&args.connections.settings())?;
         let listener = listen(args.listen).await?;
+        let metrics = listen_for_metrics(args).await?;
         let address = listener.local_addr()?;
         let config = args.config(address, webhook)?;
         let pipelines = pipelines(&config, &source_config, &clock)?;
         let reporter = reporter(args, &source_config)?;
+        let disk = Disk::open(data, args.disk_reserve_mib)?;
         let database = Database::open(&data.join(DATABASE_FILE), clock).await?;
         tokens::ensure_admin_token(&database, data).await?;
         let replans = Replans::default();
+        let gitlab = gitlab_of(&source_config);
         let (sources, watched) =
             sources::load(database.clone(), source_config, replans.sender()).await?;
         let core_parts = CoreParts {
@@ -92,20 +105,25 @@ impl Server {
             replans,
             base,
             limits,
+            disk,
             plan_limit: Duration::from_secs(args.plan_seconds.into()),
         };
         let mut parts = Parts::new(data, core_parts, shutdown)?;
         parts.pipelines = pipelines;
         parts.forge_reports = reporter.is_some().then(Pending::default);
         let state = AppState::new(parts);
+        observe(gitlab.as_ref(), &state);
         recover::recover(state.attempt_parts()).await?;
         let (tasks, sources_ready) = actors::start(&state, watched, reporter);
         let address_file = data.join(ADDRESS_FILE);
+        let metrics_address = metrics.as_ref().map(TcpListener::local_addr);
         Ok(Self {
             address,
+            metrics_address: metrics_address.transpose()?,
             longest_stall: LONGEST_STALL,
             state,
             listener,
+            metrics,
             tasks,
             sources_ready,
             _lock: lock,
@@ -124,9 +142,10 @@ impl Server {
     /// # Errors
     /// When a background task or the HTTP service ended unexpectedly.
     pub async fn serve(mut self) -> anyhow::Result<()> {
+        let shutdown = self.state.shutdown.clone();
+        self.serve_metrics();
         // Requests need an index that knows the sources.
         let _ = self.sources_ready.await;
-        let shutdown = self.state.shutdown.clone();
         let admission = self.state.admission.clone();
         let router = router(self.state.clone());
         let service = serve(
@@ -182,6 +201,44 @@ impl Server {
     }
 }
 
+async fn listen_for_metrics(args: &RunArgs) -> anyhow::Result<Option<TcpListener>> {
+    let Some(address) = args.metrics.metrics_listen else {
+        return Ok(None);
+    };
+    let listener = buildbtw_metrics::listen(address, "--metrics-listen")
+        .await
+        .map_err(|error| anyhow::anyhow!("{error}; {}", error.hint()))?;
+    Ok(Some(listener))
+}
+
+/// Counts the requests to GitLab.
+fn observe(gitlab: Option<&Gitlab>, state: &AppState) {
+    if let Some(gitlab) = gitlab {
+        gitlab.observe(Arc::new(state.metrics.forge.clone()));
+    }
+}
+
+fn gitlab_of(sources: &SourceConfig) -> Option<Gitlab> {
+    match sources {
+        SourceConfig::Gitlab { gitlab, .. } => Some(gitlab.clone()),
+        SourceConfig::Directory { .. } => None,
+    }
+}
+
+impl Server {
+    /// Serves metrics at their own address, if they have one, until the end of the process: monitoring shall see a
+    /// server that stops.
+    fn serve_metrics(&mut self) {
+        let Some(listener) = self.metrics.take() else {
+            return;
+        };
+        let address = self.metrics_address.map(tracing::field::display);
+        tracing::info!(address, "metrics are available");
+        let router = metrics_router(self.state.clone());
+        tokio::spawn(buildbtw_metrics::serve(listener, router));
+    }
+}
+
 /// Returns the reporter to GitLab, if reports are configured.
 fn reporter(args: &RunArgs, sources: &SourceConfig) -> anyhow::Result<Option<Reporter>> {
     if args.gitlab_report.is_empty() {
@@ -218,6 +275,16 @@ fn pipelines(
     };
     let pipelines = Pipelines::new(gitlab.clone(), settings, config.url.clone(), clock);
     Ok(Some(pipelines))
+}
+
+/// Checks that no restore was interrupted in the data folder: its packages belong to a database that is not in use.
+fn ensure_restored(data: &Path) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        !data.join(RESTORING_FILE).try_exists()?,
+        "`restore` into the data folder `{}` was interrupted; run it again, or empty the folder",
+        data.display()
+    );
+    Ok(())
 }
 
 /// Locks the data folder against a second server.

@@ -18,13 +18,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use buildbtw_model::api::ReadyResponse;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::{Admission, Limits};
 use crate::changes::Changes;
 use crate::config::Config;
 use crate::db::{Database, NamespaceId};
+use crate::disk::Disk;
+use crate::fresh::Fresh;
 use crate::logs::Logs;
+use crate::metrics::Metrics;
 use crate::planning::known_sonames::KnownSonames;
 use crate::planning::queue::PlanQueue;
 use crate::repos::Repos;
@@ -58,6 +62,10 @@ struct Shared {
 pub struct Parts {
     /// The settings.
     pub config: Config,
+    /// The metrics.
+    pub metrics: Metrics,
+    /// Whether the server can do its work.
+    pub readiness: Fresh<ReadyResponse>,
     /// The wall clock, which the database has, too.
     pub clock: Clock,
     /// The database.
@@ -70,6 +78,8 @@ pub struct Parts {
     pub base: BaseRepositories,
     /// The build logs.
     pub logs: Logs,
+    /// The disk of the data folder.
+    pub disk: Disk,
     /// Wakes followers of events.
     pub changes: Changes,
     /// Claims of workers that wait for builds.
@@ -122,6 +132,8 @@ pub struct CoreParts {
     pub base: BaseRepositories,
     /// Limits of connections.
     pub limits: Limits,
+    /// The disk of the data folder.
+    pub disk: Disk,
     /// Maximum duration of a plan.
     pub plan_limit: Duration,
 }
@@ -136,11 +148,19 @@ impl Parts {
         core_parts: CoreParts,
         shutdown: CancellationToken,
     ) -> io::Result<Self> {
+        let metrics = Metrics::new(
+            &core_parts.config.architectures,
+            core_parts.database.metrics(),
+        );
+        let plan_seconds = metrics.builds.plan_seconds();
         Ok(Self {
-            planning: PlanQueue::new(core_parts.plan_limit, shutdown.clone()),
+            metrics,
+            readiness: Fresh::default(),
+            planning: PlanQueue::new(core_parts.plan_limit, plan_seconds, shutdown.clone()),
             admission: Admission::new(&core_parts.limits),
             repos: Repos::new(data)?,
             logs: Logs::new(data)?,
+            disk: core_parts.disk,
             config: core_parts.config,
             clock: core_parts.database.clock().clone(),
             database: core_parts.database,
@@ -186,6 +206,7 @@ impl AppState {
             leases: parts.leases.clone(),
             retention: parts.retention.clone(),
             publisher: parts.publisher.clone(),
+            metrics: parts.metrics.clone(),
         };
         Self(Arc::new(Shared { parts, announcer }))
     }

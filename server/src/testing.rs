@@ -14,6 +14,7 @@ use crate::admission::Limits;
 use crate::cli::{Cli, Command, RunArgs};
 use crate::config::Config;
 use crate::db::Database;
+use crate::disk::Disk;
 use crate::repos::base::BaseRepositories;
 use crate::sources;
 use crate::state::replans::Replans;
@@ -123,6 +124,7 @@ impl TestState {
             replans,
             base: BaseRepositories::default(),
             limits: Limits::new(&args.connections.settings()).unwrap(),
+            disk: disk(folder.path()),
             plan_limit: Duration::from_secs(60),
         };
         let parts = Parts::new(folder.path(), core_parts, CancellationToken::new()).unwrap();
@@ -131,4 +133,9 @@ impl TestState {
             _folder: folder,
         }
     }
+}
+
+/// Returns the disk of a folder, without a reserve: tests do not depend on the free space of their machine.
+pub(crate) fn disk(folder: &Path) -> Disk {
+    Disk::open(folder, Some(0)).unwrap()
 }

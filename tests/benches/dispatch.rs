@@ -2,7 +2,7 @@
 //! Prints figures; asserts nothing about time.
 //!
 //! The server is a process of its own, and the workers share another one. `just bench` compiles the server first.
-//! `cargo bench … -- chain|scale|paced|makespan` runs one part.
+//! `cargo bench … -- chain|scale|paced|metrics|makespan` runs one part.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,6 +13,7 @@
     reason = "panics abort the benchmark; it prints its figures"
 )]
 
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -41,6 +42,9 @@ fn main() {
         }
         if wanted("scale") {
             scale(12_000, 500).await;
+        }
+        if wanted("metrics") {
+            metrics(12_000, 500).await;
         }
         if wanted("makespan") {
             makespan(30, 8, "0.3").await;
@@ -113,18 +117,7 @@ async fn paced(chains: usize, length: usize, workers: usize) {
 async fn scale(builds: usize, workers: usize) {
     let folder = tempfile::tempdir().unwrap();
     let sources = Sources::new(folder.path());
-    let mut random = 1_u64;
-    let mut below = |limit: usize| {
-        random = random
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
-        usize::try_from(random >> 33).unwrap() % limit
-    };
-    let graph = (0..builds).map(|number| match number {
-        0 => Vec::new(),
-        _ => (0..=below(3)).map(|_| below(number)).collect(),
-    });
-    sources.write_graph(graph);
+    write_large_graph(&sources, builds);
     let (server, client) = serve(folder.path(), &sources);
     let idle = server.memory_kib();
     let worker_pool = WorkerPool::start(&client, folder.path(), workers, Duration::ZERO);
@@ -151,6 +144,66 @@ async fn scale(builds: usize, workers: usize) {
         "database afterwards                  {:.1} MiB",
         bytes.iter().sum::<u64>() as f64 / 1_048_576.0
     );
+}
+
+/// Writes packages each of which needs up to three others.
+fn write_large_graph(sources: &Sources, builds: usize) {
+    let mut random = 1_u64;
+    let mut below = |limit: usize| {
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        usize::try_from(random >> 33).unwrap() % limit
+    };
+    let graph = (0..builds).map(|number| match number {
+        0 => Vec::new(),
+        _ => (0..=below(3)).map(|_| below(number)).collect(),
+    });
+    sources.write_graph(graph);
+}
+
+/// Measures reading `/metrics`: of a server that does nothing else, and while builds are dispatched.
+async fn metrics(builds: usize, workers: usize) {
+    let folder = tempfile::tempdir().unwrap();
+    let sources = Sources::new(folder.path());
+    write_large_graph(&sources, builds);
+    let (server, client) = serve(folder.path(), &sources);
+    create(&client, "p0/main", "metrics").await;
+    let idle = scrapes(&server, 9).await;
+    let pool = WorkerPool::start(&client, folder.path(), workers, Duration::ZERO);
+    let busy = scrapes(&server, 9).await;
+    pool.stop_all();
+    println!("/metrics at {builds} builds, idle       {}", spread(idle));
+    println!(
+        "/metrics at {builds} builds, {workers} workers  {}",
+        spread(busy)
+    );
+}
+
+/// Reads `/metrics` a few times. Texts are served again for a second, so there is a pause between.
+async fn scrapes(server: &Server, count: usize) -> Vec<Duration> {
+    let address = server.url().trim_start_matches("http://").to_owned();
+    let mut times = Vec::with_capacity(count);
+    for _ in 0..count {
+        tokio::time::sleep(Duration::from_millis(1_050)).await;
+        let address = address.clone();
+        let scrape = tokio::task::spawn_blocking(move || {
+            let began = Instant::now();
+            let mut stream = std::net::TcpStream::connect(&address).unwrap();
+            write!(
+                stream,
+                "GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+            )
+            .unwrap();
+            let mut text = String::new();
+            stream.read_to_string(&mut text).unwrap();
+            let took = began.elapsed();
+            assert!(text.trim_end().ends_with("# EOF"), "{text}");
+            took
+        });
+        times.push(scrape.await.unwrap());
+    }
+    times
 }
 
 /// Measures a chain with a fan at its end, built by a real worker with as many jobs as the fan is wide.
@@ -186,7 +239,7 @@ fn spread(mut latencies: Vec<Duration>) -> String {
     latencies.sort();
     let count = latencies.len();
     format!(
-        "median {:.2?}, p99 {:.2?}, max {:.2?} ({count} hand-overs)",
+        "median {:.2?}, p99 {:.2?}, max {:.2?} ({count})",
         latencies[count / 2],
         latencies[count * 99 / 100],
         latencies[count - 1]

@@ -61,6 +61,54 @@ fn server_reports_full_disk_and_resumes_with_free_space() {
     pacman_upgrades(folder.path(), &server, "foo");
 }
 
+/// The server stops accepting while there is still room for what it has accepted.
+#[test]
+fn server_keeps_disk_reserve_and_resumes_with_free_space() {
+    if !is_root() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let sources = Sources::with_a_library(folder.path());
+    let mut server = Server::start_with_disk_reserve(folder.path(), &sources, "64m", 16);
+
+    let ballast = server.fill_disk_except(12);
+    let refused = cli(&server, &["new", "libfoo/main", "--name", "foo"]);
+    assert_eq!(refused.status.code(), Some(3), "{}", printed(&refused));
+    for part in [
+        "below its reserve",
+        "16 MiB are reserved",
+        "delete a namespace",
+    ] {
+        assert!(printed(&refused).contains(part), "{}", printed(&refused));
+    }
+    server.wait_for_line("accepting no uploads");
+    let listed = cli(&server, &["list"]);
+    assert!(
+        printed(&listed).contains("outage of the server since"),
+        "{}",
+        printed(&listed)
+    );
+    drop(ballast);
+    server.wait_for_line("outage ended");
+    let created = cli(&server, &["new", "libfoo/main", "--name", "foo"]);
+    assert_eq!(created.status.code(), Some(0), "{}", printed(&created));
+
+    let ballast = server.fill_disk_except(12);
+    let scratch = folder.path().join("scratch");
+    let mut worker = Worker::simulated(&server, &scratch, 2, "0.05");
+    worker.process.wait_for_line("worker started");
+    // Its claim waits, and shows the server that the disk is below the reserve.
+    server.wait_for_line("accepting no uploads");
+    let shown = cli(&server, &["show", "foo"]);
+    let text = printed(&shown);
+    assert!(text.contains("below its reserve"), "{text}");
+    assert!(!text.contains("building"), "{text}");
+    drop(ballast);
+    let watched = cli(&server, &["watch", "foo"]);
+    assert_eq!(watched.status.code(), Some(0), "{}", printed(&watched));
+    pacman_upgrades(folder.path(), &server, "foo");
+}
+
 #[test]
 fn waits_for_repositories_that_cannot_be_stored() {
     if !is_root() {

@@ -9,6 +9,7 @@
 )]
 
 mod addresses;
+mod backups;
 mod cases;
 mod clock;
 mod crashes;
@@ -23,6 +24,7 @@ mod help;
 mod hostile;
 mod kills;
 mod messages;
+mod metrics;
 mod outputs;
 mod path;
 mod pipeline_kills;

@@ -16,6 +16,7 @@ lease of 0 seconds           | buildbtw-server run --lease-seconds 0
 lease in words               | buildbtw-server run --lease-seconds soon
 unknown policy               | buildbtw-server run --network all
 port in use                  | buildbtw-server run --listen {address}
+metrics port in use          | buildbtw-server run --metrics-listen {address}
 data folder in use           | buildbtw-server run --data-dir data
 unusable data folder         | buildbtw-server run --data-dir /dev/null/data
 missing source folder        | buildbtw-server run --sources-dir nowhere
@@ -31,6 +32,8 @@ URL with query               | buildbtw-server run --url https://build.example.o
 URL with path of the server  | buildbtw-server run --url https://build.example.org/api
 URL with empty segment       | buildbtw-server run --url https://build.example.org/a//b
 tool without version         | buildbtw-server run --buildtool devtools
+reserve larger than the disk | buildbtw-server run --disk-reserve-mib 4294967295
+reserve in words             | buildbtw-server run --disk-reserve-mib some
 reports without GitLab       | buildbtw-server run --gitlab-report commit-status
 pipelines without GitLab     | buildbtw-server run --run-builds-on-gitlab
 architectures of no pipeline | buildbtw-server run --gitlab-architectures x86_64
@@ -60,6 +63,10 @@ template without GitLab    | buildbtw-server gitlab set-ci-config --template a.y
 backup of nothing          | buildbtw-server backup --data-dir own copy
 existing backup            | buildbtw-server backup --data-dir data token
 backup to a missing folder | buildbtw-server backup --data-dir data nowhere/copy
+restore of nothing         | buildbtw-server restore --data-dir own nowhere
+restore of a foreign file  | buildbtw-server restore --data-dir fresh token
+restore of other files     | buildbtw-server restore --data-dir fresh sources
+restore over other files   | buildbtw-server restore --data-dir data sources
 check of nothing           | buildbtw-server check --data-dir own
 check of a running server  | buildbtw-server check --data-dir data
 ";
@@ -86,6 +93,7 @@ invalid URL             | buildbtw-worker run --server localhost
 key without known hosts | buildbtw-worker run --git-ssh-key token
 missing credentials     | buildbtw-worker run --builder sandbox --git-credentials nowhere
 public credentials      | buildbtw-worker run --builder sandbox --git-credentials token
+metrics port in use     | buildbtw-worker run --scratch-dir own --metrics-listen {address}
 unusable scratch folder | buildbtw-worker run --scratch-dir /dev/null/scratch
 scratch folder in use   | buildbtw-worker run --scratch-dir used
 no token                | buildbtw-worker run --scratch-dir own

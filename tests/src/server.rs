@@ -31,6 +31,8 @@ pub struct Server {
     base_repositories: Option<PathBuf>,
     /// The size of the disk of the data folder, if it has its own.
     disk: Option<String>,
+    /// The reserve of the disk in MiB. Most tests do not depend on the free space of their machine.
+    disk_reserve_mib: u32,
 }
 
 impl Server {
@@ -100,13 +102,24 @@ impl Server {
             lease_seconds,
             base_repositories,
             disk: None,
+            disk_reserve_mib: 0,
         };
         server.start_again();
         server
     }
 
-    /// Starts a server whose data folder is on a small separate disk; needs root.
+    /// Starts a server whose data folder is on a small separate disk, all of which it may use; needs root.
     pub fn start_on_small_disk(folder: &Path, sources: &Sources, size: &str) -> Self {
+        Self::start_with_disk_reserve(folder, sources, size, 0)
+    }
+
+    /// Starts a server whose data folder is on a small separate disk, of which it keeps some MiB free; needs root.
+    pub fn start_with_disk_reserve(
+        folder: &Path,
+        sources: &Sources,
+        size: &str,
+        reserve_mib: u32,
+    ) -> Self {
         let mut server = Self {
             process: None,
             data: folder.join("data"),
@@ -116,6 +129,7 @@ impl Server {
             lease_seconds: 60,
             base_repositories: None,
             disk: Some(size.to_owned()),
+            disk_reserve_mib: reserve_mib,
         };
         server.start_again();
         server
@@ -124,6 +138,11 @@ impl Server {
     /// Fills the disk of its data folder.
     pub fn fill_disk(&self) -> DiskFiller {
         DiskFiller::fill(self.process.as_ref().unwrap().id(), &self.data)
+    }
+
+    /// Fills the disk of its data folder, except for this many MiB.
+    pub fn fill_disk_except(&self, free_mib: u64) -> DiskFiller {
+        DiskFiller::fill_except(self.process.as_ref().unwrap().id(), &self.data, free_mib)
     }
 
     /// Waits until it logs a line that contains `text`.
@@ -154,6 +173,7 @@ impl Server {
             .args(&self.sources)
             .args(["--listen", &self.address.to_string()])
             .args(["--lease-seconds", &self.lease_seconds.to_string()])
+            .args(["--disk-reserve-mib", &self.disk_reserve_mib.to_string()])
             .env("NO_COLOR", "1");
         if let Some(base) = &self.base_repositories {
             command.arg("--base-repositories").arg(base);

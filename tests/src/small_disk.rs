@@ -20,21 +20,42 @@ pub(crate) fn on_small_disk(command: &Command, folder: &Path, size: &str) -> Com
     small
 }
 
+/// Returns the path of a folder as a process sees it.
+fn seen_by(pid: u32, folder: &Path) -> PathBuf {
+    let folder = folder.strip_prefix("/").unwrap();
+    Path::new("/proc")
+        .join(pid.to_string())
+        .join("root")
+        .join(folder)
+}
+
 /// Fills the disk that a process sees at a folder, until the result is dropped.
 pub struct DiskFiller(PathBuf);
 
 impl DiskFiller {
     pub(crate) fn fill(pid: u32, folder: &Path) -> Self {
         use std::io::Write as _;
-        let folder = folder.strip_prefix("/").unwrap();
-        let path = Path::new("/proc")
-            .join(pid.to_string())
-            .join("root")
-            .join(folder)
-            .join("ballast");
+        let path = seen_by(pid, folder).join("ballast");
         let mut file = std::fs::File::create(&path).unwrap();
         for size in [1 << 20, 4096, 1] {
             while file.write(&vec![0; size]).is_ok() {}
+        }
+        Self(path)
+    }
+
+    /// Leaves less than this many MiB free.
+    pub(crate) fn fill_except(pid: u32, folder: &Path, free_mib: u64) -> Self {
+        use std::io::Write as _;
+        const BLOCK: usize = 64 << 10;
+        let folder = seen_by(pid, folder);
+        let path = folder.join("ballast");
+        let mut file = std::fs::File::create(&path).unwrap();
+        let free = || {
+            let disk = nix::sys::statvfs::statvfs(&folder).unwrap();
+            disk.blocks_available() * disk.fragment_size()
+        };
+        while free() >= free_mib << 20 {
+            file.write_all(&[0; BLOCK]).unwrap();
         }
         Self(path)
     }

@@ -47,6 +47,12 @@ impl Worker {
         Self::start(server, scratch, &builder)
     }
 
+    /// Starts a worker that simulates builds without delay, with more arguments.
+    pub fn simulated_and(server: &Server, scratch: &Path, more: &[&str]) -> Self {
+        let builder = ["--builder", "simulated", "--simulated-seconds", "0"];
+        Self::start(server, scratch, &[&builder[..], more].concat())
+    }
+
     /// Starts a worker that simulates builds, with its scratch folder on a small separate disk;
     /// needs root.
     pub fn simulated_on_small_disk(server: &Server, scratch: &Path, size: &str) -> Self {

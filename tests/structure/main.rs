@@ -25,11 +25,12 @@ use sizes::{Function, functions};
 use source::Crate;
 
 /// The folders of the checked crates.
-const CRATES: [&str; 10] = [
+const CRATES: [&str; 11] = [
     "client",
     "crates/agent",
     "crates/builder",
     "crates/gitlab",
+    "crates/metrics",
     "crates/model",
     "crates/package",
     "crates/planner",
@@ -41,7 +42,7 @@ const CRATES: [&str; 10] = [
 /// The layers of the server, lowest first. A folder or file imports from its own layer and from lower ones only.
 const LAYERS: [&[&str]; 6] = [
     &[
-        "db", "logs", "outage", "planning", "repos", "sources", "wakers",
+        "db", "logs", "metrics", "outage", "planning", "repos", "sources", "wakers",
     ],
     &["state"],
     &["service"],

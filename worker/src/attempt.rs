@@ -29,7 +29,9 @@ pub(crate) async fn run(context: &Arc<Context>, claim: ClaimId, claimed: Claimed
         }
     };
     claim::remove(context, claim);
+    let running = context.metrics.begin();
     let report = context.agent.run(&claimed, &folder, log, true).await;
+    running.end(&report.outcome);
     remove_if_settled(folder, &report).await;
 }
 

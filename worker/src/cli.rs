@@ -1,5 +1,6 @@
 //! The command line of `buildbtw-worker`, and its conversion to a [`Config`].
 
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -157,6 +158,11 @@ pub struct Run {
         value_parser = seconds
     )]
     pub grace_seconds: Duration,
+    /// Address and port for metrics, at `/metrics`
+    ///
+    /// Without it, metrics are not served.
+    #[arg(long, value_name = "ADDRESS", env = "BUILDBTW_WORKER_METRICS_LISTEN")]
+    pub metrics_listen: Option<SocketAddr>,
     /// Set what to log: a level, or directives
     ///
     /// For example `info`, or `info,buildbtw_worker=debug`.
@@ -285,6 +291,7 @@ impl Run {
             packager: self.packager,
             limits: self.limits.limits(),
             grace: self.grace_seconds,
+            metrics_listen: self.metrics_listen,
             report_timeout: Config::REPORT_TIMEOUT,
             claim_wait: Config::CLAIM_WAIT,
         })

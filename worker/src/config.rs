@@ -1,5 +1,6 @@
 //! The configuration of a worker.
 
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -29,6 +30,8 @@ pub struct Config {
     pub limits: Limits,
     /// How long running builds may continue after the worker was asked to stop.
     pub grace: Duration,
+    /// The address for metrics, if they are served.
+    pub metrics_listen: Option<SocketAddr>,
     /// How long reports may take after the builds were stopped. The next worker with the scratch folder sends those
     /// that were not sent by then.
     pub report_timeout: Duration,

@@ -1,5 +1,6 @@
 //! The state that all tasks of a worker share.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use buildbtw_agent::{Agent, Interrupt, Link};
@@ -9,6 +10,7 @@ use buildbtw_model::{Architecture, ClaimId, FailureKind, WorkerName, saturating}
 
 use crate::config::{BuilderConfig, Config};
 use crate::error::WorkerError;
+use crate::metrics::Metrics;
 use crate::scratch::Scratch;
 use crate::shutdown::Phases;
 
@@ -18,6 +20,9 @@ pub(crate) struct Context {
     pub(crate) agent: Arc<Agent>,
     pub(crate) scratch: Scratch,
     pub(crate) phases: Arc<Phases>,
+    pub(crate) metrics: Metrics,
+    /// The folder for state that survives a restart.
+    pub(crate) scratch_dir: PathBuf,
     pub(crate) name: WorkerName,
     pub(crate) architectures: Vec<Architecture>,
     /// Protocols for sources that this worker supports in addition to the standard ones.
@@ -67,6 +72,8 @@ impl Context {
             agent,
             scratch,
             phases,
+            metrics: Metrics::new(config.jobs.get()),
+            scratch_dir: config.scratch_dir,
             name: config.name,
             architectures: config.architectures,
             jobs: saturating(config.jobs.get()),

@@ -54,6 +54,9 @@ pub enum WorkerError {
         /// The server's error.
         error: ClientError,
     },
+    /// Metrics cannot be served.
+    #[error("{0}\nhint: {hint}", hint = .0.hint())]
+    Metrics(#[from] buildbtw_metrics::ListenError),
     /// A task of this program panicked.
     #[error("a task of the worker ended unexpectedly: {0}")]
     Task(#[from] tokio::task::JoinError),

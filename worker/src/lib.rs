@@ -19,6 +19,7 @@ pub mod cli;
 mod config;
 mod context;
 mod error;
+mod metrics;
 mod resume;
 mod scratch;
 mod shutdown;

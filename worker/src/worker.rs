@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::context::Context;
 use crate::error::WorkerError;
 use crate::shutdown::Shutdown;
-use crate::{resume, slot};
+use crate::{metrics, resume, slot};
 
 /// Runs a worker until `shutdown` asks it to stop.
 ///
@@ -18,9 +18,20 @@ use crate::{resume, slot};
 /// rejected the token. Outages of the server are not errors.
 pub async fn run(config: Config, shutdown: impl Into<Shutdown>) -> Result<(), WorkerError> {
     let (jobs, grace) = (config.jobs.get(), config.grace);
+    let listener = match config.metrics_listen {
+        Some(address) => Some(buildbtw_metrics::listen(address, "--metrics-listen").await?),
+        None => None,
+    };
     // Blocking: it starts programs and creates folders.
     let context = tokio::task::spawn_blocking(move || Context::prepare(config)).await??;
     let context = Arc::new(context);
+    let _metrics = listener.map(|listener| {
+        if let Ok(address) = listener.local_addr() {
+            tracing::info!(%address, "metrics are available");
+        }
+        let router = metrics::router(&context);
+        AbortOnDropHandle::new(tokio::spawn(buildbtw_metrics::serve(listener, router)))
+    });
     let reaped = buildbtw_builder::reap(&context.scratch.sandbox())
         .await
         .map_err(|error| WorkerError::Reap { error })?;

@@ -108,6 +108,12 @@ impl Link {
         self.outage.end();
     }
 
+    /// Returns whether the server answered the last request.
+    #[must_use]
+    pub fn is_reachable(&self) -> bool {
+        !self.outage.is_current()
+    }
+
     /// Records that the server rejected the token, so that reports cannot be sent any more.
     pub fn denied(&self, error: ClientError) {
         (self.on_denied)(error);

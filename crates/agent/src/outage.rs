@@ -39,6 +39,11 @@ impl Outage {
         }
     }
 
+    /// Returns whether there is an outage.
+    pub(crate) fn is_current(&self) -> bool {
+        self.lock().is_some()
+    }
+
     fn should_log(&self, now: Instant) -> bool {
         let mut current = self.lock();
         let outage = current.get_or_insert(Current {

@@ -10,6 +10,7 @@ use crate::ci_config::{self, CiConfigPage};
 use crate::error::{GitlabError, GitlabErrorKind};
 use crate::http::Http;
 use crate::lookups::{self, RefNames};
+use crate::observer::RequestObserver;
 use crate::pipelines::{self, Job, NewPipeline, Pipeline};
 use crate::queries::{self, Selection};
 use crate::reports::{self, CommitStatus};
@@ -47,6 +48,11 @@ impl Gitlab {
             page_size: Arc::new(AtomicU8::new(MAX_PAGE_SIZE)),
             pages_since_resize: Arc::default(),
         })
+    }
+
+    /// Sets the observer of all requests of this client and its clones. Only the first one is used.
+    pub fn observe(&self, observer: Arc<dyn RequestObserver>) {
+        self.http.observe(observer);
     }
 
     /// Returns the settings.

@@ -1,6 +1,6 @@
 //! Sends requests to GitLab, retries those that failed transiently, and respects GitLab's rate limit.
 
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::error::{GitlabError, GitlabErrorKind};
+use crate::observer::{RateLimitState, RequestObserver};
 use crate::rate_limit::RateLimit;
 use crate::response::{connection_error, error_kind, header_text, http_date, read_body};
 use crate::settings::{GitlabSettings, Secret};
@@ -109,6 +110,7 @@ pub(crate) struct Http {
     token: RwLock<Secret>,
     running: Semaphore,
     rate_limit: RateLimit,
+    observer: OnceLock<Arc<dyn RequestObserver>>,
 }
 
 impl Http {
@@ -148,7 +150,20 @@ impl Http {
             token: RwLock::new(token),
             running: Semaphore::new(CONCURRENCY),
             rate_limit: RateLimit::default(),
+            observer: OnceLock::new(),
         })
+    }
+
+    /// Sets the observer of all requests, once.
+    pub(crate) fn observe(&self, observer: Arc<dyn RequestObserver>) {
+        // A second one would count the same requests.
+        let _ = self.observer.set(observer);
+    }
+
+    fn sent(&self, subject: Subject<'_>, status: Option<u16>, since: Instant) {
+        if let Some(observer) = self.observer.get() {
+            observer.sent(subject.request, status, since.elapsed());
+        }
     }
 
     pub(crate) fn settings(&self) -> &GitlabSettings {
@@ -294,13 +309,19 @@ impl Http {
     ) -> Result<Response, GitlabError> {
         // The semaphore is never closed.
         let _running = self.running.acquire().await.ok();
-        let response = request
-            .bearer_auth(token.reveal())
-            .send()
-            .await
-            .map_err(|error| subject.error(None, connection_error(error)))?;
+        let began = Instant::now();
+        let response = request.bearer_auth(token.reveal()).send().await;
+        let response = response.map_err(|error| {
+            self.sent(subject, None, began);
+            subject.error(None, connection_error(error))
+        })?;
         let status = response.status();
         let headers = response.headers().clone();
+        self.sent(subject, Some(status.as_u16()), began);
+        if let (Some(observer), Some(state)) = (self.observer.get(), RateLimitState::read(&headers))
+        {
+            observer.rate_limit(state);
+        }
         let request_id = header_text(&headers, "x-request-id").map(str::to_owned);
         let date = header_text(&headers, DATE.as_str()).and_then(http_date);
         self.rate_limit.note(&headers, date);

@@ -1,7 +1,7 @@
 //! Builds the package of a job like a worker does, and sends log and packages to the front.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use buildbtw_agent::{Agent, AttemptFolder, Interrupt, Link, LogFile, Report, Settled};
 use buildbtw_model::api::{ClaimedBuild, Outcome};
@@ -18,6 +18,7 @@ use crate::exchange::{self, Exchanged};
 use crate::failure::Failure;
 use crate::frames::{Delivery, Finished, Frame, Message};
 use crate::id_token::IdToken;
+use crate::records;
 
 /// How long reports may take after the build was stopped. Later ones are left to the server's lease.
 const LAST_REPORTS_TIMEOUT: Duration = Duration::from_secs(3);
@@ -50,7 +51,9 @@ impl Task<'_> {
         let delivery_error = DeliveryError::default();
         let agent = self.agent(client, &delivery_error);
         let _timer = self.disconnect_after_stop(&agent, &delivery_error);
+        let began = Instant::now();
         let (report, folder) = self.attempt(&agent.agent, &response.build).await?;
+        records::append(&self.config.state_dir, &report.outcome, began.elapsed());
         let (files, bytes) = match &report.outcome {
             Outcome::Succeeded { packages } => sizes(&folder, packages)?,
             Outcome::Failed { .. } => (Vec::new(), 0),

@@ -4,6 +4,7 @@ mod check;
 mod cleanup;
 mod config;
 mod final_failure;
+mod metrics;
 mod prepare;
 mod reap;
 mod run;
@@ -61,6 +62,7 @@ fn stage(command: Command, host: &Host, environment: &Environment) -> Result<(),
         Command::Cleanup => cleanup::run(host, environment),
         Command::Reap => reap::run(host),
         Command::Check => check::run(host),
+        Command::Metrics { listen } => metrics::run(host, listen),
         Command::AsRoot => Err(Failure::system("`as-root` is not a command of the front")),
     }
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::runner::{Actor, Cause, Next};
+use crate::disk::PAUSE_DURING_SHORTAGE;
 use crate::dispatch::claims::WaitingClaims;
+use crate::error::Error;
 use crate::outage::{Failure, Outage, Pauses};
 use crate::state::AppState;
 use crate::state::claim_queue::Message;
@@ -73,6 +75,14 @@ impl Claims {
         self.waiting.remove_closed();
     }
 
+    /// Serves the waiting claims, unless the disk is below its reserve. Returns the time until another try.
+    async fn serve(&mut self) -> Result<Option<Duration>, Error> {
+        if self.state.disk.shortage()?.is_some() {
+            return Ok(Some(PAUSE_DURING_SHORTAGE));
+        }
+        self.waiting.serve(self.state.attempt_parts()).await
+    }
+
     fn next(&self) -> Next {
         let read_again = (!self.waiting.is_empty()).then_some(self.read_at + DRAINED_TTL);
         let times = [self.retry_at, self.waiting.next_end(), read_again];
@@ -97,7 +107,7 @@ impl Actor for Claims {
         let mut served = Ok(());
         if self.waiting.may_serve() {
             self.read_at = Instant::now();
-            match self.waiting.serve(self.state.attempt_parts()).await {
+            match self.serve().await {
                 Ok(pause) => self.retry_at = pause.map(|pause| Instant::now() + pause),
                 Err(error) => {
                     self.retry_at = Some(Instant::now() + PAUSE_AFTER_ERROR);
@@ -111,6 +121,9 @@ impl Actor for Claims {
         if self.waiting.is_empty() {
             self.retry_at = None;
         }
+        let architectures = &self.state.config.architectures;
+        let waiting = self.waiting.counted(architectures);
+        self.state.claims.set_waiting(waiting);
         served?;
         Ok(self.next())
     }

@@ -4,6 +4,7 @@
 mod checkpoints;
 mod claims;
 mod directory_watching;
+mod disk_reserve;
 mod file_lists;
 mod forge_reports;
 mod group_watching;
@@ -11,9 +12,11 @@ mod leases;
 mod pipeline_creation;
 mod pipeline_following;
 mod publisher;
+mod queue_objective;
 mod replanner;
 mod retention;
 mod runner;
+mod storage;
 mod unused_srcinfos;
 
 use std::sync::Arc;
@@ -28,6 +31,7 @@ use crate::state::AppState;
 use checkpoints::Checkpoints;
 use claims::Claims;
 use directory_watching::DirectoryWatching;
+use disk_reserve::DiskReserve;
 use file_lists::FileLists;
 use forge_reports::ForgeReports;
 use group_watching::GroupWatching;
@@ -35,9 +39,11 @@ use leases::Leases;
 use pipeline_creation::PipelineCreation;
 use pipeline_following::PipelineFollowing;
 use publisher::Publisher;
+use queue_objective::QueueObjective;
 use replanner::Replanner;
 use retention::Retention;
 use runner::{Actor as _, Runner};
+use storage::Storage;
 use unused_srcinfos::UnusedSrcinfos;
 
 /// Starts all background tasks of a server; each returns its name when it ends. The receiver fires when requests
@@ -48,7 +54,8 @@ pub(crate) fn start(
     reporter: Option<Reporter>,
 ) -> (JoinSet<&'static str>, oneshot::Receiver<()>) {
     let mut tasks = JoinSet::new();
-    let runner = Runner::new(state.shutdown.clone(), state.outages.clone());
+    let observer = Arc::new(state.metrics.actors.clone());
+    let runner = Runner::new(state.shutdown.clone(), state.outages.clone(), observer);
     let ready = watch(&runner, &mut tasks, state, watched);
     /// Starts actors that need nothing but the state.
     macro_rules! start {
@@ -60,12 +67,15 @@ pub(crate) fn start(
     }
     start!(
         Claims,
+        DiskReserve,
         Leases,
         Publisher,
         FileLists,
         Retention,
         UnusedSrcinfos,
-        Replanner
+        Replanner,
+        QueueObjective,
+        Storage
     );
     let database = state.database.clone();
     runner.spawn(&mut tasks, Checkpoints::outage(&state.clock), move || {

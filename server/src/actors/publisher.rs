@@ -8,6 +8,7 @@ use buildbtw_model::BuildId;
 use tokio::time::Instant;
 
 use super::runner::{Actor, Cause, Next};
+use crate::metrics::builds::Phase;
 use crate::outage::{Failure, Outage, Pauses};
 use crate::service::publish::{Images, publish_all, unpublished};
 use crate::state::AppState;
@@ -69,7 +70,11 @@ impl Publisher {
 
 /// Creates a job whose result is not awaited.
 fn job_without_waiter(build: BuildId) -> PublishJob {
-    PublishJob { build, done: None }
+    PublishJob {
+        build,
+        done: None,
+        accepted: None,
+    }
 }
 
 impl Actor for Publisher {
@@ -90,9 +95,14 @@ impl Actor for Publisher {
             self.retry_at
                 .extend(failed.iter().map(|build| (*build, at)));
             for job in jobs {
+                let is_published = !failed.contains(&job.build);
+                if let Some(accepted) = job.accepted.filter(|_| is_published) {
+                    let metrics = &self.state.metrics.builds;
+                    metrics.phase(Phase::Publish, accepted.elapsed());
+                }
                 if let Some(done) = job.done {
                     // The receiver may have stopped waiting.
-                    let _ = done.send(!failed.contains(&job.build));
+                    let _ = done.send(is_published);
                 }
             }
         }

@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::metrics::actors::ActorMetrics;
 use crate::outage::{Failure, Outage};
 use crate::state::outages::Outages;
 
@@ -110,6 +111,9 @@ impl Next {
 
 /// An observer of turns, for metrics.
 pub(crate) trait Observer: Send + Sync {
+    /// An actor was started.
+    fn started(&self, actor: &'static str);
+
     /// A turn has ended.
     fn turned(&self, actor: &'static str, took: Duration, is_ok: bool);
 
@@ -117,10 +121,12 @@ pub(crate) trait Observer: Send + Sync {
     fn panicked(&self, actor: &'static str);
 }
 
-/// Writes turns to the trace log.
-struct TraceObserver;
+/// Counts turns, and writes them to the trace log.
+impl Observer for ActorMetrics {
+    fn started(&self, actor: &'static str) {
+        self.create(actor);
+    }
 
-impl Observer for TraceObserver {
     fn turned(&self, actor: &'static str, took: Duration, is_ok: bool) {
         tracing::trace!(
             actor.name = actor,
@@ -128,10 +134,12 @@ impl Observer for TraceObserver {
             is_ok,
             "a turn ended"
         );
+        self.record(actor, took, is_ok);
     }
 
     fn panicked(&self, actor: &'static str) {
         tracing::trace!(actor.name = actor, "a turn panicked");
+        self.record_panic(actor);
     }
 }
 
@@ -146,11 +154,15 @@ pub(crate) struct Runner {
 
 impl Runner {
     /// Creates a runner whose actors stop with `shutdown`; it adds their outages to `outages`.
-    pub(crate) fn new(shutdown: CancellationToken, outages: Outages) -> Self {
+    pub(crate) fn new(
+        shutdown: CancellationToken,
+        outages: Outages,
+        observer: Arc<dyn Observer>,
+    ) -> Self {
         Self {
             shutdown,
             outages,
-            observer: Arc::new(TraceObserver),
+            observer,
         }
     }
 
@@ -164,6 +176,7 @@ impl Runner {
     ) {
         self.outages.add(A::NAME, outage.clone());
         let runner = self.clone();
+        self.observer.started(A::NAME);
         tasks.spawn(async move {
             runner.supervise(&outage, create).await;
             A::NAME

@@ -174,6 +174,11 @@ impl Admission {
         }
     }
 
+    /// Returns the numbers of open streams and connections.
+    pub(crate) fn open(&self) -> (usize, usize) {
+        (self.0.streams.taken(), self.0.connections.taken())
+    }
+
     /// Admits a connection.
     ///
     /// # Errors

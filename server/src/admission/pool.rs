@@ -65,6 +65,11 @@ impl Pool {
         }))
     }
 
+    /// Returns how much is taken.
+    pub(super) fn taken(&self) -> usize {
+        self.0.lock().all
+    }
+
     /// Whether only the reserve is left.
     pub(super) fn has_only_reserve(&self) -> bool {
         self.0.lock().all >= self.0.open_to(SourceClass::Anonymous)

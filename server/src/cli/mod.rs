@@ -3,6 +3,7 @@
 
 mod connections;
 mod data;
+mod metrics;
 mod network;
 mod pipelines;
 mod run;
@@ -44,8 +45,16 @@ pub struct Cli {
 pub enum Command {
     /// Run the server until SIGTERM or Ctrl-C
     Run(Box<RunArgs>),
-    /// Copy the database, also while the server runs
+    /// Back up the database, the packages and the logs
+    ///
+    /// The server may run meanwhile: the backup has the state of one moment. On the disk of the data
+    /// folder it takes hardly any space, because its packages and logs are hard links.
     Backup(BackupArgs),
+    /// Restore a backup into an empty data folder
+    ///
+    /// Writes the repository databases, and compares every package with its digest. Exits with 2 if
+    /// it finds problems. Run it as the server's user.
+    Restore(RestoreArgs),
     /// Prepare a GitLab's projects for builds there
     #[command(subcommand)]
     Gitlab(GitlabCommand),
@@ -88,9 +97,20 @@ pub struct BackupArgs {
     /// The data folder.
     #[command(flatten)]
     pub data: DataArgs,
-    /// File to write; it must not exist
+    /// Folder to create, or `-` for a tar archive to stdout
     #[arg(value_name = "PATH")]
     pub target: PathBuf,
+}
+
+/// Options of `buildbtw-server restore`.
+#[derive(Clone, Debug, Args)]
+pub struct RestoreArgs {
+    /// The data folder.
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// Folder or tar archive of the backup, `-` for stdin
+    #[arg(value_name = "PATH")]
+    pub source: PathBuf,
 }
 
 /// Options of `buildbtw-server check`.

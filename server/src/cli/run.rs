@@ -17,6 +17,7 @@ use crate::sources::SourceConfig;
 
 use super::connections::ConnectionArgs;
 use super::data::DataArgs;
+use super::metrics::MetricsArgs;
 use super::network::NetworkArgs;
 use super::pipelines::PipelineArgs;
 
@@ -36,6 +37,9 @@ pub struct RunArgs {
         value_name = "ADDRESS"
     )]
     pub listen: SocketAddr,
+    /// Metrics.
+    #[command(flatten)]
+    pub metrics: MetricsArgs,
     /// URL at which users and workers reach the server
     ///
     /// Set it behind a proxy, or when the server listens on all interfaces. It may have a path, for
@@ -157,6 +161,12 @@ pub struct RunArgs {
         value_name = "COUNT"
     )]
     pub keep_iterations: u32,
+    /// Free space to keep on the data folder's disk, in MiB
+    ///
+    /// With less, uploads, new namespaces and dispatch wait until there is more. 0 disables the
+    /// reserve. [default: a twentieth of the disk, at most 5120]
+    #[arg(long, env = "BUILDBTW_DISK_RESERVE_MIB", value_name = "MIB")]
+    pub disk_reserve_mib: Option<u32>,
     /// Limits of connections.
     #[command(flatten)]
     pub connections: ConnectionArgs,
@@ -290,6 +300,8 @@ impl RunArgs {
             prefix,
             url_by_host,
             architectures,
+            metrics_listen: self.metrics.metrics_listen,
+            queue_objective: self.metrics.queue_objective(),
             lease: Duration::from_secs(self.lease_seconds.into()),
             build_timeout: Duration::from_secs(self.build_timeout_seconds.into()),
             packager: self.packager.clone(),

@@ -10,6 +10,7 @@ pub mod builds;
 mod checkpoints;
 pub mod events;
 pub mod expectations;
+pub mod figures;
 pub mod forge_reports;
 pub mod id_tokens;
 pub mod iterations;
@@ -39,6 +40,7 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, SqlitePool};
 
+use crate::metrics::database::DatabaseMetrics;
 use crate::time::Clock;
 pub use checkpoints::Checkpointer;
 
@@ -102,6 +104,7 @@ pub struct Database {
     public: SqlitePool,
     writer: Arc<Writer>,
     clock: Clock,
+    metrics: DatabaseMetrics,
 }
 
 impl Database {
@@ -159,12 +162,14 @@ impl Database {
         let public = readers(&options, PUBLIC_READERS)
             .await
             .map_err(open_error)?;
-        let writer = Writer::new(writer, options, clock.clone());
+        let metrics = DatabaseMetrics::default();
+        let writer = Writer::new(writer, options, clock.clone(), metrics.clone());
         Ok(Self {
             readers: own,
             public,
             writer,
             clock,
+            metrics,
         })
     }
 
@@ -172,6 +177,12 @@ impl Database {
     #[must_use]
     pub fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// Returns the metrics of the writer.
+    #[must_use]
+    pub fn metrics(&self) -> &DatabaseMetrics {
+        &self.metrics
     }
 
     /// Returns the pool for reads outside write transactions. Inside `for_anonymous` it is a separate pool.

@@ -72,6 +72,7 @@ pub async fn insert_builds(
     iteration: IterationId,
     builds: &[NewBuild],
 ) -> sqlx::Result<Vec<BuildId>> {
+    let at = tx.now();
     let mut ids = Vec::with_capacity(builds.len());
     for chunk in builds.chunks(ROWS_TOGETHER) {
         let rows = json_list(chunk);
@@ -79,8 +80,8 @@ pub async fn insert_builds(
             r#"insert into build (iteration_id, architecture, pkgbase, stage, level, position,
                    commit_hash, tree_hash, commit_time, clone_url, srcinfo_sha256, version, pkgrel,
                    reason, estimate_s, priority_s, status, missing, input_hash, shared_build_id,
-                   packages_attempt_id, library, bootstrap, without)
-               select ?, value ->> 'architecture', value ->> 'pkgbase', value ->> 'stage',
+                   packages_attempt_id, library, bootstrap, without, ready_at)
+               select ?1, value ->> 'architecture', value ->> 'pkgbase', value ->> 'stage',
                    value ->> 'level', value ->> 'position', value ->> 'commit', value ->> 'tree',
                    value ->> 'commit_time', value ->> 'clone_url', value ->> 'srcinfo_sha256',
                    value ->> 'version', value ->> 'pkgrel', value ->> 'reason',
@@ -88,10 +89,12 @@ pub async fn insert_builds(
                    iif(value ->> 'missing' = 0 and value ->> 'reused' is null, 'ready', 'blocked'),
                    value ->> 'missing', value ->> 'input_hash', value ->> 'shared_build',
                    value ->> 'reused', value ->> 'library', value ->> 'bootstrap',
-                   value ->> 'without'
-               from json_each(?) order by key
+                   value ->> 'without',
+                   iif(value ->> 'missing' = 0 and value ->> 'reused' is null, ?2, null)
+               from json_each(?3) order by key
                returning id as "id!: BuildId", position as "position!: i64""#,
             iteration,
+            at,
             rows,
         )
         .fetch_all(tx.connection())

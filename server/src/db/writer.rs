@@ -4,6 +4,7 @@
 //! A write returns only after the commit. If that fails, all members fail.
 
 use std::sync::{Arc, Weak};
+use std::time::Instant;
 
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
@@ -11,6 +12,7 @@ use tokio::sync::{Mutex, Notify, OwnedMutexGuard, oneshot};
 
 use super::checkpoints::{Checkpointer, Written};
 use crate::error;
+use crate::metrics::database::DatabaseMetrics;
 use crate::time::{Clock, Millis};
 
 /// The maximum number of members of a commit.
@@ -26,6 +28,7 @@ pub(super) struct Writer {
     /// Tells the checkpointer how much was written.
     written: Arc<Written>,
     clock: Clock,
+    metrics: DatabaseMetrics,
 }
 
 /// The open transaction, and the members that wait for its commit.
@@ -56,6 +59,7 @@ impl Writer {
         connection: SqliteConnection,
         options: SqliteConnectOptions,
         clock: Clock,
+        metrics: DatabaseMetrics,
     ) -> Arc<Self> {
         let batch = Batch {
             connection: Some(connection),
@@ -67,6 +71,7 @@ impl Writer {
             pending: Arc::default(),
             written: Arc::default(),
             clock,
+            metrics,
         });
         tokio::spawn(commit_pending(
             Arc::downgrade(&writer),
@@ -82,16 +87,25 @@ impl Writer {
 
     /// Waits for the earlier members, and becomes the next one.
     pub(super) async fn begin(&self) -> sqlx::Result<WriteTransaction> {
+        let asked = Instant::now();
         let batch = Arc::clone(&self.batch).lock_owned().await;
+        let since = Instant::now();
+        self.metrics.waited(since - asked);
         // If it is dropped at any await from here on, the committer cleans up.
         let mut member = WriteTransaction {
             batch: Some(batch),
             pending: Arc::clone(&self.pending),
             clock: self.clock.clone(),
+            since,
+            metrics: self.metrics.clone(),
         };
         if let Some(batch) = &mut member.batch {
             batch.undo_unfinished().await;
-            batch.open(&self.options).await?;
+            batch.open(&self.options).await.inspect_err(|error| {
+                if is_locked(error) {
+                    self.metrics.locked();
+                }
+            })?;
             batch.state = State::InMember;
             batch.execute("SAVEPOINT member").await?;
         }
@@ -118,10 +132,13 @@ impl Drop for Writer {
 async fn commit_pending(writer: Weak<Writer>, pending: Arc<Notify>) {
     loop {
         pending.notified().await;
-        let Some(batch) = writer.upgrade().map(|writer| Arc::clone(&writer.batch)) else {
+        let parts = writer
+            .upgrade()
+            .map(|writer| (Arc::clone(&writer.batch), writer.metrics.clone()));
+        let Some((batch, metrics)) = parts else {
             return;
         };
-        batch.lock().await.commit().await;
+        batch.lock().await.commit_measured(&metrics).await;
         if let Some(writer) = writer.upgrade() {
             writer.written.commit();
         }
@@ -174,6 +191,15 @@ impl Batch {
         }
     }
 
+    /// Like [`Self::commit`]. Records the time, if there is anything to commit.
+    async fn commit_measured(&mut self, metrics: &DatabaseMetrics) {
+        let (began, has_members) = (Instant::now(), !self.members.is_empty());
+        self.commit().await;
+        if has_members {
+            metrics.committed(began.elapsed());
+        }
+    }
+
     /// Makes all members durable and notifies them.
     async fn commit(&mut self) {
         self.undo_unfinished().await;
@@ -217,6 +243,9 @@ pub struct WriteTransaction {
     batch: Option<OwnedMutexGuard<Batch>>,
     pending: Arc<Notify>,
     clock: Clock,
+    /// When its turn began.
+    since: Instant,
+    metrics: DatabaseMetrics,
 }
 
 impl WriteTransaction {
@@ -236,7 +265,8 @@ impl WriteTransaction {
             && let Some(mut batch) = self.batch.take()
         {
             // In a task of its own: this future may be dropped, and a commit must not be.
-            tokio::spawn(async move { batch.commit().await });
+            let metrics = self.metrics.clone();
+            tokio::spawn(async move { batch.commit_measured(&metrics).await });
         }
         // Admits the next member, and queues the committer behind those that wait already.
         drop(self);
@@ -290,8 +320,14 @@ fn shared(error: Arc<sqlx::Error>) -> std::io::Error {
 impl Drop for WriteTransaction {
     fn drop(&mut self) {
         self.batch = None;
+        self.metrics.held(self.since.elapsed());
         self.pending.notify_one();
     }
+}
+
+/// Whether another process had locked the database.
+fn is_locked(error: &sqlx::Error) -> bool {
+    error::database_code(error).is_some_and(|code| error::BUSY.contains(&code))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::db::builds::{self, Candidate};
 use crate::db::workers::{self, WORKER_TIMEOUT};
 use crate::error::Error;
 use crate::service::claim_build::{self, Assigned};
-use crate::state::claim_queue::{Claimant, Message, Waiter};
+use crate::state::claim_queue::{Claimant, Message, Waiter, Waiting};
 use crate::state::parts::AttemptParts;
 use crate::time::Millis;
 
@@ -74,6 +74,16 @@ impl WaitingClaims {
     /// Returns when the first wait ends.
     pub(crate) fn next_end(&self) -> Option<Instant> {
         self.waiters.iter().map(|waiter| waiter.until).min()
+    }
+
+    /// Returns the number of claims, and which of these architectures they could build for.
+    pub(crate) fn counted(&self, architectures: &[Architecture]) -> Waiting {
+        let is_waited_for = |architecture: &&Architecture| self.count(architecture) > 0;
+        let awaited = architectures.iter().filter(is_waited_for);
+        Waiting {
+            claims: self.waiters.len(),
+            architectures: awaited.cloned().collect(),
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -182,6 +192,9 @@ impl WaitingClaims {
         }
         for (claim, assignment) in assigned {
             if let Some(waiter) = self.take(claim) {
+                // Either of them may have come later.
+                let lag = waiter.since.elapsed().min(assignment.queued);
+                parts.announcer.metrics.builds.dispatch_lag(lag);
                 // If its connection was lost, the worker claims again with the same ID.
                 let _ = waiter.reply.send(assignment);
             }

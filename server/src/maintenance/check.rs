@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
-use buildbtw_model::{NamespaceName, Sha256Digest};
-use sha2::Digest as _;
+use buildbtw_model::NamespaceName;
 
 use crate::db::packages::{self, Published};
 use crate::db::{Database, IterationId, attempts, builds, iterations, namespaces};
@@ -18,7 +16,9 @@ use crate::service::publish::file_lists::{listed, replace_databases, with_files}
 use crate::service::recover::may_upload;
 use crate::time::Clock;
 
+use super::files::{digest, entries, is_content, remove};
 pub use super::findings::Finding;
+use super::uploads::uploaded;
 
 /// What to check and whether to repair it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -42,14 +42,24 @@ pub async fn check(data: &Path, options: Options) -> anyhow::Result<Vec<Finding>
     );
     // Concurrent writes would look like problems.
     let _lock = lock(data).await?;
-    let database = Database::open(&path, Clock::default()).await?;
-    let checker = Checker {
-        repos: Repos::new(data)?,
-        logs: Logs::new(data)?,
-        database,
-        options,
-    };
+    let checker = Checker::open(data, &path, options).await?;
     let found = checker.run().await;
+    checker.database.close().await;
+    found
+}
+
+/// Migrates `database`, writes the repository databases of its data folder, and checks everything else. The caller
+/// holds the lock of the folder.
+///
+/// # Errors
+/// When the folder cannot be read or written.
+pub(super) async fn complete(data: &Path, database: &Path) -> anyhow::Result<Vec<Finding>> {
+    let options = Options {
+        digests: true,
+        repair: false,
+    };
+    let checker = Checker::open(data, database, options).await?;
+    let found = checker.complete().await;
     checker.database.close().await;
     found
 }
@@ -62,6 +72,15 @@ struct Checker {
 }
 
 impl Checker {
+    async fn open(data: &Path, database: &Path, options: Options) -> anyhow::Result<Self> {
+        Ok(Self {
+            database: Database::open(database, Clock::default()).await?,
+            repos: Repos::new(data)?,
+            logs: Logs::new(data)?,
+            options,
+        })
+    }
+
     async fn run(&self) -> anyhow::Result<Vec<Finding>> {
         let mut findings = self.integrity().await?;
         if !findings.is_empty() {
@@ -76,7 +95,22 @@ impl Checker {
             }
         }
         findings.extend(damaged);
-        findings.extend(self.repository_databases().await?);
+        findings.extend(self.uploads().await?);
+        findings.extend(self.repository_databases(self.options.repair).await?);
+        findings.extend(self.orphans(&published).await?);
+        Ok(findings)
+    }
+
+    async fn complete(&self) -> anyhow::Result<Vec<Finding>> {
+        let mut findings = self.integrity().await?;
+        if !findings.is_empty() {
+            return Ok(findings);
+        }
+        let published = packages::published(self.database.read()).await?;
+        findings.extend(self.packages(&published)?);
+        findings.extend(self.uploads().await?);
+        // Backups do not contain them.
+        self.repository_databases(true).await?;
         findings.extend(self.orphans(&published).await?);
         Ok(findings)
     }
@@ -171,7 +205,27 @@ impl Checker {
         Ok(())
     }
 
-    async fn repository_databases(&self) -> anyhow::Result<Vec<Finding>> {
+    /// Returns accepted uploads that are missing or have another size.
+    async fn uploads(&self) -> anyhow::Result<Vec<Finding>> {
+        let mut findings = Vec::new();
+        let uploads = uploaded(self.database.read(), &self.repos).await?;
+        for upload in uploads.into_iter().filter(|upload| upload.is_accepted) {
+            let found = match fs_err::metadata(&upload.path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+                found => Some(found?.len()),
+            };
+            if found != Some(upload.size) {
+                findings.push(Finding::Upload {
+                    build: upload.build,
+                    path: upload.path,
+                });
+            }
+        }
+        Ok(findings)
+    }
+
+    /// Returns repository databases that do not match the builds, and rewrites them if `rewrite` is set.
+    async fn repository_databases(&self, rewrite: bool) -> anyhow::Result<Vec<Finding>> {
         let reader = self.database.read();
         let mut findings = Vec::new();
         for namespace in namespaces::all(reader).await? {
@@ -195,7 +249,7 @@ impl Checker {
                             wrong.push(path);
                         }
                     }
-                    if self.options.repair && !wrong.is_empty() {
+                    if rewrite && !wrong.is_empty() {
                         fs_err::create_dir_all(self.repos.folder(&key))?;
                         replace_databases(&self.repos, &key, &plain, &lists)?;
                     }
@@ -292,71 +346,4 @@ fn key(package: &Published) -> RepositoryKey {
         iteration: package.iteration,
         architecture: package.architecture.clone(),
     }
-}
-
-fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut paths = Vec::new();
-    match fs_err::read_dir(folder) {
-        // A file in place of a folder is an orphan of the folder that contains it.
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-            ) => {}
-        listed => {
-            for entry in listed? {
-                paths.push(entry?.path());
-            }
-        }
-    }
-    paths.sort_unstable();
-    Ok(paths)
-}
-
-fn is_content(path: &Path, content: &[u8]) -> io::Result<bool> {
-    match fs_err::read(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        read => Ok(unpacked(&read?).ok() == Some(unpacked(content)?)),
-    }
-}
-
-/// Returns the digest of a database's content, independent of its compression.
-fn unpacked(database: &[u8]) -> io::Result<Sha256Digest> {
-    let mut hasher = Hasher(sha2::Sha256::new());
-    zstd::stream::copy_decode(database, &mut hasher)?;
-    Ok(Sha256Digest::from_bytes(&hasher.0.finalize().into()))
-}
-
-struct Hasher(sha2::Sha256);
-
-impl io::Write for Hasher {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-fn remove(path: &Path) -> io::Result<()> {
-    if path.symlink_metadata()?.is_dir() {
-        fs_err::remove_dir_all(path)
-    } else {
-        fs_err::remove_file(path)
-    }
-}
-
-fn digest(path: &Path) -> anyhow::Result<Sha256Digest> {
-    let mut file = fs_err::File::open(path)?;
-    let mut hasher = sha2::Sha256::new();
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        match io::Read::read(&mut file, &mut buffer).context("cannot read a package")? {
-            0 => break,
-            count => hasher.update(buffer.get(..count).unwrap_or_default()),
-        }
-    }
-    Ok(Sha256Digest::from_bytes(&hasher.finalize().into()))
 }

@@ -22,6 +22,13 @@ pub enum Finding {
         /// The difference.
         what: String,
     },
+    /// A package that was accepted for a build and is not published yet is missing, or has another size.
+    Upload {
+        /// The build.
+        build: BuildId,
+        /// Its path.
+        path: PathBuf,
+    },
     /// A repository database is missing, or does not match the builds.
     RepositoryDatabase {
         /// The repository.
@@ -40,6 +47,11 @@ impl std::fmt::Display for Finding {
             Self::Package {
                 build, path, what, ..
             } => write!(f, "{}: {what} (build {build})", path.display()),
+            Self::Upload { build, path } => write!(
+                f,
+                "{}: this upload is missing or incomplete (build {build})",
+                path.display()
+            ),
             Self::RepositoryDatabase { path, .. } => {
                 write!(f, "{}: does not list the built packages", path.display())
             }
@@ -53,7 +65,7 @@ impl Finding {
     #[must_use]
     pub fn repair(&self) -> Option<&'static str> {
         match self {
-            Self::Database(_) => None,
+            Self::Database(_) | Self::Upload { .. } => None,
             Self::Package { .. } => {
                 Some("restored from another repository, or its build marked as failed")
             }

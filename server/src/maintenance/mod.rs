@@ -3,4 +3,6 @@
 pub mod backup;
 pub mod check;
 pub mod ci_config;
+mod files;
 mod findings;
+mod uploads;

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use buildbtw_model::api::ProblemKind;
 use buildbtw_planner::{TimedOut, Until};
+use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -51,6 +52,8 @@ pub struct PlanQueue {
     limit: Duration,
     /// Time limit of a plan without a token.
     public_limit: Duration,
+    /// Records how long plans take.
+    seconds: Histogram,
     shutdown: CancellationToken,
 }
 
@@ -90,7 +93,7 @@ impl Drop for CancelOnDrop {
 impl PlanQueue {
     /// Creates a queue with a time limit per plan. Plans are cancelled on `shutdown`.
     #[must_use]
-    pub fn new(limit: Duration, shutdown: CancellationToken) -> Self {
+    pub fn new(limit: Duration, seconds: Histogram, shutdown: CancellationToken) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             // One processor is left for everything else.
@@ -99,6 +102,7 @@ impl PlanQueue {
             callers: Arc::default(),
             limit,
             public_limit: limit.min(ANONYMOUS_LIMIT),
+            seconds,
             shutdown,
         }
     }
@@ -121,13 +125,14 @@ impl PlanQueue {
         let free = acquire(Arc::clone(free)).await?;
         let is_abandoned = Arc::new(AtomicBool::new(false));
         let abandon = CancelOnDrop(Arc::clone(&is_abandoned));
-        let shutdown = self.shutdown.clone();
+        let (seconds, shutdown) = (self.seconds.clone(), self.shutdown.clone());
         let task = tokio::task::spawn_blocking(move || {
             // Released when the thread ends, which may be after the caller disconnected.
             let _held = (place, turn, free);
-            let end = Instant::now() + limit;
+            let began = Instant::now();
+            let end = began + limit;
             let left = Cell::new(0);
-            make(&Until(Box::new(move || {
+            let made = make(&Until(Box::new(move || {
                 if let Some(fewer) = u32::checked_sub(left.get(), 1) {
                     left.set(fewer);
                     return false;
@@ -136,7 +141,9 @@ impl PlanQueue {
                 Instant::now() >= end
                     || is_abandoned.load(Ordering::Relaxed)
                     || shutdown.is_cancelled()
-            })))
+            })));
+            seconds.observe(began.elapsed().as_secs_f64());
+            made
         });
         let plan = task.await?;
         drop(abandon);
@@ -226,7 +233,8 @@ mod tests {
     const A_DAY: Duration = Duration::from_secs(24 * 3600);
 
     fn queue(limit: Duration) -> PlanQueue {
-        PlanQueue::new(limit, CancellationToken::new())
+        let seconds = buildbtw_metrics::short_histogram();
+        PlanQueue::new(limit, seconds, CancellationToken::new())
     }
 
     /// Plans until it is cancelled.

@@ -99,11 +99,24 @@ impl Repos {
         }
     }
 
-    /// Removes folders of repositories, and frees their space.
+    /// Lets removals wait until the result is dropped: a backup collects the files of all repositories. Blocking; waits
+    /// for removals that are running, also in another process.
+    ///
+    /// # Errors
+    /// When the lock cannot be taken.
+    pub fn pause_removals(&self) -> io::Result<fs_err::File> {
+        let lock = fs_err::File::open(&self.trash)?;
+        lock.lock()?;
+        Ok(lock)
+    }
+
+    /// Removes folders of repositories, and frees their space. Waits for the end of [`Self::pause_removals`].
     ///
     /// # Errors
     /// When a file system operation fails.
     pub fn remove(&self, folders: &[PathBuf]) -> io::Result<()> {
+        let not_paused = fs_err::File::open(&self.trash)?;
+        not_paused.lock_shared()?;
         let _alone = self
             .trash_lock
             .lock()

@@ -5,6 +5,7 @@ mod base_url;
 pub(crate) mod bodies;
 pub(crate) mod conditional;
 pub(crate) mod extract;
+pub(crate) mod health;
 pub(crate) mod listing;
 pub(crate) mod pages;
 pub(crate) mod public;

@@ -32,5 +32,6 @@ pub async fn append_log(
         .into());
     }
     let length = parts.logs.append(id, offset, chunk).await?;
+    parts.announcer.metrics.builds.logged(chunk.len());
     Ok(LogAppended { length })
 }

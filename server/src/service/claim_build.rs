@@ -124,7 +124,11 @@ async fn repeated_claim(
         .await?
         .ok_or_else(|| anyhow::anyhow!("attempt {} has no build", attempt.id))?;
     let attempt = attempt.id;
-    let assignment = Assignment { attempt, build };
+    let assignment = Assignment {
+        attempt,
+        build,
+        queued: Duration::ZERO,
+    };
     describe_to(parts, assignment, claimant).await.map(Some)
 }
 
@@ -213,12 +217,13 @@ pub async fn assign(
         .await?;
     let effects = transition.commit().await?;
     announcer.announce(effects);
-    let assigned = dispatched.into_iter().map(|(attempt, build)| {
+    let assigned = dispatched.into_iter().map(|dispatched| {
         let assignment = Assignment {
-            attempt: attempt.id,
-            build,
+            attempt: dispatched.attempt.id,
+            build: dispatched.build,
+            queued: dispatched.queued,
         };
-        (attempt.claim, assignment)
+        (dispatched.attempt.claim, assignment)
     });
     Ok(Assigned {
         assigned: assigned.collect(),
@@ -250,7 +255,7 @@ pub async fn describe(
     assignment: Assignment,
     server: &BaseUrl,
 ) -> Result<ClaimedBuild, Error> {
-    let Assignment { attempt, build } = assignment;
+    let Assignment { attempt, build, .. } = assignment;
     let ForWorker {
         parsed,
         bump,

@@ -37,6 +37,7 @@ pub async fn create_namespace(
     server: &BaseUrl,
     request: &CreateNamespace,
 ) -> Result<NamespaceDetail, Error> {
+    parts.disk.ensure_room()?;
     let changesets = changesets(parts.sources, &request.changesets).await?;
     let exclude = patterns("exclude", &request.exclude).await?;
     check_excluded(&changesets, &exclude)?;

@@ -80,7 +80,11 @@ pub async fn exchange_id_token(
     // A server that builds on GitLab has one URL, which its pipelines got as a variable.
     let server = parts.config.base_url();
     let url = format!("{server}/builds/{}", build.id);
-    let assignment = Assignment { attempt, build };
+    let assignment = Assignment {
+        attempt,
+        build,
+        queued: Duration::ZERO,
+    };
     let (config, base) = (parts.config, jobs.base);
     let build = describe(config, parts.database, base, assignment, &server).await?;
     if let Some(peer) = peer {

@@ -66,6 +66,7 @@ pub async fn expire(parts: AttemptParts<'_>, attempt: AttemptId) -> Result<bool,
     let conclusion = parts.logs.conclude(attempt).await;
     let effects = transition.commit().await?;
     parts.announcer.announce(effects);
+    parts.announcer.metrics.builds.lease_expired();
     tracing::warn!(
         attempt.id = %current.id,
         worker.name = current.worker.as_str(),
@@ -103,7 +104,7 @@ mod tests {
     use crate::repos::Repos;
     use crate::state::announcer::Announcer;
     use crate::state::report_turns::ReportTurns;
-    use crate::testing::{config, open_database, settable};
+    use crate::testing::{config, disk, open_database, settable};
 
     const ATTEMPTS: [&str; 2] = [
         "01990000-0000-7000-8000-000000000001",
@@ -151,6 +152,7 @@ mod tests {
             config: &config(folder.path()),
             database: &database,
             repos: &Repos::new(folder.path()).unwrap(),
+            disk: &disk(folder.path()),
             logs: &Logs::new(folder.path()).unwrap(),
             reports: &ReportTurns::default(),
             announcer: &Announcer::default(),

@@ -32,6 +32,8 @@ pub struct Upload {
     pub file_name: PackageFileName,
     /// The digest it must have.
     pub sha256: Sha256Digest,
+    /// Its size in bytes, if the request says it.
+    pub size: Option<u64>,
 }
 
 /// Stores a package of an attempt. A repeated upload of the same package gets the stored response.
@@ -58,17 +60,15 @@ pub async fn upload_package<E: std::fmt::Display>(
     {
         return Ok(response(upload, size));
     }
+    // A larger one is refused for its size, which is final.
+    let announced = upload.size.unwrap_or_default();
+    let announced = announced.min(parts.config.max_package_bytes);
+    parts.disk.ensure_room_for(announced)?;
     // The upload may take long.
     drop(turn);
     fs_err::tokio::create_dir_all(&folder).await?;
     let partial = Partial::new(&folder, &upload.file_name);
-    let size = receive(
-        &partial,
-        &upload.sha256,
-        body,
-        parts.config.max_package_bytes,
-    )
-    .await?;
+    let size = receive(parts, &partial, &upload.sha256, body).await?;
     let turn = parts.repos.acquire_read_turn(token, size).await?;
     // The rest is not awaited when the server shuts down, or when the client has disconnected.
     let stop = shutdown.child_token();
@@ -205,12 +205,17 @@ impl Drop for Partial {
     }
 }
 
+/// How many bytes are received between two measurements of the disk.
+const MEASURED_EVERY: u64 = 64 << 20;
+
 async fn receive<E: std::fmt::Display>(
+    parts: AttemptParts<'_>,
     partial: &Partial,
     expected: &Sha256Digest,
     body: impl Stream<Item = Result<Bytes, E>> + Send,
-    limit: u64,
 ) -> Result<u64, Error> {
+    let limit = parts.config.max_package_bytes;
+    let mut measure_at = MEASURED_EVERY;
     let mut file = fs_err::tokio::File::create(&partial.path).await?;
     let mut hasher = sha2::Sha256::new();
     let mut size = 0_u64;
@@ -224,6 +229,10 @@ async fn receive<E: std::fmt::Display>(
         if size > limit {
             let title = format!("the package is larger than {} MiB", limit >> 20);
             return Err(Error::refused(ProblemKind::TooLarge, title));
+        }
+        if size >= measure_at {
+            measure_at = size + MEASURED_EVERY;
+            parts.disk.ensure_room()?;
         }
         hasher.update(&chunk);
         file.write_all(&chunk).await?;
@@ -264,6 +273,7 @@ async fn read_metadata(
             attempt,
             file_name,
             sha256,
+            ..
         } = upload;
         let is_over = || stop.is_cancelled() || Instant::now() >= end;
         let metadata = PackageMetadata::read(&path, &file_name, &pkgbase, &is_over);
@@ -342,6 +352,7 @@ mod tests {
             attempt: AttemptId::new(),
             file_name: "a-1-1-any.pkg.tar.zst".parse().unwrap(),
             sha256: Sha256Digest::from_bytes(&[0; 32]),
+            size: None,
         };
         let repos = crate::repos::Repos::new(folder.path()).unwrap();
         let turn = repos.acquire_read_turn(TokenId(1), 0).await.unwrap();

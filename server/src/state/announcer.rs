@@ -5,6 +5,7 @@ use buildbtw_model::BuildId;
 use crate::changes::{Changes, Effects};
 use crate::db::NamespaceId;
 use crate::error::Error;
+use crate::metrics::Metrics;
 use crate::wakers::{Pending, Waker};
 
 use super::claim_queue::ClaimQueue;
@@ -29,6 +30,8 @@ pub struct Announcer {
     pub retention: Waker,
     /// Builds to publish.
     pub publisher: PublishQueue,
+    /// Counts what the transactions changed.
+    pub metrics: Metrics,
 }
 
 impl Announcer {
@@ -37,6 +40,8 @@ impl Announcer {
         if let Some(reports) = &self.forge_reports {
             reports.add(effects.namespaces.iter().copied());
         }
+        self.metrics.builds.dispatched(&effects.dispatched);
+        self.metrics.builds.ended(&effects.attempts);
         self.changes.notify(effects.namespaces);
         if effects.ready {
             self.claims.wake();

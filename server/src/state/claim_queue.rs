@@ -1,5 +1,7 @@
 //! The queue in which claims of workers wait for builds. The actor for claims serves it.
 
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use buildbtw_model::{Architecture, AttemptId, ClaimId, WorkerName};
@@ -42,6 +44,8 @@ pub struct Assignment {
     pub attempt: AttemptId,
     /// The build.
     pub build: BuildRow,
+    /// How long it was ready.
+    pub queued: Duration,
 }
 
 /// A message to the actor that serves the queue.
@@ -58,6 +62,8 @@ pub(crate) enum Message {
 pub(crate) struct Waiter {
     pub(crate) claimant: Claimant,
     pub(crate) architectures: Vec<Architecture>,
+    /// When it began to wait.
+    pub(crate) since: Instant,
     /// When its wait ends. The actor checks this itself, so that it does not assign a build to a claim
     /// whose wait ends at the same moment.
     pub(crate) until: Instant,
@@ -69,6 +75,17 @@ pub(crate) struct Waiter {
 pub struct ClaimQueue {
     inbox: Inbox<Message>,
     ready: Waker,
+    /// What the actor last knew.
+    waiting: Arc<Mutex<Waiting>>,
+}
+
+/// The claims that wait.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// Their number.
+    pub claims: usize,
+    /// The architectures that they could build for.
+    pub architectures: BTreeSet<Architecture>,
 }
 
 impl ClaimQueue {
@@ -91,13 +108,30 @@ impl ClaimQueue {
         wait: Duration,
     ) -> oneshot::Receiver<Assignment> {
         let (reply, assigned) = oneshot::channel();
+        let now = Instant::now();
         self.inbox.send(Message::Wait(Waiter {
             claimant,
             architectures,
-            until: Instant::now() + wait,
+            since: now,
+            until: now + wait,
             reply,
         }));
         assigned
+    }
+
+    /// Returns the claims that wait, as of the actor's last turn.
+    #[must_use]
+    pub fn waiting(&self) -> Waiting {
+        self.lock().clone()
+    }
+
+    /// Sets the claims that wait.
+    pub(crate) fn set_waiting(&self, waiting: Waiting) {
+        *self.lock() = waiting;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until builds may have become ready.

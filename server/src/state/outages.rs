@@ -1,5 +1,6 @@
 //! The outages of all background tasks, for pages, the API and the command line.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::outage::{Current, Outage};
@@ -39,6 +40,16 @@ impl Outages {
             })
         });
         failing.collect()
+    }
+
+    /// Returns every task, with whether it is in an outage now.
+    #[must_use]
+    pub fn by_task(&self) -> BTreeMap<&'static str, bool> {
+        let mut tasks = BTreeMap::new();
+        for (task, outage) in self.lock().iter() {
+            *tasks.entry(*task).or_default() |= outage.current().is_some();
+        }
+        tasks
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<(&'static str, Outage)>> {

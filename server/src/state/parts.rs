@@ -2,12 +2,16 @@
 //! case creates these and no others.
 
 use buildbtw_model::Architecture;
+use buildbtw_model::api::ReadyResponse;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::Admission;
 use crate::config::Config;
 use crate::db::Database;
+use crate::disk::Disk;
+use crate::fresh::Fresh;
 use crate::logs::Logs;
+use crate::metrics::Metrics;
 use crate::planning::known_sonames::KnownSonames;
 use crate::planning::queue::PlanQueue;
 use crate::repos::Repos;
@@ -35,6 +39,8 @@ pub struct AttemptParts<'a> {
     pub database: &'a Database,
     /// The repositories on disk, with the uploads of attempts.
     pub repos: &'a Repos,
+    /// The disk of the data folder.
+    pub disk: &'a Disk,
     /// The build logs.
     pub logs: &'a Logs,
     /// Limits concurrent reports.
@@ -86,6 +92,8 @@ pub struct PlanningParts<'a> {
     pub sources: &'a Sources,
     /// The repositories on disk, with the packages that builds may reuse.
     pub repos: &'a Repos,
+    /// The disk of the data folder.
+    pub disk: &'a Disk,
     /// The base repositories.
     pub base: &'a BaseRepositories,
     /// Which packages link which libraries.
@@ -115,6 +123,8 @@ pub struct ReadParts<'a> {
     pub fetched: Option<&'a FetchedProtocols>,
     /// Builds on GitLab, if it builds anything.
     pub pipelines: Option<&'a Pipelines>,
+    /// The disk of the data folder.
+    pub disk: &'a Disk,
     /// The outages of background tasks.
     pub outages: &'a Outages,
 }
@@ -147,7 +157,49 @@ pub struct DeletionParts<'a> {
     pub token_cache: &'a TokenCache,
 }
 
+/// What monitoring reads.
+#[derive(Clone, Copy)]
+pub struct MonitoringParts<'a> {
+    /// The settings.
+    pub config: &'a Config,
+    /// The database.
+    pub database: &'a Database,
+    /// The package index and where it comes from.
+    pub sources: &'a Sources,
+    /// Limits of connections and requests.
+    pub admission: &'a Admission,
+    /// Where claims wait for builds.
+    pub claims: &'a ClaimQueue,
+    /// The disk of the data folder.
+    pub disk: &'a Disk,
+    /// The outages of background tasks.
+    pub outages: &'a Outages,
+    /// The metrics.
+    pub metrics: &'a Metrics,
+    /// The last results of the checks.
+    pub readiness: &'a Fresh<ReadyResponse>,
+    /// Cancelled on shutdown.
+    pub shutdown: &'a CancellationToken,
+}
+
 impl AppState {
+    /// Returns what monitoring reads.
+    #[must_use]
+    pub fn monitoring_parts(&self) -> MonitoringParts<'_> {
+        MonitoringParts {
+            config: &self.config,
+            database: &self.database,
+            sources: &self.sources,
+            admission: &self.admission,
+            claims: &self.claims,
+            disk: &self.disk,
+            outages: &self.outages,
+            metrics: &self.metrics,
+            readiness: &self.readiness,
+            shutdown: &self.shutdown,
+        }
+    }
+
     /// Returns what reports on attempts need.
     #[must_use]
     pub fn attempt_parts(&self) -> AttemptParts<'_> {
@@ -155,6 +207,7 @@ impl AppState {
             config: &self.config,
             database: &self.database,
             repos: &self.repos,
+            disk: &self.disk,
             logs: &self.logs,
             reports: &self.reports,
             announcer: self.announcer(),
@@ -194,6 +247,7 @@ impl AppState {
             database: &self.database,
             sources: &self.sources,
             repos: &self.repos,
+            disk: &self.disk,
             base: &self.base,
             sonames: &self.sonames,
             fetched: self.fetched_by_workers(),
@@ -213,6 +267,7 @@ impl AppState {
             sources: &self.sources,
             fetched: self.fetched_by_workers(),
             pipelines: self.pipelines.as_ref(),
+            disk: &self.disk,
             outages: &self.outages,
         }
     }

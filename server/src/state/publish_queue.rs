@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use buildbtw_model::BuildId;
 use tokio::sync::{Mutex, MutexGuard, oneshot};
+use tokio::time::Instant;
 
 use crate::db::IterationId;
 use crate::error::Error;
@@ -22,6 +23,8 @@ pub(crate) struct PublishJob {
     pub(crate) build: BuildId,
     /// Gets true when the build is published, false if that failed.
     pub(crate) done: Option<oneshot::Sender<bool>>,
+    /// When the packages were accepted, if this job is the first one of its build.
+    pub(crate) accepted: Option<Instant>,
 }
 
 impl PublishQueue {
@@ -34,6 +37,7 @@ impl PublishQueue {
         self.inbox.send(PublishJob {
             build,
             done: Some(done),
+            accepted: None,
         });
         if published.await.unwrap_or(false) {
             Ok(())
@@ -42,9 +46,13 @@ impl PublishQueue {
         }
     }
 
-    /// Enqueues a build without waiting.
+    /// Enqueues a build whose packages were just accepted, without waiting.
     pub fn enqueue(&self, build: BuildId) {
-        self.inbox.send(PublishJob { build, done: None });
+        self.inbox.send(PublishJob {
+            build,
+            done: None,
+            accepted: Some(Instant::now()),
+        });
     }
 
     /// Waits for the next build.

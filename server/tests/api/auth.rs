@@ -129,7 +129,8 @@ fn served() -> Vec<String> {
     let source = concat!(
         include_str!("../../src/router.rs"),
         include_str!("../../src/routes/pages/mod.rs"),
-        include_str!("../../src/routes/listing.rs")
+        include_str!("../../src/routes/listing.rs"),
+        include_str!("../../src/routes/health.rs")
     );
     let squeezed: String = source.split_whitespace().collect();
     let mut parts = squeezed.split(".route(\"").skip(1);
@@ -164,6 +165,9 @@ fn classifies_every_route_as_public_or_guarded() {
         "/repo/{name}/{iteration}/",
         "/repo/{name}/{iteration}/{architecture}",
         "/repo/{name}/{iteration}/{architecture}/",
+        "/healthz",
+        "/readyz",
+        "/metrics",
         "/",
         "/assets/{hash}/{file}",
         "/namespaces/{name}/iterations/{number}",

@@ -1,9 +1,8 @@
-//! Backups, checks and repairs of a data folder, and damaged databases.
+//! Checks and repairs of a data folder, and damaged databases.
 
 use std::path::Path;
 
 use buildbtw_model::{BuildStatus, IterationStatus};
-use buildbtw_server::maintenance::backup::backup;
 use buildbtw_server::maintenance::check::{Finding, Options, check};
 use buildbtw_server::run::DATABASE_FILE;
 use tokio_util::sync::CancellationToken;
@@ -43,32 +42,6 @@ async fn expect_no_findings(data: &Path) {
         repair: false,
     };
     assert_eq!(texts(&check(data, options).await.unwrap()), [""; 0]);
-}
-
-#[tokio::test]
-async fn server_starts_from_backup_of_running_server() {
-    let mut server = TestServer::start(pair).await;
-    done(&server).await;
-    let copy = server.scratch("backup").join("copy.sqlite3");
-    let size = backup(&server.data(), &copy).await.unwrap();
-    assert_eq!(copy.metadata().unwrap().len(), size);
-    let mode = std::os::unix::fs::PermissionsExt::mode(&copy.metadata().unwrap().permissions());
-    assert_eq!(mode & 0o777, 0o600);
-    let again = backup(&server.data(), &copy).await.unwrap_err();
-    assert!(again.to_string().contains("already"), "{again}");
-    let nowhere = backup(Path::new("/nonexistent"), &copy).await.unwrap_err();
-    assert!(nowhere.to_string().contains("--data-dir"), "{nowhere}");
-
-    server.crash().await;
-    let database = server.data().join(DATABASE_FILE);
-    for ending in ["", "-wal", "-shm"] {
-        let _ = fs_err::remove_file(format!("{}{ending}", database.display()));
-    }
-    fs_err::copy(&copy, &database).unwrap();
-    server.start_again().await;
-    server.expect_iteration("bump", IterationStatus::Done).await;
-    server.stop().await;
-    expect_no_findings(&server.data()).await;
 }
 
 #[tokio::test]

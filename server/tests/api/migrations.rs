@@ -8,7 +8,7 @@ use sqlx::migrate::Migrator;
 use sqlx::{Connection as _, SqliteConnection};
 
 /// Rows for the tables that a migration creates. A new migration with tables needs some here.
-const ROWS: [(i64, &str); 18] = [
+const ROWS: [(i64, &str); 19] = [
     (
         20_261_121_000_000,
         "insert into srcinfo values (1, 's', 1, '{}', 'pkgbase = a');
@@ -87,6 +87,7 @@ const ROWS: [(i64, &str); 18] = [
     (20_261_130_020_000, ""),
     (20_261_130_050_000, ""),
     (20_261_130_071_500, ""),
+    (20_261_130_080_000, ""),
 ];
 
 /// Columns that nothing wrote any more, with the migration that removed them.

@@ -55,6 +55,20 @@ async fn names_port_in_use() {
 }
 
 #[tokio::test]
+async fn names_address_of_metrics_in_use() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let error = refusal(&arguments(folder.path(), &[("--metrics-listen", &address)])).await;
+    assert!(
+        error.contains(&address) && error.contains("in use"),
+        "{error}"
+    );
+    assert!(error.contains("--metrics-listen"), "{error}");
+    assert!(!error.contains('\n'), "{error}");
+}
+
+#[tokio::test]
 async fn rejects_second_server_on_the_same_data_folder() {
     let mut server = TestServer::start(|_| {}).await;
     let error = refusal(&server.arguments()).await;

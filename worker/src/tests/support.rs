@@ -28,6 +28,7 @@ pub(crate) fn config(server: &FakeServer, scratch: &Path, duration: Duration) ->
         packager: None,
         limits: Limits::default(),
         grace: Duration::ZERO,
+        metrics_listen: None,
         report_timeout: Duration::from_secs(120),
         claim_wait: Duration::from_secs(30),
     }

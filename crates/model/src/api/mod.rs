@@ -4,6 +4,7 @@
 mod attempts;
 mod builds;
 mod events;
+mod health;
 mod namespaces;
 mod outages;
 mod problem;
@@ -17,6 +18,7 @@ pub use attempts::{
 };
 pub use builds::{BuildDetail, BuildSummary, PackageSummary, ReusedFrom};
 pub use events::Event;
+pub use health::{HealthCheck, ReadyResponse};
 pub use namespaces::{
     ArchitectureSummary, BuildCounts, CreateIteration, CreateNamespace, FollowDefault,
     IterationChange, IterationDetail, IterationSummary, NamespaceDetail, NamespaceSummary,

@@ -90,6 +90,10 @@ struct Counts {
 }
 
 impl Observer for Counts {
+    fn started(&self, actor: &'static str) {
+        assert_eq!(actor, "scripted");
+    }
+
     fn turned(&self, actor: &'static str, _: Duration, is_ok: bool) {
         assert_eq!(actor, "scripted");
         let mut turns = self.turns.lock().unwrap();
@@ -120,8 +124,8 @@ fn start<const RESTS: bool, const HURRIES: bool>() -> Running {
     let outage = Outage::new("a test", PAUSES, &Clock::default());
     let (shutdown, counts) = (CancellationToken::new(), Arc::new(Counts::default()));
     let outages = Outages::default();
-    let mut runner = Runner::new(shutdown.clone(), outages.clone());
-    runner.observer = Arc::<Counts>::clone(&counts);
+    let observer = Arc::<Counts>::clone(&counts);
+    let runner = Runner::new(shutdown.clone(), outages.clone(), observer);
     let mut tasks = JoinSet::new();
     let began = Instant::now();
     let create = {

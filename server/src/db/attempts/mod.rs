@@ -69,8 +69,10 @@ macro_rules! select_attempt {
     };
 }
 
+mod ends;
 mod leases;
 
+pub use ends::{Succeeded, Times, finish, succeed};
 pub use leases::{
     UNLIMITED_LEASE, end_unlimited_leases, expired, next_expiry, renew_all_leases, renew_lease,
     set_worker,
@@ -83,6 +85,17 @@ pub async fn by_id(
 ) -> sqlx::Result<Option<AttemptRow>> {
     select_attempt!("where id = ?", id)
         .fetch_optional(executor)
+        .await
+}
+
+/// Returns the attempts with these ids.
+pub async fn by_ids(
+    executor: impl SqliteExecutor<'_>,
+    ids: &[AttemptId],
+) -> sqlx::Result<Vec<AttemptRow>> {
+    let ids = json_list(ids);
+    select_attempt!("where id in (select value from json_each(?))", ids)
+        .fetch_all(executor)
         .await
 }
 
@@ -199,76 +212,6 @@ pub async fn set_token(
         .execute(tx.connection())
         .await?;
     Ok(())
-}
-
-/// Ends an attempt that has not ended, without packages. Returns whether it did.
-pub async fn finish(
-    tx: &mut WriteTransaction,
-    id: AttemptId,
-    status: AttemptStatus,
-    failure: Option<FailureKind>,
-    explanation: Option<&Explanation>,
-) -> sqlx::Result<bool> {
-    let at = tx.now();
-    let message = explanation.map(|explanation| explanation.message.as_str());
-    let hint = explanation.and_then(|explanation| explanation.hint.as_deref());
-    let result = sqlx::query!(
-        "update attempt set status = ?, failure = ?, message = ?, hint = ?, finished_at = ?
-         where id = ? and status in ('queued', 'running')",
-        status,
-        failure,
-        message,
-        hint,
-        at,
-        id,
-    )
-    .execute(tx.connection())
-    .await?;
-    Ok(result.rows_affected() == 1)
-}
-
-/// An attempt that ended with success.
-#[derive(Clone, Copy, Debug)]
-pub struct Succeeded {
-    /// Whether a version of one of its packages was accepted before for the same architecture.
-    pub has_known_packages: bool,
-}
-
-/// Ends an attempt that has not ended with success. Returns nothing when it has ended, when its job has reported a
-/// failure, or when the repository of its build already has other bytes under the name of one of its packages (see
-/// `packages::conflicting`).
-///
-/// Its joins are cross joins, which SQLite does not reorder: it would read all linked packages of the architecture
-/// first.
-pub async fn succeed(tx: &mut WriteTransaction, id: AttemptId) -> sqlx::Result<Option<Succeeded>> {
-    let at = tx.now();
-    sqlx::query_as!(
-        Succeeded,
-        r#"update attempt set status = 'succeeded', finished_at = ?1
-           where id = ?2 and status in ('queued', 'running')
-               and not exists (
-                   select 1 from pipeline where attempt_id = ?2 and reported_at is not null
-               )
-               and not exists (
-                   select 1 from build
-                   cross join package as own on own.attempt_id = ?2
-                   cross join package as other
-                       on other.file_name = own.file_name and other.sha256 <> own.sha256
-                   cross join build as served on served.packages_attempt_id = other.attempt_id
-                   where build.id = attempt.build_id and served.iteration_id = build.iteration_id
-                       and served.architecture = build.architecture
-               )
-           returning exists (
-               select 1 from build cross join package on package.attempt_id = ?2
-               cross join linked_package as known on known.architecture = build.architecture
-                   and known.pkgname = package.pkgname
-               where build.id = attempt.build_id
-           ) as "has_known_packages!: bool""#,
-        at,
-        id,
-    )
-    .fetch_optional(tx.connection())
-    .await
 }
 
 /// Counts the attempts at a build that were lost, cancelled or failed because of the infrastructure, since the

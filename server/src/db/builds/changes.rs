@@ -31,14 +31,17 @@ pub async fn retry(
     iteration: IterationId,
     pkgbase: Option<&Pkgbase>,
 ) -> sqlx::Result<Vec<BuildId>> {
+    let at = tx.now();
     let rows = sqlx::query!(
         r#"update build set status = 'ready', not_before = null, message = null, hint = null, finished_at = null,
+               ready_at = ?3,
                tried_before = (select coalesce(max(number), 0) from attempt where build_id = build.id)
            where iteration_id = ?1 and (?2 is null or pkgbase = ?2)
                and (status = 'failed' or (status = 'ready' and not_before is not null))
            returning id as "id: BuildId""#,
         iteration,
         pkgbase,
+        at,
     )
     .fetch_all(tx.connection())
     .await?;
@@ -47,11 +50,13 @@ pub async fn retry(
 
 /// Requeues one build that failed, was cancelled or is in backoff.
 pub async fn retry_one(tx: &mut WriteTransaction, id: BuildId) -> sqlx::Result<bool> {
+    let at = tx.now();
     let result = sqlx::query!(
         "update build set status = 'ready', not_before = null, message = null, hint = null, finished_at = null,
-             tried_before = (select coalesce(max(number), 0) from attempt where build_id = build.id)
+             ready_at = ?, tried_before = (select coalesce(max(number), 0) from attempt where build_id = build.id)
          where id = ? and packages_attempt_id is null and missing = 0
              and status in ('failed', 'cancelled', 'ready')",
+        at,
         id,
     )
     .execute(tx.connection())
@@ -73,16 +78,18 @@ pub async fn resume(
     )
     .execute(tx.connection())
     .await?;
+    let at = tx.now();
     sqlx::query_as!(
         Unblocked,
         r#"update build
-           set status = case when shared_build_id is null then 'ready' else status end
+           set status = case when shared_build_id is null then 'ready' else status end, ready_at = ?
            where iteration_id = ? and status = 'blocked' and missing = 0
                and packages_attempt_id is null
            returning id as "id: BuildId", shared_build_id as "shared_build_id: BuildId",
                iteration_id as "iteration_id!: IterationId", (
                    select namespace_id from iteration where iteration.id = build.iteration_id
                ) as "namespace_id!: NamespaceId""#,
+        at,
         iteration,
     )
     .fetch_all(tx.connection())
@@ -218,10 +225,11 @@ pub async fn unblock_dependents(
     )
     .execute(tx.connection())
     .await?;
+    let at = tx.now();
     sqlx::query_as!(
         Unblocked,
         r#"update build
-           set status = case when shared_build_id is null then 'ready' else status end
+           set status = case when shared_build_id is null then 'ready' else status end, ready_at = ?
            where status = 'blocked' and missing = 0 and packages_attempt_id is null
                and id in (
                    select build_id from build_edge
@@ -231,6 +239,7 @@ pub async fn unblock_dependents(
                iteration_id as "iteration_id!: IterationId", (
                    select namespace_id from iteration where iteration.id = build.iteration_id
                ) as "namespace_id!: NamespaceId""#,
+        at,
         completed,
     )
     .fetch_all(tx.connection())

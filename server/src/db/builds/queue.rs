@@ -79,18 +79,22 @@ pub async fn next_backoff_end(
     Ok(row.at)
 }
 
-/// Moves those of the builds that are `ready` to `dispatched`, and returns them.
-pub async fn dispatch(tx: &mut WriteTransaction, ids: &[BuildId]) -> sqlx::Result<Vec<BuildId>> {
+/// Moves those of the builds that are `ready` to `dispatched`, and returns them with the time since when they could
+/// be dispatched.
+pub async fn dispatch(
+    tx: &mut WriteTransaction,
+    ids: &[BuildId],
+) -> sqlx::Result<Vec<(BuildId, Option<Millis>)>> {
     let ids = json_list(ids);
     let rows = sqlx::query!(
         r#"update build set status = 'dispatched', not_before = null, message = null, hint = null
            where id in (select value from json_each(?)) and status = 'ready'
-           returning id as "id: BuildId""#,
+           returning id as "id: BuildId", ready_at as "ready_at: Millis""#,
         ids,
     )
     .fetch_all(tx.connection())
     .await?;
-    Ok(rows.into_iter().map(|row| row.id).collect())
+    Ok(rows.into_iter().map(|row| (row.id, row.ready_at)).collect())
 }
 
 /// Moves a build from `dispatched` to `building`.
@@ -111,10 +115,12 @@ pub async fn requeue(
     not_before: Option<Millis>,
     explanation: &Explanation,
 ) -> sqlx::Result<bool> {
+    let ready_at = not_before.unwrap_or_else(|| tx.now());
     let result = sqlx::query!(
-        "update build set status = 'ready', not_before = ?, message = ?, hint = ?
+        "update build set status = 'ready', not_before = ?, ready_at = ?, message = ?, hint = ?
          where id = ? and status in ('dispatched', 'building')",
         not_before,
+        ready_at,
         explanation.message,
         explanation.hint,
         id,

@@ -20,10 +20,12 @@ pub async fn detach_waiting_sharers(
     )
     .execute(tx.connection())
     .await?;
+    let at = tx.now();
     let result = sqlx::query!(
-        "update build set status = 'ready' where status = 'blocked' and missing = 0
+        "update build set status = 'ready', ready_at = ? where status = 'blocked' and missing = 0
              and shared_build_id is null and packages_attempt_id is null and iteration_id <> ?
              and id in (select build_id from build_edge where needs_id = ? and kind = 'shared')",
+        at,
         iteration,
         id,
     )

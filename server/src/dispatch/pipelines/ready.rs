@@ -6,6 +6,7 @@ use buildbtw_model::saturating;
 
 use crate::db::pipelines::PipelineRow;
 use crate::db::{builds, pipelines};
+use crate::disk::PAUSE_DURING_SHORTAGE;
 use crate::dispatch::choose::choose;
 use crate::error::Error;
 use crate::service::pipelines::dispatch;
@@ -35,6 +36,9 @@ pub(crate) async fn dispatch_ready(
 ) -> Result<(usize, Option<Duration>), Error> {
     if count == 0 {
         return Ok((0, None));
+    }
+    if parts.disk.shortage()?.is_some() {
+        return Ok((0, Some(PAUSE_DURING_SHORTAGE)));
     }
     let clock = parts.database.clock();
     let (reader, at) = (parts.database.read(), clock.now());

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use buildbtw_model::api::{
@@ -123,12 +123,14 @@ pub(crate) async fn upload_package(
     Extension(Identity(token)): Extension<Identity>,
     extract::Path((attempt, file_name)): extract::Path<(AttemptId, PackageFileName)>,
     extract::Query(query): extract::Query<UploadQuery>,
+    headers: HeaderMap,
     body: Body,
 ) -> Result<Json<UploadedPackage>, Error> {
     let upload = Upload {
         attempt,
         file_name,
         sha256: query.sha256,
+        size: content_length(&headers),
     };
     let mut body = body.into_data_stream();
     let uploaded = upload_package::upload_package(
@@ -141,6 +143,16 @@ pub(crate) async fn upload_package(
     .await;
     bodies::drain_refused(&uploaded, body).await;
     Ok(Json(uploaded?))
+}
+
+/// Returns the announced size of a body.
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers
+        .get(header::CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
 }
 
 pub(crate) async fn report_outcome(

@@ -74,6 +74,7 @@ pub(crate) async fn show_iteration(
         iteration::show_iteration(
             &state.database,
             state.pipelines.as_ref(),
+            state.disk.current_shortage(),
             &server,
             &name,
             number,

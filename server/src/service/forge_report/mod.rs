@@ -72,7 +72,8 @@ impl Reporter {
         };
         let number = Some(iteration.number);
         let (url, server) = (config.url.as_str(), config.base_url());
-        let detail = show_iteration(database, on_gitlab, &server, &namespace.name, number).await?;
+        let detail =
+            show_iteration(database, on_gitlab, None, &server, &namespace.name, number).await?;
         // A report that fails does not delay the others.
         let mut reported = Ok(());
         if self.kinds.contains(&ReportKind::CommitStatus) {

@@ -57,7 +57,16 @@ pub async fn request_iteration(
         let created = create_iteration(parts, namespace, &old, trigger, &wanted, caller).await?;
         // An iteration that was created concurrently does not have these settings.
         if created.is_some() || wanted.is_none() {
-            return show_iteration(parts.database, parts.pipelines, server, name, None).await;
+            let shortage = parts.disk.current_shortage();
+            return show_iteration(
+                parts.database,
+                parts.pipelines,
+                shortage,
+                server,
+                name,
+                None,
+            )
+            .await;
         }
     }
     Err(Refusal::new(
@@ -95,6 +104,20 @@ pub(crate) async fn new_iteration_after(
     create_iteration(parts, namespace, old, trigger, &Settings::default(), caller).await
 }
 
+/// Waits until the index is as new as the sources, if a user waits for the result.
+async fn caught_up(
+    parts: PlanningParts<'_>,
+    namespace: &NamespaceRow,
+    trigger: Trigger,
+) -> Result<Freshness, Error> {
+    match trigger {
+        Trigger::Requested { .. } => {
+            catch_up(parts.database, parts.sources, namespace, Vec::new()).await
+        }
+        Trigger::SourcesChanged => Ok(Freshness::Current),
+    }
+}
+
 async fn create_iteration(
     parts: PlanningParts<'_>,
     namespace: &NamespaceRow,
@@ -103,12 +126,8 @@ async fn create_iteration(
     settings: &Settings<'_>,
     caller: Caller,
 ) -> Result<Option<u32>, Error> {
-    let freshness = match trigger {
-        Trigger::Requested { .. } => {
-            catch_up(parts.database, parts.sources, namespace, Vec::new()).await?
-        }
-        Trigger::SourcesChanged => Freshness::Current,
-    };
+    parts.disk.ensure_room()?;
+    let freshness = caught_up(parts, namespace, trigger).await?;
     let input = plan_input(parts, namespace, old, trigger, settings).await?;
     let drafted = plan_iteration::draft(parts, caller, &input).await?;
     let (before, files) = old_snapshots(parts.database, old).await?;

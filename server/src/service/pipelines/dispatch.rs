@@ -12,7 +12,7 @@ use crate::db::{
     Database, TokenId, WriteTransaction, builds, iterations, source_repositories, tokens,
 };
 use crate::error::Error;
-use crate::service::transitions::Transition;
+use crate::service::transitions::{DispatchedBuild, Transition};
 use crate::state::announcer::Announcer;
 use crate::state::pipelines::Pipelines;
 
@@ -58,12 +58,12 @@ pub async fn dispatch(
     let mut transition = Transition::of(tx);
     let dispatched = transition.dispatch(attempts, UNLIMITED_LEASE).await?;
     // Builds that are no longer ready got no attempt, so their tokens are not needed.
-    let is_dispatched = |id: &AttemptId| dispatched.iter().any(|(attempt, _)| attempt.id == *id);
+    let is_dispatched = |id: &AttemptId| dispatched.iter().any(|build| build.attempt.id == *id);
     for (_, token) in issued.iter().filter(|(id, _)| !is_dispatched(id)) {
         transition.withdraw_token(*token).await?;
     }
     let mut wanted = Vec::with_capacity(dispatched.len());
-    for (attempt, build) in &dispatched {
+    for DispatchedBuild { attempt, build, .. } in &dispatched {
         let target = targets.iter().find(|(_, id, _)| *id == attempt.id);
         match target {
             Some((_, _, Ok(target))) => wanted.push(NewPipeline {

@@ -15,6 +15,7 @@ use crate::db::builds::BuildRow;
 use crate::db::iterations::IterationRow;
 use crate::db::reuse::ReusedRow;
 use crate::db::{Database, attempts, builds, iterations, packages, plans, reuse, workers};
+use crate::disk::Shortage;
 use crate::error::Error;
 use crate::service::eta;
 use crate::service::iteration_graph::IterationGraph;
@@ -55,13 +56,14 @@ pub(super) async fn iteration_summary(
     Ok((summary, per_architecture))
 }
 
-/// Returns an iteration with all its builds; the newest one when no number is given.
+/// Returns an iteration with all its builds; the newest one when no number is given. A shortage of the disk stalls it.
 ///
 /// # Errors
 /// When there is none.
 pub async fn show_iteration(
     database: &Database,
     on_gitlab: Option<&Pipelines>,
+    shortage: Option<Shortage>,
     server: &BaseUrl,
     name: &NamespaceName,
     number: Option<u32>,
@@ -87,7 +89,7 @@ pub async fn show_iteration(
     let architectures = per_architecture
         .into_iter()
         .map(|(architecture, counts)| ArchitectureSummary {
-            stalled: builds.stalled(on_gitlab, &architecture, &counts),
+            stalled: builds.stalled(on_gitlab, shortage, &architecture, &counts),
             repository: offered.snippet(server, name, &architecture),
             architecture,
             counts,
@@ -203,11 +205,15 @@ impl<'a> Builds<'a> {
     fn stalled(
         &self,
         on_gitlab: Option<&Pipelines>,
+        shortage: Option<Shortage>,
         architecture: &Architecture,
         counts: &BuildCounts,
     ) -> Option<String> {
         if self.iteration.status != IterationStatus::Running {
             return None;
+        }
+        if let Some(shortage) = shortage {
+            return Some(shortage.failure().to_string());
         }
         if counts.ready > 0 && !self.workers.contains_key(architecture) {
             return Some(format!("no worker for {architecture}"));

@@ -7,8 +7,10 @@ pub mod find;
 pub mod home;
 pub mod iteration;
 pub mod logs;
+pub mod metrics;
 pub mod namespaces;
 pub mod outages;
+pub mod readiness;
 pub mod sources;
 mod summary;
 

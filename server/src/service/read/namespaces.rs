@@ -89,10 +89,11 @@ pub async fn namespace_page(
     name: &NamespaceName,
     number: Option<u32>,
 ) -> Result<NamespaceContent, Error> {
-    let database = parts.database;
+    let (database, shortage) = (parts.database, parts.disk.current_shortage());
     Ok(NamespaceContent {
         namespace: show_namespace(database, &parts.config.network, server, name).await?,
-        iteration: show_iteration(database, parts.pipelines, server, name, number).await?,
+        iteration: show_iteration(database, parts.pipelines, shortage, server, name, number)
+            .await?,
     })
 }
 

@@ -7,9 +7,10 @@ use buildbtw_model::{
     AttemptId, AttemptStatus, BuildStatus, EventKind, Explanation, FailureKind, PackageVersion,
 };
 
-use crate::db::attempts::AttemptRow;
+use crate::db::attempts::{AttemptRow, Times};
 use crate::db::builds::{self, BuildRow};
 use crate::db::{attempts, iterations, linked_packages, namespaces};
+use crate::metrics::builds::EndedAttempt;
 
 use super::Transition;
 
@@ -22,6 +23,34 @@ const MAX_BACKOFF: Duration = Duration::from_secs(10 * 60);
 const MAX_DOUBLINGS: usize = 20;
 
 impl Transition {
+    /// Ends an attempt that has not ended, without packages. Returns whether it did.
+    async fn finish(
+        &mut self,
+        attempt: AttemptId,
+        status: AttemptStatus,
+        failure: Option<FailureKind>,
+        explanation: &Explanation,
+    ) -> sqlx::Result<bool> {
+        let explanation = Some(explanation);
+        let times = attempts::finish(&mut self.tx, attempt, status, failure, explanation).await?;
+        let Some(times) = times else {
+            return Ok(false);
+        };
+        self.ended(status, failure, times);
+        Ok(true)
+    }
+
+    /// Notes an attempt that ended, for metrics.
+    fn ended(&mut self, status: AttemptStatus, failure: Option<FailureKind>, times: Times) {
+        let started = times.started_at;
+        self.effects.attempts.push(EndedAttempt {
+            status,
+            failure,
+            start: started.map(|started| started.since(times.created_at)),
+            build: started.map(|started| times.finished_at.since(started)),
+        });
+    }
+
     /// Accepts the success of an attempt, whose packages will be published next. Returns false when it has ended, has
     /// reported a failure, or has a package that conflicts with one in the repository.
     pub(crate) async fn accept(
@@ -37,6 +66,7 @@ impl Transition {
         let Some(succeeded) = attempts::succeed(&mut self.tx, attempt).await? else {
             return Ok(false);
         };
+        self.ended(AttemptStatus::Succeeded, None, succeeded.times());
         linked_packages::insert(&mut self.tx, attempt, succeeded.has_known_packages).await?;
         self.record(build, Some(attempt), EventKind::AttemptSucceeded, None)
             .await?;
@@ -52,14 +82,9 @@ impl Transition {
         explanation: &Explanation,
     ) -> sqlx::Result<bool> {
         let status = AttemptStatus::Failed;
-        if !attempts::finish(
-            &mut self.tx,
-            attempt.id,
-            status,
-            Some(kind),
-            Some(explanation),
-        )
-        .await?
+        if !self
+            .finish(attempt.id, status, Some(kind), explanation)
+            .await?
         {
             return Ok(false);
         }
@@ -89,7 +114,10 @@ impl Transition {
         explanation: &Explanation,
     ) -> sqlx::Result<bool> {
         let status = AttemptStatus::Failed;
-        if !attempts::finish(&mut self.tx, attempt, status, Some(kind), Some(explanation)).await? {
+        if !self
+            .finish(attempt, status, Some(kind), explanation)
+            .await?
+        {
             return Ok(false);
         }
         let event = EventKind::AttemptFailed(kind);
@@ -108,7 +136,7 @@ impl Transition {
     ) -> sqlx::Result<bool> {
         let why = Explanation::from("the job was retried in GitLab");
         let status = AttemptStatus::Lost;
-        if !attempts::finish(&mut self.tx, attempt, status, None, Some(&why)).await? {
+        if !self.finish(attempt, status, None, &why).await? {
             return Ok(false);
         }
         self.record_failure(build, attempt, EventKind::AttemptLost, &why)
@@ -126,7 +154,7 @@ impl Transition {
     ) -> sqlx::Result<bool> {
         let status = AttemptStatus::Lost;
         let why = Explanation::from(message);
-        if !attempts::finish(&mut self.tx, attempt.id, status, None, Some(&why)).await? {
+        if !self.finish(attempt.id, status, None, &why).await? {
             return Ok(false);
         }
         self.record_failure(build, attempt.id, EventKind::AttemptLost, &why)

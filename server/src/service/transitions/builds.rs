@@ -1,6 +1,7 @@
 //! The transitions of builds.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use buildbtw_model::{AttemptId, BuildId, BuildStatus, EventKind, Pkgbase};
 
@@ -9,9 +10,19 @@ use crate::db::builds::{self, BuildRow};
 use crate::db::events::BuildEvent;
 use crate::db::iterations::IterationRow;
 use crate::db::{attempts, iterations};
+use crate::metrics::builds::Dispatched;
 use crate::time::Millis;
 
 use super::Transition;
+
+/// A build that was dispatched.
+#[derive(Debug)]
+pub(crate) struct DispatchedBuild<'a> {
+    pub(crate) attempt: NewAttempt<'a>,
+    pub(crate) build: BuildRow,
+    /// How long it was ready.
+    pub(crate) queued: Duration,
+}
 
 impl Transition {
     /// Moves builds from `ready` to `dispatched`, and creates their attempts. Returns the attempts; a build that is no
@@ -20,14 +31,14 @@ impl Transition {
         &mut self,
         pairs: impl IntoIterator<Item = NewAttempt<'a>>,
         lease_expires_at: Millis,
-    ) -> sqlx::Result<Vec<(NewAttempt<'a>, BuildRow)>> {
+    ) -> sqlx::Result<Vec<DispatchedBuild<'a>>> {
         let mut attempts: Vec<_> = pairs.into_iter().collect();
         let wanted: Vec<_> = attempts.iter().map(|attempt| attempt.build).collect();
-        let ready: HashSet<_> = builds::dispatch(&mut self.tx, &wanted)
+        let ready: HashMap<_, _> = builds::dispatch(&mut self.tx, &wanted)
             .await?
             .into_iter()
             .collect();
-        attempts.retain(|attempt| ready.contains(&attempt.build));
+        attempts.retain(|attempt| ready.contains_key(&attempt.build));
         if attempts.is_empty() {
             return Ok(Vec::new());
         }
@@ -38,13 +49,29 @@ impl Transition {
         self.record_builds(namespaces, &given, BuildEvent::Dispatched)
             .await?;
         self.effects.leases = true;
-        Ok(attempts
+        let now = self.now();
+        let queued = |build| {
+            let since = ready.get(&build).copied().flatten();
+            since.map_or(Duration::ZERO, |since| now.since(since))
+        };
+        let dispatched: Vec<_> = attempts
             .into_iter()
             .filter_map(|attempt| {
-                let row = rows.remove(&attempt.build)?;
-                Some((attempt, row))
+                let build = rows.remove(&attempt.build)?;
+                let queued = queued(attempt.build);
+                Some(DispatchedBuild {
+                    attempt,
+                    build,
+                    queued,
+                })
             })
-            .collect())
+            .collect();
+        let effects = dispatched.iter().map(|dispatched| Dispatched {
+            architecture: dispatched.build.architecture.clone(),
+            queued: dispatched.queued,
+        });
+        self.effects.dispatched.extend(effects);
+        Ok(dispatched)
     }
 
     /// Moves a build from `dispatched` to `building`, at the first heartbeat of its worker.

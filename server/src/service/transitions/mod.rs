@@ -17,6 +17,7 @@ use crate::db::events::{self, BuildEvent, NewEvent};
 use crate::db::{IterationId, NamespaceId, WriteTransaction};
 use crate::time::Millis;
 
+pub(crate) use builds::DispatchedBuild;
 pub(crate) use pipelines::JobAssignment;
 
 /// A transaction that changes states, with its effects. What accompanies the transitions is read and written before the

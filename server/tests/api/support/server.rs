@@ -28,6 +28,8 @@ pub(crate) struct ServerOptions {
     pub(crate) architectures: &'static str,
     pub(crate) lease_seconds: u32,
     pub(crate) sweep_seconds: u32,
+    /// The reserve of the disk. Most tests do not depend on the free space of their machine.
+    pub(crate) disk_reserve_mib: u64,
     /// Flags for sources in a GitLab instead of the folder.
     pub(crate) gitlab: Vec<String>,
     pub(crate) extra: Vec<String>,
@@ -44,6 +46,7 @@ impl Default for ServerOptions {
             lease_seconds: 60,
             // Long enough that no change is detected by the resync.
             sweep_seconds: 3600,
+            disk_reserve_mib: 0,
             gitlab: Vec::new(),
             extra: Vec::new(),
             longest_stall: None,
@@ -110,6 +113,8 @@ impl TestServer {
         add("--architectures", self.options.architectures.to_owned());
         add("--lease-seconds", self.options.lease_seconds.to_string());
         add("--sweep-seconds", self.options.sweep_seconds.to_string());
+        let reserve = self.options.disk_reserve_mib.to_string();
+        add("--disk-reserve-mib", reserve);
         arguments.extend(self.options.gitlab.iter().cloned());
         arguments.extend(self.options.extra.iter().cloned());
         arguments

@@ -1,0 +1,24 @@
+//! The response of `/readyz`.
+
+use serde::{Deserialize, Serialize};
+
+/// Whether the server can do its work.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadyResponse {
+    /// Whether all checks passed.
+    pub ready: bool,
+    /// The checks.
+    pub checks: Vec<HealthCheck>,
+}
+
+/// One check.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthCheck {
+    /// What was checked: `writer`, `disk`, `migrations`, `sources` or `shutdown`.
+    pub name: String,
+    /// Whether it passed.
+    pub ok: bool,
+    /// Why it did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}

@@ -1,0 +1,62 @@
+//! Watches the objective of the queue, a few times within its limit.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::runner::{Actor, Cause, Next};
+use crate::outage::{Failure, Outage, Pauses};
+use crate::service;
+use crate::state::AppState;
+use crate::time::Clock;
+
+/// How many looks are taken within the limit, so that a build counts at most a quarter of it too late.
+const LOOKS: u32 = 4;
+/// The longest pause between two looks.
+const LONGEST: Duration = Duration::from_secs(15);
+/// The pause before a retry after a failure of the database.
+const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(5);
+
+/// The actor that watches the objective.
+pub(crate) struct QueueObjective {
+    state: AppState,
+    objective: service::queue_objective::QueueObjective,
+    last: Instant,
+}
+
+impl QueueObjective {
+    pub(crate) fn new(state: AppState) -> Self {
+        let limit = state.config.queue_objective;
+        Self {
+            state,
+            objective: service::queue_objective::QueueObjective::new(limit),
+            last: Instant::now(),
+        }
+    }
+
+    pub(crate) fn outage(clock: &Clock) -> Outage {
+        Outage::new(
+            "cannot watch the objective of the queue",
+            Pauses::constant(PAUSE_AFTER_ERROR),
+            clock,
+        )
+    }
+}
+
+impl Actor for QueueObjective {
+    const NAME: &'static str = "queue objective";
+    type Event = std::convert::Infallible;
+
+    async fn event(&mut self) -> Self::Event {
+        std::future::pending().await
+    }
+
+    async fn turn(&mut self, _: Cause<Self::Event>) -> Result<Next, Failure> {
+        let now = Instant::now();
+        let elapsed = now - std::mem::replace(&mut self.last, now);
+        let parts = self.state.monitoring_parts();
+        self.objective.watch(parts, elapsed).await?;
+        let pause = self.state.config.queue_objective / LOOKS;
+        Ok(Next::after(pause.min(LONGEST)))
+    }
+}

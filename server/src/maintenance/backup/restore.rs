@@ -1,0 +1,188 @@
+//! `restore`: puts a backup into an empty data folder, and verifies it.
+
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+
+use crate::maintenance::check::{Finding, complete};
+use crate::private;
+use crate::repos::sync_folder;
+use crate::run::{DATABASE_FILE, RESTORING_FILE, lock};
+
+use super::manifest::Manifest;
+use super::tree::{MANIFEST_FILE, Totals, sync_all};
+use super::{archive, tree};
+
+/// The file that another process locks to use the folder.
+const LOCK_FILE: &str = "lock";
+/// What a restore creates besides the lock, the database last: as long as it is there, a restore was interrupted.
+const CREATED: [&str; 10] = [
+    MANIFEST_FILE,
+    "logs",
+    "repos",
+    "uploads",
+    "trash",
+    "staging",
+    "rendered",
+    "restoring.sqlite3-wal",
+    "restoring.sqlite3-shm",
+    RESTORING_FILE,
+];
+
+/// Where a backup is.
+pub enum Source {
+    /// A folder that `backup` wrote.
+    Folder(PathBuf),
+    /// A tar archive that `backup` wrote.
+    Archive(Box<dyn Read + Send>),
+}
+
+impl Source {
+    /// Opens the backup at a path.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn open(path: &Path) -> anyhow::Result<Self> {
+        let metadata = fs_err::metadata(path).context("cannot open the backup")?;
+        if metadata.is_dir() {
+            return Ok(Self::Folder(path.to_owned()));
+        }
+        Ok(Self::Archive(Box::new(fs_err::File::open(path)?)))
+    }
+}
+
+/// A restored data folder.
+#[derive(Debug)]
+pub struct Restored {
+    /// The moment whose state it has.
+    pub created_at: Timestamp,
+    /// The number and size of its files.
+    pub totals: Totals,
+    /// Problems that the verification found.
+    pub findings: Vec<Finding>,
+}
+
+/// Restores a backup into `data`, which must be empty or not exist, and compares the result with the database. The
+/// folder is empty again on failure. What an interrupted restore has left is removed.
+///
+/// # Errors
+/// When `data` is not empty, the backup is incomplete or cannot be read, or files cannot be written.
+pub async fn restore(data: &Path, source: Source) -> anyhow::Result<Restored> {
+    check_empty(data)?;
+    private::restrict_data_folder(data)?;
+    let _lock = lock(data).await?;
+    // A server may have been faster.
+    check_empty(data)?;
+    clear(data)?;
+    let restored = fill_and_complete(data, source).await;
+    if restored.is_err() {
+        clear(data)?;
+        remove(&data.join(LOCK_FILE))?;
+    }
+    restored
+}
+
+async fn fill_and_complete(data: &Path, source: Source) -> anyhow::Result<Restored> {
+    let folder = data.to_owned();
+    let filled = tokio::task::spawn_blocking(move || fill(&folder, source));
+    let (created_at, totals) = filled.await??;
+    let findings = complete(data, &data.join(RESTORING_FILE)).await?;
+    let folder = data.to_owned();
+    tokio::task::spawn_blocking(move || finish(&folder)).await??;
+    Ok(Restored {
+        created_at,
+        totals,
+        findings,
+    })
+}
+
+/// Checks that a folder does not exist, is empty, or has what an interrupted restore has left: apart from its lock, and
+/// from what mkfs puts into every ext4 file system.
+fn check_empty(data: &Path) -> anyhow::Result<()> {
+    let has = |name| data.join(name).try_exists();
+    if !data.try_exists()? || (has(RESTORING_FILE)? && !has(DATABASE_FILE)?) {
+        return Ok(());
+    }
+    let mut names = Vec::new();
+    for entry in fs_err::read_dir(data)? {
+        names.push(entry?.file_name());
+    }
+    names.sort_unstable();
+    for name in names {
+        anyhow::ensure!(
+            name == "lost+found" || name == LOCK_FILE,
+            "the data folder `{}` is not empty: it contains `{}`; move its content aside, or choose \
+             another --data-dir",
+            data.display(),
+            name.display()
+        );
+    }
+    Ok(())
+}
+
+/// Writes the files, the database under the name that says that they are not complete. Blocking.
+fn fill(data: &Path, source: Source) -> anyhow::Result<(Timestamp, Totals)> {
+    let rename = |path: &Path| match path == Path::new(DATABASE_FILE) {
+        true => RESTORING_FILE.into(),
+        false => path.to_owned(),
+    };
+    let (paths, totals) = match source {
+        Source::Folder(folder) => {
+            anyhow::ensure!(
+                folder.join(MANIFEST_FILE).try_exists()?,
+                "`{}` is not a backup: it has no `{MANIFEST_FILE}`",
+                folder.display()
+            );
+            let paths = tree::files(&folder)?;
+            let totals = tree::copy(&folder, data, &paths, rename)?;
+            (paths, totals)
+        }
+        Source::Archive(archive) => archive::extract(archive, data, rename)?,
+    };
+    anyhow::ensure!(
+        !paths.is_empty() && data.join(MANIFEST_FILE).try_exists()?,
+        "the backup is incomplete: `{MANIFEST_FILE}`, its last file, is missing; restore another \
+         backup"
+    );
+    let text = fs_err::read(data.join(MANIFEST_FILE))?;
+    let manifest = Manifest::check(&text, paths.len() - 1)?;
+    anyhow::ensure!(
+        data.join(RESTORING_FILE).try_exists()?,
+        "the backup has no database; restore another backup"
+    );
+    fs_err::remove_file(data.join(MANIFEST_FILE))?;
+    Ok((manifest.created_at, totals))
+}
+
+/// Makes the restored files durable, then lets a server use them. Blocking.
+fn finish(data: &Path) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        !data.join(format!("{RESTORING_FILE}-wal")).try_exists()?,
+        "another program has opened the restored database; restore it again when that has ended"
+    );
+    sync_all(data)?;
+    fs_err::rename(data.join(RESTORING_FILE), data.join(DATABASE_FILE))?;
+    Ok(sync_folder(data)?)
+}
+
+/// Removes what a restore created.
+fn clear(data: &Path) -> io::Result<()> {
+    for name in CREATED {
+        remove(&data.join(name))?;
+    }
+    Ok(())
+}
+
+/// Removes a file or folder, if there is one.
+fn remove(path: &Path) -> io::Result<()> {
+    let removed = match path.is_dir() {
+        true => fs_err::remove_dir_all(path),
+        false => fs_err::remove_file(path),
+    };
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}

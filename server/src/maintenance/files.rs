@@ -1,0 +1,79 @@
+//! Files of a data folder, as checks read them.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use buildbtw_model::Sha256Digest;
+use sha2::Digest as _;
+
+/// Returns the paths in a folder in order; none if there is no such folder.
+pub(super) fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    match fs_err::read_dir(folder) {
+        // A file in place of a folder is an orphan of the folder that contains it.
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) => {}
+        listed => {
+            for entry in listed? {
+                paths.push(entry?.path());
+            }
+        }
+    }
+    paths.sort_unstable();
+    Ok(paths)
+}
+
+/// Whether a repository database has this content, whatever its compression.
+pub(super) fn is_content(path: &Path, content: &[u8]) -> io::Result<bool> {
+    match fs_err::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        read => Ok(unpacked(&read?).ok() == Some(unpacked(content)?)),
+    }
+}
+
+/// Returns the digest of a database's content, independent of its compression.
+fn unpacked(database: &[u8]) -> io::Result<Sha256Digest> {
+    let mut hasher = Hasher(sha2::Sha256::new());
+    zstd::stream::copy_decode(database, &mut hasher)?;
+    Ok(Sha256Digest::from_bytes(&hasher.0.finalize().into()))
+}
+
+struct Hasher(sha2::Sha256);
+
+impl io::Write for Hasher {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Removes a file or folder.
+pub(super) fn remove(path: &Path) -> io::Result<()> {
+    if path.symlink_metadata()?.is_dir() {
+        fs_err::remove_dir_all(path)
+    } else {
+        fs_err::remove_file(path)
+    }
+}
+
+/// Returns the digest of a file.
+pub(super) fn digest(path: &Path) -> anyhow::Result<Sha256Digest> {
+    let mut file = fs_err::File::open(path)?;
+    let mut hasher = sha2::Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match io::Read::read(&mut file, &mut buffer).context("cannot read a package")? {
+            0 => break,
+            count => hasher.update(buffer.get(..count).unwrap_or_default()),
+        }
+    }
+    Ok(Sha256Digest::from_bytes(&hasher.finalize().into()))
+}

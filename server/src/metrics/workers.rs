@@ -1,0 +1,174 @@
+//! Metrics of workers.
+
+use std::collections::BTreeSet;
+
+use buildbtw_metrics::FloatGauge;
+use buildbtw_model::WorkerName;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use std::sync::{Mutex, PoisonError};
+
+use crate::time::Millis;
+
+/// What a worker does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WorkerState {
+    /// It builds nothing.
+    Free,
+    /// It builds, and could build more.
+    Building,
+    /// It builds as much as it can.
+    Busy,
+    /// It sent no request for two minutes.
+    Silent,
+}
+
+impl WorkerState {
+    const ALL: [Self; 4] = [Self::Free, Self::Building, Self::Busy, Self::Silent];
+
+    fn label(self) -> StateLabel {
+        let state = match self {
+            Self::Free => "free",
+            Self::Building => "building",
+            Self::Busy => "busy",
+            Self::Silent => "silent",
+        };
+        StateLabel { state }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StateLabel {
+    state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WorkerLabel {
+    worker: String,
+}
+
+/// A worker as the server sees it.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    pub(crate) name: WorkerName,
+    pub(crate) state: WorkerState,
+    pub(crate) last_contact: Millis,
+    /// How many builds it runs at the same time.
+    pub(crate) jobs: i64,
+    pub(crate) running: i64,
+}
+
+/// Metrics of workers.
+#[derive(Debug)]
+pub(crate) struct WorkerMetrics {
+    workers: Family<StateLabel, Gauge>,
+    last_contact: Family<WorkerLabel, FloatGauge>,
+    slots: Gauge,
+    running: Gauge,
+    /// The workers that have a series, to remove those of workers that are gone.
+    known: Mutex<BTreeSet<WorkerName>>,
+}
+
+impl WorkerMetrics {
+    pub(crate) fn new() -> Self {
+        let workers = Family::<StateLabel, Gauge>::default();
+        for state in WorkerState::ALL {
+            drop(workers.get_or_create(&state.label()));
+        }
+        Self {
+            workers,
+            last_contact: Family::default(),
+            slots: Gauge::default(),
+            running: Gauge::default(),
+            known: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn register(&self, registry: &mut Registry) {
+        registry.register("workers", "Workers by state", self.workers.clone());
+        registry.register(
+            "worker_last_contact_timestamp_seconds",
+            "When each worker last sent a request, since the Unix epoch",
+            self.last_contact.clone(),
+        );
+        registry.register(
+            "slots",
+            "How many builds the workers with contact can run at the same time",
+            self.slots.clone(),
+        );
+        registry.register(
+            "slots_used",
+            "How many builds they run",
+            self.running.clone(),
+        );
+    }
+
+    /// Sets the gauges.
+    pub(crate) fn set(&self, seen: &[Seen]) {
+        for state in WorkerState::ALL {
+            let count = seen.iter().filter(|worker| worker.state == state).count();
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            self.workers.get_or_create(&state.label()).set(count);
+        }
+        let alive = || seen.iter().filter(|seen| seen.state != WorkerState::Silent);
+        self.slots.set(alive().map(|worker| worker.jobs).sum());
+        self.running.set(alive().map(|worker| worker.running).sum());
+        for worker in seen {
+            let label = label(&worker.name);
+            let seconds = seconds(worker.last_contact);
+            self.last_contact.get_or_create(&label).set(seconds);
+        }
+        let now: BTreeSet<_> = seen.iter().map(|worker| worker.name.clone()).collect();
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        for gone in known.difference(&now) {
+            self.last_contact.remove(&label(gone));
+        }
+        *known = now;
+    }
+}
+
+fn label(name: &WorkerName) -> WorkerLabel {
+    let worker = name.to_string();
+    WorkerLabel { worker }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "milliseconds since 1970 are far below 2^53"
+)]
+fn seconds(time: Millis) -> f64 {
+    time.0 as f64 / 1_000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forgets_workers_that_are_gone() {
+        let metrics = WorkerMetrics::new();
+        let seen = |name: &str, state| Seen {
+            name: name.parse().unwrap(),
+            state,
+            last_contact: Millis(1_500),
+            jobs: 2,
+            running: 1,
+        };
+        metrics.set(&[
+            seen("a", WorkerState::Building),
+            seen("b", WorkerState::Silent),
+        ]);
+        assert_eq!((metrics.slots.get(), metrics.running.get()), (2, 1));
+        let a = WorkerLabel { worker: "a".into() };
+        assert_eq!(
+            metrics.last_contact.get(&a).unwrap().get().to_string(),
+            "1.5"
+        );
+        metrics.set(&[seen("b", WorkerState::Free)]);
+        assert!(metrics.last_contact.get(&a).is_none());
+        let silent = WorkerState::Silent.label();
+        assert_eq!(metrics.workers.get(&silent).unwrap().get(), 0);
+    }
+}

@@ -1,0 +1,153 @@
+//! Whether the server can do its work: what `/readyz`, a load balancer and a watchdog ask for.
+
+use std::time::Duration;
+
+use buildbtw_model::api::{HealthCheck, ReadyResponse};
+
+use crate::db::{Database, MIGRATOR, figures};
+use crate::state::parts::MonitoringParts;
+
+/// How long the writer of the database may take to answer.
+const WRITER_TIMEOUT: Duration = Duration::from_secs(5);
+/// The least free space where there is no reserve: enough for the database to write what is in progress.
+const LEAST_SPACE: u64 = 64 << 20;
+
+/// Returns the results of all checks, at most a second old: that the writer of the database answers, the disk has room,
+/// the migrations are applied, and the sources were read once.
+pub async fn readiness(parts: MonitoringParts<'_>) -> ReadyResponse {
+    parts.readiness.get(check_all(parts)).await
+}
+
+async fn check_all(parts: MonitoringParts<'_>) -> ReadyResponse {
+    let (writer, migrations) = tokio::join!(writer(parts.database), migrations(parts));
+    let checks = [
+        ("writer", writer),
+        ("disk", disk(parts)),
+        ("migrations", migrations),
+        ("sources", sources(parts)),
+        ("shutdown", shutdown(parts)),
+    ];
+    ReadyResponse {
+        ready: checks.iter().all(|(_, result)| result.is_ok()),
+        checks: checks
+            .into_iter()
+            .map(|(name, result)| HealthCheck {
+                name: name.to_owned(),
+                ok: result.is_ok(),
+                problem: result.err(),
+            })
+            .collect(),
+    }
+}
+
+/// Begins a write transaction, which waits for the earlier ones and takes SQLite's lock, and ends it without changes.
+///
+/// # Errors
+/// When the writer does not answer in time, or the database cannot be written.
+pub async fn writer(database: &Database) -> Result<(), String> {
+    let write = async { database.write().await?.undo().await };
+    match tokio::time::timeout(WRITER_TIMEOUT, write).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(format!("the database cannot be written: {error}")),
+        Err(_) => {
+            let seconds = WRITER_TIMEOUT.as_secs();
+            Err(format!(
+                "the writer of the database did not answer within {seconds} s"
+            ))
+        }
+    }
+}
+
+fn disk(parts: MonitoringParts<'_>) -> Result<(), String> {
+    let unknown = |error| format!("the disk of the data folder cannot be measured: {error}");
+    if let Some(shortage) = parts.disk.shortage().map_err(unknown)? {
+        return Err(shortage.failure().to_string());
+    }
+    let space = parts.disk.space().map_err(unknown)?;
+    if parts.disk.reserve() > 0 || space.available >= LEAST_SPACE {
+        return Ok(());
+    }
+    let (left, least) = (space.available >> 20, LEAST_SPACE >> 20);
+    Err(format!(
+        "the disk of the data folder has {left} MiB left, less than {least} MiB"
+    ))
+}
+
+async fn migrations(parts: MonitoringParts<'_>) -> Result<(), String> {
+    let newest = MIGRATOR.iter().map(|migration| migration.version).max();
+    match figures::applied_migration(parts.database.read()).await {
+        Ok(applied) if applied == newest => Ok(()),
+        Ok(applied) => Err(format!(
+            "the database has migration {applied:?}, the program {newest:?}"
+        )),
+        Err(error) => Err(format!("the database cannot be read: {error}")),
+    }
+}
+
+fn sources(parts: MonitoringParts<'_>) -> Result<(), String> {
+    let status = parts.sources.status();
+    match status {
+        status if status.complete => Ok(()),
+        status => Err(match status.outage {
+            Some(outage) => format!("the sources were not read yet: {}", outage.message),
+            None => "the sources were not read yet".to_owned(),
+        }),
+    }
+}
+
+fn shutdown(parts: MonitoringParts<'_>) -> Result<(), String> {
+    if parts.shutdown.is_cancelled() {
+        Err("the server is stopping".to_owned())
+    } else {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::TestState;
+
+    fn problem(readiness: &ReadyResponse, name: &str) -> Option<String> {
+        let mut checks = readiness.checks.iter();
+        checks
+            .find(|check| check.name == name)
+            .unwrap()
+            .problem
+            .clone()
+    }
+
+    #[tokio::test]
+    async fn is_not_ready_before_the_sources_are_read_and_while_it_stops() {
+        let state = TestState::new().await;
+        let found = check_all(state.monitoring_parts()).await;
+        assert!(problem(&found, "sources").unwrap().contains("not read yet"));
+        for name in ["writer", "disk", "migrations", "shutdown"] {
+            assert_eq!(problem(&found, name), None);
+        }
+        assert!(!found.ready);
+        state.shutdown.cancel();
+        let found = check_all(state.monitoring_parts()).await;
+        assert!(problem(&found, "shutdown").is_some());
+    }
+
+    #[tokio::test]
+    async fn is_not_ready_when_the_database_cannot_be_read() {
+        let state = TestState::new().await;
+        state.database.close().await;
+        let found = check_all(state.monitoring_parts()).await;
+        assert!(problem(&found, "migrations").is_some());
+        assert!(!found.ready);
+    }
+
+    #[tokio::test]
+    async fn is_not_ready_while_the_writer_hangs() {
+        let state = TestState::new().await;
+        let held = state.database.write().await.unwrap();
+        // Skips the wait.
+        tokio::time::pause();
+        let problem = writer(&state.database).await.unwrap_err();
+        assert!(problem.contains("did not answer"), "{problem}");
+        drop(held);
+    }
+}

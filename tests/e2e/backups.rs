@@ -1,0 +1,65 @@
+//! `backup` and `restore` as programs: pipes, exit codes, and a server that runs meanwhile.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use buildbtw_tests::{Server, Sources, Worker, cli, printed, program};
+
+fn server_program(data: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program("buildbtw-server"));
+    command.arg(arguments[0]).arg("--data-dir").arg(data);
+    command.args(&arguments[1..]).env("NO_COLOR", "1");
+    command
+}
+
+fn expect_success(output: &Output) {
+    assert_eq!(output.status.code(), Some(0), "{}", printed(output));
+}
+
+#[test]
+fn restores_what_was_piped_from_a_running_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let sources = Sources::with_a_library(folder.path());
+    let server = Server::start(folder.path(), &sources);
+    let _worker = Worker::simulated(&server, &folder.path().join("scratch"), 2, "0");
+    let created = cli(
+        &server,
+        &["new", "libfoo/main", "--name", "foo", "--follow"],
+    );
+    expect_success(&created);
+
+    let tar = folder.path().join("backup.tar");
+    let mut backup = server_program(server.data(), &["backup", "-"]);
+    backup.stdout(std::fs::File::create(&tar).unwrap());
+    expect_success(&backup.output().unwrap());
+    let restored = folder.path().join("restored");
+    let mut restore = server_program(&restored, &["restore", "-"]);
+    restore.stdin(std::fs::File::open(&tar).unwrap());
+    let output = restore.output().unwrap();
+    expect_success(&output);
+    assert!(
+        printed(&output).contains("no problems found"),
+        "{}",
+        printed(&output)
+    );
+    let mut check = server_program(&restored, &["check", "--digests"]);
+    expect_success(&check.output().unwrap());
+
+    // The reader has gone: the backup fails, and leaves nothing.
+    let mut backup = server_program(server.data(), &["backup", "-"]);
+    let mut closed = backup
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(closed.stdout.take());
+    let output = closed.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", printed(&output));
+    assert!(
+        printed(&output).contains("cannot write the archive"),
+        "{}",
+        printed(&output)
+    );
+    let staged = std::fs::read_dir(server.data().join("backup")).unwrap();
+    assert_eq!(staged.count(), 0);
+}
