@@ -61,12 +61,27 @@ lint: (tools "cargo-machete")
     cargo clippy --workspace --all-targets -- --deny warnings
     RUSTDOCFLAGS='--deny warnings' cargo doc --workspace --no-deps --document-private-items
     scripts/lint-shell
+    scripts/lint-packaging
     just check-graphql
 
 # Format all Rust code
 [group('check')]
 fmt:
     cargo fmt --all
+
+# Follow notes/install.md on two machines in namespaces, as on Arch and on Debian (needs root)
+[group('check')]
+[no-exit-message]
+follow-install: proxies (tools "cargo-deb")
+    cargo build --workspace --bins
+    packaging/debian/build target/packages-to-try --ready target/debug
+    @scripts/follow-install arch
+    @scripts/follow-install debian target/packages-to-try
+
+# Unpack nginx and Caddy, with which `just test` then tests the examples of packaging/proxy
+[group('check')]
+proxies:
+    @scripts/proxies
 
 # Check licences and sources of dependencies, and for unwanted crates
 [group('check')]
@@ -141,6 +156,24 @@ ci-dev:
 [group('run')]
 build:
     cargo build --workspace --bins
+
+# Build the packages for pacman from source, into target/packages (needs makepkg, not as root)
+[group('run')]
+package-arch:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    mkdir -p target/packages
+    packaging/arch/prepare target/arch
+    cd target/arch
+    # Where pacman has not installed cargo, that of rustup compiles.
+    flags=()
+    pacman -T cargo >/dev/null || flags=(--nodeps)
+    PKGDEST="$PWD/../packages" makepkg --force "${flags[@]}"
+
+# Build the packages for Debian and Ubuntu, into target/packages
+[group('run')]
+package-deb: (tools "cargo-deb")
+    packaging/debian/build target/packages
 
 # Create the demo's small distribution as sources of run-server
 [group('run')]

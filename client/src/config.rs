@@ -16,6 +16,8 @@ pub(crate) struct SavedLogin {
     pub(crate) server: Option<String>,
     /// A token of that server; never sent to another one.
     pub(crate) token: Option<String>,
+    /// File of certificate authorities that are trusted for that server only.
+    pub(crate) ca: Option<PathBuf>,
 }
 
 impl SavedLogin {
@@ -121,6 +123,7 @@ mod tests {
         let saved = SavedLogin {
             server: Some("http://x".into()),
             token: Some("secret".into()),
+            ca: Some("/etc/ca.pem".into()),
         };
         saved.save(&path).unwrap();
         saved.save(&path).unwrap();

@@ -83,6 +83,7 @@ async fn load_once(folder: &Path) -> (Duration, usize) {
         .unwrap();
     let (events, _listener) = tokio::sync::mpsc::unbounded_channel();
     let config = SourceConfig::Directory {
+        clone_base: None,
         folder: folder.to_owned(),
         resync_interval: Duration::MAX,
     };

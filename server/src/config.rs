@@ -1,17 +1,18 @@
 //! The checked settings of a server. Their flags and environment variables are in `cli/`.
 
 pub mod pipelines;
+mod webhook;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use buildbtw_gitlab::WebhookSecrets;
 use buildbtw_model::{Architecture, BuildTool, Packager};
 
 use crate::address::BaseUrl;
 use crate::network::NetworkSettings;
 
 use pipelines::PipelineSettings;
+pub use webhook::{SharedSecrets, WebhookConfig};
 
 /// A kind of report to GitLab.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,13 +66,4 @@ impl Config {
     pub fn base_url(&self) -> BaseUrl {
         BaseUrl::new(self.url.clone())
     }
-}
-
-/// Verification of webhooks.
-#[derive(Clone, Debug)]
-pub struct WebhookConfig {
-    /// The group whose webhooks are accepted.
-    pub group: String,
-    /// Their secrets.
-    pub secrets: WebhookSecrets,
 }

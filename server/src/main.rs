@@ -3,16 +3,19 @@
 mod backup_commands;
 
 use std::io::{IsTerminal as _, Write as _};
+use std::net::TcpListener;
 use std::process::ExitCode;
 
 use buildbtw_gitlab::Gitlab;
-use buildbtw_server::cli::{CheckArgs, Cli, Command, GitlabCommand, SetCiConfigArgs};
+use buildbtw_server::cli::{CheckArgs, Cli, Command, GitlabCommand, RunArgs, SetCiConfigArgs};
+use buildbtw_server::listening;
 use buildbtw_server::maintenance::{self, ci_config};
 use buildbtw_server::private;
 use buildbtw_server::run::Server;
 use buildbtw_server::shutdown;
 use buildbtw_server::time::Clock;
 use clap::Parser as _;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
@@ -27,6 +30,13 @@ fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
+    let socket = match listening::passed_socket() {
+        Ok(socket) => socket,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            return ExitCode::FAILURE;
+        }
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -37,26 +47,16 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let code = runtime.block_on(run(&cli));
+    let code = runtime.block_on(run(&cli, socket));
     // Blocking threads are not waited for: reading an archive, for example, can take as long as its author
     // wants, and interrupted work is repeated at the next start.
     runtime.shutdown_background();
     code
 }
 
-async fn run(cli: &Cli) -> ExitCode {
+async fn run(cli: &Cli, socket: Option<TcpListener>) -> ExitCode {
     let result = match &cli.command {
-        Command::Run(args) => {
-            let token = CancellationToken::new();
-            let run = async {
-                shutdown::on_signals(token.clone())?;
-                Server::start(args, Clock::default(), token)
-                    .await?
-                    .serve()
-                    .await
-            };
-            run.await.map(|()| ExitCode::SUCCESS)
-        }
+        Command::Run(args) => serve(args, socket).await.map(|()| ExitCode::SUCCESS),
         Command::Backup(args) => backup_commands::backup(args).await,
         Command::Restore(args) => backup_commands::restore(args).await,
         Command::Check(args) => check(args).await,
@@ -69,6 +69,16 @@ async fn run(cli: &Cli) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+async fn serve(args: &RunArgs, socket: Option<TcpListener>) -> anyhow::Result<()> {
+    let token = CancellationToken::new();
+    shutdown::on_signals(token.clone())?;
+    // From here on a hangup does not end the process; one during the start takes effect after it.
+    let hangups = signal(SignalKind::hangup())?;
+    let server = Server::start_on(socket, args, Clock::default(), token).await?;
+    server.reload_at(hangups);
+    server.serve().await
 }
 
 async fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {

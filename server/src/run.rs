@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use buildbtw_gitlab::Gitlab;
 use tokio::net::TcpListener;
+use tokio::signal::unix::Signal;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -19,12 +20,15 @@ use crate::cli::RunArgs;
 use crate::config::Config;
 use crate::db::Database;
 use crate::disk::Disk;
+use crate::listening::listen;
 use crate::private;
 use crate::repos::base::BaseRepositories;
 use crate::router::{metrics_router, router};
 use crate::serve::{LONGEST_STALL, serve};
 use crate::service::forge_report::Reporter;
+use crate::service::reload::Reloadable;
 use crate::service::{recover, tokens};
+use crate::service_manager;
 use crate::sources::{self, SourceConfig};
 use crate::state::pipelines::Pipelines;
 use crate::state::replans::Replans;
@@ -75,6 +79,19 @@ impl Server {
         clock: Clock,
         shutdown: CancellationToken,
     ) -> anyhow::Result<Self> {
+        Self::start_on(None, args, clock, shutdown).await
+    }
+
+    /// Starts like [`Server::start`], and listens on a socket of the service manager, if there is one.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub async fn start_on(
+        socket: Option<std::net::TcpListener>,
+        args: &RunArgs,
+        clock: Clock,
+        shutdown: CancellationToken,
+    ) -> anyhow::Result<Self> {
         let data = &args.data.data_dir;
         private::restrict_data_folder(data)?;
         let lock = lock(data).await?;
@@ -85,13 +102,14 @@ impl Server {
             None => BaseRepositories::default(),
         };
         let limits = Limits::new(&args.connections.settings())?;
-        let listener = listen(args.listen).await?;
+        let listener = listen(socket, args.listen).await?;
         let metrics = listen_for_metrics(args).await?;
         let address = listener.local_addr()?;
         let config = args.config(address, webhook)?;
         let pipelines = pipelines(&config, &source_config, &clock)?;
         let reporter = reporter(args, &source_config)?;
         let disk = Disk::open(data, args.disk_reserve_mib)?;
+        let reloadable = reloadable(args, &source_config);
         let database = Database::open(&data.join(DATABASE_FILE), clock).await?;
         tokens::ensure_admin_token(&database, data).await?;
         let replans = Replans::default();
@@ -114,7 +132,7 @@ impl Server {
         let state = AppState::new(parts);
         observe(gitlab.as_ref(), &state);
         recover::recover(state.attempt_parts()).await?;
-        let (tasks, sources_ready) = actors::start(&state, watched, reporter);
+        let (tasks, sources_ready) = actors::start(&state, watched, reporter, reloadable);
         let address_file = data.join(ADDRESS_FILE);
         let metrics_address = metrics.as_ref().map(TcpListener::local_addr);
         Ok(Self {
@@ -134,6 +152,16 @@ impl Server {
     /// Returns the routes, for requests without a socket. They need the background tasks.
     pub fn router(&self) -> axum::Router {
         router(self.state.clone())
+    }
+
+    /// Reads settings again at each signal.
+    pub fn reload_at(&self, mut hangups: Signal) {
+        let reload = self.state.reload.clone();
+        tokio::spawn(async move {
+            while hangups.recv().await.is_some() {
+                reload.wake();
+            }
+        });
     }
 
     /// Serves until shutdown. A background task that ends unexpectedly stops the server, so that a service
@@ -170,6 +198,7 @@ impl Server {
         }
         let config = &self.state.config;
         tracing::info!(address = %self.address, url = config.url, "serving");
+        service_manager::ready(self.address);
         if config.url_by_host {
             tracing::info!(
                 "links use the host of each request; set --url to use one address for all"
@@ -188,6 +217,7 @@ impl Server {
         };
         shutdown.cancel();
         tracing::info!("stopping");
+        service_manager::stopping();
         if !service.is_finished() && tokio::time::timeout(GRACE, &mut service).await.is_err() {
             tracing::warn!("some requests did not end within the grace period");
         }
@@ -258,6 +288,15 @@ fn reporter(args: &RunArgs, sources: &SourceConfig) -> anyhow::Result<Option<Rep
     }
 }
 
+/// Returns where the settings are that can be read again.
+fn reloadable(args: &RunArgs, sources: &SourceConfig) -> Reloadable {
+    Reloadable {
+        base_repositories: args.base_repositories.clone(),
+        gitlab_args: args.gitlab.clone(),
+        gitlab: gitlab_of(sources),
+    }
+}
+
 /// Returns the builds on GitLab, if they are configured.
 fn pipelines(
     config: &Config,
@@ -311,16 +350,4 @@ pub(crate) async fn lock(data: &Path) -> anyhow::Result<fs_err::File> {
         "another server uses the data folder `{}`; stop it, or choose another --data-dir",
         data.display()
     )
-}
-
-async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.map_err(|error| match error.kind() {
-        std::io::ErrorKind::AddrInUse => anyhow::anyhow!(
-            "{address} is in use by another program; stop it, or choose another --listen"
-        ),
-        std::io::ErrorKind::PermissionDenied => anyhow::anyhow!(
-            "cannot listen at {address}: ports below 1024 need privileges; choose another --listen"
-        ),
-        _ => anyhow::anyhow!("cannot listen at {address}: {error}"),
-    })
 }

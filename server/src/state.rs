@@ -104,6 +104,8 @@ pub struct Parts {
     pub file_lists: FileListQueue,
     /// Woken when iterations end.
     pub retention: Waker,
+    /// Woken when settings are to be read again.
+    pub reload: Waker,
     /// Recently used valid tokens.
     pub token_cache: TokenCache,
     /// Limits of connections and requests.
@@ -177,6 +179,7 @@ impl Parts {
             publisher: PublishQueue::default(),
             file_lists: FileListQueue::default(),
             retention: Waker::default(),
+            reload: Waker::default(),
             token_cache: TokenCache::default(),
             reports: ReportTurns::default(),
             outages: Outages::default(),

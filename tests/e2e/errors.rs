@@ -78,6 +78,8 @@ no URL                         | buildbtw list --server localhost
 URL of another scheme          | BUILDBTW_SERVER=ftp://localhost buildbtw list
 URL with query                 | buildbtw list --server http://localhost/?a=b
 login at an invalid URL        | buildbtw login --server localhost
+missing authority              | buildbtw list --ca nowhere
+file without authority         | buildbtw list --ca empty
 unreachable server             | buildbtw list --server http://127.0.0.1:1
 unreachable server, followed   | buildbtw watch set --server http://127.0.0.1:1
 login at an unreachable server | buildbtw login --server http://127.0.0.1:1 --token-file token

@@ -21,6 +21,7 @@ data folder in use           | buildbtw-server run --data-dir data
 unusable data folder         | buildbtw-server run --data-dir /dev/null/data
 missing source folder        | buildbtw-server run --sources-dir nowhere
 file as source folder        | buildbtw-server run --sources-dir token
+path as URL of sources       | buildbtw-server run --sources-url /srv/sources
 missing base repositories    | buildbtw-server run --base-repositories nowhere
 invalid base repositories    | buildbtw-server run --base-repositories token
 invalid architecture         | buildbtw-server run --architectures x86-64
@@ -82,6 +83,7 @@ invalid architecture    | buildbtw-worker run --architectures x86-64
 architecture `any`      | buildbtw-worker run --architectures any
 invalid packager        | buildbtw-worker run --packager 'Unknown Packager'
 invalid source network  | buildbtw-worker run --allow-source-network 10.0.0.1/8
+file without authority  | buildbtw-worker run --ca token
 unknown builder         | buildbtw-worker run --builder docker
 unknown scratch disk    | buildbtw-worker run --scratch-disk tape
 invalid log filter      | buildbtw-worker run --log a=loud

@@ -55,6 +55,13 @@ impl Server {
         Self::start_at(folder, arguments, lease_seconds, None)
     }
 
+    /// Starts a server on a free port with more arguments.
+    pub fn start_and(folder: &Path, sources: &Sources, more: &[&str]) -> Self {
+        let mut arguments = in_folder(sources);
+        arguments.extend(more.iter().map(|&argument| argument.to_owned()));
+        Self::start_at(folder, arguments, 60, None)
+    }
+
     /// Starts a server on a free port whose builds install from the base repositories listed in a
     /// file, and leases long enough for real builds.
     pub fn start_with_base(folder: &Path, sources: &Sources, base: &Path) -> Self {
@@ -154,8 +161,8 @@ impl Server {
     pub fn start_again(&mut self) {
         let mut process = Process::start("server", &mut self.command());
         let line = process.wait_for_line("serving");
-        let url = line.split("http://").nth(1).unwrap();
-        let address: String = url
+        let rest = line.split("address=").nth(1).unwrap();
+        let address: String = rest
             .chars()
             .take_while(|c| c.is_ascii_digit() || ".:".contains(*c))
             .collect();

@@ -35,6 +35,7 @@ const CRATES: [&str; 11] = [
     "crates/package",
     "crates/planner",
     "executor",
+    "packaging/manual",
     "server",
     "worker",
 ];

@@ -11,7 +11,7 @@ use buildbtw_agent::machine;
 use buildbtw_builder::{
     GitAccess, SandboxConfig, ScratchDisk, SimulatedConfig, SimulatedDuration, SourceNetwork,
 };
-use buildbtw_model::client::Client;
+use buildbtw_model::client::{Authorities, Client};
 use buildbtw_model::{Architecture, Packager, WorkerName};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -48,6 +48,11 @@ pub struct Run {
         default_value = "http://127.0.0.1:8080"
     )]
     pub server: String,
+    /// PEM file of certificate authorities to trust in addition
+    ///
+    /// For the server's own certificate.
+    #[arg(long, value_name = "FILE", env = "BUILDBTW_CA")]
+    pub ca: Option<PathBuf>,
     /// File with a token of scope `worker`
     #[arg(long, value_name = "FILE", env = "BUILDBTW_TOKEN_FILE")]
     pub token_file: Option<PathBuf>,
@@ -149,6 +154,14 @@ pub struct Run {
         value_parser = seconds
     )]
     pub simulated_seconds: Duration,
+    /// Bytes of content in each simulated package
+    #[arg(
+        long,
+        value_name = "BYTES",
+        env = "BUILDBTW_SIMULATED_BYTES",
+        default_value_t = 0
+    )]
+    pub simulated_bytes: usize,
     /// Seconds for running builds to finish when the worker is stopped
     #[arg(
         long,
@@ -243,6 +256,7 @@ impl Run {
     /// # Errors
     /// When the address is invalid, the token file cannot be read, or the host name cannot be used as a worker name.
     pub fn into_config(self) -> anyhow::Result<Config> {
+        let authorities = Authorities::read(self.ca.as_deref())?;
         let token = read_token(self.token_file.as_deref(), self.token)?;
         let name = self
             .name
@@ -278,11 +292,12 @@ impl Run {
             }
             BuilderKind::Simulated => BuilderConfig::Simulated(SimulatedConfig {
                 duration: SimulatedDuration::Fixed(self.simulated_seconds),
+                payload_bytes: self.simulated_bytes,
                 ..SimulatedConfig::default()
             }),
         };
         Ok(Config {
-            client: Client::new(&self.server, token)?,
+            client: Client::trusting(&self.server, token, &authorities)?,
             name,
             jobs: self.jobs,
             architectures,
@@ -316,6 +331,7 @@ mod tests {
             "--jobs=3",
             "--builder=simulated",
             "--simulated-seconds=0.25",
+            "--simulated-bytes=7",
             "--architectures=x86_64,aarch64",
         ])
         .unwrap();
@@ -326,6 +342,7 @@ mod tests {
         };
         let quarter = SimulatedDuration::Fixed(Duration::from_millis(250));
         assert_eq!(simulated.duration, quarter);
+        assert_eq!(simulated.payload_bytes, 7);
         assert!(!format!("{config:?}").contains("secret"));
     }
 
@@ -355,6 +372,7 @@ mod tests {
             (&["--packager=Unknown Packager"], "jane@example.org"),
             (&["--scratch-disk=tape"], "image"),
             (&["--token-file=/nonexistent"], "/nonexistent"),
+            (&["--ca=/dev/null"], "no PEM certificate"),
         ] {
             let error = parse(args).unwrap_err();
             assert!(error.contains(part), "{args:?}: {error}");

@@ -22,6 +22,7 @@ mod error;
 mod metrics;
 mod resume;
 mod scratch;
+mod service_manager;
 mod shutdown;
 mod slot;
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::WorkerError;
+use crate::service_manager;
 
 /// Requests the shutdown of a worker.
 #[derive(Clone, Debug, Default)]
@@ -59,6 +60,7 @@ impl Phases {
             () = self.kill.cancelled() => {}
         }
         self.drain.cancel();
+        service_manager::stopping();
         tokio::select! {
             () = tokio::time::sleep(grace) => {}
             () = shutdown.immediate.cancelled() => {}

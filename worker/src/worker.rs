@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::context::Context;
 use crate::error::WorkerError;
 use crate::shutdown::Shutdown;
-use crate::{metrics, resume, slot};
+use crate::{metrics, resume, service_manager, slot};
 
 /// Runs a worker until `shutdown` asks it to stop.
 ///
@@ -44,6 +44,8 @@ pub async fn run(config: Config, shutdown: impl Into<Shutdown>) -> Result<(), Wo
         jobs,
         "worker started"
     );
+    let _signs_of_life = service_manager::send_signs_of_life();
+    service_manager::ready(context.agent.link.client.server(), jobs);
     let (phases, shutdown) = (Arc::clone(&context.phases), shutdown.into());
     let _supervisor = AbortOnDropHandle::new(tokio::spawn(async move {
         phases.supervise(shutdown, grace).await;

@@ -1,5 +1,7 @@
 //! Options of every command.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use crate::output::ColorChoice;
@@ -18,6 +20,17 @@ pub struct Global {
         help_heading = "Global options"
     )]
     pub server: Option<String>,
+    /// PEM file of certificate authorities to trust in addition
+    ///
+    /// For the server's own certificate. [default: the file of the last login to that server]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "BUILDBTW_CA",
+        help_heading = "Global options"
+    )]
+    pub ca: Option<PathBuf>,
     /// Token to use instead of the one of the last login
     #[arg(
         long,

@@ -30,6 +30,11 @@ pub struct Build {
     /// Repeatable. The first repository that has a package wins.
     #[arg(long = "repository", value_name = "NAME=URL")]
     pub repositories: Vec<RepositoryArgument>,
+    /// Root of a pacstrapped system to build on
+    ///
+    /// [default: this machine's /usr]
+    #[arg(long, value_name = "DIR", env = "BUILDBTW_BASE_ROOT")]
+    pub base_root: Option<PathBuf>,
     /// Architecture to build for
     ///
     /// [default: this machine's architecture]
@@ -93,6 +98,11 @@ pub struct Sandbox {
     /// It is created if it does not exist.
     #[arg(long)]
     pub dir: PathBuf,
+    /// Root of a pacstrapped system below the new root
+    ///
+    /// [default: this machine's /usr]
+    #[arg(long, value_name = "DIR", env = "BUILDBTW_BASE_ROOT")]
+    pub base_root: Option<PathBuf>,
     /// Let the command use this machine's network
     #[arg(long)]
     pub network: bool,

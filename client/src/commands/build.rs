@@ -27,7 +27,7 @@ pub(super) async fn run(args: &Build) -> Result<u8> {
             "choose another architecture with --architecture",
         ));
     }
-    let mut config = sandbox_config().await?;
+    let mut config = sandbox_config(args.base_root.as_deref()).await?;
     config
         .allow_source_networks
         .clone_from(&args.allow_source_networks);

@@ -2,12 +2,11 @@
 
 use std::io::{IsTerminal as _, Read as _, Write as _};
 
-use buildbtw_model::client::Client;
 use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 
 use crate::cli::{Global, Login};
 use crate::config::SavedLogin;
-use crate::context::{Context, choose};
+use crate::context::{Chosen, Context, choose};
 use crate::error::{Error, Result};
 use crate::output::clean;
 
@@ -23,13 +22,20 @@ pub(super) async fn run(global: &Global, args: &Login) -> Result<u8> {
     })?;
     // The saved login may be damaged or for another server; it is replaced in any case.
     let saved = SavedLogin::load(&path).unwrap_or_default();
-    let (server, _) = choose(global, &saved);
-    // An invalid URL is reported before the prompt for the token.
+    let chosen = choose(global, &saved);
+    // Later commands may run in another folder.
+    let ca = chosen.ca.as_deref().map(std::path::absolute).transpose()?;
+    let server = chosen.server.clone();
+    // An invalid URL or file is reported before the prompt for the token.
     let server_error = |error| Error::Server {
         error: Box::new(error),
         had_token: true,
     };
-    Client::new(&server, None).map_err(server_error)?;
+    let tokenless = Chosen {
+        token: None,
+        ..chosen
+    };
+    tokenless.client().map_err(server_error)?;
     let token = match (&args.token_file, &global.token) {
         (Some(file), _) => fs_err::read_to_string(file)?,
         (None, Some(token)) => token.clone(),
@@ -43,6 +49,7 @@ pub(super) async fn run(global: &Global, args: &Login) -> Result<u8> {
     let login = SavedLogin {
         server: Some(server),
         token: Some(token.trim().to_owned()).filter(|token| !token.is_empty()),
+        ca,
     };
     if login.token.is_none() {
         return Err(Error::with_hint(
@@ -53,6 +60,7 @@ pub(super) async fn run(global: &Global, args: &Login) -> Result<u8> {
     let fresh = Global {
         server: None,
         token: None,
+        ca: None,
         ..*global
     };
     let context = Context::with_login(&fresh, &login)?;

@@ -16,7 +16,7 @@ use crate::output::Output;
 const SCRATCH: &str = "/var/lib/buildbtw-sandboxes";
 
 pub(super) async fn run(args: Sandbox) -> Result<u8> {
-    let config = sandbox_config().await?;
+    let config = sandbox_config(args.base_root.as_deref()).await?;
     let mut binds = Vec::new();
     for bind in args.binds {
         binds.push(Bind {
@@ -97,8 +97,9 @@ pub(super) fn cancel_on_signal() -> Result<CancellationToken> {
 
 /// Returns the settings of the builder after checking that this machine can build. Cleans up after
 /// commands that were killed, but not after those that still run.
-pub(super) async fn sandbox_config() -> Result<SandboxConfig> {
-    let config = SandboxConfig::new(SCRATCH);
+pub(super) async fn sandbox_config(base_root: Option<&Path>) -> Result<SandboxConfig> {
+    let mut config = SandboxConfig::new(SCRATCH);
+    config.base_root = base_root.map(Path::to_owned);
     check_host(&config).map_err(|error| {
         Error::with_hint(
             format!(

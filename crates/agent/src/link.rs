@@ -86,6 +86,7 @@ pub fn classify(error: &ClientError) -> ErrorClass {
         },
         ClientError::InvalidToken
         | ClientError::InvalidServer { .. }
+        | ClientError::InvalidCa { .. }
         | ClientError::LocalFile { .. } => ErrorClass::Rejected,
     }
 }

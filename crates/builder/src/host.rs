@@ -90,7 +90,7 @@ fn missing_base(config: &SandboxConfig) -> Option<String> {
         None if find_program("dpkg-query").is_some() => None,
         None => Some(
             "a base system: only Debian machines can use their own (create one with \
-             `pacstrap FOLDER base-devel` and set it in the configuration)"
+             `pacstrap FOLDER base-devel` and set it with --base-root)"
                 .to_owned(),
         ),
     }

@@ -61,6 +61,14 @@ impl Gitlab {
         self.http.settings()
     }
 
+    /// Reads the token again from its file, and uses it from then on.
+    ///
+    /// # Errors
+    /// When the file cannot be used. The earlier token stays in use then.
+    pub fn read_token_again(&self) -> anyhow::Result<()> {
+        self.http.read_token_again()
+    }
+
     /// Checks that the token has the access that the settings need, and returns GitLab's version.
     ///
     /// # Errors

@@ -103,6 +103,11 @@ impl Response {
     }
 }
 
+fn read_token(settings: &GitlabSettings) -> anyhow::Result<Secret> {
+    Secret::read(&settings.token_file)
+        .map_err(|error| error.context("cannot use --gitlab-token-file"))
+}
+
 pub(crate) struct Http {
     client: reqwest::Client,
     base: Url,
@@ -115,8 +120,7 @@ pub(crate) struct Http {
 
 impl Http {
     pub(crate) fn new(settings: GitlabSettings) -> anyhow::Result<Self> {
-        let token = Secret::read(&settings.token_file)
-            .map_err(|error| error.context("cannot use --gitlab-token-file"))?;
+        let token = read_token(&settings)?;
         let mut builder = reqwest::Client::builder()
             .timeout(TIMEOUT)
             .connect_timeout(CONNECT_TIMEOUT)
@@ -337,6 +341,12 @@ impl Http {
         }
         let kind = error_kind(status, &headers, date, &body);
         Err(subject.error(request_id, kind))
+    }
+
+    pub(crate) fn read_token_again(&self) -> anyhow::Result<()> {
+        let new = read_token(&self.settings)?;
+        *self.token.write().unwrap_or_else(PoisonError::into_inner) = new;
+        Ok(())
     }
 
     fn token(&self) -> Secret {

@@ -19,7 +19,7 @@ pub struct GitlabArgs {
     pub gitlab_group: Option<String>,
     /// File with an access token of scope `read_api`
     ///
-    /// It is read again when GitLab rejects the token.
+    /// It is read again on SIGHUP, and when GitLab rejects the token.
     #[arg(long, env = "BUILDBTW_GITLAB_TOKEN_FILE", value_name = "FILE")]
     pub gitlab_token_file: Option<PathBuf>,
     /// Proxy for requests to GitLab
@@ -208,8 +208,6 @@ impl GitlabArgs {
         ) else {
             return self.check_unused().map(|()| None);
         };
-        let signing_token = self.gitlab_webhook_signing_token_file.as_deref();
-        let token = self.gitlab_webhook_secret_file.as_deref();
         Ok(Some(GitlabSettings {
             url: base_url(url)?,
             group: group_path(group)?,
@@ -220,12 +218,22 @@ impl GitlabArgs {
                 .gitlab_poll_seconds
                 .map_or(POLL, |seconds| Duration::from_secs(seconds.into())),
             clone_by: self.gitlab_clone.unwrap_or_default(),
-            webhook: WebhookSecrets {
-                signing_key: signing_token.map(signing_key).transpose()?,
-                token: token.map(Secret::read).transpose()?,
-            },
+            webhook: self.webhook_secrets()?,
             writes: false,
         }))
+    }
+
+    /// Reads the secrets of the webhook.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or does not contain a secret.
+    pub fn webhook_secrets(&self) -> anyhow::Result<WebhookSecrets> {
+        let signing_token = self.gitlab_webhook_signing_token_file.as_deref();
+        let token = self.gitlab_webhook_secret_file.as_deref();
+        Ok(WebhookSecrets {
+            signing_key: signing_token.map(signing_key).transpose()?,
+            token: token.map(Secret::read).transpose()?,
+        })
     }
 
     /// Rejects options about GitLab if the required ones are not complete.

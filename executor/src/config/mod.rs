@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use buildbtw_agent::machine;
 use buildbtw_builder::{Builder, GitAccess, SandboxConfig, ScratchDisk, SourceNetwork};
+use buildbtw_model::client::{Authorities, Client, ClientError};
 use buildbtw_model::{Architecture, Packager, WorkerName};
 use serde::Deserialize;
 
@@ -32,6 +33,8 @@ pub(crate) const PATH_VARIABLE: &str = "BUILDBTW_EXECUTOR_CONFIG";
 pub(crate) struct Config {
     /// URL of the buildbtw server.
     pub(crate) server: String,
+    /// File of certificate authorities that the server's certificate may be signed by.
+    ca: Option<PathBuf>,
     /// Folder for the files of running jobs.
     #[serde(default = "default_state_dir")]
     pub(crate) state_dir: PathBuf,
@@ -109,6 +112,7 @@ impl Config {
             anyhow::ensure!(path.is_absolute(), "`{name}` must be an absolute path");
         }
         for (name, path) in [
+            ("ca", &config.ca),
             ("base_root", &config.base_root),
             ("git_credentials", &config.git_credentials),
             ("git_ssh_key", &config.git_ssh_key),
@@ -125,6 +129,12 @@ impl Config {
         );
         config.limits.check()?;
         Ok(config)
+    }
+
+    /// Creates a client of the server, without a token.
+    pub(crate) fn client(&self) -> Result<Client, ClientError> {
+        let authorities = Authorities::read(self.ca.as_deref())?;
+        Client::trusting(&self.server, None, &authorities)
     }
 
     /// Returns the name under which this host claims builds.
@@ -234,6 +244,8 @@ mod tests {
             .fold(String::new(), |text, line| text + line + "\n");
         let config = Config::parse(&all).unwrap();
         assert!(config.base_root.is_some() && config.git_ca.is_some());
+        let error = config.client().unwrap_err().to_string();
+        assert!(error.contains("/etc/buildbtw/server-ca.pem"), "{error}");
     }
 
     #[test]

@@ -38,7 +38,7 @@ type DeliveryError = Arc<Mutex<Option<String>>>;
 impl Task<'_> {
     /// Exchanges the token, builds, and reports the outcome. Fails when there is no outcome to report.
     pub(super) async fn run(&self, attempt: AttemptId, id_token: IdToken) -> Result<(), Failure> {
-        let client = Client::new(&self.config.server, None).map_err(anyhow::Error::from)?;
+        let client = self.config.client().map_err(anyhow::Error::from)?;
         let worker = self.config.name()?;
         let exchanged = tokio::select! {
             exchanged = exchange::run(client, attempt, id_token, worker) => exchanged?,

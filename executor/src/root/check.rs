@@ -31,7 +31,7 @@ pub(super) async fn run(config: &Config, state: &State) -> anyhow::Result<()> {
         .reap()
         .await
         .context("cannot clean up after killed builds")?;
-    reach(&Client::new(&config.server, None)?).await
+    reach(&config.client()?).await
 }
 
 async fn reach(client: &Client) -> anyhow::Result<()> {

@@ -6,7 +6,7 @@
 use std::io::Write as _;
 
 use buildbtw_model::api::Outcome;
-use buildbtw_model::client::{Client, ClientError};
+use buildbtw_model::client::ClientError;
 use buildbtw_model::{AttemptId, Explanation, FailureKind};
 
 use crate::config::Config;
@@ -57,7 +57,7 @@ async fn fail_attempt(
     id_token: IdToken,
     message: &str,
 ) -> Result<(), Failure> {
-    let client = Client::new(&config.server, None).map_err(anyhow::Error::from)?;
+    let client = config.client().map_err(anyhow::Error::from)?;
     let exchanged = exchange::run(client, attempt, id_token, config.name()?).await?;
     let attempt = exchanged.response.build.attempt;
     let outcome = Outcome::failed(FailureKind::Infrastructure, Explanation::parse(message));

@@ -13,11 +13,13 @@ mod pipeline_creation;
 mod pipeline_following;
 mod publisher;
 mod queue_objective;
+mod reloading;
 mod replanner;
 mod retention;
 mod runner;
 mod storage;
 mod unused_srcinfos;
+mod watchdog;
 
 use std::sync::Arc;
 
@@ -25,6 +27,8 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use crate::service::forge_report::Reporter;
+use crate::service::reload::Reloadable;
+use crate::service_manager;
 use crate::sources::{Watched, WatchedKind};
 use crate::state::AppState;
 
@@ -40,11 +44,13 @@ use pipeline_creation::PipelineCreation;
 use pipeline_following::PipelineFollowing;
 use publisher::Publisher;
 use queue_objective::QueueObjective;
+use reloading::Reloading;
 use replanner::Replanner;
 use retention::Retention;
 use runner::{Actor as _, Runner};
 use storage::Storage;
 use unused_srcinfos::UnusedSrcinfos;
+use watchdog::Watchdog;
 
 /// Starts all background tasks of a server; each returns its name when it ends. The receiver fires when requests
 /// can be served from the sources.
@@ -52,6 +58,7 @@ pub(crate) fn start(
     state: &AppState,
     watched: Watched,
     reporter: Option<Reporter>,
+    settings: Reloadable,
 ) -> (JoinSet<&'static str>, oneshot::Receiver<()>) {
     let mut tasks = JoinSet::new();
     let observer = Arc::new(state.metrics.actors.clone());
@@ -104,6 +111,18 @@ pub(crate) fn start(
             let (reporter, changed) = (reporter.clone(), changed.clone());
             ForgeReports::new(state.clone(), reporter, changed, outage.clone())
         });
+    }
+    let shared = state.clone();
+    runner.spawn(&mut tasks, Reloading::outage(&state.clock), move || {
+        Reloading::new(shared.clone(), settings.clone())
+    });
+    if let Some(pause) = service_manager::pause_between_signs() {
+        let database = state.database.clone();
+        runner.spawn(
+            &mut tasks,
+            Watchdog::outage(pause, &state.clock),
+            move || Watchdog::new(database.clone(), pause),
+        );
     }
     (tasks, ready)
 }

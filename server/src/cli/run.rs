@@ -12,7 +12,7 @@ use buildbtw_model::{
 use clap::Args;
 
 use crate::address::{parse_url, reachable};
-use crate::config::{Config, ReportKind, WebhookConfig};
+use crate::config::{Config, ReportKind, SharedSecrets, WebhookConfig};
 use crate::sources::SourceConfig;
 
 use super::connections::ConnectionArgs;
@@ -51,6 +51,12 @@ pub struct RunArgs {
     /// Folder of git repositories, one per pkgbase
     #[arg(long, env = "BUILDBTW_SOURCES_DIR", value_name = "DIR")]
     pub sources_dir: Option<PathBuf>,
+    /// URL below which workers fetch the repositories of --sources-dir
+    ///
+    /// Set it when workers run on machines that do not have the folder at the same path. [default:
+    /// the folder]
+    #[arg(long, env = "BUILDBTW_SOURCES_URL", value_name = "URL")]
+    pub sources_url: Option<String>,
     /// Architectures to build for, separated by commas
     ///
     /// The first one builds packages of architecture `any` for all.
@@ -63,6 +69,8 @@ pub struct RunArgs {
     )]
     pub architectures: Vec<Architecture>,
     /// TOML file of the repositories that builds install from
+    ///
+    /// It is read again on SIGHUP.
     #[arg(long, env = "BUILDBTW_BASE_REPOSITORIES", value_name = "FILE")]
     pub base_repositories: Option<PathBuf>,
     /// Seconds without a heartbeat until a build is requeued
@@ -205,6 +213,11 @@ impl RunArgs {
     pub fn sources(&self) -> anyhow::Result<(SourceConfig, Option<WebhookConfig>)> {
         let seconds = self.sweep_seconds;
         let interval = |default| seconds.map_or(default, |s| Duration::from_secs(s.into()));
+        let clone_base = self.sources_url.as_deref().map(clone_base).transpose()?;
+        anyhow::ensure!(
+            clone_base.is_none() || self.sources_dir.is_some(),
+            "--sources-url requires --sources-dir"
+        );
         match (&self.sources_dir, self.gitlab.settings()?) {
             (Some(_), Some(_)) => anyhow::bail!(
                 "--sources-dir cannot be used with --gitlab-url: sources come from one place"
@@ -224,6 +237,7 @@ impl RunArgs {
                 Ok((
                     SourceConfig::Directory {
                         folder,
+                        clone_base,
                         resync_interval,
                     },
                     None,
@@ -234,7 +248,10 @@ impl RunArgs {
                     self.pipelines.run_builds_on_gitlab || !self.gitlab_report.is_empty();
                 let secrets = settings.webhook.clone();
                 let group = settings.group.clone();
-                let webhook = (!secrets.is_empty()).then_some(WebhookConfig { group, secrets });
+                let webhook = (!secrets.is_empty()).then(|| WebhookConfig {
+                    group,
+                    secrets: SharedSecrets::new(secrets),
+                });
                 let gitlab = Gitlab::new(settings)?;
                 let resync_interval = interval(RESYNC_GITLAB);
                 Ok((
@@ -313,4 +330,17 @@ impl RunArgs {
             webhook,
         })
     }
+}
+
+/// Checks an address below which git fetches repositories, and returns it without a trailing slash.
+fn clone_base(text: &str) -> anyhow::Result<String> {
+    let url = reqwest::Url::parse(text)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "git" | "http" | "https" | "ssh") && url.has_host());
+    let url = url.filter(|url| url.password().is_none() && url.query().is_none());
+    anyhow::ensure!(
+        url.is_some(),
+        "--sources-url: '{text}' is not a URL like https://git.example.org/packaging, without password and query"
+    );
+    Ok(text.trim_end_matches('/').to_owned())
 }

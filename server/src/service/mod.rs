@@ -28,6 +28,7 @@ pub mod read;
 pub mod receive_webhook;
 pub mod recover;
 pub mod refusals;
+pub mod reload;
 pub mod replan;
 mod report_final_failure;
 pub mod report_outcome;

@@ -45,6 +45,8 @@ pub enum SourceConfig {
     Directory {
         /// The folder.
         folder: PathBuf,
+        /// The URL below which workers fetch its repositories, in place of its path.
+        clone_base: Option<String>,
         /// The time between full resyncs.
         resync_interval: Duration,
     },
@@ -96,9 +98,11 @@ pub async fn load(
     let (watched, kind): (_, Arc<dyn SourceKind>) = match config {
         SourceConfig::Directory {
             folder,
+            clone_base,
             resync_interval,
         } => {
-            let directory = Arc::new(directory::Directory::new(folder, resync_interval));
+            let directory = directory::Directory::new(folder, clone_base, resync_interval);
+            let directory = Arc::new(directory);
             (WatchedKind::Directory(Arc::clone(&directory)), directory)
         }
         SourceConfig::Gitlab {

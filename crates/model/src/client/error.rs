@@ -18,6 +18,14 @@ pub enum ClientError {
         /// The reason.
         reason: String,
     },
+    /// The configured certificate authorities cannot be used.
+    #[error("cannot use the certificate authorities in `{}`: {reason}", .path.display())]
+    InvalidCa {
+        /// The configured file.
+        path: std::path::PathBuf,
+        /// The reason.
+        reason: String,
+    },
     /// The server could not be reached, or the connection broke.
     #[error("cannot reach the server at {server}: {reason}")]
     Connection {
@@ -83,6 +91,7 @@ impl ClientError {
             Self::Status { status } => status.is_server_error() || status.as_u16() == 429,
             Self::InvalidToken
             | Self::InvalidServer { .. }
+            | Self::InvalidCa { .. }
             | Self::UnexpectedResponse { .. }
             | Self::LocalFile { .. } => false,
         }
@@ -104,6 +113,10 @@ impl ClientError {
             Self::Refused(problem) => problem.hint.clone(),
             Self::Connection { .. } => Some(
                 "check that buildbtw-server runs there, or set --server or BUILDBTW_SERVER".into(),
+            ),
+            Self::InvalidCa { .. } => Some(
+                "--ca (BUILDBTW_CA) names a PEM file, with lines like `-----BEGIN CERTIFICATE-----`"
+                    .into(),
             ),
             Self::InvalidToken
             | Self::InvalidServer { .. }

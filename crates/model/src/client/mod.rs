@@ -1,6 +1,7 @@
 //! The typed client of the HTTP API. All programs that call the server use it.
 
 mod attempts;
+mod authorities;
 mod error;
 mod events;
 mod namespaces;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use reqwest::{Method, RequestBuilder, Response, Url};
 use serde::de::DeserializeOwned;
 
+pub use authorities::Authorities;
 pub use error::ClientError;
 pub use events::EventStream;
 pub use retry::{Backoff, retry};
@@ -54,6 +56,18 @@ impl Client {
     /// # Errors
     /// Fails when `server` is not an HTTP URL, or TLS cannot be set up.
     pub fn new(server: &str, token: Option<String>) -> Result<Self, ClientError> {
+        Self::trusting(server, token, &Authorities::default())
+    }
+
+    /// Creates a client that trusts these certificate authorities too.
+    ///
+    /// # Errors
+    /// As [`Client::new`].
+    pub fn trusting(
+        server: &str,
+        token: Option<String>,
+        authorities: &Authorities,
+    ) -> Result<Self, ClientError> {
         let invalid = |reason: String| ClientError::InvalidServer {
             server: server.into(),
             reason,
@@ -73,6 +87,7 @@ impl Client {
             reqwest::Client::builder()
                 .user_agent(concat!("buildbtw/", env!("CARGO_PKG_VERSION")))
                 .connect_timeout(CONNECT_TIMEOUT)
+                .tls_certs_merge(authorities.0.iter().cloned())
         };
         let build = |builder: reqwest::ClientBuilder| {
             builder.build().map_err(|error| invalid(error.to_string()))

@@ -72,6 +72,11 @@ impl DatabaseCache {
         Ok(database)
     }
 
+    /// Removes the databases of other repositories than these.
+    pub(super) fn retain(&self, is_kept: impl Fn(&RepositoryName, &Architecture) -> bool) {
+        lock(&self.databases).retain(|(name, architecture), _| is_kept(name, architecture));
+    }
+
     /// Returns the merged contents of databases, in pacman's order.
     pub(super) async fn contents(
         &self,

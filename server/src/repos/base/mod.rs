@@ -9,7 +9,7 @@ mod versions;
 use std::collections::HashMap;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use buildbtw_model::api::Repository;
@@ -66,7 +66,8 @@ fn default_sig_level() -> String {
 /// All base repositories, in pacman's order.
 #[derive(Clone, Debug, Default)]
 pub struct BaseRepositories {
-    repositories: Arc<[BaseRepository]>,
+    /// Replaced when the configuration is read again.
+    repositories: Arc<RwLock<Arc<[BaseRepository]>>>,
     /// The last results of [`BaseRepositories::recent`].
     recent: Arc<Mutex<HashMap<Architecture, Recent>>>,
     /// The parsed databases.
@@ -169,16 +170,36 @@ impl BaseRepositories {
             }
         }
         Ok(Self {
-            repositories: file.repository.into(),
+            repositories: Arc::new(RwLock::new(file.repository.into())),
             recent: Arc::default(),
             cache: Arc::default(),
         })
     }
 
+    /// Replaces the repositories by those of another configuration.
+    pub fn replace(&self, other: &Self) {
+        let new = other.configured();
+        let is_kept = |name: &RepositoryName, architecture: &Architecture| {
+            let mut same = new.iter().filter(|repository| repository.name == *name);
+            same.any(|repository| repository.architectures.contains(architecture))
+        };
+        self.cache.retain(is_kept);
+        let mut current = self
+            .repositories
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        *current = new;
+    }
+
+    fn configured(&self) -> Arc<[BaseRepository]> {
+        let current = self.repositories.read();
+        Arc::clone(&current.unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Whether a namespace of this name would hide a base repository.
     #[must_use]
     pub fn conflicts_with(&self, name: &NamespaceName) -> bool {
-        self.repositories
+        self.configured()
             .iter()
             .any(|repository| repository.name.as_str() == name.as_str())
     }
@@ -186,7 +207,7 @@ impl BaseRepositories {
     /// Returns the repositories that builds of this architecture install from.
     #[must_use]
     pub fn of(&self, architecture: &Architecture) -> Vec<Repository> {
-        self.repositories
+        self.configured()
             .iter()
             .filter(|repository| repository.architectures.contains(architecture))
             .map(|repository| Repository {

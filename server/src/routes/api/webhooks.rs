@@ -60,7 +60,8 @@ impl FromRequest<AppState> for GitlabWebhook {
         };
         // Rejects what cannot be valid before reading the body, which may be large.
         let now = state.clock.now().into();
-        let incoming = Incoming::begin(&config.secrets, request.headers(), now);
+        let secrets = config.secrets.current();
+        let incoming = Incoming::begin(&secrets, request.headers(), now);
         let mut incoming = incoming.map_err(refuse)?;
         let unknown = peer.filter(|_| !incoming.is_verified());
         let mut share = unknown.map(|Peer(peer)| {

@@ -17,15 +17,22 @@ use super::git::{self, GitError};
 /// A watched folder.
 pub(crate) struct Directory {
     pub(super) folder: PathBuf,
+    /// The URL below which workers fetch repositories, in place of the path.
+    clone_base: Option<String>,
     /// The time between full resyncs.
     resync_interval: Duration,
 }
 
 impl Directory {
     /// Creates the source for a folder.
-    pub(crate) fn new(folder: PathBuf, resync_interval: Duration) -> Self {
+    pub(crate) fn new(
+        folder: PathBuf,
+        clone_base: Option<String>,
+        resync_interval: Duration,
+    ) -> Self {
         Self {
             folder,
+            clone_base,
             resync_interval,
         }
     }
@@ -51,7 +58,10 @@ impl SourceKind for Directory {
     }
 
     fn clone_url(&self, place: Place<'_>) -> String {
-        self.folder.join(place.path).to_string_lossy().into_owned()
+        match &self.clone_base {
+            Some(url) => format!("{url}/{}", place.path),
+            None => self.folder.join(place.path).to_string_lossy().into_owned(),
+        }
     }
 
     /// Requires that a repository is named after its pkgbase. Otherwise it would be found under an unexpected name,
@@ -117,5 +127,27 @@ impl SourceKind for Directory {
         )
         .hint("use the branch instead: `pkgbase/branch`");
         std::future::ready(Err(refusal.into())).boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lets_workers_fetch_from_url_in_place_of_the_folder() {
+        let place = || Place {
+            path: "zlib.git",
+            http_url: None,
+            ssh_url: None,
+        };
+        let interval = Duration::from_secs(1);
+        let clone_url = |base: Option<&str>| {
+            let base = base.map(str::to_owned);
+            Directory::new("/srv/sources".into(), base, interval).clone_url(place())
+        };
+        assert_eq!(clone_url(None), "/srv/sources/zlib.git");
+        let base = "https://git.example.org/packaging";
+        assert_eq!(clone_url(Some(base)), format!("{base}/zlib.git"));
     }
 }

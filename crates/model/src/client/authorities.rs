@@ -1,0 +1,68 @@
+//! Certificate authorities of servers whose certificates no public authority signed.
+
+use std::path::Path;
+
+use super::ClientError;
+
+/// Certificate authorities that a client trusts in addition to those of the machine; none by default.
+#[derive(Clone, Debug, Default)]
+pub struct Authorities(pub(super) Vec<reqwest::Certificate>);
+
+impl Authorities {
+    /// Reads the PEM file of a setting, if it is set.
+    ///
+    /// # Errors
+    /// Fails when the file cannot be read, or contains no certificate.
+    pub fn read(file: Option<&Path>) -> Result<Self, ClientError> {
+        let Some(path) = file else {
+            return Ok(Self::default());
+        };
+        let text = fs_err::read(path).map_err(|error| ClientError::InvalidCa {
+            path: path.to_owned(),
+            reason: error.kind().to_string(),
+        })?;
+        Self::parse(&text).ok_or_else(|| ClientError::InvalidCa {
+            path: path.to_owned(),
+            reason: "it contains no PEM certificate".into(),
+        })
+    }
+
+    fn parse(text: &[u8]) -> Option<Self> {
+        let certificates = reqwest::Certificate::from_pem_bundle(text).ok()?;
+        (!certificates.is_empty()).then_some(Self(certificates))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A self-signed certificate of an elliptic curve, which has no use outside this test.
+    const CERTIFICATE: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBdjCCARugAwIBAgIUb2a77/xSTFNqkDnxwU0wLQ92jUEwCgYIKoZIzj0EAwIw
+DzENMAsGA1UEAwwEdGVzdDAgFw0yNjExMzAwMzU2MjBaGA8yMTI2MTEwNjAzNTYy
+MFowDzENMAsGA1UEAwwEdGVzdDBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABM0S
+dpeXRB00ccAmxu9Io8Y9tPidEJqnoRudITZ3ltc6A6bHUIAzPhR8FhwvyLt+yBdm
+kcuh0AQaculs0a4JgQ+jUzBRMB0GA1UdDgQWBBTsaG7mZaUnqvWLYQ4iDrbhIImG
+fzAfBgNVHSMEGDAWgBTsaG7mZaUnqvWLYQ4iDrbhIImGfzAPBgNVHRMBAf8EBTAD
+AQH/MAoGCCqGSM49BAMCA0kAMEYCIQDv1uQCW1ZqI+GxR3jpKVj1xOsqPYccUuNV
+qUD6SOnFHgIhAMrxE49uYfjlOWKlEdjPdu9f/veXgISOhfEmCkdPIK1A
+-----END CERTIFICATE-----";
+
+    #[test]
+    fn reads_every_certificate_of_a_file() {
+        let two = format!("# the old and the new one\n{CERTIFICATE}\n{CERTIFICATE}");
+        assert_eq!(Authorities::parse(two.as_bytes()).unwrap().0.len(), 2);
+        assert!(Authorities::read(None).unwrap().0.is_empty());
+    }
+
+    #[test]
+    fn names_unusable_file_and_reason() {
+        assert!(Authorities::parse(b"a token").is_none());
+        let error = Authorities::read(Some(Path::new("/nonexistent/ca.pem"))).unwrap_err();
+        let expected =
+            "cannot use the certificate authorities in `/nonexistent/ca.pem`: entity not found";
+        assert_eq!(error.to_string(), expected);
+    }
+}

@@ -1,0 +1,66 @@
+//! Feeds the watchdog of the service manager while the writer of the database answers. If it hangs, nothing can be
+//! stored or dispatched, and a restart is the remedy.
+
+use std::time::Duration;
+
+use super::runner::{Actor, Cause, Next};
+use crate::db::Database;
+use crate::outage::{Failure, Outage, Pauses};
+use crate::service_manager;
+use crate::time::Clock;
+
+/// The actor that feeds the watchdog.
+pub(crate) struct Watchdog {
+    database: Database,
+    pause: Duration,
+}
+
+impl Watchdog {
+    pub(crate) fn new(database: Database, pause: Duration) -> Self {
+        Self { database, pause }
+    }
+
+    pub(crate) fn outage(pause: Duration, clock: &Clock) -> Outage {
+        Outage::new("cannot ask the writer", Pauses::constant(pause), clock)
+    }
+}
+
+impl Actor for Watchdog {
+    const NAME: &'static str = "watchdog";
+    const IS_INTERRUPTIBLE: bool = true;
+    type Event = std::convert::Infallible;
+
+    async fn event(&mut self) -> Self::Event {
+        std::future::pending().await
+    }
+
+    async fn turn(&mut self, _: Cause<Self::Event>) -> Result<Next, Failure> {
+        // An error is an answer, too: a restart does not help against a full disk. The transaction is rolled back.
+        drop(self.database.write().await);
+        service_manager::alive();
+        Ok(Next::after(self.pause))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use futures_util::FutureExt as _;
+
+    use super::*;
+    use crate::testing::TestState;
+
+    #[tokio::test]
+    async fn waits_for_the_writer_before_each_sign_of_life() {
+        let test = TestState::new().await;
+        let pause = Duration::from_secs(45);
+        let mut watchdog = Watchdog::new(test.database.clone(), pause);
+        watchdog.turn(Cause::Start).await.unwrap();
+        let held = test.database.write().await.unwrap();
+        let mut turn = pin!(watchdog.turn(Cause::Timer));
+        assert!((&mut turn).now_or_never().is_none());
+        drop(held);
+        turn.await.unwrap();
+    }
+}

@@ -1,0 +1,48 @@
+//! The socket that the server accepts connections on: one that the service manager opened (sd_listen_fds(3)), or its
+//! own.
+
+use std::net::SocketAddr;
+
+use anyhow::Context as _;
+use listenfd::ListenFd;
+use tokio::net::TcpListener;
+
+/// Takes the socket that the service manager passed, if it passed one. Call it while the process has a single thread,
+/// because it changes the environment.
+///
+/// # Errors
+/// When there are several sockets, or the one is not a listening TCP socket.
+pub fn passed_socket() -> anyhow::Result<Option<std::net::TcpListener>> {
+    let mut sockets = ListenFd::from_env();
+    let count = sockets.len();
+    anyhow::ensure!(
+        count < 2,
+        "the service manager passed {count} sockets, and the server listens on one; remove all but \
+         one ListenStream= from the socket unit"
+    );
+    if count == 0 {
+        return Ok(None);
+    }
+    let socket = sockets.take_tcp_listener(0);
+    socket.context("cannot use the socket that the service manager passed; it must be a TCP socket")
+}
+
+/// Listens on the passed socket, or else at an address.
+pub(crate) async fn listen(
+    passed: Option<std::net::TcpListener>,
+    address: SocketAddr,
+) -> anyhow::Result<TcpListener> {
+    if let Some(socket) = passed {
+        socket.set_nonblocking(true)?;
+        return Ok(TcpListener::from_std(socket)?);
+    }
+    TcpListener::bind(address).await.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => anyhow::anyhow!(
+            "{address} is in use by another program; stop it, or choose another --listen"
+        ),
+        std::io::ErrorKind::PermissionDenied => anyhow::anyhow!(
+            "cannot listen at {address}: ports below 1024 need privileges; choose another --listen"
+        ),
+        _ => anyhow::anyhow!("cannot listen at {address}: {error}"),
+    })
+}

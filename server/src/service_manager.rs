@@ -1,0 +1,54 @@
+//! The service manager (sd_notify(3)): learns when the server is ready, reloads and stops, and expects signs of life.
+//! Without one, nothing is sent.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+
+/// The server accepts requests.
+pub(crate) fn ready(address: SocketAddr) {
+    let status = format!("serving at {address}");
+    send(&[NotifyState::Ready, NotifyState::Status(&status)]);
+}
+
+/// The settings are read again. [`reloaded`] has to follow.
+pub(crate) fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => send(&[NotifyState::Reloading, now]),
+        // Only the form with a time is required to be answered by the service.
+        Err(_) => send(&[NotifyState::Reloading]),
+    }
+}
+
+/// The settings have been read again, or an error kept the earlier ones.
+pub(crate) fn reloaded(error: Option<&str>) {
+    let status = match error {
+        None => "serving".to_owned(),
+        Some(error) => format!("serving with the earlier settings: {error}"),
+    };
+    // A line break would end the message.
+    let status = status.replace('\n', " ");
+    send(&[NotifyState::Ready, NotifyState::Status(&status)]);
+}
+
+/// Shutdown has begun.
+pub(crate) fn stopping() {
+    send(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
+}
+
+/// A sign of life.
+pub(crate) fn alive() {
+    send(&[NotifyState::Watchdog]);
+}
+
+/// Returns how often signs of life are due, if the service manager expects any: twice as often as it demands.
+pub(crate) fn pause_between_signs() -> Option<Duration> {
+    sd_notify::watchdog_enabled().map(|limit| limit / 2)
+}
+
+fn send(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!(%error, "cannot notify the service manager");
+    }
+}

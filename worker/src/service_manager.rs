@@ -1,0 +1,37 @@
+//! The service manager (sd_notify(3)): learns when the worker is ready and stops, and expects signs of life. Without
+//! one, nothing is sent.
+
+use sd_notify::NotifyState;
+use tokio_util::task::AbortOnDropHandle;
+
+/// The worker claims builds.
+pub(crate) fn ready(server: &str, jobs: usize) {
+    let status = format!("claims up to {jobs} builds at {server}");
+    send(&[NotifyState::Ready, NotifyState::Status(&status)]);
+}
+
+/// The worker claims no more builds.
+pub(crate) fn stopping() {
+    send(&[
+        NotifyState::Stopping,
+        NotifyState::Status("waiting for running builds"),
+    ]);
+}
+
+/// Sends signs of life while the runtime runs tasks, if the service manager expects any: twice as often as it demands.
+/// They do not depend on the server, whose outages a worker survives.
+pub(crate) fn send_signs_of_life() -> Option<AbortOnDropHandle<()>> {
+    let pause = sd_notify::watchdog_enabled()? / 2;
+    Some(AbortOnDropHandle::new(tokio::spawn(async move {
+        loop {
+            send(&[NotifyState::Watchdog]);
+            tokio::time::sleep(pause).await;
+        }
+    })))
+}
+
+fn send(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!(%error, "cannot notify the service manager");
+    }
+}
