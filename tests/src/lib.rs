@@ -14,6 +14,7 @@ mod cli;
 mod contents;
 pub mod forge;
 mod machine;
+pub mod paced;
 mod pacman;
 mod process;
 mod program;
