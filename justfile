@@ -38,6 +38,8 @@ test *ARGS: test-scripts
     unset "${!BUILDBTW_@}" RUN_BUILDS_ON_GITLAB
     # Tests spend more time waiting for the disk than computing.
     export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) * 3))}
+    # The test of the API uses it, and says so if it is missing.
+    scripts/python-tools schemathesis || true
     cargo build --workspace --bins
     cargo test --workspace "$@"
 
@@ -63,6 +65,18 @@ lint: (tools "cargo-machete")
     scripts/lint-shell
     scripts/lint-packaging
     just check-graphql
+
+# Write notes/openapi.json, the description of the API that reviews compare
+[group('develop')]
+openapi:
+    WRITE_OPENAPI=1 cargo test --package buildbtw-server --test api -- matches_the_committed_document
+
+# Send generated requests to a server, and compare its responses with the description of the API
+[group('check')]
+schemathesis EXAMPLES='200':
+    scripts/python-tools schemathesis
+    SCHEMATHESIS_EXAMPLES='{{ EXAMPLES }}' \
+        cargo test --package buildbtw-server --test api -- --nocapture conforms_to_the_openapi_document
 
 # Format all Rust code
 [group('check')]

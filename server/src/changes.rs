@@ -32,10 +32,11 @@ pub struct Effects {
     pub attempts: Vec<EndedAttempt>,
 }
 
-/// Wakes followers of a namespace's events.
+/// Wakes followers of events: those of one namespace, and those of all.
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
     namespaces: Arc<Mutex<HashMap<NamespaceId, watch::Sender<u64>>>>,
+    all: watch::Sender<u64>,
 }
 
 impl Changes {
@@ -53,15 +54,37 @@ impl Changes {
             .subscribe()
     }
 
+    /// Returns a receiver that wakes for changes of any namespace after this call. Subscribe before reading the
+    /// database.
+    #[must_use]
+    pub fn subscribe_to_all(&self) -> watch::Receiver<u64> {
+        self.all.subscribe()
+    }
+
+    /// Returns a number that differs after every change.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        *self.all.borrow()
+    }
+
     /// Wakes the followers of these namespaces.
     pub fn notify(&self, changed: impl IntoIterator<Item = NamespaceId>) {
+        let mut changed = changed.into_iter().peekable();
+        if changed.peek().is_none() {
+            return;
+        }
+        let wake = |sender: &watch::Sender<u64>| {
+            sender.send_modify(|version| *version = version.wrapping_add(1));
+        };
+        // First, so that whoever wakes sees the new version.
+        wake(&self.all);
         let namespaces = self
             .namespaces
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         for namespace in changed {
             if let Some(sender) = namespaces.get(&namespace) {
-                sender.send_modify(|version| *version = version.wrapping_add(1));
+                wake(sender);
             }
         }
     }

@@ -1,14 +1,16 @@
 //! All routes with their layers.
 
+mod api;
+
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, OriginalUri, Request, State};
+use axum::extract::{OriginalUri, Request, State};
 use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
-use axum::routing::{delete, get, post, put};
+use axum::routing::get;
 use tower::ServiceBuilder;
 use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -19,20 +21,14 @@ use tower_http::timeout::RequestBodyTimeoutLayer;
 use tower_http::trace::TraceLayer;
 use tracing::Level;
 
-use crate::auth;
 use crate::error::{Error, problem_response};
 use crate::routes::streaming::NO_BUFFERING;
-use crate::routes::{api, health, listing, pages, public, repository};
+use crate::routes::{health, listing, pages, public, repository};
 use crate::serve::{Peer, hold_until_sent};
 use crate::state::AppState;
 use buildbtw_model::api::{Problem, ProblemKind};
 
-/// Maximum size of a JSON body.
-const MAX_JSON: usize = 1024 * 1024;
-/// Maximum size of a PKGBUILD, as in builders.
-const LARGEST_PKGBUILD: usize = 4 * 1024 * 1024;
-/// Maximum size of a log chunk.
-const MAX_LOG_CHUNK: usize = 1024 * 1024;
+pub use api::openapi_document;
 
 /// Smaller responses are not worth compressing.
 const MIN_COMPRESSED: u64 = 512;
@@ -106,7 +102,7 @@ fn without_prefix(state: AppState) -> Router {
                 .compress_when(SizeAbove::new(MIN_COMPRESSED).and(is_compressible)),
         );
     Router::new()
-        .nest("/api/v1", api_router(&state))
+        .merge(api::router(&state))
         .nest("/repo", repository_router(&state))
         .merge(listing::router(&state))
         .merge(pages::router(&state))
@@ -115,108 +111,6 @@ fn without_prefix(state: AppState) -> Router {
         .method_not_allowed_fallback(method_not_allowed)
         .layer(layers)
         .with_state(state)
-}
-
-fn api_router(state: &AppState) -> Router<AppState> {
-    let public = Router::new()
-        .route("/namespaces", get(api::namespaces::list_namespaces))
-        .route("/namespaces/{name}", get(api::namespaces::show_namespace))
-        .route("/namespaces/{name}/events", get(api::events::stream_events))
-        .route(
-            "/namespaces/{name}/iterations/{number}",
-            get(api::namespaces::show_iteration),
-        )
-        .route("/builds/{id}", get(api::builds::show_build))
-        .route("/attempts/{id}/log", get(api::logs::read_log))
-        .route("/attempts/{id}/pkgbuild", get(api::logs::read_pkgbuild))
-        .route("/sources", get(api::sources::list_sources))
-        .route("/sources/overview", get(api::sources::show_overview))
-        .route_layer(from_fn_with_state(state.clone(), public::limit_public));
-    // A POST that changes nothing: its parameters are a document. Requests without a token have limits.
-    let plans = Router::new()
-        .route("/plans", post(api::namespaces::preview_plan))
-        .route_layer(from_fn_with_state(
-            state.clone(),
-            public::use_public_connections,
-        ))
-        .route_layer(from_fn_with_state(state.clone(), auth::optional));
-    let any_token = Router::new()
-        .route("/token", get(api::tokens::show_identity))
-        .route_layer(from_fn_with_state(state.clone(), auth::any_token));
-    let client = Router::new()
-        .route("/namespaces", post(api::namespaces::create_namespace))
-        .route(
-            "/namespaces/{name}/iterations",
-            post(api::namespaces::create_iteration),
-        )
-        .route("/namespaces/{name}", delete(api::control::delete_namespace))
-        .route("/namespaces/{name}/cancel", post(api::control::cancel))
-        .route("/namespaces/{name}/resume", post(api::control::resume))
-        .route("/namespaces/{name}/retry", post(api::control::retry))
-        .route("/outages", get(api::outages::list_outages))
-        .route_layer(from_fn(run_to_completion))
-        .route_layer(from_fn_with_state(state.clone(), auth::client));
-    // Claims and uploads end with their connection: a claim without a client gets no build, and a partial
-    // upload is discarded.
-    let claims = Router::new()
-        .route("/attempts/claim", post(api::attempts::claim_build))
-        .route("/attempts/{id}/adopt", post(api::attempts::adopt_attempt))
-        .route_layer(from_fn_with_state(state.clone(), auth::worker));
-    let uploads = Router::new().route(
-        "/attempts/{id}/packages/{file}",
-        // The handler enforces the configured limit while it streams.
-        put(api::attempts::upload_package).layer(DefaultBodyLimit::disable()),
-    );
-    let attempts = Router::new()
-        .route("/attempts/{id}/heartbeat", post(api::attempts::renew_lease))
-        .route(
-            "/attempts/{id}/log",
-            post(api::attempts::append_log).layer(DefaultBodyLimit::max(MAX_LOG_CHUNK)),
-        )
-        .route(
-            "/attempts/{id}/pkgbuild",
-            put(api::attempts::keep_pkgbuild).layer(DefaultBodyLimit::max(LARGEST_PKGBUILD)),
-        )
-        .route("/attempts/{id}/outcome", put(api::attempts::report_outcome))
-        .route_layer(from_fn(run_to_completion))
-        .merge(uploads)
-        .route_layer(from_fn_with_state(state.clone(), auth::attempt));
-    // Authenticated by the ID token in the body.
-    let jobs = Router::new()
-        .route(
-            "/attempts/{id}/exchange",
-            post(api::attempts::exchange_id_token),
-        )
-        .route_layer(from_fn(run_to_completion));
-    let admin = Router::new()
-        .route(
-            "/tokens",
-            get(api::tokens::list_tokens).post(api::tokens::create_token),
-        )
-        .route("/tokens/{id}", delete(api::tokens::revoke_token))
-        .route_layer(from_fn(run_to_completion))
-        .route_layer(from_fn_with_state(state.clone(), auth::admin));
-    // The handler authenticates them: the signature covers the body.
-    let webhooks = Router::new()
-        .route("/webhooks/gitlab", post(api::webhooks::receive_from_gitlab))
-        .route_layer(from_fn(run_to_completion));
-    Router::new()
-        .merge(public)
-        .merge(plans)
-        .merge(webhooks)
-        .merge(any_token)
-        .merge(client)
-        .merge(claims)
-        .merge(attempts)
-        .merge(jobs)
-        .merge(admin)
-        .layer(DefaultBodyLimit::max(MAX_JSON))
-}
-
-/// Runs a handler to its end even if the client disconnects, so that nothing is lost between a commit and
-/// its notifications.
-async fn run_to_completion(request: Request, next: Next) -> Result<Response, Error> {
-    Ok(tokio::spawn(next.run(request)).await?)
 }
 
 fn repository_router(state: &AppState) -> Router<AppState> {

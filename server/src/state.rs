@@ -9,6 +9,7 @@ pub mod outages;
 pub mod parts;
 pub mod pipelines;
 pub mod publish_queue;
+pub mod recent_events;
 pub mod replans;
 pub mod report_turns;
 pub mod token_cache;
@@ -44,6 +45,7 @@ use fetched_protocols::FetchedProtocols;
 use outages::Outages;
 use pipelines::Pipelines;
 use publish_queue::{FileListQueue, PublishQueue};
+use recent_events::RecentEvents;
 use replans::Replans;
 use report_turns::ReportTurns;
 use token_cache::TokenCache;
@@ -82,6 +84,8 @@ pub struct Parts {
     pub disk: Disk,
     /// Wakes followers of events.
     pub changes: Changes,
+    /// The newest events, for all followers.
+    pub recent_events: RecentEvents,
     /// Claims of workers that wait for builds.
     pub claims: ClaimQueue,
     /// Protocols by which workers fetch sources.
@@ -170,6 +174,7 @@ impl Parts {
             replans: core_parts.replans,
             base: core_parts.base,
             changes: Changes::default(),
+            recent_events: RecentEvents::default(),
             claims: ClaimQueue::default(),
             fetched: FetchedProtocols::default(),
             pipelines: None,

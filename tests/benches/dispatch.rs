@@ -17,8 +17,8 @@ use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use buildbtw_model::Pkgbase;
 use buildbtw_model::client::Client;
+use buildbtw_tests::paced::{Paced, spread};
 use buildbtw_tests::worker_pool::{Packages, WorkerPool, claim, create, done, report};
 use buildbtw_tests::{Server, Sources, Worker};
 
@@ -84,28 +84,14 @@ async fn chain(length: usize) {
 /// Measures parallel chains at a steady pace: as many builds per second as chains.
 async fn paced(chains: usize, length: usize, workers: usize) {
     let folder = tempfile::tempdir().unwrap();
-    let sources = Sources::new(folder.path());
-    let dependency = |number: usize| number.saturating_sub(chains).min(number);
-    let graph = (0..=chains * length).map(|number| match number {
-        0 => Vec::new(),
-        _ => vec![dependency(number)],
-    });
-    sources.write_graph(graph);
+    let paced = Paced {
+        chains,
+        length,
+        workers,
+    };
+    let sources = paced.sources(folder.path());
     let (server, client) = serve(folder.path(), &sources);
-    let worker_pool = WorkerPool::start(&client, folder.path(), workers, Duration::from_secs(1));
-    create(&client, "p0/main", "paced").await;
-    done(&client, "paced").await;
-    let mut latencies = Vec::new();
-    let times = std::sync::Arc::clone(&worker_pool.times);
-    worker_pool.stop_all();
-    let times = times.lock().unwrap();
-    for number in 1..=chains * length {
-        let of = |number: usize| format!("p{number}").parse::<Pkgbase>().unwrap();
-        let reported = times.reported[&of(dependency(number))];
-        latencies.push(times.claimed[&of(number)].duration_since(reported));
-    }
-    // The first ones are claimed simultaneously.
-    latencies.drain(..chains);
+    let latencies = paced.hand_overs(&client, folder.path(), "paced").await;
     println!(
         "outcome -> dependent, {chains} builds/s      {}",
         spread(latencies)
@@ -233,15 +219,4 @@ fn serve(folder: &Path, sources: &Sources) -> (Server, Client) {
     let server = Server::start_for_many_clients(folder, sources, 60);
     let client = server.client();
     (server, client)
-}
-
-fn spread(mut latencies: Vec<Duration>) -> String {
-    latencies.sort();
-    let count = latencies.len();
-    format!(
-        "median {:.2?}, p99 {:.2?}, max {:.2?} ({count})",
-        latencies[count / 2],
-        latencies[count * 99 / 100],
-        latencies[count - 1]
-    )
 }

@@ -15,6 +15,7 @@ mod contents;
 pub mod forge;
 mod machine;
 mod notifications;
+pub mod paced;
 mod pacman;
 mod process;
 mod program;

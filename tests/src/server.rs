@@ -216,11 +216,25 @@ impl Server {
         format!("http://{}{}", self.address, self.path)
     }
 
+    /// Returns the address it listens on.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Returns the peak memory of the process in KiB (proc(5), `VmHWM`).
     pub fn memory_kib(&self) -> u64 {
+        self.status_kib("VmHWM:")
+    }
+
+    /// Returns the current memory of the process in KiB (proc(5), `VmRSS`).
+    pub fn resident_kib(&self) -> u64 {
+        self.status_kib("VmRSS:")
+    }
+
+    fn status_kib(&self, name: &str) -> u64 {
         let pid = self.process.as_ref().unwrap().id();
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
         line.unwrap()
             .trim()
             .trim_end_matches(" kB")

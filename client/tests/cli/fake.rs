@@ -90,6 +90,7 @@ impl Fake {
             .route("/namespaces", get(list).post(create))
             .route("/namespaces/{name}", get(namespace))
             .route("/namespaces/{name}/iterations/{number}", get(iteration))
+            .route("/namespaces/{name}/iterations/{number}/builds", get(builds))
             .route("/namespaces/{name}/events", get(events))
             .route("/namespaces/{name}/retry", post(retry))
             .route("/builds/{id}", get(build))
@@ -237,6 +238,7 @@ impl Inner {
     fn event(&mut self, kind: &str, build: Option<(BuildId, &str)>, message: Option<&str>) {
         self.events.push(from_json(json!({
             "id": self.events.len() + 1,
+            "namespace": "space",
             "kind": kind,
             "iteration": self.iteration.summary.number,
             "build": build.map(|(id, _)| id),
@@ -370,6 +372,14 @@ async fn iteration(
     ))
 }
 
+async fn builds(State(fake): State<Fake>) -> ApiResult<Page<BuildSummary>> {
+    fake.check()?;
+    Ok(Json(Page {
+        items: fake.change_without_event(|inner| inner.iteration.builds.clone()),
+        next: None,
+    }))
+}
+
 async fn events(
     State(fake): State<Fake>,
     Path(name): Path<String>,
@@ -449,16 +459,20 @@ async fn create_token(
     }))
 }
 
-async fn outages(State(fake): State<Fake>, headers: HeaderMap) -> ApiResult<Vec<TaskOutage>> {
+async fn outages(State(fake): State<Fake>, headers: HeaderMap) -> ApiResult<Page<TaskOutage>> {
     authenticated(&headers)?;
-    Ok(Json(
-        fake.change_without_event(|inner| inner.outages.clone()),
-    ))
+    Ok(Json(Page {
+        items: fake.change_without_event(|inner| inner.outages.clone()),
+        next: None,
+    }))
 }
 
-async fn no_tokens(headers: HeaderMap) -> ApiResult<Vec<TokenSummary>> {
+async fn no_tokens(headers: HeaderMap) -> ApiResult<Page<TokenSummary>> {
     authenticated(&headers)?;
-    Ok(Json(vec![]))
+    Ok(Json(Page {
+        items: vec![],
+        next: None,
+    }))
 }
 
 async fn identity(headers: HeaderMap) -> Result<Json<TokenIdentity>, Response> {

@@ -18,6 +18,15 @@ pub struct Changeset {
     pub git_ref: GitRef,
 }
 
+crate::schema::schema!(
+    Changeset,
+    crate::schema::text(
+        &["A source repository at a branch, tag or commit: `pkgbase/git-ref`."],
+        "^[^/]+/.+$",
+        "libgreet/main",
+    )
+);
+
 /// Why a text is not a changeset.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChangesetError {

@@ -9,6 +9,7 @@ const HINT: &str = "hint: ";
 
 /// Why something failed, and what to do next.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Explanation {
     /// What failed, and why.
     pub message: String,

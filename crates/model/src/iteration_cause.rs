@@ -12,6 +12,7 @@ const MAX_NAMES: usize = 5;
 
 /// A cause of an iteration. Several can coincide.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum IterationCause {
     /// The namespace was created.

@@ -148,9 +148,22 @@ impl From<EventKind> for String {
 }
 
 sqlx_text!(EventKind);
+crate::schema::schema!(
+    EventKind,
+    crate::schema::text(
+        &[
+            "The kind of an event: `build.` with a status, `attempt.succeeded`, `attempt.lost`, `attempt.failed.` with a",
+            "kind of failure, `iteration.` with a status or `planned`, `superseded`, `refused` or `current`,",
+            "`namespace.cancelled` or `namespace.resumed`. Later versions may add kinds.",
+        ],
+        "^[a-z]+([._-][a-z]+)*$",
+        "build.built",
+    )
+);
 
 text_enum! {
     /// The subject of a note about a plan.
+    #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
     NoteKind, "kind of note" {
         /// A problem that probably needs a change of a package.
         Problem = "problem",
@@ -169,6 +182,7 @@ text_enum! {
 
 text_enum! {
     /// How a build differs from the previous iteration.
+    #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
     ChangeKind, "kind of change" {
         /// It is new.
         Added = "added",
@@ -185,6 +199,7 @@ text_enum! {
 
 text_enum! {
     /// The reason why a source repository cannot be used.
+    #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
     SourceProblemKind, "kind of source problem" {
         /// GitLab has archived the project.
         Archived = "archived",

@@ -17,6 +17,7 @@ mod merge_request;
 mod numbers;
 mod permission_denied;
 mod release;
+mod schema;
 mod source_entry;
 mod states;
 mod version;

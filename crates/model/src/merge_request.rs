@@ -110,6 +110,15 @@ pub enum OriginSpec {
     MergeRequest(MergeRequestUrl),
 }
 
+crate::schema::schema!(
+    OriginSpec,
+    crate::schema::text(
+        &["An origin: `pkgbase/git-ref`, or the address of a merge request on the watched GitLab."],
+        "^[^/]+/.+$",
+        "libgreet/main",
+    )
+);
+
 /// Why a text does not specify an origin.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OriginSpecError {

@@ -11,6 +11,7 @@ use crate::version::compare_versions;
 /// The rule that derives a build's release from the version in its `PKGBUILD`. The server applies it to the version in
 /// the `.SRCINFO`, and the builder to the version that `pkgver()` prints.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ReleaseRule {
     /// Whether the build is a rebuild, whose release is always raised.
     pub is_rebuild: bool,

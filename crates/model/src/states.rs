@@ -78,6 +78,7 @@ pub(crate) use text_enum;
 
 text_enum! {
     /// The status of a build.
+    #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
     BuildStatus, "build status" {
         /// Waits for another build of its iteration.
         Blocked = "blocked",
@@ -125,6 +126,7 @@ impl BuildStatus {
 
 text_enum! {
     /// The status of an attempt.
+    #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
     AttemptStatus, "attempt status" {
         /// Assigned, not started yet.
         Queued = "queued",
@@ -152,6 +154,7 @@ impl AttemptStatus {
 
 text_enum! {
     /// Whose fault a failed attempt is.
+    #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
     FailureKind, "failure kind" {
         /// The PKGBUILD or the software it builds.
         Package = "package",
@@ -166,6 +169,7 @@ text_enum! {
 
 text_enum! {
     /// The status of an iteration.
+    #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
     IterationStatus, "iteration status" {
         /// A build is ready, dispatched or building.
         Running = "running",
@@ -201,6 +205,7 @@ impl IterationStatus {
 
 text_enum! {
     /// How far a rebuild spreads from its origins.
+    #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
     Scope, "scope" {
         /// The origins only.
         Origin = "origin",
@@ -217,6 +222,7 @@ text_enum! {
 
 text_enum! {
     /// What a token allows.
+    #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
     TokenScope, "token scope" {
         /// Create and control namespaces.
         Client = "client",
@@ -244,6 +250,7 @@ impl TokenScope {
 
 text_enum! {
     /// What a build can access on the network; each policy includes the previous ones.
+    #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
     #[derive(Default)]
     NetworkPolicy, "network policy" {
         /// Nothing: packages with sources to download cannot be built.
@@ -258,6 +265,7 @@ text_enum! {
 
 text_enum! {
     /// What happens if a source is signed with an unknown key.
+    #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
     #[derive(Default)]
     MissingKeys, "policy for missing keys" {
         /// The build fails.
@@ -291,6 +299,7 @@ impl NetworkPolicy {
 text_enum! {
     /// The status of a GitLab pipeline or job: GitLab's own statuses, and the server's for pipelines that do not exist
     /// in GitLab.
+    #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
     PipelineStatus, "pipeline status" {
         /// The server has not requested it yet.
         ToBeCreated = "to be created",

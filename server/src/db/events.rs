@@ -1,6 +1,8 @@
 //! Table `event`: all transitions, each written in its own transaction.
 
-use buildbtw_model::{Architecture, AttemptId, BuildId, EventId, EventKind, Pkgbase};
+use buildbtw_model::{
+    Architecture, AttemptId, BuildId, EventId, EventKind, NamespaceName, Pkgbase,
+};
 use sqlx::SqliteExecutor;
 
 use crate::time::Millis;
@@ -31,6 +33,10 @@ pub struct NewEvent<'a> {
 pub struct EventRow {
     /// Its number.
     pub id: EventId,
+    /// The namespace.
+    pub namespace_id: NamespaceId,
+    /// The namespace's name.
+    pub namespace: NamespaceName,
     /// Its kind.
     pub kind: EventKind,
     /// The number of the iteration.
@@ -136,6 +142,57 @@ pub enum BuildEvent {
     Completed,
 }
 
+macro_rules! select_event {
+    ($tail:literal $(, $argument:expr)*) => {
+        sqlx::query_as!(
+            EventRow,
+            r#"select event.id as "id!: EventId", event.namespace_id as "namespace_id!: NamespaceId",
+               namespace.name as "namespace!: NamespaceName",
+               event.kind as "kind!: EventKind", iteration.number as "iteration?: u32",
+               event.build_id as "build?: BuildId", build.pkgbase as "pkgbase?: Pkgbase",
+               build.architecture as "architecture?: Architecture",
+               event.attempt_id as "attempt?: AttemptId", event.message, event.hint, event.at as "at!: Millis"
+               from event
+               join namespace on namespace.id = event.namespace_id
+               left join iteration on iteration.id = event.iteration_id
+               left join build on build.id = event.build_id "# + $tail
+            $(, $argument)*
+        )
+    };
+}
+
+/// Returns up to `limit` events of all namespaces after a number.
+pub async fn after_any(
+    executor: impl SqliteExecutor<'_>,
+    after: EventId,
+    limit: i64,
+) -> sqlx::Result<Vec<EventRow>> {
+    select_event!("where event.id > ? order by event.id limit ?", after, limit)
+        .fetch_all(executor)
+        .await
+}
+
+/// Returns the highest number that any event has had; events of deleted namespaces count.
+pub async fn highest(executor: impl SqliteExecutor<'_>) -> sqlx::Result<EventId> {
+    let number = sqlx::query_scalar!(
+        r#"select coalesce(max(seq), 0) as "number!: EventId" from sqlite_sequence where name = 'event'"#
+    );
+    number.fetch_one(executor).await
+}
+
+/// Returns the namespace of an event, if it exists.
+pub async fn namespace_of(
+    executor: impl SqliteExecutor<'_>,
+    id: EventId,
+) -> sqlx::Result<Option<NamespaceId>> {
+    sqlx::query_scalar!(
+        r#"select namespace_id as "namespace: NamespaceId" from event where id = ?"#,
+        id,
+    )
+    .fetch_optional(executor)
+    .await
+}
+
 /// Returns up to `limit` events of a namespace after a number.
 pub async fn after(
     executor: impl SqliteExecutor<'_>,
@@ -143,19 +200,11 @@ pub async fn after(
     after: EventId,
     limit: i64,
 ) -> sqlx::Result<Vec<EventRow>> {
-    sqlx::query_as!(
-        EventRow,
-        r#"select event.id as "id: EventId", event.kind as "kind: EventKind", iteration.number as "iteration?: u32",
-           event.build_id as "build: BuildId", build.pkgbase as "pkgbase?: Pkgbase",
-           build.architecture as "architecture?: Architecture", event.attempt_id as "attempt: AttemptId",
-           event.message, event.hint, event.at as "at: Millis"
-           from event
-           left join iteration on iteration.id = event.iteration_id
-           left join build on build.id = event.build_id
-           where event.namespace_id = ? and event.id > ? order by event.id limit ?"#,
+    select_event!(
+        "where event.namespace_id = ? and event.id > ? order by event.id limit ?",
         namespace,
         after,
-        limit,
+        limit
     )
     .fetch_all(executor)
     .await

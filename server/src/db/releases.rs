@@ -4,7 +4,7 @@ use buildbtw_model::{BuildId, PackageVersion};
 use sqlx::SqliteExecutor;
 
 use super::builds::BuildRow;
-use super::{IterationId, WriteTransaction, json_list};
+use super::{WriteTransaction, json_list};
 
 /// What the release of a build depends on.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -77,17 +77,18 @@ pub async fn of_build(
     row.map(BuildRelease::try_from).transpose()
 }
 
-/// Returns what the releases of all builds of an iteration depend on.
-pub async fn of_iteration(
+/// Returns what the releases of some builds depend on.
+pub async fn of_builds(
     executor: impl SqliteExecutor<'_>,
-    iteration: IterationId,
+    builds: &[BuildId],
 ) -> sqlx::Result<Vec<BuildRelease>> {
+    let builds = json_list(builds);
     let rows = sqlx::query_as!(
         Row,
         r#"select build_id as "build!: BuildId", is_rebuild as "is_rebuild!: bool",
-           is_computed as "is_computed!: bool", build_release.base from build
-           join build_release on build_release.build_id = build.id where build.iteration_id = ?"#,
-        iteration,
+           is_computed as "is_computed!: bool", base from build_release
+           where build_id in (select value from json_each(?))"#,
+        builds,
     )
     .fetch_all(executor)
     .await?;

@@ -3,7 +3,7 @@
 use buildbtw_model::{Architecture, AttemptId, BuildId, NamespaceName};
 use sqlx::SqliteExecutor;
 
-use super::{IterationId, WriteTransaction};
+use super::{IterationId, WriteTransaction, json_list};
 
 /// The attempt that built the packages of a reused build.
 #[derive(Clone, Debug)]
@@ -56,12 +56,13 @@ macro_rules! select_reused {
     };
 }
 
-/// Returns the attempts that built the packages of the reused builds of an iteration.
-pub async fn of_iteration(
+/// Returns the attempts that built the packages of those of some builds that are reused.
+pub async fn of_builds(
     executor: impl SqliteExecutor<'_>,
-    iteration: IterationId,
+    builds: &[BuildId],
 ) -> sqlx::Result<Vec<ReusedRow>> {
-    select_reused!("build.iteration_id = ?", iteration)
+    let builds = json_list(builds);
+    select_reused!("build.id in (select value from json_each(?))", builds)
         .fetch_all(executor)
         .await
 }

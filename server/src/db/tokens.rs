@@ -70,6 +70,21 @@ pub async fn all(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<TokenRow
         .await
 }
 
+/// Returns up to `limit` tokens older than the row `before`, except those of attempts, the newest first.
+pub async fn page(
+    executor: impl SqliteExecutor<'_>,
+    before: i64,
+    limit: i64,
+) -> sqlx::Result<Vec<TokenRow>> {
+    select_token!(
+        "where scope <> 'attempt' and id < ? order by id desc limit ?",
+        before,
+        limit
+    )
+    .fetch_all(executor)
+    .await
+}
+
 /// Stores a new token.
 pub async fn insert(
     tx: &mut WriteTransaction,

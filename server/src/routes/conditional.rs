@@ -1,6 +1,57 @@
 //! Conditional requests and ranges (RFC 9110, sections 13 and 14).
 
-use axum::http::{HeaderMap, HeaderValue, Method, header};
+use axum::body::{Body, to_bytes};
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use sha2::{Digest as _, Sha256};
+
+use crate::error::Error;
+
+/// Tags every JSON response to GET and HEAD by its content, and responds with 304 if the client has it.
+pub(crate) async fn tag_json(request: Request, next: Next) -> Result<Response, Error> {
+    // Within the route, a response to HEAD still has its body.
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    let known = HeaderMap::from_iter(
+        request
+            .headers()
+            .get_all(header::IF_NONE_MATCH)
+            .iter()
+            .map(|value| (header::IF_NONE_MATCH, value.clone())),
+    );
+    let response = next.run(request).await;
+    let media_type = response.headers().get(header::CONTENT_TYPE);
+    let is_json = media_type.is_some_and(|value| value.as_bytes() == b"application/json");
+    if !is_read || !is_json || response.status() != StatusCode::OK {
+        return Ok(response);
+    }
+    let (mut parts, body) = response.into_parts();
+    // The whole text is in memory already.
+    let body = to_bytes(body, usize::MAX)
+        .await
+        .map_err(anyhow::Error::from)?;
+    let tag = tag_of(&body)?;
+    let caching = HeaderValue::from_static("private, no-cache");
+    if has_tag(&known, &tag) {
+        let headers = [(header::ETAG, tag), (header::CACHE_CONTROL, caching)];
+        return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
+    }
+    parts.headers.insert(header::ETAG, tag);
+    parts
+        .headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(caching);
+    Ok(Response::from_parts(parts, Body::from(body)))
+}
+
+/// Returns a strong tag of a content: half of its digest, which is enough to tell two apart.
+pub(crate) fn tag_of(content: &[u8]) -> anyhow::Result<HeaderValue> {
+    let digest = Sha256::digest(content);
+    let half = digest.iter().take(16);
+    let half: String = half.map(|byte| format!("{byte:02x}")).collect();
+    Ok(HeaderValue::from_str(&format!("\"{half}\""))?)
+}
 
 /// Whether the client has the representation with this tag: `If-None-Match`, compared weakly.
 pub(crate) fn has_tag(headers: &HeaderMap, tag: &HeaderValue) -> bool {

@@ -9,13 +9,21 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Refusal};
 
-fn refuse(status: StatusCode, title: &str, detail: String) -> Error {
+/// Where the hints point to.
+const DESCRIBED: &str = "described at /api";
+
+fn refuse(status: StatusCode, title: &str, detail: &str, hint: String) -> Error {
     let kind = match status {
         StatusCode::PAYLOAD_TOO_LARGE => ProblemKind::TooLarge,
         status if status.is_server_error() => ProblemKind::Internal,
         _ => ProblemKind::InvalidRequest,
     };
-    Refusal::new(kind, title).detail(detail).into()
+    // The library's sentence says what was tried; the reason follows it.
+    let reason = detail
+        .strip_prefix("Failed to ")
+        .and_then(|rest| rest.split_once(": "));
+    let detail = reason.map_or(detail, |(_, reason)| reason);
+    Refusal::new(kind, title).detail(detail).hint(hint).into()
 }
 
 /// A JSON body.
@@ -28,16 +36,19 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
         match axum::Json::<T>::from_request(request, state).await {
             Ok(axum::Json(value)) => Ok(Self(value)),
             Err(rejection) => {
-                let title = match &rejection {
+                let fields = || format!("its fields are {DESCRIBED}");
+                let (title, hint) = match &rejection {
                     _ if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-                        "the request body is too large"
+                        ("the request body is too large", fields())
                     }
-                    JsonRejection::MissingJsonContentType(_) => {
-                        "the request body must be JSON, with `Content-Type: application/json`"
-                    }
-                    _ => "the request body is invalid",
+                    JsonRejection::MissingJsonContentType(_) => (
+                        "the request body must be JSON",
+                        "send it with `Content-Type: application/json`".to_owned(),
+                    ),
+                    _ => ("the request body is invalid", fields()),
                 };
-                Err(refuse(rejection.status(), title, rejection.body_text()))
+                let detail = rejection.body_text();
+                Err(refuse(rejection.status(), title, &detail, hint))
             }
         }
     }
@@ -53,12 +64,13 @@ impl<S: Send + Sync> FromRequest<S> for Bytes {
         match axum::body::Bytes::from_request(request, state).await {
             Ok(bytes) => Ok(Self(bytes)),
             Err(rejection) => {
-                let title = if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-                    "the request body is too large"
+                let (title, hint) = if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+                    ("the request body is too large", "send less at once")
                 } else {
-                    "the request body is incomplete"
+                    ("the request body is incomplete", "send it again")
                 };
-                Err(refuse(rejection.status(), title, rejection.body_text()))
+                let detail = rejection.body_text();
+                Err(refuse(rejection.status(), title, &detail, hint.to_owned()))
             }
         }
     }
@@ -78,7 +90,9 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
                     PathRejection::FailedToDeserializePathParams(error) => error.body_text(),
                     rejection => rejection.body_text(),
                 };
-                Err(refuse(rejection.status(), "the path is invalid", detail))
+                let hint = format!("its parameters are {DESCRIBED}");
+                let title = "the path is invalid";
+                Err(refuse(rejection.status(), title, &detail, hint))
             }
         }
     }
@@ -98,11 +112,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
                     QueryRejection::FailedToDeserializeQueryString(error) => error.body_text(),
                     rejection => rejection.body_text(),
                 };
-                Err(refuse(
-                    rejection.status(),
-                    "the query parameters are invalid",
-                    detail,
-                ))
+                let hint = format!("they are {DESCRIBED}");
+                let title = "the query parameters are invalid";
+                Err(refuse(rejection.status(), title, &detail, hint))
             }
         }
     }

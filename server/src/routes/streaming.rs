@@ -1,10 +1,12 @@
 //! Responses that are streamed, or that wait for an event.
 
 use axum::Extension;
-use axum::http::HeaderName;
+use axum::http::{HeaderMap, HeaderName};
+use buildbtw_model::api::ProblemKind;
+use utoipa::IntoParams;
 
 use crate::admission::Permit;
-use crate::error::Error;
+use crate::error::{Error, Refusal};
 use crate::serve::Peer;
 use crate::state::AppState;
 
@@ -21,4 +23,32 @@ pub(crate) fn stream_permit(
 ) -> Result<Option<Permit>, Error> {
     peer.map(|Extension(Peer(peer))| state.admission.stream(peer.ip()))
         .transpose()
+}
+
+/// Where a stream continues.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "it only describes the header")]
+pub(crate) struct LastEventId {
+    /// The `id` of the last message that the client has; the stream continues after it
+    #[param(rename = "Last-Event-ID", example = 1042, minimum = 0)]
+    last_event_id: Option<i64>,
+}
+
+impl LastEventId {
+    /// Returns the number that the client sent, if it sent one.
+    pub(crate) fn of(headers: &HeaderMap) -> Result<Option<i64>, Error> {
+        let value = headers.get("last-event-id");
+        // An empty id is none (HTML, "server-sent events").
+        let Some(value) = value.filter(|value| !value.is_empty()) else {
+            return Ok(None);
+        };
+        let number = value.to_str().ok().and_then(|text| text.parse().ok());
+        let number = number.filter(|number| *number >= 0).ok_or_else(|| {
+            let title = "`Last-Event-ID` is not the number of an event";
+            Refusal::new(ProblemKind::InvalidRequest, title)
+                .hint("send the `id` of the last event, or leave it out to start with the next one")
+        })?;
+        Ok(Some(number))
+    }
 }

@@ -6,23 +6,23 @@ use buildbtw_model::{Architecture, BuildId, saturating};
 use jiff::{SignedDuration, Timestamp};
 
 use super::iteration_graph::IterationGraph;
-use crate::db::builds::BuildRow;
+use crate::db::builds::PlannedBuild;
 
 /// Returns the expected end of every build that can still be built, if there are workers. `started` has the start of
 /// running builds.
-pub(super) fn estimate(
-    graph: &IterationGraph<'_>,
+pub(super) fn estimate<B: PlannedBuild>(
+    graph: &IterationGraph<'_, B>,
     started: &HashMap<BuildId, Timestamp>,
     workers: &HashMap<Architecture, usize>,
     now: Timestamp,
 ) -> HashMap<BuildId, Timestamp> {
-    let remaining_s = |row: &BuildRow| {
-        let elapsed = started.get(&row.id).map_or(0, |start| {
+    let remaining_s = |row: &B| {
+        let elapsed = started.get(&row.id()).map_or(0, |start| {
             let elapsed = now.duration_since(*start).as_secs();
             elapsed.max(0).unsigned_abs()
         });
         // A build that has exceeded its estimate may end at any moment.
-        u64::from(row.estimate_s).saturating_sub(elapsed)
+        u64::from(row.estimate_s()).saturating_sub(elapsed)
     };
     let mut etas = HashMap::new();
     for (architecture, workers) in workers.iter().filter(|(_, workers)| **workers > 0) {

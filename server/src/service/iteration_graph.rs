@@ -4,24 +4,23 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use buildbtw_model::{Architecture, BuildId, BuildStatus, Pkgbase};
 use buildbtw_planner::simulate::{self, Policy};
-use petgraph::Direction;
 use petgraph::algo::toposort;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::{Dfs, IntoNodeIdentifiers, NodeFiltered, Reversed, Visitable};
 
-use crate::db::builds::BuildRow;
+use crate::db::builds::PlannedBuild;
 
 /// The graph of an iteration; its edges lead from a build to those it needs. Its vertices are in the order of the rows.
-pub(super) struct IterationGraph<'r> {
-    graph: DiGraph<&'r BuildRow, ()>,
+pub(super) struct IterationGraph<'r, B> {
+    graph: DiGraph<&'r B, ()>,
     nodes: HashMap<BuildId, NodeIndex>,
 }
 
-impl<'r> IterationGraph<'r> {
+impl<'r, B: PlannedBuild> IterationGraph<'r, B> {
     /// Creates the graph from the builds of an iteration, and pairs of a build and one that it needs.
-    pub(super) fn new(rows: &'r [BuildRow], edges: &[(BuildId, BuildId)]) -> Self {
+    pub(super) fn new(rows: &'r [B], edges: &[(BuildId, BuildId)]) -> Self {
         let mut graph = DiGraph::with_capacity(rows.len(), edges.len());
-        let nodes = rows.iter().map(|row| (row.id, graph.add_node(row)));
+        let nodes = rows.iter().map(|row| (row.id(), graph.add_node(row)));
         let nodes: HashMap<BuildId, NodeIndex> = nodes.collect();
         for (build, needed) in edges {
             if let (Some(&build), Some(&needed)) = (nodes.get(build), nodes.get(needed)) {
@@ -32,22 +31,9 @@ impl<'r> IterationGraph<'r> {
     }
 
     /// Returns the builds that a build needs directly, in the order of the rows.
-    pub(super) fn needs(&self, build: BuildId) -> impl Iterator<Item = &'r BuildRow> {
-        self.neighbors(build, Direction::Outgoing)
-    }
-
-    /// Returns the builds that need a build directly, in the order of the rows.
-    pub(super) fn needed_by(&self, build: BuildId) -> impl Iterator<Item = &'r BuildRow> {
-        self.neighbors(build, Direction::Incoming)
-    }
-
-    fn neighbors(
-        &self,
-        build: BuildId,
-        direction: Direction,
-    ) -> impl Iterator<Item = &'r BuildRow> {
+    pub(super) fn needs(&self, build: BuildId) -> impl Iterator<Item = &'r B> {
         let node = self.nodes.get(&build).into_iter();
-        let found = node.flat_map(|&node| self.graph.neighbors_directed(node, direction));
+        let found = node.flat_map(|&node| self.graph.neighbors(node));
         let mut found: Vec<NodeIndex> = found.collect();
         found.sort_unstable();
         found.into_iter().map(|node| self.graph[node])
@@ -57,8 +43,8 @@ impl<'r> IterationGraph<'r> {
     pub(super) fn waiting(&self) -> HashMap<BuildId, Vec<Pkgbase>> {
         let names = self.graph.node_indices().map(|node| {
             let needed = self.graph.neighbors(node).map(|needed| self.graph[needed]);
-            let missing = needed.filter(|needed| !needed.status.has_packages());
-            missing.map(|needed| &needed.pkgbase).collect()
+            let missing = needed.filter(|needed| !needed.status().has_packages());
+            missing.map(|needed| needed.pkgbase()).collect()
         });
         self.of_blocked(names.collect())
     }
@@ -69,8 +55,8 @@ impl<'r> IterationGraph<'r> {
         // A plan is acyclic, so there is always a topological order.
         for node in toposort(Reversed(&self.graph), None).unwrap_or_default() {
             let row = self.graph[node];
-            names[node.index()] = match row.status {
-                BuildStatus::Failed | BuildStatus::Cancelled => BTreeSet::from([&row.pkgbase]),
+            names[node.index()] = match row.status() {
+                BuildStatus::Failed | BuildStatus::Cancelled => BTreeSet::from([row.pkgbase()]),
                 BuildStatus::Blocked => {
                     let needed = self.graph.neighbors(node);
                     let names = needed.flat_map(|needed| &names[needed.index()]);
@@ -89,21 +75,21 @@ impl<'r> IterationGraph<'r> {
     /// Returns the names for those blocked builds that have any.
     fn of_blocked(&self, names: Vec<BTreeSet<&Pkgbase>>) -> HashMap<BuildId, Vec<Pkgbase>> {
         let rows = self.graph.node_weights().zip(names);
-        rows.filter(|(row, names)| row.status == BuildStatus::Blocked && !names.is_empty())
-            .map(|(row, names)| (row.id, names.into_iter().cloned().collect()))
+        rows.filter(|(row, names)| row.status() == BuildStatus::Blocked && !names.is_empty())
+            .map(|(row, names)| (row.id(), names.into_iter().cloned().collect()))
             .collect()
     }
 
     /// Returns the builds of an architecture that failed or were cancelled, and those that they block.
     pub(super) fn stuck(&self, architecture: &Architecture) -> HashSet<BuildId> {
         let is_failed = |node: NodeIndex| {
-            let status = self.graph[node].status;
+            let status = self.graph[node].status();
             matches!(status, BuildStatus::Failed | BuildStatus::Cancelled)
         };
         let can_be_stuck = |node: NodeIndex| {
             let row = self.graph[node];
-            let is_stopped = is_failed(node) || row.status == BuildStatus::Blocked;
-            row.architecture == *architecture && is_stopped
+            let is_stopped = is_failed(node) || row.status() == BuildStatus::Blocked;
+            row.architecture() == architecture && is_stopped
         };
         let part = NodeFiltered::from_fn(&self.graph, can_be_stuck);
         let failed = self.graph.node_indices();
@@ -111,7 +97,7 @@ impl<'r> IterationGraph<'r> {
         let mut search = Dfs::from_parts(failed.collect(), self.graph.visit_map());
         let mut stuck = HashSet::new();
         while let Some(node) = search.next(Reversed(&part)) {
-            stuck.insert(self.graph[node].id);
+            stuck.insert(self.graph[node].id());
         }
         stuck
     }
@@ -121,21 +107,21 @@ impl<'r> IterationGraph<'r> {
     pub(super) fn ends(
         &self,
         architecture: &Architecture,
-        remaining_s: impl Fn(&BuildRow) -> u64,
+        remaining_s: impl Fn(&B) -> u64,
         workers: usize,
     ) -> Vec<(BuildId, u64)> {
         let stuck = self.stuck(architecture);
         let can_be_built = |node: NodeIndex| {
             let row = self.graph[node];
-            let is_over = matches!(row.status, BuildStatus::Built | BuildStatus::Reused);
-            row.architecture == *architecture && !is_over && !stuck.contains(&row.id)
+            let is_over = matches!(row.status(), BuildStatus::Built | BuildStatus::Reused);
+            row.architecture() == architecture && !is_over && !stuck.contains(&row.id())
         };
         let part = NodeFiltered::from_fn(&self.graph, can_be_built);
         let remaining_s = |node: NodeIndex| remaining_s(self.graph[node]);
         let ends = simulate::ends(&part, remaining_s, workers, Policy::CriticalPath);
         let nodes = part.node_identifiers();
         nodes
-            .map(|node| (self.graph[node].id, ends[node.index()]))
+            .map(|node| (self.graph[node].id(), ends[node.index()]))
             .collect()
     }
 }
@@ -143,6 +129,7 @@ impl<'r> IterationGraph<'r> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::db::builds::BuildRow;
     use crate::db::{IterationId, NamespaceId};
     use buildbtw_model::CommitTime;
 
@@ -212,7 +199,6 @@ mod tests {
         }
         let ids = |rows: Vec<&BuildRow>| rows.iter().map(|row| row.id.0).collect::<Vec<_>>();
         assert_eq!(ids(graph.needs(BuildId(3)).collect()), [1, 2]);
-        assert_eq!(ids(graph.needed_by(BuildId(3)).collect()), [4, 5]);
         assert_eq!(graph.needs(BuildId(7)).count(), 0);
     }
 

@@ -6,13 +6,14 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use buildbtw_model::TokenScope;
-use buildbtw_model::api::{CreateToken, CreatedToken, ProblemKind, TokenSummary};
+use buildbtw_model::api::{CreateToken, CreatedToken, Page, ProblemKind, TokenSummary};
 use jiff::Timestamp;
 use sha2::Digest as _;
 
 use crate::db::tokens::{self, TokenRow};
 use crate::db::{Database, TokenId};
 use crate::error::{Error, Refusal};
+use crate::service::read::paging::{List, Paging, page};
 use crate::state::claim_queue::ClaimQueue;
 use crate::state::token_cache::TokenCache;
 
@@ -64,16 +65,15 @@ pub async fn create(database: &Database, request: &CreateToken) -> Result<Create
     })
 }
 
-/// Returns all tokens, the newest first.
+/// Returns a page of the tokens, the newest first.
 ///
 /// # Errors
-/// When the database cannot be read.
-pub async fn list(database: &Database) -> Result<Vec<TokenSummary>, Error> {
-    Ok(tokens::all(database.read())
-        .await?
-        .into_iter()
-        .map(summary)
-        .collect())
+/// When the cursor or the limit is invalid.
+pub async fn list(database: &Database, paging: &Paging) -> Result<Page<TokenSummary>, Error> {
+    let before = paging.number(List::Tokens)?.unwrap_or(i64::MAX);
+    let mut rows = tokens::page(database.read(), before, paging.rows()?).await?;
+    let next = paging.cut(List::Tokens, &mut rows, |row| row.id.0.to_string())?;
+    Ok(page(rows, next, summary))
 }
 
 /// Revokes a token with immediate effect, also for claims that wait with it. `force` revokes even the last valid

@@ -4,21 +4,18 @@ use std::collections::HashMap;
 
 use buildbtw_model::{BuildId, ReleaseRule, version_note};
 
+use crate::db::Database;
 use crate::db::builds::BuildRow;
 use crate::db::releases::{self, BuildRelease};
-use crate::db::{Database, IterationId};
 use crate::error::Error;
 
 /// The notes on the versions of an iteration's builds.
 pub(super) struct VersionNotes(HashMap<BuildId, BuildRelease>);
 
 impl VersionNotes {
-    /// Reads the notes of an iteration.
-    pub(super) async fn of_iteration(
-        database: &Database,
-        iteration: IterationId,
-    ) -> Result<Self, Error> {
-        let releases = releases::of_iteration(database.read(), iteration).await?;
+    /// Reads the notes of some builds.
+    pub(super) async fn of_builds(database: &Database, builds: &[BuildId]) -> Result<Self, Error> {
+        let releases = releases::of_builds(database.read(), builds).await?;
         let releases = releases.into_iter().map(|release| (release.build, release));
         Ok(Self(releases.collect()))
     }

@@ -6,6 +6,7 @@ use buildbtw_model::api::ReadyResponse;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::Admission;
+use crate::changes::Changes;
 use crate::config::Config;
 use crate::db::Database;
 use crate::disk::Disk;
@@ -26,6 +27,7 @@ use super::fetched_protocols::FetchedProtocols;
 use super::outages::Outages;
 use super::pipelines::Pipelines;
 use super::publish_queue::FileListQueue;
+use super::recent_events::RecentEvents;
 use super::replans::Replans;
 use super::report_turns::ReportTurns;
 use super::token_cache::TokenCache;
@@ -127,6 +129,19 @@ pub struct ReadParts<'a> {
     pub disk: &'a Disk,
     /// The outages of background tasks.
     pub outages: &'a Outages,
+}
+
+/// What followers of events need.
+#[derive(Clone, Copy)]
+pub struct EventParts<'a> {
+    /// The database.
+    pub database: &'a Database,
+    /// Wakes followers.
+    pub changes: &'a Changes,
+    /// The newest events, for all followers.
+    pub recent_events: &'a RecentEvents,
+    /// Cancelled on shutdown.
+    pub shutdown: &'a CancellationToken,
 }
 
 /// What publishing needs, and what serves the files of repositories.
@@ -269,6 +284,17 @@ impl AppState {
             pipelines: self.pipelines.as_ref(),
             disk: &self.disk,
             outages: &self.outages,
+        }
+    }
+
+    /// Returns what followers of events need.
+    #[must_use]
+    pub fn event_parts(&self) -> EventParts<'_> {
+        EventParts {
+            database: &self.database,
+            changes: &self.changes,
+            recent_events: &self.recent_events,
+            shutdown: &self.shutdown,
         }
     }
 

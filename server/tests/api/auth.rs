@@ -5,8 +5,9 @@ use std::path::Path;
 
 use buildbtw_model::api::{CreateToken, ProblemKind};
 use buildbtw_model::{TokenId, TokenScope};
+use buildbtw_server::router::openapi_document;
 use reqwest::{Method, StatusCode, header};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{FakeWorker, Srcinfo, TestServer, expect_problem, refusal};
 
@@ -124,18 +125,68 @@ async fn rejects_guarded_routes_without_a_valid_token() {
     assert!(held_up > 0);
 }
 
-/// Returns the paths of the server's routes, in the router's notation.
+/// Returns the description of the API's paths.
+fn described() -> serde_json::Map<String, Value> {
+    let document: Value = serde_json::from_str(openapi_document()).unwrap();
+    document["paths"].as_object().unwrap().clone()
+}
+
+/// Returns the paths of the server's routes, in the router's notation; those of the API from its description, which is
+/// made from the routes.
 fn served() -> Vec<String> {
     let source = concat!(
         include_str!("../../src/router.rs"),
         include_str!("../../src/routes/pages/mod.rs"),
         include_str!("../../src/routes/listing.rs"),
-        include_str!("../../src/routes/health.rs")
+        include_str!("../../src/routes/health.rs"),
+        include_str!("../../src/routes/openapi/page.rs")
     );
     let squeezed: String = source.split_whitespace().collect();
     let mut parts = squeezed.split(".route(\"").skip(1);
     let paths = parts.by_ref().filter_map(|part| part.split('"').next());
-    paths.map(str::to_owned).collect()
+    let mut paths: Vec<String> = paths.map(str::to_owned).collect();
+    paths.extend(described().into_iter().map(|(path, _)| path));
+    paths
+}
+
+/// Returns whether a path is one of a route.
+fn is_of_route(path: &str, route: &str) -> bool {
+    let path = path.split('?').next().unwrap_or_default();
+    let path = path.strip_prefix("/api/v1").unwrap_or(path);
+    let (path, route): (Vec<&str>, Vec<&str>) =
+        (path.split('/').collect(), route.split('/').collect());
+    let same = |(part, own): (&&str, &&str)| part.starts_with('{') || part == own;
+    path.len() == route.len() && route.iter().zip(&path).all(same)
+}
+
+#[test]
+fn describes_which_operations_need_a_token() {
+    // They check what the request itself contains.
+    let others = ["/plans", "/webhooks/gitlab", "/attempts/{id}/exchange"];
+    let (mut tokens, mut public) = (0, 0);
+    for (route, item) in described() {
+        for (method, operation) in item.as_object().unwrap() {
+            let is_guarded = guarded().iter().any(|(guarded, path, _)| {
+                guarded.as_str().eq_ignore_ascii_case(method) && is_of_route(path, &route)
+            });
+            let security = operation["security"].as_array().unwrap();
+            if others.contains(&&*route) {
+                continue;
+            }
+            assert_eq!(
+                is_guarded,
+                !security.is_empty(),
+                "{method} {route}: {security:?}"
+            );
+            let has = |status: &str| operation["responses"][status].is_object();
+            assert_eq!(is_guarded, has("401"), "{method} {route}");
+            if is_guarded { tokens += 1 } else { public += 1 }
+        }
+    }
+    assert!(
+        tokens >= 16 && public >= 12,
+        "{tokens} with a token, {public} without"
+    );
 }
 
 #[test]
@@ -145,6 +196,12 @@ fn classifies_every_route_as_public_or_guarded() {
         "/namespaces/{name}",
         "/namespaces/{name}/events",
         "/namespaces/{name}/iterations/{number}",
+        "/namespaces/{name}/iterations/{number}/builds",
+        "/events",
+        "/openapi.json",
+        "/api",
+        "/api/",
+        "/api/{file}",
         "/builds/{id}",
         "/attempts/{id}/log",
         "/attempts/{id}/pkgbuild",
@@ -173,21 +230,8 @@ fn classifies_every_route_as_public_or_guarded() {
         "/namespaces/{name}/iterations/{number}",
         "/builds/{id}",
     ];
-    let guarded: Vec<Vec<String>> = guarded()
-        .into_iter()
-        .map(|(_, path, _)| {
-            let path = path.split('?').next().unwrap_or_default().to_owned();
-            let path = path.strip_prefix("/api/v1").unwrap().to_owned();
-            path.split('/').map(str::to_owned).collect()
-        })
-        .collect();
-    let matches = |route: &str| {
-        let parts: Vec<&str> = route.split('/').collect();
-        guarded.iter().any(|path| {
-            let same = |(part, own): (&&str, &String)| part.starts_with('{') || *part == own;
-            parts.len() == path.len() && parts.iter().zip(path).all(same)
-        })
-    };
+    let guarded = guarded();
+    let matches = |route: &str| guarded.iter().any(|(_, path, _)| is_of_route(path, route));
     let routes = served();
     assert!(routes.len() > 20, "{routes:?}");
     for route in routes {
@@ -303,6 +347,10 @@ async fn allows_public_reads() {
         "/api/v1/namespaces/bump".into(),
         "/api/v1/namespaces/bump/iterations/1".into(),
         "/api/v1/namespaces/bump/iterations/current".into(),
+        "/api/v1/namespaces/bump/iterations".into(),
+        "/api/v1/namespaces/bump/iterations/1/builds".into(),
+        "/api/v1/openapi.json".into(),
+        "/api/".into(),
         format!("/api/v1/builds/{build}"),
         format!("/api/v1/attempts/{}/log", job.claimed.attempt),
         "/api/v1/sources".into(),

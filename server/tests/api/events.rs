@@ -1,6 +1,7 @@
-//! The event stream of a namespace.
+//! The event streams of a namespace and of all.
 
 use buildbtw_model::api::ProblemKind;
+use buildbtw_model::client::EventFilter;
 use buildbtw_model::{BuildStatus, EventId, EventKind, IterationStatus};
 use reqwest::{Method, header};
 
@@ -84,6 +85,121 @@ async fn sends_same_events_to_all_listeners_of_a_namespace() {
         assert_eq!(event.attempt, Some(first.claimed.attempt));
     }
     assert_eq!(elsewhere.next().await.attempt, Some(second.claimed.attempt));
+}
+
+#[tokio::test]
+async fn streams_events_of_all_namespaces() {
+    let server = server().await;
+    let mut all = server.follow_all(&EventFilter::default(), None).await;
+    server.namespace("second", &["greet/main"]).await;
+    let planned = all.until("iteration.planned").await;
+    assert_eq!(planned.namespace.as_str(), "second");
+    let worker = server.worker("w").await;
+    let (first, second) = (worker.claims().await, worker.claims().await);
+    for job in [first, second] {
+        let event = all.until("build.dispatched").await;
+        assert_eq!(event.attempt, Some(job.claimed.attempt));
+        assert_eq!(event.namespace, job.claimed.namespace);
+    }
+}
+
+#[tokio::test]
+async fn filters_events_of_all_namespaces() {
+    let server = server().await;
+    server.namespace("second", &["libgreet/main"]).await;
+    let filter = |namespace: &str, kind: &str, package: &str| {
+        let value = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        EventFilter {
+            namespace: value(namespace),
+            kind: value(kind),
+            package: value(package),
+        }
+    };
+    let mut streams = Vec::new();
+    for (namespace, kind, package) in [
+        ("second", "", ""),
+        ("", "build.built,iteration", ""),
+        ("", "build", "greet"),
+        ("bump,second", "build.built", "libgreet,greet"),
+    ] {
+        let filter = filter(namespace, kind, package);
+        let stream = server.follow_all(&filter, Some(EventId(0))).await;
+        streams.push((filter, stream));
+    }
+    let mut every = server
+        .follow_all(&EventFilter::default(), Some(EventId(0)))
+        .await;
+    let worker = server.worker("w").await;
+    // More than there are: the last claim waits.
+    let building = async {
+        for _ in 0..100 {
+            worker.claims().await.succeeds().await;
+        }
+    };
+    let mut story = Vec::new();
+    let reading = async {
+        let mut done = 0;
+        while done < 2 {
+            let event = every.next().await;
+            done += usize::from(event.kind == EventKind::Iteration(IterationStatus::Done));
+            story.push(event);
+        }
+    };
+    tokio::select! {
+        () = reading => {}
+        () = building => panic!("there are fewer builds"),
+    }
+    for (filter, stream) in &mut streams {
+        let among = |list: &Option<String>, is: &dyn Fn(&str) -> bool| {
+            list.as_ref().is_none_or(|list| list.split(',').any(is))
+        };
+        let expected = story.iter().filter(|event| {
+            let kind = event.kind.to_string();
+            among(&filter.namespace, &|name| event.namespace.as_str() == name)
+                && among(&filter.kind, &|wanted| {
+                    kind == wanted || kind.starts_with(&format!("{wanted}."))
+                })
+                && among(&filter.package, &|name| {
+                    event
+                        .pkgbase
+                        .as_ref()
+                        .is_some_and(|pkgbase| pkgbase.as_str() == name)
+                })
+        });
+        let expected: Vec<EventId> = expected.map(|event| event.id).collect();
+        assert!(!expected.is_empty(), "{filter:?}");
+        for id in expected {
+            assert_eq!(stream.next().await.id, id, "{filter:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn continues_events_of_all_namespaces_after_last_event_id() {
+    let server = server().await;
+    server.namespace("second", &["greet/main"]).await;
+    let mut all = server
+        .follow_all(&EventFilter::default(), Some(EventId(0)))
+        .await;
+    let first = all.next().await;
+    let second = all.next().await;
+    assert!(second.id > first.id);
+    let mut rest = server
+        .follow_all(&EventFilter::default(), Some(first.id))
+        .await;
+    assert_eq!(rest.next().await.id, second.id);
+    // An event of a deleted namespace is known, too.
+    let highest = server.number("select max(id) from event").await;
+    server
+        .admin()
+        .delete_namespace(&"second".parse().unwrap())
+        .await
+        .unwrap();
+    let mut later = server
+        .follow_all(&EventFilter::default(), Some(EventId(highest)))
+        .await;
+    server.namespace("third", &["greet/main"]).await;
+    assert_eq!(later.next().await.namespace.as_str(), "third");
 }
 
 #[tokio::test]

@@ -91,6 +91,86 @@ async fn follows_log_until_the_attempt_ends() {
     assert_eq!(read, b"one\ntwo\nthree\n");
 }
 
+/// Follows a log as events, and returns the text of the stream when it has ended.
+async fn events(server: &TestServer, job: &Job, last: Option<&str>) -> String {
+    let path = format!("/api/v1/attempts/{}/log?follow=true", job.claimed.attempt);
+    let request = server.request(Method::GET, &path);
+    let mut request = request.header(header::ACCEPT, "text/event-stream");
+    if let Some(last) = last {
+        request = request.header("last-event-id", last);
+    }
+    let response = request.send().await.unwrap();
+    assert_eq!(
+        response.headers()[header::CONTENT_TYPE],
+        "text/event-stream"
+    );
+    let text = tokio::time::timeout(PATIENCE, response.text()).await;
+    text.expect("the stream does not end").unwrap()
+}
+
+#[tokio::test]
+async fn streams_lines_as_events_that_continue_after_the_last_one() {
+    let (server, _, job) = building().await;
+    job.logs(0, "one\nzw").await.unwrap();
+    let writing = async {
+        job.logs(6, "ö\n").await.unwrap();
+        job.logs(9, "end").await.unwrap();
+        job.succeeds().await;
+    };
+    let ((), text) = tokio::join!(writing, events(&server, &job, None));
+    let field = |name: &'static str| text.lines().filter_map(move |line| line.strip_prefix(name));
+    let lines: String = field("data: ")
+        .filter_map(|data| serde_json::from_str::<String>(data).ok())
+        .collect();
+    assert_eq!(lines, "one\nzwö\nend", "whole characters only: {text}");
+    assert!(text.contains("event: end"), "{text}");
+    assert_eq!(field("id: ").last(), Some("12"), "{text}");
+    assert!(
+        field("id: ").all(|id| ["4", "9", "12"].contains(&id)),
+        "{text}"
+    );
+    let response = server.request(
+        Method::GET,
+        &format!("/api/v1/attempts/{}/log?follow=true", job.claimed.attempt),
+    );
+    let rest = response.header("last-event-id", "4").send().await.unwrap();
+    assert_eq!(rest.text().await.unwrap(), "zwö\nend");
+}
+
+#[tokio::test]
+async fn continues_followed_log_after_last_event_id() {
+    let (server, _, job) = building().await;
+    job.logs(0, "one\ntwo\n").await.unwrap();
+    let writing = async {
+        job.logs(8, "three\n").await.unwrap();
+        job.succeeds().await;
+    };
+    let ((), text) = tokio::join!(writing, events(&server, &job, Some("4")));
+    assert!(!text.contains("one") && text.contains("two"), "{text}");
+    assert!(text.contains("three"), "{text}");
+    let whole = events(&server, &job, Some("")).await;
+    assert!(whole.contains("one"), "an empty id is none: {whole}");
+    let at_end = events(&server, &job, Some("14")).await;
+    assert!(!at_end.contains("three") && at_end.contains("event: end"));
+}
+
+#[tokio::test]
+async fn refuses_event_ids_beyond_the_log() {
+    let (server, _, job) = building().await;
+    job.logs(0, "one\n").await.unwrap();
+    let path = format!("/api/v1/attempts/{}/log?follow=true", job.claimed.attempt);
+    for accept in ["text/event-stream", "text/plain"] {
+        for id in ["5", "9223372036854775807"] {
+            let request = server.request(Method::GET, &path);
+            let request = request.header(header::ACCEPT, accept);
+            let response = request.header("last-event-id", id).send().await.unwrap();
+            let problem = expect_problem(response, 400, ProblemKind::InvalidRequest).await;
+            assert_eq!(problem.detail.unwrap(), "the log has 4 bytes");
+            assert!(problem.hint.unwrap().contains("Last-Event-ID"));
+        }
+    }
+}
+
 #[tokio::test]
 async fn ends_following_with_failed_and_lost_attempts() {
     let (server, worker, job) = building().await;

@@ -11,6 +11,7 @@ use crate::{
 
 /// A build in a list.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BuildSummary {
     /// Its number.
     pub id: BuildId,
@@ -77,6 +78,7 @@ impl BuildSummary {
 
 /// Where the packages of a reused build were built.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ReusedFrom {
     /// The attempt that built them. Its log is kept as long as the packages.
     pub attempt: AttemptId,
@@ -122,6 +124,7 @@ impl std::fmt::Display for ReusedFrom {
 
 /// A build with its attempts and packages.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BuildDetail {
     /// The build as listed.
     #[serde(flatten)]
@@ -142,6 +145,7 @@ pub struct BuildDetail {
 
 /// A package file in the namespace repository.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PackageSummary {
     /// Its file name.
     pub file_name: PackageFileName,

@@ -1,15 +1,18 @@
-//! Server-sent events: every recorded change of a namespace.
+//! Server-sent events: every recorded change of a namespace, or of all of them.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Architecture, AttemptId, BuildId, EventId, EventKind, Pkgbase};
+use crate::{Architecture, AttemptId, BuildId, EventId, EventKind, NamespaceName, Pkgbase};
 
 /// A recorded change. Its number is the `Last-Event-ID` to continue from.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Event {
     /// Its number; later events have higher ones.
     pub id: EventId,
+    /// The namespace.
+    pub namespace: NamespaceName,
     /// What changed: `iteration.planned`, `iteration.done`, `build.ready`, `build.built` …
     pub kind: EventKind,
     /// The iteration, if the event is about one.

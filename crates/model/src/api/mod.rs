@@ -5,6 +5,7 @@ mod attempts;
 mod builds;
 mod events;
 mod health;
+mod iterations;
 mod namespaces;
 mod outages;
 mod problem;
@@ -19,11 +20,13 @@ pub use attempts::{
 pub use builds::{BuildDetail, BuildSummary, PackageSummary, ReusedFrom};
 pub use events::Event;
 pub use health::{HealthCheck, ReadyResponse};
+pub use iterations::{
+    ArchitectureSummary, BuildCounts, IterationChange, IterationDetail, IterationOverview,
+    IterationSummary, OriginSummary, PlanNote, RepositorySnippet,
+};
 pub use namespaces::{
-    ArchitectureSummary, BuildCounts, CreateIteration, CreateNamespace, FollowDefault,
-    IterationChange, IterationDetail, IterationSummary, NamespaceDetail, NamespaceSummary,
-    NewerCommit, OriginSummary, PlanFormat, PlanNote, PlanPreview, RepositorySnippet, RetriedBuild,
-    RetriedBuilds, RetryBuilds,
+    CreateIteration, CreateNamespace, FollowDefault, NamespaceDetail, NamespaceSummary,
+    NewerCommit, PlanFormat, PlanPreview, RetriedBuild, RetriedBuilds, RetryBuilds,
 };
 pub use outages::TaskOutage;
 pub use problem::{PROBLEM_CONTENT_TYPE, Problem, ProblemKind};
@@ -32,6 +35,7 @@ pub use tokens::{CreateToken, CreatedToken, TokenIdentity, TokenSummary};
 
 /// One page of a list. Pass `next` as `cursor` to get the next page.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Page<T> {
     /// The entries of this page.
     pub items: Vec<T>,

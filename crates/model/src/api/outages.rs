@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// A period in which a background task of the server cannot do its work.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TaskOutage {
     /// The name of the task.
     pub task: String,

@@ -9,6 +9,7 @@ pub const PROBLEM_CONTENT_TYPE: &str = "application/problem+json";
 
 /// The kind of a problem, for programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ProblemKind {
     /// The request is malformed or violates a rule.
@@ -54,6 +55,7 @@ pub enum ProblemKind {
 
 /// The body of every error response.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Problem {
     /// The kind of problem.
     #[serde(rename = "type")]

@@ -7,6 +7,7 @@ use crate::{CommitHash, PackageVersion, Pkgbase, SourceProblemKind};
 
 /// A source repository.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SourceRepositorySummary {
     /// Its path, relative to the watched folder or group.
     pub path: String,
@@ -35,6 +36,7 @@ pub struct SourceRepositorySummary {
 
 /// The state of all sources.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SourcesOverview {
     /// How many repositories can be used.
     pub usable: u64,
@@ -65,6 +67,7 @@ fn default_true() -> bool {
 
 /// The progress of a full resync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SourcesProgress {
     /// How many repositories have been read.
     pub seen: u64,
@@ -75,6 +78,7 @@ pub struct SourcesProgress {
 
 /// A period in which the sources cannot be polled or resynced.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SourcesOutage {
     /// The cause, for people.
     pub message: String,

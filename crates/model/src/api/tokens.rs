@@ -7,6 +7,7 @@ use crate::{TokenId, TokenScope};
 
 /// A request for a new token (admin only).
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CreateToken {
     /// What the token is for, for humans.
@@ -20,6 +21,7 @@ pub struct CreateToken {
 
 /// A new token. Its text is shown only once and is never stored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CreatedToken {
     /// The token as listed later.
     #[serde(flatten)]
@@ -30,6 +32,7 @@ pub struct CreatedToken {
 
 /// A token in a list, without its secret.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TokenSummary {
     /// Its number, for `token revoke`.
     pub id: TokenId,
@@ -47,6 +50,7 @@ pub struct TokenSummary {
 
 /// The token that a request was sent with.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TokenIdentity {
     /// The token's name.
     pub name: String,

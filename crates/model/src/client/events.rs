@@ -8,7 +8,21 @@ use crate::api::Event;
 /// The limit for a line; no event is longer.
 const MAX_LINE: usize = 1024 * 1024;
 
-/// The stream of a namespace's events.
+/// Which events of all namespaces to stream. Several values are separated by commas; absent ones exclude nothing.
+#[derive(Clone, Debug, Default, serde::Serialize)]
+pub struct EventFilter {
+    /// The namespaces.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// The kinds, or their first parts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// The source packages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub package: Option<String>,
+}
+
+/// The stream of the events of a namespace, or of all.
 pub struct EventStream {
     server: String,
     response: Response,

@@ -14,9 +14,11 @@ use std::time::Duration;
 use reqwest::{Method, RequestBuilder, Response, Url};
 use serde::de::DeserializeOwned;
 
+use crate::api::Page;
+
 pub use authorities::Authorities;
 pub use error::ClientError;
-pub use events::EventStream;
+pub use events::{EventFilter, EventStream};
 pub use retry::{Backoff, retry};
 
 /// The timeout for connecting to the server.
@@ -25,6 +27,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 /// The read timeout of a streamed response. The server sends keep-alive comments more often.
 const STREAM_READ_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// The number of entries per page when all are wanted; the server allows no more.
+const LARGE_PAGE: u32 = 1000;
 
 /// A client of one server, with the token to use there. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -162,6 +167,29 @@ impl Client {
     async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {
         let response = self.send(request.timeout(REQUEST_TIMEOUT)).await?;
         self.decode(response).await
+    }
+
+    /// Requests all pages of a list.
+    async fn all_pages<T: DeserializeOwned>(
+        &self,
+        segments: &[&str],
+    ) -> Result<Vec<T>, ClientError> {
+        let mut items = Vec::new();
+        let mut cursor: Option<String> = None;
+        loop {
+            let mut request = self
+                .request(Method::GET, segments)
+                .query(&[("limit", LARGE_PAGE)]);
+            if let Some(cursor) = &cursor {
+                request = request.query(&[("cursor", cursor)]);
+            }
+            let page: Page<T> = self.json(request).await?;
+            items.extend(page.items);
+            cursor = page.next;
+            if cursor.is_none() {
+                return Ok(items);
+            }
+        }
     }
 
     async fn decode<T: DeserializeOwned>(&self, response: Response) -> Result<T, ClientError> {

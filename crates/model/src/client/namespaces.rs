@@ -3,11 +3,11 @@
 use reqwest::Method;
 
 use super::error::ClientError;
-use super::events::EventStream;
+use super::events::{EventFilter, EventStream};
 use super::{Client, REQUEST_TIMEOUT};
 use crate::api::{
-    BuildDetail, CreateIteration, CreateNamespace, IterationDetail, NamespaceDetail,
-    NamespaceSummary, Page, PlanPreview, RetriedBuilds, RetryBuilds,
+    BuildDetail, CreateIteration, CreateNamespace, IterationDetail, IterationOverview,
+    NamespaceDetail, NamespaceSummary, Page, PlanPreview, RetriedBuilds, RetryBuilds,
 };
 use crate::{BuildId, EventId, NamespaceName};
 
@@ -48,8 +48,8 @@ impl Client {
         iteration: CreateIteration,
     ) -> Result<IterationDetail, ClientError> {
         let segments = ["namespaces", name.as_str(), "iterations"];
-        self.json(self.request(Method::POST, &segments).json(&iteration))
-            .await
+        let request = self.request(Method::POST, &segments).json(&iteration);
+        self.with_builds(name, self.json(request).await?).await
     }
 
     /// Cancels the builds of a namespace and holds it.
@@ -129,7 +129,37 @@ impl Client {
     ) -> Result<IterationDetail, ClientError> {
         let number = number.map_or("current".to_owned(), |number| number.to_string());
         let segments = ["namespaces", name.as_str(), "iterations", &number];
-        self.json(self.request(Method::GET, &segments)).await
+        let request = self.request(Method::GET, &segments);
+        self.with_builds(name, self.json(request).await?).await
+    }
+
+    /// Adds the builds of an iteration, which are sent in pages.
+    async fn with_builds(
+        &self,
+        name: &NamespaceName,
+        iteration: IterationOverview,
+    ) -> Result<IterationDetail, ClientError> {
+        // By number: `current` may be another iteration by now.
+        let number = iteration.summary.number.to_string();
+        let segments = ["namespaces", name.as_str(), "iterations", &number, "builds"];
+        Ok(iteration.with_builds(self.all_pages(&segments).await?))
+    }
+
+    /// Streams the events of all namespaces from now on, or after the event with the number `after`.
+    ///
+    /// # Errors
+    /// Fails when the server cannot be reached or rejects the request.
+    pub async fn all_events(
+        &self,
+        filter: &EventFilter,
+        after: Option<EventId>,
+    ) -> Result<EventStream, ClientError> {
+        let mut request = self.request(Method::GET, &["events"]).query(filter);
+        if let Some(after) = after {
+            request = request.header("last-event-id", after.0);
+        }
+        let response = self.send(request).await?;
+        Ok(EventStream::new(self.server().to_owned(), response))
     }
 
     /// Streams the events of a namespace from now on, or after the event with the number `after`.

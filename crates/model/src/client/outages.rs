@@ -1,7 +1,5 @@
 //! `/outages`.
 
-use reqwest::Method;
-
 use super::Client;
 use super::error::ClientError;
 use crate::api::TaskOutage;
@@ -12,6 +10,6 @@ impl Client {
     /// # Errors
     /// Fails when the server cannot be reached or rejects the request.
     pub async fn outages(&self) -> Result<Vec<TaskOutage>, ClientError> {
-        self.json(self.request(Method::GET, &["outages"])).await
+        self.all_pages(&["outages"]).await
     }
 }

@@ -33,7 +33,7 @@ impl Client {
     /// # Errors
     /// Fails when the server cannot be reached or rejects the request.
     pub async fn tokens(&self) -> Result<Vec<TokenSummary>, ClientError> {
-        self.json(self.request(Method::GET, &["tokens"])).await
+        self.all_pages(&["tokens"]).await
     }
 
     /// Revokes a token.

@@ -34,12 +34,16 @@ fn is_plain_name(text: &str) -> bool {
 
 text_id! {
     /// The name of a source package: one `PKGBUILD`, one source repository.
-    Pkgbase, "pkgbase", package_name
+    Pkgbase, "pkgbase", package_name,
+    pattern = "^[A-Za-z0-9@_+][A-Za-z0-9@._+-]*$",
+    example = "libgreet"
 }
 
 text_id! {
     /// The name of a package that a pkgbase produces (PKGBUILD(5), `pkgname`).
-    Pkgname, "pkgname", package_name
+    Pkgname, "pkgname", package_name,
+    pattern = "^[A-Za-z0-9@_+][A-Za-z0-9@._+-]*$",
+    example = "libgreet"
 }
 
 impl Pkgbase {
@@ -63,7 +67,9 @@ fn architecture(text: &str) -> Result<(), String> {
 
 text_id! {
     /// A machine architecture as pacman names it (`x86_64`, `aarch64`), or `any`.
-    Architecture, "architecture", architecture
+    Architecture, "architecture", architecture,
+    pattern = "^[A-Za-z0-9_]{1,32}$",
+    example = "x86_64"
 }
 
 impl Architecture {
@@ -120,7 +126,9 @@ fn is_plain_version(text: &str) -> bool {
 text_id! {
     /// A full package version, `[epoch:]pkgver-pkgrel` (PKGBUILD(5)). Its order as text is meaningless; compare with
     /// [`PackageVersion::compare`].
-    PackageVersion, "package version", full_version
+    PackageVersion, "package version", full_version,
+    pattern = "^([0-9]+:)?[^:/-]+-[0-9]+(\\.[0-9]+)?$",
+    example = "1.0-1.1"
 }
 
 impl PackageVersion {
@@ -194,7 +202,9 @@ fn split_package_file_name(text: &str) -> Option<FileNameParts<'_>> {
 text_id! {
     /// The file name of a package, `name-version-release-architecture.pkg.tar.zst` or with another supported
     /// compression. It never contains a path separator.
-    PackageFileName, "package file name", package_file_name
+    PackageFileName, "package file name", package_file_name,
+    pattern = "^[^/]+-[^/-]+-[^/-]+-[A-Za-z0-9_]+\\.pkg\\.tar(\\.(zst|xz|gz|bz2|lz4|lzo))?$",
+    example = "libgreet-1.0-1.1-x86_64.pkg.tar.zst"
 }
 
 impl PackageFileName {

@@ -27,7 +27,9 @@ fn git_ref(text: &str) -> Result<(), String> {
 
 text_id! {
     /// A branch, a tag or a commit of a source repository, by the rules of git-check-ref-format(1).
-    GitRef, "git ref", git_ref
+    GitRef, "git ref", git_ref,
+    pattern = "^[^-/ ~^:?*\\[\\\\]([^ ~^:?*\\[\\\\]*[^/. ~^:?*\\[\\\\])?$",
+    example = "main"
 }
 
 fn commit_hash(text: &str) -> Result<(), String> {
@@ -43,7 +45,9 @@ fn commit_hash(text: &str) -> Result<(), String> {
 
 text_id! {
     /// The full hash of a commit.
-    CommitHash, "commit hash", commit_hash
+    CommitHash, "commit hash", commit_hash,
+    pattern = "^([0-9a-f]{40}|[0-9a-f]{64})$",
+    example = "1a410efbd13591db07496601ebc7a059dd55cfe9"
 }
 
 impl CommitHash {
@@ -56,7 +60,9 @@ impl CommitHash {
 
 text_id! {
     /// The full hash of a tree: the files of a commit, independent of its message and history.
-    TreeHash, "tree hash", commit_hash
+    TreeHash, "tree hash", commit_hash,
+    pattern = "^([0-9a-f]{40}|[0-9a-f]{64})$",
+    example = "3c4e9cd789d88d8d89c1073707c3585e41b0e614"
 }
 
 number_id! {

@@ -2,8 +2,11 @@
 
 /// Defines a text identifier with a validating function `fn(&str) -> Result<(), String>`.
 macro_rules! text_id {
-    ($(#[$doc:meta])* $name:ident, $kind:literal, $validate:path) => {
-        $(#[$doc])*
+    (
+        $(#[doc = $doc:literal])+ $name:ident, $kind:literal, $validate:path,
+        pattern = $pattern:literal, example = $example:literal
+    ) => {
+        $(#[doc = $doc])+
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
         #[serde(try_from = "String", into = "String")]
         pub struct $name(std::sync::Arc<str>);
@@ -65,14 +68,15 @@ macro_rules! text_id {
         }
 
         $crate::ids::macros::sqlx_text!($name);
+        $crate::schema::schema!($name, $crate::schema::text(&[$($doc),+], $pattern, $example));
     };
 }
 pub(crate) use text_id;
 
 /// Defines an identifier for a number that the database or GitLab assigns.
 macro_rules! number_id {
-    ($($(#[$doc:meta])* $name:ident, $kind:literal;)+) => {$(
-        $(#[$doc])*
+    ($($(#[doc = $doc:literal])+ $name:ident, $kind:literal;)+) => {$(
+        $(#[doc = $doc])+
         #[derive(
             Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash,
             serde::Serialize, serde::Deserialize,
@@ -96,6 +100,8 @@ macro_rules! number_id {
                 })
             }
         }
+
+        $crate::schema::schema!($name, $crate::schema::number(&[$($doc),+]));
     )+};
 }
 pub(crate) use number_id;

@@ -24,7 +24,9 @@ fn namespace_name(text: &str) -> Result<(), String> {
 
 text_id! {
     /// The name of a namespace; also the name of its pacman repository.
-    NamespaceName, "namespace name", namespace_name
+    NamespaceName, "namespace name", namespace_name,
+    pattern = "^[a-z0-9][a-z0-9_-]{0,62}$",
+    example = "libgreet-1"
 }
 
 fn repository_name(text: &str) -> Result<(), String> {
@@ -42,7 +44,9 @@ fn repository_name(text: &str) -> Result<(), String> {
 
 text_id! {
     /// The name of a pacman repository, a section of pacman.conf(5).
-    RepositoryName, "repository name", repository_name
+    RepositoryName, "repository name", repository_name,
+    pattern = "^[A-Za-z0-9@_+][A-Za-z0-9@._+-]{0,62}$",
+    example = "core"
 }
 
 impl From<&NamespaceName> for RepositoryName {
@@ -69,7 +73,9 @@ fn worker_name(text: &str) -> Result<(), String> {
 
 text_id! {
     /// The name of a worker, chosen by the worker; unique on a server.
-    WorkerName, "worker name", worker_name
+    WorkerName, "worker name", worker_name,
+    pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+    example = "builder-1"
 }
 
 fn sha256(text: &str) -> Result<(), String> {
@@ -85,7 +91,9 @@ fn sha256(text: &str) -> Result<(), String> {
 
 text_id! {
     /// A SHA-256 digest in hexadecimal.
-    Sha256Digest, "SHA-256 digest", sha256
+    Sha256Digest, "SHA-256 digest", sha256,
+    pattern = "^[0-9a-f]{64}$",
+    example = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 }
 
 impl Sha256Digest {

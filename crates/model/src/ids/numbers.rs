@@ -17,8 +17,8 @@ number_id! {
 
 /// Defines a type for UUIDs of one kind. They are of version 7, so that later ones sort later.
 macro_rules! uuid_id {
-    ($(#[$doc:meta])* $name:ident, $kind:literal) => {
-        $(#[$doc])*
+    ($(#[doc = $doc:literal])+ $name:ident, $kind:literal) => {
+        $(#[doc = $doc])+
         #[derive(
             Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash,
             serde::Serialize, serde::Deserialize,
@@ -58,6 +58,7 @@ macro_rules! uuid_id {
         }
 
         sqlx_text!($name);
+        $crate::schema::schema!($name, $crate::schema::uuid(&[$($doc),+]));
     };
 }
 

@@ -26,7 +26,9 @@ fn packager(text: &str) -> Result<(), String> {
 
 text_id! {
     /// The packager (`PACKAGER`): a name and a mail address.
-    Packager, "packager", packager
+    Packager, "packager", packager,
+    pattern = "^[^<>]+ <[^<>@ ]+@[^<>@ ]+>$",
+    example = "Jane Doe <jane@example.org>"
 }
 
 impl Default for Packager {
@@ -44,7 +46,9 @@ fn build_tool_name(text: &str) -> Result<(), String> {
 
 text_id! {
     /// The name of the build tool (`BUILDTOOL`).
-    BuildToolName, "build tool", build_tool_name
+    BuildToolName, "build tool", build_tool_name,
+    pattern = "^[^ /]+$",
+    example = "devtools"
 }
 
 fn build_tool_version(text: &str) -> Result<(), String> {
@@ -59,11 +63,14 @@ fn build_tool_version(text: &str) -> Result<(), String> {
 
 text_id! {
     /// The version of the build tool (`BUILDTOOLVER`).
-    BuildToolVersion, "build tool version", build_tool_version
+    BuildToolVersion, "build tool version", build_tool_version,
+    pattern = "^[^ /]+$",
+    example = "1:1.3.2-1-any"
 }
 
 /// The build tool that is recorded in packages. Tools that reproduce a package use the same one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BuildTool {
     /// Its name.
     pub name: BuildToolName,

@@ -71,12 +71,14 @@ macro_rules! select_attempt {
 
 mod ends;
 mod leases;
+mod of_builds;
 
 pub use ends::{Succeeded, Times, finish, succeed};
 pub use leases::{
     UNLIMITED_LEASE, end_unlimited_leases, expired, next_expiry, renew_all_leases, renew_lease,
     set_worker,
 };
+pub use of_builds::{newest_of_builds, starts_of_running};
 
 /// Returns the attempt with this id.
 pub async fn by_id(
@@ -117,20 +119,6 @@ pub async fn of_build(
     select_attempt!("where build_id = ? order by number desc", build)
         .fetch_all(executor)
         .await
-}
-
-/// Returns the newest attempt of each build of an iteration.
-pub async fn newest_of_iteration(
-    executor: impl SqliteExecutor<'_>,
-    iteration: IterationId,
-) -> sqlx::Result<Vec<AttemptRow>> {
-    select_attempt!(
-        "where build_id in (select id from build where iteration_id = ?) and number =
-             (select max(number) from attempt as other where other.build_id = attempt.build_id)",
-        iteration
-    )
-    .fetch_all(executor)
-    .await
 }
 
 /// A new attempt.

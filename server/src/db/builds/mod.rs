@@ -1,6 +1,7 @@
 //! Tables `build`, `build_edge` and `build_output`: queries. Their changes are in `queue`, `changes` and `sharers`.
 
 mod changes;
+mod graph;
 mod queue;
 mod sharers;
 
@@ -21,6 +22,7 @@ pub use changes::{
     discard_packages, end_without_packages, resume, retry, retry_one, unblock_dependents,
     unfinished,
 };
+pub use graph::{NodeRow, PlannedBuild, awaited, edges_from, nodes_of_iteration};
 pub use queue::{Candidate, candidates, dispatch, next_backoff_end, requeue, start};
 pub use sharers::{detach_finished_sharers, detach_waiting_sharers, has_open_sharers};
 
@@ -83,6 +85,8 @@ pub struct BuildRow {
     pub finished_at: Option<Millis>,
 }
 
+graph::planned_build!(BuildRow);
+
 macro_rules! select_build {
     ($tail:literal $(, $argument:expr)*) => {
         sqlx::query_as!(
@@ -141,6 +145,64 @@ pub async fn of_iteration(
     select_build!("where build.iteration_id = ? order by build.id", iteration)
         .fetch_all(executor)
         .await
+}
+
+/// What the builds of a list have in common.
+#[derive(Clone, Debug, Default)]
+pub struct BuildFilter {
+    /// Their status.
+    pub status: Option<BuildStatus>,
+    /// Their architecture.
+    pub architecture: Option<Architecture>,
+    /// Their source package.
+    pub pkgbase: Option<Pkgbase>,
+}
+
+/// Returns up to `limit` builds of an iteration after the row `after`.
+pub async fn page(
+    executor: impl SqliteExecutor<'_>,
+    iteration: IterationId,
+    filter: &BuildFilter,
+    after: i64,
+    limit: i64,
+) -> sqlx::Result<Vec<BuildRow>> {
+    select_build!(
+        "where build.iteration_id = ?1 and build.id > ?2
+             and (?3 is null or build.status = ?3) and (?4 is null or build.architecture = ?4)
+             and (?5 is null or build.pkgbase = ?5)
+         order by build.id limit ?6",
+        iteration,
+        after,
+        filter.status,
+        filter.architecture,
+        filter.pkgbase,
+        limit
+    )
+    .fetch_all(executor)
+    .await
+}
+
+/// Returns the builds that a build needs directly.
+pub async fn needs(executor: impl SqliteExecutor<'_>, id: BuildId) -> sqlx::Result<Vec<BuildRow>> {
+    select_build!(
+        "where build.id in (select needs_id from build_edge where build_id = ?) order by build.id",
+        id
+    )
+    .fetch_all(executor)
+    .await
+}
+
+/// Returns the builds that need a build directly.
+pub async fn needed_by(
+    executor: impl SqliteExecutor<'_>,
+    id: BuildId,
+) -> sqlx::Result<Vec<BuildRow>> {
+    select_build!(
+        "where build.id in (select build_id from build_edge where needs_id = ?) order by build.id",
+        id
+    )
+    .fetch_all(executor)
+    .await
 }
 
 /// Returns the builds whose outcome was accepted, but whose packages the repository might not list yet.

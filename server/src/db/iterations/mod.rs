@@ -76,6 +76,23 @@ pub async fn of_namespace(
         .await
 }
 
+/// Returns up to `limit` iterations of a namespace with a lower number than `before`, the newest first.
+pub async fn page(
+    executor: impl SqliteExecutor<'_>,
+    namespace: NamespaceId,
+    before: i64,
+    limit: i64,
+) -> sqlx::Result<Vec<IterationRow>> {
+    select_iteration!(
+        "where namespace_id = ? and number < ? order by number desc limit ?",
+        namespace,
+        before,
+        limit
+    )
+    .fetch_all(executor)
+    .await
+}
+
 /// Returns the iteration with this number.
 pub async fn by_number(
     executor: impl SqliteExecutor<'_>,

@@ -6,11 +6,12 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use buildbtw_model::api::{
-    AdoptAttempt, ClaimRequest, ExchangeIdToken, ExchangedIdToken, HeartbeatResponse, LogAppended,
-    Outcome, OutcomeAccepted, UploadedPackage,
+    AdoptAttempt, ClaimRequest, ClaimedBuild, ExchangeIdToken, ExchangedIdToken, HeartbeatResponse,
+    LogAppended, Outcome, OutcomeAccepted, UploadedPackage,
 };
 use buildbtw_model::{AttemptId, PackageFileName, Sha256Digest};
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use crate::address::BaseUrl;
 use crate::auth::Identity;
@@ -25,6 +26,20 @@ use crate::service::{adopt_attempt, append_log, exchange_id_token, heartbeat, st
 use crate::state::AppState;
 use crate::state::claim_queue::Claimant;
 
+/// Claims a build for a worker, and waits until there is one.
+///
+/// Repeating a claim with the same id returns the same attempt.
+#[utoipa::path(
+    post,
+    path = "/attempts/claim",
+    tag = "builders",
+    request_body = ClaimRequest,
+    responses(
+        (status = 200, description = "The build to run", body = ClaimedBuild),
+        (status = 204, description = "No build became ready in time"),
+        (status = 409, description = "The claim was made with another token, or its attempt has ended"),
+    )
+)]
 pub(crate) async fn claim_build(
     State(state): State<AppState>,
     Extension(Identity(token)): Extension<Identity>,
@@ -47,6 +62,18 @@ pub(crate) async fn claim_build(
     })
 }
 
+/// Continues an attempt that was claimed with a token that is no longer valid.
+#[utoipa::path(
+    post,
+    path = "/attempts/{id}/adopt",
+    tag = "builders",
+    params(("id" = AttemptId, Path, description = "The attempt")),
+    request_body = AdoptAttempt,
+    responses(
+        (status = 204, description = "The attempt belongs to this token now"),
+        (status = 409, description = "The attempt has ended, or belongs to another builder now"),
+    )
+)]
 pub(crate) async fn adopt_attempt(
     State(state): State<AppState>,
     Extension(Identity(token)): Extension<Identity>,
@@ -57,6 +84,22 @@ pub(crate) async fn adopt_attempt(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Exchanges the ID token of a job in GitLab for its build.
+///
+/// After that, `token` of the request is valid for reports on the attempt. Repeating the request with the same two
+/// tokens gives the same response.
+#[utoipa::path(
+    post,
+    path = "/attempts/{id}/exchange",
+    tag = "builders",
+    params(("id" = AttemptId, Path, description = "The attempt")),
+    request_body = ExchangeIdToken,
+    responses(
+        (status = 200, description = "The build to run", body = ExchangedIdToken),
+        (status = 403, description = "The ID token is of another job"),
+        (status = 409, description = "The attempt has ended, or belongs to another builder now"),
+    )
+)]
 pub(crate) async fn exchange_id_token(
     State(state): State<AppState>,
     extract::Path(id): extract::Path<AttemptId>,
@@ -76,6 +119,17 @@ pub(crate) async fn exchange_id_token(
     ))
 }
 
+/// Renews the lease of an attempt.
+#[utoipa::path(
+    post,
+    path = "/attempts/{id}/heartbeat",
+    tag = "builders",
+    params(("id" = AttemptId, Path, description = "The attempt")),
+    responses(
+        (status = 200, description = "The lease, and whether to stop", body = HeartbeatResponse),
+        (status = 409, description = "The attempt has ended, or belongs to another builder now"),
+    )
+)]
 pub(crate) async fn renew_lease(
     State(state): State<AppState>,
     Extension(Identity(token)): Extension<Identity>,
@@ -86,11 +140,31 @@ pub(crate) async fn renew_lease(
     ))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct LogQuery {
+    /// Where the chunk begins, in bytes
+    #[param(example = 4096)]
     offset: u64,
 }
 
+/// Appends a chunk to the log of an attempt.
+///
+/// The part that the log already contains is skipped; a chunk that would leave a gap is not stored. In both cases the
+/// sender continues at `length`.
+#[utoipa::path(
+    post,
+    path = "/attempts/{id}/log",
+    tag = "builders",
+    params(("id" = AttemptId, Path, description = "The attempt"), LogQuery),
+    request_body(content = String, content_type = "text/plain", description = "Any bytes, of at most 1 MiB",
+        example = "==> Starting build()...\n"),
+    responses(
+        (status = 200, description = "The length of the log", body = LogAppended),
+        (status = 409, description = "The attempt has ended, or belongs to another builder now"),
+    )
+)]
 pub(crate) async fn append_log(
     State(state): State<AppState>,
     Extension(Identity(token)): Extension<Identity>,
@@ -103,6 +177,19 @@ pub(crate) async fn append_log(
     ))
 }
 
+/// Stores the PKGBUILD of an attempt, as it is built.
+#[utoipa::path(
+    put,
+    path = "/attempts/{id}/pkgbuild",
+    tag = "builders",
+    params(("id" = AttemptId, Path, description = "The attempt")),
+    request_body(content = String, content_type = "text/plain", description = "The file, of at most 4 MiB",
+        example = "pkgname=libgreet\npkgver=1.0\npkgrel=1.1\n"),
+    responses(
+        (status = 204, description = "It is stored"),
+        (status = 409, description = "The attempt has ended, or belongs to another builder now"),
+    )
+)]
 pub(crate) async fn keep_pkgbuild(
     State(state): State<AppState>,
     Extension(Identity(token)): Extension<Identity>,
@@ -113,11 +200,34 @@ pub(crate) async fn keep_pkgbuild(
     Ok(StatusCode::NO_CONTENT)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct UploadQuery {
+    /// The digest of the file
     sha256: Sha256Digest,
 }
 
+/// Uploads a package of an attempt.
+///
+/// With `Content-Length`, one that the disk has no room for is refused before it is received.
+#[utoipa::path(
+    put,
+    path = "/attempts/{id}/packages/{file}",
+    tag = "builders",
+    params(
+        ("id" = AttemptId, Path, description = "The attempt"),
+        ("file" = PackageFileName, Path, description = "The name of the file"),
+        UploadQuery,
+    ),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "The file"),
+    responses(
+        (status = 200, description = "The file is complete", body = UploadedPackage),
+        (status = 409, description = "The attempt has ended, or belongs to another builder now"),
+        (status = 422, description = "The digest differs, or the build may not produce this package"),
+        (status = 503, description = "The disk is below its reserve, or something else is temporarily unavailable"),
+    )
+)]
 pub(crate) async fn upload_package(
     State(state): State<AppState>,
     Extension(Identity(token)): Extension<Identity>,
@@ -155,6 +265,21 @@ fn content_length(headers: &HeaderMap) -> Option<u64> {
         .ok()
 }
 
+/// Reports how an attempt ended.
+///
+/// The report is stored when the server has answered; repeating it changes nothing.
+#[utoipa::path(
+    put,
+    path = "/attempts/{id}/outcome",
+    tag = "builders",
+    params(("id" = AttemptId, Path, description = "The attempt"), Reporting),
+    request_body = Outcome,
+    responses(
+        (status = 200, description = "The status of the attempt", body = OutcomeAccepted),
+        (status = 409, description = "The attempt has ended, or belongs to another builder now"),
+        (status = 422, description = "A package is missing or unexpected"),
+    )
+)]
 pub(crate) async fn report_outcome(
     State(state): State<AppState>,
     Extension(Identity(token)): Extension<Identity>,
@@ -168,9 +293,11 @@ pub(crate) async fn report_outcome(
     ))
 }
 
-#[derive(serde::Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct Reporting {
-    /// Whether an infrastructure failure may be retried.
+    /// Whether an infrastructure failure may be retried
     #[serde(default = "default_true")]
     retry: bool,
 }

@@ -11,6 +11,14 @@ use crate::routes::extract;
 use crate::service::read::build;
 use crate::state::AppState;
 
+/// Returns a build with its attempts and packages.
+#[utoipa::path(
+    get,
+    path = "/builds/{id}",
+    tag = "builds",
+    params(("id" = BuildId, Path, description = "The number of the build")),
+    responses((status = 200, description = "The build", body = BuildDetail))
+)]
 pub(crate) async fn show_build(
     State(state): State<AppState>,
     server: BaseUrl,

@@ -13,6 +13,14 @@ use crate::routes::extract;
 use crate::service::{delete, hold, retry};
 use crate::state::AppState;
 
+/// Cancels the builds of a namespace and holds it.
+#[utoipa::path(
+    post,
+    path = "/namespaces/{name}/cancel",
+    tag = "namespaces",
+    params(("name" = NamespaceName, Path, description = "The namespace")),
+    responses((status = 200, description = "The namespace, now held", body = NamespaceDetail))
+)]
 pub(crate) async fn cancel(
     State(state): State<AppState>,
     server: BaseUrl,
@@ -23,6 +31,18 @@ pub(crate) async fn cancel(
     ))
 }
 
+/// Resumes a cancelled namespace.
+#[utoipa::path(
+    post,
+    path = "/namespaces/{name}/resume",
+    tag = "namespaces",
+    params(("name" = NamespaceName, Path, description = "The namespace")),
+    responses(
+        (status = 200, description = "The namespace, no longer held", body = NamespaceDetail),
+        (status = 409, description = "Its state does not allow this"),
+        (status = 422, description = "Its sources have changed, and a new iteration cannot be planned"),
+    )
+)]
 pub(crate) async fn resume(
     State(state): State<AppState>,
     Extension(identity): Extension<Identity>,
@@ -34,6 +54,20 @@ pub(crate) async fn resume(
     ))
 }
 
+/// Retries failed builds of the newest iteration.
+#[utoipa::path(
+    post,
+    path = "/namespaces/{name}/retry",
+    tag = "namespaces",
+    params(("name" = NamespaceName, Path, description = "The namespace")),
+    request_body = RetryBuilds,
+    responses(
+        (status = 200, description = "The builds that are retried", body = RetriedBuilds),
+        (status = 409, description = "Its state does not allow this"),
+        (status = 422, description = "A pkgbase is unknown, or a new iteration cannot be planned"),
+        (status = 503, description = "The disk is below its reserve, or something else is temporarily unavailable"),
+    )
+)]
 pub(crate) async fn retry(
     State(state): State<AppState>,
     Extension(identity): Extension<Identity>,
@@ -45,6 +79,14 @@ pub(crate) async fn retry(
     ))
 }
 
+/// Removes a namespace with its repositories and logs.
+#[utoipa::path(
+    delete,
+    path = "/namespaces/{name}",
+    tag = "namespaces",
+    params(("name" = NamespaceName, Path, description = "The namespace")),
+    responses((status = 204, description = "It no longer exists"))
+)]
 pub(crate) async fn delete_namespace(
     State(state): State<AppState>,
     extract::Path(name): extract::Path<NamespaceName>,

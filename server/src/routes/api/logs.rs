@@ -8,23 +8,63 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use buildbtw_model::AttemptId;
 use serde::Deserialize;
+use utoipa::IntoParams;
 
+use super::log_events;
 use crate::error::Error;
 use crate::routes::conditional::{self, RequestedRange};
 use crate::routes::extract;
-use crate::routes::streaming::{NO_BUFFERING, stream_permit};
+use crate::routes::streaming::{LastEventId, NO_BUFFERING, stream_permit};
 use crate::serve::{Peer, hold_until_sent};
 use crate::service::read::logs::{self, OpenLog};
 use crate::state::AppState;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct LogQuery {
+    /// The number of bytes to skip
     #[serde(default)]
+    #[param(example = 4096)]
     offset: u64,
+    /// Whether to wait for more until the attempt has ended
     #[serde(default)]
     follow: bool,
 }
 
+/// Returns the log of an attempt.
+///
+/// With `follow` the response grows with the log and ends with the attempt. With `Accept: text/event-stream` it is a
+/// stream of events then: `data` is a JSON text of whole lines, and `id` the offset after them, to continue at with
+/// `Last-Event-ID`; the last event is `end`. Otherwise ranges and, once the attempt has ended, tags work.
+#[utoipa::path(
+    get,
+    path = "/attempts/{id}/log",
+    tag = "streams",
+    params(
+        ("id" = AttemptId, Path, description = "The attempt"),
+        LogQuery,
+        LastEventId,
+        ("Range" = Option<String>, Header, description = "One range of bytes, from the offset on", example = "bytes=-4096"),
+        ("If-None-Match" = Option<String>, Header, description = "The `ETag` of the log that the client has", example = "\"0-4096\""),
+        ("If-Range" = Option<String>, Header, description = "The `ETag` of which `Range` is wanted", example = "\"0-4096\""),
+    ),
+    responses(
+        (status = 200, description = "The log, or what was written after the offset", content(
+            (String = "text/plain; charset=utf-8", example = "==> Making package: libgreet 1.0-1\n"),
+            (String = "text/event-stream", example = "id: 35\ndata: \"==> Making package: libgreet 1.0-1\\n\"\n\n"),
+        ), headers(
+            ("ETag" = String, description = "Identifies the log of an attempt that has ended"),
+            ("Accept-Ranges" = String, description = "`bytes`"),
+        )),
+        (status = 206, description = "The bytes of `Range`", body = String, content_type = "text/plain; charset=utf-8",
+            headers(("Content-Range" = String, description = "Which bytes of how many"))),
+        (status = 304, description = "The client has the current log"),
+        (status = 416, description = "The log is shorter than `Range`", body = String,
+            content_type = "text/plain; charset=utf-8",
+            headers(("Content-Range" = String, description = "The length"))),
+    )
+)]
 pub(crate) async fn read_log(
     State(state): State<AppState>,
     extract::Path(id): extract::Path<AttemptId>,
@@ -34,7 +74,17 @@ pub(crate) async fn read_log(
     headers: HeaderMap,
 ) -> Result<Response, Error> {
     let (database, logs, shutdown) = (&state.database, &state.logs, &state.shutdown);
-    let log = logs::open_log(database, logs, shutdown, id, query.offset).await?;
+    let last = LastEventId::of(&headers)?.filter(|_| query.follow);
+    let offset = last.map_or(query.offset, |last| u64::try_from(last).unwrap_or(u64::MAX));
+    let log = logs::open_log(database, logs, shutdown, id, offset).await?;
+    if last.is_some() {
+        log.check_start()?;
+    }
+    if query.follow && log_events::are_accepted(&headers) {
+        let permit = stream_permit(&state, peer)?;
+        let response = log_events::follow(log, shutdown.clone());
+        return Ok(response.map(|body| hold_until_sent(body, permit)));
+    }
     let mut response = if query.follow && !log.is_final {
         let permit = stream_permit(&state, peer)?;
         live(log).map(|body| hold_until_sent(body, permit))
@@ -49,7 +99,20 @@ pub(crate) async fn read_log(
     Ok(response)
 }
 
-/// Returns the PKGBUILD of an attempt.
+/// Returns the PKGBUILD of an attempt, as it was built.
+#[utoipa::path(
+    get,
+    path = "/attempts/{id}/pkgbuild",
+    tag = "builds",
+    params(("id" = AttemptId, Path, description = "The attempt")),
+    responses((
+        status = 200,
+        description = "The PKGBUILD",
+        body = String,
+        content_type = "text/plain; charset=utf-8",
+        example = "pkgname=libgreet\npkgver=1.0\npkgrel=1.1\n",
+    ))
+)]
 pub(crate) async fn read_pkgbuild(
     State(state): State<AppState>,
     extract::Path(id): extract::Path<AttemptId>,

@@ -4,6 +4,8 @@ pub(crate) mod attempts;
 pub(crate) mod builds;
 pub(crate) mod control;
 pub(crate) mod events;
+pub(crate) mod iterations;
+mod log_events;
 pub(crate) mod logs;
 pub(crate) mod namespaces;
 pub(crate) mod outages;

@@ -1,4 +1,4 @@
-//! `/namespaces` and their iterations.
+//! `/namespaces` and `/plans`.
 
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -6,41 +6,50 @@ use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use buildbtw_model::NamespaceName;
 use buildbtw_model::api::{
-    CreateIteration, CreateNamespace, IterationDetail, NamespaceDetail, NamespaceSummary, Page,
-    PlanFormat, PlanPreview, ProblemKind,
+    CreateNamespace, NamespaceDetail, NamespaceSummary, Page, PlanFormat, PlanPreview,
 };
-use serde::Deserialize;
 
 use crate::address::BaseUrl;
 use crate::auth::Identity;
 use crate::error::Error;
+use crate::routes::paging::PageQuery;
 use crate::routes::{bodies, extract};
 use crate::serve::Peer;
 use crate::service::create_namespace;
-use crate::service::new_iteration::request_iteration;
 use crate::service::preview_plan;
-use crate::service::read::{iteration, namespaces};
+use crate::service::read::namespaces;
 use crate::state::AppState;
 
-#[derive(Deserialize)]
-pub(crate) struct PageQuery {
-    cursor: Option<String>,
-}
-
+/// Lists the namespaces, the newest first.
+#[utoipa::path(
+    get,
+    path = "/namespaces",
+    tag = "namespaces",
+    params(PageQuery),
+    responses((status = 200, description = "A page", body = Page<NamespaceSummary>))
+)]
 pub(crate) async fn list_namespaces(
     State(state): State<AppState>,
     extract::Query(query): extract::Query<PageQuery>,
 ) -> Result<Json<Page<NamespaceSummary>>, Error> {
     Ok(Json(
-        namespaces::list_namespaces(
-            &state.database,
-            &state.config.network,
-            query.cursor.as_deref(),
-        )
-        .await?,
+        namespaces::list_namespaces(&state.database, &state.config.network, &query.into()).await?,
     ))
 }
 
+/// Creates a namespace and plans its first iteration.
+#[utoipa::path(
+    post,
+    path = "/namespaces",
+    tag = "namespaces",
+    request_body = CreateNamespace,
+    responses(
+        (status = 201, description = "The namespace", body = NamespaceDetail),
+        (status = 409, description = "The name is in use"),
+        (status = 422, description = "An origin is unknown or broken, or the plan is too large or has a cycle"),
+        (status = 503, description = "The disk is below its reserve, or something else is temporarily unavailable"),
+    )
+)]
 pub(crate) async fn create_namespace(
     State(state): State<AppState>,
     Extension(identity): Extension<Identity>,
@@ -54,6 +63,14 @@ pub(crate) async fn create_namespace(
     Ok((StatusCode::CREATED, Json(created)))
 }
 
+/// Returns a namespace with its iterations.
+#[utoipa::path(
+    get,
+    path = "/namespaces/{name}",
+    tag = "namespaces",
+    params(("name" = NamespaceName, Path, description = "The namespace")),
+    responses((status = 200, description = "The namespace", body = NamespaceDetail))
+)]
 pub(crate) async fn show_namespace(
     State(state): State<AppState>,
     server: BaseUrl,
@@ -64,38 +81,20 @@ pub(crate) async fn show_namespace(
     ))
 }
 
-pub(crate) async fn show_iteration(
-    State(state): State<AppState>,
-    server: BaseUrl,
-    extract::Path((name, number)): extract::Path<(NamespaceName, String)>,
-) -> Result<Json<IterationDetail>, Error> {
-    let number = parse_iteration(&number)?;
-    Ok(Json(
-        iteration::show_iteration(
-            &state.database,
-            state.pipelines.as_ref(),
-            state.disk.current_shortage(),
-            &server,
-            &name,
-            number,
-        )
-        .await?,
-    ))
-}
-
-pub(crate) async fn create_iteration(
-    State(state): State<AppState>,
-    Extension(identity): Extension<Identity>,
-    server: BaseUrl,
-    extract::Path(name): extract::Path<NamespaceName>,
-    extract::Json(request): extract::Json<CreateIteration>,
-) -> Result<(StatusCode, Json<IterationDetail>), Error> {
-    let caller = identity.caller();
-    let newest =
-        request_iteration(state.planning_parts(), caller, &server, &name, &request).await?;
-    Ok((StatusCode::CREATED, Json(newest)))
-}
-
+/// Plans a rebuild without starting it.
+#[utoipa::path(
+    post,
+    path = "/plans",
+    tag = "namespaces",
+    request_body = PlanPreview,
+    responses(
+        (status = 200, description = "The plan in the requested format", content(
+            (inline(serde_json::Value) = "application/json"),
+            (String = "text/plain; charset=utf-8"),
+        )),
+        (status = 422, description = "An origin is unknown or broken, or the plan is too large or has a cycle"),
+    )
+)]
 pub(crate) async fn preview_plan(
     State(state): State<AppState>,
     identity: Option<Extension<Identity>>,
@@ -118,15 +117,4 @@ pub(crate) async fn preview_plan(
     )
     .await?;
     Ok(([(header::CONTENT_TYPE, content_type)], text).into_response())
-}
-
-/// Parses the number of an iteration, or `current` for the newest.
-pub(crate) fn parse_iteration(text: &str) -> Result<Option<u32>, Error> {
-    if text == "current" {
-        return Ok(None);
-    }
-    text.parse().map(Some).map_err(|_| {
-        let title = format!("`{text}` is not an iteration: expected a number or `current`");
-        Error::refused(ProblemKind::InvalidRequest, title)
-    })
 }

@@ -4,16 +4,25 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 use buildbtw_model::TokenId;
-use buildbtw_model::api::{CreateToken, CreatedToken, TokenIdentity, TokenSummary};
-
+use buildbtw_model::api::{CreateToken, CreatedToken, Page, TokenIdentity, TokenSummary};
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use crate::auth::Identity;
 use crate::error::Error;
 use crate::routes::extract;
+use crate::routes::paging::PageQuery;
 use crate::service::tokens;
 use crate::state::AppState;
 
+/// Creates a token.
+#[utoipa::path(
+    post,
+    path = "/tokens",
+    tag = "tokens",
+    request_body = CreateToken,
+    responses((status = 201, description = "The token, with its secret", body = CreatedToken))
+)]
 pub(crate) async fn create_token(
     State(state): State<AppState>,
     extract::Json(request): extract::Json<CreateToken>,
@@ -24,18 +33,41 @@ pub(crate) async fn create_token(
     ))
 }
 
+/// Lists the tokens, the newest first.
+#[utoipa::path(
+    get,
+    path = "/tokens",
+    tag = "tokens",
+    params(PageQuery),
+    responses((status = 200, description = "A page", body = Page<TokenSummary>))
+)]
 pub(crate) async fn list_tokens(
     State(state): State<AppState>,
-) -> Result<Json<Vec<TokenSummary>>, Error> {
-    Ok(Json(tokens::list(&state.database).await?))
+    extract::Query(query): extract::Query<PageQuery>,
+) -> Result<Json<Page<TokenSummary>>, Error> {
+    Ok(Json(tokens::list(&state.database, &query.into()).await?))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct RevokeQuery {
+    /// Whether to revoke even the last valid admin token
     #[serde(default)]
     force: bool,
 }
 
+/// Revokes a token with immediate effect.
+#[utoipa::path(
+    delete,
+    path = "/tokens/{id}",
+    tag = "tokens",
+    params(("id" = TokenId, Path, description = "The number of the token"), RevokeQuery),
+    responses(
+        (status = 200, description = "The token, now revoked", body = TokenSummary),
+        (status = 409, description = "It is the last valid admin token"),
+    )
+)]
 pub(crate) async fn revoke_token(
     State(state): State<AppState>,
     extract::Path(id): extract::Path<TokenId>,
@@ -53,6 +85,13 @@ pub(crate) async fn revoke_token(
     ))
 }
 
+/// Returns the token that the request was sent with.
+#[utoipa::path(
+    get,
+    path = "/token",
+    tag = "tokens",
+    responses((status = 200, description = "The token", body = TokenIdentity))
+)]
 pub(crate) async fn show_identity(
     Extension(Identity(token)): Extension<Identity>,
 ) -> Json<TokenIdentity> {

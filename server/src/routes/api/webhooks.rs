@@ -20,8 +20,21 @@ const MAX_WEBHOOK: usize = 26 * 1024 * 1024;
 /// kept.
 const READ_MEMORY: usize = 128 * 1024;
 
-/// Receives a webhook. Webhooks of no interest to this server succeed too: GitLab disables webhooks that
-/// fail.
+/// Receives a webhook of GitLab.
+///
+/// Webhooks of no interest to this server succeed too: GitLab disables webhooks that fail.
+#[utoipa::path(
+    post,
+    path = "/webhooks/gitlab",
+    tag = "sources",
+    request_body(content = inline(serde_json::Value), description = "What GitLab sends",
+        example = json!({ "object_kind": "push", "project": { "id": 7, "path_with_namespace": "packages/libgreet" } })),
+    responses(
+        (status = 200, description = "It was stored"),
+        (status = 204, description = "It is of no interest to this server"),
+        (status = 404, description = "The server accepts no webhooks"),
+    )
+)]
 pub(crate) async fn receive_from_gitlab(
     State(state): State<AppState>,
     GitlabWebhook { id, webhook }: GitlabWebhook,

@@ -8,6 +8,7 @@ use super::response::links;
 use crate::error::Error;
 use crate::routes::extract;
 use crate::service::read::home::home_page;
+use crate::service::read::paging::Paging;
 use crate::state::AppState;
 use crate::views::home::HomePage;
 
@@ -21,8 +22,9 @@ pub(crate) async fn show_home(
     query: Result<extract::Query<HomeQuery>, Error>,
 ) -> PageResult {
     let extract::Query(query) = query?;
-    let content = home_page(state.read_parts(), query.cursor.as_deref()).await?;
     let first = query.cursor.is_none();
+    let paging = Paging::new(query.cursor, None);
+    let content = home_page(state.read_parts(), &paging).await?;
     let now = state.clock.now().into();
     page(&HomePage::new(content, first, now, &links(&state))?)
 }

@@ -20,7 +20,7 @@ use crate::routes::public;
 use crate::state::AppState;
 use error::PageError;
 pub(crate) use error::error_response;
-pub(crate) use response::{html_response, links};
+pub(crate) use response::{CONTENT_SECURITY_POLICY, html_response, links};
 
 /// Like [`public::limit_public`], with errors as pages.
 async fn limit_public(

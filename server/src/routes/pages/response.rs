@@ -7,7 +7,7 @@ use crate::state::AppState;
 use crate::views::links::Links;
 
 /// Even if a text of a build were not escaped, it could not load, run or send anything.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \
+pub(crate) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \
     img-src 'self'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; \
     form-action 'self'";
 

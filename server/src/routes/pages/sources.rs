@@ -7,6 +7,7 @@ use super::error::{PageResult, page};
 use super::response::links;
 use crate::error::Error;
 use crate::routes::extract;
+use crate::service::read::paging::Paging;
 use crate::service::read::sources::sources_page;
 use crate::state::AppState;
 use crate::views::sources::SourcesPage;
@@ -23,8 +24,9 @@ pub(crate) async fn list_sources(
     query: Result<extract::Query<SourcesQuery>, Error>,
 ) -> PageResult {
     let extract::Query(query) = query?;
-    let content = sources_page(state.read_parts(), query.broken, query.cursor.as_deref()).await?;
     let first = query.cursor.is_none();
+    let paging = Paging::new(query.cursor, None);
+    let content = sources_page(state.read_parts(), query.broken, &paging).await?;
     let now = state.clock.now().into();
     page(&SourcesPage::new(
         content,

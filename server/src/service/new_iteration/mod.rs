@@ -6,7 +6,7 @@ mod trigger;
 
 use std::collections::BTreeSet;
 
-use buildbtw_model::api::{CreateIteration, IterationChange, IterationDetail, ProblemKind};
+use buildbtw_model::api::{CreateIteration, IterationChange, IterationOverview, ProblemKind};
 use buildbtw_model::{ChangeKind, IterationCause, NamespaceName, Pkgbase};
 
 use crate::address::BaseUrl;
@@ -22,7 +22,7 @@ use super::create_namespace::{check_bootstrap, patterns};
 use super::iteration_settings::Settings;
 use super::plan_iteration::{self, PlanInput};
 use super::read::find::find_namespace;
-use super::read::iteration::show_iteration;
+use super::read::iteration::show_overview;
 use super::refusals;
 use super::transitions::Transition;
 
@@ -40,7 +40,7 @@ pub async fn request_iteration(
     server: &BaseUrl,
     name: &NamespaceName,
     request: &CreateIteration,
-) -> Result<IterationDetail, Error> {
+) -> Result<IterationOverview, Error> {
     let namespace = &find_namespace(parts.database, name).await?;
     check_bootstrap(&request.bootstrap)?;
     check_bootstrap(&request.no_bootstrap)?;
@@ -57,16 +57,9 @@ pub async fn request_iteration(
         let created = create_iteration(parts, namespace, &old, trigger, &wanted, caller).await?;
         // An iteration that was created concurrently does not have these settings.
         if created.is_some() || wanted.is_none() {
+            let (database, on_gitlab) = (parts.database, parts.pipelines);
             let shortage = parts.disk.current_shortage();
-            return show_iteration(
-                parts.database,
-                parts.pipelines,
-                shortage,
-                server,
-                name,
-                None,
-            )
-            .await;
+            return show_overview(database, on_gitlab, shortage, server, name, None).await;
         }
     }
     Err(Refusal::new(

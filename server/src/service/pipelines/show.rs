@@ -6,7 +6,7 @@ use buildbtw_model::api::{BuildSummary, PipelineSummary};
 use buildbtw_model::{Architecture, AttemptId, BuildStatus, PipelineStatus};
 
 use crate::db::Database;
-use crate::db::builds::BuildRow;
+use crate::db::builds::PlannedBuild;
 use crate::db::pipelines::{self, PipelineRow};
 use crate::state::pipelines::Pipelines;
 
@@ -70,16 +70,16 @@ pub(in crate::service) fn stalled(
 /// Estimates how many builds GitLab runs at once; only its runners know the exact number.
 pub(in crate::service) fn runners(
     on_gitlab: Option<&Pipelines>,
-    rows: &[BuildRow],
+    rows: &[impl PlannedBuild],
     workers: &mut HashMap<Architecture, usize>,
 ) {
     let Some(on_gitlab) = on_gitlab else {
         return;
     };
     for architecture in &on_gitlab.settings.architectures {
-        let building = rows
-            .iter()
-            .filter(|row| row.status == BuildStatus::Building && row.architecture == *architecture);
+        let building = rows.iter().filter(|row| {
+            row.status() == BuildStatus::Building && row.architecture() == architecture
+        });
         workers.insert(architecture.clone(), building.count().max(1));
     }
 }

@@ -10,10 +10,10 @@ use crate::db::packages::PackageRow;
 use crate::db::reuse::ReusedRow;
 use crate::db::{Database, attempts, builds, packages, reuse};
 use crate::error::Error;
-use crate::service::iteration_graph::IterationGraph;
 use crate::service::pipelines::show;
 use crate::service::version_notes::VersionNotes;
 
+use super::outlook::Outlook;
 use super::summary::{attempt_summary, build_summary, link_to_origin};
 
 /// Returns a build with its attempts and packages.
@@ -29,10 +29,11 @@ pub async fn show_build(
     let row = builds::by_id(reader, id)
         .await?
         .ok_or_else(|| Error::not_found(format!("build {id}")))?;
-    let all = builds::of_iteration(reader, row.iteration_id).await?;
-    let edges = builds::edges(reader, row.iteration_id).await?;
-    let graph = IterationGraph::new(&all, &edges);
-    let blockers = graph.blockers();
+    let needs = builds::needs(reader, id).await?;
+    let needed_by = builds::needed_by(reader, id).await?;
+    let shown = needs.iter().chain(&needed_by).chain([&row]);
+    let shown: Vec<BuildId> = shown.map(|row| row.id).collect();
+    let blockers = Outlook::of_builds(database, &shown).await?.blockers;
     let summary = |row: &BuildRow, attempt: Option<&AttemptRow>| {
         build_summary(
             row,
@@ -51,8 +52,8 @@ pub async fn show_build(
         summary: own,
         namespace: row.namespace.clone(),
         iteration: row.iteration,
-        needs: graph.needs(id).map(|row| summary(row, None)).collect(),
-        needed_by: graph.needed_by(id).map(|row| summary(row, None)).collect(),
+        needs: needs.iter().map(|row| summary(row, None)).collect(),
+        needed_by: needed_by.iter().map(|row| summary(row, None)).collect(),
         attempts: attempt_summaries(database, attempts).await?,
         packages: package_summaries(server, &row, packages),
     })

@@ -1,9 +1,10 @@
-//! Finds namespaces by name.
+//! Finds namespaces by name, and their iterations by number.
 
 use buildbtw_model::NamespaceName;
 use buildbtw_model::api::ProblemKind;
 
 use crate::db::Database;
+use crate::db::iterations::{self, IterationRow};
 use crate::db::namespaces::{self, NamespaceRow};
 use crate::error::{Error, Refusal};
 
@@ -25,4 +26,26 @@ pub async fn find_namespace(
             .hint("`buildbtw list` lists all namespaces")
             .into()
         })
+}
+
+/// Returns a namespace and its iteration with this number, the newest one without.
+///
+/// # Errors
+/// When there is none.
+pub async fn find_iteration(
+    database: &Database,
+    name: &NamespaceName,
+    number: Option<u32>,
+) -> Result<(NamespaceRow, IterationRow), Error> {
+    let namespace = find_namespace(database, name).await?;
+    let reader = database.read();
+    let row = match number {
+        Some(number) => iterations::by_number(reader, namespace.id, number).await?,
+        None => iterations::newest(reader, namespace.id).await?,
+    };
+    let row = row.ok_or_else(|| {
+        let number = number.unwrap_or_default();
+        Error::not_found(format!("iteration {number} of namespace `{name}`"))
+    })?;
+    Ok((namespace, row))
 }

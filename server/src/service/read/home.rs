@@ -7,6 +7,7 @@ use crate::state::outages::FailingTask;
 use crate::state::parts::ReadParts;
 
 use super::namespaces::list_namespaces;
+use super::paging::Paging;
 use super::sources::sources_overview;
 
 /// The content of the home page.
@@ -23,9 +24,9 @@ pub struct HomeContent {
 ///
 /// # Errors
 /// When the cursor is invalid.
-pub async fn home_page(parts: ReadParts<'_>, cursor: Option<&str>) -> Result<HomeContent, Error> {
+pub async fn home_page(parts: ReadParts<'_>, paging: &Paging) -> Result<HomeContent, Error> {
     Ok(HomeContent {
-        namespaces: list_namespaces(parts.database, &parts.config.network, cursor).await?,
+        namespaces: list_namespaces(parts.database, &parts.config.network, paging).await?,
         sources: sources_overview(parts.database, parts.sources).await?,
         failing: parts.outages.current(),
     })

@@ -1,31 +1,24 @@
-//! One iteration with all its builds.
-
-use std::collections::HashMap;
+//! The iterations of a namespace, and one of them.
 
 use buildbtw_model::api::{
-    ArchitectureSummary, BuildCounts, BuildSummary, IterationDetail, IterationSummary,
-    OriginSummary, RepositorySnippet,
+    ArchitectureSummary, BuildCounts, IterationDetail, IterationOverview, IterationSummary,
+    OriginSummary, Page, RepositorySnippet,
 };
-use buildbtw_model::{Architecture, BuildId, BuildStatus, IterationStatus, NamespaceName};
-use jiff::Timestamp;
+use buildbtw_model::{Architecture, IterationStatus, NamespaceName};
 
 use crate::address::BaseUrl;
-use crate::db::attempts::AttemptRow;
-use crate::db::builds::BuildRow;
 use crate::db::iterations::IterationRow;
-use crate::db::reuse::ReusedRow;
-use crate::db::{Database, attempts, builds, iterations, packages, plans, reuse, workers};
+use crate::db::namespaces::NamespaceRow;
+use crate::db::{Database, builds, iterations, packages, plans};
 use crate::disk::Shortage;
 use crate::error::Error;
-use crate::service::eta;
-use crate::service::iteration_graph::IterationGraph;
 use crate::service::pipelines::show;
-use crate::service::version_notes::VersionNotes;
 use crate::state::pipelines::Pipelines;
-use crate::time::Millis;
 
-use super::find::find_namespace;
-use super::summary::{build_summary, link_to_origin};
+use super::builds::summaries;
+use super::find::{find_iteration, find_namespace};
+use super::outlook::Outlook;
+use super::paging::{List, Paging};
 
 pub(super) async fn iteration_summary(
     database: &Database,
@@ -56,7 +49,54 @@ pub(super) async fn iteration_summary(
     Ok((summary, per_architecture))
 }
 
-/// Returns an iteration with all its builds; the newest one when no number is given. A shortage of the disk stalls it.
+/// Returns a page of the iterations of a namespace, the newest first.
+///
+/// # Errors
+/// When there is no such namespace, or the cursor or the limit is invalid.
+pub async fn list_iterations(
+    database: &Database,
+    name: &NamespaceName,
+    paging: &Paging,
+) -> Result<Page<IterationSummary>, Error> {
+    let before = paging.number(List::Iterations)?.unwrap_or(i64::MAX);
+    let limit = paging.rows()?;
+    let namespace = find_namespace(database, name).await?;
+    let reader = database.read();
+    let mut rows = iterations::page(reader, namespace.id, before, limit).await?;
+    let next = paging.cut(List::Iterations, &mut rows, |row| row.number.to_string())?;
+    let mut items = Vec::with_capacity(rows.len());
+    for row in &rows {
+        items.push(iteration_summary(database, row).await?.0);
+    }
+    Ok(Page { items, next })
+}
+
+/// Returns an iteration without its builds; the newest one when no number is given. A shortage of the disk stalls it.
+///
+/// # Errors
+/// When there is none.
+pub async fn show_overview(
+    database: &Database,
+    on_gitlab: Option<&Pipelines>,
+    shortage: Option<Shortage>,
+    server: &BaseUrl,
+    name: &NamespaceName,
+    number: Option<u32>,
+) -> Result<IterationOverview, Error> {
+    let (namespace, row) = find_iteration(database, name, number).await?;
+    let outlook = match row.status {
+        IterationStatus::Running => Outlook::of_iteration(database, on_gitlab, &row).await?,
+        IterationStatus::Done | IterationStatus::Failed | IterationStatus::Cancelled => {
+            Outlook::default()
+        }
+    };
+    overview(
+        database, on_gitlab, shortage, server, &namespace, &row, &outlook,
+    )
+    .await
+}
+
+/// Returns an iteration with all its builds; the newest one when no number is given. Pages show all of them.
 ///
 /// # Errors
 /// When there is none.
@@ -68,35 +108,41 @@ pub async fn show_iteration(
     name: &NamespaceName,
     number: Option<u32>,
 ) -> Result<IterationDetail, Error> {
-    let namespace = find_namespace(database, name).await?;
+    let (namespace, row) = find_iteration(database, name, number).await?;
+    let outlook = Outlook::of_iteration(database, on_gitlab, &row).await?;
+    let overview = overview(
+        database, on_gitlab, shortage, server, &namespace, &row, &outlook,
+    )
+    .await?;
+    let rows = builds::of_iteration(database.read(), row.id).await?;
+    Ok(overview.with_builds(summaries(database, on_gitlab, &rows, outlook).await?))
+}
+
+async fn overview(
+    database: &Database,
+    on_gitlab: Option<&Pipelines>,
+    shortage: Option<Shortage>,
+    server: &BaseUrl,
+    namespace: &NamespaceRow,
+    row: &IterationRow,
+    outlook: &Outlook,
+) -> Result<IterationOverview, Error> {
     let reader = database.read();
-    let row = match number {
-        Some(number) => iterations::by_number(reader, namespace.id, number).await?,
-        None => iterations::newest(reader, namespace.id).await?,
-    };
-    let row = row.ok_or_else(|| {
-        let number = number.unwrap_or_default();
-        Error::not_found(format!("iteration {number} of namespace `{name}`"))
-    })?;
-    let (mut summary, per_architecture) = iteration_summary(database, &row).await?;
-    let builds = Builds::read(database, on_gitlab, &row).await?;
-    let graph = builds.graph();
-    let etas = builds.etas(&graph);
-    summary.eta = etas.values().max().copied();
-    let summaries = builds.summaries(database, on_gitlab, &graph, etas).await?;
+    let (mut summary, per_architecture) = iteration_summary(database, row).await?;
+    summary.eta = outlook.etas.values().max().copied();
     let done = iterations::newest_done(reader, namespace.id).await?;
-    let offered = OfferedRepository::of(&row, done.as_ref());
+    let offered = OfferedRepository::of(row, done.as_ref());
     let architectures = per_architecture
         .into_iter()
         .map(|(architecture, counts)| ArchitectureSummary {
-            stalled: builds.stalled(on_gitlab, shortage, &architecture, &counts),
-            repository: offered.snippet(server, name, &architecture),
+            stalled: stalled(on_gitlab, shortage, row, outlook, &architecture, &counts),
+            repository: offered.snippet(server, &namespace.name, &architecture),
             architecture,
             counts,
         })
         .collect();
     let origins = iterations::origins(reader, row.id).await?;
-    Ok(IterationDetail {
+    Ok(IterationOverview {
         summary,
         origins: origins
             .into_iter()
@@ -105,121 +151,28 @@ pub async fn show_iteration(
         architectures,
         notes: plans::notes(reader, row.id).await?,
         changes: iterations::changes(reader, row.id).await?,
-        builds: summaries,
     })
 }
 
-/// The builds of an iteration, with the capacity of workers.
-struct Builds<'a> {
-    iteration: &'a IterationRow,
-    rows: Vec<BuildRow>,
-    edges: Vec<(BuildId, BuildId)>,
-    newest: HashMap<BuildId, AttemptRow>,
-    /// How many builds of each architecture can run at once.
-    workers: HashMap<Architecture, usize>,
-    /// When they were read.
-    read_at: Millis,
-}
-
-impl<'a> Builds<'a> {
-    async fn read(
-        database: &Database,
-        on_gitlab: Option<&Pipelines>,
-        iteration: &'a IterationRow,
-    ) -> Result<Self, Error> {
-        let (reader, read_at) = (database.read(), database.clock().now());
-        let rows = builds::of_iteration(reader, iteration.id).await?;
-        let newest = attempts::newest_of_iteration(reader, iteration.id).await?;
-        let newest = newest.into_iter().map(|attempt| (attempt.build, attempt));
-        let newest = newest.collect();
-        let edges = builds::edges(reader, iteration.id).await?;
-        let mut workers = workers::jobs_since(reader, read_at - workers::WORKER_TIMEOUT).await?;
-        show::runners(on_gitlab, &rows, &mut workers);
-        Ok(Self {
-            iteration,
-            rows,
-            edges,
-            newest,
-            workers,
-            read_at,
-        })
+/// Returns why no build is dispatched for an architecture, if it is stalled.
+fn stalled(
+    on_gitlab: Option<&Pipelines>,
+    shortage: Option<Shortage>,
+    iteration: &IterationRow,
+    outlook: &Outlook,
+    architecture: &Architecture,
+    counts: &BuildCounts,
+) -> Option<String> {
+    if iteration.status != IterationStatus::Running {
+        return None;
     }
-
-    /// Returns the builds as a graph of needs.
-    fn graph(&self) -> IterationGraph<'_> {
-        IterationGraph::new(&self.rows, &self.edges)
+    if let Some(shortage) = shortage {
+        return Some(shortage.failure().to_string());
     }
-
-    /// Returns the expected end of each build.
-    fn etas(&self, graph: &IterationGraph<'_>) -> HashMap<BuildId, Timestamp> {
-        match self.iteration.status {
-            IterationStatus::Running => {}
-            IterationStatus::Done | IterationStatus::Failed | IterationStatus::Cancelled => {
-                return HashMap::new();
-            }
-        }
-        let started = self
-            .newest
-            .iter()
-            .filter_map(|(build, attempt)| Some((*build, Timestamp::from(attempt.started_at?))));
-        let now = self.read_at.into();
-        eta::estimate(graph, &started.collect(), &self.workers, now)
+    if counts.ready > 0 && !outlook.has_worker(architecture) {
+        return Some(format!("no worker for {architecture}"));
     }
-
-    async fn summaries(
-        &self,
-        database: &Database,
-        on_gitlab: Option<&Pipelines>,
-        graph: &IterationGraph<'_>,
-        etas: HashMap<BuildId, Timestamp>,
-    ) -> Result<Vec<BuildSummary>, Error> {
-        let blockers = graph.blockers();
-        let mut waiting = graph.waiting();
-        let version_notes = VersionNotes::of_iteration(database, self.iteration.id).await?;
-        let reused = reuse::of_iteration(database.read(), self.iteration.id).await?;
-        let reused = reused.into_iter().map(|reused| (reused.build, reused));
-        let reused: HashMap<BuildId, ReusedRow> = reused.collect();
-        let mut builds = Vec::with_capacity(self.rows.len());
-        for row in &self.rows {
-            let blocked_by = blockers.get(&row.id).cloned().unwrap_or_default();
-            let mut summary = build_summary(row, self.newest.get(&row.id), blocked_by);
-            if let Some(reused) = reused.get(&row.id) {
-                link_to_origin(&mut summary, reused);
-            }
-            summary.waits_for = waiting.remove(&row.id).unwrap_or_default();
-            summary.version_note = version_notes.of(row);
-            summary.eta = etas.get(&row.id).copied();
-            builds.push(summary);
-        }
-        let dispatched: Vec<_> = builds
-            .iter()
-            .filter(|build| build.status == BuildStatus::Dispatched)
-            .filter_map(|build| build.attempt)
-            .collect();
-        let pipelines = show::of_attempts(database, &dispatched).await?;
-        show::explain(on_gitlab, &mut builds, &pipelines);
-        Ok(builds)
-    }
-
-    /// Returns why no build is dispatched for an architecture, if it is stalled.
-    fn stalled(
-        &self,
-        on_gitlab: Option<&Pipelines>,
-        shortage: Option<Shortage>,
-        architecture: &Architecture,
-        counts: &BuildCounts,
-    ) -> Option<String> {
-        if self.iteration.status != IterationStatus::Running {
-            return None;
-        }
-        if let Some(shortage) = shortage {
-            return Some(shortage.failure().to_string());
-        }
-        if counts.ready > 0 && !self.workers.contains_key(architecture) {
-            return Some(format!("no worker for {architecture}"));
-        }
-        show::stalled(on_gitlab, architecture)
-    }
+    show::stalled(on_gitlab, architecture)
 }
 
 /// The repository that is shown with an iteration.

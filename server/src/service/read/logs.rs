@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use buildbtw_model::AttemptId;
+use buildbtw_model::api::ProblemKind;
 use bytes::Bytes;
 use futures_util::Stream;
 use tokio_util::sync::CancellationToken;
 
 use crate::db::{Database, attempts};
-use crate::error::Error;
+use crate::error::{Error, Refusal};
 use crate::logs::Logs;
 
 /// The number of bytes read from disk and sent at once.
@@ -25,6 +26,8 @@ pub struct OpenLog {
     pub start: u64,
     /// The number of bytes after the offset.
     pub length: u64,
+    /// The number of all bytes.
+    whole: u64,
     /// Whether the attempt has ended, so that the log is complete.
     pub is_final: bool,
 }
@@ -50,10 +53,12 @@ pub async fn open_log(
 ) -> Result<OpenLog, Error> {
     let row = attempts::by_id(database.read(), attempt).await?;
     let row = row.ok_or_else(|| Error::not_found(format!("attempt {attempt}")))?;
+    // Read after the row: nothing is appended to the log of an ended attempt.
+    let whole = logs.length(attempt).await?;
     Ok(OpenLog {
-        // Read before the length: nothing is appended to the log of an ended attempt.
         is_final: row.status.is_final(),
-        length: logs.length(attempt).await?.saturating_sub(start),
+        length: whole.saturating_sub(start),
+        whole,
         attempt,
         start,
         source: Source {
@@ -74,6 +79,24 @@ pub async fn read_pkgbuild(logs: &Logs, attempt: AttemptId) -> Result<Vec<u8>, E
 }
 
 impl OpenLog {
+    /// Refuses an offset beyond the log: it is of another one, and would never be reached.
+    ///
+    /// # Errors
+    /// When the log is shorter.
+    pub fn check_start(&self) -> Result<(), Error> {
+        if self.start <= self.whole {
+            return Ok(());
+        }
+        let title = format!(
+            "event {} is not one of the log of attempt {}",
+            self.start, self.attempt
+        );
+        Err(Refusal::new(ProblemKind::InvalidRequest, title)
+            .detail(format!("the log has {} bytes", self.whole))
+            .hint("follow without `Last-Event-ID` to read the log from its beginning")
+            .into())
+    }
+
     /// Streams the bytes between two positions after the offset.
     pub fn part(self, from: u64, to: u64) -> impl Stream<Item = Result<Bytes, Error>> {
         stream(Follower {

@@ -2,6 +2,7 @@
 
 pub mod build;
 pub mod build_page;
+pub mod builds;
 pub mod events;
 pub mod find;
 pub mod home;
@@ -10,9 +11,8 @@ pub mod logs;
 pub mod metrics;
 pub mod namespaces;
 pub mod outages;
+mod outlook;
+pub mod paging;
 pub mod readiness;
 pub mod sources;
 mod summary;
-
-/// The number of entries per page of a list.
-const PAGE: usize = 100;

@@ -1,7 +1,7 @@
 //! All namespaces, and one of them with its iterations.
 
-use buildbtw_model::api::{IterationDetail, NamespaceDetail, NamespaceSummary, Page, ProblemKind};
-use buildbtw_model::{NamespaceName, saturating};
+use buildbtw_model::NamespaceName;
+use buildbtw_model::api::{IterationDetail, NamespaceDetail, NamespaceSummary, Page};
 
 use crate::address::BaseUrl;
 use crate::db::namespaces::NamespaceRow;
@@ -11,39 +11,23 @@ use crate::network::NetworkSettings;
 use crate::service::refusals;
 use crate::state::parts::ReadParts;
 
-use super::PAGE;
 use super::find::find_namespace;
 use super::iteration::{iteration_summary, show_iteration};
-
-/// Returns the row before which a page begins.
-fn parse_cursor(cursor: Option<&str>) -> Result<NamespaceId, Error> {
-    let Some(cursor) = cursor else {
-        return Ok(NamespaceId(i64::MAX));
-    };
-    cursor.parse().map(NamespaceId).map_err(|_| {
-        Error::refused(
-            ProblemKind::InvalidRequest,
-            "`cursor` was not issued by this server",
-        )
-    })
-}
+use super::paging::{List, Paging};
 
 /// Returns a page of the namespaces, the newest first.
 ///
 /// # Errors
-/// When the cursor is invalid.
+/// When the cursor or the limit is invalid.
 pub async fn list_namespaces(
     database: &Database,
     network: &NetworkSettings,
-    cursor: Option<&str>,
+    paging: &Paging,
 ) -> Result<Page<NamespaceSummary>, Error> {
-    let before = parse_cursor(cursor)?;
-    let limit = saturating(PAGE + 1);
-    let mut rows = namespaces::page(database.read(), before, limit).await?;
-    let next = (rows.len() > PAGE).then(|| {
-        rows.truncate(PAGE);
-        rows[PAGE - 1].id.0.to_string()
-    });
+    let before = paging.number(List::Namespaces)?.unwrap_or(i64::MAX);
+    let limit = paging.rows()?;
+    let mut rows = namespaces::page(database.read(), NamespaceId(before), limit).await?;
+    let next = paging.cut(List::Namespaces, &mut rows, |row| row.id.0.to_string())?;
     let mut items = Vec::with_capacity(rows.len());
     for row in rows {
         items.push(namespace_summary(database, network, row).await?);

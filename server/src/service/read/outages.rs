@@ -1,17 +1,31 @@
 //! The outages of background tasks.
 
-use buildbtw_model::api::TaskOutage;
+use buildbtw_model::api::{Page, TaskOutage};
 
-use crate::state::outages::Outages;
+use crate::error::Error;
+use crate::state::outages::{FailingTask, Outages};
 
-/// Returns the current outages of background tasks, ordered by task.
-#[must_use]
-pub fn list_outages(outages: &Outages) -> Vec<TaskOutage> {
-    let failing = outages.current().into_iter().map(|failing| TaskOutage {
+use super::paging::{List, Paging, page};
+
+/// Returns a page of the current outages of background tasks, ordered by task.
+///
+/// # Errors
+/// When the cursor or the limit is invalid.
+pub fn list_outages(outages: &Outages, paging: &Paging) -> Result<Page<TaskOutage>, Error> {
+    let after = paging.key(List::Outages)?;
+    let mut failing = outages.current();
+    failing.sort_by_key(key);
+    failing.retain(|task| after.as_ref().is_none_or(|after| key(task) > *after));
+    let next = paging.cut(List::Outages, &mut failing, key)?;
+    Ok(page(failing, next, |failing| TaskOutage {
         task: failing.task.to_owned(),
         title: failing.title.to_owned(),
         message: failing.outage.message,
         since: failing.outage.since,
-    });
-    failing.collect()
+    }))
+}
+
+/// Returns the key of an entry: a task may have several outages, each with its own title.
+fn key(failing: &FailingTask) -> String {
+    format!("{}: {}", failing.task, failing.title)
 }

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use buildbtw_model::api::{
     Page, SourceRepositorySummary, SourcesOutage, SourcesOverview, SourcesProgress,
 };
-use buildbtw_model::saturating;
 
 use crate::db::{Database, source_repositories, srcinfos};
 use crate::error::Error;
@@ -13,25 +12,21 @@ use crate::service::source_problems::FetchRules;
 use crate::sources::Sources;
 use crate::state::parts::ReadParts;
 
-use super::PAGE;
+use super::paging::{List, Paging};
 
 /// Returns a page of the source repositories by path; only broken ones if `broken`.
 ///
 /// # Errors
-/// When the database cannot be read.
+/// When the cursor or the limit is invalid.
 pub async fn list_sources(
     parts: ReadParts<'_>,
     broken: bool,
-    cursor: Option<&str>,
+    paging: &Paging,
 ) -> Result<Page<SourceRepositorySummary>, Error> {
     let reader = parts.database.read();
-    let limit = saturating(PAGE + 1);
-    let after = cursor.unwrap_or_default();
-    let mut rows = source_repositories::page(reader, broken, after, limit).await?;
-    let next = (rows.len() > PAGE).then(|| {
-        rows.truncate(PAGE);
-        rows[PAGE - 1].path.clone()
-    });
+    let after = paging.key(List::Sources)?.unwrap_or_default();
+    let mut rows = source_repositories::page(reader, broken, &after, paging.rows()?).await?;
+    let next = paging.cut(List::Sources, &mut rows, |row| row.path.clone())?;
     let mut items = Vec::with_capacity(rows.len());
     let mut parsed = BTreeMap::new();
     for row in &rows {
@@ -85,10 +80,10 @@ pub struct SourcesContent {
 pub async fn sources_page(
     parts: ReadParts<'_>,
     broken: bool,
-    cursor: Option<&str>,
+    paging: &Paging,
 ) -> Result<SourcesContent, Error> {
     Ok(SourcesContent {
-        sources: list_sources(parts, broken, cursor).await?,
+        sources: list_sources(parts, broken, paging).await?,
         overview: sources_overview(parts.database, parts.sources).await?,
     })
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use buildbtw_model::api::{
     BuildSummary, CreateNamespace, CreateToken, Event, IterationDetail, SourceRepositorySummary,
 };
-use buildbtw_model::client::{Client, EventStream};
+use buildbtw_model::client::{Client, EventFilter, EventStream};
 use buildbtw_model::{BuildStatus, EventId, EventKind, IterationStatus, NamespaceName, TokenScope};
 use buildbtw_server::cli::{Cli, Command};
 use buildbtw_server::run::{DATABASE_FILE, Server};
@@ -348,6 +348,18 @@ impl TestServer {
 
     pub(crate) async fn follow_after(&self, namespace: &str, after: Option<EventId>) -> Following {
         let stream = self.public().events(&parse(namespace), after).await;
+        Following {
+            stream: stream.unwrap(),
+        }
+    }
+
+    /// Follows the events of all namespaces.
+    pub(crate) async fn follow_all(
+        &self,
+        filter: &EventFilter,
+        after: Option<EventId>,
+    ) -> Following {
+        let stream = self.public().all_events(filter, after).await;
         Following {
             stream: stream.unwrap(),
         }

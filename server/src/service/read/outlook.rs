@@ -1,0 +1,86 @@
+//! What the builds of an iteration wait for, and when they are expected to end.
+
+use std::collections::HashMap;
+
+use buildbtw_model::{Architecture, BuildId, IterationStatus, Pkgbase};
+use jiff::Timestamp;
+
+use crate::db::builds::{NodeRow, PlannedBuild, awaited, edges, edges_from, nodes_of_iteration};
+use crate::db::iterations::IterationRow;
+use crate::db::{Database, attempts, workers};
+use crate::error::Error;
+use crate::service::eta;
+use crate::service::iteration_graph::IterationGraph;
+use crate::service::pipelines::show;
+use crate::state::pipelines::Pipelines;
+use crate::time::Millis;
+
+/// The outlook of some builds. Builds that wait for nothing have no entries.
+#[derive(Default)]
+pub(super) struct Outlook {
+    /// The failed or cancelled builds that block a build.
+    pub(super) blockers: HashMap<BuildId, Vec<Pkgbase>>,
+    /// The builds that a build needs directly and that have no packages yet.
+    pub(super) waiting: HashMap<BuildId, Vec<Pkgbase>>,
+    /// When a build is expected to end.
+    pub(super) etas: HashMap<BuildId, Timestamp>,
+    /// How many builds of each architecture can run at once.
+    workers: HashMap<Architecture, usize>,
+}
+
+impl Outlook {
+    /// Returns the outlook of all builds of an iteration.
+    pub(super) async fn of_iteration(
+        database: &Database,
+        on_gitlab: Option<&Pipelines>,
+        iteration: &IterationRow,
+    ) -> Result<Self, Error> {
+        let (reader, now) = (database.read(), database.clock().now());
+        let nodes = nodes_of_iteration(reader, iteration.id).await?;
+        let edges = edges(reader, iteration.id).await?;
+        let graph = IterationGraph::new(&nodes, &edges);
+        let mut outlook = Self {
+            blockers: graph.blockers(),
+            waiting: graph.waiting(),
+            ..Self::default()
+        };
+        if iteration.status == IterationStatus::Running {
+            outlook.workers = workers(database, on_gitlab, &nodes, now).await?;
+            let starts = attempts::starts_of_running(reader, iteration.id).await?;
+            let starts = starts.into_iter().map(|(build, at)| (build, at.into()));
+            let (starts, workers) = (starts.collect(), &outlook.workers);
+            outlook.etas = eta::estimate(&graph, &starts, workers, now.into());
+        }
+        Ok(outlook)
+    }
+
+    /// Returns what some builds wait for. Reads only those that they wait for.
+    pub(super) async fn of_builds(database: &Database, builds: &[BuildId]) -> Result<Self, Error> {
+        let nodes = awaited(database.read(), builds).await?;
+        let ids: Vec<BuildId> = nodes.iter().map(PlannedBuild::id).collect();
+        let edges = edges_from(database.read(), &ids).await?;
+        let graph = IterationGraph::new(&nodes, &edges);
+        Ok(Self {
+            blockers: graph.blockers(),
+            waiting: graph.waiting(),
+            ..Self::default()
+        })
+    }
+
+    /// Whether a worker for an architecture is available, or GitLab builds it.
+    pub(super) fn has_worker(&self, architecture: &Architecture) -> bool {
+        self.workers.contains_key(architecture)
+    }
+}
+
+async fn workers(
+    database: &Database,
+    on_gitlab: Option<&Pipelines>,
+    nodes: &[NodeRow],
+    now: Millis,
+) -> Result<HashMap<Architecture, usize>, Error> {
+    let since = now - workers::WORKER_TIMEOUT;
+    let mut workers = workers::jobs_since(database.read(), since).await?;
+    show::runners(on_gitlab, nodes, &mut workers);
+    Ok(workers)
+}

@@ -1,0 +1,232 @@
+//! Malformed requests: each is refused with one sentence and a hint.
+
+use buildbtw_model::api::ProblemKind;
+use reqwest::{Method, header};
+use serde_json::{Value, json};
+
+use crate::support::{Srcinfo, TestServer, expect_problem};
+
+async fn server() -> TestServer {
+    let server = TestServer::start(|sources| {
+        sources.push(&Srcinfo::new("libgreet", "1.0-1"));
+    })
+    .await;
+    server.namespace("bump", &["libgreet/main"]).await;
+    server.namespace("other", &["libgreet/main"]).await;
+    server
+}
+
+/// Sends a request and checks that it is refused, with a hint, and with a text that names what is wrong.
+async fn expect_refusal(server: &TestServer, path: &str, named: &str) {
+    let response = server
+        .admin_request(Method::GET, path)
+        .send()
+        .await
+        .unwrap();
+    let problem = expect_problem(response, 400, ProblemKind::InvalidRequest).await;
+    let text = format!(
+        "{}: {}",
+        problem.title,
+        problem.detail.clone().unwrap_or_default()
+    );
+    assert!(text.contains(named), "{path}: {problem:?}");
+    assert!(!text.contains("Failed to"), "{path}: {problem:?}");
+    assert!(problem.hint.is_some(), "{path}: {problem:?}");
+}
+
+#[tokio::test]
+async fn explains_malformed_parameters() {
+    let server = server().await;
+    let builds = "/api/v1/namespaces/bump/iterations/1/builds";
+    for (path, named) in [
+        ("/api/v1/namespaces?curser=x", "no query parameter `curser`"),
+        ("/api/v1/namespaces?limit=many", "invalid digit"),
+        ("/api/v1/namespaces?limit=0", "1 to 1000"),
+        ("/api/v1/namespaces?limit=1001", "1 to 1000"),
+        ("/api/v1/sources?broken=maybe", "`true` or `false`"),
+        ("/api/v1/sources?brokn=true", "no query parameter `brokn`"),
+        ("/api/v1/tokens?all=1", "no query parameter `all`"),
+        ("/api/v1/outages?limit=-1", "invalid digit"),
+        ("/api/v1/events?kinds=build", "no query parameter `kinds`"),
+        ("/api/v1/events?namespace=A", "query parameter `namespace`"),
+        ("/api/v1/events?package=a,,b", "query parameter `package`"),
+        (
+            "/api/v1/namespaces/bump?number=1",
+            "no query parameter `number`",
+        ),
+        ("/api/v1/openapi.json?v=3", "no query parameter `v`"),
+        ("/api/v1/token?x", "no query parameter `x`"),
+        ("/api/v1/namespaces/UPPER", "namespace name"),
+        ("/api/v1/builds/first", "the path is invalid"),
+        (
+            "/api/v1/namespaces/bump/iterations/last",
+            "`last` is not an iteration",
+        ),
+        ("/api/v1/attempts/7/log", "the path is invalid"),
+        (
+            &format!("{builds}?status=broken"),
+            "unknown variant `broken`",
+        ),
+        (&format!("{builds}?architecture=x/y"), "architecture"),
+    ] {
+        expect_refusal(&server, path, named).await;
+    }
+}
+
+#[tokio::test]
+async fn refuses_cursors_that_it_did_not_issue_for_the_list() {
+    let server = server().await;
+    let page = server.request(Method::GET, "/api/v1/namespaces?limit=1");
+    let page: Value = page.send().await.unwrap().json().await.unwrap();
+    let of_namespaces = page["next"].as_str().unwrap();
+    for (path, list) in [
+        ("/api/v1/namespaces", "namespaces"),
+        ("/api/v1/namespaces/bump/iterations", "iterations"),
+        ("/api/v1/namespaces/bump/iterations/1/builds", "builds"),
+        ("/api/v1/sources", "sources"),
+        ("/api/v1/tokens", "tokens"),
+        ("/api/v1/outages", "outages"),
+    ] {
+        let named = format!("not one of the list of {list}");
+        for cursor in ["", "1", "%00", "last", of_namespaces] {
+            if list == "namespaces" && cursor == of_namespaces {
+                continue;
+            }
+            expect_refusal(&server, &format!("{path}?cursor={cursor}"), &named).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn explains_malformed_bodies() {
+    let server = server().await;
+    let create = "/api/v1/namespaces";
+    for (path, body, named) in [
+        (
+            create,
+            json!({ "changesets": ["libgreet/main"], "scoop": "all" }),
+            "unknown field `scoop`",
+        ),
+        (
+            create,
+            json!({ "changesets": "libgreet/main" }),
+            "changesets: invalid type",
+        ),
+        (
+            create,
+            json!({ "changesets": ["libgreet/main"], "scope": "world" }),
+            "unknown variant `world`",
+        ),
+        (create, json!({ "name": "x" }), "missing field `changesets`"),
+        (
+            create,
+            json!({ "changesets": ["libgreet"] }),
+            "libgreet/main",
+        ),
+        (
+            "/api/v1/namespaces/bump/retry",
+            json!({ "latest": "yes" }),
+            "latest: invalid type",
+        ),
+        (
+            "/api/v1/namespaces/bump/iterations",
+            json!({ "fresh": true }),
+            "unknown field `fresh`",
+        ),
+        (
+            "/api/v1/plans",
+            json!({ "changesets": ["libgreet/main"], "format": "pdf" }),
+            "unknown variant `pdf`",
+        ),
+        (
+            "/api/v1/tokens",
+            json!({ "name": "x", "scope": "client", "days": 3 }),
+            "unknown field `days`",
+        ),
+        (
+            "/api/v1/attempts/claim",
+            json!({ "worker": "w" }),
+            "missing field `claim`",
+        ),
+    ] {
+        let request = server.admin_request(Method::POST, path).json(&body);
+        let response = request.send().await.unwrap();
+        let problem = expect_problem(response, 400, ProblemKind::InvalidRequest).await;
+        let detail = problem.detail.unwrap_or_default();
+        assert!(detail.contains(named), "{path} {body}: {detail}");
+        assert!(!detail.contains("Failed to"), "{detail}");
+        assert!(
+            problem.hint.is_some_and(|hint| hint.contains("/api")),
+            "{path} {body}"
+        );
+    }
+    let request = server.admin_request(Method::POST, create).body("{}");
+    let problem = expect_problem(
+        request.send().await.unwrap(),
+        400,
+        ProblemKind::InvalidRequest,
+    )
+    .await;
+    assert!(problem.hint.unwrap().contains("application/json"));
+    let request = server
+        .admin_request(Method::POST, create)
+        .header(header::CONTENT_TYPE, "application/json")
+        .body("{\"changesets\": [");
+    let problem = expect_problem(
+        request.send().await.unwrap(),
+        400,
+        ProblemKind::InvalidRequest,
+    )
+    .await;
+    assert!(
+        problem.detail.unwrap().contains("EOF"),
+        "it says where the text ends"
+    );
+}
+
+#[tokio::test]
+async fn refuses_foreign_event_ids() {
+    let server = server().await;
+    let highest = server.number("select max(id) from event").await;
+    let of_other = server
+        .number(
+            "select max(event.id) from event join namespace on namespace.id = namespace_id
+                 where name = 'other'",
+        )
+        .await;
+    let bump = "/api/v1/namespaces/bump/events";
+    let all = "/api/v1/events";
+    for (path, id, named) in [
+        (bump, "yesterday".to_owned(), "not the number of an event"),
+        (bump, "-1".to_owned(), "not the number of an event"),
+        (bump, "1.5".to_owned(), "not the number of an event"),
+        (
+            bump,
+            (highest + 1).to_string(),
+            "was not sent by this server",
+        ),
+        (bump, of_other.to_string(), "is of another namespace"),
+        (all, "yesterday".to_owned(), "not the number of an event"),
+        (
+            all,
+            (highest + 1).to_string(),
+            "was not sent by this server",
+        ),
+        (all, i64::MAX.to_string(), "was not sent by this server"),
+    ] {
+        let request = server
+            .request(Method::GET, path)
+            .header("last-event-id", &id);
+        let response = request.send().await.unwrap();
+        let problem = expect_problem(response, 400, ProblemKind::InvalidRequest).await;
+        assert!(problem.title.contains(named), "{path} {id}: {problem:?}");
+        assert!(problem.hint.is_some(), "{path} {id}");
+    }
+    let response = server
+        .request(Method::GET, "/api/v1/events?namespace=nosuch")
+        .send()
+        .await
+        .unwrap();
+    let problem = expect_problem(response, 404, ProblemKind::NotFound).await;
+    assert!(problem.hint.is_some());
+}
