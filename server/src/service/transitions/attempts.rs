@@ -3,13 +3,11 @@
 use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
-use buildbtw_model::{
-    AttemptId, AttemptStatus, BuildStatus, EventKind, Explanation, FailureKind, PackageVersion,
-};
+use buildbtw_model::{AttemptId, AttemptStatus, BuildStatus, EventKind, Explanation, FailureKind};
 
 use crate::db::attempts::AttemptRow;
 use crate::db::builds::{self, BuildRow};
-use crate::db::{attempts, iterations, linked_packages, namespaces};
+use crate::db::{attempts, iterations, namespaces};
 
 use super::Transition;
 
@@ -22,27 +20,6 @@ const MAX_BACKOFF: Duration = Duration::from_secs(10 * 60);
 const MAX_DOUBLINGS: usize = 20;
 
 impl Transition {
-    /// Accepts the success of an attempt, whose packages will be published next. Returns false when it has ended, has
-    /// reported a failure, or has a package that conflicts with one in the repository.
-    pub(crate) async fn accept(
-        &mut self,
-        build: &BuildRow,
-        attempt: AttemptId,
-        version: &PackageVersion,
-    ) -> sqlx::Result<bool> {
-        // In this order, so that the attempt has not been changed when this returns false.
-        if !builds::accept_packages(&mut self.tx, build.id, attempt, version).await? {
-            return Ok(false);
-        }
-        let Some(succeeded) = attempts::succeed(&mut self.tx, attempt).await? else {
-            return Ok(false);
-        };
-        linked_packages::insert(&mut self.tx, attempt, succeeded.has_known_packages).await?;
-        self.record(build, Some(attempt), EventKind::AttemptSucceeded, None)
-            .await?;
-        Ok(true)
-    }
-
     /// Ends an attempt without packages. Infrastructure failures are retried.
     pub(crate) async fn fail(
         &mut self,
