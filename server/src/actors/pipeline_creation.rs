@@ -81,7 +81,7 @@ impl PipelineCreation {
             let (state, on_gitlab) = (self.state.clone(), self.on_gitlab.clone());
             self.running.spawn(async move {
                 let attempt = row.attempt;
-                (attempt, step(&state, &on_gitlab, row).await)
+                (attempt, step(state.attempt_parts(), &on_gitlab, row).await)
             });
         }
         let more_at = more_after.map(|pause| Instant::now() + pause);

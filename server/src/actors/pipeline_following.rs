@@ -17,6 +17,7 @@ const MIN_WEBHOOK_POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The actor that follows pipelines.
 pub(crate) struct PipelineFollowing {
+    state: AppState,
     poll: Poll,
     /// When all pipelines are polled next. The first poll finds what happened while the server was down.
     next_tick: Instant,
@@ -29,7 +30,8 @@ impl PipelineFollowing {
     pub(crate) fn new(state: AppState, on_gitlab: Pipelines) -> Self {
         Self {
             jumps: state.clock.jumps(),
-            poll: Poll::new(state, on_gitlab),
+            state,
+            poll: Poll::new(on_gitlab),
             next_tick: Instant::now(),
             next_webhook_poll: Instant::now(),
         }
@@ -53,8 +55,9 @@ impl Actor for PipelineFollowing {
         let is_tick = cause != Cause::Event(()) && self.next_tick <= Instant::now();
         let news: Vec<ProjectId> = self.poll.on_gitlab.news.take().into_iter().collect();
         let of = if is_tick { None } else { Some(news.as_slice()) };
-        let polled = self.poll.poll(of).await;
-        let urgent = self.poll.next_overdue().await;
+        let parts = self.state.attempt_parts();
+        let polled = self.poll.poll(parts, of).await;
+        let urgent = self.poll.next_overdue(parts).await;
         let now = Instant::now();
         if !is_tick {
             self.next_webhook_poll = now + MIN_WEBHOOK_POLL_INTERVAL;

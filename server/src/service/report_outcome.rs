@@ -11,15 +11,15 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::db::builds::BuildRow;
 use crate::db::expectations::{self, ForOutcome, Release, Uploaded};
-use crate::db::{Database, TokenId, WriteTransaction, attempts, builds, packages, releases};
+use crate::db::{Database, TokenId, attempts, builds, releases};
 use crate::error::{Error, Refusal};
 use crate::state::parts::AttemptParts;
 
 use super::attempt_guard::{attempt_ended, check_owner, no_attempt, own_attempt};
 use super::failed_attempt::{remove_uploads, sanitize};
-use super::pipelines::{Deferral, defer, has_reported};
+use super::pipelines::{Deferral, defer};
 use super::report_final_failure::report_final_failure;
-use super::transitions::Transition;
+use super::transitions::{Acceptance, Transition};
 
 /// A report of an outcome.
 #[derive(Clone, Debug)]
@@ -133,16 +133,17 @@ async fn succeeded(
             check_expected(parts.database, &build, &expected).await?;
             let version = common_version(&expected.uploaded)?;
             let mut transition = Transition::of(parts.database.write().await?);
-            if transition.accept(&build, id, &version).await? {
-                let effects = transition.commit().await?;
-                parts.announcer.announce(effects);
-            } else {
-                let mut tx = transition.refused();
-                let refusal = why_not_accepted(&mut tx, id).await?;
-                // Also when the same report arrived twice concurrently and the other one was accepted: wait until that
-                // is durable before responding.
-                tx.undo().await?;
-                refusal.map_or(Ok(()), Err)?;
+            match transition.accept(&build, id, &version).await? {
+                Acceptance::Accepted => {
+                    let effects = transition.commit().await?;
+                    parts.announcer.announce(effects);
+                }
+                refused => {
+                    // Also when the same report arrived twice concurrently and the other one was accepted: wait until
+                    // that is durable before responding.
+                    transition.undo().await?;
+                    check_not_refused(id, refused)?;
+                }
             }
         }
         // Accepted before: the response was lost, or publishing failed.
@@ -153,6 +154,18 @@ async fn succeeded(
     drop(turn);
     parts.announcer.publish(build.id).await?;
     Ok(AttemptStatus::Succeeded)
+}
+
+/// Checks that a success was accepted, by this report or an equal one.
+fn check_not_refused(id: AttemptId, acceptance: Acceptance) -> Result<(), Error> {
+    match acceptance {
+        Acceptance::Accepted | Acceptance::AcceptedBefore => Ok(()),
+        Acceptance::Conflict(file_name) => {
+            let title = format!("the repository already has another {file_name}");
+            Err(Error::refused(ProblemKind::UnexpectedPackage, title))
+        }
+        Acceptance::Ended => Err(attempt_ended(id)),
+    }
 }
 
 /// Checks that every reported package was uploaded with the same digest, and that every uploaded one is reported.
@@ -197,21 +210,6 @@ async fn check_expected(
         check_version(database, build, expected.release.as_deref(), package).await?;
     }
     Ok(())
-}
-
-/// Returns why a success was not accepted; nothing when it was accepted before. Called in the transaction that tried
-/// to accept it.
-async fn why_not_accepted(tx: &mut WriteTransaction, id: AttemptId) -> sqlx::Result<Option<Error>> {
-    if let Some(file_name) = packages::conflicting(tx.connection(), id).await? {
-        let title = format!("the repository already has another {file_name}");
-        return Ok(Some(Error::refused(ProblemKind::UnexpectedPackage, title)));
-    }
-    let current = attempts::by_id(tx.connection(), id).await?;
-    let is_accepted = current.is_some_and(|row| row.status == AttemptStatus::Succeeded);
-    if is_accepted && !has_reported(tx, id).await? {
-        return Ok(None);
-    }
-    Ok(Some(attempt_ended(id)))
 }
 
 /// Checks that a package has the planned version, one that `pkgver()` computed, or the next release of the planned

@@ -8,6 +8,7 @@ use buildbtw_model::saturating;
 use crate::db::{orphan_pipelines, pipelines};
 use crate::outage::Failure;
 use crate::service::pipelines::pipeline_name;
+use crate::state::parts::AttemptParts;
 
 use super::create::project_name;
 use super::poll::Poll;
@@ -21,10 +22,10 @@ const CANCEL_INTERVAL: Duration = Duration::from_secs(5 * 60);
 impl Poll {
     /// Cancels the pipelines of deleted namespaces. A pipeline that GitLab never confirmed is searched for until it
     /// can no longer appear.
-    pub(super) async fn cancel_orphans(&self) -> Result<(), Failure> {
-        let (state, gitlab) = (&self.state, &self.on_gitlab.gitlab);
+    pub(super) async fn cancel_orphans(&self, parts: AttemptParts<'_>) -> Result<(), Failure> {
+        let gitlab = &self.on_gitlab.gitlab;
         let limit = saturating(MAX_CANCELS);
-        for orphan in orphan_pipelines::oldest(state.database.read(), limit).await? {
+        for orphan in orphan_pipelines::oldest(parts.database.read(), limit).await? {
             let project = orphan.project_id;
             let about = format!("project {project}");
             let found: Vec<PipelineId> = match orphan.pipeline_id {
@@ -41,7 +42,7 @@ impl Poll {
                 }
             };
             let settled = orphan.asked_at + self.on_gitlab.settings.settle;
-            if found.is_empty() && state.clock.now() < settled {
+            if found.is_empty() && parts.database.clock().now() < settled {
                 continue;
             }
             for id in found {
@@ -51,17 +52,17 @@ impl Poll {
                     _ => {}
                 }
             }
-            let mut tx = state.database.write().await?;
+            let mut tx = parts.database.write().await?;
             orphan_pipelines::delete(&mut tx, orphan.attempt).await?;
             tx.commit().await?;
         }
         Ok(())
     }
 
-    pub(super) async fn cancel_unwanted(&self) -> Result<(), Failure> {
-        let (state, gitlab) = (&self.state, &self.on_gitlab.gitlab);
-        let sent_before = state.clock.now() - CANCEL_INTERVAL;
-        let rows = pipelines::unwanted(state.database.read(), sent_before).await?;
+    pub(super) async fn cancel_unwanted(&self, parts: AttemptParts<'_>) -> Result<(), Failure> {
+        let gitlab = &self.on_gitlab.gitlab;
+        let sent_before = parts.database.clock().now() - CANCEL_INTERVAL;
+        let rows = pipelines::unwanted(parts.database.read(), sent_before).await?;
         if rows.len() > MAX_CANCELS {
             self.on_gitlab.news.wake();
         }
@@ -69,7 +70,7 @@ impl Poll {
             let Some((project, number)) = key(row) else {
                 continue;
             };
-            let about = project_name(&state.database, row).await?;
+            let about = project_name(parts.database, row).await?;
             match gitlab.cancel_pipeline(project, &about, number).await {
                 Ok(()) => {}
                 Err(error) if error.kind.affects_all_requests() => return Err(error.into()),
@@ -79,7 +80,7 @@ impl Poll {
                     tracing::warn!(error = error.to_string(), "cannot cancel a pipeline");
                 }
             }
-            let mut tx = state.database.write().await?;
+            let mut tx = parts.database.write().await?;
             pipelines::set_cancel_sent(&mut tx, row.attempt).await?;
             tx.commit().await?;
             self.on_gitlab.pipelines_changed(row.project_id);

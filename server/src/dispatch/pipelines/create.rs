@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::service::pipelines::{
     Created, end_refused, end_withdrawn, pipeline_name, record_created,
 };
-use crate::state::AppState;
+use crate::state::parts::AttemptParts;
 use crate::state::pipelines::Pipelines;
 use crate::time::Millis;
 
@@ -33,12 +33,12 @@ pub(crate) enum Step {
 
 /// Takes one attempt's turn: searches for its pipeline if it may exist, and requests it otherwise.
 pub(crate) async fn step(
-    state: &AppState,
+    parts: AttemptParts<'_>,
     on_gitlab: &Pipelines,
     row: PipelineRow,
 ) -> Result<Step, Error> {
     let project = row.project_id;
-    let about = project_name(&state.database, &row).await?;
+    let about = project_name(parts.database, &row).await?;
     if let Some(asked_at) = row.asked_at {
         let name = pipeline_name(row.attempt);
         match on_gitlab
@@ -55,43 +55,49 @@ pub(crate) async fn step(
                             .cancel_pipeline(project, &about, extra.id)
                             .await;
                     }
-                    return settle(state, on_gitlab, &row, first).await;
+                    return settle(parts, on_gitlab, &row, first).await;
                 }
             }
             // The project was deleted or cannot be accessed: a pipeline in it cannot be found.
             Err(error) if is_project_invisible(&error) => {}
             Err(error) => return Ok(Step::Failed(error)),
         }
-        if state.clock.now() < asked_at + on_gitlab.settings.settle {
+        if parts.database.clock().now() < asked_at + on_gitlab.settings.settle {
             return Ok(Step::Later(SEARCH_INTERVAL.min(on_gitlab.settings.settle)));
         }
     }
     if row.is_unwanted() || row.attempt_status.is_final() {
-        end_withdrawn(state.attempt_parts(), &row).await?;
+        end_withdrawn(parts, &row).await?;
         return Ok(Step::Settled);
     }
-    request_pipeline(state, on_gitlab, &row, project, &about).await
+    request_pipeline(parts, on_gitlab, &row, project, &about).await
 }
 
 async fn request_pipeline(
-    state: &AppState,
+    parts: AttemptParts<'_>,
     on_gitlab: &Pipelines,
     row: &PipelineRow,
     project: ProjectId,
     about: &str,
 ) -> Result<Step, Error> {
-    let Some(build) = builds::by_id(state.database.read(), row.build).await? else {
+    let Some(build) = builds::by_id(parts.database.read(), row.build).await? else {
         return Ok(Step::Settled);
     };
     // Durable before the request, so that after a crash the pipeline is searched for before it is requested again.
-    if !store_creation_request(&state.database, row.attempt, Some(state.clock.now())).await? {
+    if !store_creation_request(
+        parts.database,
+        row.attempt,
+        Some(parts.database.clock().now()),
+    )
+    .await?
+    {
         // The namespace was deleted meanwhile.
         return Ok(Step::Settled);
     }
     let attempt = row.attempt.to_string();
     let values = [
         ("attempt", attempt.as_str()),
-        ("server", state.config.url.as_str()),
+        ("server", parts.config.url.as_str()),
         ("pkgbase", build.pkgbase.as_str()),
         ("architecture", build.architecture.as_str()),
     ];
@@ -106,7 +112,7 @@ async fn request_pipeline(
         values: &values,
     };
     let error = match on_gitlab.gitlab.create_pipeline(&new).await {
-        Ok(found) => return settle(state, on_gitlab, row, &found).await,
+        Ok(found) => return settle(parts, on_gitlab, row, &found).await,
         Err(error) => error,
     };
     if !error.kind.had_no_effect() {
@@ -117,24 +123,24 @@ async fn request_pipeline(
         );
         return Ok(Step::Failed(error));
     }
-    store_creation_request(&state.database, row.attempt, None).await?;
+    store_creation_request(parts.database, row.attempt, None).await?;
     match Refused::of(&error) {
         Refused::Temporary(pause) => Ok(Step::Later(pause)),
         Refused::General => Ok(Step::Failed(error)),
         Refused::Permanent(message) => {
-            end_refused(state.attempt_parts(), row, &message).await?;
+            end_refused(parts, row, &message).await?;
             Ok(Step::Settled)
         }
     }
 }
 
 async fn settle(
-    state: &AppState,
+    parts: AttemptParts<'_>,
     on_gitlab: &Pipelines,
     row: &PipelineRow,
     found: &Pipeline,
 ) -> Result<Step, Error> {
-    let created = record_created(state.attempt_parts(), row, found).await?;
+    let created = record_created(parts, row, found).await?;
     if created == Created::Unwanted {
         let cancelled = on_gitlab
             .gitlab

@@ -14,6 +14,7 @@ use crate::service::expire_leases::expire;
 use crate::service::pipelines::{
     end_completed, end_unanswered, end_unexchanged, own_job, unexplained_job,
 };
+use crate::state::parts::AttemptParts;
 
 use super::create::project_name;
 use super::poll::{MAX_SINGLE_QUERIES, Poll, store_statuses};
@@ -26,8 +27,11 @@ const GIVE_UP_AFTER: Duration = Duration::from_secs(600);
 
 impl Poll {
     /// Returns when jobs have to be queried next.
-    pub(crate) async fn next_overdue(&self) -> Result<Option<Instant>, Error> {
-        let (reader, at) = (self.state.database.read(), self.state.clock.now());
+    pub(crate) async fn next_overdue(
+        &self,
+        parts: AttemptParts<'_>,
+    ) -> Result<Option<Instant>, Error> {
+        let (reader, at) = (parts.database.read(), parts.database.clock().now());
         if !pipelines::deferred(reader).await?.is_empty()
             || !pipelines::expired(reader, at).await?.is_empty()
         {
@@ -36,7 +40,7 @@ impl Poll {
         let first = pipelines::first_unexchanged(reader).await?;
         Ok(first.map(|since| {
             let end = since + self.on_gitlab.settings.exchange;
-            let left = end.since(self.state.clock.now());
+            let left = end.since(parts.database.clock().now());
             Instant::now() + left.max(OVERDUE_INTERVAL.min(self.on_gitlab.settings.exchange))
         }))
     }
@@ -44,9 +48,10 @@ impl Poll {
     /// Queries overdue pipelines, those of `projects` immediately. Returns whether one ended.
     pub(super) async fn query_overdue(
         &mut self,
+        parts: AttemptParts<'_>,
         projects: Option<&[ProjectId]>,
     ) -> Result<bool, Failure> {
-        let (reader, at) = (self.state.database.read(), self.state.clock.now());
+        let (reader, at) = (parts.database.read(), parts.database.clock().now());
         let running_since = at - self.on_gitlab.settings.exchange;
         let mut rows = pipelines::deferred(reader).await?;
         rows.extend(pipelines::expired(reader, at).await?);
@@ -64,15 +69,18 @@ impl Poll {
         let mut one_ended = false;
         for row in rows.iter().take(MAX_SINGLE_QUERIES) {
             self.turns.insert(row.attempt, now);
-            one_ended |= self.try_query(row).await?;
+            one_ended |= self.try_query(parts, row).await?;
         }
         Ok(one_ended)
     }
 
     /// Queries one pipeline. A GitLab that does not respond for one project does not delay the others.
-    pub(super) async fn try_query(&self, row: &PipelineRow) -> Result<bool, Failure> {
-        let state = &self.state;
-        let error = match self.query(row).await {
+    pub(super) async fn try_query(
+        &self,
+        parts: AttemptParts<'_>,
+        row: &PipelineRow,
+    ) -> Result<bool, Failure> {
+        let error = match self.query(parts, row).await {
             Err(Failure::Gitlab(error)) if !error.kind.affects_all_requests() => error,
             asked => return asked,
         };
@@ -91,26 +99,26 @@ impl Poll {
             None => Duration::ZERO,
         };
         let overdue = row.reported_at.unwrap_or(row.lease_expires_at);
-        if state.clock.now() < overdue + patience {
+        if parts.database.clock().now() < overdue + patience {
             return Ok(false);
         }
         Ok(if row.is_deferred() {
-            end_unanswered(state.attempt_parts(), row, None).await?
+            end_unanswered(parts, row, None).await?
         } else {
-            expire(state.attempt_parts(), row.attempt).await?
+            expire(parts, row.attempt).await?
         })
     }
 
     /// Queries one pipeline, and ends its attempt if that has ended or is overdue. Returns whether it did.
-    async fn query(&self, row: &PipelineRow) -> Result<bool, Failure> {
-        let (state, gitlab) = (&self.state, &self.on_gitlab.gitlab);
+    async fn query(&self, parts: AttemptParts<'_>, row: &PipelineRow) -> Result<bool, Failure> {
+        let gitlab = &self.on_gitlab.gitlab;
         let Some((project, number)) = key(row) else {
             return Ok(false);
         };
-        let about = project_name(&state.database, row).await?;
+        let about = project_name(parts.database, row).await?;
         let found = gitlab.pipeline(project, &about, number).await?;
         let Some(found) = found else {
-            end_completed(state.attempt_parts(), row, None, &[], None, None).await?;
+            end_completed(parts, row, None, &[], None, None).await?;
             return Ok(true);
         };
         let mut status = found.status;
@@ -131,22 +139,14 @@ impl Poll {
                 Some(job) => self.log_of(project, &about, job).await,
                 None => None,
             };
-            end_completed(
-                state.attempt_parts(),
-                row,
-                Some(status),
-                &jobs,
-                errors,
-                log.as_deref(),
-            )
-            .await?;
+            end_completed(parts, row, Some(status), &jobs, errors, log.as_deref()).await?;
             return Ok(true);
         }
-        store_statuses(&state.database, &[(row.clone(), status)]).await?;
+        store_statuses(parts.database, &[(row.clone(), status)]).await?;
         if row.attempt_status.is_final() {
             return Ok(false);
         }
-        self.end_overdue(row, &jobs).await
+        self.end_overdue(parts, row, &jobs).await
     }
 
     /// Returns the end of a job's log. Without it, GitLab's reason alone decides.
@@ -167,21 +167,25 @@ impl Poll {
     }
 
     /// Ends an attempt whose job GitLab has reported as running for too long.
-    async fn end_overdue(&self, row: &PipelineRow, jobs: &[Job]) -> Result<bool, Failure> {
-        let state = &self.state;
+    async fn end_overdue(
+        &self,
+        parts: AttemptParts<'_>,
+        row: &PipelineRow,
+        jobs: &[Job],
+    ) -> Result<bool, Failure> {
         if let Some(at) = row.reported_at {
             let patience = self.on_gitlab.settings.reason_timeout(row.reported_kind);
-            return Ok(state.clock.now() >= at + patience
-                && end_unanswered(state.attempt_parts(), row, own_job(row, jobs)).await?);
+            return Ok(parts.database.clock().now() >= at + patience
+                && end_unanswered(parts, row, own_job(row, jobs)).await?);
         }
-        if row.lease_expires_at <= state.clock.now() {
-            return Ok(expire(state.attempt_parts(), row.attempt).await?);
+        if row.lease_expires_at <= parts.database.clock().now() {
+            return Ok(expire(parts, row.attempt).await?);
         }
         if row.attempt_status != AttemptStatus::Queued || row.job_id.is_some() {
             return Ok(false);
         }
         let allowed = self.on_gitlab.settings.exchange;
-        let now = state.clock.now();
+        let now = parts.database.clock().now();
         let running = jobs
             .iter()
             .find(|job| job.status == PipelineStatus::Running);
@@ -192,11 +196,11 @@ impl Poll {
         };
         let elapsed = elapsed.unwrap_or_default();
         if let Some(job) = running.filter(|_| elapsed >= allowed) {
-            return Ok(end_unexchanged(state.attempt_parts(), row, job).await?);
+            return Ok(end_unexchanged(parts, row, job).await?);
         }
         if row.running_since.is_some_and(|at| now.since(at) >= allowed) {
             // External commit statuses keep a pipeline running longer than its job.
-            let mut tx = state.database.write().await?;
+            let mut tx = parts.database.write().await?;
             pipelines::set_running_since(&mut tx, row.attempt, now - elapsed).await?;
             tx.commit().await?;
         }

@@ -11,7 +11,7 @@ use crate::db::pipelines::{self, PipelineRow};
 use crate::error::Error;
 use crate::outage::Failure;
 use crate::service::pipelines::end_completed;
-use crate::state::AppState;
+use crate::state::parts::AttemptParts;
 use crate::state::pipelines::Pipelines;
 
 use super::sort::{MAX_PAGE_SIZE, Moved, batches, sort};
@@ -29,7 +29,6 @@ pub(super) type LastQueried = HashMap<AttemptId, Instant>;
 
 /// Polls pipelines, of which there may be many more than fit in one query.
 pub(crate) struct Poll {
-    pub(super) state: AppState,
     pub(crate) on_gitlab: Pipelines,
     pub(super) turns: LastQueried,
 }
@@ -44,22 +43,25 @@ pub(crate) enum Polled {
 }
 
 impl Poll {
-    pub(crate) fn new(state: AppState, on_gitlab: Pipelines) -> Self {
+    pub(crate) fn new(on_gitlab: Pipelines) -> Self {
         Self {
-            state,
             on_gitlab,
             turns: LastQueried::new(),
         }
     }
 
     /// Polls all pipelines, or those of some projects.
-    pub(crate) async fn poll(&mut self, projects: Option<&[ProjectId]>) -> Result<Polled, Failure> {
-        self.cancel_unwanted().await?;
-        self.cancel_orphans().await?;
-        let mut one_ended = self.query_overdue(projects).await?;
+    pub(crate) async fn poll(
+        &mut self,
+        parts: AttemptParts<'_>,
+        projects: Option<&[ProjectId]>,
+    ) -> Result<Polled, Failure> {
+        self.cancel_unwanted(parts).await?;
+        self.cancel_orphans(parts).await?;
+        let mut one_ended = self.query_overdue(parts, projects).await?;
         let mut asked = Polled::Nothing;
         if !projects.is_some_and(<[ProjectId]>::is_empty) {
-            let (polled, also_ended) = self.poll_projects(projects).await?;
+            let (polled, also_ended) = self.poll_projects(parts, projects).await?;
             asked = polled;
             one_ended |= also_ended;
         }
@@ -73,10 +75,11 @@ impl Poll {
     /// Polls some projects, or all. Also returns whether a pipeline ended.
     async fn poll_projects(
         &mut self,
+        parts: AttemptParts<'_>,
         projects: Option<&[ProjectId]>,
     ) -> Result<(Polled, bool), Failure> {
         let (mut asked, mut one_ended) = (Polled::Nothing, false);
-        let rows = pipelines::followed(self.state.database.read(), projects).await?;
+        let rows = pipelines::followed(parts.database.read(), projects).await?;
         if projects.is_none() {
             self.turns
                 .retain(|attempt, _| rows.iter().any(|row| row.attempt == *attempt));
@@ -92,25 +95,17 @@ impl Poll {
                 .await?;
             asked = Polled::Gitlab;
             let quiet = self.on_gitlab.settings.tick.saturating_mul(SILENT_TICKS);
-            let quiet_since = self.state.clock.now() - quiet;
+            let quiet_since = parts.database.clock().now() - quiet;
             let sorted = sort(batch, &known, quiet_since);
-            store_statuses(&self.state.database, &sorted.moved).await?;
+            store_statuses(parts.database, &sorted.moved).await?;
             for (row, status) in &sorted.over {
-                end_completed(
-                    self.state.attempt_parts(),
-                    row,
-                    Some(*status),
-                    &[],
-                    None,
-                    None,
-                )
-                .await?;
+                end_completed(parts, row, Some(*status), &[], None, None).await?;
                 one_ended = true;
             }
             failed.extend(sorted.failed);
             silent.extend(sorted.silent);
         }
-        one_ended |= self.query_one_by_one(failed, silent).await?;
+        one_ended |= self.query_one_by_one(parts, failed, silent).await?;
         Ok((asked, one_ended))
     }
 
@@ -118,6 +113,7 @@ impl Poll {
     /// their turn later. Returns whether one ended.
     async fn query_one_by_one(
         &mut self,
+        parts: AttemptParts<'_>,
         mut failed: Vec<PipelineRow>,
         mut silent: Vec<PipelineRow>,
     ) -> Result<bool, Failure> {
@@ -142,7 +138,7 @@ impl Poll {
         let mut one_ended = false;
         for row in failed.iter().chain(&silent) {
             self.turns.insert(row.attempt, now);
-            one_ended |= self.try_query(row).await?;
+            one_ended |= self.try_query(parts, row).await?;
         }
         Ok(one_ended)
     }

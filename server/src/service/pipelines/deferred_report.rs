@@ -63,12 +63,3 @@ pub(in crate::service) async fn defer(
     pipelines::set_reported(tx, attempt.id, kind, explanation).await?;
     Ok(Deferral::Yes)
 }
-
-/// Returns whether the job of an attempt has reported a failure that is or was deferred.
-pub(in crate::service) async fn has_reported(
-    tx: &mut WriteTransaction,
-    attempt: AttemptId,
-) -> sqlx::Result<bool> {
-    let row = pipelines::of_attempt(tx.connection(), attempt).await?;
-    Ok(row.is_some_and(|row| row.reported_at.is_some()))
-}

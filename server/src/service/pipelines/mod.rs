@@ -12,7 +12,7 @@ pub(in crate::service) mod show;
 mod verdict;
 
 pub use created::{Created, end_refused, give_up, record_created};
-pub(super) use deferred_report::{Deferral, defer, has_reported};
+pub(super) use deferred_report::{Deferral, defer};
 pub use dispatch::dispatch;
 pub(super) use dispatch::{placeholder_token, placeholder_worker};
 pub use ended::{end_completed, end_withdrawn};

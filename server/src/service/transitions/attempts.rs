@@ -3,13 +3,11 @@
 use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
-use buildbtw_model::{
-    AttemptId, AttemptStatus, BuildStatus, EventKind, Explanation, FailureKind, PackageVersion,
-};
+use buildbtw_model::{AttemptId, AttemptStatus, BuildStatus, EventKind, Explanation, FailureKind};
 
 use crate::db::attempts::{AttemptRow, Times};
 use crate::db::builds::{self, BuildRow};
-use crate::db::{attempts, iterations, linked_packages, namespaces};
+use crate::db::{attempts, iterations, namespaces};
 use crate::metrics::builds::EndedAttempt;
 
 use super::Transition;
@@ -36,12 +34,12 @@ impl Transition {
         let Some(times) = times else {
             return Ok(false);
         };
-        self.ended(status, failure, times);
+        self.record_end(status, failure, times);
         Ok(true)
     }
 
     /// Notes an attempt that ended, for metrics.
-    fn ended(&mut self, status: AttemptStatus, failure: Option<FailureKind>, times: Times) {
+    pub(super) fn record_end(&mut self, status: AttemptStatus, failure: Option<FailureKind>, times: Times) {
         let started = times.started_at;
         self.effects.attempts.push(EndedAttempt {
             status,
@@ -49,28 +47,6 @@ impl Transition {
             start: started.map(|started| started.since(times.created_at)),
             build: started.map(|started| times.finished_at.since(started)),
         });
-    }
-
-    /// Accepts the success of an attempt, whose packages will be published next. Returns false when it has ended, has
-    /// reported a failure, or has a package that conflicts with one in the repository.
-    pub(crate) async fn accept(
-        &mut self,
-        build: &BuildRow,
-        attempt: AttemptId,
-        version: &PackageVersion,
-    ) -> sqlx::Result<bool> {
-        // In this order, so that the attempt has not been changed when this returns false.
-        if !builds::accept_packages(&mut self.tx, build.id, attempt, version).await? {
-            return Ok(false);
-        }
-        let Some(succeeded) = attempts::succeed(&mut self.tx, attempt).await? else {
-            return Ok(false);
-        };
-        self.ended(AttemptStatus::Succeeded, None, succeeded.times());
-        linked_packages::insert(&mut self.tx, attempt, succeeded.has_known_packages).await?;
-        self.record(build, Some(attempt), EventKind::AttemptSucceeded, None)
-            .await?;
-        Ok(true)
     }
 
     /// Ends an attempt without packages. Infrastructure failures are retried.

@@ -1,6 +1,7 @@
 //! The transitions of namespaces, iterations, builds and attempts, by file. Each is a guarded statement that records
 //! its event in the same transaction, and adds to [`Effects`] what has to be notified after the commit.
 
+mod acceptance;
 mod attempts;
 mod builds;
 mod iterations;
@@ -17,6 +18,7 @@ use crate::db::events::{self, BuildEvent, NewEvent};
 use crate::db::{IterationId, NamespaceId, WriteTransaction};
 use crate::time::Millis;
 
+pub(crate) use acceptance::Acceptance;
 pub(crate) use builds::DispatchedBuild;
 pub(crate) use pipelines::JobAssignment;
 
@@ -59,11 +61,6 @@ impl Transition {
     pub(crate) async fn commit(self) -> sqlx::Result<Effects> {
         self.tx.commit().await?;
         Ok(self.effects)
-    }
-
-    /// Returns the transaction of a refused transition, to read why it was refused, and to roll back.
-    pub(crate) fn refused(self) -> WriteTransaction {
-        self.tx
     }
 
     /// Rolls back, and waits until the changes it has read are durable: see [`WriteTransaction::undo`].
