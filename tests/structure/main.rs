@@ -25,7 +25,7 @@ use sizes::{Function, functions};
 use source::Crate;
 
 /// The folders of the checked crates.
-const CRATES: [&str; 11] = [
+const CRATES: [&str; 12] = [
     "client",
     "crates/agent",
     "crates/builder",
