@@ -6,6 +6,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
 
+/// The start of a URL in a style sheet.
+const URL: &str = "url(";
+
 /// An image of a style sheet.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Image {
@@ -21,27 +24,29 @@ pub(super) struct Image {
 pub(super) fn separate(style: &str) -> anyhow::Result<(String, Vec<Image>)> {
     let mut text = String::with_capacity(style.len());
     let mut images = Vec::new();
-    let mut parts = style.split("url(");
-    text.extend(parts.next());
-    for part in parts {
-        text.push_str("url(");
-        let (url, rest) = if let Some(quoted) = part.strip_prefix("\"data:") {
-            let ends = quoted.match_indices("\")");
-            let mut ends = ends.filter(|(end, _)| !quoted[..*end].ends_with('\\'));
-            let (end, _) = ends.next().context("a quoted URL has no end")?;
+    let mut rest = style;
+    // What is within a data URL is skipped: an SVG can have URLs of its own.
+    while let Some(start) = rest.find(URL) {
+        let (before, after) = rest.split_at(start + URL.len());
+        text.push_str(before);
+        let (url, end) = if let Some(quoted) = after.strip_prefix("\"data:") {
+            let mut ends = quoted.match_indices("\")");
+            let end = ends.find(|(end, _)| !quoted[..*end].ends_with('\\'));
+            let (end, _) = end.context("a quoted URL has no end")?;
             (quoted[..end].replace("\\\"", "\""), &quoted[end + 1..])
-        } else if let Some(plain) = part.strip_prefix("data:") {
+        } else if let Some(plain) = after.strip_prefix("data:") {
             let end = plain.find(')').context("a URL has no end")?;
             (plain[..end].to_owned(), &plain[end..])
         } else {
-            text.push_str(part);
+            rest = after;
             continue;
         };
         let image = read(images.len() + 1, &url)?;
         text.push_str(&image.name);
-        text.push_str(rest);
         images.push(image);
+        rest = end;
     }
+    text.push_str(rest);
     Ok((text, images))
 }
 
