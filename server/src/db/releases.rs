@@ -109,9 +109,9 @@ pub async fn earlier(
            cross join iteration on iteration.id = build.iteration_id
            where build_output.build_id = ?1 and iteration.namespace_id = ?2 and build.id <> ?1
                and (iteration.id <> ?3 or build.architecture = ?4)
-           union select past_package.version from build_output
-           join past_package on past_package.namespace_id = ?2
-               and past_package.pkgname = build_output.pkgname
+           union select former_package.version from build_output
+           join former_package on former_package.namespace_id = ?2
+               and former_package.pkgname = build_output.pkgname
            where build_output.build_id = ?1
            union select retired.version from retired_package as retired
            where retired.namespace = ?5 and retired.pkgname in (

@@ -101,7 +101,7 @@ async fn lists_linked_packages_at_start() {
         .sql("update build set status = 'building', finished_at = null where pkgbase = 'libgreet'")
         .await;
     server
-        .sql("update build set status = 'blocked', missing = 1 where pkgbase = 'greet'")
+        .sql("update build set status = 'blocked', missing_dependencies = 1 where pkgbase = 'greet'")
         .await;
     let database = server.data().join("repos/bump/1/x86_64/bump.db");
     fs_err::remove_file(database).unwrap();

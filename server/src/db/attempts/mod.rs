@@ -207,7 +207,7 @@ pub async fn set_token(
 pub async fn count_infrastructure(tx: &mut WriteTransaction, build: BuildId) -> sqlx::Result<i64> {
     let row = sqlx::query!(
         r#"select count(*) as "count!" from attempt join build on build.id = attempt.build_id
-           where build_id = ? and attempt.number > build.tried_before
+           where build_id = ? and attempt.number > build.attempts_before_retry
                and (attempt.status = 'lost' or failure in ('infrastructure', 'cancelled'))"#,
         build,
     )
@@ -283,14 +283,14 @@ pub async fn reassign_to_sharers(
 ) -> sqlx::Result<u64> {
     let result = sqlx::query!(
         "update attempt set
-             build_id = (select max(heir.id) from build as heir
-                 where heir.packages_attempt_id = attempt.id and heir.iteration_id <> ?1),
+             build_id = (select max(sharer.id) from build as sharer
+                 where sharer.packages_attempt_id = attempt.id and sharer.iteration_id <> ?1),
              number = 1 + (select coalesce(max(other.number), 0) from attempt as other
-                 where other.build_id = (select max(heir.id) from build as heir
-                     where heir.packages_attempt_id = attempt.id and heir.iteration_id <> ?1))
+                 where other.build_id = (select max(sharer.id) from build as sharer
+                     where sharer.packages_attempt_id = attempt.id and sharer.iteration_id <> ?1))
          where build_id in (select id from build where iteration_id = ?1)
-             and exists (select 1 from build as heir
-                 where heir.packages_attempt_id = attempt.id and heir.iteration_id <> ?1)",
+             and exists (select 1 from build as sharer
+                 where sharer.packages_attempt_id = attempt.id and sharer.iteration_id <> ?1)",
         iteration,
     )
     .execute(tx.connection())
@@ -309,8 +309,8 @@ pub async fn cancel_unshared(
          where status in ('queued', 'running')
              and build_id in (select id from build where iteration_id = ?1)
              and not exists (
-                 select 1 from build as heir
-                 where heir.shared_build_id = attempt.build_id and heir.iteration_id <> ?1
+                 select 1 from build as sharer
+                 where sharer.shared_build_id = attempt.build_id and sharer.iteration_id <> ?1
              )",
         iteration,
     )

@@ -41,7 +41,7 @@ impl Poll {
                     }
                 }
             };
-            let settled = orphan.asked_at + self.on_gitlab.settings.settle;
+            let settled = orphan.requested_at + self.on_gitlab.settings.settle;
             if found.is_empty() && parts.database.clock().now() < settled {
                 continue;
             }

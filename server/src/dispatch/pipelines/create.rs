@@ -39,7 +39,7 @@ pub(crate) async fn step(
 ) -> Result<Step, Error> {
     let project = row.project_id;
     let about = project_name(parts.database, &row).await?;
-    if let Some(asked_at) = row.asked_at {
+    if let Some(requested_at) = row.requested_at {
         let name = pipeline_name(row.attempt);
         match on_gitlab
             .gitlab
@@ -62,7 +62,7 @@ pub(crate) async fn step(
             Err(error) if is_project_invisible(&error) => {}
             Err(error) => return Ok(Step::Failed(error)),
         }
-        if parts.database.clock().now() < asked_at + on_gitlab.settings.settle {
+        if parts.database.clock().now() < requested_at + on_gitlab.settings.settle {
             return Ok(Step::Later(SEARCH_INTERVAL.min(on_gitlab.settings.settle)));
         }
     }

@@ -23,7 +23,7 @@ pub(in crate::service) async fn of_attempts(
 }
 
 fn summary(row: &PipelineRow) -> PipelineSummary {
-    let status = match (row.status, row.asked_at) {
+    let status = match (row.status, row.requested_at) {
         (Some(status), _) => status,
         (None, Some(_)) => PipelineStatus::NotConfirmed,
         (None, None) => PipelineStatus::ToBeCreated,
