@@ -204,6 +204,11 @@ impl Database {
         self.writer.begin().await
     }
 
+    /// Waits until the task that commits writes has ended, which is a fault: every later write waits forever.
+    pub async fn committer_ended(&self) {
+        self.writer.committer_ended().await;
+    }
+
     /// Returns a checkpointer of the write-ahead log. Only one may wait until a checkpoint is due.
     #[must_use]
     pub fn checkpointer(&self) -> Checkpointer {
