@@ -8,7 +8,7 @@ use sqlx::migrate::Migrator;
 use sqlx::{Connection as _, SqliteConnection};
 
 /// Rows for the tables that a migration creates. A new migration with tables needs some here.
-const ROWS: [(i64, &str); 20] = [
+const ROWS: [(i64, &str); 21] = [
     (
         20_261_121_000_000,
         "insert into srcinfo values (1, 's', 1, '{}', 'pkgbase = a');
@@ -89,6 +89,7 @@ const ROWS: [(i64, &str); 20] = [
     (20_261_130_071_500, ""),
     (20_261_130_080_000, ""),
     (20_261_130_103_000, ""),
+    (20_261_130_103_100, ""),
 ];
 
 /// Columns that nothing wrote any more, with the migration that removed them.
