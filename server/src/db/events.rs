@@ -106,7 +106,7 @@ pub async fn insert_for_builds(
     kind: BuildEvent,
 ) -> sqlx::Result<()> {
     let at = tx.now();
-    let builds = json_list(builds);
+    let builds = json_list(builds)?;
     match kind {
         BuildEvent::Completed => {
             sqlx::query!(
@@ -257,8 +257,7 @@ pub async fn last_of_planning(
         namespace,
     )
     .fetch_optional(executor)
-    .await?;
-    Ok(row.map(|row| (row.kind, row.message)))
+    .await
 }
 
 /// Returns the number of the newest event of a namespace.

@@ -75,7 +75,7 @@ pub async fn insert_builds(
     let at = tx.now();
     let mut ids = Vec::with_capacity(builds.len());
     for chunk in builds.chunks(ROWS_TOGETHER) {
-        let rows = json_list(chunk);
+        let rows = json_list(chunk)?;
         let mut stored = sqlx::query!(
             r#"insert into build (iteration_id, architecture, pkgbase, stage, level, position,
                    commit_hash, tree_hash, commit_time, clone_url, srcinfo_sha256, version, pkgrel,
@@ -112,7 +112,7 @@ pub async fn insert_builds(
         outputs.extend(packages.map(|package| (*id, &package.name, &package.architecture)));
     }
     for chunk in outputs.chunks(ROWS_TOGETHER) {
-        let rows = json_list(chunk);
+        let rows = json_list(chunk)?;
         sqlx::query!(
             "insert into build_output (build_id, pkgname, architecture)
              select value ->> 0, value ->> 1, value ->> 2 from json_each(?)",
@@ -155,7 +155,7 @@ pub async fn insert_edges(tx: &mut WriteTransaction, edges: &[NewEdge]) -> sqlx:
         let rows: Vec<_> = rows
             .map(|(build, needs, kind)| (build, needs, kind.as_str()))
             .collect();
-        let rows = json_list(&rows);
+        let rows = json_list(&rows)?;
         sqlx::query!(
             "insert into build_edge (build_id, needs_id, kind)
              select value ->> 0, value ->> 1, value ->> 2 from json_each(?)",

@@ -53,7 +53,7 @@ pub async fn unprocessed(
 /// Marks webhooks as processed.
 pub async fn mark_processed(tx: &mut WriteTransaction, ids: &[String]) -> sqlx::Result<()> {
     let now = tx.now();
-    let ids = json_list(ids);
+    let ids = json_list(ids)?;
     sqlx::query!(
         "update webhook_delivery set processed_at = ? where id in (select value from json_each(?))",
         now,

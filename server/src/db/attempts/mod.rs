@@ -95,7 +95,7 @@ pub async fn by_ids(
     executor: impl SqliteExecutor<'_>,
     ids: &[AttemptId],
 ) -> sqlx::Result<Vec<AttemptRow>> {
-    let ids = json_list(ids);
+    let ids = json_list(ids)?;
     select_attempt!("where id in (select value from json_each(?))", ids)
         .fetch_all(executor)
         .await
@@ -143,7 +143,7 @@ pub async fn insert(
     lease_expires_at: Millis,
 ) -> sqlx::Result<()> {
     let created_at = tx.now();
-    let attempts = json_list(attempts);
+    let attempts = json_list(attempts)?;
     sqlx::query!(
         "insert into attempt (id, build_id, number, claim, worker, token_id, status,
              lease_expires_at, created_at)
@@ -166,7 +166,7 @@ pub async fn claims_with_attempt(
     tx: &mut WriteTransaction,
     claims: &[ClaimId],
 ) -> sqlx::Result<Vec<ClaimId>> {
-    let claims = json_list(claims);
+    let claims = json_list(claims)?;
     let rows = sqlx::query!(
         r#"select claim as "claim: ClaimId" from attempt
            where claim in (select value from json_each(?))"#,

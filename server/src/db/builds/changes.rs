@@ -141,7 +141,7 @@ pub async fn accept_packages(
 /// those whose status changed.
 pub async fn complete(tx: &mut WriteTransaction, ids: &[BuildId]) -> sqlx::Result<Vec<BuildId>> {
     let at = tx.now();
-    let ids = json_list(ids);
+    let ids = json_list(ids)?;
     let rows = sqlx::query!(
         r#"update build set message = null, hint = null, finished_at = ?,
                status = case when exists (
@@ -212,7 +212,7 @@ pub async fn unblock_dependents(
     tx: &mut WriteTransaction,
     completed: &[BuildId],
 ) -> sqlx::Result<Vec<Unblocked>> {
-    let completed = json_list(completed);
+    let completed = json_list(completed)?;
     sqlx::query!(
         // Grouped first: counting for each dependent would go through all completed builds for each.
         "update build set missing_dependencies = missing_dependencies - edge.completed

@@ -90,7 +90,7 @@ pub async fn entries(
     packages: &[(AttemptId, &PackageFileName)],
     bytes: i64,
 ) -> sqlx::Result<Vec<Entries>> {
-    let packages = json_list(packages);
+    let packages = json_list(packages)?;
     let rows = sqlx::query!(
         r#"with wanted as (
                select cast(chosen.key as integer) as position, package.attempt_id,

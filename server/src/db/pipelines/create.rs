@@ -23,7 +23,7 @@ pub struct NewPipeline {
 
 /// Stores pipelines that are to be created.
 pub async fn insert(tx: &mut WriteTransaction, new: &[NewPipeline]) -> sqlx::Result<()> {
-    let new = json_list(new);
+    let new = json_list(new)?;
     sqlx::query!(
         "insert into pipeline (attempt_id, gitlab, project_id, git_ref, commit_hash)
          select value ->> 'attempt', value ->> 'gitlab', value ->> 'project_id',

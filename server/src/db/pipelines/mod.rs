@@ -120,7 +120,7 @@ pub async fn of_attempts(
     executor: impl SqliteExecutor<'_>,
     attempts: &[AttemptId],
 ) -> sqlx::Result<Vec<PipelineRow>> {
-    let attempts = json_list(attempts);
+    let attempts = json_list(attempts)?;
     select_pipeline!(
         "where attempt_id in (select value from json_each(?))",
         attempts
@@ -158,7 +158,7 @@ pub async fn followed(
     executor: impl SqliteExecutor<'_>,
     projects: Option<&[ProjectId]>,
 ) -> sqlx::Result<Vec<PipelineRow>> {
-    let projects = projects.map(json_list);
+    let projects = projects.map(json_list).transpose()?;
     select_pipeline!(
         "where ended_at is null and pipeline_id is not null
              and (?1 is null or project_id in (select value from json_each(?1)))
