@@ -3,18 +3,16 @@
 use std::time::Duration;
 
 use buildbtw_gitlab::{GitlabError, GitlabErrorKind, NewPipeline, Parameters, Pipeline, ProjectId};
-use buildbtw_model::AttemptId;
 
 use crate::config::pipelines::ParameterKind;
 use crate::db::pipelines::PipelineRow;
-use crate::db::{Database, builds, pipelines, source_repositories};
+use crate::db::{Database, builds, source_repositories};
 use crate::error::Error;
 use crate::service::pipelines::{
-    Created, end_refused, end_withdrawn, pipeline_name, record_created,
+    Created, end_refused, end_withdrawn, pipeline_name, record_created, store_creation_request,
 };
 use crate::state::parts::AttemptParts;
 use crate::state::pipelines::Pipelines;
-use crate::time::Millis;
 
 use super::refused::Refused;
 
@@ -155,17 +153,6 @@ async fn settle(
         on_gitlab.pipelines_changed(row.project_id);
     }
     Ok(Step::Settled)
-}
-
-async fn store_creation_request(
-    database: &Database,
-    attempt: AttemptId,
-    at: Option<Millis>,
-) -> Result<bool, Error> {
-    let mut tx = database.write().await?;
-    let is_there = pipelines::record_creation_request(&mut tx, attempt, at).await?;
-    tx.commit().await?;
-    Ok(is_there)
 }
 
 /// Returns whether the project cannot be accessed.
