@@ -1,7 +1,7 @@
 //! Deferred reports of failures that would be retried: the executor knows that its job was stopped, only GitLab
 //! knows why. The report is kept until GitLab has reported how the job ended, and the build waits until then.
 
-use buildbtw_model::{AttemptId, Explanation, FailureKind};
+use buildbtw_model::{Explanation, FailureKind};
 
 use crate::db::attempts::{self, AttemptRow, UNLIMITED_LEASE};
 use crate::db::{WriteTransaction, pipelines};
