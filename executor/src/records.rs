@@ -7,8 +7,8 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use buildbtw_model::FailureKind;
 use buildbtw_model::api::Outcome;
+use buildbtw_model::{FailureKind, saturating};
 use serde::{Deserialize, Serialize};
 
 /// The file, in the state folder.
@@ -112,7 +112,7 @@ fn read_from(mut file: fs_err::File, offset: u64, records: &mut Vec<Record>) -> 
         if !line.ends_with(b"\n") {
             return Ok(end);
         }
-        end += u64::try_from(count).unwrap_or(u64::MAX);
+        end += saturating::<u64, _>(count);
         records.extend(serde_json::from_slice::<Record>(&line));
     }
 }

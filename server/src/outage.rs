@@ -72,7 +72,7 @@ impl Failure {
     }
 
     /// Returns the pause that GitLab requests.
-    pub(crate) fn requested_pause(&self) -> Option<Duration> {
+    fn requested_pause(&self) -> Option<Duration> {
         match self {
             Self::Gitlab(error) => error.kind.pause(),
             Self::Server(_) | Self::ProjectsMissing { .. } | Self::DiskReserve { .. } => None,
@@ -81,6 +81,11 @@ impl Failure {
 
     fn is_of_server(&self) -> bool {
         matches!(self, Self::Server(_))
+    }
+
+    /// Returns whether another failure is the same, apart from such numbers.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        self.fingerprint() == other.fingerprint()
     }
 }
 
@@ -139,6 +144,16 @@ impl Backoff {
     /// Returns the pause after one more failure.
     pub fn failed(&mut self) -> Duration {
         self.growing.next().unwrap_or(self.pauses.longest)
+    }
+
+    /// Returns the pause after this failure: of the server, or at least what GitLab requests.
+    pub(crate) fn pause_after(&mut self, failure: &Failure) -> Duration {
+        let own = self.failed();
+        if failure.is_of_server() {
+            self.pauses.of_server
+        } else {
+            own.max(failure.requested_pause().unwrap_or_default())
+        }
     }
 
     /// Resets the backoff after a success.
@@ -212,26 +227,22 @@ impl Outage {
         Some(current.message)
     }
 
+    /// Creates a backoff with the pauses of this task, for a part of its work.
+    pub(crate) fn backoff(&self) -> Backoff {
+        Backoff::new(self.0.pauses)
+    }
+
     /// Records a failure, and returns the pause before the next try.
     pub fn failed(&self, failure: &Failure) -> Duration {
-        let own = self.lock().backoff.failed();
-        let pause = if failure.is_of_server() {
-            self.0.pauses.of_server
-        } else {
-            own.max(failure.requested_pause().unwrap_or_default())
-        };
+        let pause = self.lock().backoff.pause_after(failure);
         self.note(failure, pause);
         pause
     }
 
     /// Records a failure for which the caller chooses the pause.
-    pub fn note(&self, failure: &Failure, pause: Duration) {
+    pub(crate) fn note(&self, failure: &Failure, pause: Duration) {
         let message = failure.to_string();
-        if self.begin(
-            message.clone(),
-            failure.fingerprint(),
-            failure.is_of_server(),
-        ) {
+        if self.show(failure) {
             // Logged once: an hour without GitLab must not fill the log.
             if failure.is_of_server() {
                 tracing::error!(
@@ -251,6 +262,15 @@ impl Outage {
         } else {
             tracing::debug!(error = message, "outage continues: {}", self.0.title);
         }
+    }
+
+    /// Shows a failure without logging it. Returns whether it differs from the previous one.
+    pub(crate) fn show(&self, failure: &Failure) -> bool {
+        self.begin(
+            failure.to_string(),
+            failure.fingerprint(),
+            failure.is_of_server(),
+        )
     }
 
     /// Records a panic of the task, and returns the pause before it is restarted.

@@ -97,10 +97,7 @@ impl Server {
         let lock = lock(data).await?;
         ensure_restored(data)?;
         let (source_config, webhook) = args.sources()?;
-        let base = match &args.base_repositories {
-            Some(path) => BaseRepositories::read(path).context("cannot use --base-repositories")?,
-            None => BaseRepositories::default(),
-        };
+        let base = base_repositories(args)?;
         let limits = Limits::new(&args.connections.settings())?;
         let listener = listen(socket, args.listen).await?;
         let metrics = listen_for_metrics(args).await?;
@@ -173,7 +170,11 @@ impl Server {
         let shutdown = self.state.shutdown.clone();
         self.serve_metrics();
         // Requests need an index that knows the sources.
-        let _ = self.sources_ready.await;
+        tokio::select! {
+            _ = &mut self.sources_ready => {}
+            // The sources cannot be stored; the service stops below.
+            () = self.state.database.committer_ended() => {}
+        }
         let admission = self.state.admission.clone();
         let router = router(self.state.clone());
         let service = serve(
@@ -184,18 +185,7 @@ impl Server {
             shutdown.clone(),
         );
         let mut service = tokio::spawn(service);
-        let text = format!("{}\n", reachable(self.address));
-        if let Err(error) = self
-            .state
-            .repos
-            .replace(&self.address_file, text.as_bytes())
-        {
-            // Only people and scripts on this machine read it; a full disk must not stop the server.
-            tracing::warn!(
-                error = error.to_string(),
-                "cannot write the file `address` in the data folder"
-            );
-        }
+        write_address(&self.state, &self.address_file, self.address);
         let config = &self.state.config;
         tracing::info!(address = %self.address, url = config.url, "serving");
         service_manager::ready(self.address);
@@ -213,6 +203,9 @@ impl Server {
                 Some(Err(error)) => anyhow::anyhow!("a background task failed: {error}"),
                 None => anyhow::anyhow!("no background task is running"),
             }),
+            () = self.state.database.committer_ended() => {
+                Some(anyhow::anyhow!("the task that commits writes ended unexpectedly"))
+            }
             ended = &mut service => Some(anyhow::anyhow!("the HTTP service ended unexpectedly: {ended:?}")),
         };
         shutdown.cancel();
@@ -231,6 +224,18 @@ impl Server {
     }
 }
 
+/// Writes where programs on this machine reach the server.
+fn write_address(state: &AppState, file: &Path, address: SocketAddr) {
+    let text = format!("{}\n", reachable(address));
+    if let Err(error) = state.repos.replace(file, text.as_bytes()) {
+        // Only people and scripts on this machine read it; a full disk must not stop the server.
+        tracing::warn!(
+            error = error.to_string(),
+            "cannot write the file `address` in the data folder"
+        );
+    }
+}
+
 async fn listen_for_metrics(args: &RunArgs) -> anyhow::Result<Option<TcpListener>> {
     let Some(address) = args.metrics.metrics_listen else {
         return Ok(None);
@@ -245,6 +250,13 @@ async fn listen_for_metrics(args: &RunArgs) -> anyhow::Result<Option<TcpListener
 fn observe(gitlab: Option<&Gitlab>, state: &AppState) {
     if let Some(gitlab) = gitlab {
         gitlab.observe(Arc::new(state.metrics.forge.clone()));
+    }
+}
+
+fn base_repositories(args: &RunArgs) -> anyhow::Result<BaseRepositories> {
+    match &args.base_repositories {
+        Some(path) => BaseRepositories::read(path).context("cannot use --base-repositories"),
+        None => Ok(BaseRepositories::default()),
     }
 }
 

@@ -72,7 +72,7 @@ const BUILD_ROWS: [&str; 5] = [
      values (1, 1, 1, 'running', 'r', 1)",
     "insert into build (id, iteration_id, architecture, pkgbase, stage, level, position, commit_hash,
          commit_time, clone_url, srcinfo_sha256, version, reason, estimate_s, priority_s, status,
-         missing)
+         missing_dependencies)
      values (1, 1, 'x86_64', 'first', 1, 0, 0, printf('%040d', 0), 1, 'u', printf('%064d', 0), '1-1',
          'first', 1, 1, 'building', 0)",
 ];

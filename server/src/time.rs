@@ -28,7 +28,7 @@ impl Add<Duration> for Millis {
     type Output = Self;
 
     fn add(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(milliseconds(duration)))
+        Self(self.0.saturating_add(saturating(duration.as_millis())))
     }
 }
 
@@ -36,7 +36,7 @@ impl Sub<Duration> for Millis {
     type Output = Self;
 
     fn sub(self, duration: Duration) -> Self {
-        Self(self.0.saturating_sub(milliseconds(duration)))
+        Self(self.0.saturating_sub(saturating(duration.as_millis())))
     }
 }
 
@@ -68,11 +68,6 @@ impl From<Seconds> for Duration {
     fn from(seconds: Seconds) -> Self {
         Self::from_secs(seconds.0.into())
     }
-}
-
-/// Returns the milliseconds of a duration, saturating.
-fn milliseconds(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 4)
 }
 
 /// A clock. Cheap to clone.

@@ -93,30 +93,6 @@ fn killing_the_server_mid_build_loses_nothing() {
 }
 
 #[test]
-fn killing_the_worker_mid_build_requeues_its_build() {
-    let folder = tempfile::tempdir().unwrap();
-    let sources = Sources::with_a_chain(folder.path(), 3);
-    let server = Server::start_with_lease(folder.path(), &sources, 5);
-    let first = Worker::simulated(&server, &folder.path().join("first"), 1, "0.5");
-    let namespace: NamespaceName = "chain".parse().unwrap();
-    let output = cli(&server, &["new", "p0/main", "--name", "chain"]);
-    assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
-
-    runtime().block_on(async {
-        let client = server.client();
-        wait_for_event(&client, &namespace, "build.built").await;
-        wait_for_event(&client, &namespace, "build.building").await;
-        first.process.kill_hard();
-        // It never returns; another worker takes over when the lease expires.
-        let _second = Worker::simulated(&server, &folder.path().join("second"), 1, "0.1");
-        let output = cli(&server, &["watch", "chain"]);
-        assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
-        assert_nothing_built_twice(&client, &namespace).await;
-    });
-    pacman_upgrades(folder.path(), &server, "chain");
-}
-
-#[test]
 fn restarted_worker_releases_its_build_immediately() {
     let folder = tempfile::tempdir().unwrap();
     let sources = Sources::with_a_chain(folder.path(), 1);

@@ -1,4 +1,4 @@
-//! Reads of the machine's wall clock.
+//! Reads of the machine's wall clock, also by identifiers that contain the time.
 
 use std::path::Path;
 
@@ -9,12 +9,17 @@ use crate::production_files;
 use crate::source::{attributes, is_for_tests};
 
 /// The functions that return the time of the machine's clock.
-const READS: [&str; 4] = [
+const READS: [&str; 5] = [
     "Millis::now",
     "SystemTime::now",
     "Timestamp::now",
+    IDENTIFIER,
     "Zoned::now",
 ];
+/// Generates an identifier that contains the time.
+const IDENTIFIER: &str = "Uuid::now_v7";
+/// The only file that may generate them. Nothing reads the time of an identifier; it only sorts later ones later.
+const IDENTIFIERS: &str = "crates/model/src/ids/numbers.rs";
 /// The only file of the server that may call them; all others ask the clock that it defines.
 const CLOCK: &str = "server/src/time.rs";
 
@@ -79,8 +84,12 @@ fn reads_the_machines_clock_in_one_file_of_the_server() {
         let found = reads(&text).unwrap();
         if file == Path::new(CLOCK) {
             assert!(!found.is_empty(), "{CLOCK} no longer reads the clock");
-        } else if file.starts_with("server/src") {
+        } else if file == Path::new(IDENTIFIERS) {
+            assert_eq!(found, [IDENTIFIER], "{IDENTIFIERS}");
+        } else {
+            let is_server = file.starts_with("server/src");
             let found = found.into_iter();
+            let found = found.filter(|read| is_server || *read == IDENTIFIER);
             elsewhere.extend(found.map(|read| format!("{} calls {read}", file.display())));
         }
     }
@@ -95,6 +104,7 @@ fn finds_reads_in_paths_and_macros_outside_of_tests() {
             let _ = before.map_or_else(Zoned::now, |before| before.since);
             let _ = Instant::now();
             println!(\"{}\", SystemTime::now());
+            let _ = uuid::Uuid::now_v7();
         }
         impl Two {
             #[cfg(test)]
@@ -109,6 +119,11 @@ fn finds_reads_in_paths_and_macros_outside_of_tests() {
             }
         }
     ";
-    let expected = ["Timestamp::now", "Zoned::now", "SystemTime::now"];
+    let expected = [
+        "Timestamp::now",
+        "Zoned::now",
+        "SystemTime::now",
+        IDENTIFIER,
+    ];
     assert_eq!(reads(text).unwrap(), expected);
 }

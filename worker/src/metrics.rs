@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use buildbtw_metrics::{Histograms, Router, long_histogram};
-use buildbtw_model::FailureKind;
 use buildbtw_model::api::Outcome;
+use buildbtw_model::{FailureKind, saturating};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -57,7 +57,7 @@ impl Metrics {
             reachable: Gauge::default(),
             scratch: Gauge::default(),
         };
-        this.jobs.set(i64::try_from(jobs).unwrap_or(i64::MAX));
+        this.jobs.set(saturating(jobs));
         drop(this.attempts.get_or_create(&labels(None)));
         for kind in FailureKind::ALL {
             drop(this.attempts.get_or_create(&labels(Some(*kind))));
@@ -144,9 +144,7 @@ pub(crate) fn router(context: &Arc<Context>) -> Router {
             .reachable
             .set(i64::from(context.agent.link.is_reachable()));
         if let Ok(space) = buildbtw_metrics::space(&context.scratch_dir) {
-            metrics
-                .scratch
-                .set(i64::try_from(space.available).unwrap_or(i64::MAX));
+            metrics.scratch.set(saturating(space.available));
         }
     })
 }

@@ -95,8 +95,8 @@ pub(super) async fn retry(context: &Context, args: Retry) -> Result<u8> {
             "`buildbtw retry {name} --latest` or `buildbtw new-iteration {name}` builds them"
         ));
     }
-    for note in &retried.notes {
-        output.note(format_args!("{note}"));
+    for reason in &retried.not_built {
+        output.note(format_args!("{}", reason.text));
     }
     hint_to_watch(output, &name);
     Ok(0)

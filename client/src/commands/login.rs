@@ -36,16 +36,8 @@ pub(super) async fn run(global: &Global, args: &Login) -> Result<u8> {
         ..chosen
     };
     tokenless.client().map_err(server_error)?;
-    let token = match (&args.token_file, &global.token) {
-        (Some(file), _) => fs_err::read_to_string(file)?,
-        (None, Some(token)) => token.clone(),
-        (None, None) => {
-            let prompt = format!("Token for {server}: ");
-            let read = tokio::task::spawn_blocking(move || read_token(&prompt));
-            read.await
-                .map_err(|error| Error::new(error.to_string()))??
-        }
-    };
+    let prompt = format!("Token for {server}: ");
+    let token = token(global, args, prompt).await?;
     let login = SavedLogin {
         server: Some(server),
         token: Some(token.trim().to_owned()).filter(|token| !token.is_empty()),
@@ -79,6 +71,18 @@ pub(super) async fn run(global: &Global, args: &Login) -> Result<u8> {
             .note(format_args!("saved to {}", path.display()));
     }
     Ok(0)
+}
+
+/// Returns the token from its file, from the options, or from the terminal.
+async fn token(global: &Global, args: &Login, prompt: String) -> Result<String> {
+    match (&args.token_file, &global.token) {
+        (Some(file), _) => Ok(fs_err::read_to_string(file)?),
+        (None, Some(token)) => Ok(token.clone()),
+        (None, None) => {
+            let read = tokio::task::spawn_blocking(move || read_token(&prompt));
+            read.await.map_err(|error| Error::new(error.to_string()))?
+        }
+    }
 }
 
 /// Prompts for the token without echo, or reads standard input to its end if it is not a terminal.

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use buildbtw_model::api::{PlanNote, TaskOutage};
-use buildbtw_model::{BuildStatus, NoteKind};
+use buildbtw_model::{BackgroundTask, BuildStatus, NoteKind};
 
 use super::fake::{Fake, TOKEN};
 use super::program::run;
@@ -98,7 +98,7 @@ async fn list_warns_of_outages_if_the_token_may_read_them() {
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
     fake.change(|inner| {
         inner.outages.push(TaskOutage {
-            task: "retention".into(),
+            task: BackgroundTask::Retention,
             title: "cannot remove old iterations".into(),
             message: "no space\n\x1b[31mleft".into(),
             since: "2026-11-30T03:18:05Z".parse().unwrap(),

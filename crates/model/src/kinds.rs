@@ -1,5 +1,5 @@
-//! Kinds of events, notes, changes and source problems. Programs branch on the kind, never on the message that comes
-//! with it.
+//! Kinds of events, notes, changes, source problems, stalls and tasks. Programs branch on the kind, never on the message
+//! that comes with it.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -220,6 +220,90 @@ text_enum! {
         /// It cannot be read.
         Unreadable = "unreadable",
         _ => /// A kind that this version of the program does not know.
+        Other,
+    }
+}
+
+text_enum! {
+    /// Why no build of an architecture makes progress.
+    #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+    StallKind, "kind of stall" {
+        /// No worker builds for the architecture.
+        NoWorker = "no-worker",
+        /// The disk of the server is below its reserve.
+        DiskReserve = "disk-reserve",
+        /// GitLab, which builds for the architecture, cannot be used.
+        Gitlab = "gitlab",
+        _ => /// A kind that this version of the program does not know.
+        Other,
+    }
+}
+
+text_enum! {
+    /// The subject of a note about the version of a build's packages.
+    #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+    VersionNoteKind, "kind of version note" {
+        /// The build computes it.
+        Computed = "computed",
+        /// A base repository has a newer one.
+        OlderThanBase = "older-than-base",
+        _ => /// A kind that this version of the program does not know.
+        Other,
+    }
+}
+
+text_enum! {
+    /// Why newer commits are not built.
+    #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+    NotBuiltKind, "reason not to build" {
+        /// Their source repository cannot be used.
+        UnusableSource = "unusable-source",
+        /// They cannot be planned.
+        NotPlanned = "not-planned",
+        _ => /// A kind that this version of the program does not know.
+        Other,
+    }
+}
+
+text_enum! {
+    /// A background task of the server.
+    #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+    BackgroundTask, "task" {
+        /// Checkpoints the write-ahead log of the database.
+        Checkpoints = "checkpoints",
+        /// Assigns builds to workers.
+        Claims = "claims",
+        /// Watches the space of the disk.
+        DiskReserve = "disk reserve",
+        /// Writes the file lists of repositories.
+        FileLists = "file lists",
+        /// Reports the state of rebuilds to GitLab.
+        ForgeReports = "forge reports",
+        /// Ends attempts whose lease has expired.
+        Leases = "leases",
+        /// Creates pipelines in GitLab.
+        PipelineCreation = "pipeline creation",
+        /// Polls pipelines in GitLab.
+        PipelineFollowing = "pipeline following",
+        /// Publishes accepted packages.
+        Publisher = "publisher",
+        /// Watches the objective of the queue.
+        QueueObjective = "queue objective",
+        /// Reads settings again.
+        Reloading = "reloading",
+        /// Plans namespaces again after changes of their sources.
+        Replanner = "replanner",
+        /// Removes old iterations.
+        Retention = "retention",
+        /// Watches the source repositories.
+        SourceWatching = "source watching",
+        /// Measures the data folder.
+        Storage = "storage",
+        /// Deletes unreferenced `.SRCINFO` texts.
+        UnusedSrcinfos = "unused .SRCINFO texts",
+        /// Feeds the watchdog of the service manager.
+        Watchdog = "watchdog",
+        _ => /// A task that this version of the program does not know.
         Other,
     }
 }

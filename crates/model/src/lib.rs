@@ -21,6 +21,7 @@ mod schema;
 mod source_entry;
 mod states;
 mod version;
+mod version_note;
 
 pub use changeset::{Changeset, ChangesetError};
 pub use explanation::Explanation;
@@ -31,14 +32,18 @@ pub use ids::{
     RepositoryName, Sha256Digest, TokenId, TreeHash, WorkerName,
 };
 pub use iteration_cause::IterationCause;
-pub use kinds::{ChangeKind, EventKind, NoteKind, SourceProblemKind};
+pub use kinds::{
+    BackgroundTask, ChangeKind, EventKind, NotBuiltKind, NoteKind, SourceProblemKind, StallKind,
+    VersionNoteKind,
+};
 pub use merge_request::{MergeRequestUrl, MergeRequestUrlError, OriginSpec, OriginSpecError};
 pub use numbers::{Bounded, Unsigned, saturating};
 pub use permission_denied::PermissionDenied;
-pub use release::{ReleaseRule, bumped_pkgrel, bumped_version, version_note};
+pub use release::{ReleaseRule, bumped_pkgrel, bumped_version};
 pub use source_entry::{SourceKind, source_file_name, source_kind, source_protocol, source_url};
 pub use states::{
     AttemptStatus, BuildStatus, FailureKind, IterationStatus, MissingKeys, NetworkPolicy,
     PipelineStatus, Scope, TokenScope, UnknownState,
 };
 pub use version::{compare_versions, is_epoch_left_out};
+pub use version_note::VersionNote;

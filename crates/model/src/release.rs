@@ -70,18 +70,6 @@ impl ReleaseRule {
     }
 }
 
-/// Returns the note to show next to the version of a build's packages.
-#[must_use]
-pub fn version_note(is_computed: bool, newer_in_base: Option<&PackageVersion>) -> Option<String> {
-    if is_computed {
-        return Some("version computed at build time".to_owned());
-    }
-    let newer = newer_in_base?;
-    Some(format!(
-        "older than base, `pacman -Syu` will not install it (base has {newer})"
-    ))
-}
-
 /// Returns the next release that leaves the packager's next one free: `N` becomes `N.1`, `N.k` becomes `N.(k+1)`.
 fn next_pkgrel(pkgrel: &str) -> String {
     let (major, minor) = match pkgrel.split_once('.') {

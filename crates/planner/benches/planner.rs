@@ -230,7 +230,7 @@ fn ratios() {
             let graph = graph(&plan);
             for workers in [8, 64, 512] {
                 let duration = |build: NodeIndex| durations[build.index()];
-                let ratio = |policy| simulate(&graph, duration, workers, policy).ratio();
+                let ratio = |policy| simulate(&graph, duration, workers, policy).unwrap().ratio();
                 println!(
                     "{} builds ({scope}, of {size} packages), {workers} workers: critical path {:.3}, first in first out {:.3}, random {:.3}",
                     plan.builds.len(),

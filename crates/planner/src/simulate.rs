@@ -6,7 +6,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use petgraph::algo::toposort;
+use petgraph::algo::{Cycle, toposort};
 use petgraph::visit::{IntoNeighborsDirected, IntoNodeIdentifiers, NodeIndexable, Visitable};
 use petgraph::{Incoming, Outgoing};
 
@@ -49,52 +49,59 @@ impl Outcome {
 
 /// Simulates the builds of an acyclic graph on `workers` workers (at least one). Edges lead from a build to those that
 /// it needs.
-#[must_use]
+///
+/// # Errors
+/// When the graph has a cycle.
 pub fn simulate<G>(
     graph: G,
     duration_s: impl Fn(G::NodeId) -> u64,
     workers: usize,
     policy: Policy,
-) -> Outcome
+) -> Result<Outcome, Cycle<G::NodeId>>
 where
     G: IntoNeighborsDirected + IntoNodeIdentifiers + NodeIndexable + Visitable,
 {
-    let ends = ends(graph, &duration_s, workers, policy);
+    let ends = ends(graph, &duration_s, workers, policy)?;
     let work_s: u64 = graph.node_identifiers().map(&duration_s).sum();
-    let critical_path_s = critical_paths(graph, duration_s).into_iter().max();
+    let critical_path_s = critical_paths(graph, duration_s)?.into_iter().max();
     let critical_path_s = critical_path_s.unwrap_or(0);
-    Outcome {
+    Ok(Outcome {
         makespan_s: ends.into_iter().max().unwrap_or(0),
         critical_path_s,
         work_s,
         bound_s: critical_path_s.max(work_s.div_ceil(workers.max(1) as u64)),
-    }
+    })
 }
 
 /// Returns the remaining critical path of each build, itself included.
-fn critical_paths<G>(graph: G, duration_s: impl Fn(G::NodeId) -> u64) -> Vec<u64>
+fn critical_paths<G>(
+    graph: G,
+    duration_s: impl Fn(G::NodeId) -> u64,
+) -> Result<Vec<u64>, Cycle<G::NodeId>>
 where
     G: IntoNeighborsDirected + IntoNodeIdentifiers + NodeIndexable + Visitable,
 {
-    let order = toposort(graph, None).unwrap_or_default();
-    longest_paths(graph, order.into_iter(), duration_s)
+    let order = toposort(graph, None)?;
+    Ok(longest_paths(graph, order.into_iter(), duration_s))
 }
 
 /// Returns when each build of an acyclic graph ends on `workers` workers (at least one), in seconds from the start:
 /// list scheduling (Graham 1966) in the order of the policy. Edges lead from a build to those that it needs; of builds
 /// that the policy does not distinguish, the first in the graph comes first.
-#[must_use]
+///
+/// # Errors
+/// When the graph has a cycle.
 pub fn ends<G>(
     graph: G,
     duration_s: impl Fn(G::NodeId) -> u64,
     workers: usize,
     policy: Policy,
-) -> Vec<u64>
+) -> Result<Vec<u64>, Cycle<G::NodeId>>
 where
     G: IntoNeighborsDirected + IntoNodeIdentifiers + NodeIndexable + Visitable,
 {
     let workers = workers.max(1);
-    let remaining = critical_paths(graph, &duration_s);
+    let remaining = critical_paths(graph, &duration_s)?;
     let mut waiting = vec![0usize; graph.node_bound()];
     let mut ends = vec![0u64; graph.node_bound()];
 
@@ -140,7 +147,7 @@ where
         freed.sort_unstable();
         ready.extend(freed.drain(..).map(|user| (rank(user), user)));
     }
-    ends
+    Ok(ends)
 }
 
 /// A pseudorandom number generator (SplitMix64): the same seed must give the same schedule in every version.
@@ -187,7 +194,7 @@ mod tests {
     }
 
     fn simulated(graph: &DiGraph<u64, ()>, workers: usize, policy: Policy) -> Outcome {
-        simulate(graph, |build| graph[build], workers, policy)
+        simulate(graph, |build| graph[build], workers, policy).unwrap()
     }
 
     #[test]
@@ -206,7 +213,15 @@ mod tests {
         let graph = graph(&[(9, &[]), (1, &[0]), (1, &[]), (2, &[1, 2]), (2, &[2, 1])]);
         let part = NodeFiltered::from_fn(&graph, |build| graph[build] < 9);
         let ends = ends(&part, |build| graph[build], 1, Policy::CriticalPath);
-        assert_eq!(ends, [0, 1, 2, 4, 6]);
+        assert_eq!(ends.unwrap(), [0, 1, 2, 4, 6]);
+    }
+
+    #[test]
+    fn returns_a_build_of_a_cycle() {
+        let graph = graph(&[(1, &[]), (1, &[2]), (1, &[1])]);
+        let cycle = ends(&graph, |build| graph[build], 1, Policy::CriticalPath).unwrap_err();
+        assert!(cycle.node_id().index() > 0);
+        assert!(simulate(&graph, |build| graph[build], 1, Policy::Fifo).is_err());
     }
 
     proptest! {

@@ -7,6 +7,7 @@ use std::iter::Copied;
 use std::ops::Range;
 use std::slice;
 
+use buildbtw_model::saturating;
 use fixedbitset::FixedBitSet;
 use petgraph::Direction;
 use petgraph::visit::{
@@ -16,7 +17,7 @@ use petgraph::visit::{
 
 /// Converts a position to a number. No list here can have 2^32 entries.
 pub(crate) fn number(position: usize) -> u32 {
-    u32::try_from(position).unwrap_or(u32::MAX)
+    saturating(position)
 }
 
 /// Lists of different lengths in one allocation.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
 use buildbtw_metrics::{Histograms, long_histogram};
-use buildbtw_model::FailureKind;
+use buildbtw_model::{FailureKind, saturating};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -119,7 +119,6 @@ impl Metrics {
     }
 
     fn refresh(&self, state_dir: &Path, reader: &mut Reader) {
-        let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         match (count_jobs(state_dir), reader.read()) {
             (Ok(jobs), Ok(records)) => {
                 self.jobs.set(jobs);
@@ -130,7 +129,7 @@ impl Metrics {
             }
         }
         if let Ok(space) = buildbtw_metrics::space(state_dir) {
-            self.space.set(signed(space.available));
+            self.space.set(saturating(space.available));
         }
     }
 

@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use super::runner::{Actor, Cause, Next};
-use crate::db::Checkpointer;
-use crate::outage::{Failure, Outage, Pauses};
-use crate::time::Clock;
+use buildbtw_model::BackgroundTask;
 
-/// The pause before a retry.
-const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(10);
+use super::runner::{Actor, Cause, Next, OwnOutage};
+use crate::db::Checkpointer;
+use crate::outage::{Failure, Pauses};
 
 /// The actor that checkpoints the write-ahead log.
 pub(crate) struct Checkpoints {
@@ -19,18 +17,15 @@ impl Checkpoints {
     pub(crate) fn new(checkpointer: Checkpointer) -> Self {
         Self { checkpointer }
     }
+}
 
-    pub(crate) fn outage(clock: &Clock) -> Outage {
-        Outage::new(
-            "cannot checkpoint the database's write-ahead log",
-            Pauses::constant(PAUSE_AFTER_ERROR),
-            clock,
-        )
-    }
+impl OwnOutage for Checkpoints {
+    const TITLE: &'static str = "cannot checkpoint the database's write-ahead log";
+    const PAUSES: Pauses = Pauses::constant(Duration::from_secs(10));
 }
 
 impl Actor for Checkpoints {
-    const NAME: &'static str = "checkpoints";
+    const TASK: BackgroundTask = BackgroundTask::Checkpoints;
     type Event = ();
 
     async fn event(&mut self) {

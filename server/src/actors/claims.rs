@@ -2,19 +2,17 @@
 
 use std::time::Duration;
 
+use buildbtw_model::BackgroundTask;
 use tokio::time::Instant;
 
-use super::runner::{Actor, Cause, Next};
+use super::runner::{Actor, Cause, Next, OwnOutage};
 use crate::disk::PAUSE_DURING_SHORTAGE;
 use crate::dispatch::claims::WaitingClaims;
 use crate::error::Error;
-use crate::outage::{Failure, Outage, Pauses};
+use crate::outage::{Failure, Pauses};
 use crate::state::AppState;
 use crate::state::claim_queue::Message;
-use crate::time::{Clock, Jumps};
-
-/// The pause before a retry after a failure of the database.
-const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
+use crate::time::Jumps;
 
 /// How long an architecture counts as drained. Transitions report new ready builds; this covers a report that was
 /// lost.
@@ -47,14 +45,6 @@ impl Claims {
             retry_at: None,
             read_at: Instant::now(),
         }
-    }
-
-    pub(crate) fn outage(clock: &Clock) -> Outage {
-        Outage::new(
-            "cannot assign builds to workers",
-            Pauses::constant(PAUSE_AFTER_ERROR),
-            clock,
-        )
     }
 
     fn apply_event(&mut self, cause: Cause<Event>) {
@@ -90,8 +80,13 @@ impl Claims {
     }
 }
 
+impl OwnOutage for Claims {
+    const TITLE: &'static str = "cannot assign builds to workers";
+    const PAUSES: Pauses = Pauses::constant(Duration::from_secs(1));
+}
+
 impl Actor for Claims {
-    const NAME: &'static str = "claims";
+    const TASK: BackgroundTask = BackgroundTask::Claims;
     type Event = Event;
 
     async fn event(&mut self) -> Event {
@@ -110,7 +105,8 @@ impl Actor for Claims {
             match self.serve().await {
                 Ok(pause) => self.retry_at = pause.map(|pause| Instant::now() + pause),
                 Err(error) => {
-                    self.retry_at = Some(Instant::now() + PAUSE_AFTER_ERROR);
+                    // The next turn tries again, whatever causes it.
+                    self.waiting.expect_builds();
                     served = Err(error);
                 }
             }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use buildbtw_model::BackgroundTask;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -93,7 +94,7 @@ impl DirectoryWatching {
 }
 
 impl Actor for DirectoryWatching {
-    const NAME: &'static str = "source watching";
+    const TASK: BackgroundTask = BackgroundTask::SourceWatching;
     type Event = Event;
 
     async fn event(&mut self) -> Event {

@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
-use super::runner::{Actor, Cause, Next};
+use buildbtw_model::BackgroundTask;
+
+use super::runner::{Actor, Cause, Next, OwnOutage};
 use crate::disk::PAUSE_DURING_SHORTAGE;
-use crate::outage::{Failure, Outage, Pauses};
+use crate::outage::{Failure, Pauses};
 use crate::state::AppState;
-use crate::time::Clock;
 
 /// The interval. Requests measure the disk themselves.
 const EVERY: Duration = Duration::from_secs(15);
@@ -26,18 +27,15 @@ impl DiskReserve {
             was_short: false,
         }
     }
+}
 
-    pub(crate) fn outage(clock: &Clock) -> Outage {
-        Outage::new(
-            "accepting no uploads, namespaces and claims",
-            Pauses::constant(PAUSE_DURING_SHORTAGE),
-            clock,
-        )
-    }
+impl OwnOutage for DiskReserve {
+    const TITLE: &'static str = "accepting no uploads, namespaces and claims";
+    const PAUSES: Pauses = Pauses::constant(PAUSE_DURING_SHORTAGE);
 }
 
 impl Actor for DiskReserve {
-    const NAME: &'static str = "disk reserve";
+    const TASK: BackgroundTask = BackgroundTask::DiskReserve;
     type Event = ();
 
     async fn event(&mut self) {

@@ -4,87 +4,92 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use buildbtw_model::BackgroundTask;
 use tokio::time::Instant;
 
-use super::runner::{Actor, Cause, Next};
+use super::runner::{Actor, Cause, Keyed, Next, OwnOutage};
 use crate::db::IterationId;
+use crate::error::Error;
 use crate::outage::{Failure, Outage, Pauses};
 use crate::repos::RepositoryKey;
 use crate::service::publish::file_lists::{outdated, update};
+use crate::service::publish::in_repository;
 use crate::state::AppState;
 use crate::state::publish_queue::Outdated;
-use crate::time::Clock;
 
 /// The minimum delay after a change.
 const LAG: Duration = Duration::from_secs(2);
 /// The minimum ratio of delay to write time, which bounds the share of time that large databases take.
 const LAG_PER_WORK: u32 = 50;
-/// The pause before a retry of finding outdated databases.
-const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(5);
 
 /// The actor that writes databases with file lists.
 pub(crate) struct FileLists {
     state: AppState,
-    pending: BTreeMap<RepositoryKey, (IterationId, Instant)>,
+    /// The outdated repositories, and the iterations whose packages they hold.
+    iterations: BTreeMap<RepositoryKey, IterationId>,
+    /// When to write which of them.
+    repositories: Keyed<RepositoryKey>,
     lag: Duration,
     /// Whether the databases that an earlier run or a panic left outdated were added.
     has_caught_up: bool,
 }
 
 impl FileLists {
-    pub(crate) fn new(state: AppState) -> Self {
+    pub(crate) fn new(state: AppState, outage: &Outage) -> Self {
         Self {
             state,
-            pending: BTreeMap::new(),
+            iterations: BTreeMap::new(),
+            repositories: Keyed::new(outage),
             lag: LAG,
             has_caught_up: false,
         }
     }
 
-    pub(crate) fn outage(clock: &Clock) -> Outage {
-        Outage::new(
-            "cannot read which file lists are outdated",
-            Pauses::constant(PAUSE_AFTER_ERROR),
-            clock,
-        )
-    }
-
     fn add(&mut self, (key, iteration): Outdated) {
+        self.repositories
+            .schedule(key.clone(), Instant::now() + self.lag);
         // The namespace may have been deleted and created again with this name.
-        let known = self.pending.get(&key).map(|(_, at)| *at);
-        let at = known.unwrap_or_else(|| Instant::now() + self.lag);
-        self.pending.insert(key, (iteration, at));
+        self.iterations.insert(key, iteration);
     }
 
     async fn write_due(&mut self) {
-        let now = Instant::now();
-        let due = self.pending.extract_if(.., |_, (_, at)| *at <= now);
-        let due: Vec<_> = due.collect();
+        let due = self.repositories.take_due(Instant::now());
         if due.is_empty() {
             return;
         }
         self.lag = LAG;
-        for (key, (iteration, _)) in due {
+        for key in due {
+            let Some(iteration) = self.iterations.get(&key).copied() else {
+                continue;
+            };
             let began = Instant::now();
-            self.write(&key, iteration).await;
+            match self.write(&key, iteration).await {
+                Ok(()) => {
+                    self.repositories.succeeded(&key);
+                    self.iterations.remove(&key);
+                }
+                Err(error) => {
+                    self.repositories.failed(key, error.into());
+                }
+            }
             self.lag = self.lag.max(began.elapsed() * LAG_PER_WORK);
         }
     }
 
-    async fn write(&self, key: &RepositoryKey, iteration: IterationId) {
-        if let Err(error) = update(self.state.repository_parts(), key, iteration).await {
-            tracing::error!(
-                error = error.to_string(),
-                namespace.name = key.namespace.as_str(),
-                architecture = key.architecture.as_str(),
-                "cannot write the file lists of a repository; the old ones stay in place"
-            );
-        }
+    /// Writes the file lists of a repository. If that fails, the old ones stay in place.
+    async fn write(&self, key: &RepositoryKey, iteration: IterationId) -> Result<(), Error> {
+        let written = update(self.state.repository_parts(), key, iteration).await;
+        written.map_err(|error| in_repository(key, error))
     }
 }
 
+impl OwnOutage for FileLists {
+    const TITLE: &'static str = "cannot write file lists of repositories";
+    const PAUSES: Pauses = Pauses::constant(Duration::from_secs(5));
+}
+
 impl Actor for FileLists {
-    const NAME: &'static str = "file lists";
+    const TASK: BackgroundTask = BackgroundTask::FileLists;
     type Event = Outdated;
 
     async fn event(&mut self) -> Outdated {
@@ -102,17 +107,17 @@ impl Actor for FileLists {
             self.has_caught_up = true;
         }
         self.write_due().await;
-        Ok(Next::maybe_at(
-            self.pending.values().map(|(_, at)| *at).min(),
-        ))
+        Ok(self.repositories.next(self.repositories.next_due()))
     }
 
     async fn stop(&mut self) {
         while let Some((key, iteration)) = self.state.file_lists.try_receive() {
-            self.pending.insert(key, (iteration, Instant::now()));
+            self.iterations.insert(key, iteration);
         }
-        for (key, (iteration, _)) in std::mem::take(&mut self.pending) {
-            self.write(&key, iteration).await;
+        for (key, iteration) in std::mem::take(&mut self.iterations) {
+            if let Err(error) = self.write(&key, iteration).await {
+                tracing::error!(error = error.to_string(), "{}", Self::TITLE);
+            }
         }
     }
 }

@@ -1,45 +1,32 @@
 //! Reports the state of rebuilds to the forge when something in a namespace changed.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use buildbtw_model::BackgroundTask;
 use tokio::time::Instant;
 
-use super::runner::{Actor, Cause, Next};
+use super::runner::{Actor, Cause, Keyed, Next, OwnOutage};
 use crate::db::NamespaceId;
 use crate::outage::{Failure, Outage, Pauses};
 use crate::service::forge_report::{Reporter, is_retryable, reported_namespaces};
 use crate::state::AppState;
-use crate::time::Clock;
 use crate::wakers::Pending;
 
 /// How long changes are collected, since they come in bursts.
 const DEBOUNCE: Duration = Duration::from_secs(2);
-const PAUSES: Pauses = Pauses {
-    first: Duration::from_secs(5),
-    longest: Duration::from_secs(300),
-    of_server: Duration::from_secs(5),
-};
 
 /// The actor that reports the state of rebuilds.
 pub(crate) struct ForgeReports {
     state: AppState,
     reporter: Reporter,
     changed: Pending<NamespaceId>,
-    outage: Outage,
     /// When the collected changes are reported.
     report_at: Option<Instant>,
-    /// When a report is retried, or more is to be reported, by namespace.
-    retry_at: BTreeMap<NamespaceId, Instant>,
+    /// The namespaces whose report is retried, or about which more is to be reported.
+    namespaces: Keyed<NamespaceId>,
     /// Whether all namespaces were added, as any may have changed while the server was down.
     has_caught_up: bool,
-}
-
-/// What became of the reports of a turn.
-#[derive(Default)]
-struct Tried {
-    any: bool,
-    has_failed: bool,
 }
 
 impl ForgeReports {
@@ -47,25 +34,16 @@ impl ForgeReports {
         state: AppState,
         reporter: Reporter,
         changed: Pending<NamespaceId>,
-        outage: Outage,
+        outage: &Outage,
     ) -> Self {
         Self {
             state,
             reporter,
             changed,
-            outage,
             report_at: None,
-            retry_at: BTreeMap::new(),
+            namespaces: Keyed::new(outage),
             has_caught_up: false,
         }
-    }
-
-    pub(crate) fn outage(clock: &Clock) -> Outage {
-        Outage::new(
-            "cannot report the state of rebuilds to GitLab",
-            PAUSES,
-            clock,
-        )
     }
 
     async fn catch_up(&mut self) -> sqlx::Result<()> {
@@ -86,35 +64,31 @@ impl ForgeReports {
             .get_or_insert_with(|| Instant::now() + DEBOUNCE);
     }
 
-    async fn report_due(&mut self) -> Tried {
+    async fn report_due(&mut self) {
         let now = Instant::now();
-        let due = self.retry_at.extract_if(.., |_, at| *at <= now);
-        let mut due: Vec<_> = due.map(|(namespace, _)| namespace).collect();
+        let mut due = BTreeSet::from_iter(self.namespaces.take_due(now));
         if self.report_at.is_some_and(|at| at <= now) {
             self.report_at = None;
             due.extend(self.changed.take());
         }
-        due.sort_unstable();
-        due.dedup();
-        let mut tried = Tried::default();
         for namespace in due {
-            self.retry_at.remove(&namespace);
-            tried.any = true;
-            let again = match self.report(namespace).await {
+            match self.report(namespace).await {
                 Ok(later) => {
-                    self.outage.recovered();
-                    later
+                    self.namespaces.succeeded(&namespace);
+                    if let Some(pause) = later {
+                        self.namespaces.schedule(namespace, Instant::now() + pause);
+                    }
                 }
                 Err(failure) => {
-                    tried.has_failed = true;
-                    self.pause_after(&failure)
+                    let is_lost =
+                        matches!(&failure, Failure::Gitlab(error) if !is_retryable(error));
+                    self.namespaces.failed(namespace, failure);
+                    if is_lost {
+                        self.namespaces.forget(&namespace);
+                    }
                 }
-            };
-            if let Some(pause) = again {
-                self.retry_at.insert(namespace, Instant::now() + pause);
             }
         }
-        tried
     }
 
     /// Reports the state of a namespace. Returns when the next report is due.
@@ -126,17 +100,19 @@ impl ForgeReports {
             .report(config, database, on_gitlab, namespace)
             .await
     }
+}
 
-    /// Notes the failure of a report. Returns the pause before its retry, if it is retried.
-    fn pause_after(&self, failure: &Failure) -> Option<Duration> {
-        let pause = self.outage.failed(failure);
-        let is_lost = matches!(failure, Failure::Gitlab(error) if !is_retryable(error));
-        (!is_lost).then_some(pause)
-    }
+impl OwnOutage for ForgeReports {
+    const TITLE: &'static str = "cannot report the state of rebuilds to GitLab";
+    const PAUSES: Pauses = Pauses {
+        first: Duration::from_secs(5),
+        longest: Duration::from_secs(300),
+        of_server: Duration::from_secs(5),
+    };
 }
 
 impl Actor for ForgeReports {
-    const NAME: &'static str = "forge reports";
+    const TASK: BackgroundTask = BackgroundTask::ForgeReports;
     type Event = ();
 
     async fn event(&mut self) {
@@ -148,20 +124,10 @@ impl Actor for ForgeReports {
         if let Cause::Event(()) = cause {
             self.collect();
         }
-        let tried = self.report_due().await;
-        let at = self.retry_at.values().copied().chain(self.report_at).min();
-        let next = Next::maybe_at(at);
-        Ok(match tried {
-            Tried {
-                has_failed: true, ..
-            } => next.failed(),
-            // [`Self::report_due`] has already updated the outage.
-            Tried { any: true, .. } => next.keep_outage(),
-            // Only a report shows that reports succeed again.
-            Tried { any: false, .. } if at.is_some() => next.keep_outage(),
-            // There is nothing to report, so only the catch-up can have failed.
-            Tried { any: false, .. } => next,
-        })
+        self.report_due().await;
+        let next = self.namespaces.next_due();
+        let at = next.into_iter().chain(self.report_at).min();
+        Ok(self.namespaces.next(at))
     }
 }
 
@@ -184,8 +150,8 @@ mod tests {
         };
         let gitlab = Gitlab::new(args.settings().unwrap().unwrap()).unwrap();
         let reporter = Reporter::new(gitlab, Vec::new());
-        let outage = ForgeReports::outage(&state.clock);
-        ForgeReports::new(state.clone(), reporter, Pending::default(), outage)
+        let outage = Outage::new(ForgeReports::TITLE, ForgeReports::PAUSES, &state.clock);
+        ForgeReports::new(state.clone(), reporter, Pending::default(), &outage)
     }
 
     #[tokio::test]

@@ -4,13 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use buildbtw_model::BackgroundTask;
 use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::runner::{Actor, Cause, Next};
-use crate::outage::{Backoff, Failure};
+use super::runner::{Actor, Cause, Keyed, Next};
+use crate::outage::Failure;
 use crate::sources::catch_up::CatchUpRequests;
 use crate::sources::gitlab::{
     GitlabContact, GitlabGroup, PAUSES, Resync, ResyncStep, Window, progress,
@@ -51,7 +52,7 @@ impl GroupWatching {
 }
 
 impl Actor for GroupWatching {
-    const NAME: &'static str = "source watching";
+    const TASK: BackgroundTask = BackgroundTask::SourceWatching;
     const IS_INTERRUPTIBLE: bool = true;
     type Event = Event;
 
@@ -72,13 +73,18 @@ impl Actor for GroupWatching {
         };
         watch.has_webhooks |= matches!(cause, Cause::Event(Event::Delivered));
         watch.has_webhooks |= watch.sources.delivered.woken().now_or_never().is_some();
-        let is_ok = match watch.due(Instant::now()) {
-            Some(task) => watch.run(task).await,
-            None => true,
-        };
-        // Each kind of task has its own backoff, and all share the outage.
-        let next = Next::at(watch.next_time(Instant::now())).keep_outage();
-        Ok(if is_ok { next } else { next.failed() })
+        if let Some(task) = watch.due(Instant::now()) {
+            watch.run(task).await;
+        }
+        let at = watch.next_time(Instant::now());
+        let next = watch.tasks.next(Some(at));
+        // A single page does not end the outage of missing projects.
+        let is_complete = !watch.window.has_shrunk;
+        Ok(if is_complete {
+            next
+        } else {
+            next.keep_outage()
+        })
     }
 }
 
@@ -104,6 +110,24 @@ enum Task {
     ResyncPage,
 }
 
+/// What fails and is retried together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum TaskKind {
+    Webhooks,
+    Poll,
+    Resync,
+}
+
+impl Task {
+    fn kind(&self) -> TaskKind {
+        match self {
+            Self::Webhooks => TaskKind::Webhooks,
+            Self::CatchUp(_) | Self::Poll => TaskKind::Poll,
+            Self::StartResync | Self::ResyncPage => TaskKind::Resync,
+        }
+    }
+}
+
 struct Watch {
     group: Arc<GitlabGroup>,
     sources: Sources,
@@ -121,38 +145,8 @@ struct Watch {
     next_resync: Instant,
     /// When a poll may cause an early resync again.
     early_resync_from: Instant,
-    poll_backoff: TaskBackoff,
-    resync_backoff: TaskBackoff,
-    webhook_backoff: TaskBackoff,
-}
-
-/// The backoff of a kind of task.
-#[derive(Debug)]
-struct TaskBackoff {
-    backoff: Backoff,
-    /// When it is retried after a failure.
-    until: Option<Instant>,
-}
-
-impl Default for TaskBackoff {
-    fn default() -> Self {
-        Self {
-            backoff: Backoff::new(PAUSES),
-            until: None,
-        }
-    }
-}
-
-impl TaskBackoff {
-    fn after(&self, time: Instant) -> Instant {
-        self.until.map_or(time, |until| until.max(time))
-    }
-
-    fn begin(&mut self, requested: Option<Duration>) -> Duration {
-        let pause = self.backoff.failed().max(requested.unwrap_or_default());
-        self.until = Some(Instant::now() + pause);
-        pause
-    }
+    /// The kinds of tasks that failed, each with its own backoff.
+    tasks: Keyed<TaskKind>,
 }
 
 /// Returns the time until the next resync, counted from the end of the last one.
@@ -179,9 +173,7 @@ impl Watch {
             last_poll: None,
             next_resync: Instant::now() + until_resync,
             early_resync_from: Instant::now(),
-            poll_backoff: TaskBackoff::default(),
-            resync_backoff: TaskBackoff::default(),
-            webhook_backoff: TaskBackoff::default(),
+            tasks: Keyed::new(sources.outage()),
             group: Arc::clone(group),
             sources: sources.clone(),
         })
@@ -190,7 +182,8 @@ impl Watch {
     /// Returns the task that is due: webhooks have the highest priority, resync pages the lowest.
     fn due(&mut self, now: Instant) -> Option<Task> {
         // A webhook shows that GitLab is available, so its task ignores the backoff.
-        if self.has_webhooks || self.webhook_backoff.until.is_some_and(|until| until <= now) {
+        let retry_at = self.tasks.due_at(&TaskKind::Webhooks);
+        if self.has_webhooks || retry_at.is_some_and(|at| at <= now) {
             self.has_webhooks = false;
             return Some(Task::Webhooks);
         }
@@ -213,7 +206,7 @@ impl Watch {
         let webhooks = self
             .has_webhooks
             .then_some(now)
-            .or(self.webhook_backoff.until);
+            .or_else(|| self.tasks.due_at(&TaskKind::Webhooks));
         let others = [webhooks, self.catch_up_at(now), self.poll_at()];
         let others = others.into_iter().flatten();
         others.chain([self.resync_at(now)]).min().unwrap_or(now)
@@ -227,7 +220,7 @@ impl Watch {
     }
 
     fn poll_at(&self) -> Option<Instant> {
-        (!self.is_initial_resync()).then(|| self.poll_backoff.after(self.next_poll))
+        (!self.is_initial_resync()).then(|| self.after_backoff(TaskKind::Poll, self.next_poll))
     }
 
     fn resync_at(&self, now: Instant) -> Instant {
@@ -235,15 +228,20 @@ impl Watch {
             None => self.next_resync,
             Some(_) => now,
         };
-        self.resync_backoff.after(next)
+        self.after_backoff(TaskKind::Resync, next)
+    }
+
+    /// Returns the later of a time and the end of the backoff of a kind of task.
+    fn after_backoff(&self, kind: TaskKind, time: Instant) -> Instant {
+        self.tasks.due_at(&kind).map_or(time, |at| at.max(time))
     }
 
     fn is_initial_resync(&self) -> bool {
         self.resync.as_ref().is_some_and(Resync::is_initial)
     }
 
-    /// Runs a task, and updates the outage. Returns whether it succeeded.
-    async fn run(&mut self, task: Task) -> bool {
+    /// Runs a task, and records its result.
+    async fn run(&mut self, task: Task) {
         let result = match self.check_access().await {
             Ok(()) => self.perform(&task).await,
             Err(error) => Err(error),
@@ -253,22 +251,20 @@ impl Watch {
             Err(error) => Err(error.to_string()),
         };
         match result {
-            Ok(GitlabContact::Confirmed) => self.note_success(&task),
+            Ok(GitlabContact::Confirmed) => self.tasks.succeeded(&task.kind()),
             // GitLab was not contacted, so only a retry of webhooks is settled.
             Ok(GitlabContact::Unknown) => {
                 if matches!(task, Task::Webhooks) {
-                    self.webhook_backoff = TaskBackoff::default();
+                    self.tasks.forget(&TaskKind::Webhooks);
                 }
             }
             Err(failure) => {
-                let pause = self.backoff_of(&task).begin(failure.requested_pause());
-                self.sources.outage().note(&failure, pause);
+                self.tasks.failed(task.kind(), failure);
             }
         }
         if let Task::CatchUp(waiting) = task {
             waiting.complete(&outcome);
         }
-        outcome.is_ok()
     }
 
     /// Checks the access once, so that the error names everything that is missing before some query fails.
@@ -359,29 +355,6 @@ impl Watch {
         match step? {
             ResyncStep::Restarted => Ok(GitlabContact::Unknown),
             ResyncStep::More | ResyncStep::Done => Ok(GitlabContact::Confirmed),
-        }
-    }
-
-    fn backoff_of(&mut self, task: &Task) -> &mut TaskBackoff {
-        match task {
-            Task::Webhooks => &mut self.webhook_backoff,
-            Task::CatchUp(_) | Task::Poll => &mut self.poll_backoff,
-            Task::StartResync | Task::ResyncPage => &mut self.resync_backoff,
-        }
-    }
-
-    fn note_success(&mut self, task: &Task) {
-        *self.backoff_of(task) = TaskBackoff::default();
-        let is_failing = [
-            &self.poll_backoff,
-            &self.resync_backoff,
-            &self.webhook_backoff,
-        ]
-        .iter()
-        .any(|backoff| backoff.until.is_some());
-        // A single page does not end the outage of missing projects.
-        if !is_failing && !self.window.has_shrunk {
-            self.sources.outage().recovered();
         }
     }
 }

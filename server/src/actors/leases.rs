@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::runner::{Actor, Cause, Next};
-use crate::outage::{Failure, Outage, Pauses};
+use buildbtw_model::BackgroundTask;
+
+use super::runner::{Actor, Cause, Next, OwnOutage};
+use crate::outage::{Failure, Pauses};
 use crate::service::expire_leases::{expire_leases, renew_leases};
 use crate::state::AppState;
-use crate::time::{Clock, Jumps};
+use crate::time::Jumps;
 
-/// The pause before a retry after a failure of the database.
-const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
 /// The maximum time between two checks. Leases expire by the wall clock, which may jump forward, for example after
 /// a suspend; an expiry in such a jump may be missing from the check's result.
 const CHECK_AGAIN: Duration = Duration::from_secs(5);
@@ -30,18 +30,15 @@ impl Leases {
             was_down: false,
         }
     }
+}
 
-    pub(crate) fn outage(clock: &Clock) -> Outage {
-        Outage::new(
-            "cannot read leases",
-            Pauses::constant(PAUSE_AFTER_ERROR),
-            clock,
-        )
-    }
+impl OwnOutage for Leases {
+    const TITLE: &'static str = "cannot read leases";
+    const PAUSES: Pauses = Pauses::constant(Duration::from_secs(1));
 }
 
 impl Actor for Leases {
-    const NAME: &'static str = "leases";
+    const TASK: BackgroundTask = BackgroundTask::Leases;
     type Event = ();
 
     async fn event(&mut self) {

@@ -31,6 +31,7 @@ use crate::service::reload::Reloadable;
 use crate::service_manager;
 use crate::sources::{Watched, WatchedKind};
 use crate::state::AppState;
+use crate::state::pipelines::Pipelines;
 
 use checkpoints::Checkpoints;
 use claims::Claims;
@@ -62,69 +63,80 @@ pub(crate) fn start(
 ) -> (JoinSet<&'static str>, oneshot::Receiver<()>) {
     let mut tasks = JoinSet::new();
     let observer = Arc::new(state.metrics.actors.clone());
-    let runner = Runner::new(state.shutdown.clone(), state.outages.clone(), observer);
+    let (shutdown, clock) = (state.shutdown.clone(), state.clock.clone());
+    let runner = Runner::new(shutdown, state.outages.clone(), observer, clock);
     let ready = watch(&runner, &mut tasks, state, watched);
     /// Starts actors that need nothing but the state.
     macro_rules! start {
         ($($actor:ident),+) => {$({
             let state = state.clone();
-            let outage = $actor::outage(&state.clock);
-            runner.spawn(&mut tasks, outage, move || $actor::new(state.clone()));
+            runner.spawn(&mut tasks, move |_| $actor::new(state.clone()));
         })+};
     }
     start!(
         Claims,
         DiskReserve,
         Leases,
-        Publisher,
-        FileLists,
         Retention,
         UnusedSrcinfos,
         Replanner,
         QueueObjective,
         Storage
     );
+    let shared = state.clone();
+    runner.spawn(&mut tasks, move |outage| {
+        Publisher::new(shared.clone(), outage)
+    });
+    let shared = state.clone();
+    runner.spawn(&mut tasks, move |outage| {
+        FileLists::new(shared.clone(), outage)
+    });
     let database = state.database.clone();
-    runner.spawn(&mut tasks, Checkpoints::outage(&state.clock), move || {
+    runner.spawn(&mut tasks, move |_| {
         Checkpoints::new(database.checkpointer())
     });
     if let Some(on_gitlab) = &state.pipelines {
-        let (creating, following) = (on_gitlab.clone(), on_gitlab.clone());
-        let outage = on_gitlab.following.clone();
-        // Failures of GitLab; the actor's own outage is that of the server.
-        state
-            .outages
-            .add(PipelineCreation::NAME, on_gitlab.creating.clone());
-        let shared = state.clone();
-        let outage_of_creation = PipelineCreation::outage(&state.clock);
-        runner.spawn(&mut tasks, outage_of_creation, move || {
-            PipelineCreation::new(shared.clone(), creating.clone())
-        });
-        let shared = state.clone();
-        runner.spawn(&mut tasks, outage, move || {
-            PipelineFollowing::new(shared.clone(), following.clone())
-        });
+        run_pipelines(&runner, &mut tasks, state, on_gitlab);
     }
     if let (Some(reporter), Some(changed)) = (reporter, state.forge_reports.clone()) {
-        let (state, outage) = (state.clone(), ForgeReports::outage(&state.clock));
-        runner.spawn(&mut tasks, outage.clone(), move || {
+        let state = state.clone();
+        runner.spawn(&mut tasks, move |outage| {
             let (reporter, changed) = (reporter.clone(), changed.clone());
-            ForgeReports::new(state.clone(), reporter, changed, outage.clone())
+            ForgeReports::new(state.clone(), reporter, changed, outage)
         });
     }
     let shared = state.clone();
-    runner.spawn(&mut tasks, Reloading::outage(&state.clock), move || {
+    runner.spawn(&mut tasks, move |_| {
         Reloading::new(shared.clone(), settings.clone())
     });
     if let Some(pause) = service_manager::pause_between_signs() {
         let database = state.database.clone();
-        runner.spawn(
-            &mut tasks,
-            Watchdog::outage(pause, &state.clock),
-            move || Watchdog::new(database.clone(), pause),
-        );
+        runner.spawn(&mut tasks, move |_| Watchdog::new(database.clone(), pause));
     }
     (tasks, ready)
+}
+
+/// Starts the actors that build on GitLab.
+fn run_pipelines(
+    runner: &Runner,
+    tasks: &mut JoinSet<&'static str>,
+    state: &AppState,
+    on_gitlab: &Pipelines,
+) {
+    let (creating, following) = (on_gitlab.clone(), on_gitlab.clone());
+    let outage = on_gitlab.following.clone();
+    // Failures of GitLab; the actor's own outage is that of the server.
+    state
+        .outages
+        .add(PipelineCreation::TASK, on_gitlab.creating.clone());
+    let shared = state.clone();
+    runner.spawn(tasks, move |outage| {
+        PipelineCreation::new(shared.clone(), creating.clone(), outage)
+    });
+    let shared = state.clone();
+    runner.spawn_with(tasks, outage, move || {
+        PipelineFollowing::new(shared.clone(), following.clone())
+    });
 }
 
 /// Starts the actor that watches the sources.
@@ -140,10 +152,10 @@ fn watch(
     // Sent by the first instance only: a panic does not make the server less ready.
     let mut ready = Some(ready);
     match watched.0 {
-        WatchedKind::Directory(directory) => runner.spawn(tasks, outage, move || {
+        WatchedKind::Directory(directory) => runner.spawn_with(tasks, outage, move || {
             DirectoryWatching::new(Arc::clone(&directory), sources.clone(), ready.take())
         }),
-        WatchedKind::Group(group) => runner.spawn(tasks, outage, move || {
+        WatchedKind::Group(group) => runner.spawn_with(tasks, outage, move || {
             GroupWatching::new(Arc::clone(&group), sources.clone(), ready.take())
         }),
     }

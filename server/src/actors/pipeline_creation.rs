@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use buildbtw_gitlab::GitlabError;
-use buildbtw_model::AttemptId;
+use buildbtw_model::{AttemptId, BackgroundTask};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
-use super::runner::{Actor, Cause, Next};
+use super::runner::{Actor, Cause, Keyed, Next, OwnOutage};
 use crate::dispatch::pipelines::create::{Step, step};
 use crate::dispatch::pipelines::ready::{dispatch_ready, wanted};
 use crate::dispatch::pipelines::schedule::{Failed, Schedule};
@@ -16,16 +16,15 @@ use crate::outage::{Failure, Outage, Pauses};
 use crate::service::pipelines::give_up;
 use crate::state::AppState;
 use crate::state::pipelines::Pipelines;
-use crate::time::{Clock, Jumps};
-
-/// The pause before a retry after a failure of the database.
-const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
+use crate::time::Jumps;
 
 /// The actor that creates pipelines.
 pub(crate) struct PipelineCreation {
     state: AppState,
     on_gitlab: Pipelines,
     schedule: Schedule,
+    /// The attempts whose step failed because of this server. Failures of GitLab are in the schedule.
+    attempts: Keyed<AttemptId>,
     running: JoinSet<StepResult>,
     jumps: Jumps,
 }
@@ -42,23 +41,15 @@ pub(crate) enum Event {
 }
 
 impl PipelineCreation {
-    pub(crate) fn new(state: AppState, on_gitlab: Pipelines) -> Self {
+    pub(crate) fn new(state: AppState, on_gitlab: Pipelines, outage: &Outage) -> Self {
         Self {
+            attempts: Keyed::new(outage),
             schedule: Schedule::new(on_gitlab.settings.creation_interval),
             jumps: state.clock.jumps(),
             state,
             on_gitlab,
             running: JoinSet::new(),
         }
-    }
-
-    /// Creates the outage of this actor; [`Pipelines`] has the one of GitLab's failures.
-    pub(crate) fn outage(clock: &Clock) -> Outage {
-        Outage::new(
-            "cannot dispatch builds to GitLab",
-            Pauses::constant(PAUSE_AFTER_ERROR),
-            clock,
-        )
     }
 
     /// Starts the steps that can run now, and returns when more may be due without an event.
@@ -75,7 +66,8 @@ impl PipelineCreation {
         if dispatched > 0 {
             rows = wanted(parts).await?;
         }
-        let ids = rows.iter().map(|row| row.attempt).collect();
+        let ids: Vec<AttemptId> = rows.iter().map(|row| row.attempt).collect();
+        self.attempts.retain(|attempt| ids.contains(attempt));
         let (due, later) = self.schedule.take_due(ids, self.running.len(), now);
         for row in rows.into_iter().filter(|row| due.contains(&row.attempt)) {
             let (state, on_gitlab) = (self.state.clone(), self.on_gitlab.clone());
@@ -89,27 +81,42 @@ impl PipelineCreation {
     }
 
     /// Records the result of a step.
-    async fn record_result(&mut self, ended: Result<StepResult, JoinError>) -> Result<(), Error> {
-        let now = Instant::now();
-        match ended {
-            Ok((attempt, Ok(Step::Settled))) => {
-                self.on_gitlab.creating.recovered();
-                self.schedule.record_settled(attempt);
-            }
-            Ok((attempt, Ok(Step::Later(pause)))) => {
-                self.schedule.record_pause(attempt, now + pause);
-            }
-            Ok((attempt, Ok(Step::Failed(error)))) => self.record_failure(attempt, error).await?,
-            Ok((attempt, Err(error))) => {
-                tracing::error!(error = error.to_string(), attempt.id = %attempt, "cannot create a pipeline");
-                self.schedule.delay(attempt, now + PAUSE_AFTER_ERROR);
-            }
+    async fn record_result(&mut self, ended: Result<StepResult, JoinError>) {
+        let (attempt, step) = match ended {
+            Ok(ended) => ended,
             Err(error) => {
                 tracing::error!(%error, "a task that creates a pipeline ended unexpectedly");
                 self.schedule.repeat_running();
+                return;
+            }
+        };
+        let recorded = match step {
+            Ok(step) => self.record_step(attempt, step).await,
+            Err(error) => Err(error),
+        };
+        match recorded {
+            Ok(()) => self.attempts.succeeded(&attempt),
+            Err(error) => {
+                let error = anyhow::Error::from(error).context(format!("attempt {attempt}"));
+                let at = self.attempts.failed(attempt, error.into());
+                self.schedule.delay(attempt, at);
             }
         }
-        Ok(())
+    }
+
+    async fn record_step(&mut self, attempt: AttemptId, step: Step) -> Result<(), Error> {
+        match step {
+            Step::Settled => {
+                self.on_gitlab.creating.recovered();
+                self.schedule.record_settled(attempt);
+                Ok(())
+            }
+            Step::Later(pause) => {
+                self.schedule.record_pause(attempt, Instant::now() + pause);
+                Ok(())
+            }
+            Step::Failed(error) => self.record_failure(attempt, error).await,
+        }
     }
 
     async fn record_failure(
@@ -133,8 +140,13 @@ impl PipelineCreation {
     }
 }
 
+impl OwnOutage for PipelineCreation {
+    const TITLE: &'static str = "cannot dispatch builds to GitLab";
+    const PAUSES: Pauses = Pauses::constant(Duration::from_secs(1));
+}
+
 impl Actor for PipelineCreation {
-    const NAME: &'static str = "pipeline creation";
+    const TASK: BackgroundTask = BackgroundTask::PipelineCreation;
     type Event = Event;
 
     async fn event(&mut self) -> Event {
@@ -146,14 +158,11 @@ impl Actor for PipelineCreation {
     }
 
     async fn turn(&mut self, cause: Cause<Event>) -> Result<Next, Failure> {
-        if let Cause::Event(Event::Ended(ended)) = cause
-            && let Err(error) = self.record_result(ended).await
-        {
-            tracing::error!(
-                error = error.to_string(),
-                "cannot record the result of creating a pipeline"
-            );
+        if let Cause::Event(Event::Ended(ended)) = cause {
+            self.record_result(ended).await;
         }
-        Ok(Next::maybe_at(self.create().await?))
+        let at = self.create().await?;
+        self.attempts.confirm();
+        Ok(self.attempts.next(at))
     }
 }

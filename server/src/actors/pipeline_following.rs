@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use buildbtw_gitlab::ProjectId;
+use buildbtw_model::BackgroundTask;
 use tokio::time::Instant;
 
 use super::runner::{Actor, Cause, Next};
@@ -39,7 +40,7 @@ impl PipelineFollowing {
 }
 
 impl Actor for PipelineFollowing {
-    const NAME: &'static str = "pipeline following";
+    const TASK: BackgroundTask = BackgroundTask::PipelineFollowing;
     const TAKES_EVENTS_IN_OUTAGE: bool = false;
     type Event = ();
 

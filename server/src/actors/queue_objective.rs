@@ -2,20 +2,18 @@
 
 use std::time::Duration;
 
+use buildbtw_model::BackgroundTask;
 use tokio::time::Instant;
 
-use super::runner::{Actor, Cause, Next};
-use crate::outage::{Failure, Outage, Pauses};
+use super::runner::{Actor, Cause, Next, OwnOutage};
+use crate::outage::{Failure, Pauses};
 use crate::service;
 use crate::state::AppState;
-use crate::time::Clock;
 
 /// How many looks are taken within the limit, so that a build counts at most a quarter of it too late.
 const LOOKS: u32 = 4;
 /// The longest pause between two looks.
 const LONGEST: Duration = Duration::from_secs(15);
-/// The pause before a retry after a failure of the database.
-const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(5);
 
 /// The actor that watches the objective.
 pub(crate) struct QueueObjective {
@@ -33,18 +31,15 @@ impl QueueObjective {
             last: Instant::now(),
         }
     }
+}
 
-    pub(crate) fn outage(clock: &Clock) -> Outage {
-        Outage::new(
-            "cannot watch the objective of the queue",
-            Pauses::constant(PAUSE_AFTER_ERROR),
-            clock,
-        )
-    }
+impl OwnOutage for QueueObjective {
+    const TITLE: &'static str = "cannot watch the objective of the queue";
+    const PAUSES: Pauses = Pauses::constant(Duration::from_secs(5));
 }
 
 impl Actor for QueueObjective {
-    const NAME: &'static str = "queue objective";
+    const TASK: BackgroundTask = BackgroundTask::QueueObjective;
     type Event = std::convert::Infallible;
 
     async fn event(&mut self) -> Self::Event {

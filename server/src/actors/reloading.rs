@@ -2,15 +2,13 @@
 
 use std::time::Duration;
 
-use super::runner::{Actor, Cause, Next};
-use crate::outage::{Failure, Outage, Pauses};
+use buildbtw_model::BackgroundTask;
+
+use super::runner::{Actor, Cause, Next, OwnOutage};
+use crate::outage::{Failure, Pauses};
 use crate::service::reload::{Reloadable, reload};
 use crate::service_manager;
 use crate::state::AppState;
-use crate::time::Clock;
-
-/// The pause after a failure, of which this actor has none: the log has invalid settings.
-const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
 
 /// The actor that reads settings again.
 pub(crate) struct Reloading {
@@ -22,18 +20,15 @@ impl Reloading {
     pub(crate) fn new(state: AppState, settings: Reloadable) -> Self {
         Self { state, settings }
     }
+}
 
-    pub(crate) fn outage(clock: &Clock) -> Outage {
-        Outage::new(
-            "cannot read settings again",
-            Pauses::constant(PAUSE_AFTER_ERROR),
-            clock,
-        )
-    }
+impl OwnOutage for Reloading {
+    const TITLE: &'static str = "cannot read settings again";
+    const PAUSES: Pauses = Pauses::constant(Duration::from_secs(1));
 }
 
 impl Actor for Reloading {
-    const NAME: &'static str = "reloading";
+    const TASK: BackgroundTask = BackgroundTask::Reloading;
     type Event = ();
 
     async fn event(&mut self) {

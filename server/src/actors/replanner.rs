@@ -3,15 +3,13 @@
 
 use std::time::Duration;
 
-use super::runner::{Actor, Cause, Next};
-use crate::outage::{Failure, Outage, Pauses};
+use buildbtw_model::BackgroundTask;
+
+use super::runner::{Actor, Cause, Next, OwnOutage};
+use crate::outage::{Failure, Pauses};
 use crate::service::replan::{catch_up, process_event, replan_due};
 use crate::sources::SourceEvent;
 use crate::state::AppState;
-use crate::time::Clock;
-
-/// The pause before a retry after a failure of the database.
-const PAUSE_AFTER_DATABASE_ERROR: Duration = Duration::from_secs(1);
 
 /// The actor that replans namespaces.
 pub(crate) struct Replanner {
@@ -31,18 +29,15 @@ impl Replanner {
             event: None,
         }
     }
+}
 
-    pub(crate) fn outage(clock: &Clock) -> Outage {
-        Outage::new(
-            "cannot replan namespaces after changes of their sources",
-            Pauses::constant(PAUSE_AFTER_DATABASE_ERROR),
-            clock,
-        )
-    }
+impl OwnOutage for Replanner {
+    const TITLE: &'static str = "cannot replan namespaces after changes of their sources";
+    const PAUSES: Pauses = Pauses::constant(Duration::from_secs(1));
 }
 
 impl Actor for Replanner {
-    const NAME: &'static str = "replanner";
+    const TASK: BackgroundTask = BackgroundTask::Replanner;
     // Later events wait for the one that failed.
     const TAKES_EVENTS_IN_OUTAGE: bool = false;
     type Event = SourceEvent;

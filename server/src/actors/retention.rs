@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
-use super::runner::{Actor, Cause, Next};
-use crate::outage::{Failure, Outage, Pauses};
+use buildbtw_model::BackgroundTask;
+
+use super::runner::{Actor, Cause, Next, OwnOutage};
+use crate::outage::{Failure, Pauses};
 use crate::service::retention::prune;
 use crate::state::AppState;
-use crate::time::Clock;
-
-/// The pause before a retry.
-const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(60);
 
 /// The actor that removes old iterations.
 pub(crate) struct Retention {
@@ -20,18 +18,15 @@ impl Retention {
     pub(crate) fn new(state: AppState) -> Self {
         Self { state }
     }
+}
 
-    pub(crate) fn outage(clock: &Clock) -> Outage {
-        Outage::new(
-            "cannot remove old iterations",
-            Pauses::constant(PAUSE_AFTER_ERROR),
-            clock,
-        )
-    }
+impl OwnOutage for Retention {
+    const TITLE: &'static str = "cannot remove old iterations";
+    const PAUSES: Pauses = Pauses::constant(Duration::from_secs(60));
 }
 
 impl Actor for Retention {
-    const NAME: &'static str = "retention";
+    const TASK: BackgroundTask = BackgroundTask::Retention;
     type Event = ();
 
     async fn event(&mut self) {

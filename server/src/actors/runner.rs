@@ -2,6 +2,7 @@
 //! a time or shutdown, backoff after failures, the outage on pages and in the CLI, the restart after a panic, and
 //! metrics.
 
+mod keyed;
 #[cfg(test)]
 mod tests;
 
@@ -10,19 +11,23 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use buildbtw_model::BackgroundTask;
 use futures_util::FutureExt as _;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::actors::ActorMetrics;
-use crate::outage::{Failure, Outage};
+use crate::outage::{Failure, Outage, Pauses};
 use crate::state::outages::Outages;
+use crate::time::Clock;
+
+pub(crate) use keyed::Keyed;
 
 /// A background task. It takes one turn after another, each caused by an event or by a time.
 pub(crate) trait Actor: Send {
-    /// The name in logs and metrics.
-    const NAME: &'static str;
+    /// The task, whose name is in logs, metrics and outages.
+    const TASK: BackgroundTask;
 
     /// Whether events cause turns during the backoff after a failure. Otherwise they wait for its end.
     const TAKES_EVENTS_IN_OUTAGE: bool = true;
@@ -46,6 +51,15 @@ pub(crate) trait Actor: Send {
     fn stop(&mut self) -> impl Future<Output = ()> + Send {
         std::future::ready(())
     }
+}
+
+/// An actor whose outage the runner creates. The outages of the others belong to the state that they share.
+pub(crate) trait OwnOutage: Actor {
+    /// What the actor cannot do during an outage, in the log, on pages and for clients.
+    const TITLE: &'static str;
+
+    /// The pauses after failures.
+    const PAUSES: Pauses;
 }
 
 /// The cause of a turn.
@@ -150,6 +164,7 @@ pub(crate) struct Runner {
     /// Where pages and clients find the outages of the actors.
     outages: Outages,
     observer: Arc<dyn Observer>,
+    clock: Clock,
 }
 
 impl Runner {
@@ -158,28 +173,41 @@ impl Runner {
         shutdown: CancellationToken,
         outages: Outages,
         observer: Arc<dyn Observer>,
+        clock: Clock,
     ) -> Self {
         Self {
             shutdown,
             outages,
             observer,
+            clock,
         }
     }
 
     /// Starts an actor as one of `tasks`, which returns the actor's name when the server stops. `create` is called
-    /// at the start and after each panic.
-    pub(crate) fn spawn<A: Actor + 'static>(
+    /// with the actor's outage, at the start and after each panic.
+    pub(crate) fn spawn<A: OwnOutage + 'static>(
+        &self,
+        tasks: &mut JoinSet<&'static str>,
+        mut create: impl FnMut(&Outage) -> A + Send + 'static,
+    ) {
+        let outage = Outage::new(A::TITLE, A::PAUSES, &self.clock);
+        let shown = outage.clone();
+        self.spawn_with(tasks, outage, move || create(&shown));
+    }
+
+    /// Starts an actor like [`Self::spawn`], with an outage that other parts share.
+    pub(crate) fn spawn_with<A: Actor + 'static>(
         &self,
         tasks: &mut JoinSet<&'static str>,
         outage: Outage,
         create: impl FnMut() -> A + Send + 'static,
     ) {
-        self.outages.add(A::NAME, outage.clone());
+        self.outages.add(A::TASK, outage.clone());
         let runner = self.clone();
-        self.observer.started(A::NAME);
+        self.observer.started(A::TASK.as_str());
         tasks.spawn(async move {
             runner.supervise(&outage, create).await;
-            A::NAME
+            A::TASK.as_str()
         });
     }
 
@@ -193,7 +221,7 @@ impl Runner {
             let Err(panic) = run.catch_unwind().await else {
                 return;
             };
-            self.observer.panicked(A::NAME);
+            self.observer.panicked(A::TASK.as_str());
             let pause = outage.panicked(&panic_message(panic.as_ref()));
             tokio::select! {
                 () = self.shutdown.cancelled() => return,
@@ -210,7 +238,8 @@ impl Runner {
                 break;
             };
             let is_ok = result.as_ref().is_ok_and(|next| next.is_ok);
-            self.observer.turned(A::NAME, began.elapsed(), is_ok);
+            self.observer
+                .turned(A::TASK.as_str(), began.elapsed(), is_ok);
             let (next, takes_events) = match result {
                 Ok(next) => {
                     if next.ends_outage {

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use super::runner::{Actor, Cause, Next};
-use crate::outage::{Failure, Outage, Pauses};
+use buildbtw_model::BackgroundTask;
+
+use super::runner::{Actor, Cause, Next, OwnOutage};
+use crate::outage::{Failure, Pauses};
 use crate::service::storage::measure_storage;
 use crate::state::AppState;
-use crate::time::Clock;
 
 /// The interval.
 const EVERY: Duration = Duration::from_secs(300);
@@ -20,18 +21,15 @@ impl Storage {
     pub(crate) fn new(state: AppState) -> Self {
         Self { state }
     }
+}
 
-    pub(crate) fn outage(clock: &Clock) -> Outage {
-        Outage::new(
-            "cannot measure the data folder",
-            Pauses::constant(EVERY),
-            clock,
-        )
-    }
+impl OwnOutage for Storage {
+    const TITLE: &'static str = "cannot measure the data folder";
+    const PAUSES: Pauses = Pauses::constant(EVERY);
 }
 
 impl Actor for Storage {
-    const NAME: &'static str = "storage";
+    const TASK: BackgroundTask = BackgroundTask::Storage;
     const IS_INTERRUPTIBLE: bool = true;
     type Event = std::convert::Infallible;
 

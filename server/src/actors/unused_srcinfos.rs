@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use super::runner::{Actor, Cause, Next};
-use crate::outage::{Failure, Outage, Pauses};
+use buildbtw_model::BackgroundTask;
+
+use super::runner::{Actor, Cause, Next, OwnOutage};
+use crate::outage::{Failure, Pauses};
 use crate::service::unused_srcinfos::delete_unused;
 use crate::state::AppState;
-use crate::time::Clock;
 
 /// The interval.
 const EVERY: Duration = Duration::from_secs(3600);
@@ -20,18 +21,15 @@ impl UnusedSrcinfos {
     pub(crate) fn new(state: AppState) -> Self {
         Self { state }
     }
+}
 
-    pub(crate) fn outage(clock: &Clock) -> Outage {
-        Outage::new(
-            "cannot delete unreferenced .SRCINFO texts",
-            Pauses::constant(EVERY),
-            clock,
-        )
-    }
+impl OwnOutage for UnusedSrcinfos {
+    const TITLE: &'static str = "cannot delete unreferenced .SRCINFO texts";
+    const PAUSES: Pauses = Pauses::constant(EVERY);
 }
 
 impl Actor for UnusedSrcinfos {
-    const NAME: &'static str = "unused .SRCINFO texts";
+    const TASK: BackgroundTask = BackgroundTask::UnusedSrcinfos;
     type Event = std::convert::Infallible;
 
     async fn event(&mut self) -> Self::Event {

@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
-use super::runner::{Actor, Cause, Next};
+use buildbtw_model::BackgroundTask;
+
+use super::runner::{Actor, Cause, Next, OwnOutage};
 use crate::db::Database;
-use crate::outage::{Failure, Outage, Pauses};
+use crate::outage::{Failure, Pauses};
 use crate::service_manager;
-use crate::time::Clock;
 
 /// The actor that feeds the watchdog.
 pub(crate) struct Watchdog {
@@ -19,14 +20,15 @@ impl Watchdog {
     pub(crate) fn new(database: Database, pause: Duration) -> Self {
         Self { database, pause }
     }
+}
 
-    pub(crate) fn outage(pause: Duration, clock: &Clock) -> Outage {
-        Outage::new("cannot ask the writer", Pauses::constant(pause), clock)
-    }
+impl OwnOutage for Watchdog {
+    const TITLE: &'static str = "cannot ask the writer";
+    const PAUSES: Pauses = Pauses::constant(Duration::from_secs(1));
 }
 
 impl Actor for Watchdog {
-    const NAME: &'static str = "watchdog";
+    const TASK: BackgroundTask = BackgroundTask::Watchdog;
     const IS_INTERRUPTIBLE: bool = true;
     type Event = std::convert::Infallible;
 

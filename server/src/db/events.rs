@@ -1,5 +1,6 @@
 //! Table `event`: all transitions, each written in its own transaction.
 
+use buildbtw_model::api::ProblemKind;
 use buildbtw_model::{
     Architecture, AttemptId, BuildId, EventId, EventKind, NamespaceName, Pkgbase,
 };
@@ -77,6 +78,27 @@ pub async fn insert(tx: &mut WriteTransaction, event: &NewEvent<'_>) -> sqlx::Re
     Ok(())
 }
 
+/// Records that no iteration could be planned.
+pub async fn insert_refusal(
+    tx: &mut WriteTransaction,
+    namespace: NamespaceId,
+    problem: ProblemKind,
+    message: &str,
+) -> sqlx::Result<()> {
+    let (at, kind) = (tx.now(), EventKind::IterationRefused);
+    sqlx::query!(
+        "insert into event (namespace_id, kind, message, problem_kind, at) values (?, ?, ?, ?, ?)",
+        namespace,
+        kind,
+        message,
+        problem,
+        at,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
 /// Records the same transition of many builds of an iteration, in the given order.
 pub async fn insert_for_builds(
     tx: &mut WriteTransaction,
@@ -84,7 +106,7 @@ pub async fn insert_for_builds(
     kind: BuildEvent,
 ) -> sqlx::Result<()> {
     let at = tx.now();
-    let builds = json_list(builds);
+    let builds = json_list(builds)?;
     match kind {
         BuildEvent::Completed => {
             sqlx::query!(
@@ -210,20 +232,32 @@ pub async fn after(
     .await
 }
 
-/// Returns the last event of a namespace about its planning, with its message.
+/// An event about the planning of a namespace.
+#[derive(Clone, Debug)]
+pub struct PlanningEvent {
+    /// Its kind.
+    pub kind: EventKind,
+    /// Details, for people.
+    pub message: Option<String>,
+    /// Why an iteration was refused.
+    pub problem_kind: Option<ProblemKind>,
+}
+
+/// Returns the last event of a namespace about its planning.
 pub async fn last_of_planning(
     executor: impl SqliteExecutor<'_>,
     namespace: NamespaceId,
-) -> sqlx::Result<Option<(EventKind, Option<String>)>> {
-    let row = sqlx::query!(
-        r#"select kind as "kind: EventKind", message from event where namespace_id = ?
+) -> sqlx::Result<Option<PlanningEvent>> {
+    sqlx::query_as!(
+        PlanningEvent,
+        r#"select kind as "kind: EventKind", message, problem_kind as "problem_kind: ProblemKind"
+           from event where namespace_id = ?
                and kind in ('iteration.planned', 'iteration.refused', 'iteration.current')
            order by id desc limit 1"#,
         namespace,
     )
     .fetch_optional(executor)
-    .await?;
-    Ok(row.map(|row| (row.kind, row.message)))
+    .await
 }
 
 /// Returns the number of the newest event of a namespace.

@@ -133,7 +133,7 @@ pub async fn workers(
 /// Counts webhooks that were not processed yet.
 pub async fn unprocessed_webhooks(executor: impl SqliteExecutor<'_>) -> sqlx::Result<i64> {
     let row = sqlx::query!(
-        r#"select count(*) as "count!: i64" from webhook_delivery where done_at is null"#
+        r#"select count(*) as "count!: i64" from webhook_delivery where processed_at is null"#
     )
     .fetch_one(executor)
     .await?;

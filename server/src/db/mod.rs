@@ -204,6 +204,11 @@ impl Database {
         self.writer.begin().await
     }
 
+    /// Waits until the task that commits writes has ended, which is a fault: every later write waits forever.
+    pub async fn committer_ended(&self) {
+        self.writer.committer_ended().await;
+    }
+
     /// Returns a checkpointer of the write-ahead log. Only one may wait until a checkpoint is due.
     #[must_use]
     pub fn checkpointer(&self) -> Checkpointer {
@@ -259,9 +264,11 @@ async fn damage(pool: &SqlitePool) -> Option<String> {
 }
 
 /// Serializes a list as a parameter: a statement for many rows costs little more than one for a single row.
-fn json_list<T: serde::Serialize>(items: &[T]) -> String {
-    // Numbers and strings always serialize.
-    serde_json::to_string(items).unwrap_or_default()
+///
+/// # Errors
+/// When an item cannot be serialized, which numbers and strings always can.
+fn json_list<T: serde::Serialize>(items: &[T]) -> sqlx::Result<String> {
+    serde_json::to_string(items).map_err(|error| sqlx::Error::Encode(error.into()))
 }
 
 /// Row ids with a type of their own.

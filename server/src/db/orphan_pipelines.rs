@@ -17,7 +17,7 @@ pub struct OrphanRow {
     /// Its id in GitLab, if it was known.
     pub pipeline_id: Option<PipelineId>,
     /// When GitLab was last asked to create it.
-    pub asked_at: Millis,
+    pub requested_at: Millis,
 }
 
 /// Returns up to `limit` pipelines whose attempts were removed, and that may still run.
@@ -25,8 +25,8 @@ pub async fn oldest(executor: impl SqliteExecutor<'_>, limit: i64) -> sqlx::Resu
     sqlx::query_as!(
         OrphanRow,
         r#"select attempt_id as "attempt: AttemptId", project_id as "project_id: ProjectId",
-           pipeline_id as "pipeline_id: PipelineId", asked_at as "asked_at: Millis"
-           from orphan_pipeline order by asked_at limit ?"#,
+           pipeline_id as "pipeline_id: PipelineId", requested_at as "requested_at: Millis"
+           from orphan_pipeline order by requested_at limit ?"#,
         limit,
     )
     .fetch_all(executor)

@@ -50,7 +50,7 @@ pub struct NewBuild {
     /// Its remaining critical path, in seconds.
     pub priority_s: u32,
     /// The number of builds it waits for.
-    pub missing: u32,
+    pub missing_dependencies: u32,
     /// Its input hash.
     pub input_hash: Option<Sha256Digest>,
     /// The build whose packages it will share.
@@ -75,22 +75,25 @@ pub async fn insert_builds(
     let at = tx.now();
     let mut ids = Vec::with_capacity(builds.len());
     for chunk in builds.chunks(ROWS_TOGETHER) {
-        let rows = json_list(chunk);
+        let rows = json_list(chunk)?;
         let mut stored = sqlx::query!(
             r#"insert into build (iteration_id, architecture, pkgbase, stage, level, position,
                    commit_hash, tree_hash, commit_time, clone_url, srcinfo_sha256, version, pkgrel,
-                   reason, estimate_s, priority_s, status, missing, input_hash, shared_build_id,
-                   packages_attempt_id, library, bootstrap, without, ready_at)
+                   reason, estimate_s, priority_s, status, missing_dependencies, input_hash,
+                   shared_build_id, packages_attempt_id, library, bootstrap, without, ready_at)
                select ?1, value ->> 'architecture', value ->> 'pkgbase', value ->> 'stage',
                    value ->> 'level', value ->> 'position', value ->> 'commit', value ->> 'tree',
                    value ->> 'commit_time', value ->> 'clone_url', value ->> 'srcinfo_sha256',
                    value ->> 'version', value ->> 'pkgrel', value ->> 'reason',
                    value ->> 'estimate_s', value ->> 'priority_s',
-                   iif(value ->> 'missing' = 0 and value ->> 'reused' is null, 'ready', 'blocked'),
-                   value ->> 'missing', value ->> 'input_hash', value ->> 'shared_build',
+                   iif(value ->> 'missing_dependencies' = 0 and value ->> 'reused' is null,
+                       'ready', 'blocked'),
+                   value ->> 'missing_dependencies', value ->> 'input_hash',
+                   value ->> 'shared_build',
                    value ->> 'reused', value ->> 'library', value ->> 'bootstrap',
                    value ->> 'without',
-                   iif(value ->> 'missing' = 0 and value ->> 'reused' is null, ?2, null)
+                   iif(value ->> 'missing_dependencies' = 0 and value ->> 'reused' is null,
+                       ?2, null)
                from json_each(?3) order by key
                returning id as "id!: BuildId", position as "position!: i64""#,
             iteration,
@@ -109,7 +112,7 @@ pub async fn insert_builds(
         outputs.extend(packages.map(|package| (*id, &package.name, &package.architecture)));
     }
     for chunk in outputs.chunks(ROWS_TOGETHER) {
-        let rows = json_list(chunk);
+        let rows = json_list(chunk)?;
         sqlx::query!(
             "insert into build_output (build_id, pkgname, architecture)
              select value ->> 0, value ->> 1, value ->> 2 from json_each(?)",
@@ -152,7 +155,7 @@ pub async fn insert_edges(tx: &mut WriteTransaction, edges: &[NewEdge]) -> sqlx:
         let rows: Vec<_> = rows
             .map(|(build, needs, kind)| (build, needs, kind.as_str()))
             .collect();
-        let rows = json_list(&rows);
+        let rows = json_list(&rows)?;
         sqlx::query!(
             "insert into build_edge (build_id, needs_id, kind)
              select value ->> 0, value ->> 1, value ->> 2 from json_each(?)",

@@ -48,7 +48,7 @@ const ROWS_TOGETHER: usize = 500;
 /// Stores what the releases of new builds depend on.
 pub async fn insert(tx: &mut WriteTransaction, releases: &[BuildRelease]) -> sqlx::Result<()> {
     for chunk in releases.chunks(ROWS_TOGETHER) {
-        let rows = json_list(chunk);
+        let rows = json_list(chunk)?;
         sqlx::query!(
             "insert into build_release (build_id, is_rebuild, is_computed, base)
              select value ->> 'build', value ->> 'is_rebuild', value ->> 'is_computed',
@@ -82,7 +82,7 @@ pub async fn of_builds(
     executor: impl SqliteExecutor<'_>,
     builds: &[BuildId],
 ) -> sqlx::Result<Vec<BuildRelease>> {
-    let builds = json_list(builds);
+    let builds = json_list(builds)?;
     let rows = sqlx::query_as!(
         Row,
         r#"select build_id as "build!: BuildId", is_rebuild as "is_rebuild!: bool",
@@ -109,9 +109,9 @@ pub async fn earlier(
            cross join iteration on iteration.id = build.iteration_id
            where build_output.build_id = ?1 and iteration.namespace_id = ?2 and build.id <> ?1
                and (iteration.id <> ?3 or build.architecture = ?4)
-           union select past_package.version from build_output
-           join past_package on past_package.namespace_id = ?2
-               and past_package.pkgname = build_output.pkgname
+           union select former_package.version from build_output
+           join former_package on former_package.namespace_id = ?2
+               and former_package.pkgname = build_output.pkgname
            where build_output.build_id = ?1
            union select retired.version from retired_package as retired
            where retired.namespace = ?5 and retired.pkgname in (

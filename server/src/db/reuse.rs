@@ -61,7 +61,7 @@ pub async fn of_builds(
     executor: impl SqliteExecutor<'_>,
     builds: &[BuildId],
 ) -> sqlx::Result<Vec<ReusedRow>> {
-    let builds = json_list(builds);
+    let builds = json_list(builds)?;
     select_reused!("build.id in (select value from json_each(?))", builds)
         .fetch_all(executor)
         .await

@@ -230,7 +230,7 @@ pub async fn at_paths(
     executor: impl SqliteExecutor<'_>,
     paths: &[String],
 ) -> sqlx::Result<Vec<SourceRepositoryRow>> {
-    let paths = json_list(paths);
+    let paths = json_list(paths)?;
     select_repository!("where path in (select value from json_each(?))", paths)
         .fetch_all(executor)
         .await
@@ -251,7 +251,7 @@ pub async fn of_projects(
     executor: impl SqliteExecutor<'_>,
     projects: &[ProjectId],
 ) -> sqlx::Result<Vec<SourceRepositoryRow>> {
-    let projects = json_list(projects);
+    let projects = json_list(projects)?;
     select_repository!(
         "where project_id in (select value from json_each(?))",
         projects

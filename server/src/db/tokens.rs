@@ -174,7 +174,7 @@ pub async fn any_valid(
 /// Returns those of some tokens that are revoked or expired.
 pub async fn invalid(tx: &mut WriteTransaction, tokens: &[TokenId]) -> sqlx::Result<Vec<TokenId>> {
     let at = tx.now();
-    let ids = json_list(tokens);
+    let ids = json_list(tokens)?;
     let rows = sqlx::query!(
         r#"select id as "id: TokenId" from token
            where id in (select value from json_each(?))

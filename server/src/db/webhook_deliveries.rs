@@ -43,7 +43,7 @@ pub async fn unprocessed(
     sqlx::query_as!(
         DeliveryRow,
         r#"select id, kind as "kind: WebhookKind", project_id as "project_id: ProjectId"
-           from webhook_delivery where done_at is null order by received_at, id limit ?"#,
+           from webhook_delivery where processed_at is null order by received_at, id limit ?"#,
         limit
     )
     .fetch_all(executor)
@@ -53,9 +53,9 @@ pub async fn unprocessed(
 /// Marks webhooks as processed.
 pub async fn mark_processed(tx: &mut WriteTransaction, ids: &[String]) -> sqlx::Result<()> {
     let now = tx.now();
-    let ids = json_list(ids);
+    let ids = json_list(ids)?;
     sqlx::query!(
-        "update webhook_delivery set done_at = ? where id in (select value from json_each(?))",
+        "update webhook_delivery set processed_at = ? where id in (select value from json_each(?))",
         now,
         ids,
     )
@@ -66,7 +66,7 @@ pub async fn mark_processed(tx: &mut WriteTransaction, ids: &[String]) -> sqlx::
 
 /// Deletes the webhooks that were processed before a time.
 pub async fn delete_processed_before(tx: &mut WriteTransaction, time: Millis) -> sqlx::Result<u64> {
-    let done = sqlx::query!("delete from webhook_delivery where done_at < ?", time)
+    let done = sqlx::query!("delete from webhook_delivery where processed_at < ?", time)
         .execute(tx.connection())
         .await?;
     Ok(done.rows_affected())

@@ -9,6 +9,7 @@ use std::time::Instant;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard, oneshot};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::checkpoints::{Checkpointer, Written};
 use crate::error;
@@ -25,6 +26,8 @@ pub(super) struct Writer {
     batch: Arc<Mutex<Batch>>,
     /// Notified when there is something to commit or to roll back.
     pending: Arc<Notify>,
+    /// Cancelled when the committer has ended, also by a panic.
+    committer_ended: CancellationToken,
     /// Tells the checkpointer how much was written.
     written: Arc<Written>,
     clock: Clock,
@@ -69,6 +72,7 @@ impl Writer {
             options,
             batch: Arc::new(Mutex::new(batch)),
             pending: Arc::default(),
+            committer_ended: CancellationToken::new(),
             written: Arc::default(),
             clock,
             metrics,
@@ -76,8 +80,14 @@ impl Writer {
         tokio::spawn(commit_pending(
             Arc::downgrade(&writer),
             Arc::clone(&writer.pending),
+            writer.committer_ended.clone().drop_guard(),
         ));
         writer
+    }
+
+    /// Waits until the committer has ended.
+    pub(super) async fn committer_ended(&self) {
+        self.committer_ended.cancelled().await;
     }
 
     /// Returns a checkpointer of what this writes. Only one may wait until a checkpoint is due.
@@ -128,8 +138,9 @@ impl Drop for Writer {
     }
 }
 
-/// Queues behind the members of a transaction, and commits it when its turn comes.
-async fn commit_pending(writer: Weak<Writer>, pending: Arc<Notify>) {
+/// Queues behind the members of a transaction, and commits it when its turn comes. Drops `_running` at its end, also
+/// when it panics.
+async fn commit_pending(writer: Weak<Writer>, pending: Arc<Notify>, _running: DropGuard) {
     loop {
         pending.notified().await;
         let parts = writer

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use buildbtw_metrics::{Histograms, short_histogram};
+use buildbtw_model::BackgroundTask;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -32,7 +33,7 @@ impl Default for ActorMetrics {
             outages: Family::default(),
         };
         // Every server has it.
-        this.create("claims");
+        this.create(BackgroundTask::Claims.as_str());
         this
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use buildbtw_metrics::{FloatGauge, Histograms, long_histogram, short_histogram};
-use buildbtw_model::{Architecture, AttemptStatus, BuildStatus, FailureKind};
+use buildbtw_model::{Architecture, AttemptStatus, BuildStatus, FailureKind, saturating};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -320,8 +320,7 @@ impl BuildMetrics {
 
     /// Records a received piece of a log.
     pub(crate) fn logged(&self, bytes: usize) {
-        self.log_bytes
-            .inc_by(u64::try_from(bytes).unwrap_or(u64::MAX));
+        self.log_bytes.inc_by(saturating(bytes));
     }
 
     /// Returns the histogram of the time that plans take.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use buildbtw_gitlab::{RateLimitState, RequestObserver};
 use buildbtw_metrics::{Histograms, short_histogram};
+use buildbtw_model::saturating;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -73,10 +74,9 @@ impl RequestObserver for ForgeMetrics {
     }
 
     fn rate_limit(&self, state: RateLimitState) {
-        let gauge = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         if let Some(limit) = state.limit {
-            self.limit.set(gauge(limit));
+            self.limit.set(saturating(limit));
         }
-        self.remaining.set(gauge(state.remaining));
+        self.remaining.set(saturating(state.remaining));
     }
 }

@@ -1,6 +1,7 @@
 //! Metrics of what the server uses: connections, disk, and the async runtime.
 
 use buildbtw_metrics::Space;
+use buildbtw_model::saturating;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -137,27 +138,30 @@ impl ResourceMetrics {
 
     /// Sets the measured sizes.
     pub(crate) fn set_storage(&self, kind: StorageKind, bytes: u64) {
-        self.storage.get_or_create(&kind.label()).set(signed(bytes));
+        self.storage
+            .get_or_create(&kind.label())
+            .set(saturating(bytes));
     }
 
     /// Sets the space of the disk, and its reserve in bytes.
     pub(crate) fn set_disk(&self, space: Space, reserve: u64) {
-        self.disk_reserve.set(signed(reserve));
-        self.disk_total.set(signed(space.total));
-        self.disk_available.set(signed(space.available));
+        self.disk_reserve.set(saturating(reserve));
+        self.disk_total.set(saturating(space.total));
+        self.disk_available.set(saturating(space.available));
     }
 
     /// Sets the numbers of open streams and connections, and of claims that wait.
     pub(crate) fn set_open(&self, streams: usize, connections: usize, claims: usize) {
-        self.streams.set(count(streams));
-        self.connections.set(count(connections));
-        self.claims.set(count(claims));
+        self.streams.set(saturating(streams));
+        self.connections.set(saturating(connections));
+        self.claims.set(saturating(claims));
     }
 
     /// Sets the figures of the async runtime.
     pub(crate) fn set_runtime(&self, runtime: &tokio::runtime::RuntimeMetrics) {
-        self.tasks.set(count(runtime.num_alive_tasks()));
-        self.queued_tasks.set(count(runtime.global_queue_depth()));
+        self.tasks.set(saturating(runtime.num_alive_tasks()));
+        self.queued_tasks
+            .set(saturating(runtime.global_queue_depth()));
     }
 
     /// Sets whether the server is ready.
@@ -169,12 +173,4 @@ impl ResourceMetrics {
     pub(crate) fn unread(&self) {
         self.unread.inc();
     }
-}
-
-fn count(number: usize) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }

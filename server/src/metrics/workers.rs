@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use buildbtw_metrics::FloatGauge;
-use buildbtw_model::WorkerName;
+use buildbtw_model::{WorkerName, saturating};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -109,8 +109,9 @@ impl WorkerMetrics {
     pub(crate) fn set(&self, seen: &[Seen]) {
         for state in WorkerState::ALL {
             let count = seen.iter().filter(|worker| worker.state == state).count();
-            let count = i64::try_from(count).unwrap_or(i64::MAX);
-            self.workers.get_or_create(&state.label()).set(count);
+            self.workers
+                .get_or_create(&state.label())
+                .set(saturating(count));
         }
         let alive = || seen.iter().filter(|seen| seen.state != WorkerState::Silent);
         self.slots.set(alive().map(|worker| worker.jobs).sum());

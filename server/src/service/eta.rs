@@ -7,15 +7,19 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::iteration_graph::IterationGraph;
 use crate::db::builds::PlannedBuild;
+use crate::error::Error;
 
 /// Returns the expected end of every build that can still be built, if there are workers. `started` has the start of
 /// running builds.
+///
+/// # Errors
+/// When the builds form a cycle, which no plan has.
 pub(super) fn estimate<B: PlannedBuild>(
     graph: &IterationGraph<'_, B>,
     started: &HashMap<BuildId, Timestamp>,
     workers: &HashMap<Architecture, usize>,
     now: Timestamp,
-) -> HashMap<BuildId, Timestamp> {
+) -> Result<HashMap<BuildId, Timestamp>, Error> {
     let remaining_s = |row: &B| {
         let elapsed = started.get(&row.id()).map_or(0, |start| {
             let elapsed = now.duration_since(*start).as_secs();
@@ -26,12 +30,12 @@ pub(super) fn estimate<B: PlannedBuild>(
     };
     let mut etas = HashMap::new();
     for (architecture, workers) in workers.iter().filter(|(_, workers)| **workers > 0) {
-        for (id, end) in graph.ends(architecture, remaining_s, *workers) {
+        for (id, end) in graph.ends(architecture, remaining_s, *workers)? {
             let end = SignedDuration::from_secs(saturating(end));
             if let Ok(eta) = now.checked_add(end) {
                 etas.insert(id, eta);
             }
         }
     }
-    etas
+    Ok(etas)
 }

@@ -126,7 +126,7 @@ mod tests {
                  values (1, 1, 1, 'running', 'r', 1);
              insert or ignore into build (id, iteration_id, architecture, pkgbase, stage, level, position,
                  commit_hash, commit_time, clone_url, srcinfo_sha256, version, reason, estimate_s,
-                 priority_s, status, missing)
+                 priority_s, status, missing_dependencies)
                  values (1, 1, 'x86_64', 'a', 1, 0, 0, '{commit}', 1, 'u', '{digest}', '1-1', 'a', 1, 1,
                      'building', 0);
              update build set status = 'building', not_before = null;

@@ -4,11 +4,12 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use buildbtw_model::{Architecture, BuildId, BuildStatus, Pkgbase};
 use buildbtw_planner::simulate::{self, Policy};
-use petgraph::algo::toposort;
+use petgraph::algo::{Cycle, toposort};
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::{Dfs, IntoNodeIdentifiers, NodeFiltered, Reversed, Visitable};
 
 use crate::db::builds::PlannedBuild;
+use crate::error::Error;
 
 /// The graph of an iteration; its edges lead from a build to those it needs. Its vertices are in the order of the rows.
 pub(super) struct IterationGraph<'r, B> {
@@ -50,10 +51,13 @@ impl<'r, B: PlannedBuild> IterationGraph<'r, B> {
     }
 
     /// Returns, for every blocked build, the failed or cancelled builds that it needs, directly or not.
-    pub(super) fn blockers(&self) -> HashMap<BuildId, Vec<Pkgbase>> {
+    ///
+    /// # Errors
+    /// When the builds form a cycle, which no plan has.
+    pub(super) fn blockers(&self) -> Result<HashMap<BuildId, Vec<Pkgbase>>, Error> {
         let mut names = vec![BTreeSet::new(); self.graph.node_count()];
-        // A plan is acyclic, so there is always a topological order.
-        for node in toposort(Reversed(&self.graph), None).unwrap_or_default() {
+        let order = toposort(Reversed(&self.graph), None).map_err(|cycle| self.cyclic(&cycle))?;
+        for node in order {
             let row = self.graph[node];
             names[node.index()] = match row.status() {
                 BuildStatus::Failed | BuildStatus::Cancelled => BTreeSet::from([row.pkgbase()]),
@@ -69,7 +73,13 @@ impl<'r, B: PlannedBuild> IterationGraph<'r, B> {
                 | BuildStatus::Reused => BTreeSet::new(),
             };
         }
-        self.of_blocked(names)
+        Ok(self.of_blocked(names))
+    }
+
+    /// Creates the error for a cycle.
+    fn cyclic(&self, cycle: &Cycle<NodeIndex>) -> Error {
+        let pkgbase = self.graph[cycle.node_id()].pkgbase();
+        anyhow::anyhow!("the builds of an iteration form a cycle that contains `{pkgbase}`").into()
     }
 
     /// Returns the names for those blocked builds that have any.
@@ -104,12 +114,15 @@ impl<'r, B: PlannedBuild> IterationGraph<'r, B> {
 
     /// Returns the builds of an architecture that can still be built, and when they end on `workers` workers, in seconds
     /// from now.
+    ///
+    /// # Errors
+    /// When the builds form a cycle, which no plan has.
     pub(super) fn ends(
         &self,
         architecture: &Architecture,
         remaining_s: impl Fn(&B) -> u64,
         workers: usize,
-    ) -> Vec<(BuildId, u64)> {
+    ) -> Result<Vec<(BuildId, u64)>, Error> {
         let stuck = self.stuck(architecture);
         let can_be_built = |node: NodeIndex| {
             let row = self.graph[node];
@@ -118,11 +131,11 @@ impl<'r, B: PlannedBuild> IterationGraph<'r, B> {
         };
         let part = NodeFiltered::from_fn(&self.graph, can_be_built);
         let remaining_s = |node: NodeIndex| remaining_s(self.graph[node]);
-        let ends = simulate::ends(&part, remaining_s, workers, Policy::CriticalPath);
+        let ends = simulate::ends(&part, remaining_s, workers, Policy::CriticalPath)
+            .map_err(|cycle| self.cyclic(&cycle))?;
         let nodes = part.node_identifiers();
-        nodes
-            .map(|node| (self.graph[node].id(), ends[node.index()]))
-            .collect()
+        let ends = nodes.map(|node| (self.graph[node].id(), ends[node.index()]));
+        Ok(ends.collect())
     }
 }
 
@@ -191,7 +204,7 @@ mod tests {
         let rows = rows();
         let edges = EDGES.map(|(build, needed)| (BuildId(build), BuildId(needed)));
         let graph = IterationGraph::new(&rows, &edges);
-        let (blockers, waiting) = (graph.blockers(), graph.waiting());
+        let (blockers, waiting) = (graph.blockers().unwrap(), graph.waiting());
         assert_eq!((blockers.len(), waiting.len()), (3, 3));
         for (id, waits_for) in [(3, "library"), (4, "program"), (5, "program")] {
             assert_eq!(names(&blockers, id), "library");
@@ -200,6 +213,22 @@ mod tests {
         let ids = |rows: Vec<&BuildRow>| rows.iter().map(|row| row.id.0).collect::<Vec<_>>();
         assert_eq!(ids(graph.needs(BuildId(3)).collect()), [1, 2]);
         assert_eq!(graph.needs(BuildId(7)).count(), 0);
+    }
+
+    #[test]
+    fn reports_a_cycle_instead_of_an_empty_result() {
+        let rows = [
+            row(1, "one", "x86_64", BuildStatus::Blocked),
+            row(2, "other", "x86_64", BuildStatus::Blocked),
+        ];
+        let graph = IterationGraph::new(
+            &rows,
+            &[(1, 2), (2, 1)].map(|(one, other)| (BuildId(one), BuildId(other))),
+        );
+        let error = graph.blockers().unwrap_err().to_string();
+        assert!(error.contains("form a cycle that contains `"), "{error}");
+        let ends = graph.ends(&"x86_64".parse().unwrap(), |_| 60, 1);
+        assert_eq!(ends.unwrap_err().to_string(), error);
     }
 
     #[test]
@@ -230,7 +259,8 @@ mod tests {
         };
         let ends = |workers| {
             let ends = graph.ends(&"x86_64".parse().unwrap(), remaining_s, workers);
-            ends.into_iter()
+            ends.unwrap()
+                .into_iter()
                 .map(|(build, end)| (build.0, end))
                 .collect::<Vec<_>>()
         };

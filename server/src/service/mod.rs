@@ -1,5 +1,6 @@
-//! The use cases of the server, one file each. Services own the transactions; handlers and tasks call them, and
-//! nothing else changes the database.
+//! The use cases of the server, one file each. Services own the transactions; handlers, dispatch and tasks call them.
+//! Apart from them, only `sources` stores what it reads of source repositories, and `maintenance` repairs the database
+//! of a server that does not run.
 
 pub mod adopt_attempt;
 pub mod append_log;

@@ -3,21 +3,24 @@
 use buildbtw_model::EventKind;
 
 use crate::changes::Effects;
-use crate::db::events::{self, NewEvent};
-use crate::db::{Database, IterationId, NamespaceId, WriteTransaction, iterations};
+use crate::db::events::{self, NewEvent, PlanningEvent};
+use crate::db::{Database, IterationId, NamespaceId, iterations};
 use crate::error::Error;
 use crate::state::announcer::Announcer;
 
 /// The maximum length of a reason.
 const MAX_REASON: usize = 4_000;
 
-/// Returns why a namespace cannot be planned again, while that is the case.
+/// Returns the event about why a namespace cannot be planned again, while that is the case.
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn reason(database: &Database, namespace: NamespaceId) -> sqlx::Result<Option<String>> {
+pub async fn current(
+    database: &Database,
+    namespace: NamespaceId,
+) -> sqlx::Result<Option<PlanningEvent>> {
     let last = events::last_of_planning(database.read(), namespace).await?;
-    Ok(last.and_then(|(kind, message)| message.filter(|_| kind == EventKind::IterationRefused)))
+    Ok(last.filter(|last| last.kind == EventKind::IterationRefused))
 }
 
 /// Records why no iteration could be planned after this one: once, however often it is retried, and not if another
@@ -36,21 +39,17 @@ pub(crate) async fn record(
     let mut tx = database.write().await?;
     let newest = iterations::newest(&mut *tx.connection(), namespace).await?;
     let last = events::last_of_planning(&mut *tx.connection(), namespace).await?;
-    let is_known = last.is_some_and(|(kind, message)| {
-        kind == EventKind::IterationRefused && message.as_deref() == Some(reason.as_str())
+    let is_known = last.is_some_and(|last| {
+        last.kind == EventKind::IterationRefused && last.message.as_deref() == Some(reason.as_str())
     });
     if is_known || newest.is_none_or(|newest| newest.id != iteration) {
         tx.undo().await?;
         return Ok(());
     }
-    put(
-        announcer,
-        tx,
-        namespace,
-        EventKind::IterationRefused,
-        Some(&reason),
-    )
-    .await
+    events::insert_refusal(&mut tx, namespace, problem.kind, &reason).await?;
+    tx.commit().await?;
+    announce(announcer, namespace);
+    Ok(())
 }
 
 /// Records that the newest iteration is up to date, if the last attempt to plan was refused.
@@ -59,34 +58,28 @@ pub(super) async fn clear(
     announcer: &Announcer,
     namespace: NamespaceId,
 ) -> Result<(), Error> {
-    if reason(database, namespace).await?.is_none() {
+    if current(database, namespace).await?.is_none() {
         return Ok(());
     }
-    let tx = database.write().await?;
-    put(announcer, tx, namespace, EventKind::IterationCurrent, None).await
-}
-
-async fn put(
-    announcer: &Announcer,
-    mut tx: WriteTransaction,
-    namespace: NamespaceId,
-    kind: EventKind,
-    message: Option<&str>,
-) -> Result<(), Error> {
+    let mut tx = database.write().await?;
     let event = NewEvent {
         namespace,
         iteration: None,
         build: None,
         attempt: None,
-        kind,
-        message,
+        kind: EventKind::IterationCurrent,
+        message: None,
         hint: None,
     };
     events::insert(&mut tx, &event).await?;
     tx.commit().await?;
+    announce(announcer, namespace);
+    Ok(())
+}
+
+fn announce(announcer: &Announcer, namespace: NamespaceId) {
     announcer.announce(Effects {
         namespaces: [namespace].into(),
         ..Effects::default()
     });
-    Ok(())
 }

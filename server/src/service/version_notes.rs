@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use buildbtw_model::{BuildId, ReleaseRule, version_note};
+use buildbtw_model::api::BuildSummary;
+use buildbtw_model::{BuildId, ReleaseRule, VersionNote};
 
 use crate::db::Database;
 use crate::db::builds::BuildRow;
@@ -27,14 +28,21 @@ impl VersionNotes {
         Ok(Self(release.into_iter().collect()))
     }
 
-    /// Returns the note on a build, if there is one.
-    pub(super) fn of(&self, build: &BuildRow) -> Option<String> {
+    /// Adds the note on a build to its summary, if there is one.
+    pub(super) fn add(&self, build: &BuildRow, summary: &mut BuildSummary) {
+        if let Some(note) = self.of(build) {
+            summary.version_note_kind = Some(note.kind);
+            summary.version_note = Some(note.text);
+        }
+    }
+
+    fn of(&self, build: &BuildRow) -> Option<VersionNote> {
         let release = self.0.get(&build.id)?;
         let rule = ReleaseRule {
             base: release.base.clone(),
             ..ReleaseRule::default()
         };
         let is_computed = release.is_computed && !build.status.has_packages();
-        version_note(is_computed, rule.newer_in_base(&build.version))
+        VersionNote::of(is_computed, rule.newer_in_base(&build.version))
     }
 }

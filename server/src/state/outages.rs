@@ -3,17 +3,19 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use buildbtw_model::BackgroundTask;
+
 use crate::outage::{Current, Outage};
 
 /// The outages by task. The runner of the tasks adds each. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Outages(Arc<Mutex<Vec<(&'static str, Outage)>>>);
+pub struct Outages(Arc<Mutex<Vec<(BackgroundTask, Outage)>>>);
 
 /// A task in an outage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FailingTask {
-    /// The name of the task.
-    pub task: &'static str,
+    /// The task.
+    pub task: BackgroundTask,
     /// What it cannot do.
     pub title: &'static str,
     /// Its outage.
@@ -22,10 +24,10 @@ pub struct FailingTask {
 
 impl Outages {
     /// Adds an outage of a task, which may have several. It stays for as long as the server runs.
-    pub(crate) fn add(&self, task: &'static str, outage: Outage) {
+    pub(crate) fn add(&self, task: BackgroundTask, outage: Outage) {
         let mut all = self.lock();
         all.push((task, outage));
-        all.sort_by_key(|(task, _)| *task);
+        all.sort_by_key(|(task, _)| task.as_str());
     }
 
     /// Returns the tasks that are in an outage now, by name.
@@ -34,7 +36,7 @@ impl Outages {
         let all = self.lock();
         let failing = all.iter().filter_map(|(task, outage)| {
             Some(FailingTask {
-                task,
+                task: *task,
                 title: outage.title(),
                 outage: outage.current()?,
             })
@@ -42,17 +44,17 @@ impl Outages {
         failing.collect()
     }
 
-    /// Returns every task, with whether it is in an outage now.
+    /// Returns the name of every task, with whether it is in an outage now.
     #[must_use]
     pub fn by_task(&self) -> BTreeMap<&'static str, bool> {
         let mut tasks = BTreeMap::new();
         for (task, outage) in self.lock().iter() {
-            *tasks.entry(*task).or_default() |= outage.current().is_some();
+            *tasks.entry(task.as_str()).or_default() |= outage.current().is_some();
         }
         tasks
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<(&'static str, Outage)>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<(BackgroundTask, Outage)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -20,6 +20,9 @@ async fn reports_why_namespace_cannot_be_replanned() {
     server.sources.push(&library("2-1"));
     let reason = eventually("the request is rejected", replan_error).await;
     assert!(reason.contains("without a bootstrap build"), "{reason}");
+    let detail = server.public().namespace(&name).await.unwrap();
+    let kind = detail.replan_error_kind;
+    assert_eq!(kind, Some(ProblemKind::BootstrapNeeded));
     let path = format!("/namespaces/{name}");
     let page = server.request(reqwest::Method::GET, &path).send().await;
     let page = page.unwrap().text().await.unwrap();

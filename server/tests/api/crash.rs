@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use buildbtw_model::api::ProblemKind;
-use buildbtw_model::{AttemptStatus, BuildStatus, ClaimId, FailureKind, IterationStatus};
+use buildbtw_model::{
+    AttemptStatus, BackgroundTask, BuildStatus, ClaimId, FailureKind, IterationStatus,
+};
 
 use crate::support::{
     Repository, SourceTree, Srcinfo, TestServer, eventually, failed, refusal, reported,
@@ -101,7 +103,9 @@ async fn lists_linked_packages_at_start() {
         .sql("update build set status = 'building', finished_at = null where pkgbase = 'libgreet'")
         .await;
     server
-        .sql("update build set status = 'blocked', missing = 1 where pkgbase = 'greet'")
+        .sql(
+            "update build set status = 'blocked', missing_dependencies = 1 where pkgbase = 'greet'",
+        )
         .await;
     let database = server.data().join("repos/bump/1/x86_64/bump.db");
     fs_err::remove_file(database).unwrap();
@@ -285,10 +289,18 @@ async fn retries_failed_publication() {
     assert!(response.is_err(), "{response:?}");
     let build = server.build("bump", "libgreet").await;
     assert_eq!(build.status, BuildStatus::Building);
+    let outages = async || server.admin().outages().await.unwrap();
+    let outage = outages().await.remove(0);
+    assert_eq!(outage.task, BackgroundTask::Publisher);
+    assert!(outage.message.contains("`bump` for x86_64"), "{outage:?}");
     fs_err::rename(&aside, &staging).unwrap();
 
     let mut events = server.follow("bump").await;
     events.until_build("build.built", "libgreet").await;
     let repository = Repository::new(server.url(), "bump", "1", "x86_64");
     assert_eq!(repository.lists().await, ["libgreet-2.0-1"]);
+    eventually("no outage", async || {
+        outages().await.is_empty().then_some(())
+    })
+    .await;
 }

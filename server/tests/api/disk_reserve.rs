@@ -1,7 +1,9 @@
 //! A disk below its reserve: what the server accepts, what it refuses, and how it says so.
 
 use buildbtw_model::api::{CreateIteration, ProblemKind, ReadyResponse};
-use buildbtw_model::{BuildStatus, ClaimId, FailureKind, IterationStatus};
+use buildbtw_model::{
+    BackgroundTask, BuildStatus, ClaimId, FailureKind, IterationStatus, StallKind,
+};
 use reqwest::{Method, StatusCode, header};
 
 use crate::support::{
@@ -42,7 +44,7 @@ async fn outage(server: &TestServer) -> Option<String> {
     let outages = server.admin().outages().await.unwrap();
     let of_disk = outages
         .into_iter()
-        .find(|outage| outage.task == "disk reserve");
+        .find(|outage| outage.task == BackgroundTask::DiskReserve);
     of_disk.map(|outage| outage.message)
 }
 
@@ -84,6 +86,10 @@ async fn accepts_nothing_new_below_reserve_and_resumes() {
     assert!(claimed.is_none(), "{claimed:?}");
     let iteration = server.iteration("later").await;
     assert_eq!(iteration.builds[0].status, BuildStatus::Ready);
+    assert_eq!(
+        iteration.architectures[0].stalled_kind,
+        Some(StallKind::DiskReserve)
+    );
     let stalled = iteration.architectures[0].stalled.clone().unwrap();
     assert!(stalled.contains("below its reserve"), "{stalled}");
     let home = server.request(Method::GET, "/").send().await.unwrap();

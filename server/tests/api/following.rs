@@ -5,7 +5,7 @@ use buildbtw_model::api::{
     CreateIteration, FollowDefault, IterationDetail, ProblemKind, RetryBuilds,
 };
 use buildbtw_model::{
-    BuildStatus, CommitHash, FailureKind, IterationCause, IterationStatus, NoteKind,
+    BuildStatus, CommitHash, FailureKind, IterationCause, IterationStatus, NotBuiltKind, NoteKind,
 };
 
 use crate::support::{
@@ -342,7 +342,13 @@ async fn retry_reports_unusable_newest_commit() {
     let retried = server.admin().retry_builds(&parse("bump"), &plain).await;
     let retried = retried.unwrap();
     assert_eq!((retried.iteration, retried.is_new), (1, false));
-    let notes = retried.notes.join("; ");
+    assert_eq!(retried.not_built[0].kind, NotBuiltKind::UnusableSource);
+    let reasons: Vec<_> = retried
+        .not_built
+        .iter()
+        .map(|reason| reason.text.as_str())
+        .collect();
+    let notes = reasons.join("; ");
     assert!(
         notes.contains("`greet` cannot be used: .SRCINFO"),
         "{notes}"

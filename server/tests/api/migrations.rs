@@ -8,7 +8,7 @@ use sqlx::migrate::Migrator;
 use sqlx::{Connection as _, SqliteConnection};
 
 /// Rows for the tables that a migration creates. A new migration with tables needs some here.
-const ROWS: [(i64, &str); 19] = [
+const ROWS: [(i64, &str); 21] = [
     (
         20_261_121_000_000,
         "insert into srcinfo values (1, 's', 1, '{}', 'pkgbase = a');
@@ -88,10 +88,43 @@ const ROWS: [(i64, &str); 19] = [
     (20_261_130_050_000, ""),
     (20_261_130_071_500, ""),
     (20_261_130_080_000, ""),
+    (20_261_130_103_000, ""),
+    (20_261_130_103_100, ""),
 ];
 
 /// Columns that nothing wrote any more, with the migration that removed them.
 const REMOVED: [(i64, &str, &str); 1] = [(20_261_130_071_500, "webhook_delivery", "object_id")];
+
+/// The migration that renamed a table and columns.
+const RENAMING: i64 = 20_261_130_103_000;
+/// The table that was renamed.
+const RENAMED_TABLE: (&str, &str) = ("past_package", "former_package");
+/// The columns that were renamed, by table.
+const RENAMED_COLUMNS: [(&str, &str, &str); 6] = [
+    ("pipeline", "asked_at", "requested_at"),
+    ("pipeline", "over_at", "ended_at"),
+    ("orphan_pipeline", "asked_at", "requested_at"),
+    ("webhook_delivery", "done_at", "processed_at"),
+    ("build", "tried_before", "attempts_before_retry"),
+    ("build", "missing", "missing_dependencies"),
+];
+
+/// Changes the name of the renamed table to the new one.
+fn rename_table(tables: &mut BTreeMap<String, Vec<String>>) {
+    let (old, new) = RENAMED_TABLE;
+    let renamed = tables.remove(old).unwrap();
+    tables.insert(new.to_owned(), renamed);
+}
+
+/// Changes the names of the renamed table and columns to the new ones.
+fn rename(columns: &mut BTreeMap<String, Vec<String>>) {
+    rename_table(columns);
+    for (table, old, new) in RENAMED_COLUMNS {
+        let columns = columns.get_mut(table).unwrap();
+        let renamed = columns.iter_mut().find(|name| *name == old).unwrap();
+        new.clone_into(renamed);
+    }
+}
 
 /// Returns the rows of every table, with the columns of `like` only.
 async fn rows(
@@ -156,7 +189,11 @@ async fn migrations_keep_every_row_step_by_step() {
             let columns = known.get_mut(*table).unwrap();
             columns.retain(|name| name != column);
         }
-        let before = rows(&mut database, &known).await;
+        let mut before = rows(&mut database, &known).await;
+        if version == RENAMING {
+            rename_table(&mut before);
+            rename(&mut known);
+        }
         let migrator = Migrator::with_migrations(migrations[..=step].to_vec());
         migrator.run(&mut database).await.unwrap();
         let after = rows(&mut database, &known).await;

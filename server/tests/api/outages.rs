@@ -1,5 +1,6 @@
 //! Outages of background tasks, on the home page and in the API.
 
+use buildbtw_model::BackgroundTask;
 use reqwest::{Method, StatusCode};
 
 use crate::support::{ServerOptions, Srcinfo, TestServer, eventually};
@@ -42,7 +43,7 @@ async fn shows_outage_of_failing_task_until_it_recovers() {
     server.change_schema(BREAK).await;
     push(&server, "2.0-1", 2).await;
     let failing = eventually("an outage", async || client.outages().await.unwrap().pop()).await;
-    assert_eq!(failing.task, "retention");
+    assert_eq!(failing.task, BackgroundTask::Retention);
     assert_eq!(failing.title, "cannot remove old iterations");
     assert!(failing.message.contains("broken by a test"), "{failing:?}");
     assert_eq!(server.admin().outages().await.unwrap(), [failing]);

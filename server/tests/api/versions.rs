@@ -2,7 +2,7 @@
 //! constraints they no longer satisfy.
 
 use buildbtw_model::api::{PlanFormat, PlanPreview, ProblemKind};
-use buildbtw_model::{BuildStatus, NoteKind, PackageVersion, Scope};
+use buildbtw_model::{BuildStatus, NoteKind, PackageVersion, Scope, VersionNoteKind};
 use buildbtw_server::repos::database::{Entry, render};
 use reqwest::Method;
 
@@ -122,6 +122,8 @@ async fn builds_and_reports_origin_older_than_base() {
     let build = server.build("older", "libgreet").await;
     assert_eq!(build.status, BuildStatus::Built);
     assert_eq!(build.version.as_str(), "2.0-1");
+    let kind = build.version_note_kind;
+    assert_eq!(kind, Some(VersionNoteKind::OlderThanBase));
     let note = build.version_note.unwrap();
     assert!(note.starts_with(OLDER), "{note}");
     for path in [
@@ -167,6 +169,7 @@ async fn marks_version_as_computed_until_it_is_known() {
     server.namespace("vcs", &["libgreet/main"]).await;
     let build = server.build("vcs", "greet-git").await;
     assert_eq!(build.version_note.as_deref(), Some(COMPUTED));
+    assert_eq!(build.version_note_kind, Some(VersionNoteKind::Computed));
     assert_eq!(server.build("vcs", "greet").await.version_note, None);
     assert!(page(&server, "/namespaces/vcs").await.contains(COMPUTED));
     assert_eq!(problems(&server, "vcs").await, [""; 0]);

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::attempts::AttemptSummary;
 use crate::{
     Architecture, AttemptId, BuildId, BuildStatus, CommitHash, Explanation, NamespaceName,
-    PackageFileName, PackageVersion, Pkgbase, Sha256Digest,
+    PackageFileName, PackageVersion, Pkgbase, Sha256Digest, VersionNoteKind,
 };
 
 /// A build in a list.
@@ -32,6 +32,9 @@ pub struct BuildSummary {
     /// A note about that version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version_note: Option<String>,
+    /// The kind of that note.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version_note_kind: Option<VersionNoteKind>,
     /// The chain of dependencies from an origin to this package, both included.
     pub reason: Vec<Pkgbase>,
     /// How it depends on the one before it in `reason` if it declares no such dependency: `links libfoo.so.1`.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::builds::BuildSummary;
 use crate::{
     Architecture, ChangeKind, Changeset, CommitHash, IterationCause, IterationStatus, NoteKind,
-    Pkgbase,
+    Pkgbase, StallKind,
 };
 
 /// How many builds are in which state.
@@ -156,6 +156,9 @@ pub struct ArchitectureSummary {
     pub counts: BuildCounts,
     /// Why no build makes progress, for example `no worker for aarch64`.
     pub stalled: Option<String>,
+    /// The kind of that reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stalled_kind: Option<StallKind>,
     /// The configuration that makes pacman use the result.
     pub repository: RepositorySnippet,
 }

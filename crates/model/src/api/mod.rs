@@ -26,7 +26,7 @@ pub use iterations::{
 };
 pub use namespaces::{
     CreateIteration, CreateNamespace, FollowDefault, NamespaceDetail, NamespaceSummary,
-    NewerCommit, PlanFormat, PlanPreview, RetriedBuild, RetriedBuilds, RetryBuilds,
+    NewerCommit, NotBuilt, PlanFormat, PlanPreview, RetriedBuild, RetriedBuilds, RetryBuilds,
 };
 pub use outages::TaskOutage;
 pub use problem::{PROBLEM_CONTENT_TYPE, Problem, ProblemKind};

@@ -4,9 +4,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::iterations::IterationSummary;
+use super::problem::ProblemKind;
 use crate::{
-    Architecture, BuildId, Changeset, CommitHash, NamespaceName, NetworkPolicy, OriginSpec,
-    Pkgbase, Scope,
+    Architecture, BuildId, Changeset, CommitHash, NamespaceName, NetworkPolicy, NotBuiltKind,
+    OriginSpec, Pkgbase, Scope,
 };
 
 /// A request for a new namespace.
@@ -126,7 +127,17 @@ pub struct RetriedBuilds {
     pub is_new: bool,
     /// Why newer commits are not built.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub notes: Vec<String>,
+    pub not_built: Vec<NotBuilt>,
+}
+
+/// Why newer commits are not built.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct NotBuilt {
+    /// The kind of reason.
+    pub kind: NotBuiltKind,
+    /// The reason, for people.
+    pub text: String,
 }
 
 /// A build that is retried.
@@ -228,6 +239,9 @@ pub struct NamespaceDetail {
     /// Why planning a new iteration failed when its sources changed last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replan_error: Option<String>,
+    /// The kind of that problem.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replan_error_kind: Option<ProblemKind>,
     /// The bytes of its packages on the disk; iterations share files.
     #[serde(default)]
     pub size: u64,

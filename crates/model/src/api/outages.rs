@@ -3,12 +3,14 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::BackgroundTask;
+
 /// A period in which a background task of the server cannot do its work.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TaskOutage {
-    /// The name of the task.
-    pub task: String,
+    /// The task.
+    pub task: BackgroundTask,
     /// What it cannot do, for people.
     pub title: String,
     /// The cause, for people.

@@ -4,53 +4,54 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::states::text_enum;
+
 /// The media type of a [`Problem`].
 pub const PROBLEM_CONTENT_TYPE: &str = "application/problem+json";
 
-/// The kind of a problem, for programs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "kebab-case")]
-pub enum ProblemKind {
-    /// The request is malformed or violates a rule.
-    InvalidRequest,
-    /// No token was sent, or it is unknown, expired or revoked.
-    Unauthenticated,
-    /// The token's scope does not allow this.
-    Forbidden,
-    /// The resource does not exist.
-    NotFound,
-    /// No source repository has this pkgbase.
-    UnknownPkgbase,
-    /// The source repository does not have this branch, tag or commit.
-    UnknownRef,
-    /// The source repository cannot be used; the detail says why.
-    BrokenSource,
-    /// The name is already in use.
-    AlreadyExists,
-    /// The current state of the resource does not allow this.
-    Conflict,
-    /// The plan has more builds than allowed.
-    PlanTooLarge,
-    /// A cycle can only be built with a bootstrap build; the hint names the packages.
-    BootstrapNeeded,
-    /// The attempt has ended, or belongs to another builder now.
-    AttemptEnded,
-    /// The uploaded bytes do not match the announced digest.
-    ChecksumMismatch,
-    /// The upload is not a package that this build may produce.
-    UnexpectedPackage,
-    /// The body is larger than allowed.
-    TooLarge,
-    /// A rate limit was exceeded; `Retry-After` says when to try again.
-    TooManyRequests,
-    /// Something that the server needs is temporarily unavailable; try again.
-    Unavailable,
-    /// An internal error of the server; its log has the details.
-    Internal,
-    /// A kind that this version of the program does not know.
-    #[serde(other)]
-    Unknown,
+text_enum! {
+    /// The kind of a problem, for programs.
+    #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+    ProblemKind, "kind of problem" {
+        /// The request is malformed or violates a rule.
+        InvalidRequest = "invalid-request",
+        /// No token was sent, or it is unknown, expired or revoked.
+        Unauthenticated = "unauthenticated",
+        /// The token's scope does not allow this.
+        Forbidden = "forbidden",
+        /// The resource does not exist.
+        NotFound = "not-found",
+        /// No source repository has this pkgbase.
+        UnknownPkgbase = "unknown-pkgbase",
+        /// The source repository does not have this branch, tag or commit.
+        UnknownRef = "unknown-ref",
+        /// The source repository cannot be used; the detail says why.
+        BrokenSource = "broken-source",
+        /// The name is already in use.
+        AlreadyExists = "already-exists",
+        /// The current state of the resource does not allow this.
+        Conflict = "conflict",
+        /// The plan has more builds than allowed.
+        PlanTooLarge = "plan-too-large",
+        /// A cycle can only be built with a bootstrap build; the hint names the packages.
+        BootstrapNeeded = "bootstrap-needed",
+        /// The attempt has ended, or belongs to another builder now.
+        AttemptEnded = "attempt-ended",
+        /// The uploaded bytes do not match the announced digest.
+        ChecksumMismatch = "checksum-mismatch",
+        /// The upload is not a package that this build may produce.
+        UnexpectedPackage = "unexpected-package",
+        /// The body is larger than allowed.
+        TooLarge = "too-large",
+        /// A rate limit was exceeded; `Retry-After` says when to try again.
+        TooManyRequests = "too-many-requests",
+        /// Something that the server needs is temporarily unavailable; try again.
+        Unavailable = "unavailable",
+        /// An internal error of the server; its log has the details.
+        Internal = "internal",
+        _ => /// A kind that this version of the program does not know.
+        Unknown,
+    }
 }
 
 /// The body of every error response.

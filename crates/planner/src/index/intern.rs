@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use crate::sparse::number;
+
 /// Numbers distinct texts consecutively. Numbers are never freed: the texts of a distribution change slowly.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Interner {
@@ -22,8 +24,7 @@ impl Interner {
         if let Some(id) = self.get(text) {
             return (id, false);
         }
-        // 2^32 texts do not fit into memory.
-        let id = u32::try_from(self.texts.len()).unwrap_or(u32::MAX);
+        let id = number(self.texts.len());
         let text: Arc<str> = text.into();
         self.texts.push(Arc::clone(&text));
         self.ids.insert(text, id);

@@ -1,6 +1,6 @@
 //! The version that a build gives its packages.
 
-use buildbtw_model::{Architecture, PackageVersion, Pkgbase, ReleaseRule, version_note};
+use buildbtw_model::{Architecture, PackageVersion, Pkgbase, ReleaseRule, VersionNote};
 
 use super::problem::{Problem, ProblemKind};
 use crate::srcinfo::SourcePackage;
@@ -27,7 +27,8 @@ impl PlannedVersion {
     /// Returns the note to show next to the version.
     #[must_use]
     pub fn note(&self) -> Option<String> {
-        version_note(self.is_computed, self.rule.newer_in_base(&self.version))
+        let newer = self.rule.newer_in_base(&self.version);
+        VersionNote::of(self.is_computed, newer).map(|note| note.text)
     }
 
     /// Returns the problem that packages with this version would not replace those of the base repositories, if so.

@@ -49,7 +49,7 @@ struct Scripted<const RESTS: bool, const HURRIES: bool> {
 }
 
 impl<const RESTS: bool, const HURRIES: bool> Actor for Scripted<RESTS, HURRIES> {
-    const NAME: &'static str = "scripted";
+    const TASK: BackgroundTask = BackgroundTask::Claims;
     const TAKES_EVENTS_IN_OUTAGE: bool = !RESTS;
     const IS_INTERRUPTIBLE: bool = HURRIES;
     type Event = ScriptedTurn;
@@ -91,11 +91,11 @@ struct Counts {
 
 impl Observer for Counts {
     fn started(&self, actor: &'static str) {
-        assert_eq!(actor, "scripted");
+        assert_eq!(actor, "claims");
     }
 
     fn turned(&self, actor: &'static str, _: Duration, is_ok: bool) {
-        assert_eq!(actor, "scripted");
+        assert_eq!(actor, "claims");
         let mut turns = self.turns.lock().unwrap();
         if is_ok {
             turns.0 += 1;
@@ -125,7 +125,8 @@ fn start<const RESTS: bool, const HURRIES: bool>() -> Running {
     let (shutdown, counts) = (CancellationToken::new(), Arc::new(Counts::default()));
     let outages = Outages::default();
     let observer = Arc::<Counts>::clone(&counts);
-    let runner = Runner::new(shutdown.clone(), outages.clone(), observer);
+    let clock = Clock::default();
+    let runner = Runner::new(shutdown.clone(), outages.clone(), observer, clock);
     let mut tasks = JoinSet::new();
     let began = Instant::now();
     let create = {
@@ -136,7 +137,7 @@ fn start<const RESTS: bool, const HURRIES: bool>() -> Running {
             began,
         }
     };
-    runner.spawn(&mut tasks, outage.clone(), create);
+    runner.spawn_with(&mut tasks, outage.clone(), create);
     Running {
         inbox,
         record,
@@ -161,7 +162,7 @@ impl Running {
 
     async fn end(mut self) -> Vec<String> {
         self.shutdown.cancel();
-        assert_eq!(self.tasks.join_next().await.unwrap().unwrap(), "scripted");
+        assert_eq!(self.tasks.join_next().await.unwrap().unwrap(), "claims");
         self.record.texts()
     }
 }
@@ -273,7 +274,8 @@ async fn restarts_panicked_actor_and_keeps_its_messages() {
     assert!(outage.is_of_server);
     let failing = running.outages.current();
     assert_eq!(failing.len(), 1);
-    assert_eq!((failing[0].task, failing[0].title), ("scripted", "a test"));
+    assert_eq!(failing[0].task, BackgroundTask::Claims);
+    assert_eq!(failing[0].title, "a test");
     assert_eq!(failing[0].outage, outage);
     running.pass(10 * SECOND).await;
     assert_eq!(running.outage.current(), None);

@@ -85,7 +85,7 @@ pub async fn end_unlimited_leases(
     let result = sqlx::query!(
         "update attempt set lease_expires_at = ?
          where status in ('queued', 'running') and lease_expires_at >= ?
-             and (? or id in (select attempt_id from pipeline where over_at is not null))",
+             and (? or id in (select attempt_id from pipeline where ended_at is not null))",
         lease_expires_at,
         UNLIMITED_LEASE,
         all,

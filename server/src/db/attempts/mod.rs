@@ -95,7 +95,7 @@ pub async fn by_ids(
     executor: impl SqliteExecutor<'_>,
     ids: &[AttemptId],
 ) -> sqlx::Result<Vec<AttemptRow>> {
-    let ids = json_list(ids);
+    let ids = json_list(ids)?;
     select_attempt!("where id in (select value from json_each(?))", ids)
         .fetch_all(executor)
         .await
@@ -143,7 +143,7 @@ pub async fn insert(
     lease_expires_at: Millis,
 ) -> sqlx::Result<()> {
     let created_at = tx.now();
-    let attempts = json_list(attempts);
+    let attempts = json_list(attempts)?;
     sqlx::query!(
         "insert into attempt (id, build_id, number, claim, worker, token_id, status,
              lease_expires_at, created_at)
@@ -166,7 +166,7 @@ pub async fn claims_with_attempt(
     tx: &mut WriteTransaction,
     claims: &[ClaimId],
 ) -> sqlx::Result<Vec<ClaimId>> {
-    let claims = json_list(claims);
+    let claims = json_list(claims)?;
     let rows = sqlx::query!(
         r#"select claim as "claim: ClaimId" from attempt
            where claim in (select value from json_each(?))"#,
@@ -207,7 +207,7 @@ pub async fn set_token(
 pub async fn count_infrastructure(tx: &mut WriteTransaction, build: BuildId) -> sqlx::Result<i64> {
     let row = sqlx::query!(
         r#"select count(*) as "count!" from attempt join build on build.id = attempt.build_id
-           where build_id = ? and attempt.number > build.tried_before
+           where build_id = ? and attempt.number > build.attempts_before_retry
                and (attempt.status = 'lost' or failure in ('infrastructure', 'cancelled'))"#,
         build,
     )
@@ -283,14 +283,14 @@ pub async fn reassign_to_sharers(
 ) -> sqlx::Result<u64> {
     let result = sqlx::query!(
         "update attempt set
-             build_id = (select max(heir.id) from build as heir
-                 where heir.packages_attempt_id = attempt.id and heir.iteration_id <> ?1),
+             build_id = (select max(sharer.id) from build as sharer
+                 where sharer.packages_attempt_id = attempt.id and sharer.iteration_id <> ?1),
              number = 1 + (select coalesce(max(other.number), 0) from attempt as other
-                 where other.build_id = (select max(heir.id) from build as heir
-                     where heir.packages_attempt_id = attempt.id and heir.iteration_id <> ?1))
+                 where other.build_id = (select max(sharer.id) from build as sharer
+                     where sharer.packages_attempt_id = attempt.id and sharer.iteration_id <> ?1))
          where build_id in (select id from build where iteration_id = ?1)
-             and exists (select 1 from build as heir
-                 where heir.packages_attempt_id = attempt.id and heir.iteration_id <> ?1)",
+             and exists (select 1 from build as sharer
+                 where sharer.packages_attempt_id = attempt.id and sharer.iteration_id <> ?1)",
         iteration,
     )
     .execute(tx.connection())
@@ -309,8 +309,8 @@ pub async fn cancel_unshared(
          where status in ('queued', 'running')
              and build_id in (select id from build where iteration_id = ?1)
              and not exists (
-                 select 1 from build as heir
-                 where heir.shared_build_id = attempt.build_id and heir.iteration_id <> ?1
+                 select 1 from build as sharer
+                 where sharer.shared_build_id = attempt.build_id and sharer.iteration_id <> ?1
              )",
         iteration,
     )

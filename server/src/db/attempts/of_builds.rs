@@ -13,7 +13,7 @@ pub async fn newest_of_builds(
     executor: impl SqliteExecutor<'_>,
     builds: &[BuildId],
 ) -> sqlx::Result<Vec<AttemptRow>> {
-    let builds = json_list(builds);
+    let builds = json_list(builds)?;
     select_attempt!(
         "where build_id in (select value from json_each(?)) and number =
              (select max(number) from attempt as other where other.build_id = attempt.build_id)",

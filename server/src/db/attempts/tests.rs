@@ -9,7 +9,7 @@ const ID: &str = "0198c0de-0000-7000-8000-000000000001";
 const ROWS: [&str; 4] = [
     "insert into build (id, iteration_id, architecture, pkgbase, stage, level, position, commit_hash,
          commit_time, clone_url, srcinfo_sha256, version, reason, estimate_s, priority_s, status,
-         missing)
+         missing_dependencies)
      select 2, 1, 'x86_64', 'second', 1, 0, 1, commit_hash, 1, 'u', srcinfo_sha256, '1-1', 'second',
          1, 1, 'built', 0 from build",
     "insert into attempt (id, build_id, number, claim, worker, token_id, status, lease_expires_at,

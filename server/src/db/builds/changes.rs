@@ -35,7 +35,7 @@ pub async fn retry(
     let rows = sqlx::query!(
         r#"update build set status = 'ready', not_before = null, message = null, hint = null, finished_at = null,
                ready_at = ?3,
-               tried_before = (select coalesce(max(number), 0) from attempt where build_id = build.id)
+               attempts_before_retry = (select coalesce(max(number), 0) from attempt where build_id = build.id)
            where iteration_id = ?1 and (?2 is null or pkgbase = ?2)
                and (status = 'failed' or (status = 'ready' and not_before is not null))
            returning id as "id: BuildId""#,
@@ -53,8 +53,8 @@ pub async fn retry_one(tx: &mut WriteTransaction, id: BuildId) -> sqlx::Result<b
     let at = tx.now();
     let result = sqlx::query!(
         "update build set status = 'ready', not_before = null, message = null, hint = null, finished_at = null,
-             ready_at = ?, tried_before = (select coalesce(max(number), 0) from attempt where build_id = build.id)
-         where id = ? and packages_attempt_id is null and missing = 0
+             ready_at = ?, attempts_before_retry = (select coalesce(max(number), 0) from attempt where build_id = build.id)
+         where id = ? and packages_attempt_id is null and missing_dependencies = 0
              and status in ('failed', 'cancelled', 'ready')",
         at,
         id,
@@ -72,7 +72,7 @@ pub async fn resume(
 ) -> sqlx::Result<Vec<Unblocked>> {
     sqlx::query!(
         "update build set status = 'blocked', not_before = null, message = null, hint = null, finished_at = null,
-             tried_before = (select coalesce(max(number), 0) from attempt where build_id = build.id)
+             attempts_before_retry = (select coalesce(max(number), 0) from attempt where build_id = build.id)
          where iteration_id = ? and status = 'cancelled'",
         iteration,
     )
@@ -83,7 +83,7 @@ pub async fn resume(
         Unblocked,
         r#"update build
            set status = case when shared_build_id is null then 'ready' else status end, ready_at = ?
-           where iteration_id = ? and status = 'blocked' and missing = 0
+           where iteration_id = ? and status = 'blocked' and missing_dependencies = 0
                and packages_attempt_id is null
            returning id as "id: BuildId", shared_build_id as "shared_build_id: BuildId",
                iteration_id as "iteration_id!: IterationId", (
@@ -141,7 +141,7 @@ pub async fn accept_packages(
 /// those whose status changed.
 pub async fn complete(tx: &mut WriteTransaction, ids: &[BuildId]) -> sqlx::Result<Vec<BuildId>> {
     let at = tx.now();
-    let ids = json_list(ids);
+    let ids = json_list(ids)?;
     let rows = sqlx::query!(
         r#"update build set message = null, hint = null, finished_at = ?,
                status = case when exists (
@@ -176,7 +176,7 @@ pub async fn discard_packages(
     .await?;
     // Dependents that have not been dispatched wait for it again.
     sqlx::query!(
-        "update build set missing = missing + 1,
+        "update build set missing_dependencies = missing_dependencies + 1,
              status = case when status = 'ready' then 'blocked' else status end
          where id in (select build_id from build_edge where needs_id = ?)",
         id,
@@ -212,10 +212,10 @@ pub async fn unblock_dependents(
     tx: &mut WriteTransaction,
     completed: &[BuildId],
 ) -> sqlx::Result<Vec<Unblocked>> {
-    let completed = json_list(completed);
+    let completed = json_list(completed)?;
     sqlx::query!(
         // Grouped first: counting for each dependent would go through all completed builds for each.
-        "update build set missing = missing - edge.completed
+        "update build set missing_dependencies = missing_dependencies - edge.completed
          from (
              select build_id, count(*) as completed from build_edge
              where needs_id in (select value from json_each(?)) group by build_id
@@ -230,7 +230,7 @@ pub async fn unblock_dependents(
         Unblocked,
         r#"update build
            set status = case when shared_build_id is null then 'ready' else status end, ready_at = ?
-           where status = 'blocked' and missing = 0 and packages_attempt_id is null
+           where status = 'blocked' and missing_dependencies = 0 and packages_attempt_id is null
                and id in (
                    select build_id from build_edge
                    where needs_id in (select value from json_each(?))

@@ -81,7 +81,7 @@ pub async fn awaited(
     executor: impl SqliteExecutor<'_>,
     builds: &[BuildId],
 ) -> sqlx::Result<Vec<NodeRow>> {
-    let builds = json_list(builds);
+    let builds = json_list(builds)?;
     sqlx::query_as!(
         NodeRow,
         r#"with recursive reached (id) as (
@@ -106,7 +106,7 @@ pub async fn edges_from(
     executor: impl SqliteExecutor<'_>,
     builds: &[BuildId],
 ) -> sqlx::Result<Vec<(BuildId, BuildId)>> {
-    let builds = json_list(builds);
+    let builds = json_list(builds)?;
     let rows = sqlx::query!(
         r#"select build_id as "build: BuildId", needs_id as "needs: BuildId" from build_edge
            where build_id in (select value from json_each(?))"#,

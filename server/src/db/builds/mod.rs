@@ -128,7 +128,7 @@ pub async fn by_ids(
     executor: impl SqliteExecutor<'_>,
     ids: &[BuildId],
 ) -> sqlx::Result<Vec<BuildRow>> {
-    let ids = json_list(ids);
+    let ids = json_list(ids)?;
     select_build!(
         "where build.id in (select value from json_each(?)) order by build.id",
         ids
@@ -236,7 +236,7 @@ pub async fn finished_hashes(
     executor: impl SqliteExecutor<'_>,
     input_hashes: &[&Sha256Digest],
 ) -> sqlx::Result<BTreeSet<Sha256Digest>> {
-    let input_hashes = json_list(input_hashes);
+    let input_hashes = json_list(input_hashes)?;
     let rows = sqlx::query_scalar!(
         r#"select input_hash as "input_hash!: Sha256Digest" from build
            where input_hash in (select value from json_each(?)) and status in ('built', 'reused')

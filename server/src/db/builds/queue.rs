@@ -85,7 +85,7 @@ pub async fn dispatch(
     tx: &mut WriteTransaction,
     ids: &[BuildId],
 ) -> sqlx::Result<Vec<(BuildId, Option<Millis>)>> {
-    let ids = json_list(ids);
+    let ids = json_list(ids)?;
     let rows = sqlx::query!(
         r#"update build set status = 'dispatched', not_before = null, message = null, hint = null
            where id in (select value from json_each(?)) and status = 'ready'

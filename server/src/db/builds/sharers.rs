@@ -13,7 +13,7 @@ pub async fn detach_waiting_sharers(
     iteration: IterationId,
 ) -> sqlx::Result<u64> {
     sqlx::query!(
-        "update build set shared_build_id = null, missing = missing - 1
+        "update build set shared_build_id = null, missing_dependencies = missing_dependencies - 1
          where shared_build_id = ? and status = 'blocked' and iteration_id <> ?",
         id,
         iteration,
@@ -22,7 +22,8 @@ pub async fn detach_waiting_sharers(
     .await?;
     let at = tx.now();
     let result = sqlx::query!(
-        "update build set status = 'ready', ready_at = ? where status = 'blocked' and missing = 0
+        "update build set status = 'ready', ready_at = ?
+         where status = 'blocked' and missing_dependencies = 0
              and shared_build_id is null and packages_attempt_id is null and iteration_id <> ?
              and id in (select build_id from build_edge where needs_id = ? and kind = 'shared')",
         at,
@@ -51,13 +52,13 @@ pub async fn has_open_sharers(
     let row = sqlx::query!(
         r#"select exists (
                select 1 from build join attempt on attempt.build_id = build.id
-               join build as heir on heir.packages_attempt_id = attempt.id
-               where build.iteration_id = ?1 and heir.iteration_id <> ?1
-                   and heir.status not in ('built', 'reused')
+               join build as sharer on sharer.packages_attempt_id = attempt.id
+               where build.iteration_id = ?1 and sharer.iteration_id <> ?1
+                   and sharer.status not in ('built', 'reused')
            ) or exists (
-               select 1 from build join build as heir on heir.shared_build_id = build.id
-               where build.iteration_id = ?1 and heir.iteration_id <> ?1
-                   and heir.status not in ('built', 'reused')
+               select 1 from build join build as sharer on sharer.shared_build_id = build.id
+               where build.iteration_id = ?1 and sharer.iteration_id <> ?1
+                   and sharer.status not in ('built', 'reused')
            ) as "found!: bool""#,
         iteration,
     )

@@ -90,7 +90,7 @@ pub async fn entries(
     packages: &[(AttemptId, &PackageFileName)],
     bytes: i64,
 ) -> sqlx::Result<Vec<Entries>> {
-    let packages = json_list(packages);
+    let packages = json_list(packages)?;
     let rows = sqlx::query!(
         r#"with wanted as (
                select cast(chosen.key as integer) as position, package.attempt_id,
@@ -137,7 +137,7 @@ pub struct Produced {
 /// Keeps the versions of the packages of an iteration that is about to be removed.
 pub async fn keep_versions(tx: &mut WriteTransaction, iteration: IterationId) -> sqlx::Result<()> {
     sqlx::query!(
-        "insert or ignore into past_package (namespace_id, pkgname, version, stage)
+        "insert or ignore into former_package (namespace_id, pkgname, version, stage)
          select iteration.namespace_id, package.pkgname, package.version, build.stage
          from build join iteration on iteration.id = build.iteration_id
          join package on package.attempt_id = build.packages_attempt_id
@@ -194,7 +194,7 @@ pub async fn produced_in_namespace(
            package.version as "version!: PackageVersion", build.stage as "stage!: u32"
            from package join build on build.packages_attempt_id = package.attempt_id
            join iteration on iteration.id = build.iteration_id where iteration.namespace_id = ?1
-           union select pkgname, version, stage from past_package where namespace_id = ?1"#,
+           union select pkgname, version, stage from former_package where namespace_id = ?1"#,
         namespace,
     )
     .fetch_all(executor)

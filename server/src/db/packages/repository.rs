@@ -135,7 +135,7 @@ pub async fn of_attempts(
     executor: impl SqliteExecutor<'_>,
     attempts: &[AttemptId],
 ) -> sqlx::Result<Vec<AttemptPackage>> {
-    let attempts = json_list(attempts);
+    let attempts = json_list(attempts)?;
     let rows = sqlx::query!(
         r#"select package.attempt_id as "attempt: AttemptId", attempt.build_id as "build!: BuildId",
            package.file_name as "file_name: PackageFileName", build.pkgbase as "pkgbase!: Pkgbase",

@@ -4,7 +4,7 @@ use buildbtw_model::{AttemptId, CommitHash, ProjectId};
 
 use crate::db::{WriteTransaction, json_list};
 
-use super::set_over;
+use super::set_ended;
 
 /// A pipeline that is to be created.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -23,7 +23,7 @@ pub struct NewPipeline {
 
 /// Stores pipelines that are to be created.
 pub async fn insert(tx: &mut WriteTransaction, new: &[NewPipeline]) -> sqlx::Result<()> {
-    let new = json_list(new);
+    let new = json_list(new)?;
     sqlx::query!(
         "insert into pipeline (attempt_id, gitlab, project_id, git_ref, commit_hash)
          select value ->> 'attempt', value ->> 'gitlab', value ->> 'project_id',
@@ -44,14 +44,14 @@ pub async fn copy_to_attempt(
 ) -> sqlx::Result<()> {
     sqlx::query!(
         "insert into pipeline
-             (attempt_id, gitlab, project_id, git_ref, commit_hash, asked_at, pipeline_id, url,
+             (attempt_id, gitlab, project_id, git_ref, commit_hash, requested_at, pipeline_id, url,
              status)
-         select ?, gitlab, project_id, git_ref, commit_hash, asked_at, pipeline_id, url, 'running'
+         select ?, gitlab, project_id, git_ref, commit_hash, requested_at, pipeline_id, url, 'running'
          from pipeline where attempt_id = ?",
         attempt,
         earlier,
     )
     .execute(tx.connection())
     .await?;
-    set_over(tx, earlier).await
+    set_ended(tx, earlier).await
 }

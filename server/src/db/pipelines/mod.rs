@@ -24,7 +24,7 @@ pub struct PipelineRow {
     /// The commit that has to be its head.
     pub commit: CommitHash,
     /// When GitLab was last asked to create it.
-    pub asked_at: Option<Millis>,
+    pub requested_at: Option<Millis>,
     /// Its id in GitLab.
     pub pipeline_id: Option<PipelineId>,
     /// The URL of its page.
@@ -36,7 +36,7 @@ pub struct PipelineRow {
     /// When GitLab was asked to cancel it.
     pub cancel_sent_at: Option<Millis>,
     /// Since when it is no longer followed.
-    pub over_at: Option<Millis>,
+    pub ended_at: Option<Millis>,
     /// When its job reported a failure that is deferred until GitLab reports why the job ended.
     pub reported_at: Option<Millis>,
     /// The kind of that failure.
@@ -83,10 +83,10 @@ macro_rules! select_pipeline {
             PipelineRow,
             r#"select attempt_id as "attempt: AttemptId", attempt.build_id as "build: BuildId",
                project_id as "project_id: ProjectId", git_ref, commit_hash as "commit: CommitHash",
-               asked_at as "asked_at: Millis",
+               requested_at as "requested_at: Millis",
                pipeline_id as "pipeline_id: PipelineId", url,
                pipeline.status as "status: PipelineStatus", job_id as "job_id: JobId",
-               cancel_sent_at as "cancel_sent_at: Millis", over_at as "over_at: Millis",
+               cancel_sent_at as "cancel_sent_at: Millis", ended_at as "ended_at: Millis",
                reported_at as "reported_at: Millis",
                reported_kind as "reported_kind: FailureKind", reported_message, reported_hint, job_timeout_s as "job_timeout: Seconds",
                running_since as "running_since: Millis",
@@ -120,7 +120,7 @@ pub async fn of_attempts(
     executor: impl SqliteExecutor<'_>,
     attempts: &[AttemptId],
 ) -> sqlx::Result<Vec<PipelineRow>> {
-    let attempts = json_list(attempts);
+    let attempts = json_list(attempts)?;
     select_pipeline!(
         "where attempt_id in (select value from json_each(?))",
         attempts
@@ -147,7 +147,7 @@ pub async fn newest_of(
 /// Returns the pipelines that are not known to be created yet, oldest first.
 pub async fn pending_creation(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<PipelineRow>> {
     select_pipeline!(
-        "where over_at is null and pipeline_id is null order by attempt.created_at, attempt_id"
+        "where ended_at is null and pipeline_id is null order by attempt.created_at, attempt_id"
     )
     .fetch_all(executor)
     .await
@@ -158,9 +158,9 @@ pub async fn followed(
     executor: impl SqliteExecutor<'_>,
     projects: Option<&[ProjectId]>,
 ) -> sqlx::Result<Vec<PipelineRow>> {
-    let projects = projects.map(json_list);
+    let projects = projects.map(json_list).transpose()?;
     select_pipeline!(
-        "where over_at is null and pipeline_id is not null
+        "where ended_at is null and pipeline_id is not null
              and (?1 is null or project_id in (select value from json_each(?1)))
          order by project_id, pipeline_id",
         projects
@@ -177,7 +177,7 @@ pub async fn unwanted(
     sent_before: Millis,
 ) -> sqlx::Result<Vec<PipelineRow>> {
     select_pipeline!(
-        "where over_at is null and pipeline_id is not null
+        "where ended_at is null and pipeline_id is not null
              and (cancel_sent_at is null or cancel_sent_at < ?)
              and (attempt.cancel_requested = 1 or attempt.status = 'lost'
                  or (attempt.status = 'failed' and (job_id is null or reported_at is not null)))",
@@ -194,7 +194,7 @@ pub async fn stop_following_other_gitlabs(
 ) -> sqlx::Result<u64> {
     let at = tx.now();
     let result = sqlx::query!(
-        "update pipeline set over_at = ? where over_at is null and gitlab <> ?",
+        "update pipeline set ended_at = ? where ended_at is null and gitlab <> ?",
         at,
         gitlab,
     )
@@ -211,7 +211,7 @@ pub async fn count_active(
     sqlx::query_scalar!(
         r#"select count(*) as "count!: u32" from pipeline join attempt on attempt.id = attempt_id
            join build on build.id = attempt.build_id
-           where over_at is null and attempt.status in ('queued', 'running')
+           where ended_at is null and attempt.status in ('queued', 'running')
                and build.architecture = ?"#,
         architecture,
     )
@@ -227,7 +227,7 @@ pub async fn record_creation_request(
     at: Option<Millis>,
 ) -> sqlx::Result<bool> {
     let done = sqlx::query!(
-        "update pipeline set asked_at = ? where attempt_id = ? and pipeline_id is null",
+        "update pipeline set requested_at = ? where attempt_id = ? and pipeline_id is null",
         at,
         attempt,
     )
@@ -359,10 +359,10 @@ pub async fn set_cancel_sent(tx: &mut WriteTransaction, attempt: AttemptId) -> s
 }
 
 /// Stops following a pipeline.
-pub async fn set_over(tx: &mut WriteTransaction, attempt: AttemptId) -> sqlx::Result<()> {
+pub async fn set_ended(tx: &mut WriteTransaction, attempt: AttemptId) -> sqlx::Result<()> {
     let at = tx.now();
     sqlx::query!(
-        "update pipeline set over_at = coalesce(over_at, ?) where attempt_id = ?",
+        "update pipeline set ended_at = coalesce(ended_at, ?) where attempt_id = ?",
         at,
         attempt,
     )

@@ -16,7 +16,7 @@ pub async fn expired(
     at: Millis,
 ) -> sqlx::Result<Vec<PipelineRow>> {
     select_pipeline!(
-        "where over_at is null and pipeline_id is not null
+        "where ended_at is null and pipeline_id is not null
              and attempt.status in ('queued', 'running') and attempt.lease_expires_at <= ?
          order by attempt.lease_expires_at",
         at
@@ -28,7 +28,7 @@ pub async fn expired(
 /// Returns the pipelines whose jobs reported a failure that is deferred until GitLab gives its reason.
 pub async fn deferred(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<PipelineRow>> {
     select_pipeline!(
-        "where over_at is null and reported_at is not null
+        "where ended_at is null and reported_at is not null
              and attempt.status in ('queued', 'running')
          order by reported_at"
     )
@@ -42,7 +42,7 @@ pub async fn unexchanged(
     running_since: Millis,
 ) -> sqlx::Result<Vec<PipelineRow>> {
     select_pipeline!(
-        "where over_at is null and running_since <= ? and job_id is null
+        "where ended_at is null and running_since <= ? and job_id is null
              and attempt.status = 'queued'
          order by running_since",
         running_since
@@ -56,7 +56,7 @@ pub async fn first_unexchanged(executor: impl SqliteExecutor<'_>) -> sqlx::Resul
     sqlx::query_scalar!(
         r#"select min(running_since) as "at: Millis" from pipeline
            join attempt on attempt.id = attempt_id
-           where over_at is null and job_id is null and attempt.status = 'queued'"#
+           where ended_at is null and job_id is null and attempt.status = 'queued'"#
     )
     .fetch_one(executor)
     .await

@@ -27,7 +27,7 @@ fn build(position: u32) -> NewBuild {
         without: "a>=1\nb".into(),
         estimate_s: 7,
         priority_s: 8,
-        missing: u32::from(position > 0),
+        missing_dependencies: u32::from(position > 0),
         input_hash: Some(zeros),
         shared_build: None,
         reused: None,

@@ -123,3 +123,15 @@ async fn fails_whole_batch_when_sqlite_rolls_back() {
     third.commit().await.unwrap();
     assert_eq!(names(&database).await, ["third"]);
 }
+
+#[tokio::test]
+async fn announces_the_end_of_the_committer() {
+    let (_folder, database) = opened().await;
+    let committer_ended = database.writer.committer_ended.clone();
+    let mut tx = database.write().await.unwrap();
+    insert(&mut tx, "first").await;
+    tx.commit().await.unwrap();
+    assert!(!committer_ended.is_cancelled());
+    drop(database);
+    committer_ended.cancelled().await;
+}

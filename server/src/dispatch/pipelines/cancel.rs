@@ -7,7 +7,7 @@ use buildbtw_model::saturating;
 
 use crate::db::{orphan_pipelines, pipelines};
 use crate::outage::Failure;
-use crate::service::pipelines::pipeline_name;
+use crate::service::pipelines::{delete_orphan, pipeline_name, store_cancel_sent};
 use crate::state::parts::AttemptParts;
 
 use super::create::project_name;
@@ -41,7 +41,7 @@ impl Poll {
                     }
                 }
             };
-            let settled = orphan.asked_at + self.on_gitlab.settings.settle;
+            let settled = orphan.requested_at + self.on_gitlab.settings.settle;
             if found.is_empty() && parts.database.clock().now() < settled {
                 continue;
             }
@@ -52,9 +52,7 @@ impl Poll {
                     _ => {}
                 }
             }
-            let mut tx = parts.database.write().await?;
-            orphan_pipelines::delete(&mut tx, orphan.attempt).await?;
-            tx.commit().await?;
+            delete_orphan(parts.database, orphan.attempt).await?;
         }
         Ok(())
     }
@@ -80,9 +78,7 @@ impl Poll {
                     tracing::warn!(error = error.to_string(), "cannot cancel a pipeline");
                 }
             }
-            let mut tx = parts.database.write().await?;
-            pipelines::set_cancel_sent(&mut tx, row.attempt).await?;
-            tx.commit().await?;
+            store_cancel_sent(parts.database, row.attempt).await?;
             self.on_gitlab.pipelines_changed(row.project_id);
         }
         Ok(())

@@ -3,18 +3,16 @@
 use std::time::Duration;
 
 use buildbtw_gitlab::{GitlabError, GitlabErrorKind, NewPipeline, Parameters, Pipeline, ProjectId};
-use buildbtw_model::AttemptId;
 
 use crate::config::pipelines::ParameterKind;
 use crate::db::pipelines::PipelineRow;
-use crate::db::{Database, builds, pipelines, source_repositories};
+use crate::db::{Database, builds, source_repositories};
 use crate::error::Error;
 use crate::service::pipelines::{
-    Created, end_refused, end_withdrawn, pipeline_name, record_created,
+    Created, end_refused, end_withdrawn, pipeline_name, record_created, store_creation_request,
 };
 use crate::state::parts::AttemptParts;
 use crate::state::pipelines::Pipelines;
-use crate::time::Millis;
 
 use super::refused::Refused;
 
@@ -39,7 +37,7 @@ pub(crate) async fn step(
 ) -> Result<Step, Error> {
     let project = row.project_id;
     let about = project_name(parts.database, &row).await?;
-    if let Some(asked_at) = row.asked_at {
+    if let Some(requested_at) = row.requested_at {
         let name = pipeline_name(row.attempt);
         match on_gitlab
             .gitlab
@@ -62,7 +60,7 @@ pub(crate) async fn step(
             Err(error) if is_project_invisible(&error) => {}
             Err(error) => return Ok(Step::Failed(error)),
         }
-        if parts.database.clock().now() < asked_at + on_gitlab.settings.settle {
+        if parts.database.clock().now() < requested_at + on_gitlab.settings.settle {
             return Ok(Step::Later(SEARCH_INTERVAL.min(on_gitlab.settings.settle)));
         }
     }
@@ -155,17 +153,6 @@ async fn settle(
         on_gitlab.pipelines_changed(row.project_id);
     }
     Ok(Step::Settled)
-}
-
-async fn store_creation_request(
-    database: &Database,
-    attempt: AttemptId,
-    at: Option<Millis>,
-) -> Result<bool, Error> {
-    let mut tx = database.write().await?;
-    let is_there = pipelines::record_creation_request(&mut tx, attempt, at).await?;
-    tx.commit().await?;
-    Ok(is_there)
 }
 
 /// Returns whether the project cannot be accessed.

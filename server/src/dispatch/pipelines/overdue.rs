@@ -12,12 +12,13 @@ use crate::error::Error;
 use crate::outage::Failure;
 use crate::service::expire_leases::expire;
 use crate::service::pipelines::{
-    end_completed, end_unanswered, end_unexchanged, own_job, unexplained_job,
+    end_completed, end_unanswered, end_unexchanged, own_job, store_running_since, store_statuses,
+    unexplained_job,
 };
 use crate::state::parts::AttemptParts;
 
 use super::create::project_name;
-use super::poll::{MAX_SINGLE_QUERIES, Poll, store_statuses};
+use super::poll::{MAX_SINGLE_QUERIES, Poll};
 use super::sort::key;
 
 /// How soon the same overdue pipeline is queried again.
@@ -196,13 +197,11 @@ impl Poll {
         };
         let elapsed = elapsed.unwrap_or_default();
         if let Some(job) = running.filter(|_| elapsed >= allowed) {
-            return Ok(end_unexchanged(parts, row, job).await?);
+            return Ok(end_unexchanged(parts, row, job, allowed).await?);
         }
         if row.running_since.is_some_and(|at| now.since(at) >= allowed) {
             // External commit statuses keep a pipeline running longer than its job.
-            let mut tx = parts.database.write().await?;
-            pipelines::set_running_since(&mut tx, row.attempt, now - elapsed).await?;
-            tx.commit().await?;
+            store_running_since(parts.database, row.attempt, now - elapsed).await?;
         }
         Ok(false)
     }

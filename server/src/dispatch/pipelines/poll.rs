@@ -6,15 +6,13 @@ use buildbtw_gitlab::ProjectId;
 use buildbtw_model::AttemptId;
 use tokio::time::Instant;
 
-use crate::db::Database;
 use crate::db::pipelines::{self, PipelineRow};
-use crate::error::Error;
 use crate::outage::Failure;
-use crate::service::pipelines::end_completed;
+use crate::service::pipelines::{end_completed, store_statuses};
 use crate::state::parts::AttemptParts;
 use crate::state::pipelines::Pipelines;
 
-use super::sort::{MAX_PAGE_SIZE, Moved, batches, sort};
+use super::sort::{MAX_PAGE_SIZE, batches, sort};
 
 /// How many pipelines of other programs may be newer than ours.
 const FOREIGN_MARGIN: usize = 2;
@@ -142,17 +140,4 @@ impl Poll {
         }
         Ok(one_ended)
     }
-}
-
-/// Stores the new statuses of pipelines.
-pub(super) async fn store_statuses(database: &Database, moved: &[Moved]) -> Result<(), Error> {
-    if moved.is_empty() {
-        return Ok(());
-    }
-    let mut tx = database.write().await?;
-    for (row, status) in moved {
-        pipelines::set_status(&mut tx, row.attempt, *status).await?;
-    }
-    tx.commit().await?;
-    Ok(())
 }

@@ -65,7 +65,7 @@ pub(super) fn sort(
             continue;
         };
         let is_quiet = row.attempt_status == AttemptStatus::Queued
-            && row.asked_at.is_some_and(|at| at < quiet_since);
+            && row.requested_at.is_some_and(|at| at < quiet_since);
         let is_unexplained = status == PipelineStatus::Failed && !row.attempt_status.is_final();
         if is_unexplained {
             sorted.failed.push(row);

@@ -77,7 +77,7 @@ pub async fn end_refused(
 ) -> Result<(), Error> {
     let mut tx = parts.database.write().await?;
     let build = builds::by_id(tx.connection(), row.build).await?;
-    pipelines::set_over(&mut tx, row.attempt).await?;
+    pipelines::set_ended(&mut tx, row.attempt).await?;
     let mut transition = Transition::of(tx);
     if let Some(build) = build {
         let kind = FailureKind::Infrastructure;

@@ -48,7 +48,7 @@ pub(in crate::service) async fn defer(
             Deferral::Contradicts
         });
     }
-    let is_followed = row.pipeline_id.is_some() && row.over_at.is_none();
+    let is_followed = row.pipeline_id.is_some() && row.ended_at.is_none();
     // A cancellation by this server needs no reason of GitLab.
     let is_ours = row.cancel_requested || row.cancel_sent_at.is_some();
     let is_open = match kind {

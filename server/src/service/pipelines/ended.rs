@@ -44,7 +44,7 @@ pub async fn end_completed(
         status.unwrap_or(PipelineStatus::Deleted),
     )
     .await?;
-    pipelines::set_over(&mut tx, row.attempt).await?;
+    pipelines::set_ended(&mut tx, row.attempt).await?;
     let mut transition = Transition::of(tx);
     if !attempt.status.is_final() {
         let facts = Facts {
@@ -98,7 +98,7 @@ pub async fn end_withdrawn(parts: AttemptParts<'_>, row: &PipelineRow) -> Result
     let mut tx = parts.database.write().await?;
     let attempt = attempts::by_id(tx.connection(), row.attempt).await?;
     let build = builds::by_id(tx.connection(), row.build).await?;
-    pipelines::set_over(&mut tx, row.attempt).await?;
+    pipelines::set_ended(&mut tx, row.attempt).await?;
     let mut transition = Transition::of(tx);
     if let (Some(attempt), Some(build)) = (attempt, build) {
         let why = Explanation::from("cancelled before GitLab created its pipeline");

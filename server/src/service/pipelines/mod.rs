@@ -7,6 +7,7 @@ mod dispatch;
 mod ended;
 mod log;
 mod overdue;
+mod progress;
 mod reason;
 pub(in crate::service) mod show;
 mod verdict;
@@ -17,6 +18,9 @@ pub use dispatch::dispatch;
 pub(super) use dispatch::{placeholder_token, placeholder_worker};
 pub use ended::{end_completed, end_withdrawn};
 pub use overdue::{end_unanswered, end_unexchanged};
+pub use progress::{
+    delete_orphan, store_cancel_sent, store_creation_request, store_running_since, store_statuses,
+};
 pub use verdict::{own_job, unexplained_job};
 
 use buildbtw_model::AttemptId;

@@ -76,7 +76,7 @@ pub async fn end_unanswered(
     Ok(has_ended)
 }
 
-/// Ends an attempt whose job has run for too long without asking for its build: its runner was killed, or cannot
+/// Ends an attempt whose job has run for longer than `allowed` without asking for its build: its runner was killed, or cannot
 /// reach this server. Returns whether this ended the attempt.
 ///
 /// # Errors
@@ -85,6 +85,7 @@ pub async fn end_unexchanged(
     parts: AttemptParts<'_>,
     row: &PipelineRow,
     job: &Job,
+    allowed: Duration,
 ) -> Result<bool, Error> {
     let mut tx = parts.database.write().await?;
     let Some(subject) = Subject::read(&mut tx, row).await? else {
@@ -93,12 +94,11 @@ pub async fn end_unexchanged(
     if subject.row.job_id.is_some() || subject.attempt.status != AttemptStatus::Queued {
         return Ok(false);
     }
-    let allowed = parts.pipelines.map(|on_gitlab| on_gitlab.settings.exchange);
-    let allowed = allowed.unwrap_or_default().as_secs();
     let message = format!(
-        "{} has run for more than {allowed} s without asking for its build: its runner was killed, or \
+        "{} has run for more than {} s without asking for its build: its runner was killed, or \
          cannot reach this server",
-        name(job)
+        name(job),
+        allowed.as_secs()
     );
     // A late request of the job is refused; a retry in GitLab is another job.
     pipelines::set_job(&mut tx, row.attempt, job.id, None).await?;

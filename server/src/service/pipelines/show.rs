@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use buildbtw_model::api::{BuildSummary, PipelineSummary};
-use buildbtw_model::{Architecture, AttemptId, BuildStatus, PipelineStatus};
+use buildbtw_model::{Architecture, AttemptId, BuildStatus, PipelineStatus, StallKind};
 
 use crate::db::Database;
 use crate::db::builds::PlannedBuild;
@@ -23,7 +23,7 @@ pub(in crate::service) async fn of_attempts(
 }
 
 fn summary(row: &PipelineRow) -> PipelineSummary {
-    let status = match (row.status, row.asked_at) {
+    let status = match (row.status, row.requested_at) {
         (Some(status), _) => status,
         (None, Some(_)) => PipelineStatus::NotConfirmed,
         (None, None) => PipelineStatus::ToBeCreated,
@@ -62,9 +62,10 @@ pub(in crate::service) fn explain(
 pub(in crate::service) fn stalled(
     on_gitlab: Option<&Pipelines>,
     architecture: &Architecture,
-) -> Option<String> {
+) -> Option<(StallKind, String)> {
     let on_gitlab = on_gitlab.filter(|on_gitlab| on_gitlab.builds(architecture));
-    on_gitlab.and_then(Pipelines::outage)
+    let outage = on_gitlab.and_then(Pipelines::outage)?;
+    Some((StallKind::Gitlab, outage))
 }
 
 /// Estimates how many builds GitLab runs at once; only its runners know the exact number.

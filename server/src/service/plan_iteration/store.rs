@@ -75,7 +75,7 @@ async fn store_builds(
                 .get(&build.pkgbase)
                 .and_then(|stages| same_stage(stages, build.stage, is_last));
         }
-        build.missing += u32::from(build.shared_build.is_some());
+        build.missing_dependencies += u32::from(build.shared_build.is_some());
         builds.push(build);
     }
     let ids = plans::insert_builds(tx, iteration, &builds).await?;
@@ -177,7 +177,7 @@ fn new_build(part: &PlannedArchitecture, position: u32, draft: &Draft) -> NewBui
         without: without.unwrap_or_default().join("\n"),
         estimate_s: saturating(planned.estimate_s),
         priority_s: saturating(planned.priority_s),
-        missing: saturating(draft.needs.len()),
+        missing_dependencies: saturating(draft.needs.len()),
         input_hash: draft.input_hash.clone(),
         shared_build: None,
         reused: draft.reused,

@@ -3,7 +3,7 @@
 pub mod file_lists;
 mod images;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
 
@@ -29,20 +29,18 @@ pub(crate) async fn unpublished(database: &Database) -> sqlx::Result<Vec<BuildId
     Ok(builds.into_iter().map(|build| build.id).collect())
 }
 
-/// Publishes some builds, repository by repository. Returns those that failed.
+/// Publishes some builds, repository by repository. Returns those that failed, with the reasons.
+///
+/// # Errors
+/// When the builds cannot be read.
 pub(crate) async fn publish_all(
     parts: RepositoryParts<'_>,
     images: &mut Images,
-    ids: &[BuildId],
-) -> Vec<BuildId> {
-    let found = match builds::by_ids(parts.database.read(), ids).await {
-        Ok(found) => found,
-        Err(error) => {
-            tracing::error!(error = error.to_string(), "cannot read builds to publish");
-            return ids.to_vec();
-        }
-    };
-    let mut failed = Vec::new();
+    ids: &BTreeSet<BuildId>,
+) -> Result<BTreeMap<BuildId, Error>, Error> {
+    let ids: Vec<BuildId> = ids.iter().copied().collect();
+    let found = builds::by_ids(parts.database.read(), &ids).await?;
+    let mut failed = BTreeMap::new();
     let mut groups: BTreeMap<RepositoryKey, Vec<BuildRow>> = BTreeMap::new();
     for build in found {
         if !build.status.has_packages() {
@@ -56,30 +54,30 @@ pub(crate) async fn publish_all(
         let Err(error) = publish_group(parts, images, &key, &group).await else {
             continue;
         };
-        report(&key, &error);
-        if group.len() == 1 {
-            failed.extend(group.iter().map(|build| build.id));
+        if let [build] = group.as_slice() {
+            failed.insert(build.id, in_repository(&key, error));
             continue;
         }
-        // A failing repository must not delay the others.
+        // A build that fails must not delay the others.
         for build in group {
             let id = build.id;
             if let Err(error) = publish_group(parts, images, &key, &[build]).await {
-                report(&key, &error);
-                failed.push(id);
+                failed.insert(id, in_repository(&key, error));
             }
         }
     }
-    failed
+    Ok(failed)
 }
 
-fn report(key: &RepositoryKey, error: &Error) {
-    tracing::error!(
-        error = error.to_string(),
-        namespace.name = key.namespace.as_str(),
-        architecture = key.architecture.as_str(),
-        "cannot publish packages; retrying in a few seconds"
-    );
+/// Adds the name of the repository to an error.
+pub(crate) fn in_repository(key: &RepositoryKey, error: Error) -> Error {
+    let RepositoryKey {
+        namespace,
+        architecture,
+        ..
+    } = key;
+    let context = format!("repository `{namespace}` for {architecture}");
+    anyhow::Error::from(error).context(context).into()
 }
 
 async fn publish_group(

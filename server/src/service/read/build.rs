@@ -65,7 +65,8 @@ async fn add_origins(
     row: &BuildRow,
     summary: &mut BuildSummary,
 ) -> Result<(), Error> {
-    summary.version_note = VersionNotes::of_build(database, row.id).await?.of(row);
+    let notes = VersionNotes::of_build(database, row.id).await?;
+    notes.add(row, summary);
     if let Some(reused) = reuse::of_build(database.read(), row.id).await? {
         link_to_origin(summary, &reused);
         if let Some(origin) = &mut summary.reused_from {

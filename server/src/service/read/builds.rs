@@ -88,7 +88,7 @@ pub(super) async fn summaries(
             link_to_origin(&mut summary, reused);
         }
         summary.waits_for = outlook.waiting.remove(&row.id).unwrap_or_default();
-        summary.version_note = version_notes.of(row);
+        version_notes.add(row, &mut summary);
         summary.eta = outlook.etas.get(&row.id).copied();
         builds.push(summary);
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use buildbtw_model::api::{Event, ProblemKind};
-use buildbtw_model::{EventId, EventKind, NamespaceName, Pkgbase};
+use buildbtw_model::{EventId, EventKind, NamespaceName, Pkgbase, saturating};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -191,7 +191,7 @@ impl EventFollower {
         if let Some(rows) = recent.await? {
             return Ok(rows);
         }
-        let (reader, limit) = (database.read(), i64::try_from(BATCH).unwrap_or(i64::MAX));
+        let (reader, limit) = (database.read(), saturating(BATCH));
         let rows = match self.namespace {
             Some(namespace) => events::after(reader, namespace, self.last, limit).await?,
             None => events::after_any(reader, self.last, limit).await?,

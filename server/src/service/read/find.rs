@@ -43,9 +43,12 @@ pub async fn find_iteration(
         Some(number) => iterations::by_number(reader, namespace.id, number).await?,
         None => iterations::newest(reader, namespace.id).await?,
     };
-    let row = row.ok_or_else(|| {
-        let number = number.unwrap_or_default();
-        Error::not_found(format!("iteration {number} of namespace `{name}`"))
+    let row = row.ok_or_else(|| match number {
+        Some(number) => Error::not_found(format!("iteration {number} of namespace `{name}`")),
+        None => {
+            let title = format!("namespace `{name}` has no iteration");
+            Error::refused(ProblemKind::NotFound, title)
+        }
     })?;
     Ok((namespace, row))
 }

@@ -4,7 +4,7 @@ use buildbtw_model::api::{
     ArchitectureSummary, BuildCounts, IterationDetail, IterationOverview, IterationSummary,
     OriginSummary, Page, RepositorySnippet,
 };
-use buildbtw_model::{Architecture, IterationStatus, NamespaceName};
+use buildbtw_model::{Architecture, IterationStatus, NamespaceName, StallKind};
 
 use crate::address::BaseUrl;
 use crate::db::iterations::IterationRow;
@@ -134,11 +134,16 @@ async fn overview(
     let offered = OfferedRepository::of(row, done.as_ref());
     let architectures = per_architecture
         .into_iter()
-        .map(|(architecture, counts)| ArchitectureSummary {
-            stalled: stalled(on_gitlab, shortage, row, outlook, &architecture, &counts),
-            repository: offered.snippet(server, &namespace.name, &architecture),
-            architecture,
-            counts,
+        .map(|(architecture, counts)| {
+            let stalled = stalled(on_gitlab, shortage, row, outlook, &architecture, &counts);
+            let (stalled_kind, stalled) = stalled.unzip();
+            ArchitectureSummary {
+                stalled,
+                stalled_kind,
+                repository: offered.snippet(server, &namespace.name, &architecture),
+                architecture,
+                counts,
+            }
         })
         .collect();
     let origins = iterations::origins(reader, row.id).await?;
@@ -162,15 +167,16 @@ fn stalled(
     outlook: &Outlook,
     architecture: &Architecture,
     counts: &BuildCounts,
-) -> Option<String> {
+) -> Option<(StallKind, String)> {
     if iteration.status != IterationStatus::Running {
         return None;
     }
     if let Some(shortage) = shortage {
-        return Some(shortage.failure().to_string());
+        return Some((StallKind::DiskReserve, shortage.failure().to_string()));
     }
     if counts.ready > 0 && !outlook.has_worker(architecture) {
-        return Some(format!("no worker for {architecture}"));
+        let reason = format!("no worker for {architecture}");
+        return Some((StallKind::NoWorker, reason));
     }
     show::stalled(on_gitlab, architecture)
 }

@@ -96,10 +96,12 @@ pub async fn show_namespace(
     for iteration in iterations::of_namespace(database.read(), row.id).await? {
         all.push(iteration_summary(database, &iteration).await?.0);
     }
+    let refusal = refusals::current(database, row.id).await?;
     Ok(NamespaceDetail {
         web_url: format!("{server}/namespaces/{}", row.name),
         size: packages::size_of_namespace(database.read(), row.id).await?,
-        replan_error: refusals::reason(database, row.id).await?,
+        replan_error_kind: refusal.as_ref().and_then(|refusal| refusal.problem_kind),
+        replan_error: refusal.and_then(|refusal| refusal.message),
         summary: namespace_summary(database, network, row).await?,
         iterations: all,
     })

@@ -18,7 +18,7 @@ pub fn list_outages(outages: &Outages, paging: &Paging) -> Result<Page<TaskOutag
     failing.retain(|task| after.as_ref().is_none_or(|after| key(task) > *after));
     let next = paging.cut(List::Outages, &mut failing, key)?;
     Ok(page(failing, next, |failing| TaskOutage {
-        task: failing.task.to_owned(),
+        task: failing.task,
         title: failing.title.to_owned(),
         message: failing.outage.message,
         since: failing.outage.since,

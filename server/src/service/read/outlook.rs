@@ -40,7 +40,7 @@ impl Outlook {
         let edges = edges(reader, iteration.id).await?;
         let graph = IterationGraph::new(&nodes, &edges);
         let mut outlook = Self {
-            blockers: graph.blockers(),
+            blockers: graph.blockers()?,
             waiting: graph.waiting(),
             ..Self::default()
         };
@@ -49,7 +49,7 @@ impl Outlook {
             let starts = attempts::starts_of_running(reader, iteration.id).await?;
             let starts = starts.into_iter().map(|(build, at)| (build, at.into()));
             let (starts, workers) = (starts.collect(), &outlook.workers);
-            outlook.etas = eta::estimate(&graph, &starts, workers, now.into());
+            outlook.etas = eta::estimate(&graph, &starts, workers, now.into())?;
         }
         Ok(outlook)
     }
@@ -61,7 +61,7 @@ impl Outlook {
         let edges = edges_from(database.read(), &ids).await?;
         let graph = IterationGraph::new(&nodes, &edges);
         Ok(Self {
-            blockers: graph.blockers(),
+            blockers: graph.blockers()?,
             waiting: graph.waiting(),
             ..Self::default()
         })

@@ -4,6 +4,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use buildbtw_model::api::{Page, ProblemKind};
+use buildbtw_model::saturating;
 
 use crate::error::{Error, Refusal};
 
@@ -68,7 +69,7 @@ impl Paging {
                 .hint("leave it out for pages of 100 entries")
                 .into());
         }
-        Ok(usize::try_from(limit).unwrap_or(usize::MAX))
+        Ok(saturating(limit))
     }
 
     /// Returns the key of the last entry before the page.

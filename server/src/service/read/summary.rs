@@ -31,6 +31,7 @@ pub(super) fn build_summary(
         commit: row.commit.clone(),
         version: row.version.clone(),
         version_note: None,
+        version_note_kind: None,
         reason: row
             .reason
             .split(' ')

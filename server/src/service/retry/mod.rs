@@ -4,8 +4,10 @@ mod newer;
 
 use std::collections::BTreeSet;
 
-use buildbtw_model::api::{NewerCommit, ProblemKind, RetriedBuild, RetriedBuilds, RetryBuilds};
-use buildbtw_model::{BuildStatus, NamespaceName, Pkgbase};
+use buildbtw_model::api::{
+    NewerCommit, NotBuilt, ProblemKind, RetriedBuild, RetriedBuilds, RetryBuilds,
+};
+use buildbtw_model::{BuildStatus, NamespaceName, NotBuiltKind, Pkgbase};
 
 use crate::db::Database;
 use crate::db::builds::{self, BuildRow};
@@ -49,7 +51,7 @@ pub async fn retry(
     if newest(parts.database, &namespace).await?.id != before.id {
         return planned(parts.database, &namespace, request, newer.commits).await;
     }
-    let mut notes: Vec<_> = unusable.iter().map(note_of).collect();
+    let mut not_built: Vec<_> = unusable.iter().map(not_built_for).collect();
     // An attempt at a commit that no longer exists would fail, although a newer commit has the same files.
     let is_asked = |pkgbase| request.pkgbases.is_empty() || request.pkgbases.contains(pkgbase);
     let is_lost = newer.lost.iter().any(is_asked) && unusable.is_empty();
@@ -68,19 +70,24 @@ pub async fn retry(
         // An attempt at the old commit would be superseded immediately.
         let trigger = Trigger::SourcesChanged;
         if let Err(error) = new_iteration_after(parts, &namespace, &before, trigger, caller).await
-            && (notes.is_empty() || !error.is_broken_source())
+            && (not_built.is_empty() || !error.is_broken_source())
         {
-            notes.push(format!("cannot plan the newer commits: {error}"));
+            not_built.push(NotBuilt {
+                kind: NotBuiltKind::NotPlanned,
+                text: format!("cannot plan the newer commits: {error}"),
+            });
         }
     }
-    match retry_builds(parts, &before, &namespace, request, &newer.commits, &notes).await? {
+    let (commits, reasons) = (&newer.commits, &not_built);
+    let retried = retry_builds(parts, &before, &namespace, request, commits, reasons);
+    match retried.await? {
         None => planned(parts.database, &namespace, request, newer.commits).await,
         Some(retried) => Ok(RetriedBuilds {
             iteration: before.number,
             builds: retried.into_iter().map(retried_build).collect(),
             newer: newer.commits,
             is_new: false,
-            notes,
+            not_built,
         }),
     }
 }
@@ -118,13 +125,14 @@ fn failed(all: &[BuildRow]) -> Vec<Pkgbase> {
     failed.into_iter().take(MAX_REREAD).collect()
 }
 
-fn note_of(row: &SourceRepositoryRow) -> String {
+fn not_built_for(row: &SourceRepositoryRow) -> NotBuilt {
     let problem = row.problem.as_ref();
     let problem = problem.map_or("", |problem| &problem.message);
-    format!(
-        "{}: {problem}; its newest commit is not built",
-        sources::is_unusable(row)
-    )
+    let unusable = sources::is_unusable(row);
+    NotBuilt {
+        kind: NotBuiltKind::UnusableSource,
+        text: format!("{unusable}: {problem}; its newest commit is not built"),
+    }
 }
 
 async fn newest(database: &Database, namespace: &NamespaceRow) -> Result<IterationRow, Error> {
@@ -154,7 +162,7 @@ async fn planned(
             .collect(),
         newer,
         is_new: true,
-        notes: Vec::new(),
+        not_built: Vec::new(),
     })
 }
 
@@ -165,7 +173,7 @@ async fn retry_builds(
     namespace: &NamespaceRow,
     request: &RetryBuilds,
     newer: &[NewerCommit],
-    notes: &[String],
+    not_built: &[NotBuilt],
 ) -> Result<Option<Vec<BuildRow>>, Error> {
     let name = &namespace.name;
     let mut tx = parts.database.write().await?;
@@ -185,7 +193,7 @@ async fn retry_builds(
         if builds.is_empty() && !retried.iter().any(|build| build.pkgbase == *pkgbase) {
             transition.undo().await?;
             let refusal = nothing_to_retry(parts.database, &newest, pkgbase).await?;
-            return Err(with_hint(refusal, name, newer, notes));
+            return Err(with_hint(refusal, name, newer, not_built));
         }
         retried.extend(builds);
     }
@@ -196,7 +204,7 @@ async fn retry_builds(
             newest.number
         );
         let refusal = Refusal::new(ProblemKind::Conflict, title);
-        return Err(with_hint(refusal, name, newer, notes));
+        return Err(with_hint(refusal, name, newer, not_built));
     }
     let effects = transition.commit().await?;
     parts.announcer.announce(effects);
@@ -207,10 +215,14 @@ fn with_hint(
     mut refusal: Refusal,
     name: &NamespaceName,
     newer: &[NewerCommit],
-    notes: &[String],
+    not_built: &[NotBuilt],
 ) -> Error {
-    if !notes.is_empty() {
-        refusal = refusal.detail(notes.join("\n"));
+    if !not_built.is_empty() {
+        let reasons: Vec<_> = not_built
+            .iter()
+            .map(|reason| reason.text.as_str())
+            .collect();
+        refusal = refusal.detail(reasons.join("\n"));
     }
     if newer.is_empty() {
         return refusal.into();

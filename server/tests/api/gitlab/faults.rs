@@ -429,7 +429,7 @@ async fn keeps_webhook_until_project_is_readable() {
     forge.gitlab.faults().remove(rule);
     // It is still queued.
     server
-        .sql("update webhook_delivery set kind = kind where done_at is null")
+        .sql("update webhook_delivery set kind = kind where processed_at is null")
         .await;
     server.start_again().await;
     server.source_at("anchor", "2-1").await;

@@ -12,9 +12,9 @@ pub(super) fn of_curl(code: i32, status: &str, url: &str, last: &str) -> Failure
         last if last == url => String::new(),
         last => format!(", redirected to {}", shown(last)),
     };
-    let status: u16 = status.parse().unwrap_or_default();
     // curl reports a refusal by HTTP as 22, and one by FTP with a specific code.
-    if code == 22 && is_permanent(status) {
+    let refused: Option<u16> = status.parse().ok().filter(|_| code == 22);
+    if let Some(status) = refused.filter(|status| is_permanent(*status)) {
         let meaning = reason_phrase(status);
         return Failure::package(format!("{what}: HTTP status {status}{meaning}{redirected}"));
     }
@@ -27,12 +27,12 @@ pub(super) fn of_curl(code: i32, status: &str, url: &str, last: &str) -> Failure
         78 => Some("the server has no such file"),
         _ => None,
     };
-    match lasting {
-        Some(why) => Failure::package(format!("{what}: {why}{redirected}")),
-        None if code == 22 => {
+    match (lasting, refused) {
+        (Some(why), _) => Failure::package(format!("{what}: {why}{redirected}")),
+        (None, Some(status)) => {
             Failure::infrastructure(format!("{what}: HTTP status {status}{redirected}"))
         }
-        None => {
+        (None, None) => {
             Failure::infrastructure(format!("{what} (curl: exit {code}){redirected}")).see_log()
         }
     }
