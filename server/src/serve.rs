@@ -1,8 +1,8 @@
 //! Serves connections: admission, timeouts, and graceful shutdown.
 
+mod body_hook;
 mod progress;
 mod refusals;
-mod wrapped;
 
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
@@ -25,9 +25,9 @@ use tower::ServiceExt as _;
 
 use crate::admission::{Admission, Permit};
 
+pub(crate) use body_hook::{BodyHook, NextFrame, hold_until_sent, wrap_body};
 use progress::Progress;
 use refusals::Refusals;
-pub(crate) use wrapped::{BodyHook, NextFrame, hold_until_sent, wrap_body};
 
 /// Maximum time for the headers of a request, including the time between two requests.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);

@@ -6,7 +6,7 @@ use crate::cli::NewIteration;
 use crate::context::Context;
 use crate::error::Result;
 
-use super::new::{hint_to_watch, print_notes, work_text};
+use super::new::{describe_counts, hint_to_watch, print_notes};
 
 pub(super) async fn run(context: &Context, args: &NewIteration) -> Result<u8> {
     let request = CreateIteration {
@@ -30,7 +30,7 @@ pub(super) async fn run(context: &Context, args: &NewIteration) -> Result<u8> {
         "{}: iteration {}, {}",
         args.namespace,
         iteration.summary.number,
-        work_text(&iteration.summary.counts),
+        describe_counts(&iteration.summary.counts),
     ))?;
     print_notes(output, &iteration);
     hint_to_watch(output, &args.namespace);

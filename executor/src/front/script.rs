@@ -10,10 +10,10 @@ use std::thread::JoinHandle;
 
 use buildbtw_builder::{Confinement, permission_denied};
 
+use super::deleted_files::DeletedFiles;
 use super::disk::{DiskWatch, LimitExceeded};
 use super::jobs::JobFolder;
 use super::processes::kill_environments_with;
-use super::removed::RemovedFiles;
 use super::{Host, is_root, tmp_dir, wait_for};
 use crate::contract::Stage;
 use crate::failure::Failure;
@@ -83,8 +83,8 @@ pub(crate) fn run(
     // Processes that cannot be killed now are killed when the job is removed.
     let kill = move || drop(kill_environments_with(&builds, script_user));
     let limit = host.config.limits.limits().disk_bytes;
-    let removed = RemovedFiles::of(folder.builds(), host.script_user);
-    let disk = DiskWatch::start(folder.own().to_vec(), Some(removed), limit, kill.clone());
+    let deleted = DeletedFiles::of(folder.builds(), host.script_user);
+    let disk = DiskWatch::start(folder.own().to_vec(), Some(deleted), limit, kill.clone());
     watch.on_runner_exit(kill);
     let ended = child.wait()?;
     kill_environments_with(&folder.builds(), host.script_user)?;

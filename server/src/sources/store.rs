@@ -92,7 +92,7 @@ impl<F: Fn(&str, &Pkgbase) -> Option<SourceProblem>> NameCheck for F {}
 
 /// The projects whose paths other projects have taken, and whose new paths are unknown.
 #[derive(Debug, Default)]
-pub(super) struct Displaced(pub(super) Vec<ProjectId>);
+pub(super) struct MovedAway(pub(super) Vec<ProjectId>);
 
 /// The change of a row.
 struct Update {
@@ -118,11 +118,11 @@ impl Sources {
         &self,
         found: Vec<Found>,
         gone: Vec<SourceRepositoryRow>,
-    ) -> Result<Displaced, Error> {
+    ) -> Result<MovedAway, Error> {
         if found.is_empty() && gone.is_empty() {
-            return Ok(Displaced::default());
+            return Ok(MovedAway::default());
         }
-        let mut all_displaced = Displaced::default();
+        let mut moved_away = MovedAway::default();
         let mut updates = Vec::with_capacity(found.len());
         let mut released = BTreeSet::new();
         let mut tx = self.database.write().await?;
@@ -133,10 +133,10 @@ impl Sources {
         }
         for Found { mut row, package } in found {
             let before = previous(&mut tx, &row).await?;
-            if let Some(displaced) = displace(&mut tx, &row).await? {
-                released.extend(displaced.before.as_ref().and_then(claim));
-                all_displaced.0.extend(displaced.row.project_id);
-                updates.push(displaced);
+            if let Some(moved) = free_path(&mut tx, &row).await? {
+                released.extend(moved.before.as_ref().and_then(claim));
+                moved_away.0.extend(moved.row.project_id);
+                updates.push(moved);
             }
             released.extend(before.as_ref().and_then(claim));
             if let (Some((text, package)), Some(sha256)) = (&package, &row.srcinfo_sha256) {
@@ -168,15 +168,15 @@ impl Sources {
             });
         }
         for pkgbase in released {
-            updates.extend(self.grant(&mut tx, &pkgbase).await?);
+            updates.extend(self.reassign_pkgbase(&mut tx, &pkgbase).await?);
         }
         tx.commit().await?;
         self.update_catalog(updates, gone).await?;
-        Ok(all_displaced)
+        Ok(moved_away)
     }
 
     /// Lets repositories claim the pkgbases that are not claimed and were refused to them before.
-    pub(super) async fn grant_all(&self) -> Result<(), Error> {
+    pub(super) async fn reassign_free_pkgbases(&self) -> Result<(), Error> {
         let broken_pkgbases = source_repositories::broken_pkgbases(self.database.read()).await?;
         if broken_pkgbases.is_empty() {
             return Ok(());
@@ -184,7 +184,7 @@ impl Sources {
         let mut tx = self.database.write().await?;
         let mut updates = Vec::new();
         for pkgbase in broken_pkgbases {
-            updates.extend(self.grant(&mut tx, &pkgbase).await?);
+            updates.extend(self.reassign_pkgbase(&mut tx, &pkgbase).await?);
         }
         tx.commit().await?;
         self.update_catalog(updates, Vec::new()).await?;
@@ -192,7 +192,7 @@ impl Sources {
     }
 
     /// Lets the first repository that was refused a pkgbase claim it, if it is not claimed any more.
-    async fn grant(
+    async fn reassign_pkgbase(
         &self,
         tx: &mut WriteTransaction,
         pkgbase: &Pkgbase,
@@ -316,7 +316,7 @@ async fn previous(
 }
 
 /// Frees a path: the project that was there has moved, and its new path shows when it is read.
-async fn displace(
+async fn free_path(
     tx: &mut WriteTransaction,
     row: &SourceRepositoryRow,
 ) -> Result<Option<Update>, Error> {

@@ -42,16 +42,18 @@ impl Record {
     }
 }
 
-struct Scripted<const RESTS: bool, const HURRIES: bool> {
+struct Scripted<const IGNORES_EVENTS: bool, const INTERRUPTIBLE: bool> {
     inbox: Inbox<ScriptedTurn>,
     record: Record,
     began: Instant,
 }
 
-impl<const RESTS: bool, const HURRIES: bool> Actor for Scripted<RESTS, HURRIES> {
+impl<const IGNORES_EVENTS: bool, const INTERRUPTIBLE: bool> Actor
+    for Scripted<IGNORES_EVENTS, INTERRUPTIBLE>
+{
     const NAME: &'static str = "scripted";
-    const TAKES_EVENTS_IN_OUTAGE: bool = !RESTS;
-    const IS_INTERRUPTIBLE: bool = HURRIES;
+    const TAKES_EVENTS_IN_OUTAGE: bool = !IGNORES_EVENTS;
+    const IS_INTERRUPTIBLE: bool = INTERRUPTIBLE;
     type Event = ScriptedTurn;
 
     async fn event(&mut self) -> ScriptedTurn {
@@ -119,7 +121,7 @@ struct Running {
     tasks: JoinSet<&'static str>,
 }
 
-fn start<const RESTS: bool, const HURRIES: bool>() -> Running {
+fn start<const IGNORES_EVENTS: bool, const INTERRUPTIBLE: bool>() -> Running {
     let (inbox, record) = (Inbox::default(), Record::default());
     let outage = Outage::new("a test", PAUSES, &Clock::default());
     let (shutdown, counts) = (CancellationToken::new(), Arc::new(Counts::default()));
@@ -130,7 +132,7 @@ fn start<const RESTS: bool, const HURRIES: bool>() -> Running {
     let began = Instant::now();
     let create = {
         let (inbox, record) = (inbox.clone(), record.clone());
-        move || Scripted::<RESTS, HURRIES> {
+        move || Scripted::<IGNORES_EVENTS, INTERRUPTIBLE> {
             inbox: inbox.clone(),
             record: record.clone(),
             began,

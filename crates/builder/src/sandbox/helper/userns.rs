@@ -8,7 +8,7 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use crate::failure::{Context as _, Failure};
-use crate::sandbox::slots::RANGE;
+use crate::sandbox::id_ranges::RANGE;
 use crate::sys;
 
 /// The number of user namespaces that may be created below that of the writing process.
