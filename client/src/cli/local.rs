@@ -11,14 +11,14 @@ use clap::Args;
 
 /// The arguments of `completions`.
 #[derive(Args, Debug)]
-pub struct Completions {
+pub struct CompletionsArgs {
     /// Shell to print completions for
     pub shell: clap_complete::Shell,
 }
 
 /// The arguments of `build`.
 #[derive(Args, Debug)]
-pub struct Build {
+pub struct BuildArgs {
     /// Folder with PKGBUILD and .SRCINFO
     #[arg(default_value = ".")]
     pub dir: PathBuf,
@@ -92,7 +92,7 @@ pub struct Build {
 
 /// The arguments of `sandbox`.
 #[derive(Args, Debug)]
-pub struct Sandbox {
+pub struct SandboxArgs {
     /// Folder that keeps the root
     ///
     /// It is created if it does not exist.

@@ -10,7 +10,7 @@ use crate::output::time::parse_seconds;
 
 /// The arguments of `new`.
 #[derive(Args, Debug)]
-pub struct New {
+pub struct NewArgs {
     /// Packages to rebuild
     ///
     /// A source repository with a branch, tag or commit of it, or the URL of a merge request.
@@ -23,7 +23,7 @@ pub struct New {
     pub name: Option<NamespaceName>,
     /// How far the rebuild spreads.
     #[command(flatten)]
-    pub spread: Spread,
+    pub spread: SpreadArgs,
     /// Refuse plans with more builds than this
     #[arg(long, value_name = "N")]
     pub max_builds: Option<u32>,
@@ -57,7 +57,7 @@ pub struct New {
 
 /// How far a rebuild spreads.
 #[derive(Args, Debug)]
-pub struct Spread {
+pub struct SpreadArgs {
     /// How far the rebuild spreads
     ///
     /// One of origin, direct, soname, transitive or all.
@@ -98,7 +98,7 @@ fn follow_default(text: &str) -> Result<FollowDefault, String> {
 
 /// The arguments of `plan`.
 #[derive(Args, Debug)]
-pub struct Plan {
+pub struct PlanArgs {
     /// Packages to rebuild
     ///
     /// PKGBASE/REF of the server's sources, or PKGBASE with --srcinfo.
@@ -109,7 +109,7 @@ pub struct Plan {
     pub srcinfo: Option<PathBuf>,
     /// How far the rebuild spreads.
     #[command(flatten)]
-    pub spread: Spread,
+    pub spread: SpreadArgs,
     /// Do not bump releases: rebuilt packages keep their pkgrel
     ///
     /// Shows the plan of a namespace created with `new --no-bump`.
@@ -140,7 +140,7 @@ pub enum PlanForm {
 
 /// The arguments of `new-iteration`.
 #[derive(Args, Debug)]
-pub struct NewIteration {
+pub struct NewIterationArgs {
     /// Name of the namespace
     pub namespace: NamespaceName,
     /// Plan against the current base repositories

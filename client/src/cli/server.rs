@@ -9,7 +9,7 @@ use crate::output::time::parse_seconds;
 
 /// The arguments of `sources`.
 #[derive(Args, Debug)]
-pub struct Sources {
+pub struct SourcesArgs {
     /// List only repositories that cannot be used
     #[arg(long)]
     pub broken: bool,
@@ -17,9 +17,9 @@ pub struct Sources {
 
 /// Subcommands of `token`.
 #[derive(Debug, Subcommand)]
-pub enum Token {
+pub enum TokenCommand {
     /// Create a token and print it once
-    Create(TokenCreate),
+    Create(TokenCreateArgs),
     /// List all tokens
     List,
     /// Revoke a token
@@ -36,7 +36,7 @@ pub enum Token {
 
 /// The arguments of `token create`.
 #[derive(Args, Debug)]
-pub struct TokenCreate {
+pub struct TokenCreateArgs {
     /// Scope of the token: client, worker or admin
     #[arg(long)]
     pub scope: TokenScope,
@@ -55,7 +55,7 @@ pub struct TokenCreate {
 
 /// The arguments of `login`.
 #[derive(Args, Debug)]
-pub struct Login {
+pub struct LoginArgs {
     /// File with the token
     ///
     /// [default: asks for it, or reads standard input]

@@ -6,12 +6,12 @@ use buildbtw_model::api::{BuildSummary, Event, ReusedFrom};
 use buildbtw_model::client::{Backoff, ClientError, EventStream};
 use buildbtw_model::{AttemptId, BuildId, BuildStatus, EventKind, Pkgbase};
 
-use crate::cli::Logs;
+use crate::cli::LogsArgs;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::output::LogCleaner;
 
-pub(super) async fn run(context: &Context, args: &Logs) -> Result<u8> {
+pub(super) async fn run(context: &Context, args: &LogsArgs) -> Result<u8> {
     let events = match args.follow {
         // Subscribes before the state is read, so that the start of an attempt cannot be missed.
         true => Some(context.check(context.client.events(&args.namespace, None).await)?),
@@ -46,7 +46,7 @@ pub(super) async fn run(context: &Context, args: &Logs) -> Result<u8> {
 }
 
 /// Returns the build whose log to print.
-fn choose<'a>(args: &Logs, builds: &'a [BuildSummary]) -> Result<&'a BuildSummary> {
+fn choose<'a>(args: &LogsArgs, builds: &'a [BuildSummary]) -> Result<&'a BuildSummary> {
     let of_pkgbase: Vec<&BuildSummary> = builds
         .iter()
         .filter(|build| build.pkgbase == args.pkgbase)
@@ -166,7 +166,7 @@ async fn wait_for_attempt(
 /// Prints the log, and with `--follow` continues at the same offset when the connection breaks.
 async fn copy(
     context: &Context,
-    args: &Logs,
+    args: &LogsArgs,
     build: BuildId,
     attempt: AttemptId,
     printer: &mut Printer<'_>,

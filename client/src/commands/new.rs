@@ -3,13 +3,13 @@
 use buildbtw_model::api::{BuildCounts, CreateNamespace, IterationDetail};
 use buildbtw_model::{NamespaceName, NoteKind};
 
-use crate::cli::New;
+use crate::cli::NewArgs;
 use crate::context::Context;
 use crate::error::Result;
 use crate::follow::{self, History};
 use crate::output::{Output, clean, style};
 
-pub(super) async fn run(context: &Context, args: New) -> Result<u8> {
+pub(super) async fn run(context: &Context, args: NewArgs) -> Result<u8> {
     let request = CreateNamespace {
         changesets: args.changesets,
         name: args.name,
