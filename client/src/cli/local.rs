@@ -72,7 +72,7 @@ pub struct BuildArgs {
     /// With `prepare`, prepare() and pkgver() have a network too.
     #[arg(long, value_name = "POLICY", default_value_t)]
     pub network: NetworkPolicy,
-    /// Network from which sources may be fetched in addition
+    /// Additional network to fetch sources from
     ///
     /// By default this machine's and private networks are refused. Repeatable, or separated by
     /// commas.
@@ -93,7 +93,7 @@ pub struct BuildArgs {
 /// The arguments of `sandbox`.
 #[derive(Args, Debug)]
 pub struct SandboxArgs {
-    /// Folder that keeps the root
+    /// Folder for the root
     ///
     /// It is created if it does not exist.
     #[arg(long)]

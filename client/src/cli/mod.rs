@@ -18,12 +18,12 @@ pub use planning::{NewArgs, NewIterationArgs, PlanArgs, PlanForm, SpreadArgs};
 pub use server::{LoginArgs, SourcesArgs, TokenCommand, TokenCreateArgs};
 pub use usage::report_usage;
 
-/// Rebuild packages and everything that depends on them
+/// Rebuild packages and their dependents
 ///
 /// Exit codes: 0 when all went well; commands that wait for a rebuild exit with 1 when it failed and
 /// with 2 when it was cancelled; 3 for every error.
 #[derive(Debug, Parser)]
-#[command(name = "buildbtw", version, about, max_term_width = 100)]
+#[command(name = "buildbtw", version, max_term_width = 100)]
 pub struct Cli {
     /// Options of every command.
     #[command(flatten)]
@@ -36,7 +36,7 @@ pub struct Cli {
 /// Subcommands of the client.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Rebuild packages and everything that depends on them
+    /// Rebuild packages and their dependents
     New(NewArgs),
     /// List the namespaces
     List,
@@ -48,7 +48,7 @@ pub enum Command {
     Why(WhyArgs),
     /// Plan a namespace again, reusing unchanged builds
     NewIteration(NewIterationArgs),
-    /// Retry failed builds and requeue the builds that waited for them
+    /// Retry failed builds and requeue their dependents
     Retry(RetryArgs),
     /// Stop the running builds of a namespace and hold the rest
     Cancel(NamespaceArgs),

@@ -21,10 +21,12 @@ pub struct NewArgs {
     /// [default: the first pkgbase and a number]
     #[arg(long)]
     pub name: Option<NamespaceName>,
-    /// How far the rebuild spreads.
+    /// Extent of the rebuild.
     #[command(flatten)]
     pub spread: SpreadArgs,
     /// Refuse plans with more builds than this
+    ///
+    /// [default: 1000]
     #[arg(long, value_name = "N")]
     pub max_builds: Option<u32>,
     /// Do not bump releases: rebuilt packages keep their pkgrel
@@ -58,7 +60,7 @@ pub struct NewArgs {
 /// How far a rebuild spreads.
 #[derive(Args, Debug)]
 pub struct SpreadArgs {
-    /// How far the rebuild spreads
+    /// Extent of the rebuild
     ///
     /// One of origin, direct, soname, transitive or all.
     #[arg(long, default_value_t = Scope::Transitive)]
@@ -81,7 +83,7 @@ pub struct SpreadArgs {
     /// libraries. Repeatable.
     #[arg(long, value_name = "PKGBASE")]
     pub bootstrap: Vec<Pkgbase>,
-    /// Expect that new versions keep their sonames
+    /// Expect unchanged sonames in new versions
     ///
     /// A plan expects a new soname from a library whose first version number changed, and asks for
     /// --bootstrap where that breaks the old packages of a cycle.
@@ -107,7 +109,7 @@ pub struct PlanArgs {
     /// Plan offline, from a folder of `<pkgbase>/.SRCINFO` files
     #[arg(long, value_name = "DIR")]
     pub srcinfo: Option<PathBuf>,
-    /// How far the rebuild spreads.
+    /// Extent of the rebuild.
     #[command(flatten)]
     pub spread: SpreadArgs,
     /// Do not bump releases: rebuilt packages keep their pkgrel
@@ -148,7 +150,7 @@ pub struct NewIterationArgs {
     /// By default the base repositories of the first plan are used.
     #[arg(long)]
     pub refresh_base: bool,
-    /// Build a package of a cycle first without the cycle, from now on
+    /// Bootstrap a package of a cycle from now on
     ///
     /// See `new --help`. Repeatable.
     #[arg(long, value_name = "PKGBASE")]
@@ -158,7 +160,7 @@ pub struct NewIterationArgs {
     /// Repeatable.
     #[arg(long, value_name = "PKGBASE")]
     pub no_bootstrap: Vec<Pkgbase>,
-    /// Expect that new versions keep their sonames, from now on
+    /// Expect unchanged sonames from now on
     ///
     /// See `new --help`. `--same-sonames=false` undoes it; without the option the setting is kept.
     #[arg(

@@ -10,7 +10,7 @@ use crate::output::time::parse_seconds;
 /// The arguments of `sources`.
 #[derive(Args, Debug)]
 pub struct SourcesArgs {
-    /// List only repositories that cannot be used
+    /// List broken repositories only
     #[arg(long)]
     pub broken: bool,
 }
@@ -48,7 +48,7 @@ pub struct TokenCreateArgs {
     /// [default: never]
     #[arg(long, value_name = "DURATION", value_parser = parse_seconds)]
     pub expires: Option<u32>,
-    /// Write the token to a file that only you can read
+    /// Write the token to a private file (mode 0600)
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 }
