@@ -23,7 +23,7 @@ pub struct Effects {
     /// Attempts have to stop: pipelines may have to be cancelled.
     pub stop: bool,
     /// Iterations that ended or were superseded.
-    pub ended: Vec<IterationId>,
+    pub ended_iterations: Vec<IterationId>,
     /// Builds whose packages have to be published.
     pub publish: Vec<BuildId>,
     /// Builds that were dispatched, for metrics.

@@ -59,8 +59,8 @@ pub async fn run(config: Config, shutdown: impl Into<Shutdown>) -> Result<(), Wo
     for _ in 0..jobs {
         slots.spawn(slot::run(Arc::clone(&context)));
     }
-    while let Some(ended) = slots.join_next().await {
-        if let Err(error) = ended {
+    while let Some(result) = slots.join_next().await {
+        if let Err(error) = result {
             context.phases.fail(error.into());
         }
     }

@@ -121,14 +121,14 @@ impl Agent {
             .in_current_span(),
         );
         let mut task = AbortOnDropHandle::new(task);
-        let ended = tokio::select! {
-            ended = &mut task => ended,
+        let result = tokio::select! {
+            result = &mut task => result,
             () = self.interrupt.now.cancelled() => {
                 delivery.signals.stop(StopReason::Interrupted);
                 task.await
             }
         };
-        let outcome = ended.unwrap_or_else(|error| {
+        let outcome = result.unwrap_or_else(|error| {
             tracing::error!(%error, "the builder panicked");
             BuildOutcome::failed(FailureKind::Infrastructure, "the builder crashed")
         });

@@ -86,7 +86,7 @@ pub(crate) fn run(
     let deleted = DeletedFiles::of(folder.builds(), host.script_user);
     let disk = DiskWatch::start(folder.own().to_vec(), Some(deleted), limit, kill.clone());
     watch.on_runner_exit(kill);
-    let ended = child.wait()?;
+    let status = child.wait()?;
     kill_environments_with(&folder.builds(), host.script_user)?;
     for thread in output.into_iter().flatten() {
         // Output that could not be forwarded has no reader.
@@ -104,7 +104,7 @@ pub(crate) fn run(
             exit_code: code.unwrap_or(KILLED),
         });
     }
-    outcome(host, code, exceeded, ended)
+    outcome(host, code, exceeded, status)
 }
 
 /// Returns the result of a script within the disk limit. There is no exit code when it never started or was killed.
@@ -112,13 +112,13 @@ fn outcome(
     host: &Host,
     code: Option<i32>,
     exceeded: Option<String>,
-    ended: ExitStatus,
+    status: ExitStatus,
 ) -> Result<(), Failure> {
     match (code, exceeded) {
         (None, None) => {
             check_permissions(host)?;
             Err(Failure::system(format!(
-                "the script's environment was not created, or was killed ({ended})"
+                "the script's environment was not created, or was killed ({status})"
             )))
         }
         (code, exceeded) => exit_result(code.unwrap_or(KILLED), exceeded),

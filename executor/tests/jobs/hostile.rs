@@ -25,9 +25,13 @@ async fn rejects_malformed_job_without_side_effects() {
     ] {
         job.response = response.to_owned();
         for stage in [&["config"][..], &["prepare"], &["cleanup"]] {
-            let ended = job.stage(stage);
-            assert_eq!(ended.code, Some(42), "{stage:?} {response:.50}: {ended:?}");
-            assert_eq!(ended.out, "");
+            let result = job.stage(stage);
+            assert_eq!(
+                result.code,
+                Some(42),
+                "{stage:?} {response:.50}: {result:?}"
+            );
+            assert_eq!(result.out, "");
         }
     }
     host.expect_nothing_left();
@@ -230,9 +234,9 @@ async fn root_side_rejects_unknown_requests() {
         b"\xff\xfe\n",
         &endless,
     ] {
-        let ended = send_to_root_side(&host, input);
-        assert_eq!(ended.code, Some(1), "{ended:?}");
-        assert!(ended.out.contains("request"), "{ended:?}");
+        let result = send_to_root_side(&host, input);
+        assert_eq!(result.code, Some(1), "{result:?}");
+        assert!(result.out.contains("request"), "{result:?}");
     }
     send_to_root_side(&host, REAP).expect(0);
 }

@@ -117,16 +117,16 @@ impl Sources {
     pub(super) async fn store(
         &self,
         found: Vec<Found>,
-        gone: Vec<SourceRepositoryRow>,
+        removed: Vec<SourceRepositoryRow>,
     ) -> Result<MovedAway, Error> {
-        if found.is_empty() && gone.is_empty() {
+        if found.is_empty() && removed.is_empty() {
             return Ok(MovedAway::default());
         }
         let mut moved_away = MovedAway::default();
         let mut updates = Vec::with_capacity(found.len());
         let mut released = BTreeSet::new();
         let mut tx = self.database.write().await?;
-        for row in &gone {
+        for row in &removed {
             tracing::info!(source.path = row.path, "source repository was removed");
             source_repositories::delete(&mut tx, &row.path).await?;
             released.extend(claim(row));
@@ -171,7 +171,7 @@ impl Sources {
             updates.extend(self.reassign_pkgbase(&mut tx, &pkgbase).await?);
         }
         tx.commit().await?;
-        self.update_catalog(updates, gone).await?;
+        self.update_catalog(updates, removed).await?;
         Ok(moved_away)
     }
 
@@ -232,13 +232,13 @@ impl Sources {
     async fn update_catalog(
         &self,
         updates: Vec<Update>,
-        gone: Vec<SourceRepositoryRow>,
+        removed: Vec<SourceRepositoryRow>,
     ) -> Result<(), Error> {
         let size = updates.iter().map(Update::size).sum();
         let kind = Arc::clone(&self.kind);
         let apply = move |catalog: &mut Catalog| {
             let mut changes = Vec::new();
-            for row in gone {
+            for row in removed {
                 changes.extend(catalog.remove_path(&row.path));
             }
             for Update {

@@ -470,7 +470,7 @@ async fn fails_immediately_on_permanent_infrastructure_failure() {
     server.namespace("one", &["a/main"]).await;
     let worker = server.worker("w").await;
     let job = worker.claims_build_of("a").await;
-    let message = "permission denied: /x/y (its folder /x is not accessible to nobody)";
+    let message = "permission denied: /x/y (its folder /x is not accessible to user `nobody`)";
     job.fails_permanently(FailureKind::Infrastructure, message)
         .await;
     server

@@ -49,7 +49,7 @@ impl Worker {
             loop {
                 match run(config.clone(), asked.clone()).await {
                     Err(WorkerError::InUse { .. }) => tokio::task::yield_now().await,
-                    ended => return ended,
+                    result => return result,
                 }
             }
         });
@@ -69,7 +69,7 @@ impl Worker {
     }
 
     /// Waits until it stops by itself.
-    pub(crate) async fn ended(self) -> Result<(), WorkerError> {
+    pub(crate) async fn wait(self) -> Result<(), WorkerError> {
         self.task.await.unwrap()
     }
 }

@@ -98,7 +98,7 @@ async fn token_without_worker_scope_ends_worker_and_keeps_results() {
     let (server, scratch, build) = killed(false).await;
     server.change(|inner| inner.scope = Some(TokenScope::Client));
     let worker = Worker::start(config(&server, scratch.path(), FOREVER));
-    let error = worker.ended().await.unwrap_err();
+    let error = worker.wait().await.unwrap_err();
     assert!(matches!(error, WorkerError::Denied { .. }), "{error}");
     assert_eq!(files_in(scratch.path(), "attempts"), 1);
     assert!(server.attempt(build.attempt).outcomes.is_empty());

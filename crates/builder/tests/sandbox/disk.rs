@@ -40,13 +40,13 @@ fn images_below(folder: &Path) -> Vec<PathBuf> {
 
 /// Waits until the kernel has unmounted the file systems of exited processes.
 async fn eventually_without_images(folder: &Path) {
-    let gone = async {
+    let wait = async {
         while !images_below(folder).is_empty() {
             tokio::task::yield_now().await;
         }
     };
     let patience = std::time::Duration::from_secs(60);
-    tokio::time::timeout(patience, gone).await.unwrap();
+    tokio::time::timeout(patience, wait).await.unwrap();
 }
 
 #[tokio::test]

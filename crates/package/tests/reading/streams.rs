@@ -76,8 +76,8 @@ fn rejects_damaged_blocks() {
     ] {
         let mut file = whole.clone();
         file[at..at + bytes.len()].copy_from_slice(bytes);
-        let said = refusal(&file);
-        assert!(said.contains(why), "{at}: {said}");
+        let message = refusal(&file);
+        assert!(message.contains(why), "{at}: {message}");
     }
 }
 

@@ -307,8 +307,8 @@ async fn finishes_turn_before_stopping_unless_interruptible() {
     let mut running = start::<false, false>();
     running.act(ScriptedTurn::Hang).await;
     running.shutdown.cancel();
-    let ended = tokio::time::timeout(60 * SECOND, running.tasks.join_next());
-    assert!(ended.await.is_err());
+    let finished = tokio::time::timeout(60 * SECOND, running.tasks.join_next());
+    assert!(finished.await.is_err());
 }
 
 #[tokio::test(start_paused = true)]

@@ -77,7 +77,7 @@ impl PlannedIteration {
         unusable: Option<String>,
         origins: &[ResolvedChangeset],
     ) {
-        let gone = origins
+        let removed = origins
             .iter()
             .filter(|origin| origin.is_gone)
             .map(|origin| {
@@ -91,7 +91,7 @@ impl PlannedIteration {
             .note()
             .into_iter()
             .chain(unusable)
-            .chain(gone)
+            .chain(removed)
             .collect();
         for part in &self.architectures {
             for text in &texts {
