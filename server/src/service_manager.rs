@@ -1,5 +1,5 @@
-//! The service manager (sd_notify(3)): learns when the server is ready, reloads and stops, and expects signs of life.
-//! Without one, nothing is sent.
+//! The service manager (sd_notify(3)): learns when the server is ready, reloads and stops, and expects notifications of
+//! the watchdog. Without a service manager, nothing is sent.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -37,13 +37,13 @@ pub(crate) fn stopping() {
     send(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
 }
 
-/// A sign of life.
-pub(crate) fn alive() {
+/// Resets the watchdog.
+pub(crate) fn notify_watchdog() {
     send(&[NotifyState::Watchdog]);
 }
 
-/// Returns how often signs of life are due, if the service manager expects any: twice as often as it demands.
-pub(crate) fn pause_between_signs() -> Option<Duration> {
+/// Returns the interval of watchdog notifications, if the service manager expects any: half of its limit.
+pub(crate) fn watchdog_interval() -> Option<Duration> {
     sd_notify::watchdog_enabled().map(|limit| limit / 2)
 }
 

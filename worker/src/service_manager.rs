@@ -1,5 +1,5 @@
-//! The service manager (sd_notify(3)): learns when the worker is ready and stops, and expects signs of life. Without
-//! one, nothing is sent.
+//! The service manager (sd_notify(3)): learns when the worker is ready and stops, and expects notifications of the
+//! watchdog. Without a service manager, nothing is sent.
 
 use sd_notify::NotifyState;
 use tokio_util::task::AbortOnDropHandle;
@@ -18,9 +18,9 @@ pub(crate) fn stopping() {
     ]);
 }
 
-/// Sends signs of life while the runtime runs tasks, if the service manager expects any: twice as often as it demands.
+/// Notifies the watchdog while the runtime runs tasks, if the service manager expects that: twice within its limit.
 /// They do not depend on the server, whose outages a worker survives.
-pub(crate) fn send_signs_of_life() -> Option<AbortOnDropHandle<()>> {
+pub(crate) fn notify_watchdog() -> Option<AbortOnDropHandle<()>> {
     let pause = sd_notify::watchdog_enabled()? / 2;
     Some(AbortOnDropHandle::new(tokio::spawn(async move {
         loop {

@@ -44,7 +44,7 @@ pub async fn run(config: Config, shutdown: impl Into<Shutdown>) -> Result<(), Wo
         jobs,
         "worker started"
     );
-    let _signs_of_life = service_manager::send_signs_of_life();
+    let _watchdog = service_manager::notify_watchdog();
     service_manager::ready(context.agent.connection.client.server(), jobs);
     let (phases, shutdown) = (Arc::clone(&context.phases), shutdown.into());
     let _supervisor = AbortOnDropHandle::new(tokio::spawn(async move {

@@ -86,7 +86,7 @@ pub(crate) fn run(
     let deleted = DeletedFiles::of(folder.builds(), host.script_user);
     let disk = DiskWatch::start(folder.own().to_vec(), Some(deleted), limit, kill.clone());
     watch.on_runner_exit(kill);
-    let status = child.wait()?;
+    let exit_status = child.wait()?;
     kill_environments_with(&folder.builds(), host.script_user)?;
     for thread in output.into_iter().flatten() {
         // Output that could not be forwarded has no reader.
@@ -104,7 +104,7 @@ pub(crate) fn run(
             exit_code: code.unwrap_or(KILLED),
         });
     }
-    outcome(host, code, exceeded, status)
+    outcome(host, code, exceeded, exit_status)
 }
 
 /// Returns the result of a script within the disk limit. There is no exit code when it never started or was killed.
@@ -112,13 +112,13 @@ fn outcome(
     host: &Host,
     code: Option<i32>,
     exceeded: Option<String>,
-    status: ExitStatus,
+    exit_status: ExitStatus,
 ) -> Result<(), Failure> {
     match (code, exceeded) {
         (None, None) => {
             check_permissions(host)?;
             Err(Failure::system(format!(
-                "the script's environment was not created, or was killed ({status})"
+                "the script's environment was not created, or was killed ({exit_status})"
             )))
         }
         (code, exceeded) => exit_result(code.unwrap_or(KILLED), exceeded),

@@ -116,7 +116,7 @@ pub(crate) fn start(
     runner.spawn(&mut tasks, Reloading::outage(&state.clock), move || {
         Reloading::new(shared.clone(), settings.clone())
     });
-    if let Some(pause) = service_manager::pause_between_signs() {
+    if let Some(pause) = service_manager::watchdog_interval() {
         let database = state.database.clone();
         runner.spawn(
             &mut tasks,
