@@ -76,7 +76,7 @@ impl Changes {
         let wake = |sender: &watch::Sender<u64>| {
             sender.send_modify(|version| *version = version.wrapping_add(1));
         };
-        // First, so that whoever wakes sees the new version.
+        // First, so that woken tasks see the new version.
         wake(&self.all);
         let namespaces = self
             .namespaces

@@ -119,7 +119,7 @@ impl Error {
         Self::Refused(Refusal::new(kind, title))
     }
 
-    /// Whether a retry may succeed without a change by anyone.
+    /// Returns whether a retry may succeed without intervention.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         match self {

@@ -49,7 +49,7 @@ async fn shows_outage_of_failing_task_until_it_recovers() {
     let page = home(&server).await;
     assert!(page.contains("Outage, began"), "{page}");
     assert!(page.contains("cannot remove old iterations; the server"));
-    // Causes inside the server are not for everybody.
+    // Causes inside the server are not for anonymous visitors.
     assert!(!page.contains("broken by a test"), "{page}");
 
     server.change_schema("drop trigger broken").await;

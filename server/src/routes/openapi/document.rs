@@ -22,9 +22,9 @@ pub(crate) struct Document {
 /// Who may send the requests of a group of routes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Access {
-    /// Everyone.
+    /// All, without a token.
     Public,
-    /// Everyone, with higher limits for this scope.
+    /// All, with higher limits for this scope.
     PublicOr(TokenScope),
     /// Holders of any token.
     AnyToken,
