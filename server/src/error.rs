@@ -131,7 +131,7 @@ impl Error {
         }
     }
 
-    /// Whether a source repository has to be fixed first.
+    /// Returns whether a source repository has to be fixed first.
     #[must_use]
     pub fn is_broken_source(&self) -> bool {
         matches!(self, Self::Refused(refusal) if refusal.kind == ProblemKind::BrokenSource)
@@ -175,7 +175,7 @@ pub(crate) const BUSY: [i64; 3] = [5, 6, 15];
 /// SQLITE_FULL (SQLite, rescode).
 pub(crate) const FULL: i64 = 13;
 
-/// Whether the database was locked, or all connections were in use, for longer than the timeout.
+/// Returns whether the database was locked, or all connections were in use, for longer than the timeout.
 fn is_busy(error: &anyhow::Error) -> bool {
     use std::io::{Error, ErrorKind};
     error.chain().any(|cause| {
@@ -191,7 +191,7 @@ fn is_busy(error: &anyhow::Error) -> bool {
     })
 }
 
-/// Whether the disk or the quota is full.
+/// Returns whether the disk or the quota is full.
 fn is_full(error: &anyhow::Error) -> bool {
     use std::io::{Error, ErrorKind};
     let full = |kind| matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded);

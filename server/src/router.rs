@@ -141,7 +141,7 @@ async fn count_files(
     Ok(response.map(|body| hold_until_sent(body, permit)))
 }
 
-/// Whether a response is text with a known length. Packages are compressed already, and streams must not
+/// Returns whether a response is text with a known length. Packages are compressed already, and streams must not
 /// wait for more data.
 fn is_compressible(
     _: StatusCode,

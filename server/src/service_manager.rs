@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 
-/// The server accepts requests.
+/// Reports that the server accepts requests.
 pub(crate) fn ready(address: SocketAddr) {
     let status = format!("serving at {address}");
     send(&[NotifyState::Ready, NotifyState::Status(&status)]);
 }
 
-/// The settings are read again. [`reloaded`] has to follow.
+/// Reports that the settings are read again. [`reloaded`] has to follow.
 pub(crate) fn reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => send(&[NotifyState::Reloading, now]),
@@ -21,7 +21,7 @@ pub(crate) fn reloading() {
     }
 }
 
-/// The settings have been read again, or an error kept the earlier ones.
+/// Reports that the settings have been read again, or that an error kept the earlier ones.
 pub(crate) fn reloaded(error: Option<&str>) {
     let status = match error {
         None => "serving".to_owned(),
@@ -32,7 +32,7 @@ pub(crate) fn reloaded(error: Option<&str>) {
     send(&[NotifyState::Ready, NotifyState::Status(&status)]);
 }
 
-/// Shutdown has begun.
+/// Reports that the shutdown has begun.
 pub(crate) fn stopping() {
     send(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
 }

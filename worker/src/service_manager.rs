@@ -4,13 +4,13 @@
 use sd_notify::NotifyState;
 use tokio_util::task::AbortOnDropHandle;
 
-/// The worker claims builds.
+/// Reports that the worker claims builds.
 pub(crate) fn ready(server: &str, jobs: usize) {
     let status = format!("claims up to {jobs} builds at {server}");
     send(&[NotifyState::Ready, NotifyState::Status(&status)]);
 }
 
-/// The worker claims no more builds.
+/// Reports that the worker claims no more builds.
 pub(crate) fn stopping() {
     send(&[
         NotifyState::Stopping,

@@ -107,7 +107,7 @@ pub struct WebhookSecrets {
 }
 
 impl WebhookSecrets {
-    /// Whether no webhook can be accepted.
+    /// Returns whether no webhook can be accepted.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.token.is_none() && self.signing_key.is_none()

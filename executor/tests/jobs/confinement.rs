@@ -17,7 +17,7 @@ const HUNGRY: &str = "perl -e '$x = \"x\" x (1 << 29); print length($x), \"\\n\"
 const BOMB: &str = "perl -e 'for (1 .. 200) { my $child = fork; exit 3 unless defined $child; \
      unless ($child) { sleep 1000; exit } } print \"all of them\\n\"'";
 
-/// The recorded cgroups of scripts.
+/// Returns the number of recorded cgroups of scripts.
 fn recorded_cgroups(host: &Host) -> usize {
     let notes = host.state().join("jobs/7/limits");
     notes.read_dir().map_or(0, Iterator::count)

@@ -35,7 +35,7 @@ fn as_another_user(host: &Host, command: &Command) -> StageResult {
     StageResult::from(other.output().unwrap())
 }
 
-/// The failure was reported to the server once, and must not be retried.
+/// Checks that the failure was reported to the server once, and must not be retried.
 #[track_caller]
 fn expect_final(job: &Job<'_>, message: &str) {
     let attempt = job.attempt();

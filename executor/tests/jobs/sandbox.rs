@@ -22,7 +22,7 @@ async fn host() -> Option<Host> {
     Some(host)
 }
 
-/// A job for a package with this body of `package()`.
+/// Returns a job for a package with this body of `package()`.
 pub(crate) fn job<'a>(host: &'a Host, id: u64, package: &str) -> Job<'a> {
     let source = host.path(&format!("source{id}"));
     fs_err::create_dir(&source).unwrap();
@@ -97,7 +97,7 @@ async fn fails_broken_package_with_its_first_errors() {
     assert!(host.leftovers().is_empty(), "{:?}", host.leftovers());
 }
 
-/// The lines of a job's log, without colours.
+/// Returns the lines of a job's log, without colours.
 fn lines(log: &str) -> Vec<String> {
     let mut pieces = log.split("\x1b[");
     let mut text = pieces.next().unwrap_or_default().to_owned();

@@ -137,7 +137,7 @@ fn watch(
     let (ready, is_ready) = oneshot::channel();
     let sources = state.sources.clone();
     let outage = sources.outage().clone();
-    // Sent by the first instance only: a panic does not make the server less ready.
+    // Sent by the first instance only: after a panic the server stays ready.
     let mut ready = Some(ready);
     match watched.0 {
         WatchedKind::Directory(directory) => runner.spawn(tasks, outage, move || {

@@ -30,7 +30,7 @@ impl AuthenticatedSources {
         sources.insert(source, now);
     }
 
-    /// Whether a source authenticated within the last hour.
+    /// Returns whether a source authenticated within the last hour.
     pub(super) fn contains(&self, source: Source, now: Instant) -> bool {
         let sources = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         sources

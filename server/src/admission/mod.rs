@@ -157,7 +157,7 @@ impl Admission {
         self.0.authenticated.record(address.into(), Instant::now());
     }
 
-    /// Whether an address belongs to a trusted proxy.
+    /// Returns whether an address belongs to a trusted proxy.
     pub(crate) fn is_proxy(&self, address: IpAddr) -> bool {
         self.0
             .trusted
@@ -213,7 +213,7 @@ impl Admission {
         queue(waiting).await
     }
 
-    /// Like [`Self::reading`], for a file of a repository.
+    /// Waits like [`Self::reading`], for a file of a repository.
     ///
     /// # Errors
     /// See [`Self::reading`].
@@ -316,7 +316,7 @@ impl Admission {
         }
     }
 
-    /// Whether an address authenticated within the last hour.
+    /// Returns whether an address authenticated within the last hour.
     pub(crate) fn has_authenticated(&self, address: IpAddr) -> bool {
         self.0
             .authenticated

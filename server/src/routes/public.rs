@@ -25,8 +25,8 @@ pub(crate) async fn limit_public(
     run_limited(&state, request, next, Queue::Responses).await
 }
 
-/// Like [`limit_public`], for repositories that builds install from: addresses that authenticated recently
-/// do not queue.
+/// Limits requests as [`limit_public`] does, for repositories that builds install from: addresses that authenticated
+/// recently do not queue.
 pub(crate) async fn limit_repository(
     State(state): State<AppState>,
     request: Request,

@@ -26,7 +26,7 @@ struct Waiting {
 }
 
 impl Progress {
-    /// Whether a response has waited for its client for this long.
+    /// Returns whether a response has waited for its client for this long.
     pub(super) fn has_stalled(&self, for_long: Duration) -> bool {
         let waiting = self.lock();
         waiting

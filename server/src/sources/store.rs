@@ -62,7 +62,7 @@ impl Found {
         self.row.problem = Some(SourceProblem::new(kind, message));
     }
 
-    /// Whether this equals the stored row. A lost claim of the pkgbase does not count, because it is not read
+    /// Returns whether this equals the stored row. A lost claim of the pkgbase does not count, because it is not read
     /// from the repository.
     pub(super) fn is_unchanged_from(&self, known: &SourceRepositoryRow) -> bool {
         let lost = |problem: &SourceProblem| problem.kind == SourceProblemKind::Claimed;
@@ -80,7 +80,7 @@ impl Found {
     }
 }
 
-/// Whether nothing may be built from a repository, whatever its refs contain.
+/// Returns whether nothing may be built from a repository, whatever its refs contain.
 pub(super) fn forbids_builds(row: &SourceRepositoryRow) -> bool {
     let problem = row.problem.as_ref();
     problem.is_some_and(|problem| problem.kind.forbids_builds())
@@ -294,7 +294,7 @@ fn claim(row: &SourceRepositoryRow) -> Option<Pkgbase> {
     row.pkgbase.clone().filter(|_| row.problem.is_none())
 }
 
-/// Whether two rows belong to the same repository.
+/// Returns whether two rows belong to the same repository.
 fn is_same(one: &SourceRepositoryRow, other: &SourceRepositoryRow) -> bool {
     match (one.project_id, other.project_id) {
         (Some(one), Some(other)) => one == other,

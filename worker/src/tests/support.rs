@@ -74,7 +74,7 @@ impl Worker {
     }
 }
 
-/// Files left in the scratch folder.
+/// Counts the files left in the scratch folder.
 pub(crate) fn files_in(scratch: &Path, folder: &str) -> usize {
     scratch.join(folder).read_dir().unwrap().count()
 }

@@ -220,7 +220,7 @@ fn name_exceeded(failure: &mut Failure, exceeded: Exceeded, limits: &Limits) {
     }
 }
 
-/// Mentions the limits per process, which leave no trace when they are exceeded.
+/// Adds the limits per process to a message, which leave no trace when they are exceeded.
 fn mention_process_limits(failure: &mut Failure, limits: &Limits) {
     // Only failures of commands in the root can be caused by these limits.
     if failure.kind == buildbtw_model::FailureKind::Package && failure.see_log {

@@ -70,7 +70,7 @@ fn mounts_at(process: &Path, name: &str) -> Vec<(PathBuf, String)> {
         .collect()
 }
 
-/// Files below a folder, as a process sees it, that contain the password, those on mounts below it
+/// Returns the files below a folder, as a process sees it, that contain the password, those on mounts below it
 /// included.
 fn with_password(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();

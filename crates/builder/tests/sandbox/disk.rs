@@ -18,7 +18,7 @@ fn set(fixture: &mut Fixture, kind: ScratchDisk) {
     fixture.builder = Builder::sandboxed(fixture.config.clone());
 }
 
-/// `None`, with the reason on the terminal, where images cannot be created.
+/// Returns `None`, and prints the reason, where images cannot be created.
 fn fixture_with_images() -> Option<Fixture> {
     let fixture = Fixture::new()?;
     if let Some(why) = fixture.builder.warning() {

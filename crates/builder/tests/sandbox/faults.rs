@@ -317,7 +317,7 @@ async fn blames_package_for_missing_dependencies() {
     );
 }
 
-/// A library whose soname changes, and two packages that pin the old one.
+/// Builds a library whose soname changes, and two packages that pin the old one.
 async fn with_a_moved_library(fixture: &Fixture) {
     let library = |version: &str| {
         tiny("libgreet", &format!("provides=(libgreet.so={version}-64)"))

@@ -34,7 +34,7 @@ impl Record {
         entries.push((began.elapsed(), what));
     }
 
-    /// The entries so far, as `seconds: what`.
+    /// Returns the entries so far, as `seconds: what`.
     fn texts(&self) -> Vec<String> {
         let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let text = |(at, what): &(Duration, String)| format!("{}: {what}", at.as_secs());

@@ -52,7 +52,7 @@ impl Access {
         }
     }
 
-    /// Whether a request may be refused for its token.
+    /// Returns whether a request may be refused for its token.
     fn has_token(self) -> bool {
         match self {
             Self::Public => false,
@@ -61,7 +61,7 @@ impl Access {
         }
     }
 
-    /// Whether a valid token may not suffice.
+    /// Returns whether a valid token may not suffice.
     fn has_scope(self) -> bool {
         matches!(self, Self::Token(_))
     }

@@ -234,7 +234,7 @@ impl GitlabGroup {
     }
 }
 
-/// Whether GitLab rejected the cursor.
+/// Returns whether GitLab rejected the cursor.
 fn is_cursor_error(error: &GitlabError) -> bool {
     let is_answer = matches!(
         error.kind,
