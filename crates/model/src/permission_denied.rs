@@ -27,8 +27,8 @@ impl PermissionDenied {
     /// Finds the report in a line of a log, which may also contain colours and timestamps.
     #[must_use]
     pub fn find(line: &str) -> Option<Self> {
-        let (_, report) = line.split_once(DENIED)?;
-        let (path, reason) = report.split_once(" (")?;
+        let (_, said) = line.split_once(DENIED)?;
+        let (path, reason) = said.split_once(" (")?;
         let (reason, _) = reason.rsplit_once(')')?;
         path.starts_with('/').then(|| Self {
             path: path.to_owned(),
@@ -50,7 +50,7 @@ mod tests {
     #[test]
     fn finds_report_in_log_line() {
         for reason in [
-            "user `nobody` is not allowed to execute it",
+            "nobody is not allowed to execute it",
             "its folder /a (b) is closed",
         ] {
             let denied = PermissionDenied::new(Path::new("/a b/x"), reason);

@@ -141,10 +141,8 @@ mod tests {
     fn names_program_that_could_not_be_run() {
         let table = [
             (
-                "\u{1b}[31;1mpermission denied: /a b/x (its folder /a b is not accessible to user `nobody`)\u{1b}[0;m",
-                Some(
-                    "permission denied: /a b/x (its folder /a b is not accessible to user `nobody`)",
-                ),
+                "\u{1b}[31;1mpermission denied: /a b/x (its folder /a b is not accessible to nobody)\u{1b}[0;m",
+                Some("permission denied: /a b/x (its folder /a b is not accessible to nobody)"),
             ),
             (
                 "\u{1b}[31;1mERROR: Preparation failed: fork/exec /root/x: permission denied\u{1b}[0;m",
@@ -165,21 +163,18 @@ mod tests {
         for (line, expected) in table {
             let section = format!("section_start:1:prepare\r\u{1b}[0K{line}");
             for log in [line.to_owned(), stamped(&["before", &section, "after"])] {
-                let message = cannot_run(&log);
+                let said = cannot_run(&log);
                 match expected {
                     Some(expected) => {
-                        assert!(
-                            message.as_ref().unwrap().starts_with(expected),
-                            "{message:?}"
-                        );
+                        assert!(said.as_ref().unwrap().starts_with(expected), "{said:?}");
                     }
-                    None => assert_eq!(message, None, "{log}"),
+                    None => assert_eq!(said, None, "{log}"),
                 }
             }
         }
         let both = stamped(&[
             "ERROR: Preparation failed: fork/exec /r/x: permission denied",
-            "permission denied: /r/x (its folder /r is not accessible to user `nobody`)",
+            "permission denied: /r/x (its folder /r is not accessible to nobody)",
         ]);
         assert!(cannot_run(&both).unwrap().contains("its folder /r"));
     }

@@ -132,8 +132,8 @@ fn of_job(row: &PipelineRow, job: &Job, log: Option<&str>) -> End {
     let reason = Reason::of(failure);
     let infrastructure = FailureKind::Infrastructure;
     let log = log.filter(|_| is_silent(row) && may_be_explained_by_log(failure));
-    if let Some(message) = log.and_then(cannot_run) {
-        return End::Permanent(infrastructure, format!("{about}: {message}").into());
+    if let Some(said) = log.and_then(cannot_run) {
+        return End::Permanent(infrastructure, format!("{about}: {said}").into());
     }
     match (reason, row.reported()) {
         (Reason::Timeout, _) => End::Permanent(FailureKind::Timeout, timeout(row, job).into()),
@@ -162,10 +162,10 @@ fn of_job(row: &PipelineRow, job: &Job, log: Option<&str>) -> End {
         (Reason::Unspecific, None)
             if *failure == FailureReason::Known(JobFailureReason::ScriptFailure) =>
         {
-            let message = log.and_then(last_error).unwrap_or_else(|| {
+            let said = log.and_then(last_error).unwrap_or_else(|| {
                 "it failed before it asked for its build; see its log in GitLab".to_owned()
             });
-            End::Permanent(infrastructure, format!("{about}: {message}").into())
+            End::Permanent(infrastructure, format!("{about}: {said}").into())
         }
         (Reason::Unspecific, None) => End::Transient(
             infrastructure,

@@ -6,7 +6,8 @@ use buildbtw_model::{BuildStatus, FailureKind, IterationStatus};
 use super::{Forge, Runner, build_that_is, ends_as, packages};
 use crate::support::{TestServer, eventually};
 
-const DENIED: &str = "permission denied: /root/x/buildbtw-executor (its folder /root is not accessible to user `nobody`)";
+const DENIED: &str =
+    "permission denied: /root/x/buildbtw-executor (its folder /root is not accessible to nobody)";
 
 async fn started(forge: &Forge) -> (TestServer, Runner<'_>) {
     let server = forge.server_that_builds().await;
