@@ -137,9 +137,9 @@ impl Error {
         matches!(self, Self::Refused(refusal) if refusal.kind == ProblemKind::BrokenSource)
     }
 
-    /// Creates a refusal for something that does not exist.
+    /// Creates a refusal for something that does not exist: `what` and "not found".
     pub fn not_found(what: impl std::fmt::Display) -> Self {
-        Self::refused(ProblemKind::NotFound, format!("there is no {what}"))
+        Self::refused(ProblemKind::NotFound, format!("{what} not found"))
     }
 
     /// Converts the error to the body of a response; logs internal errors.

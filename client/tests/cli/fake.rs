@@ -309,7 +309,7 @@ fn known(name: &str) -> Result<(), Response> {
     match name {
         "space" => Ok(()),
         _ => {
-            let title = format!("there is no namespace {name}");
+            let title = format!("namespace `{name}` not found");
             Err(problem(404, ProblemKind::NotFound, &title))
         }
     }

@@ -54,7 +54,7 @@ impl IdRange {
             }
         }
         Err(io::Error::other(format!(
-            "there is no free range of user ids above {uid_base}"
+            "no free range of user ids above {uid_base}"
         )))
     }
 

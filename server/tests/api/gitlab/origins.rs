@@ -146,7 +146,11 @@ async fn resolves_merge_request_by_url() {
         merged["hint"].as_str().unwrap().contains("libgreet/main"),
         "{merged}"
     );
-    assert!(title(&server, &url(99)).await.contains("no merge request"));
+    assert!(
+        title(&server, &url(99))
+            .await
+            .contains("/merge_requests/99 not found")
+    );
     let other = "https://gitlab.example.org/a/b/-/merge_requests/1";
     assert!(
         title(&server, other)
