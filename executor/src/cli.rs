@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-/// Builds packages in GitLab jobs.
+/// Build packages in GitLab jobs
 ///
 /// A driver for GitLab Runner's custom executor: the runner's config.toml names this program as
 /// config_exec, prepare_exec, run_exec and cleanup_exec.
@@ -29,30 +29,31 @@ pub struct Cli {
 /// Operations of the program.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Print the folders of a job as JSON (called by the runner)
+    /// Print the folders of a job as JSON (for the runner)
     Config,
-    /// Check the host and create a job's folders (called by the runner)
+    /// Check the host and create a job's folders (for the runner)
     ///
     /// Also checks that the server is reachable.
     Prepare,
-    /// Run a job's script or build its package (called by the runner)
+    /// Run a job's script or build its package (for the runner)
     ///
     /// The stages `build_script` and `step_script` do not run the script: they build the package of
     /// the job. All other scripts run in an environment that contains the job's own folders and
     /// the host's /usr only.
     Run {
-        /// Script that the runner wrote
+        /// Script of the runner
         script: PathBuf,
         /// Stage of the job
         stage: String,
     },
-    /// Remove a job's processes and files (called by the runner)
+    /// Remove a job's processes and files (for the runner)
     ///
     /// Can be repeated safely, whatever state the job is in.
     Cleanup,
-    /// Remove what is left of jobs whose runner was killed
+    /// Remove leftovers of killed jobs
     ///
-    /// Running jobs are not affected. Run it at boot and every few minutes.
+    /// A job whose runner was killed leaves processes and files. Running jobs are not affected. Run it
+    /// at boot and every few minutes.
     Reap,
     /// Check whether this host can run jobs
     Check,

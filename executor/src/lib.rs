@@ -13,7 +13,7 @@
 //!
 //! ```text
 //! buildbtw-executor check               checks whether this host can run jobs
-//! buildbtw-executor reap                removes what killed runners left behind
+//! buildbtw-executor reap                removes leftovers of killed jobs
 //! buildbtw-executor metrics             serves metrics
 //! ```
 //!

@@ -123,7 +123,7 @@ async fn store(tx: &mut WriteTransaction, at: usize, text: &str, package: &Sourc
     let _ = source_repositories::put(tx, None, &row).await;
 }
 
-/// The plan that builds most, of all packages as origin.
+/// Measures the plan that builds most, of all packages as origin.
 fn worst_plan(texts: &[String]) {
     let packages = texts.iter().filter_map(|text| parse_srcinfo(text).ok());
     let packages: Vec<Arc<SourcePackage>> = packages.map(Arc::new).collect();

@@ -23,7 +23,7 @@ pub struct Effects {
     /// Attempts have to stop: pipelines may have to be cancelled.
     pub stop: bool,
     /// Iterations that ended or were superseded.
-    pub ended: Vec<IterationId>,
+    pub ended_iterations: Vec<IterationId>,
     /// Builds whose packages have to be published.
     pub publish: Vec<BuildId>,
     /// Builds that were dispatched, for metrics.
@@ -76,7 +76,7 @@ impl Changes {
         let wake = |sender: &watch::Sender<u64>| {
             sender.send_modify(|version| *version = version.wrapping_add(1));
         };
-        // First, so that whoever wakes sees the new version.
+        // First, so that woken tasks see the new version.
         wake(&self.all);
         let namespaces = self
             .namespaces

@@ -119,7 +119,7 @@ impl Error {
         Self::Refused(Refusal::new(kind, title))
     }
 
-    /// Whether a retry may succeed without a change by anyone.
+    /// Returns whether a retry may succeed without intervention.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         match self {
@@ -131,15 +131,15 @@ impl Error {
         }
     }
 
-    /// Whether a source repository has to be fixed first.
+    /// Returns whether a source repository has to be fixed first.
     #[must_use]
     pub fn is_broken_source(&self) -> bool {
         matches!(self, Self::Refused(refusal) if refusal.kind == ProblemKind::BrokenSource)
     }
 
-    /// Creates a refusal for something that does not exist.
+    /// Creates a refusal for something that does not exist: `what` and "not found".
     pub fn not_found(what: impl std::fmt::Display) -> Self {
-        Self::refused(ProblemKind::NotFound, format!("there is no {what}"))
+        Self::refused(ProblemKind::NotFound, format!("{what} not found"))
     }
 
     /// Converts the error to the body of a response; logs internal errors.
@@ -175,7 +175,7 @@ pub(crate) const BUSY: [i64; 3] = [5, 6, 15];
 /// SQLITE_FULL (SQLite, rescode).
 pub(crate) const FULL: i64 = 13;
 
-/// Whether the database was locked, or all connections were in use, for longer than the timeout.
+/// Returns whether the database was locked, or all connections were in use, for longer than the timeout.
 fn is_busy(error: &anyhow::Error) -> bool {
     use std::io::{Error, ErrorKind};
     error.chain().any(|cause| {
@@ -191,7 +191,7 @@ fn is_busy(error: &anyhow::Error) -> bool {
     })
 }
 
-/// Whether the disk or the quota is full.
+/// Returns whether the disk or the quota is full.
 fn is_full(error: &anyhow::Error) -> bool {
     use std::io::{Error, ErrorKind};
     let full = |kind| matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded);

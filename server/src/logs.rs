@@ -209,7 +209,7 @@ impl Logs {
         }
     }
 
-    /// Whether the PKGBUILD of an attempt is stored.
+    /// Returns whether the PKGBUILD of an attempt is stored.
     ///
     /// # Errors
     /// When the file cannot be read.

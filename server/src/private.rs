@@ -73,7 +73,7 @@ fn restrict_tree(top: &Path) -> anyhow::Result<()> {
     restrict(top, FOLDER)
 }
 
-/// Whether a file or folder belongs to this process's user or root, and is private.
+/// Returns whether a file or folder belongs to this process's user or root, and is private.
 fn is_private(path: &Path, mode: u32) -> anyhow::Result<bool> {
     let metadata = fs_err::metadata(path)?;
     // Root can open everything anyway.

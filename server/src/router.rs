@@ -141,7 +141,7 @@ async fn count_files(
     Ok(response.map(|body| hold_until_sent(body, permit)))
 }
 
-/// Whether a response is text with a known length. Packages are compressed already, and streams must not
+/// Returns whether a response is text with a known length. Packages are compressed already, and streams must not
 /// wait for more data.
 fn is_compressible(
     _: StatusCode,
@@ -183,7 +183,7 @@ fn tag_as_compressed<B>(mut response: Response<B>) -> Response<B> {
 }
 
 async fn not_found(State(state): State<AppState>, OriginalUri(uri): OriginalUri) -> Response {
-    let error = Error::not_found(format!("page or resource at {}", uri.path()));
+    let error = Error::not_found(format!("`{}`", uri.path()));
     problem_or_page(&state, &uri, error.into_problem())
 }
 

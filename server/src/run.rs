@@ -198,7 +198,7 @@ impl Server {
             // First: on shutdown tasks end, which is not a failure.
             biased;
             () = shutdown.cancelled() => None,
-            ended = self.tasks.join_next() => Some(match ended {
+            result = self.tasks.join_next() => Some(match result {
                 Some(Ok(name)) => anyhow::anyhow!("the background task `{name}` ended unexpectedly"),
                 Some(Err(error)) => anyhow::anyhow!("a background task failed: {error}"),
                 None => anyhow::anyhow!("no background task is running"),
@@ -206,7 +206,7 @@ impl Server {
             () = self.state.database.committer_ended() => {
                 Some(anyhow::anyhow!("the task that commits writes ended unexpectedly"))
             }
-            ended = &mut service => Some(anyhow::anyhow!("the HTTP service ended unexpectedly: {ended:?}")),
+            result = &mut service => Some(anyhow::anyhow!("the HTTP service ended unexpectedly: {result:?}")),
         };
         shutdown.cancel();
         tracing::info!("stopping");

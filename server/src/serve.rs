@@ -1,8 +1,8 @@
 //! Serves connections: admission, timeouts, and graceful shutdown.
 
+mod body_hook;
 mod progress;
 mod refusals;
-mod wrapped;
 
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
@@ -25,9 +25,9 @@ use tower::ServiceExt as _;
 
 use crate::admission::{Admission, Permit};
 
+pub(crate) use body_hook::{BodyHook, NextFrame, hold_until_sent, wrap_body};
 use progress::Progress;
 use refusals::Refusals;
-pub(crate) use wrapped::{BodyHook, NextFrame, hold_until_sent, wrap_body};
 
 /// Maximum time for the headers of a request, including the time between two requests.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -138,7 +138,7 @@ async fn until_stalled<E>(
     let mut connection = pin!(connection);
     loop {
         tokio::select! {
-            ended = &mut connection => return ended,
+            result = &mut connection => return result,
             () = tokio::time::sleep(longest_stall / CHECKS_PER_STALL) => if progress.has_stalled(longest_stall) {
                 tracing::debug!(%peer, "cut off a client that does not read its response");
                 return Ok(());
@@ -156,17 +156,17 @@ async fn supervise<E: std::fmt::Display>(
     started: CancellationToken,
 ) {
     let mut connection = pin!(connection);
-    let ended = tokio::select! {
-        ended = &mut connection => Some(ended),
+    let result = tokio::select! {
+        result = &mut connection => Some(result),
         () = started.cancelled() => None,
         () = tokio::time::sleep(HEADER_TIMEOUT) => return,
     };
-    let ended = match ended {
-        Some(ended) => ended,
+    let result = match result {
+        Some(result) => result,
         None => connection.await,
     };
     // A broken connection concerns only its client.
-    if let Err(error) = ended {
+    if let Err(error) = result {
         tracing::debug!(%error, %peer, "a connection broke");
     }
     drop(permit);

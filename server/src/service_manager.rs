@@ -1,18 +1,18 @@
-//! The service manager (sd_notify(3)): learns when the server is ready, reloads and stops, and expects signs of life.
-//! Without one, nothing is sent.
+//! The service manager (sd_notify(3)): learns when the server is ready, reloads and stops, and expects notifications of
+//! the watchdog. Without a service manager, nothing is sent.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 
-/// The server accepts requests.
+/// Reports that the server accepts requests.
 pub(crate) fn ready(address: SocketAddr) {
     let status = format!("serving at {address}");
     send(&[NotifyState::Ready, NotifyState::Status(&status)]);
 }
 
-/// The settings are read again. [`reloaded`] has to follow.
+/// Reports that the settings are read again. [`reloaded`] has to follow.
 pub(crate) fn reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => send(&[NotifyState::Reloading, now]),
@@ -21,7 +21,7 @@ pub(crate) fn reloading() {
     }
 }
 
-/// The settings have been read again, or an error kept the earlier ones.
+/// Reports that the settings have been read again, or that an error kept the earlier ones.
 pub(crate) fn reloaded(error: Option<&str>) {
     let status = match error {
         None => "serving".to_owned(),
@@ -32,18 +32,18 @@ pub(crate) fn reloaded(error: Option<&str>) {
     send(&[NotifyState::Ready, NotifyState::Status(&status)]);
 }
 
-/// Shutdown has begun.
+/// Reports that the shutdown has begun.
 pub(crate) fn stopping() {
     send(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
 }
 
-/// A sign of life.
-pub(crate) fn alive() {
+/// Resets the watchdog.
+pub(crate) fn notify_watchdog() {
     send(&[NotifyState::Watchdog]);
 }
 
-/// Returns how often signs of life are due, if the service manager expects any: twice as often as it demands.
-pub(crate) fn pause_between_signs() -> Option<Duration> {
+/// Returns the interval of watchdog notifications, if the service manager expects any: half of its limit.
+pub(crate) fn watchdog_interval() -> Option<Duration> {
     sd_notify::watchdog_enabled().map(|limit| limit / 2)
 }
 

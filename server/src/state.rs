@@ -11,7 +11,7 @@ pub mod pipelines;
 pub mod publish_queue;
 pub mod recent_events;
 pub mod replans;
-pub mod report_turns;
+pub mod report_limit;
 pub mod token_cache;
 
 use std::io;
@@ -47,7 +47,7 @@ use pipelines::Pipelines;
 use publish_queue::{FileListQueue, PublishQueue};
 use recent_events::RecentEvents;
 use replans::Replans;
-use report_turns::ReportTurns;
+use report_limit::ReportLimit;
 use token_cache::TokenCache;
 
 /// The parts of a running server. Cheap to clone.
@@ -115,7 +115,7 @@ pub struct Parts {
     /// Limits of connections and requests.
     pub admission: Admission,
     /// Limits concurrent reports of workers.
-    pub reports: ReportTurns,
+    pub reports: ReportLimit,
     /// The outages of background tasks.
     pub outages: Outages,
     /// Counts failed logins.
@@ -186,7 +186,7 @@ impl Parts {
             retention: Waker::default(),
             reload: Waker::default(),
             token_cache: TokenCache::default(),
-            reports: ReportTurns::default(),
+            reports: ReportLimit::default(),
             outages: Outages::default(),
             failed_logins: FailedLogins::default(),
             shutdown,

@@ -21,11 +21,11 @@ use crate::state::replans::Replans;
 use crate::state::{AppState, CoreParts, Parts};
 use crate::time::{Clock, Millis};
 
-/// Returns a clock that stands still, and its time in milliseconds, by which it is set.
+/// Returns a manual clock, and its time in milliseconds.
 pub(crate) fn settable() -> (Arc<AtomicI64>, Clock) {
     let time = Arc::new(AtomicI64::new(1_000));
-    let told = Arc::clone(&time);
-    let clock = Clock::from_fn(move || Millis(told.load(Ordering::Relaxed)));
+    let shared = Arc::clone(&time);
+    let clock = Clock::from_fn(move || Millis(shared.load(Ordering::Relaxed)));
     (time, clock)
 }
 

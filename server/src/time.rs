@@ -126,7 +126,7 @@ impl Jumps {
     /// Waits for a jump since the last call. Cancel-safe: dropping the wait loses no jump.
     pub async fn next(&mut self) {
         if self.0.changed().await.is_err() {
-            // The clock was dropped, so that it jumps no more.
+            // The clock was dropped, so there will be no jumps.
             std::future::pending::<()>().await;
         }
     }

@@ -77,7 +77,7 @@ async fn chain(length: usize) {
         current = waiting.await.unwrap();
         latencies.push(reported.elapsed());
     }
-    println!("new -> first of {length} builds in hand   {first:.2?}");
+    println!("new -> first of {length} builds claimed   {first:.2?}");
     println!("outcome -> dependent, one by one     {}", spread(latencies));
 }
 
@@ -91,7 +91,7 @@ async fn paced(chains: usize, length: usize, workers: usize) {
     };
     let sources = paced.sources(folder.path());
     let (server, client) = serve(folder.path(), &sources);
-    let latencies = paced.hand_overs(&client, folder.path(), "paced").await;
+    let latencies = paced.dispatches(&client, folder.path(), "paced").await;
     println!(
         "outcome -> dependent, {chains} builds/s      {}",
         spread(latencies)

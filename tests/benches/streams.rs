@@ -51,7 +51,7 @@ async fn measure(title: &str, count: usize, query: &str) {
     let before = server.resident_kib();
     let followers = Followers::start(&server, count, query).await;
     let opened = server.resident_kib();
-    let latencies = PACED.hand_overs(&client, folder.path(), "paced").await;
+    let latencies = PACED.dispatches(&client, folder.path(), "paced").await;
     println!(
         "{count} streams, {title}: outcome -> dependent  {}",
         spread(latencies)

@@ -75,8 +75,8 @@ fn builds_longer_than_the_lease(folder: &Path, shim: &Path, shift: i64) {
             assert_eq!(build.status, BuildStatus::Built);
             let attempts = client.build(build.id).await.unwrap().attempts;
             assert_eq!(attempts.len(), 1, "{attempts:?}");
-            let (started, ended) = (attempts[0].started_at, attempts[0].finished_at);
-            let took = ended
+            let (started, finished) = (attempts[0].started_at, attempts[0].finished_at);
+            let took = finished
                 .unwrap()
                 .duration_since(started.unwrap())
                 .as_secs_f64();

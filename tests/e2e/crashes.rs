@@ -24,7 +24,7 @@ async fn wait_for_event(client: &Client, namespace: &NamespaceName, kind: &str) 
     }
 }
 
-/// Invariants at the end, however the processes died: every build has packages, from exactly one
+/// Checks the invariants at the end, however the processes died: every build has packages, from exactly one
 /// successful attempt.
 async fn assert_nothing_built_twice(client: &Client, namespace: &NamespaceName) {
     let iteration = client.iteration(namespace, None).await.unwrap();

@@ -7,6 +7,8 @@ use buildbtw_tests::program;
 
 /// A terminal of the usual width.
 const COLUMNS: &str = "80";
+/// The longest first line of a command or an option.
+const MAX_SUMMARY: usize = 60;
 
 #[test]
 fn help_of_every_command_matches_snapshots() {
@@ -31,6 +33,19 @@ fn collect(program_name: &str, path: &mut Vec<String>, pages: &mut Vec<String>) 
         let width = line.chars().count();
         assert!(width <= 80, "{} is {width} wide: {line}", command.join(" "));
     }
+    for summary in summaries(&help) {
+        let width = summary.chars().count();
+        assert!(
+            width <= MAX_SUMMARY,
+            "{}: a first line has {width} characters: {summary}",
+            command.join(" ")
+        );
+        assert!(
+            !summary.ends_with('.'),
+            "{}: a first line ends in a full stop: {summary}",
+            command.join(" ")
+        );
+    }
     for subcommand in subcommands(&help) {
         path.push(subcommand);
         collect(program_name, path, pages);
@@ -54,6 +69,34 @@ fn help(program_name: &str, path: &[String]) -> String {
     // Lines between paragraphs of an option end in spaces, which editors remove from snapshots.
     let lines: Vec<_> = text.lines().map(str::trim_end).collect();
     lines.join("\n") + "\n"
+}
+
+/// Returns the first paragraphs of the command and of its arguments and options, each in one line. Short forms of a help,
+/// which have one line for each option, have no paragraphs.
+fn summaries(help: &str) -> Vec<String> {
+    let paragraphs = help.split("\n\n").enumerate();
+    let summaries = paragraphs.filter_map(|(number, paragraph)| {
+        let lines: Vec<_> = paragraph.lines().collect();
+        let text = match number {
+            0 => &lines[..],
+            // The first line may be a heading.
+            _ => &lines[lines.iter().take(2).position(|line| is_name(line))? + 1..],
+        };
+        let is_below = |line: &&str| number == 0 || indentation(line) == 10;
+        let text = text.first().is_some_and(is_below).then_some(text)?;
+        let text: Vec<_> = text.iter().map(|line| line.trim()).collect();
+        Some(text.join(" "))
+    });
+    summaries.collect()
+}
+
+/// Returns whether a line is the name of an argument or an option.
+fn is_name(line: &str) -> bool {
+    (2..10).contains(&indentation(line)) && line.trim_start().starts_with(['-', '<', '['])
+}
+
+fn indentation(line: &str) -> usize {
+    line.len() - line.trim_start().len()
 }
 
 /// Returns the commands that a help lists, except `help` itself.

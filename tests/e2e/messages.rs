@@ -163,7 +163,7 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
-/// Whether a word sets a variable.
+/// Returns whether a word sets a variable.
 fn is_assignment(word: &str) -> bool {
     let name = word.split_once('=').map(|(name, _)| name);
     let is_variable = |byte: u8| byte.is_ascii_uppercase() || byte == b'_';

@@ -251,12 +251,15 @@ fn alerts_and_dashboard_name_existing_metrics() {
         "not in notes/monitoring.md: {missing:?}"
     );
     let written = Regex::new(r"`((?:buildbtw|process)_[a-z_]+)`").unwrap();
-    let gone: Vec<&str> = written
+    let unknown: Vec<&str> = written
         .captures_iter(&note)
         .map(|found| found.get(1).unwrap().as_str())
         .filter(|name| !known.families.contains(*name))
         .collect();
-    assert!(gone.is_empty(), "only in notes/monitoring.md: {gone:?}");
+    assert!(
+        unknown.is_empty(),
+        "only in notes/monitoring.md: {unknown:?}"
+    );
     drop(site.server);
 }
 

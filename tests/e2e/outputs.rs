@@ -15,7 +15,7 @@ use crate::messages::Transcript;
 /// Why the dependent fails, as a builder says it.
 const FAILURE: &str = "build() failed: greet.c:1: hello.h: No such file\nhint: depend on hello";
 
-/// A library, a program that needs it, and a repository that cannot be used.
+/// Creates a library, a program that needs it, and a repository that cannot be used.
 fn sources(folder: &Path) -> Sources {
     let sources = Sources::new(folder);
     sources.commit(&Package {

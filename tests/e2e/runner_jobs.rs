@@ -29,11 +29,11 @@ fn start_server(forge: &Forge, folder: &std::path::Path) -> Server {
     server
 }
 
-fn ended(forge: &Forge, runtime: &Runtime, job: &JobView) -> JobView {
-    let ended = forge
+fn wait_until_ended(forge: &Forge, runtime: &Runtime, job: &JobView) -> JobView {
+    let job = forge
         .gitlab
         .job_until(job.id, |job| job.status.is_complete());
-    runtime.block_on(ended).unwrap()
+    runtime.block_on(job).unwrap()
 }
 
 /// Two jobs that buildbtw did not start: the second one downloads an artifact of the first.
@@ -88,7 +88,7 @@ fn ordinary_jobs_get_sources_submodules_and_artifacts() {
         .create_pipeline(outer, "main", &[], &json!({}))
         .unwrap();
     let jobs = forge.gitlab.jobs(pipeline);
-    let one = ended(&forge, &runtime, &jobs[0]);
+    let one = wait_until_ended(&forge, &runtime, &jobs[0]);
     let log = forge.log(one.id);
     assert_eq!(
         one.failure_reason.as_deref(),
@@ -102,7 +102,7 @@ fn ordinary_jobs_get_sources_submodules_and_artifacts() {
     for secret in [one.token.as_str(), "eyJ", "the script was run\n"] {
         assert!(!log.contains(secret), "{secret}: {log}");
     }
-    let two = ended(&forge, &runtime, &jobs[1]);
+    let two = wait_until_ended(&forge, &runtime, &jobs[1]);
     let log = forge.log(two.id);
     assert!(log.contains("from the submodule"), "{log}");
     eventually("the end of the last job", || {
@@ -120,7 +120,7 @@ fn ordinary_jobs_get_sources_submodules_and_artifacts() {
         .gitlab
         .create_pipeline(forge.project("hello"), "main", &[], &inputs)
         .unwrap();
-    let job = ended(&forge, &runtime, &forge.gitlab.jobs(pipeline)[0]);
+    let job = wait_until_ended(&forge, &runtime, &forge.gitlab.jobs(pipeline)[0]);
     let log = forge.log(job.id);
     assert_eq!(
         job.failure_reason.as_deref(),
@@ -177,8 +177,8 @@ fn build_survives_lost_responses_and_passes_packages_to_later_job() {
         (jobs.len() == 2).then_some(jobs)
     });
     let (build, later) = (
-        ended(&forge, &runtime, &jobs[0]),
-        ended(&forge, &runtime, &jobs[1]),
+        wait_until_ended(&forge, &runtime, &jobs[0]),
+        wait_until_ended(&forge, &runtime, &jobs[1]),
     );
     let log = forge.log(build.id);
     assert_eq!(build.status, Status::Success, "{log}");
@@ -204,7 +204,7 @@ fn build_survives_lost_responses_and_passes_packages_to_later_job() {
     );
     assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
     pacman_upgrades(folder.path(), &server, "b");
-    let job = ended(&forge, &runtime, &forge.jobs("talkative")[0]);
+    let job = wait_until_ended(&forge, &runtime, &forge.jobs("talkative")[0]);
     assert_eq!(job.status, Status::Success);
     let log = forge.log(job.id);
     assert!(log.contains("log exceeded limit of 1024 bytes"), "{log}");
@@ -247,12 +247,12 @@ fn concurrent_jobs_end_by_cancellation_and_timeout() {
     assert!(runner.root_side(silent.id.0).is_some() && runner.root_side(slow.id.0).is_some());
     forge.gitlab.cancel_job(silent.id).unwrap();
     assert_eq!(
-        ended(&forge, &runtime, &silent).status,
+        wait_until_ended(&forge, &runtime, &silent).status,
         Status::Canceled,
         "{}",
         forge.log(silent.id)
     );
-    let slow = ended(&forge, &runtime, &slow);
+    let slow = wait_until_ended(&forge, &runtime, &slow);
     assert_eq!(
         slow.failure_reason.as_deref(),
         Some("job_execution_timeout"),

@@ -208,7 +208,7 @@ fn with_sockets(count: u32, command: &Command) -> Command {
 fn server_listens_on_passed_socket() {
     let folder = tempfile::tempdir().unwrap();
     let sources = Sources::new(folder.path());
-    // Nobody else can listen there.
+    // No other process can listen there.
     let occupied = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut command = server(&folder.path().join("data"), &in_folder(&sources));
     command.args(["--listen", &occupied.local_addr().unwrap().to_string()]);

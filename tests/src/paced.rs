@@ -39,7 +39,7 @@ impl Paced {
 
     /// Builds all of them in a new namespace, and returns the times from the report of a dependency until a worker has
     /// the dependent.
-    pub async fn hand_overs(&self, client: &Client, folder: &Path, name: &str) -> Vec<Duration> {
+    pub async fn dispatches(&self, client: &Client, folder: &Path, name: &str) -> Vec<Duration> {
         let pace = Duration::from_secs(1);
         let worker_pool = WorkerPool::start(client, folder, self.workers, pace);
         create(client, "p0/main", name).await;

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Waits until a function returns a value.
-pub fn eventually<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
+pub fn eventually<T>(what: &str, check: impl Fn() -> Option<T>) -> T {
     const PAUSE: Duration = Duration::from_millis(20);
     let started = Instant::now();
     loop {
-        if let Some(found) = look() {
+        if let Some(found) = check() {
             return found;
         }
         assert!(

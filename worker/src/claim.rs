@@ -3,7 +3,7 @@
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
-use buildbtw_agent::link::{self, ErrorClass, classify};
+use buildbtw_agent::connection::{self, ErrorClass, classify};
 use buildbtw_model::ClaimId;
 use buildbtw_model::api::{ClaimRequest, ClaimedBuild};
 use buildbtw_model::client::ClientError;
@@ -54,20 +54,20 @@ pub(crate) async fn wait(
         protocols: context.protocols.clone(),
         wait_s: context.claim_wait_s,
     };
-    let mut backoff = link::backoff();
+    let mut backoff = connection::backoff();
     loop {
         let sent = Instant::now();
-        match context.agent.link.client.claim(&request).await {
+        match context.agent.connection.client.claim(&request).await {
             Ok(Some(claimed)) => {
-                context.agent.link.record_success();
+                context.agent.connection.record_success();
                 return Ok(Some(claimed));
             }
             Ok(None) => {
-                context.agent.link.record_success();
+                context.agent.connection.record_success();
                 if sent.elapsed() < MIN_WAIT {
                     tokio::time::sleep(backoff.next_pause()).await;
                 } else {
-                    backoff = link::backoff();
+                    backoff = connection::backoff();
                 }
             }
             Err(error) => match decide(context, error).await? {
@@ -76,7 +76,7 @@ pub(crate) async fn wait(
                 Decision::Retry(error) => {
                     if context
                         .agent
-                        .link
+                        .connection
                         .pause(&mut backoff, &error)
                         .await
                         .is_err()
@@ -102,7 +102,7 @@ enum Decision {
 /// # Errors
 /// When no later claim can succeed.
 async fn decide(context: &Context, error: ClientError) -> Result<Decision, WorkerError> {
-    let server = || context.agent.link.client.server().to_owned();
+    let server = || context.agent.connection.client.server().to_owned();
     match (classify(&error), &error) {
         // An unexpected response stays so when the claim is retried, and stopping here loses no result.
         (_, ClientError::UnexpectedResponse { .. }) | (ErrorClass::Rejected, _) => {

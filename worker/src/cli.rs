@@ -17,9 +17,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{BuilderConfig, Config};
 
-/// Pulls builds from a buildbtw server and runs them.
+/// Claim builds from a server and run them
 #[derive(Debug, Parser)]
-#[command(version, about)]
+#[command(version)]
 pub struct Cli {
     /// Command to run.
     #[command(subcommand)]
@@ -48,9 +48,9 @@ pub struct Run {
         default_value = "http://127.0.0.1:8080"
     )]
     pub server: String,
-    /// PEM file of certificate authorities to trust in addition
+    /// PEM file of additional certificate authorities
     ///
-    /// For the server's own certificate.
+    /// They verify the server's certificate.
     #[arg(long, value_name = "FILE", env = "BUILDBTW_CA")]
     pub ca: Option<PathBuf>,
     /// File with a token of scope `worker`
@@ -66,7 +66,9 @@ pub struct Run {
     /// [default: this machine's host name]
     #[arg(long, env = "BUILDBTW_WORKER_NAME")]
     pub name: Option<WorkerName>,
-    /// Number of builds that run at the same time
+    /// Number of concurrent builds
+    ///
+    /// At least 1.
     #[arg(long, value_name = "N", env = "BUILDBTW_JOBS", default_value = "1")]
     pub jobs: NonZeroUsize,
     /// Architectures to build for, separated by commas
@@ -82,7 +84,7 @@ pub struct Run {
     /// Builder to use
     #[arg(long, value_enum, env = "BUILDBTW_BUILDER", default_value = "sandbox")]
     pub builder: BuilderKind,
-    /// Folder for state that survives a restart
+    /// Folder for persistent state
     ///
     /// Each worker needs its own.
     #[arg(
@@ -96,6 +98,7 @@ pub struct Run {
     #[arg(
         long,
         value_enum,
+        value_name = "STORAGE",
         env = "BUILDBTW_SCRATCH_DISK",
         default_value = "auto"
     )]
@@ -128,7 +131,7 @@ pub struct Run {
     /// Replaces those of the machine.
     #[arg(long, value_name = "FILE", env = "BUILDBTW_GIT_CA")]
     pub git_ca: Option<PathBuf>,
-    /// Network from which sources may be fetched in addition
+    /// Additional network to fetch sources from
     ///
     /// By default this machine's addresses and on-link networks, private, link-local, multicast and
     /// reserved networks, and the server are refused. The checkout of package repositories and
@@ -145,7 +148,9 @@ pub struct Run {
     /// [default: set by the server]
     #[arg(long, value_name = "NAME <MAIL>", env = "BUILDBTW_PACKAGER")]
     pub packager: Option<Packager>,
-    /// Seconds that a simulated build takes
+    /// Duration of a simulated build, in seconds
+    ///
+    /// At least 0, with fractions.
     #[arg(
         long,
         value_name = "SECONDS",
@@ -162,7 +167,9 @@ pub struct Run {
         default_value_t = 0
     )]
     pub simulated_bytes: usize,
-    /// Seconds for running builds to finish when the worker is stopped
+    /// Seconds for running builds to finish after SIGTERM
+    ///
+    /// At least 0, with fractions.
     #[arg(
         long,
         value_name = "SECONDS",

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use buildbtw_agent::{Agent, Interrupt, Link};
+use buildbtw_agent::{Agent, Connection, Interrupt};
 use buildbtw_builder::Builder;
 use buildbtw_model::client::Client;
 use buildbtw_model::{Architecture, ClaimId, FailureKind, WorkerName, saturating};
@@ -57,7 +57,7 @@ impl Context {
         let protocols = builder.source_protocols();
         let phases = Arc::new(Phases::new(config.report_timeout));
         let agent = Arc::new(Agent {
-            link: Arc::new(link(config.client, &phases)),
+            connection: Arc::new(connection(config.client, &phases)),
             builder,
             packager: config.packager,
             limits: config.limits,
@@ -86,7 +86,7 @@ impl Context {
 
 /// Creates the connection to the server. The worker stops when the server rejects its token, because results cannot be
 /// reported any more.
-fn link(client: Client, phases: &Arc<Phases>) -> Link {
+fn connection(client: Client, phases: &Arc<Phases>) -> Connection {
     let server = client.server().to_owned();
     let denied = Arc::clone(phases);
     let on_denied = move |error| {
@@ -97,5 +97,5 @@ fn link(client: Client, phases: &Arc<Phases>) -> Link {
         // Pending reports are kept for the next start, with a valid token.
         denied.disconnect.cancel();
     };
-    Link::new(client, phases.disconnect.clone(), Box::new(on_denied))
+    Connection::new(client, phases.disconnect.clone(), Box::new(on_denied))
 }

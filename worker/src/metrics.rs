@@ -142,7 +142,7 @@ pub(crate) fn router(context: &Arc<Context>) -> Router {
         let metrics = &context.metrics;
         metrics
             .reachable
-            .set(i64::from(context.agent.link.is_reachable()));
+            .set(i64::from(context.agent.connection.is_reachable()));
         if let Ok(space) = buildbtw_metrics::space(&context.scratch_dir) {
             metrics.scratch.set(saturating(space.available));
         }

@@ -29,8 +29,8 @@ pub(crate) async fn run(context: &Arc<Context>) -> Result<(), WorkerError> {
         let span = tracing::info_span!("attempt", attempt.id = %folder.attempt());
         tasks.spawn(settle(Arc::clone(context), folder).instrument(span));
     }
-    while let Some(ended) = tasks.join_next().await {
-        ended?;
+    while let Some(result) = tasks.join_next().await {
+        result?;
     }
     Ok(())
 }

@@ -1,16 +1,16 @@
-//! The service manager (sd_notify(3)): learns when the worker is ready and stops, and expects signs of life. Without
-//! one, nothing is sent.
+//! The service manager (sd_notify(3)): learns when the worker is ready and stops, and expects notifications of the
+//! watchdog. Without a service manager, nothing is sent.
 
 use sd_notify::NotifyState;
 use tokio_util::task::AbortOnDropHandle;
 
-/// The worker claims builds.
+/// Reports that the worker claims builds.
 pub(crate) fn ready(server: &str, jobs: usize) {
     let status = format!("claims up to {jobs} builds at {server}");
     send(&[NotifyState::Ready, NotifyState::Status(&status)]);
 }
 
-/// The worker claims no more builds.
+/// Reports that the worker claims no more builds.
 pub(crate) fn stopping() {
     send(&[
         NotifyState::Stopping,
@@ -18,9 +18,9 @@ pub(crate) fn stopping() {
     ]);
 }
 
-/// Sends signs of life while the runtime runs tasks, if the service manager expects any: twice as often as it demands.
+/// Notifies the watchdog while the runtime runs tasks, if the service manager expects that: twice within its limit.
 /// They do not depend on the server, whose outages a worker survives.
-pub(crate) fn send_signs_of_life() -> Option<AbortOnDropHandle<()>> {
+pub(crate) fn notify_watchdog() -> Option<AbortOnDropHandle<()>> {
     let pause = sd_notify::watchdog_enabled()? / 2;
     Some(AbortOnDropHandle::new(tokio::spawn(async move {
         loop {

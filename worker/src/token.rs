@@ -1,7 +1,7 @@
 //! Handles attempts of an earlier run whose token was replaced: the worker adopts or drops them.
 
 use buildbtw_agent::AttemptFolder;
-use buildbtw_agent::link::RequestError;
+use buildbtw_agent::connection::RequestError;
 use buildbtw_model::TokenScope;
 use buildbtw_model::api::ProblemKind;
 use buildbtw_model::client::ClientError;
@@ -21,12 +21,15 @@ pub(crate) enum Decision {
 /// Checks whether this worker's token may report an attempt of an earlier run. Adopts the attempt if its token is not
 /// valid any more.
 pub(crate) async fn decide(context: &Context, folder: &AttemptFolder) -> Decision {
-    let link = &context.agent.link;
+    let connection = &context.agent.connection;
     let attempt = folder.attempt();
-    match link.retry(|| link.client.heartbeat(attempt)).await {
+    match connection
+        .retry(|| connection.client.heartbeat(attempt))
+        .await
+    {
         Err(RequestError::Denied(error)) if is_forbidden(&error) => {}
         Err(RequestError::Denied(error)) => {
-            link.denied(error);
+            connection.denied(error);
             return Decision::Keep;
         }
         Err(RequestError::ShuttingDown) => return Decision::Keep,
@@ -35,8 +38,8 @@ pub(crate) async fn decide(context: &Context, folder: &AttemptFolder) -> Decisio
             return Decision::Report;
         }
     }
-    let adopt = || link.client.adopt_attempt(attempt, &context.name);
-    match link.retry(adopt).await {
+    let adopt = || connection.client.adopt_attempt(attempt, &context.name);
+    match connection.retry(adopt).await {
         Ok(()) => {
             tracing::info!("adopted an attempt whose token is not valid any more");
             Decision::Report
@@ -48,7 +51,7 @@ pub(crate) async fn decide(context: &Context, folder: &AttemptFolder) -> Decisio
                 tracing::warn!(%error, "dropping an attempt of another token");
                 return Decision::Drop;
             }
-            link.denied(error);
+            connection.denied(error);
             Decision::Keep
         }
     }
@@ -62,7 +65,7 @@ pub(crate) fn is_forbidden(error: &ClientError) -> bool {
 /// Returns whether this worker's token is valid and has the scope `worker`. A forbidden attempt then belongs to another
 /// token.
 pub(crate) async fn may_claim(context: &Context) -> bool {
-    let link = &context.agent.link;
-    let identity = link.retry(|| link.client.identity()).await;
+    let connection = &context.agent.connection;
+    let identity = connection.retry(|| connection.client.identity()).await;
     identity.is_ok_and(|identity| identity.scope.allows(TokenScope::Worker))
 }

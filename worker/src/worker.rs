@@ -40,12 +40,12 @@ pub async fn run(config: Config, shutdown: impl Into<Shutdown>) -> Result<(), Wo
     }
     tracing::info!(
         worker.name = %context.name,
-        server.url = context.agent.link.client.server(),
+        server.url = context.agent.connection.client.server(),
         jobs,
         "worker started"
     );
-    let _signs_of_life = service_manager::send_signs_of_life();
-    service_manager::ready(context.agent.link.client.server(), jobs);
+    let _watchdog = service_manager::notify_watchdog();
+    service_manager::ready(context.agent.connection.client.server(), jobs);
     let (phases, shutdown) = (Arc::clone(&context.phases), shutdown.into());
     let _supervisor = AbortOnDropHandle::new(tokio::spawn(async move {
         phases.supervise(shutdown, grace).await;
@@ -59,8 +59,8 @@ pub async fn run(config: Config, shutdown: impl Into<Shutdown>) -> Result<(), Wo
     for _ in 0..jobs {
         slots.spawn(slot::run(Arc::clone(&context)));
     }
-    while let Some(ended) = slots.join_next().await {
-        if let Err(error) = ended {
+    while let Some(result) = slots.join_next().await {
+        if let Err(error) = result {
             context.phases.fail(error.into());
         }
     }

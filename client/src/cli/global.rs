@@ -20,9 +20,9 @@ pub struct Global {
         help_heading = "Global options"
     )]
     pub server: Option<String>,
-    /// PEM file of certificate authorities to trust in addition
+    /// PEM file of additional certificate authorities
     ///
-    /// For the server's own certificate. [default: the file of the last login to that server]
+    /// They verify the server's certificate. [default: the file of the last login to that server]
     #[arg(
         long,
         global = true,
@@ -43,7 +43,7 @@ pub struct Global {
     /// Print JSON, as the server sends it
     #[arg(long, global = true, help_heading = "Global options")]
     pub json: bool,
-    /// When to use colours
+    /// Use of colours
     #[arg(
         long,
         global = true,

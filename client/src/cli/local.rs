@@ -11,14 +11,14 @@ use clap::Args;
 
 /// The arguments of `completions`.
 #[derive(Args, Debug)]
-pub struct Completions {
+pub struct CompletionsArgs {
     /// Shell to print completions for
     pub shell: clap_complete::Shell,
 }
 
 /// The arguments of `build`.
 #[derive(Args, Debug)]
-pub struct Build {
+pub struct BuildArgs {
     /// Folder with PKGBUILD and .SRCINFO
     #[arg(default_value = ".")]
     pub dir: PathBuf,
@@ -72,7 +72,7 @@ pub struct Build {
     /// With `prepare`, prepare() and pkgver() have a network too.
     #[arg(long, value_name = "POLICY", default_value_t)]
     pub network: NetworkPolicy,
-    /// Network from which sources may be fetched in addition
+    /// Additional network to fetch sources from
     ///
     /// By default this machine's and private networks are refused. Repeatable, or separated by
     /// commas.
@@ -92,8 +92,8 @@ pub struct Build {
 
 /// The arguments of `sandbox`.
 #[derive(Args, Debug)]
-pub struct Sandbox {
-    /// Folder that keeps the root
+pub struct SandboxArgs {
+    /// Folder for the root
     ///
     /// It is created if it does not exist.
     #[arg(long)]

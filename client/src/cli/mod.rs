@@ -10,18 +10,20 @@ mod usage;
 use clap::{Parser, Subcommand};
 
 pub use global::Global;
-pub use local::{BindArgument, Build, Completions, RepositoryArgument, Sandbox};
-pub use namespaces::{Delete, Logs, Namespace, Retry, Show, Watch, Why};
-pub use planning::{New, NewIteration, Plan, PlanForm, Spread};
-pub use server::{Login, Sources, Token, TokenCreate};
+pub use local::{BindArgument, BuildArgs, CompletionsArgs, RepositoryArgument, SandboxArgs};
+pub use namespaces::{
+    DeleteArgs, LogsArgs, NamespaceArgs, RetryArgs, ShowArgs, WatchArgs, WhyArgs,
+};
+pub use planning::{NewArgs, NewIterationArgs, PlanArgs, PlanForm, SpreadArgs};
+pub use server::{LoginArgs, SourcesArgs, TokenCommand, TokenCreateArgs};
 pub use usage::report_usage;
 
-/// Rebuild packages and everything that depends on them
+/// Rebuild packages and their dependents
 ///
 /// Exit codes: 0 when all went well; commands that wait for a rebuild exit with 1 when it failed and
 /// with 2 when it was cancelled; 3 for every error.
 #[derive(Debug, Parser)]
-#[command(name = "buildbtw", version, about, max_term_width = 100)]
+#[command(name = "buildbtw", version, max_term_width = 100)]
 pub struct Cli {
     /// Options of every command.
     #[command(flatten)]
@@ -34,43 +36,43 @@ pub struct Cli {
 /// Subcommands of the client.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Rebuild packages and everything that depends on them
-    New(New),
+    /// Rebuild packages and their dependents
+    New(NewArgs),
     /// List the namespaces
     List,
     /// Show a namespace and its builds
-    Show(Show),
+    Show(ShowArgs),
     /// Show the plan of a rebuild without starting it
-    Plan(Plan),
+    Plan(PlanArgs),
     /// Explain why a package is rebuilt
-    Why(Why),
+    Why(WhyArgs),
     /// Plan a namespace again, reusing unchanged builds
-    NewIteration(NewIteration),
-    /// Retry failed builds and requeue the builds that waited for them
-    Retry(Retry),
+    NewIteration(NewIterationArgs),
+    /// Retry failed builds and requeue their dependents
+    Retry(RetryArgs),
     /// Stop the running builds of a namespace and hold the rest
-    Cancel(Namespace),
+    Cancel(NamespaceArgs),
     /// Continue a cancelled namespace
-    Resume(Namespace),
+    Resume(NamespaceArgs),
     /// Remove a namespace with its repositories and logs
-    Delete(Delete),
+    Delete(DeleteArgs),
     /// Follow a rebuild to its end
-    Watch(Watch),
+    Watch(WatchArgs),
     /// Print the log of a build
-    Logs(Logs),
+    Logs(LogsArgs),
     /// List the source repositories and their problems
-    Sources(Sources),
+    Sources(SourcesArgs),
     /// Create, list and revoke tokens (needs an admin token)
     #[command(subcommand)]
-    Token(Token),
+    Token(TokenCommand),
     /// Save the URL of a server and a token for later commands
-    Login(Login),
+    Login(LoginArgs),
     /// Print completions for a shell
-    Completions(Completions),
+    Completions(CompletionsArgs),
     /// Build one package on this machine as a worker would
-    Build(Build),
+    Build(BuildArgs),
     /// Run a command in a root kept in a folder
-    Sandbox(Sandbox),
+    Sandbox(SandboxArgs),
 }
 
 #[cfg(test)]

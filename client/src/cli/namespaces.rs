@@ -5,7 +5,7 @@ use clap::Args;
 
 /// The arguments of `show`.
 #[derive(Args, Debug)]
-pub struct Show {
+pub struct ShowArgs {
     /// Name of the namespace
     pub namespace: NamespaceName,
     /// Number of the iteration
@@ -17,14 +17,14 @@ pub struct Show {
 
 /// The arguments of `watch`.
 #[derive(Args, Debug)]
-pub struct Watch {
+pub struct WatchArgs {
     /// Name of the namespace
     pub namespace: NamespaceName,
 }
 
 /// The arguments of `why`.
 #[derive(Args, Debug)]
-pub struct Why {
+pub struct WhyArgs {
     /// Name of the namespace
     pub namespace: NamespaceName,
     /// Source package
@@ -33,7 +33,7 @@ pub struct Why {
 
 /// The arguments of `logs`.
 #[derive(Args, Debug)]
-pub struct Logs {
+pub struct LogsArgs {
     /// Name of the namespace
     pub namespace: NamespaceName,
     /// Source package
@@ -58,7 +58,7 @@ pub struct Logs {
 
 /// The arguments of `retry`.
 #[derive(Args, Debug)]
-pub struct Retry {
+pub struct RetryArgs {
     /// Name of the namespace
     pub namespace: NamespaceName,
     /// Source packages to retry
@@ -75,14 +75,14 @@ pub struct Retry {
 
 /// The arguments of `cancel` and `resume`.
 #[derive(Args, Debug)]
-pub struct Namespace {
+pub struct NamespaceArgs {
     /// Name of the namespace
     pub namespace: NamespaceName,
 }
 
 /// The arguments of `delete`.
 #[derive(Args, Debug)]
-pub struct Delete {
+pub struct DeleteArgs {
     /// Name of the namespace
     pub namespace: NamespaceName,
     /// Do not ask for confirmation

@@ -10,7 +10,7 @@ use crate::output::time::parse_seconds;
 
 /// The arguments of `new`.
 #[derive(Args, Debug)]
-pub struct New {
+pub struct NewArgs {
     /// Packages to rebuild
     ///
     /// A source repository with a branch, tag or commit of it, or the URL of a merge request.
@@ -21,10 +21,12 @@ pub struct New {
     /// [default: the first pkgbase and a number]
     #[arg(long)]
     pub name: Option<NamespaceName>,
-    /// How far the rebuild spreads.
+    /// Extent of the rebuild.
     #[command(flatten)]
-    pub spread: Spread,
+    pub spread: SpreadArgs,
     /// Refuse plans with more builds than this
+    ///
+    /// [default: 1000]
     #[arg(long, value_name = "N")]
     pub max_builds: Option<u32>,
     /// Do not bump releases: rebuilt packages keep their pkgrel
@@ -57,8 +59,8 @@ pub struct New {
 
 /// How far a rebuild spreads.
 #[derive(Args, Debug)]
-pub struct Spread {
-    /// How far the rebuild spreads
+pub struct SpreadArgs {
+    /// Extent of the rebuild
     ///
     /// One of origin, direct, soname, transitive or all.
     #[arg(long, default_value_t = Scope::Transitive)]
@@ -81,7 +83,7 @@ pub struct Spread {
     /// libraries. Repeatable.
     #[arg(long, value_name = "PKGBASE")]
     pub bootstrap: Vec<Pkgbase>,
-    /// Expect that new versions keep their sonames
+    /// Expect unchanged sonames in new versions
     ///
     /// A plan expects a new soname from a library whose first version number changed, and asks for
     /// --bootstrap where that breaks the old packages of a cycle.
@@ -98,7 +100,7 @@ fn follow_default(text: &str) -> Result<FollowDefault, String> {
 
 /// The arguments of `plan`.
 #[derive(Args, Debug)]
-pub struct Plan {
+pub struct PlanArgs {
     /// Packages to rebuild
     ///
     /// PKGBASE/REF of the server's sources, or PKGBASE with --srcinfo.
@@ -107,9 +109,9 @@ pub struct Plan {
     /// Plan offline, from a folder of `<pkgbase>/.SRCINFO` files
     #[arg(long, value_name = "DIR")]
     pub srcinfo: Option<PathBuf>,
-    /// How far the rebuild spreads.
+    /// Extent of the rebuild.
     #[command(flatten)]
-    pub spread: Spread,
+    pub spread: SpreadArgs,
     /// Do not bump releases: rebuilt packages keep their pkgrel
     ///
     /// Shows the plan of a namespace created with `new --no-bump`.
@@ -140,7 +142,7 @@ pub enum PlanForm {
 
 /// The arguments of `new-iteration`.
 #[derive(Args, Debug)]
-pub struct NewIteration {
+pub struct NewIterationArgs {
     /// Name of the namespace
     pub namespace: NamespaceName,
     /// Plan against the current base repositories
@@ -148,7 +150,7 @@ pub struct NewIteration {
     /// By default the base repositories of the first plan are used.
     #[arg(long)]
     pub refresh_base: bool,
-    /// Build a package of a cycle first without the cycle, from now on
+    /// Bootstrap a package of a cycle from now on
     ///
     /// See `new --help`. Repeatable.
     #[arg(long, value_name = "PKGBASE")]
@@ -158,7 +160,7 @@ pub struct NewIteration {
     /// Repeatable.
     #[arg(long, value_name = "PKGBASE")]
     pub no_bootstrap: Vec<Pkgbase>,
-    /// Expect that new versions keep their sonames, from now on
+    /// Expect unchanged sonames from now on
     ///
     /// See `new --help`. `--same-sonames=false` undoes it; without the option the setting is kept.
     #[arg(

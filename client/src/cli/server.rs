@@ -9,17 +9,17 @@ use crate::output::time::parse_seconds;
 
 /// The arguments of `sources`.
 #[derive(Args, Debug)]
-pub struct Sources {
-    /// List only repositories that cannot be used
+pub struct SourcesArgs {
+    /// List broken repositories only
     #[arg(long)]
     pub broken: bool,
 }
 
 /// Subcommands of `token`.
 #[derive(Debug, Subcommand)]
-pub enum Token {
+pub enum TokenCommand {
     /// Create a token and print it once
-    Create(TokenCreate),
+    Create(TokenCreateArgs),
     /// List all tokens
     List,
     /// Revoke a token
@@ -36,7 +36,7 @@ pub enum Token {
 
 /// The arguments of `token create`.
 #[derive(Args, Debug)]
-pub struct TokenCreate {
+pub struct TokenCreateArgs {
     /// Scope of the token: client, worker or admin
     #[arg(long)]
     pub scope: TokenScope,
@@ -48,14 +48,14 @@ pub struct TokenCreate {
     /// [default: never]
     #[arg(long, value_name = "DURATION", value_parser = parse_seconds)]
     pub expires: Option<u32>,
-    /// Write the token to a file that only you can read
+    /// Write the token to a private file (mode 0600)
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 }
 
 /// The arguments of `login`.
 #[derive(Args, Debug)]
-pub struct Login {
+pub struct LoginArgs {
     /// File with the token
     ///
     /// [default: asks for it, or reads standard input]

@@ -11,11 +11,11 @@ use buildbtw_planner::{SourcePackage, parse_srcinfo};
 use super::sandbox::{
     builder_error, cancel_on_signal, machine_architecture, repositories, sandbox_config,
 };
-use crate::cli::Build;
+use crate::cli::BuildArgs;
 use crate::error::{Error, Result};
 use crate::output::{LogCleaner, Output, clean};
 
-pub(super) async fn run(args: &Build) -> Result<u8> {
+pub(super) async fn run(args: &BuildArgs) -> Result<u8> {
     let architecture = match &args.architecture {
         Some(architecture) => architecture.clone(),
         None => machine_architecture()?,
@@ -101,7 +101,7 @@ fn read_source(dir: &Path) -> Result<SourcePackage> {
 }
 
 fn request(
-    args: &Build,
+    args: &BuildArgs,
     source: &SourcePackage,
     architecture: &Architecture,
 ) -> Result<BuildRequest> {
@@ -196,7 +196,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let srcinfo = "pkgbase = a\npkgver = 1\npkgrel = 1\narch = any\n\npkgname = a\n";
         fs_err::write(folder.path().join(".SRCINFO"), srcinfo).unwrap();
-        let args = Build {
+        let args = BuildArgs {
             dir: folder.path().to_owned(),
             ..args
         };

@@ -6,7 +6,7 @@ use buildbtw_model::NamespaceName;
 use buildbtw_model::api::{NewerCommit, RetryBuilds};
 
 use super::new::hint_to_watch;
-use crate::cli::{Delete, Retry};
+use crate::cli::{DeleteArgs, RetryArgs};
 use crate::context::Context;
 use crate::error::{Error, Result};
 
@@ -46,7 +46,7 @@ pub(super) async fn resume(context: &Context, name: &NamespaceName) -> Result<u8
     Ok(0)
 }
 
-pub(super) async fn retry(context: &Context, args: Retry) -> Result<u8> {
+pub(super) async fn retry(context: &Context, args: RetryArgs) -> Result<u8> {
     let name = args.namespace;
     let request = RetryBuilds {
         pkgbases: args.pkgbases,
@@ -107,7 +107,7 @@ fn newer(commit: &NewerCommit) -> String {
     format!("{pkgbase} {} -> {}", from.short(), to.short())
 }
 
-pub(super) async fn delete(context: &Context, args: &Delete) -> Result<u8> {
+pub(super) async fn delete(context: &Context, args: &DeleteArgs) -> Result<u8> {
     let name = &args.namespace;
     if !args.yes && std::io::stdin().is_terminal() && !confirmed(name)? {
         return Err(Error::with_hint(

@@ -24,7 +24,7 @@ pub(super) async fn run(context: &Context) -> Result<u8> {
         return Ok(0);
     }
     if items.is_empty() {
-        output.note("there are no namespaces yet");
+        output.note("no namespaces yet");
         output.hint("`buildbtw new PKGBASE/REF` creates one");
     } else {
         table(items).print(output)?;

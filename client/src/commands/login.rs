@@ -4,7 +4,7 @@ use std::io::{IsTerminal as _, Read as _, Write as _};
 
 use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 
-use crate::cli::{Global, Login};
+use crate::cli::{Global, LoginArgs};
 use crate::config::SavedLogin;
 use crate::context::{Chosen, Context, choose};
 use crate::error::{Error, Result};
@@ -13,7 +13,7 @@ use crate::output::clean;
 /// The most bytes read from standard input; tokens are shorter.
 const LONGEST_INPUT: u64 = 64 * 1024;
 
-pub(super) async fn run(global: &Global, args: &Login) -> Result<u8> {
+pub(super) async fn run(global: &Global, args: &LoginArgs) -> Result<u8> {
     let path = SavedLogin::default_path().ok_or_else(|| {
         Error::with_hint(
             "cannot save the login: neither XDG_CONFIG_HOME nor HOME is set to an absolute path",

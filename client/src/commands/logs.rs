@@ -6,12 +6,12 @@ use buildbtw_model::api::{BuildSummary, Event, ReusedFrom};
 use buildbtw_model::client::{Backoff, ClientError, EventStream};
 use buildbtw_model::{AttemptId, BuildId, BuildStatus, EventKind, Pkgbase};
 
-use crate::cli::Logs;
+use crate::cli::LogsArgs;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::output::LogCleaner;
 
-pub(super) async fn run(context: &Context, args: &Logs) -> Result<u8> {
+pub(super) async fn run(context: &Context, args: &LogsArgs) -> Result<u8> {
     let events = match args.follow {
         // Subscribes before the state is read, so that the start of an attempt cannot be missed.
         true => Some(context.check(context.client.events(&args.namespace, None).await)?),
@@ -23,9 +23,10 @@ pub(super) async fn run(context: &Context, args: &Logs) -> Result<u8> {
     let attempt = match (args.attempt.or(build.attempt), events) {
         (Some(attempt), _) => attempt,
         (None, Some(events)) if can_begin(build.status) => {
+            let why = missing_log(&format!("`{}`", build.pkgbase), build);
             context
                 .output
-                .note(format_args!("waiting for the log: {}", missing_log(build)));
+                .note(format_args!("waiting for the log: {why}"));
             wait_for_attempt(context, build.id, events).await?
         }
         (None, _) => return Err(missing_log_error(build)),
@@ -46,7 +47,7 @@ pub(super) async fn run(context: &Context, args: &Logs) -> Result<u8> {
 }
 
 /// Returns the build whose log to print.
-fn choose<'a>(args: &Logs, builds: &'a [BuildSummary]) -> Result<&'a BuildSummary> {
+fn choose<'a>(args: &LogsArgs, builds: &'a [BuildSummary]) -> Result<&'a BuildSummary> {
     let of_pkgbase: Vec<&BuildSummary> = builds
         .iter()
         .filter(|build| build.pkgbase == args.pkgbase)
@@ -107,27 +108,29 @@ fn can_begin(status: BuildStatus) -> bool {
     }
 }
 
-/// Returns why a build has no log.
-fn missing_log(build: &BuildSummary) -> String {
-    let pkgbase = &build.pkgbase;
+/// Returns why a build has no log, as a sentence about `it`.
+fn missing_log(it: &str, build: &BuildSummary) -> String {
     match build.status {
-        BuildStatus::Reused => format!("`{pkgbase}` was reused from an earlier build"),
+        BuildStatus::Reused => format!("{it} was reused from an earlier build"),
         BuildStatus::Blocked if !build.blocked_by.is_empty() => {
             let blockers: Vec<&str> = build.blocked_by.iter().map(Pkgbase::as_str).collect();
-            format!("`{pkgbase}` is blocked by {}", blockers.join(", "))
+            format!("{it} is blocked by {}", blockers.join(", "))
         }
-        BuildStatus::Blocked => format!("`{pkgbase}` waits for other builds"),
-        BuildStatus::Ready => format!("`{pkgbase}` is ready but not dispatched"),
-        status => format!("`{pkgbase}` is {status}"),
+        BuildStatus::Blocked => format!("{it} waits for other builds"),
+        BuildStatus::Ready => format!("{it} is ready but not dispatched"),
+        status => format!("{it} is {status}"),
     }
 }
 
 /// Returns the error for a build without a log.
 fn missing_log_error(build: &BuildSummary) -> Error {
-    let message = format!("there is no log: {}", missing_log(build));
+    let (pkgbase, why) = (&build.pkgbase, missing_log("it", build));
     match can_begin(build.status) {
-        true => Error::with_hint(message, "`--follow` waits for the log"),
-        false => Error::new(message),
+        true => Error::with_hint(
+            format!("`{pkgbase}` has no log yet: {why}"),
+            "`--follow` waits for the log",
+        ),
+        false => Error::new(format!("`{pkgbase}` has no log: {why}")),
     }
 }
 
@@ -166,7 +169,7 @@ async fn wait_for_attempt(
 /// Prints the log, and with `--follow` continues at the same offset when the connection breaks.
 async fn copy(
     context: &Context,
-    args: &Logs,
+    args: &LogsArgs,
     build: BuildId,
     attempt: AttemptId,
     printer: &mut Printer<'_>,

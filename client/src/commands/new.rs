@@ -3,13 +3,13 @@
 use buildbtw_model::api::{BuildCounts, CreateNamespace, IterationDetail};
 use buildbtw_model::{NamespaceName, NoteKind};
 
-use crate::cli::New;
+use crate::cli::NewArgs;
 use crate::context::Context;
 use crate::error::Result;
 use crate::follow::{self, History};
 use crate::output::{Output, clean, style};
 
-pub(super) async fn run(context: &Context, args: New) -> Result<u8> {
+pub(super) async fn run(context: &Context, args: NewArgs) -> Result<u8> {
     let request = CreateNamespace {
         changesets: args.changesets,
         name: args.name,
@@ -34,7 +34,7 @@ pub(super) async fn run(context: &Context, args: New) -> Result<u8> {
         output.line(format_args!(
             "{}: {}",
             style::paint(style::HEADER, name),
-            work_text(&created.summary.iteration.counts)
+            describe_counts(&created.summary.iteration.counts)
         ))?;
         output.line(&created.web_url)?;
         // The namespace exists even if this request fails.
@@ -71,7 +71,7 @@ pub(super) fn print_notes(output: Output, iteration: &IterationDetail) {
 }
 
 /// Describes how many builds a new iteration has, and how many of them are reused.
-pub(super) fn work_text(counts: &BuildCounts) -> String {
+pub(super) fn describe_counts(counts: &BuildCounts) -> String {
     let (reused, total) = (counts.done, counts.total());
     match (reused, total - reused) {
         (0, builds) => format!("{builds} to build"),

@@ -2,13 +2,13 @@
 
 use buildbtw_model::api::CreateIteration;
 
-use crate::cli::NewIteration;
+use crate::cli::NewIterationArgs;
 use crate::context::Context;
 use crate::error::Result;
 
-use super::new::{hint_to_watch, print_notes, work_text};
+use super::new::{describe_counts, hint_to_watch, print_notes};
 
-pub(super) async fn run(context: &Context, args: &NewIteration) -> Result<u8> {
+pub(super) async fn run(context: &Context, args: &NewIterationArgs) -> Result<u8> {
     let request = CreateIteration {
         refresh_base: args.refresh_base,
         bootstrap: args.bootstrap.clone(),
@@ -30,7 +30,7 @@ pub(super) async fn run(context: &Context, args: &NewIteration) -> Result<u8> {
         "{}: iteration {}, {}",
         args.namespace,
         iteration.summary.number,
-        work_text(&iteration.summary.counts),
+        describe_counts(&iteration.summary.counts),
     ))?;
     print_notes(output, &iteration);
     hint_to_watch(output, &args.namespace);

@@ -11,12 +11,12 @@ use buildbtw_planner::{
 };
 
 use super::sandbox::machine_architecture;
-use crate::cli::{Global, Plan, PlanForm};
+use crate::cli::{Global, PlanArgs, PlanForm};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::output::Output;
 
-pub(super) async fn run(global: &Global, args: Plan) -> Result<u8> {
+pub(super) async fn run(global: &Global, args: PlanArgs) -> Result<u8> {
     let format = match (args.format, global.json) {
         (Some(PlanForm::Json), _) | (None, true) => PlanFormat::Json,
         (Some(PlanForm::Dot), _) => PlanFormat::Dot,
@@ -35,7 +35,7 @@ pub(super) async fn run(global: &Global, args: Plan) -> Result<u8> {
     Ok(0)
 }
 
-async fn online(context: &Context, args: Plan, format: PlanFormat) -> Result<String> {
+async fn online(context: &Context, args: PlanArgs, format: PlanFormat) -> Result<String> {
     let mut changesets = Vec::with_capacity(args.origins.len());
     for origin in &args.origins {
         changesets.push(origin.parse::<OriginSpec>().map_err(|error| {
@@ -59,7 +59,7 @@ async fn online(context: &Context, args: Plan, format: PlanFormat) -> Result<Str
     context.check(context.client.preview_plan(&preview).await)
 }
 
-fn offline(folder: &Path, args: &Plan, format: PlanFormat) -> Result<String> {
+fn offline(folder: &Path, args: &PlanArgs, format: PlanFormat) -> Result<String> {
     let Tree { index, left_out } = read_tree(folder)?;
     let mut origins = Vec::with_capacity(args.origins.len());
     for origin in &args.origins {

@@ -8,14 +8,14 @@ use buildbtw_model::{Architecture, Explanation};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::{RepositoryArgument, Sandbox};
+use crate::cli::{RepositoryArgument, SandboxArgs};
 use crate::error::{Error, Result};
 use crate::output::Output;
 
 /// The folder of sandboxes. Only root may write to it and to the folders above it.
 const SCRATCH: &str = "/var/lib/buildbtw-sandboxes";
 
-pub(super) async fn run(args: Sandbox) -> Result<u8> {
+pub(super) async fn run(args: SandboxArgs) -> Result<u8> {
     let config = sandbox_config(args.base_root.as_deref()).await?;
     let mut binds = Vec::new();
     for bind in args.binds {

@@ -4,7 +4,7 @@ use buildbtw_model::api::{BuildSummary, IterationDetail, NamespaceDetail};
 use buildbtw_model::{BuildStatus, ChangeKind, Pkgbase};
 use serde::Serialize;
 
-use crate::cli::Show;
+use crate::cli::ShowArgs;
 use crate::context::Context;
 use crate::error::Result;
 use crate::output::{Cell, Output, Table, clean, style, time};
@@ -16,7 +16,7 @@ struct Shown {
     iteration: IterationDetail,
 }
 
-pub(super) async fn run(context: &Context, args: &Show) -> Result<u8> {
+pub(super) async fn run(context: &Context, args: &ShowArgs) -> Result<u8> {
     let (client, name) = (&context.client, &args.namespace);
     let namespace = context.check(client.namespace(name).await)?;
     let iteration = context.check(client.iteration(name, args.iteration).await)?;

@@ -2,12 +2,12 @@
 
 use buildbtw_model::api::{Page, SourceRepositorySummary, SourcesOverview};
 
-use crate::cli::Sources;
+use crate::cli::SourcesArgs;
 use crate::context::Context;
 use crate::error::Result;
 use crate::output::{Cell, Table, style, time};
 
-pub(super) async fn run(context: &Context, args: &Sources) -> Result<u8> {
+pub(super) async fn run(context: &Context, args: &SourcesArgs) -> Result<u8> {
     let mut items: Vec<SourceRepositorySummary> = Vec::new();
     let mut cursor: Option<String> = None;
     loop {

@@ -4,21 +4,21 @@ use buildbtw_model::TokenId;
 use buildbtw_model::api::{CreateToken, TokenSummary};
 use jiff::Timestamp;
 
-use crate::cli::{Token, TokenCreate};
+use crate::cli::{TokenCommand, TokenCreateArgs};
 use crate::config::PrivateFile;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::output::{Cell, Table, clean, time};
 
-pub(super) async fn run(context: &Context, args: Token) -> Result<u8> {
+pub(super) async fn run(context: &Context, args: TokenCommand) -> Result<u8> {
     match args {
-        Token::Create(args) => create(context, args).await,
-        Token::List => list(context).await,
-        Token::Revoke { id, force } => revoke(context, id, force).await,
+        TokenCommand::Create(args) => create(context, args).await,
+        TokenCommand::List => list(context).await,
+        TokenCommand::Revoke { id, force } => revoke(context, id, force).await,
     }
 }
 
-async fn create(context: &Context, args: TokenCreate) -> Result<u8> {
+async fn create(context: &Context, args: TokenCreateArgs) -> Result<u8> {
     // Checked before the token is created: it is shown only once, so the file must be writable, and a
     // token that the file already holds must not be lost.
     if let Some(path) = &args.output

@@ -4,12 +4,12 @@
 use buildbtw_model::api::BuildSummary;
 use buildbtw_model::{BuildStatus, Pkgbase};
 
-use crate::cli::Why;
+use crate::cli::WhyArgs;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::output::{clean, style};
 
-pub(super) async fn run(context: &Context, args: &Why) -> Result<u8> {
+pub(super) async fn run(context: &Context, args: &WhyArgs) -> Result<u8> {
     let iteration = context.check(context.client.iteration(&args.namespace, None).await)?;
     let builds: Vec<&BuildSummary> = iteration
         .builds

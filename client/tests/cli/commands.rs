@@ -280,8 +280,8 @@ async fn shows_log_of_original_attempt_for_reused_build() {
     });
     let ran = run(home.path(), &fake.url, &logs).await;
     assert_eq!((ran.code, ran.stdout.as_str()), (0, "it was built there\n"));
-    let gone = "namespace other (deleted), iteration 3, attempt 2";
-    assert!(ran.stderr.contains(gone), "{}", ran.stderr);
+    let deleted = "namespace other (deleted), iteration 3, attempt 2";
+    assert!(ran.stderr.contains(deleted), "{}", ran.stderr);
     let ran = run(home.path(), &fake.url, &["show", "space", "--json"]).await;
     let json: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
     let origin = &json["iteration"]["builds"][0]["reused_from"];

@@ -45,12 +45,12 @@ async fn prints_errors_with_cause_and_hint() {
         ),
         (
             &["show", "nowhere"],
-            "error: there is no namespace nowhere",
+            "error: namespace `nowhere` not found",
             "hint: choose one of the others",
         ),
         (
             &["watch", "nowhere"],
-            "error: there is no namespace nowhere",
+            "error: namespace `nowhere` not found",
             "hint: choose one of the others",
         ),
         (
@@ -60,7 +60,7 @@ async fn prints_errors_with_cause_and_hint() {
         ),
         (
             &["logs", "space", "libgreet"],
-            "error: there is no log: `libgreet` is ready but not dispatched",
+            "error: `libgreet` has no log yet: it is ready but not dispatched",
             "hint: `--follow` waits for the log",
         ),
     ];

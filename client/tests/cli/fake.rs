@@ -47,7 +47,7 @@ pub(crate) struct Fake {
 type ApiResult<T> = Result<Json<T>, Response>;
 
 impl Fake {
-    /// A namespace `space` with these builds, all ready.
+    /// Starts a server with a namespace `space` and these builds, all ready.
     pub(crate) async fn start(pkgbases: &[&str]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let fake = Self {
@@ -112,7 +112,7 @@ impl Fake {
         change(&mut self.inner.lock().unwrap())
     }
 
-    /// A stream of what `next` returns, until it returns nothing or the streams are interrupted.
+    /// Streams what `next` returns, until it returns nothing or the streams are interrupted.
     fn stream<F>(&self, mut next: F) -> Response
     where
         F: FnMut(&mut Inner) -> Option<Vec<u8>> + Send + 'static,
@@ -262,7 +262,7 @@ impl Inner {
     }
 }
 
-/// Parsed from JSON, as from a server that sends required fields only.
+/// Parses a build from JSON, as from a server that sends required fields only.
 fn summary(pkgbase: &str, id: i64) -> BuildSummary {
     from_json(json!({
         "id": id,
@@ -309,7 +309,7 @@ fn known(name: &str) -> Result<(), Response> {
     match name {
         "space" => Ok(()),
         _ => {
-            let title = format!("there is no namespace {name}");
+            let title = format!("namespace `{name}` not found");
             Err(problem(404, ProblemKind::NotFound, &title))
         }
     }

@@ -10,7 +10,7 @@ use tokio::process::{Child, ChildStdout, Command};
 /// Longer than any step takes on a slow and busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The client with nothing in its environment but a home folder.
+/// Runs the client with nothing in its environment but a home folder.
 pub(crate) fn buildbtw(home: &Path, server: &str, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_buildbtw"));
     command

@@ -9,10 +9,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 
+use crate::connection::Connection;
 use crate::deliver::{self, Delivery, Report, Settled};
 use crate::folder::AttemptFolder;
 use crate::heartbeat::ASSUMED_LEASE_S;
-use crate::link::Link;
 use crate::log_file::LogFile;
 use crate::request::build_request;
 use crate::signals::{Signals, StopReason};
@@ -21,7 +21,7 @@ use crate::signals::{Signals, StopReason};
 #[derive(Debug)]
 pub struct Agent {
     /// The connection to the server.
-    pub link: Arc<Link>,
+    pub connection: Arc<Connection>,
     /// The builder of packages.
     pub builder: Builder,
     /// `PACKAGER` of the packages, in place of the server's.
@@ -57,7 +57,13 @@ impl Agent {
     ) -> Report {
         tracing::info!(build.version = %claimed.version, "building");
         let signals = Arc::new(Signals::default());
-        let delivery = Delivery::start(&self.link, folder.clone(), log, signals, claimed.lease_s);
+        let delivery = Delivery::start(
+            &self.connection,
+            folder.clone(),
+            log,
+            signals,
+            claimed.lease_s,
+        );
         let outcome = self.build(claimed, &delivery).await;
         delivery.log.close();
         match &outcome {
@@ -86,14 +92,20 @@ impl Agent {
         save: bool,
     ) -> Report {
         let signals = Arc::new(Signals::default());
-        let delivery = Delivery::start(&self.link, folder.clone(), log, signals, ASSUMED_LEASE_S);
+        let delivery = Delivery::start(
+            &self.connection,
+            folder.clone(),
+            log,
+            signals,
+            ASSUMED_LEASE_S,
+        );
         delivery.finish(outcome, save).await
     }
 
     /// Reports that an attempt could not start.
     pub async fn fail(&self, attempt: AttemptId, message: &str) -> Report {
         let outcome = Outcome::failed(FailureKind::Infrastructure, Explanation::parse(message));
-        deliver::report_outcome(&self.link, attempt, outcome).await
+        deliver::report_outcome(&self.connection, attempt, outcome).await
     }
 
     async fn build(self: &Arc<Self>, claimed: &ClaimedBuild, delivery: &Delivery) -> Outcome {
@@ -109,14 +121,14 @@ impl Agent {
             .in_current_span(),
         );
         let mut task = AbortOnDropHandle::new(task);
-        let ended = tokio::select! {
-            ended = &mut task => ended,
+        let result = tokio::select! {
+            result = &mut task => result,
             () = self.interrupt.now.cancelled() => {
                 delivery.signals.stop(StopReason::Interrupted);
                 task.await
             }
         };
-        let outcome = ended.unwrap_or_else(|error| {
+        let outcome = result.unwrap_or_else(|error| {
             tracing::error!(%error, "the builder panicked");
             BuildOutcome::failed(FailureKind::Infrastructure, "the builder crashed")
         });

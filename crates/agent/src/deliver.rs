@@ -9,9 +9,9 @@ use buildbtw_model::{AttemptId, FailureKind};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 
+use crate::connection::{Connection, RequestError};
 use crate::folder::AttemptFolder;
 use crate::heartbeat;
-use crate::link::{Link, RequestError};
 use crate::log_file::LogFile;
 use crate::log_stream::{self, Streamed};
 use crate::signals::Signals;
@@ -42,7 +42,7 @@ pub struct Report {
 /// Sends heartbeats and the log of an attempt until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Delivery {
-    link: Arc<Link>,
+    connection: Arc<Connection>,
     pub(crate) folder: AttemptFolder,
     pub(crate) log: Arc<LogFile>,
     pub(crate) signals: Arc<Signals>,
@@ -53,7 +53,7 @@ pub(crate) struct Delivery {
 impl Delivery {
     /// Starts to send heartbeats and the log.
     pub(crate) fn start(
-        link: &Arc<Link>,
+        connection: &Arc<Connection>,
         folder: AttemptFolder,
         log: Arc<LogFile>,
         signals: Arc<Signals>,
@@ -61,15 +61,15 @@ impl Delivery {
     ) -> Self {
         let attempt = folder.attempt();
         let beat = {
-            let (link, signals) = (Arc::clone(link), Arc::clone(&signals));
-            async move { heartbeat::run(&link, attempt, lease_s, &signals).await }
+            let (connection, signals) = (Arc::clone(connection), Arc::clone(&signals));
+            async move { heartbeat::run(&connection, attempt, lease_s, &signals).await }
         };
         let stream = {
-            let (link, log) = (Arc::clone(link), Arc::clone(&log));
-            async move { log_stream::run(&link, attempt, &log).await }
+            let (connection, log) = (Arc::clone(connection), Arc::clone(&log));
+            async move { log_stream::run(&connection, attempt, &log).await }
         };
         Self {
-            link: Arc::clone(link),
+            connection: Arc::clone(connection),
             folder,
             log,
             signals,
@@ -94,7 +94,7 @@ impl Delivery {
     }
 
     async fn report(&mut self, outcome: Outcome) -> Report {
-        let uploads = upload_all(&self.link, &self.folder, outcome);
+        let uploads = upload_all(&self.connection, &self.folder, outcome);
         let (uploads, streamed) = tokio::join!(uploads, &mut self.stream);
         let (outcome, uploaded) = uploads;
         let streamed = match streamed {
@@ -111,13 +111,13 @@ impl Delivery {
         }
         // The attempt must be running before it can end.
         self.signals.announced.cancelled().await;
-        report_outcome(&self.link, self.folder.attempt(), outcome).await
+        report_outcome(&self.connection, self.folder.attempt(), outcome).await
     }
 }
 
 /// Uploads the packages of a success. A rejected upload turns it into a failure.
 async fn upload_all(
-    link: &Link,
+    connection: &Connection,
     folder: &AttemptFolder,
     outcome: Outcome,
 ) -> (Outcome, Result<(), Settled>) {
@@ -125,7 +125,7 @@ async fn upload_all(
         return (outcome, Ok(()));
     };
     for package in packages {
-        match upload(link, folder, package).await {
+        match upload(connection, folder, package).await {
             Ok(()) => {}
             Err(RequestError::Rejected(error)) => {
                 tracing::error!(%error, package = %package.file_name, "the server rejected an upload");
@@ -133,26 +133,33 @@ async fn upload_all(
                 let rejected = Outcome::failed(rejection_kind(&error), message);
                 return (rejected, Ok(()));
             }
-            Err(error) => return (outcome, Err(settled_by(link, error))),
+            Err(error) => return (outcome, Err(settled_by(connection, error))),
         }
     }
-    match upload_pkgbuild(link, folder).await {
+    match upload_pkgbuild(connection, folder).await {
         Ok(()) => (outcome, Ok(())),
         // Only the packages are required. Servers of earlier versions reject PKGBUILDs.
         Err(RequestError::Rejected(error)) => {
             tracing::warn!(%error, "the server rejected the PKGBUILD");
             (outcome, Ok(()))
         }
-        Err(error) => (outcome, Err(settled_by(link, error))),
+        Err(error) => (outcome, Err(settled_by(connection, error))),
     }
 }
 
-async fn upload_pkgbuild(link: &Link, folder: &AttemptFolder) -> Result<(), RequestError> {
+async fn upload_pkgbuild(
+    connection: &Connection,
+    folder: &AttemptFolder,
+) -> Result<(), RequestError> {
     let Ok(text) = fs_err::tokio::read(folder.pkgbuild()).await else {
         return Ok(());
     };
-    let send = || link.client.upload_pkgbuild(folder.attempt(), text.clone());
-    link.retry(send).await
+    let send = || {
+        connection
+            .client
+            .upload_pkgbuild(folder.attempt(), text.clone())
+    };
+    connection.retry(send).await
 }
 
 /// Returns the failure kind of a rejected report.
@@ -164,7 +171,7 @@ fn rejection_kind(error: &ClientError) -> FailureKind {
 }
 
 async fn upload(
-    link: &Link,
+    connection: &Connection,
     folder: &AttemptFolder,
     package: &ReportedPackage,
 ) -> Result<(), RequestError> {
@@ -172,10 +179,14 @@ async fn upload(
     let mut damaged = 0;
     loop {
         let send = || {
-            link.client
-                .upload_package(folder.attempt(), &package.file_name, &package.sha256, &path)
+            connection.client.upload_package(
+                folder.attempt(),
+                &package.file_name,
+                &package.sha256,
+                &path,
+            )
         };
-        let error = match link.retry(send).await {
+        let error = match connection.retry(send).await {
             Ok(_) => return Ok(()),
             Err(error) => error,
         };
@@ -190,11 +201,15 @@ async fn upload(
 }
 
 /// Reports an outcome until the server has responded or the program shuts down.
-pub(crate) async fn report_outcome(link: &Link, attempt: AttemptId, outcome: Outcome) -> Report {
+pub(crate) async fn report_outcome(
+    connection: &Connection,
+    attempt: AttemptId,
+    outcome: Outcome,
+) -> Report {
     let mut outcome = outcome;
     loop {
-        let send = || link.client.report_outcome(attempt, &outcome);
-        let error = match link.retry(send).await {
+        let send = || connection.client.report_outcome(attempt, &outcome);
+        let error = match connection.retry(send).await {
             Ok(accepted) => {
                 tracing::debug!(attempt.status = %accepted.status, "reported");
                 let settled = Settled::Reported;
@@ -203,7 +218,7 @@ pub(crate) async fn report_outcome(link: &Link, attempt: AttemptId, outcome: Out
             Err(error) => error,
         };
         let RequestError::Rejected(error) = error else {
-            let settled = settled_by(link, error);
+            let settled = settled_by(connection, error);
             return Report { outcome, settled };
         };
         tracing::error!(%error, "the server rejected the outcome");
@@ -221,7 +236,7 @@ pub(crate) async fn report_outcome(link: &Link, attempt: AttemptId, outcome: Out
     }
 }
 
-fn settled_by(link: &Link, error: RequestError) -> Settled {
+fn settled_by(connection: &Connection, error: RequestError) -> Settled {
     match error {
         RequestError::AttemptEnded => {
             tracing::warn!("the server has ended this attempt; dropping its result");
@@ -229,7 +244,7 @@ fn settled_by(link: &Link, error: RequestError) -> Settled {
         }
         RequestError::Rejected(_) => Settled::Reported,
         RequestError::Denied(error) => {
-            link.denied(error);
+            connection.denied(error);
             Settled::Pending
         }
         RequestError::ShuttingDown => Settled::Pending,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use buildbtw_model::AttemptId;
 
-use crate::link::{Link, RequestError};
+use crate::connection::{Connection, RequestError};
 use crate::signals::{Signals, StopReason};
 
 /// How often a lease is renewed before it would expire.
@@ -15,17 +15,22 @@ const MIN_INTERVAL: Duration = Duration::from_millis(100);
 pub(crate) const ASSUMED_LEASE_S: u32 = 30;
 
 /// Sends heartbeats until the server has ended the attempt. To be dropped when the attempt is settled.
-pub(crate) async fn run(link: &Link, attempt: AttemptId, lease_s: u32, signals: &Signals) {
+pub(crate) async fn run(
+    connection: &Connection,
+    attempt: AttemptId,
+    lease_s: u32,
+    signals: &Signals,
+) {
     let mut interval = interval(lease_s);
     loop {
         let beat = || async {
             // Another try can be faster than waiting for a slow response.
-            let response = link.client.heartbeat(attempt);
+            let response = connection.client.heartbeat(attempt);
             tokio::time::timeout(interval.max(Duration::from_secs(1)), response)
                 .await
-                .unwrap_or_else(|_| Err(link.timeout_error()))
+                .unwrap_or_else(|_| Err(connection.timeout_error()))
         };
-        match link.retry(beat).await {
+        match connection.retry(beat).await {
             Ok(response) => {
                 interval = self::interval(response.lease_s);
                 if response.cancel {
@@ -37,7 +42,7 @@ pub(crate) async fn run(link: &Link, attempt: AttemptId, lease_s: u32, signals: 
             }
             Err(error) => {
                 match error {
-                    RequestError::Denied(error) => link.denied(error),
+                    RequestError::Denied(error) => connection.denied(error),
                     RequestError::AttemptEnded => signals.stop(StopReason::Ended),
                     RequestError::ShuttingDown | RequestError::Rejected(_) => {}
                 }

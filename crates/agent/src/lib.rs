@@ -19,11 +19,11 @@
 //! ```
 
 mod agent;
+pub mod connection;
 mod deliver;
 mod folder;
 mod heartbeat;
 pub mod limits;
-pub mod link;
 mod log_file;
 mod log_stream;
 pub mod machine;
@@ -34,7 +34,7 @@ mod signals;
 mod tests;
 
 pub use agent::{Agent, Interrupt};
+pub use connection::Connection;
 pub use deliver::{Report, Settled};
 pub use folder::AttemptFolder;
-pub use link::Link;
 pub use log_file::{LogFile, LogState};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use buildbtw_model::{AttemptId, saturating};
 
-use crate::link::{self, Link, RequestError};
+use crate::connection::{self, Connection, RequestError};
 use crate::log_file::LogFile;
 
 /// The largest chunk of one request, in bytes.
@@ -31,11 +31,11 @@ pub(crate) enum Streamed {
 }
 
 /// Sends the log until it is closed and the server has all of it.
-pub(crate) async fn run(link: &Link, attempt: AttemptId, log: &LogFile) -> Streamed {
+pub(crate) async fn run(connection: &Connection, attempt: AttemptId, log: &LogFile) -> Streamed {
     let mut state = log.watch();
     let mut offset = 0;
     let mut stalled = 0;
-    let mut backoff = link::backoff();
+    let mut backoff = connection::backoff();
     loop {
         // Neither wait can fail: the sender is part of `log`, which is borrowed.
         let _ = state.wait_for(|s| s.length > offset || s.closed).await;
@@ -56,8 +56,8 @@ pub(crate) async fn run(link: &Link, attempt: AttemptId, log: &LogFile) -> Strea
                 return Streamed::Abandoned;
             }
         };
-        let send = || link.client.append_log(attempt, offset, chunk.clone());
-        match link.retry(send).await {
+        let send = || connection.client.append_log(attempt, offset, chunk.clone());
+        match connection.retry(send).await {
             Ok(response) if response.length == offset => {
                 stalled += 1;
                 if stalled == MAX_STALLED {
@@ -68,13 +68,13 @@ pub(crate) async fn run(link: &Link, attempt: AttemptId, log: &LogFile) -> Strea
             }
             Ok(response) => {
                 stalled = 0;
-                backoff = link::backoff();
+                backoff = connection::backoff();
                 offset = response.length;
             }
             Err(RequestError::AttemptEnded) => return Streamed::AttemptEnded,
             Err(RequestError::ShuttingDown) => return Streamed::Stopped,
             Err(RequestError::Denied(error)) => {
-                link.denied(error);
+                connection.denied(error);
                 return Streamed::Stopped;
             }
             Err(RequestError::Rejected(error)) => {

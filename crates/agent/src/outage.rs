@@ -32,8 +32,8 @@ impl Outage {
 
     /// Records that the server responded. Ends the outage if there is one.
     pub(crate) fn end(&self) {
-        let ended = self.lock().take();
-        if let Some(outage) = ended {
+        let outage = self.lock().take();
+        if let Some(outage) = outage {
             let seconds = outage.since.elapsed().as_secs_f64();
             tracing::info!("the server is reachable again after {seconds:.1} s");
         }

@@ -8,7 +8,7 @@ use buildbtw_model::AttemptId;
 use buildbtw_model::client::Client;
 use tokio_util::sync::CancellationToken;
 
-use crate::link::Link;
+use crate::connection::Connection;
 use crate::log_file::LogFile;
 use crate::log_stream::{self, Streamed};
 
@@ -28,15 +28,15 @@ async fn sends_identical_log_despite_lost_responses_and_crash() {
     server.change(|inner| inner.attempts.insert(id, Attempt::default()));
     let client = Client::new(&server.url(), Some("token".into())).unwrap();
     let disconnect = CancellationToken::new();
-    let link = Arc::new(Link::new(
+    let connection = Arc::new(Connection::new(
         client,
         disconnect,
         Box::new(|error| panic!("{error}")),
     ));
     let log = Arc::new(LogFile::open(&scratch.path().join("log")).unwrap());
     let streaming = {
-        let (link, log) = (Arc::clone(&link), Arc::clone(&log));
-        tokio::spawn(async move { log_stream::run(&link, id, &log).await })
+        let (connection, log) = (Arc::clone(&connection), Arc::clone(&log));
+        tokio::spawn(async move { log_stream::run(&connection, id, &log).await })
     };
     let mut written = Vec::new();
     for round in 0_u32..3 {

@@ -28,13 +28,13 @@ mod confinement;
 mod failure;
 mod fetchers;
 mod host;
-mod inherited;
 mod log;
 mod outcome;
 mod permissions;
 mod programs;
 mod removal;
 mod request;
+mod reset_process;
 mod sandbox;
 mod seccomp;
 mod simulated;
@@ -45,12 +45,12 @@ mod sys;
 pub use builder::Builder;
 pub use confinement::Confinement;
 pub use host::{MissingRequirements, check_host};
-pub use inherited::{drop_inherited, reset_scheduling, reset_signals};
 pub use log::{HEADING, LogSink};
 pub use outcome::{BuildOutcome, BuiltPackage};
 pub use permissions::{RunAs, permission_denied, reading_denied};
 pub use removal::remove_folder;
 pub use request::{BuildRequest, Limits, Source};
+pub use reset_process::{drop_inherited, reset_scheduling, reset_signals};
 pub use sandbox::{
     Bind, RootCommand, RootError, SandboxConfig, ScratchDisk, reap, run_helper_if_asked,
     run_in_root,

@@ -105,7 +105,7 @@ fn is_noexec(path: &Path) -> bool {
 fn name_of(user: Option<RunAs>) -> String {
     let uid = user.map_or_else(Uid::effective, |user| Uid::from_raw(user.uid));
     match User::from_uid(uid) {
-        Ok(Some(user)) => user.name,
+        Ok(Some(user)) => format!("user `{}`", user.name),
         _ => format!("user {uid}"),
     }
 }
@@ -141,26 +141,29 @@ mod tests {
         chmod(&closed, 0o700);
         chmod(&inner, 0o700);
         let expected = format!(
-            "its folder {} is not accessible to nobody",
+            "its folder {} is not accessible to user `nobody`",
             closed.display()
         );
-        let said = permission_denied(&program, NOBODY).unwrap();
+        let message = permission_denied(&program, NOBODY).unwrap();
         assert_eq!(
-            said,
+            message,
             format!("permission denied: {} ({expected})", program.display())
         );
         // The target of a link is checked as well.
         let link = folder.path().join("link");
         symlink(&program, &link).unwrap();
-        let said = permission_denied(&link, NOBODY).unwrap();
-        assert!(said.contains(&expected), "{said}");
-        assert!(said.starts_with(&format!("permission denied: {} ", link.display())));
+        let message = permission_denied(&link, NOBODY).unwrap();
+        assert!(message.contains(&expected), "{message}");
+        assert!(message.starts_with(&format!("permission denied: {} ", link.display())));
         let unknown = Some(RunAs {
             uid: 54321,
             gid: 54321,
         });
-        let said = permission_denied(&program, unknown).unwrap();
-        assert!(said.contains("not accessible to user 54321"), "{said}");
+        let message = permission_denied(&program, unknown).unwrap();
+        assert!(
+            message.contains("not accessible to user 54321"),
+            "{message}"
+        );
         assert_eq!(permission_denied(&program, None), None);
         assert_eq!(permission_denied(&folder.path().join("none"), NOBODY), None);
     }
@@ -171,8 +174,11 @@ mod tests {
         let file = folder.path().join("file");
         fs_err::write(&file, "").unwrap();
         chmod(&file, 0o644);
-        let said = permission_denied(&file, None).unwrap();
-        assert!(said.contains("is not allowed to execute it"), "{said}");
+        let message = permission_denied(&file, None).unwrap();
+        assert!(
+            message.contains("is not allowed to execute it"),
+            "{message}"
+        );
         assert_eq!(permission_denied(folder.path(), None), None);
     }
 }

@@ -248,15 +248,15 @@ pub(crate) fn enter(command: &mut Command, step: StepContext) {
         command.pre_exec(move || {
             new_session_keyring()?;
             unshare(CloneFlags::CLONE_NEWNS)?;
-            for volatile in &step.mounts {
-                let kind = Some(volatile.kind.as_c_str());
+            for mount in &step.mounts {
+                let kind = Some(mount.kind.as_c_str());
                 // bubblewrap refuses devices where it binds the mount, except terminals.
                 mount(
                     kind,
-                    volatile.target.as_c_str(),
+                    mount.target.as_c_str(),
                     kind,
                     MsFlags::MS_NOSUID,
-                    Some(volatile.options.as_c_str()),
+                    Some(mount.options.as_c_str()),
                 )?;
             }
             if let Some(network) = &step.network {

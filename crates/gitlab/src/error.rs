@@ -86,7 +86,7 @@ fn pause_text(pause: Option<Duration>) -> String {
 }
 
 impl GitlabErrorKind {
-    /// Whether a retry of the same request may succeed without intervention.
+    /// Returns whether a retry of the same request may succeed without intervention.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(
@@ -99,7 +99,7 @@ impl GitlabErrorKind {
         ) || matches!(self, Self::Status { status, .. } if *status >= 500)
     }
 
-    /// Whether GitLab certainly did not process the request. The response of a gateway does not show what the
+    /// Returns whether GitLab certainly did not process the request. The response of a gateway does not show what the
     /// server behind it did.
     #[must_use]
     pub fn had_no_effect(&self) -> bool {
@@ -120,13 +120,13 @@ impl GitlabErrorKind {
         }
     }
 
-    /// Whether the token is invalid or lacks a scope, so that other requests would fail too.
+    /// Returns whether the token is invalid or lacks a scope, so that other requests would fail too.
     #[must_use]
     pub fn is_of_token(&self) -> bool {
         matches!(self, Self::InvalidToken(_) | Self::MissingScope { .. })
     }
 
-    /// Whether all other requests would fail in the same way.
+    /// Returns whether all other requests would fail in the same way.
     #[must_use]
     pub fn affects_all_requests(&self) -> bool {
         match self {
@@ -135,7 +135,7 @@ impl GitlabErrorKind {
         }
     }
 
-    /// Whether a request for fewer items may succeed.
+    /// Returns whether a request for fewer items may succeed.
     #[must_use]
     pub fn may_succeed_if_smaller(&self) -> bool {
         match self {

@@ -311,7 +311,7 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<S
     Option::<String>::deserialize(deserializer).map(Some)
 }
 
-/// GitLab's IDs are strings in its tokens.
+/// Reads an ID: they are strings in GitLab's tokens.
 fn number<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,

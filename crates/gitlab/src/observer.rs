@@ -8,10 +8,10 @@ use crate::response::header_text;
 
 /// Observes the requests of a client.
 pub trait RequestObserver: Send + Sync {
-    /// A request was sent. `route` names what it asks for; there is no status without a response.
+    /// Records that a request was sent. `route` names what it asks for; there is no status without a response.
     fn sent(&self, route: &'static str, status: Option<u16>, took: Duration);
 
-    /// A response told the state of the rate limit.
+    /// Records the state of the rate limit that a response had.
     fn rate_limit(&self, state: RateLimitState);
 }
 

@@ -77,7 +77,7 @@ pub(crate) async fn set_commit_status(
     }
 }
 
-/// Whether GitLab rejected the state because the commit already has it.
+/// Returns whether GitLab rejected the state because the commit already has it.
 fn is_already_set(kind: &GitlabErrorKind) -> bool {
     matches!(kind, GitlabErrorKind::Status { status: 400, message }
         if message.contains("Cannot transition status"))

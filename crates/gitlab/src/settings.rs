@@ -27,7 +27,7 @@ pub struct GitlabArgs {
     /// [default: as HTTPS_PROXY and NO_PROXY say]
     #[arg(long, env = "BUILDBTW_GITLAB_PROXY", value_name = "URL")]
     pub gitlab_proxy: Option<String>,
-    /// PEM file of a certificate authority to trust in addition
+    /// PEM file of an additional certificate authority
     #[arg(long, env = "BUILDBTW_GITLAB_CA", value_name = "FILE")]
     pub gitlab_ca: Option<PathBuf>,
     /// Seconds between polls of the group
@@ -40,10 +40,15 @@ pub struct GitlabArgs {
         value_name = "SECONDS"
     )]
     pub gitlab_poll_seconds: Option<u32>,
-    /// Protocol by which workers fetch sources
+    /// Protocol for fetching sources
     ///
     /// [default: https]
-    #[arg(long, env = "BUILDBTW_GITLAB_CLONE", value_enum)]
+    #[arg(
+        long,
+        env = "BUILDBTW_GITLAB_CLONE",
+        value_enum,
+        value_name = "PROTOCOL"
+    )]
     pub gitlab_clone: Option<CloneBy>,
     /// File with the secret token of the webhook
     ///
@@ -102,7 +107,7 @@ pub struct WebhookSecrets {
 }
 
 impl WebhookSecrets {
-    /// Whether no webhook can be accepted.
+    /// Returns whether no webhook can be accepted.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.token.is_none() && self.signing_key.is_none()

@@ -70,7 +70,7 @@ impl Job {
             .flatten()
             .find_map(Value::as_u64)
             .filter(|id| *id > 0)
-            .context("there is no job id in it")?;
+            .context("it has no job id")?;
         let variables = job.get("variables").and_then(Value::as_array);
         let variables = variables
             .into_iter()

@@ -17,7 +17,7 @@ use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
 use nix::sys::statvfs::statvfs;
 
-use super::removed::RemovedFiles;
+use super::deleted_files::DeletedFiles;
 
 /// The pause after a measurement in multiples of its duration, so that measuring uses at most 5 % of a processor.
 const PAUSE_FACTOR: u32 = 20;
@@ -66,18 +66,18 @@ impl Space {
 }
 
 impl DiskWatch {
-    /// Calls `exceeded` once, as soon as the folders and removed files reach `limit` bytes. If the folders cannot be
+    /// Calls `exceeded` once, as soon as the folders and deleted files reach `limit` bytes. If the folders cannot be
     /// measured or the file system is nearly full, its loss of free space counts as well.
     pub(super) fn start(
         folders: Vec<PathBuf>,
-        removed: Option<RemovedFiles>,
+        deleted: Option<DeletedFiles>,
         limit: u64,
         exceeded: impl FnOnce() + Send + 'static,
     ) -> Self {
         let place = folders.first().cloned();
         let space = move || place.as_deref().and_then(Space::of);
         let limit = Limit {
-            removed,
+            deleted,
             ..Limit::new(folders, limit, space)
         };
         Self::start_with(limit, exceeded)
@@ -115,7 +115,7 @@ impl DiskWatch {
 /// A limit, and the state of its measurements.
 struct Limit<F> {
     folders: Vec<PathBuf>,
-    removed: Option<RemovedFiles>,
+    deleted: Option<DeletedFiles>,
     limit: u64,
     space: F,
     /// Free bytes of the file system before the script began.
@@ -129,7 +129,7 @@ impl<F: Fn() -> Option<Space>> Limit<F> {
         let free_before = space().map(|space| space.free);
         Self {
             folders,
-            removed: None,
+            deleted: None,
             limit,
             space,
             free_before,
@@ -140,8 +140,8 @@ impl<F: Fn() -> Option<Space>> Limit<F> {
     fn check(&mut self) -> Option<LimitExceeded> {
         let mut measured = Measured::new(self.limit);
         // Before the folders, so that files removed meanwhile do not count twice.
-        let removed = self.removed.as_ref();
-        measured.bytes = removed.map_or(0, |removed| removed.bytes(&self.folders));
+        let deleted = self.deleted.as_ref();
+        measured.bytes = deleted.map_or(0, |deleted| deleted.bytes(&self.folders));
         for folder in &self.folders {
             // A folder that cannot be read may be gone; the others still count.
             measured.ended_early |= measured.add(folder).is_err();

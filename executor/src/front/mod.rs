@@ -2,6 +2,7 @@
 
 mod artifacts;
 pub(crate) mod build;
+mod deleted_files;
 mod disk;
 mod job_log;
 pub(crate) mod jobs;
@@ -11,7 +12,6 @@ mod plain_output;
 pub(crate) mod privileged;
 mod processes;
 mod removal;
-mod removed;
 pub(crate) mod script;
 mod tmp_dir;
 

@@ -10,10 +10,10 @@ use std::thread::JoinHandle;
 
 use buildbtw_builder::{Confinement, permission_denied};
 
+use super::deleted_files::DeletedFiles;
 use super::disk::{DiskWatch, LimitExceeded};
 use super::jobs::JobFolder;
 use super::processes::kill_environments_with;
-use super::removed::RemovedFiles;
 use super::{Host, is_root, tmp_dir, wait_for};
 use crate::contract::Stage;
 use crate::failure::Failure;
@@ -83,10 +83,10 @@ pub(crate) fn run(
     // Processes that cannot be killed now are killed when the job is removed.
     let kill = move || drop(kill_environments_with(&builds, script_user));
     let limit = host.config.limits.limits().disk_bytes;
-    let removed = RemovedFiles::of(folder.builds(), host.script_user);
-    let disk = DiskWatch::start(folder.own().to_vec(), Some(removed), limit, kill.clone());
+    let deleted = DeletedFiles::of(folder.builds(), host.script_user);
+    let disk = DiskWatch::start(folder.own().to_vec(), Some(deleted), limit, kill.clone());
     watch.on_runner_exit(kill);
-    let ended = child.wait()?;
+    let exit_status = child.wait()?;
     kill_environments_with(&folder.builds(), host.script_user)?;
     for thread in output.into_iter().flatten() {
         // Output that could not be forwarded has no reader.
@@ -104,7 +104,7 @@ pub(crate) fn run(
             exit_code: code.unwrap_or(KILLED),
         });
     }
-    outcome(host, code, exceeded, ended)
+    outcome(host, code, exceeded, exit_status)
 }
 
 /// Returns the result of a script within the disk limit. There is no exit code when it never started or was killed.
@@ -112,13 +112,13 @@ fn outcome(
     host: &Host,
     code: Option<i32>,
     exceeded: Option<String>,
-    ended: ExitStatus,
+    exit_status: ExitStatus,
 ) -> Result<(), Failure> {
     match (code, exceeded) {
         (None, None) => {
             check_permissions(host)?;
             Err(Failure::system(format!(
-                "the script's environment was not created, or was killed ({ended})"
+                "the script's environment was not created, or was killed ({exit_status})"
             )))
         }
         (code, exceeded) => exit_result(code.unwrap_or(KILLED), exceeded),

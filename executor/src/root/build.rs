@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use buildbtw_agent::{Agent, AttemptFolder, Interrupt, Link, LogFile, Report, Settled};
+use buildbtw_agent::{Agent, AttemptFolder, Connection, Interrupt, LogFile, Report, Settled};
 use buildbtw_model::api::{ClaimedBuild, Outcome};
 use buildbtw_model::client::Client;
 use buildbtw_model::{AttemptId, FailureKind, PackageFileName};
@@ -99,7 +99,11 @@ impl Task<'_> {
             denied.cancel();
         };
         let agent = Agent {
-            link: Arc::new(Link::new(client, disconnect.clone(), Box::new(on_denied))),
+            connection: Arc::new(Connection::new(
+                client,
+                disconnect.clone(),
+                Box::new(on_denied),
+            )),
             builder: self.config.builder(self.folder.sandbox()),
             packager: self.config.packager.clone(),
             limits: self.config.limits.limits(),

@@ -32,7 +32,7 @@ pub(super) fn listen(stop: Stop) -> anyhow::Result<Request> {
             stop.set_runner_lost();
         }
         let _ = io::copy(&mut input, &mut io::sink());
-        stop.front_ended();
+        stop.front_exited();
     });
     let line = receiver.recv().context("cannot read the request")??;
     ensure!(

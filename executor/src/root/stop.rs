@@ -31,7 +31,7 @@ impl Stop {
     }
 
     /// Stops because the front is gone. If it was killed together with its runner, it could not send the reason.
-    pub(super) fn front_ended(&self) {
+    pub(super) fn front_exited(&self) {
         let runners = self.runners.get().into_iter().flatten();
         if !runners.clone().all(Process::is_alive) {
             self.set_runner_lost();

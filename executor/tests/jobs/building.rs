@@ -13,17 +13,17 @@ async fn runs_build_from_config_to_cleanup() {
         let job = host.job(7, "zlib");
         job.stage(&["config"]).expect(0);
         job.prepare();
-        let ended = job
+        let result = job
             .script(stage, "echo the script was run; exit 1")
             .expect(0)
             .prints("zlib-1.0-1.1-x86_64.pkg.tar.zst")
             .prints("/repo/space/1/x86_64")
             .prints("https://buildbtw.example/builds/");
-        assert!(!ended.out.contains("was run"), "{}", ended.out);
-        assert!(ended.out.contains("section_start:"), "{}", ended.out);
+        assert!(!result.out.contains("was run"), "{}", result.out);
+        assert!(result.out.contains("section_start:"), "{}", result.out);
         let (starts, ends) = (
-            ended.out.matches("section_start:").count(),
-            ended.out.matches("section_end:").count(),
+            result.out.matches("section_start:").count(),
+            result.out.matches("section_end:").count(),
         );
         assert_eq!(starts, ends);
 
@@ -39,7 +39,7 @@ async fn runs_build_from_config_to_cleanup() {
         });
         assert!(token.starts_with("bbtw_") && token.len() == 48, "{token}");
         assert_eq!(worker.as_str(), "tester");
-        assert!(!ended.out.contains(&token) && !ended.out.contains(ID_TOKEN));
+        assert!(!result.out.contains(&token) && !result.out.contains(ID_TOKEN));
 
         // The runner uploads them from inside the job's environment.
         job.script(

@@ -17,7 +17,7 @@ const HUNGRY: &str = "perl -e '$x = \"x\" x (1 << 29); print length($x), \"\\n\"
 const BOMB: &str = "perl -e 'for (1 .. 200) { my $child = fork; exit 3 unless defined $child; \
      unless ($child) { sleep 1000; exit } } print \"all of them\\n\"'";
 
-/// The recorded cgroups of scripts.
+/// Returns the number of recorded cgroups of scripts.
 fn recorded_cgroups(host: &Host) -> usize {
     let notes = host.state().join("jobs/7/limits");
     notes.read_dir().map_or(0, Iterator::count)
@@ -27,13 +27,13 @@ fn recorded_cgroups(host: &Host) -> usize {
 async fn limits_scripts_like_builds() {
     let host = Host::start(TIGHT).await;
     let job = host.prepared_job(7);
-    let ended = job.script("after_script", HUNGRY).expect(41);
-    assert!(!ended.out.contains("536870912"), "{ended:?}");
+    let result = job.script("after_script", HUNGRY).expect(41);
+    assert!(!result.out.contains("536870912"), "{result:?}");
     let bomb = job.script("after_script", BOMB).expect(41);
     assert!(!bomb.out.contains("all of them"), "{bomb:?}");
     // Elsewhere no cgroup reports it.
     if geteuid().is_root() && std::path::Path::new("/sys/fs/cgroup/memory/tasks").exists() {
-        ended.prints("the memory limit of 67108864 bytes was exceeded");
+        result.prints("the memory limit of 67108864 bytes was exceeded");
         bomb.prints("the limit of 40 processes was exceeded");
     }
     job.script("after_script", "echo as before")
@@ -48,8 +48,8 @@ async fn limits_scripts_like_builds() {
 async fn limits_each_process_of_a_script_without_cgroups() {
     let host = Host::start(TIGHT_WITHOUT_CGROUPS).await;
     let job = host.prepared_job(7);
-    let ended = job.script("after_script", HUNGRY).expect(41);
-    assert!(!ended.out.contains("536870912"), "{ended:?}");
+    let result = job.script("after_script", HUNGRY).expect(41);
+    assert!(!result.out.contains("536870912"), "{result:?}");
     let bomb = job.script("after_script", BOMB).expect(41);
     assert!(!bomb.out.contains("all of them"), "{bomb:?}");
 }
@@ -131,8 +131,8 @@ async fn closes_descriptors_and_filters_system_calls_of_scripts() {
     let script = job.write_script(text);
     let between = format!("exec 9<'{}'; exec \"$@\"", secret.display());
     for stage in ["get_sources", "after_script"] {
-        let ended = job.stage_through(&between, &["run", script.to_str().unwrap(), stage]);
-        let ended = ended.expect(0).prints("all is well");
+        let result = job.stage_through(&between, &["run", script.to_str().unwrap(), stage]);
+        let result = result.expect(0).prints("all is well");
         if cfg!(target_arch = "x86_64") {
             for call in [
                 "keyctl",
@@ -146,11 +146,11 @@ async fn closes_descriptors_and_filters_system_calls_of_scripts() {
                 "unshare",
             ] {
                 assert!(
-                    ended.out.contains(&format!("{call} 1\n")),
-                    "{call}: {ended:?}"
+                    result.out.contains(&format!("{call} 1\n")),
+                    "{call}: {result:?}"
                 );
             }
-            assert!(ended.out.contains("clone3 38\n"), "{ended:?}");
+            assert!(result.out.contains("clone3 38\n"), "{result:?}");
         }
     }
 }
@@ -174,9 +174,9 @@ async fn bounds_tmpfs_folders_of_scripts() {
         echo all is well
     "#;
     for stage in ["get_sources", "after_script"] {
-        let ended = job.script(stage, text).expect(0).prints("all is well");
+        let result = job.script(stage, text).expect(0).prints("all is well");
         for word in ["NO SIZE", "FILLED", "CROWDED"] {
-            assert!(!ended.out.contains(word), "{ended:?}");
+            assert!(!result.out.contains(word), "{result:?}");
         }
     }
 }

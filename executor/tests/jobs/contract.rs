@@ -100,9 +100,9 @@ async fn rejects_cache_with_a_final_failure() {
 async fn config_prints_json_and_nothing_else() {
     let host = Host::start(QUICK).await;
     let job = host.job(7, "a");
-    let ended = job.stage(&["config"]).expect(0);
-    assert_eq!(ended.err, "");
-    let config: Value = serde_json::from_str(&ended.out).unwrap();
+    let result = job.stage(&["config"]).expect(0);
+    assert_eq!(result.err, "");
+    let config: Value = serde_json::from_str(&result.out).unwrap();
     assert_eq!(config["driver"]["name"], "buildbtw");
     assert_eq!(config["builds_dir"], job.builds().to_str().unwrap());
     assert_eq!(config["builds_dir_is_shared"], false);

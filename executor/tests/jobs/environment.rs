@@ -2,7 +2,7 @@
 
 use crate::support::{Host, QUICK};
 
-/// Its `gitlab-runner` creates a temporary file, as the uploader of artifacts does.
+/// Starts a host whose `gitlab-runner` creates a temporary file, as the uploader of artifacts does.
 async fn host() -> Host {
     let host = Host::start(QUICK).await;
     host.replace_setting("/usr/bin/true", "/usr/bin/mktemp");

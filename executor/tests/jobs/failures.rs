@@ -89,11 +89,15 @@ async fn maps_failure_kind_to_exit_code() {
         let job = host.job(id, name);
         job.prepare();
         fs_err::write(job.exit_code_file(), "77").unwrap();
-        let ended = job
+        let result = job
             .script("build_script", "")
             .expect(code)
             .prints("x.c: error: boom");
-        assert!(ended.out.contains("\x1b[1;31m==> ERROR:"), "{}", ended.out);
+        assert!(
+            result.out.contains("\x1b[1;31m==> ERROR:"),
+            "{}",
+            result.out
+        );
         assert_eq!(job.exit_code_file().exists(), code == 41, "{name}");
         let attempt = job.attempt();
         assert_eq!(failed(&attempt.outcomes[0]).1, "x.c: error: boom");
@@ -163,7 +167,7 @@ async fn fails_job_when_server_ended_the_attempt() {
         })
         .await;
     host.server
-        .change(|inner| inner.attempts.get_mut(&id).unwrap().ended = true);
+        .change(|inner| inner.attempts.get_mut(&id).unwrap().has_ended = true);
     StageResult::from(child.wait_with_output().unwrap())
         .expect(41)
         .prints("ended this attempt");

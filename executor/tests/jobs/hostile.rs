@@ -25,9 +25,13 @@ async fn rejects_malformed_job_without_side_effects() {
     ] {
         job.response = response.to_owned();
         for stage in [&["config"][..], &["prepare"], &["cleanup"]] {
-            let ended = job.stage(stage);
-            assert_eq!(ended.code, Some(42), "{stage:?} {response:.50}: {ended:?}");
-            assert_eq!(ended.out, "");
+            let result = job.stage(stage);
+            assert_eq!(
+                result.code,
+                Some(42),
+                "{stage:?} {response:.50}: {result:?}"
+            );
+            assert_eq!(result.out, "");
         }
     }
     host.expect_nothing_left();
@@ -119,7 +123,7 @@ async fn does_not_reap_folders_of_other_users() {
     assert!(kept.exists() && jobs.join("8").is_symlink());
 }
 
-/// The number of processes with a command line that starts with this text.
+/// Returns the number of processes with a command line that starts with this text.
 fn running(beginning: &str) -> usize {
     let processes = fs_err::read_dir("/proc").unwrap().flatten();
     let lines = processes.filter_map(|process| fs_err::read(process.path().join("cmdline")).ok());
@@ -230,9 +234,9 @@ async fn root_side_rejects_unknown_requests() {
         b"\xff\xfe\n",
         &endless,
     ] {
-        let ended = send_to_root_side(&host, input);
-        assert_eq!(ended.code, Some(1), "{ended:?}");
-        assert!(ended.out.contains("request"), "{ended:?}");
+        let result = send_to_root_side(&host, input);
+        assert_eq!(result.code, Some(1), "{result:?}");
+        assert!(result.out.contains("request"), "{result:?}");
     }
     send_to_root_side(&host, REAP).expect(0);
 }
@@ -268,7 +272,7 @@ async fn root_side_trusts_only_files_of_root() {
     reap().expect(0);
 }
 
-/// State of the root side after it reset what it inherited: folder, core dumps, signals.
+/// Returns the state of the root side after it reset what it inherited: folder, core dumps, signals.
 fn reset_state(pid: u32) -> (std::path::PathBuf, String, u64) {
     let read = |name| fs_err::read_to_string(format!("/proc/{pid}/{name}")).unwrap();
     let line = |text: String, name| {
@@ -284,7 +288,7 @@ fn reset_state(pid: u32) -> (std::path::PathBuf, String, u64) {
     )
 }
 
-/// The limits that are lower than those of a service although they could be raised, and the
+/// Returns the limits that are lower than those of a service although they could be raised, and the
 /// priorities: niceness, policy, the OOM killer.
 fn limits_and_priority(pid: u32) -> (Vec<String>, String) {
     let read = |name| fs_err::read_to_string(format!("/proc/{pid}/{name}")).unwrap();

@@ -35,7 +35,7 @@ fn as_another_user(host: &Host, command: &Command) -> StageResult {
     StageResult::from(other.output().unwrap())
 }
 
-/// The failure was reported to the server once, and must not be retried.
+/// Checks that the failure was reported to the server once, and must not be retried.
 #[track_caller]
 fn expect_final(job: &Job<'_>, message: &str) {
     let attempt = job.attempt();
@@ -56,15 +56,15 @@ async fn fails_once_and_names_private_folder_of_the_helper() {
     fs_err::copy("/usr/bin/true", &helper).unwrap();
     host.replace_setting("/usr/bin/true", helper.to_str().unwrap());
     chmod(&private, 0o700);
-    let said = format!(
-        "permission denied: {} (its folder {} is not accessible to nobody)",
+    let message = format!(
+        "permission denied: {} (its folder {} is not accessible to user `nobody`)",
         helper.display(),
         private.display()
     );
-    check(&host).expect(2).prints(&said);
+    check(&host).expect(2).prints(&message);
     let job = host.job(7, "a");
-    job.stage(&["prepare"]).expect(41).prints(&said);
-    expect_final(&job, &said);
+    job.stage(&["prepare"]).expect(41).prints(&message);
+    expect_final(&job, &message);
     job.clean_up();
     // A job without an attempt has nothing to report.
     host.empty_job(8).stage(&["prepare"]).expect(41);
@@ -74,7 +74,7 @@ async fn fails_once_and_names_private_folder_of_the_helper() {
     chmod(&helper, 0o644);
     check(&host)
         .expect(2)
-        .prints("nobody is not allowed to execute it");
+        .prints("user `nobody` is not allowed to execute it");
     chmod(&helper, 0o755);
     check(&host).expect(0);
     let job = host.job(9, "a");
@@ -93,19 +93,21 @@ async fn names_state_folder_that_scripts_cannot_enter() {
     let host = Host::start(QUICK).await;
     let folder = host.state().parent().unwrap().to_owned();
     chmod(&folder, 0o700);
-    let said = format!(
-        "(its folder {} is not accessible to nobody)",
+    let message = format!(
+        "(its folder {} is not accessible to user `nobody`)",
         folder.display()
     );
-    check(&host).expect(2).prints(&said);
+    check(&host).expect(2).prints(&message);
     let job = host.job(7, "a");
-    job.stage(&["prepare"]).expect(41).prints(&said);
+    job.stage(&["prepare"]).expect(41).prints(&message);
     // The result is the same if it is detected later.
     chmod(&folder, 0o711);
     let job = host.job(8, "a");
     job.prepare();
     chmod(&folder, 0o700);
-    job.script("get_sources", "true").expect(41).prints(&said);
+    job.script("get_sources", "true")
+        .expect(41)
+        .prints(&message);
     assert!(job.attempt().is_final);
     job.clean_up();
 }
@@ -122,19 +124,19 @@ async fn names_sudo_command_without_permission() {
     fs_err::copy("/usr/bin/true", &sudo).unwrap();
     chmod(&private, 0o700);
     host.replace_setting("sudo = ''", &format!("sudo = '{}'", sudo.display()));
-    let said = format!(
+    let message = format!(
         "permission denied: {} (its folder {} is not accessible to user 12345)",
         sudo.display(),
         private.display()
     );
     let mut check = host.command();
     check.arg("check");
-    as_another_user(&host, &check).expect(2).prints(&said);
+    as_another_user(&host, &check).expect(2).prints(&message);
     let job = host.job(7, "a");
     as_another_user(&host, &job.command(&["prepare"]))
         .expect(41)
-        .prints(&said);
-    expect_final(&job, &said);
+        .prints(&message);
+    expect_final(&job, &message);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -145,7 +147,7 @@ async fn names_unreadable_settings() {
     let host = Host::start(QUICK).await;
     let job = host.job(7, "a");
     let expect = |settings: &Path, why: String| {
-        let said = format!("permission denied: {} ({why})", settings.display());
+        let message = format!("permission denied: {} ({why})", settings.display());
         for (stage, code) in [("config", 41), ("prepare", 41), ("check", 2)] {
             let mut command = match stage {
                 "check" => host.command(),
@@ -158,7 +160,9 @@ async fn names_unreadable_settings() {
                     .get_envs()
                     .filter_map(|(key, value)| Some((key, value?))),
             );
-            as_another_user(&host, &wanted).expect(code).prints(&said);
+            as_another_user(&host, &wanted)
+                .expect(code)
+                .prints(&message);
         }
     };
     chmod(&host.config(), 0o600);
@@ -192,11 +196,11 @@ async fn names_program_that_sudo_cannot_execute() {
         program.display()
     );
     host.replace_setting("sudo = ''", &settings);
-    let said = format!(
+    let message = format!(
         "permission denied: {} (root is not allowed to execute it)",
         program.display()
     );
-    for (id, words) in [
+    for (id, phrase) in [
         (
             1,
             format!("unable to execute {}: Permission denied", program.display()),
@@ -205,14 +209,14 @@ async fn names_program_that_sudo_cannot_execute() {
     ] {
         fs_err::write(
             &sudo,
-            format!("#!/bin/sh\necho 'sudo: {words}' >&2\nexit 1\n"),
+            format!("#!/bin/sh\necho 'sudo: {phrase}' >&2\nexit 1\n"),
         )
         .unwrap();
         chmod(&sudo, 0o755);
         let job = host.job(id, "a");
         as_another_user(&host, &job.command(&["prepare"]))
             .expect(41)
-            .prints(&said);
+            .prints(&message);
         let attempt = job.attempt();
         assert!(attempt.is_final && attempt.outcomes.len() == 1);
     }

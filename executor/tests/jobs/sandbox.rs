@@ -14,15 +14,15 @@ use crate::support::{Host, Job, StageResult};
 
 async fn host() -> Option<Host> {
     let host = Host::start("").await;
-    let ended = StageResult::from(host.command().arg("check").output().unwrap());
-    if ended.code != Some(0) {
-        eprintln!("SKIPPED: {}", ended.err);
+    let result = StageResult::from(host.command().arg("check").output().unwrap());
+    if result.code != Some(0) {
+        eprintln!("SKIPPED: {}", result.err);
         return None;
     }
     Some(host)
 }
 
-/// A job for a package with this body of `package()`.
+/// Returns a job for a package with this body of `package()`.
 pub(crate) fn job<'a>(host: &'a Host, id: u64, package: &str) -> Job<'a> {
     let source = host.path(&format!("source{id}"));
     fs_err::create_dir(&source).unwrap();
@@ -68,13 +68,13 @@ async fn builds_package_from_its_commit() {
     let script = "id -u; env; ls -A / /root /home /var/lib || true; install -D /dev/null \"$pkgdir/usr/share/hello\"";
     let job = job(&host, 1, script);
     job.prepare();
-    let ended = job
+    let result = job
         .script("build_script", "")
         .expect(0)
         .prints("hello-1.0-1.1-any.pkg.tar")
         .prints("creating a clean root");
-    assert!(!ended.out.contains(crate::support::ID_TOKEN));
-    assert!(!ended.out.contains("bbtw_") && !ended.out.contains("buildbtw-executor"));
+    assert!(!result.out.contains(crate::support::ID_TOKEN));
+    assert!(!result.out.contains("bbtw_") && !result.out.contains("buildbtw-executor"));
     let attempt = job.attempt();
     assert!(matches!(attempt.outcomes[..], [Outcome::Succeeded { .. }]));
     let kept = String::from_utf8_lossy(attempt.pkgbuild.as_deref().unwrap());
@@ -97,7 +97,7 @@ async fn fails_broken_package_with_its_first_errors() {
     assert!(host.leftovers().is_empty(), "{:?}", host.leftovers());
 }
 
-/// The lines of a job's log, without colours.
+/// Returns the lines of a job's log, without colours.
 fn lines(log: &str) -> Vec<String> {
     let mut pieces = log.split("\x1b[");
     let mut text = pieces.next().unwrap_or_default().to_owned();
@@ -119,8 +119,8 @@ async fn package_output_cannot_forge_or_hide_log_lines() {
         install -D /dev/null "$pkgdir/usr/share/hello"; printf '\033[48;5;0;7;8;1m\033[30;40m'"#;
     let built = job(&host, 1, forged);
     built.prepare();
-    let ended = built.script("build_script", "").expect(0);
-    let shown = lines(&ended.out);
+    let result = built.script("build_script", "").expect(0);
+    let shown = lines(&result.out);
     let count = |beginning: &str| {
         let found = shown.iter().filter(|line| line.starts_with(beginning));
         found.count()
@@ -132,15 +132,15 @@ async fn package_output_cannot_forge_or_hide_log_lines() {
         "Repository: ",
         "Build: ",
     ] {
-        assert!(count(ours) <= 1, "{ours}: {}", ended.out);
+        assert!(count(ours) <= 1, "{ours}: {}", result.out);
     }
     assert_eq!(count("Repository: http://evil"), 0);
-    assert!(ended.out.contains("concealed"));
+    assert!(result.out.contains("concealed"));
     for hidden in ["\x1b[8m", "\x1b[30;40m", "\x1b[30m", ";40m", "8;1m", "48;5"] {
-        assert!(!ended.out.contains(hidden), "{hidden:?} {:?}", ended.out);
+        assert!(!result.out.contains(hidden), "{hidden:?} {:?}", result.out);
     }
     // No line of the package leaves its colour to the next one.
-    for line in ended.out.lines() {
+    for line in result.out.lines() {
         let last = line.rsplit_once("\x1b[").map(|(_, style)| style);
         let is_plain = last.is_none_or(|style| style.starts_with("0m") || style.starts_with("0K"));
         assert!(is_plain, "{line:?}");
@@ -151,11 +151,11 @@ async fn package_output_cannot_forge_or_hide_log_lines() {
         "printf '\\033[1;8mx\\n'; echo 'Repository: http://evil'; printf '\\033[8m'; return 4";
     let broken = job(&host, 2, failing);
     broken.prepare();
-    let ended = broken.script("build_script", "").expect(41);
-    let all = [lines(&ended.out), lines(&ended.err)].concat();
+    let result = broken.script("build_script", "").expect(41);
+    let all = [lines(&result.out), lines(&result.err)].concat();
     let forged = |line: &String| line.starts_with("Repository: ");
-    assert!(!all.iter().any(forged), "{ended:?}");
-    assert!(ended.err.starts_with("\x1b[0;1;31mERROR: "), "{ended:?}");
+    assert!(!all.iter().any(forged), "{result:?}");
+    assert!(result.err.starts_with("\x1b[0;1;31mERROR: "), "{result:?}");
     broken.clean_up();
 }
 

@@ -107,11 +107,11 @@ async fn ends_background_processes_with_their_stage() {
         line.is_ok_and(|line| line.starts_with(name.as_bytes()))
     };
     // The kernel kills it with the first process of the environment, but does not wait for it.
-    let gone = async {
+    let wait = async {
         while std::path::Path::new("/proc").read_dir().unwrap().any(runs) {
             tokio::task::yield_now().await;
         }
     };
     let patience = std::time::Duration::from_secs(60);
-    tokio::time::timeout(patience, gone).await.unwrap();
+    tokio::time::timeout(patience, wait).await.unwrap();
 }

@@ -49,12 +49,12 @@ async fn reports_stopped_build_and_leaves_nothing() {
         let (job, child) = building(&host, id).await;
         let started = Instant::now();
         killpg(pid_of(&child), signal).unwrap();
-        let ended = StageResult::from(child.wait_with_output().unwrap());
+        let result = StageResult::from(child.wait_with_output().unwrap());
         assert!(started.elapsed() < FEW_SECONDS);
-        assert!(ended.code.is_some_and(|code| code != 0), "{ended:?}");
+        assert!(result.code.is_some_and(|code| code != 0), "{result:?}");
         assert!(cancelled(&job), "{:?}", job.attempt());
         // The job cannot know the cause, and names none that may be wrong.
-        let log = format!("{ended:?}");
+        let log = format!("{result:?}");
         assert!(log.contains("its status in GitLab says why"), "{log}");
         assert!(
             !log.contains("was cancelled") && !log.contains("ran out of time"),

@@ -126,12 +126,12 @@ async fn builds_with(settings_of_sudo: &str) {
         root = host.state().join("root").display(),
         jobs = host.state().join("jobs").display(),
     );
-    let ended = run(&host, &rule, &stages(&all)).expect(0);
-    let ended = ended
+    let result = run(&host, &rule, &stages(&all)).expect(0);
+    let result = result
         .prints("12345\n")
         .prints("12345 ")
         .prints("section_start");
-    assert!(ended.out.ends_with("\n0\n"), "{}", ended.out);
+    assert!(result.out.ends_with("\n0\n"), "{}", result.out);
     assert_eq!(job.attempt().packages.len(), 2);
     assert!(host.leftovers().is_empty(), "{:?}", host.leftovers());
 

@@ -60,7 +60,7 @@ impl Host {
         self.folder.path().join(name)
     }
 
-    /// Files left in the folders of jobs, on either side.
+    /// Returns the files left in the folders of jobs, on either side.
     pub(crate) fn leftovers(&self) -> Vec<PathBuf> {
         ["jobs", "root/jobs"]
             .iter()
@@ -77,12 +77,12 @@ impl Host {
         assert!(left.is_empty(), "{left:?}");
     }
 
-    /// A job for a build of this package, which the server dispatches.
+    /// Creates a job for a build of this package, which the server dispatches.
     pub(crate) fn job(&self, id: u64, pkgbase: &str) -> Job<'_> {
         self.job_for(id, &build(pkgbase))
     }
 
-    /// The same, with its environment set up and its project folder created.
+    /// Creates the same job, sets up its environment and creates its project folder.
     pub(crate) fn prepared_job(&self, id: u64) -> Job<'_> {
         let job = self.job(id, "a");
         job.prepare();
@@ -101,7 +101,7 @@ impl Host {
         job
     }
 
-    /// A job without an attempt of buildbtw.
+    /// Creates a job without an attempt of buildbtw.
     pub(crate) fn empty_job(&self, id: u64) -> Job<'_> {
         let tmp = self.path(&format!("custom-executor{id}"));
         fs_err::create_dir_all(&tmp).unwrap();
@@ -145,7 +145,7 @@ impl Host {
     }
 }
 
-/// A temporary folder that every user can enter, unlike possibly the one of `TMPDIR`.
+/// Returns a temporary folder that every user can enter, unlike possibly the one of `TMPDIR`.
 pub(crate) fn public_tmp() -> PathBuf {
     let is_public = |folder: &PathBuf| {
         let open = |folder: &Path| {
@@ -259,7 +259,7 @@ impl Job<'_> {
         self.start_with_runner_through("exec \"$@\"", arguments)
     }
 
-    /// The same with a script between the two.
+    /// Starts the same with a script between the two.
     pub(crate) fn start_with_runner_through(&self, between: &str, arguments: &[&str]) -> Child {
         // With job control, bash starts each command in a process group of its own; and as with a
         // runner, only these commands have the variables of the job.
@@ -303,7 +303,7 @@ impl Job<'_> {
         command
     }
 
-    /// The last call of the runner.
+    /// Makes the last call of the runner.
     pub(crate) fn clean_up(&self) {
         self.stage(&["cleanup"]).expect(0);
     }
@@ -316,7 +316,7 @@ impl Job<'_> {
         self.builds().join("g/demo")
     }
 
-    /// The attempt as recorded by the server.
+    /// Returns the attempt as recorded by the server.
     pub(crate) fn attempt(&self) -> buildbtw_fake_server::Attempt {
         self.host.server.attempt(self.attempt.unwrap())
     }

@@ -212,7 +212,7 @@ impl Watch {
         others.chain([self.resync_at(now)]).min().unwrap_or(now)
     }
 
-    /// Any client may request this, so all waiting requests share one poll.
+    /// Returns when waiting requests are served. Any client may send them, so all share one poll.
     fn catch_up_at(&self, now: Instant) -> Option<Instant> {
         let has_requests = self.sources.catch_up_queue.has_requests();
         let earliest = self.last_poll.map(|last| last + MIN_CATCH_UP_INTERVAL);

@@ -50,8 +50,8 @@ impl Actor for Leases {
 
     async fn turn(&mut self, _: Cause<()>) -> Result<Next, Failure> {
         if std::mem::replace(&mut self.was_down, true) {
-            // While nothing could be written, for example on a full disk, heartbeats were refused; silence of a
-            // worker means nothing then.
+            // While nothing could be written, for example on a full disk, heartbeats were refused: a missing
+            // one does not prove that a worker is lost.
             renew_leases(self.state.attempt_parts()).await?;
         }
         let at = self.state.clock.now();

@@ -109,7 +109,7 @@ pub(crate) fn start(
     runner.spawn(&mut tasks, move |_| {
         Reloading::new(shared.clone(), settings.clone())
     });
-    if let Some(pause) = service_manager::pause_between_signs() {
+    if let Some(pause) = service_manager::watchdog_interval() {
         let database = state.database.clone();
         runner.spawn(&mut tasks, move |_| Watchdog::new(database.clone(), pause));
     }
@@ -149,7 +149,7 @@ fn watch(
     let (ready, is_ready) = oneshot::channel();
     let sources = state.sources.clone();
     let outage = sources.outage().clone();
-    // Sent by the first instance only: a panic does not make the server less ready.
+    // Sent by the first instance only: after a panic the server stays ready.
     let mut ready = Some(ready);
     match watched.0 {
         WatchedKind::Directory(directory) => runner.spawn_with(tasks, outage, move || {

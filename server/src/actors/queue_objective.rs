@@ -10,9 +10,9 @@ use crate::outage::{Failure, Pauses};
 use crate::service;
 use crate::state::AppState;
 
-/// How many looks are taken within the limit, so that a build counts at most a quarter of it too late.
-const LOOKS: u32 = 4;
-/// The longest pause between two looks.
+/// How many checks are made within the limit, so that a build counts at most a quarter of it too late.
+const CHECKS: u32 = 4;
+/// The longest pause between two checks.
 const LONGEST: Duration = Duration::from_secs(15);
 
 /// The actor that watches the objective.
@@ -51,7 +51,7 @@ impl Actor for QueueObjective {
         let elapsed = now - std::mem::replace(&mut self.last, now);
         let parts = self.state.monitoring_parts();
         self.objective.watch(parts, elapsed).await?;
-        let pause = self.state.config.queue_objective / LOOKS;
+        let pause = self.state.config.queue_objective / CHECKS;
         Ok(Next::after(pause.min(LONGEST)))
     }
 }

@@ -82,22 +82,22 @@ pub(crate) struct Next {
 }
 
 impl Next {
-    /// After an event only.
+    /// Returns a turn after the next event only.
     pub(crate) fn event() -> Self {
         Self::maybe_at(None)
     }
 
-    /// At a time.
+    /// Returns a turn at a time, or after an earlier event.
     pub(crate) fn at(at: Instant) -> Self {
         Self::maybe_at(Some(at))
     }
 
-    /// After a pause.
+    /// Returns a turn after a pause, or after an earlier event.
     pub(crate) fn after(pause: Duration) -> Self {
         Self::at(Instant::now() + pause)
     }
 
-    /// At a time, or after an event only.
+    /// Returns a turn at a time, if there is one, or after an event only.
     pub(crate) fn maybe_at(at: Option<Instant>) -> Self {
         Self {
             at,
@@ -106,7 +106,7 @@ impl Next {
         }
     }
 
-    /// Keeps a current outage: the turn succeeded without what had failed.
+    /// Keeps a current outage: the turn did not try what had failed.
     pub(crate) fn keep_outage(self) -> Self {
         Self {
             ends_outage: false,
@@ -125,13 +125,13 @@ impl Next {
 
 /// An observer of turns, for metrics.
 pub(crate) trait Observer: Send + Sync {
-    /// An actor was started.
+    /// Records that an actor was started.
     fn started(&self, actor: &'static str);
 
-    /// A turn has ended.
+    /// Records that a turn has ended.
     fn turned(&self, actor: &'static str, took: Duration, is_ok: bool);
 
-    /// An actor has panicked.
+    /// Records that an actor has panicked.
     fn panicked(&self, actor: &'static str);
 }
 

@@ -39,7 +39,7 @@ impl Actor for Watchdog {
     async fn turn(&mut self, _: Cause<Self::Event>) -> Result<Next, Failure> {
         // An error is an answer, too: a restart does not help against a full disk. The transaction is rolled back.
         drop(self.database.write().await);
-        service_manager::alive();
+        service_manager::notify_watchdog();
         Ok(Next::after(self.pause))
     }
 }

@@ -148,5 +148,4 @@ fn node(text: &str) -> Option<IpAddr> {
 }
 
 #[cfg(test)]
-#[path = "forwarded_tests.rs"]
 mod tests;

@@ -7,8 +7,8 @@
 //! many. Connections of a trusted proxy do not count for an address; the requests that it forwards count
 //! for the client's address.
 
+mod authenticated_sources;
 mod forwarded;
-mod known;
 mod pool;
 mod rate;
 mod settings;
@@ -23,7 +23,7 @@ use buildbtw_model::api::ProblemKind;
 
 use crate::error::{Error, Refusal};
 
-use known::KnownSources;
+use authenticated_sources::AuthenticatedSources;
 use pool::{Capacity, Exhausted, Pool, SourceClass};
 use settings::reserve_of;
 
@@ -57,7 +57,7 @@ pub struct Admission(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     trusted: Vec<Network>,
-    known: KnownSources,
+    authenticated: AuthenticatedSources,
     connections: Pool,
     requests: Pool,
     /// Responses that are prepared for requests without a token.
@@ -122,7 +122,7 @@ impl Admission {
         };
         Self(Arc::new(Inner {
             trusted: limits.trusted.clone(),
-            known: KnownSources::default(),
+            authenticated: AuthenticatedSources::default(),
             connections: shared(limits.connections),
             requests: shared(limits.connections),
             reading: public_responses(),
@@ -154,10 +154,10 @@ impl Admission {
 
     /// Records that an address authenticated.
     pub fn authenticated(&self, address: IpAddr) {
-        self.0.known.record(address.into(), Instant::now());
+        self.0.authenticated.record(address.into(), Instant::now());
     }
 
-    /// Whether an address belongs to a trusted proxy.
+    /// Returns whether an address belongs to a trusted proxy.
     pub(crate) fn is_proxy(&self, address: IpAddr) -> bool {
         self.0
             .trusted
@@ -213,7 +213,7 @@ impl Admission {
         queue(waiting).await
     }
 
-    /// Like [`Self::reading`], for a file of a repository.
+    /// Waits like [`Self::reading`], for a file of a repository.
     ///
     /// # Errors
     /// See [`Self::reading`].
@@ -316,9 +316,11 @@ impl Admission {
         }
     }
 
-    /// Whether an address authenticated within the last hour.
+    /// Returns whether an address authenticated within the last hour.
     pub(crate) fn has_authenticated(&self, address: IpAddr) -> bool {
-        self.0.known.contains(address.into(), Instant::now())
+        self.0
+            .authenticated
+            .contains(address.into(), Instant::now())
     }
 }
 

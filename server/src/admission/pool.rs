@@ -70,7 +70,7 @@ impl Pool {
         self.0.lock().all
     }
 
-    /// Whether only the reserve is left.
+    /// Returns whether only the reserve is left.
     pub(super) fn has_only_reserve(&self) -> bool {
         self.0.lock().all >= self.0.open_to(SourceClass::Anonymous)
     }

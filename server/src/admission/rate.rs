@@ -40,7 +40,7 @@ impl RateLimit {
         self.record_at(address, Instant::now())
     }
 
-    /// Whether a source has reached its limit.
+    /// Returns whether a source has reached its limit.
     pub fn is_exhausted(&self, address: IpAddr) -> bool {
         let known = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
         let window = known.get(&Source::from(address));

@@ -26,7 +26,7 @@ pub struct Network {
 }
 
 impl Network {
-    /// Whether the network contains an address. IPv4-mapped IPv6 addresses count as IPv4.
+    /// Returns whether the network contains an address. IPv4-mapped IPv6 addresses count as IPv4.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {

@@ -29,7 +29,7 @@ impl Identity {
         Caller::Token(self.0.id)
     }
 
-    /// Whether the token may do what clients do.
+    /// Returns whether the token may do what clients do.
     #[must_use]
     pub fn is_client(&self) -> bool {
         self.0.scope.allows(TokenScope::Client)
@@ -114,7 +114,7 @@ pub async fn admin(
     require(TokenScope::Admin, state, request, next).await
 }
 
-/// Whether a request has a valid token. For public resources: an invalid token counts as none.
+/// Returns whether a request has a valid token. For public resources: an invalid token counts as none.
 pub(crate) fn has_valid_token(
     state: &AppState,
     request: &Request,

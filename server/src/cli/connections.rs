@@ -43,7 +43,7 @@ pub struct ConnectionArgs {
         value_name = "COUNT"
     )]
     pub max_streams_per_address: u32,
-    /// Proxy whose forwarding headers are trusted
+    /// Trusted proxy
     ///
     /// An address, or a network such as 10.0.0.0/8, whose `Forwarded` or `X-Forwarded-For` names
     /// the client. Repeatable, or separated by commas.

@@ -14,9 +14,10 @@ pub struct MetricsArgs {
     /// reads its sources for the first time. By default it is part of the server's address.
     #[arg(long, env = "BUILDBTW_METRICS_LISTEN", value_name = "ADDRESS")]
     pub metrics_listen: Option<SocketAddr>,
-    /// Seconds that a build may be ready while a worker is free
+    /// Objective for the time in the queue, in seconds
     ///
-    /// Builds that wait for longer are counted in the metrics. Range: 1 to 86400.
+    /// Builds that are ready for longer while a worker is free are counted in the metrics. Range: 1
+    /// to 86400.
     #[arg(
         long,
         env = "BUILDBTW_QUEUE_OBJECTIVE_SECONDS",

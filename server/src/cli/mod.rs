@@ -20,9 +20,9 @@ pub use network::NetworkArgs;
 pub use pipelines::PipelineArgs;
 pub use run::RunArgs;
 
-/// Plans, schedules and publishes package rebuilds.
+/// Plan, schedule and publish package rebuilds
 #[derive(Debug, Parser)]
-#[command(name = "buildbtw-server", version, about)]
+#[command(name = "buildbtw-server", version)]
 pub struct Cli {
     /// The command.
     #[command(subcommand)]
@@ -55,7 +55,7 @@ pub enum Command {
     /// Writes the repository databases, and compares every package with its digest. Exits with 2 if
     /// it finds problems. Run it as the server's user.
     Restore(RestoreArgs),
-    /// Prepare a GitLab's projects for builds there
+    /// Prepare a group's projects for builds on GitLab
     #[command(subcommand)]
     Gitlab(GitlabCommand),
     /// Compare the database with the files on disk
@@ -122,7 +122,7 @@ pub struct CheckArgs {
     /// Read every package and compare its digest, not only its size
     #[arg(long)]
     pub digests: bool,
-    /// Repair what can be repaired, and remove unreferenced files
+    /// Fix repairable problems and remove unreferenced files
     #[arg(long)]
     pub repair: bool,
 }

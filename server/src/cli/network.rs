@@ -9,7 +9,7 @@ use crate::network::NetworkSettings;
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Network of builds")]
 pub struct NetworkArgs {
-    /// Network policy of namespaces created without one
+    /// Default network policy of namespaces
     ///
     /// `none`: packages with sources to download are not built. `sources`: the sources listed in
     /// .SRCINFO are fetched first, and all functions run offline. `prepare`: prepare() and pkgver()

@@ -25,7 +25,7 @@ pub struct PipelineArgs {
         value_name = "true|false"
     )]
     pub run_builds_on_gitlab: bool,
-    /// Architectures that GitLab builds for, separated by commas
+    /// Architectures to build on GitLab, separated by commas
     ///
     /// Local workers build for the others. [default: all of --architectures]
     #[arg(
@@ -68,14 +68,15 @@ pub struct PipelineArgs {
         value_name = "SECONDS"
     )]
     pub gitlab_pipeline_seconds: u32,
-    /// How pipelines get their parameters
+    /// Form of the pipelines' parameters
     ///
     /// Use variables for a GitLab older than 17.10.
     #[arg(
         long,
         env = "BUILDBTW_GITLAB_PARAMETERS",
         value_enum,
-        default_value_t = ParameterKind::Inputs
+        default_value_t = ParameterKind::Inputs,
+        value_name = "KIND"
     )]
     pub gitlab_parameters: ParameterKind,
     /// Accept builds only from jobs on protected branches and tags
@@ -100,7 +101,7 @@ pub struct PipelineArgs {
         value_name = "SECONDS"
     )]
     pub gitlab_settle_seconds: u32,
-    /// Seconds a job may run before it asks for its build
+    /// Time limit for a job to request its build, in seconds
     ///
     /// After that its runner counts as lost: the pipeline is cancelled and the build is dispatched
     /// again. Range: 1 to 86400.

@@ -40,7 +40,7 @@ pub struct RunArgs {
     /// Metrics.
     #[command(flatten)]
     pub metrics: MetricsArgs,
-    /// URL at which users and workers reach the server
+    /// Public URL of the server
     ///
     /// Set it behind a proxy, or when the server listens on all interfaces. It may have a path, for
     /// example `https://example.org/buildbtw`: the server responds with and without that path, so
@@ -51,7 +51,7 @@ pub struct RunArgs {
     /// Folder of git repositories, one per pkgbase
     #[arg(long, env = "BUILDBTW_SOURCES_DIR", value_name = "DIR")]
     pub sources_dir: Option<PathBuf>,
-    /// URL below which workers fetch the repositories of --sources-dir
+    /// Base URL of --sources-dir for workers
     ///
     /// Set it when workers run on machines that do not have the folder at the same path. [default:
     /// the folder]
@@ -68,9 +68,9 @@ pub struct RunArgs {
         value_name = "ARCH"
     )]
     pub architectures: Vec<Architecture>,
-    /// TOML file of the repositories that builds install from
+    /// TOML file of the base repositories
     ///
-    /// It is read again on SIGHUP.
+    /// Builds install their dependencies from them. The file is read again on SIGHUP.
     #[arg(long, env = "BUILDBTW_BASE_REPOSITORIES", value_name = "FILE")]
     pub base_repositories: Option<PathBuf>,
     /// Seconds without a heartbeat until a build is requeued
@@ -84,7 +84,7 @@ pub struct RunArgs {
         value_name = "SECONDS"
     )]
     pub lease_seconds: u32,
-    /// Seconds that one build may take
+    /// Time limit of one build, in seconds
     ///
     /// Range: 1 to 2592000.
     #[arg(
@@ -118,7 +118,7 @@ pub struct RunArgs {
     /// [default: this program's version if --buildtool is its name]
     #[arg(long, env = "BUILDBTW_BUILDTOOLVER", value_name = "VERSION")]
     pub buildtoolver: Option<BuildToolVersion>,
-    /// Seconds that planning one architecture may take
+    /// Time limit of a plan per architecture, in seconds
     ///
     /// Range: 1 to 86400.
     #[arg(
@@ -140,32 +140,37 @@ pub struct RunArgs {
         value_name = "SECONDS"
     )]
     pub sweep_seconds: Option<u32>,
-    /// Largest package that may be uploaded, in MiB
+    /// Maximum size of an uploaded package, in MiB
+    ///
+    /// Range: 1 to 1073741824.
     #[arg(
         long,
         env = "BUILDBTW_MAX_PACKAGE_MIB",
         default_value_t = 4096,
-        value_parser = clap::value_parser!(u32).range(1..),
+        value_parser = clap::value_parser!(u32).range(1..=1 << 30),
         value_name = "MIB"
     )]
     pub max_package_mib: u32,
-    /// Longest log of one attempt, in MiB
+    /// Maximum size of the log of an attempt, in MiB
+    ///
+    /// Range: 1 to 1048576.
     #[arg(
         long,
         env = "BUILDBTW_MAX_LOG_MIB",
         default_value_t = 256,
-        value_parser = clap::value_parser!(u32).range(1..),
+        value_parser = clap::value_parser!(u32).range(1..=1 << 20),
         value_name = "MIB"
     )]
     pub max_log_mib: u32,
     /// Number of iterations to keep per namespace
     ///
     /// The newest complete iteration is kept in addition. Older iterations are removed with their
-    /// packages and logs. 0 keeps all.
+    /// packages and logs. 0 keeps all. Range: 0 to 1000000.
     #[arg(
         long,
         env = "BUILDBTW_KEEP_ITERATIONS",
         default_value_t = 20,
+        value_parser = clap::value_parser!(u32).range(0..=1_000_000),
         value_name = "COUNT"
     )]
     pub keep_iterations: u32,
@@ -187,7 +192,7 @@ pub struct RunArgs {
     /// Builds as pipelines of that GitLab.
     #[command(flatten)]
     pub pipelines: PipelineArgs,
-    /// What to report to GitLab, separated by commas
+    /// Reports to GitLab, separated by commas
     ///
     /// The token needs the scope `api`.
     #[arg(

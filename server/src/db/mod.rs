@@ -245,13 +245,13 @@ pub(crate) async fn for_anonymous<T>(what: impl Future<Output = T>) -> T {
     FOR_ANONYMOUS.scope((), what).await
 }
 
-/// Like [`for_anonymous`], for one poll of a response body that is produced while it is sent.
+/// Does the same as [`for_anonymous`] for one poll of a response body that is produced while it is sent.
 pub(crate) fn poll_for_anonymous<T>(poll: impl FnOnce() -> T) -> T {
     FOR_ANONYMOUS.sync_scope((), poll)
 }
 
-/// Returns the first damage in the structure of the file, if there is any. Reads all of it, which is a small price
-/// at a start for never writing to a damaged database.
+/// Returns the first damage in the structure of the file, if there is any. Reading all of it at the start
+/// prevents writes to a damaged database.
 async fn damage(pool: &SqlitePool) -> Option<String> {
     let found: sqlx::Result<String> = sqlx::query_scalar("pragma quick_check(1)")
         .fetch_one(pool)

@@ -202,7 +202,7 @@ impl Batch {
         }
     }
 
-    /// Like [`Self::commit`]. Records the time, if there is anything to commit.
+    /// Commits like [`Self::commit`], and records the time, if there is anything to commit.
     async fn commit_measured(&mut self, metrics: &DatabaseMetrics) {
         let (began, has_members) = (Instant::now(), !self.members.is_empty());
         self.commit().await;
@@ -336,7 +336,7 @@ impl Drop for WriteTransaction {
     }
 }
 
-/// Whether another process had locked the database.
+/// Returns whether another process had locked the database.
 fn is_locked(error: &sqlx::Error) -> bool {
     error::database_code(error).is_some_and(|code| error::BUSY.contains(&code))
 }

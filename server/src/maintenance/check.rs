@@ -275,8 +275,11 @@ impl Checker {
             image.list(listing);
         }
         let rows = packages::of_repository(reader, iteration, &key.architecture).await?;
-        let turn = self.repos.acquire_render_turn(Rendering::FileLists).await?;
-        let lists = with_files(&self.database, listed(&rows), turn).await?;
+        let permit = self
+            .repos
+            .acquire_render_permit(Rendering::FileLists)
+            .await?;
+        let lists = with_files(&self.database, listed(&rows), permit).await?;
         Ok((image.render()?, lists))
     }
 

@@ -27,7 +27,7 @@ pub(super) fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// Whether a repository database has this content, whatever its compression.
+/// Returns whether a repository database has this content, whatever its compression.
 pub(super) fn is_content(path: &Path, content: &[u8]) -> io::Result<bool> {
     match fs_err::read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),

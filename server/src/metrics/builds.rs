@@ -285,7 +285,7 @@ impl BuildMetrics {
     }
 
     /// Records attempts that ended.
-    pub(crate) fn ended(&self, attempts: &[EndedAttempt]) {
+    pub(crate) fn record_ended(&self, attempts: &[EndedAttempt]) {
         for attempt in attempts {
             let labels = AttemptLabels::of(attempt.status, attempt.failure);
             self.attempts.get_or_create(&labels).inc();

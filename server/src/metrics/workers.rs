@@ -123,8 +123,8 @@ impl WorkerMetrics {
         }
         let now: BTreeSet<_> = seen.iter().map(|worker| worker.name.clone()).collect();
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        for gone in known.difference(&now) {
-            self.last_contact.remove(&label(gone));
+        for forgotten in known.difference(&now) {
+            self.last_contact.remove(&label(forgotten));
         }
         *known = now;
     }

@@ -308,11 +308,11 @@ mod tests {
     async fn cancels_plan_when_its_caller_disconnects() {
         let queue = queue(A_DAY);
         let (began, begins) = tokio::sync::oneshot::channel();
-        let (ended, ends) = mpsc::channel();
+        let (end, ends) = mpsc::channel();
         let planned = queue.plan(caller(1), move |budget| {
             let _ = began.send(());
             let result = endless(budget);
-            let _ = ended.send(());
+            let _ = end.send(());
             result
         });
         tokio::select! {

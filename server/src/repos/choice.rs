@@ -8,11 +8,11 @@ use crate::db::packages::{Candidate, Listing};
 
 /// A package that may have others of the same name.
 pub trait NamedPackage {
-    /// Its source package.
+    /// Returns its source package.
     fn pkgbase(&self) -> &Pkgbase;
-    /// The stage of its build.
+    /// Returns the stage of its build.
     fn stage(&self) -> u32;
-    /// Its version.
+    /// Returns its version.
     fn version(&self) -> &PackageVersion;
 }
 

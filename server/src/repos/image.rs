@@ -61,7 +61,7 @@ impl DatabaseImage {
     }
 }
 
-/// FNV-1a: stable across platforms and versions, unlike the standard library's hashes.
+/// Returns the bucket of a name, by FNV-1a: stable across platforms and versions, unlike the standard library's hashes.
 fn bucket_of(name: &Pkgname) -> u64 {
     let hash = name
         .as_str()

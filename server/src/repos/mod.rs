@@ -7,7 +7,7 @@ pub mod database;
 pub mod image;
 pub mod package_file;
 mod rendered;
-mod turns;
+mod work_limits;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,8 +19,8 @@ use crate::db::builds::BuildRow;
 use buildbtw_model::{Architecture, AttemptId, NamespaceName, PackageFileName, Sha256Digest};
 
 use rendered::RenderedDatabases;
-use turns::Turns;
-pub use turns::{Rendering, Turn};
+use work_limits::WorkLimits;
+pub use work_limits::{Rendering, WorkPermit};
 
 /// The folders of repositories, uploads and temporary files. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -34,7 +34,7 @@ pub struct Repos {
     /// Held while the trash is filled and emptied, so that emptying it does not remove a place that another task
     /// has just created.
     trash_lock: Arc<Mutex<()>>,
-    turns: Turns,
+    limits: WorkLimits,
     rendered: RenderedDatabases,
 }
 
@@ -73,7 +73,7 @@ impl Repos {
             trash: data.join("trash"),
             staging: data.join("staging"),
             trash_lock: Arc::default(),
-            turns: Turns::new(),
+            limits: WorkLimits::new(),
             rendered: RenderedDatabases::new(data.join("rendered")),
         };
         let rendered = this.rendered.folder();
@@ -269,20 +269,24 @@ impl Repos {
         Ok(attempts)
     }
 
-    /// Waits for a turn to read a package of this sender and size.
+    /// Waits for a permit to read a package of this sender and size.
     ///
     /// # Errors
     /// Never: the semaphores are not closed.
-    pub async fn acquire_read_turn(&self, sender: TokenId, size: u64) -> anyhow::Result<Turn> {
-        self.turns.read(sender, size).await
+    pub async fn acquire_read_permit(
+        &self,
+        sender: TokenId,
+        size: u64,
+    ) -> anyhow::Result<WorkPermit> {
+        self.limits.read(sender, size).await
     }
 
-    /// Waits for a turn to render a database.
+    /// Waits for a permit to render a database.
     ///
     /// # Errors
     /// Never: the semaphores are not closed.
-    pub async fn acquire_render_turn(&self, what: Rendering) -> anyhow::Result<Turn> {
-        self.turns.render(what).await
+    pub async fn acquire_render_permit(&self, what: Rendering) -> anyhow::Result<WorkPermit> {
+        self.limits.render(what).await
     }
 
     /// Hard-links a package into a repository. Idempotent; the caller ensures that no other package is served under

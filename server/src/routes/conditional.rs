@@ -53,7 +53,7 @@ pub(crate) fn tag_of(content: &[u8]) -> anyhow::Result<HeaderValue> {
     Ok(HeaderValue::from_str(&format!("\"{half}\""))?)
 }
 
-/// Whether the client has the representation with this tag: `If-None-Match`, compared weakly.
+/// Returns whether the client has the representation with this tag: `If-None-Match`, compared weakly.
 pub(crate) fn has_tag(headers: &HeaderMap, tag: &HeaderValue) -> bool {
     let tags = headers.get_all(header::IF_NONE_MATCH).iter();
     let mut known = tags.filter_map(|value| value.to_str().ok());
@@ -98,7 +98,7 @@ pub(crate) fn requested_range(
         .unwrap_or(RequestedRange::Whole)
 }
 
-/// Whether `Range` applies: the method is GET (RFC 9110, section 14.2), it is one range of bytes, and
+/// Returns whether `Range` applies: the method is GET (RFC 9110, section 14.2), it is one range of bytes, and
 /// `If-Range`, if present, has this tag. A date is not precise enough.
 pub(crate) fn range_applies(
     method: &Method,

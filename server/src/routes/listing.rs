@@ -39,7 +39,7 @@ async fn add_slash(
     if let Some((_, name)) = parameters.iter().find(|(key, _)| *key == "name")
         && !folders::has_namespace(&state.database, name).await?
     {
-        let what = format!("page or resource at {}", uri.path());
+        let what = format!("`{}`", uri.path());
         return Err(Error::not_found(what));
     }
     let location = format!("{}{}/", state.config.prefix, uri.path());

@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::serve::{BodyHook, NextFrame, Peer, hold_until_sent, wrap_body};
 use crate::state::AppState;
 
-/// Waits for a turn to prepare the response, unless the request has a valid token.
+/// Waits for a permit to prepare the response, unless the request has a valid token.
 pub(crate) async fn limit_public(
     State(state): State<AppState>,
     request: Request,
@@ -25,8 +25,8 @@ pub(crate) async fn limit_public(
     run_limited(&state, request, next, Queue::Responses).await
 }
 
-/// Like [`limit_public`], for repositories that builds install from: addresses that authenticated recently
-/// do not queue.
+/// Limits requests as [`limit_public`] does, for repositories that builds install from: addresses that authenticated
+/// recently do not queue.
 pub(crate) async fn limit_repository(
     State(state): State<AppState>,
     request: Request,
@@ -51,9 +51,9 @@ pub(crate) async fn use_public_connections(
 /// What a request without a token waits for.
 #[derive(Clone, Copy)]
 enum Queue {
-    /// A turn to prepare a response.
+    /// A permit to prepare a response.
     Responses,
-    /// A turn to send a file.
+    /// A permit to send a file.
     Files,
     /// Nothing: the handler has its own limit.
     None,

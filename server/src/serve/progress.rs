@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use axum::body::{Body, Bytes};
 use hyper::body::{Body as _, Frame};
 
-use super::wrapped::{BodyHook, NextFrame, wrap_body};
+use super::body_hook::{BodyHook, NextFrame, wrap_body};
 
 /// Maximum part of a response that is passed on at a time. What is passed on is buffered in memory that no
 /// limit counts; the rest counts for its permit.
@@ -26,7 +26,7 @@ struct Waiting {
 }
 
 impl Progress {
-    /// Whether a response has waited for its client for this long.
+    /// Returns whether a response has waited for its client for this long.
     pub(super) fn has_stalled(&self, for_long: Duration) -> bool {
         let waiting = self.lock();
         waiting

@@ -20,9 +20,9 @@ pub async fn append_log(
     offset: u64,
     chunk: &[u8],
 ) -> Result<LogAppended, Error> {
-    let turn = parts.reports.turn().await?;
+    let permit = parts.reports.acquire().await?;
     active_attempt(parts.database, token, id).await?;
-    drop(turn);
+    drop(permit);
     if offset.saturating_add(chunk.len() as u64) > parts.config.max_log_bytes {
         let limit = parts.config.max_log_bytes >> 20;
         return Err(Refusal::new(

@@ -40,7 +40,7 @@ pub(crate) fn no_attempt(id: AttemptId) -> Error {
     Error::not_found(format!("attempt {id}"))
 }
 
-/// Like [`own_attempt`], but refuses attempts that have ended.
+/// Returns the attempt as [`own_attempt`] does, but refuses attempts that have ended.
 ///
 /// # Errors
 /// When there is none, it was claimed with another token, or has ended.

@@ -42,13 +42,13 @@ pub async fn claim_build(
         let title = "a claim must name 1 to 16 architectures";
         return Err(Error::refused(ProblemKind::InvalidRequest, title));
     }
-    let turn = parts.reports.turn().await?;
+    let permit = parts.reports.acquire().await?;
     let repeated = match note_worker(parts, &request).await? {
         true => repeated_claim(parts, claimant).await?,
         false => None,
     };
     // A claim may wait for a long time.
-    drop(turn);
+    drop(permit);
     if repeated.is_some() {
         return Ok(repeated);
     }

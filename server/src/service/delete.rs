@@ -32,9 +32,9 @@ pub async fn delete(
 ) -> Result<(), Error> {
     let namespace = find_namespace(parts.database, name).await?;
     let mut tx = parts.database.write().await?;
-    let mut gone = Vec::new();
+    let mut removed = Vec::new();
     for iteration in iterations::of_namespace(&mut *tx.connection(), namespace.id).await? {
-        gone.extend(delete_iteration(&mut tx, &iteration).await?);
+        removed.extend(delete_iteration(&mut tx, &iteration).await?);
     }
     namespaces::delete(&mut tx, namespace.id).await?;
     tx.commit().await?;
@@ -44,7 +44,7 @@ pub async fn delete(
     replans.forget(namespace.id);
     announcer.announce_deletion(namespace.id);
     let folder = parts.repos.folder_of(name, None);
-    remove_files(parts.repos, parts.logs, vec![folder], gone).await
+    remove_files(parts.repos, parts.logs, vec![folder], removed).await
 }
 
 /// Removes the rows of an iteration, and returns the attempts that were removed with it.
@@ -70,9 +70,9 @@ pub(super) async fn delete_iteration(
     reuse::record_origins(tx, iteration.id).await?;
     retired_packages::retire(tx, iteration.id).await?;
     attempts::reassign_to_sharers(tx, iteration.id).await?;
-    let gone = attempts::ids_of_iteration(&mut *tx.connection(), iteration.id).await?;
+    let removed = attempts::ids_of_iteration(&mut *tx.connection(), iteration.id).await?;
     iterations::delete(tx, iteration.id).await?;
-    Ok(gone)
+    Ok(removed)
 }
 
 /// Removes the files of rows that were deleted. What a crash leaves is removed at the next start.
@@ -131,11 +131,11 @@ pub(super) async fn remove_orphans(
             }
         }
     }
-    let mut gone = Vec::new();
+    let mut removed = Vec::new();
     for attempt in logs.all()? {
         if attempts::by_id(reader, attempt).await?.is_none() {
-            gone.push(attempt);
+            removed.push(attempt);
         }
     }
-    remove_files(repos, logs, folders, gone).await
+    remove_files(repos, logs, folders, removed).await
 }

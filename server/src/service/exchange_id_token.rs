@@ -208,7 +208,7 @@ fn check_protection(on_gitlab: &Pipelines, claims: &JobClaims) -> Result<(), Err
         return Ok(());
     };
     Err(not_allowed(&format!(
-        "its CI configuration {config}, so everyone who may push to `{}` may be able to change it; \
+        "its CI configuration {config}, so users who may push to `{}` may be able to change it; \
          set ci_config_path to the template of another project, or protect the branch",
         claims.git_ref
     )))

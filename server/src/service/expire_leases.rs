@@ -103,7 +103,7 @@ mod tests {
     use crate::logs::Logs;
     use crate::repos::Repos;
     use crate::state::announcer::Announcer;
-    use crate::state::report_turns::ReportTurns;
+    use crate::state::report_limit::ReportLimit;
     use crate::testing::{config, disk, open_database, settable};
 
     const ATTEMPTS: [&str; 2] = [
@@ -154,7 +154,7 @@ mod tests {
             repos: &Repos::new(folder.path()).unwrap(),
             disk: &disk(folder.path()),
             logs: &Logs::new(folder.path()).unwrap(),
-            reports: &ReportTurns::default(),
+            reports: &ReportLimit::default(),
             announcer: &Announcer::default(),
             pipelines: None,
         };

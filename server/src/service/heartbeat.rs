@@ -19,7 +19,7 @@ pub async fn heartbeat(
     token: TokenId,
     id: AttemptId,
 ) -> Result<HeartbeatResponse, Error> {
-    let _turn = parts.reports.turn().await?;
+    let _permit = parts.reports.acquire().await?;
     let attempt = active_attempt(parts.database, token, id).await?;
     let mut tx = parts.database.write().await?;
     let lease = parts.database.clock().now() + parts.config.lease;

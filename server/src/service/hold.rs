@@ -9,7 +9,7 @@ use crate::error::{Error, Refusal};
 use crate::state::parts::PlanningParts;
 
 use super::new_iteration::{Trigger, catch_up, new_iteration_after};
-use super::read::find::find_namespace;
+use super::read::find::{find_namespace, no_iteration};
 use super::read::namespaces::show_namespace;
 use super::refusals;
 use super::transitions::Transition;
@@ -27,7 +27,7 @@ pub async fn cancel(
     let namespace = find_namespace(parts.database, name).await?;
     let mut tx = parts.database.write().await?;
     let newest = iterations::newest(tx.connection(), namespace.id).await?;
-    let newest = newest.ok_or_else(|| Error::not_found(format!("iteration of `{name}`")))?;
+    let newest = newest.ok_or_else(|| no_iteration(name))?;
     if namespace.held_at.is_none() && newest.status == IterationStatus::Done {
         let title = format!(
             "`{name}` has nothing left to cancel: iteration {} is done",
@@ -61,7 +61,7 @@ pub async fn resume(
     catch_up(parts.database, parts.sources, &namespace, Vec::new()).await?;
     let mut tx = parts.database.write().await?;
     let newest = iterations::newest(tx.connection(), namespace.id).await?;
-    let newest = newest.ok_or_else(|| Error::not_found(format!("iteration of `{name}`")))?;
+    let newest = newest.ok_or_else(|| no_iteration(name))?;
     let was_held = namespaces::hold(&mut tx, namespace.id, false).await?;
     if !was_held && newest.status != IterationStatus::Cancelled {
         tx.undo().await?;

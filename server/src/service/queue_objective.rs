@@ -18,7 +18,7 @@ const MOST: i64 = 10_000;
 pub struct QueueObjective {
     limit: Duration,
     builds: HashMap<BuildId, Watched>,
-    /// The architectures with a free worker at the last look.
+    /// The architectures with a free worker at the last check.
     free: BTreeSet<Architecture>,
 }
 
@@ -65,7 +65,7 @@ impl QueueObjective {
         Ok(())
     }
 
-    /// Adds the elapsed time to the builds that were ready at both looks, if a worker was free at both. Returns the
+    /// Adds the elapsed time to the builds that were ready at both checks, if a worker was free at both. Returns the
     /// architectures of builds that exceed the objective now.
     fn advance(
         &mut self,
@@ -112,7 +112,7 @@ mod tests {
     }
 
     /// Advances by a second and returns how many builds exceed the objective.
-    fn look(objective: &mut QueueObjective, ready: &[i64], free: &[&str]) -> usize {
+    fn check(objective: &mut QueueObjective, ready: &[i64], free: &[&str]) -> usize {
         let ready = ready
             .iter()
             .map(|id| (BuildId(*id), architecture("x86_64")));
@@ -122,11 +122,11 @@ mod tests {
     #[test]
     fn counts_build_once_when_it_waits_for_longer_than_the_limit() {
         let mut objective = QueueObjective::new(2 * SECOND);
-        let counts = [(); 5].map(|()| look(&mut objective, &[1], &["x86_64"]));
+        let counts = [(); 5].map(|()| check(&mut objective, &[1], &["x86_64"]));
         assert_eq!(counts, [0, 0, 0, 1, 0]);
         // Ready again after another attempt: it counts again.
-        look(&mut objective, &[], &["x86_64"]);
-        let counts = [(); 4].map(|()| look(&mut objective, &[1], &["x86_64"]));
+        check(&mut objective, &[], &["x86_64"]);
+        let counts = [(); 4].map(|()| check(&mut objective, &[1], &["x86_64"]));
         assert_eq!(counts, [0, 0, 0, 1]);
     }
 
@@ -134,8 +134,8 @@ mod tests {
     fn does_not_count_while_all_workers_build() {
         let mut objective = QueueObjective::new(2 * SECOND);
         for _ in 0..10 {
-            assert_eq!(look(&mut objective, &[1, 2], &[]), 0);
-            assert_eq!(look(&mut objective, &[1, 2], &["aarch64"]), 0);
+            assert_eq!(check(&mut objective, &[1, 2], &[]), 0);
+            assert_eq!(check(&mut objective, &[1, 2], &["aarch64"]), 0);
         }
         assert!(objective.builds.is_empty());
     }

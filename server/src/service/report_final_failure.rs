@@ -27,7 +27,7 @@ pub(super) async fn report_final_failure(
         return Err(Error::refused(ProblemKind::InvalidRequest, title));
     };
     let explanation = sanitize(explanation);
-    let turn = parts.reports.turn().await?;
+    let permit = parts.reports.acquire().await?;
     let attempt = own_attempt(parts.database, token, id).await?;
     let build = builds::by_id(parts.database.read(), attempt.build)
         .await?
@@ -49,7 +49,7 @@ pub(super) async fn report_final_failure(
         return Err(attempt_ended(id));
     }
     let effects = transition.commit().await?;
-    drop(turn);
+    drop(permit);
     parts.announcer.announce(effects);
     remove_uploads(parts.repos, id).await;
     parts.logs.close(id).await?;

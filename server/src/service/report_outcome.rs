@@ -44,14 +44,14 @@ pub async fn report_outcome(
     if !retry {
         return report_final_failure(parts, token, id, outcome).await;
     }
-    let turn = parts.reports.turn().await?;
+    let permit = parts.reports.acquire().await?;
     let status = match outcome {
-        Outcome::Succeeded { packages } => succeeded(parts, token, id, packages, turn).await?,
+        Outcome::Succeeded { packages } => succeeded(parts, token, id, packages, permit).await?,
         Outcome::Failed { kind, explanation } => {
             let attempt = own_attempt(parts.database, token, id).await?;
             let build = build_of(parts.database, id, attempt.build).await?;
             failed(parts, id, &build, *kind, &sanitize(explanation)).await?;
-            drop(turn);
+            drop(permit);
             remove_uploads(parts.repos, id).await;
             AttemptStatus::Failed
         }
@@ -119,7 +119,7 @@ async fn succeeded(
     token: TokenId,
     id: AttemptId,
     reported: &[ReportedPackage],
-    turn: OwnedSemaphorePermit,
+    permit: OwnedSemaphorePermit,
 ) -> Result<AttemptStatus, Error> {
     let expected = expectations::for_outcome(parts.database.read(), id)
         .await?
@@ -151,7 +151,7 @@ async fn succeeded(
         AttemptStatus::Failed | AttemptStatus::Lost => return Err(attempt_ended(id)),
     }
     // Other reports may be accepted meanwhile, and published together with this one.
-    drop(turn);
+    drop(permit);
     parts.announcer.publish(build.id).await?;
     Ok(AttemptStatus::Succeeded)
 }

@@ -44,8 +44,8 @@ async fn remove(
         return Ok(());
     }
     packages::keep_versions(&mut tx, iteration.id).await?;
-    let gone = match delete_iteration(&mut tx, iteration).await {
-        Ok(gone) => gone,
+    let removed = match delete_iteration(&mut tx, iteration).await {
+        Ok(removed) => removed,
         Err(Error::Refused(_)) => return Ok(()),
         Err(error) => return Err(error),
     };
@@ -60,5 +60,5 @@ async fn remove(
     let folder = parts
         .repos
         .folder_of(&namespace.name, Some(iteration.number));
-    remove_files(parts.repos, parts.logs, vec![folder], gone).await
+    remove_files(parts.repos, parts.logs, vec![folder], removed).await
 }

@@ -69,7 +69,7 @@ fn size_of(path: PathBuf, seen: &mut HashSet<(u64, u64)>) -> io::Result<u64> {
     Ok(bytes)
 }
 
-/// Files come and go while they are counted.
+/// Returns `None` for a missing file: files come and go while they are counted.
 fn if_there<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(found) => Ok(Some(found)),

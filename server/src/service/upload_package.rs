@@ -17,7 +17,7 @@ use crate::db::packages::{self, Contents, Entries, PackageRow};
 use crate::db::{Database, TokenId, attempts};
 use crate::error::{Error, Refusal};
 use crate::repos::package_file::{PackageError, PackageMetadata, explain};
-use crate::repos::{Turn, sync_folder};
+use crate::repos::{WorkPermit, sync_folder};
 use crate::state::parts::AttemptParts;
 
 use super::attempt_guard::{active_attempt, attempt_ended, check_owner, no_attempt};
@@ -48,7 +48,7 @@ pub async fn upload_package<E: std::fmt::Display>(
     shutdown: &CancellationToken,
     body: impl Stream<Item = Result<Bytes, E>> + Send,
 ) -> Result<UploadedPackage, Error> {
-    let turn = parts.reports.turn().await?;
+    let permit = parts.reports.acquire().await?;
     let (reader, id) = (parts.database.read(), upload.attempt);
     let expected = expectations::for_upload(reader, id, &upload.file_name).await?;
     let expected = check_expected(expected, token, upload)?;
@@ -65,18 +65,26 @@ pub async fn upload_package<E: std::fmt::Display>(
     let announced = announced.min(parts.config.max_package_bytes);
     parts.disk.ensure_room_for(announced)?;
     // The upload may take long.
-    drop(turn);
+    drop(permit);
     fs_err::tokio::create_dir_all(&folder).await?;
     let partial = Partial::new(&folder, &upload.file_name);
     let size = receive(parts, &partial, &upload.sha256, body).await?;
-    let turn = parts.repos.acquire_read_turn(token, size).await?;
+    let permit = parts.repos.acquire_read_permit(token, size).await?;
     // The rest is not awaited when the server shuts down, or when the client has disconnected.
     let stop = shutdown.child_token();
     let _stop_when_gone = stop.clone().drop_guard();
     let limit = reading_limit(size);
     let reading = Reading { limit, stop };
-    let read = read_metadata(&partial.path, upload, expected.pkgbase, size, turn, reading).await;
-    let (row, contents, turn) = match read {
+    let read = read_metadata(
+        &partial.path,
+        upload,
+        expected.pkgbase,
+        size,
+        permit,
+        reading,
+    )
+    .await;
+    let (row, contents, permit) = match read {
         Ok(read) => read,
         Err(error) => {
             // The uploads of an attempt that ended meanwhile are removed, and this file with them.
@@ -86,13 +94,13 @@ pub async fn upload_package<E: std::fmt::Display>(
     };
     // A large row keeps its memory until it is stored. Uploads with the same token would wait for a commit each
     // if small rows did so, too.
-    let _turn = (contents.size() > MAX_SIZE_WITHOUT_TURN).then_some(turn);
+    let _permit = (contents.size() > MAX_SIZE_WITHOUT_PERMIT).then_some(permit);
     keep(parts.database, token, &partial, &folder, &row, &contents).await?;
     Ok(response(upload, size))
 }
 
-/// The maximum size in bytes of a row that is stored after its turn.
-const MAX_SIZE_WITHOUT_TURN: usize = 1 << 20;
+/// The maximum size in bytes of a row that is stored after its permit is released.
+const MAX_SIZE_WITHOUT_PERMIT: usize = 1 << 20;
 
 /// Moves a package into the folder of its attempt, unless that has ended. Durable when it returns.
 async fn keep(
@@ -262,9 +270,9 @@ async fn read_metadata(
     upload: &Upload,
     pkgbase: Pkgbase,
     size: u64,
-    turn: Turn,
+    permit: WorkPermit,
     reading: Reading,
-) -> Result<(PackageRow, Contents, Turn), Error> {
+) -> Result<(PackageRow, Contents, WorkPermit), Error> {
     let (path, upload) = (path.to_owned(), upload.clone());
     let Reading { limit, stop } = reading;
     tokio::task::spawn_blocking(move || {
@@ -297,7 +305,7 @@ async fn read_metadata(
             file_name,
             sha256,
         };
-        Ok((row, contents, turn))
+        Ok((row, contents, permit))
     })
     .await?
 }
@@ -355,9 +363,9 @@ mod tests {
             size: None,
         };
         let repos = crate::repos::Repos::new(folder.path()).unwrap();
-        let turn = repos.acquire_read_turn(TokenId(1), 0).await.unwrap();
+        let permit = repos.acquire_read_permit(TokenId(1), 0).await.unwrap();
         let pkgbase = "a".parse().unwrap();
-        let read = read_metadata(&path, &upload, pkgbase, 0, turn, Reading { limit, stop }).await;
+        let read = read_metadata(&path, &upload, pkgbase, 0, permit, Reading { limit, stop }).await;
         read.err().unwrap()
     }
 

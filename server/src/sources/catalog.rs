@@ -38,7 +38,7 @@ pub struct Head {
 }
 
 impl Head {
-    /// Whether this has the same files as another commit. A commit without a known tree equals only itself.
+    /// Returns whether this has the same files as another commit. A commit without a known tree equals only itself.
     #[must_use]
     pub fn has_files_of(&self, commit: &CommitHash, tree: Option<&TreeHash>) -> bool {
         self.commit == *commit || (self.tree.is_some() && self.tree.as_ref() == tree)

@@ -109,7 +109,7 @@ impl CatchUpQueue {
         self.waker.woken().await;
     }
 
-    /// Whether requests are waiting.
+    /// Returns whether requests are waiting.
     pub(crate) fn has_requests(&self) -> bool {
         !self.lock().requests.is_empty()
     }

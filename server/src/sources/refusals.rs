@@ -60,7 +60,7 @@ impl Sources {
         let hint = self
             .similar_names(pkgbase)
             .unwrap_or_else(|| "`buildbtw sources` lists all source repositories".to_owned());
-        let title = format!("there is no source repository of pkgbase `{pkgbase}`");
+        let title = format!("no source repository has pkgbase `{pkgbase}`");
         Refusal::new(ProblemKind::UnknownPkgbase, title)
             .hint(hint)
             .into()

@@ -260,7 +260,7 @@ impl Sources {
             .map_err(|error| Self::unless_stale(pkgbase, freshness, error))
     }
 
-    /// Whether refs of an unusable repository may contain a package.
+    /// Returns whether refs of an unusable repository may contain a package.
     pub(super) fn may_be_of(&self, row: &SourceRepositoryRow, pkgbase: &Pkgbase) -> bool {
         !store::forbids_builds(row) && self.kind.name_problem(&row.path, pkgbase).is_none()
     }

@@ -62,7 +62,7 @@ impl Found {
         self.row.problem = Some(SourceProblem::new(kind, message));
     }
 
-    /// Whether this equals the stored row. A lost claim of the pkgbase does not count, because it is not read
+    /// Returns whether this equals the stored row. A lost claim of the pkgbase does not count, because it is not read
     /// from the repository.
     pub(super) fn is_unchanged_from(&self, known: &SourceRepositoryRow) -> bool {
         let lost = |problem: &SourceProblem| problem.kind == SourceProblemKind::Claimed;
@@ -80,7 +80,7 @@ impl Found {
     }
 }
 
-/// Whether nothing may be built from a repository, whatever its refs contain.
+/// Returns whether nothing may be built from a repository, whatever its refs contain.
 pub(super) fn forbids_builds(row: &SourceRepositoryRow) -> bool {
     let problem = row.problem.as_ref();
     problem.is_some_and(|problem| problem.kind.forbids_builds())
@@ -92,7 +92,7 @@ impl<F: Fn(&str, &Pkgbase) -> Option<SourceProblem>> NameCheck for F {}
 
 /// The projects whose paths other projects have taken, and whose new paths are unknown.
 #[derive(Debug, Default)]
-pub(super) struct Displaced(pub(super) Vec<ProjectId>);
+pub(super) struct MovedAway(pub(super) Vec<ProjectId>);
 
 /// The change of a row.
 struct Update {
@@ -117,26 +117,26 @@ impl Sources {
     pub(super) async fn store(
         &self,
         found: Vec<Found>,
-        gone: Vec<SourceRepositoryRow>,
-    ) -> Result<Displaced, Error> {
-        if found.is_empty() && gone.is_empty() {
-            return Ok(Displaced::default());
+        removed: Vec<SourceRepositoryRow>,
+    ) -> Result<MovedAway, Error> {
+        if found.is_empty() && removed.is_empty() {
+            return Ok(MovedAway::default());
         }
-        let mut all_displaced = Displaced::default();
+        let mut moved_away = MovedAway::default();
         let mut updates = Vec::with_capacity(found.len());
         let mut released = BTreeSet::new();
         let mut tx = self.database.write().await?;
-        for row in &gone {
+        for row in &removed {
             tracing::info!(source.path = row.path, "source repository was removed");
             source_repositories::delete(&mut tx, &row.path).await?;
             released.extend(claim(row));
         }
         for Found { mut row, package } in found {
             let before = previous(&mut tx, &row).await?;
-            if let Some(displaced) = displace(&mut tx, &row).await? {
-                released.extend(displaced.before.as_ref().and_then(claim));
-                all_displaced.0.extend(displaced.row.project_id);
-                updates.push(displaced);
+            if let Some(moved) = free_path(&mut tx, &row).await? {
+                released.extend(moved.before.as_ref().and_then(claim));
+                moved_away.0.extend(moved.row.project_id);
+                updates.push(moved);
             }
             released.extend(before.as_ref().and_then(claim));
             if let (Some((text, package)), Some(sha256)) = (&package, &row.srcinfo_sha256) {
@@ -168,15 +168,15 @@ impl Sources {
             });
         }
         for pkgbase in released {
-            updates.extend(self.grant(&mut tx, &pkgbase).await?);
+            updates.extend(self.reassign_pkgbase(&mut tx, &pkgbase).await?);
         }
         tx.commit().await?;
-        self.update_catalog(updates, gone).await?;
-        Ok(all_displaced)
+        self.update_catalog(updates, removed).await?;
+        Ok(moved_away)
     }
 
     /// Lets repositories claim the pkgbases that are not claimed and were refused to them before.
-    pub(super) async fn grant_all(&self) -> Result<(), Error> {
+    pub(super) async fn reassign_free_pkgbases(&self) -> Result<(), Error> {
         let broken_pkgbases = source_repositories::broken_pkgbases(self.database.read()).await?;
         if broken_pkgbases.is_empty() {
             return Ok(());
@@ -184,7 +184,7 @@ impl Sources {
         let mut tx = self.database.write().await?;
         let mut updates = Vec::new();
         for pkgbase in broken_pkgbases {
-            updates.extend(self.grant(&mut tx, &pkgbase).await?);
+            updates.extend(self.reassign_pkgbase(&mut tx, &pkgbase).await?);
         }
         tx.commit().await?;
         self.update_catalog(updates, Vec::new()).await?;
@@ -192,7 +192,7 @@ impl Sources {
     }
 
     /// Lets the first repository that was refused a pkgbase claim it, if it is not claimed any more.
-    async fn grant(
+    async fn reassign_pkgbase(
         &self,
         tx: &mut WriteTransaction,
         pkgbase: &Pkgbase,
@@ -232,13 +232,13 @@ impl Sources {
     async fn update_catalog(
         &self,
         updates: Vec<Update>,
-        gone: Vec<SourceRepositoryRow>,
+        removed: Vec<SourceRepositoryRow>,
     ) -> Result<(), Error> {
         let size = updates.iter().map(Update::size).sum();
         let kind = Arc::clone(&self.kind);
         let apply = move |catalog: &mut Catalog| {
             let mut changes = Vec::new();
-            for row in gone {
+            for row in removed {
                 changes.extend(catalog.remove_path(&row.path));
             }
             for Update {
@@ -294,7 +294,7 @@ fn claim(row: &SourceRepositoryRow) -> Option<Pkgbase> {
     row.pkgbase.clone().filter(|_| row.problem.is_none())
 }
 
-/// Whether two rows belong to the same repository.
+/// Returns whether two rows belong to the same repository.
 fn is_same(one: &SourceRepositoryRow, other: &SourceRepositoryRow) -> bool {
     match (one.project_id, other.project_id) {
         (Some(one), Some(other)) => one == other,
@@ -316,7 +316,7 @@ async fn previous(
 }
 
 /// Frees a path: the project that was there has moved, and its new path shows when it is read.
-async fn displace(
+async fn free_path(
     tx: &mut WriteTransaction,
     row: &SourceRepositoryRow,
 ) -> Result<Option<Update>, Error> {

@@ -67,7 +67,7 @@ impl Sources {
         )))
     }
 
-    /// Whether a commit no longer exists, for example because its branch was amended.
+    /// Returns whether a commit no longer exists, for example because its branch was amended.
     pub async fn is_lost(&self, pkgbase: &Pkgbase, commit: &buildbtw_model::CommitHash) -> bool {
         let Ok(row) = self.repository_of(pkgbase).await else {
             return false;

@@ -41,7 +41,7 @@ impl Announcer {
             reports.add(effects.namespaces.iter().copied());
         }
         self.metrics.builds.dispatched(&effects.dispatched);
-        self.metrics.builds.ended(&effects.attempts);
+        self.metrics.builds.record_ended(&effects.attempts);
         self.changes.notify(effects.namespaces);
         if effects.ready {
             self.claims.wake();
@@ -57,7 +57,7 @@ impl Announcer {
         if effects.leases {
             self.leases.wake();
         }
-        if !effects.ended.is_empty() {
+        if !effects.ended_iterations.is_empty() {
             self.retention.wake();
         }
         for build in effects.publish {

@@ -25,7 +25,7 @@ impl FailedLogins {
         self.0.record(address)
     }
 
-    /// Whether the address has reached its limit.
+    /// Returns whether the address has reached its limit.
     pub(crate) fn too_many(&self, address: IpAddr) -> bool {
         self.0.is_exhausted(address)
     }

@@ -29,7 +29,7 @@ use super::pipelines::Pipelines;
 use super::publish_queue::FileListQueue;
 use super::recent_events::RecentEvents;
 use super::replans::Replans;
-use super::report_turns::ReportTurns;
+use super::report_limit::ReportLimit;
 use super::token_cache::TokenCache;
 
 /// What reports on attempts need, and what ends attempts.
@@ -46,7 +46,7 @@ pub struct AttemptParts<'a> {
     /// The build logs.
     pub logs: &'a Logs,
     /// Limits concurrent reports.
-    pub reports: &'a ReportTurns,
+    pub reports: &'a ReportLimit,
     /// Learns of effects.
     pub announcer: &'a Announcer,
     /// Builds on GitLab, if it builds anything.
@@ -78,7 +78,7 @@ pub struct ClaimParts<'a> {
     /// Protocols by which workers fetch sources.
     pub fetched: &'a FetchedProtocols,
     /// Limits concurrent reports, of which a claim is one until it waits.
-    pub reports: &'a ReportTurns,
+    pub reports: &'a ReportLimit,
     /// Cancelled on shutdown.
     pub shutdown: &'a CancellationToken,
 }

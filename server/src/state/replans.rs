@@ -66,7 +66,7 @@ impl Replans {
         self.events.receive().await
     }
 
-    /// Whether changes of the index can affect the newest plan of a namespace.
+    /// Returns whether changes of the index can affect the newest plan of a namespace.
     pub(crate) fn is_affected(&self, namespace: NamespaceId, changes: &[IndexChange]) -> bool {
         let state = self.lock();
         state.footprints.get(&namespace).is_none_or(|footprints| {

@@ -125,7 +125,7 @@ impl Filter {
         })
     }
 
-    /// Whether the filter accepts a build.
+    /// Returns whether the filter accepts a build.
     pub(crate) fn accepts(&self, build: &BuildSummary) -> bool {
         self.status
             .is_none_or(|group| group == StatusGroup::of(build.status))
@@ -136,7 +136,7 @@ impl Filter {
             && build.pkgbase.as_str().to_lowercase().contains(&self.search)
     }
 
-    /// Whether the filter excludes anything.
+    /// Returns whether the filter excludes anything.
     pub(crate) fn is_active(&self) -> bool {
         self.status.is_some() || self.architecture.is_some() || !self.search.is_empty()
     }

@@ -30,7 +30,7 @@ pub(crate) struct HomePage {
 /// An outage of a background task.
 struct Outage {
     title: &'static str,
-    /// The cause, unless it is internal to the server: everybody can read this page.
+    /// The cause, unless it is internal to the server: anonymous visitors can read this page.
     cause: Option<String>,
     since: TimeAgo,
 }

@@ -20,7 +20,7 @@ impl std::fmt::Display for LogHtml {
 impl askama::filters::HtmlSafe for LogHtml {}
 
 impl LogHtml {
-    /// Whether the log is empty.
+    /// Returns whether the log is empty.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -26,7 +26,7 @@ pub(crate) fn group(notes: &[PlanNote]) -> Vec<NoteGroup> {
         (
             NoteKind::Problem,
             "Problems",
-            "Probably need a change in the source or the request.",
+            "These usually require a fix in the source or the request.",
         ),
         (
             NoteKind::Cycle,

@@ -252,8 +252,8 @@ async fn deletes_namespace_and_keeps_packages_reused_elsewhere() {
     server.namespace("other", &["libgreet/main"]).await;
     is_reused(&server, "other").await;
     server.admin().delete_namespace(&name).await.unwrap();
-    let gone = refusal(server.public().namespace(&name).await);
-    assert_eq!(gone.kind, ProblemKind::NotFound);
+    let deleted = refusal(server.public().namespace(&name).await);
+    assert_eq!(deleted.kind, ProblemKind::NotFound);
     assert!(!server.data().join("repos/bump").exists());
     let log =
         |attempt: buildbtw_model::AttemptId| server.data().join(format!("logs/{attempt}.log"));

@@ -97,21 +97,21 @@ async fn counts_a_rebuild_from_its_plan_to_its_end() {
         .await
         .unwrap();
     expect(&server, &state("failed"), 1.0).await;
-    let ended = scrape(&server).await;
-    assert_eq!(ended[&state("built")], 1.0);
+    let after = scrape(&server).await;
+    assert_eq!(after[&state("built")], 1.0);
     let attempts = |result: &str, cause: &str| {
-        ended[&format!("buildbtw_attempts_total{{result=\"{result}\",cause=\"{cause}\"}}")]
+        after[&format!("buildbtw_attempts_total{{result=\"{result}\",cause=\"{cause}\"}}")]
     };
     assert_eq!(attempts("succeeded", "none"), 1.0);
     assert_eq!(attempts("failed", "package"), 1.0);
     assert_eq!(attempts("failed", "infrastructure"), 0.0);
     for (phase, count) in [("start", 2.0), ("build", 2.0), ("publish", 1.0)] {
         let name = format!("buildbtw_attempt_phase_seconds_count{{phase=\"{phase}\"}}");
-        assert_eq!(ended[&name], count, "{phase}");
+        assert_eq!(after[&name], count, "{phase}");
     }
-    assert!(ended["buildbtw_database_writer_wait_seconds_count"] > 5.0);
-    assert!(ended["buildbtw_database_commit_seconds_count"] > 5.0);
-    assert!(ended["buildbtw_database_writer_busy_seconds_total"] > 0.0);
+    assert!(after["buildbtw_database_writer_wait_seconds_count"] > 5.0);
+    assert!(after["buildbtw_database_commit_seconds_count"] > 5.0);
+    assert!(after["buildbtw_database_writer_busy_seconds_total"] > 0.0);
 }
 
 #[tokio::test]

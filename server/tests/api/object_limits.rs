@@ -48,12 +48,12 @@ fn commit(tree: &str, message: usize) -> Vec<u8> {
 }
 
 /// Waits until a repository is broken, and checks that its reason contains all of these texts.
-async fn expect_refused(server: &TestServer, name: &str, words: &[&str]) {
+async fn expect_refused(server: &TestServer, name: &str, expected: &[&str]) {
     let source = server
         .source_that(name, "broken", |source| source.problem.is_some())
         .await;
     let problem = source.problem.unwrap();
-    for word in words.iter().chain(&[name]) {
+    for word in expected.iter().chain(&[name]) {
         assert!(problem.contains(word), "{name}: {problem}");
     }
 }

@@ -158,7 +158,7 @@ fn describes_when_to_repeat_and_what_needs_room_on_the_disk() {
     assert_eq!(need_room, expected);
 }
 
-/// Whether a parameter, a header or the content of a body has an example, a default or a fixed set of values.
+/// Returns whether a parameter, a header or the content of a body has an example, a default or a fixed set of values.
 fn has_example(document: &Value, described: &Value) -> bool {
     let schema = &described["schema"];
     let target = schema["$ref"].as_str().or(described["$ref"].as_str());

@@ -38,7 +38,7 @@ async fn shows_outage_of_failing_task_until_it_recovers() {
     let client = server.client(Some(server.token(buildbtw_model::TokenScope::Client).await));
     server.namespace("bump", &["libgreet/main"]).await;
     assert_eq!(client.outages().await.unwrap(), []);
-    assert!(!home(&server).await.contains("Outage, began"));
+    assert!(!home(&server).await.contains("Outage, started"));
 
     server.change_schema(BREAK).await;
     push(&server, "2.0-1", 2).await;
@@ -48,9 +48,9 @@ async fn shows_outage_of_failing_task_until_it_recovers() {
     assert!(failing.message.contains("broken by a test"), "{failing:?}");
     assert_eq!(server.admin().outages().await.unwrap(), [failing]);
     let page = home(&server).await;
-    assert!(page.contains("Outage, began"), "{page}");
+    assert!(page.contains("Outage, started"), "{page}");
     assert!(page.contains("cannot remove old iterations; the server"));
-    // Causes inside the server are not for everybody.
+    // Causes inside the server are not for anonymous visitors.
     assert!(!page.contains("broken by a test"), "{page}");
 
     server.change_schema("drop trigger broken").await;
@@ -59,5 +59,5 @@ async fn shows_outage_of_failing_task_until_it_recovers() {
         client.outages().await.unwrap().is_empty().then_some(())
     })
     .await;
-    assert!(!home(&server).await.contains("Outage, began"));
+    assert!(!home(&server).await.contains("Outage, started"));
 }

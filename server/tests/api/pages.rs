@@ -349,12 +349,12 @@ async fn shows_differences_to_previous_iteration() {
 async fn renders_page_for_unknown_addresses() {
     let server = bumped(ServerOptions::default()).await;
     let build = server.build("bump", "libgreet").await.id;
-    let nobody = "00000000-0000-7000-8000-000000000000";
+    let unknown = "00000000-0000-7000-8000-000000000000";
     for (path, status) in [
         ("/namespaces/other".to_owned(), 404),
         ("/namespaces/bump/iterations/2".to_owned(), 404),
         ("/builds/999999".to_owned(), 404),
-        (format!("/builds/{build}?attempt={nobody}"), 404),
+        (format!("/builds/{build}?attempt={unknown}"), 404),
         ("/assets/0/other.css".to_owned(), 404),
         ("/nothing/here".to_owned(), 404),
         ("/namespaces/Not%20A%20Name%3Cscript%3E".to_owned(), 400),

@@ -39,23 +39,32 @@ async fn explains_malformed_parameters() {
     let server = server().await;
     let builds = "/api/v1/namespaces/bump/iterations/1/builds";
     for (path, named) in [
-        ("/api/v1/namespaces?curser=x", "no query parameter `curser`"),
+        (
+            "/api/v1/namespaces?curser=x",
+            "unknown query parameter `curser`",
+        ),
         ("/api/v1/namespaces?limit=many", "invalid digit"),
         ("/api/v1/namespaces?limit=0", "1 to 1000"),
         ("/api/v1/namespaces?limit=1001", "1 to 1000"),
         ("/api/v1/sources?broken=maybe", "`true` or `false`"),
-        ("/api/v1/sources?brokn=true", "no query parameter `brokn`"),
-        ("/api/v1/tokens?all=1", "no query parameter `all`"),
+        (
+            "/api/v1/sources?brokn=true",
+            "unknown query parameter `brokn`",
+        ),
+        ("/api/v1/tokens?all=1", "unknown query parameter `all`"),
         ("/api/v1/outages?limit=-1", "invalid digit"),
-        ("/api/v1/events?kinds=build", "no query parameter `kinds`"),
+        (
+            "/api/v1/events?kinds=build",
+            "unknown query parameter `kinds`",
+        ),
         ("/api/v1/events?namespace=A", "query parameter `namespace`"),
         ("/api/v1/events?package=a,,b", "query parameter `package`"),
         (
             "/api/v1/namespaces/bump?number=1",
-            "no query parameter `number`",
+            "unknown query parameter `number`",
         ),
-        ("/api/v1/openapi.json?v=3", "no query parameter `v`"),
-        ("/api/v1/token?x", "no query parameter `x`"),
+        ("/api/v1/openapi.json?v=3", "unknown query parameter `v`"),
+        ("/api/v1/token?x", "unknown query parameter `x`"),
         ("/api/v1/namespaces/UPPER", "namespace name"),
         ("/api/v1/builds/first", "the path is invalid"),
         (

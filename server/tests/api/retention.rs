@@ -76,8 +76,8 @@ async fn keeps_newest_iterations_and_newest_complete_one() {
         .join(format!("logs/{}.log", old.claimed.attempt));
     assert!(!log.exists());
     assert_ne!(old.claimed.version, new.claimed.version);
-    let gone = server.public().iteration(&parse("bump"), Some(1)).await;
-    assert!(gone.is_err());
+    let deleted = server.public().iteration(&parse("bump"), Some(1)).await;
+    assert!(deleted.is_err());
 }
 
 #[tokio::test]

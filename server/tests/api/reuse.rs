@@ -295,8 +295,8 @@ async fn keeps_logs_of_shared_packages_after_namespace_deletion() {
         .await
         .unwrap();
     assert!(!log_file(&server, attempt).exists());
-    let gone = text_of(&server, &format!("/api/v1/attempts/{attempt}/log")).await;
-    assert_eq!(gone.0, StatusCode::NOT_FOUND);
+    let deleted = text_of(&server, &format!("/api/v1/attempts/{attempt}/log")).await;
+    assert_eq!(deleted.0, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]

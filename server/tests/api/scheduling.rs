@@ -223,8 +223,8 @@ async fn claim_without_wait_gets_ready_build_and_loses_nothing() {
 #[tokio::test]
 async fn rejects_claims_with_invalid_architectures() {
     let server = TestServer::start(unrelated_packages).await;
-    let nobody = server.worker_for("w", &[]).await;
-    let problem = refusal(nobody.claims_once(ClaimId::new(), 0).await);
+    let idle = server.worker_for("w", &[]).await;
+    let problem = refusal(idle.claims_once(ClaimId::new(), 0).await);
     assert_eq!(
         (problem.status, problem.kind),
         (400, ProblemKind::InvalidRequest)
@@ -470,7 +470,7 @@ async fn fails_immediately_on_permanent_infrastructure_failure() {
     server.namespace("one", &["a/main"]).await;
     let worker = server.worker("w").await;
     let job = worker.claims_build_of("a").await;
-    let message = "permission denied: /x/y (its folder /x is not accessible to nobody)";
+    let message = "permission denied: /x/y (its folder /x is not accessible to user `nobody`)";
     job.fails_permanently(FailureKind::Infrastructure, message)
         .await;
     server
@@ -659,14 +659,14 @@ async fn reports_architecture_without_workers() {
             .map(|part| part.stalled)
             .collect()
     };
-    let nobody = |name: &str| Some(format!("no worker for {name}"));
+    let no_worker = |name: &str| Some(format!("no worker for {name}"));
     let mut before = stalled().await;
     before.sort_unstable();
-    assert_eq!(before, [nobody("aarch64"), nobody("x86_64")]);
+    assert_eq!(before, [no_worker("aarch64"), no_worker("x86_64")]);
     server.worker("intel").await.builds("libgreet").await;
     let mut after = stalled().await;
     after.sort_unstable();
-    assert_eq!(after, [None, nobody("aarch64")]);
+    assert_eq!(after, [None, no_worker("aarch64")]);
 }
 
 #[tokio::test]

@@ -125,12 +125,6 @@ fn check(
         if !caller.token.has_any(scopes) {
             return Err(plain(StatusCode::FORBIDDEN, "HTTP Basic: Access denied"));
         }
-        if caller.user.blocked {
-            return Err(plain(
-                StatusCode::FORBIDDEN,
-                "Your account has been blocked.",
-            ));
-        }
     } else if writes {
         return Err(unauthorised());
     }

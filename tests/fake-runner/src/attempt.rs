@@ -184,14 +184,14 @@ impl<'a> Attempt<'a> {
             force: self.config.force_kill,
         };
         let place = self.journal.begin(self.job.id, what);
-        let ended = process::run(&program, output, errors, stop, stop_timeouts).await;
-        self.journal.end(place, ended.exit);
-        ended
+        let result = process::run(&program, output, errors, stop, stop_timeouts).await;
+        self.journal.end(place, result.exit);
+        result
     }
 
     /// Interprets an exit.
-    pub(crate) fn interpret(&self, ended: &Ended) -> Result<(), Failure> {
-        if ended.stopped {
+    pub(crate) fn interpret(&self, result: &Ended) -> Result<(), Failure> {
+        if result.stopped {
             return Err(Failure::Stopped);
         }
         let other = |text: String| {
@@ -199,7 +199,7 @@ impl<'a> Attempt<'a> {
                 "unknown Custom executor executable exit code {text}"
             )))
         };
-        match ended.exit {
+        match result.exit {
             Exit::Code(0) => Ok(()),
             Exit::Code(BUILD_FAILURE) => Err(self.build_failure()),
             Exit::Code(SYSTEM_FAILURE) => {
@@ -208,7 +208,7 @@ impl<'a> Attempt<'a> {
             Exit::Code(code) => other(code.to_string()),
             Exit::Signal(signal) => other(format!("-1 (signal {signal})")),
             Exit::NotRun => Err(Failure::System(
-                String::from_utf8_lossy(&ended.output).into_owned(),
+                String::from_utf8_lossy(&result.output).into_owned(),
             )),
             Exit::Abandoned => other("-1".to_owned()),
         }
@@ -238,9 +238,9 @@ impl<'a> Attempt<'a> {
         if !self.config.config_args.is_empty() {
             let known = variables(&self.setup);
             let arguments = os_strings(&self.config.config_args);
-            let ended = self.run(Subcommand::Config, arguments, &known, stop).await;
-            self.interpret(&ended)?;
-            self.setup = parse(&ended.output)?;
+            let result = self.run(Subcommand::Config, arguments, &known, stop).await;
+            self.interpret(&result)?;
+            self.setup = parse(&result.output)?;
         }
         if let Some(driver) = &self.setup.driver
             && let Some(name) = &driver.name
@@ -254,8 +254,8 @@ impl<'a> Attempt<'a> {
         if !self.config.prepare_args.is_empty() && self.builds_dir().is_some() {
             let known = variables(&self.setup);
             let arguments = os_strings(&self.config.prepare_args);
-            let ended = self.run(Subcommand::Prepare, arguments, &known, stop).await;
-            self.interpret(&ended)?;
+            let result = self.run(Subcommand::Prepare, arguments, &known, stop).await;
+            self.interpret(&result)?;
         }
         Ok(())
     }
@@ -279,8 +279,8 @@ impl<'a> Attempt<'a> {
         arguments.push(file.into());
         arguments.push(name.into());
         let what = Subcommand::Run(name.to_owned());
-        let ended = self.run(what, arguments, variables, stop).await;
-        self.interpret(&ended)
+        let result = self.run(what, arguments, variables, stop).await;
+        self.interpret(&result)
     }
 
     fn write_script(&self, script: &str) -> Result<PathBuf> {
@@ -304,11 +304,11 @@ impl<'a> Attempt<'a> {
         if !self.config.cleanup_args.is_empty() {
             let arguments = os_strings(&self.config.cleanup_args);
             let never = CancellationToken::new();
-            let ended = self
+            let result = self
                 .run(Subcommand::Cleanup, arguments, variables, &never)
                 .await;
-            if ended.exit != Exit::Code(0) {
-                tracing::warn!(job = self.job.id, exit = ?ended.exit, "cleaning up failed");
+            if result.exit != Exit::Code(0) {
+                tracing::warn!(job = self.job.id, exit = ?result.exit, "cleaning up failed");
             }
         }
         self.remove();

@@ -65,14 +65,15 @@ impl Build {
             self.journal.done(self.job.id, outcome(&end));
             return;
         }
-        let ended = CancellationToken::new();
+        let finished = CancellationToken::new();
         let end = {
             let work = async {
                 let end = self.work(&trace, &stops).await;
-                ended.cancel();
+                finished.cancel();
                 end
             };
-            let (end, (), ()) = tokio::join!(work, stream.run(&ended), self.limits(&stops, &ended));
+            let (end, (), ()) =
+                tokio::join!(work, stream.run(&finished), self.limits(&stops, &finished));
             end
         };
         let result = self.conclude(&end, &trace, stops.reason());
@@ -82,9 +83,9 @@ impl Build {
     }
 
     /// Stops the job at its time limit, or with the runner.
-    async fn limits(&self, stops: &StopSignal, ended: &CancellationToken) {
+    async fn limits(&self, stops: &StopSignal, finished: &CancellationToken) {
         tokio::select! {
-            () = ended.cancelled() => {}
+            () = finished.cancelled() => {}
             () = tokio::time::sleep(Duration::from_secs(self.job.timeout())) => {
                 stops.stop(Reason::TimedOut);
             }

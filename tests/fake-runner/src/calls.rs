@@ -136,11 +136,11 @@ impl Journal {
     }
 
     /// Waits until a function returns a value.
-    pub(crate) async fn until<T>(&self, look: impl Fn(&Self) -> Option<T>) -> T {
+    pub(crate) async fn until<T>(&self, find: impl Fn(&Self) -> Option<T>) -> T {
         let mut changes = self.changes.subscribe();
         loop {
             changes.borrow_and_update();
-            if let Some(found) = look(self) {
+            if let Some(found) = find(self) {
                 return found;
             }
             // The sender lives as long as this.

@@ -139,10 +139,10 @@ impl<'a> Stream<'a> {
     }
 
     /// Sends the log as long as the job runs.
-    pub(crate) async fn run(&mut self, ended: &CancellationToken) {
+    pub(crate) async fn run(&mut self, finished: &CancellationToken) {
         loop {
             tokio::select! {
-                () = ended.cancelled() => return,
+                () = finished.cancelled() => return,
                 () = tokio::time::sleep(self.interval) => {}
             }
             if self.trace.size() > self.sent {

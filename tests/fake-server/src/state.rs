@@ -37,7 +37,7 @@ pub struct Attempt {
     /// Whether heartbeats report a cancellation.
     pub cancel: bool,
     /// Whether the server has given up on it.
-    pub ended: bool,
+    pub has_ended: bool,
     /// Claimed with another token.
     pub foreign: bool,
     /// Whether that token is no longer valid, so that another one may take over the attempt.
@@ -92,7 +92,7 @@ impl Shared {
     ) -> Result<T, Response> {
         self.change(|inner| match inner.attempts.get_mut(&id) {
             None => Err(problem(404, ProblemKind::NotFound)),
-            Some(attempt) if attempt.ended => Err(problem(409, ProblemKind::AttemptEnded)),
+            Some(attempt) if attempt.has_ended => Err(problem(409, ProblemKind::AttemptEnded)),
             Some(attempt) if attempt.foreign => Err(problem(403, ProblemKind::Forbidden)),
             Some(attempt) => change(attempt),
         })

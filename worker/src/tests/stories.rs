@@ -218,7 +218,7 @@ async fn drops_lost_attempt_and_continues() {
         })
         .await;
     server.change(|inner| {
-        inner.attempts.get_mut(&lost.attempt).unwrap().ended = true;
+        inner.attempts.get_mut(&lost.attempt).unwrap().has_ended = true;
         inner.queue.push_back(next.clone());
     });
     server
@@ -274,7 +274,7 @@ async fn rejected_token_ends_worker_and_keeps_results() {
         })
         .await;
     server.change(|inner| inner.denied = true);
-    let error = worker.ended().await.unwrap_err();
+    let error = worker.wait().await.unwrap_err();
     assert!(matches!(error, WorkerError::Denied { .. }), "{error}");
     assert!(
         error.to_string().contains("buildbtw token create"),

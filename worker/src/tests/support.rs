@@ -49,7 +49,7 @@ impl Worker {
             loop {
                 match run(config.clone(), asked.clone()).await {
                     Err(WorkerError::InUse { .. }) => tokio::task::yield_now().await,
-                    ended => return ended,
+                    result => return result,
                 }
             }
         });
@@ -69,12 +69,12 @@ impl Worker {
     }
 
     /// Waits until it stops by itself.
-    pub(crate) async fn ended(self) -> Result<(), WorkerError> {
+    pub(crate) async fn wait(self) -> Result<(), WorkerError> {
         self.task.await.unwrap()
     }
 }
 
-/// Files left in the scratch folder.
+/// Counts the files left in the scratch folder.
 pub(crate) fn files_in(scratch: &Path, folder: &str) -> usize {
     scratch.join(folder).read_dir().unwrap().count()
 }

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use super::support::{FOREVER, Worker, config, files_in};
 use crate::WorkerError;
 
-/// A worker that was killed during a build, and whose token was replaced.
+/// Kills a worker during a build, and replaces its token.
 async fn killed(adoptable: bool) -> (FakeServer, TempDir, ClaimedBuild) {
     let (server, scratch) = (FakeServer::start().await, tempfile::tempdir().unwrap());
     let build = build("a");
@@ -31,14 +31,14 @@ async fn killed(adoptable: bool) -> (FakeServer, TempDir, ClaimedBuild) {
     (server, scratch, build)
 }
 
-/// The same, and the worker is restarted with another token.
+/// Does the same, and restarts the worker with another token.
 async fn with_another_token(adoptable: bool) -> (FakeServer, TempDir, ClaimedBuild, Worker) {
     let (server, scratch, build) = killed(adoptable).await;
     let worker = Worker::start(config(&server, scratch.path(), Duration::ZERO));
     (server, scratch, build, worker)
 }
 
-/// The worker takes and finishes another build.
+/// Waits until the worker has claimed and finished another build.
 async fn builds_another(server: &FakeServer) {
     let next = build("next");
     server.change(|inner| inner.queue.push_back(next.clone()));
@@ -98,7 +98,7 @@ async fn token_without_worker_scope_ends_worker_and_keeps_results() {
     let (server, scratch, build) = killed(false).await;
     server.change(|inner| inner.scope = Some(TokenScope::Client));
     let worker = Worker::start(config(&server, scratch.path(), FOREVER));
-    let error = worker.ended().await.unwrap_err();
+    let error = worker.wait().await.unwrap_err();
     assert!(matches!(error, WorkerError::Denied { .. }), "{error}");
     assert_eq!(files_in(scratch.path(), "attempts"), 1);
     assert!(server.attempt(build.attempt).outcomes.is_empty());

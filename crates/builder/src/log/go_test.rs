@@ -60,10 +60,10 @@ impl GoTests {
             }
             return GoLine::Other;
         }
-        let ended = text
+        let result = text
             .strip_prefix("--- ")
             .and_then(|rest| rest.split_once(": "));
-        let Some((how @ ("PASS" | "SKIP" | "FAIL"), rest)) = ended else {
+        let Some((how @ ("PASS" | "SKIP" | "FAIL"), rest)) = result else {
             return GoLine::Other;
         };
         let name = rest.split(' ').next().unwrap_or(rest);

@@ -103,7 +103,7 @@ impl Running {
         if stopped.is_some() {
             self.drain().await;
         }
-        let ended = self.child.wait().await;
+        let status = self.child.wait().await;
         if let Some(failure) = stopped {
             return Report::Failed(failure);
         }
@@ -111,7 +111,7 @@ impl Running {
             .ok()
             .and_then(|text| serde_json::from_slice(&text).ok());
         let mut report = report.unwrap_or_else(|| {
-            let how = ended.map_or_else(|e| e.to_string(), |status| status.to_string());
+            let how = status.map_or_else(|e| e.to_string(), |status| status.to_string());
             Report::Failed(
                 Failure::infrastructure(format!("the sandbox helper left no result ({how})"))
                     .see_log(),

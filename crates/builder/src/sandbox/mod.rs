@@ -8,11 +8,11 @@ pub(crate) mod disk;
 mod driver;
 mod helper;
 mod host_packages;
+pub(crate) mod id_ranges;
 pub(crate) mod job;
 mod root_command;
 mod run_in_root;
 pub(crate) mod scratch;
-pub(crate) mod slots;
 
 use std::collections::BTreeSet;
 use std::io;
@@ -24,9 +24,9 @@ use tokio_util::sync::CancellationToken;
 use self::base::base_of;
 use self::cgroup::Exceeded;
 use self::driver::Bounds;
+use self::id_ranges::IdRange;
 use self::job::{Base, BuildTask, Job, Report, SourceAccess, Task};
 use self::scratch::Scratch;
-use self::slots::Slot;
 use crate::failure::Failure;
 use crate::log::{LogSink, Mark};
 use crate::outcome::BuildOutcome;
@@ -94,7 +94,7 @@ impl Sandbox {
         log: &dyn LogSink,
         cancel: &CancellationToken,
     ) -> io::Result<Report> {
-        let slot = Slot::take(self.config.uid_base)?;
+        let id_range = IdRange::take(self.config.uid_base)?;
         let name = request.attempt.to_string();
         let limits = &request.limits;
         let grouped = self.config.cgroups.then_some(limits);
@@ -113,7 +113,7 @@ impl Sandbox {
                 scratch_folder: std::path::absolute(scratch.folder())?,
             })),
             base,
-            first_uid: slot.first_uid(),
+            first_uid: id_range.first_uid(),
             cgroup_procs: cgroup.map(cgroup::Cgroup::procs).unwrap_or_default(),
             rlimits: cgroup.is_none().then(|| limits.clone()),
             report: std::path::absolute(scratch.report())?,
@@ -220,7 +220,7 @@ fn name_exceeded(failure: &mut Failure, exceeded: Exceeded, limits: &Limits) {
     }
 }
 
-/// Mentions the limits per process, which leave no trace when they are exceeded.
+/// Adds the limits per process to a message, which leave no trace when they are exceeded.
 fn mention_process_limits(failure: &mut Failure, limits: &Limits) {
     // Only failures of commands in the root can be caused by these limits.
     if failure.kind == buildbtw_model::FailureKind::Package && failure.see_log {

@@ -228,7 +228,7 @@ mod tests {
             "{failure}"
         );
         let failure = checkout(
-            &format!("{}-of-nobody", url.display()),
+            &format!("{}-missing", url.display()),
             &commit,
             &GitAccess::default(),
             &folder.path().join("repo"),

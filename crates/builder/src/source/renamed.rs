@@ -39,10 +39,10 @@ impl Renamed {
                 continue;
             }
             if old.len() != new.len() {
-                let gone = old.iter().find(|source| !new.contains(source));
-                let come = new.iter().find(|source| !old.contains(source));
+                let removed = old.iter().find(|source| !new.contains(source));
+                let added = new.iter().find(|source| !old.contains(source));
                 let text = |source: Option<&String>| source.cloned().unwrap_or_default();
-                return Err((text(gone), text(come)));
+                return Err((text(removed), text(added)));
             }
             let mut all = Vec::with_capacity(new.len());
             for (old, new) in old.iter().zip(new) {

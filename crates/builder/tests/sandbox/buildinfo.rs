@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::support::{Fixture, expected, file_in, script_package};
 
-/// With files that record when and where it was built.
+/// Returns a PKGBUILD with files that record when and where it was built.
 fn pkgbuild() -> String {
     script_package(
         "again",

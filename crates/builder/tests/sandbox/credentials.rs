@@ -27,14 +27,14 @@ async fn request_of(stream: &mut BufReader<TcpStream>) -> String {
     }
 }
 
-/// Rejects all credentials. Returns what `look` finds while git waits for the response to a request
+/// Rejects all credentials. Returns what `check` finds while git waits for the response to a request
 /// that has some.
-async fn refuse<T>(listener: &TcpListener, look: impl Fn() -> T) -> T {
+async fn refuse<T>(listener: &TcpListener, check: impl Fn() -> T) -> T {
     loop {
         let (stream, _) = listener.accept().await.unwrap();
         let mut stream = BufReader::new(stream);
         let request = request_of(&mut stream).await;
-        let found = request.contains("authorization: basic ").then(&look);
+        let found = request.contains("authorization: basic ").then(&check);
         let response = b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"test\"\r\n\
                        Content-Length: 0\r\nConnection: close\r\n\r\n";
         stream.write_all(response).await.unwrap();
@@ -70,7 +70,7 @@ fn mounts_at(process: &Path, name: &str) -> Vec<(PathBuf, String)> {
         .collect()
 }
 
-/// Files below a folder, as a process sees it, that contain the password, those on mounts below it
+/// Returns the files below a folder, as a process sees it, that contain the password, those on mounts below it
 /// included.
 fn with_password(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -107,7 +107,7 @@ async fn keeps_credentials_in_memory_only_while_git_runs() {
         commit: "1".repeat(40).parse().unwrap(),
     };
     let request = BuildRequest::new("secret".parse().unwrap(), "x86_64".parse().unwrap(), source);
-    let look = || {
+    let check = || {
         let process = client_of(&url);
         let mounts = mounts_at(&process, "secrets");
         let [(folder, kind)] = &mounts[..] else {
@@ -121,7 +121,7 @@ async fn keeps_credentials_in_memory_only_while_git_runs() {
         // All files that the build has on its disk are around it.
         with_password(&inside(folder.parent().unwrap())) == [copy]
     };
-    let refused = tokio::time::timeout(PATIENCE, refuse(&listener, look));
+    let refused = tokio::time::timeout(PATIENCE, refuse(&listener, check));
     let (failed, is_only_there) = tokio::join!(fixture.fails(&request), refused);
     assert!(is_only_there.unwrap());
     let (kind, message, log) = failed;

@@ -18,7 +18,7 @@ fn set(fixture: &mut Fixture, kind: ScratchDisk) {
     fixture.builder = Builder::sandboxed(fixture.config.clone());
 }
 
-/// `None`, with the reason on the terminal, where images cannot be created.
+/// Returns `None`, and prints the reason, where images cannot be created.
 fn fixture_with_images() -> Option<Fixture> {
     let fixture = Fixture::new()?;
     if let Some(why) = fixture.builder.warning() {
@@ -40,13 +40,13 @@ fn images_below(folder: &Path) -> Vec<PathBuf> {
 
 /// Waits until the kernel has unmounted the file systems of exited processes.
 async fn eventually_without_images(folder: &Path) {
-    let gone = async {
+    let wait = async {
         while !images_below(folder).is_empty() {
             tokio::task::yield_now().await;
         }
     };
     let patience = std::time::Duration::from_secs(60);
-    tokio::time::timeout(patience, gone).await.unwrap();
+    tokio::time::timeout(patience, wait).await.unwrap();
 }
 
 #[tokio::test]

@@ -118,7 +118,7 @@ async fn does_not_let_a_function_shift_blame_to_makepkg() {
     };
     let note = "rm -f /build/ended; printf '10\\nmain\\t/usr/bin/makepkg\\t3\\n' >/build/ended; \
                 chmod 444 /build/ended; builtin exit 10";
-    for (before, words) in [
+    for (before, expected) in [
         ("true", "build() ended with exit code 10"),
         ("echo '==> ERROR: no'", "makepkg: the build failed"),
         ("echo '==> Making package: x'", "makepkg: the build failed"),
@@ -127,7 +127,7 @@ async fn does_not_let_a_function_shift_blame_to_makepkg() {
         let request = fixture.request("blames", &script_package("blames", &script));
         let (kind, message, log) = fixture.fails(&request).await;
         assert_eq!(kind, Package, "{before}: {message}\n{log}");
-        assert!(message.starts_with(words), "{before}: {message}\n{log}");
+        assert!(message.starts_with(expected), "{before}: {message}\n{log}");
     }
 }
 
@@ -136,7 +136,7 @@ async fn blames_package_for_program_missing_in_makedepends() {
     let Some(fixture) = Fixture::new() else {
         return;
     };
-    for (lines, words) in [
+    for (lines, expected) in [
         ("BUILDENV=(distcc)", "Cannot find the distcc binary"),
         (
             "INTEGRITY_CHECK=(nosuch)",
@@ -149,7 +149,7 @@ async fn blames_package_for_program_missing_in_makedepends() {
         let (kind, message, log) = fixture.fails(&request).await;
         assert_eq!(kind, Package, "{lines}: {message}\n{log}");
         assert!(
-            message.contains("add it to makedepends") && message.contains(words),
+            message.contains("add it to makedepends") && message.contains(expected),
             "{lines}: {message}\n{log}"
         );
     }
@@ -262,7 +262,7 @@ async fn blames_package_for_missing_git_source() {
     fixture.git("upstream", &[("hello.txt", "hello\n")]);
     fixture.sh("cd upstream && git update-server-info && mv .git ../repository/upstream.git");
     let port = serve(fixture.folder.path().to_owned()).await;
-    for (source, words) in [
+    for (source, expected) in [
         ("nowhere.git", "nowhere.git"),
         ("upstream.git#branch=next", "has no branch `next`"),
         ("upstream.git#tag=v9", "has no tag `v9`"),
@@ -275,7 +275,7 @@ async fn blames_package_for_missing_git_source() {
         request.sources = vec![format!("git+http://127.0.0.1:{port}/repository/{source}")];
         let (kind, message, log) = fixture.fails(&request).await;
         assert_eq!(kind, Package, "{message}\n{log}");
-        assert!(message.contains(words), "{message}\n{log}");
+        assert!(message.contains(expected), "{message}\n{log}");
     }
 }
 
@@ -317,7 +317,7 @@ async fn blames_package_for_missing_dependencies() {
     );
 }
 
-/// A library whose soname changes, and two packages that pin the old one.
+/// Builds a library whose soname changes, and two packages that pin the old one.
 async fn with_a_moved_library(fixture: &Fixture) {
     let library = |version: &str| {
         tiny("libgreet", &format!("provides=(libgreet.so={version}-64)"))
@@ -385,13 +385,13 @@ async fn explains_impossible_transaction_without_the_question() {
         return;
     };
     with_a_moved_library(&fixture).await;
-    for (dependencies, words) in [
+    for (dependencies, expected) in [
         (["libgreet", "rival"], "are in conflict"),
         (["libgreet>=2", "outsider-libs"], "libgreet.so=1-64"),
     ] {
         let (kind, message, log) = fixture.fails(&member(&fixture, &dependencies)).await;
         assert_eq!(kind, Package, "{message}\n{log}");
-        assert!(message.contains(words), "{message}\n{log}");
+        assert!(message.contains(expected), "{message}\n{log}");
         assert!(!message.contains("[y/N]"), "{message}\n{log}");
     }
 }

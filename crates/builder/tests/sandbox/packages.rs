@@ -16,7 +16,7 @@ fn is_installed(program: &str) -> bool {
     found.status.success()
 }
 
-/// Read in the same way as by the server.
+/// Reads a package as the server does.
 fn read(package: &BuiltPackage) -> Package {
     let name = package.file_name.pkgname();
     let base = name.as_str().parse().unwrap();

@@ -23,10 +23,10 @@ fn building(fixture: &Fixture, name: &str, dependencies: &[&str]) -> BuildReques
 }
 
 /// Fails permanently, with a message that contains and omits these texts.
-async fn refuses(fixture: &Fixture, request: &BuildRequest, words: &[&str], without: &[&str]) {
+async fn refuses(fixture: &Fixture, request: &BuildRequest, expected: &[&str], without: &[&str]) {
     let (kind, message, log) = fixture.fails(request).await;
     assert_eq!(kind, Package, "{message}\n{log}");
-    for &word in words {
+    for &word in expected {
         assert!(message.contains(word), "{word}: {message}\n{log}");
     }
     for &word in without {
@@ -137,7 +137,7 @@ async fn does_not_retry_repeated_refusals() {
     has(&fixture, NEW, "plain", "1-1", "");
     fixture.publish_handmade(OLD, ("wrongarch", "1-1", "aarch64"), "", &[]);
     fixture.publish_handmade(OLD, ("taken", "1-1", "any"), "", &[("usr/bin/ls", "")]);
-    for (dependency, words) in [
+    for (dependency, expected) in [
         (
             "wrongarch",
             "package wrongarch-1-1-aarch64 does not have a valid architecture",
@@ -147,7 +147,7 @@ async fn does_not_retry_repeated_refusals() {
         refuses(
             &fixture,
             &building(&fixture, "user", &[dependency]),
-            &["the dependencies cannot be installed: ", words],
+            &["the dependencies cannot be installed: ", expected],
             &[],
         )
         .await;

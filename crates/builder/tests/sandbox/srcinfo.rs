@@ -23,21 +23,21 @@ fn pair(fixture: &Fixture, srcinfo: &str) -> BuildRequest {
     request
 }
 
-async fn is_stale(fixture: &Fixture, request: &BuildRequest, words: &str) {
+async fn is_stale(fixture: &Fixture, request: &BuildRequest, expected: &str) {
     let (kind, message, log) = fixture.fails(request).await;
     assert_eq!(kind, Package, "{message}\n{log}");
     assert!(
         message.starts_with(".SRCINFO is stale: "),
         "{message}\n{log}"
     );
-    assert!(message.contains(words), "{words}: {message}");
+    assert!(message.contains(expected), "{expected}: {message}");
     for text in [&message, &log] {
         assert!(
             text.contains("makepkg --printsrcinfo > .SRCINFO"),
             "{message}\n{log}"
         );
     }
-    assert!(log.contains(words), "{log}");
+    assert!(log.contains(expected), "{log}");
 }
 
 #[tokio::test]
@@ -49,7 +49,7 @@ async fn detects_stale_srcinfo_before_download() {
         .built(&fixture.request("plain", &script_package("plain", "true")))
         .await;
     fixture.publish("base", &packages);
-    for (from, to, words) in [
+    for (from, to, expected) in [
         (
             "\tmakedepends = make\n",
             "",
@@ -80,7 +80,7 @@ async fn detects_stale_srcinfo_before_download() {
         let mut request = pair(&fixture, &SPLIT_SRCINFO.replacen(from, to, 1));
         request.pkgrel = Some("1.1".into());
         request.dependencies = vec!["plain".into()];
-        is_stale(&fixture, &request, words).await;
+        is_stale(&fixture, &request, expected).await;
         let (_, _, log) = fixture.fails(&request).await;
         assert!(!log.contains("downloading dependencies"), "{log}");
         assert!(!log.contains("setting pkgrel"), "{log}");

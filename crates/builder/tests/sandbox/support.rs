@@ -66,7 +66,7 @@ pub(crate) struct Fixture {
 }
 
 impl Fixture {
-    /// `None`, with the reason on the terminal, if sandboxes cannot be created.
+    /// Returns `None`, and prints the reason, if sandboxes cannot be created.
     pub(crate) fn new() -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let mut config = SandboxConfig::new(folder.path().join("scratch"));

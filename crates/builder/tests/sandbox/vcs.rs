@@ -35,9 +35,9 @@ async fn builds_the_first_revision(fixture: &Fixture, name: &str, source: &str, 
         .await;
     let installed = format!("usr/share/{name}");
     assert_eq!(file_in(&packages[0].path, &installed), "one\n");
-    let gone = format!("{name}gone");
+    let absent = format!("{name}absent");
     let (kind, message, _) = fixture
-        .fails(&request(fixture, &gone, missing, "up/src.txt"))
+        .fails(&request(fixture, &absent, missing, "up/src.txt"))
         .await;
     assert!(
         message.contains("could not be fetched"),

@@ -142,10 +142,10 @@ pub(crate) fn compare(ours: &str, theirs: &GitlabSchema) -> anyhow::Result<Drift
                 let ours: BTreeSet<&str> = values.values.iter().map(|v| v.value.as_str()).collect();
                 let theirs = there.enum_values.as_deref().unwrap_or_default();
                 let theirs: BTreeSet<&str> = theirs.iter().map(|v| v.name.as_str()).collect();
-                let gone = ours.difference(&theirs);
+                let missing = ours.difference(&theirs);
                 drift
                     .missing
-                    .extend(gone.map(|value| format!("{name}.{value}")));
+                    .extend(missing.map(|value| format!("{name}.{value}")));
                 let new: Vec<_> = theirs.difference(&ours).copied().collect();
                 if let (Some(last), false) = (values.values.last(), new.is_empty()) {
                     let added = new.iter().map(|value| format!("{name}.{value} is new"));

@@ -50,7 +50,7 @@ impl Incoming {
         })
     }
 
-    /// Whether the secret token has already verified the sender.
+    /// Returns whether the secret token has already verified the sender.
     #[must_use]
     pub fn is_verified(&self) -> bool {
         self.sender.is_verified()
@@ -93,13 +93,13 @@ text_enum! {
 }
 
 impl WebhookKind {
-    /// Whether the contents of the sources may have changed.
+    /// Returns whether the contents of the sources may have changed.
     #[must_use]
     pub fn moves_sources(self) -> bool {
         !self.is_of_pipelines()
     }
 
-    /// Whether the status of a pipeline may have changed.
+    /// Returns whether the status of a pipeline may have changed.
     #[must_use]
     pub fn is_of_pipelines(self) -> bool {
         matches!(self, Self::Pipeline | Self::Job)

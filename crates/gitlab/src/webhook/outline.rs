@@ -243,7 +243,7 @@ impl Outline {
         self.is_object && self.key == NESTED
     }
 
-    /// Whether the value that begins or ends here is kept.
+    /// Returns whether the value that begins or ends here is kept.
     fn is_kept(&self) -> bool {
         match self.open[..] {
             [true] => KEPT.contains(&self.key.as_str()) || self.is_nested_object(),

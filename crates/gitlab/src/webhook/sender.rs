@@ -102,7 +102,7 @@ impl Sender {
         })
     }
 
-    /// Whether the secret token has already verified the sender.
+    /// Returns whether the secret token has already verified the sender.
     pub(super) fn is_verified(&self) -> bool {
         self.is_known
     }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read as _, Write};
 
-/// A header block. Names longer than the field are truncated.
+/// Returns a header block. Names longer than the field are truncated.
 pub(crate) fn header(name: &[u8], flag: u8, size: u64) -> [u8; 512] {
     let mut block = [0; 512];
     let length = name.len().min(100);
@@ -45,7 +45,7 @@ impl<W: Write> Tar<W> {
         self
     }
 
-    /// A member whose content is one repeated letter.
+    /// Adds a member whose content is one repeated letter.
     pub(crate) fn repeated(&mut self, name: &[u8], flag: u8, size: u64) -> &mut Self {
         self.0.write_all(&header(name, flag, size)).unwrap();
         let padded = size.next_multiple_of(512);
@@ -65,14 +65,14 @@ impl<W: Write> Tar<W> {
         self.member(b".PKGINFO", b'0', crate::PKGINFO)
     }
 
-    /// The two empty blocks at the end.
+    /// Adds the two empty blocks at the end.
     pub(crate) fn end(&mut self) -> &mut Self {
         self.0.write_all(&[0; 1024]).unwrap();
         self
     }
 }
 
-/// A record of an extended header, prefixed with its own length.
+/// Returns a record of an extended header, prefixed with its own length.
 pub(crate) fn record(key: &str, value: &str) -> String {
     let rest = format!(" {key}={value}\n");
     let mut length = rest.len();
@@ -82,7 +82,7 @@ pub(crate) fn record(key: &str, value: &str) -> String {
     format!("{length}{rest}")
 }
 
-/// The archive that a closure writes.
+/// Returns the archive that a closure writes.
 pub(crate) fn tar(write: impl FnOnce(&mut Tar<Vec<u8>>)) -> Vec<u8> {
     let mut tar = Tar(Vec::new());
     write(&mut tar);

@@ -39,7 +39,7 @@ const SETTINGS: &str = r#"
 CARCH=x86_64
 BUILDENV=(!distcc !color !ccache !check !sign !fakeroot)
 OPTIONS=(!strip docs !libtool !staticlibs emptydirs !zipman !purge !debug !lto)
-PACKAGER="Somebody <somebody@example.org>"
+PACKAGER="Packager <packager@example.org>"
 SRCEXT=.src.tar.gz
 COMPRESSGZ=(gzip -c -f -n)
 COMPRESSXZ=(xz -c -1 -)
@@ -102,8 +102,8 @@ fn reads_packages_of_makepkg_with_any_content() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let anybody = std::os::unix::fs::PermissionsExt::from_mode(0o777);
-    fs_err::set_permissions(folder.path(), anybody).unwrap();
+    let world_writable = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+    fs_err::set_permissions(folder.path(), world_writable).unwrap();
     fs_err::write(folder.path().join("PKGBUILD"), PKGBUILD).unwrap();
     for (extension, program) in [
         (".pkg.tar", "true"),

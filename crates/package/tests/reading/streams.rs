@@ -38,7 +38,7 @@ fn compressions() -> [(&'static str, Compress); 7] {
     ]
 }
 
-/// What lzop writes for incompressible data; `makepkg.rs` reads real files of it.
+/// Returns what lzop writes for incompressible data; `makepkg.rs` reads real files of it.
 fn lzop(bytes: &[u8]) -> Vec<u8> {
     const ADLER_OF_CONTENT: u32 = 1;
     let mut file = b"\x89LZO\0\r\n\x1a\n\x10\x40\x20\xa0\x09\x40\x01\x05".to_vec();
@@ -76,8 +76,8 @@ fn rejects_damaged_blocks() {
     ] {
         let mut file = whole.clone();
         file[at..at + bytes.len()].copy_from_slice(bytes);
-        let said = refusal(&file);
-        assert!(said.contains(why), "{at}: {said}");
+        let message = refusal(&file);
+        assert!(message.contains(why), "{at}: {message}");
     }
 }
 

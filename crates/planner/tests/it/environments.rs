@@ -23,7 +23,7 @@ fn kinds(plan: &Plan) -> Vec<ProblemKind> {
     plan.problems.iter().map(|problem| problem.kind).collect()
 }
 
-/// A library that needs its user at run time.
+/// Returns a library that needs its user at run time.
 fn library_in_a_cycle() -> (PackageIndex, BaseIndex) {
     let index = index([
         package(
@@ -105,7 +105,7 @@ fn accepts_first_stage_built_with_the_new_library() {
     assert!(plan.problems.is_empty(), "{}", format_plan(&plan));
 }
 
-/// A cycle of programs that need a library available for each word size.
+/// Returns a cycle of programs that need a library available for each word size.
 fn cycle_of_both_word_sizes(of_64: &str, of_32: &str, needed: &str) -> Plan {
     let library = |name: &str, version: &str| {
         package(
@@ -230,7 +230,7 @@ fn installs_highest_version_of_two_providers() {
     }
 }
 
-/// A ring of programs, each of which is built with the one before, above a library.
+/// Returns a ring of programs, each of which is built with the one before, above a library.
 fn ring(size: usize) -> (PackageIndex, BaseIndex) {
     let name = |number: usize| format!("p{number:02}");
     let mut sources = vec![package("lib", &["pkgver = 2", "provides = lib.so"])];

@@ -171,7 +171,7 @@ fn requires_name_and_version() {
     assert!(SourcePackage::from_stored(good.as_stored()).is_ok());
 }
 
-/// An `.SRCINFO` with these lines of the base, followed by the packages.
+/// Returns an `.SRCINFO` with these lines of the base, followed by the packages.
 fn large(lines: impl IntoIterator<Item = String>, packages: usize) -> String {
     let mut text = "pkgbase = a\n\tpkgver = 1\n\tpkgrel = 1\n\tarch = x86_64\n".to_owned();
     for line in lines {

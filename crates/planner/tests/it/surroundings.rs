@@ -147,7 +147,7 @@ fn new_package_that_links_a_library_affects_the_plan() {
     assert_eq!(plan(&index, &request).builds.len(), 2);
 }
 
-/// A library below a cycle, in a new version, and the old packages of all of them.
+/// Returns a library below a cycle, in a new version, and the old packages of all of them.
 fn cycle(library: &[&str], kind: &str) -> (PackageIndex, BaseIndex) {
     let lines = |other: &str| format!("{kind} = {other}");
     let index = index([

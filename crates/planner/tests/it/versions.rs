@@ -298,7 +298,7 @@ fn names_first_build_of_several_causes() {
     }
 }
 
-/// `oldbase 1-3` and `newbase` both build `moved`.
+/// Returns sources in which `oldbase 1-3` and `newbase` both build `moved`.
 fn with_two_producers(new_version: &str) -> PackageIndex {
     let old = [
         "pkgrel = 3",

@@ -34,7 +34,7 @@ impl Record {
         entries.push((began.elapsed(), what));
     }
 
-    /// The entries so far, as `seconds: what`.
+    /// Returns the entries so far, as `seconds: what`.
     fn texts(&self) -> Vec<String> {
         let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let text = |(at, what): &(Duration, String)| format!("{}: {what}", at.as_secs());
@@ -42,16 +42,18 @@ impl Record {
     }
 }
 
-struct Scripted<const RESTS: bool, const HURRIES: bool> {
+struct Scripted<const IGNORES_EVENTS: bool, const INTERRUPTIBLE: bool> {
     inbox: Inbox<ScriptedTurn>,
     record: Record,
     began: Instant,
 }
 
-impl<const RESTS: bool, const HURRIES: bool> Actor for Scripted<RESTS, HURRIES> {
+impl<const IGNORES_EVENTS: bool, const INTERRUPTIBLE: bool> Actor
+    for Scripted<IGNORES_EVENTS, INTERRUPTIBLE>
+{
     const TASK: BackgroundTask = BackgroundTask::Claims;
-    const TAKES_EVENTS_IN_OUTAGE: bool = !RESTS;
-    const IS_INTERRUPTIBLE: bool = HURRIES;
+    const TAKES_EVENTS_IN_OUTAGE: bool = !IGNORES_EVENTS;
+    const IS_INTERRUPTIBLE: bool = INTERRUPTIBLE;
     type Event = ScriptedTurn;
 
     async fn event(&mut self) -> ScriptedTurn {
@@ -119,7 +121,7 @@ struct Running {
     tasks: JoinSet<&'static str>,
 }
 
-fn start<const RESTS: bool, const HURRIES: bool>() -> Running {
+fn start<const IGNORES_EVENTS: bool, const INTERRUPTIBLE: bool>() -> Running {
     let (inbox, record) = (Inbox::default(), Record::default());
     let outage = Outage::new("a test", PAUSES, &Clock::default());
     let (shutdown, counts) = (CancellationToken::new(), Arc::new(Counts::default()));
@@ -131,7 +133,7 @@ fn start<const RESTS: bool, const HURRIES: bool>() -> Running {
     let began = Instant::now();
     let create = {
         let (inbox, record) = (inbox.clone(), record.clone());
-        move || Scripted::<RESTS, HURRIES> {
+        move || Scripted::<IGNORES_EVENTS, INTERRUPTIBLE> {
             inbox: inbox.clone(),
             record: record.clone(),
             began,
@@ -307,8 +309,8 @@ async fn finishes_turn_before_stopping_unless_interruptible() {
     let mut running = start::<false, false>();
     running.act(ScriptedTurn::Hang).await;
     running.shutdown.cancel();
-    let ended = tokio::time::timeout(60 * SECOND, running.tasks.join_next());
-    assert!(ended.await.is_err());
+    let finished = tokio::time::timeout(60 * SECOND, running.tasks.join_next());
+    assert!(finished.await.is_err());
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,7 +3,7 @@ use crate::testing::TestState;
 
 const ID: &str = "0198c0de-0000-7000-8000-000000000001";
 
-/// A state with a running attempt at a build.
+/// Returns a state with a running attempt at a build.
 async fn state() -> TestState {
     let state = TestState::with_a_build().await;
     state

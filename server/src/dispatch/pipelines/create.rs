@@ -14,7 +14,7 @@ use crate::service::pipelines::{
 use crate::state::parts::AttemptParts;
 use crate::state::pipelines::Pipelines;
 
-use super::refused::Refused;
+use super::rejection::Rejection;
 
 /// How often an unconfirmed pipeline is searched for.
 const SEARCH_INTERVAL: Duration = Duration::from_secs(5);
@@ -122,10 +122,10 @@ async fn request_pipeline(
         return Ok(Step::Failed(error));
     }
     store_creation_request(parts.database, row.attempt, None).await?;
-    match Refused::of(&error) {
-        Refused::Temporary(pause) => Ok(Step::Later(pause)),
-        Refused::General => Ok(Step::Failed(error)),
-        Refused::Permanent(message) => {
+    match Rejection::of(&error) {
+        Rejection::Temporary(pause) => Ok(Step::Later(pause)),
+        Rejection::General => Ok(Step::Failed(error)),
+        Rejection::Permanent(message) => {
             end_refused(parts, row, &message).await?;
             Ok(Step::Settled)
         }

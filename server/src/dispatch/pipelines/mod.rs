@@ -7,6 +7,6 @@ mod overdue;
 pub(crate) mod poll;
 mod rate_limiter;
 pub(crate) mod ready;
-mod refused;
+mod rejection;
 pub(crate) mod schedule;
 mod sort;

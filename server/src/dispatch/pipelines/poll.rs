@@ -1,4 +1,4 @@
-//! Polls pipelines: many in one query, then one by one those about which its response says too little.
+//! Polls pipelines: many in one query, then one by one those whose state its response does not show.
 
 use std::collections::HashMap;
 

@@ -247,7 +247,7 @@ fn take(file: &Wanted, target: &Path) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Whether two paths name the same file.
+/// Returns whether two paths name the same file.
 fn is_same(one: &Path, other: &Path) -> io::Result<bool> {
     let one = match fs_err::metadata(one) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),

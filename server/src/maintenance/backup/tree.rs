@@ -24,7 +24,7 @@ pub struct Totals {
     pub bytes: u64,
 }
 
-/// Whether a backup may contain a file at this relative path.
+/// Returns whether a backup may contain a file at this relative path.
 pub(super) fn is_allowed(path: &Path) -> bool {
     let mut names = path.components().map(|component| match component {
         Component::Normal(name) => name.to_str(),

@@ -131,7 +131,7 @@ impl BaseSnapshot {
         moved
     }
 
-    /// Whether base repositories are configured and one could not be read.
+    /// Returns whether base repositories are configured and one could not be read.
     #[must_use]
     pub fn is_incomplete(&self) -> bool {
         !self.databases.is_empty() && !self.is_complete
@@ -196,7 +196,7 @@ impl BaseRepositories {
         Arc::clone(&current.unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Whether a namespace of this name would hide a base repository.
+    /// Returns whether a namespace of this name would hide a base repository.
     #[must_use]
     pub fn conflicts_with(&self, name: &NamespaceName) -> bool {
         self.configured()

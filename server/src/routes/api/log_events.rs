@@ -15,7 +15,7 @@ use crate::service::read::logs::OpenLog;
 /// A line that is longer is sent in parts.
 const MAX_PENDING: usize = 256 * 1024;
 
-/// Whether the client asks for server-sent events.
+/// Returns whether the client asks for server-sent events.
 pub(super) fn are_accepted(request: &HeaderMap) -> bool {
     let accepted = request
         .get(header::ACCEPT)

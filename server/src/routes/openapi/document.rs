@@ -22,9 +22,9 @@ pub(crate) struct Document {
 /// Who may send the requests of a group of routes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Access {
-    /// Everyone.
+    /// All, without a token.
     Public,
-    /// Everyone, with higher limits for this scope.
+    /// All, with higher limits for this scope.
     PublicOr(TokenScope),
     /// Holders of any token.
     AnyToken,
@@ -52,7 +52,7 @@ impl Access {
         }
     }
 
-    /// Whether a request may be refused for its token.
+    /// Returns whether a request may be refused for its token.
     fn has_token(self) -> bool {
         match self {
             Self::Public => false,
@@ -61,7 +61,7 @@ impl Access {
         }
     }
 
-    /// Whether a valid token may not suffice.
+    /// Returns whether a valid token may not suffice.
     fn has_scope(self) -> bool {
         matches!(self, Self::Token(_))
     }

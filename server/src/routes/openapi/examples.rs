@@ -261,7 +261,7 @@ fn others() -> Examples {
         (
             "Problem",
             json!({
-                "type": "not-found", "title": "there is no namespace `nosuch`", "status": 404,
+                "type": "not-found", "title": "namespace `nosuch` not found", "status": 404,
                 "hint": "`buildbtw list` lists all namespaces",
             }),
         ),

@@ -118,7 +118,7 @@ fn respond(name: &str, request: &HeaderMap) -> Result<Response, Error> {
         .map_err(|error| anyhow::anyhow!("{error:#}"))?;
     let file = files
         .get(name)
-        .ok_or_else(|| Error::not_found(format!("page or resource at /api/{name}")))?;
+        .ok_or_else(|| Error::not_found(format!("`/api/{name}`")))?;
     let caching = [
         (header::ETAG, file.tag.clone()),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),

@@ -38,7 +38,7 @@ fn refusal(name: &str, known: &[String]) -> Error {
         [] => "leave it out: the request has no query parameters".to_owned(),
         known => format!("the request has: {}; see /api", known.join(", ")),
     };
-    let title = format!("there is no query parameter `{name}`");
+    let title = format!("unknown query parameter `{name}`");
     Refusal::new(ProblemKind::InvalidRequest, title)
         .hint(hint)
         .into()

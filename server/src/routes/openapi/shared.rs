@@ -178,7 +178,7 @@ fn refusals() -> Value {
         },
         "NotFound": {
             "description": "The resource does not exist",
-            "content": problem("not-found", 404, "there is no namespace `nosuch`",
+            "content": problem("not-found", 404, "namespace `nosuch` not found",
                 "`buildbtw list` lists all namespaces"),
         },
     })

@@ -22,7 +22,7 @@ use error::PageError;
 pub(crate) use error::error_response;
 pub(crate) use response::{CONTENT_SECURITY_POLICY, html_response, links};
 
-/// Like [`public::limit_public`], with errors as pages.
+/// Limits requests as [`public::limit_public`] does, with errors as pages.
 async fn limit_public(
     state: State<AppState>,
     request: Request,

@@ -1,10 +1,10 @@
 //! Builds as pipelines of a GitLab: what the results of requests mean for attempts and builds. The requests
 //! themselves are sent in `dispatch::pipelines`.
 
-mod created;
+mod completion;
+mod creation;
 mod deferred_report;
 mod dispatch;
-mod ended;
 mod log;
 mod overdue;
 mod progress;
@@ -12,11 +12,11 @@ mod reason;
 pub(in crate::service) mod show;
 mod verdict;
 
-pub use created::{Created, end_refused, give_up, record_created};
+pub use completion::{end_completed, end_withdrawn};
+pub use creation::{Created, end_refused, give_up, record_created};
 pub(super) use deferred_report::{Deferral, defer};
 pub use dispatch::dispatch;
 pub(super) use dispatch::{placeholder_token, placeholder_worker};
-pub use ended::{end_completed, end_withdrawn};
 pub use overdue::{end_unanswered, end_unexchanged};
 pub use progress::{
     delete_orphan, store_cancel_sent, store_creation_request, store_running_since, store_statuses,

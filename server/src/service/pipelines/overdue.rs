@@ -15,7 +15,7 @@ use crate::service::failed_attempt::remove_uploads;
 use crate::service::transitions::Transition;
 use crate::state::parts::AttemptParts;
 
-use super::ended::conclude;
+use super::completion::conclude;
 use super::verdict::{End, name, timeout};
 
 /// The rows that a transaction decides on.

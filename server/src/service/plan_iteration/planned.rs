@@ -12,8 +12,8 @@ use super::draft::{self, Draft};
 use super::inputs::{BuildSettings, Inputs, input_hash};
 use super::plan_input::FilesBefore;
 
-/// A planned iteration without what only a stored one needs. A namespace that is planned again is usually as before,
-/// and then nothing else is computed.
+/// A planned iteration without what only a stored one needs. A namespace that is planned again usually has the same
+/// plan, and then nothing else is computed.
 pub struct DraftedIteration {
     pub(super) architectures: Vec<PlannedArchitecture>,
     /// The sources that it was planned from.
@@ -77,7 +77,7 @@ impl PlannedIteration {
         unusable: Option<String>,
         origins: &[ResolvedChangeset],
     ) {
-        let gone = origins
+        let removed = origins
             .iter()
             .filter(|origin| origin.is_gone)
             .map(|origin| {
@@ -91,7 +91,7 @@ impl PlannedIteration {
             .note()
             .into_iter()
             .chain(unusable)
-            .chain(gone)
+            .chain(removed)
             .collect();
         for part in &self.architectures {
             for text in &texts {

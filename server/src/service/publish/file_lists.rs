@@ -12,7 +12,7 @@ use crate::db::{Database, IterationId, iterations, namespaces};
 use crate::error::Error;
 use crate::repos::choice::NameCandidates;
 use crate::repos::database::{DatabaseWriter, Entry};
-use crate::repos::{Rendering, Repos, RepositoryKey, Turn};
+use crate::repos::{Rendering, Repos, RepositoryKey, WorkPermit};
 use crate::state::parts::RepositoryParts;
 
 /// Updates the file lists of a repository, if they are outdated.
@@ -33,9 +33,9 @@ pub async fn update(
     if modified(&repos.file_lists(key))? == Some(written) {
         return Ok(());
     }
-    let turn = repos.acquire_render_turn(Rendering::FileLists).await?;
+    let permit = repos.acquire_render_permit(Rendering::FileLists).await?;
     let rows = packages::of_repository(parts.database.read(), iteration, &key.architecture).await?;
-    let content = with_files(parts.database, listed(&rows), turn).await?;
+    let content = with_files(parts.database, listed(&rows), permit).await?;
     let (repos, key) = (repos.clone(), key.clone());
     tokio::task::spawn_blocking(move || {
         repos.replace_at(&repos.file_lists(&key), &content, written)
@@ -92,7 +92,7 @@ const READ_BYTES: i64 = 1 << 20;
 pub(crate) async fn with_files(
     database: &Database,
     rows: Vec<&Candidate>,
-    turn: Turn,
+    permit: WorkPermit,
 ) -> Result<Vec<u8>, Error> {
     let mut writer = DatabaseWriter::new()?;
     let mut rest = rows.as_slice();
@@ -123,7 +123,7 @@ pub(crate) async fn with_files(
         rest = later;
     }
     let content = tokio::task::spawn_blocking(|| writer.finish()).await??;
-    drop(turn);
+    drop(permit);
     Ok(content)
 }
 

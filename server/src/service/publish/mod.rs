@@ -104,7 +104,7 @@ async fn publish_group(
     transition.complete(group).await?;
     let effects = transition.commit().await?;
     images.keep(iteration, key, image);
-    let is_current = effects.ended.contains(&iteration)
+    let is_current = effects.ended_iterations.contains(&iteration)
         && match file_lists::update(parts, key, iteration).await {
             Ok(()) => true,
             Err(error) => {

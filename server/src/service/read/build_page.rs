@@ -75,7 +75,7 @@ fn with_origin(mut detail: BuildDetail) -> BuildDetail {
     detail
 }
 
-/// Whether the log of an attempt may grow.
+/// Returns whether the log of an attempt may grow.
 fn is_live(attempt: &AttemptSummary) -> bool {
     match attempt.status {
         AttemptStatus::Queued | AttemptStatus::Running => true,

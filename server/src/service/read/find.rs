@@ -21,11 +21,17 @@ pub async fn find_namespace(
         .ok_or_else(|| {
             Refusal::new(
                 ProblemKind::NotFound,
-                format!("there is no namespace `{name}`"),
+                format!("namespace `{name}` not found"),
             )
             .hint("`buildbtw list` lists all namespaces")
             .into()
         })
+}
+
+/// Creates the refusal of a request for the newest iteration of a namespace that has none.
+pub fn no_iteration(name: &NamespaceName) -> Error {
+    let title = format!("namespace `{name}` has no iteration");
+    Error::refused(ProblemKind::NotFound, title)
 }
 
 /// Returns a namespace and its iteration with this number, the newest one without.

@@ -67,7 +67,7 @@ impl Outlook {
         })
     }
 
-    /// Whether a worker for an architecture is available, or GitLab builds it.
+    /// Returns whether a worker for an architecture is available, or GitLab builds it.
     pub(super) fn has_worker(&self, architecture: &Architecture) -> bool {
         self.workers.contains_key(architecture)
     }

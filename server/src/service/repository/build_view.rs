@@ -10,7 +10,7 @@ use crate::db::packages::{self, Candidate};
 use crate::db::{Database, builds};
 use crate::error::Error;
 use crate::repos::database::{Entry, render};
-use crate::repos::{Rendering, Repos, Turn};
+use crate::repos::{Rendering, Repos, WorkPermit};
 use crate::service::publish::file_lists::{self, listed};
 use crate::state::parts::RepositoryParts;
 
@@ -94,12 +94,12 @@ impl ViewDatabase {
             DatabaseKind::Plain if is_known => Rendering::Database,
             DatabaseKind::Plain => Rendering::PublicDatabase,
         };
-        let turn = repos.acquire_render_turn(what).await?;
-        // The previous turn may have rendered the same database.
+        let permit = repos.acquire_render_permit(what).await?;
+        // The previous holder of a permit may have rendered the same database.
         if let Some(path) = repos.rendered(&self.digest) {
             return Ok(path);
         }
-        let rendered = content(database, &self.rows, self.kind, turn).await?;
+        let rendered = content(database, &self.rows, self.kind, permit).await?;
         let (repos, digest) = (repos.clone(), self.digest);
         let keep = move || repos.keep_rendered(&digest, &rendered);
         Ok(tokio::task::spawn_blocking(keep).await??)
@@ -124,11 +124,11 @@ async fn content(
     database: &Database,
     rows: &[Candidate],
     kind: DatabaseKind,
-    turn: Turn,
+    permit: WorkPermit,
 ) -> Result<Vec<u8>, Error> {
     let shown = listed(rows);
     if kind == DatabaseKind::WithFiles {
-        return file_lists::with_files(database, shown, turn).await;
+        return file_lists::with_files(database, shown, permit).await;
     }
     let attempts: BTreeSet<AttemptId> = shown.iter().map(|row| row.attempt).collect();
     let attempts: Vec<AttemptId> = attempts.into_iter().collect();
@@ -138,7 +138,7 @@ async fn content(
         .map(|row| (row.attempt, row.file_name.clone()))
         .collect();
     tokio::task::spawn_blocking(move || {
-        let _turn = turn;
+        let _permit = permit;
         let mut listed: Vec<_> = listed
             .iter()
             .filter(|package| shown.contains(&(package.attempt, package.file_name.clone())))

@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::time::UNIX_EPOCH;
 
+use buildbtw_model::api::ProblemKind;
 use buildbtw_model::{Architecture, NamespaceName, PackageFileName, Sha256Digest};
 
 use crate::db::iterations::{self, IterationRow};
@@ -164,7 +165,10 @@ async fn find_iteration(
         },
     };
     found.ok_or_else(|| match text {
-        "latest" => Error::not_found(format!("complete iteration of namespace `{name}` yet")),
+        "latest" => {
+            let title = format!("namespace `{name}` has no complete iteration yet");
+            Error::refused(ProblemKind::NotFound, title)
+        }
         text => Error::not_found(format!("iteration `{text}` of namespace `{name}`")),
     })
 }

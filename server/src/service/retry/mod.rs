@@ -19,7 +19,7 @@ use crate::sources;
 use crate::state::parts::PlanningParts;
 
 use super::new_iteration::{Trigger, catch_up, new_iteration_after};
-use super::read::find::find_namespace;
+use super::read::find::{find_namespace, no_iteration};
 use super::transitions::Transition;
 use crate::planning::queue::Caller;
 
@@ -111,10 +111,13 @@ fn check_pkgbases(
     let is_built = |pkgbase: &&Pkgbase| all.iter().any(|build| build.pkgbase == **pkgbase);
     match pkgbases.iter().find(|pkgbase| !is_built(pkgbase)) {
         None => Ok(()),
-        Some(pkgbase) => Err(Error::not_found(format!(
-            "build of `{pkgbase}` in iteration {} of `{}`",
-            iteration.number, iteration.namespace
-        ))),
+        Some(pkgbase) => {
+            let title = format!(
+                "iteration {} of `{}` has no build of `{pkgbase}`",
+                iteration.number, iteration.namespace
+            );
+            Err(Error::refused(ProblemKind::NotFound, title))
+        }
     }
 }
 
@@ -137,7 +140,7 @@ fn not_built_for(row: &SourceRepositoryRow) -> NotBuilt {
 
 async fn newest(database: &Database, namespace: &NamespaceRow) -> Result<IterationRow, Error> {
     let newest = iterations::newest(database.read(), namespace.id).await?;
-    newest.ok_or_else(|| Error::not_found(format!("iteration of `{}`", namespace.name)))
+    newest.ok_or_else(|| no_iteration(&namespace.name))
 }
 
 /// Returns the open builds of an iteration that was just planned, which replace new attempts.
@@ -178,7 +181,7 @@ async fn retry_builds(
     let name = &namespace.name;
     let mut tx = parts.database.write().await?;
     let newest = iterations::newest(tx.connection(), namespace.id).await?;
-    let newest = newest.ok_or_else(|| Error::not_found(format!("iteration of `{name}`")))?;
+    let newest = newest.ok_or_else(|| no_iteration(name))?;
     if newest.id != before.id {
         tx.undo().await?;
         return Ok(None);

@@ -37,7 +37,7 @@ impl Transition {
         .await?;
         attempts::cancel_unshared(&mut self.tx, old.id).await?;
         self.effects.stop = true;
-        self.effects.ended.push(old.id);
+        self.effects.ended_iterations.push(old.id);
         self.record_iteration(
             old.namespace_id,
             old.id,
@@ -100,7 +100,7 @@ impl Transition {
             IterationStatus::Cancelled
         };
         if iterations::finish(&mut self.tx, iteration, status).await? {
-            self.effects.ended.push(iteration);
+            self.effects.ended_iterations.push(iteration);
             let kind = EventKind::Iteration(status);
             self.record_iteration(namespace, iteration, kind, None)
                 .await?;

@@ -112,7 +112,7 @@ fn repository_of(root: &Path, path: &Path) -> Option<String> {
     first.as_os_str().to_str().map(str::to_owned)
 }
 
-/// Whether the repository lacks the ref folders; the scan reports its problem.
+/// Returns whether the repository lacks the ref folders; the scan reports its problem.
 fn is_repository_fault(watched: &notify::Result<()>) -> bool {
     match watched {
         Ok(()) => false,

@@ -15,7 +15,7 @@ pub(super) fn git_dir(repository: &Path) -> Option<PathBuf> {
     bare.then(|| repository.to_owned())
 }
 
-/// Whether a path has an expected type, or may have it: an inaccessible path is reported when it is read, while
+/// Returns whether a path has an expected type, or may have it: an inaccessible path is reported when it is read, while
 /// leaving it out would hide it.
 fn exists_or_is_unreadable(path: &Path, is: impl FnOnce(&Metadata) -> bool) -> bool {
     match path.metadata() {

@@ -31,11 +31,11 @@ impl Directory {
         let this = Arc::clone(self);
         let paths =
             tokio::task::spawn_blocking(move || repositories::repositories(&this.folder)).await??;
-        let (known, gone) = source_repositories::all(sources.database.read())
+        let (known, removed) = source_repositories::all(sources.database.read())
             .await?
             .into_iter()
             .partition(|row| paths.binary_search(&row.path).is_ok());
-        sources.store(Vec::new(), gone).await?;
+        sources.store(Vec::new(), removed).await?;
         let changed = self.read_and_store(sources, paths, known).await?;
         if !sources.status.snapshot().complete {
             let mut tx = sources.database.write().await?;
@@ -63,11 +63,13 @@ impl Directory {
         paths: Vec<String>,
     ) -> Result<(), Error> {
         let known = source_repositories::at_paths(sources.database.read(), &paths).await?;
-        let (present, gone): (Vec<_>, Vec<_>) = paths
+        let (present, removed): (Vec<_>, Vec<_>) = paths
             .into_iter()
             .partition(|path| repositories::git_dir(&self.folder.join(path)).is_some());
-        let (gone, known) = known.into_iter().partition(|row| gone.contains(&row.path));
-        sources.store(Vec::new(), gone).await?;
+        let (removed, known) = known
+            .into_iter()
+            .partition(|row| removed.contains(&row.path));
+        sources.store(Vec::new(), removed).await?;
         let touched = present.clone();
         let changed = self.read_and_store(sources, present, known).await?;
         let touched = source_repositories::at_paths(sources.database.read(), &touched).await?;

@@ -165,7 +165,7 @@ impl GitlabGroup {
         let found = match self.gitlab.merge_request(path, number).await {
             Ok(found) => found,
             Err(error) if matches!(error.kind, GitlabErrorKind::NotFound(_)) => {
-                let title = format!("there is no merge request {url}");
+                let title = format!("merge request {url} not found");
                 return Err(Refusal::new(ProblemKind::UnknownRef, title)
                     .hint("if it exists, the server's token cannot see it")
                     .into());

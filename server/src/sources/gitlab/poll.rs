@@ -198,15 +198,16 @@ impl GitlabGroup {
             for id in &missing {
                 window.unreadable.remove(id);
             }
-            let gone = source_repositories::of_projects(sources.database.read(), &missing).await?;
-            if gone.len() > MAX_VANISHED && shown.is_empty() && !window.has_shrunk {
+            let removed =
+                source_repositories::of_projects(sources.database.read(), &missing).await?;
+            if removed.len() > MAX_VANISHED && shown.is_empty() && !window.has_shrunk {
                 window.has_shrunk = true;
                 return Err(Failure::ProjectsMissing {
                     shown: 0,
-                    known: gone.len(),
+                    known: removed.len(),
                 });
             }
-            sources.store(Vec::new(), gone).await?;
+            sources.store(Vec::new(), removed).await?;
         }
         Ok(refreshed)
     }

@@ -188,7 +188,7 @@ impl GitlabGroup {
         let mut tx = sources.database.write().await?;
         source_progress::record_finished(&mut tx, resync.started_at.map(Into::into)).await?;
         tx.commit().await?;
-        sources.grant_all().await?;
+        sources.reassign_free_pkgbases().await?;
         window.watermark = resync.started_at.or(window.watermark);
         // A difference that remains after a full resync would cause another one forever. The initial sync has not
         // checked missing projects yet.
@@ -234,7 +234,7 @@ impl GitlabGroup {
     }
 }
 
-/// Whether GitLab rejected the cursor.
+/// Returns whether GitLab rejected the cursor.
 fn is_cursor_error(error: &GitlabError) -> bool {
     let is_answer = matches!(
         error.kind,

@@ -34,7 +34,7 @@ async fn names_missing_scope_of_gitlab_token() {
         .await
         .unwrap();
     let page = page.text().await.unwrap();
-    assert!(page.contains("scope read_api") && page.contains("Outage, began"));
+    assert!(page.contains("scope read_api") && page.contains("Outage, started"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

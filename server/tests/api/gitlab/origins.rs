@@ -107,8 +107,8 @@ async fn resolves_merge_request_by_url() {
         .open_merge_request(project, "main", project, "bump", "Bump")
         .unwrap();
     // A fork by another user.
-    gitlab.create_group("somebody").unwrap();
-    let fork = gitlab.create_project("somebody/libgreet").unwrap();
+    gitlab.create_group("contributor").unwrap();
+    let fork = gitlab.create_project("contributor/libgreet").unwrap();
     let text = Srcinfo::new("libgreet", "3-1").text();
     let files: [(&str, Option<&[u8]>); 1] = [(".SRCINFO", Some(text.as_bytes()))];
     let forked = gitlab.commit(fork, "mine", &files, "mine").unwrap();
@@ -146,14 +146,18 @@ async fn resolves_merge_request_by_url() {
         merged["hint"].as_str().unwrap().contains("libgreet/main"),
         "{merged}"
     );
-    assert!(title(&server, &url(99)).await.contains("no merge request"));
+    assert!(
+        title(&server, &url(99))
+            .await
+            .contains("/merge_requests/99 not found")
+    );
     let other = "https://gitlab.example.org/a/b/-/merge_requests/1";
     assert!(
         title(&server, other)
             .await
             .contains("not a URL of this server's GitLab")
     );
-    let outside = format!("{}/somebody/libgreet/-/merge_requests/1", gitlab.url());
+    let outside = format!("{}/contributor/libgreet/-/merge_requests/1", gitlab.url());
     assert!(title(&server, &outside).await.contains("merge request"));
 }
 

@@ -182,12 +182,12 @@ async fn reports_on_new_commit_when_old_one_is_gone() {
         method: "POST".into(),
         end: format!("/statuses/{old}"),
     };
-    let gone = Fault::Respond {
+    let refusal = Fault::Respond {
         status: 404,
         headers: vec![],
         body: r#"{"message":"404 Commit Not Found"}"#.into(),
     };
-    forge.gitlab.faults().add(on, Times::Always, gone);
+    forge.gitlab.faults().add(on, Times::Always, refusal);
     let new = forge.push(&Srcinfo::new("libgreet", "2.0-3"));
     forge.status("libgreet", &new, "pending").await;
 }

@@ -255,7 +255,7 @@ async fn accepts_and_ignores_unrelated_webhooks() {
     let server = forge.server().await;
     let other = json!({
         "object_kind": "push", "project_id": 99,
-        "project": {"id": 99, "path_with_namespace": "somebody/else"},
+        "project": {"id": 99, "path_with_namespace": "other/project"},
     });
     for (body, expected) in [
         (json!({"object_kind": "wiki_page"}).to_string(), StatusCode::NO_CONTENT),

@@ -161,8 +161,8 @@ impl TestServer {
     pub(crate) async fn stop(&mut self) {
         let running = self.running.take().expect("the server does not run");
         running.shutdown.cancel();
-        let ended = tokio::time::timeout(PATIENCE, running.serving).await;
-        ended
+        let result = tokio::time::timeout(PATIENCE, running.serving).await;
+        result
             .expect("the server does not stop")
             .unwrap()
             .expect("shutdown failed");

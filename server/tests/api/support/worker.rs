@@ -215,17 +215,17 @@ impl Job {
     /// Asserts that every kind of report is rejected: the attempt has ended.
     pub(crate) async fn expect_reports_rejected(&self) {
         let packages = self.create_packages().await;
-        let ended = |problem: Problem| {
+        let expect_ended = |problem: Problem| {
             assert_eq!(problem.kind, ProblemKind::AttemptEnded, "{problem:?}");
             assert_eq!(problem.status, 409);
             assert!(problem.hint.is_some(), "{problem:?}");
         };
-        ended(refusal(self.heartbeat().await));
-        ended(refusal(self.logs(0, "late").await));
-        ended(refusal(self.uploads(&packages[0]).await));
-        ended(refusal(self.reports(&reported(&packages)).await));
+        expect_ended(refusal(self.heartbeat().await));
+        expect_ended(refusal(self.logs(0, "late").await));
+        expect_ended(refusal(self.uploads(&packages[0]).await));
+        expect_ended(refusal(self.reports(&reported(&packages)).await));
         let late = failed(FailureKind::Package, "too late");
-        ended(refusal(self.reports(&late).await));
+        expect_ended(refusal(self.reports(&late).await));
     }
 }
 

@@ -46,17 +46,9 @@ impl FakeGitlab {
         self.state().new_projects_variables = role;
     }
 
-    /// Sets the role of users without one of their own in a project. Initially they are maintainers; settings are
-    /// rejected below that.
+    /// Sets the role of all users in a project. Initially they are maintainers; settings are rejected below that.
     pub fn set_role(&self, project: ProjectId, role: Role) -> Result<()> {
         self.change_project(project, |project| project.role = role)
-    }
-
-    /// Sets the role of a user in a project.
-    pub fn set_role_of(&self, project: ProjectId, user: u64, role: Role) -> Result<()> {
-        self.change_project(project, |project| {
-            project.roles.insert(user, role);
-        })
     }
 
     /// Sets the timeout of the project's jobs that have none of their own, in seconds.

@@ -21,7 +21,6 @@ impl FakeGitlab {
             id,
             username: username.to_owned(),
             name: username.to_owned(),
-            blocked: false,
         };
         state.users.insert(id, Arc::new(user));
         id
@@ -86,17 +85,6 @@ impl FakeGitlab {
     /// Sets whether the user of a token may see code. If not, `repository` is null.
     pub fn set_code_access(&self, token: &str, allowed: bool) -> Result<()> {
         self.change_token(token, |token| token.code_access = allowed)
-    }
-
-    /// Blocks or unblocks a user.
-    pub fn block_user(&self, user: u64, blocked: bool) -> Result<()> {
-        let mut state = self.state();
-        let user = state
-            .users
-            .get_mut(&user)
-            .context("the user does not exist")?;
-        Arc::make_mut(user).blocked = blocked;
-        Ok(())
     }
 
     fn change_token(&self, secret: &str, change: impl FnOnce(&mut Token)) -> Result<()> {

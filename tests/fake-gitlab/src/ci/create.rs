@@ -64,7 +64,7 @@ impl Actor {
     pub(crate) fn role_in(&self, project: &Project) -> Role {
         match self.is_admin {
             true => Role::Owner,
-            false => project.role_of(self.user.id),
+            false => project.role,
         }
     }
 }

@@ -20,20 +20,20 @@ const EVERY: Duration = Duration::from_millis(200);
 /// Checks timeouts until the stand-in stops.
 pub(crate) async fn watch(gitlab: FakeGitlab) {
     let cancel = gitlab.shared.cancel.clone();
-    let look = async {
+    let check = async {
         loop {
             tokio::time::sleep(EVERY).await;
             if let Err(error) = gitlab.check_timeouts() {
                 tracing::warn!(
                     error = format!("{error:#}"),
-                    "jobs could not be looked after"
+                    "cannot check the timeouts of jobs"
                 );
             }
         }
     };
     tokio::select! {
         () = cancel.cancelled() => {}
-        () = look => {}
+        () = check => {}
     }
 }
 

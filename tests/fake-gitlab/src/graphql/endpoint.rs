@@ -145,10 +145,6 @@ fn admit(gitlab: &FakeGitlab, headers: &HeaderMap) -> Result<MaybeCaller, Box<Re
         .caller(headers)
         .map_err(|_| refuse(StatusCode::UNAUTHORIZED, errors::only("Invalid token")))?;
     if let Some(caller) = &who {
-        if caller.user.blocked {
-            let response = errors::only("API not accessible for user");
-            return Err(refuse(StatusCode::FORBIDDEN, response));
-        }
         let wanted = ["api", "read_api"];
         if !caller.token.has_any(&wanted) {
             return Err(refuse(StatusCode::FORBIDDEN, insufficient_scope(&wanted)));

@@ -68,7 +68,7 @@ pub(crate) fn of_job(
         "user_id": user.id.to_string(),
         "user_login": user.username,
         "user_email": email(user),
-        "user_access_level": runs_in.role_of(user.id).name(),
+        "user_access_level": runs_in.role.name(),
         "job_project_id": runs_in.id.to_string(),
         "job_project_path": runs_in.full_path,
         "job_namespace_id": namespace_id(state, &runs_in),

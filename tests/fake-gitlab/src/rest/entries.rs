@@ -19,7 +19,7 @@ pub(super) fn user(gitlab: &FakeGitlab, state: &State, id: u64) -> Value {
             "id": user.id,
             "username": user.username,
             "name": user.name,
-            "state": if user.blocked { "blocked" } else { "active" },
+            "state": "active",
             "locked": false,
             "avatar_url": null,
             "web_url": format!("{}/{}", gitlab.url(), user.username),

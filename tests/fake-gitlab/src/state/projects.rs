@@ -61,9 +61,7 @@ pub(crate) struct Project {
     /// Explicitly protected (`true`) and unprotected branches and tags. By default, only the default branch is
     /// protected.
     pub(crate) protected: BTreeMap<String, bool>,
-    /// Roles of users that differ from the general one.
-    pub(crate) roles: BTreeMap<u64, Role>,
-    /// The general role of users.
+    /// The role of all users.
     pub(crate) role: Role,
 }
 
@@ -93,7 +91,6 @@ impl Project {
             variables_role: VariablesRole::default(),
             build_timeout: BUILD_TIMEOUT,
             protected: BTreeMap::new(),
-            roles: BTreeMap::new(),
             role: Role::Maintainer,
         }
     }
@@ -106,11 +103,6 @@ impl Project {
     pub(crate) fn is_protected(&self, name: &str) -> bool {
         let explicit = self.protected.get(name).copied();
         explicit.unwrap_or(name == self.default_branch)
-    }
-
-    /// Returns the role of a user.
-    pub(crate) fn role_of(&self, user: u64) -> Role {
-        self.roles.get(&user).copied().unwrap_or(self.role)
     }
 
     pub(crate) fn path(&self) -> &str {

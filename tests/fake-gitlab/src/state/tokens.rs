@@ -8,7 +8,6 @@ pub(crate) struct User {
     pub(crate) id: u64,
     pub(crate) username: String,
     pub(crate) name: String,
-    pub(crate) blocked: bool,
 }
 
 /// A personal access token.

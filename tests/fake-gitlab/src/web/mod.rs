@@ -1,4 +1,4 @@
-//! Web pages that show the state to everyone: nothing here is secret.
+//! Web pages that show the state without a token: nothing here is secret.
 
 mod html;
 mod log;

@@ -22,7 +22,7 @@ fn time_or_null(at: Option<Timestamp>) -> Value {
 
 /// Notifies hooks of a pipeline's new status.
 pub(crate) fn notify_pipeline(gitlab: &FakeGitlab, state: &State, pipeline: &Pipeline) {
-    let Some(project) = notified_project(state, pipeline.project.0, pipeline.user) else {
+    let Some(project) = state.projects.get(&pipeline.project.0) else {
         return;
     };
     let hooks = hooks_of(state, project, |options| options.pipeline_events);
@@ -34,7 +34,7 @@ pub(crate) fn notify_pipeline(gitlab: &FakeGitlab, state: &State, pipeline: &Pip
 
 /// Notifies hooks of a job's new status.
 pub(crate) fn notify_job(gitlab: &FakeGitlab, state: &State, job: &Job) {
-    let Some(project) = notified_project(state, job.project.0, job.user) else {
+    let Some(project) = state.projects.get(&job.project.0) else {
         return;
     };
     let hooks = hooks_of(state, project, |options| options.job_events);
@@ -44,13 +44,6 @@ pub(crate) fn notify_job(gitlab: &FakeGitlab, state: &State, job: &Job) {
         let payload = of_job(gitlab, state, project, pipeline, job);
         gitlab.webhooks().queue(&hooks, "Job Hook", &payload);
     }
-}
-
-/// Returns the project, unless the user is blocked: hooks are not notified then.
-fn notified_project(state: &State, project: u64, user: u64) -> Option<&Project> {
-    let blocked = state.users.get(&user).is_some_and(|user| user.blocked);
-    let project = state.projects.get(&project).filter(|_| !blocked)?;
-    Some(project)
 }
 
 fn user_entry(state: &State, user: u64) -> Value {

@@ -50,7 +50,7 @@ pub(crate) async fn git_async(folder: &Path, arguments: &[&str]) -> Result<Strin
 fn url(gitlab: &FakeGitlab, path: &str, token: &str) -> String {
     gitlab
         .git_url(path)
-        .replace("//", &format!("//anybody:{token}@"))
+        .replace("//", &format!("//user:{token}@"))
 }
 
 #[tokio::test]
@@ -208,7 +208,7 @@ async fn accepts_compressed_request() {
             "{}/git-upload-pack",
             fixture.gitlab.git_url("pkgs/p0")
         ))
-        .basic_auth("anybody", Some(&fixture.token))
+        .basic_auth("user", Some(&fixture.token))
         .header("Content-Type", "application/x-git-upload-pack-request")
         .header("Content-Encoding", "gzip")
         .body(encoder.finish().unwrap())

@@ -44,7 +44,7 @@ async fn sets_minimum_role_for_variables() {
     assert_eq!(put("developer").await, 400);
     fixture.gitlab.set_role(project, Role::Owner).unwrap();
     assert_eq!(put("developer").await, 200);
-    assert_eq!(put("nobody").await, 400);
+    assert_eq!(put("unknown").await, 400);
     assert_eq!(fixture.json("/projects/1").await[key], "developer");
 }
 

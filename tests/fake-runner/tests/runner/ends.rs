@@ -98,7 +98,7 @@ async fn names_executor_and_folder_without_permission() {
     let path = executor.display();
     for text in [
         format!(
-            "permission denied: {path} (its folder {} is not accessible to nobody)",
+            "permission denied: {path} (its folder {} is not accessible to user `nobody`)",
             private.display()
         ),
         format!("fork/exec {path}: permission denied"),

@@ -21,7 +21,7 @@ use super::release::{self, AppliedRelease};
 use super::root::Root;
 use super::run::exit_code;
 use super::srcinfo::{Agreement, PkgbuildQuery};
-use super::{collect, fetch, kept, makepkg, verify};
+use super::{collect, fetch, kept_pkgbuild, makepkg, verify};
 use crate::failure::{Context as _, Failure};
 use crate::request::{BuildRequest, Source};
 use crate::sandbox::job::{BuildTask, Job, Report};
@@ -76,7 +76,7 @@ fn run_steps(root: &Root, planned: &BuildTask) -> Result<Report, Failure> {
     for (package, _) in &packages {
         heading(&format!("{} ({} bytes)", package.file_name, package.size));
     }
-    let kept = kept::keep(
+    let kept = kept_pkgbuild::keep(
         &tree,
         &task.output_dir,
         &request.pkgbase,

@@ -184,7 +184,7 @@ impl<'a> Sandboxed<'a> {
         let step = StepContext {
             namespace: root.namespace.as_fd().try_clone_to_owned()?,
             network: self.network_namespace()?,
-            mounts: root.volatile.mounts(),
+            mounts: root.step_mounts.mounts(),
             inherited: vec![filter],
         };
         sys::enter(&mut bwrap, step);
@@ -256,7 +256,7 @@ impl<'a> Sandboxed<'a> {
     }
 
     fn add_files(&self, bwrap: &mut Command) {
-        let volatile = &self.view.root().volatile;
+        let step_mounts = &self.view.root().step_mounts;
         match self.view {
             View::Writable(root) => {
                 bwrap.arg("--bind").arg(&root.path).arg("/");
@@ -272,11 +272,11 @@ impl<'a> Sandboxed<'a> {
                 make_folders(bwrap, "/etc/file");
                 bwrap.args(["--ro-bind-try", "/etc/alternatives", "/etc/alternatives"]);
                 bwrap.args(["--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"]);
-                volatile.add_tmp(bwrap);
+                step_mounts.add_tmp(bwrap);
             }
         }
-        volatile.add_machine(bwrap);
-        volatile.add(bwrap);
+        step_mounts.add_machine(bwrap);
+        step_mounts.add(bwrap);
         self.add_network_files(bwrap);
         for (source, target, writable) in &self.binds {
             if target.starts_with("/run/") {

@@ -13,10 +13,11 @@ mod fetch;
 mod files;
 mod headings;
 mod host_base;
-mod kept;
+mod kept_pkgbuild;
 mod login;
 mod login_shell;
 mod makepkg;
+mod mounts;
 mod network;
 mod pacman;
 mod release;
@@ -27,7 +28,6 @@ mod srcinfo;
 mod transaction;
 mod userns;
 mod verify;
-mod volatile;
 
 use std::io::{self, BufRead as _, Write as _};
 use std::os::fd::AsFd as _;
@@ -43,10 +43,10 @@ use nix::unistd::Pid;
 
 use self::accounts::BUILD_USER;
 use self::headings::heading;
+use super::id_ranges;
 use super::job::{Job, Report, Task};
-use super::slots;
 use crate::failure::{Context as _, Failure};
-use crate::inherited::drop_inherited;
+use crate::reset_process::drop_inherited;
 use crate::sys;
 
 /// The soft and hard limit of open files per process, as with systemd-nspawn.
@@ -76,7 +76,7 @@ fn supervise() -> Result<(), Failure> {
 
     let _held = match job.task {
         Task::Build(_) => {
-            Some(slots::hold(job.first_uid).context("locking the range of user ids")?)
+            Some(id_ranges::hold(job.first_uid).context("locking the range of user ids")?)
         }
         Task::Run(_) => None,
     };

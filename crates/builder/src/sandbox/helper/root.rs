@@ -10,7 +10,7 @@ use nix::mount::{MsFlags, mount};
 
 use super::disk::Disk;
 use super::files::{chown_tree, make_dir};
-use super::volatile::Volatile;
+use super::mounts::StepMounts;
 use super::{host_base, skeleton, userns};
 use crate::failure::{Context as _, Failure};
 use crate::sandbox::job::{Base, Job};
@@ -31,7 +31,7 @@ pub(super) struct Root {
     /// The user namespace of all commands in the root.
     pub(super) namespace: File,
     /// The file systems that are created for each step.
-    pub(super) volatile: Volatile,
+    pub(super) step_mounts: StepMounts,
     pub(super) first_uid: u32,
     /// The mechanism that limits the memory of commands in the root.
     pub(super) memory: Memory,
@@ -81,7 +81,7 @@ impl Root {
         make_dir(&scratch, 0o755)?;
         Ok(Self {
             path: layers.join("root"),
-            volatile: Volatile::new(&scratch, job.first_uid)?,
+            step_mounts: StepMounts::new(&scratch, job.first_uid)?,
             scratch,
             namespace: userns::create(job.first_uid)?,
             first_uid: job.first_uid,

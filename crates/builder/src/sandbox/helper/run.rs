@@ -31,7 +31,7 @@ impl Sandboxed<'_> {
         })
     }
 
-    /// Like [`Sandboxed::watch`], but kills the command when `each` returns false.
+    /// Watches like [`Sandboxed::watch`], but kills the command when `each` returns false.
     pub(super) fn watch_while(
         &self,
         command: &[&str],

@@ -49,7 +49,7 @@ impl Transaction {
         let text = text.strip_prefix(":: ").unwrap_or(text);
         let is_refusal = text.starts_with("unable to satisfy dependency '")
             || (text.contains(" are in conflict") && !text.ends_with('?'))
-            || REFUSALS.iter().any(|words| text.contains(words));
+            || REFUSALS.iter().any(|phrase| text.contains(phrase));
         if is_refusal && self.refusal.is_none() && !text.starts_with("warning: ") {
             self.refusal = Some(Refusal {
                 text: text.strip_prefix("error: ").unwrap_or(text).to_owned(),

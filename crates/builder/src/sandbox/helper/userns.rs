@@ -8,7 +8,7 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use crate::failure::{Context as _, Failure};
-use crate::sandbox::slots::RANGE;
+use crate::sandbox::id_ranges::RANGE;
 use crate::sys;
 
 /// The number of user namespaces that may be created below that of the writing process.
@@ -32,9 +32,9 @@ pub(super) fn create(first_uid: u32) -> Result<File, Failure> {
     drop((say_ready, done));
     let opened = open(&mut ready, child, first_uid);
     drop(say_done);
-    let ended = waitpid(child, None)?;
+    let status = waitpid(child, None)?;
     let opened = opened?;
-    if ended != WaitStatus::Exited(child, 0) {
+    if status != WaitStatus::Exited(child, 0) {
         return Err(Failure::infrastructure(format!(
             "could not disable user namespaces inside the sandbox ({MAXIMUM})"
         )));

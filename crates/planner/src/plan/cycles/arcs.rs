@@ -26,6 +26,7 @@ pub(super) fn order(parts: &PartGraph<'_>) -> Option<Vec<usize>> {
             return None;
         }
     }
+    // A copy: `greedy_feedback_arc_set` accepts only graphs with petgraph's own node indices.
     let mut graph: DiGraph<(), ()> = DiGraph::with_capacity(parts.parts.len(), edges.len());
     let nodes: Vec<_> = parts.parts.iter().map(|_| graph.add_node(())).collect();
     for (need, user) in edges {

@@ -14,7 +14,7 @@ use super::arcs;
 use super::dense::{Dense, KINDS};
 use super::feedback::GreedyOrder;
 use super::parts::PartGraph;
-use super::premature::{Lacks, postpone};
+use super::premature::{OrderCost, postpone};
 use crate::budget::Budget;
 
 /// The parts of a component: builds that need each other, each part sorted, in the order of their first builds.
@@ -37,8 +37,8 @@ pub(super) fn order<B: Budget>(
         return Ok(order);
     }
     let (by_arcs, _) = arrange(dense, cycles, &is_origin, true, budget)?;
-    let lacks = |order: &[usize]| Lacks::count(dense, order, &is_origin);
-    Ok(match lacks(&by_arcs).is_less_than(&lacks(&order)) {
+    let cost = |order: &[usize]| OrderCost::count(dense, order, &is_origin);
+    Ok(match cost(&by_arcs).is_less_than(&cost(&order)) {
         true => by_arcs,
         false => order,
     })

@@ -17,8 +17,8 @@ pub(super) fn premature(dense: &Dense, order: &[usize]) -> FixedBitSet {
     premature
 }
 
-/// What the builds of an order lack.
-pub(super) struct Lacks {
+/// The cost of an order: how many builds lack something that they need.
+pub(super) struct OrderCost {
     /// For each kind of an environment: how many builds lack a need of that kind or a harder one. The first is the
     /// number of premature builds.
     needs: [usize; KINDS - HARD],
@@ -26,10 +26,10 @@ pub(super) struct Lacks {
     origins: usize,
 }
 
-impl Lacks {
+impl OrderCost {
     /// Counts the builds that lack something.
     pub(super) fn count(dense: &Dense, order: &[usize], is_origin: &FixedBitSet) -> Self {
-        let mut lacks = Self {
+        let mut cost = Self {
             needs: [0; KINDS - HARD],
             origins: 0,
         };
@@ -39,16 +39,16 @@ impl Lacks {
             open.remove(build);
             let missing = |kind: &usize| !dense.before[*kind][build].is_disjoint(&open);
             if let Some(hardest) = (HARD..KINDS).rev().find(missing) {
-                for count in &mut lacks.needs[..=hardest - HARD] {
+                for count in &mut cost.needs[..=hardest - HARD] {
                     *count += 1;
                 }
                 let mut missing = dense.environment(build);
                 missing.intersect_with(&open);
                 let sees_old = !is_origin.contains(build) && !missing.is_disjoint(is_origin);
-                lacks.origins += usize::from(sees_old);
+                cost.origins += usize::from(sees_old);
             }
         }
-        lacks
+        cost
     }
 
     /// Returns whether fewer builds are premature, without more of them that lack a harder kind or an origin.

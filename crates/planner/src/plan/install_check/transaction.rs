@@ -12,11 +12,11 @@ use crate::relation::Relation;
 const MAX_PER_BUILD: usize = 8;
 
 /// How a requirement is satisfied.
-enum Met {
-    By(u32),
+enum Resolution {
+    Satisfied(u32),
     /// By a library whose soname is not certain yet.
     Uncertain(u32, Certainty),
-    Not,
+    Unsatisfied,
 }
 
 /// What has a requirement.
@@ -63,8 +63,8 @@ impl<'w, 'e, 'i> Transaction<'w, 'e, 'i> {
         let pool = self.pool;
         let requirement = &pool.requirements[requirement as usize];
         let entry = match self.resolve(requirement) {
-            Met::By(entry) => entry,
-            Met::Uncertain(entry, certainty) => {
+            Resolution::Satisfied(entry) => entry,
+            Resolution::Uncertain(entry, certainty) => {
                 if let Item::New(package) = pool.entries[entry as usize].item {
                     let why = pool.explain_uncertainty(package, &requirement.text, certainty);
                     let text = format!(
@@ -82,7 +82,7 @@ impl<'w, 'e, 'i> Transaction<'w, 'e, 'i> {
                 }
                 entry
             }
-            Met::Not => {
+            Resolution::Unsatisfied => {
                 if let Some((why, is_later)) = self.explain_unmet(requirement) {
                     let text = format!(
                         "{} needs {}, which {why}",
@@ -141,7 +141,7 @@ impl<'w, 'e, 'i> Transaction<'w, 'e, 'i> {
 
     /// Resolves a requirement: by a package with that name, otherwise by an installed package, otherwise by the first
     /// available one.
-    fn resolve(&self, requirement: &Requirement) -> Met {
+    fn resolve(&self, requirement: &Requirement) -> Resolution {
         let (mut first, mut uncertain) = (None, None);
         for satisfier in &requirement.satisfiers {
             if !self
@@ -153,7 +153,7 @@ impl<'w, 'e, 'i> Transaction<'w, 'e, 'i> {
             match satisfier.certainty {
                 Certainty::Certain => {
                     if satisfier.is_by_name || self.walk.is_installed(satisfier.entry) {
-                        return Met::By(satisfier.entry);
+                        return Resolution::Satisfied(satisfier.entry);
                     }
                     first = first.or(Some(satisfier.entry));
                 }
@@ -165,9 +165,9 @@ impl<'w, 'e, 'i> Transaction<'w, 'e, 'i> {
             }
         }
         match (first, uncertain) {
-            (Some(entry), _) => Met::By(entry),
-            (None, Some((entry, certainty))) => Met::Uncertain(entry, certainty),
-            (None, None) => Met::Not,
+            (Some(entry), _) => Resolution::Satisfied(entry),
+            (None, Some((entry, certainty))) => Resolution::Uncertain(entry, certainty),
+            (None, None) => Resolution::Unsatisfied,
         }
     }
 
@@ -178,7 +178,7 @@ impl<'w, 'e, 'i> Transaction<'w, 'e, 'i> {
         entry: &Entry,
         requirement: u32,
     ) -> bool {
-        let (Met::By(library), Some(draft)) = (
+        let (Resolution::Satisfied(library), Some(draft)) = (
             self.resolve(&self.pool.requirements[requirement as usize]),
             self.walk.newest(entry.member),
         ) else {

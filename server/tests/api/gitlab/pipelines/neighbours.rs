@@ -264,8 +264,8 @@ async fn cancels_build_of_project_that_vanished_after_lost_response() {
     let server = forge.server_with(forge.building()).await;
     let faults = forge.gitlab.faults();
     faults.add(On::PipelineCreation, Times::Next(1), Fault::status(502));
-    let gone = r#"{"message":"404 Project Not Found"}"#;
-    forge.respond_for("libgreet", "/pipelines", 404, gone);
+    let not_found = r#"{"message":"404 Project Not Found"}"#;
+    forge.respond_for("libgreet", "/pipelines", 404, not_found);
     server.namespace("bump", &["libgreet/main"]).await;
     server
         .admin()
@@ -321,8 +321,8 @@ async fn temporarily_invisible_group_ends_no_build() {
     let job = forge.job(&server, "libgreet", 1).await;
     let work = job.claim_as_executor().await;
     work.starts().await;
-    let gone = r#"{"message":"404 Project Not Found"}"#;
-    let one = forge.respond_for("libgreet", "", 404, gone);
+    let not_found = r#"{"message":"404 Project Not Found"}"#;
+    let one = forge.respond_for("libgreet", "", 404, not_found);
     let nothing = Fault::Respond {
         status: 200,
         headers: vec![],

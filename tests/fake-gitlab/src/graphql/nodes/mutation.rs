@@ -72,8 +72,9 @@ pub(crate) fn mutate(name: &str, args: &Args<'_>, context: &RequestContext) -> R
         }
         "pipelineDestroy" => {
             let row = change.pipeline(text("id"), Role::Owner)?;
-            let gone = context.gitlab.delete_pipeline(row.id);
-            gone.map(|()| Payload::default())
+            let deleted = context.gitlab.delete_pipeline(row.id);
+            deleted
+                .map(|()| Payload::default())
                 .map_err(|error| internal(&error))?
         }
         "jobPlay" | "jobRetry" | "jobCancel" => change.job(name, text("id"))?,

@@ -190,7 +190,7 @@ fn is_about_content(line: &str) -> bool {
         "unexpected size",
     ]
     .iter()
-    .any(|words| line.contains(words))
+    .any(|phrase| line.contains(phrase))
 }
 
 /// Returns the default address of a repository's objects.

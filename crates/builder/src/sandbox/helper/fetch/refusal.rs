@@ -89,7 +89,7 @@ impl Refusal {
                 "E170000:",
             ]
             .iter()
-            .any(|words| text.contains(words));
+            .any(|phrase| text.contains(phrase));
         if is_refused && self.lasting.is_none() {
             self.lasting = Some(text.to_owned());
         }

@@ -151,7 +151,7 @@ impl ExitContext {
         let package = |text: &str| Failure::package(format!("makepkg: {text} (exit {code})"));
         Some(match code {
             0 => return None,
-            137 => package("it was killed"),
+            137 => package("killed"),
             _ if self.exit.site() == ExitSite::FailedFunction => {
                 package("a function in the PKGBUILD failed")
             }
@@ -192,7 +192,7 @@ impl ExitContext {
         match code {
             2 if passed("check_software") => package("a source has an unknown protocol"),
             2 => machine("its configuration is invalid"),
-            3 => machine("it was called with an invalid option"),
+            3 => machine("called with an invalid option"),
             5 => package("no viable package was created"),
             6 => package("a source file is missing"),
             7 => package("the package folder is missing"),
@@ -202,9 +202,9 @@ impl ExitContext {
                  makedepends and checkdepends when BUILDBTW_BOOTSTRAP is 1",
             ),
             8 => package("the PKGBUILD needs packages that are not installed"),
-            10 => machine("it was run as root"),
-            11 => machine("it cannot write to the build folder"),
-            12 => package("it rejects the PKGBUILD"),
+            10 => machine("started as root"),
+            11 => machine("cannot write to the build folder"),
+            12 => package("the PKGBUILD was rejected"),
             13 => package("the package already exists"),
             15 if self.lacks_git => package("a source needs git, which is not in makedepends"),
             15 if self.lacks_own_program => machine("programs that makepkg needs are missing"),
@@ -223,7 +223,7 @@ fn of_packaging(code: i32) -> &'static str {
         5 => "no viable package was created",
         6 => "a file for the package is missing",
         7 => "the package folder is missing",
-        12 => "it rejects the PKGBUILD",
+        12 => "the PKGBUILD was rejected",
         _ => "the packaging failed",
     }
 }

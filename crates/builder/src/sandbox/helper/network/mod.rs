@@ -116,11 +116,11 @@ impl Network {
     pub(super) fn explain(&self, failure: Failure) -> Failure {
         let mut pasta = self.pasta.borrow_mut();
         // pasta's interface disappears some time before the process.
-        let ended = match is_exiting(pasta.id()) {
+        let exit = match is_exiting(pasta.id()) {
             true => pasta.wait().map(Some),
             false => pasta.try_wait(),
         };
-        match ended {
+        match exit {
             Ok(Some(status)) => Failure {
                 kind: FailureKind::Infrastructure,
                 message: format!(

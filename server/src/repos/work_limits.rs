@@ -21,17 +21,17 @@ const MAX_CONCURRENT_RENDERS: usize = 2;
 
 /// The semaphores of all work. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(super) struct Turns {
+pub(super) struct WorkLimits {
     small: Arc<Semaphore>,
     large: Arc<Semaphore>,
     senders: Arc<Mutex<HashMap<TokenId, Sender>>>,
     databases: Arc<Semaphore>,
     file_lists: Arc<Semaphore>,
-    /// One turn at a time for anonymous clients, so that the others always have one.
+    /// One permit for anonymous clients, so that the others always have one.
     public: Arc<Semaphore>,
 }
 
-/// The turns of one token. One of each size class remains for other tokens.
+/// The permits of one token. One of each size class remains for other tokens.
 #[derive(Clone, Debug)]
 struct Sender {
     small: Arc<Semaphore>,
@@ -46,16 +46,16 @@ impl Sender {
         }
     }
 
-    /// Returns whether a turn is held or waited for, which then has another reference.
+    /// Returns whether a permit is held or waited for, which then has another reference.
     fn is_used(&self) -> bool {
         Arc::strong_count(&self.small) > 1 || Arc::strong_count(&self.large) > 1
     }
 }
 
-/// A turn, held until it is dropped.
+/// A permit, held until it is dropped.
 #[derive(Debug)]
 #[must_use]
-pub struct Turn(#[expect(dead_code, reason = "held, not read")] Vec<OwnedSemaphorePermit>);
+pub struct WorkPermit(#[expect(dead_code, reason = "held, not read")] Vec<OwnedSemaphorePermit>);
 
 /// The kind of a rendering.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,22 +70,22 @@ pub enum Rendering {
     PublicFileLists,
 }
 
-impl Turns {
+impl WorkLimits {
     pub(super) fn new() -> Self {
-        let turns = |count| Arc::new(Semaphore::new(count));
+        let semaphore = |count| Arc::new(Semaphore::new(count));
         Self {
-            small: turns(MAX_SMALL_READS),
-            large: turns(MAX_LARGE_READS),
+            small: semaphore(MAX_SMALL_READS),
+            large: semaphore(MAX_LARGE_READS),
             senders: Arc::default(),
-            databases: turns(MAX_CONCURRENT_RENDERS),
-            file_lists: turns(MAX_CONCURRENT_RENDERS),
-            public: turns(1),
+            databases: semaphore(MAX_CONCURRENT_RENDERS),
+            file_lists: semaphore(MAX_CONCURRENT_RENDERS),
+            public: semaphore(1),
         }
     }
 
-    /// Waits for a turn to read. A sender cannot take all turns of a size class, and small packages do not wait for
+    /// Waits for a permit to read. A sender cannot take all permits of a size class, and small packages do not wait for
     /// large ones.
-    pub(super) async fn read(&self, sender: TokenId, size: u64) -> anyhow::Result<Turn> {
+    pub(super) async fn read(&self, sender: TokenId, size: u64) -> anyhow::Result<WorkPermit> {
         let (own, all) = if size <= SMALL {
             (self.sender(sender).small, &self.small)
         } else {
@@ -100,7 +100,7 @@ impl Turns {
         senders.entry(token).or_insert_with(Sender::new).clone()
     }
 
-    pub(super) async fn render(&self, what: Rendering) -> anyhow::Result<Turn> {
+    pub(super) async fn render(&self, what: Rendering) -> anyhow::Result<WorkPermit> {
         let (databases, file_lists) = (Arc::clone(&self.databases), Arc::clone(&self.file_lists));
         let public = Arc::clone(&self.public);
         match what {
@@ -113,12 +113,12 @@ impl Turns {
 }
 
 /// Acquires the semaphores in order. They are never closed.
-async fn take<const N: usize>(turns: [Arc<Semaphore>; N]) -> anyhow::Result<Turn> {
+async fn take<const N: usize>(semaphores: [Arc<Semaphore>; N]) -> anyhow::Result<WorkPermit> {
     let mut taken = Vec::with_capacity(N);
-    for turn in turns {
-        taken.push(turn.acquire_owned().await?);
+    for semaphore in semaphores {
+        taken.push(semaphore.acquire_owned().await?);
     }
-    Ok(Turn(taken))
+    Ok(WorkPermit(taken))
 }
 
 #[cfg(test)]
@@ -131,41 +131,41 @@ mod tests {
 
     #[tokio::test]
     async fn reserves_turns_from_each_sender_and_separates_small_packages() {
-        let turns = Turns::new();
+        let limits = WorkLimits::new();
         let [first, second, third] = [1, 2, 3].map(TokenId);
-        let one = turns.read(first, LARGE).await.unwrap();
-        assert!(turns.read(first, LARGE).now_or_never().is_none());
-        let two = turns.read(second, LARGE).await.unwrap();
-        assert!(turns.read(third, LARGE).now_or_never().is_none());
+        let one = limits.read(first, LARGE).await.unwrap();
+        assert!(limits.read(first, LARGE).now_or_never().is_none());
+        let two = limits.read(second, LARGE).await.unwrap();
+        assert!(limits.read(third, LARGE).now_or_never().is_none());
         let mut small = Vec::new();
-        while let Some(turn) = turns.read(first, SMALL).now_or_never() {
-            small.push(turn.unwrap());
+        while let Some(permit) = limits.read(first, SMALL).now_or_never() {
+            small.push(permit.unwrap());
         }
         assert_eq!(small.len(), MAX_SMALL_READS - 1);
-        let three = turns.read(third, SMALL).await.unwrap();
-        assert!(turns.read(second, SMALL).now_or_never().is_none());
+        let three = limits.read(third, SMALL).await.unwrap();
+        assert!(limits.read(second, SMALL).now_or_never().is_none());
         drop((one, two, three, small));
-        let one = turns.read(first, SMALL).await.unwrap();
-        let senders = turns.senders.lock().unwrap();
+        let one = limits.read(first, SMALL).await.unwrap();
+        let senders = limits.senders.lock().unwrap();
         assert_eq!(senders.keys().collect::<Vec<_>>(), [&first]);
         drop(one);
     }
 
     #[tokio::test]
     async fn reserves_a_turn_from_anonymous_rendering() {
-        let turns = Turns::new();
-        let public = turns.render(Rendering::PublicDatabase).await.unwrap();
+        let limits = WorkLimits::new();
+        let public = limits.render(Rendering::PublicDatabase).await.unwrap();
         for what in [Rendering::PublicDatabase, Rendering::PublicFileLists] {
-            assert!(turns.render(what).now_or_never().is_none(), "{what:?}");
+            assert!(limits.render(what).now_or_never().is_none(), "{what:?}");
         }
-        let own = turns.render(Rendering::Database).await.unwrap();
-        assert!(turns.render(Rendering::Database).now_or_never().is_none());
-        // File lists have separate turns.
-        let lists = [(); 2].map(|()| turns.render(Rendering::FileLists).now_or_never());
+        let own = limits.render(Rendering::Database).await.unwrap();
+        assert!(limits.render(Rendering::Database).now_or_never().is_none());
+        // File lists have separate permits.
+        let lists = [(); 2].map(|()| limits.render(Rendering::FileLists).now_or_never());
         assert!(lists.iter().all(Option::is_some));
         drop((public, own));
         assert!(
-            turns
+            limits
                 .render(Rendering::PublicDatabase)
                 .now_or_never()
                 .is_some()

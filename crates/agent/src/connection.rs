@@ -18,7 +18,7 @@ pub fn backoff() -> Backoff {
 }
 
 /// A connection to the server that survives the server's restarts.
-pub struct Link {
+pub struct Connection {
     /// The client, with the program's token.
     pub client: Client,
     outage: Outage,
@@ -29,9 +29,9 @@ pub struct Link {
 /// A callback for when the server rejects the token.
 pub type OnDenied = Box<dyn Fn(ClientError) + Send + Sync>;
 
-impl std::fmt::Debug for Link {
+impl std::fmt::Debug for Connection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Link")
+        f.debug_struct("Connection")
             .field("client", &self.client)
             .finish_non_exhaustive()
     }
@@ -91,7 +91,7 @@ pub fn classify(error: &ClientError) -> ErrorClass {
     }
 }
 
-impl Link {
+impl Connection {
     /// Creates a connection whose requests end when `disconnect` is cancelled. `on_denied` is called when the server
     /// rejects the token; it usually cancels `disconnect`.
     #[must_use]

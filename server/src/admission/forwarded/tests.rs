@@ -4,7 +4,7 @@ use super::*;
 
 const PROXY: &str = "10.0.0.1";
 
-/// The client address found behind the proxies 10.0.0.0/8 and fd00::/8.
+/// Returns the client address found behind the proxies 10.0.0.0/8 and fd00::/8.
 fn found(lines: &[(&'static str, &[u8])]) -> String {
     let mut headers = HeaderMap::new();
     for (name, value) in lines {

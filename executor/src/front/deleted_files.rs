@@ -1,4 +1,4 @@
-//! Files that a script has removed but keeps open: they use disk space, but are in no folder.
+//! Files that a script has deleted but keeps open: they use disk space, but are in no folder.
 
 use std::collections::HashSet;
 use std::os::unix::fs::MetadataExt as _;
@@ -8,14 +8,14 @@ use buildbtw_builder::RunAs;
 
 use super::processes::processes_with;
 
-/// The removed files that the processes of a job's environment hold open.
+/// The deleted files that the processes of a job's environment hold open.
 #[derive(Debug)]
-pub(super) struct RemovedFiles {
+pub(super) struct DeletedFiles {
     builds: PathBuf,
     script_user: Option<RunAs>,
 }
 
-impl RemovedFiles {
+impl DeletedFiles {
     /// Returns those of the environments that contain this folder.
     pub(super) fn of(builds: PathBuf, script_user: Option<RunAs>) -> Self {
         Self {
@@ -45,8 +45,8 @@ impl RemovedFiles {
                 let Ok(file) = fs_err::metadata(descriptor.path()) else {
                     continue;
                 };
-                let is_removed = file.is_file() && file.nlink() == 0;
-                if is_removed
+                let is_deleted = file.is_file() && file.nlink() == 0;
+                if is_deleted
                     && devices.contains(&file.dev())
                     && counted.insert((file.dev(), file.ino()))
                 {
@@ -70,7 +70,7 @@ mod tests {
     fn counts_deleted_open_files_once() {
         let folder = tempfile::tempdir().unwrap();
         let other = tempfile::tempdir().unwrap();
-        // One child holds a removed file open; another one holds it as well, and one that still has
+        // One child holds a deleted file open; another one holds it as well, and one that still has
         // a name.
         let script =
             "cd \"$1\" && exec 3>gone && rm gone && head -c 2M /dev/zero >&3 && exec 4>named
@@ -88,10 +88,10 @@ mod tests {
         output.read_line(&mut line).unwrap();
         assert_eq!(line, "ready\n");
         let folders = [folder.path().to_owned()];
-        let own = RemovedFiles::of(folder.path().to_owned(), None);
+        let own = DeletedFiles::of(folder.path().to_owned(), None);
         let bytes = own.bytes(&folders);
         assert!((2 << 20..8 << 20).contains(&bytes), "{bytes}");
-        let others = RemovedFiles::of(other.path().to_owned(), None);
+        let others = DeletedFiles::of(other.path().to_owned(), None);
         assert_eq!(others.bytes(&folders), 0);
         // Ends the child that reads.
         drop(environment.stdin.take());

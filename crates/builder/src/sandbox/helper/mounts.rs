@@ -47,12 +47,12 @@ const SYS_OF_MACHINE: &[&str] = &["cpu", "node"];
 const PROC_OF_DISKS: &[&str] = &["/proc/diskstats", "/proc/partitions"];
 
 /// The mounts, created in a folder that is invisible to the step and bound from there.
-pub(super) struct Volatile {
+pub(super) struct StepMounts {
     folder: PathBuf,
     mounts: Vec<Mount>,
 }
 
-impl Volatile {
+impl StepMounts {
     /// Creates the mount points.
     pub(super) fn new(scratch: &Path, first_uid: u32) -> Result<Self, Failure> {
         let folder = scratch.join("volatile");

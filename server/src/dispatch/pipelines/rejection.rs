@@ -11,7 +11,7 @@ const CONFLICT_PAUSE: Duration = Duration::from_secs(5);
 
 /// The kind of a refusal.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Refused {
+pub(super) enum Rejection {
     /// The same request may succeed later.
     Temporary(Duration),
     /// Every other request would fail, too.
@@ -20,7 +20,7 @@ pub(super) enum Refused {
     Permanent(String),
 }
 
-impl Refused {
+impl Rejection {
     pub(super) fn of(error: &GitlabError) -> Self {
         match &error.kind {
             GitlabErrorKind::Status {
@@ -111,8 +111,8 @@ mod tests {
         }
     }
 
-    fn bad_request(message: &str) -> Refused {
-        Refused::of(&error(GitlabErrorKind::Status {
+    fn bad_request(message: &str) -> Rejection {
+        Rejection::of(&error(GitlabErrorKind::Status {
             status: 400,
             message: message.into(),
         }))
@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn adds_remedy_to_refusal() {
         let refused = bad_request(r#"{"base":["Missing CI config file"]}"#);
-        let Refused::Permanent(message) = refused else {
+        let Rejection::Permanent(message) = refused else {
             panic!("{refused:?}");
         };
         assert!(
@@ -134,10 +134,10 @@ mod tests {
     #[test]
     fn waits_only_for_temporary_refusals() {
         let quota = "Too many pipelines created in the last minute. Try again later.";
-        assert!(matches!(bad_request(quota), Refused::Temporary(_)));
+        assert!(matches!(bad_request(quota), Rejection::Temporary(_)));
         let expired = error(GitlabErrorKind::InvalidToken("expired".into()));
-        assert_eq!(Refused::of(&expired), Refused::General);
+        assert_eq!(Rejection::of(&expired), Rejection::General);
         let role = error(GitlabErrorKind::Forbidden("403 Forbidden".into()));
-        assert!(matches!(Refused::of(&role), Refused::Permanent(_)));
+        assert!(matches!(Rejection::of(&role), Rejection::Permanent(_)));
     }
 }

@@ -29,14 +29,14 @@ pub(crate) fn wrap_body(body: Body, hook: impl BodyHook) -> Body {
 
 /// Keeps a value until a body is sent, or its client disconnected.
 pub(crate) fn hold_until_sent<T: Send + Unpin + 'static>(body: Body, held: T) -> Body {
-    wrap_body(body, Holding { _held: held })
+    wrap_body(body, HeldPermit { _held: held })
 }
 
-struct Holding<T> {
+struct HeldPermit<T> {
     _held: T,
 }
 
-impl<T: Send + Unpin + 'static> BodyHook for Holding<T> {}
+impl<T: Send + Unpin + 'static> BodyHook for HeldPermit<T> {}
 
 struct Wrapped<H> {
     body: Body,

@@ -12,34 +12,34 @@ use crate::error::{Error, Refusal};
 
 /// Maximum number of concurrent reports: as many as share a commit.
 const MAX_CONCURRENT: usize = 128;
-/// Maximum wait for a turn. Workers wait a minute for a response.
+/// Maximum wait for a permit. Workers wait a minute for a response.
 const MAX_WAIT: Duration = Duration::from_secs(45);
 /// The `Retry-After` when the wait took too long.
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// The limit of concurrent reports. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct ReportTurns(Arc<Semaphore>);
+pub struct ReportLimit(Arc<Semaphore>);
 
-impl Default for ReportTurns {
+impl Default for ReportLimit {
     fn default() -> Self {
         Self(Arc::new(Semaphore::new(MAX_CONCURRENT)))
     }
 }
 
-impl ReportTurns {
-    /// Waits for a turn, in order of arrival. Dropping the permit ends the turn.
+impl ReportLimit {
+    /// Waits for a permit, in order of arrival.
     ///
     /// # Errors
     /// When the wait takes too long; the report may be repeated.
-    pub async fn turn(&self) -> Result<OwnedSemaphorePermit, Error> {
-        self.turn_within(MAX_WAIT).await
+    pub async fn acquire(&self) -> Result<OwnedSemaphorePermit, Error> {
+        self.acquire_within(MAX_WAIT).await
     }
 
-    async fn turn_within(&self, wait: Duration) -> Result<OwnedSemaphorePermit, Error> {
-        let turn = Arc::clone(&self.0).acquire_owned();
-        match tokio::time::timeout(wait, turn).await {
-            Ok(turn) => Ok(turn.map_err(anyhow::Error::from)?),
+    async fn acquire_within(&self, wait: Duration) -> Result<OwnedSemaphorePermit, Error> {
+        let permit = Arc::clone(&self.0).acquire_owned();
+        match tokio::time::timeout(wait, permit).await {
+            Ok(permit) => Ok(permit.map_err(anyhow::Error::from)?),
             Err(_) => {
                 let title = "too many workers report at the same time";
                 Err(Refusal::new(ProblemKind::Unavailable, title)
@@ -56,17 +56,17 @@ mod tests {
 
     #[tokio::test]
     async fn rejects_long_waiters_and_finishes_running_ones() {
-        let turns = ReportTurns::default();
+        let limit = ReportLimit::default();
         let mut inside = Vec::new();
         for _ in 0..MAX_CONCURRENT {
-            inside.push(turns.turn().await.unwrap());
+            inside.push(limit.acquire().await.unwrap());
         }
-        let refused = turns.turn_within(Duration::ZERO).await;
+        let refused = limit.acquire_within(Duration::ZERO).await;
         let refused = refused.unwrap_err().into_problem();
         assert_eq!(refused.kind, ProblemKind::Unavailable);
         let waiting = tokio::spawn({
-            let turns = turns.clone();
-            async move { turns.turn().await.is_ok() }
+            let limit = limit.clone();
+            async move { limit.acquire().await.is_ok() }
         });
         tokio::task::yield_now().await;
         inside.pop();

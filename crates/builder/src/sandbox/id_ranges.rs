@@ -10,7 +10,7 @@ use nix::fcntl::OFlag;
 /// The number of ids of a sandbox: 0 to 65535.
 pub(crate) const RANGE: u32 = 65_536;
 /// The maximum number of concurrent sandboxes on one machine.
-const SLOTS: u32 = 1024;
+const MAX_RANGES: u32 = 1024;
 /// The folder for the locks of all programs that build on the host. Only root may open it: a user who
 /// could open a lock could hold it, and stop all builds.
 const LOCKS: &str = "/run/buildbtw-id-ranges";
@@ -20,12 +20,12 @@ const LOCKS: &str = "/run/buildbtw-id-ranges";
 /// The kernel releases the lock of a file when its owner dies. The first range is never assigned; it belongs
 /// to persistent roots.
 #[derive(Debug)]
-pub(crate) struct Slot {
+pub(crate) struct IdRange {
     _lock: RangeLock,
     first_uid: u32,
 }
 
-impl Slot {
+impl IdRange {
     /// Takes the first free range above `uid_base`.
     ///
     /// # Errors
@@ -34,8 +34,8 @@ impl Slot {
     pub(crate) fn take(uid_base: u32) -> io::Result<Self> {
         let folder = Path::new(LOCKS);
         make_private(folder)?;
-        for slot in 1..SLOTS {
-            let Some(first_uid) = slot
+        for number in 1..MAX_RANGES {
+            let Some(first_uid) = number
                 .checked_mul(RANGE)
                 .and_then(|offset| uid_base.checked_add(offset))
                 .filter(|first| first.checked_add(RANGE).is_some())
@@ -54,7 +54,7 @@ impl Slot {
             }
         }
         Err(io::Error::other(format!(
-            "there is no free range of user ids above {uid_base}"
+            "no free range of user ids above {uid_base}"
         )))
     }
 
@@ -151,13 +151,13 @@ mod tests {
         }
         // A range only this test uses, independent of real builds on the host.
         let base = 3_000_000_000;
-        let first = Slot::take(base).unwrap();
-        let second = Slot::take(base).unwrap();
+        let first = IdRange::take(base).unwrap();
+        let second = IdRange::take(base).unwrap();
         assert!(first.first_uid() > base);
         assert_eq!(first.first_uid() + RANGE, second.first_uid());
         let freed = first.first_uid();
         drop(first);
-        assert_eq!(Slot::take(base).unwrap().first_uid(), freed);
+        assert_eq!(IdRange::take(base).unwrap().first_uid(), freed);
     }
 
     #[test]
@@ -167,19 +167,19 @@ mod tests {
             return;
         }
         let base = 3_100_000_000;
-        let slot = Slot::take(base).unwrap();
-        let first = slot.first_uid();
+        let range = IdRange::take(base).unwrap();
+        let first = range.first_uid();
         let held = hold(first).unwrap();
         // As after the death of its program.
-        drop(slot);
-        assert_eq!(Slot::take(base).unwrap().first_uid(), first + RANGE);
+        drop(range);
+        assert_eq!(IdRange::take(base).unwrap().first_uid(), first + RANGE);
         assert!(hold(first).is_err());
         drop(held);
-        assert_eq!(Slot::take(base).unwrap().first_uid(), first);
+        assert_eq!(IdRange::take(base).unwrap().first_uid(), first);
     }
 
     #[test]
     fn does_not_overflow_ids() {
-        assert!(Slot::take(u32::MAX - RANGE).is_err());
+        assert!(IdRange::take(u32::MAX - RANGE).is_err());
     }
 }
