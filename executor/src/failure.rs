@@ -4,33 +4,47 @@ use std::io;
 use std::path::Path;
 
 use buildbtw_builder::{RunAs, permission_denied};
+use buildbtw_model::{Explanation, PermissionDenied};
 
 /// Why a stage failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     /// The job's own fault: running it again changes nothing.
-    #[error("{message}")]
+    #[error("{explanation}")]
     Build {
         /// What happened, for the job's log.
-        message: String,
+        explanation: Explanation,
         /// What GitLab shows as the job's exit code.
         exit_code: i32,
     },
     /// An error in this host's or the job's configuration: neither the job nor the build is retried until it is
     /// fixed.
-    #[error("{0}")]
-    Final(String),
+    #[error("{explanation}")]
+    Final {
+        /// What happened, for the job's log and the server.
+        explanation: Explanation,
+        /// The missing permission that is the cause.
+        denied: Option<PermissionDenied>,
+    },
     /// A failure of this host, the server or the network between them.
-    #[error("{0:#}")]
+    #[error("{}", Explanation::of_error(.0.as_ref()))]
     System(#[from] anyhow::Error),
 }
 
 impl Failure {
     /// Creates a failure that is the job's own fault.
-    pub(crate) fn build(message: impl Into<String>) -> Self {
+    pub(crate) fn build(explanation: impl Into<Explanation>) -> Self {
         Self::Build {
-            message: message.into(),
+            explanation: explanation.into(),
             exit_code: 1,
+        }
+    }
+
+    /// Creates a failure that lasts until the configuration is changed.
+    pub(crate) fn of_configuration(explanation: impl Into<Explanation>) -> Self {
+        Self::Final {
+            explanation: explanation.into(),
+            denied: None,
         }
     }
 
@@ -42,7 +56,7 @@ impl Failure {
             .flatten();
         denied.map_or_else(
             || Self::system(format!("cannot start `{}`: {error}", program.display())),
-            Self::Final,
+            Self::from,
         )
     }
 
@@ -56,8 +70,41 @@ impl Failure {
     }
 
     /// Creates a failure that is not the job's fault.
-    pub(crate) fn system(message: impl Into<String>) -> Self {
-        Self::System(anyhow::Error::msg(message.into()))
+    pub(crate) fn system(explanation: impl Into<Explanation>) -> Self {
+        Self::System(anyhow::Error::new(explanation.into()))
+    }
+
+    /// Returns what happened and what to do next.
+    pub(crate) fn explanation(&self) -> Explanation {
+        match self {
+            Self::Build { explanation, .. } | Self::Final { explanation, .. } => {
+                explanation.clone()
+            }
+            Self::System(error) => Explanation::of_error(error.as_ref()),
+        }
+    }
+
+    /// Returns the missing permission that is the cause, if that is known.
+    pub(crate) fn denied(&self) -> Option<&PermissionDenied> {
+        match self {
+            Self::Final { denied, .. } => denied.as_ref(),
+            Self::Build { .. } | Self::System(_) => None,
+        }
+    }
+}
+
+impl From<PermissionDenied> for Failure {
+    fn from(denied: PermissionDenied) -> Self {
+        Self::Final {
+            explanation: denied.to_string().into(),
+            denied: Some(denied),
+        }
+    }
+}
+
+impl From<Explanation> for Failure {
+    fn from(explanation: Explanation) -> Self {
+        Self::system(explanation)
     }
 }
 

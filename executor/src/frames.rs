@@ -2,8 +2,8 @@
 
 use std::io::{self, Read, Write};
 
-use buildbtw_model::PackageFileName;
 use buildbtw_model::api::Outcome;
+use buildbtw_model::{Explanation, PackageFileName};
 use serde::{Deserialize, Serialize};
 
 /// The largest payload, so that a wrong length cannot exhaust the front's memory.
@@ -28,8 +28,9 @@ pub(crate) enum Message {
     Done,
     /// The request failed.
     Failed {
-        /// The error text for the job's log.
-        message: String,
+        /// What failed, for the job's log. Sides of earlier versions know the message only.
+        #[serde(flatten)]
+        explanation: Explanation,
         /// Whether it is the job's own fault.
         is_jobs_fault: bool,
     },
