@@ -46,6 +46,7 @@ pub async fn find_iteration(
     let row = row.ok_or_else(|| {
         let number = number.unwrap_or_default();
         Error::not_found(format!("iteration {number} of namespace `{name}`"))
+            .hint(format!("`buildbtw show {name}` shows the newest one"))
     })?;
     Ok((namespace, row))
 }
