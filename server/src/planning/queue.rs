@@ -209,7 +209,7 @@ async fn acquire(semaphore: Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Erro
         .map_err(anyhow::Error::from)?)
 }
 
-fn too_long(limit: Duration) -> Error {
+pub(crate) fn too_long(limit: Duration) -> Error {
     Refusal::new(
         ProblemKind::PlanTooLarge,
         format!("planning timed out after {} s", limit.as_secs()),

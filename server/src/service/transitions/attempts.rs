@@ -39,7 +39,12 @@ impl Transition {
     }
 
     /// Notes an attempt that ended, for metrics.
-    pub(super) fn record_end(&mut self, status: AttemptStatus, failure: Option<FailureKind>, times: Times) {
+    pub(super) fn record_end(
+        &mut self,
+        status: AttemptStatus,
+        failure: Option<FailureKind>,
+        times: Times,
+    ) {
         let started = times.started_at;
         self.effects.attempts.push(EndedAttempt {
             status,
