@@ -259,6 +259,16 @@ mod tests {
         assert_eq!(kind(planned.await), ProblemKind::PlanTooLarge);
     }
 
+    #[test]
+    fn refusal_of_many_plans_matches_snapshot() {
+        let queue = queue(A_DAY);
+        let enter = || queue.enter(caller(1));
+        let places: Vec<_> = (0..MAX_PER_CALLER).map(|_| enter().unwrap()).collect();
+        let text = crate::testing::refusals([("many plans", enter().err().unwrap())]);
+        insta::assert_snapshot!(text);
+        drop(places);
+    }
+
     #[tokio::test]
     async fn limits_anonymous_plans_in_number_and_time() {
         let stranger = |last: u8| Caller::Address([203, 0, 113, last].into());

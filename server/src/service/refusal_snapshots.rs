@@ -56,79 +56,77 @@ fn refusals_of_services_match_snapshot() {
     let conflict = || Refusal::new(ProblemKind::Conflict, "no build has failed");
     let name = "set".parse().unwrap();
     let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
-    insta::assert_snapshot!(
-        "services",
-        testing::refusals([
-            ("unknown attempt", attempt_guard::no_attempt(attempt())),
-            ("ended attempt", attempt_guard::attempt_ended(attempt())),
-            ("existing namespace", create_namespace::name_taken(&name)),
-            (
-                "network policy above the maximum",
-                network
-                    .for_new_namespace(Some(NetworkPolicy::Prepare))
-                    .unwrap_err(),
+    let text = testing::refusals([
+        ("unknown attempt", attempt_guard::no_attempt(attempt())),
+        ("ended attempt", attempt_guard::attempt_ended(attempt())),
+        ("existing namespace", create_namespace::name_taken(&name)),
+        (
+            "network policy above the maximum",
+            network
+                .for_new_namespace(Some(NetworkPolicy::Prepare))
+                .unwrap_err(),
+        ),
+        (
+            "job without an attempt",
+            exchange_id_token::unknown_attempt(attempt()),
+        ),
+        (
+            "job of another ref",
+            exchange_id_token::not_allowed("it runs on `main`"),
+        ),
+        (
+            "ID token used twice",
+            job_attempt::token_already_exchanged(),
+        ),
+        (
+            "retry of a finished job",
+            job_attempt::not_retried("it is finished"),
+        ),
+        (
+            "no architecture in common",
+            plan_iteration::check_size(&config, &[], 10).unwrap_err(),
+        ),
+        (
+            "unreadable base repository",
+            plan_iteration::unreadable(
+                &"core".parse().unwrap(),
+                &"x86_64".parse().unwrap(),
+                "connection refused",
             ),
-            (
-                "job without an attempt",
-                exchange_id_token::unknown_attempt(attempt()),
-            ),
-            (
-                "job of another ref",
-                exchange_id_token::not_allowed("it runs on `main`"),
-            ),
-            (
-                "ID token used twice",
-                job_attempt::token_already_exchanged(),
-            ),
-            (
-                "retry of a finished job",
-                job_attempt::not_retried("it is finished"),
-            ),
-            (
-                "no architecture in common",
-                plan_iteration::check_size(&config, &[], 10).unwrap_err(),
-            ),
-            (
-                "unreadable base repository",
-                plan_iteration::unreadable(
-                    &"core".parse().unwrap(),
-                    &"x86_64".parse().unwrap(),
-                    "connection refused",
-                ),
-            ),
-            (
-                "plan over its time limit",
-                queue::too_long(Duration::from_secs(60)),
-            ),
-            (
-                "plan without a token",
-                preview_plan::needs_token("planning this needs a token".to_owned()).into(),
-            ),
-            (
-                "newer commits",
-                retry::with_hint(conflict(), &name, &[newer_commit()], &[]),
-            ),
-            (
-                "retry with notes",
-                retry::with_hint(conflict(), &name, &[], &["a note".to_owned()]),
-            ),
-            ("unknown token number", tokens::no_token(TokenId(9))),
-            (
-                "only admin token",
-                tokens::last_admin_token(&admin_token(None), true),
-            ),
-            (
-                "last admin token that does not expire",
-                tokens::last_admin_token(&admin_token(None), false),
-            ),
-            (
-                "last admin token",
-                tokens::last_admin_token(&admin_token(Some(Millis(0))), false),
-            ),
-            ("invalid token", tokens::not_valid()),
-            ("busy database", internal(sqlx::Error::PoolTimedOut)),
-            ("full disk", full.into()),
-            ("internal error", internal(sqlx::Error::RowNotFound)),
-        ])
-    );
+        ),
+        (
+            "plan over its time limit",
+            queue::too_long(Duration::from_secs(60)),
+        ),
+        (
+            "plan without a token",
+            preview_plan::needs_token("planning this needs a token".to_owned()).into(),
+        ),
+        (
+            "newer commits",
+            retry::with_hint(conflict(), &name, &[newer_commit()], &[]),
+        ),
+        (
+            "retry with notes",
+            retry::with_hint(conflict(), &name, &[], &["a note".to_owned()]),
+        ),
+        ("unknown token number", tokens::no_token(TokenId(9))),
+        (
+            "only admin token",
+            tokens::last_admin_token(&admin_token(None), true),
+        ),
+        (
+            "last admin token that does not expire",
+            tokens::last_admin_token(&admin_token(None), false),
+        ),
+        (
+            "last admin token",
+            tokens::last_admin_token(&admin_token(Some(Millis(0))), false),
+        ),
+        ("invalid token", tokens::not_valid()),
+        ("busy database", internal(sqlx::Error::PoolTimedOut)),
+        ("full disk", full.into()),
+        ("internal error", internal(sqlx::Error::RowNotFound)),
+    ]);
+    insta::assert_snapshot!(text);
 }

@@ -188,11 +188,12 @@ mod tests {
         let said = "unable to satisfy dependency 'zq<2' required by m";
         let explained =
             |text: &str| Failure::package(Blame::parse(text).explain(said, &"x".parse().unwrap()));
-        insta::assert_snapshot!(crate::failure::recorded([
+        let text = crate::failure::recorded([
             ("own dependency", explained("own zq<2 zq 2-1\n")),
             ("rebuilt package", explained("member m-libs m zq<2\n")),
             ("package outside", explained("outside o-libs o zq<2\n")),
             ("unknown package", explained("")),
-        ]));
+        ]);
+        insta::assert_snapshot!(text);
     }
 }

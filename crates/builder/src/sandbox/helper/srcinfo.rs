@@ -248,9 +248,10 @@ mod tests {
             pkgbuild: String::new(),
         };
         let many: Vec<Difference> = (0..9).map(|n| difference(&format!("f{n}"))).collect();
-        insta::assert_snapshot!(crate::failure::recorded([
+        let text = crate::failure::recorded([
             ("one difference", stale(&[difference("depends")])),
             ("many differences", stale(&many)),
-        ]));
+        ]);
+        insta::assert_snapshot!(text);
     }
 }

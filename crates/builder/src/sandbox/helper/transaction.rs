@@ -195,9 +195,10 @@ mod tests {
     fn failure_matches_snapshot() {
         let missing = ["nosuch>=2".to_owned(), "other".to_owned()];
         let pkgbase = "greeter".parse().unwrap();
-        insta::assert_snapshot!(crate::failure::recorded([(
+        let text = crate::failure::recorded([(
             "unknown dependencies",
-            missing_targets(&missing, &pkgbase)
-        )]));
+            missing_targets(&missing, &pkgbase),
+        )]);
+        insta::assert_snapshot!(text);
     }
 }

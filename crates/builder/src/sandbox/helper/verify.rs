@@ -274,20 +274,21 @@ mod tests {
             let rebuilt = BTreeSet::from(["greeter-libs"]);
             Failure::package(Holders::parse(text).explain("member", &rebuilt).unwrap())
         };
-        insta::assert_snapshot!(crate::failure::recorded([
+        let text = crate::failure::recorded([
             ("own dependency", explained("own libgreet=1\n")),
             (
                 "rebuilt package",
-                explained("package greeter-libs greeter libgreet=1\n")
+                explained("package greeter-libs greeter libgreet=1\n"),
             ),
             (
                 "package outside",
-                explained("package outsider-libs outsider libgreet=1\n")
+                explained("package outsider-libs outsider libgreet=1\n"),
             ),
             (
                 "packages outside",
-                explained("package a a libgreet=1\npackage b b libgreet=1\n")
+                explained("package a a libgreet=1\npackage b b libgreet=1\n"),
             ),
-        ]));
+        ]);
+        insta::assert_snapshot!(text);
     }
 }

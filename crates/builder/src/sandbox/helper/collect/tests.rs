@@ -175,9 +175,10 @@ fn explains_unexpected_versions() {
         let name = "a".parse().unwrap();
         other_version(&name, &version(found), &version(expected), &folders.request)
     };
-    insta::assert_snapshot!(crate::failure::recorded([
+    let text = crate::failure::recorded([
         ("other version", refused("2-1", "1-1")),
         ("other release", refused("1-2", "1-1")),
         ("other computed version", refused("3-1", "2-1")),
-    ]));
+    ]);
+    insta::assert_snapshot!(text);
 }

@@ -365,12 +365,13 @@ mod tests {
     fn failures_of_the_second_run_match_snapshot() {
         let version = "1-1.1".parse().unwrap();
         let of_machine = Failure::infrastructure("makepkg: it cannot write to the build folder");
-        insta::assert_snapshot!(crate::failure::recorded([
+        let text = crate::failure::recorded([
             ("changed version", version_changed(&version, "2-1")),
             (
                 "failure of the machine",
-                Run::Build.reclassified(of_machine)
+                Run::Build.reclassified(of_machine),
             ),
-        ]));
+        ]);
+        insta::assert_snapshot!(text);
     }
 }

@@ -218,20 +218,21 @@ mod tests {
         let mut refused = Offline::default();
         refused.line("==> Starting prepare()...");
         refused.line("connect: No route to host");
-        insta::assert_snapshot!(crate::failure::recorded([
+        let text = crate::failure::recorded([
             ("prepare", explained("prepare", NetworkPolicy::Sources)),
             ("pkgver", explained("pkgver", NetworkPolicy::Sources)),
             (
                 "pkgver in its second run",
-                explained("pkgver", NetworkPolicy::Prepare)
+                explained("pkgver", NetworkPolicy::Prepare),
             ),
             ("build", explained("build", NetworkPolicy::Prepare)),
             ("check", explained("check", NetworkPolicy::None)),
             (
                 "refused address",
-                refused.explain_refusal(Failure::package("failed"))
+                refused.explain_refusal(Failure::package("failed")),
             ),
-        ]));
+        ]);
+        insta::assert_snapshot!(text);
     }
 
     #[test]

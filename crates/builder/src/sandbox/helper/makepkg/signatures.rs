@@ -355,27 +355,28 @@ mod tests {
             checked(&format!("    x.tar ... {result}")).failure(1, unread)
         };
         let unread = ["a.asc".to_owned()];
-        insta::assert_snapshot!(crate::failure::recorded([
+        let text = crate::failure::recorded([
             (
                 "missing key",
-                failure("FAILED (unknown public key 01)", &[])
+                failure("FAILED (unknown public key 01)", &[]),
             ),
             (
                 "unreadable key",
-                failure("FAILED (unknown public key 01)", &unread)
+                failure("FAILED (unknown public key 01)", &unread),
             ),
             (
                 "key of another signer",
-                failure("FAILED (invalid public key 01)", &[])
+                failure("FAILED (invalid public key 01)", &[]),
             ),
             (
                 "bad signature",
-                failure("FAILED (bad signature from public key 01)", &[])
+                failure("FAILED (bad signature from public key 01)", &[]),
             ),
             ("no signature", failure("FAILED", &[])),
             ("no result", failure("", &[])),
             ("no gpg", no_gpg()),
-        ]));
+        ]);
+        insta::assert_snapshot!(text);
     }
 
     #[test]

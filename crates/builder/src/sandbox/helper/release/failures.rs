@@ -53,23 +53,24 @@ mod tests {
             dependencies: vec![("y=1-1".to_owned(), "y=1-2".to_owned())],
             ..AppliedRelease::default()
         };
-        insta::assert_snapshot!(crate::failure::recorded([
+        let text = crate::failure::recorded([
             (
                 "source named after the release",
-                pinned_name(&of_folder, "2", "x-1.tar", "x-2.tar")
+                pinned_name(&of_folder, "2", "x-1.tar", "x-2.tar"),
             ),
             (
                 "the same in a namespace",
-                pinned_name(&of_commit, "2", "x-1.tar", "x-2.tar")
+                pinned_name(&of_commit, "2", "x-1.tar", "x-2.tar"),
             ),
             (
                 "dependency named after the release",
-                applied.reject_consequences(&of_commit, "2").unwrap_err()
+                applied.reject_consequences(&of_commit, "2").unwrap_err(),
             ),
             (
                 "newer base package",
-                not_installable(&version("1-1.1"), &version("1-2"))
+                not_installable(&version("1-1.1"), &version("1-2")),
             ),
-        ]));
+        ]);
+        insta::assert_snapshot!(text);
     }
 }
