@@ -96,3 +96,36 @@ fn failure(attempt: AttemptId, server: &str, error: &ClientError) -> Failure {
         )),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use buildbtw_model::api::Problem;
+
+    use super::*;
+
+    /// Returns what the log of a job says when the server refuses its ID token.
+    fn refused(kind: ProblemKind, hint: Option<&str>) -> String {
+        let attempt = "00000000-0000-7000-8000-000000000001".parse().unwrap();
+        let problem = Problem {
+            kind,
+            title: "it was refused".to_owned(),
+            status: 400,
+            detail: None,
+            hint: hint.map(str::to_owned),
+        };
+        let error = ClientError::Refused(problem);
+        failure(attempt, "http://server", &error).to_string()
+    }
+
+    #[test]
+    fn refusals_match_snapshot() {
+        let text = [
+            refused(ProblemKind::AttemptEnded, Some("`buildbtw show` shows why")),
+            refused(ProblemKind::NotFound, None),
+            refused(ProblemKind::NotFound, Some("retry it")),
+            refused(ProblemKind::Forbidden, Some("use the template")),
+            refused(ProblemKind::Unavailable, None),
+        ];
+        insta::assert_snapshot!(text.join("\n\n"));
+    }
+}

@@ -113,3 +113,27 @@ impl From<std::io::Error> for Failure {
         Self::System(error.into())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::*;
+
+    #[test]
+    fn keeps_hint_of_a_cause() {
+        let cause: Result<(), Explanation> = Err(Explanation::with_hint("it is public", "chmod"));
+        let error = cause.context("cannot load the settings").unwrap_err();
+        let expected = Explanation::with_hint("cannot load the settings: it is public", "chmod");
+        assert_eq!(Failure::from(error).explanation(), expected);
+    }
+
+    #[test]
+    fn reports_missing_permission_of_a_final_failure() {
+        let denied = PermissionDenied::new(Path::new("/x"), "it is closed");
+        let failure = Failure::from(denied.clone());
+        assert_eq!(failure.denied(), Some(&denied));
+        assert_eq!(failure.to_string(), "permission denied: /x (it is closed)");
+        assert_eq!(Failure::of_configuration("no").denied(), None);
+    }
+}

@@ -152,6 +152,24 @@ mod tests {
     }
 
     #[test]
+    fn failure_crosses_versions() {
+        let sent = Message::Failed {
+            explanation: Explanation::with_hint("it failed", "do this"),
+            is_jobs_fault: true,
+        };
+        let text = serde_json::to_string(&sent).unwrap();
+        assert!(text.contains(r#""message":"it failed""#), "{text}");
+        assert_eq!(serde_json::from_str::<Message>(&text).unwrap(), sent);
+        // As earlier versions send it.
+        let text = r#"{"failed":{"message":"it failed","is_jobs_fault":false}}"#;
+        let expected = Message::Failed {
+            explanation: "it failed".into(),
+            is_jobs_fault: false,
+        };
+        assert_eq!(serde_json::from_str::<Message>(text).unwrap(), expected);
+    }
+
+    #[test]
     fn rejects_malformed_frames() {
         for bytes in [
             &b"L\xff\xff\xff\xff"[..],
