@@ -40,13 +40,13 @@ async fn explains_malformed_parameters() {
     let builds = "/api/v1/namespaces/bump/iterations/1/builds";
     for (path, named) in [
         ("/api/v1/namespaces?curser=x", "no query parameter `curser`"),
-        ("/api/v1/namespaces?limit=many", "invalid digit"),
+        ("/api/v1/namespaces?limit=many", "expected a number"),
         ("/api/v1/namespaces?limit=0", "1 to 1000"),
         ("/api/v1/namespaces?limit=1001", "1 to 1000"),
         ("/api/v1/sources?broken=maybe", "`true` or `false`"),
         ("/api/v1/sources?brokn=true", "no query parameter `brokn`"),
         ("/api/v1/tokens?all=1", "no query parameter `all`"),
-        ("/api/v1/outages?limit=-1", "invalid digit"),
+        ("/api/v1/outages?limit=-1", "expected a number"),
         ("/api/v1/events?kinds=build", "no query parameter `kinds`"),
         ("/api/v1/events?namespace=A", "query parameter `namespace`"),
         ("/api/v1/events?package=a,,b", "query parameter `package`"),
