@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use buildbtw_model::settings;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -35,7 +36,7 @@ impl SavedLogin {
 
     /// Reads the file; a missing one is an empty login.
     pub(crate) fn load(path: &Path) -> Result<Self> {
-        match fs_err::read_to_string(path) {
+        match settings::read(path) {
             Ok(text) => toml::from_str(&text).map_err(|error| {
                 Error::with_hint(
                     format!("cannot parse `{}`: {}", path.display(), error.message()),
@@ -44,7 +45,7 @@ impl SavedLogin {
             }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(Error::with_hint(
-                error.to_string(),
+                format!("cannot read `{}`: {error}", path.display()),
                 "`buildbtw login` wrote this file; fix its permissions, or set XDG_CONFIG_HOME",
             )),
         }

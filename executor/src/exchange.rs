@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use buildbtw_model::api::{ExchangeIdToken, ExchangedIdToken, ProblemKind};
 use buildbtw_model::client::{Client, ClientError};
-use buildbtw_model::{AttemptId, WorkerName};
+use buildbtw_model::{AttemptId, Explanation, WorkerName};
 
 use crate::failure::Failure;
 use crate::id_token::IdToken;
@@ -61,24 +61,71 @@ where
 }
 
 fn failure(attempt: AttemptId, server: &str, error: &ClientError) -> Failure {
-    let hint = error.hint().map(|hint| format!("\nhint: {hint}"));
-    let hint = hint.unwrap_or_default();
+    let explain = |message: String, own: Option<&str>| {
+        let hints: Vec<String> = own
+            .map(str::to_owned)
+            .into_iter()
+            .chain(error.hint())
+            .collect();
+        Explanation {
+            message,
+            hint: Some(hints.join("; ")).filter(|hint| !hint.is_empty()),
+        }
+    };
     match error.problem_kind() {
-        Some(ProblemKind::AttemptEnded) => Failure::build(format!(
-            "attempt {attempt} has ended: {error}; retry the build with `buildbtw retry`{hint}"
+        Some(ProblemKind::AttemptEnded) => Failure::build(explain(
+            format!("attempt {attempt} has ended: {error}"),
+            Some("retry the build with `buildbtw retry`"),
         )),
-        Some(ProblemKind::NotFound) => Failure::build(format!(
-            "{server} has no attempt {attempt}: {error}\nhint: pipelines that were started by hand cannot \
-             build; `buildbtw new` and `buildbtw retry` start one{hint}"
+        Some(ProblemKind::NotFound) => Failure::build(explain(
+            format!("{server} has no attempt {attempt}: {error}"),
+            Some(
+                "pipelines that were started by hand cannot build; `buildbtw new` and `buildbtw retry` start one",
+            ),
         )),
         // Permanent: repeating the request cannot succeed.
         Some(
             ProblemKind::Forbidden | ProblemKind::Unauthenticated | ProblemKind::InvalidRequest,
-        ) => Failure::build(format!(
-            "the server refused to assign attempt {attempt} to this job: {error}{hint}"
+        ) => Failure::build(explain(
+            format!("the server refused to assign attempt {attempt} to this job: {error}"),
+            None,
         )),
-        _ => Failure::system(format!(
-            "cannot get attempt {attempt} from the server: {error}{hint}"
+        _ => Failure::system(explain(
+            format!("cannot get attempt {attempt} from the server: {error}"),
+            None,
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use buildbtw_model::api::Problem;
+
+    use super::*;
+
+    /// Returns what the log of a job says when the server refuses its ID token.
+    fn refused(kind: ProblemKind, hint: Option<&str>) -> String {
+        let attempt = "00000000-0000-7000-8000-000000000001".parse().unwrap();
+        let problem = Problem {
+            kind,
+            title: "it was refused".to_owned(),
+            status: 400,
+            detail: None,
+            hint: hint.map(str::to_owned),
+        };
+        let error = ClientError::Refused(problem);
+        failure(attempt, "http://server", &error).to_string()
+    }
+
+    #[test]
+    fn refusals_match_snapshot() {
+        let text = [
+            refused(ProblemKind::AttemptEnded, Some("`buildbtw show` shows why")),
+            refused(ProblemKind::NotFound, None),
+            refused(ProblemKind::NotFound, Some("retry it")),
+            refused(ProblemKind::Forbidden, Some("use the template")),
+            refused(ProblemKind::Unavailable, None),
+        ];
+        insta::assert_snapshot!(text.join("\n\n"));
     }
 }

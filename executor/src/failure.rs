@@ -4,33 +4,47 @@ use std::io;
 use std::path::Path;
 
 use buildbtw_builder::{RunAs, permission_denied};
+use buildbtw_model::{Explanation, PermissionDenied};
 
 /// Why a stage failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     /// The job's own fault: running it again changes nothing.
-    #[error("{message}")]
+    #[error("{explanation}")]
     Build {
         /// What happened, for the job's log.
-        message: String,
+        explanation: Explanation,
         /// What GitLab shows as the job's exit code.
         exit_code: i32,
     },
     /// An error in this host's or the job's configuration: neither the job nor the build is retried until it is
     /// fixed.
-    #[error("{0}")]
-    Final(String),
+    #[error("{explanation}")]
+    Final {
+        /// What happened, for the job's log and the server.
+        explanation: Explanation,
+        /// The missing permission that is the cause.
+        denied: Option<PermissionDenied>,
+    },
     /// A failure of this host, the server or the network between them.
-    #[error("{0:#}")]
+    #[error("{}", Explanation::of_error(.0.as_ref()))]
     System(#[from] anyhow::Error),
 }
 
 impl Failure {
     /// Creates a failure that is the job's own fault.
-    pub(crate) fn build(message: impl Into<String>) -> Self {
+    pub(crate) fn build(explanation: impl Into<Explanation>) -> Self {
         Self::Build {
-            message: message.into(),
+            explanation: explanation.into(),
             exit_code: 1,
+        }
+    }
+
+    /// Creates a failure that lasts until the configuration is changed.
+    pub(crate) fn of_configuration(explanation: impl Into<Explanation>) -> Self {
+        Self::Final {
+            explanation: explanation.into(),
+            denied: None,
         }
     }
 
@@ -42,7 +56,7 @@ impl Failure {
             .flatten();
         denied.map_or_else(
             || Self::system(format!("cannot start `{}`: {error}", program.display())),
-            Self::Final,
+            Self::from,
         )
     }
 
@@ -56,13 +70,70 @@ impl Failure {
     }
 
     /// Creates a failure that is not the job's fault.
-    pub(crate) fn system(message: impl Into<String>) -> Self {
-        Self::System(anyhow::Error::msg(message.into()))
+    pub(crate) fn system(explanation: impl Into<Explanation>) -> Self {
+        Self::System(anyhow::Error::new(explanation.into()))
+    }
+
+    /// Returns what happened and what to do next.
+    pub(crate) fn explanation(&self) -> Explanation {
+        match self {
+            Self::Build { explanation, .. } | Self::Final { explanation, .. } => {
+                explanation.clone()
+            }
+            Self::System(error) => Explanation::of_error(error.as_ref()),
+        }
+    }
+
+    /// Returns the missing permission that is the cause, if that is known.
+    pub(crate) fn denied(&self) -> Option<&PermissionDenied> {
+        match self {
+            Self::Final { denied, .. } => denied.as_ref(),
+            Self::Build { .. } | Self::System(_) => None,
+        }
+    }
+}
+
+impl From<PermissionDenied> for Failure {
+    fn from(denied: PermissionDenied) -> Self {
+        Self::Final {
+            explanation: denied.to_string().into(),
+            denied: Some(denied),
+        }
+    }
+}
+
+impl From<Explanation> for Failure {
+    fn from(explanation: Explanation) -> Self {
+        Self::system(explanation)
     }
 }
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         Self::System(error.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::*;
+
+    #[test]
+    fn keeps_hint_of_a_cause() {
+        let cause: Result<(), Explanation> = Err(Explanation::with_hint("it is public", "chmod"));
+        let error = cause.context("cannot load the settings").unwrap_err();
+        let expected = Explanation::with_hint("cannot load the settings: it is public", "chmod");
+        assert_eq!(Failure::from(error).explanation(), expected);
+    }
+
+    #[test]
+    fn reports_missing_permission_of_a_final_failure() {
+        let denied = PermissionDenied::new(Path::new("/x"), "it is closed");
+        let failure = Failure::from(denied.clone());
+        assert_eq!(failure.denied(), Some(&denied));
+        assert_eq!(failure.to_string(), "permission denied: /x (it is closed)");
+        assert_eq!(Failure::of_configuration("no").denied(), None);
     }
 }

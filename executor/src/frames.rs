@@ -2,8 +2,8 @@
 
 use std::io::{self, Read, Write};
 
-use buildbtw_model::PackageFileName;
 use buildbtw_model::api::Outcome;
+use buildbtw_model::{Explanation, PackageFileName};
 use serde::{Deserialize, Serialize};
 
 /// The largest payload, so that a wrong length cannot exhaust the front's memory.
@@ -28,8 +28,9 @@ pub(crate) enum Message {
     Done,
     /// The request failed.
     Failed {
-        /// The error text for the job's log.
-        message: String,
+        /// What failed, for the job's log. Sides of earlier versions know the message only.
+        #[serde(flatten)]
+        explanation: Explanation,
         /// Whether it is the job's own fault.
         is_jobs_fault: bool,
     },
@@ -148,6 +149,24 @@ mod tests {
             assert_eq!(Frame::read(&mut rest).unwrap(), Some(frame));
         }
         assert_eq!(Frame::read(&mut rest).unwrap(), None);
+    }
+
+    #[test]
+    fn failure_crosses_versions() {
+        let sent = Message::Failed {
+            explanation: Explanation::with_hint("it failed", "do this"),
+            is_jobs_fault: true,
+        };
+        let text = serde_json::to_string(&sent).unwrap();
+        assert!(text.contains(r#""message":"it failed""#), "{text}");
+        assert_eq!(serde_json::from_str::<Message>(&text).unwrap(), sent);
+        // As earlier versions send it.
+        let text = r#"{"failed":{"message":"it failed","is_jobs_fault":false}}"#;
+        let expected = Message::Failed {
+            explanation: "it failed".into(),
+            is_jobs_fault: false,
+        };
+        assert_eq!(serde_json::from_str::<Message>(text).unwrap(), expected);
     }
 
     #[test]

@@ -3,7 +3,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{bail, ensure};
+use buildbtw_model::Explanation;
 
 /// First path segments that the server uses. A prefix that begins with one of them would be ambiguous
 /// behind a proxy that strips the prefix.
@@ -39,22 +40,37 @@ impl std::fmt::Display for BaseUrl {
     }
 }
 
+/// What `--url` may look like.
+const EXAMPLE: &str = "a URL like `https://build.example.org` is expected";
+
 /// Checks `--url`. Returns it without a trailing slash, and its path: empty, or beginning with a slash.
 pub(crate) fn parse_url(text: &str) -> anyhow::Result<(String, String)> {
     let url = text.trim_end_matches('/');
     ensure!(
         text.starts_with("http://") || text.starts_with("https://"),
-        "--url: `{text}` does not start with http:// or https://"
+        Explanation::with_hint(
+            format!("--url: `{text}` does not start with http:// or https://"),
+            EXAMPLE,
+        )
     );
-    let wrong = || format!("--url: `{text}` is not the URL of a server");
-    let parsed = reqwest::Url::parse(url).with_context(wrong)?;
+    let wrong = |why: &str| {
+        let message = format!("--url: `{text}` is not the URL of a server{why}");
+        Explanation::with_hint(message, EXAMPLE)
+    };
+    let parsed = reqwest::Url::parse(url).map_err(|error| wrong(&format!(": {error}")))?;
     ensure!(
         parsed.username().is_empty() && parsed.password().is_none(),
-        "--url: `{text}` contains a user or a password; the URL is public"
+        Explanation::with_hint(
+            format!("--url: `{text}` contains a user or a password"),
+            "remove them: the URL is public",
+        )
     );
     ensure!(
         parsed.query().is_none() && parsed.fragment().is_none(),
-        "--url: `{text}` has a query or a fragment; only a path may follow the host"
+        Explanation::with_hint(
+            format!("--url: `{text}` has a query or a fragment"),
+            "remove it: only a path may follow the host",
+        )
     );
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let (authority, path) = match rest.find('/') {
@@ -62,7 +78,7 @@ pub(crate) fn parse_url(text: &str) -> anyhow::Result<(String, String)> {
         None => (rest, ""),
     };
     // The parser drops characters such as spaces and tabs; workers might not.
-    ensure!(checked_host(authority).is_some(), wrong());
+    ensure!(checked_host(authority).is_some(), wrong(""));
     let mut segments = path.split('/').skip(1);
     let is_plain = |segment: &str| {
         let mut bytes = segment.bytes();
@@ -71,13 +87,18 @@ pub(crate) fn parse_url(text: &str) -> anyhow::Result<(String, String)> {
     };
     ensure!(
         segments.clone().all(is_plain),
-        "--url: the path of `{text}` may only contain letters, digits, `-`, `.`, `_` and `~` between \
-         single slashes"
+        Explanation::with_hint(
+            format!("--url: the path of `{text}` cannot be used"),
+            "use only letters, digits, `-`, `.`, `_` and `~` between single slashes",
+        )
     );
     if let Some(first) = segments.next()
         && OWN_PATHS.contains(&first)
     {
-        bail!("--url: the path of `{text}` begins with `/{first}`, which is reserved");
+        bail!(Explanation::with_hint(
+            format!("--url: the path of `{text}` begins with `/{first}`, which is reserved"),
+            "serve buildbtw below another path",
+        ));
     }
     Ok((url.to_owned(), path.to_owned()))
 }

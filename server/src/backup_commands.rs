@@ -4,6 +4,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
+use buildbtw_model::Explanation;
 use buildbtw_server::cli::{BackupArgs, RestoreArgs};
 use buildbtw_server::maintenance::backup::restore::{self, Source};
 use buildbtw_server::maintenance::backup::{self, Summary};
@@ -19,7 +20,10 @@ pub(crate) async fn backup(args: &BackupArgs) -> anyhow::Result<ExitCode> {
         let output = std::io::stdout();
         anyhow::ensure!(
             !output.is_terminal(),
-            "a terminal cannot take an archive; redirect the output, or name a folder"
+            Explanation::with_hint(
+                "a terminal cannot take an archive",
+                "redirect the output, or name a folder",
+            )
         );
         let summary = backup::backup_to(data, output).await?;
         let Summary { totals, .. } = &summary;
@@ -58,7 +62,10 @@ pub(crate) async fn restore(args: &RestoreArgs) -> anyhow::Result<ExitCode> {
         let input = std::io::stdin();
         anyhow::ensure!(
             !input.is_terminal(),
-            "a terminal is not an archive; redirect the input, or name a backup"
+            Explanation::with_hint(
+                "a terminal is not an archive",
+                "redirect the input, or name a backup",
+            )
         );
         Source::Archive(Box::new(input))
     } else {

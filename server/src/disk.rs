@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use buildbtw_metrics::Space;
+use buildbtw_model::Explanation;
 use buildbtw_model::api::ProblemKind;
 
 use crate::error::{Error, Refusal};
@@ -80,10 +81,15 @@ impl Disk {
         };
         anyhow::ensure!(
             reserve <= space.total,
-            "--disk-reserve-mib {}: the disk of `{}` is smaller, so the server would never accept \
-             anything; choose a smaller reserve, or a --data-dir on a larger disk",
-            reserve >> 20,
-            folder.display()
+            Explanation::with_hint(
+                format!(
+                    "--disk-reserve-mib {}: the disk of `{}` is smaller, so the server would never accept \
+                     anything",
+                    reserve >> 20,
+                    folder.display()
+                ),
+                "choose a smaller reserve, or a --data-dir on a larger disk",
+            )
         );
         Ok(Self(Arc::new(Inner {
             folder: folder.to_owned(),

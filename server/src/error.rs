@@ -142,6 +142,15 @@ impl Error {
         Self::refused(ProblemKind::NotFound, format!("{what} not found"))
     }
 
+    /// Sets the hint of a refusal: what to do about it.
+    #[must_use]
+    pub fn hint(self, hint: impl Into<String>) -> Self {
+        match self {
+            Self::Refused(refusal) => Self::Refused(refusal.hint(hint)),
+            Self::Internal(error) => Self::Internal(error),
+        }
+    }
+
     /// Converts the error to the body of a response; logs internal errors.
     #[must_use]
     pub fn into_problem(self) -> Problem {

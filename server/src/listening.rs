@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 
 use anyhow::Context as _;
+use buildbtw_model::Explanation;
 use listenfd::ListenFd;
 use tokio::net::TcpListener;
 
@@ -17,8 +18,10 @@ pub fn passed_socket() -> anyhow::Result<Option<std::net::TcpListener>> {
     let count = sockets.len();
     anyhow::ensure!(
         count < 2,
-        "the service manager passed {count} sockets, and the server listens on one; remove all but \
-         one ListenStream= from the socket unit"
+        Explanation::with_hint(
+            format!("the service manager passed {count} sockets, and the server listens on one"),
+            "remove all but one ListenStream= from the socket unit",
+        )
     );
     if count == 0 {
         return Ok(None);
@@ -36,13 +39,16 @@ pub(crate) async fn listen(
         socket.set_nonblocking(true)?;
         return Ok(TcpListener::from_std(socket)?);
     }
-    TcpListener::bind(address).await.map_err(|error| match error.kind() {
-        std::io::ErrorKind::AddrInUse => anyhow::anyhow!(
-            "{address} is in use by another program; stop it, or choose another --listen"
+    let bound = TcpListener::bind(address).await;
+    Ok(bound.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => Explanation::with_hint(
+            format!("{address} is in use by another program"),
+            "stop it, or choose another --listen",
         ),
-        std::io::ErrorKind::PermissionDenied => anyhow::anyhow!(
-            "cannot listen at {address}: ports below 1024 need privileges; choose another --listen"
+        std::io::ErrorKind::PermissionDenied => Explanation::with_hint(
+            format!("cannot listen at {address}: ports below 1024 need privileges"),
+            "choose another --listen",
         ),
-        _ => anyhow::anyhow!("cannot listen at {address}: {error}"),
-    })
+        _ => format!("cannot listen at {address}: {error}").into(),
+    })?)
 }

@@ -7,6 +7,7 @@ use std::net::TcpListener;
 use std::process::ExitCode;
 
 use buildbtw_gitlab::Gitlab;
+use buildbtw_model::Explanation;
 use buildbtw_server::cli::{CheckArgs, Cli, Command, GitlabCommand, RunArgs, SetCiConfigArgs};
 use buildbtw_server::listening;
 use buildbtw_server::maintenance::{self, ci_config};
@@ -33,7 +34,7 @@ fn main() -> ExitCode {
     let socket = match listening::passed_socket() {
         Ok(socket) => socket,
         Err(error) => {
-            tracing::error!("{error:#}");
+            report(&error);
             return ExitCode::FAILURE;
         }
     };
@@ -65,9 +66,19 @@ async fn run(cli: &Cli, socket: Option<TcpListener>) -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
-            tracing::error!("{error:#}");
+            report(&error);
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Logs why the program ends, and prints what to do next as a line of its own.
+fn report(error: &anyhow::Error) {
+    let Explanation { message, hint } = Explanation::of_error(error.as_ref());
+    tracing::error!("{message}");
+    if let Some(hint) = hint {
+        // The exit code still reports the failure when this cannot be written.
+        let _ = writeln!(std::io::stderr(), "hint: {hint}");
     }
 }
 
@@ -116,9 +127,10 @@ async fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
 
 async fn set_ci_config(args: &SetCiConfigArgs) -> anyhow::Result<ExitCode> {
     let Some(mut settings) = args.gitlab.settings()? else {
-        anyhow::bail!(
-            "no GitLab is configured; set --gitlab-url, --gitlab-group and --gitlab-token-file"
-        );
+        anyhow::bail!(Explanation::with_hint(
+            "no GitLab is configured",
+            "set --gitlab-url, --gitlab-group and --gitlab-token-file",
+        ));
     };
     settings.writes = args.apply;
     let gitlab = Gitlab::new(settings)?;

@@ -8,6 +8,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt};
 use std::path::Path;
 
 use anyhow::Context as _;
+use buildbtw_model::Explanation;
 use rustix::fs::Mode;
 
 /// The mode of folders: rwx for the server's user.
@@ -80,8 +81,10 @@ fn is_private(path: &Path, mode: u32) -> anyhow::Result<bool> {
     let owners = [0, rustix::process::geteuid().as_raw()];
     anyhow::ensure!(
         owners.contains(&metadata.uid()),
-        "`{}` belongs to another user; its owner must be the user that the server runs as",
-        path.display()
+        Explanation::with_hint(
+            format!("`{}` belongs to another user", path.display()),
+            "its owner must be the user that the server runs as",
+        )
     );
     Ok(metadata.permissions().mode() & 0o777 == mode)
 }

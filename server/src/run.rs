@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use buildbtw_gitlab::Gitlab;
+use buildbtw_model::Explanation;
 use tokio::net::TcpListener;
 use tokio::signal::unix::Signal;
 use tokio::sync::oneshot;
@@ -42,6 +42,8 @@ pub const DATABASE_FILE: &str = "buildbtw.sqlite3";
 pub const RESTORING_FILE: &str = "restoring.sqlite3";
 /// The file in the data folder with the address that the server listens on.
 pub const ADDRESS_FILE: &str = "address";
+/// What to do if a setting requires sources in GitLab.
+const SOURCES_IN_GITLAB: &str = "set --gitlab-url, --gitlab-group and --gitlab-token-file";
 /// How long open requests may take after shutdown begins.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -107,7 +109,9 @@ impl Server {
         let reporter = reporter(args, &source_config)?;
         let disk = Disk::open(data, args.disk_reserve_mib)?;
         let reloadable = reloadable(args, &source_config);
-        let database = Database::open(&data.join(DATABASE_FILE), clock).await?;
+        let database = Database::open(&data.join(DATABASE_FILE), clock)
+            .await
+            .map_err(|error| error.explanation())?;
         tokens::ensure_admin_token(&database, data).await?;
         let replans = Replans::default();
         let gitlab = gitlab_of(&source_config);
@@ -242,7 +246,7 @@ async fn listen_for_metrics(args: &RunArgs) -> anyhow::Result<Option<TcpListener
     };
     let listener = buildbtw_metrics::listen(address, "--metrics-listen")
         .await
-        .map_err(|error| anyhow::anyhow!("{error}; {}", error.hint()))?;
+        .map_err(|error| Explanation::with_hint(error.to_string(), error.hint()))?;
     Ok(Some(listener))
 }
 
@@ -255,7 +259,7 @@ fn observe(gitlab: Option<&Gitlab>, state: &AppState) {
 
 fn base_repositories(args: &RunArgs) -> anyhow::Result<BaseRepositories> {
     match &args.base_repositories {
-        Some(path) => BaseRepositories::read(path).context("cannot use --base-repositories"),
+        Some(path) => BaseRepositories::read(path),
         None => Ok(BaseRepositories::default()),
     }
 }
@@ -292,10 +296,10 @@ fn reporter(args: &RunArgs, sources: &SourceConfig) -> anyhow::Result<Option<Rep
             args.gitlab_report.clone(),
         ))),
         SourceConfig::Directory { .. } => {
-            anyhow::bail!(
-                "--gitlab-report requires sources in GitLab; set --gitlab-url, --gitlab-group and \
-                 --gitlab-token-file"
-            )
+            anyhow::bail!(Explanation::with_hint(
+                "--gitlab-report requires sources in GitLab",
+                SOURCES_IN_GITLAB,
+            ))
         }
     }
 }
@@ -319,10 +323,10 @@ fn pipelines(
         return Ok(None);
     };
     let SourceConfig::Gitlab { gitlab, .. } = sources else {
-        anyhow::bail!(
-            "--run-builds-on-gitlab requires sources in GitLab; set --gitlab-url, --gitlab-group \
-             and --gitlab-token-file"
-        );
+        anyhow::bail!(Explanation::with_hint(
+            "--run-builds-on-gitlab requires sources in GitLab",
+            SOURCES_IN_GITLAB,
+        ));
     };
     let pipelines = Pipelines::new(gitlab.clone(), settings, config.url.clone(), clock);
     Ok(Some(pipelines))
@@ -332,8 +336,13 @@ fn pipelines(
 fn ensure_restored(data: &Path) -> anyhow::Result<()> {
     anyhow::ensure!(
         !data.join(RESTORING_FILE).try_exists()?,
-        "`restore` into the data folder `{}` was interrupted; run it again, or empty the folder",
-        data.display()
+        Explanation::with_hint(
+            format!(
+                "`restore` into the data folder `{}` was interrupted",
+                data.display()
+            ),
+            "run it again, or empty the folder",
+        )
     );
     Ok(())
 }
@@ -358,8 +367,8 @@ pub(crate) async fn lock(data: &Path) -> anyhow::Result<fs_err::File> {
             }
         }
     }
-    anyhow::bail!(
-        "another server uses the data folder `{}`; stop it, or choose another --data-dir",
-        data.display()
-    )
+    anyhow::bail!(Explanation::with_hint(
+        format!("another server uses the data folder `{}`", data.display()),
+        "stop it, or choose another --data-dir",
+    ))
 }

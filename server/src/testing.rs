@@ -15,6 +15,7 @@ use crate::cli::{Cli, Command, RunArgs};
 use crate::config::Config;
 use crate::db::Database;
 use crate::disk::Disk;
+use crate::error::Error;
 use crate::repos::base::BaseRepositories;
 use crate::sources;
 use crate::state::replans::Replans;
@@ -133,6 +134,18 @@ impl TestState {
             _folder: folder,
         }
     }
+}
+
+/// Returns refusals as callers get them, for snapshots: title, detail and hint.
+pub(crate) fn refusals<const N: usize>(refusals: [(&str, Error); N]) -> String {
+    let text = |(name, error): (&str, Error)| {
+        let problem = error.into_problem();
+        let mut lines = vec![format!("## {name} ({})", problem.status), problem.title];
+        lines.extend(problem.detail.map(|detail| format!("detail: {detail}")));
+        lines.extend(problem.hint.map(|hint| format!("hint: {hint}")));
+        lines.join("\n")
+    };
+    refusals.map(text).join("\n\n")
 }
 
 /// Returns the disk of a folder, without a reserve: tests do not depend on the free space of their machine.

@@ -13,7 +13,8 @@ use crate::following::wait_until_done;
 use crate::messages::Transcript;
 
 /// Why the dependent fails, as a builder says it.
-const FAILURE: &str = "build() failed: greet.c:1: hello.h: No such file\nhint: depend on hello";
+const FAILURE: &str = "build() failed: greet.c:1: hello.h: No such file";
+const HINT: &str = "depend on hello";
 
 /// Creates a library, a program that needs it, and a repository that cannot be used.
 fn sources(folder: &Path) -> Sources {
@@ -69,10 +70,10 @@ impl Builder {
     }
 
     /// Lets a build fail, and waits for the end of the iteration.
-    fn fail(&self, pkgbase: &str, message: &str) {
+    fn fail(&self, pkgbase: &str, explanation: Explanation) {
         self.runtime.block_on(async {
             let build = self.begin(pkgbase).await;
-            let outcome = Outcome::failed(FailureKind::Package, Explanation::parse(message));
+            let outcome = Outcome::failed(FailureKind::Package, explanation);
             persist(|| self.client.report_outcome(build.attempt, &outcome)).await;
             let mut events = self
                 .client
@@ -169,7 +170,7 @@ fn rebuild_outputs_match_snapshots() {
     insta::assert_snapshot!("planned", planned.finish());
 
     builder.build("libgreet");
-    builder.fail("greet", FAILURE);
+    builder.fail("greet", Explanation::with_hint(FAILURE, HINT));
     let mut failed = transcript();
     let code = failed.run("buildbtw watch set");
     assert_eq!(code, Some(1));

@@ -24,7 +24,7 @@ pub(crate) async fn run(context: &Arc<Context>, claim: ClaimId, claimed: Claimed
             // The build cannot run without its log. Reporting it now avoids waiting until the lease expires.
             tracing::error!(%error, "cannot create the attempt's folder");
             let message = format!("cannot write to the worker's scratch folder: {error}");
-            context.agent.fail(claimed.attempt, &message).await;
+            context.agent.fail(claimed.attempt, message).await;
             return claim::remove(context, claim);
         }
     };

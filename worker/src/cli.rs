@@ -5,14 +5,14 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context as _;
 use buildbtw_agent::limits::LimitArgs;
 use buildbtw_agent::machine;
 use buildbtw_builder::{
     GitAccess, SandboxConfig, ScratchDisk, SimulatedConfig, SimulatedDuration, SourceNetwork,
 };
 use buildbtw_model::client::{Authorities, Client};
-use buildbtw_model::{Architecture, Packager, WorkerName};
+use buildbtw_model::settings::{any_number, read_text};
+use buildbtw_model::{Architecture, Explanation, Packager, WorkerName};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{BuilderConfig, Config};
@@ -69,7 +69,13 @@ pub struct Run {
     /// Number of concurrent builds
     ///
     /// At least 1.
-    #[arg(long, value_name = "N", env = "BUILDBTW_JOBS", default_value = "1")]
+    #[arg(
+        long,
+        value_name = "N",
+        env = "BUILDBTW_JOBS",
+        default_value = "1",
+        value_parser = jobs
+    )]
     pub jobs: NonZeroUsize,
     /// Architectures to build for, separated by commas
     ///
@@ -164,7 +170,8 @@ pub struct Run {
         long,
         value_name = "BYTES",
         env = "BUILDBTW_SIMULATED_BYTES",
-        default_value_t = 0
+        default_value_t = 0,
+        value_parser = any_number::<usize>
     )]
     pub simulated_bytes: usize,
     /// Seconds for running builds to finish after SIGTERM
@@ -228,11 +235,15 @@ impl From<ScratchDiskKind> for ScratchDisk {
     }
 }
 
+fn jobs(text: &str) -> Result<NonZeroUsize, &'static str> {
+    text.parse().map_err(|_| "expected a number of at least 1")
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text
-        .parse()
-        .map_err(|_| "expected a number of seconds".to_owned())?;
-    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+    let seconds = text.parse().ok();
+    seconds
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| "expected a number of seconds of at least 0, such as 0.5".to_owned())
 }
 
 /// Makes a path absolute: git runs in another working directory.
@@ -240,18 +251,31 @@ fn absolute(path: Option<PathBuf>) -> anyhow::Result<Option<PathBuf>> {
     Ok(path.map(std::path::absolute).transpose()?)
 }
 
+/// How to get a token.
+const TOKEN_HINT: &str =
+    "`buildbtw token create --scope worker --name NAME --output FILE` writes one to a file";
+
 /// Returns the token from the file if there is one, else the given one: `BUILDBTW_TOKEN` is often set for the client in
 /// the same shell.
 fn read_token(file: Option<&Path>, given: Option<String>) -> anyhow::Result<Option<String>> {
     let token = match file {
-        Some(file) => Some(fs_err::read_to_string(file)?),
+        Some(file) => {
+            let text = read_text("--token-file", file);
+            Some(text.map_err(|error| error.hint(TOKEN_HINT))?)
+        }
         None => given,
     };
     let token = token.map(|token| token.trim().to_owned());
     if token.as_deref() == Some("") {
         match file {
-            Some(file) => anyhow::bail!("the token file `{}` is empty", file.display()),
-            None => anyhow::bail!("the token is empty"),
+            Some(file) => anyhow::bail!(Explanation::with_hint(
+                format!("the token file `{}` is empty", file.display()),
+                TOKEN_HINT,
+            )),
+            None => anyhow::bail!(Explanation::with_hint(
+                "the token is empty",
+                "set --token-file, or leave the token out to ask the server without one",
+            )),
         }
     }
     Ok(token)
@@ -263,21 +287,25 @@ impl Run {
     /// # Errors
     /// When the address is invalid, the token file cannot be read, or the host name cannot be used as a worker name.
     pub fn into_config(self) -> anyhow::Result<Config> {
-        let authorities = Authorities::read(self.ca.as_deref())?;
+        let authorities =
+            Authorities::read(self.ca.as_deref()).map_err(|error| error.explanation())?;
         let token = read_token(self.token_file.as_deref(), self.token)?;
-        let name = self
-            .name
-            .or_else(machine::worker_name)
-            .context("the host name cannot be used as a worker name; set --name")?;
+        let name = self.name.or_else(machine::worker_name).ok_or_else(|| {
+            Explanation::with_hint(
+                "the host name cannot be used as a worker name",
+                "set --name",
+            )
+        })?;
         let architectures = if self.architectures.is_empty() {
             machine::architectures()
         } else {
             self.architectures
         };
         if architectures.iter().any(Architecture::is_any) {
-            anyhow::bail!(
-                "--architectures must not contain `any`, whose packages are built on a concrete architecture"
-            );
+            anyhow::bail!(Explanation::with_hint(
+                "--architectures must not contain `any`",
+                "packages of `any` are built on a machine architecture, such as x86_64",
+            ));
         }
         let builder = match self.builder {
             BuilderKind::Sandbox => {
@@ -304,7 +332,8 @@ impl Run {
             }),
         };
         Ok(Config {
-            client: Client::trusting(&self.server, token, &authorities)?,
+            client: Client::trusting(&self.server, token, &authorities)
+                .map_err(|error| error.explanation())?,
             name,
             jobs: self.jobs,
             architectures,
@@ -321,68 +350,4 @@ impl Run {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(args: &[&str]) -> Result<Config, String> {
-        let args = ["buildbtw-worker", "run", "--name", "w"].iter().chain(args);
-        let cli = Cli::try_parse_from(args).map_err(|error| error.to_string())?;
-        let Command::Run(run) = cli.command;
-        run.into_config().map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn converts_command_line_into_configuration() {
-        let config = parse(&[
-            "--token=secret",
-            "--jobs=3",
-            "--builder=simulated",
-            "--simulated-seconds=0.25",
-            "--simulated-bytes=7",
-            "--architectures=x86_64,aarch64",
-        ])
-        .unwrap();
-        assert_eq!(config.jobs.get(), 3);
-        assert_eq!(config.architectures.len(), 2);
-        let BuilderConfig::Simulated(simulated) = &config.builder else {
-            panic!("{config:?}");
-        };
-        let quarter = SimulatedDuration::Fixed(Duration::from_millis(250));
-        assert_eq!(simulated.duration, quarter);
-        assert_eq!(simulated.payload_bytes, 7);
-        assert!(!format!("{config:?}").contains("secret"));
-    }
-
-    #[test]
-    fn accepts_scratch_disk_setting() {
-        for (args, kind) in [
-            (&[][..], ScratchDisk::Auto),
-            (&["--scratch-disk=image"], ScratchDisk::Image),
-            (&["--scratch-disk=memory"], ScratchDisk::Memory),
-        ] {
-            let config = parse(args).unwrap();
-            let BuilderConfig::Sandboxed(sandbox) = &config.builder else {
-                panic!("{config:?}");
-            };
-            assert_eq!(sandbox.scratch_disk, kind);
-            assert_eq!(config.limits.disk_bytes, 40 << 30);
-        }
-    }
-
-    #[test]
-    fn explains_invalid_settings() {
-        for (args, part) in [
-            (&["--jobs=0"][..], "zero"),
-            (&["--simulated-seconds=-1"], "negative"),
-            (&["--server=localhost"], "server URL"),
-            (&["--architectures=x86-64"], "architecture"),
-            (&["--packager=Unknown Packager"], "jane@example.org"),
-            (&["--scratch-disk=tape"], "image"),
-            (&["--token-file=/nonexistent"], "/nonexistent"),
-            (&["--ca=/dev/null"], "no PEM certificate"),
-        ] {
-            let error = parse(args).unwrap_err();
-            assert!(error.contains(part), "{args:?}: {error}");
-        }
-    }
-}
+mod tests;

@@ -49,9 +49,9 @@ impl Context {
                 builder
             }
         };
-        let unusable = |error| WorkerError::Scratch {
+        let unusable = |error: std::io::Error| WorkerError::Scratch {
             path: config.scratch_dir.clone(),
-            error,
+            error: error.to_string().into(),
         };
         let open_claims = scratch.open_claims().map_err(unusable)?;
         let protocols = builder.source_protocols();

@@ -3,31 +3,30 @@
 use std::path::PathBuf;
 
 use buildbtw_builder::MissingRequirements;
+use buildbtw_model::Explanation;
 use buildbtw_model::client::ClientError;
 
-/// An error that stops a worker. Its message contains the cause, which is therefore not a source of it.
+/// An error that stops a worker. Its message contains the cause, which is therefore not a source of it;
+/// [`WorkerError::explanation`] also has the hint.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
     /// The scratch folder cannot be used.
-    #[error("cannot use the scratch folder `{path}`: {error}")]
+    #[error("cannot use the scratch folder `{path}`: {}", .error.message)]
     Scratch {
         /// The folder.
         path: PathBuf,
         /// The cause.
-        error: std::io::Error,
+        error: Explanation,
     },
     /// Another worker uses the scratch folder.
-    #[error(
-        "another worker uses the scratch folder `{path}`\n\
-         hint: give each worker its own with --scratch-dir"
-    )]
+    #[error("another worker uses the scratch folder `{path}`")]
     InUse {
         /// The folder.
         path: PathBuf,
     },
     /// The machine lacks a program or permission that builds need.
-    #[error(transparent)]
-    Requirements(#[from] MissingRequirements),
+    #[error("{}", .0.explanation().message)]
+    Requirements(MissingRequirements),
     /// Builds that a killed worker left cannot be removed.
     #[error("cannot clean up after builds of an earlier run: {error}")]
     Reap {
@@ -35,11 +34,7 @@ pub enum WorkerError {
         error: std::io::Error,
     },
     /// The server rejected the token.
-    #[error(
-        "the server at {server} rejected this worker's token: {error}\n\
-         hint: create one with `buildbtw token create --scope worker` and set --token-file; finished builds \
-         are kept in the scratch folder and reported with the new token"
-    )]
+    #[error("the server at {server} rejected this worker's token: {error}")]
     Denied {
         /// The server's address.
         server: String,
@@ -55,9 +50,49 @@ pub enum WorkerError {
         error: ClientError,
     },
     /// Metrics cannot be served.
-    #[error("{0}\nhint: {hint}", hint = .0.hint())]
-    Metrics(#[from] buildbtw_metrics::ListenError),
+    #[error("{0}")]
+    Metrics(buildbtw_metrics::ListenError),
     /// A task of this program panicked.
     #[error("a task of the worker ended unexpectedly: {0}")]
     Task(#[from] tokio::task::JoinError),
+}
+
+// Not `#[from]`, which would make the cause a source: it would be printed twice.
+impl From<MissingRequirements> for WorkerError {
+    fn from(missing: MissingRequirements) -> Self {
+        Self::Requirements(missing)
+    }
+}
+
+impl From<buildbtw_metrics::ListenError> for WorkerError {
+    fn from(error: buildbtw_metrics::ListenError) -> Self {
+        Self::Metrics(error)
+    }
+}
+
+impl WorkerError {
+    /// Returns what failed and what to do next.
+    #[must_use]
+    pub fn explanation(&self) -> Explanation {
+        Explanation {
+            message: self.to_string(),
+            hint: self.hint(),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Scratch { error, .. } => error.hint.clone(),
+            Self::InUse { .. } => Some("give each worker its own with --scratch-dir".to_owned()),
+            Self::Requirements(missing) => missing.explanation().hint,
+            Self::Denied { .. } => Some(
+                "create one with `buildbtw token create --scope worker` and set --token-file; finished builds \
+                 are kept in the scratch folder and reported with the new token"
+                    .to_owned(),
+            ),
+            Self::Rejected { error, .. } => error.hint(),
+            Self::Metrics(error) => Some(error.hint()),
+            Self::Reap { .. } | Self::Task(_) => None,
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
+use buildbtw_model::Explanation;
 use buildbtw_worker::cli::{Cli, Command, Run};
 use buildbtw_worker::{Shutdown, WorkerError};
 use clap::Parser as _;
@@ -24,8 +25,13 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // The exit code still reports the failure when this cannot be written.
-            let _ = writeln!(std::io::stderr(), "error: {error:#}");
-            match error.downcast_ref() {
+            let known = error.downcast_ref::<WorkerError>();
+            let explanation = known.map_or_else(
+                || Explanation::of_error(error.as_ref()),
+                WorkerError::explanation,
+            );
+            let _ = writeln!(std::io::stderr(), "error: {explanation}");
+            match known {
                 Some(WorkerError::Denied { .. }) => ExitCode::from(EXIT_DENIED),
                 _ => ExitCode::FAILURE,
             }

@@ -22,7 +22,7 @@ pub(crate) async fn run(context: &Arc<Context>) -> Result<(), WorkerError> {
         .leftover_attempts()
         .map_err(|error| WorkerError::Scratch {
             path: context.scratch.sandbox(),
-            error,
+            error: error.to_string().into(),
         })?;
     let mut tasks = JoinSet::new();
     for folder in folders {

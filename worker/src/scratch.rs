@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use buildbtw_agent::AttemptFolder;
-use buildbtw_model::{AttemptId, ClaimId};
+use buildbtw_model::{AttemptId, ClaimId, Explanation};
 
 use crate::error::WorkerError;
 
@@ -22,11 +22,12 @@ impl Scratch {
     /// Creates the folder if it does not exist, and locks it. Other users get no access, because they could hold the
     /// lock.
     pub(crate) fn open(root: &Path) -> Result<Self, WorkerError> {
-        let unusable = |error| WorkerError::Scratch {
+        let with_path = |error| WorkerError::Scratch {
             path: root.to_owned(),
             error,
         };
-        create_private_dir(root).map_err(unusable)?;
+        let unusable = |error: io::Error| with_path(error.to_string().into());
+        create_private_dir(root).map_err(with_path)?;
         for folder in ["attempts", "claims", "sandbox"] {
             fs_err::create_dir_all(root.join(folder)).map_err(unusable)?;
         }
@@ -103,25 +104,29 @@ impl Scratch {
 
 /// Creates a folder that only this process's user can access, or changes an existing one. Fails for a folder of another
 /// user, who could change its mode again; root could use it otherwise.
-fn create_private_dir(folder: &Path) -> io::Result<()> {
+fn create_private_dir(folder: &Path) -> Result<(), Explanation> {
     const MODE: u32 = 0o700;
+    let text = |error: io::Error| Explanation::from(error.to_string());
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(MODE)
-        .create(folder)?;
-    let metadata = fs_err::metadata(folder)?;
+        .create(folder)
+        .map_err(text)?;
+    let metadata = fs_err::metadata(folder).map_err(text)?;
     let (owner, own) = (metadata.uid(), nix::unistd::geteuid().as_raw());
     if owner != own {
-        return Err(io::Error::other(format!(
-            "it belongs to user {owner}, and the worker runs as user {own}\n\
-             hint: set --scratch-dir to another folder, or run `chown {own} {}`",
-            folder.display()
-        )));
+        return Err(Explanation::with_hint(
+            format!("it belongs to user {owner}, and the worker runs as user {own}"),
+            format!(
+                "set --scratch-dir to another folder, or run `chown {own} {}`",
+                folder.display()
+            ),
+        ));
     }
     if metadata.permissions().mode() & 0o777 == MODE {
         return Ok(());
     }
-    fs_err::set_permissions(folder, PermissionsExt::from_mode(MODE))
+    fs_err::set_permissions(folder, PermissionsExt::from_mode(MODE)).map_err(text)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use buildbtw_builder::SourceNetwork;
+use buildbtw_model::settings::any_number;
 use buildbtw_model::{
     Architecture, BuildToolName, BuildToolVersion, MissingKeys, NetworkPolicy, Packager,
     RepositoryName,
@@ -65,7 +66,12 @@ pub struct BuildArgs {
     ///
     /// With the `builddate` of a package's .BUILDINFO and the kept PKGBUILD of its build, the same
     /// package is built again, byte for byte. [default: now]
-    #[arg(long, value_name = "SECONDS", env = "SOURCE_DATE_EPOCH")]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "SOURCE_DATE_EPOCH",
+        value_parser = any_number::<u64>
+    )]
     pub source_date_epoch: Option<u64>,
     /// Network policy: none, sources or prepare
     ///

@@ -1,5 +1,6 @@
 //! Commands about a namespace that exists.
 
+use buildbtw_model::settings::any_number;
 use buildbtw_model::{Architecture, AttemptId, NamespaceName, Pkgbase};
 use clap::Args;
 
@@ -11,7 +12,7 @@ pub struct ShowArgs {
     /// Number of the iteration
     ///
     /// [default: the newest]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = any_number::<u32>)]
     pub iteration: Option<u32>,
 }
 
@@ -44,7 +45,7 @@ pub struct LogsArgs {
     /// Stage of the build
     ///
     /// [default: the last one with an attempt]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = any_number::<u32>)]
     pub stage: Option<u32>,
     /// Id of the attempt
     ///

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use buildbtw_model::api::FollowDefault;
+use buildbtw_model::settings::any_number;
 use buildbtw_model::{Architecture, NamespaceName, NetworkPolicy, OriginSpec, Pkgbase, Scope};
 use clap::{Args, ValueEnum};
 
@@ -27,7 +28,7 @@ pub struct NewArgs {
     /// Refuse plans with more builds than this
     ///
     /// [default: 1000]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = any_number::<u32>)]
     pub max_builds: Option<u32>,
     /// Do not bump releases: rebuilt packages keep their pkgrel
     #[arg(long)]

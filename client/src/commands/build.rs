@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use buildbtw_builder::{BuildOutcome, BuildRequest, Builder, Source};
-use buildbtw_model::Architecture;
 use buildbtw_model::api::ExpectedPackage;
+use buildbtw_model::{Architecture, settings};
 use buildbtw_planner::{SourcePackage, parse_srcinfo};
 
 use super::sandbox::{
@@ -83,14 +83,14 @@ fn is_changed(kept: &Path, dir: &Path) -> bool {
 
 fn read_source(dir: &Path) -> Result<SourcePackage> {
     let path = dir.join(".SRCINFO");
-    let text = fs_err::read_to_string(&path).map_err(|error| {
+    let text = settings::read(&path).map_err(|error| {
         let hint = match error.kind() {
             std::io::ErrorKind::NotFound => {
                 "`makepkg --printsrcinfo > .SRCINFO` creates it from the PKGBUILD"
             }
             _ => "the file must be readable and UTF-8",
         };
-        Error::with_hint(error.to_string(), hint)
+        Error::with_hint(format!("cannot read `{}`: {error}", path.display()), hint)
     })?;
     parse_srcinfo(&text).map_err(|error| {
         Error::with_hint(

@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal as _, Read as _, Write as _};
 
+use buildbtw_model::settings::read_text;
 use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 
 use crate::cli::{Global, LoginArgs};
@@ -10,6 +11,8 @@ use crate::context::{Chosen, Context, choose};
 use crate::error::{Error, Result};
 use crate::output::clean;
 
+/// How to get a token.
+const TOKEN_HINT: &str = "an admin creates one with `buildbtw token create`";
 /// The most bytes read from standard input; tokens are shorter.
 const LONGEST_INPUT: u64 = 64 * 1024;
 
@@ -44,10 +47,7 @@ pub(super) async fn run(global: &Global, args: &LoginArgs) -> Result<u8> {
         ca,
     };
     if login.token.is_none() {
-        return Err(Error::with_hint(
-            "the token is empty",
-            "an admin creates one with `buildbtw token create`",
-        ));
+        return Err(Error::with_hint("the token is empty", TOKEN_HINT));
     }
     let fresh = Global {
         server: None,
@@ -74,9 +74,10 @@ pub(super) async fn run(global: &Global, args: &LoginArgs) -> Result<u8> {
 }
 
 /// Returns the token from its file, from the options, or from the terminal.
-async fn token(global: &Global, args: &Login, prompt: String) -> Result<String> {
+async fn token(global: &Global, args: &LoginArgs, prompt: String) -> Result<String> {
     match (&args.token_file, &global.token) {
-        (Some(file), _) => Ok(fs_err::read_to_string(file)?),
+        (Some(file), _) => read_text("--token-file", file)
+            .map_err(|error| Error::with_hint(error.message, TOKEN_HINT)),
         (None, Some(token)) => Ok(token.clone()),
         (None, None) => {
             let read = tokio::task::spawn_blocking(move || read_token(&prompt));

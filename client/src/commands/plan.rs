@@ -16,6 +16,10 @@ use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::output::Output;
 
+/// What `--srcinfo` expects.
+const SRCINFO_HINT: &str =
+    "--srcinfo takes a folder with one folder per package, each with a .SRCINFO";
+
 pub(super) async fn run(global: &Global, args: PlanArgs) -> Result<u8> {
     let format = match (args.format, global.json) {
         (Some(PlanForm::Json), _) | (None, true) => PlanFormat::Json,
@@ -116,7 +120,13 @@ struct Tree {
 /// Reads every `<folder>/.SRCINFO`. Warns of one that cannot be used, and leaves it out.
 fn read_tree(folder: &Path) -> Result<Tree> {
     let mut folders = Vec::new();
-    for entry in fs_err::read_dir(folder)? {
+    let entries = folder.read_dir().map_err(|error| {
+        Error::with_hint(
+            format!("cannot read --srcinfo `{}`: {error}", folder.display()),
+            SRCINFO_HINT,
+        )
+    })?;
+    for entry in entries {
         let path = entry?.path();
         // A broken symbolic link counts, so that it is reported.
         if path.join(".SRCINFO").symlink_metadata().is_ok() {
@@ -126,7 +136,7 @@ fn read_tree(folder: &Path) -> Result<Tree> {
     if folders.is_empty() {
         return Err(Error::with_hint(
             format!("`{}` has no <pkgbase>/.SRCINFO", folder.display()),
-            "--srcinfo takes a folder with one folder per package, each with a .SRCINFO",
+            SRCINFO_HINT,
         ));
     }
     // If two have the same pkgbase, the first by name is used, on every disk.

@@ -41,7 +41,7 @@ pub(super) async fn run(args: SandboxArgs) -> Result<u8> {
     };
     let code = run_in_root(&config, &command, &sink, cancel_on_signal()?)
         .await
-        .map_err(|error| builder_error(Explanation::parse(&error.to_string())))?;
+        .map_err(|error| builder_error(error.explanation))?;
     // The exit code is at most 128 + signal.
     Ok(u8::try_from(code).unwrap_or(u8::MAX))
 }

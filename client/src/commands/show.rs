@@ -198,7 +198,7 @@ fn note_of_state(build: &BuildSummary) -> String {
         return format!("reused from {origin}");
     }
     match (build.explanation(), build.status) {
-        (Some(explanation), _) => explanation.to_string(),
+        (Some(explanation), _) => explanation.in_one_line(),
         (None, BuildStatus::Blocked) if !build.waits_for.is_empty() => {
             format!("waits for {}", shortened(&build.waits_for))
         }

@@ -68,7 +68,7 @@ fn waits(build: &BuildSummary) -> String {
         return format!(", blocked by {}", names.join(", "));
     }
     match (build.explanation(), build.status) {
-        (Some(explanation), _) => format!(", {}", clean(&explanation.to_string())),
+        (Some(explanation), _) => format!(", {}", clean(&explanation.in_one_line())),
         (None, BuildStatus::Blocked) => ", waits for its dependencies".to_owned(),
         (None, _) => String::new(),
     }

@@ -134,7 +134,7 @@ impl Tracker {
             text = format!("{text} ({took})");
         }
         if let (Some(explanation), false) = (build.explanation(), build.status.has_packages()) {
-            text = format!("{text}: {explanation}");
+            text = format!("{text}: {}", explanation.in_one_line());
         }
         Change {
             at,

@@ -103,8 +103,8 @@ impl Agent {
     }
 
     /// Reports that an attempt could not start.
-    pub async fn fail(&self, attempt: AttemptId, message: &str) -> Report {
-        let outcome = Outcome::failed(FailureKind::Infrastructure, Explanation::parse(message));
+    pub async fn fail(&self, attempt: AttemptId, explanation: impl Into<Explanation>) -> Report {
+        let outcome = Outcome::failed(FailureKind::Infrastructure, explanation);
         deliver::report_outcome(&self.connection, attempt, outcome).await
     }
 

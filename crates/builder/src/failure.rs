@@ -1,14 +1,18 @@
 //! Why a step of a build failed.
 
-use buildbtw_model::FailureKind;
+use std::fmt;
+
+use buildbtw_model::{Explanation, FailureKind};
 use serde::{Deserialize, Serialize};
 
 /// The reason why a step failed.
 #[derive(Clone, Debug, Serialize, Deserialize, thiserror::Error)]
-#[error("{message}")]
 pub(crate) struct Failure {
     pub(crate) kind: FailureKind,
     pub(crate) message: String,
+    /// What to do next.
+    #[serde(default)]
+    pub(crate) hint: Option<String>,
     /// Whether to append the first error lines of the log to the message.
     pub(crate) see_log: bool,
     /// The function of the PKGBUILD that failed.
@@ -23,23 +27,49 @@ pub(crate) struct Failure {
     pub(crate) memory_files: Option<u64>,
 }
 
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.explanation().fmt(f)
+    }
+}
+
 impl Failure {
-    pub(crate) fn package(message: impl Into<String>) -> Self {
-        Self::new(FailureKind::Package, message)
+    pub(crate) fn package(explanation: impl Into<Explanation>) -> Self {
+        Self::new(FailureKind::Package, explanation)
     }
 
-    pub(crate) fn infrastructure(message: impl Into<String>) -> Self {
-        Self::new(FailureKind::Infrastructure, message)
+    pub(crate) fn infrastructure(explanation: impl Into<Explanation>) -> Self {
+        Self::new(FailureKind::Infrastructure, explanation)
     }
 
-    pub(crate) fn new(kind: FailureKind, message: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: FailureKind, explanation: impl Into<Explanation>) -> Self {
+        let Explanation { message, hint } = explanation.into();
         Self {
             kind,
-            message: message.into(),
+            message,
+            hint,
             see_log: false,
             function: None,
             busy_disk: None,
             memory_files: None,
+        }
+    }
+
+    /// Adds what to do next, after what is already known.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        let hint = hint.into();
+        self.hint = Some(match self.hint {
+            Some(before) => format!("{before}; {hint}"),
+            None => hint,
+        });
+        self
+    }
+
+    /// Returns what is shown of the failure.
+    pub(crate) fn explanation(&self) -> Explanation {
+        Explanation {
+            message: self.message.clone(),
+            hint: self.hint.clone(),
         }
     }
 
@@ -90,5 +120,43 @@ impl<T, E: Into<Failure>> Context<T> for Result<T, E> {
             failure.message = format!("{doing}: {}", failure.message);
             failure
         })
+    }
+}
+
+/// Failures as they are reported, for snapshots: title, message and hint.
+#[cfg(test)]
+pub(crate) fn recorded<const N: usize>(failures: [(&str, Failure); N]) -> String {
+    let record = |(name, failure): (&str, Failure)| {
+        format!("## {name} ({})\n{}\n", failure.kind, failure.explanation())
+    };
+    failures.map(record).join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_message_and_hint_apart_between_processes() {
+        let failure = Failure::package("it failed")
+            .hint("do this")
+            .hint("or that");
+        let text = serde_json::to_string(&failure).unwrap();
+        let read: Failure = serde_json::from_str(&text).unwrap();
+        let expected = Explanation::with_hint("it failed", "do this; or that");
+        assert_eq!(read.explanation(), expected);
+        let context: Result<(), Failure> = Err(read).context("building");
+        let failure = context.unwrap_err();
+        assert_eq!(
+            failure.to_string(),
+            "building: it failed\nhint: do this; or that"
+        );
+    }
+
+    #[test]
+    fn reads_failure_of_a_helper_that_knows_no_hints() {
+        let text = r#"{"kind":"package","message":"it failed","see_log":true}"#;
+        let failure: Failure = serde_json::from_str(text).unwrap();
+        assert_eq!(failure.explanation(), "it failed".into());
     }
 }

@@ -1,7 +1,10 @@
 //! Checks whether the host can run the sandbox, so that an operator learns it before the first build
 //! fails.
 
+use std::fmt;
 use std::path::Path;
+
+use buildbtw_model::Explanation;
 
 use crate::programs::find_program;
 use crate::sandbox::config::SandboxConfig;
@@ -24,10 +27,29 @@ const PROGRAMS: &[(&str, &str)] = &[
 
 /// The requirements of the sandbox that the host does not meet.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("this machine cannot build in a sandbox, because it lacks:{}\nhint: run `./bootstrap`", list(.missing))]
 pub struct MissingRequirements {
     /// One line per requirement.
     pub missing: Vec<String>,
+}
+
+impl fmt::Display for MissingRequirements {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.explanation().fmt(f)
+    }
+}
+
+impl MissingRequirements {
+    /// Returns what is missing and how to install it.
+    #[must_use]
+    pub fn explanation(&self) -> Explanation {
+        Explanation::with_hint(
+            format!(
+                "this machine cannot build in a sandbox, because it lacks:{}",
+                list(&self.missing)
+            ),
+            "run `./bootstrap`",
+        )
+    }
 }
 
 fn list(missing: &[String]) -> String {
@@ -105,9 +127,12 @@ mod tests {
         let error = MissingRequirements {
             missing: vec!["one".into(), "two".into()],
         };
-        let text = error.to_string();
-        assert!(text.contains("- one\n  - two\n"), "{text}");
-        assert!(text.contains("./bootstrap"), "{text}");
+        insta::assert_snapshot!(error, @r"
+        this machine cannot build in a sandbox, because it lacks:
+          - one
+          - two
+        hint: run `./bootstrap`
+        ");
     }
 
     #[test]

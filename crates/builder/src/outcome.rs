@@ -8,6 +8,8 @@ use buildbtw_package::TinyPackage;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::failure::Failure;
+
 /// The outcome of a build.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -31,12 +33,12 @@ pub enum BuildOutcome {
 }
 
 impl BuildOutcome {
-    /// Creates a failure. Lines of the message that begin with `hint: ` become the hint.
+    /// Creates a failure.
     #[must_use]
-    pub fn failed(kind: FailureKind, message: &str) -> Self {
+    pub fn failed(kind: FailureKind, explanation: impl Into<Explanation>) -> Self {
         Self::Failed {
             kind,
-            explanation: Explanation::parse(message),
+            explanation: explanation.into(),
         }
     }
 
@@ -47,6 +49,12 @@ impl BuildOutcome {
             Self::Succeeded { .. } => true,
             Self::Failed { .. } => false,
         }
+    }
+}
+
+impl From<Failure> for BuildOutcome {
+    fn from(failure: Failure) -> Self {
+        Self::failed(failure.kind, failure.explanation())
     }
 }
 

@@ -22,11 +22,10 @@ pub struct RunAs {
     pub gid: u32,
 }
 
-/// Explains why a user (`None`: the user of this process) is not allowed to run a program or to enter a folder, as
-/// `permission denied: PATH (…)` with the first folder on the path that denies access. Returns `None` if
-/// permissions are not the cause.
+/// Explains why a user (`None`: the user of this process) is not allowed to run a program or to enter a folder, with
+/// the first folder on the path that denies access. Returns `None` if permissions are not the cause.
 #[must_use]
-pub fn permission_denied(path: &Path, user: Option<RunAs>) -> Option<String> {
+pub fn permission_denied(path: &Path, user: Option<RunAs>) -> Option<PermissionDenied> {
     if is_missing(path) || may_execute(path, user) {
         return None;
     }
@@ -41,12 +40,12 @@ pub fn permission_denied(path: &Path, user: Option<RunAs>) -> Option<String> {
         }
         None => format!("{name} is not allowed to execute it"),
     };
-    Some(PermissionDenied::new(path, reason).to_string())
+    Some(PermissionDenied::new(path, reason))
 }
 
 /// Explains in the same way why the user of this process is not allowed to read a file, after the kernel has denied it.
 #[must_use]
-pub fn reading_denied(path: &Path) -> String {
+pub fn reading_denied(path: &Path) -> PermissionDenied {
     let name = name_of(None);
     let reason = match first_closed_folder(path, None) {
         Some(folder) => format!(
@@ -55,7 +54,7 @@ pub fn reading_denied(path: &Path) -> String {
         ),
         None => format!("{name} is not allowed to read it"),
     };
-    PermissionDenied::new(path, reason).to_string()
+    PermissionDenied::new(path, reason)
 }
 
 fn is_missing(path: &Path) -> bool {
@@ -144,7 +143,7 @@ mod tests {
             "its folder {} is not accessible to user `nobody`",
             closed.display()
         );
-        let message = permission_denied(&program, NOBODY).unwrap();
+        let message = permission_denied(&program, NOBODY).unwrap().to_string();
         assert_eq!(
             message,
             format!("permission denied: {} ({expected})", program.display())
@@ -152,14 +151,14 @@ mod tests {
         // The target of a link is checked as well.
         let link = folder.path().join("link");
         symlink(&program, &link).unwrap();
-        let message = permission_denied(&link, NOBODY).unwrap();
+        let message = permission_denied(&link, NOBODY).unwrap().to_string();
         assert!(message.contains(&expected), "{message}");
         assert!(message.starts_with(&format!("permission denied: {} ", link.display())));
         let unknown = Some(RunAs {
             uid: 54321,
             gid: 54321,
         });
-        let message = permission_denied(&program, unknown).unwrap();
+        let message = permission_denied(&program, unknown).unwrap().to_string();
         assert!(
             message.contains("not accessible to user 54321"),
             "{message}"
@@ -174,7 +173,7 @@ mod tests {
         let file = folder.path().join("file");
         fs_err::write(&file, "").unwrap();
         chmod(&file, 0o644);
-        let message = permission_denied(&file, None).unwrap();
+        let message = permission_denied(&file, None).unwrap().to_string();
         assert!(
             message.contains("is not allowed to execute it"),
             "{message}"

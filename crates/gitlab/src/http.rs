@@ -4,7 +4,8 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
-use buildbtw_model::saturating;
+use buildbtw_model::settings::read_bytes;
+use buildbtw_model::{Explanation, saturating};
 use jiff::Timestamp;
 use reqwest::header::DATE;
 use reqwest::{Method, RequestBuilder, Url};
@@ -104,8 +105,7 @@ impl Response {
 }
 
 fn read_token(settings: &GitlabSettings) -> anyhow::Result<Secret> {
-    Secret::read(&settings.token_file)
-        .map_err(|error| error.context("cannot use --gitlab-token-file"))
+    Ok(Secret::read("--gitlab-token-file", &settings.token_file)?)
 }
 
 pub(crate) struct Http {
@@ -133,15 +133,18 @@ impl Http {
             builder = builder.no_proxy().proxy(proxy);
         }
         if let Some(path) = &settings.ca {
-            let pem = fs_err::read(path)?;
+            const HINT: &str = "the file has lines like `-----BEGIN CERTIFICATE-----`";
+            let pem = read_bytes(path).map_err(|error| {
+                let message = format!("cannot read --gitlab-ca `{}`: {error}", path.display());
+                Explanation::with_hint(message, HINT)
+            })?;
             let certificates = reqwest::Certificate::from_pem_bundle(&pem)
                 .ok()
                 .filter(|certificates| !certificates.is_empty())
                 .ok_or_else(|| {
-                    anyhow::anyhow!(
-                        "--gitlab-ca: `{}` contains no PEM certificate",
-                        path.display()
-                    )
+                    let path = path.display();
+                    let message = format!("--gitlab-ca: `{path}` contains no PEM certificate");
+                    Explanation::with_hint(message, HINT)
                 })?;
             for certificate in certificates {
                 builder = builder.add_root_certificate(certificate);
@@ -357,7 +360,7 @@ impl Http {
     /// Returns whether a token other than the rejected one is available, from the file or already read from it by
     /// another request.
     fn reload_token(&self, refused: &Secret) -> bool {
-        let Ok(new) = Secret::read(&self.settings.token_file) else {
+        let Ok(new) = read_token(&self.settings) else {
             return false;
         };
         let mut token = self.token.write().unwrap_or_else(PoisonError::into_inner);

@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use buildbtw_model::Explanation;
+use buildbtw_model::settings::{number, read_text};
 use clap::{Args, ValueEnum};
 use reqwest::Url;
 
@@ -36,7 +38,7 @@ pub struct GitlabArgs {
     #[arg(
         long,
         env = "BUILDBTW_GITLAB_POLL_SECONDS",
-        value_parser = clap::value_parser!(u32).range(1..=3_600),
+        value_parser = number::<u32>(1..=3_600),
         value_name = "SECONDS"
     )]
     pub gitlab_poll_seconds: Option<u32>,
@@ -123,20 +125,23 @@ pub struct Secret(String);
 pub struct SigningKey(Vec<u8>);
 
 impl Secret {
-    /// Reads the secret that is the only content of a file.
+    /// Reads the secret that is the only content of the file that a setting names.
     ///
     /// # Errors
     /// When the file cannot be read, is empty, or contains more than one line.
-    pub fn read(path: &Path) -> anyhow::Result<Self> {
-        let text = fs_err::read_to_string(path)?;
+    pub fn read(setting: &str, path: &Path) -> Result<Self, Explanation> {
+        const HINT: &str = "the file must contain a single line with nothing but the secret";
+        let text = read_text(setting, path).map_err(|error| error.hint(HINT))?;
         let text = text.trim();
-        anyhow::ensure!(!text.is_empty(), "`{}` is empty", path.display());
-        anyhow::ensure!(
-            text.chars().all(|c| c.is_ascii_graphic()),
-            "`{}` must contain a single line with nothing but the secret",
-            path.display()
-        );
-        Ok(Self(text.to_owned()))
+        let problem = match text {
+            "" => "is empty",
+            text if text.chars().all(|c| c.is_ascii_graphic()) => return Ok(Self(text.to_owned())),
+            _ => "contains more than a secret",
+        };
+        Err(Explanation::with_hint(
+            format!("the file `{}` of {setting} {problem}", path.display()),
+            HINT,
+        ))
     }
 
     /// Creates a secret for a test.
@@ -237,7 +242,9 @@ impl GitlabArgs {
         let token = self.gitlab_webhook_secret_file.as_deref();
         Ok(WebhookSecrets {
             signing_key: signing_token.map(signing_key).transpose()?,
-            token: token.map(Secret::read).transpose()?,
+            token: token
+                .map(|path| Secret::read("--gitlab-webhook-secret-file", path))
+                .transpose()?,
         })
     }
 
@@ -271,20 +278,25 @@ impl GitlabArgs {
             .filter(|(_, given)| !given)
             .map(|(name, _)| *name)
             .collect();
-        anyhow::bail!(
-            "{given} also requires {}; set all of --gitlab-url, --gitlab-group and \
-             --gitlab-token-file, or none of them",
-            missing.join(" and ")
-        );
+        anyhow::bail!(Explanation::with_hint(
+            format!("{given} also requires {}", missing.join(" and ")),
+            "set all of --gitlab-url, --gitlab-group and --gitlab-token-file, or none of them",
+        ));
     }
 }
 
 fn signing_key(path: &Path) -> anyhow::Result<SigningKey> {
-    SigningKey::decode(&Secret::read(path)?).map_err(|reason| {
-        anyhow::anyhow!(
-            "--gitlab-webhook-signing-token-file: `{}` does not contain a signing token: {reason}",
+    const SETTING: &str = "--gitlab-webhook-signing-token-file";
+    SigningKey::decode(&Secret::read(SETTING, path)?).map_err(|reason| {
+        let message = format!(
+            "{SETTING}: `{}` does not contain a signing token: {reason}",
             path.display()
+        );
+        Explanation::with_hint(
+            message,
+            "copy the signing token of the webhook, which begins with `whsec_`",
         )
+        .into()
     })
 }
 
@@ -300,15 +312,24 @@ fn base_url(text: &str) -> anyhow::Result<Url> {
         .map_err(|error| anyhow::anyhow!("--gitlab-url: `{text}` is not a URL: {error}"))?;
     anyhow::ensure!(
         matches!(url.scheme(), "http" | "https") && url.has_host(),
-        "--gitlab-url: `{text}` is not an HTTP or HTTPS URL"
+        Explanation::with_hint(
+            format!("--gitlab-url: `{text}` is not an HTTP or HTTPS URL"),
+            "name the host, for example `gitlab.example.org`, or a URL like `https://gitlab.example.org`",
+        )
     );
     anyhow::ensure!(
         url.query().is_none() && url.fragment().is_none(),
-        "--gitlab-url must not contain `?` or `#`"
+        Explanation::with_hint(
+            "--gitlab-url must not contain `?` or `#`",
+            "name the address of GitLab itself",
+        )
     );
     anyhow::ensure!(
         url.username().is_empty() && url.password().is_none(),
-        "--gitlab-url must not contain a user name or password; put the token into --gitlab-token-file"
+        Explanation::with_hint(
+            "--gitlab-url must not contain a user name or password",
+            "put the token into the file of --gitlab-token-file",
+        )
     );
     Ok(url)
 }
@@ -323,77 +344,13 @@ fn group_path(text: &str) -> anyhow::Result<String> {
     };
     anyhow::ensure!(
         path.split('/').all(valid),
-        "--gitlab-group: `{text}` is not the path of a group, such as `archlinux/packaging/packages`"
+        Explanation::with_hint(
+            format!("--gitlab-group: `{text}` is not the path of a group"),
+            "the path follows the host in the URL of the group, for example `packaging/packages`",
+        )
     );
     Ok(path.to_owned())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn args(folder: &Path) -> GitlabArgs {
-        GitlabArgs {
-            gitlab_url: Some("gitlab.example.org/".into()),
-            gitlab_group: Some("/packaging/packages".into()),
-            gitlab_token_file: Some(folder.join("token")),
-            ..GitlabArgs::default()
-        }
-    }
-
-    #[test]
-    fn requires_all_settings_of_a_group() {
-        let folder = tempfile::tempdir().unwrap();
-        assert!(GitlabArgs::default().settings().unwrap().is_none());
-        let settings = args(folder.path()).settings().unwrap().unwrap();
-        assert_eq!(settings.url.as_str(), "https://gitlab.example.org/");
-        assert_eq!(settings.group, "packaging/packages");
-        let partial = GitlabArgs {
-            gitlab_poll_seconds: Some(5),
-            gitlab_group: Some("g".into()),
-            ..GitlabArgs::default()
-        };
-        let message = partial.settings().unwrap_err().to_string();
-        assert!(
-            message.contains("requires --gitlab-url and --gitlab-token-file"),
-            "{message}"
-        );
-    }
-
-    #[test]
-    fn rejects_credentials_in_addresses_and_hides_secrets() {
-        let folder = tempfile::tempdir().unwrap();
-        let with_password = GitlabArgs {
-            gitlab_url: Some("https://me:glpat-secret@gitlab.example.org".into()),
-            ..args(folder.path())
-        };
-        let message = with_password.settings().unwrap_err().to_string();
-        assert!(!message.contains("glpat-secret"), "{message}");
-        let secret = folder.path().join("secret");
-        fs_err::write(&secret, "abc\n").unwrap();
-        let with_secret = GitlabArgs {
-            gitlab_webhook_secret_file: Some(secret),
-            ..args(folder.path())
-        };
-        let settings = with_secret.settings().unwrap().unwrap();
-        assert_eq!(settings.webhook.token.as_ref().unwrap().reveal(), "abc");
-        assert!(!format!("{settings:?}").contains("abc"));
-    }
-
-    #[test]
-    fn validates_signing_token_format() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("signing");
-        let with = || GitlabArgs {
-            gitlab_webhook_signing_token_file: Some(file.clone()),
-            ..args(folder.path())
-        };
-        for bad in ["abc", "whsec_!", "whsec_YWJj"] {
-            fs_err::write(&file, bad).unwrap();
-            assert!(with().settings().is_err(), "{bad}");
-        }
-        fs_err::write(&file, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=").unwrap();
-        let settings = with().settings().unwrap().unwrap();
-        assert_eq!(settings.webhook.signing_key.unwrap().reveal().len(), 32);
-    }
-}
+mod tests;

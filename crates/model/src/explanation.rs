@@ -1,5 +1,6 @@
 //! Why something failed, for people.
 
+use std::error::Error;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -34,10 +35,55 @@ impl Explanation {
         }
     }
 
+    /// Creates an explanation with what to do next.
+    #[must_use]
+    pub fn with_hint(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            hint: Some(hint.into()),
+        }
+    }
+
+    /// Sets what to do next.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Returns the explanation of an error: the messages of the error and its sources, and their hints. The hint of an
+    /// error is that of an `Explanation` in the chain.
+    #[must_use]
+    pub fn of_error(error: &(dyn Error + 'static)) -> Self {
+        let (mut messages, mut hints) = (Vec::new(), Vec::new());
+        for error in std::iter::successors(Some(error), |error| error.source()) {
+            match error.downcast_ref::<Self>() {
+                Some(explanation) => {
+                    messages.push(explanation.message.clone());
+                    hints.extend(explanation.hint.clone());
+                }
+                None => messages.push(error.to_string()),
+            }
+        }
+        Self {
+            message: messages.join(": "),
+            hint: Some(hints.join("; ")).filter(|hint| !hint.is_empty()),
+        }
+    }
+
     /// Combines stored parts.
     #[must_use]
     pub fn of(message: Option<String>, hint: Option<String>) -> Option<Self> {
         message.map(|message| Self { message, hint })
+    }
+
+    /// Returns the text for places of one line, such as the cell of a table.
+    #[must_use]
+    pub fn in_one_line(&self) -> String {
+        match &self.hint {
+            Some(hint) => format!("{}; {HINT}{hint}", self.message),
+            None => self.message.clone(),
+        }
     }
 
     /// Changes the message.
@@ -70,9 +116,35 @@ impl fmt::Display for Explanation {
     }
 }
 
+/// So that programs can pass hints through the errors of libraries; [`Explanation::of_error`] collects them.
+impl Error for Explanation {}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot start")]
+    struct CannotStart(#[source] Explanation);
+
+    #[test]
+    fn collects_messages_and_hint_of_an_error_chain() {
+        let error = CannotStart(Explanation::with_hint("the folder is locked", "stop it"));
+        let found = Explanation::of_error(&error);
+        let expected = Explanation::with_hint("cannot start: the folder is locked", "stop it");
+        assert_eq!(found, expected);
+        let plain = std::io::Error::other("no");
+        assert_eq!(Explanation::of_error(&plain), "no".into());
+    }
+
+    #[test]
+    fn separates_hint_from_message() {
+        let explanation = Explanation::with_hint("it failed", "do this");
+        assert_eq!(explanation.to_string(), "it failed\nhint: do this");
+        assert_eq!(explanation.in_one_line(), "it failed; hint: do this");
+        let explanation = Explanation::from("it failed");
+        assert_eq!(explanation.in_one_line(), explanation.to_string());
+    }
 
     #[test]
     fn splits_hints_off_a_text() {

@@ -18,6 +18,7 @@ mod numbers;
 mod permission_denied;
 mod release;
 mod schema;
+pub mod settings;
 mod source_entry;
 mod states;
 mod version;

@@ -6,11 +6,10 @@ pub(crate) mod trust;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use buildbtw_agent::machine;
 use buildbtw_builder::{Builder, GitAccess, SandboxConfig, ScratchDisk, SourceNetwork};
 use buildbtw_model::client::{Authorities, Client, ClientError};
-use buildbtw_model::{Architecture, Packager, WorkerName};
+use buildbtw_model::{Architecture, Explanation, Packager, WorkerName};
 use serde::Deserialize;
 
 use self::limits::LimitSettings;
@@ -142,7 +141,10 @@ impl Config {
         self.name
             .clone()
             .or_else(machine::worker_name)
-            .context("the host name cannot be used as a name for the server; set `name`")
+            .ok_or_else(|| {
+                let message = "the host name cannot be used as a name for the server";
+                Explanation::with_hint(message, "set `name`").into()
+            })
     }
 
     /// Returns the architectures that this host can build for.

@@ -5,7 +5,8 @@ use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
+use buildbtw_model::Explanation;
 
 use super::{Config, DEFAULT_PATH, PATH_VARIABLE};
 
@@ -48,21 +49,25 @@ pub(crate) fn check_folders(folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn check(path: &Path, metadata: &Metadata, is_folder: bool) -> anyhow::Result<()> {
+fn check(path: &Path, metadata: &Metadata, is_folder: bool) -> Result<(), Explanation> {
     const WRITABLE_BY_OTHERS: u32 = 0o022;
     const STICKY: u32 = 0o1000;
     let (mode, owner) = (metadata.mode(), metadata.uid());
     let own = nix::unistd::geteuid().as_raw();
     let path = path.display();
     if owner != 0 && owner != own {
-        bail!(
-            "`{path}` belongs to user {owner}, who could replace its content\nhint: chown root '{path}'"
-        );
+        return Err(Explanation::with_hint(
+            format!("`{path}` belongs to user {owner}, who could replace its content"),
+            format!("run `chown root '{path}'`"),
+        ));
     }
     // In a sticky folder like /tmp, others can add files but not replace those of root.
     let is_sticky = is_folder && mode & STICKY != 0;
     if mode & WRITABLE_BY_OTHERS != 0 && !is_sticky {
-        bail!("`{path}` is writable for users other than its owner\nhint: chmod go-w '{path}'");
+        return Err(Explanation::with_hint(
+            format!("`{path}` is writable for users other than its owner"),
+            format!("run `chmod go-w '{path}'`"),
+        ));
     }
     Ok(())
 }

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use buildbtw_model::Explanation;
 
 use super::job::Job;
 use crate::failure::Failure;
@@ -51,9 +51,12 @@ impl Environment {
 
     /// Reads the job.
     pub(crate) fn job(&self) -> Result<Job, Failure> {
-        let path = self.job_response.as_deref().context(
-            "JOB_RESPONSE_FILE is not set: this command must be started by GitLab Runner 14 or newer",
-        )?;
+        let path = self.job_response.as_deref().ok_or_else(|| {
+            Failure::system(Explanation::with_hint(
+                "JOB_RESPONSE_FILE is not set",
+                "GitLab Runner 14 or newer starts this command; `buildbtw-executor check` checks the host",
+            ))
+        })?;
         Ok(Job::read(path)?)
     }
 
@@ -63,6 +66,11 @@ impl Environment {
             Some(path) if path.exists() => self.job().map(Some),
             _ => Ok(None),
         }
+    }
+
+    /// Returns whether the runner started this process for a job.
+    pub(crate) fn has_job(&self) -> bool {
+        self.job_response.is_some()
     }
 
     /// Returns `TMPDIR` from the job's variables, which its author controls.
@@ -87,7 +95,7 @@ impl Environment {
                 self.build_failure
             }
             // The runner would retry after a system failure.
-            Err(Failure::Final(_)) => self.build_failure,
+            Err(Failure::Final { .. }) => self.build_failure,
             Err(Failure::System(_)) => self.system_failure,
         };
         ExitCode::from(code)

@@ -53,7 +53,8 @@ impl Job {
     /// Reads the job from the runner's file.
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
         let mut text = Vec::new();
-        let file = fs_err::File::open(path)?;
+        let file = std::fs::OpenOptions::new().read(true).open(path);
+        let file = file.with_context(|| format!("cannot read the job in `{}`", path.display()))?;
         file.take(MAX_BYTES + 1).read_to_end(&mut text)?;
         anyhow::ensure!(
             text.len() as u64 <= MAX_BYTES,

@@ -4,7 +4,7 @@ use std::io::{self, Stdout};
 use std::path::PathBuf;
 
 use buildbtw_model::api::{Outcome, ReportedPackage};
-use buildbtw_model::{AttemptId, FailureKind};
+use buildbtw_model::{AttemptId, Explanation, FailureKind};
 use nix::sys::signal::SigSet;
 
 use super::Host;
@@ -22,7 +22,7 @@ use crate::watch::Watch;
 
 const ATTEMPT: &str = "BUILDBTW_ATTEMPT";
 const ID_TOKEN: &str = "BUILDBTW_ID_TOKEN";
-const TEMPLATE_HINT: &str = "hint: create jobs with buildbtw's pipeline template, ci/buildbtw.yml; \
+const TEMPLATE_HINT: &str = "create jobs with buildbtw's pipeline template, ci/buildbtw.yml; \
                              notes/gitlab.md describes it";
 
 /// Builds the package of the job. `signals` must be blocked; they stop the build.
@@ -87,15 +87,19 @@ pub(crate) fn identity(job: &Job) -> Result<(AttemptId, IdToken), Failure> {
         .filter(|name| job.variable(name).is_none())
         .collect();
     if !missing.is_empty() {
-        return Err(Failure::build(format!(
-            "this runner builds packages for buildbtw only, and the job lacks {}\n{TEMPLATE_HINT}",
-            missing.join(" and ")
+        return Err(Failure::build(Explanation::with_hint(
+            format!(
+                "this runner builds packages for buildbtw only, and the job lacks {}",
+                missing.join(" and ")
+            ),
+            TEMPLATE_HINT,
         )));
     }
     let text = |name| job.variable(name).unwrap_or_default();
     let invalid = |name, error: &dyn std::fmt::Display| {
-        Failure::build(format!(
-            "the job's {name} is not valid: {error}\n{TEMPLATE_HINT}"
+        Failure::build(Explanation::with_hint(
+            format!("the job's {name} is not valid: {error}"),
+            TEMPLATE_HINT,
         ))
     };
     let attempt: AttemptId = text(ATTEMPT)
@@ -208,25 +212,27 @@ fn stage_result(finished: Finished) -> Result<(), Failure> {
         (outcome, Delivery::Failed) => {
             let error = finished.delivery_error.unwrap_or_default();
             let what = match outcome {
-                Outcome::Succeeded { .. } => "the package was built".to_owned(),
-                Outcome::Failed { explanation, .. } => explanation.to_string(),
+                Outcome::Succeeded { .. } => "the package was built".into(),
+                Outcome::Failed { explanation, .. } => explanation,
             };
-            Err(Failure::system(format!(
-                "cannot report the result to the server: {error} ({what})"
-            )))
+            Err(Failure::system(what.map(|what| {
+                format!("cannot report the result to the server: {error} ({what})")
+            })))
         }
         (Outcome::Succeeded { .. }, Delivery::Accepted) => Ok(()),
-        (Outcome::Failed { kind, explanation }, Delivery::Accepted) => match kind {
-            FailureKind::Package | FailureKind::Timeout => {
-                Err(Failure::build(format!("The build failed: {explanation}")))
+        (Outcome::Failed { kind, explanation }, Delivery::Accepted) => {
+            match kind {
+                FailureKind::Package | FailureKind::Timeout => Err(Failure::build(
+                    explanation.map(|why| format!("The build failed: {why}")),
+                )),
+                // The message says why, or that the job cannot know it.
+                FailureKind::Cancelled => Err(Failure::build(
+                    explanation.map(|why| format!("The build did not finish: {why}")),
+                )),
+                FailureKind::Infrastructure => Err(Failure::system(explanation.map(|why| {
+                    format!("The build failed, but not because of the package: {why}")
+                }))),
             }
-            // The message says why, or that the job cannot know it.
-            FailureKind::Cancelled => Err(Failure::build(format!(
-                "The build did not finish: {explanation}"
-            ))),
-            FailureKind::Infrastructure => Err(Failure::system(format!(
-                "The build failed, but not because of the package: {explanation}"
-            ))),
-        },
+        }
     }
 }

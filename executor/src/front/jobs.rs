@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use buildbtw_builder::RunAs;
+use buildbtw_model::Explanation;
 use serde::{Deserialize, Serialize};
 
 use super::processes::kill_environments_with;
@@ -149,10 +150,13 @@ impl Jobs {
         runner: Option<Process>,
     ) -> anyhow::Result<LockedJob> {
         create_dir(&self.folder, 0o711).map_err(|error| {
-            anyhow::anyhow!(
-                "{error}\nhint: as root, run `install -d -m 0711 -o {} {}`",
-                nix::unistd::geteuid(),
-                self.folder.display()
+            Explanation::with_hint(
+                error.to_string(),
+                format!(
+                    "as root, run `install -d -m 0711 -o {} {}`",
+                    nix::unistd::geteuid(),
+                    self.folder.display()
+                ),
             )
         })?;
         self.check_owner()?;
@@ -200,8 +204,10 @@ impl Jobs {
         let own = nix::unistd::geteuid().as_raw();
         anyhow::ensure!(
             owner == own,
-            "`{}` belongs to user {owner}; run this command as that user",
-            self.folder.display()
+            Explanation::with_hint(
+                format!("`{}` belongs to user {owner}", self.folder.display()),
+                "run this command as that user",
+            )
         );
         Ok(())
     }
@@ -245,7 +251,12 @@ impl Jobs {
         // Also after the root side failed: this process removes its own part.
         wait_for(buildbtw_builder::reap(&folder.limits()))??;
         removal::remove(&folder.path)?;
-        cleaned.map_err(|failure| anyhow::anyhow!("cannot clean up as root: {failure}"))
+        cleaned.map_err(|failure| {
+            failure
+                .explanation()
+                .map(|why| format!("cannot clean up as root: {why}"))
+                .into()
+        })
     }
 
     /// Removes what is left of jobs whose runner was killed. If one cannot be removed, the others still are.

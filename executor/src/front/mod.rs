@@ -20,6 +20,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use buildbtw_builder::{RunAs, reading_denied};
+use buildbtw_model::{Explanation, settings};
 use nix::unistd::User;
 
 use crate::config::Config;
@@ -39,13 +40,16 @@ pub(crate) struct Host {
 impl Host {
     /// Reads the settings.
     pub(crate) fn load(config_path: PathBuf) -> Result<Self, Failure> {
-        let text = fs_err::read_to_string(&config_path).map_err(|error| {
-            if error.kind() == io::ErrorKind::PermissionDenied {
-                // The server's address is in that file, so the failure cannot be reported.
-                Failure::Final(reading_denied(&config_path))
-            } else {
-                error.into()
-            }
+        let text = settings::read(&config_path).map_err(|error| match error.kind() {
+            // The server's address is in that file, so the failure cannot be reported.
+            io::ErrorKind::PermissionDenied => reading_denied(&config_path).into(),
+            _ => Failure::system(Explanation::with_hint(
+                format!(
+                    "cannot read the settings in `{}`: {error}",
+                    config_path.display()
+                ),
+                "notes/gitlab.md describes the settings; --config names another file",
+            )),
         })?;
         let config = Config::parse(&text)
             .with_context(|| format!("cannot load the settings in `{}`", config_path.display()))?;
@@ -78,12 +82,18 @@ fn wait_for<T>(task: impl Future<Output = T>) -> io::Result<T> {
 fn script_user(name: &str) -> anyhow::Result<RunAs> {
     let user = User::from_name(name)
         .with_context(|| format!("cannot look up the user `{name}`"))?
-        .with_context(|| {
-            format!("this host has no user `{name}`; set `script_user` to another one")
+        .ok_or_else(|| {
+            Explanation::with_hint(
+                format!("this host has no user `{name}`"),
+                "set `script_user` to another one",
+            )
         })?;
     anyhow::ensure!(
         !user.uid.is_root(),
-        "scripts of jobs must not run as root; set `script_user` to another user"
+        Explanation::with_hint(
+            "scripts of jobs must not run as root",
+            "set `script_user` to another user",
+        )
     );
     Ok(RunAs {
         uid: user.uid.as_raw(),

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use buildbtw_model::PermissionDenied;
+use buildbtw_model::{Explanation, PermissionDenied};
 use nix::sys::signal::{SigSet, Signal};
 
 use super::{Host, is_root};
@@ -162,10 +162,10 @@ impl RootSide {
         match last {
             Message::Done => Ok(()),
             Message::Failed {
-                message,
+                explanation,
                 is_jobs_fault: true,
-            } => Err(Failure::build(message)),
-            Message::Failed { message, .. } => Err(Failure::system(message)),
+            } => Err(Failure::build(explanation)),
+            Message::Failed { explanation, .. } => Err(Failure::system(explanation)),
             Message::Building { .. } | Message::Finished(_) | Message::File { .. } => {
                 Err(self.missing_result(host))
             }
@@ -183,7 +183,10 @@ impl RootSide {
         if self.by_sudo && sudo_cannot_execute(&stderr) {
             let program = &host.config.program;
             let denied = PermissionDenied::new(program, "root is not allowed to execute it");
-            return Failure::Final(format!("{denied}\nsudo: {}", sudo_message(&stderr)));
+            return Failure::Final {
+                explanation: format!("{denied}\nsudo: {}", sudo_message(&stderr)).into(),
+                denied: Some(denied),
+            };
         }
         if self.by_sudo && stderr.contains("sudo:") {
             let user = nix::unistd::geteuid();
@@ -192,11 +195,15 @@ impl RootSide {
                 .flatten()
                 .map_or_else(|| format!("#{user}"), |user| user.name);
             let program = host.config.program.display();
-            return Failure::system(format!(
-                "builds need root, and sudo does not permit `{user}` to start them: {}\n\
-                 hint: add this line with `visudo -f /etc/sudoers.d/buildbtw-executor`:\n\
-                 {user} ALL=(root) NOPASSWD: {program} as-root",
-                sudo_message(&stderr)
+            return Failure::system(Explanation::with_hint(
+                format!(
+                    "builds need root, and sudo does not permit `{user}` to start them: {}",
+                    sudo_message(&stderr)
+                ),
+                format!(
+                    "add this line with `visudo -f /etc/sudoers.d/buildbtw-executor`:\n\
+                     {user} ALL=(root) NOPASSWD: {program} as-root"
+                ),
             ));
         }
         Failure::system(format!(

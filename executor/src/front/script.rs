@@ -9,6 +9,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
 
 use buildbtw_builder::{Confinement, permission_denied};
+use buildbtw_model::Explanation;
 
 use super::deleted_files::DeletedFiles;
 use super::disk::{DiskWatch, LimitExceeded};
@@ -100,7 +101,7 @@ pub(crate) fn run(
     if let Some(excess) = excess {
         let code = code.filter(|code| *code != 0);
         return Err(Failure::Build {
-            message: disk_limit_message(limit, excess),
+            explanation: disk_limit_message(limit, excess).into(),
             exit_code: code.unwrap_or(KILLED),
         });
     }
@@ -190,7 +191,10 @@ fn exit_result(exit_code: i32, exceeded: Option<String>) -> Result<(), Failure> 
     if let Some(limit) = exceeded {
         message = format!("{limit}; {message}");
     }
-    Err(Failure::Build { message, exit_code })
+    Err(Failure::Build {
+        explanation: message.into(),
+        exit_code,
+    })
 }
 
 /// Returns the confinement of a script, with the limits of a build. Only root can create cgroups.
@@ -232,10 +236,12 @@ pub(crate) fn check(host: &Host) -> Result<(), Failure> {
     if output.status.success() {
         return Ok(());
     }
-    Err(Failure::system(format!(
-        "cannot create the environment for scripts of jobs: {}\nhint: permit users to create namespaces on \
-         this host",
-        String::from_utf8_lossy(&output.stderr).trim()
+    Err(Failure::system(Explanation::with_hint(
+        format!(
+            "cannot create the environment for scripts of jobs: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        ),
+        "permit users to create namespaces on this host",
     )))
 }
 
@@ -247,7 +253,7 @@ pub(crate) fn check_permissions(host: &Host) -> Result<(), Failure> {
         .into_iter()
         .flatten()
         .find_map(|path| permission_denied(&path, user))
-        .map_or(Ok(()), |denied| Err(Failure::Final(denied)))
+        .map_or(Ok(()), |denied| Err(denied.into()))
 }
 
 fn add_namespaces(command: &mut Command, stage: Stage) {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use buildbtw_agent::{Agent, AttemptFolder, Connection, Interrupt, LogFile, Report, Settled};
 use buildbtw_model::api::{ClaimedBuild, Outcome};
 use buildbtw_model::client::Client;
-use buildbtw_model::{AttemptId, FailureKind, PackageFileName};
+use buildbtw_model::{AttemptId, Explanation, FailureKind, PackageFileName};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -145,12 +145,13 @@ impl Task<'_> {
         let architectures = self.config.architectures();
         if !architectures.contains(&build.architecture) {
             let message = format!(
-                "`{}` builds for {}, not for {}; change the tags of its runner",
+                "`{}` builds for {}, not for {}",
                 self.config.name()?,
                 list(&architectures),
                 build.architecture
             );
-            return Ok((agent.fail(build.attempt, &message).await, folder));
+            let why = Explanation::with_hint(message, "change the tags of its runner");
+            return Ok((agent.fail(build.attempt, why).await, folder));
         }
         let log = Arc::new(LogFile::open(&folder.log())?);
         let copying = tokio::spawn(self.output.clone().copy_log(Arc::clone(&log)));

@@ -22,7 +22,9 @@ pub(super) async fn run(config: &Config, state: &State) -> anyhow::Result<()> {
     }
     config.name()?;
     let builder = config.builder(state.jobs());
-    builder.requirements()?;
+    builder
+        .requirements()
+        .map_err(|missing| missing.explanation())?;
     if let Some(warning) = builder.warning() {
         tracing::warn!("{warning}");
     }

@@ -12,6 +12,7 @@ mod stop;
 
 use std::process::ExitCode;
 
+use buildbtw_model::Explanation;
 use nix::sys::stat::{Mode, umask};
 use tracing::Level;
 use tracing_subscriber::Layer as _;
@@ -42,7 +43,7 @@ pub(crate) fn run() -> ExitCode {
     let message = match served {
         Ok(()) => Message::Done,
         Err(failure) => Message::Failed {
-            message: failure.to_string(),
+            explanation: failure.explanation(),
             is_jobs_fault: matches!(failure, Failure::Build { .. }),
         },
     };
@@ -76,9 +77,10 @@ fn serve(output: &Output) -> Result<(), Failure> {
     let config = trust::load()?;
     let is_root = nix::unistd::geteuid().is_root();
     if config.needs_root() && !is_root {
-        return Err(Failure::system(
-            "builds need root, and the root side runs as another user; check `sudo` in executor.toml",
-        ));
+        return Err(Failure::system(Explanation::with_hint(
+            "builds need root, and the root side runs as another user",
+            "check `sudo` in executor.toml",
+        )));
     }
     let state = State::open(&config.state_dir)?;
     let runtime = tokio::runtime::Builder::new_current_thread()

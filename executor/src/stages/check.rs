@@ -3,21 +3,27 @@
 use std::io::Write as _;
 use std::path::Path;
 
+use buildbtw_model::Explanation;
+
 use crate::failure::Failure;
 use crate::front::{Host, privileged, script};
 use crate::root::Request;
 use crate::watch::Watch;
 
-/// The runner's scripts then skip artifacts silently.
-pub(super) const NO_GITLAB_RUNNER: &str = "jobs cannot have artifacts: gitlab-runner was not found; set \
-                                           `gitlab_runner` to its path";
+/// Explains that gitlab-runner is missing: the runner's scripts then skip artifacts silently.
+pub(super) fn no_gitlab_runner() -> Explanation {
+    Explanation::with_hint(
+        "jobs cannot have artifacts: gitlab-runner was not found",
+        "set `gitlab_runner` to its path",
+    )
+}
 
 /// Checks everything that jobs need.
 pub(super) fn run(host: &Host) -> Result<(), Failure> {
     host_is_ready(host, &Watch::default())?;
     script::check(host)?;
     if host.config.gitlab_runner().is_none() {
-        return Err(Failure::system(NO_GITLAB_RUNNER));
+        return Err(Failure::system(no_gitlab_runner()));
     }
     writeln!(std::io::stdout(), "This host is ready.")?;
     Ok(())
@@ -31,8 +37,9 @@ pub(super) fn host_is_ready(host: &Host, watch: &Watch) -> Result<(), Failure> {
         ("/usr/bin/git", "git"),
     ] {
         if !Path::new(program).exists() {
-            return Err(Failure::system(format!(
-                "`{program}` was not found; install {package}"
+            return Err(Failure::system(Explanation::with_hint(
+                format!("`{program}` was not found"),
+                format!("install {package}"),
             )));
         }
     }

@@ -12,7 +12,7 @@ pub(super) fn run(host: &Host, environment: &Environment) -> Result<(), Failure>
     let removed = match environment.job_if_any() {
         Ok(Some(job)) => jobs.remove(host, job.id),
         Ok(None) => Ok(()),
-        Err(failure) => Err(anyhow::anyhow!("{failure}")),
+        Err(failure) => Err(failure.explanation().into()),
     };
     // Also after a failure.
     jobs.reap(host)?;

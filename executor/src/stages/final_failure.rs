@@ -23,11 +23,11 @@ pub(super) fn report(
     environment: &Environment,
     result: Result<(), Failure>,
 ) -> Result<(), Failure> {
-    if let Err(Failure::Final(message)) = &result
+    if let Err(Failure::Final { explanation, .. }) = &result
         && let Ok(job) = environment.job()
         // Without an attempt the job was not created by buildbtw, and there is nothing to report.
         && let Ok((attempt, id_token)) = build::identity(&job)
-        && let Err(failure) = send(&host.config, attempt, id_token, message)
+        && let Err(failure) = send(&host.config, attempt, id_token, explanation)
     {
         let _ = writeln!(
             std::io::stderr(),
@@ -41,13 +41,13 @@ fn send(
     config: &Config,
     attempt: AttemptId,
     id_token: IdToken,
-    message: &str,
+    explanation: &Explanation,
 ) -> Result<(), Failure> {
     root::init_logging();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(fail_attempt(config, attempt, id_token, message))
+    runtime.block_on(fail_attempt(config, attempt, id_token, explanation))
 }
 
 /// Starts the attempt and reports its final failure.
@@ -55,12 +55,12 @@ async fn fail_attempt(
     config: &Config,
     attempt: AttemptId,
     id_token: IdToken,
-    message: &str,
+    explanation: &Explanation,
 ) -> Result<(), Failure> {
     let client = config.client().map_err(anyhow::Error::from)?;
     let exchanged = exchange::run(client, attempt, id_token, config.name()?).await?;
     let attempt = exchanged.response.build.attempt;
-    let outcome = Outcome::failed(FailureKind::Infrastructure, Explanation::parse(message));
+    let outcome = Outcome::failed(FailureKind::Infrastructure, explanation.clone());
     let report = async {
         // The attempt must be running before it can end.
         exchange::retry(|| exchanged.client.heartbeat(attempt)).await?;

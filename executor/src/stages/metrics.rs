@@ -5,9 +5,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::Context as _;
 use buildbtw_metrics::{Histograms, long_histogram};
-use buildbtw_model::{FailureKind, saturating};
+use buildbtw_model::{Explanation, FailureKind, saturating};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -42,10 +41,10 @@ struct Metrics {
 /// Serves metrics until the process is stopped.
 pub(super) fn run(host: &Host, listen: SocketAddr) -> Result<(), Failure> {
     let state_dir = host.config.state_dir.clone();
-    count_jobs(&state_dir).with_context(|| {
-        format!(
-            "cannot read the jobs in `{}`; run it as root or as the user of gitlab-runner",
-            state_dir.display()
+    count_jobs(&state_dir).map_err(|error| {
+        Explanation::with_hint(
+            format!("cannot read the jobs in `{}`: {error}", state_dir.display()),
+            "run it as root or as the user of gitlab-runner",
         )
     })?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -54,7 +53,7 @@ pub(super) fn run(host: &Host, listen: SocketAddr) -> Result<(), Failure> {
     runtime.block_on(async {
         let listener = buildbtw_metrics::listen(listen, "--listen")
             .await
-            .map_err(|error| anyhow::anyhow!("{error}; {}", error.hint()))?;
+            .map_err(|error| Explanation::with_hint(error.to_string(), error.hint()))?;
         let address = listener.local_addr()?;
         writeln!(
             io::stderr(),

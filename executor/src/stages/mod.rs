@@ -13,6 +13,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use buildbtw_model::PermissionDenied;
 use nix::sys::stat::{Mode, umask};
 
 use crate::cli::Command;
@@ -34,6 +35,12 @@ pub(crate) fn run(command: Command, config: PathBuf) -> ExitCode {
         let text = text.replace(|c: char| c.is_control() && c != '\n', "");
         // The exit code still reports the failure when this cannot be written.
         let _ = writeln!(std::io::stderr(), "\x1b[0;1;31mERROR: {text}\x1b[0m");
+        if environment.has_job()
+            && let Some(Ok(line)) = failure.denied().map(PermissionDenied::to_line)
+        {
+            // For the server, which may get nothing else of this job than its log.
+            let _ = writeln!(std::io::stderr(), "{line}");
+        }
     }
     environment.exit_code(&result)
 }
@@ -43,7 +50,7 @@ fn dispatch(command: Command, config: PathBuf, environment: &Environment) -> Res
     let done = Host::load(config).and_then(|host| stage(command, &host, environment));
     match done {
         // `check` has no job that could be at fault.
-        Err(Failure::Final(message)) if is_check => Err(Failure::system(message)),
+        Err(Failure::Final { explanation, .. }) if is_check => Err(Failure::system(explanation)),
         done => done,
     }
 }

@@ -2,6 +2,8 @@
 
 use std::io::Write as _;
 
+use buildbtw_model::Explanation;
+
 use super::check;
 use crate::contract::Environment;
 use crate::failure::Failure;
@@ -11,8 +13,9 @@ use crate::runner::Process;
 use crate::watch::{LOST, Watch};
 
 /// Each job has its own folder, which is removed afterwards, so a cache cannot be kept.
-const NO_CACHE: &str = "this runner does not support the job's cache: remove `cache:` from its CI \
-                        configuration (a build's dependencies come from the repositories)";
+const NO_CACHE: &str = "this runner does not support the job's cache";
+const NO_CACHE_HINT: &str = "remove `cache:` from its CI configuration: a build's dependencies come from the \
+                             repositories";
 
 /// Checks host and job, removes what killed jobs left, and creates the job's folders.
 pub(super) fn run(host: &Host, environment: &Environment) -> Result<(), Failure> {
@@ -22,7 +25,8 @@ pub(super) fn run(host: &Host, environment: &Environment) -> Result<(), Failure>
     let job = environment.job()?;
     check::host_is_ready(host, &watch)?;
     if job.has_cache {
-        return Err(Failure::Final(NO_CACHE.to_owned()));
+        let explanation = Explanation::with_hint(NO_CACHE, NO_CACHE_HINT);
+        return Err(Failure::of_configuration(explanation));
     }
     let jobs = Jobs::of(host);
     if let Err(error) = jobs.reap(host) {
@@ -41,7 +45,7 @@ pub(super) fn run(host: &Host, environment: &Environment) -> Result<(), Failure>
         host.config.server
     )?;
     if host.config.gitlab_runner().is_none() {
-        let _ = writeln!(std::io::stdout(), "WARNING: {}", check::NO_GITLAB_RUNNER);
+        let _ = writeln!(std::io::stdout(), "WARNING: {}", check::no_gitlab_runner());
     }
     Ok(())
 }

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
+use buildbtw_model::FailureKind;
 use buildbtw_model::api::Outcome;
-use buildbtw_model::{Explanation, FailureKind};
 
 use crate::support::{Host, Job, PROGRAM, QUICK, StageResult, chmod};
 
@@ -39,7 +39,7 @@ fn as_another_user(host: &Host, command: &Command) -> StageResult {
 #[track_caller]
 fn expect_final(job: &Job<'_>, message: &str) {
     let attempt = job.attempt();
-    let expected = Outcome::failed(FailureKind::Infrastructure, Explanation::parse(message));
+    let expected = Outcome::failed(FailureKind::Infrastructure, message);
     assert_eq!(attempt.outcomes, [expected]);
     assert!(attempt.is_final);
 }

@@ -1,6 +1,6 @@
 //! Limits of connections, from the settings and the process's limit of open files.
 
-use buildbtw_model::saturating;
+use buildbtw_model::{Explanation, saturating};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::source::Network;
@@ -50,8 +50,13 @@ impl Limits {
         let most = free - files;
         anyhow::ensure!(
             files >= 2,
-            "the limit of open files is {descriptors}, and the server needs more than \
-             {OWN_DESCRIPTORS}; raise it (`ulimit -n`, `LimitNOFILE=`)"
+            Explanation::with_hint(
+                format!(
+                    "the limit of open files is {descriptors}, and the server needs more than \
+                     {OWN_DESCRIPTORS}"
+                ),
+                "raise it with `ulimit -n` or `LimitNOFILE=`",
+            )
         );
         let wanted = settings.connections;
         if most < wanted {

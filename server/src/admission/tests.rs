@@ -116,3 +116,23 @@ async fn limits_memory_of_bodies_by_kind_and_of_anonymous_requests() {
     );
     drop(others);
 }
+
+#[tokio::test(start_paused = true)]
+async fn refusals_match_snapshot() {
+    let admission = admission(&[]);
+    let mut limited = None;
+    while limited.is_none() {
+        limited = admission.plan(address(1)).await.err();
+    }
+    let waited = queue(std::future::pending()).await;
+    let text = crate::testing::refusals([
+        (
+            "streams of an address",
+            refuse(Exhausted::Source, "streams"),
+        ),
+        ("streams of all", refuse(Exhausted::Total, "streams")),
+        ("plans of an address", limited.unwrap()),
+        ("long wait", waited.err().unwrap()),
+    ]);
+    insta::assert_snapshot!(text);
+}

@@ -162,6 +162,9 @@ async fn forward(identity: Identity, mut request: Request, next: Next) -> Respon
     next.run(request).await
 }
 
+/// What to do about webhooks that fail verification.
+const SECRETS_HINT: &str = "its secret token or signing token must match the server's settings";
+
 /// Returns the error for the sender of a webhook that failed verification.
 pub(crate) fn refuse_webhook(
     state: &AppState,
@@ -174,11 +177,12 @@ pub(crate) fn refuse_webhook(
             ProblemKind::Unauthenticated,
             format!("webhook rejected: {error}"),
         )
-        .hint("its secret token or signing token must match the server's settings"),
+        .hint(SECRETS_HINT),
         Some(pause) => Refusal::new(
             ProblemKind::TooManyRequests,
             "too many rejected webhooks from this address",
         )
+        .hint(SECRETS_HINT)
         .retry_after(pause),
     }
     .into()
@@ -241,4 +245,38 @@ async fn identify(
         }
     }
     .into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::*;
+    use crate::testing::{self, TestState};
+
+    #[tokio::test]
+    async fn refusals_match_snapshot() {
+        let state = TestState::new().await;
+        let address: IpAddr = [203, 0, 113, 1].into();
+        let login = async |token: Option<&str>| {
+            let token = token.map(str::to_owned);
+            let identified = identify(&state, token, Some(address)).await;
+            identified.err().unwrap()
+        };
+        let (missing, unknown) = (login(None).await, login(Some("x")).await);
+        let peer = Some(Peer(SocketAddr::new(address, 1)));
+        let webhook = || refuse_webhook(&state, peer, VerificationError::WrongToken);
+        let rejected = webhook();
+        while !state.failed_logins.too_many(address) {
+            drop(webhook());
+        }
+        let text = testing::refusals([
+            ("no token", missing),
+            ("unknown token", unknown),
+            ("many unknown tokens", login(Some("x")).await),
+            ("rejected webhook", rejected),
+            ("many rejected webhooks", webhook()),
+        ]);
+        insta::assert_snapshot!(text);
+    }
 }

@@ -1,6 +1,7 @@
 //! Arguments about connections.
 
 use buildbtw_model::saturating;
+use buildbtw_model::settings::number;
 use clap::Args;
 
 use crate::admission::{ConnectionSettings, Network};
@@ -16,7 +17,7 @@ pub struct ConnectionArgs {
         long,
         env = "BUILDBTW_MAX_CONNECTIONS",
         default_value_t = 8_192,
-        value_parser = clap::value_parser!(u32).range(2..=1_000_000),
+        value_parser = number::<u32>(2..=1_000_000),
         value_name = "COUNT"
     )]
     pub max_connections: u32,
@@ -28,7 +29,7 @@ pub struct ConnectionArgs {
         long,
         env = "BUILDBTW_MAX_CONNECTIONS_PER_ADDRESS",
         default_value_t = 256,
-        value_parser = clap::value_parser!(u32).range(1..=1_000_000),
+        value_parser = number::<u32>(1..=1_000_000),
         value_name = "COUNT"
     )]
     pub max_connections_per_address: u32,
@@ -39,7 +40,7 @@ pub struct ConnectionArgs {
         long,
         env = "BUILDBTW_MAX_STREAMS_PER_ADDRESS",
         default_value_t = 128,
-        value_parser = clap::value_parser!(u32).range(1..=1_000_000),
+        value_parser = number::<u32>(1..=1_000_000),
         value_name = "COUNT"
     )]
     pub max_streams_per_address: u32,

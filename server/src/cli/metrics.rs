@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use buildbtw_model::settings::number;
 use clap::Args;
 
 /// Options of `buildbtw-server run` about metrics.
@@ -22,7 +23,7 @@ pub struct MetricsArgs {
         long,
         env = "BUILDBTW_QUEUE_OBJECTIVE_SECONDS",
         default_value_t = 60,
-        value_parser = clap::value_parser!(u32).range(1..=86_400),
+        value_parser = number::<u32>(1..=86_400),
         value_name = "SECONDS"
     )]
     pub queue_objective_seconds: u32,

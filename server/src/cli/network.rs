@@ -1,6 +1,6 @@
 //! Arguments about the network of builds.
 
-use buildbtw_model::{MissingKeys, NetworkPolicy};
+use buildbtw_model::{Explanation, MissingKeys, NetworkPolicy};
 use clap::Args;
 
 use crate::network::NetworkSettings;
@@ -53,9 +53,13 @@ impl NetworkArgs {
     pub fn settings(&self) -> anyhow::Result<NetworkSettings> {
         anyhow::ensure!(
             self.network <= self.max_network,
-            "--network {} exceeds --max-network {}",
-            self.network,
-            self.max_network
+            Explanation::with_hint(
+                format!(
+                    "--network {} exceeds --max-network {}",
+                    self.network, self.max_network
+                ),
+                "raise --max-network, or choose a smaller --network",
+            )
         );
         Ok(NetworkSettings {
             default: self.network,

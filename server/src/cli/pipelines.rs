@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use buildbtw_model::{Architecture, saturating};
+use buildbtw_model::settings::number;
+use buildbtw_model::{Architecture, Explanation, saturating};
 use clap::{ArgAction, Args};
 
 use crate::config::pipelines::{ParameterKind, PipelineSettings};
@@ -42,7 +43,7 @@ pub struct PipelineArgs {
         long,
         env = "BUILDBTW_GITLAB_MAX_PIPELINES",
         default_value_t = 1_000,
-        value_parser = clap::value_parser!(u32).range(1..=10_000),
+        value_parser = number::<u32>(1..=10_000),
         value_name = "COUNT"
     )]
     pub gitlab_max_pipelines: u32,
@@ -53,7 +54,7 @@ pub struct PipelineArgs {
         long,
         env = "BUILDBTW_GITLAB_PIPELINES_PER_MINUTE",
         default_value_t = 300,
-        value_parser = clap::value_parser!(u32).range(1..=60_000),
+        value_parser = number::<u32>(1..=60_000),
         value_name = "COUNT"
     )]
     pub gitlab_pipelines_per_minute: u32,
@@ -64,7 +65,7 @@ pub struct PipelineArgs {
         long,
         env = "BUILDBTW_GITLAB_PIPELINE_SECONDS",
         default_value_t = 15,
-        value_parser = clap::value_parser!(u32).range(1..=3_600),
+        value_parser = number::<u32>(1..=3_600),
         value_name = "SECONDS"
     )]
     pub gitlab_pipeline_seconds: u32,
@@ -97,7 +98,7 @@ pub struct PipelineArgs {
         long,
         env = "BUILDBTW_GITLAB_SETTLE_SECONDS",
         default_value_t = 90,
-        value_parser = clap::value_parser!(u32).range(1..=3_600),
+        value_parser = number::<u32>(1..=3_600),
         value_name = "SECONDS"
     )]
     pub gitlab_settle_seconds: u32,
@@ -109,7 +110,7 @@ pub struct PipelineArgs {
         long,
         env = "BUILDBTW_GITLAB_EXCHANGE_SECONDS",
         default_value_t = 300,
-        value_parser = clap::value_parser!(u32).range(1..=86_400),
+        value_parser = number::<u32>(1..=86_400),
         value_name = "SECONDS"
     )]
     pub gitlab_exchange_seconds: u32,
@@ -121,7 +122,7 @@ pub struct PipelineArgs {
         long,
         env = "BUILDBTW_GITLAB_JOB_END_SECONDS",
         default_value_t = 420,
-        value_parser = clap::value_parser!(u32).range(1..=3_600),
+        value_parser = number::<u32>(1..=3_600),
         value_name = "SECONDS"
     )]
     pub gitlab_job_end_seconds: u32,
@@ -136,7 +137,10 @@ impl PipelineArgs {
         if !self.run_builds_on_gitlab {
             anyhow::ensure!(
                 self.gitlab_architectures.is_empty(),
-                "--gitlab-architectures requires --run-builds-on-gitlab"
+                Explanation::with_hint(
+                    "--gitlab-architectures requires --run-builds-on-gitlab",
+                    "set both, or neither",
+                )
             );
             return Ok(None);
         }
@@ -146,7 +150,10 @@ impl PipelineArgs {
         }
         let unknown = architectures.iter().find(|known| !all.contains(known));
         if let Some(unknown) = unknown {
-            anyhow::bail!("--gitlab-architectures: `{unknown}` is not one of --architectures");
+            anyhow::bail!(Explanation::with_hint(
+                format!("--gitlab-architectures: `{unknown}` is not one of --architectures"),
+                "add it to --architectures, or remove it here",
+            ));
         }
         let creation_interval = Duration::from_secs(60)
             .checked_div(self.gitlab_pipelines_per_minute)

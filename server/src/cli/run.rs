@@ -1,13 +1,13 @@
 //! Arguments of `buildbtw-server run`, which are checked together at start.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context as _;
 use buildbtw_gitlab::{Gitlab, GitlabArgs};
+use buildbtw_model::settings::{any_number, number};
 use buildbtw_model::{
-    Architecture, BuildTool, BuildToolName, BuildToolVersion, Packager, saturating,
+    Architecture, BuildTool, BuildToolName, BuildToolVersion, Explanation, Packager, saturating,
 };
 use clap::Args;
 
@@ -80,7 +80,7 @@ pub struct RunArgs {
         long,
         env = "BUILDBTW_LEASE_SECONDS",
         default_value_t = 60,
-        value_parser = clap::value_parser!(u32).range(1..=86_400),
+        value_parser = number::<u32>(1..=86_400),
         value_name = "SECONDS"
     )]
     pub lease_seconds: u32,
@@ -91,7 +91,7 @@ pub struct RunArgs {
         long,
         env = "BUILDBTW_BUILD_TIMEOUT_SECONDS",
         default_value_t = 6 * 3600,
-        value_parser = clap::value_parser!(u32).range(1..=30 * 86_400),
+        value_parser = number::<u32>(1..=30 * 86_400),
         value_name = "SECONDS"
     )]
     pub build_timeout_seconds: u32,
@@ -125,7 +125,7 @@ pub struct RunArgs {
         long,
         env = "BUILDBTW_PLAN_SECONDS",
         default_value_t = 60,
-        value_parser = clap::value_parser!(u32).range(1..=86_400),
+        value_parser = number::<u32>(1..=86_400),
         value_name = "SECONDS"
     )]
     pub plan_seconds: u32,
@@ -136,7 +136,7 @@ pub struct RunArgs {
     #[arg(
         long,
         env = "BUILDBTW_SWEEP_SECONDS",
-        value_parser = clap::value_parser!(u32).range(1..=7 * 86_400),
+        value_parser = number::<u32>(1..=7 * 86_400),
         value_name = "SECONDS"
     )]
     pub sweep_seconds: Option<u32>,
@@ -147,7 +147,7 @@ pub struct RunArgs {
         long,
         env = "BUILDBTW_MAX_PACKAGE_MIB",
         default_value_t = 4096,
-        value_parser = clap::value_parser!(u32).range(1..=1 << 30),
+        value_parser = number::<u32>(1..=1 << 30),
         value_name = "MIB"
     )]
     pub max_package_mib: u32,
@@ -158,7 +158,7 @@ pub struct RunArgs {
         long,
         env = "BUILDBTW_MAX_LOG_MIB",
         default_value_t = 256,
-        value_parser = clap::value_parser!(u32).range(1..=1 << 20),
+        value_parser = number::<u32>(1..=1 << 20),
         value_name = "MIB"
     )]
     pub max_log_mib: u32,
@@ -170,7 +170,7 @@ pub struct RunArgs {
         long,
         env = "BUILDBTW_KEEP_ITERATIONS",
         default_value_t = 20,
-        value_parser = clap::value_parser!(u32).range(0..=1_000_000),
+        value_parser = number::<u32>(0..=1_000_000),
         value_name = "COUNT"
     )]
     pub keep_iterations: u32,
@@ -178,7 +178,12 @@ pub struct RunArgs {
     ///
     /// With less, uploads, new namespaces and dispatch wait until there is more. 0 disables the
     /// reserve. [default: a twentieth of the disk, at most 5120]
-    #[arg(long, env = "BUILDBTW_DISK_RESERVE_MIB", value_name = "MIB")]
+    #[arg(
+        long,
+        env = "BUILDBTW_DISK_RESERVE_MIB",
+        value_parser = any_number::<u32>,
+        value_name = "MIB"
+    )]
     pub disk_reserve_mib: Option<u32>,
     /// Limits of connections.
     #[command(flatten)]
@@ -221,23 +226,22 @@ impl RunArgs {
         let clone_base = self.sources_url.as_deref().map(clone_base).transpose()?;
         anyhow::ensure!(
             clone_base.is_none() || self.sources_dir.is_some(),
-            "--sources-url requires --sources-dir"
+            Explanation::with_hint(
+                "--sources-url requires --sources-dir",
+                "set --sources-dir to the folder that this URL serves",
+            )
         );
         match (&self.sources_dir, self.gitlab.settings()?) {
-            (Some(_), Some(_)) => anyhow::bail!(
-                "--sources-dir cannot be used with --gitlab-url: sources come from one place"
-            ),
-            (None, None) => anyhow::bail!(
-                "no sources are configured; set --sources-dir, or --gitlab-url, --gitlab-group and \
-                 --gitlab-token-file"
-            ),
+            (Some(_), Some(_)) => anyhow::bail!(Explanation::with_hint(
+                "--sources-dir cannot be used with --gitlab-url: sources come from one place",
+                "unset one of them; BUILDBTW_SOURCES_DIR and BUILDBTW_GITLAB_URL count, too",
+            )),
+            (None, None) => anyhow::bail!(Explanation::with_hint(
+                "no sources are configured",
+                "set --sources-dir, or --gitlab-url, --gitlab-group and --gitlab-token-file",
+            )),
             (Some(folder), None) => {
-                let folder = fs_err::canonicalize(folder).context("cannot use --sources-dir")?;
-                anyhow::ensure!(
-                    folder.is_dir(),
-                    "cannot use --sources-dir: `{}` is not a folder",
-                    folder.display()
-                );
+                let folder = sources_folder(folder)?;
                 let resync_interval = interval(RESYNC_FOLDER);
                 Ok((
                     SourceConfig::Directory {
@@ -273,10 +277,8 @@ impl RunArgs {
     fn build_tool(&self) -> anyhow::Result<BuildTool> {
         let tool = BuildTool::named(self.buildtool.clone(), self.buildtoolver.clone());
         tool.ok_or_else(|| {
-            anyhow::anyhow!(
-                "--buildtoolver is required with --buildtool {}",
-                self.buildtool
-            )
+            let message = format!("--buildtool {} requires --buildtoolver", self.buildtool);
+            Explanation::with_hint(message, "set --buildtoolver to the version of that tool").into()
         })
     }
 
@@ -292,15 +294,24 @@ impl RunArgs {
         let mut architectures: Vec<Architecture> = Vec::new();
         for architecture in &self.architectures {
             if architecture.is_any() {
-                anyhow::bail!("--architectures: `any` is not a machine architecture");
+                anyhow::bail!(Explanation::with_hint(
+                    "--architectures must not contain `any`",
+                    "packages of `any` are built on a machine architecture, such as x86_64",
+                ));
             }
             if architectures.contains(architecture) {
-                anyhow::bail!("--architectures: `{architecture}` is listed twice");
+                anyhow::bail!(Explanation::with_hint(
+                    format!("--architectures contains `{architecture}` twice"),
+                    "name every architecture once",
+                ));
             }
             architectures.push(architecture.clone());
         }
         if architectures.is_empty() {
-            anyhow::bail!("--architectures: at least one is required");
+            anyhow::bail!(Explanation::with_hint(
+                "--architectures is empty",
+                "name at least one architecture, such as x86_64",
+            ));
         }
         let (url, prefix) = match &self.url {
             Some(url) => parse_url(url)?,
@@ -309,11 +320,13 @@ impl RunArgs {
         let url_by_host = self.url.is_none() && address.ip().is_unspecified();
         let pipelines = self.pipelines.settings(&architectures)?;
         if url_by_host && (pipelines.is_some() || !self.gitlab_report.is_empty()) {
-            anyhow::bail!(
-                "--url is required: GitLab needs the server's address, which --listen {} does not \
-                 determine",
-                self.listen
-            );
+            anyhow::bail!(Explanation::with_hint(
+                format!(
+                    "GitLab needs the server's address, which --listen {} does not determine",
+                    self.listen
+                ),
+                "set --url",
+            ));
         }
         Ok(Config {
             network: self.network.settings()?,
@@ -337,6 +350,21 @@ impl RunArgs {
     }
 }
 
+/// Returns the absolute path of the folder of source repositories.
+fn sources_folder(folder: &Path) -> Result<PathBuf, Explanation> {
+    const HINT: &str = "name a folder with one git repository per package";
+    let unusable = |why: &dyn std::fmt::Display| {
+        let message = format!("cannot use --sources-dir `{}`: {why}", folder.display());
+        Explanation::with_hint(message, HINT)
+    };
+    // Not with fs_err, whose error names the path a second time.
+    let path = folder.canonicalize().map_err(|error| unusable(&error))?;
+    match path.is_dir() {
+        true => Ok(path),
+        false => Err(unusable(&"it is not a folder")),
+    }
+}
+
 /// Checks an address below which git fetches repositories, and returns it without a trailing slash.
 fn clone_base(text: &str) -> anyhow::Result<String> {
     let url = reqwest::Url::parse(text)
@@ -345,7 +373,10 @@ fn clone_base(text: &str) -> anyhow::Result<String> {
     let url = url.filter(|url| url.password().is_none() && url.query().is_none());
     anyhow::ensure!(
         url.is_some(),
-        "--sources-url: '{text}' is not a URL like https://git.example.org/packaging, without password and query"
+        Explanation::with_hint(
+            format!("--sources-url: `{text}` is not the URL of repositories"),
+            "a URL like `https://git.example.org/packaging` is expected, without password and query",
+        )
     );
     Ok(text.trim_end_matches('/').to_owned())
 }

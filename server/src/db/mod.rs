@@ -35,6 +35,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use buildbtw_model::Explanation;
 pub use buildbtw_model::TokenId;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
@@ -69,7 +70,7 @@ const ROWS_AHEAD: usize = 512;
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// SQLite cannot open the file.
-    #[error("cannot open the database {path}: {source}")]
+    #[error("cannot open the database `{path}`: {source}")]
     Open {
         /// The file.
         path: String,
@@ -77,10 +78,7 @@ pub enum OpenError {
         source: sqlx::Error,
     },
     /// The file is damaged.
-    #[error(
-        "the database {path} is damaged ({finding}); nothing was changed. Stop everything that uses \
-         it, move it aside with its -wal and -shm files, restore the newest backup and start again"
-    )]
+    #[error("the database `{path}` is damaged ({finding}); nothing was changed")]
     Damaged {
         /// The file.
         path: String,
@@ -88,13 +86,36 @@ pub enum OpenError {
         finding: String,
     },
     /// The file's schema is older or newer than this program supports.
-    #[error("cannot migrate the database {path}: {source}")]
+    #[error("cannot migrate the database `{path}`: {source}")]
     Migrate {
         /// The file.
         path: String,
         /// The cause.
         source: MigrateError,
     },
+}
+
+impl OpenError {
+    /// Returns what failed and what to do next.
+    #[must_use]
+    pub fn explanation(&self) -> Explanation {
+        let message = self.to_string();
+        match self {
+            Self::Damaged { .. } => Explanation::with_hint(
+                message,
+                "stop everything that uses it, move it aside with its -wal and -shm files, restore the newest \
+                 backup and start again",
+            ),
+            Self::Migrate {
+                source: MigrateError::VersionMissing(_) | MigrateError::VersionMismatch(_),
+                ..
+            } => Explanation::with_hint(
+                message,
+                "start the version that wrote it, or restore a backup of this version",
+            ),
+            Self::Migrate { .. } | Self::Open { .. } => message.into(),
+        }
+    }
 }
 
 /// The server's database.

@@ -16,7 +16,7 @@ use crate::service::publish::file_lists::{listed, replace_databases, with_files}
 use crate::service::recover::may_upload;
 use crate::time::Clock;
 
-use super::files::{digest, entries, is_content, remove};
+use super::files::{digest, entries, is_content, no_database, remove};
 pub use super::findings::Finding;
 use super::uploads::uploaded;
 
@@ -35,11 +35,7 @@ pub struct Options {
 /// When a server uses the folder, or it cannot be read.
 pub async fn check(data: &Path, options: Options) -> anyhow::Result<Vec<Finding>> {
     let path = data.join(DATABASE_FILE);
-    anyhow::ensure!(
-        path.try_exists()?,
-        "there is no database `{}`; set --data-dir to the server's data folder",
-        path.display()
-    );
+    anyhow::ensure!(path.try_exists()?, no_database(&path));
     // Concurrent writes would look like problems.
     let _lock = lock(data).await?;
     let checker = Checker::open(data, &path, options).await?;
@@ -74,7 +70,9 @@ struct Checker {
 impl Checker {
     async fn open(data: &Path, database: &Path, options: Options) -> anyhow::Result<Self> {
         Ok(Self {
-            database: Database::open(database, Clock::default()).await?,
+            database: Database::open(database, Clock::default())
+                .await
+                .map_err(|error| error.explanation())?,
             repos: Repos::new(data)?,
             logs: Logs::new(data)?,
             options,

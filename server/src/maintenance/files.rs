@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use buildbtw_model::Sha256Digest;
+use buildbtw_model::{Explanation, Sha256Digest};
 use sha2::Digest as _;
 
 /// Returns the paths in a folder in order; none if there is no such folder.
@@ -76,4 +76,12 @@ pub(super) fn digest(path: &Path) -> anyhow::Result<Sha256Digest> {
         }
     }
     Ok(Sha256Digest::from_bytes(&hasher.finalize().into()))
+}
+
+/// Creates the explanation for a data folder without a database.
+pub(super) fn no_database(path: &Path) -> Explanation {
+    Explanation::with_hint(
+        format!("database `{}` not found", path.display()),
+        "set --data-dir to the server's data folder",
+    )
 }

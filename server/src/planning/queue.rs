@@ -209,7 +209,7 @@ async fn acquire(semaphore: Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Erro
         .map_err(anyhow::Error::from)?)
 }
 
-fn too_long(limit: Duration) -> Error {
+pub(crate) fn too_long(limit: Duration) -> Error {
     Refusal::new(
         ProblemKind::PlanTooLarge,
         format!("planning timed out after {} s", limit.as_secs()),
@@ -257,6 +257,16 @@ mod tests {
         let queue = queue(Duration::from_millis(1));
         let planned = queue.plan(caller(1), endless);
         assert_eq!(kind(planned.await), ProblemKind::PlanTooLarge);
+    }
+
+    #[test]
+    fn refusal_of_many_plans_matches_snapshot() {
+        let queue = queue(A_DAY);
+        let enter = || queue.enter(caller(1));
+        let places: Vec<_> = (0..MAX_PER_CALLER).map(|_| enter().unwrap()).collect();
+        let text = crate::testing::refusals([("many plans", enter().err().unwrap())]);
+        insta::assert_snapshot!(text);
+        drop(places);
     }
 
     #[tokio::test]

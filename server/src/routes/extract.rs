@@ -11,6 +11,8 @@ use crate::error::{Error, Refusal};
 
 /// Where the hints point to.
 const DESCRIBED: &str = "described at /api";
+/// What the standard library says of a text that is not a number.
+const NOT_A_NUMBER: &str = "invalid digit found in string";
 
 fn refuse(status: StatusCode, title: &str, detail: &str, hint: String) -> Error {
     let kind = match status {
@@ -23,6 +25,7 @@ fn refuse(status: StatusCode, title: &str, detail: &str, hint: String) -> Error 
         .strip_prefix("Failed to ")
         .and_then(|rest| rest.split_once(": "));
     let detail = reason.map_or(detail, |(_, reason)| reason);
+    let detail = detail.replace(NOT_A_NUMBER, "expected a number");
     Refusal::new(kind, title).detail(detail).hint(hint).into()
 }
 

@@ -38,6 +38,7 @@ pub(crate) fn check_owner(owner: TokenId, token: TokenId) -> Result<(), Error> {
 /// Creates the refusal of a report on an attempt that does not exist.
 pub(crate) fn no_attempt(id: AttemptId) -> Error {
     Error::not_found(format!("attempt {id}"))
+        .hint("the page of a build lists its attempts; those of a deleted namespace are gone")
 }
 
 /// Returns the attempt as [`own_attempt`] does, but refuses attempts that have ended.

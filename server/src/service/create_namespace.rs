@@ -186,7 +186,8 @@ pub(crate) async fn changesets(
     for spec in specs {
         let changeset = sources.changeset(spec).await?;
         if !seen.insert(changeset.pkgbase.clone()) {
-            return Err(invalid(format!("`{}` is listed twice", changeset.pkgbase)));
+            let title = format!("`{}` is listed twice", changeset.pkgbase);
+            return Err(invalid(title).hint("name every source repository once"));
         }
         changesets.push(changeset);
     }
@@ -235,7 +236,7 @@ async fn check_name(parts: PlanningParts<'_>, name: &NamespaceName) -> Result<()
     Ok(())
 }
 
-fn name_taken(name: &NamespaceName) -> Error {
+pub(super) fn name_taken(name: &NamespaceName) -> Error {
     Refusal::new(
         ProblemKind::AlreadyExists,
         format!("namespace `{name}` already exists"),

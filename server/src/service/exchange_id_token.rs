@@ -94,7 +94,7 @@ pub async fn exchange_id_token(
 }
 
 /// Creates the refusal of a job whose attempt never existed, or was removed.
-fn unknown_attempt(id: AttemptId) -> Error {
+pub(super) fn unknown_attempt(id: AttemptId) -> Error {
     Refusal::new(
         ProblemKind::NotFound,
         format!("this server has no attempt {id} on GitLab"),
@@ -159,7 +159,7 @@ fn authorize(on_gitlab: &Pipelines, row: &PipelineRow, claims: &JobClaims) -> Re
     check_protection(on_gitlab, claims)
 }
 
-fn not_allowed(reason: &str) -> Error {
+pub(super) fn not_allowed(reason: &str) -> Error {
     Refusal::new(
         ProblemKind::Forbidden,
         format!("this job is not allowed to build this attempt: {reason}"),

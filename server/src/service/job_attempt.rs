@@ -147,7 +147,7 @@ pub(super) async fn retry_build(
         .await?)
 }
 
-fn not_retried(reason: &str) -> Error {
+pub(super) fn not_retried(reason: &str) -> Error {
     let title = format!("the build of this job cannot be retried: {reason}");
     Refusal::new(ProblemKind::AttemptEnded, title)
         .hint("`buildbtw show` shows its state")

@@ -28,6 +28,8 @@ pub mod queue_objective;
 pub mod read;
 pub mod receive_webhook;
 pub mod recover;
+#[cfg(test)]
+mod refusal_snapshots;
 pub mod refusals;
 pub mod reload;
 pub mod replan;

@@ -125,7 +125,7 @@ fn check_size(preview: &PlanPreview) -> Result<(), Error> {
     Ok(())
 }
 
-fn needs_token(title: String) -> Refusal {
+pub(super) fn needs_token(title: String) -> Refusal {
     Refusal::new(ProblemKind::Unauthenticated, title)
         .hint("`buildbtw login` stores one; an admin creates it with `buildbtw token create`")
 }

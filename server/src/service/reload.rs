@@ -3,7 +3,6 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context as _;
 use buildbtw_gitlab::{Gitlab, GitlabArgs};
 
 use crate::config::WebhookConfig;
@@ -30,10 +29,7 @@ pub fn reload(
     settings: &Reloadable,
 ) -> anyhow::Result<()> {
     let file = settings.base_repositories.as_deref();
-    let new = file
-        .map(BaseRepositories::read)
-        .transpose()
-        .context("cannot use --base-repositories")?;
+    let new = file.map(BaseRepositories::read).transpose()?;
     let webhook = match webhook {
         Some(webhook) => Some((webhook, settings.gitlab_args.webhook_secrets()?)),
         None => None,

@@ -90,7 +90,7 @@ pub async fn revoke(
 ) -> Result<TokenSummary, Error> {
     let mut tx = database.write().await?;
     let row = tokens::by_id(&mut *tx.connection(), number).await?;
-    let row = row.ok_or_else(|| Error::not_found(format!("token {number}")))?;
+    let row = row.ok_or_else(|| no_token(number))?;
     let now = tx.now();
     if !force && row.is_valid(now) && row.scope == TokenScope::Admin {
         let scope = TokenScope::Admin;
@@ -108,13 +108,17 @@ pub async fn revoke(
     tx.commit().await?;
     cache.clear();
     claims.revoked(number);
-    let row = row.ok_or_else(|| Error::not_found(format!("token {number}")))?;
+    let row = row.ok_or_else(|| no_token(number))?;
     tracing::info!(token.id = number.0, token.name = row.name, "revoked token");
     Ok(summary(row))
 }
 
+pub(super) fn no_token(number: TokenId) -> Error {
+    Error::not_found(format!("token {number}")).hint("`buildbtw token list` lists all tokens")
+}
+
 /// Creates the refusal to revoke an admin token that no other one outlasts.
-fn last_admin_token(row: &TokenRow, is_only: bool) -> Error {
+pub(super) fn last_admin_token(row: &TokenRow, is_only: bool) -> Error {
     let mut title = format!("token {} is the last valid admin token", row.id);
     let mut detail = "without it, tokens can no longer be created or revoked";
     if !is_only {

@@ -364,7 +364,7 @@ async fn backup_overwrites_nothing_and_removes_leftovers() {
         (
             data.as_path(),
             Path::new("/nonexistent/copy"),
-            "cannot write to",
+            "the folder `/nonexistent` does not exist",
         ),
     ] {
         let error = format!("{:#}", backup(data, target).await.unwrap_err());
@@ -405,7 +405,7 @@ async fn interrupted_restore_is_not_used_and_starts_over() {
     fs_err::copy(copy.join(DATABASE_FILE), data.join(RESTORING_FILE)).unwrap();
     let started = start_server(&arguments, CancellationToken::new()).await;
     let error = started.err().unwrap().to_string();
-    assert!(error.contains("was interrupted; run it again"), "{error}");
+    assert!(error.contains("was interrupted"), "{error}");
     let outcome = restored(&copy, &data).await;
     assert!(!data.join("repos/bump/9").exists());
     assert!(!data.join(RESTORING_FILE).exists());

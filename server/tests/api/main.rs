@@ -39,6 +39,7 @@ mod outcomes;
 mod pages;
 mod planning;
 mod provenance;
+mod refusals;
 mod repositories;
 mod repository_addresses;
 mod requests;

@@ -8,6 +8,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use buildbtw_builder::{RunAs, permission_denied};
+use buildbtw_model::PermissionDenied;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
@@ -93,7 +94,11 @@ pub(crate) async fn run(
         Err(error) => {
             let text = not_run(program, &error);
             if let (Sink::Log(trace, _), Some(denied)) = (&errors, denied(program, &error)) {
-                trace.error(&denied);
+                // As the executor does, so that the server finds the folder.
+                trace.error(&denied.to_string());
+                if let Ok(line) = denied.to_line() {
+                    trace.error(&line);
+                }
             }
             tracing::warn!(text, "cannot run the executor");
             return Ended {
@@ -156,7 +161,7 @@ fn not_run(program: &Program, error: &std::io::Error) -> String {
 }
 
 /// Returns the folder that causes the error.
-fn denied(program: &Program, error: &std::io::Error) -> Option<String> {
+fn denied(program: &Program, error: &std::io::Error) -> Option<PermissionDenied> {
     let user = program.run_as.map(|(uid, gid)| RunAs { uid, gid });
     (error.kind() == ErrorKind::PermissionDenied)
         .then(|| {

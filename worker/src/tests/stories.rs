@@ -277,7 +277,11 @@ async fn rejected_token_ends_worker_and_keeps_results() {
     let error = worker.wait().await.unwrap_err();
     assert!(matches!(error, WorkerError::Denied { .. }), "{error}");
     assert!(
-        error.to_string().contains("buildbtw token create"),
+        error
+            .explanation()
+            .hint
+            .unwrap()
+            .contains("buildbtw token create"),
         "{error}"
     );
     assert_eq!(files_in(scratch.path(), "attempts"), 1);

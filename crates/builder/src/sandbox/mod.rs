@@ -74,16 +74,12 @@ impl Sandbox {
                 notes,
                 pkgbuild,
             },
-            Ok(Report::Failed(failure)) => BuildOutcome::failed(failure.kind, &failure.message),
+            Ok(Report::Failed(failure)) => failure.into(),
             Ok(Report::Exited(code)) => {
                 let message = format!("the sandbox helper reported exit code {code}, not a build");
-                let failure = Failure::infrastructure(message);
-                BuildOutcome::failed(failure.kind, &failure.message)
+                Failure::infrastructure(message).into()
             }
-            Err(error) => {
-                let failure = Failure::from(error);
-                BuildOutcome::failed(failure.kind, &failure.message)
-            }
+            Err(error) => Failure::from(error).into(),
         }
     }
 

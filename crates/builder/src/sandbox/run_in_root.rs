@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use buildbtw_model::AttemptId;
+use buildbtw_model::{AttemptId, Explanation};
 use tokio_util::sync::CancellationToken;
 
 use super::base::base_of;
@@ -17,10 +17,10 @@ use crate::log::{LogSink, Mark};
 
 /// The error of a command in a root.
 #[derive(Debug, thiserror::Error)]
-#[error("{message}")]
+#[error("{explanation}")]
 pub struct RootError {
-    /// A description for people.
-    pub message: String,
+    /// What failed and why, and what to do next.
+    pub explanation: Explanation,
 }
 
 /// Runs a command in a persistent root, and returns its exit code (128 + signal when killed).
@@ -37,15 +37,15 @@ pub async fn run_in_root(
     let report = run(config, command, log, &cancel)
         .await
         .map_err(|error| RootError {
-            message: error.to_string(),
+            explanation: error.to_string().into(),
         })?;
     match report {
         Report::Exited(code) => Ok(code),
         Report::Failed(failure) => Err(RootError {
-            message: failure.message,
+            explanation: failure.explanation(),
         }),
         Report::Built { .. } => Err(RootError {
-            message: "the sandbox helper reported a build, not an exit code".to_owned(),
+            explanation: "the sandbox helper reported a build, not an exit code".into(),
         }),
     }
 }

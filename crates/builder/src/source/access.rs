@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use buildbtw_model::Explanation;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::{Context as _, Failure};
@@ -30,26 +31,29 @@ impl GitAccess {
     /// # Errors
     ///
     /// Names the file and what is wrong with it.
-    pub fn check(&self) -> io::Result<()> {
-        for (path, is_secret) in [
-            (&self.credentials, true),
-            (&self.ssh_key, true),
-            (&self.ssh_known_hosts, false),
-            (&self.ca, false),
+    pub fn check(&self) -> Result<(), Explanation> {
+        for (what, path, is_secret) in [
+            ("credentials", &self.credentials, true),
+            ("SSH key", &self.ssh_key, true),
+            ("known SSH hosts", &self.ssh_known_hosts, false),
+            ("certificate authorities", &self.ca, false),
         ] {
             let Some(path) = path else { continue };
-            let mode = fs_err::metadata(path)?.permissions().mode();
-            if is_secret && mode & 0o077 != 0 {
-                return Err(io::Error::other(format!(
-                    "{} is readable by other users\nhint: run `chmod 600 {}`",
-                    path.display(),
-                    path.display()
-                )));
+            // The path is part of the message once.
+            let metadata = path.metadata().map_err(|error| {
+                format!("cannot read git's {what} in `{}`: {error}", path.display())
+            })?;
+            if is_secret && metadata.permissions().mode() & 0o077 != 0 {
+                return Err(Explanation::with_hint(
+                    format!("`{}` is readable by other users", path.display()),
+                    format!("run `chmod 600 {}`", path.display()),
+                ));
             }
         }
         if self.ssh_key.is_some() && self.ssh_known_hosts.is_none() {
-            return Err(io::Error::other(
+            return Err(Explanation::with_hint(
                 "an SSH key also needs a file of known hosts, by which ssh verifies the server",
+                "`ssh-keyscan HOST` prints the keys of a host; compare their fingerprints before you trust them",
             ));
         }
         Ok(())
@@ -172,7 +176,7 @@ mod tests {
         let mode =
             |mode| fs_err::set_permissions(&credentials, std::fs::Permissions::from_mode(mode));
         mode(0o640).unwrap();
-        assert!(access.check().unwrap_err().to_string().contains("chmod"));
+        assert!(access.check().unwrap_err().hint.unwrap().contains("chmod"));
         mode(0o600).unwrap();
         access.check().unwrap();
         let key_only = GitAccess {

@@ -84,10 +84,10 @@ pub(crate) fn checkout(
     let fetched = watch(&mut command).context("fetching the commit")?;
     if fetched.is_lost {
         return Err(Failure::package(format!(
-            "commit {commit} no longer exists in {}\nhint: build the newest one with \
-             `buildbtw retry NAMESPACE --latest`",
+            "commit {commit} no longer exists in {}",
             shown(url)
-        )));
+        ))
+        .hint("build the newest one with `buildbtw retry NAMESPACE --latest`"));
     }
     if !fetched.is_success {
         let message = format!("commit {commit} could not be fetched from {}", shown(url));
@@ -224,8 +224,9 @@ mod tests {
         assert_eq!(failure.kind, buildbtw_model::FailureKind::Package);
         assert!(failure.message.contains("1111111111"), "{failure}");
         assert!(
-            failure.message.contains("retry NAMESPACE --latest"),
-            "{failure}"
+            failure.hint.unwrap().contains("retry NAMESPACE --latest"),
+            "{}",
+            failure.message
         );
         let failure = checkout(
             &format!("{}-missing", url.display()),

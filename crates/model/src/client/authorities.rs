@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::ClientError;
+use crate::settings;
 
 /// Certificate authorities that a client trusts in addition to those of the machine; none by default.
 #[derive(Clone, Debug, Default)]
@@ -17,9 +18,9 @@ impl Authorities {
         let Some(path) = file else {
             return Ok(Self::default());
         };
-        let text = fs_err::read(path).map_err(|error| ClientError::InvalidCa {
+        let text = settings::read_bytes(path).map_err(|error| ClientError::InvalidCa {
             path: path.to_owned(),
-            reason: error.kind().to_string(),
+            reason: error.to_string(),
         })?;
         Self::parse(&text).ok_or_else(|| ClientError::InvalidCa {
             path: path.to_owned(),

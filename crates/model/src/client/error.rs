@@ -2,6 +2,7 @@
 
 use reqwest::{Response, StatusCode};
 
+use crate::Explanation;
 use crate::api::{Problem, ProblemKind};
 
 /// The error of a request.
@@ -103,6 +104,15 @@ impl ClientError {
         match self {
             Self::Refused(problem) => Some(problem.kind),
             _ => None,
+        }
+    }
+
+    /// Returns what failed and what to do next.
+    #[must_use]
+    pub fn explanation(&self) -> Explanation {
+        Explanation {
+            message: self.to_string(),
+            hint: self.hint(),
         }
     }
 

@@ -4,9 +4,10 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use buildbtw_model::Explanation;
 use tar::{Archive, Builder, EntryType, Header};
 
-use super::tree::{SameFiles, Totals, create_parent, is_allowed, restrict};
+use super::tree::{ANOTHER, SameFiles, Totals, create_parent, is_allowed, restrict};
 
 /// Writes files below a folder as an archive. What is stored once is stored once in the archive, too.
 ///
@@ -67,24 +68,24 @@ pub(super) fn extract(
     let mut archive = Archive::new(io::BufReader::with_capacity(1 << 20, input));
     let mut paths = Vec::new();
     let mut totals = Totals::default();
-    for entry in archive.entries().context(NOT_AN_ARCHIVE)? {
-        let problem = match paths.is_empty() {
-            true => NOT_AN_ARCHIVE,
-            false => DAMAGED,
-        };
-        let mut entry = entry.context(problem)?;
-        let path = entry.path().context(problem)?.into_owned();
+    for entry in archive
+        .entries()
+        .map_err(|error| unreadable(true, &error))?
+    {
+        let is_first = paths.is_empty();
+        let problem = |error: io::Error| unreadable(is_first, &error);
+        let mut entry = entry.map_err(problem)?;
+        let path = entry.path().map_err(problem)?.into_owned();
         let kind = entry.header().entry_type();
         if kind == EntryType::Directory {
             continue;
         }
-        let link = entry.link_name().context(problem)?;
+        let link = entry.link_name().map_err(problem)?;
         let first = link.map(std::borrow::Cow::into_owned);
         let is_known = is_allowed(&path) && first.as_deref().is_none_or(is_allowed);
         anyhow::ensure!(
             is_known,
-            "the archive is not a backup: it contains `{}`",
-            path.display()
+            not_a_backup(&format!("it contains `{}`", path.display()))
         );
         let target = to.join(rename(&path));
         create_parent(&target)?;
@@ -96,10 +97,7 @@ pub(super) fn extract(
             (EntryType::Link, Some(first)) => {
                 fs_err::hard_link(to.join(rename(&first)), &target)?;
             }
-            _ => anyhow::bail!(
-                "the archive is not a backup: `{}` is not a file",
-                path.display()
-            ),
+            _ => anyhow::bail!(not_a_backup(&format!("`{}` is not a file", path.display()))),
         }
         paths.push(path);
     }
@@ -114,9 +112,26 @@ fn write_file(target: &Path, entry: &mut impl Read) -> anyhow::Result<u64> {
     Ok(size)
 }
 
-const DAMAGED: &str = "the tar archive is damaged or incomplete; restore another backup";
-const NOT_AN_ARCHIVE: &str =
-    "cannot read the tar archive; a compressed one has to be decompressed before";
+/// Explains an error of an archive; at its first entry, it probably is none.
+fn unreadable(is_first: bool, error: &io::Error) -> Explanation {
+    match is_first {
+        true => Explanation::with_hint(
+            format!("cannot read the tar archive: {error}"),
+            "decompress a compressed archive first",
+        ),
+        false => Explanation::with_hint(
+            format!("the tar archive is damaged or incomplete: {error}"),
+            ANOTHER,
+        ),
+    }
+}
+
+fn not_a_backup(why: &str) -> Explanation {
+    Explanation::with_hint(
+        format!("the archive is not a backup: {why}"),
+        "name an archive that `buildbtw-server backup` wrote",
+    )
+}
 
 #[cfg(test)]
 mod tests {

@@ -12,10 +12,12 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use buildbtw_model::Explanation;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use tempfile::TempDir;
 
+use crate::maintenance::files::no_database;
 use crate::repos::{Repos, sync_folder};
 use crate::run::DATABASE_FILE;
 
@@ -42,22 +44,13 @@ pub struct Summary {
 /// When there is no database, `target` exists, another backup is running, or files cannot be written.
 pub async fn backup(data: &Path, target: &Path) -> anyhow::Result<Summary> {
     check_database(data)?;
-    let exists = || {
-        format!(
-            "`{}` already exists; backups overwrite nothing",
-            target.display()
-        )
-    };
-    anyhow::ensure!(target.symlink_metadata().is_err(), exists());
+    anyhow::ensure!(target.symlink_metadata().is_err(), exists(target));
     let parent = match target.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
     // Also tells at once whether the folder can be written.
-    let beside = tempfile::Builder::new()
-        .prefix(".backup-")
-        .tempdir_in(parent)
-        .with_context(|| format!("cannot write to {}", parent.display()))?;
+    let beside = beside(parent, target)?;
     let collected = Collected::new(data).await?;
     let (lost, target, parent) = (collected.lost.clone(), target.to_owned(), parent.to_owned());
     let totals = tokio::task::spawn_blocking(move || {
@@ -75,10 +68,7 @@ pub async fn backup(data: &Path, target: &Path) -> anyhow::Result<Summary> {
                     .map_err(io::Error::from)
                     .with_context(|| format!("cannot create `{}`", target.display()))?;
             }
-            Err(Errno::EXIST) => anyhow::bail!(
-                "`{}` already exists; backups overwrite nothing",
-                target.display()
-            ),
+            Err(Errno::EXIST) => anyhow::bail!(exists(&target)),
             Err(error) => {
                 return Err(io::Error::from(error))
                     .with_context(|| format!("cannot create `{}`", target.display()));
@@ -112,12 +102,34 @@ pub async fn backup_to(
 
 fn check_database(data: &Path) -> anyhow::Result<()> {
     let database = data.join(DATABASE_FILE);
-    anyhow::ensure!(
-        database.try_exists()?,
-        "there is no database `{}`; set --data-dir to the server's data folder",
-        database.display()
-    );
+    anyhow::ensure!(database.try_exists()?, no_database(&database));
     Ok(())
+}
+
+fn exists(target: &Path) -> Explanation {
+    Explanation::with_hint(
+        format!("`{}` already exists", target.display()),
+        "choose another path: backups overwrite nothing",
+    )
+}
+
+/// Creates a folder beside the target, from which a finished backup is renamed.
+fn beside(parent: &Path, target: &Path) -> Result<TempDir, Explanation> {
+    let created = tempfile::Builder::new()
+        .prefix(".backup-")
+        .tempdir_in(parent);
+    created.map_err(|error| {
+        // Without the name of the temporary folder.
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        let why = match error.kind() {
+            io::ErrorKind::NotFound => format!("the folder `{}` does not exist", parent.display()),
+            _ => cause.unwrap_or_else(|| error.to_string()),
+        };
+        Explanation::with_hint(
+            format!("cannot write the backup `{}`: {why}", target.display()),
+            "name a path in a folder that exists and can be written",
+        )
+    })
 }
 
 /// Renames a folder to a path that does not exist.
@@ -158,10 +170,10 @@ impl Collected {
         let lock = fs_err::File::open(&staging)?;
         match lock.try_lock() {
             Ok(()) => {}
-            Err(std::fs::TryLockError::WouldBlock) => anyhow::bail!(
-                "another backup of `{}` is running; wait for its end",
-                data.display()
-            ),
+            Err(std::fs::TryLockError::WouldBlock) => anyhow::bail!(Explanation::with_hint(
+                format!("another backup of `{}` is running", data.display()),
+                "wait for its end",
+            )),
             Err(std::fs::TryLockError::Error(error)) => return Err(error.into()),
         }
         // Left by a backup that was killed.

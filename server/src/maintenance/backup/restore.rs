@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use buildbtw_model::Explanation;
 use jiff::Timestamp;
 
 use crate::maintenance::check::{Finding, complete};
@@ -12,7 +12,7 @@ use crate::repos::sync_folder;
 use crate::run::{DATABASE_FILE, RESTORING_FILE, lock};
 
 use super::manifest::Manifest;
-use super::tree::{MANIFEST_FILE, Totals, sync_all};
+use super::tree::{ANOTHER, MANIFEST_FILE, Totals, sync_all};
 use super::{archive, tree};
 
 /// The file that another process locks to use the folder.
@@ -45,7 +45,13 @@ impl Source {
     /// # Errors
     /// When there is none.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
-        let metadata = fs_err::metadata(path).context("cannot open the backup")?;
+        // Not with fs_err, whose error names the path a second time.
+        let metadata = path.metadata().map_err(|error| {
+            Explanation::with_hint(
+                format!("cannot open the backup `{}`: {error}", path.display()),
+                "name a folder or an archive that `buildbtw-server backup` wrote",
+            )
+        })?;
         if metadata.is_dir() {
             return Ok(Self::Folder(path.to_owned()));
         }
@@ -113,10 +119,14 @@ fn check_empty(data: &Path) -> anyhow::Result<()> {
     for name in names {
         anyhow::ensure!(
             name == "lost+found" || name == LOCK_FILE,
-            "the data folder `{}` is not empty: it contains `{}`; move its content aside, or choose \
-             another --data-dir",
-            data.display(),
-            name.display()
+            Explanation::with_hint(
+                format!(
+                    "the data folder `{}` is not empty: it contains `{}`",
+                    data.display(),
+                    name.display()
+                ),
+                "move its content aside, or choose another --data-dir",
+            )
         );
     }
     Ok(())
@@ -132,8 +142,13 @@ fn fill(data: &Path, source: Source) -> anyhow::Result<(Timestamp, Totals)> {
         Source::Folder(folder) => {
             anyhow::ensure!(
                 folder.join(MANIFEST_FILE).try_exists()?,
-                "`{}` is not a backup: it has no `{MANIFEST_FILE}`",
-                folder.display()
+                Explanation::with_hint(
+                    format!(
+                        "`{}` is not a backup: it has no `{MANIFEST_FILE}`",
+                        folder.display()
+                    ),
+                    "name a folder that `buildbtw-server backup` wrote",
+                )
             );
             let paths = tree::files(&folder)?;
             let totals = tree::copy(&folder, data, &paths, rename)?;
@@ -143,14 +158,16 @@ fn fill(data: &Path, source: Source) -> anyhow::Result<(Timestamp, Totals)> {
     };
     anyhow::ensure!(
         !paths.is_empty() && data.join(MANIFEST_FILE).try_exists()?,
-        "the backup is incomplete: `{MANIFEST_FILE}`, its last file, is missing; restore another \
-         backup"
+        Explanation::with_hint(
+            format!("the backup is incomplete: `{MANIFEST_FILE}`, its last file, is missing"),
+            ANOTHER,
+        )
     );
     let text = fs_err::read(data.join(MANIFEST_FILE))?;
     let manifest = Manifest::check(&text, paths.len() - 1)?;
     anyhow::ensure!(
         data.join(RESTORING_FILE).try_exists()?,
-        "the backup has no database; restore another backup"
+        Explanation::with_hint("the backup has no database", ANOTHER)
     );
     fs_err::remove_file(data.join(MANIFEST_FILE))?;
     Ok((manifest.created_at, totals))
@@ -160,7 +177,10 @@ fn fill(data: &Path, source: Source) -> anyhow::Result<(Timestamp, Totals)> {
 fn finish(data: &Path) -> anyhow::Result<()> {
     anyhow::ensure!(
         !data.join(format!("{RESTORING_FILE}-wal")).try_exists()?,
-        "another program has opened the restored database; restore it again when that has ended"
+        Explanation::with_hint(
+            "another program has opened the restored database",
+            "restore it again when that has ended",
+        )
     );
     sync_all(data)?;
     fs_err::rename(data.join(RESTORING_FILE), data.join(DATABASE_FILE))?;

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use buildbtw_model::AttemptId;
+use buildbtw_model::{AttemptId, Explanation};
 use jiff::Timestamp;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sqlx::{ConnectOptions as _, SqlitePool};
@@ -92,10 +92,10 @@ pub(super) async fn stage(data: &Path, folder: &Path) -> anyhow::Result<Staged> 
         }
         missing = now_missing;
     }
-    anyhow::bail!(
-        "files were removed {TRIES} times while they were collected; back up with the version that \
-         runs the server, or when fewer namespaces are deleted"
-    )
+    anyhow::bail!(Explanation::with_hint(
+        format!("files were removed {TRIES} times while they were collected"),
+        "back up with the version that runs the server, or when fewer namespaces are deleted",
+    ))
 }
 
 /// Copies the database to a new file, which replaces an earlier copy.
@@ -140,8 +140,10 @@ async fn open_copy(copy: &Path) -> anyhow::Result<SqlitePool> {
     let own = MIGRATOR.iter().map(|migration| migration.version).max();
     anyhow::ensure!(
         found == own,
-        "the database is of another version than this program; back it up with the version that \
-         runs the server, or start the server with this one before"
+        Explanation::with_hint(
+            "the database is of another version than this program",
+            "back it up with the version that runs the server, or start the server with this one before",
+        )
     );
     Ok(reader)
 }

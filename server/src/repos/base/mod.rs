@@ -7,13 +7,13 @@ mod fetch;
 mod versions;
 
 use std::collections::HashMap;
-use std::io;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use buildbtw_model::api::Repository;
-use buildbtw_model::{Architecture, NamespaceName, RepositoryName};
+use buildbtw_model::settings::read_text;
+use buildbtw_model::{Architecture, Explanation, NamespaceName, RepositoryName};
 use buildbtw_planner::BaseIndex;
 use serde::Deserialize;
 use tokio::sync::Mutex;
@@ -25,21 +25,10 @@ use cache::DatabaseCache;
 /// The maximum age of a snapshot for a plan that stores nothing.
 const RECENT: Duration = Duration::from_secs(60);
 
-/// The reason for which the file with the base repositories cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum BaseConfigError {
-    /// The file cannot be read.
-    #[error(transparent)]
-    Io(#[from] io::Error),
-    /// The file is invalid.
-    #[error("{path}: {reason}")]
-    Invalid {
-        /// The file.
-        path: String,
-        /// The error, with line and column.
-        reason: String,
-    },
-}
+/// The setting with the file.
+const SETTING: &str = "--base-repositories";
+/// What the file contains.
+const HINT: &str = "notes/operations.md describes the file of base repositories";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -147,11 +136,12 @@ impl BaseRepositories {
     ///
     /// # Errors
     /// When it cannot be read, or is invalid.
-    pub fn read(path: &Path) -> Result<Self, BaseConfigError> {
-        let text = fs_err::read_to_string(path)?;
-        let invalid = |reason: String| BaseConfigError::Invalid {
-            path: path.display().to_string(),
-            reason,
+    pub fn read(path: &Path) -> Result<Self, Explanation> {
+        let text = read_text(SETTING, path).map_err(|error| error.hint(HINT))?;
+        let invalid = |reason: String| {
+            let reason = reason.trim_end();
+            let message = format!("cannot use {SETTING} `{}`: {reason}", path.display());
+            Explanation::with_hint(message, HINT)
         };
         let file: ConfigFile = toml::from_str(&text).map_err(|error| invalid(error.to_string()))?;
         for repository in &file.repository {

@@ -1,7 +1,7 @@
 //! Reads the cause of a failure from a job's log in GitLab. It is read only for jobs that have not asked for their
 //! build, so that no package's code has written to it.
 
-use buildbtw_model::{PermissionDenied, ansi};
+use buildbtw_model::{Explanation, PermissionDenied, ansi};
 
 /// Longer texts are truncated.
 const MAX_LENGTH: usize = 600;
@@ -22,8 +22,9 @@ pub(super) fn cannot_run(log: &str) -> Option<String> {
     found.map(|line| truncate(&line))
 }
 
-/// Returns the last error of a log, other than the runner's message that the job failed.
-pub(super) fn last_error(log: &str) -> Option<String> {
+/// Returns the last error of a log, other than the runner's message that the job failed. The executor prints a hint as a
+/// line of the error.
+pub(super) fn last_error(log: &str) -> Option<Explanation> {
     let text = strip_log_markup(log);
     let errors = text.match_indices(ERROR).filter_map(|(at, _)| {
         let (before, error) = text.split_at(at);
@@ -34,20 +35,28 @@ pub(super) fn last_error(log: &str) -> Option<String> {
         // A coloured error may span several lines.
         let end = if line.is_empty() { '\n' } else { '\u{1b}' };
         let error = error.split(end).next().unwrap_or_default();
-        let words: Vec<&str> = error.split_whitespace().skip(1).collect();
-        Some(words.join(" "))
+        let lines: Vec<&str> = error
+            .trim_start_matches(ERROR)
+            .lines()
+            .map(str::trim)
+            .collect();
+        let error = Explanation::parse(&lines.join("\n"));
+        let words: Vec<&str> = error.message.split_whitespace().collect();
+        Some(Explanation {
+            message: truncate(&words.join(" ")),
+            hint: error.hint.as_deref().map(truncate),
+        })
     });
-    let is_news = |error: &String| {
-        !error.is_empty()
+    let is_news = |error: &Explanation| {
+        !error.message.is_empty()
             && !FOLLOW_UP_ERRORS
                 .iter()
-                .any(|known| error.starts_with(known))
+                .any(|known| error.message.starts_with(known))
     };
-    let last = errors.filter(is_news).last();
-    last.map(|error| truncate(&error))
+    errors.filter(is_news).last()
 }
 
-/// Parses a message of buildbtw's executor about a missing permission.
+/// Parses the line of buildbtw's executor about a missing permission.
 fn parse_permission_denied(line: &str) -> Option<String> {
     PermissionDenied::find(line).map(|denied| denied.to_string())
 }
@@ -129,6 +138,8 @@ fn truncate(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     /// Returns lines in the default log format of gitlab-runner.
@@ -139,11 +150,18 @@ mod tests {
 
     #[test]
     fn names_program_that_could_not_be_run() {
+        let denied = PermissionDenied::new(
+            Path::new("/a b/x"),
+            "its folder /a b is not accessible to nobody",
+        );
+        let marked = format!("\u{1b}[31;1m{}\u{1b}[0;m", denied.to_line().unwrap());
         let table = [
             (
-                "\u{1b}[31;1mpermission denied: /a b/x (its folder /a b is not accessible to nobody)\u{1b}[0;m",
+                &*marked,
                 Some("permission denied: /a b/x (its folder /a b is not accessible to nobody)"),
             ),
+            // Only the marked line counts.
+            ("permission denied: /x (its folder / is closed)", None),
             (
                 "\u{1b}[31;1mERROR: Preparation failed: fork/exec /root/x: permission denied\u{1b}[0;m",
                 Some("permission denied: /root/x (the user"),
@@ -174,9 +192,9 @@ mod tests {
         }
         let both = stamped(&[
             "ERROR: Preparation failed: fork/exec /r/x: permission denied",
-            "permission denied: /r/x (its folder /r is not accessible to nobody)",
+            &marked,
         ]);
-        assert!(cannot_run(&both).unwrap().contains("its folder /r"));
+        assert!(cannot_run(&both).unwrap().contains("its folder /a b"));
     }
 
     #[test]
@@ -185,16 +203,18 @@ mod tests {
             "==> ERROR: of something else",
             "\u{1b}[1;31mERROR: an earlier one\u{1b}[0m",
             "\u{1b}[1;31mERROR: the job lacks X.",
-            "The job has to come from the template\u{1b}[0m",
+            "The job has to come from the template",
+            "  hint: use the template\u{1b}[0m",
             "section_end:1:step\r\u{1b}[0K\u{1b}[31;1mERROR: Job failed: exit status 1\u{1b}[0;m",
         ]);
-        let expected = "the job lacks X. The job has to come from the template";
-        assert_eq!(last_error(&log).as_deref(), Some(expected));
+        let message = "the job lacks X. The job has to come from the template";
+        let expected = Explanation::with_hint(message, "use the template");
+        assert_eq!(last_error(&log), Some(expected));
         let bare = "ERROR: bare\nERROR: No files to upload\nmore\n";
-        assert_eq!(last_error(bare).as_deref(), Some("bare"));
+        assert_eq!(last_error(bare), Some("bare".into()));
         let split = "2026-08-22T00:44:03.123456Z 00O ERROR: in two \n\
                      2026-08-22T00:44:03.223456Z 00O+pieces\n";
-        assert_eq!(last_error(split).as_deref(), Some("in two pieces"));
+        assert_eq!(last_error(split), Some("in two pieces".into()));
         assert_eq!(last_error("ERROR: Job failed: exit status 1"), None);
     }
 }

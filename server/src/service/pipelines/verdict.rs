@@ -163,9 +163,9 @@ fn of_job(row: &PipelineRow, job: &Job, log: Option<&str>) -> End {
             if *failure == FailureReason::Known(JobFailureReason::ScriptFailure) =>
         {
             let said = log.and_then(last_error).unwrap_or_else(|| {
-                "it failed before it asked for its build; see its log in GitLab".to_owned()
+                "it failed before it asked for its build; see its log in GitLab".into()
             });
-            End::Permanent(infrastructure, format!("{about}: {said}").into())
+            End::Permanent(infrastructure, said.map(|said| format!("{about}: {said}")))
         }
         (Reason::Unspecific, None) => End::Transient(
             infrastructure,

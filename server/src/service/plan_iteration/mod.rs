@@ -107,7 +107,7 @@ pub async fn complete(
 }
 
 /// Refuses plans without builds, and plans with too many.
-fn check_size(
+pub(super) fn check_size(
     config: &Config,
     parts: &[PlannedArchitecture],
     max_builds: u32,
@@ -184,7 +184,11 @@ async fn plan_architecture(
 
 /// Creates the refusal of a plan without a base repository that the previous plan had: it would lose members that are
 /// reached through the repository's packages, and assign releases below those in it.
-fn unreadable(repository: &RepositoryName, architecture: &Architecture, problem: &str) -> Error {
+pub(super) fn unreadable(
+    repository: &RepositoryName,
+    architecture: &Architecture,
+    problem: &str,
+) -> Error {
     let title = format!("cannot read the base repository `{repository}` for {architecture}");
     Refusal::new(ProblemKind::Unavailable, title)
         .detail(problem)

@@ -50,11 +50,9 @@ pub async fn find_iteration(
         None => iterations::newest(reader, namespace.id).await?,
     };
     let row = row.ok_or_else(|| match number {
-        Some(number) => Error::not_found(format!("iteration {number} of namespace `{name}`")),
-        None => {
-            let title = format!("namespace `{name}` has no iteration");
-            Error::refused(ProblemKind::NotFound, title)
-        }
+        Some(number) => Error::not_found(format!("iteration {number} of namespace `{name}`"))
+            .hint(format!("`buildbtw show {name}` shows the newest one")),
+        None => no_iteration(name),
     })?;
     Ok((namespace, row))
 }

@@ -214,7 +214,7 @@ async fn retry_builds(
     Ok(Some(retried))
 }
 
-fn with_hint(
+pub(super) fn with_hint(
     mut refusal: Refusal,
     name: &NamespaceName,
     newer: &[NewerCommit],

@@ -236,9 +236,11 @@ impl GitlabGroup {
 
 /// Returns whether GitLab rejected the cursor.
 fn is_cursor_error(error: &GitlabError) -> bool {
-    let is_answer = matches!(
-        error.kind,
-        GitlabErrorKind::Refused(_) | GitlabErrorKind::Partial(_) | GitlabErrorKind::Status { .. }
-    );
-    is_answer && error.kind.to_string().to_lowercase().contains("cursor")
+    // GitLab has no code for it.
+    match &error.kind {
+        GitlabErrorKind::Refused(message)
+        | GitlabErrorKind::Partial(message)
+        | GitlabErrorKind::Status { message, .. } => message.to_lowercase().contains("cursor"),
+        _ => false,
+    }
 }

@@ -1,7 +1,7 @@
 //! Finds the package that has to change when pacman cannot satisfy a dependency: pacman names the package
 //! with the unsatisfied dependency, which might not be the one that requires the old version.
 
-use buildbtw_model::{Pkgbase, RepositoryName};
+use buildbtw_model::{Explanation, Pkgbase, RepositoryName};
 
 use super::base_of::BASE_OF;
 use super::bwrap::{Sandboxed, View};
@@ -127,15 +127,18 @@ impl Blame {
     }
 
     /// Adds to pacman's message which package has to change.
-    pub(super) fn explain(&self, said: &str, pkgbase: &Pkgbase) -> String {
+    pub(super) fn explain(&self, said: &str, pkgbase: &Pkgbase) -> Explanation {
         if let Some((own, rebuilt)) = &self.own {
-            return format!(
-                "{pkgbase} itself depends on `{own}`, which the rebuilt {rebuilt} does not satisfy \
-                 ({said})\nhint: change the dependency in the PKGBUILD and in .SRCINFO"
+            return Explanation::with_hint(
+                format!(
+                    "{pkgbase} itself depends on `{own}`, which the rebuilt {rebuilt} does not satisfy \
+                     ({said})"
+                ),
+                "change the dependency in the PKGBUILD and in .SRCINFO",
             );
         }
         let Some(other) = &self.other else {
-            return said.to_owned();
+            return said.into();
         };
         let Other {
             is_member,
@@ -144,14 +147,16 @@ impl Blame {
             dependency,
         } = other;
         if *is_member {
-            format!(
-                "{said}; {name} was rebuilt but still depends on `{dependency}`\nhint: change its depends in \
-                 the PKGBUILD of {pkgbase}"
+            Explanation::with_hint(
+                format!("{said}; {name} was rebuilt but still depends on `{dependency}`"),
+                format!("change its depends in the PKGBUILD of {pkgbase}"),
             )
         } else {
-            format!(
-                "{said}; {name}, which depends on `{dependency}`, is not part of the rebuild\nhint: widen the \
-                 scope or include {pkgbase}"
+            Explanation::with_hint(
+                format!(
+                    "{said}; {name}, which depends on `{dependency}`, is not part of the rebuild"
+                ),
+                format!("widen the scope or include {pkgbase}"),
             )
         }
     }
@@ -167,13 +172,28 @@ mod tests {
         let pkgbase = "x".parse().unwrap();
         let why = blame.explain("no", &pkgbase);
         assert!(
-            why.starts_with("x itself depends on `zq<2`, which the rebuilt zq 2-1"),
+            why.message
+                .starts_with("x itself depends on `zq<2`, which the rebuilt zq 2-1"),
             "{why}"
         );
         let why = Blame::parse("outside o-libs o zq<2\n").explain("no", &pkgbase);
-        let expected = "no; o-libs, which depends on `zq<2`, is not part of the rebuild\n";
-        assert!(why.starts_with(expected), "{why}");
-        assert!(why.ends_with("include o"), "{why}");
-        assert_eq!(Blame::parse("").explain("no", &pkgbase), "no");
+        let expected = "no; o-libs, which depends on `zq<2`, is not part of the rebuild";
+        assert_eq!(why.message, expected);
+        assert_eq!(why.hint.unwrap(), "widen the scope or include o");
+        assert_eq!(Blame::parse("").explain("no", &pkgbase), "no".into());
+    }
+
+    #[test]
+    fn explanations_match_snapshot() {
+        let said = "unable to satisfy dependency 'zq<2' required by m";
+        let explained =
+            |text: &str| Failure::package(Blame::parse(text).explain(said, &"x".parse().unwrap()));
+        let text = crate::failure::recorded([
+            ("own dependency", explained("own zq<2 zq 2-1\n")),
+            ("rebuilt package", explained("member m-libs m zq<2\n")),
+            ("package outside", explained("outside o-libs o zq<2\n")),
+            ("unknown package", explained("")),
+        ]);
+        insta::assert_snapshot!(text);
     }
 }

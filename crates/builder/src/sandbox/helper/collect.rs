@@ -226,14 +226,14 @@ fn other_version(
         Some(planned) if planned == version => "the plan says",
         _ => "it was built as",
     };
-    let why = match found.without_pkgrel() == version.without_pkgrel() {
-        true => {
-            "; the PKGBUILD changes pkgrel during the build\nhint: set pkgrel in one place, and not \
-                 in a function"
-        }
-        false => "",
-    };
-    Failure::package(format!("{name} has version {found}, {who} {version}{why}"))
+    let what = format!("{name} has version {found}, {who} {version}");
+    match found.without_pkgrel() == version.without_pkgrel() {
+        true => Failure::package(format!(
+            "{what}; the PKGBUILD changes pkgrel during the build"
+        ))
+        .hint("set pkgrel in one place, and not in a function"),
+        false => Failure::package(what),
+    }
 }
 
 /// Returns whether the package contains the debug symbols of a package of the build.

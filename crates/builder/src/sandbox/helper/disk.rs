@@ -209,6 +209,7 @@ fn discard_build(result: Result<Report, Failure>, lost: Failure) -> Failure {
         }
         Err(failure) => Failure {
             message: format!("{}; {}", lost.message, failure.message),
+            hint: failure.hint,
             see_log: failure.see_log,
             ..lost
         },

@@ -60,10 +60,9 @@ pub(super) fn check(
             "; {other} has `set -e`, which ends the shell at any failure"
         ));
     }
-    Err(Failure::package(format!(
-        "{message}\nhint: makepkg is started from a login shell, which reads this file; fix it in its \
-         package"
-    )))
+    Err(Failure::package(message).hint(
+        "makepkg is started from a login shell, which reads this file; fix it in its package",
+    ))
 }
 
 /// Returns whether there are only the files that are written for every root.

@@ -2,12 +2,15 @@
 //! between the two runs of makepkg. `makepkg --printsrcinfo` then tells whether bash sees the release, and
 //! what else depends on it.
 
+mod failures;
+
 use std::io;
 use std::os::unix::fs::lchown;
 use std::path::Path;
 
 use buildbtw_model::PackageVersion;
 
+use self::failures::{not_bumped, not_installable, pinned_name};
 use super::accounts::BUILD_USER;
 use super::headings::heading;
 use super::login_shell::quoted;
@@ -160,9 +163,9 @@ fn srcinfo_with_pkgver(
     match srcinfo.single("pkgver") {
         found if found == pkgver => Ok(srcinfo),
         found => Err(Failure::package(format!(
-            "pkgver() printed {pkgver}, but the PKGBUILD still says {found}\nhint: write `pkgver=` at the \
-             start of a line"
-        ))),
+            "pkgver() printed {pkgver}, but the PKGBUILD still says {found}"
+        ))
+        .hint("write `pkgver=` at the start of a line")),
     }
 }
 
@@ -188,11 +191,14 @@ impl AppliedRelease {
         }
         match self.dependencies.first() {
             None => Ok(self),
-            Some((before, after)) => Err(Failure::package(format!(
-                "the release cannot be bumped to {release}: the dependency `{before}` is installed before \
-                 the release is written, and would become `{after}`\nhint: do not name the release in depends, or {}",
-                request.release_hint()
-            ))),
+            Some((before, after)) => {
+                let why = format!(
+                    "the dependency `{before}` is installed before the release is written, and would \
+                     become `{after}`"
+                );
+                let advice = "do not name the release in depends";
+                Err(not_bumped(request, release, &why, advice))
+            }
         }
     }
 
@@ -223,17 +229,17 @@ impl AppliedRelease {
     }
 
     /// Adds a hint about renamed sources to a failure.
-    pub(super) fn explain(&self, mut failure: Failure, request: &BuildRequest) -> Failure {
-        if let Some(source) = self.renamed.sources.first() {
-            failure.message.push_str(&format!(
-                "\nhint: a source is named after the release, which was bumped: `{}` is used as `{}`; \
-                 name it after pkgver only, or {}",
+    pub(super) fn explain(&self, failure: Failure, request: &BuildRequest) -> Failure {
+        match self.renamed.sources.first() {
+            Some(source) => failure.hint(format!(
+                "a source is named after the release, which was bumped: `{}` is used as `{}`; name it after \
+                 pkgver only, or {}",
                 source.before,
                 source.entry,
                 request.release_hint()
-            ));
+            )),
+            None => failure,
         }
-        failure
     }
 }
 
@@ -291,11 +297,8 @@ fn write(
         }
         None => "the PKGBUILD cannot be read with it".to_owned(),
     };
-    Err(Failure::package(format!(
-        "the release cannot be bumped to {release}: {why}\nhint: write `pkgrel=N` on a line of its own, \
-         or {}",
-        query.request().release_hint()
-    )))
+    let advice = "write `pkgrel=N` on a line of its own";
+    Err(not_bumped(query.request(), release, &why, advice))
 }
 
 /// Determines what else changes in the PKGBUILD's output with another release.
@@ -366,11 +369,11 @@ fn check_pins(
             package,
             dependency,
             sibling,
-        }) => Err(Failure::package(format!(
-            "the release cannot be bumped to {release}: {package} depends on `{dependency}`, and \
-             {sibling} becomes {new}\nhint: write `{sibling}=$pkgver-$pkgrel` in the PKGBUILD, or {}",
-            query.request().release_hint()
-        ))),
+        }) => {
+            let why = format!("{package} depends on `{dependency}`, and {sibling} becomes {new}");
+            let advice = format!("write `{sibling}=$pkgver-$pkgrel` in the PKGBUILD");
+            Err(not_bumped(query.request(), release, &why, &advice))
+        }
     }
 }
 
@@ -378,20 +381,4 @@ fn with_release(version: &PackageVersion, release: &str) -> Result<PackageVersio
     format!("{}-{release}", version.without_pkgrel())
         .parse()
         .map_err(|error: buildbtw_model::InvalidName| Failure::package(error.to_string()))
-}
-
-fn pinned_name(request: &BuildRequest, release: &str, old: &str, new: &str) -> Failure {
-    Failure::package(format!(
-        "the release cannot be bumped to {release}: a source is named after it (`{old}` would become \
-         `{new}`)\nhint: name the source after pkgver only, or {}",
-        request.release_hint()
-    ))
-}
-
-fn not_installable(version: &PackageVersion, newer: &PackageVersion) -> Failure {
-    Failure::package(format!(
-        "{version} would not install over {newer} of the base repositories\nhint: the source \
-         repository is older than the base repositories; update it, or leave the package out with \
-         --exclude"
-    ))
 }

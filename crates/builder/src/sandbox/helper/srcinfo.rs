@@ -233,8 +233,25 @@ fn stale(found: &[Difference]) -> Failure {
         0 => String::new(),
         more => format!("; and {more} more, see the log"),
     };
-    Failure::package(format!(
-        ".SRCINFO is stale: {}{more}\nhint: {fix}",
-        shown.join("; ")
-    ))
+    Failure::package(format!(".SRCINFO is stale: {}{more}", shown.join("; "))).hint(fix)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failure_matches_snapshot() {
+        let difference = |field: &str| Difference {
+            field: field.to_owned(),
+            srcinfo: "1".to_owned(),
+            pkgbuild: String::new(),
+        };
+        let many: Vec<Difference> = (0..9).map(|n| difference(&format!("f{n}"))).collect();
+        let text = crate::failure::recorded([
+            ("one difference", stale(&[difference("depends")])),
+            ("many differences", stale(&many)),
+        ]);
+        insta::assert_snapshot!(text);
+    }
 }

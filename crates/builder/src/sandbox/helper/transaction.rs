@@ -1,7 +1,7 @@
 //! Explains why pacman refuses a transaction. The repositories determine this, so a retry would not help: it
 //! is the fault of the package, or of the plan that leaves something out.
 
-use buildbtw_model::Pkgbase;
+use buildbtw_model::{Explanation, Pkgbase};
 
 use super::blame::Blame;
 use super::root::Root;
@@ -71,14 +71,15 @@ impl Transaction {
         let Some(refusal) = &self.refusal else {
             return Ok(None);
         };
-        let mut why = refusal.text.clone();
+        let mut why = Explanation::from(&*refusal.text);
         if let (Some((dependency, package)), Some(namespace)) =
             (&refusal.dependency, &request.namespace_repository)
         {
             let blame = Blame::find(root, namespace, dependency, package, &request.dependencies)?;
-            why = blame.explain(&why, &request.pkgbase);
+            why = blame.explain(&refusal.text, &request.pkgbase);
         }
-        let failure = Failure::package(format!("the dependencies cannot be installed: {why}"));
+        let failure =
+            Failure::package(why.map(|why| format!("the dependencies cannot be installed: {why}")));
         Ok(Some(if refusal.see_log {
             failure.see_log()
         } else {
@@ -90,10 +91,10 @@ impl Transaction {
 fn missing_targets(missing: &[String], pkgbase: &Pkgbase) -> Failure {
     let names: Vec<String> = missing.iter().map(|name| format!("`{name}`")).collect();
     Failure::package(format!(
-        "no repository has {}, on which {pkgbase} depends\nhint: correct depends, makedepends or \
-         checkdepends, or add a repository that has it",
+        "no repository has {}, on which {pkgbase} depends",
         names.join(" and ")
     ))
+    .hint("correct depends, makedepends or checkdepends, or add a repository that has it")
 }
 
 /// Returns the text after a question, which has no line feed when pacman does not wait for an answer.
@@ -188,5 +189,16 @@ mod tests {
                 .starts_with("no repository has `nosuch>=2`, on which greeter depends"),
             "{failure}"
         );
+    }
+
+    #[test]
+    fn failure_matches_snapshot() {
+        let missing = ["nosuch>=2".to_owned(), "other".to_owned()];
+        let pkgbase = "greeter".parse().unwrap();
+        let text = crate::failure::recorded([(
+            "unknown dependencies",
+            missing_targets(&missing, &pkgbase),
+        )]);
+        insta::assert_snapshot!(text);
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use buildbtw_model::RepositoryName;
+use buildbtw_model::{Explanation, RepositoryName};
 
 use super::base_of::BASE_OF;
 use super::bwrap::{Sandboxed, View};
@@ -40,7 +40,7 @@ pub(super) fn installed(
             format!("{name} {installed} was installed although the namespace has {name} {planned}");
         let holders = Holders::find(root, name, installed, &request.dependencies)?;
         // A package that requires the old version will require it again, so a retry would not help.
-        let because = |why: String| Failure::package(format!("{what}: {why}"));
+        let because = |why: Explanation| Failure::package(why.map(|why| format!("{what}: {why}")));
         let (causes, effects) = holders.split(&old);
         if let Some(why) = causes.explain(request.pkgbase.as_str(), &rebuilt) {
             return Err(because(why));
@@ -163,13 +163,13 @@ impl Holders {
 
     /// Explains why the old version is installed: because of the package itself, a package outside the
     /// rebuild, or a rebuilt one that still requires it.
-    fn explain(&self, pkgbase: &str, rebuilt: &BTreeSet<&str>) -> Option<String> {
+    fn explain(&self, pkgbase: &str, rebuilt: &BTreeSet<&str>) -> Option<Explanation> {
         if !self.own.is_empty() {
             let own: Vec<String> = self.own.iter().map(|own| format!("`{own}`")).collect();
             let own = own.join(" and ");
-            return Some(format!(
-                "{pkgbase} itself depends on {own}, which only the old version satisfies\nhint: change \
-                 the dependency in the PKGBUILD and in .SRCINFO"
+            return Some(Explanation::with_hint(
+                format!("{pkgbase} itself depends on {own}, which only the old version satisfies"),
+                "change the dependency in the PKGBUILD and in .SRCINFO",
             ));
         }
         let is_member = |holder: &&Holder| rebuilt.contains(holder.name.as_str());
@@ -186,24 +186,26 @@ impl Holders {
         } else {
             "are not part of the rebuild and require"
         };
-        Some(format!(
-            "{} {requires} the old version\nhint: widen the scope or include {}",
-            names.join(", "),
-            bases.join(", ")
+        Some(Explanation::with_hint(
+            format!("{} {requires} the old version", names.join(", ")),
+            format!("widen the scope or include {}", bases.join(", ")),
         ))
     }
 }
 
 impl Holder {
-    fn as_member(&self) -> String {
+    fn as_member(&self) -> Explanation {
         let Self {
             name,
             pkgbase,
             dependency,
         } = self;
-        format!(
-            "{name} was rebuilt but still depends on `{dependency}`, which only the old version \
-             satisfies\nhint: change its depends in the PKGBUILD of {pkgbase}"
+        Explanation::with_hint(
+            format!(
+                "{name} was rebuilt but still depends on `{dependency}`, which only the old version \
+                 satisfies"
+            ),
+            format!("change its depends in the PKGBUILD of {pkgbase}"),
         )
     }
 }
@@ -227,7 +229,10 @@ mod tests {
         );
         let text = "libgreet 1.0-1\n\nns libgreet 2.0-1 [installed: 1.0-1]\nns greeter 1.0-1.1\n";
         assert_eq!(
-            holders.explain("member", &rebuilt(text)).unwrap(),
+            holders
+                .explain("member", &rebuilt(text))
+                .unwrap()
+                .to_string(),
             "outsider-libs is not part of the rebuild and requires the old version\n\
              hint: widen the scope or include outsider"
         );
@@ -240,7 +245,8 @@ mod tests {
         let rebuilt = BTreeSet::from(["greeter-libs", "libgreet"]);
         let why = holders.explain("member", &rebuilt).unwrap();
         assert!(
-            why.starts_with("greeter-libs was rebuilt but still depends on `libgreet=1`"),
+            why.message
+                .starts_with("greeter-libs was rebuilt but still depends on `libgreet=1`"),
             "{why}"
         );
         // A package that is itself held back is named only if no other package holds the old
@@ -256,8 +262,33 @@ mod tests {
             Holders::parse("own libgreet.so=1-64\npackage outsider outsider libgreet=1\n");
         let why = holders.explain("member", &BTreeSet::new()).unwrap();
         assert!(
-            why.starts_with("member itself depends on `libgreet.so=1-64`"),
+            why.message
+                .starts_with("member itself depends on `libgreet.so=1-64`"),
             "{why}"
         );
+    }
+
+    #[test]
+    fn explanations_match_snapshot() {
+        let explained = |text: &str| {
+            let rebuilt = BTreeSet::from(["greeter-libs"]);
+            Failure::package(Holders::parse(text).explain("member", &rebuilt).unwrap())
+        };
+        let text = crate::failure::recorded([
+            ("own dependency", explained("own libgreet=1\n")),
+            (
+                "rebuilt package",
+                explained("package greeter-libs greeter libgreet=1\n"),
+            ),
+            (
+                "package outside",
+                explained("package outsider-libs outsider libgreet=1\n"),
+            ),
+            (
+                "packages outside",
+                explained("package a a libgreet=1\npackage b b libgreet=1\n"),
+            ),
+        ]);
+        insta::assert_snapshot!(text);
     }
 }

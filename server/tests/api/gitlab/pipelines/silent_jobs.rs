@@ -1,13 +1,18 @@
 //! Jobs that end without having claimed their build: only their logs in GitLab contain the reason.
 
+use std::path::Path;
+
 use buildbtw_fake_gitlab::{Fault, On, Status, Times};
-use buildbtw_model::{BuildStatus, FailureKind, IterationStatus};
+use buildbtw_model::{BuildStatus, FailureKind, IterationStatus, PermissionDenied};
 
 use super::{Forge, Runner, build_that_is, ends_as, packages};
 use crate::support::{TestServer, eventually};
 
-const DENIED: &str =
-    "permission denied: /root/x/buildbtw-executor (its folder /root is not accessible to nobody)";
+/// What the executor reports about a program that its user cannot run.
+fn denied() -> PermissionDenied {
+    let path = Path::new("/root/x/buildbtw-executor");
+    PermissionDenied::new(path, "its folder /root is not accessible to nobody")
+}
 
 async fn started(forge: &Forge) -> (TestServer, Runner<'_>) {
     let server = forge.server_that_builds().await;
@@ -37,8 +42,10 @@ async fn expect_failed_once(forge: &Forge, server: &TestServer, reason: &str) {
 
 #[tokio::test]
 async fn fails_build_once_and_names_executor_that_cannot_be_run() {
+    let denied = denied();
+    let (line, text) = (denied.to_line().unwrap(), denied.to_string());
     let logs = [
-        (DENIED, DENIED),
+        (&*line, &*text),
         (
             "ERROR: Job failed (system failure): fork/exec /root/x: permission denied",
             "permission denied: /root/x (the user of gitlab-runner",
@@ -91,7 +98,10 @@ async fn tolerates_unreadable_job_log() {
     for (reason, pipelines) in [("script_failure", 1), ("runner_system_failure", 2)] {
         let forge = Forge::that_builds(&packages()).await;
         let (server, job) = started(&forge).await;
-        forge.gitlab.print(job.job, DENIED).unwrap();
+        forge
+            .gitlab
+            .print(job.job, &denied().to_line().unwrap())
+            .unwrap();
         let project = forge.project("libgreet");
         let path = format!("/api/v4/projects/{project}/jobs/{}/trace", job.job);
         let forbidden = Fault::Respond {
@@ -117,7 +127,10 @@ async fn ignores_log_of_job_that_claimed_its_build() {
     let (server, job) = started(&forge).await;
     job.claim_as_executor().await.starts().await;
     // A package may print any text.
-    forge.gitlab.print(job.job, DENIED).unwrap();
+    forge
+        .gitlab
+        .print(job.job, &denied().to_line().unwrap())
+        .unwrap();
     job.ends(Status::Failed, Some("script_failure"));
     forge.job(&server, "libgreet", 2).await.succeeds().await;
     build_that_is(&server, "libgreet", BuildStatus::Built).await;
@@ -134,7 +147,10 @@ async fn manually_created_pipeline_does_not_end_named_attempt() {
         .create_pipeline(project, "main", &[], &inputs.into())
         .unwrap();
     let other = forge.runs(&server, unrelated);
-    forge.gitlab.print(other.job, DENIED).unwrap();
+    forge
+        .gitlab
+        .print(other.job, &denied().to_line().unwrap())
+        .unwrap();
     forge.gitlab.clear_requests();
     other.ends(Status::Failed, Some("script_failure"));
     eventually("a poll of the project's pipelines", async || {

@@ -166,3 +166,19 @@ fn enforces_size_limit() {
         "{message}"
     );
 }
+
+#[test]
+fn explains_unexpected_versions() {
+    let folders = folders();
+    let version = |text: &str| -> PackageVersion { text.parse().unwrap() };
+    let refused = |found: &str, expected: &str| {
+        let name = "a".parse().unwrap();
+        other_version(&name, &version(found), &version(expected), &folders.request)
+    };
+    let text = crate::failure::recorded([
+        ("other version", refused("2-1", "1-1")),
+        ("other release", refused("1-2", "1-1")),
+        ("other computed version", refused("3-1", "2-1")),
+    ]);
+    insta::assert_snapshot!(text);
+}

@@ -66,9 +66,11 @@ impl<'a> Fetch<'a> {
         };
         Ok(Some(Failure::package(format!(
             "the source {} could not be fetched: {address} belongs to {network}, from which sources must not \
-             be fetched{redirected}\n\
-             hint: allow it with `--allow-source-network {address}` of the worker or of `buildbtw build`",
+             be fetched{redirected}",
             shown(url)
+        ))
+        .hint(format!(
+            "allow it with `--allow-source-network {address}` of the worker or of `buildbtw build`"
         ))))
     }
 }

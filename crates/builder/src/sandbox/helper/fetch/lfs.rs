@@ -46,10 +46,10 @@ impl Fetch<'_> {
         }
         if find_program("git-lfs").is_none() {
             return Err(Failure::infrastructure(format!(
-                "the source {} keeps files in git-lfs, which is not installed on this machine\n\
-                 hint: install the package git-lfs",
+                "the source {} keeps files in git-lfs, which is not installed on this machine",
                 shown(url)
-            )));
+            ))
+            .hint("install the package git-lfs"));
         }
         let address = self.address(url, name, &revision)?;
         self.fetch_objects(url, name, &revision, &address)?;

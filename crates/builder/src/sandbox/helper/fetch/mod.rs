@@ -45,10 +45,12 @@ pub(super) fn fetch(
     };
     if !request.network.fetches_sources() {
         return Err(Failure::package(format!(
-            "the source {} must not be fetched under network policy `{}`\n\
-             hint: {}, or put the source into the repository",
+            "the source {} must not be fetched under network policy `{}`",
             shown(first),
-            request.network,
+            request.network
+        ))
+        .hint(format!(
+            "{}, or put the source into the repository",
             request.policy_hint(NetworkPolicy::Sources)
         )));
     }
@@ -87,10 +89,12 @@ fn check_tools(entry: &Entry, agents: &[Agent]) -> Result<(), Failure> {
             let agent = Agent::of(agents, protocol);
             if agent.is_none() && !download::is_built_in(protocol) {
                 return Err(Failure::package(format!(
-                    "the source {} uses the protocol `{protocol}`, which this machine does not support\n\
-                     hint: ask the worker's operator to add a program for it to DLAGENTS in makepkg.conf",
+                    "the source {} uses the protocol `{protocol}`, which this machine does not support",
                     shown(url)
-                )));
+                ))
+                .hint(
+                    "ask the worker's operator to add a program for it to DLAGENTS in makepkg.conf",
+                ));
             }
             match agent.filter(|agent| !agent.is_installed()) {
                 Some(agent) => Err(Failure::infrastructure(format!(
@@ -105,12 +109,11 @@ fn check_tools(entry: &Entry, agents: &[Agent]) -> Result<(), Failure> {
         Entry::Vcs { url, tool, .. } => match tool.is_installed() {
             true => Ok(()),
             false => Err(Failure::infrastructure(format!(
-                "the source {} cannot be fetched: `{}` is not installed on this machine\n\
-                 hint: install the package {}",
+                "the source {} cannot be fetched: `{}` is not installed on this machine",
                 shown(url),
-                tool.program(),
-                tool.package()
-            ))),
+                tool.program()
+            ))
+            .hint(format!("install the package {}", tool.package()))),
         },
     }
 }

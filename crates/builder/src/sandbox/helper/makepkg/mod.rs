@@ -146,10 +146,11 @@ impl Run {
     fn reclassified(self, mut failure: Failure) -> Failure {
         if self == Self::Build && failure.kind == FailureKind::Infrastructure {
             failure.kind = FailureKind::Package;
-            failure.message.push_str(
-                "; this worked before prepare() ran\nhint: prepare() may have left something that keeps \
-                 makepkg from starting again",
-            );
+            failure
+                .message
+                .push_str("; this worked before prepare() ran");
+            return failure
+                .hint("prepare() may have left something that keeps makepkg from starting again");
         }
         failure
     }
@@ -318,11 +319,11 @@ impl<'a> Makepkg<'a> {
 fn version_changed(version: &PackageVersion, other: &str) -> Failure {
     Failure::package(format!(
         "pkgver() printed {} first and {} when it ran again before build(), so makepkg discarded the \
-         release of {version}\nhint: make pkgver() depend only on the sources, not on the time, the network \
-         or its own changes",
+         release of {version}",
         version.without_pkgrel(),
         other.rsplit_once('-').map_or(other, |(version, _)| version),
     ))
+    .hint("make pkgver() depend only on the sources, not on the time, the network or its own changes")
 }
 
 /// Returns bash's message about the syntax of the PKGBUILD: `line 7: syntax error …`.
@@ -354,4 +355,23 @@ fn lacks_own_program(root: &Root, stage: &Stage) -> bool {
             && fs_err::symlink_metadata(root.path.join("usr/bin").join(program)).is_err()
     };
     stage.missing().iter().any(is_absent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_of_the_second_run_match_snapshot() {
+        let version = "1-1.1".parse().unwrap();
+        let of_machine = Failure::infrastructure("makepkg: it cannot write to the build folder");
+        let text = crate::failure::recorded([
+            ("changed version", version_changed(&version, "2-1")),
+            (
+                "failure of the machine",
+                Run::Build.reclassified(of_machine),
+            ),
+        ]);
+        insta::assert_snapshot!(text);
+    }
 }

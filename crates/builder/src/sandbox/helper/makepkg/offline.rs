@@ -92,14 +92,14 @@ impl Offline {
     }
 
     /// Adds a hint about refused addresses to the failure of a run with a network.
-    pub(super) fn explain_refusal(&self, mut failure: Failure) -> Failure {
-        if let Some(function) = self.failed().filter(|_| self.is_refusal) {
-            failure.message.push_str(&format!(
-                "\nhint: {function}() reaches neither the build machine nor its neighbours and private \
-                 networks; allow one with `--allow-source-network` of the worker or of `buildbtw build`"
-            ));
+    pub(super) fn explain_refusal(&self, failure: Failure) -> Failure {
+        match self.failed().filter(|_| self.is_refusal) {
+            Some(function) => failure.hint(format!(
+                "{function}() reaches neither the build machine nor its neighbours and private networks; \
+                 allow one with `--allow-source-network` of the worker or of `buildbtw build`"
+            )),
+            None => failure,
         }
-        failure
     }
 
     /// Adds the network policy to the failure of a run without network.
@@ -109,28 +109,39 @@ impl Offline {
         };
         let policy = request.network;
         let before = failure.message;
-        failure.message = match function {
-            "pkgver" if policy.prepares_online() => format!(
-                "{before}\npkgver() has a network in its first run, but not when it runs again before \
-                 build()\nhint: let pkgver() keep its result in a file"
+        let (message, hint) = match function {
+            "pkgver" if policy.prepares_online() => (
+                format!(
+                    "{before}\npkgver() has a network in its first run, but not when it runs again before \
+                     build()"
+                ),
+                "let pkgver() keep its result in a file".to_owned(),
             ),
             // Tests may expect connections to fail, and may fail for any other reason.
-            "check" => format!(
-                "{before}\ncheck() must not use the network: none is offered after prepare() under any \
-                 policy (`{policy}`)\n\
-                 hint: if it needs one, let prepare() download what it needs, with network policy `prepare`"
+            "check" => (
+                format!(
+                    "{before}\ncheck() must not use the network: none is offered after prepare() under any \
+                     policy (`{policy}`)"
+                ),
+                "if it needs one, let prepare() download what it needs, with network policy `prepare`"
+                    .to_owned(),
             ),
-            "prepare" | "pkgver" => format!(
-                "{function}() must not use the network: policy `{policy}`; {before}\nhint: {}",
-                request.policy_hint(NetworkPolicy::Prepare)
+            "prepare" | "pkgver" => (
+                format!("{function}() must not use the network: policy `{policy}`; {before}"),
+                request.policy_hint(NetworkPolicy::Prepare),
             ),
-            _ => format!(
-                "{function}() must not use the network: none is offered after prepare() under any policy \
-                 (`{policy}`); {before}\n\
-                 hint: let prepare() download what {function}() needs, with network policy `prepare`"
+            _ => (
+                format!(
+                    "{function}() must not use the network: none is offered after prepare() under any \
+                     policy (`{policy}`); {before}"
+                ),
+                format!(
+                    "let prepare() download what {function}() needs, with network policy `prepare`"
+                ),
             ),
         };
-        failure
+        failure.message = message;
+        failure.hint(hint)
     }
 }
 
@@ -140,17 +151,17 @@ mod tests {
     use crate::request::Source;
 
     fn explained(log: &str, policy: NetworkPolicy) -> String {
-        explained_of(log, policy, Source::Directory("/src".into()))
+        explained_of(log, policy, Source::Directory("/src".into())).message
     }
 
-    fn explained_of(log: &str, policy: NetworkPolicy, source: Source) -> String {
+    fn explained_of(log: &str, policy: NetworkPolicy, source: Source) -> Failure {
         let (pkgbase, architecture) = ("x".parse().unwrap(), "x86_64".parse().unwrap());
         let mut request = BuildRequest::new(pkgbase, architecture, source);
         request.network = policy;
         let mut offline = Offline::default();
         log.lines().for_each(|line| offline.line(line));
         let failure = Failure::package("a function in the PKGBUILD failed");
-        offline.explain(failure, &request).message
+        offline.explain(failure, &request)
     }
 
     #[test]
@@ -164,14 +175,14 @@ mod tests {
             "{message}"
         );
         let hint_of = |source| {
-            let message = explained_of(log, NetworkPolicy::Sources, source);
-            let hint = message.lines().last();
-            hint.unwrap().to_owned()
+            explained_of(log, NetworkPolicy::Sources, source)
+                .hint
+                .unwrap()
         };
         // The hint matches the command that requested the build.
         assert_eq!(
             hint_of(Source::Directory("/src".into())),
-            "hint: build with `buildbtw build --network prepare`"
+            "build with `buildbtw build --network prepare`"
         );
         let commit = Source::Git {
             url: "https://example.org/x".to_owned(),
@@ -179,7 +190,7 @@ mod tests {
         };
         assert_eq!(
             hint_of(commit),
-            "hint: plan with `buildbtw new --network prepare`"
+            "plan with `buildbtw new --network prepare`"
         );
         let of_build = log.replace("prepare", "build");
         let message = explained(&of_build, NetworkPolicy::Prepare);
@@ -196,6 +207,32 @@ mod tests {
                 .starts_with("a function in the PKGBUILD failed\ncheck() must not use the network"),
             "{message}"
         );
+    }
+
+    #[test]
+    fn explanations_match_snapshot() {
+        let explained = |function: &str, policy| {
+            let log = format!("==> Starting {function}()...\nNetwork is unreachable\n");
+            explained_of(&log, policy, Source::Directory("/src".into()))
+        };
+        let mut refused = Offline::default();
+        refused.line("==> Starting prepare()...");
+        refused.line("connect: No route to host");
+        let text = crate::failure::recorded([
+            ("prepare", explained("prepare", NetworkPolicy::Sources)),
+            ("pkgver", explained("pkgver", NetworkPolicy::Sources)),
+            (
+                "pkgver in its second run",
+                explained("pkgver", NetworkPolicy::Prepare),
+            ),
+            ("build", explained("build", NetworkPolicy::Prepare)),
+            ("check", explained("check", NetworkPolicy::None)),
+            (
+                "refused address",
+                refused.explain_refusal(Failure::package("failed")),
+            ),
+        ]);
+        insta::assert_snapshot!(text);
     }
 
     #[test]
@@ -240,9 +277,10 @@ mod tests {
             offline.line("==> Starting prepare()...");
             offline.line(line);
             let failure = offline.explain_refusal(Failure::package("failed"));
-            let has_hint = failure.message.contains("--allow-source-network");
-            assert_eq!(has_hint, is_explained, "{line}: {failure}");
-            assert!(failure.message.starts_with("failed"), "{failure}");
+            let hint = failure.hint.unwrap_or_default();
+            let has_hint = hint.contains("--allow-source-network");
+            assert_eq!(has_hint, is_explained, "{line}: {hint}");
+            assert_eq!(failure.message, "failed");
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use buildbtw_model::{MissingKeys, source_protocol};
+use buildbtw_model::{Explanation, MissingKeys, source_protocol};
 
 use super::Makepkg;
 use crate::failure::Failure;
@@ -117,10 +117,10 @@ impl SignatureResults {
             .find(|unverified| !unverified.why.starts_with(UNKNOWN))
             .or(self.unverified.first());
         match worst {
-            Some(Unverified { file, why }) => Failure::package(format!(
-                "the signature of `{file}` could not be verified: {}",
+            Some(Unverified { file, why }) => Failure::package(
                 explained(why, unread)
-            )),
+                    .map(|why| format!("the signature of `{file}` could not be verified: {why}")),
+            ),
             None => Failure::package(format!(
                 "the signatures of the sources could not be checked (makepkg: exit {code})"
             ))
@@ -131,9 +131,9 @@ impl SignatureResults {
 
 fn no_gpg() -> Failure {
     Failure::infrastructure(
-        "the signatures of the sources could not be checked: gpg is not installed\n\
-         hint: install the package gnupg",
+        "the signatures of the sources could not be checked: gpg is not installed",
     )
+    .hint("install the package gnupg")
 }
 
 /// Removes control characters from a file name, which is untrusted.
@@ -141,7 +141,7 @@ fn printable(name: &str) -> String {
     name.chars().filter(|c| !c.is_control()).collect()
 }
 
-fn explained(why: &str, unread: &[String]) -> String {
+fn explained(why: &str, unread: &[String]) -> Explanation {
     if let Some(key) = why.strip_prefix(UNKNOWN) {
         let names: Vec<&str> = unread
             .iter()
@@ -152,18 +152,20 @@ fn explained(why: &str, unread: &[String]) -> String {
             true => String::new(),
             false => format!(", and no key can be read from {}", names.join(", ")),
         };
-        return format!(
-            "the key {key} is not in keys/pgp{unread}\n\
-             hint: add it with `gpg --export --armor {key} > keys/pgp/FINGERPRINT.asc`; an operator can \
-             allow missing keys with `--missing-keys warn`"
+        return Explanation::with_hint(
+            format!("the key {key} is not in keys/pgp{unread}"),
+            format!(
+                "add it with `gpg --export --armor {key} > keys/pgp/FINGERPRINT.asc`; an operator can allow \
+                 missing keys with `--missing-keys warn`"
+            ),
         );
     }
     if let Some(key) = why.strip_prefix("invalid public key ") {
-        return format!("validpgpkeys does not list the key {key}, which created it");
+        return format!("validpgpkeys does not list the key {key}, which created it").into();
     }
     match why {
-        "" => "it is not a signature of this file".to_owned(),
-        why => why.to_owned(),
+        "" => "it is not a signature of this file".into(),
+        why => why.into(),
     }
 }
 
@@ -217,11 +219,9 @@ impl Makepkg<'_> {
         }
         let mut failure = checked.failure(exit_code(status), &unread);
         if !checked.is_complete(signed) {
-            let note = "; not every signature has a result in the log";
-            failure.message.insert_str(
-                failure.message.find('\n').unwrap_or(failure.message.len()),
-                note,
-            );
+            failure
+                .message
+                .push_str("; not every signature has a result in the log");
         }
         if request.missing_keys == MissingKeys::Warn && checked.lacks_only_keys(signed) {
             for Unverified { file, why } in &checked.unverified {
@@ -344,9 +344,39 @@ mod tests {
         assert!(
             failure
                 .message
-                .contains("the key 01 is not in keys/pgp, and no key can be read from a.asc\n"),
+                .ends_with("the key 01 is not in keys/pgp, and no key can be read from a.asc"),
             "{failure}"
         );
+    }
+
+    #[test]
+    fn failures_match_snapshot() {
+        let failure = |result: &str, unread: &[String]| {
+            checked(&format!("    x.tar ... {result}")).failure(1, unread)
+        };
+        let unread = ["a.asc".to_owned()];
+        let text = crate::failure::recorded([
+            (
+                "missing key",
+                failure("FAILED (unknown public key 01)", &[]),
+            ),
+            (
+                "unreadable key",
+                failure("FAILED (unknown public key 01)", &unread),
+            ),
+            (
+                "key of another signer",
+                failure("FAILED (invalid public key 01)", &[]),
+            ),
+            (
+                "bad signature",
+                failure("FAILED (bad signature from public key 01)", &[]),
+            ),
+            ("no signature", failure("FAILED", &[])),
+            ("no result", failure("", &[])),
+            ("no gpg", no_gpg()),
+        ]);
+        insta::assert_snapshot!(text);
     }
 
     #[test]

@@ -38,9 +38,9 @@ const CLOSED: &[&str] = &[
 pub(super) fn start(root: &Root, namespace: &Path, ipv6: Option<&str>) -> Result<Child, Failure> {
     if find_program("pasta").is_none() {
         return Err(Failure::infrastructure(
-            "sources cannot be fetched: the program `pasta` is missing on this machine\n\
-             hint: install the package passt, or build with network policy `none`",
-        ));
+            "sources cannot be fetched: the program `pasta` is missing on this machine",
+        )
+        .hint("install the package passt, or build with network policy `none`"));
     }
     let (reader, writer) = io::pipe()?;
     fchown(&writer, Some(Uid::from_raw(root.first_uid)), None)?;

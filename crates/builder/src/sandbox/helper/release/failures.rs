@@ -1,0 +1,76 @@
+//! The failures of releases that cannot be written.
+
+use buildbtw_model::PackageVersion;
+
+use crate::failure::Failure;
+use crate::request::BuildRequest;
+
+/// Explains that a source would get another name with the release.
+pub(super) fn pinned_name(request: &BuildRequest, release: &str, old: &str, new: &str) -> Failure {
+    let why = format!("a source is named after it (`{old}` would become `{new}`)");
+    not_bumped(request, release, &why, "name the source after pkgver only")
+}
+
+/// Explains why the release cannot be written, and what to change in the PKGBUILD.
+pub(super) fn not_bumped(
+    request: &BuildRequest,
+    release: &str,
+    why: &str,
+    advice: &str,
+) -> Failure {
+    Failure::package(format!("the release cannot be bumped to {release}: {why}"))
+        .hint(format!("{advice}, or {}", request.release_hint()))
+}
+
+/// Explains that pacman would keep the package of the base repositories.
+pub(super) fn not_installable(version: &PackageVersion, newer: &PackageVersion) -> Failure {
+    Failure::package(format!(
+        "{version} would not install over {newer} of the base repositories"
+    ))
+    .hint(
+        "the source repository is older than the base repositories; update it, or leave the package out \
+         with --exclude",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::AppliedRelease;
+    use super::*;
+    use crate::request::Source;
+
+    #[test]
+    fn failures_match_snapshot() {
+        let request =
+            |source| BuildRequest::new("x".parse().unwrap(), "x86_64".parse().unwrap(), source);
+        let of_folder = request(Source::Directory("/src".into()));
+        let of_commit = request(Source::Git {
+            url: "https://example.org/x".to_owned(),
+            commit: "0".repeat(40).parse().unwrap(),
+        });
+        let version = |text: &str| -> PackageVersion { text.parse().unwrap() };
+        let applied = AppliedRelease {
+            dependencies: vec![("y=1-1".to_owned(), "y=1-2".to_owned())],
+            ..AppliedRelease::default()
+        };
+        let text = crate::failure::recorded([
+            (
+                "source named after the release",
+                pinned_name(&of_folder, "2", "x-1.tar", "x-2.tar"),
+            ),
+            (
+                "the same in a namespace",
+                pinned_name(&of_commit, "2", "x-1.tar", "x-2.tar"),
+            ),
+            (
+                "dependency named after the release",
+                applied.reject_consequences(&of_commit, "2").unwrap_err(),
+            ),
+            (
+                "newer base package",
+                not_installable(&version("1-1.1"), &version("1-2")),
+            ),
+        ]);
+        insta::assert_snapshot!(text);
+    }
+}

@@ -1,0 +1,132 @@
+//! The words of refusals that no test of a route produces: title, detail and hint. `tests/api/refusals.rs` has the others.
+
+use std::time::Duration;
+
+use buildbtw_model::api::{NewerCommit, ProblemKind};
+use buildbtw_model::{AttemptId, CommitHash, MissingKeys, NetworkPolicy, TokenId, TokenScope};
+
+use super::{
+    attempt_guard, create_namespace, exchange_id_token, job_attempt, plan_iteration, preview_plan,
+    retry, tokens,
+};
+use crate::db::tokens::TokenRow;
+use crate::error::{Error, Refusal};
+use crate::network::NetworkSettings;
+use crate::planning::queue;
+use crate::testing;
+use crate::time::Millis;
+
+fn attempt() -> AttemptId {
+    "00000000-0000-7000-8000-000000000001".parse().unwrap()
+}
+
+fn internal(error: sqlx::Error) -> Error {
+    Error::from(error)
+}
+
+fn newer_commit() -> NewerCommit {
+    let commit = |digit: &str| -> CommitHash { digit.repeat(40).parse().unwrap() };
+    NewerCommit {
+        pkgbase: "libgreet".parse().unwrap(),
+        from: commit("0"),
+        to: commit("1"),
+    }
+}
+
+fn admin_token(expires_at: Option<Millis>) -> TokenRow {
+    TokenRow {
+        id: TokenId(1),
+        name: "admin".to_owned(),
+        scope: TokenScope::Admin,
+        created_at: Millis(0),
+        expires_at,
+        revoked_at: None,
+    }
+}
+
+#[test]
+fn refusals_of_services_match_snapshot() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = testing::config(folder.path());
+    let network = NetworkSettings {
+        default: NetworkPolicy::None,
+        max: NetworkPolicy::Sources,
+        missing_keys: MissingKeys::Fail,
+    };
+    let conflict = || Refusal::new(ProblemKind::Conflict, "no build has failed");
+    let name = "set".parse().unwrap();
+    let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+    let text = testing::refusals([
+        ("unknown attempt", attempt_guard::no_attempt(attempt())),
+        ("ended attempt", attempt_guard::attempt_ended(attempt())),
+        ("existing namespace", create_namespace::name_taken(&name)),
+        (
+            "network policy above the maximum",
+            network
+                .for_new_namespace(Some(NetworkPolicy::Prepare))
+                .unwrap_err(),
+        ),
+        (
+            "job without an attempt",
+            exchange_id_token::unknown_attempt(attempt()),
+        ),
+        (
+            "job of another ref",
+            exchange_id_token::not_allowed("it runs on `main`"),
+        ),
+        (
+            "ID token used twice",
+            job_attempt::token_already_exchanged(),
+        ),
+        (
+            "retry of a finished job",
+            job_attempt::not_retried("it is finished"),
+        ),
+        (
+            "no architecture in common",
+            plan_iteration::check_size(&config, &[], 10).unwrap_err(),
+        ),
+        (
+            "unreadable base repository",
+            plan_iteration::unreadable(
+                &"core".parse().unwrap(),
+                &"x86_64".parse().unwrap(),
+                "connection refused",
+            ),
+        ),
+        (
+            "plan over its time limit",
+            queue::too_long(Duration::from_secs(60)),
+        ),
+        (
+            "plan without a token",
+            preview_plan::needs_token("planning this needs a token".to_owned()).into(),
+        ),
+        (
+            "newer commits",
+            retry::with_hint(conflict(), &name, &[newer_commit()], &[]),
+        ),
+        (
+            "retry with notes",
+            retry::with_hint(conflict(), &name, &[], &["a note".to_owned()]),
+        ),
+        ("unknown token number", tokens::no_token(TokenId(9))),
+        (
+            "only admin token",
+            tokens::last_admin_token(&admin_token(None), true),
+        ),
+        (
+            "last admin token that does not expire",
+            tokens::last_admin_token(&admin_token(None), false),
+        ),
+        (
+            "last admin token",
+            tokens::last_admin_token(&admin_token(Some(Millis(0))), false),
+        ),
+        ("invalid token", tokens::not_valid()),
+        ("busy database", internal(sqlx::Error::PoolTimedOut)),
+        ("full disk", full.into()),
+        ("internal error", internal(sqlx::Error::RowNotFound)),
+    ]);
+    insta::assert_snapshot!(text);
+}

@@ -1,0 +1,221 @@
+//! The words of refusals that routes return: title, detail and hint, as a caller reads them.
+//! `server/src/service/refusal_snapshots.rs` has those that no simple request produces.
+
+use std::fmt::Write as _;
+
+use buildbtw_model::api::Problem;
+use buildbtw_model::{ClaimId, FailureKind, TokenScope};
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+
+use crate::planning::server_over;
+use crate::support::{Srcinfo, TestServer, refusal};
+
+const NAMESPACES: &str = "/api/v1/namespaces";
+const EXCHANGE: &str = "/api/v1/attempts/00000000-0000-7000-8000-000000000001/exchange";
+
+/// What callers of a server get.
+struct Recorder<'a> {
+    server: &'a TestServer,
+    text: String,
+}
+
+impl Recorder<'_> {
+    /// Sends a request that must be refused, and appends the refusal.
+    async fn record(&mut self, name: &str, request: RequestBuilder) {
+        let response = request.send().await.unwrap();
+        let status = response.status();
+        assert!(status.is_client_error(), "{name}: {status}");
+        let problem: Problem = response.json().await.unwrap();
+        let Problem {
+            title,
+            detail,
+            hint,
+            ..
+        } = &problem;
+        let _ = writeln!(self.text, "## {name} ({})\n{title}", status.as_u16());
+        for (label, part) in [("detail", detail), ("hint", hint)] {
+            if let Some(part) = part {
+                let _ = writeln!(self.text, "{label}: {part}");
+            }
+        }
+        self.text.push('\n');
+    }
+
+    async fn get(&mut self, name: &str, path: &str) {
+        let request = self.server.admin_request(Method::GET, path);
+        self.record(name, request).await;
+    }
+
+    async fn post(&mut self, name: &str, path: &str, body: &Value) {
+        let request = self.server.admin_request(Method::POST, path).json(body);
+        self.record(name, request).await;
+    }
+
+    async fn post_as(&mut self, name: &str, path: &str, token: Option<&str>, body: &Value) {
+        let mut request = self.server.request(Method::POST, path).json(body);
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        self.record(name, request).await;
+    }
+}
+
+fn new(changesets: &[&str], more: &[(&str, Value)]) -> Value {
+    let mut body = json!({ "changesets": changesets });
+    for (name, value) in more {
+        body[*name] = value.clone();
+    }
+    body
+}
+
+async fn tokens(recorder: &mut Recorder<'_>) {
+    let server = recorder.server;
+    let (client, worker) = (
+        server.token(TokenScope::Client).await,
+        server.token(TokenScope::Worker).await,
+    );
+    let body = new(&["a/main"], &[]);
+    for (name, token) in [
+        ("no token", None),
+        ("unknown token", Some("bbtw_unknown")),
+        ("token of another scope", Some(&*worker)),
+    ] {
+        recorder.post_as(name, NAMESPACES, token, &body).await;
+    }
+    let claim = "/api/v1/attempts/claim";
+    recorder
+        .post_as("no worker token", claim, Some(&client), &json!({}))
+        .await;
+    let token = json!({ "name": "t", "scope": "client" });
+    let path = "/api/v1/tokens";
+    recorder
+        .post_as("no admin token", path, Some(&client), &token)
+        .await;
+    let unnamed = json!({ "name": "", "scope": "client" });
+    recorder.post("token without a name", path, &unnamed).await;
+    let of_attempt = json!({ "name": "t", "scope": "attempt" });
+    recorder
+        .post("token of an attempt", path, &of_attempt)
+        .await;
+}
+
+async fn requests(recorder: &mut Recorder<'_>) {
+    for (name, path) in [
+        ("unknown page", "/api/v1/nothing"),
+        ("unknown namespace", "/api/v1/namespaces/none"),
+        ("unknown iteration", "/api/v1/namespaces/set/iterations/9"),
+        ("unknown build", "/api/v1/builds/99"),
+        ("unknown query parameter", "/api/v1/namespaces?curser=x"),
+        ("page of no entries", "/api/v1/namespaces?limit=0"),
+        ("foreign cursor", "/api/v1/namespaces?cursor=x"),
+        ("invalid number", "/api/v1/builds/first"),
+    ] {
+        recorder.get(name, path).await;
+    }
+    let request = json!({ "id_token": "a", "token": "b", "worker": "w" });
+    recorder
+        .post_as("job of a server without GitLab", EXCHANGE, None, &request)
+        .await;
+    recorder
+        .post_as(
+            "webhook without secret",
+            "/webhooks/gitlab",
+            None,
+            &json!({}),
+        )
+        .await;
+}
+
+async fn rebuilds(recorder: &mut Recorder<'_>) {
+    let many: Vec<String> = (0..2_000).map(|number| format!("p{number}")).collect();
+    for (name, body) in [
+        ("no changeset", new(&[], &[])),
+        ("changeset given twice", new(&["a/main", "a/main"], &[])),
+        ("unknown pkgbase", new(&["none/main"], &[])),
+        ("unknown ref", new(&["a/none"], &[])),
+        ("existing name", new(&["a/main"], &[("name", json!("set"))])),
+        (
+            "name of a base repository",
+            new(&["a/main"], &[("name", json!("core"))]),
+        ),
+        (
+            "invalid pattern",
+            new(&["a/main"], &[("exclude", json!(["["]))]),
+        ),
+        (
+            "too many patterns",
+            new(&["a/main"], &[("exclude", json!(many))]),
+        ),
+        (
+            "excluded origin",
+            new(&["a/main"], &[("exclude", json!(["a"]))]),
+        ),
+        ("large plan", new(&["a/main"], &[("max_builds", json!(0))])),
+        (
+            "merge request of another server",
+            new(&["https://gitlab.example/g/a/-/merge_requests/1"], &[]),
+        ),
+        (
+            "unknown field",
+            new(&["a/main"], &[("scoop", json!("all"))]),
+        ),
+    ] {
+        recorder.post(name, NAMESPACES, &body).await;
+    }
+    for (name, path, body) in [
+        (
+            "retry of a ready build",
+            "retry",
+            json!({ "pkgbases": ["a"] }),
+        ),
+        (
+            "retry of another package",
+            "retry",
+            json!({ "pkgbases": ["z"] }),
+        ),
+        ("retry without failures", "retry", json!({})),
+        ("resume of a running rebuild", "resume", json!({})),
+    ] {
+        let path = format!("{NAMESPACES}/set/{path}");
+        recorder.post(name, &path, &body).await;
+    }
+}
+
+#[tokio::test]
+async fn refusals_of_routes_match_snapshots() {
+    let (server, _base) = server_over(&[], |sources| {
+        sources.push(&Srcinfo::new("a", "1-1"));
+    })
+    .await;
+    server.namespace("set", &["a/main"]).await;
+    let start = || Recorder {
+        server: &server,
+        text: String::new(),
+    };
+    let mut recorder = start();
+    tokens(&mut recorder).await;
+    insta::assert_snapshot!("tokens", recorder.text);
+    let mut recorder = start();
+    requests(&mut recorder).await;
+    insta::assert_snapshot!("requests", recorder.text);
+    let mut recorder = start();
+    rebuilds(&mut recorder).await;
+    insta::assert_snapshot!("rebuilds", recorder.text);
+}
+
+#[tokio::test]
+async fn refusal_of_an_ended_claim_matches_snapshot() {
+    let server = TestServer::start(|sources| {
+        sources.push(&Srcinfo::new("a", "1-1"));
+    })
+    .await;
+    server.namespace("set", &["a/main"]).await;
+    let worker = server.worker("w").await;
+    let claim = ClaimId::new();
+    let job = worker.claims_once(claim, 5).await.unwrap().unwrap();
+    job.fails(FailureKind::Package, "no").await;
+    let problem = refusal(worker.claims_once(claim, 0).await);
+    let hint = problem.hint.unwrap_or_default();
+    insta::assert_snapshot!("ended_claim", format!("{}\nhint: {hint}", problem.title));
+}
