@@ -259,7 +259,7 @@ fn observe(gitlab: Option<&Gitlab>, state: &AppState) {
 
 fn base_repositories(args: &RunArgs) -> anyhow::Result<BaseRepositories> {
     match &args.base_repositories {
-        Some(path) => BaseRepositories::read(path),
+        Some(path) => Ok(BaseRepositories::read(path)?),
         None => Ok(BaseRepositories::default()),
     }
 }

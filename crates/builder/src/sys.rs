@@ -248,15 +248,15 @@ pub(crate) fn enter(command: &mut Command, step: StepContext) {
         command.pre_exec(move || {
             new_session_keyring()?;
             unshare(CloneFlags::CLONE_NEWNS)?;
-            for mount in &step.mounts {
-                let kind = Some(mount.kind.as_c_str());
+            for wanted in &step.mounts {
+                let kind = Some(wanted.kind.as_c_str());
                 // bubblewrap refuses devices where it binds the mount, except terminals.
                 mount(
                     kind,
-                    mount.target.as_c_str(),
+                    wanted.target.as_c_str(),
                     kind,
                     MsFlags::MS_NOSUID,
-                    Some(mount.options.as_c_str()),
+                    Some(wanted.options.as_c_str()),
                 )?;
             }
             if let Some(network) = &step.network {

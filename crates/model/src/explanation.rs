@@ -56,7 +56,8 @@ impl Explanation {
     #[must_use]
     pub fn of_error(error: &(dyn Error + 'static)) -> Self {
         let (mut messages, mut hints) = (Vec::new(), Vec::new());
-        for error in std::iter::successors(Some(error), |error| error.source()) {
+        let mut next = Some(error);
+        while let Some(error) = next {
             match error.downcast_ref::<Self>() {
                 Some(explanation) => {
                     messages.push(explanation.message.clone());
@@ -64,6 +65,7 @@ impl Explanation {
                 }
                 None => messages.push(error.to_string()),
             }
+            next = error.source();
         }
         Self {
             message: messages.join(": "),
