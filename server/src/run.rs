@@ -109,9 +109,7 @@ impl Server {
         let reporter = reporter(args, &source_config)?;
         let disk = Disk::open(data, args.disk_reserve_mib)?;
         let reloadable = reloadable(args, &source_config);
-        let database = Database::open(&data.join(DATABASE_FILE), clock)
-            .await
-            .map_err(|error| error.explanation())?;
+        let database = open_database(data, clock).await?;
         tokens::ensure_admin_token(&database, data).await?;
         let replans = Replans::default();
         let gitlab = gitlab_of(&source_config);
@@ -134,7 +132,6 @@ impl Server {
         observe(gitlab.as_ref(), &state);
         recover::recover(state.attempt_parts()).await?;
         let (tasks, sources_ready) = actors::start(&state, watched, reporter, reloadable);
-        let address_file = data.join(ADDRESS_FILE);
         let metrics_address = metrics.as_ref().map(TcpListener::local_addr);
         Ok(Self {
             address,
@@ -146,7 +143,7 @@ impl Server {
             tasks,
             sources_ready,
             _lock: lock,
-            address_file,
+            address_file: data.join(ADDRESS_FILE),
         })
     }
 
@@ -238,6 +235,11 @@ fn write_address(state: &AppState, file: &Path, address: SocketAddr) {
             "cannot write the file `address` in the data folder"
         );
     }
+}
+
+async fn open_database(data: &Path, clock: Clock) -> Result<Database, Explanation> {
+    let opened = Database::open(&data.join(DATABASE_FILE), clock).await;
+    opened.map_err(|error| error.explanation())
 }
 
 async fn listen_for_metrics(args: &RunArgs) -> anyhow::Result<Option<TcpListener>> {

@@ -251,6 +251,11 @@ fn absolute(path: Option<PathBuf>) -> anyhow::Result<Option<PathBuf>> {
     Ok(path.map(std::path::absolute).transpose()?)
 }
 
+fn no_name() -> Explanation {
+    let message = "the host name cannot be used as a worker name";
+    Explanation::with_hint(message, "set --name")
+}
+
 /// How to get a token.
 const TOKEN_HINT: &str =
     "`buildbtw token create --scope worker --name NAME --output FILE` writes one to a file";
@@ -290,12 +295,10 @@ impl Run {
         let authorities =
             Authorities::read(self.ca.as_deref()).map_err(|error| error.explanation())?;
         let token = read_token(self.token_file.as_deref(), self.token)?;
-        let name = self.name.or_else(machine::worker_name).ok_or_else(|| {
-            Explanation::with_hint(
-                "the host name cannot be used as a worker name",
-                "set --name",
-            )
-        })?;
+        let name = self
+            .name
+            .or_else(machine::worker_name)
+            .ok_or_else(no_name)?;
         let architectures = if self.architectures.is_empty() {
             machine::architectures()
         } else {

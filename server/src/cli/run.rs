@@ -282,15 +282,7 @@ impl RunArgs {
         })
     }
 
-    /// Returns the settings of a server that listens at `address`.
-    ///
-    /// # Errors
-    /// When settings contradict each other.
-    pub fn config(
-        &self,
-        address: SocketAddr,
-        webhook: Option<WebhookConfig>,
-    ) -> anyhow::Result<Config> {
+    fn machine_architectures(&self) -> anyhow::Result<Vec<Architecture>> {
         let mut architectures: Vec<Architecture> = Vec::new();
         for architecture in &self.architectures {
             if architecture.is_any() {
@@ -313,6 +305,19 @@ impl RunArgs {
                 "name at least one architecture, such as x86_64",
             ));
         }
+        Ok(architectures)
+    }
+
+    /// Returns the settings of a server that listens at `address`.
+    ///
+    /// # Errors
+    /// When settings contradict each other.
+    pub fn config(
+        &self,
+        address: SocketAddr,
+        webhook: Option<WebhookConfig>,
+    ) -> anyhow::Result<Config> {
+        let architectures = self.machine_architectures()?;
         let (url, prefix) = match &self.url {
             Some(url) => parse_url(url)?,
             None => (format!("http://{}", reachable(address)), String::new()),
