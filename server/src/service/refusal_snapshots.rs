@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use buildbtw_model::api::{NewerCommit, ProblemKind};
-use buildbtw_model::{AttemptId, CommitHash, MissingKeys, NetworkPolicy, TokenId, TokenScope};
+use buildbtw_model::api::{NewerCommit, NotBuilt, ProblemKind};
+use buildbtw_model::{
+    AttemptId, CommitHash, MissingKeys, NetworkPolicy, NotBuiltKind, TokenId, TokenScope,
+};
 
 use super::{
     attempt_guard, create_namespace, exchange_id_token, job_attempt, plan_iteration, preview_plan,
@@ -22,6 +24,13 @@ fn attempt() -> AttemptId {
 
 fn internal(error: sqlx::Error) -> Error {
     Error::from(error)
+}
+
+fn not_built() -> NotBuilt {
+    NotBuilt {
+        kind: NotBuiltKind::NotPlanned,
+        text: "a note".to_owned(),
+    }
 }
 
 fn newer_commit() -> NewerCommit {
@@ -108,7 +117,7 @@ fn refusals_of_services_match_snapshot() {
         ),
         (
             "retry with notes",
-            retry::with_hint(conflict(), &name, &[], &["a note".to_owned()]),
+            retry::with_hint(conflict(), &name, &[], &[not_built()]),
         ),
         ("unknown token number", tokens::no_token(TokenId(9))),
         (
