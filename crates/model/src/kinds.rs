@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::macros::sqlx_text;
-use crate::states::text_enum;
+use crate::states::api_enum;
 use crate::{BuildStatus, FailureKind, IterationStatus};
 
 /// The kind of an event, with its data. In JSON and SQL it is a text such as `build.built`, `iteration.planned` or
@@ -161,9 +161,8 @@ crate::schema::schema!(
     )
 );
 
-text_enum! {
+api_enum! {
     /// The subject of a note about a plan.
-    #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
     NoteKind, "kind of note" {
         /// A problem that probably needs a change of a package.
         Problem = "problem",
@@ -180,9 +179,8 @@ text_enum! {
     }
 }
 
-text_enum! {
+api_enum! {
     /// How a build differs from the previous iteration.
-    #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
     ChangeKind, "kind of change" {
         /// It is new.
         Added = "added",
@@ -197,9 +195,8 @@ text_enum! {
     }
 }
 
-text_enum! {
+api_enum! {
     /// The reason why a source repository cannot be used.
-    #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
     SourceProblemKind, "kind of source problem" {
         /// GitLab has archived the project.
         Archived = "archived",
@@ -224,9 +221,8 @@ text_enum! {
     }
 }
 
-text_enum! {
+api_enum! {
     /// Why no build of an architecture makes progress.
-    #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
     StallKind, "kind of stall" {
         /// No worker builds for the architecture.
         NoWorker = "no-worker",
@@ -239,9 +235,8 @@ text_enum! {
     }
 }
 
-text_enum! {
+api_enum! {
     /// The subject of a note about the version of a build's packages.
-    #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
     VersionNoteKind, "kind of version note" {
         /// The build computes it.
         Computed = "computed",
@@ -252,9 +247,8 @@ text_enum! {
     }
 }
 
-text_enum! {
+api_enum! {
     /// Why newer commits are not built.
-    #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
     NotBuiltKind, "reason not to build" {
         /// Their source repository cannot be used.
         UnusableSource = "unusable-source",
@@ -265,9 +259,8 @@ text_enum! {
     }
 }
 
-text_enum! {
+api_enum! {
     /// A background task of the server.
-    #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
     BackgroundTask, "task" {
         /// Checkpoints the write-ahead log of the database.
         Checkpoints = "checkpoints",

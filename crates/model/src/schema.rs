@@ -1,7 +1,7 @@
-//! The schemas of identifiers in the OpenAPI document, with the pattern and an example of each. Those of bodies are
-//! derived.
+//! The schemas of identifiers in the OpenAPI document, with the pattern and an example of each, and of states and
+//! kinds. Those of bodies are derived.
 
-/// Implements the schema of an identifier, in builds with the feature `openapi`.
+/// Implements the schema of an identifier, state or kind, in builds with the feature `openapi`.
 macro_rules! schema {
     ($name:ty, $schema:expr) => {
         #[cfg(feature = "openapi")]
@@ -18,7 +18,7 @@ macro_rules! schema {
 pub(crate) use schema;
 
 #[cfg(feature = "openapi")]
-pub(crate) use kinds::{number, text, uuid};
+pub(crate) use kinds::{choice, number, text, uuid};
 
 #[cfg(feature = "openapi")]
 mod kinds {
@@ -42,6 +42,15 @@ mod kinds {
     pub(crate) fn text(lines: &[&str], pattern: &str, example: &str) -> RefOr<Schema> {
         let text = described(lines, Type::String).pattern(Some(pattern));
         finish(text.examples([example]))
+    }
+
+    /// Returns the schema of a text that is one of several. The derived one has the names of variants.
+    pub(crate) fn choice(
+        lines: &[&str],
+        values: impl Iterator<Item = &'static str>,
+    ) -> RefOr<Schema> {
+        let text = described(lines, Type::String);
+        finish(text.enum_values(Some(values)))
     }
 
     /// Returns the schema of a number that the database or GitLab assigns.

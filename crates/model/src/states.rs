@@ -74,11 +74,29 @@ macro_rules! text_enum {
         $crate::sqlx_text!($name);
     };
 }
-pub(crate) use text_enum;
 
-text_enum! {
+/// Defines an enum as [`text_enum`], with its schema for the OpenAPI document: a derived one would have the names of
+/// variants.
+macro_rules! api_enum {
+    (
+        $(#[doc = $doc:literal])* $(#[derive($derive:ident)])? $name:ident, $($rest:tt)+
+    ) => {
+        $crate::text_enum! {
+            $(#[doc = $doc])*
+            $(#[derive($derive)])?
+            $name, $($rest)+
+        }
+
+        $crate::schema::schema!($name, $crate::schema::choice(
+            &[$($doc),*],
+            Self::ALL.iter().map(|variant| variant.as_str()),
+        ));
+    };
+}
+pub(crate) use api_enum;
+
+api_enum! {
     /// The status of a build.
-    #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
     BuildStatus, "build status" {
         /// Waits for another build of its iteration.
         Blocked = "blocked",
@@ -124,9 +142,8 @@ impl BuildStatus {
     }
 }
 
-text_enum! {
+api_enum! {
     /// The status of an attempt.
-    #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
     AttemptStatus, "attempt status" {
         /// Assigned, not started yet.
         Queued = "queued",
@@ -152,9 +169,8 @@ impl AttemptStatus {
     }
 }
 
-text_enum! {
+api_enum! {
     /// Whose fault a failed attempt is.
-    #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
     FailureKind, "failure kind" {
         /// The PKGBUILD or the software it builds.
         Package = "package",
@@ -167,9 +183,8 @@ text_enum! {
     }
 }
 
-text_enum! {
+api_enum! {
     /// The status of an iteration.
-    #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
     IterationStatus, "iteration status" {
         /// A build is ready, dispatched or building.
         Running = "running",
@@ -203,9 +218,8 @@ impl IterationStatus {
     }
 }
 
-text_enum! {
+api_enum! {
     /// How far a rebuild spreads from its origins.
-    #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
     Scope, "scope" {
         /// The origins only.
         Origin = "origin",
@@ -220,9 +234,8 @@ text_enum! {
     }
 }
 
-text_enum! {
+api_enum! {
     /// What a token allows.
-    #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
     TokenScope, "token scope" {
         /// Create and control namespaces.
         Client = "client",
@@ -248,9 +261,8 @@ impl TokenScope {
     }
 }
 
-text_enum! {
+api_enum! {
     /// What a build can access on the network; each policy includes the previous ones.
-    #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
     #[derive(Default)]
     NetworkPolicy, "network policy" {
         /// Nothing: packages with sources to download cannot be built.
@@ -263,9 +275,8 @@ text_enum! {
     }
 }
 
-text_enum! {
+api_enum! {
     /// What happens if a source is signed with an unknown key.
-    #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
     #[derive(Default)]
     MissingKeys, "policy for missing keys" {
         /// The build fails.
@@ -296,10 +307,9 @@ impl NetworkPolicy {
     }
 }
 
-text_enum! {
+api_enum! {
     /// The status of a GitLab pipeline or job: GitLab's own statuses, and the server's for pipelines that do not exist
     /// in GitLab.
-    #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
     PipelineStatus, "pipeline status" {
         /// The server has not requested it yet.
         ToBeCreated = "to be created",

@@ -8,6 +8,7 @@ use buildbtw_model::api::{
 };
 use buildbtw_model::{AttemptId, AttemptStatus, BuildId, Explanation, FailureKind, PackageVersion};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
 use crate::db::builds::BuildRow;
 use crate::db::expectations::{self, ForOutcome, Release, Uploaded};
@@ -127,6 +128,7 @@ async fn succeeded(
     check_owner(expected.token, token)?;
     let build = build_of(parts.database, id, expected.build).await?;
     let checked = check_uploaded(reported, &expected.uploaded);
+    let mut accepted = None;
     match expected.status {
         AttemptStatus::Queued | AttemptStatus::Running => {
             checked?;
@@ -136,6 +138,7 @@ async fn succeeded(
             match transition.accept(&build, id, &version).await? {
                 Acceptance::Accepted => {
                     let effects = transition.commit().await?;
+                    accepted = Some(Instant::now());
                     parts.announcer.announce(effects);
                 }
                 refused => {
@@ -152,7 +155,7 @@ async fn succeeded(
     }
     // Other reports may be accepted meanwhile, and published together with this one.
     drop(permit);
-    parts.announcer.publish(build.id).await?;
+    parts.announcer.publish(build.id, accepted).await?;
     Ok(AttemptStatus::Succeeded)
 }
 

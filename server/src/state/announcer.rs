@@ -1,6 +1,7 @@
 //! Announces the effects of transactions to background tasks and followers.
 
 use buildbtw_model::BuildId;
+use tokio::time::Instant;
 
 use crate::changes::{Changes, Effects};
 use crate::db::NamespaceId;
@@ -73,11 +74,11 @@ impl Announcer {
         self.changes.notify([namespace]);
     }
 
-    /// Has a build published, and waits for the result.
+    /// Has a build published, and waits for the result. `accepted` is when its packages were, for the first job of it.
     ///
     /// # Errors
     /// When publishing failed. Nothing is lost: the next call retries.
-    pub async fn publish(&self, build: BuildId) -> Result<(), Error> {
-        self.publisher.publish(build).await
+    pub async fn publish(&self, build: BuildId, accepted: Option<Instant>) -> Result<(), Error> {
+        self.publisher.publish(build, accepted).await
     }
 }

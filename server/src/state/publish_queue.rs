@@ -28,16 +28,17 @@ pub(crate) struct PublishJob {
 }
 
 impl PublishQueue {
-    /// Publishes a build whose packages were accepted, and waits for the result.
+    /// Publishes a build whose packages were accepted, and waits for the result. `accepted` is when they were, for the
+    /// first job of the build.
     ///
     /// # Errors
     /// When publishing failed. Nothing is lost: the next call retries.
-    pub async fn publish(&self, build: BuildId) -> Result<(), Error> {
+    pub async fn publish(&self, build: BuildId, accepted: Option<Instant>) -> Result<(), Error> {
         let (done, published) = oneshot::channel();
         self.inbox.send(PublishJob {
             build,
             done: Some(done),
-            accepted: None,
+            accepted,
         });
         if published.await.unwrap_or(false) {
             Ok(())

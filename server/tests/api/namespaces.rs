@@ -353,7 +353,8 @@ async fn rejects_bodies_that_are_not_json() {
         .await
         .unwrap();
     let problem = expect_problem(response, 400, invalid).await;
-    assert!(problem.title.contains("Content-Type"), "{problem:?}");
+    let detail = problem.detail.as_deref().unwrap_or_default();
+    assert!(detail.contains("Content-Type"), "{problem:?}");
 
     let long = "x".repeat(1024 * 1024 + 1);
     let response = post()

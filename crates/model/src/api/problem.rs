@@ -4,14 +4,13 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::states::text_enum;
+use crate::states::api_enum;
 
 /// The media type of a [`Problem`].
 pub const PROBLEM_CONTENT_TYPE: &str = "application/problem+json";
 
-text_enum! {
+api_enum! {
     /// The kind of a problem, for programs.
-    #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
     ProblemKind, "kind of problem" {
         /// The request is malformed or violates a rule.
         InvalidRequest = "invalid-request",

@@ -89,8 +89,16 @@ pub(crate) async fn show_namespace(
     request_body = PlanPreview,
     responses(
         (status = 200, description = "The plan in the requested format", content(
-            (inline(serde_json::Value) = "application/json"),
-            (String = "text/plain; charset=utf-8"),
+            (inline(serde_json::Value) = "application/json", example = json!({
+                "architecture": "x86_64",
+                "scope": "origin",
+                "builds": [{ "pkgbase": "libgreet", "stage": 1, "level": 0, "version": "2.0-1.1", "needs": [],
+                    "reason": ["libgreet"], "estimate_s": 60 }],
+                "cycles": [],
+                "unresolved": [],
+                "problems": [],
+            })),
+            (String = "text/plain; charset=utf-8", example = "1 build of 1 package in 1 level\n"),
         )),
         (status = 422, description = "An origin is unknown or broken, or the plan is too large or has a cycle"),
     )
