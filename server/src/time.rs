@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn stays_in_range() {
-        assert_eq!(Millis(1) + Duration::MAX, Millis(1 + i64::MAX / 4));
+        assert_eq!(Millis(1) + Duration::MAX, Millis(i64::MAX));
         assert_eq!(Timestamp::from(Millis(i64::MAX)), Timestamp::MAX);
         assert_eq!(Timestamp::from(Millis(0)), Timestamp::UNIX_EPOCH);
     }

@@ -1,8 +1,10 @@
 //! The metrics of a worker. They are counted always, and served with `--metrics-listen`.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use buildbtw_agent::Agent;
 use buildbtw_metrics::{Histograms, Router, long_histogram};
 use buildbtw_model::api::Outcome;
 use buildbtw_model::{FailureKind, saturating};
@@ -11,8 +13,6 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-
-use crate::context::Context;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct AttemptLabels {
@@ -28,8 +28,8 @@ struct ResultLabel {
 const SUCCEEDED: &str = "succeeded";
 const FAILED: &str = "failed";
 
-/// The metrics of a worker.
-#[derive(Debug)]
+/// The metrics of a worker. Cheap to clone.
+#[derive(Clone, Debug)]
 pub(crate) struct Metrics {
     jobs: Gauge,
     building: Gauge,
@@ -131,19 +131,18 @@ fn labels(failure: Option<FailureKind>) -> AttemptLabels {
     }
 }
 
-/// Returns the routes of the address for metrics.
-pub(crate) fn router(context: &Arc<Context>) -> Router {
+/// Returns the routes of the address for metrics, which tell the state of the connection and of the disk at each
+/// request.
+pub(crate) fn router(metrics: Metrics, agent: Arc<Agent>, scratch: PathBuf) -> Router {
     let version = env!("CARGO_PKG_VERSION");
     let registry = buildbtw_metrics::registry("buildbtw_worker", version, |registry| {
-        context.metrics.register(registry);
+        metrics.register(registry);
     });
-    let context = Arc::clone(context);
     buildbtw_metrics::router(Arc::new(registry), move || {
-        let metrics = &context.metrics;
         metrics
             .reachable
-            .set(i64::from(context.agent.connection.is_reachable()));
-        if let Ok(space) = buildbtw_metrics::space(&context.scratch_dir) {
+            .set(i64::from(agent.connection.is_reachable()));
+        if let Ok(space) = buildbtw_metrics::space(&scratch) {
             metrics.scratch.set(saturating(space.available));
         }
     })

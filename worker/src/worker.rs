@@ -29,7 +29,11 @@ pub async fn run(config: Config, shutdown: impl Into<Shutdown>) -> Result<(), Wo
         if let Ok(address) = listener.local_addr() {
             tracing::info!(%address, "metrics are available");
         }
-        let router = metrics::router(&context);
+        let router = metrics::router(
+            context.metrics.clone(),
+            Arc::clone(&context.agent),
+            context.scratch_dir.clone(),
+        );
         AbortOnDropHandle::new(tokio::spawn(buildbtw_metrics::serve(listener, router)))
     });
     let reaped = buildbtw_builder::reap(&context.scratch.sandbox())

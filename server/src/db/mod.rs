@@ -245,6 +245,13 @@ impl Database {
 }
 
 async fn readers(options: &SqliteConnectOptions, count: u32) -> sqlx::Result<SqlitePool> {
+    let options = options
+        .clone()
+        .create_if_missing(false)
+        .read_only(true)
+        // It writes, which fails, and a connection that fails to close may outlive the writer's: the write-ahead log
+        // would stay, because only a connection that writes can merge it.
+        .optimize_on_close(false, None);
     SqlitePoolOptions::new()
         .max_connections(count)
         .acquire_timeout(CONNECTION_TIMEOUT)
@@ -252,7 +259,7 @@ async fn readers(options: &SqliteConnectOptions, count: u32) -> sqlx::Result<Sql
         .test_before_acquire(false)
         .idle_timeout(None)
         .max_lifetime(None)
-        .connect_with(options.clone().create_if_missing(false).read_only(true))
+        .connect_with(options)
         .await
 }
 

@@ -95,7 +95,7 @@ mod tests {
     fn requires_url_for_reports_when_listening_on_all_interfaces() {
         let reports = ["--gitlab-report", "commit-status"];
         let error = config(&reports, "[::]:8080").unwrap_err();
-        assert!(error.to_string().contains("--url is required"), "{error}");
+        assert!(error.to_string().contains("set --url"), "{error}");
         let with_url = [&reports[..], &["--url", "http://x"]].concat();
         assert!(config(&with_url, "[::]:8080").is_ok());
         assert!(config(&reports, "127.0.0.1:8080").is_ok());
