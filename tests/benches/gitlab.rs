@@ -71,7 +71,7 @@ fn initial_sync(size: usize) {
     let forge = forge(folder.path(), &texts);
     let started = Instant::now();
     let mut server = Server::start_with_gitlab(folder.path(), &forge);
-    server.wait_for_line("finished a full resync");
+    server.wait_until_logged("finished a full resync");
     println!(
         "initial sync of {size} projects   {:.1?}, {} requests, {} MiB of memory",
         started.elapsed(),
@@ -113,7 +113,7 @@ fn push(size: usize) {
     let texts = texts(size);
     let forge = forge(folder.path(), &texts);
     let mut server = Server::start_with_gitlab(folder.path(), &forge);
-    server.wait_for_line("finished a full resync");
+    server.wait_until_logged("finished a full resync");
     forge.hook(&server.url());
     let (origin, text) = (&pkgbase(&texts[size / 2]), &texts[size / 2]);
     let project = format!("{GROUP}/{}", project_path(origin));

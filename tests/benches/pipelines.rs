@@ -48,7 +48,7 @@ fn start(folder: &std::path::Path, packages: usize, more: &[&str]) -> (Forge, Se
     forge.gitlab.import_texts(texts, GROUP).unwrap();
     forge.build_all((0..packages).map(|number| format!("p{number}")));
     let mut server = Server::start_with_gitlab_and(folder, &forge, more);
-    server.wait_for_line("finished a full resync");
+    server.wait_until_logged("finished a full resync");
     forge.hook(&server.url());
     (forge, server)
 }

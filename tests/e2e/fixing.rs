@@ -100,7 +100,7 @@ fn fix_pushed_to_gitlab_continues_failed_rebuild() {
             forge.push(name, &srcinfo(name), &pkgbuild(name, name == broken));
         }
         let mut server = Server::start_with_gitlab(folder.path(), &forge);
-        server.wait_for_line("finished a full resync");
+        server.wait_until_logged("finished a full resync");
         forge.hook(&server.url());
         let scratch = folder.path().join("scratch");
         let _worker = Worker::sandboxed_with_credentials(&server, &scratch, &forge.credentials());

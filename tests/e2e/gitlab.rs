@@ -39,7 +39,7 @@ fn push_over_http_becomes_packages_without_leaking_the_token() {
     let wanted: String = forge.worker_token.chars().rev().take(12).collect();
     forge.push("hello", &srcinfo("1"), &pkgbuild("1", &wanted));
     let mut server = Server::start_with_gitlab(folder.path(), &forge);
-    server.wait_for_line("finished a full resync");
+    server.wait_until_logged("finished a full resync");
     forge.hook(&server.url());
     let scratch = folder.path().join("scratch");
     let _worker = Worker::sandboxed_with_credentials(&server, &scratch, &forge.credentials());

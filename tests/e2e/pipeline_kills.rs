@@ -98,7 +98,7 @@ fn creates_no_pipeline_twice() {
         push(&forge, package, 1, &mut random);
     }
     let mut server = Server::start_with_frequent_polls(folder.path(), &forge);
-    server.wait_for_line("finished a full resync");
+    server.wait_until_logged("finished a full resync");
     forge.hook(&server.url());
     let slow = Fault::SlowResponse(RESPONSE_TIME);
     forge

@@ -58,7 +58,7 @@ fn push_becomes_packages_through_runner_and_executor() {
     push(&forge, "libhello", "1", &[], false);
     push(&forge, "hello", "1", &["libhello"], false);
     let mut server = Server::start_with_gitlab(folder.path(), &forge);
-    server.wait_for_line("finished a full resync");
+    server.wait_until_logged("finished a full resync");
     forge.hook(&server.url());
     let runner = Runner::sandboxed(&forge, &server, folder.path());
     let output = cli(
@@ -115,7 +115,7 @@ fn broken_package_fails_its_job_with_reason() {
     let forge = Forge::that_builds(folder.path());
     push(&forge, "hello", "1", &[], true);
     let mut server = Server::start_with_gitlab(folder.path(), &forge);
-    server.wait_for_line("finished a full resync");
+    server.wait_until_logged("finished a full resync");
     forge.hook(&server.url());
     let _runner = Runner::sandboxed(&forge, &server, folder.path());
     let output = cli(

@@ -33,7 +33,7 @@ fn build_survives_death_of_runner_and_executor() {
     let forge = Forge::that_builds(folder.path());
     forge.push("hello", SRCINFO, "#\n");
     let mut server = Server::start_with_gitlab(folder.path(), &forge);
-    server.wait_for_line("finished a full resync");
+    server.wait_until_logged("finished a full resync");
     forge.hook(&server.url());
     let runtime = Runtime::new().unwrap();
     let silent = Settings {

@@ -24,7 +24,7 @@ fn push(forge: &Forge, name: &str) {
 
 fn start_server(forge: &Forge, folder: &std::path::Path) -> Server {
     let mut server = Server::start_with_gitlab(folder, forge);
-    server.wait_for_line("finished a full resync");
+    server.wait_until_logged("finished a full resync");
     forge.hook(&server.url());
     server
 }

@@ -7,9 +7,13 @@ use std::process::Command;
 use buildbtw_tests::{Forge, Notifications, Process, Server, Sources, program};
 
 fn server(data: &Path, sources: &[String]) -> Command {
+    server_at(SocketAddr::from(([127, 0, 0, 1], 0)), data, sources)
+}
+
+fn server_at(listen: SocketAddr, data: &Path, sources: &[String]) -> Command {
     let mut command = Command::new(program("buildbtw-server"));
     command
-        .args(["run", "--listen", "127.0.0.1:0", "--data-dir"])
+        .args(["run", "--listen", &listen.to_string(), "--data-dir"])
         .arg(data)
         .args(sources)
         .env("NO_COLOR", "1");
@@ -210,8 +214,8 @@ fn server_listens_on_passed_socket() {
     let sources = Sources::new(folder.path());
     // No other process can listen there.
     let occupied = TcpListener::bind("127.0.0.1:0").unwrap();
-    let mut command = server(&folder.path().join("data"), &in_folder(&sources));
-    command.args(["--listen", &occupied.local_addr().unwrap().to_string()]);
+    let occupied = occupied.local_addr().unwrap();
+    let command = server_at(occupied, &folder.path().join("data"), &in_folder(&sources));
     let mut process = Process::start("server", &mut with_sockets(1, &command));
     let passed = address(&process.wait_for_line("passed"));
     assert_eq!(address(&process.wait_for_line("serving")), passed);

@@ -57,6 +57,13 @@ impl Process {
         }
     }
 
+    /// Waits until the process has logged a line that contains `text`, also before earlier waits.
+    pub fn wait_until_logged(&mut self, text: &str) {
+        if !self.seen.iter().any(|line| line.contains(text)) {
+            self.wait_for_line(text);
+        }
+    }
+
     /// Waits until the process exits, and returns its exit code and its log.
     pub fn wait(mut self) -> (Option<i32>, String) {
         let status = self.child.wait().unwrap();

@@ -157,6 +157,11 @@ impl Server {
         self.process.as_mut().unwrap().wait_for_line(text)
     }
 
+    /// Waits until it has logged a line that contains `text`, also before it served.
+    pub fn wait_until_logged(&mut self, text: &str) {
+        self.process.as_mut().unwrap().wait_until_logged(text);
+    }
+
     /// Restarts the server at its old address, with its old data.
     pub fn start_again(&mut self) {
         let mut process = Process::start("server", &mut self.command());

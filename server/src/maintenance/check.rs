@@ -224,41 +224,49 @@ impl Checker {
 
     /// Returns repository databases that do not match the builds, and rewrites them if `rewrite` is set.
     async fn repository_databases(&self, rewrite: bool) -> anyhow::Result<Vec<Finding>> {
-        let reader = self.database.read();
         let mut findings = Vec::new();
+        for (iteration, key) in self.repositories().await? {
+            let (plain, lists) = self.expected(iteration, &key).await?;
+            let mut wrong = Vec::new();
+            for (path, content) in [
+                (self.repos.file_lists(&key), &lists),
+                (self.repos.database(&key), &plain),
+            ] {
+                if !is_content(&path, content)? {
+                    wrong.push(path);
+                }
+            }
+            if rewrite && !wrong.is_empty() {
+                fs_err::create_dir_all(self.repos.folder(&key))?;
+                replace_databases(&self.repos, &key, &plain, &lists)?;
+            }
+            findings.extend(wrong.into_iter().map(|path| Finding::RepositoryDatabase {
+                repository: key.clone(),
+                path,
+            }));
+        }
+        Ok(findings)
+    }
+
+    /// Returns the repositories that have databases. One of a namespace that is being deleted may have no packages.
+    async fn repositories(&self) -> sqlx::Result<Vec<(IterationId, RepositoryKey)>> {
+        let reader = self.database.read();
+        let mut repositories = Vec::new();
         for namespace in namespaces::all(reader).await? {
             for iteration in iterations::of_namespace(reader, namespace.id).await? {
                 for (architecture, counts) in iterations::counts(reader, iteration.id).await? {
-                    if counts.done == 0 {
-                        continue;
-                    }
                     let key = RepositoryKey {
                         namespace: namespace.name.clone(),
                         iteration: iteration.number,
                         architecture,
                     };
-                    let (plain, lists) = self.expected(iteration.id, &key).await?;
-                    let mut wrong = Vec::new();
-                    for (path, content) in [
-                        (self.repos.file_lists(&key), &lists),
-                        (self.repos.database(&key), &plain),
-                    ] {
-                        if !is_content(&path, content)? {
-                            wrong.push(path);
-                        }
+                    if counts.done > 0 {
+                        repositories.push((iteration.id, key));
                     }
-                    if rewrite && !wrong.is_empty() {
-                        fs_err::create_dir_all(self.repos.folder(&key))?;
-                        replace_databases(&self.repos, &key, &plain, &lists)?;
-                    }
-                    findings.extend(wrong.into_iter().map(|path| Finding::RepositoryDatabase {
-                        repository: key.clone(),
-                        path,
-                    }));
                 }
             }
         }
-        Ok(findings)
+        Ok(repositories)
     }
 
     /// Returns what the two databases of a repository have to contain.
@@ -292,13 +300,9 @@ impl Checker {
             known.insert(namespace.name, numbers.collect());
         }
         let mut files: BTreeSet<PathBuf> = BTreeSet::new();
-        for package in published {
-            let key = key(package);
-            files.extend([
-                self.path(package),
-                self.repos.database(&key),
-                self.repos.file_lists(&key),
-            ]);
+        files.extend(published.iter().map(|package| self.path(package)));
+        for (_, key) in self.repositories().await? {
+            files.extend([self.repos.database(&key), self.repos.file_lists(&key)]);
         }
         for name in self.repos.namespaces()? {
             let folder = self.repos.folder_of(&name, None);

@@ -6,6 +6,8 @@ use buildbtw_model::{AttemptId, TokenScope, WorkerName};
 use crate::db::{Database, TokenId, attempts, tokens};
 use crate::error::{Error, Refusal};
 
+use super::attempt_guard::no_attempt;
+
 /// Lets a token report on an attempt that the same worker claimed with another token, once that one is revoked or
 /// expired. Repeating the request changes nothing.
 ///
@@ -19,7 +21,7 @@ pub async fn adopt_attempt(
 ) -> Result<(), Error> {
     let mut tx = database.write().await?;
     let attempt = attempts::by_id(&mut *tx.connection(), id).await?;
-    let attempt = attempt.ok_or_else(|| Error::not_found(format!("attempt {id}")))?;
+    let attempt = attempt.ok_or_else(|| no_attempt(id))?;
     if attempt.token == token {
         tx.undo().await?;
         return Ok(());

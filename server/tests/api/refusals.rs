@@ -120,7 +120,7 @@ async fn requests(recorder: &mut Recorder<'_>) {
     recorder
         .post_as(
             "webhook without secret",
-            "/webhooks/gitlab",
+            "/api/v1/webhooks/gitlab",
             None,
             &json!({}),
         )

@@ -62,8 +62,7 @@ qUD6SOnFHgIhAMrxE49uYfjlOWKlEdjPdu9f/veXgISOhfEmCkdPIK1A
     fn names_unusable_file_and_reason() {
         assert!(Authorities::parse(b"a token").is_none());
         let error = Authorities::read(Some(Path::new("/nonexistent/ca.pem"))).unwrap_err();
-        let expected =
-            "cannot use the certificate authorities in `/nonexistent/ca.pem`: entity not found";
+        let expected = "cannot use the certificate authorities in `/nonexistent/ca.pem`: No such file or directory (os error 2)";
         assert_eq!(error.to_string(), expected);
     }
 }

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::db::{Database, attempts};
 use crate::error::{Error, Refusal};
 use crate::logs::Logs;
+use crate::service::attempt_guard::no_attempt;
 
 /// The number of bytes read from disk and sent at once.
 const CHUNK_SIZE: u64 = 256 * 1024;
@@ -52,7 +53,7 @@ pub async fn open_log(
     start: u64,
 ) -> Result<OpenLog, Error> {
     let row = attempts::by_id(database.read(), attempt).await?;
-    let row = row.ok_or_else(|| Error::not_found(format!("attempt {attempt}")))?;
+    let row = row.ok_or_else(|| no_attempt(attempt))?;
     // Read after the row: nothing is appended to the log of an ended attempt.
     let whole = logs.length(attempt).await?;
     Ok(OpenLog {
