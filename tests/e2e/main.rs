@@ -5,7 +5,8 @@
     clippy::expect_used,
     clippy::panic,
     clippy::disallowed_methods,
-    reason = "panics fail the test with their message"
+    clippy::print_stderr,
+    reason = "panics fail the test with their message; skipped tests say so"
 )]
 
 mod addresses;

@@ -161,8 +161,8 @@ impl Simulator {
                 notes: Vec::new(),
                 pkgbuild: None,
             },
-            Ok(Err(error)) => BuildOutcome::failed(FailureKind::Infrastructure, &error.to_string()),
-            Err(error) => BuildOutcome::failed(FailureKind::Infrastructure, &error.to_string()),
+            Ok(Err(error)) => BuildOutcome::failed(FailureKind::Infrastructure, error.to_string()),
+            Err(error) => BuildOutcome::failed(FailureKind::Infrastructure, error.to_string()),
         }
     }
 
@@ -217,7 +217,7 @@ async fn wait(
     (duration > limit).then(|| {
         BuildOutcome::failed(
             FailureKind::Timeout,
-            &format!(
+            format!(
                 "the build took longer than its limit of {} s",
                 limit.as_secs()
             ),

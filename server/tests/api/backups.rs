@@ -99,7 +99,7 @@ async fn server_starts_from_backup_of_running_server() {
     let build = server.build("bump", "libgreet").await;
     let copy = server.scratch("backups").join("first");
     let summary = backup(&server.data(), &copy).await.unwrap();
-    assert_eq!(summary.lost, [PathBuf::new(); 0]);
+    assert!(summary.lost.is_empty(), "{:?}", summary.lost);
     let metadata = copy.join(DATABASE_FILE).metadata().unwrap();
     assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
     let package = "repos/bump/1/x86_64/libgreet-2.0-1-x86_64.pkg.tar.zst";
@@ -236,7 +236,7 @@ async fn restores_consistent_state_of_busy_server() {
             0 => backup(&server.data(), &source).await.unwrap(),
             _ => archive(&server.data(), &source).await,
         };
-        assert_eq!(summary.lost, [PathBuf::new(); 0]);
+        assert!(summary.lost.is_empty(), "{:?}", summary.lost);
         let data = folder.join(format!("{round}-restored"));
         let outcome = restored(&source, &data).await;
         expect_clean(&outcome, &data).await;

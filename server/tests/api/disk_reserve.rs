@@ -35,7 +35,7 @@ pub(crate) async fn restart(server: &mut TestServer, reserve_mib: u64) {
 
 /// Returns a reserve that the disk of the data folder never has free: its size.
 pub(crate) fn whole_disk_mib(server: &TestServer) -> u64 {
-    let disk = rustix::fs::statvfs(&server.data()).unwrap();
+    let disk = rustix::fs::statvfs(server.data()).unwrap();
     (disk.f_blocks * disk.f_frsize) >> 20
 }
 

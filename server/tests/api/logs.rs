@@ -124,7 +124,7 @@ async fn streams_lines_as_events_that_continue_after_the_last_one() {
         .collect();
     assert_eq!(lines, "one\nzwö\nend", "whole characters only: {text}");
     assert!(text.contains("event: end"), "{text}");
-    assert_eq!(field("id: ").last(), Some("12"), "{text}");
+    assert_eq!(field("id: ").next_back(), Some("12"), "{text}");
     assert!(
         field("id: ").all(|id| ["4", "9", "12"].contains(&id)),
         "{text}"

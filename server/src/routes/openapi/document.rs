@@ -88,7 +88,7 @@ impl Document {
         }
         examples::add(&mut schemas);
         let queries = query_parameters(&paths);
-        let mut document = shared::frame(paths, schemas);
+        let mut document = shared::frame(&paths, &schemas);
         remove_links(&mut document);
         let text = format!("{document:#}\n");
         Self { text, queries }

@@ -277,7 +277,7 @@ mod tests {
     use super::*;
 
     /// Reads an example as its type, and requires that the type knows all its fields.
-    fn check<T: DeserializeOwned + Serialize>(example: Value) {
+    fn check<T: DeserializeOwned + Serialize>(example: &Value) {
         let name = std::any::type_name::<T>();
         let parsed: T = serde_json::from_value(example.clone()).expect(name);
         let written = serde_json::to_value(parsed).unwrap();
@@ -298,7 +298,7 @@ mod tests {
             ($all:expr; $($type:ident)+) => {
                 for (name, example) in $all {
                     match name {
-                        $(stringify!($type) => check::<api::$type>(example),)+
+                        $(stringify!($type) => check::<api::$type>(&example),)+
                         other => panic!("no type is checked for {other}"),
                     }
                     seen += 1;

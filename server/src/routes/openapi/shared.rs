@@ -52,7 +52,7 @@ Rebuilds packages and everything that depends on them, and publishes the result 
 * Unknown fields and parameters of requests are refused. Responses may get new fields; ignore unknown ones.";
 
 /// Returns the document around the paths and schemas.
-pub(super) fn frame(paths: Map<String, Value>, schemas: Map<String, Value>) -> Value {
+pub(super) fn frame(paths: &Map<String, Value>, schemas: &Map<String, Value>) -> Value {
     json!({
         "openapi": "3.1.0",
         "info": {

@@ -47,7 +47,7 @@ impl Transition {
             return Ok(Acceptance::Conflict(file_name));
         }
         let row = attempts::by_id(self.connection(), id).await?;
-        if !row.is_some_and(|row| row.status == AttemptStatus::Succeeded) {
+        if row.is_none_or(|row| row.status != AttemptStatus::Succeeded) {
             return Ok(Acceptance::Ended);
         }
         let job = pipelines::of_attempt(self.connection(), id).await?;
