@@ -293,6 +293,8 @@ impl Prometheus {
             .arg("--web.listen-address=127.0.0.1:0");
         let mut process = Process::start("prometheus", &mut command);
         let line = process.wait_for_line("Listening on");
+        // Before it has loaded its storage it answers queries with 503.
+        process.wait_for_line("Server is ready to receive web requests");
         Self {
             url: format!("http://{}", address_in(&line)),
             _process: process,
