@@ -128,10 +128,7 @@ fn ip<T: serde::de::DeserializeOwned>(arguments: &[&str]) -> Result<Vec<T>, Fail
         .output()
         .context("starting `ip` (install iproute2)")?;
     if !output.status.success() {
-        return Err(Failure::infrastructure(
-            "`ip` could not list this machine's addresses and routes",
-        )
-        .see_log());
+        return Err(super::failures::not_listed());
     }
     // A kernel without IPv6 lists nothing.
     if output.stdout.trim_ascii().is_empty() {
