@@ -300,6 +300,8 @@ fn reading_limit(size: u64) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use buildbtw_model::api::ProblemKind;
+
     use super::*;
 
     /// Reads a package that never sends data, within a time limit.
