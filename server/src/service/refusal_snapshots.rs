@@ -6,8 +6,8 @@ use std::time::Duration;
 use buildbtw_gitlab::{GitlabError, GitlabErrorKind, IdTokenError};
 use buildbtw_model::api::{NewerCommit, NotBuilt, PlanPreview, ProblemKind};
 use buildbtw_model::{
-    AttemptId, CommitHash, MissingKeys, NamespaceName, NetworkPolicy, NotBuiltKind, TokenId,
-    TokenScope, WorkerName,
+    Architecture, AttemptId, CommitHash, MissingKeys, NamespaceName, NetworkPolicy, NotBuiltKind,
+    TokenId, TokenScope, WorkerName,
 };
 
 use super::{
@@ -195,7 +195,7 @@ fn refusals_of_attempts_match_snapshot() {
 #[test]
 fn refusals_of_iterations_match_snapshot() {
     let name: NamespaceName = "set".parse().unwrap();
-    let architectures = ["x86_64", "aarch64"].map(|text| text.parse().unwrap());
+    let architectures: [Architecture; 2] = ["x86_64", "aarch64"].map(|text| text.parse().unwrap());
     let preview: PlanPreview = serde_json::from_value(serde_json::json!({
         "changesets": ["libgreet/main"], "architecture": "riscv64"
     }))
