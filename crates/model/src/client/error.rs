@@ -125,7 +125,7 @@ impl ClientError {
                 "check that buildbtw-server runs there, or set --server or BUILDBTW_SERVER".into(),
             ),
             Self::InvalidCa { .. } => Some(
-                "--ca (BUILDBTW_CA) names a PEM file, with lines like `-----BEGIN CERTIFICATE-----`"
+                "set --ca (BUILDBTW_CA) to a PEM file, with lines like `-----BEGIN CERTIFICATE-----`"
                     .into(),
             ),
             Self::InvalidToken

@@ -126,7 +126,8 @@ fn ip<T: serde::de::DeserializeOwned>(arguments: &[&str]) -> Result<Vec<T>, Fail
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()
-        .context("starting `ip` (install iproute2)")?;
+        .context("starting `ip`")
+        .map_err(|failure| failure.hint("install the package iproute2"))?;
     if !output.status.success() {
         return Err(super::failures::not_listed());
     }
