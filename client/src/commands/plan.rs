@@ -17,8 +17,7 @@ use crate::error::{Error, Result};
 use crate::output::Output;
 
 /// What `--srcinfo` expects.
-const SRCINFO_HINT: &str =
-    "name a folder with one folder per package, each with a .SRCINFO";
+const SRCINFO_HINT: &str = "name a folder with one folder per package, each with a .SRCINFO";
 
 pub(super) async fn run(global: &Global, args: PlanArgs) -> Result<u8> {
     let format = match (args.format, global.json) {
