@@ -184,4 +184,17 @@ mod tests {
         let fallback = refused(ProblemKind::AlreadyExists, None, true);
         assert!(hint(fallback).contains("--name"));
     }
+
+    #[test]
+    fn hints_match_snapshot() {
+        let hints = ProblemKind::ALL.iter().flat_map(|kind| {
+            [false, true].map(|had_token| {
+                let hint = refused(*kind, None, had_token).hint();
+                let token = if had_token { "with" } else { "without" };
+                let hint = hint.as_deref().unwrap_or("-").to_owned();
+                format!("{kind} {token} a token: {hint}")
+            })
+        });
+        insta::assert_snapshot!(hints.collect::<Vec<_>>().join("\n"));
+    }
 }

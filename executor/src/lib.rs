@@ -56,6 +56,7 @@ pub mod cli;
 mod config;
 mod contract;
 mod exchange;
+mod explanations;
 mod failure;
 mod frames;
 mod front;

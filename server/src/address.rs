@@ -41,7 +41,7 @@ impl std::fmt::Display for BaseUrl {
 }
 
 /// What `--url` may look like.
-const EXAMPLE: &str = "a URL like `https://build.example.org` is expected";
+const EXAMPLE: &str = "use a URL like `https://build.example.org`";
 
 /// Checks `--url`. Returns it without a trailing slash, and its path: empty, or beginning with a slash.
 pub(crate) fn parse_url(text: &str) -> anyhow::Result<(String, String)> {

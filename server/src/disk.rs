@@ -177,22 +177,26 @@ impl Disk {
         if free.saturating_sub(bytes) >= reserve {
             return Ok(());
         }
-        let title = "the server's disk has no room for this upload above its reserve";
-        Err(Refusal::new(ProblemKind::Unavailable, title)
-            .detail(format!(
-                "{} MiB are free, {} MiB are reserved, and the upload has {} MiB",
-                free >> 20,
-                reserve >> 20,
-                bytes.div_ceil(1 << 20)
-            ))
-            .hint("delete a namespace, or free space otherwise; the upload is then accepted")
-            .retry_after(RETRY_AFTER)
-            .into())
+        Err(no_room(&Shortage { free, reserve }, bytes).into())
     }
 }
 
 /// `Retry-After` during a shortage.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
+
+/// Creates the refusal of an upload that would cause a shortage.
+fn no_room(space: &Shortage, bytes: u64) -> Refusal {
+    let title = "the server's disk has no room for this upload above its reserve";
+    Refusal::new(ProblemKind::Unavailable, title)
+        .detail(format!(
+            "{} MiB are free, {} MiB are reserved, and the upload has {} MiB",
+            space.free >> 20,
+            space.reserve >> 20,
+            bytes.div_ceil(1 << 20)
+        ))
+        .hint("delete a namespace, or free space otherwise; the upload is then accepted")
+        .retry_after(RETRY_AFTER)
+}
 
 fn refusal(shortage: &Shortage) -> Refusal {
     let title = "the server's disk is below its reserve";
@@ -276,5 +280,18 @@ mod tests {
         assert!(none.ensure_room_for(MIB).is_ok());
         let refused = disk(Some(1_001)).err().unwrap().to_string();
         assert!(refused.contains("--disk-reserve-mib 1001"), "{refused}");
+    }
+
+    #[test]
+    fn refusals_match_snapshot() {
+        let shortage = Shortage {
+            free: 1_000 << 20,
+            reserve: 5_120 << 20,
+        };
+        let text = crate::testing::refusals([
+            ("disk below its reserve", refusal(&shortage).into()),
+            ("large upload", no_room(&shortage, 2_048 << 20).into()),
+        ]);
+        insta::assert_snapshot!(text);
     }
 }

@@ -16,18 +16,19 @@ use tokio::net::TcpListener;
 pub fn passed_socket() -> anyhow::Result<Option<std::net::TcpListener>> {
     let mut sockets = ListenFd::from_env();
     let count = sockets.len();
-    anyhow::ensure!(
-        count < 2,
-        Explanation::with_hint(
-            format!("the service manager passed {count} sockets, and the server listens on one"),
-            "remove all but one ListenStream= from the socket unit",
-        )
-    );
+    anyhow::ensure!(count < 2, several_sockets(count));
     if count == 0 {
         return Ok(None);
     }
     let socket = sockets.take_tcp_listener(0);
     socket.context("cannot use the socket that the service manager passed; it must be a TCP socket")
+}
+
+fn several_sockets(count: usize) -> Explanation {
+    Explanation::with_hint(
+        format!("the service manager passed {count} sockets, and the server listens on one"),
+        "remove all but one ListenStream= from the socket unit",
+    )
 }
 
 /// Listens on the passed socket, or else at an address.
@@ -40,7 +41,12 @@ pub(crate) async fn listen(
         return Ok(TcpListener::from_std(socket)?);
     }
     let bound = TcpListener::bind(address).await;
-    Ok(bound.map_err(|error| match error.kind() {
+    Ok(bound.map_err(|error| not_bound(address, &error))?)
+}
+
+/// Explains why the server cannot listen at an address.
+fn not_bound(address: SocketAddr, error: &std::io::Error) -> Explanation {
+    match error.kind() {
         std::io::ErrorKind::AddrInUse => Explanation::with_hint(
             format!("{address} is in use by another program"),
             "stop it, or choose another --listen",
@@ -50,5 +56,25 @@ pub(crate) async fn listen(
             "choose another --listen",
         ),
         _ => format!("cannot listen at {address}: {error}").into(),
-    })?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Error, ErrorKind};
+
+    use super::*;
+
+    #[test]
+    fn errors_match_snapshot() {
+        let address = SocketAddr::from(([127, 0, 0, 1], 80));
+        let kinds = [
+            ErrorKind::AddrInUse,
+            ErrorKind::PermissionDenied,
+            ErrorKind::AddrNotAvailable,
+        ];
+        let errors = kinds.map(|kind| not_bound(address, &Error::from(kind)).to_string());
+        let text = format!("{}\n\n{}", several_sockets(2), errors.join("\n\n"));
+        insta::assert_snapshot!(text);
+    }
 }

@@ -134,7 +134,8 @@ async fn set_ci_config(args: &SetCiConfigArgs) -> anyhow::Result<ExitCode> {
     };
     settings.writes = args.apply;
     let gitlab = Gitlab::new(settings)?;
-    gitlab.check_access().await?;
+    let access = gitlab.check_access().await;
+    access.map_err(|error| error.explanation())?;
     let options = ci_config::Options {
         template: args.template.clone(),
         apply: args.apply,

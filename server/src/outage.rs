@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use buildbtw_gitlab::GitlabError;
+use buildbtw_model::Explanation;
 use jiff::Timestamp;
 
 use crate::error::Error;
@@ -21,10 +22,7 @@ pub enum Failure {
     #[error(transparent)]
     Server(Error),
     /// GitLab lists far fewer projects than before.
-    #[error(
-        "GitLab lists only {shown} of {known} known projects; the token may have lost its role. \
-         The others are kept unless the next full resync confirms that they are gone"
-    )]
+    #[error("GitLab lists only {shown} of {known} known projects")]
     ProjectsMissing {
         /// How many projects GitLab lists.
         shown: usize,
@@ -34,7 +32,7 @@ pub enum Failure {
     /// The disk is below its reserve.
     #[error(
         "the server's disk is below its reserve: {} MiB are free, {} MiB are reserved; uploads, new \
-         namespaces and dispatch wait for more free space",
+         namespaces and dispatch wait",
         .free >> 20,
         .reserve >> 20
     )]
@@ -68,6 +66,23 @@ impl Failure {
             }
             Self::DiskReserve { .. } => "disk reserve".to_owned(),
             failure => failure.to_string(),
+        }
+    }
+
+    /// Returns the message, and what the operator can do.
+    fn explanation(&self) -> Explanation {
+        match self {
+            Self::Gitlab(error) => error.explanation(),
+            Self::Server(error) => error.to_string().into(),
+            Self::ProjectsMissing { .. } => Explanation::with_hint(
+                self.to_string(),
+                "check the role of the token's user in the group; the other projects are kept unless the next \
+                 full resync confirms that they are gone",
+            ),
+            Self::DiskReserve { .. } => Explanation::with_hint(
+                self.to_string(),
+                "delete a namespace, or free space otherwise; the server resumes then",
+            ),
         }
     }
 
@@ -184,8 +199,8 @@ struct State {
 /// A current outage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Current {
-    /// The cause, for people.
-    pub message: String,
+    /// The cause, for people, and what the operator can do.
+    pub cause: Explanation,
     /// When it began.
     pub since: Timestamp,
     /// Whether this server is at fault, not the system that it calls.
@@ -224,7 +239,7 @@ impl Outage {
     #[must_use]
     pub fn remote(&self) -> Option<String> {
         let current = self.current().filter(|current| !current.is_of_server)?;
-        Some(current.message)
+        Some(current.cause.message)
     }
 
     /// Creates a backoff with the pauses of this task, for a part of its work.
@@ -241,33 +256,25 @@ impl Outage {
 
     /// Records a failure for which the caller chooses the pause.
     pub(crate) fn note(&self, failure: &Failure, pause: Duration) {
-        let message = failure.to_string();
+        let Explanation { message, hint } = failure.explanation();
+        let (hint, title) = (hint.as_deref(), self.0.title);
+        let pause_s = pause.as_secs_f64();
         if self.show(failure) {
             // Logged once: an hour without GitLab must not fill the log.
             if failure.is_of_server() {
-                tracing::error!(
-                    error = message,
-                    pause_s = pause.as_secs_f64(),
-                    "{}",
-                    self.0.title
-                );
+                tracing::error!(error = message, hint, pause_s, "{title}");
             } else {
-                tracing::warn!(
-                    error = message,
-                    pause_s = pause.as_secs_f64(),
-                    "{}",
-                    self.0.title
-                );
+                tracing::warn!(error = message, hint, pause_s, "{title}");
             }
         } else {
-            tracing::debug!(error = message, "outage continues: {}", self.0.title);
+            tracing::debug!(error = message, "outage continues: {title}");
         }
     }
 
     /// Shows a failure without logging it. Returns whether it differs from the previous one.
     pub(crate) fn show(&self, failure: &Failure) -> bool {
         self.begin(
-            failure.to_string(),
+            failure.explanation(),
             failure.fingerprint(),
             failure.is_of_server(),
         )
@@ -283,7 +290,7 @@ impl Outage {
             self.0.title
         );
         let message = format!("a background task of the server panicked: {message}");
-        self.begin(message.clone(), message, true);
+        self.begin(message.clone().into(), message, true);
         pause
     }
 
@@ -299,14 +306,14 @@ impl Outage {
     }
 
     /// Returns whether the failure differs from the previous one.
-    fn begin(&self, message: String, fingerprint: String, is_of_server: bool) -> bool {
+    fn begin(&self, cause: Explanation, fingerprint: String, is_of_server: bool) -> bool {
         let mut state = self.lock();
         let before = state.current.take();
         let is_new = before
             .as_ref()
             .is_none_or(|before| before.fingerprint != fingerprint);
         state.current = Some(Current {
-            message,
+            cause,
             since: before.map_or_else(|| self.0.clock.now().into(), |before| before.since),
             is_of_server,
             fingerprint,
@@ -320,60 +327,4 @@ impl Outage {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use buildbtw_gitlab::GitlabErrorKind;
-
-    const SECOND: Duration = Duration::from_secs(1);
-
-    fn gitlab(kind: GitlabErrorKind) -> Failure {
-        Failure::Gitlab(GitlabError {
-            request: "projects",
-            about: "packages".into(),
-            request_id: None,
-            kind,
-        })
-    }
-
-    fn outage(longest: Duration) -> Outage {
-        let pauses = Pauses::growing(2 * SECOND, longest);
-        Outage::new("no GitLab", pauses, &Clock::default())
-    }
-
-    #[test]
-    fn pauses_longer_after_each_failure_until_recovery() {
-        let outage = outage(5 * SECOND);
-        let pauses = [2, 4, 5, 5].map(|seconds| seconds * SECOND);
-        assert_eq!(
-            [(); 4].map(|()| outage.failed(&gitlab(GitlabErrorKind::Timeout))),
-            pauses
-        );
-        let since = outage.current().unwrap().since;
-        outage.failed(&gitlab(GitlabErrorKind::Timeout));
-        assert_eq!(outage.current().unwrap().since, since);
-        outage.recovered();
-        assert_eq!(outage.current(), None);
-        assert_eq!(outage.failed(&gitlab(GitlabErrorKind::Timeout)), 2 * SECOND);
-    }
-
-    #[test]
-    fn pauses_for_as_long_as_gitlab_asks() {
-        let outage = outage(60 * SECOND);
-        let paused = gitlab(GitlabErrorKind::Paused {
-            status: 429,
-            pause: Some(90 * SECOND),
-        });
-        assert_eq!(outage.failed(&paused), 90 * SECOND);
-    }
-
-    #[test]
-    fn hides_local_failures_from_the_outage_of_gitlab() {
-        let outage = outage(60 * SECOND);
-        let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
-        assert_eq!(outage.failed(&Failure::from(full)), SECOND);
-        assert!(outage.current().is_some());
-        assert_eq!(outage.remote(), None);
-        outage.failed(&gitlab(GitlabErrorKind::Timeout));
-        assert!(outage.remote().unwrap().contains("timed out"));
-    }
-}
+mod tests;

@@ -307,7 +307,7 @@ impl Run {
         if architectures.iter().any(Architecture::is_any) {
             anyhow::bail!(Explanation::with_hint(
                 "--architectures must not contain `any`",
-                "packages of `any` are built on a machine architecture, such as x86_64",
+                "name a machine architecture, such as x86_64, which also builds packages of `any`",
             ));
         }
         let builder = match self.builder {

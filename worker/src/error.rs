@@ -96,3 +96,72 @@ impl WorkerError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use buildbtw_model::api::{Problem, ProblemKind};
+
+    use super::*;
+
+    fn refused(kind: ProblemKind) -> ClientError {
+        ClientError::Refused(Problem {
+            kind,
+            title: "as the server says".to_owned(),
+            status: 400,
+            detail: None,
+            hint: Some("do what the server says".to_owned()),
+        })
+    }
+
+    #[tokio::test]
+    async fn errors_match_snapshot() {
+        let (path, server) = (PathBuf::from("/var/lib/w"), "http://server".to_owned());
+        // An address of no machine (RFC 5737).
+        let address: SocketAddr = "192.0.2.1:9467".parse().unwrap();
+        let metrics = buildbtw_metrics::listen(address, "--metrics-listen").await;
+        let aborted = tokio::spawn(std::future::pending::<()>());
+        aborted.abort();
+        // Other tests of this process have tasks, too.
+        let id = format!("task {} ", aborted.id());
+        let errors = [
+            WorkerError::Scratch {
+                path: path.clone(),
+                error: Explanation::with_hint("it is a file", "choose a folder"),
+            },
+            WorkerError::InUse { path },
+            WorkerError::Requirements(MissingRequirements {
+                missing: vec!["the program `bwrap`".to_owned()],
+            }),
+            WorkerError::Reap {
+                error: std::io::Error::other("no"),
+            },
+            WorkerError::Denied {
+                server: server.clone(),
+                error: refused(ProblemKind::Unauthenticated),
+            },
+            WorkerError::Rejected {
+                server,
+                error: refused(ProblemKind::InvalidRequest),
+            },
+            WorkerError::Metrics(metrics.unwrap_err()),
+            WorkerError::Task(aborted.await.unwrap_err()),
+        ];
+        for error in &errors {
+            match error {
+                WorkerError::Scratch { .. }
+                | WorkerError::InUse { .. }
+                | WorkerError::Requirements(_)
+                | WorkerError::Reap { .. }
+                | WorkerError::Denied { .. }
+                | WorkerError::Rejected { .. }
+                | WorkerError::Metrics(_)
+                | WorkerError::Task(_) => {}
+            }
+        }
+        let text = errors.map(|error| error.explanation().to_string());
+        let text = text.join("\n\n").replace(&id, "task N ");
+        insta::assert_snapshot!(text);
+    }
+}

@@ -88,7 +88,7 @@ fn read_source(dir: &Path) -> Result<SourcePackage> {
             std::io::ErrorKind::NotFound => {
                 "`makepkg --printsrcinfo > .SRCINFO` creates it from the PKGBUILD"
             }
-            _ => "the file must be readable and UTF-8",
+            _ => "make the file readable and UTF-8",
         };
         Error::with_hint(format!("cannot read `{}`: {error}", path.display()), hint)
     })?;

@@ -46,6 +46,9 @@ async fn warn_of_outages(context: &Context) {
             clean(&outage.title),
             clean(&outage.message)
         ));
+        if let Some(hint) = outage.hint {
+            context.output.hint(hint);
+        }
     }
 }
 

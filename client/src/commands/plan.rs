@@ -17,8 +17,7 @@ use crate::error::{Error, Result};
 use crate::output::Output;
 
 /// What `--srcinfo` expects.
-const SRCINFO_HINT: &str =
-    "--srcinfo takes a folder with one folder per package, each with a .SRCINFO";
+const SRCINFO_HINT: &str = "name a folder with one folder per package, each with a .SRCINFO";
 
 pub(super) async fn run(global: &Global, args: PlanArgs) -> Result<u8> {
     let format = match (args.format, global.json) {
@@ -45,7 +44,7 @@ async fn online(context: &Context, args: PlanArgs, format: PlanFormat) -> Result
         changesets.push(origin.parse::<OriginSpec>().map_err(|error| {
             Error::with_hint(
                 error.to_string(),
-                "only with --srcinfo, a pkgbase needs no ref",
+                "add a ref, which only --srcinfo does not need",
             )
         })?);
     }
@@ -74,7 +73,7 @@ fn offline(folder: &Path, args: &PlanArgs, format: PlanFormat) -> Result<String>
         let package = index.get(&pkgbase).ok_or_else(|| {
             Error::with_hint(
                 format!("`{}` has no package `{pkgbase}`", folder.display()),
-                "the .SRCINFO of a package names its pkgbase in the first line",
+                "check the pkgbase, which is in the first line of the .SRCINFO of a package",
             )
         })?;
         origins.push(Arc::clone(package));
@@ -83,7 +82,7 @@ fn offline(folder: &Path, args: &PlanArgs, format: PlanFormat) -> Result<String>
         Patterns::new(patterns).map_err(|error| {
             Error::with_hint(
                 format!("{option}: {error}"),
-                "a shell pattern of pkgbases is expected, for example `haskell-*`",
+                "use a shell pattern of pkgbases, for example `haskell-*`",
             )
         })
     };

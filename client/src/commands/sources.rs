@@ -5,7 +5,7 @@ use buildbtw_model::api::{Page, SourceRepositorySummary, SourcesOverview};
 use crate::cli::SourcesArgs;
 use crate::context::Context;
 use crate::error::Result;
-use crate::output::{Cell, Table, style, time};
+use crate::output::{Cell, Table, clean, style, time};
 
 pub(super) async fn run(context: &Context, args: &SourcesArgs) -> Result<u8> {
     let mut items: Vec<SourceRepositorySummary> = Vec::new();
@@ -35,7 +35,11 @@ pub(super) async fn run(context: &Context, args: &SourcesArgs) -> Result<u8> {
     ));
     if let Some(outage) = overview.outage {
         let since = time::date(outage.since);
-        output.note(format_args!("outage since {since}: {}", outage.message));
+        let message = clean(&outage.message);
+        output.note(format_args!("outage since {since}: {message}"));
+        if let Some(hint) = outage.hint {
+            output.hint(hint);
+        }
     }
     Ok(0)
 }

@@ -101,6 +101,7 @@ async fn list_warns_of_outages_if_the_token_may_read_them() {
             task: BackgroundTask::Retention,
             title: "cannot remove old iterations".into(),
             message: "no space\n\x1b[31mleft".into(),
+            hint: Some("free\nspace".into()),
             since: "2026-11-30T03:18:05Z".parse().unwrap(),
         });
     });
@@ -110,7 +111,7 @@ async fn list_warns_of_outages_if_the_token_may_read_them() {
     assert_eq!(
         ran.stderr,
         "warning: outage of the server since 2026-11-30 03:18: cannot remove old iterations: \
-         no space  [31mleft\n"
+         no space  [31mleft\nhint: free space\n"
     );
     for args in [&["list"][..], &["list", "--token=wrong"]] {
         let ran = run(home.path(), &fake.url, args).await;

@@ -125,11 +125,14 @@ impl<T, E: Into<Failure>> Context<T> for Result<T, E> {
 
 /// Failures as they are reported, for snapshots: title, message and hint.
 #[cfg(test)]
-pub(crate) fn recorded<const N: usize>(failures: [(&str, Failure); N]) -> String {
-    let record = |(name, failure): (&str, Failure)| {
+pub(crate) fn recorded<N: fmt::Display>(
+    failures: impl IntoIterator<Item = (N, Failure)>,
+) -> String {
+    let record = |(name, failure): (N, Failure)| {
         format!("## {name} ({})\n{}\n", failure.kind, failure.explanation())
     };
-    failures.map(record).join("\n")
+    let failures: Vec<String> = failures.into_iter().map(record).collect();
+    failures.join("\n")
 }
 
 #[cfg(test)]

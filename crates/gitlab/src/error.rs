@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use buildbtw_model::Explanation;
+
 /// A failed request to GitLab. It never contains a URL or a token.
 #[derive(Debug)]
 pub struct GitlabError {
@@ -29,10 +31,10 @@ pub enum GitlabErrorKind {
     #[error("timed out waiting for a response")]
     Timeout,
     /// 401: the token is wrong, expired or revoked.
-    #[error("token rejected: {0}; it may be revoked or expired, replace it in the token file")]
+    #[error("token rejected: {0}")]
     InvalidToken(String),
     /// The token lacks a scope.
-    #[error("the token lacks the scope {scope}; create one that has it")]
+    #[error("the token lacks the scope {scope}")]
     MissingScope {
         /// The scope.
         scope: String,
@@ -60,7 +62,7 @@ pub enum GitlabErrorKind {
     /// GitLab rejected the query.
     #[error("query rejected: {0}")]
     Refused(String),
-    /// The object does not exist, or the token cannot see it.
+    /// The object of this type (`group`, `project`…) does not exist, or the token cannot see it.
     #[error("no such {0}, or the token cannot see it")]
     NotFound(&'static str),
     /// Any other status.
@@ -72,10 +74,7 @@ pub enum GitlabErrorKind {
         message: String,
     },
     /// The response does not match the schema.
-    #[error(
-        "unexpected response: {0}; the version of GitLab might not be supported, `just \
-         update-graphql-schema` compares the schemas"
-    )]
+    #[error("unexpected response: {0}")]
     Unexpected(String),
 }
 
@@ -86,6 +85,40 @@ fn pause_text(pause: Option<Duration>) -> String {
 }
 
 impl GitlabErrorKind {
+    /// Returns what the operator of the server can do, in the imperative. Transient failures have no hint.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::InvalidToken(_) => Some(
+                "write a new token into the file of --gitlab-token-file; the current one may be revoked or expired",
+            ),
+            Self::MissingScope { .. } => Some(
+                "create a token with that scope, and write it into the file of --gitlab-token-file",
+            ),
+            Self::Forbidden(_) => {
+                Some("give the token's user a higher role in that project or group")
+            }
+            Self::NotFound("group") => {
+                Some("check --gitlab-group, and the role of the token's user")
+            }
+            Self::NotFound(_) => {
+                Some("check that it still exists, and the role of the token's user")
+            }
+            Self::Refused(_) | Self::Unexpected(_) => Some(
+                "check whether this buildbtw supports that version of GitLab: `just update-graphql-schema` \
+                 compares the schemas",
+            ),
+            Self::Unreachable(_)
+            | Self::Interrupted(_)
+            | Self::Timeout
+            | Self::Paused { .. }
+            | Self::TooComplex(_)
+            | Self::TooLarge(_)
+            | Self::Partial(_)
+            | Self::Status { .. } => None,
+        }
+    }
+
     /// Returns whether a retry of the same request may succeed without intervention.
     #[must_use]
     pub fn is_transient(&self) -> bool {
@@ -155,6 +188,17 @@ impl GitlabErrorKind {
     }
 }
 
+impl GitlabError {
+    /// Returns the message, and what the operator of the server can do.
+    #[must_use]
+    pub fn explanation(&self) -> Explanation {
+        Explanation {
+            message: self.to_string(),
+            hint: self.kind.hint().map(str::to_owned),
+        }
+    }
+}
+
 impl fmt::Display for GitlabError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
@@ -172,3 +216,75 @@ impl fmt::Display for GitlabError {
 }
 
 impl std::error::Error for GitlabError {}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+
+    /// Returns an example of every kind. The match makes a new kind appear here.
+    fn examples() -> Vec<GitlabErrorKind> {
+        use GitlabErrorKind as Kind;
+        let text = || "as GitLab says".to_owned();
+        let paused = |pause| Kind::Paused { status: 429, pause };
+        let examples = vec![
+            Kind::Unreachable(text()),
+            Kind::Interrupted(text()),
+            Kind::Timeout,
+            Kind::InvalidToken(text()),
+            Kind::MissingScope {
+                scope: "read_api".to_owned(),
+            },
+            Kind::Forbidden(text()),
+            paused(None),
+            paused(Some(Duration::from_secs(60))),
+            Kind::TooComplex(text()),
+            Kind::TooLarge(64 << 20),
+            Kind::Partial(text()),
+            Kind::Refused(text()),
+            Kind::NotFound("group"),
+            Kind::NotFound("project"),
+            Kind::Status {
+                status: 400,
+                message: text(),
+            },
+            Kind::Unexpected(text()),
+        ];
+        for kind in &examples {
+            match kind {
+                Kind::Unreachable(_)
+                | Kind::Interrupted(_)
+                | Kind::Timeout
+                | Kind::InvalidToken(_)
+                | Kind::MissingScope { .. }
+                | Kind::Forbidden(_)
+                | Kind::Paused { .. }
+                | Kind::TooComplex(_)
+                | Kind::TooLarge(_)
+                | Kind::Partial(_)
+                | Kind::Refused(_)
+                | Kind::NotFound(_)
+                | Kind::Status { .. }
+                | Kind::Unexpected(_) => {}
+            }
+        }
+        examples
+    }
+
+    #[test]
+    fn errors_match_snapshot() {
+        let mut text = String::new();
+        for (number, kind) in examples().into_iter().enumerate() {
+            let error = GitlabError {
+                request: "project",
+                about: "packages/libgreet".to_owned(),
+                // Every second one, to show both forms.
+                request_id: (number % 2 == 1).then(|| "01H".to_owned()),
+                kind,
+            };
+            let _ = writeln!(text, "{}\n", error.explanation());
+        }
+        insta::assert_snapshot!(text);
+    }
+}

@@ -133,7 +133,7 @@ impl Http {
             builder = builder.no_proxy().proxy(proxy);
         }
         if let Some(path) = &settings.ca {
-            const HINT: &str = "the file has lines like `-----BEGIN CERTIFICATE-----`";
+            const HINT: &str = "name a PEM file, with lines like `-----BEGIN CERTIFICATE-----`";
             let pem = read_bytes(path).map_err(|error| {
                 let message = format!("cannot read --gitlab-ca `{}`: {error}", path.display());
                 Explanation::with_hint(message, HINT)

@@ -130,7 +130,7 @@ impl Secret {
     /// # Errors
     /// When the file cannot be read, is empty, or contains more than one line.
     pub fn read(setting: &str, path: &Path) -> Result<Self, Explanation> {
-        const HINT: &str = "the file must contain a single line with nothing but the secret";
+        const HINT: &str = "write nothing but the secret into the file, in a single line";
         let text = read_text(setting, path).map_err(|error| error.hint(HINT))?;
         let text = text.trim();
         let problem = match text {
@@ -346,7 +346,7 @@ fn group_path(text: &str) -> anyhow::Result<String> {
         path.split('/').all(valid),
         Explanation::with_hint(
             format!("--gitlab-group: `{text}` is not the path of a group"),
-            "the path follows the host in the URL of the group, for example `packaging/packages`",
+            "name what follows the host in the URL of the group, for example `packaging/packages`",
         )
     );
     Ok(path.to_owned())

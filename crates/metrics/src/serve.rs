@@ -28,7 +28,7 @@ impl ListenError {
     #[must_use]
     pub fn hint(&self) -> String {
         let stop = match self.problem {
-            Problem::InUse => "stop that, or ",
+            Problem::InUse => "stop it, or ",
             Problem::Privileged | Problem::NotHere | Problem::Other(_) => "",
         };
         format!("{stop}choose another {}", self.flag)
@@ -111,10 +111,7 @@ mod tests {
         let expected =
             format!("cannot serve metrics at {address}: the address is in use by another program");
         assert_eq!(error.to_string(), expected);
-        assert_eq!(
-            error.hint(),
-            "stop that, or choose another --metrics-listen"
-        );
+        assert_eq!(error.hint(), "stop it, or choose another --metrics-listen");
         let error = listen("192.0.2.1:1").await.unwrap_err().to_string();
         assert!(error.contains("does not have the address"), "{error}");
     }

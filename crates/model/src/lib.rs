@@ -11,6 +11,8 @@ mod changeset;
 pub mod client;
 mod explanation;
 mod ids;
+#[cfg(test)]
+mod invalid_texts;
 mod iteration_cause;
 mod kinds;
 mod merge_request;

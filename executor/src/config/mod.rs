@@ -9,11 +9,13 @@ use std::path::{Path, PathBuf};
 use buildbtw_agent::machine;
 use buildbtw_builder::{Builder, GitAccess, SandboxConfig, ScratchDisk, SourceNetwork};
 use buildbtw_model::client::{Authorities, Client, ClientError};
-use buildbtw_model::{Architecture, Explanation, Packager, WorkerName};
+use buildbtw_model::{Architecture, Packager, WorkerName};
 use serde::Deserialize;
 
 use self::limits::LimitSettings;
 use self::simulated::SimulatedSettings;
+
+use crate::explanations;
 
 /// The default path of the settings. With sudo it is the only one.
 pub(crate) const DEFAULT_PATH: &str = "/etc/buildbtw/executor.toml";
@@ -141,10 +143,7 @@ impl Config {
         self.name
             .clone()
             .or_else(machine::worker_name)
-            .ok_or_else(|| {
-                let message = "the host name cannot be used as a name for the server";
-                Explanation::with_hint(message, "set `name`").into()
-            })
+            .ok_or_else(|| explanations::no_name().into())
     }
 
     /// Returns the architectures that this host can build for.

@@ -9,6 +9,7 @@ use anyhow::{Context as _, ensure};
 use buildbtw_model::Explanation;
 
 use super::{Config, DEFAULT_PATH, PATH_VARIABLE};
+use crate::explanations;
 
 /// Far more than the size of any settings.
 const MAX_BYTES: u64 = 1 << 20;
@@ -54,20 +55,13 @@ fn check(path: &Path, metadata: &Metadata, is_folder: bool) -> Result<(), Explan
     const STICKY: u32 = 0o1000;
     let (mode, owner) = (metadata.mode(), metadata.uid());
     let own = nix::unistd::geteuid().as_raw();
-    let path = path.display();
     if owner != 0 && owner != own {
-        return Err(Explanation::with_hint(
-            format!("`{path}` belongs to user {owner}, who could replace its content"),
-            format!("run `chown root '{path}'`"),
-        ));
+        return Err(explanations::untrusted_owner(path, owner));
     }
     // In a sticky folder like /tmp, others can add files but not replace those of root.
     let is_sticky = is_folder && mode & STICKY != 0;
     if mode & WRITABLE_BY_OTHERS != 0 && !is_sticky {
-        return Err(Explanation::with_hint(
-            format!("`{path}` is writable for users other than its owner"),
-            format!("run `chmod go-w '{path}'`"),
-        ));
+        return Err(explanations::untrusted_mode(path));
     }
     Ok(())
 }

@@ -4,9 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use buildbtw_model::Explanation;
-
 use super::job::Job;
+use crate::explanations;
 use crate::failure::Failure;
 
 /// The variables that the runner set for this stage.
@@ -51,12 +50,8 @@ impl Environment {
 
     /// Reads the job.
     pub(crate) fn job(&self) -> Result<Job, Failure> {
-        let path = self.job_response.as_deref().ok_or_else(|| {
-            Failure::system(Explanation::with_hint(
-                "JOB_RESPONSE_FILE is not set",
-                "GitLab Runner 14 or newer starts this command; `buildbtw-executor check` checks the host",
-            ))
-        })?;
+        let path = self.job_response.as_deref();
+        let path = path.ok_or_else(|| Failure::system(explanations::no_job_response()))?;
         Ok(Job::read(path)?)
     }
 

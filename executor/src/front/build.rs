@@ -4,7 +4,7 @@ use std::io::{self, Stdout};
 use std::path::PathBuf;
 
 use buildbtw_model::api::{Outcome, ReportedPackage};
-use buildbtw_model::{AttemptId, Explanation, FailureKind};
+use buildbtw_model::{AttemptId, FailureKind};
 use nix::sys::signal::SigSet;
 
 use super::Host;
@@ -14,6 +14,7 @@ use super::jobs::JobFolder;
 use super::links;
 use super::privileged::RootSide;
 use crate::contract::{Environment, Job};
+use crate::explanations;
 use crate::failure::Failure;
 use crate::frames::{Delivery, Finished, Frame, Message};
 use crate::id_token::IdToken;
@@ -22,8 +23,6 @@ use crate::watch::Watch;
 
 const ATTEMPT: &str = "BUILDBTW_ATTEMPT";
 const ID_TOKEN: &str = "BUILDBTW_ID_TOKEN";
-const TEMPLATE_HINT: &str = "create jobs with buildbtw's pipeline template, ci/buildbtw.yml; \
-                             notes/gitlab.md describes it";
 
 /// Builds the package of the job. `signals` must be blocked; they stop the build.
 pub(crate) fn run(
@@ -87,20 +86,11 @@ pub(crate) fn identity(job: &Job) -> Result<(AttemptId, IdToken), Failure> {
         .filter(|name| job.variable(name).is_none())
         .collect();
     if !missing.is_empty() {
-        return Err(Failure::build(Explanation::with_hint(
-            format!(
-                "this runner builds packages for buildbtw only, and the job lacks {}",
-                missing.join(" and ")
-            ),
-            TEMPLATE_HINT,
-        )));
+        return Err(Failure::build(explanations::missing_variables(&missing)));
     }
     let text = |name| job.variable(name).unwrap_or_default();
     let invalid = |name, error: &dyn std::fmt::Display| {
-        Failure::build(Explanation::with_hint(
-            format!("the job's {name} is not valid: {error}"),
-            TEMPLATE_HINT,
-        ))
+        Failure::build(explanations::invalid_variable(name, error))
     };
     let attempt: AttemptId = text(ATTEMPT)
         .parse()

@@ -8,12 +8,12 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use buildbtw_builder::RunAs;
-use buildbtw_model::Explanation;
 use serde::{Deserialize, Serialize};
 
 use super::processes::kill_environments_with;
 use super::{Host, privileged, removal, wait_for};
 use crate::contract::{Job, JobId};
+use crate::explanations;
 use crate::lock::FolderLock;
 use crate::root::Request;
 use crate::runner::Process;
@@ -150,14 +150,7 @@ impl Jobs {
         runner: Option<Process>,
     ) -> anyhow::Result<LockedJob> {
         create_dir(&self.folder, 0o711).map_err(|error| {
-            Explanation::with_hint(
-                error.to_string(),
-                format!(
-                    "as root, run `install -d -m 0711 -o {} {}`",
-                    nix::unistd::geteuid(),
-                    self.folder.display()
-                ),
-            )
+            explanations::no_job_folder(&self.folder, nix::unistd::geteuid(), error)
         })?;
         self.check_owner()?;
         // No other process may reap between creating the folder and writing the record.
@@ -204,10 +197,7 @@ impl Jobs {
         let own = nix::unistd::geteuid().as_raw();
         anyhow::ensure!(
             owner == own,
-            Explanation::with_hint(
-                format!("`{}` belongs to user {owner}", self.folder.display()),
-                "run this command as that user",
-            )
+            explanations::foreign_job_folder(&self.folder, owner)
         );
         Ok(())
     }

@@ -20,10 +20,11 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use buildbtw_builder::{RunAs, reading_denied};
-use buildbtw_model::{Explanation, settings};
+use buildbtw_model::settings;
 use nix::unistd::User;
 
 use crate::config::Config;
+use crate::explanations;
 use crate::failure::Failure;
 
 /// The front's settings on this host.
@@ -43,13 +44,7 @@ impl Host {
         let text = settings::read(&config_path).map_err(|error| match error.kind() {
             // The server's address is in that file, so the failure cannot be reported.
             io::ErrorKind::PermissionDenied => reading_denied(&config_path).into(),
-            _ => Failure::system(Explanation::with_hint(
-                format!(
-                    "cannot read the settings in `{}`: {error}",
-                    config_path.display()
-                ),
-                "notes/gitlab.md describes the settings; --config names another file",
-            )),
+            _ => Failure::system(explanations::unreadable_settings(&config_path, error)),
         })?;
         let config = Config::parse(&text)
             .with_context(|| format!("cannot load the settings in `{}`", config_path.display()))?;
@@ -82,19 +77,8 @@ fn wait_for<T>(task: impl Future<Output = T>) -> io::Result<T> {
 fn script_user(name: &str) -> anyhow::Result<RunAs> {
     let user = User::from_name(name)
         .with_context(|| format!("cannot look up the user `{name}`"))?
-        .ok_or_else(|| {
-            Explanation::with_hint(
-                format!("this host has no user `{name}`"),
-                "set `script_user` to another one",
-            )
-        })?;
-    anyhow::ensure!(
-        !user.uid.is_root(),
-        Explanation::with_hint(
-            "scripts of jobs must not run as root",
-            "set `script_user` to another user",
-        )
-    );
+        .ok_or_else(|| explanations::no_script_user(name))?;
+    anyhow::ensure!(!user.uid.is_root(), explanations::script_user_is_root());
     Ok(RunAs {
         uid: user.uid.as_raw(),
         gid: user.gid.as_raw(),

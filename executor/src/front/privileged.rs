@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use buildbtw_model::{Explanation, PermissionDenied};
+use buildbtw_model::PermissionDenied;
 use nix::sys::signal::{SigSet, Signal};
 
 use super::{Host, is_root};
 use crate::config::PATH_VARIABLE;
+use crate::explanations;
 use crate::failure::Failure;
 use crate::frames::{Frame, Message};
 use crate::root::{LOST, Request};
@@ -194,17 +195,8 @@ impl RootSide {
                 .ok()
                 .flatten()
                 .map_or_else(|| format!("#{user}"), |user| user.name);
-            let program = host.config.program.display();
-            return Failure::system(Explanation::with_hint(
-                format!(
-                    "builds need root, and sudo does not permit `{user}` to start them: {}",
-                    sudo_message(&stderr)
-                ),
-                format!(
-                    "add this line with `visudo -f /etc/sudoers.d/buildbtw-executor`:\n\
-                     {user} ALL=(root) NOPASSWD: {program} as-root"
-                ),
-            ));
+            let (program, reason) = (&host.config.program, sudo_message(&stderr));
+            return Failure::system(explanations::sudo_refused(&user, program, reason));
         }
         Failure::system(format!(
             "the root side ended without a result ({status}) {}",

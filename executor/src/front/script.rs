@@ -9,7 +9,6 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
 
 use buildbtw_builder::{Confinement, permission_denied};
-use buildbtw_model::Explanation;
 
 use super::deleted_files::DeletedFiles;
 use super::disk::{DiskWatch, LimitExceeded};
@@ -17,6 +16,7 @@ use super::jobs::JobFolder;
 use super::processes::kill_environments_with;
 use super::{Host, is_root, tmp_dir, wait_for};
 use crate::contract::Stage;
+use crate::explanations;
 use crate::failure::Failure;
 use crate::watch::Watch;
 
@@ -236,12 +236,9 @@ pub(crate) fn check(host: &Host) -> Result<(), Failure> {
     if output.status.success() {
         return Ok(());
     }
-    Err(Failure::system(Explanation::with_hint(
-        format!(
-            "cannot create the environment for scripts of jobs: {}",
-            String::from_utf8_lossy(&output.stderr).trim()
-        ),
-        "permit users to create namespaces on this host",
+    let reason = String::from_utf8_lossy(&output.stderr);
+    Err(Failure::system(explanations::no_script_environment(
+        reason.trim(),
     )))
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use buildbtw_agent::{Agent, AttemptFolder, Connection, Interrupt, LogFile, Report, Settled};
 use buildbtw_model::api::{ClaimedBuild, Outcome};
 use buildbtw_model::client::Client;
-use buildbtw_model::{AttemptId, Explanation, FailureKind, PackageFileName};
+use buildbtw_model::{AttemptId, FailureKind, PackageFileName};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -15,6 +15,7 @@ use super::state::JobFolder;
 use super::stop::{STOPPED, Stop};
 use crate::config::Config;
 use crate::exchange::{self, Exchanged};
+use crate::explanations;
 use crate::failure::Failure;
 use crate::frames::{Delivery, Finished, Frame, Message};
 use crate::id_token::IdToken;
@@ -144,13 +145,8 @@ impl Task<'_> {
         let folder = AttemptFolder::create(self.folder.attempt(), build.attempt)?;
         let architectures = self.config.architectures();
         if !architectures.contains(&build.architecture) {
-            let message = format!(
-                "`{}` builds for {}, not for {}",
-                self.config.name()?,
-                list(&architectures),
-                build.architecture
-            );
-            let why = Explanation::with_hint(message, "change the tags of its runner");
+            let (name, own) = (self.config.name()?, list(&architectures));
+            let why = explanations::other_architecture(&name, own, &build.architecture);
             return Ok((agent.fail(build.attempt, why).await, folder));
         }
         let log = Arc::new(LogFile::open(&folder.log())?);

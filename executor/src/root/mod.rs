@@ -12,7 +12,6 @@ mod stop;
 
 use std::process::ExitCode;
 
-use buildbtw_model::Explanation;
 use nix::sys::stat::{Mode, umask};
 use tracing::Level;
 use tracing_subscriber::Layer as _;
@@ -24,6 +23,7 @@ use self::output::Output;
 use self::state::State;
 use self::stop::Stop;
 use crate::config::{Config, trust};
+use crate::explanations;
 use crate::failure::Failure;
 use crate::frames::{Frame, Message};
 
@@ -77,10 +77,7 @@ fn serve(output: &Output) -> Result<(), Failure> {
     let config = trust::load()?;
     let is_root = nix::unistd::geteuid().is_root();
     if config.needs_root() && !is_root {
-        return Err(Failure::system(Explanation::with_hint(
-            "builds need root, and the root side runs as another user",
-            "check `sudo` in executor.toml",
-        )));
+        return Err(Failure::system(explanations::not_root()));
     }
     let state = State::open(&config.state_dir)?;
     let runtime = tokio::runtime::Builder::new_current_thread()

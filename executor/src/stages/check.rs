@@ -3,27 +3,18 @@
 use std::io::Write as _;
 use std::path::Path;
 
-use buildbtw_model::Explanation;
-
+use crate::explanations;
 use crate::failure::Failure;
 use crate::front::{Host, privileged, script};
 use crate::root::Request;
 use crate::watch::Watch;
-
-/// Explains that gitlab-runner is missing: the runner's scripts then skip artifacts silently.
-pub(super) fn no_gitlab_runner() -> Explanation {
-    Explanation::with_hint(
-        "jobs cannot have artifacts: gitlab-runner was not found",
-        "set `gitlab_runner` to its path",
-    )
-}
 
 /// Checks everything that jobs need.
 pub(super) fn run(host: &Host) -> Result<(), Failure> {
     host_is_ready(host, &Watch::default())?;
     script::check(host)?;
     if host.config.gitlab_runner().is_none() {
-        return Err(Failure::system(no_gitlab_runner()));
+        return Err(Failure::system(explanations::no_gitlab_runner()));
     }
     writeln!(std::io::stdout(), "This host is ready.")?;
     Ok(())
@@ -37,10 +28,7 @@ pub(super) fn host_is_ready(host: &Host, watch: &Watch) -> Result<(), Failure> {
         ("/usr/bin/git", "git"),
     ] {
         if !Path::new(program).exists() {
-            return Err(Failure::system(Explanation::with_hint(
-                format!("`{program}` was not found"),
-                format!("install {package}"),
-            )));
+            return Err(Failure::system(explanations::no_program(program, package)));
         }
     }
     privileged::request_while(host, &Request::Check {}, watch)?;

@@ -13,6 +13,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use crate::explanations;
 use crate::failure::Failure;
 use crate::front::Host;
 use crate::records::{Reader, Record};
@@ -41,12 +42,7 @@ struct Metrics {
 /// Serves metrics until the process is stopped.
 pub(super) fn run(host: &Host, listen: SocketAddr) -> Result<(), Failure> {
     let state_dir = host.config.state_dir.clone();
-    count_jobs(&state_dir).map_err(|error| {
-        Explanation::with_hint(
-            format!("cannot read the jobs in `{}`: {error}", state_dir.display()),
-            "run it as root or as the user of gitlab-runner",
-        )
-    })?;
+    count_jobs(&state_dir).map_err(|error| explanations::unreadable_jobs(&state_dir, error))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

@@ -6,6 +6,7 @@ use buildbtw_model::Explanation;
 
 use super::check;
 use crate::contract::Environment;
+use crate::explanations;
 use crate::failure::Failure;
 use crate::front::Host;
 use crate::front::jobs::Jobs;
@@ -45,7 +46,11 @@ pub(super) fn run(host: &Host, environment: &Environment) -> Result<(), Failure>
         host.config.server
     )?;
     if host.config.gitlab_runner().is_none() {
-        let _ = writeln!(std::io::stdout(), "WARNING: {}", check::no_gitlab_runner());
+        let _ = writeln!(
+            std::io::stdout(),
+            "WARNING: {}",
+            explanations::no_gitlab_runner()
+        );
     }
     Ok(())
 }

@@ -134,7 +134,7 @@ impl PipelineCreation {
             }
             Failed::Attempt => Ok(()),
             Failed::AttemptForGood => {
-                give_up(self.state.attempt_parts(), attempt, &error.to_string()).await
+                give_up(self.state.attempt_parts(), attempt, &error.explanation()).await
             }
         }
     }

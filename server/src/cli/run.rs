@@ -234,7 +234,7 @@ impl RunArgs {
         match (&self.sources_dir, self.gitlab.settings()?) {
             (Some(_), Some(_)) => anyhow::bail!(Explanation::with_hint(
                 "--sources-dir cannot be used with --gitlab-url: sources come from one place",
-                "unset one of them; BUILDBTW_SOURCES_DIR and BUILDBTW_GITLAB_URL count, too",
+                "unset one of them; BUILDBTW_SOURCES_DIR and BUILDBTW_GITLAB_URL count too",
             )),
             (None, None) => anyhow::bail!(Explanation::with_hint(
                 "no sources are configured",
@@ -288,7 +288,7 @@ impl RunArgs {
             if architecture.is_any() {
                 anyhow::bail!(Explanation::with_hint(
                     "--architectures must not contain `any`",
-                    "packages of `any` are built on a machine architecture, such as x86_64",
+                    "name a machine architecture, such as x86_64, which also builds packages of `any`",
                 ));
             }
             if architectures.contains(architecture) {
@@ -380,7 +380,7 @@ fn clone_base(text: &str) -> anyhow::Result<String> {
         url.is_some(),
         Explanation::with_hint(
             format!("--sources-url: `{text}` is not the URL of repositories"),
-            "a URL like `https://git.example.org/packaging` is expected, without password and query",
+            "use a URL like `https://git.example.org/packaging`, without password and query",
         )
     );
     Ok(text.trim_end_matches('/').to_owned())

@@ -16,6 +16,7 @@ pub mod id_tokens;
 pub mod iterations;
 pub mod linked_packages;
 pub mod namespaces;
+mod open_error;
 pub mod orphan_pipelines;
 pub mod packages;
 pub mod pipelines;
@@ -35,15 +36,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use buildbtw_model::Explanation;
 pub use buildbtw_model::TokenId;
-use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, SqlitePool};
 
 use crate::metrics::database::DatabaseMetrics;
 use crate::time::Clock;
 pub use checkpoints::Checkpointer;
+pub use open_error::OpenError;
 
 pub use writer::WriteTransaction;
 use writer::Writer;
@@ -65,58 +66,6 @@ const PUBLIC_READERS: u32 = 4;
 /// How many rows SQLite's thread reads ahead of their consumer. With few, the two threads of a long query wake each
 /// other for every other row.
 const ROWS_AHEAD: usize = 512;
-
-/// Why the database cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// SQLite cannot open the file.
-    #[error("cannot open the database `{path}`: {source}")]
-    Open {
-        /// The file.
-        path: String,
-        /// The cause.
-        source: sqlx::Error,
-    },
-    /// The file is damaged.
-    #[error("the database `{path}` is damaged ({finding}); nothing was changed")]
-    Damaged {
-        /// The file.
-        path: String,
-        /// The first damage that SQLite found.
-        finding: String,
-    },
-    /// The file's schema is older or newer than this program supports.
-    #[error("cannot migrate the database `{path}`: {source}")]
-    Migrate {
-        /// The file.
-        path: String,
-        /// The cause.
-        source: MigrateError,
-    },
-}
-
-impl OpenError {
-    /// Returns what failed and what to do next.
-    #[must_use]
-    pub fn explanation(&self) -> Explanation {
-        let message = self.to_string();
-        match self {
-            Self::Damaged { .. } => Explanation::with_hint(
-                message,
-                "stop everything that uses it, move it aside with its -wal and -shm files, restore the newest \
-                 backup and start again",
-            ),
-            Self::Migrate {
-                source: MigrateError::VersionMissing(_) | MigrateError::VersionMismatch(_),
-                ..
-            } => Explanation::with_hint(
-                message,
-                "start the version that wrote it, or restore a backup of this version",
-            ),
-            Self::Migrate { .. } | Self::Open { .. } => message.into(),
-        }
-    }
-}
 
 /// The server's database.
 #[derive(Clone, Debug)]

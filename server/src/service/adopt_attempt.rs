@@ -26,15 +26,9 @@ pub async fn adopt_attempt(
         tx.undo().await?;
         return Ok(());
     }
-    let refuse =
-        |why: String, hint: &str| Error::from(Refusal::new(ProblemKind::Forbidden, why).hint(hint));
     if attempt.worker != *worker {
         tx.undo().await?;
-        let why = format!("attempt {id} does not belong to worker `{worker}`");
-        return Err(refuse(
-            why,
-            "a worker can adopt only attempts that were claimed under its own name",
-        ));
+        return Err(of_other_worker(id, worker));
     }
     let before = tokens::by_id(&mut *tx.connection(), attempt.token).await?;
     let now = tx.now();
@@ -42,11 +36,26 @@ pub async fn adopt_attempt(
         before.is_none_or(|before| before.is_valid(now) || before.scope == TokenScope::Attempt);
     if is_held {
         tx.undo().await?;
-        let why = format!("attempt {id} was claimed with another token, which is still valid");
-        return Err(refuse(why, "revoke that token first"));
+        return Err(of_valid_token(id));
     }
     attempts::set_token(&mut tx, id, token).await?;
     tx.commit().await?;
     tracing::info!(attempt.id = %id, worker.name = %worker, "attempt adopted by another token of its worker");
     Ok(())
+}
+
+/// Creates the refusal of an attempt that a worker of another name claimed.
+pub(super) fn of_other_worker(id: AttemptId, worker: &WorkerName) -> Error {
+    let title = format!("attempt {id} does not belong to worker `{worker}`");
+    Refusal::new(ProblemKind::Forbidden, title)
+        .hint("start the worker with the --name under which it claimed the attempt")
+        .into()
+}
+
+/// Creates the refusal of an attempt whose own token can still report it.
+pub(super) fn of_valid_token(id: AttemptId) -> Error {
+    let title = format!("attempt {id} was claimed with another token, which is still valid");
+    Refusal::new(ProblemKind::Forbidden, title)
+        .hint("revoke that token first")
+        .into()
 }

@@ -24,14 +24,17 @@ pub async fn append_log(
     active_attempt(parts.database, token, id).await?;
     drop(permit);
     if offset.saturating_add(chunk.len() as u64) > parts.config.max_log_bytes {
-        let limit = parts.config.max_log_bytes >> 20;
-        return Err(Refusal::new(
-            ProblemKind::TooLarge,
-            format!("the log is longer than {limit} MiB"),
-        )
-        .into());
+        return Err(too_long(parts.config.max_log_bytes));
     }
     let length = parts.logs.append(id, offset, chunk).await?;
     parts.announcer.metrics.builds.logged(chunk.len());
     Ok(LogAppended { length })
+}
+
+/// Creates the refusal of a log above the size limit.
+pub(super) fn too_long(limit: u64) -> Error {
+    let title = format!("the log is longer than {} MiB", limit >> 20);
+    Refusal::new(ProblemKind::TooLarge, title)
+        .hint("ask the operator to raise --max-log-mib")
+        .into()
 }

@@ -61,6 +61,6 @@ pub(crate) async fn active_attempt(
 /// Creates the refusal of a report on an attempt that has ended.
 pub(crate) fn attempt_ended(id: AttemptId) -> Error {
     Refusal::new(ProblemKind::AttemptEnded, format!("attempt {id} has ended"))
-        .hint("its lease expired, it was cancelled, or its outcome has already been reported")
+        .detail("its lease expired, it was cancelled, or its outcome was reported before")
         .into()
 }

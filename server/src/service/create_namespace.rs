@@ -159,10 +159,10 @@ pub(crate) async fn patterns(what: &str, patterns: &[String]) -> Result<Patterns
         let refusal = Refusal::new(ProblemKind::InvalidRequest, title);
         match error {
             InvalidPatterns::Syntax { .. } => {
-                refusal.hint("shell patterns of pkgbases are expected, for example `haskell-*`")
+                refusal.hint("use shell patterns of pkgbases, for example `haskell-*`")
             }
             InvalidPatterns::TooLong { .. } | InvalidPatterns::TooMany { .. } => {
-                refusal.hint("one pattern can match many pkgbases, for example `haskell-*`")
+                refusal.hint("let one pattern match many pkgbases, for example `haskell-*`")
             }
         }
         .into()

@@ -47,6 +47,16 @@ pub async fn delete(
     remove_files(parts.repos, parts.logs, vec![folder], removed).await
 }
 
+/// Creates the refusal to delete packages that a build of another iteration reuses, but has not published yet.
+pub(super) fn in_use(iteration: u32, namespace: &NamespaceName) -> Error {
+    Refusal::new(
+        ProblemKind::Conflict,
+        format!("another build is reusing packages of iteration {iteration} of `{namespace}`"),
+    )
+    .hint("try again in a moment")
+    .into()
+}
+
 /// Removes the rows of an iteration, and returns the attempts that were removed with it.
 ///
 /// # Errors
@@ -56,15 +66,7 @@ pub(super) async fn delete_iteration(
     iteration: &IterationRow,
 ) -> Result<Vec<AttemptId>, Error> {
     if builds::has_open_sharers(&mut *tx.connection(), iteration.id).await? {
-        return Err(Refusal::new(
-            ProblemKind::Conflict,
-            format!(
-                "another build is taking over packages of iteration {} of `{}`",
-                iteration.number, iteration.namespace
-            ),
-        )
-        .hint("try again in a moment")
-        .into());
+        return Err(in_use(iteration.number, &iteration.namespace));
     }
     builds::detach_finished_sharers(tx, iteration.id).await?;
     reuse::record_origins(tx, iteration.id).await?;

@@ -107,7 +107,11 @@ pub(super) fn unknown_attempt(id: AttemptId) -> Error {
 }
 
 /// Creates the refusal of a token that could not be verified. After many invalid ones an address has to wait.
-fn not_verified(failed_logins: &FailedLogins, peer: Option<IpAddr>, error: IdTokenError) -> Error {
+pub(super) fn not_verified(
+    failed_logins: &FailedLogins,
+    peer: Option<IpAddr>,
+    error: IdTokenError,
+) -> Error {
     let is_bad = !matches!(error, IdTokenError::Unavailable(_));
     let peer = peer.filter(|_| is_bad);
     if let Some(pause) = peer.and_then(|address| failed_logins.record(address)) {
@@ -126,6 +130,7 @@ fn not_verified(failed_logins: &FailedLogins, peer: Option<IpAddr>, error: IdTok
             "cannot verify ID tokens, because GitLab's keys cannot be read",
         )
         .detail(error.to_string())
+        .hint("try again later")
         .retry_after(RETRY_AFTER),
     }
     .into()
@@ -137,12 +142,7 @@ fn authorize(on_gitlab: &Pipelines, row: &PipelineRow, claims: &JobClaims) -> Re
     let Some(pipeline) = row.pipeline_id else {
         // The response to its creation was lost, or is still under way.
         on_gitlab.wake();
-        return Err(Refusal::new(
-            ProblemKind::Unavailable,
-            "the pipeline of this attempt is not known yet",
-        )
-        .retry_after(RETRY_AFTER)
-        .into());
+        return Err(unknown_pipeline());
     };
     if claims.pipeline_id != pipeline {
         let id = claims.pipeline_id;
@@ -159,12 +159,23 @@ fn authorize(on_gitlab: &Pipelines, row: &PipelineRow, claims: &JobClaims) -> Re
     check_protection(on_gitlab, claims)
 }
 
+/// Creates the refusal of a job that started before the server has GitLab's response with its pipeline.
+pub(super) fn unknown_pipeline() -> Error {
+    Refusal::new(
+        ProblemKind::Unavailable,
+        "the pipeline of this attempt is not known yet",
+    )
+    .hint("try again in a moment")
+    .retry_after(RETRY_AFTER)
+    .into()
+}
+
 pub(super) fn not_allowed(reason: &str) -> Error {
     Refusal::new(
         ProblemKind::Forbidden,
         format!("this job is not allowed to build this attempt: {reason}"),
     )
-    .hint("only a job of the pipeline that buildbtw created for a build may report it")
+    .detail("only a job of the pipeline that buildbtw created for a build may report it")
     .into()
 }
 

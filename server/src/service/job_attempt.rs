@@ -87,7 +87,7 @@ pub(super) fn token_already_exchanged() -> Error {
         ProblemKind::Unauthenticated,
         "the ID token has already been used",
     )
-    .hint("each ID token can be exchanged once")
+    .detail("each ID token can be exchanged once")
     .into()
 }
 
@@ -106,9 +106,7 @@ async fn build_to_retry(
     }
     let namespace = namespaces::by_id(tx.connection(), build.namespace_id).await?;
     if namespace.is_some_and(|namespace| namespace.held_at.is_some()) {
-        return Err(not_retried(
-            "its namespace is cancelled; run `buildbtw resume` first",
-        ));
+        return Err(not_retried("its namespace is cancelled").hint("run `buildbtw resume` first"));
     }
     Ok(build)
 }

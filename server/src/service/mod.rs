@@ -20,6 +20,7 @@ mod iteration_graph;
 mod iteration_settings;
 mod job_attempt;
 pub mod new_iteration;
+mod package_refusals;
 pub mod pipelines;
 pub mod plan_iteration;
 pub mod preview_plan;

@@ -131,7 +131,10 @@ pub(super) fn needs_token(title: String) -> Refusal {
 }
 
 /// Returns the architecture to plan for.
-fn architecture(configured: &[Architecture], preview: &PlanPreview) -> Result<Architecture, Error> {
+pub(super) fn architecture(
+    configured: &[Architecture],
+    preview: &PlanPreview,
+) -> Result<Architecture, Error> {
     let found = match &preview.architecture {
         None => configured.first().cloned(),
         Some(wanted) => configured.iter().find(|known| *known == wanted).cloned(),
@@ -140,7 +143,10 @@ fn architecture(configured: &[Architecture], preview: &PlanPreview) -> Result<Ar
         let known: Vec<_> = configured.iter().map(|known| known.as_str()).collect();
         let title = "this server does not build for that architecture";
         Refusal::new(ProblemKind::InvalidRequest, title)
-            .hint(format!("it builds for {}", known.join(", ")))
+            .hint(format!(
+                "choose one of its architectures: {}",
+                known.join(", ")
+            ))
             .into()
     })
 }
@@ -324,14 +330,18 @@ impl Budget for BuildLimit<'_> {
         if count <= self.builds {
             return Ok(());
         }
-        let title = format!(
-            "the plan has at least {count} builds; without a token at most {} are planned",
-            self.builds
-        );
-        let refusal = Refusal::new(ProblemKind::PlanTooLarge, title)
-            .hint("plan it with a token (`buildbtw login`), or choose a narrower --scope");
-        Err(PlanError::Other(refusal.into()))
+        Err(PlanError::Other(too_many_builds(count, self.builds)))
     }
+}
+
+/// Creates the refusal of a large plan without a token.
+pub(super) fn too_many_builds(count: usize, limit: usize) -> Error {
+    let title = format!(
+        "the plan has at least {count} builds; without a token at most {limit} are planned"
+    );
+    Refusal::new(ProblemKind::PlanTooLarge, title)
+        .hint("plan it with a token (`buildbtw login`), or choose a narrower --scope")
+        .into()
 }
 
 fn rendered(plan: &Plan, format: PlanFormat, note: Option<String>) -> Result<String, Error> {

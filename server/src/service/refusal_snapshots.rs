@@ -1,20 +1,24 @@
-//! The words of refusals that no test of a route produces: title, detail and hint. `tests/api/refusals.rs` has the others.
+//! The texts of refusals that no test of a route produces: title, detail and hint. `tests/api/refusals.rs` has the others.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
-use buildbtw_model::api::{NewerCommit, NotBuilt, ProblemKind};
+use buildbtw_gitlab::{GitlabError, GitlabErrorKind, IdTokenError};
+use buildbtw_model::api::{NewerCommit, NotBuilt, PlanPreview, ProblemKind};
 use buildbtw_model::{
-    AttemptId, CommitHash, MissingKeys, NetworkPolicy, NotBuiltKind, TokenId, TokenScope,
+    Architecture, AttemptId, CommitHash, MissingKeys, NamespaceName, NetworkPolicy, NotBuiltKind,
+    TokenId, TokenScope, WorkerName,
 };
 
 use super::{
-    attempt_guard, create_namespace, exchange_id_token, job_attempt, plan_iteration, preview_plan,
-    retry, tokens,
+    adopt_attempt, append_log, attempt_guard, create_namespace, delete, exchange_id_token,
+    job_attempt, new_iteration, plan_iteration, preview_plan, retry, tokens,
 };
 use crate::db::tokens::TokenRow;
 use crate::error::{Error, Refusal};
 use crate::network::NetworkSettings;
 use crate::planning::queue;
+use crate::state::failed_logins::FailedLogins;
 use crate::testing;
 use crate::time::Millis;
 
@@ -136,6 +140,81 @@ fn refusals_of_services_match_snapshot() {
         ("busy database", internal(sqlx::Error::PoolTimedOut)),
         ("full disk", full.into()),
         ("internal error", internal(sqlx::Error::RowNotFound)),
+    ]);
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn refusals_of_attempts_match_snapshot() {
+    let gitlab = || GitlabError {
+        request: "read signing keys",
+        about: "ID tokens".to_owned(),
+        request_id: None,
+        kind: GitlabErrorKind::Timeout,
+    };
+    let address = Some(IpAddr::from([192, 0, 2, 1]));
+    let logins = FailedLogins::default();
+    let not_verified = |error| exchange_id_token::not_verified(&logins, None, error);
+    let expired = || IdTokenError::Refused("it has expired".to_owned());
+    let repeated = || exchange_id_token::not_verified(&logins, address, expired());
+    let worker: WorkerName = "builder".parse().unwrap();
+    let text = testing::refusals([
+        (
+            "attempt of another token",
+            attempt_guard::check_owner(TokenId(1), TokenId(2)).unwrap_err(),
+        ),
+        (
+            "attempt of another worker",
+            adopt_attempt::of_other_worker(attempt(), &worker),
+        ),
+        (
+            "attempt of a valid token",
+            adopt_attempt::of_valid_token(attempt()),
+        ),
+        ("long log", append_log::too_long(256 << 20)),
+        ("expired ID token", not_verified(expired())),
+        (
+            "unknown signing key",
+            not_verified(IdTokenError::UnknownKey(gitlab())),
+        ),
+        (
+            "unavailable signing keys",
+            not_verified(IdTokenError::Unavailable(gitlab())),
+        ),
+        (
+            "many invalid ID tokens",
+            std::iter::repeat_with(repeated)
+                .find(|error| error.to_string().starts_with("too many"))
+                .unwrap(),
+        ),
+        ("unknown pipeline", exchange_id_token::unknown_pipeline()),
+    ]);
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn refusals_of_iterations_match_snapshot() {
+    let name: NamespaceName = "set".parse().unwrap();
+    let architectures: [Architecture; 2] = ["x86_64", "aarch64"].map(|text| text.parse().unwrap());
+    let preview: PlanPreview = serde_json::from_value(serde_json::json!({
+        "changesets": ["libgreet/main"], "architecture": "riscv64"
+    }))
+    .unwrap();
+    let text = testing::refusals([
+        ("deletion of reused packages", delete::in_use(3, &name)),
+        (
+            "concurrent plans",
+            new_iteration::planned_concurrently(&name),
+        ),
+        ("cancelled namespace", new_iteration::cancelled(&name)),
+        (
+            "large plan without a token",
+            preview_plan::too_many_builds(301, 300),
+        ),
+        (
+            "unknown architecture",
+            preview_plan::architecture(&architectures, &preview).unwrap_err(),
+        ),
     ]);
     insta::assert_snapshot!(text);
 }

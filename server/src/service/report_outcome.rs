@@ -3,9 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use buildbtw_model::api::{
-    ExpectedPackage, Outcome, OutcomeAccepted, ProblemKind, ReportedPackage,
-};
+use buildbtw_model::api::{ExpectedPackage, Outcome, OutcomeAccepted, ReportedPackage};
 use buildbtw_model::{AttemptId, AttemptStatus, BuildId, Explanation, FailureKind, PackageVersion};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
@@ -13,11 +11,12 @@ use tokio::time::Instant;
 use crate::db::builds::BuildRow;
 use crate::db::expectations::{self, ForOutcome, Release, Uploaded};
 use crate::db::{Database, TokenId, attempts, builds, releases};
-use crate::error::{Error, Refusal};
+use crate::error::Error;
 use crate::state::parts::AttemptParts;
 
 use super::attempt_guard::{attempt_ended, check_owner, no_attempt, own_attempt};
 use super::failed_attempt::{remove_uploads, sanitize};
+use super::package_refusals;
 use super::pipelines::{Deferral, defer};
 use super::report_final_failure::report_final_failure;
 use super::transitions::{Acceptance, Transition};
@@ -163,10 +162,7 @@ async fn succeeded(
 fn check_not_refused(id: AttemptId, acceptance: Acceptance) -> Result<(), Error> {
     match acceptance {
         Acceptance::Accepted | Acceptance::AcceptedBefore => Ok(()),
-        Acceptance::Conflict(file_name) => {
-            let title = format!("the repository already has another {file_name}");
-            Err(Error::refused(ProblemKind::UnexpectedPackage, title))
-        }
+        Acceptance::Conflict(file_name) => Err(package_refusals::known_file(&file_name)),
         Acceptance::Ended => Err(attempt_ended(id)),
     }
 }
@@ -182,12 +178,10 @@ fn check_uploaded(reported: &[ReportedPackage], uploaded: &[Uploaded]) -> Result
         .map(|package| (&package.file_name, &package.sha256))
         .collect();
     if let Some((missing, _)) = reported.difference(&uploaded).next() {
-        let title = format!("{missing} was not uploaded, or with another digest");
-        return Err(Error::refused(ProblemKind::UnexpectedPackage, title));
+        return Err(package_refusals::not_uploaded(missing));
     }
     if let Some((extra, _)) = uploaded.difference(&reported).next() {
-        let title = format!("{extra} was uploaded but is not part of the outcome");
-        return Err(Error::refused(ProblemKind::UnexpectedPackage, title));
+        return Err(package_refusals::not_listed(extra));
     }
     Ok(())
 }
@@ -205,8 +199,7 @@ async fn check_expected(
             .iter()
             .any(|package| package.pkgname == *name)
         {
-            let title = format!("package {name} is missing");
-            return Err(Error::refused(ProblemKind::UnexpectedPackage, title));
+            return Err(package_refusals::missing(name));
         }
     }
     for package in expected.uploaded.iter() {
@@ -224,7 +217,6 @@ async fn check_version(
     package: &Uploaded,
 ) -> Result<(), Error> {
     let (found, planned) = (&package.version, &build.version);
-    let refusal = |title: String| Refusal::new(ProblemKind::UnexpectedPackage, title);
     let is_moved = found.without_pkgrel() != planned.without_pkgrel();
     // Builds that were planned before releases were recorded may only have newer versions.
     let may_move = release.is_some() || found.compare(planned).is_gt();
@@ -239,12 +231,7 @@ async fn check_version(
             known.without_pkgrel() == planned.without_pkgrel() && known.compare(planned).is_ge()
         });
     if found != planned && !is_raised && !(is_moved && may_move) {
-        let title = format!(
-            "{} does not have the planned version {planned}",
-            package.file_name
-        );
-        let hint = "only a pkgver() function may change the version";
-        return Err(refusal(title).hint(hint).into());
+        return Err(package_refusals::other_version(package, planned));
     }
     let Some(release) = release else {
         return Ok(());
@@ -253,17 +240,10 @@ async fn check_version(
     if release.is_rebuild
         && let Some(other) = base.find(|base| base.compare(found).is_ge())
     {
-        let file_name = &package.file_name;
-        let title = format!("{file_name} would not install over {other} of the base repositories");
-        let hint = "update the source repository, or leave the package out with --exclude";
-        return Err(refusal(title).hint(hint).into());
+        return Err(package_refusals::older_than_base(package, other));
     }
     if earlier.contains(found) {
-        let title = format!(
-            "this namespace has already had another package of version {found} for {}",
-            package.pkgname
-        );
-        return Err(refusal(title).into());
+        return Err(package_refusals::known_version(package));
     }
     Ok(())
 }
@@ -273,19 +253,13 @@ fn common_version(uploaded: &[Uploaded]) -> Result<PackageVersion, Error> {
     if let [first, rest @ ..] = uploaded
         && let Some(other) = rest.iter().find(|package| package.version != first.version)
     {
-        let title = format!(
-            "{} and {} differ in version",
-            first.file_name, other.file_name
-        );
-        return Err(Error::refused(ProblemKind::UnexpectedPackage, title));
+        return Err(package_refusals::two_versions(
+            &first.file_name,
+            &other.file_name,
+        ));
     }
     uploaded
         .first()
         .map(|package| package.version.clone())
-        .ok_or_else(|| {
-            Error::refused(
-                ProblemKind::UnexpectedPackage,
-                "a success must list at least one package",
-            )
-        })
+        .ok_or_else(package_refusals::no_package)
 }

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use buildbtw_model::api::{ExpectedPackage, ProblemKind, UploadedPackage};
+use buildbtw_model::api::{ExpectedPackage, UploadedPackage};
 use buildbtw_model::{AttemptId, PackageFileName, Pkgbase, Sha256Digest};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
@@ -15,12 +15,13 @@ use tokio_util::sync::CancellationToken;
 use crate::db::expectations::{self, ForUpload};
 use crate::db::packages::{self, Contents, Entries, PackageRow};
 use crate::db::{Database, TokenId, attempts};
-use crate::error::{Error, Refusal};
-use crate::repos::package_file::{PackageError, PackageMetadata, explain};
+use crate::error::Error;
+use crate::repos::package_file::{PackageError, PackageMetadata};
 use crate::repos::{WorkPermit, sync_folder};
 use crate::state::parts::AttemptParts;
 
 use super::attempt_guard::{active_attempt, attempt_ended, check_owner, no_attempt};
+use super::package_refusals;
 use super::tokens::not_valid;
 
 /// The announced properties of an upload.
@@ -167,23 +168,10 @@ fn check_name(file: &PackageFileName, expected: &[ExpectedPackage]) -> Result<()
     let found = expected
         .iter()
         .find(|package| package.name == name || package.name.as_str() == plain_name);
-    let unexpected = |title: String| Error::refused(ProblemKind::UnexpectedPackage, title);
     match found {
-        None => {
-            let names: Vec<_> = expected
-                .iter()
-                .map(|package| package.name.as_str())
-                .collect();
-            Err(unexpected(format!(
-                "{file} is not a package of this build, which produces {}",
-                names.join(", ")
-            )))
-        }
+        None => Err(package_refusals::not_of_build(file, expected)),
         Some(package) if package.name == name && package.architecture != architecture => {
-            Err(unexpected(format!(
-                "{file} has architecture {architecture}, but the plan expects {}",
-                package.architecture
-            )))
+            Err(package_refusals::other_architecture(file, package))
         }
         Some(_) => Ok(()),
     }
@@ -229,14 +217,10 @@ async fn receive<E: std::fmt::Display>(
     let mut size = 0_u64;
     let mut body = std::pin::pin!(body);
     while let Some(chunk) = body.next().await {
-        let chunk = chunk.map_err(|error| {
-            Refusal::new(ProblemKind::InvalidRequest, "the upload was interrupted")
-                .detail(error.to_string())
-        })?;
+        let chunk = chunk.map_err(package_refusals::interrupted)?;
         size += chunk.len() as u64;
         if size > limit {
-            let title = format!("the package is larger than {} MiB", limit >> 20);
-            return Err(Error::refused(ProblemKind::TooLarge, title));
+            return Err(package_refusals::too_large(limit));
         }
         if size >= measure_at {
             measure_at = size + MEASURED_EVERY;
@@ -247,12 +231,7 @@ async fn receive<E: std::fmt::Display>(
     }
     let found = Sha256Digest::from_bytes(&hasher.finalize().into());
     if found != *expected {
-        return Err(Refusal::new(
-            ProblemKind::ChecksumMismatch,
-            "the upload does not match the announced digest",
-        )
-        .detail(format!("announced {expected}, received {found}"))
-        .into());
+        return Err(package_refusals::other_digest(expected, &found));
     }
     file.flush().await?;
     file.sync_all().await?;
@@ -286,8 +265,10 @@ async fn read_metadata(
         let is_over = || stop.is_cancelled() || Instant::now() >= end;
         let metadata = PackageMetadata::read(&path, &file_name, &pkgbase, &is_over);
         let metadata = metadata.map_err(|error| match error {
-            PackageError::Stopped if !stop.is_cancelled() => upload_timeout(&file_name, limit),
-            error => unusable(&file_name, error),
+            PackageError::Stopped if !stop.is_cancelled() => {
+                package_refusals::slow_package(&file_name, limit)
+            }
+            error => package_refusals::unusable(&file_name, error),
         })?;
         let contents = Contents {
             sonames: metadata.sonames(),
@@ -317,37 +298,10 @@ fn reading_limit(size: u64) -> Duration {
     Duration::from_secs(AT_LEAST_S.saturating_add(size / BYTES_PER_S))
 }
 
-fn upload_timeout(file: &PackageFileName, limit: Duration) -> Error {
-    Refusal::new(
-        ProblemKind::UnexpectedPackage,
-        format!("{file} cannot be published"),
-    )
-    .detail(format!(
-        "reading it took longer than {} s and was stopped",
-        limit.as_secs()
-    ))
-    .into()
-}
-
-/// Creates the refusal of a package. It is permanent if the file itself is the cause, because a repeated upload would
-/// be the same.
-fn unusable(file: &PackageFileName, error: PackageError) -> Error {
-    match error {
-        PackageError::Io(error) => Error::from(error),
-        PackageError::Stopped => {
-            Error::refused(ProblemKind::Unavailable, "the server is shutting down")
-        }
-        error => Refusal::new(
-            ProblemKind::UnexpectedPackage,
-            format!("{file} cannot be published"),
-        )
-        .detail(explain(&error))
-        .into(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use buildbtw_model::api::ProblemKind;
+
     use super::*;
 
     /// Reads a package that never sends data, within a time limit.

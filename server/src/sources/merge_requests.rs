@@ -1,10 +1,9 @@
 //! Changesets of merge requests.
 
-use buildbtw_model::api::ProblemKind;
 use buildbtw_model::{Changeset, GitRef, MergeRequestUrl, Pkgbase, ProjectId};
 
 use crate::db::source_repositories::{self, SourceRepositoryRow};
-use crate::error::{Error, Refusal};
+use crate::error::Error;
 
 use super::catch_up::{Freshness, Wanted};
 use super::handle::Sources;
@@ -25,30 +24,12 @@ impl Sources {
                 let title = format!("project `{path}` is not a known package repository");
                 return Err(refusals::stale(&title, reason));
             }
-            let title = format!("project `{path}` is not a package repository of this server");
-            return Err(Refusal::new(ProblemKind::UnknownPkgbase, title)
-                .hint(format!("the server watches {}", self.title()))
-                .into());
+            return Err(refusals::other_project(path, &self.title()));
         };
         if let Some(state) = found.not_open {
-            let branch = row.branch.as_deref().unwrap_or("main");
-            let name = row
-                .pkgbase
-                .as_ref()
-                .map_or(row.path.as_str(), |base| base.as_str());
-            let title = format!("the merge request {url} is {state}");
-            return Err(Refusal::new(ProblemKind::Conflict, title)
-                .hint(format!(
-                    "build the default branch instead: `{name}/{branch}`"
-                ))
-                .into());
+            return Err(refusals::not_open(url, state, &row));
         }
-        let git_ref: GitRef = found.ref_name.parse().map_err(|error| {
-            Refusal::new(
-                ProblemKind::InvalidRequest,
-                format!("the branch of the merge request is not a valid ref: {error}"),
-            )
-        })?;
+        let git_ref: GitRef = found.ref_name.parse().map_err(refusals::invalid_branch)?;
         let pkgbase = match row.pkgbase.clone().filter(|_| row.problem.is_none()) {
             Some(pkgbase) => pkgbase,
             // A merge request may add the package to a repository without one.

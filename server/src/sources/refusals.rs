@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use buildbtw_gitlab::{GitlabError, GitlabErrorKind};
 use buildbtw_model::api::ProblemKind;
-use buildbtw_model::{Changeset, Pkgbase};
+use buildbtw_model::{Changeset, MergeRequestUrl, Pkgbase};
 
 use crate::db::source_repositories::SourceRepositoryRow;
 use crate::error::{Error, Refusal};
@@ -37,7 +37,7 @@ impl Sources {
         .hint("a plan made now would lack packages; `buildbtw sources` shows the progress")
         .retry_after(PAUSE_WHILE_READING);
         if let Some(outage) = status.outage {
-            refusal = refusal.detail(outage.message);
+            refusal = refusal.detail(outage.cause.message);
         }
         Err(refusal.into())
     }
@@ -50,7 +50,7 @@ impl Sources {
                 "no source repository of pkgbase `{pkgbase}` is known, and the sources cannot be read"
             );
             return Refusal::new(ProblemKind::Unavailable, title)
-                .detail(outage.message)
+                .detail(outage.cause.message)
                 .hint(
                     "the server keeps retrying; `buildbtw sources` shows the state of the sources",
                 )
@@ -112,7 +112,7 @@ impl Sources {
             ReadError::Gitlab(error) if matches!(error.kind, GitlabErrorKind::NotFound(_)) => {
                 let title = format!("project `{}` is no longer in the group", row.path);
                 Refusal::new(ProblemKind::UnknownPkgbase, title)
-                    .hint("it was moved or deleted, or the server's token can no longer see it")
+                    .detail("it was moved or deleted, or the server's token can no longer see it")
                     .into()
             }
             ReadError::Gitlab(error) => unavailable(&error),
@@ -203,8 +203,66 @@ pub(super) fn unavailable(error: &GitlabError) -> Error {
         .retry_after(error.kind.pause().unwrap_or(PAUSE_WHILE_READING));
     if error.kind.is_transient() {
         refusal = refusal.hint("try again later");
+    } else if let Some(hint) = error.kind.hint() {
+        refusal = refusal.hint(format!("ask the operator of the server to {hint}"));
     }
     refusal.into()
+}
+
+/// Returns the refusal of a merge request's URL by a server that watches a folder.
+pub(super) fn no_merge_requests(url: &MergeRequestUrl) -> Error {
+    Refusal::new(
+        ProblemKind::InvalidRequest,
+        format!("cannot look up {url}: this server watches a folder, not a GitLab group"),
+    )
+    .hint("use the branch instead: `pkgbase/branch`")
+    .into()
+}
+
+/// Returns the refusal of a merge request on another GitLab. `watched` is what the server watches.
+pub(super) fn other_gitlab(url: &MergeRequestUrl, watched: &str) -> Error {
+    let title = format!("{url} is not a URL of this server's GitLab");
+    Refusal::new(ProblemKind::InvalidRequest, title)
+        .hint(format!("name a merge request of {watched}"))
+        .into()
+}
+
+/// Returns the refusal of a merge request that GitLab does not find.
+pub(super) fn unknown_merge_request(url: &MergeRequestUrl) -> Error {
+    let title = format!("merge request {url} not found");
+    Refusal::new(ProblemKind::UnknownRef, title)
+        .hint("check its number, and whether the server's token can see the project")
+        .into()
+}
+
+/// Returns the refusal of a merge request of a project outside the group.
+pub(super) fn other_project(path: &str, watched: &str) -> Error {
+    let title = format!("project `{path}` is not a package repository of this server");
+    Refusal::new(ProblemKind::UnknownPkgbase, title)
+        .hint(format!("name a merge request of {watched}"))
+        .into()
+}
+
+/// Returns the refusal of a closed or merged merge request.
+pub(super) fn not_open(url: &MergeRequestUrl, state: &str, row: &SourceRepositoryRow) -> Error {
+    let branch = row.branch.as_deref().unwrap_or("main");
+    let pkgbase = row.pkgbase.as_ref();
+    let name = pkgbase.map_or(row.path.as_str(), |pkgbase| pkgbase.as_str());
+    let title = format!("the merge request {url} is {state}");
+    Refusal::new(ProblemKind::Conflict, title)
+        .hint(format!(
+            "build the default branch instead: `{name}/{branch}`"
+        ))
+        .into()
+}
+
+/// Returns the refusal of a merge request whose branch has an unusual name.
+pub(super) fn invalid_branch(error: impl std::fmt::Display) -> Error {
+    Refusal::new(
+        ProblemKind::InvalidRequest,
+        format!("the branch of the merge request is not a valid ref: {error}"),
+    )
+    .into()
 }
 
 #[cfg(test)]
@@ -298,6 +356,25 @@ mod tests {
                 "GitLab that refuses",
                 unavailable(&failed(GitlabErrorKind::Forbidden("no".to_owned()))),
             ),
+        ]);
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn refusals_of_merge_requests_match_snapshot() {
+        let url = "https://gitlab.example/packages/libgreet/-/merge_requests/1";
+        let url: MergeRequestUrl = url.parse().unwrap();
+        let watched = "the group packages on https://gitlab.example";
+        let text = testing::refusals([
+            ("folder of sources", no_merge_requests(&url)),
+            ("other GitLab", other_gitlab(&url, watched)),
+            ("unknown merge request", unknown_merge_request(&url)),
+            (
+                "project outside the group",
+                other_project("other/x", watched),
+            ),
+            ("merged merge request", not_open(&url, "merged", &row(None))),
+            ("unusual branch", invalid_branch("it contains a space")),
         ]);
         insta::assert_snapshot!(text);
     }

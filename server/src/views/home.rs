@@ -2,8 +2,8 @@
 
 use askama::Template;
 use askama::filters::urlencode;
-use buildbtw_model::NamespaceName;
 use buildbtw_model::api::{NamespaceSummary, SourcesOverview};
+use buildbtw_model::{Explanation, NamespaceName};
 use jiff::Timestamp;
 
 use super::layout::{Layout, Section};
@@ -31,7 +31,7 @@ pub(crate) struct HomePage {
 struct Outage {
     title: &'static str,
     /// The cause, unless it is internal to the server: anonymous visitors can read this page.
-    cause: Option<String>,
+    cause: Option<Explanation>,
     since: TimeAgo,
 }
 
@@ -85,7 +85,7 @@ fn outage(failing: FailingTask, now: Timestamp) -> Outage {
     Outage {
         title: failing.title,
         since: TimeAgo::new(outage.since, now),
-        cause: (!outage.is_of_server).then_some(outage.message),
+        cause: (!outage.is_of_server).then_some(outage.cause),
     }
 }
 

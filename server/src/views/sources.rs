@@ -2,6 +2,7 @@
 
 use askama::Template;
 use askama::filters::urlencode;
+use buildbtw_model::Explanation;
 use buildbtw_model::api::{SourceRepositorySummary, SourcesOverview};
 use jiff::Timestamp;
 
@@ -26,7 +27,7 @@ pub(crate) struct SourcesPage {
 }
 
 struct Outage {
-    message: String,
+    cause: Explanation,
     since: TimeAgo,
 }
 
@@ -68,7 +69,10 @@ impl SourcesPage {
             last_scan: overview.last_scan_at.map(|at| TimeAgo::new(at, now)),
             last_poll: overview.last_poll_at.map(|at| TimeAgo::new(at, now)),
             outage: overview.outage.as_ref().map(|outage| Outage {
-                message: outage.message.clone(),
+                cause: Explanation {
+                    message: outage.message.clone(),
+                    hint: outage.hint.clone(),
+                },
                 since: TimeAgo::new(outage.since, now),
             }),
             overview,

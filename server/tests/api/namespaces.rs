@@ -436,7 +436,7 @@ async fn rejects_architectures_no_builder_supports() {
         (400, ProblemKind::InvalidRequest)
     );
     assert!(problem.title.contains("x86_64"), "{problem:?}");
-    assert!(problem.hint.unwrap().contains("arch"));
+    assert!(problem.detail.unwrap().contains("arch"));
 }
 
 #[tokio::test]

@@ -182,7 +182,7 @@ fn gives_an_example_of_every_body_and_parameter() {
         let responses = operation["responses"].as_object().unwrap();
         for body in responses.values().chain([&operation["requestBody"]]) {
             for (kind, content) in body["content"].as_object().into_iter().flatten() {
-                // Packages and ranges of logs are no texts, and the document is an example of itself.
+                // Packages and ranges of logs are not text, and the document is an example of itself.
                 let is_special = kind == "application/octet-stream" || path == "/openapi.json";
                 let is_range = kind.starts_with("text/plain") && path.ends_with("/log");
                 if is_special || is_range {

@@ -1,4 +1,4 @@
-//! The words of refusals that routes return: title, detail and hint, as a caller reads them.
+//! The texts of refusals that routes return: title, detail and hint, as a caller reads them.
 //! `server/src/service/refusal_snapshots.rs` has those that no simple request produces.
 
 use std::fmt::Write as _;
@@ -110,8 +110,22 @@ async fn requests(recorder: &mut Recorder<'_>) {
         ("page of no entries", "/api/v1/namespaces?limit=0"),
         ("foreign cursor", "/api/v1/namespaces?cursor=x"),
         ("invalid number", "/api/v1/builds/first"),
+        ("invalid iteration", "/api/v1/namespaces/set/iterations/x"),
+        ("invalid kind of event", "/api/v1/events?kind=x"),
+        ("unknown package of a repository", "/repo/set/1/x86_64/x"),
+        ("unknown repository", "/repo/set/9/x86_64/set.db"),
+        ("no complete iteration", "/repo/set/latest/x86_64/set.db"),
     ] {
         recorder.get(name, path).await;
+    }
+    for (name, last) in [
+        ("invalid event number", "x"),
+        ("unknown event number", "99999"),
+    ] {
+        let events = recorder.server.admin_request(Method::GET, "/api/v1/events");
+        recorder
+            .record(name, events.header("last-event-id", last))
+            .await;
     }
     let request = json!({ "id_token": "a", "token": "b", "worker": "w" });
     recorder
@@ -129,6 +143,8 @@ async fn requests(recorder: &mut Recorder<'_>) {
 
 async fn rebuilds(recorder: &mut Recorder<'_>) {
     let many: Vec<String> = (0..2_000).map(|number| format!("p{number}")).collect();
+    let lines: Vec<String> = many.iter().map(|name| format!("{name}/main")).collect();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     for (name, body) in [
         ("no changeset", new(&[], &[])),
         ("changeset given twice", new(&["a/main", "a/main"], &[])),
@@ -152,6 +168,11 @@ async fn rebuilds(recorder: &mut Recorder<'_>) {
             new(&["a/main"], &[("exclude", json!(["a"]))]),
         ),
         ("large plan", new(&["a/main"], &[("max_builds", json!(0))])),
+        ("too many changesets", new(&lines, &[])),
+        (
+            "too many bootstrap builds",
+            new(&["a/main"], &[("bootstrap", json!(many))]),
+        ),
         (
             "merge request of another server",
             new(&["https://gitlab.example/g/a/-/merge_requests/1"], &[]),

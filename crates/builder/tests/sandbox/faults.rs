@@ -149,7 +149,7 @@ async fn blames_package_for_program_missing_in_makedepends() {
         let (kind, message, log) = fixture.fails(&request).await;
         assert_eq!(kind, Package, "{lines}: {message}\n{log}");
         assert!(
-            message.contains("add it to makedepends") && message.contains(expected),
+            message.contains("add its package to makedepends") && message.contains(expected),
             "{lines}: {message}\n{log}"
         );
     }

@@ -297,4 +297,23 @@ mod tests {
         assert!(Sender::of(&strict, &both, now).unwrap().is_verified());
         assert_eq!(verify(&strict, &both, body, now), wrong);
     }
+
+    #[test]
+    fn errors_match_snapshot() {
+        let errors = [
+            VerificationError::Unsigned,
+            VerificationError::WrongToken,
+            VerificationError::WrongSignature,
+            VerificationError::Stale,
+        ];
+        for error in &errors {
+            match error {
+                VerificationError::Unsigned
+                | VerificationError::WrongToken
+                | VerificationError::WrongSignature
+                | VerificationError::Stale => {}
+            }
+        }
+        insta::assert_snapshot!(errors.map(|error| error.to_string()).join("\n"));
+    }
 }

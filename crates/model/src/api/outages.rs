@@ -15,6 +15,9 @@ pub struct TaskOutage {
     pub title: String,
     /// The cause, for people.
     pub message: String,
+    /// What the operator of the server can do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
     /// When it began.
     pub since: Timestamp,
 }

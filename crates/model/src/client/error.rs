@@ -125,7 +125,7 @@ impl ClientError {
                 "check that buildbtw-server runs there, or set --server or BUILDBTW_SERVER".into(),
             ),
             Self::InvalidCa { .. } => Some(
-                "--ca (BUILDBTW_CA) names a PEM file, with lines like `-----BEGIN CERTIFICATE-----`"
+                "set --ca (BUILDBTW_CA) to a PEM file, with lines like `-----BEGIN CERTIFICATE-----`"
                     .into(),
             ),
             Self::InvalidToken
@@ -134,5 +134,63 @@ impl ClientError {
             | Self::UnexpectedResponse { .. }
             | Self::LocalFile { .. } => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_match_snapshot() {
+        let server = || "http://127.0.0.1:8080".to_owned();
+        let path = || std::path::PathBuf::from("ca.pem");
+        let errors = [
+            ClientError::InvalidToken,
+            ClientError::InvalidServer {
+                server: "localhost".to_owned(),
+                reason: "relative URL without a base".to_owned(),
+            },
+            ClientError::InvalidCa {
+                path: path(),
+                reason: "it contains no certificate".to_owned(),
+            },
+            ClientError::Connection {
+                server: server(),
+                reason: "Connection refused (os error 111)".to_owned(),
+            },
+            ClientError::Refused(Problem {
+                kind: ProblemKind::Conflict,
+                title: "`set` is cancelled".to_owned(),
+                status: 409,
+                detail: Some("since yesterday".to_owned()),
+                hint: Some("run `buildbtw resume set` first".to_owned()),
+            }),
+            ClientError::Status {
+                status: StatusCode::BAD_GATEWAY,
+            },
+            ClientError::UnexpectedResponse {
+                url: server(),
+                source: serde_json::from_str::<u8>("<").unwrap_err(),
+            },
+            ClientError::LocalFile {
+                path: path(),
+                source: std::io::Error::from(std::io::ErrorKind::NotFound),
+            },
+        ];
+        for error in &errors {
+            match error {
+                ClientError::InvalidToken
+                | ClientError::InvalidServer { .. }
+                | ClientError::InvalidCa { .. }
+                | ClientError::Connection { .. }
+                | ClientError::Refused(_)
+                | ClientError::Status { .. }
+                | ClientError::UnexpectedResponse { .. }
+                | ClientError::LocalFile { .. } => {}
+            }
+        }
+        let text = errors.map(|error| error.explanation().to_string());
+        insta::assert_snapshot!(text.join("\n\n"));
     }
 }

@@ -192,3 +192,31 @@ impl fmt::Debug for PlanRequest<'_> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_of_patterns_match_snapshot() {
+        let errors = [
+            InvalidPatterns::Syntax {
+                pattern: "[".to_owned(),
+                reason: "unclosed character class; missing ']'".to_owned(),
+            },
+            InvalidPatterns::TooLong {
+                number: 2,
+                length: 9_000,
+            },
+            InvalidPatterns::TooMany { count: 2_000 },
+        ];
+        for error in &errors {
+            match error {
+                InvalidPatterns::Syntax { .. }
+                | InvalidPatterns::TooLong { .. }
+                | InvalidPatterns::TooMany { .. } => {}
+            }
+        }
+        insta::assert_snapshot!(errors.map(|error| error.to_string()).join("\n"));
+    }
+}

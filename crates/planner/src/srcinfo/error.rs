@@ -21,3 +21,31 @@ pub enum SrcinfoError {
         of: &'static str,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_match_snapshot() {
+        let invalid = "a b".parse::<buildbtw_model::Pkgname>().unwrap_err();
+        let errors = [
+            SrcinfoError::Missing("pkgbase"),
+            SrcinfoError::Invalid(invalid),
+            SrcinfoError::NotStored("{}".to_owned()),
+            SrcinfoError::TooMuch {
+                most: 10_000,
+                of: "lines",
+            },
+        ];
+        for error in &errors {
+            match error {
+                SrcinfoError::Missing(_)
+                | SrcinfoError::Invalid(_)
+                | SrcinfoError::NotStored(_)
+                | SrcinfoError::TooMuch { .. } => {}
+            }
+        }
+        insta::assert_snapshot!(errors.map(|error| error.to_string()).join("\n"));
+    }
+}

@@ -152,7 +152,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn keeps_outage_while_any_key_fails() {
         let (mut keyed, at) = (keyed(), Some(Instant::now()));
-        let message = |keyed: &Keyed<u32>| keyed.outage.current().unwrap().message;
+        let message = |keyed: &Keyed<u32>| keyed.outage.current().unwrap().cause.message;
         keyed.failed(1, failure(1));
         keyed.failed(2, failure(2));
         assert_eq!(keyed.next(at), Next::maybe_at(at).failed());

@@ -197,7 +197,7 @@ async fn pauses_after_failure_and_shows_outage_until_a_turn_succeeds() {
     running.act(ScriptedTurn::Fail).await;
     let outage = running.outage.current().unwrap();
     assert!(
-        outage.message.contains("0 of 1 known projects"),
+        outage.cause.message.contains("0 of 1 known projects"),
         "{outage:?}"
     );
     // The pause comes first.
@@ -272,7 +272,10 @@ async fn restarts_panicked_actor_and_keeps_its_messages() {
     running.inbox.send(ScriptedTurn::Rest);
     running.pass(Duration::from_millis(1)).await;
     let outage = running.outage.current().unwrap();
-    assert!(outage.message.contains("as the script says"), "{outage:?}");
+    assert!(
+        outage.cause.message.contains("as the script says"),
+        "{outage:?}"
+    );
     assert!(outage.is_of_server);
     let failing = running.outages.current();
     assert_eq!(failing.len(), 1);

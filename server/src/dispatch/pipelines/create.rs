@@ -125,8 +125,8 @@ async fn request_pipeline(
     match Rejection::of(&error) {
         Rejection::Temporary(pause) => Ok(Step::Later(pause)),
         Rejection::General => Ok(Step::Failed(error)),
-        Rejection::Permanent(message) => {
-            end_refused(parts, row, &message).await?;
+        Rejection::Permanent(explanation) => {
+            end_refused(parts, row, &explanation).await?;
             Ok(Step::Settled)
         }
     }

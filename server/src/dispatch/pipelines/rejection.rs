@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use buildbtw_gitlab::{GitlabError, GitlabErrorKind};
+use buildbtw_model::Explanation;
 
 /// The pause after GitLab's rate limit of pipelines, which names no time.
 const RATE_LIMIT_PAUSE: Duration = Duration::from_secs(20);
@@ -17,7 +18,7 @@ pub(super) enum Rejection {
     /// Every other request would fail, too.
     General,
     /// The request fails until a user fixes the cause.
-    Permanent(String),
+    Permanent(Explanation),
 }
 
 impl Rejection {
@@ -30,32 +31,43 @@ impl Rejection {
                 if message.contains("Too many pipelines") {
                     return Self::Temporary(RATE_LIMIT_PAUSE);
                 }
-                Self::Permanent(format!(
-                    "GitLab refuses to create a pipeline for {}: {}{}",
-                    error.about,
-                    flatten_errors(message),
-                    hint(message)
-                ))
+                Self::Permanent(Explanation {
+                    message: refusal(error, message),
+                    hint: hint(message).map(str::to_owned),
+                })
             }
             // Another change of the project is in progress.
             GitlabErrorKind::Status { status: 409, .. } => Self::Temporary(CONFLICT_PAUSE),
-            GitlabErrorKind::Status { status: 404, .. } => Self::Permanent(format!(
-                "GitLab no longer has project {}, or the server's token cannot see it",
-                error.about
+            GitlabErrorKind::Status { status: 404, .. } => Self::Permanent(Explanation::with_hint(
+                format!(
+                    "GitLab no longer has project {}, or the server's token cannot see it",
+                    error.about
+                ),
+                "check that it still exists, and the role of the token's user",
             )),
-            GitlabErrorKind::Forbidden(message) => Self::Permanent(format!(
-                "the server's token is not allowed to run pipelines in {}: {message}; it needs the role Developer, or \
-                 Maintainer for protected branches that only maintainers may push to",
-                error.about
+            GitlabErrorKind::Forbidden(message) => Self::Permanent(Explanation::with_hint(
+                format!(
+                    "the server's token is not allowed to run pipelines in {}: {message}",
+                    error.about
+                ),
+                "give its user the role Developer, or Maintainer for protected branches that only maintainers may \
+                 push to",
             )),
-            GitlabErrorKind::Status { message, .. } => Self::Permanent(format!(
-                "GitLab refuses to create a pipeline for {}: {}",
-                error.about,
-                flatten_errors(message)
-            )),
+            GitlabErrorKind::Status { message, .. } => {
+                Self::Permanent(refusal(error, message).into())
+            }
             _ => Self::General,
         }
     }
+}
+
+/// Returns the message of a pipeline that GitLab refuses to create.
+fn refusal(error: &GitlabError, message: &str) -> String {
+    format!(
+        "GitLab refuses to create a pipeline for {}: {}",
+        error.about,
+        flatten_errors(message)
+    )
 }
 
 /// Flattens GitLab's validation errors, which are of the form `{"base":["…"]}`.
@@ -77,24 +89,28 @@ fn flatten_errors(message: &str) -> String {
 }
 
 /// Returns how to fix the cause of a refusal.
-fn hint(message: &str) -> &'static str {
+fn hint(message: &str) -> Option<&'static str> {
     let says = |phrase: &str| message.contains(phrase);
     if says("Missing CI config file") {
-        "; `buildbtw-server gitlab set-ci-config` sets the template of all projects"
+        Some("set the template of all projects with `buildbtw-server gitlab set-ci-config`")
     } else if says("Reference not found") || says("Commit not found") {
-        "; the branch was deleted: create a new iteration"
+        Some("the branch was deleted: create a new iteration with `buildbtw new-iteration`")
     } else if says("set pipeline variables") {
-        "; let the server's role set variables (ci_pipeline_variables_minimum_override_role), or use \
-         --gitlab-parameters=inputs"
+        Some(
+            "let the server's role set variables (ci_pipeline_variables_minimum_override_role), or use \
+             --gitlab-parameters=inputs",
+        )
     } else if says("nput") {
-        "; check that the project uses the current template; GitLab before 17.10 needs \
-         --gitlab-parameters=variables"
+        Some(
+            "check that the project uses the current template; GitLab before 17.10 needs \
+             --gitlab-parameters=variables",
+        )
     } else if says("sufficient permission") || says("Insufficient permissions") {
-        "; the token's role must be allowed to push or merge to protected branches"
+        Some("allow the role of the token's user to push or merge to protected branches")
     } else if says("filtered out by workflow rules") || says("would have been empty") {
-        "; the template must be used unchanged"
+        Some("use the template unchanged")
     } else {
-        ""
+        None
     }
 }
 
@@ -119,16 +135,32 @@ mod tests {
     }
 
     #[test]
-    fn adds_remedy_to_refusal() {
-        let refused = bad_request(r#"{"base":["Missing CI config file"]}"#);
-        let Rejection::Permanent(message) = refused else {
-            panic!("{refused:?}");
+    fn refusals_match_snapshot() {
+        let bodies = [
+            r#"{"base":["Missing CI config file"]}"#,
+            r#"{"base":["Reference not found"]}"#,
+            r#"{"base":["Insufficient permissions to set pipeline variables"]}"#,
+            r#"{"base":["Input `server` is unknown"]}"#,
+            r#"{"base":["You do not have sufficient permission to run a pipeline on 'main'"]}"#,
+            r#"{"base":["Pipeline filtered out by workflow rules."]}"#,
+            "something else",
+        ];
+        let status = |status: u16| GitlabErrorKind::Status {
+            status,
+            message: "403 Forbidden".to_owned(),
         };
-        assert!(
-            message.contains("Missing CI config file; `buildbtw-server"),
-            "{message}"
-        );
-        assert!(!message.contains('{'), "{message}");
+        let others = [
+            status(404),
+            status(422),
+            GitlabErrorKind::Forbidden("403 Forbidden".to_owned()),
+        ];
+        let others = others.map(|kind| Rejection::of(&error(kind)));
+        let texts = bodies.map(bad_request).into_iter().chain(others);
+        let texts = texts.map(|refused| match refused {
+            Rejection::Permanent(explanation) => explanation.to_string(),
+            Rejection::Temporary(_) | Rejection::General => panic!("{refused:?}"),
+        });
+        insta::assert_snapshot!(texts.collect::<Vec<_>>().join("\n\n"));
     }
 
     #[test]

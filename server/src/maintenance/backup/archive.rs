@@ -4,10 +4,10 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use buildbtw_model::Explanation;
 use tar::{Archive, Builder, EntryType, Header};
 
-use super::tree::{ANOTHER, SameFiles, Totals, create_parent, is_allowed, restrict};
+use super::explanations;
+use super::tree::{SameFiles, Totals, create_parent, is_allowed, restrict};
 
 /// Writes files below a folder as an archive. What is stored once is stored once in the archive, too.
 ///
@@ -70,10 +70,10 @@ pub(super) fn extract(
     let mut totals = Totals::default();
     for entry in archive
         .entries()
-        .map_err(|error| unreadable(true, &error))?
+        .map_err(|error| explanations::unreadable_archive(true, &error))?
     {
         let is_first = paths.is_empty();
-        let problem = |error: io::Error| unreadable(is_first, &error);
+        let problem = |error: io::Error| explanations::unreadable_archive(is_first, &error);
         let mut entry = entry.map_err(problem)?;
         let path = entry.path().map_err(problem)?.into_owned();
         let kind = entry.header().entry_type();
@@ -85,7 +85,7 @@ pub(super) fn extract(
         let is_known = is_allowed(&path) && first.as_deref().is_none_or(is_allowed);
         anyhow::ensure!(
             is_known,
-            not_a_backup(&format!("it contains `{}`", path.display()))
+            explanations::foreign_archive(format!("it contains `{}`", path.display()))
         );
         let target = to.join(rename(&path));
         create_parent(&target)?;
@@ -97,7 +97,10 @@ pub(super) fn extract(
             (EntryType::Link, Some(first)) => {
                 fs_err::hard_link(to.join(rename(&first)), &target)?;
             }
-            _ => anyhow::bail!(not_a_backup(&format!("`{}` is not a file", path.display()))),
+            _ => anyhow::bail!(explanations::foreign_archive(format!(
+                "`{}` is not a file",
+                path.display()
+            ))),
         }
         paths.push(path);
     }
@@ -110,27 +113,6 @@ fn write_file(target: &Path, entry: &mut impl Read) -> anyhow::Result<u64> {
         .with_context(|| format!("cannot extract `{}`", target.display()))?;
     restrict(target)?;
     Ok(size)
-}
-
-/// Explains an error of an archive; at its first entry, it probably is none.
-fn unreadable(is_first: bool, error: &io::Error) -> Explanation {
-    match is_first {
-        true => Explanation::with_hint(
-            format!("cannot read the tar archive: {error}"),
-            "decompress a compressed archive first",
-        ),
-        false => Explanation::with_hint(
-            format!("the tar archive is damaged or incomplete: {error}"),
-            ANOTHER,
-        ),
-    }
-}
-
-fn not_a_backup(why: &str) -> Explanation {
-    Explanation::with_hint(
-        format!("the archive is not a backup: {why}"),
-        "name an archive that `buildbtw-server backup` wrote",
-    )
 }
 
 #[cfg(test)]

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use buildbtw_model::Explanation;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::tree::{ANOTHER, MANIFEST_FILE, restrict};
+use super::explanations;
+use super::tree::{MANIFEST_FILE, restrict};
 
 /// The only format so far.
 const FORMAT: u32 = 1;
@@ -52,23 +52,11 @@ impl Manifest {
             .with_context(|| format!("`{MANIFEST_FILE}` is not that of a backup"))?;
         anyhow::ensure!(
             manifest.format == FORMAT,
-            Explanation::with_hint(
-                format!(
-                    "the backup has format {}, but this program reads format {FORMAT}",
-                    manifest.format
-                ),
-                format!("restore it with buildbtw-server {}", manifest.version),
-            )
+            explanations::other_format(manifest.format, FORMAT, &manifest.version)
         );
         anyhow::ensure!(
             manifest.names == names as u64,
-            Explanation::with_hint(
-                format!(
-                    "the backup is incomplete: it has {names} files instead of {}",
-                    manifest.names
-                ),
-                ANOTHER,
-            )
+            explanations::missing_files(names, manifest.names)
         );
         Ok(manifest)
     }

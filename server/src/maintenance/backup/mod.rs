@@ -2,6 +2,7 @@
 //! the state of one moment. Repository databases are not part of it: `restore` renders them.
 
 mod archive;
+mod explanations;
 mod manifest;
 pub mod restore;
 mod stage;
@@ -44,7 +45,10 @@ pub struct Summary {
 /// When there is no database, `target` exists, another backup is running, or files cannot be written.
 pub async fn backup(data: &Path, target: &Path) -> anyhow::Result<Summary> {
     check_database(data)?;
-    anyhow::ensure!(target.symlink_metadata().is_err(), exists(target));
+    anyhow::ensure!(
+        target.symlink_metadata().is_err(),
+        explanations::exists(target)
+    );
     let parent = match target.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -68,7 +72,7 @@ pub async fn backup(data: &Path, target: &Path) -> anyhow::Result<Summary> {
                     .map_err(io::Error::from)
                     .with_context(|| format!("cannot create `{}`", target.display()))?;
             }
-            Err(Errno::EXIST) => anyhow::bail!(exists(&target)),
+            Err(Errno::EXIST) => anyhow::bail!(explanations::exists(&target)),
             Err(error) => {
                 return Err(io::Error::from(error))
                     .with_context(|| format!("cannot create `{}`", target.display()));
@@ -106,13 +110,6 @@ fn check_database(data: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn exists(target: &Path) -> Explanation {
-    Explanation::with_hint(
-        format!("`{}` already exists", target.display()),
-        "choose another path: backups overwrite nothing",
-    )
-}
-
 /// Creates a folder beside the target, from which a finished backup is renamed.
 fn beside(parent: &Path, target: &Path) -> Result<TempDir, Explanation> {
     let created = tempfile::Builder::new()
@@ -125,10 +122,7 @@ fn beside(parent: &Path, target: &Path) -> Result<TempDir, Explanation> {
             io::ErrorKind::NotFound => format!("the folder `{}` does not exist", parent.display()),
             _ => cause.unwrap_or_else(|| error.to_string()),
         };
-        Explanation::with_hint(
-            format!("cannot write the backup `{}`: {why}", target.display()),
-            "name a path in a folder that exists and can be written",
-        )
+        explanations::not_writable(target, why)
     })
 }
 
@@ -170,10 +164,9 @@ impl Collected {
         let lock = fs_err::File::open(&staging)?;
         match lock.try_lock() {
             Ok(()) => {}
-            Err(std::fs::TryLockError::WouldBlock) => anyhow::bail!(Explanation::with_hint(
-                format!("another backup of `{}` is running", data.display()),
-                "wait for its end",
-            )),
+            Err(std::fs::TryLockError::WouldBlock) => {
+                anyhow::bail!(explanations::is_running(data))
+            }
             Err(std::fs::TryLockError::Error(error)) => return Err(error.into()),
         }
         // Left by a backup that was killed.

@@ -3,7 +3,6 @@
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use buildbtw_model::Explanation;
 use jiff::Timestamp;
 
 use crate::maintenance::check::{Finding, complete};
@@ -12,8 +11,8 @@ use crate::repos::sync_folder;
 use crate::run::{DATABASE_FILE, RESTORING_FILE, lock};
 
 use super::manifest::Manifest;
-use super::tree::{ANOTHER, MANIFEST_FILE, Totals, sync_all};
-use super::{archive, tree};
+use super::tree::{MANIFEST_FILE, Totals, sync_all};
+use super::{archive, explanations, tree};
 
 /// The file that another process locks to use the folder.
 const LOCK_FILE: &str = "lock";
@@ -46,12 +45,9 @@ impl Source {
     /// When there is none.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         // Not with fs_err, whose error names the path a second time.
-        let metadata = path.metadata().map_err(|error| {
-            Explanation::with_hint(
-                format!("cannot open the backup `{}`: {error}", path.display()),
-                "name a folder or an archive that `buildbtw-server backup` wrote",
-            )
-        })?;
+        let metadata = path
+            .metadata()
+            .map_err(|error| explanations::not_opened(path, error))?;
         if metadata.is_dir() {
             return Ok(Self::Folder(path.to_owned()));
         }
@@ -119,14 +115,7 @@ fn check_empty(data: &Path) -> anyhow::Result<()> {
     for name in names {
         anyhow::ensure!(
             name == "lost+found" || name == LOCK_FILE,
-            Explanation::with_hint(
-                format!(
-                    "the data folder `{}` is not empty: it contains `{}`",
-                    data.display(),
-                    name.display()
-                ),
-                "move its content aside, or choose another --data-dir",
-            )
+            explanations::not_empty(data, name.display())
         );
     }
     Ok(())
@@ -142,13 +131,7 @@ fn fill(data: &Path, source: Source) -> anyhow::Result<(Timestamp, Totals)> {
         Source::Folder(folder) => {
             anyhow::ensure!(
                 folder.join(MANIFEST_FILE).try_exists()?,
-                Explanation::with_hint(
-                    format!(
-                        "`{}` is not a backup: it has no `{MANIFEST_FILE}`",
-                        folder.display()
-                    ),
-                    "name a folder that `buildbtw-server backup` wrote",
-                )
+                explanations::foreign_folder(&folder, MANIFEST_FILE)
             );
             let paths = tree::files(&folder)?;
             let totals = tree::copy(&folder, data, &paths, rename)?;
@@ -158,16 +141,13 @@ fn fill(data: &Path, source: Source) -> anyhow::Result<(Timestamp, Totals)> {
     };
     anyhow::ensure!(
         !paths.is_empty() && data.join(MANIFEST_FILE).try_exists()?,
-        Explanation::with_hint(
-            format!("the backup is incomplete: `{MANIFEST_FILE}`, its last file, is missing"),
-            ANOTHER,
-        )
+        explanations::no_manifest(MANIFEST_FILE)
     );
     let text = fs_err::read(data.join(MANIFEST_FILE))?;
     let manifest = Manifest::check(&text, paths.len() - 1)?;
     anyhow::ensure!(
         data.join(RESTORING_FILE).try_exists()?,
-        Explanation::with_hint("the backup has no database", ANOTHER)
+        explanations::no_database()
     );
     fs_err::remove_file(data.join(MANIFEST_FILE))?;
     Ok((manifest.created_at, totals))
@@ -177,10 +157,7 @@ fn fill(data: &Path, source: Source) -> anyhow::Result<(Timestamp, Totals)> {
 fn finish(data: &Path) -> anyhow::Result<()> {
     anyhow::ensure!(
         !data.join(format!("{RESTORING_FILE}-wal")).try_exists()?,
-        Explanation::with_hint(
-            "another program has opened the restored database",
-            "restore it again when that has ended",
-        )
+        explanations::database_in_use()
     );
     sync_all(data)?;
     fs_err::rename(data.join(RESTORING_FILE), data.join(DATABASE_FILE))?;

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use buildbtw_model::{AttemptId, Explanation};
+use buildbtw_model::AttemptId;
 use jiff::Timestamp;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sqlx::{ConnectOptions as _, SqlitePool};
@@ -25,6 +25,7 @@ use crate::repos::{Repos, RepositoryKey};
 use crate::run::DATABASE_FILE;
 use crate::time::Clock;
 
+use super::explanations;
 use super::tree::{create_parent, files, restrict};
 
 /// How often files may disappear before the backup is given up.
@@ -92,10 +93,7 @@ pub(super) async fn stage(data: &Path, folder: &Path) -> anyhow::Result<Staged> 
         }
         missing = now_missing;
     }
-    anyhow::bail!(Explanation::with_hint(
-        format!("files were removed {TRIES} times while they were collected"),
-        "back up with the version that runs the server, or when fewer namespaces are deleted",
-    ))
+    anyhow::bail!(explanations::files_removed(TRIES))
 }
 
 /// Copies the database to a new file, which replaces an earlier copy.
@@ -138,13 +136,7 @@ async fn open_copy(copy: &Path) -> anyhow::Result<SqlitePool> {
         .await
         .context("cannot read the version of the database")?;
     let own = MIGRATOR.iter().map(|migration| migration.version).max();
-    anyhow::ensure!(
-        found == own,
-        Explanation::with_hint(
-            "the database is of another version than this program",
-            "back it up with the version that runs the server, or start the server with this one before",
-        )
-    );
+    anyhow::ensure!(found == own, explanations::other_version());
     Ok(reader)
 }
 

@@ -6,12 +6,11 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::Context as _;
-use buildbtw_model::Explanation;
 
 use crate::run::DATABASE_FILE;
 
-/// What to do about a damaged backup.
-pub(super) const ANOTHER: &str = "restore another backup";
+use super::explanations;
+
 /// The file that says that a backup is complete.
 pub(super) const MANIFEST_FILE: &str = "backup.json";
 
@@ -61,10 +60,7 @@ pub(super) fn files(root: &Path) -> anyhow::Result<Vec<PathBuf>> {
             }
             anyhow::ensure!(
                 kind.is_file() && is_allowed(&path),
-                Explanation::with_hint(
-                    format!("`{}` is not part of a backup", root.join(&path).display()),
-                    "remove it, or restore another backup",
-                )
+                explanations::foreign_file(&root.join(&path))
             );
             files.push(path);
         }

@@ -80,7 +80,7 @@ fn messages(lines: Lines) -> impl Stream<Item = Result<SseEvent, Error>> {
         }
         let text = lines.next().await?;
         if text.is_none() && lines.shutdown.is_cancelled() {
-            // The log goes on: without an `end`, clients connect again.
+            // The log continues: without an `end`, clients connect again.
             return Ok(None);
         }
         let event = SseEvent::default().id(lines.offset.to_string());

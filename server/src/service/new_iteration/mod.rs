@@ -62,15 +62,24 @@ pub async fn request_iteration(
             return show_overview(database, on_gitlab, shortage, server, name, None).await;
         }
     }
-    Err(Refusal::new(
+    Err(planned_concurrently(&namespace.name))
+}
+
+/// Creates the refusal of a request that lost against concurrent ones too often.
+pub(super) fn planned_concurrently(name: &NamespaceName) -> Error {
+    Refusal::new(
         ProblemKind::Conflict,
-        format!(
-            "`{}` was planned again by other requests at the same time",
-            namespace.name
-        ),
+        format!("`{name}` was planned again by other requests at the same time"),
     )
-    .hint("try again")
-    .into())
+    .hint("try again in a moment")
+    .into()
+}
+
+/// Creates the refusal of a new iteration of a cancelled namespace.
+pub(super) fn cancelled(name: &NamespaceName) -> Error {
+    Refusal::new(ProblemKind::Conflict, format!("`{name}` is cancelled"))
+        .hint("`buildbtw resume` resumes it, and plans it again if its sources changed")
+        .into()
 }
 
 /// How often a plan with changed settings is retried when others plan the same namespace.
@@ -179,12 +188,7 @@ async fn check_current(
     if current.is_none_or(|current| current.held_at.is_some()) {
         return match trigger {
             Trigger::SourcesChanged => Ok(false),
-            Trigger::Requested { .. } => Err(Refusal::new(
-                ProblemKind::Conflict,
-                format!("`{}` is cancelled", namespace.name),
-            )
-            .hint("`buildbtw resume` resumes it, and plans it again if its sources changed")
-            .into()),
+            Trigger::Requested { .. } => Err(cancelled(&namespace.name)),
         };
     }
     // A newer iteration was planned with at least the changes that this one has.

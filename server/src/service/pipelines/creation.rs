@@ -1,7 +1,7 @@
 //! The result of requesting a pipeline.
 
 use buildbtw_gitlab::Pipeline;
-use buildbtw_model::{AttemptId, FailureKind};
+use buildbtw_model::{AttemptId, Explanation, FailureKind};
 
 use crate::db::pipelines::{CreatedPipeline, PipelineRow};
 use crate::db::{builds, pipelines};
@@ -73,7 +73,7 @@ pub async fn record_created(
 pub async fn end_refused(
     parts: AttemptParts<'_>,
     row: &PipelineRow,
-    message: &str,
+    explanation: &Explanation,
 ) -> Result<(), Error> {
     let mut tx = parts.database.write().await?;
     let build = builds::by_id(tx.connection(), row.build).await?;
@@ -82,7 +82,7 @@ pub async fn end_refused(
     if let Some(build) = build {
         let kind = FailureKind::Infrastructure;
         transition
-            .fail_permanently(&build, row.attempt, kind, &message.into())
+            .fail_permanently(&build, row.attempt, kind, explanation)
             .await?;
     }
     let effects = transition.commit().await?;
@@ -98,11 +98,11 @@ pub async fn end_refused(
 pub async fn give_up(
     parts: AttemptParts<'_>,
     attempt: AttemptId,
-    message: &str,
+    explanation: &Explanation,
 ) -> Result<(), Error> {
     let row = pipelines::of_attempt(parts.database.read(), attempt).await?;
     match row.filter(|row| row.pipeline_id.is_none()) {
-        Some(row) => end_refused(parts, &row, message).await,
+        Some(row) => end_refused(parts, &row, explanation).await,
         None => Ok(()),
     }
 }

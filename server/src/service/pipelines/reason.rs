@@ -29,7 +29,7 @@ impl Reason {
             | Known::ServerTimeoutRunning
             | Known::ServerTimeoutCanceling => Self::Timeout,
             Known::RunnerConfigurationError => {
-                Self::Configuration("the runner's configuration is wrong; see its log in GitLab")
+                Self::Configuration("the runner's configuration is wrong")
             }
             Known::TraceSizeExceeded => {
                 Self::Configuration("its log is longer than GitLab allows (`ci_max_trace_size`)")
@@ -51,12 +51,31 @@ impl Reason {
             Known::NoUpdatesRunning | Known::NoUpdatesCanceling => {
                 Self::Transient("GitLab lost contact with its runner")
             }
-            Known::RunnerSystemFailure => {
-                Self::Transient("the runner could not run it; see its log in GitLab")
-            }
+            Known::RunnerSystemFailure => Self::Transient("the runner could not run it"),
             Known::RunnerInterrupted => Self::Transient("its runner was stopped"),
             Known::ScriptFailure | Known::UnknownFailure => Self::Unspecific,
         }
+    }
+}
+
+/// The hint for failures that only the job's log explains.
+pub(super) const SEE_LOG: &str = "see the job's log in GitLab";
+
+/// Returns what to do about a failure, if GitLab's reason tells.
+pub(super) fn hint(reason: &FailureReason) -> Option<&'static str> {
+    let FailureReason::Known(reason) = reason else {
+        return None;
+    };
+    match reason {
+        JobFailureReason::RunnerConfigurationError | JobFailureReason::RunnerSystemFailure => {
+            Some(SEE_LOG)
+        }
+        JobFailureReason::StuckPendingNoMatchingRunners
+        | JobFailureReason::NoMatchingRunner
+        | JobFailureReason::RunnerUnsupported => {
+            Some("check that a runner has the tags of the CI template")
+        }
+        _ => None,
     }
 }
 

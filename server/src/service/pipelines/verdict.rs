@@ -8,7 +8,7 @@ use crate::db::pipelines::PipelineRow;
 use crate::time::Seconds;
 
 use super::log::{cannot_run, last_error};
-use super::reason::{Reason, may_be_explained_by_log};
+use super::reason::{Reason, SEE_LOG, hint, may_be_explained_by_log};
 
 /// How an attempt ends.
 pub(super) enum End {
@@ -77,8 +77,11 @@ pub(super) fn verdict(row: &PipelineRow, facts: &Facts<'_>) -> End {
     }
     let own = own_job(row, facts.jobs);
     let by_hand = |what: String| {
-        let message = format!("{what} in GitLab; retry it there or with `buildbtw retry`");
-        End::Permanent(FailureKind::Cancelled, message.into())
+        let why = Explanation::with_hint(
+            format!("{what} in GitLab"),
+            "retry it there, or with `buildbtw retry`",
+        );
+        End::Permanent(FailureKind::Cancelled, why)
     };
     let is_cancelled =
         |status| matches!(status, PipelineStatus::Canceled | PipelineStatus::Canceling);
@@ -90,13 +93,18 @@ pub(super) fn verdict(row: &PipelineRow, facts: &Facts<'_>) -> End {
         }),
         Some(PipelineStatus::Success) if row.reported_message.is_none() => End::Permanent(
             FailureKind::Infrastructure,
-            "the pipeline succeeded without building anything; check that the project uses buildbtw's CI \
-             template, and that its job runs on a runner with buildbtw-executor"
-                .into(),
+            Explanation::with_hint(
+                "the pipeline succeeded without building anything",
+                "check that the project uses buildbtw's CI template, and that its job runs on a runner with \
+                 buildbtw-executor",
+            ),
         ),
         Some(PipelineStatus::Skipped) => End::Permanent(
             FailureKind::Infrastructure,
-            "GitLab skipped the pipeline; check that the project uses buildbtw's CI template".into(),
+            Explanation::with_hint(
+                "GitLab skipped the pipeline",
+                "check that the project uses buildbtw's CI template",
+            ),
         ),
         Some(_) => match deciding_job(row, facts.jobs) {
             Some(job) if is_cancelled(job.status) => {
@@ -120,8 +128,10 @@ fn without_job(row: &PipelineRow, errors: Option<&str>) -> End {
         ),
         None => End::Transient(
             FailureKind::Infrastructure,
-            format!("{message}; its page in GitLab names the limit that may have been reached")
-                .into(),
+            Explanation::with_hint(
+                message,
+                "see its page in GitLab, which names the limit that may have been reached",
+            ),
         ),
     }
 }
@@ -131,6 +141,10 @@ fn of_job(row: &PipelineRow, job: &Job, log: Option<&str>) -> End {
     let failure = job.failure();
     let reason = Reason::of(failure);
     let infrastructure = FailureKind::Infrastructure;
+    let explain = |what: &str| Explanation {
+        message: format!("{about}: {what}"),
+        hint: hint(failure).map(str::to_owned),
+    };
     let log = log.filter(|_| is_silent(row) && may_be_explained_by_log(failure));
     if let Some(said) = log.and_then(cannot_run) {
         return End::Permanent(infrastructure, format!("{about}: {said}").into());
@@ -141,11 +155,9 @@ fn of_job(row: &PipelineRow, job: &Job, log: Option<&str>) -> End {
         (_, Some(reported)) if row.reported_kind == Some(infrastructure) => {
             End::Transient(infrastructure, reported)
         }
-        (Reason::Configuration(what), _) => {
-            End::Permanent(infrastructure, format!("{about}: {what}").into())
-        }
+        (Reason::Configuration(what), _) => End::Permanent(infrastructure, explain(what)),
         (Reason::Transient(what), _) if !what.is_empty() => {
-            End::Transient(infrastructure, format!("{about}: {what}").into())
+            End::Transient(infrastructure, explain(what))
         }
         (_, Some(_)) => End::Transient(
             infrastructure,
@@ -156,14 +168,17 @@ fn of_job(row: &PipelineRow, job: &Job, log: Option<&str>) -> End {
         ),
         (Reason::Unspecific, None) if row.job_id.is_some() => End::Transient(
             infrastructure,
-            format!("{about}: it ended without reporting its build; see its log in GitLab").into(),
+            Explanation::with_hint(
+                format!("{about}: it ended without reporting its build"),
+                SEE_LOG,
+            ),
         ),
         // The job was refused, or differs from the template: failures of hosts have other reasons.
         (Reason::Unspecific, None)
             if *failure == FailureReason::Known(JobFailureReason::ScriptFailure) =>
         {
             let said = log.and_then(last_error).unwrap_or_else(|| {
-                "it failed before it asked for its build; see its log in GitLab".into()
+                Explanation::with_hint("it failed before it asked for its build", SEE_LOG)
             });
             End::Permanent(infrastructure, said.map(|said| format!("{about}: {said}")))
         }
@@ -223,142 +238,4 @@ fn span(seconds: u64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use buildbtw_model::{AttemptId, AttemptStatus, BuildId, JobId, PipelineId, ProjectId};
-
-    use crate::time::Millis;
-
-    fn row() -> PipelineRow {
-        PipelineRow {
-            attempt: AttemptId::new(),
-            build: BuildId(1),
-            project_id: ProjectId(1),
-            git_ref: "main".into(),
-            commit: "0".repeat(40).parse().unwrap(),
-            requested_at: Some(Millis(1)),
-            pipeline_id: Some(PipelineId(2)),
-            url: None,
-            status: None,
-            job_id: Some(JobId(7)),
-            cancel_sent_at: None,
-            ended_at: None,
-            reported_at: None,
-            reported_kind: None,
-            reported_message: None,
-            reported_hint: None,
-            job_timeout: Some(Seconds(3_600)),
-            running_since: None,
-            attempt_status: AttemptStatus::Running,
-            cancel_requested: false,
-            lease_expires_at: Millis(0),
-        }
-    }
-
-    fn reported(kind: FailureKind, message: &str) -> PipelineRow {
-        PipelineRow {
-            reported_at: Some(Millis(1)),
-            reported_kind: Some(kind),
-            reported_message: Some(message.into()),
-            ..row()
-        }
-    }
-
-    fn job(reason: &str, duration: f64) -> Job {
-        Job {
-            id: JobId(7),
-            name: "build".into(),
-            status: PipelineStatus::Failed,
-            failure_reason: Some(reason.to_owned().into()),
-            duration: Some(duration),
-        }
-    }
-
-    fn end(
-        row: &PipelineRow,
-        status: Option<PipelineStatus>,
-        jobs: &[Job],
-    ) -> (bool, FailureKind, String) {
-        let facts = Facts {
-            status,
-            jobs,
-            errors: None,
-            log: None,
-            is_our_cancel: false,
-        };
-        match verdict(row, &facts) {
-            End::Permanent(kind, explanation) => (true, kind, explanation.to_string()),
-            End::Transient(kind, explanation) => (false, kind, explanation.to_string()),
-        }
-    }
-
-    #[test]
-    fn respects_cancellation_in_gitlab() {
-        let cancelled = Some(PipelineStatus::Canceled);
-        assert!(end(&row(), None, &[]).0);
-        assert!(end(&row(), cancelled, &[]).0);
-        let ours = Facts {
-            status: cancelled,
-            jobs: &[],
-            errors: None,
-            log: None,
-            is_our_cancel: true,
-        };
-        assert!(matches!(verdict(&row(), &ours), End::Transient(..)));
-    }
-
-    /// Checks, for each of GitLab's reasons and each earlier report of a job, whether the failure is permanent, and
-    /// its kind.
-    #[test]
-    fn prefers_failure_reason_of_gitlab_over_report() {
-        use FailureKind::{Cancelled, Infrastructure, Timeout};
-        let rows = [
-            row(),
-            reported(Cancelled, "stopped"),
-            reported(Infrastructure, "no space left"),
-        ];
-        let table = [
-            ("job_execution_timeout", [(true, Timeout); 3]),
-            ("job_execution_server_timeout", [(true, Timeout); 3]),
-            ("server_timeout_running", [(true, Timeout); 3]),
-            ("stuck_or_timeout_failure", [(false, Infrastructure); 3]),
-            ("no_updates_running", [(false, Infrastructure); 3]),
-            ("runner_system_failure", [(false, Infrastructure); 3]),
-            ("runner_interrupted", [(false, Infrastructure); 3]),
-            ("script_failure", [(false, Infrastructure); 3]),
-            ("unknown_failure", [(false, Infrastructure); 3]),
-            ("something new", [(false, Infrastructure); 3]),
-            (
-                "runner_configuration_error",
-                [
-                    (true, Infrastructure),
-                    (true, Infrastructure),
-                    (false, Infrastructure),
-                ],
-            ),
-        ];
-        for (reason, expected) in table {
-            for (row, expected) in rows.iter().zip(expected) {
-                let failed = Some(PipelineStatus::Failed);
-                let (is_permanent, kind, message) = end(row, failed, &[job(reason, 60.0)]);
-                assert_eq!((is_permanent, kind), expected, "{reason}: {message}");
-            }
-        }
-        assert!(!end(&row(), Some(PipelineStatus::Failed), &[]).0);
-    }
-
-    #[test]
-    fn names_exceeded_time_limit() {
-        let whole = timeout(&row(), &job("job_execution_timeout", 3_601.5));
-        assert!(whole.contains("job timeout of 1 h (3600 s)"), "{whole}");
-        let script = timeout(&row(), &job("job_execution_timeout", 754.0));
-        assert!(script.contains("after 12 min 34 s (754 s)"), "{script}");
-        assert!(script.contains("RUNNER_SCRIPT_TIMEOUT"), "{script}");
-        let short = PipelineRow {
-            job_timeout: Some(Seconds(5)),
-            ..row()
-        };
-        let short = timeout(&short, &job("job_execution_timeout", 5.0));
-        assert!(short.contains("job timeout of 5 s"), "{short}");
-    }
-}
+mod tests;

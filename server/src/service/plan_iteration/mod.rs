@@ -126,7 +126,7 @@ pub(super) fn check_size(
                 names.join(" or ")
             ),
         )
-        .hint("their `arch` arrays name other architectures")
+        .detail("their `arch` arrays name other architectures")
         .into());
     }
     match total > saturating::<usize, _>(max_builds) {

@@ -20,7 +20,8 @@ pub fn list_outages(outages: &Outages, paging: &Paging) -> Result<Page<TaskOutag
     Ok(page(failing, next, |failing| TaskOutage {
         task: failing.task,
         title: failing.title.to_owned(),
-        message: failing.outage.message,
+        message: failing.outage.cause.message,
+        hint: failing.outage.cause.hint,
         since: failing.outage.since,
     }))
 }

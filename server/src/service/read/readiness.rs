@@ -89,7 +89,7 @@ fn sources(parts: MonitoringParts<'_>) -> Result<(), String> {
     match status {
         status if status.complete => Ok(()),
         status => Err(match status.outage {
-            Some(outage) => format!("the sources were not read yet: {}", outage.message),
+            Some(outage) => format!("the sources were not read yet: {}", outage.cause.message),
             None => "the sources were not read yet".to_owned(),
         }),
     }

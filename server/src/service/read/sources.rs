@@ -110,7 +110,8 @@ pub async fn sources_overview(
             total: progress.total,
         }),
         outage: status.outage.map(|outage| SourcesOutage {
-            message: outage.message,
+            message: outage.cause.message,
+            hint: outage.cause.hint,
             since: outage.since,
         }),
     })

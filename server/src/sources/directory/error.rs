@@ -77,3 +77,36 @@ pub(super) fn unreadable<E: std::error::Error>(
         GitError::Broken(format!("cannot read {what}: {}", reasons.join(": ")))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_match_snapshot() {
+        let unborn = |count: usize| GitError::Unborn {
+            path: "/srv/sources/libgreet".to_owned(),
+            branch: "master".to_owned(),
+            branches: (0..count).map(|number| format!("b{number}")).collect(),
+            other: "b0".to_owned(),
+        };
+        let errors = [
+            GitError::NotARepository("it has no HEAD".to_owned()),
+            GitError::Empty,
+            unborn(1),
+            unborn(7),
+            GitError::UnknownRef,
+            unreadable("the objects")(std::io::Error::other("bad object")),
+        ];
+        for error in &errors {
+            match error {
+                GitError::NotARepository(_)
+                | GitError::Empty
+                | GitError::Unborn { .. }
+                | GitError::UnknownRef
+                | GitError::Broken(_) => {}
+            }
+        }
+        insta::assert_snapshot!(errors.map(|error| error.to_string()).join("\n"));
+    }
+}

@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use buildbtw_model::api::ProblemKind;
 use buildbtw_model::{CommitHash, GitRef, MergeRequestUrl, Pkgbase, SourceProblemKind};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 use crate::db::source_repositories::{SourceProblem, SourceRepositoryRow};
-use crate::error::{Error, Refusal};
+use crate::error::Error;
 use crate::sources::kind::{FoundMergeRequest, Place, ReadError, SourceKind, TreeAtCommit};
+use crate::sources::refusals::no_merge_requests;
 
 use super::git::{self, GitError};
 
@@ -121,12 +121,7 @@ impl SourceKind for Directory {
         &'a self,
         url: &'a MergeRequestUrl,
     ) -> BoxFuture<'a, Result<FoundMergeRequest, Error>> {
-        let refusal = Refusal::new(
-            ProblemKind::InvalidRequest,
-            format!("cannot look up {url}: this server watches a folder, not a GitLab group"),
-        )
-        .hint("use the branch instead: `pkgbase/branch`");
-        std::future::ready(Err(refusal.into())).boxed()
+        std::future::ready(Err(no_merge_requests(url))).boxed()
     }
 }
 

@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use buildbtw_gitlab::{CloneBy, Gitlab, GitlabErrorKind, MergeRequestState, ProjectId, RefNames};
-use buildbtw_model::api::ProblemKind;
 use buildbtw_model::{CommitHash, GitRef, MergeRequestUrl, Pkgbase};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 use crate::db::source_repositories::{SourceProblem, SourceRepositoryRow};
-use crate::error::{Error, Refusal};
+use crate::error::Error;
 use crate::sources::kind::{FoundMergeRequest, Place, ReadError, SourceKind, TreeAtCommit};
 use crate::sources::refusals;
 
@@ -157,18 +156,12 @@ impl GitlabGroup {
     async fn find_merge_request(&self, url: &MergeRequestUrl) -> Result<FoundMergeRequest, Error> {
         let gitlab = self.gitlab.settings().url.as_str();
         let Some((path, number)) = url.project_on(gitlab) else {
-            let title = format!("{url} is not a URL of this server's GitLab");
-            return Err(Refusal::new(ProblemKind::InvalidRequest, title)
-                .hint(format!("the server watches {}", self.title()))
-                .into());
+            return Err(refusals::other_gitlab(url, &self.title()));
         };
         let found = match self.gitlab.merge_request(path, number).await {
             Ok(found) => found,
             Err(error) if matches!(error.kind, GitlabErrorKind::NotFound(_)) => {
-                let title = format!("merge request {url} not found");
-                return Err(Refusal::new(ProblemKind::UnknownRef, title)
-                    .hint("if it exists, the server's token cannot see it")
-                    .into());
+                return Err(refusals::unknown_merge_request(url));
             }
             Err(error) => return Err(refusals::unavailable(&error)),
         };

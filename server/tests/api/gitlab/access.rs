@@ -13,11 +13,12 @@ async fn wait_for_outage(server: &TestServer) -> SourcesOutage {
     eventually("an outage", async || overview(server).await.outage).await
 }
 
-/// Starts a server that cannot read the group, and returns its error.
+/// Starts a server that cannot read the group, and returns its error with the hint.
 async fn outage_message(options: ServerOptions) -> (TestServer, String) {
     let server = TestServer::start_with(options, |_| {}).await;
-    let message = wait_for_outage(&server).await.message;
-    (server, message)
+    let outage = wait_for_outage(&server).await;
+    let hint = outage.hint.unwrap_or_default();
+    (server, format!("{}\nhint: {hint}", outage.message))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -35,6 +36,10 @@ async fn names_missing_scope_of_gitlab_token() {
         .unwrap();
     let page = page.text().await.unwrap();
     assert!(page.contains("scope read_api") && page.contains("Outage, started"));
+    assert!(
+        page.contains("hint: create a token with that scope"),
+        "{page}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -246,9 +246,10 @@ async fn distinguishes_incompatible_gitlab_version_from_outage() {
     );
     poll_expecting_outage(&server).await;
     let outage = overview(&server).await.outage.unwrap();
+    let hint = outage.hint.unwrap_or_default();
     assert!(
-        outage.message.contains("fullPath") && outage.message.contains("update-graphql-schema"),
-        "{}",
+        outage.message.contains("fullPath") && hint.contains("update-graphql-schema"),
+        "{} {hint}",
         outage.message
     );
     forge.gitlab.faults().remove(rule);

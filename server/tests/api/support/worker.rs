@@ -218,7 +218,7 @@ impl Job {
         let expect_ended = |problem: Problem| {
             assert_eq!(problem.kind, ProblemKind::AttemptEnded, "{problem:?}");
             assert_eq!(problem.status, 409);
-            assert!(problem.hint.is_some(), "{problem:?}");
+            assert!(problem.detail.is_some(), "{problem:?}");
         };
         expect_ended(refusal(self.heartbeat().await));
         expect_ended(refusal(self.logs(0, "late").await));

@@ -47,22 +47,46 @@ pub(super) fn check(
     let note = Note::parse(&String::from_utf8_lossy(&note));
     let problem = match status {
         Some(_) if note.is_done => return Ok(()),
-        Some(status) => format!("ended the login shell with exit code {}", exit_code(status)),
-        None => format!("did not finish within {} s", limit.as_secs()),
+        Some(status) => Problem::Ended(exit_code(status)),
+        None => Problem::TimedOut(limit),
     };
     let Some(file) = &note.file else {
-        return Err(Failure::infrastructure("the login shell could not be started").see_log());
+        return Err(not_started());
     };
-    let mut message = format!("{} {problem}", with_package(root, file)?);
-    if let Some(other) = note.sets_errexit.filter(|other| other != file) {
-        let other = with_package(root, &other)?;
+    let errexit = note.sets_errexit.as_ref().filter(|other| *other != file);
+    let errexit = errexit.map(|other| with_package(root, other)).transpose()?;
+    Err(broken_profile(
+        &with_package(root, file)?,
+        &problem,
+        errexit.as_deref(),
+    ))
+}
+
+/// Returns the failure for a file that keeps the login shell from starting. `errexit` is the file that made
+/// failures end the shell.
+fn broken_profile(file: &str, problem: &Problem, errexit: Option<&str>) -> Failure {
+    let mut message = format!("{file} {problem}");
+    if let Some(other) = errexit {
         message.push_str(&format!(
             "; {other} has `set -e`, which ends the shell at any failure"
         ));
     }
-    Err(Failure::package(message).hint(
-        "makepkg is started from a login shell, which reads this file; fix it in its package",
-    ))
+    Failure::package(message)
+        .hint("fix this file in its package: makepkg is started from a login shell, which reads it")
+}
+
+/// Returns the failure for a login shell that read no file.
+fn not_started() -> Failure {
+    Failure::infrastructure("the login shell could not be started").see_log()
+}
+
+/// Why the login shell did not start.
+#[derive(Debug, thiserror::Error)]
+enum Problem {
+    #[error("ended the login shell with exit code {0}")]
+    Ended(i32),
+    #[error("did not finish within {} s", .0.as_secs())]
+    TimedOut(Duration),
 }
 
 /// Returns whether there are only the files that are written for every root.
@@ -124,6 +148,23 @@ impl Note {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn failures_match_snapshot() {
+        let file = "/etc/profile.d/perlbin.sh of perl";
+        let other = Some("/etc/profile.d/strict.sh of strict");
+        let ended = Problem::Ended(3);
+        let text = crate::failure::recorded([
+            ("exit", broken_profile(file, &ended, None)),
+            ("exit after set -e", broken_profile(file, &ended, other)),
+            (
+                "endless file",
+                broken_profile(file, &Problem::TimedOut(MAX_WAIT), None),
+            ),
+            ("no shell", not_started()),
+        ]);
+        insta::assert_snapshot!(text);
+    }
 
     #[test]
     fn reads_progress_of_the_login_shell() {

@@ -104,7 +104,11 @@ async fn expect_failure_until_fixed(
     cause(&forge);
     server.namespace("bump", &["libgreet/main"]).await;
     let build = build_that_is(&server, "libgreet", BuildStatus::Failed).await;
-    let message = build.message.unwrap();
+    let message = format!(
+        "{}; {}",
+        build.message.unwrap(),
+        build.hint.unwrap_or_default()
+    );
     assert!(message.contains(why), "{message}");
     ends_as(&server, IterationStatus::Failed).await;
     fix(&forge);
@@ -138,7 +142,7 @@ async fn reports_gitlab_refusals_with_remedy() {
     expect_failure_until_fixed(
         template(for_pushes),
         template(super::TEMPLATE),
-        "the template must be used unchanged",
+        "use the template unchanged",
     )
     .await;
 }
@@ -155,7 +159,11 @@ async fn reports_role_without_permission_for_variables() {
     let server = forge.server_with(options).await;
     server.namespace("bump", &["libgreet/main"]).await;
     let build = build_that_is(&server, "libgreet", BuildStatus::Failed).await;
-    let message = build.message.unwrap();
+    let message = format!(
+        "{}; {}",
+        build.message.unwrap(),
+        build.hint.unwrap_or_default()
+    );
     assert!(message.contains("minimum_override_role"), "{message}");
 }
 
@@ -170,7 +178,11 @@ async fn reports_missing_branch() {
     forge.gitlab.delete_branch(project, "next").unwrap();
     forge.gitlab.faults().remove(rule);
     let build = build_that_is(&server, "libgreet", BuildStatus::Failed).await;
-    let message = build.message.unwrap();
+    let message = format!(
+        "{}; {}",
+        build.message.unwrap(),
+        build.hint.unwrap_or_default()
+    );
     assert!(message.contains("Reference not found"), "{message}");
     assert!(message.contains("new iteration"), "{message}");
 }

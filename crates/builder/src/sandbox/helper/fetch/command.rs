@@ -3,13 +3,13 @@
 use std::net::IpAddr;
 use std::path::Path;
 
+use super::failures;
 use crate::failure::Failure;
 use crate::fetchers::Agent;
 use crate::sandbox::helper::accounts::BUILD_USER;
 use crate::sandbox::helper::bwrap::{Sandboxed, View};
 use crate::sandbox::helper::network::Network;
 use crate::sandbox::helper::root::Root;
-use crate::source::checkout::shown;
 use crate::source::host_of;
 use crate::sys::Identity;
 
@@ -60,17 +60,8 @@ impl<'a> Fetch<'a> {
         ) else {
             return Ok(None);
         };
-        let redirected = match host == host_of(url) {
-            true => String::new(),
-            false => format!(", redirected to {}", shown(last)),
-        };
-        Ok(Some(Failure::package(format!(
-            "the source {} could not be fetched: {address} belongs to {network}, from which sources must not \
-             be fetched{redirected}",
-            shown(url)
-        ))
-        .hint(format!(
-            "allow it with `--allow-source-network {address}` of the worker or of `buildbtw build`"
-        ))))
+        let redirect = Some(last).filter(|_| host != host_of(url));
+        let failure = failures::refused_network(url, *address, network, redirect);
+        Ok(Some(failure))
     }
 }

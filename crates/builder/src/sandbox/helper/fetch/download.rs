@@ -2,11 +2,10 @@
 //! shows what failed.
 
 use super::command::Fetch;
-use super::refusal;
+use super::{failures, refusal};
 use crate::failure::Failure;
 use crate::fetchers::Agent;
 use crate::sandbox::helper::run::exit_code;
-use crate::source::checkout::shown;
 
 /// Protocols that do not need DLAGENTS, with the arguments that makepkg.conf passes to curl.
 const BUILT_IN: &[(&str, &[&str])] = &[
@@ -95,11 +94,7 @@ impl Fetch<'_> {
         };
         match is_there {
             true => Ok(()),
-            false => Err(Failure::infrastructure(format!(
-                "the source {} was fetched, but `{output}` does not exist",
-                shown(url)
-            ))
-            .see_log()),
+            false => Err(failures::not_written(url, &output)),
         }
     }
 
@@ -131,11 +126,6 @@ impl Fetch<'_> {
             return Err(failure);
         }
         let program = words.first().copied().unwrap_or_default();
-        Err(Failure::infrastructure(format!(
-            "the source {} could not be fetched ({program}: exit {})",
-            shown(url),
-            exit_code(status)
-        ))
-        .see_log())
+        Err(failures::of_agent(url, program, exit_code(status)))
     }
 }

@@ -1,11 +1,11 @@
 //! Fetches git repositories: a bare mirror of each, which makepkg clones.
 
 use super::command::Fetch;
+use super::failures;
 use super::refusal::Refusal;
 use crate::failure::Failure;
 use crate::sandbox::helper::bwrap::Sandboxed;
 use crate::sandbox::helper::run::exit_code;
-use crate::source::checkout::shown;
 use crate::source::entry::Revision;
 
 impl<'a> Fetch<'a> {
@@ -70,9 +70,6 @@ impl<'a> Fetch<'a> {
         if self.git().output(&arguments)?.status.success() {
             return Ok(());
         }
-        Err(Failure::package(format!(
-            "the source {} has no {revision}",
-            shown(url)
-        )))
+        Err(failures::no_revision(url, revision))
     }
 }

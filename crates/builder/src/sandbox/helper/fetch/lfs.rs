@@ -2,6 +2,7 @@
 //! itself.
 
 use super::command::Fetch;
+use super::failures::{self, LfsProblem};
 use crate::failure::Failure;
 use crate::programs::find_program;
 use crate::sandbox::helper::headings::heading;
@@ -45,11 +46,7 @@ impl Fetch<'_> {
             return Ok(());
         }
         if find_program("git-lfs").is_none() {
-            return Err(Failure::infrastructure(format!(
-                "the source {} keeps files in git-lfs, which is not installed on this machine",
-                shown(url)
-            ))
-            .hint("install the package git-lfs"));
+            return Err(failures::no_lfs(url));
         }
         let address = self.address(url, name, &revision)?;
         self.fetch_objects(url, name, &revision, &address)?;
@@ -96,17 +93,9 @@ impl Fetch<'_> {
         if status.success() {
             return Ok(());
         }
-        let what = format!(
-            "the LFS objects of the source {} could not be fetched",
-            shown(url)
-        );
-        Err(match mismatch {
-            Some(line) => Failure::package(format!("{what}: the server sent other data: {line}")),
-            None => {
-                let code = exit_code(status);
-                Failure::infrastructure(format!("{what} (git-lfs: exit {code})")).see_log()
-            }
-        })
+        let failed = || LfsProblem::Failed(exit_code(status));
+        let problem = mismatch.map_or_else(failed, LfsProblem::OtherData);
+        Err(failures::of_lfs(url, &problem))
     }
 
     /// Returns whether a .gitattributes file of the commit assigns files to git-lfs.
@@ -148,11 +137,7 @@ impl Fetch<'_> {
                 return Ok(address.to_owned());
             }
             if !address.is_empty() {
-                return Err(Failure::package(format!(
-                    "the source {} keeps its LFS objects at `{}`, which is not an HTTP address",
-                    shown(url),
-                    shown(address)
-                )));
+                return Err(failures::lfs_address(url, address));
             }
         }
         Ok(default_endpoint(url))
@@ -166,16 +151,8 @@ impl Fetch<'_> {
         let text = String::from_utf8_lossy(&output.stdout);
         match (output.status.success(), text.lines().next()) {
             (true, None) => Ok(()),
-            (_, Some(oid)) => Err(Failure::package(format!(
-                "the LFS objects of the source {} could not be fetched: object {oid} is missing or \
-                 damaged",
-                shown(url)
-            ))),
-            (false, None) => Err(Failure::infrastructure(format!(
-                "the LFS objects of the source {} could not be checked",
-                shown(url)
-            ))
-            .see_log()),
+            (_, Some(oid)) => Err(failures::of_lfs(url, &LfsProblem::Damaged(oid.to_owned()))),
+            (false, None) => Err(failures::lfs_not_checked(url)),
         }
     }
 }

@@ -3,14 +3,13 @@
 
 mod command;
 mod download;
+mod failures;
 mod git;
 mod lfs;
 mod refusal;
 mod vcs;
 
 use std::path::Path;
-
-use buildbtw_model::NetworkPolicy;
 
 use self::command::Fetch;
 use super::headings::heading;
@@ -44,15 +43,7 @@ pub(super) fn fetch(
         };
     };
     if !request.network.fetches_sources() {
-        return Err(Failure::package(format!(
-            "the source {} must not be fetched under network policy `{}`",
-            shown(first),
-            request.network
-        ))
-        .hint(format!(
-            "{}, or put the source into the repository",
-            request.policy_hint(NetworkPolicy::Sources)
-        )));
+        return Err(failures::not_allowed(request, first));
     }
     let agents = Agent::all();
     // Checked before any download, which is wasted if another source cannot be fetched.
@@ -88,32 +79,16 @@ fn check_tools(entry: &Entry, agents: &[Agent]) -> Result<(), Failure> {
         Entry::File { url, protocol, .. } => {
             let agent = Agent::of(agents, protocol);
             if agent.is_none() && !download::is_built_in(protocol) {
-                return Err(Failure::package(format!(
-                    "the source {} uses the protocol `{protocol}`, which this machine does not support",
-                    shown(url)
-                ))
-                .hint(
-                    "ask the worker's operator to add a program for it to DLAGENTS in makepkg.conf",
-                ));
+                return Err(failures::unsupported_protocol(url, protocol));
             }
             match agent.filter(|agent| !agent.is_installed()) {
-                Some(agent) => Err(Failure::infrastructure(format!(
-                    "the source {} cannot be fetched: `{}`, which DLAGENTS names for `{protocol}`, is not \
-                     installed on this machine",
-                    shown(url),
-                    agent.program()
-                ))),
+                Some(agent) => Err(failures::no_agent(url, protocol, agent.program())),
                 None => Ok(()),
             }
         }
         Entry::Vcs { url, tool, .. } => match tool.is_installed() {
             true => Ok(()),
-            false => Err(Failure::infrastructure(format!(
-                "the source {} cannot be fetched: `{}` is not installed on this machine",
-                shown(url),
-                tool.program()
-            ))
-            .hint(format!("install the package {}", tool.package()))),
+            false => Err(failures::no_tool(url, *tool)),
         },
     }
 }

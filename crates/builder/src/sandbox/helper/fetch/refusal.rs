@@ -165,6 +165,36 @@ mod tests {
     }
 
     #[test]
+    fn failures_match_snapshot() {
+        let moved = "https://mirror.example.org/y";
+        let curl = |code, status| of_curl(code, status, URL, URL);
+        let git = |line: &str| {
+            let mut refusal = Refusal::default();
+            refusal.line(line);
+            refusal.of_git(128, URL)
+        };
+        let text = crate::failure::recorded([
+            ("protocol", curl(1, "000")),
+            ("malformed address", curl(3, "000")),
+            ("no connection", curl(7, "000")),
+            ("refused by FTP", curl(67, "530")),
+            ("not found by FTP", curl(78, "550")),
+            ("redirects", curl(47, "302")),
+            ("large file", curl(63, "200")),
+            ("not found", curl(22, "404")),
+            ("not found after a redirect", of_curl(22, "404", URL, moved)),
+            ("not allowed", curl(22, "403")),
+            ("failed server", curl(22, "503")),
+            (
+                "no repository",
+                git("fatal: repository 'https://example.org/x/' not found"),
+            ),
+            ("failed git", git("fatal: early EOF")),
+        ]);
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
     fn distinguishes_missing_git_repository_from_network_failure() {
         for (line, kind) in [
             (

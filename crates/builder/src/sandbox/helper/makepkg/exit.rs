@@ -184,7 +184,8 @@ impl ExitContext {
             return package("a source file is missing");
         }
         if passed("download_sources") {
-            return package("a source was not fetched, because .SRCINFO does not list it");
+            return package("a source was not fetched, because .SRCINFO does not list it")
+                .hint("regenerate it with `makepkg --printsrcinfo > .SRCINFO`, commit and push");
         }
         if passed("extract_sources") {
             return package("a source could not be unpacked");
@@ -198,19 +199,20 @@ impl ExitContext {
             7 => package("the package folder is missing"),
             8 if passed("resolve_deps") => machine("pacman could not list the installed packages"),
             8 if self.is_bootstrap => package(
-                "the PKGBUILD needs packages that a bootstrap build does not have; it must omit them from \
-                 makedepends and checkdepends when BUILDBTW_BOOTSTRAP is 1",
-            ),
+                "the PKGBUILD needs packages that a bootstrap build does not have",
+            )
+            .hint("omit them from makedepends and checkdepends when BUILDBTW_BOOTSTRAP is 1"),
             8 => package("the PKGBUILD needs packages that are not installed"),
             10 => machine("started as root"),
             11 => machine("cannot write to the build folder"),
             12 => package("the PKGBUILD was rejected"),
             13 => package("the package already exists"),
-            15 if self.lacks_git => package("a source needs git, which is not in makedepends"),
+            15 if self.lacks_git => {
+                package("a source needs git, which is not installed").hint("add git to makedepends")
+            }
             15 if self.lacks_own_program => machine("programs that makepkg needs are missing"),
-            15 => package(
-                "a program that the PKGBUILD or its options need is missing; add it to makedepends",
-            ),
+            15 => package("a program that the PKGBUILD or its options need is missing")
+                .hint("add its package to makedepends"),
             _ => package("the build failed"),
         }
     }
@@ -229,158 +231,4 @@ fn of_packaging(code: i32) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MAKEPKG: &str = "/usr/bin/makepkg";
-    const PKGBUILD: &str = "/startdir/PKGBUILD";
-
-    fn exited(code: i32, frames: &[(&str, &str)]) -> ExitContext {
-        let frames: String = frames
-            .iter()
-            .map(|(function, file)| format!("{function}\t{file}\t7\n"))
-            .collect();
-        ExitContext {
-            code,
-            exit: ExitRecord::parse(&format!("{code}\n{frames}")),
-            ..ExitContext::default()
-        }
-    }
-
-    fn of_makepkg(code: i32, function: &str) -> Failure {
-        exited(code, &[(function, MAKEPKG), ("main", MAKEPKG)])
-            .failure()
-            .unwrap()
-    }
-
-    #[test]
-    fn blames_package_for_exit_in_a_function_with_any_code() {
-        for code in 0..=16 {
-            let failure = exited(
-                code,
-                &[
-                    ("helper", "/startdir/common.sh"),
-                    ("build", PKGBUILD),
-                    ("run_function", MAKEPKG),
-                    ("main", MAKEPKG),
-                ],
-            )
-            .failure()
-            .unwrap();
-            assert_eq!(failure.kind, FailureKind::Package, "{code}");
-            assert_eq!(
-                failure.message,
-                format!("build() ended with exit code {code}")
-            );
-        }
-    }
-
-    #[test]
-    fn names_line_of_an_exit_at_the_top_level() {
-        let frames = [
-            ("source", PKGBUILD),
-            ("source_safe", "/usr/share/makepkg/util/util.sh"),
-            ("main", MAKEPKG),
-        ];
-        let failure = exited(15, &frames).failure().unwrap();
-        assert_eq!(failure.kind, FailureKind::Package);
-        assert!(
-            failure.message.contains("exit code 15 in line 7"),
-            "{failure}"
-        );
-    }
-
-    #[test]
-    fn classifies_failures_by_exit_code_of_makepkg() {
-        assert!(ExitContext::default().failure().is_none());
-        for (code, function, kind) in [
-            (1, "verify_integrity_sums", FailureKind::Package),
-            (2, "main", FailureKind::Infrastructure),
-            (6, "load_makepkg_config", FailureKind::Infrastructure),
-            (6, "missing_source_file", FailureKind::Package),
-            (8, "main", FailureKind::Package),
-            (8, "resolve_deps", FailureKind::Infrastructure),
-            (11, "main", FailureKind::Infrastructure),
-            (12, "main", FailureKind::Package),
-            (15, "main", FailureKind::Package),
-        ] {
-            assert_eq!(of_makepkg(code, function).kind, kind, "{code} {function}");
-        }
-        assert_eq!(
-            of_makepkg(4, "error_function").message,
-            "makepkg: a function in the PKGBUILD failed (exit 4)"
-        );
-    }
-
-    #[test]
-    fn blames_package_for_missing_program_of_the_pkgbuild() {
-        let mut exit_context = exited(15, &[("main", MAKEPKG)]);
-        let failure = exit_context.failure().unwrap();
-        assert_eq!(failure.kind, FailureKind::Package);
-        assert_eq!(
-            failure.message,
-            "makepkg: a program that the PKGBUILD or its options need is missing; add it to \
-             makedepends (exit 15)"
-        );
-        exit_context.lacks_own_program = true;
-        let failure = exit_context.failure().unwrap();
-        assert_eq!(failure.kind, FailureKind::Infrastructure);
-        exit_context.lacks_git = true;
-        let failure = exit_context.failure().unwrap();
-        assert!(failure.message.contains("needs git"), "{failure}");
-    }
-
-    #[test]
-    fn blames_package_for_failed_packaging_step() {
-        for code in 1..=16 {
-            let mut exit_context = exited(code, &[("enter_fakeroot", MAKEPKG), ("main", MAKEPKG)]);
-            assert_eq!(
-                exit_context.failure().unwrap().kind,
-                FailureKind::Package,
-                "{code}"
-            );
-            exit_context.stage.line("==> Starting package_x()...");
-            assert_eq!(
-                exit_context.failure().unwrap().message,
-                format!("package_x() ended with exit code {code}")
-            );
-        }
-    }
-
-    #[test]
-    fn does_not_let_a_function_shift_blame_to_makepkg() {
-        for log in [
-            "==> Starting build()...\n",
-            "==> Starting build()...\n==> ERROR: no\n",
-            "==> Starting build()...\n==> Making package: x\n",
-        ] {
-            for code in 0..=16 {
-                let mut forged = exited(code, &[("main", MAKEPKG)]);
-                log.lines().for_each(|line| forged.stage.line(line));
-                let kind = forged.failure().map(|failure| failure.kind);
-                assert_ne!(kind, Some(FailureKind::Infrastructure), "{code} {log}");
-            }
-        }
-    }
-
-    #[test]
-    fn blames_package_without_further_evidence() {
-        for code in [1, 2, 8, 15, 138] {
-            let exit_context = ExitContext {
-                code,
-                ..ExitContext::default()
-            };
-            assert_eq!(exit_context.failure().unwrap().kind, FailureKind::Package);
-        }
-    }
-
-    #[test]
-    fn does_not_report_missing_source_for_unreadable_pkgbuild() {
-        let frames = [
-            ("source_safe", "/usr/share/makepkg/util/util.sh"),
-            ("source_buildfile", MAKEPKG),
-            ("main", MAKEPKG),
-        ];
-        assert!(exited(6, &frames).is_unreadable());
-    }
-}
+mod tests;

@@ -149,8 +149,9 @@ impl Run {
             failure
                 .message
                 .push_str("; this worked before prepare() ran");
-            return failure
-                .hint("prepare() may have left something that keeps makepkg from starting again");
+            return failure.hint(
+                "check what prepare() leaves behind: makepkg could not start again after it",
+            );
         }
         failure
     }

@@ -126,12 +126,10 @@ fn ip<T: serde::de::DeserializeOwned>(arguments: &[&str]) -> Result<Vec<T>, Fail
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()
-        .context("starting `ip` (install iproute2)")?;
+        .context("starting `ip`")
+        .map_err(|failure| failure.hint("install the package iproute2"))?;
     if !output.status.success() {
-        return Err(Failure::infrastructure(
-            "`ip` could not list this machine's addresses and routes",
-        )
-        .see_log());
+        return Err(super::failures::not_listed());
     }
     // A kernel without IPv6 lists nothing.
     if output.stdout.trim_ascii().is_empty() {

@@ -7,6 +7,7 @@
 //! every neighbour. Forwarded packets cannot bypass the routes in this way.
 
 mod addresses;
+mod failures;
 mod host_network;
 mod pasta;
 mod routes;
@@ -19,12 +20,12 @@ use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use buildbtw_model::FailureKind;
 use nix::mount::{MsFlags, mount};
 
 use self::addresses::{
     DOWN, GATEWAY, GATEWAY_MAC, INNER, INNER_ADDRESS, IPV4_LINK, IPV6_LINK, OUTER_DOWN, UP,
 };
+use self::failures::CONFIGURING;
 use self::host_network::HostNetwork;
 use self::routes::{Action, Route};
 use super::files::make_dir;
@@ -50,10 +51,7 @@ impl Network {
     /// Creates the namespaces and starts pasta.
     pub(super) fn start(root: &Root, access: &SourceAccess) -> Result<Self, Failure> {
         if let Some(host) = &access.unknown {
-            return Err(Failure::infrastructure(format!(
-                "the network for sources could not be created: `{host}`, from which sources must not be \
-                 fetched, could not be resolved"
-            )));
+            return Err(failures::unresolved(host));
         }
         let machine = HostNetwork::read()?;
         let mut own = machine.own.clone();
@@ -121,14 +119,7 @@ impl Network {
             false => pasta.try_wait(),
         };
         match exit {
-            Ok(Some(status)) => Failure {
-                kind: FailureKind::Infrastructure,
-                message: format!(
-                    "the network for sources ended (pasta: {status}); {}",
-                    failure.message
-                ),
-                ..failure
-            },
+            Ok(Some(status)) => failures::ended(status, failure),
             // pasta is running, or its state is unknown.
             _ => failure,
         }
@@ -301,7 +292,6 @@ fn configure(
     settings: &[String],
     commands: &str,
 ) -> Result<(), Failure> {
-    let doing = "configuring the network for sources";
     let script = "for setting; do echo 1 >/proc/sys/net/$setting || exit; done; exec ip -batch -";
     let mut command = Command::new("sh");
     command
@@ -318,14 +308,14 @@ fn configure(
         inherited: Vec::new(),
     };
     sys::enter(&mut command, step);
-    let mut child = command.spawn().context(doing)?;
+    let mut child = command.spawn().context(CONFIGURING)?;
     if let Some(mut stdin) = child.stdin.take() {
-        stdin.write_all(commands.as_bytes()).context(doing)?;
+        stdin.write_all(commands.as_bytes()).context(CONFIGURING)?;
     }
-    let status = child.wait().context(doing)?;
+    let status = child.wait().context(CONFIGURING)?;
     match status.success() {
         true => Ok(()),
-        false => Err(Failure::infrastructure(format!("{doing} failed ({status})")).see_log()),
+        false => Err(failures::not_configured(status)),
     }
 }
 

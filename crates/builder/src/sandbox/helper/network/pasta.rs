@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use nix::unistd::{Uid, fchown};
 
 use super::addresses::{GATEWAY, GATEWAY_MAC, OUTER, UP};
+use super::failures;
 use crate::failure::{Context as _, Failure};
 use crate::programs::{SEARCH_PATH, find_program};
 use crate::sandbox::helper::root::Root;
@@ -37,10 +38,7 @@ const CLOSED: &[&str] = &[
 /// once its interface exists. `ipv6` is an interface of the host that has IPv6 addresses.
 pub(super) fn start(root: &Root, namespace: &Path, ipv6: Option<&str>) -> Result<Child, Failure> {
     if find_program("pasta").is_none() {
-        return Err(Failure::infrastructure(
-            "sources cannot be fetched: the program `pasta` is missing on this machine",
-        )
-        .hint("install the package passt, or build with network policy `none`"));
+        return Err(failures::no_pasta());
     }
     let (reader, writer) = io::pipe()?;
     fchown(&writer, Some(Uid::from_raw(root.first_uid)), None)?;
@@ -84,10 +82,7 @@ pub(super) fn start(root: &Root, namespace: &Path, ipv6: Option<&str>) -> Result
     BufReader::new(reader).read_line(&mut line)?;
     if line.is_empty() {
         let status = child.wait().context("waiting for pasta")?;
-        return Err(Failure::infrastructure(format!(
-            "the network for sources could not be created (pasta: {status})"
-        ))
-        .see_log());
+        return Err(failures::not_created(status));
     }
     Ok(child)
 }

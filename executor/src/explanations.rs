@@ -1,0 +1,206 @@
+//! What an operator reads when a host cannot run jobs, and what to do about it. Errors of the settings' values are in
+//! `config`, those of the server in `exchange.rs`.
+
+use std::fmt::Display;
+use std::path::Path;
+
+use buildbtw_model::{Architecture, Explanation, WorkerName};
+
+/// The hint for jobs that do not come from the template.
+const TEMPLATE_HINT: &str = "create jobs with buildbtw's pipeline template, ci/buildbtw.yml; notes/gitlab.md \
+                             describes it";
+
+/// Explains that the host has no name of its own.
+pub(crate) fn no_name() -> Explanation {
+    Explanation::with_hint(
+        "the host name cannot be used as a name for the server",
+        "set `name`",
+    )
+}
+
+/// Explains that a user other than root controls what root trusts.
+pub(crate) fn untrusted_owner(path: &Path, owner: u32) -> Explanation {
+    let path = path.display();
+    Explanation::with_hint(
+        format!("`{path}` belongs to user {owner}, who could replace its content"),
+        format!("run `chown root '{path}'`"),
+    )
+}
+
+/// Explains that users other than the owner can change what root trusts.
+pub(crate) fn untrusted_mode(path: &Path) -> Explanation {
+    let path = path.display();
+    Explanation::with_hint(
+        format!("`{path}` is writable for users other than its owner"),
+        format!("run `chmod go-w '{path}'`"),
+    )
+}
+
+/// Explains that gitlab-runner is missing: the runner's scripts then skip artifacts silently.
+pub(crate) fn no_gitlab_runner() -> Explanation {
+    Explanation::with_hint(
+        "jobs cannot have artifacts: gitlab-runner was not found",
+        "set `gitlab_runner` to its path",
+    )
+}
+
+/// Explains that a program is missing.
+pub(crate) fn no_program(program: &str, package: &str) -> Explanation {
+    Explanation::with_hint(
+        format!("`{program}` was not found"),
+        format!("install {package}"),
+    )
+}
+
+/// Explains that the folder of the jobs cannot be read for metrics.
+pub(crate) fn unreadable_jobs(folder: &Path, error: impl Display) -> Explanation {
+    Explanation::with_hint(
+        format!("cannot read the jobs in `{}`: {error}", folder.display()),
+        "run it as root or as the user of gitlab-runner",
+    )
+}
+
+/// Explains that a runner got a build for another architecture.
+pub(crate) fn other_architecture(
+    name: &WorkerName,
+    own: impl Display,
+    wanted: &Architecture,
+) -> Explanation {
+    Explanation::with_hint(
+        format!("`{name}` builds for {own}, not for {wanted}"),
+        "change the tags of its runner",
+    )
+}
+
+/// Explains that the root side does not run as root.
+pub(crate) fn not_root() -> Explanation {
+    Explanation::with_hint(
+        "builds need root, and the root side runs as another user",
+        "check `sudo` in executor.toml",
+    )
+}
+
+/// Explains that sudo does not start the root side.
+pub(crate) fn sudo_refused(user: &str, program: &Path, reason: impl Display) -> Explanation {
+    Explanation::with_hint(
+        format!("builds need root, and sudo does not permit `{user}` to start them: {reason}"),
+        format!(
+            "add this line with `visudo -f /etc/sudoers.d/buildbtw-executor`:\n\
+             {user} ALL=(root) NOPASSWD: {} as-root",
+            program.display()
+        ),
+    )
+}
+
+/// Explains that the runner did not start this command.
+pub(crate) fn no_job_response() -> Explanation {
+    Explanation::with_hint(
+        "JOB_RESPONSE_FILE is not set",
+        "use GitLab Runner 14 or newer, which starts this command; `buildbtw-executor check` checks the host",
+    )
+}
+
+/// Explains that the folder of the jobs cannot be created.
+pub(crate) fn no_job_folder(folder: &Path, user: impl Display, error: impl Display) -> Explanation {
+    Explanation::with_hint(
+        error.to_string(),
+        format!(
+            "as root, run `install -d -m 0711 -o {user} {}`",
+            folder.display()
+        ),
+    )
+}
+
+/// Explains that another user owns the folder of the jobs.
+pub(crate) fn foreign_job_folder(folder: &Path, owner: u32) -> Explanation {
+    Explanation::with_hint(
+        format!("`{}` belongs to user {owner}", folder.display()),
+        "run this command as that user",
+    )
+}
+
+/// Explains that a job lacks variables.
+pub(crate) fn missing_variables(names: &[&str]) -> Explanation {
+    Explanation::with_hint(
+        format!(
+            "this runner builds packages for buildbtw only, and the job lacks {}",
+            names.join(" and ")
+        ),
+        TEMPLATE_HINT,
+    )
+}
+
+/// Explains that a variable of a job has an unusable value.
+pub(crate) fn invalid_variable(name: &str, error: impl Display) -> Explanation {
+    Explanation::with_hint(
+        format!("the job's {name} is not valid: {error}"),
+        TEMPLATE_HINT,
+    )
+}
+
+/// Explains that the settings cannot be read.
+pub(crate) fn unreadable_settings(path: &Path, error: impl Display) -> Explanation {
+    Explanation::with_hint(
+        format!("cannot read the settings in `{}`: {error}", path.display()),
+        "check --config; notes/gitlab.md describes the settings",
+    )
+}
+
+/// Explains that the user of scripts does not exist.
+pub(crate) fn no_script_user(name: &str) -> Explanation {
+    Explanation::with_hint(
+        format!("this host has no user `{name}`"),
+        "set `script_user` to another user",
+    )
+}
+
+/// Explains that the user of scripts is root.
+pub(crate) fn script_user_is_root() -> Explanation {
+    Explanation::with_hint(
+        "scripts of jobs must not run as root",
+        "set `script_user` to another user",
+    )
+}
+
+/// Explains that scripts cannot be isolated.
+pub(crate) fn no_script_environment(reason: impl Display) -> Explanation {
+    Explanation::with_hint(
+        format!("cannot create the environment for scripts of jobs: {reason}"),
+        "permit users to create namespaces on this host",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn explanations_match_snapshot() {
+        let (folder, program) = (Path::new("/var/lib/buildbtw"), Path::new("/usr/bin/x"));
+        let name: WorkerName = "host".parse().unwrap();
+        let wanted: Architecture = "aarch64".parse().unwrap();
+        let denied = "Permission denied (os error 13)";
+        let text = [
+            no_name(),
+            untrusted_owner(folder, 1000),
+            untrusted_mode(folder),
+            no_gitlab_runner(),
+            no_program("/usr/bin/bwrap", "bubblewrap"),
+            unreadable_jobs(folder, denied),
+            other_architecture(&name, "x86_64", &wanted),
+            not_root(),
+            sudo_refused("gitlab-runner", program, "a password is required"),
+            no_job_response(),
+            no_job_folder(folder, "gitlab-runner", denied),
+            foreign_job_folder(folder, 1000),
+            missing_variables(&["BUILDBTW_ATTEMPT", "BUILDBTW_ID_TOKEN"]),
+            invalid_variable("BUILDBTW_ATTEMPT", "not a UUID"),
+            unreadable_settings(Path::new("/etc/buildbtw/executor.toml"), denied),
+            no_script_user("builder"),
+            script_user_is_root(),
+            no_script_environment("bwrap: No permissions to create a new namespace"),
+        ];
+        let text: Vec<String> = text.iter().map(ToString::to_string).collect();
+        insta::assert_snapshot!(text.join("\n\n"));
+    }
+}

@@ -1,0 +1,180 @@
+//! Why a backup cannot be written or restored, and what to do about it.
+
+use std::fmt::Display;
+use std::io;
+use std::path::Path;
+
+use buildbtw_model::Explanation;
+
+/// The hint for a backup that cannot be used.
+const ANOTHER: &str = "restore another backup";
+
+/// Explains that backups overwrite nothing.
+pub(super) fn exists(target: &Path) -> Explanation {
+    Explanation::with_hint(
+        format!("`{}` already exists", target.display()),
+        "choose another path: backups overwrite nothing",
+    )
+}
+
+/// Explains that the folder of a backup cannot be used.
+pub(super) fn not_writable(target: &Path, why: impl Display) -> Explanation {
+    Explanation::with_hint(
+        format!("cannot write the backup `{}`: {why}", target.display()),
+        "name a path in a folder that exists and can be written",
+    )
+}
+
+/// Explains that backups of a data folder exclude each other.
+pub(super) fn is_running(data: &Path) -> Explanation {
+    Explanation::with_hint(
+        format!("another backup of `{}` is running", data.display()),
+        "wait for its end",
+    )
+}
+
+/// Explains that files were removed faster than they were collected.
+pub(super) fn files_removed(tries: usize) -> Explanation {
+    Explanation::with_hint(
+        format!("files were removed {tries} times while they were collected"),
+        "back up with the version that runs the server, or when fewer namespaces are deleted",
+    )
+}
+
+/// Explains that the database was not migrated to this version.
+pub(super) fn other_version() -> Explanation {
+    Explanation::with_hint(
+        "the database is of another version than this program",
+        "back it up with the version that runs the server, or start the server with this one before",
+    )
+}
+
+/// Explains that the path of a backup cannot be opened.
+pub(super) fn not_opened(path: &Path, error: impl Display) -> Explanation {
+    Explanation::with_hint(
+        format!("cannot open the backup `{}`: {error}", path.display()),
+        "name a folder or an archive that `buildbtw-server backup` wrote",
+    )
+}
+
+/// Explains an error of an archive; at its first entry, the file probably is not an archive.
+pub(super) fn unreadable_archive(is_first: bool, error: &io::Error) -> Explanation {
+    match is_first {
+        true => Explanation::with_hint(
+            format!("cannot read the tar archive: {error}"),
+            "decompress a compressed archive first",
+        ),
+        false => Explanation::with_hint(
+            format!("the tar archive is damaged or incomplete: {error}"),
+            ANOTHER,
+        ),
+    }
+}
+
+/// Explains that an archive has other content.
+pub(super) fn foreign_archive(why: impl Display) -> Explanation {
+    Explanation::with_hint(
+        format!("the archive is not a backup: {why}"),
+        "name an archive that `buildbtw-server backup` wrote",
+    )
+}
+
+/// Explains that a folder lacks the file that every backup has.
+pub(super) fn foreign_folder(folder: &Path, manifest: &str) -> Explanation {
+    Explanation::with_hint(
+        format!(
+            "`{}` is not a backup: it has no `{manifest}`",
+            folder.display()
+        ),
+        "name a folder that `buildbtw-server backup` wrote",
+    )
+}
+
+/// Explains that a folder has files that no backup has.
+pub(super) fn foreign_file(path: &Path) -> Explanation {
+    Explanation::with_hint(
+        format!("`{}` is not part of a backup", path.display()),
+        "remove it, or restore another backup",
+    )
+}
+
+/// Explains that a backup has another format. `version` is that of the program that wrote it.
+pub(super) fn other_format(found: u32, own: u32, version: &str) -> Explanation {
+    Explanation::with_hint(
+        format!("the backup has format {found}, but this program reads format {own}"),
+        format!("restore it with buildbtw-server {version}"),
+    )
+}
+
+/// Explains that files of a backup are missing.
+pub(super) fn missing_files(found: usize, expected: u64) -> Explanation {
+    Explanation::with_hint(
+        format!("the backup is incomplete: it has {found} files instead of {expected}"),
+        ANOTHER,
+    )
+}
+
+/// Explains that the end of a backup is missing.
+pub(super) fn no_manifest(manifest: &str) -> Explanation {
+    Explanation::with_hint(
+        format!("the backup is incomplete: `{manifest}`, its last file, is missing"),
+        ANOTHER,
+    )
+}
+
+/// Explains that a backup lacks the database.
+pub(super) fn no_database() -> Explanation {
+    Explanation::with_hint("the backup has no database", ANOTHER)
+}
+
+/// Explains that the data folder has files.
+pub(super) fn not_empty(data: &Path, name: impl Display) -> Explanation {
+    Explanation::with_hint(
+        format!(
+            "the data folder `{}` is not empty: it contains `{name}`",
+            data.display()
+        ),
+        "move its content aside, or choose another --data-dir",
+    )
+}
+
+/// Explains that another program uses the database before it is complete.
+pub(super) fn database_in_use() -> Explanation {
+    Explanation::with_hint(
+        "another program has opened the restored database",
+        "restore it again when that has ended",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn explanations_match_snapshot() {
+        let (data, target) = (Path::new("data"), Path::new("/srv/backup"));
+        let error = io::Error::other("failed to read entire block");
+        let manifest = "backup.json";
+        let explanations = [
+            exists(target),
+            not_writable(target, "the folder `/srv` does not exist"),
+            is_running(data),
+            files_removed(10),
+            other_version(),
+            not_opened(target, "No such file or directory (os error 2)"),
+            unreadable_archive(true, &error),
+            unreadable_archive(false, &error),
+            foreign_archive("it contains `etc/passwd`"),
+            foreign_folder(target, manifest),
+            foreign_file(target),
+            other_format(2, 1, "2.0.0"),
+            missing_files(10, 12),
+            no_manifest(manifest),
+            no_database(),
+            not_empty(data, "buildbtw.sqlite3"),
+            database_in_use(),
+        ];
+        let text: Vec<String> = explanations.iter().map(ToString::to_string).collect();
+        insta::assert_snapshot!(text.join("\n\n"));
+    }
+}
