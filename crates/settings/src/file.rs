@@ -40,18 +40,9 @@ pub(crate) enum Value {
 
 /// A line of a file, for messages.
 #[derive(Clone, Copy, Debug)]
-pub struct Place<'a> {
+pub(crate) struct Place<'a> {
     path: &'a Path,
     line: usize,
-}
-
-impl<'a> Place<'a> {
-    /// Returns where the byte of a text is that was read from a file.
-    #[must_use]
-    pub fn of(path: &'a Path, text: &str, byte: usize) -> Self {
-        let line = line_of(text, byte);
-        Self { path, line }
-    }
 }
 
 impl fmt::Display for Place<'_> {
@@ -82,7 +73,8 @@ impl File {
     /// Parses the text of a file.
     pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, Explanation> {
         let table = DeTable::parse(text).map_err(|error| {
-            let place = Place::of(path, text, error.span().map_or(0, |span| span.start));
+            let line = line_of(text, error.span().map_or(0, |span| span.start));
+            let place = Place { path, line };
             let reason = error.message().replace('\n', ", ");
             Explanation::with_hint(
                 format!("{place}: {reason}"),
@@ -146,11 +138,14 @@ impl From<&DeValue<'_>> for Value {
     }
 }
 
-fn line_of(text: &str, byte: usize) -> usize {
+/// Returns the number of the line of a text that a byte is in.
+#[must_use]
+pub fn line_of(text: &str, byte: usize) -> usize {
     let before = text.as_bytes().iter().take(byte);
     before.filter(|byte| **byte == b'\n').count() + 1
 }
 
+/// Explains why a file cannot be read.
 fn unreadable(path: &Path, error: &io::Error) -> Explanation {
     let hint = match error.kind() {
         io::ErrorKind::NotFound => "create it, or name another file with --config",
@@ -164,4 +159,18 @@ fn unreadable(path: &Path, error: &io::Error) -> Explanation {
         format!("cannot read the configuration file `{path}`: {error}"),
         hint,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn explains_missing_permission() {
+        let error = io::Error::from_raw_os_error(13);
+        let found = unreadable(Path::new("/etc/program.toml"), &error).to_string();
+        let expected = "cannot read the configuration file `/etc/program.toml`: Permission denied (os error 13)\n\
+                        hint: let the user of this program read it, or name another file with --config";
+        assert_eq!(found, expected);
+    }
 }

@@ -23,7 +23,7 @@ use std::process::ExitCode;
 use buildbtw_model::Explanation;
 use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches};
 
-pub use file::{File, Place};
+pub use file::{File, line_of};
 pub use list::{Origin, Setting, settings};
 pub use nearest::{fields_of, nearest};
 

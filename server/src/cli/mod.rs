@@ -154,3 +154,6 @@ pub struct CheckArgs {
     #[arg(long)]
     pub repair: bool,
 }
+
+#[cfg(test)]
+mod tests;
