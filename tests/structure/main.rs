@@ -26,7 +26,7 @@ use sizes::{Function, functions};
 use source::Crate;
 
 /// The folders of the checked crates.
-const CRATES: [&str; 12] = [
+const CRATES: [&str; 13] = [
     "client",
     "crates/agent",
     "crates/builder",
@@ -35,6 +35,7 @@ const CRATES: [&str; 12] = [
     "crates/model",
     "crates/package",
     "crates/planner",
+    "crates/settings",
     "executor",
     "packaging/manual",
     "server",
