@@ -26,10 +26,11 @@ use sizes::{Function, functions};
 use source::Crate;
 
 /// The folders of the checked crates.
-const CRATES: [&str; 12] = [
+const CRATES: [&str; 13] = [
     "client",
     "crates/agent",
     "crates/builder",
+    "crates/doctor",
     "crates/gitlab",
     "crates/metrics",
     "crates/model",
