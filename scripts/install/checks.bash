@@ -169,20 +169,22 @@ secrets_of_gitlab_reach_the_server() {
     stat --format "%n %U %G %a" /etc/buildbtw/gitlab-token
     mkdir -p /etc/systemd/system/buildbtw-server.service.d
     cp /usr/share/doc/buildbtw-server/gitlab.conf /etc/systemd/system/buildbtw-server.service.d
-    sed -i "/^BUILDBTW_SOURCES/d" /etc/buildbtw/server.env
-    cat >>/etc/buildbtw/server.env <<END
-BUILDBTW_DATA_DIR=/var/lib/buildbtw-server/with-gitlab
-BUILDBTW_GITLAB_URL=$(cat /srv/gitlab/address)
-BUILDBTW_GITLAB_GROUP=packaging
+    echo BUILDBTW_DATA_DIR=/var/lib/buildbtw-server/with-gitlab >/etc/buildbtw/server.env
+    sed -i "/^sources_/d" /etc/buildbtw/server.toml
+    cat >>/etc/buildbtw/server.toml <<END
+gitlab_url = "$(cat /srv/gitlab/address)"
+gitlab_group = "packaging"
 END
     systemctl daemon-reload
     systemctl restart buildbtw-server
     buildbtw sources --server http://127.0.0.1:8080
     echo "the files themselves"
-    cat >>/etc/buildbtw/server.env <<END
-BUILDBTW_GITLAB_TOKEN_FILE=/etc/buildbtw/gitlab-token
-BUILDBTW_GITLAB_WEBHOOK_SECRET_FILE=/etc/buildbtw/webhook-secret
+    rm /etc/systemd/system/buildbtw-server.service.d/gitlab.conf
+    cat >>/etc/buildbtw/server.toml <<END
+gitlab_token_file = "/etc/buildbtw/gitlab-token"
+gitlab_webhook_secret_file = "/etc/buildbtw/webhook-secret"
 END
+    systemctl daemon-reload
     systemctl restart buildbtw-server
     mv /etc/buildbtw/webhook-secret /root
     systemctl reload buildbtw-server'
@@ -217,7 +219,7 @@ removed() {
   until_is inactive property "$1" "$3" ActiveState
   on "$1" bash -euc "! type -P $2"
   # pacman keeps what was changed under another name.
-  on "$1" bash -euc "compgen -G '/etc/buildbtw/${2#buildbtw-}.env*'"
+  on "$1" bash -euc "compgen -G '/etc/buildbtw/${2#buildbtw-}.toml*'"
 }
 
 removed_server_keeps_its_data() {

@@ -8,14 +8,15 @@ use std::process::ExitCode;
 
 use buildbtw_gitlab::Gitlab;
 use buildbtw_model::Explanation;
-use buildbtw_server::cli::{CheckArgs, Cli, Command, GitlabCommand, RunArgs, SetCiConfigArgs};
+use buildbtw_server::cli::{
+    self, CheckArgs, Cli, Command, GitlabCommand, RunArgs, SetCiConfigArgs,
+};
 use buildbtw_server::listening;
 use buildbtw_server::maintenance::{self, ci_config};
 use buildbtw_server::private;
 use buildbtw_server::run::Server;
 use buildbtw_server::shutdown;
 use buildbtw_server::time::Clock;
-use clap::Parser as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -23,7 +24,10 @@ use tracing_subscriber::EnvFilter;
 use backup_commands::EXIT_FINDINGS;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match cli::parse(std::env::args_os()) {
+        Ok(parsed) => parsed.cli,
+        Err(failure) => return failure.report(),
+    };
     private::restrict_new_files();
     let filter = EnvFilter::try_new(&cli.log).unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()

@@ -118,8 +118,8 @@ fn own_builder_builds_packages_that_pacman_installs() {
     }
     for file in [
         "etc/buildbtw/base-repositories.toml",
-        "etc/buildbtw/server.env",
-        "etc/buildbtw/worker.env",
+        "etc/buildbtw/server.toml",
+        "etc/buildbtw/worker.toml",
         "usr/lib/systemd/system/buildbtw-executor-reap.timer",
         "usr/lib/systemd/system/buildbtw-server.service",
         "usr/lib/systemd/system/buildbtw-server.socket",

@@ -40,6 +40,16 @@ pipelines without GitLab     | buildbtw-server run --run-builds-on-gitlab
 architectures of no pipeline | buildbtw-server run --gitlab-architectures x86_64
 webhook without GitLab       | buildbtw-server run --gitlab-webhook-secret-file token
 unknown report               | buildbtw-server run --gitlab-report mail
+missing configuration        | buildbtw-server run --config nowhere
+folder as configuration      | buildbtw-server run --config sources
+configuration without TOML   | buildbtw-server run --config token
+unknown setting in file      | buildbtw-server run --config unknown.toml
+file named by a variable     | BUILDBTW_SERVER_CONFIG=unknown.toml buildbtw-server check --data-dir data
+table in file                | buildbtw-server run --config table.toml
+setting of another type      | buildbtw-server run --config type.toml
+setting out of range         | buildbtw-server run --config range.toml
+secret in place of its file  | buildbtw-server run --config secret.toml
+policies in file             | buildbtw-server run --config policies.toml
 ";
 
 /// Settings of a server whose sources are in a GitLab.
@@ -93,6 +103,11 @@ empty token             | buildbtw-worker run --token ' '
 invalid token           | buildbtw-worker run --token 'two words'
 invalid URL             | buildbtw-worker run --server localhost
 key without known hosts | buildbtw-worker run --git-ssh-key token
+the same in a file      | buildbtw-worker run --config key.toml
+missing configuration   | buildbtw-worker run --config nowhere
+unknown setting in file | buildbtw-worker run --config unknown.toml
+setting of another type | BUILDBTW_WORKER_CONFIG=type.toml buildbtw-worker run
+token in a file         | buildbtw-worker run --config secret.toml
 missing credentials     | buildbtw-worker run --builder sandbox --git-credentials nowhere
 public credentials      | buildbtw-worker run --builder sandbox --git-credentials token
 metrics port in use     | buildbtw-worker run --scratch-dir own --metrics-listen {address}
@@ -110,6 +125,8 @@ missing arguments     | buildbtw-executor run
 missing settings      | buildbtw-executor check --config nowhere
 settings without TOML | buildbtw-executor check --config token
 unknown setting       | buildbtw-executor check --config unknown.toml
+unknown limit         | buildbtw-executor check --config unknown-limit.toml
+setting of a type     | buildbtw-executor check --config type.toml
 no server             | buildbtw-executor check --config empty
 relative folder       | buildbtw-executor check --config relative.toml
 architecture `any`    | buildbtw-executor check --config any.toml
@@ -128,6 +145,18 @@ fn server_errors_match_snapshots() {
         ("token", "bbtw_unknown\n"),
         ("empty", "\n"),
         ("lines", "one\ntwo\n"),
+        (
+            "unknown.toml",
+            "# Sources\ngitlab_ur = 'https://gitlab.example'\n",
+        ),
+        ("table.toml", "[gitlab]\nurl = 'https://gitlab.example'\n"),
+        ("type.toml", "lease_seconds = '90'\n"),
+        ("range.toml", "lease_seconds = 0\n"),
+        ("secret.toml", "gitlab_token_file = 'glpat-abcdefghij'\n"),
+        (
+            "policies.toml",
+            "network = 'prepare'\nmax_network = 'none'\n",
+        ),
     ] {
         std::fs::write(folder.path().join(name), text).unwrap();
     }
@@ -162,7 +191,14 @@ fn server_errors_match_snapshots() {
 fn worker_errors_match_snapshot() {
     let folder = tempfile::tempdir().unwrap();
     let sources = Sources::new(folder.path());
-    for (name, text) in [("token", "bbtw_unknown\n"), ("empty", "\n")] {
+    for (name, text) in [
+        ("token", "bbtw_unknown\n"),
+        ("empty", "\n"),
+        ("key.toml", "git_ssh_key = 'token'\n"),
+        ("unknown.toml", "job = 2\n"),
+        ("type.toml", "jobs = '2'\n"),
+        ("secret.toml", "token = 'bbtw_unknown'\n"),
+    ] {
         let path = folder.path().join(name);
         std::fs::write(&path, text).unwrap();
         std::fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
@@ -195,6 +231,8 @@ fn executor_errors_match_snapshot() {
     for (name, settings) in [
         ("good.toml", ""),
         ("unknown.toml", "servre = 1"),
+        ("unknown-limit.toml", "[limits]\nmemory = 1"),
+        ("type.toml", "architectures = 'x86_64'"),
         ("relative.toml", "state_dir = 'state'"),
         ("any.toml", "architectures = ['any']"),
         ("builder.toml", "builder = 'docker'"),

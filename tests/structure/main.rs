@@ -36,6 +36,7 @@ const CRATES: [&str; 13] = [
     "crates/model",
     "crates/package",
     "crates/planner",
+    "crates/settings",
     "executor",
     "packaging/manual",
     "server",

@@ -1,5 +1,7 @@
-//! The command line of `buildbtw-worker`, and its conversion to a [`Config`].
+//! The command line of `buildbtw-worker`, whose flags the configuration file can set, too (`buildbtw_settings`), and its
+//! conversion to a [`Config`].
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -13,9 +15,24 @@ use buildbtw_builder::{
 use buildbtw_model::client::{Authorities, Client};
 use buildbtw_model::settings::{any_number, read_text};
 use buildbtw_model::{Architecture, Explanation, Packager, WorkerName};
+use buildbtw_settings::{Failure, Parsed, Program};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{BuilderConfig, Config};
+
+/// The configuration file.
+const PROGRAM: Program<'_> = Program {
+    command: "run",
+    default_file: "/etc/buildbtw/worker.toml",
+};
+
+/// Parses the command line, whose first argument is the name of the program, with the configuration file.
+///
+/// # Errors
+/// When an argument, a variable or a line of the file is invalid.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Parsed<Cli>, Failure> {
+    buildbtw_settings::parse(&PROGRAM, arguments)
+}
 
 /// Claim builds from a server and run them
 #[derive(Debug, Parser)]
@@ -24,6 +41,17 @@ pub struct Cli {
     /// Command to run.
     #[command(subcommand)]
     pub command: Command,
+    /// File with settings
+    ///
+    /// Flags and environment variables override it. [default: /etc/buildbtw/worker.toml, if it
+    /// exists]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "BUILDBTW_WORKER_CONFIG",
+        global = true
+    )]
+    pub config: Option<PathBuf>,
 }
 
 /// Commands of the worker.

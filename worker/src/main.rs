@@ -4,9 +4,8 @@ use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use buildbtw_model::Explanation;
-use buildbtw_worker::cli::{Cli, Command, Run};
+use buildbtw_worker::cli::{self, Command, Run};
 use buildbtw_worker::{Shutdown, WorkerError};
-use clap::Parser as _;
 use nix::sys::stat::{Mode, umask};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -18,7 +17,10 @@ const EXIT_DENIED: u8 = 77;
 fn main() -> ExitCode {
     // Sandboxes start this program as their helper, which must not have a second thread yet.
     buildbtw_builder::run_helper_if_asked();
-    let Command::Run(run) = Cli::parse().command;
+    let Command::Run(run) = match cli::parse(std::env::args_os()) {
+        Ok(parsed) => parsed.cli.command,
+        Err(failure) => return failure.report(),
+    };
     // The worker's files are not for other users of this machine.
     umask(Mode::S_IRWXG | Mode::S_IRWXO);
     match start(*run) {

@@ -27,7 +27,13 @@ pub struct GitlabArgs {
     /// Proxy for requests to GitLab
     ///
     /// [default: as HTTPS_PROXY and NO_PROXY say]
-    #[arg(long, env = "BUILDBTW_GITLAB_PROXY", value_name = "URL")]
+    // It may contain a password.
+    #[arg(
+        long,
+        env = "BUILDBTW_GITLAB_PROXY",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
     pub gitlab_proxy: Option<String>,
     /// PEM file of an additional certificate authority
     #[arg(long, env = "BUILDBTW_GITLAB_CA", value_name = "FILE")]

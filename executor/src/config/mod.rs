@@ -1,5 +1,6 @@
 //! The settings of this host.
 
+mod fields;
 mod limits;
 mod simulated;
 pub(crate) mod trust;
@@ -103,7 +104,8 @@ fn default_script_user() -> String {
 impl Config {
     /// Parses and checks the settings.
     pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
-        let config: Self = toml::from_str(text)?;
+        fields::check(text)?;
+        let config: Self = toml::from_str(text).map_err(|error| fields::explain(text, &error))?;
         for (name, path) in [
             ("state_dir", &config.state_dir),
             ("program", &config.program),
@@ -254,7 +256,14 @@ mod tests {
     fn names_config_mistakes() {
         for (text, part) in [
             ("", "server"),
-            ("server = 'x'\nservre = 1", "servre"),
+            (
+                "server = 'x'\nservre = 1",
+                "line 2: unknown setting `servre`",
+            ),
+            (
+                "server = 'x'\n[limits]\nprocess = 1",
+                "line 3: unknown setting `limits.process`",
+            ),
             ("server = 'x'\nstate_dir = 'here'", "absolute"),
             ("server = 'x'\narchitectures = ['any']", "any"),
             ("server = 'x'\nbuilder = 'magic'", "magic"),

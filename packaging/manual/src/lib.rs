@@ -77,6 +77,9 @@ fn visible(command: &Command) -> impl Iterator<Item = &Command> {
 }
 
 #[cfg(test)]
+mod examples;
+
+#[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "panics fail the test")]
 mod tests {
     use super::*;

@@ -1,5 +1,6 @@
 //! The server's command line: all flags and environment variables, except those of the connection to GitLab, which
-//! other programs have, too (`buildbtw_gitlab::GitlabArgs`). `config.rs` has the checked settings.
+//! other programs have, too (`buildbtw_gitlab::GitlabArgs`). The configuration file sets the same flags
+//! (`buildbtw_settings`). `config.rs` has the checked settings.
 
 mod connections;
 mod data;
@@ -10,9 +11,11 @@ mod pipelines;
 mod run;
 mod values;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use buildbtw_gitlab::GitlabArgs;
+use buildbtw_settings::{Failure, Parsed, Program};
 use clap::{Args, Parser, Subcommand};
 
 pub use connections::ConnectionArgs;
@@ -22,6 +25,20 @@ pub use network::NetworkArgs;
 pub use pipelines::PipelineArgs;
 pub use run::RunArgs;
 
+/// The configuration file.
+const PROGRAM: Program<'_> = Program {
+    command: "run",
+    default_file: "/etc/buildbtw/server.toml",
+};
+
+/// Parses the command line, whose first argument is the name of the program, with the configuration file.
+///
+/// # Errors
+/// When an argument, a variable or a line of the file is invalid.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Parsed<Cli>, Failure> {
+    buildbtw_settings::parse(&PROGRAM, arguments)
+}
+
 /// Plan, schedule and publish package rebuilds
 #[derive(Debug, Parser)]
 #[command(name = "buildbtw-server", version)]
@@ -29,6 +46,17 @@ pub struct Cli {
     /// The command.
     #[command(subcommand)]
     pub command: Command,
+    /// File with settings
+    ///
+    /// Flags and environment variables override it. [default: /etc/buildbtw/server.toml, if it
+    /// exists]
+    #[arg(
+        long,
+        env = "BUILDBTW_SERVER_CONFIG",
+        global = true,
+        value_name = "FILE"
+    )]
+    pub config: Option<PathBuf>,
     /// Set what to log: a level, or directives
     ///
     /// For example `info`, or `info,buildbtw_server=debug`.
@@ -134,3 +162,6 @@ pub struct CheckArgs {
     #[arg(long)]
     pub repair: bool,
 }
+
+#[cfg(test)]
+mod tests;
