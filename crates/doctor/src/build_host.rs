@@ -22,7 +22,7 @@ const COMMAND_TIMEOUT: Duration = Duration::from_secs(5);
 /// How much of the end of a log a message shows, in lines.
 const SHOWN_LINES: usize = 3;
 /// The name of the check that builds.
-const BUILD: &str = "build of a package";
+pub const BUILD: &str = "build of a package";
 
 const PKGBASE: &str = "buildbtw-doctor";
 /// A package of any architecture, without sources and dependencies, so that the build needs no network.

@@ -8,6 +8,7 @@
 pub mod build_host;
 mod check;
 pub mod clock;
+pub mod command;
 pub mod disk;
 pub mod files;
 mod report;

@@ -180,14 +180,18 @@ fn in_one_line(message: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use buildbtw_settings::{Origin, Setting};
+
     use super::*;
 
     fn report() -> Report {
         let mut report = Report::new("buildbtw-server", "1.2.3");
-        let value = Some("127.0.0.1:8080".to_owned());
-        report
-            .settings
-            .push(ShownSetting::new("--listen", value, "default", false));
+        report.settings.push(ShownSetting::from(Setting {
+            name: "listen".into(),
+            value: Some("127.0.0.1:8080".into()),
+            origin: Origin::Default,
+            secret: false,
+        }));
         report.extend([
             Check::ok("database", "all migrations are applied"),
             Check::skipped("GitLab", "the sources are in a folder"),
@@ -203,7 +207,7 @@ mod tests {
         report.add(Check::failure("disk", "full\nof\x1b files", "delete\nsome"));
         assert_eq!(report.exit_code(), EXIT_FAILURE);
         let expected = "\
-ok       setting --listen: 127.0.0.1:8080 (default)
+ok       setting listen: 127.0.0.1:8080 (default)
 ok       database: all migrations are applied
 skipped  GitLab: the sources are in a folder
 warning  clock: 6 s apart

@@ -17,13 +17,15 @@ use crate::sources::SourceConfig;
 use crate::time::Clock;
 
 /// The program, in reports.
-const PROGRAM: &str = "buildbtw-server";
+pub const PROGRAM: &str = "buildbtw-server";
+/// Its version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// How long the whole database may take to read.
 const DATABASE_DEADLINE: Duration = Duration::from_secs(120);
 
 /// Checks an installation with these settings. `clock` tells the time of this machine.
 pub async fn examine(args: &DoctorArgs, settings: Vec<ShownSetting>, clock: &Clock) -> Report {
-    let mut report = Report::new(PROGRAM, env!("CARGO_PKG_VERSION"));
+    let mut report = Report::new(PROGRAM, VERSION);
     report.settings = settings;
     let configuration = configuration::read(&args.run);
     report.extend(configuration.checks);
