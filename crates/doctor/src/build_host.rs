@@ -17,6 +17,8 @@ use crate::{Check, Report};
 
 /// How long the build may take. It takes a few seconds on a slow machine.
 const BUILD_TIMEOUT: Duration = Duration::from_secs(180);
+/// How much longer its preparation may take.
+const EXTRA: Duration = Duration::from_secs(30);
 /// The checks of the host take no longer than their commands.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(5);
 /// How much of the end of a log a message shows, in lines.
@@ -142,7 +144,13 @@ pub async fn check_build(
     let cancel = CancellationToken::new();
     let log = Log::default();
     let work = build(config, limits, architecture, &log, cancel.clone());
-    let built = tokio::time::timeout(BUILD_TIMEOUT, work).await;
+    let mut work = std::pin::pin!(work);
+    let built = tokio::time::timeout(BUILD_TIMEOUT + EXTRA, &mut work).await;
+    if built.is_err() {
+        cancel.cancel();
+        // Every process of the build is killed before it ends.
+        let _ = work.await;
+    }
     report.add(match built {
         Ok(Ok(message)) => Check::ok(BUILD, message),
         Ok(Err(explanation)) => {

@@ -20,11 +20,11 @@ pub fn check(name: &str, folder: &Path, free: u64, reserve: u64, setting: &str) 
     }
     if free < reserve.saturating_mul(2) {
         let message = format!(
-            "the disk of `{folder}` has {free_mib} MiB left, and its reserve are {reserve_mib} MiB"
+            "the disk of `{folder}` has {free_mib} MiB left, and its reserve is {reserve_mib} MiB"
         );
         return Check::warning(name, message, "free space on that disk");
     }
-    let message = format!("`{folder}` has {free_mib} MiB left, its reserve are {reserve_mib} MiB");
+    let message = format!("`{folder}` has {free_mib} MiB left, its reserve is {reserve_mib} MiB");
     Check::ok(name, message)
 }
 

@@ -8,6 +8,8 @@ use crate::Check;
 
 /// Any access of group and others.
 const OTHERS: u32 = 0o077;
+/// The access that a secret must not allow. Its group may read it: that of a service, or of systemd's credentials.
+const TOO_MUCH: u32 = 0o027;
 
 /// The properties of a file that decide who can use it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +96,8 @@ fn judge(name: &str, path: &Path, access: Access, is_readable: bool, own: u32) -
             format!("run this command as the user of the program, or run `chown {own} '{shown}'`"),
         );
     }
-    if mode & OTHERS != 0 {
+    let forbidden = if is_folder { OTHERS } else { TOO_MUCH };
+    if mode & forbidden != 0 {
         return Check::failure(
             name,
             format!("`{shown}` is accessible to other users (mode {mode:o})"),
@@ -133,6 +136,8 @@ mod tests {
         };
         assert_eq!(judge(0o600, 7, 7, true).status, Status::Ok);
         assert_eq!(judge(0o400, 0, 7, true).status, Status::Ok);
+        assert_eq!(judge(0o640, 0, 7, true).status, Status::Ok);
+        assert_eq!(judge(0o660, 0, 7, true).status, Status::Failure);
         assert_eq!(judge(0o600, 7, 0, true).status, Status::Ok);
         let public = judge(0o644, 7, 7, true);
         assert_eq!(public.status, Status::Failure);

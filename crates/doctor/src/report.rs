@@ -135,7 +135,7 @@ impl Report {
         };
         let _ = writeln!(
             text,
-            "{} {}: {} ok, {} warnings, {} failures, {} skipped",
+            "{} {}: ok: {}, warnings: {}, failures: {}, skipped: {}",
             self.program,
             self.version,
             count(Status::Ok),
@@ -215,7 +215,7 @@ warning  clock: 6 s apart
 failure  disk: full; of files
          repair: delete
          some
-buildbtw-server 1.2.3: 1 ok, 1 warnings, 1 failures, 1 skipped
+buildbtw-server 1.2.3: ok: 1, warnings: 1, failures: 1, skipped: 1
 ";
         assert_eq!(report.to_text(), expected);
     }

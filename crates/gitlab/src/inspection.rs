@@ -191,7 +191,7 @@ impl Gitlab {
         let filter = [
             ("status", "online"),
             ("paused", "false"),
-            ("tag_list", &tags),
+            ("tag_list", tags.as_str()),
         ];
         self.of_group("list runners", "runners", &filter).await
     }

@@ -59,9 +59,10 @@ impl Running {
 
 /// Returns whether a process holds the exclusive lock of a file. The shared one that shows it is released at once.
 fn is_locked(path: &Path) -> bool {
-    let Ok(file) = std::fs::OpenOptions::new().read(true).open(path) else {
+    let Ok(file) = fs_err::File::open(path) else {
         return false;
     };
+    let file = file.into_parts().0;
     matches!(
         file.try_lock_shared(),
         Err(std::fs::TryLockError::WouldBlock)
@@ -114,7 +115,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(LOCK_FILE);
         assert!(!is_locked(&path));
-        let file = std::fs::File::create(&path).unwrap();
+        let file = fs_err::File::create(&path).unwrap().into_parts().0;
         assert!(!is_locked(&path));
         file.try_lock().unwrap();
         assert!(is_locked(&path));
