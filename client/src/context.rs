@@ -9,7 +9,7 @@ use crate::config::SavedLogin;
 use crate::error::{Error, Result};
 use crate::output::Output;
 
-const DEFAULT_SERVER: &str = "http://127.0.0.1:8080";
+pub(crate) const DEFAULT_SERVER: &str = "http://127.0.0.1:8080";
 
 /// The context of a command.
 pub(crate) struct Context {

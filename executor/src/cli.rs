@@ -57,6 +57,26 @@ pub enum Command {
     Reap,
     /// Check whether this host can run jobs
     Check,
+    /// Check this host, its runner and the server, line by line
+    ///
+    /// Start it as the user of gitlab-runner; jobs may run meanwhile. Prints a line for each setting
+    /// and check, with a command or instruction that repairs what it found. Exits with 1 if a check
+    /// failed; warnings do not count.
+    Doctor {
+        /// Print the report as JSON
+        #[arg(long)]
+        json: bool,
+        /// Do not build a package as a test
+        #[arg(long)]
+        no_build: bool,
+        /// Configuration of gitlab-runner
+        #[arg(
+            long,
+            value_name = "FILE",
+            default_value = crate::doctor::RUNNER_CONFIG
+        )]
+        runner_config: PathBuf,
+    },
     /// Serve metrics of this host's jobs
     ///
     /// Runs until it is stopped. Start it as root or as the user of gitlab-runner.

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 
+use buildbtw_doctor::Check;
 use buildbtw_model::api::Outcome;
 use buildbtw_model::{Explanation, PackageFileName};
 use serde::{Deserialize, Serialize};
@@ -34,6 +35,8 @@ pub(crate) enum Message {
         /// Whether it is the job's own fault.
         is_jobs_fault: bool,
     },
+    /// What the root side's checks found.
+    Checks(Vec<Check>),
     /// The build has started.
     Building {
         /// The page of the build.

@@ -13,6 +13,7 @@
 //!
 //! ```text
 //! buildbtw-executor check               checks whether this host can run jobs
+//! buildbtw-executor doctor              reports everything that it checks, with the runner and the server
 //! buildbtw-executor reap                removes leftovers of killed jobs
 //! buildbtw-executor metrics             serves metrics
 //! ```
@@ -55,6 +56,7 @@
 pub mod cli;
 mod config;
 mod contract;
+mod doctor;
 mod exchange;
 mod explanations;
 mod failure;
@@ -78,6 +80,16 @@ use cli::{Cli, Command};
 pub fn run(cli: Cli) -> ExitCode {
     match cli.command {
         Command::AsRoot => root::run(),
+        Command::Doctor {
+            json,
+            no_build,
+            runner_config,
+        } => doctor::run(&doctor::Options {
+            config: cli.config,
+            is_json: json,
+            builds: !no_build,
+            runner_config,
+        }),
         command => stages::run(command, cli.config),
     }
 }

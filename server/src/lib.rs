@@ -11,6 +11,7 @@ pub mod config;
 pub mod db;
 pub mod disk;
 pub mod dispatch;
+pub mod doctor;
 pub mod error;
 pub mod fresh;
 pub mod listening;

@@ -1,11 +1,13 @@
 //! The server's program: parses the command line, runs the command, sets the exit code.
 
 mod backup_commands;
+mod doctor_command;
 
 use std::io::{IsTerminal as _, Write as _};
 use std::net::TcpListener;
 use std::process::ExitCode;
 
+use buildbtw_doctor::ShownSetting;
 use buildbtw_gitlab::Gitlab;
 use buildbtw_model::Explanation;
 use buildbtw_server::cli::{
@@ -24,10 +26,12 @@ use tracing_subscriber::EnvFilter;
 use backup_commands::EXIT_FINDINGS;
 
 fn main() -> ExitCode {
-    let cli = match cli::parse(std::env::args_os()) {
-        Ok(parsed) => parsed.cli,
-        Err(failure) => return failure.report(),
+    let parsed = match cli::parse(std::env::args_os()) {
+        Ok(parsed) => parsed,
+        Err(failure) => return doctor_command::report_failure(failure),
     };
+    let settings = doctor_command::settings(&parsed);
+    let cli = parsed.cli;
     private::restrict_new_files();
     let filter = EnvFilter::try_new(&cli.log).unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
@@ -52,19 +56,20 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let code = runtime.block_on(run(&cli, socket));
+    let code = runtime.block_on(run(&cli, settings, socket));
     // Blocking threads are not waited for: reading an archive, for example, can take as long as its author
     // wants, and interrupted work is repeated at the next start.
     runtime.shutdown_background();
     code
 }
 
-async fn run(cli: &Cli, socket: Option<TcpListener>) -> ExitCode {
+async fn run(cli: &Cli, settings: Vec<ShownSetting>, socket: Option<TcpListener>) -> ExitCode {
     let result = match &cli.command {
         Command::Run(args) => serve(args, socket).await.map(|()| ExitCode::SUCCESS),
         Command::Backup(args) => backup_commands::backup(args).await,
         Command::Restore(args) => backup_commands::restore(args).await,
         Command::Check(args) => check(args).await,
+        Command::Doctor(args) => doctor_command::run(args, settings).await,
         Command::Gitlab(GitlabCommand::SetCiConfig(args)) => set_ci_config(args).await,
     };
     match result {

@@ -42,6 +42,8 @@ pub const DATABASE_FILE: &str = "buildbtw.sqlite3";
 pub const RESTORING_FILE: &str = "restoring.sqlite3";
 /// The file in the data folder with the address that the server listens on.
 pub const ADDRESS_FILE: &str = "address";
+/// The file in the data folder that a running server has locked.
+pub const LOCK_FILE: &str = "lock";
 /// What to do if a setting requires sources in GitLab.
 const SOURCES_IN_GITLAB: &str = "set --gitlab-url, --gitlab-group and --gitlab-token-file";
 /// How long open requests may take after shutdown begins.
@@ -354,7 +356,7 @@ fn ensure_restored(data: &Path) -> anyhow::Result<()> {
 /// Retries for a while: another server may be shutting down, and a child process holds a copy of the lock
 /// between fork and exec.
 pub(crate) async fn lock(data: &Path) -> anyhow::Result<fs_err::File> {
-    let path = data.join("lock");
+    let path = data.join(LOCK_FILE);
     let file = fs_err::OpenOptions::new()
         .create(true)
         .truncate(false)

@@ -24,7 +24,8 @@ int clock_gettime(clockid_t clock, struct timespec *time) {
 }
 "#;
 
-fn compile(folder: &Path) -> PathBuf {
+/// Compiles the library that shifts the clock of a program.
+pub(crate) fn compile(folder: &Path) -> PathBuf {
     let (source, shim) = (folder.join("clock.c"), folder.join("clock.so"));
     std::fs::write(&source, SHIM).unwrap();
     let compiled = Command::new("cc")

@@ -15,6 +15,7 @@ mod cases;
 mod clock;
 mod crashes;
 mod cycle;
+mod doctor;
 mod errors;
 mod fixing;
 mod floods;

@@ -30,6 +30,7 @@ const CRATES: [&str; 13] = [
     "client",
     "crates/agent",
     "crates/builder",
+    "crates/doctor",
     "crates/gitlab",
     "crates/metrics",
     "crates/model",

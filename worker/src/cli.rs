@@ -63,6 +63,26 @@ pub enum Command {
     /// and reports the others as failed for infrastructure reasons. A second signal stops them
     /// immediately.
     Run(Box<Run>),
+    /// Check whether this machine can build for the server
+    ///
+    /// Takes the settings of `run`; the worker may run meanwhile. Prints a line for each check, with a
+    /// command or instruction that repairs what it found. Exits with 1 if a check failed; warnings do
+    /// not count.
+    Doctor(Box<Doctor>),
+}
+
+/// The options of `doctor`.
+#[derive(Args, Debug)]
+pub struct Doctor {
+    /// Print the report as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Do not build a package as a test
+    #[arg(long)]
+    pub no_build: bool,
+    /// The settings of the worker that is checked.
+    #[command(flatten)]
+    pub run: Run,
 }
 
 /// The settings of `run`.
@@ -285,7 +305,7 @@ fn no_name() -> Explanation {
 }
 
 /// How to get a token.
-const TOKEN_HINT: &str =
+pub(crate) const TOKEN_HINT: &str =
     "`buildbtw token create --scope worker --name NAME --output FILE` writes one to a file";
 
 /// Returns the token from the file if there is one, else the given one: `BUILDBTW_TOKEN` is often set for the client in

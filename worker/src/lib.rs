@@ -18,6 +18,7 @@ mod claim;
 pub mod cli;
 mod config;
 mod context;
+pub mod doctor;
 mod error;
 mod metrics;
 mod resume;

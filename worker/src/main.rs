@@ -1,5 +1,7 @@
 //! Entry point of the worker.
 
+mod doctor_command;
+
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
@@ -17,14 +19,19 @@ const EXIT_DENIED: u8 = 77;
 fn main() -> ExitCode {
     // Sandboxes start this program as their helper, which must not have a second thread yet.
     buildbtw_builder::run_helper_if_asked();
-    let Command::Run(run) = match cli::parse(std::env::args_os()) {
-        Ok(parsed) => parsed.cli.command,
-        Err(failure) => return failure.report(),
+    let parsed = match cli::parse(std::env::args_os()) {
+        Ok(parsed) => parsed,
+        Err(failure) => return doctor_command::report_failure(failure),
     };
     // The worker's files are not for other users of this machine.
     umask(Mode::S_IRWXG | Mode::S_IRWXO);
-    match start(*run) {
-        Ok(()) => ExitCode::SUCCESS,
+    let settings = doctor_command::settings(&parsed);
+    let done = match parsed.cli.command {
+        Command::Run(run) => start(*run).map(|()| ExitCode::SUCCESS),
+        Command::Doctor(args) => doctor_command::run(*args, settings),
+    };
+    match done {
+        Ok(code) => code,
         Err(error) => {
             // The exit code still reports the failure when this cannot be written.
             let known = error.downcast_ref::<WorkerError>();

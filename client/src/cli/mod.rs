@@ -67,6 +67,11 @@ pub enum Command {
     Token(TokenCommand),
     /// Save the URL of a server and a token for later commands
     Login(LoginArgs),
+    /// Check the settings, the server and the token
+    ///
+    /// Prints a line for each check, with a command or instruction that repairs what it found. Exits
+    /// with 1 if a check failed; warnings do not count.
+    Doctor,
     /// Print completions for a shell
     Completions(CompletionsArgs),
     /// Build one package on this machine as a worker would

@@ -3,6 +3,7 @@
 mod build;
 mod completions;
 mod control;
+mod doctor;
 mod list;
 mod login;
 mod logs;
@@ -43,6 +44,7 @@ pub async fn run(cli: Cli) -> Result<u8, Error> {
         Command::Sources(args) => sources::run(&context()?, &args).await,
         Command::Token(args) => token::run(&context()?, args).await,
         Command::Login(args) => login::run(&global, &args).await,
+        Command::Doctor => doctor::run(&global).await,
         Command::Completions(args) => completions::run(&args),
         Command::Build(args) => build::run(&args).await,
         Command::Sandbox(args) => sandbox::run(args).await,

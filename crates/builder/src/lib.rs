@@ -44,7 +44,7 @@ mod sys;
 
 pub use builder::Builder;
 pub use confinement::Confinement;
-pub use host::{MissingRequirements, check_host};
+pub use host::{Missing, MissingRequirements, Requirement, check_host, inspect_host};
 pub use log::{HEADING, LogSink};
 pub use outcome::{BuildOutcome, BuiltPackage};
 pub use permissions::{RunAs, permission_denied, reading_denied};
@@ -52,8 +52,8 @@ pub use removal::remove_folder;
 pub use request::{BuildRequest, Limits, Source};
 pub use reset_process::{drop_inherited, reset_scheduling, reset_signals};
 pub use sandbox::{
-    Bind, RootCommand, RootError, SandboxConfig, ScratchDisk, reap, run_helper_if_asked,
-    run_in_root,
+    Bind, RootCommand, RootError, SandboxConfig, ScratchDisk, has_cgroups, reap,
+    run_helper_if_asked, run_in_root,
 };
 pub use simulated::{SimulatedConfig, SimulatedDuration, SimulatedFailure, SimulatedRelations};
 pub use source::access::GitAccess;

@@ -76,11 +76,7 @@ impl Gitlab {
     pub async fn check_access(&self) -> Result<Option<String>, GitlabError> {
         match rest::token_info(&self.http).await {
             Ok(info) => {
-                let needed = if self.settings().writes {
-                    WRITING_SCOPES
-                } else {
-                    READING_SCOPES
-                };
+                let needed = self.needed_scopes();
                 let has = |scope: &&str| info.scopes.iter().any(|known| known == scope);
                 if !info.scopes.is_empty() && !needed.iter().any(has) {
                     return Err(GitlabError {
@@ -101,6 +97,15 @@ impl Gitlab {
             Err(error) => return Err(error),
         }
         queries::group_access(&self.http).await
+    }
+
+    /// Returns the scopes of which the token needs one.
+    #[must_use]
+    pub fn needed_scopes(&self) -> &'static [&'static str] {
+        match self.settings().writes {
+            true => WRITING_SCOPES,
+            false => READING_SCOPES,
+        }
     }
 
     /// Returns GitLab's response to the introspection query.

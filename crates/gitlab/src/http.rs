@@ -91,6 +91,7 @@ pub(crate) struct Response {
     pub(crate) body: bytes::Bytes,
     /// GitLab's own clock at the response.
     pub(crate) date: Option<Timestamp>,
+    pub(crate) rate_limit: Option<RateLimitState>,
     pub(crate) request_id: Option<String>,
 }
 
@@ -325,8 +326,8 @@ impl Http {
         let status = response.status();
         let headers = response.headers().clone();
         self.sent(subject, Some(status.as_u16()), began);
-        if let (Some(observer), Some(state)) = (self.observer.get(), RateLimitState::read(&headers))
-        {
+        let rate_limit = RateLimitState::read(&headers);
+        if let (Some(observer), Some(state)) = (self.observer.get(), rate_limit) {
             observer.rate_limit(state);
         }
         let request_id = header_text(&headers, "x-request-id").map(str::to_owned);
@@ -339,6 +340,7 @@ impl Http {
             return Ok(Response {
                 body,
                 date,
+                rate_limit,
                 request_id,
             });
         }

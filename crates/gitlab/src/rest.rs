@@ -3,15 +3,24 @@
 use crate::error::GitlabError;
 use crate::http::{Http, RetryBudget, Subject};
 
+/// The path of the token's own info.
+pub(crate) const TOKEN_INFO: &str = "api/v4/personal_access_tokens/self";
+
 /// The rights of a token.
 #[derive(Clone, Debug, serde::Deserialize)]
-pub(crate) struct TokenInfo {
+pub struct TokenInfo {
+    /// Its name.
+    #[serde(default)]
+    pub name: String,
+    /// The number of its user.
+    #[serde(default)]
+    pub user_id: Option<u64>,
     /// Its scopes.
     #[serde(default)]
-    pub(crate) scopes: Vec<String>,
+    pub scopes: Vec<String>,
     /// The day it expires, if it has one.
     #[serde(default)]
-    pub(crate) expires_at: Option<String>,
+    pub expires_at: Option<String>,
 }
 
 /// Reads the info of the token itself (`GET /personal_access_tokens/self`, which group and project tokens support
@@ -21,7 +30,8 @@ pub(crate) async fn token_info(http: &Http) -> Result<TokenInfo, GitlabError> {
         request: "read token info",
         about: &http.settings().group,
     };
-    let path = "api/v4/personal_access_tokens/self";
-    let response = http.get(subject, path, RetryBudget::Interactive).await?;
+    let response = http
+        .get(subject, TOKEN_INFO, RetryBudget::Interactive)
+        .await?;
     response.json(subject)
 }

@@ -28,6 +28,16 @@ pub(super) fn check(text: &str) -> Result<(), Explanation> {
     Ok(())
 }
 
+/// Returns the names of all settings, those of tables with the name of the table.
+pub(crate) fn names() -> Vec<String> {
+    let own = fields_of::<Config>().iter();
+    let own = own.filter(|name| **name != "limits");
+    let limits = fields_of::<LimitSettings>().iter();
+    own.map(|name| (*name).to_owned())
+        .chain(limits.map(|name| format!("limits.{name}")))
+        .collect()
+}
+
 /// Explains in one line why a file is not valid.
 pub(super) fn explain(text: &str, error: &toml::de::Error) -> Explanation {
     let line = line_of(text, error.span().map_or(0, |span| span.start));

@@ -56,6 +56,23 @@ impl LimitSettings {
         Ok(())
     }
 
+    /// Returns the values in effect, by their names in the file.
+    pub(super) fn defaults(&self) -> Vec<(String, String)> {
+        let numbers = [
+            ("memory_mib", self.memory_mib),
+            ("disk_mib", self.disk_mib),
+            ("processes", self.processes),
+            ("silence_seconds", self.silence_seconds),
+            ("log_mib", self.log_mib),
+            ("output_mib", self.output_mib),
+        ];
+        let numbers = numbers.map(|(name, value)| (name, value.to_string()));
+        let cgroups = ("cgroups", self.cgroups.to_string());
+        let all = numbers.into_iter().chain([cgroups]);
+        all.map(|(name, value)| (format!("limits.{name}"), value))
+            .collect()
+    }
+
     /// Returns the limits for the builder.
     pub(crate) fn limits(&self) -> Limits {
         Limits {

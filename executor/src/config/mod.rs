@@ -1,6 +1,6 @@
 //! The settings of this host.
 
-mod fields;
+pub(crate) mod fields;
 mod limits;
 mod simulated;
 pub(crate) mod trust;
@@ -134,6 +134,29 @@ impl Config {
         Ok(config)
     }
 
+    /// Returns the values in effect of settings that the file does not set, by their names. Others are not set.
+    pub(crate) fn defaults(&self) -> Vec<(String, String)> {
+        let architectures = self.architectures().into_iter();
+        let architectures: Vec<_> = architectures.map(|name| name.to_string()).collect();
+        let path = |path: &Path| path.display().to_string();
+        let mut defaults = vec![
+            ("state_dir", path(&self.state_dir)),
+            ("architectures", architectures.join(",")),
+            ("builder", "sandbox".to_owned()),
+            ("scratch_disk", "auto".to_owned()),
+            ("max_artifact_mib", self.max_artifact_mib.to_string()),
+            ("sudo", path(&self.sudo)),
+            ("program", path(&self.program)),
+            ("script_user", self.script_user.clone()),
+        ];
+        defaults.extend(self.name().ok().map(|name| ("name", name.to_string())));
+        let runner = self.gitlab_runner();
+        defaults.extend(runner.map(|runner| ("gitlab_runner", path(&runner))));
+        let defaults = defaults.into_iter();
+        let defaults = defaults.map(|(name, value)| (name.to_owned(), value));
+        defaults.chain(self.limits.defaults()).collect()
+    }
+
     /// Creates a client of the server, without a token.
     pub(crate) fn client(&self) -> Result<Client, ClientError> {
         let authorities = Authorities::read(self.ca.as_deref())?;
@@ -165,20 +188,23 @@ impl Config {
     /// Creates the builder. `scratch` is its own folder.
     pub(crate) fn builder(&self, scratch: PathBuf) -> Builder {
         match &self.builder {
-            BuilderChoice::Sandbox => {
-                let mut sandbox = SandboxConfig::new(scratch);
-                sandbox.base_root.clone_from(&self.base_root);
-                sandbox.scratch_disk = self.scratch_disk;
-                sandbox.cgroups = self.limits.cgroups;
-                sandbox.git = self.git();
-                sandbox
-                    .allow_source_networks
-                    .clone_from(&self.allow_source_networks);
-                sandbox.server = Some(self.server.clone());
-                Builder::sandboxed(sandbox)
-            }
+            BuilderChoice::Sandbox => Builder::sandboxed(self.sandbox(scratch)),
             BuilderChoice::Simulated(settings) => Builder::simulated(settings.simulated()),
         }
+    }
+
+    /// Returns the configuration of the sandbox. `scratch` is its own folder.
+    pub(crate) fn sandbox(&self, scratch: PathBuf) -> SandboxConfig {
+        let mut sandbox = SandboxConfig::new(scratch);
+        sandbox.base_root.clone_from(&self.base_root);
+        sandbox.scratch_disk = self.scratch_disk;
+        sandbox.cgroups = self.limits.cgroups;
+        sandbox.git = self.git();
+        sandbox
+            .allow_source_networks
+            .clone_from(&self.allow_source_networks);
+        sandbox.server = Some(self.server.clone());
+        sandbox
     }
 
     /// Returns the credentials with which git fetches sources.

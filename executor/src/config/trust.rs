@@ -40,6 +40,11 @@ fn read(path: &Path) -> anyhow::Result<String> {
     Ok(text)
 }
 
+/// Checks that the root side would trust the settings in a file.
+pub(crate) fn check_file(path: &Path) -> anyhow::Result<()> {
+    read(path).map(drop)
+}
+
 /// Checks that no user but root and this one can replace the folder or one above it.
 pub(crate) fn check_folders(folder: &Path) -> anyhow::Result<()> {
     for folder in folder.ancestors() {

@@ -129,7 +129,7 @@ impl Display<'_> {
                     artifacts.write(&bytes)?;
                 }
             }
-            Frame::Message(Message::Done | Message::Failed { .. }) => {}
+            Frame::Message(Message::Done | Message::Failed { .. } | Message::Checks(_)) => {}
         }
         Ok(())
     }

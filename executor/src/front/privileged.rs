@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use buildbtw_model::PermissionDenied;
+use buildbtw_doctor::Check;
+use buildbtw_model::{Explanation, PermissionDenied};
 use nix::sys::signal::{SigSet, Signal};
 
 use super::{Host, is_root};
@@ -57,6 +58,20 @@ pub(crate) fn request_while(host: &Host, request: &Request, watch: &Watch) -> Re
     while let Some(frame) = side.next_frame()? {
         if let Frame::Message(message) = frame {
             return side.finish(host, message);
+        }
+    }
+    Err(side.missing_result(host))
+}
+
+/// Asks the root side for its checks.
+pub(crate) fn checks(host: &Host, request: &Request) -> Result<Vec<Check>, Failure> {
+    let mut side = RootSide::start(host, request)?;
+    let mut checks = Vec::new();
+    while let Some(frame) = side.next_frame()? {
+        match frame {
+            Frame::Message(Message::Checks(found)) => checks.extend(found),
+            Frame::Message(message) => return side.finish(host, message).map(|()| checks),
+            Frame::Log(_) | Frame::Data(_) => {}
         }
     }
     Err(side.missing_result(host))
@@ -167,9 +182,10 @@ impl RootSide {
                 is_jobs_fault: true,
             } => Err(Failure::build(explanation)),
             Message::Failed { explanation, .. } => Err(Failure::system(explanation)),
-            Message::Building { .. } | Message::Finished(_) | Message::File { .. } => {
-                Err(self.missing_result(host))
-            }
+            Message::Checks(_)
+            | Message::Building { .. }
+            | Message::Finished(_)
+            | Message::File { .. } => Err(self.missing_result(host)),
         }
     }
 

@@ -3,6 +3,7 @@
 
 mod build;
 mod check;
+mod doctor;
 mod input;
 mod isolation;
 mod output;
@@ -27,6 +28,7 @@ use crate::explanations;
 use crate::failure::Failure;
 use crate::frames::{Frame, Message};
 
+pub(crate) use doctor::{PROGRAM, VERSION, check_server};
 pub(crate) use request::{LOST, Request};
 
 /// Reads and processes one request. Returns the exit code of the process.
@@ -103,6 +105,14 @@ async fn dispatch(
         Request::Check {} => {
             tokio::select! {
                 checked = check::run(config, state) => checked?,
+                () = stop.now.cancelled() => return Err(Failure::system("the check was stopped")),
+            }
+        }
+        Request::Doctor { build } => {
+            tokio::select! {
+                checks = doctor::run(config, state, build) => {
+                    output.send(Frame::Message(Message::Checks(checks))).await?;
+                }
                 () = stop.now.cancelled() => return Err(Failure::system("the check was stopped")),
             }
         }

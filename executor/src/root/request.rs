@@ -16,6 +16,11 @@ pub(crate) const LOST: &str = "lost\n";
 pub(crate) enum Request {
     /// Check whether this host can build and reach the server; remove what killed builds left.
     Check {},
+    /// Report whether this host can build and reach the server, one check at a time.
+    Doctor {
+        /// Whether to build a package as a test.
+        build: bool,
+    },
     /// Build the package of a job.
     Build {
         /// The job.

@@ -56,6 +56,11 @@ impl State {
         self.own.join("jobs")
     }
 
+    /// Returns the folder in which `doctor` builds. Attempts in it are locked one by one.
+    pub(super) fn doctor(&self) -> PathBuf {
+        self.own.join("doctor")
+    }
+
     fn job(&self, job: JobId) -> PathBuf {
         self.jobs().join(job.to_string())
     }

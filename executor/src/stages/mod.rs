@@ -70,6 +70,8 @@ fn stage(command: Command, host: &Host, environment: &Environment) -> Result<(),
         Command::Reap => reap::run(host),
         Command::Check => check::run(host),
         Command::Metrics { listen } => metrics::run(host, listen),
-        Command::AsRoot => Err(Failure::system("`as-root` is not a command of the front")),
+        Command::AsRoot | Command::Doctor { .. } => {
+            Err(Failure::system("this is not a command of the front"))
+        }
     }
 }

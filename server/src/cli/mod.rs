@@ -4,6 +4,7 @@
 
 mod connections;
 mod data;
+mod doctor;
 mod metrics;
 mod network;
 mod pipelines;
@@ -19,6 +20,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub use connections::ConnectionArgs;
 pub use data::DataArgs;
+pub use doctor::DoctorArgs;
 pub use network::NetworkArgs;
 pub use pipelines::PipelineArgs;
 pub use run::RunArgs;
@@ -90,6 +92,12 @@ pub enum Command {
     ///
     /// The server must not run.
     Check(CheckArgs),
+    /// Check the installation: settings, files, database, GitLab
+    ///
+    /// Takes the settings of `run`, and changes nothing; the server may run meanwhile. Prints a line
+    /// for each check, with a command or instruction that repairs what it found. Exits with 1 if a
+    /// check failed; warnings do not count.
+    Doctor(Box<DoctorArgs>),
 }
 
 /// Commands about the projects of a GitLab group.

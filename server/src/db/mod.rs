@@ -13,6 +13,7 @@ pub mod expectations;
 pub mod figures;
 pub mod forge_reports;
 pub mod id_tokens;
+pub mod inspection;
 pub mod iterations;
 pub mod linked_packages;
 pub mod namespaces;

@@ -9,6 +9,8 @@ mod faults;
 mod git;
 #[path = "fake/graphql.rs"]
 mod graphql;
+#[path = "fake/inspection.rs"]
+mod inspection;
 #[path = "fake/oidc.rs"]
 mod oidc;
 #[path = "fake/pages.rs"]

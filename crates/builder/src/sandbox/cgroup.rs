@@ -120,6 +120,16 @@ impl Cgroup {
     }
 }
 
+/// Returns whether builds of this process get cgroups, by creating one.
+pub async fn has_cgroups() -> bool {
+    let name = format!("buildbtw-doctor-{}", std::process::id());
+    let Some(cgroup) = Cgroup::create(&name, &Limits::default()) else {
+        return false;
+    };
+    // It is empty. One that cannot be removed is of no use to builds either.
+    cgroup.remove().await.is_ok()
+}
+
 /// Returns the folders in which a group may be created. A group with processes cannot limit children; the new
 /// one is then created next to ours.
 fn parents_v2(mount: &Path, own: &str) -> Option<[PathBuf; 2]> {

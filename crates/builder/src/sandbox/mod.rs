@@ -33,6 +33,7 @@ use crate::outcome::BuildOutcome;
 use crate::request::{BuildRequest, Limits};
 use crate::source::host_of;
 
+pub use cgroup::has_cgroups;
 pub use config::{SandboxConfig, ScratchDisk};
 pub use helper::run_helper_if_asked;
 pub use root_command::{Bind, RootCommand};

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 pub struct ReadyResponse {
     /// Whether all checks passed.
     pub ready: bool,
+    /// The version of the server; earlier ones do not send it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
     /// The checks.
     pub checks: Vec<HealthCheck>,
 }

@@ -4,6 +4,7 @@ mod attempts;
 mod authorities;
 mod error;
 mod events;
+mod health;
 mod namespaces;
 mod outages;
 mod retry;
@@ -19,6 +20,7 @@ use crate::api::Page;
 pub use authorities::Authorities;
 pub use error::ClientError;
 pub use events::{EventFilter, EventStream};
+pub use health::Probe;
 pub use retry::{Backoff, retry};
 
 /// The timeout for connecting to the server.

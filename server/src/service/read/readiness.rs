@@ -29,6 +29,7 @@ async fn check_all(parts: MonitoringParts<'_>) -> ReadyResponse {
     ];
     ReadyResponse {
         ready: checks.iter().all(|(_, result)| result.is_ok()),
+        version: Some(env!("CARGO_PKG_VERSION").to_owned()),
         checks: checks
             .into_iter()
             .map(|(name, result)| HealthCheck {

@@ -3,6 +3,7 @@
 mod access;
 mod anonymous;
 mod ci_config;
+mod doctor;
 mod faults;
 mod following;
 mod origins;

@@ -58,6 +58,23 @@ impl FakeGitlab {
         })
     }
 
+    /// Records a contact of a runner, as if it had requested a job and there was none.
+    pub fn contact_runner(&self, token: &str) -> Result<()> {
+        let contacted_at = self.clock().now();
+        let mut change = self.change();
+        let mut runners = change.state.runners.values_mut();
+        let runner = runners.find(|runner| runner.token == token);
+        let system_id = "r_contacted000".to_owned();
+        let manager = RunnerManager {
+            system_id: system_id.clone(),
+            info: Value::Null,
+            contacted_at,
+        };
+        let runner = Arc::make_mut(runner.context("the runner does not exist")?);
+        runner.managers.insert(system_id, manager);
+        Ok(())
+    }
+
     /// Assigns a job to a runner as if it had requested one, and returns the response.
     pub fn assign_job(&self, token: &str) -> Result<Option<Value>> {
         let mut change = self.change();

@@ -1,8 +1,8 @@
-//! CI settings of projects.
+//! CI settings of projects, and what groups offer.
 
 use anyhow::Result;
 
-use crate::state::roles::{Role, VariablesRole};
+use crate::state::roles::{GroupRole, Role, VariablesRole};
 use crate::{FakeGitlab, ProjectId};
 
 impl FakeGitlab {
@@ -49,6 +49,24 @@ impl FakeGitlab {
     /// Sets the role of all users in a project. Initially they are maintainers; settings are rejected below that.
     pub fn set_role(&self, project: ProjectId, role: Role) -> Result<()> {
         self.change_project(project, |project| project.role = role)
+    }
+
+    /// Sets the role of all users in all groups; `None` if they are not members. The default is Owner.
+    pub fn set_group_role(&self, role: Option<Role>) {
+        self.state().group_role = GroupRole(role);
+    }
+
+    pub(crate) fn group_role(&self) -> Option<Role> {
+        self.state().group_role.0
+    }
+
+    /// Sets whether groups can have webhooks, which only some editions of GitLab support.
+    pub fn set_group_hooks(&self, available: bool) {
+        self.state().lacks_group_hooks = !available;
+    }
+
+    pub(crate) fn has_group_hooks(&self) -> bool {
+        !self.state().lacks_group_hooks
     }
 
     /// Sets the timeout of the project's jobs that have none of their own, in seconds.

@@ -6,12 +6,13 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 
-use super::errors::{Refusal, writer};
+use super::errors::{Refusal, authenticate, scope, writer};
 use super::input::Input;
 use super::pages::{Page, api_uri};
 use super::projects::find;
-use crate::FakeGitlab;
+use crate::auth::Caller;
 use crate::state::hooks::{Hook, HookId, HookOptions, Owner};
+use crate::{Delivery, FakeGitlab};
 
 fn entry(hook: &Hook) -> Value {
     let options = &hook.options;
@@ -39,8 +40,17 @@ fn system(gitlab: &FakeGitlab, headers: &HeaderMap) -> Result<Owner, Refusal> {
     }
 }
 
-fn group(gitlab: &FakeGitlab, headers: &HeaderMap, id: &str) -> Result<Owner, Refusal> {
-    writer(gitlab, headers)?;
+/// Authenticates a caller that lists hooks, which an anonymous one cannot.
+fn lister(gitlab: &FakeGitlab, headers: &HeaderMap) -> Result<Caller, Refusal> {
+    let caller = authenticate(gitlab, headers)?;
+    scope(&caller, &["read_api", "api"])?;
+    Ok(caller)
+}
+
+fn group(gitlab: &FakeGitlab, id: &str) -> Result<Owner, Refusal> {
+    if !gitlab.has_group_hooks() {
+        return Err(Refusal::not_found("Group"));
+    }
     let state = gitlab.state();
     let group = match id.parse::<u64>() {
         Ok(number) => state.groups.get(&number).cloned(),
@@ -50,13 +60,7 @@ fn group(gitlab: &FakeGitlab, headers: &HeaderMap, id: &str) -> Result<Owner, Re
     Ok(Owner::Group(group.id))
 }
 
-fn project(
-    gitlab: &FakeGitlab,
-    headers: &HeaderMap,
-    id: &str,
-    uri: &Uri,
-) -> Result<Owner, Refusal> {
-    let caller = writer(gitlab, headers)?;
+fn project(gitlab: &FakeGitlab, caller: Caller, id: &str, uri: &Uri) -> Result<Owner, Refusal> {
     let project = find(gitlab, &Some(caller), id, uri)?;
     Ok(Owner::Project(project.id.0))
 }
@@ -128,7 +132,8 @@ pub(super) async fn list_group(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let owner = group(&gitlab, &headers, &id)?;
+    lister(&gitlab, &headers)?;
+    let owner = group(&gitlab, &id)?;
     Ok(list(&gitlab, owner, &uri, page))
 }
 
@@ -138,7 +143,8 @@ pub(super) async fn create_group(
     headers: HeaderMap,
     Input(options): Input<HookOptions>,
 ) -> Result<Response, Refusal> {
-    let owner = group(&gitlab, &headers, &id)?;
+    writer(&gitlab, &headers)?;
+    let owner = group(&gitlab, &id)?;
     create(&gitlab, owner, options)
 }
 
@@ -149,7 +155,8 @@ pub(super) async fn list_project(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let owner = project(&gitlab, &headers, &id, &uri)?;
+    let caller = lister(&gitlab, &headers)?;
+    let owner = project(&gitlab, caller, &id, &uri)?;
     Ok(list(&gitlab, owner, &uri, page))
 }
 
@@ -160,7 +167,8 @@ pub(super) async fn create_project(
     headers: HeaderMap,
     Input(options): Input<HookOptions>,
 ) -> Result<Response, Refusal> {
-    let owner = project(&gitlab, &headers, &id, &uri)?;
+    let caller = writer(&gitlab, &headers)?;
+    let owner = project(&gitlab, caller, &id, &uri)?;
     create(&gitlab, owner, options)
 }
 
@@ -171,9 +179,51 @@ pub(super) async fn delete_owned(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<StatusCode, Refusal> {
-    let owner = match uri.path().starts_with("/projects/") {
-        true => project(&gitlab, &headers, &id, &uri)?,
-        false => group(&gitlab, &headers, &id)?,
-    };
+    let caller = writer(&gitlab, &headers)?;
+    let owner = owner(&gitlab, caller, &id, &uri)?;
     remove(&gitlab, owner, hook)
+}
+
+/// Returns the owner that the path of a request names.
+fn owner(gitlab: &FakeGitlab, caller: Caller, id: &str, uri: &Uri) -> Result<Owner, Refusal> {
+    match uri.path().starts_with("/projects/") {
+        true => project(gitlab, caller, id, uri),
+        false => group(gitlab, id),
+    }
+}
+
+/// Lists the deliveries of a hook, newest first.
+pub(super) async fn list_events(
+    State(gitlab): State<FakeGitlab>,
+    Path((id, hook)): Path<(String, u64)>,
+    axum::extract::Query(page): axum::extract::Query<Page>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let caller = lister(&gitlab, &headers)?;
+    let owner = owner(&gitlab, caller, &id, &uri)?;
+    let own = gitlab.hooks_owned_by(owner);
+    if !own.iter().any(|own| own.id.0 == hook) {
+        return Err(Refusal::not_found("Hook"));
+    }
+    let deliveries = gitlab.webhooks().deliveries().into_iter().rev();
+    let rows: Vec<Value> = deliveries
+        .filter(|delivery| delivery.hook == Some(HookId(hook)) && delivery.attempts > 0)
+        .map(|delivery| event_entry(&delivery))
+        .collect();
+    let total = rows.len();
+    Ok(page.respond(gitlab.url(), &api_uri(&uri), rows, Some(total)))
+}
+
+fn event_entry(delivery: &Delivery) -> Value {
+    // `Merge Request Hook` is `merge_request_hooks`.
+    let trigger = delivery.event.to_lowercase().replace(' ', "_");
+    let status = delivery.status.map(|status| status.to_string());
+    json!({
+        "id": delivery.id.0,
+        "url": delivery.url,
+        "trigger": format!("{trigger}s"),
+        "response_status": status.as_deref().unwrap_or("internal error"),
+        "execution_duration": 0.1,
+    })
 }

@@ -2,7 +2,9 @@
 
 mod entries;
 mod errors;
+mod group_members;
 mod group_projects;
+mod group_runners;
 mod hooks;
 mod input;
 mod jobs;
@@ -54,11 +56,18 @@ pub(crate) fn router() -> Router<FakeGitlab> {
             get(hooks::list_group).post(hooks::create_group),
         )
         .route("/groups/{id}/hooks/{hook}", delete(hooks::delete_owned))
+        .route("/groups/{id}/hooks/{hook}/events", get(hooks::list_events))
+        .route("/groups/{id}/runners", get(group_runners::list))
+        .route("/groups/{id}/members/all/{user}", get(group_members::read))
         .route(
             "/projects/{id}/hooks",
             get(hooks::list_project).post(hooks::create_project),
         )
         .route("/projects/{id}/hooks/{hook}", delete(hooks::delete_owned))
+        .route(
+            "/projects/{id}/hooks/{hook}/events",
+            get(hooks::list_events),
+        )
         .fallback(any(|| async { Refusal::error(404, "404 Not Found") }))
 }
 

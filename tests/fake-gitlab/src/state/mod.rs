@@ -20,7 +20,7 @@ use merge_requests::MergeRequest;
 use notes::Note;
 use pipelines::Pipeline;
 use projects::{Group, Project};
-use roles::VariablesRole;
+use roles::{GroupRole, VariablesRole};
 use runners::Runner;
 use tokens::{Token, User};
 
@@ -55,6 +55,9 @@ pub(crate) struct State {
     pub(crate) notes: BTreeMap<u64, Arc<Note>>,
     /// The minimum role for variables in new projects.
     pub(crate) new_projects_variables: VariablesRole,
+    pub(crate) group_role: GroupRole,
+    /// Whether groups have no webhooks.
+    pub(crate) lacks_group_hooks: bool,
     last_id: u64,
     last_project_id: u64,
     last_pipeline_id: u64,

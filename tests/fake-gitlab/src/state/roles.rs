@@ -28,6 +28,27 @@ impl Role {
             Self::Owner => "owner",
         }
     }
+
+    /// Returns GitLab's number.
+    pub fn level(self) -> u32 {
+        match self {
+            Self::Guest => 10,
+            Self::Reporter => 20,
+            Self::Developer => 30,
+            Self::Maintainer => 40,
+            Self::Owner => 50,
+        }
+    }
+}
+
+/// The role of all users in all groups, if they are members.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct GroupRole(pub(crate) Option<Role>);
+
+impl Default for GroupRole {
+    fn default() -> Self {
+        Self(Some(Role::Owner))
+    }
 }
 
 /// The minimum role for pipeline variables: `ci_pipeline_variables_minimum_override_role`.

@@ -1,0 +1,167 @@
+//! Permissions and owners of files and folders.
+
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use crate::Check;
+
+/// Any access of group and others.
+const OTHERS: u32 = 0o077;
+/// The access that a secret must not allow. Its group may read it: that of a service, or of systemd's credentials.
+const TOO_MUCH: u32 = 0o027;
+
+/// The properties of a file that decide who can use it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Access {
+    mode: u32,
+    owner: u32,
+    is_folder: bool,
+}
+
+/// Checks that a file with secrets exists, and that only its owner can use it.
+#[must_use]
+pub fn secret(name: &str, path: &Path) -> Check {
+    match access(path) {
+        Ok(access) if access.is_folder => Check::failure(
+            name,
+            format!("`{}` is a folder", path.display()),
+            "name the file with the secret",
+        ),
+        Ok(access) => {
+            let is_readable = fs_err::File::open(path).is_ok();
+            judge(name, path, access, is_readable, own())
+        }
+        Err(error) => unreadable(name, path, &error),
+    }
+}
+
+/// Checks that a folder exists, and that only its owner can use it.
+#[must_use]
+pub fn private_folder(name: &str, path: &Path) -> Check {
+    match access(path) {
+        Ok(access) if !access.is_folder => Check::failure(
+            name,
+            format!("`{}` is not a folder", path.display()),
+            "name another folder",
+        ),
+        Ok(access) => {
+            let is_readable = fs_err::read_dir(path).is_ok();
+            judge(name, path, access, is_readable, own())
+        }
+        Err(error) => unreadable(name, path, &error),
+    }
+}
+
+fn own() -> u32 {
+    nix::unistd::geteuid().as_raw()
+}
+
+fn access(path: &Path) -> io::Result<Access> {
+    // Not with fs_err, whose error names the path a second time.
+    let metadata = path.metadata()?;
+    Ok(Access {
+        mode: metadata.mode() & 0o7777,
+        owner: metadata.uid(),
+        is_folder: metadata.is_dir(),
+    })
+}
+
+fn unreadable(name: &str, path: &Path, error: &io::Error) -> Check {
+    let path = path.display();
+    let repair = match error.kind() {
+        io::ErrorKind::NotFound => format!("create `{path}`, or correct the setting that names it"),
+        _ => format!(
+            "run this command as the user of the program, or fix the permissions of `{path}`"
+        ),
+    };
+    Check::failure(name, format!("cannot read `{path}`: {error}"), repair)
+}
+
+/// Decides about a file that exists. Root can read everything, so its files may belong to anyone.
+fn judge(name: &str, path: &Path, access: Access, is_readable: bool, own: u32) -> Check {
+    let shown = path.display();
+    let Access {
+        mode,
+        owner,
+        is_folder,
+    } = access;
+    let closed = if is_folder { 700 } else { 600 };
+    if !is_readable {
+        return Check::failure(
+            name,
+            format!(
+                "user {own} cannot read `{shown}`, which belongs to user {owner} (mode {mode:o})"
+            ),
+            format!("run this command as the user of the program, or run `chown {own} '{shown}'`"),
+        );
+    }
+    let forbidden = if is_folder { OTHERS } else { TOO_MUCH };
+    if mode & forbidden != 0 {
+        return Check::failure(
+            name,
+            format!("`{shown}` is accessible to other users (mode {mode:o})"),
+            format!("chmod {closed} '{shown}'"),
+        );
+    }
+    if owner != own && owner != 0 && own != 0 {
+        return Check::failure(
+            name,
+            format!("`{shown}` belongs to user {owner}, who can change it"),
+            format!("chown {own} '{shown}'"),
+        );
+    }
+    Check::ok(
+        name,
+        format!("`{shown}` is private (mode {mode:o}, user {owner})"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::Status;
+
+    #[test]
+    fn judges_mode_and_owner() {
+        let judge = |mode, owner, own, is_readable| {
+            let access = Access {
+                mode,
+                owner,
+                is_folder: false,
+            };
+            judge("token", Path::new("/token"), access, is_readable, own)
+        };
+        assert_eq!(judge(0o600, 7, 7, true).status, Status::Ok);
+        assert_eq!(judge(0o400, 0, 7, true).status, Status::Ok);
+        assert_eq!(judge(0o640, 0, 7, true).status, Status::Ok);
+        assert_eq!(judge(0o660, 0, 7, true).status, Status::Failure);
+        assert_eq!(judge(0o600, 7, 0, true).status, Status::Ok);
+        let public = judge(0o644, 7, 7, true);
+        assert_eq!(public.status, Status::Failure);
+        assert_eq!(public.repair.unwrap(), "chmod 600 '/token'");
+        let foreign = judge(0o600, 8, 7, true);
+        assert_eq!(foreign.repair.unwrap(), "chown 7 '/token'");
+        let closed = judge(0o600, 8, 7, false);
+        assert!(closed.message.contains("cannot read"), "{closed:?}");
+    }
+
+    #[test]
+    fn names_missing_and_unusable_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("token");
+        let missing = secret("token", &file);
+        assert_eq!(missing.status, Status::Failure);
+        assert!(missing.repair.unwrap().starts_with("create"));
+        fs_err::write(&file, "x").unwrap();
+        fs_err::set_permissions(&file, PermissionsExt::from_mode(0o600)).unwrap();
+        assert_eq!(secret("token", &file).status, Status::Ok);
+        assert_eq!(private_folder("data", &file).status, Status::Failure);
+        assert_eq!(secret("token", folder.path()).status, Status::Failure);
+        fs_err::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
+        let public = private_folder("data", folder.path());
+        assert!(public.repair.unwrap().starts_with("chmod 700"));
+    }
+}

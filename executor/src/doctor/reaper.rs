@@ -1,0 +1,52 @@
+//! The timer that removes what killed jobs left.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use buildbtw_doctor::Check;
+
+const NAME: &str = "reaper";
+const TIMER: &str = "buildbtw-executor-reap.timer";
+/// Exists where systemd is the service manager.
+const SYSTEMD: &str = "/run/systemd/system";
+
+/// Checks that the timer is active.
+pub(super) async fn check() -> Check {
+    if !Path::new(SYSTEMD).exists() {
+        let message = "this host has no systemd; run `buildbtw-executor reap` every few minutes";
+        return Check::skipped(NAME, message);
+    }
+    let status = tokio::process::Command::new("systemctl")
+        .args(["is-active", "--quiet", TIMER])
+        .stdin(Stdio::null())
+        .status()
+        .await;
+    judge(status.is_ok_and(|status| status.success()))
+}
+
+fn judge(is_active: bool) -> Check {
+    if is_active {
+        return Check::ok(NAME, format!("{TIMER} is active"));
+    }
+    Check::warning(
+        NAME,
+        format!("{TIMER} is not active, so what killed jobs leave stays until the next job"),
+        format!("systemctl enable --now {TIMER}"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use buildbtw_doctor::Status;
+
+    use super::*;
+
+    #[test]
+    fn names_command_that_enables_the_timer() {
+        assert_eq!(judge(true).status, Status::Ok);
+        let inactive = judge(false);
+        assert_eq!(inactive.status, Status::Warning);
+        let command = "systemctl enable --now buildbtw-executor-reap.timer";
+        assert_eq!(inactive.repair.as_deref(), Some(command));
+    }
+}

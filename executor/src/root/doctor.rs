@@ -1,0 +1,94 @@
+//! The checks that need root: the host, the server with this host's settings, and one real build.
+
+use std::path::Path;
+
+use buildbtw_agent::machine;
+use buildbtw_doctor::server::Expected;
+use buildbtw_doctor::{Check, Report, build_host, disk, server};
+use jiff::Timestamp;
+
+use super::state::State;
+use crate::config::Config;
+
+/// The program, in reports.
+pub(crate) const PROGRAM: &str = "buildbtw-executor";
+/// Its version.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Runs the checks; nothing is left of the build.
+pub(super) async fn run(config: &Config, state: &State, build: bool) -> Vec<Check> {
+    let mut report = Report::new(PROGRAM, VERSION);
+    check_server(&mut report, config).await;
+    report.add(check_disk(config));
+    check_host(&mut report, config, state, build).await;
+    report.checks
+}
+
+/// Checks the server, of which this host has no token: each job brings its own.
+pub(crate) async fn check_server(report: &mut Report, config: &Config) {
+    let expected = Expected {
+        version: VERSION,
+        setting: "server",
+        token: None,
+        has_token: false,
+    };
+    match config.client() {
+        Ok(client) => server::check_all(report, &client, expected, Timestamp::now).await,
+        Err(error) => report.add(Check::failed(
+            "server",
+            error.explanation(),
+            "correct `server` and `ca` in executor.toml",
+        )),
+    }
+}
+
+fn check_disk(config: &Config) -> Check {
+    const NAME: &str = "disk";
+    let folder: &Path = &config.state_dir;
+    let limit = config.limits.limits().disk_bytes;
+    match buildbtw_metrics::space(folder) {
+        Ok(space) => disk::for_builds(NAME, folder, space.available, limit, "limits.disk_mib"),
+        Err(error) => Check::failure(
+            NAME,
+            format!("cannot measure the disk of `{}`: {error}", folder.display()),
+            "check that disk, or set `state_dir`",
+        ),
+    }
+}
+
+async fn check_host(report: &mut Report, config: &Config, state: &State, build: bool) {
+    let folder = state.doctor();
+    if !config.needs_root() {
+        report.add(Check::skipped("sandbox", "the builder is simulated"));
+        return;
+    }
+    let sandbox = config.sandbox(folder.clone());
+    if let Err(why) = config.git().check() {
+        report.add(Check::failed(
+            "credentials of sources",
+            why,
+            "correct executor.toml",
+        ));
+    }
+    build_host::check_host(report, &sandbox).await;
+    let architectures = config.architectures();
+    let mut own = architectures.into_iter();
+    let own = own.find(|architecture| architecture.as_str() == machine::architecture());
+    match own {
+        _ if !build => report.add(Check::skipped(build_host::BUILD, "--no-build is set")),
+        None => report.add(Check::skipped(
+            build_host::BUILD,
+            "none of `architectures` is that of this host",
+        )),
+        Some(architecture) => {
+            // What an earlier one left that was killed.
+            let reaped = buildbtw_builder::reap(&folder).await;
+            if let Err(error) = reaped {
+                let message = format!("cannot clean up `{}`: {error}", folder.display());
+                report.add(Check::warning("cleanup", message, "restart the host"));
+            }
+            let limits = config.limits.limits();
+            build_host::check_build(report, sandbox, limits, architecture).await;
+        }
+    }
+}

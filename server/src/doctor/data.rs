@@ -1,0 +1,142 @@
+//! The data folder, the files with secrets, and the disk.
+
+use std::path::{Path, PathBuf};
+
+use buildbtw_doctor::{Check, disk, files};
+use buildbtw_model::Explanation;
+
+use crate::cli::RunArgs;
+use crate::disk::Disk;
+
+/// The setting that controls the reserve.
+const RESERVE: &str = "--disk-reserve-mib";
+/// The least free space where there is no reserve, as for `/readyz`.
+const LEAST_SPACE: u64 = 64 << 20;
+/// The folders in the data folder that the server creates at its first start.
+const FOLDERS: [&str; 2] = ["repos", "logs"];
+
+/// Returns the files with secrets that the settings name, with the names of their settings.
+pub(super) fn secret_files(args: &RunArgs) -> Vec<(&'static str, PathBuf)> {
+    let gitlab = &args.gitlab;
+    let files = [
+        ("--gitlab-token-file", &gitlab.gitlab_token_file),
+        (
+            "--gitlab-webhook-secret-file",
+            &gitlab.gitlab_webhook_secret_file,
+        ),
+        (
+            "--gitlab-webhook-signing-token-file",
+            &gitlab.gitlab_webhook_signing_token_file,
+        ),
+    ];
+    let files = files.into_iter();
+    files
+        .filter_map(|(setting, path)| Some((setting, path.clone()?)))
+        .collect()
+}
+
+/// Checks permissions and owners. Blocking.
+pub(super) fn check_files(data: &Path, secrets: &[(&'static str, PathBuf)]) -> Vec<Check> {
+    let mut checks = Vec::new();
+    if data.exists() {
+        checks.push(files::private_folder("data folder", data));
+        checks.extend(FOLDERS.map(|name| check_folder(&data.join(name))));
+        let token = data.join("admin-token");
+        // People move it away once they have other tokens.
+        if token.exists() {
+            checks.push(files::secret("admin token", &token));
+        }
+    } else {
+        checks.push(Check::warning(
+            "data folder",
+            format!("`{}` does not exist", data.display()),
+            "start the server, which creates it, or set --data-dir to that of the server",
+        ));
+    }
+    let secrets = secrets.iter();
+    checks.extend(secrets.map(|(setting, path)| files::secret(setting, path)));
+    checks
+}
+
+fn check_folder(path: &Path) -> Check {
+    let name = format!("folder {}", path.file_name().unwrap_or_default().display());
+    match fs_err::read_dir(path) {
+        Ok(_) => Check::ok(name, format!("`{}` can be read", path.display())),
+        Err(error) => Check::failure(
+            name,
+            error.to_string(),
+            "run this command as the server's user; `buildbtw-server check` finds missing packages",
+        ),
+    }
+}
+
+/// Compares the free space with the reserve. Blocking.
+pub(super) fn check_disk(data: &Path, reserve_mib: Option<u32>) -> Vec<Check> {
+    let existing = data.ancestors().find(|folder| folder.exists());
+    // A relative path ends at the working directory.
+    let folder = existing
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or_else(|| Path::new("."));
+    let measured = Disk::open(folder, reserve_mib).and_then(|disk| Ok((disk.space()?, disk)));
+    let check = match measured {
+        Ok((space, disk)) => {
+            let reserve = disk.reserve().max(LEAST_SPACE);
+            disk::check("disk", folder, space.available, reserve, RESERVE)
+        }
+        Err(error) => {
+            let explanation = Explanation::of_error(error.as_ref());
+            Check::failed("disk", explanation, "check the disk of the data folder")
+        }
+    };
+    vec![check]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use buildbtw_doctor::Status;
+
+    use super::*;
+
+    #[test]
+    fn names_public_data_folder_and_missing_folders() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        let missing = check_files(&data, &[]);
+        assert_eq!(missing[0].status, Status::Warning);
+        fs_err::create_dir_all(data.join("repos")).unwrap();
+        fs_err::set_permissions(&data, PermissionsExt::from_mode(0o755)).unwrap();
+        let found = check_files(
+            &data,
+            &[("--gitlab-token-file", folder.path().join("token"))],
+        );
+        let states: Vec<_> = found
+            .iter()
+            .map(|check| (check.name.as_str(), check.status))
+            .collect();
+        let expected = [
+            ("data folder", Status::Failure),
+            ("folder repos", Status::Ok),
+            ("folder logs", Status::Failure),
+            ("--gitlab-token-file", Status::Failure),
+        ];
+        assert_eq!(states, expected);
+    }
+
+    #[test]
+    fn compares_disk_with_reserve() {
+        let folder = tempfile::tempdir().unwrap();
+        let check = |mib| check_disk(folder.path(), Some(mib)).remove(0);
+        let larger_than_disk = check(u32::MAX);
+        assert_eq!(larger_than_disk.status, Status::Failure);
+        assert!(larger_than_disk.repair.unwrap().contains("smaller reserve"));
+        let space = buildbtw_metrics::space(folder.path()).unwrap();
+        let total_mib = u32::try_from(space.total >> 20).unwrap();
+        if space.available >> 20 < u64::from(total_mib) {
+            let short = check(total_mib);
+            assert_eq!(short.status, Status::Failure);
+            assert!(short.message.contains("less than its reserve"), "{short:?}");
+        }
+    }
+}
