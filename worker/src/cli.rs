@@ -1,6 +1,8 @@
 //! The command line of `buildbtw-worker`, whose flags the configuration file can set, too (`buildbtw_settings`), and its
 //! conversion to a [`Config`].
 
+mod kinds;
+
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -10,15 +12,17 @@ use std::time::Duration;
 use buildbtw_agent::limits::LimitArgs;
 use buildbtw_agent::machine;
 use buildbtw_builder::{
-    GitAccess, SandboxConfig, ScratchDisk, SimulatedConfig, SimulatedDuration, SourceNetwork,
+    GitAccess, SandboxConfig, SimulatedConfig, SimulatedDuration, SourceNetwork,
 };
 use buildbtw_model::client::{Authorities, Client};
 use buildbtw_model::settings::{any_number, read_text};
 use buildbtw_model::{Architecture, Explanation, Packager, WorkerName};
 use buildbtw_settings::{Failure, Parsed, Program};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
 use crate::config::{BuilderConfig, Config};
+
+pub use kinds::{BuilderKind, ScratchDiskKind};
 
 /// The configuration file.
 const PROGRAM: Program<'_> = Program {
@@ -251,36 +255,6 @@ pub struct Run {
     /// Resource limits of one build.
     #[command(flatten)]
     pub limits: LimitArgs,
-}
-
-/// The kinds of builders.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum BuilderKind {
-    /// Real builds in a sandbox; needs root
-    Sandbox,
-    /// Tiny packages after a fixed time
-    Simulated,
-}
-
-/// The kinds of storage for the files of running builds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ScratchDiskKind {
-    /// Image, or memory if this machine lacks loop devices or mkfs.ext4
-    Auto,
-    /// Sparse image files in the scratch folder
-    Image,
-    /// Memory (tmpfs), counted towards the memory limit
-    Memory,
-}
-
-impl From<ScratchDiskKind> for ScratchDisk {
-    fn from(kind: ScratchDiskKind) -> Self {
-        match kind {
-            ScratchDiskKind::Auto => Self::Auto,
-            ScratchDiskKind::Image => Self::Image,
-            ScratchDiskKind::Memory => Self::Memory,
-        }
-    }
 }
 
 fn jobs(text: &str) -> Result<NonZeroUsize, &'static str> {
