@@ -40,6 +40,13 @@ pipelines without GitLab     | buildbtw-server run --run-builds-on-gitlab
 architectures of no pipeline | buildbtw-server run --gitlab-architectures x86_64
 webhook without GitLab       | buildbtw-server run --gitlab-webhook-secret-file token
 unknown report               | buildbtw-server run --gitlab-report mail
+console without its feature  | buildbtw-server run --tokio-console
+console at no address        | buildbtw-server run --tokio-console localhost
+invalid log filter           | buildbtw-server run --log a=loud
+unknown log format           | buildbtw-server run --log-format xml
+invalid OTLP endpoint        | OTEL_EXPORTER_OTLP_ENDPOINT=localhost:4318 buildbtw-server run --otlp
+unsupported OTLP protocol    | OTEL_EXPORTER_OTLP_PROTOCOL=grpc buildbtw-server run --otlp
+unknown trace sampler        | OTEL_TRACES_SAMPLER=sometimes buildbtw-server run --otlp
 ";
 
 /// Settings of a server whose sources are in a GitLab.

@@ -7,11 +7,13 @@ mod metrics;
 mod network;
 mod pipelines;
 mod run;
+mod telemetry;
 mod values;
 
 use std::path::PathBuf;
 
 use buildbtw_gitlab::GitlabArgs;
+use buildbtw_telemetry::logging::LogFormat;
 use clap::{Args, Parser, Subcommand};
 
 pub use connections::ConnectionArgs;
@@ -19,6 +21,7 @@ pub use data::DataArgs;
 pub use network::NetworkArgs;
 pub use pipelines::PipelineArgs;
 pub use run::RunArgs;
+pub use telemetry::TelemetryArgs;
 
 /// Plan, schedule and publish package rebuilds
 #[derive(Debug, Parser)]
@@ -38,6 +41,16 @@ pub struct Cli {
         value_name = "FILTER"
     )]
     pub log: String,
+    /// Format of the log
+    #[arg(
+        long,
+        env = "BUILDBTW_LOG_FORMAT",
+        value_enum,
+        default_value_t = LogFormat::Text,
+        global = true,
+        value_name = "FORMAT"
+    )]
+    pub log_format: LogFormat,
 }
 
 /// Commands of the server's program.
