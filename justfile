@@ -79,6 +79,16 @@ schemathesis EXAMPLES='200':
     SCHEMATHESIS_EXAMPLES='{{ EXAMPLES }}' \
         cargo test --package buildbtw-server --test api -- --nocapture conforms_to_the_openapi_document
 
+# Test the server with tokio-console, whose compiler flags compile everything again
+[group('check')]
+test-console:
+    scripts/with-console cargo test --package buildbtw-server --features tokio-console --test console
+
+# Measure what tokio-console costs the server: memory per hour, latency of requests
+[group('check')]
+console-cost SECONDS='300':
+    @scripts/console-cost '{{ SECONDS }}'
+
 # Format all Rust code
 [group('check')]
 fmt:
@@ -200,6 +210,18 @@ example-sources:
 [no-exit-message]
 run-server *ARGS:
     @scripts/run server "$@"
+
+# Run the server with tokio-console, compiled for it; other addresses: --tokio-console ADDRESS
+[group('run')]
+[no-exit-message]
+run-server-console *ARGS:
+    @scripts/run server-console "$@"
+
+# Install tokio-console, and connect it to the server of run-server-console
+[group('run')]
+[no-exit-message]
+console *ARGS: (tools "tokio-console")
+    tokio-console "$@"
 
 # Run the server, and restart it when its source changes
 [group('run')]

@@ -167,6 +167,7 @@ mod tests {
                 status: 401,
                 detail: None,
                 hint: hint.map(str::to_owned),
+                trace_id: None,
             })),
             had_token,
         }

@@ -112,6 +112,7 @@ mod tests {
             status: 400,
             detail: None,
             hint: hint.map(str::to_owned),
+            trace_id: None,
         };
         let error = ClientError::Refused(problem);
         failure(attempt, "http://server", &error).to_string()

@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use buildbtw_model::BuildId;
+use buildbtw_model::{AttemptId, BuildId};
 use tokio::sync::watch;
 
 use crate::db::{IterationId, NamespaceId};
@@ -30,6 +30,35 @@ pub struct Effects {
     pub dispatched: Vec<Dispatched>,
     /// Attempts that ended, for metrics.
     pub attempts: Vec<EndedAttempt>,
+    /// Attempts whose trace is complete.
+    pub traced: Vec<Traced>,
+}
+
+/// An attempt whose trace is complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Traced {
+    /// It ended without packages.
+    Ended(AttemptId),
+    /// Its packages were published for this build.
+    Published(BuildId),
+}
+
+impl Traced {
+    /// Returns the attempt that ended without packages.
+    pub(crate) fn attempt(&self) -> Option<AttemptId> {
+        match self {
+            Self::Ended(attempt) => Some(*attempt),
+            Self::Published(_) => None,
+        }
+    }
+
+    /// Returns the build whose packages were published.
+    pub(crate) fn build(&self) -> Option<BuildId> {
+        match self {
+            Self::Published(build) => Some(*build),
+            Self::Ended(_) => None,
+        }
+    }
 }
 
 /// Wakes followers of events: those of one namespace, and those of all.

@@ -8,6 +8,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use buildbtw_model::api::{PROBLEM_CONTENT_TYPE, Problem, ProblemKind};
 
+use crate::request_trace;
+
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -80,12 +82,15 @@ impl Refusal {
     /// Converts the refusal to the body of a response.
     #[must_use]
     pub fn into_problem(self) -> Problem {
+        let status = self.status.unwrap_or_else(|| status_of(self.kind));
+        let trace_id = request_trace::current().filter(|_| status.is_server_error());
         Problem {
             kind: self.kind,
-            status: self.status.unwrap_or_else(|| status_of(self.kind)).as_u16(),
+            status: status.as_u16(),
             title: self.title,
             detail: self.detail,
             hint: self.hint,
+            trace_id,
         }
     }
 }
@@ -154,25 +159,31 @@ impl Error {
     /// Converts the error to the body of a response; logs internal errors.
     #[must_use]
     pub fn into_problem(self) -> Problem {
+        self.into_refusal().into_problem()
+    }
+
+    /// Converts the error to what the caller gets; logs internal errors.
+    #[must_use]
+    pub fn into_refusal(self) -> Refusal {
         match self {
-            Self::Refused(refusal) => refusal.into_problem(),
+            Self::Refused(refusal) => refusal,
             Self::Internal(error) if is_busy(&error) => {
                 tracing::warn!(error = format!("{error:#}"), "the database is busy");
                 Refusal::new(ProblemKind::Unavailable, "the server's database is busy")
                     .hint("nothing was changed; try again later")
-                    .into_problem()
             }
             Self::Internal(error) if is_full(&error) => {
                 tracing::error!(error = format!("{error:#}"), "the disk is full");
                 Refusal::new(ProblemKind::Unavailable, "the server's disk is full")
                     .hint("nothing is lost; the server resumes when there is free space")
-                    .into_problem()
             }
             Self::Internal(error) => {
                 tracing::error!(error = format!("{error:#}"), "internal error");
-                Refusal::new(ProblemKind::Internal, "internal server error")
-                    .hint("the server's log has the cause")
-                    .into_problem()
+                let hint = match request_trace::current() {
+                    Some(trace) => format!("the server's log has the cause, with trace_id {trace}"),
+                    None => "the server's log has the cause".to_owned(),
+                };
+                Refusal::new(ProblemKind::Internal, "internal server error").hint(hint)
             }
         }
     }

@@ -3,8 +3,7 @@
 mod backup_commands;
 mod doctor_command;
 
-use std::io::{IsTerminal as _, Write as _};
-use std::net::TcpListener;
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use buildbtw_doctor::ShownSetting;
@@ -13,15 +12,18 @@ use buildbtw_model::Explanation;
 use buildbtw_server::cli::{
     self, CheckArgs, Cli, Command, GitlabCommand, RunArgs, SetCiConfigArgs,
 };
+use buildbtw_server::inherited::Inherited;
 use buildbtw_server::listening;
 use buildbtw_server::maintenance::{self, ci_config};
 use buildbtw_server::private;
 use buildbtw_server::run::Server;
 use buildbtw_server::shutdown;
 use buildbtw_server::time::Clock;
+use buildbtw_telemetry::console::Console;
+use buildbtw_telemetry::logging::{self, Logging};
+use buildbtw_telemetry::otlp::{OtlpSettings, Traces};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
 
 use backup_commands::EXIT_FINDINGS;
 
@@ -33,18 +35,28 @@ fn main() -> ExitCode {
     let settings = doctor_command::settings(&parsed);
     let cli = parsed.cli;
     private::restrict_new_files();
-    let filter = EnvFilter::try_new(&cli.log).unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
-    let socket = match listening::passed_socket() {
-        Ok(socket) => socket,
+    let refusal = match start_log(&cli) {
+        Ok(refusal) => refusal,
         Err(error) => {
-            report(&error);
+            // The exit code still reports the failure when this cannot be written.
+            let _ = writeln!(std::io::stderr(), "error: {error}");
             return ExitCode::FAILURE;
         }
+    };
+    let socket = match refusal {
+        Some(refusal) => Err(refusal.into()),
+        None => listening::passed_socket(),
+    };
+    let socket = match socket {
+        Ok(socket) => socket,
+        Err(error) => {
+            report(&cli, &error);
+            return ExitCode::FAILURE;
+        }
+    };
+    let inherited = Inherited {
+        socket,
+        traces: None,
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -56,16 +68,34 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let code = runtime.block_on(run(&cli, settings, socket));
+    let code = runtime.block_on(run(&cli, settings, inherited));
     // Blocking threads are not waited for: reading an archive, for example, can take as long as its author
     // wants, and interrupted work is repeated at the next start.
     runtime.shutdown_background();
     code
 }
 
-async fn run(cli: &Cli, settings: Vec<ShownSetting>, socket: Option<TcpListener>) -> ExitCode {
+/// Starts the log, and the console that observes tasks. Returns why there is no console.
+fn start_log(cli: &Cli) -> Result<Option<Explanation>, Explanation> {
+    let address = match &cli.command {
+        Command::Run(args) => args.telemetry.tokio_console,
+        _ => None,
+    };
+    let (console, refusal) = match address.map(Console::listen).transpose() {
+        Ok(console) => (console, None),
+        Err(refusal) => (None, Some(refusal)),
+    };
+    let logging = Logging {
+        filter: &cli.log,
+        format: cli.log_format,
+        console,
+    };
+    logging.start().map(|()| refusal)
+}
+
+async fn run(cli: &Cli, settings: Vec<ShownSetting>, inherited: Inherited) -> ExitCode {
     let result = match &cli.command {
-        Command::Run(args) => serve(args, socket).await.map(|()| ExitCode::SUCCESS),
+        Command::Run(args) => serve(args, inherited).await.map(|()| ExitCode::SUCCESS),
         Command::Backup(args) => backup_commands::backup(args).await,
         Command::Restore(args) => backup_commands::restore(args).await,
         Command::Check(args) => check(args).await,
@@ -75,30 +105,42 @@ async fn run(cli: &Cli, settings: Vec<ShownSetting>, socket: Option<TcpListener>
     match result {
         Ok(code) => code,
         Err(error) => {
-            report(&error);
+            report(cli, &error);
             ExitCode::FAILURE
         }
     }
 }
 
-/// Logs why the program ends, and prints what to do next as a line of its own.
-fn report(error: &anyhow::Error) {
-    let Explanation { message, hint } = Explanation::of_error(error.as_ref());
-    tracing::error!("{message}");
-    if let Some(hint) = hint {
-        // The exit code still reports the failure when this cannot be written.
-        let _ = writeln!(std::io::stderr(), "hint: {hint}");
-    }
+/// Logs why the program ends, and what to do next.
+fn report(cli: &Cli, error: &anyhow::Error) {
+    logging::report(&Explanation::of_error(error.as_ref()), cli.log_format);
 }
 
-async fn serve(args: &RunArgs, socket: Option<TcpListener>) -> anyhow::Result<()> {
+async fn serve(args: &RunArgs, inherited: Inherited) -> anyhow::Result<()> {
+    let inherited = Inherited {
+        traces: traces(args)?,
+        ..inherited
+    };
     let token = CancellationToken::new();
     shutdown::on_signals(token.clone())?;
     // From here on a hangup does not end the process; one during the start takes effect after it.
     let hangups = signal(SignalKind::hangup())?;
-    let server = Server::start_on(socket, args, Clock::default(), token).await?;
+    let server = Server::start_with(inherited, args, Clock::default(), token).await?;
     server.reload_at(hangups);
     server.serve().await
+}
+
+/// Starts to export traces, if that is enabled.
+fn traces(args: &RunArgs) -> anyhow::Result<Option<Traces>> {
+    if !args.telemetry.otlp {
+        return Ok(None);
+    }
+    let Some(settings) = OtlpSettings::from_env()? else {
+        tracing::warn!("traces are not exported: the OTEL_… variables disable it");
+        return Ok(None);
+    };
+    let (program, version) = (env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+    Ok(Some(Traces::start(&settings, program, version)?))
 }
 
 async fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {

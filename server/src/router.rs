@@ -18,10 +18,9 @@ use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{Predicate as _, SizeAbove};
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::RequestBodyTimeoutLayer;
-use tower_http::trace::TraceLayer;
-use tracing::Level;
 
 use crate::error::{Error, problem_response};
+use crate::routes::request_span::trace_request;
 use crate::routes::streaming::NO_BUFFERING;
 use crate::routes::{health, listing, pages, public, repository};
 use crate::serve::{Peer, hold_until_sent};
@@ -49,7 +48,7 @@ pub fn router(state: AppState) -> Router {
 
 /// Builds the router of the address for metrics.
 pub fn metrics_router(state: AppState) -> Router {
-    health::own_router(state)
+    health::own_router(state.clone()).layer(from_fn_with_state(state, trace_request))
 }
 
 /// Removes the path of `--url` from the path of a request.
@@ -80,12 +79,6 @@ fn remove_prefix(mut request: Request, prefix: &str) -> Request {
 
 fn without_prefix(state: AppState) -> Router {
     let layers = ServiceBuilder::new()
-        .layer(
-            TraceLayer::new_for_http()
-                .make_span_with(tower_http::trace::DefaultMakeSpan::new().level(Level::DEBUG))
-                .on_failure(())
-                .on_response(tower_http::trace::DefaultOnResponse::new().level(Level::DEBUG)),
-        )
         .layer(CatchPanicLayer::custom(|_| {
             let error = anyhow::anyhow!("a request handler panicked");
             problem_response(Error::Internal(error).into_problem())
@@ -110,6 +103,7 @@ fn without_prefix(state: AppState) -> Router {
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(layers)
+        .layer(from_fn_with_state(state.clone(), trace_request))
         .with_state(state)
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use buildbtw_gitlab::Gitlab;
 use buildbtw_model::Explanation;
+use buildbtw_telemetry::spawn_named;
 use tokio::net::TcpListener;
 use tokio::signal::unix::Signal;
 use tokio::sync::oneshot;
@@ -20,18 +21,21 @@ use crate::cli::RunArgs;
 use crate::config::Config;
 use crate::db::Database;
 use crate::disk::Disk;
+use crate::inherited::Inherited;
 use crate::listening::listen;
 use crate::private;
 use crate::repos::base::BaseRepositories;
 use crate::router::{metrics_router, router};
 use crate::serve::{LONGEST_STALL, serve};
 use crate::service::forge_report::Reporter;
+use crate::service::record_traces::finish_traces;
 use crate::service::reload::Reloadable;
 use crate::service::{recover, tokens};
 use crate::service_manager;
 use crate::sources::{self, SourceConfig};
 use crate::state::pipelines::Pipelines;
 use crate::state::replans::Replans;
+use crate::state::trace_recorder::TraceRecorder;
 use crate::state::{AppState, CoreParts, Parts};
 use crate::time::Clock;
 use crate::wakers::Pending;
@@ -83,15 +87,15 @@ impl Server {
         clock: Clock,
         shutdown: CancellationToken,
     ) -> anyhow::Result<Self> {
-        Self::start_on(None, args, clock, shutdown).await
+        Self::start_with(Inherited::default(), args, clock, shutdown).await
     }
 
-    /// Starts like [`Server::start`], and listens on a socket of the service manager, if there is one.
+    /// Starts like [`Server::start`], with what the program inherited.
     ///
     /// # Errors
     /// As [`Server::start`].
-    pub async fn start_on(
-        socket: Option<std::net::TcpListener>,
+    pub async fn start_with(
+        inherited: Inherited,
         args: &RunArgs,
         clock: Clock,
         shutdown: CancellationToken,
@@ -103,7 +107,7 @@ impl Server {
         let (source_config, webhook) = args.sources()?;
         let base = base_repositories(args)?;
         let limits = Limits::new(&args.connections.settings())?;
-        let listener = listen(socket, args.listen).await?;
+        let listener = listen(inherited.socket, args.listen).await?;
         let metrics = listen_for_metrics(args).await?;
         let address = listener.local_addr()?;
         let config = args.config(address, webhook)?;
@@ -130,6 +134,7 @@ impl Server {
         let mut parts = Parts::new(data, core_parts, shutdown)?;
         parts.pipelines = pipelines;
         parts.forge_reports = reporter.is_some().then(Pending::default);
+        parts.traces = inherited.traces.map(TraceRecorder::new);
         let state = AppState::new(parts);
         observe(gitlab.as_ref(), &state);
         recover::recover(state.attempt_parts()).await?;
@@ -157,7 +162,7 @@ impl Server {
     /// Reads settings again at each signal.
     pub fn reload_at(&self, mut hangups: Signal) {
         let reload = self.state.reload.clone();
-        tokio::spawn(async move {
+        spawn_named("hangups", async move {
             while hangups.recv().await.is_some() {
                 reload.wake();
             }
@@ -187,7 +192,7 @@ impl Server {
             self.longest_stall,
             shutdown.clone(),
         );
-        let mut service = tokio::spawn(service);
+        let mut service = spawn_named("HTTP service", service);
         write_address(&self.state, &self.address_file, self.address);
         let config = &self.state.config;
         tracing::info!(address = %self.address, url = config.url, "serving");
@@ -222,6 +227,9 @@ impl Server {
         })
         .await;
         let _ = fs_err::remove_file(&self.address_file);
+        if let Some(recorder) = &self.state.traces {
+            finish_traces(&self.state.database, recorder).await;
+        }
         self.state.database.close().await;
         failure.map_or(Ok(()), Err)
     }
@@ -254,8 +262,12 @@ async fn listen_for_metrics(args: &RunArgs) -> anyhow::Result<Option<TcpListener
     Ok(Some(listener))
 }
 
-/// Counts the requests to GitLab.
+/// Counts the requests to GitLab, and the spans that are exported.
 fn observe(gitlab: Option<&Gitlab>, state: &AppState) {
+    if let Some(recorder) = &state.traces {
+        let metrics = state.metrics.traces.clone();
+        recorder.traces.observe(Arc::new(metrics));
+    }
     if let Some(gitlab) = gitlab {
         gitlab.observe(Arc::new(state.metrics.forge.clone()));
     }
@@ -285,7 +297,7 @@ impl Server {
         let address = self.metrics_address.map(tracing::field::display);
         tracing::info!(address, "metrics are available");
         let router = metrics_router(self.state.clone());
-        tokio::spawn(buildbtw_metrics::serve(listener, router));
+        spawn_named("metrics service", buildbtw_metrics::serve(listener, router));
     }
 }
 

@@ -1,6 +1,7 @@
 //! Serves connections: admission, timeouts, and graceful shutdown.
 
 mod body_hook;
+mod executor;
 mod progress;
 mod refusals;
 
@@ -12,11 +13,11 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response};
-use axum::response::IntoResponse as _;
 use buildbtw_model::saturating;
+use buildbtw_telemetry::spawn_named;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
@@ -24,8 +25,10 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use crate::admission::{Admission, Permit};
+use crate::request_trace::RequestTrace;
 
 pub(crate) use body_hook::{BodyHook, NextFrame, hold_until_sent, wrap_body};
+use executor::StreamExecutor;
 use progress::Progress;
 use refusals::Refusals;
 
@@ -102,15 +105,15 @@ pub(crate) async fn serve(
             .serve_connection_with_upgrades(TokioIo::new(stream), service)
             .into_owned();
         let connection = until_stalled(graceful.watch(connection), peer, progress, longest_stall);
-        tokio::spawn(supervise(connection, peer, permit, started));
+        spawn_named("connection", supervise(connection, peer, permit, started));
     }
     // From here on connections are refused instead of waiting.
     drop(listener);
     graceful.shutdown().await;
 }
 
-fn builder() -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
+fn builder() -> Builder<StreamExecutor> {
+    let mut builder = Builder::new(StreamExecutor);
     builder
         .http1()
         .timer(TokioTimer::new())
@@ -208,7 +211,7 @@ impl ConnectionContext {
         let client = self.admission.client(self.peer.ip(), request.headers());
         let permit = match self.permit(client) {
             Ok(permit) => permit,
-            Err(error) => return Ok(error.into_response()),
+            Err(error) => return Ok(RequestTrace::of(&request).refuse(error)),
         };
         let extensions = request.extensions_mut();
         extensions.insert(Peer(SocketAddr::new(client, self.peer.port())));

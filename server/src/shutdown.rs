@@ -1,5 +1,6 @@
 //! Shutdown by signals.
 
+use buildbtw_telemetry::spawn_named;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -10,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 pub fn on_signals(shutdown: CancellationToken) -> std::io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::spawn(async move {
+    spawn_named("signals", async move {
         for first in [true, false] {
             tokio::select! {
                 _ = terminate.recv() => {}

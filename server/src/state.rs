@@ -13,6 +13,7 @@ pub mod recent_events;
 pub mod replans;
 pub mod report_limit;
 pub mod token_cache;
+pub mod trace_recorder;
 
 use std::io;
 use std::path::Path;
@@ -49,6 +50,7 @@ use recent_events::RecentEvents;
 use replans::Replans;
 use report_limit::ReportLimit;
 use token_cache::TokenCache;
+use trace_recorder::TraceRecorder;
 
 /// The parts of a running server. Cheap to clone.
 #[derive(Clone)]
@@ -94,6 +96,8 @@ pub struct Parts {
     pub pipelines: Option<Pipelines>,
     /// Namespaces to report to GitLab, if reports are configured.
     pub forge_reports: Option<Pending<NamespaceId>>,
+    /// Records traces, if they are exported.
+    pub traces: Option<TraceRecorder>,
     /// Woken when a lease was set, since the next expiry may be an earlier one.
     pub leases: Waker,
     /// Which packages link which libraries.
@@ -179,6 +183,7 @@ impl Parts {
             fetched: FetchedProtocols::default(),
             pipelines: None,
             forge_reports: None,
+            traces: None,
             leases: Waker::default(),
             sonames: KnownSonames::default(),
             publisher: PublishQueue::default(),
@@ -214,6 +219,7 @@ impl AppState {
             leases: parts.leases.clone(),
             retention: parts.retention.clone(),
             publisher: parts.publisher.clone(),
+            traced: parts.traces.as_ref().map(|recorder| recorder.due.clone()),
             metrics: parts.metrics.clone(),
         };
         Self(Arc::new(Shared { parts, announcer }))

@@ -55,6 +55,11 @@ impl<T: Ord> Pending<T> {
         self.waker.wake();
     }
 
+    /// Adds items that were taken and not processed, without waking the task, which retries by itself.
+    pub(crate) fn put_back(&self, items: BTreeSet<T>) {
+        self.lock().extend(items);
+    }
+
     /// Wakes the task without new items.
     pub fn wake(&self) {
         self.waker.wake();

@@ -41,4 +41,5 @@ mod runner_deaths;
 mod runner_jobs;
 mod service_manager;
 mod start_errors;
+mod traces;
 mod units;

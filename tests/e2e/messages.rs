@@ -183,6 +183,7 @@ static MASKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r"\b(\d+ h \d\d min|\d+ min \d\d s|\d+\.\d s)\b", "DURATION"),
         (r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "UUID"),
         (r"\b[0-9a-f]{64}\b", "DIGEST"),
+        (r"\b[0-9a-f]{32}\b", "TRACE"),
         (r"\b[0-9a-f]{40}\b", "COMMIT"),
         (r"\b[0-9a-f]{10}\b", "cccccccccc"),
         (r"bbtw_[0-9A-Za-z_-]{40,}", "bbtw_SECRET"),

@@ -50,6 +50,13 @@ setting of another type      | buildbtw-server run --config type.toml
 setting out of range         | buildbtw-server run --config range.toml
 secret in place of its file  | buildbtw-server run --config secret.toml
 policies in file             | buildbtw-server run --config policies.toml
+console without its feature  | buildbtw-server run --tokio-console
+console at no address        | buildbtw-server run --tokio-console localhost
+invalid log filter           | buildbtw-server run --log a=loud
+unknown log format           | buildbtw-server run --log-format xml
+invalid OTLP endpoint        | OTEL_EXPORTER_OTLP_ENDPOINT=localhost:4318 buildbtw-server run --otlp
+unsupported OTLP protocol    | OTEL_EXPORTER_OTLP_PROTOCOL=grpc buildbtw-server run --otlp
+unknown trace sampler        | OTEL_TRACES_SAMPLER=sometimes buildbtw-server run --otlp
 ";
 
 /// Settings of a server whose sources are in a GitLab.

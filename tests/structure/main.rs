@@ -1,7 +1,8 @@
 //! Checks the structure of the crates by parsing their source. Without import cycles each file can be read, tested
 //! and moved with the files below it; files and functions stay short; only one file of the server reads the
-//! machine's clock; only services and sources write to the database; services take only what they need, and actors
-//! read no tables; and notes have short lines, and `notes/architecture.md` names places that exist.
+//! machine's clock; all tasks have names; only services and sources write to the database; services take only what
+//! they need, and actors read no tables; and notes have short lines, and `notes/architecture.md` names places that
+//! exist.
 
 #![allow(
     clippy::panic,
@@ -17,6 +18,7 @@ mod paths;
 mod services;
 mod sizes;
 mod source;
+mod tasks;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -26,7 +28,7 @@ use sizes::{Function, functions};
 use source::Crate;
 
 /// The folders of the checked crates.
-const CRATES: [&str; 13] = [
+const CRATES: [&str; 15] = [
     "client",
     "crates/agent",
     "crates/builder",
@@ -37,6 +39,7 @@ const CRATES: [&str; 13] = [
     "crates/package",
     "crates/planner",
     "crates/settings",
+    "crates/telemetry",
     "executor",
     "packaging/manual",
     "server",

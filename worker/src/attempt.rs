@@ -5,6 +5,7 @@ use std::sync::Arc;
 use buildbtw_agent::{AttemptFolder, LogFile, Report, Settled};
 use buildbtw_model::ClaimId;
 use buildbtw_model::api::ClaimedBuild;
+use buildbtw_telemetry::spawn_blocking_named;
 
 use crate::claim;
 use crate::context::Context;
@@ -45,7 +46,7 @@ pub(crate) async fn remove_if_settled(folder: AttemptFolder, report: &Report) {
 
 /// Removes the folder of an attempt.
 pub(crate) async fn remove(folder: AttemptFolder) {
-    let removed = tokio::task::spawn_blocking(move || folder.remove()).await;
+    let removed = spawn_blocking_named("remove attempt", move || folder.remove()).await;
     if let Ok(Err(error)) = removed {
         tracing::error!(%error, "cannot remove the attempt's folder");
     }

@@ -18,6 +18,7 @@ use buildbtw_model::client::{Authorities, Client};
 use buildbtw_model::settings::{any_number, read_text};
 use buildbtw_model::{Architecture, Explanation, Packager, WorkerName};
 use buildbtw_settings::{Failure, Parsed, Program};
+use buildbtw_telemetry::logging::LogFormat;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{BuilderConfig, Config};
@@ -252,6 +253,15 @@ pub struct Run {
         default_value = "info"
     )]
     pub log: String,
+    /// Format of the log
+    #[arg(
+        long,
+        value_enum,
+        value_name = "FORMAT",
+        env = "BUILDBTW_LOG_FORMAT",
+        default_value_t = LogFormat::Text
+    )]
+    pub log_format: LogFormat,
     /// Resource limits of one build.
     #[command(flatten)]
     pub limits: LimitArgs,

@@ -2,15 +2,16 @@
 
 mod doctor_command;
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use buildbtw_model::Explanation;
+use buildbtw_telemetry::logging::{self, LogFormat, Logging};
+use buildbtw_telemetry::spawn_named;
 use buildbtw_worker::cli::{self, Command, Run};
 use buildbtw_worker::{Shutdown, WorkerError};
 use nix::sys::stat::{Mode, umask};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 /// The exit code when the server rejected the token (`EX_NOPERM` of sysexits.h): service managers must not restart the
 /// worker with the same one.
@@ -26,20 +27,23 @@ fn main() -> ExitCode {
     // The worker's files are not for other users of this machine.
     umask(Mode::S_IRWXG | Mode::S_IRWXO);
     let settings = doctor_command::settings(&parsed);
-    let done = match parsed.cli.command {
-        Command::Run(run) => start(*run).map(|()| ExitCode::SUCCESS),
-        Command::Doctor(args) => doctor_command::run(*args, settings),
+    let (done, format) = match parsed.cli.command {
+        Command::Run(run) => start_log_and_run(*run),
+        Command::Doctor(args) => (doctor_command::run(*args, settings), LogFormat::Text),
     };
     match done {
         Ok(code) => code,
         Err(error) => {
-            // The exit code still reports the failure when this cannot be written.
             let known = error.downcast_ref::<WorkerError>();
             let explanation = known.map_or_else(
                 || Explanation::of_error(error.as_ref()),
                 WorkerError::explanation,
             );
-            let _ = writeln!(std::io::stderr(), "error: {explanation}");
+            match format {
+                // The exit code still reports the failure when this cannot be written.
+                LogFormat::Text => drop(writeln!(std::io::stderr(), "error: {explanation}")),
+                LogFormat::Json => logging::report(&explanation, format),
+            }
             match known {
                 Some(WorkerError::Denied { .. }) => ExitCode::from(EXIT_DENIED),
                 _ => ExitCode::FAILURE,
@@ -48,21 +52,28 @@ fn main() -> ExitCode {
     }
 }
 
+/// Runs the worker. Returns the format in which to report a failure: without a log, that is not a line of it.
+fn start_log_and_run(run: Run) -> (anyhow::Result<ExitCode>, LogFormat) {
+    let format = run.log_format;
+    let logging = Logging {
+        filter: &run.log,
+        format,
+        console: None,
+    };
+    match logging.start() {
+        Ok(()) => (start(run).map(|()| ExitCode::SUCCESS), format),
+        Err(error) => (Err(error.into()), LogFormat::Text),
+    }
+}
+
 fn start(run: Run) -> anyhow::Result<()> {
-    // Its message repeats its source.
-    let filter = EnvFilter::try_new(&run.log).map_err(|error| anyhow::anyhow!("--log: {error}"))?;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
     let config = run.into_config()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
         let shutdown = Shutdown::default();
-        tokio::spawn(listen(shutdown.clone())?);
+        spawn_named("signals", listen(shutdown.clone())?);
         Ok(buildbtw_worker::run(config, shutdown).await?)
     })
 }

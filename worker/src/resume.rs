@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use buildbtw_agent::{AttemptFolder, LogFile};
 use buildbtw_builder::LogSink as _;
-use buildbtw_model::FailureKind;
 use buildbtw_model::api::Outcome;
+use buildbtw_model::{FailureKind, TraceId};
+use buildbtw_telemetry::spawn_in;
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
@@ -26,8 +27,14 @@ pub(crate) async fn run(context: &Arc<Context>) -> Result<(), WorkerError> {
         })?;
     let mut tasks = JoinSet::new();
     for folder in folders {
-        let span = tracing::info_span!("attempt", attempt.id = %folder.attempt());
-        tasks.spawn(settle(Arc::clone(context), folder).instrument(span));
+        let attempt = folder.attempt();
+        let trace = TraceId::from(attempt);
+        let span = tracing::error_span!("attempt", trace_id = %trace, attempt.id = %attempt);
+        spawn_in(
+            &mut tasks,
+            "settle attempt",
+            settle(Arc::clone(context), folder).instrument(span),
+        );
     }
     while let Some(result) = tasks.join_next().await {
         result?;

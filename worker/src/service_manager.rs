@@ -1,6 +1,7 @@
 //! The service manager (sd_notify(3)): learns when the worker is ready and stops, and expects notifications of the
 //! watchdog. Without a service manager, nothing is sent.
 
+use buildbtw_telemetry::spawn_named;
 use sd_notify::NotifyState;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -22,12 +23,15 @@ pub(crate) fn stopping() {
 /// They do not depend on the server, whose outages a worker survives.
 pub(crate) fn notify_watchdog() -> Option<AbortOnDropHandle<()>> {
     let pause = sd_notify::watchdog_enabled()? / 2;
-    Some(AbortOnDropHandle::new(tokio::spawn(async move {
-        loop {
-            send(&[NotifyState::Watchdog]);
-            tokio::time::sleep(pause).await;
-        }
-    })))
+    Some(AbortOnDropHandle::new(spawn_named(
+        "watchdog",
+        async move {
+            loop {
+                send(&[NotifyState::Watchdog]);
+                tokio::time::sleep(pause).await;
+            }
+        },
+    )))
 }
 
 fn send(states: &[NotifyState<'_>]) {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use buildbtw_model::TraceId;
 use tracing::Instrument as _;
 
 use crate::context::Context;
@@ -17,8 +18,10 @@ pub(crate) async fn run(context: Arc<Context>) {
         };
         match claimed {
             Ok(Some(claimed)) => {
-                let span = tracing::info_span!(
+                // Of this level, so that the most important lines are never without it.
+                let span = tracing::error_span!(
                     "attempt",
+                    trace_id = %TraceId::from(claimed.attempt),
                     attempt.id = %claimed.attempt,
                     build.pkgbase = %claimed.pkgbase,
                     build.architecture = %claimed.architecture,

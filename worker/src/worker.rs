@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use buildbtw_telemetry::{spawn_blocking_named, spawn_in, spawn_named};
 use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -23,7 +24,7 @@ pub async fn run(config: Config, shutdown: impl Into<Shutdown>) -> Result<(), Wo
         None => None,
     };
     // Blocking: it starts programs and creates folders.
-    let context = tokio::task::spawn_blocking(move || Context::prepare(config)).await??;
+    let context = spawn_blocking_named("prepare", move || Context::prepare(config)).await??;
     let context = Arc::new(context);
     let _metrics = listener.map(|listener| {
         if let Ok(address) = listener.local_addr() {
@@ -34,7 +35,10 @@ pub async fn run(config: Config, shutdown: impl Into<Shutdown>) -> Result<(), Wo
             Arc::clone(&context.agent),
             context.scratch_dir.clone(),
         );
-        AbortOnDropHandle::new(tokio::spawn(buildbtw_metrics::serve(listener, router)))
+        AbortOnDropHandle::new(spawn_named(
+            "metrics service",
+            buildbtw_metrics::serve(listener, router),
+        ))
     });
     let reaped = buildbtw_builder::reap(&context.scratch.sandbox())
         .await
@@ -51,7 +55,7 @@ pub async fn run(config: Config, shutdown: impl Into<Shutdown>) -> Result<(), Wo
     let _watchdog = service_manager::notify_watchdog();
     service_manager::ready(context.agent.connection.client.server(), jobs);
     let (phases, shutdown) = (Arc::clone(&context.phases), shutdown.into());
-    let _supervisor = AbortOnDropHandle::new(tokio::spawn(async move {
+    let _supervisor = AbortOnDropHandle::new(spawn_named("supervisor", async move {
         phases.supervise(shutdown, grace).await;
     }));
     tokio::select! {
@@ -61,7 +65,7 @@ pub async fn run(config: Config, shutdown: impl Into<Shutdown>) -> Result<(), Wo
     }
     let mut slots = JoinSet::new();
     for _ in 0..jobs {
-        slots.spawn(slot::run(Arc::clone(&context)));
+        spawn_in(&mut slots, "slot", slot::run(Arc::clone(&context)));
     }
     while let Some(result) = slots.join_next().await {
         if let Err(error) = result {

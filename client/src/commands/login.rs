@@ -3,6 +3,7 @@
 use std::io::{IsTerminal as _, Read as _, Write as _};
 
 use buildbtw_model::settings::read_text;
+use buildbtw_telemetry::spawn_blocking_named;
 use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 
 use crate::cli::{Global, LoginArgs};
@@ -80,7 +81,7 @@ async fn token(global: &Global, args: &LoginArgs, prompt: String) -> Result<Stri
             .map_err(|error| Error::with_hint(error.message, TOKEN_HINT)),
         (None, Some(token)) => Ok(token.clone()),
         (None, None) => {
-            let read = tokio::task::spawn_blocking(move || read_token(&prompt));
+            let read = spawn_blocking_named("token prompt", move || read_token(&prompt));
             read.await.map_err(|error| Error::new(error.to_string()))?
         }
     }

@@ -9,6 +9,7 @@ use buildbtw_model::{OriginSpec, Pkgbase};
 use buildbtw_planner::{
     PackageIndex, Patterns, PlanRequest, Problem, ProblemKind, parse_srcinfo, render,
 };
+use buildbtw_telemetry::spawn_blocking_named;
 
 use super::sandbox::machine_architecture;
 use crate::cli::{Global, PlanArgs, PlanForm};
@@ -28,7 +29,7 @@ pub(super) async fn run(global: &Global, args: PlanArgs) -> Result<u8> {
     let text = match &args.srcinfo {
         Some(folder) => {
             let folder = folder.clone();
-            tokio::task::spawn_blocking(move || offline(&folder, &args, format))
+            spawn_blocking_named("offline plan", move || offline(&folder, &args, format))
                 .await
                 .map_err(|error| Error::new(error.to_string()))??
         }

@@ -5,6 +5,7 @@ use std::path::Path;
 use buildbtw_builder::{Bind, RootCommand, SandboxConfig, check_host, reap, run_in_root};
 use buildbtw_model::api::Repository;
 use buildbtw_model::{Architecture, Explanation};
+use buildbtw_telemetry::spawn_named;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -85,7 +86,7 @@ pub(super) fn cancel_on_signal() -> Result<CancellationToken> {
     let on_signal = cancel.clone();
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    tokio::spawn(async move {
+    spawn_named("signals", async move {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}

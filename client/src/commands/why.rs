@@ -2,7 +2,7 @@
 //! wait for.
 
 use buildbtw_model::api::BuildSummary;
-use buildbtw_model::{BuildStatus, Pkgbase};
+use buildbtw_model::{BuildStatus, Pkgbase, TraceId};
 
 use crate::cli::WhyArgs;
 use crate::context::Context;
@@ -37,6 +37,9 @@ pub(super) async fn run(context: &Context, args: &WhyArgs) -> Result<u8> {
             build.architecture,
             waits(build)
         ))?;
+        if let Some(attempt) = build.attempt {
+            output.line(format_args!("    trace id: {}", TraceId::from(attempt)))?;
+        }
     }
     Ok(0)
 }

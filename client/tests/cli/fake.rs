@@ -288,6 +288,7 @@ pub(crate) fn problem(status: u16, kind: ProblemKind, title: &str) -> Response {
         status,
         detail: None,
         hint: (kind == ProblemKind::NotFound).then(|| "choose one of the others".to_owned()),
+        trace_id: None,
     };
     let status = StatusCode::from_u16(status).unwrap();
     (status, Json(problem)).into_response()

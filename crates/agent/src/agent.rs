@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use buildbtw_builder::{BuildOutcome, BuildRequest, Builder, Limits};
 use buildbtw_model::api::{ClaimedBuild, Outcome, ReportedPackage};
 use buildbtw_model::{AttemptId, Explanation, FailureKind, Packager};
+use buildbtw_telemetry::spawn_named;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
@@ -110,7 +111,8 @@ impl Agent {
 
     async fn build(self: &Arc<Self>, claimed: &ClaimedBuild, delivery: &Delivery) -> Outcome {
         let request = build_request(claimed, self.packager.as_ref(), &self.limits);
-        let task = tokio::spawn(
+        let task = spawn_named(
+            "build",
             build_task(
                 Arc::clone(self),
                 request,

@@ -187,6 +187,7 @@ mod tests {
             status,
             detail: None,
             hint: None,
+            trace_id: None,
         })
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use buildbtw_model::api::{Outcome, ProblemKind, ReportedPackage};
 use buildbtw_model::client::ClientError;
 use buildbtw_model::{AttemptId, FailureKind};
+use buildbtw_telemetry::{spawn_blocking_named, spawn_named};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 
@@ -73,8 +74,8 @@ impl Delivery {
             folder,
             log,
             signals,
-            stream: AbortOnDropHandle::new(tokio::spawn(stream.in_current_span())),
-            _heartbeat: AbortOnDropHandle::new(tokio::spawn(beat.in_current_span())),
+            stream: AbortOnDropHandle::new(spawn_named("log stream", stream.in_current_span())),
+            _heartbeat: AbortOnDropHandle::new(spawn_named("heartbeat", beat.in_current_span())),
         }
     }
 
@@ -82,8 +83,9 @@ impl Delivery {
     /// saved concurrently, so that neither waits for the other.
     pub(crate) async fn finish(mut self, outcome: Outcome, save: bool) -> Report {
         let (folder, saved) = (self.folder.clone(), outcome.clone());
-        let writing =
-            tokio::task::spawn_blocking(move || if save { folder.save(&saved) } else { Ok(()) });
+        let writing = spawn_blocking_named("save outcome", move || {
+            if save { folder.save(&saved) } else { Ok(()) }
+        });
         let report = self.report(outcome).await;
         match writing.await {
             Ok(Ok(())) => {}

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use buildbtw_builder::LogSink;
+use buildbtw_telemetry::spawn_blocking_named;
 use tokio::sync::watch;
 
 /// The state of a log.
@@ -68,7 +69,7 @@ impl LogFile {
     /// When there are fewer, or they cannot be read.
     pub async fn read(&self, offset: u64, size: usize) -> std::io::Result<Vec<u8>> {
         let file = Arc::clone(&self.file);
-        let read = tokio::task::spawn_blocking(move || {
+        let read = spawn_blocking_named("read log", move || {
             let mut chunk = vec![0; size];
             file.read_exact_at(&mut chunk, offset)?;
             Ok(chunk)

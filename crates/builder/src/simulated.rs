@@ -8,6 +8,7 @@ use std::time::Duration;
 use buildbtw_model::api::ExpectedPackage;
 use buildbtw_model::{Architecture, FailureKind, PackageVersion, Pkgbase, Pkgname};
 use buildbtw_package::TinyPackage;
+use buildbtw_telemetry::spawn_blocking_named;
 use tokio_util::sync::CancellationToken;
 
 use crate::log::{HEADING, LogSink};
@@ -149,7 +150,7 @@ impl Simulator {
             .map(|package| self.package(request, package, &version))
             .collect();
         let folder: PathBuf = output_dir.to_owned();
-        let written = tokio::task::spawn_blocking(move || {
+        let written = spawn_blocking_named("write package", move || {
             packages
                 .iter()
                 .map(|package| BuiltPackage::write(package, &folder))

@@ -11,6 +11,7 @@ use buildbtw_builder::{
 };
 use buildbtw_model::{Architecture, Explanation, Pkgbase};
 use buildbtw_package::Package;
+use buildbtw_telemetry::spawn_blocking_named;
 use tokio_util::sync::CancellationToken;
 
 use crate::{Check, Report};
@@ -47,7 +48,7 @@ package() {
 /// Adds the checks of programs and kernel.
 pub async fn check_host(report: &mut Report, config: &SandboxConfig) {
     let inspected = config.clone();
-    let requirements = tokio::task::spawn_blocking(move || inspect_host(&inspected)).await;
+    let requirements = spawn_blocking_named("inspect host", move || inspect_host(&inspected)).await;
     for requirement in requirements.unwrap_or_default() {
         let version = match &requirement.program {
             Some(program) => version_of(program).await,
@@ -199,7 +200,7 @@ async fn build(
     match builder.build(&request, &output, log, cancel).await {
         BuildOutcome::Succeeded { packages, .. } => {
             let read = move || read_packages(&packages, &pkgbase);
-            let read = tokio::task::spawn_blocking(read).await;
+            let read = spawn_blocking_named("read packages", read).await;
             read.map_err(|error| Explanation::from(error.to_string()))?
         }
         BuildOutcome::Failed { kind, explanation } => {

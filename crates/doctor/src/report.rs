@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use buildbtw_telemetry::spawn_blocking_named;
 use serde::Serialize;
 
 use crate::{Check, ShownSetting, Status};
@@ -85,7 +86,7 @@ impl Report {
         name: &str,
         checks: impl FnOnce() -> Vec<Check> + Send + 'static,
     ) {
-        let task = tokio::task::spawn_blocking(checks);
+        let task = spawn_blocking_named("check", checks);
         let checks = async {
             let panicked = |error: tokio::task::JoinError| {
                 let message = format!("the check ended unexpectedly: {error}");

@@ -292,6 +292,8 @@ api_enum! {
         SourceWatching = "source watching",
         /// Measures the data folder.
         Storage = "storage",
+        /// Records the traces of attempts.
+        TraceRecording = "trace recording",
         /// Deletes unreferenced `.SRCINFO` texts.
         UnusedSrcinfos = "unused .SRCINFO texts",
         /// Feeds the watchdog of the service manager.

@@ -32,7 +32,7 @@ pub use ids::{
     Architecture, AttemptId, BuildId, BuildTool, BuildToolName, BuildToolVersion, ClaimId,
     CommitHash, CommitTime, EventId, GitRef, InvalidName, JobId, MergeRequestIid, NamespaceName,
     NoteId, PackageFileName, PackageVersion, Packager, PipelineId, Pkgbase, Pkgname, ProjectId,
-    RepositoryName, Sha256Digest, TokenId, TreeHash, WorkerName,
+    RepositoryName, Sha256Digest, SpanId, TokenId, TraceId, TraceParent, TreeHash, WorkerName,
 };
 pub use iteration_cause::IterationCause;
 pub use kinds::{

@@ -4,7 +4,7 @@ use std::io::{self, Stdout};
 use std::path::PathBuf;
 
 use buildbtw_model::api::{Outcome, ReportedPackage};
-use buildbtw_model::{AttemptId, FailureKind};
+use buildbtw_model::{AttemptId, FailureKind, TraceId};
 use nix::sys::signal::SigSet;
 
 use super::Host;
@@ -47,6 +47,7 @@ pub(crate) fn run(
         host,
         job,
         folder,
+        attempt,
         log: JobLog::new(io::stdout(), job.has_sections),
         artifacts: None,
         finished: None,
@@ -105,6 +106,7 @@ struct Display<'a> {
     host: &'a Host,
     job: &'a Job,
     folder: &'a JobFolder,
+    attempt: AttemptId,
     log: JobLog<Stdout>,
     artifacts: Option<Artifacts>,
     finished: Option<Finished>,
@@ -117,6 +119,8 @@ impl Display<'_> {
             Frame::Message(Message::Building { url }) => {
                 self.log
                     .print_bold(&format!("This build in buildbtw: {url}"))?;
+                let trace = TraceId::from(self.attempt);
+                self.log.print_bold(&format!("Its trace id: {trace}"))?;
             }
             Frame::Message(Message::Finished(finished)) => self.finish(finished)?,
             Frame::Message(Message::File { name }) => {

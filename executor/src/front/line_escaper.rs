@@ -8,6 +8,7 @@ const RESERVED: &[&str] = &[
     "==> ",
     "Build:",
     "ERROR: ",
+    "Its trace id:",
     "Job succeeded",
     "No artifacts:",
     "Packages:",

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use buildbtw_doctor::Check;
-use buildbtw_model::{Explanation, PermissionDenied};
+use buildbtw_model::PermissionDenied;
 use nix::sys::signal::{SigSet, Signal};
 
 use super::{Host, is_root};

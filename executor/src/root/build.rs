@@ -7,6 +7,7 @@ use buildbtw_agent::{Agent, AttemptFolder, Connection, Interrupt, LogFile, Repor
 use buildbtw_model::api::{ClaimedBuild, Outcome};
 use buildbtw_model::client::Client;
 use buildbtw_model::{AttemptId, FailureKind, PackageFileName};
+use buildbtw_telemetry::spawn_named;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -129,7 +130,7 @@ impl Task<'_> {
     ) -> AbortOnDropHandle<()> {
         let (stop, disconnect) = (self.stop.now.clone(), agent.disconnect.clone());
         let delivery_error = Arc::clone(delivery_error);
-        AbortOnDropHandle::new(tokio::spawn(async move {
+        AbortOnDropHandle::new(spawn_named("disconnect after stop", async move {
             stop.cancelled().await;
             tokio::time::sleep(LAST_REPORTS_TIMEOUT).await;
             lock(&delivery_error).get_or_insert_with(|| "the job was stopped".to_owned());
@@ -150,7 +151,7 @@ impl Task<'_> {
             return Ok((agent.fail(build.attempt, why).await, folder));
         }
         let log = Arc::new(LogFile::open(&folder.log())?);
-        let copying = tokio::spawn(self.output.clone().copy_log(Arc::clone(&log)));
+        let copying = spawn_named("copy log", self.output.clone().copy_log(Arc::clone(&log)));
         let report = agent.run(build, &folder, log, false).await;
         copying.await.map_err(anyhow::Error::from)?;
         Ok((report, folder))

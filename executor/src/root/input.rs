@@ -5,6 +5,7 @@ use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::sync::mpsc;
 
 use anyhow::{Context as _, ensure};
+use buildbtw_telemetry::spawn_named;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -50,7 +51,7 @@ pub(super) fn stop_on_signals(stop: &CancellationToken) -> io::Result<()> {
         SignalKind::hangup(),
     ] {
         let (mut signals, stop) = (signal(kind)?, stop.clone());
-        tokio::spawn(async move {
+        spawn_named("signals", async move {
             signals.recv().await;
             stop.cancel();
         });

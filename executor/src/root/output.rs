@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use buildbtw_agent::LogFile;
 use buildbtw_model::saturating;
+use buildbtw_telemetry::spawn_blocking_named;
 
 use crate::frames::Frame;
 
@@ -47,7 +48,7 @@ impl Output {
     /// Writes a frame without blocking the runtime.
     pub(super) async fn send(&self, frame: Frame) -> io::Result<()> {
         let output = self.clone();
-        tokio::task::spawn_blocking(move || output.write(&frame))
+        spawn_blocking_named("send frame", move || output.write(&frame))
             .await
             .map_err(io::Error::other)?
     }
@@ -90,7 +91,7 @@ impl Output {
                 output.write(&Frame::Data(chunk))?;
             }
         };
-        tokio::task::spawn_blocking(send)
+        spawn_blocking_named("send file", send)
             .await
             .map_err(io::Error::other)?
     }

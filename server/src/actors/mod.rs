@@ -18,6 +18,7 @@ mod replanner;
 mod retention;
 mod runner;
 mod storage;
+mod trace_recording;
 mod unused_srcinfos;
 mod watchdog;
 
@@ -50,6 +51,7 @@ use replanner::Replanner;
 use retention::Retention;
 use runner::{Actor as _, Runner};
 use storage::Storage;
+use trace_recording::TraceRecording;
 use unused_srcinfos::UnusedSrcinfos;
 use watchdog::Watchdog;
 
@@ -98,13 +100,7 @@ pub(crate) fn start(
     if let Some(on_gitlab) = &state.pipelines {
         run_pipelines(&runner, &mut tasks, state, on_gitlab);
     }
-    if let (Some(reporter), Some(changed)) = (reporter, state.forge_reports.clone()) {
-        let state = state.clone();
-        runner.spawn(&mut tasks, move |outage| {
-            let (reporter, changed) = (reporter.clone(), changed.clone());
-            ForgeReports::new(state.clone(), reporter, changed, outage)
-        });
-    }
+    report(&runner, &mut tasks, state, reporter);
     let shared = state.clone();
     runner.spawn(&mut tasks, move |_| {
         Reloading::new(shared.clone(), settings.clone())
@@ -114,6 +110,28 @@ pub(crate) fn start(
         runner.spawn(&mut tasks, move |_| Watchdog::new(database.clone(), pause));
     }
     (tasks, ready)
+}
+
+/// Starts the actors that report to GitLab and to a collector of traces, where that is configured.
+fn report(
+    runner: &Runner,
+    tasks: &mut JoinSet<&'static str>,
+    state: &AppState,
+    reporter: Option<Reporter>,
+) {
+    if let (Some(reporter), Some(changed)) = (reporter, state.forge_reports.clone()) {
+        let state = state.clone();
+        runner.spawn(tasks, move |outage| {
+            let (reporter, changed) = (reporter.clone(), changed.clone());
+            ForgeReports::new(state.clone(), reporter, changed, outage)
+        });
+    }
+    if let Some(recorder) = state.traces.clone() {
+        let state = state.clone();
+        runner.spawn(tasks, move |_| {
+            TraceRecording::new(state.clone(), recorder.clone())
+        });
+    }
 }
 
 /// Starts the actors that build on GitLab.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use buildbtw_gitlab::GitlabError;
 use buildbtw_model::{AttemptId, BackgroundTask};
+use buildbtw_telemetry::spawn_in;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
@@ -71,7 +72,7 @@ impl PipelineCreation {
         let (due, later) = self.schedule.take_due(ids, self.running.len(), now);
         for row in rows.into_iter().filter(|row| due.contains(&row.attempt)) {
             let (state, on_gitlab) = (self.state.clone(), self.on_gitlab.clone());
-            self.running.spawn(async move {
+            spawn_in(&mut self.running, "pipeline step", async move {
                 let attempt = row.attempt;
                 (attempt, step(state.attempt_parts(), &on_gitlab, row).await)
             });

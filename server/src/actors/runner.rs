@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use buildbtw_model::BackgroundTask;
+use buildbtw_telemetry::spawn_in;
 use futures_util::FutureExt as _;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -205,7 +206,7 @@ impl Runner {
         self.outages.add(A::TASK, outage.clone());
         let runner = self.clone();
         self.observer.started(A::TASK.as_str());
-        tasks.spawn(async move {
+        spawn_in(tasks, A::TASK.as_str(), async move {
             runner.supervise(&outage, create).await;
             A::TASK.as_str()
         });

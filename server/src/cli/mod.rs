@@ -9,6 +9,7 @@ mod metrics;
 mod network;
 mod pipelines;
 mod run;
+mod telemetry;
 mod values;
 
 use std::ffi::OsString;
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 
 use buildbtw_gitlab::GitlabArgs;
 use buildbtw_settings::{Failure, Parsed, Program};
+use buildbtw_telemetry::logging::LogFormat;
 use clap::{Args, Parser, Subcommand};
 
 pub use connections::ConnectionArgs;
@@ -24,6 +26,7 @@ pub use doctor::DoctorArgs;
 pub use network::NetworkArgs;
 pub use pipelines::PipelineArgs;
 pub use run::RunArgs;
+pub use telemetry::TelemetryArgs;
 
 /// The configuration file.
 const PROGRAM: Program<'_> = Program {
@@ -68,6 +71,16 @@ pub struct Cli {
         value_name = "FILTER"
     )]
     pub log: String,
+    /// Format of the log
+    #[arg(
+        long,
+        env = "BUILDBTW_LOG_FORMAT",
+        value_enum,
+        default_value_t = LogFormat::Text,
+        global = true,
+        value_name = "FORMAT"
+    )]
+    pub log_format: LogFormat,
 }
 
 /// Commands of the server's program.

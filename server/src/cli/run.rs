@@ -20,6 +20,7 @@ use super::data::DataArgs;
 use super::metrics::MetricsArgs;
 use super::network::NetworkArgs;
 use super::pipelines::PipelineArgs;
+use super::telemetry::TelemetryArgs;
 
 /// Options of `buildbtw-server run`.
 #[derive(Clone, Debug, Args)]
@@ -40,6 +41,9 @@ pub struct RunArgs {
     /// Metrics.
     #[command(flatten)]
     pub metrics: MetricsArgs,
+    /// How it can be observed.
+    #[command(flatten)]
+    pub telemetry: TelemetryArgs,
     /// Public URL of the server
     ///
     /// Set it behind a proxy, or when the server listens on all interfaces. It may have a path, for

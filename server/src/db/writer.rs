@@ -6,6 +6,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
+use buildbtw_telemetry::spawn_named;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard, oneshot};
@@ -77,11 +78,14 @@ impl Writer {
             clock,
             metrics,
         });
-        tokio::spawn(commit_pending(
-            Arc::downgrade(&writer),
-            Arc::clone(&writer.pending),
-            writer.committer_ended.clone().drop_guard(),
-        ));
+        spawn_named(
+            "committer",
+            commit_pending(
+                Arc::downgrade(&writer),
+                Arc::clone(&writer.pending),
+                writer.committer_ended.clone().drop_guard(),
+            ),
+        );
         writer
     }
 
@@ -277,7 +281,9 @@ impl WriteTransaction {
         {
             // In a task of its own: this future may be dropped, and a commit must not be.
             let metrics = self.metrics.clone();
-            tokio::spawn(async move { batch.commit_measured(&metrics).await });
+            spawn_named("full batch", async move {
+                batch.commit_measured(&metrics).await
+            });
         }
         // Admits the next member, and queues the committer behind those that wait already.
         drop(self);

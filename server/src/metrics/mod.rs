@@ -9,6 +9,7 @@ pub(crate) mod builds;
 pub(crate) mod database;
 pub(crate) mod forge;
 pub(crate) mod resources;
+pub(crate) mod traces;
 pub(crate) mod workers;
 
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use builds::BuildMetrics;
 use database::DatabaseMetrics;
 use forge::ForgeMetrics;
 use resources::ResourceMetrics;
+use traces::TraceMetrics;
 use workers::WorkerMetrics;
 
 /// The metrics of a server. Cheap to clone.
@@ -46,6 +48,8 @@ pub struct Parts {
     pub(crate) actors: ActorMetrics,
     /// Connections, disk and runtime.
     pub(crate) resources: ResourceMetrics,
+    /// Exported traces.
+    pub(crate) traces: TraceMetrics,
 }
 
 impl std::ops::Deref for Metrics {
@@ -72,6 +76,7 @@ impl Metrics {
         let forge = ForgeMetrics::default();
         let actors = ActorMetrics::default();
         let resources = ResourceMetrics::new();
+        let traces = TraceMetrics::default();
         let version = env!("CARGO_PKG_VERSION");
         let registry = buildbtw_metrics::registry("buildbtw", version, |registry| {
             builds.register(registry);
@@ -80,6 +85,7 @@ impl Metrics {
             forge.register(registry);
             actors.register(registry);
             resources.register(registry);
+            traces.register(registry);
         });
         Self(Arc::new(Parts {
             registry,
@@ -89,6 +95,7 @@ impl Metrics {
             forge,
             actors,
             resources,
+            traces,
         }))
     }
 

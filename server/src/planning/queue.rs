@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use buildbtw_model::api::ProblemKind;
 use buildbtw_planner::{TimedOut, Until};
+use buildbtw_telemetry::spawn_blocking_named;
 use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -126,7 +127,7 @@ impl PlanQueue {
         let is_abandoned = Arc::new(AtomicBool::new(false));
         let abandon = CancelOnDrop(Arc::clone(&is_abandoned));
         let (seconds, shutdown) = (self.seconds.clone(), self.shutdown.clone());
-        let task = tokio::task::spawn_blocking(move || {
+        let task = spawn_blocking_named("plan", move || {
             // Released when the thread ends, which may be after the caller disconnected.
             let _held = (place, turn, free);
             let began = Instant::now();

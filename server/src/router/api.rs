@@ -7,11 +7,13 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
 use axum::{Extension, Router};
 use buildbtw_model::TokenScope;
+use buildbtw_telemetry::spawn_named;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterExt as _};
 use utoipa_axum::routes;
 
 use crate::auth;
 use crate::error::Error;
+use crate::request_trace;
 use crate::routes::openapi::{self, Access, Document};
 use crate::routes::{api, conditional, public};
 use crate::state::AppState;
@@ -204,5 +206,6 @@ fn document() -> Document {
 /// Runs a handler to its end even if the client disconnects, so that nothing is lost between a commit and
 /// its notifications.
 async fn run_to_completion(request: Request, next: Next) -> Result<Response, Error> {
-    Ok(tokio::spawn(next.run(request)).await?)
+    // With the trace of the request, for the task's log lines and errors.
+    Ok(spawn_named("request", request_trace::carried(next.run(request))).await?)
 }

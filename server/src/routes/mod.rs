@@ -12,4 +12,5 @@ pub(crate) mod pages;
 mod paging;
 pub(crate) mod public;
 pub(crate) mod repository;
+pub(crate) mod request_span;
 pub(crate) mod streaming;

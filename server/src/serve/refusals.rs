@@ -5,15 +5,18 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::http::{HeaderValue, Request, header};
-use axum::response::IntoResponse as _;
+use buildbtw_telemetry::spawn_named;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto::Builder;
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 
 use crate::error::Error;
+use crate::request_trace::RequestTrace;
+
+use super::executor::StreamExecutor;
 
 /// Maximum time of a refused connection.
 const MAX_DURATION: Duration = Duration::from_secs(5);
@@ -23,12 +26,12 @@ const MAX_REFUSALS: usize = 64;
 
 /// The connections that are being refused.
 pub(super) struct Refusals {
-    builder: Builder<TokioExecutor>,
+    builder: Builder<StreamExecutor>,
     open: VecDeque<AbortHandle>,
 }
 
 impl Refusals {
-    pub(super) fn new(builder: Builder<TokioExecutor>) -> Self {
+    pub(super) fn new(builder: Builder<StreamExecutor>) -> Self {
         Self {
             builder,
             open: VecDeque::new(),
@@ -37,19 +40,15 @@ impl Refusals {
 
     /// Responds to any request with an error, and closes the connection.
     pub(super) fn refuse(&mut self, stream: TcpStream, error: Error) {
-        let mut response = error.into_response();
-        response
-            .headers_mut()
-            .insert(header::CONNECTION, HeaderValue::from_static("close"));
-        let (parts, body) = response.into_parts();
+        let refusal = error.into_refusal();
         let builder = self.builder.clone();
         let refusing = async move {
-            let text = axum::body::to_bytes(body, usize::MAX)
-                .await
-                .unwrap_or_default();
-            let service = service_fn(move |_: Request<Incoming>| {
-                let body = axum::body::Body::from(text.clone());
-                let response = axum::http::Response::from_parts(parts.clone(), body);
+            let service = service_fn(move |request: Request<Incoming>| {
+                let error = Error::from(refusal.clone());
+                let mut response = RequestTrace::of(&request).refuse(error);
+                response
+                    .headers_mut()
+                    .insert(header::CONNECTION, HeaderValue::from_static("close"));
                 async move { Ok::<_, Infallible>(response) }
             });
             let connection = builder.serve_connection(TokioIo::new(stream), service);
@@ -62,6 +61,7 @@ impl Refusals {
         {
             oldest.abort();
         }
-        self.open.push_back(tokio::spawn(refusing).abort_handle());
+        self.open
+            .push_back(spawn_named("refused connection", refusing).abort_handle());
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use buildbtw_model::api::{CreateNamespace, FollowDefault, NamespaceDetail, ProblemKind};
 use buildbtw_model::{Changeset, IterationCause, NamespaceName, OriginSpec, Pkgbase};
 use buildbtw_planner::{InvalidPatterns, Patterns};
+use buildbtw_telemetry::spawn_blocking_named;
 
 use crate::address::BaseUrl;
 use crate::db::namespaces::{self, NewNamespace};
@@ -153,7 +154,7 @@ pub(crate) async fn patterns(what: &str, patterns: &[String]) -> Result<Patterns
         return Ok(Patterns::default());
     }
     let texts = patterns.to_vec();
-    let read = tokio::task::spawn_blocking(move || Patterns::new(&texts)).await?;
+    let read = spawn_blocking_named("compile patterns", move || Patterns::new(&texts)).await?;
     read.map_err(|error| {
         let title = format!("--{what}: {error}");
         let refusal = Refusal::new(ProblemKind::InvalidRequest, title);

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use buildbtw_model::api::ProblemKind;
 use buildbtw_model::{AttemptId, NamespaceName};
+use buildbtw_telemetry::spawn_blocking_named;
 
 use crate::db::iterations::IterationRow;
 use crate::db::{
@@ -85,7 +86,7 @@ pub(super) async fn remove_files(
     attempts: Vec<AttemptId>,
 ) -> Result<(), Error> {
     let removing = repos.clone();
-    tokio::task::spawn_blocking(move || removing.remove(&folders)).await??;
+    spawn_blocking_named("delete folders", move || removing.remove(&folders)).await??;
     for attempt in attempts {
         logs.remove(attempt).await?;
         match fs_err::tokio::remove_dir_all(repos.uploads(attempt)).await {

@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use buildbtw_telemetry::spawn_blocking_named;
+
 use crate::disk::Disk;
 use crate::metrics::Metrics;
 use crate::metrics::resources::StorageKind;
@@ -15,7 +17,7 @@ use crate::metrics::resources::StorageKind;
 /// When the folder cannot be read.
 pub async fn measure_storage(disk: &Disk, metrics: &Metrics) -> io::Result<()> {
     let data = disk.folder().to_owned();
-    let measured = tokio::task::spawn_blocking(move || measure(&data)).await;
+    let measured = spawn_blocking_named("measure data folder", move || measure(&data)).await;
     for (kind, bytes) in measured.map_err(io::Error::other)?? {
         metrics.resources.set_storage(kind, bytes);
     }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use buildbtw_model::api::{ExpectedPackage, UploadedPackage};
 use buildbtw_model::{AttemptId, PackageFileName, Pkgbase, Sha256Digest};
+use buildbtw_telemetry::spawn_blocking_named;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use sha2::Digest as _;
@@ -129,7 +130,7 @@ async fn keep(
     // The bytes have been durable since they were received. The name becomes durable together with the row: without
     // either, the worker repeats the upload, which overwrites a row without a file.
     let folder = folder.to_owned();
-    let synced = tokio::task::spawn_blocking(move || sync_folder(&folder));
+    let synced = spawn_blocking_named("sync uploads", move || sync_folder(&folder));
     tx.commit().await?;
     synced.await??;
     Ok(())
@@ -254,7 +255,7 @@ async fn read_metadata(
 ) -> Result<(PackageRow, Contents, WorkPermit), Error> {
     let (path, upload) = (path.to_owned(), upload.clone());
     let Reading { limit, stop } = reading;
-    tokio::task::spawn_blocking(move || {
+    spawn_blocking_named("read package", move || {
         let end = Instant::now() + limit;
         let Upload {
             attempt,

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 
 use buildbtw_model::{CommitHash, CommitTime, Pkgbase, Sha256Digest, TreeHash, saturating};
 use buildbtw_planner::{IndexChange, PackageIndex, SourcePackage, parse_srcinfo};
+use buildbtw_telemetry::spawn_blocking_named;
 use futures_util::StreamExt as _;
 use tokio::sync::mpsc;
 use tokio::task::JoinError;
@@ -186,7 +187,7 @@ impl SharedCatalog {
             return Ok(change(Arc::make_mut(&mut current.catalog)));
         }
         let this = self.clone();
-        tokio::task::spawn_blocking(move || {
+        spawn_blocking_named("parse sources", move || {
             let mut next = Catalog::clone(&current);
             let result = change(&mut next);
             let previous = {
@@ -216,7 +217,7 @@ pub(super) async fn load(
     let started = std::time::Instant::now();
     let (sender, mut receiver) = mpsc::channel::<Vec<IndexedRow>>(8);
     let kind = Arc::clone(kind);
-    let loader = tokio::task::spawn_blocking(move || {
+    let loader = spawn_blocking_named("load sources", move || {
         let mut catalog = Catalog::default();
         while let Some(rows) = receiver.blocking_recv() {
             for row in rows {

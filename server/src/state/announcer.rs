@@ -3,7 +3,7 @@
 use buildbtw_model::BuildId;
 use tokio::time::Instant;
 
-use crate::changes::{Changes, Effects};
+use crate::changes::{Changes, Effects, Traced};
 use crate::db::NamespaceId;
 use crate::error::Error;
 use crate::metrics::Metrics;
@@ -31,6 +31,8 @@ pub struct Announcer {
     pub retention: Waker,
     /// Builds to publish.
     pub publisher: PublishQueue,
+    /// Attempts whose trace is to be recorded, if traces are.
+    pub traced: Option<Pending<Traced>>,
     /// Counts what the transactions changed.
     pub metrics: Metrics,
 }
@@ -44,6 +46,11 @@ impl Announcer {
         self.metrics.builds.dispatched(&effects.dispatched);
         self.metrics.builds.record_ended(&effects.attempts);
         self.changes.notify(effects.namespaces);
+        if let Some(traced) = &self.traced
+            && !effects.traced.is_empty()
+        {
+            traced.add(effects.traced);
+        }
         if effects.ready {
             self.claims.wake();
         }

@@ -3,7 +3,7 @@
 use askama::Template;
 use askama::filters::urlencode;
 use buildbtw_model::api::{AttemptSummary, BuildDetail, BuildSummary, PipelineSummary, ReusedFrom};
-use buildbtw_model::{AttemptId, NamespaceName, Pkgbase};
+use buildbtw_model::{AttemptId, NamespaceName, Pkgbase, TraceId};
 use jiff::Timestamp;
 
 use super::build_table::took;
@@ -90,6 +90,8 @@ struct Package {
 struct Log {
     attempt: AttemptId,
     number: u32,
+    /// The trace of the attempt, which logs and traces have, too.
+    trace: TraceId,
     /// Whether the log may grow.
     live: bool,
     /// Number of bytes before the shown lines.
@@ -107,6 +109,7 @@ impl Log {
         Self {
             attempt: tail.attempt,
             number: tail.number,
+            trace: tail.attempt.into(),
             live: tail.live,
             skipped: tail.skipped,
             end: tail.skipped + tail.text.len() as u64,

@@ -54,7 +54,10 @@ async fn expect_full(response: Response) {
     let pause = response.headers().get(header::RETRY_AFTER).cloned();
     let pause = pause.expect("no Retry-After header");
     assert!(pause.to_str().unwrap().parse::<u32>().unwrap() > 0);
-    expect_problem(response, 503, ProblemKind::Unavailable).await;
+    let trace = response.headers()["x-request-id"].clone();
+    let problem = expect_problem(response, 503, ProblemKind::Unavailable).await;
+    let named = problem.trace_id.unwrap().to_string();
+    assert_eq!(named, trace.to_str().unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]

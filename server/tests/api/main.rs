@@ -53,6 +53,7 @@ mod sources;
 mod startup;
 mod support;
 mod tokens;
+mod traces;
 mod upload_bombs;
 mod uploads;
 mod versions;

@@ -12,6 +12,7 @@ pub(crate) fn problem(status: u16, kind: ProblemKind) -> Response {
         status,
         detail: None,
         hint: None,
+        trace_id: None,
     };
     let status = StatusCode::from_u16(status).unwrap();
     (status, Json(problem)).into_response()

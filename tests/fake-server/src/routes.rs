@@ -13,7 +13,9 @@ use buildbtw_model::api::{
     ClaimRequest, ExchangeIdToken, ExchangedIdToken, HeartbeatResponse, LogAppended, Outcome,
     OutcomeAccepted, ProblemKind, SourcesOverview, TokenIdentity, UploadedPackage,
 };
-use buildbtw_model::{AttemptId, AttemptStatus, PackageFileName, Sha256Digest, TokenScope};
+use buildbtw_model::{
+    AttemptId, AttemptStatus, PackageFileName, Sha256Digest, TokenScope, TraceParent,
+};
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
@@ -40,6 +42,19 @@ pub(crate) fn router(shared: Shared) -> Router {
     Router::new().nest("/api/v1", api).with_state(shared)
 }
 
+/// Returns whether a request names the trace of the attempt that it is about, if it is about one.
+fn names_trace_of_attempt(request: &Request) -> bool {
+    let path = request.uri().path();
+    let id = path
+        .split_once("/attempts/")
+        .and_then(|(_, rest)| rest.split('/').next()?.parse().ok());
+    let Some(attempt): Option<AttemptId> = id else {
+        return true;
+    };
+    let header = request.headers().get(TraceParent::HEADER);
+    header.is_some_and(|header| *header == *TraceParent::of(attempt).to_string())
+}
+
 /// Returns a response that breaks off with its connection.
 fn broken() -> Response {
     let error = futures_util::stream::iter([
@@ -55,6 +70,10 @@ async fn inject_faults(State(shared): State<Shared>, request: Request, next: Nex
         faults.1 += 1;
         (faults.0)(faults.1, request.uri().path())
     };
+    // The server takes requests without it, too; but programs of this version send it.
+    if !names_trace_of_attempt(&request) {
+        return problem(400, ProblemKind::InvalidRequest);
+    }
     if request.uri().path().ends_with("/outcome") {
         shared.change(|inner| inner.outcome_requests += 1);
     }

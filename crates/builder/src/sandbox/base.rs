@@ -2,6 +2,8 @@
 
 use std::io;
 
+use buildbtw_telemetry::spawn_blocking_named;
+
 use super::config::SandboxConfig;
 use super::host_packages;
 use super::job::Base;
@@ -11,7 +13,7 @@ pub(super) async fn base_of(config: &SandboxConfig) -> io::Result<Base> {
     if let Some(root) = &config.base_root {
         return Ok(Base::Root(std::path::absolute(root)?));
     }
-    let provides = tokio::task::spawn_blocking(host_packages::provides)
+    let provides = spawn_blocking_named("read host packages", host_packages::provides)
         .await
         .map_err(io::Error::other)?;
     Ok(Base::Host { provides })

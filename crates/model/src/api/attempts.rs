@@ -7,7 +7,7 @@ use crate::{
     Architecture, AttemptId, AttemptStatus, BuildId, BuildTool, ClaimId, CommitHash, CommitTime,
     Explanation, FailureKind, MissingKeys, NamespaceName, NetworkPolicy, PackageFileName,
     PackageVersion, Packager, PipelineId, PipelineStatus, Pkgbase, Pkgname, ReleaseRule,
-    RepositoryName, Sha256Digest, WorkerName,
+    RepositoryName, Sha256Digest, TraceId, WorkerName,
 };
 
 /// A worker's request for a build. The response is a [`ClaimedBuild`], or 204 if no build became ready in time.
@@ -254,6 +254,9 @@ pub struct OutcomeAccepted {
 pub struct AttemptSummary {
     /// Its id.
     pub id: AttemptId,
+    /// The trace of its requests, log lines and spans: its id without dashes. Servers of earlier versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<TraceId>,
     /// 1, 2, 3 … within its build.
     pub number: u32,
     /// Its status.

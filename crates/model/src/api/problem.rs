@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::TraceId;
 use crate::states::api_enum;
 
 /// The media type of a [`Problem`].
@@ -70,6 +71,9 @@ pub struct Problem {
     /// What to do next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// For errors of the server: the trace of the request, which the server's log has, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<TraceId>,
 }
 
 impl fmt::Display for Problem {

@@ -48,9 +48,12 @@ impl Client {
         attempt: AttemptId,
         exchange: &ExchangeIdToken,
     ) -> Result<ExchangedIdToken, ClientError> {
-        let segments = ["attempts", &attempt.to_string(), "exchange"];
-        self.json(self.request(Method::POST, &segments).json(exchange))
-            .await
+        let segments = ["exchange"];
+        self.json(
+            self.attempt_request(Method::POST, attempt, &segments)
+                .json(exchange),
+        )
+        .await
     }
 
     /// Adopts an attempt that this worker claimed with a token that is no longer valid.
@@ -63,11 +66,13 @@ impl Client {
         attempt: AttemptId,
         worker: &WorkerName,
     ) -> Result<(), ClientError> {
-        let segments = ["attempts", &attempt.to_string(), "adopt"];
+        let segments = ["adopt"];
         let adopt = AdoptAttempt {
             worker: worker.clone(),
         };
-        let request = self.request(Method::POST, &segments).json(&adopt);
+        let request = self
+            .attempt_request(Method::POST, attempt, &segments)
+            .json(&adopt);
         self.send(request).await.map(drop)
     }
 
@@ -76,8 +81,9 @@ impl Client {
     /// # Errors
     /// Fails when the server cannot be reached or rejects the request.
     pub async fn heartbeat(&self, attempt: AttemptId) -> Result<HeartbeatResponse, ClientError> {
-        let segments = ["attempts", &attempt.to_string(), "heartbeat"];
-        self.json(self.request(Method::POST, &segments)).await
+        let segments = ["heartbeat"];
+        self.json(self.attempt_request(Method::POST, attempt, &segments))
+            .await
     }
 
     /// Appends `chunk` to the log at `offset`. The next chunk begins at the length in the response.
@@ -90,9 +96,9 @@ impl Client {
         offset: u64,
         chunk: Vec<u8>,
     ) -> Result<LogAppended, ClientError> {
-        let segments = ["attempts", &attempt.to_string(), "log"];
+        let segments = ["log"];
         let request = self
-            .request(Method::POST, &segments)
+            .attempt_request(Method::POST, attempt, &segments)
             .query(&[("offset", offset)])
             .body(chunk);
         self.json(request).await
@@ -116,15 +122,10 @@ impl Client {
         let file = tokio::fs::File::open(path).await.map_err(local)?;
         let size = file.metadata().await.map_err(local)?.len();
         let body = reqwest::Body::wrap_stream(tokio_util::io::ReaderStream::new(file));
-        let segments = [
-            "attempts",
-            &attempt.to_string(),
-            "packages",
-            file_name.as_str(),
-        ];
+        let segments = ["packages", file_name.as_str()];
         // The response comes after the whole file, so a read timeout does not apply.
         let request = self
-            .upload_request(Method::PUT, &segments)
+            .upload_request(Method::PUT, attempt, &segments)
             .timeout(UPLOAD_GRACE + Duration::from_secs(size / SLOWEST_UPLOAD))
             .query(&[("sha256", sha256.as_str())])
             .header(reqwest::header::CONTENT_LENGTH, size)
@@ -142,8 +143,10 @@ impl Client {
         attempt: AttemptId,
         text: Vec<u8>,
     ) -> Result<(), ClientError> {
-        let segments = ["attempts", &attempt.to_string(), "pkgbuild"];
-        let request = self.request(Method::PUT, &segments).body(text);
+        let segments = ["pkgbuild"];
+        let request = self
+            .attempt_request(Method::PUT, attempt, &segments)
+            .body(text);
         self.send(request).await.map(drop)
     }
 
@@ -156,9 +159,12 @@ impl Client {
         attempt: AttemptId,
         outcome: &Outcome,
     ) -> Result<OutcomeAccepted, ClientError> {
-        let segments = ["attempts", &attempt.to_string(), "outcome"];
-        self.json(self.request(Method::PUT, &segments).json(outcome))
-            .await
+        let segments = ["outcome"];
+        self.json(
+            self.attempt_request(Method::PUT, attempt, &segments)
+                .json(outcome),
+        )
+        .await
     }
 
     /// Reports a failure that a retry cannot fix: the build fails, whatever the failure kind. Servers that do not know
@@ -171,8 +177,8 @@ impl Client {
         attempt: AttemptId,
         outcome: &Outcome,
     ) -> Result<OutcomeAccepted, ClientError> {
-        let segments = ["attempts", &attempt.to_string(), "outcome"];
-        let request = self.request(Method::PUT, &segments);
+        let segments = ["outcome"];
+        let request = self.attempt_request(Method::PUT, attempt, &segments);
         self.json(request.query(&[("retry", "false")]).json(outcome))
             .await
     }

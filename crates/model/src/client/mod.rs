@@ -16,6 +16,7 @@ use reqwest::{Method, RequestBuilder, Response, Url};
 use serde::de::DeserializeOwned;
 
 use crate::api::Page;
+use crate::{AttemptId, TraceParent};
 
 pub use authorities::Authorities;
 pub use error::ClientError;
@@ -130,9 +131,37 @@ impl Client {
         self.request_with(&self.http, method, segments)
     }
 
-    /// Creates a request that takes long to send; its caller sets the timeout.
-    fn upload_request(&self, method: Method, segments: &[&str]) -> RequestBuilder {
-        self.request_with(&self.upload_http, method, segments)
+    /// Creates a builder's request about an attempt, as a part of its trace.
+    fn attempt_request(
+        &self,
+        method: Method,
+        attempt: AttemptId,
+        segments: &[&str],
+    ) -> RequestBuilder {
+        self.traced_request(&self.http, method, attempt, segments)
+    }
+
+    /// Creates such a request that takes long to send; its caller sets the timeout.
+    fn upload_request(
+        &self,
+        method: Method,
+        attempt: AttemptId,
+        segments: &[&str],
+    ) -> RequestBuilder {
+        self.traced_request(&self.upload_http, method, attempt, segments)
+    }
+
+    fn traced_request(
+        &self,
+        http: &reqwest::Client,
+        method: Method,
+        attempt: AttemptId,
+        segments: &[&str],
+    ) -> RequestBuilder {
+        let id = attempt.to_string();
+        let segments = [&["attempts", &id], segments].concat();
+        let request = self.request_with(http, method, &segments);
+        request.header(TraceParent::HEADER, TraceParent::of(attempt).to_string())
     }
 
     fn request_with(
@@ -225,6 +254,18 @@ mod tests {
             assert_eq!(request.build().unwrap().url().as_str(), url);
             assert_eq!(client.server(), server.trim_end_matches('/'));
         }
+    }
+
+    #[test]
+    fn names_the_trace_of_an_attempt_in_its_requests() {
+        let client = Client::new("http://x/below", None).unwrap();
+        let attempt: AttemptId = "0193f7a0-1c2d-7e3f-8a4b-5c6d7e8f9a0b".parse().unwrap();
+        let request = client.attempt_request(Method::POST, attempt, &["log"]);
+        let request = request.build().unwrap();
+        let path = format!("/below/api/v1/attempts/{attempt}/log");
+        assert_eq!(request.url().path(), path);
+        let parent = TraceParent::of(attempt).to_string();
+        assert_eq!(request.headers()["traceparent"], parent.as_str());
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub(crate) mod macros;
 mod names;
 mod numbers;
 mod provenance;
+mod trace;
 
 pub use alpm::{Architecture, PackageFileName, PackageVersion, Pkgbase, Pkgname};
 pub use git::{CommitHash, CommitTime, GitRef, TreeHash};
@@ -17,3 +18,4 @@ pub use invalid::InvalidName;
 pub use names::{NamespaceName, RepositoryName, Sha256Digest, WorkerName};
 pub use numbers::{AttemptId, BuildId, ClaimId, EventId, TokenId};
 pub use provenance::{BuildTool, BuildToolName, BuildToolVersion, Packager};
+pub use trace::{SpanId, TraceId, TraceParent};

@@ -33,6 +33,12 @@ macro_rules! uuid_id {
             pub fn new() -> Self {
                 Self(uuid::Uuid::now_v7())
             }
+
+            /// Returns its 16 bytes.
+            #[must_use]
+            pub fn as_bytes(&self) -> &[u8; 16] {
+                self.0.as_bytes()
+            }
         }
 
         impl fmt::Display for $name {

@@ -72,6 +72,7 @@ macro_rules! select_attempt {
 mod ends;
 mod leases;
 mod of_builds;
+mod traces;
 
 pub use ends::{Succeeded, Times, finish, succeed};
 pub use leases::{
@@ -79,6 +80,7 @@ pub use leases::{
     set_worker,
 };
 pub use of_builds::{newest_of_builds, starts_of_running};
+pub use traces::{TracedAttempt, traced};
 
 /// Returns the attempt with this id.
 pub async fn by_id(

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use buildbtw_model::Explanation;
+use buildbtw_telemetry::spawn_blocking_named;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use tempfile::TempDir;
@@ -57,7 +58,7 @@ pub async fn backup(data: &Path, target: &Path) -> anyhow::Result<Summary> {
     let beside = beside(parent, target)?;
     let collected = Collected::new(data).await?;
     let (lost, target, parent) = (collected.lost.clone(), target.to_owned(), parent.to_owned());
-    let totals = tokio::task::spawn_blocking(move || {
+    let totals = spawn_blocking_named("copy backup", move || {
         let totals = collected.totals()?;
         match rename(collected.folder.path(), &target) {
             Ok(()) => {}
@@ -97,7 +98,7 @@ pub async fn backup_to(
     check_database(data)?;
     let collected = Collected::new(data).await?;
     let lost = collected.lost.clone();
-    let written = tokio::task::spawn_blocking(move || {
+    let written = spawn_blocking_named("write archive", move || {
         archive::write(collected.folder.path(), &collected.paths, output)
     });
     let totals = written.await??;
@@ -175,7 +176,8 @@ impl Collected {
         }
         let folder = tempfile::Builder::new().prefix("").tempdir_in(&staging)?;
         let repos = Repos::new(data)?;
-        let paused = tokio::task::spawn_blocking(move || repos.pause_removals()).await??;
+        let paused =
+            spawn_blocking_named("pause removals", move || repos.pause_removals()).await??;
         let staged = stage(data, folder.path()).await;
         drop(paused);
         let Staged { at, lost } = staged?;

@@ -3,6 +3,7 @@
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use buildbtw_telemetry::spawn_blocking_named;
 use jiff::Timestamp;
 
 use crate::maintenance::check::{Finding, complete};
@@ -88,11 +89,11 @@ pub async fn restore(data: &Path, source: Source) -> anyhow::Result<Restored> {
 
 async fn fill_and_complete(data: &Path, source: Source) -> anyhow::Result<Restored> {
     let folder = data.to_owned();
-    let filled = tokio::task::spawn_blocking(move || fill(&folder, source));
+    let filled = spawn_blocking_named("fill data folder", move || fill(&folder, source));
     let (created_at, totals) = filled.await??;
     let findings = complete(data, &data.join(RESTORING_FILE)).await?;
     let folder = data.to_owned();
-    tokio::task::spawn_blocking(move || finish(&folder)).await??;
+    spawn_blocking_named("finish restore", move || finish(&folder)).await??;
     Ok(Restored {
         created_at,
         totals,

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use buildbtw_model::AttemptId;
+use buildbtw_telemetry::spawn_blocking_named;
 use jiff::Timestamp;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sqlx::{ConnectOptions as _, SqlitePool};
@@ -78,7 +79,7 @@ pub(super) async fn stage(data: &Path, folder: &Path) -> anyhow::Result<Staged> 
         copy_database(&data.join(DATABASE_FILE), &copy).await?;
         let wanted = wanted(data, &copy).await?;
         let (to, before) = (folder.to_owned(), missing);
-        let linked = tokio::task::spawn_blocking(move || {
+        let linked = spawn_blocking_named("link files", move || {
             let missing = take_all(&wanted, &to)?;
             if missing.is_subset(&before) {
                 remove_others(&wanted, &to)?;

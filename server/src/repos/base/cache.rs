@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use buildbtw_model::api::Repository;
 use buildbtw_model::{Architecture, RepositoryName, Sha256Digest};
 use buildbtw_planner::{BaseIndex, BasePackage};
+use buildbtw_telemetry::spawn_blocking_named;
 use sha2::Digest as _;
 
 use super::database;
@@ -56,7 +57,8 @@ impl DatabaseCache {
                 return Err("its server responded with 304 to an unconditional request".into());
             }
             (Fetched::Content(place, bytes), known) => {
-                let read = tokio::task::spawn_blocking(move || read(place, &bytes, known));
+                let read =
+                    spawn_blocking_named("read base database", move || read(place, &bytes, known));
                 let read = read.await.map_err(|error| error.to_string())?;
                 let database = Arc::new(read?);
                 lock(&self.databases).insert(key, Arc::clone(&database));
@@ -91,7 +93,7 @@ impl DatabaseCache {
         if let Some(known) = known.filter(|known| known.digests == digests) {
             return Ok((known.versions, known.packages));
         }
-        let merged = tokio::task::spawn_blocking(move || merge(&databases));
+        let merged = spawn_blocking_named("merge base databases", move || merge(&databases));
         let (versions, packages) = merged.await.map_err(|error| error.to_string())?;
         let (versions, packages) = (Arc::new(versions), Arc::new(packages));
         let contents = Contents {

@@ -145,7 +145,8 @@ fn build_summary() -> Value {
 
 fn attempt_summary() -> Value {
     json!({
-        "id": ATTEMPT, "number": 1, "status": "running", "failure": null, "message": null,
+        "id": ATTEMPT, "trace_id": ATTEMPT.replace('-', ""), "number": 1, "status": "running",
+        "failure": null, "message": null,
         "worker": "builder-1", "created_at": AT, "started_at": AT, "finished_at": null,
     })
 }

@@ -6,6 +6,7 @@ use std::io;
 use std::path::Path;
 
 use buildbtw_model::Pkgname;
+use buildbtw_telemetry::spawn_blocking_named;
 
 use crate::db::packages::{self, Candidate};
 use crate::db::{Database, IterationId, iterations, namespaces};
@@ -37,7 +38,7 @@ pub async fn update(
     let rows = packages::of_repository(parts.database.read(), iteration, &key.architecture).await?;
     let content = with_files(parts.database, listed(&rows), permit).await?;
     let (repos, key) = (repos.clone(), key.clone());
-    tokio::task::spawn_blocking(move || {
+    spawn_blocking_named("read file lists", move || {
         repos.replace_at(&repos.file_lists(&key), &content, written)
     })
     .await??;
@@ -119,10 +120,10 @@ pub(crate) async fn with_files(
             }
             io::Result::Ok(writer)
         };
-        writer = tokio::task::spawn_blocking(append).await??;
+        writer = spawn_blocking_named("append file lists", append).await??;
         rest = later;
     }
-    let content = tokio::task::spawn_blocking(|| writer.finish()).await??;
+    let content = spawn_blocking_named("finish file lists", || writer.finish()).await??;
     drop(permit);
     Ok(content)
 }

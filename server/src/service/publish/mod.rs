@@ -8,6 +8,7 @@ use std::io;
 use std::path::PathBuf;
 
 use buildbtw_model::{AttemptId, BuildId, PackageFileName};
+use buildbtw_telemetry::spawn_blocking_named;
 
 use crate::db::Database;
 use crate::db::builds::{self, BuildRow};
@@ -126,7 +127,7 @@ async fn publish_group(
         .collect();
     // The files are linked into the repository. Removal happens in the background; a folder that remains is
     // removed at the next start.
-    tokio::task::spawn_blocking(move || {
+    spawn_blocking_named("remove uploads", move || {
         for folder in uploads {
             let _ = fs_err::remove_dir_all(folder);
         }
@@ -216,7 +217,7 @@ async fn write_repository(
     mut image: DatabaseImage,
 ) -> Result<DatabaseImage, Error> {
     let (repos, key) = (repos.clone(), key.clone());
-    let image = tokio::task::spawn_blocking(move || {
+    let image = spawn_blocking_named("write repository", move || {
         for file in &files {
             link(&repos, &key, file)?;
         }

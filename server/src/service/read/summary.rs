@@ -80,6 +80,7 @@ pub(super) fn attempt_summary(
 ) -> AttemptSummary {
     AttemptSummary {
         id: row.id,
+        trace_id: Some(row.id.into()),
         pipeline,
         number: row.number,
         status: row.status,

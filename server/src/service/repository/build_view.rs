@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use buildbtw_model::{AttemptId, BuildId, PackageFileName, Sha256Digest};
+use buildbtw_telemetry::spawn_blocking_named;
 use sha2::Digest as _;
 
 use crate::db::packages::{self, Candidate};
@@ -102,7 +103,7 @@ impl ViewDatabase {
         let rendered = content(database, &self.rows, self.kind, permit).await?;
         let (repos, digest) = (repos.clone(), self.digest);
         let keep = move || repos.keep_rendered(&digest, &rendered);
-        Ok(tokio::task::spawn_blocking(keep).await??)
+        Ok(spawn_blocking_named("keep build view", keep).await??)
     }
 }
 
@@ -137,7 +138,7 @@ async fn content(
         .into_iter()
         .map(|row| (row.attempt, row.file_name.clone()))
         .collect();
-    tokio::task::spawn_blocking(move || {
+    spawn_blocking_named("write build view", move || {
         let _permit = permit;
         let mut listed: Vec<_> = listed
             .iter()

@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 
 use buildbtw_model::{Architecture, IterationStatus, NamespaceName, PackageFileName};
+use buildbtw_telemetry::spawn_blocking_named;
 use jiff::Timestamp;
 
 use crate::db::iterations::{self, IterationRow};
@@ -141,7 +142,7 @@ pub async fn list_files(
     };
     let folder = repos.folder(&key);
     let databases = [".db", ".files"].map(|end| format!("{name}{end}"));
-    Ok(tokio::task::spawn_blocking(move || read_folder(&folder, databases)).await??)
+    Ok(spawn_blocking_named("read repository", move || read_folder(&folder, databases)).await??)
 }
 
 fn read_folder(folder: &Path, databases: [String; 2]) -> io::Result<Vec<Entry>> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use buildbtw_model::{AttemptId, AttemptStatus, BuildStatus, EventKind, Explanation, FailureKind};
 
+use crate::changes::Traced;
 use crate::db::attempts::{AttemptRow, Times};
 use crate::db::builds::{self, BuildRow};
 use crate::db::{attempts, iterations, namespaces};
@@ -35,6 +36,7 @@ impl Transition {
             return Ok(false);
         };
         self.record_end(status, failure, times);
+        self.effects.traced.push(Traced::Ended(attempt));
         Ok(true)
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use buildbtw_model::{AttemptId, BuildId, BuildStatus, EventKind, Pkgbase};
 
+use crate::changes::Traced;
 use crate::db::attempts::NewAttempt;
 use crate::db::builds::{self, BuildRow};
 use crate::db::events::BuildEvent;
@@ -99,6 +100,8 @@ impl Transition {
         let namespaces = group.iter().map(|build| build.namespace_id);
         self.record_builds(namespaces, &completed, BuildEvent::Completed)
             .await?;
+        let published = completed.iter().copied().map(Traced::Published);
+        self.effects.traced.extend(published);
         let unblocked = builds::unblock_dependents(&mut self.tx, &completed).await?;
         let (shared, ready): (Vec<_>, Vec<_>) = unblocked
             .into_iter()

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use buildbtw_model::{CommitHash, GitRef, MergeRequestUrl, Pkgbase, SourceProblemKind};
+use buildbtw_telemetry::spawn_blocking_named;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
@@ -97,7 +98,8 @@ impl SourceKind for Directory {
         let path = self.folder.join(&repository.path);
         let git_ref = git_ref.clone();
         async move {
-            let read = tokio::task::spawn_blocking(move || git::read_ref(&path, &git_ref)).await;
+            let read =
+                spawn_blocking_named("read ref", move || git::read_ref(&path, &git_ref)).await;
             match read {
                 Ok(Ok(tree)) => Ok(tree),
                 Ok(Err(GitError::UnknownRef)) => Err(ReadError::UnknownRef),
@@ -111,7 +113,7 @@ impl SourceKind for Directory {
     fn branches<'a>(&'a self, repository: &'a SourceRepositoryRow) -> BoxFuture<'a, Vec<String>> {
         let path = self.folder.join(&repository.path);
         async move {
-            let read = tokio::task::spawn_blocking(move || git::branches(&path)).await;
+            let read = spawn_blocking_named("list branches", move || git::branches(&path)).await;
             read.ok().and_then(Result::ok).unwrap_or_default()
         }
         .boxed()

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use buildbtw_telemetry::spawn_blocking_named;
 use tokio::time::Instant;
 
 use crate::db::source_progress;
@@ -29,8 +30,10 @@ impl Directory {
     /// When the folder or the database cannot be read.
     pub(crate) async fn scan_all(self: &Arc<Self>, sources: &Sources) -> Result<(), Error> {
         let this = Arc::clone(self);
-        let paths =
-            tokio::task::spawn_blocking(move || repositories::repositories(&this.folder)).await??;
+        let paths = spawn_blocking_named("list repositories", move || {
+            repositories::repositories(&this.folder)
+        })
+        .await??;
         let (known, removed) = source_repositories::all(sources.database.read())
             .await?
             .into_iter()
@@ -106,7 +109,7 @@ impl Directory {
                 })
                 .collect();
             let this = Arc::clone(self);
-            let found = tokio::task::spawn_blocking(move || {
+            let found = spawn_blocking_named("scan repository", move || {
                 let scanned = batch
                     .into_iter()
                     .filter_map(|(path, known)| this.read_repository(&path, known.as_ref()));

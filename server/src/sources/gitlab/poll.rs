@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 
 use buildbtw_gitlab::{Contents, Project, ProjectId, Selection};
+use buildbtw_telemetry::spawn_blocking_named;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::db::{namespaces, source_progress, source_repositories};
@@ -224,7 +225,7 @@ impl GitlabGroup {
         let known = source_repositories::of_projects(sources.database.read(), &ids).await?;
         let group = self.path().to_owned();
         // Parsing the texts of a page takes a while.
-        let scanned = tokio::task::spawn_blocking(move || {
+        let scanned = spawn_blocking_named("parse projects", move || {
             let scanned = projects.into_iter().filter_map(|project| {
                 let id = project.id;
                 let known = known.iter().find(|row| row.project_id == Some(id));

@@ -10,8 +10,10 @@ use buildbtw_model::api::{
 use buildbtw_model::client::{Client, EventFilter, EventStream};
 use buildbtw_model::{BuildStatus, EventId, EventKind, IterationStatus, NamespaceName, TokenScope};
 use buildbtw_server::cli::{Cli, Command};
+use buildbtw_server::inherited::Inherited;
 use buildbtw_server::run::{DATABASE_FILE, Server};
 use buildbtw_server::time::Clock;
+use buildbtw_telemetry::otlp::{OtlpSettings, Traces};
 use clap::Parser as _;
 use reqwest::{Method, RequestBuilder};
 use sqlx::sqlite::SqliteConnectOptions;
@@ -37,6 +39,8 @@ pub(crate) struct ServerOptions {
     pub(crate) longest_stall: Option<Duration>,
     /// The clock, which is not a flag either.
     pub(crate) clock: TestClock,
+    /// Where traces are exported to, by variables that are not those of the process of the tests.
+    pub(crate) otlp: Vec<(&'static str, String)>,
 }
 
 impl Default for ServerOptions {
@@ -51,6 +55,7 @@ impl Default for ServerOptions {
             extra: Vec::new(),
             longest_stall: None,
             clock: TestClock::default(),
+            otlp: Vec::new(),
         }
     }
 }
@@ -133,9 +138,10 @@ impl TestServer {
         let token = shutdown.clone();
         let longest_stall = self.options.longest_stall;
         let clock = self.options.clock.clock();
+        let otlp = self.options.otlp.clone();
         let (sender, started) = tokio::sync::oneshot::channel();
         let serving = runtime.spawn(async move {
-            let mut server = start_server_with(&arguments, clock, token).await?;
+            let mut server = start_server_with(&arguments, &otlp, clock, token).await?;
             if let Some(limit) = longest_stall {
                 server.longest_stall = limit;
             }
@@ -429,18 +435,34 @@ pub(crate) async fn start_server(
     arguments: &[String],
     shutdown: CancellationToken,
 ) -> anyhow::Result<Server> {
-    start_server_with(arguments, Clock::default(), shutdown).await
+    start_server_with(arguments, &[], Clock::default(), shutdown).await
 }
 
 async fn start_server_with(
     arguments: &[String],
+    otlp: &[(&'static str, String)],
     clock: Clock,
     shutdown: CancellationToken,
 ) -> anyhow::Result<Server> {
     let Command::Run(args) = Cli::try_parse_from(arguments)?.command else {
         anyhow::bail!("these are not the arguments of a server");
     };
-    Server::start(&args, clock, shutdown).await
+    let inherited = Inherited {
+        traces: (!otlp.is_empty()).then(|| traces(otlp)).transpose()?,
+        ..Inherited::default()
+    };
+    Server::start_with(inherited, &args, clock, shutdown).await
+}
+
+/// Starts to export traces, as the program does with variables of its environment.
+fn traces(variables: &[(&'static str, String)]) -> anyhow::Result<Traces> {
+    let read = |name: &str| {
+        let found = variables.iter().find(|(other, _)| *other == name);
+        found.map(|(_, value)| value.clone())
+    };
+    let settings = OtlpSettings::from_variables(read)?;
+    let settings = settings.ok_or_else(|| anyhow::anyhow!("traces are disabled"))?;
+    Ok(Traces::start(&settings, "buildbtw-server", "1.2.3")?)
 }
 
 /// Returns a request for a namespace of these changesets, with defaults otherwise.

@@ -1,0 +1,15 @@
+//! What the program gives to the server besides its settings: what it inherited from its service manager, and what its
+//! environment configures.
+
+use std::net::TcpListener;
+
+use buildbtw_telemetry::otlp::Traces;
+
+/// See the module. The default is nothing of it.
+#[derive(Debug, Default)]
+pub struct Inherited {
+    /// A socket to listen on.
+    pub socket: Option<TcpListener>,
+    /// Records traces.
+    pub traces: Option<Traces>,
+}
