@@ -28,6 +28,7 @@ pub mod publish;
 pub mod queue_objective;
 pub mod read;
 pub mod receive_webhook;
+pub(crate) mod record_traces;
 pub mod recover;
 #[cfg(test)]
 mod refusal_snapshots;

@@ -54,12 +54,12 @@ pub async fn traced(
     let builds = json_list(builds)?;
     sqlx::query_as!(
         TracedAttempt,
-        r#"select attempt.id as "id: AttemptId", attempt.number as "number: u32",
-               attempt.status as "status: AttemptStatus", attempt.failure as "failure: FailureKind",
-               attempt.worker as "worker: WorkerName", build.id as "build: BuildId",
-               build.pkgbase as "pkgbase: Pkgbase", build.architecture as "architecture: Architecture",
-               namespace.name as "namespace: NamespaceName", iteration.number as "iteration: u32",
-               build.ready_at as "ready_at: Millis", attempt.created_at as "created_at: Millis",
+        r#"select attempt.id as "id!: AttemptId", attempt.number as "number!: u32",
+               attempt.status as "status!: AttemptStatus", attempt.failure as "failure: FailureKind",
+               attempt.worker as "worker!: WorkerName", build.id as "build!: BuildId",
+               build.pkgbase as "pkgbase!: Pkgbase", build.architecture as "architecture!: Architecture",
+               namespace.name as "namespace!: NamespaceName", iteration.number as "iteration!: u32",
+               build.ready_at as "ready_at: Millis", attempt.created_at as "created_at!: Millis",
                attempt.started_at as "started_at: Millis", attempt.finished_at as "finished_at: Millis",
                case when build.status = 'built' and build.packages_attempt_id = attempt.id
                    then build.finished_at end as "published_at: Millis"
