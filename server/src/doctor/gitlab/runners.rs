@@ -20,8 +20,9 @@ pub(super) async fn check(
     for architecture in &pipelines.architectures {
         let name = format!("runners for {architecture}");
         let listed = async {
-            let runners = subject.gitlab.online_runners(&[TAG, architecture.as_str()]);
-            vec![judge(&name, architecture, runners.await)]
+            let tags = [TAG, architecture.as_str()];
+            let runners = subject.gitlab.online_runners(&tags).await;
+            vec![judge(&name, architecture, runners)]
         };
         report.run(&name, listed).await;
     }
