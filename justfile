@@ -36,6 +36,7 @@ test *ARGS: test-scripts
     set -euo pipefail
     # Tests bring their own settings.
     unset "${!BUILDBTW_@}" RUN_BUILDS_ON_GITLAB
+    export BUILDBTW_SERVER_CONFIG=/dev/null BUILDBTW_WORKER_CONFIG=/dev/null
     # Tests spend more time waiting for the disk than computing.
     export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) * 3))}
     # The test of the API uses it, and says so if it is missing.

@@ -116,6 +116,9 @@ impl Transcript {
             .env("COLUMNS", COLUMNS)
             .env("HOME", folder)
             .env("TZ", "UTC")
+            // Not the files of this machine.
+            .env("BUILDBTW_SERVER_CONFIG", "/dev/null")
+            .env("BUILDBTW_WORKER_CONFIG", "/dev/null")
             .envs(self.variables.iter().map(|(name, value)| (*name, value)))
             .envs(variables.iter().filter_map(|word| word.split_once('=')))
             .current_dir(folder)

@@ -171,6 +171,10 @@ fn problem(entry: &Entry, arg: &Arg, settings: &Command, bare: &Command) -> Opti
         error.kind(),
         ErrorKind::InvalidValue | ErrorKind::ValueValidation
     );
+    if is_of_value && entry.value == Value::Text(String::new()) {
+        let hint = format!("set a value, or remove `{key}`");
+        return Some(Explanation::with_hint(format!("`{key}` is empty"), hint));
+    }
     is_of_value.then(|| invalid(key, arg, settings, &error))
 }
 

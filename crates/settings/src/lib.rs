@@ -104,6 +104,12 @@ pub fn parse<T: CommandFactory + FromArgMatches>(
     arguments: impl IntoIterator<Item = OsString>,
 ) -> Result<Parsed<T>, Failure> {
     let mut arguments: Vec<OsString> = arguments.into_iter().collect();
+    // Help needs no valid file.
+    if let Err(error) = T::command().try_get_matches_from(&arguments)
+        && !error.use_stderr()
+    {
+        return Err(error.into());
+    }
     // Whether arguments that need each other are complete is not known before the file is read.
     let given = T::command()
         .ignore_errors(true)

@@ -68,8 +68,8 @@ fn parse_file(text: &str, args: &[&str]) -> Result<Run, String> {
     fs_err::write(&path, text).unwrap();
     let path = path.to_str().unwrap();
     let args = ["buildbtw-worker", "run", "--config", path]
-        .iter()
-        .chain(args)
+        .into_iter()
+        .chain(args.iter().copied())
         .map(OsString::from);
     let parsed = super::parse(args).map_err(|failure| {
         let text = match failure {

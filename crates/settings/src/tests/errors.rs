@@ -75,6 +75,10 @@ fn explains_invalid_files() {
             "`FILE`, line 1: `log` must be a string, not an integer\nhint: write it in quotes: `log = \"1\"`",
         ),
         (
+            "data_dir = ''",
+            "`FILE`, line 1: `data_dir` is empty\nhint: set a value, or remove `data_dir`",
+        ),
+        (
             "disk = 'tape'",
             "`FILE`, line 1: invalid value `tape` of `disk`\nhint: set it to one of `auto`, `image`",
         ),
