@@ -26,7 +26,7 @@ use sizes::{Function, functions};
 use source::Crate;
 
 /// The folders of the checked crates.
-const CRATES: [&str; 13] = [
+const CRATES: [&str; 14] = [
     "client",
     "crates/agent",
     "crates/builder",

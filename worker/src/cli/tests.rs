@@ -1,9 +1,13 @@
+use buildbtw_builder::ScratchDisk;
+
 use super::*;
 
 fn parse(args: &[&str]) -> Result<Config, String> {
     let args = ["buildbtw-worker", "run", "--name", "w"].iter().chain(args);
     let cli = Cli::try_parse_from(args).map_err(|error| error.to_string())?;
-    let Command::Run(run) = cli.command;
+    let Command::Run(run) = cli.command else {
+        panic!("another command");
+    };
     run.into_config().map_err(|error| error.to_string())
 }
 
@@ -79,7 +83,9 @@ fn parse_file(text: &str, args: &[&str]) -> Result<Run, String> {
         text.replace(path, "FILE")
     });
     parsed.map(|parsed| {
-        let Command::Run(run) = parsed.cli.command;
+        let Command::Run(run) = parsed.cli.command else {
+            panic!("another command");
+        };
         *run
     })
 }
