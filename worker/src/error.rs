@@ -112,6 +112,7 @@ mod tests {
             status: 400,
             detail: None,
             hint: Some("do what the server says".to_owned()),
+            trace_id: None,
         })
     }
 

@@ -21,6 +21,8 @@ const SECRETS: [&str; 6] = [
 ];
 /// Random texts are at least as long.
 const LEAST_SECRET: usize = 20;
+/// Parts of the names of settings for files with secrets.
+const SECRET_FILES: [&str; 4] = ["credentials", "key", "secret", "token"];
 
 /// The type that a setting has in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,7 +114,7 @@ pub(crate) fn values(entry: &Entry, arg: &Arg) -> Result<Vec<String>, Explanatio
         ],
     };
     let is_path = arg.get_value_parser().type_id() == TypeId::of::<PathBuf>();
-    if is_path && values.iter().any(|value| is_secret(value)) {
+    if is_path && values.iter().any(|value| is_secret(key, value)) {
         return Err(Explanation::with_hint(
             format!("`{key}` must be the path of a file, not its content"),
             format!("write the secret to a file of its own, and its path to `{key}`"),
@@ -122,11 +124,12 @@ pub(crate) fn values(entry: &Entry, arg: &Arg) -> Result<Vec<String>, Explanatio
 }
 
 /// Returns whether a text in place of a path is probably a secret, which no message may show.
-fn is_secret(text: &str) -> bool {
+fn is_secret(key: &str, text: &str) -> bool {
     if text.contains('\n') || text.contains("://") {
         return true;
     }
-    if text.contains('/') && !text.contains(['+', '=']) || Path::new(text).exists() {
+    let is_usual_path = text.contains('/') && !text.contains(['+', '=']);
+    if is_usual_path || Path::new(text).exists() {
         return false;
     }
     let is_known = SECRETS.iter().any(|prefix| {
@@ -134,7 +137,8 @@ fn is_secret(text: &str) -> bool {
         rest.is_some_and(|rest| *prefix != "gl" || rest.contains('-'))
     });
     let has = |part: fn(char) -> bool| text.contains(part);
-    let is_random = text.len() >= LEAST_SECRET
+    let is_random = SECRET_FILES.iter().any(|part| key.contains(part))
+        && text.len() >= LEAST_SECRET
         && !text.contains('.')
         && has(|c| c.is_ascii_digit())
         && has(|c| c.is_ascii_alphabetic());
@@ -199,7 +203,7 @@ mod tests {
             "Zm9vYmFyYmF6cXV4MTIz/w==",
             "0123456789abcdef0123",
         ] {
-            assert!(is_secret(secret), "{secret}");
+            assert!(is_secret("token_file", secret), "{secret}");
         }
         for path in [
             "token",
@@ -210,7 +214,8 @@ mod tests {
             "certificate-authority-2026.pem",
             "",
         ] {
-            assert!(!is_secret(path), "{path}");
+            assert!(!is_secret("token_file", path), "{path}");
         }
+        assert!(!is_secret("data_dir", "packages-of-2026-for-x86"));
     }
 }

@@ -11,8 +11,8 @@ fn parse_file(text: &str, arguments: &[&str]) -> Result<Parsed<Cli>, String> {
     fs_err::write(&path, text).unwrap();
     let path = path.to_str().unwrap();
     let arguments = ["buildbtw-server", "--config", path]
-        .iter()
-        .chain(arguments)
+        .into_iter()
+        .chain(arguments.iter().copied())
         .map(OsString::from);
     parse(arguments).map_err(|failure| {
         let text = match failure {

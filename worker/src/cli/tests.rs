@@ -1,9 +1,13 @@
+use buildbtw_builder::ScratchDisk;
+
 use super::*;
 
 fn parse(args: &[&str]) -> Result<Config, String> {
     let args = ["buildbtw-worker", "run", "--name", "w"].iter().chain(args);
     let cli = Cli::try_parse_from(args).map_err(|error| error.to_string())?;
-    let Command::Run(run) = cli.command;
+    let Command::Run(run) = cli.command else {
+        panic!("another command");
+    };
     run.into_config().map_err(|error| error.to_string())
 }
 
@@ -68,8 +72,8 @@ fn parse_file(text: &str, args: &[&str]) -> Result<Run, String> {
     fs_err::write(&path, text).unwrap();
     let path = path.to_str().unwrap();
     let args = ["buildbtw-worker", "run", "--config", path]
-        .iter()
-        .chain(args)
+        .into_iter()
+        .chain(args.iter().copied())
         .map(OsString::from);
     let parsed = super::parse(args).map_err(|failure| {
         let text = match failure {
@@ -79,7 +83,9 @@ fn parse_file(text: &str, args: &[&str]) -> Result<Run, String> {
         text.replace(path, "FILE")
     });
     parsed.map(|parsed| {
-        let Command::Run(run) = parsed.cli.command;
+        let Command::Run(run) = parsed.cli.command else {
+            panic!("another command");
+        };
         *run
     })
 }
