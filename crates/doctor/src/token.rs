@@ -86,6 +86,7 @@ mod tests {
             status: 401,
             detail: None,
             hint: None,
+            trace_id: None,
         }))
     }
 

@@ -119,9 +119,8 @@ fn part_id(attempt: AttemptId, name: &str) -> SpanId {
 }
 
 fn attributes(attempt: &TracedAttempt) -> Vec<KeyValue> {
-    let text = |name: &'static str, value: &dyn std::fmt::Display| {
-        KeyValue::new(name, value.to_string())
-    };
+    let text =
+        |name: &'static str, value: &dyn std::fmt::Display| KeyValue::new(name, value.to_string());
     let mut attributes = vec![
         text("buildbtw.attempt.id", &attempt.id),
         KeyValue::new("buildbtw.attempt.number", i64::from(attempt.number)),

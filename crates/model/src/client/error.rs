@@ -165,6 +165,7 @@ mod tests {
                 status: 409,
                 detail: Some("since yesterday".to_owned()),
                 hint: Some("run `buildbtw resume set` first".to_owned()),
+                trace_id: None,
             }),
             ClientError::Status {
                 status: StatusCode::BAD_GATEWAY,
