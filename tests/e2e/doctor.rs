@@ -78,13 +78,15 @@ impl Report {
     }
 }
 
-/// Returns a command without settings of this machine's user.
+/// Returns a command without settings of this machine and its user.
 fn command(name: &str) -> Command {
     let mut command = Command::new(program(name));
     command
         .arg("doctor")
         .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap());
+        .env("PATH", std::env::var_os("PATH").unwrap())
+        .env("BUILDBTW_SERVER_CONFIG", "/dev/null")
+        .env("BUILDBTW_WORKER_CONFIG", "/dev/null");
     command
 }
 
