@@ -4,19 +4,18 @@ use buildbtw_model::Explanation;
 use buildbtw_settings::{fields_of, line_of, nearest};
 use toml::de::{DeTable, DeValue};
 
-use super::Config;
 use super::limits::LimitSettings;
 use super::simulated::SimulatedSettings;
 
 const EXAMPLE: &str = "executor.toml.example shows every setting with a valid value";
 
-/// Checks that all settings of a file exist. What is not TOML at all is left to the parser of the settings.
-pub(super) fn check(text: &str) -> Result<(), Explanation> {
+/// Checks that all settings of a file exist; `own` are those outside of tables. What is not TOML at all is left to the parser of the settings.
+pub(super) fn check(text: &str, own: &[&str]) -> Result<(), Explanation> {
     let Ok(settings) = DeTable::parse(text) else {
         return Ok(());
     };
     let settings = settings.get_ref();
-    check_table(text, settings, "", fields_of::<Config>())?;
+    check_table(text, settings, "", own)?;
     if let Some(limits) = table(settings, "limits") {
         check_table(text, limits, "limits.", fields_of::<LimitSettings>())?;
     }
@@ -28,10 +27,9 @@ pub(super) fn check(text: &str) -> Result<(), Explanation> {
     Ok(())
 }
 
-/// Returns the names of all settings, those of tables with the name of the table.
-pub(crate) fn names() -> Vec<String> {
-    let own = fields_of::<Config>().iter();
-    let own = own.filter(|name| **name != "limits");
+/// Returns the names of all settings, those of tables with the name of the table. `own` are those outside of tables.
+pub(super) fn names(own: &[&str]) -> Vec<String> {
+    let own = own.iter().filter(|name| **name != "limits");
     let limits = fields_of::<LimitSettings>().iter();
     own.map(|name| (*name).to_owned())
         .chain(limits.map(|name| format!("limits.{name}")))
@@ -76,7 +74,13 @@ fn check_table(
 
 #[cfg(test)]
 mod tests {
+    use crate::config::Config;
+
     use super::*;
+
+    fn check(text: &str) -> Result<(), Explanation> {
+        super::check(text, fields_of::<Config>())
+    }
 
     #[test]
     fn explains_other_mistakes_in_one_line() {

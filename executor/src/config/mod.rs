@@ -1,6 +1,6 @@
 //! The settings of this host.
 
-pub(crate) mod fields;
+mod fields;
 mod limits;
 mod simulated;
 pub(crate) mod trust;
@@ -11,6 +11,7 @@ use buildbtw_agent::machine;
 use buildbtw_builder::{Builder, GitAccess, SandboxConfig, ScratchDisk, SourceNetwork};
 use buildbtw_model::client::{Authorities, Client, ClientError};
 use buildbtw_model::{Architecture, Packager, WorkerName};
+use buildbtw_settings::fields_of;
 use serde::Deserialize;
 
 use self::limits::LimitSettings;
@@ -103,10 +104,15 @@ fn default_script_user() -> String {
     "nobody".into()
 }
 
+/// Returns the names of all settings, those of tables with the name of the table.
+pub(crate) fn setting_names() -> Vec<String> {
+    fields::names(fields_of::<Config>())
+}
+
 impl Config {
     /// Parses and checks the settings.
     pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
-        fields::check(text)?;
+        fields::check(text, fields_of::<Self>())?;
         let config: Self = toml::from_str(text).map_err(|error| fields::explain(text, &error))?;
         for (name, path) in [
             ("state_dir", &config.state_dir),

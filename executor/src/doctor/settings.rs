@@ -6,7 +6,7 @@ use buildbtw_doctor::ShownSetting;
 use buildbtw_model::settings::read;
 use buildbtw_settings::{Origin, Setting};
 
-use crate::config::{DEFAULT_PATH, PATH_VARIABLE, fields};
+use crate::config::{DEFAULT_PATH, PATH_VARIABLE, setting_names};
 use crate::front::Host;
 
 /// Lists all settings; only the path of the file if that cannot be used.
@@ -36,7 +36,7 @@ fn origin_of_path(path: &Path, variable: Option<&std::ffi::OsStr>) -> Origin {
 /// Lists the settings of a file with this text, none of which is a secret.
 fn of_file(path: &Path, text: &str, defaults: &[(String, String)]) -> Vec<Setting> {
     let table: toml::Table = toml::from_str(text).unwrap_or_default();
-    let settings = fields::names().into_iter().map(|name| {
+    let settings = setting_names().into_iter().map(|name| {
         let set = find(&table, &name).map(text_of);
         let (value, origin) = match set {
             Some(value) => (Some(value), Origin::File(path.to_owned())),
@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn every_default_has_the_name_of_a_setting() {
         let config = Config::parse("server = 'x'").unwrap();
-        let names = fields::names();
+        let names = setting_names();
         for (name, _) in config.defaults() {
             assert!(names.contains(&name), "{name}");
         }

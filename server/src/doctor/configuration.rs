@@ -4,9 +4,16 @@ use buildbtw_doctor::Check;
 use buildbtw_model::Explanation;
 
 use crate::cli::RunArgs;
+use crate::config::Config;
 use crate::sources::SourceConfig;
 
-use super::Configuration;
+/// What the other checks need of the settings.
+pub(super) struct Configuration {
+    pub(super) checks: Vec<Check>,
+    pub(super) sources: Option<SourceConfig>,
+    /// Nothing if the settings cannot be used together.
+    pub(super) config: Option<Config>,
+}
 
 /// What to do about settings without a hint of their own.
 const CORRECT: &str = "correct the setting; `buildbtw-server run --help` describes it";

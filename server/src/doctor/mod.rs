@@ -12,7 +12,6 @@ use std::time::Duration;
 use buildbtw_doctor::{Check, Report, ShownSetting};
 
 use crate::cli::DoctorArgs;
-use crate::config::Config;
 use crate::sources::SourceConfig;
 use crate::time::Clock;
 
@@ -71,11 +70,4 @@ pub async fn examine(args: &DoctorArgs, settings: Vec<ShownSetting>, clock: &Clo
         )),
     }
     report
-}
-
-/// Returns what the checks need of a configuration that is valid.
-struct Configuration {
-    checks: Vec<Check>,
-    sources: Option<SourceConfig>,
-    config: Option<Config>,
 }

@@ -9,7 +9,7 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 
-use super::traces::SpanObserver;
+use super::observer::SpanObserver;
 
 /// What the threads that record spans and the one that exports them share.
 #[derive(Debug, Default)]

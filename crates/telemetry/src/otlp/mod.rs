@@ -6,11 +6,13 @@
 
 mod client;
 mod exporter;
+mod observer;
 mod settings;
 mod span;
 mod traces;
 
+pub use observer::SpanObserver;
 pub use opentelemetry::KeyValue;
 pub use settings::OtlpSettings;
 pub use span::{Span, SpanKind};
-pub use traces::{SpanObserver, Traces};
+pub use traces::Traces;

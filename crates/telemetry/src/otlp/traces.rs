@@ -1,6 +1,5 @@
 //! Records spans and has them exported.
 
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -15,21 +14,10 @@ use tokio::runtime::Handle;
 
 use super::client::RuntimeClient;
 use super::exporter::{CountingExporter, Shared};
+use super::observer::SpanObserver;
 use super::settings::OtlpSettings;
 use super::span::{Span, span_id, trace_id};
 use crate::spawn_blocking_named;
-
-/// Observes what happens to spans, for metrics.
-pub trait SpanObserver: fmt::Debug + Send + Sync {
-    /// Records that the collector has accepted this many spans.
-    fn exported(&self, spans: usize);
-
-    /// Records that this many spans are lost, because the collector did not accept them in time.
-    fn failed(&self, spans: usize);
-
-    /// Records that a span is lost, because too many wait.
-    fn dropped(&self);
-}
 
 /// Records spans. Cheap to clone.
 #[derive(Clone, Debug)]

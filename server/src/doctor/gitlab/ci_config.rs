@@ -6,7 +6,7 @@ use std::time::Duration;
 use buildbtw_doctor::{Check, Report};
 use buildbtw_gitlab::CiConfig;
 
-use super::Subject;
+use super::subject::{REACH, Subject};
 
 const NAME: &str = "CI file";
 /// A hundred projects are one request.
@@ -27,7 +27,7 @@ async fn read(subject: &Subject<'_>) -> Vec<Check> {
                 projects.extend(page.projects);
                 after = page.next;
             }
-            Err(error) => return vec![Check::warning(NAME, error.to_string(), super::REACH)],
+            Err(error) => return vec![Check::warning(NAME, error.to_string(), REACH)],
         }
         if after.is_none() {
             return vec![judge(&projects, subject.template)];

@@ -2,15 +2,18 @@
 
 mod ci_config;
 mod runners;
+mod subject;
 mod webhooks;
 
 use buildbtw_doctor::clock::{self, Reading};
 use buildbtw_doctor::{Check, Report};
-use buildbtw_gitlab::{Contact, Gitlab, GitlabError, GitlabErrorKind, RateLimitState, TokenInfo};
+use buildbtw_gitlab::{Contact, GitlabError, GitlabErrorKind, RateLimitState, TokenInfo};
 use jiff::Timestamp;
 
-use crate::config::Config;
-use crate::time::{Clock, Millis};
+use crate::time::Millis;
+
+use subject::REACH;
+pub(super) use subject::Subject;
 
 const NAME: &str = "GitLab";
 const TOKEN: &str = "GitLab token";
@@ -23,21 +26,6 @@ const REPORTER: u32 = 20;
 const DEVELOPER: u32 = 30;
 /// Less of the rate limit is too little for a resync.
 const LEAST_REMAINING: u64 = 20;
-/// What to do when GitLab gives no answer.
-const REACH: &str = "check --gitlab-url, --gitlab-proxy and --gitlab-ca, and that GitLab runs";
-
-/// What is checked.
-pub(super) struct Subject<'a> {
-    pub(super) gitlab: &'a Gitlab,
-    pub(super) config: &'a Config,
-    /// Whether the server reports to GitLab.
-    pub(super) reports: bool,
-    /// The CI template that projects must use, if the operator named it.
-    pub(super) template: Option<&'a str>,
-    /// When the server received its last webhook.
-    pub(super) last_webhook: Option<Millis>,
-    pub(super) clock: &'a Clock,
-}
 
 impl Subject<'_> {
     /// Adds all checks. Those that need GitLab are skipped when it cannot be used.

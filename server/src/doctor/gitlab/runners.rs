@@ -6,7 +6,7 @@ use buildbtw_model::Architecture;
 
 use crate::config::pipelines::PipelineSettings;
 
-use super::Subject;
+use super::subject::Subject;
 
 /// The tag of all jobs of the CI template, which have that of their architecture as well.
 const TAG: &str = "buildbtw";

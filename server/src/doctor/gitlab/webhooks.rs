@@ -7,7 +7,7 @@ use buildbtw_gitlab::{GitlabErrorKind, Hook, HookEvent, HookOwner, Selection};
 
 use crate::time::Millis;
 
-use super::Subject;
+use super::subject::{REACH, Subject};
 
 pub(super) const NAME: &str = "webhook";
 /// The path of webhooks below the server's URL.
@@ -42,7 +42,7 @@ async fn find(subject: &Subject<'_>) -> Vec<Check> {
         Ok(hooks) => hooks,
         // Not this edition, or not with this role. Projects may have their own.
         Err(error) if error.kind.is_transient() => {
-            return vec![Check::warning(NAME, error.to_string(), super::REACH)];
+            return vec![Check::warning(NAME, error.to_string(), REACH)];
         }
         Err(_) => Vec::new(),
     };
@@ -59,7 +59,7 @@ async fn find(subject: &Subject<'_>) -> Vec<Check> {
 async fn find_in_projects(subject: &Subject<'_>, url: &str, builds: bool) -> Vec<Check> {
     let page = match subject.gitlab.projects(&Selection::After(None)).await {
         Ok(page) => page,
-        Err(error) => return vec![Check::warning(NAME, error.to_string(), super::REACH)],
+        Err(error) => return vec![Check::warning(NAME, error.to_string(), REACH)],
     };
     let projects = page.projects.iter().filter(|project| !project.archived);
     let (mut asked, mut without, mut problem) = (0, Vec::new(), None);
@@ -69,7 +69,7 @@ async fn find_in_projects(subject: &Subject<'_>, url: &str, builds: bool) -> Vec
             Ok(hooks) => hooks,
             // The role is too low, and probably in the others as well.
             Err(error) if matches!(error.kind, GitlabErrorKind::Forbidden(_)) => break,
-            Err(error) => return vec![Check::warning(NAME, error.to_string(), super::REACH)],
+            Err(error) => return vec![Check::warning(NAME, error.to_string(), REACH)],
         };
         asked += 1;
         match ours(&hooks, url) {
