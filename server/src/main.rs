@@ -20,7 +20,7 @@ use buildbtw_server::run::Server;
 use buildbtw_server::shutdown;
 use buildbtw_server::time::Clock;
 use buildbtw_telemetry::console::Console;
-use buildbtw_telemetry::logging::{self, Logging};
+use buildbtw_telemetry::logging::{LogFormat, Logging};
 use buildbtw_telemetry::otlp::{OtlpSettings, Traces};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -111,9 +111,18 @@ async fn run(cli: &Cli, settings: Vec<ShownSetting>, inherited: Inherited) -> Ex
     }
 }
 
-/// Logs why the program ends, and what to do next.
+/// Logs why the program ends, and what to do next: for people as a line of its own.
 fn report(cli: &Cli, error: &anyhow::Error) {
-    logging::report(&Explanation::of_error(error.as_ref()), cli.log_format);
+    let Explanation { message, hint } = Explanation::of_error(error.as_ref());
+    match (cli.log_format, hint) {
+        (_, None) => tracing::error!("{message}"),
+        (LogFormat::Json, Some(hint)) => tracing::error!(hint, "{message}"),
+        (LogFormat::Text, Some(hint)) => {
+            tracing::error!("{message}");
+            // The exit code still reports the failure when this cannot be written.
+            let _ = writeln!(std::io::stderr(), "hint: {hint}");
+        }
+    }
 }
 
 async fn serve(args: &RunArgs, inherited: Inherited) -> anyhow::Result<()> {

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use buildbtw_model::Explanation;
-use buildbtw_telemetry::logging::{self, LogFormat, Logging};
+use buildbtw_telemetry::logging::{LogFormat, Logging};
 use buildbtw_telemetry::spawn_named;
 use buildbtw_worker::cli::{self, Command, Run};
 use buildbtw_worker::{Shutdown, WorkerError};
@@ -42,7 +42,9 @@ fn main() -> ExitCode {
             match format {
                 // The exit code still reports the failure when this cannot be written.
                 LogFormat::Text => drop(writeln!(std::io::stderr(), "error: {explanation}")),
-                LogFormat::Json => logging::report(&explanation, format),
+                LogFormat::Json => {
+                    tracing::error!(hint = explanation.hint, "{}", explanation.message)
+                }
             }
             match known {
                 Some(WorkerError::Denied { .. }) => ExitCode::from(EXIT_DENIED),

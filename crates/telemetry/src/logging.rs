@@ -1,6 +1,6 @@
 //! The log of a program, on standard error: lines for people, or an object of JSON per line for programs.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 use std::panic::PanicHookInfo;
 
 use buildbtw_model::Explanation;
@@ -88,20 +88,6 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     let location = panic.location().map(ToString::to_string);
     let message = panic.payload_as_str().unwrap_or("no message");
     tracing::error!(panic.location = location, panic.message = message, "panic");
-}
-
-/// Reports why a program ends: as a line of a log that has started, with the hint as a line of its own for people.
-pub fn report(explanation: &Explanation, format: LogFormat) {
-    let Explanation { message, hint } = explanation;
-    match (format, hint) {
-        (LogFormat::Json, Some(hint)) => tracing::error!(hint, "{message}"),
-        (_, None) => tracing::error!("{message}"),
-        (LogFormat::Text, Some(hint)) => {
-            tracing::error!("{message}");
-            // The exit code still reports the failure when this cannot be written.
-            let _ = writeln!(io::stderr(), "hint: {hint}");
-        }
-    }
 }
 
 #[cfg(test)]
