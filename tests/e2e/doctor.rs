@@ -1,6 +1,7 @@
 //! The command `doctor` of every program: a healthy installation, and each fault with what repairs it.
 
 use std::fs::Permissions;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -262,6 +263,9 @@ fn worker_doctor_builds_a_package_in_the_sandbox() {
     }
     let folder = tempfile::tempdir().unwrap();
     let scratch = folder.path().join("scratch");
+    // Each report is made twice, as text and as JSON, and the first build creates the folder.
+    let mut private = std::fs::DirBuilder::new();
+    private.mode(0o700).create(&scratch).unwrap();
     let worker = |more: &[&str]| {
         let mut command = command("buildbtw-worker");
         command

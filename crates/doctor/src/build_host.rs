@@ -113,7 +113,8 @@ async fn version_of(program: &Path) -> Option<String> {
     parse_version(&String::from_utf8_lossy(&output.stdout))
 }
 
-/// Finds the version in what a program prints: the first word with digits around a full stop.
+/// Finds the version in the first line that a program prints: the first word with digits around a full stop. The lines
+/// after it name licences, which have versions too.
 fn parse_version(text: &str) -> Option<String> {
     let is_version = |word: &&str| {
         let bytes = word.as_bytes();
@@ -125,7 +126,8 @@ fn parse_version(text: &str) -> Option<String> {
             before.is_ascii_digit() && *stop == b'.' && after.is_ascii_digit()
         })
     };
-    let word = text.split_whitespace().find(is_version)?;
+    let line = text.lines().find(|line| !line.trim().is_empty())?;
+    let word = line.split_whitespace().find(is_version)?;
     let word = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
     // `iproute2-6.1.0`, but not the release in `0.0.20240510-1`.
     let version = match word.starts_with(|c: char| c.is_ascii_digit()) {
@@ -285,6 +287,9 @@ mod tests {
             assert_eq!(parse_version(text).as_deref(), Some(version), "{text}");
         }
         assert_eq!(parse_version("no version. at all"), None);
+        let licence =
+            "pasta unknown version\nGNU Affero GPL <https://www.gnu.org/licenses/agpl-3.0.html>";
+        assert_eq!(parse_version(licence), None);
     }
 
     #[test]

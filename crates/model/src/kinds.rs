@@ -91,6 +91,26 @@ impl EventKind {
         }
     }
 
+    /// Returns whether a text is a kind that this version knows, or the first parts of one: `attempt.failed`.
+    #[must_use]
+    pub fn begins_known_kind(text: &str) -> bool {
+        let plain = PLAIN.iter().map(|(kind, _)| kind.clone());
+        let builds = BuildStatus::ALL.iter().copied().map(Self::Build);
+        let failures = FailureKind::ALL.iter().copied().map(Self::AttemptFailed);
+        let iterations = IterationStatus::ALL.iter().copied().map(Self::Iteration);
+        let mut known = plain.chain(builds).chain(failures).chain(iterations);
+        known.any(|kind| kind.begins_with(text))
+    }
+
+    /// Returns whether this is the kind with that text, or one that begins with its parts: `build.built` begins with
+    /// `build`.
+    #[must_use]
+    pub fn begins_with(&self, parts: &str) -> bool {
+        let text = self.to_string();
+        let rest = text.strip_prefix(parts);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    }
+
     fn known(text: &str) -> Option<Self> {
         if let Some((kind, _)) = PLAIN.iter().find(|(_, plain)| *plain == text) {
             return Some(kind.clone());

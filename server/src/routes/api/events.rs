@@ -11,7 +11,7 @@ use axum::http::HeaderMap;
 use axum::response::sse::{Event as SseEvent, KeepAlive};
 use axum::response::{IntoResponse, Response, Sse};
 use buildbtw_model::api::{Event, ProblemKind};
-use buildbtw_model::{EventId, NamespaceName};
+use buildbtw_model::{EventId, EventKind, NamespaceName};
 use futures_util::Stream;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -44,9 +44,20 @@ pub(crate) struct EventsQuery {
 
 impl EventsQuery {
     fn filter(&self) -> Result<EventFilter, Error> {
+        let kinds: BTreeSet<String> = parts("kind", self.kind.as_deref())?;
+        if let Some(unknown) = kinds
+            .iter()
+            .find(|kind| !EventKind::begins_known_kind(kind))
+        {
+            let title = format!("the query parameter `kind` is invalid: `{unknown}` is unknown");
+            let hint = "use kinds such as `build.failed`, or their first parts, such as `build`";
+            return Err(Refusal::new(ProblemKind::InvalidRequest, title)
+                .hint(hint)
+                .into());
+        }
         Ok(EventFilter {
             namespaces: parts("namespace", self.namespace.as_deref())?,
-            kinds: parts("kind", self.kind.as_deref())?,
+            kinds,
             packages: parts("package", self.package.as_deref())?,
         })
     }

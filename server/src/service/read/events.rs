@@ -43,11 +43,7 @@ impl EventFilter {
     }
 
     fn includes_kind(&self, kind: &EventKind) -> bool {
-        let text = kind.to_string();
-        self.kinds.iter().any(|wanted| {
-            let rest = text.strip_prefix(wanted.as_str());
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        })
+        self.kinds.iter().any(|wanted| kind.begins_with(wanted))
     }
 }
 

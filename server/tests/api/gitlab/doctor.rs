@@ -2,10 +2,10 @@
 
 use buildbtw_doctor::{Check, Report, Status};
 use buildbtw_fake_gitlab::{Fault, HookOptions, HookScope, On, Role, Times};
-use buildbtw_server::cli::{Cli, Command};
+use buildbtw_server::cli::{self, Command};
 use buildbtw_server::doctor::examine;
 use buildbtw_server::time::Clock;
-use clap::Parser as _;
+use buildbtw_settings::Parsed;
 use jiff::SignedDuration;
 
 use super::{Forge, GROUP, SECRET};
@@ -65,10 +65,21 @@ impl Installation {
         line.extend(["--disk-reserve-mib".to_owned(), "0".to_owned()]);
         line.extend(self.forge.options().gitlab);
         line.extend(more.iter().map(|&argument| argument.to_owned()));
-        let Command::Doctor(args) = Cli::try_parse_from(line).unwrap().command else {
+        // Not the file of this machine.
+        line.extend(["--config", "/dev/null"].map(str::to_owned));
+        let parsed = cli::parse(line.into_iter().map(Into::into)).unwrap();
+        let Parsed {
+            cli,
+            command,
+            matches,
+            file,
+        } = parsed;
+        let Command::Doctor(args) = cli.command else {
             panic!("another command");
         };
-        examine(&args, Vec::new(), &Clock::default()).await
+        let settings = buildbtw_settings::settings(&command, &matches, file.as_ref());
+        let settings = settings.into_iter().map(Into::into).collect();
+        examine(&args, settings, &Clock::default()).await
     }
 }
 
@@ -99,6 +110,7 @@ fn expect(report: &Report, name: &str, status: Status, part: &str) {
 async fn healthy_installation_has_no_failures() {
     let installation = Installation::new().await;
     let report = installation.report().await;
+    println!("{}", report.to_text());
     assert_eq!(report.exit_code(), 0, "{}", report.to_text());
     for name in [
         "configuration",
