@@ -9,6 +9,7 @@ pub mod api;
 mod changeset;
 #[cfg(feature = "client")]
 pub mod client;
+mod event_kind;
 mod explanation;
 mod ids;
 #[cfg(test)]
@@ -27,6 +28,7 @@ mod version;
 mod version_note;
 
 pub use changeset::{Changeset, ChangesetError};
+pub use event_kind::EventKind;
 pub use explanation::Explanation;
 pub use ids::{
     Architecture, AttemptId, BuildId, BuildTool, BuildToolName, BuildToolVersion, ClaimId,
@@ -36,7 +38,7 @@ pub use ids::{
 };
 pub use iteration_cause::IterationCause;
 pub use kinds::{
-    BackgroundTask, ChangeKind, EventKind, NotBuiltKind, NoteKind, SourceProblemKind, StallKind,
+    BackgroundTask, ChangeKind, NotBuiltKind, NoteKind, SourceProblemKind, StallKind,
     VersionNoteKind,
 };
 pub use merge_request::{MergeRequestUrl, MergeRequestUrlError, OriginSpec, OriginSpecError};
