@@ -50,7 +50,7 @@ impl<'ast> Visit<'ast> for Reader {
         let names = path.segments.iter().map(|part| part.ident.to_string());
         let name = names.collect::<Vec<_>>().join("::");
         let is_start = |start: &&str| name == **start || name.ends_with(&format!("::{start}"));
-        if STARTS.iter().any(|start| is_start(&start)) {
+        if STARTS.iter().any(|start| is_start(start)) {
             self.found.push(name);
         }
         visit::visit_path(self, path);

@@ -43,7 +43,7 @@ fn main() -> ExitCode {
                 // The exit code still reports the failure when this cannot be written.
                 LogFormat::Text => drop(writeln!(std::io::stderr(), "error: {explanation}")),
                 LogFormat::Json => {
-                    tracing::error!(hint = explanation.hint, "{}", explanation.message)
+                    tracing::error!(hint = explanation.hint, "{}", explanation.message);
                 }
             }
             match known {

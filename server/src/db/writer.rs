@@ -282,7 +282,7 @@ impl WriteTransaction {
             // In a task of its own: this future may be dropped, and a commit must not be.
             let metrics = self.metrics.clone();
             spawn_named("full batch", async move {
-                batch.commit_measured(&metrics).await
+                batch.commit_measured(&metrics).await;
             });
         }
         // Admits the next member, and queues the committer behind those that wait already.
