@@ -49,8 +49,10 @@ impl<'ast> Visit<'ast> for Reader {
     fn visit_path(&mut self, path: &'ast syn::Path) {
         let names = path.segments.iter().map(|part| part.ident.to_string());
         let name = names.collect::<Vec<_>>().join("::");
-        let is_start = |start: &&str| name == **start || name.ends_with(&format!("::{start}"));
-        if STARTS.iter().any(|start| is_start(start)) {
+        if STARTS
+            .iter()
+            .any(|start| name == *start || name.ends_with(&format!("::{start}")))
+        {
             self.found.push(name);
         }
         visit::visit_path(self, path);
