@@ -121,6 +121,8 @@ fn problem_hint(kind: ProblemKind) -> Option<&'static str> {
         ProblemKind::Unavailable => Some("try again in a moment"),
         ProblemKind::NotFound
         | ProblemKind::InvalidRequest
+        | ProblemKind::UnsupportedVersion
+        | ProblemKind::UnknownArchitecture
         | ProblemKind::Unauthenticated
         | ProblemKind::Forbidden
         | ProblemKind::Conflict

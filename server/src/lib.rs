@@ -20,6 +20,7 @@ pub mod metrics;
 pub mod network;
 pub mod outage;
 pub mod planning;
+pub mod principal;
 pub mod private;
 pub mod repos;
 pub mod router;

@@ -40,4 +40,5 @@ mod runner_deaths;
 mod runner_jobs;
 mod service_manager;
 mod start_errors;
+mod teamwork;
 mod units;

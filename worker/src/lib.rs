@@ -19,6 +19,7 @@ pub mod cli;
 mod config;
 mod context;
 mod error;
+mod machine;
 mod metrics;
 mod resume;
 mod scratch;

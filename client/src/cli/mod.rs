@@ -12,10 +12,13 @@ use clap::{Parser, Subcommand};
 pub use global::Global;
 pub use local::{BindArgument, BuildArgs, CompletionsArgs, RepositoryArgument, SandboxArgs};
 pub use namespaces::{
-    DeleteArgs, LogsArgs, NamespaceArgs, RetryArgs, ShowArgs, WatchArgs, WhyArgs,
+    DeleteArgs, ListArgs, LogsArgs, NamespaceArgs, PrioritizeArgs, RetryArgs, ShowArgs, WatchArgs,
+    WhyArgs,
 };
-pub use planning::{NewArgs, NewIterationArgs, PlanArgs, PlanForm, SpreadArgs};
-pub use server::{LoginArgs, SourcesArgs, TokenCommand, TokenCreateArgs};
+pub use planning::{EditArgs, NewArgs, NewIterationArgs, PlanArgs, PlanForm, SpreadArgs};
+pub use server::{
+    ActivityArgs, LoginArgs, SourcesArgs, TokenCommand, TokenCreateArgs, WorkerCommand,
+};
 pub use usage::report_usage;
 
 /// Rebuild packages and their dependents
@@ -39,13 +42,17 @@ pub enum Command {
     /// Rebuild packages and their dependents
     New(NewArgs),
     /// List the namespaces
-    List,
+    List(ListArgs),
+    /// List what happened lately, and who did it
+    Activity(ActivityArgs),
     /// Show a namespace and its builds
     Show(ShowArgs),
     /// Show the plan of a rebuild without starting it
     Plan(PlanArgs),
     /// Explain why a package is rebuilt
     Why(WhyArgs),
+    /// Change what a namespace rebuilds, reusing unchanged builds
+    Edit(EditArgs),
     /// Plan a namespace again, reusing unchanged builds
     NewIteration(NewIterationArgs),
     /// Retry failed builds and requeue their dependents
@@ -54,12 +61,19 @@ pub enum Command {
     Cancel(NamespaceArgs),
     /// Continue a cancelled namespace
     Resume(NamespaceArgs),
+    /// Change which namespaces get workers first
+    Prioritize(PrioritizeArgs),
     /// Remove a namespace with its repositories and logs
     Delete(DeleteArgs),
     /// Follow a rebuild to its end
     Watch(WatchArgs),
     /// Print the log of a build
     Logs(LogsArgs),
+    /// List the workers and what they do
+    Workers,
+    /// Drain and resume workers (needs an admin token)
+    #[command(subcommand)]
+    Worker(WorkerCommand),
     /// List the source repositories and their problems
     Sources(SourcesArgs),
     /// Create, list and revoke tokens (needs an admin token)

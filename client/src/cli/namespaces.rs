@@ -1,8 +1,31 @@
 //! Commands about a namespace that exists.
 
 use buildbtw_model::settings::any_number;
-use buildbtw_model::{Architecture, AttemptId, NamespaceName, Pkgbase};
+use buildbtw_model::{Architecture, AttemptId, NamespaceName, Pkgbase, Priority};
 use clap::Args;
+
+/// The arguments of `list`.
+#[derive(Args, Debug)]
+pub struct ListArgs {
+    /// List those only that were created with tokens of your name
+    #[arg(long)]
+    pub mine: bool,
+}
+
+/// The arguments of `prioritize`.
+#[derive(Args, Debug)]
+pub struct PrioritizeArgs {
+    /// Name of the namespace
+    pub namespace: NamespaceName,
+    /// New priority: low, normal, high or urgent
+    ///
+    /// Builds of an urgent namespace get the next free workers; it needs an admin token. Otherwise
+    /// people share the workers equally over a day, and so do the namespaces of each.
+    pub priority: Priority,
+    /// Reason, which is recorded
+    #[arg(long, short = 'm', value_name = "TEXT")]
+    pub reason: Option<String>,
+}
 
 /// The arguments of `show`.
 #[derive(Args, Debug)]

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use buildbtw_model::api::FollowDefault;
 use buildbtw_model::settings::any_number;
-use buildbtw_model::{Architecture, NamespaceName, NetworkPolicy, OriginSpec, Pkgbase, Scope};
+use buildbtw_model::{
+    Architecture, NamespaceName, NetworkPolicy, OriginSpec, Pkgbase, Priority, RemovedOrigin, Scope,
+};
 use clap::{Args, ValueEnum};
 
 use crate::output::time::parse_seconds;
@@ -51,6 +53,11 @@ pub struct NewArgs {
         value_parser = follow_default
     )]
     pub follow_default: FollowDefault,
+    /// Priority: low, normal, high or urgent
+    ///
+    /// See `prioritize --help`.
+    #[arg(long, default_value_t = Priority::Normal)]
+    pub priority: Priority,
     /// Wait for the end
     ///
     /// With --json, prints one event per line and then the iteration.
@@ -139,6 +146,57 @@ pub enum PlanForm {
     Json,
     /// A graph for Graphviz
     Dot,
+}
+
+/// The arguments of `edit`.
+#[derive(Args, Debug)]
+pub struct EditArgs {
+    /// Name of the namespace
+    pub namespace: NamespaceName,
+    /// Add an origin, or replace the ref of one
+    ///
+    /// A source repository with a branch, tag or commit of it, or the URL of a merge request.
+    /// Repeatable.
+    #[arg(long, value_name = "PKGBASE/REF|URL")]
+    pub add: Vec<OriginSpec>,
+    /// Take an origin out
+    ///
+    /// One must be left. Repeatable.
+    #[arg(long, value_name = "PKGBASE[/REF]")]
+    pub remove: Vec<RemovedOrigin>,
+    /// Extent of the rebuild from now on
+    ///
+    /// One of origin, direct, soname, transitive or all.
+    #[arg(long)]
+    pub scope: Option<Scope>,
+    /// Rebuild matching packages outside of the scope too
+    ///
+    /// A shell pattern of pkgbases. Repeatable.
+    #[arg(long, value_name = "PATTERN")]
+    pub include: Vec<String>,
+    /// Do not rebuild matching packages
+    ///
+    /// A shell pattern of pkgbases. Repeatable.
+    #[arg(long, value_name = "PATTERN")]
+    pub exclude: Vec<String>,
+    /// Undo an --include of this namespace
+    ///
+    /// Repeatable.
+    #[arg(long, value_name = "PATTERN")]
+    pub no_include: Vec<String>,
+    /// Undo an --exclude of this namespace
+    ///
+    /// Repeatable.
+    #[arg(long, value_name = "PATTERN")]
+    pub no_exclude: Vec<String>,
+    /// Refuse plans with more builds than this from now on
+    #[arg(long, value_name = "N", value_parser = any_number::<u32>)]
+    pub max_builds: Option<u32>,
+    /// Priority: low, normal, high or urgent
+    ///
+    /// See `prioritize --help`.
+    #[arg(long)]
+    pub priority: Option<Priority>,
 }
 
 /// The arguments of `new-iteration`.

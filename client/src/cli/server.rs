@@ -2,10 +2,30 @@
 
 use std::path::PathBuf;
 
-use buildbtw_model::{TokenId, TokenScope};
+use buildbtw_model::settings::number;
+use buildbtw_model::{NamespaceName, TokenId, TokenScope, WorkerName};
 use clap::{Args, Subcommand};
 
 use crate::output::time::parse_seconds;
+
+/// The arguments of `activity`.
+#[derive(Args, Debug)]
+pub struct ActivityArgs {
+    /// List what was done with tokens of this name only
+    #[arg(long, value_name = "NAME", conflicts_with = "mine")]
+    pub by: Option<String>,
+    /// List what was done with tokens of your name only
+    #[arg(long)]
+    pub mine: bool,
+    /// List what concerns one namespace only, also a deleted one
+    #[arg(long, value_name = "NAME")]
+    pub namespace: Option<NamespaceName>,
+    /// Maximum number of entries
+    ///
+    /// Range: 1 to 1000.
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = number::<u32>(1..=1000))]
+    pub limit: u32,
+}
 
 /// The arguments of `sources`.
 #[derive(Args, Debug)]
@@ -13,6 +33,26 @@ pub struct SourcesArgs {
     /// List broken repositories only
     #[arg(long)]
     pub broken: bool,
+}
+
+/// Subcommands of `worker`.
+#[derive(Debug, Subcommand)]
+pub enum WorkerCommand {
+    /// Let a worker finish its builds and get no new ones
+    ///
+    /// It stays drained until it is resumed, also when it or the server restarts.
+    Drain {
+        /// Name of the worker
+        name: WorkerName,
+        /// Reason, which is recorded
+        #[arg(long, short = 'm', value_name = "TEXT")]
+        reason: Option<String>,
+    },
+    /// Let a drained worker have builds again
+    Resume {
+        /// Name of the worker
+        name: WorkerName,
+    },
 }
 
 /// Subcommands of `token`.

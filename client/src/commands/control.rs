@@ -3,10 +3,10 @@
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
 use buildbtw_model::NamespaceName;
-use buildbtw_model::api::{NewerCommit, RetryBuilds};
+use buildbtw_model::api::{NewerCommit, RetryBuilds, SetPriority};
 
 use super::new::hint_to_watch;
-use crate::cli::{DeleteArgs, RetryArgs};
+use crate::cli::{DeleteArgs, PrioritizeArgs, RetryArgs};
 use crate::context::Context;
 use crate::error::{Error, Result};
 
@@ -105,6 +105,26 @@ pub(super) async fn retry(context: &Context, args: RetryArgs) -> Result<u8> {
 fn newer(commit: &NewerCommit) -> String {
     let NewerCommit { pkgbase, from, to } = commit;
     format!("{pkgbase} {} -> {}", from.short(), to.short())
+}
+
+pub(super) async fn prioritize(context: &Context, args: PrioritizeArgs) -> Result<u8> {
+    let name = &args.namespace;
+    let request = SetPriority {
+        priority: args.priority,
+        reason: args.reason,
+    };
+    let namespace = context.check(context.client.set_priority(name, &request).await)?;
+    let output = context.output;
+    if output.json {
+        output.json(&namespace)?;
+        return Ok(0);
+    }
+    let counts = &namespace.summary.iteration.counts;
+    output.line(format_args!(
+        "{name} has the priority {}; {} builds are ready",
+        namespace.summary.priority, counts.ready
+    ))?;
+    Ok(0)
 }
 
 pub(super) async fn delete(context: &Context, args: &DeleteArgs) -> Result<u8> {

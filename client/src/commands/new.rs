@@ -22,6 +22,7 @@ pub(super) async fn run(context: &Context, args: NewArgs) -> Result<u8> {
         bootstrap: args.spread.bootstrap,
         same_sonames: args.spread.same_sonames,
         follow_default: args.follow_default,
+        priority: args.priority,
     };
     let created = context.check(context.client.create_namespace(&request).await)?;
     let output = context.output;

@@ -73,6 +73,14 @@ fn print_namespace(
     }
     field("scope", namespace.summary.scope.to_string())?;
     field("network", namespace.summary.network.to_string())?;
+    field("priority", namespace.summary.priority.to_string())?;
+    if let Some(by) = &namespace.summary.created_by {
+        let at = time::date(namespace.summary.created_at);
+        field("created", format!("{at} by {}", clean(by)))?;
+    }
+    if let Some(by) = &namespace.summary.held_by {
+        field("cancelled", format!("by {}", clean(by)))?;
+    }
     field("planned", time::date(summary.created_at))?;
     if let Some(took) = time::between(Some(summary.created_at), summary.finished_at) {
         field("duration", took)?;

@@ -1,23 +1,24 @@
 //! A fake server with one namespace, whose state the tests change.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use buildbtw_model::api::{
     AttemptSummary, BuildCounts, BuildDetail, BuildSummary, CreateNamespace, CreateToken,
     CreatedToken, Event, IterationDetail, NamespaceDetail, NamespaceSummary, Page, Problem,
-    ProblemKind, RetriedBuilds, RetryBuilds, TaskOutage, TokenIdentity, TokenSummary,
+    ProblemKind, RetriedBuilds, RetryBuilds, SetPriority, TaskOutage, TokenIdentity, TokenSummary,
 };
 use buildbtw_model::{AttemptId, BuildId, BuildStatus, IterationStatus, TokenId, TokenScope};
 use futures_util::stream;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -96,6 +97,10 @@ impl Fake {
             .route("/builds/{id}", get(build))
             .route("/attempts/{id}/log", get(log))
             .route("/outages", get(outages))
+            .route("/activity", get(activity))
+            .route("/workers", get(workers))
+            .route("/workers/{name}/drain", post(drain))
+            .route("/namespaces/{name}/priority", put(prioritize))
             .route("/tokens", get(no_tokens).post(create_token))
             .route("/token", get(identity));
         Router::new().nest("/api/v1", api).with_state(self.clone())
@@ -315,9 +320,15 @@ fn known(name: &str) -> Result<(), Response> {
     }
 }
 
-async fn list(State(fake): State<Fake>) -> ApiResult<Page<NamespaceSummary>> {
+/// Lists the namespace, which the token `tester` created.
+async fn list(
+    State(fake): State<Fake>,
+    Query(query): Query<HashMap<String, String>>,
+) -> ApiResult<Page<NamespaceSummary>> {
     fake.check()?;
-    let items = vec![fake.change_without_event(|inner| inner.namespace().summary)];
+    let by = query.get("created_by");
+    let mut items = vec![fake.change_without_event(|inner| inner.namespace().summary)];
+    items.retain(|_| by.is_none_or(|by| by == "tester"));
     Ok(Json(Page { items, next: None }))
 }
 
@@ -473,6 +484,60 @@ async fn no_tokens(headers: HeaderMap) -> ApiResult<Page<TokenSummary>> {
         items: vec![],
         next: None,
     }))
+}
+
+/// Lists two activities of `tester` and one of the server, or none of others.
+async fn activity(Query(query): Query<HashMap<String, String>>) -> Json<Value> {
+    let all = json!([
+        { "id": 3, "kind": "namespace.deleted", "actor": "tester", "namespace": "old",
+          "at": "2026-11-29T10:02:00Z" },
+        { "id": 2, "kind": "iteration.done", "namespace": "space", "iteration": 1, "at": "2026-11-29T10:01:00Z" },
+        { "id": 1, "kind": "worker.drained", "actor": "tester", "worker": "w1", "message": "new memory",
+          "at": "2026-11-29T10:00:00Z" },
+    ]);
+    let by = query.get("by");
+    let is_listed = |item: &&Value| by.is_none_or(|by| item["actor"] == **by);
+    let items: Vec<&Value> = all.as_array().unwrap().iter().filter(is_listed).collect();
+    Json(json!({ "items": items }))
+}
+
+fn worker(name: &str, status: &str) -> Value {
+    json!({
+        "name": name, "status": status, "architectures": ["x86_64"], "jobs": 2,
+        "builds": [{ "id": 1, "namespace": "space", "pkgbase": "libgreet", "architecture": "x86_64",
+                     "started_at": null }],
+        "machine": { "version": "0.1.0", "tags": ["big"], "cores": 16, "memory_mib": 65_536,
+                     "build_memory_mib": 8_192 },
+        "load": { "load": 2.25, "disk_free_bytes": 10_737_418_240_u64, "disk_total_bytes": 21_474_836_480_u64 },
+        "last_contact_at": "2026-11-29T10:00:00Z",
+    })
+}
+
+async fn workers() -> Json<Value> {
+    Json(json!({ "items": [worker("w1", "building")] }))
+}
+
+async fn drain(headers: HeaderMap, Path(name): Path<String>) -> Result<Json<Value>, Response> {
+    authenticated(&headers)?;
+    if name != "w1" {
+        return Err(problem(
+            404,
+            ProblemKind::NotFound,
+            "worker `nosuch` not found",
+        ));
+    }
+    Ok(Json(worker("w1", "draining")))
+}
+
+async fn prioritize(
+    State(fake): State<Fake>,
+    headers: HeaderMap,
+    Json(request): Json<SetPriority>,
+) -> ApiResult<NamespaceDetail> {
+    authenticated(&headers)?;
+    let mut namespace = fake.change_without_event(|inner| inner.namespace());
+    namespace.summary.priority = request.priority;
+    Ok(Json(namespace))
 }
 
 async fn identity(headers: HeaderMap) -> Result<Json<TokenIdentity>, Response> {

@@ -12,4 +12,5 @@ mod commands;
 mod errors;
 mod fake;
 mod following;
+mod people;
 mod program;

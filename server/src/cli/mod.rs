@@ -8,6 +8,7 @@ mod network;
 mod pipelines;
 mod run;
 mod values;
+mod workers;
 
 use std::path::PathBuf;
 

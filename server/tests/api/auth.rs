@@ -33,6 +33,8 @@ fn guarded() -> Vec<(Method, String, Option<TokenScope>)> {
         route(Method::POST, "/api/v1/namespaces/bump/cancel", worker),
         route(Method::POST, "/api/v1/namespaces/bump/resume", worker),
         route(Method::POST, "/api/v1/namespaces/bump/retry", worker),
+        route(Method::PUT, "/api/v1/namespaces/bump/priority", worker),
+        route(Method::PATCH, "/api/v1/namespaces/bump", worker),
         route(Method::GET, "/api/v1/outages", worker),
         route(Method::POST, "/api/v1/attempts/claim", client),
         route(Method::POST, &format!("{attempt}/adopt"), client),
@@ -49,6 +51,8 @@ fn guarded() -> Vec<(Method, String, Option<TokenScope>)> {
         route(Method::GET, "/api/v1/tokens", worker),
         route(Method::POST, "/api/v1/tokens", client),
         route(Method::POST, "/api/v1/tokens", worker),
+        route(Method::POST, "/api/v1/workers/w/drain", client),
+        route(Method::POST, "/api/v1/workers/w/resume", client),
         route(Method::DELETE, "/api/v1/tokens/1", client),
         route(Method::DELETE, "/api/v1/tokens/1", worker),
     ]
@@ -206,6 +210,8 @@ fn classifies_every_route_as_public_or_guarded() {
         "/attempts/{id}/log",
         "/attempts/{id}/pkgbuild",
         "/sources",
+        "/activity",
+        "/workers",
         "/plans",
         "/sources/overview",
         // Checked with its own secrets: see the tests of webhooks.
@@ -292,7 +298,7 @@ async fn admits_own_scope_and_administrators_to_guarded_routes() {
             "namespaces" | "outages" => vec![&client],
             "attempts" => vec![&worker],
             "token" => vec![&client, &worker],
-            "tokens" => vec![],
+            "tokens" | "workers" => vec![],
             other => panic!("unknown token {other}"),
         };
         for token in own.into_iter().chain([&admin]) {
@@ -353,6 +359,9 @@ async fn allows_public_reads() {
         "/api/".into(),
         format!("/api/v1/builds/{build}"),
         format!("/api/v1/attempts/{}/log", job.claimed.attempt),
+        "/api/v1/activity".into(),
+        "/api/v1/workers".into(),
+        "/workers".into(),
         "/api/v1/sources".into(),
         "/api/v1/sources/overview".into(),
         "/repo/bump/1/x86_64/bump.db".into(),

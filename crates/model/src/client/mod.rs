@@ -8,6 +8,7 @@ mod namespaces;
 mod outages;
 mod retry;
 mod tokens;
+mod workers;
 
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use reqwest::{Method, RequestBuilder, Response, Url};
 use serde::de::DeserializeOwned;
 
 use crate::api::Page;
+use crate::{API_VERSION_HEADER, ApiVersions};
 
 pub use authorities::Authorities;
 pub use error::ClientError;
@@ -143,7 +145,9 @@ impl Client {
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().extend(["api", "v1"]).extend(segments);
         }
+        let versions = ApiVersions::OF_CLIENT.to_string();
         let request = http.request(method, url);
+        let request = request.header(API_VERSION_HEADER, versions);
         match &self.token {
             Some(Token(token)) => request.bearer_auth(token),
             None => request,

@@ -6,8 +6,9 @@ use super::error::ClientError;
 use super::events::{EventFilter, EventStream};
 use super::{Client, REQUEST_TIMEOUT};
 use crate::api::{
-    BuildDetail, CreateIteration, CreateNamespace, IterationDetail, IterationOverview,
-    NamespaceDetail, NamespaceSummary, Page, PlanPreview, RetriedBuilds, RetryBuilds,
+    Activity, BuildDetail, CreateIteration, CreateNamespace, EditNamespace, IterationDetail,
+    IterationOverview, NamespaceDetail, NamespaceSummary, Page, PlanPreview, RetriedBuilds,
+    RetryBuilds, SetPriority,
 };
 use crate::{BuildId, EventId, NamespaceName};
 
@@ -84,6 +85,33 @@ impl Client {
             .await
     }
 
+    /// Changes what a namespace rebuilds.
+    ///
+    /// # Errors
+    /// Fails when the server cannot be reached or rejects the request.
+    pub async fn edit_namespace(
+        &self,
+        name: &NamespaceName,
+        edit: &EditNamespace,
+    ) -> Result<NamespaceDetail, ClientError> {
+        let request = self.request(Method::PATCH, &["namespaces", name.as_str()]);
+        self.json(request.json(edit)).await
+    }
+
+    /// Changes the priority of a namespace.
+    ///
+    /// # Errors
+    /// Fails when the server cannot be reached or rejects the request.
+    pub async fn set_priority(
+        &self,
+        name: &NamespaceName,
+        priority: &SetPriority,
+    ) -> Result<NamespaceDetail, ClientError> {
+        let segments = ["namespaces", name.as_str(), "priority"];
+        self.json(self.request(Method::PUT, &segments).json(priority))
+            .await
+    }
+
     /// Removes a namespace with its repositories and logs.
     ///
     /// # Errors
@@ -102,9 +130,45 @@ impl Client {
         &self,
         cursor: Option<&str>,
     ) -> Result<Page<NamespaceSummary>, ClientError> {
+        self.namespaces_of(None, cursor).await
+    }
+
+    /// Returns a page of the namespaces that were created with tokens of a name, the newest first; of all without one.
+    ///
+    /// # Errors
+    /// Fails when the server cannot be reached or rejects the request.
+    pub async fn namespaces_of(
+        &self,
+        created_by: Option<&str>,
+        cursor: Option<&str>,
+    ) -> Result<Page<NamespaceSummary>, ClientError> {
         let mut request = self.request(Method::GET, &["namespaces"]);
+        if let Some(created_by) = created_by {
+            request = request.query(&[("created_by", created_by)]);
+        }
         if let Some(cursor) = cursor {
             request = request.query(&[("cursor", cursor)]);
+        }
+        self.json(request).await
+    }
+
+    /// Returns the newest activities, the newest first, up to `limit`: of all, or of a token's name or a namespace.
+    ///
+    /// # Errors
+    /// Fails when the server cannot be reached or rejects the request.
+    pub async fn activity(
+        &self,
+        by: Option<&str>,
+        namespace: Option<&NamespaceName>,
+        limit: u32,
+    ) -> Result<Page<Activity>, ClientError> {
+        let mut request = self.request(Method::GET, &["activity"]);
+        request = request.query(&[("limit", limit)]);
+        if let Some(by) = by {
+            request = request.query(&[("by", by)]);
+        }
+        if let Some(namespace) = namespace {
+            request = request.query(&[("namespace", namespace.as_str())]);
         }
         self.json(request).await
     }

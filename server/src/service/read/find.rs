@@ -28,10 +28,18 @@ pub async fn find_namespace(
         })
 }
 
-/// Creates the refusal of a request for the newest iteration of a namespace that has none.
+/// Creates the refusal of a request for the newest iteration of a namespace that has none: every namespace has one until
+/// it is deleted.
 pub fn no_iteration(name: &NamespaceName) -> Error {
-    let title = format!("namespace `{name}` has no iteration");
-    Error::refused(ProblemKind::NotFound, title)
+    deleted_meanwhile(name)
+}
+
+/// Creates the refusal of a request whose namespace was deleted while it was processed.
+pub fn deleted_meanwhile(name: &NamespaceName) -> Error {
+    let title = format!("namespace `{name}` was deleted meanwhile");
+    Refusal::new(ProblemKind::NotFound, title)
+        .hint("`buildbtw list` lists all namespaces, `buildbtw activity` says who deleted it")
+        .into()
 }
 
 /// Returns a namespace and its iteration with this number, the newest one without.
