@@ -78,6 +78,12 @@ schemathesis EXAMPLES='200':
     SCHEMATHESIS_EXAMPLES='{{ EXAMPLES }}' \
         cargo test --package buildbtw-server --test api -- --nocapture conforms_to_the_openapi_document
 
+# Write the man pages and completions of all programs to a folder
+[group('develop')]
+man FOLDER='target/manual':
+    cargo run --quiet --package buildbtw-manual -- '{{ FOLDER }}'
+    @echo 'for example: man {{ FOLDER }}/man/buildbtw-show.1'
+
 # Format all Rust code
 [group('check')]
 fmt:

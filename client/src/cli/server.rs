@@ -5,14 +5,21 @@ use std::path::PathBuf;
 use buildbtw_model::{TokenId, TokenScope};
 use clap::{Args, Subcommand};
 
+use super::rows::LimitArgs;
+use crate::completion;
 use crate::output::time::parse_seconds;
 
 /// The arguments of `sources`.
 #[derive(Args, Debug)]
 pub struct SourcesArgs {
+    /// Part of the path or pkgbase of the repositories
+    pub search: Option<String>,
     /// List broken repositories only
     #[arg(long)]
     pub broken: bool,
+    /// How many repositories.
+    #[command(flatten)]
+    pub limit: LimitArgs,
 }
 
 /// Subcommands of `token`.
@@ -38,7 +45,7 @@ pub enum TokenCommand {
 #[derive(Args, Debug)]
 pub struct TokenCreateArgs {
     /// Scope of the token: client, worker or admin
-    #[arg(long)]
+    #[arg(long, add = completion::token_scopes())]
     pub scope: TokenScope,
     /// Label of the token
     #[arg(long)]

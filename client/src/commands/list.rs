@@ -1,33 +1,43 @@
 //! `buildbtw list`: lists the namespaces, the newest first.
 
-use buildbtw_model::api::{NamespaceSummary, Page};
+use buildbtw_model::api::NamespaceSummary;
 
+use super::rows::more;
+use crate::cli::ListArgs;
 use crate::context::Context;
 use crate::error::Result;
 use crate::output::{Cell, Table, clean, style, time};
 
-pub(super) async fn run(context: &Context) -> Result<u8> {
-    let mut items: Vec<NamespaceSummary> = Vec::new();
-    let mut cursor: Option<String> = None;
-    loop {
-        let page = context.client.namespaces(cursor.as_deref()).await;
-        let page = context.check(page)?;
-        items.extend(page.items);
-        cursor = page.next;
-        if cursor.is_none() {
-            break;
-        }
-    }
-    let output = context.output;
-    if output.json {
-        output.json(&Page { items, next: None })?;
+/// The lines of a list besides its rows: the header and how many rows are missing.
+const OTHER_LINES: usize = 3;
+
+pub(super) async fn run(context: &Context, args: &ListArgs) -> Result<u8> {
+    let mut items = context.check(context.client.namespaces().await)?;
+    let is_empty = items.is_empty();
+    items.retain(|namespace| args.has(namespace.iteration.status));
+    let output = &context.output;
+    if output.is_json() {
+        let most = args.limit.rows_of_json();
+        items.truncate(most.map_or(usize::MAX, buildbtw_model::saturating));
+        output.json(&items)?;
         return Ok(0);
     }
-    if items.is_empty() {
+    let total = items.len();
+    items.truncate(
+        args.limit
+            .rows(output.screen.height.saturating_sub(OTHER_LINES)),
+    );
+    if !items.is_empty() {
+        table(&items).print(output)?;
+    } else if is_empty {
         output.note("no namespaces yet");
         output.hint("`buildbtw new PKGBASE/REF` creates one");
-    } else {
-        table(items).print(output)?;
+    } else if total == 0 {
+        output.note("no namespace is in this state");
+        output.hint("`buildbtw list` lists all of them");
+    }
+    if let Some(more) = more(total - items.len()) {
+        output.line(more)?;
     }
     warn_of_outages(context).await;
     Ok(0)
@@ -49,7 +59,7 @@ async fn warn_of_outages(context: &Context) {
     }
 }
 
-fn table(items: Vec<NamespaceSummary>) -> Table {
+fn table(items: &[NamespaceSummary]) -> Table {
     let mut table = Table::new(&[
         "NAMESPACE",
         "STATE",

@@ -11,7 +11,8 @@ use axum::{Json, Router};
 use buildbtw_model::api::{
     AttemptSummary, BuildCounts, BuildDetail, BuildSummary, CreateNamespace, CreateToken,
     CreatedToken, Event, IterationDetail, NamespaceDetail, NamespaceSummary, Page, Problem,
-    ProblemKind, RetriedBuilds, RetryBuilds, TaskOutage, TokenIdentity, TokenSummary,
+    ProblemKind, RetriedBuilds, RetryBuilds, SourceRefs, SourceRepositorySummary, SourcesOverview,
+    TaskOutage, TokenIdentity, TokenSummary,
 };
 use buildbtw_model::{AttemptId, BuildId, BuildStatus, IterationStatus, TokenId, TokenScope};
 use futures_util::stream;
@@ -32,6 +33,8 @@ pub(crate) struct Inner {
     pub(crate) outages: Vec<TaskOutage>,
     /// While this is set, every response is a 503.
     pub(crate) away: bool,
+    /// Whether the namespace was deleted.
+    pub(crate) deleted: bool,
     /// Streams that began before this generation are interrupted.
     generation: u64,
     clock: i64,
@@ -71,6 +74,28 @@ impl Fake {
         self.change(|inner| inner.build(pkgbase, status, message));
     }
 
+    /// Sets the states of many builds at once, without events: the first `failed` failed, the next `built` are built,
+    /// and the others are blocked by the first.
+    pub(crate) fn spread(&self, failed: usize, built: usize) {
+        self.change(|inner| {
+            let first = inner.iteration.builds[0].pkgbase.clone();
+            for (index, build) in inner.iteration.builds.iter_mut().enumerate() {
+                build.status = match index {
+                    _ if index < failed => BuildStatus::Failed,
+                    _ if index < failed + built => BuildStatus::Built,
+                    _ => BuildStatus::Blocked,
+                };
+                if build.status == BuildStatus::Failed {
+                    build.message = Some("build() failed:\nx.c:1: no y.h".into());
+                }
+                if build.status == BuildStatus::Blocked {
+                    build.blocked_by = vec![first.clone()];
+                }
+            }
+            inner.count();
+        });
+    }
+
     /// Ends the iteration.
     pub(crate) fn end(&self, status: IterationStatus) {
         self.change(|inner| {
@@ -88,13 +113,16 @@ impl Fake {
     fn router(&self) -> Router {
         let api = Router::new()
             .route("/namespaces", get(list).post(create))
-            .route("/namespaces/{name}", get(namespace))
+            .route("/namespaces/{name}", get(namespace).delete(delete))
             .route("/namespaces/{name}/iterations/{number}", get(iteration))
             .route("/namespaces/{name}/iterations/{number}/builds", get(builds))
             .route("/namespaces/{name}/events", get(events))
             .route("/namespaces/{name}/retry", post(retry))
             .route("/builds/{id}", get(build))
             .route("/attempts/{id}/log", get(log))
+            .route("/sources", get(sources))
+            .route("/sources/overview", get(sources_overview))
+            .route("/sources/{pkgbase}/refs", get(refs))
             .route("/outages", get(outages))
             .route("/tokens", get(no_tokens).post(create_token))
             .route("/token", get(identity));
@@ -102,10 +130,12 @@ impl Fake {
     }
 
     fn check(&self) -> Result<(), Response> {
-        if self.change_without_event(|inner| inner.away) {
-            return Err(problem(503, ProblemKind::Unavailable, "not now"));
+        let (away, deleted) = self.change_without_event(|inner| (inner.away, inner.deleted));
+        match (away, deleted) {
+            (true, _) => Err(problem(503, ProblemKind::Unavailable, "not now")),
+            (false, true) => known("deleted"),
+            (false, false) => Ok(()),
         }
-        Ok(())
     }
 
     fn change_without_event<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
@@ -191,6 +221,7 @@ impl Inner {
             })),
             outages: vec![],
             away: false,
+            deleted: false,
             generation: 0,
             clock: 1_700_000_000,
         }
@@ -372,12 +403,68 @@ async fn iteration(
     ))
 }
 
-async fn builds(State(fake): State<Fake>) -> ApiResult<Page<BuildSummary>> {
+#[derive(serde::Deserialize)]
+struct BuildsQuery {
+    status: Option<BuildStatus>,
+    package: Option<String>,
+    limit: usize,
+    cursor: Option<usize>,
+}
+
+async fn builds(
+    State(fake): State<Fake>,
+    Query(query): Query<BuildsQuery>,
+) -> ApiResult<Page<BuildSummary>> {
     fake.check()?;
+    let mut items = fake.change_without_event(|inner| inner.iteration.builds.clone());
+    items.retain(|build| {
+        let package = query.package.as_deref();
+        query.status.is_none_or(|status| build.status == status)
+            && package.is_none_or(|package| build.pkgbase.as_str() == package)
+    });
+    let start = query.cursor.unwrap_or_default().min(items.len());
+    let end = items.len().min(start + query.limit);
+    let next = (end < items.len()).then(|| end.to_string());
+    let items = items.drain(start..end).collect();
+    Ok(Json(Page { items, next }))
+}
+
+async fn sources() -> ApiResult<Page<SourceRepositorySummary>> {
+    let source = |name: &str| {
+        from_json(json!({
+            "path": name, "pkgbase": name, "version": "1-1", "branch": "main", "problem": null,
+            "commit": "a".repeat(40), "changed_at": "2026-11-30T10:00:00Z",
+        }))
+    };
     Ok(Json(Page {
-        items: fake.change_without_event(|inner| inner.iteration.builds.clone()),
+        items: ["greet", "libgreet"].map(source).into(),
         next: None,
     }))
+}
+
+async fn sources_overview() -> ApiResult<SourcesOverview> {
+    Ok(Json(from_json(json!({
+        "usable": 2, "broken": 0, "last_scan_at": "2026-11-30T10:00:00Z",
+    }))))
+}
+
+async fn refs(Path(pkgbase): Path<String>) -> ApiResult<SourceRefs> {
+    Ok(Json(SourceRefs {
+        default: Some("main".into()),
+        branches: vec!["main".into(), format!("next-of-{pkgbase}")],
+    }))
+}
+
+async fn delete(
+    State(fake): State<Fake>,
+    Path(name): Path<String>,
+) -> Result<StatusCode, Response> {
+    known(&name)?;
+    fake.change(|inner| {
+        inner.deleted = true;
+        inner.generation += 1;
+    });
+    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn events(

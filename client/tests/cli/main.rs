@@ -9,7 +9,12 @@
 )]
 
 mod commands;
+mod completing;
 mod errors;
 mod fake;
 mod following;
+mod json;
 mod program;
+mod scaling;
+mod snapshots;
+mod terminal;

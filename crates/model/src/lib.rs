@@ -19,6 +19,7 @@ mod permission_denied;
 mod release;
 mod schema;
 pub mod settings;
+mod similar;
 mod source_entry;
 mod states;
 mod version;
@@ -41,6 +42,7 @@ pub use merge_request::{MergeRequestUrl, MergeRequestUrlError, OriginSpec, Origi
 pub use numbers::{Bounded, Unsigned, saturating};
 pub use permission_denied::PermissionDenied;
 pub use release::{ReleaseRule, bumped_pkgrel, bumped_version};
+pub use similar::closest;
 pub use source_entry::{SourceKind, source_file_name, source_kind, source_protocol, source_url};
 pub use states::{
     AttemptStatus, BuildStatus, FailureKind, IterationStatus, MissingKeys, NetworkPolicy,

@@ -144,6 +144,7 @@ fn client_routes() -> Routes {
         .routes(routes!(api::control::resume))
         .routes(routes!(api::control::retry))
         .routes(routes!(api::outages::list_outages))
+        .routes(routes!(api::sources::list_refs))
 }
 
 fn claim_routes() -> Routes {

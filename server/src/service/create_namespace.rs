@@ -47,6 +47,8 @@ pub async fn create_namespace(
     }
     let freshness = parts.sources.catch_up(&pkgbases(&changesets)).await;
     let input = plan_input(parts, &changesets, exclude, request, &freshness).await?;
+    check_matched(parts.sources, "include", &input.include).await?;
+    check_matched(parts.sources, "exclude", &input.exclude).await?;
     let drafted = plan_iteration::draft(parts, caller, &input).await?;
     let (footprints, seen) = (drafted.footprints(), drafted.seen());
     let mut planned = plan_iteration::complete(parts, caller, &input, drafted).await?;
@@ -167,6 +169,35 @@ pub(crate) async fn patterns(what: &str, patterns: &[String]) -> Result<Patterns
         }
         .into()
     })
+}
+
+/// Refuses patterns that match no pkgbase: they are probably mistyped.
+pub(crate) async fn check_matched(
+    sources: &Sources,
+    what: &str,
+    patterns: &Patterns,
+) -> Result<(), Error> {
+    if patterns.is_empty() {
+        return Ok(());
+    }
+    let (catalog, patterns) = (sources.catalog_snapshot(), patterns.clone());
+    // On a blocking thread, because matching many patterns takes a while.
+    let unmatched = tokio::task::spawn_blocking(move || {
+        let packages = catalog.catalog().index().iter();
+        let unmatched = patterns.first_unmatched(packages.map(|package| package.pkgbase()));
+        unmatched.map(str::to_owned)
+    })
+    .await?;
+    match unmatched {
+        None => Ok(()),
+        Some(pattern) => {
+            let title = format!("--{what}: no pkgbase matches `{pattern}`");
+            let refusal = Refusal::new(ProblemKind::InvalidRequest, title);
+            Err(refusal
+                .hint("`buildbtw sources TEXT` searches the pkgbases")
+                .into())
+        }
+    }
 }
 
 /// Resolves the requested changesets, and checks their number and duplicates.

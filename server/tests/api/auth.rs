@@ -34,6 +34,7 @@ fn guarded() -> Vec<(Method, String, Option<TokenScope>)> {
         route(Method::POST, "/api/v1/namespaces/bump/resume", worker),
         route(Method::POST, "/api/v1/namespaces/bump/retry", worker),
         route(Method::GET, "/api/v1/outages", worker),
+        route(Method::GET, "/api/v1/sources/libgreet/refs", worker),
         route(Method::POST, "/api/v1/attempts/claim", client),
         route(Method::POST, &format!("{attempt}/adopt"), client),
         route(Method::POST, &format!("{attempt}/heartbeat"), client),
@@ -111,15 +112,7 @@ async fn rejects_guarded_routes_without_a_valid_token() {
             assert!(problem.hint.is_some(), "{problem:?}");
         }
     }
-    assert!(
-        server
-            .public()
-            .namespaces(None)
-            .await
-            .unwrap()
-            .items
-            .is_empty()
-    );
+    assert!(server.public().namespaces().await.unwrap().is_empty());
     // The rejected requests revoked no token, and wrong tokens do not block the right one.
     assert!(server.admin().tokens().await.is_ok());
     assert!(held_up > 0);
@@ -289,7 +282,7 @@ async fn admits_own_scope_and_administrators_to_guarded_routes() {
     for (method, path, _) in guarded() {
         let part = path.split('/').nth(3).unwrap();
         let own = match part.split('?').next().unwrap() {
-            "namespaces" | "outages" => vec![&client],
+            "namespaces" | "outages" | "sources" => vec![&client],
             "attempts" => vec![&worker],
             "token" => vec![&client, &worker],
             "tokens" => vec![],

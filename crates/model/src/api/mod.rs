@@ -30,7 +30,9 @@ pub use namespaces::{
 };
 pub use outages::TaskOutage;
 pub use problem::{PROBLEM_CONTENT_TYPE, Problem, ProblemKind};
-pub use sources::{SourceRepositorySummary, SourcesOutage, SourcesOverview, SourcesProgress};
+pub use sources::{
+    SourceRefs, SourceRepositorySummary, SourcesOutage, SourcesOverview, SourcesProgress,
+};
 pub use tokens::{CreateToken, CreatedToken, TokenIdentity, TokenSummary};
 
 /// One page of a list. Pass `next` as `cursor` to get the next page.

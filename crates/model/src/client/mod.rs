@@ -2,24 +2,30 @@
 
 mod attempts;
 mod authorities;
+mod builds;
 mod error;
 mod events;
 mod namespaces;
 mod outages;
 mod retry;
+mod sources;
 mod tokens;
 
 use std::time::Duration;
 
 use reqwest::{Method, RequestBuilder, Response, Url};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::api::Page;
+use crate::saturating;
 
 pub use authorities::Authorities;
+pub use builds::BuildQuery;
 pub use error::ClientError;
 pub use events::{EventFilter, EventStream};
 pub use retry::{Backoff, retry};
+pub use sources::SourceQuery;
 
 /// The timeout for connecting to the server.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -174,12 +180,28 @@ impl Client {
         &self,
         segments: &[&str],
     ) -> Result<Vec<T>, ClientError> {
+        self.entries(segments, &(), None).await
+    }
+
+    /// Requests the entries of a list that match a query: all of them, or the first `most`.
+    async fn entries<T: DeserializeOwned>(
+        &self,
+        segments: &[&str],
+        query: &(impl Serialize + ?Sized),
+        most: Option<u32>,
+    ) -> Result<Vec<T>, ClientError> {
         let mut items = Vec::new();
         let mut cursor: Option<String> = None;
         loop {
+            let missing = most.map(|most| most.saturating_sub(saturating(items.len())));
+            let limit = missing.unwrap_or(LARGE_PAGE).min(LARGE_PAGE);
+            if limit == 0 {
+                return Ok(items);
+            }
             let mut request = self
                 .request(Method::GET, segments)
-                .query(&[("limit", LARGE_PAGE)]);
+                .query(query)
+                .query(&[("limit", limit)]);
             if let Some(cursor) = &cursor {
                 request = request.query(&[("cursor", cursor)]);
             }

@@ -1,15 +1,16 @@
-//! `/namespaces` and `/builds`.
+//! `/namespaces`.
 
 use reqwest::Method;
 
+use super::builds::BuildQuery;
 use super::error::ClientError;
 use super::events::{EventFilter, EventStream};
 use super::{Client, REQUEST_TIMEOUT};
 use crate::api::{
-    BuildDetail, CreateIteration, CreateNamespace, IterationDetail, IterationOverview,
-    NamespaceDetail, NamespaceSummary, Page, PlanPreview, RetriedBuilds, RetryBuilds,
+    CreateIteration, CreateNamespace, IterationDetail, IterationOverview, NamespaceDetail,
+    NamespaceSummary, PlanPreview, RetriedBuilds, RetryBuilds,
 };
-use crate::{BuildId, EventId, NamespaceName};
+use crate::{EventId, NamespaceName};
 
 impl Client {
     /// Creates a namespace and plans its first iteration.
@@ -94,19 +95,12 @@ impl Client {
         Ok(())
     }
 
-    /// Returns a page of the namespaces, the newest first.
+    /// Returns all namespaces, the newest first.
     ///
     /// # Errors
     /// Fails when the server cannot be reached or rejects the request.
-    pub async fn namespaces(
-        &self,
-        cursor: Option<&str>,
-    ) -> Result<Page<NamespaceSummary>, ClientError> {
-        let mut request = self.request(Method::GET, &["namespaces"]);
-        if let Some(cursor) = cursor {
-            request = request.query(&[("cursor", cursor)]);
-        }
-        self.json(request).await
+    pub async fn namespaces(&self) -> Result<Vec<NamespaceSummary>, ClientError> {
+        self.all_pages(&["namespaces"]).await
     }
 
     /// Returns a namespace.
@@ -118,6 +112,20 @@ impl Client {
             .await
     }
 
+    /// Returns an iteration of a namespace without its builds; the newest one if no number is given.
+    ///
+    /// # Errors
+    /// Fails when the server cannot be reached or rejects the request.
+    pub async fn iteration_overview(
+        &self,
+        name: &NamespaceName,
+        number: Option<u32>,
+    ) -> Result<IterationOverview, ClientError> {
+        let number = number.map_or("current".to_owned(), |number| number.to_string());
+        let segments = ["namespaces", name.as_str(), "iterations", &number];
+        self.json(self.request(Method::GET, &segments)).await
+    }
+
     /// Returns an iteration of a namespace with its builds; the newest one if no number is given.
     ///
     /// # Errors
@@ -127,10 +135,8 @@ impl Client {
         name: &NamespaceName,
         number: Option<u32>,
     ) -> Result<IterationDetail, ClientError> {
-        let number = number.map_or("current".to_owned(), |number| number.to_string());
-        let segments = ["namespaces", name.as_str(), "iterations", &number];
-        let request = self.request(Method::GET, &segments);
-        self.with_builds(name, self.json(request).await?).await
+        let overview = self.iteration_overview(name, number).await?;
+        self.with_builds(name, overview).await
     }
 
     /// Adds the builds of an iteration, which are sent in pages.
@@ -140,9 +146,9 @@ impl Client {
         iteration: IterationOverview,
     ) -> Result<IterationDetail, ClientError> {
         // By number: `current` may be another iteration by now.
-        let number = iteration.summary.number.to_string();
-        let segments = ["namespaces", name.as_str(), "iterations", &number, "builds"];
-        Ok(iteration.with_builds(self.all_pages(&segments).await?))
+        let (number, all) = (iteration.summary.number, BuildQuery::default());
+        let builds = self.builds(name, number, &all, None).await?;
+        Ok(iteration.with_builds(builds))
     }
 
     /// Streams the events of all namespaces from now on, or after the event with the number `after`.
@@ -177,14 +183,5 @@ impl Client {
         }
         let response = self.send(request).await?;
         Ok(EventStream::new(self.server().to_owned(), response))
-    }
-
-    /// Returns a build with its attempts and packages.
-    ///
-    /// # Errors
-    /// Fails when the server cannot be reached or rejects the request.
-    pub async fn build(&self, id: BuildId) -> Result<BuildDetail, ClientError> {
-        self.json(self.request(Method::GET, &["builds", &id.to_string()]))
-            .await
     }
 }

@@ -245,6 +245,10 @@ fn others() -> Examples {
             }),
         ),
         (
+            "SourceRefs",
+            json!({ "default": "main", "branches": ["main", "next"] }),
+        ),
+        (
             "SourcesOverview",
             json!({
                 "usable": 120, "broken": 1, "origin": "the folder /srv/sources", "complete": true,
