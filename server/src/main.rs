@@ -75,7 +75,7 @@ fn main() -> ExitCode {
     code
 }
 
-/// Starts the log, and the console that observes tasks. Returns why there is no console.
+/// Starts the log, and the console that observes tasks. Returns why the console cannot start.
 fn start_log(cli: &Cli) -> Result<Option<Explanation>, Explanation> {
     let address = match &cli.command {
         Command::Run(args) => args.telemetry.tokio_console,

@@ -91,7 +91,7 @@ fn attempt_of(method: &Method, path: &str) -> Option<AttemptId> {
     }
     let (_, rest) = path.split_once(ATTEMPTS)?;
     let attempt: AttemptId = rest.split('/').next()?.parse().ok()?;
-    // The nil UUID is no id of a trace.
+    // The nil UUID is not a valid trace id (W3C Trace Context).
     let is_valid = TraceId::from_bytes(*attempt.as_bytes()).is_some()
         && SpanId::from_bytes(SpanId::root_of(attempt).to_bytes()).is_some();
     is_valid.then_some(attempt)

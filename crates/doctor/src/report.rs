@@ -45,7 +45,7 @@ impl Report {
 
     /// Adds a check that was made.
     pub fn add(&mut self, check: Check) {
-        // What was skipped is no problem.
+        // A skipped check does not count as a problem.
         if check.status != Status::Skipped {
             self.status = self.status.max(check.status);
         }

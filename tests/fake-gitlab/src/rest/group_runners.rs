@@ -12,7 +12,7 @@ use super::pages::{Page, api_uri};
 use crate::FakeGitlab;
 use crate::state::runners::Runner;
 
-/// GitLab calls a runner offline that it has not heard of for this long.
+/// GitLab reports a runner as offline after this long without contact.
 const ONLINE_FOR: SignedDuration = SignedDuration::from_hours(2);
 
 /// The filter of runners.
