@@ -185,7 +185,13 @@ mod tests {
     use crate::cli::{Cli, Command};
 
     async fn report(arguments: &[&str]) -> Report {
-        let line = ["buildbtw-worker", "doctor", "--builder", "simulated"];
+        let line = [
+            "buildbtw-worker",
+            "doctor",
+            "--no-build",
+            "--builder",
+            "simulated",
+        ];
         let Command::Doctor(args) = Cli::parse_from(line.iter().chain(arguments)).command else {
             panic!("another command");
         };
