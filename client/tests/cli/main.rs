@@ -9,7 +9,13 @@
 )]
 
 mod commands;
+mod completing;
 mod errors;
 mod fake;
 mod following;
+mod json;
+mod people;
 mod program;
+mod scaling;
+mod snapshots;
+mod terminal;

@@ -21,6 +21,7 @@ use super::metrics::MetricsArgs;
 use super::network::NetworkArgs;
 use super::pipelines::PipelineArgs;
 use super::telemetry::TelemetryArgs;
+use super::workers::WorkerArgs;
 
 /// Options of `buildbtw-server run`.
 #[derive(Clone, Debug, Args)]
@@ -195,6 +196,9 @@ pub struct RunArgs {
     /// Network policies.
     #[command(flatten)]
     pub network: NetworkArgs,
+    /// Which workers get which builds.
+    #[command(flatten)]
+    pub workers: WorkerArgs,
     /// The GitLab group that holds the sources.
     #[command(flatten)]
     pub gitlab: GitlabArgs,
@@ -355,6 +359,7 @@ impl RunArgs {
             keep_iterations: Some(saturating(self.keep_iterations))
                 .filter(|keep: &usize| *keep > 0),
             webhook,
+            build_tags: self.workers.build_tags(),
         })
     }
 }

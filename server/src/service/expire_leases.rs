@@ -104,6 +104,7 @@ mod tests {
     use crate::repos::Repos;
     use crate::state::announcer::Announcer;
     use crate::state::report_limit::ReportLimit;
+    use crate::state::shares::Shares;
     use crate::testing::{config, disk, open_database, settable};
 
     const ATTEMPTS: [&str; 2] = [
@@ -155,6 +156,7 @@ mod tests {
             disk: &disk(folder.path()),
             logs: &Logs::new(folder.path()).unwrap(),
             reports: &ReportLimit::default(),
+            shares: &Shares::default(),
             announcer: &Announcer::default(),
             pipelines: None,
         };

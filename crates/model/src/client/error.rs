@@ -2,8 +2,8 @@
 
 use reqwest::{Response, StatusCode};
 
-use crate::Explanation;
 use crate::api::{Problem, ProblemKind};
+use crate::{API_VERSION_HEADER, ApiVersions, Explanation};
 
 /// The error of a request.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +38,12 @@ pub enum ClientError {
     /// The server rejected the request with a reason.
     #[error("{0}")]
     Refused(Problem),
+    /// The server has no version of the API in common with this program.
+    #[error("{}", mismatch(.server))]
+    Incompatible {
+        /// The versions of the server.
+        server: ApiVersions,
+    },
     /// The server, or a proxy, responded with an error that is not a [`Problem`].
     #[error("the server returned {status} without a reason")]
     Status {
@@ -77,7 +83,19 @@ impl ClientError {
 
     pub(super) async fn from_response(response: Response) -> Self {
         let status = response.status();
+        let header = response.headers().get(API_VERSION_HEADER);
+        let header_is_missing = header.is_none();
+        let server = header.and_then(|value| value.to_str().ok()?.parse::<ApiVersions>().ok());
+        if let Some(server) = server.filter(|server| !server.is_compatible(ApiVersions::OF_CLIENT))
+        {
+            return Self::Incompatible { server };
+        }
         match response.json::<Problem>().await {
+            Ok(problem) if header_is_missing && is_of_older_server(&problem) => {
+                Self::Incompatible {
+                    server: ApiVersions::BEFORE_NEGOTIATION,
+                }
+            }
             Ok(problem) => Self::Refused(problem),
             Err(_) => Self::Status { status },
         }
@@ -91,6 +109,7 @@ impl ClientError {
             Self::Refused(problem) => problem.status >= 500 || problem.status == 429,
             Self::Status { status } => status.is_server_error() || status.as_u16() == 429,
             Self::InvalidToken
+            | Self::Incompatible { .. }
             | Self::InvalidServer { .. }
             | Self::InvalidCa { .. }
             | Self::UnexpectedResponse { .. }
@@ -128,6 +147,9 @@ impl ClientError {
                 "set --ca (BUILDBTW_CA) to a PEM file, with lines like `-----BEGIN CERTIFICATE-----`"
                     .into(),
             ),
+            Self::Incompatible { server } => {
+                Some(ApiVersions::remedy(ApiVersions::OF_CLIENT, *server).into())
+            }
             Self::InvalidToken
             | Self::InvalidServer { .. }
             | Self::Status { .. }
@@ -137,9 +159,56 @@ impl ClientError {
     }
 }
 
+/// Returns which of the two programs is too old.
+fn mismatch(server: &ApiVersions) -> String {
+    ApiVersions::mismatch(ApiVersions::OF_CLIENT, *server)
+}
+
+/// Returns whether a problem shows that a server that says nothing of versions lacks a route or a field.
+fn is_of_older_server(problem: &Problem) -> bool {
+    let detail = problem.detail.as_deref().unwrap_or_default();
+    match problem.status {
+        404 => problem.title.starts_with("`/api/"),
+        405 => true,
+        400 => detail.contains("unknown field"),
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn problem(status: u16, title: &str, detail: Option<&str>) -> Problem {
+        Problem {
+            kind: ProblemKind::NotFound,
+            title: title.into(),
+            status,
+            detail: detail.map(str::to_owned),
+            hint: None,
+            trace_id: None,
+        }
+    }
+
+    #[test]
+    fn recognizes_older_servers_by_missing_routes_and_fields() {
+        for (problem, expected) in [
+            (problem(404, "`/api/v1/workers` not found", None), true),
+            (problem(404, "namespace `x` not found", None), false),
+            (problem(405, "method PATCH is not allowed", None), true),
+            (
+                problem(
+                    400,
+                    "the request body is invalid",
+                    Some("unknown field `machine`"),
+                ),
+                true,
+            ),
+            (problem(400, "`x` is listed twice", None), false),
+        ] {
+            assert_eq!(is_of_older_server(&problem), expected, "{problem:?}");
+        }
+    }
 
     #[test]
     fn errors_match_snapshot() {
@@ -188,7 +257,8 @@ mod tests {
                 | ClientError::Refused(_)
                 | ClientError::Status { .. }
                 | ClientError::UnexpectedResponse { .. }
-                | ClientError::LocalFile { .. } => {}
+                | ClientError::LocalFile { .. }
+                | ClientError::Incompatible { .. } => {}
             }
         }
         let text = errors.map(|error| error.explanation().to_string());
