@@ -310,7 +310,7 @@ fn read_token(file: Option<&Path>, given: Option<String>) -> anyhow::Result<Opti
             )),
             None => anyhow::bail!(Explanation::with_hint(
                 "the token is empty",
-                "set --token-file, or leave the token out to ask the server without one",
+                "set --token-file, or leave --token out to contact the server without a token",
             )),
         }
     }

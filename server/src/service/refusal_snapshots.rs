@@ -113,7 +113,7 @@ fn refusals_of_services_match_snapshot() {
         ),
         (
             "plan without a token",
-            preview_plan::needs_token("planning this needs a token".to_owned()).into(),
+            preview_plan::needs_token("planning this requires a token".to_owned()).into(),
         ),
         (
             "newer commits",
