@@ -41,7 +41,7 @@ pub(crate) async fn decide(context: &Context, folder: &AttemptFolder) -> Decisio
     let adopt = || connection.client.adopt_attempt(attempt, &context.name);
     match connection.retry(adopt).await {
         Ok(()) => {
-            tracing::info!("adopted an attempt whose token is not valid any more");
+            tracing::info!("adopted an attempt whose token is no longer valid");
             Decision::Report
         }
         Err(RequestError::AttemptEnded) => Decision::Report,

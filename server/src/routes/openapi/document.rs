@@ -61,7 +61,7 @@ impl Access {
         }
     }
 
-    /// Returns whether a valid token may not suffice.
+    /// Returns whether a valid token might not suffice.
     fn has_scope(self) -> bool {
         matches!(self, Self::Token(_))
     }

@@ -268,7 +268,7 @@ async fn failing_request_does_not_stop_other_checks() {
         faults.add(on, Times::Always, answer.clone());
     }
     let report = installation.report().await;
-    expect(&report, "webhook", Status::Skipped, "may not list");
+    expect(&report, "webhook", Status::Skipped, "not allowed to list");
     expect(&report, "CI file", Status::Ok, "all 3");
 }
 
