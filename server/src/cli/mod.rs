@@ -135,7 +135,7 @@ pub struct SetCiConfigArgs {
     /// Change the projects
     #[arg(long)]
     pub apply: bool,
-    /// The GitLab and its group; the token needs the scope `api` and the role Maintainer.
+    /// The GitLab instance and its group; the token needs the scope `api` and the role Maintainer.
     #[command(flatten)]
     pub gitlab: GitlabArgs,
 }

@@ -75,7 +75,7 @@ impl Poll {
         Ok(one_ended)
     }
 
-    /// Queries one pipeline. A GitLab that does not respond for one project does not delay the others.
+    /// Queries one pipeline. If GitLab does not respond for one project, the others are not delayed.
     pub(super) async fn try_query(
         &self,
         parts: AttemptParts<'_>,

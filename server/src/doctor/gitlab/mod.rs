@@ -1,4 +1,4 @@
-//! The GitLab with the sources: reachable, its clock, the token, the group, and what builds there need.
+//! The GitLab instance with the sources: reachable, its clock, the token, the group, and what builds there need.
 
 mod ci_config;
 mod runners;
@@ -105,7 +105,7 @@ impl Subject<'_> {
     }
 }
 
-/// Returns the check for a GitLab that gave no usable answer.
+/// Returns the check for a GitLab instance that gave no usable answer.
 fn refused(error: &GitlabError) -> Check {
     let repair = match error.kind {
         GitlabErrorKind::InvalidToken(_) => {

@@ -32,7 +32,7 @@ pub(crate) enum Access {
     Token(&'static [TokenScope]),
     /// A job in GitLab, whose ID token is in the body.
     IdToken,
-    /// A GitLab that signs what it sends.
+    /// GitLab, which signs its webhooks.
     Signature,
 }
 
