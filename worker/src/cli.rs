@@ -1,5 +1,5 @@
-//! The command line of `buildbtw-worker`, whose flags the configuration file can set, too (`buildbtw_settings`), and its
-//! conversion to a [`Config`].
+//! The command line of `buildbtw-worker`, whose flags the configuration file can set, too (`buildbtw_settings`), and
+//! its conversion to a [`Config`].
 
 mod kinds;
 

@@ -1,4 +1,5 @@
-//! The texts of refusals that no test of a route produces: title, detail and hint. `tests/api/refusals.rs` has the others.
+//! The texts of refusals that no test of a route produces: title, detail and hint. `tests/api/refusals.rs` has the
+//! others.
 
 use std::net::IpAddr;
 use std::time::Duration;

@@ -18,7 +18,7 @@ pub(super) use subject::Subject;
 const NAME: &str = "GitLab";
 const TOKEN: &str = "GitLab token";
 const GROUP: &str = "GitLab group";
-/// A token that expires within this many days is replaced soon.
+/// A token that expires within this many days causes a warning.
 const EXPIRES_SOON: i64 = 14;
 /// GitLab's number of the role Reporter, which can read code.
 const REPORTER: u32 = 20;
