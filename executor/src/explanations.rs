@@ -31,7 +31,7 @@ pub(crate) fn untrusted_owner(path: &Path, owner: u32) -> Explanation {
 pub(crate) fn untrusted_mode(path: &Path) -> Explanation {
     let path = path.display();
     Explanation::with_hint(
-        format!("`{path}` is writable for users other than its owner"),
+        format!("`{path}` is writable by users other than its owner"),
         format!("run `chmod go-w '{path}'`"),
     )
 }

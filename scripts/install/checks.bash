@@ -155,7 +155,7 @@ second_instance_has_settings_of_its_own() {
 
 # With the stand-in for GitLab on the same machine: as credentials of systemd, and as files that a reload reads again.
 secrets_of_gitlab_reach_the_server() {
-  say 'a GitLab, and its secrets'
+  say 'GitLab, and its secrets'
   cp "$programs/fake-gitlab" "$work/server/usr/local/bin"
   # shellcheck disable=SC2016 # for the other shell
   on server bash -euc '

@@ -53,7 +53,7 @@ const SOURCES_IN_GITLAB: &str = "set --gitlab-url, --gitlab-group and --gitlab-t
 /// How long open requests may take after shutdown begins.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Tries to lock the data folder, and the pause between them.
+/// How often locking the data folder is tried, and the pause between two tries.
 const LOCK_TRIES: usize = 10;
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
@@ -288,7 +288,7 @@ fn gitlab_of(sources: &SourceConfig) -> Option<Gitlab> {
 }
 
 impl Server {
-    /// Serves metrics at their own address, if they have one, until the end of the process: monitoring shall see a
+    /// Serves metrics at their own address, if they have one, until the end of the process: monitoring must see a
     /// server that stops.
     fn serve_metrics(&mut self) {
         let Some(listener) = self.metrics.take() else {

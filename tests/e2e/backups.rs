@@ -1,4 +1,4 @@
-//! `backup` and `restore` as programs: pipes, exit codes, and a server that runs meanwhile.
+//! `backup` and `restore` as programs: pipes, exit codes, and a server that keeps running.
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};

@@ -1,4 +1,4 @@
-//! The examples of packaging/proxy, with the real proxies and a certificate of an own authority: a rebuild passes
+//! The examples of packaging/proxy, with the real proxies and a certificate of a private authority: a rebuild passes
 //! through them, uploads and event streams included, and every program trusts the authority.
 
 use std::net::TcpListener;

@@ -59,7 +59,7 @@ unsupported OTLP protocol    | OTEL_EXPORTER_OTLP_PROTOCOL=grpc buildbtw-server 
 unknown trace sampler        | OTEL_TRACES_SAMPLER=sometimes buildbtw-server run --otlp
 ";
 
-/// Settings of a server whose sources are in a GitLab.
+/// Settings of a server whose sources are in GitLab.
 const GITLAB: &str = r"
 folder and GitLab      | buildbtw-server run --sources-dir sources
 URL of another scheme  | buildbtw-server run --gitlab-url ftp://gitlab.example

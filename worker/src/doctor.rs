@@ -1,4 +1,4 @@
-//! `doctor`: checks whether this machine can build for its server. The worker may run meanwhile.
+//! `doctor`: checks whether this machine can build for its server. The worker may be running.
 
 use std::path::{Path, PathBuf};
 

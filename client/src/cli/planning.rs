@@ -51,7 +51,7 @@ pub struct NewArgs {
         value_parser = follow_default
     )]
     pub follow_default: FollowDefault,
-    /// Wait for the end
+    /// Wait for the rebuild to end
     ///
     /// With --json, prints one event per line and then the iteration.
     #[arg(long)]
@@ -76,7 +76,7 @@ pub struct SpreadArgs {
     /// The rebuild does not spread through them. A shell pattern of pkgbases. Repeatable.
     #[arg(long, value_name = "PATTERN")]
     pub exclude: Vec<String>,
-    /// Build a package of a cycle first without the cycle
+    /// Build a package first, without its dependencies on the cycle
     ///
     /// Its PKGBUILD must leave out the makedepends and checkdepends that lead back to it when
     /// BUILDBTW_BOOTSTRAP is 1. It is built again once all of its dependencies are built. A plan

@@ -15,7 +15,7 @@ use crate::observer::RateLimitState;
 use crate::queries;
 use crate::rest::{self, TokenInfo};
 
-/// A GitLab that was reached.
+/// A GitLab instance that was reached.
 #[derive(Clone, Copy, Debug)]
 pub struct Contact {
     /// GitLab's clock, in whole seconds.

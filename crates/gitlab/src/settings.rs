@@ -13,7 +13,7 @@ use reqwest::Url;
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "GitLab, in place of --sources-dir")]
 pub struct GitlabArgs {
-    /// URL of the GitLab to watch, for example gitlab.example.org
+    /// URL of the GitLab instance, for example gitlab.example.org
     #[arg(long, env = "BUILDBTW_GITLAB_URL", value_name = "URL")]
     pub gitlab_url: Option<String>,
     /// Group of the package repositories, subgroups included

@@ -243,8 +243,8 @@ impl Config {
     }
 }
 
-/// Returns whether the file exists or this user is not allowed to check it. In the latter case, using it later reports the
-/// missing permission.
+/// Returns whether the file exists or this user is not allowed to check it. In the latter case, using it later reports
+/// the missing permission.
 fn exists_or_is_unreadable(path: &Path) -> bool {
     match path.metadata() {
         Ok(metadata) => metadata.is_file(),

@@ -90,7 +90,7 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Back up the database, the packages and the logs
     ///
-    /// The server may run meanwhile: the backup has the state of one moment. On the disk of the data
+    /// The server may keep running: the backup has the state of one moment. On the disk of the data
     /// folder it takes hardly any space, because its packages and logs are hard links.
     Backup(BackupArgs),
     /// Restore a backup into an empty data folder
@@ -103,11 +103,11 @@ pub enum Command {
     Gitlab(GitlabCommand),
     /// Compare the database with the files on disk
     ///
-    /// The server must not run.
+    /// Stop the server first.
     Check(CheckArgs),
     /// Check the installation: settings, files, database, GitLab
     ///
-    /// Takes the settings of `run`, and changes nothing; the server may run meanwhile. Prints a line
+    /// Takes the settings of `run`, and changes nothing; the server may be running. Prints a line
     /// for each check, with a command or instruction that repairs what it found. Exits with 1 if a
     /// check failed; warnings do not count.
     Doctor(Box<DoctorArgs>),
@@ -128,14 +128,14 @@ pub enum GitlabCommand {
 pub struct SetCiConfigArgs {
     /// Location of the CI template
     ///
-    /// For example buildbtw.yml@packaging/ci. Append `:REF` for another branch than the default
+    /// For example buildbtw.yml@packaging/ci. Append `:REF` for a branch other than the default
     /// branch.
     #[arg(long, value_name = "PATH@PROJECT")]
     pub template: String,
     /// Change the projects
     #[arg(long)]
     pub apply: bool,
-    /// The GitLab and its group; the token needs the scope `api` and the role Maintainer.
+    /// The GitLab instance and its group; the token needs the scope `api` and the role Maintainer.
     #[command(flatten)]
     pub gitlab: GitlabArgs,
 }

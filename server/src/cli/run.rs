@@ -109,7 +109,7 @@ pub struct RunArgs {
     pub packager: Packager,
     /// `BUILDTOOL` of all packages
     ///
-    /// For repositories that accept packages of some tools only.
+    /// For repositories that only accept packages of certain tools.
     #[arg(
         long,
         env = "BUILDBTW_BUILDTOOL",
@@ -136,7 +136,7 @@ pub struct RunArgs {
     /// Seconds between full resyncs of all sources
     ///
     /// A resync finds what polls and webhooks have missed. Range: 1 to 604800. [default: 600 for a
-    /// folder, 21600 for a GitLab]
+    /// folder, 21600 for GitLab]
     #[arg(
         long,
         env = "BUILDBTW_SWEEP_SECONDS",
@@ -198,7 +198,7 @@ pub struct RunArgs {
     /// The GitLab group that holds the sources.
     #[command(flatten)]
     pub gitlab: GitlabArgs,
-    /// Builds as pipelines of that GitLab.
+    /// Builds as GitLab pipelines.
     #[command(flatten)]
     pub pipelines: PipelineArgs,
     /// Reports to GitLab, separated by commas

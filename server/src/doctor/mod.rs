@@ -1,4 +1,4 @@
-//! `doctor`: checks the installation of a server, while it runs or not. Nothing is changed.
+//! `doctor`: checks the installation of a server, whether it runs or not. Nothing is changed.
 
 mod base;
 mod configuration;

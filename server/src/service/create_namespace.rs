@@ -225,7 +225,7 @@ async fn check_name(parts: PlanningParts<'_>, name: &NamespaceName) -> Result<()
             ProblemKind::InvalidRequest,
             format!("`{name}` is the name of a base repository"),
         )
-        .hint("choose another --name, pacman cannot distinguish two repositories of one name")
+        .hint("choose another --name: pacman cannot distinguish two repositories of the same name")
         .into());
     }
     if namespaces::by_name(parts.database.read(), name)

@@ -88,7 +88,10 @@ pub(super) fn unusable(file: &PackageFileName, error: PackageError) -> Error {
 
 /// Creates the refusal of an outcome that lists a package which was not uploaded.
 pub(super) fn not_uploaded(file: &PackageFileName) -> Error {
-    unexpected(format!("{file} was not uploaded, or with another digest")).into()
+    unexpected(format!(
+        "{file} was not uploaded, or was uploaded with another digest"
+    ))
+    .into()
 }
 
 /// Creates the refusal of an outcome that does not list an uploaded package.

@@ -1,4 +1,5 @@
-//! The texts of refusals that no test of a route produces: title, detail and hint. `tests/api/refusals.rs` has the others.
+//! The texts of refusals that no test of a route produces: title, detail and hint. `tests/api/refusals.rs` has the
+//! others.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -113,7 +114,7 @@ fn refusals_of_services_match_snapshot() {
         ),
         (
             "plan without a token",
-            preview_plan::needs_token("planning this needs a token".to_owned()).into(),
+            preview_plan::needs_token("planning this requires a token".to_owned()).into(),
         ),
         (
             "newer commits",

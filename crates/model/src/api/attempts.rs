@@ -25,7 +25,7 @@ pub struct ClaimRequest {
     /// How many builds it runs at the same time, this one included.
     #[serde(default = "one")]
     pub jobs: u32,
-    /// The protocols by which it can fetch sources, besides those that every worker supports (http, https, ftp, git).
+    /// The protocols that it can fetch sources with, besides those that every worker supports (http, https, ftp, git).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub protocols: Vec<String>,
     /// How long to wait for a build, in seconds; the server may respond earlier.
@@ -72,7 +72,7 @@ pub struct ClaimedBuild {
     pub dependencies: Vec<String>,
     /// The sources listed in the `.SRCINFO`.
     pub sources: Vec<String>,
-    /// What the build reaches of the network.
+    /// What the build can access on the network.
     #[serde(default)]
     pub network: NetworkPolicy,
     /// What happens if a source is signed with an unknown key.

@@ -340,7 +340,7 @@ fn sampler(variables: &Variables<'_>) -> Result<Sampler, Explanation> {
         _ => {
             return Err(variable.refuse(
                 "is not a known sampler",
-                "use always_on, always_off or traceidratio, each also with parentbased_ in front",
+                "use always_on, always_off or traceidratio, each optionally prefixed with parentbased_",
             ));
         }
     })

@@ -21,7 +21,7 @@ pub(super) fn exists(target: &Path) -> Explanation {
 pub(super) fn not_writable(target: &Path, why: impl Display) -> Explanation {
     Explanation::with_hint(
         format!("cannot write the backup `{}`: {why}", target.display()),
-        "name a path in a folder that exists and can be written",
+        "name a path in a folder that exists and is writable",
     )
 }
 
@@ -29,7 +29,7 @@ pub(super) fn not_writable(target: &Path, why: impl Display) -> Explanation {
 pub(super) fn is_running(data: &Path) -> Explanation {
     Explanation::with_hint(
         format!("another backup of `{}` is running", data.display()),
-        "wait for its end",
+        "wait until it has finished",
     )
 }
 
@@ -44,8 +44,8 @@ pub(super) fn files_removed(tries: usize) -> Explanation {
 /// Explains that the database was not migrated to this version.
 pub(super) fn other_version() -> Explanation {
     Explanation::with_hint(
-        "the database is of another version than this program",
-        "back it up with the version that runs the server, or start the server with this one before",
+        "another version of buildbtw-server wrote the database",
+        "back it up with the version that runs the server, or start the server with this one first",
     )
 }
 
@@ -142,7 +142,7 @@ pub(super) fn not_empty(data: &Path, name: impl Display) -> Explanation {
 pub(super) fn database_in_use() -> Explanation {
     Explanation::with_hint(
         "another program has opened the restored database",
-        "restore it again when that has ended",
+        "restore it again once that program has exited",
     )
 }
 

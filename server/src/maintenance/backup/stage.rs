@@ -1,10 +1,10 @@
 //! Collects the files of a backup below the data folder, as hard links, so that nothing has to wait while they are
 //! written elsewhere.
 //!
-//! The server runs meanwhile. Packages never change, and the database is copied first, so all that can go wrong is
-//! that a file is removed between the two. The server removes no repositories meanwhile. An older one may, but it
-//! removes rows before files: a new copy of the database does not refer to such a file any more, and a file that a
-//! second copy refers to and that is missing again is lost.
+//! The server may be running. Packages never change, and the database is copied first, so all that can go wrong is
+//! that a file is removed between the two. A server of this version removes no repositories during a backup. A server
+//! of an earlier version may, but it removes rows before files: a new copy of the database no longer refers to such a
+//! file, and a file that a second copy refers to and that is missing again is lost.
 
 use std::collections::BTreeSet;
 use std::io;

@@ -123,7 +123,7 @@ pub(crate) async fn list_builds(
     request_body = CreateIteration,
     responses(
         (status = 201, description = "The new iteration", body = IterationOverview),
-        (status = 409, description = "The namespace is held, or a plan of it is being made"),
+        (status = 409, description = "The namespace is held, or another request plans it at the same time"),
         (status = 422, description = "The sources cannot be planned"),
         (status = 503, description = "The disk is below its reserve, or something else is temporarily unavailable"),
     )

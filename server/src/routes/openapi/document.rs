@@ -32,7 +32,7 @@ pub(crate) enum Access {
     Token(&'static [TokenScope]),
     /// A job in GitLab, whose ID token is in the body.
     IdToken,
-    /// A GitLab that signs what it sends.
+    /// GitLab, which signs its webhooks.
     Signature,
 }
 
@@ -61,7 +61,7 @@ impl Access {
         }
     }
 
-    /// Returns whether a valid token may not suffice.
+    /// Returns whether a valid token might not suffice.
     fn has_scope(self) -> bool {
         matches!(self, Self::Token(_))
     }

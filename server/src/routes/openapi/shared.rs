@@ -226,7 +226,7 @@ fn headers() -> Value {
     };
     json!({
         "ETag": text("Identifies this content, for `If-None-Match`", "\"5d41402abc4b2a76b9719d911017c592\""),
-        "CacheControl": text("Whether caches have to ask again", "private, no-cache"),
+        "CacheControl": text("Whether caches have to revalidate", "private, no-cache"),
         "RetryAfter": {
             "description": "Seconds until a repetition may succeed",
             "schema": { "type": "integer", "minimum": 0 },

@@ -1,5 +1,5 @@
 //! Plans a namespace again: because its origins or packages of its graph changed, or on request. Unchanged builds
-//! are reused, only the rest is built.
+//! are reused; only the rest is built.
 
 mod differences;
 mod trigger;

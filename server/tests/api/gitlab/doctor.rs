@@ -15,7 +15,7 @@ const TEMPLATE: &str = "buildbtw.yml@packaging/ci";
 /// The server's URL. Nothing listens there: its checks do not need it.
 const URL: &str = "http://127.0.0.1:9";
 
-/// A GitLab that builds, configured as notes/gitlab.md says, with a runner that is online.
+/// A GitLab instance that builds, configured as notes/gitlab.md says, with a runner that is online.
 struct Installation {
     forge: Forge,
     runner: String,
@@ -268,7 +268,7 @@ async fn failing_request_does_not_stop_other_checks() {
         faults.add(on, Times::Always, answer.clone());
     }
     let report = installation.report().await;
-    expect(&report, "webhook", Status::Skipped, "may not list");
+    expect(&report, "webhook", Status::Skipped, "not allowed to list");
     expect(&report, "CI file", Status::Ok, "all 3");
 }
 

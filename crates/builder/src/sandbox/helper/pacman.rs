@@ -1,4 +1,4 @@
-//! Installs dependencies by pacman: downloads with the network, and runs package code without it.
+//! Installs dependencies with pacman: downloads with the network, and runs package code without it.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
