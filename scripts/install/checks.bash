@@ -149,7 +149,7 @@ second_instance_has_settings_of_its_own() {
     systemctl enable --now buildbtw-worker@2
     systemctl show --property StatusText --value buildbtw-worker@1 buildbtw-worker@2
     test -d /var/lib/buildbtw-worker/2' | tee "$work/workers"
-  grep -qx 'claims up to 1 builds at https://build.example.org' "$work/workers"
+  grep -qx 'claims up to 1 build at https://build.example.org' "$work/workers"
   grep -qx 'claims up to 2 builds at https://build.example.org' "$work/workers"
 }
 

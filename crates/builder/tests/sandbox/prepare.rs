@@ -229,7 +229,7 @@ async fn reports_dead_pasta_as_infrastructure_failure() {
     let message = explanation.message;
     assert_eq!(kind, FailureKind::Infrastructure, "{message}");
     assert!(
-        message.starts_with("the network for sources ended"),
+        message.starts_with("the network for sources failed"),
         "{message}"
     );
 }

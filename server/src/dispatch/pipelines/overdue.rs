@@ -1,5 +1,5 @@
 //! Queries pipelines one by one: those that failed, and overdue ones, whose job reported a failure whose cause GitLab
-//! knows, lost contact, or never asked for its build.
+//! knows, lost contact, or never requested its build.
 
 use std::time::Duration;
 

@@ -205,9 +205,10 @@ fn too_large(parts: &[PlannedArchitecture], total: usize, limit: u32) -> Error {
         .iter()
         .map(|part| format!("{} for {}", part.drafts.len(), part.architecture))
         .collect();
+    let builds = if total == 1 { "build" } else { "builds" };
     Refusal::new(
         ProblemKind::PlanTooLarge,
-        format!("the plan has {total} builds, more than the limit of {limit}"),
+        format!("the plan has {total} {builds}, more than the limit of {limit}"),
     )
     .detail(counts.join(", "))
     .hint("raise the limit with --max-builds, or choose a narrower --scope")

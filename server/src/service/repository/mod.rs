@@ -109,7 +109,10 @@ async fn find_package(
     place: &Place,
     file: &str,
 ) -> Result<ServedPackage, Error> {
-    let not_found = || Error::not_found(format!("file `{file}` in this repository"));
+    let not_found = || {
+        let title = format!("this repository has no file `{file}`");
+        Error::refused(ProblemKind::NotFound, title)
+    };
     let name: PackageFileName = file.parse().map_err(|_| not_found())?;
     let path = parts.repos.folder(key).join(name.as_str());
     let reader = parts.database.read();
