@@ -108,7 +108,8 @@ fn check_pkgbases(
                 "iteration {} of `{}` has no build of `{pkgbase}`",
                 iteration.number, iteration.namespace
             );
-            Err(Error::refused(ProblemKind::NotFound, title))
+            let hint = format!("`buildbtw show {}` lists its builds", iteration.namespace);
+            Err(Error::refused(ProblemKind::NotFound, title).hint(hint))
         }
     }
 }
