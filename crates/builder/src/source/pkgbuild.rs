@@ -97,10 +97,10 @@ fn not_opened(error: &io::Error) -> Failure {
             Failure::package("the tree has no PKGBUILD").hint("add one to the source repository")
         }
         Some(nix::Error::ELOOP) => {
-            Failure::package("the PKGBUILD is a symlink").hint("replace it by a regular file")
+            Failure::package("the PKGBUILD is a symlink").hint("replace it with a regular file")
         }
         Some(nix::Error::EISDIR) => {
-            Failure::package("the PKGBUILD is a folder").hint("replace it by a regular file")
+            Failure::package("the PKGBUILD is a folder").hint("replace it with a regular file")
         }
         _ => Failure::infrastructure(format!("opening the PKGBUILD: {error}")),
     }
