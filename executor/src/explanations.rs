@@ -154,6 +154,14 @@ pub(crate) fn no_script_user(name: &str) -> Explanation {
     )
 }
 
+/// Explains that jobs cannot have a cache: each has its own folder, which is removed afterwards.
+pub(crate) fn no_cache() -> Explanation {
+    Explanation::with_hint(
+        "this runner does not support the job's cache",
+        "remove `cache:` from its CI configuration: a build's dependencies come from the repositories",
+    )
+}
+
 /// Explains that the user of scripts is root.
 pub(crate) fn script_user_is_root() -> Explanation {
     Explanation::with_hint(
@@ -197,6 +205,7 @@ mod tests {
             invalid_variable("BUILDBTW_ATTEMPT", "not a UUID"),
             unreadable_settings(Path::new("/etc/buildbtw/executor.toml"), denied),
             no_script_user("builder"),
+            no_cache(),
             script_user_is_root(),
             no_script_environment("bwrap: No permissions to create a new namespace"),
         ];

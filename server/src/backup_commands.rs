@@ -4,7 +4,6 @@ use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
-use buildbtw_model::Explanation;
 use buildbtw_server::cli::{BackupArgs, RestoreArgs};
 use buildbtw_server::maintenance::backup::restore::{self, Source};
 use buildbtw_server::maintenance::backup::{self, Summary};
@@ -18,13 +17,7 @@ pub(crate) async fn backup(args: &BackupArgs) -> anyhow::Result<ExitCode> {
     let (data, target) = (&args.data.data_dir, &args.target);
     let summary = if target == Path::new(STANDARD) {
         let output = std::io::stdout();
-        anyhow::ensure!(
-            !output.is_terminal(),
-            Explanation::with_hint(
-                "a terminal cannot take an archive",
-                "redirect the output, or name a folder",
-            )
-        );
+        anyhow::ensure!(!output.is_terminal(), backup::written_to_terminal());
         let summary = backup::backup_to(data, output).await?;
         let Summary { totals, .. } = &summary;
         // The output is the archive.
@@ -60,13 +53,7 @@ pub(crate) async fn backup(args: &BackupArgs) -> anyhow::Result<ExitCode> {
 pub(crate) async fn restore(args: &RestoreArgs) -> anyhow::Result<ExitCode> {
     let source = if args.source == Path::new(STANDARD) {
         let input = std::io::stdin();
-        anyhow::ensure!(
-            !input.is_terminal(),
-            Explanation::with_hint(
-                "a terminal is not an archive",
-                "redirect the input, or name a backup",
-            )
-        );
+        anyhow::ensure!(!input.is_terminal(), backup::read_from_terminal());
         Source::Archive(Box::new(input))
     } else {
         Source::open(&args.source)?

@@ -78,15 +78,18 @@ fn restrict_tree(top: &Path) -> anyhow::Result<()> {
 fn is_private(path: &Path, mode: u32) -> anyhow::Result<bool> {
     let metadata = fs_err::metadata(path)?;
     // Root can open everything anyway.
-    let owners = [0, rustix::process::geteuid().as_raw()];
-    anyhow::ensure!(
-        owners.contains(&metadata.uid()),
-        Explanation::with_hint(
-            format!("`{}` belongs to another user", path.display()),
-            "its owner must be the user that the server runs as",
-        )
-    );
+    let own = rustix::process::geteuid().as_raw();
+    anyhow::ensure!([0, own].contains(&metadata.uid()), foreign(path, own));
     Ok(metadata.permissions().mode() & 0o777 == mode)
+}
+
+/// Explains that a file or folder does not belong to `own`, the user of this process.
+fn foreign(path: &Path, own: u32) -> Explanation {
+    let path = path.display();
+    Explanation::with_hint(
+        format!("`{path}` belongs to another user"),
+        format!("run `chown -R {own} {path}` as root, or start the server as its owner"),
+    )
 }
 
 fn restrict(path: &Path, mode: u32) -> anyhow::Result<()> {
@@ -136,6 +139,11 @@ mod tests {
         assert_eq!(folders.map(|path| mode(path)), [0o700; 3]);
         assert_eq!(files.map(|path| mode(path)), [0o600; 2]);
         assert_eq!(mode(&outside), 0o644);
+    }
+
+    #[test]
+    fn refusal_of_another_owner_matches_snapshot() {
+        insta::assert_snapshot!(foreign(Path::new("/var/lib/buildbtw/logs"), 1000));
     }
 
     #[test]

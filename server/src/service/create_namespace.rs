@@ -204,7 +204,8 @@ pub(crate) fn check_excluded(changesets: &[Changeset], exclude: &Patterns) -> Re
         Some(changeset) => {
             let title =
                 format!("--exclude matches `{changeset}`, which is an origin of this rebuild");
-            Err(Error::refused(ProblemKind::InvalidRequest, title))
+            Err(Error::refused(ProblemKind::InvalidRequest, title)
+                .hint("narrow the pattern, or leave this changeset out"))
         }
         None => Ok(()),
     }

@@ -11,9 +11,10 @@ use buildbtw_model::{
     TokenId, TokenScope, WorkerName,
 };
 
+use super::read::logs;
 use super::{
-    adopt_attempt, append_log, attempt_guard, create_namespace, delete, exchange_id_token,
-    job_attempt, new_iteration, plan_iteration, preview_plan, retry, tokens,
+    adopt_attempt, append_log, attempt_guard, claim_build, create_namespace, delete,
+    exchange_id_token, job_attempt, new_iteration, plan_iteration, preview_plan, retry, tokens,
 };
 use crate::db::tokens::TokenRow;
 use crate::error::{Error, Refusal};
@@ -172,7 +173,13 @@ fn refusals_of_attempts_match_snapshot() {
             "attempt of a valid token",
             adopt_attempt::of_valid_token(attempt()),
         ),
+        ("claim of another worker", claim_build::of_other_worker()),
+        (
+            "claim without architectures",
+            claim_build::invalid_architectures(),
+        ),
         ("long log", append_log::too_long(256 << 20)),
+        ("event beyond the log", logs::beyond_end(9, attempt(), 5)),
         ("expired ID token", not_verified(expired())),
         (
             "unknown signing key",

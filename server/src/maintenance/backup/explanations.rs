@@ -9,6 +9,24 @@ use buildbtw_model::Explanation;
 /// The hint for a backup that cannot be used.
 const ANOTHER: &str = "restore another backup";
 
+/// Explains that an archive cannot be written to a terminal.
+#[must_use]
+pub fn written_to_terminal() -> Explanation {
+    Explanation::with_hint(
+        "a terminal cannot take an archive",
+        "redirect the output, or name a folder",
+    )
+}
+
+/// Explains that an archive cannot be read from a terminal.
+#[must_use]
+pub fn read_from_terminal() -> Explanation {
+    Explanation::with_hint(
+        "a terminal is not an archive",
+        "redirect the input, or name a backup",
+    )
+}
+
 /// Explains that backups overwrite nothing.
 pub(super) fn exists(target: &Path) -> Explanation {
     Explanation::with_hint(
@@ -156,6 +174,8 @@ mod tests {
         let error = io::Error::other("failed to read entire block");
         let manifest = "backup.json";
         let explanations = [
+            written_to_terminal(),
+            read_from_terminal(),
             exists(target),
             not_writable(target, "the folder `/srv` does not exist"),
             is_running(data),

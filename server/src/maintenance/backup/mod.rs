@@ -23,6 +23,7 @@ use crate::maintenance::files::no_database;
 use crate::repos::{Repos, sync_folder};
 use crate::run::DATABASE_FILE;
 
+pub use explanations::{read_from_terminal, written_to_terminal};
 use manifest::Manifest;
 use stage::{Staged, stage};
 pub use tree::Totals;

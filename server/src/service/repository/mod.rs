@@ -171,6 +171,7 @@ async fn find_iteration(
         "latest" => {
             let title = format!("namespace `{name}` has no complete iteration yet");
             Error::refused(ProblemKind::NotFound, title)
+                .hint("use `current` in place of `latest` for the newest iteration")
         }
         text => Error::not_found(format!("iteration `{text}` of namespace `{name}`")),
     })
