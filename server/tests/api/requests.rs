@@ -106,6 +106,98 @@ async fn refuses_cursors_that_it_did_not_issue_for_the_list() {
     }
 }
 
+/// Sends a JSON body and returns why it is refused.
+async fn refusal_of(server: &TestServer, path: &str, body: &Value) -> String {
+    let method = match path.ends_with("/outcome") {
+        true => Method::PUT,
+        false => Method::POST,
+    };
+    let request = server.admin_request(method, path).json(body);
+    let response = request.send().await.unwrap();
+    let problem = expect_problem(response, 400, ProblemKind::InvalidRequest).await;
+    assert!(problem.hint.is_some(), "{path} {body}: {problem:?}");
+    let detail = problem.detail.unwrap_or_default();
+    format!("{}: {detail}", problem.title)
+}
+
+#[tokio::test]
+async fn refuses_bodies_other_than_objects() {
+    let server = server().await;
+    for path in [
+        "/api/v1/namespaces",
+        "/api/v1/namespaces/bump/iterations",
+        "/api/v1/namespaces/bump/retry",
+        "/api/v1/plans",
+        "/api/v1/tokens",
+        "/api/v1/attempts/claim",
+        "/api/v1/attempts/0193f7a0-1c2d-7e3f-8a4b-5c6d7e8f9a0b/exchange",
+        "/api/v1/attempts/0193f7a0-1c2d-7e3f-8a4b-5c6d7e8f9a0b/adopt",
+        "/api/v1/attempts/0193f7a0-1c2d-7e3f-8a4b-5c6d7e8f9a0b/outcome",
+    ] {
+        for (body, named) in [
+            (json!([]), "an array"),
+            (json!([true]), "an array"),
+            (json!(["name", "client"]), "an array"),
+            (json!([["libgreet/main"]]), "an array"),
+            (json!("text"), "text"),
+            (json!(-1), "a number"),
+            (json!(false), "a truth value"),
+            (json!(null), "null"),
+        ] {
+            let refusal = refusal_of(&server, path, &body).await;
+            let expected = format!("must be a JSON object, but it is {named}");
+            assert!(refusal.contains(&expected), "{path} {body}: {refusal}");
+        }
+    }
+    // Objects within.
+    let outcome = "/api/v1/attempts/0193f7a0-1c2d-7e3f-8a4b-5c6d7e8f9a0b/outcome";
+    let file = ["libgreet-1.0-1-any.pkg.tar.zst", &"0".repeat(64)];
+    let body = json!({ "result": "succeeded", "packages": [file] });
+    let refusal = refusal_of(&server, outcome, &body).await;
+    assert!(refusal.contains("sequence, expected a map"), "{refusal}");
+}
+
+#[tokio::test]
+async fn names_no_rust_type() {
+    let server = server().await;
+    for follow_default in [
+        json!("after_s"),
+        json!(5),
+        json!([600]),
+        json!({ "never": 1 }),
+        json!({ "after_s": "x" }),
+        json!({ "after_s": [1] }),
+        json!({ "after_s": -1 }),
+        json!({ "after_s": 1.5 }),
+    ] {
+        let body = json!({ "changesets": ["libgreet/main"], "follow_default": follow_default });
+        let refusal = refusal_of(&server, "/api/v1/namespaces", &body).await;
+        for name in ["FollowDefault", "struct", "variant FollowDefault", "u32"] {
+            assert!(!refusal.contains(name), "{follow_default}: {refusal}");
+        }
+    }
+    expect_refusal(&server, "/api/v1/builds/first", "as a whole number").await;
+}
+
+#[tokio::test]
+async fn refuses_fields_where_there_are_none() {
+    let server = server().await;
+    for path in [
+        "/api/v1/namespaces/bump/cancel",
+        "/api/v1/namespaces/bump/resume",
+    ] {
+        for body in [json!({ "force": true }), json!([]), json!("now")] {
+            let refusal = refusal_of(&server, path, &body).await;
+            assert!(
+                refusal.contains("has no fields"),
+                "{path} {body}: {refusal}"
+            );
+        }
+        let empty = server.admin_request(Method::POST, path).json(&json!({}));
+        assert_eq!(empty.send().await.unwrap().status(), 200, "{path}");
+    }
+}
+
 #[tokio::test]
 async fn explains_malformed_bodies() {
     let server = server().await;
