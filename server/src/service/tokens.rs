@@ -70,9 +70,9 @@ pub async fn create(database: &Database, request: &CreateToken) -> Result<Create
 /// # Errors
 /// When the cursor or the limit is invalid.
 pub async fn list(database: &Database, paging: &Paging) -> Result<Page<TokenSummary>, Error> {
-    let before = paging.number(List::Tokens)?.unwrap_or(i64::MAX);
+    let before = paging.number(&List::Tokens.whole())?.unwrap_or(i64::MAX);
     let mut rows = tokens::page(database.read(), before, paging.rows()?).await?;
-    let next = paging.cut(List::Tokens, &mut rows, |row| row.id.0.to_string())?;
+    let next = paging.cut(&List::Tokens.whole(), &mut rows, |row| row.id.0.to_string())?;
     Ok(page(rows, next, summary))
 }
 

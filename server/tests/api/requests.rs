@@ -96,7 +96,7 @@ async fn refuses_cursors_that_it_did_not_issue_for_the_list() {
         ("/api/v1/tokens", "tokens"),
         ("/api/v1/outages", "outages"),
     ] {
-        let named = format!("not one of the list of {list}");
+        let named = format!("not one of this list of {list}");
         for cursor in ["", "1", "%00", "last", of_namespaces] {
             if list == "namespaces" && cursor == of_namespaces {
                 continue;
@@ -104,6 +104,68 @@ async fn refuses_cursors_that_it_did_not_issue_for_the_list() {
             expect_refusal(&server, &format!("{path}?cursor={cursor}"), &named).await;
         }
     }
+}
+
+/// Returns the cursor of the second page.
+async fn next(server: &TestServer, path: &str) -> String {
+    let separator = if path.contains('?') { '&' } else { '?' };
+    let path = format!("{path}{separator}limit=1");
+    let page = server.admin_request(Method::GET, &path).send().await;
+    let page: Value = page.unwrap().json().await.unwrap();
+    page["next"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn refuses_cursors_of_lists_of_the_same_kind() {
+    let server = TestServer::start(|sources| {
+        sources.push(&Srcinfo::new("libgreet", "1.0-1"));
+        sources.push(&Srcinfo::new("greet", "1.0-1").depends(&["libgreet"]));
+    })
+    .await;
+    for name in ["bump", "other"] {
+        server.namespace(name, &["libgreet/main"]).await;
+        let admin = server.admin();
+        let name = name.parse().unwrap();
+        admin
+            .create_iteration(&name, Default::default())
+            .await
+            .unwrap();
+    }
+    let builds = "/api/v1/namespaces/bump/iterations/1/builds";
+    let of_others = [
+        "/api/v1/namespaces/other/iterations/1/builds",
+        "/api/v1/namespaces/bump/iterations/2/builds",
+        "/api/v1/namespaces/bump/iterations/current/builds",
+        "/api/v1/namespaces/bump/iterations/1/builds?architecture=x86_64",
+        "/api/v1/namespaces/bump/iterations/1/builds?status=ready",
+        "/api/v1/namespaces/bump/iterations/1/builds?package=greet",
+    ];
+    for (path, others, named) in [
+        (builds, &of_others[..], "builds"),
+        (
+            "/api/v1/namespaces/bump/iterations",
+            &["/api/v1/namespaces/other/iterations"],
+            "iterations",
+        ),
+        (
+            "/api/v1/sources",
+            &["/api/v1/sources?broken=true"],
+            "sources",
+        ),
+    ] {
+        let cursor = next(&server, path).await;
+        for other in others {
+            let separator = if other.contains('?') { '&' } else { '?' };
+            let path = format!("{other}{separator}cursor={cursor}");
+            let named = format!("not one of this list of {named}");
+            expect_refusal(&server, &path, &named).await;
+        }
+    }
+    // The same list by another path.
+    let newest = next(&server, "/api/v1/namespaces/bump/iterations/2/builds").await;
+    let path = format!("/api/v1/namespaces/bump/iterations/current/builds?cursor={newest}");
+    let same = server.admin_request(Method::GET, &path).send().await;
+    assert_eq!(same.unwrap().status(), 200);
 }
 
 /// Sends a JSON body and returns why it is refused.

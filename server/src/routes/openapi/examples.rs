@@ -25,7 +25,7 @@ pub(super) fn add(schemas: &mut Map<String, Value>) {
         let example = match name.strip_prefix("Page_") {
             Some(item) => examples
                 .get(item)
-                .map(|item| json!({ "items": [item], "next": "bmFtZXNwYWNlcyA0Mg" })),
+                .map(|item| json!({ "items": [item], "next": "bmFtZXNwYWNlcyBMampuZXlMRCA0Mg" })),
             None => examples.get(name).cloned(),
         };
         if let (Some(example), Some(schema)) = (example, schema.as_object_mut()) {
