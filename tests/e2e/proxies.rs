@@ -170,7 +170,8 @@ fn rebuild(folder: &Path, server: &Server, proxy: &Proxy, url: &str) {
     let refused = client(folder, &login);
     assert_eq!(refused.status.code(), Some(3), "{}", printed(&refused));
     let text = String::from_utf8_lossy(&refused.stderr);
-    assert!(text.contains("certificate"), "{text}");
+    assert!(text.contains("an unknown authority signed"), "{text}");
+    assert!(text.contains("hint: name the PEM file"), "{text}");
     let accepted = client(folder, &[&login[..], &["--ca", &ca]].concat());
     assert!(accepted.status.success(), "{}", printed(&accepted));
 
