@@ -120,6 +120,7 @@ pub(crate) async fn read(
             let title = "the request body is too large";
             return Err(Refusal::new(ProblemKind::TooLarge, title)
                 .detail(format!("the limit is {limit} bytes"))
+                .hint("send less at once")
                 .into());
         }
         Ok(())
@@ -132,6 +133,7 @@ fn incomplete(error: &axum::Error) -> Error {
     let title = "the request body is incomplete";
     Refusal::new(ProblemKind::InvalidRequest, title)
         .detail(error.to_string())
+        .hint("send it again")
         .into()
 }
 
@@ -144,6 +146,7 @@ fn too_slow() -> Error {
             DEADLINE.as_secs(),
             MAX_PAUSE.as_secs()
         ))
+        .hint("send it again")
         .into()
 }
 

@@ -177,10 +177,12 @@ pub(crate) async fn changesets(
 ) -> Result<Vec<Changeset>, Error> {
     let invalid = |title: String| Error::refused(ProblemKind::InvalidRequest, title);
     if specs.is_empty() {
-        return Err(invalid("a namespace needs at least one changeset".into()));
+        let hint = "name source repositories with a branch or tag, for example `libgreet/main`";
+        return Err(invalid("a namespace needs at least one changeset".into()).hint(hint));
     }
     if specs.len() > MAX_CHANGESETS {
-        return Err(invalid(format!("more than {MAX_CHANGESETS} changesets")));
+        let hint = "split the rebuild into several namespaces";
+        return Err(invalid(format!("more than {MAX_CHANGESETS} changesets")).hint(hint));
     }
     let mut seen = BTreeSet::new();
     let mut changesets = Vec::with_capacity(specs.len());
@@ -204,7 +206,9 @@ pub(crate) fn check_excluded(changesets: &[Changeset], exclude: &Patterns) -> Re
         Some(changeset) => {
             let title =
                 format!("--exclude matches `{changeset}`, which is an origin of this rebuild");
-            Err(Error::refused(ProblemKind::InvalidRequest, title))
+            Err(Refusal::new(ProblemKind::InvalidRequest, title)
+                .hint("leave out either the pattern or the changeset")
+                .into())
         }
         None => Ok(()),
     }
@@ -216,7 +220,9 @@ pub(crate) fn check_bootstrap(pkgbases: &[Pkgbase]) -> Result<(), Error> {
         return Ok(());
     }
     let title = format!("--bootstrap: more than {MAX_BOOTSTRAP} packages");
-    Err(Error::refused(ProblemKind::InvalidRequest, title))
+    Err(Refusal::new(ProblemKind::InvalidRequest, title)
+        .hint("name as few members of each cycle as possible")
+        .into())
 }
 
 async fn check_name(parts: PlanningParts<'_>, name: &NamespaceName) -> Result<(), Error> {

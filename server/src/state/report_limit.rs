@@ -43,6 +43,7 @@ impl ReportLimit {
             Err(_) => {
                 let title = "too many workers report at the same time";
                 Err(Refusal::new(ProblemKind::Unavailable, title)
+                    .hint("try again in a moment")
                     .retry_after(PAUSE)
                     .into())
             }

@@ -13,7 +13,7 @@ use buildbtw_model::{Architecture, NamespaceName, PackageFileName, Sha256Digest}
 
 use crate::db::iterations::{self, IterationRow};
 use crate::db::{Database, retired_packages};
-use crate::error::Error;
+use crate::error::{Error, Refusal};
 use crate::repos::RepositoryKey;
 use crate::repos::database::render;
 use crate::state::parts::RepositoryParts;
@@ -170,9 +170,13 @@ async fn find_iteration(
     found.ok_or_else(|| match text {
         "latest" => {
             let title = format!("namespace `{name}` has no complete iteration yet");
-            Error::refused(ProblemKind::NotFound, title)
+            Refusal::new(ProblemKind::NotFound, title)
+                .hint("use `current` for the newest iteration as it is built")
+                .into()
         }
-        text => Error::not_found(format!("iteration `{text}` of namespace `{name}`")),
+        text => Error::not_found(format!("iteration `{text}` of namespace `{name}`")).hint(
+            format!("use `latest` or `current`; `buildbtw show {name}` shows the newest one"),
+        ),
     })
 }
 

@@ -116,7 +116,8 @@ fn check_pkgbases(
                 "iteration {} of `{}` has no build of `{pkgbase}`",
                 iteration.number, iteration.namespace
             );
-            Err(Error::refused(ProblemKind::NotFound, title))
+            let hint = format!("`buildbtw show {}` lists its builds", iteration.namespace);
+            Err(Refusal::new(ProblemKind::NotFound, title).hint(hint).into())
         }
     }
 }
@@ -228,7 +229,8 @@ pub(super) fn with_hint(
         refusal = refusal.detail(reasons.join("\n"));
     }
     if newer.is_empty() {
-        return refusal.into();
+        let hint = format!("`buildbtw show {name}` shows the status of its builds");
+        return refusal.hint(hint).into();
     }
     let names: Vec<_> = newer.iter().map(|newer| newer.pkgbase.as_str()).collect();
     refusal
