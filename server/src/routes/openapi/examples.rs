@@ -239,6 +239,10 @@ fn tokens() -> Examples {
 fn others() -> Examples {
     vec![
         (
+            "ReadyResponse",
+            json!({ "ready": true, "version": "0.1.0", "checks": [{ "name": "writer", "ok": true }] }),
+        ),
+        (
             "SourceRepositorySummary",
             json!({
                 "path": "libgreet", "pkgbase": "libgreet", "version": "1.0-1", "branch": "main",
