@@ -248,7 +248,7 @@ async fn describes_what_monitoring_asks_for() {
     for path in ["/healthz", "/metrics", "/readyz"] {
         let item = &document["paths"][path];
         assert_eq!(item["get"]["security"], serde_json::json!([]), "{path}");
-        let own = item["servers"][0]["url"].as_str().unwrap();
+        let own = item["get"]["servers"][0]["url"].as_str().unwrap();
         let place = reqwest::Url::parse(&base).unwrap().join(own).unwrap();
         let url = format!("{}{path}", place.as_str().trim_end_matches('/'));
         let response = reqwest::get(&url).await.unwrap();

@@ -83,9 +83,6 @@ impl Document {
                 for operation in item.as_object_mut().into_iter().flat_map(Map::iter_mut) {
                     complete(&path, operation.0, operation.1, access);
                 }
-                if matches!(access, Access::Monitoring) {
-                    item["servers"] = shared::servers_of_monitoring();
-                }
                 let known = paths.entry(path).or_insert_with(|| json!({}));
                 if let (Some(known), Value::Object(item)) = (known.as_object_mut(), item) {
                     known.extend(item);
@@ -162,6 +159,7 @@ fn complete(path: &str, method: &str, operation: &mut Value, access: Access) {
     };
     operation.insert("security".into(), access.security());
     if matches!(access, Access::Monitoring) {
+        operation.insert("servers".into(), shared::servers_of_monitoring());
         return;
     }
     let has_body = operation.contains_key("requestBody");

@@ -323,7 +323,7 @@ mod tests {
             AdoptAttempt ExchangeIdToken Outcome NamespaceSummary NamespaceDetail IterationSummary
             IterationOverview RetriedBuilds BuildSummary BuildDetail AttemptSummary Event ClaimedBuild
             ExchangedIdToken HeartbeatResponse LogAppended UploadedPackage OutcomeAccepted TokenSummary
-            CreatedToken TokenIdentity SourceRepositorySummary SourcesOverview TaskOutage Problem);
-        assert_eq!(seen, 31);
+            CreatedToken TokenIdentity SourceRepositorySummary SourcesOverview TaskOutage ReadyResponse Problem);
+        assert_eq!(seen, 32);
     }
 }
