@@ -7,8 +7,8 @@ use std::path::Path;
 use buildbtw_model::{Architecture, Explanation, WorkerName};
 
 /// The hint for jobs that do not come from the template.
-const TEMPLATE_HINT: &str = "create jobs with buildbtw's pipeline template, ci/buildbtw.yml; notes/gitlab.md \
-                             describes it";
+const TEMPLATE_HINT: &str = "create jobs with buildbtw's pipeline template, buildbtw.yml; \
+                             /usr/share/doc/buildbtw-executor/gitlab.md (notes/gitlab.md) describes it";
 
 /// Explains that the host has no name of its own.
 pub(crate) fn no_name() -> Explanation {
@@ -142,7 +142,7 @@ pub(crate) fn invalid_variable(name: &str, error: impl Display) -> Explanation {
 pub(crate) fn unreadable_settings(path: &Path, error: impl Display) -> Explanation {
     Explanation::with_hint(
         format!("cannot read the settings in `{}`: {error}", path.display()),
-        "check --config; notes/gitlab.md describes the settings",
+        "check --config; /usr/share/doc/buildbtw-executor/gitlab.md (notes/gitlab.md) describes the settings",
     )
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use buildbtw_model::api::ProblemKind;
-use buildbtw_model::client::{Backoff, Client, ClientError};
+use buildbtw_model::client::{Backoff, Client, ClientError, ConnectionProblem};
 use tokio_util::sync::CancellationToken;
 
 use crate::outage::Outage;
@@ -87,6 +87,7 @@ pub fn classify(error: &ClientError) -> ErrorClass {
         ClientError::InvalidToken
         | ClientError::InvalidServer { .. }
         | ClientError::InvalidCa { .. }
+        | ClientError::Tls { .. }
         | ClientError::LocalFile { .. } => ErrorClass::Rejected,
     }
 }
@@ -125,6 +126,7 @@ impl Connection {
         ClientError::Connection {
             server: self.client.server().to_owned(),
             reason: "it did not respond in time".into(),
+            problem: ConnectionProblem::Network,
         }
     }
 

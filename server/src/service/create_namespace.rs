@@ -177,10 +177,12 @@ pub(crate) async fn changesets(
 ) -> Result<Vec<Changeset>, Error> {
     let invalid = |title: String| Error::refused(ProblemKind::InvalidRequest, title);
     if specs.is_empty() {
-        return Err(invalid("a namespace needs at least one changeset".into()));
+        let hint = "name source repositories with a branch or tag, for example `libgreet/main`";
+        return Err(invalid("a namespace needs at least one changeset".into()).hint(hint));
     }
     if specs.len() > MAX_CHANGESETS {
-        return Err(invalid(format!("more than {MAX_CHANGESETS} changesets")));
+        let hint = "split the rebuild into several namespaces";
+        return Err(invalid(format!("more than {MAX_CHANGESETS} changesets")).hint(hint));
     }
     let mut seen = BTreeSet::new();
     let mut changesets = Vec::with_capacity(specs.len());
@@ -217,7 +219,9 @@ pub(crate) fn check_bootstrap(pkgbases: &[Pkgbase]) -> Result<(), Error> {
         return Ok(());
     }
     let title = format!("--bootstrap: more than {MAX_BOOTSTRAP} packages");
-    Err(Error::refused(ProblemKind::InvalidRequest, title))
+    Err(Refusal::new(ProblemKind::InvalidRequest, title)
+        .hint("name as few members of each cycle as possible")
+        .into())
 }
 
 async fn check_name(parts: PlanningParts<'_>, name: &NamespaceName) -> Result<(), Error> {

@@ -79,6 +79,7 @@ pub(super) fn unusable(file: &PackageFileName, error: PackageError) -> Error {
         PackageError::Io(error) => Error::from(error),
         PackageError::Stopped => {
             Error::refused(ProblemKind::Unavailable, "the server is shutting down")
+                .hint("try again in a moment")
         }
         error => unexpected(format!("{file} cannot be published"))
             .detail(explain(&error))

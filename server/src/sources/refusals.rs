@@ -262,6 +262,7 @@ pub(super) fn invalid_branch(error: impl std::fmt::Display) -> Error {
         ProblemKind::InvalidRequest,
         format!("the branch of the merge request is not a valid ref: {error}"),
     )
+    .hint("rename the branch")
     .into()
 }
 

@@ -208,6 +208,7 @@ pub enum Outcome {
     /// The build produced these packages, which have all been uploaded.
     Succeeded {
         /// Every package.
+        #[serde(deserialize_with = "objects")]
         packages: Vec<ReportedPackage>,
     },
     /// The build failed.
@@ -228,6 +229,19 @@ impl Outcome {
             explanation: explanation.into(),
         }
     }
+}
+
+/// Deserializes a list of objects. Serde alone takes an array for the fields of a struct, too.
+fn objects<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: serde::de::DeserializeOwned,
+{
+    let objects = Vec::<serde_json::Map<String, serde_json::Value>>::deserialize(deserializer)?;
+    let parsed = objects
+        .into_iter()
+        .map(|object| serde_json::from_value(object.into()).map_err(serde::de::Error::custom));
+    parsed.collect()
 }
 
 /// A package as reported by the worker.

@@ -34,6 +34,14 @@ pub enum ClientError {
         server: String,
         /// The innermost cause.
         reason: String,
+        /// What has to change.
+        problem: ConnectionProblem,
+    },
+    /// TLS cannot be set up on this machine.
+    #[error("cannot set up TLS: {reason}")]
+    Tls {
+        /// The reason.
+        reason: String,
     },
     /// The server rejected the request with a reason.
     #[error("{0}")]
@@ -62,16 +70,73 @@ pub enum ClientError {
     },
 }
 
+/// Why there is no connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectionProblem {
+    /// The network, or the program at the other end.
+    Network,
+    /// No trusted authority signed the server's certificate.
+    UnknownAuthority,
+    /// The server's certificate is of another host, has expired, or is invalid.
+    Certificate,
+}
+
+impl ConnectionProblem {
+    /// Returns the problem, and what to say instead of the cause.
+    fn of(error: &(dyn std::error::Error + 'static)) -> (Self, Option<&'static str>) {
+        // An I/O error hides the error that it was made of.
+        let inner = error.downcast_ref::<std::io::Error>();
+        let inner = inner.and_then(std::io::Error::get_ref);
+        let tls = match inner {
+            Some(inner) => inner.downcast_ref(),
+            None => error.downcast_ref(),
+        };
+        match tls {
+            Some(rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer)) => (
+                Self::UnknownAuthority,
+                Some("an unknown authority signed its certificate"),
+            ),
+            Some(rustls::Error::InvalidCertificate(_)) => (Self::Certificate, None),
+            _ => (Self::Network, None),
+        }
+    }
+
+    fn hint(self) -> &'static str {
+        match self {
+            Self::Network => {
+                "check that buildbtw-server runs there, or name another one: --server, BUILDBTW_SERVER, or `server` in \
+                 the configuration file"
+            }
+            Self::UnknownAuthority => {
+                "name the PEM file of that authority: --ca, BUILDBTW_CA, or `ca` in the configuration file"
+            }
+            Self::Certificate => {
+                "check the host names and the period in the server's certificate, and the clock of this machine"
+            }
+        }
+    }
+}
+
+/// Returns the cause at the end of the chain.
+pub(super) fn innermost<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> &'a (dyn std::error::Error + 'static) {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost
+}
+
 impl ClientError {
     pub(super) fn connection(server: &str, error: &reqwest::Error) -> Self {
         // The outer messages only repeat the URL; the innermost one has the cause.
-        let mut innermost: &dyn std::error::Error = error;
-        while let Some(source) = innermost.source() {
-            innermost = source;
-        }
+        let innermost = innermost(error);
+        let (problem, reason) = ConnectionProblem::of(innermost);
         Self::Connection {
             server: server.into(),
-            reason: innermost.to_string(),
+            reason: reason.map_or_else(|| innermost.to_string(), str::to_owned),
+            problem,
         }
     }
 
@@ -93,6 +158,7 @@ impl ClientError {
             Self::InvalidToken
             | Self::InvalidServer { .. }
             | Self::InvalidCa { .. }
+            | Self::Tls { .. }
             | Self::UnexpectedResponse { .. }
             | Self::LocalFile { .. } => false,
         }
@@ -121,13 +187,15 @@ impl ClientError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Refused(problem) => problem.hint.clone(),
-            Self::Connection { .. } => Some(
-                "check that buildbtw-server runs there, or set --server or BUILDBTW_SERVER".into(),
-            ),
+            Self::Connection { problem, .. } => Some(problem.hint().into()),
             Self::InvalidCa { .. } => Some(
-                "set --ca (BUILDBTW_CA) to a PEM file, with lines like `-----BEGIN CERTIFICATE-----`"
+                "let --ca, BUILDBTW_CA, or `ca` in the configuration file name a PEM file, with lines like \
+                 `-----BEGIN CERTIFICATE-----`"
                     .into(),
             ),
+            Self::Tls { .. } => {
+                Some("install the certificate authorities of the machine: ca-certificates".into())
+            }
             Self::InvalidToken
             | Self::InvalidServer { .. }
             | Self::Status { .. }
@@ -140,6 +208,17 @@ impl ClientError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Returns the error of a connection to a server with an unusable certificate.
+    fn certificate(error: rustls::CertificateError) -> ClientError {
+        let error = std::io::Error::other(rustls::Error::InvalidCertificate(error));
+        let (problem, reason) = ConnectionProblem::of(&error);
+        ClientError::Connection {
+            server: "https://x".to_owned(),
+            reason: reason.map_or_else(|| error.to_string(), str::to_owned),
+            problem,
+        }
+    }
 
     #[test]
     fn errors_match_snapshot() {
@@ -158,6 +237,12 @@ mod tests {
             ClientError::Connection {
                 server: server(),
                 reason: "Connection refused (os error 111)".to_owned(),
+                problem: ConnectionProblem::Network,
+            },
+            certificate(rustls::CertificateError::UnknownIssuer),
+            certificate(rustls::CertificateError::Expired),
+            ClientError::Tls {
+                reason: "no native certificates".to_owned(),
             },
             ClientError::Refused(Problem {
                 kind: ProblemKind::Conflict,
@@ -185,6 +270,7 @@ mod tests {
                 | ClientError::InvalidServer { .. }
                 | ClientError::InvalidCa { .. }
                 | ClientError::Connection { .. }
+                | ClientError::Tls { .. }
                 | ClientError::Refused(_)
                 | ClientError::Status { .. }
                 | ClientError::UnexpectedResponse { .. }

@@ -19,7 +19,7 @@ use crate::api::Page;
 use crate::{AttemptId, TraceParent};
 
 pub use authorities::Authorities;
-pub use error::ClientError;
+pub use error::{ClientError, ConnectionProblem};
 pub use events::{EventFilter, EventStream};
 pub use health::Probe;
 pub use retry::{Backoff, retry};
@@ -98,7 +98,9 @@ impl Client {
                 .tls_certs_merge(authorities.0.iter().cloned())
         };
         let build = |builder: reqwest::ClientBuilder| {
-            builder.build().map_err(|error| invalid(error.to_string()))
+            builder.build().map_err(|error| ClientError::Tls {
+                reason: error::innermost(&error).to_string(),
+            })
         };
         Ok(Self {
             http: build(builder().read_timeout(STREAM_READ_TIMEOUT))?,

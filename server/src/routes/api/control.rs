@@ -25,6 +25,7 @@ pub(crate) async fn cancel(
     State(state): State<AppState>,
     server: BaseUrl,
     extract::Path(name): extract::Path<NamespaceName>,
+    extract::NoBody: extract::NoBody,
 ) -> Result<Json<NamespaceDetail>, Error> {
     Ok(Json(
         hold::cancel(state.planning_parts(), &server, &name).await?,
@@ -48,6 +49,7 @@ pub(crate) async fn resume(
     Extension(identity): Extension<Identity>,
     server: BaseUrl,
     extract::Path(name): extract::Path<NamespaceName>,
+    extract::NoBody: extract::NoBody,
 ) -> Result<Json<NamespaceDetail>, Error> {
     Ok(Json(
         hold::resume(state.planning_parts(), identity.caller(), &server, &name).await?,

@@ -48,6 +48,7 @@ Rebuilds packages and everything that depends on them, and publishes the result 
 * **Lists** are pages: pass `next` as `cursor` to get the next one. A cursor is opaque and belongs to its list.\n\
 * **Tags**: every JSON response to GET has an `ETag`. Send it as `If-None-Match` to get 304 while nothing changed.\n\
 * **Streams** are server-sent events. Each event has an `id`; send the last one as `Last-Event-ID` to continue.\n\
+* **Traces**: every response has an `x-request-id`, which log lines have, too. Send a `traceparent` to choose it.\n\
 * **Tokens** are sent as `Authorization: Bearer …`. Reading needs none. Scope `admin` allows everything.\n\
 * Unknown fields and parameters of requests are refused. Responses may get new fields; ignore unknown ones.";
 
@@ -81,6 +82,11 @@ pub(super) fn frame(paths: &Map<String, Value>, schemas: &Map<String, Value>) ->
             "securitySchemes": security_schemes(),
         },
     })
+}
+
+/// Returns where the paths for monitoring are: beside `/api`.
+pub(super) fn servers_of_monitoring() -> Value {
+    json!([{ "url": "../..", "description": "This server, outside of the API" }])
 }
 
 fn security_schemes() -> Value {
@@ -233,5 +239,12 @@ fn headers() -> Value {
             "example": 5,
         },
         "WwwAuthenticate": text("How to authenticate", "Bearer"),
+        "RequestId": {
+            "description": "The trace of the request, as log lines of the server name it: the trace id of the request's \
+                `traceparent`, or a new one",
+            "required": true,
+            "schema": { "type": "string", "pattern": "^[0-9a-f]{32}$" },
+            "example": "0af7651916cd43dd8448eb211c80319c",
+        },
     })
 }

@@ -127,6 +127,7 @@ pub(super) fn check_size(
             ),
         )
         .detail("their `arch` arrays name other architectures")
+        .hint("add one of these to `arch` in a PKGBUILD and its .SRCINFO, or start the server with another --architectures")
         .into());
     }
     match total > saturating::<usize, _>(max_builds) {

@@ -1,7 +1,7 @@
 //! Finds namespaces by name, and their iterations by number.
 
-use buildbtw_model::NamespaceName;
 use buildbtw_model::api::ProblemKind;
+use buildbtw_model::{BuildId, NamespaceName};
 
 use crate::db::Database;
 use crate::db::iterations::{self, IterationRow};
@@ -31,7 +31,15 @@ pub async fn find_namespace(
 /// Creates the refusal of a request for the newest iteration of a namespace that has none.
 pub fn no_iteration(name: &NamespaceName) -> Error {
     let title = format!("namespace `{name}` has no iteration");
-    Error::refused(ProblemKind::NotFound, title)
+    Refusal::new(ProblemKind::NotFound, title)
+        .hint("`buildbtw list` lists all namespaces")
+        .into()
+}
+
+/// Creates the refusal of a request for a build that does not exist.
+pub fn no_build(id: BuildId) -> Error {
+    Error::not_found(format!("build {id}"))
+        .hint("`buildbtw show NAMESPACE` lists builds; those of a removed iteration are gone")
 }
 
 /// Returns a namespace and its iteration with this number, the newest one without.

@@ -13,7 +13,7 @@ use buildbtw_model::{Architecture, NamespaceName, PackageFileName, Sha256Digest}
 
 use crate::db::iterations::{self, IterationRow};
 use crate::db::{Database, retired_packages};
-use crate::error::Error;
+use crate::error::{Error, Refusal};
 use crate::repos::RepositoryKey;
 use crate::repos::database::render;
 use crate::state::parts::RepositoryParts;
@@ -173,7 +173,9 @@ async fn find_iteration(
             Error::refused(ProblemKind::NotFound, title)
                 .hint("use `current` in place of `latest` for the newest iteration")
         }
-        text => Error::not_found(format!("iteration `{text}` of namespace `{name}`")),
+        text => Error::not_found(format!("iteration `{text}` of namespace `{name}`")).hint(
+            format!("use `latest` or `current`; `buildbtw show {name}` shows the newest one"),
+        ),
     })
 }
 

@@ -221,7 +221,8 @@ pub(super) fn with_hint(
         refusal = refusal.detail(reasons.join("\n"));
     }
     if newer.is_empty() {
-        return refusal.into();
+        let hint = format!("`buildbtw show {name}` shows the status of its builds");
+        return refusal.hint(hint).into();
     }
     let names: Vec<_> = newer.iter().map(|newer| newer.pkgbase.as_str()).collect();
     refusal
