@@ -505,3 +505,19 @@ async fn serves_range_only_for_matching_if_range() {
         assert_eq!(response.status(), StatusCode::OK, "{range}");
     }
 }
+
+#[tokio::test]
+async fn answers_with_an_error_where_it_cannot_read_a_file() {
+    let server = with_built(1).await;
+    let folder = server.data().join("repos/bump/1/x86_64");
+    let names = ["bump.db", "libgreet-1:2.0-1-x86_64.pkg.tar.zst"];
+    for name in names {
+        let path = folder.join(name);
+        fs_err::remove_file(&path).unwrap();
+        // Also root cannot open a socket as a file.
+        let _socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let path = format!("/repo/bump/1/x86_64/{name}");
+        let response = server.request(Method::GET, &path).send().await.unwrap();
+        expect_problem(response, 500, ProblemKind::Internal).await;
+    }
+}
