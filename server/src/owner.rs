@@ -202,14 +202,17 @@ pub fn unusable(data: &Path, error: &io::Error) -> Explanation {
         (io::ErrorKind::PermissionDenied, Ok(metadata)) => {
             not_permitted(data, metadata.uid(), Owner::own().user)
         }
-        _ => format!("cannot use the data folder `{shown}`: {error}").into(),
+        _ => Explanation::with_hint(
+            format!("cannot use the data folder `{shown}`: {error}"),
+            "choose another --data-dir, or run the command as its owner",
+        ),
     }
 }
 
 fn not_permitted(data: &Path, owner: u32, own: u32) -> Explanation {
     Explanation::with_hint(
         format!(
-            "`{}` belongs to user {owner}, and user {own} must not use it",
+            "`{}` belongs to user {owner}, and user {own} cannot use it",
             data.display()
         ),
         format!("run the command as user {owner} or as root"),

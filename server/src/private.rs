@@ -71,12 +71,20 @@ pub fn create_data_folder(data: &Path) -> anyhow::Result<()> {
     Tree { data, own }.restrict(data, FOLDER)
 }
 
-fn create(data: &Path) -> anyhow::Result<()> {
-    std::fs::DirBuilder::new()
+fn create(data: &Path) -> Result<(), Explanation> {
+    let created = std::fs::DirBuilder::new()
         .recursive(true)
         .mode(FOLDER)
-        .create(data)
-        .with_context(|| format!("cannot create the data folder `{}`", data.display()))
+        .create(data);
+    created.map_err(|error| {
+        Explanation::with_hint(
+            format!(
+                "cannot create the data folder `{}`: {error}",
+                data.display()
+            ),
+            "choose another --data-dir, or create the folder for the server's user",
+        )
+    })
 }
 
 /// A data folder, and whose files it may have.

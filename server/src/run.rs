@@ -103,7 +103,7 @@ impl Server {
     ) -> anyhow::Result<Self> {
         let data = &args.data.data_dir;
         let restricted = private::restrict_data_folder(data);
-        if restricted.is_err() {
+        if restricted.is_err() && data.join(RESTORING_FILE).exists() {
             // Then the files may be those that root has restored so far.
             ensure_restored(data)?;
         }
