@@ -60,7 +60,7 @@ impl Source {
         if metadata.is_dir() {
             return Ok(Self::Folder(path.to_owned()));
         }
-        let opened = std::fs::File::open(path);
+        let opened = std::fs::OpenOptions::new().read(true).open(path);
         let input = opened.map_err(|error| explanations::not_opened(path, error))?;
         Ok(Self::Archive {
             input: Box::new(input),
