@@ -23,6 +23,7 @@ use crate::db::Database;
 use crate::disk::Disk;
 use crate::inherited::Inherited;
 use crate::listening::listen;
+use crate::owner::unusable;
 use crate::private;
 use crate::repos::base::BaseRepositories;
 use crate::router::{metrics_router, router};
@@ -101,7 +102,7 @@ impl Server {
         shutdown: CancellationToken,
     ) -> anyhow::Result<Self> {
         let data = &args.data.data_dir;
-        private::restrict_data_folder(data)?;
+        restrict(data)?;
         let lock = lock(data).await?;
         ensure_restored(data)?;
         let (source_config, webhook) = args.sources()?;
@@ -348,10 +349,20 @@ fn pipelines(
     Ok(Some(pipelines))
 }
 
+/// Makes the data folder private. Files that root had restored before an interruption belong to another user.
+fn restrict(data: &Path) -> anyhow::Result<()> {
+    let restricted = private::restrict_data_folder(data);
+    if restricted.is_err() && data.join(RESTORING_FILE).exists() {
+        ensure_restored(data)?;
+    }
+    restricted
+}
+
 /// Checks that no restore was interrupted in the data folder: its packages belong to a database that is not in use.
-fn ensure_restored(data: &Path) -> anyhow::Result<()> {
+pub(crate) fn ensure_restored(data: &Path) -> anyhow::Result<()> {
+    let is_restoring = data.join(RESTORING_FILE).try_exists();
     anyhow::ensure!(
-        !data.join(RESTORING_FILE).try_exists()?,
+        !is_restoring.map_err(|error| unusable(data, &error))?,
         Explanation::with_hint(
             format!(
                 "`restore` into the data folder `{}` was interrupted",

@@ -96,7 +96,7 @@ pub enum Command {
     /// Restore a backup into an empty data folder
     ///
     /// Writes the repository databases, and compares every package with its digest. Exits with 2 if
-    /// it finds problems. Run it as the server's user.
+    /// it finds problems. The files belong to the owner of the data folder, also if root runs it.
     Restore(RestoreArgs),
     /// Prepare a group's projects for builds on GitLab
     #[command(subcommand)]

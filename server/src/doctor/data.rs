@@ -7,6 +7,7 @@ use buildbtw_model::Explanation;
 
 use crate::cli::RunArgs;
 use crate::disk::Disk;
+use crate::owner::{self, Depth, Owner};
 
 /// The setting that controls the reserve.
 const RESERVE: &str = "--disk-reserve-mib";
@@ -41,6 +42,7 @@ pub(super) fn check_files(data: &Path, secrets: &[(&'static str, PathBuf)]) -> V
     if data.exists() {
         checks.push(files::private_folder("data folder", data));
         checks.extend(FOLDERS.map(|name| check_folder(&data.join(name))));
+        checks.extend(check_owners(data));
         let token = data.join("admin-token");
         // People move it away once they have other tokens.
         if token.exists() {
@@ -56,6 +58,26 @@ pub(super) fn check_files(data: &Path, secrets: &[(&'static str, PathBuf)]) -> V
     let secrets = secrets.iter();
     checks.extend(secrets.map(|(setting, path)| files::secret(setting, path)));
     checks
+}
+
+/// Checks that everything belongs to the owner of the data folder. Returns nothing where the folder cannot be read, which
+/// another check reports.
+fn check_owners(data: &Path) -> Option<Check> {
+    const NAME: &str = "owners of files";
+    let owner = Owner::of(data).ok()?;
+    let foreign = owner::foreign(data, Depth::All).ok()?;
+    let Some(first) = foreign.first() else {
+        let message = format!("everything belongs to user {}", owner.user);
+        return Some(Check::ok(NAME, message));
+    };
+    let message = format!(
+        "{} files or folders do not belong to user {}, the owner of the data folder; the first is `{}` of user {}",
+        foreign.len(),
+        owner.user,
+        first.path.display(),
+        first.user
+    );
+    Some(Check::failure(NAME, message, owner::command(data, owner)))
 }
 
 fn check_folder(path: &Path) -> Check {
@@ -119,9 +141,28 @@ mod tests {
             ("data folder", Status::Failure),
             ("folder repos", Status::Ok),
             ("folder logs", Status::Failure),
+            ("owners of files", Status::Ok),
             ("--gitlab-token-file", Status::Failure),
         ];
         assert_eq!(states, expected);
+    }
+
+    #[test]
+    fn names_files_of_another_user() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path();
+        fs_err::create_dir_all(data.join("repos/first")).unwrap();
+        if std::os::unix::fs::chown(data.join("repos/first"), Some(12_345), None).is_err() {
+            eprintln!("SKIPPED: only root can change the owner of files");
+            return;
+        }
+        let check = check_owners(data).unwrap();
+        assert_eq!(check.status, Status::Failure);
+        assert!(
+            check.message.contains("repos/first` of user 12345"),
+            "{check:?}"
+        );
+        assert!(check.repair.unwrap().starts_with("chown --recursive 0:0"));
     }
 
     #[test]

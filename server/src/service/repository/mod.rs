@@ -5,7 +5,7 @@ pub mod folders;
 
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use buildbtw_model::api::ProblemKind;
@@ -13,7 +13,7 @@ use buildbtw_model::{Architecture, NamespaceName, PackageFileName, Sha256Digest}
 
 use crate::db::iterations::{self, IterationRow};
 use crate::db::{Database, retired_packages};
-use crate::error::{Error, Refusal};
+use crate::error::Error;
 use crate::repos::RepositoryKey;
 use crate::repos::database::render;
 use crate::state::parts::RepositoryParts;
@@ -101,6 +101,18 @@ async fn find_database(path: PathBuf) -> Result<RepositoryFile, Error> {
     let inode = metadata.ino();
     let version = format!("{written:x}-{inode:x}-{:x}", metadata.len());
     Ok(RepositoryFile::Database(DatabaseFile { path, version }))
+}
+
+/// Returns why a file that was found could not be served.
+pub async fn unreadable(path: &Path) -> Error {
+    match fs_err::tokio::File::open(path).await {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let name = path.file_name().unwrap_or_default();
+            Error::not_found(format!("file `{}`", name.display()))
+        }
+        Err(error) => error.into(),
+        Ok(_) => anyhow::anyhow!("cannot serve `{}`", path.display()).into(),
+    }
 }
 
 async fn find_package(
