@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use buildbtw_model::Explanation;
+use buildbtw_model::{Explanation, hide_user_info};
 
 use super::check;
 use crate::contract::Environment;
@@ -43,7 +43,7 @@ pub(super) fn run(host: &Host, environment: &Environment) -> Result<(), Failure>
         std::io::stdout(),
         "{} builds with {}",
         host.config.name()?,
-        host.config.server
+        hide_user_info(&host.config.server)
     )?;
     if host.config.gitlab_runner().is_none() {
         let _ = writeln!(
