@@ -31,7 +31,15 @@ pub fn restrict_data_folder(data: &Path) -> anyhow::Result<()> {
         .recursive(true)
         .mode(FOLDER)
         .create(data)
-        .with_context(|| format!("cannot create the data folder `{}`", data.display()))?;
+        .map_err(|error| {
+            Explanation::with_hint(
+                format!(
+                    "cannot create the data folder `{}`: {error}",
+                    data.display()
+                ),
+                "set --data-dir to a folder that the server's user can create or write",
+            )
+        })?;
     restrict(data, FOLDER)?;
     for entry in fs_err::read_dir(data)? {
         let entry = entry?;
