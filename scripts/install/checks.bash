@@ -60,7 +60,7 @@ commands_find_the_services() {
   on server buildbtw doctor
   on worker buildbtw-worker doctor | tee "$work/doctor"
   grep -q '^ok       token: ' "$work/doctor"
-  grep -q '^ok       scratch folder: `/var/lib/buildbtw-worker/1` is private' "$work/doctor"
+  grep -q '^ok       scratch folder: ./var/lib/buildbtw-worker/1. is private' "$work/doctor"
   grep -q '^ok       build of a package: ' "$work/doctor"
   say 'backup and check'
   on server buildbtw-server backup /root/backup
