@@ -67,7 +67,11 @@ pub fn unwritable(name: &str, folder: &Path) -> Option<Check> {
     // As the effective user, like all other accesses.
     let flags = AtFlags::AT_EACCESS;
     let access = AccessFlags::W_OK | AccessFlags::X_OK;
-    let error = faccessat(AT_FDCWD, folder, access, flags).err()?;
+    let denied = faccessat(AT_FDCWD, folder, access, flags).err()?;
+    Some(not_writable(name, folder, denied))
+}
+
+fn not_writable(name: &str, folder: &Path, error: Errno) -> Check {
     let shown = folder.display();
     let repair = match error {
         Errno::EROFS => format!("mount the disk of `{shown}` read-write, or name another folder"),
@@ -76,7 +80,7 @@ pub fn unwritable(name: &str, folder: &Path) -> Option<Check> {
         ),
     };
     let message = format!("cannot write to `{shown}`: {}", io::Error::from(error));
-    Some(Check::failure(name, message, repair))
+    Check::failure(name, message, repair)
 }
 
 fn own() -> u32 {
@@ -193,15 +197,27 @@ mod tests {
 
     #[test]
     fn names_folder_that_cannot_be_written() {
-        // Root too cannot create files there.
-        let check = unwritable("data", Path::new("/proc/self/fdinfo")).unwrap();
-        assert_eq!(check.status, Status::Failure);
+        let folder = tempfile::tempdir().unwrap();
+        let missing = unwritable("data", &folder.path().join("data")).unwrap();
+        assert_eq!(missing.status, Status::Failure);
+        let read_only = not_writable("data", Path::new("/data"), Errno::EROFS);
         assert!(
-            check
+            read_only
                 .message
-                .starts_with("cannot write to `/proc/self/fdinfo`"),
-            "{check:?}"
+                .starts_with("cannot write to `/data`: Read-only file system")
         );
-        assert!(check.repair.is_some());
+        assert!(
+            read_only
+                .repair
+                .unwrap()
+                .starts_with("mount the disk of `/data` read-write")
+        );
+        let denied = not_writable("data", Path::new("/data"), Errno::EACCES);
+        assert!(
+            denied
+                .repair
+                .unwrap()
+                .starts_with("run this command as the user")
+        );
     }
 }
