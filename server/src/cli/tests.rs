@@ -117,8 +117,8 @@ fn explains_invalid_settings_of_a_file() {
         ),
         (
             "log = 'foo=bar=baz'",
-            "`FILE`, line 1: invalid value `foo=bar=baz` of `log`: invalid filter directive; use a level such as `info`, \
-             or directives such as `info,buildbtw_server=debug`\nhint: `buildbtw-server run --help` describes --log",
+            "`FILE`, line 1: invalid value `foo=bar=baz` of `log`: expected a level such as `info`, or directives such \
+             as `info,buildbtw_server=debug`\nhint: `buildbtw-server run --help` describes --log",
         ),
         (
             "lease_seconds = 0",

@@ -134,8 +134,8 @@ fn explains_invalid_settings_of_a_file() {
         ),
         (
             "log = 'a=loud'",
-            "`FILE`, line 1: invalid value `a=loud` of `log`: invalid filter directive; use a level such as `info`, or \
-             directives such as `info,buildbtw_server=debug`\nhint: `buildbtw-worker run --help` describes --log",
+            "`FILE`, line 1: invalid value `a=loud` of `log`: expected a level such as `info`, or directives such \
+             as `info,buildbtw_server=debug`\nhint: `buildbtw-worker run --help` describes --log",
         ),
         (
             "token = 'bbtw_secret'",
