@@ -4,6 +4,7 @@
 use std::fmt::Display;
 use std::path::Path;
 
+use buildbtw_model::client::ClientError;
 use buildbtw_model::{Architecture, Explanation, WorkerName};
 
 /// The hint for jobs that do not come from the template.
@@ -16,6 +17,27 @@ pub(crate) fn no_name() -> Explanation {
         "the host name cannot be used as a name for the server",
         "set `name`",
     )
+}
+
+/// Explains why the server cannot be used. Hints name settings, where those of other programs name flags.
+pub(crate) fn of_client(error: &ClientError) -> Explanation {
+    let hint = match error {
+        ClientError::Connection { .. } => {
+            Some("check that buildbtw-server runs there, or correct `server` in executor.toml".to_owned())
+        }
+        ClientError::InvalidServer { .. } => {
+            Some("set `server` in executor.toml to a URL like `https://build.example.org`".to_owned())
+        }
+        ClientError::InvalidCa { .. } => Some(
+            "set `ca` in executor.toml to a PEM file, with lines like `-----BEGIN CERTIFICATE-----`"
+                .to_owned(),
+        ),
+        other => other.hint(),
+    };
+    Explanation {
+        message: error.to_string(),
+        hint,
+    }
 }
 
 /// Explains that a user other than root controls what root trusts.
@@ -190,6 +212,18 @@ mod tests {
         let denied = "Permission denied (os error 13)";
         let text = [
             no_name(),
+            of_client(&ClientError::InvalidServer {
+                server: "localhost".to_owned(),
+                reason: "expected http://host:port or https://host".to_owned(),
+            }),
+            of_client(&ClientError::InvalidCa {
+                path: "/etc/ca.pem".into(),
+                reason: "it contains no PEM certificate".to_owned(),
+            }),
+            of_client(&ClientError::Connection {
+                server: "http://127.0.0.1:8080".to_owned(),
+                reason: "Connection refused (os error 111)".to_owned(),
+            }),
             untrusted_owner(folder, 1000),
             untrusted_mode(folder),
             no_gitlab_runner(),

@@ -1,5 +1,8 @@
 //! Starts the parts of the server, serves until shutdown, and stops in order.
 
+pub(crate) mod requirements;
+
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,7 +21,6 @@ use crate::actors;
 use crate::address::reachable;
 use crate::admission::Limits;
 use crate::cli::RunArgs;
-use crate::config::Config;
 use crate::db::Database;
 use crate::disk::Disk;
 use crate::inherited::Inherited;
@@ -28,13 +30,11 @@ use crate::private;
 use crate::repos::base::BaseRepositories;
 use crate::router::{metrics_router, router};
 use crate::serve::{LONGEST_STALL, serve};
-use crate::service::forge_report::Reporter;
 use crate::service::record_traces::finish_traces;
 use crate::service::reload::Reloadable;
 use crate::service::{recover, tokens};
 use crate::service_manager;
 use crate::sources::{self, SourceConfig};
-use crate::state::pipelines::Pipelines;
 use crate::state::replans::Replans;
 use crate::state::trace_recorder::TraceRecorder;
 use crate::state::{AppState, CoreParts, Parts};
@@ -49,8 +49,6 @@ pub const RESTORING_FILE: &str = "restoring.sqlite3";
 pub const ADDRESS_FILE: &str = "address";
 /// The file in the data folder that a running server has locked.
 pub const LOCK_FILE: &str = "lock";
-/// What to do if a setting requires sources in GitLab.
-const SOURCES_IN_GITLAB: &str = "set --gitlab-url, --gitlab-group and --gitlab-token-file";
 /// How long open requests may take after shutdown begins.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -112,8 +110,8 @@ impl Server {
         let metrics = listen_for_metrics(args).await?;
         let address = listener.local_addr()?;
         let config = args.config(address, webhook)?;
-        let pipelines = pipelines(&config, &source_config, &clock)?;
-        let reporter = reporter(args, &source_config)?;
+        let pipelines = requirements::pipelines(&config, &source_config, &clock)?;
+        let reporter = requirements::reporter(args, &source_config)?;
         let disk = Disk::open(data, args.disk_reserve_mib)?;
         let reloadable = reloadable(args, &source_config);
         let database = open_database(data, clock).await?;
@@ -302,25 +300,6 @@ impl Server {
     }
 }
 
-/// Returns the reporter to GitLab, if reports are configured.
-fn reporter(args: &RunArgs, sources: &SourceConfig) -> anyhow::Result<Option<Reporter>> {
-    if args.gitlab_report.is_empty() {
-        return Ok(None);
-    }
-    match sources {
-        SourceConfig::Gitlab { gitlab, .. } => Ok(Some(Reporter::new(
-            gitlab.clone(),
-            args.gitlab_report.clone(),
-        ))),
-        SourceConfig::Directory { .. } => {
-            anyhow::bail!(Explanation::with_hint(
-                "--gitlab-report requires sources in GitLab",
-                SOURCES_IN_GITLAB,
-            ))
-        }
-    }
-}
-
 /// Returns where the settings are that can be read again.
 fn reloadable(args: &RunArgs, sources: &SourceConfig) -> Reloadable {
     Reloadable {
@@ -328,25 +307,6 @@ fn reloadable(args: &RunArgs, sources: &SourceConfig) -> Reloadable {
         gitlab_args: args.gitlab.clone(),
         gitlab: gitlab_of(sources),
     }
-}
-
-/// Returns the builds on GitLab, if they are configured.
-fn pipelines(
-    config: &Config,
-    sources: &SourceConfig,
-    clock: &Clock,
-) -> anyhow::Result<Option<Pipelines>> {
-    let Some(settings) = config.pipelines.clone() else {
-        return Ok(None);
-    };
-    let SourceConfig::Gitlab { gitlab, .. } = sources else {
-        anyhow::bail!(Explanation::with_hint(
-            "--run-builds-on-gitlab requires sources in GitLab",
-            SOURCES_IN_GITLAB,
-        ));
-    };
-    let pipelines = Pipelines::new(gitlab.clone(), settings, config.url.clone(), clock);
-    Ok(Some(pipelines))
 }
 
 /// Makes the data folder private. Files that root had restored before an interruption belong to another user.
@@ -374,6 +334,21 @@ pub(crate) fn ensure_restored(data: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Explains why no file can be created in the data folder.
+fn not_writable(data: &Path, error: &io::Error) -> Explanation {
+    let data = data.display();
+    let hint = match error.kind() {
+        io::ErrorKind::ReadOnlyFilesystem => {
+            format!("mount the disk of `{data}` read-write, or choose another --data-dir")
+        }
+        _ => format!("let the server's user write to `{data}`, or choose another --data-dir"),
+    };
+    Explanation::with_hint(
+        format!("cannot lock the data folder `{data}`: {error}"),
+        hint,
+    )
+}
+
 /// Locks the data folder against a second server.
 ///
 /// Retries for a while: another server may be shutting down, and a child process holds a copy of the lock
@@ -384,7 +359,8 @@ pub(crate) async fn lock(data: &Path) -> anyhow::Result<fs_err::File> {
         .create(true)
         .truncate(false)
         .write(true)
-        .open(&path)?;
+        .open(&path)
+        .map_err(|error| not_writable(data, &error))?;
     for _ in 0..LOCK_TRIES {
         match file.try_lock() {
             Ok(()) => return Ok(file),

@@ -18,7 +18,7 @@ use buildbtw_model::client::{Authorities, Client};
 use buildbtw_model::settings::{any_number, read_text};
 use buildbtw_model::{Architecture, Explanation, Packager, WorkerName};
 use buildbtw_settings::{Failure, Parsed, Program};
-use buildbtw_telemetry::logging::LogFormat;
+use buildbtw_telemetry::logging::{LogFormat, log_filter};
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{BuilderConfig, Config};
@@ -69,9 +69,9 @@ pub enum Command {
     Run(Box<Run>),
     /// Check whether this machine can build for the server
     ///
-    /// Takes the settings of `run`; the worker may be running. Prints a line for each check, with a
-    /// command or instruction that repairs what it found. Exits with 1 if a check failed; warnings
-    /// do not count.
+    /// Takes the settings of `run`, and leaves nothing behind; the worker may be running. Prints a
+    /// line for each check, with a command or instruction that repairs what it found. Exits with 1
+    /// if a check failed; warnings do not count.
     Doctor(Box<Doctor>),
 }
 
@@ -249,7 +249,8 @@ pub struct Run {
         long,
         value_name = "FILTER",
         env = "BUILDBTW_LOG",
-        default_value = "info"
+        default_value = "info",
+        value_parser = log_filter
     )]
     pub log: String,
     /// Format of the log

@@ -24,6 +24,7 @@ mod schema;
 pub mod settings;
 mod source_entry;
 mod states;
+mod user_info;
 mod version;
 mod version_note;
 
@@ -50,5 +51,6 @@ pub use states::{
     AttemptStatus, BuildStatus, FailureKind, IterationStatus, MissingKeys, NetworkPolicy,
     PipelineStatus, Scope, TokenScope, UnknownState,
 };
+pub use user_info::hide_user_info;
 pub use version::{compare_versions, is_epoch_left_out};
 pub use version_note::VersionNote;

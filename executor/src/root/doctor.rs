@@ -36,7 +36,7 @@ pub(crate) async fn check_server(report: &mut Report, config: &Config) {
         Ok(client) => server::check_all(report, &client, expected, Timestamp::now).await,
         Err(error) => report.add(Check::failed(
             "server",
-            error.explanation(),
+            error,
             "correct `server` and `ca` in executor.toml",
         )),
     }

@@ -2,6 +2,8 @@
 
 use std::io::Write as _;
 
+use buildbtw_model::hide_user_info;
+
 use super::check;
 use crate::contract::Environment;
 use crate::explanations;
@@ -35,7 +37,7 @@ pub(super) fn run(host: &Host, environment: &Environment) -> Result<(), Failure>
         std::io::stdout(),
         "{} builds with {}",
         host.config.name()?,
-        host.config.server
+        hide_user_info(&host.config.server)
     )?;
     if host.config.gitlab_runner().is_none() {
         let _ = writeln!(

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 
 use buildbtw_gitlab::GitlabArgs;
 use buildbtw_settings::{Failure, Parsed, Program};
-use buildbtw_telemetry::logging::LogFormat;
+use buildbtw_telemetry::logging::{LogFormat, log_filter};
 use clap::{Args, Parser, Subcommand};
 
 pub use connections::ConnectionArgs;
@@ -67,6 +67,7 @@ pub struct Cli {
         long,
         env = "BUILDBTW_LOG",
         default_value = "info",
+        value_parser = log_filter,
         global = true,
         value_name = "FILTER"
     )]

@@ -7,7 +7,8 @@ use std::time::Duration;
 use buildbtw_gitlab::{Gitlab, GitlabArgs};
 use buildbtw_model::settings::{any_number, number};
 use buildbtw_model::{
-    Architecture, BuildTool, BuildToolName, BuildToolVersion, Explanation, Packager, saturating,
+    Architecture, BuildTool, BuildToolName, BuildToolVersion, Explanation, Packager,
+    hide_user_info, saturating,
 };
 use clap::Args;
 
@@ -383,7 +384,10 @@ fn clone_base(text: &str) -> anyhow::Result<String> {
     anyhow::ensure!(
         url.is_some(),
         Explanation::with_hint(
-            format!("--sources-url: `{text}` is not the URL of repositories"),
+            format!(
+                "--sources-url: `{}` is not the URL of repositories",
+                hide_user_info(text)
+            ),
             "use a URL like `https://git.example.org/packaging`, without password and query",
         )
     );

@@ -2,8 +2,8 @@
 
 use reqwest::{Response, StatusCode};
 
-use crate::Explanation;
 use crate::api::{Problem, ProblemKind};
+use crate::{Explanation, hide_user_info};
 
 /// The error of a request.
 #[derive(Debug, thiserror::Error)]
@@ -12,7 +12,7 @@ pub enum ClientError {
     #[error("the token contains characters that are not allowed in a token")]
     InvalidToken,
     /// The configured address is malformed.
-    #[error("`{server}` is not a server URL: {reason}")]
+    #[error("`{}` is not a server URL: {reason}", hide_user_info(.server))]
     InvalidServer {
         /// The configured address.
         server: String,
@@ -28,7 +28,7 @@ pub enum ClientError {
         reason: String,
     },
     /// The server could not be reached, or the connection broke.
-    #[error("cannot reach the server at {server}: {reason}")]
+    #[error("cannot reach the server at {}: {reason}", hide_user_info(.server))]
     Connection {
         /// The server's address.
         server: String,

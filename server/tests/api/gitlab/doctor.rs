@@ -58,6 +58,8 @@ impl Installation {
             .map(str::to_owned)
             .to_vec();
         line.push("--run-builds-on-gitlab".to_owned());
+        // The default port may be in use on this machine.
+        line.push("--listen=127.0.0.1:0".to_owned());
         if !more.contains(&"--data-dir") {
             let data = self.forge.file("data").display().to_string();
             line.extend(["--data-dir".to_owned(), data]);
