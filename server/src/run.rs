@@ -53,7 +53,6 @@ pub const LOCK_FILE: &str = "lock";
 const SOURCES_IN_GITLAB: &str = "set --gitlab-url, --gitlab-group and --gitlab-token-file";
 /// How long open requests may take after shutdown begins.
 const GRACE: Duration = Duration::from_secs(10);
-
 /// How often locking the data folder is tried, and the pause between two tries.
 const LOCK_TRIES: usize = 10;
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
@@ -102,12 +101,7 @@ impl Server {
         shutdown: CancellationToken,
     ) -> anyhow::Result<Self> {
         let data = &args.data.data_dir;
-        let restricted = private::restrict_data_folder(data);
-        if restricted.is_err() && data.join(RESTORING_FILE).exists() {
-            // Then the files may be those that root has restored so far.
-            ensure_restored(data)?;
-        }
-        restricted?;
+        restrict(data)?;
         let lock = lock(data).await?;
         ensure_restored(data)?;
         let (source_config, webhook) = args.sources()?;
@@ -352,6 +346,15 @@ fn pipelines(
     };
     let pipelines = Pipelines::new(gitlab.clone(), settings, config.url.clone(), clock);
     Ok(Some(pipelines))
+}
+
+/// Makes the data folder private. Files that root had restored before an interruption belong to another user.
+fn restrict(data: &Path) -> anyhow::Result<()> {
+    let restricted = private::restrict_data_folder(data);
+    if restricted.is_err() && data.join(RESTORING_FILE).exists() {
+        ensure_restored(data)?;
+    }
+    restricted
 }
 
 /// Checks that no restore was interrupted in the data folder: its packages belong to a database that is not in use.
