@@ -51,7 +51,6 @@ pub const ADDRESS_FILE: &str = "address";
 pub const LOCK_FILE: &str = "lock";
 /// How long open requests may take after shutdown begins.
 const GRACE: Duration = Duration::from_secs(10);
-
 /// How often locking the data folder is tried, and the pause between two tries.
 const LOCK_TRIES: usize = 10;
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
@@ -307,6 +306,15 @@ fn reloadable(args: &RunArgs, sources: &SourceConfig) -> Reloadable {
         gitlab_args: args.gitlab.clone(),
         gitlab: gitlab_of(sources),
     }
+}
+
+/// Makes the data folder private. Files that root had restored before an interruption belong to another user.
+fn restrict(data: &Path) -> anyhow::Result<()> {
+    let restricted = private::restrict_data_folder(data);
+    if restricted.is_err() && data.join(RESTORING_FILE).exists() {
+        ensure_restored(data)?;
+    }
+    restricted
 }
 
 /// Makes the data folder private. Files that root had restored before an interruption belong to another user.
