@@ -317,15 +317,6 @@ fn restrict(data: &Path) -> anyhow::Result<()> {
     restricted
 }
 
-/// Makes the data folder private. Files that root had restored before an interruption belong to another user.
-fn restrict(data: &Path) -> anyhow::Result<()> {
-    let restricted = private::restrict_data_folder(data);
-    if restricted.is_err() && data.join(RESTORING_FILE).exists() {
-        ensure_restored(data)?;
-    }
-    restricted
-}
-
 /// Checks that no restore was interrupted in the data folder: its packages belong to a database that is not in use.
 pub(crate) fn ensure_restored(data: &Path) -> anyhow::Result<()> {
     let is_restoring = data.join(RESTORING_FILE).try_exists();
