@@ -84,14 +84,12 @@ pub enum ConnectionProblem {
 impl ConnectionProblem {
     /// Returns the problem, and what to say instead of the cause.
     fn of(error: &(dyn std::error::Error + 'static)) -> (Self, Option<&'static str>) {
-        // An I/O error hides the error that it was made of.
-        let inner = error.downcast_ref::<std::io::Error>();
-        let inner = inner.and_then(std::io::Error::get_ref);
-        let tls = match inner {
-            Some(inner) => inner.downcast_ref(),
-            None => error.downcast_ref(),
-        };
-        match tls {
+        // I/O errors hide the errors that they were made of, and may be made of each other.
+        let mut tls = error;
+        while let Some(inner) = tls.downcast_ref().and_then(std::io::Error::get_ref) {
+            tls = inner;
+        }
+        match tls.downcast_ref() {
             Some(rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer)) => (
                 Self::UnknownAuthority,
                 Some("an unknown authority signed its certificate"),
@@ -212,6 +210,8 @@ mod tests {
     /// Returns the error of a connection to a server with an unusable certificate.
     fn certificate(error: rustls::CertificateError) -> ClientError {
         let error = std::io::Error::other(rustls::Error::InvalidCertificate(error));
+        // As the connection of an HTTP client returns it.
+        let error = std::io::Error::other(error);
         let (problem, reason) = ConnectionProblem::of(&error);
         ClientError::Connection {
             server: "https://x".to_owned(),

@@ -182,17 +182,19 @@ fn complete(path: &str, method: &str, operation: &mut Value, access: Access) {
             responses.insert(status.into(), json!({ "$ref": reference }));
         }
     }
-    let is_tagged = method == "get"
-        && responses
-            .get("200")
-            .is_some_and(|response| response.pointer("/content/application~1json").is_some());
-    if is_tagged {
+    if method == "get" && is_json(responses) {
         add_tag(responses);
         let parameters = operation.entry("parameters").or_insert_with(|| json!([]));
         if let Some(parameters) = parameters.as_array_mut() {
             parameters.push(json!({ "$ref": "#/components/parameters/IfNoneMatch" }));
         }
     }
+}
+
+/// Returns whether an operation responds with JSON.
+fn is_json(responses: &Map<String, Value>) -> bool {
+    let response = responses.get("200");
+    response.is_some_and(|response| response.pointer("/content/application~1json").is_some())
 }
 
 /// Adds to the errors that an operation describes itself what all errors have.
