@@ -47,7 +47,6 @@ const EXAMPLE: &str = "use a URL like `https://build.example.org`";
 pub(crate) fn parse_url(text: &str) -> anyhow::Result<(String, String)> {
     let url = text.trim_end_matches('/');
     let is_web = text.starts_with("http://") || text.starts_with("https://");
-    // From here on it is only part of messages.
     let text = hide_user_info(text);
     ensure!(
         is_web,
