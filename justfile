@@ -123,7 +123,7 @@ deny: (tools "cargo-deny")
 check-graphql:
     cargo run --quiet --package buildbtw-fake-gitlab --example check_graphql
 
-# Update that schema from the GitLab of .env (BUILDBTW_GITLAB_…)
+# Update that schema from the GitLab instance in .env (BUILDBTW_GITLAB_…)
 [group('develop')]
 update-graphql-schema *ARGS:
     cargo run --quiet --package buildbtw-gitlab --example update_graphql_schema -- "$@"

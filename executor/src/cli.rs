@@ -59,9 +59,10 @@ pub enum Command {
     Check,
     /// Check this host, its runner and the server, line by line
     ///
-    /// Start it as the user of gitlab-runner; jobs may run meanwhile. Prints a line for each setting
-    /// and check, with a command or instruction that repairs what it found. Exits with 1 if a check
-    /// failed; warnings do not count.
+    /// Run it as the user of gitlab-runner; jobs may be running. Creates the state folder if it does
+    /// not exist, and changes nothing else. Prints a line for each setting and check, with a command
+    /// or instruction that repairs what it found. Exits with 1 if a check failed; warnings do not
+    /// count.
     Doctor {
         /// Print the report as JSON
         #[arg(long)]

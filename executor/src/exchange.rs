@@ -8,6 +8,7 @@ use buildbtw_model::api::{ExchangeIdToken, ExchangedIdToken, ProblemKind};
 use buildbtw_model::client::{Client, ClientError};
 use buildbtw_model::{AttemptId, Explanation, WorkerName};
 
+use crate::explanations;
 use crate::failure::Failure;
 use crate::id_token::IdToken;
 use crate::retry;
@@ -65,7 +66,7 @@ fn failure(attempt: AttemptId, server: &str, error: &ClientError) -> Failure {
         let hints: Vec<String> = own
             .map(str::to_owned)
             .into_iter()
-            .chain(error.hint())
+            .chain(explanations::of_client(error).hint)
             .collect();
         Explanation {
             message,

@@ -4,11 +4,12 @@
 use std::fmt::Display;
 use std::path::Path;
 
+use buildbtw_model::client::ClientError;
 use buildbtw_model::{Architecture, Explanation, WorkerName};
 
 /// The hint for jobs that do not come from the template.
-const TEMPLATE_HINT: &str = "create jobs with buildbtw's pipeline template, ci/buildbtw.yml; notes/gitlab.md \
-                             describes it";
+const TEMPLATE_HINT: &str = "create jobs with buildbtw's pipeline template, buildbtw.yml; \
+                             /usr/share/doc/buildbtw-executor/gitlab.md (notes/gitlab.md) describes it";
 
 /// Explains that the host has no name of its own.
 pub(crate) fn no_name() -> Explanation {
@@ -16,6 +17,27 @@ pub(crate) fn no_name() -> Explanation {
         "the host name cannot be used as a name for the server",
         "set `name`",
     )
+}
+
+/// Explains why the server cannot be used. Hints name settings, where those of other programs name flags.
+pub(crate) fn of_client(error: &ClientError) -> Explanation {
+    let hint = match error {
+        ClientError::Connection { .. } => {
+            Some("check that buildbtw-server runs there, or correct `server` in executor.toml".to_owned())
+        }
+        ClientError::InvalidServer { .. } => {
+            Some("set `server` in executor.toml to a URL like `https://build.example.org`".to_owned())
+        }
+        ClientError::InvalidCa { .. } => Some(
+            "set `ca` in executor.toml to a PEM file, with lines like `-----BEGIN CERTIFICATE-----`"
+                .to_owned(),
+        ),
+        other => other.hint(),
+    };
+    Explanation {
+        message: error.to_string(),
+        hint,
+    }
 }
 
 /// Explains that a user other than root controls what root trusts.
@@ -31,7 +53,7 @@ pub(crate) fn untrusted_owner(path: &Path, owner: u32) -> Explanation {
 pub(crate) fn untrusted_mode(path: &Path) -> Explanation {
     let path = path.display();
     Explanation::with_hint(
-        format!("`{path}` is writable for users other than its owner"),
+        format!("`{path}` is writable by users other than its owner"),
         format!("run `chmod go-w '{path}'`"),
     )
 }
@@ -142,7 +164,7 @@ pub(crate) fn invalid_variable(name: &str, error: impl Display) -> Explanation {
 pub(crate) fn unreadable_settings(path: &Path, error: impl Display) -> Explanation {
     Explanation::with_hint(
         format!("cannot read the settings in `{}`: {error}", path.display()),
-        "check --config; notes/gitlab.md describes the settings",
+        "check --config; /usr/share/doc/buildbtw-executor/gitlab.md (notes/gitlab.md) describes the settings",
     )
 }
 
@@ -151,6 +173,14 @@ pub(crate) fn no_script_user(name: &str) -> Explanation {
     Explanation::with_hint(
         format!("this host has no user `{name}`"),
         "set `script_user` to another user",
+    )
+}
+
+/// Explains that jobs cannot have a cache: each has its own folder, which is removed afterwards.
+pub(crate) fn no_cache() -> Explanation {
+    Explanation::with_hint(
+        "this runner does not support the job's cache",
+        "remove `cache:` from its CI configuration: a build's dependencies come from the repositories",
     )
 }
 
@@ -182,6 +212,18 @@ mod tests {
         let denied = "Permission denied (os error 13)";
         let text = [
             no_name(),
+            of_client(&ClientError::InvalidServer {
+                server: "localhost".to_owned(),
+                reason: "expected http://host:port or https://host".to_owned(),
+            }),
+            of_client(&ClientError::InvalidCa {
+                path: "/etc/ca.pem".into(),
+                reason: "it contains no PEM certificate".to_owned(),
+            }),
+            of_client(&ClientError::Connection {
+                server: "http://127.0.0.1:8080".to_owned(),
+                reason: "Connection refused (os error 111)".to_owned(),
+            }),
             untrusted_owner(folder, 1000),
             untrusted_mode(folder),
             no_gitlab_runner(),
@@ -197,6 +239,7 @@ mod tests {
             invalid_variable("BUILDBTW_ATTEMPT", "not a UUID"),
             unreadable_settings(Path::new("/etc/buildbtw/executor.toml"), denied),
             no_script_user("builder"),
+            no_cache(),
             script_user_is_root(),
             no_script_environment("bwrap: No permissions to create a new namespace"),
         ];

@@ -129,6 +129,18 @@ mod tests {
     }
 
     #[test]
+    fn failures_match_snapshot() {
+        let missing = io::Error::from(io::ErrorKind::NotFound);
+        let denied = PermissionDenied::new(Path::new("/srv"), "it belongs to root, with mode 700");
+        let failures = [
+            Failure::not_started(Path::new("/usr/bin/bwrap"), None, &missing),
+            Failure::from(denied),
+        ];
+        let text = failures.map(|failure| failure.explanation().to_string());
+        insta::assert_snapshot!(text.join("\n\n"));
+    }
+
+    #[test]
     fn reports_missing_permission_of_a_final_failure() {
         let denied = PermissionDenied::new(Path::new("/x"), "it is closed");
         let failure = Failure::from(denied.clone());

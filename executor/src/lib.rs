@@ -1,4 +1,4 @@
-//! Builds packages in the jobs of a GitLab: a driver of GitLab Runner's *custom* executor.
+//! Builds packages in GitLab jobs: a driver of GitLab Runner's *custom* executor.
 //!
 //! GitLab Runner starts the program once for every step of a job:
 //!

@@ -50,6 +50,30 @@ server_is_confined() {
   [[ $(on worker stat --format '%U %a' /etc/buildbtw/worker-token) == 'root 600' ]] || fails 'the token is readable'
 }
 
+# What "Later" tells administrators to run, as root and without the variables of the units.
+commands_find_the_services() {
+  say 'doctor'
+  on server buildbtw-server doctor | tee "$work/doctor"
+  grep -q '^ok       running server: it answers at http://127.0.0.1:8080$' "$work/doctor"
+  grep -q '^ok       database: ' "$work/doctor"
+  grep -q '^ok       public URL: ' "$work/doctor"
+  on server buildbtw doctor
+  on worker buildbtw-worker doctor | tee "$work/doctor"
+  grep -q '^ok       token: ' "$work/doctor"
+  grep -q '^ok       scratch folder: ./var/lib/buildbtw-worker/1. is private' "$work/doctor"
+  grep -q '^ok       build of a package: ' "$work/doctor"
+  say 'backup and check'
+  on server buildbtw-server backup /root/backup
+  on server test -s /root/backup/buildbtw.sqlite3
+  on server bash -euc '
+    systemctl stop buildbtw-server
+    buildbtw-server check
+    systemctl start buildbtw-server'
+  until_is active property server buildbtw-server ActiveState
+  [[ $(on server stat --format '%a' /var/lib/private/buildbtw-server/buildbtw.sqlite3) == 600 ]] ||
+    fails 'the database is not private'
+}
+
 reload_reads_files_again() {
   say 'reload'
   on server bash -euc '
@@ -149,13 +173,13 @@ second_instance_has_settings_of_its_own() {
     systemctl enable --now buildbtw-worker@2
     systemctl show --property StatusText --value buildbtw-worker@1 buildbtw-worker@2
     test -d /var/lib/buildbtw-worker/2' | tee "$work/workers"
-  grep -qx 'claims up to 1 builds at https://build.example.org' "$work/workers"
+  grep -qx 'claims up to 1 build at https://build.example.org' "$work/workers"
   grep -qx 'claims up to 2 builds at https://build.example.org' "$work/workers"
 }
 
 # With the stand-in for GitLab on the same machine: as credentials of systemd, and as files that a reload reads again.
 secrets_of_gitlab_reach_the_server() {
-  say 'a GitLab, and its secrets'
+  say 'GitLab, and its secrets'
   cp "$programs/fake-gitlab" "$work/server/usr/local/bin"
   # shellcheck disable=SC2016 # for the other shell
   on server bash -euc '
@@ -169,21 +193,23 @@ secrets_of_gitlab_reach_the_server() {
     stat --format "%n %U %G %a" /etc/buildbtw/gitlab-token
     mkdir -p /etc/systemd/system/buildbtw-server.service.d
     cp /usr/share/doc/buildbtw-server/gitlab.conf /etc/systemd/system/buildbtw-server.service.d
-    echo BUILDBTW_DATA_DIR=/var/lib/buildbtw-server/with-gitlab >/etc/buildbtw/server.env
-    sed -i "/^sources_/d" /etc/buildbtw/server.toml
+    sed -i -e "/^sources_/d" -e "s#^data_dir = .*#data_dir = \"/var/lib/buildbtw-server/with-gitlab\"#" \
+      /etc/buildbtw/server.toml
     cat >>/etc/buildbtw/server.toml <<END
 gitlab_url = "$(cat /srv/gitlab/address)"
 gitlab_group = "packaging"
+gitlab_token_file = "/etc/buildbtw/gitlab-token"
+gitlab_webhook_secret_file = "/etc/buildbtw/webhook-secret"
 END
     systemctl daemon-reload
     systemctl restart buildbtw-server
     buildbtw sources --server http://127.0.0.1:8080
+    # The stand-in has no webhook, which is a failure.
+    buildbtw-server doctor >doctor || true
+    grep "^ok       running server: " doctor
+    grep "^ok       GitLab token: " doctor
     echo "the files themselves"
     rm /etc/systemd/system/buildbtw-server.service.d/gitlab.conf
-    cat >>/etc/buildbtw/server.toml <<END
-gitlab_token_file = "/etc/buildbtw/gitlab-token"
-gitlab_webhook_secret_file = "/etc/buildbtw/webhook-secret"
-END
     systemctl daemon-reload
     systemctl restart buildbtw-server
     mv /etc/buildbtw/webhook-secret /root

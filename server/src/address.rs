@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use anyhow::{bail, ensure};
-use buildbtw_model::Explanation;
+use buildbtw_model::{Explanation, hide_user_info};
 
 /// First path segments that the server uses. A prefix that begins with one of them would be ambiguous
 /// behind a proxy that strips the prefix.
@@ -46,8 +46,10 @@ const EXAMPLE: &str = "use a URL like `https://build.example.org`";
 /// Checks `--url`. Returns it without a trailing slash, and its path: empty, or beginning with a slash.
 pub(crate) fn parse_url(text: &str) -> anyhow::Result<(String, String)> {
     let url = text.trim_end_matches('/');
+    let is_web = text.starts_with("http://") || text.starts_with("https://");
+    let text = hide_user_info(text);
     ensure!(
-        text.starts_with("http://") || text.starts_with("https://"),
+        is_web,
         Explanation::with_hint(
             format!("--url: `{text}` does not start with http:// or https://"),
             EXAMPLE,
@@ -250,6 +252,20 @@ mod tests {
         ] {
             let error = prefix(wrong).unwrap_err();
             assert!(error.to_string().contains("--url"), "{wrong}: {error}");
+        }
+    }
+
+    #[test]
+    fn refusals_do_not_show_passwords() {
+        for text in [
+            "https://u:s3cret@x",
+            "https://u:s3cret@x/?a",
+            "https://u:s3cret@x y",
+            "u:s3cret@x",
+        ] {
+            let error = parse_url(text).unwrap_err().to_string();
+            assert!(!error.contains("s3cret"), "{error}");
+            assert!(error.contains("(hidden)@x"), "{error}");
         }
     }
 

@@ -4,10 +4,11 @@ use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
-use buildbtw_model::Explanation;
 use buildbtw_server::cli::{BackupArgs, RestoreArgs};
 use buildbtw_server::maintenance::backup::restore::{self, Source};
 use buildbtw_server::maintenance::backup::{self, Summary};
+use buildbtw_server::shutdown;
+use tokio_util::sync::CancellationToken;
 
 /// Exit code of `backup`, `restore` and `check` if problems were found and not repaired.
 pub(crate) const EXIT_FINDINGS: u8 = 2;
@@ -16,16 +17,12 @@ const STANDARD: &str = "-";
 
 pub(crate) async fn backup(args: &BackupArgs) -> anyhow::Result<ExitCode> {
     let (data, target) = (&args.data.data_dir, &args.target);
+    let stop = CancellationToken::new();
+    shutdown::on_signals(stop.clone())?;
     let summary = if target == Path::new(STANDARD) {
         let output = std::io::stdout();
-        anyhow::ensure!(
-            !output.is_terminal(),
-            Explanation::with_hint(
-                "a terminal cannot take an archive",
-                "redirect the output, or name a folder",
-            )
-        );
-        let summary = backup::backup_to(data, output).await?;
+        anyhow::ensure!(!output.is_terminal(), backup::written_to_terminal());
+        let summary = backup::backup_to(data, output, &stop).await?;
         let Summary { totals, .. } = &summary;
         // The output is the archive.
         tracing::info!(
@@ -35,7 +32,7 @@ pub(crate) async fn backup(args: &BackupArgs) -> anyhow::Result<ExitCode> {
         );
         summary
     } else {
-        let summary = backup::backup(data, target).await?;
+        let summary = backup::backup(data, target, &stop).await?;
         let Summary { totals, .. } = &summary;
         print(format_args!(
             "{}: {} files, {} bytes",
@@ -60,14 +57,11 @@ pub(crate) async fn backup(args: &BackupArgs) -> anyhow::Result<ExitCode> {
 pub(crate) async fn restore(args: &RestoreArgs) -> anyhow::Result<ExitCode> {
     let source = if args.source == Path::new(STANDARD) {
         let input = std::io::stdin();
-        anyhow::ensure!(
-            !input.is_terminal(),
-            Explanation::with_hint(
-                "a terminal is not an archive",
-                "redirect the input, or name a backup",
-            )
-        );
-        Source::Archive(Box::new(input))
+        anyhow::ensure!(!input.is_terminal(), backup::read_from_terminal());
+        Source::Archive {
+            input: Box::new(input),
+            path: None,
+        }
     } else {
         Source::open(&args.source)?
     };

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 
 use buildbtw_telemetry::otlp::Traces;
 
-/// See the module. The default is nothing of it.
+/// See the module. By default, nothing was inherited or configured.
 #[derive(Debug, Default)]
 pub struct Inherited {
     /// A socket to listen on.

@@ -21,6 +21,7 @@ pub mod maintenance;
 pub mod metrics;
 pub mod network;
 pub mod outage;
+pub mod owner;
 pub mod planning;
 pub mod principal;
 pub mod private;

@@ -111,13 +111,14 @@ impl Logs {
         }
     }
 
-    /// Returns the length of a log; 0 if nothing was logged.
+    /// Returns the length of a log; 0 if nothing was logged. Opens the file, so that one that cannot be read is an error
+    /// before a part of it is sent.
     ///
     /// # Errors
     /// When the file cannot be read.
     pub async fn length(&self, attempt: AttemptId) -> io::Result<u64> {
-        match fs_err::tokio::metadata(self.path(attempt)).await {
-            Ok(metadata) => Ok(metadata.len()),
+        match fs_err::tokio::File::open(self.path(attempt)).await {
+            Ok(file) => Ok(file.metadata().await?.len()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
             Err(error) => Err(error),
         }

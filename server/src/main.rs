@@ -6,12 +6,13 @@ mod doctor_command;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use buildbtw_doctor::ShownSetting;
+use buildbtw_doctor::{ShownSetting, command};
 use buildbtw_gitlab::Gitlab;
 use buildbtw_model::Explanation;
 use buildbtw_server::cli::{
     self, CheckArgs, Cli, Command, GitlabCommand, RunArgs, SetCiConfigArgs,
 };
+use buildbtw_server::doctor::{PROGRAM, VERSION};
 use buildbtw_server::inherited::Inherited;
 use buildbtw_server::listening;
 use buildbtw_server::maintenance::{self, ci_config};
@@ -22,6 +23,7 @@ use buildbtw_server::time::Clock;
 use buildbtw_telemetry::console::Console;
 use buildbtw_telemetry::logging::{LogFormat, Logging};
 use buildbtw_telemetry::otlp::{OtlpSettings, Traces};
+use clap::CommandFactory as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -30,9 +32,11 @@ use backup_commands::EXIT_FINDINGS;
 fn main() -> ExitCode {
     let parsed = match cli::parse(std::env::args_os()) {
         Ok(parsed) => parsed,
-        Err(failure) => return doctor_command::report_failure(failure),
+        Err(failure) => {
+            return command::report_failure(Cli::command(), PROGRAM, VERSION, failure);
+        }
     };
-    let settings = doctor_command::settings(&parsed);
+    let settings = command::settings(&parsed);
     let cli = parsed.cli;
     private::restrict_new_files();
     let refusal = match start_log(&cli) {

@@ -11,10 +11,14 @@ use anyhow::Context as _;
 use buildbtw_model::Explanation;
 use rustix::fs::Mode;
 
+use crate::owner::{LOST_AND_FOUND, Owner, command};
+
 /// The mode of folders: rwx for the server's user.
 const FOLDER: u32 = 0o700;
 /// The mode of files: rw for the server's user.
 const FILE: u32 = 0o600;
+/// What may belong to root, because the server never opens it to read or write: it replaces some of these files.
+const MAY_BE_OF_ROOT: [&str; 3] = [LOST_AND_FOUND, "address", "admin-token"];
 
 /// Sets the umask, so that new files and folders are private.
 pub fn restrict_new_files() {
@@ -27,19 +31,19 @@ pub fn restrict_new_files() {
 /// # Errors
 /// When the folder cannot be created, or a file in it belongs to another user.
 pub fn restrict_data_folder(data: &Path) -> anyhow::Result<()> {
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(FOLDER)
-        .create(data)
-        .with_context(|| format!("cannot create the data folder `{}`", data.display()))?;
-    restrict(data, FOLDER)?;
+    create(data)?;
+    let tree = Tree {
+        data,
+        own: Owner::own(),
+    };
+    tree.restrict(data, FOLDER)?;
     for entry in fs_err::read_dir(data)? {
         let entry = entry?;
         let kind = entry.file_type()?;
         let closed = if kind.is_file() {
-            restrict(&entry.path(), FILE)
+            tree.restrict(&entry.path(), FILE)
         } else if kind.is_dir() {
-            restrict_tree(&entry.path())
+            tree.restrict_all(&entry.path())
         } else {
             Ok(())
         };
@@ -52,49 +56,109 @@ pub fn restrict_data_folder(data: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Makes a folder private with all its files. A folder that is already private is skipped.
-fn restrict_tree(top: &Path) -> anyhow::Result<()> {
-    if is_private(top, FOLDER)? {
-        return Ok(());
-    }
-    let mut folders = vec![top.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs_err::read_dir(&folder)? {
-            let entry = entry?;
-            let kind = entry.file_type()?;
-            if kind.is_dir() {
-                restrict(&entry.path(), FOLDER)?;
-                folders.push(entry.path());
-            } else if kind.is_file() {
-                restrict(&entry.path(), FILE)?;
+/// Creates the data folder if it does not exist, and makes it private, for a command that fills it. Root may fill that
+/// of any user.
+///
+/// # Errors
+/// When the folder cannot be created, or belongs to another user.
+pub fn create_data_folder(data: &Path) -> anyhow::Result<()> {
+    create(data)?;
+    let own = Owner::own();
+    let own = match own.user {
+        0 => Owner::of(data)?,
+        _ => own,
+    };
+    Tree { data, own }.restrict(data, FOLDER)
+}
+
+fn create(data: &Path) -> Result<(), Explanation> {
+    let created = std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(FOLDER)
+        .create(data);
+    created.map_err(|error| {
+        Explanation::with_hint(
+            format!(
+                "cannot create the data folder `{}`: {error}",
+                data.display()
+            ),
+            "choose another --data-dir, or create the folder for the server's user",
+        )
+    })
+}
+
+/// A data folder, and whose files it may have.
+#[derive(Clone, Copy)]
+struct Tree<'a> {
+    data: &'a Path,
+    own: Owner,
+}
+
+impl Tree<'_> {
+    /// Makes a folder private with all its files. A folder that is already private is skipped.
+    fn restrict_all(self, top: &Path) -> anyhow::Result<()> {
+        if self.is_private(top, FOLDER)? {
+            return Ok(());
+        }
+        let mut folders = vec![top.to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs_err::read_dir(&folder)? {
+                let entry = entry?;
+                let kind = entry.file_type()?;
+                if kind.is_dir() {
+                    self.restrict(&entry.path(), FOLDER)?;
+                    folders.push(entry.path());
+                } else if kind.is_file() {
+                    self.restrict(&entry.path(), FILE)?;
+                }
             }
         }
+        // Last, so that an interrupted run starts over.
+        self.restrict(top, FOLDER)
     }
-    // Last, so that an interrupted run starts over.
-    restrict(top, FOLDER)
-}
 
-/// Returns whether a file or folder belongs to this process's user or root, and is private.
-fn is_private(path: &Path, mode: u32) -> anyhow::Result<bool> {
-    let metadata = fs_err::metadata(path)?;
-    // Root can open everything anyway.
-    let owners = [0, rustix::process::geteuid().as_raw()];
-    anyhow::ensure!(
-        owners.contains(&metadata.uid()),
-        Explanation::with_hint(
-            format!("`{}` belongs to another user", path.display()),
-            "its owner must be the user that the server runs as",
-        )
-    );
-    Ok(metadata.permissions().mode() & 0o777 == mode)
-}
-
-fn restrict(path: &Path, mode: u32) -> anyhow::Result<()> {
-    if is_private(path, mode)? {
-        return Ok(());
+    fn restrict(self, path: &Path, mode: u32) -> anyhow::Result<()> {
+        if self.is_private(path, mode)? {
+            return Ok(());
+        }
+        fs_err::set_permissions(path, PermissionsExt::from_mode(mode))
+            .with_context(|| format!("cannot restrict the permissions of `{}`", path.display()))
     }
-    fs_err::set_permissions(path, PermissionsExt::from_mode(mode))
-        .with_context(|| format!("cannot restrict the permissions of `{}`", path.display()))
+
+    /// Returns whether a file or folder is private. It has to belong to the user of the server.
+    fn is_private(self, path: &Path, mode: u32) -> anyhow::Result<bool> {
+        let metadata = fs_err::metadata(path)?;
+        let is_private = metadata.permissions().mode() & 0o777 == mode;
+        if let Some(refusal) = self.refusal(path, metadata.uid(), is_private) {
+            anyhow::bail!(refusal);
+        }
+        Ok(is_private)
+    }
+
+    /// Returns why the server cannot use a file of this user.
+    fn refusal(self, path: &Path, owner: u32, is_private: bool) -> Option<Explanation> {
+        let Owner { user, .. } = self.own;
+        // Root can read everything anyway.
+        let is_of_root = owner == 0 && is_private && {
+            let name = path.strip_prefix(self.data).unwrap_or(path);
+            MAY_BE_OF_ROOT.map(Path::new).contains(&name)
+        };
+        if owner == user || is_of_root {
+            return None;
+        }
+        let repair = format!("run `{}` as root", command(self.data, self.own));
+        let hint = match user {
+            0 => format!("run the server as user {owner}, or {repair}"),
+            _ => repair,
+        };
+        Some(Explanation::with_hint(
+            format!(
+                "`{}` belongs to user {owner}, but the server runs as user {user}",
+                path.display()
+            ),
+            hint,
+        ))
+    }
 }
 
 fn is_not_found(error: &anyhow::Error) -> bool {
@@ -154,8 +218,54 @@ mod tests {
                 return;
             }
             let refused = restrict_data_folder(&data).unwrap_err().to_string();
-            assert!(refused.contains("another user"), "{refused}");
+            assert!(refused.contains("belongs to user 65534"), "{refused}");
             std::os::unix::fs::chown(path, Some(0), None).unwrap();
         }
+    }
+
+    #[test]
+    fn root_may_fill_the_folder_of_another_user() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        create_data_folder(&data).unwrap();
+        if std::os::unix::fs::chown(&data, Some(12_345), None).is_err() {
+            eprintln!("SKIPPED: only root can change the owner of files");
+            return;
+        }
+        fs_err::set_permissions(&data, PermissionsExt::from_mode(0o755)).unwrap();
+        create_data_folder(&data).unwrap();
+        let metadata = data.metadata().unwrap();
+        let found = (metadata.uid(), metadata.permissions().mode() & 0o777);
+        assert_eq!(found, (12_345, 0o700));
+    }
+
+    #[test]
+    fn names_owner_and_repair_of_files_that_the_server_cannot_use() {
+        let refusal = |path: &str, owner, user| {
+            let own = Owner { user, group: user };
+            let data = Path::new("/srv/data");
+            let refusal = Tree { data, own }.refusal(&data.join(path), owner, true);
+            refusal.map(|refusal| refusal.to_string())
+        };
+        for (path, owner, user) in [
+            ("repos", 7, 7),
+            ("repos", 0, 0),
+            ("lost+found", 0, 7),
+            ("admin-token", 0, 7),
+        ] {
+            assert_eq!(refusal(path, owner, user), None, "{path}");
+        }
+        let of_root = refusal("repos", 0, 7).unwrap();
+        assert_eq!(
+            of_root,
+            "`/srv/data/repos` belongs to user 0, but the server runs as user 7\n\
+             hint: run `chown --recursive 7:7 '/srv/data'` as root"
+        );
+        let by_root = refusal("", 7, 0).unwrap();
+        assert!(
+            by_root.contains("run the server as user 7, or"),
+            "{by_root}"
+        );
+        assert!(refusal("admin-token", 8, 7).is_some());
     }
 }

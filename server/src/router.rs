@@ -177,8 +177,9 @@ fn tag_as_compressed<B>(mut response: Response<B>) -> Response<B> {
 }
 
 async fn not_found(State(state): State<AppState>, OriginalUri(uri): OriginalUri) -> Response {
-    let error = Error::not_found(format!("`{}`", uri.path()));
-    problem_or_page(&state, &uri, error.into_problem())
+    let mut problem = Error::not_found(format!("`{}`", uri.path())).into_problem();
+    problem.hint = is_below(&uri, "/api").then(|| "all paths are described at /api".to_owned());
+    problem_or_page(&state, &uri, problem)
 }
 
 async fn method_not_allowed(
@@ -189,16 +190,21 @@ async fn method_not_allowed(
     let title = format!("method {method} is not allowed on {}", uri.path());
     let mut problem = Error::refused(ProblemKind::InvalidRequest, title).into_problem();
     problem.status = 405;
+    problem.hint = Some(match is_below(&uri, "/api") {
+        true => "the methods of each path are described at /api".to_owned(),
+        false => "send GET or HEAD".to_owned(),
+    });
     problem_or_page(&state, &uri, problem)
+}
+
+fn is_below(uri: &Uri, prefix: &str) -> bool {
+    let rest = uri.path().strip_prefix(prefix);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Returns a problem as JSON to programs and as a page to people.
 fn problem_or_page(state: &AppState, uri: &Uri, problem: Problem) -> Response {
-    let for_programs = ["/api", "/repo"].into_iter().any(|prefix| {
-        let rest = uri.path().strip_prefix(prefix);
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    });
-    if for_programs {
+    if is_below(uri, "/api") || is_below(uri, "/repo") {
         problem_response(problem)
     } else {
         pages::error_response(&pages::links(state), problem)

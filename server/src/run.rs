@@ -1,5 +1,8 @@
 //! Starts the parts of the server, serves until shutdown, and stops in order.
 
+pub(crate) mod requirements;
+
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,22 +21,20 @@ use crate::actors;
 use crate::address::reachable;
 use crate::admission::Limits;
 use crate::cli::RunArgs;
-use crate::config::Config;
 use crate::db::Database;
 use crate::disk::Disk;
 use crate::inherited::Inherited;
 use crate::listening::listen;
+use crate::owner::unusable;
 use crate::private;
 use crate::repos::base::BaseRepositories;
 use crate::router::{metrics_router, router};
 use crate::serve::{LONGEST_STALL, serve};
-use crate::service::forge_report::Reporter;
 use crate::service::record_traces::finish_traces;
 use crate::service::reload::Reloadable;
 use crate::service::{recover, tokens};
 use crate::service_manager;
 use crate::sources::{self, SourceConfig};
-use crate::state::pipelines::Pipelines;
 use crate::state::replans::Replans;
 use crate::state::trace_recorder::TraceRecorder;
 use crate::state::{AppState, CoreParts, Parts};
@@ -48,12 +49,9 @@ pub const RESTORING_FILE: &str = "restoring.sqlite3";
 pub const ADDRESS_FILE: &str = "address";
 /// The file in the data folder that a running server has locked.
 pub const LOCK_FILE: &str = "lock";
-/// What to do if a setting requires sources in GitLab.
-const SOURCES_IN_GITLAB: &str = "set --gitlab-url, --gitlab-group and --gitlab-token-file";
 /// How long open requests may take after shutdown begins.
 const GRACE: Duration = Duration::from_secs(10);
-
-/// Tries to lock the data folder, and the pause between them.
+/// How often locking the data folder is tried, and the pause between two tries.
 const LOCK_TRIES: usize = 10;
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
@@ -101,7 +99,7 @@ impl Server {
         shutdown: CancellationToken,
     ) -> anyhow::Result<Self> {
         let data = &args.data.data_dir;
-        private::restrict_data_folder(data)?;
+        restrict(data)?;
         let lock = lock(data).await?;
         ensure_restored(data)?;
         let (source_config, webhook) = args.sources()?;
@@ -111,8 +109,8 @@ impl Server {
         let metrics = listen_for_metrics(args).await?;
         let address = listener.local_addr()?;
         let config = args.config(address, webhook)?;
-        let pipelines = pipelines(&config, &source_config, &clock)?;
-        let reporter = reporter(args, &source_config)?;
+        let pipelines = requirements::pipelines(&config, &source_config, &clock)?;
+        let reporter = requirements::reporter(args, &source_config)?;
         let disk = Disk::open(data, args.disk_reserve_mib)?;
         let reloadable = reloadable(args, &source_config);
         let database = open_database(data, clock).await?;
@@ -288,7 +286,7 @@ fn gitlab_of(sources: &SourceConfig) -> Option<Gitlab> {
 }
 
 impl Server {
-    /// Serves metrics at their own address, if they have one, until the end of the process: monitoring shall see a
+    /// Serves metrics at their own address, if they have one, until the end of the process: monitoring must see a
     /// server that stops.
     fn serve_metrics(&mut self) {
         let Some(listener) = self.metrics.take() else {
@@ -301,25 +299,6 @@ impl Server {
     }
 }
 
-/// Returns the reporter to GitLab, if reports are configured.
-fn reporter(args: &RunArgs, sources: &SourceConfig) -> anyhow::Result<Option<Reporter>> {
-    if args.gitlab_report.is_empty() {
-        return Ok(None);
-    }
-    match sources {
-        SourceConfig::Gitlab { gitlab, .. } => Ok(Some(Reporter::new(
-            gitlab.clone(),
-            args.gitlab_report.clone(),
-        ))),
-        SourceConfig::Directory { .. } => {
-            anyhow::bail!(Explanation::with_hint(
-                "--gitlab-report requires sources in GitLab",
-                SOURCES_IN_GITLAB,
-            ))
-        }
-    }
-}
-
 /// Returns where the settings are that can be read again.
 fn reloadable(args: &RunArgs, sources: &SourceConfig) -> Reloadable {
     Reloadable {
@@ -329,29 +308,20 @@ fn reloadable(args: &RunArgs, sources: &SourceConfig) -> Reloadable {
     }
 }
 
-/// Returns the builds on GitLab, if they are configured.
-fn pipelines(
-    config: &Config,
-    sources: &SourceConfig,
-    clock: &Clock,
-) -> anyhow::Result<Option<Pipelines>> {
-    let Some(settings) = config.pipelines.clone() else {
-        return Ok(None);
-    };
-    let SourceConfig::Gitlab { gitlab, .. } = sources else {
-        anyhow::bail!(Explanation::with_hint(
-            "--run-builds-on-gitlab requires sources in GitLab",
-            SOURCES_IN_GITLAB,
-        ));
-    };
-    let pipelines = Pipelines::new(gitlab.clone(), settings, config.url.clone(), clock);
-    Ok(Some(pipelines))
+/// Makes the data folder private. Files that root had restored before an interruption belong to another user.
+fn restrict(data: &Path) -> anyhow::Result<()> {
+    let restricted = private::restrict_data_folder(data);
+    if restricted.is_err() && data.join(RESTORING_FILE).exists() {
+        ensure_restored(data)?;
+    }
+    restricted
 }
 
 /// Checks that no restore was interrupted in the data folder: its packages belong to a database that is not in use.
-fn ensure_restored(data: &Path) -> anyhow::Result<()> {
+pub(crate) fn ensure_restored(data: &Path) -> anyhow::Result<()> {
+    let is_restoring = data.join(RESTORING_FILE).try_exists();
     anyhow::ensure!(
-        !data.join(RESTORING_FILE).try_exists()?,
+        !is_restoring.map_err(|error| unusable(data, &error))?,
         Explanation::with_hint(
             format!(
                 "`restore` into the data folder `{}` was interrupted",
@@ -361,6 +331,21 @@ fn ensure_restored(data: &Path) -> anyhow::Result<()> {
         )
     );
     Ok(())
+}
+
+/// Explains why no file can be created in the data folder.
+fn not_writable(data: &Path, error: &io::Error) -> Explanation {
+    let data = data.display();
+    let hint = match error.kind() {
+        io::ErrorKind::ReadOnlyFilesystem => {
+            format!("mount the disk of `{data}` read-write, or choose another --data-dir")
+        }
+        _ => format!("let the server's user write to `{data}`, or choose another --data-dir"),
+    };
+    Explanation::with_hint(
+        format!("cannot lock the data folder `{data}`: {error}"),
+        hint,
+    )
 }
 
 /// Locks the data folder against a second server.
@@ -373,7 +358,8 @@ pub(crate) async fn lock(data: &Path) -> anyhow::Result<fs_err::File> {
         .create(true)
         .truncate(false)
         .write(true)
-        .open(&path)?;
+        .open(&path)
+        .map_err(|error| not_writable(data, &error))?;
     for _ in 0..LOCK_TRIES {
         match file.try_lock() {
             Ok(()) => return Ok(file),

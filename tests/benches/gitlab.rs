@@ -1,4 +1,4 @@
-//! The time to read a group of a GitLab, and the cost of polling it. Prints figures; asserts nothing about time.
+//! The time to read a GitLab group, and the cost of polling it. Prints figures; asserts nothing about time.
 //!
 //! The server is a process of its own; the stand-in for GitLab shares another one with this. `just bench` compiles the
 //! server first.

@@ -35,7 +35,7 @@ fn srcinfo(pkgbase: &str) -> String {
     )
 }
 
-/// Returns a GitLab that builds the packages `p0`, `p1` …, and a server that has read them.
+/// Returns a stand-in for GitLab that builds the packages `p0`, `p1` …, and a server that has read them.
 fn start(folder: &std::path::Path, packages: usize, more: &[&str]) -> (Forge, Server) {
     let forge = Forge::that_builds(folder);
     let texts = (0..packages).map(|number| {

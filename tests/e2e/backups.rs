@@ -1,9 +1,11 @@
-//! `backup` and `restore` as programs: pipes, exit codes, and a server that runs meanwhile.
+//! `backup` and `restore` as programs: pipes, exit codes, and a server that keeps running.
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use buildbtw_tests::{Server, Sources, Worker, cli, printed, program};
+use buildbtw_tests::{Server, Sources, Worker, cli, eventually, printed, program};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 fn server_program(data: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(program("buildbtw-server"));
@@ -56,10 +58,50 @@ fn restores_what_was_piped_from_a_running_server() {
     let output = closed.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", printed(&output));
     assert!(
-        printed(&output).contains("cannot write the archive"),
+        printed(&output).contains("cannot write the archive: Broken pipe"),
         "{}",
         printed(&output)
     );
     let staged = std::fs::read_dir(server.data().join("backup")).unwrap();
     assert_eq!(staged.count(), 0);
+}
+
+fn count(folder: &Path) -> usize {
+    std::fs::read_dir(folder).map_or(0, Iterator::count)
+}
+
+#[test]
+fn removes_what_an_interrupted_or_killed_backup_has_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let sources = Sources::with_a_library(folder.path());
+    let server = Server::start(folder.path(), &sources);
+    let backups = folder.path().join("backups");
+    std::fs::create_dir(&backups).unwrap();
+    let target = backups.join("first").display().to_string();
+    let collected = server.data().join("backup");
+    // Backups wait for the end of removals.
+    let removals = std::fs::File::open(server.data().join("trash")).unwrap();
+    removals.lock_shared().unwrap();
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGKILL] {
+        let mut backup = server_program(server.data(), &["backup", &target]);
+        let backup = backup.stderr(Stdio::piped()).spawn().unwrap();
+        eventually("the backup has begun", || {
+            (count(&backups) == 1 && count(&collected) == 1).then_some(())
+        });
+        kill(Pid::from_raw(backup.id().cast_signed()), signal).unwrap();
+        let output = backup.wait_with_output().unwrap();
+        if signal != Signal::SIGKILL {
+            assert_eq!(output.status.code(), Some(1), "{}", printed(&output));
+            let text = printed(&output);
+            assert!(text.contains("the backup was interrupted"), "{text}");
+            assert_eq!((count(&backups), count(&collected)), (0, 0));
+        }
+    }
+    assert_eq!(count(&backups), 1);
+    removals.unlock().unwrap();
+    let mut backup = server_program(server.data(), &["backup", &target]);
+    expect_success(&backup.output().unwrap());
+    let left = std::fs::read_dir(&backups).unwrap();
+    let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["first"]);
 }

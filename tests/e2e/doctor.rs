@@ -95,6 +95,8 @@ fn server_command(data: &Path, sources: &Sources) -> Command {
     let mut command = command("buildbtw-server");
     command.arg("--data-dir").arg(data);
     command.arg("--sources-dir").arg(sources.folder());
+    // The default port may be in use on this machine.
+    command.args(["--listen", "127.0.0.1:0"]);
     command
 }
 
@@ -154,16 +156,18 @@ fn server_doctor_names_origin_of_settings_and_hides_secrets() {
         .arg("--config")
         .arg(&config)
         .env("BUILDBTW_PLAN_SECONDS", "40")
-        .env("BUILDBTW_GITLAB_PROXY", "http://user:s3cret@proxy");
+        .env("BUILDBTW_GITLAB_PROXY", "http://user:s3cret@proxy")
+        .args(["--url", "https://user:s3cret@build.example.org"])
+        .args(["--sources-url", "https://user:s3cret@git.example.org"]);
     let report = Report::of(&mut command);
+    let url = "https://(hidden)@build.example.org";
+    assert_eq!(report.setting("url"), (Some(url), "command line"));
+    report.expect("configuration", "failure", url);
     let file = format!("file: {}", config.display());
     assert_eq!(report.setting("lease-seconds"), (Some("90"), file.as_str()));
     let by_environment = (Some("40"), "environment: BUILDBTW_PLAN_SECONDS");
     assert_eq!(report.setting("plan-seconds"), by_environment);
-    assert_eq!(
-        report.setting("listen"),
-        (Some("127.0.0.1:8080"), "default")
-    );
+    assert_eq!(report.setting("keep-iterations"), (Some("20"), "default"));
     assert_eq!(report.setting("data-dir").1, "command line");
     assert!(!printed(&report.output).contains("s3cret"));
 }
@@ -200,6 +204,7 @@ fn server_doctor_names_every_fault() {
         ("missing", None),
         ("broken", Some("lease_seconds = [")),
         ("unknown", Some("leas_seconds = 1")),
+        ("log", Some("\nlog = 'foo=bar=baz'")),
     ] {
         let config = folder.path().join(format!("{name}.toml"));
         if let Some(text) = text {
@@ -210,6 +215,144 @@ fn server_doctor_names_every_fault() {
         assert_eq!(report.code(), 1);
         report.expect("configuration", "failure", &format!("{name}.toml"));
     }
+}
+
+#[test]
+fn server_doctor_fails_where_the_server_does_not_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let sources = Sources::with_a_library(folder.path());
+    let data = folder.path().join("data");
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let used = other.local_addr().unwrap().to_string();
+    let grpc = ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
+    let disabled = ("OTEL_SDK_DISABLED", "maybe");
+    for (arguments, variable, check, part) in [
+        (
+            &["--listen", &used][..],
+            None,
+            "--listen",
+            "in use by another program",
+        ),
+        (
+            &["--metrics-listen", &used],
+            None,
+            "--metrics-listen",
+            "in use by another program",
+        ),
+        (
+            &["--tokio-console"],
+            None,
+            "--tokio-console",
+            "compiled without",
+        ),
+        (&["--otlp"], Some(grpc), "traces", "grpc"),
+        (&["--otlp"], Some(disabled), "traces", "maybe"),
+        (
+            &["--gitlab-report", "commit-status"],
+            None,
+            "configuration",
+            "requires sources in GitLab",
+        ),
+    ] {
+        // The default port may be in use on this machine.
+        let address = match arguments.contains(&"--listen") {
+            true => &[][..],
+            false => &["--listen", "127.0.0.1:0"],
+        };
+        let with = |operation: &str| {
+            let mut command = Command::new(program("buildbtw-server"));
+            command
+                .arg(operation)
+                .env_clear()
+                .env("PATH", std::env::var_os("PATH").unwrap())
+                .env("BUILDBTW_SERVER_CONFIG", "/dev/null")
+                .envs(variable)
+                .arg("--data-dir")
+                .arg(&data)
+                .arg("--sources-dir")
+                .arg(sources.folder())
+                .args(address)
+                .args(arguments);
+            command
+        };
+        let report = Report::of(&mut with("doctor"));
+        assert_eq!(
+            report.code(),
+            1,
+            "{arguments:?}: {}",
+            printed(&report.output)
+        );
+        report.expect(check, "failure", part);
+        let started = with("run").output().unwrap();
+        assert!(!started.status.success());
+        assert!(printed(&started).contains(part), "{}", printed(&started));
+    }
+}
+
+#[test]
+fn server_doctor_names_a_read_only_disk() {
+    if !is_root() || !has_tool("unshare") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let sources = Sources::with_a_library(folder.path());
+    let data = folder.path().join("data");
+    let mut private = std::fs::DirBuilder::new();
+    private.mode(0o700).create(&data).unwrap();
+    for data in [data.clone(), data.join("new")] {
+        let with = |operation: &str| {
+            let mut command = Command::new("unshare");
+            // In a namespace of mounts of its own.
+            let script =
+                "mount --bind \"$1\" \"$1\"; mount -o remount,bind,ro \"$1\"; shift; exec \"$@\"";
+            command
+                .args([
+                    "--mount",
+                    "--propagation",
+                    "private",
+                    "sh",
+                    "-ec",
+                    script,
+                    "sh",
+                ])
+                .arg(folder.path().join("data"))
+                .arg(program("buildbtw-server"))
+                .arg(operation)
+                .arg("--data-dir")
+                .arg(&data)
+                .arg("--sources-dir")
+                .arg(sources.folder())
+                .args(["--listen", "127.0.0.1:0", "--config", "/dev/null"]);
+            command
+        };
+        let report = Report::of(&mut with("doctor"));
+        assert_eq!(report.code(), 1, "{}", printed(&report.output));
+        report.expect("data folder", "failure", "Read-only file system");
+        let started = printed(&with("run").output().unwrap());
+        assert!(started.contains("Read-only file system"), "{started}");
+        assert!(
+            started.contains("hint: ") && started.contains("--data-dir"),
+            "{started}"
+        );
+    }
+}
+
+#[test]
+fn server_doctor_accepts_a_fresh_data_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let sources = folder.path().join("sources");
+    std::fs::create_dir(&sources).unwrap();
+    let data = folder.path().join("data");
+    let mut private = std::fs::DirBuilder::new();
+    private.mode(0o700).create(&data).unwrap();
+    let mut command = command("buildbtw-server");
+    command.arg("--data-dir").arg(&data);
+    command.arg("--sources-dir").arg(&sources);
+    let report = Report::of(command.args(["--listen", "127.0.0.1:0", "--disk-reserve-mib", "0"]));
+    assert_eq!(report.code(), 0, "{}", printed(&report.output));
+    report.expect("folder repos", "skipped", "creates it");
+    report.expect("folder logs", "skipped", "creates it");
+    report.expect("source repositories", "warning", "no git repositories");
 }
 
 #[test]
@@ -263,9 +406,6 @@ fn worker_doctor_builds_a_package_in_the_sandbox() {
     }
     let folder = tempfile::tempdir().unwrap();
     let scratch = folder.path().join("scratch");
-    // Each report is made twice, as text and as JSON, and the first build creates the folder.
-    let mut private = std::fs::DirBuilder::new();
-    private.mode(0o700).create(&scratch).unwrap();
     let worker = |more: &[&str]| {
         let mut command = command("buildbtw-worker");
         command
@@ -281,8 +421,7 @@ fn worker_doctor_builds_a_package_in_the_sandbox() {
         "buildbtw-doctor-1-1-any.pkg.tar",
     );
     built.expect("program bwrap", "ok", "/bwrap");
-    let left = std::fs::read_dir(scratch.join("sandbox")).unwrap().count();
-    assert_eq!(left, 0, "the build left files");
+    assert!(!scratch.exists(), "the build left files");
     let omitted = Report::of(&mut worker(&["--no-build"]));
     omitted.expect("build of a package", "skipped", "--no-build");
     let missing = Report::of(&mut worker(&["--no-build", "--base-root", "/nowhere"]));
@@ -330,6 +469,14 @@ fn client_doctor_checks_login_server_and_token() {
     rejected.expect("token", "failure", "rejected");
     let nowhere = Report::of(client().env("BUILDBTW_SERVER", NOWHERE));
     nowhere.expect("server", "failure", "cannot reach");
+    let with_password = NOWHERE.replace("//", "//user:s3cret@");
+    let hidden = Report::of(client().env("BUILDBTW_SERVER", with_password));
+    hidden.expect(
+        "server",
+        "failure",
+        "cannot reach the server at http://(hidden)@127.0.0.1:9",
+    );
+    assert!(!printed(&hidden.output).contains("s3cret"));
     std::fs::write(&file, "server = [").unwrap();
     Report::of(&mut client()).expect("configuration", "failure", "config.toml");
     std::fs::remove_file(&file).unwrap();
@@ -412,6 +559,18 @@ fn executor_doctor_checks_host_runner_and_server() {
     foreign.expect("runner", "failure", "none of 1");
     configure(folder, NOWHERE, "builder = { simulated = {} }\n");
     Report::of(&mut executor_command(folder)).expect("server", "failure", "cannot reach");
+    let settings = format!(
+        "ca = {:?}\nbuilder = {{ simulated = {{}} }}\n",
+        folder.join("none.pem")
+    );
+    configure(folder, NOWHERE, &settings);
+    let untrusted = Report::of(&mut executor_command(folder));
+    untrusted.expect("server", "failure", "none.pem");
+    let repair = untrusted.check("server")["repair"].as_str().unwrap();
+    assert!(
+        repair.contains("`ca` in executor.toml") && !repair.contains("--ca"),
+        "{repair}"
+    );
     configure(folder, NOWHERE, "bulder = 1\n");
     let broken = Report::of(&mut executor_command(folder));
     assert_eq!(broken.code(), 1);

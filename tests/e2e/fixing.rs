@@ -1,5 +1,5 @@
 //! A pushed fix lets a failed rebuild continue: with a file that changes neither version nor
-//! relations, for an origin and for a dependent, from a folder and from a GitLab, built in the
+//! relations, for an origin and for a dependent, from a folder and from GitLab, built in the
 //! sandbox.
 
 use buildbtw_model::BuildStatus;

@@ -226,7 +226,7 @@ fn does_not_restart_running_build_of_superseded_iteration() {
         ],
     );
     assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
-    // Long enough that the push is noticed meanwhile, even on a busy machine.
+    // Long enough that the push is noticed in that time, even on a busy machine.
     let _worker = Worker::simulated(&server, &folder.path().join("scratch"), 2, "15");
 
     tokio::runtime::Runtime::new().unwrap().block_on(async {

@@ -1,4 +1,4 @@
-//! Sources in a GitLab: pushed over HTTP, announced by a signed webhook, fetched by a worker with
+//! Sources in GitLab: pushed over HTTP, announced by a signed webhook, fetched by a worker with
 //! credentials, and built in the sandbox.
 
 use buildbtw_model::{BuildStatus, EventId, IterationStatus};

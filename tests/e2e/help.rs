@@ -71,8 +71,8 @@ fn help(program_name: &str, path: &[String]) -> String {
     lines.join("\n") + "\n"
 }
 
-/// Returns the first paragraphs of the command and of its arguments and options, each in one line. Short forms of a help,
-/// which have one line for each option, have no paragraphs.
+/// Returns the first paragraphs of the command and of its arguments and options, each in one line. The short form of a
+/// help, which has one line for each option, has no paragraphs.
 fn summaries(help: &str) -> Vec<String> {
     let paragraphs = help.split("\n\n").enumerate();
     let summaries = paragraphs.filter_map(|(number, paragraph)| {

@@ -187,7 +187,7 @@ static MASKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r"\b[0-9a-f]{40}\b", "COMMIT"),
         (r"\b[0-9a-f]{10}\b", "cccccccccc"),
         (r"bbtw_[0-9A-Za-z_-]{40,}", "bbtw_SECRET"),
-        (r"\.backup-\w{6}\b", ".backup-RANDOM"),
+        (r"\.buildbtw-backup-\w{6}\b", ".buildbtw-backup-RANDOM"),
     ]
     .map(|(pattern, name)| (Regex::new(pattern).unwrap(), name))
     .into()

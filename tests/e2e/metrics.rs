@@ -33,7 +33,7 @@ fn get(url: &str, query: &[(&str, &str)]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// A server with sources in a GitLab, a worker and an executor, which all serve metrics, after one build.
+/// A server with sources in GitLab, a worker and an executor, which all serve metrics, after one build.
 struct Site {
     server: Server,
     /// The addresses by the names that the example configuration gives to the jobs.

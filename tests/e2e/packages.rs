@@ -128,9 +128,15 @@ fn own_builder_builds_packages_that_pacman_installs() {
         "usr/lib/tmpfiles.d/buildbtw-server.conf",
         "usr/lib/tmpfiles.d/buildbtw-worker.conf",
         "usr/share/bash-completion/completions/buildbtw",
+        "usr/share/buildbtw/buildbtw.json",
+        "usr/share/buildbtw/buildbtw.rules.yml",
         "usr/share/doc/buildbtw-executor/executor.toml.example",
+        "usr/share/doc/buildbtw-server/gitlab.md",
         "usr/share/doc/buildbtw-server/install.md",
+        "usr/share/doc/buildbtw-server/monitoring.md",
         "usr/share/fish/vendor_completions.d/buildbtw.fish",
+        "usr/share/licenses/buildbtw/LICENSE-APACHE",
+        "usr/share/licenses/buildbtw-server/LICENSE-APACHE",
         "usr/share/man/man1/buildbtw-new.1.gz",
         "usr/share/man/man1/buildbtw.1.gz",
         "usr/share/man/man8/buildbtw-executor.8.gz",
@@ -184,6 +190,32 @@ fn value(text: &str, name: &str) -> String {
 }
 
 #[test]
+fn packages_contain_the_notes_that_hints_name() {
+    let root = packaging().join("..");
+    let script = std::fs::read_to_string(packaging().join("install")).unwrap();
+    let mut named = 0;
+    for package in ["server", "worker", "executor"] {
+        let (_, function) = script.split_once(&format!("\n{package}() {{")).unwrap();
+        let (function, _) = function.split_once("\n}").unwrap();
+        let mut grep = Command::new("grep");
+        grep.args(["-rho", "--include=*.rs", "--include=.env.example"])
+            .args(["notes/[a-z]*\\.md", &format!("{package}/src")])
+            // Explains the settings of the server.
+            .args((package == "server").then_some(".env.example"));
+        let output = grep.current_dir(&root).output().unwrap();
+        let output = String::from_utf8(output.stdout).unwrap();
+        for note in output.lines().collect::<BTreeSet<_>>() {
+            assert!(
+                function.contains(&format!("put {note} ")),
+                "{package}: {note}"
+            );
+            named += 1;
+        }
+    }
+    assert!(named > 2, "{named}");
+}
+
+#[test]
 fn packages_have_the_version_of_the_programs() {
     let read = |path: &str| std::fs::read_to_string(packaging().join(path)).unwrap();
     let pkgbuild = read("arch/PKGBUILD");
@@ -225,14 +257,12 @@ fn debian_packages_contain_the_files_of_the_others() {
         {
             let (file, place) = line.split_once(' ').unwrap();
             let name = file.rsplit('/').next();
-            // Debian has its own place for licences.
             let is_there = sources
                 .iter()
                 .any(|source| source.rsplit('/').next() == name);
-            assert!(
-                is_there || place.starts_with("licenses/"),
-                "{folder}: {file}"
-            );
+            // This one becomes the file `copyright`.
+            let is_copyright = name == Some("LICENSE-MIT") && manifest.contains("LICENSE-MIT");
+            assert!(is_there || is_copyright, "{folder}: {file} {place}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Builds as pipelines of a GitLab: a push becomes packages through runner and executor.
+//! Builds as GitLab pipelines: a push becomes packages through runner and executor.
 
 use buildbtw_fake_gitlab::Status;
 use buildbtw_model::{BuildStatus, IterationStatus};

@@ -1,4 +1,4 @@
-//! The examples of packaging/proxy, with the real proxies and a certificate of an own authority: a rebuild passes
+//! The examples of packaging/proxy, with the real proxies and a certificate of a private authority: a rebuild passes
 //! through them, uploads and event streams included, and every program trusts the authority.
 
 use std::net::TcpListener;
@@ -124,7 +124,18 @@ impl Proxy {
         let address = server.trim_start_matches("http://");
         let line = match path {
             "" => format!("\treverse_proxy {address} {{"),
-            path => format!("\treverse_proxy {path}/* {address} {{"),
+            path => {
+                let lines = [
+                    "redir /buildbtw /buildbtw/ permanent",
+                    "reverse_proxy /buildbtw/* 127.0.0.1:8080 {",
+                ];
+                assert!(
+                    lines.iter().all(|line| text.contains(&format!("`{line}`"))),
+                    "{text}"
+                );
+                let lines = lines.join("\n\t").replace("/buildbtw", path);
+                format!("\t{}", lines.replace("127.0.0.1:8080", address))
+            }
         };
         let text = replaced(&text, "\treverse_proxy 127.0.0.1:8080 {", &line);
         let options = "{\n\tadmin off\n\tauto_https disable_redirects\n}\n";
@@ -170,7 +181,8 @@ fn rebuild(folder: &Path, server: &Server, proxy: &Proxy, url: &str) {
     let refused = client(folder, &login);
     assert_eq!(refused.status.code(), Some(3), "{}", printed(&refused));
     let text = String::from_utf8_lossy(&refused.stderr);
-    assert!(text.contains("certificate"), "{text}");
+    assert!(text.contains("an unknown authority signed"), "{text}");
+    assert!(text.contains("hint: name the PEM file"), "{text}");
     let accepted = client(folder, &[&login[..], &["--ca", &ca]].concat());
     assert!(accepted.status.success(), "{}", printed(&accepted));
 
@@ -191,6 +203,9 @@ fn rebuild(folder: &Path, server: &Server, proxy: &Proxy, url: &str) {
     assert!(text.contains("4 of 4 built"), "{text}");
     // The server answers with the proxy's address, on pages, too.
     assert!(text.contains(&format!("{url}/namespaces/foo")), "{text}");
+    // Below a path, also without the slash at its end.
+    let home = fetch(&ca, url);
+    assert!(home.contains("/namespaces/foo"), "{home}");
     let page = fetch(&ca, &format!("{url}/namespaces/foo"));
     let line = format!("Server = {url}/repo/foo/latest/$arch");
     assert!(page.contains(&line), "{page}");
@@ -201,7 +216,13 @@ fn rebuild(folder: &Path, server: &Server, proxy: &Proxy, url: &str) {
 /// Fetches a URL as browsers do, with HTTP/2.
 fn fetch(ca: &str, url: &str) -> String {
     let output = Command::new("curl")
-        .args(["--silent", "--show-error", "--fail", "--http2"])
+        .args([
+            "--silent",
+            "--show-error",
+            "--fail",
+            "--http2",
+            "--location",
+        ])
         .args(["--cacert", ca, "--write-out", "\nHTTP/%{http_version}", url])
         .output()
         .unwrap();

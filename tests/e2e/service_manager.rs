@@ -55,7 +55,7 @@ fn server_reports_start_life_and_stop() {
 }
 
 #[test]
-fn server_sends_no_signs_of_life_unless_asked() {
+fn server_does_not_notify_the_watchdog_unless_requested() {
     let folder = tempfile::tempdir().unwrap();
     let sources = Sources::new(folder.path());
     let notifications = Notifications::new(folder.path());

@@ -59,7 +59,7 @@ unsupported OTLP protocol    | OTEL_EXPORTER_OTLP_PROTOCOL=grpc buildbtw-server 
 unknown trace sampler        | OTEL_TRACES_SAMPLER=sometimes buildbtw-server run --otlp
 ";
 
-/// Settings of a server whose sources are in a GitLab.
+/// Settings of a server whose sources are in GitLab.
 const GITLAB: &str = r"
 folder and GitLab      | buildbtw-server run --sources-dir sources
 URL of another scheme  | buildbtw-server run --gitlab-url ftp://gitlab.example
@@ -81,12 +81,19 @@ template without GitLab    | buildbtw-server gitlab set-ci-config --template a.y
 backup of nothing          | buildbtw-server backup --data-dir own copy
 existing backup            | buildbtw-server backup --data-dir data token
 backup to a missing folder | buildbtw-server backup --data-dir data nowhere/copy
+backup into the data       | buildbtw-server backup --data-dir data data/copy
+backup of a file           | buildbtw-server backup --data-dir token copy
+backup of no database      | buildbtw-server backup --data-dir broken copy
+backup after a kill        | buildbtw-server backup --data-dir restoring copy
 restore of nothing         | buildbtw-server restore --data-dir own nowhere
 restore of a foreign file  | buildbtw-server restore --data-dir fresh token
 restore of other files     | buildbtw-server restore --data-dir fresh sources
+restore of compressed data | buildbtw-server restore --data-dir fresh backup.tar.gz
 restore over other files   | buildbtw-server restore --data-dir data sources
+restore into a file        | buildbtw-server restore --data-dir token sources
 check of nothing           | buildbtw-server check --data-dir own
 check of a running server  | buildbtw-server check --data-dir data
+check after a kill         | buildbtw-server check --data-dir restoring
 ";
 
 /// Settings of a worker that simulates builds, and what the server says to it.
@@ -166,6 +173,16 @@ fn server_errors_match_snapshots() {
         ),
     ] {
         std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    let archive = folder.path().join("backup.tar.gz");
+    std::fs::write(archive, b"\x1f\x8b\x08\0").unwrap();
+    let text = "This is not a database, and longer than the header of one. ".repeat(3);
+    for (data, name, text) in [
+        ("broken", "buildbtw.sqlite3", &*text),
+        ("restoring", "restoring.sqlite3", ""),
+    ] {
+        std::fs::create_dir(folder.path().join(data)).unwrap();
+        std::fs::write(folder.path().join(data).join(name), text).unwrap();
     }
     let server = Server::start(folder.path(), &sources);
 

@@ -1,4 +1,4 @@
-//! A stand-in for a GitLab with the sources, and the files that programs need to access it.
+//! A stand-in for GitLab with the sources, and the files that programs need to access it.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
@@ -20,7 +20,7 @@ const CI_CONFIG: &str = "buildbtw.yml@packaging/ci";
 pub const TEMPLATE: &str = include_str!("../../ci/buildbtw.yml");
 const SIGNING: &str = "whsec_BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
 
-/// A GitLab with the group, which serves in its own threads.
+/// A GitLab stand-in with the group, which serves in its own threads.
 pub struct Forge {
     pub gitlab: FakeGitlab,
     folder: PathBuf,
@@ -29,7 +29,7 @@ pub struct Forge {
     packager_token: String,
     /// The authentication token of the runner, if jobs run.
     pub runner_token: Option<String>,
-    /// Last: the GitLab runs in it.
+    /// Last: the stand-in runs in it.
     _runtime: Runtime,
 }
 
@@ -38,7 +38,7 @@ impl Forge {
         Self::with_token(folder, "read_api")
     }
 
-    /// Starts a GitLab that has the CI template, and a runner for its projects.
+    /// Starts a stand-in that has the CI template, and a runner for its projects.
     pub fn that_builds(folder: &Path) -> Self {
         let mut this = Self::with_token(folder, "api");
         let project = this.gitlab.create_project(CI_PROJECT).unwrap();

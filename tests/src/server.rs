@@ -77,12 +77,12 @@ impl Server {
         Self::start_at(folder, in_folder(sources), lease_seconds, base_repositories)
     }
 
-    /// Starts a server whose sources are in a GitLab, with leases long enough for real builds.
+    /// Starts a server whose sources are in GitLab, with leases long enough for real builds.
     pub fn start_with_gitlab(folder: &Path, forge: &Forge) -> Self {
         Self::start_at(folder, forge.server_arguments(), 60, None)
     }
 
-    /// Starts a server whose sources are in a GitLab, with more arguments.
+    /// Starts a server whose sources are in GitLab, with more arguments.
     pub fn start_with_gitlab_and(folder: &Path, forge: &Forge, more: &[&str]) -> Self {
         let mut arguments = forge.server_arguments();
         arguments.extend(more.iter().map(|&argument| argument.to_owned()));

@@ -43,7 +43,10 @@ fn paths_of_architecture() -> BTreeSet<PathBuf> {
     named_paths(note)
 }
 
-/// Returns the folders in a folder of the workspace, without hidden and ignored ones.
+/// The folder where insta keeps what the tests of its siblings expect.
+const SNAPSHOTS: &str = "snapshots";
+
+/// Returns the folders in a folder of the workspace, without hidden and ignored ones and without snapshots.
 fn folders_in(folder: &str) -> Vec<PathBuf> {
     let ignored = fs_err::read_to_string(workspace().join(".gitignore")).unwrap();
     let is_ignored = |path: &Path| {
@@ -54,7 +57,7 @@ fn folders_in(folder: &str) -> Vec<PathBuf> {
     let folders = entries.map(Result::unwrap).filter_map(|entry| {
         let name = entry.file_name().into_string().unwrap();
         let path = Path::new(folder).join(&name);
-        let is_shown = !name.starts_with('.') && !is_ignored(&path);
+        let is_shown = !name.starts_with('.') && name != SNAPSHOTS && !is_ignored(&path);
         (is_shown && entry.path().is_dir()).then_some(path)
     });
     folders.collect()

@@ -2,11 +2,10 @@
 
 use std::path::Path;
 
+use syn::Macro;
 use syn::visit::{self, Visit};
-use syn::{ImplItemFn, Item, Macro};
 
-use crate::production_files;
-use crate::source::{attributes, is_for_tests};
+use crate::{production, production_files};
 
 /// The functions that return the time of the machine's clock.
 const READS: [&str; 5] = [
@@ -25,7 +24,7 @@ const CLOCK: &str = "server/src/time.rs";
 
 /// Returns which of [`READS`] a file names outside of tests.
 fn reads(text: &str) -> syn::Result<Vec<&'static str>> {
-    let file = syn::parse_file(text)?;
+    let file = production::parse(text)?;
     let mut reader = Reader::default();
     reader.visit_file(&file);
     Ok(reader.found)
@@ -44,18 +43,6 @@ impl Reader {
 }
 
 impl<'ast> Visit<'ast> for Reader {
-    fn visit_item(&mut self, item: &'ast Item) {
-        if !is_for_tests(attributes(item)) {
-            visit::visit_item(self, item);
-        }
-    }
-
-    fn visit_impl_item_fn(&mut self, function: &'ast ImplItemFn) {
-        if !is_for_tests(&function.attrs) {
-            visit::visit_impl_item_fn(self, function);
-        }
-    }
-
     fn visit_path(&mut self, path: &'ast syn::Path) {
         let mut names = path
             .segments

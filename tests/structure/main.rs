@@ -15,6 +15,7 @@ mod clocks;
 mod cycles;
 mod notes;
 mod paths;
+mod production;
 mod services;
 mod sizes;
 mod source;

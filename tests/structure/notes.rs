@@ -5,13 +5,19 @@ use std::path::PathBuf;
 use crate::workspace;
 
 /// The notes outside of their folder.
-const PAPERS: [&str; 3] = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"];
+const OTHER_NOTES: [&str; 5] = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "demo/README.md",
+    "real-packages/README.md",
+];
 /// Lines stay below this number of columns. A table with longer rows becomes a list.
 const COLUMNS: usize = 120;
 
 /// Returns the notes, with those of the folders below.
 fn notes() -> Vec<PathBuf> {
-    let mut notes: Vec<_> = PAPERS.map(|name| workspace().join(name)).into();
+    let mut notes: Vec<_> = OTHER_NOTES.map(|name| workspace().join(name)).into();
     let mut folders = vec![workspace().join("notes")];
     while let Some(folder) = folders.pop() {
         for entry in fs_err::read_dir(folder).unwrap() {

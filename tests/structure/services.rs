@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use syn::visit::{self, Visit};
-use syn::{Expr, ExprMethodCall, ImplItemFn, Item, Member};
+use syn::{Expr, ExprMethodCall, Member};
 
 use crate::cycles::imports;
-use crate::source::{Crate, attributes, is_for_tests};
-use crate::{production_files, workspace};
+use crate::source::Crate;
+use crate::{production, production_files, workspace};
 
 /// The type of all parts of a server. A use case that takes it cannot be tested without a server.
 const WHOLE_STATE: &str = "AppState";
@@ -23,7 +23,7 @@ const PROBE: &str = "server/src/actors/watchdog.rs";
 /// Counts the calls of `database.write()` in a file outside of tests.
 fn write_transactions(text: &str) -> usize {
     let mut counter = Counter::default();
-    counter.visit_file(&syn::parse_file(text).unwrap());
+    counter.visit_file(&production::parse(text).unwrap());
     counter.0
 }
 
@@ -31,18 +31,6 @@ fn write_transactions(text: &str) -> usize {
 struct Counter(usize);
 
 impl<'ast> Visit<'ast> for Counter {
-    fn visit_item(&mut self, item: &'ast Item) {
-        if !is_for_tests(attributes(item)) {
-            visit::visit_item(self, item);
-        }
-    }
-
-    fn visit_impl_item_fn(&mut self, function: &'ast ImplItemFn) {
-        if !is_for_tests(&function.attrs) {
-            visit::visit_impl_item_fn(self, function);
-        }
-    }
-
     fn visit_expr_method_call(&mut self, call: &'ast ExprMethodCall) {
         let is_database = match &*call.receiver {
             Expr::Path(of) => of.path.is_ident("database"),

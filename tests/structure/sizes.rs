@@ -1,9 +1,9 @@
 //! The lengths of functions.
 
 use syn::visit::{self, Visit};
-use syn::{Block, ImplItemFn, Item, ItemFn, Signature, TraitItemFn};
+use syn::{Block, ImplItemFn, ItemFn, Signature, TraitItemFn};
 
-use crate::source::{attributes, is_for_tests};
+use crate::production;
 
 /// A function that is compiled outside of tests, too.
 #[derive(Debug, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub(crate) struct Function {
 
 /// Returns the functions and methods of a file, including nested ones.
 pub(crate) fn functions(text: &str) -> syn::Result<Vec<Function>> {
-    let file = syn::parse_file(text)?;
+    let file = production::parse(text)?;
     let mut reader = Reader::default();
     reader.visit_file(&file);
     Ok(reader.functions)
@@ -38,22 +38,14 @@ impl Reader {
 }
 
 impl<'ast> Visit<'ast> for Reader {
-    fn visit_item(&mut self, item: &'ast Item) {
-        if !is_for_tests(attributes(item)) {
-            visit::visit_item(self, item);
-        }
-    }
-
     fn visit_item_fn(&mut self, function: &'ast ItemFn) {
         self.add(&function.sig, &function.block);
         visit::visit_item_fn(self, function);
     }
 
     fn visit_impl_item_fn(&mut self, function: &'ast ImplItemFn) {
-        if !is_for_tests(&function.attrs) {
-            self.add(&function.sig, &function.block);
-            visit::visit_impl_item_fn(self, function);
-        }
+        self.add(&function.sig, &function.block);
+        visit::visit_impl_item_fn(self, function);
     }
 
     fn visit_trait_item_fn(&mut self, function: &'ast TraitItemFn) {

@@ -1,4 +1,4 @@
-//! The modules of a crate: their items, imports and paths.
+//! The modules of a crate without its tests: their items, imports and paths.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use proc_macro2::{Spacing, TokenStream, TokenTree};
 use syn::visit::{self, Visit};
 use syn::{Attribute, Item, ItemMod, ItemUse, Macro, UseTree, Visibility};
+
+use crate::production;
 
 /// The names of a module and its parents, from the root of the crate.
 pub(crate) type ModulePath = Vec<String>;
@@ -49,7 +51,7 @@ impl Crate {
     /// Parses a file of the crate; the files of its modules are in `folder`.
     fn read_file(&mut self, path: &Path, folder: &Path, module: &[String]) {
         let text = fs_err::read_to_string(path).unwrap();
-        let file = syn::parse_file(&text).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+        let file = production::parse(&text).unwrap_or_else(|error| panic!("{path:?}: {error}"));
         self.read_items(&file.items, path, folder, module);
     }
 
@@ -93,9 +95,6 @@ struct Reader {
 
 impl<'ast> Visit<'ast> for Reader {
     fn visit_item(&mut self, item: &'ast Item) {
-        if is_for_tests(attributes(item)) {
-            return;
-        }
         if self.depth == 0
             && let Some(name) = name_of(item)
         {
@@ -121,12 +120,6 @@ impl<'ast> Visit<'ast> for Reader {
 
     fn visit_visibility(&mut self, _: &'ast Visibility) {
         // `pub(super)` names a module but imports nothing from it.
-    }
-
-    fn visit_impl_item_fn(&mut self, function: &'ast syn::ImplItemFn) {
-        if !is_for_tests(&function.attrs) {
-            visit::visit_impl_item_fn(self, function);
-        }
     }
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
@@ -228,40 +221,6 @@ fn add_imports(imports: &mut Vec<Import>, prefix: Vec<String>, tree: &UseTree, i
                 add_imports(imports, prefix.clone(), tree, is_public);
             }
         }
-    }
-}
-
-/// Returns whether these attributes restrict an item to tests.
-pub(crate) fn is_for_tests(attributes: &[Attribute]) -> bool {
-    attributes.iter().any(|attribute| {
-        let name = attribute.path().segments.last();
-        let name = name.map(|segment| segment.ident.to_string());
-        match (name.as_deref(), &attribute.meta) {
-            (Some("test"), _) => true,
-            (Some("cfg"), syn::Meta::List(list)) => {
-                let condition = list.tokens.to_string();
-                condition == "test" || condition.starts_with("all (test")
-            }
-            _ => false,
-        }
-    })
-}
-
-/// Returns the attributes of an item.
-pub(crate) fn attributes(item: &Item) -> &[Attribute] {
-    match item {
-        Item::Const(item) => &item.attrs,
-        Item::Enum(item) => &item.attrs,
-        Item::Fn(item) => &item.attrs,
-        Item::Impl(item) => &item.attrs,
-        Item::Macro(item) => &item.attrs,
-        Item::Mod(item) => &item.attrs,
-        Item::Static(item) => &item.attrs,
-        Item::Struct(item) => &item.attrs,
-        Item::Trait(item) => &item.attrs,
-        Item::Type(item) => &item.attrs,
-        Item::Use(item) => &item.attrs,
-        _ => &[],
     }
 }
 

@@ -3,10 +3,9 @@
 use std::path::Path;
 
 use syn::visit::{self, Visit};
-use syn::{Expr, ExprMethodCall, ImplItemFn, Item};
+use syn::{Expr, ExprMethodCall};
 
-use crate::production_files;
-use crate::source::{attributes, is_for_tests};
+use crate::{production, production_files};
 
 /// The functions of tokio that start tasks without a name.
 const STARTS: [&str; 4] = [
@@ -22,7 +21,7 @@ const TASKS: &str = "crates/telemetry/src/tasks";
 
 /// Returns how a file starts tasks outside of tests, apart from those with a name.
 fn starts(text: &str) -> syn::Result<Vec<String>> {
-    let file = syn::parse_file(text)?;
+    let file = production::parse(text)?;
     let mut reader = Reader::default();
     reader.visit_file(&file);
     Ok(reader.found)
@@ -34,18 +33,6 @@ struct Reader {
 }
 
 impl<'ast> Visit<'ast> for Reader {
-    fn visit_item(&mut self, item: &'ast Item) {
-        if !is_for_tests(attributes(item)) {
-            visit::visit_item(self, item);
-        }
-    }
-
-    fn visit_impl_item_fn(&mut self, function: &'ast ImplItemFn) {
-        if !is_for_tests(&function.attrs) {
-            visit::visit_impl_item_fn(self, function);
-        }
-    }
-
     fn visit_path(&mut self, path: &'ast syn::Path) {
         let names = path.segments.iter().map(|part| part.ident.to_string());
         let name = names.collect::<Vec<_>>().join("::");

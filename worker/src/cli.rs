@@ -1,5 +1,5 @@
-//! The command line of `buildbtw-worker`, whose flags the configuration file can set, too (`buildbtw_settings`), and its
-//! conversion to a [`Config`].
+//! The command line of `buildbtw-worker`, whose flags the configuration file can set, too (`buildbtw_settings`), and
+//! its conversion to a [`Config`].
 
 mod kinds;
 
@@ -18,7 +18,7 @@ use buildbtw_model::client::{Authorities, Client};
 use buildbtw_model::settings::{any_number, read_text};
 use buildbtw_model::{Architecture, Explanation, Packager, WorkerName, WorkerTag};
 use buildbtw_settings::{Failure, Parsed, Program};
-use buildbtw_telemetry::logging::LogFormat;
+use buildbtw_telemetry::logging::{LogFormat, log_filter};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{BuilderConfig, Config};
@@ -65,14 +65,13 @@ pub enum Command {
     /// Claim builds and run them until stopped
     ///
     /// SIGTERM or Ctrl-C: claims no more builds, lets running builds finish within the grace time
-    /// and reports the others as failed for infrastructure reasons. A second signal stops them
-    /// immediately.
+    /// and reports the others as infrastructure failures. A second signal stops them immediately.
     Run(Box<Run>),
     /// Check whether this machine can build for the server
     ///
-    /// Takes the settings of `run`; the worker may run meanwhile. Prints a line for each check, with a
-    /// command or instruction that repairs what it found. Exits with 1 if a check failed; warnings do
-    /// not count.
+    /// Takes the settings of `run`, and leaves nothing behind; the worker may be running. Prints a
+    /// line for each check, with a command or instruction that repairs what it found. Exits with 1
+    /// if a check failed; warnings do not count.
     Doctor(Box<Doctor>),
 }
 
@@ -261,7 +260,8 @@ pub struct Run {
         long,
         value_name = "FILTER",
         env = "BUILDBTW_LOG",
-        default_value = "info"
+        default_value = "info",
+        value_parser = log_filter
     )]
     pub log: String,
     /// Format of the log
@@ -322,7 +322,7 @@ fn read_token(file: Option<&Path>, given: Option<String>) -> anyhow::Result<Opti
             )),
             None => anyhow::bail!(Explanation::with_hint(
                 "the token is empty",
-                "set --token-file, or leave the token out to ask the server without one",
+                "set --token-file, or leave --token out to contact the server without a token",
             )),
         }
     }

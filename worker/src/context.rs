@@ -90,8 +90,8 @@ impl Context {
     }
 }
 
-/// Creates the connection to the server. The worker stops when the server rejects its token, because results cannot be
-/// reported any more.
+/// Creates the connection to the server. The worker stops when the server rejects its token, because results can no
+/// longer be reported.
 fn connection(client: Client, phases: &Arc<Phases>, scratch: &Path) -> Connection {
     let server = client.server().to_owned();
     let denied = Arc::clone(phases);

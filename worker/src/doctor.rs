@@ -1,4 +1,4 @@
-//! `doctor`: checks whether this machine can build for its server. The worker may run meanwhile.
+//! `doctor`: checks whether this machine can build for its server. The worker may be running.
 
 use std::path::{Path, PathBuf};
 
@@ -19,7 +19,7 @@ pub const PROGRAM: &str = "buildbtw-worker";
 /// Its version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The setting that limits what a build writes.
-const DISK_LIMIT: &str = "--disk-mib";
+const DISK_LIMIT: &str = "--limit-disk-mib";
 const CORRECT: &str = "correct the setting; `buildbtw-worker run --help` describes it";
 
 /// Checks a machine with these settings.
@@ -88,7 +88,8 @@ impl Facts {
 /// Checks permissions. Blocking.
 fn check_files(scratch: &Path, secrets: &[(&'static str, PathBuf)]) -> Vec<Check> {
     const NAME: &str = "scratch folder";
-    let mut checks = vec![match scratch.exists() {
+    // A folder that this user cannot see is not one that does not exist.
+    let mut checks = vec![match scratch.try_exists().unwrap_or(true) {
         true => files::private_folder(NAME, scratch),
         false => Check::skipped(
             NAME,
@@ -154,6 +155,7 @@ async fn check_host(report: &mut Report, config: Option<Config>, facts: &Facts, 
         scratch_root: facts.scratch.join("sandbox"),
         ..sandbox
     };
+    let created = missing(&sandbox.scratch_root);
     build_host::check_host(report, &sandbox).await;
     let limits = config.as_ref().map(|config| config.limits.clone());
     let architectures = config.map_or_else(machine::architectures, |config| config.architectures);
@@ -166,6 +168,23 @@ async fn check_host(report: &mut Report, config: Option<Config>, facts: &Facts, 
         Some(architecture) => {
             let limits = limits.unwrap_or_default();
             build_host::check_build(report, sandbox, limits, architecture).await;
+            remove_empty(&created);
+        }
+    }
+}
+
+/// Returns a folder and those above it that do not exist, the innermost first.
+fn missing(folder: &Path) -> Vec<PathBuf> {
+    let folders = folder.ancestors().take_while(|folder| !folder.exists());
+    folders.map(Path::to_owned).collect()
+}
+
+/// Removes the folders that the build created, so that the worker creates them as its service manager wants.
+fn remove_empty(folders: &[PathBuf]) {
+    for folder in folders {
+        // A worker that has started meanwhile uses it.
+        if fs_err::remove_dir(folder).is_err() {
+            return;
         }
     }
 }
@@ -219,6 +238,22 @@ mod tests {
         assert_eq!(status(&report, "clock"), Status::Skipped);
         assert_eq!(report.exit_code(), buildbtw_doctor::EXIT_FAILURE);
         assert!(!Path::new(&scratch).exists());
+    }
+
+    #[test]
+    fn removes_only_empty_folders_that_it_created() {
+        let folder = tempfile::tempdir().unwrap();
+        let (scratch, sandbox) = (folder.path().join("a"), folder.path().join("a/sandbox"));
+        let created = missing(&sandbox);
+        assert_eq!(created, [sandbox.clone(), scratch.clone()]);
+        fs_err::create_dir_all(&sandbox).unwrap();
+        assert!(missing(&sandbox).is_empty());
+        fs_err::write(scratch.join("lock"), "").unwrap();
+        remove_empty(&created);
+        assert!(!sandbox.exists() && scratch.exists());
+        fs_err::remove_file(scratch.join("lock")).unwrap();
+        remove_empty(&created[1..]);
+        assert!(!scratch.exists() && folder.path().exists());
     }
 
     #[test]

@@ -5,11 +5,14 @@ mod doctor_command;
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use buildbtw_doctor::command;
 use buildbtw_model::Explanation;
 use buildbtw_telemetry::logging::{LogFormat, Logging};
 use buildbtw_telemetry::spawn_named;
-use buildbtw_worker::cli::{self, Command, Run};
+use buildbtw_worker::cli::{self, Cli, Command, Run};
+use buildbtw_worker::doctor::{PROGRAM, VERSION};
 use buildbtw_worker::{Shutdown, WorkerError};
+use clap::CommandFactory as _;
 use nix::sys::stat::{Mode, umask};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -22,11 +25,13 @@ fn main() -> ExitCode {
     buildbtw_builder::run_helper_if_asked();
     let parsed = match cli::parse(std::env::args_os()) {
         Ok(parsed) => parsed,
-        Err(failure) => return doctor_command::report_failure(failure),
+        Err(failure) => {
+            return command::report_failure(Cli::command(), PROGRAM, VERSION, failure);
+        }
     };
     // The worker's files are not for other users of this machine.
     umask(Mode::S_IRWXG | Mode::S_IRWXO);
-    let settings = doctor_command::settings(&parsed);
+    let settings = command::settings(&parsed);
     let (done, format) = match parsed.cli.command {
         Command::Run(run) => start_log_and_run(*run),
         Command::Doctor(args) => (doctor_command::run(*args, settings), LogFormat::Text),

@@ -12,7 +12,7 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Registry, Unit};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct AttemptLabels {
@@ -81,9 +81,10 @@ impl Metrics {
         registry.register("jobs", "How many builds it runs at most", self.jobs.clone());
         registry.register("building", "How many builds it runs", self.building.clone());
         registry.register("attempts", "Attempts that ended", self.attempts.clone());
-        registry.register(
-            "attempt_seconds",
+        registry.register_with_unit(
+            "attempt",
             "How long attempts took, with uploads and report",
+            Unit::Seconds,
             self.seconds.clone(),
         );
         registry.register(
@@ -91,9 +92,10 @@ impl Metrics {
             "Whether the server answered the last request",
             self.reachable.clone(),
         );
-        registry.register(
-            "scratch_available_bytes",
+        registry.register_with_unit(
+            "scratch_available",
             "Free space of the file system of the scratch folder",
+            Unit::Bytes,
             self.scratch.clone(),
         );
     }

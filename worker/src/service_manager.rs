@@ -7,7 +7,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 /// Reports that the worker claims builds.
 pub(crate) fn ready(server: &str, jobs: usize) {
-    let status = format!("claims up to {jobs} builds at {server}");
+    let builds = if jobs == 1 { "build" } else { "builds" };
+    let status = format!("claims up to {jobs} {builds} at {server}");
     send(&[NotifyState::Ready, NotifyState::Status(&status)]);
 }
 

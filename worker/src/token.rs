@@ -18,8 +18,8 @@ pub(crate) enum Decision {
     Keep,
 }
 
-/// Checks whether this worker's token may report an attempt of an earlier run. Adopts the attempt if its token is not
-/// valid any more.
+/// Checks whether this worker's token may report an attempt of an earlier run. Adopts the attempt if its token is no
+/// longer valid.
 pub(crate) async fn decide(context: &Context, folder: &AttemptFolder) -> Decision {
     let connection = &context.agent.connection;
     let attempt = folder.attempt();
@@ -41,7 +41,7 @@ pub(crate) async fn decide(context: &Context, folder: &AttemptFolder) -> Decisio
     let adopt = || connection.client.adopt_attempt(attempt, &context.name);
     match connection.retry(adopt).await {
         Ok(()) => {
-            tracing::info!("adopted an attempt whose token is not valid any more");
+            tracing::info!("adopted an attempt whose token is no longer valid");
             Decision::Report
         }
         Err(RequestError::AttemptEnded) => Decision::Report,

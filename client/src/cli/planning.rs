@@ -67,7 +67,7 @@ pub struct NewArgs {
     /// See `prioritize --help`.
     #[arg(long, default_value_t = Priority::Normal, add = completion::priorities())]
     pub priority: Priority,
-    /// Wait for the end
+    /// Wait for the rebuild to end
     ///
     /// With --json, prints one event per line and then the iteration.
     #[arg(long)]
@@ -98,7 +98,7 @@ pub struct SpreadArgs {
     /// The rebuild does not spread through them. A shell pattern of pkgbases. Repeatable.
     #[arg(long, value_name = "PATTERN")]
     pub exclude: Vec<String>,
-    /// Build a package of a cycle first without the cycle
+    /// Build a package first, without its dependencies on the cycle
     ///
     /// Its PKGBUILD must leave out the makedepends and checkdepends that lead back to it when
     /// BUILDBTW_BOOTSTRAP is 1. It is built again once all of its dependencies are built. A plan

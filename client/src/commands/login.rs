@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal as _, Read as _, Write as _};
 
+use buildbtw_model::hide_user_info;
 use buildbtw_model::settings::read_text;
 use buildbtw_telemetry::spawn_blocking_named;
 use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
@@ -41,7 +42,7 @@ pub(super) async fn run(global: &Global, args: &LoginArgs, json: Option<Projecti
         ..chosen
     };
     tokenless.client().map_err(server_error)?;
-    let prompt = format!("Token for {server}: ");
+    let prompt = format!("Token for {}: ", hide_user_info(&server));
     let token = token(global, args, prompt).await?;
     let login = SavedLogin {
         server: Some(server),

@@ -383,7 +383,7 @@ async fn create(
     })))
 }
 
-/// Retries `libgreet`, of which there is a newer commit; builds that one on request.
+/// Retries `libgreet`, which has a newer commit; builds that commit on request.
 async fn retry(headers: HeaderMap, Json(request): Json<RetryBuilds>) -> ApiResult<RetriedBuilds> {
     authenticated(&headers)?;
     Ok(Json(from_json(json!({

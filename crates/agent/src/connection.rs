@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use buildbtw_model::api::{ProblemKind, WorkerLoad};
-use buildbtw_model::client::{Backoff, Client, ClientError};
+use buildbtw_model::client::{Backoff, Client, ClientError, ConnectionProblem};
 use tokio_util::sync::CancellationToken;
 
 use crate::outage::Outage;
@@ -92,6 +92,7 @@ pub fn classify(error: &ClientError) -> ErrorClass {
         | ClientError::Incompatible { .. }
         | ClientError::InvalidServer { .. }
         | ClientError::InvalidCa { .. }
+        | ClientError::Tls { .. }
         | ClientError::LocalFile { .. } => ErrorClass::Rejected,
     }
 }
@@ -144,6 +145,7 @@ impl Connection {
         ClientError::Connection {
             server: self.client.server().to_owned(),
             reason: "it did not respond in time".into(),
+            problem: ConnectionProblem::Network,
         }
     }
 

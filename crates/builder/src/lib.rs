@@ -40,6 +40,7 @@ mod seccomp;
 mod simulated;
 mod source;
 mod source_network;
+mod stops;
 mod sys;
 
 pub use builder::Builder;

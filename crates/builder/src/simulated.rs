@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::log::{HEADING, LogSink};
 use crate::outcome::{BuildOutcome, BuiltPackage};
 use crate::request::BuildRequest;
+use crate::stops;
 
 /// The behaviour of the simulated builder.
 #[derive(Clone, Debug, Default)]
@@ -204,7 +205,7 @@ async fn wait(
     cancel: &CancellationToken,
 ) -> Option<BuildOutcome> {
     if cancel.is_cancelled() {
-        return Some(cancelled());
+        return Some(stops::cancelled().into());
     }
     let limit = request.limits.time;
     // Even a timer of zero takes a millisecond.
@@ -213,21 +214,9 @@ async fn wait(
     }
     tokio::select! {
         () = tokio::time::sleep(duration.min(limit)) => {}
-        () = cancel.cancelled() => return Some(cancelled()),
+        () = cancel.cancelled() => return Some(stops::cancelled().into()),
     }
-    (duration > limit).then(|| {
-        BuildOutcome::failed(
-            FailureKind::Timeout,
-            format!(
-                "the build took longer than its limit of {} s",
-                limit.as_secs()
-            ),
-        )
-    })
-}
-
-fn cancelled() -> BuildOutcome {
-    BuildOutcome::failed(FailureKind::Cancelled, "the build was cancelled")
+    (duration > limit).then(|| stops::too_long(limit).into())
 }
 
 fn expected(request: &BuildRequest) -> Vec<ExpectedPackage> {

@@ -192,20 +192,19 @@ mod tests {
     }
 
     #[test]
-    fn rejects_malformed_networks() {
-        for (text, part) in [
-            ("", "is not a network"),
-            ("10.0.0.0/33", "is not a network"),
-            ("10.0.0.0/+8", "is not a network"),
-            ("10.0.0/8", "is not a network"),
-            ("localhost", "is not a network"),
-            ("10.1.0.0/8", "did you mean 10.0.0.0/8?"),
-            ("::1", "127.0.0.1/32"),
-            ("::ffff:10.0.0.0/104", "IPv4"),
-        ] {
-            let error = text.parse::<SourceNetwork>().unwrap_err().to_string();
-            assert!(error.contains(part), "{text}: {error}");
-        }
+    fn refusals_of_malformed_networks_match_snapshot() {
+        let refused = [
+            "",
+            "10.0.0.0/33",
+            "10.0.0.0/+8",
+            "10.0.0/8",
+            "localhost",
+            "10.1.0.0/8",
+            "::1",
+            "::ffff:10.0.0.0/104",
+        ]
+        .map(|text| text.parse::<SourceNetwork>().unwrap_err().to_string());
+        insta::assert_snapshot!(refused.join("\n"));
     }
 
     #[test]

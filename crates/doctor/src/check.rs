@@ -38,7 +38,7 @@ impl fmt::Display for Status {
     }
 }
 
-/// A check that was made.
+/// A check that was performed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
     /// What was checked, in a few words.
@@ -59,7 +59,7 @@ impl Check {
         Self::new(name, Status::Ok, message, None)
     }
 
-    /// Creates a check that was not made.
+    /// Creates a check that was not performed.
     #[must_use]
     pub fn skipped(name: impl Into<String>, why: impl Into<String>) -> Self {
         Self::new(name, Status::Skipped, why, None)

@@ -2,20 +2,50 @@
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
+use std::process::ExitCode;
 
 use buildbtw_model::Explanation;
+use buildbtw_settings::{Failure, Parsed};
 use clap::Command;
 
-use crate::{Check, Report};
+use crate::{Check, Report, ShownSetting};
 
 /// The name of the command in every program.
 const NAME: &str = "doctor";
 /// The flag that asks for JSON.
 const JSON: &str = "json";
 
-/// Returns whether arguments ask for the command, and then for JSON, also if other arguments are invalid.
+/// Returns the settings of a command line, as a report shows them.
 #[must_use]
-pub fn requested(command: Command, arguments: &[OsString]) -> Option<bool> {
+pub fn settings<T>(parsed: &Parsed<T>) -> Vec<ShownSetting> {
+    let settings =
+        buildbtw_settings::settings(&parsed.command, &parsed.matches, parsed.file.as_ref());
+    settings.into_iter().map(ShownSetting::from).collect()
+}
+
+/// Prints why a program cannot start, and returns the exit code. If its arguments ask for `doctor`, an invalid
+/// configuration file is part of a report.
+#[must_use]
+pub fn report_failure(
+    command: Command,
+    program: &'static str,
+    version: &'static str,
+    failure: Failure,
+) -> ExitCode {
+    let arguments: Vec<_> = std::env::args_os().collect();
+    match (requested(command, &arguments), failure) {
+        (Some(is_json), Failure::File(why)) => {
+            let report = unusable(program, version, why);
+            report
+                .print(is_json)
+                .map_or(ExitCode::FAILURE, ExitCode::from)
+        }
+        (_, failure) => failure.report(),
+    }
+}
+
+/// Returns whether arguments ask for the command, and then for JSON, also if other arguments are invalid.
+fn requested(command: Command, arguments: &[OsString]) -> Option<bool> {
     let matches = command.ignore_errors(true);
     let matches = matches.try_get_matches_from(arguments).ok()?;
     let (name, inner) = matches.subcommand()?;
@@ -24,8 +54,7 @@ pub fn requested(command: Command, arguments: &[OsString]) -> Option<bool> {
 }
 
 /// Returns the report of a program whose configuration cannot be read.
-#[must_use]
-pub fn unusable(program: &'static str, version: &'static str, why: Explanation) -> Report {
+fn unusable(program: &'static str, version: &'static str, why: Explanation) -> Report {
     let mut report = Report::new(program, version);
     report.add(Check::failed("configuration", why, "correct the file"));
     report.add(Check::skipped(

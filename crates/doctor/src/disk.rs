@@ -99,7 +99,13 @@ mod tests {
             (300, 400, Status::Failure),
         ] {
             let (free, limit) = (free_mib * MIB, limit_mib * MIB);
-            let check = for_builds("disk", Path::new("/scratch"), free, limit, "--disk-mib");
+            let check = for_builds(
+                "disk",
+                Path::new("/scratch"),
+                free,
+                limit,
+                "--limit-disk-mib",
+            );
             assert_eq!(check.status, status, "{check:?}");
         }
     }

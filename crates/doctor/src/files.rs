@@ -4,7 +4,11 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use crate::Check;
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, AtFlags};
+use nix::unistd::{AccessFlags, faccessat};
+
+use crate::{Check, Status};
 
 /// Any access of group and others.
 const OTHERS: u32 = 0o077;
@@ -47,10 +51,36 @@ pub fn private_folder(name: &str, path: &Path) -> Check {
         ),
         Ok(access) => {
             let is_readable = fs_err::read_dir(path).is_ok();
-            judge(name, path, access, is_readable, own())
+            let check = judge(name, path, access, is_readable, own());
+            match check.status {
+                Status::Ok => unwritable(name, path).unwrap_or(check),
+                _ => check,
+            }
         }
         Err(error) => unreadable(name, path, &error),
     }
+}
+
+/// Returns the failure of a folder in which this user cannot create files, for example on a read-only disk.
+#[must_use]
+pub fn unwritable(name: &str, folder: &Path) -> Option<Check> {
+    // As the effective user, like all other accesses.
+    let flags = AtFlags::AT_EACCESS;
+    let access = AccessFlags::W_OK | AccessFlags::X_OK;
+    let denied = faccessat(AT_FDCWD, folder, access, flags).err()?;
+    Some(not_writable(name, folder, denied))
+}
+
+fn not_writable(name: &str, folder: &Path, error: Errno) -> Check {
+    let shown = folder.display();
+    let repair = match error {
+        Errno::EROFS => format!("mount the disk of `{shown}` read-write, or name another folder"),
+        _ => format!(
+            "run this command as the user of the program, or fix the permissions of `{shown}`"
+        ),
+    };
+    let message = format!("cannot write to `{shown}`: {}", io::Error::from(error));
+    Check::failure(name, message, repair)
 }
 
 fn own() -> u32 {
@@ -122,7 +152,6 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use crate::Status;
 
     #[test]
     fn judges_mode_and_owner() {
@@ -163,5 +192,32 @@ mod tests {
         fs_err::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
         let public = private_folder("data", folder.path());
         assert!(public.repair.unwrap().starts_with("chmod 700"));
+        assert_eq!(unwritable("data", folder.path()), None);
+    }
+
+    #[test]
+    fn names_folder_that_cannot_be_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = unwritable("data", &folder.path().join("data")).unwrap();
+        assert_eq!(missing.status, Status::Failure);
+        let read_only = not_writable("data", Path::new("/data"), Errno::EROFS);
+        assert!(
+            read_only
+                .message
+                .starts_with("cannot write to `/data`: Read-only file system")
+        );
+        assert!(
+            read_only
+                .repair
+                .unwrap()
+                .starts_with("mount the disk of `/data` read-write")
+        );
+        let denied = not_writable("data", Path::new("/data"), Errno::EACCES);
+        assert!(
+            denied
+                .repair
+                .unwrap()
+                .starts_with("run this command as the user")
+        );
     }
 }

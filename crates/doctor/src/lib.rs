@@ -14,6 +14,7 @@ pub mod files;
 mod report;
 pub mod server;
 mod setting;
+pub mod systemd;
 pub mod token;
 pub mod version;
 

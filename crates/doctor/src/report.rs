@@ -15,7 +15,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// The width of the column of states.
 const WIDTH: usize = 7;
 
-/// All settings of a program, and all checks that were made.
+/// All settings of a program, and all checks that were performed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// The program.
@@ -26,7 +26,7 @@ pub struct Report {
     pub status: Status,
     /// The settings.
     pub settings: Vec<ShownSetting>,
-    /// The checks, in the order in which they were made.
+    /// The checks, in the order in which they were performed.
     pub checks: Vec<Check>,
 }
 
@@ -43,7 +43,7 @@ impl Report {
         }
     }
 
-    /// Adds a check that was made.
+    /// Adds a check that was performed.
     pub fn add(&mut self, check: Check) {
         // A skipped check does not count as a problem.
         if check.status != Status::Skipped {
@@ -55,7 +55,7 @@ impl Report {
         });
     }
 
-    /// Adds checks that were made.
+    /// Adds checks that were performed.
     pub fn extend(&mut self, checks: impl IntoIterator<Item = Check>) {
         for check in checks {
             self.add(check);

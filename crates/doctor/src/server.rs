@@ -63,7 +63,7 @@ pub async fn check_all(
         match client.readiness().await {
             Ok(ready) => {
                 let version = version::check("version", expected.version, ready.version.as_deref());
-                [vec![version], readiness(&ready, ASK_SERVER)].concat()
+                [vec![version], readiness(&ready, |_| ASK_SERVER)].concat()
             }
             Err(error) => vec![Check::failed(
                 "readiness",
@@ -114,9 +114,10 @@ fn not_ours(setting: &str) -> String {
     format!("let the setting `{setting}` name a buildbtw-server of this version")
 }
 
-/// Returns the failed checks of the server itself, or that there are none.
+/// Returns the failed checks of the server itself, or that there are none. `repair` says what to do about a check with
+/// this name.
 #[must_use]
-pub fn readiness(ready: &ReadyResponse, repair: &str) -> Vec<Check> {
+pub fn readiness(ready: &ReadyResponse, repair: impl Fn(&str) -> &'static str) -> Vec<Check> {
     if ready.ready {
         return vec![Check::ok("readiness", "the server is ready")];
     }
@@ -124,7 +125,7 @@ pub fn readiness(ready: &ReadyResponse, repair: &str) -> Vec<Check> {
     let checks = failed.map(|check| {
         let problem = check.problem.as_deref().unwrap_or("it gave no reason");
         let message = format!("the server's check `{}` failed: {problem}", check.name);
-        Check::warning("readiness", message, repair)
+        Check::warning("readiness", message, repair(&check.name))
     });
     checks.collect()
 }
@@ -148,10 +149,10 @@ mod tests {
             version: None,
             checks: vec![check("writer", None)],
         };
-        assert_eq!(readiness(&ready, ASK_SERVER)[0].status, Status::Ok);
+        assert_eq!(readiness(&ready, |_| ASK_SERVER)[0].status, Status::Ok);
         ready.ready = false;
         ready.checks.push(check("disk", Some("no room")));
-        let found = readiness(&ready, ASK_SERVER);
+        let found = readiness(&ready, |_| ASK_SERVER);
         assert_eq!(found.len(), 1);
         assert_eq!(
             found[0].message,
@@ -179,5 +180,25 @@ mod tests {
         assert_eq!(states, [Status::Failure, skipped, skipped, skipped]);
         let repair = report.checks[0].repair.as_deref().unwrap();
         assert!(repair.contains("start buildbtw-server at"), "{repair}");
+    }
+
+    #[tokio::test]
+    async fn does_not_show_the_password_of_a_server() {
+        let url = "http://user:s3cret@127.0.0.1:1";
+        let client = Client::new(url, None).unwrap();
+        let mut report = Report::new("buildbtw", "1");
+        let expected = Expected {
+            version: "1",
+            setting: "--server",
+            token: None,
+            has_token: false,
+        };
+        check_all(&mut report, &client, expected, Timestamp::now).await;
+        let text = report.to_text();
+        assert!(text.contains("(hidden)@127.0.0.1:1"), "{text}");
+        assert!(!text.contains("s3cret"), "{text}");
+        let took = std::time::Duration::from_millis(1);
+        let answered = reachable(&client, &Probe { date: None, took });
+        assert!(!answered.contains("s3cret"), "{answered}");
     }
 }

@@ -1,5 +1,6 @@
 //! Settings in a report.
 
+use buildbtw_model::hide_user_info;
 use buildbtw_settings::Setting;
 use serde::Serialize;
 
@@ -32,7 +33,10 @@ impl From<Setting> for ShownSetting {
         Self {
             name,
             // Whatever the caller did with it.
-            value: value.map(|value| if secret { HIDDEN.to_owned() } else { value }),
+            value: value.map(|value| match secret {
+                true => HIDDEN.to_owned(),
+                false => hide_user_info(&value).into_owned(),
+            }),
             origin: origin.to_string(),
             secret,
         }
@@ -71,5 +75,12 @@ mod tests {
             secret: false,
         });
         assert_eq!(unset.describe(), "not set (default)");
+        let url = ShownSetting::from(Setting {
+            name: "server".into(),
+            value: Some("http://u:s3cret@x".into()),
+            origin: Origin::CommandLine,
+            secret: false,
+        });
+        assert_eq!(url.describe(), "http://(hidden)@x (command line)");
     }
 }

@@ -27,7 +27,7 @@ const READING_SCOPES: &[&str] = &["read_api", "api"];
 /// Needed as soon as the settings ask for more than reading.
 const WRITING_SCOPES: &[&str] = &["api"];
 
-/// A client of one group in a GitLab. Cheap to clone.
+/// A client of one GitLab group. Cheap to clone.
 #[derive(Clone)]
 pub struct Gitlab {
     pub(crate) http: Arc<Http>,

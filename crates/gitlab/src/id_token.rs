@@ -345,7 +345,7 @@ mod tests {
     use super::*;
     use crate::{CloneBy, GitlabSettings, WebhookSecrets};
 
-    /// Verifies the tokens of a GitLab at this address.
+    /// Verifies the tokens of the GitLab instance at this address.
     fn id_tokens(folder: &std::path::Path, address: std::net::SocketAddr) -> IdTokens {
         let token_file = folder.join("token");
         fs_err::write(&token_file, "glpat-x").unwrap();

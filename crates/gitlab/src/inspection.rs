@@ -7,15 +7,16 @@ use std::time::{Duration, Instant};
 use buildbtw_model::ProjectId;
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use crate::client::Gitlab;
 use crate::error::{GitlabError, GitlabErrorKind};
-use crate::http::{RetryBudget, Subject};
+use crate::http::{Response, RetryBudget, Subject};
 use crate::observer::RateLimitState;
 use crate::queries;
 use crate::rest::{self, TokenInfo};
 
-/// A GitLab that was reached.
+/// A GitLab instance that was reached.
 #[derive(Clone, Copy, Debug)]
 pub struct Contact {
     /// GitLab's clock, in whole seconds.
@@ -24,6 +25,17 @@ pub struct Contact {
     pub took: Duration,
     /// The state of the rate limit, if there is one.
     pub rate_limit: Option<RateLimitState>,
+}
+
+impl Contact {
+    /// Returns what a response shows. `began` is when its request was sent first.
+    fn of(response: &Response, began: Instant) -> Self {
+        Self {
+            date: response.date,
+            took: began.elapsed(),
+            rate_limit: response.rate_limit,
+        }
+    }
 }
 
 /// The owner of a webhook.
@@ -98,29 +110,20 @@ impl Gitlab {
         let began = Instant::now();
         let path = rest::TOKEN_INFO;
         let response = self.http.get(subject, path, RetryBudget::Interactive).await;
-        let response = match response {
-            Ok(response) => response,
+        match response {
+            Ok(response) => {
+                let contact = Contact::of(&response, began);
+                Ok((contact, Some(response.json(subject)?)))
+            }
             // Other kinds of tokens cannot read their own info.
             Err(error) if is_status(&error) => {
                 let subject = self.about_group("read version");
                 let path = "api/v4/version";
                 let response = self.http.get(subject, path, RetryBudget::Interactive);
-                let response = response.await?;
-                let contact = Contact {
-                    date: response.date,
-                    took: began.elapsed(),
-                    rate_limit: response.rate_limit,
-                };
-                return Ok((contact, None));
+                Ok((Contact::of(&response.await?, began), None))
             }
-            Err(error) => return Err(error),
-        };
-        let contact = Contact {
-            date: response.date,
-            took: began.elapsed(),
-            rate_limit: response.rate_limit,
-        };
-        Ok((contact, Some(response.json(subject)?)))
+            Err(error) => Err(error),
+        }
     }
 
     /// Returns GitLab's version.
@@ -153,10 +156,7 @@ impl Gitlab {
     /// have webhooks in some editions only.
     pub async fn hooks(&self, owner: HookOwner) -> Result<Vec<Hook>, GitlabError> {
         let page = [("per_page", "100")];
-        match owner {
-            HookOwner::Group => self.of_group("list webhooks", "hooks", &page).await,
-            HookOwner::Project(id) => self.of_project("list webhooks", id, "hooks", &page).await,
-        }
+        self.of_owner("list webhooks", owner, "hooks", &page).await
     }
 
     /// Returns the last delivery of a webhook. `None` if there was none in the last days, or this GitLab does not tell.
@@ -170,10 +170,7 @@ impl Gitlab {
     ) -> Result<Option<HookEvent>, GitlabError> {
         let (request, path) = ("list webhook deliveries", format!("hooks/{hook}/events"));
         let page = [("per_page", "1")];
-        let found: Result<Vec<HookEvent>, _> = match owner {
-            HookOwner::Group => self.of_group(request, &path, &page).await,
-            HookOwner::Project(id) => self.of_project(request, id, &path, &page).await,
-        };
+        let found: Result<Vec<HookEvent>, _> = self.of_owner(request, owner, &path, &page).await;
         match found {
             Ok(events) => Ok(events.into_iter().next()),
             Err(error) if is_not_found(&error) => Ok(None),
@@ -196,7 +193,25 @@ impl Gitlab {
         self.of_group("list runners", "runners", &filter).await
     }
 
-    async fn of_group<T: serde::de::DeserializeOwned>(
+    async fn of_owner<T: DeserializeOwned>(
+        &self,
+        request: &'static str,
+        owner: HookOwner,
+        path: &str,
+        parameters: &[(&str, &str)],
+    ) -> Result<T, GitlabError> {
+        match owner {
+            HookOwner::Group => self.of_group(request, path, parameters).await,
+            HookOwner::Project(id) => {
+                let about = &format!("project {id}");
+                let path = format!("api/v4/projects/{id}/{path}");
+                self.read(Subject { request, about }, &path, parameters)
+                    .await
+            }
+        }
+    }
+
+    async fn of_group<T: DeserializeOwned>(
         &self,
         request: &'static str,
         path: &str,
@@ -204,34 +219,19 @@ impl Gitlab {
     ) -> Result<T, GitlabError> {
         let group = self.settings().group.replace('/', "%2F");
         let path = format!("api/v4/groups/{group}/{path}");
-        let subject = self.about_group(request);
-        let budget = RetryBudget::Interactive;
-        let response = self
-            .http
-            .get_with(subject, &path, parameters, budget)
-            .await?;
-        response.json(subject)
+        self.read(self.about_group(request), &path, parameters)
+            .await
     }
 
-    async fn of_project<T: serde::de::DeserializeOwned>(
+    async fn read<T: DeserializeOwned>(
         &self,
-        request: &'static str,
-        id: ProjectId,
+        subject: Subject<'_>,
         path: &str,
         parameters: &[(&str, &str)],
     ) -> Result<T, GitlabError> {
-        let about = format!("project {id}");
-        let path = format!("api/v4/projects/{id}/{path}");
-        let subject = Subject {
-            request,
-            about: &about,
-        };
         let budget = RetryBudget::Interactive;
-        let response = self
-            .http
-            .get_with(subject, &path, parameters, budget)
-            .await?;
-        response.json(subject)
+        let response = self.http.get_with(subject, path, parameters, budget);
+        response.await?.json(subject)
     }
 
     fn about_group(&self, request: &'static str) -> Subject<'_> {

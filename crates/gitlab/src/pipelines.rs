@@ -138,7 +138,7 @@ pub(crate) async fn find_by_name(
         ("source", "api"),
         ("order_by", "id"),
         ("sort", "desc"),
-        // A GitLab that does not support the filters returns all pipelines.
+        // GitLab versions that do not support the filters return all pipelines.
         ("per_page", "100"),
     ];
     let response = http

@@ -4,8 +4,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use buildbtw_model::Explanation;
 use buildbtw_model::settings::{number, read_text};
+use buildbtw_model::{Explanation, hide_user_info};
 use clap::{Args, ValueEnum};
 use reqwest::Url;
 
@@ -13,7 +13,7 @@ use reqwest::Url;
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "GitLab, in place of --sources-dir")]
 pub struct GitlabArgs {
-    /// URL of the GitLab to watch, for example gitlab.example.org
+    /// URL of the GitLab instance, for example gitlab.example.org
     #[arg(long, env = "BUILDBTW_GITLAB_URL", value_name = "URL")]
     pub gitlab_url: Option<String>,
     /// Group of the package repositories, subgroups included
@@ -307,6 +307,7 @@ fn signing_key(path: &Path) -> anyhow::Result<SigningKey> {
 }
 
 fn base_url(text: &str) -> anyhow::Result<Url> {
+    let shown = hide_user_info(text);
     let full = if text.contains("://") {
         text.to_owned()
     } else {
@@ -315,11 +316,11 @@ fn base_url(text: &str) -> anyhow::Result<Url> {
     let url: Url = full
         .trim_end_matches('/')
         .parse()
-        .map_err(|error| anyhow::anyhow!("--gitlab-url: `{text}` is not a URL: {error}"))?;
+        .map_err(|error| anyhow::anyhow!("--gitlab-url: `{shown}` is not a URL: {error}"))?;
     anyhow::ensure!(
         matches!(url.scheme(), "http" | "https") && url.has_host(),
         Explanation::with_hint(
-            format!("--gitlab-url: `{text}` is not an HTTP or HTTPS URL"),
+            format!("--gitlab-url: `{shown}` is not an HTTP or HTTPS URL"),
             "name the host, for example `gitlab.example.org`, or a URL like `https://gitlab.example.org`",
         )
     );

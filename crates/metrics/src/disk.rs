@@ -15,7 +15,7 @@ pub struct Space {
 /// Returns the space of the file system that holds a path.
 ///
 /// # Errors
-/// When the path does not exist or may not be read.
+/// When the path does not exist or cannot be read.
 pub fn space(path: &Path) -> io::Result<Space> {
     let found = rustix::fs::statvfs(path)?;
     Ok(Space {

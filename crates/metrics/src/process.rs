@@ -7,7 +7,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
-use prometheus_client::registry::Metric;
+use prometheus_client::registry::{Metric, Unit};
 
 /// Reads the figures of this process.
 #[derive(Debug)]
@@ -65,42 +65,49 @@ impl Collector for Process {
         let cpu = as_f64(stat.cpu_ticks) / self.ticks_per_second;
         let started = self.boot + as_f64(stat.start_ticks) / self.ticks_per_second;
         let resident = stat.resident_pages.saturating_mul(self.page_size);
-        let mut write = |name, help, metric: &dyn Metric| {
-            let encoder = encoder.encode_descriptor(name, help, None, metric.metric_type())?;
+        let mut write = |name, unit, help, metric: &dyn Metric| {
+            let encoder = encoder.encode_descriptor(name, help, unit, metric.metric_type())?;
             metric.encode(encoder)
         };
         write(
-            "process_cpu_seconds",
+            "process_cpu",
+            Some(&Unit::Seconds),
             "Processor time of the process",
             &ConstCounter::new(cpu),
         )?;
         write(
-            "process_start_time_seconds",
+            "process_start_time",
+            Some(&Unit::Seconds),
             "When the process started, since the Unix epoch",
             &ConstGauge::new(started),
         )?;
         write(
-            "process_resident_memory_bytes",
+            "process_resident_memory",
+            Some(&Unit::Bytes),
             "Memory of the process",
             &ConstGauge::new(resident),
         )?;
         write(
-            "process_virtual_memory_bytes",
+            "process_virtual_memory",
+            Some(&Unit::Bytes),
             "Address space of the process",
             &ConstGauge::new(stat.virtual_bytes),
         )?;
         write(
             "process_threads",
+            None,
             "Threads of the process",
             &ConstGauge::new(stat.threads),
         )?;
         write(
             "process_open_fds",
+            None,
             "Open file descriptors",
             &ConstGauge::new(open_descriptors()),
         )?;
         write(
             "process_max_fds",
+            None,
             "Maximum number of open file descriptors",
             &ConstGauge::new(most_descriptors()),
         )

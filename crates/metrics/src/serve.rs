@@ -52,19 +52,22 @@ enum Problem {
 /// # Errors
 /// When it cannot be used.
 pub async fn listen(address: SocketAddr, flag: &'static str) -> Result<TcpListener, ListenError> {
-    TcpListener::bind(address).await.map_err(|error| {
-        let problem = match error.kind() {
-            io::ErrorKind::AddrInUse => Problem::InUse,
-            io::ErrorKind::PermissionDenied => Problem::Privileged,
-            io::ErrorKind::AddrNotAvailable => Problem::NotHere,
-            _ => Problem::Other(error),
-        };
-        ListenError {
-            address,
-            flag,
-            problem,
-        }
-    })
+    let listener = TcpListener::bind(address).await;
+    listener.map_err(|error| refusal(address, flag, error))
+}
+
+fn refusal(address: SocketAddr, flag: &'static str, error: io::Error) -> ListenError {
+    let problem = match error.kind() {
+        io::ErrorKind::AddrInUse => Problem::InUse,
+        io::ErrorKind::PermissionDenied => Problem::Privileged,
+        io::ErrorKind::AddrNotAvailable => Problem::NotHere,
+        _ => Problem::Other(error),
+    };
+    ListenError {
+        address,
+        flag,
+        problem,
+    }
 }
 
 /// Returns a response with metrics.
@@ -101,6 +104,22 @@ pub async fn serve(listener: TcpListener, router: Router) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn refusals_match_snapshot() {
+        let refused = [
+            io::ErrorKind::AddrInUse,
+            io::ErrorKind::PermissionDenied,
+            io::ErrorKind::AddrNotAvailable,
+            io::ErrorKind::OutOfMemory,
+        ]
+        .map(|kind| {
+            let address = "192.0.2.1:80".parse().unwrap();
+            let error = refusal(address, "--metrics-listen", kind.into());
+            format!("## {kind:?}\n{error}\nhint: {}\n", error.hint())
+        });
+        insta::assert_snapshot!(refused.join("\n"));
+    }
 
     #[tokio::test]
     async fn names_address_that_is_in_use() {

@@ -52,18 +52,21 @@ impl Explanation {
     }
 
     /// Returns the explanation of an error: the messages of the error and its sources, and their hints. The hint of an
-    /// error is that of an `Explanation` in the chain.
+    /// error is that of an `Explanation` in the chain. Errors of some libraries repeat their sources, which are left out.
     #[must_use]
     pub fn of_error(error: &(dyn Error + 'static)) -> Self {
-        let (mut messages, mut hints) = (Vec::new(), Vec::new());
+        let (mut messages, mut hints): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
         let mut next = Some(error);
         while let Some(error) = next {
-            match error.downcast_ref::<Self>() {
+            let message = match error.downcast_ref::<Self>() {
                 Some(explanation) => {
-                    messages.push(explanation.message.clone());
                     hints.extend(explanation.hint.clone());
+                    explanation.message.clone()
                 }
-                None => messages.push(error.to_string()),
+                None => error.to_string(),
+            };
+            if !messages.last().is_some_and(|last| last.ends_with(&message)) {
+                messages.push(message);
             }
             next = error.source();
         }
@@ -137,6 +140,17 @@ mod tests {
         assert_eq!(found, expected);
         let plain = std::io::Error::other("no");
         assert_eq!(Explanation::of_error(&plain), "no".into());
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot read: {0}")]
+    struct Repeated(#[source] std::io::Error);
+
+    #[test]
+    fn says_repeated_sources_once() {
+        let error = Repeated(std::io::Error::other("the disk fails"));
+        let found = Explanation::of_error(&error);
+        assert_eq!(found, "cannot read: the disk fails".into());
     }
 
     #[test]

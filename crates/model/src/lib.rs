@@ -29,6 +29,7 @@ pub mod settings;
 mod similar;
 mod source_entry;
 mod states;
+mod user_info;
 mod version;
 mod version_note;
 mod worker_status;
@@ -62,6 +63,7 @@ pub use states::{
     AttemptStatus, BuildStatus, FailureKind, IterationStatus, MissingKeys, NetworkPolicy,
     PipelineStatus, Scope, TokenScope, UnknownState,
 };
+pub use user_info::hide_user_info;
 pub use version::{compare_versions, is_epoch_left_out};
 pub use version_note::VersionNote;
 pub use worker_status::WorkerStatus;

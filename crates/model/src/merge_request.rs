@@ -26,7 +26,8 @@ pub struct MergeRequestUrl {
 pub struct MergeRequestUrlError(String);
 
 impl MergeRequestUrl {
-    /// Returns the project's path and the merge request's number if the URL belongs to the GitLab at this address.
+    /// Returns the project's path and the merge request's number if the URL belongs to the GitLab instance at this
+    /// address.
     #[must_use]
     pub fn project_on(&self, gitlab: &str) -> Option<(&str, MergeRequestIid)> {
         let (scheme, rest) = gitlab.trim_end_matches('/').split_once("://")?;

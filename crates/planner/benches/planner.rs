@@ -281,7 +281,7 @@ fn plan_worst_case(bencher: divan::Bencher<'_, '_>, size: usize) {
     bencher.bench_local(|| buildbtw_planner::plan(&index, &request));
 }
 
-/// Plans a large cycle with old packages in base, of which every twentieth needs the library whose soname changes, so
+/// Plans a large cycle with old packages in base. Every twentieth of those needs the library whose soname changes, so
 /// that the environments of all builds are checked and some members are tried as bootstrap builds.
 #[divan::bench(args = [600, 5_600], sample_count = 5, sample_size = 1)]
 fn plan_with_a_large_cycle_and_base(bencher: divan::Bencher<'_, '_>, cycle_size: usize) {

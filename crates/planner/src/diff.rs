@@ -29,7 +29,7 @@ pub struct PlanDiff {
     pub added: Vec<(Pkgbase, u32)>,
     /// Builds that only the old plan has.
     pub removed: Vec<(Pkgbase, u32)>,
-    /// Builds of which the commit differs.
+    /// Builds whose commit differs.
     pub changed: Vec<ChangedBuild>,
     /// Builds of the same commit that wait for different builds.
     pub rewired: Vec<(Pkgbase, u32)>,
@@ -37,7 +37,7 @@ pub struct PlanDiff {
     pub unchanged: usize,
 }
 
-/// A build of which the commit differs.
+/// A build whose commit differs.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ChangedBuild {
     /// The source package.

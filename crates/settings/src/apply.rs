@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use buildbtw_model::Explanation;
+use buildbtw_model::{Explanation, hide_user_info};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
@@ -181,7 +181,9 @@ fn problem(entry: &Entry, arg: &Arg, settings: &Command, bare: &Command) -> Opti
 /// Explains why clap rejected a value.
 fn invalid(key: &str, arg: &Arg, settings: &Command, error: &clap::Error) -> Explanation {
     let text = |kind| match error.get(kind) {
-        Some(ContextValue::String(text)) if !text.is_empty() => Some(format!(" `{text}`")),
+        Some(ContextValue::String(text)) if !text.is_empty() => {
+            Some(format!(" `{}`", hide_user_info(text)))
+        }
         _ => None,
     };
     let value = text(ContextKind::InvalidValue).filter(|_| !arg.is_hide_env_values_set());

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use buildbtw_model::hide_user_info;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command};
 
@@ -16,7 +17,8 @@ const HIDDEN: &str = "(hidden)";
 pub struct Setting {
     /// The long name of its flag.
     pub name: String,
-    /// Its value: those of a list are separated by commas, that of a secret is hidden. `None`: not set.
+    /// Its value: those of a list are separated by commas, that of a secret is hidden, as are users and passwords in
+    /// URLs. `None`: not set.
     pub value: Option<String>,
     /// Where the value comes from.
     pub origin: Origin,
@@ -75,8 +77,8 @@ fn setting(arg: &Arg, matches: &ArgMatches, file: Option<&File>) -> Option<Setti
     let value = values.map(|values| match secret {
         true => HIDDEN.to_owned(),
         false => {
-            let texts: Vec<_> = values.map(|value| value.to_string_lossy()).collect();
-            texts.join(",")
+            let texts = values.map(|value| hide_user_info(&value.to_string_lossy()).into_owned());
+            texts.collect::<Vec<_>>().join(",")
         }
     });
     let from_file = file.filter(|file| file.applied.contains(&key));

@@ -1,6 +1,7 @@
 //! Converts the values of a file to those of flags.
 
 use std::any::TypeId;
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -96,7 +97,7 @@ pub(crate) fn values(entry: &Entry, arg: &Arg) -> Result<Vec<String>, Explanatio
     let values = match (arg.get_action(), &entry.value) {
         (ArgAction::Append, Value::List(values)) => {
             let texts: Option<Vec<String>> = values.iter().map(|value| value.text(kind)).collect();
-            let texts = texts.ok_or_else(|| wrong_type(entry, kind, true))?;
+            let texts = texts.ok_or_else(|| wrong_type(entry, arg, kind, true))?;
             // Without a value the flag would have its default instead.
             if texts.is_empty() && !arg.get_default_values().is_empty() {
                 return Err(Explanation::with_hint(
@@ -106,11 +107,11 @@ pub(crate) fn values(entry: &Entry, arg: &Arg) -> Result<Vec<String>, Explanatio
             }
             texts
         }
-        (ArgAction::Append, _) => return Err(wrong_type(entry, kind, true)),
+        (ArgAction::Append, _) => return Err(wrong_type(entry, arg, kind, true)),
         (_, value) => vec![
             value
                 .text(kind)
-                .ok_or_else(|| wrong_type(entry, kind, false))?,
+                .ok_or_else(|| wrong_type(entry, arg, kind, false))?,
         ],
     };
     let is_path = arg.get_value_parser().type_id() == TypeId::of::<PathBuf>();
@@ -145,7 +146,11 @@ fn is_secret(key: &str, text: &str) -> bool {
     is_known || (is_random && !text.starts_with('/'))
 }
 
-fn wrong_type(entry: &Entry, kind: Kind, is_list: bool) -> Explanation {
+fn is_address(arg: &Arg) -> bool {
+    arg.get_value_parser().type_id() == TypeId::of::<SocketAddr>()
+}
+
+fn wrong_type(entry: &Entry, arg: &Arg, kind: Kind, is_list: bool) -> Explanation {
     let (key, found) = (&entry.key, &entry.value);
     let expected = match is_list {
         true => "a list of strings",
@@ -156,6 +161,9 @@ fn wrong_type(entry: &Entry, kind: Kind, is_list: bool) -> Explanation {
         found => found.type_name(),
     };
     let hint = match (kind, found) {
+        (Kind::Text, Value::Integer(port)) if is_address(arg) && port.parse::<u16>().is_ok() => {
+            format!("write an address with its port: `{key} = \"127.0.0.1:{port}\"`")
+        }
         _ if is_list => format!("write `{key} = [{}]`", list_example(found)),
         (Kind::Boolean, _) => {
             format!("write `{key} = true` or `{key} = false`, without quotes")

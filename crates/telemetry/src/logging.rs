@@ -12,6 +12,19 @@ use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::console::Console;
 
+/// Checks what is logged, for the flags of a program: so that an invalid one in a file is reported with its line.
+///
+/// # Errors
+/// When it is neither a level nor a list of directives.
+pub fn log_filter(text: &str) -> Result<String, &'static str> {
+    match EnvFilter::try_new(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err(
+            "expected a level such as `info`, or directives such as `info,buildbtw_server=debug`",
+        ),
+    }
+}
+
 /// The formats of a log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -136,6 +149,16 @@ mod tests {
         assert_eq!(line["spans"][0]["name"], "attempt");
         assert_eq!(line["spans"][0]["trace_id"], "0a");
         assert_eq!(line["spans"][0]["attempt.id"], "b");
+    }
+
+    #[test]
+    fn checks_filters_of_flags() {
+        for valid in ["info", "info,buildbtw_server=debug", "off", ""] {
+            assert_eq!(log_filter(valid).as_deref(), Ok(valid));
+        }
+        for invalid in ["foo=bar=baz", "a=loud"] {
+            assert!(log_filter(invalid).is_err(), "{invalid}");
+        }
     }
 
     #[test]

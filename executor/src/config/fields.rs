@@ -9,7 +9,8 @@ use super::simulated::SimulatedSettings;
 
 const EXAMPLE: &str = "executor.toml.example shows every setting with a valid value";
 
-/// Checks that all settings of a file exist; `own` are those outside of tables. What is not TOML at all is left to the parser of the settings.
+/// Checks that all settings of a file exist; `own` are those outside of tables. A text that is not TOML is left to the
+/// parser of the settings.
 pub(super) fn check(text: &str, own: &[&str]) -> Result<(), Explanation> {
     let Ok(settings) = DeTable::parse(text) else {
         return Ok(());

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use buildbtw_agent::machine;
 use buildbtw_builder::{Builder, GitAccess, SandboxConfig, ScratchDisk, SourceNetwork};
-use buildbtw_model::client::{Authorities, Client, ClientError};
-use buildbtw_model::{Architecture, Packager, WorkerName};
+use buildbtw_model::client::{Authorities, Client};
+use buildbtw_model::{Architecture, Explanation, Packager, WorkerName};
 use buildbtw_settings::fields_of;
 use serde::Deserialize;
 
@@ -164,9 +164,10 @@ impl Config {
     }
 
     /// Creates a client of the server, without a token.
-    pub(crate) fn client(&self) -> Result<Client, ClientError> {
-        let authorities = Authorities::read(self.ca.as_deref())?;
-        Client::trusting(&self.server, None, &authorities)
+    pub(crate) fn client(&self) -> Result<Client, Explanation> {
+        let client = Authorities::read(self.ca.as_deref())
+            .and_then(|authorities| Client::trusting(&self.server, None, &authorities));
+        client.map_err(|error| explanations::of_client(&error))
     }
 
     /// Returns the name under which this host claims builds.
@@ -243,8 +244,8 @@ impl Config {
     }
 }
 
-/// Returns whether the file exists or this user is not allowed to check it. In the latter case, using it later reports the
-/// missing permission.
+/// Returns whether the file exists or this user is not allowed to check it. In the latter case, using it later reports
+/// the missing permission.
 fn exists_or_is_unreadable(path: &Path) -> bool {
     match path.metadata() {
         Ok(metadata) => metadata.is_file(),

@@ -15,7 +15,7 @@ const MAX_BYTES: u64 = 32 << 20;
 /// GitLab's default, for a job without a timeout.
 const DEFAULT_TIMEOUT_S: u64 = 7200;
 
-/// The id of a job, unique within its GitLab.
+/// The id of a job, unique within its GitLab instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct JobId(u64);

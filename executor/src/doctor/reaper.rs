@@ -1,27 +1,20 @@
 //! The timer that removes what killed jobs left.
 
-use std::path::Path;
-use std::process::Stdio;
-
-use buildbtw_doctor::Check;
+use buildbtw_doctor::{Check, systemd};
 
 const NAME: &str = "reaper";
 const TIMER: &str = "buildbtw-executor-reap.timer";
-/// Exists where systemd is the service manager.
-const SYSTEMD: &str = "/run/systemd/system";
 
 /// Checks that the timer is active.
 pub(super) async fn check() -> Check {
-    if !Path::new(SYSTEMD).exists() {
-        let message = "this host has no systemd; run `buildbtw-executor reap` every few minutes";
-        return Check::skipped(NAME, message);
+    match systemd::is_active(TIMER).await {
+        Some(is_active) => judge(is_active),
+        None => {
+            let message =
+                "this host has no systemd; run `buildbtw-executor reap` every few minutes";
+            Check::skipped(NAME, message)
+        }
     }
-    let status = tokio::process::Command::new("systemctl")
-        .args(["is-active", "--quiet", TIMER])
-        .stdin(Stdio::null())
-        .status()
-        .await;
-    judge(status.is_ok_and(|status| status.success()))
 }
 
 fn judge(is_active: bool) -> Check {

@@ -54,7 +54,7 @@ pub(super) fn check(path: &Path, program: Option<&Path>) -> Vec<Check> {
         Err(error) => {
             let message = format!("cannot read `{shown}`: {error}");
             return vec![match error.kind() {
-                // It belongs to root, and the runner's user may not read it.
+                // It belongs to root, and the runner's user is not allowed to read it.
                 io::ErrorKind::PermissionDenied => Check::skipped(NAME, message),
                 _ => Check::warning(
                     NAME,

@@ -172,7 +172,7 @@ fn lock(error: &Mutex<Option<String>>) -> std::sync::MutexGuard<'_, Option<Strin
 fn repository(client: &Client, build: &ClaimedBuild) -> String {
     format!(
         "{}/repo/{}/{}/{}",
-        client.server(),
+        client.url(),
         build.namespace,
         build.iteration,
         build.architecture

@@ -24,7 +24,7 @@ pub(super) async fn run(config: &Config, state: &State, build: bool) -> Vec<Chec
     report.checks
 }
 
-/// Checks the server, of which this host has no token: each job brings its own.
+/// Checks the server, for which this host has no token: each job brings its own.
 pub(crate) async fn check_server(report: &mut Report, config: &Config) {
     let expected = Expected {
         version: VERSION,
@@ -36,7 +36,7 @@ pub(crate) async fn check_server(report: &mut Report, config: &Config) {
         Ok(client) => server::check_all(report, &client, expected, Timestamp::now).await,
         Err(error) => report.add(Check::failed(
             "server",
-            error.explanation(),
+            error,
             "correct `server` and `ca` in executor.toml",
         )),
     }
@@ -81,7 +81,7 @@ async fn check_host(report: &mut Report, config: &Config, state: &State, build: 
             "none of `architectures` is that of this host",
         )),
         Some(architecture) => {
-            // What an earlier one left that was killed.
+            // Removes what an earlier `doctor` left when it was killed.
             let reaped = buildbtw_builder::reap(&folder).await;
             if let Err(error) = reaped {
                 let message = format!("cannot clean up `{}`: {error}", folder.display());

@@ -11,7 +11,7 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Registry, Unit};
 
 use crate::explanations;
 use crate::failure::Failure;
@@ -95,15 +95,17 @@ impl Metrics {
 
     fn register(&self, registry: &mut Registry) {
         registry.register("attempts", "Attempts that ended", self.attempts.clone());
-        registry.register(
-            "attempt_seconds",
+        registry.register_with_unit(
+            "attempt",
             "How long attempts took, with uploads and report",
+            Unit::Seconds,
             self.seconds.clone(),
         );
         registry.register("jobs", "Jobs that have a folder", self.jobs.clone());
-        registry.register(
-            "state_available_bytes",
+        registry.register_with_unit(
+            "state_available",
             "Free space of the file system of the state folder",
+            Unit::Bytes,
             self.space.clone(),
         );
         registry.register(

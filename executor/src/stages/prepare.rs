@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use buildbtw_model::Explanation;
+use buildbtw_model::hide_user_info;
 
 use super::check;
 use crate::contract::Environment;
@@ -13,11 +13,6 @@ use crate::front::jobs::Jobs;
 use crate::runner::Process;
 use crate::watch::{LOST, Watch};
 
-/// Each job has its own folder, which is removed afterwards, so a cache cannot be kept.
-const NO_CACHE: &str = "this runner does not support the job's cache";
-const NO_CACHE_HINT: &str = "remove `cache:` from its CI configuration: a build's dependencies come from the \
-                             repositories";
-
 /// Checks host and job, removes what killed jobs left, and creates the job's folders.
 pub(super) fn run(host: &Host, environment: &Environment) -> Result<(), Failure> {
     // Before the checks, which take a moment: the runner could be gone afterwards.
@@ -26,8 +21,7 @@ pub(super) fn run(host: &Host, environment: &Environment) -> Result<(), Failure>
     let job = environment.job()?;
     check::host_is_ready(host, &watch)?;
     if job.has_cache {
-        let explanation = Explanation::with_hint(NO_CACHE, NO_CACHE_HINT);
-        return Err(Failure::of_configuration(explanation));
+        return Err(Failure::of_configuration(explanations::no_cache()));
     }
     let jobs = Jobs::of(host);
     if let Err(error) = jobs.reap(host) {
@@ -43,7 +37,7 @@ pub(super) fn run(host: &Host, environment: &Environment) -> Result<(), Failure>
         std::io::stdout(),
         "{} builds with {}",
         host.config.name()?,
-        host.config.server
+        hide_user_info(&host.config.server)
     )?;
     if host.config.gitlab_runner().is_none() {
         let _ = writeln!(

@@ -87,6 +87,8 @@ fn visible(command: &Command) -> impl Iterator<Item = &Command> {
 
 #[cfg(test)]
 mod examples;
+#[cfg(test)]
+mod flags;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "panics fail the test")]

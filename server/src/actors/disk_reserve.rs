@@ -30,7 +30,7 @@ impl DiskReserve {
 }
 
 impl OwnOutage for DiskReserve {
-    const TITLE: &'static str = "accepting no uploads, namespaces and claims";
+    const TITLE: &'static str = "accepting no uploads, namespaces or claims";
     const PAUSES: Pauses = Pauses::constant(PAUSE_DURING_SHORTAGE);
 }
 

@@ -349,7 +349,7 @@ impl Watch {
             self.sources.resync_ended();
             self.early_resync_from = Instant::now() + delay;
             self.next_resync = Instant::now() + self.group.resync_interval();
-            // Some webhooks of the meantime could not be processed.
+            // Some webhooks that arrived in the meantime could not be processed.
             self.has_webhooks = true;
         }
         match step? {

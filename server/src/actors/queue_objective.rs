@@ -34,7 +34,7 @@ impl QueueObjective {
 }
 
 impl OwnOutage for QueueObjective {
-    const TITLE: &'static str = "cannot watch the objective of the queue";
+    const TITLE: &'static str = "cannot check the queue objective";
     const PAUSES: Pauses = Pauses::constant(Duration::from_secs(5));
 }
 

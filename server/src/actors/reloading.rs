@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use buildbtw_model::BackgroundTask;
+use buildbtw_model::{BackgroundTask, Explanation};
 
 use super::runner::{Actor, Cause, Next, OwnOutage};
 use crate::outage::{Failure, Pauses};
@@ -40,15 +40,18 @@ impl Actor for Reloading {
             service_manager::reloading();
             let (base, webhook) = (&self.state.base, &self.state.config.webhook);
             let result = reload(base, webhook.as_ref(), &self.settings);
-            let error = result.err().map(|error| format!("{error:#}"));
+            let error = result
+                .err()
+                .map(|error| Explanation::of_error(error.as_ref()));
             match &error {
                 None => tracing::info!("read the settings again"),
                 Some(error) => tracing::error!(
-                    error,
+                    error = error.message,
+                    hint = error.hint,
                     "cannot read the settings again; the earlier ones stay in use"
                 ),
             }
-            service_manager::reloaded(error.as_deref());
+            service_manager::reloaded(error.as_ref().map(|error| error.message.as_str()));
         }
         Ok(Next::event())
     }

@@ -23,7 +23,7 @@ impl Watchdog {
 }
 
 impl OwnOutage for Watchdog {
-    const TITLE: &'static str = "cannot ask the writer";
+    const TITLE: &'static str = "cannot reach the writer of the database";
     const PAUSES: Pauses = Pauses::constant(Duration::from_secs(1));
 }
 

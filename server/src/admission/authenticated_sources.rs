@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::source::Source;
 
-/// How long a source counts as authenticated after it authenticated.
+/// How long an authentication of a source counts.
 const AUTHENTICATED_TTL: Duration = Duration::from_secs(3600);
 /// Maximum number of sources; beyond it, the least recent one is evicted.
 const MAX_SOURCES: usize = 10_000;

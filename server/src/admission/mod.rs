@@ -297,7 +297,7 @@ impl Admission {
         if let Some(pause) = self.0.plan_rate.record(client) {
             let title = "too many plans without a token from this address";
             return Err(Refusal::new(ProblemKind::TooManyRequests, title)
-                .hint("plans with a token are not limited; `buildbtw login` stores one")
+                .hint("plans with a token have no rate limit; `buildbtw login` stores one")
                 .retry_after(pause)
                 .into());
         }

@@ -131,6 +131,7 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Network>(), Err(NotANetwork), "{text}");
         }
+        insta::assert_snapshot!(NotANetwork);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 
 use buildbtw_gitlab::GitlabArgs;
 use buildbtw_settings::{Failure, Parsed, Program};
-use buildbtw_telemetry::logging::LogFormat;
+use buildbtw_telemetry::logging::{LogFormat, log_filter};
 use clap::{Args, Parser, Subcommand};
 
 pub use connections::ConnectionArgs;
@@ -68,6 +68,7 @@ pub struct Cli {
         long,
         env = "BUILDBTW_LOG",
         default_value = "info",
+        value_parser = log_filter,
         global = true,
         value_name = "FILTER"
     )]
@@ -91,24 +92,24 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Back up the database, the packages and the logs
     ///
-    /// The server may run meanwhile: the backup has the state of one moment. On the disk of the data
+    /// The server may keep running: the backup has the state of one moment. On the disk of the data
     /// folder it takes hardly any space, because its packages and logs are hard links.
     Backup(BackupArgs),
     /// Restore a backup into an empty data folder
     ///
     /// Writes the repository databases, and compares every package with its digest. Exits with 2 if
-    /// it finds problems. Run it as the server's user.
+    /// it finds problems. The files belong to the owner of the data folder, also if root runs it.
     Restore(RestoreArgs),
     /// Prepare a group's projects for builds on GitLab
     #[command(subcommand)]
     Gitlab(GitlabCommand),
     /// Compare the database with the files on disk
     ///
-    /// The server must not run.
+    /// Stop the server first.
     Check(CheckArgs),
     /// Check the installation: settings, files, database, GitLab
     ///
-    /// Takes the settings of `run`, and changes nothing; the server may run meanwhile. Prints a line
+    /// Takes the settings of `run`, and changes nothing; the server may be running. Prints a line
     /// for each check, with a command or instruction that repairs what it found. Exits with 1 if a
     /// check failed; warnings do not count.
     Doctor(Box<DoctorArgs>),
@@ -129,14 +130,14 @@ pub enum GitlabCommand {
 pub struct SetCiConfigArgs {
     /// Location of the CI template
     ///
-    /// For example buildbtw.yml@packaging/ci. Append `:REF` for another branch than the default
+    /// For example buildbtw.yml@packaging/ci. Append `:REF` for a branch other than the default
     /// branch.
     #[arg(long, value_name = "PATH@PROJECT")]
     pub template: String,
     /// Change the projects
     #[arg(long)]
     pub apply: bool,
-    /// The GitLab and its group; the token needs the scope `api` and the role Maintainer.
+    /// The GitLab instance and its group; the token needs the scope `api` and the role Maintainer.
     #[command(flatten)]
     pub gitlab: GitlabArgs,
 }

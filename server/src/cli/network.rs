@@ -58,7 +58,7 @@ impl NetworkArgs {
                     "--network {} exceeds --max-network {}",
                     self.network, self.max_network
                 ),
-                "raise --max-network, or choose a smaller --network",
+                "raise --max-network, or choose a lower --network",
             )
         );
         Ok(NetworkSettings {

@@ -11,11 +11,11 @@ use crate::config::pipelines::{ParameterKind, PipelineSettings};
 
 /// Options of `buildbtw-server run` about builds on GitLab.
 #[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Builds as pipelines of that GitLab")]
+#[command(next_help_heading = "Builds as GitLab pipelines")]
 pub struct PipelineArgs {
     /// Build as GitLab pipelines instead of on local workers
     ///
-    /// Uses the GitLab that holds the sources. The token needs the scope `api`.
+    /// Uses the GitLab instance that holds the sources. The token needs the scope `api`.
     #[arg(
         long,
         env = "RUN_BUILDS_ON_GITLAB",
@@ -71,7 +71,7 @@ pub struct PipelineArgs {
     pub gitlab_pipeline_seconds: u32,
     /// Form of the pipelines' parameters
     ///
-    /// Use variables for a GitLab older than 17.10.
+    /// Use variables for GitLab before 17.10.
     #[arg(
         long,
         env = "BUILDBTW_GITLAB_PARAMETERS",

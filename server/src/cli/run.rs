@@ -7,7 +7,8 @@ use std::time::Duration;
 use buildbtw_gitlab::{Gitlab, GitlabArgs};
 use buildbtw_model::settings::{any_number, number};
 use buildbtw_model::{
-    Architecture, BuildTool, BuildToolName, BuildToolVersion, Explanation, Packager, saturating,
+    Architecture, BuildTool, BuildToolName, BuildToolVersion, Explanation, Packager,
+    hide_user_info, saturating,
 };
 use clap::Args;
 
@@ -110,7 +111,7 @@ pub struct RunArgs {
     pub packager: Packager,
     /// `BUILDTOOL` of all packages
     ///
-    /// For repositories that accept packages of some tools only.
+    /// For repositories that only accept packages of certain tools.
     #[arg(
         long,
         env = "BUILDBTW_BUILDTOOL",
@@ -137,7 +138,7 @@ pub struct RunArgs {
     /// Seconds between full resyncs of all sources
     ///
     /// A resync finds what polls and webhooks have missed. Range: 1 to 604800. [default: 600 for a
-    /// folder, 21600 for a GitLab]
+    /// folder, 21600 for GitLab]
     #[arg(
         long,
         env = "BUILDBTW_SWEEP_SECONDS",
@@ -202,7 +203,7 @@ pub struct RunArgs {
     /// The GitLab group that holds the sources.
     #[command(flatten)]
     pub gitlab: GitlabArgs,
-    /// Builds as pipelines of that GitLab.
+    /// Builds as GitLab pipelines.
     #[command(flatten)]
     pub pipelines: PipelineArgs,
     /// Reports to GitLab, separated by commas
@@ -388,7 +389,10 @@ fn clone_base(text: &str) -> anyhow::Result<String> {
     anyhow::ensure!(
         url.is_some(),
         Explanation::with_hint(
-            format!("--sources-url: `{text}` is not the URL of repositories"),
+            format!(
+                "--sources-url: `{}` is not the URL of repositories",
+                hide_user_info(text)
+            ),
             "use a URL like `https://git.example.org/packaging`, without password and query",
         )
     );

@@ -16,8 +16,8 @@ pub struct TelemetryArgs {
     pub otlp: bool,
     /// Serve tokio-console
     ///
-    /// Who reaches the address sees all tasks. Only for programs that are compiled for it, as by
-    /// `just run-server-console`. [default without a value: 127.0.0.1:6669]
+    /// Every client that reaches the address sees all tasks. Only for programs that are compiled
+    /// for it, as by `just run-server-console`. [default without a value: 127.0.0.1:6669]
     #[arg(
         long,
         env = "BUILDBTW_TOKIO_CONSOLE",

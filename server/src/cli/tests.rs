@@ -112,7 +112,13 @@ fn explains_invalid_settings_of_a_file() {
         ),
         (
             "listen = 8080",
-            "`FILE`, line 1: `listen` must be a string, not an integer\nhint: write it in quotes: `listen = \"8080\"`",
+            "`FILE`, line 1: `listen` must be a string, not an integer\nhint: write an address with its port: `listen = \
+             \"127.0.0.1:8080\"`",
+        ),
+        (
+            "log = 'foo=bar=baz'",
+            "`FILE`, line 1: invalid value `foo=bar=baz` of `log`: expected a level such as `info`, or directives such \
+             as `info,buildbtw_server=debug`\nhint: `buildbtw-server run --help` describes --log",
         ),
         (
             "lease_seconds = 0",

@@ -46,7 +46,7 @@ impl Checkpointer {
         }
     }
 
-    /// Waits until a checkpoint is worth its price. Cancel-safe.
+    /// Waits until a checkpoint is worth its cost. Cancel-safe.
     pub async fn due(&mut self) {
         self.written.many.notified().await;
     }

@@ -241,9 +241,16 @@ async fn damage(pool: &SqlitePool) -> Option<String> {
         .await;
     match found {
         Ok(finding) if finding == "ok" => None,
-        Ok(finding) => Some(finding),
+        Ok(finding) => Some(in_one_line(&finding)),
         Err(error) => Some(error.to_string()),
     }
+}
+
+/// Returns what SQLite has found in one line, without the heading for the only database of a file.
+pub(crate) fn in_one_line(finding: &str) -> String {
+    let lines = finding.lines().filter(|line| !line.starts_with("*** "));
+    let lines: Vec<&str> = lines.collect();
+    lines.join("; ")
 }
 
 /// Serializes a list as a parameter: a statement for many rows costs little more than one for a single row.

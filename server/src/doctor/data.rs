@@ -1,5 +1,6 @@
 //! The data folder, the files with secrets, and the disk.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use buildbtw_doctor::{Check, disk, files};
@@ -7,7 +8,10 @@ use buildbtw_model::Explanation;
 
 use crate::cli::RunArgs;
 use crate::disk::Disk;
+use crate::owner::{self, Depth, Owner};
+use crate::run::DATABASE_FILE;
 
+const NAME: &str = "data folder";
 /// The setting that controls the reserve.
 const RESERVE: &str = "--disk-reserve-mib";
 /// The least free space where there is no reserve, as for `/readyz`.
@@ -38,45 +42,87 @@ pub(super) fn secret_files(args: &RunArgs) -> Vec<(&'static str, PathBuf)> {
 /// Checks permissions and owners. Blocking.
 pub(super) fn check_files(data: &Path, secrets: &[(&'static str, PathBuf)]) -> Vec<Check> {
     let mut checks = Vec::new();
-    if data.exists() {
-        checks.push(files::private_folder("data folder", data));
-        checks.extend(FOLDERS.map(|name| check_folder(&data.join(name))));
+    // A folder that this user cannot see is not one that does not exist.
+    if data.try_exists().unwrap_or(true) {
+        checks.push(files::private_folder(NAME, data));
+        if fs_err::read_dir(data).is_ok() {
+            let has_database = data.join(DATABASE_FILE).exists();
+            checks.extend(FOLDERS.map(|name| check_folder(&data.join(name), has_database)));
+        }
+        checks.extend(check_owners(data));
         let token = data.join("admin-token");
         // People move it away once they have other tokens.
         if token.exists() {
             checks.push(files::secret("admin token", &token));
         }
     } else {
-        checks.push(Check::warning(
-            "data folder",
-            format!("`{}` does not exist", data.display()),
-            "start the server, which creates it, or set --data-dir to that of the server",
-        ));
+        let blocked = files::unwritable(NAME, existing(data));
+        checks.push(blocked.unwrap_or_else(|| {
+            Check::warning(
+                NAME,
+                format!("`{}` does not exist", data.display()),
+                "start the server, which creates it, or set --data-dir to that of the server",
+            )
+        }));
     }
     let secrets = secrets.iter();
     checks.extend(secrets.map(|(setting, path)| files::secret(setting, path)));
     checks
 }
 
-fn check_folder(path: &Path) -> Check {
+/// Checks that everything belongs to the owner of the data folder. Returns nothing where the folder cannot be read, which
+/// another check reports.
+fn check_owners(data: &Path) -> Option<Check> {
+    const NAME: &str = "owners of files";
+    let owner = Owner::of(data).ok()?;
+    let foreign = owner::foreign(data, Depth::All).ok()?;
+    let Some(first) = foreign.first() else {
+        let message = format!("everything belongs to user {}", owner.user);
+        return Some(Check::ok(NAME, message));
+    };
+    let message = format!(
+        "{} files or folders do not belong to user {}, the owner of the data folder; the first is `{}` of user {}",
+        foreign.len(),
+        owner.user,
+        first.path.display(),
+        first.user
+    );
+    Some(Check::failure(NAME, message, owner::command(data, owner)))
+}
+
+/// Checks a folder that the server creates after its database.
+fn check_folder(path: &Path, has_database: bool) -> Check {
     let name = format!("folder {}", path.file_name().unwrap_or_default().display());
     match fs_err::read_dir(path) {
         Ok(_) => Check::ok(name, format!("`{}` can be read", path.display())),
+        Err(error) if error.kind() == ErrorKind::NotFound && !has_database => {
+            Check::skipped(name, "the server creates it at its start")
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Check::warning(
+            name,
+            format!("`{}` does not exist, and the database does", path.display()),
+            "start the server, which creates it; `buildbtw-server check` finds missing packages",
+        ),
         Err(error) => Check::failure(
             name,
             error.to_string(),
-            "run this command as the server's user; `buildbtw-server check` finds missing packages",
+            "run this command as the server's user",
         ),
     }
 }
 
-/// Compares the free space with the reserve. Blocking.
-pub(super) fn check_disk(data: &Path, reserve_mib: Option<u32>) -> Vec<Check> {
+/// Returns the folder itself, or the nearest one above it that exists.
+fn existing(data: &Path) -> &Path {
     let existing = data.ancestors().find(|folder| folder.exists());
     // A relative path ends at the working directory.
-    let folder = existing
+    existing
         .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or_else(|| Path::new("."));
+        .unwrap_or_else(|| Path::new("."))
+}
+
+/// Compares the free space with the reserve. Blocking.
+pub(super) fn check_disk(data: &Path, reserve_mib: Option<u32>) -> Vec<Check> {
+    let folder = existing(data);
     let measured = Disk::open(folder, reserve_mib).and_then(|disk| Ok((disk.space()?, disk)));
     let check = match measured {
         Ok((space, disk)) => {
@@ -118,10 +164,34 @@ mod tests {
         let expected = [
             ("data folder", Status::Failure),
             ("folder repos", Status::Ok),
-            ("folder logs", Status::Failure),
+            ("folder logs", Status::Skipped),
+            ("owners of files", Status::Ok),
             ("--gitlab-token-file", Status::Failure),
         ];
         assert_eq!(states, expected);
+        fs_err::write(data.join(DATABASE_FILE), "").unwrap();
+        let lost = check_folder(&data.join("logs"), true);
+        assert_eq!(lost.status, Status::Warning);
+        let file = check_folder(&data.join(DATABASE_FILE), true);
+        assert_eq!(file.status, Status::Failure);
+    }
+
+    #[test]
+    fn names_files_of_another_user() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path();
+        fs_err::create_dir_all(data.join("repos/first")).unwrap();
+        if std::os::unix::fs::chown(data.join("repos/first"), Some(12_345), None).is_err() {
+            eprintln!("SKIPPED: only root can change the owner of files");
+            return;
+        }
+        let check = check_owners(data).unwrap();
+        assert_eq!(check.status, Status::Failure);
+        assert!(
+            check.message.contains("repos/first` of user 12345"),
+            "{check:?}"
+        );
+        assert!(check.repair.unwrap().starts_with("chown --recursive 0:0"));
     }
 
     #[test]

@@ -1,11 +1,13 @@
-//! `doctor`: checks the installation of a server, while it runs or not. Nothing is changed.
+//! `doctor`: checks the installation of a server, whether it runs or not. Nothing is changed.
 
 mod base;
 mod configuration;
 mod data;
 mod database;
 mod gitlab;
+mod listening;
 mod running;
+mod sources;
 
 use std::time::Duration;
 
@@ -26,8 +28,9 @@ const DATABASE_DEADLINE: Duration = Duration::from_secs(120);
 pub async fn examine(args: &DoctorArgs, settings: Vec<ShownSetting>, clock: &Clock) -> Report {
     let mut report = Report::new(PROGRAM, VERSION);
     report.settings = settings;
-    let configuration = configuration::read(&args.run);
+    let configuration = configuration::read(&args.run, clock);
     report.extend(configuration.checks);
+    sources::check(&mut report, configuration.sources.as_ref()).await;
     let data = args.run.data.data_dir.clone();
     let secrets = data::secret_files(&args.run);
     report
@@ -40,11 +43,12 @@ pub async fn examine(args: &DoctorArgs, settings: Vec<ShownSetting>, clock: &Clo
     let running = running::Running::find(&args.run.data.data_dir);
     let mut webhooks = None;
     let read = async {
-        let found = database::check(&args.run.data.data_dir, running.is_in_use).await;
+        let found = database::check(&args.run.data.data_dir, running.may_run()).await;
         webhooks = found.last_webhook;
         found.checks
     };
     report.run_within(DATABASE_DEADLINE, "database", read).await;
+    listening::check(&mut report, &args.run, &running).await;
     running
         .check(&mut report, configuration.config.as_ref(), &args.run)
         .await;

@@ -7,8 +7,11 @@ use std::path::{Path, PathBuf};
 use buildbtw_model::NamespaceName;
 
 use crate::db::packages::{self, Published};
-use crate::db::{Database, IterationId, attempts, builds, iterations, namespaces};
+use crate::db::{
+    Database, IterationId, OpenError, attempts, builds, in_one_line, iterations, namespaces,
+};
 use crate::logs::Logs;
+use crate::owner::{self, Depth, Foreign, Owner, give_to_owner};
 use crate::repos::image::DatabaseImage;
 use crate::repos::{Rendering, Repos, RepositoryKey};
 use crate::run::{DATABASE_FILE, lock};
@@ -16,7 +19,7 @@ use crate::service::publish::file_lists::{listed, replace_databases, with_files}
 use crate::service::recover::may_upload;
 use crate::time::Clock;
 
-use super::files::{digest, entries, is_content, no_database, remove};
+use super::files::{digest, ensure_database, entries, is_content, remove};
 pub use super::findings::Finding;
 use super::uploads::uploaded;
 
@@ -34,21 +37,50 @@ pub struct Options {
 /// # Errors
 /// When a server uses the folder, or it cannot be read.
 pub async fn check(data: &Path, options: Options) -> anyhow::Result<Vec<Finding>> {
-    let path = data.join(DATABASE_FILE);
-    anyhow::ensure!(path.try_exists()?, no_database(&path));
+    ensure_database(data)?;
     // Concurrent writes would look like problems.
     let _lock = lock(data).await?;
-    let checker = Checker::open(data, &path, options).await?;
+    let foreign = owner::foreign(data, Depth::All)?;
+    let found = run(data, options).await;
+    // As root this has created files, even without a repair, which the server could not read.
+    let except = if options.repair { &[][..] } else { &foreign };
+    give_to_owner(data, Depth::All, except)?;
+    let mut findings = owners(data, foreign)?;
+    findings.extend(found?);
+    Ok(findings)
+}
+
+async fn run(data: &Path, options: Options) -> anyhow::Result<Vec<Finding>> {
+    let checker = Checker::open(data, &data.join(DATABASE_FILE), options).await;
+    let checker = checker.map_err(|error| match error.downcast::<OpenError>() {
+        Ok(error) => error.explanation().into(),
+        Err(error) => error,
+    })?;
     let found = checker.run().await;
     checker.database.close().await;
     found
+}
+
+/// Returns findings of files that do not belong to the owner of the data folder.
+fn owners(data: &Path, foreign: Vec<Foreign>) -> anyhow::Result<Vec<Finding>> {
+    let owner = Owner::of(data)?.user;
+    let is_root = Owner::own().user == 0;
+    let findings = foreign
+        .into_iter()
+        .map(|Foreign { path, user }| Finding::Owner {
+            path,
+            user,
+            owner,
+            is_repairable: is_root,
+        });
+    Ok(findings.collect())
 }
 
 /// Migrates `database`, writes the repository databases of its data folder, and checks everything else. The caller
 /// holds the lock of the folder.
 ///
 /// # Errors
-/// When the folder cannot be read or written.
+/// When the folder cannot be read or written; with an [`OpenError`] when the database cannot be used.
 pub(super) async fn complete(data: &Path, database: &Path) -> anyhow::Result<Vec<Finding>> {
     let options = Options {
         digests: true,
@@ -70,9 +102,7 @@ struct Checker {
 impl Checker {
     async fn open(data: &Path, database: &Path, options: Options) -> anyhow::Result<Self> {
         Ok(Self {
-            database: Database::open(database, Clock::default())
-                .await
-                .map_err(|error| error.explanation())?,
+            database: Database::open(database, Clock::default()).await?,
             repos: Repos::new(data)?,
             logs: Logs::new(data)?,
             options,
@@ -119,7 +149,8 @@ impl Checker {
         let lines: Vec<String> = sqlx::query_scalar("pragma integrity_check")
             .fetch_all(reader)
             .await?;
-        findings.extend(lines.into_iter().filter(|line| line != "ok"));
+        let lines = lines.into_iter().filter(|line| line != "ok");
+        findings.extend(lines.map(|line| in_one_line(&line)));
         let tables: Vec<String> =
             sqlx::query_scalar("select distinct \"table\" from pragma_foreign_key_check")
                 .fetch_all(reader)

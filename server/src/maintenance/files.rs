@@ -7,6 +7,9 @@ use anyhow::Context as _;
 use buildbtw_model::{Explanation, Sha256Digest};
 use sha2::Digest as _;
 
+use crate::owner::unusable;
+use crate::run::{DATABASE_FILE, ensure_restored};
+
 /// Returns the paths in a folder in order; none if there is no such folder.
 pub(super) fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
@@ -78,8 +81,20 @@ pub(super) fn digest(path: &Path) -> anyhow::Result<Sha256Digest> {
     Ok(Sha256Digest::from_bytes(&hasher.finalize().into()))
 }
 
+/// Checks that a data folder has a database, and that no restore into it was interrupted.
+///
+/// # Errors
+/// When it has none, a restore was interrupted, or the folder cannot be used.
+pub(super) fn ensure_database(data: &Path) -> anyhow::Result<()> {
+    ensure_restored(data)?;
+    let path = data.join(DATABASE_FILE);
+    let exists = path.try_exists().map_err(|error| unusable(data, &error))?;
+    anyhow::ensure!(exists, no_database(&path));
+    Ok(())
+}
+
 /// Creates the explanation for a data folder without a database.
-pub(super) fn no_database(path: &Path) -> Explanation {
+fn no_database(path: &Path) -> Explanation {
     Explanation::with_hint(
         format!("database `{}` not found", path.display()),
         "set --data-dir to the server's data folder",

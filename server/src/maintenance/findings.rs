@@ -38,6 +38,17 @@ pub enum Finding {
     },
     /// A file or folder that the database does not refer to.
     Orphan(PathBuf),
+    /// A file or folder that does not belong to the owner of the data folder, so that the server cannot read it.
+    Owner {
+        /// Its path.
+        path: PathBuf,
+        /// The user that it belongs to.
+        user: u32,
+        /// The owner of the data folder.
+        owner: u32,
+        /// Whether the process may change that.
+        is_repairable: bool,
+    },
 }
 
 impl std::fmt::Display for Finding {
@@ -56,6 +67,13 @@ impl std::fmt::Display for Finding {
                 write!(f, "{}: does not list the built packages", path.display())
             }
             Self::Orphan(path) => write!(f, "{}: unreferenced", path.display()),
+            Self::Owner {
+                path, user, owner, ..
+            } => write!(
+                f,
+                "{}: belongs to user {user}, but the data folder to user {owner}",
+                path.display()
+            ),
         }
     }
 }
@@ -71,6 +89,9 @@ impl Finding {
             }
             Self::RepositoryDatabase { .. } => Some("rewritten"),
             Self::Orphan(_) => Some("removed"),
+            Self::Owner { is_repairable, .. } => {
+                is_repairable.then_some("given to the owner of the data folder")
+            }
         }
     }
 }

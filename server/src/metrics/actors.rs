@@ -8,7 +8,7 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Registry, Unit};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct TaskLabel {
@@ -40,9 +40,10 @@ impl Default for ActorMetrics {
 
 impl ActorMetrics {
     pub(crate) fn register(&self, registry: &mut Registry) {
-        registry.register(
-            "task_turn_seconds",
+        registry.register_with_unit(
+            "task_turn",
             "How long turns of background tasks took",
+            Unit::Seconds,
             self.turns.clone(),
         );
         registry.register(

@@ -11,7 +11,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Registry, Unit};
 
 /// Bounds for plans, in seconds.
 const PLAN_BOUNDS: [f64; 13] = [
@@ -195,19 +195,22 @@ impl BuildMetrics {
             "Builds of current iterations by state",
             self.builds.clone(),
         );
-        registry.register(
-            "oldest_ready_seconds",
+        registry.register_with_unit(
+            "oldest_ready",
             "How long the oldest ready build has been waiting; 0 without one",
+            Unit::Seconds,
             self.oldest_ready.clone(),
         );
-        registry.register(
-            "build_queue_seconds",
+        registry.register_with_unit(
+            "build_queue",
             "How long builds were ready before they were dispatched",
+            Unit::Seconds,
             self.queued.clone(),
         );
-        registry.register(
-            "dispatch_lag_seconds",
+        registry.register_with_unit(
+            "dispatch_lag",
             "How long a ready build and a free worker waited for each other",
+            Unit::Seconds,
             self.dispatch_lag.clone(),
         );
         registry.register(
@@ -216,14 +219,16 @@ impl BuildMetrics {
             self.objective_exceeded.clone(),
         );
         registry.register("attempts", "Attempts that ended", self.attempts.clone());
-        registry.register(
-            "attempt_seconds",
+        registry.register_with_unit(
+            "attempt",
             "How long attempts took from dispatch to outcome",
+            Unit::Seconds,
             self.attempt.clone(),
         );
-        registry.register(
-            "attempt_phase_seconds",
+        registry.register_with_unit(
+            "attempt_phase",
             "How long each phase of attempts took",
+            Unit::Seconds,
             self.phases.clone(),
         );
         registry.register(
@@ -231,14 +236,16 @@ impl BuildMetrics {
             "Attempts whose worker sent no heartbeat in time",
             self.leases_expired.clone(),
         );
-        registry.register(
-            "plan_seconds",
+        registry.register_with_unit(
+            "plan",
             "How long planning one architecture took",
+            Unit::Seconds,
             self.plan.clone(),
         );
-        registry.register(
-            "log_bytes",
+        registry.register_with_unit(
+            "log",
             "Bytes of build logs that were received",
+            Unit::Bytes,
             self.log_bytes.clone(),
         );
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use buildbtw_metrics::short_histogram;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Registry, Unit};
 
 /// Metrics of the writer of a database. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -30,19 +30,22 @@ impl Default for DatabaseMetrics {
 
 impl DatabaseMetrics {
     pub(crate) fn register(&self, registry: &mut Registry) {
-        registry.register(
-            "database_writer_wait_seconds",
+        registry.register_with_unit(
+            "database_writer_wait",
             "How long writes waited for earlier ones",
+            Unit::Seconds,
             self.wait.clone(),
         );
-        registry.register(
-            "database_commit_seconds",
+        registry.register_with_unit(
+            "database_commit",
             "How long commits took, which several writes share",
+            Unit::Seconds,
             self.commit.clone(),
         );
-        registry.register(
-            "database_writer_busy_seconds",
+        registry.register_with_unit(
+            "database_writer_busy",
             "Time that the writer spent with writes and commits",
+            Unit::Seconds,
             self.busy_seconds.clone(),
         );
         registry.register(

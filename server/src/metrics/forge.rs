@@ -8,7 +8,7 @@ use buildbtw_model::saturating;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Registry, Unit};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
@@ -38,9 +38,10 @@ impl Default for ForgeMetrics {
 
 impl ForgeMetrics {
     pub(crate) fn register(&self, registry: &mut Registry) {
-        registry.register(
-            "forge_request_seconds",
+        registry.register_with_unit(
+            "forge_request",
             "How long requests to GitLab took, by route and status; `error` without a response",
+            Unit::Seconds,
             self.requests.clone(),
         );
         registry.register(

@@ -119,6 +119,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn names_the_unit_of_every_metric_with_one() {
+        let text = metrics().text(std::future::ready(())).await;
+        let text = std::str::from_utf8(&text).unwrap();
+        let families = text.lines().filter_map(|line| {
+            let (name, _) = line.strip_prefix("# TYPE ")?.split_once(' ')?;
+            let units = ["seconds", "bytes"];
+            let unit = units
+                .iter()
+                .find(|unit| name.ends_with(&format!("_{unit}")))?;
+            Some(format!("# UNIT {name} {unit}"))
+        });
+        let expected: Vec<String> = families.collect();
+        assert!(expected.len() > 15, "{expected:?}");
+        for line in expected {
+            assert!(text.lines().any(|own| own == line), "no {line}");
+        }
+    }
+
+    #[tokio::test]
     async fn has_every_gauge_at_zero_from_the_start() {
         let text = metrics().text(std::future::ready(())).await;
         let text = std::str::from_utf8(&text).unwrap();

@@ -6,7 +6,7 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Registry, Unit};
 
 /// What takes space in the data folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,24 +83,28 @@ impl ResourceMetrics {
     }
 
     pub(crate) fn register(&self, registry: &mut Registry) {
-        registry.register(
-            "storage_bytes",
+        registry.register_with_unit(
+            "storage",
             "Bytes in the data folder by kind, measured every few minutes",
+            Unit::Bytes,
             self.storage.clone(),
         );
-        registry.register(
-            "disk_size_bytes",
+        registry.register_with_unit(
+            "disk_size",
             "Size of the file system of the data folder",
+            Unit::Bytes,
             self.disk_total.clone(),
         );
-        registry.register(
-            "disk_available_bytes",
+        registry.register_with_unit(
+            "disk_available",
             "Free space of the file system of the data folder",
+            Unit::Bytes,
             self.disk_available.clone(),
         );
-        registry.register(
-            "disk_reserve_bytes",
+        registry.register_with_unit(
+            "disk_reserve",
             "Free space that --disk-reserve-mib keeps: with less, uploads and dispatch wait",
+            Unit::Bytes,
             self.disk_reserve.clone(),
         );
         registry.register(

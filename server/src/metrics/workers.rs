@@ -7,7 +7,7 @@ use buildbtw_model::{WorkerName, saturating};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Registry, Unit};
 use std::sync::{Mutex, PoisonError};
 
 use crate::time::Millis;
@@ -60,6 +60,9 @@ pub(crate) struct Seen {
     pub(crate) running: i64,
 }
 
+/// The maximum number of workers with a series of their own: any holder of a worker's token chooses names.
+const MAX_SERIES: usize = 1_000;
+
 /// Metrics of workers.
 #[derive(Debug)]
 pub(crate) struct WorkerMetrics {
@@ -88,9 +91,10 @@ impl WorkerMetrics {
 
     pub(crate) fn register(&self, registry: &mut Registry) {
         registry.register("workers", "Workers by state", self.workers.clone());
-        registry.register(
-            "worker_last_contact_timestamp_seconds",
+        registry.register_with_unit(
+            "worker_last_contact_timestamp",
             "When each worker last sent a request, since the Unix epoch",
+            Unit::Seconds,
             self.last_contact.clone(),
         );
         registry.register(
@@ -116,12 +120,15 @@ impl WorkerMetrics {
         let alive = || seen.iter().filter(|seen| seen.state != WorkerState::Silent);
         self.slots.set(alive().map(|worker| worker.jobs).sum());
         self.running.set(alive().map(|worker| worker.running).sum());
-        for worker in seen {
+        let mut latest: Vec<&Seen> = seen.iter().collect();
+        latest.sort_by_key(|worker| std::cmp::Reverse(worker.last_contact));
+        latest.truncate(MAX_SERIES);
+        for worker in &latest {
             let label = label(&worker.name);
             let seconds = seconds(worker.last_contact);
             self.last_contact.get_or_create(&label).set(seconds);
         }
-        let now: BTreeSet<_> = seen.iter().map(|worker| worker.name.clone()).collect();
+        let now: BTreeSet<_> = latest.iter().map(|worker| worker.name.clone()).collect();
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         for forgotten in known.difference(&now) {
             self.last_contact.remove(&label(forgotten));
@@ -146,6 +153,34 @@ fn seconds(time: Millis) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn has_series_of_the_latest_workers_only() {
+        let metrics = WorkerMetrics::new();
+        let seen = |number: usize| Seen {
+            name: format!("w{number}").parse().unwrap(),
+            state: WorkerState::Free,
+            last_contact: Millis(saturating(number)),
+            jobs: 1,
+            running: 0,
+        };
+        let all: Vec<Seen> = (0..MAX_SERIES + 5).map(seen).collect();
+        metrics.set(&all);
+        let free = WorkerState::Free.label();
+        let count: i64 = saturating(all.len());
+        assert_eq!(metrics.workers.get(&free).unwrap().get(), count);
+        let has_series = |number| {
+            metrics
+                .last_contact
+                .get(&label(&seen(number).name))
+                .is_some()
+        };
+        assert_eq!(
+            (0..all.len()).filter(|n| has_series(*n)).count(),
+            MAX_SERIES
+        );
+        assert!(!has_series(4) && has_series(5));
+    }
 
     #[test]
     fn forgets_workers_that_are_gone() {

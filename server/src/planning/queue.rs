@@ -151,6 +151,7 @@ impl PlanQueue {
         plan.map_err(|error| match error {
             PlanError::TimedOut if self.shutdown.is_cancelled() => {
                 Error::refused(ProblemKind::Unavailable, "the server is shutting down")
+                    .hint("try again in a moment")
             }
             PlanError::TimedOut => too_long(limit),
             PlanError::Other(error) => error,

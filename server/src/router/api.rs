@@ -15,7 +15,7 @@ use crate::auth;
 use crate::error::Error;
 use crate::request_trace;
 use crate::routes::openapi::{self, Access, Document};
-use crate::routes::{api, api_version, conditional, public};
+use crate::routes::{api, api_version, conditional, health, public};
 use crate::state::AppState;
 
 /// Maximum size of a JSON body.
@@ -195,7 +195,7 @@ fn webhook_routes() -> Routes {
 /// Describes all routes, each group with the tokens that its layer admits.
 fn document() -> Document {
     use TokenScope::{Attempt, Client, Worker};
-    let groups: [(Routes, Access); 10] = [
+    let groups: [(Routes, Access); 11] = [
         (public_routes(), Access::Public),
         (plan_routes(), Access::PublicOr(Client)),
         (token_routes(), Access::AnyToken),
@@ -206,6 +206,7 @@ fn document() -> Document {
         (upload_routes(), Access::Token(&[Worker, Attempt])),
         (attempt_routes(), Access::Token(&[Worker, Attempt])),
         (job_routes(), Access::IdToken),
+        (health::described(), Access::Monitoring),
     ];
     let groups = groups.map(|(routes, access)| (routes.into_openapi(), access));
     Document::new(groups)

@@ -1,6 +1,7 @@
 //! Bodies of unauthenticated requests: they are small, have a deadline, and share a limited amount of
 //! memory. Received bytes count, not announced ones.
 
+use std::fmt::Display;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -105,7 +106,7 @@ pub(crate) async fn read(
             let Some(piece) = piece.map_err(|_| too_slow())? else {
                 break;
             };
-            let piece = piece.map_err(|error| incomplete(&error))?;
+            let piece = piece.map_err(incomplete)?;
             length += piece.len();
             if length <= limit {
                 if let Some(share) = &mut share {
@@ -117,10 +118,7 @@ pub(crate) async fn read(
             }
         }
         if length > limit {
-            let title = "the request body is too large";
-            return Err(Refusal::new(ProblemKind::TooLarge, title)
-                .detail(format!("the limit is {limit} bytes"))
-                .into());
+            return Err(too_large(limit));
         }
         Ok(())
     };
@@ -128,10 +126,18 @@ pub(crate) async fn read(
     read.unwrap_or_else(|_| Err(too_slow()))
 }
 
-fn incomplete(error: &axum::Error) -> Error {
+fn too_large(limit: usize) -> Error {
+    let title = "the request body is too large";
+    Refusal::new(ProblemKind::TooLarge, title)
+        .detail(format!("the limit is {limit} bytes"))
+        .into()
+}
+
+fn incomplete(error: impl Display) -> Error {
     let title = "the request body is incomplete";
     Refusal::new(ProblemKind::InvalidRequest, title)
         .detail(error.to_string())
+        .hint("send the request again")
         .into()
 }
 
@@ -144,6 +150,7 @@ fn too_slow() -> Error {
             DEADLINE.as_secs(),
             MAX_PAUSE.as_secs()
         ))
+        .hint("send the request again over a faster connection")
         .into()
 }
 
@@ -197,5 +204,20 @@ impl<T: AnonymousBody> FromRequest<AppState> for AnonymousJson<T> {
         let request = Request::from_parts(parts, Body::from(bytes));
         let extract::Json(value) = extract::Json::from_request(request, state).await?;
         Ok(Self(value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_match_snapshot() {
+        let text = crate::testing::refusals([
+            ("large body", too_large(MAX_ANONYMOUS)),
+            ("broken connection", incomplete("connection reset")),
+            ("slow body", too_slow()),
+        ]);
+        insta::assert_snapshot!(text);
     }
 }

@@ -10,7 +10,7 @@ use crate::service::read::paging::Paging;
 #[into_params(parameter_in = Query)]
 pub(crate) struct PageQuery {
     /// `next` of the previous page
-    #[param(example = "bmFtZXNwYWNlcyA0Mg")]
+    #[param(example = "bmFtZXNwYWNlcyBMampuZXlMRCA0Mg")]
     cursor: Option<String>,
     /// The maximum number of entries; 100 by default
     #[param(minimum = 1, maximum = 1000, example = 100)]

@@ -142,6 +142,11 @@ async fn serve(path: &Path, version: &str, mut request: Request) -> Result<Respo
         Ok(response) => response.map(Body::new),
         Err(never) => match never {},
     };
+    let status = response.status();
+    if status == StatusCode::NOT_FOUND || status.is_server_error() {
+        // The service is silent about the cause, and hides files that it must not read.
+        return Err(repository::unreadable(path).await);
+    }
     response.headers_mut().insert(header::ETAG, tag);
     Ok(response)
 }

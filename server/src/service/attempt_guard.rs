@@ -32,7 +32,9 @@ pub(crate) fn check_owner(owner: TokenId, token: TokenId) -> Result<(), Error> {
         return Ok(());
     }
     let title = "this attempt was claimed with another token";
-    Err(Error::refused(ProblemKind::Forbidden, title))
+    Err(Refusal::new(ProblemKind::Forbidden, title)
+        .hint("send the token that claimed it")
+        .into())
 }
 
 /// Creates the refusal of a report on an attempt that does not exist.
@@ -62,5 +64,6 @@ pub(crate) async fn active_attempt(
 pub(crate) fn attempt_ended(id: AttemptId) -> Error {
     Refusal::new(ProblemKind::AttemptEnded, format!("attempt {id} has ended"))
         .detail("its lease expired, it was cancelled, or its outcome was reported before")
+        .hint("stop this build; the server has already decided what happens next")
         .into()
 }

@@ -29,6 +29,8 @@ use super::transitions::Transition;
 const MAX_WAIT: Duration = Duration::from_secs(50);
 /// The maximum number of architectures of a claim.
 const MAX_ARCHITECTURES: usize = 16;
+/// The hint for a claim that cannot be repeated.
+const NEW_CLAIM: &str = "claim with a new id";
 
 /// Claims a build for a worker: the one that was assigned to an earlier request with the same claim, or the next
 /// ready one, for which it waits as long as the worker asks.
@@ -41,8 +43,7 @@ pub async fn claim_build(
     request: ClaimRequest,
 ) -> Result<Option<ClaimedBuild>, Error> {
     if request.architectures.is_empty() || request.architectures.len() > MAX_ARCHITECTURES {
-        let title = "a claim must name 1 to 16 architectures";
-        return Err(Error::refused(ProblemKind::InvalidRequest, title));
+        return Err(invalid_architectures());
     }
     check_architectures(&parts.config.architectures, &request.architectures)?;
     let permit = parts.reports.acquire().await?;
@@ -122,22 +123,17 @@ async fn repeated_claim(
         return Ok(None);
     };
     if attempt.worker != claimant.worker {
-        return Err(Error::refused(
-            ProblemKind::Forbidden,
-            "this claim id belongs to another worker",
-        ));
+        return Err(of_other_worker());
     }
     if attempt.token != claimant.token {
         // The response was lost, and the token has become invalid since.
         adopt_attempt(parts.database, claimant.token, attempt.id, &claimant.worker).await?;
     }
     if attempt.status.is_final() {
-        return Err(Refusal::new(
-            ProblemKind::AttemptEnded,
-            "the attempt of this claim has ended",
-        )
-        .hint("claim with a new id")
-        .into());
+        let title = "the attempt of this claim has ended";
+        return Err(Refusal::new(ProblemKind::AttemptEnded, title)
+            .hint(NEW_CLAIM)
+            .into());
     }
     let build = builds::by_id(parts.database.read(), attempt.build)
         .await?
@@ -149,6 +145,20 @@ async fn repeated_claim(
         queued: Duration::ZERO,
     };
     describe_to(parts, assignment, claimant).await.map(Some)
+}
+
+/// Creates the refusal of a claim for too few or too many architectures.
+pub(super) fn invalid_architectures() -> Error {
+    let title = format!("a claim must name 1 to {MAX_ARCHITECTURES} architectures");
+    Error::refused(ProblemKind::InvalidRequest, title)
+}
+
+/// Creates the refusal of a claim id that another worker has used.
+pub(super) fn of_other_worker() -> Error {
+    let title = "this claim id belongs to another worker";
+    Refusal::new(ProblemKind::Forbidden, title)
+        .hint(NEW_CLAIM)
+        .into()
 }
 
 /// Describes an assigned build to the worker that claimed it.

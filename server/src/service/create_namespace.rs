@@ -215,10 +215,12 @@ pub(crate) async fn changesets(
 ) -> Result<Vec<Changeset>, Error> {
     let invalid = |title: String| Error::refused(ProblemKind::InvalidRequest, title);
     if specs.is_empty() {
-        return Err(invalid("a namespace needs at least one changeset".into()));
+        let hint = "name source repositories with a branch or tag, for example `libgreet/main`";
+        return Err(invalid("a namespace needs at least one changeset".into()).hint(hint));
     }
     if specs.len() > MAX_CHANGESETS {
-        return Err(invalid(format!("more than {MAX_CHANGESETS} changesets")));
+        let hint = "split the rebuild into several namespaces";
+        return Err(invalid(format!("more than {MAX_CHANGESETS} changesets")).hint(hint));
     }
     let mut seen = BTreeSet::new();
     let mut changesets = Vec::with_capacity(specs.len());
@@ -242,7 +244,8 @@ pub(crate) fn check_excluded(changesets: &[Changeset], exclude: &Patterns) -> Re
         Some(changeset) => {
             let title =
                 format!("--exclude matches `{changeset}`, which is an origin of this rebuild");
-            Err(Error::refused(ProblemKind::InvalidRequest, title))
+            Err(Error::refused(ProblemKind::InvalidRequest, title)
+                .hint("narrow the pattern, or leave this changeset out"))
         }
         None => Ok(()),
     }
@@ -254,7 +257,9 @@ pub(crate) fn check_bootstrap(pkgbases: &[Pkgbase]) -> Result<(), Error> {
         return Ok(());
     }
     let title = format!("--bootstrap: more than {MAX_BOOTSTRAP} packages");
-    Err(Error::refused(ProblemKind::InvalidRequest, title))
+    Err(Refusal::new(ProblemKind::InvalidRequest, title)
+        .hint("name as few members of each cycle as possible")
+        .into())
 }
 
 async fn check_name(parts: PlanningParts<'_>, name: &NamespaceName) -> Result<(), Error> {
@@ -263,7 +268,7 @@ async fn check_name(parts: PlanningParts<'_>, name: &NamespaceName) -> Result<()
             ProblemKind::InvalidRequest,
             format!("`{name}` is the name of a base repository"),
         )
-        .hint("choose another --name, pacman cannot distinguish two repositories of one name")
+        .hint("choose another --name: pacman cannot distinguish two repositories of the same name")
         .into());
     }
     if namespaces::by_name(parts.database.read(), name)

@@ -35,7 +35,11 @@ pub async fn cancel(
             newest.number
         );
         tx.undo().await?;
-        return Err(Error::refused(ProblemKind::Conflict, title));
+        return Err(Refusal::new(ProblemKind::Conflict, title)
+            .hint(format!(
+                "`buildbtw delete {name}` removes it, if its packages are no longer needed"
+            ))
+            .into());
     }
     let is_new = namespaces::hold(&mut tx, namespace.id, true, &by.name).await?;
     let mut transition = Transition::of(tx).by(Some(by));

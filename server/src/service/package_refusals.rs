@@ -79,6 +79,7 @@ pub(super) fn unusable(file: &PackageFileName, error: PackageError) -> Error {
         PackageError::Io(error) => Error::from(error),
         PackageError::Stopped => {
             Error::refused(ProblemKind::Unavailable, "the server is shutting down")
+                .hint("try again in a moment")
         }
         error => unexpected(format!("{file} cannot be published"))
             .detail(explain(&error))
@@ -88,7 +89,10 @@ pub(super) fn unusable(file: &PackageFileName, error: PackageError) -> Error {
 
 /// Creates the refusal of an outcome that lists a package which was not uploaded.
 pub(super) fn not_uploaded(file: &PackageFileName) -> Error {
-    unexpected(format!("{file} was not uploaded, or with another digest")).into()
+    unexpected(format!(
+        "{file} was not uploaded, or was uploaded with another digest"
+    ))
+    .into()
 }
 
 /// Creates the refusal of an outcome that does not list an uploaded package.

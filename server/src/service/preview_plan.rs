@@ -95,7 +95,8 @@ async fn preview_for_anonymous(
     for changeset in &changesets {
         let found = parts.sources.indexed_package(changeset, &freshness).await?;
         origins.push(found.ok_or_else(|| {
-            let title = format!("`{changeset}` is not a default branch; planning it needs a token");
+            let title =
+                format!("`{changeset}` is not a default branch; planning it requires a token");
             Error::from(needs_token(title))
         })?);
     }
@@ -117,11 +118,11 @@ fn check_size(preview: &PlanPreview) -> Result<(), Error> {
         OriginSpec::MergeRequest(url) => Some(url),
         OriginSpec::Changeset(_) => None,
     }) {
-        let title = format!("planning the merge request {url} needs a token");
+        let title = format!("planning the merge request {url} requires a token");
         return Err(needs_token(title).into());
     }
     if specs.len() > MAX_CHANGESETS {
-        let title = format!("planning more than {MAX_CHANGESETS} changesets needs a token");
+        let title = format!("planning more than {MAX_CHANGESETS} changesets requires a token");
         return Err(needs_token(title).into());
     }
     Ok(())

@@ -56,7 +56,7 @@ pub async fn receive_webhook(
     Ok(Received::Stored)
 }
 
-/// Returns whether it concerns a project of the group. A system hook sends those of the whole GitLab.
+/// Returns whether it concerns a project of the group. A system hook sends those of the whole GitLab instance.
 async fn is_relevant(database: &Database, group: &str, webhook: &Webhook) -> Result<bool, Error> {
     let Some(path) = &webhook.path else {
         return Ok(true);

@@ -35,7 +35,7 @@ pub async fn recover(parts: AttemptParts<'_>) -> Result<(), Error> {
 }
 
 /// Requeues builds whose pipelines are no longer followed, because builds on GitLab were disabled, or because it is
-/// another GitLab with other ids.
+/// another GitLab instance with other ids.
 async fn requeue_unfollowed(parts: AttemptParts<'_>) -> Result<(), Error> {
     let mut tx = parts.database.write().await?;
     if let Some(on_gitlab) = parts.pipelines {

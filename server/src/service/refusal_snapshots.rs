@@ -1,4 +1,5 @@
-//! The texts of refusals that no test of a route produces: title, detail and hint. `tests/api/refusals.rs` has the others.
+//! The texts of refusals that no test of a route produces: title, detail and hint. `tests/api/refusals.rs` has the
+//! others.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -10,9 +11,10 @@ use buildbtw_model::{
     TokenId, TokenScope, WorkerName,
 };
 
+use super::read::logs;
 use super::{
-    adopt_attempt, append_log, attempt_guard, create_namespace, delete, exchange_id_token,
-    job_attempt, new_iteration, plan_iteration, preview_plan, retry, tokens,
+    adopt_attempt, append_log, attempt_guard, claim_build, create_namespace, delete,
+    exchange_id_token, job_attempt, new_iteration, plan_iteration, preview_plan, retry, tokens,
 };
 
 use crate::db::tokens::TokenRow;
@@ -120,7 +122,7 @@ fn refusals_of_services_match_snapshot() {
         ),
         (
             "plan without a token",
-            preview_plan::needs_token("planning this needs a token".to_owned()).into(),
+            preview_plan::needs_token("planning this requires a token".to_owned()).into(),
         ),
         (
             "newer commits",
@@ -178,7 +180,13 @@ fn refusals_of_attempts_match_snapshot() {
             "attempt of a valid token",
             adopt_attempt::of_valid_token(attempt()),
         ),
+        ("claim of another worker", claim_build::of_other_worker()),
+        (
+            "claim without architectures",
+            claim_build::invalid_architectures(),
+        ),
         ("long log", append_log::too_long(256 << 20)),
+        ("event beyond the log", logs::beyond_end(9, attempt(), 5)),
         ("expired ID token", not_verified(expired())),
         (
             "unknown signing key",

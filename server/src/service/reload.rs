@@ -83,7 +83,10 @@ mod tests {
         fs_err::write(&file, with("core") + &with("extra")).unwrap();
         reload(&test.base, None, &settings).unwrap();
         assert_eq!(names(), ["core", "extra"]);
-        for (text, part) in [("[[repository]]", "missing field"), ("x", "expected")] {
+        for (text, part) in [
+            ("[[repository]]", "line 1: missing field"),
+            ("x", "expected"),
+        ] {
             fs_err::write(&file, text).unwrap();
             let error = format!("{:#}", reload(&test.base, None, &settings).unwrap_err());
             assert!(error.contains("--base-repositories"), "{error}");

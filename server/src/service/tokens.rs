@@ -33,15 +33,22 @@ fn random_token() -> String {
 /// Creates a token.
 ///
 /// # Errors
-/// When the name is empty or too long.
+/// When the name is empty or too long, or the token would expire at once.
 pub async fn create(database: &Database, request: &CreateToken) -> Result<CreatedToken, Error> {
     let name = request.name.trim();
     if name.is_empty() || name.chars().count() > 100 || name.chars().any(char::is_control) {
         return Err(Refusal::new(
             ProblemKind::InvalidRequest,
-            "a token needs a name of 1 to 100 characters",
+            "a token needs a name of 1 to 100 characters, without control characters",
         )
+        .hint("say what it is for, for example `worker builder1`")
         .into());
+    }
+    if request.expires_in_s == Some(0) {
+        let title = "`expires_in_s` is 0: the token would already have expired";
+        return Err(Refusal::new(ProblemKind::InvalidRequest, title)
+            .hint("leave it out for a token that does not expire")
+            .into());
     }
     if request.scope == TokenScope::Attempt {
         let title = "tokens of scope `attempt` are created by the server, for jobs in GitLab";
@@ -70,9 +77,9 @@ pub async fn create(database: &Database, request: &CreateToken) -> Result<Create
 /// # Errors
 /// When the cursor or the limit is invalid.
 pub async fn list(database: &Database, paging: &Paging) -> Result<Page<TokenSummary>, Error> {
-    let before = paging.number(List::Tokens)?.unwrap_or(i64::MAX);
+    let before = paging.number(&List::Tokens.whole())?.unwrap_or(i64::MAX);
     let mut rows = tokens::page(database.read(), before, paging.rows()?).await?;
-    let next = paging.cut(List::Tokens, &mut rows, |row| row.id.0.to_string())?;
+    let next = paging.cut(&List::Tokens.whole(), &mut rows, |row| row.id.0.to_string())?;
     Ok(page(rows, next, summary))
 }
 

@@ -228,7 +228,7 @@ pub(super) fn no_merge_requests(url: &MergeRequestUrl) -> Error {
     .into()
 }
 
-/// Returns the refusal of a merge request on another GitLab. `watched` is what the server watches.
+/// Returns the refusal of a merge request on another GitLab instance. `watched` is what the server watches.
 pub(super) fn other_gitlab(url: &MergeRequestUrl, watched: &str) -> Error {
     let title = format!("{url} is not a URL of this server's GitLab");
     Refusal::new(ProblemKind::InvalidRequest, title)
@@ -271,6 +271,7 @@ pub(super) fn invalid_branch(error: impl std::fmt::Display) -> Error {
         ProblemKind::InvalidRequest,
         format!("the branch of the merge request is not a valid ref: {error}"),
     )
+    .hint("rename the branch")
     .into()
 }
 

@@ -191,7 +191,7 @@ impl Sources {
         Ok(())
     }
 
-    /// Lets the first repository that was refused a pkgbase claim it, if it is not claimed any more.
+    /// Lets the first repository that was refused a pkgbase claim it, if it is no longer claimed.
     async fn reassign_pkgbase(
         &self,
         tx: &mut WriteTransaction,

@@ -40,19 +40,27 @@ impl ReportLimit {
         let permit = Arc::clone(&self.0).acquire_owned();
         match tokio::time::timeout(wait, permit).await {
             Ok(permit) => Ok(permit.map_err(anyhow::Error::from)?),
-            Err(_) => {
-                let title = "too many workers report at the same time";
-                Err(Refusal::new(ProblemKind::Unavailable, title)
-                    .retry_after(PAUSE)
-                    .into())
-            }
+            Err(_) => Err(too_many()),
         }
     }
+}
+
+fn too_many() -> Error {
+    let title = "too many workers report at the same time";
+    Refusal::new(ProblemKind::Unavailable, title)
+        .retry_after(PAUSE)
+        .hint("repeat the report in a moment")
+        .into()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn refusal_matches_snapshot() {
+        insta::assert_snapshot!(crate::testing::refusals([("many reports", too_many())]));
+    }
 
     #[tokio::test]
     async fn rejects_long_waiters_and_finishes_running_ones() {

@@ -79,7 +79,8 @@ async fn rejects_guarded_routes_without_a_valid_token() {
             .is_ok()
     );
     admin.revoke_token(revoked.summary.id).await.unwrap();
-    let expired = server.token_that_expires(TokenScope::Admin, Some(0)).await;
+    let expired = server.token_that_expires(TokenScope::Admin, Some(1)).await;
+    server.advance(std::time::Duration::from_secs(1));
     let valid = server.admin_token();
     let credentials = [
         ("no token", None),

@@ -8,15 +8,16 @@ use buildbtw_model::api::CreateNamespace;
 use buildbtw_model::client::Client;
 use buildbtw_model::{BuildStatus, ClaimId, IterationStatus, NamespaceName};
 use buildbtw_server::maintenance::backup::restore::{Restored, Source, restore};
-use buildbtw_server::maintenance::backup::{Summary, backup, backup_to};
+use buildbtw_server::maintenance::backup::{self, Summary, backup_to};
 use buildbtw_server::maintenance::check::{Options, check};
+use buildbtw_server::owner::{Depth, Owner, foreign};
 use buildbtw_server::repos::Repos;
 use buildbtw_server::run::{DATABASE_FILE, RESTORING_FILE};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{
-    FakeWorker, Repository, SourceTree, Srcinfo, TestServer, eventually, new_namespace, parse,
-    reported, start_server,
+    FakeWorker, Repository, SourceTree, Srcinfo, TestServer, eventually, give_away, new_namespace,
+    parse, reported, start_server,
 };
 
 const LIBRARIES: usize = 4;
@@ -30,6 +31,10 @@ fn forest(sources: &SourceTree) {
         sources.push(&Srcinfo::new(&program, "1-1").depends(&[&library]));
         sources.push(&Srcinfo::new(&extra, "1-1").depends(&[&program]));
     }
+}
+
+async fn backup(data: &Path, target: &Path) -> anyhow::Result<Summary> {
+    backup::backup(data, target, &CancellationToken::new()).await
 }
 
 fn pair(sources: &SourceTree) {
@@ -72,7 +77,8 @@ async fn refused(source: &Path, data: &Path) -> String {
 
 async fn archive(data: &Path, target: &Path) -> Summary {
     let file = fs_err::File::create(target).unwrap();
-    backup_to(data, file).await.unwrap()
+    let never = CancellationToken::new();
+    backup_to(data, file, &never).await.unwrap()
 }
 
 /// Stops a server, and restores a backup in place of its data.
@@ -379,17 +385,68 @@ async fn backup_overwrites_nothing_and_removes_leftovers() {
 }
 
 #[tokio::test]
-async fn backup_by_root_leaves_nothing_that_the_servers_user_cannot_use() {
-    const NOBODY: u32 = 65_534;
+async fn backup_stays_out_of_the_data_folder() {
     let server = finished().await;
     let (data, folder) = (server.data(), server.scratch("backups"));
-    if fs_err::os::unix::fs::chown(&data, Some(NOBODY), Some(NOBODY)).is_err() {
-        eprintln!("SKIPPED: only root can change the owner of files");
+    let link = folder.join("link");
+    std::os::unix::fs::symlink(data.join("repos/bump"), &link).unwrap();
+    for target in [data.join("backup/tue"), data.join("tue"), link.join("mine")] {
+        let error = backup(&data, &target).await.unwrap_err().to_string();
+        assert!(error.contains("is inside the data folder"), "{error}");
+        assert!(!target.exists());
+    }
+}
+
+#[tokio::test]
+async fn interrupted_backup_leaves_nothing() {
+    let server = finished().await;
+    let (data, folder) = (server.data(), server.scratch("backups"));
+    let paused = Repos::new(&data).unwrap().pause_removals().unwrap();
+    let (stop, target) = (CancellationToken::new(), folder.join("copy"));
+    let backing_up = tokio::spawn({
+        let (data, stop) = (data.clone(), stop.clone());
+        async move { backup::backup(&data, &target, &stop).await }
+    });
+    let count = |folder: &Path| fs_err::read_dir(folder).map_or(0, Iterator::count);
+    let staging = data.join("backup");
+    eventually("the backup has begun", async || {
+        (count(&folder) == 1 && count(&staging) == 1).then_some(())
+    })
+    .await;
+    stop.cancel();
+    let error = backing_up.await.unwrap().unwrap_err().to_string();
+    assert!(error.contains("the backup was interrupted"), "{error}");
+    assert_eq!((count(&folder), count(&staging)), (0, 0));
+    let written = backup_to(&data, std::io::sink(), &stop).await;
+    let error = written.unwrap_err().to_string();
+    assert!(error.contains("the backup was interrupted"), "{error}");
+    assert_eq!(count(&staging), 0);
+    drop(paused);
+}
+
+#[tokio::test]
+async fn backup_and_restore_by_root_leave_everything_to_the_owner_of_the_folder() {
+    let mut server = finished().await;
+    let copy = server.scratch("backups").join("copy");
+    server.stop().await;
+    let data = server.data();
+    // Created again by every backup.
+    for name in ["trash", "staging"] {
+        fs_err::remove_dir(data.join(name)).unwrap();
+    }
+    if !give_away(&data) {
         return;
     }
-    backup(&data, &folder.join("first")).await.unwrap();
-    let staging = data.join("backup").metadata().unwrap();
-    assert_eq!((staging.uid(), staging.gid()), (NOBODY, NOBODY));
+    backup(&data, &copy).await.unwrap();
+    assert_eq!(foreign(&data, Depth::All).unwrap(), []);
+    // As the state folder of a service whose user exists only while it runs.
+    let state = server.scratch("state");
+    give_away(&state);
+    let outcome = restored(&copy, &state).await;
+    assert_eq!(outcome.findings, []);
+    assert_eq!(foreign(&state, Depth::All).unwrap(), []);
+    let owner = Owner::of(&state.join(DATABASE_FILE)).unwrap();
+    assert_eq!(owner, Owner::of(&state).unwrap());
 }
 
 #[tokio::test]
@@ -406,6 +463,14 @@ async fn interrupted_restore_is_not_used_and_starts_over() {
     let started = start_server(&arguments, CancellationToken::new()).await;
     let error = started.err().unwrap().to_string();
     assert!(error.contains("was interrupted"), "{error}");
+    let checked = check(&data, Options::default()).await.unwrap_err();
+    let backed_up = backup(&data, &copy.join("new")).await.unwrap_err();
+    for error in [checked, backed_up] {
+        assert!(error.to_string().contains("run it again"), "{error}");
+    }
+    let inside = refused(&data.join("repos"), &data).await;
+    assert!(inside.contains("is inside the data folder"), "{inside}");
+    assert!(data.join("repos/bump/9").exists());
     let outcome = restored(&copy, &data).await;
     assert!(!data.join("repos/bump/9").exists());
     assert!(!data.join(RESTORING_FILE).exists());
@@ -434,7 +499,7 @@ async fn restore_rejects_used_folders_and_incomplete_backups() {
     for (source, part) in [
         (&cut, ""),
         (&copy, "the backup is incomplete"),
-        (&database, "cannot read the tar archive"),
+        (&database, "it is not a tar archive"),
         (&folder.join("empty"), "is not a backup"),
         (&folder.join("nowhere"), "cannot open the backup"),
     ] {
@@ -446,6 +511,25 @@ async fn restore_rejects_used_folders_and_incomplete_backups() {
         };
         assert_eq!(left, 0, "{}: files are left", source.display());
     }
+    let damaged = folder.join("damaged");
+    backup(&server.data(), &damaged).await.unwrap();
+    let database = damaged.join(DATABASE_FILE);
+    let mut bytes = fs_err::read(&database).unwrap();
+    for byte in bytes.iter_mut().skip(4096 + 100) {
+        *byte = byte.wrapping_add(17);
+    }
+    fs_err::write(&database, bytes).unwrap();
+    let error = refused(&damaged, &data).await;
+    let (message, hint) = error.split_once('\n').unwrap();
+    assert!(
+        message.contains("database of the backup is damaged"),
+        "{error}"
+    );
+    assert_eq!(hint, "hint: restore another backup");
+    let error = refused(&copy, &tar).await;
+    assert!(error.contains("backup.tar` is not a folder"), "{error}");
+    let error = backup(&tar, &folder.join("new")).await.unwrap_err();
+    assert!(error.to_string().contains("is not a folder"), "{error}");
     // The folder can still be used, also if it is the root of a new file system.
     fs_err::create_dir_all(data.join("lost+found")).unwrap();
     let outcome = restored(&tar, &data).await;

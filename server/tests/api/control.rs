@@ -97,7 +97,9 @@ async fn cancel_stops_running_builds_and_holds_the_rest_until_resume() {
         server.admin().cancel(&name).await,
         server.admin().resume(&name).await,
     ] {
-        assert_eq!(refusal(refused).kind, ProblemKind::Conflict);
+        let problem = refusal(refused);
+        assert_eq!(problem.kind, ProblemKind::Conflict);
+        assert!(problem.hint.is_some(), "{problem:?}");
     }
 }
 

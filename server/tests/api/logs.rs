@@ -440,3 +440,17 @@ async fn reads_nothing_beyond_the_end() {
     job.succeeds().await;
     assert_eq!(followed.text().await.unwrap(), "");
 }
+
+#[tokio::test]
+async fn answers_with_an_error_where_it_cannot_read_the_log() {
+    let (server, _worker, job) = building().await;
+    let attempt = job.claimed.attempt;
+    let path = server.data().join(format!("logs/{attempt}.log"));
+    // Also root cannot open a socket as a file.
+    let _socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    for query in ["", "?follow=true"] {
+        let path = format!("/api/v1/attempts/{attempt}/log{query}");
+        let response = server.request(Method::GET, &path).send().await.unwrap();
+        expect_problem(response, 500, ProblemKind::Internal).await;
+    }
+}

@@ -4,11 +4,12 @@ use std::path::Path;
 
 use buildbtw_model::{BuildStatus, IterationStatus};
 use buildbtw_server::maintenance::check::{Finding, Options, check};
+use buildbtw_server::owner::{Depth, foreign};
 use buildbtw_server::run::DATABASE_FILE;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{
-    Repository, SourceTree, Srcinfo, TestServer, eventually, parse, start_server,
+    Repository, SourceTree, Srcinfo, TestServer, eventually, give_away, parse, start_server,
 };
 
 /// Pushes `libgreet` <- `greet`.
@@ -167,4 +168,41 @@ async fn refuses_to_start_with_damaged_database() {
     );
     let error = check(&server.data(), REPAIR).await.unwrap_err();
     assert!(error.to_string().contains("damaged"), "{error:#}");
+}
+
+#[tokio::test]
+async fn check_by_root_leaves_everything_to_the_owner_of_the_folder() {
+    let mut server = TestServer::start(pair).await;
+    done(&server).await;
+    server.stop().await;
+    let data = server.data();
+    let folder = data.join("repos/bump/1/x86_64");
+    if !give_away(&data) {
+        return;
+    }
+    let others = || foreign(&data, Depth::All).unwrap();
+    for name in ["bump.db", "bump.files"] {
+        fs_err::remove_file(folder.join(name)).unwrap();
+    }
+    // Created again by every check.
+    fs_err::remove_dir(data.join("trash")).unwrap();
+    assert_eq!(check(&data, Options::default()).await.unwrap().len(), 2);
+    assert_eq!(others(), []);
+
+    // As earlier versions have left them.
+    let log = fs_err::read_dir(data.join("logs")).unwrap().next().unwrap();
+    let log = log.unwrap().path();
+    for path in [&log, &folder] {
+        std::os::unix::fs::chown(path, Some(0), Some(0)).unwrap();
+    }
+    let found = texts(&check(&data, Options::default()).await.unwrap());
+    let part = "belongs to user 0, but the data folder to user 12345";
+    let told = found.iter().filter(|line| line.contains(part)).count();
+    assert_eq!((found.len(), told), (4, 2), "{found:?}");
+    assert_eq!(others().len(), 2, "a check without repair changes nothing");
+    let repaired = check(&data, REPAIR).await.unwrap();
+    assert!(repaired.iter().all(|finding| finding.repair().is_some()));
+    assert_eq!(others(), []);
+    assert!(folder.join("bump.db").exists());
+    expect_no_findings(&data).await;
 }

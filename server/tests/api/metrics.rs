@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use buildbtw_model::api::ReadyResponse;
 use buildbtw_model::{ClaimId, FailureKind};
+use buildbtw_server::router::openapi_document;
 use reqwest::{Method, StatusCode};
 use tokio_util::sync::CancellationToken;
 
@@ -237,4 +238,25 @@ async fn serves_metrics_at_their_own_address_only() {
     assert_eq!(get(main, "/readyz").await.0, StatusCode::OK);
     shutdown.cancel();
     serving.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn describes_what_monitoring_asks_for() {
+    let server = TestServer::start(packages).await;
+    let document: serde_json::Value = serde_json::from_str(openapi_document()).unwrap();
+    let base = format!("{}/api/v1/openapi.json", server.url());
+    for path in ["/healthz", "/metrics", "/readyz"] {
+        let item = &document["paths"][path];
+        assert_eq!(item["get"]["security"], serde_json::json!([]), "{path}");
+        let own = item["get"]["servers"][0]["url"].as_str().unwrap();
+        let place = reqwest::Url::parse(&base).unwrap().join(own).unwrap();
+        let url = format!("{}{path}", place.as_str().trim_end_matches('/'));
+        let response = reqwest::get(&url).await.unwrap();
+        let status = response.status().as_u16().to_string();
+        let kind = response.headers()[reqwest::header::CONTENT_TYPE]
+            .to_str()
+            .unwrap();
+        let described = &item["get"]["responses"][&status]["content"][kind];
+        assert!(described.is_object(), "{url}: {status} {kind}");
+    }
 }

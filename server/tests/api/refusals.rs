@@ -94,6 +94,10 @@ async fn tokens(recorder: &mut Recorder<'_>) {
         .await;
     let unnamed = json!({ "name": "", "scope": "client" });
     recorder.post("token without a name", path, &unnamed).await;
+    let expired = json!({ "name": "t", "scope": "client", "expires_in_s": 0 });
+    recorder
+        .post("token that has expired", path, &expired)
+        .await;
     let of_attempt = json!({ "name": "t", "scope": "attempt" });
     recorder
         .post("token of an attempt", path, &of_attempt)
@@ -103,6 +107,7 @@ async fn tokens(recorder: &mut Recorder<'_>) {
 async fn requests(recorder: &mut Recorder<'_>) {
     for (name, path) in [
         ("unknown page", "/api/v1/nothing"),
+        ("another method", "/api/v1/plans"),
         ("unknown namespace", "/api/v1/namespaces/none"),
         ("unknown iteration", "/api/v1/namespaces/set/iterations/9"),
         ("unknown build", "/api/v1/builds/99"),

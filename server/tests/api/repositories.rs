@@ -505,3 +505,26 @@ async fn serves_range_only_for_matching_if_range() {
         assert_eq!(response.status(), StatusCode::OK, "{range}");
     }
 }
+
+#[tokio::test]
+async fn answers_with_an_error_where_it_cannot_read_a_file() {
+    let server = with_built(1).await;
+    let folder = server.data().join("repos/bump/1/x86_64");
+    let names = ["bump.db", "libgreet-1:2.0-1-x86_64.pkg.tar.zst"];
+    for name in names {
+        let path = folder.join(name);
+        let url = format!("/repo/bump/1/x86_64/{name}");
+        let closed = std::os::unix::fs::PermissionsExt::from_mode(0);
+        fs_err::set_permissions(&path, closed).unwrap();
+        // Root can open the file.
+        if fs_err::File::open(&path).is_err() {
+            let response = server.request(Method::GET, &url).send().await.unwrap();
+            expect_problem(response, 500, ProblemKind::Internal).await;
+        }
+        fs_err::remove_file(&path).unwrap();
+        // Also root cannot open a socket as a file.
+        let _socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let response = server.request(Method::GET, &url).send().await.unwrap();
+        expect_problem(response, 500, ProblemKind::Internal).await;
+    }
+}

@@ -96,13 +96,167 @@ async fn refuses_cursors_that_it_did_not_issue_for_the_list() {
         ("/api/v1/tokens", "tokens"),
         ("/api/v1/outages", "outages"),
     ] {
-        let named = format!("not one of the list of {list}");
+        let named = format!("not one of this list of {list}");
         for cursor in ["", "1", "%00", "last", of_namespaces] {
             if list == "namespaces" && cursor == of_namespaces {
                 continue;
             }
             expect_refusal(&server, &format!("{path}?cursor={cursor}"), &named).await;
         }
+    }
+}
+
+/// Returns the cursor of the second page.
+async fn next(server: &TestServer, path: &str) -> String {
+    let separator = if path.contains('?') { '&' } else { '?' };
+    let path = format!("{path}{separator}limit=1");
+    let page = server.admin_request(Method::GET, &path).send().await;
+    let page: Value = page.unwrap().json().await.unwrap();
+    page["next"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn refuses_cursors_of_lists_of_the_same_kind() {
+    let server = TestServer::start(|sources| {
+        sources.push(&Srcinfo::new("libgreet", "1.0-1"));
+        sources.push(&Srcinfo::new("greet", "1.0-1").depends(&["libgreet"]));
+    })
+    .await;
+    for name in ["bump", "other"] {
+        server.namespace(name, &["libgreet/main"]).await;
+        let admin = server.admin();
+        let name = name.parse().unwrap();
+        admin
+            .create_iteration(&name, Default::default())
+            .await
+            .unwrap();
+    }
+    let builds = "/api/v1/namespaces/bump/iterations/1/builds";
+    let of_others = [
+        "/api/v1/namespaces/other/iterations/1/builds",
+        "/api/v1/namespaces/bump/iterations/2/builds",
+        "/api/v1/namespaces/bump/iterations/current/builds",
+        "/api/v1/namespaces/bump/iterations/1/builds?architecture=x86_64",
+        "/api/v1/namespaces/bump/iterations/1/builds?status=ready",
+        "/api/v1/namespaces/bump/iterations/1/builds?package=greet",
+    ];
+    for (path, others, named) in [
+        (builds, &of_others[..], "builds"),
+        (
+            "/api/v1/namespaces/bump/iterations",
+            &["/api/v1/namespaces/other/iterations"],
+            "iterations",
+        ),
+        (
+            "/api/v1/sources",
+            &["/api/v1/sources?broken=true"],
+            "sources",
+        ),
+    ] {
+        let cursor = next(&server, path).await;
+        for other in others {
+            let separator = if other.contains('?') { '&' } else { '?' };
+            let path = format!("{other}{separator}cursor={cursor}");
+            let named = format!("not one of this list of {named}");
+            expect_refusal(&server, &path, &named).await;
+        }
+    }
+    // The same list by another path.
+    let newest = next(&server, "/api/v1/namespaces/bump/iterations/2/builds").await;
+    let path = format!("/api/v1/namespaces/bump/iterations/current/builds?cursor={newest}");
+    let same = server.admin_request(Method::GET, &path).send().await;
+    assert_eq!(same.unwrap().status(), 200);
+}
+
+/// Sends a JSON body and returns why it is refused.
+async fn refusal_of(server: &TestServer, path: &str, body: &Value) -> String {
+    let method = match path.ends_with("/outcome") {
+        true => Method::PUT,
+        false => Method::POST,
+    };
+    let request = server.admin_request(method, path).json(body);
+    let response = request.send().await.unwrap();
+    let problem = expect_problem(response, 400, ProblemKind::InvalidRequest).await;
+    assert!(problem.hint.is_some(), "{path} {body}: {problem:?}");
+    let detail = problem.detail.unwrap_or_default();
+    format!("{}: {detail}", problem.title)
+}
+
+#[tokio::test]
+async fn refuses_bodies_other_than_objects() {
+    let server = server().await;
+    for path in [
+        "/api/v1/namespaces",
+        "/api/v1/namespaces/bump/iterations",
+        "/api/v1/namespaces/bump/retry",
+        "/api/v1/plans",
+        "/api/v1/tokens",
+        "/api/v1/attempts/claim",
+        "/api/v1/attempts/0193f7a0-1c2d-7e3f-8a4b-5c6d7e8f9a0b/exchange",
+        "/api/v1/attempts/0193f7a0-1c2d-7e3f-8a4b-5c6d7e8f9a0b/adopt",
+        "/api/v1/attempts/0193f7a0-1c2d-7e3f-8a4b-5c6d7e8f9a0b/outcome",
+    ] {
+        for (body, named) in [
+            (json!([]), "an array"),
+            (json!([true]), "an array"),
+            (json!(["name", "client"]), "an array"),
+            (json!([["libgreet/main"]]), "an array"),
+            (json!("text"), "text"),
+            (json!(-1), "a number"),
+            (json!(false), "a truth value"),
+            (json!(null), "null"),
+        ] {
+            let refusal = refusal_of(&server, path, &body).await;
+            let expected = format!("must be a JSON object, but it is {named}");
+            assert!(refusal.contains(&expected), "{path} {body}: {refusal}");
+        }
+    }
+    // Objects within.
+    let outcome = "/api/v1/attempts/0193f7a0-1c2d-7e3f-8a4b-5c6d7e8f9a0b/outcome";
+    let file = ["libgreet-1.0-1-any.pkg.tar.zst", &"0".repeat(64)];
+    let body = json!({ "result": "succeeded", "packages": [file] });
+    let refusal = refusal_of(&server, outcome, &body).await;
+    assert!(refusal.contains("sequence, expected a map"), "{refusal}");
+}
+
+#[tokio::test]
+async fn names_no_rust_type() {
+    let server = server().await;
+    for follow_default in [
+        json!("after_s"),
+        json!(5),
+        json!([600]),
+        json!({ "never": 1 }),
+        json!({ "after_s": "x" }),
+        json!({ "after_s": [1] }),
+        json!({ "after_s": -1 }),
+        json!({ "after_s": 1.5 }),
+    ] {
+        let body = json!({ "changesets": ["libgreet/main"], "follow_default": follow_default });
+        let refusal = refusal_of(&server, "/api/v1/namespaces", &body).await;
+        for name in ["FollowDefault", "struct", "variant FollowDefault", "u32"] {
+            assert!(!refusal.contains(name), "{follow_default}: {refusal}");
+        }
+    }
+    expect_refusal(&server, "/api/v1/builds/first", "as a whole number").await;
+}
+
+#[tokio::test]
+async fn refuses_fields_where_there_are_none() {
+    let server = server().await;
+    for path in [
+        "/api/v1/namespaces/bump/cancel",
+        "/api/v1/namespaces/bump/resume",
+    ] {
+        for body in [json!({ "force": true }), json!([]), json!("now")] {
+            let refusal = refusal_of(&server, path, &body).await;
+            assert!(
+                refusal.contains("has no fields"),
+                "{path} {body}: {refusal}"
+            );
+        }
+        let empty = server.admin_request(Method::POST, path).json(&json!({}));
+        assert_eq!(empty.send().await.unwrap().status(), 200, "{path}");
     }
 }
 

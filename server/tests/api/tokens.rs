@@ -140,7 +140,8 @@ async fn requires_force_to_revoke_last_valid_admin_token() {
     let mut server = server().await;
     let first = server.admin().tokens().await.unwrap()[0].id;
     // An expired one does not count.
-    token(&server, TokenScope::Admin, Some(0)).await;
+    token(&server, TokenScope::Admin, Some(1)).await;
+    server.advance(Duration::from_secs(1));
     token(&server, TokenScope::Client, None).await;
     let problem = refusal(server.admin().revoke_token(first).await);
     assert_eq!((problem.status, problem.kind), (409, ProblemKind::Conflict));

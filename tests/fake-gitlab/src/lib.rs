@@ -1,7 +1,7 @@
 //! A stand-in for a GitLab server, which buildbtw's GitLab client talks to in tests, the demo and benchmarks.
 //!
-//! It behaves like a real GitLab, its oddities included: throttled timestamps, pages whose rows move, complexity limits
-//! of queries, lost webhooks. [`FakeGitlab::faults`] and [`FakeGitlab::webhooks`] inject faults.
+//! It behaves like a real GitLab instance, its oddities included: throttled timestamps, pages whose rows move,
+//! complexity limits of queries, lost webhooks. [`FakeGitlab::faults`] and [`FakeGitlab::webhooks`] inject faults.
 //!
 //! It also has CI: pipelines are created from a project's configuration, as far as buildbtw's templates use the syntax.
 //! Their jobs are assigned to runners ([`FakeGitlab::create_runner`]) or moved by a test ([`FakeGitlab::take_job`],

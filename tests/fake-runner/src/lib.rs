@@ -1,6 +1,6 @@
 //! A stand-in for gitlab-runner 19.x with the custom executor, which runs buildbtw's executor in tests and the demo.
 //!
-//! It requests jobs from a GitLab or the stand-in for one, and runs an executable for each stage of a job exactly as
+//! It requests jobs from GitLab or the stand-in for it, and runs an executable for each stage of a job exactly as
 //! the real runner does: with the same arguments, environment, order, signals and interpretation of exit codes.
 //! [`FakeRunner::calls`] returns what was run.
 

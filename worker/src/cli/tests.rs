@@ -133,6 +133,11 @@ fn explains_invalid_settings_of_a_file() {
              --help` describes --jobs",
         ),
         (
+            "log = 'a=loud'",
+            "`FILE`, line 1: invalid value `a=loud` of `log`: expected a level such as `info`, or directives such \
+             as `info,buildbtw_server=debug`\nhint: `buildbtw-worker run --help` describes --log",
+        ),
+        (
             "token = 'bbtw_secret'",
             "`FILE`, line 1: `token` is not allowed in a configuration file, which must not contain secrets\nhint: \
              write the secret to a file of its own, and its path to `token_file`",

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use buildbtw_model::FailureKind;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::unix::pipe;
 use tokio::process::{Child, Command};
@@ -17,6 +16,7 @@ use super::job::{Job, Report};
 use crate::failure::Failure;
 use crate::log::{ErrorLines, Headings, LogSink, Piece};
 use crate::programs::SEARCH_PATH;
+use crate::stops;
 
 /// How long a supervisor may take to kill its processes before it is killed itself.
 const GRACE: Duration = Duration::from_secs(10);
@@ -48,10 +48,26 @@ pub(crate) async fn run(
 ) -> Report {
     match Running::start(helper, job).await {
         Ok(running) => running.finish(job, bounds, log, cancel).await,
-        Err(error) => Report::Failed(Failure::infrastructure(format!(
-            "could not start the sandbox helper: {error}"
-        ))),
+        Err(error) => Report::Failed(not_started(helper, &error)),
     }
+}
+
+/// Returns the failure for a helper that could not be started.
+fn not_started(helper: &Path, error: &io::Error) -> Failure {
+    Failure::infrastructure(format!(
+        "could not start the sandbox helper `{}`: {error}",
+        helper.display()
+    ))
+}
+
+/// Returns the failure for a helper that exited without a result. `how` describes its end.
+fn no_result(how: &str) -> Failure {
+    Failure::infrastructure(format!("the sandbox helper left no result ({how})")).see_log()
+}
+
+/// Returns the failure for a log that cannot be read.
+fn unreadable_log(error: &io::Error) -> Failure {
+    Failure::infrastructure(format!("could not read the build log: {error}"))
 }
 
 struct Running {
@@ -112,10 +128,7 @@ impl Running {
             .and_then(|text| serde_json::from_slice(&text).ok());
         let mut report = report.unwrap_or_else(|| {
             let how = status.map_or_else(|e| e.to_string(), |status| status.to_string());
-            Report::Failed(
-                Failure::infrastructure(format!("the sandbox helper left no result ({how})"))
-                    .see_log(),
-            )
+            Report::Failed(no_result(&how))
         });
         let Report::Failed(failure) = &mut report else {
             return report;
@@ -152,18 +165,12 @@ impl Running {
         loop {
             let count = tokio::select! {
                 biased;
-                () = cancel.cancelled() => {
-                    return Some(Failure::new(FailureKind::Cancelled, "the build was cancelled"));
-                }
+                () = cancel.cancelled() => return Some(stops::cancelled()),
                 () = tokio::time::sleep_until(deadline) => {
-                    let limit = bounds.time.as_secs();
-                    let text = format!("the build took longer than its limit of {limit} s");
-                    return Some(Failure::new(FailureKind::Timeout, text));
+                    return Some(stops::too_long(bounds.time));
                 }
                 () = tokio::time::sleep_until(silence_deadline) => {
-                    let limit = bounds.silence.as_secs();
-                    let text = format!("the build wrote nothing for {limit} s, its silence limit");
-                    return Some(Failure::new(FailureKind::Timeout, text));
+                    return Some(stops::silent(bounds.silence));
                 }
                 read = self.output.read(&mut buffer) => match read {
                     Ok(0) => {
@@ -171,18 +178,14 @@ impl Running {
                         return None;
                     }
                     Ok(count) => count,
-                    Err(error) => return Some(Failure::infrastructure(format!(
-                        "could not read the build log: {error}"
-                    ))),
+                    Err(error) => return Some(unreadable_log(&error)),
                 },
             };
             silence_deadline = after(bounds.silence);
             let bytes = buffer.get(..count).unwrap_or_default();
             headings.feed(bytes, |piece| log.pass(piece, errors));
             if log.is_full {
-                let limit = bounds.log_bytes;
-                let text = format!("the log is larger than its limit of {limit} bytes");
-                return Some(Failure::new(FailureKind::Package, text));
+                return Some(stops::log_too_large(bounds.log_bytes));
             }
         }
     }
@@ -239,4 +242,23 @@ impl Bounded<'_> {
 fn after(duration: Duration) -> Instant {
     const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
     Instant::now() + duration.min(YEAR)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_match_snapshot() {
+        let error = io::Error::from(io::ErrorKind::PermissionDenied);
+        let text = crate::failure::recorded([
+            (
+                "helper that does not start",
+                not_started(Path::new("/usr/bin/buildbtw-worker"), &error),
+            ),
+            ("helper without a result", no_result("signal: 9 (SIGKILL)")),
+            ("unreadable log", unreadable_log(&error)),
+        ]);
+        insta::assert_snapshot!(text);
+    }
 }

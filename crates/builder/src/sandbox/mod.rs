@@ -141,8 +141,8 @@ impl Sandbox {
         })
     }
 
-    /// Determines from where sources must not be fetched: the server, under the names by which this program
-    /// and pacman know it.
+    /// Determines where sources must not be fetched from: the server, under the names that this program and
+    /// pacman use for it.
     async fn access(&self, request: &BuildRequest) -> SourceAccess {
         let mut access = SourceAccess {
             allowed: self.config.allow_source_networks.clone(),

@@ -1,7 +1,6 @@
 //! Runs commands in a persistent root.
 
 use std::fs::File;
-use std::io;
 use std::path::Path;
 
 use buildbtw_model::{AttemptId, Explanation};
@@ -13,6 +12,7 @@ use super::driver::{self, Bounds};
 use super::job::{Job, Report, Task};
 use super::root_command::RootCommand;
 use super::scratch::Scratch;
+use crate::failure::Failure;
 use crate::log::{LogSink, Mark};
 
 /// The error of a command in a root.
@@ -34,20 +34,36 @@ pub async fn run_in_root(
     log: &dyn LogSink,
     cancel: CancellationToken,
 ) -> Result<i32, RootError> {
-    let report = run(config, command, log, &cancel)
-        .await
-        .map_err(|error| RootError {
-            explanation: error.to_string().into(),
-        })?;
+    let report = run(config, command, log, &cancel).await?;
     match report {
         Report::Exited(code) => Ok(code),
-        Report::Failed(failure) => Err(RootError {
-            explanation: failure.explanation(),
-        }),
-        Report::Built { .. } => Err(RootError {
-            explanation: "the sandbox helper reported a build, not an exit code".into(),
-        }),
+        Report::Failed(failure) => Err(failure.into()),
+        Report::Built { .. } => Err(other_report().into()),
     }
+}
+
+impl From<Failure> for RootError {
+    fn from(failure: Failure) -> Self {
+        Self {
+            explanation: failure.explanation(),
+        }
+    }
+}
+
+/// Returns the failure for an empty command.
+fn no_command() -> Failure {
+    Failure::infrastructure("no command was given").hint("name one, for example `bash`")
+}
+
+/// Returns the failure for a root in which another command runs.
+fn in_use(dir: &Path) -> Failure {
+    Failure::infrastructure(format!("{} is in use by another command", dir.display()))
+        .hint("wait for its end, or choose another folder")
+}
+
+/// Returns the failure for a helper of another task.
+fn other_report() -> Failure {
+    Failure::infrastructure("the sandbox helper reported a build, not an exit code")
 }
 
 async fn run(
@@ -55,9 +71,9 @@ async fn run(
     command: &RootCommand,
     log: &dyn LogSink,
     cancel: &CancellationToken,
-) -> io::Result<Report> {
+) -> Result<Report, Failure> {
     if command.command.is_empty() {
-        return Err(io::Error::other("no command was given"));
+        return Err(no_command());
     }
     // Two overlays over the same folders would corrupt each other.
     fs_err::create_dir_all(&command.dir)?;
@@ -84,10 +100,23 @@ async fn run(
     Ok(report)
 }
 
-fn lock_file(dir: &Path) -> io::Result<File> {
+fn lock_file(dir: &Path) -> Result<File, Failure> {
     let folder = fs_err::File::open(dir)?.into_parts().0;
-    folder
-        .try_lock()
-        .map_err(|_| io::Error::other(format!("{} is in use by another command", dir.display())))?;
+    folder.try_lock().map_err(|_| in_use(dir))?;
     Ok(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_match_snapshot() {
+        let text = crate::failure::recorded([
+            ("no command", no_command()),
+            ("two commands", in_use(Path::new("/srv/root"))),
+            ("other report", other_report()),
+        ]);
+        insta::assert_snapshot!(text);
+    }
 }

@@ -40,24 +40,41 @@ impl GitAccess {
         ] {
             let Some(path) = path else { continue };
             // The path is part of the message once.
-            let metadata = path.metadata().map_err(|error| {
-                format!("cannot read git's {what} in `{}`: {error}", path.display())
-            })?;
+            let metadata = path
+                .metadata()
+                .map_err(|error| unreadable(what, path, &error))?;
             if is_secret && metadata.permissions().mode() & 0o077 != 0 {
-                return Err(Explanation::with_hint(
-                    format!("`{}` is readable by other users", path.display()),
-                    format!("run `chmod 600 {}`", path.display()),
-                ));
+                return Err(exposed(path));
             }
         }
         if self.ssh_key.is_some() && self.ssh_known_hosts.is_none() {
-            return Err(Explanation::with_hint(
-                "an SSH key also needs a file of known hosts, by which ssh verifies the server",
-                "`ssh-keyscan HOST` prints the keys of a host; compare their fingerprints before you trust them",
-            ));
+            return Err(no_known_hosts());
         }
         Ok(())
     }
+}
+
+fn unreadable(what: &str, path: &Path, error: &io::Error) -> Explanation {
+    let hint = "correct the path in the settings, or let this program's user read the file";
+    Explanation::with_hint(
+        format!("cannot read git's {what} in `{}`: {error}", path.display()),
+        hint,
+    )
+}
+
+fn exposed(path: &Path) -> Explanation {
+    Explanation::with_hint(
+        format!("`{}` is readable by other users", path.display()),
+        format!("run `chmod 600 {}`", path.display()),
+    )
+}
+
+fn no_known_hosts() -> Explanation {
+    Explanation::with_hint(
+        "an SSH key also needs a file of known hosts, by which ssh verifies the server",
+        "write the output of `ssh-keyscan HOST` to a file, after comparing its fingerprints with \
+         those that the host's operator publishes",
+    )
 }
 
 /// The folder for secrets, below a scratch folder.
@@ -163,6 +180,18 @@ fn config_quoted(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn refusals_match_snapshot() {
+        let path = Path::new("/etc/buildbtw/credentials");
+        let missing = io::Error::from(io::ErrorKind::NotFound);
+        let refused = [
+            unreadable("credentials", path, &missing),
+            exposed(path),
+            no_known_hosts(),
+        ];
+        insta::assert_snapshot!(refused.map(|text| text.to_string()).join("\n\n"));
+    }
 
     #[test]
     fn writes_credentials_with_private_permissions() {

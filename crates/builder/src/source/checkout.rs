@@ -3,7 +3,7 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
 use buildbtw_model::CommitHash;
 
@@ -83,15 +83,10 @@ pub(crate) fn checkout(
     command.args(fetch).args([url, commit.as_str()]);
     let fetched = watch(&mut command).context("fetching the commit")?;
     if fetched.is_lost {
-        return Err(Failure::package(format!(
-            "commit {commit} no longer exists in {}",
-            shown(url)
-        ))
-        .hint("build the newest one with `buildbtw retry NAMESPACE --latest`"));
+        return Err(lost_commit(commit, url));
     }
     if !fetched.is_success {
-        let message = format!("commit {commit} could not be fetched from {}", shown(url));
-        return Err(Failure::infrastructure(message).see_log());
+        return Err(not_fetched(commit, url));
     }
     drop(granted);
     let checkout = [
@@ -103,6 +98,26 @@ pub(crate) fn checkout(
         commit.as_str(),
     ];
     run(git(scratch).env("GIT_WORK_TREE", tree).args(checkout)).context("checking out the commit")
+}
+
+/// Returns the failure for a repository that no longer has the commit.
+fn lost_commit(commit: &CommitHash, url: &str) -> Failure {
+    Failure::package(format!(
+        "commit {commit} no longer exists in {}",
+        shown(url)
+    ))
+    .hint("build the newest one with `buildbtw retry NAMESPACE --latest`")
+}
+
+/// Returns the failure for a fetch that git could not complete.
+fn not_fetched(commit: &CommitHash, url: &str) -> Failure {
+    let message = format!("commit {commit} could not be fetched from {}", shown(url));
+    Failure::infrastructure(message).see_log()
+}
+
+/// Returns the failure for a git command that works on local files only.
+fn git_failed(status: ExitStatus) -> Failure {
+    Failure::infrastructure(format!("git failed ({status})")).see_log()
 }
 
 /// The result of a fetch.
@@ -150,7 +165,7 @@ fn run(command: &mut Command) -> Result<(), Failure> {
     if status.success() {
         Ok(())
     } else {
-        Err(Failure::infrastructure(format!("git failed ({status})")).see_log())
+        Err(git_failed(status))
     }
 }
 
@@ -169,6 +184,23 @@ pub(crate) fn shown(url: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::process::ExitStatusExt as _;
+
+    #[test]
+    fn failures_match_snapshot() {
+        let commit: CommitHash = "1".repeat(40).parse().unwrap();
+        let url = "https://user:secret@example.org/libgreet.git";
+        let local: Result<(), Failure> = Err(git_failed(ExitStatus::from_raw(128 << 8)));
+        let text = crate::failure::recorded([
+            ("removed commit", lost_commit(&commit, url)),
+            ("failed fetch", not_fetched(&commit, url)),
+            (
+                "failed checkout",
+                local.context("checking out the commit").unwrap_err(),
+            ),
+        ]);
+        insta::assert_snapshot!(text);
+    }
 
     fn sh(folder: &Path, script: &str) -> String {
         let output = Command::new("bash")

@@ -69,7 +69,8 @@ impl Entry {
             Self::OnMachine { entry, name } => Err(Failure::package(format!(
                 "source {entry:?} is a file of the build machine, and the source repository has no \
                  `{name}`"
-            ))),
+            ))
+            .hint(format!("add `{name}` to the source repository"))),
             _ => Ok(self),
         }
     }
@@ -315,6 +316,23 @@ mod tests {
         }
         let address = "https://h/y.bin";
         assert_eq!(found(address).unwrap(), file(address, "y.bin"));
+    }
+
+    #[test]
+    fn failures_match_snapshot() {
+        let tree = tempfile::tempdir().unwrap();
+        let cases = [
+            ("file of the machine", "file:///etc/shadow"),
+            ("control character", "x\n::https://h/x"),
+            ("unsupported protocol", "git+ssh://h/x"),
+            ("name of a folder", "../x::https://h/x"),
+            ("no name", "https://h/"),
+        ];
+        let text = crate::failure::recorded(cases.map(|(name, entry)| {
+            let parsed = parse(entry).and_then(|entry| entry.in_tree(tree.path()));
+            (name, parsed.unwrap_err())
+        }));
+        insta::assert_snapshot!(text);
     }
 
     #[test]

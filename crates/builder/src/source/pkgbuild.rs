@@ -1,7 +1,7 @@
 //! The `PKGBUILD` of a tree: what its text says without being run, and how it is rewritten.
 
 use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
@@ -26,20 +26,10 @@ impl Pkgbuild {
         let mut options = std::fs::OpenOptions::new();
         options.read(true).write(true).custom_flags(no_follow);
         let opened = options.open(tree.join("PKGBUILD"));
-        let file =
-            opened.map_err(
-                |error| match error.raw_os_error().map(nix::Error::from_raw) {
-                    Some(nix::Error::ENOENT) => Failure::package("the tree has no PKGBUILD"),
-                    Some(nix::Error::ELOOP) => Failure::package("the PKGBUILD is a symlink"),
-                    Some(nix::Error::EISDIR) => Failure::package("the PKGBUILD is a folder"),
-                    _ => Failure::infrastructure(format!("opening the PKGBUILD: {error}")),
-                },
-            )?;
+        let file = opened.map_err(|error| not_opened(&error))?;
         let metadata = file.metadata()?;
         if !metadata.is_file() || metadata.len() > MAX_PKGBUILD_BYTES {
-            return Err(Failure::package(format!(
-                "the PKGBUILD is not a regular file of at most {MAX_PKGBUILD_BYTES} bytes"
-            )));
+            return Err(unreadable());
         }
         let mut text = Vec::new();
         (&file)
@@ -100,6 +90,29 @@ impl Pkgbuild {
     }
 }
 
+/// Returns the failure for a PKGBUILD that cannot be opened.
+fn not_opened(error: &io::Error) -> Failure {
+    match error.raw_os_error().map(nix::Error::from_raw) {
+        Some(nix::Error::ENOENT) => {
+            Failure::package("the tree has no PKGBUILD").hint("add one to the source repository")
+        }
+        Some(nix::Error::ELOOP) => {
+            Failure::package("the PKGBUILD is a symlink").hint("replace it with a regular file")
+        }
+        Some(nix::Error::EISDIR) => {
+            Failure::package("the PKGBUILD is a folder").hint("replace it with a regular file")
+        }
+        _ => Failure::infrastructure(format!("opening the PKGBUILD: {error}")),
+    }
+}
+
+/// Returns the failure for a PKGBUILD of another kind, or one that is too large.
+fn unreadable() -> Failure {
+    Failure::package(format!(
+        "the PKGBUILD is not a regular file of at most {MAX_PKGBUILD_BYTES} bytes"
+    ))
+}
+
 /// Returns whether a line starts a function that makepkg runs.
 fn is_start_of_function(line: &str) -> bool {
     let line = line.trim_start();
@@ -134,6 +147,19 @@ fn system_paths_of(line: &str) -> impl Iterator<Item = String> + '_ {
 mod tests {
     use super::*;
     use std::os::unix::fs::symlink;
+
+    #[test]
+    fn failures_match_snapshot() {
+        let opening = |error: nix::Error| not_opened(&error.into());
+        let text = crate::failure::recorded([
+            ("no PKGBUILD", opening(nix::Error::ENOENT)),
+            ("symlink", opening(nix::Error::ELOOP)),
+            ("folder", opening(nix::Error::EISDIR)),
+            ("damaged disk", opening(nix::Error::EIO)),
+            ("pipe or large file", unreadable()),
+        ]);
+        insta::assert_snapshot!(text);
+    }
 
     #[test]
     fn rejects_symlink_and_leaves_target_untouched() {

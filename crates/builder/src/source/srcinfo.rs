@@ -90,7 +90,7 @@ impl Srcinfo {
                 Some(Some(package)) => info.packages.entry(package.clone()).or_default(),
             };
             let values = fields.entry(key.to_owned()).or_default();
-            // By an empty value, a package overrides the values of the base with none.
+            // With an empty value, a package replaces the values of the base by none.
             if !value.is_empty() {
                 values.push(value);
             }

@@ -126,7 +126,7 @@ async fn explains_that_build_has_no_network() {
         assert_eq!(kind, FailureKind::Package);
         assert!(
             message
-                .starts_with("build() must not use the network: none is offered after prepare()"),
+                .starts_with("build() must not use the network: none is available after prepare()"),
             "{message}"
         );
         assert!(message.contains(&format!("`{policy}`")), "{message}");
@@ -229,7 +229,7 @@ async fn reports_dead_pasta_as_infrastructure_failure() {
     let message = explanation.message;
     assert_eq!(kind, FailureKind::Infrastructure, "{message}");
     assert!(
-        message.starts_with("the network for sources ended"),
+        message.starts_with("the network for sources failed"),
         "{message}"
     );
 }

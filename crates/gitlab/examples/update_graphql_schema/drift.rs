@@ -1,4 +1,4 @@
-//! Compares the used part of a schema with the schema of a GitLab.
+//! Compares the used part of a schema with the schema of a GitLab instance.
 //!
 //! Only changed definitions are rewritten, so that the file keeps its order and comments.
 
@@ -11,7 +11,7 @@ use apollo_compiler::ast::{
 };
 use serde::Deserialize;
 
-/// The schema of a GitLab.
+/// The schema of a GitLab instance.
 pub(crate) struct GitlabSchema(BTreeMap<String, SchemaType>);
 
 #[derive(Deserialize)]

@@ -1,4 +1,4 @@
-//! For developers: compares the used part of GitLab's GraphQL schema with the schema of a running GitLab.
+//! For developers: compares the used part of GitLab's GraphQL schema with the schema of a running GitLab instance.
 //! `just update-graphql-schema` runs it.
 
 mod drift;
@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use buildbtw_gitlab::{Gitlab, GitlabArgs};
 use clap::Parser;
 
-/// Update the schema of the queries from a running GitLab
+/// Update the schema of the queries from a running GitLab instance
 #[derive(Parser)]
 struct Cli {
     /// Folder with schema.graphql and introspection.graphql

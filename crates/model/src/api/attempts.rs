@@ -26,7 +26,7 @@ pub struct ClaimRequest {
     /// How many builds it runs at the same time, this one included.
     #[serde(default = "one")]
     pub jobs: u32,
-    /// The protocols by which it can fetch sources, besides those that every worker supports (http, https, ftp, git).
+    /// The protocols that it can fetch sources with, besides those that every worker supports (http, https, ftp, git).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub protocols: Vec<String>,
     /// What the worker is.
@@ -79,7 +79,7 @@ pub struct ClaimedBuild {
     pub dependencies: Vec<String>,
     /// The sources listed in the `.SRCINFO`.
     pub sources: Vec<String>,
-    /// What the build reaches of the network.
+    /// What the build can access on the network.
     #[serde(default)]
     pub network: NetworkPolicy,
     /// What happens if a source is signed with an unknown key.
@@ -215,6 +215,7 @@ pub enum Outcome {
     /// The build produced these packages, which have all been uploaded.
     Succeeded {
         /// Every package.
+        #[serde(deserialize_with = "objects")]
         packages: Vec<ReportedPackage>,
     },
     /// The build failed.
@@ -235,6 +236,19 @@ impl Outcome {
             explanation: explanation.into(),
         }
     }
+}
+
+/// Deserializes a list of objects. Serde alone takes an array for the fields of a struct, too.
+fn objects<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: serde::de::DeserializeOwned,
+{
+    let objects = Vec::<serde_json::Map<String, serde_json::Value>>::deserialize(deserializer)?;
+    let parsed = objects
+        .into_iter()
+        .map(|object| serde_json::from_value(object.into()).map_err(serde::de::Error::custom));
+    parsed.collect()
 }
 
 /// A package as reported by the worker.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Whether the server can do its work.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ReadyResponse {
     /// Whether all checks passed.
     pub ready: bool,
@@ -16,6 +17,7 @@ pub struct ReadyResponse {
 
 /// One check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct HealthCheck {
     /// What was checked: `writer`, `disk`, `migrations`, `sources` or `shutdown`.
     pub name: String,

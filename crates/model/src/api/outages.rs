@@ -1,4 +1,4 @@
-//! `/outages`: what background tasks of the server cannot do at the moment.
+//! `/outages`: the current outages of background tasks of the server.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

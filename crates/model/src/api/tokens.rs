@@ -14,11 +14,11 @@ pub struct CreateToken {
     pub name: String,
     /// What it allows.
     pub scope: TokenScope,
-    /// Seconds until it expires; absent for a token that never expires.
+    /// Seconds until it expires, at least 1; absent for a token that never expires.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(
         feature = "openapi",
-        schema(value_type = Option<i64>, minimum = 0, maximum = 4_294_967_295_i64)
+        schema(value_type = Option<i64>, minimum = 1, maximum = 4_294_967_295_i64)
     )]
     pub expires_in_s: Option<u32>,
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::ClientError;
+use super::error;
 use crate::settings;
 
 /// Certificate authorities that a client trusts in addition to those of the machine; none by default.
@@ -13,24 +14,37 @@ impl Authorities {
     /// Reads the PEM file of a setting, if it is set.
     ///
     /// # Errors
-    /// Fails when the file cannot be read, or contains no certificate.
+    /// Fails when the file cannot be read, contains no certificate, or something else as one.
     pub fn read(file: Option<&Path>) -> Result<Self, ClientError> {
         let Some(path) = file else {
             return Ok(Self::default());
         };
-        let text = settings::read_bytes(path).map_err(|error| ClientError::InvalidCa {
+        let invalid = |reason: String| ClientError::InvalidCa {
             path: path.to_owned(),
-            reason: error.to_string(),
-        })?;
-        Self::parse(&text).ok_or_else(|| ClientError::InvalidCa {
-            path: path.to_owned(),
-            reason: "it contains no PEM certificate".into(),
-        })
+            reason,
+        };
+        let text = settings::read_bytes(path).map_err(|error| invalid(error.to_string()))?;
+        Self::parse(&text).map_err(invalid)
     }
 
-    fn parse(text: &[u8]) -> Option<Self> {
-        let certificates = reqwest::Certificate::from_pem_bundle(text).ok()?;
-        (!certificates.is_empty()).then_some(Self(certificates))
+    fn parse(text: &[u8]) -> Result<Self, String> {
+        let parsed = reqwest::Certificate::from_pem_bundle(text);
+        let certificates = parsed.map_err(|error| {
+            let cause = error::innermost(&error);
+            format!("it is not a valid PEM file: {cause}")
+        })?;
+        if certificates.is_empty() {
+            return Err("it contains no PEM certificate".into());
+        }
+        // Only a client looks into them.
+        for (index, certificate) in certificates.iter().enumerate() {
+            let client = reqwest::Client::builder().tls_certs_only([certificate.clone()]);
+            if let Err(error) = client.build() {
+                let (number, cause) = (index + 1, error::innermost(&error));
+                return Err(format!("its certificate {number} is invalid: {cause}"));
+            }
+        }
+        Ok(Self(certificates))
     }
 }
 
@@ -60,7 +74,17 @@ qUD6SOnFHgIhAMrxE49uYfjlOWKlEdjPdu9f/veXgISOhfEmCkdPIK1A
 
     #[test]
     fn names_unusable_file_and_reason() {
-        assert!(Authorities::parse(b"a token").is_none());
+        let reason = |text: &str| Authorities::parse(text.as_bytes()).unwrap_err();
+        assert_eq!(reason("a token"), "it contains no PEM certificate");
+        let (begin, end) = ("-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----");
+        let other = format!("{CERTIFICATE}\n{begin}\nZ2FyYmFnZQ==\n{end}");
+        let found = reason(&other);
+        assert!(
+            found.starts_with("its certificate 2 is invalid: "),
+            "{found}"
+        );
+        let found = reason(&format!("{begin}\n!!!\n{end}"));
+        assert!(found.starts_with("it is not a valid PEM file"), "{found}");
         let error = Authorities::read(Some(Path::new("/nonexistent/ca.pem"))).unwrap_err();
         let expected = "cannot use the certificate authorities in `/nonexistent/ca.pem`: No such file or directory (os error 2)";
         assert_eq!(error.to_string(), expected);

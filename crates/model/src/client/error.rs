@@ -3,7 +3,7 @@
 use reqwest::{Response, StatusCode};
 
 use crate::api::{Problem, ProblemKind};
-use crate::{API_VERSION_HEADER, ApiVersions, Explanation};
+use crate::{API_VERSION_HEADER, ApiVersions, Explanation, hide_user_info};
 
 /// The error of a request.
 #[derive(Debug, thiserror::Error)]
@@ -12,7 +12,7 @@ pub enum ClientError {
     #[error("the token contains characters that are not allowed in a token")]
     InvalidToken,
     /// The configured address is malformed.
-    #[error("`{server}` is not a server URL: {reason}")]
+    #[error("`{}` is not a server URL: {reason}", hide_user_info(.server))]
     InvalidServer {
         /// The configured address.
         server: String,
@@ -28,11 +28,19 @@ pub enum ClientError {
         reason: String,
     },
     /// The server could not be reached, or the connection broke.
-    #[error("cannot reach the server at {server}: {reason}")]
+    #[error("cannot reach the server at {}: {reason}", hide_user_info(.server))]
     Connection {
         /// The server's address.
         server: String,
         /// The innermost cause.
+        reason: String,
+        /// What has to change.
+        problem: ConnectionProblem,
+    },
+    /// TLS cannot be set up on this machine.
+    #[error("cannot set up TLS: {reason}")]
+    Tls {
+        /// The reason.
         reason: String,
     },
     /// The server rejected the request with a reason.
@@ -68,16 +76,71 @@ pub enum ClientError {
     },
 }
 
+/// Why there is no connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectionProblem {
+    /// The network, or the program at the other end.
+    Network,
+    /// No trusted authority signed the server's certificate.
+    UnknownAuthority,
+    /// The server's certificate is of another host, has expired, or is invalid.
+    Certificate,
+}
+
+impl ConnectionProblem {
+    /// Returns the problem, and what to say instead of the cause.
+    fn of(error: &(dyn std::error::Error + 'static)) -> (Self, Option<&'static str>) {
+        // I/O errors hide the errors that they were made of, and may be made of each other.
+        let mut tls = error;
+        while let Some(inner) = tls.downcast_ref().and_then(std::io::Error::get_ref) {
+            tls = inner;
+        }
+        match tls.downcast_ref() {
+            Some(rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer)) => (
+                Self::UnknownAuthority,
+                Some("an unknown authority signed its certificate"),
+            ),
+            Some(rustls::Error::InvalidCertificate(_)) => (Self::Certificate, None),
+            _ => (Self::Network, None),
+        }
+    }
+
+    fn hint(self) -> &'static str {
+        match self {
+            Self::Network => {
+                "check that buildbtw-server runs there, or name another one: --server, BUILDBTW_SERVER, or `server` in \
+                 the configuration file"
+            }
+            Self::UnknownAuthority => {
+                "name the PEM file of that authority: --ca, BUILDBTW_CA, or `ca` in the configuration file"
+            }
+            Self::Certificate => {
+                "check the host names and the period in the server's certificate, and the clock of this machine"
+            }
+        }
+    }
+}
+
+/// Returns the cause at the end of the chain.
+pub(super) fn innermost<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> &'a (dyn std::error::Error + 'static) {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost
+}
+
 impl ClientError {
     pub(super) fn connection(server: &str, error: &reqwest::Error) -> Self {
         // The outer messages only repeat the URL; the innermost one has the cause.
-        let mut innermost: &dyn std::error::Error = error;
-        while let Some(source) = innermost.source() {
-            innermost = source;
-        }
+        let innermost = innermost(error);
+        let (problem, reason) = ConnectionProblem::of(innermost);
         Self::Connection {
             server: server.into(),
-            reason: innermost.to_string(),
+            reason: reason.map_or_else(|| innermost.to_string(), str::to_owned),
+            problem,
         }
     }
 
@@ -112,6 +175,7 @@ impl ClientError {
             | Self::Incompatible { .. }
             | Self::InvalidServer { .. }
             | Self::InvalidCa { .. }
+            | Self::Tls { .. }
             | Self::UnexpectedResponse { .. }
             | Self::LocalFile { .. } => false,
         }
@@ -140,15 +204,17 @@ impl ClientError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Refused(problem) => problem.hint.clone(),
-            Self::Connection { .. } => Some(
-                "check that buildbtw-server runs there, or set --server or BUILDBTW_SERVER".into(),
-            ),
+            Self::Connection { problem, .. } => Some(problem.hint().into()),
             Self::InvalidCa { .. } => Some(
-                "set --ca (BUILDBTW_CA) to a PEM file, with lines like `-----BEGIN CERTIFICATE-----`"
+                "let --ca, BUILDBTW_CA, or `ca` in the configuration file name a PEM file, with lines like \
+                 `-----BEGIN CERTIFICATE-----`"
                     .into(),
             ),
             Self::Incompatible { server } => {
                 Some(ApiVersions::remedy(ApiVersions::OF_CLIENT, *server).into())
+            }
+            Self::Tls { .. } => {
+                Some("install the certificate authorities of the machine: ca-certificates".into())
             }
             Self::InvalidToken
             | Self::InvalidServer { .. }
@@ -210,6 +276,19 @@ mod tests {
         }
     }
 
+    /// Returns the error of a connection to a server with an unusable certificate.
+    fn certificate(error: rustls::CertificateError) -> ClientError {
+        let error = std::io::Error::other(rustls::Error::InvalidCertificate(error));
+        // As the connection of an HTTP client returns it.
+        let error = std::io::Error::other(error);
+        let (problem, reason) = ConnectionProblem::of(&error);
+        ClientError::Connection {
+            server: "https://x".to_owned(),
+            reason: reason.map_or_else(|| error.to_string(), str::to_owned),
+            problem,
+        }
+    }
+
     #[test]
     fn errors_match_snapshot() {
         let server = || "http://127.0.0.1:8080".to_owned();
@@ -227,6 +306,12 @@ mod tests {
             ClientError::Connection {
                 server: server(),
                 reason: "Connection refused (os error 111)".to_owned(),
+                problem: ConnectionProblem::Network,
+            },
+            certificate(rustls::CertificateError::UnknownIssuer),
+            certificate(rustls::CertificateError::Expired),
+            ClientError::Tls {
+                reason: "no native certificates".to_owned(),
             },
             ClientError::Refused(Problem {
                 kind: ProblemKind::Conflict,
@@ -254,6 +339,7 @@ mod tests {
                 | ClientError::InvalidServer { .. }
                 | ClientError::InvalidCa { .. }
                 | ClientError::Connection { .. }
+                | ClientError::Tls { .. }
                 | ClientError::Refused(_)
                 | ClientError::Status { .. }
                 | ClientError::UnexpectedResponse { .. }

@@ -21,12 +21,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::api::Page;
-use crate::{API_VERSION_HEADER, ApiVersions, AttemptId, TraceParent, saturating};
+use crate::{API_VERSION_HEADER, ApiVersions, AttemptId, TraceParent, hide_user_info, saturating};
 
 pub use activity::ActivityQuery;
 pub use authorities::Authorities;
 pub use builds::BuildQuery;
-pub use error::ClientError;
+pub use error::{ClientError, ConnectionProblem};
 pub use events::{EventFilter, EventStream};
 pub use health::Probe;
 pub use retry::{Backoff, retry};
@@ -49,6 +49,8 @@ pub struct Client {
     /// Without a read timeout, for requests that take long to send.
     upload_http: reqwest::Client,
     base: Url,
+    /// The address for messages.
+    shown: String,
     token: Option<Token>,
 }
 
@@ -106,11 +108,14 @@ impl Client {
                 .tls_certs_merge(authorities.0.iter().cloned())
         };
         let build = |builder: reqwest::ClientBuilder| {
-            builder.build().map_err(|error| invalid(error.to_string()))
+            builder.build().map_err(|error| ClientError::Tls {
+                reason: error::innermost(&error).to_string(),
+            })
         };
         Ok(Self {
             http: build(builder().read_timeout(STREAM_READ_TIMEOUT))?,
             upload_http: build(builder())?,
+            shown: hide_user_info(base.as_str().trim_end_matches('/')).into_owned(),
             base,
             token: token.map(Token),
         })
@@ -128,9 +133,15 @@ impl Client {
         Ok(self)
     }
 
-    /// Returns the server's address.
+    /// Returns the server's address for messages, which do not show its user and password.
     #[must_use]
     pub fn server(&self) -> &str {
+        &self.shown
+    }
+
+    /// Returns the server's address for requests of other programs.
+    #[must_use]
+    pub fn url(&self) -> &str {
         self.base.as_str().trim_end_matches('/')
     }
 
@@ -280,6 +291,27 @@ mod tests {
             assert_eq!(request.build().unwrap().url().as_str(), url);
             assert_eq!(client.server(), server.trim_end_matches('/'));
         }
+    }
+
+    #[test]
+    fn shows_no_user_and_password() {
+        let client = Client::new("http://u:s3cret@x/below/", None).unwrap();
+        assert_eq!(client.server(), "http://(hidden)@x/below");
+        assert_eq!(client.url(), "http://u:s3cret@x/below");
+        let request = client.request(Method::GET, &["builds"]).build().unwrap();
+        assert!(request.headers().contains_key("authorization"));
+        for invalid in ["http://u:s3cret@x/?a=b", "u:s3cret@x", "http://u:s3/cret@x"] {
+            let error = Client::new(invalid, None).unwrap_err().to_string();
+            assert!(
+                error.contains("(hidden)@x") && !error.contains("s3"),
+                "{error}"
+            );
+        }
+        let error = ClientError::Connection {
+            server: "http://u:s3cret@x".to_owned(),
+            reason: "refused".to_owned(),
+        };
+        assert!(!error.to_string().contains("s3cret"), "{error}");
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod decompression_bombs;
 mod elf;
 mod makepkg;
 mod members;
+mod refusals;
 mod streams;
 
 use std::path::Path;
@@ -43,4 +44,14 @@ fn refusal(bytes: &[u8]) -> String {
         Err(error @ (PackageError::Archive(_) | PackageError::Refused(_))) => error.to_string(),
         other => panic!("not rejected: {other:?}"),
     }
+}
+
+/// Returns one line per refused package, for snapshots.
+fn recorded<N: std::fmt::Display>(packages: impl IntoIterator<Item = (N, Vec<u8>)>) -> String {
+    let record = |(name, bytes): (N, Vec<u8>)| {
+        let error = read_bytes(&bytes).unwrap_err();
+        format!("{name}: {error}")
+    };
+    let lines: Vec<String> = packages.into_iter().map(record).collect();
+    lines.join("\n")
 }

@@ -25,7 +25,7 @@ use crate::world::World;
 
 /// The maximum number of members of a cycle that are tried.
 const MAX_TRIED: usize = 12;
-/// The size of the largest cycle of which that many are tried. In larger cycles, fewer are tried.
+/// The size of the largest cycle in which that many are tried. In larger cycles, fewer are tried.
 const MEMBERS_WITH_MAX_TRIED: usize = 1_000;
 /// The maximum number of reasons per cycle, and of problems of one kind per plan. The rest is only counted.
 const MAX_REASONS: usize = 20;

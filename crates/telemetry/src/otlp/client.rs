@@ -1,12 +1,14 @@
 //! The HTTP client of the exporter. It sends requests on the runtime of the program, from the exporter's own thread.
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use opentelemetry_http::{HttpClient, HttpError};
 use tokio::runtime::Handle;
 
+use super::exporter::Shared;
 use crate::spawn_named;
 
 /// Responses hold at most the reason of a refusal.
@@ -17,11 +19,16 @@ const MAX_RESPONSE: usize = 1024 * 1024;
 pub(super) struct RuntimeClient {
     http: reqwest::Client,
     runtime: Handle,
+    shared: Arc<Shared>,
 }
 
 impl RuntimeClient {
-    pub(super) fn new(http: reqwest::Client, runtime: Handle) -> Self {
-        Self { http, runtime }
+    pub(super) fn new(http: reqwest::Client, runtime: Handle, shared: Arc<Shared>) -> Self {
+        Self {
+            http,
+            runtime,
+            shared,
+        }
     }
 }
 
@@ -39,8 +46,21 @@ impl HttpClient for RuntimeClient {
             let _runtime = self.runtime.enter();
             spawn_named("trace export", sending)
         };
-        Box::pin(async move { task.await? })
+        Box::pin(async move {
+            let sent = task.await?;
+            self.shared.requested(sent.as_ref().err().map(innermost));
+            sent
+        })
     }
+}
+
+/// Returns the cause at the end of the chain: the others repeat the address.
+fn innermost(error: &HttpError) -> String {
+    let mut innermost: &dyn std::error::Error = error.as_ref();
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
 }
 
 async fn send(
@@ -59,4 +79,32 @@ async fn send(
     *result.status_mut() = response.status();
     *result.headers_mut() = response.headers().clone();
     Ok(result)
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry_sdk::error::OTelSdkError;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn names_the_cause_once_per_outage() {
+        let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("http://{}/v1/traces", unused.local_addr().unwrap());
+        drop(unused);
+        let shared = Arc::new(Shared::new(endpoint.clone()));
+        let runtime = Handle::current();
+        let client = RuntimeClient::new(reqwest::Client::new(), runtime, Arc::clone(&shared));
+        let request = Request::post(&endpoint).body(Bytes::new());
+        assert!(client.send_bytes(request.unwrap()).await.is_err());
+        let error = OTelSdkError::InternalFailure("network error".to_owned());
+        let cause = shared.beginning(&error).unwrap();
+        assert!(cause.contains("refused"), "{cause}");
+        assert_eq!(shared.beginning(&error), None, "the outage continues");
+        shared.note(&Ok(()), 1);
+        // A collector that answers, but refuses.
+        shared.requested(None);
+        let refused = shared.beginning(&error).unwrap();
+        assert!(refused.contains("network error"), "{refused}");
+    }
 }

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use buildbtw_model::Explanation;
+use buildbtw_model::{Explanation, hide_user_info};
 use opentelemetry::KeyValue;
 use opentelemetry_otlp::{
     Compression, Protocol, SpanExporter, WithExportConfig as _, WithHttpConfig as _,
@@ -57,8 +57,7 @@ impl OtlpSettings {
         read: impl Fn(&str) -> Option<String>,
     ) -> Result<Option<Self>, Explanation> {
         let variables = Variables(&read);
-        let is_disabled = variables.one("OTEL_SDK_DISABLED");
-        if is_disabled.is_some_and(|Variable { value, .. }| value.eq_ignore_ascii_case("true")) {
+        if is_disabled(&variables)? {
             return Ok(None);
         }
         if let Some(exporter) = variables.one("OTEL_TRACES_EXPORTER") {
@@ -92,12 +91,9 @@ impl OtlpSettings {
         }))
     }
 
-    /// Returns where traces are sent, without a password.
+    /// Returns where traces are sent, without user and password.
     pub(super) fn endpoint(&self) -> String {
-        let mut shown = self.endpoint.clone();
-        // It fails for URLs that cannot have one.
-        let _ = shown.set_password(None);
-        shown.to_string()
+        hide_user_info(self.endpoint.as_str()).into_owned()
     }
 
     pub(super) fn http_client(&self) -> Result<reqwest::Client, Explanation> {
@@ -168,7 +164,7 @@ struct Variable {
 impl Variable {
     fn refuse(&self, why: &str, hint: &str) -> Explanation {
         let Self { name, value } = self;
-        Explanation::with_hint(format!("{name}: `{value}` {why}"), hint)
+        Explanation::with_hint(format!("{name}: `{}` {why}", hide_user_info(value)), hint)
     }
 
     /// Refuses a value without repeating it, because it may hold a secret.
@@ -205,6 +201,20 @@ impl Variables<'_> {
     fn millis(&self, name: &'static str) -> Result<Option<Duration>, Explanation> {
         let millis = self.number(name, 0)?;
         Ok(millis.map(|millis| Duration::from_millis(millis as u64)))
+    }
+}
+
+/// Returns whether everything is disabled. The specification only warns of other values than `true` and `false`, and
+/// takes them for `false`.
+fn is_disabled(variables: &Variables<'_>) -> Result<bool, Explanation> {
+    let Some(variable) = variables.one("OTEL_SDK_DISABLED") else {
+        return Ok(false);
+    };
+    let is = |value: &str| variable.value.eq_ignore_ascii_case(value);
+    match (is("true"), is("false")) {
+        (true, _) => Ok(true),
+        (_, true) => Ok(false),
+        _ => Err(variable.refuse("is neither `true` nor `false`", "correct it, or unset it")),
     }
 }
 
@@ -340,7 +350,7 @@ fn sampler(variables: &Variables<'_>) -> Result<Sampler, Explanation> {
         _ => {
             return Err(variable.refuse(
                 "is not a known sampler",
-                "use always_on, always_off or traceidratio, each also with parentbased_ in front",
+                "use always_on, always_off or traceidratio, each optionally prefixed with parentbased_",
             ));
         }
     })

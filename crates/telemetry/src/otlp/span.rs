@@ -28,7 +28,7 @@ pub struct Span {
     pub parent: Option<SpanId>,
     /// Whether another program created that span.
     pub is_parent_remote: bool,
-    /// Its name, of which there are few different ones.
+    /// Its name, one of few.
     pub name: Cow<'static, str>,
     /// Its kind.
     pub kind: SpanKind,

@@ -42,8 +42,9 @@ impl Traces {
         program: &'static str,
         version: &'static str,
     ) -> Result<Self, Explanation> {
-        let client = RuntimeClient::new(settings.http_client()?, Handle::current());
-        let shared = Arc::<Shared>::default();
+        let shared = Arc::new(Shared::new(settings.endpoint()));
+        let http = settings.http_client()?;
+        let client = RuntimeClient::new(http, Handle::current(), Arc::clone(&shared));
         let mut exporter = CountingExporter {
             inner: settings.exporter(client)?,
             shared: Arc::clone(&shared),

@@ -214,7 +214,7 @@ pub async fn unblock_dependents(
 ) -> sqlx::Result<Vec<Unblocked>> {
     let completed = json_list(completed)?;
     sqlx::query!(
-        // Grouped first: counting for each dependent would go through all completed builds for each.
+        // Grouped first: counting per dependent would read all completed builds once for each of them.
         "update build set missing_dependencies = missing_dependencies - edge.completed
          from (
              select build_id, count(*) as completed from build_edge

@@ -11,7 +11,7 @@ use super::set_ended;
 pub struct NewPipeline {
     /// The attempt that it runs.
     pub attempt: AttemptId,
-    /// The URL of the GitLab.
+    /// The URL of the GitLab instance.
     pub gitlab: String,
     /// The project in GitLab.
     pub project_id: ProjectId,

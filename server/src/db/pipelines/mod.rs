@@ -1,4 +1,4 @@
-//! Table `pipeline`: attempts that run as pipelines of a GitLab, from before their creation until they need no more
+//! Table `pipeline`: attempts that run as GitLab pipelines, from before their creation until they need no more
 //! attention.
 
 use buildbtw_model::{
@@ -187,7 +187,7 @@ pub async fn unwanted(
     .await
 }
 
-/// Stops following the pipelines of other GitLabs than this one. Returns their number.
+/// Stops following the pipelines of other GitLab instances. Returns their number.
 pub async fn stop_following_other_gitlabs(
     tx: &mut WriteTransaction,
     gitlab: &str,

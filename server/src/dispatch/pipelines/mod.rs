@@ -1,4 +1,4 @@
-//! Builds as pipelines of a GitLab: the requests for each of them, and what the responses mean. Every request is in
+//! Builds as GitLab pipelines: the requests for each of them, and what the responses mean. Every request is in
 //! the database before it is sent, and the code relies on nothing else.
 
 mod cancel;

@@ -1,5 +1,5 @@
-//! Queries pipelines one by one: those that failed, and overdue ones, whose job reported a failure of which GitLab
-//! knows the cause, lost contact, or never asked for its build.
+//! Queries pipelines one by one: those that failed, and overdue ones, whose job reported a failure whose cause GitLab
+//! knows, lost contact, or never requested its build.
 
 use std::time::Duration;
 
@@ -75,7 +75,7 @@ impl Poll {
         Ok(one_ended)
     }
 
-    /// Queries one pipeline. A GitLab that does not respond for one project does not delay the others.
+    /// Queries one pipeline. If GitLab does not respond for one project, the others are not delayed.
     pub(super) async fn try_query(
         &self,
         parts: AttemptParts<'_>,

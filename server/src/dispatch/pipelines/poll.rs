@@ -19,7 +19,7 @@ const FOREIGN_MARGIN: usize = 2;
 /// How many pipelines a poll queries one by one: those that are not among the newest of their project, or failed
 /// without a report. One may take two requests; with the queries for a thousand pipelines that makes twenty.
 pub(super) const MAX_SINGLE_QUERIES: usize = 5;
-/// For how many ticks a pipeline may run without its job having asked for the build, before its jobs are queried:
+/// For how many ticks a pipeline may run without its job having requested the build, before its jobs are queried:
 /// a pipeline runs as long as external commit statuses in it do.
 const SILENT_TICKS: u32 = 4;
 /// When each pipeline was last queried by itself, so that each has its turn.

@@ -24,7 +24,7 @@ impl RateLimiter {
         if now < self.next {
             return false;
         }
-        // Unused turns are not caught up.
+        // Unused turns are not made up for.
         self.next = now.max(self.next) + self.gap;
         true
     }

@@ -1,4 +1,4 @@
-//! The GitLab with the sources: reachable, its clock, the token, the group, and what builds there need.
+//! The GitLab instance with the sources: reachable, its clock, the token, the group, and what builds there need.
 
 mod ci_config;
 mod runners;
@@ -18,7 +18,7 @@ pub(super) use subject::Subject;
 const NAME: &str = "GitLab";
 const TOKEN: &str = "GitLab token";
 const GROUP: &str = "GitLab group";
-/// A token that expires within this many days is replaced soon.
+/// A token that expires within this many days causes a warning.
 const EXPIRES_SOON: i64 = 14;
 /// GitLab's number of the role Reporter, which can read code.
 const REPORTER: u32 = 20;
@@ -105,7 +105,7 @@ impl Subject<'_> {
     }
 }
 
-/// Returns the check for a GitLab that gave no usable answer.
+/// Returns the check for a GitLab instance that gave no usable answer.
 fn refused(error: &GitlabError) -> Check {
     let repair = match error.kind {
         GitlabErrorKind::InvalidToken(_) => {

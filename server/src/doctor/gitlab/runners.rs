@@ -49,7 +49,7 @@ fn judge(
         }
         Err(error) if matches!(error.kind, GitlabErrorKind::Forbidden(_)) => Check::skipped(
             name,
-            "the token may not list runners, which takes the role Owner in the group",
+            "the token is not allowed to list runners, which requires the role Owner in the group",
         ),
         Err(error) => Check::warning(name, error.to_string(), super::REACH),
     }

@@ -1,4 +1,4 @@
-//! The GitLab to check, and what the checks need to know of the server.
+//! The GitLab instance to check, and what the checks need to know about the server.
 
 use buildbtw_gitlab::Gitlab;
 

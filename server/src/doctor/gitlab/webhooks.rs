@@ -149,7 +149,8 @@ fn judge(hook: &Hook, whose: &str, builds: bool, delivery: Option<&HookEvent>) -
 fn judge_projects(url: &str, asked: usize, without: &[&str]) -> Check {
     let repair = format!("add a webhook for {url} to the group, or to each project");
     if asked == 0 {
-        let message = "the token may not list webhooks, which takes the role Owner in the group";
+        let message =
+            "the token is not allowed to list webhooks, which requires the role Owner in the group";
         return Check::skipped(NAME, message);
     }
     if without.is_empty() {

@@ -1,6 +1,6 @@
 //! Backups as tar archives.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead as _, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -30,7 +30,7 @@ pub(super) fn write(root: &Path, paths: &[PathBuf], output: impl Write) -> anyho
             header.set_size(0);
             archive
                 .append_link(&mut header, path, &first)
-                .context("cannot write the archive")?;
+                .map_err(|error| explanations::archive_not_written(&error))?;
             continue;
         }
         header.set_entry_type(EntryType::Regular);
@@ -39,12 +39,12 @@ pub(super) fn write(root: &Path, paths: &[PathBuf], output: impl Write) -> anyho
         let content = (&mut file).take(metadata.len());
         archive
             .append_data(&mut header, path, content)
-            .context("cannot write the archive")?;
+            .map_err(|error| explanations::archive_not_written(&error))?;
         totals.files += 1;
         totals.bytes += metadata.len();
     }
-    let mut output = archive.into_inner().context("cannot write the archive")?;
-    output.flush().context("cannot write the archive")?;
+    let flushed = archive.into_inner().and_then(|mut output| output.flush());
+    flushed.map_err(|error| explanations::archive_not_written(&error))?;
     Ok(totals)
 }
 
@@ -65,7 +65,14 @@ pub(super) fn extract(
     to: &Path,
     rename: impl Fn(&Path) -> PathBuf,
 ) -> anyhow::Result<(Vec<PathBuf>, Totals)> {
-    let mut archive = Archive::new(io::BufReader::with_capacity(1 << 20, input));
+    let mut input = io::BufReader::with_capacity(1 << 20, input);
+    let first = input
+        .fill_buf()
+        .map_err(|error| explanations::unreadable_archive(true, &error))?;
+    if let Some(program) = compression(first) {
+        anyhow::bail!(explanations::compressed_archive(program));
+    }
+    let mut archive = Archive::new(input);
     let mut paths = Vec::new();
     let mut totals = Totals::default();
     for entry in archive
@@ -105,6 +112,19 @@ pub(super) fn extract(
         paths.push(path);
     }
     Ok((paths, totals))
+}
+
+/// Returns the program that has compressed what begins with these bytes.
+fn compression(bytes: &[u8]) -> Option<&'static str> {
+    let magic: [(&[u8], &str); 5] = [
+        (b"\x1f\x8b", "gzip"),
+        (b"\x28\xb5\x2f\xfd", "zstd"),
+        (b"\xfd7zXZ\0", "xz"),
+        (b"BZh", "bzip2"),
+        (b"\x04\x22\x4d\x18", "lz4"),
+    ];
+    let found = magic.iter().find(|(magic, _)| bytes.starts_with(magic));
+    found.map(|(_, program)| *program)
 }
 
 fn write_file(target: &Path, entry: &mut impl Read) -> anyhow::Result<u64> {
@@ -181,10 +201,15 @@ mod tests {
             let refused = extracted(&archive, folder.path()).unwrap_err().to_string();
             assert!(refused.contains("not a backup"), "{path}: {refused}");
         }
-        let refused = extracted(&[7; 4096], folder.path())
-            .unwrap_err()
-            .to_string();
-        assert!(refused.contains("tar archive"), "{refused}");
+        for (bytes, part) in [
+            (&[7; 4096][..], "it is not a tar archive"),
+            (b"\x1f\x8b\x08\0rest", "compressed with gzip"),
+            (&zstd::encode_all(&[7; 4096][..], 0).unwrap(), "zstd -dc"),
+        ] {
+            let refused = extracted(bytes, folder.path()).unwrap_err().to_string();
+            assert!(refused.contains(part), "{refused}");
+            assert!(!refused.contains('\u{7}'), "{refused:?}");
+        }
         let left: Vec<_> = files_of(folder.path());
         assert_eq!(left, [""; 0]);
     }

@@ -6,8 +6,28 @@ use std::path::Path;
 
 use buildbtw_model::Explanation;
 
+use crate::error::{FULL, database_code};
+
 /// The hint for a backup that cannot be used.
 const ANOTHER: &str = "restore another backup";
+
+/// Explains that an archive cannot be written to a terminal.
+#[must_use]
+pub fn written_to_terminal() -> Explanation {
+    Explanation::with_hint(
+        "a terminal cannot take an archive",
+        "redirect the output, or name a folder",
+    )
+}
+
+/// Explains that an archive cannot be read from a terminal.
+#[must_use]
+pub fn read_from_terminal() -> Explanation {
+    Explanation::with_hint(
+        "a terminal is not an archive",
+        "redirect the input, or name a backup",
+    )
+}
 
 /// Explains that backups overwrite nothing.
 pub(super) fn exists(target: &Path) -> Explanation {
@@ -21,15 +41,113 @@ pub(super) fn exists(target: &Path) -> Explanation {
 pub(super) fn not_writable(target: &Path, why: impl Display) -> Explanation {
     Explanation::with_hint(
         format!("cannot write the backup `{}`: {why}", target.display()),
-        "name a path in a folder that exists and can be written",
+        "name a path in a folder that exists and is writable",
     )
+}
+
+/// Explains that a backup is not safe in the data folder.
+pub(super) fn target_in_data(target: &Path, data: &Path) -> Explanation {
+    Explanation::with_hint(
+        format!(
+            "`{}` is inside the data folder `{}`",
+            target.display(),
+            data.display()
+        ),
+        "choose a path outside of it: what the server does not know there is removed",
+    )
+}
+
+/// Explains that a restore would remove its backup.
+pub(super) fn source_in_data(source: &Path, data: &Path) -> Explanation {
+    Explanation::with_hint(
+        format!(
+            "the backup `{}` is inside the data folder `{}`",
+            source.display(),
+            data.display()
+        ),
+        "move it out of there first",
+    )
+}
+
+/// Explains that a restore would write into its backup.
+pub(super) fn data_in_source(data: &Path, source: &Path) -> Explanation {
+    Explanation::with_hint(
+        format!(
+            "the data folder `{}` is inside the backup `{}`",
+            data.display(),
+            source.display()
+        ),
+        "choose another --data-dir",
+    )
+}
+
+/// Explains that the backup cannot be copied to another disk. An interruption stays as it is.
+pub(super) fn not_copied(target: &Path, error: anyhow::Error) -> anyhow::Error {
+    if error.is::<Explanation>() {
+        return error;
+    }
+    not_writable(target, format_args!("{error:#}"))
+        .hint("free space there, or choose a path on another disk")
+        .into()
+}
+
+/// Explains that files cannot be collected in the data folder.
+pub(super) fn not_collected(data: &Path, error: &io::Error) -> Explanation {
+    let message = format!("cannot collect the backup in `{}`: {error}", data.display());
+    let hint = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FREE_SPACE,
+        io::ErrorKind::ReadOnlyFilesystem => {
+            "make its disk writable: the copy of the database is written there first"
+        }
+        _ => "run the command as the owner of the data folder or as root",
+    };
+    Explanation::with_hint(message, hint)
+}
+
+/// The hint for a full disk.
+const FREE_SPACE: &str =
+    "free space on the disk of the data folder: the database is copied there first";
+/// SQLITE_CORRUPT and SQLITE_NOTADB (SQLite, rescode).
+const DAMAGED: [i64; 2] = [11, 26];
+
+/// Explains that the database cannot be copied.
+pub(super) fn database_not_copied(database: &Path, error: &sqlx::Error) -> Explanation {
+    let message = format!("cannot copy the database `{}`: {error}", database.display());
+    match database_code(error) {
+        Some(FULL) => Explanation::with_hint(message, FREE_SPACE),
+        Some(code) if DAMAGED.contains(&code) => Explanation::with_hint(
+            message,
+            "run `buildbtw-server check`; if the file is damaged, restore the newest backup",
+        ),
+        _ => Explanation::with_hint(
+            message,
+            "run the command as the owner of the data folder or as root",
+        ),
+    }
+}
+
+/// Explains that an archive cannot be written.
+pub(super) fn archive_not_written(error: &io::Error) -> Explanation {
+    let hint = match error.kind() {
+        io::ErrorKind::BrokenPipe => "find out why the program that reads the archive has ended",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "free space there, or write the archive to another disk"
+        }
+        _ => "write the archive elsewhere",
+    };
+    Explanation::with_hint(format!("cannot write the archive: {error}"), hint)
+}
+
+/// Explains that a signal ended the backup.
+pub(super) fn interrupted() -> Explanation {
+    Explanation::with_hint("the backup was interrupted", "run it again")
 }
 
 /// Explains that backups of a data folder exclude each other.
 pub(super) fn is_running(data: &Path) -> Explanation {
     Explanation::with_hint(
         format!("another backup of `{}` is running", data.display()),
-        "wait for its end",
+        "wait until it has finished",
     )
 }
 
@@ -44,8 +162,8 @@ pub(super) fn files_removed(tries: usize) -> Explanation {
 /// Explains that the database was not migrated to this version.
 pub(super) fn other_version() -> Explanation {
     Explanation::with_hint(
-        "the database is of another version than this program",
-        "back it up with the version that runs the server, or start the server with this one before",
+        "another version of buildbtw-server wrote the database",
+        "back it up with the version that runs the server, or start the server with this one first",
     )
 }
 
@@ -59,16 +177,44 @@ pub(super) fn not_opened(path: &Path, error: impl Display) -> Explanation {
 
 /// Explains an error of an archive; at its first entry, the file probably is not an archive.
 pub(super) fn unreadable_archive(is_first: bool, error: &io::Error) -> Explanation {
+    let text = error.to_string();
+    // A text about a wrong number has the bytes of the file.
+    let is_readable = |text: &str| {
+        let is_wrong = |char: char| char.is_control() || char == char::REPLACEMENT_CHARACTER;
+        !text.contains(is_wrong)
+    };
     match is_first {
-        true => Explanation::with_hint(
-            format!("cannot read the tar archive: {error}"),
-            "decompress a compressed archive first",
-        ),
-        false => Explanation::with_hint(
-            format!("the tar archive is damaged or incomplete: {error}"),
-            ANOTHER,
-        ),
+        true if error.raw_os_error().is_some() => {
+            Explanation::with_hint(format!("cannot read the archive: {text}"), ANOTHER)
+        }
+        true => foreign_archive("it is not a tar archive"),
+        false => {
+            let why = match is_readable(&text) {
+                true => text.as_str(),
+                false => "an entry has no valid header",
+            };
+            Explanation::with_hint(
+                format!("the tar archive is damaged or incomplete: {why}"),
+                ANOTHER,
+            )
+        }
     }
+}
+
+/// Explains that an archive is compressed. `program` decompresses it.
+pub(super) fn compressed_archive(program: &str) -> Explanation {
+    Explanation::with_hint(
+        format!("the archive is compressed with {program}"),
+        format!("decompress it first: `{program} -dc FILE | buildbtw-server restore -`"),
+    )
+}
+
+/// Explains that the database of a backup is damaged.
+pub(super) fn damaged_database(finding: &str) -> Explanation {
+    Explanation::with_hint(
+        format!("the database of the backup is damaged ({finding})"),
+        ANOTHER,
+    )
 }
 
 /// Explains that an archive has other content.
@@ -142,7 +288,7 @@ pub(super) fn not_empty(data: &Path, name: impl Display) -> Explanation {
 pub(super) fn database_in_use() -> Explanation {
     Explanation::with_hint(
         "another program has opened the restored database",
-        "restore it again when that has ended",
+        "restore it again once that program has exited",
     )
 }
 
@@ -156,14 +302,34 @@ mod tests {
         let error = io::Error::other("failed to read entire block");
         let manifest = "backup.json";
         let explanations = [
+            written_to_terminal(),
+            read_from_terminal(),
             exists(target),
             not_writable(target, "the folder `/srv` does not exist"),
+            target_in_data(target, data),
+            source_in_data(target, data),
+            data_in_source(data, target),
+            not_collected(data, &io::ErrorKind::ReadOnlyFilesystem.into()),
+            not_collected(data, &io::ErrorKind::StorageFull.into()),
+            not_collected(data, &io::ErrorKind::PermissionDenied.into()),
+            database_not_copied(data, &sqlx::Error::WorkerCrashed),
+            archive_not_written(&io::ErrorKind::BrokenPipe.into()),
+            archive_not_written(&io::ErrorKind::StorageFull.into()),
+            archive_not_written(&error),
+            interrupted(),
             is_running(data),
             files_removed(10),
             other_version(),
             not_opened(target, "No such file or directory (os error 2)"),
+            unreadable_archive(true, &io::Error::from_raw_os_error(5)),
             unreadable_archive(true, &error),
             unreadable_archive(false, &error),
+            unreadable_archive(
+                false,
+                &io::Error::other("numeric field was not a number: \u{1}"),
+            ),
+            compressed_archive("gzip"),
+            damaged_database("database disk image is malformed"),
             foreign_archive("it contains `etc/passwd`"),
             foreign_folder(target, manifest),
             foreign_file(target),

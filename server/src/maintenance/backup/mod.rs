@@ -2,27 +2,30 @@
 //! the state of one moment. Repository databases are not part of it: `restore` renders them.
 
 mod archive;
+mod beside;
 mod explanations;
 mod manifest;
+mod places;
 pub mod restore;
 mod stage;
+mod stop;
 mod tree;
 
 use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
-use buildbtw_model::Explanation;
 use buildbtw_telemetry::spawn_blocking_named;
-use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 
-use crate::maintenance::files::no_database;
+use crate::logs::Logs;
+use crate::maintenance::files::ensure_database;
+use crate::owner::{Depth, give_to_owner};
 use crate::repos::{Repos, sync_folder};
-use crate::run::DATABASE_FILE;
 
+use beside::{Beside, rename};
+pub use explanations::{read_from_terminal, written_to_terminal};
 use manifest::Manifest;
 use stage::{Staged, stage};
 pub use tree::Totals;
@@ -40,45 +43,35 @@ pub struct Summary {
 }
 
 /// Backs a data folder up to the folder `target`, which must not exist. The backup is complete and durable on
-/// success, and does not exist on failure. On the file system of the data folder it consists of hard links.
+/// success, and does not exist on failure, or if `stop` is cancelled before. On the file system of the data folder it
+/// consists of hard links.
 ///
 /// # Errors
-/// When there is no database, `target` exists, another backup is running, or files cannot be written.
-pub async fn backup(data: &Path, target: &Path) -> anyhow::Result<Summary> {
-    check_database(data)?;
+/// When there is no database, `target` exists or is inside the data folder, another backup is running, files cannot be
+/// written, or `stop` is cancelled.
+pub async fn backup(
+    data: &Path,
+    target: &Path,
+    stop: &CancellationToken,
+) -> anyhow::Result<Summary> {
+    ensure_database(data)?;
     anyhow::ensure!(
         target.symlink_metadata().is_err(),
         explanations::exists(target)
     );
+    places::ensure_outside(data, target)?;
     let parent = match target.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
     // Also tells at once whether the folder can be written.
-    let beside = beside(parent, target)?;
-    let collected = Collected::new(data).await?;
+    let beside = Beside::new(parent, target)?;
+    let collected = Collected::new(data, stop).await?;
     let (lost, target, parent) = (collected.lost.clone(), target.to_owned(), parent.to_owned());
+    let stop = stop.clone();
     let totals = spawn_blocking_named("copy backup", move || {
         let totals = collected.totals()?;
-        match rename(collected.folder.path(), &target) {
-            Ok(()) => {}
-            Err(Errno::XDEV) => {
-                tree::copy(
-                    collected.folder.path(),
-                    beside.path(),
-                    &collected.paths,
-                    Path::to_path_buf,
-                )?;
-                rename(beside.path(), &target)
-                    .map_err(io::Error::from)
-                    .with_context(|| format!("cannot create `{}`", target.display()))?;
-            }
-            Err(Errno::EXIST) => anyhow::bail!(explanations::exists(&target)),
-            Err(error) => {
-                return Err(io::Error::from(error))
-                    .with_context(|| format!("cannot create `{}`", target.display()));
-            }
-        }
+        place(&collected, &beside, &target, &stop)?;
         tree::sync_all(&target)?;
         sync_folder(&parent)?;
         anyhow::Ok(totals)
@@ -87,66 +80,71 @@ pub async fn backup(data: &Path, target: &Path) -> anyhow::Result<Summary> {
     Ok(Summary { totals, lost })
 }
 
-/// Backs a data folder up to a tar archive.
-///
-/// # Errors
-/// When there is no database, another backup is running, or the archive cannot be written.
-pub async fn backup_to(
-    data: &Path,
-    output: impl Write + Send + 'static,
-) -> anyhow::Result<Summary> {
-    check_database(data)?;
-    let collected = Collected::new(data).await?;
-    let lost = collected.lost.clone();
-    let written = spawn_blocking_named("write archive", move || {
-        archive::write(collected.folder.path(), &collected.paths, output)
-    });
-    let totals = written.await??;
-    Ok(Summary { totals, lost })
-}
-
-fn check_database(data: &Path) -> anyhow::Result<()> {
-    let database = data.join(DATABASE_FILE);
-    anyhow::ensure!(database.try_exists()?, no_database(&database));
-    Ok(())
-}
-
-/// Creates a folder beside the target, from which a finished backup is renamed.
-fn beside(parent: &Path, target: &Path) -> Result<TempDir, Explanation> {
-    let created = tempfile::Builder::new()
-        .prefix(".backup-")
-        .tempdir_in(parent);
-    created.map_err(|error| {
-        // Without the name of the temporary folder.
-        let cause = std::error::Error::source(&error).map(ToString::to_string);
-        let why = match error.kind() {
-            io::ErrorKind::NotFound => format!("the folder `{}` does not exist", parent.display()),
-            _ => cause.unwrap_or_else(|| error.to_string()),
-        };
-        explanations::not_writable(target, why)
+/// Moves the collected files to the target, or copies them to another file system. Blocking.
+fn place(
+    collected: &Collected,
+    beside: &Beside,
+    target: &Path,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    let folder = collected.folder.path();
+    let renamed = match rename(folder, target) {
+        Err(Errno::XDEV) => {
+            let check = || stop::check(stop);
+            tree::copy(
+                folder,
+                beside.path(),
+                &collected.paths,
+                Path::to_path_buf,
+                check,
+            )
+            .map_err(|error| explanations::not_copied(target, error))?;
+            // On a disk that is full, some file systems fail only now.
+            tree::sync_all(beside.path())
+                .map_err(|error| explanations::not_copied(target, error))?;
+            stop::check(stop)?;
+            rename(beside.path(), target)
+        }
+        renamed => renamed,
+    };
+    renamed.map_err(|error| match error {
+        Errno::EXIST => explanations::exists(target).into(),
+        error => explanations::not_writable(target, io::Error::from(error)).into(),
     })
 }
 
-/// Renames a folder to a path that does not exist.
-fn rename(from: &Path, to: &Path) -> Result<(), Errno> {
-    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        // Some network file systems do not support the flag. A plain rename replaces nothing but an empty folder.
-        Err(Errno::INVAL | Errno::NOSYS) => rustix::fs::rename(from, to),
-        renamed => renamed,
-    }
+/// Backs a data folder up to a tar archive. It is incomplete if `stop` is cancelled before the end.
+///
+/// # Errors
+/// When there is no database, another backup is running, the archive cannot be written, or `stop` is cancelled.
+pub async fn backup_to(
+    data: &Path,
+    output: impl Write + Send + 'static,
+    stop: &CancellationToken,
+) -> anyhow::Result<Summary> {
+    ensure_database(data)?;
+    let collected = Collected::new(data, stop).await?;
+    let (folder, paths) = (collected.folder.path().to_owned(), collected.paths.clone());
+    let written = spawn_blocking_named("write archive", move || {
+        archive::write(&folder, &paths, output)
+    });
+    // Not in the task: a write to a pipe that is not read never ends, and the files are to be removed nevertheless.
+    let totals = stop::until(stop, async { written.await? }).await?;
+    Ok(Summary {
+        totals,
+        lost: collected.lost.clone(),
+    })
 }
 
-/// Creates the folder in which files are collected. It belongs to the owner of the data folder, so that root can make
-/// one backup and the server's user the next one.
-fn staging_folder(data: &Path) -> io::Result<PathBuf> {
+/// Creates the folders that a backup needs in the data folder. They belong to its owner, so that root can make one
+/// backup and the server's user the next one, and that the server can use them.
+fn create_folders(data: &Path) -> io::Result<(PathBuf, Repos)> {
     let staging = data.join(STAGING);
     fs_err::create_dir_all(&staging)?;
-    let owner = |path: &Path| fs_err::metadata(path).map(|found| (found.uid(), found.gid()));
-    let (user, group) = owner(data)?;
-    if owner(&staging)? != (user, group) {
-        fs_err::os::unix::fs::chown(&staging, Some(user), Some(group))?;
-    }
-    Ok(staging)
+    let repos = Repos::new(data)?;
+    Logs::new(data)?;
+    give_to_owner(data, Depth::Entries, &[])?;
+    Ok((staging, repos))
 }
 
 /// The files of a backup, below the data folder.
@@ -160,8 +158,10 @@ struct Collected {
 }
 
 impl Collected {
-    async fn new(data: &Path) -> anyhow::Result<Self> {
-        let staging = staging_folder(data)?;
+    async fn new(data: &Path, stop: &CancellationToken) -> anyhow::Result<Self> {
+        let created = create_folders(data);
+        let (staging, repos) =
+            created.map_err(|error| explanations::not_collected(data, &error))?;
         let lock = fs_err::File::open(&staging)?;
         match lock.try_lock() {
             Ok(()) => {}
@@ -175,10 +175,9 @@ impl Collected {
             fs_err::remove_dir_all(entry?.path())?;
         }
         let folder = tempfile::Builder::new().prefix("").tempdir_in(&staging)?;
-        let repos = Repos::new(data)?;
-        let paused =
-            spawn_blocking_named("pause removals", move || repos.pause_removals()).await??;
-        let staged = stage(data, folder.path()).await;
+        let pausing = spawn_blocking_named("pause removals", move || repos.pause_removals());
+        let paused = stop::until(stop, async { Ok(pausing.await??) }).await?;
+        let staged = stage(data, folder.path(), stop).await;
         drop(paused);
         let Staged { at, lost } = staged?;
         let mut paths = tree::files(folder.path())?;

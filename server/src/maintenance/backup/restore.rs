@@ -1,19 +1,22 @@
 //! `restore`: puts a backup into an empty data folder, and verifies it.
 
+use std::ffi::OsString;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use buildbtw_telemetry::spawn_blocking_named;
 use jiff::Timestamp;
 
+use crate::db::OpenError;
 use crate::maintenance::check::{Finding, complete};
+use crate::owner::{Depth, LOST_AND_FOUND, give_to_owner, unusable};
 use crate::private;
 use crate::repos::sync_folder;
 use crate::run::{DATABASE_FILE, RESTORING_FILE, lock};
 
 use super::manifest::Manifest;
 use super::tree::{MANIFEST_FILE, Totals, sync_all};
-use super::{archive, explanations, tree};
+use super::{archive, explanations, places, tree};
 
 /// The file that another process locks to use the folder.
 const LOCK_FILE: &str = "lock";
@@ -36,7 +39,12 @@ pub enum Source {
     /// A folder that `backup` wrote.
     Folder(PathBuf),
     /// A tar archive that `backup` wrote.
-    Archive(Box<dyn Read + Send>),
+    Archive {
+        /// Its content.
+        input: Box<dyn Read + Send>,
+        /// Where it is, unless it comes through a pipe.
+        path: Option<PathBuf>,
+    },
 }
 
 impl Source {
@@ -52,7 +60,19 @@ impl Source {
         if metadata.is_dir() {
             return Ok(Self::Folder(path.to_owned()));
         }
-        Ok(Self::Archive(Box::new(fs_err::File::open(path)?)))
+        let opened = std::fs::OpenOptions::new().read(true).open(path);
+        let input = opened.map_err(|error| explanations::not_opened(path, error))?;
+        Ok(Self::Archive {
+            input: Box::new(input),
+            path: Some(path.to_owned()),
+        })
+    }
+
+    fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Folder(path) => Some(path),
+            Self::Archive { path, .. } => path.as_deref(),
+        }
     }
 }
 
@@ -68,13 +88,18 @@ pub struct Restored {
 }
 
 /// Restores a backup into `data`, which must be empty or not exist, and compares the result with the database. The
-/// folder is empty again on failure. What an interrupted restore has left is removed.
+/// folder is empty again on failure. What an interrupted restore has left is removed. All files belong to the owner of
+/// `data`, also if root restores them.
 ///
 /// # Errors
-/// When `data` is not empty, the backup is incomplete or cannot be read, or files cannot be written.
+/// When `data` is not empty or contains the backup, the backup is incomplete or cannot be read, or files cannot be
+/// written.
 pub async fn restore(data: &Path, source: Source) -> anyhow::Result<Restored> {
     check_empty(data)?;
-    private::restrict_data_folder(data)?;
+    if let Some(path) = source.path() {
+        places::ensure_apart(data, path)?;
+    }
+    private::create_data_folder(data)?;
     let _lock = lock(data).await?;
     // A server may have been faster.
     check_empty(data)?;
@@ -91,7 +116,8 @@ async fn fill_and_complete(data: &Path, source: Source) -> anyhow::Result<Restor
     let folder = data.to_owned();
     let filled = spawn_blocking_named("fill data folder", move || fill(&folder, source));
     let (created_at, totals) = filled.await??;
-    let findings = complete(data, &data.join(RESTORING_FILE)).await?;
+    let findings = complete(data, &data.join(RESTORING_FILE)).await;
+    let findings = findings.map_err(damaged)?;
     let folder = data.to_owned();
     spawn_blocking_named("finish restore", move || finish(&folder)).await??;
     Ok(Restored {
@@ -101,25 +127,42 @@ async fn fill_and_complete(data: &Path, source: Source) -> anyhow::Result<Restor
     })
 }
 
+/// Explains that the database cannot be used: that of a backup, not that of a server.
+fn damaged(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast::<OpenError>() {
+        Ok(OpenError::Damaged { finding, .. }) => explanations::damaged_database(&finding).into(),
+        Ok(error) => error.explanation().into(),
+        Err(error) => error,
+    }
+}
+
 /// Checks that a folder does not exist, is empty, or has what an interrupted restore has left: apart from its lock, and
 /// from what mkfs puts into every ext4 file system.
 fn check_empty(data: &Path) -> anyhow::Result<()> {
-    let has = |name| data.join(name).try_exists();
-    if !data.try_exists()? || (has(RESTORING_FILE)? && !has(DATABASE_FILE)?) {
+    let names = match names(data) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        names => names.map_err(|error| unusable(data, &error))?,
+    };
+    let has = |wanted: &str| names.iter().any(|name| name == wanted);
+    if has(RESTORING_FILE) && !has(DATABASE_FILE) {
         return Ok(());
     }
-    let mut names = Vec::new();
-    for entry in fs_err::read_dir(data)? {
-        names.push(entry?.file_name());
-    }
-    names.sort_unstable();
-    for name in names {
+    for name in &names {
         anyhow::ensure!(
-            name == "lost+found" || name == LOCK_FILE,
+            name == LOST_AND_FOUND || name == LOCK_FILE,
             explanations::not_empty(data, name.display())
         );
     }
     Ok(())
+}
+
+/// Returns the names in a folder, in order. Not with fs_err, whose error names the path a second time.
+fn names(folder: &Path) -> io::Result<Vec<OsString>> {
+    let entries = folder.read_dir()?;
+    let names: io::Result<Vec<_>> = entries.map(|entry| Ok(entry?.file_name())).collect();
+    let mut names = names?;
+    names.sort_unstable();
+    Ok(names)
 }
 
 /// Writes the files, the database under the name that says that they are not complete. Blocking.
@@ -135,10 +178,10 @@ fn fill(data: &Path, source: Source) -> anyhow::Result<(Timestamp, Totals)> {
                 explanations::foreign_folder(&folder, MANIFEST_FILE)
             );
             let paths = tree::files(&folder)?;
-            let totals = tree::copy(&folder, data, &paths, rename)?;
+            let totals = tree::copy(&folder, data, &paths, rename, || Ok(()))?;
             (paths, totals)
         }
-        Source::Archive(archive) => archive::extract(archive, data, rename)?,
+        Source::Archive { input, .. } => archive::extract(input, data, rename)?,
     };
     anyhow::ensure!(
         !paths.is_empty() && data.join(MANIFEST_FILE).try_exists()?,
@@ -160,6 +203,7 @@ fn finish(data: &Path) -> anyhow::Result<()> {
         !data.join(format!("{RESTORING_FILE}-wal")).try_exists()?,
         explanations::database_in_use()
     );
+    give_to_owner(data, Depth::All, &[])?;
     sync_all(data)?;
     fs_err::rename(data.join(RESTORING_FILE), data.join(DATABASE_FILE))?;
     Ok(sync_folder(data)?)

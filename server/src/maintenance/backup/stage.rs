@@ -1,10 +1,10 @@
 //! Collects the files of a backup below the data folder, as hard links, so that nothing has to wait while they are
 //! written elsewhere.
 //!
-//! The server runs meanwhile. Packages never change, and the database is copied first, so all that can go wrong is
-//! that a file is removed between the two. The server removes no repositories meanwhile. An older one may, but it
-//! removes rows before files: a new copy of the database does not refer to such a file any more, and a file that a
-//! second copy refers to and that is missing again is lost.
+//! The server may be running. Packages never change, and the database is copied first, so all that can go wrong is
+//! that a file is removed between the two. A server of this version removes no repositories during a backup. A server
+//! of an earlier version may, but it removes rows before files: a new copy of the database no longer refers to such a
+//! file, and a file that a second copy refers to and that is missing again is lost.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -18,6 +18,7 @@ use buildbtw_telemetry::spawn_blocking_named;
 use jiff::Timestamp;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sqlx::{ConnectOptions as _, SqlitePool};
+use tokio_util::sync::CancellationToken;
 
 use crate::db::{MIGRATOR, attempts, packages};
 use crate::logs::Logs;
@@ -26,8 +27,8 @@ use crate::repos::{Repos, RepositoryKey};
 use crate::run::DATABASE_FILE;
 use crate::time::Clock;
 
-use super::explanations;
 use super::tree::{create_parent, files, restrict};
+use super::{explanations, stop};
 
 /// How often files may disappear before the backup is given up.
 const TRIES: usize = 10;
@@ -70,17 +71,22 @@ enum Kind {
 /// Collects the files of a backup of the data folder in `folder`.
 ///
 /// # Errors
-/// When the database cannot be copied, a file cannot be linked, or files disappear faster than they are linked.
-pub(super) async fn stage(data: &Path, folder: &Path) -> anyhow::Result<Staged> {
+/// When the database cannot be copied, a file cannot be linked, files disappear faster than they are linked, or `stop`
+/// is cancelled.
+pub(super) async fn stage(
+    data: &Path,
+    folder: &Path,
+    stop: &CancellationToken,
+) -> anyhow::Result<Staged> {
     let copy = folder.join(DATABASE_FILE);
     let mut missing = BTreeSet::new();
     for _ in 0..TRIES {
         let at = Clock::default().now().into();
-        copy_database(&data.join(DATABASE_FILE), &copy).await?;
+        stop::until(stop, copy_database(&data.join(DATABASE_FILE), &copy)).await?;
         let wanted = wanted(data, &copy).await?;
-        let (to, before) = (folder.to_owned(), missing);
+        let (to, before, stop) = (folder.to_owned(), missing, stop.clone());
         let linked = spawn_blocking_named("link files", move || {
-            let missing = take_all(&wanted, &to)?;
+            let missing = take_all(&wanted, &to, &stop)?;
             if missing.is_subset(&before) {
                 remove_others(&wanted, &to)?;
                 return anyhow::Ok((missing, true));
@@ -108,14 +114,14 @@ async fn copy_database(database: &Path, copy: &Path) -> anyhow::Result<()> {
         .busy_timeout(BUSY_TIMEOUT)
         .connect()
         .await
-        .with_context(|| format!("cannot open {}", database.display()))?;
+        .map_err(|error| explanations::database_not_copied(database, &error))?;
     let name = copy.to_str().context("the path is not UTF-8")?;
     // VACUUM INTO reads one consistent state despite concurrent writes (SQLite, lang_vacuum).
     sqlx::query("vacuum into ?")
         .bind(name)
         .execute(&mut connection)
         .await
-        .context("cannot copy the database")?;
+        .map_err(|error| explanations::database_not_copied(database, &error))?;
     sqlx::Connection::close(connection).await?;
     restrict(copy)?;
     Ok(())
@@ -207,9 +213,14 @@ async fn logs_of(reader: &SqlitePool, data: &Path, logs: &Logs) -> anyhow::Resul
 }
 
 /// Takes files into the backup. Returns the packages that are in none of their places.
-fn take_all(wanted: &[Wanted], folder: &Path) -> io::Result<BTreeSet<PathBuf>> {
+fn take_all(
+    wanted: &[Wanted],
+    folder: &Path,
+    stop: &CancellationToken,
+) -> anyhow::Result<BTreeSet<PathBuf>> {
     let mut missing = BTreeSet::new();
     for file in wanted {
+        stop::check(stop)?;
         if !take(file, &folder.join(&file.path))? && file.kind == Kind::Package {
             missing.insert(file.path.clone());
         }
@@ -309,7 +320,7 @@ mod tests {
             wanted("uploads/1/b", &places[..1], Kind::Package),
             wanted("logs/1.log", &places[..1], Kind::Closed),
         ];
-        let missing = take_all(&all, &to).unwrap();
+        let missing = take_all(&all, &to, &CancellationToken::new()).unwrap();
         assert_eq!(missing, [PathBuf::from("uploads/1/b")].into());
         let taken = fs_err::read_to_string(to.join("uploads/1/a")).unwrap();
         assert_eq!(taken, "package");
@@ -328,7 +339,7 @@ mod tests {
             std::slice::from_ref(&log),
             Kind::Growing,
         )];
-        take_all(&growing, &to).unwrap();
+        take_all(&growing, &to, &CancellationToken::new()).unwrap();
         let mut file = fs_err::OpenOptions::new().append(true).open(&log).unwrap();
         file.write_all(b"two\n").unwrap();
         let read = || fs_err::read_to_string(to.join("logs/1.log")).unwrap();
@@ -339,7 +350,7 @@ mod tests {
             std::slice::from_ref(&log),
             Kind::Closed,
         )];
-        take_all(&closed, &to).unwrap();
+        take_all(&closed, &to, &CancellationToken::new()).unwrap();
         assert_eq!(read(), "one\ntwo\n");
     }
 }

@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::Context as _;
+use buildbtw_model::Explanation;
 
 use crate::run::DATABASE_FILE;
 
@@ -88,19 +89,21 @@ impl SameFiles {
 }
 
 /// Copies files from one folder into another one. What is stored once stays stored once. `rename` chooses the new
-/// path of each.
+/// path of each; `check` is asked before each whether to continue.
 ///
 /// # Errors
-/// When a file cannot be read or written.
+/// When a file cannot be read or written, or the check fails.
 pub(super) fn copy(
     from: &Path,
     to: &Path,
     paths: &[PathBuf],
     rename: impl Fn(&Path) -> PathBuf,
+    check: impl Fn() -> Result<(), Explanation>,
 ) -> anyhow::Result<Totals> {
     let mut seen = SameFiles::default();
     let mut totals = Totals::default();
     for path in paths {
+        check()?;
         let (source, target) = (from.join(path), to.join(rename(path)));
         create_parent(&target)?;
         let metadata = fs_err::metadata(&source)?;
@@ -178,7 +181,7 @@ mod tests {
         fs_err::write(from.join("repos/a/1"), "one").unwrap();
         fs_err::hard_link(from.join("repos/a/1"), from.join("repos/a/2")).unwrap();
         let paths = files(&from).unwrap();
-        let totals = copy(&from, &to, &paths, Path::to_path_buf).unwrap();
+        let totals = copy(&from, &to, &paths, Path::to_path_buf, || Ok(())).unwrap();
         assert_eq!(totals, Totals { files: 1, bytes: 3 });
         let inode = |name: &str| fs_err::metadata(to.join(name)).unwrap().ino();
         assert_eq!(inode("repos/a/1"), inode("repos/a/2"));

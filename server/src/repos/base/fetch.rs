@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use buildbtw_model::Architecture;
 use buildbtw_model::api::Repository;
+use buildbtw_model::{Architecture, hide_user_info};
 use reqwest::StatusCode;
 use reqwest::header::{ETAG, HeaderValue, IF_NONE_MATCH};
 use tokio::io::AsyncReadExt as _;
@@ -52,7 +52,7 @@ pub(super) async fn fetch(
         };
         match fetched {
             Ok(fetched) => return Ok(fetched),
-            Err(reason) => problem = format!("{url}: {reason}"),
+            Err(reason) => problem = format!("{}: {reason}", hide_user_info(&url)),
         }
     }
     Err(problem)

@@ -2,6 +2,7 @@
 //! a higher release than theirs.
 
 mod cache;
+mod config;
 mod database;
 mod fetch;
 mod versions;
@@ -12,45 +13,17 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use buildbtw_model::api::Repository;
-use buildbtw_model::settings::read_text;
 use buildbtw_model::{Architecture, Explanation, NamespaceName, RepositoryName};
 use buildbtw_planner::BaseIndex;
-use serde::Deserialize;
 use tokio::sync::Mutex;
 
 pub use versions::{BaseVersion, BaseVersions};
 
 use cache::DatabaseCache;
+use config::BaseRepository;
 
 /// The maximum age of a snapshot for a plan that stores nothing.
 const RECENT: Duration = Duration::from_secs(60);
-
-/// The setting with the file.
-const SETTING: &str = "--base-repositories";
-/// What the file contains.
-const HINT: &str = "notes/operations.md describes the file of base repositories";
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ConfigFile {
-    #[serde(default)]
-    repository: Vec<BaseRepository>,
-}
-
-/// A configured base repository.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct BaseRepository {
-    name: RepositoryName,
-    architectures: Vec<Architecture>,
-    servers: Vec<String>,
-    #[serde(default = "default_sig_level")]
-    sig_level: String,
-}
-
-fn default_sig_level() -> String {
-    "Required DatabaseOptional".into()
-}
 
 /// All base repositories, in pacman's order.
 #[derive(Clone, Debug, Default)]
@@ -137,30 +110,8 @@ impl BaseRepositories {
     /// # Errors
     /// When it cannot be read, or is invalid.
     pub fn read(path: &Path) -> Result<Self, Explanation> {
-        let text = read_text(SETTING, path).map_err(|error| error.hint(HINT))?;
-        let invalid = |reason: String| {
-            let reason = reason.trim_end();
-            let message = format!("cannot use {SETTING} `{}`: {reason}", path.display());
-            Explanation::with_hint(message, HINT)
-        };
-        let file: ConfigFile = toml::from_str(&text).map_err(|error| invalid(error.to_string()))?;
-        for repository in &file.repository {
-            if repository.servers.is_empty() || repository.architectures.is_empty() {
-                let name = &repository.name;
-                let reason = format!("[{name}] needs at least one server and one architecture");
-                return Err(invalid(reason));
-            }
-            // Both become lines of `pacman.conf`.
-            let lines = repository.servers.iter().chain([&repository.sig_level]);
-            if lines.into_iter().any(|line| line.contains(['\n', '\r'])) {
-                return Err(invalid(format!(
-                    "a server or sig_level of [{}] contains a line break",
-                    repository.name
-                )));
-            }
-        }
         Ok(Self {
-            repositories: Arc::new(RwLock::new(file.repository.into())),
+            repositories: Arc::new(RwLock::new(config::read(path)?.into())),
             recent: Arc::default(),
             cache: Arc::default(),
         })

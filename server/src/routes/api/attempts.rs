@@ -254,7 +254,7 @@ pub(crate) struct UploadQuery {
     responses(
         (status = 200, description = "The file is complete", body = UploadedPackage),
         (status = 409, description = "The attempt has ended, or belongs to another builder now"),
-        (status = 422, description = "The digest differs, or the build may not produce this package"),
+        (status = 422, description = "The digest differs, or the build does not produce this package"),
         (status = 503, description = "The disk is below its reserve, or something else is temporarily unavailable"),
     )
 )]

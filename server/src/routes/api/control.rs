@@ -28,6 +28,7 @@ pub(crate) async fn cancel(
     Extension(identity): Extension<Identity>,
     server: BaseUrl,
     extract::Path(name): extract::Path<NamespaceName>,
+    extract::NoBody: extract::NoBody,
 ) -> Result<Json<NamespaceDetail>, Error> {
     let by = identity.principal();
     Ok(Json(
@@ -52,6 +53,7 @@ pub(crate) async fn resume(
     Extension(identity): Extension<Identity>,
     server: BaseUrl,
     extract::Path(name): extract::Path<NamespaceName>,
+    extract::NoBody: extract::NoBody,
 ) -> Result<Json<NamespaceDetail>, Error> {
     let by = identity.principal();
     Ok(Json(

@@ -68,7 +68,7 @@ pub(crate) async fn show_iteration(
 #[into_params(parameter_in = Query)]
 pub(crate) struct BuildsQuery {
     /// `next` of the previous page
-    #[param(example = "bmFtZXNwYWNlcyA0Mg")]
+    #[param(example = "bmFtZXNwYWNlcyBMampuZXlMRCA0Mg")]
     cursor: Option<String>,
     /// The maximum number of entries; 100 by default
     #[param(minimum = 1, maximum = 1000, example = 100)]
@@ -123,7 +123,7 @@ pub(crate) async fn list_builds(
     request_body = CreateIteration,
     responses(
         (status = 201, description = "The new iteration", body = IterationOverview),
-        (status = 409, description = "The namespace is held, or a plan of it is being made"),
+        (status = 409, description = "The namespace is held, or another request plans it at the same time"),
         (status = 422, description = "The sources cannot be planned"),
         (status = 503, description = "The disk is below its reserve, or something else is temporarily unavailable"),
     )

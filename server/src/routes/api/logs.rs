@@ -47,7 +47,7 @@ pub(crate) struct LogQuery {
         LastEventId,
         ("Range" = Option<String>, Header, description = "One range of bytes, from the offset on", example = "bytes=-4096"),
         ("If-None-Match" = Option<String>, Header, description = "The `ETag` of the log that the client has", example = "\"0-4096\""),
-        ("If-Range" = Option<String>, Header, description = "The `ETag` of which `Range` is wanted", example = "\"0-4096\""),
+        ("If-Range" = Option<String>, Header, description = "The `ETag` that `Range` applies to", example = "\"0-4096\""),
     ),
     responses(
         (status = 200, description = "The log, or what was written after the offset", content(

@@ -10,7 +10,7 @@ use crate::routes::paging::PageQuery;
 use crate::service::read::outages;
 use crate::state::AppState;
 
-/// Lists what background tasks of the server cannot do at the moment, ordered by task.
+/// Lists the current outages of the server's background tasks, ordered by task.
 #[utoipa::path(
     get,
     path = "/outages",

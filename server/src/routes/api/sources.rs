@@ -27,7 +27,7 @@ pub(crate) struct SourcesQuery {
     #[param(example = "lib")]
     prefix: Option<String>,
     /// `next` of the previous page
-    #[param(example = "bmFtZXNwYWNlcyA0Mg")]
+    #[param(example = "bmFtZXNwYWNlcyBMampuZXlMRCA0Mg")]
     cursor: Option<String>,
     /// The maximum number of entries; 100 by default
     #[param(minimum = 1, maximum = 1000, example = 100)]

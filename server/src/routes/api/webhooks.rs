@@ -97,6 +97,7 @@ impl FromRequest<AppState> for GitlabWebhook {
         let webhook = delivery.webhook.map_err(|error| {
             let title = format!("cannot parse the webhook: {error}");
             Refusal::new(ProblemKind::InvalidRequest, title)
+                .hint("use this address only for webhooks of GitLab, which are JSON objects")
         })?;
         Ok(Self {
             id: delivery.id,

@@ -8,6 +8,8 @@ use serde_json::{Map, Value, json};
 use utoipa::openapi::OpenApi;
 use utoipa::{PartialSchema as _, ToSchema};
 
+use crate::request_trace;
+
 use super::examples;
 use super::shared::{self, ERRORS, SharedError};
 
@@ -32,8 +34,10 @@ pub(crate) enum Access {
     Token(&'static [TokenScope]),
     /// A job in GitLab, whose ID token is in the body.
     IdToken,
-    /// A GitLab that signs what it sends.
+    /// GitLab, which signs its webhooks.
     Signature,
+    /// All, beside the API: what monitoring asks for.
+    Monitoring,
 }
 
 impl Access {
@@ -44,7 +48,7 @@ impl Access {
             json!([{ "token": names }])
         };
         match self {
-            Self::Public | Self::IdToken => json!([]),
+            Self::Public | Self::IdToken | Self::Monitoring => json!([]),
             Self::PublicOr(scope) => json!([{}, { "token": [scope.as_str(), "admin"] }]),
             Self::AnyToken => json!([{ "token": [] }]),
             Self::Token(allowed) => scopes(allowed),
@@ -55,13 +59,13 @@ impl Access {
     /// Returns whether a request may be refused for its token.
     fn has_token(self) -> bool {
         match self {
-            Self::Public => false,
+            Self::Public | Self::Monitoring => false,
             Self::PublicOr(_) | Self::AnyToken | Self::Token(_) => true,
             Self::IdToken | Self::Signature => true,
         }
     }
 
-    /// Returns whether a valid token may not suffice.
+    /// Returns whether a valid token might not suffice.
     fn has_scope(self) -> bool {
         matches!(self, Self::Token(_))
     }
@@ -89,6 +93,7 @@ impl Document {
         examples::add(&mut schemas);
         let queries = query_parameters(&paths);
         let mut document = shared::frame(&paths, &schemas);
+        add_request_ids(&mut document);
         remove_links(&mut document);
         let text = format!("{document:#}\n");
         Self { text, queries }
@@ -153,6 +158,10 @@ fn complete(path: &str, method: &str, operation: &mut Value, access: Access) {
         return;
     };
     operation.insert("security".into(), access.security());
+    if matches!(access, Access::Monitoring) {
+        operation.insert("servers".into(), shared::servers_of_monitoring());
+        return;
+    }
     let has_body = operation.contains_key("requestBody");
     let responses = operation.entry("responses").or_insert_with(|| json!({}));
     let Some(responses) = responses.as_object_mut() else {
@@ -173,17 +182,19 @@ fn complete(path: &str, method: &str, operation: &mut Value, access: Access) {
             responses.insert(status.into(), json!({ "$ref": reference }));
         }
     }
-    let is_tagged = method == "get"
-        && responses
-            .get("200")
-            .is_some_and(|response| response.pointer("/content/application~1json").is_some());
-    if is_tagged {
+    if method == "get" && is_json(responses) {
         add_tag(responses);
         let parameters = operation.entry("parameters").or_insert_with(|| json!([]));
         if let Some(parameters) = parameters.as_array_mut() {
             parameters.push(json!({ "$ref": "#/components/parameters/IfNoneMatch" }));
         }
     }
+}
+
+/// Returns whether an operation responds with JSON.
+fn is_json(responses: &Map<String, Value>) -> bool {
+    let response = responses.get("200");
+    response.is_some_and(|response| response.pointer("/content/application~1json").is_some())
 }
 
 /// Adds to the errors that an operation describes itself what all errors have.
@@ -208,6 +219,27 @@ fn add_tag(responses: &mut Map<String, Value>) {
     }
     let unchanged = json!({ "$ref": "#/components/responses/NotModified" });
     responses.insert("304".into(), unchanged);
+}
+
+/// Describes the id that every response has.
+fn add_request_ids(document: &mut Value) {
+    let add = |responses: Option<&mut Value>| {
+        let responses = responses.and_then(Value::as_object_mut);
+        for (_, response) in responses.into_iter().flatten() {
+            // Those that are shared have it where they are described.
+            if response.get("$ref").is_none() {
+                response["headers"][request_trace::REQUEST_ID] =
+                    json!({ "$ref": "#/components/headers/RequestId" });
+            }
+        }
+    };
+    add(document.pointer_mut("/components/responses"));
+    let paths = document["paths"].as_object_mut();
+    let operations = paths.into_iter().flatten();
+    let operations = operations.filter_map(|(_, item)| item.as_object_mut());
+    for (_, operation) in operations.flatten() {
+        add(operation.get_mut("responses"));
+    }
 }
 
 /// Turns rustdoc's links to types into plain names in all descriptions.

@@ -27,7 +27,7 @@ pub(super) fn add(schemas: &mut Map<String, Value>) {
         let example = match name.strip_prefix("Page_") {
             Some(item) => examples
                 .get(item)
-                .map(|item| json!({ "items": [item], "next": "bmFtZXNwYWNlcyA0Mg" })),
+                .map(|item| json!({ "items": [item], "next": "bmFtZXNwYWNlcyBMampuZXlMRCA0Mg" })),
             None => examples.get(name).cloned(),
         };
         if let (Some(example), Some(schema)) = (example, schema.as_object_mut()) {
@@ -287,6 +287,10 @@ fn workers() -> Examples {
 fn others() -> Examples {
     vec![
         (
+            "ReadyResponse",
+            json!({ "ready": true, "version": "0.1.0", "checks": [{ "name": "writer", "ok": true }] }),
+        ),
+        (
             "SourceRepositorySummary",
             json!({
                 "path": "libgreet", "pkgbase": "libgreet", "version": "1.0-1", "branch": "main",
@@ -380,8 +384,8 @@ mod tests {
             AdoptAttempt ExchangeIdToken Outcome NamespaceSummary NamespaceDetail IterationSummary
             IterationOverview RetriedBuilds BuildSummary BuildDetail AttemptSummary Event ClaimedBuild
             ExchangedIdToken HeartbeatResponse LogAppended UploadedPackage OutcomeAccepted TokenSummary
-            CreatedToken TokenIdentity SourceRepositorySummary SourcesOverview TaskOutage Problem
+            CreatedToken TokenIdentity SourceRepositorySummary SourcesOverview TaskOutage ReadyResponse Problem
             SetPriority Activity WorkerMachine WorkerLoad DrainWorker WorkerSummary EditNamespace);
-        assert_eq!(seen, 38);
+        assert_eq!(seen, 39);
     }
 }

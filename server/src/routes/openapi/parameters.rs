@@ -36,7 +36,7 @@ fn refusal(name: &str, known: &[String]) -> Error {
     let name: String = name.chars().take(60).collect();
     let hint = match known {
         [] => "leave it out: the request has no query parameters".to_owned(),
-        known => format!("the request has: {}; see /api", known.join(", ")),
+        known => format!("the request accepts: {}; see /api", known.join(", ")),
     };
     let title = format!("unknown query parameter `{name}`");
     Refusal::new(ProblemKind::InvalidRequest, title)

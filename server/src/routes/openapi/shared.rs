@@ -48,6 +48,7 @@ Rebuilds packages and everything that depends on them, and publishes the result 
 * **Lists** are pages: pass `next` as `cursor` to get the next one. A cursor is opaque and belongs to its list.\n\
 * **Tags**: every JSON response to GET has an `ETag`. Send it as `If-None-Match` to get 304 while nothing changed.\n\
 * **Streams** are server-sent events. Each event has an `id`; send the last one as `Last-Event-ID` to continue.\n\
+* **Traces**: every response has an `x-request-id`, which log lines have, too. Send a `traceparent` to choose it.\n\
 * **Tokens** are sent as `Authorization: Bearer …`. Reading needs none. Scope `admin` allows everything.\n\
 * **Versions**: programs send the versions of the API that they have as `buildbtw-api`, for example `2` or `1-2`, and \
   responses have those of the server. Without the header, version 1 is assumed.\n\
@@ -83,6 +84,11 @@ pub(super) fn frame(paths: &Map<String, Value>, schemas: &Map<String, Value>) ->
             "securitySchemes": security_schemes(),
         },
     })
+}
+
+/// Returns where the paths for monitoring are: beside `/api`.
+pub(super) fn servers_of_monitoring() -> Value {
+    json!([{ "url": "../..", "description": "This server, outside of the API" }])
 }
 
 fn security_schemes() -> Value {
@@ -229,12 +235,19 @@ fn headers() -> Value {
     };
     json!({
         "ETag": text("Identifies this content, for `If-None-Match`", "\"5d41402abc4b2a76b9719d911017c592\""),
-        "CacheControl": text("Whether caches have to ask again", "private, no-cache"),
+        "CacheControl": text("Whether caches have to revalidate", "private, no-cache"),
         "RetryAfter": {
             "description": "Seconds until a repetition may succeed",
             "schema": { "type": "integer", "minimum": 0 },
             "example": 5,
         },
         "WwwAuthenticate": text("How to authenticate", "Bearer"),
+        "RequestId": {
+            "description": "The trace of the request, as log lines of the server name it: the trace id of the request's \
+                `traceparent`, or a new one",
+            "required": true,
+            "schema": { "type": "string", "pattern": "^[0-9a-f]{32}$" },
+            "example": "0af7651916cd43dd8448eb211c80319c",
+        },
     })
 }

@@ -46,7 +46,7 @@ pub struct Reporter {
 }
 
 impl Reporter {
-    /// Creates a reporter for a GitLab.
+    /// Creates a reporter for a GitLab instance.
     #[must_use]
     pub fn new(gitlab: Gitlab, kinds: Vec<ReportKind>) -> Self {
         Self {

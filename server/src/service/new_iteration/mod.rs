@@ -1,5 +1,5 @@
 //! Plans a namespace again: because its origins or packages of its graph changed, or on request. Unchanged builds
-//! are reused, only the rest is built.
+//! are reused; only the rest is built.
 
 mod differences;
 mod trigger;
@@ -92,10 +92,12 @@ pub(super) fn planned_concurrently(name: &NamespaceName) -> Error {
     .into()
 }
 
-/// Creates the refusal of a new iteration of a cancelled namespace.
+/// Creates the refusal of a request that a cancelled namespace does not accept.
 pub(super) fn cancelled(name: &NamespaceName) -> Error {
     Refusal::new(ProblemKind::Conflict, format!("`{name}` is cancelled"))
-        .hint("`buildbtw resume` resumes it, and plans it again if its sources changed")
+        .hint(format!(
+            "run `buildbtw resume {name}`; it plans again if the sources have changed"
+        ))
         .into()
 }
 

@@ -22,8 +22,8 @@ pub(super) fn cannot_run(log: &str) -> Option<String> {
     found.map(|line| truncate(&line))
 }
 
-/// Returns the last error of a log, other than the runner's message that the job failed. The executor prints a hint as a
-/// line of the error.
+/// Returns the last error of a log, other than the runner's message that the job failed. The executor prints a hint as
+/// a line of the error.
 pub(super) fn last_error(log: &str) -> Option<Explanation> {
     let text = strip_log_markup(log);
     let errors = text.match_indices(ERROR).filter_map(|(at, _)| {

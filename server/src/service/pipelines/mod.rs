@@ -1,4 +1,4 @@
-//! Builds as pipelines of a GitLab: what the results of requests mean for attempts and builds. The requests
+//! Builds as GitLab pipelines: what the results of requests mean for attempts and builds. The requests
 //! themselves are sent in `dispatch::pipelines`.
 
 mod completion;

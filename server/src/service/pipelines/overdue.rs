@@ -76,8 +76,8 @@ pub async fn end_unanswered(
     Ok(has_ended)
 }
 
-/// Ends an attempt whose job has run for longer than `allowed` without asking for its build: its runner was killed, or cannot
-/// reach this server. Returns whether this ended the attempt.
+/// Ends an attempt whose job has run for longer than `allowed` without asking for its build: its runner was killed, or
+/// cannot reach this server. Returns whether this ended the attempt.
 ///
 /// # Errors
 /// When the database cannot be written.

@@ -42,7 +42,7 @@ pub async fn store_statuses(
     Ok(())
 }
 
-/// Stores since when a pipeline has run without a job that asked for its build.
+/// Stores since when a pipeline has run without a job that requested its build.
 ///
 /// # Errors
 /// When the database cannot be written.

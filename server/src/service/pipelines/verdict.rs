@@ -53,7 +53,7 @@ fn deciding_job<'a>(row: &PipelineRow, jobs: &'a [Job]) -> Option<&'a Job> {
     own_job(row, jobs).or_else(|| jobs.iter().find(failed).or(jobs.first()))
 }
 
-/// Returns the failed job of a pipeline if only its log can explain the failure, because it has not asked for its
+/// Returns the failed job of a pipeline if only its log can explain the failure, because it has not requested its
 /// build.
 pub fn unexplained_job<'a>(row: &PipelineRow, jobs: &'a [Job]) -> Option<&'a Job> {
     let job = deciding_job(row, jobs).filter(|job| job.status == PipelineStatus::Failed);
@@ -178,7 +178,7 @@ fn of_job(row: &PipelineRow, job: &Job, log: Option<&str>) -> End {
             if *failure == FailureReason::Known(JobFailureReason::ScriptFailure) =>
         {
             let said = log.and_then(last_error).unwrap_or_else(|| {
-                Explanation::with_hint("it failed before it asked for its build", SEE_LOG)
+                Explanation::with_hint("it failed before it requested its build", SEE_LOG)
             });
             End::Permanent(infrastructure, said.map(|said| format!("{about}: {said}")))
         }

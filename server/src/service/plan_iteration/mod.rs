@@ -127,6 +127,7 @@ pub(super) fn check_size(
             ),
         )
         .detail("their `arch` arrays name other architectures")
+        .hint("add one of these to `arch` in a PKGBUILD and its .SRCINFO, or start the server with another --architectures")
         .into());
     }
     match total > saturating::<usize, _>(max_builds) {
@@ -205,9 +206,10 @@ fn too_large(parts: &[PlannedArchitecture], total: usize, limit: u32) -> Error {
         .iter()
         .map(|part| format!("{} for {}", part.drafts.len(), part.architecture))
         .collect();
+    let builds = if total == 1 { "build" } else { "builds" };
     Refusal::new(
         ProblemKind::PlanTooLarge,
-        format!("the plan has {total} builds, more than the limit of {limit}"),
+        format!("the plan has {total} {builds}, more than the limit of {limit}"),
     )
     .detail(counts.join(", "))
     .hint("raise the limit with --max-builds, or choose a narrower --scope")

@@ -17,9 +17,10 @@ pub async fn list_activity(
     filter: &ActivityFilter,
     paging: &Paging,
 ) -> Result<Page<Activity>, Error> {
-    let before = paging.number(List::Activity)?.unwrap_or(i64::MAX);
+    let list = List::Activity.of(filter);
+    let before = paging.number(&list)?.unwrap_or(i64::MAX);
     let mut rows = activity::page(database.read(), filter, before, paging.rows()?).await?;
-    let next = paging.cut(List::Activity, &mut rows, |row| row.id.to_string())?;
+    let next = paging.cut(&list, &mut rows, |row| row.id.to_string())?;
     Ok(page(rows, next, shown))
 }
 

@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::service::pipelines::show;
 use crate::service::version_notes::VersionNotes;
 
+use super::find::no_build;
 use super::outlook::Outlook;
 use super::summary::{attempt_summary, build_summary, link_to_origin};
 
@@ -28,7 +29,7 @@ pub async fn show_build(
     let reader = database.read();
     let row = builds::by_id(reader, id)
         .await?
-        .ok_or_else(|| Error::not_found(format!("build {id}")))?;
+        .ok_or_else(|| no_build(id))?;
     let needs = builds::needs(reader, id).await?;
     let needed_by = builds::needed_by(reader, id).await?;
     let shown = needs.iter().chain(&needed_by).chain([&row]);

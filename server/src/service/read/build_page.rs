@@ -53,8 +53,11 @@ pub async fn build_page(
         None => detail.attempts.first(),
         Some(wanted) => {
             let found = detail.attempts.iter().find(|attempt| attempt.id == wanted);
-            let what = || Error::not_found(format!("attempt {wanted} of build {id}"));
-            Some(found.ok_or_else(what)?)
+            let unknown = || {
+                Error::not_found(format!("attempt {wanted} of build {id}"))
+                    .hint("the page of the build lists its attempts")
+            };
+            Some(found.ok_or_else(unknown)?)
         }
     };
     let log = match attempt {

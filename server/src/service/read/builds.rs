@@ -41,9 +41,11 @@ pub async fn list_builds(
     wanted: WantedBuilds,
     paging: &Paging,
 ) -> Result<Page<BuildSummary>, Error> {
-    let after = paging.number(List::Builds)?.unwrap_or(0);
     let limit = paging.rows()?;
     let (_, iteration) = find_iteration(database, name, number).await?;
+    // The iteration, not the number of the request: `current` may become another one between two pages.
+    let list = List::Builds.of((iteration.id, &wanted));
+    let after = paging.number(&list)?.unwrap_or(0);
     let reader = database.read();
     let filter = BuildFilter {
         status: wanted.status,
@@ -51,7 +53,7 @@ pub async fn list_builds(
         pkgbase: wanted.pkgbase,
     };
     let mut rows = builds::page(reader, iteration.id, &filter, after, limit).await?;
-    let next = paging.cut(List::Builds, &mut rows, |row| row.id.0.to_string())?;
+    let next = paging.cut(&list, &mut rows, |row| row.id.0.to_string())?;
     let outlook = match iteration.status {
         // The expected end of a build depends on all others.
         IterationStatus::Running => Outlook::of_iteration(database, on_gitlab, &iteration).await?,

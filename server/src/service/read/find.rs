@@ -1,7 +1,7 @@
 //! Finds namespaces by name, and their iterations by number.
 
 use buildbtw_model::api::ProblemKind;
-use buildbtw_model::{NamespaceName, closest};
+use buildbtw_model::{BuildId, NamespaceName, closest};
 
 use crate::db::Database;
 use crate::db::iterations::{self, IterationRow};
@@ -42,6 +42,12 @@ pub fn deleted_meanwhile(name: &NamespaceName) -> Error {
     Refusal::new(ProblemKind::NotFound, title)
         .hint("`buildbtw list` lists all namespaces, `buildbtw activity` says who deleted it")
         .into()
+}
+
+/// Creates the refusal of a request for a build that does not exist.
+pub fn no_build(id: BuildId) -> Error {
+    Error::not_found(format!("build {id}"))
+        .hint("`buildbtw show NAMESPACE` lists builds; those of a removed iteration are gone")
 }
 
 /// Returns a namespace and its iteration with this number, the newest one without.

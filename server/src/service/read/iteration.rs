@@ -58,12 +58,13 @@ pub async fn list_iterations(
     name: &NamespaceName,
     paging: &Paging,
 ) -> Result<Page<IterationSummary>, Error> {
-    let before = paging.number(List::Iterations)?.unwrap_or(i64::MAX);
     let limit = paging.rows()?;
     let namespace = find_namespace(database, name).await?;
+    let list = List::Iterations.of(namespace.id);
+    let before = paging.number(&list)?.unwrap_or(i64::MAX);
     let reader = database.read();
     let mut rows = iterations::page(reader, namespace.id, before, limit).await?;
-    let next = paging.cut(List::Iterations, &mut rows, |row| row.number.to_string())?;
+    let next = paging.cut(&list, &mut rows, |row| row.number.to_string())?;
     let mut items = Vec::with_capacity(rows.len());
     for row in &rows {
         items.push(iteration_summary(database, row).await?.0);

@@ -79,6 +79,15 @@ pub async fn read_pkgbuild(logs: &Logs, attempt: AttemptId) -> Result<Vec<u8>, E
     text.ok_or_else(|| Error::not_found(format!("PKGBUILD of attempt {attempt}")))
 }
 
+/// Creates the refusal of an offset beyond the end of a log.
+pub(in crate::service) fn beyond_end(start: u64, attempt: AttemptId, whole: u64) -> Error {
+    let title = format!("event {start} is not one of the log of attempt {attempt}");
+    Refusal::new(ProblemKind::InvalidRequest, title)
+        .detail(format!("the log has {whole} bytes"))
+        .hint("follow without `Last-Event-ID` to read the log from its beginning")
+        .into()
+}
+
 impl OpenLog {
     /// Refuses an offset beyond the log: it is of another one, and would never be reached.
     ///
@@ -88,14 +97,7 @@ impl OpenLog {
         if self.start <= self.whole {
             return Ok(());
         }
-        let title = format!(
-            "event {} is not one of the log of attempt {}",
-            self.start, self.attempt
-        );
-        Err(Refusal::new(ProblemKind::InvalidRequest, title)
-            .detail(format!("the log has {} bytes", self.whole))
-            .hint("follow without `Last-Event-ID` to read the log from its beginning")
-            .into())
+        Err(beyond_end(self.start, self.attempt, self.whole))
     }
 
     /// Streams the bytes between two positions after the offset.

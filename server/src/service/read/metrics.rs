@@ -15,8 +15,8 @@ use crate::time::Millis;
 
 use super::readiness::readiness;
 
-/// How long a worker without a request keeps its series.
-const FORGET_WORKERS_AFTER: Duration = Duration::from_secs(7 * 86_400);
+/// How long a worker without a request keeps its series; the alert about silent workers ends then, too.
+const FORGET_WORKERS_AFTER: Duration = Duration::from_secs(86_400);
 /// How long the database may take. Afterwards gauges keep their values, and the rest is served.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
 

@@ -25,11 +25,12 @@ pub async fn list_namespaces(
     created_by: Option<&str>,
     paging: &Paging,
 ) -> Result<Page<NamespaceSummary>, Error> {
-    let before = paging.number(List::Namespaces)?.unwrap_or(i64::MAX);
+    let list = List::Namespaces.of(created_by);
+    let before = paging.number(&list)?.unwrap_or(i64::MAX);
     let limit = paging.rows()?;
     let mut rows =
         namespaces::page(database.read(), created_by, NamespaceId(before), limit).await?;
-    let next = paging.cut(List::Namespaces, &mut rows, |row| row.id.0.to_string())?;
+    let next = paging.cut(&list, &mut rows, |row| row.id.0.to_string())?;
     let mut items = Vec::with_capacity(rows.len());
     for row in rows {
         items.push(namespace_summary(database, network, row).await?);

@@ -12,11 +12,12 @@ use super::paging::{List, Paging, page};
 /// # Errors
 /// When the cursor or the limit is invalid.
 pub fn list_outages(outages: &Outages, paging: &Paging) -> Result<Page<TaskOutage>, Error> {
-    let after = paging.key(List::Outages)?;
+    let list = List::Outages.whole();
+    let after = paging.key(&list)?;
     let mut failing = outages.current();
     failing.sort_by_key(key);
     failing.retain(|task| after.as_ref().is_none_or(|after| key(task) > *after));
-    let next = paging.cut(List::Outages, &mut failing, key)?;
+    let next = paging.cut(&list, &mut failing, key)?;
     Ok(page(failing, next, |failing| TaskOutage {
         task: failing.task,
         title: failing.title.to_owned(),

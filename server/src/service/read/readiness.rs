@@ -90,8 +90,11 @@ fn sources(parts: MonitoringParts<'_>) -> Result<(), String> {
     match status {
         status if status.complete => Ok(()),
         status => Err(match status.outage {
-            Some(outage) => format!("the sources were not read yet: {}", outage.cause.message),
-            None => "the sources were not read yet".to_owned(),
+            Some(outage) => format!(
+                "the sources have not been read yet: {}",
+                outage.cause.message
+            ),
+            None => "the sources have not been read yet".to_owned(),
         }),
     }
 }

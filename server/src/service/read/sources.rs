@@ -48,9 +48,10 @@ pub async fn list_sources(
     paging: &Paging,
 ) -> Result<Page<SourceRepositorySummary>, Error> {
     let reader = parts.database.read();
-    let after = paging.key(List::Sources)?.unwrap_or_default();
+    let list = List::Sources.of(wanted);
+    let after = paging.key(&list)?.unwrap_or_default();
     let mut rows = rows(parts.database, wanted, &after, paging.rows()?).await?;
-    let next = paging.cut(List::Sources, &mut rows, |row| row.path.clone())?;
+    let next = paging.cut(&list, &mut rows, |row| row.path.clone())?;
     let mut items = Vec::with_capacity(rows.len());
     let mut parsed = BTreeMap::new();
     for row in &rows {

@@ -33,10 +33,11 @@ async fn seen_since(
     since: Millis,
     paging: &Paging,
 ) -> Result<Page<WorkerSummary>, Error> {
-    let after = paging.key(List::Workers)?.unwrap_or_default();
+    let list = List::Workers.whole();
+    let after = paging.key(&list)?.unwrap_or_default();
     let (reader, now) = (database.read(), database.clock().now());
     let mut rows = workers::page(reader, &after, since, paging.rows()?).await?;
-    let next = paging.cut(List::Workers, &mut rows, |row| row.name.to_string())?;
+    let next = paging.cut(&list, &mut rows, |row| row.name.to_string())?;
     let mut running: HashMap<WorkerName, Vec<WorkerBuild>> = HashMap::new();
     for row in workers::running(reader).await? {
         running

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use buildbtw_model::api::ProblemKind;
 use buildbtw_model::{AttemptId, BuildId, PackageFileName, Sha256Digest};
 use buildbtw_telemetry::spawn_blocking_named;
 use sha2::Digest as _;
@@ -58,7 +59,10 @@ pub async fn find_file(
     let row = builds::by_id(parts.database.read(), build)
         .await?
         .filter(|row| row.iteration_id == iteration && row.architecture == key.architecture)
-        .ok_or_else(|| Error::not_found(format!("build {build} in this repository")))?;
+        .ok_or_else(|| {
+            let title = format!("this repository has no build {build}");
+            Error::refused(ProblemKind::NotFound, title)
+        })?;
     let Some(kind) = DatabaseKind::parse(file, &key.namespace) else {
         let package = find_package(parts, &key, &place, file).await?;
         return Ok(ViewFile::Package(package));

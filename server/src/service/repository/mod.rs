@@ -5,7 +5,7 @@ pub mod folders;
 
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use buildbtw_model::api::ProblemKind;
@@ -103,13 +103,28 @@ async fn find_database(path: PathBuf) -> Result<RepositoryFile, Error> {
     Ok(RepositoryFile::Database(DatabaseFile { path, version }))
 }
 
+/// Returns why a file that was found could not be served.
+pub async fn unreadable(path: &Path) -> Error {
+    match fs_err::tokio::File::open(path).await {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let name = path.file_name().unwrap_or_default();
+            Error::not_found(format!("file `{}`", name.display()))
+        }
+        Err(error) => error.into(),
+        Ok(_) => anyhow::anyhow!("cannot serve `{}`", path.display()).into(),
+    }
+}
+
 async fn find_package(
     parts: RepositoryParts<'_>,
     key: &RepositoryKey,
     place: &Place,
     file: &str,
 ) -> Result<ServedPackage, Error> {
-    let not_found = || Error::not_found(format!("file `{file}` in this repository"));
+    let not_found = || {
+        let title = format!("this repository has no file `{file}`");
+        Error::refused(ProblemKind::NotFound, title)
+    };
     let name: PackageFileName = file.parse().map_err(|_| not_found())?;
     let path = parts.repos.folder(key).join(name.as_str());
     let reader = parts.database.read();
@@ -168,8 +183,11 @@ async fn find_iteration(
         "latest" => {
             let title = format!("namespace `{name}` has no complete iteration yet");
             Error::refused(ProblemKind::NotFound, title)
+                .hint("use `current` in place of `latest` for the newest iteration")
         }
-        text => Error::not_found(format!("iteration `{text}` of namespace `{name}`")),
+        text => Error::not_found(format!("iteration `{text}` of namespace `{name}`")).hint(
+            format!("use `latest` or `current`; `buildbtw show {name}` shows the newest one"),
+        ),
     })
 }
 

@@ -19,7 +19,7 @@ use crate::principal::Principal;
 use crate::sources;
 use crate::state::parts::PlanningParts;
 
-use super::new_iteration::{Trigger, catch_up, new_iteration_after};
+use super::new_iteration::{Trigger, cancelled, catch_up, new_iteration_after};
 use super::read::find::{find_namespace, no_iteration};
 use super::transitions::Transition;
 
@@ -40,7 +40,9 @@ pub async fn retry(
     request: &RetryBuilds,
 ) -> Result<RetriedBuilds, Error> {
     let namespace = find_namespace(parts.database, name).await?;
-    check_held(&namespace)?;
+    if namespace.held_at.is_some() {
+        return Err(cancelled(&namespace.name));
+    }
     // Newer commits are relative to this iteration: another may be planned while the sources are read.
     let before = newest(parts.database, &namespace).await?;
     let all = builds::of_iteration(parts.database.read(), before.id).await?;
@@ -92,16 +94,6 @@ pub async fn retry(
     }
 }
 
-fn check_held(namespace: &NamespaceRow) -> Result<(), Error> {
-    if namespace.held_at.is_none() {
-        return Ok(());
-    }
-    let title = format!("`{}` is cancelled", namespace.name);
-    Err(Refusal::new(ProblemKind::Conflict, title)
-        .hint(format!("run `buildbtw resume {}` first", namespace.name))
-        .into())
-}
-
 /// Refuses packages that an iteration does not build.
 fn check_pkgbases(
     pkgbases: &[Pkgbase],
@@ -116,7 +108,8 @@ fn check_pkgbases(
                 "iteration {} of `{}` has no build of `{pkgbase}`",
                 iteration.number, iteration.namespace
             );
-            Err(Error::refused(ProblemKind::NotFound, title))
+            let hint = format!("`buildbtw show {}` lists its builds", iteration.namespace);
+            Err(Error::refused(ProblemKind::NotFound, title).hint(hint))
         }
     }
 }
@@ -246,7 +239,8 @@ pub(super) fn with_hint(
         refusal = refusal.detail(reasons.join("\n"));
     }
     if newer.is_empty() {
-        return refusal.into();
+        let hint = format!("`buildbtw show {name}` shows the status of its builds");
+        return refusal.hint(hint).into();
     }
     let names: Vec<_> = newer.iter().map(|newer| newer.pkgbase.as_str()).collect();
     refusal

@@ -1,4 +1,4 @@
-//! The transitions of attempts that run as pipelines of a GitLab.
+//! The transitions of attempts that run as GitLab pipelines.
 
 use buildbtw_gitlab::JobId;
 use buildbtw_model::{AttemptId, WorkerName};

@@ -131,7 +131,11 @@ impl Directory {
     }
 
     /// Reads one repository; returns `None` when it is unchanged.
-    fn read_repository(&self, path: &str, known: Option<&SourceRepositoryRow>) -> Option<Found> {
+    pub(super) fn read_repository(
+        &self,
+        path: &str,
+        known: Option<&SourceRepositoryRow>,
+    ) -> Option<Found> {
         let full_path: &Path = &self.folder.join(path);
         let mut found = Found::at(path);
         match git::default_branch(full_path) {

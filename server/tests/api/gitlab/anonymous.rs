@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::{Forge, GROUP, many};
+use super::{Forge, GROUP, SECRET, many};
 use crate::support::{PATIENCE, Srcinfo, TestServer, expect_problem};
 
 const PLANS: &str = "/api/v1/plans";
@@ -98,4 +98,17 @@ async fn times_out_webhook_without_body() {
     let server = forge.server().await;
     let token = format!("X-Gitlab-Token: {}\r\n", super::SECRET);
     assert_eq!(status_for_headers(&server, &token).await, "408");
+}
+
+#[tokio::test]
+async fn says_what_it_expects_instead_of_other_texts() {
+    let forge = Forge::new().await;
+    let server = forge.server().await;
+    let request = server
+        .request(Method::POST, "/api/v1/webhooks/gitlab")
+        .header("X-Gitlab-Token", SECRET)
+        .body("no JSON");
+    let response = request.send().await.unwrap();
+    let problem = expect_problem(response, 400, ProblemKind::InvalidRequest).await;
+    assert!(problem.hint.unwrap().contains("webhooks of GitLab"));
 }

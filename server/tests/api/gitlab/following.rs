@@ -1,4 +1,4 @@
-//! A GitLab without webhooks: requests query their projects immediately, and every new tree counts.
+//! GitLab without webhooks: requests query their projects immediately, and every new tree counts.
 
 use buildbtw_fake_gitlab::{Fault, On, Times};
 use buildbtw_model::api::{FollowDefault, ProblemKind, RetryBuilds};

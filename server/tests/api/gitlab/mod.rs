@@ -1,4 +1,4 @@
-//! Sources in a group of a GitLab, tested against a stand-in that behaves like GitLab.
+//! Sources in a GitLab group, tested against a stand-in that behaves like GitLab.
 
 mod access;
 mod anonymous;
@@ -33,7 +33,7 @@ const SECRET: &str = "hook-s3cret";
 /// The signing token of webhooks, and the key it contains.
 const SIGNING: &str = "whsec_BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
 
-/// A GitLab with the group, and the files that a server needs to access it.
+/// A GitLab stand-in with the group, and the files that a server needs to access it.
 pub(crate) struct Forge {
     pub(crate) gitlab: FakeGitlab,
     token: String,
@@ -41,14 +41,14 @@ pub(crate) struct Forge {
 }
 
 impl Forge {
-    /// Starts a GitLab whose group has one package, so that a plan is always possible.
+    /// Starts a stand-in whose group has one package, so that a plan is always possible.
     async fn new() -> Self {
         let this = Self::empty().await;
         this.push(&Srcinfo::new("anchor", "1-1"));
         this
     }
 
-    /// Starts a GitLab with an empty group.
+    /// Starts a stand-in with an empty group.
     async fn empty() -> Self {
         let gitlab = FakeGitlab::start(Options::default()).await.unwrap();
         gitlab.create_group(GROUP).unwrap();

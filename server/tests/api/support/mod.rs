@@ -8,6 +8,7 @@ mod server;
 mod sources;
 mod worker;
 
+use std::path::Path;
 use std::time::Duration;
 
 pub(crate) use packages::{elf, make_package, make_package_of, make_packages, make_packages_with};
@@ -19,6 +20,24 @@ pub(crate) use worker::{FakeWorker, Job, failed, reported};
 
 /// Longer than any step takes on a slow and busy machine. Only failing tests wait for it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Gives a folder and all in it to a user who is not root. Returns whether that is possible; if not, prints that the test
+/// is skipped.
+pub(crate) fn give_away(folder: &Path) -> bool {
+    const USER: u32 = 12_345;
+    let mut paths = vec![folder.to_owned()];
+    while let Some(path) = paths.pop() {
+        if std::os::unix::fs::lchown(&path, Some(USER), Some(USER)).is_err() {
+            eprintln!("SKIPPED: only root can change the owner of files");
+            return false;
+        }
+        if path.is_dir() {
+            let entries = fs_err::read_dir(&path).unwrap();
+            paths.extend(entries.map(|entry| entry.unwrap().path()));
+        }
+    }
+    true
+}
 
 /// Parses text that the test itself wrote.
 pub(crate) fn parse<T>(text: &str) -> T

@@ -32,7 +32,7 @@ pub(crate) struct ServerOptions {
     pub(crate) sweep_seconds: u32,
     /// The reserve of the disk. Most tests do not depend on the free space of their machine.
     pub(crate) disk_reserve_mib: u64,
-    /// Flags for sources in a GitLab instead of the folder.
+    /// Flags for sources in GitLab instead of the folder.
     pub(crate) gitlab: Vec<String>,
     pub(crate) extra: Vec<String>,
     /// How long a response may stay unread. It is not a flag, so that it can be short in tests only.

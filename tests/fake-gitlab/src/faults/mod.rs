@@ -128,7 +128,7 @@ pub enum Drift {
 }
 
 impl Fault {
-    /// Returns the error response of a proxy, or of a GitLab that is down: 500, 502, 503, 504.
+    /// Returns the error response of a proxy, or of a GitLab instance that is down: 500, 502, 503, 504.
     pub fn status(status: u16) -> Self {
         Self::Respond {
             status,

@@ -23,7 +23,7 @@ case $1 in
 esac
 "#;
 
-/// A GitLab with one project and one runner.
+/// A GitLab stand-in with one project and one runner.
 pub(crate) struct Fixture {
     pub(crate) gitlab: FakeGitlab,
     pub(crate) project: ProjectId,

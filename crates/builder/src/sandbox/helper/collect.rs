@@ -18,6 +18,8 @@ use crate::request::BuildRequest;
 
 /// More files than any PKGBUILD creates packages.
 const MAX_PACKAGES: usize = 1000;
+/// The hint for packages that contradict the plan, which was made from the .SRCINFO.
+const REGENERATE: &str = "regenerate the .SRCINFO with `makepkg --printsrcinfo > .SRCINFO`";
 
 /// A package, with its parsed contents.
 pub(super) type Collected = (BuiltPackage, Package);
@@ -184,12 +186,14 @@ fn check_expectations(
                     return Err(Failure::package(format!(
                         "{name} was built for {architecture}, the plan says {}",
                         expected.architecture
-                    )));
+                    ))
+                    .hint(REGENERATE));
                 }
             } else if !is_debug_package(&name, request) {
                 return Err(Failure::package(format!(
                     "the build produced {name}, which is not in the plan"
-                )));
+                ))
+                .hint(REGENERATE));
             }
         }
         let found = package.file_name.version();
@@ -210,7 +214,8 @@ fn check_expectations(
         Some(package) => Err(Failure::package(format!(
             "the build did not produce {}",
             package.name
-        ))),
+        ))
+        .hint(REGENERATE)),
         None => Ok(notes),
     }
 }

@@ -15,8 +15,8 @@ use nix::mount::{MsFlags, mount};
 use nix::sys::statvfs::{Statvfs, fstatvfs, statvfs};
 use nix::unistd::syncfs;
 
-use super::collect;
 use super::headings::heading;
+use super::{collect, failures};
 use crate::failure::{Context as _, Failure};
 use crate::request::Limits;
 use crate::sandbox::config::ScratchDisk;
@@ -85,9 +85,7 @@ impl Disk {
                 match Self::in_image(kind, &task.scratch_folder, limits.disk_bytes) {
                     Err(ImageError::Unusable(why)) if kind == ScratchDisk::Auto => why,
                     Err(ImageError::Unusable(why)) => {
-                        return Err(Failure::infrastructure(format!(
-                            "the scratch disk image cannot be created: {why}"
-                        )));
+                        return Err(failures::no_image(&why));
                     }
                     Err(ImageError::Failed(failure)) => return Err(failure),
                     Ok(disk) => return Ok(disk),
@@ -162,17 +160,14 @@ impl Disk {
     fn lost_writes(&self) -> Option<Failure> {
         let image = self.image.as_ref()?;
         let error = syncfs(&image.top).err()?;
-        let folder = image.folder.display();
         let is_full = fstatvfs(&image.file).is_ok_and(|disk| is_nearly_full(&disk));
         // The contents are not needed any more, and the report needs space on the same disk.
         let _ = image.file.set_len(0);
-        Some(Failure::infrastructure(
-            if error == Errno::ENOSPC || is_full {
-                format!("the disk of the worker is full: {folder} has no space left for the build")
-            } else {
-                format!("writing to the scratch disk below {folder} failed: {error}")
-            },
-        ))
+        Some(if error == Errno::ENOSPC || is_full {
+            failures::full_disk(&image.folder)
+        } else {
+            failures::lost_writes(&image.folder, error)
+        })
     }
 
     /// Blames a full disk for the failure, which tools report like any other.
@@ -209,7 +204,7 @@ fn discard_build(result: Result<Report, Failure>, lost: Failure) -> Failure {
         }
         Err(failure) => Failure {
             message: format!("{}; {}", lost.message, failure.message),
-            hint: failure.hint,
+            hint: lost.hint.clone().or(failure.hint),
             see_log: failure.see_log,
             ..lost
         },
@@ -266,12 +261,8 @@ fn create(folder: &Path, size: u64) -> Result<File, ImageError> {
     } else {
         size.min(whole.saturating_mul(2))
     };
-    file.set_len(size).map_err(|error| {
-        Failure::infrastructure(format!(
-            "cannot create a file of {size} bytes in {} for the scratch disk: {error}",
-            folder.display()
-        ))
-    })?;
+    file.set_len(size)
+        .map_err(|error| failures::no_room(folder, size, &error))?;
     Ok(file)
 }
 
@@ -292,17 +283,13 @@ fn format(file: &File, folder: &Path) -> Result<(), ImageError> {
     if output.status.success() {
         return Ok(());
     }
-    let folder = folder.display();
     let is_full = fstatvfs(file).is_ok_and(|disk| is_nearly_full(&disk));
-    Err(ImageError::Failed(Failure::infrastructure(if is_full {
-        format!("the disk of the worker is full: {folder} has no space left for the build")
+    Err(ImageError::Failed(if is_full {
+        failures::full_disk(folder)
     } else {
-        format!(
-            "{MKFS} could not format the scratch disk below {folder} ({}): {}",
-            output.status,
-            String::from_utf8_lossy(&output.stderr).trim()
-        )
-    })))
+        let errors = String::from_utf8_lossy(&output.stderr);
+        failures::not_formatted(folder, output.status, &errors)
+    }))
 }
 
 #[cfg(test)]

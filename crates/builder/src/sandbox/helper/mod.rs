@@ -9,6 +9,7 @@ mod blame;
 mod bwrap;
 mod collect;
 mod disk;
+mod failures;
 mod fetch;
 mod files;
 mod headings;

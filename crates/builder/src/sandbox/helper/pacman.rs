@@ -1,4 +1,4 @@
-//! Installs dependencies by pacman: downloads with the network, and runs package code without it.
+//! Installs dependencies with pacman: downloads with the network, and runs package code without it.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -88,11 +88,38 @@ impl Repositories {
 /// Rejects a configuration value that would start another line.
 fn single_line(value: &str) -> Result<&str, Failure> {
     if value.chars().any(char::is_control) {
-        return Err(Failure::infrastructure(format!(
-            "{value:?} cannot be written to pacman.conf: it contains control characters"
-        )));
+        return Err(control_characters(value));
     }
     Ok(value)
+}
+
+/// Returns the failure for a value that would start another line of pacman.conf.
+fn control_characters(value: &str) -> Failure {
+    Failure::infrastructure(format!(
+        "{value:?} cannot be written to pacman.conf: it contains control characters"
+    ))
+    .hint("correct the servers and SigLevel of the repositories")
+}
+
+/// Returns the failure for a file of the root that could not be written.
+fn not_written(path: &str) -> Failure {
+    Failure::infrastructure(format!("{path} could not be written")).see_log()
+}
+
+/// Returns the failure for a dependency that pacman would not read as one.
+fn invalid_dependency(dependency: &str) -> Failure {
+    Failure::package(format!("{dependency:?} is not a valid dependency"))
+        .hint("correct it in the PKGBUILD, and regenerate the .SRCINFO")
+}
+
+/// Returns the failure for a transaction that pacman did not refuse, but could not complete.
+fn incomplete(doing: &str) -> Failure {
+    Failure::infrastructure(format!("pacman could not {doing} the dependencies")).see_log()
+}
+
+/// Returns the failure for databases that pacman could not read.
+fn no_databases() -> Failure {
+    Failure::infrastructure("pacman could not read the repositories' databases").see_log()
 }
 
 const CONFIG: &str = "/etc/pacman.conf";
@@ -111,7 +138,7 @@ fn write_file(root: &Root, path: &str, text: &str) -> Result<(), Failure> {
     if status.success() {
         Ok(())
     } else {
-        Err(Failure::infrastructure(format!("{path} could not be written")).see_log())
+        Err(not_written(path))
     }
 }
 
@@ -126,8 +153,7 @@ pub(super) fn install(
         .iter()
         .find(|name| name.starts_with('-') || name.chars().any(|c| c.is_control() || c == ' '))
     {
-        let message = format!("{bad:?} is not a valid dependency");
-        return Err(Failure::package(message));
+        return Err(invalid_dependency(bad));
     }
     heading("reading the package databases");
     let missing = missing(root, repositories, dependencies)?;
@@ -184,9 +210,7 @@ fn transact(
         return Ok(());
     }
     let refused = transaction.failure(root, request)?;
-    Err(refused.unwrap_or_else(|| {
-        Failure::infrastructure(format!("pacman could not {doing} the dependencies")).see_log()
-    }))
+    Err(refused.unwrap_or_else(|| incomplete(doing)))
 }
 
 /// Syncs the databases, and returns the dependencies to install: those that no installed package satisfies,
@@ -207,9 +231,7 @@ fn missing(
     let sandboxed = Sandboxed::new(View::Writable(root), Identity::Root).network(true);
     let output = repositories.bind_into(sandboxed).output(&command)?;
     if !output.status.success() {
-        return Err(
-            Failure::infrastructure("pacman could not read the repositories' databases").see_log(),
-        );
+        return Err(no_databases());
     }
     let text = text(output)?;
     let (listed, unmet) = text.split_once("\n\n").unwrap_or((&text, ""));
@@ -233,6 +255,22 @@ fn without_version(dependency: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn failures_match_snapshot() {
+        let text = crate::failure::recorded([
+            (
+                "line break in a setting",
+                control_characters("Never\n[options]"),
+            ),
+            ("invalid dependency", invalid_dependency("--root=/")),
+            ("unwritten file", not_written(CONFIG)),
+            ("unreadable databases", no_databases()),
+            ("download", incomplete("download")),
+            ("installation", incomplete("install")),
+        ]);
+        insta::assert_snapshot!(text);
+    }
 
     #[test]
     fn strips_constraint_from_package_name() {

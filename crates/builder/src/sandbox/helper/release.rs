@@ -109,9 +109,7 @@ pub(super) fn write_computed(
 ) -> Result<PackageVersion, Failure> {
     let mut pkgbuild = Pkgbuild::open(tree)?;
     let srcinfo = srcinfo_with_pkgver(query, &mut pkgbuild, pkgver)?;
-    let own = srcinfo.version().map_err(|error| {
-        Failure::package(format!("pkgver() printed an invalid version: {error}"))
-    })?;
+    let own = srcinfo.version().map_err(failures::invalid_version)?;
     let version = match (&request.release, &request.pkgrel) {
         (Some(rule), _) => {
             let version = rule.version(&own);
@@ -148,24 +146,17 @@ fn srcinfo_with_pkgver(
     pkgbuild: &mut Pkgbuild,
     pkgver: Option<&str>,
 ) -> Result<Srcinfo, Failure> {
-    let unreadable = || {
-        Failure::package("the PKGBUILD can no longer be read after prepare() and pkgver() ran")
-            .see_log()
-    };
-    let srcinfo = query.fresh_srcinfo()?.ok_or_else(unreadable)?;
+    let srcinfo = query.fresh_srcinfo()?.ok_or_else(failures::unreadable)?;
     let Some(pkgver) = pkgver.filter(|pkgver| *pkgver != srcinfo.single("pkgver")) else {
         return Ok(srcinfo);
     };
     let line = format!("pkgver={}", quoted(pkgver));
     let text = appended(pkgbuild.text(), &line);
     pkgbuild.write(text)?;
-    let srcinfo = query.fresh_srcinfo()?.ok_or_else(unreadable)?;
+    let srcinfo = query.fresh_srcinfo()?.ok_or_else(failures::unreadable)?;
     match srcinfo.single("pkgver") {
         found if found == pkgver => Ok(srcinfo),
-        found => Err(Failure::package(format!(
-            "pkgver() printed {pkgver}, but the PKGBUILD still says {found}"
-        ))
-        .hint("write `pkgver=` at the start of a line")),
+        found => Err(failures::other_pkgver(pkgver, &found)),
     }
 }
 
@@ -262,8 +253,7 @@ fn write(
     heading(&format!("setting pkgrel={release}"));
     let valid = !release.is_empty() && release.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     if !valid {
-        let message = format!("{release:?} is not a valid pkgrel");
-        return Err(Failure::infrastructure(message));
+        return Err(failures::invalid_release(release));
     }
     let before = query.current_srcinfo()?;
     let text = pkgbuild.text().to_vec();

@@ -11,7 +11,7 @@ use nix::mount::{MsFlags, mount};
 use super::disk::Disk;
 use super::files::{chown_tree, make_dir};
 use super::mounts::StepMounts;
-use super::{host_base, skeleton, userns};
+use super::{failures, host_base, skeleton, userns};
 use crate::failure::{Context as _, Failure};
 use crate::sandbox::job::{Base, Job};
 use crate::seccomp::Memory;
@@ -57,20 +57,14 @@ impl Root {
         let root = Self::new(job, &top, &layers)?;
         if !fs::exists(&marker)? {
             if fs::read_dir(dir)?.next().is_some() {
-                return Err(Failure::infrastructure(format!(
-                    "{} is neither empty nor a root that this program created",
-                    dir.display()
-                )));
+                return Err(failures::not_a_root(dir));
             }
             root.fill(job, &layers)?;
             fs::write(&marker, owner)?;
             return Ok(root);
         }
         if fs::read_to_string(&marker)? != owner {
-            return Err(Failure::infrastructure(format!(
-                "{} was created for another range of user ids",
-                dir.display()
-            )));
+            return Err(failures::other_owner(dir));
         }
         root.mount_layers(job, &layers)?;
         Ok(root)

@@ -7,12 +7,10 @@ use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use crate::failure::{Context as _, Failure};
+use super::failures::{self, MAXIMUM};
+use crate::failure::Failure;
 use crate::sandbox::id_ranges::RANGE;
 use crate::sys;
-
-/// The number of user namespaces that may be created below that of the writing process.
-const MAXIMUM: &str = "/proc/sys/user/max_user_namespaces";
 
 /// Creates a user namespace that maps id 0 to `first_uid`, and in which no further one can be created. It
 /// exists as long as the file is open.
@@ -35,9 +33,7 @@ pub(super) fn create(first_uid: u32) -> Result<File, Failure> {
     let status = waitpid(child, None)?;
     let opened = opened?;
     if status != WaitStatus::Exited(child, 0) {
-        return Err(Failure::infrastructure(format!(
-            "could not disable user namespaces inside the sandbox ({MAXIMUM})"
-        )));
+        return Err(failures::nested_namespaces());
     }
     Ok(opened)
 }
@@ -59,7 +55,7 @@ pub(super) fn network(user: &File) -> Result<File, Failure> {
     drop((say_ready, done));
     let opened = ready
         .read_exact(&mut [0])
-        .context("creating a network namespace")
+        .map_err(|_| failures::no_network_namespace())
         .and_then(|()| Ok(fs_err::File::open(format!("/proc/{child}/ns/net"))?));
     drop(say_done);
     waitpid(child, None)?;
@@ -69,7 +65,7 @@ pub(super) fn network(user: &File) -> Result<File, Failure> {
 fn open(ready: &mut io::PipeReader, child: Pid, first_uid: u32) -> Result<File, Failure> {
     ready
         .read_exact(&mut [0])
-        .context("creating a user namespace (are they allowed on this machine?)")?;
+        .map_err(|_| failures::no_user_namespace())?;
     let map = format!("0 {first_uid} {RANGE}\n");
     fs_err::write(format!("/proc/{child}/uid_map"), &map)?;
     fs_err::write(format!("/proc/{child}/gid_map"), &map)?;

@@ -1,7 +1,7 @@
 //! Cycles: finds the premature builds, and builds them again.
 //!
 //! A component with several builds has no topological order. `order` finds an order with few premature builds. A
-//! *premature* build comes before a member of its environment, of which it sees the old version. It gets a second stage
+//! *premature* build comes before a member of its environment, whose old version it sees. It gets a second stage
 //! directly after the last member that it missed, and later builds see this stage. So the last stage of each member has
 //! every member of its environment as an ancestor: in the first stage if the order allows it, otherwise in the second
 //! one. A build between the two stages sees the first one, which is also new.

@@ -4,8 +4,8 @@
 //! softest kind it falls apart into smaller components, which `feedback` orders. Each of these is then split by the
 //! next kind. Finally, premature builds are postponed if that makes no other build premature.
 //!
-//! Where `arcs` finds an order with fewer premature builds for some of these components, the whole order is also made
-//! with those, and the cheaper one is taken.
+//! Where `arcs` finds an order with fewer premature builds for some of these components, the whole order is also
+//! computed with those, and the cheaper one is taken.
 
 use fixedbitset::FixedBitSet;
 use petgraph::algo::kosaraju_scc;

@@ -99,6 +99,7 @@ fn refuses_invalid_values_with_a_hint() {
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s"),
         ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nowhere/ca.pem"),
+        ("OTEL_SDK_DISABLED", "maybe"),
         ("OTEL_TRACES_EXPORTER", "zipkin"),
         ("OTEL_TRACES_SAMPLER", "sometimes"),
         ("OTEL_RESOURCE_ATTRIBUTES", "name"),
@@ -109,6 +110,10 @@ fn refuses_invalid_values_with_a_hint() {
         assert!(error.message.contains(name), "{error}");
         assert!(error.hint.is_some(), "{error}");
     }
+    let endpoint = [("OTEL_EXPORTER_OTLP_ENDPOINT", "ftp://u:s3cret@collector")];
+    let error = read(&endpoint).unwrap_err();
+    assert!(!error.message.contains("s3cret"), "{error}");
+    assert!(read(&[("OTEL_SDK_DISABLED", "False")]).unwrap().is_some());
     let ratio = [
         ("OTEL_TRACES_SAMPLER", "traceidratio"),
         ("OTEL_TRACES_SAMPLER_ARG", "2"),

@@ -1,4 +1,4 @@
-//! Builds as pipelines of a GitLab. The tests act as the jobs: they send what an executor sends.
+//! Builds as GitLab pipelines. The tests act as the jobs: they send what an executor sends.
 
 mod dispatch;
 mod ends;
@@ -24,7 +24,7 @@ pub(super) const CI_CONFIG: &str = "buildbtw.yml@packaging/ci";
 const SECRET: &str = "bbtw_0123456789abcdef0123456789abcdef0123456789ab";
 
 impl Forge {
-    /// Starts a GitLab that builds: with the template, and a token that may create pipelines.
+    /// Starts a stand-in that builds: with the template, and a token that may create pipelines.
     pub(super) async fn that_builds(packages: &[Srcinfo]) -> Self {
         let mut forge = Self::empty().await;
         forge.token = forge.gitlab.create_token(&["api"]);

@@ -87,7 +87,7 @@ async fn builds_on_gitlab_retry_of_rejected_job() {
     let forge = Forge::that_builds(&packages()).await;
     let (server, job) = started(&forge).await;
     job.ends(Status::Failed, Some("script_failure"));
-    expect_failed_once(&forge, &server, "failed before it asked for its build").await;
+    expect_failed_once(&forge, &server, "failed before it requested its build").await;
     forge.gitlab.retry_job(job.job).unwrap();
     forge.runs(&server, job.pipeline).succeeds().await;
     build_that_is(&server, "libgreet", BuildStatus::Built).await;

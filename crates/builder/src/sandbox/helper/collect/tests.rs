@@ -59,6 +59,60 @@ fn run(folders: &Folders, computed: bool) -> Result<(Vec<BuiltPackage>, Vec<Stri
         .map_err(|failure| failure.message)
 }
 
+/// Returns why the packages that `write` leaves are refused.
+fn refusal(write: impl FnOnce(&mut Folders)) -> Failure {
+    let mut folders = folders();
+    write(&mut folders);
+    let Folders {
+        built,
+        output,
+        request,
+        ..
+    } = &folders;
+    collect(built, output, request, request.version.as_ref()).unwrap_err()
+}
+
+#[test]
+fn refusals_match_snapshot() {
+    let file = "a-1-1-x86_64.pkg.tar.zst";
+    let write = |name: &'static str| {
+        move |folders: &mut Folders| fs_err::write(folders.built.join(name), "text").unwrap()
+    };
+    let text = crate::failure::recorded([
+        ("no package", refusal(|_| {})),
+        (
+            "another package",
+            refusal(|folders| drop(package(folders, "b", "1-1", "x86_64"))),
+        ),
+        (
+            "another architecture",
+            refusal(|folders| drop(package(folders, "a", "1-1", "any"))),
+        ),
+        (
+            "missing package",
+            refusal(|folders| drop(package(folders, "a-debug", "1-1", "x86_64"))),
+        ),
+        ("another file", refusal(write("config.log"))),
+        ("damaged package", refusal(write(file))),
+        (
+            "symlink",
+            refusal(|folders| symlink("/etc/passwd", folders.built.join(file)).unwrap()),
+        ),
+        (
+            "large package",
+            refusal(|folders| {
+                package(folders, "a", "1-1", "x86_64");
+                folders.request.limits.output_bytes = 100;
+            }),
+        ),
+        (
+            "removed folder",
+            refusal(|folders| fs_err::remove_dir(&folders.built).unwrap()),
+        ),
+    ]);
+    insta::assert_snapshot!(text);
+}
+
 #[test]
 fn collects_expected_packages_with_digests() {
     let folders = folders();

@@ -120,7 +120,7 @@ impl Offline {
             // Tests may expect connections to fail, and may fail for any other reason.
             "check" => (
                 format!(
-                    "{before}\ncheck() must not use the network: none is offered after prepare() under any \
+                    "{before}\ncheck() must not use the network: none is available after prepare() under any \
                      policy (`{policy}`)"
                 ),
                 "if it needs one, let prepare() download what it needs, with network policy `prepare`"
@@ -132,7 +132,7 @@ impl Offline {
             ),
             _ => (
                 format!(
-                    "{function}() must not use the network: none is offered after prepare() under any \
+                    "{function}() must not use the network: none is available after prepare() under any \
                      policy (`{policy}`); {before}"
                 ),
                 format!(
@@ -196,7 +196,7 @@ mod tests {
         let message = explained(&of_build, NetworkPolicy::Prepare);
         assert!(
             message
-                .starts_with("build() must not use the network: none is offered after prepare()"),
+                .starts_with("build() must not use the network: none is available after prepare()"),
             "{message}"
         );
         // It may have been the server of a test that did not respond.

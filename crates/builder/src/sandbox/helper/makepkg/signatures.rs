@@ -1,4 +1,4 @@
-//! Checks the signatures of sources by makepkg, with the keys in the repository's `keys/pgp`. This is a
+//! Checks the signatures of sources with makepkg and the keys in the repository's `keys/pgp`. This is a
 //! separate run; the others skip the check.
 
 use std::path::Path;

@@ -39,7 +39,7 @@ pub(super) fn ended(status: ExitStatus, failure: Failure) -> Failure {
     Failure {
         kind: FailureKind::Infrastructure,
         message: format!(
-            "the network for sources ended (pasta: {status}); {}",
+            "the network for sources failed (pasta: {status}); {}",
             failure.message
         ),
         ..failure

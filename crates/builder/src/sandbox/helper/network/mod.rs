@@ -102,7 +102,7 @@ impl Network {
         &self.inner
     }
 
-    /// Returns the network because of which an address is refused.
+    /// Returns the refused network that an address belongs to, if there is one.
     pub(super) fn refused_network(&self, address: IpAddr) -> Option<SourceNetwork> {
         match routes::lookup(&self.routes, address)? {
             (network, Action::Refuse) => Some(network),

@@ -44,7 +44,7 @@ pub(super) type Route = (SourceNetwork, Action);
 
 /// Returns the routes besides the default route. `own` are the addresses and networks of the host and of
 /// the server. `allowed` overrides the refused networks, except that a single address of the host or the
-/// server must be allowed explicitly: allowing a network means the other hosts in it. The loopback interface
+/// server must be allowed explicitly: allowing a network is meant for the other hosts in it. The loopback interface
 /// is an exception, because its network has no other hosts.
 pub(super) fn routes(own: &[SourceNetwork], allowed: &[SourceNetwork]) -> Vec<Route> {
     let always = REFUSED.iter().filter_map(|text| parse_refused(text));

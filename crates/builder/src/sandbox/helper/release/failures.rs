@@ -1,5 +1,7 @@
 //! The failures of releases that cannot be written.
 
+use std::fmt::Display;
+
 use buildbtw_model::PackageVersion;
 
 use crate::failure::Failure;
@@ -20,6 +22,30 @@ pub(super) fn not_bumped(
 ) -> Failure {
     Failure::package(format!("the release cannot be bumped to {release}: {why}"))
         .hint(format!("{advice}, or {}", request.release_hint()))
+}
+
+/// Explains that the computed version cannot be used.
+pub(super) fn invalid_version(error: impl Display) -> Failure {
+    Failure::package(format!("pkgver() printed an invalid version: {error}"))
+}
+
+/// Explains that the functions of the PKGBUILD have changed it so that it cannot be read.
+pub(super) fn unreadable() -> Failure {
+    Failure::package("the PKGBUILD can no longer be read after prepare() and pkgver() ran")
+        .see_log()
+}
+
+/// Explains that the PKGBUILD sets its version again after the line that was appended to it.
+pub(super) fn other_pkgver(pkgver: &str, found: &str) -> Failure {
+    Failure::package(format!(
+        "pkgver() printed {pkgver}, but the PKGBUILD still says {found}"
+    ))
+    .hint("write `pkgver=` at the start of a line")
+}
+
+/// Explains that the plan requests a release that is not one.
+pub(super) fn invalid_release(release: &str) -> Failure {
+    Failure::infrastructure(format!("{release:?} is not a valid pkgrel"))
 }
 
 /// Explains that pacman would keep the package of the base repositories.
@@ -70,6 +96,13 @@ mod tests {
                 "newer base package",
                 not_installable(&version("1-1.1"), &version("1-2")),
             ),
+            (
+                "invalid computed version",
+                invalid_version("1 2-1".parse::<PackageVersion>().unwrap_err()),
+            ),
+            ("unreadable PKGBUILD", unreadable()),
+            ("version in another place", other_pkgver("r7.abc", "1")),
+            ("invalid release", invalid_release("1a")),
         ]);
         insta::assert_snapshot!(text);
     }
