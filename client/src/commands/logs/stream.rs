@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use buildbtw_model::api::Event;
-use buildbtw_model::client::{Backoff, ClientError, EventStream};
+use buildbtw_model::client::{Backoff, ClientError, ConnectionProblem, EventStream};
 use buildbtw_model::{AttemptId, BuildId, BuildStatus, EventKind};
 
 use super::sink::Sink;
@@ -85,6 +85,7 @@ async fn stream(
                 return Ok(Err(ClientError::Connection {
                     server: context.client.server().to_owned(),
                     reason: error.to_string(),
+                    problem: ConnectionProblem::Network,
                 }));
             }
         }
