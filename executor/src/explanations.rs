@@ -4,7 +4,7 @@
 use std::fmt::Display;
 use std::path::Path;
 
-use buildbtw_model::client::ClientError;
+use buildbtw_model::client::{ClientError, ConnectionProblem};
 use buildbtw_model::{Architecture, Explanation, WorkerName};
 
 /// The hint for jobs that do not come from the template.
@@ -22,9 +22,14 @@ pub(crate) fn no_name() -> Explanation {
 /// Explains why the server cannot be used. Hints name settings, where those of other programs name flags.
 pub(crate) fn of_client(error: &ClientError) -> Explanation {
     let hint = match error {
-        ClientError::Connection { .. } => {
-            Some("check that buildbtw-server runs there, or correct `server` in executor.toml".to_owned())
-        }
+        ClientError::Connection {
+            problem: ConnectionProblem::Network,
+            ..
+        } => Some("check that buildbtw-server runs there, or correct `server` in executor.toml".to_owned()),
+        ClientError::Connection {
+            problem: ConnectionProblem::UnknownAuthority,
+            ..
+        } => Some("set `ca` in executor.toml to the PEM file of that authority".to_owned()),
         ClientError::InvalidServer { .. } => {
             Some("set `server` in executor.toml to a URL like `https://build.example.org`".to_owned())
         }
@@ -223,6 +228,7 @@ mod tests {
             of_client(&ClientError::Connection {
                 server: "http://127.0.0.1:8080".to_owned(),
                 reason: "Connection refused (os error 111)".to_owned(),
+                problem: ConnectionProblem::Network,
             }),
             untrusted_owner(folder, 1000),
             untrusted_mode(folder),

@@ -1,7 +1,7 @@
 //! Whether a buildbtw server can be used: reachable, its clock, version, readiness and the token.
 
 use buildbtw_model::api::ReadyResponse;
-use buildbtw_model::client::{Client, ClientError, Probe};
+use buildbtw_model::client::{Client, ClientError, ConnectionProblem, Probe};
 use jiff::Timestamp;
 
 use crate::clock::{self, Reading};
@@ -96,15 +96,20 @@ fn reachable(client: &Client, probe: &Probe) -> String {
 
 fn unreachable(client: &Client, setting: &str, error: &ClientError) -> Check {
     let message = error.to_string();
-    let is_certificate = message.to_lowercase().contains("certificate");
-    let repair = match (error, is_certificate) {
-        (ClientError::Connection { .. }, true) => {
-            "name the file of its certificate authority with the setting `ca`".to_owned()
-        }
-        (ClientError::Connection { .. }, false) => {
-            let server = client.server();
-            format!("start buildbtw-server at {server}, or correct the setting `{setting}`")
-        }
+    let repair = match error {
+        ClientError::Connection { problem, .. } => match problem {
+            ConnectionProblem::Network => {
+                let server = client.server();
+                format!("start buildbtw-server at {server}, or correct the setting `{setting}`")
+            }
+            ConnectionProblem::UnknownAuthority => {
+                "name the file of its certificate authority with the setting `ca`".to_owned()
+            }
+            ConnectionProblem::Certificate => {
+                "check the host names and the period in the server's certificate, and the clock of this machine"
+                    .to_owned()
+            }
+        },
         _ => not_ours(setting),
     };
     Check::failure("server", message, repair)

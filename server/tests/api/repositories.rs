@@ -514,7 +514,7 @@ async fn answers_with_an_error_where_it_cannot_read_a_file() {
     for name in names {
         let path = folder.join(name);
         let url = format!("/repo/bump/1/x86_64/{name}");
-        let closed = std::os::unix::fs::PermissionsExt::from_mode(0);
+        let closed = std::os::unix::fs::PermissionsExt::from_mode(0o0);
         fs_err::set_permissions(&path, closed).unwrap();
         // Root can open the file.
         if fs_err::File::open(&path).is_err() {

@@ -126,7 +126,10 @@ async fn does_not_follow_links_in_tree_and_output() {
     let (kind, message, _) = fixture.fails(&request).await;
     assert_eq!(
         (kind, &*message),
-        (FailureKind::Package, "the PKGBUILD is a symlink")
+        (
+            FailureKind::Package,
+            "the PKGBUILD is a symlink\nhint: replace it with a regular file"
+        )
     );
     assert!(
         fs_err::read_to_string(&target)

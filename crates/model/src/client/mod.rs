@@ -310,6 +310,7 @@ mod tests {
         let error = ClientError::Connection {
             server: "http://u:s3cret@x".to_owned(),
             reason: "refused".to_owned(),
+            problem: ConnectionProblem::Network,
         };
         assert!(!error.to_string().contains("s3cret"), "{error}");
     }

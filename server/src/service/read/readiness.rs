@@ -125,7 +125,11 @@ mod tests {
     async fn is_not_ready_before_the_sources_are_read_and_while_it_stops() {
         let state = TestState::new().await;
         let found = check_all(state.monitoring_parts()).await;
-        assert!(problem(&found, "sources").unwrap().contains("not read yet"));
+        assert!(
+            problem(&found, "sources")
+                .unwrap()
+                .contains("not been read yet")
+        );
         for name in ["writer", "disk", "migrations", "shutdown"] {
             assert_eq!(problem(&found, name), None);
         }

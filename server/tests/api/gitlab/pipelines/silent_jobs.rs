@@ -113,7 +113,7 @@ async fn tolerates_unreadable_job_log() {
         forge.gitlab.faults().add(on, Times::Always, forbidden);
         job.ends(Status::Failed, Some(reason));
         if pipelines == 1 {
-            expect_failed_once(&forge, &server, "failed before it asked").await;
+            expect_failed_once(&forge, &server, "failed before it requested").await;
         } else {
             forge.job(&server, "libgreet", 2).await.succeeds().await;
             build_that_is(&server, "libgreet", BuildStatus::Built).await;
