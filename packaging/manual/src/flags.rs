@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Command, CommandFactory as _};
 
-/// Flags of other programs: gitlab-runner and systemctl.
-const FOREIGN: [&str; 3] = ["executor", "now", "quiet"];
+/// Flags of other programs: gitlab-runner, git and systemctl.
+const FOREIGN: [&str; 4] = ["executor", "mirror", "now", "quiet"];
 /// The sources of `doctor`, each with the program whose flags it may name. The client's may be named anywhere, because
 /// repairs use it; those for all programs may name what any of them has.
 const SOURCES: [(&str, Option<&str>); 6] = [
