@@ -41,8 +41,9 @@ test *ARGS: test-scripts
     export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) * 3))}
     # The test of the API uses it, and says so if it is missing.
     scripts/python-tools schemathesis || true
-    cargo build --workspace --bins
-    cargo test --workspace "$@"
+    # With the same features of dependencies as the tests, so that nothing is compiled twice.
+    cargo build --workspace --bins --tests
+    scripts/quick-makepkg cargo test --workspace "$@"
 
 # Run tests N times while other processes occupy all cores; FILTER is a name or arguments of cargo test
 [group('check')]
@@ -97,11 +98,19 @@ fmt:
 # Follow notes/install.md on two machines in namespaces, as on Arch and on Debian (needs root)
 [group('check')]
 [no-exit-message]
-follow-install: proxies (tools "cargo-deb")
-    cargo build --workspace --bins
-    packaging/debian/build target/packages-to-try --ready target/debug
-    @scripts/follow-install arch
-    @scripts/follow-install debian target/packages-to-try
+follow-install *PROGRAMS: proxies (tools "cargo-deb")
+    #!/usr/bin/env bash
+    set -euo pipefail
+    programs=${1:-target/debug}
+    (($#)) || cargo build --workspace --bins
+    packaging/debian/build target/packages-to-try --ready "$programs"
+    # At the same time: both spend half of the time waiting.
+    PROGRAMS=$programs scripts/follow-install arch >target/follow-install-arch.log 2>&1 &
+    status=0
+    scripts/follow-install debian target/packages-to-try || status=$?
+    wait $! || status=$?
+    cat target/follow-install-arch.log
+    exit "$status"
 
 # Unpack nginx and Caddy, with which `just test` then tests the examples of packaging/proxy
 [group('check')]
@@ -116,7 +125,9 @@ deny: (tools "cargo-deny")
 # Validate the GraphQL queries against the committed schema
 [group('check')]
 check-graphql:
-    cargo run --quiet --package buildbtw-fake-gitlab --example check_graphql
+    # With the features of all programs, as the tests compile it.
+    cargo build --quiet --workspace --example check_graphql
+    "${CARGO_TARGET_DIR:-target}/debug/examples/check_graphql"
 
 # Update that schema from the GitLab instance in .env (BUILDBTW_GITLAB_…)
 [group('develop')]

@@ -6,7 +6,8 @@ use buildbtw_builder::{Bind, RootCommand, Source, run_in_root};
 use buildbtw_model::FailureKind;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Fixture, Log, expected, file_in, script_package, serve};
+use crate::serving::{serve, serve_nothing};
+use crate::support::{Fixture, Log, expected, file_in, script_package};
 
 fn libgreet(major: u32) -> String {
     format!(
@@ -222,10 +223,11 @@ async fn classifies_failures_by_kind() {
     assert!(log.contains("not our ref"), "{log}");
 
     let mut request = fixture.request("offline", &script_package("offline", "true"));
-    request.sources = vec!["http://127.0.0.1:1/x.tar.gz".into()];
+    let url = format!("http://127.0.0.1:{}/x.tar.gz", serve_nothing().await);
+    request.sources = vec![url.clone()];
     let (kind, message, _) = fixture.fails(&request).await;
     assert_eq!(kind, FailureKind::Infrastructure);
-    assert!(message.contains("http://127.0.0.1:1/x.tar.gz"), "{message}");
+    assert!(message.contains(&url), "{message}");
 }
 
 #[tokio::test]

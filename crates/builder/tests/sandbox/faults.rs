@@ -4,7 +4,8 @@
 use buildbtw_builder::BuildRequest;
 use buildbtw_model::FailureKind::{Infrastructure, Package};
 
-use crate::support::{Fixture, script_package, serve, serve_status};
+use crate::serving::{serve, serve_nothing, serve_status};
+use crate::support::{Fixture, script_package};
 
 /// Returns a PKGBUILD of an empty package, with additional lines.
 fn tiny(name: &str, lines: &str) -> String {
@@ -234,10 +235,7 @@ async fn blames_package_for_refused_downloads_only() {
             "{message}"
         );
     }
-    // Bound but not listening, so that connections are refused and the port cannot go to another test.
-    let closed = tokio::net::TcpSocket::new_v4().unwrap();
-    closed.bind(([127, 0, 0, 1], 0).into()).unwrap();
-    let port = closed.local_addr().unwrap().port();
+    let port = serve_nothing().await;
     for url in [
         format!("http://127.0.0.1:{port}/x.tar.gz"),
         "http://no-such-host.invalid/x.tar.gz".to_owned(),

@@ -372,7 +372,7 @@ async fn builds_git_source_with_submodule_offline() {
     let Some(fixture) = Fixture::new() else {
         return;
     };
-    let port = crate::support::serve(fixture.path("repository")).await;
+    let port = crate::serving::serve(fixture.path("repository")).await;
     fixture.sh(&format!(
         "export GIT_AUTHOR_NAME=t GIT_AUTHOR_EMAIL=t@localhost GIT_COMMITTER_NAME=t GIT_COMMITTER_EMAIL=t@localhost
          git init -q part && cd part && echo part >part.txt && git add -A && git commit -qm one && cd ..

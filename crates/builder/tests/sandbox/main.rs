@@ -29,6 +29,7 @@ mod packages;
 mod prepare;
 mod refusals;
 mod releases;
+mod serving;
 mod signatures;
 mod srcinfo;
 mod support;

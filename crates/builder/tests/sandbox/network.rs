@@ -159,7 +159,7 @@ async fn fetches_nothing_when_server_name_does_not_resolve() {
     let Some(mut fixture) = Fixture::new() else {
         return;
     };
-    let port = crate::support::serve(fixture.path("repository")).await;
+    let port = crate::serving::serve(fixture.path("repository")).await;
     fs_err::write(fixture.path("repository/x.txt"), "text\n").unwrap();
     fixture.configure(|config| config.server = Some("http://no-such-host.invalid:80".into()));
     let source = format!("http://127.0.0.1:{port}/x.txt");

@@ -5,7 +5,8 @@ use buildbtw_builder::{BuildRequest, Source};
 use buildbtw_model::FailureKind::Package;
 use buildbtw_model::ReleaseRule;
 
-use crate::support::{Fixture, file_in, serve};
+use crate::serving::serve;
+use crate::support::{Fixture, file_in};
 
 /// Returns a PKGBUILD whose release is set by `lines`.
 fn released(name: &str, lines: &str) -> String {

@@ -4,7 +4,8 @@ use buildbtw_builder::{BuildOutcome, BuildRequest};
 use buildbtw_model::{FailureKind, MissingKeys, NetworkPolicy};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{CallbackLog, Fixture, Log, file_in, serve};
+use crate::serving::serve;
+use crate::support::{CallbackLog, Fixture, Log, file_in};
 
 /// A fixture with a signing key, `keys/pgp` of its packages, and a server.
 struct Signer {
