@@ -15,7 +15,14 @@ use crate::error::WorkerError;
 pub(crate) struct Scratch {
     root: PathBuf,
     // The kernel releases it however this process ends.
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // Closing it is not enough: a process that another thread is starting still has a copy.
+        let _ = self.lock.unlock();
+    }
 }
 
 impl Scratch {
@@ -41,7 +48,7 @@ impl Scratch {
             .into_parts()
             .0;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { root, _lock: lock }),
+            Ok(()) => Ok(Self { root, lock }),
             Err(std::fs::TryLockError::WouldBlock) => Err(WorkerError::InUse { path: root }),
             Err(std::fs::TryLockError::Error(source)) => Err(unusable(source)),
         }
@@ -102,6 +109,17 @@ impl Scratch {
     }
 }
 
+/// Explains that a folder belongs to another user than this process.
+pub(crate) fn other_owner(folder: &Path, owner: u32, own: u32) -> Explanation {
+    Explanation::with_hint(
+        format!("it belongs to user {owner}, and the worker runs as user {own}"),
+        format!(
+            "set --scratch-dir to another folder, or run `chown {own} {}`",
+            folder.display()
+        ),
+    )
+}
+
 /// Creates a folder that only this process's user can access, or changes an existing one. Fails for a folder of another
 /// user, who could change its mode again; root could use it otherwise.
 fn create_private_dir(folder: &Path) -> Result<(), Explanation> {
@@ -115,13 +133,7 @@ fn create_private_dir(folder: &Path) -> Result<(), Explanation> {
     let metadata = fs_err::metadata(folder).map_err(text)?;
     let (owner, own) = (metadata.uid(), nix::unistd::geteuid().as_raw());
     if owner != own {
-        return Err(Explanation::with_hint(
-            format!("it belongs to user {owner}, and the worker runs as user {own}"),
-            format!(
-                "set --scratch-dir to another folder, or run `chown {own} {}`",
-                folder.display()
-            ),
-        ));
+        return Err(other_owner(folder, owner, own));
     }
     if metadata.permissions().mode() & 0o777 == MODE {
         return Ok(());
