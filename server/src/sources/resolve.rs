@@ -54,7 +54,11 @@ impl Sources {
         let row = self.repository_as_of(&changeset.pkgbase, freshness).await?;
         match self.kind.read_ref(&row, &changeset.git_ref).await {
             Ok(found) => self.resolved(changeset, &row, found).await,
-            Err(error) => Err(self.explain(changeset, &row, error).await),
+            Err(error) => Err(Self::unless_stale(
+                &changeset.pkgbase,
+                freshness,
+                self.explain(changeset, &row, error).await,
+            )),
         }
     }
 
@@ -76,7 +80,11 @@ impl Sources {
             Ok(found) => srcinfo::parse(&found, Some(&changeset.pkgbase))
                 .map(Arc::new)
                 .map_err(|problem| refusals::unusable_ref(changeset, &row, &problem.message)),
-            Err(error) => Err(self.explain(changeset, &row, error).await),
+            Err(error) => Err(Self::unless_stale(
+                &changeset.pkgbase,
+                freshness,
+                self.explain(changeset, &row, error).await,
+            )),
         }
     }
 

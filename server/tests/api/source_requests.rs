@@ -293,3 +293,25 @@ async fn reports_unknown_ref_with_existing_branches() {
     let hint = refused.hint.unwrap();
     assert!(hint.contains("main, next"), "{hint}");
 }
+
+#[tokio::test]
+async fn keeps_repositories_while_their_folder_is_not_mounted() {
+    let server = TestServer::start(|sources| {
+        sources.push(&Srcinfo::new("libgreet", "1-1"));
+    })
+    .await;
+    server.namespace("before", &["libgreet/main"]).await;
+    let folder = server.sources.folder();
+    let elsewhere = folder.with_extension("unmounted");
+    fs_err::rename(folder, &elsewhere).unwrap();
+    let refused = server
+        .admin()
+        .create_namespace(&new_namespace(&["libgreet/main"]))
+        .await;
+    let refused = refusal(refused);
+    assert_eq!(refused.kind, ProblemKind::Unavailable, "{refused:?}");
+    assert!(server.source("libgreet").await.is_some());
+
+    fs_err::rename(&elsewhere, folder).unwrap();
+    server.namespace("after", &["libgreet/main"]).await;
+}

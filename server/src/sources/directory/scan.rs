@@ -59,7 +59,7 @@ impl Directory {
     /// Reads some repositories of the folder again.
     ///
     /// # Errors
-    /// When the database cannot be used.
+    /// When a repository is gone because the whole folder is, or the database cannot be used.
     pub(crate) async fn scan_some(
         self: &Arc<Self>,
         sources: &Sources,
@@ -69,6 +69,10 @@ impl Directory {
         let (present, removed): (Vec<_>, Vec<_>) = paths
             .into_iter()
             .partition(|path| repositories::git_dir(&self.folder.join(path)).is_some());
+        if !removed.is_empty() {
+            // A folder that is not mounted says nothing about its repositories.
+            drop(fs_err::tokio::read_dir(&self.folder).await?);
+        }
         let (removed, known) = known
             .into_iter()
             .partition(|row| removed.contains(&row.path));
