@@ -256,6 +256,21 @@ mod tests {
     }
 
     #[test]
+    fn refusals_match_snapshot() {
+        let refused = [
+            "build.example.org",
+            "https://build.example.org:99999",
+            "https://0.0.0.0",
+            "https://user@build.example.org",
+            "https://build.example.org/?a=b",
+            "https://build.example.org/a//b",
+            "https://build.example.org/api",
+        ];
+        let refused = refused.map(|text| parse_url(text).unwrap_err().to_string());
+        insta::assert_snapshot!(refused.join("\n\n"));
+    }
+
+    #[test]
     fn refusals_do_not_show_passwords() {
         for text in [
             "https://u:s3cret@x",

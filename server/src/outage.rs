@@ -289,7 +289,7 @@ impl Outage {
             "a background task panicked and is restarted: {}",
             self.0.title
         );
-        let message = format!("a background task of the server panicked: {message}");
+        let message = panic_message(message);
         self.begin(message.clone().into(), message, true);
         pause
     }
@@ -324,6 +324,11 @@ impl Outage {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Returns the cause of an outage for people, after a panic.
+fn panic_message(panic: &str) -> String {
+    format!("a background task of the server panicked: {panic}")
 }
 
 #[cfg(test)]

@@ -242,6 +242,17 @@ mod tests {
     }
 
     #[test]
+    fn errors_match_snapshot() {
+        let data = Path::new("/nonexistent/data");
+        let errors = [
+            unusable(data, &io::ErrorKind::NotADirectory.into()),
+            unusable(data, &io::ErrorKind::PermissionDenied.into()),
+            not_permitted(data, 7, 8),
+        ];
+        insta::assert_snapshot!(errors.map(|error| error.to_string()).join("\n\n"));
+    }
+
+    #[test]
     fn gives_files_to_the_owner_of_the_folder_and_follows_no_links() {
         let folder = tempfile::tempdir().unwrap();
         let (data, outside) = (folder.path().join("data"), folder.path().join("outside"));

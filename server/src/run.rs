@@ -374,3 +374,18 @@ pub(crate) async fn lock(data: &Path) -> anyhow::Result<fs_err::File> {
         "stop it, or choose another --data-dir",
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_of_the_lock_match_snapshot() {
+        let kinds = [
+            io::ErrorKind::ReadOnlyFilesystem,
+            io::ErrorKind::PermissionDenied,
+        ];
+        let errors = kinds.map(|kind| not_writable(Path::new("/srv/data"), &kind.into()));
+        insta::assert_snapshot!(errors.map(|error| error.to_string()).join("\n\n"));
+    }
+}

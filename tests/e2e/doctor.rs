@@ -556,7 +556,7 @@ fn executor_doctor_checks_host_runner_and_server() {
     .unwrap();
     let foreign = Report::of(&mut executor_command(folder));
     assert_eq!(foreign.code(), 1);
-    foreign.expect("runner", "failure", "none of 1");
+    foreign.expect("runner", "failure", "no runner in its");
     configure(folder, NOWHERE, "builder = { simulated = {} }\n");
     Report::of(&mut executor_command(folder)).expect("server", "failure", "cannot reach");
     let settings = format!(

@@ -1,5 +1,6 @@
 //! Runs one attempt from the claim to the reported outcome, and removes its folder.
 
+use std::io;
 use std::sync::Arc;
 
 use buildbtw_agent::{AttemptFolder, LogFile, Report, Settled};
@@ -24,8 +25,10 @@ pub(crate) async fn run(context: &Arc<Context>, claim: ClaimId, claimed: Claimed
         Err(error) => {
             // The build cannot run without its log. Reporting it now avoids waiting until the lease expires.
             tracing::error!(%error, "cannot create the attempt's folder");
-            let message = format!("cannot write to the worker's scratch folder: {error}");
-            context.agent.fail(claimed.attempt, message).await;
+            context
+                .agent
+                .fail(claimed.attempt, not_writable(&error))
+                .await;
             return claim::remove(context, claim);
         }
     };
@@ -34,6 +37,11 @@ pub(crate) async fn run(context: &Arc<Context>, claim: ClaimId, claimed: Claimed
     let report = context.agent.run(&claimed, &folder, log, true).await;
     running.end(&report.outcome);
     remove_if_settled(folder, &report).await;
+}
+
+/// Returns the message of an attempt that has no folder.
+pub(crate) fn not_writable(error: &io::Error) -> String {
+    format!("cannot write to the worker's scratch folder: {error}")
 }
 
 /// Removes the folder of a settled attempt. Others are kept for the next start.

@@ -283,7 +283,8 @@ fn absolute(path: Option<PathBuf>) -> anyhow::Result<Option<PathBuf>> {
     Ok(path.map(std::path::absolute).transpose()?)
 }
 
-fn no_name() -> Explanation {
+/// Explains that the worker has no name of its own.
+pub(crate) fn no_name() -> Explanation {
     let message = "the host name cannot be used as a worker name";
     Explanation::with_hint(message, "set --name")
 }

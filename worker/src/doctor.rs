@@ -1,5 +1,6 @@
 //! `doctor`: checks whether this machine can build for its server. The worker may be running.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use buildbtw_agent::machine;
@@ -108,12 +109,17 @@ fn check_disk(scratch: &Path, limit: u64) -> Check {
     let folder = existing.unwrap_or(Path::new("/"));
     match buildbtw_metrics::space(folder) {
         Ok(space) => disk::for_builds(NAME, folder, space.available, limit, DISK_LIMIT),
-        Err(error) => Check::failure(
-            NAME,
-            format!("cannot measure the disk of `{}`: {error}", folder.display()),
-            "check that disk, or set --scratch-dir",
-        ),
+        Err(error) => unmeasured(folder, &error),
     }
+}
+
+/// Returns the failure of a disk whose space is unknown.
+fn unmeasured(folder: &Path, error: &io::Error) -> Check {
+    Check::failure(
+        "disk",
+        format!("cannot measure the disk of `{}`: {error}", folder.display()),
+        "check that disk, or set --scratch-dir",
+    )
 }
 
 async fn check_server(report: &mut Report, config: Option<&Config>, facts: &Facts) {
@@ -238,6 +244,14 @@ mod tests {
         assert_eq!(status(&report, "clock"), Status::Skipped);
         assert_eq!(report.exit_code(), buildbtw_doctor::EXIT_FAILURE);
         assert!(!Path::new(&scratch).exists());
+    }
+
+    #[test]
+    fn check_of_the_disk_matches_snapshot() {
+        let error = io::Error::from(io::ErrorKind::PermissionDenied);
+        let mut report = Report::new(PROGRAM, "1.0.0");
+        report.add(unmeasured(Path::new("/srv/scratch"), &error));
+        insta::assert_snapshot!(report.to_text());
     }
 
     #[test]

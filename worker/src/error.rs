@@ -104,6 +104,7 @@ mod tests {
     use buildbtw_model::api::{Problem, ProblemKind};
 
     use super::*;
+    use crate::{attempt, cli, scratch};
 
     fn refused(kind: ProblemKind) -> ClientError {
         ClientError::Refused(Problem {
@@ -129,7 +130,7 @@ mod tests {
         let errors = [
             WorkerError::Scratch {
                 path: path.clone(),
-                error: Explanation::with_hint("it is a file", "choose a folder"),
+                error: scratch::other_owner(&path, 1000, 7),
             },
             WorkerError::InUse { path },
             WorkerError::Requirements(MissingRequirements {
@@ -163,6 +164,8 @@ mod tests {
         }
         let text = errors.map(|error| error.explanation().to_string());
         let text = text.join("\n\n").replace(&id, "task N ");
-        insta::assert_snapshot!(text);
+        let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        let others = [cli::no_name().to_string(), attempt::not_writable(&full)];
+        insta::assert_snapshot!(format!("{text}\n\n{}", others.join("\n\n")));
     }
 }

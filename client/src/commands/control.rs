@@ -91,15 +91,26 @@ pub(super) async fn retry(context: &Context, args: RetryArgs) -> Result<u8> {
             "note: newer commits exist and will not be built: {}",
             newer.join(", ")
         ));
-        output.hint(format_args!(
-            "`buildbtw retry {name} --latest` or `buildbtw new-iteration {name}` builds them"
-        ));
+        output.hint(build_newer(&name));
     }
     for reason in &retried.not_built {
         output.note(format_args!("{}", reason.text));
     }
     hint_to_watch(output, &name);
     Ok(0)
+}
+
+/// Returns the hint for newer commits that a retry does not build.
+pub(super) fn build_newer(name: &NamespaceName) -> String {
+    format!("`buildbtw retry {name} --latest` or `buildbtw new-iteration {name}` builds them")
+}
+
+/// Creates the error of a deletion without consent.
+pub(super) fn not_confirmed(name: &NamespaceName) -> Error {
+    Error::with_hint(
+        format!("`{name}` was not deleted: not confirmed"),
+        "`--yes` deletes it without confirmation",
+    )
 }
 
 fn newer(commit: &NewerCommit) -> String {
@@ -110,10 +121,7 @@ fn newer(commit: &NewerCommit) -> String {
 pub(super) async fn delete(context: &Context, args: &DeleteArgs) -> Result<u8> {
     let name = &args.namespace;
     if !args.yes && std::io::stdin().is_terminal() && !confirmed(name)? {
-        return Err(Error::with_hint(
-            format!("`{name}` was not deleted: not confirmed"),
-            "`--yes` deletes it without confirmation",
-        ));
+        return Err(not_confirmed(name));
     }
     context.check(context.client.delete_namespace(name).await)?;
     if !context.output.json {

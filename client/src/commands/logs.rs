@@ -143,6 +143,11 @@ fn origin_of_log(context: &Context, build: &BuildSummary, origin: &ReusedFrom) -
     }
 }
 
+/// Creates the error of a stream that has ended too early.
+pub(super) fn closed() -> Error {
+    Error::with_hint("the server closed the connection", "try again in a moment")
+}
+
 /// Waits for the first attempt of a build.
 async fn wait_for_attempt(
     context: &Context,
@@ -152,10 +157,7 @@ async fn wait_for_attempt(
     let of_build = |event: &Event| event.build == Some(build);
     loop {
         let Some(event) = context.check(events.next().await)? else {
-            return Err(Error::with_hint(
-                "the server closed the connection",
-                "try again in a moment",
-            ));
+            return Err(closed());
         };
         if let (true, Some(attempt)) = (of_build(&event), event.attempt) {
             return Ok(attempt);

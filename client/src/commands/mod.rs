@@ -4,6 +4,8 @@ mod build;
 mod completions;
 mod control;
 mod doctor;
+#[cfg(test)]
+mod error_snapshots;
 mod list;
 mod login;
 mod logs;

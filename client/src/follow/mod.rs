@@ -36,9 +36,7 @@ pub(crate) async fn follow(
     display.clear();
     let Some(detail) = followed else {
         context.output.note("interrupted; the rebuild continues");
-        context.output.hint(format_args!(
-            "`buildbtw watch {namespace}` follows it again"
-        ));
+        context.output.hint(follow_again(namespace));
         return Ok(EXIT_INTERRUPTED);
     };
     let detail = detail?;
@@ -48,6 +46,11 @@ pub(crate) async fn follow(
         summary::print(context.output, namespace, &detail)?;
     }
     Ok(detail.summary.status.exit_code())
+}
+
+/// Returns the hint of an interruption.
+pub(crate) fn follow_again(namespace: &NamespaceName) -> String {
+    format!("`buildbtw watch {namespace}` follows it again")
 }
 
 async fn follow_to_end(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use buildbtw_model::api::{Outcome, ProblemKind, ReportedPackage};
 use buildbtw_model::client::ClientError;
-use buildbtw_model::{AttemptId, FailureKind};
+use buildbtw_model::{AttemptId, FailureKind, PackageFileName};
 use buildbtw_telemetry::{spawn_blocking_named, spawn_named};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
@@ -131,9 +131,7 @@ async fn upload_all(
             Ok(()) => {}
             Err(RequestError::Rejected(error)) => {
                 tracing::error!(%error, package = %package.file_name, "the server rejected an upload");
-                let message = format!("the server rejected `{}`: {error}", package.file_name);
-                let rejected = Outcome::failed(rejection_kind(&error), message);
-                return (rejected, Ok(()));
+                return (rejected_package(&package.file_name, &error), Ok(()));
             }
             Err(error) => return (outcome, Err(settled_by(connection, error))),
         }
@@ -162,6 +160,18 @@ async fn upload_pkgbuild(
             .upload_pkgbuild(folder.attempt(), text.clone())
     };
     connection.retry(send).await
+}
+
+/// Returns the outcome of a build with a package that the server rejects.
+fn rejected_package(name: &PackageFileName, error: &ClientError) -> Outcome {
+    let message = format!("the server rejected `{name}`: {error}");
+    Outcome::failed(rejection_kind(error), message)
+}
+
+/// Returns the outcome of a build whose success the server rejects.
+fn rejected_result(error: &ClientError) -> Outcome {
+    let message = format!("the server rejected the result: {error}");
+    Outcome::failed(rejection_kind(error), message)
 }
 
 /// Returns the failure kind of a rejected report.
@@ -227,8 +237,7 @@ pub(crate) async fn report_outcome(
         match outcome {
             // Without a report, the build would wait until its lease expires.
             Outcome::Succeeded { .. } => {
-                let message = format!("the server rejected the result: {error}");
-                outcome = Outcome::failed(rejection_kind(&error), message);
+                outcome = rejected_result(&error);
             }
             Outcome::Failed { .. } => {
                 let settled = Settled::Reported;
@@ -250,5 +259,37 @@ fn settled_by(connection: &Connection, error: RequestError) -> Settled {
             Settled::Pending
         }
         RequestError::ShuttingDown => Settled::Pending,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use buildbtw_model::api::Problem;
+
+    use super::*;
+
+    #[test]
+    fn failures_match_snapshot() {
+        let error = |kind| {
+            ClientError::Refused(Problem {
+                kind,
+                title: "as the server says".to_owned(),
+                status: 422,
+                detail: None,
+                hint: Some("do what the server says".to_owned()),
+                trace_id: None,
+            })
+        };
+        let name = "a-1-1-any.pkg.tar.zst".parse().unwrap();
+        let failures = [
+            rejected_package(&name, &error(ProblemKind::UnexpectedPackage)),
+            rejected_package(&name, &error(ProblemKind::ChecksumMismatch)),
+            rejected_result(&error(ProblemKind::InvalidRequest)),
+        ];
+        let text = failures.map(|failure| match failure {
+            Outcome::Failed { kind, explanation } => format!("## {kind}\n{explanation}"),
+            Outcome::Succeeded { .. } => panic!("{failure:?}"),
+        });
+        insta::assert_snapshot!(text.join("\n\n"));
     }
 }

@@ -31,14 +31,9 @@ pub fn permission_denied(path: &Path, user: Option<RunAs>) -> Option<PermissionD
     }
     let name = name_of(user);
     let reason = match first_closed_folder(path, user) {
-        Some(folder) => format!(
-            "its folder {} is not accessible to {name}",
-            folder.display()
-        ),
-        None if path.is_file() && is_noexec(path) => {
-            "its file system is mounted with noexec".to_owned()
-        }
-        None => format!("{name} is not allowed to execute it"),
+        Some(folder) => closed(&folder, &name),
+        None if path.is_file() && is_noexec(path) => noexec(),
+        None => not_allowed(&name, "execute"),
     };
     Some(PermissionDenied::new(path, reason))
 }
@@ -48,13 +43,25 @@ pub fn permission_denied(path: &Path, user: Option<RunAs>) -> Option<PermissionD
 pub fn reading_denied(path: &Path) -> PermissionDenied {
     let name = name_of(None);
     let reason = match first_closed_folder(path, None) {
-        Some(folder) => format!(
-            "its folder {} is not accessible to {name}",
-            folder.display()
-        ),
-        None => format!("{name} is not allowed to read it"),
+        Some(folder) => closed(&folder, &name),
+        None => not_allowed(&name, "read"),
     };
     PermissionDenied::new(path, reason)
+}
+
+fn closed(folder: &Path, name: &str) -> String {
+    format!(
+        "its folder {} is not accessible to {name}",
+        folder.display()
+    )
+}
+
+fn noexec() -> String {
+    "its file system is mounted with noexec".to_owned()
+}
+
+fn not_allowed(name: &str, to: &str) -> String {
+    format!("{name} is not allowed to {to} it")
 }
 
 fn is_missing(path: &Path) -> bool {
@@ -122,6 +129,19 @@ mod tests {
         uid: 65534,
         gid: 65534,
     });
+
+    #[test]
+    fn reasons_match_snapshot() {
+        let reasons = [
+            closed(Path::new("/srv"), "user `builder`"),
+            noexec(),
+            not_allowed("user `builder`", "execute"),
+            not_allowed("user `builder`", "read"),
+        ];
+        let program = Path::new("/srv/bin/bwrap");
+        let denied = reasons.map(|reason| PermissionDenied::new(program, reason).to_string());
+        insta::assert_snapshot!(denied.join("\n"));
+    }
 
     #[test]
     fn names_first_folder_the_user_cannot_enter() {

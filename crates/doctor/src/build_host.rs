@@ -1,5 +1,6 @@
 //! Whether this machine can build: programs, the kernel, and one real build in the sandbox.
 
+use std::io;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Mutex, PoisonError};
@@ -63,14 +64,19 @@ pub async fn check_host(report: &mut Report, config: &SandboxConfig) {
     });
     let builder = Builder::sandboxed(config.clone());
     let scratch_disk = builder.warning();
-    report.add(match scratch_disk {
-        None => Check::ok("files of builds", "they are kept where the settings say"),
+    report.add(judge_scratch_disk(scratch_disk));
+}
+
+fn judge_scratch_disk(warning: Option<String>) -> Check {
+    let name = "files of builds";
+    match warning {
+        None => Check::ok(name, "they are kept where the settings say"),
         Some(warning) => Check::warning(
-            "files of builds",
+            name,
             warning,
             "provide what is missing, or set the storage of scratch disks to `memory`",
         ),
-    });
+    }
 }
 
 fn judge(requirement: Requirement, version: Option<String>) -> Check {
@@ -156,27 +162,32 @@ pub async fn check_build(
     }
     report.add(match built {
         Ok(Ok(message)) => Check::ok(BUILD, message),
-        Ok(Err(explanation)) => {
-            let message = format!("{}{}", explanation.message, log.end());
-            Check::failed(
-                BUILD,
-                Explanation {
-                    message,
-                    ..explanation
-                },
-                "repair what the checks above name, and run the command again",
-            )
-        }
-        Err(_) => Check::failure(
-            BUILD,
-            format!(
-                "it did not end within {} s{}",
-                BUILD_TIMEOUT.as_secs(),
-                log.end()
-            ),
-            "check the load and the disk of this machine",
-        ),
+        Ok(Err(explanation)) => failed(explanation, &log.end()),
+        Err(_) => too_slow(&log.end()),
     });
+}
+
+/// Returns the failure of a build. `end` is the end of its log.
+fn failed(explanation: Explanation, end: &str) -> Check {
+    Check::failed(
+        BUILD,
+        explanation.map(|message| format!("{message}{end}")),
+        "repair what the checks above name, and run the command again",
+    )
+}
+
+/// Returns the failure of a build that did not end in time. `end` is the end of its log.
+fn too_slow(end: &str) -> Check {
+    Check::failure(
+        BUILD,
+        format!("it did not end within {} s{end}", BUILD_TIMEOUT.as_secs()),
+        "check the load and the disk of this machine",
+    )
+}
+
+/// Explains that the build could not begin.
+fn not_prepared(error: &io::Error) -> Explanation {
+    Explanation::from(format!("cannot prepare it: {error}"))
 }
 
 async fn build(
@@ -186,7 +197,7 @@ async fn build(
     log: &Log,
     cancel: CancellationToken,
 ) -> Result<String, Explanation> {
-    let cannot = |error: std::io::Error| Explanation::from(format!("cannot prepare it: {error}"));
+    let cannot = |error: io::Error| not_prepared(&error);
     fs_err::create_dir_all(&config.scratch_root).map_err(cannot)?;
     let folder = tempfile::tempdir().map_err(cannot)?;
     let (source, output) = (folder.path().join("source"), folder.path().join("output"));
@@ -260,7 +271,7 @@ impl Log {
 
 #[cfg(test)]
 mod tests {
-    use buildbtw_builder::LogSink as _;
+    use buildbtw_builder::{LogSink as _, Missing};
 
     use super::*;
     use crate::Status;
@@ -297,7 +308,7 @@ mod tests {
         let requirement = Requirement {
             name: "program bwrap".into(),
             program: None,
-            missing: Some(buildbtw_builder::Missing {
+            missing: Some(Missing {
                 what: "the program `bwrap` (bubblewrap, the sandbox)".into(),
                 repair: "apt-get install bubblewrap".into(),
             }),
@@ -313,6 +324,35 @@ mod tests {
         let check = judge(found, Some("0.8.0".into()));
         assert_eq!(check.message, "`/usr/bin/bwrap` 0.8.0");
         assert_eq!(judge_cgroups("cgroups", false).status, Status::Warning);
+    }
+
+    #[test]
+    fn checks_match_snapshot() {
+        let pkgbase = parse(PKGBASE).unwrap();
+        let requirement = |missing| Requirement {
+            name: "program bwrap".into(),
+            program: None,
+            missing,
+        };
+        let missing = Missing {
+            what: "the program `bwrap` (bubblewrap, the sandbox)".into(),
+            repair: "apt-get install bubblewrap".into(),
+        };
+        let end = "; its log ends with: one / two";
+        let mut report = Report::new("buildbtw-worker", "1.0.0");
+        report.extend([
+            judge(requirement(None), None),
+            judge(requirement(Some(missing)), None),
+            judge_cgroups("cgroups", true),
+            judge_cgroups("cgroups", false),
+            judge_scratch_disk(None),
+            judge_scratch_disk(Some("there is no loop device".to_owned())),
+            failed(read_packages(&[], &pkgbase).unwrap_err(), end),
+            failed(Explanation::with_hint("it failed", "look into it"), end),
+            failed(not_prepared(&io::ErrorKind::StorageFull.into()), ""),
+            too_slow(end),
+        ]);
+        insta::assert_snapshot!(report.to_text());
     }
 
     #[test]

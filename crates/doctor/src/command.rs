@@ -54,7 +54,7 @@ fn requested(command: Command, arguments: &[OsString]) -> Option<bool> {
 }
 
 /// Returns the report of a program whose configuration cannot be read.
-fn unusable(program: &'static str, version: &'static str, why: Explanation) -> Report {
+pub(crate) fn unusable(program: &'static str, version: &'static str, why: Explanation) -> Report {
     let mut report = Report::new(program, version);
     report.add(Check::failed("configuration", why, "correct the file"));
     report.add(Check::skipped(

@@ -27,11 +27,7 @@ struct Access {
 #[must_use]
 pub fn secret(name: &str, path: &Path) -> Check {
     match access(path) {
-        Ok(access) if access.is_folder => Check::failure(
-            name,
-            format!("`{}` is a folder", path.display()),
-            "name the file with the secret",
-        ),
+        Ok(access) if access.is_folder => is_folder(name, path),
         Ok(access) => {
             let is_readable = fs_err::File::open(path).is_ok();
             judge(name, path, access, is_readable, own())
@@ -44,11 +40,7 @@ pub fn secret(name: &str, path: &Path) -> Check {
 #[must_use]
 pub fn private_folder(name: &str, path: &Path) -> Check {
     match access(path) {
-        Ok(access) if !access.is_folder => Check::failure(
-            name,
-            format!("`{}` is not a folder", path.display()),
-            "name another folder",
-        ),
+        Ok(access) if !access.is_folder => no_folder(name, path),
         Ok(access) => {
             let is_readable = fs_err::read_dir(path).is_ok();
             let check = judge(name, path, access, is_readable, own());
@@ -59,6 +51,22 @@ pub fn private_folder(name: &str, path: &Path) -> Check {
         }
         Err(error) => unreadable(name, path, &error),
     }
+}
+
+fn is_folder(name: &str, path: &Path) -> Check {
+    Check::failure(
+        name,
+        format!("`{}` is a folder", path.display()),
+        "name the file with the secret",
+    )
+}
+
+fn no_folder(name: &str, path: &Path) -> Check {
+    Check::failure(
+        name,
+        format!("`{}` is not a folder", path.display()),
+        "name another folder",
+    )
 }
 
 /// Returns the failure of a folder in which this user cannot create files, for example on a read-only disk.
@@ -152,6 +160,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+    use crate::Report;
 
     #[test]
     fn judges_mode_and_owner() {
@@ -175,6 +184,35 @@ mod tests {
         assert_eq!(foreign.repair.unwrap(), "chown 7 '/token'");
         let closed = judge(0o600, 8, 7, false);
         assert!(closed.message.contains("cannot read"), "{closed:?}");
+    }
+
+    #[test]
+    fn checks_match_snapshot() {
+        let path = Path::new("/srv/token");
+        let judged = |mode, owner, is_folder, is_readable| {
+            let access = Access {
+                mode,
+                owner,
+                is_folder,
+            };
+            judge("files", path, access, is_readable, 7)
+        };
+        let unreadable = |kind| unreadable("files", path, &io::Error::from(kind));
+        let mut report = Report::new("buildbtw", "1.0.0");
+        report.extend([
+            judged(0o600, 7, false, true),
+            judged(0o600, 8, false, false),
+            judged(0o644, 7, false, true),
+            judged(0o755, 7, true, true),
+            judged(0o600, 8, false, true),
+            is_folder("files", path),
+            no_folder("files", path),
+            unreadable(io::ErrorKind::NotFound),
+            unreadable(io::ErrorKind::PermissionDenied),
+            not_writable("files", path, Errno::EROFS),
+            not_writable("files", path, Errno::EACCES),
+        ]);
+        insta::assert_snapshot!(report.to_text());
     }
 
     #[test]

@@ -7,6 +7,8 @@
 #[cfg(feature = "sandbox")]
 pub mod build_host;
 mod check;
+#[cfg(test)]
+mod check_snapshots;
 pub mod clock;
 pub mod command;
 pub mod disk;

@@ -1,6 +1,6 @@
 //! A report of settings and checks.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::time::Duration;
 
 use buildbtw_telemetry::spawn_blocking_named;
@@ -88,11 +88,8 @@ impl Report {
     ) {
         let task = spawn_blocking_named("check", checks);
         let checks = async {
-            let panicked = |error: tokio::task::JoinError| {
-                let message = format!("the check ended unexpectedly: {error}");
-                vec![Check::failure(name, message, "report this as a bug")]
-            };
-            task.await.unwrap_or_else(panicked)
+            task.await
+                .unwrap_or_else(|error| vec![panicked(name, error)])
         };
         match tokio::time::timeout(DEADLINE, checks).await {
             Ok(checks) => self.extend(checks),
@@ -165,7 +162,14 @@ impl Report {
     }
 }
 
-fn overdue(name: &str, deadline: Duration) -> Check {
+/// Returns the failure of a check that has a bug.
+pub(crate) fn panicked(name: &str, error: impl Display) -> Check {
+    let message = format!("the check ended unexpectedly: {error}");
+    Check::failure(name, message, "report this as a bug")
+}
+
+/// Returns the failure of a check that did not end in time.
+pub(crate) fn overdue(name: &str, deadline: Duration) -> Check {
     Check::failure(
         name,
         format!("there was no result within {} s", deadline.as_secs()),

@@ -65,11 +65,7 @@ pub async fn check_all(
                 let version = version::check("version", expected.version, ready.version.as_deref());
                 [vec![version], readiness(&ready, |_| ASK_SERVER)].concat()
             }
-            Err(error) => vec![Check::failed(
-                "readiness",
-                error.explanation(),
-                not_ours(expected.setting),
-            )],
+            Err(error) => vec![unknown_readiness(expected.setting, &error)],
         }
     };
     report.run("readiness", ready).await;
@@ -94,7 +90,8 @@ fn reachable(client: &Client, probe: &Probe) -> String {
     )
 }
 
-fn unreachable(client: &Client, setting: &str, error: &ClientError) -> Check {
+/// Returns the failure of a server that does not answer, or not as one of ours.
+pub(crate) fn unreachable(client: &Client, setting: &str, error: &ClientError) -> Check {
     let message = error.to_string();
     let repair = match error {
         ClientError::Connection { problem, .. } => match problem {
@@ -113,6 +110,11 @@ fn unreachable(client: &Client, setting: &str, error: &ClientError) -> Check {
         _ => not_ours(setting),
     };
     Check::failure("server", message, repair)
+}
+
+/// Returns the failure of a server that does not tell whether it is ready.
+pub(crate) fn unknown_readiness(setting: &str, error: &ClientError) -> Check {
+    Check::failed("readiness", error.explanation(), not_ours(setting))
 }
 
 fn not_ours(setting: &str) -> String {
@@ -165,13 +167,8 @@ mod tests {
         );
     }
 
-    #[tokio::test]
-    async fn skips_what_needs_a_server_that_cannot_be_reached() {
-        // A port that was free a moment ago.
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        drop(listener);
-        let client = Client::new(&url, None).unwrap();
+    /// Runs all checks as a client without a token does.
+    async fn checked(client: &Client) -> Report {
         let mut report = Report::new("buildbtw", "1");
         let expected = Expected {
             version: "1",
@@ -179,7 +176,18 @@ mod tests {
             token: None,
             has_token: false,
         };
-        check_all(&mut report, &client, expected, Timestamp::now).await;
+        check_all(&mut report, client, expected, Timestamp::now).await;
+        report
+    }
+
+    #[tokio::test]
+    async fn skips_what_needs_a_server_that_cannot_be_reached() {
+        // A port that was free a moment ago.
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        drop(listener);
+        let client = Client::new(&url, None).unwrap();
+        let report = checked(&client).await;
         let states: Vec<_> = report.checks.iter().map(|check| check.status).collect();
         let skipped = Status::Skipped;
         assert_eq!(states, [Status::Failure, skipped, skipped, skipped]);
@@ -191,14 +199,7 @@ mod tests {
     async fn does_not_show_the_password_of_a_server() {
         let url = "http://user:s3cret@127.0.0.1:1";
         let client = Client::new(url, None).unwrap();
-        let mut report = Report::new("buildbtw", "1");
-        let expected = Expected {
-            version: "1",
-            setting: "--server",
-            token: None,
-            has_token: false,
-        };
-        check_all(&mut report, &client, expected, Timestamp::now).await;
+        let report = checked(&client).await;
         let text = report.to_text();
         assert!(text.contains("(hidden)@127.0.0.1:1"), "{text}");
         assert!(!text.contains("s3cret"), "{text}");

@@ -129,8 +129,13 @@ impl Http {
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("buildbtw/", env!("CARGO_PKG_VERSION")));
         if let Some(proxy) = &settings.proxy {
-            let proxy = reqwest::Proxy::all(proxy.reveal())
-                .map_err(|_| anyhow::anyhow!("--gitlab-proxy is not the URL of a proxy"))?;
+            let proxy = reqwest::Proxy::all(proxy.reveal()).map_err(|_| {
+                // The URL may contain a password.
+                Explanation::with_hint(
+                    "--gitlab-proxy is not the URL of a proxy",
+                    "write it like `http://proxy.example.org:3128`",
+                )
+            })?;
             builder = builder.no_proxy().proxy(proxy);
         }
         if let Some(path) = &settings.ca {

@@ -170,12 +170,7 @@ impl IdTokens {
         let claims = decode::<serde_json::Value>(token, &key, &validation)
             .map_err(|error| refused(self.describe(&error)))?
             .claims;
-        // The same keys sign the tokens of users who log in.
-        if claims.get("job_id").is_none() || claims.get("pipeline_id").is_none() {
-            return Err(refused("it is not the token of a CI job".to_owned()));
-        }
-        serde_json::from_value(claims)
-            .map_err(|error| refused(format!("its claims are not those of a CI job: {error}")))
+        job_claims(claims).map_err(refused)
     }
 
     fn describe(&self, error: &jsonwebtoken::errors::Error) -> String {
@@ -190,6 +185,7 @@ impl IdTokens {
                 format!("it is for another audience than {}", self.audience)
             }
             ErrorKind::InvalidSignature => "its signature is wrong".to_owned(),
+            ErrorKind::MissingRequiredClaim(claim) => format!("it has no claim `{claim}`"),
             other => format!("{other:?}"),
         }
     }
@@ -260,9 +256,7 @@ impl IdTokens {
         }
         match self.keys().by_id.get(id).cloned() {
             Some(key) => Ok(key),
-            None if may_fetch => Err(IdTokenError::Refused(
-                "GitLab has no key with its key ID".to_owned(),
-            )),
+            None if may_fetch => Err(no_key()),
             // GitLab may have a new key by now; the next fetch shows it.
             None => Err(unknown_key()),
         }
@@ -292,6 +286,19 @@ impl IdTokens {
         });
         Ok(keys.collect())
     }
+}
+
+fn no_key() -> IdTokenError {
+    IdTokenError::Refused("GitLab has no key with its key ID".to_owned())
+}
+
+/// Returns the claims of a job, or why they are others. The same keys sign the tokens of users who log in.
+fn job_claims(claims: serde_json::Value) -> Result<JobClaims, String> {
+    if claims.get("job_id").is_none() || claims.get("pipeline_id").is_none() {
+        return Err("it is not the token of a CI job".to_owned());
+    }
+    serde_json::from_value(claims)
+        .map_err(|error| format!("its claims are not those of a CI job: {error}"))
 }
 
 fn unknown_key() -> IdTokenError {
@@ -339,55 +346,4 @@ where
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio::net::TcpListener;
-
-    use super::*;
-    use crate::{CloneBy, GitlabSettings, WebhookSecrets};
-
-    /// Verifies the tokens of the GitLab instance at this address.
-    fn id_tokens(folder: &std::path::Path, address: std::net::SocketAddr) -> IdTokens {
-        let token_file = folder.join("token");
-        fs_err::write(&token_file, "glpat-x").unwrap();
-        let settings = GitlabSettings {
-            url: format!("http://{address}").parse().unwrap(),
-            group: "packages".to_owned(),
-            token_file,
-            proxy: None,
-            ca: None,
-            poll: Duration::from_secs(60),
-            clone_by: CloneBy::Https,
-            webhook: WebhookSecrets::default(),
-            writes: true,
-        };
-        let gitlab = Gitlab::new(settings).unwrap();
-        IdTokens::new(&gitlab, None, "here".to_owned())
-    }
-
-    #[tokio::test]
-    async fn uses_known_keys_while_fetching_new_ones() {
-        let folder = tempfile::tempdir().unwrap();
-        // Accepts connections and never responds.
-        let gitlab = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let tokens = id_tokens(folder.path(), gitlab.local_addr().unwrap());
-        {
-            let mut keys = tokens.keys();
-            let key = DecodingKey::from_secret(b"secret");
-            keys.by_id.insert("known".to_owned(), key);
-            keys.fetched_at = Some(Instant::now());
-        }
-        let mut unknown = std::pin::pin!(tokens.key("unknown", true));
-        let _connection = tokio::select! {
-            _ = &mut unknown => panic!("a result without GitLab"),
-            connection = gitlab.accept() => connection.unwrap(),
-        };
-        assert!(tokens.key("known", true).await.is_ok());
-        // The previous keys are used while new ones are requested.
-        tokens.keys().fetched_at = None;
-        assert!(tokens.key("known", true).await.is_ok());
-        assert!(matches!(
-            futures_util::poll!(unknown),
-            std::task::Poll::Pending
-        ));
-    }
-}
+mod tests;

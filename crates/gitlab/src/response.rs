@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use buildbtw_model::innermost;
 use bytes::BytesMut;
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
@@ -82,12 +83,8 @@ pub(crate) fn connection_error(error: reqwest::Error) -> GitlabErrorKind {
     if error.is_timeout() && connected {
         return GitlabErrorKind::Timeout;
     }
-    // The outermost error names the URL, the innermost one the cause.
     let error = error.without_url();
-    let mut cause: &dyn std::error::Error = &error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
+    let cause = innermost(&error);
     if connected {
         GitlabErrorKind::Interrupted(cause.to_string())
     } else {

@@ -307,21 +307,22 @@ fn signing_key(path: &Path) -> anyhow::Result<SigningKey> {
 }
 
 fn base_url(text: &str) -> anyhow::Result<Url> {
+    const EXAMPLES: &str = "name the host, for example `gitlab.example.org`, or a URL like `https://gitlab.example.org`";
     let shown = hide_user_info(text);
     let full = if text.contains("://") {
         text.to_owned()
     } else {
         format!("https://{text}")
     };
-    let url: Url = full
-        .trim_end_matches('/')
-        .parse()
-        .map_err(|error| anyhow::anyhow!("--gitlab-url: `{shown}` is not a URL: {error}"))?;
+    let url: Url = full.trim_end_matches('/').parse().map_err(|error| {
+        let message = format!("--gitlab-url: `{shown}` is not a URL: {error}");
+        Explanation::with_hint(message, EXAMPLES)
+    })?;
     anyhow::ensure!(
         matches!(url.scheme(), "http" | "https") && url.has_host(),
         Explanation::with_hint(
             format!("--gitlab-url: `{shown}` is not an HTTP or HTTPS URL"),
-            "name the host, for example `gitlab.example.org`, or a URL like `https://gitlab.example.org`",
+            EXAMPLES,
         )
     );
     anyhow::ensure!(

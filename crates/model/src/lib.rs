@@ -12,6 +12,7 @@ pub mod client;
 mod event_kind;
 mod explanation;
 mod ids;
+mod innermost;
 #[cfg(test)]
 mod invalid_texts;
 mod iteration_cause;
@@ -37,6 +38,7 @@ pub use ids::{
     NoteId, PackageFileName, PackageVersion, Packager, PipelineId, Pkgbase, Pkgname, ProjectId,
     RepositoryName, Sha256Digest, SpanId, TokenId, TraceId, TraceParent, TreeHash, WorkerName,
 };
+pub use innermost::innermost;
 pub use iteration_cause::IterationCause;
 pub use kinds::{
     BackgroundTask, ChangeKind, NotBuiltKind, NoteKind, SourceProblemKind, StallKind,

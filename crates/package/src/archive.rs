@@ -172,8 +172,7 @@ impl<'a> Archive<'a> {
         }
         self.members += 1;
         if self.members > MAX_MEMBERS {
-            let why = format!("it contains more than {MAX_MEMBERS} members");
-            return Err(PackageError::Refused(why));
+            return Err(too_many_members());
         }
         let header = Header::parse(&block)
             .map_err(|why| PackageError::Archive(std::io::Error::other(why)))?;
@@ -333,4 +332,9 @@ fn quoted(name: &str) -> String {
     let start: String = name.chars().take(MAX_QUOTED).collect();
     let more = if start.len() < name.len() { "…" } else { "" };
     format!("{start:?}{more}")
+}
+
+/// Creates the refusal of a package with more members than any real one.
+pub(crate) fn too_many_members() -> PackageError {
+    PackageError::Refused(format!("it contains more than {MAX_MEMBERS} members"))
 }

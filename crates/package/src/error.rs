@@ -34,3 +34,23 @@ impl PackageError {
         Self::Refused(why.into())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sonames::Sonames;
+    use crate::{archive, list};
+
+    #[test]
+    fn errors_match_snapshot() {
+        let errors = [
+            PackageError::Io(io::ErrorKind::PermissionDenied.into()),
+            PackageError::Stopped,
+            archive::too_many_members(),
+            list::too_long(),
+        ];
+        let mut errors = errors.map(|error| error.to_string()).to_vec();
+        errors.push("nothing".parse::<Sonames>().unwrap_err().to_string());
+        insta::assert_snapshot!(errors.join("\n"));
+    }
+}

@@ -25,8 +25,7 @@ impl FileList {
         }
         self.ends.push(self.text.len());
         if self.text.len() + self.ends.len() > MAX_LIST {
-            let why = format!("the list of its files is longer than {MAX_LIST} bytes");
-            return Err(PackageError::Refused(why));
+            return Err(too_long());
         }
         Ok(())
     }
@@ -48,6 +47,13 @@ impl FileList {
         }
         entry
     }
+}
+
+/// Creates the refusal of a package with too many or too long names.
+pub(crate) fn too_long() -> PackageError {
+    PackageError::Refused(format!(
+        "the list of its files is longer than {MAX_LIST} bytes"
+    ))
 }
 
 /// Appends a name as bsdtar(1), and with it repo-add(8), lists it in a UTF-8 locale: invalid bytes as three octal

@@ -85,6 +85,11 @@ mod tests {
     }
 
     #[test]
+    fn error_matches_snapshot() {
+        insta::assert_snapshot!(Until(|| true).check().unwrap_err());
+    }
+
+    #[test]
     fn checks_size_of_rebuild_set_before_ordering() {
         let mut index = PackageIndex::new();
         let package = |number: u32| {

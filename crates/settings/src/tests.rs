@@ -1,3 +1,4 @@
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Commands {
-    Run(Run),
+    Run(Box<Run>),
     Check(Check),
 }
 
@@ -73,6 +74,8 @@ struct Run {
     proxy_url: Option<String>,
     #[arg(long, value_enum, env = "SETTINGS_TEST_DISK", default_value = "auto")]
     disk: Disk,
+    #[arg(long, env = "SETTINGS_TEST_LISTEN", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
     /// Not a setting: it has no variable.
     #[arg(long)]
     dry: bool,
@@ -122,7 +125,7 @@ fn parse_with(text: &str, arguments: &[&str]) -> Result<Parsed<Cli>, String> {
 
 fn run(text: &str, arguments: &[&str]) -> Run {
     match parse_with(text, arguments).unwrap().cli.command {
-        Commands::Run(run) => run,
+        Commands::Run(run) => *run,
         Commands::Check(_) => panic!("another command was given"),
     }
 }
@@ -244,6 +247,7 @@ fn lists_settings_with_their_origins() {
             "known-hosts | - | default",
             "proxy-url | (hidden) | file: FILE",
             "disk | auto | default",
+            "listen | 127.0.0.1:8080 | default",
             "log | info | default",
         ]
     );

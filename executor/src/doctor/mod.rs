@@ -89,15 +89,21 @@ fn check_trust(config: &Path) -> Check {
     }
 }
 
+/// The name of the check of gitlab-runner.
+const RUNNER: &str = "gitlab-runner";
+
+fn no_runner() -> Check {
+    Check::failure(
+        RUNNER,
+        "it was not found, so jobs cannot have artifacts",
+        "install gitlab-runner, or set `gitlab_runner` to its path",
+    )
+}
+
 async fn check_host(report: &mut Report, host: &Host, builds: bool) {
-    const RUNNER: &str = "gitlab-runner";
     report.add(match host.config.gitlab_runner() {
         Some(path) => Check::ok(RUNNER, format!("`{}`", path.display())),
-        None => Check::failure(
-            RUNNER,
-            "it was not found, so jobs cannot have artifacts",
-            "install gitlab-runner, or set `gitlab_runner` to its path",
-        ),
+        None => no_runner(),
     });
     // It starts a process that ends at once.
     let environment = script::check(host);
@@ -139,4 +145,25 @@ fn judge(name: &str, checked: Result<(), Failure>, message: &str) -> Check {
 
 fn failed(name: &str, failure: &Failure, otherwise: &str) -> Check {
     Check::failed(name, failure.explanation(), otherwise)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checks_match_snapshot() {
+        let mut report = Report::new(PROGRAM, "1.0.0");
+        let failure = Failure::system("no hint");
+        report.extend([
+            check_trust(Path::new("/nonexistent/executor.toml")),
+            no_runner(),
+            failed("configuration", &failure, CORRECT),
+            judge("state folder", Err(failure), "scripts of jobs can reach it"),
+            reaper::judge(true),
+            reaper::judge(false),
+            reaper::no_systemd(),
+        ]);
+        insta::assert_snapshot!(report.to_text());
+    }
 }

@@ -9,15 +9,18 @@ const TIMER: &str = "buildbtw-executor-reap.timer";
 pub(super) async fn check() -> Check {
     match systemd::is_active(TIMER).await {
         Some(is_active) => judge(is_active),
-        None => {
-            let message =
-                "this host has no systemd; run `buildbtw-executor reap` every few minutes";
-            Check::skipped(NAME, message)
-        }
+        None => no_systemd(),
     }
 }
 
-fn judge(is_active: bool) -> Check {
+/// Returns that the timer cannot exist.
+pub(super) fn no_systemd() -> Check {
+    let message = "this host has no systemd; run `buildbtw-executor reap` every few minutes";
+    Check::skipped(NAME, message)
+}
+
+/// Judges the state of the timer.
+pub(super) fn judge(is_active: bool) -> Check {
     if is_active {
         return Check::ok(NAME, format!("{TIMER} is active"));
     }

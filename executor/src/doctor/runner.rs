@@ -51,19 +51,7 @@ pub(super) fn check(path: &Path, program: Option<&Path>) -> Vec<Check> {
     let shown = path.display();
     let text = match read(path) {
         Ok(text) => text,
-        Err(error) => {
-            let message = format!("cannot read `{shown}`: {error}");
-            return vec![match error.kind() {
-                // It belongs to root, and the runner's user is not allowed to read it.
-                io::ErrorKind::PermissionDenied => Check::skipped(NAME, message),
-                _ => Check::warning(
-                    NAME,
-                    message,
-                    "register a runner with `gitlab-runner register --executor custom`, or name its file \
-                     with --runner-config",
-                ),
-            }];
-        }
+        Err(error) => return vec![unreadable(path, &error)],
     };
     judge(&text, program).unwrap_or_else(|reason| {
         let message = format!("cannot parse `{shown}`: {reason}");
@@ -75,6 +63,21 @@ pub(super) fn check(path: &Path, program: Option<&Path>) -> Vec<Check> {
     })
 }
 
+/// Returns what a file means that this user cannot read, or that does not exist.
+fn unreadable(path: &Path, error: &io::Error) -> Check {
+    let message = format!("cannot read `{}`: {error}", path.display());
+    match error.kind() {
+        // It belongs to root, and the runner's user is not allowed to read it.
+        io::ErrorKind::PermissionDenied => Check::skipped(NAME, message),
+        _ => Check::warning(
+            NAME,
+            message,
+            "register a runner with `gitlab-runner register --executor custom`, or name its file \
+             with --runner-config",
+        ),
+    }
+}
+
 fn judge(text: &str, program: Option<&Path>) -> Result<Vec<Check>, String> {
     let found: Configuration =
         toml::from_str(text).map_err(|error| error.message().replace('\n', ", "))?;
@@ -83,13 +86,9 @@ fn judge(text: &str, program: Option<&Path>) -> Result<Vec<Check>, String> {
         .filter(|runner| runner.executor == "custom")
         .collect();
     if custom.is_empty() {
-        let message = format!(
-            "none of {} runners has the executor `custom`",
-            found.runners.len()
-        );
         return Ok(vec![Check::failure(
             NAME,
-            message,
+            "no runner in its configuration has the executor `custom`",
             "register one with `gitlab-runner register --executor custom`",
         )]);
     }
@@ -169,12 +168,42 @@ mod tests {
     }
 
     #[test]
+    fn checks_match_snapshot() {
+        let folder = tempfile::tempdir().unwrap();
+        let broken = folder.path().join("config.toml");
+        fs_err::write(&broken, "runners = 1").unwrap();
+        let shown = broken.to_str().unwrap();
+        let unreadable = |kind| unreadable(Path::new("/etc/config.toml"), &io::Error::from(kind));
+        let mistakes = [
+            ("executor = \"custom\"", "executor = \"shell\""),
+            ("token = \"glrt-…\"", "token = \"\""),
+            ("[runners.custom]", "[runners.docker]"),
+            (
+                "run_exec = \"/usr/bin/buildbtw-executor\"",
+                "run_exec = \"/bin/sh\"",
+            ),
+            ("run_exec = \"/usr/bin/buildbtw-executor\"", ""),
+            ("cleanup_args = [\"cleanup\"]", ""),
+            ("graceful_kill_timeout = 20", "graceful_kill_timeout = 600"),
+        ];
+        let mut report = buildbtw_doctor::Report::new("buildbtw-executor", "1.0.0");
+        report.add(judged(EXAMPLE_FILE));
+        report.extend(mistakes.map(|(from, to)| judged(&EXAMPLE_FILE.replace(from, to))));
+        report.extend([
+            unreadable(io::ErrorKind::NotFound),
+            unreadable(io::ErrorKind::PermissionDenied),
+        ]);
+        report.extend(check(&broken, None));
+        insta::assert_snapshot!(report.to_text().replace(shown, "/etc/config.toml"));
+    }
+
+    #[test]
     fn names_mistakes() {
         for (from, to, part, status) in [
             (
                 "executor = \"custom\"",
                 "executor = \"shell\"",
-                "none of 1",
+                "no runner in its",
                 Status::Failure,
             ),
             (

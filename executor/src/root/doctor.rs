@@ -1,10 +1,12 @@
 //! The checks that need root: the host, the server with this host's settings, and one real build.
 
+use std::io;
 use std::path::Path;
 
 use buildbtw_agent::machine;
 use buildbtw_doctor::server::Expected;
 use buildbtw_doctor::{Check, Report, build_host, disk, server};
+use buildbtw_model::Explanation;
 use jiff::Timestamp;
 
 use super::state::State;
@@ -48,12 +50,28 @@ fn check_disk(config: &Config) -> Check {
     let limit = config.limits.limits().disk_bytes;
     match buildbtw_metrics::space(folder) {
         Ok(space) => disk::for_builds(NAME, folder, space.available, limit, "limits.disk_mib"),
-        Err(error) => Check::failure(
-            NAME,
-            format!("cannot measure the disk of `{}`: {error}", folder.display()),
-            "check that disk, or set `state_dir`",
-        ),
+        Err(error) => unmeasured(folder, &error),
     }
+}
+
+/// Returns the failure of a disk whose space is unknown.
+fn unmeasured(folder: &Path, error: &io::Error) -> Check {
+    Check::failure(
+        "disk",
+        format!("cannot measure the disk of `{}`: {error}", folder.display()),
+        "check that disk, or set `state_dir`",
+    )
+}
+
+/// Returns the failure of credentials that git cannot use.
+fn no_credentials(why: Explanation) -> Check {
+    Check::failed("credentials of sources", why, "correct executor.toml")
+}
+
+/// Returns the warning about what an earlier check left.
+fn not_removed(folder: &Path, error: &io::Error) -> Check {
+    let message = format!("cannot clean up `{}`: {error}", folder.display());
+    Check::warning("cleanup", message, "restart the host")
 }
 
 async fn check_host(report: &mut Report, config: &Config, state: &State, build: bool) {
@@ -64,11 +82,7 @@ async fn check_host(report: &mut Report, config: &Config, state: &State, build: 
     }
     let sandbox = config.sandbox(folder.clone());
     if let Err(why) = config.git().check() {
-        report.add(Check::failed(
-            "credentials of sources",
-            why,
-            "correct executor.toml",
-        ));
+        report.add(no_credentials(why));
     }
     build_host::check_host(report, &sandbox).await;
     let architectures = config.architectures();
@@ -84,11 +98,28 @@ async fn check_host(report: &mut Report, config: &Config, state: &State, build: 
             // Removes what an earlier `doctor` left when it was killed.
             let reaped = buildbtw_builder::reap(&folder).await;
             if let Err(error) = reaped {
-                let message = format!("cannot clean up `{}`: {error}", folder.display());
-                report.add(Check::warning("cleanup", message, "restart the host"));
+                report.add(not_removed(&folder, &error));
             }
             let limits = config.limits.limits();
             build_host::check_build(report, sandbox, limits, architecture).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checks_match_snapshot() {
+        let folder = Path::new("/var/lib/buildbtw-executor");
+        let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+        let mut report = Report::new(PROGRAM, "1.0.0");
+        report.extend([
+            unmeasured(folder, &denied),
+            no_credentials(Explanation::from("`/etc/key` cannot be read")),
+            not_removed(folder, &denied),
+        ]);
+        insta::assert_snapshot!(report.to_text());
     }
 }

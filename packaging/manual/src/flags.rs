@@ -73,9 +73,11 @@ fn named(code: &str) -> BTreeSet<String> {
     found
 }
 
+/// Returns the files of code at a path.
 fn files(path: &Path) -> Vec<PathBuf> {
     if path.is_file() {
-        return vec![path.to_owned()];
+        let code = path.extension().is_some_and(|extension| extension == "rs");
+        return code.then(|| path.to_owned()).into_iter().collect();
     }
     let entries = fs_err::read_dir(path).unwrap();
     entries

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use anyhow::Context as _;
 use buildbtw_model::settings::number;
 use buildbtw_model::{Architecture, Explanation, saturating};
 use clap::{ArgAction, Args};
@@ -157,7 +156,12 @@ impl PipelineArgs {
         }
         let creation_interval = Duration::from_secs(60)
             .checked_div(self.gitlab_pipelines_per_minute)
-            .context("--gitlab-pipelines-per-minute must not be 0")?;
+            .ok_or_else(|| {
+                Explanation::with_hint(
+                    "--gitlab-pipelines-per-minute must not be 0",
+                    "leave out --run-builds-on-gitlab to create none",
+                )
+            })?;
         let seconds = |seconds: u32| Duration::from_secs(seconds.into());
         Ok(Some(PipelineSettings {
             architectures,

@@ -176,3 +176,39 @@ fn every_flag_of_run_is_a_setting() {
         assert!(buildbtw_settings::key(arg).is_some(), "{arg:?}");
     }
 }
+
+/// No flag and no file can set all of these.
+#[test]
+fn refusals_of_settings_match_snapshot() {
+    let start = |arguments: &[&str]| {
+        let arguments = arguments.iter().copied();
+        run(
+            "",
+            // A folder that exists everywhere.
+            &arguments.chain(["--sources-dir=/"]).collect::<Vec<_>>(),
+        )
+    };
+    let no_architecture = RunArgs {
+        architectures: Vec::new(),
+        ..start(&[])
+    };
+    let no_folder = RunArgs {
+        sources_dir: None,
+        ..start(&["--sources-url=https://git.example.org"])
+    };
+    let builds = ["--run-builds-on-gitlab", "--architectures=x86_64"];
+    let mut no_rate = start(&builds);
+    no_rate.pipelines.gitlab_pipelines_per_minute = 0;
+    let refused = [
+        refusal(&no_architecture),
+        refusal(&no_folder),
+        refusal(&no_rate),
+        refusal(&start(&[builds[0], builds[1], "--listen=0.0.0.0:80"])),
+        refusal(&start(&[
+            builds[0],
+            builds[1],
+            "--gitlab-architectures=riscv64",
+        ])),
+    ];
+    insta::assert_snapshot!(refused.join("\n\n"));
+}

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use buildbtw_doctor::{Check, Report};
+use buildbtw_model::Explanation;
 
 use crate::cli::RunArgs;
 use crate::repos::base::{BaseRepositories, BaseSnapshot};
@@ -20,7 +21,7 @@ pub(super) async fn check(report: &mut Report, args: &RunArgs) {
     let base = match BaseRepositories::read(path) {
         Ok(base) => base,
         Err(explanation) => {
-            report.add(Check::failed(NAME, explanation, "correct the file"));
+            report.add(unusable(explanation));
             return;
         }
     };
@@ -31,7 +32,13 @@ pub(super) async fn check(report: &mut Report, args: &RunArgs) {
     }
 }
 
-fn judge(name: &str, snapshot: &BaseSnapshot) -> Vec<Check> {
+/// Returns the failure of a file that cannot be used.
+pub(super) fn unusable(explanation: Explanation) -> Check {
+    Check::failed(NAME, explanation, "correct the file")
+}
+
+/// Judges what was read of the databases of an architecture.
+pub(super) fn judge(name: &str, snapshot: &BaseSnapshot) -> Vec<Check> {
     if snapshot.databases.is_empty() {
         let message = "none are configured, so builds can only install what the namespace builds";
         let repair = "add them to the file of --base-repositories";

@@ -64,7 +64,7 @@ pub(super) fn read(args: &RunArgs, clock: &Clock) -> Configuration {
 }
 
 /// Checks the variables of OpenTelemetry, if traces are exported.
-fn traces(
+pub(super) fn traces(
     args: &TelemetryArgs,
     is_enabled: impl FnOnce() -> Result<bool, Explanation>,
 ) -> Option<Check> {
@@ -80,7 +80,8 @@ fn traces(
     })
 }
 
-fn failed(name: &str, error: &anyhow::Error) -> Check {
+/// Returns the failure of settings that cannot be used.
+pub(super) fn failed(name: &str, error: &anyhow::Error) -> Check {
     Check::failed(name, Explanation::of_error(error.as_ref()), CORRECT)
 }
 

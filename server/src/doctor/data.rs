@@ -8,7 +8,7 @@ use buildbtw_model::Explanation;
 
 use crate::cli::RunArgs;
 use crate::disk::Disk;
-use crate::owner::{self, Depth, Owner};
+use crate::owner::{self, Depth, Foreign, Owner};
 use crate::run::DATABASE_FILE;
 
 const NAME: &str = "data folder";
@@ -57,41 +57,53 @@ pub(super) fn check_files(data: &Path, secrets: &[(&'static str, PathBuf)]) -> V
         }
     } else {
         let blocked = files::unwritable(NAME, existing(data));
-        checks.push(blocked.unwrap_or_else(|| {
-            Check::warning(
-                NAME,
-                format!("`{}` does not exist", data.display()),
-                "start the server, which creates it, or set --data-dir to that of the server",
-            )
-        }));
+        checks.push(blocked.unwrap_or_else(|| no_folder(data)));
     }
     let secrets = secrets.iter();
     checks.extend(secrets.map(|(setting, path)| files::secret(setting, path)));
     checks
 }
 
+/// Returns the warning about a data folder that does not exist.
+pub(super) fn no_folder(data: &Path) -> Check {
+    Check::warning(
+        NAME,
+        format!("`{}` does not exist", data.display()),
+        "start the server, which creates it, or set --data-dir to that of the server",
+    )
+}
+
 /// Checks that everything belongs to the owner of the data folder. Returns nothing where the folder cannot be read, which
 /// another check reports.
 fn check_owners(data: &Path) -> Option<Check> {
-    const NAME: &str = "owners of files";
     let owner = Owner::of(data).ok()?;
     let foreign = owner::foreign(data, Depth::All).ok()?;
+    Some(judge_owners(data, owner, &foreign))
+}
+
+/// Judges the files in the data folder that do not belong to its owner.
+pub(super) fn judge_owners(data: &Path, owner: Owner, foreign: &[Foreign]) -> Check {
+    const NAME: &str = "owners of files";
     let Some(first) = foreign.first() else {
         let message = format!("everything belongs to user {}", owner.user);
-        return Some(Check::ok(NAME, message));
+        return Check::ok(NAME, message);
+    };
+    let others = match foreign.len() - 1 {
+        0 => String::new(),
+        1 => "; 1 other file or folder is foreign, too".to_owned(),
+        others => format!("; {others} other files or folders are foreign, too"),
     };
     let message = format!(
-        "{} files or folders do not belong to user {}, the owner of the data folder; the first is `{}` of user {}",
-        foreign.len(),
-        owner.user,
+        "`{}` belongs to user {}, but the data folder to user {}{others}",
         first.path.display(),
-        first.user
+        first.user,
+        owner.user,
     );
-    Some(Check::failure(NAME, message, owner::command(data, owner)))
+    Check::failure(NAME, message, owner::command(data, owner))
 }
 
 /// Checks a folder that the server creates after its database.
-fn check_folder(path: &Path, has_database: bool) -> Check {
+pub(super) fn check_folder(path: &Path, has_database: bool) -> Check {
     let name = format!("folder {}", path.file_name().unwrap_or_default().display());
     match fs_err::read_dir(path) {
         Ok(_) => Check::ok(name, format!("`{}` can be read", path.display())),
@@ -129,12 +141,15 @@ pub(super) fn check_disk(data: &Path, reserve_mib: Option<u32>) -> Vec<Check> {
             let reserve = disk.reserve().max(LEAST_SPACE);
             disk::check("disk", folder, space.available, reserve, RESERVE)
         }
-        Err(error) => {
-            let explanation = Explanation::of_error(error.as_ref());
-            Check::failed("disk", explanation, "check the disk of the data folder")
-        }
+        Err(error) => unmeasured(&error),
     };
     vec![check]
+}
+
+/// Returns the failure of a disk whose space is unknown.
+pub(super) fn unmeasured(error: &anyhow::Error) -> Check {
+    let explanation = Explanation::of_error(error.as_ref());
+    Check::failed("disk", explanation, "check the disk of the data folder")
 }
 
 #[cfg(test)]
@@ -187,10 +202,8 @@ mod tests {
         }
         let check = check_owners(data).unwrap();
         assert_eq!(check.status, Status::Failure);
-        assert!(
-            check.message.contains("repos/first` of user 12345"),
-            "{check:?}"
-        );
+        let text = "repos/first` belongs to user 12345";
+        assert!(check.message.contains(text), "{check:?}");
         assert!(check.repair.unwrap().starts_with("chown --recursive 0:0"));
     }
 

@@ -1,5 +1,6 @@
 //! The database: that it can be read, is not damaged, and has the schema of this program.
 
+use std::fmt::Display;
 use std::path::Path;
 
 use buildbtw_doctor::Check;
@@ -28,8 +29,7 @@ impl From<Check> for Found {
 pub(super) async fn check(data: &Path, is_in_use: bool) -> Found {
     let path = data.join(DATABASE_FILE);
     if data.join(RESTORING_FILE).exists() {
-        let message = format!("`restore` into `{}` was interrupted", data.display());
-        return Check::failure("database", message, "run it again, or empty the folder").into();
+        return interrupted(data).into();
     }
     match path.try_exists() {
         Ok(true) => {}
@@ -37,8 +37,7 @@ pub(super) async fn check(data: &Path, is_in_use: bool) -> Found {
             return Check::skipped("database", "the server creates it at its start").into();
         }
         Err(error) => {
-            let message = format!("cannot read `{}`: {error}", path.display());
-            return Check::failure("database", message, AS_SERVER).into();
+            return unreadable("read", &path, &error).into();
         }
     }
     // Without them nothing is in the write-ahead log, and SQLite would create them.
@@ -46,28 +45,16 @@ pub(super) async fn check(data: &Path, is_in_use: bool) -> Found {
     let inspection = match Inspection::open(&path, is_idle).await {
         Ok(inspection) => inspection,
         Err(error) => {
-            let message = format!("cannot open `{}`: {error}", path.display());
-            return Check::failure("database", message, AS_SERVER).into();
+            return unreadable("open", &path, &error).into();
         }
     };
     let damage = match inspection.damage().await {
         None => Check::ok("database", format!("`{}` is not damaged", path.display())),
-        Some(finding) => Check::failure(
-            "database",
-            format!("`{}` is damaged ({finding})", path.display()),
-            "stop the server, move the file aside with its -wal and -shm files, and restore the newest backup",
-        ),
+        Some(finding) => damaged(&path, &finding),
     };
     let schema = match inspection.schema().await {
         Ok(schema) => judge(&schema),
-        Err(error) => Check::failure(
-            "migrations",
-            format!(
-                "`{}` is not a database of the server: {error}",
-                path.display()
-            ),
-            "set --data-dir to the server's data folder, or restore a backup",
-        ),
+        Err(error) => of_another_program(&path, &error),
     };
     let last_webhook = inspection.last_webhook().await.ok().flatten();
     inspection.close().await;
@@ -79,7 +66,41 @@ pub(super) async fn check(data: &Path, is_in_use: bool) -> Found {
 
 const AS_SERVER: &str = "run this command as the server's user";
 
-fn judge(schema: &Schema) -> Check {
+/// Returns the failure of a data folder that is not restored.
+pub(super) fn interrupted(data: &Path) -> Check {
+    let message = format!("`restore` into `{}` was interrupted", data.display());
+    Check::failure("database", message, "run it again, or empty the folder")
+}
+
+/// Returns the failure of a file that this user cannot read or open.
+pub(super) fn unreadable(what: &str, path: &Path, error: &dyn Display) -> Check {
+    let message = format!("cannot {what} `{}`: {error}", path.display());
+    Check::failure("database", message, AS_SERVER)
+}
+
+/// Returns the failure of a damaged database.
+pub(super) fn damaged(path: &Path, finding: &str) -> Check {
+    Check::failure(
+        "database",
+        format!("`{}` is damaged ({finding})", path.display()),
+        "stop the server, move the file aside with its -wal and -shm files, and restore the newest backup",
+    )
+}
+
+/// Returns the failure of a database without the migrations of a server.
+pub(super) fn of_another_program(path: &Path, error: &dyn Display) -> Check {
+    Check::failure(
+        "migrations",
+        format!(
+            "`{}` is not a database of the server: {error}",
+            path.display()
+        ),
+        "set --data-dir to the server's data folder, or restore a backup",
+    )
+}
+
+/// Judges the migrations of a database.
+pub(super) fn judge(schema: &Schema) -> Check {
     const NAME: &str = "migrations";
     match schema {
         Schema::Current { count } => Check::ok(NAME, format!("all {count} are applied")),

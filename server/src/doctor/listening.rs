@@ -21,7 +21,7 @@ const METRICS: &str = "--metrics-listen";
 const CONSOLE: &str = "--tokio-console";
 
 /// Who uses an address that is in use.
-enum Holder {
+pub(super) enum Holder {
     /// The server that uses the data folder.
     Server,
     /// systemd, for the server.
@@ -100,7 +100,8 @@ async fn holder_of_metrics(address: SocketAddr, running: &Running) -> Option<Hol
     })
 }
 
-fn judge(
+/// Judges whether the server can listen at an address.
+pub(super) fn judge(
     name: &str,
     address: SocketAddr,
     bound: anyhow::Result<()>,

@@ -1,6 +1,8 @@
 //! `doctor`: checks the installation of a server, whether it runs or not. Nothing is changed.
 
 mod base;
+#[cfg(test)]
+mod check_snapshots;
 mod configuration;
 mod data;
 mod database;

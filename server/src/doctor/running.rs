@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 
 use buildbtw_doctor::{Check, Report, server, version};
+use buildbtw_model::api::ReadyResponse;
 use buildbtw_model::client::{Client, ClientError};
 
 use crate::cli::RunArgs;
@@ -54,18 +55,11 @@ impl Running {
                 return;
             }
             (Use::Unknown(error), _) => {
-                let message = format!(
-                    "cannot tell: {error}; run this command as the server's user or as root"
-                );
-                report.add(Check::skipped(NAME, message));
+                report.add(unknown(error));
                 return;
             }
             (Use::Server, None) => {
-                report.add(Check::warning(
-                    NAME,
-                    "it has not served yet: it waits for its sources, or could not write its address",
-                    RESTART,
-                ));
+                report.add(not_served());
                 return;
             }
             (Use::Server, Some(address)) => address,
@@ -87,6 +81,26 @@ impl Running {
     pub(super) fn may_run(&self) -> bool {
         !matches!(self.used, Use::Free)
     }
+}
+
+/// Returns that this user cannot tell whether a server runs.
+pub(super) fn unknown(error: &io::Error) -> Check {
+    let message = format!("cannot tell: {error}; run this command as the server's user or as root");
+    Check::skipped(NAME, message)
+}
+
+/// Returns the warning about a server that has no address yet.
+pub(super) fn not_served() -> Check {
+    Check::warning(
+        NAME,
+        "it has not served yet: it waits for its sources, or could not write its address",
+        RESTART,
+    )
+}
+
+/// Returns the failure of a server that does not answer.
+pub(super) fn no_answer(error: &ClientError) -> Check {
+    Check::failure(NAME, error.to_string(), RESTART)
 }
 
 /// Returns whether a process holds the exclusive lock of a file. The shared one that shows it is released at once.
@@ -128,14 +142,14 @@ async fn ask(url: &str) -> Answer {
             }
         }
         Err(error) => Answer {
-            checks: vec![Check::failure(NAME, error.to_string(), RESTART)],
+            checks: vec![no_answer(&error)],
             version: None,
         },
     }
 }
 
 /// Returns what to do about a failed check of the server's readiness. A restart does not help where the server waits.
-fn repair(check: &str) -> &'static str {
+pub(super) fn repair(check: &str) -> &'static str {
     match check {
         "disk" => {
             "free space on the disk of the data folder, or lower --disk-reserve-mib; no restart is needed for space"
@@ -148,8 +162,17 @@ fn repair(check: &str) -> &'static str {
 
 /// Asks it at the address that users and runners have, which may lead through a proxy.
 async fn ask_public(url: &str, version: &str) -> Vec<Check> {
-    let asked: Result<_, ClientError> = async { Client::new(url, None)?.readiness().await }.await;
-    let check = match asked {
+    let asked = async { Client::new(url, None)?.readiness().await }.await;
+    vec![judge_public(url, version, asked)]
+}
+
+/// Judges the answer at that address. `version` is that of the running server.
+pub(super) fn judge_public(
+    url: &str,
+    version: &str,
+    asked: Result<ReadyResponse, ClientError>,
+) -> Check {
+    match asked {
         Ok(ready) if ready.version.as_deref() == Some(version) => {
             Check::ok(PUBLIC, format!("the server answers at {url}"))
         }
@@ -168,8 +191,7 @@ async fn ask_public(url: &str, version: &str) -> Vec<Check> {
             format!("from this machine, {error}"),
             "check the proxy and its certificate; notes/install.md shows their configuration",
         ),
-    };
-    vec![check]
+    }
 }
 
 #[cfg(test)]

@@ -31,7 +31,8 @@ pub(super) async fn check(report: &mut Report, sources: Option<&SourceConfig>) {
     report.run_within(DEADLINE, NAME, read).await;
 }
 
-fn judge(folder: &Path, inspection: std::io::Result<Inspection>) -> Check {
+/// Judges the repositories of a folder.
+pub(super) fn judge(folder: &Path, inspection: std::io::Result<Inspection>) -> Check {
     let shown = folder.display();
     let Inspection { usable, unusable } = match inspection {
         Ok(inspection) => inspection,

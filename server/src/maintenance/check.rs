@@ -224,7 +224,7 @@ impl Checker {
             return Ok(());
         }
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let message = format!("package `{name}` {what}; `buildbtw retry` rebuilds it");
+        let message = discarded(&name, what);
         let mut tx = self.database.write().await?;
         builds::discard_packages(&mut tx, *build, &message).await?;
         tx.commit().await?;
@@ -374,6 +374,11 @@ impl Checker {
         }
         Ok(orphans.into_iter().map(Finding::Orphan).collect())
     }
+}
+
+/// Returns the message of a build whose package cannot be restored.
+pub(super) fn discarded(name: &str, what: &str) -> String {
+    format!("package `{name}` {what}; `buildbtw retry` rebuilds it")
 }
 
 fn key(package: &Published) -> RepositoryKey {

@@ -95,3 +95,52 @@ impl Finding {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::check::discarded;
+    use super::*;
+
+    #[test]
+    fn findings_match_snapshot() {
+        let (build, attempt) = (BuildId(7), AttemptId::new());
+        let package = |what: &str| Finding::Package {
+            build,
+            attempt,
+            path: "repos/a.pkg.tar.zst".into(),
+            what: what.to_owned(),
+        };
+        let repository = RepositoryKey {
+            namespace: "set".parse().unwrap(),
+            iteration: 1,
+            architecture: "x86_64".parse().unwrap(),
+        };
+        let owner = |is_repairable| Finding::Owner {
+            path: "repos".into(),
+            user: 0,
+            owner: 7,
+            is_repairable,
+        };
+        let findings = [
+            Finding::Database("database disk image is malformed".to_owned()),
+            package("is missing"),
+            Finding::Upload {
+                build,
+                path: "uploads/a.pkg.tar.zst".into(),
+            },
+            Finding::RepositoryDatabase {
+                repository,
+                path: "repos/set.db".into(),
+            },
+            Finding::Orphan("repos/old".into()),
+            owner(true),
+            owner(false),
+        ];
+        let mut lines: Vec<String> = findings
+            .iter()
+            .map(|finding| format!("{finding}\nrepair: {}", finding.repair().unwrap_or("none")))
+            .collect();
+        lines.push(discarded("a.pkg.tar.zst", "is missing"));
+        insta::assert_snapshot!(lines.join("\n\n"));
+    }
+}

@@ -67,15 +67,17 @@ fn without_rust_types(detail: &str) -> String {
 /// Reads a whole body.
 async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<axum::body::Bytes, Error> {
     let read = axum::body::Bytes::from_request(request, state).await;
-    read.map_err(|rejection: BytesRejection| {
-        let (title, hint) = if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-            ("the request body is too large", "send less at once")
-        } else {
-            ("the request body is incomplete", "send it again")
-        };
-        let detail = rejection.body_text();
-        refuse(rejection.status(), title, &detail, hint.to_owned())
-    })
+    read.map_err(|rejection: BytesRejection| unreadable(rejection.status(), &rejection.body_text()))
+}
+
+/// Creates the refusal of a body that could not be read.
+fn unreadable(status: StatusCode, detail: &str) -> Error {
+    let (title, hint) = if status == StatusCode::PAYLOAD_TOO_LARGE {
+        ("the request body is too large", "send less at once")
+    } else {
+        ("the request body is incomplete", "send it again")
+    };
+    refuse(status, title, detail, hint.to_owned())
 }
 
 /// Returns what a JSON text begins with, unless it is an object or no JSON at all.
@@ -204,5 +206,32 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
                 Err(refuse(rejection.status(), title, &detail, hint))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn refusals_of_bodies_match_snapshot() {
+        let text = testing::refusals([
+            (
+                "large body",
+                unreadable(
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    "Failed to buffer the request body: length limit exceeded",
+                ),
+            ),
+            (
+                "incomplete body",
+                unreadable(
+                    StatusCode::BAD_REQUEST,
+                    "Failed to buffer the request body: error reading a body from connection",
+                ),
+            ),
+        ]);
+        insta::assert_snapshot!(text);
     }
 }

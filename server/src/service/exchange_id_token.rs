@@ -1,8 +1,8 @@
 //! Exchanges the ID token of a GitLab job for the build that the job was started for.
 
 use buildbtw_gitlab::{IdTokenError, JobClaims};
-use buildbtw_model::AttemptId;
 use buildbtw_model::api::{ExchangeIdToken, ExchangedIdToken, ProblemKind};
+use buildbtw_model::{AttemptId, PipelineId};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -54,8 +54,7 @@ pub async fn exchange_id_token(
     let is_secret = (MIN_TOKEN_LENGTH..=MAX_TOKEN_LENGTH).contains(&request.token.len())
         && request.token.bytes().all(|byte| byte.is_ascii_graphic());
     if !is_secret {
-        let title = "the requested token must be 256 random bits as text";
-        return Err(Error::refused(ProblemKind::InvalidRequest, title));
+        return Err(no_secret());
     }
     // Valid tokens are never delayed: after many invalid ones from an address, the server only stops fetching
     // GitLab's keys for it.
@@ -91,6 +90,12 @@ pub async fn exchange_id_token(
         jobs.admission.authenticated(peer);
     }
     Ok(ExchangedIdToken { build, url })
+}
+
+/// Creates the refusal of a requested token that others may guess.
+fn no_secret() -> Error {
+    let title = "the requested token must be 256 random bits as text";
+    Error::refused(ProblemKind::InvalidRequest, title)
 }
 
 /// Creates the refusal of a job whose attempt never existed, or was removed.
@@ -144,6 +149,16 @@ fn authorize(on_gitlab: &Pipelines, row: &PipelineRow, claims: &JobClaims) -> Re
         on_gitlab.wake();
         return Err(unknown_pipeline());
     };
+    check_pipeline(row, pipeline, claims)?;
+    check_protection(on_gitlab.settings.protected_refs_only, claims)
+}
+
+/// Checks that the job runs in the attempt's pipeline, on the commit to build.
+fn check_pipeline(
+    row: &PipelineRow,
+    pipeline: PipelineId,
+    claims: &JobClaims,
+) -> Result<(), Error> {
     if claims.pipeline_id != pipeline {
         let id = claims.pipeline_id;
         return Err(not_allowed(&format!("it is a job of pipeline {id}")));
@@ -156,7 +171,7 @@ fn authorize(on_gitlab: &Pipelines, row: &PipelineRow, claims: &JobClaims) -> Re
     if let Some(sha) = sha.filter(|sha| *sha != row.commit.as_str()) {
         return Err(not_allowed(&format!("it runs on commit {sha}")));
     }
-    check_protection(on_gitlab, claims)
+    Ok(())
 }
 
 /// Creates the refusal of a job that started before the server has GitLab's response with its pipeline.
@@ -203,9 +218,9 @@ fn check_origin(row: &PipelineRow, claims: &JobClaims) -> Result<(), Error> {
 }
 
 /// Checks that only trusted users can change what the job runs.
-fn check_protection(on_gitlab: &Pipelines, claims: &JobClaims) -> Result<(), Error> {
+fn check_protection(protected_refs_only: bool, claims: &JobClaims) -> Result<(), Error> {
     let is_protected = claims.ref_protected.as_deref() == Some("true");
-    if on_gitlab.settings.protected_refs_only && !is_protected {
+    if protected_refs_only && !is_protected {
         let reason = format!("`{}` is not a protected ref", claims.git_ref);
         return Err(not_allowed(&reason));
     }
@@ -297,3 +312,6 @@ async fn assign(
         false => Err(token_already_exchanged()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use buildbtw_model::AttemptId;
+use buildbtw_model::{AttemptId, WorkerName};
 
 use crate::db::{attempts, builds, pipelines};
 use crate::error::Error;
@@ -55,7 +55,7 @@ pub async fn expire(parts: AttemptParts<'_>, attempt: AttemptId) -> Result<bool,
         return Ok(false);
     };
     let build = builds::by_id(tx.connection(), current.build).await?;
-    let message = format!("lost contact with worker {}", current.worker);
+    let message = lost_contact(&current.worker);
     let Some(build) = build else {
         return Ok(false);
     };
@@ -76,6 +76,11 @@ pub async fn expire(parts: AttemptParts<'_>, attempt: AttemptId) -> Result<bool,
     conclusion.write(&message).await?;
     remove_uploads(parts.repos, attempt).await;
     Ok(true)
+}
+
+/// Returns the message of an attempt whose worker sent no heartbeat in time.
+pub(super) fn lost_contact(worker: &WorkerName) -> String {
+    format!("lost contact with worker {worker}")
 }
 
 /// Renews all leases, because workers had no chance to do so. Returns their number.

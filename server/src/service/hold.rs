@@ -29,16 +29,8 @@ pub async fn cancel(
     let newest = iterations::newest(tx.connection(), namespace.id).await?;
     let newest = newest.ok_or_else(|| no_iteration(name))?;
     if namespace.held_at.is_none() && newest.status == IterationStatus::Done {
-        let title = format!(
-            "`{name}` has nothing left to cancel: iteration {} is done",
-            newest.number
-        );
         tx.undo().await?;
-        return Err(Refusal::new(ProblemKind::Conflict, title)
-            .hint(format!(
-                "`buildbtw delete {name}` removes it, if its packages are no longer needed"
-            ))
-            .into());
+        return Err(nothing_to_cancel(name, newest.number));
     }
     let is_new = namespaces::hold(&mut tx, namespace.id, true).await?;
     let mut transition = Transition::of(tx);
@@ -48,6 +40,16 @@ pub async fn cancel(
     let effects = transition.commit().await?;
     parts.announcer.announce(effects);
     show_namespace(parts.database, &parts.config.network, server, name).await
+}
+
+/// Creates the refusal to cancel a namespace whose newest iteration is done.
+pub(super) fn nothing_to_cancel(name: &NamespaceName, iteration: u32) -> Error {
+    let title = format!("`{name}` has nothing left to cancel: iteration {iteration} is done");
+    Refusal::new(ProblemKind::Conflict, title)
+        .hint(format!(
+            "`buildbtw delete {name}` removes it, if its packages are no longer needed"
+        ))
+        .into()
 }
 
 /// Resumes a cancelled namespace with the current state of its sources.

@@ -43,8 +43,7 @@ pub(super) async fn choose(
     hash: &[u8],
 ) -> Result<Choice, Error> {
     if tokens::by_hash(tx.connection(), hash).await?.is_some() {
-        let title = "the requested token is already in use";
-        return Err(Error::refused(ProblemKind::InvalidRequest, title));
+        return Err(token_in_use());
     }
     // Read again: other jobs may have exchanged tokens since.
     let row = pipelines::of_attempt(tx.connection(), named).await?;
@@ -81,6 +80,12 @@ pub(super) async fn choose(
     })
 }
 
+/// Creates the refusal of a requested token that another attempt has.
+pub(super) fn token_in_use() -> Error {
+    let title = "the requested token is already in use";
+    Error::refused(ProblemKind::InvalidRequest, title)
+}
+
 /// Creates the refusal of an ID token that was exchanged before.
 pub(super) fn token_already_exchanged() -> Error {
     Refusal::new(
@@ -100,13 +105,11 @@ async fn build_to_retry(
     let build = build.ok_or_else(|| not_retried("it no longer exists"))?;
     let iteration = iterations::by_id(tx.connection(), build.iteration_id).await?;
     if let Some(number) = iteration.superseded_by {
-        return Err(not_retried(&format!(
-            "its iteration was superseded by iteration {number}"
-        )));
+        return Err(superseded(number));
     }
     let namespace = namespaces::by_id(tx.connection(), build.namespace_id).await?;
     if namespace.is_some_and(|namespace| namespace.held_at.is_some()) {
-        return Err(not_retried("its namespace is cancelled").hint("run `buildbtw resume` first"));
+        return Err(namespace_is_cancelled());
     }
     Ok(build)
 }
@@ -125,7 +128,7 @@ pub(super) async fn retry_build(
         transition.replace(build, newest.attempt).await?;
     }
     if !transition.retry_one(build).await? {
-        return Err(not_retried(describe_state(build)));
+        return Err(not_retried(describe_state(build.status)));
     }
     let worker = placeholder_worker()?;
     let new = NewAttempt {
@@ -137,12 +140,22 @@ pub(super) async fn retry_build(
     };
     // Its lease has expired until it is assigned to the job.
     if transition.dispatch([new], now).await?.is_empty() {
-        return Err(not_retried(describe_state(build)));
+        return Err(not_retried(describe_state(build.status)));
     }
     let attempt = choice.attempt;
     Ok(transition
         .continue_pipeline(attempt, newest.attempt)
         .await?)
+}
+
+/// Creates the refusal to retry a build of an older iteration.
+pub(super) fn superseded(by: u32) -> Error {
+    not_retried(&format!("its iteration was superseded by iteration {by}"))
+}
+
+/// Creates the refusal to retry a build of a cancelled namespace.
+pub(super) fn namespace_is_cancelled() -> Error {
+    not_retried("its namespace is cancelled").hint("run `buildbtw resume` first")
 }
 
 pub(super) fn not_retried(reason: &str) -> Error {
@@ -152,8 +165,9 @@ pub(super) fn not_retried(reason: &str) -> Error {
         .into()
 }
 
-fn describe_state(build: &BuildRow) -> &'static str {
-    match build.status {
+/// Returns why a build in this state is not retried.
+pub(super) fn describe_state(status: BuildStatus) -> &'static str {
+    match status {
         BuildStatus::Built | BuildStatus::Reused => "it is finished",
         BuildStatus::Blocked => "it waits for another build",
         BuildStatus::Dispatched | BuildStatus::Building => "another attempt is running",

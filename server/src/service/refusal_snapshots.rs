@@ -7,14 +7,15 @@ use std::time::Duration;
 use buildbtw_gitlab::{GitlabError, GitlabErrorKind, IdTokenError};
 use buildbtw_model::api::{NewerCommit, NotBuilt, PlanPreview, ProblemKind};
 use buildbtw_model::{
-    Architecture, AttemptId, CommitHash, MissingKeys, NamespaceName, NetworkPolicy, NotBuiltKind,
-    TokenId, TokenScope, WorkerName,
+    Architecture, AttemptId, BuildId, BuildStatus, CommitHash, MissingKeys, NamespaceName,
+    NetworkPolicy, NotBuiltKind, TokenId, TokenScope, WorkerName,
 };
 
-use super::read::logs;
+use super::read::{build_page, find, logs};
 use super::{
     adopt_attempt, append_log, attempt_guard, claim_build, create_namespace, delete,
-    exchange_id_token, job_attempt, new_iteration, plan_iteration, preview_plan, retry, tokens,
+    exchange_id_token, expire_leases, hold, job_attempt, new_iteration, plan_iteration,
+    preview_plan, retry, tokens,
 };
 use crate::db::tokens::TokenRow;
 use crate::error::{Error, Refusal};
@@ -225,4 +226,45 @@ fn refusals_of_iterations_match_snapshot() {
         ),
     ]);
     insta::assert_snapshot!(text);
+}
+
+#[test]
+fn refusals_of_states_match_snapshot() {
+    let name: NamespaceName = "set".parse().unwrap();
+    let worker: WorkerName = "builder".parse().unwrap();
+    let not_retried = |status| job_attempt::not_retried(job_attempt::describe_state(status));
+    let text = testing::refusals([
+        (
+            "cancellation of a finished rebuild",
+            hold::nothing_to_cancel(&name, 3),
+        ),
+        ("namespace without an iteration", find::no_iteration(&name)),
+        (
+            "attempt of another build",
+            build_page::no_attempt_of(BuildId(7), attempt()),
+        ),
+        ("requested token in use", job_attempt::token_in_use()),
+        (
+            "retry in a cancelled namespace",
+            job_attempt::namespace_is_cancelled(),
+        ),
+        (
+            "retry in a superseded iteration",
+            job_attempt::superseded(4),
+        ),
+        ("retry of a built package", not_retried(BuildStatus::Built)),
+        (
+            "retry of a blocked build",
+            not_retried(BuildStatus::Blocked),
+        ),
+        (
+            "retry of a running build",
+            not_retried(BuildStatus::Building),
+        ),
+        ("retry of a ready build", not_retried(BuildStatus::Ready)),
+    ]);
+    insta::assert_snapshot!(format!(
+        "{text}\n\n## lost worker\n{}",
+        expire_leases::lost_contact(&worker)
+    ));
 }

@@ -123,3 +123,60 @@ pub(super) fn invalid_srcinfo(message: impl Into<String>) -> SourceProblem {
 pub(super) fn large_srcinfo() -> SourceProblem {
     invalid_srcinfo(format!(".SRCINFO is larger than {} MiB", MAX_SRCINFO >> 20))
 }
+
+/// Returns the problem of a `.SRCINFO` that is no text.
+pub(super) fn binary_srcinfo() -> SourceProblem {
+    invalid_srcinfo(".SRCINFO is not UTF-8")
+}
+
+/// Returns the problem of a `.SRCINFO` that is a folder or a link.
+pub(super) fn special_srcinfo() -> SourceProblem {
+    invalid_srcinfo(".SRCINFO is not a regular file")
+}
+
+/// Returns the problem of a repository in a folder that is not named after its pkgbase.
+pub(super) fn misnamed(name: &str, pkgbase: &Pkgbase) -> SourceProblem {
+    SourceProblem::new(
+        SourceProblemKind::Misnamed,
+        format!(".SRCINFO has pkgbase `{pkgbase}`, but the repository is named `{name}`"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sources::srcinfo;
+    use crate::sources::store::{claimed_by, moved};
+
+    #[test]
+    fn problems_match_snapshot() {
+        let pkgbase: Pkgbase = "libgreet".parse().unwrap();
+        let other: Pkgbase = "greet".parse().unwrap();
+        let text = |pkgbase: &str| {
+            format!(
+                "pkgbase = {pkgbase}\n\tpkgver = 1\n\tpkgrel = 1\n\tarch = x86_64\n\npkgname = {pkgbase}\n"
+            )
+        };
+        let parsed = |text: &str| {
+            let tree = TreeAtCommit {
+                commit: "0".repeat(40).parse().unwrap(),
+                tree: None,
+                commit_time: None,
+                srcinfo: Ok(text.to_owned()),
+            };
+            srcinfo::parse(&tree, Some(&pkgbase)).err().unwrap()
+        };
+        let problems = [
+            no_srcinfo(),
+            large_srcinfo(),
+            binary_srcinfo(),
+            special_srcinfo(),
+            parsed("nothing"),
+            parsed(&text(other.as_str())),
+            misnamed("greet", &pkgbase),
+            claimed_by(&pkgbase, "libgreet"),
+            moved("libgreet"),
+        ];
+        insta::assert_snapshot!(problems.map(|problem| problem.message).join("\n"));
+    }
+}

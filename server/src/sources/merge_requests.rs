@@ -21,8 +21,7 @@ impl Sources {
         let (row, freshness) = self.row_of_project(found.project).await?;
         let Some(row) = row else {
             if let Some(reason) = freshness.reason() {
-                let title = format!("project `{path}` is not a known package repository");
-                return Err(refusals::stale(&title, reason));
+                return Err(refusals::unknown_project(path, reason));
             }
             return Err(refusals::other_project(path, &self.title()));
         };

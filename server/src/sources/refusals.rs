@@ -46,16 +46,7 @@ impl Sources {
     pub(super) fn unknown(&self, pkgbase: &Pkgbase) -> Error {
         // Its repository may be among those that could not be read.
         if let Some(outage) = self.status().outage {
-            let title = format!(
-                "no source repository of pkgbase `{pkgbase}` is known, and the sources cannot be read"
-            );
-            return Refusal::new(ProblemKind::Unavailable, title)
-                .detail(outage.cause.message)
-                .hint(
-                    "the server keeps retrying; `buildbtw sources` shows the state of the sources",
-                )
-                .retry_after(PAUSE_WHILE_READING)
-                .into();
+            return unknown_in_outage(pkgbase, outage.cause.message);
         }
         let hint = self
             .similar_names(pkgbase)
@@ -154,8 +145,26 @@ impl Sources {
     }
 }
 
+/// Returns the refusal of an unknown pkgbase while the sources cannot be read.
+fn unknown_in_outage(pkgbase: &Pkgbase, cause: String) -> Error {
+    let title = format!(
+        "no source repository of pkgbase `{pkgbase}` is known, and the sources cannot be read"
+    );
+    Refusal::new(ProblemKind::Unavailable, title)
+        .detail(cause)
+        .hint("the server keeps retrying; `buildbtw sources` shows the state of the sources")
+        .retry_after(PAUSE_WHILE_READING)
+        .into()
+}
+
+/// Returns the refusal of a merge request of a project that a stale index lacks.
+pub(super) fn unknown_project(path: &str, reason: &str) -> Error {
+    let title = format!("project `{path}` is not a known package repository");
+    stale(&title, reason)
+}
+
 /// Returns the refusal of something that a stale index lacks.
-pub(super) fn stale(what: &str, reason: &str) -> Error {
+fn stale(what: &str, reason: &str) -> Error {
     let title = format!("{what}, and the sources could not be read ({reason})");
     Refusal::new(ProblemKind::Unavailable, title)
         .hint("try again later; `buildbtw sources` shows the state of the sources")
@@ -334,7 +343,11 @@ mod tests {
                 "broken repository in a stale index",
                 unless_stale(broken(&row(Some("no pkgbase")))),
             ),
-            ("stale index", stale("project `x` is not known", reason)),
+            ("project in a stale index", unknown_project("x", reason)),
+            (
+                "unknown pkgbase in an outage",
+                unknown_in_outage(&pkgbase, reason.to_owned()),
+            ),
             (
                 "ref without a package",
                 unusable_ref(&changeset("next"), &row(None), "no .SRCINFO"),

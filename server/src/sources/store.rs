@@ -282,10 +282,18 @@ impl Sources {
 }
 
 /// Returns the problem of a repository whose pkgbase another one claims.
-fn claimed_by(pkgbase: &Pkgbase, path: &str) -> SourceProblem {
+pub(super) fn claimed_by(pkgbase: &Pkgbase, path: &str) -> SourceProblem {
     SourceProblem::new(
         SourceProblemKind::Claimed,
         format!("pkgbase `{pkgbase}` is already claimed by the repository `{path}`"),
+    )
+}
+
+/// Returns the problem of a repository that is no longer at its path.
+pub(super) fn moved(path: &str) -> SourceProblem {
+    SourceProblem::new(
+        SourceProblemKind::Moved,
+        format!("it moved away from `{path}`"),
     )
 }
 
@@ -334,10 +342,7 @@ async fn free_path(
         srcinfo_sha256: None,
         commit: None,
         tree: None,
-        problem: Some(SourceProblem::new(
-            SourceProblemKind::Moved,
-            format!("it moved away from `{}`", before.path),
-        )),
+        problem: Some(moved(&before.path)),
         ..before.clone()
     };
     source_repositories::put(tx, Some(&before), &moved).await?;

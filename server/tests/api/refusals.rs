@@ -12,6 +12,7 @@ use crate::planning::server_over;
 use crate::support::{Srcinfo, TestServer, refusal};
 
 const NAMESPACES: &str = "/api/v1/namespaces";
+const PLANS: &str = "/api/v1/plans";
 const EXCHANGE: &str = "/api/v1/attempts/00000000-0000-7000-8000-000000000001/exchange";
 
 /// What callers of a server get.
@@ -208,6 +209,85 @@ async fn rebuilds(recorder: &mut Recorder<'_>) {
     }
 }
 
+async fn bodies(recorder: &mut Recorder<'_>) {
+    let cancel = format!("{NAMESPACES}/set/cancel");
+    for (name, path, body) in [
+        ("array as a body", NAMESPACES, "[]"),
+        ("text as a body", NAMESPACES, "\"a/main\""),
+        ("number as a body", NAMESPACES, "1"),
+        ("truth value as a body", NAMESPACES, "true"),
+        ("null as a body", NAMESPACES, "null"),
+        ("body that is not JSON", NAMESPACES, "{"),
+        ("body without need", &*cancel, "{\"a\":1}"),
+    ] {
+        let request = recorder.server.admin_request(Method::POST, path);
+        let request = request.header("content-type", "application/json");
+        recorder.record(name, request.body(body)).await;
+    }
+    let request = recorder.server.admin_request(Method::POST, NAMESPACES);
+    recorder.record("body of no type", request.body("{}")).await;
+}
+
+async fn plans_without_a_token(recorder: &mut Recorder<'_>) {
+    let many: Vec<String> = (0..21).map(|number| format!("p{number}/main")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    for (name, body) in [
+        (
+            "merge request",
+            new(&["https://gitlab.example/g/a/-/merge_requests/1"], &[]),
+        ),
+        ("many changesets", new(&many, &[])),
+        ("another branch", new(&["a/next"], &[])),
+    ] {
+        recorder.post_as(name, PLANS, None, &body).await;
+    }
+}
+
+async fn parameters(recorder: &mut Recorder<'_>) {
+    for (name, path) in [
+        ("invalid query parameter", "/api/v1/namespaces?limit=x"),
+        (
+            "query parameter of a request without any",
+            "/api/v1/namespaces/set?limit=1",
+        ),
+        ("empty entry of a list", "/api/v1/events?kind=build,"),
+        ("invalid entry of a list", "/api/v1/events?package=a,%20"),
+        (
+            "unknown build of a repository",
+            "/repo/set/1/x86_64/builds/99/set.db",
+        ),
+        (
+            "repository for another architecture",
+            "/repo/set/1/riscv64/set.db",
+        ),
+        (
+            "PKGBUILD of an unknown attempt",
+            "/api/v1/attempts/00000000-0000-7000-8000-000000000001/pkgbuild",
+        ),
+    ] {
+        recorder.get(name, path).await;
+    }
+    recorder.server.namespace("other", &["a/main"]).await;
+    let events = format!("{NAMESPACES}/other/events");
+    let events = recorder.server.admin_request(Method::GET, &events);
+    recorder
+        .record(
+            "event of another namespace",
+            events.header("last-event-id", "1"),
+        )
+        .await;
+    let worker = recorder.server.token(TokenScope::Worker).await;
+    let outcome = "/api/v1/attempts/00000000-0000-7000-8000-000000000001/outcome?retry=false";
+    let outcome = recorder.server.request(Method::PUT, outcome);
+    let success = json!({ "result": "succeeded", "packages": [] });
+    recorder
+        .record(
+            "success that is final",
+            outcome.bearer_auth(worker).json(&success),
+        )
+        .await;
+}
+
 #[tokio::test]
 async fn refusals_of_routes_match_snapshots() {
     let (server, _base) = server_over(&[], |sources| {
@@ -228,6 +308,15 @@ async fn refusals_of_routes_match_snapshots() {
     let mut recorder = start();
     rebuilds(&mut recorder).await;
     insta::assert_snapshot!("rebuilds", recorder.text);
+    let mut recorder = start();
+    bodies(&mut recorder).await;
+    insta::assert_snapshot!("bodies", recorder.text);
+    let mut recorder = start();
+    plans_without_a_token(&mut recorder).await;
+    insta::assert_snapshot!("plans_without_a_token", recorder.text);
+    let mut recorder = start();
+    parameters(&mut recorder).await;
+    insta::assert_snapshot!("parameters", recorder.text);
 }
 
 #[tokio::test]

@@ -76,10 +76,7 @@ impl Sandbox {
                 pkgbuild,
             },
             Ok(Report::Failed(failure)) => failure.into(),
-            Ok(Report::Exited(code)) => {
-                let message = format!("the sandbox helper reported exit code {code}, not a build");
-                Failure::infrastructure(message).into()
-            }
+            Ok(Report::Exited(code)) => not_a_build(code).into(),
             Err(error) => Failure::from(error).into(),
         }
     }
@@ -230,9 +227,22 @@ fn mention_process_limits(failure: &mut Failure, limits: &Limits) {
     }
 }
 
+/// Returns the failure of a helper that gave no report of a build.
+fn not_a_build(code: i32) -> Failure {
+    Failure::infrastructure(format!(
+        "the sandbox helper reported exit code {code}, not a build"
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn failure_without_a_build_matches_snapshot() {
+        let text = crate::failure::recorded([("exit code", not_a_build(3))]);
+        insta::assert_snapshot!(text);
+    }
 
     #[test]
     fn distinguishes_memory_of_files_from_memory_of_processes() {

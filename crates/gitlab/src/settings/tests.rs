@@ -64,3 +64,47 @@ fn validates_signing_token_format() {
     let settings = with().settings().unwrap().unwrap();
     assert_eq!(settings.webhook.signing_key.unwrap().reveal().len(), 32);
 }
+
+#[test]
+fn errors_match_snapshot() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs_err::write(&path, text).unwrap();
+        path
+    };
+    file("token", "glpat-x");
+    let empty = file("empty", "\n");
+    let with_url = |url: &str| GitlabArgs {
+        gitlab_url: Some(url.to_owned()),
+        ..args(folder.path())
+    };
+    let with_group = |group: &str| GitlabArgs {
+        gitlab_group: Some(group.to_owned()),
+        ..args(folder.path())
+    };
+    let with_ca = |path: PathBuf| GitlabArgs {
+        gitlab_ca: Some(path),
+        ..args(folder.path())
+    };
+    let refused = [
+        with_url("https://gitlab.example:99999"),
+        with_url("ftp://gitlab.example"),
+        with_url("gitlab.example/?a=b"),
+        with_url("https://me@gitlab.example"),
+        with_group("a//b"),
+        with_ca(folder.path().join("nowhere")),
+        with_ca(empty),
+        GitlabArgs {
+            gitlab_proxy: Some("http://[".to_owned()),
+            ..args(folder.path())
+        },
+    ];
+    let refused = refused.map(|args| {
+        let settings = args.settings();
+        let opened = settings.and_then(|settings| crate::Gitlab::new(settings.unwrap()));
+        let text = opened.err().unwrap().to_string();
+        text.replace(folder.path().to_str().unwrap(), "FOLDER")
+    });
+    insta::assert_snapshot!(refused.join("\n\n"));
+}

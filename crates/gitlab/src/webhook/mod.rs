@@ -219,4 +219,9 @@ mod tests {
         assert_eq!(about(serde_json::json!(7)), None);
         assert_eq!(read("["), Err(NotJson));
     }
+
+    #[test]
+    fn error_matches_snapshot() {
+        insta::assert_snapshot!(NotJson);
+    }
 }

@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use super::ClientError;
-use super::error;
-use crate::settings;
+use crate::{innermost, settings};
 
 /// Certificate authorities that a client trusts in addition to those of the machine; none by default.
 #[derive(Clone, Debug, Default)]
@@ -30,7 +29,7 @@ impl Authorities {
     fn parse(text: &[u8]) -> Result<Self, String> {
         let parsed = reqwest::Certificate::from_pem_bundle(text);
         let certificates = parsed.map_err(|error| {
-            let cause = error::innermost(&error);
+            let cause = innermost(&error);
             format!("it is not a valid PEM file: {cause}")
         })?;
         if certificates.is_empty() {
@@ -40,7 +39,7 @@ impl Authorities {
         for (index, certificate) in certificates.iter().enumerate() {
             let client = reqwest::Client::builder().tls_certs_only([certificate.clone()]);
             if let Err(error) = client.build() {
-                let (number, cause) = (index + 1, error::innermost(&error));
+                let (number, cause) = (index + 1, innermost(&error));
                 return Err(format!("its certificate {number} is invalid: {cause}"));
             }
         }

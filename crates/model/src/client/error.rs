@@ -3,7 +3,7 @@
 use reqwest::{Response, StatusCode};
 
 use crate::api::{Problem, ProblemKind};
-use crate::{Explanation, hide_user_info};
+use crate::{Explanation, hide_user_info, innermost};
 
 /// The error of a request.
 #[derive(Debug, thiserror::Error)]
@@ -115,20 +115,8 @@ impl ConnectionProblem {
     }
 }
 
-/// Returns the cause at the end of the chain.
-pub(super) fn innermost<'a>(
-    error: &'a (dyn std::error::Error + 'static),
-) -> &'a (dyn std::error::Error + 'static) {
-    let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    innermost
-}
-
 impl ClientError {
     pub(super) fn connection(server: &str, error: &reqwest::Error) -> Self {
-        // The outer messages only repeat the URL; the innermost one has the cause.
         let innermost = innermost(error);
         let (problem, reason) = ConnectionProblem::of(innermost);
         Self::Connection {

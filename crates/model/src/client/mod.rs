@@ -16,7 +16,7 @@ use reqwest::{Method, RequestBuilder, Response, Url};
 use serde::de::DeserializeOwned;
 
 use crate::api::Page;
-use crate::{AttemptId, TraceParent, hide_user_info};
+use crate::{AttemptId, TraceParent, hide_user_info, innermost};
 
 pub use authorities::Authorities;
 pub use error::{ClientError, ConnectionProblem};
@@ -101,7 +101,7 @@ impl Client {
         };
         let build = |builder: reqwest::ClientBuilder| {
             builder.build().map_err(|error| ClientError::Tls {
-                reason: error::innermost(&error).to_string(),
+                reason: innermost(&error).to_string(),
             })
         };
         Ok(Self {

@@ -94,13 +94,20 @@ fn describe<B>(context: &PlanContext<'_, '_>, assembly: &Assembly<'_, B>, plan: 
             bootstrap.without = texts;
         }
     }
-    plan.problems
-        .extend(wanted.into_iter().map(|pkgbase| Problem {
-            pkgbase: pkgbase.clone(),
-            kind: ProblemKind::BootstrapNotNeeded,
-            message:
-                "not in a dependency cycle of this plan: there is nothing to bootstrap".to_owned(),
-        }));
+    plan.problems.extend(
+        wanted
+            .into_iter()
+            .map(|pkgbase| not_needed(pkgbase.clone())),
+    );
+}
+
+/// Returns the problem of a bootstrap build that breaks no cycle.
+fn not_needed(pkgbase: Pkgbase) -> Problem {
+    Problem {
+        pkgbase,
+        kind: ProblemKind::BootstrapNotNeeded,
+        message: "not in a dependency cycle of this plan: there is nothing to bootstrap".to_owned(),
+    }
 }
 
 /// Groups unmet dependencies by their text. Returns the one of the first build and the number of builds for each text.
@@ -130,30 +137,34 @@ fn problems(plan: &Plan, unmet: &[UnmetDependency]) -> Vec<Problem> {
         let rest = groups.len().saturating_sub(MAX_PROBLEMS);
         let shown = groups.len() - rest;
         for (at, (unmet, builds)) in groups.into_iter().take(shown).enumerate() {
-            let others = match builds - 1 {
-                0 => String::new(),
-                1 => "; 1 more build is affected".to_owned(),
-                others => format!("; {others} more builds are affected"),
-            };
-            let more = if rest > 0 && at + 1 == shown {
-                format!(" (and {rest} similar problems)")
-            } else {
-                String::new()
-            };
-            let (build, text) = (unmet.build, &unmet.text);
-            let message = if is_certain {
-                format!("cannot install the dependencies of {build}: {text}{others}{more}")
-            } else {
-                format!("installing the dependencies of {build} may fail: {text}{others}{more}")
-            };
+            let rest = if at + 1 == shown { rest } else { 0 };
             problems.push(Problem {
                 pkgbase: plan.names[unmet.member as usize].clone(),
                 kind,
-                message,
+                message: message(unmet, builds, rest),
             });
         }
     }
     problems
+}
+
+/// Returns the message for an unmet dependency of some builds, and for `rest` similar ones.
+fn message(unmet: &UnmetDependency, builds: usize, rest: usize) -> String {
+    let others = match builds - 1 {
+        0 => String::new(),
+        1 => "; 1 more build is affected".to_owned(),
+        others => format!("; {others} more builds are affected"),
+    };
+    let more = match rest {
+        0 => String::new(),
+        rest => format!(" (and {rest} similar problems)"),
+    };
+    let (build, text) = (unmet.build, &unmet.text);
+    if unmet.is_certain {
+        format!("cannot install the dependencies of {build}: {text}{others}{more}")
+    } else {
+        format!("installing the dependencies of {build} may fail: {text}{others}{more}")
+    }
 }
 
 /// Finds, for each cycle that cannot be built, the members that could be bootstrapped to make it buildable.
@@ -230,4 +241,29 @@ fn candidates<B>(
         .filter(|&member| seen.insert(member))
         .filter(|&member| !assembly.bootstrap.contains(member as usize) && can_do_without(member))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_match_snapshot() {
+        let unmet = |is_certain| UnmetDependency {
+            member: 0,
+            build: "the rebuild",
+            holder: 0,
+            text: "b needs liba.so=1".to_owned(),
+            is_certain,
+            depends_on_order: false,
+        };
+        let messages = [
+            message(&unmet(true), 1, 0),
+            message(&unmet(true), 2, 0),
+            message(&unmet(true), 3, 7),
+            message(&unmet(false), 1, 0),
+            not_needed("b".parse().unwrap()).message,
+        ];
+        insta::assert_snapshot!(messages.join("\n"));
+    }
 }

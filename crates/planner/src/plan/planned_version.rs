@@ -73,3 +73,25 @@ pub fn computes_version(package: &SourcePackage, architecture: &Architecture) ->
         REPOSITORIES.contains(&kind) && (is_named_so || !PINS.contains(&pin))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn problems_match_snapshot() {
+        let problem = |is_rebuild| {
+            let planned = PlannedVersion {
+                version: "1.0-1".parse().unwrap(),
+                is_computed: false,
+                rule: ReleaseRule {
+                    is_rebuild,
+                    base: vec!["1:2.0-1".parse().unwrap()],
+                    earlier: Vec::new(),
+                },
+            };
+            planned.problem(&"a".parse().unwrap()).unwrap().message
+        };
+        insta::assert_snapshot!([problem(true), problem(false)].join("\n"));
+    }
+}

@@ -48,4 +48,16 @@ mod tests {
         }
         insta::assert_snapshot!(errors.map(|error| error.to_string()).join("\n"));
     }
+
+    #[test]
+    fn problems_of_lines_match_snapshot() {
+        let text = "pkgbase = a\n\tpkgver = 1\n\tpkgrel = 1\n\tnothing\n\tdepends = a b\n\n\
+                    pkgname = a\n\npkgname = a\n\npkgname = a b\n";
+        let package = crate::parse_srcinfo(text).unwrap();
+        let problems = package.problems().into_iter();
+        let lines: Vec<String> = problems
+            .map(|problem| format!("line {}: {}", problem.line, problem.reason))
+            .collect();
+        insta::assert_snapshot!(lines.join("\n"));
+    }
 }

@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
+use buildbtw_model::innermost;
 use bytes::Bytes;
 use http::{Request, Response};
 use opentelemetry_http::{HttpClient, HttpError};
@@ -48,19 +49,14 @@ impl HttpClient for RuntimeClient {
         };
         Box::pin(async move {
             let sent = task.await?;
-            self.shared.requested(sent.as_ref().err().map(innermost));
+            self.shared.requested(
+                sent.as_ref()
+                    .err()
+                    .map(|error| innermost(error.as_ref()).to_string()),
+            );
             sent
         })
     }
-}
-
-/// Returns the cause at the end of the chain: the others repeat the address.
-fn innermost(error: &HttpError) -> String {
-    let mut innermost: &dyn std::error::Error = error.as_ref();
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    innermost.to_string()
 }
 
 async fn send(

@@ -36,7 +36,7 @@ async fn read(subject: &Subject<'_>) -> Vec<Check> {
 }
 
 /// Judges the paths of all projects. Without a template, the file of another project that most of them name is it.
-fn judge(projects: &[CiConfig], template: Option<&str>) -> Check {
+pub(super) fn judge(projects: &[CiConfig], template: Option<&str>) -> Check {
     let template = template.or_else(|| most_used(projects));
     let count = projects.len();
     let command = |template: &str| {

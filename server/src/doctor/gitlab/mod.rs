@@ -1,5 +1,7 @@
 //! The GitLab instance with the sources: reachable, its clock, the token, the group, and what builds there need.
 
+#[cfg(test)]
+mod check_snapshots;
 mod ci_config;
 mod runners;
 mod subject;
@@ -80,10 +82,7 @@ impl Subject<'_> {
         let group = &self.gitlab.settings().group;
         let version = match self.gitlab.group_access().await {
             Ok(version) => version.unwrap_or_else(|| "of unknown version".to_owned()),
-            Err(error) => {
-                let repair = "check --gitlab-group, and give the token's user a role in the group";
-                return vec![Check::failure(GROUP, error.to_string(), repair)];
-            }
+            Err(error) => return vec![no_group(&error)],
         };
         let found = format!("the token sees `{group}` of GitLab {version}");
         let Some(user) = token.and_then(|token| token.user_id) else {
@@ -96,11 +95,7 @@ impl Subject<'_> {
         vec![match self.gitlab.access_level(user).await {
             Ok(level) => judge_role(group, level, needed, &found),
             // The role only explains what other requests would show.
-            Err(error) => Check::warning(
-                GROUP,
-                format!("{found}, but its role there is unknown: {error}"),
-                "give the token's user a role in the group",
-            ),
+            Err(error) => unknown_role(&found, &error),
         }]
     }
 }
@@ -115,6 +110,21 @@ fn refused(error: &GitlabError) -> Check {
         _ => REACH,
     };
     Check::failure(NAME, error.to_string(), repair)
+}
+
+/// Returns the failure of a group that the token does not see.
+fn no_group(error: &GitlabError) -> Check {
+    let repair = "check --gitlab-group, and give the token's user a role in the group";
+    Check::failure(GROUP, error.to_string(), repair)
+}
+
+/// Returns the warning about a token whose role GitLab does not tell.
+fn unknown_role(found: &str, error: &GitlabError) -> Check {
+    Check::warning(
+        GROUP,
+        format!("{found}, but its role there is unknown: {error}"),
+        "give the token's user a role in the group",
+    )
 }
 
 fn check_clock(contact: &Contact, now: Millis) -> Check {
@@ -170,7 +180,11 @@ fn judge_token(token: &TokenInfo, needed: &[&str], today: Timestamp) -> Check {
     match left {
         Some(left) if left <= EXPIRES_SOON => Check::warning(
             TOKEN,
-            format!("{valid}, but expires on {day}, in {left} days"),
+            match left {
+                ..=0 => format!("{valid}, but expires today"),
+                1 => format!("{valid}, but expires tomorrow"),
+                _ => format!("{valid}, but expires on {day}, in {left} days"),
+            },
             "create another one, and write it into the file of --gitlab-token-file",
         ),
         _ => Check::ok(TOKEN, format!("{valid} until {day}")),

@@ -28,7 +28,8 @@ pub(super) async fn check(
     }
 }
 
-fn judge(
+/// Judges the runners that are online for an architecture.
+pub(super) fn judge(
     name: &str,
     architecture: &Architecture,
     runners: Result<Vec<Runner>, GitlabError>,

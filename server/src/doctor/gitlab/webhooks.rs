@@ -23,15 +23,20 @@ const DEADLINE: Duration = Duration::from_secs(60);
 pub(super) async fn check(subject: &Subject<'_>, report: &mut Report) {
     if subject.config.webhook.is_none() {
         let seconds = subject.gitlab.settings().poll.as_secs();
-        report.add(Check::warning(
-            NAME,
-            format!("webhooks are not accepted, so changes are found by polls every {seconds} s"),
-            "add a webhook to the group, and set --gitlab-webhook-signing-token-file",
-        ));
+        report.add(not_accepted(seconds));
         return;
     }
     report.run_within(DEADLINE, NAME, find(subject)).await;
     report.add(last_received(subject.last_webhook, subject.clock.now()));
+}
+
+/// Returns the warning about a server that accepts no webhooks.
+pub(super) fn not_accepted(seconds: u64) -> Check {
+    Check::warning(
+        NAME,
+        format!("webhooks are not accepted, so changes are found by polls every {seconds} s"),
+        "add a webhook to the group, and set --gitlab-webhook-signing-token-file",
+    )
 }
 
 /// Finds the webhook of the group, or else those of its projects.
@@ -96,7 +101,7 @@ fn ours<'a>(hooks: &'a [Hook], url: &str) -> Option<&'a Hook> {
 }
 
 /// Judges a hook that sends to this server.
-fn judge(hook: &Hook, whose: &str, builds: bool, delivery: Option<&HookEvent>) -> Check {
+pub(super) fn judge(hook: &Hook, whose: &str, builds: bool, delivery: Option<&HookEvent>) -> Check {
     let wanted = [
         ("push", hook.push_events),
         ("tag push", hook.tag_push_events),
@@ -146,7 +151,7 @@ fn judge(hook: &Hook, whose: &str, builds: bool, delivery: Option<&HookEvent>) -
 }
 
 /// Judges projects, because the group has no webhook that the token sees.
-fn judge_projects(url: &str, asked: usize, without: &[&str]) -> Check {
+pub(super) fn judge_projects(url: &str, asked: usize, without: &[&str]) -> Check {
     let repair = format!("add a webhook for {url} to the group, or to each project");
     if asked == 0 {
         let message =
@@ -169,7 +174,8 @@ fn judge_projects(url: &str, asked: usize, without: &[&str]) -> Check {
     Check::failure(NAME, message, repair)
 }
 
-fn last_received(last: Option<Millis>, now: Millis) -> Check {
+/// Tells when the last webhook arrived.
+pub(super) fn last_received(last: Option<Millis>, now: Millis) -> Check {
     const NAME: &str = "last webhook";
     match last {
         Some(at) => {

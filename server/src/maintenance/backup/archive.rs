@@ -104,10 +104,7 @@ pub(super) fn extract(
             (EntryType::Link, Some(first)) => {
                 fs_err::hard_link(to.join(rename(&first)), &target)?;
             }
-            _ => anyhow::bail!(explanations::foreign_archive(format!(
-                "`{}` is not a file",
-                path.display()
-            ))),
+            _ => anyhow::bail!(explanations::no_file(&path)),
         }
         paths.push(path);
     }

@@ -44,8 +44,7 @@ impl Beside {
                 });
             }
         }
-        let why = "another program removes its temporary folder";
-        Err(explanations::not_writable(target, why))
+        Err(explanations::temporary_folder_removed(target))
     }
 
     pub(super) fn path(&self) -> &Path {

@@ -45,6 +45,11 @@ pub(super) fn not_writable(target: &Path, why: impl Display) -> Explanation {
     )
 }
 
+/// Explains that a backup cannot be collected next to its place.
+pub(super) fn temporary_folder_removed(target: &Path) -> Explanation {
+    not_writable(target, "another program removes its temporary folder")
+}
+
 /// Explains that a backup is not safe in the data folder.
 pub(super) fn target_in_data(target: &Path, data: &Path) -> Explanation {
     Explanation::with_hint(
@@ -225,6 +230,11 @@ pub(super) fn foreign_archive(why: impl Display) -> Explanation {
     )
 }
 
+/// Explains that an archive contains a folder or device at the path of a file.
+pub(super) fn no_file(path: &Path) -> Explanation {
+    foreign_archive(format_args!("`{}` is not a file", path.display()))
+}
+
 /// Explains that a folder lacks the file that every backup has.
 pub(super) fn foreign_folder(folder: &Path, manifest: &str) -> Explanation {
     Explanation::with_hint(
@@ -306,6 +316,10 @@ mod tests {
             read_from_terminal(),
             exists(target),
             not_writable(target, "the folder `/srv` does not exist"),
+            temporary_folder_removed(target),
+            not_copied(target, anyhow::anyhow!("the disk is full"))
+                .downcast()
+                .unwrap(),
             target_in_data(target, data),
             source_in_data(target, data),
             data_in_source(data, target),
@@ -331,6 +345,7 @@ mod tests {
             compressed_archive("gzip"),
             damaged_database("database disk image is malformed"),
             foreign_archive("it contains `etc/passwd`"),
+            no_file(Path::new("repos/set")),
             foreign_folder(target, manifest),
             foreign_file(target),
             other_format(2, 1, "2.0.0"),

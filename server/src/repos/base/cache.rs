@@ -54,7 +54,7 @@ impl DatabaseCache {
         let database = match (fetch(repository, architecture, place).await?, known) {
             (Fetched::Unchanged, Some(known)) => known,
             (Fetched::Unchanged, None) => {
-                return Err("its server responded with 304 to an unconditional request".into());
+                return Err(unexpected_304());
             }
             (Fetched::Content(place, bytes), known) => {
                 let read =
@@ -66,10 +66,7 @@ impl DatabaseCache {
             }
         };
         if database.cost > limit {
-            return Err(format!(
-                "its packages and those of the other base repositories need more than {} MiB of memory",
-                database::MAX_KEPT >> 20
-            ));
+            return Err(too_many_packages());
         }
         Ok(database)
     }
@@ -145,6 +142,17 @@ fn merge(databases: &[Arc<Database>]) -> (BaseVersions, BaseIndex) {
     (versions.collect(), BaseIndex::new(packages))
 }
 
+fn unexpected_304() -> String {
+    "its server responded with 304 to an unconditional request".to_owned()
+}
+
+fn too_many_packages() -> String {
+    format!(
+        "its packages and those of the other base repositories need more than {} MiB of memory",
+        database::MAX_KEPT >> 20
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -185,6 +193,11 @@ mod tests {
             self.sent.fetch_add(1, Ordering::Relaxed);
             ([(header::ETAG, tag)], bytes).into_response()
         }
+    }
+
+    #[test]
+    fn errors_match_snapshot() {
+        insta::assert_snapshot!([unexpected_304(), too_many_packages()].join("\n"));
     }
 
     #[tokio::test]

@@ -143,6 +143,25 @@ mod tests {
     }
 
     #[test]
+    fn reasons_match_snapshot() {
+        let core = repository("core", "x86_64", "Never");
+        let list = |architectures: &str, servers: &str| {
+            format!(
+                "[[repository]]\nname = 'core'\narchitectures = {architectures}\nservers = {servers}\n"
+            )
+        };
+        let files = [
+            format!("{core}{core}"),
+            list("['x86_64']", "[]"),
+            list("[]", "['https://a.example']"),
+            list("['x86_64']", "[\"https://a.example\\n\"]"),
+            repository("core", "x86_64", "Maybe"),
+            "[[repositories]]".to_owned(),
+        ];
+        insta::assert_snapshot!(files.map(|text| parse(&text).unwrap_err().1).join("\n"));
+    }
+
+    #[test]
     fn refuses_invalid_file_with_its_line() {
         let core = repository("core", "x86_64", "Never");
         let with = |second: &str| format!("{core}\n{second}");

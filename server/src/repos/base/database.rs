@@ -55,11 +55,7 @@ pub(super) fn read(bytes: &[u8]) -> io::Result<Vec<BasePackage>> {
         };
         kept = kept.saturating_add(cost(&package));
         if kept > MAX_KEPT {
-            let why = format!(
-                "its packages need more than {} MiB of memory",
-                MAX_KEPT >> 20
-            );
-            return Err(io::Error::other(why));
+            return Err(too_many_packages());
         }
         packages.push(package);
     }
@@ -87,10 +83,20 @@ fn text(entry: &mut impl Read, limit: u64) -> io::Result<String> {
     let mut bytes = Vec::new();
     entry.take(limit + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {
-        let why = format!("an entry has more than {limit} bytes");
-        return Err(io::Error::other(why));
+        return Err(too_long(limit));
     }
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn too_many_packages() -> io::Error {
+    io::Error::other(format!(
+        "its packages need more than {} MiB of memory",
+        MAX_KEPT >> 20
+    ))
+}
+
+fn too_long(limit: u64) -> io::Error {
+    io::Error::other(format!("an entry has more than {limit} bytes"))
 }
 
 /// Returns the path in an extended header (pax(1)), which has lines of `length key=value`.
@@ -162,6 +168,12 @@ mod tests {
                 .unwrap();
         }
         builder.into_inner().unwrap()
+    }
+
+    #[test]
+    fn errors_match_snapshot() {
+        let errors = [too_many_packages(), too_long(MAX_ENTRY)];
+        insta::assert_snapshot!(errors.map(|error| error.to_string()).join("\n"));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! `/webhooks/gitlab`.
 
+use std::fmt::Display;
+
 use axum::extract::{FromRequest, Request, State};
 use axum::http::StatusCode;
 use buildbtw_gitlab::webhook::{Incoming, VerificationError, Webhook};
@@ -94,11 +96,7 @@ impl FromRequest<AppState> for GitlabWebhook {
         if let Some(Peer(peer)) = peer {
             state.admission.authenticated(peer.ip());
         }
-        let webhook = delivery.webhook.map_err(|error| {
-            let title = format!("cannot parse the webhook: {error}");
-            Refusal::new(ProblemKind::InvalidRequest, title)
-                .hint("use this address only for webhooks of GitLab, which are JSON objects")
-        })?;
+        let webhook = delivery.webhook.map_err(not_parsed)?;
         Ok(Self {
             id: delivery.id,
             webhook,
@@ -113,4 +111,27 @@ fn not_accepted() -> Error {
     )
     .hint("set --gitlab-webhook-secret-file or --gitlab-webhook-signing-token-file")
     .into()
+}
+
+/// Creates the refusal of a verified webhook that is not GitLab's.
+fn not_parsed(error: impl Display) -> Error {
+    let title = format!("cannot parse the webhook: {error}");
+    Refusal::new(ProblemKind::InvalidRequest, title)
+        .hint("use this address only for webhooks of GitLab, which are JSON objects")
+        .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn refusals_match_snapshot() {
+        let text = testing::refusals([
+            ("server without a secret", not_accepted()),
+            ("webhook that is not JSON", not_parsed("it is not JSON")),
+        ]);
+        insta::assert_snapshot!(text);
+    }
 }

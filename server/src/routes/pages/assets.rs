@@ -13,8 +13,7 @@ pub(crate) async fn serve_asset(
     headers: axum::http::HeaderMap,
 ) -> PageResult {
     let extract::Path((hash, name)) = path?;
-    let asset = assets::find(&name)
-        .ok_or_else(|| PageError::from(Error::not_found(format!("asset `{name}`"))))?;
+    let asset = assets::find(&name).ok_or_else(|| PageError::from(unknown_asset(&name)))?;
     let tag = format!("\"{}\"", asset.hash);
     // A page of another version of the program gets the current file, but must not cache it.
     let cache = if hash == asset.hash {
@@ -35,4 +34,20 @@ pub(crate) async fn serve_asset(
         (caching, media_type, asset.content).into_response()
     };
     Ok(response)
+}
+
+fn unknown_asset(name: &str) -> Error {
+    Error::not_found(format!("asset `{name}`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn refusal_matches_snapshot() {
+        let text = testing::refusals([("unknown asset", unknown_asset("other.css"))]);
+        insta::assert_snapshot!(text);
+    }
 }

@@ -101,7 +101,7 @@ pub async fn end_withdrawn(parts: AttemptParts<'_>, row: &PipelineRow) -> Result
     pipelines::set_ended(&mut tx, row.attempt).await?;
     let mut transition = Transition::of(tx);
     if let (Some(attempt), Some(build)) = (attempt, build) {
-        let why = Explanation::from("cancelled before GitLab created its pipeline");
+        let why = withdrawn();
         let kind = FailureKind::Cancelled;
         transition.fail(&build, &attempt, kind, &why).await?;
     }
@@ -109,4 +109,9 @@ pub async fn end_withdrawn(parts: AttemptParts<'_>, row: &PipelineRow) -> Result
     parts.announcer.announce(effects);
     parts.logs.close(row.attempt).await?;
     Ok(())
+}
+
+/// Explains the end of an attempt that was cancelled before its pipeline was requested.
+pub(super) fn withdrawn() -> Explanation {
+    Explanation::from("cancelled before GitLab created its pipeline")
 }

@@ -88,3 +88,58 @@ fn hint(needed: &NeedsBootstrap) -> String {
     "no single package breaks the cycle: pass several --bootstrap, or update the base repositories"
         .to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use buildbtw_model::Pkgbase;
+
+    use super::*;
+    use crate::testing;
+
+    fn parsed(names: &[&str]) -> Vec<Pkgbase> {
+        names.iter().map(|name| name.parse().unwrap()).collect()
+    }
+
+    fn cycle(members: &[&str], choices: &[&str], untried: usize) -> NeedsBootstrap {
+        NeedsBootstrap {
+            members: parsed(members),
+            choices: parsed(choices),
+            untried,
+            reasons: vec!["cannot install the dependencies of a: libb.so=1".to_owned()],
+        }
+    }
+
+    #[test]
+    fn refusals_match_snapshot() {
+        let many: Vec<NeedsBootstrap> = (0..12)
+            .map(|number| cycle(&[&*format!("a{number}"), "b"], &[], 0))
+            .collect();
+        let names: Vec<String> = (0..22).map(|number| format!("p{number}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let text = testing::refusals([
+            (
+                "cycle with a choice",
+                refusal(&[cycle(&["a", "b"], &["a"], 0)]).into(),
+            ),
+            (
+                "cycle with packages that were not tried",
+                refusal(&[cycle(&["a", "b"], &["a", "b"], 1)]).into(),
+            ),
+            (
+                "cycle without a choice so far",
+                refusal(&[cycle(&["a", "b"], &[], 2)]).into(),
+            ),
+            (
+                "cycle without a choice",
+                refusal(&[cycle(&["a", "b"], &[], 0)]).into(),
+            ),
+            ("large cycle", refusal(&[cycle(&names, &["p0"], 0)]).into()),
+            (
+                "two cycles",
+                refusal(&[cycle(&["a", "b"], &["a"], 0), cycle(&["c", "d"], &[], 1)]).into(),
+            ),
+            ("many cycles", refusal(&many).into()),
+        ]);
+        insta::assert_snapshot!(text);
+    }
+}

@@ -53,11 +53,7 @@ pub async fn build_page(
         None => detail.attempts.first(),
         Some(wanted) => {
             let found = detail.attempts.iter().find(|attempt| attempt.id == wanted);
-            let unknown = || {
-                Error::not_found(format!("attempt {wanted} of build {id}"))
-                    .hint("the page of the build lists its attempts")
-            };
-            Some(found.ok_or_else(unknown)?)
+            Some(found.ok_or_else(|| no_attempt_of(id, wanted))?)
         }
     };
     let log = match attempt {
@@ -65,6 +61,12 @@ pub async fn build_page(
         None => None,
     };
     Ok(BuildContent { detail, log })
+}
+
+/// Creates the refusal of an attempt that a build does not have.
+pub(in crate::service) fn no_attempt_of(build: BuildId, attempt: AttemptId) -> Error {
+    Error::not_found(format!("attempt {attempt} of build {build}"))
+        .hint("the page of the build lists its attempts")
 }
 
 /// Adds the attempt that built the packages of a reused build to its attempts.

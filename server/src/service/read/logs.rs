@@ -76,7 +76,10 @@ pub async fn open_log(
 /// When it is not stored, or the disk fails.
 pub async fn read_pkgbuild(logs: &Logs, attempt: AttemptId) -> Result<Vec<u8>, Error> {
     let text = logs.pkgbuild(attempt).await?;
-    text.ok_or_else(|| Error::not_found(format!("PKGBUILD of attempt {attempt}")))
+    text.ok_or_else(|| {
+        Error::not_found(format!("PKGBUILD of attempt {attempt}"))
+            .hint("the page of a build lists its attempts; one that ended before makepkg started has none")
+    })
 }
 
 /// Creates the refusal of an offset beyond the end of a log.

@@ -62,6 +62,7 @@ pub async fn find_file(
         .ok_or_else(|| {
             let title = format!("this repository has no build {build}");
             Error::refused(ProblemKind::NotFound, title)
+                .hint("`buildbtw show` lists the builds of a namespace's newest iteration")
         })?;
     let Some(kind) = DatabaseKind::parse(file, &key.namespace) else {
         let package = find_package(parts, &key, &place, file).await?;

@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::repos::{Repos, RepositoryKey};
 use crate::service::read::find::find_namespace;
 
-use super::find_iteration;
+use super::{LIST_ARCHITECTURES, find_iteration};
 
 /// An entry of a folder.
 pub struct Entry {
@@ -133,7 +133,7 @@ pub async fn list_files(
     let counts = iterations::counts(database.read(), iteration.id).await?;
     if !counts.iter().any(|(known, _)| known == architecture) {
         let what = format!("repository for {architecture} in iteration {number} of `{name}`");
-        return Err(Error::not_found(what));
+        return Err(Error::not_found(what).hint(LIST_ARCHITECTURES));
     }
     let key = RepositoryKey {
         namespace: name.clone(),

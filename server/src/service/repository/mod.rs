@@ -21,6 +21,9 @@ use crate::state::parts::RepositoryParts;
 use super::publish::file_lists;
 use super::read::find::find_namespace;
 
+const LIST_ARCHITECTURES: &str =
+    "`buildbtw show` lists the repositories of a namespace, one per architecture";
+
 /// The place of a file in the repositories.
 pub struct RequestedFile {
     /// The namespace.
@@ -81,7 +84,7 @@ pub async fn find_file(
     }
     if !parts.architectures.contains(&key.architecture) {
         let what = format!("repository for {}", key.architecture);
-        return Err(Error::not_found(what));
+        return Err(Error::not_found(what).hint(LIST_ARCHITECTURES));
     }
     find_database(parts.repos.folder(&key).join(file)).await
 }

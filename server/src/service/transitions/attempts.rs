@@ -117,7 +117,7 @@ impl Transition {
         build: &BuildRow,
         attempt: AttemptId,
     ) -> sqlx::Result<bool> {
-        let why = Explanation::from("the job was retried in GitLab");
+        let why = replaced();
         let status = AttemptStatus::Lost;
         if !self.finish(attempt, status, None, &why).await? {
             return Ok(false);
@@ -163,9 +163,7 @@ impl Transition {
         }
         let failures = attempts::count_infrastructure(&mut self.tx, build.id).await?;
         if failures > MAX_INFRASTRUCTURE_FAILURES {
-            let given_up = explanation
-                .clone()
-                .map(|message| format!("gave up after {failures} attempts: {message}"));
+            let given_up = given_up(failures, explanation);
             return self
                 .end_build(build, attempt, BuildStatus::Failed, &given_up)
                 .await;
@@ -201,6 +199,17 @@ impl Transition {
     }
 }
 
+/// Explains the end of an attempt that another job of its pipeline replaces.
+fn replaced() -> Explanation {
+    Explanation::from("the job was retried in GitLab")
+}
+
+/// Explains that a build is not retried after this many infrastructure failures.
+fn given_up(failures: i64, last: &Explanation) -> Explanation {
+    last.clone()
+        .map(|message| format!("gave up after {failures} attempts: {message}"))
+}
+
 /// Returns the backoff after this many infrastructure failures. A single lost worker costs no more than the lease.
 fn backoff(failures: i64) -> Duration {
     let Ok(retry) = usize::try_from(failures - 2) else {
@@ -223,5 +232,12 @@ mod tests {
         let pauses = [0, 0, 2, 4, 8].map(Duration::from_secs);
         assert_eq!([0, 1, 2, 3, 4].map(backoff), pauses);
         assert_eq!(backoff(100), MAX_BACKOFF);
+    }
+
+    #[test]
+    fn explanations_match_snapshot() {
+        let last = Explanation::with_hint("the disk is full", "free space there");
+        let text = [replaced(), given_up(6, &last)].map(|why| why.to_string());
+        insta::assert_snapshot!(text.join("\n\n"));
     }
 }

@@ -3,14 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use buildbtw_model::{CommitHash, GitRef, MergeRequestUrl, Pkgbase, SourceProblemKind};
+use buildbtw_model::{CommitHash, GitRef, MergeRequestUrl, Pkgbase};
 use buildbtw_telemetry::spawn_blocking_named;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 use crate::db::source_repositories::{SourceProblem, SourceRepositoryRow};
 use crate::error::Error;
-use crate::sources::kind::{FoundMergeRequest, Place, ReadError, SourceKind, TreeAtCommit};
+use crate::sources::kind::{
+    FoundMergeRequest, Place, ReadError, SourceKind, TreeAtCommit, misnamed,
+};
 use crate::sources::refusals::no_merge_requests;
 
 use super::git::{self, GitError};
@@ -69,12 +71,7 @@ impl SourceKind for Directory {
     /// or take the place of another one.
     fn name_problem(&self, path: &str, pkgbase: &Pkgbase) -> Option<SourceProblem> {
         let name = path.strip_suffix(".git").unwrap_or(path);
-        (name != pkgbase.as_str()).then(|| {
-            SourceProblem::new(
-                SourceProblemKind::Misnamed,
-                format!(".SRCINFO has pkgbase `{pkgbase}`, but the repository is named `{name}`"),
-            )
-        })
+        (name != pkgbase.as_str()).then(|| misnamed(name, pkgbase))
     }
 
     fn expected_name(&self, pkgbase: &Pkgbase) -> String {

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use buildbtw_model::{CommitHash, CommitTime, GitRef};
 
-use crate::sources::kind::{MAX_SRCINFO, TreeAtCommit, invalid_srcinfo, large_srcinfo, no_srcinfo};
+use crate::sources::kind::{
+    MAX_SRCINFO, TreeAtCommit, binary_srcinfo, large_srcinfo, no_srcinfo, special_srcinfo,
+};
 
 use super::error::unreadable;
 use super::objects::{self, peel};
@@ -191,9 +193,7 @@ fn read_tree(
     let what = of_commit(".SRCINFO of commit");
     let srcinfo = match entry {
         None => Err(no_srcinfo()),
-        Some(entry) if !entry.mode().is_blob() => {
-            Err(invalid_srcinfo(".SRCINFO is not a regular file"))
-        }
+        Some(entry) if !entry.mode().is_blob() => Err(special_srcinfo()),
         Some(entry) => {
             let header = repository.find_header(entry.object_id());
             let header = header.map_err(unreadable(&what))?;
@@ -201,7 +201,7 @@ fn read_tree(
                 Err(large_srcinfo())
             } else {
                 let blob = objects::read_blob(repository, entry.object_id(), &what)?;
-                String::from_utf8(blob).map_err(|_| invalid_srcinfo(".SRCINFO is not UTF-8"))
+                String::from_utf8(blob).map_err(|_| binary_srcinfo())
             }
         }
     };

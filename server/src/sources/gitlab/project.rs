@@ -4,7 +4,7 @@ use buildbtw_gitlab::{Blob, Contents, Project, TreeAt};
 use buildbtw_model::{Pkgbase, SourceProblemKind};
 
 use crate::db::source_repositories::{SourceProblem, SourceRepositoryRow};
-use crate::sources::kind::{MAX_SRCINFO, TreeAtCommit, invalid_srcinfo, large_srcinfo, no_srcinfo};
+use crate::sources::kind::{MAX_SRCINFO, TreeAtCommit, binary_srcinfo, large_srcinfo, no_srcinfo};
 use crate::sources::store::Found;
 
 use super::paths::project_path;
@@ -72,7 +72,7 @@ pub(super) fn tree_at_commit(tree: TreeAt) -> TreeAtCommit {
         commit_time: tree.commit_time,
         srcinfo: match tree.srcinfo {
             Blob::Missing => Err(no_srcinfo()),
-            Blob::Binary => Err(invalid_srcinfo(".SRCINFO is not UTF-8")),
+            Blob::Binary => Err(binary_srcinfo()),
             Blob::Text(text) if text.len() > MAX_SRCINFO => Err(large_srcinfo()),
             Blob::Text(text) => Ok(text),
         },
@@ -100,6 +100,8 @@ pub(super) fn name_problem(path: &str, pkgbase: &Pkgbase) -> Option<SourceProble
 
 #[cfg(test)]
 mod tests {
+    use buildbtw_model::ProjectId;
+
     use super::*;
 
     #[test]
@@ -108,6 +110,38 @@ mod tests {
         assert_eq!(relative("A/b/sub/c", "a/B"), "sub/c");
         assert_eq!(relative("a/bc/d", "a/b"), "a/bc/d");
         assert_eq!(relative("x", "a/b"), "x");
+    }
+
+    #[test]
+    fn problems_match_snapshot() {
+        let problem = |archived, contents| {
+            let project = Project {
+                id: ProjectId(1),
+                full_path: "packages/libgreet".to_owned(),
+                archived,
+                last_activity: None,
+                http_url: None,
+                ssh_url: None,
+                contents,
+            };
+            read(project, "packages", None)
+                .unwrap()
+                .row
+                .problem
+                .unwrap()
+        };
+        let named = |path, pkgbase: &str| name_problem(path, &pkgbase.parse().unwrap()).unwrap();
+        let branch = "main".to_owned();
+        let problems = [
+            problem(true, Contents::Empty),
+            problem(false, Contents::Hidden),
+            problem(false, Contents::Empty),
+            problem(false, Contents::NoDefaultBranch { branch }),
+            problem(false, Contents::Unknown("timed out".to_owned())),
+            named("greet", "libgreet"),
+            named("libsigc", "libsigc++"),
+        ];
+        insta::assert_snapshot!(problems.map(|problem| problem.message).join("\n"));
     }
 
     #[test]

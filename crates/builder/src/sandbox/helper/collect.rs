@@ -205,9 +205,7 @@ fn check_expectations(
         if let Some(planned) = &request.version
             && *planned != found
         {
-            notes.push(format!(
-                "{name} has version {found}, computed by pkgver(); the plan says {planned}"
-            ));
+            notes.push(computed(&name, &found, planned));
         }
     }
     match missing.first() {
@@ -250,6 +248,11 @@ fn is_debug_package(name: &Pkgname, request: &BuildRequest) -> bool {
                 .iter()
                 .any(|package| package.name.as_str() == parent)
     })
+}
+
+/// Returns the note on a package whose version the PKGBUILD has computed.
+fn computed(name: &Pkgname, found: &PackageVersion, planned: &PackageVersion) -> String {
+    format!("{name} has version {found}, computed by pkgver(); the plan says {planned}")
 }
 
 #[cfg(test)]

@@ -128,8 +128,7 @@ impl Disk {
         let top = mount_point()?;
         match mount(Some(&path), &top, Some("ext4"), FLAGS, Some(IMAGE_OPTIONS)) {
             Err(error @ (Errno::ENODEV | Errno::EPERM | Errno::EACCES)) => {
-                let why = format!("the image cannot be mounted: {error}");
-                return Err(ImageError::Unusable(why));
+                return Err(ImageError::Unusable(failures::not_mounted(error)));
             }
             mounted => mounted.context("mounting the scratch disk")?,
         }

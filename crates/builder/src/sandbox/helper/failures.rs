@@ -17,6 +17,11 @@ pub(super) fn no_image(why: &str) -> Failure {
     )
 }
 
+/// Returns why there is no image, for a kernel that did not mount it.
+pub(super) fn not_mounted(error: impl Display) -> String {
+    format!("the image cannot be mounted: {error}")
+}
+
 /// Returns the failure for a machine whose disk is full. `folder` contains the scratch disk.
 pub(super) fn full_disk(folder: &Path) -> Failure {
     Failure::infrastructure(format!(
@@ -104,6 +109,10 @@ mod tests {
         let error = io::Error::from(io::ErrorKind::FileTooLarge);
         let text = crate::failure::recorded([
             ("no image", no_image("`mkfs.ext4` is not installed")),
+            (
+                "image that is not mounted",
+                no_image(&not_mounted("EPERM: Operation not permitted")),
+            ),
             ("full disk", full_disk(folder)),
             ("lost writes", lost_writes(folder, "EIO: I/O error")),
             ("large image", no_room(folder, 40 << 30, &error)),

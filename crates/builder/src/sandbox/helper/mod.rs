@@ -27,6 +27,7 @@ mod run;
 mod skeleton;
 mod srcinfo;
 mod transaction;
+mod unreadable_pkgbuild;
 mod userns;
 mod verify;
 

@@ -281,14 +281,7 @@ fn write(
             (_, after) => seen = seen.or(after.map(|after| after.single("pkgrel"))),
         }
     }
-    let why = match seen {
-        Some(other) => {
-            format!("the PKGBUILD sets pkgrel to {other} in a way that cannot be replaced")
-        }
-        None => "the PKGBUILD cannot be read with it".to_owned(),
-    };
-    let advice = "write `pkgrel=N` on a line of its own";
-    Err(not_bumped(query.request(), release, &why, advice))
+    Err(failures::not_replaced(query.request(), release, seen))
 }
 
 /// Determines what else changes in the PKGBUILD's output with another release.

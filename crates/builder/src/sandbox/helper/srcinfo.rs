@@ -13,6 +13,7 @@ use super::bwrap::Sandboxed;
 use super::headings::heading;
 use super::makepkg;
 use super::root::Root;
+use super::unreadable_pkgbuild::unreadable_pkgbuild;
 use crate::failure::Failure;
 use crate::request::BuildRequest;
 use crate::sandbox::job::BuildTask;
@@ -149,8 +150,7 @@ impl<'a> PkgbuildQuery<'a> {
         let committed = Srcinfo::parse(&String::from_utf8_lossy(&committed));
         let Some(printed) = self.print(self.architecture())? else {
             if let Some(why) = self.syntax_error()? {
-                let message = format!("the PKGBUILD could not be read: {why}");
-                return Err(Failure::package(message));
+                return Err(unreadable_pkgbuild(&why));
             }
             // With everything installed, makepkg itself reports what it rejects.
             return Ok(if last {
@@ -251,6 +251,10 @@ mod tests {
         let text = crate::failure::recorded([
             ("one difference", stale(&[difference("depends")])),
             ("many differences", stale(&many)),
+            (
+                "PKGBUILD with a mistake",
+                unreadable_pkgbuild("line 7: syntax error near unexpected token `}'"),
+            ),
         ]);
         insta::assert_snapshot!(text);
     }

@@ -36,8 +36,7 @@ pub(super) fn installed(
     let old: BTreeSet<&str> = wrong.iter().map(|(name, _, _)| *name).collect();
     let mut unexplained = None;
     for &(name, installed, planned) in wrong.iter().take(MAX_EXPLAINED) {
-        let what =
-            format!("{name} {installed} was installed although the namespace has {name} {planned}");
+        let what = was_installed(name, installed, planned);
         let holders = Holders::find(root, name, installed, &request.dependencies)?;
         // A package that requires the old version will require it again, so a retry would not help.
         let because = |why: Explanation| Failure::package(why.map(|why| format!("{what}: {why}")));
@@ -48,12 +47,21 @@ pub(super) fn installed(
         let failure = effects
             .explain(request.pkgbase.as_str(), &rebuilt)
             .map(because);
-        unexplained = unexplained.or(Some(failure.unwrap_or_else(|| {
-            let message = format!("{what}; no installed package requires the old version");
-            Failure::infrastructure(message)
-        })));
+        let failure = failure.unwrap_or_else(|| without_a_cause(&what));
+        unexplained = unexplained.or(Some(failure));
     }
     unexplained.map_or(Ok(()), Err)
+}
+
+fn was_installed(name: &str, installed: &str, planned: &str) -> String {
+    format!("{name} {installed} was installed although the namespace has {name} {planned}")
+}
+
+/// Returns the failure for an old version that nothing requires.
+fn without_a_cause(what: &str) -> Failure {
+    Failure::infrastructure(format!(
+        "{what}; no installed package requires the old version"
+    ))
 }
 
 fn query(root: &Root) -> Sandboxed<'_> {
@@ -275,6 +283,10 @@ mod tests {
             Failure::package(Holders::parse(text).explain("member", &rebuilt).unwrap())
         };
         let text = crate::failure::recorded([
+            (
+                "no cause",
+                without_a_cause(&was_installed("libgreet", "1-1", "2-1")),
+            ),
             ("own dependency", explained("own libgreet=1\n")),
             (
                 "rebuilt package",

@@ -1,6 +1,7 @@
 use super::*;
 use buildbtw_model::{AttemptId, AttemptStatus, BuildId, JobId, PipelineId, ProjectId};
 
+use crate::service::pipelines::completion::withdrawn;
 use crate::time::Millis;
 
 fn row() -> PipelineRow {
@@ -184,6 +185,8 @@ fn ends_match_snapshot() {
     ] {
         ends.push((name.to_owned(), end(&row(), status, &[])));
     }
+    let before = (false, FailureKind::Cancelled, withdrawn().to_string());
+    ends.push(("cancelled before it was created".to_owned(), before));
     let text = ends.iter().map(|(name, (is_permanent, kind, text))| {
         let retried = if *is_permanent {
             "not retried"

@@ -234,5 +234,6 @@ fn explains_unexpected_versions() {
         ("other release", refused("1-2", "1-1")),
         ("other computed version", refused("3-1", "2-1")),
     ]);
-    insta::assert_snapshot!(text);
+    let note = computed(&"a".parse().unwrap(), &version("3-1"), &version("2-1"));
+    insta::assert_snapshot!(format!("{text}\n## computed version\n{note}"));
 }

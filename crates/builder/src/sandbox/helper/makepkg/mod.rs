@@ -22,11 +22,14 @@ use super::login;
 use super::network::Network;
 use super::root::Root;
 use super::run::exit_code;
+use super::unreadable_pkgbuild::unreadable_pkgbuild;
 use crate::failure::Failure;
 use crate::sandbox::job::BuildTask;
 use crate::source::read_regular;
 use crate::sys::Identity;
 
+/// Why a PKGBUILD without a syntax error cannot be read.
+const LAST_COMMAND_FAILED: &str = "the last command at its top level failed";
 /// Records how makepkg exits; see the comments there.
 const HOOK: &str = include_str!("hook.bash");
 /// The path at which makepkg's shell finds it.
@@ -290,9 +293,8 @@ impl<'a> Makepkg<'a> {
         };
         if exit_context.is_unreadable() {
             let why = pkgbuild_syntax_error(&self.command())?
-                .unwrap_or_else(|| "the last command at its top level failed".to_owned());
-            let message = format!("the PKGBUILD could not be read: {why}");
-            return Err(Failure::package(message).see_log());
+                .unwrap_or_else(|| LAST_COMMAND_FAILED.to_owned());
+            return Err(unreadable_pkgbuild(&why).see_log());
         }
         let failure = match is_online {
             true => offline.explain_refusal(failure),
@@ -368,6 +370,10 @@ mod tests {
         let of_machine = Failure::infrastructure("makepkg: it cannot write to the build folder");
         let text = crate::failure::recorded([
             ("changed version", version_changed(&version, "2-1")),
+            (
+                "unreadable PKGBUILD",
+                unreadable_pkgbuild(LAST_COMMAND_FAILED),
+            ),
             (
                 "failure of the machine",
                 Run::Build.reclassified(of_machine),

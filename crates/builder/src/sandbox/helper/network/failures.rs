@@ -56,6 +56,11 @@ pub(super) fn not_listed() -> Failure {
     Failure::infrastructure("`ip` could not list this machine's addresses and routes").see_log()
 }
 
+/// Returns the failure for a machine without the program `ip`.
+pub(super) fn no_ip(error: impl Display) -> Failure {
+    Failure::infrastructure(format!("starting `ip`: {error}")).hint("install the package iproute2")
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::process::ExitStatusExt as _;
@@ -77,6 +82,7 @@ mod tests {
             ("pasta that was killed", ended(killed, fetching)),
             ("namespace without routes", not_configured(exited)),
             ("unknown addresses of this machine", not_listed()),
+            ("no ip", no_ip("No such file or directory (os error 2)")),
         ]);
         insta::assert_snapshot!(text);
     }

@@ -126,8 +126,7 @@ fn ip<T: serde::de::DeserializeOwned>(arguments: &[&str]) -> Result<Vec<T>, Fail
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()
-        .context("starting `ip`")
-        .map_err(|failure| failure.hint("install the package iproute2"))?;
+        .map_err(super::failures::no_ip)?;
     if !output.status.success() {
         return Err(super::failures::not_listed());
     }

@@ -24,6 +24,18 @@ pub(super) fn not_bumped(
         .hint(format!("{advice}, or {}", request.release_hint()))
 }
 
+/// Explains that no change of the PKGBUILD sets the release. `seen` is the one that it sets instead.
+pub(super) fn not_replaced(request: &BuildRequest, release: &str, seen: Option<String>) -> Failure {
+    let why = match seen {
+        Some(other) => {
+            format!("the PKGBUILD sets pkgrel to {other} in a way that cannot be replaced")
+        }
+        None => "the PKGBUILD cannot be read with it".to_owned(),
+    };
+    let advice = "write `pkgrel=N` on a line of its own";
+    not_bumped(request, release, &why, advice)
+}
+
 /// Explains that the computed version cannot be used.
 pub(super) fn invalid_version(error: impl Display) -> Failure {
     Failure::package(format!("pkgver() printed an invalid version: {error}"))
@@ -91,6 +103,14 @@ mod tests {
             (
                 "dependency named after the release",
                 applied.reject_consequences(&of_commit, "2").unwrap_err(),
+            ),
+            (
+                "release in another place",
+                not_replaced(&of_commit, "2", Some("1".to_owned())),
+            ),
+            (
+                "release that breaks the PKGBUILD",
+                not_replaced(&of_commit, "2", None),
             ),
             (
                 "newer base package",
