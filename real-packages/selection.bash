@@ -64,16 +64,11 @@ is_chosen() {
 
 # Installs tools that builds use from this machine. Each line: a dependency, its file, and Debian's packages with it.
 install_tools() {
-  local missing=() file need candidates package
+  local missing=() file need candidates
   while read -r need file candidates; do
     is_needed "$need" || continue
     compgen -G "$file" >/dev/null && continue
-    for package in $candidates; do
-      if apt-cache policy "$package" 2>/dev/null | grep -q 'Candidate: [0-9]'; then
-        missing+=("$package")
-        break
-      fi
-    done
+    missing+=("$candidates")
   done <<'END'
 cargo            /usr/bin/cargo                 cargo-web cargo
 cmake            /usr/bin/cmake                 cmake
@@ -96,9 +91,25 @@ END
   if $ci; then
     fail "Tools for builds are missing: ${missing[*]}. hint: ./bootstrap installs them"
   fi
-  note "Installing tools for builds: ${missing[*]}"
-  DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet=2 --no-install-recommends "${missing[@]}" \
+  local packages=() package
+  # A machine may have no lists of packages yet.
+  is_available "${missing[0]%% *}" || apt-get update --quiet=2 </dev/null
+  for candidates in "${missing[@]}"; do
+    for package in $candidates; do
+      is_available "$package" || continue
+      packages+=("$package")
+      continue 2
+    done
+    fail "No package has a tool that builds need: $candidates."
+  done
+  note "Installing tools for builds: ${packages[*]}"
+  DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet=2 --no-install-recommends "${packages[@]}" \
     </dev/null >/dev/null
+}
+
+# Succeeds if apt can install a package.
+is_available() {
+  [[ $(apt-cache policy "$1" 2>/dev/null) == *'Candidate: '[0-9]* ]]
 }
 
 # Succeeds if a package is chosen, or if a chosen one depends on it.
