@@ -62,11 +62,12 @@ where
 }
 
 fn failure(attempt: AttemptId, server: &str, error: &ClientError) -> Failure {
+    let sent = explanations::of_client(error).hint;
     let explain = |message: String, own: Option<&str>| {
         let hints: Vec<String> = own
             .map(str::to_owned)
             .into_iter()
-            .chain(explanations::of_client(error).hint)
+            .chain(sent.clone())
             .collect();
         Explanation {
             message,
@@ -80,7 +81,8 @@ fn failure(attempt: AttemptId, server: &str, error: &ClientError) -> Failure {
         )),
         Some(ProblemKind::NotFound) => Failure::build(explain(
             format!("{server} has no attempt {attempt}: {error}"),
-            Some(
+            // The server's hint says the same.
+            sent.is_none().then_some(
                 "pipelines that were started by hand cannot build; `buildbtw new` and `buildbtw retry` start one",
             ),
         )),

@@ -35,6 +35,7 @@ invalid duration         | buildbtw new libgreet/main --follow-default soon
 duration of 0            | buildbtw new libgreet/main --follow-default 0m
 long duration            | buildbtw token create --scope worker --name w --expires 9999w
 unknown token scope      | buildbtw token create --scope root --name w
+token of an attempt      | buildbtw token create --scope attempt --name a
 invalid token number     | buildbtw token revoke first
 invalid packager         | buildbtw build '--packager=Unknown Packager'
 tool without version     | buildbtw build --buildtool devtools
@@ -126,7 +127,6 @@ retry of a ready build       | buildbtw retry set libfoo
 retry of another package     | buildbtw retry set other
 resume of a running rebuild  | buildbtw resume set
 unnamed token                | buildbtw token create --scope worker --name ''
-token of an attempt          | buildbtw token create --scope attempt --name a
 unknown token number         | buildbtw token revoke 99
 last admin token             | buildbtw token revoke 1
 ";

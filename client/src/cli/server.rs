@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use buildbtw_model::{TokenId, TokenScope};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 
 use crate::output::time::parse_seconds;
@@ -37,8 +38,8 @@ pub enum TokenCommand {
 /// The arguments of `token create`.
 #[derive(Args, Debug)]
 pub struct TokenCreateArgs {
-    /// Scope of the token: client, worker or admin
-    #[arg(long)]
+    /// Scope of the token
+    #[arg(long, value_parser = creatable_scope())]
     pub scope: TokenScope,
     /// Label of the token
     #[arg(long)]
@@ -51,6 +52,13 @@ pub struct TokenCreateArgs {
     /// Write the token to a private file (mode 0600)
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+}
+
+/// Returns the parser of the scopes that users can create. Only the server creates tokens of attempts.
+fn creatable_scope() -> impl TypedValueParser<Value = TokenScope> {
+    let scopes = [TokenScope::Client, TokenScope::Worker, TokenScope::Admin];
+    PossibleValuesParser::new(scopes.map(TokenScope::as_str))
+        .try_map(|text| text.parse::<TokenScope>())
 }
 
 /// The arguments of `login`.

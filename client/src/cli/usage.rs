@@ -26,8 +26,7 @@ pub fn report_usage(error: &clap::Error) -> ExitCode {
                     text(ContextKind::InvalidArg),
                     text(ContextKind::InvalidValue),
                 ) {
-                    // Errors of the standard library name neither.
-                    (Some(argument), Some(value)) if !source.contains(&value) => {
+                    (Some(argument), Some(value)) => {
                         format!("invalid value '{value}' for '{argument}': {source}")
                     }
                     _ => source,

@@ -101,15 +101,7 @@ pub(super) fn cancel_on_signal() -> Result<CancellationToken> {
 pub(super) async fn sandbox_config(base_root: Option<&Path>) -> Result<SandboxConfig> {
     let mut config = SandboxConfig::new(SCRATCH);
     config.base_root = base_root.map(Path::to_owned);
-    check_host(&config).map_err(|error| {
-        Error::with_hint(
-            format!(
-                "this machine cannot build in a sandbox, because it lacks: {}",
-                error.missing.join("; ")
-            ),
-            "run `./bootstrap` to install missing programs",
-        )
-    })?;
+    check_host(&config).map_err(|error| builder_error(error.explanation()))?;
     fs_err::create_dir_all(SCRATCH)?;
     reap(Path::new(SCRATCH)).await?;
     Ok(config)

@@ -33,14 +33,15 @@ async fn prints_errors_with_cause_and_hint() {
         ),
         (
             &["new", "libgreet"],
-            "error: `libgreet` is not a changeset: expected pkgbase/git-ref, for example \
-             libgreet/main",
+            "error: invalid value 'libgreet' for '<PKGBASE/REF|URL>...': `libgreet` is not a \
+             changeset: expected pkgbase/git-ref, for example libgreet/main",
             "hint: `buildbtw help COMMAND` describes the arguments",
         ),
         (
             &["build", "--packager=Unknown Packager"],
-            "error: `Unknown Packager` is not a valid packager: expected a name and a mail address, \
-             such as `Jane Doe <jane@example.org>`, of at most 255 bytes",
+            "error: invalid value 'Unknown Packager' for '--packager <PACKAGER>': `Unknown Packager` is \
+             not a valid packager: expected a name and a mail address, such as \
+             `Jane Doe <jane@example.org>`, of at most 255 bytes",
             "hint: `buildbtw help COMMAND` describes the arguments",
         ),
         (

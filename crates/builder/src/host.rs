@@ -103,7 +103,7 @@ impl Missing {
 /// The requirements of the sandbox that the host does not meet.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct MissingRequirements {
-    /// One line per requirement.
+    /// A noun phrase per requirement.
     pub missing: Vec<String>,
 }
 
@@ -114,21 +114,17 @@ impl fmt::Display for MissingRequirements {
 }
 
 impl MissingRequirements {
-    /// Returns what is missing and how to install it.
+    /// Returns what is missing, in one line, and how to install it.
     #[must_use]
     pub fn explanation(&self) -> Explanation {
         Explanation::with_hint(
             format!(
-                "this machine cannot build in a sandbox, because it lacks:{}",
-                list(&self.missing)
+                "this machine cannot build in a sandbox, because it lacks: {}",
+                self.missing.join("; ")
             ),
-            "run `./bootstrap`",
+            "provide what is missing; in a checkout, `./bootstrap` installs the programs",
         )
     }
-}
-
-fn list(missing: &[String]) -> String {
-    missing.iter().map(|line| format!("\n  - {line}")).collect()
 }
 
 /// Checks privileges, programs and the kernel.
@@ -266,10 +262,8 @@ mod tests {
             missing: vec!["one".into(), "two".into()],
         };
         insta::assert_snapshot!(error, @r"
-        this machine cannot build in a sandbox, because it lacks:
-          - one
-          - two
-        hint: run `./bootstrap`
+        this machine cannot build in a sandbox, because it lacks: one; two
+        hint: provide what is missing; in a checkout, `./bootstrap` installs the programs
         ");
     }
 

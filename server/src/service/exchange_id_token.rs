@@ -161,15 +161,16 @@ fn check_pipeline(
 ) -> Result<(), Error> {
     if claims.pipeline_id != pipeline {
         let id = claims.pipeline_id;
-        return Err(not_allowed(&format!("it is a job of pipeline {id}")));
+        return Err(not_allowed(&format!("it is a job of pipeline {id}"), None));
     }
     if claims.git_ref != row.git_ref {
-        return Err(not_allowed(&format!("it runs on `{}`", claims.git_ref)));
+        let reason = format!("it runs on `{}`", claims.git_ref);
+        return Err(not_allowed(&reason, None));
     }
     // The branch moved before the pipeline was created, and the pipeline could not be cancelled.
     let sha = claims.sha.as_deref();
     if let Some(sha) = sha.filter(|sha| *sha != row.commit.as_str()) {
-        return Err(not_allowed(&format!("it runs on commit {sha}")));
+        return Err(not_allowed(&format!("it runs on commit {sha}"), None));
     }
     Ok(())
 }
@@ -185,13 +186,16 @@ pub(super) fn unknown_pipeline() -> Error {
     .into()
 }
 
-pub(super) fn not_allowed(reason: &str) -> Error {
-    Refusal::new(
+pub(super) fn not_allowed(reason: &str, hint: Option<&str>) -> Error {
+    let refusal = Refusal::new(
         ProblemKind::Forbidden,
         format!("this job is not allowed to build this attempt: {reason}"),
     )
-    .detail("only a job of the pipeline that buildbtw created for a build may report it")
-    .into()
+    .detail("only a job of the pipeline that buildbtw created for a build may report it");
+    match hint {
+        Some(hint) => refusal.hint(hint).into(),
+        None => refusal.into(),
+    }
 }
 
 /// Checks that the job belongs to the attempt's project, in a pipeline that was created by the API.
@@ -200,19 +204,18 @@ fn check_origin(row: &PipelineRow, claims: &JobClaims) -> Result<(), Error> {
     let job_project = claims.job_project_id.unwrap_or(claims.project_id);
     if job_project != claims.project_id {
         let reason = "it runs for the merge request of a fork";
-        return Err(not_allowed(reason));
+        return Err(not_allowed(reason, None));
     }
     if job_project != row.project_id {
         let reason = format!("it is a job of project {job_project}");
-        return Err(not_allowed(&reason));
+        return Err(not_allowed(&reason, None));
     }
     match claims.pipeline_source.as_deref() {
         Some("api") => Ok(()),
         source => {
             let source = source.unwrap_or("an unknown source");
-            Err(not_allowed(&format!(
-                "its pipeline was created by {source}, not by the API"
-            )))
+            let reason = format!("its pipeline was created by {source}, not by the API");
+            Err(not_allowed(&reason, None))
         }
     }
 }
@@ -222,7 +225,7 @@ fn check_protection(protected_refs_only: bool, claims: &JobClaims) -> Result<(),
     let is_protected = claims.ref_protected.as_deref() == Some("true");
     if protected_refs_only && !is_protected {
         let reason = format!("`{}` is not a protected ref", claims.git_ref);
-        return Err(not_allowed(&reason));
+        return Err(not_allowed(&reason, None));
     }
     let changeable = match &claims.ci_config_ref_uri {
         _ if is_protected => None,
@@ -233,11 +236,12 @@ fn check_protection(protected_refs_only: bool, claims: &JobClaims) -> Result<(),
     let Some(config) = changeable else {
         return Ok(());
     };
-    Err(not_allowed(&format!(
-        "its CI configuration {config}, so users who may push to `{}` may be able to change it; \
-         set ci_config_path to the template of another project, or protect the branch",
+    let reason = format!(
+        "its CI configuration {config}, so users who may push to `{}` may be able to change it",
         claims.git_ref
-    )))
+    );
+    let hint = "set ci_config_path to the template of another project, or protect the branch";
+    Err(not_allowed(&reason, Some(hint)))
 }
 
 /// Assigns the attempt to the job, or a new attempt if the one it was created for has ended.

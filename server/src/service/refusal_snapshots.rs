@@ -88,7 +88,7 @@ fn refusals_of_services_match_snapshot() {
         ),
         (
             "job of another ref",
-            exchange_id_token::not_allowed("it runs on `main`"),
+            exchange_id_token::not_allowed("it runs on `main`", None),
         ),
         (
             "ID token used twice",

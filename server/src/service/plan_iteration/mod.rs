@@ -119,15 +119,15 @@ pub(super) fn check_size(
             .iter()
             .map(Architecture::as_str)
             .collect();
+        let names = names.join(" or ");
         return Err(Refusal::new(
             ProblemKind::InvalidRequest,
-            format!(
-                "none of the changesets can be built for {}",
-                names.join(" or ")
-            ),
+            format!("none of the changesets can be built for {names}"),
         )
         .detail("their `arch` arrays name other architectures")
-        .hint("add one of these to `arch` in a PKGBUILD and its .SRCINFO, or start the server with another --architectures")
+        .hint(format!(
+            "add {names} to `arch` in a PKGBUILD and its .SRCINFO, or start the server with another --architectures"
+        ))
         .into());
     }
     match total > saturating::<usize, _>(max_builds) {
