@@ -21,7 +21,9 @@ pub(crate) const PAUSE_DURING_SHORTAGE: Duration = Duration::from_secs(5);
 /// The default reserve is this part of the disk …
 const DEFAULT_PART: u64 = 20;
 /// … but no more than this.
-const LARGEST_DEFAULT: u64 = 5 << 30;
+const MAX_DEFAULT_RESERVE: u64 = 5 << 30;
+/// The least free space where there is no reserve: enough for the database to write what is in progress.
+pub(crate) const MIN_FREE_SPACE: u64 = 64 << 20;
 /// A shortage ends when this part of the reserve is free in addition to it, so that it does not begin again at once.
 const MARGIN: u64 = 10;
 
@@ -77,7 +79,7 @@ impl Disk {
             .with_context(|| format!("cannot measure the disk of `{}`", folder.display()))?;
         let reserve = match reserve_mib {
             Some(mib) => u64::from(mib) << 20,
-            None => (space.total / DEFAULT_PART).min(LARGEST_DEFAULT),
+            None => (space.total / DEFAULT_PART).min(MAX_DEFAULT_RESERVE),
         };
         anyhow::ensure!(
             reserve <= space.total,
@@ -146,7 +148,7 @@ impl Disk {
         Ok(is_short.then_some(Shortage { free, reserve }))
     }
 
-    /// Returns the current shortage, for people. None while the disk cannot be measured.
+    /// Returns the current shortage, to show it. None while the disk cannot be measured.
     #[must_use]
     pub fn current_shortage(&self) -> Option<Shortage> {
         self.shortage().ok().flatten()

@@ -13,12 +13,12 @@ use buildbtw_server::cli::{
     self, CheckArgs, Cli, Command, GitlabCommand, RunArgs, SetCiConfigArgs,
 };
 use buildbtw_server::doctor::{PROGRAM, VERSION};
-use buildbtw_server::inherited::Inherited;
 use buildbtw_server::listening;
 use buildbtw_server::maintenance::{self, ci_config};
 use buildbtw_server::private;
 use buildbtw_server::run::Server;
 use buildbtw_server::shutdown;
+use buildbtw_server::startup::StartupResources;
 use buildbtw_server::time::Clock;
 use buildbtw_telemetry::console::Console;
 use buildbtw_telemetry::logging::{LogFormat, Logging};
@@ -58,7 +58,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let inherited = Inherited {
+    let resources = StartupResources {
         socket,
         traces: None,
     };
@@ -72,7 +72,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let code = runtime.block_on(run(&cli, settings, inherited));
+    let code = runtime.block_on(run(&cli, settings, resources));
     // Blocking threads are not waited for: reading an archive, for example, can take as long as its author
     // wants, and interrupted work is repeated at the next start.
     runtime.shutdown_background();
@@ -97,9 +97,9 @@ fn start_log(cli: &Cli) -> Result<Option<Explanation>, Explanation> {
     logging.start().map(|()| refusal)
 }
 
-async fn run(cli: &Cli, settings: Vec<ShownSetting>, inherited: Inherited) -> ExitCode {
+async fn run(cli: &Cli, settings: Vec<ShownSetting>, resources: StartupResources) -> ExitCode {
     let result = match &cli.command {
-        Command::Run(args) => serve(args, inherited).await.map(|()| ExitCode::SUCCESS),
+        Command::Run(args) => serve(args, resources).await.map(|()| ExitCode::SUCCESS),
         Command::Backup(args) => backup_commands::backup(args).await,
         Command::Restore(args) => backup_commands::restore(args).await,
         Command::Check(args) => check(args).await,
@@ -115,7 +115,7 @@ async fn run(cli: &Cli, settings: Vec<ShownSetting>, inherited: Inherited) -> Ex
     }
 }
 
-/// Logs why the program ends, and what to do next: for people as a line of its own.
+/// Logs why the program ends, and what to do next: a line of its own in the text format.
 fn report(cli: &Cli, error: &anyhow::Error) {
     let Explanation { message, hint } = Explanation::of_error(error.as_ref());
     match (cli.log_format, hint) {
@@ -129,16 +129,16 @@ fn report(cli: &Cli, error: &anyhow::Error) {
     }
 }
 
-async fn serve(args: &RunArgs, inherited: Inherited) -> anyhow::Result<()> {
-    let inherited = Inherited {
+async fn serve(args: &RunArgs, resources: StartupResources) -> anyhow::Result<()> {
+    let resources = StartupResources {
         traces: traces(args)?,
-        ..inherited
+        ..resources
     };
     let token = CancellationToken::new();
     shutdown::on_signals(token.clone())?;
     // From here on a hangup does not end the process; one during the start takes effect after it.
     let hangups = signal(SignalKind::hangup())?;
-    let server = Server::start_with(inherited, args, Clock::default(), token).await?;
+    let server = Server::start_with(resources, args, Clock::default(), token).await?;
     server.reload_at(hangups);
     server.serve().await
 }

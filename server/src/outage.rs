@@ -94,7 +94,7 @@ impl Failure {
         }
     }
 
-    fn is_of_server(&self) -> bool {
+    fn is_internal(&self) -> bool {
         matches!(self, Self::Server(_))
     }
 
@@ -164,7 +164,7 @@ impl Backoff {
     /// Returns the pause after this failure: of the server, or at least what GitLab requests.
     pub(crate) fn pause_after(&mut self, failure: &Failure) -> Duration {
         let own = self.failed();
-        if failure.is_of_server() {
+        if failure.is_internal() {
             self.pauses.of_server
         } else {
             own.max(failure.requested_pause().unwrap_or_default())
@@ -199,12 +199,12 @@ struct State {
 /// A current outage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Current {
-    /// The cause, for people, and what the operator can do.
+    /// The human-readable cause, and what the operator can do.
     pub cause: Explanation,
     /// When it began.
     pub since: Timestamp,
     /// Whether this server is at fault, not the system that it calls.
-    pub is_of_server: bool,
+    pub is_internal: bool,
     fingerprint: String,
 }
 
@@ -235,10 +235,10 @@ impl Outage {
         self.lock().current.clone()
     }
 
-    /// Returns the cause of an outage of the other system, for people.
+    /// Returns the human-readable cause of an outage of the other system.
     #[must_use]
     pub fn remote(&self) -> Option<String> {
-        let current = self.current().filter(|current| !current.is_of_server)?;
+        let current = self.current().filter(|current| !current.is_internal)?;
         Some(current.cause.message)
     }
 
@@ -261,7 +261,7 @@ impl Outage {
         let pause_s = pause.as_secs_f64();
         if self.show(failure) {
             // Logged once: an hour without GitLab must not fill the log.
-            if failure.is_of_server() {
+            if failure.is_internal() {
                 tracing::error!(error = message, hint, pause_s, "{title}");
             } else {
                 tracing::warn!(error = message, hint, pause_s, "{title}");
@@ -276,7 +276,7 @@ impl Outage {
         self.begin(
             failure.explanation(),
             failure.fingerprint(),
-            failure.is_of_server(),
+            failure.is_internal(),
         )
     }
 
@@ -306,7 +306,7 @@ impl Outage {
     }
 
     /// Returns whether the failure differs from the previous one.
-    fn begin(&self, cause: Explanation, fingerprint: String, is_of_server: bool) -> bool {
+    fn begin(&self, cause: Explanation, fingerprint: String, is_internal: bool) -> bool {
         let mut state = self.lock();
         let before = state.current.take();
         let is_new = before
@@ -315,7 +315,7 @@ impl Outage {
         state.current = Some(Current {
             cause,
             since: before.map_or_else(|| self.0.clock.now().into(), |before| before.since),
-            is_of_server,
+            is_internal,
             fingerprint,
         });
         is_new
@@ -326,7 +326,7 @@ impl Outage {
     }
 }
 
-/// Returns the cause of an outage for people, after a panic.
+/// Returns the human-readable cause of an outage, after a panic.
 fn panic_message(panic: &str) -> String {
     format!("a background task of the server panicked: {panic}")
 }

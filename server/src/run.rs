@@ -23,18 +23,18 @@ use crate::admission::Limits;
 use crate::cli::RunArgs;
 use crate::db::Database;
 use crate::disk::Disk;
-use crate::inherited::Inherited;
 use crate::listening::listen;
 use crate::owner::unusable;
 use crate::private;
 use crate::repos::base::BaseRepositories;
 use crate::router::{metrics_router, router};
-use crate::serve::{LONGEST_STALL, serve};
+use crate::serve::{MAX_STALL, serve};
 use crate::service::record_traces::finish_traces;
 use crate::service::reload::Reloadable;
 use crate::service::{recover, tokens};
 use crate::service_manager;
 use crate::sources::{self, SourceConfig};
+use crate::startup::StartupResources;
 use crate::state::replans::Replans;
 use crate::state::trace_recorder::TraceRecorder;
 use crate::state::{AppState, CoreParts, Parts};
@@ -85,15 +85,15 @@ impl Server {
         clock: Clock,
         shutdown: CancellationToken,
     ) -> anyhow::Result<Self> {
-        Self::start_with(Inherited::default(), args, clock, shutdown).await
+        Self::start_with(StartupResources::default(), args, clock, shutdown).await
     }
 
-    /// Starts like [`Server::start`], with what the program inherited.
+    /// Starts like [`Server::start`], with what the program gives to the server besides its settings.
     ///
     /// # Errors
     /// As [`Server::start`].
     pub async fn start_with(
-        inherited: Inherited,
+        resources: StartupResources,
         args: &RunArgs,
         clock: Clock,
         shutdown: CancellationToken,
@@ -105,7 +105,7 @@ impl Server {
         let (source_config, webhook) = args.sources()?;
         let base = base_repositories(args)?;
         let limits = Limits::new(&args.connections.settings())?;
-        let listener = listen(inherited.socket, args.listen).await?;
+        let listener = listen(resources.socket, args.listen).await?;
         let metrics = listen_for_metrics(args).await?;
         let address = listener.local_addr()?;
         let config = args.config(address, webhook)?;
@@ -132,7 +132,7 @@ impl Server {
         let mut parts = Parts::new(data, core_parts, shutdown)?;
         parts.pipelines = pipelines;
         parts.forge_reports = reporter.is_some().then(Pending::default);
-        parts.traces = inherited.traces.map(TraceRecorder::new);
+        parts.traces = resources.traces.map(TraceRecorder::new);
         let state = AppState::new(parts);
         observe(gitlab.as_ref(), &state);
         recover::recover(state.attempt_parts()).await?;
@@ -141,7 +141,7 @@ impl Server {
         Ok(Self {
             address,
             metrics_address: metrics_address.transpose()?,
-            longest_stall: LONGEST_STALL,
+            longest_stall: MAX_STALL,
             state,
             listener,
             metrics,

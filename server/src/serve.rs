@@ -43,7 +43,7 @@ const MAX_HTTP2_STREAMS: u32 = 32;
 const HTTP2_WINDOW: u32 = 65_535;
 const HTTP2_SEND_BUFFER: usize = 64 * 1024;
 /// How long a client may leave a response unread, unless a test sets less.
-pub(crate) const LONGEST_STALL: Duration = Duration::from_secs(60);
+pub(crate) const MAX_STALL: Duration = Duration::from_secs(60);
 /// How many times within that period stalled responses are checked for.
 const CHECKS_PER_STALL: u32 = 12;
 /// The pause after accepting failed, for example because descriptors have run out.

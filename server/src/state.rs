@@ -24,11 +24,11 @@ use buildbtw_model::api::ReadyResponse;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::{Admission, Limits};
+use crate::cached::Cached;
 use crate::changes::Changes;
 use crate::config::Config;
 use crate::db::{Database, NamespaceId};
 use crate::disk::Disk;
-use crate::fresh::Fresh;
 use crate::logs::Logs;
 use crate::metrics::Metrics;
 use crate::planning::known_sonames::KnownSonames;
@@ -69,7 +69,7 @@ pub struct Parts {
     /// The metrics.
     pub metrics: Metrics,
     /// Whether the server can do its work.
-    pub readiness: Fresh<ReadyResponse>,
+    pub readiness: Cached<ReadyResponse>,
     /// The wall clock, which the database has, too.
     pub clock: Clock,
     /// The database.
@@ -165,7 +165,7 @@ impl Parts {
         let plan_seconds = metrics.builds.plan_seconds();
         Ok(Self {
             metrics,
-            readiness: Fresh::default(),
+            readiness: Cached::default(),
             planning: PlanQueue::new(core_parts.plan_limit, plan_seconds, shutdown.clone()),
             admission: Admission::new(&core_parts.limits),
             repos: Repos::new(data)?,

@@ -8,7 +8,7 @@ use buildbtw_tests::{Forge, Server};
 
 const CONNECTIONS: usize = 100;
 /// The memory that the server may need for all of them, in KiB.
-const MOST_KIB: u64 = 64 * 1024;
+const MAX_KIB: u64 = 64 * 1024;
 /// Longer than any timeout of the server.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -71,5 +71,5 @@ fn anonymous_bodies_take_little_memory() {
         assert!(expected.contains(&response.as_str()), "{responses:?}");
     }
     let taken = server.memory_kib() - before;
-    assert!(taken < MOST_KIB, "{taken} KiB");
+    assert!(taken < MAX_KIB, "{taken} KiB");
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::source::{Crate, Import, Module, ModulePath};
 
 /// Re-exports can form cycles, too.
-const MOST_STEPS: u32 = 16;
+const MAX_STEPS: u32 = 16;
 
 impl Crate {
     /// Returns the file that defines a path of a module, or `None` if another crate defines it.
@@ -17,7 +17,7 @@ impl Crate {
     /// Returns the module that defines a path.
     fn resolve(&self, module: &ModulePath, path: &[String], steps: u32) -> Option<ModulePath> {
         let (first, rest) = path.split_first()?;
-        if steps > MOST_STEPS {
+        if steps > MAX_STEPS {
             return None;
         }
         let here = self.modules.get(module)?;

@@ -142,7 +142,7 @@ pub struct Run {
     /// Builder to use
     #[arg(long, value_enum, env = "BUILDBTW_BUILDER", default_value = "sandbox")]
     pub builder: BuilderKind,
-    /// Folder for persistent state
+    /// Scratch folder: running builds and packages not yet uploaded
     ///
     /// Each worker needs its own.
     #[arg(
@@ -242,7 +242,7 @@ pub struct Run {
     /// Without it, metrics are not served.
     #[arg(long, value_name = "ADDRESS", env = "BUILDBTW_WORKER_METRICS_LISTEN")]
     pub metrics_listen: Option<SocketAddr>,
-    /// Set what to log: a level, or directives
+    /// Log filter: a level, or directives
     ///
     /// For example `info`, or `info,buildbtw_worker=debug`.
     #[arg(

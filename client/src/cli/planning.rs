@@ -46,7 +46,7 @@ pub struct NewArgs {
     /// ignores them.
     #[arg(
         long,
-        value_name = "TIME",
+        value_name = "DURATION",
         default_value = "10m",
         value_parser = follow_default
     )]
@@ -126,14 +126,14 @@ pub struct PlanArgs {
     /// Output format
     ///
     /// [default: text, or json with --json]
-    #[arg(long, value_enum, value_name = "FORM")]
+    #[arg(long, value_enum, value_name = "FORMAT")]
     pub format: Option<PlanForm>,
 }
 
 /// Output formats of a plan.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum PlanForm {
-    /// Text for people
+    /// Human-readable text
     Text,
     /// JSON for programs
     Json,

@@ -16,7 +16,7 @@ use crate::output::clean;
 /// How to get a token.
 const TOKEN_HINT: &str = "an admin creates one with `buildbtw token create`";
 /// The most bytes read from standard input; tokens are shorter.
-const LONGEST_INPUT: u64 = 64 * 1024;
+const MAX_INPUT: u64 = 64 * 1024;
 
 pub(super) async fn run(global: &Global, args: &LoginArgs) -> Result<u8> {
     let path = SavedLogin::default_path().ok_or_else(|| {
@@ -93,7 +93,7 @@ fn read_token(prompt: &str) -> Result<String> {
     let stdin = std::io::stdin();
     let mut text = String::new();
     if !stdin.is_terminal() {
-        stdin.take(LONGEST_INPUT).read_to_string(&mut text)?;
+        stdin.take(MAX_INPUT).read_to_string(&mut text)?;
         return Ok(text);
     }
     let mut stderr = std::io::stderr();

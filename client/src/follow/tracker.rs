@@ -18,7 +18,7 @@ pub(crate) enum History {
     Failures,
 }
 
-/// A change of a build, for people.
+/// A change of a build, to show it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Change {
     pub(crate) at: Timestamp,

@@ -18,7 +18,7 @@ pub enum BuildOutcome {
     Succeeded {
         /// The packages, in the output folder.
         packages: Vec<BuiltPackage>,
-        /// Remarks for people, for example that `pkgver()` changed the version.
+        /// Human-readable remarks, for example that `pkgver()` changed the version.
         notes: Vec<String>,
         /// The PKGBUILD from which they were built, in the output folder. `.BUILDINFO` has its digest.
         pkgbuild: Option<PathBuf>,

@@ -29,14 +29,14 @@ pub fn check(name: &str, folder: &Path, free: u64, reserve: u64, setting: &str) 
 }
 
 /// The least free space with which a machine can build at all.
-const LEAST_FOR_BUILDS: u64 = 1024 * MIB;
+const MIN_SPACE_FOR_BUILDS: u64 = 1024 * MIB;
 
 /// Compares the free space below a folder with what one build may write; `setting` limits that.
 #[must_use]
 pub fn for_builds(name: &str, folder: &Path, free: u64, limit: u64, setting: &str) -> Check {
     let folder = folder.display();
     let (free_mib, limit_mib) = (free / MIB, limit / MIB);
-    if free < LEAST_FOR_BUILDS.min(limit) {
+    if free < MIN_SPACE_FOR_BUILDS.min(limit) {
         let message =
             format!("the disk of `{folder}` has {free_mib} MiB left, too little to build");
         return Check::failure(name, message, "free space on that disk");

@@ -97,7 +97,7 @@ impl Report {
         }
     }
 
-    /// Returns the text for people: one line per setting and check, and one for each repair.
+    /// Returns human-readable text: one line per setting and check, and one for each repair.
     #[must_use]
     pub fn to_text(&self) -> String {
         let mut text = String::new();

@@ -1,4 +1,4 @@
-//! Why something failed, for people.
+//! Why something failed, as human-readable text.
 
 use std::error::Error;
 use std::fmt;

@@ -55,7 +55,7 @@ pub fn read(path: &Path) -> io::Result<String> {
 }
 
 /// Reads a file whose path the caller adds to errors: those of fs_err name it already, but in other words than
-/// messages for people.
+/// messages that users see.
 ///
 /// # Errors
 /// When the file cannot be read.

@@ -7,7 +7,7 @@ use crate::{PackageVersion, VersionNoteKind};
 pub struct VersionNote {
     /// The kind of note.
     pub kind: VersionNoteKind,
-    /// The note, for people.
+    /// The note, human-readable.
     pub text: String,
 }
 

@@ -6,9 +6,9 @@ use serde::de::value::Error as AnyError;
 use serde::de::{Deserialize, Deserializer, Error as _, Visitor};
 
 /// Names with less in common are not similar (from 0 to 1).
-const LEAST_SIMILARITY: f64 = 0.6;
+const MIN_SIMILARITY: f64 = 0.6;
 /// Shorter names are parts of others by chance.
-const LEAST_PART: usize = 4;
+const MIN_PART_LENGTH: usize = 4;
 
 /// Returns which one of the known names is most similar to a name that is not one of them.
 #[must_use]
@@ -18,12 +18,12 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     let similar = known
         .iter()
         .map(|known| (strsim::normalized_damerau_levenshtein(&name, known), *known))
-        .filter(|(similarity, _)| *similarity >= LEAST_SIMILARITY)
+        .filter(|(similarity, _)| *similarity >= MIN_SIMILARITY)
         .max_by(|(one, _), (other, _)| one.total_cmp(other));
     if let Some((_, similar)) = similar {
         return Some(similar);
     }
-    let is_part = |known: &&str| name.len() >= LEAST_PART && known.contains(&name);
+    let is_part = |known: &&str| name.len() >= MIN_PART_LENGTH && known.contains(&name);
     known.into_iter().find(is_part)
 }
 

@@ -21,7 +21,7 @@ const SECRETS: [&str; 6] = [
     "-----BEGIN ",
 ];
 /// Random texts are at least as long.
-const LEAST_SECRET: usize = 20;
+const MIN_SECRET_LENGTH: usize = 20;
 /// Parts of the names of settings for files with secrets.
 const SECRET_FILES: [&str; 4] = ["credentials", "key", "secret", "token"];
 
@@ -139,7 +139,7 @@ fn is_secret(key: &str, text: &str) -> bool {
     });
     let has = |part: fn(char) -> bool| text.contains(part);
     let is_random = SECRET_FILES.iter().any(|part| key.contains(part))
-        && text.len() >= LEAST_SECRET
+        && text.len() >= MIN_SECRET_LENGTH
         && !text.contains('.')
         && has(|c| c.is_ascii_digit())
         && has(|c| c.is_ascii_alphabetic());

@@ -1,4 +1,4 @@
-//! The log of a program, on standard error: lines for people, or an object of JSON per line for programs.
+//! The log of a program, on standard error: human-readable lines, or a JSON object per line.
 
 use std::io::{self, IsTerminal as _};
 use std::panic::PanicHookInfo;
@@ -28,7 +28,7 @@ pub fn log_filter(text: &str) -> Result<String, &'static str> {
 /// The formats of a log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// Lines for people
+    /// Human-readable lines
     #[default]
     Text,
     /// One JSON object per line
@@ -61,7 +61,7 @@ impl Logging<'_> {
         let registry = tracing_subscriber::registry();
         let address = self.console.as_ref().and_then(Console::address);
         let started = match self.console {
-            // As a layer of its own the filter also skips what it disables, without looking at each layer.
+            // As a layer of its own the filter also skips what it disables, without asking each layer.
             None => registry.with(filter).with(lines(self.format)).try_init(),
             Some(console) => registry
                 .with(console.into_layer()?)

@@ -71,9 +71,9 @@ impl Actor for PipelineFollowing {
                 let urgent = urgent.map(|at| at.max(self.next_webhook_poll));
                 let next = Next::at(urgent.into_iter().fold(self.next_tick, Instant::min));
                 let outage = self.poll.on_gitlab.following.current();
-                let is_of_server = outage.is_some_and(|outage| outage.is_of_server);
+                let is_internal = outage.is_some_and(|outage| outage.is_internal);
                 // Without pipelines to poll, GitLab was not contacted, which proves nothing.
-                Ok(if asked == Polled::Gitlab || is_of_server {
+                Ok(if asked == Polled::Gitlab || is_internal {
                     next
                 } else {
                     next.keep_outage()

@@ -60,7 +60,7 @@ pub struct Cli {
         value_name = "FILE"
     )]
     pub config: Option<PathBuf>,
-    /// Set what to log: a level, or directives
+    /// Log filter: a level, or directives
     ///
     /// For example `info`, or `info,buildbtw_server=debug`.
     #[arg(

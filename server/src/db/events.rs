@@ -23,7 +23,7 @@ pub struct NewEvent<'a> {
     pub attempt: Option<AttemptId>,
     /// Its kind.
     pub kind: EventKind,
-    /// Details, for people.
+    /// Details, human-readable.
     pub message: Option<&'a str>,
     /// For a failure: what to do next.
     pub hint: Option<&'a str>,
@@ -50,7 +50,7 @@ pub struct EventRow {
     pub architecture: Option<Architecture>,
     /// The attempt.
     pub attempt: Option<AttemptId>,
-    /// Details, for people.
+    /// Details, human-readable.
     pub message: Option<String>,
     /// For a failure: what to do next.
     pub hint: Option<String>,
@@ -237,7 +237,7 @@ pub async fn after(
 pub struct PlanningEvent {
     /// Its kind.
     pub kind: EventKind,
-    /// Details, for people.
+    /// Details, human-readable.
     pub message: Option<String>,
     /// Why an iteration was refused.
     pub problem_kind: Option<ProblemKind>,

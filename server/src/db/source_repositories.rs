@@ -44,7 +44,7 @@ pub struct SourceRepositoryRow {
 pub struct SourceProblem {
     /// Its kind.
     pub kind: SourceProblemKind,
-    /// Details, for people.
+    /// Details, human-readable.
     pub message: String,
 }
 

@@ -7,15 +7,13 @@ use buildbtw_doctor::{Check, disk, files};
 use buildbtw_model::Explanation;
 
 use crate::cli::RunArgs;
-use crate::disk::Disk;
+use crate::disk::{Disk, MIN_FREE_SPACE};
 use crate::owner::{self, Depth, Foreign, Owner};
 use crate::run::DATABASE_FILE;
 
 const NAME: &str = "data folder";
 /// The setting that controls the reserve.
 const RESERVE: &str = "--disk-reserve-mib";
-/// The least free space where there is no reserve, as for `/readyz`.
-const LEAST_SPACE: u64 = 64 << 20;
 /// The folders in the data folder that the server creates at its first start.
 const FOLDERS: [&str; 2] = ["repos", "logs"];
 
@@ -138,7 +136,7 @@ pub(super) fn check_disk(data: &Path, reserve_mib: Option<u32>) -> Vec<Check> {
     let measured = Disk::open(folder, reserve_mib).and_then(|disk| Ok((disk.space()?, disk)));
     let check = match measured {
         Ok((space, disk)) => {
-            let reserve = disk.reserve().max(LEAST_SPACE);
+            let reserve = disk.reserve().max(MIN_FREE_SPACE);
             disk::check("disk", folder, space.available, reserve, RESERVE)
         }
         Err(error) => unmeasured(&error),

@@ -19,7 +19,7 @@ use buildbtw_model::Architecture;
 use bytes::Bytes;
 use prometheus_client::registry::Registry;
 
-use crate::fresh::Fresh;
+use crate::cached::Cached;
 
 use actors::ActorMetrics;
 use builds::BuildMetrics;
@@ -37,7 +37,7 @@ pub struct Metrics(Arc<Parts>);
 #[derive(Debug)]
 pub struct Parts {
     registry: Registry,
-    text: Fresh<Bytes>,
+    text: Cached<Bytes>,
     /// Builds and attempts.
     pub(crate) builds: BuildMetrics,
     /// Workers.
@@ -89,7 +89,7 @@ impl Metrics {
         });
         Self(Arc::new(Parts {
             registry,
-            text: Fresh::default(),
+            text: Cached::default(),
             builds,
             workers,
             forge,

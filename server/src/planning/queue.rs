@@ -133,7 +133,7 @@ impl PlanQueue {
             let began = Instant::now();
             let end = began + limit;
             let left = Cell::new(0);
-            let made = make(&Until(Box::new(move || {
+            let plan = make(&Until(Box::new(move || {
                 if let Some(fewer) = u32::checked_sub(left.get(), 1) {
                     left.set(fewer);
                     return false;
@@ -144,7 +144,7 @@ impl PlanQueue {
                     || shutdown.is_cancelled()
             })));
             seconds.observe(began.elapsed().as_secs_f64());
-            made
+            plan
         });
         let plan = task.await?;
         drop(abandon);

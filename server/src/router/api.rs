@@ -21,7 +21,7 @@ use crate::state::AppState;
 /// Maximum size of a JSON body.
 const MAX_JSON: usize = 1024 * 1024;
 /// Maximum size of a PKGBUILD, as in builders.
-const LARGEST_PKGBUILD: usize = 4 * 1024 * 1024;
+const MAX_PKGBUILD: usize = 4 * 1024 * 1024;
 /// Maximum size of a log chunk.
 const MAX_LOG_CHUNK: usize = 1024 * 1024;
 
@@ -166,7 +166,7 @@ fn attempt_routes() -> Routes {
     OpenApiRouter::new()
         .routes(routes!(api::attempts::renew_lease))
         .routes(log.layer(DefaultBodyLimit::max(MAX_LOG_CHUNK)))
-        .routes(pkgbuild.layer(DefaultBodyLimit::max(LARGEST_PKGBUILD)))
+        .routes(pkgbuild.layer(DefaultBodyLimit::max(MAX_PKGBUILD)))
         .routes(routes!(api::attempts::report_outcome))
 }
 

@@ -1,4 +1,4 @@
-//! `/repo/…/`: listings of repository folders, for people.
+//! `/repo/…/`: listings of repository folders, for browsers.
 
 use askama::Template as _;
 use axum::Router;

@@ -124,7 +124,7 @@ pub(super) fn large_srcinfo() -> SourceProblem {
     invalid_srcinfo(format!(".SRCINFO is larger than {} MiB", MAX_SRCINFO >> 20))
 }
 
-/// Returns the problem of a `.SRCINFO` that is no text.
+/// Returns the problem of a `.SRCINFO` that is not text.
 pub(super) fn binary_srcinfo() -> SourceProblem {
     invalid_srcinfo(".SRCINFO is not UTF-8")
 }

@@ -6,11 +6,11 @@ use buildbtw_model::api::ReadyResponse;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::Admission;
+use crate::cached::Cached;
 use crate::changes::Changes;
 use crate::config::Config;
 use crate::db::Database;
 use crate::disk::Disk;
-use crate::fresh::Fresh;
 use crate::logs::Logs;
 use crate::metrics::Metrics;
 use crate::planning::known_sonames::KnownSonames;
@@ -192,7 +192,7 @@ pub struct MonitoringParts<'a> {
     /// The metrics.
     pub metrics: &'a Metrics,
     /// The last results of the checks.
-    pub readiness: &'a Fresh<ReadyResponse>,
+    pub readiness: &'a Cached<ReadyResponse>,
     /// Cancelled on shutdown.
     pub shutdown: &'a CancellationToken,
 }

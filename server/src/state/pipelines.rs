@@ -71,7 +71,7 @@ impl Pipelines {
         self.settings.architectures.contains(architecture)
     }
 
-    /// Returns the cause of a current outage of GitLab, for people.
+    /// Returns the human-readable cause of a current outage of GitLab.
     #[must_use]
     pub fn outage(&self) -> Option<String> {
         self.creating.remote().or_else(|| self.following.remote())

@@ -85,7 +85,7 @@ fn outage(failing: FailingTask, now: Timestamp) -> Outage {
     Outage {
         title: failing.title,
         since: TimeAgo::new(outage.since, now),
-        cause: (!outage.is_of_server).then_some(outage.cause),
+        cause: (!outage.is_internal).then_some(outage.cause),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Sizes for people.
+//! Human-readable sizes.
 
 /// Returns a number of bytes with three digits and a binary unit.
 pub(crate) fn size(bytes: u64) -> String {

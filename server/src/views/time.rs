@@ -1,4 +1,4 @@
-//! Times and durations for people. The script formats them in the same way when it updates them.
+//! Human-readable times and durations. The script formats them in the same way when it updates them.
 
 use askama::Template;
 use jiff::Timestamp;

@@ -42,7 +42,7 @@ pub(crate) const VERSION: &str = "19.4.0";
 /// The number of attempts while GitLab is overloaded.
 const ATTEMPTS: usize = 5;
 /// The longest pause between two attempts.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const MAX_PAUSE: Duration = Duration::from_secs(60);
 
 /// The response to a request for a job.
 pub(crate) enum Requested {
@@ -186,7 +186,7 @@ impl Api {
     async fn send(&self, request: RequestBuilder) -> reqwest::Result<Response> {
         let pauses = ExponentialBuilder::new()
             .with_min_delay(self.pause)
-            .with_max_delay(LONGEST_PAUSE)
+            .with_max_delay(MAX_PAUSE)
             .with_max_times(ATTEMPTS - 1);
         for pause in pauses.build() {
             let Some(copy) = request.try_clone() else {

@@ -54,7 +54,7 @@ pub struct FakeRunner {
 /// How long to wait for a pending request after the last one was to be sent.
 const LAST_REQUEST: Duration = Duration::from_secs(1);
 /// After so many consecutive rejections, requests are paused.
-const MOST_REFUSALS: u32 = 3;
+const MAX_REFUSALS: u32 = 3;
 
 impl FakeRunner {
     /// Starts a stand-in in tasks of the current tokio runtime.
@@ -226,7 +226,7 @@ impl Polling {
             }
             drop(permit);
             let mut pause = self.config.poll_interval;
-            if refusals >= MOST_REFUSALS {
+            if refusals >= MAX_REFUSALS {
                 refusals = 0;
                 pause = self.config.unhealthy_interval;
             }

@@ -4,7 +4,7 @@ const MASK: &[u8] = b"[MASKED]";
 /// Masked regardless of GitLab's settings.
 const USUAL_PREFIX: &str = "glpat-";
 /// The maximum number of prefixes from GitLab.
-const MOST_PREFIXES: usize = 10;
+const MAX_PREFIXES: usize = 10;
 
 /// The secrets of a job's log.
 #[derive(Debug, Default)]
@@ -23,7 +23,7 @@ impl Masks {
             all.dedup();
             all
         };
-        let prefixes = prefixes.iter().take(MOST_PREFIXES);
+        let prefixes = prefixes.iter().take(MAX_PREFIXES);
         let prefixes = prefixes.map(|prefix| prefix.trim());
         Self {
             secrets: longest_first(secrets.map(String::into_bytes).collect()),

@@ -13,7 +13,7 @@ use crate::trace::Trace;
 use crate::variables::Variables;
 
 /// The maximum number of attempts, whatever a variable sets.
-const MOST_ATTEMPTS: u32 = 10;
+const MAX_ATTEMPTS: u32 = 10;
 /// The step whose stage has another name.
 const SCRIPT: &str = "script";
 const AFTER_SCRIPT: &str = "after_script";
@@ -112,7 +112,7 @@ impl Stages<'_> {
     fn count(&self, variable: &str) -> u32 {
         let value = self.variables.get(variable);
         let count = value.and_then(|value| value.parse().ok()).unwrap_or(1);
-        count.clamp(1, MOST_ATTEMPTS)
+        count.clamp(1, MAX_ATTEMPTS)
     }
 
     async fn attempts(

@@ -14,7 +14,7 @@ use crate::trace::Trace;
 use crate::variables::Variables;
 
 /// The maximum size of a chunk.
-const LARGEST_PIECE: usize = 1024 * 1024;
+const MAX_PIECE: usize = 1024 * 1024;
 /// The interval unless GitLab sets another.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(3);
 /// The number of attempts to report an end that GitLab rejects.
@@ -160,7 +160,7 @@ impl<'a> Stream<'a> {
 
     /// Sends the next chunk. Returns whether that succeeded.
     async fn send_piece(&mut self) -> bool {
-        let piece = self.trace.piece(self.sent, LARGEST_PIECE);
+        let piece = self.trace.piece(self.sent, MAX_PIECE);
         if piece.is_empty() {
             return true;
         }

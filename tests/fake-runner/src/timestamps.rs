@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 /// An incomplete line is held back up to this size.
-const MOST_HELD: usize = 8 * 1024;
+const MAX_HELD: usize = 8 * 1024;
 /// The length of the header of a line.
 const HEADER: usize = 32;
 
@@ -46,7 +46,7 @@ impl Stamper {
             self.held.extend_from_slice(piece);
             if piece.ends_with(b"\n") {
                 out.append(&mut self.held);
-            } else if piece.contains(&b'\r') || self.held.len() > MOST_HELD {
+            } else if piece.contains(&b'\r') || self.held.len() > MAX_HELD {
                 // A progress bar must be visible while it grows.
                 out.append(&mut self.held);
                 out.push(b'\n');

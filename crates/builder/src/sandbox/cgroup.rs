@@ -27,7 +27,7 @@ pub(crate) struct Exceeded {
 }
 
 impl Exceeded {
-    /// Describes the exceeded limit for people.
+    /// Describes the exceeded limit as human-readable text.
     pub(crate) fn describe(self, limits: &Limits) -> Option<String> {
         if self.memory {
             let bytes = limits.memory_bytes;

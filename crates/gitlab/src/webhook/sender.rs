@@ -13,9 +13,9 @@ use crate::settings::{Secret, SigningKey, WebhookSecrets};
 /// The accepted age of a signed webhook, in either direction (Standard Webhooks, "verifying").
 const TOLERANCE: SignedDuration = SignedDuration::from_mins(5);
 /// Longer delivery IDs are ignored.
-const LONGEST_ID: usize = 200;
+const MAX_ID_LENGTH: usize = 200;
 /// Further signatures are ignored; keys are rotated one at a time.
-const MOST_SIGNATURES: usize = 8;
+const MAX_SIGNATURES: usize = 8;
 
 /// The reason for which a webhook is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -144,7 +144,7 @@ impl Signature {
                     .ok()
             })
             .filter(|decoded| decoded.len() == Sha256::output_size())
-            .take(MOST_SIGNATURES)
+            .take(MAX_SIGNATURES)
             .collect();
         let mac = Hmac::<Sha256>::new_from_slice(key.reveal()).ok();
         let mut mac = mac
@@ -163,7 +163,7 @@ impl Signature {
 /// Returns the sender's ID. Old versions of GitLab send none; each delivery gets a new one then, since two pushes
 /// may look the same.
 fn delivery_id(id: Option<&str>) -> String {
-    match id.filter(|id| !id.is_empty() && id.len() <= LONGEST_ID) {
+    match id.filter(|id| !id.is_empty() && id.len() <= MAX_ID_LENGTH) {
         Some(id) => id.to_owned(),
         None => format!("{:032x}", rand::random::<u128>()),
     }

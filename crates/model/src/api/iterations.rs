@@ -43,7 +43,7 @@ pub struct IterationSummary {
     pub number: u32,
     /// Its status.
     pub status: IterationStatus,
-    /// Why it was created, for people.
+    /// Why it was created, human-readable.
     pub reason: String,
     /// Why it was created; empty for iterations of servers that did not record it.
     #[serde(default)]

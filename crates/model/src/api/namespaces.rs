@@ -136,7 +136,7 @@ pub struct RetriedBuilds {
 pub struct NotBuilt {
     /// The kind of reason.
     pub kind: NotBuiltKind,
-    /// The reason, for people.
+    /// The reason, human-readable.
     pub text: String,
 }
 

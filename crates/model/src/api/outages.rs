@@ -11,9 +11,9 @@ use crate::BackgroundTask;
 pub struct TaskOutage {
     /// The task.
     pub task: BackgroundTask,
-    /// What it cannot do, for people.
+    /// What it cannot do, human-readable.
     pub title: String,
-    /// The cause, for people.
+    /// The cause, human-readable.
     pub message: String,
     /// What the operator of the server can do.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -80,7 +80,7 @@ pub struct SourcesProgress {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SourcesOutage {
-    /// The cause, for people.
+    /// The cause, human-readable.
     pub message: String,
     /// What the operator of the server can do.
     #[serde(default, skip_serializing_if = "Option::is_none")]

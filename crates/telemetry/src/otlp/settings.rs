@@ -22,7 +22,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 const DEFAULT_QUEUE: usize = 2048;
 const DEFAULT_BATCH: usize = 512;
 const DEFAULT_DELAY: Duration = Duration::from_secs(5);
-const LARGEST_NUMBER: usize = 1_000_000_000;
+const MAX_NUMBER: usize = 1_000_000_000;
 
 /// What to export to where.
 #[derive(Clone, Debug)]
@@ -188,11 +188,11 @@ impl Variables<'_> {
             return Ok(None);
         };
         let number = variable.value.parse().ok();
-        let number = number.filter(|number| (least..=LARGEST_NUMBER).contains(number));
+        let number = number.filter(|number| (least..=MAX_NUMBER).contains(number));
         match number {
             Some(number) => Ok(Some(number)),
             None => {
-                let why = format!("is not a number from {least} to {LARGEST_NUMBER}");
+                let why = format!("is not a number from {least} to {MAX_NUMBER}");
                 Err(variable.refuse(&why, "correct it, or unset it for the default"))
             }
         }

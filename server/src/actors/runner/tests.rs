@@ -276,7 +276,7 @@ async fn restarts_panicked_actor_and_keeps_its_messages() {
         outage.cause.message.contains("as the script says"),
         "{outage:?}"
     );
-    assert!(outage.is_of_server);
+    assert!(outage.is_internal);
     let failing = running.outages.current();
     assert_eq!(failing.len(), 1);
     assert_eq!(failing[0].task, BackgroundTask::Claims);

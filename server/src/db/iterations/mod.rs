@@ -29,7 +29,7 @@ pub struct IterationRow {
     pub number: u32,
     /// Its status.
     pub status: IterationStatus,
-    /// Why it was created, for people.
+    /// Why it was created, human-readable.
     pub reason: String,
     /// Why it was created; empty for iterations of versions that did not record it.
     pub causes: Json<Vec<IterationCause>>,

@@ -27,7 +27,7 @@ const REPORTER: u32 = 20;
 /// GitLab's number of the role Developer, which can create pipelines.
 const DEVELOPER: u32 = 30;
 /// Less of the rate limit is too little for a resync.
-const LEAST_REMAINING: u64 = 20;
+const MIN_REMAINING: u64 = 20;
 
 impl Subject<'_> {
     /// Adds all checks. Those that need GitLab are skipped when it cannot be used.
@@ -148,7 +148,7 @@ fn judge_rate_limit(state: RateLimitState) -> Check {
         .limit
         .map_or(String::new(), |limit| format!(" of {limit}"));
     let message = format!("{}{limit} requests are left", state.remaining);
-    if state.remaining >= LEAST_REMAINING {
+    if state.remaining >= MIN_REMAINING {
         return Check::ok(NAME, message);
     }
     let repair =

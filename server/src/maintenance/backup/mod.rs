@@ -2,13 +2,13 @@
 //! the state of one moment. Repository databases are not part of it: `restore` renders them.
 
 mod archive;
-mod beside;
 mod explanations;
 mod manifest;
 mod places;
 pub mod restore;
 mod stage;
 mod stop;
+mod temporary;
 mod tree;
 
 use std::io::{self, Write};
@@ -24,10 +24,10 @@ use crate::maintenance::files::ensure_database;
 use crate::owner::{Depth, give_to_owner};
 use crate::repos::{Repos, sync_folder};
 
-use beside::{Beside, rename};
 pub use explanations::{read_from_terminal, written_to_terminal};
 use manifest::Manifest;
 use stage::{Staged, stage};
+use temporary::{TemporaryFolder, rename};
 pub use tree::Totals;
 
 /// The folder in the data folder where the files of a backup are collected.
@@ -65,13 +65,13 @@ pub async fn backup(
         _ => Path::new("."),
     };
     // Also tells at once whether the folder can be written.
-    let beside = Beside::new(parent, target)?;
+    let temporary = TemporaryFolder::new(parent, target)?;
     let collected = Collected::new(data, stop).await?;
     let (lost, target, parent) = (collected.lost.clone(), target.to_owned(), parent.to_owned());
     let stop = stop.clone();
     let totals = spawn_blocking_named("copy backup", move || {
         let totals = collected.totals()?;
-        place(&collected, &beside, &target, &stop)?;
+        place(&collected, &temporary, &target, &stop)?;
         tree::sync_all(&target)?;
         sync_folder(&parent)?;
         anyhow::Ok(totals)
@@ -83,7 +83,7 @@ pub async fn backup(
 /// Moves the collected files to the target, or copies them to another file system. Blocking.
 fn place(
     collected: &Collected,
-    beside: &Beside,
+    temporary: &TemporaryFolder,
     target: &Path,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
@@ -93,17 +93,17 @@ fn place(
             let check = || stop::check(stop);
             tree::copy(
                 folder,
-                beside.path(),
+                temporary.path(),
                 &collected.paths,
                 Path::to_path_buf,
                 check,
             )
             .map_err(|error| explanations::not_copied(target, error))?;
             // On a disk that is full, some file systems fail only now.
-            tree::sync_all(beside.path())
+            tree::sync_all(temporary.path())
                 .map_err(|error| explanations::not_copied(target, error))?;
             stop::check(stop)?;
-            rename(beside.path(), target)
+            rename(temporary.path(), target)
         }
         renamed => renamed,
     };

@@ -225,7 +225,7 @@ fn rounding_tolerance(limit: u64) -> u64 {
     (limit / 50).clamp(1, 30)
 }
 
-/// Formats a time span for people, and in seconds as in settings.
+/// Formats a time span in human-readable form, and in seconds as in settings.
 fn span(seconds: u64) -> String {
     let (hours, minutes, rest) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
     match (hours, minutes) {

@@ -5,12 +5,11 @@ use std::time::Duration;
 use buildbtw_model::api::{HealthCheck, ReadyResponse};
 
 use crate::db::{Database, MIGRATOR, figures};
+use crate::disk::MIN_FREE_SPACE;
 use crate::state::parts::MonitoringParts;
 
 /// How long the writer of the database may take to answer.
 const WRITER_TIMEOUT: Duration = Duration::from_secs(5);
-/// The least free space where there is no reserve: enough for the database to write what is in progress.
-const LEAST_SPACE: u64 = 64 << 20;
 
 /// Returns the results of all checks, at most a second old: that the writer of the database answers, the disk has room,
 /// the migrations are applied, and the sources were read once.
@@ -65,10 +64,10 @@ fn disk(parts: MonitoringParts<'_>) -> Result<(), String> {
         return Err(shortage.failure().to_string());
     }
     let space = parts.disk.space().map_err(unknown)?;
-    if parts.disk.reserve() > 0 || space.available >= LEAST_SPACE {
+    if parts.disk.reserve() > 0 || space.available >= MIN_FREE_SPACE {
         return Ok(());
     }
-    let (left, least) = (space.available >> 20, LEAST_SPACE >> 20);
+    let (left, least) = (space.available >> 20, MIN_FREE_SPACE >> 20);
     Err(format!(
         "the disk of the data folder has {left} MiB left, less than {least} MiB"
     ))

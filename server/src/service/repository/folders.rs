@@ -1,4 +1,4 @@
-//! Lists the folders of repositories, for people.
+//! Lists the folders of repositories, for browsers.
 
 use std::io;
 use std::path::Path;

@@ -175,7 +175,7 @@ impl Forge {
 }
 
 /// After this time a plan uses the known state, whether its poll is finished or not.
-const LONGEST_CATCH_UP: Duration = Duration::from_secs(5);
+const MAX_CATCH_UP: Duration = Duration::from_secs(5);
 
 async fn overview(server: &TestServer) -> SourcesOverview {
     server.public().sources_overview().await.unwrap()
@@ -203,7 +203,7 @@ async fn poll(server: &TestServer) {
             "{:?}",
             response.text().await
         );
-        (started.elapsed() < LONGEST_CATCH_UP).then_some(())
+        (started.elapsed() < MAX_CATCH_UP).then_some(())
     })
     .await;
 }

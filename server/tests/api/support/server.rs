@@ -10,8 +10,8 @@ use buildbtw_model::api::{
 use buildbtw_model::client::{Client, EventFilter, EventStream};
 use buildbtw_model::{BuildStatus, EventId, EventKind, IterationStatus, NamespaceName, TokenScope};
 use buildbtw_server::cli::{Cli, Command};
-use buildbtw_server::inherited::Inherited;
 use buildbtw_server::run::{DATABASE_FILE, Server};
+use buildbtw_server::startup::StartupResources;
 use buildbtw_server::time::Clock;
 use buildbtw_telemetry::otlp::{OtlpSettings, Traces};
 use clap::Parser as _;
@@ -447,11 +447,11 @@ async fn start_server_with(
     let Command::Run(args) = Cli::try_parse_from(arguments)?.command else {
         anyhow::bail!("these are not the arguments of a server");
     };
-    let inherited = Inherited {
+    let resources = StartupResources {
         traces: (!otlp.is_empty()).then(|| traces(otlp)).transpose()?,
-        ..Inherited::default()
+        ..StartupResources::default()
     };
-    Server::start_with(inherited, &args, clock, shutdown).await
+    Server::start_with(resources, &args, clock, shutdown).await
 }
 
 /// Starts to export traces, as the program does with variables of its environment.

@@ -26,7 +26,7 @@ impl RefChange {
 }
 
 /// A push that changes more refs than this triggers no hooks.
-const MOST_REFS_FOR_HOOKS: usize = 3;
+const MAX_REFS_FOR_HOOKS: usize = 3;
 
 impl FakeGitlab {
     /// Applies the effects of a push: timestamps, merge requests, hooks. Without a user, the first one pushed.
@@ -46,7 +46,7 @@ impl FakeGitlab {
             Some(user) => Arc::clone(user),
             None => self.first_user()?,
         };
-        if changes.len() <= MOST_REFS_FOR_HOOKS {
+        if changes.len() <= MAX_REFS_FOR_HOOKS {
             self.notify_push(id, changes, &user)?;
         }
         for change in changes {

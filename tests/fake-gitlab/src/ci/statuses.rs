@@ -17,7 +17,7 @@ use crate::state::status::Status;
 /// The stage of commit statuses.
 const STAGE: &str = "external";
 /// At most this many pipelines of a commit are searched.
-const MOST_PIPELINES: usize = 100;
+const MAX_PIPELINES: usize = 100;
 
 /// A new status of a commit.
 #[derive(Clone, Debug)]
@@ -139,7 +139,7 @@ fn find_pipeline(
         .pipelines_of(project.id.0)
         .rev()
         .filter(|pipeline| pipeline.sha() == commit.id)
-        .take(MOST_PIPELINES);
+        .take(MAX_PIPELINES);
     let mut fitting = of_commit.filter(|pipeline| {
         new.git_ref
             .as_ref()

@@ -21,7 +21,7 @@ use crate::requests::GraphqlFacts;
 use crate::rest::insufficient_scope;
 
 /// The maximum length of a query, in characters.
-const MOST_TEXT: usize = 10_000;
+const MAX_TEXT_LENGTH: usize = 10_000;
 
 /// One query of a request.
 #[derive(Debug, Default, Deserialize)]
@@ -97,7 +97,7 @@ pub(crate) async fn endpoint(
         .filter_map(|query| query.query.as_ref())
         .map(|text| text.chars().count())
         .sum();
-    if length > MOST_TEXT {
+    if length > MAX_TEXT_LENGTH {
         return (
             StatusCode::UNPROCESSABLE_ENTITY,
             Json(errors::only("Query too large")),

@@ -11,9 +11,9 @@ use crate::state::projects::Project;
 use crate::state::tokens::User;
 
 /// The maximum number of commits in a payload.
-const MOST_COMMITS: usize = 20;
+const MAX_COMMITS: usize = 20;
 /// The maximum of the commit count.
-const MOST_COUNTED: usize = 10_000;
+const MAX_COUNTED: usize = 10_000;
 
 fn hex(id: Option<ObjectId>) -> String {
     id.map_or_else(|| "0".repeat(40), |id| id.to_string())
@@ -82,9 +82,9 @@ fn commits(url: &str, project: &Project, change: &RefChange) -> Result<(Vec<Valu
         None if change.branch() == Some(project.default_branch.as_str()) => None,
         None => storage.resolve(&project.default_branch, None)?,
     };
-    let mut new = storage.log(after, hidden, MOST_COUNTED)?;
+    let mut new = storage.log(after, hidden, MAX_COUNTED)?;
     let total = new.len();
-    new.truncate(MOST_COMMITS);
+    new.truncate(MAX_COMMITS);
     new.reverse();
     let entries = new.iter().map(|commit| {
         let changed = disk::changed(storage, commit.id, commit.parents.first().copied())?;

@@ -33,7 +33,7 @@ pub(super) fn discard<'a>(files: impl IntoIterator<Item = &'a Path>) {
 }
 
 /// Copies the packages to the output folder and checks them. They must have `version`, unless only `pkgver()`
-/// knew it. Returns them with remarks for people. After a failure, the output folder has none of these files.
+/// knew it. Returns them with human-readable remarks. After a failure, the output folder has none of these files.
 pub(super) fn collect(
     folder: &Path,
     output: &Path,

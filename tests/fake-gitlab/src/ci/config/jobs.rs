@@ -61,7 +61,7 @@ const JOB_KEYS: [&str; 14] = [
 const DEFAULT_STAGES: [&str; 3] = ["build", "test", "deploy"];
 
 /// GitLab's maximum for timeouts.
-const LONGEST_TIMEOUT: i64 = 31 * 86_400;
+const MAX_TIMEOUT: i64 = 31 * 86_400;
 
 pub(super) fn interpret(content: &Value, known: &Known) -> Result<Config, ConfigError> {
     let Value::Object(content) = content else {
@@ -350,7 +350,7 @@ impl<'a> JobReader<'a> {
             None => Err(ConfigError::invalid(format!(
                 "{at} config should be a duration"
             ))),
-            Some(seconds) if seconds > LONGEST_TIMEOUT => Err(ConfigError::invalid(format!(
+            Some(seconds) if seconds > MAX_TIMEOUT => Err(ConfigError::invalid(format!(
                 "{at} config should not exceed the limit"
             ))),
             Some(seconds) => Ok(Some(seconds)),

@@ -162,7 +162,7 @@ pub(crate) struct Stage {
 }
 
 /// Stages have no ids of their own here. They are numbered, assuming that no pipeline has this many.
-const MOST_STAGES: u64 = 100;
+const MAX_STAGES: u64 = 100;
 
 impl Stage {
     pub(super) fn of(row: &Pipeline, state: &State, name: &str) -> Self {
@@ -171,7 +171,7 @@ impl Stage {
         let own = jobs.filter(|job| !job.retried && job.stage == name);
         let parts: Vec<Part> = own.map(|job| job.part()).collect();
         Self {
-            id: row.id.0 * MOST_STAGES + index.unwrap_or_default() as u64,
+            id: row.id.0 * MAX_STAGES + index.unwrap_or_default() as u64,
             name: name.to_owned(),
             status: composite(&parts),
         }

@@ -6,25 +6,25 @@ use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
 /// How long a value is served again.
-const FRESH: Duration = Duration::from_secs(1);
+const MAX_AGE: Duration = Duration::from_secs(1);
 
 /// A value that is computed at most once per second.
 #[derive(Debug)]
-pub struct Fresh<T>(Mutex<Option<(Instant, T)>>);
+pub struct Cached<T>(Mutex<Option<(Instant, T)>>);
 
-impl<T> Default for Fresh<T> {
+impl<T> Default for Cached<T> {
     fn default() -> Self {
         Self(Mutex::new(None))
     }
 }
 
-impl<T: Clone> Fresh<T> {
-    /// Returns the value. `make` computes it; it does not run while the last value is fresh. Concurrent callers wait
-    /// for the first one.
+impl<T: Clone> Cached<T> {
+    /// Returns the value. `make` computes it; it does not run while the last value is young enough. Concurrent callers
+    /// wait for the first one.
     pub async fn get(&self, make: impl Future<Output = T>) -> T {
         let mut value = self.0.lock().await;
         if let Some((at, value)) = &*value
-            && at.elapsed() < FRESH
+            && at.elapsed() < MAX_AGE
         {
             return value.clone();
         }
@@ -41,21 +41,21 @@ mod tests {
 
     #[tokio::test]
     async fn computes_value_once_for_concurrent_callers() {
-        let fresh = Fresh::default();
+        let cached = Cached::default();
         let (first, second) = tokio::join!(
-            fresh.get(std::future::ready(1)),
-            fresh.get(std::future::ready(2))
+            cached.get(std::future::ready(1)),
+            cached.get(std::future::ready(2))
         );
         assert_eq!((first, second), (1, 1));
     }
 
     #[tokio::test]
     async fn computes_value_again_when_it_is_old() {
-        let fresh = Fresh::default();
-        fresh.get(std::future::ready(1)).await;
-        if let Some((at, _)) = &mut *fresh.0.lock().await {
-            *at -= FRESH;
+        let cached = Cached::default();
+        cached.get(std::future::ready(1)).await;
+        if let Some((at, _)) = &mut *cached.0.lock().await {
+            *at -= MAX_AGE;
         }
-        assert_eq!(fresh.get(std::future::ready(2)).await, 2);
+        assert_eq!(cached.get(std::future::ready(2)).await, 2);
     }
 }

@@ -1,4 +1,4 @@
-//! The folder beside the target of a backup, which gets the name of the target once it is complete.
+//! The temporary folder of a backup, beside its target, which gets the name of the target once it is complete.
 
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -17,15 +17,15 @@ const RANDOM: usize = 6;
 /// How often the folder may be taken for a stale one before it is locked.
 const TRIES: usize = 5;
 
-/// A folder beside the target. Dropping it removes it, unless it was renamed.
-pub(super) struct Beside {
+/// A temporary folder beside the target. Dropping it removes it, unless it was renamed.
+pub(super) struct TemporaryFolder {
     folder: TempDir,
     /// Says that the folder is in use. A lock ends with its process, whatever ended that. None where the file system
     /// has no locks of folders, such as NFS: there stale folders stay.
     _lock: Option<fs_err::File>,
 }
 
-impl Beside {
+impl TemporaryFolder {
     /// Creates one, after it has removed those of processes that have ended.
     ///
     /// # Errors
@@ -134,7 +134,7 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let at = |name: &str| parent.path().join(name);
         let target = at("tue");
-        let running = Beside::new(parent.path(), &target).unwrap();
+        let running = TemporaryFolder::new(parent.path(), &target).unwrap();
         let [stale, foreign] = ["abc123", "def456"].map(|end| at(&format!("{PREFIX}{end}")));
         fs_err::create_dir_all(stale.join("repos/a")).unwrap();
         fs_err::write(stale.join("repos/a/1"), "").unwrap();
@@ -144,7 +144,7 @@ mod tests {
         for folder in &kept {
             fs_err::create_dir(folder).unwrap();
         }
-        let second = Beside::new(parent.path(), &target).unwrap();
+        let second = TemporaryFolder::new(parent.path(), &target).unwrap();
         assert!(!stale.exists());
         assert!(foreign.exists() && kept.iter().all(|folder| folder.exists()));
         assert!(running.path().exists());

@@ -7,7 +7,7 @@ use buildbtw_telemetry::otlp::Traces;
 
 /// See the module. By default, nothing was inherited or configured.
 #[derive(Debug, Default)]
-pub struct Inherited {
+pub struct StartupResources {
     /// A socket to listen on.
     pub socket: Option<TcpListener>,
     /// Records traces.
