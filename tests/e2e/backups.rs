@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use buildbtw_tests::{Server, Sources, Worker, cli, eventually, printed, program};
+use buildbtw_tests::{Server, Sources, Worker, cli, eventually, pacman_upgrades, printed, program};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -29,6 +29,7 @@ fn restores_what_was_piped_from_a_running_server() {
         &["new", "libfoo/main", "--name", "foo", "--follow"],
     );
     expect_success(&created);
+    pacman_upgrades(folder.path(), &server, "foo");
 
     let tar = folder.path().join("backup.tar");
     let mut backup = server_program(server.data(), &["backup", "-"]);

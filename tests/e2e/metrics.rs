@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use buildbtw_tests::{Forge, Process, Server, Worker, cli, eventually, has_tool, printed, program};
+use buildbtw_tests::{
+    Forge, Process, Server, Worker, cli, eventually, has_tool, pacman_upgrades, printed, program,
+};
 use regex::Regex;
 use serde_json::Value;
 
@@ -74,6 +76,7 @@ impl Site {
             &["new", "hello/main", "--name", "hello", "--follow"],
         );
         assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
+        pacman_upgrades(folder, &server, "hello");
         let own = server.url().trim_start_matches("http://").to_owned();
         Self {
             server,

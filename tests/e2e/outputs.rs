@@ -6,7 +6,7 @@ use buildbtw_model::api::{ClaimedBuild, Outcome};
 use buildbtw_model::client::Client;
 use buildbtw_model::{EventId, EventKind, Explanation, FailureKind, IterationStatus};
 use buildbtw_tests::worker_pool::{Packages, claim, done, persist, report};
-use buildbtw_tests::{Package, Server, Sources};
+use buildbtw_tests::{Package, Server, Sources, pacman_upgrades};
 use tokio::runtime::Runtime;
 
 use crate::following::wait_until_done;
@@ -190,6 +190,7 @@ fn rebuild_outputs_match_snapshots() {
 
     builder.build("greet");
     builder.runtime.block_on(done(&builder.client, "set"));
+    pacman_upgrades(folder.path(), &server, "set");
     let mut built = transcript();
     built.succeed("buildbtw watch set");
     built.succeed("buildbtw new-iteration set");

@@ -6,10 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU16, Ordering};
 
-use buildbtw_tests::{Process, Server, Sources, is_root, printed, program, public_folder};
+use buildbtw_tests::{
+    PreviousDistribution, Process, Server, Sources, is_root, printed, program, public_folder,
+};
 
 /// The name in the examples.
 const EXAMPLE: &str = "build.example.org";
+/// The authorities that pacman trusts.
+const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// A running proxy with TLS on localhost.
 struct Proxy {
@@ -213,6 +217,28 @@ fn rebuild(folder: &Path, server: &Server, proxy: &Proxy, url: &str) {
     assert!(!database.is_empty());
 }
 
+/// Upgrades through a proxy with a pacman that trusts its authority.
+fn upgrades(folder: &Path, sources: &Sources, proxy: &Proxy, url: &str) {
+    if !Path::new(AUTHORITIES).exists() {
+        eprintln!("SKIPPED: pacman upgrades nothing, because {AUTHORITIES} is missing");
+        return;
+    }
+    let Some(old) = PreviousDistribution::of(folder, sources, &[("libfoo", "0-1")]) else {
+        return;
+    };
+    let script = format!("mount --bind \"$0\" {AUTHORITIES}; exec pacman \"$@\"");
+    let pacman = || {
+        let mut command = Command::new("unshare");
+        command
+            .args(["--mount", "--propagation", "private"])
+            .args(["sh", "-ec", &script])
+            .arg(&proxy.ca);
+        command
+    };
+    let members = ["libfoo", "left", "right", "top"];
+    old.upgrades_from(url, "foo", &members, &pacman);
+}
+
 /// Fetches a URL as browsers do, with HTTP/2.
 fn fetch(ca: &str, url: &str) -> String {
     let output = Command::new("curl")
@@ -273,6 +299,7 @@ fn nginx_passes_uploads_and_streams() {
         let server = Server::start_and(folder.path(), &sources, &more);
         let proxy = Proxy::nginx(&nginx, folder.path(), port, &server.url(), path);
         rebuild(folder.path(), &server, &proxy, &url);
+        upgrades(folder.path(), &sources, &proxy, &url);
         if path.is_empty() && is_root() {
             executor_reaches(folder.path(), &url, &proxy.ca.display().to_string());
         }
@@ -293,5 +320,6 @@ fn caddy_passes_uploads_and_streams() {
         let server = Server::start_and(folder.path(), &sources, &more);
         let proxy = Proxy::caddy(&caddy, folder.path(), port, &server.url(), path);
         rebuild(folder.path(), &server, &proxy, &url);
+        upgrades(folder.path(), &sources, &proxy, &url);
     }
 }

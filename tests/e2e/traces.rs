@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use buildbtw_tests::{Process, Sources, printed, program};
+use buildbtw_tests::{PreviousDistribution, Process, Sources, printed, program};
 use serde_json::Value;
 
 /// Starts a server with more arguments. Returns it with its URL.
@@ -85,6 +85,10 @@ fn finds_a_build_by_one_id_in_all_logs() {
     let pkgbase = shown["iteration"]["builds"][0]["pkgbase"].as_str().unwrap();
     let why = client(&["why", "bump", pkgbase]);
     assert!(printed(&why).contains(&trace), "{}", printed(&why));
+    if let Some(old) = PreviousDistribution::of(folder.path(), &sources, &[("libfoo", "0-1")]) {
+        let members = ["libfoo", "left", "right", "top"];
+        old.upgrades_from(&url, "bump", &members, &|| Command::new("pacman"));
+    }
     worker.terminate();
     let (code, log) = worker.wait();
     assert_eq!(code, Some(0), "{log}");

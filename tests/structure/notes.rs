@@ -12,7 +12,7 @@ const OTHER_NOTES: [&str; 5] = [
     "demo/README.md",
     "real-packages/README.md",
 ];
-/// Lines stay below this number of columns. A table with longer rows becomes a list.
+/// Lines stay below this number of columns. A table names what is too long for a row below it, or becomes a list.
 const COLUMNS: usize = 120;
 
 /// Returns the notes, with those of the folders below.

@@ -70,12 +70,6 @@ fn table(items: &[SourceRepositorySummary]) -> Table {
     ]);
     for source in items {
         let text = |value: Option<String>| Cell::new(value.unwrap_or_default());
-        let note = match (&source.problem, source.warnings.len()) {
-            (Some(problem), _) => problem.clone(),
-            (None, 0) if !source.not_fetched.is_empty() => source.not_fetched.join("; "),
-            (None, 0) => "ok".to_owned(),
-            (None, _) => format!("ignored: {}", source.warnings.join("; ")),
-        };
         table.row([
             Cell::new(&source.path),
             text(source.pkgbase.as_ref().map(ToString::to_string)),
@@ -87,8 +81,23 @@ fn table(items: &[SourceRepositorySummary]) -> Table {
                     .as_ref()
                     .map(|commit| commit.short().to_owned()),
             ),
-            Cell::styled(style::usable(source.problem.is_none()), note),
+            Cell::styled(style::usable(source.problem.is_none()), note(source)),
         ]);
     }
     table
+}
+
+/// Returns the problem of a broken repository, or what builds of a usable one ignore and do not fetch.
+fn note(source: &SourceRepositorySummary) -> String {
+    if let Some(problem) = &source.problem {
+        return problem.clone();
+    }
+    let mut parts = source.not_fetched.clone();
+    if !source.warnings.is_empty() {
+        parts.push(format!("ignored: {}", source.warnings.join("; ")));
+    }
+    match parts.is_empty() {
+        true => "ok".to_owned(),
+        false => parts.join("; "),
+    }
 }

@@ -13,3 +13,4 @@ mod errors;
 mod fake;
 mod following;
 mod program;
+mod sources;

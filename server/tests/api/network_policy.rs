@@ -129,13 +129,21 @@ async fn plan_names_protocols_no_worker_supports() {
     };
     let problem = "greet: no worker fetches sources over `hg`";
     let listed = async || server.source("greet").await.unwrap().not_fetched;
+    let page = async || {
+        let sent = server.request(Method::GET, "/sources").send().await;
+        sent.unwrap().text().await.unwrap()
+    };
+    let not_fetched = "not fetched</span> no worker fetches sources over `hg`";
     // No worker has reported its protocols.
     assert!(!plan().await.contains(problem));
+    assert!(!page().await.contains("no worker fetches"));
     let worker = server.worker("w").await;
     worker.claims_once(ClaimId::new(), 0).await.unwrap();
     let text = plan().await;
     assert!(text.contains(problem), "{text}");
     assert!(listed().await[0].contains("`hg`"));
+    let html = page().await;
+    assert!(html.contains(not_fetched), "{html}");
 
     let other = server.worker("with-mercurial").await;
     let mut request = other.request(ClaimId::new(), 0);
@@ -143,4 +151,5 @@ async fn plan_names_protocols_no_worker_supports() {
     other.client.claim(&request).await.unwrap();
     assert!(!plan().await.contains(problem));
     assert!(listed().await.is_empty());
+    assert!(!page().await.contains("no worker fetches"));
 }

@@ -48,6 +48,11 @@ async fn blocks_the_host_and_its_networks() {
         "[::ffff:10.9.9.9]",
         "198.51.100.20",
         "localhost",
+        "0.0.0.0",
+        "224.0.0.1",
+        "240.0.0.1",
+        "[fe80::1]",
+        "[ff02::1]",
     ];
     let of_http = ON_MACHINE.iter().chain(BEHIND_ROUTER).chain(&others);
     let other_schemes = ["ftp", "git+http", "git"];

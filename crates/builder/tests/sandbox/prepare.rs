@@ -101,6 +101,9 @@ async fn blocks_the_host_and_its_networks_in_prepare() {
         "198.18.0.1",
         "198.18.0.2",
         "198.18.0.5",
+        "[2001:2::2]",
+        "[2001:2:0:1::1]",
+        "0.0.0.0",
     ];
     for host in ON_MACHINE.iter().chain(BEHIND_ROUTER).chain(&others) {
         functions.push_str(&format!("try '{host}' PREPARE\n"));

@@ -19,9 +19,13 @@ link add peer type veth peer name eth0 netns MACHINE
 address add 203.0.113.1/24 dev peer
 address add 203.0.113.7/24 dev peer
 address add 2001:db8:1::1/64 dev peer nodad
+address add 2001:db8:1::7/64 dev peer nodad
 address add 198.51.100.10/32 dev lo
 address add 198.51.100.20/32 dev lo
 address add 10.9.9.9/32 dev lo
+address add 100.64.0.1/32 dev lo
+address add 172.16.0.1/32 dev lo
+address add 192.168.0.1/32 dev lo
 address add 169.254.169.254/32 dev lo
 address add 2001:db8:f::10/128 dev lo
 address add fd00:9::9/128 dev lo
@@ -52,8 +56,12 @@ pub(crate) const BEHIND_ROUTER: &[&str] = &[
     "203.0.113.1",
     "203.0.113.7",
     "10.9.9.9",
+    "100.64.0.1",
+    "172.16.0.1",
+    "192.168.0.1",
     "169.254.169.254",
     "[2001:db8:1::1]",
+    "[2001:db8:1::7]",
     "[fd00:9::9]",
 ];
 
