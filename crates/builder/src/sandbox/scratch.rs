@@ -21,7 +21,14 @@ const REPORT: &str = "report.json";
 pub(crate) struct Scratch {
     folder: PathBuf,
     cgroup: Option<Cgroup>,
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // Closing it is not enough: a process that another thread is starting still has a copy.
+        let _ = self.lock.unlock();
+    }
 }
 
 impl Scratch {
@@ -51,7 +58,7 @@ impl Scratch {
         Ok(Self {
             folder,
             cgroup: None,
-            _lock: lock,
+            lock,
         })
     }
 
