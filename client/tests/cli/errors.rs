@@ -39,7 +39,7 @@ async fn prints_errors_with_cause_and_hint() {
         ),
         (
             &["build", "--packager=Unknown Packager"],
-            "error: invalid value 'Unknown Packager' for '--packager <PACKAGER>': `Unknown Packager` is \
+            "error: invalid value 'Unknown Packager' for '--packager <NAME <MAIL>>': `Unknown Packager` is \
              not a valid packager: expected a name and a mail address, such as \
              `Jane Doe <jane@example.org>`, of at most 255 bytes",
             "hint: `buildbtw help COMMAND` describes the arguments",

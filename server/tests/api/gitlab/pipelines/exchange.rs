@@ -158,7 +158,8 @@ async fn rejects_unprotected_branch_with_own_configuration() {
     let token = token.claim("ci_config_ref_uri", uri).sign().unwrap();
     let problem = refusal(job.exchanges(&token, SECRET).await);
     assert_eq!(problem.kind, Forbidden, "{problem:?}");
-    assert!(problem.title.contains("protect the branch"), "{problem:?}");
+    let hint = problem.hint.as_deref().unwrap();
+    assert!(hint.contains("protect the branch"), "{problem:?}");
     job.succeeds().await;
 }
 
