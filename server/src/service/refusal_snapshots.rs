@@ -17,10 +17,12 @@ use super::{
     exchange_id_token, expire_leases, hold, job_attempt, new_iteration, plan_iteration,
     preview_plan, retry, tokens,
 };
+
 use crate::db::tokens::TokenRow;
 use crate::error::{Error, Refusal};
 use crate::network::NetworkSettings;
 use crate::planning::queue;
+use crate::service::read::find;
 use crate::state::failed_logins::FailedLogins;
 use crate::testing;
 use crate::time::Millis;
@@ -76,6 +78,11 @@ fn refusals_of_services_match_snapshot() {
         ("unknown attempt", attempt_guard::no_attempt(attempt())),
         ("ended attempt", attempt_guard::attempt_ended(attempt())),
         ("existing namespace", create_namespace::name_taken(&name)),
+        ("deleted namespace", find::deleted_meanwhile(&name)),
+        (
+            "namespace that others plan",
+            new_iteration::planned_concurrently(&name),
+        ),
         (
             "network policy above the maximum",
             network

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use buildbtw_gitlab::{GitlabError, GitlabErrorKind};
 use buildbtw_model::api::ProblemKind;
-use buildbtw_model::{Changeset, MergeRequestUrl, Pkgbase};
+use buildbtw_model::{Changeset, MergeRequestUrl, Pkgbase, closest};
 
 use crate::db::source_repositories::SourceRepositoryRow;
 use crate::error::{Error, Refusal};
@@ -75,7 +75,7 @@ impl Sources {
         stale(&what, reason)
     }
 
-    /// Returns a hint for a pkgname where a pkgbase is expected.
+    /// Returns a hint for a pkgname where a pkgbase is expected, or for a mistyped pkgbase.
     fn similar_names(&self, name: &Pkgbase) -> Option<String> {
         self.with_catalog(|catalog| {
             let owner = catalog.index().iter().find(|package| {
@@ -83,11 +83,15 @@ impl Sources {
                     .pkgnames()
                     .iter()
                     .any(|pkgname| pkgname.as_str() == name.as_str())
-            })?;
-            Some(format!(
-                "`{name}` is a package of pkgbase `{}`",
-                owner.pkgbase()
-            ))
+            });
+            if let Some(owner) = owner {
+                let owner = owner.pkgbase();
+                return Some(format!("`{name}` is a package of pkgbase `{owner}`"));
+            }
+            let known = catalog.index().iter();
+            let known = known.map(|package| package.pkgbase().as_str());
+            let meant = closest(name.as_str(), known)?;
+            Some(format!("did you mean `{meant}`?"))
         })
     }
 
@@ -136,8 +140,13 @@ impl Sources {
         } else {
             format!("; its branches are {}{more}", shown.join(", "))
         };
-        let refusal = Refusal::new(ProblemKind::UnknownRef, title)
-            .hint(format!("check that it was pushed{default}{listed}"));
+        let known = branches.iter().map(String::as_str);
+        let check = match closest(changeset.git_ref.as_str(), known) {
+            Some(branch) => format!("did you mean `{branch}`?"),
+            None => "check that it was pushed".to_owned(),
+        };
+        let refusal =
+            Refusal::new(ProblemKind::UnknownRef, title).hint(format!("{check}{default}{listed}"));
         match &row.problem {
             Some(problem) => refusal.detail(&problem.message).into(),
             None => refusal.into(),
