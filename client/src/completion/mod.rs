@@ -18,7 +18,7 @@ use cache::Cache;
 use words::Words;
 
 pub(crate) use values::{
-    build_states, iteration_states, missing_keys, network_policies, priorities, scopes, token_scopes,
+    build_states, iteration_states, missing_keys, network_policies, priorities, scopes,
 };
 
 /// The time for questions to the server; a shell waits for them.

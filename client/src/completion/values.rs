@@ -1,8 +1,6 @@
 //! Values that are the same on every server.
 
-use buildbtw_model::{
-    BuildStatus, IterationStatus, MissingKeys, NetworkPolicy, Priority, Scope, TokenScope,
-};
+use buildbtw_model::{BuildStatus, IterationStatus, MissingKeys, NetworkPolicy, Priority, Scope};
 use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
 
 /// Returns the extents of a rebuild.
@@ -51,15 +49,6 @@ pub(crate) fn priorities() -> ArgValueCandidates {
 /// Returns what happens when a key is missing.
 pub(crate) fn missing_keys() -> ArgValueCandidates {
     names(MissingKeys::ALL.iter().map(|action| action.as_str()))
-}
-
-/// Returns the scopes of tokens.
-pub(crate) fn token_scopes() -> ArgValueCandidates {
-    names(
-        [TokenScope::Client, TokenScope::Worker, TokenScope::Admin]
-            .iter()
-            .map(|scope| scope.as_str()),
-    )
 }
 
 fn names(values: impl Iterator<Item = &'static str>) -> ArgValueCandidates {
