@@ -4,9 +4,8 @@ use std::path::PathBuf;
 
 use buildbtw_builder::BuildRequest;
 use buildbtw_model::FailureKind;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::TcpStream;
 
+use crate::serving::{Request, file_response, listen, response, serve_responses};
 use crate::support::{Fixture, file_in};
 
 /// The response of the server for an object.
@@ -25,79 +24,48 @@ const CONTENT: &str = "a picture\n";
 
 /// Serves a folder over HTTP, including its git-lfs objects.
 async fn serve(folder: PathBuf, server: Server) -> u16 {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            // Clients may disconnect at any time.
-            let _ = respond(stream, &folder, server, port).await;
+    let (listener, port) = listen().await;
+    serve_responses(listener, move |request: &Request| {
+        if request.path.ends_with("/objects/batch") {
+            batch(&request.body, server, port)
+        } else if request.path.starts_with("/object/") {
+            object(server)
+        } else {
+            file_response(&folder, &request.path)
         }
     });
     port
 }
 
-async fn respond(
-    stream: TcpStream,
-    folder: &std::path::Path,
-    server: Server,
-    port: u16,
-) -> std::io::Result<()> {
-    let mut stream = BufReader::new(stream);
-    let mut request = String::new();
-    stream.read_line(&mut request).await?;
-    let (mut header, mut length) = (String::new(), 0);
-    while stream.read_line(&mut header).await? > 2 {
-        if let Some(value) = header.to_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap();
-        }
-        header.clear();
-    }
-    let mut body = vec![0; length];
-    stream.read_exact(&mut body).await?;
-    let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
-    let path = path.split('?').next().unwrap_or_default();
-    let (status, kind, body) = if path.ends_with("/objects/batch") {
-        let batch: serde_json::Value = serde_json::from_slice(&body).unwrap();
-        let objects: Vec<_> = batch["objects"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|object| {
-                let oid = object["oid"].as_str().unwrap();
-                let href = match server {
-                    Server::Elsewhere(base) => format!("{base}/{oid}"),
-                    _ => format!("http://127.0.0.1:{port}/object/{oid}"),
-                };
-                serde_json::json!({ "oid": oid, "size": object["size"],
-                "actions": { "download": { "href": href } } })
-            })
-            .collect();
-        let body = serde_json::json!({ "transfer": "basic", "objects": objects });
-        (
-            "200 OK",
-            "application/vnd.git-lfs+json",
-            body.to_string().into_bytes(),
-        )
-    } else if path.starts_with("/object/") {
-        let content = match server {
-            Server::OtherContent => CONTENT.replace('p', "q"),
-            Server::OtherSize => CONTENT.repeat(2),
-            _ => CONTENT.to_owned(),
+/// Returns the response that says where objects are.
+fn batch(body: &[u8], server: Server, port: u16) -> Vec<u8> {
+    let batch: serde_json::Value = serde_json::from_slice(body).unwrap();
+    let objects = batch["objects"].as_array().unwrap().iter().map(|object| {
+        let oid = object["oid"].as_str().unwrap();
+        let href = match server {
+            Server::Elsewhere(base) => format!("{base}/{oid}"),
+            _ => format!("http://127.0.0.1:{port}/object/{oid}"),
         };
-        ("200 OK", "application/octet-stream", content.into_bytes())
-    } else {
-        match fs_err::read(folder.join(path.trim_start_matches('/'))) {
-            Ok(body) => ("200 OK", "application/octet-stream", body),
-            Err(_) => ("404 Not Found", "text/plain", Vec::new()),
-        }
+        serde_json::json!({
+            "oid": oid,
+            "size": object["size"],
+            "actions": { "download": { "href": href } },
+        })
+    });
+    let objects: Vec<_> = objects.collect();
+    let body = serde_json::json!({ "transfer": "basic", "objects": objects }).to_string();
+    let kind = "Content-Type: application/vnd.git-lfs+json\r\n";
+    response("200 OK", kind, body.as_bytes())
+}
+
+/// Returns the response with an object.
+fn object(server: Server) -> Vec<u8> {
+    let content = match server {
+        Server::OtherContent => CONTENT.replace('p', "q"),
+        Server::OtherSize => CONTENT.repeat(2),
+        _ => CONTENT.to_owned(),
     };
-    let head = format!(
-        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-        body.len()
-    );
-    stream.write_all(head.as_bytes()).await?;
-    stream.write_all(&body).await?;
-    stream.shutdown().await
+    response("200 OK", "", content.as_bytes())
 }
 
 /// The server address in the input, which does not exist.

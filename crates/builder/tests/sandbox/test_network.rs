@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nix::sched::{CloneFlags, setns, unshare};
 
+use crate::serving::{Request, respond};
 use crate::support::Fixture;
 
 /// The host has `203.0.113.2` and `2001:db8:1::2`. Its router is `203.0.113.1` and `2001:db8:1::1`; the
@@ -183,6 +184,7 @@ fn serve(
     let listener = listener.join().unwrap();
     listener.set_nonblocking(true).unwrap();
     let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+    let response = move |request: &Request| response(&request.path).into_bytes();
     let connections = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&connections);
     tokio::spawn(async move {
@@ -193,21 +195,4 @@ fn serve(
         }
     });
     Counting { connections }
-}
-
-async fn respond(
-    stream: tokio::net::TcpStream,
-    response: &(impl Fn(&str) -> String + Sync),
-) -> std::io::Result<()> {
-    use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
-    let mut stream = BufReader::new(stream);
-    let mut request = String::new();
-    stream.read_line(&mut request).await?;
-    let mut header = String::new();
-    while stream.read_line(&mut header).await? > 2 {
-        header.clear();
-    }
-    let path = request.split(' ').nth(1).unwrap_or_default();
-    stream.write_all(response(path).as_bytes()).await?;
-    stream.shutdown().await
 }
