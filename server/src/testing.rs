@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use buildbtw_model::{AttemptId, AttemptStatus, BuildId, PipelineId, ProjectId};
 use clap::Parser as _;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -14,6 +15,7 @@ use crate::admission::Limits;
 use crate::cli::{Cli, Command, RunArgs};
 use crate::config::Config;
 use crate::db::Database;
+use crate::db::pipelines::PipelineRow;
 use crate::disk::Disk;
 use crate::error::Error;
 use crate::repos::base::BaseRepositories;
@@ -133,6 +135,33 @@ impl TestState {
             state: AppState::new(parts),
             _folder: folder,
         }
+    }
+}
+
+/// Returns the pipeline of a queued attempt. GitLab has created it; its job has not exchanged its ID token.
+pub(crate) fn pipeline_row() -> PipelineRow {
+    PipelineRow {
+        attempt: AttemptId::new(),
+        build: BuildId(1),
+        project_id: ProjectId(1),
+        git_ref: "main".into(),
+        commit: "0".repeat(40).parse().unwrap(),
+        requested_at: Some(Millis(1)),
+        pipeline_id: Some(PipelineId(2)),
+        url: None,
+        status: None,
+        job_id: None,
+        cancel_sent_at: None,
+        ended_at: None,
+        reported_at: None,
+        reported_kind: None,
+        reported_message: None,
+        reported_hint: None,
+        job_timeout: None,
+        running_since: None,
+        attempt_status: AttemptStatus::Queued,
+        cancel_requested: false,
+        lease_expires_at: Millis(0),
     }
 }
 

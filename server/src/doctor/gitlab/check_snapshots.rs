@@ -32,7 +32,8 @@ fn forbidden() -> GitlabError {
     error(GitlabErrorKind::Forbidden("403 Forbidden".to_owned()))
 }
 
-fn token(scopes: &[&str], expires_at: Option<&str>) -> Check {
+/// Returns the check of a token with these scopes.
+pub(super) fn token(scopes: &[&str], expires_at: Option<&str>) -> Check {
     let token = TokenInfo {
         name: "buildbtw".into(),
         user_id: None,

@@ -233,18 +233,8 @@ fn judge_role(group: &str, level: Option<u32>, needed: u32, found: &str) -> Chec
 mod tests {
     use buildbtw_doctor::Status;
 
+    use super::check_snapshots::token;
     use super::*;
-
-    fn token(scopes: &[&str], expires_at: Option<&str>) -> Check {
-        let token = TokenInfo {
-            name: "buildbtw".into(),
-            user_id: None,
-            scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
-            expires_at: expires_at.map(str::to_owned),
-        };
-        let today = "2026-11-30T12:00:00Z".parse().unwrap();
-        judge_token(&token, &["read_api", "api"], today)
-    }
 
     #[test]
     fn judges_scopes_and_expiry_of_a_token() {

@@ -1,37 +1,9 @@
 use super::*;
-use buildbtw_model::{AttemptStatus, BuildId, ProjectId};
 use serde_json::{Value, json};
 
-use crate::testing;
+use crate::testing::{self, pipeline_row};
 
-/// The pipeline of an attempt.
-fn row() -> PipelineRow {
-    PipelineRow {
-        attempt: AttemptId::new(),
-        build: BuildId(1),
-        project_id: ProjectId(1),
-        git_ref: "main".into(),
-        commit: "0".repeat(40).parse().unwrap(),
-        requested_at: Some(Millis(1)),
-        pipeline_id: Some(PipelineId(2)),
-        url: None,
-        status: None,
-        job_id: None,
-        cancel_sent_at: None,
-        ended_at: None,
-        reported_at: None,
-        reported_kind: None,
-        reported_message: None,
-        reported_hint: None,
-        job_timeout: None,
-        running_since: None,
-        attempt_status: AttemptStatus::Queued,
-        cancel_requested: false,
-        lease_expires_at: Millis(0),
-    }
-}
-
-/// Returns the claims of its job, except for one.
+/// Returns the claims of a pipeline's job, except for one.
 fn claims(name: &str, value: Value) -> JobClaims {
     let mut claims = json!({
         "jti": "an id",
@@ -51,9 +23,9 @@ fn claims(name: &str, value: Value) -> JobClaims {
 
 #[test]
 fn refusals_of_jobs_match_snapshot() {
-    let of_origin = |name, value| check_origin(&row(), &claims(name, value)).unwrap_err();
+    let of_origin = |name, value| check_origin(&pipeline_row(), &claims(name, value)).unwrap_err();
     let of_pipeline = |name, value| {
-        let checked = check_pipeline(&row(), PipelineId(2), &claims(name, value));
+        let checked = check_pipeline(&pipeline_row(), PipelineId(2), &claims(name, value));
         checked.unwrap_err()
     };
     let of_protection = |protected_refs_only, name, value| {

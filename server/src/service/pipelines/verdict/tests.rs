@@ -1,32 +1,17 @@
 use super::*;
-use buildbtw_model::{AttemptId, AttemptStatus, BuildId, JobId, PipelineId, ProjectId};
+use buildbtw_model::{AttemptStatus, JobId};
 
 use crate::service::pipelines::completion::withdrawn;
+use crate::testing;
 use crate::time::Millis;
 
+/// Returns the pipeline of an attempt that its job runs.
 fn row() -> PipelineRow {
     PipelineRow {
-        attempt: AttemptId::new(),
-        build: BuildId(1),
-        project_id: ProjectId(1),
-        git_ref: "main".into(),
-        commit: "0".repeat(40).parse().unwrap(),
-        requested_at: Some(Millis(1)),
-        pipeline_id: Some(PipelineId(2)),
-        url: None,
-        status: None,
         job_id: Some(JobId(7)),
-        cancel_sent_at: None,
-        ended_at: None,
-        reported_at: None,
-        reported_kind: None,
-        reported_message: None,
-        reported_hint: None,
         job_timeout: Some(Seconds(3_600)),
-        running_since: None,
         attempt_status: AttemptStatus::Running,
-        cancel_requested: false,
-        lease_expires_at: Millis(0),
+        ..testing::pipeline_row()
     }
 }
 
