@@ -1,5 +1,5 @@
 //! Checks the structure of the crates by parsing their source. Without import cycles each file can be read, tested
-//! and moved with the files below it; files and functions stay short; only one file of the server reads the
+//! and moved with the files below it; each module of the server has a layer; files and functions stay short; only one file of the server reads the
 //! machine's clock; all tasks have names; only services and sources write to the database; services take only what
 //! they need, and actors read no tables; and notes have short lines, and `notes/architecture.md` names places that
 //! exist.
@@ -13,6 +13,7 @@
 mod architecture;
 mod clocks;
 mod cycles;
+mod layers;
 mod notes;
 mod paths;
 mod production;
@@ -45,18 +46,6 @@ const CRATES: [&str; 15] = [
     "packaging/manual",
     "server",
     "worker",
-];
-
-/// The layers of the server, lowest first. A folder or file imports from its own layer and from lower ones only.
-const LAYERS: [&[&str]; 6] = [
-    &[
-        "db", "logs", "metrics", "outage", "planning", "repos", "sources", "wakers",
-    ],
-    &["state"],
-    &["service"],
-    &["dispatch"],
-    &["actors", "auth"],
-    &["routes", "views"],
 ];
 
 /// Unit tests count; long ones have a file of their own.
@@ -195,28 +184,6 @@ fn counts_lines_from_signature_to_last_brace() {
         .collect();
     let expected = [("one", 6), ("inner", 1), ("two", 1), ("three", 2)];
     assert_eq!(found, expected);
-}
-
-#[test]
-fn imports_only_lower_layers_in_the_server() {
-    let folder = workspace().join("server/src");
-    let server = Crate::read(&folder.join("lib.rs"));
-    let layer_of = |file: &Path| {
-        let first = file.strip_prefix(&folder).unwrap().iter().next().unwrap();
-        let name = Path::new(first).file_stem().unwrap().to_str().unwrap();
-        LAYERS.iter().position(|layer| layer.contains(&name))
-    };
-    let mut upward = Vec::new();
-    for (path, module) in &server.modules {
-        for (to, by) in imports(&server, path, module) {
-            if let (Some(from), Some(into)) = (layer_of(&module.file), layer_of(to))
-                && from < into
-            {
-                upward.push(format!("{:?} imports {by}", module.file));
-            }
-        }
-    }
-    assert!(upward.is_empty(), "{}", upward.join("\n"));
 }
 
 /// What handlers leave to services.
