@@ -45,6 +45,27 @@ pub(crate) fn of_client(error: &ClientError) -> Explanation {
     }
 }
 
+/// Explains that the server cannot be used for builds.
+pub(crate) fn unusable_server(error: &ClientError) -> Explanation {
+    of_client(error).map(|why| format!("cannot use the buildbtw server: {why}"))
+}
+
+/// Explains that the path of the settings depends on the current folder.
+pub(crate) fn relative_settings(variable: &str) -> Explanation {
+    Explanation::with_hint(
+        "the path must be absolute",
+        format!("set {variable} to an absolute path"),
+    )
+}
+
+/// Explains that the settings are a folder or a device.
+pub(crate) fn irregular_settings() -> Explanation {
+    Explanation::with_hint(
+        "it is not a regular file",
+        "replace it with a file like executor.toml.example",
+    )
+}
+
 /// Explains that a user other than root controls what root trusts.
 pub(crate) fn untrusted_owner(path: &Path, owner: u32) -> Explanation {
     let path = path.display();
@@ -124,6 +145,83 @@ pub(crate) fn no_job_response() -> Explanation {
     Explanation::with_hint(
         "JOB_RESPONSE_FILE is not set",
         "use GitLab Runner 14 or newer, which starts this command; `buildbtw-executor check` checks the host",
+    )
+}
+
+/// Explains that the runner's description of a job is too large.
+pub(crate) fn large_job(path: &Path, max_bytes: u64) -> Explanation {
+    Explanation::with_hint(
+        format!("`{}` is larger than {max_bytes} bytes", path.display()),
+        "remove large variables from the job",
+    )
+}
+
+/// Explains that the runner's description of a job has another format.
+pub(crate) fn no_job_id() -> Explanation {
+    Explanation::with_hint("it has no job id", "use GitLab Runner 14 or newer")
+}
+
+/// Explains that a stage of a job has no folder on this host, or cannot have it.
+pub(crate) fn not_prepared(job: impl Display, error: impl Display) -> Explanation {
+    Explanation::with_hint(
+        format!("job {job} was not prepared on this host: {error}"),
+        "retry the job",
+    )
+}
+
+/// Explains that a job builds already.
+pub(crate) fn job_in_use(job: impl Display) -> Explanation {
+    Explanation::with_hint(
+        format!("another process is building job {job}"),
+        "retry the job when that process has ended",
+    )
+}
+
+/// Explains that a job wants its artifacts in a folder of the host.
+pub(crate) fn foreign_project(project: &Path, builds: &Path) -> Explanation {
+    Explanation::with_hint(
+        format!(
+            "the project's folder `{}` is not below the job's folder `{}`",
+            project.display(),
+            builds.display()
+        ),
+        "remove CI_PROJECT_DIR from the job's variables",
+    )
+}
+
+/// Explains that the root side ended early.
+pub(crate) fn root_side_died(status: impl Display, stderr: &str) -> Explanation {
+    let message = format!("the root side ended without a result ({status})");
+    Explanation::with_hint(
+        match stderr.trim() {
+            "" => message,
+            stderr => format!("{message}: {stderr}"),
+        },
+        "check the host's log for the reason, for example a lack of memory with `journalctl -k`",
+    )
+}
+
+/// Explains that the root side ended without the outcome of a build.
+pub(crate) fn no_outcome() -> Explanation {
+    Explanation::with_hint(
+        "the root side reported no outcome",
+        "let `program` in executor.toml name the program that gitlab-runner starts",
+    )
+}
+
+/// Explains that the environment of a script ended early.
+pub(crate) fn script_died(status: impl Display) -> Explanation {
+    Explanation::with_hint(
+        format!("the script's environment was not created, or was killed ({status})"),
+        "check the host's log for the reason, for example a lack of memory with `journalctl -k`",
+    )
+}
+
+/// Explains that the result of a build came too late.
+pub(crate) fn attempt_ended() -> Explanation {
+    Explanation::with_hint(
+        "the server had ended this attempt before: it was cancelled, or its lease expired",
+        "check the build's page, whose address is above, for the attempt that replaces it",
     )
 }
 
@@ -208,6 +306,7 @@ pub(crate) fn no_script_environment(reason: impl Display) -> Explanation {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id_token::IdToken;
 
     #[test]
     fn explanations_match_snapshot() {
@@ -215,6 +314,11 @@ mod tests {
         let name: WorkerName = "host".parse().unwrap();
         let wanted: Architecture = "aarch64".parse().unwrap();
         let denied = "Permission denied (os error 13)";
+        let unreachable = ClientError::Connection {
+            server: "http://127.0.0.1:8080".to_owned(),
+            reason: "Connection refused (os error 111)".to_owned(),
+            problem: ConnectionProblem::Network,
+        };
         let text = [
             no_name(),
             of_client(&ClientError::InvalidServer {
@@ -225,11 +329,10 @@ mod tests {
                 path: "/etc/ca.pem".into(),
                 reason: "it contains no PEM certificate".to_owned(),
             }),
-            of_client(&ClientError::Connection {
-                server: "http://127.0.0.1:8080".to_owned(),
-                reason: "Connection refused (os error 111)".to_owned(),
-                problem: ConnectionProblem::Network,
-            }),
+            of_client(&unreachable),
+            unusable_server(&unreachable),
+            relative_settings("BUILDBTW_EXECUTOR_CONFIG"),
+            irregular_settings(),
             untrusted_owner(folder, 1000),
             untrusted_mode(folder),
             no_gitlab_runner(),
@@ -239,10 +342,27 @@ mod tests {
             not_root(),
             sudo_refused("gitlab-runner", program, "a password is required"),
             no_job_response(),
+            large_job(Path::new("/tmp/job.json"), 1 << 20),
+            no_job_id(),
+            not_prepared(7, denied),
+            job_in_use(7),
+            foreign_project(Path::new("/etc"), folder),
+            root_side_died("signal: 9 (SIGKILL)", ""),
+            root_side_died("exit status: 101", "thread 'main' panicked\n"),
+            no_outcome(),
+            script_died("signal: 9 (SIGKILL)"),
             no_job_folder(folder, "gitlab-runner", denied),
             foreign_job_folder(folder, 1000),
             missing_variables(&["BUILDBTW_ATTEMPT", "BUILDBTW_ID_TOKEN"]),
             invalid_variable("BUILDBTW_ATTEMPT", "not a UUID"),
+            invalid_variable(
+                "BUILDBTW_ID_TOKEN",
+                IdToken::try_from(String::new()).unwrap_err(),
+            ),
+            invalid_variable(
+                "BUILDBTW_ID_TOKEN",
+                IdToken::try_from("a".repeat(64 << 10)).unwrap_err(),
+            ),
             unreadable_settings(Path::new("/etc/buildbtw/executor.toml"), denied),
             no_script_user("builder"),
             no_cache(),

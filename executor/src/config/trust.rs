@@ -25,7 +25,10 @@ pub(crate) fn load() -> anyhow::Result<Config> {
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {
-    ensure!(path.is_absolute(), "the path must be absolute");
+    ensure!(
+        path.is_absolute(),
+        explanations::relative_settings(PATH_VARIABLE)
+    );
     let path = fs_err::canonicalize(path)?;
     if let Some(folder) = path.parent() {
         check_folders(folder)?;
@@ -33,7 +36,7 @@ fn read(path: &Path) -> anyhow::Result<String> {
     let file = fs_err::File::open(&path)?;
     // Of the open file: the path could lead to another one by now.
     let metadata = file.metadata()?;
-    ensure!(metadata.is_file(), "it is not a regular file");
+    ensure!(metadata.is_file(), explanations::irregular_settings());
     check(&path, &metadata, false)?;
     let mut text = String::new();
     file.take(MAX_BYTES).read_to_string(&mut text)?;

@@ -10,6 +10,8 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::explanations;
+
 /// The size limit of the file: usually a few kilobytes, more with large variables.
 const MAX_BYTES: u64 = 32 << 20;
 /// GitLab's default, for a job without a timeout.
@@ -58,8 +60,7 @@ impl Job {
         file.take(MAX_BYTES + 1).read_to_end(&mut text)?;
         anyhow::ensure!(
             text.len() as u64 <= MAX_BYTES,
-            "`{}` is larger than {MAX_BYTES} bytes",
-            path.display()
+            explanations::large_job(path, MAX_BYTES)
         );
         Self::parse(&text).with_context(|| format!("cannot read the job in `{}`", path.display()))
     }
@@ -71,7 +72,7 @@ impl Job {
             .flatten()
             .find_map(Value::as_u64)
             .filter(|id| *id > 0)
-            .context("it has no job id")?;
+            .ok_or_else(explanations::no_job_id)?;
         let variables = job.get("variables").and_then(Value::as_array);
         let variables = variables
             .into_iter()

@@ -13,6 +13,8 @@ use nix::fcntl::{OFlag, open, openat};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, unlinkat};
 
+use crate::explanations;
+
 /// The folder of the artifacts, below the project's folder.
 const FOLDER: &str = "buildbtw";
 
@@ -36,12 +38,7 @@ impl Artifacts {
         let is_plain = below
             .components()
             .all(|part| matches!(part, Component::Normal(_)));
-        ensure!(
-            is_plain,
-            "the project's folder `{}` is not below the job's folder `{}`",
-            project.display(),
-            builds.display()
-        );
+        ensure!(is_plain, explanations::foreign_project(project, builds));
         let mut folder = open(builds, folder_flags(), Mode::empty())
             .with_context(|| format!("cannot open `{}`", builds.display()))?;
         for part in below.iter().chain([FOLDER.as_ref()]) {

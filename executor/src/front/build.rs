@@ -76,7 +76,7 @@ pub(crate) fn run(
     fs_err::remove_file(folder.building())?;
     match display.finished {
         Some(finished) => stage_result(finished),
-        None => Err(Failure::system("the root side reported no outcome")),
+        None => Err(Failure::system(explanations::no_outcome())),
     }
 }
 
@@ -200,9 +200,7 @@ impl Display<'_> {
 /// Returns the result of the stage for an outcome.
 fn stage_result(finished: Finished) -> Result<(), Failure> {
     match (finished.outcome, finished.delivery) {
-        (_, Delivery::AttemptEnded) => Err(Failure::build(
-            "the server had ended this attempt before: it was cancelled, or its lease expired",
-        )),
+        (_, Delivery::AttemptEnded) => Err(Failure::build(explanations::attempt_ended())),
         (outcome, Delivery::Failed) => {
             let error = finished.delivery_error.unwrap_or_default();
             let what = match outcome {
@@ -228,5 +226,47 @@ fn stage_result(finished: Finished) -> Result<(), Failure> {
                 }))),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use buildbtw_model::Explanation;
+
+    use super::*;
+
+    fn finished(outcome: Outcome, delivery: Delivery) -> Finished {
+        Finished {
+            outcome,
+            delivery,
+            delivery_error: Some("connection refused".to_owned()),
+            url: "https://build.example.org/builds/1".to_owned(),
+            repository: "https://build.example.org/repo/set/1/x86_64".to_owned(),
+            bytes: 0,
+        }
+    }
+
+    #[test]
+    fn failures_match_snapshot() {
+        let succeeded = || Outcome::Succeeded {
+            packages: Vec::new(),
+        };
+        let failed = |kind| {
+            let why = Explanation::with_hint("the reason", "change it");
+            Outcome::failed(kind, why)
+        };
+        let failures = [
+            (succeeded(), Delivery::AttemptEnded),
+            (succeeded(), Delivery::Failed),
+            (failed(FailureKind::Package), Delivery::Failed),
+            (failed(FailureKind::Package), Delivery::Accepted),
+            (failed(FailureKind::Cancelled), Delivery::Accepted),
+            (failed(FailureKind::Infrastructure), Delivery::Accepted),
+        ];
+        let texts = failures.map(|(outcome, delivery)| {
+            let failure = stage_result(finished(outcome, delivery)).unwrap_err();
+            failure.explanation().to_string()
+        });
+        insta::assert_snapshot!(texts.join("\n\n"));
     }
 }

@@ -184,7 +184,7 @@ impl Jobs {
             self.check_owner()?;
         }
         let lock = FolderLock::take_within(&folder.path, STAGE_TIMEOUT)
-            .with_context(|| format!("job {id} was not prepared on this host"))?;
+            .map_err(|error| explanations::not_prepared(id, error))?;
         Ok(LockedJob {
             folder,
             _lock: lock,

@@ -214,10 +214,7 @@ impl RootSide {
             let (program, reason) = (&host.config.program, sudo_message(&stderr));
             return Failure::system(explanations::sudo_refused(&user, program, reason));
         }
-        Failure::system(format!(
-            "the root side ended without a result ({status}) {}",
-            stderr.trim()
-        ))
+        Failure::system(explanations::root_side_died(status, &stderr))
     }
 }
 

@@ -118,9 +118,7 @@ fn outcome(
     match (code, exceeded) {
         (None, None) => {
             check_permissions(host)?;
-            Err(Failure::system(format!(
-                "the script's environment was not created, or was killed ({exit_status})"
-            )))
+            Err(Failure::system(explanations::script_died(exit_status)))
         }
         (code, exceeded) => exit_result(code.unwrap_or(KILLED), exceeded),
     }

@@ -7,6 +7,7 @@ use buildbtw_model::client::Client;
 
 use super::state::State;
 use crate::config::Config;
+use crate::explanations;
 use crate::retry::retry;
 
 /// How long the server may be unreachable, for example while it restarts.
@@ -44,6 +45,6 @@ async fn reach(client: &Client) -> anyhow::Result<()> {
         || client.sources_overview(),
     )
     .await
-    .map(drop)
-    .context("cannot use the buildbtw server")
+    .map_err(|error| explanations::unusable_server(&error))?;
+    Ok(())
 }

@@ -6,11 +6,11 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context as _;
 use buildbtw_builder::remove_folder;
 
 use crate::config::trust;
 use crate::contract::JobId;
+use crate::explanations;
 use crate::lock::FolderLock;
 
 /// How long a stopped build may take to kill its sandbox and to report to the server.
@@ -82,7 +82,8 @@ impl State {
         self.clean(job).await?;
         let path = self.job(job);
         create_dir(&path, 0o700)?;
-        let lock = FolderLock::try_take(&path)?.context("another process is building this job")?;
+        let lock = FolderLock::try_take(&path)?;
+        let lock = lock.ok_or_else(|| explanations::job_in_use(job))?;
         Ok(JobFolder { path, _lock: lock })
     }
 
