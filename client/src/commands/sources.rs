@@ -87,10 +87,10 @@ fn table(items: &[SourceRepositorySummary]) -> Table {
     table
 }
 
-/// Returns the problem of a broken repository, or what builds of a usable one ignore and do not fetch.
+/// Returns the problem of a broken repository with its hint, or what builds of a usable one ignore and do not fetch.
 fn note(source: &SourceRepositorySummary) -> String {
-    if let Some(problem) = &source.problem {
-        return problem.clone();
+    if let Some(problem) = source.explanation() {
+        return problem.in_one_line();
     }
     let mut parts = source.not_fetched.clone();
     if !source.warnings.is_empty() {

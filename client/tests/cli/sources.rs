@@ -56,3 +56,30 @@ async fn lists_sources_that_no_worker_fetches_beside_ignored_lines() {
         assert!(line.ends_with(&format!("  {note}")), "{line}");
     }
 }
+
+#[tokio::test]
+async fn lists_problems_with_their_hints() {
+    let problem = "the default branch has no commits";
+    let mut broken = repository("greet", &[], &[]);
+    broken["problem"] = problem.into();
+    let mut hinted = repository("hello", &[], &[]);
+    hinted["problem"] = problem.into();
+    hinted["hint"] = "push its first commit".into();
+    let url = serve(&[broken, hinted]).await;
+    let home = tempfile::tempdir().unwrap();
+    let ran = run(home.path(), &url, &["sources"]).await;
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    for (path, note) in [
+        ("greet", problem.to_owned()),
+        ("hello", format!("{problem}; hint: push its first commit")),
+    ] {
+        let line = ran.stdout.lines().find(|line| line.starts_with(path));
+        let line = line.unwrap_or_else(|| panic!("{path} is not in\n{}", ran.stdout));
+        assert!(line.ends_with(&format!("  {note}")), "{line}");
+    }
+    let ran = run(home.path(), &url, &["sources", "--json"]).await;
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let listed: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(listed["items"][0].get("hint"), None);
+    assert_eq!(listed["items"][1]["hint"], "push its first commit");
+}

@@ -1,7 +1,8 @@
 //! Table `source_repository`: the last known state of each source repository.
 
 use buildbtw_model::{
-    CommitHash, CommitTime, Pkgbase, ProjectId, Sha256Digest, SourceProblemKind, TreeHash,
+    CommitHash, CommitTime, Explanation, Pkgbase, ProjectId, Sha256Digest, SourceProblemKind,
+    TreeHash,
 };
 use futures_util::stream::BoxStream;
 use sqlx::SqliteExecutor;
@@ -39,21 +40,48 @@ pub struct SourceRepositoryRow {
     pub ssh_url: Option<String>,
 }
 
+impl SourceRepositoryRow {
+    /// Returns what to do about its problem.
+    #[must_use]
+    pub fn hint(&self) -> Option<&str> {
+        self.problem.as_ref()?.hint.as_deref()
+    }
+}
+
 /// Why a repository cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceProblem {
     /// Its kind.
     pub kind: SourceProblemKind,
-    /// Details, human-readable.
+    /// What is wrong, human-readable.
     pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
 }
 
 impl SourceProblem {
-    /// Creates a problem.
+    /// Creates a problem without a hint.
     pub fn new(kind: SourceProblemKind, message: impl Into<String>) -> Self {
         Self {
             kind,
             message: message.into(),
+            hint: None,
+        }
+    }
+
+    /// Sets what to do about it.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Returns the message with the hint.
+    #[must_use]
+    pub fn explanation(&self) -> Explanation {
+        Explanation {
+            message: self.message.clone(),
+            hint: self.hint.clone(),
         }
     }
 }
@@ -69,6 +97,7 @@ struct Stored {
     srcinfo_sha256: Option<Sha256Digest>,
     problem_kind: Option<SourceProblemKind>,
     problem: Option<String>,
+    hint: Option<String>,
     changed_at: Millis,
     project_id: Option<ProjectId>,
     http_url: Option<String>,
@@ -86,7 +115,11 @@ impl From<Stored> for SourceRepositoryRow {
             tree: row.tree,
             commit_time: row.commit_time,
             srcinfo_sha256: row.srcinfo_sha256,
-            problem: row.problem.map(|message| SourceProblem { kind, message }),
+            problem: row.problem.map(|message| SourceProblem {
+                kind,
+                message,
+                hint: row.hint,
+            }),
             changed_at: row.changed_at,
             project_id: row.project_id,
             http_url: row.http_url,
@@ -102,7 +135,7 @@ macro_rules! select_repository {
             r#"select path, pkgbase as "pkgbase: Pkgbase", branch, commit_hash as "commit: CommitHash",
                tree_hash as "tree: TreeHash", commit_time as "commit_time: CommitTime",
                srcinfo_sha256 as "srcinfo_sha256: Sha256Digest",
-               problem_kind as "problem_kind: SourceProblemKind", problem,
+               problem_kind as "problem_kind: SourceProblemKind", problem, hint,
                changed_at as "changed_at: Millis",
                project_id as "project_id: ProjectId", http_url, ssh_url
                from source_repository "# + $tail
@@ -312,16 +345,17 @@ pub async fn put(
     let changed_at = tx.now();
     let path = before.map(|before| &before.path);
     let problem = row.problem.as_ref();
-    let problem = problem.map(|problem| (problem.kind, problem.message.as_str()));
-    let (problem_kind, problem) = problem.unzip();
+    let problem_kind = problem.map(|problem| problem.kind);
+    let hint = problem.and_then(|problem| problem.hint.as_deref());
+    let problem = problem.map(|problem| problem.message.as_str());
     sqlx::query!("delete from source_repository where path = ?", path)
         .execute(tx.connection())
         .await?;
     sqlx::query!(
         "insert into source_repository
              (path, pkgbase, branch, commit_hash, tree_hash, commit_time, srcinfo_sha256,
-              problem_kind, problem, changed_at, project_id, http_url, ssh_url)
-         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+              problem_kind, problem, hint, changed_at, project_id, http_url, ssh_url)
+         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         row.path,
         row.pkgbase,
         row.branch,
@@ -331,6 +365,7 @@ pub async fn put(
         row.srcinfo_sha256,
         problem_kind,
         problem,
+        hint,
         changed_at,
         row.project_id,
         row.http_url,

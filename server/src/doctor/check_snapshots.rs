@@ -95,7 +95,8 @@ fn checks_of_repositories_match_snapshot() {
     let folder = Path::new("/srv/sources");
     let judge = |usable, broken: usize| {
         let names = ["a", "b", "c", "d"].iter().take(broken);
-        let unusable = names.map(|name| ((*name).to_owned(), "it has no .SRCINFO".to_owned()));
+        let unusable =
+            names.map(|name| ((*name).to_owned(), Explanation::from("it has no .SRCINFO")));
         let unusable = unusable.collect();
         sources::judge(folder, Ok(Inspection { usable, unusable }))
     };

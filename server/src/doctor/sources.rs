@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use buildbtw_doctor::{Check, Report};
+use buildbtw_model::Explanation;
 use buildbtw_telemetry::spawn_blocking_named;
 
 use crate::sources::SourceConfig;
@@ -14,7 +15,7 @@ const NAME: &str = "source repositories";
 const DEADLINE: Duration = Duration::from_secs(120);
 /// How many repositories a message names.
 const SHOWN: usize = 3;
-const ALL: &str = "correct what it names; `buildbtw sources --broken` lists all of them";
+const ALL: &str = "`buildbtw sources --broken` lists all of them";
 
 /// Reads every repository of a folder, as the server does.
 pub(super) async fn check(report: &mut Report, sources: Option<&SourceConfig>) {
@@ -46,7 +47,7 @@ pub(super) fn judge(folder: &Path, inspection: std::io::Result<Inspection>) -> C
     let count = usable + unusable.len();
     let problems = unusable.iter().take(SHOWN);
     let problems: Vec<String> = problems
-        .map(|(name, problem)| format!("`{name}`: {problem}"))
+        .map(|(name, problem)| format!("`{name}`: {}", problem.message))
         .collect();
     let problems = problems.join("; ");
     match (usable, unusable.len()) {
@@ -61,13 +62,25 @@ pub(super) fn judge(folder: &Path, inspection: std::io::Result<Inspection>) -> C
         (0, _) => Check::failure(
             NAME,
             format!("none of {count} below `{shown}` can be used: {problems}"),
-            ALL,
+            repair(&unusable),
         ),
         (_, broken) => Check::warning(
             NAME,
             format!("{broken} of {count} below `{shown}` cannot be used: {problems}"),
-            ALL,
+            repair(&unusable),
         ),
+    }
+}
+
+/// Returns the hints for the repositories that a message names.
+fn repair(unusable: &[(String, Explanation)]) -> String {
+    let named = unusable.iter().take(SHOWN);
+    let hints: Vec<String> = named
+        .filter_map(|(name, problem)| Some(format!("`{name}`: {}", problem.hint.as_ref()?)))
+        .collect();
+    match hints.is_empty() {
+        true => format!("correct what it names; {ALL}"),
+        false => format!("{}; {ALL}", hints.join("; ")),
     }
 }
 
@@ -82,7 +95,7 @@ mod tests {
         let folder = Path::new("/srv/sources");
         let judge = |usable, broken: usize| {
             let names = ["a", "b", "c", "d"].iter().take(broken);
-            let unusable = names.map(|name| ((*name).to_owned(), "no .SRCINFO".to_owned()));
+            let unusable = names.map(|name| ((*name).to_owned(), Explanation::from("no .SRCINFO")));
             let unusable = unusable.collect();
             judge(folder, Ok(Inspection { usable, unusable }))
         };
@@ -98,6 +111,22 @@ mod tests {
         assert_eq!(some.status, Status::Warning);
         let expected = "1 of 4 below `/srv/sources` cannot be used: `a`: no .SRCINFO";
         assert_eq!(some.message, expected);
+    }
+
+    #[test]
+    fn repairs_with_the_hints_of_named_repositories() {
+        let problem = |number: usize| match number {
+            1 => Explanation::from("it is locked"),
+            _ => Explanation::with_hint("it has no commits", format!("push {number}")),
+        };
+        let names = ["a", "b", "c", "d"].iter().enumerate();
+        let unusable = names.map(|(number, name)| ((*name).to_owned(), problem(number)));
+        let (usable, unusable) = (1, unusable.collect());
+        let folder = Path::new("/srv/sources");
+        let found = judge(folder, Ok(Inspection { usable, unusable }));
+        let expected = "`a`: push 0; `c`: push 2; `buildbtw sources --broken` lists all of them";
+        assert_eq!(found.repair.as_deref(), Some(expected));
+        assert!(!found.message.contains("push"), "{found:?}");
     }
 
     #[test]

@@ -109,14 +109,21 @@ pub(super) struct TreeAtCommit {
 /// The maximum size of a `.SRCINFO`; the largest real ones have about 100 KiB.
 pub(super) const MAX_SRCINFO: usize = 4 << 20;
 
+/// The hint for a `.SRCINFO` that cannot be used.
+pub(super) const REGENERATE: &str =
+    "regenerate it with `makepkg --printsrcinfo > .SRCINFO`, commit and push";
+/// The hint for a git repository that cannot be read.
+pub(super) const FSCK: &str = "run `git fsck` in the repository to find damaged or missing objects";
+
 /// Returns the problem of a tree without `.SRCINFO`.
 pub(super) fn no_srcinfo() -> SourceProblem {
     SourceProblem::new(SourceProblemKind::NoSrcinfo, "it has no .SRCINFO")
+        .hint("generate it with `makepkg --printsrcinfo > .SRCINFO`, commit and push")
 }
 
 /// Returns the problem of an invalid `.SRCINFO`.
 pub(super) fn invalid_srcinfo(message: impl Into<String>) -> SourceProblem {
-    SourceProblem::new(SourceProblemKind::InvalidSrcinfo, message)
+    SourceProblem::new(SourceProblemKind::InvalidSrcinfo, message).hint(REGENERATE)
 }
 
 /// Returns the problem of a `.SRCINFO` that is too large.
@@ -132,6 +139,7 @@ pub(super) fn binary_srcinfo() -> SourceProblem {
 /// Returns the problem of a `.SRCINFO` that is a folder or a link.
 pub(super) fn special_srcinfo() -> SourceProblem {
     invalid_srcinfo(".SRCINFO is not a regular file")
+        .hint("remove it, run `makepkg --printsrcinfo > .SRCINFO`, commit and push")
 }
 
 /// Returns the problem of a repository in a folder that is not named after its pkgbase.
@@ -140,6 +148,9 @@ pub(super) fn misnamed(name: &str, pkgbase: &Pkgbase) -> SourceProblem {
         SourceProblemKind::Misnamed,
         format!(".SRCINFO has pkgbase `{pkgbase}`, but the repository is named `{name}`"),
     )
+    .hint(format!(
+        "rename the repository to `{pkgbase}`, or correct its pkgbase"
+    ))
 }
 
 #[cfg(test)]
@@ -177,6 +188,7 @@ mod tests {
             claimed_by(&pkgbase, "libgreet"),
             moved("libgreet"),
         ];
-        insta::assert_snapshot!(problems.map(|problem| problem.message).join("\n"));
+        let problems = problems.map(|problem| problem.explanation().to_string());
+        insta::assert_snapshot!(problems.join("\n"));
     }
 }

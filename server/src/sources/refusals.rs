@@ -6,10 +6,10 @@ use buildbtw_gitlab::{GitlabError, GitlabErrorKind};
 use buildbtw_model::api::ProblemKind;
 use buildbtw_model::{Changeset, MergeRequestUrl, Pkgbase};
 
-use crate::db::source_repositories::SourceRepositoryRow;
+use crate::db::source_repositories::{SourceProblem, SourceRepositoryRow};
 use crate::error::{Error, Refusal};
 
-use super::kind::ReadError;
+use super::kind::{FSCK, ReadError};
 use super::{Freshness, Sources};
 
 /// When a client may retry while the sources are being read.
@@ -111,7 +111,7 @@ impl Sources {
                 let title = format!("the source repository `{}` cannot be read", row.path);
                 Refusal::new(ProblemKind::BrokenSource, title)
                     .detail(reason)
-                    .hint("run `git fsck` in the repository to find damaged or missing objects")
+                    .hint(FSCK)
                     .into()
             }
         }
@@ -136,8 +136,11 @@ impl Sources {
         } else {
             format!("; its branches are {}{more}", shown.join(", "))
         };
+        let repair = row
+            .hint()
+            .map_or_else(String::new, |hint| format!("; {hint}"));
         let refusal = Refusal::new(ProblemKind::UnknownRef, title)
-            .hint(format!("check that it was pushed{default}{listed}"));
+            .hint(format!("check that it was pushed{default}{listed}{repair}"));
         match &row.problem {
             Some(problem) => refusal.detail(&problem.message).into(),
             None => refusal.into(),
@@ -175,11 +178,11 @@ fn stale(what: &str, reason: &str) -> Error {
 /// Returns the refusal of an unusable repository.
 #[must_use]
 pub fn broken(row: &SourceRepositoryRow) -> Error {
-    let title = is_unusable(row);
     let problem = row.problem.as_ref();
-    Refusal::new(ProblemKind::BrokenSource, title)
+    let hint = row.hint();
+    Refusal::new(ProblemKind::BrokenSource, is_unusable(row))
         .detail(problem.map_or("", |problem| &problem.message))
-        .hint("`buildbtw sources --broken` lists all broken repositories")
+        .hint(hint.unwrap_or("`buildbtw sources --broken` lists all broken repositories"))
         .into()
 }
 
@@ -193,15 +196,17 @@ pub fn is_unusable(row: &SourceRepositoryRow) -> String {
 pub(super) fn unusable_ref(
     changeset: &Changeset,
     row: &SourceRepositoryRow,
-    reason: &str,
+    problem: SourceProblem,
 ) -> Error {
     if row.problem.is_some() && row.branch.as_deref() == Some(changeset.git_ref.as_str()) {
         return broken(row);
     }
-    let title = format!("{changeset} cannot be built: {reason}");
-    Refusal::new(ProblemKind::BrokenSource, title)
-        .hint("regenerate it with `makepkg --printsrcinfo > .SRCINFO`, commit and push")
-        .into()
+    let title = format!("{changeset} cannot be built: {}", problem.message);
+    let refusal = Refusal::new(ProblemKind::BrokenSource, title);
+    match problem.hint {
+        Some(hint) => refusal.hint(hint).into(),
+        None => refusal.into(),
+    }
 }
 
 /// Returns the refusal of a request for which GitLab failed.
@@ -280,7 +285,7 @@ mod tests {
     use buildbtw_model::SourceProblemKind;
 
     use super::*;
-    use crate::db::source_repositories::SourceProblem;
+    use crate::sources::kind::no_srcinfo;
     use crate::testing::{self, TestState};
     use crate::time::Millis;
 
@@ -350,11 +355,11 @@ mod tests {
             ),
             (
                 "ref without a package",
-                unusable_ref(&changeset("next"), &row(None), "no .SRCINFO"),
+                unusable_ref(&changeset("next"), &row(None), no_srcinfo()),
             ),
             (
                 "broken default branch",
-                unusable_ref(&changeset("main"), &row(Some("no pkgbase")), "no .SRCINFO"),
+                unusable_ref(&changeset("main"), &row(Some("no pkgbase")), no_srcinfo()),
             ),
             ("unknown ref", explain(ReadError::UnknownRef).await),
             ("project that is gone", explain(gone).await),

@@ -79,7 +79,7 @@ impl Sources {
         match self.kind.read_ref(&row, &changeset.git_ref).await {
             Ok(found) => srcinfo::parse(&found, Some(&changeset.pkgbase))
                 .map(Arc::new)
-                .map_err(|problem| refusals::unusable_ref(changeset, &row, &problem.message)),
+                .map_err(|problem| refusals::unusable_ref(changeset, &row, problem)),
             Err(error) => Err(Self::unless_stale(
                 &changeset.pkgbase,
                 freshness,
@@ -172,7 +172,7 @@ impl Sources {
         found: TreeAtCommit,
     ) -> Result<ResolvedChangeset, Error> {
         let package = srcinfo::parse(&found, Some(&changeset.pkgbase))
-            .map_err(|problem| refusals::unusable_ref(changeset, row, &problem.message))?;
+            .map_err(|problem| refusals::unusable_ref(changeset, row, problem))?;
         let sha256 = srcinfo::store(&self.database, &found.srcinfo, &package).await?;
         Ok(ResolvedChangeset {
             changeset: changeset.clone(),

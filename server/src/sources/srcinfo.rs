@@ -9,7 +9,7 @@ use crate::db::{Database, WriteTransaction};
 use crate::error::Error;
 
 use super::catalog::PARSER;
-use super::kind::{TreeAtCommit, invalid_srcinfo};
+use super::kind::{REGENERATE, TreeAtCommit, invalid_srcinfo};
 
 /// Parses the `.SRCINFO` of a tree. `expected` is its required pkgbase, if that is known.
 pub(super) fn parse(
@@ -26,7 +26,8 @@ pub(super) fn parse(
                 ".SRCINFO has pkgbase `{}` instead of `{expected}`",
                 package.pkgbase()
             ),
-        )),
+        )
+        .hint(REGENERATE)),
         _ => Ok(package),
     }
 }

@@ -58,8 +58,8 @@ impl Found {
     }
 
     /// Sets the problem of the repository.
-    pub(super) fn mark_broken(&mut self, kind: SourceProblemKind, message: impl Into<String>) {
-        self.row.problem = Some(SourceProblem::new(kind, message));
+    pub(super) fn mark_broken(&mut self, problem: SourceProblem) {
+        self.row.problem = Some(problem);
     }
 
     /// Returns whether this equals the stored row. A lost claim of the pkgbase does not count, because it is not read
@@ -157,6 +157,7 @@ impl Sources {
                     source.path = row.path,
                     problem = problem.message,
                     problem.kind = %problem.kind,
+                    hint = problem.hint,
                     "source repository cannot be used"
                 );
             }
@@ -287,6 +288,7 @@ pub(super) fn claimed_by(pkgbase: &Pkgbase, path: &str) -> SourceProblem {
         SourceProblemKind::Claimed,
         format!("pkgbase `{pkgbase}` is already claimed by the repository `{path}`"),
     )
+    .hint("remove one of the two repositories, or correct the pkgbase of one")
 }
 
 /// Returns the problem of a repository that is no longer at its path.

@@ -33,6 +33,7 @@ struct Outage {
 
 struct Row {
     source: SourceRepositorySummary,
+    problem: Option<Explanation>,
     changed: TimeAgo,
 }
 
@@ -62,6 +63,7 @@ impl SourcesPage {
         };
         let rows = sources.items.into_iter().map(|source| Row {
             changed: TimeAgo::new(source.changed_at, now),
+            problem: source.explanation(),
             source,
         });
         Ok(Self {

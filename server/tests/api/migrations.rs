@@ -1,6 +1,7 @@
 //! Every migration keeps the rows of the previous version.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use buildbtw_server::db::{Database, MIGRATOR};
 use buildbtw_server::time::Clock;
@@ -8,7 +9,7 @@ use sqlx::migrate::Migrator;
 use sqlx::{Connection as _, SqliteConnection};
 
 /// Rows for the tables that a migration creates. A new migration with tables needs some here.
-const ROWS: [(i64, &str); 21] = [
+const ROWS: [(i64, &str); 22] = [
     (
         20_261_121_000_000,
         "insert into srcinfo values (1, 's', 1, '{}', 'pkgbase = a');
@@ -90,6 +91,7 @@ const ROWS: [(i64, &str); 21] = [
     (20_261_130_080_000, ""),
     (20_261_130_103_000, ""),
     (20_261_130_103_100, ""),
+    (20_261_130_104_100, ""),
 ];
 
 /// Columns that nothing wrote any more, with the migration that removed them.
@@ -232,29 +234,77 @@ async fn migrations_keep_every_row_step_by_step() {
         .await;
 }
 
-#[tokio::test]
-async fn splits_hints_off_stored_messages() {
-    let folder = tempfile::tempdir().unwrap();
-    let url = format!("sqlite://{}/old.sqlite3?mode=rwc", folder.path().display());
+/// Creates a database with all migrations and rows. Before the migration `at`, it runs `changes`.
+async fn migrated(folder: &Path, at: i64, changes: &'static str) -> SqliteConnection {
+    let url = format!("sqlite://{}/old.sqlite3?mode=rwc", folder.display());
     let mut database = SqliteConnection::connect(&url).await.unwrap();
     let migrations: Vec<_> = MIGRATOR.iter().cloned().collect();
     for (step, (version, sql)) in ROWS.into_iter().enumerate() {
-        if version == 20_261_130_071_500 {
-            let messages = "update attempt set message = 'failed' || char(10) || 'hint: do this';
-                update build set message = 'no' || char(10) || 'hint: a' || char(10) || 'line' ||
-                    char(10) || 'hint: b' where id = 1;
-                update build set message = 'no hint: here' where id = 2;
-                update event set message = 'x' || char(10) || 'hint: y';
-                update pipeline set reported_message = 'x' || char(10) || 'hint: y';";
-            sqlx::raw_sql(messages)
-                .execute(&mut database)
-                .await
-                .unwrap();
+        if version == at {
+            sqlx::raw_sql(changes).execute(&mut database).await.unwrap();
         }
         let migrator = Migrator::with_migrations(migrations[..=step].to_vec());
         migrator.run(&mut database).await.unwrap();
         sqlx::raw_sql(sql).execute(&mut database).await.unwrap();
     }
+    database
+}
+
+#[tokio::test]
+async fn splits_hints_off_problems_of_source_repositories() {
+    let folder = tempfile::tempdir().unwrap();
+    let problems = "delete from source_repository where path = 'b';
+        update source_repository set problem = null;
+        insert into source_repository (path, pkgbase, problem_kind, problem, changed_at, project_id) values
+            ('gitlab', null, 'no-default-branch', 'the default branch `main` does not exist; choose another one ' ||
+                'in the project''s settings (Repository, Branch defaults)', 1, 1),
+            ('folder', null, 'no-default-branch', 'HEAD names the branch `x`, which does not exist; the ' ||
+                'repository has `y`. Fix it with `git -C ''/s'' symbolic-ref HEAD refs/heads/y`', 1, null),
+            ('empty', null, 'empty', 'the default branch has no commits', 1, null),
+            ('misnamed', 'm', 'misnamed', '.SRCINFO has pkgbase `m`, but the repository is named `misnamed`', 1, null);";
+    let mut database = migrated(folder.path(), 20_261_130_104_100, problems).await;
+    let split: Vec<(String, Option<String>, Option<String>)> =
+        sqlx::query_as("select path, problem, hint from source_repository order by path")
+            .fetch_all(&mut database)
+            .await
+            .unwrap();
+    let expected = [
+        ("a", None, None),
+        ("empty", Some("the default branch has no commits"), None),
+        (
+            "folder",
+            Some("HEAD names the branch `x`, which does not exist; the repository has `y`"),
+            Some("run `git -C '/s' symbolic-ref HEAD refs/heads/y`"),
+        ),
+        (
+            "gitlab",
+            Some("the default branch `main` does not exist"),
+            Some(
+                "choose another default branch in the project's settings (Repository, Branch defaults)",
+            ),
+        ),
+        (
+            "misnamed",
+            Some(".SRCINFO has pkgbase `m`, but the repository is named `misnamed`"),
+            Some("rename the repository to `m`, or correct its pkgbase"),
+        ),
+    ];
+    let owned = |text: Option<&str>| text.map(str::to_owned);
+    let expected =
+        expected.map(|(path, problem, hint)| (path.to_owned(), owned(problem), owned(hint)));
+    assert_eq!(split, expected);
+}
+
+#[tokio::test]
+async fn splits_hints_off_stored_messages() {
+    let folder = tempfile::tempdir().unwrap();
+    let messages = "update attempt set message = 'failed' || char(10) || 'hint: do this';
+        update build set message = 'no' || char(10) || 'hint: a' || char(10) || 'line' ||
+            char(10) || 'hint: b' where id = 1;
+        update build set message = 'no hint: here' where id = 2;
+        update event set message = 'x' || char(10) || 'hint: y';
+        update pipeline set reported_message = 'x' || char(10) || 'hint: y';";
+    let mut database = migrated(folder.path(), 20_261_130_071_500, messages).await;
     let split: Vec<(String, Option<String>)> = sqlx::query_as(
         "select message, hint from attempt union all select message, hint from build
          union all select message, hint from event

@@ -285,7 +285,9 @@ async fn shows_broken_sources_with_reasons() {
     let all = get_ok(&server, "/sources").await;
     all.expect(&["libgreet", "1.0-1", "odd"]);
     let broken = get_ok(&server, "/sources?broken=true").await;
-    broken.expect(&["odd"]).expect_none(&[">libgreet<", SCRIPT]);
+    broken
+        .expect(&["odd", "\nhint: regenerate it with `makepkg"])
+        .expect_none(&[">libgreet<", SCRIPT]);
 }
 
 #[tokio::test]

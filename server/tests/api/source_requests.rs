@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use buildbtw_model::SourceProblemKind;
 use buildbtw_model::api::ProblemKind;
 
 use crate::support::{Srcinfo, TestServer, git, new_namespace, refusal, run};
@@ -106,19 +107,29 @@ async fn reports_dangling_head_with_branches_and_remedy() {
             .create_namespace(&new_namespace(&["headless/main"]))
             .await,
     );
-    let text = format!("{problem:?}");
-    let repair = format!(
-        "git -C '{}' symbolic-ref HEAD refs/heads/next",
-        server.sources.path("headless").display()
-    );
-    for part in ["`main`", "`next`", &repair] {
-        assert!(text.contains(part), "{part}: {text}");
-    }
-    // The command in the message repairs it.
     let repository = server.sources.path("headless");
+    let repair = format!(
+        "run `git -C '{}' symbolic-ref HEAD refs/heads/next`",
+        repository.display()
+    );
+    let detail = "HEAD names the branch `main`, which does not exist; the repository has `next`";
+    assert_eq!(problem.detail.as_deref(), Some(detail));
+    assert!(
+        problem.hint.as_ref().unwrap().ends_with(&repair),
+        "{problem:?}"
+    );
+    let listed = server.source("headless").await.unwrap();
+    assert_eq!(
+        listed.problem_kind,
+        Some(SourceProblemKind::NoDefaultBranch)
+    );
+    assert_eq!(listed.problem.as_deref(), Some(detail));
+    assert_eq!(listed.hint, Some(repair));
+    // The command in the hint repairs it.
     run(git(&repository).args(["symbolic-ref", "HEAD", "refs/heads/next"]));
     let found = server.source_at("headless", "1-1").await;
     assert_eq!(found.branch.as_deref(), Some("next"));
+    assert_eq!(found.hint, None);
 }
 
 #[tokio::test]

@@ -175,7 +175,8 @@ async fn lists_broken_repositories_with_reasons_until_fixed() {
     let overview = server.public().sources_overview().await.unwrap();
     assert_eq!((overview.usable, overview.broken), (1, 6));
     for (repository, _, reason) in &broken {
-        let problem = server.source(repository).await.unwrap().problem.unwrap();
+        let source = server.source(repository).await.unwrap();
+        let problem = source.problem.unwrap();
         assert!(problem.contains(reason), "{repository}: {problem}");
         let refused = server
             .admin()
@@ -184,7 +185,8 @@ async fn lists_broken_repositories_with_reasons_until_fixed() {
         let refused = refusal(refused);
         assert_eq!(refused.kind, ProblemKind::BrokenSource, "{repository}");
         assert_eq!(refused.detail.as_deref(), Some(problem.as_str()));
-        assert!(refused.hint.is_some());
+        assert!(source.hint.is_some(), "{repository}");
+        assert_eq!(refused.hint, source.hint);
     }
 
     for (repository, ..) in &broken {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{CommitHash, PackageVersion, Pkgbase, SourceProblemKind};
+use crate::{CommitHash, Explanation, PackageVersion, Pkgbase, SourceProblemKind};
 
 /// A source repository.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -24,6 +24,9 @@ pub struct SourceRepositorySummary {
     pub problem_kind: Option<SourceProblemKind>,
     /// Why it cannot be used, for humans.
     pub problem: Option<String>,
+    /// What to do about the problem.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
     /// Lines of its `.SRCINFO` that planning ignores, with the reasons.
     #[serde(default)]
     pub warnings: Vec<String>,
@@ -32,6 +35,14 @@ pub struct SourceRepositorySummary {
     pub not_fetched: Vec<String>,
     /// When its last change was found.
     pub changed_at: Timestamp,
+}
+
+impl SourceRepositorySummary {
+    /// Returns its problem with the hint.
+    #[must_use]
+    pub fn explanation(&self) -> Option<Explanation> {
+        Explanation::of(self.problem.clone(), self.hint.clone())
+    }
 }
 
 /// The state of all sources.

@@ -42,6 +42,7 @@ pub async fn list_sources(
     for row in rows {
         let package = parsed.get(&row.path);
         items.push(SourceRepositorySummary {
+            hint: row.hint().map(str::to_owned),
             version: package.map(|package| package.version().clone()),
             warnings: package
                 .map(|package| {

@@ -13,7 +13,7 @@ use crate::db::Database;
 use crate::db::builds::{self, BuildRow};
 use crate::db::iterations::{self, IterationRow};
 use crate::db::namespaces::NamespaceRow;
-use crate::db::source_repositories::SourceRepositoryRow;
+use crate::db::source_repositories::{SourceProblem, SourceRepositoryRow};
 use crate::error::{Error, Refusal};
 use crate::sources;
 use crate::state::parts::PlanningParts;
@@ -123,11 +123,13 @@ fn failed(all: &[BuildRow]) -> Vec<Pkgbase> {
 
 fn not_built_for(row: &SourceRepositoryRow) -> NotBuilt {
     let problem = row.problem.as_ref();
-    let problem = problem.map_or("", |problem| &problem.message);
+    let problem = problem.map_or_else(|| "".into(), SourceProblem::explanation);
     let unusable = sources::is_unusable(row);
+    let explanation =
+        problem.map(|message| format!("{unusable}: {message}; its newest commit is not built"));
     NotBuilt {
         kind: NotBuiltKind::UnusableSource,
-        text: format!("{unusable}: {problem}; its newest commit is not built"),
+        text: explanation.in_one_line(),
     }
 }
 

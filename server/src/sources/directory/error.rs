@@ -3,6 +3,7 @@
 use buildbtw_model::SourceProblemKind;
 
 use crate::db::source_repositories::SourceProblem;
+use crate::sources::kind::FSCK;
 
 /// How many branches a message lists.
 const SHOWN: usize = 5;
@@ -16,8 +17,8 @@ pub(super) enum GitError {
     Empty,
     /// `HEAD` names a branch that does not exist, although others do.
     #[error(
-        "HEAD names the branch `{branch}`, which does not exist; the repository has {}. \
-         Fix it with `git -C '{path}' symbolic-ref HEAD refs/heads/{other}`", list(.branches)
+        "HEAD names the branch `{branch}`, which does not exist; the repository has {}",
+        list(.branches)
     )]
     Unborn {
         path: String,
@@ -31,6 +32,23 @@ pub(super) enum GitError {
     Broken(String),
 }
 
+impl GitError {
+    /// Returns what to do about it.
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotARepository(_) => {
+                Some("clone it again, or remove it from the folder of sources".to_owned())
+            }
+            Self::Empty => Some("push its first commit".to_owned()),
+            Self::Unborn { path, other, .. } => Some(format!(
+                "run `git -C '{path}' symbolic-ref HEAD refs/heads/{other}`"
+            )),
+            Self::Broken(_) => Some(FSCK.to_owned()),
+            Self::UnknownRef => None,
+        }
+    }
+}
+
 impl From<&GitError> for SourceProblem {
     fn from(error: &GitError) -> Self {
         let kind = match error {
@@ -40,7 +58,11 @@ impl From<&GitError> for SourceProblem {
                 SourceProblemKind::Unreadable
             }
         };
-        Self::new(kind, error.to_string())
+        Self {
+            kind,
+            message: error.to_string(),
+            hint: error.hint(),
+        }
     }
 }
 
@@ -107,6 +129,21 @@ mod tests {
                 | GitError::Broken(_) => {}
             }
         }
-        insta::assert_snapshot!(errors.map(|error| error.to_string()).join("\n"));
+        let problems = errors.map(|error| SourceProblem::from(&error).explanation().to_string());
+        insta::assert_snapshot!(problems.join("\n"));
+    }
+
+    #[test]
+    fn hint_about_missing_default_branch_is_not_part_of_the_message() {
+        let problem = SourceProblem::from(&GitError::Unborn {
+            path: "/srv/sources/libgreet".to_owned(),
+            branch: "master".to_owned(),
+            branches: vec!["main".to_owned()],
+            other: "main".to_owned(),
+        });
+        assert_eq!(problem.kind, SourceProblemKind::NoDefaultBranch);
+        assert!(problem.message.ends_with("the repository has `main`"));
+        let command = "run `git -C '/srv/sources/libgreet' symbolic-ref HEAD refs/heads/main`";
+        assert_eq!(problem.hint.as_deref(), Some(command));
     }
 }

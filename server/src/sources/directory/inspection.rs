@@ -4,6 +4,8 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use buildbtw_model::Explanation;
+
 use super::folder::Directory;
 use super::repositories::repositories;
 
@@ -12,7 +14,7 @@ pub(crate) struct Inspection {
     /// How many can be used.
     pub(crate) usable: usize,
     /// The names of the others, with their problems.
-    pub(crate) unusable: Vec<(String, String)>,
+    pub(crate) unusable: Vec<(String, Explanation)>,
 }
 
 /// Reads all repositories directly below a folder. Blocking.
@@ -29,7 +31,7 @@ pub(crate) fn inspect(folder: &Path) -> io::Result<Inspection> {
     for name in repositories(folder)? {
         let found = directory.read_repository(&name, None);
         match found.and_then(|found| found.row.problem) {
-            Some(problem) => inspection.unusable.push((name, problem.message)),
+            Some(problem) => inspection.unusable.push((name, problem.explanation())),
             None => inspection.usable += 1,
         }
     }

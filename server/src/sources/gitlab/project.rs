@@ -23,27 +23,18 @@ pub(super) fn read(
     found.row.ssh_url = project.ssh_url;
     match project.contents {
         _ if project.archived => {
-            found.mark_broken(SourceProblemKind::Archived, "the project is archived");
+            found.mark_broken(archived());
         }
-        Contents::Hidden => found.mark_broken(
-            SourceProblemKind::Unreadable,
-            "the token is not allowed to read its code (it needs the role Reporter or higher)",
-        ),
-        Contents::Empty => {
-            found.mark_broken(SourceProblemKind::Empty, "the project has no commits");
-        }
+        Contents::Hidden => found.mark_broken(hidden()),
+        Contents::Empty => found.mark_broken(empty()),
         Contents::NoDefaultBranch { branch } => {
-            let problem = format!(
-                "the default branch `{branch}` does not exist; choose another one in the project's \
-                 settings (Repository, Branch defaults)"
-            );
-            found.mark_broken(SourceProblemKind::NoDefaultBranch, problem);
+            found.mark_broken(no_default_branch(&branch));
             found.row.branch = Some(branch);
         }
         Contents::Unknown(_) if known.is_some_and(|known| known.problem.is_none()) => return None,
         Contents::Unknown(reason) => {
-            let problem = format!("GitLab cannot read it: {reason}");
-            found.mark_broken(SourceProblemKind::Unreadable, problem);
+            let message = format!("GitLab cannot read it: {reason}");
+            found.mark_broken(SourceProblem::new(SourceProblemKind::Unreadable, message));
         }
         Contents::Head { branch, tree } => {
             found.row.branch = Some(branch);
@@ -52,6 +43,33 @@ pub(super) fn read(
         }
     }
     (!known.is_some_and(|known| found.is_unchanged_from(known))).then_some(found)
+}
+
+/// Returns the problem of an archived project.
+fn archived() -> SourceProblem {
+    SourceProblem::new(SourceProblemKind::Archived, "the project is archived")
+        .hint("unarchive it in the project's settings (General, Advanced)")
+}
+
+/// Returns the problem of a project whose code the token must not read.
+fn hidden() -> SourceProblem {
+    let message = "the token is not allowed to read its code";
+    SourceProblem::new(SourceProblemKind::Unreadable, message)
+        .hint("give the token's user the role Reporter or higher")
+}
+
+/// Returns the problem of a project without commits.
+fn empty() -> SourceProblem {
+    SourceProblem::new(SourceProblemKind::Empty, "the project has no commits")
+        .hint("push its first commit")
+}
+
+/// Returns the problem of a project whose default branch was deleted.
+fn no_default_branch(branch: &str) -> SourceProblem {
+    let message = format!("the default branch `{branch}` does not exist");
+    SourceProblem::new(SourceProblemKind::NoDefaultBranch, message).hint(
+        "choose another default branch in the project's settings (Repository, Branch defaults)",
+    )
 }
 
 /// Returns the path below the group.
@@ -95,6 +113,9 @@ pub(super) fn name_problem(path: &str, pkgbase: &Pkgbase) -> Option<SourceProble
             SourceProblemKind::Misnamed,
             format!(".SRCINFO has pkgbase `{pkgbase}`, but the project is named `{name}`{called}"),
         )
+        .hint(format!(
+            "change its path to `{expected}` in the project's settings (General, Advanced), or correct its pkgbase"
+        ))
     })
 }
 
@@ -141,7 +162,8 @@ mod tests {
             named("greet", "libgreet"),
             named("libsigc", "libsigc++"),
         ];
-        insta::assert_snapshot!(problems.map(|problem| problem.message).join("\n"));
+        let problems = problems.map(|problem| problem.explanation().to_string());
+        insta::assert_snapshot!(problems.join("\n"));
     }
 
     #[test]

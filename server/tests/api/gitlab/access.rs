@@ -92,7 +92,8 @@ async fn reports_missing_code_permission_on_every_project() {
     forge.gitlab.set_code_access(&forge.token, false).unwrap();
     let server = forge.server().await;
     let source = server.source("anchor").await.unwrap();
-    assert!(source.problem.unwrap().contains("Reporter"));
+    assert!(source.problem.unwrap().contains("not allowed to read"));
+    assert!(source.hint.unwrap().contains("Reporter"));
     // With the role it is usable, at the next full resync at the latest.
     forge.gitlab.set_code_access(&forge.token, true).unwrap();
     super::deliver_push(&forge, &server, "anchor").await;
