@@ -43,8 +43,10 @@ impl LastEventId {
         let Some(value) = value.filter(|value| !value.is_empty()) else {
             return Ok(None);
         };
-        let number = value.to_str().ok().and_then(|text| text.parse().ok());
-        let number = number.filter(|number| *number >= 0).ok_or_else(|| {
+        // Ids are sent without a sign, which the parser of Rust would accept.
+        let text = value.to_str().ok();
+        let text = text.filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+        let number = text.and_then(|text| text.parse().ok()).ok_or_else(|| {
             let title = "`Last-Event-ID` is not the number of an event";
             Refusal::new(ProblemKind::InvalidRequest, title)
                 .hint("send the `id` of the last event, or leave it out to start with the next one")

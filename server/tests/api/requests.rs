@@ -258,6 +258,27 @@ async fn refuses_fields_where_there_are_none() {
         let empty = server.admin_request(Method::POST, path).json(&json!({}));
         assert_eq!(empty.send().await.unwrap().status(), 200, "{path}");
     }
+    for (method, path) in [
+        (
+            Method::POST,
+            "/api/v1/attempts/0193f7a0-1c2d-7e3f-8a4b-5c6d7e8f9a0b/heartbeat",
+        ),
+        (Method::DELETE, "/api/v1/namespaces/bump"),
+        // `force` is a query parameter.
+        (Method::DELETE, "/api/v1/tokens/1"),
+    ] {
+        let request = server.admin_request(method, path);
+        let request = request.json(&json!({ "force": true }));
+        let response = request.send().await.unwrap();
+        let problem = expect_problem(response, 400, ProblemKind::InvalidRequest).await;
+        assert!(
+            problem.title.contains("has no fields"),
+            "{path}: {problem:?}"
+        );
+        assert!(problem.hint.is_some(), "{path}: {problem:?}");
+    }
+    let kept = server.request(Method::GET, "/api/v1/namespaces/bump");
+    assert_eq!(kept.send().await.unwrap().status(), 200);
 }
 
 #[tokio::test]
@@ -363,6 +384,12 @@ async fn refuses_foreign_event_ids() {
         (bump, "yesterday".to_owned(), "not the number of an event"),
         (bump, "-1".to_owned(), "not the number of an event"),
         (bump, "1.5".to_owned(), "not the number of an event"),
+        (bump, "+1".to_owned(), "not the number of an event"),
+        (
+            bump,
+            "9223372036854775808".to_owned(),
+            "not the number of an event",
+        ),
         (
             bump,
             (highest + 1).to_string(),

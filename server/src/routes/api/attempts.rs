@@ -134,6 +134,7 @@ pub(crate) async fn renew_lease(
     State(state): State<AppState>,
     Extension(Identity(token)): Extension<Identity>,
     extract::Path(id): extract::Path<AttemptId>,
+    extract::NoBody: extract::NoBody,
 ) -> Result<Json<HeartbeatResponse>, Error> {
     Ok(Json(
         heartbeat::heartbeat(state.attempt_parts(), token.id, id).await?,

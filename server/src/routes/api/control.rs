@@ -92,6 +92,7 @@ pub(crate) async fn retry(
 pub(crate) async fn delete_namespace(
     State(state): State<AppState>,
     extract::Path(name): extract::Path<NamespaceName>,
+    extract::NoBody: extract::NoBody,
 ) -> Result<StatusCode, Error> {
     delete::delete(
         state.deletion_parts(),

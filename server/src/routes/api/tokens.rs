@@ -72,6 +72,7 @@ pub(crate) async fn revoke_token(
     State(state): State<AppState>,
     extract::Path(id): extract::Path<TokenId>,
     extract::Query(query): extract::Query<RevokeQuery>,
+    extract::NoBody: extract::NoBody,
 ) -> Result<Json<TokenSummary>, Error> {
     Ok(Json(
         tokens::revoke(
