@@ -379,6 +379,11 @@ fn worker_doctor_checks_server_token_and_clock() {
     assert_eq!(foreign.code(), 1);
     foreign.expect("token", "failure", "`worker` is needed");
     Report::of(&mut worker("bbtw_unknown")).expect("token", "failure", "rejected");
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let used = other.local_addr().unwrap().to_string();
+    let refused = Report::of(worker(&own).args(["--metrics-listen", &used]));
+    assert_eq!(refused.code(), 1);
+    refused.expect("--metrics-listen", "failure", "in use by another program");
     let unreachable = Report::of(worker(&own).env("BUILDBTW_SERVER", NOWHERE));
     // The flag overrides the variable.
     assert_eq!(unreachable.code(), 0);

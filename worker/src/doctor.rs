@@ -1,6 +1,9 @@
 //! `doctor`: checks whether this machine can build for its server. The worker may be running.
 
+mod listening;
+
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use buildbtw_agent::machine;
@@ -45,6 +48,9 @@ pub async fn examine(args: Doctor, settings: Vec<ShownSetting>) -> Report {
         }
     };
     check_server(&mut report, config.as_ref(), &facts).await;
+    if let Some(address) = facts.metrics_listen {
+        listening::check(&mut report, address, &facts.scratch).await;
+    }
     let limits = config.as_ref().map(|config| config.limits.clone());
     let limit = limits
         .as_ref()
@@ -62,6 +68,7 @@ struct Facts {
     server: String,
     has_token: bool,
     scratch: PathBuf,
+    metrics_listen: Option<SocketAddr>,
     /// The files with secrets, with the names of their settings.
     secrets: Vec<(&'static str, PathBuf)>,
 }
@@ -79,6 +86,7 @@ impl Facts {
             has_token: run.token_file.is_some() || run.token.is_some(),
             scratch: std::path::absolute(&run.scratch_dir)
                 .unwrap_or_else(|_| run.scratch_dir.clone()),
+            metrics_listen: run.metrics_listen,
             secrets: files
                 .filter_map(|(setting, path)| Some((setting, path.clone()?)))
                 .collect(),

@@ -24,6 +24,12 @@ pub struct ListenError {
 }
 
 impl ListenError {
+    /// Returns whether another program uses the address.
+    #[must_use]
+    pub fn is_in_use(&self) -> bool {
+        matches!(self.problem, Problem::InUse)
+    }
+
     /// Returns what to do about it.
     #[must_use]
     pub fn hint(&self) -> String {
@@ -131,7 +137,10 @@ mod tests {
             format!("cannot serve metrics at {address}: the address is in use by another program");
         assert_eq!(error.to_string(), expected);
         assert_eq!(error.hint(), "stop it, or choose another --metrics-listen");
-        let error = listen("192.0.2.1:1").await.unwrap_err().to_string();
+        assert!(error.is_in_use());
+        let error = listen("192.0.2.1:1").await.unwrap_err();
+        assert!(!error.is_in_use());
+        let error = error.to_string();
         assert!(error.contains("does not have the address"), "{error}");
     }
 }
