@@ -83,7 +83,12 @@ pub enum Command {
     /// Runs until it is stopped. Start it as root or as the user of gitlab-runner.
     Metrics {
         /// Address and port to listen on
-        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9466")]
+        #[arg(
+            long,
+            value_name = "ADDRESS",
+            default_value = "127.0.0.1:9466",
+            value_parser = buildbtw_model::settings::address
+        )]
         listen: SocketAddr,
     },
     /// Run the operations that need root

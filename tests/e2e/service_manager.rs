@@ -178,6 +178,10 @@ fn server_reads_token_of_gitlab_again() {
     process.wait_for_line("serving");
     // GitLab still accepts the earlier one, so nothing but the signal makes the server read the file.
     let token = folder.path().join("forge/token");
+    std::fs::write(&token, "\n").unwrap();
+    process.hang_up();
+    let kept = process.wait_for_line("the earlier ones stay in use");
+    assert!(kept.contains("forge/token"), "{kept}");
     std::fs::write(&token, "glpat-unknown\n").unwrap();
     process.hang_up();
     process.wait_for_line("read the settings again");

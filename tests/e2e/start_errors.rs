@@ -149,6 +149,8 @@ invalid limit         | buildbtw-executor check --config limit.toml
 no job                | buildbtw-executor config --config good.toml
 missing job           | JOB_RESPONSE_FILE=nowhere buildbtw-executor config --config good.toml
 invalid job           | JOB_RESPONSE_FILE=token buildbtw-executor config --config good.toml
+metrics port in use   | buildbtw-executor metrics --config good.toml --listen {address}
+metrics at no address | buildbtw-executor metrics --config good.toml --listen localhost
 ";
 
 #[test]
@@ -267,7 +269,9 @@ fn executor_errors_match_snapshot() {
     }
     std::fs::write(folder.path().join("token"), "bbtw_unknown\n").unwrap();
     std::fs::write(folder.path().join("empty"), "\n").unwrap();
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let mut transcript = Transcript::new(folder.path());
+    transcript.name("{address}", &other.local_addr().unwrap().to_string());
     transcript.fail(EXECUTOR);
     insta::assert_snapshot!("executor", transcript.finish());
 }

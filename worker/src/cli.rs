@@ -15,7 +15,7 @@ use buildbtw_builder::{
     GitAccess, SandboxConfig, SimulatedConfig, SimulatedDuration, SourceNetwork,
 };
 use buildbtw_model::client::{Authorities, Client};
-use buildbtw_model::settings::{any_number, read_text};
+use buildbtw_model::settings::{address, any_number, read_text};
 use buildbtw_model::{Architecture, Explanation, Packager, WorkerName};
 use buildbtw_settings::{Failure, Parsed, Program};
 use buildbtw_telemetry::logging::{LogFormat, log_filter};
@@ -240,7 +240,12 @@ pub struct Run {
     /// Address and port for metrics, at `/metrics`
     ///
     /// Without it, metrics are not served.
-    #[arg(long, value_name = "ADDRESS", env = "BUILDBTW_WORKER_METRICS_LISTEN")]
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "BUILDBTW_WORKER_METRICS_LISTEN",
+        value_parser = address
+    )]
     pub metrics_listen: Option<SocketAddr>,
     /// Log filter: a level, or directives
     ///

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::io::{self, Read as _};
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::str::FromStr;
@@ -31,6 +32,15 @@ where
 /// When it is not a number.
 pub fn any_number<T: FromStr>(text: &str) -> Result<T, &'static str> {
     text.parse().map_err(|_| "expected a number")
+}
+
+/// Parses an address to listen on, for the flags of a program.
+///
+/// # Errors
+/// When it is not an IP address with a port.
+pub fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse()
+        .map_err(|_| "expected an IP address and a port, such as 127.0.0.1:8080")
 }
 
 /// Reads a text file that a setting names.
@@ -85,6 +95,15 @@ mod tests {
     fn parses_numbers_of_any_size() {
         assert_eq!(any_number("4294967295"), Ok(u32::MAX));
         assert_eq!(any_number::<u32>("1x"), Err("expected a number"));
+    }
+
+    #[test]
+    fn names_example_of_an_address() {
+        assert_eq!(address("[::1]:0"), Ok("[::1]:0".parse().unwrap()));
+        for text in ["", "localhost", "localhost:8080", "127.0.0.1", ":8080", "8080"] {
+            let error = address(text).unwrap_err();
+            assert!(error.contains("such as 127.0.0.1:8080"), "{text}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use buildbtw_model::settings::number;
+use buildbtw_model::settings::{address, number};
 use clap::Args;
 
 /// Options of `buildbtw-server run` about metrics.
@@ -13,7 +13,12 @@ pub struct MetricsArgs {
     ///
     /// `/metrics` is then served there only, with `/healthz` and `/readyz`, also while the server
     /// reads its sources for the first time. By default it is part of the server's address.
-    #[arg(long, env = "BUILDBTW_METRICS_LISTEN", value_name = "ADDRESS")]
+    #[arg(
+        long,
+        env = "BUILDBTW_METRICS_LISTEN",
+        value_parser = address,
+        value_name = "ADDRESS"
+    )]
     pub metrics_listen: Option<SocketAddr>,
     /// Objective for the time in the queue, in seconds
     ///

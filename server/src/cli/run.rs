@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use buildbtw_gitlab::{Gitlab, GitlabArgs};
-use buildbtw_model::settings::{any_number, number};
+use buildbtw_model::settings::{self, any_number, number};
 use buildbtw_model::{
     Architecture, BuildTool, BuildToolName, BuildToolVersion, Explanation, Packager,
     hide_user_info, saturating,
@@ -36,6 +36,7 @@ pub struct RunArgs {
         long,
         env = "BUILDBTW_LISTEN",
         default_value = "127.0.0.1:8080",
+        value_parser = settings::address,
         value_name = "ADDRESS"
     )]
     pub listen: SocketAddr,

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use buildbtw_model::settings::address;
 use clap::Args;
 
 /// Options of `buildbtw-server run` about how it can be observed.
@@ -23,6 +24,7 @@ pub struct TelemetryArgs {
         env = "BUILDBTW_TOKIO_CONSOLE",
         num_args = 0..=1,
         default_missing_value = "127.0.0.1:6669",
+        value_parser = address,
         value_name = "ADDRESS"
     )]
     pub tokio_console: Option<SocketAddr>,
