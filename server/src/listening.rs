@@ -44,6 +44,32 @@ pub(crate) async fn listen(
     Ok(bound.map_err(|error| not_bound(address, &error))?)
 }
 
+/// Checks that the address for metrics is not the server's own, which would look like another program's.
+///
+/// # Errors
+/// When both cannot be used at the same time.
+pub(crate) fn ensure_distinct(own: SocketAddr, metrics: SocketAddr) -> Result<(), Explanation> {
+    if !overlaps(own, metrics) {
+        return Ok(());
+    }
+    Err(Explanation::with_hint(
+        format!("--metrics-listen {metrics} is the address of the server itself"),
+        "choose another --metrics-listen, or leave it out: then the server's address has /metrics",
+    ))
+}
+
+/// Returns whether two sockets cannot listen at these addresses at the same time.
+fn overlaps(one: SocketAddr, other: SocketAddr) -> bool {
+    // One of all interfaces includes those of its kind, and one of IPv6 both kinds.
+    let includes = |all: SocketAddr, address: SocketAddr| {
+        all.ip().is_unspecified() && (all.is_ipv6() || address.is_ipv4())
+    };
+    // Port 0 is a free one.
+    one.port() != 0
+        && one.port() == other.port()
+        && (one.ip() == other.ip() || includes(one, other) || includes(other, one))
+}
+
 /// Explains why the server cannot listen at an address.
 fn not_bound(address: SocketAddr, error: &std::io::Error) -> Explanation {
     match error.kind() {
@@ -64,6 +90,33 @@ mod tests {
     use std::io::{Error, ErrorKind};
 
     use super::*;
+
+    #[test]
+    fn names_metrics_at_the_servers_own_address() {
+        let refusal = |own: &str, metrics: &str| {
+            ensure_distinct(own.parse().unwrap(), metrics.parse().unwrap()).err()
+        };
+        for (own, metrics) in [
+            ("127.0.0.1:8080", "127.0.0.1:8080"),
+            ("0.0.0.0:8080", "127.0.0.1:8080"),
+            ("127.0.0.1:8080", "0.0.0.0:8080"),
+            ("[::]:8080", "127.0.0.1:8080"),
+            ("[::1]:8080", "[::]:8080"),
+        ] {
+            let refused = refusal(own, metrics).unwrap();
+            let expected = format!("--metrics-listen {metrics} is the address of the server itself");
+            assert_eq!(refused.message, expected);
+            assert!(refused.hint.unwrap().contains("leave it out"));
+        }
+        for (own, metrics) in [
+            ("127.0.0.1:8080", "127.0.0.1:9464"),
+            ("127.0.0.1:8080", "192.0.2.1:8080"),
+            ("0.0.0.0:8080", "[::1]:8080"),
+            ("127.0.0.1:0", "127.0.0.1:0"),
+        ] {
+            assert_eq!(refusal(own, metrics), None, "{own}, {metrics}");
+        }
+    }
 
     #[test]
     fn errors_match_snapshot() {

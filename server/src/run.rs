@@ -23,7 +23,7 @@ use crate::admission::Limits;
 use crate::cli::RunArgs;
 use crate::db::Database;
 use crate::disk::Disk;
-use crate::listening::listen;
+use crate::listening::{ensure_distinct, listen};
 use crate::owner::unusable;
 use crate::private;
 use crate::repos::base::BaseRepositories;
@@ -106,8 +106,8 @@ impl Server {
         let base = base_repositories(args)?;
         let limits = Limits::new(&args.connections.settings())?;
         let listener = listen(resources.socket, args.listen).await?;
-        let metrics = listen_for_metrics(args).await?;
         let address = listener.local_addr()?;
+        let metrics = listen_for_metrics(args, address).await?;
         let config = args.config(address, webhook)?;
         let pipelines = requirements::pipelines(&config, &source_config, &clock)?;
         let reporter = requirements::reporter(args, &source_config)?;
@@ -250,10 +250,14 @@ async fn open_database(data: &Path, clock: Clock) -> Result<Database, Explanatio
     opened.map_err(|error| error.explanation())
 }
 
-async fn listen_for_metrics(args: &RunArgs) -> anyhow::Result<Option<TcpListener>> {
+async fn listen_for_metrics(
+    args: &RunArgs,
+    own: SocketAddr,
+) -> anyhow::Result<Option<TcpListener>> {
     let Some(address) = args.metrics.metrics_listen else {
         return Ok(None);
     };
+    ensure_distinct(own, address)?;
     let listener = buildbtw_metrics::listen(address, "--metrics-listen")
         .await
         .map_err(|error| Explanation::with_hint(error.to_string(), error.hint()))?;

@@ -224,6 +224,9 @@ fn server_doctor_fails_where_the_server_does_not_start() {
     let data = folder.path().join("data");
     let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let used = other.local_addr().unwrap().to_string();
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let free = closed.local_addr().unwrap().to_string();
+    drop(closed);
     let grpc = ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
     let disabled = ("OTEL_SDK_DISABLED", "maybe");
     for (arguments, variable, check, part) in [
@@ -238,6 +241,12 @@ fn server_doctor_fails_where_the_server_does_not_start() {
             None,
             "--metrics-listen",
             "in use by another program",
+        ),
+        (
+            &["--listen", &free, "--metrics-listen", &free],
+            None,
+            "--metrics-listen",
+            "is the address of the server itself",
         ),
         (
             &["--tokio-console"],

@@ -10,7 +10,7 @@ use buildbtw_telemetry::console::Console;
 
 use crate::address::reachable;
 use crate::cli::RunArgs;
-use crate::listening::listen;
+use crate::listening::{ensure_distinct, listen};
 
 use super::running::{Running, Use};
 
@@ -42,6 +42,12 @@ pub(super) async fn check(report: &mut Report, args: &RunArgs, running: &Running
     report.run(LISTEN, main).await;
     if let Some(address) = args.metrics.metrics_listen {
         let metrics = async {
+            // systemd's socket may be at another address than the setting.
+            if let Err(refusal) = ensure_distinct(args.listen, address)
+                && systemd::is_active(SOCKET_UNIT).await != Some(true)
+            {
+                return vec![judge(METRICS, address, Err(refusal.into()), None)];
+            }
             let bound = buildbtw_metrics::listen(address, METRICS).await;
             let bound = bound
                 .map(drop)
