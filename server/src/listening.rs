@@ -104,7 +104,8 @@ mod tests {
             ("[::1]:8080", "[::]:8080"),
         ] {
             let refused = refusal(own, metrics).unwrap();
-            let expected = format!("--metrics-listen {metrics} is the address of the server itself");
+            let expected =
+                format!("--metrics-listen {metrics} is the address of the server itself");
             assert_eq!(refused.message, expected);
             assert!(refused.hint.unwrap().contains("leave it out"));
         }

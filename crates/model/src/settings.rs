@@ -100,7 +100,14 @@ mod tests {
     #[test]
     fn names_example_of_an_address() {
         assert_eq!(address("[::1]:0"), Ok("[::1]:0".parse().unwrap()));
-        for text in ["", "localhost", "localhost:8080", "127.0.0.1", ":8080", "8080"] {
+        for text in [
+            "",
+            "localhost",
+            "localhost:8080",
+            "127.0.0.1",
+            ":8080",
+            "8080",
+        ] {
             let error = address(text).unwrap_err();
             assert!(error.contains("such as 127.0.0.1:8080"), "{text}");
         }

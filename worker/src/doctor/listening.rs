@@ -126,10 +126,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let registry = buildbtw_metrics::registry("buildbtw_worker", "1", |_| {});
         let router = buildbtw_metrics::router(Arc::new(registry), || {});
-        let service = spawn_named(
-            "metrics service",
-            buildbtw_metrics::serve(listener, router),
-        );
+        let service = spawn_named("metrics service", buildbtw_metrics::serve(listener, router));
         // That of another scratch folder.
         let other = checked(address, folder.path()).await;
         assert_eq!(other.status, Status::Failure);
