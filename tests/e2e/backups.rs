@@ -63,8 +63,19 @@ fn restores_what_was_piped_from_a_running_server() {
         "{}",
         printed(&output)
     );
-    let staged = std::fs::read_dir(server.data().join("backup")).unwrap();
-    assert_eq!(staged.count(), 0);
+    let staged = || count(&server.data().join("backup"));
+    assert_eq!(staged(), 0);
+    let mut backup = server_program(server.data(), &["backup", "-"]);
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
+    let output = backup.stdout(full.unwrap()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", printed(&output));
+    let text = printed(&output);
+    assert!(
+        text.contains("cannot write the archive: No space left on device"),
+        "{text}"
+    );
+    assert!(text.contains("hint: free space there"), "{text}");
+    assert_eq!(staged(), 0);
 }
 
 fn count(folder: &Path) -> usize {
