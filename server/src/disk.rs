@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::Context as _;
 use buildbtw_metrics::Space;
 use buildbtw_model::Explanation;
 use buildbtw_model::api::ProblemKind;
@@ -75,24 +74,12 @@ impl Disk {
         reserve_mib: Option<u32>,
         measure: Box<Measure>,
     ) -> anyhow::Result<Self> {
-        let space = measure(folder)
-            .with_context(|| format!("cannot measure the disk of `{}`", folder.display()))?;
+        let space = measure(folder).map_err(|error| not_measured(folder, &error))?;
         let reserve = match reserve_mib {
             Some(mib) => u64::from(mib) << 20,
             None => (space.total / DEFAULT_PART).min(MAX_DEFAULT_RESERVE),
         };
-        anyhow::ensure!(
-            reserve <= space.total,
-            Explanation::with_hint(
-                format!(
-                    "--disk-reserve-mib {}: the disk of `{}` is smaller, so the server would never accept \
-                     anything",
-                    reserve >> 20,
-                    folder.display()
-                ),
-                "choose a smaller reserve, or a --data-dir on a larger disk",
-            )
-        );
+        anyhow::ensure!(reserve <= space.total, large_reserve(folder, reserve));
         Ok(Self(Arc::new(Inner {
             folder: folder.to_owned(),
             measure,
@@ -181,6 +168,27 @@ impl Disk {
         }
         Err(no_room(&Shortage { free, reserve }, bytes).into())
     }
+}
+
+/// Explains that the free space is unknown.
+fn not_measured(folder: &Path, error: &io::Error) -> Explanation {
+    Explanation::with_hint(
+        format!("cannot measure the disk of `{}`: {error}", folder.display()),
+        "check that the disk is mounted and works, or choose another --data-dir",
+    )
+}
+
+/// Explains that a reserve does not fit on the disk.
+fn large_reserve(folder: &Path, reserve: u64) -> Explanation {
+    Explanation::with_hint(
+        format!(
+            "--disk-reserve-mib {}: the disk of `{}` is smaller, so the server would never accept \
+             anything",
+            reserve >> 20,
+            folder.display()
+        ),
+        "choose a smaller reserve, or a --data-dir on a larger disk",
+    )
 }
 
 /// `Retry-After` during a shortage.
@@ -282,6 +290,16 @@ mod tests {
         assert!(none.ensure_room_for(MIB).is_ok());
         let refused = disk(Some(1_001)).err().unwrap().to_string();
         assert!(refused.contains("--disk-reserve-mib 1001"), "{refused}");
+    }
+
+    #[test]
+    fn errors_of_the_start_match_snapshot() {
+        let data = Path::new("/srv/data");
+        let errors = [
+            not_measured(data, &io::Error::from_raw_os_error(5)),
+            large_reserve(data, 2_048 << 20),
+        ];
+        insta::assert_snapshot!(errors.map(|error| error.to_string()).join("\n\n"));
     }
 
     #[test]

@@ -3,7 +3,6 @@
 
 use std::net::SocketAddr;
 
-use anyhow::Context as _;
 use buildbtw_model::Explanation;
 use listenfd::ListenFd;
 use tokio::net::TcpListener;
@@ -21,7 +20,14 @@ pub fn passed_socket() -> anyhow::Result<Option<std::net::TcpListener>> {
         return Ok(None);
     }
     let socket = sockets.take_tcp_listener(0);
-    socket.context("cannot use the socket that the service manager passed; it must be a TCP socket")
+    Ok(socket.map_err(|error| unusable_socket(&error))?)
+}
+
+fn unusable_socket(error: &std::io::Error) -> Explanation {
+    Explanation::with_hint(
+        format!("cannot use the socket that the service manager passed: {error}"),
+        "set ListenStream= of the socket unit to an IP address and a port, such as `127.0.0.1:8080`",
+    )
 }
 
 fn several_sockets(count: usize) -> Explanation {
@@ -81,7 +87,10 @@ fn not_bound(address: SocketAddr, error: &std::io::Error) -> Explanation {
             format!("cannot listen at {address}: ports below 1024 need privileges"),
             "choose another --listen",
         ),
-        _ => format!("cannot listen at {address}: {error}").into(),
+        _ => Explanation::with_hint(
+            format!("cannot listen at {address}: {error}"),
+            "set --listen to an address of this machine",
+        ),
     }
 }
 
@@ -128,7 +137,12 @@ mod tests {
             ErrorKind::AddrNotAvailable,
         ];
         let errors = kinds.map(|kind| not_bound(address, &Error::from(kind)).to_string());
-        let text = format!("{}\n\n{}", several_sockets(2), errors.join("\n\n"));
+        let passed = [
+            several_sockets(2),
+            unusable_socket(&Error::other("fd 3 is not a valid tcp socket")),
+        ];
+        let passed = passed.map(|error| error.to_string());
+        let text = format!("{}\n\n{}", passed.join("\n\n"), errors.join("\n\n"));
         insta::assert_snapshot!(text);
     }
 }

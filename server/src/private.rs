@@ -7,7 +7,6 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt};
 use std::path::Path;
 
-use anyhow::Context as _;
 use buildbtw_model::Explanation;
 use rustix::fs::Mode;
 
@@ -121,8 +120,11 @@ impl Tree<'_> {
         if self.is_private(path, mode)? {
             return Ok(());
         }
-        fs_err::set_permissions(path, PermissionsExt::from_mode(mode))
-            .with_context(|| format!("cannot restrict the permissions of `{}`", path.display()))
+        match rustix::fs::chmod(path, Mode::from_raw_mode(mode)).map_err(io::Error::from) {
+            // The caller decides whether the file has to exist.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(error.into()),
+            restricted => Ok(restricted.map_err(|error| not_restricted(path, &error))?),
+        }
     }
 
     /// Returns whether a file or folder is private. It has to belong to the user of the server.
@@ -161,6 +163,26 @@ impl Tree<'_> {
     }
 }
 
+/// Explains that other users can open a file.
+fn not_restricted(path: &Path, error: &io::Error) -> Explanation {
+    let hint = match error.kind() {
+        io::ErrorKind::ReadOnlyFilesystem => {
+            "mount its disk read-write, or choose another --data-dir"
+        }
+        _ => {
+            "choose a --data-dir on a file system with permissions, or remove the attribute `immutable` \
+             (`chattr -i`)"
+        }
+    };
+    Explanation::with_hint(
+        format!(
+            "cannot restrict the permissions of `{}`: {error}",
+            path.display()
+        ),
+        hint,
+    )
+}
+
 fn is_not_found(error: &anyhow::Error) -> bool {
     let cause = error
         .chain()
@@ -171,6 +193,17 @@ fn is_not_found(error: &anyhow::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn errors_of_permissions_match_snapshot() {
+        let file = Path::new("/srv/data/buildbtw.sqlite3");
+        let kinds = [
+            io::ErrorKind::ReadOnlyFilesystem,
+            io::ErrorKind::PermissionDenied,
+        ];
+        let errors = kinds.map(|kind| not_restricted(file, &kind.into()).to_string());
+        insta::assert_snapshot!(errors.join("\n\n"));
+    }
 
     #[test]
     fn creates_private_data_folder_and_files() {

@@ -1,8 +1,8 @@
 //! Starts the parts of the server, serves until shutdown, and stops in order.
 
+mod explanations;
 pub(crate) mod requirements;
 
-use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -205,14 +205,13 @@ impl Server {
             biased;
             () = shutdown.cancelled() => None,
             result = self.tasks.join_next() => Some(match result {
-                Some(Ok(name)) => anyhow::anyhow!("the background task `{name}` ended unexpectedly"),
-                Some(Err(error)) => anyhow::anyhow!("a background task failed: {error}"),
-                None => anyhow::anyhow!("no background task is running"),
+                Some(result) => explanations::task_ended(result),
+                None => explanations::ended("the last background task"),
             }),
             () = self.state.database.committer_ended() => {
-                Some(anyhow::anyhow!("the task that commits writes ended unexpectedly"))
+                Some(explanations::ended("the task that commits writes"))
             }
-            result = &mut service => Some(anyhow::anyhow!("the HTTP service ended unexpectedly: {result:?}")),
+            result = &mut service => Some(explanations::service_ended(result)),
         };
         shutdown.cancel();
         tracing::info!("stopping");
@@ -229,7 +228,7 @@ impl Server {
             finish_traces(&self.state.database, recorder).await;
         }
         self.state.database.close().await;
-        failure.map_or(Ok(()), Err)
+        failure.map_or(Ok(()), |why| Err(why.into()))
     }
 }
 
@@ -326,30 +325,9 @@ pub(crate) fn ensure_restored(data: &Path) -> anyhow::Result<()> {
     let is_restoring = data.join(RESTORING_FILE).try_exists();
     anyhow::ensure!(
         !is_restoring.map_err(|error| unusable(data, &error))?,
-        Explanation::with_hint(
-            format!(
-                "`restore` into the data folder `{}` was interrupted",
-                data.display()
-            ),
-            "run it again, or empty the folder",
-        )
+        explanations::restore_interrupted(data)
     );
     Ok(())
-}
-
-/// Explains why no file can be created in the data folder.
-fn not_writable(data: &Path, error: &io::Error) -> Explanation {
-    let data = data.display();
-    let hint = match error.kind() {
-        io::ErrorKind::ReadOnlyFilesystem => {
-            format!("mount the disk of `{data}` read-write, or choose another --data-dir")
-        }
-        _ => format!("let the server's user write to `{data}`, or choose another --data-dir"),
-    };
-    Explanation::with_hint(
-        format!("cannot lock the data folder `{data}`: {error}"),
-        hint,
-    )
 }
 
 /// Locks the data folder against a second server.
@@ -363,33 +341,15 @@ pub(crate) async fn lock(data: &Path) -> anyhow::Result<fs_err::File> {
         .truncate(false)
         .write(true)
         .open(&path)
-        .map_err(|error| not_writable(data, &error))?;
+        .map_err(|error| explanations::not_writable(data, &error))?;
     for _ in 0..LOCK_TRIES {
         match file.try_lock() {
             Ok(()) => return Ok(file),
             Err(std::fs::TryLockError::WouldBlock) => tokio::time::sleep(LOCK_PAUSE).await,
             Err(std::fs::TryLockError::Error(error)) => {
-                return Err(anyhow::Error::from(error).context(format!("cannot lock {path:?}")));
+                anyhow::bail!(explanations::not_lockable(data, &error));
             }
         }
     }
-    anyhow::bail!(Explanation::with_hint(
-        format!("another server uses the data folder `{}`", data.display()),
-        "stop it, or choose another --data-dir",
-    ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn errors_of_the_lock_match_snapshot() {
-        let kinds = [
-            io::ErrorKind::ReadOnlyFilesystem,
-            io::ErrorKind::PermissionDenied,
-        ];
-        let errors = kinds.map(|kind| not_writable(Path::new("/srv/data"), &kind.into()));
-        insta::assert_snapshot!(errors.map(|error| error.to_string()).join("\n\n"));
-    }
+    anyhow::bail!(explanations::in_use(data))
 }
