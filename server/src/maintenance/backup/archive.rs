@@ -3,7 +3,6 @@
 use std::io::{self, BufRead as _, Read, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use tar::{Archive, Builder, EntryType, Header};
 
 use super::explanations;
@@ -126,8 +125,9 @@ fn compression(bytes: &[u8]) -> Option<&'static str> {
 
 fn write_file(target: &Path, entry: &mut impl Read) -> anyhow::Result<u64> {
     let mut file = fs_err::File::create_new(target)?;
-    let size = io::copy(entry, &mut file)
-        .with_context(|| format!("cannot extract `{}`", target.display()))?;
+    // Not with fs_err, whose error names the path a second time.
+    let size = io::copy(entry, file.file_mut())
+        .map_err(|error| explanations::not_extracted(target, error))?;
     restrict(target)?;
     Ok(size)
 }

@@ -131,6 +131,33 @@ pub(super) fn database_not_copied(database: &Path, error: &sqlx::Error) -> Expla
     }
 }
 
+/// Explains that the path of the copy cannot be a parameter of a query.
+pub(super) fn copy_not_named(copy: &Path) -> Explanation {
+    Explanation::with_hint(
+        format!(
+            "cannot copy the database to `{}`: the path is not UTF-8",
+            copy.display()
+        ),
+        "rename the data folder, and set --data-dir",
+    )
+}
+
+/// Explains that the copy of the database cannot be opened.
+pub(super) fn copy_unreadable(error: &sqlx::Error) -> Explanation {
+    Explanation::with_hint(
+        format!("cannot read the copy of the database: {error}"),
+        "run `buildbtw-server check`; if the file is damaged, restore the newest backup",
+    )
+}
+
+/// Explains that no buildbtw-server has set the database up.
+pub(super) fn version_unreadable(error: &sqlx::Error) -> Explanation {
+    Explanation::with_hint(
+        format!("cannot read the version of the database: {error}"),
+        "set --data-dir to that of the server, or start the server first, which sets it up",
+    )
+}
+
 /// Explains that an archive cannot be written.
 pub(super) fn archive_not_written(error: &io::Error) -> Explanation {
     let hint = match error.kind() {
@@ -222,6 +249,42 @@ pub(super) fn damaged_database(finding: &str) -> Explanation {
     )
 }
 
+/// Explains that the description of a backup is damaged.
+pub(super) fn damaged_manifest(manifest: &str, error: &serde_json::Error) -> Explanation {
+    Explanation::with_hint(
+        format!("`{manifest}` is not that of a backup: {error}"),
+        ANOTHER,
+    )
+}
+
+/// Names the file that could not be extracted.
+pub(super) fn not_extracted(target: &Path, error: io::Error) -> anyhow::Error {
+    anyhow::Error::new(error).context(format!("cannot extract `{}`", target.display()))
+}
+
+/// Names the folder whose content might not survive a power failure.
+pub(super) fn not_durable(folder: &Path, error: io::Error) -> anyhow::Error {
+    anyhow::Error::new(error).context(format!("cannot make `{}` durable", folder.display()))
+}
+
+/// Explains that files cannot be copied into the data folder. What is explained already stays as it is.
+pub(super) fn not_restored(data: &Path, error: anyhow::Error) -> anyhow::Error {
+    if error.is::<Explanation>() {
+        return error;
+    }
+    let kind = error
+        .chain()
+        .find_map(|cause| cause.downcast_ref::<io::Error>().map(io::Error::kind));
+    let hint = match kind {
+        Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
+            "free space on the disk of the data folder, or choose another --data-dir"
+        }
+        _ => "check the disks of the backup and of the data folder, then restore it again",
+    };
+    let message = format!("cannot restore into `{}`: {error:#}", data.display());
+    Explanation::with_hint(message, hint).into()
+}
+
 /// Explains that an archive has other content.
 pub(super) fn foreign_archive(why: impl Display) -> Explanation {
     Explanation::with_hint(
@@ -303,59 +366,4 @@ pub(super) fn database_in_use() -> Explanation {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn explanations_match_snapshot() {
-        let (data, target) = (Path::new("data"), Path::new("/srv/backup"));
-        let error = io::Error::other("failed to read entire block");
-        let manifest = "backup.json";
-        let explanations = [
-            written_to_terminal(),
-            read_from_terminal(),
-            exists(target),
-            not_writable(target, "the folder `/srv` does not exist"),
-            temporary_folder_removed(target),
-            not_copied(target, anyhow::anyhow!("the disk is full"))
-                .downcast()
-                .unwrap(),
-            target_in_data(target, data),
-            source_in_data(target, data),
-            data_in_source(data, target),
-            not_collected(data, &io::ErrorKind::ReadOnlyFilesystem.into()),
-            not_collected(data, &io::ErrorKind::StorageFull.into()),
-            not_collected(data, &io::ErrorKind::PermissionDenied.into()),
-            database_not_copied(data, &sqlx::Error::WorkerCrashed),
-            archive_not_written(&io::ErrorKind::BrokenPipe.into()),
-            archive_not_written(&io::ErrorKind::StorageFull.into()),
-            archive_not_written(&error),
-            interrupted(),
-            is_running(data),
-            files_removed(10),
-            other_version(),
-            not_opened(target, "No such file or directory (os error 2)"),
-            unreadable_archive(true, &io::Error::from_raw_os_error(5)),
-            unreadable_archive(true, &error),
-            unreadable_archive(false, &error),
-            unreadable_archive(
-                false,
-                &io::Error::other("numeric field was not a number: \u{1}"),
-            ),
-            compressed_archive("gzip"),
-            damaged_database("database disk image is malformed"),
-            foreign_archive("it contains `etc/passwd`"),
-            no_file(Path::new("repos/set")),
-            foreign_folder(target, manifest),
-            foreign_file(target),
-            other_format(2, 1, "2.0.0"),
-            missing_files(10, 12),
-            no_manifest(manifest),
-            no_database(),
-            not_empty(data, "buildbtw.sqlite3"),
-            database_in_use(),
-        ];
-        let text: Vec<String> = explanations.iter().map(ToString::to_string).collect();
-        insta::assert_snapshot!(text.join("\n\n"));
-    }
-}
+mod tests;

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use anyhow::Context as _;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -49,7 +48,7 @@ impl Manifest {
     /// When it is not a manifest, of a newer version, or files are missing.
     pub(super) fn check(text: &[u8], names: usize) -> anyhow::Result<Self> {
         let manifest: Self = serde_json::from_slice(text)
-            .with_context(|| format!("`{MANIFEST_FILE}` is not that of a backup"))?;
+            .map_err(|error| explanations::damaged_manifest(MANIFEST_FILE, &error))?;
         anyhow::ensure!(
             manifest.format == FORMAT,
             explanations::other_format(manifest.format, FORMAT, &manifest.version)

@@ -72,7 +72,7 @@ pub async fn backup(
     let totals = spawn_blocking_named("copy backup", move || {
         let totals = collected.totals()?;
         place(&collected, &temporary, &target, &stop)?;
-        tree::sync_all(&target)?;
+        tree::sync_all(&target).map_err(|error| explanations::not_copied(&target, error))?;
         sync_folder(&parent)?;
         anyhow::Ok(totals)
     });

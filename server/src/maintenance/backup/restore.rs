@@ -115,11 +115,13 @@ pub async fn restore(data: &Path, source: Source) -> anyhow::Result<Restored> {
 async fn fill_and_complete(data: &Path, source: Source) -> anyhow::Result<Restored> {
     let folder = data.to_owned();
     let filled = spawn_blocking_named("fill data folder", move || fill(&folder, source));
-    let (created_at, totals) = filled.await??;
+    let not_restored = |error| explanations::not_restored(data, error);
+    let (created_at, totals) = filled.await?.map_err(not_restored)?;
     let findings = complete(data, &data.join(RESTORING_FILE)).await;
     let findings = findings.map_err(damaged)?;
     let folder = data.to_owned();
-    spawn_blocking_named("finish restore", move || finish(&folder)).await??;
+    let finished = spawn_blocking_named("finish restore", move || finish(&folder));
+    finished.await?.map_err(not_restored)?;
     Ok(Restored {
         created_at,
         totals,

@@ -12,7 +12,6 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context as _;
 use buildbtw_model::AttemptId;
 use buildbtw_telemetry::spawn_blocking_named;
 use jiff::Timestamp;
@@ -115,7 +114,9 @@ async fn copy_database(database: &Path, copy: &Path) -> anyhow::Result<()> {
         .connect()
         .await
         .map_err(|error| explanations::database_not_copied(database, &error))?;
-    let name = copy.to_str().context("the path is not UTF-8")?;
+    let name = copy
+        .to_str()
+        .ok_or_else(|| explanations::copy_not_named(copy))?;
     // VACUUM INTO reads one consistent state despite concurrent writes (SQLite, lang_vacuum).
     sqlx::query("vacuum into ?")
         .bind(name)
@@ -137,11 +138,11 @@ async fn open_copy(copy: &Path) -> anyhow::Result<SqlitePool> {
         .max_connections(1)
         .connect_with(options)
         .await
-        .context("cannot read the copy of the database")?;
+        .map_err(|error| explanations::copy_unreadable(&error))?;
     let found: Option<i64> = sqlx::query_scalar("select max(version) from _sqlx_migrations")
         .fetch_one(&reader)
         .await
-        .context("cannot read the version of the database")?;
+        .map_err(|error| explanations::version_unreadable(&error))?;
     let own = MIGRATOR.iter().map(|migration| migration.version).max();
     anyhow::ensure!(found == own, explanations::other_version());
     Ok(reader)

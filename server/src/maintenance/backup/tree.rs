@@ -5,7 +5,6 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 
-use anyhow::Context as _;
 use buildbtw_model::Explanation;
 
 use crate::run::DATABASE_FILE;
@@ -140,7 +139,7 @@ pub(super) fn restrict(path: &Path) -> io::Result<()> {
 pub(super) fn sync_all(folder: &Path) -> anyhow::Result<()> {
     let opened = fs_err::File::open(folder)?;
     rustix::fs::syncfs(opened.file())
-        .with_context(|| format!("cannot make `{}` durable", folder.display()))
+        .map_err(|error| explanations::not_durable(folder, error.into()))
 }
 
 #[cfg(test)]
