@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::anyhow;
 use buildbtw_doctor::{Check, Report};
@@ -15,6 +16,7 @@ use crate::cli::TelemetryArgs;
 use crate::db::inspection::Schema;
 use crate::owner::{Foreign, Owner};
 use crate::repos::base::BaseSnapshot;
+use crate::sources::SourceConfig;
 use crate::sources::directory::Inspection;
 
 /// Returns the lines of a report with these checks.
@@ -44,7 +46,14 @@ fn checks_of_settings_match_snapshot() {
         ("extra".parse().unwrap(), Err("404 Not Found".into())),
     ];
     let bases = base::judge("base repositories of x86_64", &snapshot);
+    let folder = SourceConfig::Directory {
+        folder: "/srv/sources".into(),
+        clone_base: None,
+        resync_interval: Duration::from_secs(60),
+    };
     let settings = [
+        configuration::usable("https://build.example.org"),
+        configuration::usable_sources(&folder),
         configuration::failed("configuration", &anyhow!("no hint")),
         configuration::failed("sources", &hint.into()),
         base::unusable(Explanation::from("`base.toml` has no repository")),

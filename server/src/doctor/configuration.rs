@@ -26,7 +26,7 @@ pub(super) fn read(args: &RunArgs, clock: &Clock) -> Configuration {
     let mut checks = Vec::new();
     let (sources, webhook) = match args.sources() {
         Ok((sources, webhook)) => {
-            checks.push(Check::ok("sources", describe(&sources)));
+            checks.push(usable_sources(&sources));
             (Some(sources), webhook)
         }
         Err(error) => {
@@ -42,11 +42,7 @@ pub(super) fn read(args: &RunArgs, clock: &Clock) -> Configuration {
     });
     let config = match config {
         Ok(config) => {
-            let message = format!(
-                "the settings can be used; the server's URL is {}",
-                config.url
-            );
-            checks.push(Check::ok("configuration", message));
+            checks.push(usable(&config.url));
             Some(config)
         }
         Err(error) => {
@@ -85,8 +81,15 @@ pub(super) fn failed(name: &str, error: &anyhow::Error) -> Check {
     Check::failed(name, Explanation::of_error(error.as_ref()), CORRECT)
 }
 
-fn describe(sources: &SourceConfig) -> String {
-    match sources {
+/// Returns the check of settings that can be used together.
+pub(super) fn usable(url: &str) -> Check {
+    let message = format!("the settings can be used; the server's URL is {url}");
+    Check::ok("configuration", message)
+}
+
+/// Returns the check of settings that name sources.
+pub(super) fn usable_sources(sources: &SourceConfig) -> Check {
+    let message = match sources {
         SourceConfig::Directory { folder, .. } => {
             format!("repositories in the folder `{}`", folder.display())
         }
@@ -97,7 +100,8 @@ fn describe(sources: &SourceConfig) -> String {
                 settings.group, settings.url
             )
         }
-    }
+    };
+    Check::ok("sources", message)
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use buildbtw_model::{Explanation, Sha256Digest};
 use sha2::Digest as _;
 
@@ -73,12 +72,22 @@ pub(super) fn digest(path: &Path) -> anyhow::Result<Sha256Digest> {
     let mut hasher = sha2::Sha256::new();
     let mut buffer = vec![0; 1 << 16];
     loop {
-        match io::Read::read(&mut file, &mut buffer).context("cannot read a package")? {
+        // Not with fs_err, whose error names the path a second time.
+        let read = io::Read::read(file.file_mut(), &mut buffer);
+        match read.map_err(|error| unreadable(path, &error))? {
             0 => break,
             count => hasher.update(buffer.get(..count).unwrap_or_default()),
         }
     }
     Ok(Sha256Digest::from_bytes(&hasher.finalize().into()))
+}
+
+/// Creates the explanation for a package on a disk that fails.
+fn unreadable(path: &Path, error: &io::Error) -> Explanation {
+    Explanation::with_hint(
+        format!("cannot read the package `{}`: {error}", path.display()),
+        "check the disk; restore the newest backup on another disk if it is damaged",
+    )
 }
 
 /// Checks that a data folder has a database, and that no restore into it was interrupted.
@@ -99,4 +108,19 @@ fn no_database(path: &Path) -> Explanation {
         format!("database `{}` not found", path.display()),
         "set --data-dir to the server's data folder",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn explanations_match_snapshot() {
+        let package = Path::new("/srv/data/repos/set/1/x86_64/a-1-1-any.pkg.tar.zst");
+        let explanations = [
+            unreadable(package, &io::Error::from_raw_os_error(5)),
+            no_database(Path::new("/srv/data/buildbtw.sqlite3")),
+        ];
+        insta::assert_snapshot!(explanations.map(|text| text.to_string()).join("\n\n"));
+    }
 }

@@ -134,6 +134,31 @@ mod tests {
     }
 
     #[test]
+    fn problems_match_snapshot() {
+        let found = BaseVersion {
+            pkgbase: Some("newbase".parse().unwrap()),
+            version: "2-1".parse().unwrap(),
+        };
+        let name: Pkgname = "moved".parse().unwrap();
+        let base: BaseVersions = [(name, found)].into_iter().collect();
+        let problems = |is_member: bool| {
+            Producers::produced_elsewhere(
+                &source("oldbase", "1-3", &["moved"]),
+                &"1-4".parse().unwrap(),
+                &"x86_64".parse().unwrap(),
+                &base,
+                |_| is_member,
+            )
+        };
+        assert_eq!(problems(true), []);
+        let problems: Vec<_> = problems(false)
+            .into_iter()
+            .map(|problem| problem.message)
+            .collect();
+        insta::assert_snapshot!(problems.join("\n"));
+    }
+
+    #[test]
     fn ignores_packages_of_other_pkgbases() {
         let mut index = PackageIndex::default();
         index.insert(Arc::new(source("newbase", "2-1", &["moved"])));

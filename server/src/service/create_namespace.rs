@@ -276,7 +276,16 @@ async fn free_name(
             return Ok(name);
         }
     }
-    Err(anyhow::anyhow!("all names like {stem} are taken").into())
+    Err(no_free_name(&stem))
+}
+
+pub(super) fn no_free_name(stem: &str) -> Error {
+    Refusal::new(
+        ProblemKind::Conflict,
+        format!("all names like `{stem}-1` are taken"),
+    )
+    .hint("choose another one with --name")
+    .into()
 }
 
 /// Converts a pkgbase to the beginning of a namespace name, which allows fewer characters.

@@ -8,7 +8,7 @@ use buildbtw_gitlab::{GitlabError, GitlabErrorKind, IdTokenError};
 use buildbtw_model::api::{NewerCommit, NotBuilt, PlanPreview, ProblemKind};
 use buildbtw_model::{
     Architecture, AttemptId, BuildId, BuildStatus, CommitHash, MissingKeys, NamespaceName,
-    NetworkPolicy, NotBuiltKind, TokenId, TokenScope, WorkerName,
+    NetworkPolicy, SourceProblemKind, TokenId, TokenScope, WorkerName,
 };
 
 use super::read::{build_page, find, logs};
@@ -17,6 +17,7 @@ use super::{
     exchange_id_token, expire_leases, hold, job_attempt, new_iteration, plan_iteration,
     preview_plan, retry, tokens,
 };
+use crate::db::source_repositories::{SourceProblem, SourceRepositoryRow};
 use crate::db::tokens::TokenRow;
 use crate::error::{Error, Refusal};
 use crate::network::NetworkSettings;
@@ -33,11 +34,29 @@ fn internal(error: sqlx::Error) -> Error {
     Error::from(error)
 }
 
-fn not_built() -> NotBuilt {
-    NotBuilt {
-        kind: NotBuiltKind::NotPlanned,
-        text: "a note".to_owned(),
-    }
+fn not_built() -> [NotBuilt; 3] {
+    let row = SourceRepositoryRow {
+        path: "libgreet".to_owned(),
+        pkgbase: Some("libgreet".parse().unwrap()),
+        branch: Some("main".to_owned()),
+        commit: None,
+        tree: None,
+        commit_time: None,
+        srcinfo_sha256: None,
+        problem: Some(SourceProblem::new(
+            SourceProblemKind::InvalidSrcinfo,
+            "no pkgbase",
+        )),
+        changed_at: Millis(0),
+        project_id: None,
+        http_url: None,
+        ssh_url: None,
+    };
+    [
+        retry::not_built_for(&row),
+        retry::not_planned(queue::too_long(Duration::from_secs(60))),
+        retry::not_planned(internal(sqlx::Error::RowNotFound)),
+    ]
 }
 
 fn newer_commit() -> NewerCommit {
@@ -76,6 +95,7 @@ fn refusals_of_services_match_snapshot() {
         ("unknown attempt", attempt_guard::no_attempt(attempt())),
         ("ended attempt", attempt_guard::attempt_ended(attempt())),
         ("existing namespace", create_namespace::name_taken(&name)),
+        ("no free name", create_namespace::no_free_name("libgreet")),
         (
             "network policy above the maximum",
             network
@@ -124,7 +144,7 @@ fn refusals_of_services_match_snapshot() {
         ),
         (
             "retry with notes",
-            retry::with_hint(conflict(), &name, &[], &[not_built()]),
+            retry::with_hint(conflict(), &name, &[], &not_built()),
         ),
         ("unknown token number", tokens::no_token(TokenId(9))),
         (

@@ -112,6 +112,19 @@ mod tests {
     }
 
     #[test]
+    fn problems_match_snapshot() {
+        let (none, sources) = (NetworkPolicy::None, NetworkPolicy::Sources);
+        let problems = [
+            ("x::https://me:secret@example.org/x", none),
+            ("file:///etc/shadow", sources),
+            ("git+ssh://git@example.org/x", sources),
+            ("hg+https://example.org/x", sources),
+        ];
+        let problems = problems.map(|(entry, network)| problem_of(entry, network).unwrap());
+        insta::assert_snapshot!(problems.join("\n"));
+    }
+
+    #[test]
     fn reports_remote_sources_under_policy_none() {
         let none = NetworkPolicy::None;
         assert_eq!(problem_of("fix.patch", none), None);

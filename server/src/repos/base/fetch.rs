@@ -66,7 +66,7 @@ async fn read_file(path: &str) -> Result<Vec<u8>, String> {
         Ok::<_, std::io::Error>(bytes)
     };
     let bytes = read.await.map_err(|error| error.to_string())?;
-    check_size(&bytes)?;
+    check_size(bytes.len() as u64)?;
     Ok(bytes)
 }
 
@@ -97,7 +97,7 @@ async fn fetch_http(url: &str, known: Option<&Place>) -> Result<Fetched, String>
     let Some((tag, bytes)) = fetched else {
         return Ok(Fetched::Unchanged);
     };
-    check_size(&bytes)?;
+    check_size(bytes.len() as u64)?;
     let place = Place {
         url: url.to_owned(),
         tag,
@@ -105,9 +105,29 @@ async fn fetch_http(url: &str, known: Option<&Place>) -> Result<Fetched, String>
     Ok(Fetched::Content(place, bytes))
 }
 
-fn check_size(bytes: &[u8]) -> Result<(), String> {
-    match bytes.len() as u64 > MAX_DATABASE {
+fn check_size(bytes: u64) -> Result<(), String> {
+    match bytes > MAX_DATABASE {
         true => Err(format!("it is larger than {} MiB", MAX_DATABASE >> 20)),
         false => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn reasons_match_snapshot() {
+        let repository = Repository {
+            name: "core".parse().unwrap(),
+            servers: Vec::new(),
+            sig_level: "Never".to_owned(),
+        };
+        let fetched = fetch(&repository, &"x86_64".parse().unwrap(), None).await;
+        let reasons = [
+            fetched.err().unwrap(),
+            check_size(MAX_DATABASE + 1).unwrap_err(),
+        ];
+        insta::assert_snapshot!(reasons.join("\n"));
     }
 }

@@ -5,9 +5,9 @@ mod newer;
 use std::collections::BTreeSet;
 
 use buildbtw_model::api::{
-    NewerCommit, NotBuilt, ProblemKind, RetriedBuild, RetriedBuilds, RetryBuilds,
+    NewerCommit, NotBuilt, Problem, ProblemKind, RetriedBuild, RetriedBuilds, RetryBuilds,
 };
-use buildbtw_model::{BuildStatus, NamespaceName, NotBuiltKind, Pkgbase};
+use buildbtw_model::{BuildStatus, Explanation, NamespaceName, NotBuiltKind, Pkgbase};
 
 use crate::db::Database;
 use crate::db::builds::{self, BuildRow};
@@ -74,10 +74,7 @@ pub async fn retry(
         if let Err(error) = new_iteration_after(parts, &namespace, &before, trigger, caller).await
             && (not_built.is_empty() || !error.is_broken_source())
         {
-            not_built.push(NotBuilt {
-                kind: NotBuiltKind::NotPlanned,
-                text: format!("cannot plan the newer commits: {error}"),
-            });
+            not_built.push(not_planned(error));
         }
     }
     let (commits, reasons) = (&newer.commits, &not_built);
@@ -121,7 +118,20 @@ fn failed(all: &[BuildRow]) -> Vec<Pkgbase> {
     failed.into_iter().take(MAX_REREAD).collect()
 }
 
-fn not_built_for(row: &SourceRepositoryRow) -> NotBuilt {
+/// Explains why a plan of newer commits failed. The cause of an internal error is only logged.
+pub(super) fn not_planned(error: Error) -> NotBuilt {
+    let Problem { title, hint, .. } = error.into_problem();
+    let why = Explanation {
+        message: title,
+        hint,
+    };
+    NotBuilt {
+        kind: NotBuiltKind::NotPlanned,
+        text: format!("cannot plan the newer commits: {}", why.in_one_line()),
+    }
+}
+
+pub(super) fn not_built_for(row: &SourceRepositoryRow) -> NotBuilt {
     let problem = row.problem.as_ref();
     let problem = problem.map_or_else(|| "".into(), SourceProblem::explanation);
     let unusable = sources::is_unusable(row);
