@@ -50,7 +50,14 @@ impl OpenError {
                 message,
                 "start the version that wrote it, or restore a backup of this version",
             ),
-            Self::Migrate { .. } | Self::Open { .. } => message.into(),
+            Self::Migrate { .. } => Explanation::with_hint(
+                message,
+                "restore the newest backup, or start the server again if the disk was full",
+            ),
+            Self::Open { .. } => Explanation::with_hint(
+                message,
+                "let the server's user read and write it and its folder, and check the disk",
+            ),
         }
     }
 }

@@ -51,7 +51,7 @@ pub async fn record_created(
             let message = moved(&row.git_ref, &row.commit, &found.sha);
             let kind = FailureKind::Infrastructure;
             transition
-                .fail_permanently(&build, row.attempt, kind, &message.into())
+                .fail_permanently(&build, row.attempt, kind, &message)
                 .await?;
         }
     }

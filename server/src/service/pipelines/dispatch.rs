@@ -2,7 +2,8 @@
 //! a crash or an outage.
 
 use buildbtw_model::{
-    AttemptId, BuildId, ClaimId, CommitHash, FailureKind, GitRef, ProjectId, TokenScope, WorkerName,
+    AttemptId, BuildId, ClaimId, CommitHash, Explanation, FailureKind, GitRef, Pkgbase, ProjectId,
+    TokenScope, WorkerName,
 };
 
 use crate::db::attempts::{NewAttempt, UNLIMITED_LEASE};
@@ -76,7 +77,7 @@ pub async fn dispatch(
             Some((_, _, Err(reason))) => {
                 let kind = FailureKind::Infrastructure;
                 transition
-                    .fail_permanently(build, attempt.id, kind, &reason.as_str().into())
+                    .fail_permanently(build, attempt.id, kind, reason)
                     .await?;
             }
             None => {}
@@ -111,18 +112,14 @@ pub(crate) async fn placeholder_token(
 async fn target(
     database: &Database,
     build: &BuildRow,
-) -> Result<Result<PipelineTarget, String>, Error> {
+) -> Result<Result<PipelineTarget, Explanation>, Error> {
     let reader = database.read();
     let pkgbase = &build.pkgbase;
     let Some(repository) = source_repositories::usable(reader, pkgbase).await? else {
-        return Ok(Err(format!(
-            "{pkgbase} no longer has a usable project in GitLab"
-        )));
+        return Ok(Err(no_project(pkgbase)));
     };
     let Some(project_id) = repository.project_id else {
-        return Ok(Err(format!(
-            "{pkgbase} does not belong to a GitLab project"
-        )));
+        return Ok(Err(not_on_gitlab(pkgbase)));
     };
     let origins = iterations::origins(reader, build.iteration_id).await?;
     let origin = origins
@@ -130,11 +127,7 @@ async fn target(
         .find(|(changeset, commit)| changeset.pkgbase == *pkgbase && *commit == build.commit);
     let git_ref = match (origin, repository.branch) {
         (Some((changeset, _)), _) if !is_branch_or_tag(&changeset.git_ref) => {
-            return Ok(Err(format!(
-                "GitLab runs pipelines on branches and tags only, and `{}` is neither: push it as a \
-                 branch of {} and create a new iteration",
-                changeset.git_ref, repository.path
-            )));
+            return Ok(Err(no_branch_or_tag(&changeset.git_ref, &repository.path)));
         }
         (Some((changeset, _)), _) => changeset.git_ref.to_string(),
         (None, Some(branch)) => {
@@ -144,7 +137,7 @@ async fn target(
             branch
         }
         (None, None) => {
-            return Ok(Err(format!("{pkgbase} no longer has a default branch")));
+            return Ok(Err(no_default_branch(pkgbase)));
         }
     };
     Ok(Ok(PipelineTarget {
@@ -153,13 +146,43 @@ async fn target(
     }))
 }
 
-/// Returns why a build cannot run as a pipeline of a branch that has moved.
-pub(super) fn moved(git_ref: &str, planned: &CommitHash, head: &CommitHash) -> String {
-    format!(
-        "{git_ref} moved from {} to {}, and GitLab runs pipelines on the heads of branches only; a new \
-         iteration builds the new head",
-        planned.short(),
-        head.short()
+/// Explains that a build cannot run as a pipeline of a branch that has moved.
+pub(super) fn moved(git_ref: &str, planned: &CommitHash, head: &CommitHash) -> Explanation {
+    Explanation::with_hint(
+        format!(
+            "{git_ref} moved from {} to {}, and GitLab runs pipelines on the heads of branches only",
+            planned.short(),
+            head.short()
+        ),
+        "create a new iteration, which builds the new head",
+    )
+}
+
+fn no_project(pkgbase: &Pkgbase) -> Explanation {
+    Explanation::with_hint(
+        format!("{pkgbase} no longer has a usable project in GitLab"),
+        "repair its project, which the page of the sources lists, and create a new iteration",
+    )
+}
+
+fn not_on_gitlab(pkgbase: &Pkgbase) -> Explanation {
+    Explanation::with_hint(
+        format!("{pkgbase} does not belong to a GitLab project"),
+        "move its repository to the GitLab group, and create a new iteration",
+    )
+}
+
+fn no_branch_or_tag(git_ref: &GitRef, path: &str) -> Explanation {
+    Explanation::with_hint(
+        format!("GitLab runs pipelines on branches and tags only, and `{git_ref}` is neither"),
+        format!("push it as a branch of {path}, and create a new iteration"),
+    )
+}
+
+fn no_default_branch(pkgbase: &Pkgbase) -> Explanation {
+    Explanation::with_hint(
+        format!("{pkgbase} no longer has a default branch"),
+        "set one in the settings of its project, and create a new iteration",
     )
 }
 
@@ -168,4 +191,24 @@ fn is_branch_or_tag(git_ref: &GitRef) -> bool {
     let text = git_ref.as_str();
     let is_commit = text.len() >= 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     !is_commit && !text.starts_with("merge-requests/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn explanations_match_snapshot() {
+        let pkgbase: Pkgbase = "libgreet".parse().unwrap();
+        let commit = |digit: &str| -> CommitHash { digit.repeat(40).parse().unwrap() };
+        let git_ref: GitRef = "merge-requests/1/head".parse().unwrap();
+        let explanations = [
+            moved("main", &commit("0"), &commit("1")),
+            no_project(&pkgbase),
+            not_on_gitlab(&pkgbase),
+            no_branch_or_tag(&git_ref, "packages/libgreet"),
+            no_default_branch(&pkgbase),
+        ];
+        insta::assert_snapshot!(explanations.map(|text| text.to_string()).join("\n\n"));
+    }
 }
