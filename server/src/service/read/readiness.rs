@@ -77,11 +77,19 @@ async fn migrations(parts: MonitoringParts<'_>) -> Result<(), String> {
     let newest = MIGRATOR.iter().map(|migration| migration.version).max();
     match figures::applied_migration(parts.database.read()).await {
         Ok(applied) if applied == newest => Ok(()),
-        Ok(applied) => Err(format!(
-            "the database has migration {applied:?}, the program {newest:?}"
-        )),
+        Ok(applied) => Err(other_migration(applied, newest)),
         Err(error) => Err(format!("the database cannot be read: {error}")),
     }
+}
+
+/// Returns the problem of a database whose newest migration, `applied`, is not the program's, `newest`.
+fn other_migration(applied: Option<i64>, newest: Option<i64>) -> String {
+    let name = |version: Option<i64>| version.map_or("none".to_owned(), |it| it.to_string());
+    format!(
+        "the newest migration of the database is {}, and of the program {}",
+        name(applied),
+        name(newest)
+    )
 }
 
 fn sources(parts: MonitoringParts<'_>) -> Result<(), String> {
@@ -110,6 +118,18 @@ fn shutdown(parts: MonitoringParts<'_>) -> Result<(), String> {
 mod tests {
     use super::*;
     use crate::testing::TestState;
+
+    #[test]
+    fn names_both_migrations() {
+        insta::assert_snapshot!(
+            other_migration(Some(20_260_101_000_000), Some(20_260_201_000_000)),
+            @"the newest migration of the database is 20260101000000, and of the program 20260201000000"
+        );
+        insta::assert_snapshot!(
+            other_migration(None, Some(20_260_201_000_000)),
+            @"the newest migration of the database is none, and of the program 20260201000000"
+        );
+    }
 
     fn problem(readiness: &ReadyResponse, name: &str) -> Option<String> {
         let mut checks = readiness.checks.iter();
