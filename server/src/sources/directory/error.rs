@@ -28,6 +28,9 @@ pub(super) enum GitError {
     },
     #[error("no such branch, tag or commit")]
     UnknownRef,
+    /// An abbreviated hash that several objects share.
+    #[error("several objects have a hash that begins with `{0}`")]
+    Ambiguous(String),
     #[error("{0}")]
     Broken(String),
 }
@@ -44,6 +47,7 @@ impl GitError {
                 "run `git -C '{path}' symbolic-ref HEAD refs/heads/{other}`"
             )),
             Self::Broken(_) => Some(FSCK.to_owned()),
+            Self::Ambiguous(_) => Some("name the commit with more digits".to_owned()),
             Self::UnknownRef => None,
         }
     }
@@ -54,9 +58,10 @@ impl From<&GitError> for SourceProblem {
         let kind = match error {
             GitError::Empty => SourceProblemKind::Empty,
             GitError::Unborn { .. } => SourceProblemKind::NoDefaultBranch,
-            GitError::NotARepository(_) | GitError::UnknownRef | GitError::Broken(_) => {
-                SourceProblemKind::Unreadable
-            }
+            GitError::NotARepository(_)
+            | GitError::UnknownRef
+            | GitError::Ambiguous(_)
+            | GitError::Broken(_) => SourceProblemKind::Unreadable,
         };
         Self {
             kind,
@@ -118,6 +123,7 @@ mod tests {
             unborn(1),
             unborn(7),
             GitError::UnknownRef,
+            GitError::Ambiguous("4f2a".to_owned()),
             unreadable("the objects")(std::io::Error::other("bad object")),
         ];
         for error in &errors {
@@ -126,6 +132,7 @@ mod tests {
                 | GitError::Empty
                 | GitError::Unborn { .. }
                 | GitError::UnknownRef
+                | GitError::Ambiguous(_)
                 | GitError::Broken(_) => {}
             }
         }

@@ -155,9 +155,7 @@ fn find_commit(
         match found.map_err(unreadable("the objects"))? {
             Some(Ok(id)) => Some(id),
             Some(Err(())) => {
-                return Err(GitError::Broken(format!(
-                    "several objects have a hash that begins with `{text}`; use more digits"
-                )));
+                return Err(GitError::Ambiguous(text.to_owned()));
             }
             None => None,
         }

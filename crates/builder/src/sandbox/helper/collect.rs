@@ -12,6 +12,7 @@ use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
 use sha2::{Digest as _, Sha256};
 
+use super::failures;
 use crate::failure::{Context as _, Failure};
 use crate::outcome::BuiltPackage;
 use crate::request::BuildRequest;
@@ -87,9 +88,7 @@ fn names(dir: &mut Dir) -> Result<Vec<String>, Failure> {
             continue;
         }
         if names.len() == MAX_PACKAGES {
-            return Err(Failure::package(format!(
-                "the build left more than {MAX_PACKAGES} package files"
-            )));
+            return Err(failures::too_many_packages(MAX_PACKAGES));
         }
         names.push(name);
     }

@@ -1,8 +1,10 @@
-//! The failures of creating a root: its scratch disk, its namespaces and its folder.
+//! The failures of creating a root (its scratch disk, its namespaces and its folder) and of what is run in it.
 
 use std::fmt::Display;
 use std::io;
 use std::path::Path;
+
+use buildbtw_model::Explanation;
 
 use crate::failure::Failure;
 use crate::sandbox::disk::MKFS;
@@ -98,6 +100,30 @@ pub(super) fn other_owner(folder: &Path) -> Failure {
     .hint("choose another folder, or remove this one, so that it is created again")
 }
 
+/// Returns the failure for dependencies that pacman refused to install, and why it did.
+pub(super) fn not_installed(why: Explanation) -> Failure {
+    Failure::package(why.map(|why| format!("the dependencies cannot be installed: {why}")))
+}
+
+/// Returns the failure for a PKGBUILD whose output exceeds `limit` bytes before anything is built.
+pub(super) fn printing_pkgbuild(limit: u64) -> Failure {
+    Failure::package(format!(
+        "the PKGBUILD prints more than {limit} bytes when it is read"
+    ))
+    .hint("print only in the PKGBUILD's functions")
+}
+
+/// Returns the failure for a sandbox in which makepkg did not run.
+pub(super) fn makepkg_not_started() -> Failure {
+    Failure::infrastructure("the sandbox could not start makepkg").see_log()
+}
+
+/// Returns the failure for a build with more than `limit` package files.
+pub(super) fn too_many_packages(limit: usize) -> Failure {
+    Failure::package(format!("the build left more than {limit} package files"))
+        .hint("split the PKGBUILD into several")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,6 +151,13 @@ mod tests {
             ("user namespaces inside a sandbox", nested_namespaces()),
             ("folder that is not a root", not_a_root(root)),
             ("root of another range", other_owner(root)),
+            (
+                "dependencies that conflict",
+                not_installed("curl and curl-git are in conflict".into()),
+            ),
+            ("PKGBUILD that prints", printing_pkgbuild(1 << 20)),
+            ("makepkg that does not start", makepkg_not_started()),
+            ("many packages", too_many_packages(1000)),
         ]);
         insta::assert_snapshot!(text);
     }

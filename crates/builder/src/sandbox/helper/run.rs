@@ -8,6 +8,7 @@ use std::time::Instant;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::bwrap::Sandboxed;
+use super::failures;
 use crate::failure::{Context as _, Failure};
 use crate::log::Lines;
 
@@ -109,9 +110,7 @@ impl Sandboxed<'_> {
         if text.len() as u64 == most {
             child.kill().context("stopping the sandbox")?;
             child.wait().context("waiting for the sandbox")?;
-            return Err(Failure::package(format!(
-                "the PKGBUILD prints more than {most} bytes when it is read"
-            )));
+            return Err(failures::printing_pkgbuild(most));
         }
         let status = child.wait().context("waiting for the sandbox")?;
         Ok((status, text))

@@ -4,6 +4,7 @@
 use buildbtw_model::{Explanation, Pkgbase};
 
 use super::blame::Blame;
+use super::failures;
 use super::root::Root;
 use crate::failure::Failure;
 use crate::request::BuildRequest;
@@ -78,8 +79,7 @@ impl Transaction {
             let blame = Blame::find(root, namespace, dependency, package, &request.dependencies)?;
             why = blame.explain(&refusal.text, &request.pkgbase);
         }
-        let failure =
-            Failure::package(why.map(|why| format!("the dependencies cannot be installed: {why}")));
+        let failure = failures::not_installed(why);
         Ok(Some(if refusal.see_log {
             failure.see_log()
         } else {

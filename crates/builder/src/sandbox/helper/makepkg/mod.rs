@@ -18,7 +18,7 @@ use self::stage::Stage;
 use super::accounts::BUILD_USER;
 use super::bwrap::{Sandboxed, View};
 use super::headings::heading;
-use super::login;
+use super::{failures, login};
 use super::network::Network;
 use super::root::Root;
 use super::run::exit_code;
@@ -284,8 +284,7 @@ impl<'a> Makepkg<'a> {
             return Err(version_changed(version, other).see_log());
         }
         if !status.success() && fs_err::symlink_metadata(notes.join("started")).is_err() {
-            let failure = Failure::infrastructure("the sandbox could not start makepkg").see_log();
-            return Err(run.reclassified(failure));
+            return Err(run.reclassified(failures::makepkg_not_started()));
         }
         let exit_context = self.exit_context(&notes, exit_code(status), stage);
         let Some(failure) = exit_context.failure() else {
