@@ -89,6 +89,11 @@ test-console:
 [group('check')]
 console-cost SECONDS='300':
     @scripts/console-cost '{{ SECONDS }}'
+# Write the man pages and completions of all programs to a folder
+[group('develop')]
+man FOLDER='target/manual':
+    cargo run --quiet --package buildbtw-manual -- '{{ FOLDER }}'
+    @echo 'for example: man {{ FOLDER }}/man/buildbtw-show.1'
 
 # Format all Rust code
 [group('check')]

@@ -5,7 +5,6 @@ use std::io;
 
 use buildbtw_model::api::ProblemKind;
 use buildbtw_model::client::ClientError;
-use buildbtw_model::{NamespaceName, Pkgbase};
 
 /// The exit code of every error.
 pub const EXIT_ERROR: u8 = 3;
@@ -51,12 +50,12 @@ impl Error {
         }
     }
 
-    /// Creates the error for a package that a namespace does not build.
-    pub(crate) fn unknown_build(namespace: &NamespaceName, pkgbase: &Pkgbase) -> Self {
-        Self::with_hint(
-            format!("namespace `{namespace}` has no build of `{pkgbase}`"),
-            format!("`buildbtw show {namespace}` lists its builds"),
-        )
+    /// Returns the kind of problem, if the server refused a request.
+    pub(crate) fn problem_kind(&self) -> Option<ProblemKind> {
+        match self {
+            Self::Server { error, .. } => error.problem_kind(),
+            Self::Local { .. } | Self::OutputClosed => None,
+        }
     }
 
     /// Returns the exit code: success if the reader closed standard output, which is not a failure.
@@ -121,6 +120,8 @@ fn problem_hint(kind: ProblemKind) -> Option<&'static str> {
         ProblemKind::Unavailable => Some("try again in a moment"),
         ProblemKind::NotFound
         | ProblemKind::InvalidRequest
+        | ProblemKind::UnsupportedVersion
+        | ProblemKind::UnknownArchitecture
         | ProblemKind::Unauthenticated
         | ProblemKind::Forbidden
         | ProblemKind::Conflict

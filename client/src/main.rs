@@ -9,6 +9,9 @@ use clap::Parser as _;
 fn main() -> ExitCode {
     // Sandboxes start this program again, and need it without threads.
     buildbtw_builder::run_helper_if_asked();
+    if buildbtw::complete_if_asked() {
+        return ExitCode::SUCCESS;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return buildbtw::cli::report_usage(&error),

@@ -1,5 +1,6 @@
 //! The checked settings of a server. Their flags and environment variables are in `cli/`.
 
+pub mod build_tags;
 pub mod pipelines;
 mod webhook;
 
@@ -11,6 +12,7 @@ use buildbtw_model::{Architecture, BuildTool, Packager};
 use crate::address::BaseUrl;
 use crate::network::NetworkSettings;
 
+use build_tags::BuildTags;
 use pipelines::PipelineSettings;
 pub use webhook::{SharedSecrets, WebhookConfig};
 
@@ -50,6 +52,8 @@ pub struct Config {
     pub max_package_bytes: u64,
     /// Maximum size of a log, in bytes.
     pub max_log_bytes: u64,
+    /// Which builds need workers with a tag.
+    pub build_tags: BuildTags,
     /// Number of iterations that a namespace keeps; all if unset.
     pub keep_iterations: Option<usize>,
     /// Network policies.

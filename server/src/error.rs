@@ -97,7 +97,7 @@ impl Refusal {
 
 fn status_of(kind: ProblemKind) -> StatusCode {
     match kind {
-        ProblemKind::InvalidRequest => StatusCode::BAD_REQUEST,
+        ProblemKind::InvalidRequest | ProblemKind::UnsupportedVersion => StatusCode::BAD_REQUEST,
         ProblemKind::Unauthenticated => StatusCode::UNAUTHORIZED,
         ProblemKind::Forbidden => StatusCode::FORBIDDEN,
         ProblemKind::NotFound => StatusCode::NOT_FOUND,
@@ -106,6 +106,7 @@ fn status_of(kind: ProblemKind) -> StatusCode {
         | ProblemKind::BrokenSource
         | ProblemKind::PlanTooLarge
         | ProblemKind::BootstrapNeeded
+        | ProblemKind::UnknownArchitecture
         | ProblemKind::ChecksumMismatch
         | ProblemKind::UnexpectedPackage => StatusCode::UNPROCESSABLE_ENTITY,
         ProblemKind::AlreadyExists | ProblemKind::AttemptEnded | ProblemKind::Conflict => {

@@ -22,6 +22,7 @@ pub mod network;
 pub mod outage;
 pub mod owner;
 pub mod planning;
+pub mod principal;
 pub mod private;
 pub mod repos;
 mod request_trace;

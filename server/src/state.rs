@@ -2,6 +2,7 @@
 //! actors learn of work. It does not depend on its users.
 
 pub mod announcer;
+pub mod capability;
 pub mod claim_queue;
 pub mod failed_logins;
 pub mod fetched_protocols;
@@ -12,6 +13,7 @@ pub mod publish_queue;
 pub mod recent_events;
 pub mod replans;
 pub mod report_limit;
+pub mod shares;
 pub mod token_cache;
 pub mod trace_recorder;
 
@@ -49,6 +51,7 @@ use publish_queue::{FileListQueue, PublishQueue};
 use recent_events::RecentEvents;
 use replans::Replans;
 use report_limit::ReportLimit;
+use shares::Shares;
 use token_cache::TokenCache;
 use trace_recorder::TraceRecorder;
 
@@ -120,6 +123,8 @@ pub struct Parts {
     pub admission: Admission,
     /// Limits concurrent reports of workers.
     pub reports: ReportLimit,
+    /// What was built for whom within the last day.
+    pub shares: Shares,
     /// The outages of background tasks.
     pub outages: Outages,
     /// Counts failed logins.
@@ -192,6 +197,7 @@ impl Parts {
             reload: Waker::default(),
             token_cache: TokenCache::default(),
             reports: ReportLimit::default(),
+            shares: Shares::default(),
             outages: Outages::default(),
             failed_logins: FailedLogins::default(),
             shutdown,

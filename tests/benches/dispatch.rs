@@ -2,7 +2,7 @@
 //! Prints figures; asserts nothing about time.
 //!
 //! The server is a process of its own, and the workers share another one. `just bench` compiles the server first.
-//! `cargo bench … -- chain|scale|paced|metrics|makespan` runs one part.
+//! `cargo bench … -- chain|scale|paced|urgent|metrics|makespan` runs one part.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -17,6 +17,8 @@ use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use buildbtw_model::Priority;
+use buildbtw_model::api::SetPriority;
 use buildbtw_model::client::Client;
 use buildbtw_tests::paced::{Paced, spread};
 use buildbtw_tests::worker_pool::{Packages, WorkerPool, claim, create, done, report};
@@ -39,6 +41,9 @@ fn main() {
         }
         if wanted("paced") {
             paced(100, 30, 500).await;
+        }
+        if wanted("urgent") {
+            urgent(5_000, 50).await;
         }
         if wanted("scale") {
             scale(12_000, 500).await;
@@ -94,6 +99,51 @@ async fn paced(chains: usize, length: usize, workers: usize) {
     let latencies = paced.dispatches(&client, folder.path(), "paced").await;
     println!(
         "outcome -> dependent, {chains} builds/s      {}",
+        spread(latencies)
+    );
+    drop(server);
+}
+
+/// Measures how soon an urgent build is dispatched while thousands of others are ready: from the report of the build
+/// before, which frees the only worker.
+async fn urgent(ready: usize, fixes: usize) {
+    let folder = tempfile::tempdir().unwrap();
+    let sources = Sources::new(folder.path());
+    let members = (0..=ready).map(|number| if number == 0 { Vec::new() } else { vec![0] });
+    sources.write_graph(members.chain((0..fixes).map(|_| Vec::new())));
+    let (server, client) = serve(folder.path(), &sources);
+    let packages = Packages::new(folder.path());
+    create(&client, "p0/main", "mass").await;
+    let mut current = claim(&client, "bench", 50).await.unwrap();
+    let mut latencies = Vec::with_capacity(fixes);
+    for fix in 0..=fixes {
+        let built = packages.upload(&client, &current).await;
+        let pkgbase = format!("p{}", ready + fix);
+        // The first round only builds what all others wait for.
+        if fix > 0 {
+            let name = format!("fix{fix}");
+            create(&client, &format!("{pkgbase}/main"), &name).await;
+            let urgent = SetPriority {
+                priority: Priority::Urgent,
+                reason: None,
+            };
+            let name = name.parse().unwrap();
+            client.set_priority(&name, &urgent).await.unwrap();
+        }
+        let reported = Instant::now();
+        report(&client, &current, built).await;
+        current = claim(&client, "bench", 50).await.unwrap();
+        if fix > 0 {
+            latencies.push(reported.elapsed());
+            assert_eq!(
+                current.pkgbase.as_str(),
+                pkgbase,
+                "another build came first"
+            );
+        }
+    }
+    println!(
+        "outcome -> urgent build, {ready} ready     {}",
         spread(latencies)
     );
     drop(server);

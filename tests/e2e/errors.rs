@@ -16,7 +16,6 @@ unknown option           | buildbtw list --colour
 missing argument         | buildbtw new
 missing option           | buildbtw token create --name w
 too many arguments       | buildbtw show one two
-changeset without ref    | buildbtw new libgreet
 invalid pkgbase          | buildbtw new ../main
 invalid ref              | buildbtw new libgreet/-x
 URL of no merge request  | buildbtw new https://gitlab.example/group
@@ -25,6 +24,12 @@ reserved namespace       | buildbtw new libgreet/main --name local
 unknown scope            | buildbtw new libgreet/main --scope everything
 unknown policy           | buildbtw new libgreet/main --network all
 unknown format           | buildbtw plan libgreet/main --format svg
+unknown field            | buildbtw list --json nmae
+broken jq                | buildbtw list --jq '.['
+no JSON                  | buildbtw completions bash --jq .
+unknown state            | buildbtw show set --state broken
+broken --grep            | buildbtw logs set libgreet --grep '('
+invalid iteration        | buildbtw diff set/0
 unknown shell            | buildbtw completions tcl
 unknown choice of colour | buildbtw list --color sometimes
 invalid number           | buildbtw show set --iteration first
@@ -51,17 +56,17 @@ sandbox without command  | buildbtw sandbox --dir root
 
 /// Errors of files on this machine.
 const FILES: &str = r"
-no .SRCINFO              | buildbtw build nowhere --architecture x86_64
-folder named .SRCINFO    | buildbtw build folder --architecture x86_64
-.SRCINFO without pkgbase | buildbtw build nameless --architecture x86_64
-other architecture       | buildbtw build tree/greet --architecture riscv64
+no .SRCINFO              | buildbtw build nowhere --arch x86_64
+folder named .SRCINFO    | buildbtw build folder --arch x86_64
+.SRCINFO without pkgbase | buildbtw build nameless --arch x86_64
+other architecture       | buildbtw build tree/greet --arch riscv64
 missing source tree      | buildbtw plan greet --srcinfo nowhere
 empty source tree        | buildbtw plan greet --srcinfo folder
 unknown pkgbase          | buildbtw plan nothing --srcinfo tree
 ref in a source tree     | buildbtw plan greet/main --srcinfo tree
+unmatched --include      | buildbtw plan greet --srcinfo tree --include 'lib*'
 invalid --include        | buildbtw plan greet --srcinfo tree --include '['
 invalid --exclude        | buildbtw plan greet --srcinfo tree --exclude '{a'
-changeset without ref    | buildbtw plan greet
 existing token file      | buildbtw token create --scope worker --name w --output token
 unwritable token file    | buildbtw token create --scope worker --name w --output /dev/null/w
 ";
@@ -103,16 +108,21 @@ login with an unknown token | buildbtw login --token-file token
 const REQUESTS: &str = r"
 unknown pkgbase              | buildbtw new nothing/main
 pkgname of a pkgbase         | buildbtw new split-docs/main
+mistyped pkgbase             | buildbtw new libfo
+mistyped ref                 | buildbtw new libfoo/mian
 unknown ref                  | buildbtw new libfoo/nowhere
 broken source repository     | buildbtw new broken/main
 existing name                | buildbtw new libfoo/main --name set
 origin given twice           | buildbtw new libfoo/main libfoo/main
 large plan                   | buildbtw new libfoo/main --max-builds 1
+unmatched --include          | buildbtw new libfoo/main --include 'haskell-*'
 invalid --include            | buildbtw new libfoo/main --include '['
 excluded origin              | buildbtw new libfoo/main --exclude 'lib*'
 merge request without GitLab | buildbtw new https://gitlab.example/a/b/-/merge_requests/1
 architecture of no worker    | buildbtw plan libfoo/main --arch riscv64
 unknown namespace            | buildbtw show nowhere
+mistyped namespace           | buildbtw show sett
+no confirmation              | buildbtw delete set
 unknown namespace, followed  | buildbtw watch nowhere
 unknown namespace, deleted   | buildbtw delete nowhere --yes
 unknown iteration            | buildbtw show set --iteration 9

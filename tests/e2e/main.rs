@@ -41,5 +41,6 @@ mod runner_deaths;
 mod runner_jobs;
 mod service_manager;
 mod start_errors;
+mod teamwork;
 mod traces;
 mod units;

@@ -155,15 +155,19 @@ fn rebuild_outputs_match_snapshots() {
         "buildbtw list",
         "buildbtw sources",
         "buildbtw sources --broken",
-        "buildbtw plan libgreet/main",
+        "buildbtw plan libgreet",
+        "buildbtw sources gre --json pkgbase,version",
+        "buildbtw list --json",
         "buildbtw new libgreet/main --name set --follow-default never",
         "buildbtw new libgreet/main --scope origin",
         "buildbtw cancel libgreet-1",
-        "buildbtw delete libgreet-1",
+        "buildbtw delete libgreet-1 --yes",
         "buildbtw list",
         "buildbtw show set",
         "buildbtw why set libgreet",
         "buildbtw why set greet",
+        "buildbtw status",
+        "buildbtw open set --print",
     ] {
         planned.succeed(line);
     }
@@ -179,6 +183,9 @@ fn rebuild_outputs_match_snapshots() {
         "buildbtw show set",
         "buildbtw why set greet",
         "buildbtw logs set greet",
+        "buildbtw logs set --failed --tail 1",
+        "buildbtw list --failed --json name,iteration.counts.failed",
+        "buildbtw show set --jq '.builds[] | [.pkgbase, .status] | @tsv'",
         "buildbtw retry set",
         "buildbtw cancel set",
         "buildbtw show set",
@@ -200,9 +207,10 @@ fn rebuild_outputs_match_snapshots() {
     for line in [
         "buildbtw show set",
         "buildbtw show set --iteration 1",
+        "buildbtw diff set",
         "buildbtw logs set libgreet",
         "buildbtw new libgreet/main --name again --no-bump",
-        "buildbtw delete again",
+        "buildbtw delete again --yes",
     ] {
         built.succeed(line);
     }

@@ -222,7 +222,7 @@ fn rebuilds_program_with_undeclared_library_link() {
 
     let (pkgbuild, srcinfo) = library("libfoo", 2);
     sources.commit_with("libfoo", &srcinfo, &pkgbuild);
-    let plan = cli(&server, &["plan", "libfoo/main", "--json"]);
+    let plan = cli(&server, &["plan", "libfoo/main", "--json=all"]);
     let text = printed(&plan);
     assert!(text.contains("links libfoo.so.1"), "{text}");
     let output = cli(

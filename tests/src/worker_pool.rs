@@ -10,7 +10,7 @@ use buildbtw_model::api::{
     ClaimRequest, ClaimedBuild, CreateNamespace, FollowDefault, Outcome, ReportedPackage,
 };
 use buildbtw_model::client::{Backoff, Client, ClientError, retry};
-use buildbtw_model::{ClaimId, EventId, EventKind, IterationStatus, Pkgbase, Scope};
+use buildbtw_model::{ClaimId, EventId, EventKind, IterationStatus, Pkgbase, Priority, Scope};
 use buildbtw_package::TinyPackage;
 
 pub async fn create(client: &Client, changeset: &str, name: &str) {
@@ -26,6 +26,7 @@ pub async fn create(client: &Client, changeset: &str, name: &str) {
         bootstrap: Vec::new(),
         same_sonames: false,
         follow_default: FollowDefault::Never,
+        priority: Priority::Normal,
     };
     client.create_namespace(&request).await.unwrap();
 }
@@ -61,6 +62,8 @@ pub async fn claim(client: &Client, worker: &str, wait_s: u32) -> Option<Claimed
         architectures: vec!["x86_64".parse().unwrap()],
         jobs: 1,
         protocols: Vec::new(),
+        machine: None,
+        load: None,
         wait_s,
     };
     persist(|| client.claim(&request)).await

@@ -52,6 +52,8 @@ pub(crate) async fn wait(
         architectures: context.architectures.clone(),
         jobs: context.jobs,
         protocols: context.protocols.clone(),
+        machine: Some(context.machine.clone()),
+        load: context.agent.connection.load(),
         wait_s: context.claim_wait_s,
     };
     let mut backoff = connection::backoff();

@@ -16,10 +16,10 @@ use buildbtw_builder::{
 };
 use buildbtw_model::client::{Authorities, Client};
 use buildbtw_model::settings::{address, any_number, read_text};
-use buildbtw_model::{Architecture, Explanation, Packager, WorkerName};
+use buildbtw_model::{Architecture, Explanation, Packager, WorkerName, WorkerTag};
 use buildbtw_settings::{Failure, Parsed, Program};
 use buildbtw_telemetry::logging::{LogFormat, log_filter};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{BuilderConfig, Config};
 
@@ -139,6 +139,17 @@ pub struct Run {
         value_delimiter = ','
     )]
     pub architectures: Vec<Architecture>,
+    /// Tags of this worker, separated by commas
+    ///
+    /// The server's `--build-tag` says which builds need a tag; only workers with it get them.
+    /// 1 to 32 of a-z, 0-9 and . _ - each. Repeatable.
+    #[arg(
+        long = "tag",
+        value_name = "TAG",
+        env = "BUILDBTW_WORKER_TAGS",
+        value_delimiter = ','
+    )]
+    pub tags: Vec<WorkerTag>,
     /// Builder to use
     #[arg(long, value_enum, env = "BUILDBTW_BUILDER", default_value = "sandbox")]
     pub builder: BuilderKind,
@@ -378,6 +389,7 @@ impl Run {
             name,
             jobs: self.jobs,
             architectures,
+            tags: self.tags,
             builder,
             scratch_dir: self.scratch_dir,
             packager: self.packager,

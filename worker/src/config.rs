@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use buildbtw_builder::{Limits, SandboxConfig, SimulatedConfig};
 use buildbtw_model::client::Client;
-use buildbtw_model::{Architecture, Packager, WorkerName};
+use buildbtw_model::{Architecture, Packager, WorkerName, WorkerTag};
 
 /// The settings of a worker.
 #[derive(Clone, Debug)]
@@ -20,6 +20,8 @@ pub struct Config {
     pub jobs: NonZeroUsize,
     /// The architectures to build for.
     pub architectures: Vec<Architecture>,
+    /// The tags of the worker.
+    pub tags: Vec<WorkerTag>,
     /// The builder.
     pub builder: BuilderConfig,
     /// The folder for state that survives a restart. Only one worker at a time can use it.

@@ -1,15 +1,17 @@
 //! The state that all tasks of a worker share.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use buildbtw_agent::{Agent, Connection, Interrupt};
 use buildbtw_builder::Builder;
+use buildbtw_model::api::WorkerMachine;
 use buildbtw_model::client::Client;
 use buildbtw_model::{Architecture, ClaimId, FailureKind, WorkerName, saturating};
 
 use crate::config::{BuilderConfig, Config};
 use crate::error::WorkerError;
+use crate::machine;
 use crate::metrics::Metrics;
 use crate::scratch::Scratch;
 use crate::shutdown::Phases;
@@ -27,6 +29,8 @@ pub(crate) struct Context {
     pub(crate) architectures: Vec<Architecture>,
     /// Protocols for sources that this worker supports in addition to the standard ones.
     pub(crate) protocols: Vec<String>,
+    /// What this machine is.
+    pub(crate) machine: WorkerMachine,
     pub(crate) claim_wait_s: u32,
     /// The number of concurrent builds.
     pub(crate) jobs: u32,
@@ -55,9 +59,10 @@ impl Context {
         };
         let open_claims = scratch.open_claims().map_err(unusable)?;
         let protocols = builder.source_protocols();
+        let machine = machine::measure(&config.tags, config.limits.memory_bytes);
         let phases = Arc::new(Phases::new(config.report_timeout));
         let agent = Arc::new(Agent {
-            connection: Arc::new(connection(config.client, &phases)),
+            connection: Arc::new(connection(config.client, &phases, &config.scratch_dir)),
             builder,
             packager: config.packager,
             limits: config.limits,
@@ -78,6 +83,7 @@ impl Context {
             architectures: config.architectures,
             jobs: saturating(config.jobs.get()),
             protocols,
+            machine,
             claim_wait_s: saturating(config.claim_wait.as_secs()),
             open_claims: Mutex::new(open_claims),
         })
@@ -86,7 +92,7 @@ impl Context {
 
 /// Creates the connection to the server. The worker stops when the server rejects its token, because results can no
 /// longer be reported.
-fn connection(client: Client, phases: &Arc<Phases>) -> Connection {
+fn connection(client: Client, phases: &Arc<Phases>, scratch: &Path) -> Connection {
     let server = client.server().to_owned();
     let denied = Arc::clone(phases);
     let on_denied = move |error| {
@@ -97,5 +103,7 @@ fn connection(client: Client, phases: &Arc<Phases>) -> Connection {
         // Pending reports are kept for the next start, with a valid token.
         denied.disconnect.cancel();
     };
+    let scratch = scratch.to_owned();
     Connection::new(client, phases.disconnect.clone(), Box::new(on_denied))
+        .with_load(Box::new(move || machine::load(&scratch)))
 }

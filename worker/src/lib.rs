@@ -20,6 +20,7 @@ mod config;
 mod context;
 pub mod doctor;
 mod error;
+mod machine;
 mod metrics;
 mod resume;
 mod scratch;

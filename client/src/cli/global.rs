@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::chosen::Wanted;
 use crate::output::ColorChoice;
 
 /// Options of every command.
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 pub struct Global {
     /// URL of the server
     ///
@@ -40,9 +41,30 @@ pub struct Global {
         help_heading = "Global options"
     )]
     pub token: Option<String>,
-    /// Print JSON, as the server sends it
-    #[arg(long, global = true, help_heading = "Global options")]
-    pub json: bool,
+    /// Print these fields as JSON; without a value, list the fields
+    ///
+    /// Names separated by commas, `iteration.status` for a field of a field, or `all`. notes/cli.md
+    /// describes the JSON of every command.
+    #[arg(
+        long,
+        global = true,
+        value_name = "FIELDS",
+        num_args = 0..=1,
+        default_missing_value = "",
+        help_heading = "Global options"
+    )]
+    pub json: Option<String>,
+    /// Filter the JSON with an expression of jq(1)
+    ///
+    /// Texts are printed raw, other values as JSON on one line. Without --json, the filter gets all
+    /// fields.
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILTER",
+        help_heading = "Global options"
+    )]
+    pub jq: Option<String>,
     /// Use of colours
     #[arg(
         long,
@@ -53,4 +75,15 @@ pub struct Global {
         help_heading = "Global options"
     )]
     pub color: ColorChoice,
+}
+
+impl Global {
+    /// Returns what the options say about the server.
+    pub(crate) fn wanted(&self) -> Wanted {
+        Wanted {
+            server: self.server.clone(),
+            token: self.token.clone(),
+            ca: self.ca.clone(),
+        }
+    }
 }

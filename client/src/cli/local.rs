@@ -10,6 +10,8 @@ use buildbtw_model::{
 };
 use clap::Args;
 
+use crate::completion;
+
 /// The arguments of `completions`.
 #[derive(Args, Debug)]
 pub struct CompletionsArgs {
@@ -39,8 +41,8 @@ pub struct BuildArgs {
     /// Architecture to build for
     ///
     /// [default: this machine's architecture]
-    #[arg(long, value_name = "ARCH")]
-    pub architecture: Option<Architecture>,
+    #[arg(long, value_name = "ARCH", alias = "architecture")]
+    pub arch: Option<Architecture>,
     /// Release to write into the PKGBUILD
     #[arg(long, value_name = "R")]
     pub pkgrel: Option<String>,
@@ -76,7 +78,12 @@ pub struct BuildArgs {
     /// Network policy: none, sources or prepare
     ///
     /// With `prepare`, prepare() and pkgver() have a network too.
-    #[arg(long, value_name = "POLICY", default_value_t)]
+    #[arg(
+        long,
+        value_name = "POLICY",
+        default_value_t,
+        add = completion::network_policies()
+    )]
     pub network: NetworkPolicy,
     /// Additional network to fetch sources from
     ///
@@ -92,7 +99,12 @@ pub struct BuildArgs {
     /// Action when the key of a signed source is not in keys/pgp
     ///
     /// `fail`: the build fails. `warn`: the log has a warning.
-    #[arg(long, value_name = "ACTION", default_value_t)]
+    #[arg(
+        long,
+        value_name = "ACTION",
+        default_value_t,
+        add = completion::missing_keys()
+    )]
     pub missing_keys: MissingKeys,
 }
 

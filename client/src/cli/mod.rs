@@ -1,29 +1,47 @@
 //! The command line: one file per group of commands.
 
+mod examples;
 mod global;
+mod inspect;
 mod local;
 mod namespaces;
+mod origin;
 mod planning;
+mod rows;
 mod server;
 mod usage;
 
 use clap::{Parser, Subcommand};
 
 pub use global::Global;
+pub use inspect::{
+    ConfigArgs, ConfigCommand, ConfigKey, DiffArgs, IterationArgument, OpenArgs, StatusArgs,
+};
 pub use local::{BindArgument, BuildArgs, CompletionsArgs, RepositoryArgument, SandboxArgs};
 pub use namespaces::{
-    DeleteArgs, LogsArgs, NamespaceArgs, RetryArgs, ShowArgs, WatchArgs, WhyArgs,
+    DeleteArgs, LogsArgs, NamespaceArgs, Pattern, PrioritizeArgs, RetryArgs, ShowArgs, WatchArgs,
+    WhyArgs,
 };
-pub use planning::{NewArgs, NewIterationArgs, PlanArgs, PlanForm, SpreadArgs};
-pub use server::{LoginArgs, SourcesArgs, TokenCommand, TokenCreateArgs};
+pub use origin::OriginArgument;
+pub use planning::{EditArgs, NewArgs, NewIterationArgs, PlanArgs, PlanForm, SpreadArgs};
+pub use rows::{BuildRowArgs, LimitArgs, ListArgs};
+pub use server::{
+    ActivityArgs, LoginArgs, SourcesArgs, TokenCommand, TokenCreateArgs, WorkerCommand,
+};
 pub use usage::report_usage;
 
 /// Rebuild packages and their dependents
 ///
 /// Exit codes: 0 when all went well; commands that wait for a rebuild exit with 1 when it failed and
-/// with 2 when it was cancelled; 3 for every error.
+/// with 2 when it was cancelled; 3 for every error; 130 when a command that waits was interrupted.
 #[derive(Debug, Parser)]
-#[command(name = "buildbtw", version, max_term_width = 100)]
+#[command(
+    name = "buildbtw",
+    version,
+    max_term_width = 100,
+    subcommand_precedence_over_arg = true,
+    after_help = examples::ALL
+)]
 pub struct Cli {
     /// Options of every command.
     #[command(flatten)]
@@ -37,46 +55,91 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Rebuild packages and their dependents
+    #[command(after_help = examples::NEW)]
     New(NewArgs),
+    /// Show what runs and what needs attention
+    #[command(after_help = examples::STATUS)]
+    Status(StatusArgs),
     /// List the namespaces
-    List,
+    #[command(after_help = examples::LIST)]
+    List(ListArgs),
+    /// List what happened lately, and who did it
+    #[command(after_help = examples::ACTIVITY)]
+    Activity(ActivityArgs),
     /// Show a namespace and its builds
+    #[command(after_help = examples::SHOW)]
     Show(ShowArgs),
     /// Show the plan of a rebuild without starting it
+    #[command(after_help = examples::PLAN)]
     Plan(PlanArgs),
     /// Explain why a package is rebuilt
+    #[command(after_help = examples::WHY)]
     Why(WhyArgs),
+    /// Change what a namespace rebuilds, reusing unchanged builds
+    #[command(after_help = examples::EDIT)]
+    Edit(EditArgs),
+    /// Compare the builds of two iterations or namespaces
+    #[command(after_help = examples::DIFF)]
+    Diff(DiffArgs),
     /// Plan a namespace again, reusing unchanged builds
+    #[command(after_help = examples::NEW_ITERATION)]
     NewIteration(NewIterationArgs),
     /// Retry failed builds and requeue their dependents
+    #[command(after_help = examples::RETRY)]
     Retry(RetryArgs),
     /// Stop the running builds of a namespace and hold the rest
+    #[command(after_help = examples::CANCEL)]
     Cancel(NamespaceArgs),
     /// Continue a cancelled namespace
+    #[command(after_help = examples::RESUME)]
     Resume(NamespaceArgs),
+    /// Change which namespaces get workers first
+    #[command(after_help = examples::PRIORITIZE)]
+    Prioritize(PrioritizeArgs),
     /// Remove a namespace with its repositories and logs
+    #[command(after_help = examples::DELETE)]
     Delete(DeleteArgs),
     /// Follow a rebuild to its end
+    #[command(after_help = examples::WATCH)]
     Watch(WatchArgs),
     /// Print the log of a build
+    #[command(after_help = examples::LOGS)]
     Logs(LogsArgs),
+    /// List the workers and what they do
+    #[command(after_help = examples::WORKERS)]
+    Workers,
+    /// Drain and resume workers (needs an admin token)
+    #[command(subcommand, after_help = examples::WORKER)]
+    Worker(WorkerCommand),
+    /// Open a namespace or a build in a browser
+    #[command(after_help = examples::OPEN)]
+    Open(OpenArgs),
     /// List the source repositories and their problems
+    #[command(after_help = examples::SOURCES)]
     Sources(SourcesArgs),
     /// Create, list and revoke tokens (needs an admin token)
-    #[command(subcommand)]
+    #[command(subcommand, after_help = examples::TOKEN)]
     Token(TokenCommand),
     /// Save the URL of a server and a token for later commands
+    #[command(after_help = examples::LOGIN)]
     Login(LoginArgs),
     /// Check the settings, the server and the token
     ///
     /// Prints a line for each check, with a command or instruction that repairs what it found. Exits
     /// with 1 if a check failed; warnings do not count.
+    #[command(after_help = examples::DOCTOR)]
     Doctor,
+    /// List and save settings of this program
+    #[command(after_help = examples::CONFIG)]
+    Config(ConfigArgs),
     /// Print completions for a shell
+    #[command(after_help = examples::COMPLETIONS)]
     Completions(CompletionsArgs),
     /// Build one package on this machine as a worker would
+    #[command(after_help = examples::BUILD)]
     Build(BuildArgs),
     /// Run a command in a root kept in a folder
+    #[command(after_help = examples::SANDBOX)]
     Sandbox(SandboxArgs),
 }
 
@@ -88,5 +151,29 @@ mod tests {
     #[test]
     fn accepts_own_clap_definition() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_example_is_a_valid_command_line() {
+        let mut command = Cli::command();
+        command.build();
+        let mut checked = 0;
+        for inner in command
+            .get_subcommands()
+            .filter(|inner| inner.get_name() != "help")
+        {
+            let help = inner.get_after_help().map(ToString::to_string);
+            let help = help.unwrap_or_else(|| panic!("{} has no example", inner.get_name()));
+            for line in help.lines().filter(|line| line.starts_with("  buildbtw ")) {
+                let words = line.split(['#', '>']).next().unwrap_or_default();
+                let words = words.replace(['\'', '"'], "");
+                let words = words.split_whitespace();
+                let parsed = Cli::try_parse_from(words.clone());
+                assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
+                assert!(line.chars().count() <= 80, "{line}");
+                checked += 1;
+            }
+        }
+        assert!(checked >= 20, "only {checked} examples");
     }
 }

@@ -4,9 +4,15 @@ use std::path::PathBuf;
 
 use buildbtw_model::api::FollowDefault;
 use buildbtw_model::settings::any_number;
-use buildbtw_model::{Architecture, NamespaceName, NetworkPolicy, OriginSpec, Pkgbase, Scope};
+use buildbtw_model::{
+    Architecture, NamespaceName, NetworkPolicy, Pkgbase, Priority, RemovedOrigin, Scope,
+};
 use clap::{Args, ValueEnum};
+use clap_complete::engine::ArgValueCompleter;
 
+use super::origin::OriginArgument;
+use super::rows::LimitArgs;
+use crate::completion;
 use crate::output::time::parse_seconds;
 
 /// The arguments of `new`.
@@ -14,9 +20,14 @@ use crate::output::time::parse_seconds;
 pub struct NewArgs {
     /// Packages to rebuild
     ///
-    /// A source repository with a branch, tag or commit of it, or the URL of a merge request.
-    #[arg(required = true, value_name = "PKGBASE/REF|URL")]
-    pub changesets: Vec<OriginSpec>,
+    /// A source repository with a branch, tag or commit of it, or the URL of a merge request. Without
+    /// a ref, the default branch is built.
+    #[arg(
+        required = true,
+        value_name = "PKGBASE[/REF]|URL",
+        add = ArgValueCompleter::new(completion::origins)
+    )]
+    pub changesets: Vec<OriginArgument>,
     /// Name of the namespace
     ///
     /// [default: the first pkgbase and a number]
@@ -38,7 +49,7 @@ pub struct NewArgs {
     /// With `prepare`, prepare() and pkgver() have a network, for packages that download with
     /// cargo, go, npm or pip. The server may allow less. [default: the server's policy, usually
     /// sources]
-    #[arg(long, value_name = "POLICY")]
+    #[arg(long, value_name = "POLICY", add = completion::network_policies())]
     pub network: Option<NetworkPolicy>,
     /// Time to gather changes of default branches
     ///
@@ -51,11 +62,19 @@ pub struct NewArgs {
         value_parser = follow_default
     )]
     pub follow_default: FollowDefault,
+    /// Priority: low, normal, high or urgent
+    ///
+    /// See `prioritize --help`.
+    #[arg(long, default_value_t = Priority::Normal, add = completion::priorities())]
+    pub priority: Priority,
     /// Wait for the rebuild to end
     ///
     /// With --json, prints one event per line and then the iteration.
     #[arg(long)]
     pub follow: bool,
+    /// How many failures are printed at the end.
+    #[command(flatten)]
+    pub limit: LimitArgs,
 }
 
 /// How far a rebuild spreads.
@@ -63,8 +82,11 @@ pub struct NewArgs {
 pub struct SpreadArgs {
     /// Extent of the rebuild
     ///
-    /// One of origin, direct, soname, transitive or all.
-    #[arg(long, default_value_t = Scope::Transitive)]
+    /// `origin`: the origins only. `direct`: plus what depends on them directly at run time.
+    /// `soname`: the origins plus what depends on their sonames, directly or indirectly.
+    /// `transitive`: plus everything that depends on them at run time, directly or indirectly.
+    /// `all`: plus everything that needs any of those to be built or checked.
+    #[arg(long, default_value_t = Scope::Transitive, add = completion::scopes())]
     pub scope: Scope,
     /// Rebuild matching packages outside of the scope too
     ///
@@ -82,7 +104,11 @@ pub struct SpreadArgs {
     /// BUILDBTW_BOOTSTRAP is 1. It is built again once all of its dependencies are built. A plan
     /// asks for this option when the old packages of a cycle cannot be installed alongside new
     /// libraries. Repeatable.
-    #[arg(long, value_name = "PKGBASE")]
+    #[arg(
+        long,
+        value_name = "PKGBASE",
+        add = ArgValueCompleter::new(completion::pkgbases)
+    )]
     pub bootstrap: Vec<Pkgbase>,
     /// Expect unchanged sonames in new versions
     ///
@@ -104,8 +130,12 @@ fn follow_default(text: &str) -> Result<FollowDefault, String> {
 pub struct PlanArgs {
     /// Packages to rebuild
     ///
-    /// PKGBASE/REF of the server's sources, or PKGBASE with --srcinfo.
-    #[arg(required = true, value_name = "PKGBASE[/REF]")]
+    /// Without a ref, the default branch is planned. With --srcinfo, a pkgbase has no ref.
+    #[arg(
+        required = true,
+        value_name = "PKGBASE[/REF]",
+        add = ArgValueCompleter::new(completion::origins)
+    )]
     pub origins: Vec<String>,
     /// Plan offline, from a folder of `<pkgbase>/.SRCINFO` files
     #[arg(long, value_name = "DIR")]
@@ -125,7 +155,7 @@ pub struct PlanArgs {
     pub arch: Option<Architecture>,
     /// Output format
     ///
-    /// [default: text, or json with --json]
+    /// [default: text] `--format json` prints the same as `--json all`, on one line.
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub format: Option<PlanForm>,
 }
@@ -141,10 +171,67 @@ pub enum PlanForm {
     Dot,
 }
 
+/// The arguments of `edit`.
+#[derive(Args, Debug)]
+pub struct EditArgs {
+    /// Name of the namespace
+    #[arg(add = ArgValueCompleter::new(completion::namespaces))]
+    pub namespace: NamespaceName,
+    /// Add an origin, or replace the ref of one
+    ///
+    /// A source repository with a branch, tag or commit of it, or the URL of a merge request. Without
+    /// a ref, the default branch is built. Repeatable.
+    #[arg(
+        long,
+        value_name = "PKGBASE[/REF]|URL",
+        add = ArgValueCompleter::new(completion::origins)
+    )]
+    pub add: Vec<OriginArgument>,
+    /// Take an origin out
+    ///
+    /// One must be left. Repeatable.
+    #[arg(long, value_name = "PKGBASE[/REF]")]
+    pub remove: Vec<RemovedOrigin>,
+    /// Extent of the rebuild from now on
+    ///
+    /// One of origin, direct, soname, transitive or all.
+    #[arg(long, add = completion::scopes())]
+    pub scope: Option<Scope>,
+    /// Rebuild matching packages outside of the scope too
+    ///
+    /// A shell pattern of pkgbases. Repeatable.
+    #[arg(long, value_name = "PATTERN")]
+    pub include: Vec<String>,
+    /// Do not rebuild matching packages
+    ///
+    /// A shell pattern of pkgbases. Repeatable.
+    #[arg(long, value_name = "PATTERN")]
+    pub exclude: Vec<String>,
+    /// Undo an --include of this namespace
+    ///
+    /// Repeatable.
+    #[arg(long, value_name = "PATTERN")]
+    pub no_include: Vec<String>,
+    /// Undo an --exclude of this namespace
+    ///
+    /// Repeatable.
+    #[arg(long, value_name = "PATTERN")]
+    pub no_exclude: Vec<String>,
+    /// Refuse plans with more builds than this from now on
+    #[arg(long, value_name = "N", value_parser = any_number::<u32>)]
+    pub max_builds: Option<u32>,
+    /// Priority: low, normal, high or urgent
+    ///
+    /// See `prioritize --help`.
+    #[arg(long, add = completion::priorities())]
+    pub priority: Option<Priority>,
+}
+
 /// The arguments of `new-iteration`.
 #[derive(Args, Debug)]
 pub struct NewIterationArgs {
     /// Name of the namespace
+    #[arg(add = ArgValueCompleter::new(completion::namespaces))]
     pub namespace: NamespaceName,
     /// Plan against the current base repositories
     ///
@@ -154,12 +241,20 @@ pub struct NewIterationArgs {
     /// Bootstrap a package of a cycle from now on
     ///
     /// See `new --help`. Repeatable.
-    #[arg(long, value_name = "PKGBASE")]
+    #[arg(
+        long,
+        value_name = "PKGBASE",
+        add = ArgValueCompleter::new(completion::pkgbases)
+    )]
     pub bootstrap: Vec<Pkgbase>,
     /// Undo a --bootstrap of this namespace
     ///
     /// Repeatable.
-    #[arg(long, value_name = "PKGBASE")]
+    #[arg(
+        long,
+        value_name = "PKGBASE",
+        add = ArgValueCompleter::new(completion::pkgbases)
+    )]
     pub no_bootstrap: Vec<Pkgbase>,
     /// Expect unchanged sonames from now on
     ///

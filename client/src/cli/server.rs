@@ -2,18 +2,69 @@
 
 use std::path::PathBuf;
 
-use buildbtw_model::{TokenId, TokenScope};
+use buildbtw_model::{NamespaceName, TokenId, TokenScope, WorkerName};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
+use clap_complete::engine::ArgValueCompleter;
 
+use super::rows::LimitArgs;
+use crate::completion;
 use crate::output::time::parse_seconds;
+
+/// The arguments of `activity`.
+#[derive(Args, Debug)]
+pub struct ActivityArgs {
+    /// List what was done with tokens of this name only
+    #[arg(long, value_name = "NAME", conflicts_with = "mine")]
+    pub by: Option<String>,
+    /// List what was done with tokens of your name only
+    #[arg(long)]
+    pub mine: bool,
+    /// List what concerns one namespace only, also a deleted one
+    #[arg(
+        long,
+        value_name = "NAME",
+        add = ArgValueCompleter::new(completion::namespaces)
+    )]
+    pub namespace: Option<NamespaceName>,
+    /// How many entries.
+    #[command(flatten)]
+    pub limit: LimitArgs,
+}
 
 /// The arguments of `sources`.
 #[derive(Args, Debug)]
 pub struct SourcesArgs {
+    /// Part of the path or pkgbase of the repositories
+    pub search: Option<String>,
     /// List broken repositories only
     #[arg(long)]
     pub broken: bool,
+    /// How many repositories.
+    #[command(flatten)]
+    pub limit: LimitArgs,
+}
+
+/// Subcommands of `worker`.
+#[derive(Debug, Subcommand)]
+pub enum WorkerCommand {
+    /// Let a worker finish its builds and get no new ones
+    ///
+    /// It stays drained until it is resumed, also when it or the server restarts.
+    Drain {
+        /// Name of the worker
+        #[arg(add = ArgValueCompleter::new(completion::workers))]
+        name: WorkerName,
+        /// Reason, which is recorded
+        #[arg(long, short = 'm', value_name = "TEXT")]
+        reason: Option<String>,
+    },
+    /// Let a drained worker have builds again
+    Resume {
+        /// Name of the worker
+        #[arg(add = ArgValueCompleter::new(completion::workers))]
+        name: WorkerName,
+    },
 }
 
 /// Subcommands of `token`.

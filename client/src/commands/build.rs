@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::output::{LogCleaner, Output, clean};
 
 pub(super) async fn run(args: &BuildArgs) -> Result<u8> {
-    let architecture = match &args.architecture {
+    let architecture = match &args.arch {
         Some(architecture) => architecture.clone(),
         None => machine_architecture()?,
     };
@@ -24,7 +24,7 @@ pub(super) async fn run(args: &BuildArgs) -> Result<u8> {
     if !source.builds_for(&architecture) {
         return Err(Error::with_hint(
             format!("`{}` is not built for {architecture}", source.pkgbase()),
-            "choose another architecture with --architecture",
+            "choose another architecture with --arch",
         ));
     }
     let mut config = sandbox_config(args.base_root.as_deref()).await?;
@@ -47,7 +47,7 @@ pub(super) async fn run(args: &BuildArgs) -> Result<u8> {
             notes,
             pkgbuild,
         } => {
-            let output = Output::new(false);
+            let output = &Output::new(None);
             for note in notes {
                 output.note(format_args!("note: {}", clean(&note)));
             }
@@ -150,10 +150,10 @@ struct LogPrinter {
 
 impl LogPrinter {
     fn new() -> Self {
-        let output = Output::new(false);
+        let output = Output::new(None);
         Self {
-            output,
             cleaner: Mutex::new(output.terminal.then(LogCleaner::for_stdout)),
+            output,
         }
     }
 

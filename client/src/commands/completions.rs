@@ -1,15 +1,11 @@
 //! `buildbtw completions`: prints completions for shells.
 
-use clap::CommandFactory as _;
-
-use crate::cli::{Cli, CompletionsArgs};
+use crate::cli::CompletionsArgs;
 use crate::error::Result;
 use crate::output::Output;
+use crate::registration::completion_script;
 
 pub(super) fn run(args: &CompletionsArgs) -> Result<u8> {
-    let mut script = Vec::new();
-    let mut command = Cli::command();
-    clap_complete::generate(args.shell, &mut command, "buildbtw", &mut script);
-    Output::new(false).bytes(&script)?;
+    Output::new(None).bytes(&completion_script(args.shell)?)?;
     Ok(0)
 }

@@ -3,17 +3,19 @@
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
 use buildbtw_model::NamespaceName;
-use buildbtw_model::api::{NewerCommit, RetryBuilds};
+use buildbtw_model::api::{NewerCommit, RetriedBuild, RetryBuilds, SetPriority};
 
 use super::new::hint_to_watch;
-use crate::cli::{DeleteArgs, RetryArgs};
+use super::rows::more;
+use crate::cli::{DeleteArgs, LimitArgs, PrioritizeArgs, RetryArgs};
 use crate::context::Context;
 use crate::error::{Error, Result};
+use crate::output::Output;
 
 pub(super) async fn cancel(context: &Context, name: &NamespaceName) -> Result<u8> {
     let namespace = context.check(context.client.cancel(name).await)?;
-    let output = context.output;
-    if output.json {
+    let output = &context.output;
+    if output.is_json() {
         output.json(&namespace)?;
         return Ok(0);
     }
@@ -29,8 +31,8 @@ pub(super) async fn cancel(context: &Context, name: &NamespaceName) -> Result<u8
 
 pub(super) async fn resume(context: &Context, name: &NamespaceName) -> Result<u8> {
     let namespace = context.check(context.client.resume(name).await)?;
-    let output = context.output;
-    if output.json {
+    let output = &context.output;
+    if output.is_json() {
         output.json(&namespace)?;
         return Ok(0);
     }
@@ -53,8 +55,8 @@ pub(super) async fn retry(context: &Context, args: RetryArgs) -> Result<u8> {
         latest: args.latest,
     };
     let retried = context.check(context.client.retry_builds(&name, &request).await)?;
-    let output = context.output;
-    if output.json {
+    let output = &context.output;
+    if output.is_json() {
         output.json(&retried)?;
         return Ok(0);
     }
@@ -75,16 +77,7 @@ pub(super) async fn retry(context: &Context, args: RetryArgs) -> Result<u8> {
     } else {
         "will be retried"
     };
-    for build in &retried.builds {
-        let stage = match build.stage {
-            1 => String::new(),
-            stage => format!(" (stage {stage})"),
-        };
-        output.line(format_args!(
-            "{} for {}{stage} {verb}",
-            build.pkgbase, build.architecture
-        ))?;
-    }
+    print_retried(output, &retried.builds, args.limit, verb)?;
     if !retried.is_new && !retried.newer.is_empty() {
         let newer: Vec<_> = retried.newer.iter().map(newer).collect();
         output.note(format_args!(
@@ -105,12 +98,32 @@ pub(super) fn build_newer(name: &NamespaceName) -> String {
     format!("`buildbtw retry {name} --latest` or `buildbtw new-iteration {name}` builds them")
 }
 
-/// Creates the error of a deletion without consent.
-pub(super) fn not_confirmed(name: &NamespaceName) -> Error {
-    Error::with_hint(
-        format!("`{name}` was not deleted: not confirmed"),
-        "`--yes` deletes it without confirmation",
-    )
+/// The lines that `retry` prints besides the builds.
+const OTHER_LINES: usize = 6;
+
+/// Prints the builds that are retried, as many as the screen has room for, and last how many there are.
+fn print_retried(
+    output: &Output,
+    builds: &[RetriedBuild],
+    limit: LimitArgs,
+    verb: &str,
+) -> Result<()> {
+    let rows = limit.rows(output.screen.height.saturating_sub(OTHER_LINES));
+    for build in builds.iter().take(rows) {
+        let stage = match build.stage {
+            1 => String::new(),
+            stage => format!(" (stage {stage})"),
+        };
+        output.line(format_args!(
+            "{} for {}{stage} {verb}",
+            build.pkgbase, build.architecture
+        ))?;
+    }
+    if let Some(more) = more(builds.len().saturating_sub(rows)) {
+        output.line(more)?;
+        output.line(format_args!("{} builds {verb}", builds.len()))?;
+    }
+    Ok(())
 }
 
 fn newer(commit: &NewerCommit) -> String {
@@ -118,18 +131,60 @@ fn newer(commit: &NewerCommit) -> String {
     format!("{pkgbase} {} -> {}", from.short(), to.short())
 }
 
+pub(super) async fn prioritize(context: &Context, args: PrioritizeArgs) -> Result<u8> {
+    let name = &args.namespace;
+    let request = SetPriority {
+        priority: args.priority,
+        reason: args.reason,
+    };
+    let namespace = context.check(context.client.set_priority(name, &request).await)?;
+    let output = &context.output;
+    if output.is_json() {
+        output.json(&namespace)?;
+        return Ok(0);
+    }
+    let counts = &namespace.summary.iteration.counts;
+    output.line(format_args!(
+        "{name} has the priority {}; {} builds are ready",
+        namespace.summary.priority, counts.ready
+    ))?;
+    Ok(0)
+}
+
 pub(super) async fn delete(context: &Context, args: &DeleteArgs) -> Result<u8> {
     let name = &args.namespace;
-    if !args.yes && std::io::stdin().is_terminal() && !confirmed(name)? {
-        return Err(not_confirmed(name));
+    if !args.yes {
+        confirm(context, name).await?;
     }
     context.check(context.client.delete_namespace(name).await)?;
-    if !context.output.json {
-        context.output.line(format_args!(
+    let output = &context.output;
+    if output.is_json() {
+        output.json(&serde_json::json!({ "name": name }))?;
+    } else {
+        output.line(format_args!(
             "deleted {name} with its repositories and logs"
         ))?;
     }
     Ok(0)
+}
+
+/// Asks whether to delete a namespace, which must exist.
+async fn confirm(context: &Context, name: &NamespaceName) -> Result<()> {
+    context.check(context.client.namespace(name).await)?;
+    let why = match std::io::stdin().is_terminal() {
+        true if confirmed(name)? => return Ok(()),
+        true => "not confirmed",
+        false => "it cannot be confirmed without a terminal",
+    };
+    Err(not_confirmed(name, why))
+}
+
+/// Creates the error of a deletion without consent.
+pub(super) fn not_confirmed(name: &NamespaceName, why: &str) -> Error {
+    Error::with_hint(
+        format!("`{name}` was not deleted: {why}"),
+        format!("`buildbtw delete {name} --yes` deletes it without confirmation"),
+    )
 }
 
 fn confirmed(name: &NamespaceName) -> Result<bool> {

@@ -9,21 +9,27 @@ use buildbtw_model::{Explanation, TokenScope};
 use buildbtw_settings::{Origin, Setting};
 use jiff::Timestamp;
 
+use crate::chosen::{Chosen, DEFAULT_SERVER, choose};
 use crate::cli::Global;
 use crate::config::SavedLogin;
-use crate::context::{Chosen, choose};
 use crate::error::{Error, Result};
+use crate::output::{Output, Projection};
 
 const PROGRAM: &str = "buildbtw";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The name of the check of the saved login.
 const LOGIN: &str = "login file";
 
-pub(super) async fn run(global: &Global) -> Result<u8> {
+pub(super) async fn run(global: &Global, json: Option<Projection>) -> Result<u8> {
     let path = SavedLogin::default_path();
     let report = examine(global, path.as_deref()).await;
+    let output = Output::new(json);
+    if output.is_json() {
+        output.json(&report)?;
+        return Ok(report.exit_code());
+    }
     // A closed standard output is not a failure of the checks.
-    report.print(global.json).map_err(Error::from)
+    report.print(false).map_err(Error::from)
 }
 
 async fn examine(global: &Global, path: Option<&Path>) -> Report {
@@ -44,7 +50,7 @@ async fn examine(global: &Global, path: Option<&Path>) -> Report {
         }
     };
     report.add(check_login(path));
-    let chosen = choose(global, &saved);
+    let chosen = choose(&global.wanted(), &saved);
     report.settings = settings(global, &chosen, path);
     let has_token = chosen.token.is_some();
     match chosen.client() {
@@ -98,7 +104,7 @@ fn settings(global: &Global, chosen: &Chosen, path: Option<&Path>) -> Vec<ShownS
         let value = value.as_deref().map(str::trim);
         value.is_some_and(|value| !value.is_empty())
     };
-    let is_default = !is_given(&global.server) && chosen.server == crate::context::DEFAULT_SERVER;
+    let is_default = !is_given(&global.server) && chosen.server == DEFAULT_SERVER;
     let server = Some(chosen.server.as_str()).filter(|_| !is_default);
     let ca = chosen.ca.as_ref().map(|path| path.display().to_string());
     let settings = [
@@ -137,10 +143,7 @@ mod tests {
     fn global(server: Option<&str>) -> Global {
         Global {
             server: server.map(str::to_owned),
-            token: None,
-            ca: None,
-            json: false,
-            color: crate::output::ColorChoice::default(),
+            ..Global::default()
         }
     }
 
@@ -153,7 +156,7 @@ mod tests {
         };
         let path = Path::new("/home/x/config.toml");
         let shown = |global: &Global, saved: &SavedLogin| {
-            let settings = settings(global, &choose(global, saved), Some(path));
+            let settings = settings(global, &choose(&global.wanted(), saved), Some(path));
             assert!(!format!("{settings:?}").contains("bbtw_secret"));
             let origins = settings.into_iter().map(|setting| setting.origin);
             origins.collect::<Vec<_>>()

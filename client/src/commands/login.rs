@@ -7,18 +7,19 @@ use buildbtw_model::settings::read_text;
 use buildbtw_telemetry::spawn_blocking_named;
 use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 
+use crate::chosen::{Chosen, choose};
 use crate::cli::{Global, LoginArgs};
 use crate::config::SavedLogin;
-use crate::context::{Chosen, Context, choose};
+use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::output::clean;
+use crate::output::{Projection, clean};
 
 /// How to get a token.
 const TOKEN_HINT: &str = "an admin creates one with `buildbtw token create`";
 /// The most bytes read from standard input; tokens are shorter.
 const MAX_INPUT: u64 = 64 * 1024;
 
-pub(super) async fn run(global: &Global, args: &LoginArgs) -> Result<u8> {
+pub(super) async fn run(global: &Global, args: &LoginArgs, json: Option<Projection>) -> Result<u8> {
     let path = SavedLogin::default_path().ok_or_else(|| {
         Error::with_hint(
             "cannot save the login: neither XDG_CONFIG_HOME nor HOME is set to an absolute path",
@@ -27,7 +28,7 @@ pub(super) async fn run(global: &Global, args: &LoginArgs) -> Result<u8> {
     })?;
     // The saved login may be damaged or for another server; it is replaced in any case.
     let saved = SavedLogin::load(&path).unwrap_or_default();
-    let chosen = choose(global, &saved);
+    let chosen = choose(&global.wanted(), &saved);
     // Later commands may run in another folder.
     let ca = chosen.ca.as_deref().map(std::path::absolute).transpose()?;
     let server = chosen.server.clone();
@@ -51,16 +52,10 @@ pub(super) async fn run(global: &Global, args: &LoginArgs) -> Result<u8> {
     if login.token.is_none() {
         return Err(Error::with_hint("the token is empty", TOKEN_HINT));
     }
-    let fresh = Global {
-        server: None,
-        token: None,
-        ca: None,
-        ..*global
-    };
-    let context = Context::with_login(&fresh, &login)?;
+    let context = Context::with_login(&Global::default(), &login, json)?;
     let identity = context.check(context.client.identity().await)?;
     login.save(&path)?;
-    if context.output.json {
+    if context.output.is_json() {
         context.output.json(&identity)?;
     } else {
         let (name, scope) = (clean(&identity.name), identity.scope);

@@ -1,9 +1,13 @@
 //! The commands, one file each. Most send requests with the typed client and print the responses.
 
+mod activity;
 mod build;
 mod completions;
+mod config;
 mod control;
+mod diff;
 mod doctor;
+mod edit;
 #[cfg(test)]
 mod error_snapshots;
 mod list;
@@ -11,17 +15,24 @@ mod login;
 mod logs;
 mod new;
 mod new_iteration;
+mod open;
 mod plan;
+pub(crate) mod rows;
 mod sandbox;
 mod show;
 mod sources;
+mod status;
 mod token;
+mod unknown;
 mod watch;
 mod why;
+mod workers;
 
 use crate::cli::{Cli, Command};
 use crate::context::Context;
+use crate::contract::{Contract, JsonRequest};
 use crate::error::Error;
+use crate::output::Output;
 
 /// Runs a command and returns the code to exit with.
 ///
@@ -29,26 +40,56 @@ use crate::error::Error;
 /// When the command failed.
 pub async fn run(cli: Cli) -> Result<u8, Error> {
     let Cli { global, command } = cli;
-    let context = || Context::new(&global);
+    let json = match JsonRequest::of(&global, &command)? {
+        JsonRequest::ListFields(contract) => return list_fields(&contract),
+        JsonRequest::None => None,
+        JsonRequest::Project(projection) => Some(projection),
+    };
+    let context = |json| Context::new(&global, json);
     match command {
-        Command::New(args) => new::run(&context()?, args).await,
-        Command::List => list::run(&context()?).await,
-        Command::Show(args) => show::run(&context()?, &args).await,
-        Command::Plan(args) => plan::run(&global, args).await,
-        Command::Why(args) => why::run(&context()?, &args).await,
-        Command::NewIteration(args) => new_iteration::run(&context()?, &args).await,
-        Command::Retry(args) => control::retry(&context()?, args).await,
-        Command::Cancel(args) => control::cancel(&context()?, &args.namespace).await,
-        Command::Resume(args) => control::resume(&context()?, &args.namespace).await,
-        Command::Delete(args) => control::delete(&context()?, &args).await,
-        Command::Watch(args) => watch::run(&context()?, &args).await,
-        Command::Logs(args) => logs::run(&context()?, &args).await,
-        Command::Sources(args) => sources::run(&context()?, &args).await,
-        Command::Token(args) => token::run(&context()?, args).await,
-        Command::Login(args) => login::run(&global, &args).await,
-        Command::Doctor => doctor::run(&global).await,
+        Command::Plan(args) => plan::run(&global, args, json).await,
+        Command::Login(args) => login::run(&global, &args, json).await,
+        Command::New(args) => new::run(&context(json)?, args).await,
+        Command::Doctor => doctor::run(&global, json).await,
+        Command::Config(args) => config::run(&global, &args, json),
+        Command::Status(args) => status::run(&context(json)?, &args).await,
+        Command::Diff(args) => diff::run(&context(json)?, &args).await,
+        Command::Open(args) => open::run(&context(json)?, &args).await,
+        Command::List(args) => list::run(&context(json)?, &args).await,
+        Command::Activity(args) => activity::run(&context(json)?, &args).await,
+        Command::Show(args) => show::run(&context(json)?, &args).await,
+        Command::Why(args) => why::run(&context(json)?, &args).await,
+        Command::Edit(args) => edit::run(&context(json)?, args).await,
+        Command::NewIteration(args) => new_iteration::run(&context(json)?, &args).await,
+        Command::Retry(args) => control::retry(&context(json)?, args).await,
+        Command::Cancel(args) => control::cancel(&context(json)?, &args.namespace).await,
+        Command::Resume(args) => control::resume(&context(json)?, &args.namespace).await,
+        Command::Prioritize(args) => control::prioritize(&context(json)?, args).await,
+        Command::Delete(args) => control::delete(&context(json)?, &args).await,
+        Command::Watch(args) => watch::run(&context(json)?, &args).await,
+        Command::Logs(args) => logs::run(&context(json)?, &args).await,
+        Command::Workers => workers::list(&context(json)?).await,
+        Command::Worker(args) => workers::run(&context(json)?, args).await,
+        Command::Sources(args) => sources::run(&context(json)?, &args).await,
+        Command::Token(args) => token::run(&context(json)?, args).await,
         Command::Completions(args) => completions::run(&args),
         Command::Build(args) => build::run(&args).await,
         Command::Sandbox(args) => sandbox::run(args).await,
     }
+}
+
+/// Prints the fields of a command's result, one per line.
+fn list_fields(contract: &Contract) -> Result<u8, Error> {
+    let output = Output::new(None);
+    for field in contract.fields() {
+        output.line(field)?;
+    }
+    let (command, shape) = match contract.is_list {
+        true => (contract.command, "each entry of the list"),
+        false => (contract.command, "the result"),
+    };
+    output.hint(format_args!(
+        "these are the fields of {shape}; `buildbtw {command} --json all` prints all of them"
+    ));
+    Ok(0)
 }

@@ -11,7 +11,7 @@ use crate::output::{Output, clean, style};
 
 pub(super) async fn run(context: &Context, args: NewArgs) -> Result<u8> {
     let request = CreateNamespace {
-        changesets: args.changesets,
+        changesets: args.changesets.into_iter().map(|origin| origin.0).collect(),
         name: args.name,
         scope: args.spread.scope,
         max_builds: args.max_builds,
@@ -22,12 +22,13 @@ pub(super) async fn run(context: &Context, args: NewArgs) -> Result<u8> {
         bootstrap: args.spread.bootstrap,
         same_sonames: args.spread.same_sonames,
         follow_default: args.follow_default,
+        priority: args.priority,
     };
     let created = context.check(context.client.create_namespace(&request).await)?;
-    let output = context.output;
+    let output = &context.output;
     let name = &created.summary.name;
     if !args.follow {
-        if output.json {
+        if output.is_json() {
             output.json(&created)?;
             return Ok(0);
         }
@@ -44,22 +45,22 @@ pub(super) async fn run(context: &Context, args: NewArgs) -> Result<u8> {
         hint_to_watch(output, name);
         return Ok(0);
     }
-    if !output.json {
+    if !output.is_json() {
         let name = style::paint(style::HEADER, name);
         output.line(format_args!("{name} {}", created.web_url))?;
     }
-    follow::follow(context, name, History::Everything).await
+    follow::follow(context, name, History::Everything, args.limit).await
 }
 
 /// Prints which command follows a rebuild.
-pub(super) fn hint_to_watch(output: Output, namespace: &NamespaceName) {
+pub(super) fn hint_to_watch(output: &Output, namespace: &NamespaceName) {
     output.hint(format_args!(
         "`buildbtw watch {namespace}` follows the rebuild"
     ));
 }
 
 /// Prints the notes of an iteration, such as the packages that were left out of its plan.
-pub(super) fn print_notes(output: Output, iteration: &IterationDetail) {
+pub(super) fn print_notes(output: &Output, iteration: &IterationDetail) {
     for note in &iteration.notes {
         let label = if note.kind == NoteKind::Problem {
             "problem"

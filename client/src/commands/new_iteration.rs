@@ -21,8 +21,8 @@ pub(super) async fn run(context: &Context, args: &NewIterationArgs) -> Result<u8
             .create_iteration(&args.namespace, request)
             .await,
     )?;
-    let output = context.output;
-    if output.json {
+    let output = &context.output;
+    if output.is_json() {
         output.json(&iteration)?;
         return Ok(0);
     }

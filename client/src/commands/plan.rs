@@ -5,26 +5,29 @@ use std::path::Path;
 use std::sync::Arc;
 
 use buildbtw_model::api::{PlanFormat, PlanPreview};
-use buildbtw_model::{OriginSpec, Pkgbase};
+use buildbtw_model::{Pkgbase, closest};
 use buildbtw_planner::{
-    PackageIndex, Patterns, PlanRequest, Problem, ProblemKind, parse_srcinfo, render,
+    PackageIndex, Patterns, PlanRequest, Problem, ProblemKind, SourcePackage, parse_srcinfo, render,
 };
 use buildbtw_telemetry::spawn_blocking_named;
 
 use super::sandbox::machine_architecture;
-use crate::cli::{Global, PlanArgs, PlanForm};
+use crate::cli::{Global, OriginArgument, PlanArgs, PlanForm};
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::output::Output;
+use crate::output::{Output, Projection};
 
 /// What `--srcinfo` expects.
 const SRCINFO_HINT: &str = "name a folder with one folder per package, each with a .SRCINFO";
 
-pub(super) async fn run(global: &Global, args: PlanArgs) -> Result<u8> {
-    let format = match (args.format, global.json) {
-        (Some(PlanForm::Json), _) | (None, true) => PlanFormat::Json,
-        (Some(PlanForm::Dot), _) => PlanFormat::Dot,
-        (Some(PlanForm::Text), _) | (None, false) => PlanFormat::Text,
+/// What an origin is.
+const ORIGIN_HINT: &str = "expected PKGBASE or PKGBASE/REF; `buildbtw sources` lists the pkgbases";
+
+pub(super) async fn run(global: &Global, args: PlanArgs, json: Option<Projection>) -> Result<u8> {
+    let format = match (args.format, json.is_some()) {
+        (_, true) | (Some(PlanForm::Json), false) => PlanFormat::Json,
+        (Some(PlanForm::Dot), false) => PlanFormat::Dot,
+        (Some(PlanForm::Text) | None, false) => PlanFormat::Text,
     };
     let text = match &args.srcinfo {
         Some(folder) => {
@@ -33,21 +36,25 @@ pub(super) async fn run(global: &Global, args: PlanArgs) -> Result<u8> {
                 .await
                 .map_err(|error| Error::new(error.to_string()))??
         }
-        None => online(&Context::new(global)?, args, format).await?,
+        None => online(&Context::new(global, None)?, args, format).await?,
     };
-    Output::new(false).line(text.trim_end())?;
+    let output = Output::new(json);
+    if output.is_json() {
+        let plan: serde_json::Value =
+            serde_json::from_str(&text).map_err(|error| Error::new(error.to_string()))?;
+        output.json(&plan)?;
+    } else {
+        output.line(text.trim_end())?;
+    }
     Ok(0)
 }
 
 async fn online(context: &Context, args: PlanArgs, format: PlanFormat) -> Result<String> {
     let mut changesets = Vec::with_capacity(args.origins.len());
     for origin in &args.origins {
-        changesets.push(origin.parse::<OriginSpec>().map_err(|error| {
-            Error::with_hint(
-                error.to_string(),
-                "add a ref, which only --srcinfo does not need",
-            )
-        })?);
+        let origin = origin.parse::<OriginArgument>();
+        let origin = origin.map_err(|error| Error::with_hint(error.to_string(), ORIGIN_HINT))?;
+        changesets.push(origin.0);
     }
     let preview = PlanPreview {
         changesets,
@@ -65,35 +72,18 @@ async fn online(context: &Context, args: PlanArgs, format: PlanFormat) -> Result
 
 fn offline(folder: &Path, args: &PlanArgs, format: PlanFormat) -> Result<String> {
     let Tree { index, left_out } = read_tree(folder)?;
-    let mut origins = Vec::with_capacity(args.origins.len());
-    for origin in &args.origins {
-        let pkgbase: Pkgbase = origin.parse().map_err(|_| {
-            let message = format!("`{origin}` is not a valid pkgbase");
-            Error::with_hint(message, "with --srcinfo, name a pkgbase without a ref")
-        })?;
-        let package = index.get(&pkgbase).ok_or_else(|| {
-            Error::with_hint(
-                format!("`{}` has no package `{pkgbase}`", folder.display()),
-                "check the pkgbase, which is in the first line of the .SRCINFO of a package",
-            )
-        })?;
-        origins.push(Arc::clone(package));
-    }
-    let patterns = |option: &str, patterns: &[String]| {
-        Patterns::new(patterns).map_err(|error| {
-            Error::with_hint(
-                format!("{option}: {error}"),
-                "use a shell pattern of pkgbases, for example `haskell-*`",
-            )
-        })
-    };
+    let origins = args
+        .origins
+        .iter()
+        .map(|origin| package(folder, &index, origin));
+    let origins: Vec<_> = origins.collect::<Result<_>>()?;
     let architecture = match &args.arch {
         Some(architecture) => architecture.clone(),
         None => machine_architecture()?,
     };
     let mut request = PlanRequest::new(architecture, origins.clone(), args.spread.scope);
-    request.include = patterns("--include", &args.spread.include)?;
-    request.exclude = patterns("--exclude", &args.spread.exclude)?;
+    request.include = patterns(&index, "--include", &args.spread.include)?;
+    request.exclude = patterns(&index, "--exclude", &args.spread.exclude)?;
     request.bootstrap.clone_from(&args.spread.bootstrap);
     request.keeps_sonames = args.spread.same_sonames;
     let mut plan = buildbtw_planner::plan(&index, &request);
@@ -108,6 +98,43 @@ fn offline(folder: &Path, args: &PlanArgs, format: PlanFormat) -> Result<String>
             serde_json::to_string(&plan).map_err(|error| Error::new(error.to_string()))?
         }
     })
+}
+
+/// Returns the package of an origin, written as a pkgbase.
+fn package(folder: &Path, index: &PackageIndex, origin: &str) -> Result<Arc<SourcePackage>> {
+    // What is in the folder is the default branch.
+    let name = origin.strip_suffix("/HEAD").unwrap_or(origin);
+    let pkgbase: Pkgbase = name.parse().map_err(|_| {
+        let message = format!("`{origin}` is not a valid pkgbase");
+        Error::with_hint(message, "with --srcinfo, name a pkgbase without a ref")
+    })?;
+    index.get(&pkgbase).map(Arc::clone).ok_or_else(|| {
+        let known = index.iter().map(|package| package.pkgbase().as_str());
+        let hint = match closest(name, known) {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None => "check the pkgbase, which is in the first line of the .SRCINFO of a package".to_owned(),
+        };
+        let message = format!("`{}` has no package `{pkgbase}`", folder.display());
+        Error::with_hint(message, hint)
+    })
+}
+
+/// Compiles the patterns of an option. Each has to match a package.
+fn patterns(index: &PackageIndex, option: &str, patterns: &[String]) -> Result<Patterns> {
+    let compiled = Patterns::new(patterns).map_err(|error| {
+        Error::with_hint(
+            format!("{option}: {error}"),
+            "use a shell pattern of pkgbases, for example `haskell-*`",
+        )
+    })?;
+    let pkgbases = index.iter().map(|package| package.pkgbase());
+    match compiled.first_unmatched(pkgbases) {
+        None => Ok(compiled),
+        Some(pattern) => Err(Error::with_hint(
+            format!("{option}: no pkgbase matches `{pattern}`"),
+            "correct the pattern, or leave it out",
+        )),
+    }
 }
 
 /// The packages of a folder, and the `.SRCINFO` files that were left out.
@@ -142,7 +169,7 @@ fn read_tree(folder: &Path) -> Result<Tree> {
     // If two have the same pkgbase, the first by name is used, on every disk.
     folders.sort();
     let mut tree = Tree::default();
-    let notes = Output::new(false);
+    let notes = Output::new(None);
     for folder in folders {
         if let Err(reason) = tree.read(&folder) {
             let path = folder.join(".SRCINFO");

@@ -35,7 +35,7 @@ pub(super) async fn run(args: SandboxArgs) -> Result<u8> {
         repositories: repositories(&args.repositories),
         architecture: machine_architecture()?,
     };
-    let output = Output::new(false);
+    let output = &Output::new(None);
     let sink = |bytes: &[u8]| {
         // The command continues without a reader, as with SIGPIPE ignored in a shell.
         let _ = output.bytes(bytes);

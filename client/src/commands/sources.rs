@@ -1,33 +1,55 @@
 //! `buildbtw sources`: lists the source repositories, with the problems of broken ones.
 
-use buildbtw_model::api::{Page, SourceRepositorySummary, SourcesOverview};
+use buildbtw_model::api::{SourceRepositorySummary, SourcesOverview};
+use buildbtw_model::client::SourceQuery;
+use buildbtw_model::saturating;
 
+use super::rows::more;
 use crate::cli::SourcesArgs;
 use crate::context::Context;
 use crate::error::Result;
 use crate::output::{Cell, Table, clean, style, time};
 
+/// The lines of the list besides its rows: the header, how many are missing, and the state of all.
+const OTHER_LINES: usize = 4;
+
 pub(super) async fn run(context: &Context, args: &SourcesArgs) -> Result<u8> {
-    let mut items: Vec<SourceRepositorySummary> = Vec::new();
-    let mut cursor: Option<String> = None;
-    loop {
-        let page = context.client.sources(args.broken, cursor.as_deref()).await;
-        let page = context.check(page)?;
-        items.extend(page.items);
-        cursor = page.next;
-        if cursor.is_none() {
-            break;
-        }
-    }
-    let output = context.output;
-    if output.json {
-        output.json(&Page { items, next: None })?;
+    let query = SourceQuery {
+        broken: args.broken,
+        search: args.search.clone(),
+        ..SourceQuery::default()
+    };
+    let output = &context.output;
+    if output.is_json() {
+        let most = args.limit.rows_of_json();
+        output.json(&context.check(context.client.sources(&query, most).await)?)?;
         return Ok(0);
     }
+    let rows = args
+        .limit
+        .rows(output.screen.height.saturating_sub(OTHER_LINES));
+    let overview = context.check(context.client.sources_overview().await)?;
+    let is_filtered = query != SourceQuery::default();
+    // Without a filter, the total is known without the rows.
+    let most = u32::try_from(rows).ok().filter(|_| !is_filtered);
+    let mut items = context.check(context.client.sources(&query, most).await)?;
+    let total = match is_filtered {
+        true => items.len(),
+        false => saturating(overview.usable + overview.broken),
+    };
+    items.truncate(rows);
     if !items.is_empty() {
         table(&items).print(output)?;
     }
-    let overview = context.check(context.client.sources_overview().await)?;
+    if let Some(more) = more(total.saturating_sub(items.len())) {
+        output.line(more)?;
+    }
+    if let (true, Some(search)) = (items.is_empty(), &args.search) {
+        output.note(format_args!(
+            "no source repository matches `{}`",
+            clean(search)
+        ));
+    }
     let (usable, broken) = (overview.usable, overview.broken);
     output.note(format_args!(
         "{usable} usable, {broken} broken; {}",

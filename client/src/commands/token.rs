@@ -37,7 +37,7 @@ async fn create(context: &Context, args: TokenCreateArgs) -> Result<u8> {
         expires_in_s: args.expires,
     };
     let created = context.check(context.client.create_token(&request).await)?;
-    let output = context.output;
+    let output = &context.output;
     let written = match (file, args.output) {
         (Some(mut file), Some(path)) => {
             file.write(&format!("{}\n", created.token))?;
@@ -46,7 +46,7 @@ async fn create(context: &Context, args: TokenCreateArgs) -> Result<u8> {
         }
         _ => None,
     };
-    match (&written, output.json) {
+    match (&written, output.is_json()) {
         // The token is in the requested file, and printed nowhere.
         (Some(_), true) => output.json(&created.summary)?,
         (None, true) => output.json(&created)?,
@@ -70,8 +70,8 @@ async fn create(context: &Context, args: TokenCreateArgs) -> Result<u8> {
 
 async fn list(context: &Context) -> Result<u8> {
     let tokens = context.check(context.client.tokens().await)?;
-    let output = context.output;
-    if output.json {
+    let output = &context.output;
+    if output.is_json() {
         output.json(&tokens)?;
         return Ok(0);
     }
@@ -96,8 +96,8 @@ async fn revoke(context: &Context, id: TokenId, force: bool) -> Result<u8> {
         context.client.revoke_token(id).await
     };
     let token = context.check(revoked)?;
-    let output = context.output;
-    if output.json {
+    let output = &context.output;
+    if output.is_json() {
         output.json(&token)?;
     } else {
         output.line(format_args!("revoked token {id} ({})", clean(&token.name)))?;

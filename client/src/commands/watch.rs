@@ -6,5 +6,5 @@ use crate::error::Result;
 use crate::follow::{self, History};
 
 pub(super) async fn run(context: &Context, args: &WatchArgs) -> Result<u8> {
-    follow::follow(context, &args.namespace, History::Failures).await
+    follow::follow(context, &args.namespace, History::Failures, args.limit).await
 }

@@ -2,30 +2,38 @@
 //! wait for.
 
 use buildbtw_model::api::BuildSummary;
+use buildbtw_model::client::BuildQuery;
 use buildbtw_model::{BuildStatus, Pkgbase, TraceId};
 
+use super::rows::shortened;
+use super::unknown::unknown_build;
 use crate::cli::WhyArgs;
 use crate::context::Context;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::output::{clean, style};
 
+/// How many failed builds are named that block a build.
+const NAMED_BLOCKERS: usize = 5;
+
 pub(super) async fn run(context: &Context, args: &WhyArgs) -> Result<u8> {
-    let iteration = context.check(context.client.iteration(&args.namespace, None).await)?;
-    let builds: Vec<&BuildSummary> = iteration
-        .builds
-        .iter()
-        .filter(|build| build.pkgbase == args.pkgbase)
-        .collect();
-    let Some(first) = builds.first() else {
-        return Err(Error::unknown_build(&args.namespace, &args.pkgbase));
+    let (client, name) = (&context.client, &args.namespace);
+    let iteration = context.check(client.iteration_overview(name, None).await)?;
+    let query = BuildQuery {
+        package: Some(args.pkgbase.clone()),
+        ..BuildQuery::default()
     };
-    let output = context.output;
-    if output.json {
+    let builds = client.builds(name, iteration.summary.number, &query, None);
+    let builds = context.check(builds.await)?;
+    let Some(first) = builds.first() else {
+        return Err(unknown_build(context, name, &iteration, &args.pkgbase).await);
+    };
+    let output = &context.output;
+    if output.is_json() {
         output.json(&builds)?;
         return Ok(0);
     }
     output.line(explain(&first.reason, first.via.as_deref()))?;
-    for build in builds {
+    for build in &builds {
         let stage = match (build.bootstrap, build.stage) {
             (true, _) => " bootstrap build".to_owned(),
             (false, 1) => String::new(),
@@ -67,10 +75,17 @@ fn explain(reason: &[Pkgbase], via: Option<&str>) -> String {
 /// Returns what a build waits for, or its message.
 fn waits(build: &BuildSummary) -> String {
     if !build.blocked_by.is_empty() {
-        let names: Vec<&str> = build.blocked_by.iter().map(Pkgbase::as_str).collect();
-        return format!(", blocked by {}", names.join(", "));
+        return format!(
+            ", blocked by {}",
+            shortened(&build.blocked_by, NAMED_BLOCKERS)
+        );
     }
     match (build.explanation(), build.status) {
+        (Some(explanation), _) if explanation.message.contains('\n') => {
+            let text = explanation.to_string();
+            let lines = text.lines().map(|line| format!("\n    {}", clean(line)));
+            lines.collect()
+        }
         (Some(explanation), _) => format!(", {}", clean(&explanation.in_one_line())),
         (None, BuildStatus::Blocked) => ", waits for its dependencies".to_owned(),
         (None, _) => String::new(),

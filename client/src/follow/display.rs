@@ -1,253 +1,195 @@
 //! Shows a rebuild while it runs: a live area at the bottom of a terminal, plain lines in a pipe, or
 //! the events as JSON.
 
-use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
-use std::time::Duration;
 
-use buildbtw_model::api::{BuildCounts, Event, IterationDetail};
-use buildbtw_model::{BuildId, BuildStatus};
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use buildbtw_model::BuildStatus;
+use buildbtw_model::api::{Event, IterationDetail};
 use jiff::Timestamp;
 
-use super::tracker::{Change, Tracker, label};
+use super::frame::{View, entry_count, frame};
+use super::keys::Key;
+use super::painter::Painter;
+use super::text::{headline, line};
+use super::tracker::Tracker;
 use crate::error::Result;
-use crate::output::{Output, clean, style, time};
+use crate::output::{Output, clean};
 
-/// The most running builds that are shown.
-const SHOWN: usize = 10;
-/// The interval at which elapsed times and spinners are drawn.
-const TICK: Duration = Duration::from_millis(250);
+/// How many entries one key scrolls.
+const SCROLLED_AT_ONCE: usize = 5;
 
 /// Prints the progress of a rebuild.
-pub(crate) struct Display {
-    output: Output,
-    live: Option<LiveDisplay>,
+pub(crate) struct Display<'a> {
+    output: &'a Output,
+    live: Option<Live>,
+    eta: Option<Timestamp>,
     stalled: Vec<String>,
 }
 
-struct LiveDisplay {
-    bars: MultiProgress,
-    counts: ProgressBar,
-    running: BTreeMap<BuildId, ProgressBar>,
-    colors: bool,
+/// The live area.
+struct Live {
+    painter: Painter,
+    scrolled: usize,
+    failed_only: bool,
+    has_keys: bool,
 }
 
-impl Display {
-    pub(crate) fn new(output: Output) -> Self {
-        let live = !output.json && output.terminal && std::io::stderr().is_terminal();
+impl<'a> Display<'a> {
+    pub(crate) fn new(output: &'a Output) -> Self {
+        let live = !output.is_json() && output.terminal && std::io::stderr().is_terminal();
+        let live = live.then(|| Live {
+            painter: Painter::new(),
+            scrolled: 0,
+            failed_only: false,
+            has_keys: false,
+        });
         Self {
             output,
-            live: live.then(LiveDisplay::new),
+            live,
+            eta: None,
             stalled: Vec::new(),
+        }
+    }
+
+    /// Returns whether there is a live area.
+    pub(crate) fn is_live(&self) -> bool {
+        self.live.is_some()
+    }
+
+    /// Explains the keys from now on.
+    pub(crate) fn explain_keys(&mut self) {
+        if let Some(live) = &mut self.live {
+            live.has_keys = true;
         }
     }
 
     /// Prints the headline and the notes of the iteration.
     pub(crate) fn start(&mut self, tracker: &Tracker, detail: &IterationDetail) -> Result<()> {
-        if !self.output.json {
-            self.text(&headline(detail))?;
-            for note in &detail.notes {
-                self.text(&format!("note: {}", clean(&note.text)))?;
-            }
+        if !self.output.is_json() {
+            self.print(tracker, &[headline(detail)])?;
+            let notes = detail.notes.iter();
+            let notes = notes.map(|note| format!("note: {}", clean(&note.text)));
+            self.print(tracker, &notes.collect::<Vec<_>>())?;
         }
-        self.stalled(detail)?;
-        if let Some(live) = &mut self.live {
-            live.update(tracker);
-        }
-        Ok(())
+        self.refresh(tracker, detail)
     }
 
     /// Prints the headline of a newer iteration, which is followed from now on.
-    pub(crate) fn switched(&mut self, detail: &IterationDetail) -> Result<()> {
-        if self.output.json {
-            return Ok(());
+    pub(crate) fn switched(&mut self, tracker: &Tracker, detail: &IterationDetail) -> Result<()> {
+        match self.output.is_json() {
+            true => Ok(()),
+            false => self.print(tracker, &[headline(detail)]),
         }
-        if let Some(live) = &mut self.live {
-            live.forget_builds();
-        }
-        self.text(&headline(detail))
     }
 
     /// Prints an event as JSON.
     pub(crate) fn event(&self, event: &Event) -> Result<()> {
-        if self.output.json {
-            self.output.json_line(event)?;
+        match self.output.is_json() {
+            true => self.output.json_line(event),
+            false => Ok(()),
         }
-        Ok(())
     }
 
     /// Prints the changes since the last call.
     pub(crate) fn changes(&mut self, tracker: &mut Tracker) -> Result<()> {
         let changes = tracker.take_changes();
-        if self.output.json {
+        if self.output.is_json() {
             return Ok(());
         }
-        for change in &changes {
-            // The live area shows running builds; only finished ones get a line.
-            if self.live.is_none() || change.status != BuildStatus::Building {
-                self.text(&line(change))?;
-            }
-        }
-        if let Some(live) = &mut self.live {
-            live.update(tracker);
-        }
-        Ok(())
+        // The live area shows running builds; only finished ones get a line.
+        let is_live = self.is_live();
+        let changes = changes
+            .iter()
+            .filter(|change| !is_live || change.status != BuildStatus::Building);
+        self.print(tracker, &changes.map(line).collect::<Vec<_>>())
     }
 
-    /// Prints why builds wait, each reason once.
-    pub(crate) fn stalled(&mut self, detail: &IterationDetail) -> Result<()> {
-        let reasons: Vec<String> = detail
-            .architectures
-            .iter()
+    /// Takes what only a snapshot has: the expected end, and why builds wait, of which each reason is printed once.
+    pub(crate) fn refresh(&mut self, tracker: &Tracker, detail: &IterationDetail) -> Result<()> {
+        self.eta = detail.summary.eta;
+        let architectures = detail.architectures.iter();
+        let reasons: Vec<String> = architectures
             .filter_map(|architecture| architecture.stalled.clone())
             .collect();
-        if !self.output.json {
-            for reason in reasons
-                .iter()
-                .filter(|reason| !self.stalled.contains(reason))
-            {
-                self.text(&format!("stalled: {}", clean(reason)))?;
-            }
+        let known = std::mem::replace(&mut self.stalled, reasons.clone());
+        if self.output.is_json() {
+            return Ok(());
         }
-        self.stalled = reasons;
-        Ok(())
+        let new = reasons.iter().filter(|reason| !known.contains(reason));
+        let lines = new.map(|reason| format!("stalled: {}", clean(reason)));
+        self.print(tracker, &lines.collect::<Vec<_>>())
     }
 
     /// Prints that the connection broke.
-    pub(crate) fn lost(&self, reason: &str) {
+    pub(crate) fn lost(&mut self, tracker: &Tracker, reason: &str) {
         let text = format!("connection lost, reconnecting: {}", clean(reason));
-        match &self.live {
-            Some(live) => live.print(&text),
-            None => self.output.note(text),
+        match self.is_live() {
+            // Printing above a live area does not fail.
+            true => drop(self.print(tracker, &[text])),
+            false => self.output.note(text),
         }
+    }
+
+    /// Draws the live area again: times elapse, and terminals change their size.
+    pub(crate) fn tick(&mut self, tracker: &Tracker) {
+        self.draw(tracker, &[]);
+    }
+
+    /// Does what a key asks for.
+    pub(crate) fn key(&mut self, tracker: &Tracker, key: Key) {
+        let (now, eta) = (Timestamp::now(), self.eta);
+        let Some(live) = &mut self.live else { return };
+        match key {
+            Key::Up => live.scrolled = live.scrolled.saturating_sub(SCROLLED_AT_ONCE),
+            Key::Down => {
+                let last = entry_count(&live.view(tracker, eta, now)).saturating_sub(1);
+                live.scrolled = (live.scrolled + SCROLLED_AT_ONCE).min(last);
+            }
+            Key::Failed => {
+                live.failed_only = !live.failed_only;
+                live.scrolled = 0;
+            }
+            Key::Quit => {}
+        }
+        self.draw(tracker, &[]);
     }
 
     /// Removes the live area.
     pub(crate) fn clear(&mut self) {
-        if let Some(live) = self.live.take() {
-            // A closed terminal needs no cleaning up.
-            let _ = live.bars.clear();
+        if let Some(mut live) = self.live.take() {
+            live.painter.clear();
         }
     }
 
-    fn text(&self, text: &str) -> Result<()> {
-        match &self.live {
-            Some(live) => {
-                live.print(text);
-                Ok(())
-            }
-            None => self.output.line(text),
+    fn print(&mut self, tracker: &Tracker, lines: &[String]) -> Result<()> {
+        if self.is_live() {
+            self.draw(tracker, lines);
+            return Ok(());
         }
-    }
-}
-
-impl LiveDisplay {
-    fn new() -> Self {
-        let bars = MultiProgress::new();
-        let counts = ProgressBar::new(0).with_style(bar_style("{bar:24} {pos}/{len}  {msg}"));
-        let colors =
-            anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
-        Self {
-            counts: bars.add(counts),
-            bars,
-            running: BTreeMap::new(),
-            colors,
-        }
+        lines.iter().try_for_each(|line| self.output.line(line))
     }
 
-    fn print(&self, text: &str) {
-        let printed = if self.colors {
-            self.bars.println(text)
-        } else {
-            self.bars
-                .println(anstream::adapter::strip_str(text).to_string())
-        };
-        // Progress that cannot be printed is not an error: the result is printed at the end.
-        let _ = printed;
-    }
-
-    fn update(&mut self, tracker: &Tracker) {
-        let counts = tracker.counts();
-        self.counts.set_length(counts.total());
-        self.counts.set_position(counts.done);
-        let all = tracker.running();
-        let mut message = counts_text(&counts);
-        if all.len() > SHOWN {
-            message = format!("{message} ({} not shown)", all.len() - SHOWN);
-        }
-        self.counts.set_message(message);
-        let shown = all.get(..SHOWN).unwrap_or(&all);
-        self.running.retain(|id, bar| {
-            let stays = shown.iter().any(|build| build.id == *id);
-            if !stays {
-                bar.finish_and_clear();
-            }
-            stays
-        });
-        for build in shown {
-            if self.running.contains_key(&build.id) {
-                continue;
-            }
-            let since = build.started_at.unwrap_or_else(Timestamp::now);
-            let elapsed = Timestamp::now().duration_since(since);
-            let bar = ProgressBar::new_spinner()
-                .with_style(bar_style("  {spinner} {msg} {elapsed}"))
-                // Zero when the server's clock is ahead of this one.
-                .with_elapsed(Duration::try_from(elapsed).unwrap_or_default())
-                .with_message(format!("{} {}", build.pkgbase, build.version));
-            let bar = self.bars.add(bar);
-            bar.enable_steady_tick(TICK);
-            self.running.insert(build.id, bar);
-        }
-    }
-
-    fn forget_builds(&mut self) {
-        for bar in std::mem::take(&mut self.running).into_values() {
-            bar.finish_and_clear();
-        }
+    fn draw(&mut self, tracker: &Tracker, above: &[String]) {
+        let (now, eta) = (Timestamp::now(), self.eta);
+        let Some(live) = &mut self.live else { return };
+        let screen = live.painter.screen();
+        let area = frame(&live.view(tracker, eta, now), &screen);
+        let above: Vec<String> = above.iter().map(|line| screen.fit(line)).collect();
+        live.painter.draw(&above, area);
     }
 }
 
-fn bar_style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template)
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
-        .progress_chars("=> ")
-}
-
-fn headline(detail: &IterationDetail) -> String {
-    let summary = &detail.summary;
-    let builds = match summary.counts.total() {
-        1 => "1 build".to_owned(),
-        total => format!("{total} builds"),
-    };
-    let reason = clean(&summary.reason);
-    let text = format!("iteration {}: {builds} ({reason})", summary.number);
-    style::paint(style::HEADER, text)
-}
-
-fn line(change: &Change) -> String {
-    let status = style::paint(style::build(change.status), label(change.status));
-    format!(
-        "{} {status} {}",
-        time::clock(change.at),
-        clean(&change.text)
-    )
-}
-
-/// Formats counts: `3 building, 1 failed, 5 blocked`.
-pub(crate) fn counts_text(counts: &BuildCounts) -> String {
-    let parts = [
-        (counts.building, "building"),
-        (counts.failed, "failed"),
-        (counts.cancelled, "cancelled"),
-        (counts.ready, "ready"),
-        (counts.blocked, "blocked"),
-    ];
-    let parts: Vec<String> = parts
-        .iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, state)| format!("{count} {state}"))
-        .collect();
-    parts.join(", ")
+impl Live {
+    fn view<'a>(&self, tracker: &'a Tracker, eta: Option<Timestamp>, now: Timestamp) -> View<'a> {
+        View {
+            counts: tracker.counts(),
+            causes: tracker.causes(),
+            running: tracker.running(),
+            eta,
+            now,
+            scrolled: self.scrolled,
+            failed_only: self.failed_only,
+            has_keys: self.has_keys,
+        }
+    }
 }

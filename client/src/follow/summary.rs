@@ -1,43 +1,71 @@
 //! The summary of a rebuild that has ended.
 
-use buildbtw_model::api::{BuildSummary, IterationDetail};
-use buildbtw_model::{BuildStatus, IterationStatus, NamespaceName};
+use buildbtw_model::api::{ArchitectureSummary, BuildSummary, IterationDetail};
+use buildbtw_model::{IterationStatus, NamespaceName};
 
-use super::display::counts_text;
+use super::text::counts_text;
+use super::tracker::causes;
+use crate::cli::LimitArgs;
 use crate::error::Result;
 use crate::output::{Output, clean, hint_line, style, time};
 
-/// Prints the result of an iteration, its failures with the builds they block, and its repositories.
+/// The lines of the summary besides the failures.
+const OTHER_LINES: usize = 9;
+/// The most lines of a message that are printed unasked.
+const LINES_OF_MESSAGE: usize = 5;
+/// How many blocked builds are named.
+const NAMED_BLOCKED: usize = 5;
+
+/// Prints the failures of an iteration with the builds they block, its repositories, and last its result.
 pub(crate) fn print(
-    output: Output,
+    output: &Output,
     namespace: &NamespaceName,
     detail: &IterationDetail,
+    limit: LimitArgs,
 ) -> Result<()> {
-    output.line("")?;
-    output.line(ending(namespace, detail))?;
-    let failed = |build: &&BuildSummary| build.status == BuildStatus::Failed;
-    for build in detail.builds.iter().filter(failed) {
+    let failed = causes(detail.builds.iter());
+    let rows = limit.rows(usize::MAX);
+    let room = output.screen.height.saturating_sub(OTHER_LINES);
+    let (mut shown, mut lines) = (0, 0);
+    for (build, blocked) in failed.iter().take(rows) {
+        let failure = failure(namespace, detail, build, *blocked, limit.all);
+        lines += failure.len() + 1;
+        if limit.is_unset() && shown > 0 && lines > room {
+            break;
+        }
+        shown += 1;
         output.line("")?;
-        for line in failure(namespace, detail, build) {
-            output.line(line)?;
+        for line in failure {
+            output.line(output.screen.fit(&line))?;
         }
     }
-    for architecture in &detail.architectures {
-        if architecture.counts.done == 0 {
-            continue;
-        }
-        let repository = &architecture.repository;
+    let missing = failed.len().saturating_sub(shown);
+    if missing > 0 {
         output.line("")?;
-        let label = format!("repository for {}:", architecture.architecture);
         output.line(format_args!(
-            "{} {}",
-            style::paint(style::HEADER, label),
-            clean(&repository.url)
+            "and {missing} more failed builds (`buildbtw show {namespace} --failed --all` lists them)"
         ))?;
-        output.line("")?;
-        for line in repository.pacman_conf.trim_end().lines() {
-            output.line(format_args!("  {}", clean(line)))?;
-        }
+    }
+    let built = |architecture: &&ArchitectureSummary| architecture.counts.done > 0;
+    for architecture in detail.architectures.iter().filter(built) {
+        print_repository(output, architecture)?;
+    }
+    output.line("")?;
+    output.line(ending(namespace, detail))
+}
+
+fn print_repository(output: &Output, architecture: &ArchitectureSummary) -> Result<()> {
+    let repository = &architecture.repository;
+    output.line("")?;
+    let label = format!("repository for {}:", architecture.architecture);
+    output.line(format_args!(
+        "{} {}",
+        style::paint(style::HEADER, label),
+        clean(&repository.url)
+    ))?;
+    output.line("")?;
+    for line in repository.pacman_conf.trim_end().lines() {
+        output.line(format_args!("  {}", clean(line)))?;
     }
     Ok(())
 }
@@ -60,6 +88,8 @@ fn failure(
     namespace: &NamespaceName,
     detail: &IterationDetail,
     build: &BuildSummary,
+    blocked: usize,
+    all: bool,
 ) -> Vec<String> {
     let several = detail.architectures.len() > 1;
     let (pkgbase, architecture) = (&build.pkgbase, &build.architecture);
@@ -69,21 +99,35 @@ fn failure(
     };
     let mut lines = vec![format!("{} {name}", style::paint(style::ERROR, "failed"))];
     if let Some(message) = &build.message {
-        lines.push(format!("  {}", clean(message)));
+        let most = if all { usize::MAX } else { LINES_OF_MESSAGE };
+        let message: Vec<&str> = message.trim_end().lines().collect();
+        let shown = message.iter().take(most);
+        lines.extend(shown.map(|line| format!("  {}", clean(line))));
+        if message.len() > most {
+            lines.push(format!("  and {} more lines", message.len() - most));
+        }
         let hint = build.hint.as_ref();
         lines.extend(hint.map(|hint| format!("  {}", hint_line(hint))));
     }
-    let blocked: Vec<&str> = detail
-        .builds
-        .iter()
-        .filter(|other| other.architecture == *architecture && other.blocked_by.contains(pkgbase))
-        .map(|other| other.pkgbase.as_str())
-        .collect();
-    if !blocked.is_empty() {
-        lines.push(format!("  blocks {}", blocked.join(", ")));
+    if blocked > 0 {
+        let most = if all { usize::MAX } else { NAMED_BLOCKED };
+        let names: Vec<&str> = detail
+            .builds
+            .iter()
+            .filter(|other| {
+                other.architecture == *architecture && other.blocked_by.contains(pkgbase)
+            })
+            .map(|other| other.pkgbase.as_str())
+            .take(most)
+            .collect();
+        let more = match blocked - names.len() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        lines.push(format!("  blocks {}{more}", names.join(", ")));
     }
     let choice = match several {
-        true => format!(" --architecture {architecture}"),
+        true => format!(" --arch {architecture}"),
         false => String::new(),
     };
     lines.push(format!(

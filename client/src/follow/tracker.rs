@@ -1,10 +1,10 @@
 //! The state of the builds of an iteration, from snapshots and events of the server. Both may arrive
 //! late, twice or in either order; each change is reported once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use buildbtw_model::api::{BuildCounts, BuildSummary, Event, IterationDetail};
-use buildbtw_model::{BuildId, BuildStatus};
+use buildbtw_model::{Architecture, BuildId, BuildStatus, Pkgbase};
 use jiff::Timestamp;
 
 use crate::output::time;
@@ -157,6 +157,11 @@ impl Tracker {
         running
     }
 
+    /// Returns the failed builds with the number of builds that they block, those that block most first.
+    pub(crate) fn causes(&self) -> Vec<(&BuildSummary, usize)> {
+        causes(self.builds.values())
+    }
+
     /// Returns whether a build is ready, dispatched or running.
     pub(crate) fn is_active(&self) -> bool {
         self.builds.values().any(|build| build.status.is_active())
@@ -178,6 +183,27 @@ impl Tracker {
         }
         counts
     }
+}
+
+/// Returns the failed builds with the number of builds that they block, those that block most first.
+pub(crate) fn causes<'a>(
+    builds: impl Iterator<Item = &'a BuildSummary> + Clone,
+) -> Vec<(&'a BuildSummary, usize)> {
+    let mut blocked: HashMap<(&Architecture, &Pkgbase), usize> = HashMap::new();
+    for build in builds.clone() {
+        for blocker in &build.blocked_by {
+            *blocked.entry((&build.architecture, blocker)).or_default() += 1;
+        }
+    }
+    let failed = builds.filter(|build| build.status == BuildStatus::Failed);
+    let mut causes: Vec<_> = failed
+        .map(|build| {
+            let key = (&build.architecture, &build.pkgbase);
+            (build, blocked.get(&key).copied().unwrap_or_default())
+        })
+        .collect();
+    causes.sort_by_key(|(_, blocked)| std::cmp::Reverse(*blocked));
+    causes
 }
 
 /// Returns the first word of a line about a change.

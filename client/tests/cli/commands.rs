@@ -75,13 +75,23 @@ async fn prints_plain_tables_in_a_pipe_and_unmodified_json() {
          space      running  1/2    0       2023-11-14 22:13  libgreet/main\n"
     );
     let ran = run(home.path(), &fake.url, &["show", "space"]).await;
-    let table = "\nPKGBASE   VERSION  STATE  DURATION  NOTE\n\
+    let table = "PKGBASE   VERSION  STATE  DURATION  NOTE\n\
                  libgreet  2.0-1    built  1.0 s     -\n\
-                 party     2.0-1    ready  -         party\n";
-    assert!(ran.stdout.ends_with(table), "{}", ran.stdout);
-    let ran = run(home.path(), &fake.url, &["show", "space", "--json"]).await;
+                 party     2.0-1    ready  -         party\n\n";
+    assert!(ran.stdout.starts_with(table), "{}", ran.stdout);
+    assert!(
+        ran.stdout.ends_with("\nstate       running\n"),
+        "{}",
+        ran.stdout
+    );
+    let ran = run(
+        home.path(),
+        &fake.url,
+        &["show", "space", "--json", "builds"],
+    )
+    .await;
     let json: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
-    assert_eq!(json["iteration"]["builds"][0]["status"], "built");
+    assert_eq!(json["builds"][0]["status"], "built");
     let always = ["list", "--color=always"];
     let ran = run(home.path(), &fake.url, &always).await;
     assert!(ran.stdout.contains("\x1b["), "{:?}", ran.stdout);
@@ -158,7 +168,7 @@ async fn retry_lists_newer_commits_and_builds_them_with_latest() {
     let ran = run(
         home.path(),
         &fake.url,
-        &["retry", "space", "--json", &token],
+        &["retry", "space", "--json=all", &token],
     )
     .await;
     let json: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
@@ -171,7 +181,7 @@ async fn completions_need_no_server() {
     let home = tempfile::tempdir().unwrap();
     let ran = run(home.path(), "", &["completions", "bash"]).await;
     assert_eq!(ran.code, 0);
-    assert!(ran.stdout.contains("_buildbtw"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("COMPLETE="), "{}", ran.stdout);
 }
 
 #[tokio::test]
@@ -283,9 +293,9 @@ async fn shows_log_of_original_attempt_for_reused_build() {
     assert_eq!((ran.code, ran.stdout.as_str()), (0, "it was built there\n"));
     let deleted = "namespace other (deleted), iteration 3, attempt 2";
     assert!(ran.stderr.contains(deleted), "{}", ran.stderr);
-    let ran = run(home.path(), &fake.url, &["show", "space", "--json"]).await;
+    let ran = run(home.path(), &fake.url, &["show", "space", "--json", "all"]).await;
     let json: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
-    let origin = &json["iteration"]["builds"][0]["reused_from"];
+    let origin = &json["builds"][0]["reused_from"];
     assert_eq!(
         (&origin["namespace"], &origin["namespace_deleted"]),
         (&"other".into(), &true.into())

@@ -1,23 +1,25 @@
 //! A fake server with one namespace, whose state the tests change.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use buildbtw_model::api::{
     AttemptSummary, BuildCounts, BuildDetail, BuildSummary, CreateNamespace, CreateToken,
     CreatedToken, Event, IterationDetail, NamespaceDetail, NamespaceSummary, Page, Problem,
-    ProblemKind, RetriedBuilds, RetryBuilds, TaskOutage, TokenIdentity, TokenSummary,
+    ProblemKind, RetriedBuilds, RetryBuilds, SetPriority, SourceRefs, SourceRepositorySummary,
+    SourcesOverview, TaskOutage, TokenIdentity, TokenSummary,
 };
 use buildbtw_model::{AttemptId, BuildId, BuildStatus, IterationStatus, TokenId, TokenScope};
 use futures_util::stream;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -32,6 +34,8 @@ pub(crate) struct Inner {
     pub(crate) outages: Vec<TaskOutage>,
     /// While this is set, every response is a 503.
     pub(crate) away: bool,
+    /// Whether the namespace was deleted.
+    pub(crate) deleted: bool,
     /// Streams that began before this generation are interrupted.
     generation: u64,
     clock: i64,
@@ -71,6 +75,28 @@ impl Fake {
         self.change(|inner| inner.build(pkgbase, status, message));
     }
 
+    /// Sets the states of many builds at once, without events: the first `failed` failed, the next `built` are built,
+    /// and the others are blocked by the first.
+    pub(crate) fn spread(&self, failed: usize, built: usize) {
+        self.change(|inner| {
+            let first = inner.iteration.builds[0].pkgbase.clone();
+            for (index, build) in inner.iteration.builds.iter_mut().enumerate() {
+                build.status = match index {
+                    _ if index < failed => BuildStatus::Failed,
+                    _ if index < failed + built => BuildStatus::Built,
+                    _ => BuildStatus::Blocked,
+                };
+                if build.status == BuildStatus::Failed {
+                    build.message = Some("build() failed:\nx.c:1: no y.h".into());
+                }
+                if build.status == BuildStatus::Blocked {
+                    build.blocked_by = vec![first.clone()];
+                }
+            }
+            inner.count();
+        });
+    }
+
     /// Ends the iteration.
     pub(crate) fn end(&self, status: IterationStatus) {
         self.change(|inner| {
@@ -88,24 +114,33 @@ impl Fake {
     fn router(&self) -> Router {
         let api = Router::new()
             .route("/namespaces", get(list).post(create))
-            .route("/namespaces/{name}", get(namespace))
+            .route("/namespaces/{name}", get(namespace).delete(delete))
             .route("/namespaces/{name}/iterations/{number}", get(iteration))
             .route("/namespaces/{name}/iterations/{number}/builds", get(builds))
             .route("/namespaces/{name}/events", get(events))
             .route("/namespaces/{name}/retry", post(retry))
             .route("/builds/{id}", get(build))
             .route("/attempts/{id}/log", get(log))
+            .route("/sources", get(sources))
+            .route("/sources/overview", get(sources_overview))
+            .route("/sources/{pkgbase}/refs", get(refs))
             .route("/outages", get(outages))
+            .route("/activity", get(activity))
+            .route("/workers", get(workers))
+            .route("/workers/{name}/drain", post(drain))
+            .route("/namespaces/{name}/priority", put(prioritize))
             .route("/tokens", get(no_tokens).post(create_token))
             .route("/token", get(identity));
         Router::new().nest("/api/v1", api).with_state(self.clone())
     }
 
     fn check(&self) -> Result<(), Response> {
-        if self.change_without_event(|inner| inner.away) {
-            return Err(problem(503, ProblemKind::Unavailable, "not now"));
+        let (away, deleted) = self.change_without_event(|inner| (inner.away, inner.deleted));
+        match (away, deleted) {
+            (true, _) => Err(problem(503, ProblemKind::Unavailable, "not now")),
+            (false, true) => known("deleted"),
+            (false, false) => Ok(()),
         }
-        Ok(())
     }
 
     fn change_without_event<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
@@ -191,6 +226,7 @@ impl Inner {
             })),
             outages: vec![],
             away: false,
+            deleted: false,
             generation: 0,
             clock: 1_700_000_000,
         }
@@ -316,9 +352,15 @@ fn known(name: &str) -> Result<(), Response> {
     }
 }
 
-async fn list(State(fake): State<Fake>) -> ApiResult<Page<NamespaceSummary>> {
+/// Lists the namespace, which the token `tester` created.
+async fn list(
+    State(fake): State<Fake>,
+    Query(query): Query<HashMap<String, String>>,
+) -> ApiResult<Page<NamespaceSummary>> {
     fake.check()?;
-    let items = vec![fake.change_without_event(|inner| inner.namespace().summary)];
+    let by = query.get("created_by");
+    let mut items = vec![fake.change_without_event(|inner| inner.namespace().summary)];
+    items.retain(|_| by.is_none_or(|by| by == "tester"));
     Ok(Json(Page { items, next: None }))
 }
 
@@ -373,12 +415,68 @@ async fn iteration(
     ))
 }
 
-async fn builds(State(fake): State<Fake>) -> ApiResult<Page<BuildSummary>> {
+#[derive(serde::Deserialize)]
+struct BuildsQuery {
+    status: Option<BuildStatus>,
+    package: Option<String>,
+    limit: usize,
+    cursor: Option<usize>,
+}
+
+async fn builds(
+    State(fake): State<Fake>,
+    Query(query): Query<BuildsQuery>,
+) -> ApiResult<Page<BuildSummary>> {
     fake.check()?;
+    let mut items = fake.change_without_event(|inner| inner.iteration.builds.clone());
+    items.retain(|build| {
+        let package = query.package.as_deref();
+        query.status.is_none_or(|status| build.status == status)
+            && package.is_none_or(|package| build.pkgbase.as_str() == package)
+    });
+    let start = query.cursor.unwrap_or_default().min(items.len());
+    let end = items.len().min(start + query.limit);
+    let next = (end < items.len()).then(|| end.to_string());
+    let items = items.drain(start..end).collect();
+    Ok(Json(Page { items, next }))
+}
+
+async fn sources() -> ApiResult<Page<SourceRepositorySummary>> {
+    let source = |name: &str| {
+        from_json(json!({
+            "path": name, "pkgbase": name, "version": "1-1", "branch": "main", "problem": null,
+            "commit": "a".repeat(40), "changed_at": "2026-11-30T10:00:00Z",
+        }))
+    };
     Ok(Json(Page {
-        items: fake.change_without_event(|inner| inner.iteration.builds.clone()),
+        items: ["greet", "libgreet"].map(source).into(),
         next: None,
     }))
+}
+
+async fn sources_overview() -> ApiResult<SourcesOverview> {
+    Ok(Json(from_json(json!({
+        "usable": 2, "broken": 0, "last_scan_at": "2026-11-30T10:00:00Z",
+    }))))
+}
+
+async fn refs(Path(pkgbase): Path<String>) -> ApiResult<SourceRefs> {
+    Ok(Json(SourceRefs {
+        default: Some("main".into()),
+        branches: vec!["main".into(), format!("next-of-{pkgbase}")],
+    }))
+}
+
+async fn delete(
+    State(fake): State<Fake>,
+    Path(name): Path<String>,
+) -> Result<StatusCode, Response> {
+    known(&name)?;
+    fake.change(|inner| {
+        inner.deleted = true;
+        inner.generation += 1;
+    });
+    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn events(
@@ -474,6 +572,60 @@ async fn no_tokens(headers: HeaderMap) -> ApiResult<Page<TokenSummary>> {
         items: vec![],
         next: None,
     }))
+}
+
+/// Lists two activities of `tester` and one of the server, or none of others.
+async fn activity(Query(query): Query<HashMap<String, String>>) -> Json<Value> {
+    let all = json!([
+        { "id": 3, "kind": "namespace.deleted", "actor": "tester", "namespace": "old",
+          "at": "2026-11-29T10:02:00Z" },
+        { "id": 2, "kind": "iteration.done", "namespace": "space", "iteration": 1, "at": "2026-11-29T10:01:00Z" },
+        { "id": 1, "kind": "worker.drained", "actor": "tester", "worker": "w1", "message": "new memory",
+          "at": "2026-11-29T10:00:00Z" },
+    ]);
+    let by = query.get("by");
+    let is_listed = |item: &&Value| by.is_none_or(|by| item["actor"] == **by);
+    let items: Vec<&Value> = all.as_array().unwrap().iter().filter(is_listed).collect();
+    Json(json!({ "items": items }))
+}
+
+fn worker(name: &str, status: &str) -> Value {
+    json!({
+        "name": name, "status": status, "architectures": ["x86_64"], "jobs": 2,
+        "builds": [{ "id": 1, "namespace": "space", "pkgbase": "libgreet", "architecture": "x86_64",
+                     "started_at": null }],
+        "machine": { "version": "0.1.0", "tags": ["big"], "cores": 16, "memory_mib": 65_536,
+                     "build_memory_mib": 8_192 },
+        "load": { "load": 2.25, "disk_free_bytes": 10_737_418_240_u64, "disk_total_bytes": 21_474_836_480_u64 },
+        "last_contact_at": "2026-11-29T10:00:00Z",
+    })
+}
+
+async fn workers() -> Json<Value> {
+    Json(json!({ "items": [worker("w1", "building")] }))
+}
+
+async fn drain(headers: HeaderMap, Path(name): Path<String>) -> Result<Json<Value>, Response> {
+    authenticated(&headers)?;
+    if name != "w1" {
+        return Err(problem(
+            404,
+            ProblemKind::NotFound,
+            "worker `nosuch` not found",
+        ));
+    }
+    Ok(Json(worker("w1", "draining")))
+}
+
+async fn prioritize(
+    State(fake): State<Fake>,
+    headers: HeaderMap,
+    Json(request): Json<SetPriority>,
+) -> ApiResult<NamespaceDetail> {
+    authenticated(&headers)?;
+    let mut namespace = fake.change_without_event(|inner| inner.namespace());
+    namespace.summary.priority = request.priority;
+    Ok(Json(namespace))
 }
 
 async fn identity(headers: HeaderMap) -> Result<Json<TokenIdentity>, Response> {

@@ -42,9 +42,8 @@ async fn follows_rebuild_to_its_end_across_broken_connections() {
         "{}",
         ran.stdout
     );
-    let end = "\n\nspace done: 2 of 2 built in 4.0 s\n\n\
-               repository for x86_64: http://server/repo/space/latest/x86_64\n\n  \
-               [space]\n  Server = http://server/repo/x";
+    let end = "\n\nrepository for x86_64: http://server/repo/space/latest/x86_64\n\n  \
+               [space]\n  Server = http://server/repo/x\n\nspace done: 2 of 2 built in 4.0 s";
     assert!(ran.stdout.ends_with(end), "{}", ran.stdout);
     assert!(ran.stderr.contains("connection lost"), "{}", ran.stderr);
     let created = fake.change(|inner| inner.created.take()).unwrap();
@@ -68,9 +67,9 @@ async fn prints_failures_with_the_builds_they_block() {
     fake.end(IterationStatus::Failed);
     let ran = run.end().await;
     assert_eq!(ran.code, 1, "{}", ran.stderr);
-    let end = "\n\nspace failed: 0 of 2 built in 1.0 s (1 failed, 1 blocked)\n\n\
-               failed libgreet 2.0-1\n  no  [2Jcompiler\n  blocks party\n  \
-               log: buildbtw logs space libgreet";
+    let end = "\n\nfailed libgreet 2.0-1\n  no  [2Jcompiler\n  blocks party\n  \
+               log: buildbtw logs space libgreet\n\n\
+               space failed: 0 of 2 built in 1.0 s (1 failed, 1 blocked)";
     assert!(ran.stdout.ends_with(end), "{:?}", ran.stdout);
 }
 
@@ -91,7 +90,7 @@ async fn uses_own_exit_codes_for_cancelled_rebuilds_and_interrupts() {
         ran.stderr
     );
 
-    let mut run = follow(&fake, &home, &["watch", "space", "--json"]);
+    let mut run = follow(&fake, &home, &["watch", "space", "--json=all"]);
     // Following has begun when the first event arrives.
     fake.build("libgreet", BuildStatus::Cancelled, None);
     fake.end(IterationStatus::Cancelled);
@@ -123,4 +122,21 @@ async fn follows_log_without_gaps_across_broken_connections() {
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
     // Output to a pipe is not escaped.
     assert_eq!(ran.stdout, "one\n\x1b[2Jtwo\nthree\nfour");
+}
+
+#[tokio::test]
+async fn explains_that_the_followed_namespace_was_deleted() {
+    let (fake, home) = (
+        Fake::start(&["libgreet"]).await,
+        tempfile::tempdir().unwrap(),
+    );
+    let mut run = follow(&fake, &home, &["watch", "space"]);
+    run.line("iteration 1").await;
+    fake.change(|inner| inner.deleted = true);
+    fake.interrupt_streams();
+    let ran = run.end().await;
+    assert_eq!(ran.code, 3, "{}", ran.stderr);
+    let end = "error: namespace `space` was deleted while it was followed\n\
+               hint: `buildbtw list` lists the namespaces that exist\n";
+    assert!(ran.stderr.ends_with(end), "{}", ran.stderr);
 }

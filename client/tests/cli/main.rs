@@ -9,8 +9,14 @@
 )]
 
 mod commands;
+mod completing;
 mod errors;
 mod fake;
 mod following;
+mod json;
+mod people;
 mod program;
+mod scaling;
+mod snapshots;
 mod sources;
+mod terminal;

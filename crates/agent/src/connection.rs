@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use buildbtw_model::api::ProblemKind;
+use buildbtw_model::api::{ProblemKind, WorkerLoad};
 use buildbtw_model::client::{Backoff, Client, ClientError, ConnectionProblem};
 use tokio_util::sync::CancellationToken;
 
@@ -24,7 +24,11 @@ pub struct Connection {
     outage: Outage,
     disconnect: CancellationToken,
     on_denied: OnDenied,
+    load: Option<ReadLoad>,
 }
+
+/// Reads how busy this machine is, for heartbeats.
+pub type ReadLoad = Box<dyn Fn() -> Option<WorkerLoad> + Send + Sync>;
 
 /// A callback for when the server rejects the token.
 pub type OnDenied = Box<dyn Fn(ClientError) + Send + Sync>;
@@ -85,6 +89,7 @@ pub fn classify(error: &ClientError) -> ErrorClass {
             _ => ErrorClass::Transient,
         },
         ClientError::InvalidToken
+        | ClientError::Incompatible { .. }
         | ClientError::InvalidServer { .. }
         | ClientError::InvalidCa { .. }
         | ClientError::Tls { .. }
@@ -102,7 +107,21 @@ impl Connection {
             outage: Outage::default(),
             disconnect,
             on_denied,
+            load: None,
         }
+    }
+
+    /// Has heartbeats report how busy this machine is.
+    #[must_use]
+    pub fn with_load(mut self, load: ReadLoad) -> Self {
+        self.load = Some(load);
+        self
+    }
+
+    /// Returns how busy this machine is, if that is reported.
+    #[must_use]
+    pub fn load(&self) -> Option<WorkerLoad> {
+        self.load.as_ref()?()
     }
 
     /// Records that the server responded, which ends an outage.

@@ -25,7 +25,8 @@ pub(crate) async fn run(
     loop {
         let beat = || async {
             // Another try can be faster than waiting for a slow response.
-            let response = connection.client.heartbeat(attempt);
+            let load = connection.load();
+            let response = connection.client.heartbeat_with(attempt, load.as_ref());
             tokio::time::timeout(interval.max(Duration::from_secs(1)), response)
                 .await
                 .unwrap_or_else(|_| Err(connection.timeout_error()))

@@ -37,6 +37,8 @@ pub enum EventKind {
     NamespaceCancelled,
     /// A namespace was resumed.
     NamespaceResumed,
+    /// The priority of a namespace was changed.
+    NamespacePrioritized,
     /// A kind that this version of the program does not know, as received.
     Unknown(Arc<str>),
 }
@@ -49,7 +51,7 @@ const BUILD: &str = "build.";
 const ITERATION: &str = "iteration.";
 
 /// The kinds without data, with their texts.
-static PLAIN: [(EventKind, &str); 8] = [
+static PLAIN: [(EventKind, &str); 9] = [
     (EventKind::AttemptSucceeded, "attempt.succeeded"),
     (EventKind::AttemptLost, "attempt.lost"),
     (EventKind::IterationPlanned, "iteration.planned"),
@@ -58,6 +60,7 @@ static PLAIN: [(EventKind, &str); 8] = [
     (EventKind::IterationCurrent, "iteration.current"),
     (EventKind::NamespaceCancelled, "namespace.cancelled"),
     (EventKind::NamespaceResumed, "namespace.resumed"),
+    (EventKind::NamespacePrioritized, "namespace.prioritized"),
 ];
 
 impl EventKind {
@@ -85,7 +88,8 @@ impl EventKind {
             | Self::AttemptFailed(_)
             | Self::AttemptLost
             | Self::NamespaceCancelled
-            | Self::NamespaceResumed => false,
+            | Self::NamespaceResumed
+            | Self::NamespacePrioritized => false,
         }
     }
 
@@ -172,7 +176,7 @@ crate::schema::schema!(
         &[
             "The kind of an event: `build.` with a status, `attempt.succeeded`, `attempt.lost`, `attempt.failed.` with a",
             "kind of failure, `iteration.` with a status or `planned`, `superseded`, `refused` or `current`,",
-            "`namespace.cancelled` or `namespace.resumed`. Later versions may add kinds.",
+            "`namespace.cancelled`, `namespace.resumed` or `namespace.prioritized`. Later versions may add kinds.",
         ],
         "^[a-z]+([._-][a-z]+)*$",
         "build.built",

@@ -22,6 +22,11 @@ pub enum IterationCause {
         /// Whether it was planned with the current base repositories instead of those of the previous iteration.
         refresh_base: bool,
     },
+    /// A user changed what the namespace rebuilds.
+    Edited {
+        /// The changes, for people.
+        changes: String,
+    },
     /// The ref of an origin points to other files than in the previous iteration.
     OriginMoved {
         /// The origin.
@@ -60,6 +65,7 @@ impl fmt::Display for IterationCause {
             Self::Requested { refresh_base: true } => {
                 f.write_str("requested, with the current base repositories")
             }
+            Self::Edited { changes } => write!(f, "edited: {changes}"),
             Self::OriginMoved { changeset, commit } => {
                 write!(f, "{changeset} moved to {}", commit.short())
             }

@@ -4,8 +4,10 @@
 //! Input is parsed into these types at the boundary, so that all other code can rely on it: a [`Pkgbase`] is safe in
 //! a path, a [`GitRef`] is safe on a command line.
 
+mod activity_kind;
 pub mod ansi;
 pub mod api;
+mod api_version;
 mod changeset;
 #[cfg(feature = "client")]
 pub mod client;
@@ -20,15 +22,21 @@ mod kinds;
 mod merge_request;
 mod numbers;
 mod permission_denied;
+mod priority;
 mod release;
+mod removed_origin;
 mod schema;
 pub mod settings;
+mod similar;
 mod source_entry;
 mod states;
 mod user_info;
 mod version;
 mod version_note;
+mod worker_status;
 
+pub use activity_kind::ActivityKind;
+pub use api_version::{API_VERSION_HEADER, ApiVersions, InvalidVersions};
 pub use changeset::{Changeset, ChangesetError};
 pub use event_kind::EventKind;
 pub use explanation::Explanation;
@@ -37,6 +45,7 @@ pub use ids::{
     CommitHash, CommitTime, EventId, GitRef, InvalidName, JobId, MergeRequestIid, NamespaceName,
     NoteId, PackageFileName, PackageVersion, Packager, PipelineId, Pkgbase, Pkgname, ProjectId,
     RepositoryName, Sha256Digest, SpanId, TokenId, TraceId, TraceParent, TreeHash, WorkerName,
+    WorkerTag,
 };
 pub use innermost::innermost;
 pub use iteration_cause::IterationCause;
@@ -47,7 +56,10 @@ pub use kinds::{
 pub use merge_request::{MergeRequestUrl, MergeRequestUrlError, OriginSpec, OriginSpecError};
 pub use numbers::{Bounded, Unsigned, saturating};
 pub use permission_denied::PermissionDenied;
+pub use priority::Priority;
 pub use release::{ReleaseRule, bumped_pkgrel, bumped_version};
+pub use removed_origin::RemovedOrigin;
+pub use similar::closest;
 pub use source_entry::{SourceKind, source_file_name, source_kind, source_protocol, source_url};
 pub use states::{
     AttemptStatus, BuildStatus, FailureKind, IterationStatus, MissingKeys, NetworkPolicy,
@@ -56,3 +68,4 @@ pub use states::{
 pub use user_info::hide_user_info;
 pub use version::{compare_versions, is_epoch_left_out};
 pub use version_note::VersionNote;
+pub use worker_status::WorkerStatus;

@@ -178,6 +178,8 @@ api_enum! {
         Infrastructure = "infrastructure",
         /// A timeout was exceeded.
         Timeout = "timeout",
+        /// It needs more memory than a build may use on the worker.
+        Memory = "memory",
         /// A user stopped it.
         Cancelled = "cancelled",
     }

@@ -214,9 +214,9 @@ fn stage_result(finished: Finished) -> Result<(), Failure> {
         (Outcome::Succeeded { .. }, Delivery::Accepted) => Ok(()),
         (Outcome::Failed { kind, explanation }, Delivery::Accepted) => {
             match kind {
-                FailureKind::Package | FailureKind::Timeout => Err(Failure::build(
-                    explanation.map(|why| format!("The build failed: {why}")),
-                )),
+                FailureKind::Package | FailureKind::Timeout | FailureKind::Memory => Err(
+                    Failure::build(explanation.map(|why| format!("The build failed: {why}"))),
+                ),
                 // The message says why, or that the job cannot know it.
                 FailureKind::Cancelled => Err(Failure::build(
                     explanation.map(|why| format!("The build did not finish: {why}")),

@@ -44,8 +44,7 @@ pub fn write(folder: &Path) -> anyhow::Result<()> {
     for program in programs() {
         let name = program.command.get_name().to_owned();
         for shell in SHELLS {
-            let mut script = Vec::new();
-            clap_complete::generate(*shell, &mut program.command.clone(), &name, &mut script);
+            let script = script(&program, &name, *shell)?;
             fs_err::write(completions.join(format!("{name}.{shell}")), script)?;
         }
         // `help` repeats what the other pages say.
@@ -55,6 +54,16 @@ pub fn write(folder: &Path) -> anyhow::Result<()> {
             .with_context(|| format!("cannot write the man pages of {name}"))?;
     }
     Ok(())
+}
+
+/// Returns the completions of a program. The client completes names from its server, so its script asks the program.
+fn script(program: &Program, name: &str, shell: Shell) -> std::io::Result<Vec<u8>> {
+    if name == "buildbtw" {
+        return buildbtw::completion_script(shell);
+    }
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut program.command.clone(), name, &mut script);
+    Ok(script)
 }
 
 /// Writes the page of a command, and those of the commands below it.

@@ -62,6 +62,7 @@ impl Claims {
         while let Some(message) = self.state.claims.try_receive() {
             self.waiting.apply(message);
         }
+        self.waiting.park(&self.state.claims.drained());
         self.waiting.remove_closed();
     }
 
@@ -135,6 +136,7 @@ mod tests {
 
     use super::*;
     use crate::db::TokenId;
+    use crate::state::capability::Capability;
     use crate::state::claim_queue::{Assignment, Claimant};
     use crate::testing::{TestState, settable};
     use crate::time::Millis;
@@ -155,6 +157,7 @@ mod tests {
             claim,
             worker: "worker".parse::<WorkerName>().unwrap(),
             token: TokenId(1),
+            capability: Capability::default(),
             expires_at,
             server: state.config.base_url(),
         };

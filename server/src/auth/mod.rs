@@ -14,6 +14,7 @@ use buildbtw_model::api::ProblemKind;
 use crate::db::tokens::TokenRow;
 use crate::error::{Error, Refusal};
 use crate::planning::queue::Caller;
+use crate::principal::Principal;
 use crate::serve::Peer;
 use crate::service::tokens::{authenticate, not_valid, recovery_hint};
 use crate::state::AppState;
@@ -23,6 +24,16 @@ use crate::state::AppState;
 pub struct Identity(pub TokenRow);
 
 impl Identity {
+    /// Returns who sent the request.
+    #[must_use]
+    pub fn principal(&self) -> Principal {
+        Principal {
+            token: self.0.id,
+            name: self.0.name.clone(),
+            scope: self.0.scope,
+        }
+    }
+
     /// Returns the caller whose plans share a queue.
     #[must_use]
     pub fn caller(&self) -> Caller {

@@ -11,6 +11,7 @@ mod pipelines;
 mod run;
 mod telemetry;
 mod values;
+mod workers;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -22,6 +22,7 @@ use super::metrics::MetricsArgs;
 use super::network::NetworkArgs;
 use super::pipelines::PipelineArgs;
 use super::telemetry::TelemetryArgs;
+use super::workers::WorkerArgs;
 
 /// Options of `buildbtw-server run`.
 #[derive(Clone, Debug, Args)]
@@ -197,6 +198,9 @@ pub struct RunArgs {
     /// Network policies.
     #[command(flatten)]
     pub network: NetworkArgs,
+    /// Which workers get which builds.
+    #[command(flatten)]
+    pub workers: WorkerArgs,
     /// The GitLab group that holds the sources.
     #[command(flatten)]
     pub gitlab: GitlabArgs,
@@ -357,6 +361,7 @@ impl RunArgs {
             keep_iterations: Some(saturating(self.keep_iterations))
                 .filter(|keep: &usize| *keep > 0),
             webhook,
+            build_tags: self.workers.build_tags(),
         })
     }
 }

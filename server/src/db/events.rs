@@ -27,6 +27,8 @@ pub struct NewEvent<'a> {
     pub message: Option<&'a str>,
     /// For a failure: what to do next.
     pub hint: Option<&'a str>,
+    /// The name of the token that requested it.
+    pub actor: Option<&'a str>,
 }
 
 /// A recorded transition.
@@ -54,6 +56,8 @@ pub struct EventRow {
     pub message: Option<String>,
     /// For a failure: what to do next.
     pub hint: Option<String>,
+    /// The name of the token that requested it.
+    pub actor: Option<String>,
     /// When it happened.
     pub at: Millis,
 }
@@ -62,8 +66,9 @@ pub struct EventRow {
 pub async fn insert(tx: &mut WriteTransaction, event: &NewEvent<'_>) -> sqlx::Result<()> {
     let at = tx.now();
     sqlx::query!(
-        "insert into event (namespace_id, iteration_id, build_id, attempt_id, kind, message, hint, at)
-         values (?, ?, ?, ?, ?, ?, ?, ?)",
+        "insert into event (namespace_id, iteration_id, build_id, attempt_id, kind, message, hint,
+             actor, at)
+         values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         event.namespace,
         event.iteration,
         event.build,
@@ -71,6 +76,7 @@ pub async fn insert(tx: &mut WriteTransaction, event: &NewEvent<'_>) -> sqlx::Re
         event.kind,
         event.message,
         event.hint,
+        event.actor,
         at,
     )
     .execute(tx.connection())
@@ -173,7 +179,8 @@ macro_rules! select_event {
                event.kind as "kind!: EventKind", iteration.number as "iteration?: u32",
                event.build_id as "build?: BuildId", build.pkgbase as "pkgbase?: Pkgbase",
                build.architecture as "architecture?: Architecture",
-               event.attempt_id as "attempt?: AttemptId", event.message, event.hint, event.at as "at!: Millis"
+               event.attempt_id as "attempt?: AttemptId", event.message, event.hint,
+               event.actor, event.at as "at!: Millis"
                from event
                join namespace on namespace.id = event.namespace_id
                left join iteration on iteration.id = event.iteration_id

@@ -76,7 +76,8 @@ pub struct Waiting {
     pub architecture: Architecture,
 }
 
-/// Returns up to `limit` builds that can be dispatched at a time, those that became ready first.
+/// Returns up to `limit` builds that can be dispatched at a time to any worker for their architecture, those that became
+/// ready first.
 pub async fn waiting(
     executor: impl SqliteExecutor<'_>,
     at: Millis,
@@ -87,6 +88,7 @@ pub async fn waiting(
         r#"select build.id as "id!: BuildId", build.architecture as "architecture!: Architecture"
            from build join iteration on iteration.id = build.iteration_id
            where build.status = 'ready' and build.ready_at <= ? and iteration.status = 'running'
+               and build.tag is null and build.exceeded_memory_mib is null
            order by build.ready_at, build.id limit ?"#,
         at,
         limit,

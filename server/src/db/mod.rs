@@ -5,6 +5,7 @@
 //! and two pools for reading, so that anonymous requests take no connection from workers and administrators. Queued
 //! writes share one commit (`writer`).
 
+pub mod activity;
 pub mod attempts;
 pub mod builds;
 mod checkpoints;
@@ -16,6 +17,7 @@ pub mod id_tokens;
 pub mod inspection;
 pub mod iterations;
 pub mod linked_packages;
+mod namespace_extent;
 pub mod namespaces;
 mod open_error;
 pub mod orphan_pipelines;
@@ -30,6 +32,9 @@ pub mod source_repositories;
 pub mod srcinfos;
 pub mod tokens;
 pub mod webhook_deliveries;
+pub mod work;
+pub mod worker_drains;
+pub mod worker_profiles;
 pub mod workers;
 mod writer;
 

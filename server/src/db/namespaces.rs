@@ -1,11 +1,13 @@
-//! Tables `namespace` and `namespace_origin`.
+//! Tables `namespace` and `namespace_bootstrap`. What it rebuilds is in `namespace_extent`.
 
-use buildbtw_model::{Changeset, GitRef, NamespaceName, NetworkPolicy, Pkgbase, Scope};
+use buildbtw_model::{Changeset, NamespaceName, NetworkPolicy, Pkgbase, Priority, Scope};
 use sqlx::SqliteExecutor;
 
 use crate::time::Millis;
 
-use super::{NamespaceId, WriteTransaction};
+use super::{NamespaceId, WriteTransaction, namespace_extent};
+
+pub use super::namespace_extent::{origins, patterns};
 
 /// A namespace.
 #[derive(Clone, Debug)]
@@ -28,8 +30,14 @@ pub struct NamespaceRow {
     pub follow_default_s: Option<u32>,
     /// Since when it is held.
     pub held_at: Option<Millis>,
+    /// The name of the token that held it.
+    pub held_by: Option<String>,
+    /// Which builds are dispatched first.
+    pub priority: Priority,
     /// When it was created.
     pub created_at: Millis,
+    /// The name of the token that created it.
+    pub created_by: Option<String>,
 }
 
 /// A new namespace.
@@ -57,6 +65,10 @@ pub struct NewNamespace<'a> {
     pub include: &'a [String],
     /// Patterns of pkgbases that are never rebuilt.
     pub exclude: &'a [String],
+    /// Which builds are dispatched first.
+    pub priority: Priority,
+    /// The name of the token that creates it.
+    pub created_by: &'a str,
 }
 
 macro_rules! select_namespace {
@@ -64,7 +76,11 @@ macro_rules! select_namespace {
         sqlx::query_as!(
             NamespaceRow,
             r#"select id as "id: NamespaceId", name as "name: NamespaceName", scope as "scope: Scope",
-               max_builds as "max_builds: u32", bump as "bump: bool", network as "network: NetworkPolicy", same_sonames as "same_sonames: bool", follow_default_s as "follow_default_s: u32", held_at as "held_at: Millis", created_at as "created_at: Millis" from namespace "# + $tail
+               max_builds as "max_builds: u32", bump as "bump: bool",
+               network as "network: NetworkPolicy", same_sonames as "same_sonames: bool",
+               follow_default_s as "follow_default_s: u32", held_at as "held_at: Millis", held_by,
+               priority as "priority: Priority", created_at as "created_at: Millis", created_by
+               from namespace "# + $tail
             $(, $argument)*
         )
     };
@@ -90,15 +106,31 @@ pub async fn by_id(
         .await
 }
 
-/// Returns up to `limit` namespaces older than the row `before`, the newest first.
+/// Returns up to `limit` namespaces older than the row `before`, the newest first: all, or those that tokens of a name
+/// created.
 pub async fn page(
     executor: impl SqliteExecutor<'_>,
+    created_by: Option<&str>,
     before: NamespaceId,
     limit: i64,
 ) -> sqlx::Result<Vec<NamespaceRow>> {
-    select_namespace!("where id < ? order by id desc limit ?", before, limit)
-        .fetch_all(executor)
-        .await
+    match created_by {
+        None => {
+            select_namespace!("where id < ? order by id desc limit ?", before, limit)
+                .fetch_all(executor)
+                .await
+        }
+        Some(created_by) => {
+            select_namespace!(
+                "where created_by = ? and id < ? order by id desc limit ?",
+                created_by,
+                before,
+                limit
+            )
+            .fetch_all(executor)
+            .await
+        }
+    }
 }
 
 /// Stores a new namespace; fails with a unique violation when the name is taken.
@@ -109,8 +141,8 @@ pub async fn insert(
     let created_at = tx.now();
     let row = sqlx::query!(
         r#"insert into namespace (name, scope, max_builds, bump, network, same_sonames, follow_default_s,
-               created_at)
-           values (?, ?, ?, ?, ?, ?, ?, ?)
+               priority, created_at, created_by)
+           values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
            returning id as "id!: NamespaceId""#,
         namespace.name,
         namespace.scope,
@@ -119,38 +151,20 @@ pub async fn insert(
         namespace.network,
         namespace.same_sonames,
         namespace.follow_default_s,
+        namespace.priority,
         created_at,
+        namespace.created_by,
     )
     .fetch_one(tx.connection())
     .await?;
-    for (position, origin) in (0_i64..).zip(namespace.origins) {
-        sqlx::query!(
-            "insert into namespace_origin (namespace_id, position, pkgbase, git_ref)
-             values (?, ?, ?, ?)",
-            row.id,
-            position,
-            origin.pkgbase,
-            origin.git_ref,
-        )
-        .execute(tx.connection())
-        .await?;
-    }
-    for (kind, patterns) in [
-        (PatternKind::Include, namespace.include),
-        (PatternKind::Exclude, namespace.exclude),
-    ] {
-        for pattern in patterns {
-            sqlx::query!(
-                "insert or ignore into namespace_pattern (namespace_id, kind, pattern)
-                 values (?, ?, ?)",
-                row.id,
-                kind,
-                pattern,
-            )
-            .execute(tx.connection())
-            .await?;
-        }
-    }
+    namespace_extent::add(
+        tx,
+        row.id,
+        namespace.origins,
+        namespace.include,
+        namespace.exclude,
+    )
+    .await?;
     add_bootstrap(tx, row.id, namespace.bootstrap).await?;
     Ok(row.id)
 }
@@ -213,37 +227,6 @@ pub async fn bootstrap(
     Ok(rows.into_iter().map(|row| row.pkgbase).collect())
 }
 
-/// The effect of a namespace's pattern.
-#[derive(Clone, Copy, Debug, sqlx::Type)]
-#[sqlx(rename_all = "snake_case")]
-enum PatternKind {
-    Include,
-    Exclude,
-}
-
-/// Returns the include and exclude patterns of a namespace.
-pub async fn patterns(
-    executor: impl SqliteExecutor<'_>,
-    namespace: NamespaceId,
-) -> sqlx::Result<(Vec<String>, Vec<String>)> {
-    let rows = sqlx::query!(
-        r#"select kind as "kind: PatternKind", pattern from namespace_pattern
-           where namespace_id = ? order by pattern"#,
-        namespace,
-    )
-    .fetch_all(executor)
-    .await?;
-    let (mut include, mut exclude) = (Vec::new(), Vec::new());
-    for row in rows {
-        match row.kind {
-            PatternKind::Include => &mut include,
-            PatternKind::Exclude => &mut exclude,
-        }
-        .push(row.pattern);
-    }
-    Ok((include, exclude))
-}
-
 /// Returns all namespaces, the oldest first.
 pub async fn all(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<NamespaceRow>> {
     select_namespace!("order by id").fetch_all(executor).await
@@ -287,19 +270,59 @@ pub async fn pkgbases_at(
     .await
 }
 
-/// Returns the origins of a namespace.
-pub async fn origins(
-    executor: impl SqliteExecutor<'_>,
+/// What of a namespace an edit replaces.
+#[derive(Clone, Debug)]
+pub struct Edited {
+    /// Its origins.
+    pub origins: Vec<Changeset>,
+    /// Patterns of pkgbases that are always rebuilt.
+    pub include: Vec<String>,
+    /// Patterns of pkgbases that are never rebuilt.
+    pub exclude: Vec<String>,
+    /// How far its rebuilds spread.
+    pub scope: Scope,
+    /// The maximum number of builds of a plan.
+    pub max_builds: u32,
+}
+
+/// Replaces what a namespace rebuilds.
+pub async fn edit(
+    tx: &mut WriteTransaction,
     namespace: NamespaceId,
-) -> sqlx::Result<Vec<Changeset>> {
-    sqlx::query_as!(
-        Changeset,
-        r#"select pkgbase as "pkgbase: Pkgbase", git_ref as "git_ref: GitRef" from namespace_origin
-           where namespace_id = ? order by position"#,
+    edited: &Edited,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update namespace set scope = ?, max_builds = ? where id = ?",
+        edited.scope,
+        edited.max_builds,
         namespace,
     )
-    .fetch_all(executor)
-    .await
+    .execute(tx.connection())
+    .await?;
+    namespace_extent::remove(tx, namespace).await?;
+    let Edited {
+        origins,
+        include,
+        exclude,
+        ..
+    } = edited;
+    namespace_extent::add(tx, namespace, origins, include, exclude).await
+}
+
+/// Sets the priority of a namespace. Returns false when that changes nothing.
+pub async fn set_priority(
+    tx: &mut WriteTransaction,
+    namespace: NamespaceId,
+    priority: Priority,
+) -> sqlx::Result<bool> {
+    let result = sqlx::query!(
+        "update namespace set priority = ?1 where id = ?2 and priority <> ?1",
+        priority,
+        namespace,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(result.rows_affected() == 1)
 }
 
 /// Holds or resumes a namespace. Returns false when that changes nothing.
@@ -307,13 +330,15 @@ pub async fn hold(
     tx: &mut WriteTransaction,
     namespace: NamespaceId,
     held: bool,
+    by: &str,
 ) -> sqlx::Result<bool> {
     let at = tx.now();
     let result = sqlx::query!(
-        "update namespace set held_at = case when ?1 then ?2 end
-         where id = ?3 and (held_at is not null) <> ?1",
+        "update namespace set held_at = case when ?1 then ?2 end, held_by = case when ?1 then ?3 end
+         where id = ?4 and (held_at is not null) <> ?1",
         held,
         at,
+        by,
         namespace,
     )
     .execute(tx.connection())

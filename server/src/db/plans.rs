@@ -1,8 +1,10 @@
 //! Stores plans: tables `build`, `build_edge`, `build_output` and `plan_note`.
 
+use std::time::Duration;
+
 use buildbtw_model::{
     Architecture, AttemptId, BuildId, CommitHash, CommitTime, NoteKind, PackageVersion, Pkgbase,
-    Sha256Digest, TreeHash,
+    Sha256Digest, TreeHash, WorkerTag,
     api::{ExpectedPackage, PlanNote},
 };
 use buildbtw_planner::DependencyKind;
@@ -51,6 +53,8 @@ pub struct NewBuild {
     pub priority_s: u32,
     /// The number of builds it waits for.
     pub missing_dependencies: u32,
+    /// The tag that workers need to build it.
+    pub tag: Option<WorkerTag>,
     /// Its input hash.
     pub input_hash: Option<Sha256Digest>,
     /// The build whose packages it will share.
@@ -61,6 +65,9 @@ pub struct NewBuild {
     #[serde(skip)]
     pub outputs: Vec<ExpectedPackage>,
 }
+
+/// How long a package counts as one that needs much memory: its next version may need less.
+const MEMORY_KNOWN: Duration = Duration::from_secs(30 * 86_400);
 
 /// How many rows one statement stores.
 const ROWS_TOGETHER: usize = 500;
@@ -73,6 +80,7 @@ pub async fn insert_builds(
     builds: &[NewBuild],
 ) -> sqlx::Result<Vec<BuildId>> {
     let at = tx.now();
+    let learned_since = at - MEMORY_KNOWN;
     let mut ids = Vec::with_capacity(builds.len());
     for chunk in builds.chunks(ROWS_TOGETHER) {
         let rows = json_list(chunk)?;
@@ -80,7 +88,8 @@ pub async fn insert_builds(
             r#"insert into build (iteration_id, architecture, pkgbase, stage, level, position,
                    commit_hash, tree_hash, commit_time, clone_url, srcinfo_sha256, version, pkgrel,
                    reason, estimate_s, priority_s, status, missing_dependencies, input_hash,
-                   shared_build_id, packages_attempt_id, library, bootstrap, without, ready_at)
+                   shared_build_id, packages_attempt_id, library, bootstrap, without, tag,
+                   exceeded_memory_mib, ready_at)
                select ?1, value ->> 'architecture', value ->> 'pkgbase', value ->> 'stage',
                    value ->> 'level', value ->> 'position', value ->> 'commit', value ->> 'tree',
                    value ->> 'commit_time', value ->> 'clone_url', value ->> 'srcinfo_sha256',
@@ -91,7 +100,10 @@ pub async fn insert_builds(
                    value ->> 'missing_dependencies', value ->> 'input_hash',
                    value ->> 'shared_build',
                    value ->> 'reused', value ->> 'library', value ->> 'bootstrap',
-                   value ->> 'without',
+                   value ->> 'without', value ->> 'tag',
+                   (select exceeded_mib from memory_need as known
+                       where known.architecture = value ->> 'architecture'
+                           and known.pkgbase = value ->> 'pkgbase' and known.learned_at > ?4),
                    iif(value ->> 'missing_dependencies' = 0 and value ->> 'reused' is null,
                        ?2, null)
                from json_each(?3) order by key
@@ -99,6 +111,7 @@ pub async fn insert_builds(
             iteration,
             at,
             rows,
+            learned_since,
         )
         .fetch_all(tx.connection())
         .await?;
@@ -106,8 +119,18 @@ pub async fn insert_builds(
         stored.sort_by_key(|row| row.position);
         ids.extend(stored.into_iter().map(|row| row.id));
     }
+    insert_outputs(tx, builds, &ids).await?;
+    Ok(ids)
+}
+
+/// Stores the packages that builds have to produce.
+async fn insert_outputs(
+    tx: &mut WriteTransaction,
+    builds: &[NewBuild],
+    ids: &[BuildId],
+) -> sqlx::Result<()> {
     let mut outputs = Vec::with_capacity(builds.len());
-    for (build, id) in builds.iter().zip(&ids) {
+    for (build, id) in builds.iter().zip(ids) {
         let packages = build.outputs.iter();
         outputs.extend(packages.map(|package| (*id, &package.name, &package.architecture)));
     }
@@ -121,7 +144,7 @@ pub async fn insert_builds(
         .execute(tx.connection())
         .await?;
     }
-    Ok(ids)
+    Ok(())
 }
 
 /// Why a build needs another one.

@@ -1,89 +1,115 @@
-//! Chooses the builds to dispatch next: fair between namespaces, by priority within each.
+//! Chooses the builds to dispatch next: by the priority of their namespaces, fair between people and their namespaces
+//! over the last day, and by critical path within each namespace.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::time::Duration;
+
+use buildbtw_model::{Priority, saturating};
 
 use crate::db::NamespaceId;
 use crate::db::builds::Candidate;
+use crate::state::shares::Usage;
+use crate::time::Millis;
 
-/// Chooses up to `count` of the candidates. The namespace with the fewest dispatched builds comes first, so that one
-/// with thousands of ready builds cannot starve a small one.
-pub(crate) fn choose(mut candidates: Vec<Candidate>, count: usize) -> Vec<Candidate> {
-    // The highest priority is last, because candidates are popped from the end.
-    candidates.sort_by_key(|candidate| (candidate.priority_s, std::cmp::Reverse(candidate.id)));
-    let mut queues: HashMap<NamespaceId, (i64, Vec<Candidate>)> = HashMap::new();
-    for candidate in candidates {
-        let queue = queues.entry(candidate.namespace);
-        queue
-            .or_insert((candidate.namespace_load, Vec::new()))
-            .1
-            .push(candidate);
-    }
+/// A namespace with ready builds gets at least one of so many equal shares of the running builds, whatever its
+/// priority, and whatever was built for its person before.
+const MIN_SHARE: i64 = 4;
+
+/// A namespace with ready builds gets a worker after this time at the latest, also where there are few workers.
+const MAX_WAIT: Duration = Duration::from_secs(3600);
+
+/// The ready builds of a namespace.
+struct Queue {
+    person: String,
+    priority: Priority,
+    /// How many of its builds run, those included that are chosen.
+    running: i64,
+    /// Milliseconds of work that are chosen.
+    charged: i64,
+    /// Since when it has got no worker, although it has ready builds.
+    waits_since: Millis,
+    /// The longest critical path is last, because builds are popped from the end.
+    builds: Vec<Candidate>,
+}
+
+/// Chooses up to `count` of the candidates for an architecture.
+pub(crate) fn choose(
+    candidates: Vec<Candidate>,
+    count: usize,
+    usage: &Usage,
+    now: Millis,
+) -> Vec<Candidate> {
+    let mut queues = queues(candidates, usage, now);
     let mut chosen = Vec::with_capacity(count);
+    let mut charged: HashMap<String, i64> = HashMap::new();
     while chosen.len() < count {
-        let next = queues
-            .iter_mut()
-            .filter(|(_, (_, builds))| !builds.is_empty())
-            .min_by_key(|(namespace, (load, _))| (*load, namespace.0));
-        let Some((_, (load, builds))) = next else {
+        queues.retain(|_, queue| !queue.builds.is_empty());
+        let running: i64 = queues.values().map(|queue| queue.running).sum();
+        let competing: i64 = saturating(queues.len().max(1));
+        let guaranteed = (running + 1) / (MIN_SHARE * competing);
+        let next = queues.iter_mut().min_by_key(|(id, queue)| {
+            let is_starved = queue.running < guaranteed || now.since(queue.waits_since) >= MAX_WAIT;
+            let of_person = charged.get(&queue.person).copied().unwrap_or(0);
+            (
+                queue.priority != Priority::Urgent,
+                !is_starved,
+                Reverse(queue.priority),
+                usage.of_person(&queue.person) + of_person,
+                usage.of_namespace(**id) + queue.charged,
+                id.0,
+            )
+        });
+        let Some((_, queue)) = next else {
             break;
         };
-        *load += 1;
-        chosen.extend(builds.pop());
+        let Some(build) = queue.builds.pop() else {
+            break;
+        };
+        let expected = build.estimate_s.max(1) * 1_000;
+        queue.running += 1;
+        queue.charged += expected;
+        queue.waits_since = now;
+        *charged.entry(queue.person.clone()).or_default() += expected;
+        chosen.push(build);
     }
     chosen
 }
 
-#[cfg(test)]
-mod tests {
-    use buildbtw_model::BuildId;
-
-    use super::*;
-
-    fn chosen(candidates: Vec<Candidate>, count: usize) -> Vec<BuildId> {
-        let chosen = choose(candidates, count).into_iter();
-        chosen.map(|candidate| candidate.id).collect()
+/// Returns the candidates by namespace.
+fn queues(
+    mut candidates: Vec<Candidate>,
+    usage: &Usage,
+    now: Millis,
+) -> HashMap<NamespaceId, Queue> {
+    candidates.sort_by_key(|candidate| (candidate.critical_path_s, Reverse(candidate.id)));
+    let mut queues: HashMap<NamespaceId, Queue> = HashMap::new();
+    for candidate in candidates {
+        let id = candidate.namespace;
+        let ready_at = candidate.ready_at.unwrap_or(now);
+        let queue = queues.entry(id).or_insert_with(|| Queue {
+            person: candidate.person.clone(),
+            priority: candidate.priority,
+            running: candidate.namespace_load,
+            charged: 0,
+            waits_since: ready_at,
+            builds: Vec::new(),
+        });
+        queue.waits_since = queue.waits_since.min(ready_at);
+        queue.builds.push(candidate);
     }
-
-    fn candidate(id: i64, namespace: i64, priority_s: i64, namespace_load: i64) -> Candidate {
-        Candidate {
-            id: BuildId(id),
-            namespace: NamespaceId(namespace),
-            priority_s,
-            namespace_load,
-            failed_on: None,
-            not_before: None,
-        }
+    for (id, queue) in &mut queues {
+        let last = usage.last_dispatch(*id);
+        queue.waits_since = last
+            .into_iter()
+            .chain([queue.waits_since])
+            .max()
+            .unwrap_or(now);
     }
-
-    #[test]
-    fn chooses_most_urgent_build_of_a_namespace() {
-        let candidates = vec![
-            candidate(1, 1, 10, 0),
-            candidate(2, 1, 30, 0),
-            candidate(3, 1, 30, 0),
-        ];
-        assert_eq!(chosen(candidates, 2), [BuildId(2), BuildId(3)]);
-    }
-
-    #[test]
-    fn large_namespace_does_not_starve_small_one() {
-        let mut candidates: Vec<_> = (1..=100).map(|id| candidate(id, 1, 1_000, 50)).collect();
-        candidates.push(candidate(200, 2, 1, 0));
-        assert_eq!(chosen(candidates.clone(), 1), [BuildId(200)]);
-        assert_eq!(
-            chosen(candidates, 3),
-            [BuildId(200), BuildId(1), BuildId(2)]
-        );
-    }
-
-    #[test]
-    fn equal_namespaces_take_turns() {
-        let candidates = vec![
-            candidate(1, 1, 1, 0),
-            candidate(2, 1, 1, 0),
-            candidate(3, 2, 1, 0),
-            candidate(4, 2, 1, 0),
-        ];
-        assert_eq!(chosen(candidates, 4), [1, 3, 2, 4].map(BuildId));
-    }
+    queues
 }
+
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;

@@ -3,19 +3,22 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use buildbtw_model::{Architecture, ClaimId, saturating};
+use buildbtw_model::{Architecture, ClaimId, WorkerName, saturating};
 use tokio::time::Instant;
 
-use crate::db::builds::{self, Candidate};
+use crate::db::builds::{self, Candidate, Eligible};
 use crate::db::workers::{self, WORKER_TIMEOUT};
 use crate::error::Error;
 use crate::service::claim_build::{self, Assigned};
-use crate::state::claim_queue::{Claimant, Message, Waiter, Waiting};
+use crate::state::capability::Capability;
+use crate::state::claim_queue::{Assignment, Claimant, Message, Waiter, Waiting};
 use crate::state::parts::AttemptParts;
+use crate::state::shares::Shares;
 use crate::time::Millis;
 
 use super::choose::choose;
 use super::pair::{Pairs, pair};
+use super::shares;
 
 /// How many candidates are read in addition to one per waiting worker.
 const EXTRA_CANDIDATES: usize = 16;
@@ -24,8 +27,11 @@ const EXTRA_CANDIDATES: usize = 16;
 #[derive(Default)]
 pub(crate) struct WaitingClaims {
     waiters: Vec<Waiter>,
-    /// Architectures without ready builds. New claims for them do not cause a query until a transition reports one.
-    drained: BTreeSet<Architecture>,
+    /// Claims of drained workers, which get no builds.
+    parked: Vec<Waiter>,
+    /// Architectures without ready builds that workers of a capability could run. New claims of theirs do not cause a
+    /// query until a transition reports one.
+    exhausted: BTreeSet<(Architecture, Capability)>,
 }
 
 impl WaitingClaims {
@@ -34,46 +40,63 @@ impl WaitingClaims {
         match message {
             Message::Wait(waiter) => {
                 // A repeated claim replaces the first one, whose connection was lost.
-                self.waiters
-                    .retain(|other| other.claimant.claim != waiter.claimant.claim);
+                self.retain(|other| other.claimant.claim != waiter.claimant.claim);
                 self.waiters.push(waiter);
             }
-            Message::Revoked(token) => self.waiters.retain(|waiter| waiter.claimant.token != token),
+            Message::Revoked(token) => self.retain(|waiter| waiter.claimant.token != token),
         }
+    }
+
+    /// Sets the claims of drained workers aside, and takes those of resumed ones back.
+    pub(crate) fn park(&mut self, drained: &BTreeSet<WorkerName>) {
+        if drained.is_empty() && self.parked.is_empty() {
+            return;
+        }
+        let mut all = std::mem::take(&mut self.waiters);
+        all.append(&mut self.parked);
+        all.sort_by_key(|waiter| waiter.since);
+        let is_drained = |waiter: &Waiter| drained.contains(&waiter.claimant.worker);
+        (self.parked, self.waiters) = all.into_iter().partition(is_drained);
+    }
+
+    fn retain(&mut self, is_kept: impl Fn(&Waiter) -> bool) {
+        self.waiters.retain(&is_kept);
+        self.parked.retain(&is_kept);
     }
 
     /// Notes that there may be ready builds for all architectures.
     pub(crate) fn expect_builds(&mut self) {
-        self.drained.clear();
+        self.exhausted.clear();
     }
 
     /// Removes claims whose connection was lost.
     pub(crate) fn remove_closed(&mut self) {
-        self.waiters.retain(|waiter| !waiter.reply.is_closed());
+        self.retain(|waiter| !waiter.reply.is_closed());
     }
 
     /// Removes claims whose wait has ended by the monotonic clock, or whose token has expired by the wall clock.
     pub(crate) fn remove_ended(&mut self, now: Instant, at: Millis) {
-        self.waiters
-            .retain(|waiter| waiter.until > now && !waiter.claimant.is_expired(at));
+        self.retain(|waiter| waiter.until > now && !waiter.claimant.is_expired(at));
         if self.waiters.is_empty() {
             // The next claim causes a query in any case.
-            self.drained.clear();
+            self.exhausted.clear();
         }
     }
 
     /// Returns whether there may be a build for a claim.
     pub(crate) fn may_serve(&self) -> bool {
-        let is_drained = |waiter: &Waiter| {
+        let is_hopeless = |waiter: &Waiter| {
+            let capability = &waiter.claimant.capability;
             let mut architectures = waiter.architectures.iter();
-            architectures.all(|known| self.drained.contains(known))
+            architectures.all(|known| contains(&self.exhausted, known, capability))
         };
-        !self.waiters.iter().all(is_drained)
+        !self.waiters.iter().all(is_hopeless)
     }
 
     /// Returns when the first wait ends.
     pub(crate) fn next_end(&self) -> Option<Instant> {
-        self.waiters.iter().map(|waiter| waiter.until).min()
+        let all = self.waiters.iter().chain(&self.parked);
+        all.map(|waiter| waiter.until).min()
     }
 
     /// Returns the number of claims, and which of these architectures they could build for.
@@ -87,10 +110,10 @@ impl WaitingClaims {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.waiters.is_empty()
+        self.waiters.is_empty() && self.parked.is_empty()
     }
 
-    /// Assigns builds to claims, and notes the architectures without ready builds. Returns the time until a delayed
+    /// Assigns builds to claims, and notes which of them find no ready builds. Returns the time until a delayed
     /// build becomes ready, if there is one.
     ///
     /// # Errors
@@ -102,25 +125,10 @@ impl WaitingClaims {
         let mut held_back: Option<Millis> = None;
         // Both queries use one time, or a pause that ends between them would be in neither result.
         let at = parts.database.clock().now();
-        for architecture in self.architectures(parts) {
-            let count = self.count(&architecture);
-            if count == 0 {
-                continue;
-            }
-            // Builds that are held back for another worker must not block those behind them.
-            let count = count + EXTRA_CANDIDATES;
-            let limit = saturating(count);
-            let reader = parts.database.read();
-            let candidates = builds::candidates(reader, &architecture, limit, at).await?;
-            let (found, waiting) = (candidates.len(), self.waiters.len());
-            let chosen = choose(candidates, count);
-            if !chosen.is_empty() {
-                let again_at = self.assign(parts, &architecture, &chosen).await?;
-                held_back = held_back.into_iter().chain(again_at).min();
-            }
-            if found == waiting - self.waiters.len() {
-                self.drained.insert(architecture);
-            }
+        shares::refresh(parts.database, parts.shares, at).await?;
+        for group in self.groups(parts) {
+            let again_at = self.serve_group(parts, group, at).await?;
+            held_back = held_back.into_iter().chain(again_at).min();
         }
         if self.waiters.is_empty() {
             return Ok(None);
@@ -131,15 +139,69 @@ impl WaitingClaims {
         Ok(next.map(|at| at.since(now) + Duration::from_millis(1)))
     }
 
-    /// Returns the architectures that claims wait for. An architecture is built either by workers or on GitLab.
-    fn architectures(&self, parts: AttemptParts<'_>) -> BTreeSet<Architecture> {
-        let asked = self.waiters.iter();
-        let asked = asked.flat_map(|waiter| waiter.architectures.iter().cloned());
+    /// Assigns builds of an architecture to the claims of one capability. Returns when one that is held back for another
+    /// worker may go to any.
+    async fn serve_group(
+        &mut self,
+        parts: AttemptParts<'_>,
+        group: (Architecture, Capability),
+        at: Millis,
+    ) -> Result<Option<Millis>, Error> {
+        let count = self.members(&group).count();
+        if count == 0 {
+            return Ok(None);
+        }
+        // Builds that are held back for another worker must not block those behind them.
+        let count = count + EXTRA_CANDIDATES;
+        let (architecture, capability) = &group;
+        let tags: Vec<_> = capability.tags.iter().collect();
+        let eligible = Eligible {
+            tags: &tags,
+            memory_mib: capability.memory_mib.into(),
+        };
+        let (reader, limit) = (parts.database.read(), saturating(count));
+        let candidates = builds::candidates(reader, architecture, &eligible, limit, at).await?;
+        let (found, waiting) = (candidates.len(), self.waiters.len());
+        let chosen = parts
+            .shares
+            .with(architecture, |usage| choose(candidates, count, usage, at));
+        let mut again_at = None;
+        if !chosen.is_empty() {
+            again_at = self.assign(parts, &group, &chosen).await?;
+        }
+        if found == waiting - self.waiters.len() {
+            self.exhausted.insert(group);
+        }
+        Ok(again_at)
+    }
+
+    /// Returns the architectures that claims wait for, with the capabilities of their workers: the least capable ones
+    /// first, which have the smallest choice. An architecture is built either by workers or on GitLab.
+    fn groups(&self, parts: AttemptParts<'_>) -> BTreeSet<(Architecture, Capability)> {
         let is_on_gitlab = |architecture: &Architecture| {
             let on_gitlab = parts.pipelines;
             on_gitlab.is_some_and(|on_gitlab| on_gitlab.builds(architecture))
         };
-        asked.filter(|asked| !is_on_gitlab(asked)).collect()
+        let mut groups = BTreeSet::new();
+        for waiter in &self.waiters {
+            let capability = &waiter.claimant.capability;
+            for asked in &waiter.architectures {
+                if !contains(&groups, asked, capability) && !is_on_gitlab(asked) {
+                    groups.insert((asked.clone(), capability.clone()));
+                }
+            }
+        }
+        groups
+    }
+
+    /// Returns the claims for an architecture of workers with a capability.
+    fn members<'a>(
+        &'a self,
+        (architecture, capability): &'a (Architecture, Capability),
+    ) -> impl Iterator<Item = &'a Waiter> {
+        self.waiters.iter().filter(move |waiter| {
+            waiter.architectures.contains(architecture) && waiter.claimant.capability == *capability
+        })
     }
 
     /// Returns the number of claims for an architecture.
@@ -153,9 +215,10 @@ impl WaitingClaims {
     async fn assign(
         &mut self,
         parts: AttemptParts<'_>,
-        architecture: &Architecture,
+        group: &(Architecture, Capability),
         chosen: &[Candidate],
     ) -> Result<Option<Millis>, Error> {
+        let architecture = &group.0;
         let (database, clock) = (parts.database, parts.database.clock());
         let alive = if chosen.iter().any(|build| build.failed_on.is_some()) {
             let since = clock.now() - WORKER_TIMEOUT;
@@ -163,12 +226,7 @@ impl WaitingClaims {
         } else {
             Vec::new()
         };
-        let able: Vec<&Claimant> = self
-            .waiters
-            .iter()
-            .filter(|waiter| waiter.architectures.contains(architecture))
-            .map(|waiter| &waiter.claimant)
-            .collect();
+        let able: Vec<&Claimant> = self.members(group).map(|waiter| &waiter.claimant).collect();
         let names: Vec<_> = able.iter().map(|claimant| &claimant.worker).collect();
         let Pairs { pairs, again_at } = pair(chosen, &names, &alive, clock.now());
         let pairs: Vec<_> = pairs
@@ -190,6 +248,7 @@ impl WaitingClaims {
             // Its worker claims again, and gets its earlier assignment, or an error if its token is invalid.
             self.take(claim);
         }
+        charge(parts.shares, architecture, chosen, &assigned, clock.now());
         for (claim, assignment) in assigned {
             if let Some(waiter) = self.take(claim) {
                 // Either of them may have come later.
@@ -209,4 +268,29 @@ impl WaitingClaims {
             .position(|waiter| waiter.claimant.claim == claim)?;
         Some(self.waiters.remove(place))
     }
+}
+
+/// Charges the builds that were assigned to the shares of their namespaces.
+fn charge(
+    shares: &Shares,
+    architecture: &Architecture,
+    chosen: &[Candidate],
+    assigned: &[(ClaimId, Assignment)],
+    at: Millis,
+) {
+    let assigned: BTreeSet<_> = assigned.iter().map(|(_, given)| given.build.id).collect();
+    let charged = chosen.iter().filter(|build| assigned.contains(&build.id));
+    shares.with(architecture, |usage| {
+        charged.for_each(|build| usage.charge(build, at));
+    });
+}
+
+/// Returns whether one of a few groups is this one; without copies, since hundreds of claims may wait.
+fn contains(
+    groups: &BTreeSet<(Architecture, Capability)>,
+    architecture: &Architecture,
+    capability: &Capability,
+) -> bool {
+    let mut groups = groups.iter();
+    groups.any(|(known, able)| known == architecture && able == capability)
 }

@@ -5,3 +5,4 @@ mod choose;
 pub(crate) mod claims;
 mod pair;
 pub(crate) mod pipelines;
+mod shares;

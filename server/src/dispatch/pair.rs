@@ -49,6 +49,8 @@ pub(crate) fn pair(
 
 #[cfg(test)]
 mod tests {
+    use buildbtw_model::Priority;
+
     use super::*;
     use crate::db::NamespaceId;
 
@@ -56,8 +58,12 @@ mod tests {
         Candidate {
             id: BuildId(id),
             namespace: NamespaceId(1),
-            priority_s: 1,
+            person: String::new(),
+            priority: Priority::Normal,
             namespace_load: 0,
+            critical_path_s: 1,
+            estimate_s: 1,
+            ready_at: None,
             failed_on: failed_on.map(|name| name.parse().unwrap()),
             not_before: failed_on.map(|_| Millis(1_000)),
         }

@@ -15,7 +15,7 @@ use crate::auth;
 use crate::error::Error;
 use crate::request_trace;
 use crate::routes::openapi::{self, Access, Document};
-use crate::routes::{api, conditional, health, public};
+use crate::routes::{api, api_version, conditional, health, public};
 use crate::state::AppState;
 
 /// Maximum size of a JSON body.
@@ -42,7 +42,8 @@ pub(super) fn router(state: &AppState) -> Router<AppState> {
         .merge(reading(state))
         .merge(requests(state))
         .merge(builders(state))
-        .layer(DefaultBodyLimit::max(MAX_JSON));
+        .layer(DefaultBodyLimit::max(MAX_JSON))
+        .layer(from_fn(api_version::negotiate));
     Router::new()
         .nest("/api/v1", api)
         .merge(page(state))
@@ -124,6 +125,8 @@ fn public_routes() -> Routes {
         .routes(routes!(api::builds::show_build))
         .routes(routes!(api::logs::read_log))
         .routes(routes!(api::logs::read_pkgbuild))
+        .routes(routes!(api::activity::list_activity))
+        .routes(routes!(api::workers::list_workers))
         .routes(routes!(api::sources::list_sources))
         .routes(routes!(api::sources::show_overview))
         .routes(routes!(openapi::serve_document))
@@ -145,7 +148,10 @@ fn client_routes() -> Routes {
         .routes(routes!(api::control::cancel))
         .routes(routes!(api::control::resume))
         .routes(routes!(api::control::retry))
+        .routes(routes!(api::control::prioritize))
+        .routes(routes!(api::control::edit_namespace))
         .routes(routes!(api::outages::list_outages))
+        .routes(routes!(api::sources::list_refs))
 }
 
 fn claim_routes() -> Routes {
@@ -178,6 +184,8 @@ fn admin_routes() -> Routes {
     OpenApiRouter::new()
         .routes(routes!(api::tokens::list_tokens, api::tokens::create_token))
         .routes(routes!(api::tokens::revoke_token))
+        .routes(routes!(api::workers::drain_worker))
+        .routes(routes!(api::workers::resume_worker))
 }
 
 fn webhook_routes() -> Routes {

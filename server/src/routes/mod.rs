@@ -1,6 +1,7 @@
 //! HTTP handlers. Each one extracts parameters, calls one service, and converts the result.
 
 pub(crate) mod api;
+pub(crate) mod api_version;
 mod base_url;
 pub(crate) mod bodies;
 pub(crate) mod conditional;

@@ -12,7 +12,9 @@ use crate::config::Config;
 use crate::db::attempts::NewAttempt;
 use crate::db::builds::BuildRow;
 use crate::db::expectations::{self, ForWorker, Release};
-use crate::db::{Database, TokenId, attempts, builds, releases, srcinfos, tokens, workers};
+use crate::db::{
+    Database, TokenId, attempts, builds, releases, srcinfos, tokens, worker_profiles, workers,
+};
 use crate::error::{Error, Refusal};
 use crate::repos::base::BaseRepositories;
 use crate::state::announcer::Announcer;
@@ -43,6 +45,7 @@ pub async fn claim_build(
     if request.architectures.is_empty() || request.architectures.len() > MAX_ARCHITECTURES {
         return Err(invalid_architectures());
     }
+    check_architectures(&parts.config.architectures, &request.architectures)?;
     let permit = parts.reports.acquire().await?;
     let repeated = match note_worker(parts, &request).await? {
         true => repeated_claim(parts, claimant).await?,
@@ -65,28 +68,44 @@ pub async fn claim_build(
     claim(parts, claimant, request.architectures, wait).await
 }
 
+/// Refuses a worker that would wait for ever, because nothing is built for its architectures.
+fn check_architectures(built: &[Architecture], offered: &[Architecture]) -> Result<(), Error> {
+    if offered.iter().any(|offered| built.contains(offered)) {
+        return Ok(());
+    }
+    let list = |all: &[Architecture]| {
+        let names: Vec<_> = all.iter().map(Architecture::as_str).collect();
+        names.join(",")
+    };
+    let (built, offered) = (list(built), list(offered));
+    let title = format!("this server builds for {built}, and this worker only for {offered}");
+    Err(Refusal::new(ProblemKind::UnknownArchitecture, title)
+        .hint(format!(
+            "start the worker with `--architectures {built}`, or the server with {offered} among its \
+             `--architectures`"
+        ))
+        .into())
+}
+
 /// Records that a worker is available, its architectures, and the protocols over which it fetches sources. Returns
 /// whether its claim was assigned an attempt before.
 async fn note_worker(parts: ClaimParts<'_>, request: &ClaimRequest) -> Result<bool, Error> {
     parts.fetched.note(&request.worker, &request.protocols);
-    let ClaimRequest {
-        claim,
-        worker,
-        jobs,
-        ..
-    } = request;
     let (reader, at) = (parts.database.read(), parts.database.clock().now());
-    let known = workers::known_claim(reader, *claim, worker, *jobs, at).await?;
-    if request
-        .architectures
-        .iter()
-        .all(|architecture| known.recently_seen.contains(architecture))
+    let known = workers::known_claim(reader, request, at).await?;
+    let mut architectures = request.architectures.iter();
+    if known.has_profile
+        && architectures.all(|architecture| known.recently_seen.contains(architecture))
     {
         return Ok(known.is_repeated);
     }
     let mut tx = parts.database.write().await?;
     for architecture in &request.architectures {
         workers::record_seen(&mut tx, &request.worker, architecture, request.jobs).await?;
+    }
+    if let Some(machine) = &request.machine {
+        let load = request.load.as_ref();
+        worker_profiles::record(&mut tx, &request.worker, machine, load).await?;
     }
     tx.commit().await?;
     Ok(known.is_repeated)
@@ -212,7 +231,10 @@ pub async fn assign(
         .map(|(claimant, _)| claimant.claim)
         .collect();
     let new = pairs.iter().filter(|(claimant, _)| {
-        !repeated.contains(&claimant.claim) && !refused.contains(&claimant.claim)
+        !repeated.contains(&claimant.claim)
+            && !refused.contains(&claimant.claim)
+            // Drained since its claim was chosen: it waits on.
+            && !announcer.claims.is_drained(&claimant.worker)
     });
     let attempts = new.map(|(claimant, build)| NewAttempt {
         id: AttemptId::new(),

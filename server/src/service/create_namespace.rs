@@ -11,20 +11,21 @@ use crate::address::BaseUrl;
 use crate::db::namespaces::{self, NewNamespace};
 use crate::db::{WriteTransaction, iterations, retired_packages};
 use crate::error::{Error, Refusal};
+use crate::principal::Principal;
 use crate::repos::base::BaseRepositories;
 use crate::repos::base::SnapshotDigests;
 use crate::sources::{Freshness, Sources};
 use crate::state::parts::PlanningParts;
 
 use super::plan_iteration::{self, PlanInput};
+use super::prioritize::check_priority;
 use super::read::namespaces::show_namespace;
 use super::transitions::Transition;
-use crate::planning::queue::Caller;
 
 /// The default of `--max-builds`.
 const DEFAULT_MAX_BUILDS: u32 = 1_000;
 /// The maximum number of origins of a namespace.
-const MAX_CHANGESETS: usize = 1_000;
+pub(super) const MAX_CHANGESETS: usize = 1_000;
 /// The maximum number of bootstrap builds of a namespace.
 const MAX_BOOTSTRAP: usize = 100;
 
@@ -34,11 +35,13 @@ const MAX_BOOTSTRAP: usize = 100;
 /// When a changeset cannot be resolved, the name is taken or reserved, or the plan is too large.
 pub async fn create_namespace(
     parts: PlanningParts<'_>,
-    caller: Caller,
+    by: &Principal,
     server: &BaseUrl,
     request: &CreateNamespace,
 ) -> Result<NamespaceDetail, Error> {
     parts.disk.ensure_room()?;
+    check_priority(by, request.priority)?;
+    let caller = by.caller();
     let changesets = changesets(parts.sources, &request.changesets).await?;
     let exclude = patterns("exclude", &request.exclude).await?;
     check_excluded(&changesets, &exclude)?;
@@ -48,17 +51,20 @@ pub async fn create_namespace(
     }
     let freshness = parts.sources.catch_up(&pkgbases(&changesets)).await;
     let input = plan_input(parts, &changesets, exclude, request, &freshness).await?;
+    check_matched(parts.sources, "include", &input.include).await?;
+    check_matched(parts.sources, "exclude", &input.exclude).await?;
     let drafted = plan_iteration::draft(parts, caller, &input).await?;
     let (footprints, seen) = (drafted.footprints(), drafted.seen());
     let mut planned = plan_iteration::complete(parts, caller, &input, drafted).await?;
     let unusable = parts.sources.note_of_unusable(&changesets).await?;
     planned.note_sources(&freshness, unusable, &input.origins);
+    let tags = &parts.config.build_tags;
     let mut tx = parts.database.write().await?;
     let name = match &request.name {
         Some(name) => name.clone(),
         None => free_name(parts.base, &mut tx, &changesets[0].pkgbase).await?,
     };
-    let new = new_namespace(&name, &input, &changesets, request);
+    let new = new_namespace(&name, &input, &changesets, request, by);
     let namespace = match namespaces::insert(&mut tx, &new).await {
         // Another request took the name while this one was planned.
         Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
@@ -69,8 +75,8 @@ pub async fn create_namespace(
     };
     let causes = [IterationCause::Created];
     let (iteration, _) = iterations::insert(&mut tx, namespace, &causes).await?;
-    let reused = plan_iteration::store(&mut tx, iteration, &input.origins, planned).await?;
-    let mut transition = Transition::of(tx);
+    let reused = plan_iteration::store(&mut tx, iteration, &input.origins, planned, tags).await?;
+    let mut transition = Transition::of(tx).by(Some(by));
     transition.publish(reused);
     transition
         .record_planned(namespace, iteration, &causes)
@@ -123,6 +129,7 @@ fn new_namespace<'a>(
     input: &PlanInput,
     changesets: &'a [Changeset],
     request: &'a CreateNamespace,
+    by: &'a Principal,
 ) -> NewNamespace<'a> {
     NewNamespace {
         name,
@@ -139,6 +146,8 @@ fn new_namespace<'a>(
         origins: changesets,
         include: &request.include,
         exclude: &request.exclude,
+        priority: request.priority,
+        created_by: &by.name,
     }
 }
 
@@ -168,6 +177,35 @@ pub(crate) async fn patterns(what: &str, patterns: &[String]) -> Result<Patterns
         }
         .into()
     })
+}
+
+/// Refuses patterns that match no pkgbase: they are probably mistyped.
+pub(crate) async fn check_matched(
+    sources: &Sources,
+    what: &str,
+    patterns: &Patterns,
+) -> Result<(), Error> {
+    if patterns.is_empty() {
+        return Ok(());
+    }
+    let (catalog, patterns) = (sources.catalog_snapshot(), patterns.clone());
+    // On a blocking thread, because matching many patterns takes a while.
+    let unmatched = tokio::task::spawn_blocking(move || {
+        let packages = catalog.catalog().index().iter();
+        let unmatched = patterns.first_unmatched(packages.map(|package| package.pkgbase()));
+        unmatched.map(str::to_owned)
+    })
+    .await?;
+    match unmatched {
+        None => Ok(()),
+        Some(pattern) => {
+            let title = format!("--{what}: no pkgbase matches `{pattern}`");
+            let refusal = Refusal::new(ProblemKind::InvalidRequest, title);
+            Err(refusal
+                .hint("`buildbtw sources TEXT` searches the pkgbases")
+                .into())
+        }
+    }
 }
 
 /// Resolves the requested changesets, and checks their number and duplicates.

@@ -5,21 +5,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use buildbtw_model::api::ProblemKind;
-use buildbtw_model::{AttemptId, NamespaceName};
+use buildbtw_model::{ActivityKind, AttemptId, NamespaceName};
 use buildbtw_telemetry::spawn_blocking_named;
 
+use crate::db::activity::{self, NewActivity};
 use crate::db::iterations::IterationRow;
 use crate::db::{
     Database, WriteTransaction, attempts, builds, iterations, namespaces, retired_packages, reuse,
 };
 use crate::error::{Error, Refusal};
 use crate::logs::Logs;
+use crate::principal::Principal;
 use crate::repos::Repos;
 use crate::state::announcer::Announcer;
 use crate::state::parts::DeletionParts;
 use crate::state::replans::Replans;
 
-use super::read::find::find_namespace;
+use super::read::find::{deleted_meanwhile, find_namespace};
 
 /// Removes a namespace. Workers that build for it learn of it from the response to their next request.
 ///
@@ -29,6 +31,7 @@ pub async fn delete(
     parts: DeletionParts<'_>,
     announcer: &Announcer,
     replans: &Replans,
+    by: &Principal,
     name: &NamespaceName,
 ) -> Result<(), Error> {
     let namespace = find_namespace(parts.database, name).await?;
@@ -37,11 +40,26 @@ pub async fn delete(
     for iteration in iterations::of_namespace(&mut *tx.connection(), namespace.id).await? {
         removed.extend(delete_iteration(&mut tx, &iteration).await?);
     }
-    namespaces::delete(&mut tx, namespace.id).await?;
+    if !namespaces::delete(&mut tx, namespace.id).await? {
+        tx.undo().await?;
+        return Err(deleted_meanwhile(name));
+    }
+    let deleted = NewActivity {
+        kind: ActivityKind::Deleted,
+        actor: Some(&by.name),
+        namespace: Some(name),
+        worker: None,
+        message: None,
+    };
+    activity::insert(&mut tx, &deleted).await?;
     tx.commit().await?;
     // The ids of its deleted tokens may be reused.
     parts.token_cache.clear();
-    tracing::info!(namespace.name = name.as_str(), "deleted namespace");
+    tracing::info!(
+        namespace.name = name.as_str(),
+        by = by.name,
+        "deleted namespace"
+    );
     replans.forget(namespace.id);
     announcer.announce_deletion(namespace.id);
     let folder = parts.repos.folder_of(name, None);

@@ -109,6 +109,7 @@ mod tests {
     use crate::repos::Repos;
     use crate::state::announcer::Announcer;
     use crate::state::report_limit::ReportLimit;
+    use crate::state::shares::Shares;
     use crate::testing::{config, disk, open_database, settable};
 
     const ATTEMPTS: [&str; 2] = [
@@ -160,6 +161,7 @@ mod tests {
             disk: &disk(folder.path()),
             logs: &Logs::new(folder.path()).unwrap(),
             reports: &ReportLimit::default(),
+            shares: &Shares::default(),
             announcer: &Announcer::default(),
             pipelines: None,
         };

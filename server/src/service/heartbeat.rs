@@ -1,16 +1,16 @@
 //! A worker's heartbeat: renews the lease; the first one starts the attempt.
 
-use buildbtw_model::api::HeartbeatResponse;
+use buildbtw_model::api::{HeartbeatResponse, WorkerLoad};
 use buildbtw_model::{AttemptId, AttemptStatus, saturating};
 
-use crate::db::{TokenId, attempts, builds, workers};
+use crate::db::{TokenId, attempts, builds, worker_profiles, workers};
 use crate::error::Error;
 use crate::state::parts::AttemptParts;
 
 use super::attempt_guard::{active_attempt, attempt_ended};
 use super::transitions::Transition;
 
-/// Renews the lease of an attempt.
+/// Renews the lease of an attempt, and records how busy its worker is.
 ///
 /// # Errors
 /// When the attempt has ended or belongs to another token.
@@ -18,6 +18,7 @@ pub async fn heartbeat(
     parts: AttemptParts<'_>,
     token: TokenId,
     id: AttemptId,
+    load: Option<&WorkerLoad>,
 ) -> Result<HeartbeatResponse, Error> {
     let _permit = parts.reports.acquire().await?;
     let attempt = active_attempt(parts.database, token, id).await?;
@@ -28,6 +29,9 @@ pub async fn heartbeat(
         return Err(attempt_ended(id));
     }
     workers::touch(&mut tx, &attempt.worker).await?;
+    if let Some(load) = load {
+        worker_profiles::record_load(&mut tx, &attempt.worker, load).await?;
+    }
     // An attempt is never queued again.
     let is_first = attempt.status == AttemptStatus::Queued && attempts::start(&mut tx, id).await?;
     let started = match is_first {

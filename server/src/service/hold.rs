@@ -6,6 +6,7 @@ use buildbtw_model::{IterationStatus, NamespaceName};
 use crate::address::BaseUrl;
 use crate::db::{iterations, namespaces};
 use crate::error::{Error, Refusal};
+use crate::principal::Principal;
 use crate::state::parts::PlanningParts;
 
 use super::new_iteration::{Trigger, catch_up, new_iteration_after};
@@ -13,7 +14,6 @@ use super::read::find::{find_namespace, no_iteration};
 use super::read::namespaces::show_namespace;
 use super::refusals;
 use super::transitions::Transition;
-use crate::planning::queue::Caller;
 
 /// Stops the running attempts of a namespace, and holds it. Repeating it changes nothing.
 ///
@@ -21,6 +21,7 @@ use crate::planning::queue::Caller;
 /// When there is no such namespace, or it has nothing left to cancel.
 pub async fn cancel(
     parts: PlanningParts<'_>,
+    by: &Principal,
     server: &BaseUrl,
     name: &NamespaceName,
 ) -> Result<NamespaceDetail, Error> {
@@ -32,8 +33,8 @@ pub async fn cancel(
         tx.undo().await?;
         return Err(nothing_to_cancel(name, newest.number));
     }
-    let is_new = namespaces::hold(&mut tx, namespace.id, true).await?;
-    let mut transition = Transition::of(tx);
+    let is_new = namespaces::hold(&mut tx, namespace.id, true, &by.name).await?;
+    let mut transition = Transition::of(tx).by(Some(by));
     if is_new {
         transition.hold(&newest).await?;
     }
@@ -58,7 +59,7 @@ pub(super) fn nothing_to_cancel(name: &NamespaceName, iteration: u32) -> Error {
 /// When there is no such namespace, or it is not cancelled.
 pub async fn resume(
     parts: PlanningParts<'_>,
-    caller: Caller,
+    by: &Principal,
     server: &BaseUrl,
     name: &NamespaceName,
 ) -> Result<NamespaceDetail, Error> {
@@ -68,7 +69,7 @@ pub async fn resume(
     let mut tx = parts.database.write().await?;
     let newest = iterations::newest(tx.connection(), namespace.id).await?;
     let newest = newest.ok_or_else(|| no_iteration(name))?;
-    let was_held = namespaces::hold(&mut tx, namespace.id, false).await?;
+    let was_held = namespaces::hold(&mut tx, namespace.id, false, &by.name).await?;
     if !was_held && newest.status != IterationStatus::Cancelled {
         tx.undo().await?;
         return Err(Refusal::new(
@@ -78,13 +79,13 @@ pub async fn resume(
         .hint(format!("`buildbtw retry {name}` retries failed builds"))
         .into());
     }
-    let mut transition = Transition::of(tx);
+    let mut transition = Transition::of(tx).by(Some(by));
     transition.resume(&newest).await?;
     let effects = transition.commit().await?;
     parts.announcer.announce(effects);
     // Changes of the sources led to no iteration while it was held.
     let trigger = Trigger::SourcesChanged;
-    if let Err(error) = new_iteration_after(parts, &namespace, &newest, trigger, caller).await {
+    if let Err(error) = new_iteration_after(parts, &namespace, &newest, trigger, Some(by)).await {
         tracing::warn!(
             namespace.name = name.as_str(),
             error = error.to_string(),

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use buildbtw_model::Pkgbase;
+use buildbtw_model::{Changeset, Pkgbase};
 
+use crate::db::namespaces::Edited;
 use crate::error::Error;
 
 use super::create_namespace::check_bootstrap;
@@ -17,11 +18,37 @@ pub(super) struct Settings<'a> {
     pub(super) no_bootstrap: &'a [Pkgbase],
     /// Whether libraries are expected to keep their sonames; unchanged when absent.
     pub(super) same_sonames: Option<bool>,
+    /// What the namespace rebuilds from now on; unchanged when absent.
+    pub(super) edit: Option<&'a Edit>,
+}
+
+/// What an edit changes.
+#[derive(Debug)]
+pub(super) struct Edit {
+    /// What it changes, for people.
+    pub(super) changes: String,
+    /// The origins that were there before.
+    pub(super) before: Vec<Changeset>,
+    /// What the namespace rebuilds then.
+    pub(super) edited: Edited,
 }
 
 impl Settings<'_> {
     pub(super) fn is_none(&self) -> bool {
-        self.bootstrap.is_empty() && self.no_bootstrap.is_empty() && self.same_sonames.is_none()
+        self.bootstrap.is_empty()
+            && self.no_bootstrap.is_empty()
+            && self.same_sonames.is_none()
+            && self.edit.is_none()
+    }
+
+    /// Returns the pkgbases of new origins, which have to be read from their repositories first.
+    pub(super) fn added(&self) -> Vec<Pkgbase> {
+        let edits = self.edit.into_iter();
+        let origins = edits.flat_map(|edit| {
+            let origins = edit.edited.origins.iter();
+            origins.filter(|origin| !edit.before.contains(origin))
+        });
+        origins.map(|origin| origin.pkgbase.clone()).collect()
     }
 
     /// Returns the members of cycles that are bootstrapped with these settings.

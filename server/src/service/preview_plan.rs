@@ -20,7 +20,9 @@ use crate::sources::CatalogSnapshot;
 use crate::state::parts::PlanningParts;
 
 use super::base_versions::Producers;
-use super::create_namespace::{changesets, check_bootstrap, check_excluded, patterns, pkgbases};
+use super::create_namespace::{
+    changesets, check_bootstrap, check_excluded, check_matched, patterns, pkgbases,
+};
 use super::source_problems::FetchRules;
 
 /// The maximum number of changesets of a plan without a token.
@@ -185,6 +187,8 @@ async fn render_plan(
     resolved: ResolvedPreview<'_>,
 ) -> Result<String, Error> {
     let architecture = architecture(&parts.config.architectures, preview)?;
+    check_matched(parts.sources, "include", &resolved.patterns.include).await?;
+    check_matched(parts.sources, "exclude", &resolved.patterns.exclude).await?;
     let unusable = parts.sources.note_of_unusable(resolved.changesets).await?;
     let caller = resolved.caller;
     let base = match caller {

@@ -3,7 +3,7 @@
 use buildbtw_model::{AttemptId, AttemptStatus};
 use sqlx::SqlitePool;
 
-use crate::db::{attempts, builds, pipelines};
+use crate::db::{attempts, builds, pipelines, worker_drains};
 use crate::error::Error;
 use crate::state::parts::AttemptParts;
 
@@ -15,6 +15,9 @@ use super::expire_leases::renew_leases;
 /// # Errors
 /// When the database cannot be used.
 pub async fn recover(parts: AttemptParts<'_>) -> Result<(), Error> {
+    let drained = worker_drains::all(parts.database.read()).await?;
+    parts.announcer.claims.set_drained(drained);
+    apply_build_tags(parts).await?;
     requeue_unfollowed(parts).await?;
     let running = renew_leases(parts).await?;
     let unpublished = builds::unpublished(parts.database.read()).await?;
@@ -49,6 +52,31 @@ async fn requeue_unfollowed(parts: AttemptParts<'_>) -> Result<(), Error> {
             "some pipelines are no longer followed; their builds are requeued"
         );
     }
+    Ok(())
+}
+
+/// Gives builds that were planned with other settings the tags of the current ones.
+async fn apply_build_tags(parts: AttemptParts<'_>) -> Result<(), Error> {
+    let tags = &parts.config.build_tags;
+    let open = builds::open_pkgbases(parts.database.read()).await?;
+    let changed: Vec<_> = open
+        .into_iter()
+        .filter(|(pkgbase, tag)| tags.of(pkgbase) != tag.as_ref())
+        .map(|(pkgbase, _)| {
+            let tag = tags.of(&pkgbase).cloned();
+            (pkgbase, tag)
+        })
+        .collect();
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let mut tx = parts.database.write().await?;
+    builds::set_tags(&mut tx, &changed).await?;
+    tx.commit().await?;
+    tracing::info!(
+        packages = changed.len(),
+        "changed the tags that builds need"
+    );
     Ok(())
 }
 

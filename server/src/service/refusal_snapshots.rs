@@ -22,6 +22,7 @@ use crate::db::tokens::TokenRow;
 use crate::error::{Error, Refusal};
 use crate::network::NetworkSettings;
 use crate::planning::queue;
+use crate::service::read::find;
 use crate::state::failed_logins::FailedLogins;
 use crate::testing;
 use crate::time::Millis;
@@ -96,6 +97,11 @@ fn refusals_of_services_match_snapshot() {
         ("ended attempt", attempt_guard::attempt_ended(attempt())),
         ("existing namespace", create_namespace::name_taken(&name)),
         ("no free name", create_namespace::no_free_name("libgreet")),
+        ("deleted namespace", find::deleted_meanwhile(&name)),
+        (
+            "namespace that others plan",
+            new_iteration::planned_concurrently(&name),
+        ),
         (
             "network policy above the maximum",
             network

@@ -70,6 +70,7 @@ pub(super) async fn clear(
         kind: EventKind::IterationCurrent,
         message: None,
         hint: None,
+        actor: None,
     };
     events::insert(&mut tx, &event).await?;
     tx.commit().await?;

@@ -12,7 +12,6 @@ use tokio::time::Instant;
 use crate::db::namespaces::NamespaceRow;
 use crate::db::{NamespaceId, iterations, namespaces};
 use crate::error::Error;
-use crate::planning::queue::Caller;
 use crate::sources::SourceEvent;
 use crate::state::parts::PlanningParts;
 
@@ -173,9 +172,7 @@ async fn replan(parts: PlanningParts<'_>, namespace: &NamespaceRow) {
         }
     };
     let trigger = Trigger::SourcesChanged;
-    if let Err(error) =
-        new_iteration_after(parts, namespace, &before, trigger, Caller::Server).await
-    {
+    if let Err(error) = new_iteration_after(parts, namespace, &before, trigger, None).await {
         tracing::warn!(
             namespace.name = namespace.name.as_str(),
             error = error.to_string(),

@@ -3,17 +3,20 @@
 
 use crate::db::iterations::IterationRow;
 use crate::db::namespaces::NamespaceRow;
-use crate::db::{builds, iterations, namespaces, packages};
+use crate::db::{builds, iterations, namespaces, packages, work};
 use crate::error::Error;
 use crate::state::parts::DeletionParts;
 
 use super::delete::{delete_iteration, remove_files};
 
-/// Removes old iterations in all namespaces that have more than `keep`.
+/// Removes old iterations in all namespaces that have more than `keep`, and work that counts for no share any more.
 ///
 /// # Errors
 /// When the database or the disk fails.
 pub async fn prune(parts: DeletionParts<'_>, keep: Option<usize>) -> Result<(), Error> {
+    let mut tx = parts.database.write().await?;
+    work::remove_old(&mut tx).await?;
+    tx.commit().await?;
     let Some(keep) = keep else {
         return Ok(());
     };

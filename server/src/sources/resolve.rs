@@ -33,12 +33,51 @@ impl Sources {
     /// When a merge request cannot be looked up, or is not open.
     pub async fn changeset(&self, spec: &OriginSpec) -> Result<Changeset, Error> {
         match spec {
-            OriginSpec::Changeset(changeset) => Ok(changeset.clone()),
+            OriginSpec::Changeset(changeset) => self.canonical(changeset).await,
             OriginSpec::MergeRequest(url) => {
                 self.ensure_complete()?;
                 self.merge_request_changeset(url).await
             }
         }
+    }
+
+    /// Returns a changeset with the short name of its ref. `HEAD` is the default branch, whose name it gets: pushes are
+    /// compared with names of branches.
+    async fn canonical(&self, changeset: &Changeset) -> Result<Changeset, Error> {
+        let git_ref = changeset.git_ref.as_str();
+        let short = match git_ref {
+            "HEAD" => {
+                let pkgbase = &changeset.pkgbase;
+                if self.repository_of(pkgbase).await.is_err() {
+                    // It may be new.
+                    self.catch_up(std::slice::from_ref(pkgbase)).await;
+                }
+                let row = self.repository_of(pkgbase).await?;
+                row.branch
+            }
+            full => ["refs/heads/", "refs/tags/"]
+                .iter()
+                .find_map(|prefix| full.strip_prefix(prefix))
+                .map(str::to_owned),
+        };
+        let short = short.and_then(|name| name.parse().ok());
+        Ok(Changeset {
+            pkgbase: changeset.pkgbase.clone(),
+            git_ref: short.unwrap_or_else(|| changeset.git_ref.clone()),
+        })
+    }
+
+    /// Returns the default branch and all branches of the repository of a pkgbase.
+    ///
+    /// # Errors
+    /// When there is no such repository.
+    pub async fn branches_of(
+        &self,
+        pkgbase: &Pkgbase,
+    ) -> Result<(Option<String>, Vec<String>), Error> {
+        let row = self.repository_of(pkgbase).await?;
+        let branches = self.kind.branches(&row).await;
+        Ok((row.branch, branches))
     }
 
     /// Resolves a changeset to its commit and `.SRCINFO`, directly in the repository. The default branch need not

@@ -14,6 +14,8 @@ use crate::db::builds::BuildRow;
 use crate::time::Millis;
 use crate::wakers::{Inbox, Waker};
 
+use super::capability::Capability;
+
 /// A worker that waits for a build.
 #[derive(Clone, Debug)]
 pub struct Claimant {
@@ -23,6 +25,8 @@ pub struct Claimant {
     pub worker: WorkerName,
     /// Its token.
     pub token: TokenId,
+    /// What it is capable of.
+    pub capability: Capability,
     /// When the token expires.
     pub expires_at: Option<Millis>,
     /// The address at which it reaches the server.
@@ -77,6 +81,8 @@ pub struct ClaimQueue {
     ready: Waker,
     /// What the actor last knew.
     waiting: Arc<Mutex<Waiting>>,
+    /// Workers that get no builds, as the database has them.
+    drained: Arc<Mutex<BTreeSet<WorkerName>>>,
 }
 
 /// The claims that wait.
@@ -132,6 +138,39 @@ impl ClaimQueue {
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets the workers that get no builds.
+    pub fn set_drained(&self, workers: BTreeSet<WorkerName>) {
+        *self.lock_drained() = workers;
+    }
+
+    /// Gives a worker no builds from now on. Call it within the transaction that records it, so that no other one assigns
+    /// a build to it afterwards.
+    pub fn drain(&self, worker: &WorkerName) {
+        self.lock_drained().insert(worker.clone());
+    }
+
+    /// Gives a worker builds again.
+    pub fn resume(&self, worker: &WorkerName) {
+        self.lock_drained().remove(worker);
+        self.wake();
+    }
+
+    /// Returns whether a worker gets no builds.
+    #[must_use]
+    pub fn is_drained(&self, worker: &WorkerName) -> bool {
+        self.lock_drained().contains(worker)
+    }
+
+    /// Returns the workers that get no builds.
+    #[must_use]
+    pub fn drained(&self) -> BTreeSet<WorkerName> {
+        self.lock_drained().clone()
+    }
+
+    fn lock_drained(&self) -> MutexGuard<'_, BTreeSet<WorkerName>> {
+        self.drained.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until builds may have become ready.

@@ -30,6 +30,7 @@ use super::publish_queue::FileListQueue;
 use super::recent_events::RecentEvents;
 use super::replans::Replans;
 use super::report_limit::ReportLimit;
+use super::shares::Shares;
 use super::token_cache::TokenCache;
 
 /// What reports on attempts need, and what ends attempts.
@@ -47,6 +48,8 @@ pub struct AttemptParts<'a> {
     pub logs: &'a Logs,
     /// Limits concurrent reports.
     pub reports: &'a ReportLimit,
+    /// What was built for whom within the last day.
+    pub shares: &'a Shares,
     /// Learns of effects.
     pub announcer: &'a Announcer,
     /// Builds on GitLab, if it builds anything.
@@ -225,6 +228,7 @@ impl AppState {
             disk: &self.disk,
             logs: &self.logs,
             reports: &self.reports,
+            shares: &self.shares,
             announcer: self.announcer(),
             pipelines: self.pipelines.as_ref(),
         }

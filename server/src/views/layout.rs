@@ -10,6 +10,8 @@ pub(crate) enum Section {
     Namespaces,
     /// Source repositories.
     Sources,
+    /// Workers.
+    Workers,
     /// No entry.
     Other,
 }
@@ -38,6 +40,10 @@ impl Layout {
 
     pub(crate) fn in_namespaces(&self) -> bool {
         self.section == Section::Namespaces
+    }
+
+    pub(crate) fn in_workers(&self) -> bool {
+        self.section == Section::Workers
     }
 
     pub(crate) fn in_sources(&self) -> bool {

@@ -56,6 +56,10 @@ impl Links {
         self.to("sources?broken=true")
     }
 
+    pub(crate) fn workers(&self) -> String {
+        self.to("workers")
+    }
+
     pub(crate) fn asset(&self, asset: &Asset) -> String {
         self.to(format_args!("assets/{}/{}", asset.hash, asset.name))
     }

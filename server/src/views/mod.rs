@@ -21,6 +21,7 @@ mod size;
 pub(crate) mod sources;
 mod status;
 mod time;
+pub(crate) mod workers;
 
 /// Marks templates that other templates include without escaping.
 macro_rules! html_part {

@@ -2,9 +2,10 @@
 
 use askama::Template;
 use buildbtw_model::api::{
-    BuildSummary, IterationDetail, IterationSummary, NamespaceDetail, OriginSummary,
+    BuildSummary, IterationDetail, IterationSummary, NamespaceDetail, NamespaceSummary,
+    OriginSummary,
 };
-use buildbtw_model::{BuildStatus, NamespaceName, NetworkPolicy, Scope};
+use buildbtw_model::{BuildStatus, NamespaceName, NetworkPolicy, Priority, Scope};
 use jiff::Timestamp;
 
 use super::build_table::{BuildLinks, BuildTable, took};
@@ -37,7 +38,7 @@ pub(crate) struct NamespacePage {
     path: String,
     scope: Scope,
     network: NetworkPolicy,
-    held: bool,
+    standing: Standing,
     /// Why planning a new iteration failed when its sources changed last.
     replan_error: Option<String>,
     number: u32,
@@ -65,6 +66,25 @@ pub(crate) struct NamespacePage {
     served: String,
     several_architectures: bool,
     table: BuildTable,
+}
+
+/// Who created a namespace, and who has changed how it is dispatched.
+struct Standing {
+    priority: Priority,
+    created_by: Option<String>,
+    held: bool,
+    held_by: Option<String>,
+}
+
+impl Standing {
+    fn of(namespace: &NamespaceSummary) -> Self {
+        Self {
+            priority: namespace.priority,
+            created_by: namespace.created_by.clone(),
+            held: namespace.held,
+            held_by: namespace.held_by.clone(),
+        }
+    }
 }
 
 /// A failed build and the builds that it blocks.
@@ -126,7 +146,7 @@ impl NamespacePage {
             newest: namespace.summary.iteration.number,
             scope: namespace.summary.scope,
             network: namespace.summary.network,
-            held: namespace.summary.held,
+            standing: Standing::of(&namespace.summary),
             replan_error: namespace.replan_error.clone(),
             planned: TimeAgo::new(detail.summary.created_at, now),
             finished: detail.summary.finished_at.map(|at| TimeAgo::new(at, now)),

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use buildbtw_model::api::AttemptSummary;
-use buildbtw_model::{AttemptStatus, BuildStatus, FailureKind, IterationStatus};
+use buildbtw_model::{AttemptStatus, BuildStatus, FailureKind, IterationStatus, WorkerStatus};
 
 use super::html_part;
 
@@ -49,6 +49,18 @@ impl From<IterationStatus> for Badge {
     }
 }
 
+impl From<WorkerStatus> for Badge {
+    fn from(status: WorkerStatus) -> Self {
+        match status {
+            WorkerStatus::Idle => badge("next", "circle", "idle"),
+            WorkerStatus::Building => badge("run", "half", "building"),
+            WorkerStatus::Draining => badge("warn", "hourglass", "draining"),
+            WorkerStatus::Drained => badge("off", "slash", "drained"),
+            WorkerStatus::LostContact | WorkerStatus::Other => badge("bad", "lost", "lost contact"),
+        }
+    }
+}
+
 impl From<&AttemptSummary> for Badge {
     fn from(attempt: &AttemptSummary) -> Self {
         match (attempt.status, attempt.failure) {
@@ -64,6 +76,9 @@ impl From<&AttemptSummary> for Badge {
             }
             (AttemptStatus::Failed, Some(FailureKind::Timeout)) => {
                 badge("bad", "hourglass", "timed out")
+            }
+            (AttemptStatus::Failed, Some(FailureKind::Memory)) => {
+                badge("bad", "warning", "out of memory")
             }
             (AttemptStatus::Failed, Some(FailureKind::Cancelled)) => {
                 badge("off", "slash", "cancelled")

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use buildbtw_model::api::ProblemKind;
+use buildbtw_model::client::SourceQuery;
 use buildbtw_model::{
     AttemptStatus, BackgroundTask, BuildStatus, ClaimId, FailureKind, IterationStatus,
 };
@@ -238,9 +239,9 @@ async fn detects_pushes_during_downtime_at_start() {
     server.sources.remove("greet");
     server.start_again().await;
     // No waiting: a server responds once it has read its sources.
-    let page = server.public().sources(false, None).await.unwrap();
+    let all = SourceQuery::default();
+    let page = server.public().sources(&all, None).await.unwrap();
     let found: Vec<_> = page
-        .items
         .iter()
         .map(|source| format!("{} {}", source.path, source.version.as_ref().unwrap()))
         .collect();

@@ -9,7 +9,7 @@ use sqlx::migrate::Migrator;
 use sqlx::{Connection as _, SqliteConnection};
 
 /// Rows for the tables that a migration creates. A new migration with tables needs some here.
-const ROWS: [(i64, &str); 22] = [
+const ROWS: [(i64, &str); 26] = [
     (
         20_261_121_000_000,
         "insert into srcinfo values (1, 's', 1, '{}', 'pkgbase = a');
@@ -92,6 +92,24 @@ const ROWS: [(i64, &str); 22] = [
     (20_261_130_103_000, ""),
     (20_261_130_103_100, ""),
     (20_261_130_104_100, ""),
+    (
+        20_261_130_140_000,
+        "insert into activity (id, kind, actor, namespace, at)
+             values (1, 'namespace.created', 't', 'n', 1);",
+    ),
+    (
+        20_261_130_140_100,
+        "insert into work values (1, 'x86_64', 't', 'n', 1);",
+    ),
+    (
+        20_261_130_140_200,
+        "insert into worker_profile values ('w', '{}', 0.5, 1, 2, 1);
+             insert into worker_drain values ('w', 1, 't', 'r');",
+    ),
+    (
+        20_261_130_140_300,
+        "insert into memory_need values ('x86_64', 'a', 8192, 1);",
+    ),
 ];
 
 /// Columns that nothing wrote any more, with the migration that removed them.

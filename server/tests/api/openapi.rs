@@ -160,6 +160,7 @@ fn describes_when_to_repeat_and_what_needs_room_on_the_disk() {
     }
     need_room.sort();
     let expected = [
+        "patch /namespaces/{name}",
         "post /namespaces",
         "post /namespaces/{name}/iterations",
         "post /namespaces/{name}/retry",
@@ -245,7 +246,7 @@ fn pages_and_tags_every_list() {
             lists += 1;
         }
     }
-    assert_eq!(lists, 6);
+    assert_eq!(lists, 8);
 }
 
 #[test]

@@ -671,7 +671,7 @@ async fn reports_architecture_without_workers() {
 
 #[tokio::test]
 async fn assigns_no_builds_of_other_architectures() {
-    let server = TestServer::start(unrelated_packages).await;
+    let server = TestServer::start_with(for_both(), unrelated_packages).await;
     server.namespace("one", &["a/main"]).await;
     let arm = server.worker_for("arm", &["aarch64"]).await;
     assert!(arm.claims_once(ClaimId::new(), 1).await.unwrap().is_none());

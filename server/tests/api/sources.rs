@@ -1,7 +1,9 @@
 //! The package index follows the source repositories, and reports their problems.
 
 use buildbtw_model::SourceProblemKind;
-use buildbtw_model::api::ProblemKind;
+use buildbtw_model::api::{Page, ProblemKind, SourceRepositorySummary};
+use buildbtw_model::client::SourceQuery;
+use reqwest::Method;
 
 use crate::support::{Srcinfo, TestServer, git, new_namespace, refusal, run};
 
@@ -15,9 +17,12 @@ async fn lists_every_repository_with_its_packages() {
     })
     .await;
 
-    let page = server.public().sources(false, None).await.unwrap();
+    let page = server
+        .public()
+        .sources(&SourceQuery::default(), None)
+        .await
+        .unwrap();
     let listed: Vec<_> = page
-        .items
         .iter()
         .map(|source| {
             (
@@ -163,12 +168,12 @@ async fn lists_broken_repositories_with_reasons_until_fixed() {
     })
     .await;
 
-    let page = server.public().sources(true, None).await.unwrap();
-    let listed: Vec<_> = page
-        .items
-        .iter()
-        .map(|source| source.path.as_str())
-        .collect();
+    let broken_only = SourceQuery {
+        broken: true,
+        ..SourceQuery::default()
+    };
+    let page = server.public().sources(&broken_only, None).await.unwrap();
+    let listed: Vec<_> = page.iter().map(|source| source.path.as_str()).collect();
     let mut expected = broken.each_ref().map(|(repository, ..)| *repository);
     expected.sort_unstable();
     assert_eq!(listed, expected);
@@ -329,10 +334,17 @@ async fn paginates_long_lists() {
         }
     })
     .await;
-    let client = server.public();
-    let first = client.sources(false, None).await.unwrap();
+    let page = async |cursor: &str| -> Page<SourceRepositorySummary> {
+        let request = server.request(Method::GET, "/api/v1/sources");
+        let request = match cursor {
+            "" => request,
+            cursor => request.query(&[("cursor", cursor)]),
+        };
+        request.send().await.unwrap().json().await.unwrap()
+    };
+    let first = page("").await;
     assert_eq!(first.items.len(), 100);
-    let second = client.sources(false, first.next.as_deref()).await.unwrap();
+    let second = page(first.next.as_deref().unwrap()).await;
     assert_eq!(second.next, None);
     let paths: Vec<_> = second
         .items
@@ -340,4 +352,77 @@ async fn paginates_long_lists() {
         .map(|source| source.path.as_str())
         .collect();
     assert_eq!(paths, ["p100", "p101", "p102", "p103", "p104"]);
+}
+
+#[tokio::test]
+async fn searches_paths_and_lists_branches() {
+    let server = TestServer::start(|sources| {
+        for name in ["libgreet", "greet", "party"] {
+            sources.push(&Srcinfo::new(name, "1-1"));
+        }
+        sources.push_branch("next", &Srcinfo::new("libgreet", "2-1"));
+    })
+    .await;
+    let query = SourceQuery {
+        search: Some("greet".into()),
+        ..SourceQuery::default()
+    };
+    let client = server.admin();
+    let found = client.sources(&query, None).await.unwrap();
+    let paths: Vec<_> = found.iter().map(|source| source.path.as_str()).collect();
+    assert_eq!(paths, ["greet", "libgreet"]);
+    let query = SourceQuery {
+        prefix: Some("g".into()),
+        ..SourceQuery::default()
+    };
+    let found = client.sources(&query, None).await.unwrap();
+    assert_eq!((found.len(), found[0].path.as_str()), (1, "greet"));
+    let query = SourceQuery::default();
+    let first = client.sources(&query, Some(1)).await.unwrap();
+    assert_eq!(first.len(), 1);
+
+    let refs = client
+        .source_refs(&"libgreet".parse().unwrap())
+        .await
+        .unwrap();
+    assert_eq!(refs.default.as_deref(), Some("main"));
+    assert_eq!(refs.branches, ["main", "next"]);
+    let error = client.source_refs(&"libgret".parse().unwrap()).await;
+    let problem = refusal(error);
+    assert_eq!(problem.kind, ProblemKind::UnknownPkgbase);
+    assert_eq!(problem.hint.as_deref(), Some("did you mean `libgreet`?"));
+}
+
+#[tokio::test]
+async fn names_default_branch_for_head_and_short_names_for_full_refs() {
+    let server = TestServer::start(|sources| {
+        sources.push(&Srcinfo::new("libgreet", "1-1"));
+    })
+    .await;
+    let client = server.admin();
+    for origin in ["libgreet/HEAD", "libgreet/refs/heads/main"] {
+        let created = client.create_namespace(&new_namespace(&[origin])).await;
+        let changesets = created.unwrap().summary.changesets;
+        assert_eq!(changesets[0].to_string(), "libgreet/main", "{origin}");
+    }
+    let error = client
+        .create_namespace(&new_namespace(&["libgreet/mian"]))
+        .await;
+    let problem = refusal(error);
+    let hint = problem.hint.unwrap();
+    assert!(hint.starts_with("did you mean `main`?"), "{hint}");
+}
+
+#[tokio::test]
+async fn refuses_patterns_that_match_nothing() {
+    let server = TestServer::start(|sources| {
+        sources.push(&Srcinfo::new("libgreet", "1-1"));
+        sources.push(&Srcinfo::new("greet", "1-1"));
+    })
+    .await;
+    let mut request = new_namespace(&["libgreet/main"]);
+    request.include = vec!["gre*".into(), "haskel-*".into()];
+    let error = server.admin().create_namespace(&request).await;
+    let problem = refusal(error);
+    assert_eq!(problem.title, "--include: no pkgbase matches `haskel-*`");
 }

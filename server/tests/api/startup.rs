@@ -83,11 +83,11 @@ async fn rejects_second_server_on_the_same_data_folder() {
         "{error}"
     );
     assert!(error.contains("--data-dir"), "{error}");
-    assert!(server.public().namespaces(None).await.is_ok());
+    assert!(server.public().namespaces().await.is_ok());
     // The lock is released with the server, however it ended.
     server.crash().await;
     server.start_again().await;
-    assert!(server.public().namespaces(None).await.is_ok());
+    assert!(server.public().namespaces().await.is_ok());
 }
 
 #[tokio::test]
@@ -196,7 +196,7 @@ async fn does_not_touch_file_that_is_not_a_database() {
 #[tokio::test]
 async fn writes_listen_address_to_file() {
     let mut server = TestServer::start(|_| {}).await;
-    assert!(server.public().namespaces(None).await.is_ok());
+    assert!(server.public().namespaces().await.is_ok());
     let file = server.data().join("address");
     let address = fs_err::read_to_string(&file).unwrap();
     assert_eq!(format!("http://{}", address.trim()), server.url());

@@ -12,7 +12,7 @@ use super::support::{built, can_build, failed_once, file_name, input, new, publi
 /// Runs `buildbtw plan --srcinfo tree ORIGIN --arch x86_64` with more arguments, and returns the packages.
 fn planned(tree: &str, origin: &str, more: &[&str]) -> Vec<String> {
     let output = Command::new(program("buildbtw"))
-        .args(["plan", "--json", "--arch", "x86_64", "--srcinfo"])
+        .args(["plan", "--json=all", "--arch", "x86_64", "--srcinfo"])
         .arg(input(tree))
         .arg(origin)
         .args(more)

@@ -72,7 +72,7 @@ pub(super) fn serve(port: u16, status: &str, body: &str) {
 /// Runs `buildbtw build` on an input for x86_64, with more arguments. Packages go to `out` below the folder.
 pub(super) fn build(folder: &Path, path: &str, more: &[&str]) -> Output {
     Command::new(program("buildbtw"))
-        .args(["build", "--architecture", "x86_64", "--output"])
+        .args(["build", "--arch", "x86_64", "--output"])
         .arg(folder.join("out"))
         .args(more)
         .arg(input(path))

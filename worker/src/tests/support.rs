@@ -20,6 +20,7 @@ pub(crate) fn config(server: &FakeServer, scratch: &Path, duration: Duration) ->
         name: "tester".parse().unwrap(),
         jobs: NonZeroUsize::MIN,
         architectures: vec!["x86_64".parse().unwrap()],
+        tags: Vec::new(),
         builder: BuilderConfig::Simulated(SimulatedConfig {
             duration: SimulatedDuration::Fixed(duration),
             ..SimulatedConfig::default()

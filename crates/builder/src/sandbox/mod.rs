@@ -195,10 +195,14 @@ fn with_absolute_source(request: &BuildRequest) -> io::Result<BuildRequest> {
 fn name_exceeded(failure: &mut Failure, exceeded: Exceeded, limits: &Limits) {
     use buildbtw_model::FailureKind;
     match failure.kind {
-        FailureKind::Timeout | FailureKind::Cancelled => {}
+        FailureKind::Timeout | FailureKind::Cancelled | FailureKind::Memory => {}
         FailureKind::Package | FailureKind::Infrastructure => {
             if let Some(what) = exceeded.describe(limits) {
-                failure.kind = FailureKind::Package;
+                failure.kind = match exceeded.memory {
+                    // Another worker may have more.
+                    true => FailureKind::Memory,
+                    false => FailureKind::Package,
+                };
                 let files = failure
                     .memory_files
                     .filter(|files| *files > limits.memory_bytes / 2);

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::workers::{WorkerLoad, WorkerMachine};
 use crate::{
     Architecture, AttemptId, AttemptStatus, BuildId, BuildTool, ClaimId, CommitHash, CommitTime,
     Explanation, FailureKind, MissingKeys, NamespaceName, NetworkPolicy, PackageFileName,
@@ -28,6 +29,12 @@ pub struct ClaimRequest {
     /// The protocols that it can fetch sources with, besides those that every worker supports (http, https, ftp, git).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub protocols: Vec<String>,
+    /// What the worker is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<WorkerMachine>,
+    /// How busy it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load: Option<WorkerLoad>,
     /// How long to wait for a build, in seconds; the server may respond earlier.
     pub wait_s: u32,
 }

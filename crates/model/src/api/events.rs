@@ -25,6 +25,9 @@ pub struct Event {
     pub architecture: Option<Architecture>,
     /// The attempt, if the event is about one.
     pub attempt: Option<AttemptId>,
+    /// The name of the token that the change was requested with; absent for what the server and builders did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
     /// Details for humans.
     pub message: Option<String>,
     /// For a failure: what to do next.

@@ -1,6 +1,7 @@
 //! The JSON bodies of `/api/v1`, one file per resource. They are shared by the server and its clients; the server
 //! never exposes database rows.
 
+mod activity;
 mod attempts;
 mod builds;
 mod events;
@@ -11,7 +12,9 @@ mod outages;
 mod problem;
 mod sources;
 mod tokens;
+mod workers;
 
+pub use activity::Activity;
 pub use attempts::{
     AdoptAttempt, AttemptSummary, ClaimRequest, ClaimedBuild, ExchangeIdToken, ExchangedIdToken,
     ExpectedPackage, HeartbeatResponse, LogAppended, Outcome, OutcomeAccepted, PipelineSummary,
@@ -25,13 +28,17 @@ pub use iterations::{
     IterationSummary, OriginSummary, PlanNote, RepositorySnippet,
 };
 pub use namespaces::{
-    CreateIteration, CreateNamespace, FollowDefault, NamespaceDetail, NamespaceSummary,
-    NewerCommit, NotBuilt, PlanFormat, PlanPreview, RetriedBuild, RetriedBuilds, RetryBuilds,
+    CreateIteration, CreateNamespace, EditNamespace, FollowDefault, NamespaceDetail,
+    NamespaceSummary, NewerCommit, NotBuilt, PlanFormat, PlanPreview, RetriedBuild, RetriedBuilds,
+    RetryBuilds, SetPriority,
 };
 pub use outages::TaskOutage;
 pub use problem::{PROBLEM_CONTENT_TYPE, Problem, ProblemKind};
-pub use sources::{SourceRepositorySummary, SourcesOutage, SourcesOverview, SourcesProgress};
+pub use sources::{
+    SourceRefs, SourceRepositorySummary, SourcesOutage, SourcesOverview, SourcesProgress,
+};
 pub use tokens::{CreateToken, CreatedToken, TokenIdentity, TokenSummary};
+pub use workers::{DrainWorker, WorkerBuild, WorkerLoad, WorkerMachine, WorkerSummary};
 
 /// One page of a list. Pass `next` as `cursor` to get the next page.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]

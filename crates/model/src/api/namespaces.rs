@@ -7,7 +7,7 @@ use super::iterations::IterationSummary;
 use super::problem::ProblemKind;
 use crate::{
     Architecture, BuildId, Changeset, CommitHash, NamespaceName, NetworkPolicy, NotBuiltKind,
-    OriginSpec, Pkgbase, Scope,
+    OriginSpec, Pkgbase, Priority, RemovedOrigin, Scope,
 };
 
 /// A request for a new namespace.
@@ -47,6 +47,56 @@ pub struct CreateNamespace {
     /// When to create a new iteration because members changed on their default branch.
     #[serde(default)]
     pub follow_default: FollowDefault,
+    /// Which builds are dispatched first; `urgent` needs an admin token.
+    #[serde(default)]
+    pub priority: Priority,
+}
+
+/// A request to change what a namespace rebuilds. It plans a new iteration, which reuses unchanged builds; name, address
+/// and repository stay the same.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct EditNamespace {
+    /// Origins to add. One of a pkgbase that is an origin already replaces its ref.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub add: Vec<OriginSpec>,
+    /// Origins to take out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remove: Vec<RemovedOrigin>,
+    /// How far the rebuild spreads from now on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<Scope>,
+    /// Shell patterns of pkgbases to rebuild from now on even if the scope does not reach them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub include: Vec<String>,
+    /// Shell patterns of pkgbases not to rebuild from now on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<String>,
+    /// Patterns to take out of those that are included.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub no_include: Vec<String>,
+    /// Patterns to take out of those that are excluded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub no_exclude: Vec<String>,
+    /// Rejects plans with more builds than this from now on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_builds: Option<u32>,
+    /// Which builds are dispatched first; `urgent` needs an admin token. It plans no iteration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
+}
+
+/// A request to change the priority of a namespace.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct SetPriority {
+    /// The new priority; `urgent` needs an admin token.
+    pub priority: Priority,
+    /// Why, for people; it is recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// Whether changes on default branches lead to new iterations.
@@ -221,8 +271,17 @@ pub struct NamespaceSummary {
     /// Whether it is held: it was cancelled, and nothing is built until it is resumed.
     #[serde(default)]
     pub held: bool,
+    /// The name of the token that held it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_by: Option<String>,
+    /// Which builds are dispatched first.
+    #[serde(default)]
+    pub priority: Priority,
     /// When it was created.
     pub created_at: Timestamp,
+    /// The name of the token that created it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_by: Option<String>,
     /// Its newest iteration.
     pub iteration: IterationSummary,
 }

@@ -27,6 +27,10 @@ api_enum! {
         UnknownRef = "unknown-ref",
         /// The source repository cannot be used; the detail says why.
         BrokenSource = "broken-source",
+        /// The program and the server have no version of the API in common.
+        UnsupportedVersion = "unsupported-version",
+        /// The server builds for none of these architectures.
+        UnknownArchitecture = "unknown-architecture",
         /// The name is already in use.
         AlreadyExists = "already-exists",
         /// The current state of the resource does not allow this.

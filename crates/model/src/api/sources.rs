@@ -99,3 +99,14 @@ pub struct SourcesOutage {
     /// When it began.
     pub since: Timestamp,
 }
+
+/// The branches of a source repository.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SourceRefs {
+    /// The default branch, if it is known.
+    #[serde(default)]
+    pub default: Option<String>,
+    /// Branches, without `refs/heads/`.
+    pub branches: Vec<String>,
+}

@@ -9,7 +9,7 @@ use super::error::ClientError;
 use super::{Client, REQUEST_TIMEOUT};
 use crate::api::{
     AdoptAttempt, ClaimRequest, ClaimedBuild, ExchangeIdToken, ExchangedIdToken, HeartbeatResponse,
-    LogAppended, Outcome, OutcomeAccepted, UploadedPackage,
+    LogAppended, Outcome, OutcomeAccepted, UploadedPackage, WorkerLoad,
 };
 use crate::{AttemptId, PackageFileName, Sha256Digest, WorkerName};
 
@@ -81,9 +81,23 @@ impl Client {
     /// # Errors
     /// Fails when the server cannot be reached or rejects the request.
     pub async fn heartbeat(&self, attempt: AttemptId) -> Result<HeartbeatResponse, ClientError> {
-        let segments = ["heartbeat"];
-        self.json(self.attempt_request(Method::POST, attempt, &segments))
-            .await
+        self.heartbeat_with(attempt, None).await
+    }
+
+    /// Renews the lease, and reports how busy the worker is.
+    ///
+    /// # Errors
+    /// Fails when the server cannot be reached or rejects the request.
+    pub async fn heartbeat_with(
+        &self,
+        attempt: AttemptId,
+        load: Option<&WorkerLoad>,
+    ) -> Result<HeartbeatResponse, ClientError> {
+        let mut request = self.attempt_request(Method::POST, attempt, &["heartbeat"]);
+        if let Some(load) = load {
+            request = request.query(load);
+        }
+        self.json(request).await
     }
 
     /// Appends `chunk` to the log at `offset`. The next chunk begins at the length in the response.

@@ -3,7 +3,7 @@
 use reqwest::{Response, StatusCode};
 
 use crate::api::{Problem, ProblemKind};
-use crate::{Explanation, hide_user_info, innermost};
+use crate::{API_VERSION_HEADER, ApiVersions, Explanation, hide_user_info, innermost};
 
 /// The error of a request.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +46,12 @@ pub enum ClientError {
     /// The server rejected the request with a reason.
     #[error("{0}")]
     Refused(Problem),
+    /// The server has no version of the API in common with this program.
+    #[error("{}", mismatch(.server))]
+    Incompatible {
+        /// The versions of the server.
+        server: ApiVersions,
+    },
     /// The server, or a proxy, responded with an error that is not a [`Problem`].
     #[error("the server returned {status} without a reason")]
     Status {
@@ -128,7 +134,19 @@ impl ClientError {
 
     pub(super) async fn from_response(response: Response) -> Self {
         let status = response.status();
+        let header = response.headers().get(API_VERSION_HEADER);
+        let header_is_missing = header.is_none();
+        let server = header.and_then(|value| value.to_str().ok()?.parse::<ApiVersions>().ok());
+        if let Some(server) = server.filter(|server| !server.is_compatible(ApiVersions::OF_CLIENT))
+        {
+            return Self::Incompatible { server };
+        }
         match response.json::<Problem>().await {
+            Ok(problem) if header_is_missing && is_of_older_server(&problem) => {
+                Self::Incompatible {
+                    server: ApiVersions::BEFORE_NEGOTIATION,
+                }
+            }
             Ok(problem) => Self::Refused(problem),
             Err(_) => Self::Status { status },
         }
@@ -142,6 +160,7 @@ impl ClientError {
             Self::Refused(problem) => problem.status >= 500 || problem.status == 429,
             Self::Status { status } => status.is_server_error() || status.as_u16() == 429,
             Self::InvalidToken
+            | Self::Incompatible { .. }
             | Self::InvalidServer { .. }
             | Self::InvalidCa { .. }
             | Self::Tls { .. }
@@ -179,6 +198,9 @@ impl ClientError {
                  `-----BEGIN CERTIFICATE-----`"
                     .into(),
             ),
+            Self::Incompatible { server } => {
+                Some(ApiVersions::remedy(ApiVersions::OF_CLIENT, *server).into())
+            }
             Self::Tls { .. } => {
                 Some("install the certificate authorities of the machine: ca-certificates".into())
             }
@@ -191,9 +213,56 @@ impl ClientError {
     }
 }
 
+/// Returns which of the two programs is too old.
+fn mismatch(server: &ApiVersions) -> String {
+    ApiVersions::mismatch(ApiVersions::OF_CLIENT, *server)
+}
+
+/// Returns whether a problem shows that a server that says nothing of versions lacks a route or a field.
+fn is_of_older_server(problem: &Problem) -> bool {
+    let detail = problem.detail.as_deref().unwrap_or_default();
+    match problem.status {
+        404 => problem.title.starts_with("`/api/"),
+        405 => true,
+        400 => detail.contains("unknown field"),
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn problem(status: u16, title: &str, detail: Option<&str>) -> Problem {
+        Problem {
+            kind: ProblemKind::NotFound,
+            title: title.into(),
+            status,
+            detail: detail.map(str::to_owned),
+            hint: None,
+            trace_id: None,
+        }
+    }
+
+    #[test]
+    fn recognizes_older_servers_by_missing_routes_and_fields() {
+        for (problem, expected) in [
+            (problem(404, "`/api/v1/workers` not found", None), true),
+            (problem(404, "namespace `x` not found", None), false),
+            (problem(405, "method PATCH is not allowed", None), true),
+            (
+                problem(
+                    400,
+                    "the request body is invalid",
+                    Some("unknown field `machine`"),
+                ),
+                true,
+            ),
+            (problem(400, "`x` is listed twice", None), false),
+        ] {
+            assert_eq!(is_of_older_server(&problem), expected, "{problem:?}");
+        }
+    }
 
     /// Returns the error of a connection to a server with an unusable certificate.
     fn certificate(error: rustls::CertificateError) -> ClientError {
@@ -262,7 +331,8 @@ mod tests {
                 | ClientError::Refused(_)
                 | ClientError::Status { .. }
                 | ClientError::UnexpectedResponse { .. }
-                | ClientError::LocalFile { .. } => {}
+                | ClientError::LocalFile { .. }
+                | ClientError::Incompatible { .. } => {}
             }
         }
         let text = errors.map(|error| error.explanation().to_string());

@@ -1,28 +1,38 @@
 //! The typed client of the HTTP API. All programs that call the server use it.
 
+mod activity;
 mod attempts;
 mod authorities;
+mod builds;
 mod error;
 mod events;
 mod health;
 mod namespaces;
 mod outages;
 mod retry;
+mod sources;
 mod tokens;
+mod workers;
 
 use std::time::Duration;
 
 use reqwest::{Method, RequestBuilder, Response, Url};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::api::Page;
-use crate::{AttemptId, TraceParent, hide_user_info, innermost};
+use crate::{
+    API_VERSION_HEADER, ApiVersions, AttemptId, TraceParent, hide_user_info, innermost, saturating,
+};
 
+pub use activity::ActivityQuery;
 pub use authorities::Authorities;
+pub use builds::BuildQuery;
 pub use error::{ClientError, ConnectionProblem};
 pub use events::{EventFilter, EventStream};
 pub use health::Probe;
 pub use retry::{Backoff, retry};
+pub use sources::SourceQuery;
 
 /// The timeout for connecting to the server.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -185,7 +195,9 @@ impl Client {
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().extend(["api", "v1"]).extend(segments);
         }
+        let versions = ApiVersions::OF_CLIENT.to_string();
         let request = http.request(method, url);
+        let request = request.header(API_VERSION_HEADER, versions);
         match &self.token {
             Some(Token(token)) => request.bearer_auth(token),
             None => request,
@@ -216,12 +228,28 @@ impl Client {
         &self,
         segments: &[&str],
     ) -> Result<Vec<T>, ClientError> {
+        self.entries(segments, &(), None).await
+    }
+
+    /// Requests the entries of a list that match a query: all of them, or the first `most`.
+    async fn entries<T: DeserializeOwned>(
+        &self,
+        segments: &[&str],
+        query: &(impl Serialize + ?Sized),
+        most: Option<u32>,
+    ) -> Result<Vec<T>, ClientError> {
         let mut items = Vec::new();
         let mut cursor: Option<String> = None;
         loop {
+            let missing = most.map(|most| most.saturating_sub(saturating(items.len())));
+            let limit = missing.unwrap_or(LARGE_PAGE).min(LARGE_PAGE);
+            if limit == 0 {
+                return Ok(items);
+            }
             let mut request = self
                 .request(Method::GET, segments)
-                .query(&[("limit", LARGE_PAGE)]);
+                .query(query)
+                .query(&[("limit", limit)]);
             if let Some(cursor) = &cursor {
                 request = request.query(&[("cursor", cursor)]);
             }

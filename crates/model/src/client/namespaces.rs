@@ -1,15 +1,16 @@
-//! `/namespaces` and `/builds`.
+//! `/namespaces`.
 
 use reqwest::Method;
 
+use super::builds::BuildQuery;
 use super::error::ClientError;
 use super::events::{EventFilter, EventStream};
 use super::{Client, REQUEST_TIMEOUT};
 use crate::api::{
-    BuildDetail, CreateIteration, CreateNamespace, IterationDetail, IterationOverview,
-    NamespaceDetail, NamespaceSummary, Page, PlanPreview, RetriedBuilds, RetryBuilds,
+    CreateIteration, CreateNamespace, EditNamespace, IterationDetail, IterationOverview,
+    NamespaceDetail, NamespaceSummary, PlanPreview, RetriedBuilds, RetryBuilds, SetPriority,
 };
-use crate::{BuildId, EventId, NamespaceName};
+use crate::{EventId, NamespaceName};
 
 impl Client {
     /// Creates a namespace and plans its first iteration.
@@ -84,6 +85,33 @@ impl Client {
             .await
     }
 
+    /// Changes what a namespace rebuilds.
+    ///
+    /// # Errors
+    /// Fails when the server cannot be reached or rejects the request.
+    pub async fn edit_namespace(
+        &self,
+        name: &NamespaceName,
+        edit: &EditNamespace,
+    ) -> Result<NamespaceDetail, ClientError> {
+        let request = self.request(Method::PATCH, &["namespaces", name.as_str()]);
+        self.json(request.json(edit)).await
+    }
+
+    /// Changes the priority of a namespace.
+    ///
+    /// # Errors
+    /// Fails when the server cannot be reached or rejects the request.
+    pub async fn set_priority(
+        &self,
+        name: &NamespaceName,
+        priority: &SetPriority,
+    ) -> Result<NamespaceDetail, ClientError> {
+        let segments = ["namespaces", name.as_str(), "priority"];
+        self.json(self.request(Method::PUT, &segments).json(priority))
+            .await
+    }
+
     /// Removes a namespace with its repositories and logs.
     ///
     /// # Errors
@@ -94,19 +122,24 @@ impl Client {
         Ok(())
     }
 
-    /// Returns a page of the namespaces, the newest first.
+    /// Returns all namespaces, the newest first.
     ///
     /// # Errors
     /// Fails when the server cannot be reached or rejects the request.
-    pub async fn namespaces(
+    pub async fn namespaces(&self) -> Result<Vec<NamespaceSummary>, ClientError> {
+        self.namespaces_of(None).await
+    }
+
+    /// Returns the namespaces that were created with tokens of a name, the newest first; all without one.
+    ///
+    /// # Errors
+    /// Fails when the server cannot be reached or rejects the request.
+    pub async fn namespaces_of(
         &self,
-        cursor: Option<&str>,
-    ) -> Result<Page<NamespaceSummary>, ClientError> {
-        let mut request = self.request(Method::GET, &["namespaces"]);
-        if let Some(cursor) = cursor {
-            request = request.query(&[("cursor", cursor)]);
-        }
-        self.json(request).await
+        created_by: Option<&str>,
+    ) -> Result<Vec<NamespaceSummary>, ClientError> {
+        let query: Vec<(&str, &str)> = created_by.map(|name| ("created_by", name)).into_iter().collect();
+        self.entries(&["namespaces"], &query, None).await
     }
 
     /// Returns a namespace.
@@ -118,6 +151,20 @@ impl Client {
             .await
     }
 
+    /// Returns an iteration of a namespace without its builds; the newest one if no number is given.
+    ///
+    /// # Errors
+    /// Fails when the server cannot be reached or rejects the request.
+    pub async fn iteration_overview(
+        &self,
+        name: &NamespaceName,
+        number: Option<u32>,
+    ) -> Result<IterationOverview, ClientError> {
+        let number = number.map_or("current".to_owned(), |number| number.to_string());
+        let segments = ["namespaces", name.as_str(), "iterations", &number];
+        self.json(self.request(Method::GET, &segments)).await
+    }
+
     /// Returns an iteration of a namespace with its builds; the newest one if no number is given.
     ///
     /// # Errors
@@ -127,10 +174,8 @@ impl Client {
         name: &NamespaceName,
         number: Option<u32>,
     ) -> Result<IterationDetail, ClientError> {
-        let number = number.map_or("current".to_owned(), |number| number.to_string());
-        let segments = ["namespaces", name.as_str(), "iterations", &number];
-        let request = self.request(Method::GET, &segments);
-        self.with_builds(name, self.json(request).await?).await
+        let overview = self.iteration_overview(name, number).await?;
+        self.with_builds(name, overview).await
     }
 
     /// Adds the builds of an iteration, which are sent in pages.
@@ -140,9 +185,9 @@ impl Client {
         iteration: IterationOverview,
     ) -> Result<IterationDetail, ClientError> {
         // By number: `current` may be another iteration by now.
-        let number = iteration.summary.number.to_string();
-        let segments = ["namespaces", name.as_str(), "iterations", &number, "builds"];
-        Ok(iteration.with_builds(self.all_pages(&segments).await?))
+        let (number, all) = (iteration.summary.number, BuildQuery::default());
+        let builds = self.builds(name, number, &all, None).await?;
+        Ok(iteration.with_builds(builds))
     }
 
     /// Streams the events of all namespaces from now on, or after the event with the number `after`.
@@ -177,14 +222,5 @@ impl Client {
         }
         let response = self.send(request).await?;
         Ok(EventStream::new(self.server().to_owned(), response))
-    }
-
-    /// Returns a build with its attempts and packages.
-    ///
-    /// # Errors
-    /// Fails when the server cannot be reached or rejects the request.
-    pub async fn build(&self, id: BuildId) -> Result<BuildDetail, ClientError> {
-        self.json(self.request(Method::GET, &["builds", &id.to_string()]))
-            .await
     }
 }

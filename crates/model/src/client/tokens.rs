@@ -1,14 +1,11 @@
-//! `/tokens`, `/token` and `/sources`.
+//! `/tokens` and `/token`.
 
 use reqwest::Method;
 
 use super::Client;
 use super::error::ClientError;
 use crate::TokenId;
-use crate::api::{
-    CreateToken, CreatedToken, Page, SourceRepositorySummary, SourcesOverview, TokenIdentity,
-    TokenSummary,
-};
+use crate::api::{CreateToken, CreatedToken, TokenIdentity, TokenSummary};
 
 impl Client {
     /// Returns the identity of this client's token.
@@ -52,32 +49,5 @@ impl Client {
     pub async fn force_revoke_token(&self, id: TokenId) -> Result<TokenSummary, ClientError> {
         let request = self.request(Method::DELETE, &["tokens", &id.to_string()]);
         self.json(request.query(&[("force", true)])).await
-    }
-
-    /// Returns the state of all sources.
-    ///
-    /// # Errors
-    /// Fails when the server cannot be reached or rejects the request.
-    pub async fn sources_overview(&self) -> Result<SourcesOverview, ClientError> {
-        self.json(self.request(Method::GET, &["sources", "overview"]))
-            .await
-    }
-
-    /// Returns a page of the source repositories, ordered by path; only broken ones if `broken`.
-    ///
-    /// # Errors
-    /// Fails when the server cannot be reached or rejects the request.
-    pub async fn sources(
-        &self,
-        broken: bool,
-        cursor: Option<&str>,
-    ) -> Result<Page<SourceRepositorySummary>, ClientError> {
-        let mut request = self
-            .request(Method::GET, &["sources"])
-            .query(&[("broken", broken)]);
-        if let Some(cursor) = cursor {
-            request = request.query(&[("cursor", cursor)]);
-        }
-        self.json(request).await
     }
 }

@@ -15,7 +15,7 @@ pub use alpm::{Architecture, PackageFileName, PackageVersion, Pkgbase, Pkgname};
 pub use git::{CommitHash, CommitTime, GitRef, TreeHash};
 pub use gitlab::{JobId, MergeRequestIid, NoteId, PipelineId, ProjectId};
 pub use invalid::InvalidName;
-pub use names::{NamespaceName, RepositoryName, Sha256Digest, WorkerName};
+pub use names::{NamespaceName, RepositoryName, Sha256Digest, WorkerName, WorkerTag};
 pub use numbers::{AttemptId, BuildId, ClaimId, EventId, TokenId};
 pub use provenance::{BuildTool, BuildToolName, BuildToolVersion, Packager};
 pub use trace::{SpanId, TraceId, TraceParent};

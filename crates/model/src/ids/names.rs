@@ -78,6 +78,28 @@ text_id! {
     example = "builder-1"
 }
 
+fn worker_tag(text: &str) -> Result<(), String> {
+    let first = text
+        .bytes()
+        .next()
+        .is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    let rest = text
+        .bytes()
+        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b));
+    if first && rest && text.len() <= 32 {
+        Ok(())
+    } else {
+        Err("1 to 32 of a-z, 0-9 and . _ - are allowed, starting with a letter or digit".into())
+    }
+}
+
+text_id! {
+    /// A tag of workers: only workers with it get the builds that need it.
+    WorkerTag, "tag", worker_tag,
+    pattern = "^[a-z0-9][a-z0-9._-]{0,31}$",
+    example = "big"
+}
+
 fn sha256(text: &str) -> Result<(), String> {
     let hex = text
         .bytes()

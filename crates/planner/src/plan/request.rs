@@ -1,5 +1,6 @@
 //! Plan requests.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -124,6 +125,25 @@ impl Patterns {
     #[must_use]
     pub fn matches(&self, pkgbase: &Pkgbase) -> bool {
         !self.is_empty() && self.set.is_match(pkgbase.as_str())
+    }
+
+    /// Returns the first pattern that matches none of these pkgbases.
+    #[must_use]
+    pub fn first_unmatched<'a>(
+        &self,
+        pkgbases: impl IntoIterator<Item = &'a Pkgbase>,
+    ) -> Option<&str> {
+        let mut unmatched: BTreeSet<usize> = (0..self.texts.len()).collect();
+        for pkgbase in pkgbases {
+            if unmatched.is_empty() {
+                return None;
+            }
+            for index in self.set.matches(pkgbase.as_str()) {
+                unmatched.remove(&index);
+            }
+        }
+        let first = unmatched.first()?;
+        self.texts.get(*first).map(String::as_str)
     }
 }
 

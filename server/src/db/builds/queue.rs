@@ -1,6 +1,6 @@
 //! Dispatch of builds: candidates, and the transitions from `ready` to `building` and back.
 
-use buildbtw_model::{Architecture, BuildId, Explanation, WorkerName};
+use buildbtw_model::{Architecture, BuildId, Explanation, Priority, WorkerName, WorkerTag};
 use sqlx::SqliteExecutor;
 
 use crate::db::{NamespaceId, WriteTransaction, json_list};
@@ -13,52 +13,80 @@ pub struct Candidate {
     pub id: BuildId,
     /// The namespace it belongs to.
     pub namespace: NamespaceId,
-    /// Its remaining critical path, in seconds.
-    pub priority_s: i64,
-    /// The number of dispatched builds of its namespace.
+    /// The name of the token that created the namespace; empty where it is not known.
+    pub person: String,
+    /// The priority of the namespace.
+    pub priority: Priority,
+    /// The number of dispatched builds of the namespace, for the same architecture.
     pub namespace_load: i64,
+    /// Its remaining critical path, in seconds.
+    pub critical_path_s: i64,
+    /// Its expected duration, in seconds.
+    pub estimate_s: i64,
+    /// Since when it can be dispatched.
+    pub ready_at: Option<Millis>,
     /// The worker of its last attempt, if that was lost or failed because of the infrastructure.
     pub failed_on: Option<WorkerName>,
     /// The end of its backoff after that.
     pub not_before: Option<Millis>,
 }
 
-/// Returns the builds of an architecture that are ready at a time: of each iteration the `limit` with the highest
-/// priority.
+/// Which builds the workers that wait could run.
+#[derive(Clone, Copy, Debug)]
+pub struct Eligible<'a> {
+    /// Builds that need one of these tags, or none.
+    pub tags: &'a [&'a WorkerTag],
+    /// Builds that have not exceeded this memory before, in MiB.
+    pub memory_mib: i64,
+}
+
+/// Returns the eligible builds of an architecture that are ready at a time: of each iteration and tag the `limit` with
+/// the longest critical paths.
 pub async fn candidates(
     executor: impl SqliteExecutor<'_>,
     architecture: &Architecture,
+    eligible: &Eligible<'_>,
     limit: i64,
     at: Millis,
 ) -> sqlx::Result<Vec<Candidate>> {
+    let tags = eligible.tags.iter().copied().map(Some);
+    let tags: Vec<Option<&WorkerTag>> = std::iter::once(None).chain(tags).collect();
+    let tags = json_list(&tags)?;
     sqlx::query_as!(
         Candidate,
         r#"with load as (
                select iteration.namespace_id, count(*) as running
                from build join iteration on iteration.id = build.iteration_id
-               where build.status in ('dispatched', 'building') group by 1
+               where build.status in ('dispatched', 'building') and build.architecture = ?1 group by 1
            )
            select build.id as "id!: BuildId", iteration.namespace_id as "namespace!: NamespaceId",
-               build.priority_s as "priority_s!: i64",
+               coalesce(namespace.created_by, '') as "person!: String",
+               namespace.priority as "priority!: Priority",
                coalesce(load.running, 0) as "namespace_load!: i64",
+               build.priority_s as "critical_path_s!: i64", build.estimate_s as "estimate_s!: i64",
+               build.ready_at as "ready_at: Millis",
                build.not_before as "not_before: Millis",
                case when build.not_before is not null then (
                    select worker from attempt where attempt.build_id = build.id
                    order by number desc limit 1
                ) end as "failed_on: WorkerName"
-           -- A cross join keeps this order: per iteration, the top of one index.
-           from iteration cross join build on build.id in (
+           -- A cross join keeps this order: per iteration and tag, the top of one index.
+           from iteration cross join json_each(?4) as wanted cross join build on build.id in (
                select top.id from build as top
                where top.status = 'ready' and top.architecture = ?1
-                   and top.iteration_id = iteration.id
+                   and top.iteration_id = iteration.id and top.tag is wanted.value
+                   and (top.exceeded_memory_mib is null or top.exceeded_memory_mib < ?5)
                    and (top.not_before is null or top.not_before <= ?2)
                order by top.priority_s desc, top.id limit ?3
            )
+           cross join namespace on namespace.id = iteration.namespace_id
            left join load on load.namespace_id = iteration.namespace_id
            where iteration.status = 'running'"#,
         architecture,
         at,
         limit,
+        tags,
+        eligible.memory_mib,
     )
     .fetch_all(executor)
     .await

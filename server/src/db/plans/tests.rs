@@ -28,6 +28,7 @@ fn build(position: u32) -> NewBuild {
         estimate_s: 7,
         priority_s: 8,
         missing_dependencies: u32::from(position > 0),
+        tag: None,
         input_hash: Some(zeros),
         shared_build: None,
         reused: None,

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use buildbtw_model::saturating;
+use buildbtw_model::{Priority, saturating};
 
-use crate::db::pipelines::PipelineRow;
-use crate::db::{builds, pipelines};
+use crate::db::builds::{self, Eligible};
+use crate::db::pipelines::{self, PipelineRow};
 use crate::disk::PAUSE_DURING_SHORTAGE;
 use crate::dispatch::choose::choose;
+use crate::dispatch::shares::refresh;
 use crate::error::Error;
 use crate::service::pipelines::dispatch;
 use crate::state::parts::AttemptParts;
@@ -43,24 +44,35 @@ pub(crate) async fn dispatch_ready(
     let clock = parts.database.clock();
     let (reader, at) = (parts.database.read(), clock.now());
     let architectures = on_gitlab.settings.architectures.as_slice();
-    let mut candidates = Vec::new();
+    refresh(parts.database, parts.shares, at).await?;
+    let mut ready = Vec::new();
+    // GitLab chooses runners by the tags of the jobs.
+    let tags: Vec<_> = parts.config.build_tags.all().collect();
+    let eligible = Eligible {
+        tags: &tags,
+        memory_mib: i64::MAX,
+    };
     // Each architecture has its own share, so that one without runners does not take all slots.
     let share = on_gitlab.settings.max_pipelines / architectures.len().max(1);
     for architecture in architectures {
         let active = pipelines::count_active(reader, architecture).await?;
         let free = share.max(1).saturating_sub(saturating(active));
         let limit = saturating(free.min(count));
-        let mut found = builds::candidates(reader, architecture, limit, at).await?;
+        let found = builds::candidates(reader, architecture, &eligible, limit, at).await?;
         // The query's limit applies to each iteration.
-        found = choose(found, free);
-        candidates.extend(found);
+        let found = parts
+            .shares
+            .with(architecture, |usage| choose(found, free, usage, at));
+        ready.extend(found.into_iter().enumerate());
     }
-    let chosen: Vec<_> = choose(candidates, count)
-        .iter()
-        .map(|build| build.id)
-        .collect();
+    // The architectures take turns, except for urgent builds.
+    ready.sort_by_key(|(place, build)| (build.priority != Priority::Urgent, *place));
+    ready.truncate(count);
+    let chosen: Vec<_> = ready.iter().map(|(_, build)| build.id).collect();
     if !chosen.is_empty() {
         let dispatched = dispatch(parts.database, parts.announcer, on_gitlab, &chosen).await?;
+        // What has run since then is read soon.
+        parts.shares.expire();
         // Some may have ended immediately, which frees slots.
         return Ok((dispatched, Some(REDISPATCH_AFTER)));
     }

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use buildbtw_model::api::{
     AdoptAttempt, ClaimRequest, ClaimedBuild, ExchangeIdToken, ExchangedIdToken, HeartbeatResponse,
-    LogAppended, Outcome, OutcomeAccepted, UploadedPackage,
+    LogAppended, Outcome, OutcomeAccepted, UploadedPackage, WorkerLoad,
 };
 use buildbtw_model::{AttemptId, PackageFileName, Sha256Digest};
 use serde::Deserialize;
@@ -24,6 +24,7 @@ use crate::service::report_outcome::{self, Report};
 use crate::service::upload_package::{self, Upload};
 use crate::service::{adopt_attempt, append_log, exchange_id_token, heartbeat, store_pkgbuild};
 use crate::state::AppState;
+use crate::state::capability::Capability;
 use crate::state::claim_queue::Claimant;
 
 /// Claims a build for a worker, and waits until there is one.
@@ -52,6 +53,7 @@ pub(crate) async fn claim_build(
         claim: request.claim,
         worker: request.worker.clone(),
         token: token.id,
+        capability: Capability::of(request.machine.as_ref()),
         expires_at: token.expires_at,
         server,
     };
@@ -119,12 +121,38 @@ pub(crate) async fn exchange_id_token(
     ))
 }
 
+/// How busy the worker is; all of it or nothing.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct HeartbeatQuery {
+    /// The load of the machine
+    #[param(example = 1.5)]
+    load: Option<f64>,
+    /// The bytes that builds can still use in the worker's folder
+    #[param(example = 1_073_741_824)]
+    disk_free_bytes: Option<u64>,
+    /// The size of the file system of that folder, in bytes
+    #[param(example = 2_147_483_648_u64)]
+    disk_total_bytes: Option<u64>,
+}
+
+impl HeartbeatQuery {
+    fn load(&self) -> Option<WorkerLoad> {
+        Some(WorkerLoad {
+            load: self.load?,
+            disk_free_bytes: self.disk_free_bytes?,
+            disk_total_bytes: self.disk_total_bytes?,
+        })
+    }
+}
+
 /// Renews the lease of an attempt.
 #[utoipa::path(
     post,
     path = "/attempts/{id}/heartbeat",
     tag = "builders",
-    params(("id" = AttemptId, Path, description = "The attempt")),
+    params(("id" = AttemptId, Path, description = "The attempt"), HeartbeatQuery),
     responses(
         (status = 200, description = "The lease, and whether to stop", body = HeartbeatResponse),
         (status = 409, description = "The attempt has ended, or belongs to another builder now"),
@@ -134,10 +162,12 @@ pub(crate) async fn renew_lease(
     State(state): State<AppState>,
     Extension(Identity(token)): Extension<Identity>,
     extract::Path(id): extract::Path<AttemptId>,
+    extract::Query(query): extract::Query<HeartbeatQuery>,
     extract::NoBody: extract::NoBody,
 ) -> Result<Json<HeartbeatResponse>, Error> {
+    let load = query.load();
     Ok(Json(
-        heartbeat::heartbeat(state.attempt_parts(), token.id, id).await?,
+        heartbeat::heartbeat(state.attempt_parts(), token.id, id, load.as_ref()).await?,
     ))
 }
 

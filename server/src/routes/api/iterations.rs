@@ -135,9 +135,8 @@ pub(crate) async fn create_iteration(
     extract::Path(name): extract::Path<NamespaceName>,
     extract::Json(request): extract::Json<CreateIteration>,
 ) -> Result<(StatusCode, Json<IterationOverview>), Error> {
-    let caller = identity.caller();
-    let newest =
-        request_iteration(state.planning_parts(), caller, &server, &name, &request).await?;
+    let by = identity.principal();
+    let newest = request_iteration(state.planning_parts(), &by, &server, &name, &request).await?;
     Ok((StatusCode::CREATED, Json(newest)))
 }
 

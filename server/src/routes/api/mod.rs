@@ -1,5 +1,6 @@
 //! `/api/v1`.
 
+pub(crate) mod activity;
 pub(crate) mod attempts;
 pub(crate) mod builds;
 pub(crate) mod control;
@@ -12,3 +13,4 @@ pub(crate) mod outages;
 pub(crate) mod sources;
 pub(crate) mod tokens;
 pub(crate) mod webhooks;
+pub(crate) mod workers;

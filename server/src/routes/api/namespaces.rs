@@ -8,32 +8,52 @@ use buildbtw_model::NamespaceName;
 use buildbtw_model::api::{
     CreateNamespace, NamespaceDetail, NamespaceSummary, Page, PlanFormat, PlanPreview,
 };
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use crate::address::BaseUrl;
 use crate::auth::Identity;
 use crate::error::Error;
-use crate::routes::paging::PageQuery;
 use crate::routes::{bodies, extract};
 use crate::serve::Peer;
 use crate::service::create_namespace;
 use crate::service::preview_plan;
 use crate::service::read::namespaces;
+use crate::service::read::paging::Paging;
 use crate::state::AppState;
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct NamespacesQuery {
+    /// `next` of the previous page
+    #[param(example = "bmFtZXNwYWNlcyA0Mg")]
+    cursor: Option<String>,
+    /// The maximum number of entries; 100 by default
+    #[param(minimum = 1, maximum = 1000, example = 100)]
+    limit: Option<u32>,
+    /// Namespaces that tokens of this name created only
+    #[param(example = "laptop")]
+    created_by: Option<String>,
+}
 
 /// Lists the namespaces, the newest first.
 #[utoipa::path(
     get,
     path = "/namespaces",
     tag = "namespaces",
-    params(PageQuery),
+    params(NamespacesQuery),
     responses((status = 200, description = "A page", body = Page<NamespaceSummary>))
 )]
 pub(crate) async fn list_namespaces(
     State(state): State<AppState>,
-    extract::Query(query): extract::Query<PageQuery>,
+    extract::Query(query): extract::Query<NamespacesQuery>,
 ) -> Result<Json<Page<NamespaceSummary>>, Error> {
+    let paging = Paging::new(query.cursor, query.limit);
+    let created_by = query.created_by.as_deref();
+    let network = &state.config.network;
     Ok(Json(
-        namespaces::list_namespaces(&state.database, &state.config.network, &query.into()).await?,
+        namespaces::list_namespaces(&state.database, network, created_by, &paging).await?,
     ))
 }
 
@@ -56,10 +76,9 @@ pub(crate) async fn create_namespace(
     server: BaseUrl,
     extract::Json(request): extract::Json<CreateNamespace>,
 ) -> Result<(StatusCode, Json<NamespaceDetail>), Error> {
-    let caller = identity.caller();
+    let by = identity.principal();
     let created =
-        create_namespace::create_namespace(state.planning_parts(), caller, &server, &request)
-            .await?;
+        create_namespace::create_namespace(state.planning_parts(), &by, &server, &request).await?;
     Ok((StatusCode::CREATED, Json(created)))
 }
 

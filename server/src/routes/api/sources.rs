@@ -2,14 +2,15 @@
 
 use axum::Json;
 use axum::extract::State;
-use buildbtw_model::api::{Page, SourceRepositorySummary, SourcesOverview};
+use buildbtw_model::Pkgbase;
+use buildbtw_model::api::{Page, SourceRefs, SourceRepositorySummary, SourcesOverview};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::error::Error;
 use crate::routes::extract;
 use crate::service::read::paging::Paging;
-use crate::service::read::sources;
+use crate::service::read::sources::{self, WantedSources};
 use crate::state::AppState;
 
 #[derive(Deserialize, IntoParams)]
@@ -19,6 +20,12 @@ pub(crate) struct SourcesQuery {
     /// Whether to list only repositories that cannot be used
     #[serde(default)]
     broken: bool,
+    /// A part of the path or the pkgbase
+    #[param(example = "greet")]
+    search: Option<String>,
+    /// The beginning of the pkgbase
+    #[param(example = "lib")]
+    prefix: Option<String>,
     /// `next` of the previous page
     #[param(example = "bmFtZXNwYWNlcyBMampuZXlMRCA0Mg")]
     cursor: Option<String>,
@@ -40,8 +47,13 @@ pub(crate) async fn list_sources(
     extract::Query(query): extract::Query<SourcesQuery>,
 ) -> Result<Json<Page<SourceRepositorySummary>>, Error> {
     let paging = Paging::new(query.cursor, query.limit);
+    let wanted = WantedSources {
+        broken: query.broken,
+        search: query.search,
+        prefix: query.prefix,
+    };
     Ok(Json(
-        sources::list_sources(state.read_parts(), query.broken, &paging).await?,
+        sources::list_sources(state.read_parts(), &wanted, &paging).await?,
     ))
 }
 
@@ -58,4 +70,22 @@ pub(crate) async fn show_overview(
     Ok(Json(
         sources::sources_overview(&state.database, &state.sources).await?,
     ))
+}
+
+/// Returns the branches of a source repository.
+#[utoipa::path(
+    get,
+    path = "/sources/{pkgbase}/refs",
+    tag = "sources",
+    params(("pkgbase" = Pkgbase, Path, description = "The pkgbase")),
+    responses(
+        (status = 200, description = "The branches", body = SourceRefs),
+        (status = 422, description = "There is no such source repository, or it cannot be used"),
+    )
+)]
+pub(crate) async fn list_refs(
+    State(state): State<AppState>,
+    extract::Path(pkgbase): extract::Path<Pkgbase>,
+) -> Result<Json<SourceRefs>, Error> {
+    Ok(Json(sources::source_refs(&state.sources, &pkgbase).await?))
 }

@@ -14,6 +14,8 @@ const TOKEN: &str = "bbtw_mJ0w1l7Qk1vJb2x3c4d5e6f7g8h9i0jKlMnOpQrStUv";
 pub(super) fn add(schemas: &mut Map<String, Value>) {
     let examples: Map<String, Value> = requests()
         .into_iter()
+        .chain(edits())
+        .chain(workers())
         .chain(namespaces())
         .chain(builds())
         .chain(attempts())
@@ -59,7 +61,7 @@ fn requests() -> Examples {
             "ClaimRequest",
             json!({
                 "claim": CLAIM, "worker": "builder-1", "architectures": ["x86_64"], "jobs": 2,
-                "protocols": ["rsync"], "wait_s": 30,
+                "protocols": ["rsync"], "machine": machine(), "load": load(), "wait_s": 30,
             }),
         ),
         ("AdoptAttempt", json!({ "worker": "builder-1" })),
@@ -72,6 +74,31 @@ fn requests() -> Examples {
             json!({ "result": "succeeded", "packages": [{ "file_name": PACKAGE, "sha256": DIGEST }] }),
         ),
     ]
+}
+
+fn edits() -> Examples {
+    vec![
+        (
+            "EditNamespace",
+            json!({ "add": ["libwave/main"], "remove": ["libgreet"], "exclude": ["haskell-*"] }),
+        ),
+        (
+            "SetPriority",
+            json!({ "priority": "urgent", "reason": "security fix" }),
+        ),
+    ]
+}
+
+fn machine() -> Value {
+    json!({
+        "version": "0.1.0", "tags": ["big"], "cores": 32, "memory_mib": 131_072, "build_memory_mib": 65_536,
+    })
+}
+
+fn load() -> Value {
+    json!({
+        "load": 7.5, "disk_free_bytes": 214_748_364_800_u64, "disk_total_bytes": 429_496_729_600_u64,
+    })
 }
 
 fn counts() -> Value {
@@ -90,7 +117,8 @@ fn iteration_summary() -> Value {
 fn namespace_summary() -> Value {
     json!({
         "name": "libgreet-1", "changesets": ["libgreet/main"], "scope": "transitive",
-        "network": "sources", "held": false, "created_at": AT, "iteration": iteration_summary(),
+        "network": "sources", "held": false, "priority": "normal", "created_at": AT, "created_by": "laptop",
+        "iteration": iteration_summary(),
     })
 }
 
@@ -236,6 +264,26 @@ fn tokens() -> Examples {
     ]
 }
 
+fn workers() -> Examples {
+    vec![
+        ("WorkerMachine", machine()),
+        ("WorkerLoad", load()),
+        ("DrainWorker", json!({ "reason": "new memory" })),
+        (
+            "WorkerSummary",
+            json!({
+                "name": "builder-1", "status": "draining", "architectures": ["x86_64"], "jobs": 2,
+                "builds": [{
+                    "id": 42, "namespace": "libgreet-1", "pkgbase": "libgreet", "architecture": "x86_64",
+                    "started_at": AT,
+                }],
+                "machine": machine(), "load": load(), "last_contact_at": AT, "drained_at": AT,
+                "drained_by": "laptop", "drain_reason": "new memory",
+            }),
+        ),
+    ]
+}
+
 fn others() -> Examples {
     vec![
         (
@@ -250,6 +298,10 @@ fn others() -> Examples {
             }),
         ),
         (
+            "SourceRefs",
+            json!({ "default": "main", "branches": ["main", "next"] }),
+        ),
+        (
             "SourcesOverview",
             json!({
                 "usable": 120, "broken": 1, "origin": "the folder /srv/sources", "complete": true,
@@ -261,6 +313,13 @@ fn others() -> Examples {
             json!({
                 "task": "retention", "title": "cannot remove old iterations",
                 "message": "disk I/O error", "since": AT,
+            }),
+        ),
+        (
+            "Activity",
+            json!({
+                "id": 17, "kind": "builds.retried", "actor": "laptop", "namespace": "libgreet-1",
+                "iteration": 1, "message": "libgreet", "at": AT,
             }),
         ),
         (
@@ -312,6 +371,8 @@ mod tests {
         }
         let all = [
             requests(),
+            edits(),
+            workers(),
             namespaces(),
             builds(),
             attempts(),
@@ -323,7 +384,8 @@ mod tests {
             AdoptAttempt ExchangeIdToken Outcome NamespaceSummary NamespaceDetail IterationSummary
             IterationOverview RetriedBuilds BuildSummary BuildDetail AttemptSummary Event ClaimedBuild
             ExchangedIdToken HeartbeatResponse LogAppended UploadedPackage OutcomeAccepted TokenSummary
-            CreatedToken TokenIdentity SourceRepositorySummary SourcesOverview TaskOutage ReadyResponse Problem);
-        assert_eq!(seen, 32);
+            CreatedToken TokenIdentity SourceRepositorySummary SourcesOverview TaskOutage ReadyResponse Problem
+            SetPriority Activity WorkerMachine WorkerLoad DrainWorker WorkerSummary EditNamespace);
+        assert_eq!(seen, 39);
     }
 }

@@ -50,6 +50,8 @@ Rebuilds packages and everything that depends on them, and publishes the result 
 * **Streams** are server-sent events. Each event has an `id`; send the last one as `Last-Event-ID` to continue.\n\
 * **Traces**: every response has an `x-request-id`, which log lines have, too. Send a `traceparent` to choose it.\n\
 * **Tokens** are sent as `Authorization: Bearer …`. Reading needs none. Scope `admin` allows everything.\n\
+* **Versions**: programs send the versions of the API that they have as `buildbtw-api`, for example `2` or `1-2`, and \
+  responses have those of the server. Without the header, version 1 is assumed.\n\
 * Unknown fields and parameters of requests are refused. Responses may get new fields; ignore unknown ones.";
 
 /// Returns the document around the paths and schemas.
@@ -120,6 +122,7 @@ fn tags() -> Value {
             "One source package of an iteration, and its attempts",
         ),
         ("streams", "Server-sent events, and logs while they grow"),
+        ("workers", "The machines that build"),
         ("sources", "The source repositories"),
         ("tokens", "Who may do what"),
         ("builders", "The protocol of workers and of jobs in GitLab"),

@@ -7,6 +7,7 @@ mod home;
 mod namespace;
 mod response;
 mod sources;
+mod workers;
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -42,6 +43,7 @@ pub(crate) fn router(state: &AppState) -> Router<AppState> {
         )
         .route("/builds/{id}", get(build::show_build))
         .route("/sources", get(sources::list_sources))
+        .route("/workers", get(workers::show_workers))
         .route_layer(from_fn_with_state(state.clone(), limit_public))
         .route("/assets/{hash}/{file}", get(assets::serve_asset))
         .layer(CatchPanicLayer::custom(|_| {

@@ -11,6 +11,7 @@ use crate::db::iterations::IterationRow;
 use crate::db::{Database, iterations};
 use crate::error::Error;
 use crate::service::iteration_graph::IterationGraph;
+use crate::service::iteration_settings::Edit;
 use crate::service::plan_iteration::FilesBefore;
 use crate::sources::ResolvedChangeset;
 
@@ -120,7 +121,13 @@ pub(super) fn causes(
     trigger: Trigger,
     moved: Vec<(Changeset, CommitHash)>,
     changes: &[IterationChange],
+    edit: Option<&Edit>,
 ) -> Vec<IterationCause> {
+    let is_new = |changeset: &Changeset| edit.is_some_and(|edit| !edit.before.contains(changeset));
+    let moved: Vec<_> = moved
+        .into_iter()
+        .filter(|(changeset, _)| !is_new(changeset))
+        .collect();
     let changed: BTreeSet<&Pkgbase> = changes
         .iter()
         .filter(|change| change.kind == ChangeKind::Changed)
@@ -132,7 +139,10 @@ pub(super) fn causes(
         .into_iter()
         .map(|(changeset, commit)| IterationCause::OriginMoved { changeset, commit });
     let mut causes: Vec<IterationCause> = moved.collect();
-    if let Trigger::Requested { refresh_base } = trigger {
+    if let Some(edit) = edit {
+        let changes = edit.changes.clone();
+        causes.insert(0, IterationCause::Edited { changes });
+    } else if let Trigger::Requested { refresh_base } = trigger {
         causes.push(IterationCause::Requested { refresh_base });
     }
     if !pkgbases.is_empty() {

@@ -11,17 +11,18 @@ use buildbtw_model::{ChangeKind, IterationCause, NamespaceName, Pkgbase};
 
 use crate::address::BaseUrl;
 use crate::db::iterations::IterationRow;
-use crate::db::namespaces::NamespaceRow;
+use crate::db::namespaces::{Edited, NamespaceRow};
 use crate::db::{Database, WriteTransaction, iterations, namespaces, packages, retired_packages};
 use crate::error::{Error, Refusal};
 use crate::planning::queue::Caller;
+use crate::principal::Principal;
 use crate::sources::{self, Freshness, Sources};
 use crate::state::parts::PlanningParts;
 
 use super::create_namespace::{check_bootstrap, patterns};
-use super::iteration_settings::Settings;
+use super::iteration_settings::{Edit, Settings};
 use super::plan_iteration::{self, PlanInput};
-use super::read::find::find_namespace;
+use super::read::find::{deleted_meanwhile, find_namespace};
 use super::read::iteration::show_overview;
 use super::refusals;
 use super::transitions::Transition;
@@ -36,7 +37,7 @@ use differences::{causes, changes, moved_origins, old_snapshots};
 /// See `new_iteration_after`; also when there is no such namespace, or other requests plan it at the same time.
 pub async fn request_iteration(
     parts: PlanningParts<'_>,
-    caller: Caller,
+    by: &Principal,
     server: &BaseUrl,
     name: &NamespaceName,
     request: &CreateIteration,
@@ -51,15 +52,31 @@ pub async fn request_iteration(
         bootstrap: &request.bootstrap,
         no_bootstrap: &request.no_bootstrap,
         same_sonames: request.same_sonames,
+        edit: None,
     };
+    plan_with(parts, by, namespace, trigger, &wanted).await?;
+    let (database, on_gitlab) = (parts.database, parts.pipelines);
+    let shortage = parts.disk.current_shortage();
+    show_overview(database, on_gitlab, shortage, server, name, None).await
+}
+
+/// Plans a new iteration with changed settings.
+///
+/// # Errors
+/// See `new_iteration_after`; also when other requests plan it at the same time.
+async fn plan_with(
+    parts: PlanningParts<'_>,
+    by: &Principal,
+    namespace: &NamespaceRow,
+    trigger: Trigger,
+    wanted: &Settings<'_>,
+) -> Result<(), Error> {
     for _ in 0..MAX_TRIES {
         let old = newest(parts.database, namespace).await?;
-        let created = create_iteration(parts, namespace, &old, trigger, &wanted, caller).await?;
+        let created = create_iteration(parts, namespace, &old, trigger, wanted, Some(by)).await?;
         // An iteration that was created concurrently does not have these settings.
         if created.is_some() || wanted.is_none() {
-            let (database, on_gitlab) = (parts.database, parts.pipelines);
-            let shortage = parts.disk.current_shortage();
-            return show_overview(database, on_gitlab, shortage, server, name, None).await;
+            return Ok(());
         }
     }
     Err(planned_concurrently(&namespace.name))
@@ -85,11 +102,14 @@ pub(super) fn cancelled(name: &NamespaceName) -> Error {
 }
 
 /// How often a plan with changed settings is retried when others plan the same namespace.
-const MAX_TRIES: usize = 3;
+pub(super) const MAX_TRIES: usize = 3;
 
-async fn newest(database: &Database, namespace: &NamespaceRow) -> Result<IterationRow, Error> {
+pub(super) async fn newest(
+    database: &Database,
+    namespace: &NamespaceRow,
+) -> Result<IterationRow, Error> {
     let newest = iterations::newest(database.read(), namespace.id).await?;
-    Ok(newest.ok_or_else(|| anyhow::anyhow!("namespace {} has no iteration", namespace.name))?)
+    newest.ok_or_else(|| deleted_meanwhile(&namespace.name))
 }
 
 /// Creates a new iteration and returns its number; `None` when nothing changed and it was not requested, or when
@@ -103,9 +123,9 @@ pub(crate) async fn new_iteration_after(
     namespace: &NamespaceRow,
     old: &IterationRow,
     trigger: Trigger,
-    caller: Caller,
+    by: Option<&Principal>,
 ) -> Result<Option<u32>, Error> {
-    create_iteration(parts, namespace, old, trigger, &Settings::default(), caller).await
+    create_iteration(parts, namespace, old, trigger, &Settings::default(), by).await
 }
 
 /// Waits until the index is as new as the sources, if a user waits for the result.
@@ -113,30 +133,32 @@ async fn caught_up(
     parts: PlanningParts<'_>,
     namespace: &NamespaceRow,
     trigger: Trigger,
+    settings: &Settings<'_>,
 ) -> Result<Freshness, Error> {
     match trigger {
         Trigger::Requested { .. } => {
-            catch_up(parts.database, parts.sources, namespace, Vec::new()).await
+            catch_up(parts.database, parts.sources, namespace, settings.added()).await
         }
         Trigger::SourcesChanged => Ok(Freshness::Current),
     }
 }
 
-async fn create_iteration(
+pub(super) async fn create_iteration(
     parts: PlanningParts<'_>,
     namespace: &NamespaceRow,
     old: &IterationRow,
     trigger: Trigger,
     settings: &Settings<'_>,
-    caller: Caller,
+    by: Option<&Principal>,
 ) -> Result<Option<u32>, Error> {
     parts.disk.ensure_room()?;
-    let freshness = caught_up(parts, namespace, trigger).await?;
-    let input = plan_input(parts, namespace, old, trigger, settings).await?;
+    let caller = by.map_or(Caller::Server, Principal::caller);
+    let freshness = caught_up(parts, namespace, trigger, settings).await?;
+    let input = plan_input(parts, namespace, old, trigger, settings, &freshness).await?;
     let drafted = plan_iteration::draft(parts, caller, &input).await?;
     let (before, files) = old_snapshots(parts.database, old).await?;
     let changes = changes(&before, &drafted.snapshots(&files));
-    check_removed_members(parts.sources, &input, &changes).await?;
+    check_removed_members(parts.sources, &input, &changes, settings.edit).await?;
     let (footprints, seen) = (drafted.footprints(), drafted.seen());
     let moved = moved_origins(parts.database, old, &input.origins).await?;
     if trigger == Trigger::SourcesChanged && changes.is_empty() && moved.is_empty() {
@@ -148,18 +170,19 @@ async fn create_iteration(
     }
     let mut planned = plan_iteration::complete(parts, caller, &input, drafted).await?;
     planned.note_sources(&freshness, None, &input.origins);
-    let causes = causes(trigger, moved, &changes);
+    let causes = causes(trigger, moved, &changes, settings.edit);
     let mut tx = parts.database.write().await?;
     let is_current = check_current(&mut tx, namespace, old, trigger).await;
     if !matches!(is_current, Ok(true)) {
         tx.undo().await?;
         return is_current.map(|_| None);
     }
-    namespaces::change(&mut tx, namespace.id, &input.bootstrap, input.same_sonames).await?;
+    change_settings(&mut tx, namespace, &input, settings).await?;
     let (iteration, number) = iterations::insert(&mut tx, namespace.id, &causes).await?;
-    let reused = plan_iteration::store(&mut tx, iteration, &input.origins, planned).await?;
+    let tags = &parts.config.build_tags;
+    let reused = plan_iteration::store(&mut tx, iteration, &input.origins, planned, tags).await?;
     iterations::insert_changes(&mut tx, iteration, &changes).await?;
-    let mut transition = Transition::of(tx);
+    let mut transition = Transition::of(tx).by(by);
     transition.publish(reused);
     transition.supersede(old, number).await?;
     transition
@@ -179,6 +202,19 @@ async fn create_iteration(
     Ok(Some(number))
 }
 
+/// Stores the settings that change with an iteration.
+async fn change_settings(
+    tx: &mut WriteTransaction,
+    namespace: &NamespaceRow,
+    input: &PlanInput,
+    settings: &Settings<'_>,
+) -> sqlx::Result<()> {
+    if let Some(edit) = settings.edit {
+        namespaces::edit(tx, namespace.id, &edit.edited).await?;
+    }
+    namespaces::change(tx, namespace.id, &input.bootstrap, input.same_sonames).await
+}
+
 /// Returns whether an iteration may still be followed by a new one: a concurrent request may have been faster.
 async fn check_current(
     tx: &mut WriteTransaction,
@@ -187,7 +223,14 @@ async fn check_current(
     trigger: Trigger,
 ) -> Result<bool, Error> {
     let current = namespaces::by_id(tx.connection(), namespace.id).await?;
-    if current.is_none_or(|current| current.held_at.is_some()) {
+    // Another namespace may have its number by now.
+    let Some(current) = current.filter(|current| current.created_at == namespace.created_at) else {
+        return match trigger {
+            Trigger::SourcesChanged => Ok(false),
+            Trigger::Requested { .. } => Err(deleted_meanwhile(&namespace.name)),
+        };
+    };
+    if current.held_at.is_some() {
         return match trigger {
             Trigger::SourcesChanged => Ok(false),
             Trigger::Requested { .. } => Err(cancelled(&namespace.name)),
@@ -204,15 +247,22 @@ async fn check_removed_members(
     sources: &Sources,
     input: &PlanInput,
     changes: &[IterationChange],
+    edit: Option<&Edit>,
 ) -> Result<(), Error> {
     let is_origin = |pkgbase: &Pkgbase| {
         let mut origins = input.origins.iter();
         origins.any(|origin| origin.changeset.pkgbase == *pkgbase)
     };
+    // What a user takes out is meant to vanish, also when it is broken.
+    let is_taken_out = |pkgbase: &Pkgbase| {
+        let mut before = edit.into_iter().flat_map(|edit| &edit.before);
+        before.any(|origin| origin.pkgbase == *pkgbase) || input.exclude.matches(pkgbase)
+    };
     let removed: BTreeSet<_> = changes
         .iter()
-        .filter(|change| change.kind == ChangeKind::Removed && !is_origin(&change.pkgbase))
+        .filter(|change| change.kind == ChangeKind::Removed)
         .map(|change| &change.pkgbase)
+        .filter(|pkgbase| !is_origin(pkgbase) && !is_taken_out(pkgbase))
         .collect();
     match sources.unusable_of(removed).await?.first() {
         Some(row) => Err(sources::broken(row)),
@@ -240,30 +290,41 @@ async fn plan_input(
     old: &IterationRow,
     trigger: Trigger,
     settings: &Settings<'_>,
+    freshness: &Freshness,
 ) -> Result<PlanInput, Error> {
     let reader = parts.database.read();
     let before = iterations::origins(reader, old.id).await?;
+    let edited = match settings.edit {
+        Some(edit) => edit.edited.clone(),
+        None => current(parts.database, namespace).await?,
+    };
     let mut origins = Vec::new();
-    for changeset in namespaces::origins(reader, namespace.id).await? {
-        let known = before.iter().find(|(known, _)| *known == changeset);
-        let known = known.map(|(_, commit)| commit);
-        origins.push(parts.sources.resolve_again(&changeset, known).await?);
+    for changeset in &edited.origins {
+        let known = before.iter().find(|(known, _)| known == changeset);
+        let sources = parts.sources;
+        origins.push(match known {
+            // A new origin; its ref must exist.
+            None if settings.edit.is_some() => sources.resolve(changeset, freshness).await?,
+            known => {
+                let known = known.map(|(_, commit)| commit);
+                sources.resolve_again(changeset, known).await?
+            }
+        });
     }
     let snapshot = iterations::base_digests(reader, old.id).await?.into_iter();
     let bootstrapped = namespaces::bootstrap(reader, namespace.id).await?;
-    let (include, exclude) = namespaces::patterns(reader, namespace.id).await?;
     let mut produced = packages::produced_in_namespace(reader, namespace.id).await?;
     produced.extend(retired_packages::of_name(reader, &namespace.name).await?);
     Ok(PlanInput {
         namespace: Some(namespace.id),
         name: Some(namespace.name.clone()),
         origins,
-        scope: namespace.scope,
-        include: patterns("include", &include).await?,
-        exclude: patterns("exclude", &exclude).await?,
+        scope: edited.scope,
+        include: patterns("include", &edited.include).await?,
+        exclude: patterns("exclude", &edited.exclude).await?,
         bootstrap: settings.bootstrapped(bootstrapped)?,
         same_sonames: settings.same_sonames.unwrap_or(namespace.same_sonames),
-        max_builds: namespace.max_builds,
+        max_builds: edited.max_builds,
         bump: namespace.bump,
         network: parts.config.network.effective(namespace.network),
         produced,
@@ -273,3 +334,22 @@ async fn plan_input(
         refresh_base: trigger == Trigger::Requested { refresh_base: true },
     })
 }
+
+/// Returns what a namespace rebuilds.
+pub(super) async fn current(
+    database: &Database,
+    namespace: &NamespaceRow,
+) -> Result<Edited, Error> {
+    let reader = database.read();
+    let (include, exclude) = namespaces::patterns(reader, namespace.id).await?;
+    Ok(Edited {
+        origins: namespaces::origins(reader, namespace.id).await?,
+        include,
+        exclude,
+        scope: namespace.scope,
+        max_builds: namespace.max_builds,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -53,7 +53,7 @@ pub(in crate::service) async fn defer(
     let is_ours = row.cancel_requested || row.cancel_sent_at.is_some();
     let is_open = match kind {
         FailureKind::Infrastructure | FailureKind::Cancelled => true,
-        FailureKind::Package | FailureKind::Timeout => false,
+        FailureKind::Package | FailureKind::Timeout | FailureKind::Memory => false,
     };
     if attempt.status.is_final() || !is_followed || is_ours || !is_open {
         return Ok(Deferral::No);

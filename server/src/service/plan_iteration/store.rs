@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use buildbtw_model::api::ExpectedPackage;
 use buildbtw_model::{BuildId, CommitTime, Pkgbase, saturating};
 
+use crate::config::build_tags::BuildTags;
 use crate::db::plans::{self, EdgeKind, NewBuild, NewEdge};
 use crate::db::releases::{self, BuildRelease};
 use crate::db::{IterationId, WriteTransaction, builds, iterations};
@@ -24,6 +25,7 @@ pub(in crate::service) async fn store(
     iteration: IterationId,
     origins: &[ResolvedChangeset],
     planned: PlannedIteration,
+    tags: &BuildTags,
 ) -> Result<Vec<BuildId>, Error> {
     let commits: Vec<_> = origins
         .iter()
@@ -41,7 +43,7 @@ pub(in crate::service) async fn store(
             let digest = digest.as_deref().map_err(String::as_str);
             iterations::insert_base(tx, iteration, &part.architecture, repository, digest).await?;
         }
-        reused.extend(store_builds(tx, iteration, part, number == 0, &mut shared).await?);
+        reused.extend(store_builds(tx, iteration, part, number == 0, &mut shared, tags).await?);
     }
     plans::insert_notes(tx, iteration, &planned.notes).await?;
     Ok(reused)
@@ -58,6 +60,7 @@ async fn store_builds(
     part: &PlannedArchitecture,
     is_first: bool,
     shared: &mut Shared,
+    tags: &BuildTags,
 ) -> Result<Vec<BuildId>, Error> {
     let mut last_stages: HashMap<&Pkgbase, u32> = HashMap::new();
     for draft in &part.drafts {
@@ -66,7 +69,7 @@ async fn store_builds(
     }
     let mut builds = Vec::with_capacity(part.drafts.len());
     for (position, draft) in (0_u32..).zip(&part.drafts) {
-        let mut build = new_build(part, position, draft);
+        let mut build = new_build(part, position, draft, tags);
         if let Some((awaited, _)) = draft.awaited {
             await_or_reuse(tx, &mut build, awaited).await?;
         } else if !is_first && draft.package.is_any() && build.reused.is_none() {
@@ -150,7 +153,12 @@ async fn await_or_reuse(
     Ok(())
 }
 
-fn new_build(part: &PlannedArchitecture, position: u32, draft: &Draft) -> NewBuild {
+fn new_build(
+    part: &PlannedArchitecture,
+    position: u32,
+    draft: &Draft,
+    tags: &BuildTags,
+) -> NewBuild {
     let (architecture, plan) = (&part.architecture, &part.plan);
     let planned = &plan.builds[position as usize];
     let without = draft::without(planned);
@@ -178,6 +186,7 @@ fn new_build(part: &PlannedArchitecture, position: u32, draft: &Draft) -> NewBui
         estimate_s: saturating(planned.estimate_s),
         priority_s: saturating(planned.priority_s),
         missing_dependencies: saturating(draft.needs.len()),
+        tag: tags.of(draft.package.pkgbase()).cloned(),
         input_hash: draft.input_hash.clone(),
         shared_build: None,
         reused: draft.reused,

@@ -219,6 +219,7 @@ fn event(row: &EventRow) -> Event {
         pkgbase: row.pkgbase.clone(),
         architecture: row.architecture.clone(),
         attempt: row.attempt,
+        actor: row.actor.clone(),
         message: row.message.clone(),
         hint: row.hint.clone(),
         at: row.at.into(),

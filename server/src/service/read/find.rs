@@ -1,7 +1,7 @@
 //! Finds namespaces by name, and their iterations by number.
 
 use buildbtw_model::api::ProblemKind;
-use buildbtw_model::{BuildId, NamespaceName};
+use buildbtw_model::{BuildId, NamespaceName, closest};
 
 use crate::db::Database;
 use crate::db::iterations::{self, IterationRow};
@@ -16,23 +16,31 @@ pub async fn find_namespace(
     database: &Database,
     name: &NamespaceName,
 ) -> Result<NamespaceRow, Error> {
-    namespaces::by_name(database.read(), name)
-        .await?
-        .ok_or_else(|| {
-            Refusal::new(
-                ProblemKind::NotFound,
-                format!("namespace `{name}` not found"),
-            )
-            .hint("`buildbtw list` lists all namespaces")
-            .into()
-        })
+    if let Some(row) = namespaces::by_name(database.read(), name).await? {
+        return Ok(row);
+    }
+    let known = namespaces::all(database.read()).await?;
+    let known = known.iter().map(|row| row.name.as_str());
+    let lists = "`buildbtw list` lists all namespaces";
+    let hint = match closest(name.as_str(), known) {
+        Some(meant) => format!("did you mean `{meant}`? {lists}"),
+        None => lists.to_owned(),
+    };
+    let title = format!("namespace `{name}` not found");
+    Err(Refusal::new(ProblemKind::NotFound, title).hint(hint).into())
 }
 
-/// Creates the refusal of a request for the newest iteration of a namespace that has none.
+/// Creates the refusal of a request for the newest iteration of a namespace that has none: every namespace has one until
+/// it is deleted.
 pub fn no_iteration(name: &NamespaceName) -> Error {
-    let title = format!("namespace `{name}` has no iteration");
+    deleted_meanwhile(name)
+}
+
+/// Creates the refusal of a request whose namespace was deleted while it was processed.
+pub fn deleted_meanwhile(name: &NamespaceName) -> Error {
+    let title = format!("namespace `{name}` was deleted meanwhile");
     Refusal::new(ProblemKind::NotFound, title)
-        .hint("`buildbtw list` lists all namespaces")
+        .hint("`buildbtw list` lists all namespaces, `buildbtw activity` says who deleted it")
         .into()
 }
 

@@ -26,7 +26,7 @@ pub struct HomeContent {
 /// When the cursor is invalid.
 pub async fn home_page(parts: ReadParts<'_>, paging: &Paging) -> Result<HomeContent, Error> {
     Ok(HomeContent {
-        namespaces: list_namespaces(parts.database, &parts.config.network, paging).await?,
+        namespaces: list_namespaces(parts.database, &parts.config.network, None, paging).await?,
         sources: sources_overview(parts.database, parts.sources).await?,
         failing: parts.outages.current(),
     })

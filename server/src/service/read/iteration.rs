@@ -179,6 +179,10 @@ fn stalled(
         let reason = format!("no worker for {architecture}");
         return Some((StallKind::NoWorker, reason));
     }
+    let is_on_gitlab = on_gitlab.is_some_and(|on_gitlab| on_gitlab.builds(architecture));
+    if let Some(reason) = outlook.lacking(architecture).filter(|_| !is_on_gitlab) {
+        return Some((StallKind::NoWorker, reason.to_owned()));
+    }
     show::stalled(on_gitlab, architecture)
 }
 

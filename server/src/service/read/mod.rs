@@ -1,5 +1,6 @@
 //! Read models: the responses of the API and the contents of the pages, created from rows. One file per page.
 
+pub mod activity;
 pub mod build;
 pub mod build_page;
 pub mod builds;
@@ -7,6 +8,7 @@ pub mod events;
 pub mod find;
 pub mod home;
 pub mod iteration;
+mod lacking;
 pub mod logs;
 pub mod metrics;
 pub mod namespaces;
@@ -16,3 +18,4 @@ pub mod paging;
 pub mod readiness;
 pub mod sources;
 mod summary;
+pub mod workers;

@@ -15,19 +15,21 @@ use super::find::find_namespace;
 use super::iteration::{iteration_summary, show_iteration};
 use super::paging::{List, Paging};
 
-/// Returns a page of the namespaces, the newest first.
+/// Returns a page of the namespaces, the newest first: all, or those that tokens of a name created.
 ///
 /// # Errors
 /// When the cursor or the limit is invalid.
 pub async fn list_namespaces(
     database: &Database,
     network: &NetworkSettings,
+    created_by: Option<&str>,
     paging: &Paging,
 ) -> Result<Page<NamespaceSummary>, Error> {
-    let list = List::Namespaces.whole();
+    let list = List::Namespaces.of(created_by);
     let before = paging.number(&list)?.unwrap_or(i64::MAX);
     let limit = paging.rows()?;
-    let mut rows = namespaces::page(database.read(), NamespaceId(before), limit).await?;
+    let mut rows =
+        namespaces::page(database.read(), created_by, NamespaceId(before), limit).await?;
     let next = paging.cut(&list, &mut rows, |row| row.id.0.to_string())?;
     let mut items = Vec::with_capacity(rows.len());
     for row in rows {
@@ -51,7 +53,10 @@ async fn namespace_summary(
         scope: row.scope,
         network: network.effective(row.network),
         held: row.held_at.is_some(),
+        held_by: row.held_by,
+        priority: row.priority,
         created_at: row.created_at.into(),
+        created_by: row.created_by,
         iteration: iteration_summary(database, &newest).await?.0,
     })
 }

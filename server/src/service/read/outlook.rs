@@ -15,6 +15,8 @@ use crate::service::pipelines::show;
 use crate::state::pipelines::Pipelines;
 use crate::time::Millis;
 
+use super::lacking::lacking;
+
 /// The outlook of some builds. Builds that wait for nothing have no entries.
 #[derive(Default)]
 pub(super) struct Outlook {
@@ -26,6 +28,8 @@ pub(super) struct Outlook {
     pub(super) etas: HashMap<BuildId, Timestamp>,
     /// How many builds of each architecture can run at once.
     workers: HashMap<Architecture, usize>,
+    /// What no worker has of what the ready builds of an architecture need.
+    lacking: HashMap<Architecture, String>,
 }
 
 impl Outlook {
@@ -46,6 +50,7 @@ impl Outlook {
         };
         if iteration.status == IterationStatus::Running {
             outlook.workers = workers(database, on_gitlab, &nodes, now).await?;
+            outlook.lacking = lacking(database, iteration.id, now).await?;
             let starts = attempts::starts_of_running(reader, iteration.id).await?;
             let starts = starts.into_iter().map(|(build, at)| (build, at.into()));
             let (starts, workers) = (starts.collect(), &outlook.workers);
@@ -65,6 +70,11 @@ impl Outlook {
             waiting: graph.waiting(),
             ..Self::default()
         })
+    }
+
+    /// Returns what no worker has of what the ready builds of an architecture need.
+    pub(super) fn lacking(&self, architecture: &Architecture) -> Option<&str> {
+        self.lacking.get(architecture).map(String::as_str)
     }
 
     /// Returns whether a worker for an architecture is available, or GitLab builds it.

@@ -17,6 +17,8 @@ pub const MAX_LIMIT: u32 = 1000;
 /// A list that is sent in pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum List {
+    /// What people did.
+    Activity,
     /// All namespaces.
     Namespaces,
     /// The iterations of a namespace.
@@ -29,17 +31,21 @@ pub enum List {
     Tokens,
     /// The outages of background tasks.
     Outages,
+    /// The workers.
+    Workers,
 }
 
 impl List {
     fn name(self) -> &'static str {
         match self {
+            Self::Activity => "activity",
             Self::Namespaces => "namespaces",
             Self::Iterations => "iterations",
             Self::Builds => "builds",
             Self::Sources => "sources",
             Self::Tokens => "tokens",
             Self::Outages => "outages",
+            Self::Workers => "workers",
         }
     }
 

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use buildbtw_model::Pkgbase;
 use buildbtw_model::api::{
-    Page, SourceRepositorySummary, SourcesOutage, SourcesOverview, SourcesProgress,
+    Page, SourceRefs, SourceRepositorySummary, SourcesOutage, SourcesOverview, SourcesProgress,
 };
 
-use crate::db::{Database, source_repositories, srcinfos};
+use crate::db::source_repositories::{self, SourceRepositoryRow};
+use crate::db::{Database, srcinfos};
 use crate::error::Error;
 use crate::service::source_problems::FetchRules;
 use crate::sources::Sources;
@@ -14,19 +16,41 @@ use crate::state::parts::ReadParts;
 
 use super::paging::{List, Paging};
 
-/// Returns a page of the source repositories by path; only broken ones if `broken`.
+/// The source repositories to list.
+#[derive(Clone, Debug, Default)]
+pub struct WantedSources {
+    /// Whether to list only those that cannot be used.
+    pub broken: bool,
+    /// A part of their path or pkgbase.
+    pub search: Option<String>,
+    /// The beginning of their pkgbase.
+    pub prefix: Option<String>,
+}
+
+impl WantedSources {
+    fn has(&self, row: &SourceRepositoryRow) -> bool {
+        let text = self.search.as_deref().unwrap_or_default();
+        let prefix = self.prefix.as_deref().unwrap_or_default();
+        let pkgbase = row.pkgbase.as_ref().map_or("", |name| name.as_str());
+        (!self.broken || row.problem.is_some())
+            && (pkgbase.contains(text) || row.path.contains(text))
+            && pkgbase.starts_with(prefix)
+    }
+}
+
+/// Returns a page of the source repositories by path.
 ///
 /// # Errors
 /// When the cursor or the limit is invalid.
 pub async fn list_sources(
     parts: ReadParts<'_>,
-    broken: bool,
+    wanted: &WantedSources,
     paging: &Paging,
 ) -> Result<Page<SourceRepositorySummary>, Error> {
     let reader = parts.database.read();
-    let list = List::Sources.of(broken);
+    let list = List::Sources.of(wanted);
     let after = paging.key(&list)?.unwrap_or_default();
-    let mut rows = source_repositories::page(reader, broken, &after, paging.rows()?).await?;
+    let mut rows = rows(parts.database, wanted, &after, paging.rows()?).await?;
     let next = paging.cut(&list, &mut rows, |row| row.path.clone())?;
     let mut items = Vec::with_capacity(rows.len());
     let mut parsed = BTreeMap::new();
@@ -67,6 +91,32 @@ pub async fn list_sources(
     Ok(Page { items, next })
 }
 
+/// Returns up to `limit` repositories after a path.
+async fn rows(
+    database: &Database,
+    wanted: &WantedSources,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<SourceRepositoryRow>, Error> {
+    let reader = database.read();
+    if wanted.search.is_none() && wanted.prefix.is_none() {
+        return Ok(source_repositories::page(reader, wanted.broken, after, limit).await?);
+    }
+    let mut rows = source_repositories::all(reader).await?;
+    rows.retain(|row| row.path.as_str() > after && wanted.has(row));
+    rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    Ok(rows)
+}
+
+/// Returns the branches of the repository of a pkgbase.
+///
+/// # Errors
+/// When there is no such repository.
+pub async fn source_refs(sources: &Sources, pkgbase: &Pkgbase) -> Result<SourceRefs, Error> {
+    let (default, branches) = sources.branches_of(pkgbase).await?;
+    Ok(SourceRefs { default, branches })
+}
+
 /// The content of the page of the sources.
 pub struct SourcesContent {
     /// A page of the repositories.
@@ -84,8 +134,12 @@ pub async fn sources_page(
     broken: bool,
     paging: &Paging,
 ) -> Result<SourcesContent, Error> {
+    let wanted = WantedSources {
+        broken,
+        ..WantedSources::default()
+    };
     Ok(SourcesContent {
-        sources: list_sources(parts, broken, paging).await?,
+        sources: list_sources(parts, &wanted, paging).await?,
         overview: sources_overview(parts.database, parts.sources).await?,
     })
 }

@@ -15,13 +15,13 @@ use crate::db::iterations::{self, IterationRow};
 use crate::db::namespaces::NamespaceRow;
 use crate::db::source_repositories::{SourceProblem, SourceRepositoryRow};
 use crate::error::{Error, Refusal};
+use crate::principal::Principal;
 use crate::sources;
 use crate::state::parts::PlanningParts;
 
 use super::new_iteration::{Trigger, cancelled, catch_up, new_iteration_after};
 use super::read::find::{find_namespace, no_iteration};
 use super::transitions::Transition;
-use crate::planning::queue::Caller;
 
 /// The maximum number of repositories of failed builds that are read again first.
 const MAX_REREAD: usize = 50;
@@ -35,7 +35,7 @@ const MAX_REREAD: usize = 50;
 /// cannot be used; nothing was changed then.
 pub async fn retry(
     parts: PlanningParts<'_>,
-    caller: Caller,
+    by: &Principal,
     name: &NamespaceName,
     request: &RetryBuilds,
 ) -> Result<RetriedBuilds, Error> {
@@ -65,20 +65,20 @@ pub async fn retry(
             let trigger = Trigger::Requested {
                 refresh_base: false,
             };
-            new_iteration_after(parts, &namespace, &before, trigger, caller).await?;
+            new_iteration_after(parts, &namespace, &before, trigger, Some(by)).await?;
             return planned(parts.database, &namespace, request, newer.commits).await;
         }
     } else if newer.is_followed {
         // An attempt at the old commit would be superseded immediately.
         let trigger = Trigger::SourcesChanged;
-        if let Err(error) = new_iteration_after(parts, &namespace, &before, trigger, caller).await
+        if let Err(error) = new_iteration_after(parts, &namespace, &before, trigger, Some(by)).await
             && (not_built.is_empty() || !error.is_broken_source())
         {
             not_built.push(not_planned(error));
         }
     }
     let (commits, reasons) = (&newer.commits, &not_built);
-    let retried = retry_builds(parts, &before, &namespace, request, commits, reasons);
+    let retried = retry_builds(parts, by, &before, &namespace, request, commits, reasons);
     match retried.await? {
         None => planned(parts.database, &namespace, request, newer.commits).await,
         Some(retried) => Ok(RetriedBuilds {
@@ -177,6 +177,7 @@ async fn planned(
 /// Requeues builds; `None` when `before` is no longer the newest iteration.
 async fn retry_builds(
     parts: PlanningParts<'_>,
+    by: &Principal,
     before: &IterationRow,
     namespace: &NamespaceRow,
     request: &RetryBuilds,
@@ -191,7 +192,7 @@ async fn retry_builds(
         tx.undo().await?;
         return Ok(None);
     }
-    let mut transition = Transition::of(tx);
+    let mut transition = Transition::of(tx).by(Some(by));
     let mut retried = Vec::new();
     if request.pkgbases.is_empty() {
         retried = transition.retry(&newest, None).await?;
@@ -214,9 +215,26 @@ async fn retry_builds(
         let refusal = Refusal::new(ProblemKind::Conflict, title);
         return Err(with_hint(refusal, name, newer, not_built));
     }
+    transition
+        .record_retry(&newest, &described(&retried))
+        .await?;
     let effects = transition.commit().await?;
     parts.announcer.announce(effects);
     Ok(Some(retried))
+}
+
+/// The most packages whose names an activity has.
+const MAX_NAMES: usize = 5;
+
+/// Describes which builds are retried.
+fn described(retried: &[BuildRow]) -> String {
+    let names: BTreeSet<_> = retried.iter().map(|build| build.pkgbase.as_str()).collect();
+    let more = names.len().saturating_sub(MAX_NAMES);
+    let shown: Vec<_> = names.into_iter().take(MAX_NAMES).collect();
+    match more {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
 }
 
 pub(super) fn with_hint(

@@ -3,7 +3,7 @@
 use buildbtw_model::{AttemptId, AttemptStatus, EventKind, PackageFileName, PackageVersion};
 
 use crate::db::builds::{self, BuildRow};
-use crate::db::{attempts, linked_packages, packages, pipelines};
+use crate::db::{attempts, linked_packages, packages, pipelines, work};
 
 use super::Transition;
 
@@ -35,6 +35,7 @@ impl Transition {
         let Some(succeeded) = attempts::succeed(&mut self.tx, attempt).await? else {
             return self.why_not_accepted(attempt).await;
         };
+        work::record(&mut self.tx, attempt).await?;
         self.record_end(AttemptStatus::Succeeded, None, succeeded.times());
         linked_packages::insert(&mut self.tx, attempt, succeeded.has_known_packages).await?;
         self.record(build, Some(attempt), EventKind::AttemptSucceeded, None)

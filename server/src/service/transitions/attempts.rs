@@ -8,7 +8,7 @@ use buildbtw_model::{AttemptId, AttemptStatus, BuildStatus, EventKind, Explanati
 use crate::changes::Traced;
 use crate::db::attempts::{AttemptRow, Times};
 use crate::db::builds::{self, BuildRow};
-use crate::db::{attempts, iterations, namespaces};
+use crate::db::{attempts, iterations, namespaces, work};
 use crate::metrics::builds::EndedAttempt;
 
 use super::Transition;
@@ -35,6 +35,7 @@ impl Transition {
         let Some(times) = times else {
             return Ok(false);
         };
+        work::record(&mut self.tx, attempt).await?;
         self.record_end(status, failure, times);
         self.effects.traced.push(Traced::Ended(attempt));
         Ok(true)
@@ -82,6 +83,10 @@ impl Transition {
             }
             FailureKind::Package | FailureKind::Timeout => {
                 self.end_build(build, attempt.id, BuildStatus::Failed, explanation)
+                    .await?;
+            }
+            FailureKind::Memory => {
+                self.requeue_for_more_memory(build, attempt, explanation)
                     .await?;
             }
         }
@@ -147,16 +152,21 @@ impl Transition {
         Ok(true)
     }
 
+    /// Returns whether nothing more of a build's iteration is to be dispatched.
+    pub(super) async fn is_stopped(&mut self, build: &BuildRow) -> sqlx::Result<bool> {
+        let iteration = iterations::by_id(self.connection(), build.iteration_id).await?;
+        let namespace = namespaces::by_id(self.connection(), build.namespace_id).await?;
+        let is_held = namespace.is_some_and(|namespace| namespace.held_at.is_some());
+        Ok(iteration.status.is_final() || is_held)
+    }
+
     async fn requeue_or_give_up(
         &mut self,
         build: &BuildRow,
         attempt: AttemptId,
         explanation: &Explanation,
     ) -> sqlx::Result<()> {
-        let iteration = iterations::by_id(self.connection(), build.iteration_id).await?;
-        let namespace = namespaces::by_id(self.connection(), build.namespace_id).await?;
-        let is_held = namespace.is_some_and(|namespace| namespace.held_at.is_some());
-        if iteration.status.is_final() || is_held {
+        if self.is_stopped(build).await? {
             return self
                 .end_build(build, attempt, BuildStatus::Cancelled, explanation)
                 .await;
@@ -178,7 +188,7 @@ impl Transition {
         Ok(())
     }
 
-    async fn end_build(
+    pub(super) async fn end_build(
         &mut self,
         build: &BuildRow,
         attempt: AttemptId,

@@ -1,9 +1,9 @@
 //! The transitions of namespaces and iterations.
 
-use buildbtw_model::{EventKind, IterationCause, IterationStatus};
+use buildbtw_model::{ActivityKind, EventKind, IterationCause, IterationStatus, Priority};
 
 use crate::db::iterations::IterationRow;
-use crate::db::{IterationId, NamespaceId, attempts, builds, iterations};
+use crate::db::{IterationId, NamespaceId, attempts, builds, iterations, namespaces};
 
 use super::Transition;
 
@@ -16,13 +16,48 @@ impl Transition {
         causes: &[IterationCause],
     ) -> sqlx::Result<()> {
         self.effects.ready = true;
-        self.record_iteration(
-            namespace,
-            iteration,
-            EventKind::IterationPlanned,
-            Some(&IterationCause::describe(causes)),
-        )
-        .await
+        let activity = match causes {
+            [IterationCause::Created, ..] => ActivityKind::Created,
+            [IterationCause::Edited { .. }, ..] => ActivityKind::Edited,
+            _ => ActivityKind::Planned,
+        };
+        let message = IterationCause::describe(causes);
+        let message = Some(message.as_str());
+        self.record_activity(iteration, activity, message).await?;
+        let kind = EventKind::IterationPlanned;
+        self.record_iteration(namespace, iteration, kind, message)
+            .await
+    }
+
+    /// Changes the priority of a namespace. Returns false when that changes nothing.
+    pub(crate) async fn prioritize(
+        &mut self,
+        newest: &IterationRow,
+        priority: Priority,
+        reason: Option<&str>,
+    ) -> sqlx::Result<bool> {
+        let namespace = newest.namespace_id;
+        if !namespaces::set_priority(&mut self.tx, namespace, priority).await? {
+            return Ok(false);
+        }
+        let message = match reason {
+            Some(reason) => format!("{priority}: {reason}"),
+            None => priority.to_string(),
+        };
+        let kind = EventKind::NamespacePrioritized;
+        self.record_iteration(namespace, newest.id, kind, Some(&message))
+            .await?;
+        Ok(true)
+    }
+
+    /// Records that a number of builds was retried on request.
+    pub(crate) async fn record_retry(
+        &mut self,
+        newest: &IterationRow,
+        message: &str,
+    ) -> sqlx::Result<()> {
+        self.record_activity(newest.id, ActivityKind::Retried, Some(message))
+            .await
     }
 
     /// Supersedes an iteration, which then dispatches no more builds. Attempts continue if a build of the new iteration

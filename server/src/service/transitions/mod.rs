@@ -5,17 +5,20 @@ mod acceptance;
 mod attempts;
 mod builds;
 mod iterations;
+mod memory;
 mod pipelines;
 
 use std::collections::HashMap;
 
-use buildbtw_model::{AttemptId, BuildId, EventKind, Explanation};
+use buildbtw_model::{ActivityKind, AttemptId, BuildId, EventKind, Explanation};
 use sqlx::SqliteConnection;
 
 use crate::changes::Effects;
+use crate::db::activity;
 use crate::db::builds::BuildRow;
 use crate::db::events::{self, BuildEvent, NewEvent};
 use crate::db::{IterationId, NamespaceId, WriteTransaction};
+use crate::principal::Principal;
 use crate::time::Millis;
 
 pub(crate) use acceptance::Acceptance;
@@ -27,6 +30,8 @@ pub(crate) use pipelines::JobAssignment;
 pub(crate) struct Transition {
     tx: WriteTransaction,
     effects: Effects,
+    /// The name of the token that requested it.
+    actor: Option<String>,
 }
 
 impl Transition {
@@ -35,7 +40,14 @@ impl Transition {
         Self {
             tx,
             effects: Effects::default(),
+            actor: None,
         }
+    }
+
+    /// Records in events and activities who requested the transitions.
+    pub(crate) fn by(mut self, principal: Option<&Principal>) -> Self {
+        self.actor = principal.map(|principal| principal.name.clone());
+        self
     }
 
     /// Returns the current time.
@@ -110,6 +122,7 @@ impl Transition {
             kind,
             message,
             hint,
+            actor: self.actor.as_deref(),
         };
         events::insert(&mut self.tx, &event).await?;
         self.effects.namespaces.insert(build.namespace_id);
@@ -144,10 +157,25 @@ impl Transition {
             kind,
             message,
             hint: None,
+            actor: self.actor.as_deref(),
         };
         events::insert(&mut self.tx, &event).await?;
         self.effects.namespaces.insert(namespace);
+        if let Some(activity) = ActivityKind::of_event(&event.kind) {
+            self.record_activity(iteration, activity, message).await?;
+        }
         Ok(())
+    }
+
+    /// Records an activity: what was requested, or how an iteration ended.
+    async fn record_activity(
+        &mut self,
+        iteration: IterationId,
+        kind: ActivityKind,
+        message: Option<&str>,
+    ) -> sqlx::Result<()> {
+        let actor = self.actor.as_deref();
+        activity::insert_of_iteration(&mut self.tx, iteration, kind, actor, message).await
     }
 
     /// Returns the rows of builds, by id.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use buildbtw_model::api::{
     BuildSummary, CreateNamespace, CreateToken, Event, IterationDetail, SourceRepositorySummary,
 };
-use buildbtw_model::client::{Client, EventFilter, EventStream};
+use buildbtw_model::client::{Client, EventFilter, EventStream, SourceQuery};
 use buildbtw_model::{BuildStatus, EventId, EventKind, IterationStatus, NamespaceName, TokenScope};
 use buildbtw_server::cli::{Cli, Command};
 use buildbtw_server::run::{DATABASE_FILE, Server};
@@ -318,8 +318,12 @@ impl TestServer {
 
     /// Returns the summary of the source repository at a path.
     pub(crate) async fn source(&self, path: &str) -> Option<SourceRepositorySummary> {
-        let page = self.public().sources(false, None).await.unwrap();
-        page.items.into_iter().find(|source| source.path == path)
+        let all = SourceQuery::default();
+        let sources = self.public().sources(&all, None).await;
+        sources
+            .unwrap()
+            .into_iter()
+            .find(|source| source.path == path)
     }
 
     /// Waits until a source repository satisfies a condition.

@@ -1,0 +1,121 @@
+//! Output of rebuilds of thousands of builds.
+
+use buildbtw_model::IterationStatus;
+
+use super::fake::Fake;
+use super::program::{buildbtw, run};
+
+/// The lines of a terminal of the usual size.
+const SCREEN: usize = 24;
+
+async fn large() -> Fake {
+    let names: Vec<String> = (0..3_700)
+        .map(|number| format!("package{number:04}"))
+        .collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let fake = Fake::start(&names).await;
+    fake.spread(300, 1_000);
+    fake
+}
+
+#[tokio::test]
+async fn shows_failures_first_and_the_summary_last_on_one_screen() {
+    let (fake, home) = (large().await, tempfile::tempdir().unwrap());
+    let ran = run(home.path(), &fake.url, &["show", "space"]).await;
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let lines: Vec<&str> = ran.stdout.lines().collect();
+    assert!(
+        lines.len() + ran.stderr.lines().count() <= SCREEN,
+        "{}",
+        ran.stdout
+    );
+    assert!(
+        lines[1].starts_with("package0000  2.0-1    failed"),
+        "{}",
+        ran.stdout
+    );
+    assert!(lines[2].ends_with("x.c:1: no y.h"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("\nand 36"), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("more (`--all` prints them)"),
+        "{}",
+        ran.stdout
+    );
+    assert!(
+        lines
+            .iter()
+            .rev()
+            .take(2)
+            .any(|line| line.contains("1000 of 3700 built, 300 failed"))
+    );
+
+    let count = async |args: &[&str]| {
+        let ran = run(home.path(), &fake.url, args).await;
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        ran.stdout
+            .lines()
+            .filter(|line| line.starts_with("package"))
+            .count()
+    };
+    assert_eq!(count(&["show", "space", "--all"]).await, 3_700);
+    assert_eq!(count(&["show", "space", "--failed", "--all"]).await, 300);
+    assert_eq!(
+        count(&["show", "space", "--state", "built,failed", "--all"]).await,
+        1_300
+    );
+    assert_eq!(count(&["show", "space", "--limit", "40"]).await, 40);
+    assert_eq!(count(&["show", "space", "--limit", "0"]).await, 0);
+}
+
+#[tokio::test]
+async fn ends_with_the_result_of_a_large_rebuild_on_one_screen() {
+    let (fake, home) = (large().await, tempfile::tempdir().unwrap());
+    fake.end(IterationStatus::Failed);
+    let ran = run(home.path(), &fake.url, &["watch", "space"]).await;
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    let lines: Vec<&str> = ran.stdout.lines().collect();
+    // Before the summary, each failure has a line, as in every rebuild that is followed.
+    let summary = lines.iter().position(|line| line.is_empty()).unwrap();
+    assert!(lines.len() - summary <= SCREEN, "{}", ran.stdout);
+    let last = *lines.last().unwrap();
+    assert!(
+        last.starts_with("space failed: 1000 of 3700 built"),
+        "{last}"
+    );
+    let text = lines[summary..].join("\n");
+    assert!(text.contains("failed package0000"), "{text}");
+    assert!(
+        text.contains(
+            "  blocks package1300, package1301, package1302, package1303, package1304 and 2395 more"
+        ),
+        "{text}"
+    );
+    assert!(
+        text.contains("more failed builds (`buildbtw show space --failed --all` lists them)"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn fits_lines_to_narrow_and_wide_screens() {
+    let (fake, home) = (large().await, tempfile::tempdir().unwrap());
+    for columns in [20, 60, 80, 200] {
+        for args in [&["show", "space"][..], &["list"], &["sources"], &["status"]] {
+            let mut command = buildbtw(home.path(), &fake.url, args);
+            let output = command
+                .env("COLUMNS", columns.to_string())
+                .output()
+                .await
+                .unwrap();
+            assert!(output.status.success(), "{args:?}");
+            let text = String::from_utf8(output.stdout).unwrap();
+            for line in text.lines() {
+                let is_state = line.starts_with("and ") || line.contains(" running, ");
+                assert!(
+                    line.chars().count() <= columns || is_state,
+                    "{columns}: {line}"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! `/builds`, and the builds of iterations.
+
+use reqwest::Method;
+use serde::Serialize;
+
+use super::Client;
+use super::error::ClientError;
+use crate::api::{BuildDetail, BuildSummary};
+use crate::{Architecture, BuildId, BuildStatus, NamespaceName, Pkgbase};
+
+/// The builds to list. An absent value excludes none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct BuildQuery {
+    /// Their status.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<BuildStatus>,
+    /// Their architecture.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub architecture: Option<Architecture>,
+    /// Their source package.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub package: Option<Pkgbase>,
+}
+
+impl Client {
+    /// Returns builds of an iteration, in a valid build order: all that match, or the first `most`.
+    ///
+    /// # Errors
+    /// Fails when the server cannot be reached or rejects the request.
+    pub async fn builds(
+        &self,
+        name: &NamespaceName,
+        iteration: u32,
+        query: &BuildQuery,
+        most: Option<u32>,
+    ) -> Result<Vec<BuildSummary>, ClientError> {
+        let number = iteration.to_string();
+        let segments = ["namespaces", name.as_str(), "iterations", &number, "builds"];
+        self.entries(&segments, query, most).await
+    }
+
+    /// Returns a build with its attempts and packages.
+    ///
+    /// # Errors
+    /// Fails when the server cannot be reached or rejects the request.
+    pub async fn build(&self, id: BuildId) -> Result<BuildDetail, ClientError> {
+        self.json(self.request(Method::GET, &["builds", &id.to_string()]))
+            .await
+    }
+}
