@@ -72,7 +72,7 @@ parts! {
     BUILDS = "" ["builds"];
     SHOWN = "" ["status" "builds"];
     PLAN = "" [
-        "architecture" "scope" "builds" "cycles" "unresolved" "problems" "needs_bootstrap"
+        "architecture" "scope" "builds" "cycles" "unresolved" "problems" "needs_bootstrap" "sources"
     ];
     LOG = "" ["pkgbase" "architecture" "stage" "attempt" "lines"];
     NAME = "" ["name"];

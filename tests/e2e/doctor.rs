@@ -26,7 +26,11 @@ impl Report {
     /// Runs a command with `--json`, after running it without: both must agree.
     fn of(command: &mut Command) -> Self {
         let text = command.output().unwrap();
-        command.arg("--json");
+        // The option of the client names fields.
+        command.arg(match command.get_program() == program("buildbtw") {
+            true => "--json=all",
+            false => "--json",
+        });
         let output = command.output().unwrap();
         assert_eq!(
             text.status.code(),

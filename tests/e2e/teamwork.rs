@@ -36,7 +36,7 @@ fn json(output: &Output) -> Value {
 /// Waits until the only worker has a state.
 fn wait_for_worker(server: &Server, status: &str) -> Value {
     eventually(&format!("the worker is {status}"), || {
-        let workers = json(&cli(server, &["workers", "--json"]));
+        let workers = json(&cli(server, &["workers", "--json=all"]));
         let worker = workers.get(0)?.clone();
         (worker["status"] == status).then_some(worker)
     })

@@ -78,11 +78,11 @@ fn finds_a_build_by_one_id_in_all_logs() {
     let worker = worker(folder.path(), &url, token.trim());
     let client = |arguments: &[&str]| client(&url, token.trim(), arguments);
     client(&["new", "libfoo/main", "--name", "bump", "--follow"]);
-    let shown = client(&["show", "bump", "--json"]);
+    let shown = client(&["show", "bump", "--json=all"]);
     let shown: Value = serde_json::from_slice(&shown.stdout).unwrap();
-    let attempt = shown["iteration"]["builds"][0]["attempt"].as_str().unwrap();
+    let attempt = shown["builds"][0]["attempt"].as_str().unwrap();
     let trace = attempt.replace('-', "");
-    let pkgbase = shown["iteration"]["builds"][0]["pkgbase"].as_str().unwrap();
+    let pkgbase = shown["builds"][0]["pkgbase"].as_str().unwrap();
     let why = client(&["why", "bump", pkgbase]);
     assert!(printed(&why).contains(&trace), "{}", printed(&why));
     if let Some(old) = PreviousDistribution::of(folder.path(), &sources, &[("libfoo", "0-1")]) {

@@ -32,10 +32,10 @@ async fn prints_errors_with_cause_and_hint() {
             "hint: choose another name with --name",
         ),
         (
+            // The default branch is meant, so only the token is missing.
             &["new", "libgreet"],
-            "error: invalid value 'libgreet' for '<PKGBASE/REF|URL>...': `libgreet` is not a \
-             changeset: expected pkgbase/git-ref, for example libgreet/main",
-            "hint: `buildbtw help COMMAND` describes the arguments",
+            "error: a token is needed",
+            "hint: run `buildbtw login`, or set BUILDBTW_TOKEN",
         ),
         (
             &["build", "--packager=Unknown Packager"],
