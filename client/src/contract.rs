@@ -76,7 +76,9 @@ parts! {
     ];
     LOG = "" ["pkgbase" "architecture" "stage" "attempt" "lines"];
     NAME = "" ["name"];
-    STATUS = "" ["running" "attention" "stalled" "sources" "outages"];
+    STATUS = "" [
+        "running" "attention" "mine" "needs_me" "stalled" "workers" "sources" "outages"
+    ];
     DIFFERENCE = "" ["pkgbase" "architecture" "stage" "kind" "a" "b"];
     URL = "" ["url"];
     REPORT = "" ["program" "version" "status" "settings" "checks"];

@@ -17,6 +17,7 @@ examples! {
         "buildbtw new libgreet --scope soname --exclude 'haskell-*'";
     STATUS:
         "buildbtw status"
+        "buildbtw status --everyone"
         "buildbtw status --jq '.attention[].name'";
     LIST:
         "buildbtw list --failed"

@@ -13,6 +13,11 @@ use crate::completion;
 /// The arguments of `status`.
 #[derive(Args, Debug)]
 pub struct StatusArgs {
+    /// List the namespaces of everyone, not only yours
+    ///
+    /// Without a token, they are listed in any case.
+    #[arg(long)]
+    pub everyone: bool,
     /// How many namespaces of each kind.
     #[command(flatten)]
     pub limit: LimitArgs,

@@ -71,8 +71,8 @@ async fn prints_plain_tables_in_a_pipe_and_unmodified_json() {
     let ran = run(home.path(), &fake.url, &["list"]).await;
     assert_eq!(
         ran.stdout,
-        "NAMESPACE  STATE    BUILT  FAILED  CREATED           ORIGINS\n\
-         space      running  1/2    0       2023-11-14 22:13  libgreet/main\n"
+        "NAMESPACE  STATE    BUILT  FAILED  CREATED           BY      ORIGINS\n\
+         space      running  1/2    0       2023-11-14 22:13  tester  libgreet/main\n"
     );
     let ran = run(home.path(), &fake.url, &["show", "space"]).await;
     let table = "PKGBASE   VERSION  STATE  DURATION  NOTE\n\

@@ -19,4 +19,5 @@ mod program;
 mod scaling;
 mod snapshots;
 mod sources;
+mod status;
 mod terminal;

@@ -7,7 +7,7 @@ use buildbtw_model::api::{BuildSummary, IterationOverview, NamespaceDetail};
 use buildbtw_model::{ChangeKind, IterationStatus};
 use serde::Serialize;
 
-use super::rows::more;
+use super::rows::{cut, more};
 use crate::cli::ShowArgs;
 use crate::context::Context;
 use crate::error::Result;
@@ -150,16 +150,6 @@ impl Sections {
         });
         lines.sum()
     }
-}
-
-/// Returns the first lines, and how many others there are.
-fn cut(mut lines: Vec<String>, most: usize, what: &str) -> Vec<String> {
-    let missing = lines.len().saturating_sub(most);
-    if missing > 0 {
-        lines.truncate(most);
-        lines.push(format!("and {missing} more {what}"));
-    }
-    lines
 }
 
 fn changes(iteration: &IterationOverview) -> Vec<String> {

@@ -1,0 +1,82 @@
+//! The routes of builds and their logs.
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::response::Response;
+use buildbtw_model::api::{BuildDetail, BuildSummary, Page};
+use buildbtw_model::{AttemptId, BuildId, BuildStatus};
+
+use super::Fake;
+use super::replies::ApiResult;
+
+#[derive(serde::Deserialize)]
+pub(super) struct BuildsQuery {
+    status: Option<BuildStatus>,
+    package: Option<String>,
+    limit: usize,
+    cursor: Option<usize>,
+}
+
+pub(super) async fn builds(
+    State(fake): State<Fake>,
+    Query(query): Query<BuildsQuery>,
+) -> ApiResult<Page<BuildSummary>> {
+    fake.check()?;
+    let mut items = fake.change_without_event(|inner| inner.iteration.builds.clone());
+    items.retain(|build| {
+        let package = query.package.as_deref();
+        query.status.is_none_or(|status| build.status == status)
+            && package.is_none_or(|package| build.pkgbase.as_str() == package)
+    });
+    let start = query.cursor.unwrap_or_default().min(items.len());
+    let end = items.len().min(start + query.limit);
+    let next = (end < items.len()).then(|| end.to_string());
+    let items = items.drain(start..end).collect();
+    Ok(Json(Page { items, next }))
+}
+
+pub(super) async fn build(
+    State(fake): State<Fake>,
+    Path(id): Path<BuildId>,
+) -> ApiResult<BuildDetail> {
+    fake.check()?;
+    Ok(Json(fake.change_without_event(|inner| {
+        BuildDetail {
+            summary: inner
+                .iteration
+                .builds
+                .iter()
+                .find(|build| build.id == id)
+                .unwrap()
+                .clone(),
+            namespace: "space".parse().unwrap(),
+            iteration: 1,
+            needs: vec![],
+            needed_by: vec![],
+            attempts: vec![inner.attempt.clone()],
+            packages: vec![],
+        }
+    })))
+}
+
+#[derive(serde::Deserialize)]
+pub(super) struct LogQuery {
+    offset: usize,
+    follow: bool,
+}
+
+pub(super) async fn log(
+    State(fake): State<Fake>,
+    Path(_id): Path<AttemptId>,
+    Query(LogQuery { offset, follow }): Query<LogQuery>,
+) -> Result<Response, Response> {
+    fake.check()?;
+    let mut offset = offset;
+    Ok(fake.stream(move |inner| {
+        let rest = inner.log.get(offset..).unwrap_or_default().to_vec();
+        offset += rest.len();
+        // An empty chunk would end the stream.
+        let over = !follow || inner.attempt.status.is_final();
+        (!rest.is_empty() || over).then_some(rest)
+    }))
+}
