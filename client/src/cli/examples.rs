@@ -66,6 +66,7 @@ examples! {
         "buildbtw logs openssl-4 curl --grep 'error|undefined'";
     WORKERS:
         "buildbtw workers"
+        "buildbtw workers builder-1"
         "buildbtw workers --json name,status,builds";
     WORKER:
         "buildbtw worker drain builder-1 --reason 'new kernel'"

@@ -26,7 +26,8 @@ pub use origin::OriginArgument;
 pub use planning::{EditArgs, NewArgs, NewIterationArgs, PlanArgs, PlanForm, SpreadArgs};
 pub use rows::{BuildRowArgs, LimitArgs, ListArgs};
 pub use server::{
-    ActivityArgs, LoginArgs, SourcesArgs, TokenCommand, TokenCreateArgs, WorkerCommand,
+    ActivityArgs, LoginArgs, SourcesArgs, TokenCommand, TokenCreateArgs, TokenListArgs,
+    WorkerCommand, WorkersArgs,
 };
 pub use usage::report_usage;
 
@@ -107,7 +108,7 @@ pub enum Command {
     Logs(LogsArgs),
     /// List the workers and what they do
     #[command(after_help = examples::WORKERS)]
-    Workers,
+    Workers(WorkersArgs),
     /// Drain and resume workers (needs an admin token)
     #[command(subcommand, after_help = examples::WORKER)]
     Worker(WorkerCommand),

@@ -45,6 +45,19 @@ pub struct SourcesArgs {
     pub limit: LimitArgs,
 }
 
+/// The arguments of `workers`.
+#[derive(Args, Debug)]
+pub struct WorkersArgs {
+    /// Name of a worker to show with its machine and builds
+    ///
+    /// [default: lists all workers]
+    #[arg(add = ArgValueCompleter::new(completion::workers))]
+    pub name: Option<WorkerName>,
+    /// How many workers.
+    #[command(flatten)]
+    pub limit: LimitArgs,
+}
+
 /// Subcommands of `worker`.
 #[derive(Debug, Subcommand)]
 pub enum WorkerCommand {
@@ -73,7 +86,7 @@ pub enum TokenCommand {
     /// Create a token and print it once
     Create(TokenCreateArgs),
     /// List all tokens
-    List,
+    List(TokenListArgs),
     /// Revoke a token
     Revoke {
         /// Number of the token in the list
@@ -103,6 +116,14 @@ pub struct TokenCreateArgs {
     /// Write the token to a private file (mode 0600)
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+}
+
+/// The arguments of `token list`.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct TokenListArgs {
+    /// How many tokens.
+    #[command(flatten)]
+    pub limit: LimitArgs,
 }
 
 /// Returns the parser of the scopes that users can create. Only the server creates tokens of attempts.

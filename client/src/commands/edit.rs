@@ -46,7 +46,7 @@ pub(super) async fn run(context: &Context, args: EditArgs) -> Result<u8> {
     ))?;
     // The edit is done even if this request fails.
     if let Ok(iteration) = client.iteration(name, None).await {
-        print_notes(output, &iteration);
+        print_notes(output, name, &iteration);
     }
     hint_to_watch(output, name);
     Ok(0)

@@ -68,7 +68,7 @@ pub async fn run(cli: Cli) -> Result<u8, Error> {
         Command::Delete(args) => control::delete(&context(json)?, &args).await,
         Command::Watch(args) => watch::run(&context(json)?, &args).await,
         Command::Logs(args) => logs::run(&context(json)?, &args).await,
-        Command::Workers => workers::list(&context(json)?).await,
+        Command::Workers(args) => workers::list(&context(json)?, &args).await,
         Command::Worker(args) => workers::run(&context(json)?, args).await,
         Command::Sources(args) => sources::run(&context(json)?, &args).await,
         Command::Token(args) => token::run(&context(json)?, args).await,

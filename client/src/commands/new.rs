@@ -9,6 +9,9 @@ use crate::error::Result;
 use crate::follow::{self, History};
 use crate::output::{Output, clean, style};
 
+/// The most notes that are printed.
+const SHOWN_NOTES: usize = 3;
+
 pub(super) async fn run(context: &Context, args: NewArgs) -> Result<u8> {
     let request = CreateNamespace {
         changesets: args.changesets.into_iter().map(|origin| origin.0).collect(),
@@ -40,7 +43,7 @@ pub(super) async fn run(context: &Context, args: NewArgs) -> Result<u8> {
         output.line(&created.web_url)?;
         // The namespace exists even if this request fails.
         if let Ok(iteration) = context.client.iteration(name, None).await {
-            print_notes(output, &iteration);
+            print_notes(output, name, &iteration);
         }
         hint_to_watch(output, name);
         return Ok(0);
@@ -59,15 +62,21 @@ pub(super) fn hint_to_watch(output: &Output, namespace: &NamespaceName) {
     ));
 }
 
-/// Prints the notes of an iteration, such as the packages that were left out of its plan.
-pub(super) fn print_notes(output: &Output, iteration: &IterationDetail) {
-    for note in &iteration.notes {
+/// Prints the first notes of an iteration, such as the packages that were left out of its plan.
+pub(super) fn print_notes(output: &Output, namespace: &NamespaceName, iteration: &IterationDetail) {
+    for note in iteration.notes.iter().take(SHOWN_NOTES) {
         let label = if note.kind == NoteKind::Problem {
             "problem"
         } else {
             "note"
         };
         output.note(format_args!("{label}: {}", clean(&note.text)));
+    }
+    let missing = iteration.notes.len().saturating_sub(SHOWN_NOTES);
+    if missing > 0 {
+        output.note(format_args!(
+            "and {missing} more notes (`buildbtw show {namespace} --all` prints them)"
+        ));
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) async fn run(context: &Context, args: &NewIterationArgs) -> Result<u8
         iteration.summary.number,
         describe_counts(&iteration.summary.counts),
     ))?;
-    print_notes(output, &iteration);
+    print_notes(output, &args.namespace, &iteration);
     hint_to_watch(output, &args.namespace);
     Ok(0)
 }

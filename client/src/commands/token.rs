@@ -4,16 +4,20 @@ use buildbtw_model::TokenId;
 use buildbtw_model::api::{CreateToken, TokenSummary};
 use jiff::Timestamp;
 
-use crate::cli::{TokenCommand, TokenCreateArgs};
+use super::rows::more;
+use crate::cli::{LimitArgs, TokenCommand, TokenCreateArgs};
 use crate::config::PrivateFile;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::output::{Cell, Table, clean, time};
 
+/// The lines of the list besides its rows: the header, how many are missing, and the prompt.
+const OTHER_LINES: usize = 3;
+
 pub(super) async fn run(context: &Context, args: TokenCommand) -> Result<u8> {
     match args {
         TokenCommand::Create(args) => create(context, args).await,
-        TokenCommand::List => list(context).await,
+        TokenCommand::List(args) => list(context, args.limit).await,
         TokenCommand::Revoke { id, force } => revoke(context, id, force).await,
     }
 }
@@ -68,15 +72,18 @@ async fn create(context: &Context, args: TokenCreateArgs) -> Result<u8> {
     Ok(0)
 }
 
-async fn list(context: &Context) -> Result<u8> {
-    let tokens = context.check(context.client.tokens().await)?;
+async fn list(context: &Context, limit: LimitArgs) -> Result<u8> {
+    let mut tokens = context.check(context.client.tokens().await)?;
     let output = &context.output;
     if output.is_json() {
+        let most = limit.rows_of_json();
+        tokens.truncate(most.map_or(usize::MAX, buildbtw_model::saturating));
         output.json(&tokens)?;
         return Ok(0);
     }
     let mut table = Table::new(&["ID", "SCOPE", "CREATED", "STATE", "NAME"]);
-    for token in &tokens {
+    let rows = limit.rows(output.screen.height.saturating_sub(OTHER_LINES));
+    for token in tokens.iter().take(rows) {
         table.row([
             Cell::new(token.id),
             Cell::new(token.scope),
@@ -86,6 +93,9 @@ async fn list(context: &Context) -> Result<u8> {
         ]);
     }
     table.print(output)?;
+    if let Some(more) = more(tokens.len().saturating_sub(rows)) {
+        output.line(more)?;
+    }
     Ok(0)
 }
 

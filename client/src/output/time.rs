@@ -21,6 +21,18 @@ pub(crate) fn date(at: Timestamp) -> String {
     local.strftime("%Y-%m-%d %H:%M").to_string()
 }
 
+/// Says how long ago something was, with one unit: `now`, `12 min ago`, `3 h ago`, `4 days ago`.
+pub(crate) fn ago(now: Timestamp, at: Timestamp) -> String {
+    // An instant in the future is one of a server whose clock is ahead.
+    let minutes = now.duration_since(at).as_mins().max(0);
+    match minutes {
+        0 => "now".to_owned(),
+        1..60 => format!("{minutes} min ago"),
+        60..2880 => format!("{} h ago", minutes / 60),
+        _ => format!("{} days ago", minutes / 1440),
+    }
+}
+
 /// Formats a duration: `3.1 s`, `2 min 05 s`, `1 h 02 min`.
 pub(crate) fn duration(duration: SignedDuration) -> String {
     let millis = duration.as_millis().max(0);
@@ -72,6 +84,17 @@ mod tests {
         assert_eq!(text(3_149), "3.1 s");
         assert_eq!(text(125_000), "2 min 05 s");
         assert_eq!(text(3_720_000), "1 h 02 min");
+    }
+
+    #[test]
+    fn says_how_long_ago_with_one_unit() {
+        let now = Timestamp::from_second(1_700_000_000).unwrap();
+        let text = |seconds| ago(now, now - SignedDuration::from_secs(seconds));
+        assert_eq!(text(-90), "now");
+        assert_eq!(text(59), "now");
+        assert_eq!(text(12 * 60 + 5), "12 min ago");
+        assert_eq!(text(47 * 3_600), "47 h ago");
+        assert_eq!(text(49 * 3_600), "2 days ago");
     }
 
     #[test]

@@ -324,3 +324,24 @@ async fn new_lists_packages_left_out_of_the_plan() {
         ran.stderr
     );
 }
+
+#[tokio::test]
+async fn new_prints_few_notes_and_counts_the_others() {
+    let (fake, home) = (
+        Fake::start(&["libgreet"]).await,
+        tempfile::tempdir().unwrap(),
+    );
+    fake.change(|inner| {
+        let notes = (1..=40).map(|number| PlanNote {
+            kind: NoteKind::Problem,
+            text: format!("number {number}"),
+        });
+        inner.iteration.notes = notes.collect();
+    });
+    let token = format!("--token={TOKEN}");
+    let ran = run(home.path(), &fake.url, &["new", "libgreet", &token]).await;
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert_eq!(ran.stderr.matches("problem: ").count(), 3, "{}", ran.stderr);
+    let more = "and 37 more notes (`buildbtw show space --all` prints them)\n";
+    assert!(ran.stderr.contains(more), "{}", ran.stderr);
+}

@@ -21,3 +21,4 @@ mod snapshots;
 mod sources;
 mod status;
 mod terminal;
+mod workers;

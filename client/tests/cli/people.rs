@@ -39,17 +39,6 @@ async fn lists_activities_with_their_actors() {
 }
 
 #[tokio::test]
-async fn lists_workers_with_what_they_are_and_do() {
-    let listed = ran(&["workers"]).await;
-    let line = listed.stdout.lines().nth(1).unwrap_or_default();
-    for word in [
-        "w1", "building", "1/2", "x86_64", "big", "16", "2.2", "8.0 GiB", "10.0 GiB", "0.1.0",
-    ] {
-        assert!(line.contains(word), "{word}: {}", listed.stdout);
-    }
-}
-
-#[tokio::test]
 async fn drains_a_worker_and_says_what_it_finishes() {
     let drained = ran(&["worker", "drain", "w1", "-m", "new memory"]).await;
     let expected = "drained w1; it finishes 1 build and gets no new ones\n";

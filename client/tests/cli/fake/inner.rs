@@ -22,6 +22,8 @@ pub(crate) struct Inner {
     pub(crate) replan_error: Option<String>,
     /// The workers, as JSON.
     pub(crate) workers: Vec<Value>,
+    /// The number of tokens.
+    pub(crate) tokens: i64,
     /// While this is set, every response is a 503.
     pub(crate) away: bool,
     /// Whether the namespace was deleted.
@@ -75,6 +77,7 @@ impl Inner {
             others: vec![],
             replan_error: None,
             workers: vec![super::machines::worker("w1", "building")],
+            tokens: 0,
             away: false,
             deleted: false,
             generation: 0,

@@ -125,7 +125,7 @@ impl Fake {
             .route("/workers", get(machines::workers))
             .route("/workers/{name}/drain", post(machines::drain))
             .route("/workers/{name}/resume", post(machines::resume))
-            .route("/tokens", get(people::no_tokens).post(people::create_token))
+            .route("/tokens", get(people::tokens).post(people::create_token))
             .route("/token", get(people::identity));
         Router::new().nest("/api/v1", api).with_state(self.clone())
     }

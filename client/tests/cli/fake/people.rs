@@ -45,10 +45,22 @@ pub(super) async fn outages(
     }))
 }
 
-pub(super) async fn no_tokens(headers: HeaderMap) -> ApiResult<Page<TokenSummary>> {
+pub(super) async fn tokens(
+    State(fake): State<Fake>,
+    headers: HeaderMap,
+) -> ApiResult<Page<TokenSummary>> {
     authenticated(&headers)?;
+    let count = fake.change_without_event(|inner| inner.tokens);
+    let token = |id: i64| TokenSummary {
+        id: TokenId(id),
+        name: format!("token{id}"),
+        scope: TokenScope::Client,
+        created_at: Timestamp::UNIX_EPOCH,
+        expires_at: None,
+        revoked_at: None,
+    };
     Ok(Json(Page {
-        items: vec![],
+        items: (1..=count).map(token).collect(),
         next: None,
     }))
 }
