@@ -3,20 +3,23 @@
 
 use std::io::IsTerminal as _;
 
-use buildbtw_model::BuildStatus;
 use buildbtw_model::api::{Event, IterationDetail};
+use buildbtw_model::{BuildStatus, NamespaceName};
 use jiff::Timestamp;
 
 use super::frame::{View, entry_count, frame};
 use super::keys::Key;
 use super::painter::Painter;
-use super::text::{headline, line};
-use super::tracker::Tracker;
+use super::text::{failed_before, headline, line, notes};
+use super::tracker::{Change, Tracker};
+use crate::cli::LimitArgs;
 use crate::error::Result;
 use crate::output::{Output, clean};
 
 /// How many entries one key scrolls.
 const SCROLLED_AT_ONCE: usize = 5;
+/// The lines besides those about earlier failures: the headline, four for notes, one above the failures, and the prompt.
+const LINES_BESIDES_EARLIER: usize = 7;
 
 /// Prints the progress of a rebuild.
 pub(crate) struct Display<'a> {
@@ -64,12 +67,15 @@ impl<'a> Display<'a> {
     }
 
     /// Prints the headline and the notes of the iteration.
-    pub(crate) fn start(&mut self, tracker: &Tracker, detail: &IterationDetail) -> Result<()> {
+    pub(crate) fn start(
+        &mut self,
+        namespace: &NamespaceName,
+        tracker: &Tracker,
+        detail: &IterationDetail,
+    ) -> Result<()> {
         if !self.output.is_json() {
             self.print(tracker, &[headline(detail)])?;
-            let notes = detail.notes.iter();
-            let notes = notes.map(|note| format!("note: {}", clean(&note.text)));
-            self.print(tracker, &notes.collect::<Vec<_>>())?;
+            self.print(tracker, &notes(namespace, detail))?;
         }
         self.refresh(tracker, detail)
     }
@@ -80,6 +86,22 @@ impl<'a> Display<'a> {
             true => Ok(()),
             false => self.print(tracker, &[headline(detail)]),
         }
+    }
+
+    /// Prints the changes of before following began, as many as a screen has room for.
+    pub(crate) fn earlier(&mut self, tracker: &mut Tracker, limit: LimitArgs) -> Result<()> {
+        let height = self.output.screen.height;
+        // The live area, which lists failures too, takes the other half.
+        let room = if self.is_live() { height / 2 } else { height };
+        let most = limit.rows(room.saturating_sub(LINES_BESIDES_EARLIER));
+        let (changes, failed) = tracker.take_earlier(most);
+        if self.output.is_json() {
+            return Ok(());
+        }
+        if let Some(failed) = failed {
+            self.print(tracker, &[failed_before(failed, most)])?;
+        }
+        self.print_changes(tracker, &changes)
     }
 
     /// Prints an event as JSON.
@@ -96,6 +118,10 @@ impl<'a> Display<'a> {
         if self.output.is_json() {
             return Ok(());
         }
+        self.print_changes(tracker, &changes)
+    }
+
+    fn print_changes(&mut self, tracker: &Tracker, changes: &[Change]) -> Result<()> {
         // The live area shows running builds; only finished ones get a line.
         let is_live = self.is_live();
         let changes = changes

@@ -41,7 +41,7 @@ pub(crate) async fn follow(
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut display = Display::new(&context.output);
     let followed = tokio::select! {
-        followed = follow_to_end(context, namespace, history, &mut display) => followed,
+        followed = follow_to_end(context, namespace, history, limit, &mut display) => followed,
         _ = interrupt.recv() => Ok(None),
     };
     display.clear();
@@ -68,6 +68,7 @@ async fn follow_to_end(
     context: &Context,
     namespace: &NamespaceName,
     history: History,
+    limit: LimitArgs,
     display: &mut Display<'_>,
 ) -> Result<Option<IterationDetail>> {
     // Subscribes before it reads the state: a change in between is in one of them, or in both.
@@ -78,7 +79,10 @@ async fn follow_to_end(
         display.explain_keys();
     }
     let mut tracker = Tracker::new(&detail, history);
-    display.start(&tracker, &detail)?;
+    display.start(namespace, &tracker, &detail)?;
+    if detail.summary.status == IterationStatus::Running {
+        display.earlier(&mut tracker, limit)?;
+    }
     while detail.summary.status == IterationStatus::Running {
         let update = next_update(&mut feed, display, &tracker, &mut keys).await;
         let Some(update) = update.map_err(|error| if_deleted(namespace, error))? else {
@@ -106,6 +110,7 @@ async fn follow_to_end(
                 display.changes(&mut tracker)?;
                 tracker = Tracker::new(&newer, history);
                 display.switched(&tracker, &newer)?;
+                display.earlier(&mut tracker, limit)?;
             }
             detail = newer;
             display.refresh(&tracker, &detail)?;

@@ -3,14 +3,15 @@
 use buildbtw_model::api::{ArchitectureSummary, BuildSummary, IterationDetail};
 use buildbtw_model::{IterationStatus, NamespaceName};
 
-use super::text::counts_text;
+use super::text::{counts_text, notes};
 use super::tracker::causes;
 use crate::cli::LimitArgs;
 use crate::error::Result;
 use crate::output::{Output, clean, hint_line, style, time};
 
-/// The lines of the summary besides the failures.
-const OTHER_LINES: usize = 9;
+/// The lines besides the failures, the notes and the repositories: the headline, how many failures are missing and the
+/// result with an empty line each, and the prompt.
+const OTHER_LINES: usize = 6;
 /// The most lines of a message that are printed unasked.
 const LINES_OF_MESSAGE: usize = 5;
 /// How many blocked builds are named.
@@ -25,7 +26,11 @@ pub(crate) fn print(
 ) -> Result<()> {
     let failed = causes(detail.builds.iter());
     let rows = limit.rows(usize::MAX);
-    let room = output.screen.height.saturating_sub(OTHER_LINES);
+    let built = |architecture: &&ArchitectureSummary| architecture.counts.done > 0;
+    let repositories = detail.architectures.iter().filter(built);
+    let repositories: Vec<String> = repositories.flat_map(repository).collect();
+    let others = OTHER_LINES + notes(namespace, detail).len() + repositories.len();
+    let room = output.screen.height.saturating_sub(others);
     let (mut shown, mut lines) = (0, 0);
     for (build, blocked) in failed.iter().take(rows) {
         let failure = failure(namespace, detail, build, *blocked, limit.all);
@@ -46,28 +51,26 @@ pub(crate) fn print(
             "and {missing} more failed builds (`buildbtw show {namespace} --failed --all` lists them)"
         ))?;
     }
-    let built = |architecture: &&ArchitectureSummary| architecture.counts.done > 0;
-    for architecture in detail.architectures.iter().filter(built) {
-        print_repository(output, architecture)?;
+    for line in repositories {
+        output.line(line)?;
     }
     output.line("")?;
     output.line(ending(namespace, detail))
 }
 
-fn print_repository(output: &Output, architecture: &ArchitectureSummary) -> Result<()> {
+/// Returns the lines about the repository of an architecture.
+fn repository(architecture: &ArchitectureSummary) -> Vec<String> {
     let repository = &architecture.repository;
-    output.line("")?;
     let label = format!("repository for {}:", architecture.architecture);
-    output.line(format_args!(
-        "{} {}",
-        style::paint(style::HEADER, label),
-        clean(&repository.url)
-    ))?;
-    output.line("")?;
-    for line in repository.pacman_conf.trim_end().lines() {
-        output.line(format_args!("  {}", clean(line)))?;
-    }
-    Ok(())
+    let label = style::paint(style::HEADER, label);
+    let mut lines = vec![
+        String::new(),
+        format!("{label} {}", clean(&repository.url)),
+        String::new(),
+    ];
+    let section = repository.pacman_conf.trim_end().lines();
+    lines.extend(section.map(|line| format!("  {}", clean(line))));
+    lines
 }
 
 fn ending(namespace: &NamespaceName, detail: &IterationDetail) -> String {

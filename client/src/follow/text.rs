@@ -1,9 +1,13 @@
 //! Lines about a rebuild.
 
+use buildbtw_model::NamespaceName;
 use buildbtw_model::api::{BuildCounts, IterationDetail};
 
 use super::tracker::{Change, label};
 use crate::output::{clean, style, time};
+
+/// The most notes that are printed.
+const SHOWN_NOTES: usize = 3;
 
 /// Returns the first line about an iteration.
 pub(super) fn headline(detail: &IterationDetail) -> String {
@@ -15,6 +19,28 @@ pub(super) fn headline(detail: &IterationDetail) -> String {
     let reason = clean(&summary.reason);
     let text = format!("iteration {}: {builds} ({reason})", summary.number);
     style::paint(style::HEADER, text)
+}
+
+/// Returns the first notes of an iteration.
+pub(super) fn notes(namespace: &NamespaceName, detail: &IterationDetail) -> Vec<String> {
+    let notes = detail.notes.iter().take(SHOWN_NOTES);
+    let mut lines: Vec<String> = notes
+        .map(|note| format!("note: {}", clean(&note.text)))
+        .collect();
+    let missing = detail.notes.len().saturating_sub(SHOWN_NOTES);
+    if missing > 0 {
+        let lists = format!("`buildbtw show {namespace} --all` prints them");
+        lines.push(format!("and {missing} more notes ({lists})"));
+    }
+    lines
+}
+
+/// Returns the line above some of the builds that failed before following began.
+pub(super) fn failed_before(failed: usize, shown: usize) -> String {
+    match shown {
+        0 => format!("{failed} builds failed before"),
+        shown => format!("{failed} builds failed before; the {shown} that block most:"),
+    }
 }
 
 /// Returns the line about a change.

@@ -149,6 +149,25 @@ impl Tracker {
         std::mem::take(&mut self.changes)
     }
 
+    /// Returns the changes of before following began. Of more than `most` failures, those that block most are returned,
+    /// with the number of all.
+    pub(crate) fn take_earlier(&mut self, most: usize) -> (Vec<Change>, Option<usize>) {
+        let mut changes = self.take_changes();
+        let is_failed = |change: &Change| change.status == BuildStatus::Failed;
+        let failed = changes.iter().filter(|change| is_failed(change)).count();
+        if failed <= most {
+            return (changes, None);
+        }
+        let causes = self.causes().into_iter().take(most);
+        let ranks: HashMap<BuildId, usize> = causes
+            .enumerate()
+            .map(|(rank, (build, _))| (build.id, rank))
+            .collect();
+        changes.retain(|change| !is_failed(change) || ranks.contains_key(&change.build));
+        changes.sort_by_key(|change| ranks.get(&change.build));
+        (changes, Some(failed))
+    }
+
     /// Returns the running builds, the longest-running first.
     pub(crate) fn running(&self) -> Vec<&BuildSummary> {
         let is_running = |build: &&BuildSummary| build.status == BuildStatus::Building;

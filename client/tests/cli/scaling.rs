@@ -3,7 +3,7 @@
 use buildbtw_model::IterationStatus;
 
 use super::fake::Fake;
-use super::program::{buildbtw, run};
+use super::program::{Running, buildbtw, run};
 
 /// The lines of a terminal of the usual size.
 const SCREEN: usize = 24;
@@ -74,15 +74,13 @@ async fn ends_with_the_result_of_a_large_rebuild_on_one_screen() {
     let ran = run(home.path(), &fake.url, &["watch", "space"]).await;
     assert_eq!(ran.code, 1, "{}", ran.stderr);
     let lines: Vec<&str> = ran.stdout.lines().collect();
-    // Before the summary, each failure has a line, as in every rebuild that is followed.
-    let summary = lines.iter().position(|line| line.is_empty()).unwrap();
-    assert!(lines.len() - summary <= SCREEN, "{}", ran.stdout);
+    assert!(lines.len() < SCREEN, "{}", ran.stdout);
     let last = *lines.last().unwrap();
     assert!(
         last.starts_with("space failed: 1000 of 3700 built"),
         "{last}"
     );
-    let text = lines[summary..].join("\n");
+    let text = &ran.stdout;
     assert!(text.contains("failed package0000"), "{text}");
     assert!(
         text.contains(
@@ -94,6 +92,34 @@ async fn ends_with_the_result_of_a_large_rebuild_on_one_screen() {
         text.contains("more failed builds (`buildbtw show space --failed --all` lists them)"),
         "{text}"
     );
+}
+
+#[tokio::test]
+async fn following_begins_with_the_failures_that_block_most() {
+    let (fake, home) = (large().await, tempfile::tempdir().unwrap());
+    // A later build blocks more than the first.
+    fake.change(|inner| {
+        let last = inner.iteration.builds[299].pkgbase.clone();
+        let blocked = inner.iteration.builds.iter_mut().skip(1_400);
+        blocked.for_each(|build| build.blocked_by = vec![last.clone()]);
+    });
+    let mut run = Running::start(buildbtw(home.path(), &fake.url, &["watch", "space"]));
+    let mut lines = vec![run.line("failed before").await];
+    lines.push(run.line("failed package").await);
+    assert_eq!(
+        lines[0],
+        "300 builds failed before; the 17 that block most:"
+    );
+    assert!(
+        lines[1].contains("failed package0299 2.0-1: build() failed"),
+        "{lines:?}"
+    );
+    let second = run.line("failed package").await;
+    assert!(second.contains("failed package0000 2.0-1: "), "{second}");
+    fake.end(IterationStatus::Failed);
+    let ran = run.end().await;
+    let summary = ran.stdout.lines().position(str::is_empty).unwrap();
+    assert_eq!(summary, 2 + 17, "{}", ran.stdout);
 }
 
 #[tokio::test]
