@@ -7,7 +7,7 @@ use super::text::{counts_text, notes};
 use super::tracker::causes;
 use crate::cli::LimitArgs;
 use crate::error::Result;
-use crate::output::{Output, clean, hint_line, style, time};
+use crate::output::{Output, Screen, clean, hint_line, style, time};
 
 /// The lines besides the failures, the notes and the repositories: the headline, how many failures are missing and the
 /// result with an empty line each, and the prompt.
@@ -24,13 +24,15 @@ pub(crate) fn print(
     detail: &IterationDetail,
     limit: LimitArgs,
 ) -> Result<()> {
+    // The terminal may have changed its size since.
+    let screen = Screen::of_stdout();
     let failed = causes(detail.builds.iter());
     let rows = limit.rows(usize::MAX);
     let built = |architecture: &&ArchitectureSummary| architecture.counts.done > 0;
     let repositories = detail.architectures.iter().filter(built);
     let repositories: Vec<String> = repositories.flat_map(repository).collect();
     let others = OTHER_LINES + notes(namespace, detail).len() + repositories.len();
-    let room = output.screen.height.saturating_sub(others);
+    let room = screen.height.saturating_sub(others);
     let (mut shown, mut lines) = (0, 0);
     for (build, blocked) in failed.iter().take(rows) {
         let failure = failure(namespace, detail, build, *blocked, limit.all);
@@ -41,7 +43,7 @@ pub(crate) fn print(
         shown += 1;
         output.line("")?;
         for line in failure {
-            output.line(output.screen.fit(&line))?;
+            output.line(screen.fit(&line))?;
         }
     }
     let missing = failed.len().saturating_sub(shown);

@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
 /// Longer than any step takes on a slow and busy machine.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Runs the client with nothing in its environment but a home folder.
 pub(crate) fn buildbtw(home: &Path, server: &str, args: &[&str]) -> Command {
