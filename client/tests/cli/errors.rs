@@ -85,6 +85,21 @@ async fn prints_errors_with_cause_and_hint() {
             "hint: did you mean `name`? `buildbtw list --json` lists the fields",
         ),
         (
+            &["list", "--json", "name,iteration.statsu"],
+            "error: `buildbtw list` has no field `iteration.statsu`",
+            "hint: did you mean `iteration.status`? `buildbtw list --json` lists the fields",
+        ),
+        (
+            &["workers", "--json", "load.weather"],
+            "error: `buildbtw workers` has no field `load.weather`",
+            "hint: `load` has the fields disk_free_bytes, disk_total_bytes, load",
+        ),
+        (
+            &["list", "--json", "name.first"],
+            "error: `buildbtw list` has no field `name.first`",
+            "hint: `name` has no fields of its own; `buildbtw list --json` lists the fields",
+        ),
+        (
             &["list", "--jq", ".[].name |"],
             "error: `.[].name |` is not a filter of jq: expected term at the end",
             "hint: jq(1) describes the language; for example '.[].name'",

@@ -10,6 +10,7 @@
 
 mod commands;
 mod completing;
+mod contract;
 mod errors;
 mod fake;
 mod following;
@@ -17,6 +18,7 @@ mod json;
 mod people;
 mod program;
 mod scaling;
+mod schema;
 mod snapshots;
 mod sources;
 mod status;

@@ -29,23 +29,21 @@ impl Selection {
         )
     }
 
-    /// Returns the first names of the paths.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        let paths: &[Vec<String>] = match self {
+    /// Returns the paths; none if all fields are selected.
+    pub(crate) fn paths(&self) -> &[Vec<String>] {
+        match self {
             Self::All => &[],
             Self::Paths(paths) => paths,
-        };
-        paths
-            .iter()
-            .filter_map(|path| path.first())
-            .map(String::as_str)
+        }
     }
 
     /// Returns whether a field is selected, in whole or in part.
     pub(crate) fn has(&self, field: &str) -> bool {
         match self {
             Self::All => true,
-            Self::Paths(_) => self.names().any(|name| name == field),
+            Self::Paths(paths) => paths
+                .iter()
+                .any(|path| path.first().is_some_and(|name| name == field)),
         }
     }
 

@@ -9,6 +9,9 @@ use buildbtw_model::{AttemptId, BuildId, BuildStatus};
 use super::Fake;
 use super::replies::ApiResult;
 
+/// The number of the second iteration in addresses.
+pub(super) const SECOND: &str = "2";
+
 #[derive(serde::Deserialize)]
 pub(super) struct BuildsQuery {
     status: Option<BuildStatus>,
@@ -17,12 +20,20 @@ pub(super) struct BuildsQuery {
     cursor: Option<usize>,
 }
 
+/// Lists the builds. The second iteration lacks the last one, and builds newer commits of the others.
 pub(super) async fn builds(
     State(fake): State<Fake>,
+    Path((_, number)): Path<(String, String)>,
     Query(query): Query<BuildsQuery>,
 ) -> ApiResult<Page<BuildSummary>> {
     fake.check()?;
     let mut items = fake.change_without_event(|inner| inner.iteration.builds.clone());
+    if number == SECOND {
+        items.pop();
+        for build in &mut items {
+            build.commit = "b".repeat(40).parse().unwrap();
+        }
+    }
     items.retain(|build| {
         let package = query.package.as_deref();
         query.status.is_none_or(|status| build.status == status)

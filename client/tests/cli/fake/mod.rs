@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post, put};
 use buildbtw_model::api::ProblemKind;
 use buildbtw_model::{BuildStatus, IterationStatus};
 use futures_util::stream;
@@ -102,7 +102,9 @@ impl Fake {
             )
             .route(
                 "/namespaces/{name}",
-                get(namespaces::namespace).delete(namespaces::delete),
+                get(namespaces::namespace)
+                    .patch(namespaces::edit)
+                    .delete(namespaces::delete),
             )
             .route(
                 "/namespaces/{name}/iterations/{number}",
@@ -112,6 +114,9 @@ impl Fake {
                 "/namespaces/{name}/iterations/{number}/builds",
                 get(builds::builds),
             )
+            .route("/namespaces/{name}/iterations", post(namespaces::plan))
+            .route("/namespaces/{name}/cancel", post(namespaces::control))
+            .route("/namespaces/{name}/resume", post(namespaces::control))
             .route("/namespaces/{name}/events", get(namespaces::events))
             .route("/namespaces/{name}/retry", post(namespaces::retry))
             .route("/namespaces/{name}/priority", put(namespaces::prioritize))
@@ -126,6 +131,7 @@ impl Fake {
             .route("/workers/{name}/drain", post(machines::drain))
             .route("/workers/{name}/resume", post(machines::resume))
             .route("/tokens", get(people::tokens).post(people::create_token))
+            .route("/tokens/{id}", delete(people::revoke_token))
             .route("/token", get(people::identity));
         Router::new().nest("/api/v1", api).with_state(self.clone())
     }

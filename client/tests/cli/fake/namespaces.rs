@@ -7,12 +7,13 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use buildbtw_model::api::{
-    CreateNamespace, IterationDetail, NamespaceDetail, NamespaceSummary, Page, ProblemKind,
-    RetriedBuilds, RetryBuilds, SetPriority,
+    CreateNamespace, EditNamespace, IterationDetail, NamespaceDetail, NamespaceSummary, Page,
+    ProblemKind, RetriedBuilds, RetryBuilds, SetPriority,
 };
 use serde_json::json;
 
 use super::Fake;
+use super::builds::SECOND;
 use super::inner::from_json;
 use super::replies::{ApiResult, authenticated, known, problem};
 
@@ -75,15 +76,18 @@ pub(super) async fn namespace(
     Ok(Json(fake.change_without_event(|inner| inner.namespace())))
 }
 
+/// Returns the iteration; it is the second one if that is asked for.
 pub(super) async fn iteration(
     State(fake): State<Fake>,
-    Path((name, _number)): Path<(String, String)>,
+    Path((name, number)): Path<(String, String)>,
 ) -> ApiResult<IterationDetail> {
     fake.check()?;
     known(&name)?;
-    Ok(Json(
-        fake.change_without_event(|inner| inner.iteration.clone()),
-    ))
+    let mut iteration = fake.change_without_event(|inner| inner.iteration.clone());
+    if number == SECOND {
+        iteration.summary.number = 2;
+    }
+    Ok(Json(iteration))
 }
 
 pub(super) async fn delete(
@@ -125,4 +129,46 @@ pub(super) async fn prioritize(
     let mut namespace = fake.change_without_event(|inner| inner.namespace());
     namespace.summary.priority = request.priority;
     Ok(Json(namespace))
+}
+
+/// Cancels or resumes the namespace, which stays as it is.
+pub(super) async fn control(
+    State(fake): State<Fake>,
+    headers: HeaderMap,
+    Path(name): Path<String>,
+) -> ApiResult<NamespaceDetail> {
+    authenticated(&headers)?;
+    known(&name)?;
+    Ok(Json(fake.change_without_event(|inner| inner.namespace())))
+}
+
+/// Adds origins, with which the second iteration begins.
+pub(super) async fn edit(
+    State(fake): State<Fake>,
+    headers: HeaderMap,
+    Path(name): Path<String>,
+    Json(request): Json<EditNamespace>,
+) -> ApiResult<NamespaceDetail> {
+    authenticated(&headers)?;
+    known(&name)?;
+    let mut namespace = fake.change_without_event(|inner| inner.namespace());
+    let priority = request.priority.unwrap_or(namespace.summary.priority);
+    namespace.summary.priority = priority;
+    if !request.add.is_empty() {
+        namespace.summary.iteration.number += 1;
+    }
+    Ok(Json(namespace))
+}
+
+/// Plans the same iteration again.
+pub(super) async fn plan(
+    State(fake): State<Fake>,
+    headers: HeaderMap,
+    Path(name): Path<String>,
+) -> ApiResult<IterationDetail> {
+    authenticated(&headers)?;
+    known(&name)?;
+    Ok(Json(
+        fake.change_without_event(|inner| inner.iteration.clone()),
+    ))
 }

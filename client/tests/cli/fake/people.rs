@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use buildbtw_model::api::{
@@ -45,20 +45,34 @@ pub(super) async fn outages(
     }))
 }
 
-pub(super) async fn tokens(
-    State(fake): State<Fake>,
-    headers: HeaderMap,
-) -> ApiResult<Page<TokenSummary>> {
-    authenticated(&headers)?;
-    let count = fake.change_without_event(|inner| inner.tokens);
-    let token = |id: i64| TokenSummary {
+fn token(id: i64) -> TokenSummary {
+    TokenSummary {
         id: TokenId(id),
         name: format!("token{id}"),
         scope: TokenScope::Client,
         created_at: Timestamp::UNIX_EPOCH,
         expires_at: None,
         revoked_at: None,
-    };
+    }
+}
+
+pub(super) async fn revoke_token(
+    headers: HeaderMap,
+    Path(id): Path<i64>,
+) -> ApiResult<TokenSummary> {
+    authenticated(&headers)?;
+    Ok(Json(TokenSummary {
+        revoked_at: Some(Timestamp::UNIX_EPOCH),
+        ..token(id)
+    }))
+}
+
+pub(super) async fn tokens(
+    State(fake): State<Fake>,
+    headers: HeaderMap,
+) -> ApiResult<Page<TokenSummary>> {
+    authenticated(&headers)?;
+    let count = fake.change_without_event(|inner| inner.tokens);
     Ok(Json(Page {
         items: (1..=count).map(token).collect(),
         next: None,

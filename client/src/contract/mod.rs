@@ -1,0 +1,178 @@
+//! What `--json` of each command prints. Scripts depend on it: `notes/cli.md` documents it, and tests compare it with
+//! the description of the server's API and with `notes/cli.schema.json`.
+
+mod fields;
+#[cfg(test)]
+mod tests;
+
+use buildbtw_model::closest;
+
+use crate::cli::{Command, Global, TokenCommand, WorkerCommand};
+use crate::error::{Error, Result};
+use crate::output::{Filter, Projection, Selection};
+use fields::{Field, fields};
+
+/// The fields of a command's result.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Contract {
+    /// The words of the command, after `buildbtw`.
+    pub(crate) command: &'static str,
+    /// Whether the result is a list of objects with these fields, or one object.
+    pub(crate) is_list: bool,
+    /// The schemas of the objects.
+    schemas: &'static [&'static str],
+}
+
+const fn object(command: &'static str, schemas: &'static [&'static str]) -> Contract {
+    Contract {
+        command,
+        is_list: false,
+        schemas,
+    }
+}
+
+const fn list(command: &'static str, schemas: &'static [&'static str]) -> Contract {
+    Contract {
+        command,
+        is_list: true,
+        schemas,
+    }
+}
+
+impl Contract {
+    /// Returns the contract of a command, unless its result has no form in JSON.
+    pub(crate) fn of(command: &Command) -> Option<Self> {
+        Some(match command {
+            Command::New(args) if args.follow => {
+                object("new --follow", &["Event", "IterationWithBuilds"])
+            }
+            Command::New(_) => object("new", &["NamespaceDetail"]),
+            Command::Status(_) => object("status", &["Status"]),
+            Command::List(_) => list("list", &["NamespaceSummary"]),
+            Command::Show(_) => object("show", &["ShownNamespace"]),
+            Command::Plan(_) => object("plan", &["Plan"]),
+            Command::Why(_) => list("why", &["BuildSummary"]),
+            Command::Activity(_) => list("activity", &["Activity"]),
+            Command::Edit(_) => object("edit", &["NamespaceDetail"]),
+            Command::Prioritize(_) => object("prioritize", &["NamespaceDetail"]),
+            Command::Workers(_) => list("workers", &["WorkerSummary"]),
+            Command::Worker(WorkerCommand::Drain { .. }) => {
+                object("worker drain", &["WorkerSummary"])
+            }
+            Command::Worker(WorkerCommand::Resume { .. }) => {
+                object("worker resume", &["WorkerSummary"])
+            }
+            Command::Doctor => object("doctor", &["DoctorReport"]),
+            Command::Diff(_) => list("diff", &["Difference"]),
+            Command::Open(_) => object("open", &["Address"]),
+            Command::Config(_) => list("config", &["Setting"]),
+            Command::NewIteration(_) => object("new-iteration", &["IterationWithBuilds"]),
+            Command::Retry(_) => object("retry", &["RetriedBuilds"]),
+            Command::Cancel(_) => object("cancel", &["NamespaceDetail"]),
+            Command::Resume(_) => object("resume", &["NamespaceDetail"]),
+            Command::Delete(_) => object("delete", &["DeletedNamespace"]),
+            Command::Watch(_) => object("watch", &["Event", "IterationWithBuilds"]),
+            Command::Logs(_) => list("logs", &["BuildLog"]),
+            Command::Sources(_) => list("sources", &["SourceRepositorySummary"]),
+            Command::Token(TokenCommand::Create(_)) => object("token create", &["CreatedToken"]),
+            Command::Token(TokenCommand::List(_)) => list("token list", &["TokenSummary"]),
+            Command::Token(TokenCommand::Revoke { .. }) => {
+                object("token revoke", &["TokenSummary"])
+            }
+            Command::Login(_) => object("login", &["TokenIdentity"]),
+            Command::Completions(_) | Command::Build(_) | Command::Sandbox(_) => return None,
+        })
+    }
+
+    /// Returns all fields, each once, in a fixed order.
+    pub(crate) fn fields(&self) -> Vec<&'static str> {
+        let fields = self.schemas.iter().flat_map(|schema| fields(schema));
+        let mut names: Vec<_> = fields.map(|field| field.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    fn check(&self, selection: &Selection) -> Result<()> {
+        selection
+            .paths()
+            .iter()
+            .try_for_each(|path| self.check_path(path))
+    }
+
+    fn check_path(&self, path: &[String]) -> Result<()> {
+        let mut schemas = self.schemas.to_vec();
+        for (depth, name) in path.iter().enumerate() {
+            let known = schemas.iter().flat_map(|schema| fields(schema));
+            let known: Vec<Field> = known.collect();
+            let found: Vec<&Field> = known.iter().filter(|field| field.name == name).collect();
+            if found.is_empty() {
+                let (before, _) = path.split_at(depth);
+                return Err(self.unknown(before, name, &known));
+            }
+            schemas = found.iter().filter_map(|field| field.schema).collect();
+        }
+        Ok(())
+    }
+
+    /// Creates the error for a name that the fields before it do not have.
+    fn unknown(&self, before: &[String], name: &str, known: &[Field]) -> Error {
+        let command = self.command;
+        let lists = format!("`buildbtw {command} --json` lists the fields");
+        let place = before.join(".");
+        let full = |name: &str| match before {
+            [] => name.to_owned(),
+            _ => format!("{place}.{name}"),
+        };
+        let names = known.iter().map(|field| field.name);
+        let hint = match (closest(name, names.clone()), before, known) {
+            (Some(meant), ..) => format!("did you mean `{}`? {lists}", full(meant)),
+            (None, [], _) => lists,
+            (None, _, []) => format!("`{place}` has no fields of its own; {lists}"),
+            (None, ..) => {
+                let names: Vec<&str> = names.collect();
+                format!("`{place}` has the fields {}", names.join(", "))
+            }
+        };
+        let message = format!("`buildbtw {command}` has no field `{}`", full(name));
+        Error::with_hint(message, hint)
+    }
+}
+
+/// What the options of JSON ask for.
+#[derive(Debug)]
+pub(crate) enum JsonRequest {
+    /// Output for people.
+    None,
+    /// The names of the fields.
+    ListFields(Contract),
+    /// A result as JSON.
+    Project(Projection),
+}
+
+impl JsonRequest {
+    /// Checks `--json` and `--jq`, before anything is sent or changed.
+    ///
+    /// # Errors
+    /// When the command has no such field, the filter is invalid, or the command has no JSON.
+    pub(crate) fn of(global: &Global, command: &Command) -> Result<Self> {
+        let (selection, filter) = match (&global.json, &global.jq) {
+            (None, None) => return Ok(Self::None),
+            (selection, filter) => (selection.as_deref(), filter.as_deref()),
+        };
+        let contract = Contract::of(command).ok_or_else(|| {
+            Error::with_hint(
+                "this command has no JSON output",
+                "leave out --json and --jq",
+            )
+        })?;
+        let selection = match selection {
+            Some("") => return Ok(Self::ListFields(contract)),
+            Some(text) => Selection::parse(text),
+            None => Selection::All,
+        };
+        contract.check(&selection)?;
+        let filter = filter.map(Filter::compile).transpose()?;
+        Ok(Self::Project(Projection::new(selection, filter)))
+    }
+}
