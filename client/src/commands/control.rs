@@ -143,11 +143,12 @@ pub(super) async fn prioritize(context: &Context, args: PrioritizeArgs) -> Resul
         output.json(&namespace)?;
         return Ok(0);
     }
-    let counts = &namespace.summary.iteration.counts;
-    output.line(format_args!(
-        "{name} has the priority {}; {} builds are ready",
-        namespace.summary.priority, counts.ready
-    ))?;
+    let ready = match namespace.summary.iteration.counts.ready {
+        1 => "1 build is ready".to_owned(),
+        count => format!("{count} builds are ready"),
+    };
+    let priority = namespace.summary.priority;
+    output.line(format_args!("{name} has the priority {priority}; {ready}"))?;
     Ok(0)
 }
 

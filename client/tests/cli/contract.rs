@@ -69,18 +69,14 @@ fn row<'a>(notes: &'a str, command: &str) -> Row<'a> {
     }
 }
 
-/// Writes the files that the arguments name.
-fn write_files(home: &Path) {
+/// Writes a token, and a folder `tree` with packages, each with lines of its `.SRCINFO`.
+pub(crate) fn write_files(home: &Path, packages: &[(&str, &str)]) {
     fs_err::write(home.join("token"), TOKEN).unwrap();
-    for (name, depends) in [
-        ("a", ""),
-        ("b", "\tdepends = a\n"),
-        ("bad", "\tdepends = >\n"),
-    ] {
+    for (name, lines) in packages {
         let folder = home.join("tree").join(name);
         fs_err::create_dir_all(&folder).unwrap();
         let text = format!(
-            "pkgbase = {name}\n\tpkgver = 1\n\tpkgrel = 1\n\tarch = any\n{depends}\npkgname = {name}\n"
+            "pkgbase = {name}\n\tpkgver = 1\n\tpkgrel = 1\n\tarch = any\n{lines}\npkgname = {name}\n"
         );
         fs_err::write(folder.join(".SRCINFO"), text).unwrap();
     }
@@ -110,7 +106,12 @@ async fn prints_what_the_schemas_describe() {
     let notes = Path::new(env!("CARGO_MANIFEST_DIR")).join("../notes/cli.md");
     let notes = fs_err::read_to_string(notes).unwrap();
     let (fake, home) = (start().await, tempfile::tempdir().unwrap());
-    write_files(home.path());
+    let packages = [
+        ("a", ""),
+        ("b", "\tdepends = a\n"),
+        ("bad", "\tdepends = >\n"),
+    ];
+    write_files(home.path(), &packages);
     let schemas = Schemas::read();
     for (command, arguments) in COMMANDS {
         let args = [words(command).as_slice(), *arguments, &["--json=all"][..]].concat();

@@ -15,6 +15,7 @@ mod errors;
 mod fake;
 mod following;
 mod json;
+mod notes;
 mod people;
 mod program;
 mod scaling;

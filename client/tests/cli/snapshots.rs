@@ -33,12 +33,9 @@ async fn transcript(home: &Path, fake: &Fake, commands: &[&str]) -> String {
         .replace(home, "{home}")
 }
 
-#[tokio::test]
-async fn outputs_of_a_small_rebuild_match_snapshot() {
-    let (fake, home) = (
-        Fake::start(&["libgreet", "greet", "party"]).await,
-        tempfile::tempdir().unwrap(),
-    );
+/// Starts a server with an ended rebuild: one package is built, one failed, and one waits.
+pub(crate) async fn small() -> Fake {
+    let fake = Fake::start(&["libgreet", "greet", "party"]).await;
     fake.build("libgreet", BuildStatus::Building, None);
     fake.build("libgreet", BuildStatus::Built, Some("2.0-1"));
     fake.build("greet", BuildStatus::Building, None);
@@ -52,6 +49,12 @@ async fn outputs_of_a_small_rebuild_match_snapshot() {
             .extend(b"checking\nx.c:1:10: fatal error\nmake: Error 1\n");
     });
     fake.end(IterationStatus::Failed);
+    fake
+}
+
+#[tokio::test]
+async fn outputs_of_a_small_rebuild_match_snapshot() {
+    let (fake, home) = (small().await, tempfile::tempdir().unwrap());
     let commands = [
         "status",
         "list",

@@ -4,7 +4,7 @@ use buildbtw_model::api::{
     AttemptSummary, BuildCounts, BuildSummary, CreateNamespace, Event, IterationDetail,
     NamespaceDetail, NamespaceSummary, TaskOutage,
 };
-use buildbtw_model::{AttemptId, BuildId, BuildStatus};
+use buildbtw_model::{BuildId, BuildStatus};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -68,7 +68,7 @@ impl Inner {
             created: None,
             log: vec![],
             attempt: from_json(json!({
-                "id": AttemptId::new(),
+                "id": "01939c5e-7b1a-7c3e-9d2f-4b5a6c7d8e9f",
                 "number": 1,
                 "status": "running",
                 "created_at": start,
