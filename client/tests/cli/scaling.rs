@@ -2,7 +2,7 @@
 
 use buildbtw_model::IterationStatus;
 
-use super::fake::Fake;
+use super::fake::{Fake, TOKEN};
 use super::program::{Running, buildbtw, run};
 
 /// The lines of a terminal of the usual size.
@@ -122,24 +122,45 @@ async fn following_begins_with_the_failures_that_block_most() {
     assert_eq!(summary, 2 + 17, "{}", ran.stdout);
 }
 
+/// The commands that read, with a table.
+const TABLES: &[&[&str]] = &[
+    &["show", "space"],
+    &["show", "space", "--failed"],
+    &["list"],
+    &["status"],
+    &["status", "--everyone"],
+    &["sources"],
+    &["activity"],
+    &["workers"],
+    &["workers", "w1"],
+    &["token", "list"],
+    &["diff", "space/1", "space/2"],
+    &["config"],
+];
+
 #[tokio::test]
 async fn fits_lines_to_narrow_and_wide_screens() {
     let (fake, home) = (large().await, tempfile::tempdir().unwrap());
-    for columns in [20, 60, 80, 200] {
-        for args in [&["show", "space"][..], &["list"], &["sources"], &["status"]] {
+    fake.change(|inner| inner.tokens = 40);
+    for columns in [20, 60, 80, 120, 200] {
+        for args in TABLES {
             let mut command = buildbtw(home.path(), &fake.url, args);
-            let output = command
+            command
                 .env("COLUMNS", columns.to_string())
-                .output()
-                .await
-                .unwrap();
+                .env("BUILDBTW_TOKEN", TOKEN);
+            let output = command.output().await.unwrap();
             assert!(output.status.success(), "{args:?}");
             let text = String::from_utf8(output.stdout).unwrap();
+            assert!(text.lines().count() <= SCREEN, "{args:?}: {text}");
             for line in text.lines() {
-                let is_state = line.starts_with("and ") || line.contains(" running, ");
+                // Counts are never cut.
+                let is_result = ["and ", "mine: ", "space/1 and "]
+                    .iter()
+                    .any(|start| line.starts_with(start))
+                    || line.contains(" running, ");
                 assert!(
-                    line.chars().count() <= columns || is_state,
-                    "{columns}: {line}"
+                    line.chars().count() <= columns || is_result,
+                    "{args:?} at {columns}: {line}"
                 );
             }
         }

@@ -49,8 +49,10 @@ pub(super) async fn run(context: &Context, args: &ShowArgs) -> Result<u8> {
         listed.cut(rows);
     }
     let table = listed.table(&iteration).lines_on(&output.screen);
-    let has_room = args.rows.limit.all
-        || table.len() + sections.fixed() + sections.repository.len() < output.screen.height;
+    // Besides these: the number of missing rows, an empty line, and the prompt.
+    let others = usize::from(listed.missing() > 0) + 2;
+    let lines = table.len() + sections.fixed() + sections.repository.len() + others;
+    let has_room = args.rows.limit.all || lines <= output.screen.height;
     print(output, &sections, &listed, table, has_room)
 }
 
