@@ -13,6 +13,7 @@ mod addresses;
 mod backups;
 mod cases;
 mod clock;
+mod contract;
 mod crashes;
 mod cycle;
 mod doctor;

@@ -16,6 +16,7 @@ mod fake;
 mod following;
 mod json;
 mod notes;
+mod open;
 mod people;
 mod program;
 mod scaling;
