@@ -110,6 +110,8 @@ fn address_in(line: &str) -> String {
 #[derive(Default)]
 struct Known {
     labels: BTreeMap<String, BTreeSet<String>>,
+    /// The values of the label `state`; gauges have all of them from the start.
+    states: BTreeMap<String, BTreeSet<String>>,
     /// The names as registered, without the suffixes of samples.
     families: BTreeSet<String>,
 }
@@ -118,6 +120,7 @@ impl Known {
     fn read(texts: &[String]) -> Self {
         let mut known = Self::default();
         let label = Regex::new(r#"([a-z_]+)=""#).unwrap();
+        let state = Regex::new(r#"\bstate="([^"]*)""#).unwrap();
         for line in texts.iter().flat_map(|text| text.lines()) {
             if let Some(family) = line.strip_prefix("# TYPE ") {
                 let (name, kind) = family.split_once(' ').unwrap();
@@ -138,6 +141,8 @@ impl Known {
                 let own = own.unwrap_or_else(|| panic!("a sample without a type: {line}"));
                 let names = label.captures_iter(line);
                 own.extend(names.map(|found| found[1].to_owned()));
+                let states = known.states.entry(line[..end].to_owned()).or_default();
+                states.extend(state.captures_iter(line).map(|found| found[1].to_owned()));
             }
         }
         known
@@ -147,6 +152,7 @@ impl Known {
     fn unknown_in(&self, expression: &str) -> Vec<String> {
         let metric = Regex::new(r"\b((?:buildbtw|process)_[a-z0-9_]+)(?:\{([^}]*)\})?").unwrap();
         let matcher = Regex::new(r"([a-z_]+)\s*(?:=~|!~|!=|=)").unwrap();
+        let state = Regex::new(r#"\bstate\s*(?:=~|!~|!=|=)\s*"([^"]*)""#).unwrap();
         let grouping = Regex::new(r"\b(?:by|on|without|ignoring)\s*\(([^)]*)\)").unwrap();
         let mut unknown = Vec::new();
         let mut all: BTreeSet<&str> = OTHER_LABELS.into();
@@ -163,6 +169,12 @@ impl Known {
                 if !own.contains(label) && !OTHER_LABELS.contains(&label) {
                     unknown.push(format!("{name}{{{label}}}"));
                 }
+            }
+            let states = self.states.get(name);
+            for values in state.captures_iter(matchers) {
+                let values = values.get(1).map_or("", |found| found.as_str()).split('|');
+                let absent = values.filter(|value| states.is_none_or(|own| !own.contains(*value)));
+                unknown.extend(absent.map(|value| format!("{name}{{state={value}}}")));
             }
         }
         for labels in grouping.captures_iter(expression) {
@@ -235,6 +247,10 @@ fn alerts_and_dashboard_name_existing_metrics() {
         (
             "buildbtw_builds{status=\"ready\"}",
             "buildbtw_builds{status}",
+        ),
+        (
+            "buildbtw_workers{state=~\"free|asleep\"}",
+            "buildbtw_workers{state=asleep}",
         ),
         ("sum by (package) (buildbtw_builds)", "by (package)"),
         ("buildbtw_attempts", "buildbtw_attempts"),

@@ -108,6 +108,8 @@ pub struct WorkerFigures {
     pub running: i64,
     /// When it last sent a request.
     pub last_seen_at: Millis,
+    /// Whether it gets no builds.
+    pub is_drained: bool,
 }
 
 /// Returns the workers with a request since a time.
@@ -123,7 +125,8 @@ pub async fn workers(
            )
            select worker.name as "name!: WorkerName", max(worker.jobs) as "jobs!: i64",
                coalesce(max(running.attempts), 0) as "running!: i64",
-               max(worker.last_seen_at) as "last_seen_at!: Millis"
+               max(worker.last_seen_at) as "last_seen_at!: Millis",
+               exists (select 1 from worker_drain where name = worker.name) as "is_drained!: bool"
            from worker left join running on running.worker = worker.name
            where worker.last_seen_at >= ? group by worker.name order by worker.name"#,
         since,

@@ -21,18 +21,31 @@ pub(crate) enum WorkerState {
     Building,
     /// It builds as much as it can.
     Busy,
+    /// It is drained: it finishes what it builds, and gets nothing new.
+    Draining,
+    /// It is drained, and builds nothing.
+    Drained,
     /// It sent no request for two minutes.
     Silent,
 }
 
 impl WorkerState {
-    const ALL: [Self; 4] = [Self::Free, Self::Building, Self::Busy, Self::Silent];
+    const ALL: [Self; 6] = [
+        Self::Free,
+        Self::Building,
+        Self::Busy,
+        Self::Draining,
+        Self::Drained,
+        Self::Silent,
+    ];
 
     fn label(self) -> StateLabel {
         let state = match self {
             Self::Free => "free",
             Self::Building => "building",
             Self::Busy => "busy",
+            Self::Draining => "draining",
+            Self::Drained => "drained",
             Self::Silent => "silent",
         };
         StateLabel { state }
@@ -58,6 +71,18 @@ pub(crate) struct Seen {
     /// How many builds it runs at the same time.
     pub(crate) jobs: i64,
     pub(crate) running: i64,
+}
+
+impl Seen {
+    /// Returns how many builds it can run. A drained worker gets no build in place of one that ends.
+    fn slots(&self) -> i64 {
+        match self.state {
+            WorkerState::Draining | WorkerState::Drained => self.running,
+            WorkerState::Free | WorkerState::Building | WorkerState::Busy | WorkerState::Silent => {
+                self.jobs
+            }
+        }
+    }
 }
 
 /// The maximum number of workers with a series of their own: any holder of a worker's token chooses names.
@@ -99,7 +124,7 @@ impl WorkerMetrics {
         );
         registry.register(
             "slots",
-            "How many builds the workers with contact can run at the same time",
+            "How many builds the workers with contact can run at the same time, drained ones only those they run",
             self.slots.clone(),
         );
         registry.register(
@@ -118,7 +143,7 @@ impl WorkerMetrics {
                 .set(saturating(count));
         }
         let alive = || seen.iter().filter(|seen| seen.state != WorkerState::Silent);
-        self.slots.set(alive().map(|worker| worker.jobs).sum());
+        self.slots.set(alive().map(Seen::slots).sum());
         self.running.set(alive().map(|worker| worker.running).sum());
         let mut latest: Vec<&Seen> = seen.iter().collect();
         latest.sort_by_key(|worker| std::cmp::Reverse(worker.last_contact));
@@ -182,21 +207,43 @@ mod tests {
         assert!(!has_series(4) && has_series(5));
     }
 
-    #[test]
-    fn forgets_workers_that_are_gone() {
-        let metrics = WorkerMetrics::new();
-        let seen = |name: &str, state| Seen {
+    fn seen(name: &str, state: WorkerState, running: i64) -> Seen {
+        Seen {
             name: name.parse().unwrap(),
             state,
             last_contact: Millis(1_500),
-            jobs: 2,
-            running: 1,
-        };
+            jobs: 4,
+            running,
+        }
+    }
+
+    #[test]
+    fn drained_workers_have_no_slots_for_further_builds() {
+        let metrics = WorkerMetrics::new();
+        metrics.set(&[
+            seen("a", WorkerState::Draining, 3),
+            seen("b", WorkerState::Drained, 0),
+        ]);
+        assert_eq!((metrics.slots.get(), metrics.running.get()), (3, 3));
+        for state in WorkerState::ALL {
+            let expected = match state {
+                WorkerState::Draining | WorkerState::Drained => 1,
+                _ => 0,
+            };
+            let count = metrics.workers.get(&state.label()).unwrap().get();
+            assert_eq!(count, expected, "{state:?}");
+        }
+    }
+
+    #[test]
+    fn forgets_workers_that_are_gone() {
+        let metrics = WorkerMetrics::new();
+        let seen = |name: &str, state| seen(name, state, 1);
         metrics.set(&[
             seen("a", WorkerState::Building),
             seen("b", WorkerState::Silent),
         ]);
-        assert_eq!((metrics.slots.get(), metrics.running.get()), (2, 1));
+        assert_eq!((metrics.slots.get(), metrics.running.get()), (4, 1));
         let a = WorkerLabel { worker: "a".into() };
         assert_eq!(
             metrics.last_contact.get(&a).unwrap().get().to_string(),

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use buildbtw_model::api::ReadyResponse;
+use buildbtw_model::api::{DrainWorker, ReadyResponse};
 use buildbtw_model::{ClaimId, FailureKind};
 use buildbtw_server::router::openapi_document;
 use reqwest::{Method, StatusCode};
 use tokio_util::sync::CancellationToken;
 
 use crate::disk_reserve::{restart, whole_disk_mib};
-use crate::support::{SourceTree, Srcinfo, TestServer, eventually, failed, start_server};
+use crate::support::{SourceTree, Srcinfo, TestServer, eventually, failed, parse, start_server};
 
 /// Pushes `libgreet` <- `greet`, and an unrelated package.
 fn packages(sources: &SourceTree) {
@@ -113,6 +113,30 @@ async fn counts_a_rebuild_from_its_plan_to_its_end() {
     assert!(after["buildbtw_database_writer_wait_seconds_count"] > 5.0);
     assert!(after["buildbtw_database_commit_seconds_count"] > 5.0);
     assert!(after["buildbtw_database_writer_busy_seconds_total"] > 0.0);
+}
+
+#[tokio::test]
+async fn counts_drained_workers_as_states_of_their_own() {
+    let server = TestServer::start(packages).await;
+    server.namespace("bump", &["other/main"]).await;
+    let worker = server.worker("w").await;
+    let job = worker.claims_build_of("other").await;
+    job.starts().await;
+    let (admin, name) = (server.admin(), parse("w"));
+    let drain = DrainWorker::default();
+    admin.drain_worker(&name, &drain).await.unwrap();
+    let of = |state: &str| format!("buildbtw_workers{{state=\"{state}\"}}");
+    expect(&server, &of("draining"), 1.0).await;
+    assert_eq!(scrape(&server).await["buildbtw_slots"], 1.0);
+    job.succeeds().await;
+    expect(&server, &of("drained"), 1.0).await;
+    let drained = scrape(&server).await;
+    for state in ["free", "building", "busy", "draining", "silent"] {
+        assert_eq!(drained[&of(state)], 0.0, "{state}");
+    }
+    assert_eq!(drained["buildbtw_slots"], 0.0);
+    admin.resume_worker(&name).await.unwrap();
+    expect(&server, &of("free"), 1.0).await;
 }
 
 #[tokio::test]

@@ -88,6 +88,10 @@ fn by_architecture(
 fn seen(worker: WorkerFigures, now: Millis) -> Seen {
     let state = if now.since(worker.last_seen_at) >= WORKER_TIMEOUT {
         WorkerState::Silent
+    } else if worker.is_drained && worker.running == 0 {
+        WorkerState::Drained
+    } else if worker.is_drained {
+        WorkerState::Draining
     } else if worker.running == 0 {
         WorkerState::Free
     } else if worker.running < worker.jobs {
@@ -110,19 +114,24 @@ mod tests {
 
     #[test]
     fn tells_what_a_worker_does() {
-        let state = |running, silent_for| {
+        let state = |running, silent_for, is_drained| {
             let worker = WorkerFigures {
                 name: "w".parse().unwrap(),
                 jobs: 2,
                 running,
                 last_seen_at: Millis(0),
+                is_drained,
             };
             seen(worker, Millis(0) + silent_for).state
         };
         let short = Duration::from_secs(1);
-        assert_eq!(state(0, short), WorkerState::Free);
-        assert_eq!(state(1, short), WorkerState::Building);
-        assert_eq!(state(2, short), WorkerState::Busy);
-        assert_eq!(state(2, WORKER_TIMEOUT), WorkerState::Silent);
+        assert_eq!(state(0, short, false), WorkerState::Free);
+        assert_eq!(state(1, short, false), WorkerState::Building);
+        assert_eq!(state(2, short, false), WorkerState::Busy);
+        assert_eq!(state(1, short, true), WorkerState::Draining);
+        assert_eq!(state(2, short, true), WorkerState::Draining);
+        assert_eq!(state(0, short, true), WorkerState::Drained);
+        assert_eq!(state(2, WORKER_TIMEOUT, false), WorkerState::Silent);
+        assert_eq!(state(0, WORKER_TIMEOUT, true), WorkerState::Silent);
     }
 }
