@@ -45,12 +45,12 @@ pub struct DiffArgs {
     /// Namespace or iteration to compare
     ///
     /// A name alone is its newest iteration, `NAME/N` the iteration N.
-    #[arg(value_name = "A", add = ArgValueCompleter::new(completion::namespaces))]
+    #[arg(value_name = "A", add = ArgValueCompleter::new(completion::compared_iterations))]
     pub a: IterationArgument,
     /// Namespace or iteration to compare it with
     ///
     /// [default: A's newest iteration with the one before]
-    #[arg(value_name = "B", add = ArgValueCompleter::new(completion::namespaces))]
+    #[arg(value_name = "B", add = ArgValueCompleter::new(completion::compared_iterations))]
     pub b: Option<IterationArgument>,
     /// How many differences.
     #[command(flatten)]

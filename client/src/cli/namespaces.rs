@@ -37,7 +37,12 @@ pub struct ShowArgs {
     /// Number of the iteration
     ///
     /// [default: the newest]
-    #[arg(long, value_name = "N", value_parser = any_number::<u32>)]
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = any_number::<u32>,
+        add = ArgValueCompleter::new(completion::iterations)
+    )]
     pub iteration: Option<u32>,
     /// Which builds.
     #[command(flatten)]

@@ -91,12 +91,20 @@ pub struct SpreadArgs {
     /// Rebuild matching packages outside of the scope too
     ///
     /// A shell pattern of pkgbases. Repeatable.
-    #[arg(long, value_name = "PATTERN")]
+    #[arg(
+        long,
+        value_name = "PATTERN",
+        add = ArgValueCompleter::new(completion::patterns)
+    )]
     pub include: Vec<String>,
     /// Do not rebuild matching packages
     ///
     /// The rebuild does not spread through them. A shell pattern of pkgbases. Repeatable.
-    #[arg(long, value_name = "PATTERN")]
+    #[arg(
+        long,
+        value_name = "PATTERN",
+        add = ArgValueCompleter::new(completion::patterns)
+    )]
     pub exclude: Vec<String>,
     /// Build a package first, without its dependencies on the cycle
     ///
@@ -151,7 +159,11 @@ pub struct PlanArgs {
     /// Architecture to plan for
     ///
     /// [default: the server's first; with --srcinfo, this machine's]
-    #[arg(long, value_name = "ARCH")]
+    #[arg(
+        long,
+        value_name = "ARCH",
+        add = ArgValueCompleter::new(completion::built_architectures)
+    )]
     pub arch: Option<Architecture>,
     /// Output format
     ///
@@ -190,7 +202,11 @@ pub struct EditArgs {
     /// Take an origin out
     ///
     /// One must be left. Repeatable.
-    #[arg(long, value_name = "PKGBASE[/REF]")]
+    #[arg(
+        long,
+        value_name = "PKGBASE[/REF]",
+        add = ArgValueCompleter::new(completion::removed_origins)
+    )]
     pub remove: Vec<RemovedOrigin>,
     /// Extent of the rebuild from now on
     ///
@@ -200,12 +216,20 @@ pub struct EditArgs {
     /// Rebuild matching packages outside of the scope too
     ///
     /// A shell pattern of pkgbases. Repeatable.
-    #[arg(long, value_name = "PATTERN")]
+    #[arg(
+        long,
+        value_name = "PATTERN",
+        add = ArgValueCompleter::new(completion::patterns)
+    )]
     pub include: Vec<String>,
     /// Do not rebuild matching packages
     ///
     /// A shell pattern of pkgbases. Repeatable.
-    #[arg(long, value_name = "PATTERN")]
+    #[arg(
+        long,
+        value_name = "PATTERN",
+        add = ArgValueCompleter::new(completion::patterns)
+    )]
     pub exclude: Vec<String>,
     /// Undo an --include of this namespace
     ///

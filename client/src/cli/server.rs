@@ -15,7 +15,12 @@ use crate::output::time::parse_seconds;
 #[derive(Args, Debug)]
 pub struct ActivityArgs {
     /// List what was done with tokens of this name only
-    #[arg(long, value_name = "NAME", conflicts_with = "mine")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        conflicts_with = "mine",
+        add = ArgValueCompleter::new(completion::people)
+    )]
     pub by: Option<String>,
     /// List what was done with tokens of your name only
     #[arg(long)]
@@ -90,6 +95,7 @@ pub enum TokenCommand {
     /// Revoke a token
     Revoke {
         /// Number of the token in the list
+        #[arg(add = ArgValueCompleter::new(completion::tokens))]
         id: TokenId,
         /// Revoke it even if it is the last valid admin token
         ///

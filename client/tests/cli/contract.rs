@@ -95,7 +95,7 @@ async fn start() -> Fake {
         inner.attempt.status = buildbtw_model::AttemptStatus::Failed;
         inner.log.extend(b"make: Error 1\n");
         inner.replan_error = Some("libgreet is broken".into());
-        inner.tokens = 2;
+        inner.tokens = valid_tokens(2);
     });
     fake.end(IterationStatus::Failed);
     fake

@@ -49,7 +49,7 @@ async fn screens_are_what_commands_print() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../notes/cli.md");
     let notes = fs_err::read_to_string(&path).unwrap();
     let (fake, home) = (small().await, tempfile::tempdir().unwrap());
-    fake.change(|inner| inner.tokens = 1);
+    fake.change(|inner| inner.tokens = valid_tokens(1));
     let packages = [("libgreet", ""), ("greet", "\tdepends = libgreet\n")];
     write_files(home.path(), &packages);
     let written = with_output(&notes, home.path(), &fake).await;

@@ -141,7 +141,7 @@ const TABLES: &[&[&str]] = &[
 #[tokio::test]
 async fn fits_lines_to_narrow_and_wide_screens() {
     let (fake, home) = (large().await, tempfile::tempdir().unwrap());
-    fake.change(|inner| inner.tokens = 40);
+    fake.change(|inner| inner.tokens = valid_tokens(40));
     for columns in [20, 60, 80, 120, 200] {
         for args in TABLES {
             let mut command = buildbtw(home.path(), &fake.url, args);

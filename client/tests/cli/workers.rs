@@ -72,7 +72,7 @@ async fn shows_one_worker_and_suggests_names() {
 #[tokio::test]
 async fn lists_of_workers_and_tokens_fit_the_screen() {
     let fake = start(100).await;
-    fake.change(|inner| inner.tokens = 50);
+    fake.change(|inner| inner.tokens = valid_tokens(50));
     for (command, total) in [(&["workers"][..], 102), (&["token", "list"], 50)] {
         let count = async |args: &[&str]| {
             let listed = ran(&fake, &[command, args].concat()).await;

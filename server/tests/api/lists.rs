@@ -112,6 +112,21 @@ async fn filters_builds() {
         names("package=greet3").await,
         BTreeSet::from(["greet3".to_owned()])
     );
+    assert_eq!(names("prefix=greet").await.len(), 6);
+    assert_eq!(
+        names("prefix=greet3&status=ready").await,
+        BTreeSet::from(["greet3".to_owned()])
+    );
+    // Neither a pattern nor a part.
+    for none in [
+        "prefix=reet",
+        "prefix=greet_",
+        "prefix=%25",
+        "prefix=greet33",
+    ] {
+        assert_eq!(names(none).await, BTreeSet::new(), "{none}");
+    }
+    assert_eq!(names("prefix=").await.len(), 7);
     assert_eq!(names("architecture=aarch64").await, BTreeSet::new());
     assert_eq!(
         all(&server, &format!("{BUILDS}?status=ready"), 4)

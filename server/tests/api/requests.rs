@@ -139,6 +139,7 @@ async fn refuses_cursors_of_lists_of_the_same_kind() {
         "/api/v1/namespaces/bump/iterations/1/builds?architecture=x86_64",
         "/api/v1/namespaces/bump/iterations/1/builds?status=ready",
         "/api/v1/namespaces/bump/iterations/1/builds?package=greet",
+        "/api/v1/namespaces/bump/iterations/1/builds?prefix=greet",
     ];
     for (path, others, named) in [
         (builds, &of_others[..], "builds"),

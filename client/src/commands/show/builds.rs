@@ -133,7 +133,7 @@ async fn of_status(
     let query = BuildQuery {
         status,
         architecture: args.rows.arch.clone(),
-        package: None,
+        ..BuildQuery::default()
     };
     let number = iteration.summary.number;
     let builds = context.client.builds(&args.namespace, number, &query, most);

@@ -16,6 +16,7 @@ pub(super) const SECOND: &str = "2";
 pub(super) struct BuildsQuery {
     status: Option<BuildStatus>,
     package: Option<String>,
+    prefix: Option<String>,
     limit: usize,
     cursor: Option<usize>,
 }
@@ -38,6 +39,10 @@ pub(super) async fn builds(
         let package = query.package.as_deref();
         query.status.is_none_or(|status| build.status == status)
             && package.is_none_or(|package| build.pkgbase.as_str() == package)
+            && build
+                .pkgbase
+                .as_str()
+                .starts_with(query.prefix.as_deref().unwrap_or_default())
     });
     let start = query.cursor.unwrap_or_default().min(items.len());
     let end = items.len().min(start + query.limit);

@@ -2,7 +2,7 @@
 
 use buildbtw_model::api::{
     AttemptSummary, BuildCounts, BuildSummary, CreateNamespace, Event, IterationDetail,
-    NamespaceDetail, NamespaceSummary, TaskOutage,
+    NamespaceDetail, NamespaceSummary, TaskOutage, TokenSummary,
 };
 use buildbtw_model::{BuildId, BuildStatus};
 use jiff::Timestamp;
@@ -22,8 +22,9 @@ pub(crate) struct Inner {
     pub(crate) replan_error: Option<String>,
     /// The workers, as JSON.
     pub(crate) workers: Vec<Value>,
-    /// The number of tokens.
-    pub(crate) tokens: i64,
+    pub(crate) tokens: Vec<TokenSummary>,
+    /// The patterns that the namespace excludes.
+    pub(crate) excluded: Vec<String>,
     /// While this is set, every response is a 503.
     pub(crate) away: bool,
     /// Whether the namespace was deleted.
@@ -77,7 +78,8 @@ impl Inner {
             others: vec![],
             replan_error: None,
             workers: vec![super::machines::worker("w1", "building")],
-            tokens: 0,
+            tokens: vec![],
+            excluded: vec![],
             away: false,
             deleted: false,
             generation: 0,
@@ -148,6 +150,7 @@ impl Inner {
             "name": "space",
             "changesets": ["libgreet/main"],
             "scope": "transitive",
+            "exclude": self.excluded,
             "created_at": self.iteration.summary.created_at,
             "created_by": "tester",
             "replan_error": self.replan_error,

@@ -22,6 +22,7 @@ use tokio::sync::watch;
 
 pub(crate) use inner::{Inner, from_json};
 pub(crate) use machines::worker;
+pub(crate) use people::valid_tokens;
 use replies::{known, problem};
 
 pub(crate) const TOKEN: &str = "bbtw_secret";

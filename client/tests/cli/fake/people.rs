@@ -45,6 +45,11 @@ pub(super) async fn outages(
     }))
 }
 
+/// Returns `count` valid tokens of clients.
+pub(crate) fn valid_tokens(count: i64) -> Vec<TokenSummary> {
+    (1..=count).map(token).collect()
+}
+
 fn token(id: i64) -> TokenSummary {
     TokenSummary {
         id: TokenId(id),
@@ -72,9 +77,8 @@ pub(super) async fn tokens(
     headers: HeaderMap,
 ) -> ApiResult<Page<TokenSummary>> {
     authenticated(&headers)?;
-    let count = fake.change_without_event(|inner| inner.tokens);
     Ok(Json(Page {
-        items: (1..=count).map(token).collect(),
+        items: fake.change_without_event(|inner| inner.tokens.clone()),
         next: None,
     }))
 }

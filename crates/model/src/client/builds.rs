@@ -20,6 +20,9 @@ pub struct BuildQuery {
     /// Their source package.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub package: Option<Pkgbase>,
+    /// The beginning of their source package.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
 }
 
 impl Client {

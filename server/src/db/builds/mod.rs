@@ -158,6 +158,8 @@ pub struct BuildFilter {
     pub architecture: Option<Architecture>,
     /// Their source package.
     pub pkgbase: Option<Pkgbase>,
+    /// The beginning of their source package.
+    pub prefix: Option<String>,
 }
 
 /// Returns up to `limit` builds of an iteration after the row `after`.
@@ -172,12 +174,14 @@ pub async fn page(
         "where build.iteration_id = ?1 and build.id > ?2
              and (?3 is null or build.status = ?3) and (?4 is null or build.architecture = ?4)
              and (?5 is null or build.pkgbase = ?5)
-         order by build.id limit ?6",
+             and (?6 is null or substr(build.pkgbase, 1, length(?6)) = ?6)
+         order by build.id limit ?7",
         iteration,
         after,
         filter.status,
         filter.architecture,
         filter.pkgbase,
+        filter.prefix,
         limit
     )
     .fetch_all(executor)

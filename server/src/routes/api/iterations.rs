@@ -82,6 +82,9 @@ pub(crate) struct BuildsQuery {
     /// Builds of this source package only
     #[param(example = "libgreet")]
     package: Option<Pkgbase>,
+    /// Builds of source packages that begin with this only
+    #[param(example = "lib")]
+    prefix: Option<String>,
 }
 
 /// Lists the builds of an iteration, those of each architecture in a valid build order.
@@ -107,6 +110,7 @@ pub(crate) async fn list_builds(
         status: query.status,
         architecture: query.architecture,
         pkgbase: query.package,
+        prefix: query.prefix,
     };
     let on_gitlab = state.pipelines.as_ref();
     Ok(Json(

@@ -26,6 +26,8 @@ pub struct WantedBuilds {
     pub architecture: Option<Architecture>,
     /// Their source package.
     pub pkgbase: Option<Pkgbase>,
+    /// The beginning of their source package.
+    pub prefix: Option<String>,
 }
 
 /// Returns a page of the builds of an iteration, the newest one when no number is given: those of each architecture in
@@ -51,6 +53,7 @@ pub async fn list_builds(
         status: wanted.status,
         architecture: wanted.architecture,
         pkgbase: wanted.pkgbase,
+        prefix: wanted.prefix,
     };
     let mut rows = builds::page(reader, iteration.id, &filter, after, limit).await?;
     let next = paging.cut(&list, &mut rows, |row| row.id.0.to_string())?;
