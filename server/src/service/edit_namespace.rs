@@ -10,7 +10,9 @@ use crate::error::{Error, Refusal};
 use crate::principal::Principal;
 use crate::state::parts::PlanningParts;
 
-use super::create_namespace::{MAX_CHANGESETS, changesets, check_excluded, patterns};
+use super::create_namespace::{
+    MAX_CHANGESETS, changesets, check_excluded, check_matched, patterns,
+};
 use super::iteration_settings::{Edit, Settings};
 use super::new_iteration::{
     MAX_TRIES, Trigger, create_iteration, current, newest, planned_concurrently,
@@ -22,8 +24,8 @@ use super::read::namespaces::show_namespace;
 /// Changes what a namespace rebuilds, and plans it again if that differs from before. Repeating it changes nothing.
 ///
 /// # Errors
-/// When there is no such namespace, no origin would be left, the request contradicts itself, or the new plan is refused;
-/// nothing was changed then.
+/// When there is no such namespace, no origin would be left, a new pattern matches no pkgbase, the request contradicts
+/// itself, or the new plan is refused; nothing was changed then.
 pub async fn edit_namespace(
     parts: PlanningParts<'_>,
     by: &Principal,
@@ -37,6 +39,11 @@ pub async fn edit_namespace(
         specs => changesets(parts.sources, specs).await?,
     };
     let namespace = find_namespace(parts.database, name).await?;
+    // Not those of earlier: the packages of a pattern may have been removed since.
+    for (option, added) in [("include", &request.include), ("exclude", &request.exclude)] {
+        let added = patterns(option, added).await?;
+        check_matched(parts.sources, option, &added).await?;
+    }
     plan(parts, by, &namespace, request, &added).await?;
     if let Some(priority) = request.priority {
         let request = SetPriority {

@@ -139,6 +139,22 @@ async fn refused_edit_changes_nothing_and_says_what_to_do() {
         ),
         (
             EditNamespace {
+                include: vec!["wave".into(), "haskel-*".into()],
+                ..none.clone()
+            },
+            ProblemKind::InvalidRequest,
+            "--include: no pkgbase matches `haskel-*`",
+        ),
+        (
+            EditNamespace {
+                exclude: vec!["haskel-*".into()],
+                ..none.clone()
+            },
+            ProblemKind::InvalidRequest,
+            "--exclude: no pkgbase matches `haskel-*`",
+        ),
+        (
+            EditNamespace {
                 max_builds: Some(1),
                 ..none.clone()
             },
