@@ -42,6 +42,7 @@ mod runner_deaths;
 mod runner_jobs;
 mod service_manager;
 mod start_errors;
+mod stories;
 mod teamwork;
 mod traces;
 mod units;
