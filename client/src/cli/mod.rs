@@ -155,6 +155,20 @@ mod tests {
     }
 
     #[test]
+    fn every_command_of_the_readme_is_valid() {
+        let readme = include_str!("../../../README.md");
+        let commands = readme.lines().filter_map(|line| line.strip_prefix("$ "));
+        let mut checked = 0;
+        for line in commands.filter(|line| line.starts_with("buildbtw ")) {
+            let words = line.split('#').next().unwrap_or_default();
+            let parsed = Cli::try_parse_from(words.split_whitespace());
+            assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
+            checked += 1;
+        }
+        assert!(checked > 10, "only {checked} commands");
+    }
+
+    #[test]
     fn every_example_is_a_valid_command_line() {
         let mut command = Cli::command();
         command.build();

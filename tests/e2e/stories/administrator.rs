@@ -68,6 +68,44 @@ fn big_package_waits_for_the_big_worker_and_others_do_not() {
     assert_eq!(big.trim(), "[\"large\"]");
 }
 
+/// "It was killed for memory. There is a machine with more, so why does it not go there?"
+#[test]
+fn build_that_was_killed_for_memory_goes_to_a_larger_machine() {
+    let site = Site::new(&["chromium"]);
+    let admin = site.admin();
+    // It is known before there is anything to build.
+    assert!(site.claims_with("large", 32_768).is_none());
+    admin.says(&["new", "chromium", "--name", "web"]);
+    let build = site.claims_with("small", 8_192).unwrap();
+    site.lacks_memory(&build);
+    has(
+        &admin.says(&["why", "web", "chromium"]),
+        &["more than 8192 MiB"],
+    );
+    assert!(site.claims_with("small", 8_192).is_none());
+    let build = site.claims_with("large", 32_768).unwrap();
+    site.succeeds(&build);
+    has(&admin.says(&["watch", "web"]), &["web done"]);
+}
+
+/// "Anna started first, so nobody else gets a machine today."
+#[test]
+fn second_person_gets_a_worker_before_the_first_one_is_done() {
+    let site = Site::new(&["liba", "libb", "libc", "libd"]);
+    let (anna, ben) = (site.person("anna"), site.person("ben"));
+    let origins = ["liba", "libb", "libc"];
+    anna.says(&[&["new", "--name", "large"][..], &origins].concat());
+    let first = site.claims_any();
+    assert!(origins.contains(&first.pkgbase.as_str()));
+    ben.says(&["new", "libd", "--name", "small"]);
+    site.succeeds(&first);
+    let second = site.claims("libd");
+    site.succeeds(&second);
+    has(&ben.says(&["watch", "small"]), &["small done"]);
+    let listed = anna.says(&["list", "--mine"]);
+    has(&listed, &["large", "1/3"]);
+}
+
 /// "It failed with something about JSON; the worker was only too old."
 #[test]
 fn worker_of_another_version_is_told_so_in_one_sentence() {

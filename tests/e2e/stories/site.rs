@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use buildbtw_model::FailureKind;
-use buildbtw_model::api::{ClaimedBuild, Outcome};
+use buildbtw_model::api::{ClaimRequest, ClaimedBuild, Outcome, WorkerMachine};
 use buildbtw_model::client::Client;
+use buildbtw_model::{ClaimId, FailureKind};
 use buildbtw_tests::worker_pool::{Packages, claim, persist, report};
 use buildbtw_tests::{Package, Process, Server, Sources, printed, program};
 use tempfile::TempDir;
@@ -118,6 +118,35 @@ impl Site {
     pub(super) fn claims_nothing(&self) {
         let build = self.runtime.block_on(claim(&self.client, "builder", 0));
         assert!(build.is_none(), "{build:?}");
+    }
+
+    /// Asks for a build, without waiting, as a machine whose builds may use some memory.
+    pub(super) fn claims_with(&self, worker: &str, build_memory_mib: u32) -> Option<ClaimedBuild> {
+        let request = ClaimRequest {
+            claim: ClaimId::new(),
+            worker: worker.parse().unwrap(),
+            architectures: vec!["x86_64".parse().unwrap()],
+            jobs: 1,
+            protocols: Vec::new(),
+            machine: Some(WorkerMachine {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                tags: Vec::new(),
+                cores: 8,
+                memory_mib: 65_536,
+                build_memory_mib,
+            }),
+            load: None,
+            wait_s: 0,
+        };
+        let claim = persist(|| self.client.claim(&request));
+        self.runtime.block_on(claim)
+    }
+
+    /// Ends a build that needed more memory than it may use.
+    pub(super) fn lacks_memory(&self, build: &ClaimedBuild) {
+        let outcome = Outcome::failed(FailureKind::Memory, "the memory limit was exceeded");
+        let report = persist(|| self.client.report_outcome(build.attempt, &outcome));
+        self.runtime.block_on(report);
     }
 
     /// Ends a build with its packages.
