@@ -234,12 +234,20 @@ pub struct EditArgs {
     /// Undo an --include of this namespace
     ///
     /// Repeatable.
-    #[arg(long, value_name = "PATTERN")]
+    #[arg(
+        long,
+        value_name = "PATTERN",
+        add = ArgValueCompleter::new(completion::included)
+    )]
     pub no_include: Vec<String>,
     /// Undo an --exclude of this namespace
     ///
     /// Repeatable.
-    #[arg(long, value_name = "PATTERN")]
+    #[arg(
+        long,
+        value_name = "PATTERN",
+        add = ArgValueCompleter::new(completion::excluded)
+    )]
     pub no_exclude: Vec<String>,
     /// Refuse plans with more builds than this from now on
     #[arg(long, value_name = "N", value_parser = any_number::<u32>)]

@@ -8,7 +8,9 @@ mod question;
 mod values;
 mod words;
 
-pub(crate) use packages::{builds, origins, patterns, pkgbases, removed_origins};
+pub(crate) use packages::{
+    builds, excluded, included, origins, patterns, pkgbases, removed_origins,
+};
 pub(crate) use places::{
     architectures, built_architectures, compared_iterations, iterations, namespaces, people,
     tokens, workers,

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 
+use buildbtw_model::api::NamespaceDetail;
 use buildbtw_model::client::{BuildQuery, Client, SourceQuery};
 use buildbtw_model::{NamespaceName, Pkgbase};
 use clap_complete::engine::CompletionCandidate;
@@ -75,6 +76,32 @@ pub(crate) fn removed_origins(current: &OsStr) -> Vec<CompletionCandidate> {
         _ => origin,
     };
     beginning(current, found.into_iter().map(pkgbase).collect())
+}
+
+/// Completes a pattern of pkgbases that the namespace on the command line includes.
+pub(crate) fn included(current: &OsStr) -> Vec<CompletionCandidate> {
+    beginning(
+        current,
+        patterns_of("included", |namespace| namespace.include),
+    )
+}
+
+/// Completes a pattern of pkgbases that the namespace on the command line excludes.
+pub(crate) fn excluded(current: &OsStr) -> Vec<CompletionCandidate> {
+    beginning(
+        current,
+        patterns_of("excluded", |namespace| namespace.exclude),
+    )
+}
+
+fn patterns_of(kind: &str, of: impl FnOnce(NamespaceDetail) -> Vec<String>) -> Vec<String> {
+    let Some((question, namespace)) = Question::of_namespace(kind) else {
+        return Vec::new();
+    };
+    question.answer(async |client| {
+        let namespace = client.namespace(&namespace).await.ok()?;
+        Some(of(namespace))
+    })
 }
 
 /// Completes the pkgbase of a build of the namespace that is already on the command line.

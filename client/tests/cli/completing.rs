@@ -106,6 +106,32 @@ async fn completes_names_from_the_server_and_from_the_cache() {
 }
 
 #[tokio::test]
+async fn shows_and_completes_the_patterns_of_a_namespace() {
+    let (fake, home) = (
+        Fake::start(&["libgreet"]).await,
+        tempfile::tempdir().unwrap(),
+    );
+    fake.change(|inner| inner.excluded = vec!["haskell-*".into(), "lib32-*".into()]);
+    let ran = run(home.path(), &fake.url, &["show", "space"]).await;
+    let expected = "\nexclude     haskell-*, lib32-*\n";
+    assert!(ran.stdout.contains(expected), "{}", ran.stdout);
+    let found = offered(
+        home.path(),
+        &fake.url,
+        &["edit", "space", "--no-exclude", "h"],
+    )
+    .await;
+    assert_eq!(found, ["haskell-*"]);
+    let found = offered(
+        home.path(),
+        &fake.url,
+        &["edit", "space", "--no-include", ""],
+    )
+    .await;
+    assert_eq!(found, Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn completes_the_last_of_thousands_of_builds() {
     let names: Vec<String> = (0..3_700)
         .map(|number| format!("package{number:04}"))

@@ -5,7 +5,7 @@ use std::path::Path;
 use buildbtw_model::{BuildStatus, IterationStatus};
 use serde_json::Value;
 
-use super::fake::{Fake, TOKEN};
+use super::fake::{Fake, TOKEN, valid_tokens};
 use super::program::buildbtw;
 use super::schema::Schemas;
 

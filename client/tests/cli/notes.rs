@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::contract::{COMMANDS, write_files};
-use super::fake::{Fake, TOKEN};
+use super::fake::{Fake, TOKEN, valid_tokens};
 use super::program::buildbtw;
 use super::snapshots::small;
 

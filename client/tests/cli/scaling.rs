@@ -2,7 +2,7 @@
 
 use buildbtw_model::IterationStatus;
 
-use super::fake::{Fake, TOKEN};
+use super::fake::{Fake, TOKEN, valid_tokens};
 use super::program::{Running, buildbtw, run};
 
 /// The lines of a terminal of the usual size.

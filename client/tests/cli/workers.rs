@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::fake::{Fake, TOKEN, worker};
+use super::fake::{Fake, TOKEN, valid_tokens, worker};
 use super::program::{CommandOutput, buildbtw, run};
 
 /// Starts a server with a building worker `w1`, a drained one, and `more` others.

@@ -74,6 +74,8 @@ async fn edit_removes_origins_and_changes_scope_and_patterns() {
     let edited = server.admin().edit_namespace(&name, &edit).await.unwrap();
     assert_eq!(edited.summary.scope, Scope::Origin);
     assert_eq!(edited.summary.priority, Priority::High);
+    assert_eq!(edited.include, ["wave"]);
+    assert!(edited.exclude.is_empty());
     let ready = BuildStatus::Ready;
     server
         .expect_builds("bump", &[("libgreet", ready), ("wave", ready)])
@@ -83,7 +85,8 @@ async fn edit_removes_origins_and_changes_scope_and_patterns() {
         no_include: vec!["wave".into()],
         ..EditNamespace::default()
     };
-    server.admin().edit_namespace(&name, &undo).await.unwrap();
+    let undone = server.admin().edit_namespace(&name, &undo).await.unwrap();
+    assert!(undone.include.is_empty());
     server.expect_builds("bump", &[("libgreet", ready)]).await;
 }
 

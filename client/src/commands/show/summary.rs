@@ -28,6 +28,14 @@ pub(super) fn lines(namespace: &NamespaceDetail, iteration: &IterationOverview) 
         lines.push(field("", format!("and {hidden} more origins")));
     }
     lines.push(field("scope", namespace.summary.scope.to_string()));
+    for (label, patterns) in [
+        ("include", &namespace.include),
+        ("exclude", &namespace.exclude),
+    ] {
+        if !patterns.is_empty() {
+            lines.push(field(label, clean(&patterns.join(", "))));
+        }
+    }
     lines.push(field("network", namespace.summary.network.to_string()));
     lines.push(field("priority", namespace.summary.priority.to_string()));
     if let Some(by) = &namespace.summary.created_by {

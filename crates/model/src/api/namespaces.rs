@@ -293,6 +293,12 @@ pub struct NamespaceDetail {
     /// The fields that lists show.
     #[serde(flatten)]
     pub summary: NamespaceSummary,
+    /// Shell patterns of pkgbases that are rebuilt even if the scope does not reach them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub include: Vec<String>,
+    /// Shell patterns of pkgbases that are not rebuilt.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<String>,
     /// All iterations that have not been removed, the newest first.
     pub iterations: Vec<IterationSummary>,
     /// Why planning a new iteration failed when its sources changed last.

@@ -103,7 +103,10 @@ pub async fn show_namespace(
         all.push(iteration_summary(database, &iteration).await?.0);
     }
     let refusal = refusals::current(database, row.id).await?;
+    let (include, exclude) = namespaces::patterns(database.read(), row.id).await?;
     Ok(NamespaceDetail {
+        include,
+        exclude,
         web_url: format!("{server}/namespaces/{}", row.name),
         size: packages::size_of_namespace(database.read(), row.id).await?,
         replan_error_kind: refusal.as_ref().and_then(|refusal| refusal.problem_kind),
