@@ -177,7 +177,8 @@ fn start(site: &Site) {
 
 /// Measures showing a large rebuild.
 fn show(site: &Site) {
-    for options in [&[][..], &["--failed"], &["--all"], &["--json=builds"]] {
+    let all: [&[&str]; 4] = [&[], &["--failed"], &["--all"], &["--json=builds"]];
+    for options in all {
         let args = [&["show", "mass"], options].concat();
         let runs = runs(|| site.command(&args));
         let (bytes, lines) = (runs[0].bytes, runs[0].lines);

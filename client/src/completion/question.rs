@@ -94,8 +94,8 @@ fn budget() -> Duration {
 /// Returns the names that begin like the current word. What follows a tab in a name describes it.
 pub(super) fn beginning(current: &OsStr, names: Vec<String>) -> Vec<CompletionCandidate> {
     let prefix = current.to_str().unwrap_or_default();
-    let fitting = names.iter().filter(|name| name.starts_with(prefix));
-    let candidate = |name: &String| match name.split_once('\t') {
+    let fitting = names.into_iter().filter(|name| name.starts_with(prefix));
+    let candidate = |name: String| match name.split_once('\t') {
         Some((name, help)) => CompletionCandidate::new(name).help(Some(help.to_owned().into())),
         None => CompletionCandidate::new(name),
     };
