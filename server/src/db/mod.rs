@@ -9,6 +9,7 @@ pub mod activity;
 pub mod attempts;
 pub mod builds;
 mod checkpoints;
+pub mod durations;
 pub mod events;
 pub mod expectations;
 pub mod figures;

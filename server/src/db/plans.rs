@@ -49,6 +49,10 @@ pub struct NewBuild {
     pub without: String,
     /// Its expected duration, in seconds.
     pub estimate_s: u32,
+    /// What a quarter of the earlier builds stayed below, in seconds; `None` without earlier builds.
+    pub estimate_low_s: Option<u32>,
+    /// What a quarter of the earlier builds exceeded, in seconds; `None` without earlier builds.
+    pub estimate_high_s: Option<u32>,
     /// Its remaining critical path, in seconds.
     pub priority_s: u32,
     /// The number of builds it waits for.
@@ -89,7 +93,7 @@ pub async fn insert_builds(
                    commit_hash, tree_hash, commit_time, clone_url, srcinfo_sha256, version, pkgrel,
                    reason, estimate_s, priority_s, status, missing_dependencies, input_hash,
                    shared_build_id, packages_attempt_id, library, bootstrap, without, tag,
-                   exceeded_memory_mib, ready_at)
+                   exceeded_memory_mib, ready_at, estimate_low_s, estimate_high_s)
                select ?1, value ->> 'architecture', value ->> 'pkgbase', value ->> 'stage',
                    value ->> 'level', value ->> 'position', value ->> 'commit', value ->> 'tree',
                    value ->> 'commit_time', value ->> 'clone_url', value ->> 'srcinfo_sha256',
@@ -105,7 +109,8 @@ pub async fn insert_builds(
                        where known.architecture = value ->> 'architecture'
                            and known.pkgbase = value ->> 'pkgbase' and known.learned_at > ?4),
                    iif(value ->> 'missing_dependencies' = 0 and value ->> 'reused' is null,
-                       ?2, null)
+                       ?2, null),
+                   value ->> 'estimate_low_s', value ->> 'estimate_high_s'
                from json_each(?3) order by key
                returning id as "id!: BuildId", position as "position!: i64""#,
             iteration,

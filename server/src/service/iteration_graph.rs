@@ -169,6 +169,7 @@ mod tests {
             bootstrap: false,
             without: String::new(),
             estimate_s: 60,
+            estimate_is_known: true,
             status,
             shared_build_id: None,
             packages_attempt_id: None,

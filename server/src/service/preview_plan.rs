@@ -7,11 +7,11 @@ use std::sync::Arc;
 use buildbtw_model::api::{PlanFormat, PlanPreview, ProblemKind};
 use buildbtw_model::{Architecture, Changeset, OriginSpec, Pkgbase, Pkgname, Scope};
 use buildbtw_planner::{
-    Budget, Patterns, Plan, PlanRequest, Problem, SourcePackage, plan_within, render,
+    Budget, Estimate, Patterns, Plan, PlanRequest, Problem, SourcePackage, plan_within, render,
 };
 
 use crate::admission::Admission;
-use crate::db::attempts;
+use crate::db::durations;
 use crate::error::{Error, Refusal};
 use crate::planning::known_sonames::Lookup;
 use crate::planning::queue::{Caller, PlanBudget, PlanError};
@@ -198,7 +198,7 @@ async fn render_plan(
     let note = note(resolved.freshness, unusable, &base);
     let format = preview.format;
     let mut inputs = PreviewInputs {
-        durations: attempts::durations(parts.database.read(), &architecture).await?,
+        estimates: durations::estimates(parts.database.read(), &architecture).await?,
         sonames: parts.sonames.of(parts.database, &architecture),
         architecture,
         scope: preview.scope,
@@ -250,7 +250,7 @@ struct PreviewInputs {
     max_builds: usize,
     catalog: CatalogSnapshot,
     base: Arc<BaseSnapshot>,
-    durations: HashMap<Pkgbase, u64>,
+    estimates: HashMap<Pkgbase, Estimate>,
     sonames: Lookup,
     fetched: FetchRules,
 }
@@ -279,7 +279,7 @@ impl PreviewInputs {
     fn plan_builds(&mut self, budget: &BuildLimit<'_>) -> Result<Plan, PlanError> {
         let selection = std::mem::take(&mut self.selection);
         let bootstrap = std::mem::take(&mut self.bootstrap);
-        let estimates = |pkgbase: &Pkgbase| self.durations.get(pkgbase).copied();
+        let estimates = |pkgbase: &Pkgbase| self.estimates.get(pkgbase).copied();
         let sonames = self.sonames.get(&self.base, budget.budget)?;
         let (architecture, origins) = (self.architecture.clone(), self.origins.clone());
         let mut request = PlanRequest::new(architecture, origins, self.scope);

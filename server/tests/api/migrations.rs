@@ -110,6 +110,7 @@ const ROWS: [(i64, &str); 26] = [
         20_261_130_140_300,
         "insert into memory_need values ('x86_64', 'a', 8192, 1);",
     ),
+    (20_261_201_030_000, ""),
 ];
 
 /// Columns that nothing wrote any more, with the migration that removed them.

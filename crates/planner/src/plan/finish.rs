@@ -7,6 +7,7 @@ use buildbtw_model::Pkgbase;
 use super::assembly::Assembly;
 use super::context::PlanContext;
 use super::drafts::{Draft, DraftGraph};
+use super::estimate::Estimate;
 use super::footprint::Footprint;
 use super::graph::Graph;
 use super::members::Members;
@@ -122,20 +123,29 @@ fn unresolved(context: &PlanContext<'_, '_>, names: &[Pkgbase]) -> Vec<Unresolve
     all
 }
 
-/// Returns the expected duration of each member: its estimate or, if unknown, the median of all known estimates.
-fn estimates(request: &PlanRequest<'_>, names: &[Pkgbase]) -> Vec<u64> {
-    let known: Vec<Option<u64>> = names
-        .iter()
-        .map(|name| request.estimates.seconds(name))
-        .collect();
-    let mut sorted: Vec<u64> = known.iter().copied().flatten().collect();
+/// The expected durations of the members.
+struct Expected {
+    /// In seconds: the estimate or, if unknown, the median of all known estimates.
+    seconds: Vec<u64>,
+    known: Vec<Option<Estimate>>,
+}
+
+/// Returns the expected duration of each member.
+fn estimates(request: &PlanRequest<'_>, names: &[Pkgbase]) -> Expected {
+    let known = names.iter().map(|name| request.estimates.of(name));
+    let known: Vec<Option<Estimate>> = known.collect();
+    let seconds = known.iter().flatten().map(|estimate| estimate.seconds);
+    let mut sorted: Vec<u64> = seconds.collect();
     sorted.sort_unstable();
     let median = sorted.get(sorted.len() / 2).copied();
     let default = median.unwrap_or(DEFAULT_ESTIMATE_S);
-    known
-        .into_iter()
-        .map(|estimate| estimate.unwrap_or(default))
-        .collect()
+    let seconds = known
+        .iter()
+        .map(|estimate| estimate.map_or(default, |estimate| estimate.seconds));
+    Expected {
+        seconds: seconds.collect(),
+        known,
+    }
 }
 
 /// Returns the level of each draft: the length of the longest path to it. The drafts are in topological order.
@@ -161,9 +171,9 @@ fn builds(
     drafts: &[Draft],
     reasons: &Reasons,
     names: &[Pkgbase],
-    estimates: &[u64],
+    expected: &Expected,
 ) -> Vec<PlannedBuild> {
-    let (levels, priorities) = (levels(drafts), priorities(drafts, estimates));
+    let (levels, priorities) = (levels(drafts), priorities(drafts, &expected.seconds));
     let mut order: Vec<u32> = (0..number(drafts.len())).collect();
     order.sort_unstable_by_key(|&at| {
         let draft = &drafts[at as usize];
@@ -192,7 +202,8 @@ fn builds(
                 stage: draft.stage,
                 level: levels[at as usize],
                 needs,
-                estimate_s: estimates[member],
+                estimate_s: expected.seconds[member],
+                estimate: expected.known[member],
                 priority_s: priorities[at as usize],
                 is_last_stage: draft.is_last_stage,
                 bootstrap: draft.is_bootstrap.then(Bootstrapped::default),

@@ -44,6 +44,9 @@ struct BuildJson<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     without: &'a [Arc<str>],
     estimate_s: u64,
+    /// Whether the package was built before; otherwise `estimate_s` is the median of the other packages.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    estimate_is_known: bool,
 }
 
 impl Serialize for Plan {
@@ -81,6 +84,7 @@ impl Serialize for Builds<'_> {
                 bootstrap: build.bootstrap.is_some(),
                 without: without(build),
                 estimate_s: build.estimate_s,
+                estimate_is_known: build.estimate.is_some(),
             })?;
         }
         list.end()

@@ -37,6 +37,7 @@ mod context;
 mod cycles;
 mod drafts;
 mod duplicates;
+mod estimate;
 mod finish;
 mod footprint;
 mod graph;
@@ -57,13 +58,14 @@ use std::sync::Arc;
 
 pub use constraints::{VersionedPackage, unmet_constraints};
 pub use duplicates::{AssignedVersions, same_packages};
+pub use estimate::{Estimate, Estimates, NoEstimates, quantile};
 pub use footprint::Footprint;
 pub use outcome::{
     Bootstrapped, BrokenEdge, Cycle, Need, NeedsBootstrap, Plan, PlannedBuild, Unresolved,
 };
 pub use planned_version::{PlannedVersion, computes_version};
 pub use problem::{Problem, ProblemKind};
-pub use request::{Estimates, InvalidPatterns, NoEstimates, Patterns, PlanRequest};
+pub use request::{InvalidPatterns, Patterns, PlanRequest};
 
 use crate::budget::{Budget, Unlimited};
 use crate::index::PackageIndex;

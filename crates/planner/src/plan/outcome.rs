@@ -5,6 +5,7 @@ use std::sync::Arc;
 use buildbtw_model::{Architecture, Pkgbase, Scope};
 
 use super::cycles::is_omitted;
+use super::estimate::Estimate;
 use super::members::OUTSIDE;
 use super::planned_version::PlannedVersion;
 use super::problem::Problem;
@@ -55,8 +56,10 @@ pub struct PlannedBuild {
     pub level: u32,
     /// The builds it waits for.
     pub needs: Vec<Need>,
-    /// Its expected duration in seconds.
+    /// Its expected duration in seconds: the median of earlier builds or, without them, of the plan's other packages.
     pub estimate_s: u64,
+    /// How long earlier builds of the package took; `None` if there are none.
+    pub estimate: Option<Estimate>,
     /// The remaining critical path in seconds: the expected duration of it and of the longest chain of builds that wait
     /// for it. Builds with a higher priority should start earlier.
     pub priority_s: u64,
@@ -193,6 +196,22 @@ impl Plan {
     pub fn levels(&self) -> usize {
         let deepest = self.builds.iter().map(|build| build.level as usize + 1);
         deepest.max().unwrap_or(0)
+    }
+
+    /// Returns how many builds are of packages without an earlier build.
+    #[must_use]
+    pub fn unknown_durations(&self) -> usize {
+        let builds = self.builds.iter();
+        builds.filter(|build| build.estimate.is_none()).count()
+    }
+
+    /// Returns the expected duration of all builds with earlier ones together, in seconds: at least and at most.
+    #[must_use]
+    pub fn known_work_s(&self) -> (u64, u64) {
+        let known = self.builds.iter().filter_map(|build| build.estimate);
+        known.fold((0, 0), |(low, high), estimate| {
+            (low + estimate.low_s, high + estimate.high_s)
+        })
     }
 
     /// Returns the expected duration of all builds together, in seconds.

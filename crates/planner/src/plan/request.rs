@@ -7,31 +7,10 @@ use std::sync::Arc;
 use buildbtw_model::{Architecture, Pkgbase, Scope};
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
+use super::estimate::{Estimates, NoEstimates};
 use crate::base::BaseIndex;
 use crate::sonames::Sonames;
 use crate::srcinfo::SourcePackage;
-
-/// Estimates of the durations of builds.
-pub trait Estimates {
-    /// Returns the expected duration of a build in seconds, if known.
-    fn seconds(&self, pkgbase: &Pkgbase) -> Option<u64>;
-}
-
-impl<F: Fn(&Pkgbase) -> Option<u64>> Estimates for F {
-    fn seconds(&self, pkgbase: &Pkgbase) -> Option<u64> {
-        self(pkgbase)
-    }
-}
-
-/// No estimates.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct NoEstimates;
-
-impl Estimates for NoEstimates {
-    fn seconds(&self, _: &Pkgbase) -> Option<u64> {
-        None
-    }
-}
 
 /// Shell patterns (`haskell-*`, `lib{a,b}`) for pkgbases.
 #[derive(Clone, Debug, Default)]

@@ -25,12 +25,7 @@ fn write(plan: &Plan, out: &mut String) -> fmt::Result {
         plan.architecture,
         plan.scope,
     )?;
-    writeln!(
-        out,
-        "estimated work: {}, at least {} with unlimited workers",
-        duration(plan.total_s()),
-        duration(plan.critical_path_s()),
-    )?;
+    writeln!(out, "estimated work: {}", work(plan))?;
     let mut level = None;
     for (at, build) in plan.builds.iter().enumerate() {
         if level != Some(build.level) {
@@ -54,6 +49,26 @@ fn write(plan: &Plan, out: &mut String) -> fmt::Result {
         }
     }
     Ok(())
+}
+
+/// Describes how long all builds take together, as a range, and what is not known about it.
+fn work(plan: &Plan) -> String {
+    let (low, high) = plan.known_work_s();
+    let (unknown, builds) = (plan.unknown_durations(), plan.builds.len());
+    if unknown == builds {
+        return "unknown; no durations of earlier builds".to_owned();
+    }
+    if unknown > 0 {
+        let low = duration(low);
+        return format!("at least {low}; {unknown} of {builds} durations unknown");
+    }
+    let (low, high) = (duration(low), duration(high));
+    let range = match low == high {
+        true => low,
+        false => format!("{low} to {high}"),
+    };
+    let critical = duration(plan.critical_path_s());
+    format!("{range}, about {critical} with unlimited workers")
 }
 
 fn write_build(

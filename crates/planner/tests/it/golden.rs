@@ -229,41 +229,6 @@ fn limits_number_of_patterns() {
 }
 
 #[test]
-fn prioritizes_by_longest_chain() {
-    let index = index([
-        package("lib", &[]),
-        package("slow", &["depends = lib"]),
-        package("quick", &["depends = lib"]),
-        package("unknown", &["depends = quick"]),
-    ]);
-    let known = |pkgbase: &buildbtw_model::Pkgbase| match pkgbase.as_str() {
-        "lib" => Some(10),
-        "slow" => Some(500),
-        "quick" => Some(20),
-        _ => None,
-    };
-    let request = PlanRequest {
-        estimates: &known,
-        ..request(vec![origin(&index, "lib")], Scope::Transitive)
-    };
-    let plan = plan(&index, &request);
-    check_shape(&plan);
-    let numbers: Vec<(&str, u64, u64)> = plan
-        .builds
-        .iter()
-        .map(|build| (build.pkgbase.as_str(), build.estimate_s, build.priority_s))
-        .collect();
-    let expected = [
-        ("lib", 10, 510),
-        ("quick", 20, 40),
-        ("slow", 500, 500),
-        ("unknown", 20, 20),
-    ];
-    assert_eq!(numbers, expected);
-    assert_eq!((plan.total_s(), plan.critical_path_s()), (550, 510));
-}
-
-#[test]
 fn rebuilds_dependents_of_origin_that_stops_providing() {
     let index = index([
         package("pa", &["provides = virt"]),

@@ -11,6 +11,7 @@
 mod budgets;
 mod corpora;
 mod environments;
+mod estimates;
 mod generate;
 mod golden;
 mod properties;

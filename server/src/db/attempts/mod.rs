@@ -1,10 +1,7 @@
 //! Table `attempt`: the attempts at builds. Leases are in `leases`.
 
-use std::collections::HashMap;
-
 use buildbtw_model::{
-    Architecture, AttemptId, AttemptStatus, BuildId, ClaimId, Explanation, FailureKind, Pkgbase,
-    WorkerName,
+    AttemptId, AttemptStatus, BuildId, ClaimId, Explanation, FailureKind, WorkerName,
 };
 use sqlx::SqliteExecutor;
 
@@ -216,30 +213,6 @@ pub async fn count_infrastructure(tx: &mut WriteTransaction, build: BuildId) -> 
     .fetch_one(tx.connection())
     .await?;
     Ok(row.count)
-}
-
-/// Returns the average duration of builds for an architecture, in seconds, by pkgbase.
-pub async fn durations(
-    executor: impl SqliteExecutor<'_>,
-    architecture: &Architecture,
-) -> sqlx::Result<HashMap<Pkgbase, u64>> {
-    let rows = sqlx::query!(
-        r#"select build.pkgbase as "pkgbase!: buildbtw_model::Pkgbase",
-           cast(avg(attempt.finished_at - attempt.started_at) as integer) as "ms!: i64"
-           from attempt join build on build.id = attempt.build_id
-           where attempt.status = 'succeeded' and attempt.started_at is not null
-               and attempt.finished_at is not null and build.architecture = ?
-           group by build.pkgbase"#,
-        architecture,
-    )
-    .fetch_all(executor)
-    .await?;
-    // At least a second, also where a clock was set back, so that a long chain of short builds still has a duration.
-    let seconds = |ms: i64| u64::try_from(ms / 1_000).map_or(1, |seconds| seconds.max(1));
-    Ok(rows
-        .into_iter()
-        .map(|row| (row.pkgbase, seconds(row.ms)))
-        .collect())
 }
 
 /// Requests cancellation of all attempts of a namespace, or withdraws the request.

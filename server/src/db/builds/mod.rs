@@ -73,6 +73,8 @@ pub struct BuildRow {
     pub without: String,
     /// Its expected duration, in seconds.
     pub estimate_s: u32,
+    /// Whether that is the duration of earlier builds.
+    pub estimate_is_known: bool,
     /// Its status.
     pub status: BuildStatus,
     /// The build whose packages it shares.
@@ -104,7 +106,9 @@ macro_rules! select_build {
                build.srcinfo_sha256 as "srcinfo_sha256!: Sha256Digest",
                build.version as "version!: PackageVersion", build.pkgrel, build.reason as "reason!",
                build.library, build.bootstrap as "bootstrap!: bool", build.without as "without!",
-               build.estimate_s as "estimate_s!: u32", build.status as "status!: BuildStatus",
+               build.estimate_s as "estimate_s!: u32",
+               build.estimate_low_s is not null as "estimate_is_known!: bool",
+               build.status as "status!: BuildStatus",
                build.shared_build_id as "shared_build_id: BuildId",
                build.packages_attempt_id as "packages_attempt_id: AttemptId", build.message, build.hint,
                build.finished_at as "finished_at: Millis"

@@ -26,6 +26,8 @@ fn build(position: u32) -> NewBuild {
         bootstrap: position == 1,
         without: "a>=1\nb".into(),
         estimate_s: 7,
+        estimate_low_s: (position > 0).then_some(5),
+        estimate_high_s: (position > 0).then_some(9),
         priority_s: 8,
         missing_dependencies: u32::from(position > 0),
         tag: None,
@@ -69,6 +71,9 @@ async fn stores_more_builds_than_one_statement_does() {
         (row.commit_time, row.level, row.estimate_s),
         (CommitTime(-5), 1, 7)
     );
+    // Without earlier builds there is no range.
+    let known = stored.iter().take(2).map(|row| row.estimate_is_known);
+    assert_eq!(known.collect::<Vec<_>>(), [false, true]);
     assert_eq!((row.bootstrap, row.without.as_str()), (true, "a>=1\nb"));
     assert_eq!(row.clone_url, "https://git.example.org/\"p\".git");
     assert_eq!((row.pkgrel.as_deref(), &row.tree), (Some("1.1"), &None));

@@ -7,7 +7,7 @@ use buildbtw_model::{
     Architecture, AttemptId, BuildId, PackageVersion, Pkgbase, ReleaseRule, Sha256Digest,
 };
 use buildbtw_planner::{
-    BuildSnapshot, Footprint, Plan, PlanRequest, PlannedBuild, PlannedVersion, Sonames,
+    BuildSnapshot, Estimate, Footprint, Plan, PlanRequest, PlannedBuild, PlannedVersion, Sonames,
     SourcePackage, TimedOut, computes_version, plan_with_footprint_within,
 };
 
@@ -54,7 +54,7 @@ pub(super) struct Reusable {
 pub(super) struct Drafter<'a> {
     pub(super) catalog: &'a Catalog,
     pub(super) input: &'a PlanInput,
-    pub(super) durations: &'a HashMap<Pkgbase, u64>,
+    pub(super) estimates: &'a HashMap<Pkgbase, Estimate>,
     pub(super) base: &'a BaseSnapshot,
     pub(super) sonames: &'a Sonames,
 }
@@ -71,7 +71,7 @@ impl Drafter<'_> {
             .iter()
             .map(|origin| origin.package.clone())
             .collect();
-        let estimates = |pkgbase: &Pkgbase| self.durations.get(pkgbase).copied();
+        let estimates = |pkgbase: &Pkgbase| self.estimates.get(pkgbase).copied();
         let mut request = PlanRequest::new(architecture.clone(), origins, self.input.scope);
         request.include = self.input.include.clone();
         request.exclude = self.input.exclude.clone();

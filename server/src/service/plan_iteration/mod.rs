@@ -17,7 +17,7 @@ use buildbtw_model::api::ProblemKind;
 use buildbtw_model::{Architecture, RepositoryName, saturating};
 
 use crate::config::Config;
-use crate::db::attempts;
+use crate::db::durations;
 use crate::error::{Error, Refusal};
 use crate::planning::queue::{Caller, PlanBudget};
 use crate::sources::CatalogSnapshot;
@@ -151,7 +151,7 @@ async fn plan_architecture(
         true => Vec::new(),
         false => base.pin_digests(&architecture, &input.snapshot),
     };
-    let durations = attempts::durations(parts.database.read(), &architecture).await?;
+    let estimates = durations::estimates(parts.database.read(), &architecture).await?;
     let known_sonames = parts.sonames.of(parts.database, &architecture);
     let (input, snapshot) = (input.clone(), snapshot.clone());
     let fetched = FetchRules::current(parts.fetched, input.network);
@@ -161,7 +161,7 @@ async fn plan_architecture(
         let drafter = Drafter {
             catalog,
             input: &input,
-            durations: &durations,
+            estimates: &estimates,
             base: &base,
             sonames: &sonames,
         };

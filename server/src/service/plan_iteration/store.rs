@@ -184,6 +184,8 @@ fn new_build(
         bootstrap: without.is_some(),
         without: without.unwrap_or_default().join("\n"),
         estimate_s: saturating(planned.estimate_s),
+        estimate_low_s: planned.estimate.map(|known| saturating(known.low_s)),
+        estimate_high_s: planned.estimate.map(|known| saturating(known.high_s)),
         priority_s: saturating(planned.priority_s),
         missing_dependencies: saturating(draft.needs.len()),
         tag: tags.of(draft.package.pkgbase()).cloned(),
