@@ -21,6 +21,7 @@ pub mod hold;
 mod iteration_graph;
 mod iteration_settings;
 mod job_attempt;
+mod learned;
 pub mod new_iteration;
 mod package_refusals;
 pub mod pipelines;

@@ -22,6 +22,7 @@ mod control;
 mod crash;
 mod disk_reserve;
 mod editing;
+mod estimates;
 mod events;
 mod fairness;
 mod following;

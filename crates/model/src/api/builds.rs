@@ -66,6 +66,9 @@ pub struct BuildSummary {
     /// How long it is expected to take, in seconds.
     #[serde(default)]
     pub estimate_s: u64,
+    /// Whether that is the duration of earlier builds of its package. Otherwise it is that of other packages.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub estimate_is_known: bool,
     /// When it is expected to end, while its iteration is running and workers are available.
     #[serde(default)]
     pub eta: Option<Timestamp>,

@@ -57,12 +57,28 @@ pub struct IterationSummary {
     pub created_at: Timestamp,
     /// When its last build ended.
     pub finished_at: Option<Timestamp>,
-    /// When its last build is expected to end, while it is running and workers are available.
+    /// When its last build is expected to end, while it is running and workers are available. Absent in lists of
+    /// namespaces and iterations, and while no duration is known: of its builds, none has ended, and none is of a
+    /// package with an earlier build.
     #[serde(default)]
     pub eta: Option<Timestamp>,
+    /// When its last build ends if all are as fast as the fastest quarter of their earlier builds.
+    #[serde(default)]
+    pub eta_from: Option<Timestamp>,
+    /// When its last build ends if all are as slow as the slowest quarter of their earlier builds.
+    #[serde(default)]
+    pub eta_to: Option<Timestamp>,
+    /// How many of the builds that have not ended are of packages without an earlier build, while it is running. Absent
+    /// in lists of namespaces and iterations.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unknown_durations: u64,
     /// The bytes of its packages.
     #[serde(default)]
     pub size: u64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// A difference from the previous iteration.

@@ -1,6 +1,7 @@
 //! The builds of an iteration as a graph, without what only their details show.
 
 use buildbtw_model::{Architecture, BuildId, BuildStatus, Pkgbase};
+use buildbtw_planner::Estimate;
 use sqlx::SqliteExecutor;
 
 use crate::db::{IterationId, json_list};
@@ -15,18 +16,37 @@ pub trait PlannedBuild {
     fn architecture(&self) -> &Architecture;
     /// Returns its status.
     fn status(&self) -> BuildStatus;
-    /// Returns its expected duration, in seconds.
-    fn estimate_s(&self) -> u32;
 }
 
 /// A build in a graph.
 #[derive(Clone, Debug)]
 pub struct NodeRow {
-    id: BuildId,
-    pkgbase: Pkgbase,
-    architecture: Architecture,
-    status: BuildStatus,
-    estimate_s: u32,
+    /// Its id.
+    pub id: BuildId,
+    /// The source package.
+    pub pkgbase: Pkgbase,
+    /// The architecture it is built for.
+    pub architecture: Architecture,
+    /// Its status.
+    pub status: BuildStatus,
+    /// Its expected duration, in seconds.
+    pub estimate_s: u32,
+    /// What a quarter of the earlier builds stayed below, in seconds; `None` without earlier builds.
+    pub estimate_low_s: Option<u32>,
+    /// What a quarter of the earlier builds exceeded, in seconds; `None` without earlier builds.
+    pub estimate_high_s: Option<u32>,
+}
+
+impl NodeRow {
+    /// Returns how long earlier builds of its package took, if there are any.
+    #[must_use]
+    pub fn estimate(&self) -> Option<Estimate> {
+        Some(Estimate {
+            low_s: self.estimate_low_s?.into(),
+            seconds: self.estimate_s.into(),
+            high_s: self.estimate_high_s?.into(),
+        })
+    }
 }
 
 /// Implements [`PlannedBuild`] for a row with these fields.
@@ -48,10 +68,6 @@ macro_rules! planned_build {
             fn status(&self) -> BuildStatus {
                 self.status
             }
-
-            fn estimate_s(&self) -> u32 {
-                self.estimate_s
-            }
         }
     };
 }
@@ -68,7 +84,8 @@ pub async fn nodes_of_iteration(
         NodeRow,
         r#"select id as "id!: BuildId", pkgbase as "pkgbase!: Pkgbase",
                architecture as "architecture!: Architecture", status as "status!: BuildStatus",
-               estimate_s as "estimate_s!: u32"
+               estimate_s as "estimate_s!: u32", estimate_low_s as "estimate_low_s: u32",
+               estimate_high_s as "estimate_high_s: u32"
            from build where iteration_id = ? order by id"#,
         iteration,
     )
@@ -93,7 +110,9 @@ pub async fn awaited(
            )
            select build.id as "id!: BuildId", build.pkgbase as "pkgbase!: Pkgbase",
                build.architecture as "architecture!: Architecture",
-               build.status as "status!: BuildStatus", build.estimate_s as "estimate_s!: u32"
+               build.status as "status!: BuildStatus", build.estimate_s as "estimate_s!: u32",
+               build.estimate_low_s as "estimate_low_s: u32",
+               build.estimate_high_s as "estimate_high_s: u32"
            from reached join build on build.id = reached.id order by build.id"#,
         builds,
     )

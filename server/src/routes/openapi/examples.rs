@@ -110,7 +110,8 @@ fn iteration_summary() -> Value {
         "number": 1, "status": "running", "reason": "created", "causes": [{ "kind": "created" }],
         "counts": counts(),
         "superseded_by": null, "created_at": AT, "finished_at": null,
-        "eta": "2026-11-29T10:45:00Z", "size": 1_048_576,
+        "eta": "2026-11-29T10:45:00Z", "eta_from": "2026-11-29T10:30:00Z",
+        "eta_to": "2026-11-29T11:10:00Z", "unknown_durations": 2, "size": 1_048_576,
     })
 }
 
@@ -167,7 +168,8 @@ fn build_summary() -> Value {
         "id": 42, "pkgbase": "libgreet", "architecture": "x86_64", "stage": 1, "level": 0,
         "status": "building", "commit": COMMIT, "version": "1.0-1.1", "reason": ["libgreet"],
         "message": null, "blocked_by": [], "attempt": ATTEMPT, "started_at": AT,
-        "finished_at": null, "estimate_s": 90, "eta": "2026-11-29T10:01:30Z",
+        "finished_at": null, "estimate_s": 90, "estimate_is_known": true,
+        "eta": "2026-11-29T10:01:30Z",
     })
 }
 

@@ -44,6 +44,9 @@ pub(super) async fn iteration_summary(
         created_at: row.created_at.into(),
         finished_at: row.finished_at.map(Into::into),
         eta: None,
+        eta_from: None,
+        eta_to: None,
+        unknown_durations: 0,
         size: packages::size_of_iteration(database.read(), row.id).await?,
     };
     Ok((summary, per_architecture))
@@ -130,7 +133,10 @@ async fn overview(
 ) -> Result<IterationOverview, Error> {
     let reader = database.read();
     let (mut summary, per_architecture) = iteration_summary(database, row).await?;
-    summary.eta = outlook.etas.values().max().copied();
+    summary.eta = outlook.last.map(|last| last.middle);
+    summary.eta_from = outlook.last.map(|last| last.from);
+    summary.eta_to = outlook.last.map(|last| last.to);
+    summary.unknown_durations = outlook.unknown_durations;
     let done = iterations::newest_done(reader, namespace.id).await?;
     let offered = OfferedRepository::of(row, done.as_ref());
     let architectures = per_architecture

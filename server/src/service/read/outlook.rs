@@ -7,9 +7,9 @@ use jiff::Timestamp;
 
 use crate::db::builds::{NodeRow, PlannedBuild, awaited, edges, edges_from, nodes_of_iteration};
 use crate::db::iterations::IterationRow;
-use crate::db::{Database, attempts, workers};
+use crate::db::{Database, attempts, durations, workers};
 use crate::error::Error;
-use crate::service::eta;
+use crate::service::eta::{self, Range, Rest};
 use crate::service::iteration_graph::IterationGraph;
 use crate::service::pipelines::show;
 use crate::state::pipelines::Pipelines;
@@ -26,6 +26,10 @@ pub(super) struct Outlook {
     pub(super) waiting: HashMap<BuildId, Vec<Pkgbase>>,
     /// When a build is expected to end.
     pub(super) etas: HashMap<BuildId, Timestamp>,
+    /// When the last build is expected to end.
+    pub(super) last: Option<Range>,
+    /// How many builds that have not ended are of packages without an earlier build.
+    pub(super) unknown_durations: u64,
     /// How many builds of each architecture can run at once.
     workers: HashMap<Architecture, usize>,
     /// What no worker has of what the ready builds of an architecture need.
@@ -53,8 +57,16 @@ impl Outlook {
             outlook.lacking = lacking(database, iteration.id, now).await?;
             let starts = attempts::starts_of_running(reader, iteration.id).await?;
             let starts = starts.into_iter().map(|(build, at)| (build, at.into()));
-            let (starts, workers) = (starts.collect(), &outlook.workers);
-            outlook.etas = eta::estimate(&graph, &starts, workers, now.into())?;
+            let started: HashMap<BuildId, Timestamp> = starts.collect();
+            let rest = Rest {
+                nodes: &nodes,
+                graph: &graph,
+                ended: &durations::of_iteration(reader, iteration.id).await?,
+                started: &started,
+            };
+            let etas = eta::estimate(&rest, &outlook.workers, now.into())?;
+            outlook.unknown_durations = eta::unknown_durations(&nodes);
+            (outlook.etas, outlook.last) = (etas.builds, etas.last);
         }
         Ok(outlook)
     }

@@ -53,6 +53,7 @@ pub(super) fn build_summary(
             .map(Into::into),
         finished_at: row.finished_at.map(Into::into),
         estimate_s: row.estimate_s.into(),
+        estimate_is_known: row.estimate_is_known,
         eta: None,
     }
 }
