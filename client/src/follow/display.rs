@@ -14,7 +14,7 @@ use super::text::{failed_before, headline, line, notes};
 use super::tracker::{Change, Tracker};
 use crate::cli::LimitArgs;
 use crate::error::Result;
-use crate::output::{Output, clean};
+use crate::output::{Eta, Output, clean};
 
 /// How many entries one key scrolls.
 const SCROLLED_AT_ONCE: usize = 5;
@@ -25,7 +25,7 @@ const LINES_BESIDES_EARLIER: usize = 7;
 pub(crate) struct Display<'a> {
     output: &'a Output,
     live: Option<Live>,
-    eta: Option<Timestamp>,
+    eta: Eta,
     stalled: Vec<String>,
 }
 
@@ -49,7 +49,7 @@ impl<'a> Display<'a> {
         Self {
             output,
             live,
-            eta: None,
+            eta: Eta::default(),
             stalled: Vec::new(),
         }
     }
@@ -132,7 +132,7 @@ impl<'a> Display<'a> {
 
     /// Takes what only a snapshot has: the expected end, and why builds wait, of which each reason is printed once.
     pub(crate) fn refresh(&mut self, tracker: &Tracker, detail: &IterationDetail) -> Result<()> {
-        self.eta = detail.summary.eta;
+        self.eta = Eta::of(&detail.summary);
         let architectures = detail.architectures.iter();
         let reasons: Vec<String> = architectures
             .filter_map(|architecture| architecture.stalled.clone())
@@ -206,7 +206,7 @@ impl<'a> Display<'a> {
 }
 
 impl Live {
-    fn view<'a>(&self, tracker: &'a Tracker, eta: Option<Timestamp>, now: Timestamp) -> View<'a> {
+    fn view<'a>(&self, tracker: &'a Tracker, eta: Eta, now: Timestamp) -> View<'a> {
         View {
             counts: tracker.counts(),
             causes: tracker.causes(),

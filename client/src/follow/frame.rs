@@ -6,7 +6,7 @@ use buildbtw_model::saturating;
 use jiff::Timestamp;
 
 use super::text::counts_text;
-use crate::output::{Screen, clean, style, time};
+use crate::output::{Eta, Screen, clean, style, time};
 
 /// The columns of the bar on a wide terminal.
 const BAR: usize = 24;
@@ -23,7 +23,7 @@ pub(super) struct View<'a> {
     pub(super) causes: Vec<(&'a BuildSummary, usize)>,
     /// Running builds, the longest-running first.
     pub(super) running: Vec<&'a BuildSummary>,
-    pub(super) eta: Option<Timestamp>,
+    pub(super) eta: Eta,
     pub(super) now: Timestamp,
     /// How many entries are scrolled past.
     pub(super) scrolled: usize,
@@ -76,9 +76,8 @@ pub(super) fn entry_count(view: &View<'_>) -> usize {
 fn headline(view: &View<'_>, screen: &Screen) -> String {
     let (done, total) = (view.counts.done, view.counts.total());
     let mut parts = vec![format!("{done}/{total}")];
-    if let Some(eta) = view.eta.filter(|eta| *eta > view.now) {
-        let left = time::duration(eta.duration_since(view.now));
-        parts.push(format!("ETA {} ({left})", time::clock_minutes(eta)));
+    if let Some(eta) = view.eta.brief(view.now) {
+        parts.push(format!("ETA {eta}"));
     }
     parts.push(counts_text(&view.counts));
     parts.retain(|part| !part.is_empty());
@@ -129,14 +128,30 @@ fn entries(view: &View<'_>) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use buildbtw_model::api::IterationSummary;
     use serde_json::json;
+
+    use super::*;
 
     fn build(pkgbase: &str, status: &str, message: Option<&str>) -> BuildSummary {
         serde_json::from_value(json!({
             "id": 1, "pkgbase": pkgbase, "architecture": "x86_64", "stage": 1, "level": 0, "status": status,
             "commit": "a".repeat(40), "version": "2.0-1", "reason": [pkgbase], "message": message,
             "started_at": "2026-11-30T10:00:00Z",
+        }))
+        .unwrap()
+    }
+
+    /// Returns an iteration that is expected to end two to three hours later, by the durations of most builds.
+    fn iteration() -> IterationSummary {
+        let counts = BuildCounts {
+            blocked: 2_700,
+            ..BuildCounts::default()
+        };
+        serde_json::from_value(json!({
+            "number": 1, "status": "running", "reason": "first", "counts": counts,
+            "created_at": "2026-11-30T10:00:00Z", "eta_from": "2026-11-30T12:00:00Z",
+            "eta": "2026-11-30T12:30:00Z", "eta_to": "2026-11-30T13:00:00Z", "unknown_durations": 12,
         }))
         .unwrap()
     }
@@ -153,7 +168,7 @@ mod tests {
             },
             causes: failed.iter().map(|build| (build, 412)).collect(),
             running: running.iter().collect(),
-            eta: Some("2026-11-30T12:30:00Z".parse().unwrap()),
+            eta: Eta::of(&iteration()),
             now: "2026-11-30T10:02:05Z".parse().unwrap(),
             scrolled: 0,
             failed_only: false,
@@ -195,6 +210,12 @@ mod tests {
         let lines = plain(&view, 80, 10);
         assert!(lines[0].starts_with("[======>"), "{lines:#?}");
         assert!(lines[0].contains("1000/3700  ETA "), "{lines:#?}");
+        let headline = &plain(&view, 200, 10)[0];
+        assert!(headline.contains(" to "), "{headline}");
+        assert!(
+            headline.contains(" (12 unknown)  60 building"),
+            "{headline}"
+        );
         assert!(
             lines[1].starts_with("  failed lib0 2.0-1 blocks 412: build() failed"),
             "{lines:#?}"

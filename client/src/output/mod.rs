@@ -4,6 +4,7 @@
 mod clean;
 mod color;
 mod errors;
+mod eta;
 mod hints;
 mod json;
 mod results;
@@ -16,6 +17,7 @@ pub(crate) use clean::{LogCleaner, clean};
 pub(crate) use color::ColorChoice;
 pub(crate) use errors::report;
 pub use errors::report_error;
+pub(crate) use eta::Eta;
 pub(crate) use hints::hint_line;
 pub(crate) use json::{Filter, Projection, Selection};
 pub(crate) use results::Output;

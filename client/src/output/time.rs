@@ -9,12 +9,6 @@ pub(crate) fn clock(at: Timestamp) -> String {
     local.strftime("%H:%M:%S").to_string()
 }
 
-/// Returns the time of day without seconds in the local time zone.
-pub(crate) fn clock_minutes(at: Timestamp) -> String {
-    let local = at.to_zoned(TimeZone::system());
-    local.strftime("%H:%M").to_string()
-}
-
 /// Returns date and time in the local time zone.
 pub(crate) fn date(at: Timestamp) -> String {
     let local = at.to_zoned(TimeZone::system());

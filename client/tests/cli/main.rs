@@ -12,6 +12,7 @@ mod commands;
 mod completing;
 mod contract;
 mod errors;
+mod estimates;
 mod fake;
 mod following;
 mod json;

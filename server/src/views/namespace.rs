@@ -50,6 +50,8 @@ pub(crate) struct NamespacePage {
     planned: TimeAgo,
     finished: Option<TimeAgo>,
     eta: Option<Expected>,
+    /// How many durations are unknown.
+    unknown: Option<String>,
     took: Elapsed,
     stalled: Vec<String>,
     failures: Vec<Failure>,
@@ -150,7 +152,8 @@ impl NamespacePage {
             replan_error: namespace.replan_error.clone(),
             planned: TimeAgo::new(detail.summary.created_at, now),
             finished: detail.summary.finished_at.map(|at| TimeAgo::new(at, now)),
-            eta: detail.summary.eta.map(|at| Expected::new(at, now)),
+            eta: eta(&detail.summary, now),
+            unknown: unknown(&detail.summary),
             took: duration(&detail.summary, now),
             stalled: stalled(detail),
             all_failures: only_failed.href(&path),
@@ -181,6 +184,19 @@ fn duration(iteration: &IterationSummary, now: Timestamp) -> Elapsed {
         Some(end) => Elapsed::between(iteration.created_at, end),
         None => Elapsed::since(iteration.created_at, now),
     }
+}
+
+/// Returns when an iteration is expected to end.
+fn eta(iteration: &IterationSummary, now: Timestamp) -> Option<Expected> {
+    let (from, to) = iteration.eta_from.zip(iteration.eta_to)?;
+    Some(Expected::between(from, to, now))
+}
+
+/// Returns how many of the builds that have not ended are of packages without an earlier build.
+fn unknown(iteration: &IterationSummary) -> Option<String> {
+    let (unknown, counts) = (iteration.unknown_durations, &iteration.counts);
+    let open = counts.blocked + counts.ready + counts.building;
+    (unknown > 0).then(|| format!("{unknown} of {open} durations unknown"))
 }
 
 /// Returns why architectures are stalled.

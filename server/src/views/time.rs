@@ -61,21 +61,29 @@ pub(crate) struct Expected {
 }
 
 impl Expected {
-    pub(crate) fn new(at: Timestamp, now: Timestamp) -> Self {
-        let seconds = seconds_between(now, at);
+    /// Returns a time between two others.
+    pub(crate) fn between(from: Timestamp, to: Timestamp, now: Timestamp) -> Self {
+        let (first, last) = (seconds_between(now, from), seconds_between(now, to));
+        let absolute = |at: Timestamp| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string();
         Self {
-            datetime: at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-            absolute: at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
-            text: if seconds < 60 {
-                "within a minute".to_owned()
-            } else {
-                // Estimates have no seconds.
-                let text = duration(seconds);
-                let whole = text.split(" ").next().unwrap_or(&text);
-                let text = if seconds < 3_600 { whole } else { &text };
-                format!("in about {text}")
+            datetime: to.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            absolute: format!("{} to {}", absolute(from), absolute(to)),
+            text: match (rough(first), rough(last)) {
+                _ if last < 60 => "within a minute".to_owned(),
+                (_, last) if first < 60 => format!("within {last}"),
+                (first, last) if first == last => format!("in about {last}"),
+                (first, last) => format!("in {first} to {last}"),
             },
         }
+    }
+}
+
+/// Formats an estimated duration, which has no seconds.
+fn rough(seconds: u64) -> String {
+    let minutes = seconds / 60;
+    match seconds {
+        0..3_600 => format!("{minutes}m"),
+        _ => duration(seconds),
     }
 }
 
@@ -146,12 +154,16 @@ mod tests {
     #[test]
     fn rounds_estimates() {
         let now: Timestamp = "2026-01-02T03:00:00Z".parse().unwrap();
-        for (at, expected) in [
-            ("2026-01-02T02:00:00Z", "within a minute"),
-            ("2026-01-02T03:05:30Z", "in about 5m<"),
-            ("2026-01-02T05:05:30Z", "in about 2h 05m"),
+        for (from, to, expected) in [
+            ("02:00:00", "02:30:00", ">within a minute<"),
+            ("03:00:20", "03:00:50", ">within a minute<"),
+            ("02:00:00", "03:40:30", ">within 40m<"),
+            ("03:05:10", "03:05:50", ">in about 5m<"),
+            ("03:40:10", "05:05:50", ">in 40m to 2h 05m<"),
         ] {
-            let html = Expected::new(at.parse().unwrap(), now).render().unwrap();
+            let at = |time| format!("2026-01-02T{time}Z").parse().unwrap();
+            let expects = Expected::between(at(from), at(to), now);
+            let html = expects.render().unwrap();
             assert!(html.contains(expected), "{html}");
         }
     }

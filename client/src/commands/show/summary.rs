@@ -1,8 +1,9 @@
 //! The summary of a namespace and one of its iterations.
 
 use buildbtw_model::api::{IterationOverview, NamespaceDetail};
+use jiff::Timestamp;
 
-use crate::output::{clean, style, time};
+use crate::output::{Eta, clean, style, time};
 
 /// The most origins that are shown.
 const SHOWN_ORIGINS: usize = 3;
@@ -49,8 +50,8 @@ pub(super) fn lines(namespace: &NamespaceDetail, iteration: &IterationOverview) 
     if let Some(took) = time::between(Some(summary.created_at), summary.finished_at) {
         lines.push(field("duration", took));
     }
-    if let Some(eta) = summary.eta {
-        lines.push(field("ETA", time::date(eta)));
+    if let Some(eta) = Eta::of(summary).text(Timestamp::now()) {
+        lines.push(field("ETA", eta));
     }
     if let Some(number) = summary.superseded_by {
         lines.push(field("superseded", format!("by iteration {number}")));

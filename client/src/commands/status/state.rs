@@ -1,7 +1,7 @@
 //! What `status` reads from the server.
 
 use buildbtw_model::api::{
-    NamespaceSummary, ProblemKind, SourcesOverview, TaskOutage, WorkerSummary,
+    IterationOverview, NamespaceSummary, ProblemKind, SourcesOverview, TaskOutage, WorkerSummary,
 };
 use buildbtw_model::client::ClientError;
 use buildbtw_model::{IterationStatus, NamespaceName};
@@ -65,20 +65,22 @@ pub(super) async fn read(context: &Context) -> Result<State> {
         |namespace: &&&NamespaceSummary| namespace.iteration.status == IterationStatus::Running;
     // The own ones are the first that are asked.
     let asked = own.iter().chain(&others).filter(is_running).take(ASKED);
-    let asked = asked.map(|namespace| stalled(context, &namespace.name));
+    let asked = asked.map(|namespace| overview(context, &namespace.name));
     let unplanned = own.iter().take(ASKED);
     let unplanned = unplanned.map(|namespace| replan_error(context, &namespace.name));
-    let (stalled, unplanned) = tokio::join!(join_all(asked), join_all(unplanned));
-    let stalled: Vec<Vec<Stalled>> = stalled.into_iter().collect::<Result<_>>()?;
-    let stalled: Vec<Stalled> = stalled.into_iter().flatten().collect();
+    let (overviews, unplanned) = tokio::join!(join_all(asked), join_all(unplanned));
+    let overviews: Vec<Option<Overview>> = overviews.into_iter().collect::<Result<_>>()?;
+    let overviews: Vec<Overview> = overviews.into_iter().flatten().collect();
+    let stalled: Vec<Stalled> = overviews.iter().flat_map(stalled).collect();
     let unplanned: Vec<Option<(NamespaceName, String)>> =
         unplanned.into_iter().collect::<Result<_>>()?;
     let unplanned: Vec<_> = unplanned.into_iter().flatten().collect();
-    let mine = own.iter().filter(is_running).copied().cloned().collect();
+    let mine = own.iter().filter(is_running);
+    let mine = mine.map(|one| with_eta(one, &overviews)).collect();
     let in_state = |wanted: &[IterationStatus]| -> Vec<NamespaceSummary> {
         let found = namespaces.iter();
         let found = found.filter(|namespace| wanted.contains(&namespace.iteration.status));
-        found.cloned().collect()
+        found.map(|one| with_eta(one, &overviews)).collect()
     };
     Ok(State {
         running: in_state(&[IterationStatus::Running]),
@@ -101,21 +103,34 @@ async fn outages(context: &Context) -> Vec<TaskOutage> {
     }
 }
 
-/// Returns why a namespace makes no progress, for each of its architectures that makes none.
-async fn stalled(context: &Context, name: &NamespaceName) -> Result<Vec<Stalled>> {
+/// A namespace, and what lists do not say of its iteration.
+type Overview = (NamespaceName, IterationOverview);
+
+async fn overview(context: &Context, name: &NamespaceName) -> Result<Option<Overview>> {
     let overview = context.client.iteration_overview(name, None).await;
-    let Some(overview) = unless_deleted(context, overview)? else {
-        return Ok(Vec::new());
-    };
-    let architectures = overview.architectures.into_iter();
-    let stalled = architectures.filter_map(|summary| {
+    let overview = unless_deleted(context, overview)?;
+    Ok(overview.map(|overview| (name.clone(), overview)))
+}
+
+/// Returns why a namespace makes no progress, for each of its architectures that makes none.
+fn stalled((name, overview): &Overview) -> Vec<Stalled> {
+    let stalled = overview.architectures.iter().filter_map(|summary| {
         Some(Stalled {
             namespace: name.clone(),
-            architecture: summary.architecture,
-            reason: summary.stalled?,
+            architecture: summary.architecture.clone(),
+            reason: summary.stalled.clone()?,
         })
     });
-    Ok(stalled.collect())
+    stalled.collect()
+}
+
+/// Returns a listed namespace with its expected end, which lists do not contain.
+fn with_eta(namespace: &NamespaceSummary, overviews: &[Overview]) -> NamespaceSummary {
+    let mut namespace = namespace.clone();
+    if let Some((_, overview)) = overviews.iter().find(|(name, _)| *name == namespace.name) {
+        namespace.iteration = overview.summary.clone();
+    }
+    namespace
 }
 
 /// Returns why a namespace was not planned again when its sources changed.

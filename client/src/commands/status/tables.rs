@@ -2,12 +2,14 @@
 
 use buildbtw_model::IterationStatus;
 use buildbtw_model::api::NamespaceSummary;
+use jiff::Timestamp;
 
 use super::needs::{Need, NeedKind};
-use crate::output::{Cell, Table, clean, style, time};
+use crate::output::{Cell, Eta, Table, clean, style};
 
 /// Returns the table of running namespaces.
 pub(super) fn running(title: &str, namespaces: &[NamespaceSummary], rows: usize) -> Table {
+    let now = Timestamp::now();
     let mut table = Table::new(&[title, "BUILT", "BUILDING", "FAILED", "ETA"]);
     for namespace in namespaces.iter().take(rows) {
         let iteration = &namespace.iteration;
@@ -17,7 +19,7 @@ pub(super) fn running(title: &str, namespaces: &[NamespaceSummary], rows: usize)
             Cell::new(format_args!("{}/{}", counts.done, counts.total())),
             Cell::new(counts.building),
             Cell::new(counts.failed),
-            Cell::new(iteration.eta.map(time::date).unwrap_or_default()),
+            Cell::new(Eta::of(iteration).time(now).unwrap_or_default()),
         ]);
     }
     table
