@@ -2,7 +2,7 @@
 //! Prints figures; asserts nothing about time.
 //!
 //! The server is a process of its own, and the workers share another one. `just bench` compiles the server first.
-//! `cargo bench … -- chain|scale|paced|urgent|metrics|makespan` runs one part.
+//! `cargo bench … -- chain|scale|paced|urgent|outlook|metrics|makespan` runs one part.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -44,6 +44,9 @@ fn main() {
         }
         if wanted("urgent") {
             urgent(5_000, 50).await;
+        }
+        if wanted("outlook") {
+            outlook(5_000, 21).await;
         }
         if wanted("scale") {
             scale(12_000, 500).await;
@@ -101,6 +104,32 @@ async fn paced(chains: usize, length: usize, workers: usize) {
         "outcome -> dependent, {chains} builds/s      {}",
         spread(latencies)
     );
+    drop(server);
+}
+
+/// Measures how long the overview of a mass rebuild takes, most of which is the simulation of its rest.
+async fn outlook(ready: usize, requests: usize) {
+    let folder = tempfile::tempdir().unwrap();
+    let sources = Sources::new(folder.path());
+    sources.write_graph((0..=ready).map(|number| if number == 0 { Vec::new() } else { vec![0] }));
+    let (server, client) = serve(folder.path(), &sources);
+    let packages = Packages::new(folder.path());
+    create(&client, "p0/main", "mass").await;
+    let first = claim(&client, "bench", 50).await.unwrap();
+    client.heartbeat(first.attempt).await.unwrap();
+    let built = packages.upload(&client, &first).await;
+    report(&client, &first, built).await;
+    // Nothing is expected of workers that are not in contact.
+    claim(&client, "bench", 50).await.unwrap();
+    let name = "mass".parse().unwrap();
+    let mut latencies = Vec::with_capacity(requests);
+    for _ in 0..requests {
+        let begun = Instant::now();
+        let overview = client.iteration_overview(&name, None).await.unwrap();
+        latencies.push(begun.elapsed());
+        assert!(overview.summary.eta_to.is_some());
+    }
+    println!("overview of {ready} builds          {}", spread(latencies));
     drop(server);
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use buildbtw_model::NetworkPolicy;
 use buildbtw_model::api::{CreateNamespace, IterationSummary};
 use jiff::Timestamp;
+use reqwest::Method;
 
 use crate::support::{Job, ServerOptions, Srcinfo, TestServer, new_namespace, parse};
 
@@ -50,6 +51,12 @@ async fn summary(server: &TestServer, name: &str) -> IterationSummary {
     overview.summary
 }
 
+async fn page(server: &TestServer, name: &str) -> String {
+    let request = server.request(Method::GET, &format!("/namespaces/{name}"));
+    let response = request.send().await.unwrap();
+    response.text().await.unwrap()
+}
+
 /// Returns in how many seconds an iteration is expected to end: at least, probably and at most.
 fn range(server: &TestServer, summary: &IterationSummary) -> [i64; 3] {
     let now: Timestamp = server.options.clock.clock().now().into();
@@ -66,6 +73,8 @@ async fn expected_end_is_unknown_until_a_build_has_ended() {
     let before = summary(&server, "first").await;
     let known = (before.eta_from, before.eta, before.eta_to);
     assert_eq!((known, before.unknown_durations), ((None, None, None), 3));
+    let shown = page(&server, "first").await;
+    assert!(shown.contains("3 of 3 durations unknown"), "{shown}");
     takes(&server, &job, 600).await;
     worker.claims().await;
     let after = summary(&server, "first").await;
@@ -90,6 +99,9 @@ async fn expected_end_moves_with_the_builds_of_the_iteration() {
     let before = summary(&server, "second").await;
     assert_eq!(before.unknown_durations, 0);
     assert_eq!(range(&server, &before), [1_200, 1_800, 2_700]);
+    let shown = page(&server, "second").await;
+    assert!(shown.contains(">in 20m to 45m</time>"), "{shown}");
+    assert!(!shown.contains("durations unknown"), "{shown}");
     let build = server.build("second", "c").await;
     assert_eq!((build.estimate_s, build.estimate_is_known), (600, true));
     // One build that takes twice as long makes the others a sixth longer.
