@@ -65,7 +65,7 @@ pub use states::{
     AttemptStatus, BuildStatus, FailureKind, IterationStatus, MissingKeys, NetworkPolicy,
     PipelineStatus, Scope, TokenScope, UnknownState,
 };
-pub use user_info::hide_user_info;
+pub use user_info::{hide_user_info, remove_user_info};
 pub use version::{compare_versions, is_epoch_left_out};
 pub use version_note::VersionNote;
 pub use worker_status::WorkerStatus;

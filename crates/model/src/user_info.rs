@@ -22,6 +22,23 @@ pub fn hide_user_info(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// Returns a URL without its user and password, for people who have credentials of their own. The user of an address
+/// for ssh stays: it is not a secret, and the address is useless without.
+#[must_use]
+pub fn remove_user_info(url: &str) -> Cow<'_, str> {
+    let Some(end) = url.find("://").filter(|_| !url.starts_with("ssh://")) else {
+        return Cow::Borrowed(url);
+    };
+    let (scheme, rest) = url.split_at(end + "://".len());
+    match user_info_end(rest, true) {
+        Some(end) => {
+            let (_, shown) = rest.split_at(end);
+            Cow::Owned(format!("{scheme}{shown}"))
+        }
+        None => Cow::Borrowed(url),
+    }
+}
+
 /// Returns where the host begins in a text without its scheme, if a user precedes it.
 fn user_info_end(rest: &str, is_url: bool) -> Option<usize> {
     let after = |at: usize| at + 1;
@@ -64,6 +81,20 @@ mod tests {
             ("http:u:s3cret@h", "(hidden)@h"),
         ] {
             assert_eq!(hide_user_info(text), shown);
+        }
+    }
+
+    #[test]
+    fn removes_users_and_passwords_from_urls() {
+        for (url, usable) in [
+            ("https://u:s3cret@h:80/a.git", "https://h:80/a.git"),
+            ("https://s3cret@h/$repo/$arch", "https://h/$repo/$arch"),
+            ("https://h/a@b.git", "https://h/a@b.git"),
+            ("ssh://git@h/a.git", "ssh://git@h/a.git"),
+            ("git@h:packages/a.git", "git@h:packages/a.git"),
+            ("/srv/sources/a", "/srv/sources/a"),
+        ] {
+            assert_eq!(remove_user_info(url), usable);
         }
     }
 

@@ -3,6 +3,8 @@
 use buildbtw_model::{BuildId, PackageVersion};
 use sqlx::SqliteExecutor;
 
+use crate::time::Millis;
+
 use super::builds::BuildRow;
 use super::{WriteTransaction, json_list};
 
@@ -96,10 +98,12 @@ pub async fn of_builds(
 }
 
 /// Returns the versions of a build's packages that its namespace has, or had: those of earlier iterations for any
-/// architecture, as in plans, and those of its own iteration for its architecture.
+/// architecture, as in plans, and those of its own iteration for its architecture. With a time, only those that were
+/// built by then; it is unknown when packages of removed iterations were built, and these precede the others.
 pub async fn earlier(
     executor: impl SqliteExecutor<'_>,
     build: &BuildRow,
+    at: Option<Millis>,
 ) -> sqlx::Result<Vec<PackageVersion>> {
     sqlx::query_scalar!(
         // Cross joins keep this order: few packages have one name, a namespace has many packages.
@@ -109,6 +113,10 @@ pub async fn earlier(
            cross join iteration on iteration.id = build.iteration_id
            where build_output.build_id = ?1 and iteration.namespace_id = ?2 and build.id <> ?1
                and (iteration.id <> ?3 or build.architecture = ?4)
+               and (?6 is null or exists (
+                   select 1 from attempt
+                   where attempt.id = package.attempt_id and attempt.finished_at <= ?6
+               ))
            union select former_package.version from build_output
            join former_package on former_package.namespace_id = ?2
                and former_package.pkgname = build_output.pkgname
@@ -122,6 +130,7 @@ pub async fn earlier(
         build.iteration_id,
         build.architecture,
         build.namespace,
+        at,
     )
     .fetch_all(executor)
     .await

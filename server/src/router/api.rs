@@ -125,6 +125,7 @@ fn public_routes() -> Routes {
         .routes(routes!(api::builds::show_build))
         .routes(routes!(api::logs::read_log))
         .routes(routes!(api::logs::read_pkgbuild))
+        .routes(routes!(api::inputs::show_inputs))
         .routes(routes!(api::activity::list_activity))
         .routes(routes!(api::workers::list_workers))
         .routes(routes!(api::sources::list_sources))

@@ -16,7 +16,7 @@ use crate::state::pipelines::Pipelines;
 use crate::time::Millis;
 
 use super::attempt_guard::attempt_ended;
-use super::claim_build::describe;
+use super::build_inputs::describe;
 use super::failed_attempt::remove_uploads;
 use super::job_attempt::{Choice, Retry, choose, retry_build, token_already_exchanged};
 use super::tokens::hash;

@@ -6,6 +6,7 @@ pub mod adopt_attempt;
 pub mod append_log;
 mod attempt_guard;
 mod base_versions;
+pub mod build_inputs;
 pub mod claim_build;
 pub mod create_namespace;
 pub mod delete;

@@ -222,7 +222,7 @@ async fn check_version(
     let may_move = release.is_some() || found.compare(planned).is_gt();
     let earlier = match found == planned {
         true => Vec::new(),
-        false => releases::earlier(database.read(), build).await?,
+        false => releases::earlier(database.read(), build, None).await?,
     };
     // An attempt of an earlier iteration may have been accepted after this plan was made.
     let is_raised = !is_moved

@@ -27,6 +27,7 @@ mod events;
 mod fairness;
 mod following;
 mod gitlab;
+mod inputs;
 mod lists;
 mod logs;
 mod maintenance;

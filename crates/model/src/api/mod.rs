@@ -10,6 +10,7 @@ mod iterations;
 mod namespaces;
 mod outages;
 mod problem;
+mod reproduce;
 mod sources;
 mod tokens;
 mod workers;
@@ -34,6 +35,7 @@ pub use namespaces::{
 };
 pub use outages::TaskOutage;
 pub use problem::{PROBLEM_CONTENT_TYPE, Problem, ProblemKind};
+pub use reproduce::AttemptInputs;
 pub use sources::{
     SourceRefs, SourceRepositorySummary, SourcesOutage, SourcesOverview, SourcesProgress,
 };

@@ -5,8 +5,8 @@ use serde::Serialize;
 
 use super::Client;
 use super::error::ClientError;
-use crate::api::{BuildDetail, BuildSummary};
-use crate::{Architecture, BuildId, BuildStatus, NamespaceName, Pkgbase};
+use crate::api::{AttemptInputs, BuildDetail, BuildSummary};
+use crate::{Architecture, AttemptId, BuildId, BuildStatus, NamespaceName, Pkgbase};
 
 /// The builds to list. An absent value excludes none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -48,6 +48,15 @@ impl Client {
     /// Fails when the server cannot be reached or rejects the request.
     pub async fn build(&self, id: BuildId) -> Result<BuildDetail, ClientError> {
         self.json(self.request(Method::GET, &["builds", &id.to_string()]))
+            .await
+    }
+
+    /// Returns what an attempt builds from.
+    ///
+    /// # Errors
+    /// Fails when the server cannot be reached or rejects the request.
+    pub async fn attempt_inputs(&self, id: AttemptId) -> Result<AttemptInputs, ClientError> {
+        self.json(self.request(Method::GET, &["attempts", &id.to_string(), "inputs"]))
             .await
     }
 }

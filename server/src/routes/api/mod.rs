@@ -5,6 +5,7 @@ pub(crate) mod attempts;
 pub(crate) mod builds;
 pub(crate) mod control;
 pub(crate) mod events;
+pub(crate) mod inputs;
 pub(crate) mod iterations;
 mod log_events;
 pub(crate) mod logs;

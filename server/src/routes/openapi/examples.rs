@@ -239,6 +239,10 @@ fn attempts() -> Examples {
             json!({ "build": claimed_build(), "url": "https://build.example.org/builds/42" }),
         ),
         (
+            "AttemptInputs",
+            json!({ "number": 1, "status": "failed", "build": claimed_build() }),
+        ),
+        (
             "HeartbeatResponse",
             json!({ "lease_s": 60, "cancel": false }),
         ),
@@ -385,9 +389,9 @@ mod tests {
         check_all!(all; CreateNamespace CreateIteration RetryBuilds PlanPreview CreateToken ClaimRequest
             AdoptAttempt ExchangeIdToken Outcome NamespaceSummary NamespaceDetail IterationSummary
             IterationOverview RetriedBuilds BuildSummary BuildDetail AttemptSummary Event ClaimedBuild
-            ExchangedIdToken HeartbeatResponse LogAppended UploadedPackage OutcomeAccepted TokenSummary
+            ExchangedIdToken AttemptInputs HeartbeatResponse LogAppended UploadedPackage OutcomeAccepted TokenSummary
             CreatedToken TokenIdentity SourceRepositorySummary SourcesOverview TaskOutage ReadyResponse Problem
             SetPriority Activity WorkerMachine WorkerLoad DrainWorker WorkerSummary EditNamespace);
-        assert_eq!(seen, 39);
+        assert_eq!(seen, 40);
     }
 }
