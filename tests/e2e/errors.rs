@@ -44,6 +44,8 @@ token of an attempt      | buildbtw token create --scope attempt --name a
 invalid token number     | buildbtw token revoke first
 invalid packager         | buildbtw build '--packager=Unknown Packager'
 tool without version     | buildbtw build --buildtool devtools
+release of an attempt    | buildbtw build set libfoo --pkgrel 2
+attempt without package  | buildbtw build --attempt 00000000-0000-7000-8000-000000000000
 invalid action           | buildbtw build --missing-keys ask
 invalid source network   | buildbtw build --allow-source-network 10.0.0.1/8
 invalid date             | SOURCE_DATE_EPOCH=today buildbtw build
@@ -131,6 +133,9 @@ unknown stage                | buildbtw logs set libfoo --stage 2
 unknown attempt              | buildbtw logs set libfoo --attempt 00000000-0000-7000-8000-000000000000
 no log of a ready build      | buildbtw logs set libfoo
 no log of a blocked build    | buildbtw logs set top
+build of another package     | buildbtw build set other
+build without an attempt     | buildbtw build set libfoo
+build of an unknown attempt  | buildbtw build set libfoo --attempt 00000000-0000-7000-8000-000000000000
 reason for another package   | buildbtw why set other
 retry without failures       | buildbtw retry set
 retry of a ready build       | buildbtw retry set libfoo

@@ -2,6 +2,9 @@
 //! relations, for an origin and for a dependent, from a folder and from GitLab, built in the
 //! sandbox.
 
+use std::path::Path;
+use std::process::Output;
+
 use buildbtw_model::BuildStatus;
 use buildbtw_tests::{Forge, Server, Sources, Worker, cli, is_root, pacman_upgrades, printed};
 
@@ -86,6 +89,66 @@ fn fix_pushed_to_a_folder_continues_failed_rebuild() {
         let _worker = Worker::sandboxed(&server, &folder.path().join("scratch"));
         expect_fix_to_continue(&server, broken, || sources.commit_file(broken, "fixed", ""));
     }
+}
+
+/// Repeats the newest attempt at a package, or another one, on this machine.
+fn repeats(server: &Server, folder: &Path, pkgbase: &str, more: &[&str]) -> Output {
+    let out = folder.join("repeated").display().to_string();
+    let mut arguments = vec!["build", "set", pkgbase, "--output", &out];
+    arguments.extend(more);
+    cli(server, &arguments)
+}
+
+#[test]
+fn failed_attempt_fails_again_on_another_machine_until_it_is_fixed() {
+    if !is_root() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let sources = Sources::new(folder.path());
+    for name in [ORIGIN, DEPENDENT] {
+        sources.commit_with(name, &srcinfo(name), &pkgbuild(name, name == DEPENDENT));
+    }
+    let server = Server::start(folder.path(), &sources);
+    let _worker = Worker::sandboxed(&server, &folder.path().join("scratch"));
+    let new = ["new", "libgreet/main", "--name=set", "--follow"];
+    let output = cli(&server, &new);
+    assert_eq!(output.status.code(), Some(1), "{}", printed(&output));
+
+    // The dependent installs the origin from its view of the rebuild.
+    let failed = repeats(&server, folder.path(), DEPENDENT, &[]);
+    let text = printed(&failed);
+    assert_eq!(failed.status.code(), Some(1), "{text}");
+    assert!(
+        text.contains("repeats attempt 1 of greet 1-1.1 for x86_64 (failed): commit "),
+        "{text}"
+    );
+    assert!(
+        text.contains("error: the build failed (package): "),
+        "{text}"
+    );
+    let built = repeats(&server, folder.path(), ORIGIN, &[]);
+    assert_eq!(built.status.code(), Some(0), "{}", printed(&built));
+    let package = folder
+        .path()
+        .join("repeated/libgreet-1-1-x86_64.pkg.tar.zst");
+    assert!(package.is_file(), "{}", printed(&built));
+
+    let (client, name) = (server.client(), "set".parse().unwrap());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let iteration = runtime.block_on(client.iteration(&name, None)).unwrap();
+    let mut builds = iteration.builds.iter();
+    let greet = builds.find(|build| build.pkgbase.as_str() == DEPENDENT);
+    let attempt = greet.unwrap().attempt.unwrap().to_string();
+    sources.commit_file(DEPENDENT, "fixed", "");
+    let retry = cli(&server, &["retry", "set", "--latest"]);
+    assert!(retry.status.success(), "{}", printed(&retry));
+    runtime.block_on(wait_until_done(&client, &name, 2));
+    let fixed = repeats(&server, folder.path(), DEPENDENT, &[]);
+    assert_eq!(fixed.status.code(), Some(0), "{}", printed(&fixed));
+    // The attempt that failed has the commit of that time.
+    let again = repeats(&server, folder.path(), DEPENDENT, &["--attempt", &attempt]);
+    assert_eq!(again.status.code(), Some(1), "{}", printed(&again));
 }
 
 #[test]

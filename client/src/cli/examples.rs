@@ -94,7 +94,8 @@ examples! {
         "buildbtw completions bash > buildbtw.bash"
         "buildbtw completions fish";
     BUILD:
-        "buildbtw build libgreet --output packages --arch x86_64";
+        "buildbtw build libgreet --output packages --arch x86_64"
+        "buildbtw build openssl-4 curl  # repeat the newest attempt at curl";
     SANDBOX:
         "buildbtw sandbox --dir root --network -- pacman --sync --refresh";
 }

@@ -2,110 +2,14 @@
 
 use std::path::PathBuf;
 
-use buildbtw_builder::SourceNetwork;
-use buildbtw_model::settings::any_number;
-use buildbtw_model::{
-    Architecture, BuildToolName, BuildToolVersion, MissingKeys, NetworkPolicy, Packager,
-    RepositoryName,
-};
+use buildbtw_model::RepositoryName;
 use clap::Args;
-
-use crate::completion;
 
 /// The arguments of `completions`.
 #[derive(Args, Debug)]
 pub struct CompletionsArgs {
     /// Shell to print completions for
     pub shell: clap_complete::Shell,
-}
-
-/// The arguments of `build`.
-#[derive(Args, Debug)]
-pub struct BuildArgs {
-    /// Folder with PKGBUILD and .SRCINFO
-    #[arg(default_value = ".")]
-    pub dir: PathBuf,
-    /// Folder for the packages
-    #[arg(long, value_name = "DIR", default_value = ".")]
-    pub output: PathBuf,
-    /// Pacman repository to install dependencies from
-    ///
-    /// Repeatable. The first repository that has a package wins.
-    #[arg(long = "repository", value_name = "NAME=URL")]
-    pub repositories: Vec<RepositoryArgument>,
-    /// Root of a pacstrapped system to build on
-    ///
-    /// [default: this machine's /usr]
-    #[arg(long, value_name = "DIR", env = "BUILDBTW_BASE_ROOT")]
-    pub base_root: Option<PathBuf>,
-    /// Architecture to build for
-    ///
-    /// [default: this machine's architecture]
-    #[arg(long, value_name = "ARCH", alias = "architecture")]
-    pub arch: Option<Architecture>,
-    /// Release to write into the PKGBUILD
-    #[arg(long, value_name = "R")]
-    pub pkgrel: Option<String>,
-    /// `PACKAGER` of the packages, as in makepkg.conf
-    #[arg(
-        long,
-        value_name = "NAME <MAIL>",
-        env = "BUILDBTW_PACKAGER",
-        default_value_t = Packager::default()
-    )]
-    pub packager: Packager,
-    /// `BUILDTOOL` of the packages
-    ///
-    /// [default: buildbtw]
-    #[arg(long, value_name = "NAME", requires = "buildtoolver")]
-    pub buildtool: Option<BuildToolName>,
-    /// `BUILDTOOLVER` of the packages
-    ///
-    /// [default: this program's version]
-    #[arg(long, value_name = "VERSION")]
-    pub buildtoolver: Option<BuildToolVersion>,
-    /// Date of the packages and their files, in seconds since 1970
-    ///
-    /// With the `builddate` of a package's .BUILDINFO and the kept PKGBUILD of its build, the same
-    /// package is built again, byte for byte. [default: now]
-    #[arg(
-        long,
-        value_name = "SECONDS",
-        env = "SOURCE_DATE_EPOCH",
-        value_parser = any_number::<u64>
-    )]
-    pub source_date_epoch: Option<u64>,
-    /// Network policy: none, sources or prepare
-    ///
-    /// With `prepare`, prepare() and pkgver() have a network too.
-    #[arg(
-        long,
-        value_name = "POLICY",
-        default_value_t,
-        add = completion::network_policies()
-    )]
-    pub network: NetworkPolicy,
-    /// Additional network to fetch sources from
-    ///
-    /// By default this machine's and private networks are refused. Repeatable, or separated by
-    /// commas.
-    #[arg(
-        long = "allow-source-network",
-        value_name = "CIDR",
-        env = "BUILDBTW_ALLOW_SOURCE_NETWORK",
-        value_delimiter = ','
-    )]
-    pub allow_source_networks: Vec<SourceNetwork>,
-    /// Action when the key of a signed source is not in keys/pgp
-    ///
-    /// `fail`: the build fails. `warn`: the log has a warning.
-    #[arg(
-        long,
-        value_name = "ACTION",
-        default_value_t,
-        add = completion::missing_keys()
-    )]
-    pub missing_keys: MissingKeys,
 }
 
 /// The arguments of `sandbox`.

@@ -1,5 +1,6 @@
 //! The command line: one file per group of commands.
 
+mod build;
 mod examples;
 mod global;
 mod inspect;
@@ -13,11 +14,12 @@ mod usage;
 
 use clap::{Parser, Subcommand};
 
+pub use build::{BuildArgs, GitArgs};
 pub use global::Global;
 pub use inspect::{
     ConfigArgs, ConfigCommand, ConfigKey, DiffArgs, IterationArgument, OpenArgs, StatusArgs,
 };
-pub use local::{BindArgument, BuildArgs, CompletionsArgs, RepositoryArgument, SandboxArgs};
+pub use local::{BindArgument, CompletionsArgs, RepositoryArgument, SandboxArgs};
 pub use namespaces::{
     DeleteArgs, LogsArgs, NamespaceArgs, Pattern, PrioritizeArgs, RetryArgs, ShowArgs, WatchArgs,
     WhyArgs,
@@ -137,6 +139,8 @@ pub enum Command {
     #[command(after_help = examples::COMPLETIONS)]
     Completions(CompletionsArgs),
     /// Build one package on this machine as a worker would
+    ///
+    /// From a folder, or as an attempt of a namespace was built. Exits with 1 if the build failed.
     #[command(after_help = examples::BUILD)]
     Build(BuildArgs),
     /// Run a command in a root kept in a folder

@@ -2,6 +2,7 @@
 
 mod activity;
 mod build;
+mod choose;
 mod completions;
 mod config;
 mod control;
@@ -73,7 +74,7 @@ pub async fn run(cli: Cli) -> Result<u8, Error> {
         Command::Sources(args) => sources::run(&context(json)?, &args).await,
         Command::Token(args) => token::run(&context(json)?, args).await,
         Command::Completions(args) => completions::run(&args),
-        Command::Build(args) => build::run(&args).await,
+        Command::Build(args) => build::run(&global, &args).await,
         Command::Sandbox(args) => sandbox::run(args).await,
     }
 }

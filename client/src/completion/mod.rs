@@ -12,8 +12,8 @@ pub(crate) use packages::{
     builds, excluded, included, origins, patterns, pkgbases, removed_origins,
 };
 pub(crate) use places::{
-    architectures, built_architectures, compared_iterations, iterations, namespaces, people,
-    tokens, workers,
+    architectures, built_architectures, compared_iterations, folders_and_namespaces, iterations,
+    namespaces, people, tokens, workers,
 };
 pub(crate) use values::{
     build_states, iteration_states, missing_keys, network_policies, priorities, scopes,

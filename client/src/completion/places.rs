@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 
 use buildbtw_model::NamespaceName;
 use buildbtw_model::client::ActivityQuery;
-use clap_complete::engine::CompletionCandidate;
+use clap_complete::engine::{CompletionCandidate, PathCompleter, ValueCompleter as _};
 
 use super::question::{Question, beginning, sorted};
 
@@ -22,6 +22,13 @@ pub(crate) fn namespaces(current: &OsStr) -> Vec<CompletionCandidate> {
         Some(names.collect())
     });
     beginning(current, found)
+}
+
+/// Completes a folder, or the name of a namespace.
+pub(crate) fn folders_and_namespaces(current: &OsStr) -> Vec<CompletionCandidate> {
+    let mut candidates = PathCompleter::dir().complete(current);
+    candidates.extend(namespaces(current));
+    candidates
 }
 
 /// Completes the number of an iteration of the namespace that is already on the command line.

@@ -20,6 +20,7 @@ mod notes;
 mod open;
 mod people;
 mod program;
+mod reproducing;
 mod scaling;
 mod schema;
 mod snapshots;

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use buildbtw_model::api::{ExpectedPackage, Repository};
+use buildbtw_model::api::{ClaimedBuild, ExpectedPackage, Repository};
 use buildbtw_model::{
     Architecture, AttemptId, BuildTool, CommitHash, MissingKeys, NetworkPolicy, PackageVersion,
     Packager, Pkgbase, ReleaseRule, RepositoryName,
@@ -83,6 +83,40 @@ impl BuildRequest {
             packager: Packager::default(),
             build_tool: BuildTool::default(),
             bootstrap: false,
+        }
+    }
+
+    /// Creates the request for a build that the server describes, with the default limits.
+    #[must_use]
+    pub fn of_claimed(claimed: &ClaimedBuild) -> Self {
+        let source = Source::Git {
+            url: claimed.source.clone_url.clone(),
+            commit: claimed.source.commit.clone(),
+        };
+        Self {
+            attempt: claimed.attempt,
+            pkgbase: claimed.pkgbase.clone(),
+            architecture: claimed.architecture.clone(),
+            source,
+            pkgrel: claimed.pkgrel.clone(),
+            version: Some(claimed.version.clone()),
+            release: claimed.release.clone(),
+            packages: claimed.packages.clone(),
+            dependencies: claimed.dependencies.clone(),
+            sources: claimed.sources.clone(),
+            repositories: claimed.repositories.clone(),
+            namespace_repository: Some(RepositoryName::from(&claimed.namespace)),
+            limits: Limits {
+                time: Duration::from_secs(claimed.timeout_s.into()),
+                ..Limits::default()
+            },
+            network: claimed.network,
+            missing_keys: claimed.missing_keys,
+            // Packages cannot have dates before 1970.
+            source_date_epoch: claimed.source_date_epoch.source_date_epoch(),
+            packager: claimed.packager.clone(),
+            build_tool: claimed.build_tool.clone(),
+            bootstrap: claimed.bootstrap,
         }
     }
 

@@ -1,6 +1,5 @@
 //! `buildbtw logs`: prints the log of a build, with `--follow` while it grows, or those of all failed builds.
 
-mod choose;
 mod sink;
 pub(super) mod stream;
 
@@ -9,12 +8,12 @@ use buildbtw_model::client::BuildQuery;
 use buildbtw_model::{AttemptId, BuildStatus, Pkgbase};
 use serde::Serialize;
 
+use super::choose::{Wanted, can_begin, choose, missing_log, missing_log_error, origin_of_log};
 use super::unknown::unknown_build;
 use crate::cli::LogsArgs;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::output::style;
-use choose::{can_begin, choose, missing_log, missing_log_error, origin_of_log};
 use sink::{Lines, Sink};
 use stream::{copy, wait_for_attempt};
 
@@ -52,7 +51,12 @@ async fn of_package(context: &Context, args: &LogsArgs, pkgbase: &Pkgbase) -> Re
     if builds.is_empty() {
         return Err(unknown_build(context, &args.namespace, &iteration, pkgbase).await);
     }
-    let build = choose(args, pkgbase, &builds)?;
+    let wanted = Wanted {
+        namespace: &args.namespace,
+        arch: args.arch.as_ref(),
+        stage: args.stage,
+    };
+    let build = choose(&wanted, pkgbase, &builds)?;
     let attempt = match (args.attempt.or(build.attempt), events) {
         (Some(attempt), _) => attempt,
         (None, Some(events)) if can_begin(build.status) => {

@@ -5,6 +5,7 @@ use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use buildbtw_model::api::{BuildDetail, BuildSummary, Page};
 use buildbtw_model::{AttemptId, BuildId, BuildStatus};
+use serde_json::{Value, json};
 
 use super::Fake;
 use super::replies::ApiResult;
@@ -94,5 +95,18 @@ pub(super) async fn log(
         // An empty chunk would end the stream.
         let over = !follow || inner.attempt.status.is_final();
         (!rest.is_empty() || over).then_some(rest)
+    }))
+}
+
+/// Returns a build for an architecture that no machine has.
+pub(super) async fn inputs(Path(id): Path<AttemptId>) -> Json<Value> {
+    Json(json!({
+        "number": 2, "status": "failed", "build": {
+            "attempt": id, "build": 1, "namespace": "space", "iteration": 1, "pkgbase": "libgreet",
+            "architecture": "pdp11", "stage": 1, "pkgrel": "1.1", "version": "2.0-1.1",
+            "source": { "clone_url": "http://server/libgreet.git", "commit": "a".repeat(40) },
+            "packages": [], "dependencies": [], "sources": [], "repositories": [],
+            "source_date_epoch": 1_700_000_000, "timeout_s": 60, "lease_s": 60,
+        },
     }))
 }

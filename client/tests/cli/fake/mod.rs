@@ -123,6 +123,7 @@ impl Fake {
             .route("/namespaces/{name}/priority", put(namespaces::prioritize))
             .route("/builds/{id}", get(builds::build))
             .route("/attempts/{id}/log", get(builds::log))
+            .route("/attempts/{id}/inputs", get(builds::inputs))
             .route("/sources", get(sources::sources))
             .route("/sources/overview", get(sources::sources_overview))
             .route("/sources/{pkgbase}/refs", get(sources::refs))

@@ -1,22 +1,29 @@
-//! The build whose log is printed, and why a build has none.
+//! The build of a package whose log is printed or which is repeated, and why a build has no log.
 
 use buildbtw_model::api::{BuildSummary, ReusedFrom};
-use buildbtw_model::{BuildStatus, Pkgbase};
+use buildbtw_model::{Architecture, BuildStatus, NamespaceName, Pkgbase};
 
-use crate::cli::LogsArgs;
 use crate::context::Context;
 use crate::error::{Error, Result};
 
-/// Returns the build whose log to print.
+/// What the command line says about the build.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted<'a> {
+    pub(super) namespace: &'a NamespaceName,
+    pub(super) arch: Option<&'a Architecture>,
+    pub(super) stage: Option<u32>,
+}
+
+/// Returns the build that is meant.
 pub(super) fn choose<'a>(
-    args: &LogsArgs,
+    wanted: &Wanted<'_>,
     pkgbase: &Pkgbase,
     builds: &'a [BuildSummary],
 ) -> Result<&'a BuildSummary> {
     let fits = |build: &&BuildSummary| {
-        let architecture = args.arch.as_ref();
+        let architecture = wanted.arch;
         architecture.is_none_or(|architecture| build.architecture == *architecture)
-            && args.stage.is_none_or(|stage| build.stage == stage)
+            && wanted.stage.is_none_or(|stage| build.stage == stage)
     };
     let fitting: Vec<&BuildSummary> = builds.iter().filter(fits).collect();
     let mut architectures: Vec<&str> = fitting
@@ -40,11 +47,11 @@ pub(super) fn choose<'a>(
         Error::with_hint(
             format!(
                 "namespace `{}` has no build of `{pkgbase}` with this architecture and stage",
-                args.namespace
+                wanted.namespace
             ),
             format!(
                 "`buildbtw show {}` lists architectures and stages",
-                args.namespace
+                wanted.namespace
             ),
         )
     })

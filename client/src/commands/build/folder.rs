@@ -1,73 +1,32 @@
-//! `buildbtw build`: builds one package on this machine, in the sandbox that workers use.
+//! `buildbtw build DIR`: builds a package from a folder.
 
 use std::path::Path;
-use std::sync::Mutex;
 
-use buildbtw_builder::{BuildOutcome, BuildRequest, Builder, Source};
+use buildbtw_builder::{BuildRequest, Source};
 use buildbtw_model::api::ExpectedPackage;
 use buildbtw_model::{Architecture, settings};
 use buildbtw_planner::{SourcePackage, parse_srcinfo};
 
-use super::sandbox::{
-    builder_error, cancel_on_signal, machine_architecture, repositories, sandbox_config,
-};
+use super::super::sandbox::{machine_architecture, repositories};
+use super::perform::{conclude, perform};
 use crate::cli::BuildArgs;
 use crate::error::{Error, Result};
-use crate::output::{LogCleaner, Output, clean};
 
 pub(super) async fn run(args: &BuildArgs) -> Result<u8> {
     let architecture = match &args.arch {
         Some(architecture) => architecture.clone(),
         None => machine_architecture()?,
     };
-    let source = read_source(&args.dir)?;
+    let source = read_source(&args.target)?;
     if !source.builds_for(&architecture) {
         return Err(Error::with_hint(
             format!("`{}` is not built for {architecture}", source.pkgbase()),
             "choose another architecture with --arch",
         ));
     }
-    let mut config = sandbox_config(args.base_root.as_deref()).await?;
-    config
-        .allow_source_networks
-        .clone_from(&args.allow_source_networks);
-    let builder = Builder::sandboxed(config);
-    fs_err::create_dir_all(&args.output)?;
-    let output_dir = fs_err::canonicalize(&args.output)?;
     let request = request(args, &source, &architecture)?;
-    let log = LogPrinter::new();
-    let sink = |bytes: &[u8]| log.print(bytes);
-    let outcome = builder
-        .build(&request, &output_dir, &sink, cancel_on_signal()?)
-        .await;
-    log.finish();
-    match outcome {
-        BuildOutcome::Succeeded {
-            packages,
-            notes,
-            pkgbuild,
-        } => {
-            let output = &Output::new(None);
-            for note in notes {
-                output.note(format_args!("note: {}", clean(&note)));
-            }
-            if let Some(path) = pkgbuild.filter(|path| is_changed(path, &args.dir)) {
-                output.note(format_args!(
-                    "note: the PKGBUILD was changed for this build and saved as {}",
-                    path.display()
-                ));
-            }
-            for package in packages {
-                output.line(package.path.display())?;
-            }
-            Ok(0)
-        }
-        BuildOutcome::Failed { kind, explanation } => {
-            Err(builder_error(explanation.map(|message| {
-                format!("the build failed ({kind}): {message}")
-            })))
-        }
-    }
+    let outcome = perform(args, None, &request).await?;
+    conclude(outcome, |kept| is_changed(kept, &args.target))
 }
 
 /// Returns whether the PKGBUILD of the build differs from that of the folder; removes it otherwise.
@@ -105,7 +64,7 @@ fn request(
     source: &SourcePackage,
     architecture: &Architecture,
 ) -> Result<BuildRequest> {
-    let folder = fs_err::canonicalize(&args.dir)?;
+    let folder = fs_err::canonicalize(&args.target)?;
     let mut request = BuildRequest::new(
         source.pkgbase().clone(),
         architecture.clone(),
@@ -142,44 +101,6 @@ fn request(
     Ok(request)
 }
 
-/// Prints the log while it grows.
-struct LogPrinter {
-    output: Output,
-    cleaner: Mutex<Option<LogCleaner>>,
-}
-
-impl LogPrinter {
-    fn new() -> Self {
-        let output = Output::new(None);
-        Self {
-            cleaner: Mutex::new(output.terminal.then(LogCleaner::for_stdout)),
-            output,
-        }
-    }
-
-    fn print(&self, bytes: &[u8]) {
-        let mut cleaner = self
-            .cleaner
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        // The build continues without a reader: its packages are the result.
-        let _ = match cleaner.as_mut() {
-            Some(cleaner) => self.output.bytes(&cleaner.feed(bytes)),
-            None => self.output.bytes(bytes),
-        };
-    }
-
-    fn finish(self) {
-        let cleaner = self
-            .cleaner
-            .into_inner()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(cleaner) = cleaner {
-            let _ = self.output.bytes(&cleaner.finish());
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use buildbtw_model::BuildTool;
@@ -197,10 +118,10 @@ mod tests {
         let srcinfo = "pkgbase = a\npkgver = 1\npkgrel = 1\narch = any\n\npkgname = a\n";
         fs_err::write(folder.path().join(".SRCINFO"), srcinfo).unwrap();
         let args = BuildArgs {
-            dir: folder.path().to_owned(),
+            target: folder.path().to_owned(),
             ..args
         };
-        let source = read_source(&args.dir).unwrap();
+        let source = read_source(&args.target).unwrap();
         let request = request(&args, &source, &"x86_64".parse().unwrap()).unwrap();
         Some(request.build_tool)
     }
