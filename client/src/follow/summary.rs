@@ -135,8 +135,10 @@ fn failure(
         true => format!(" --arch {architecture}"),
         false => String::new(),
     };
-    lines.push(format!(
-        "  log: buildbtw logs {namespace} {pkgbase}{choice}"
-    ));
+    for (label, command) in [("log", "logs"), ("repeat", "build")] {
+        lines.push(format!(
+            "  {label}: buildbtw {command} {namespace} {pkgbase}{choice}"
+        ));
+    }
     lines
 }

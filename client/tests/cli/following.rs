@@ -68,7 +68,7 @@ async fn prints_failures_with_the_builds_they_block() {
     let ran = run.end().await;
     assert_eq!(ran.code, 1, "{}", ran.stderr);
     let end = "\n\nfailed libgreet 2.0-1\n  no  [2Jcompiler\n  blocks party\n  \
-               log: buildbtw logs space libgreet\n\n\
+               log: buildbtw logs space libgreet\n  repeat: buildbtw build space libgreet\n\n\
                space failed: 0 of 2 built in 1.0 s (1 failed, 1 blocked)";
     assert!(ran.stdout.ends_with(end), "{:?}", ran.stdout);
 }

@@ -3,7 +3,7 @@
 use askama::Template;
 use askama::filters::urlencode;
 use buildbtw_model::api::{AttemptSummary, BuildDetail, BuildSummary, PipelineSummary, ReusedFrom};
-use buildbtw_model::{AttemptId, NamespaceName, Pkgbase, TraceId};
+use buildbtw_model::{AttemptId, BuildStatus, NamespaceName, Pkgbase, TraceId};
 use jiff::Timestamp;
 
 use super::build_table::took;
@@ -37,6 +37,8 @@ pub(crate) struct BuildPage {
     reason: Reason,
     blocked_by: Option<Names>,
     reused_from: Option<ReusedLink>,
+    /// The command that repeats the shown attempt, if the build failed.
+    repeat: Option<String>,
     needs: Neighbours,
     needed_by: Neighbours,
     attempts: Vec<Attempt>,
@@ -158,6 +160,7 @@ impl BuildPage {
                 .map(|summary| attempt(links, summary, &build, shown, now))
                 .collect(),
             log: log.as_ref().map(Log::new),
+            repeat: shown.and_then(|attempt| repeat(&build, &detail.namespace, attempt)),
             needs: neighbours(detail.needs),
             needed_by: neighbours(detail.needed_by),
             namespace: detail.namespace,
@@ -169,6 +172,13 @@ impl BuildPage {
             build,
         })
     }
+}
+
+/// Returns the command that repeats an attempt at a failed build on the machine of a packager.
+fn repeat(build: &BuildSummary, namespace: &NamespaceName, attempt: AttemptId) -> Option<String> {
+    let pkgbase = &build.pkgbase;
+    (build.status == BuildStatus::Failed)
+        .then(|| format!("buildbtw build {namespace} {pkgbase} --attempt {attempt}"))
 }
 
 fn packages(links: &Links, detail: &BuildDetail) -> Vec<Package> {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use buildbtw_model::api::{AttemptInputs, ClaimedBuild, CreateIteration, ProblemKind, RetryBuilds};
 use buildbtw_model::{AttemptId, AttemptStatus, FailureKind};
+use reqwest::Method;
 use serde_json::{Value, to_value};
 
 use crate::support::{Job, ServerOptions, SourceTree, Srcinfo, TestServer, parse, refusal};
@@ -106,4 +107,22 @@ async fn refuses_inputs_of_unknown_attempts() {
     assert_eq!(problem.kind, ProblemKind::NotFound);
     assert!(problem.title.contains("attempt 00000000"), "{problem:?}");
     assert!(problem.hint.unwrap().contains("lists its attempts"));
+}
+
+#[tokio::test]
+async fn page_of_failed_build_names_the_command_that_repeats_the_attempt() {
+    let server = TestServer::start(family).await;
+    server.namespace("set", &["libgreet/main"]).await;
+    let job = server.worker("w").await.claims().await;
+    let attempt = job.claimed.attempt;
+    let page = async || {
+        let path = format!("/builds/{}?attempt={attempt}", job.claimed.build);
+        let response = server.request(Method::GET, &path).send().await.unwrap();
+        response.text().await.unwrap()
+    };
+    let command = format!("<code>buildbtw build set libgreet --attempt {attempt}</code>");
+    assert!(!page().await.contains("buildbtw build"), "it may succeed");
+    fails(&job).await;
+    let html = page().await;
+    assert!(html.contains(&command), "{html}");
 }

@@ -71,7 +71,27 @@ async fn of_package(context: &Context, args: &LogsArgs, pkgbase: &Pkgbase) -> Re
     if let Some(origin) = origin.filter(|known| known.attempt == attempt) {
         context.output.note(origin_of_log(context, build, origin));
     }
-    print_all(context, args, &[(build, attempt)]).await
+    let code = print_all(context, args, &[(build, attempt)]).await?;
+    if build.status == BuildStatus::Failed && !context.output.is_json() {
+        context.output.hint(repeat(args, pkgbase));
+    }
+    Ok(code)
+}
+
+/// Returns how to repeat the attempt whose log was printed.
+fn repeat(args: &LogsArgs, pkgbase: &Pkgbase) -> String {
+    let mut command = format!("buildbtw build {} {pkgbase}", args.namespace);
+    if let Some(attempt) = args.attempt {
+        command.push_str(&format!(" --attempt {attempt}"));
+    } else {
+        if let Some(arch) = &args.arch {
+            command.push_str(&format!(" --arch {arch}"));
+        }
+        if let Some(stage) = args.stage {
+            command.push_str(&format!(" --stage {stage}"));
+        }
+    }
+    format!("`{command}` repeats this attempt on your machine")
 }
 
 /// Prints the logs of all failed builds, each below a line that names the build.

@@ -60,6 +60,10 @@ pub(super) fn lines(namespace: &NamespaceDetail, iteration: &IterationOverview) 
         let text = format!("since its sources changed: {}", clean(error));
         lines.push(field("not planned", text));
     }
+    if summary.counts.failed > 0 {
+        let name = &namespace.summary.name;
+        lines.push(field("repeat", format!("buildbtw build {name} PKGBASE")));
+    }
     lines.push(field("web", clean(&namespace.web_url)));
     lines.extend(architectures(iteration));
     let status = style::paint(style::iteration(summary.status), summary.status);
