@@ -40,6 +40,7 @@ mod releases;
 mod reports;
 mod runner_deaths;
 mod runner_jobs;
+mod sandboxes;
 mod service_manager;
 mod start_errors;
 mod stories;
