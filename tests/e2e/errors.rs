@@ -62,6 +62,7 @@ no .SRCINFO              | buildbtw build nowhere --arch x86_64
 folder named .SRCINFO    | buildbtw build folder --arch x86_64
 .SRCINFO without pkgbase | buildbtw build nameless --arch x86_64
 other architecture       | buildbtw build tree/greet --arch riscv64
+shell without a terminal | buildbtw build tree/greet --arch x86_64 --shell
 missing source tree      | buildbtw plan greet --srcinfo nowhere
 empty source tree        | buildbtw plan greet --srcinfo folder
 unknown pkgbase          | buildbtw plan nothing --srcinfo tree

@@ -6,7 +6,10 @@ use std::path::Path;
 use std::process::Output;
 
 use buildbtw_model::BuildStatus;
-use buildbtw_tests::{Forge, Server, Sources, Worker, cli, is_root, pacman_upgrades, printed};
+use buildbtw_tests::{
+    Forge, Server, Sources, Worker, cli, cli_command, is_root, on_terminal, pacman_upgrades,
+    printed,
+};
 
 use crate::following::{status, wait_until_done};
 
@@ -139,7 +142,13 @@ fn failed_attempt_fails_again_on_another_machine_until_it_is_fixed() {
     let iteration = runtime.block_on(client.iteration(&name, None)).unwrap();
     let mut builds = iteration.builds.iter();
     let greet = builds.find(|build| build.pkgbase.as_str() == DEPENDENT);
-    let attempt = greet.unwrap().attempt.unwrap().to_string();
+    let greet = greet.unwrap();
+    let attempt = greet.attempt.unwrap().to_string();
+    let shell = cli_command(&server, &["shell", &greet.id.to_string()]);
+    let typed = [("exit` leaves it", "pacman -Q libgreet; exit\r")];
+    let (code, seen) = on_terminal(&shell, &typed);
+    assert_eq!(code, Some(1), "{seen}");
+    assert!(seen.contains("libgreet 1-1\r\n"), "{seen}");
     sources.commit_file(DEPENDENT, "fixed", "");
     let retry = cli(&server, &["retry", "set", "--latest"]);
     assert!(retry.status.success(), "{}", printed(&retry));

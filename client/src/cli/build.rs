@@ -30,6 +30,12 @@ pub struct BuildArgs {
     /// Source package of the namespace
     #[arg(add = ArgValueCompleter::new(completion::builds))]
     pub pkgbase: Option<Pkgbase>,
+    /// Open a shell in the root if the build fails
+    ///
+    /// The shell is that of the build user, without a network, in the folder where the commands of
+    /// the PKGBUILD ran. There is no limit of time or silence.
+    #[arg(long)]
+    pub shell: bool,
     /// Id of the attempt to repeat
     ///
     /// [default: the newest]

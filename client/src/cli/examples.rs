@@ -95,7 +95,11 @@ examples! {
         "buildbtw completions fish";
     BUILD:
         "buildbtw build libgreet --output packages --arch x86_64"
-        "buildbtw build openssl-4 curl  # repeat the newest attempt at curl";
+        "buildbtw build openssl-4 curl  # repeat the newest attempt at curl"
+        "buildbtw build openssl-4 curl --shell";
+    SHELL:
+        "buildbtw shell openssl-4 curl"
+        "buildbtw shell 1234  # the build of this number";
     SANDBOX:
         "buildbtw sandbox --dir root --network -- pacman --sync --refresh";
 }

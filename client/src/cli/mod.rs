@@ -143,6 +143,12 @@ pub enum Command {
     /// From a folder, or as an attempt of a namespace was built. Exits with 1 if the build failed.
     #[command(after_help = examples::BUILD)]
     Build(BuildArgs),
+    /// Build one package, and open a shell where it fails
+    ///
+    /// As `build --shell`. Accepts the number of a build, too: `buildbtw shell 1234` repeats its
+    /// newest attempt.
+    #[command(after_help = examples::SHELL)]
+    Shell(BuildArgs),
     /// Run a command in a root kept in a folder
     #[command(after_help = examples::SANDBOX)]
     Sandbox(SandboxArgs),

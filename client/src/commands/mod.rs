@@ -18,6 +18,7 @@ mod new;
 mod new_iteration;
 mod open;
 mod plan;
+mod relay;
 pub(crate) mod rows;
 mod sandbox;
 mod show;
@@ -75,6 +76,7 @@ pub async fn run(cli: Cli) -> Result<u8, Error> {
         Command::Token(args) => token::run(&context(json)?, args).await,
         Command::Completions(args) => completions::run(&args),
         Command::Build(args) => build::run(&global, &args).await,
+        Command::Shell(args) => build::shell(&global, args).await,
         Command::Sandbox(args) => sandbox::run(args).await,
     }
 }

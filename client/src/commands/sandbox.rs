@@ -9,6 +9,7 @@ use buildbtw_telemetry::spawn_named;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use super::relay::{self, Relay, Takeover};
 use crate::cli::{RepositoryArgument, SandboxArgs};
 use crate::error::{Error, Result};
 use crate::output::Output;
@@ -17,7 +18,7 @@ use crate::output::Output;
 const SCRATCH: &str = "/var/lib/buildbtw-sandboxes";
 
 pub(super) async fn run(args: SandboxArgs) -> Result<u8> {
-    let config = sandbox_config(args.base_root.as_deref()).await?;
+    let mut config = sandbox_config(args.base_root.as_deref()).await?;
     let mut binds = Vec::new();
     for bind in args.binds {
         binds.push(Bind {
@@ -40,9 +41,17 @@ pub(super) async fn run(args: SandboxArgs) -> Result<u8> {
         // The command continues without a reader, as with SIGPIPE ignored in a shell.
         let _ = output.bytes(bytes);
     };
-    let code = run_in_root(&config, &command, &sink, cancel_on_signal()?)
-        .await
-        .map_err(|error| builder_error(error.explanation))?;
+    let relay = match relay::is_possible() {
+        true => Some(Relay::open(Takeover::AtOnce)?),
+        false => None,
+    };
+    config.terminal = relay.as_ref().map(Relay::terminal);
+    let running = run_in_root(&config, &command, &sink, cancel_on_signal()?);
+    let ended = match relay {
+        Some(relay) => relay.during(running).await?,
+        None => running.await,
+    };
+    let code = ended.map_err(|error| builder_error(error.explanation))?;
     // The exit code is at most 128 + signal.
     Ok(u8::try_from(code).unwrap_or(u8::MAX))
 }

@@ -80,7 +80,10 @@ impl Contract {
                 object("token revoke", &["TokenSummary"])
             }
             Command::Login(_) => object("login", &["TokenIdentity"]),
-            Command::Completions(_) | Command::Build(_) | Command::Sandbox(_) => return None,
+            Command::Completions(_)
+            | Command::Build(_)
+            | Command::Shell(_)
+            | Command::Sandbox(_) => return None,
         })
     }
 

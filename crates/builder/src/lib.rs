@@ -53,7 +53,7 @@ pub use removal::remove_folder;
 pub use request::{BuildRequest, Limits, Source};
 pub use reset_process::{drop_inherited, reset_scheduling, reset_signals};
 pub use sandbox::{
-    Bind, RootCommand, RootError, SandboxConfig, ScratchDisk, has_cgroups, reap,
+    Bind, RootCommand, RootError, SandboxConfig, ScratchDisk, Terminal, has_cgroups, reap,
     run_helper_if_asked, run_in_root,
 };
 pub use simulated::{SimulatedConfig, SimulatedDuration, SimulatedFailure, SimulatedRelations};

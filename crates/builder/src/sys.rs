@@ -333,6 +333,23 @@ fn become_user(user: RunAs) -> io::Result<()> {
     Ok(())
 }
 
+/// Sets the size of a terminal.
+pub(crate) fn set_terminal_size(
+    terminal: BorrowedFd<'_>,
+    lines: u16,
+    columns: u16,
+) -> io::Result<()> {
+    let size = libc::winsize {
+        ws_row: lines,
+        ws_col: columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    // SAFETY: `size` has the layout that the request reads, and lives through the call.
+    let result = unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) };
+    check(result.into()).map(drop)
+}
+
 /// Replaces the session keyring, which children inherit even if they change their user.
 pub(crate) fn new_session_keyring() -> io::Result<()> {
     const JOIN_SESSION_KEYRING: libc::c_long = 1;

@@ -5,7 +5,7 @@ use std::path::Path;
 use buildbtw_builder::BuildRequest;
 use buildbtw_model::api::{AttemptInputs, BuildSummary, ClaimedBuild};
 use buildbtw_model::client::BuildQuery;
-use buildbtw_model::{Architecture, AttemptId, NamespaceName, Packager, Pkgbase};
+use buildbtw_model::{Architecture, AttemptId, BuildId, NamespaceName, Packager, Pkgbase};
 
 use super::super::choose::{Wanted, choose, missing_log};
 use super::super::sandbox::machine_architecture;
@@ -18,10 +18,23 @@ use crate::error::{Error, Result};
 pub(super) async fn run(context: &Context, args: &BuildArgs, pkgbase: &Pkgbase) -> Result<u8> {
     let namespace = namespace(&args.target)?;
     let inputs = inputs(context, args, &namespace, pkgbase).await?;
+    repeat(context, args, &inputs).await
+}
+
+/// Repeats the newest attempt at the build of a number.
+pub(super) async fn run_build(context: &Context, args: &BuildArgs, id: BuildId) -> Result<u8> {
+    let build = context.check(context.client.build(id).await)?;
+    let attempt = build.summary.attempt;
+    let attempt = attempt.ok_or_else(|| no_attempt(&build.namespace, &build.summary))?;
+    let inputs = context.check(context.client.attempt_inputs(attempt).await)?;
+    repeat(context, args, &inputs).await
+}
+
+async fn repeat(context: &Context, args: &BuildArgs, inputs: &AttemptInputs) -> Result<u8> {
     if args.arch.is_none() {
         check_machine(&inputs.build, &machine_architecture()?)?;
     }
-    context.output.note(repeats(&inputs));
+    context.output.note(repeats(inputs));
     let request = request(args, &inputs.build);
     let outcome = perform(args, Some(context.client.url()), &request).await?;
     conclude(outcome, |_| true)

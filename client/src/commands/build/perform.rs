@@ -1,11 +1,13 @@
 //! Performs a build on this machine, and prints its log and its outcome.
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use buildbtw_builder::{BuildOutcome, BuildRequest, Builder, GitAccess, SandboxConfig};
 use buildbtw_model::{Explanation, FailureKind};
 
+use super::super::relay::{Relay, Takeover};
 use super::super::sandbox::{builder_error, cancel_on_signal, sandbox_config};
 use crate::cli::{BuildArgs, GitArgs};
 use crate::error::Result;
@@ -23,14 +25,26 @@ pub(super) async fn perform(
     server: Option<&str>,
     request: &BuildRequest,
 ) -> Result<BuildOutcome> {
-    let builder = Builder::sandboxed(config(args, server).await?);
+    let mut config = config(args, server).await?;
+    let relay = match args.shell {
+        true => Some(Relay::open(Takeover::AtFirstOutput)?),
+        false => None,
+    };
+    config.terminal = relay.as_ref().map(Relay::terminal);
+    let builder = Builder::sandboxed(config);
     fs_err::create_dir_all(&args.output)?;
     let output_dir = fs_err::canonicalize(&args.output)?;
-    let log = LogPrinter::new();
+    let log = LogPrinter::new(relay.as_ref().map(Relay::is_raw).unwrap_or_default());
     let sink = |bytes: &[u8]| log.print(bytes);
-    let outcome = builder
-        .build(request, &output_dir, &sink, cancel_on_signal()?)
-        .await;
+    let building = builder.build(request, &output_dir, &sink, cancel_on_signal()?);
+    let outcome = match relay {
+        Some(relay) => relay.during(building).await?,
+        None => building.await,
+    };
+    if args.shell && outcome.is_success() {
+        let output = &log.output;
+        output.note("note: the package was built, so no shell was opened");
+    }
     log.finish();
     Ok(outcome)
 }
@@ -110,12 +124,15 @@ fn failed(kind: FailureKind, explanation: Explanation) -> Result<u8> {
 struct LogPrinter {
     output: Output,
     cleaner: Mutex<Option<LogCleaner>>,
+    /// Whether the terminal needs a carriage return after each line.
+    is_raw: Arc<AtomicBool>,
 }
 
 impl LogPrinter {
-    fn new() -> Self {
+    fn new(is_raw: Arc<AtomicBool>) -> Self {
         let output = Output::new(None);
         Self {
+            is_raw,
             cleaner: Mutex::new(output.terminal.then(LogCleaner::for_stdout)),
             output,
         }
@@ -128,7 +145,13 @@ impl LogPrinter {
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         // The build continues without a reader: its packages are the result.
         let _ = match cleaner.as_mut() {
-            Some(cleaner) => self.output.bytes(&cleaner.feed(bytes)),
+            Some(cleaner) => {
+                let text = cleaner.feed(bytes);
+                match self.is_raw.load(Ordering::Relaxed) {
+                    true => self.output.bytes(&with_returns(&text)),
+                    false => self.output.bytes(&text),
+                }
+            }
             None => self.output.bytes(bytes),
         };
     }
@@ -144,9 +167,26 @@ impl LogPrinter {
     }
 }
 
+/// Returns a text with a carriage return before each end of a line.
+fn with_returns(text: &[u8]) -> Vec<u8> {
+    let mut returned = Vec::with_capacity(text.len());
+    for byte in text {
+        if *byte == b'\n' {
+            returned.push(b'\r');
+        }
+        returned.push(*byte);
+    }
+    returned
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_return_on_a_raw_terminal() {
+        assert_eq!(with_returns(b"a\n\nb"), b"a\r\n\r\nb");
+    }
 
     #[test]
     fn exit_code_tells_failed_builds_from_broken_machines() {

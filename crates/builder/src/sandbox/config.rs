@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::terminal::Terminal;
 use crate::source::access::GitAccess;
 use crate::source_network::SourceNetwork;
 
@@ -45,6 +46,9 @@ pub struct SandboxConfig {
     pub allow_source_networks: Vec<SourceNetwork>,
     /// The address of the buildbtw server, from which sources must not be fetched.
     pub server: Option<String>,
+    /// The terminal of the person who builds: for a shell in the root of a build that failed, and for commands in kept
+    /// roots. Builds on a terminal have no limits of time and silence.
+    pub terminal: Option<Terminal>,
     /// The program to start as helper; it must call [`crate::run_helper_if_asked`].
     pub helper: PathBuf,
 }
@@ -62,6 +66,7 @@ impl SandboxConfig {
             git: GitAccess::default(),
             allow_source_networks: Vec::new(),
             server: None,
+            terminal: None,
             // Still valid after an upgrade replaced the file of the running program.
             helper: PathBuf::from("/proc/self/exe"),
         }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::config::ScratchDisk;
 use super::root_command::RootCommand;
+use super::terminal::Terminal;
 use crate::failure::Failure;
 use crate::log::Mark;
 use crate::outcome::BuiltPackage;
@@ -26,6 +27,8 @@ pub(crate) struct Job {
     pub(crate) cgroup_procs: Vec<PathBuf>,
     /// The limits to set by setrlimit(2), if there is no cgroup.
     pub(crate) rlimits: Option<Limits>,
+    /// The terminal of a person: for a shell in the root of a build that failed, and for a command.
+    pub(crate) terminal: Option<Terminal>,
     /// The file for the report.
     pub(crate) report: PathBuf,
     /// The mark that distinguishes the helper's headings from output.

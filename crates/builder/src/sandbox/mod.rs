@@ -13,6 +13,7 @@ pub(crate) mod job;
 mod root_command;
 mod run_in_root;
 pub(crate) mod scratch;
+mod terminal;
 
 use std::collections::BTreeSet;
 use std::io;
@@ -39,6 +40,7 @@ pub use helper::run_helper_if_asked;
 pub use root_command::{Bind, RootCommand};
 pub use run_in_root::{RootError, run_in_root};
 pub use scratch::reap;
+pub use terminal::Terminal;
 
 #[derive(Debug)]
 pub(crate) struct Sandbox {
@@ -110,13 +112,18 @@ impl Sandbox {
             first_uid: id_range.first_uid(),
             cgroup_procs: cgroup.map(cgroup::Cgroup::procs).unwrap_or_default(),
             rlimits: cgroup.is_none().then(|| limits.clone()),
+            terminal: self.config.terminal.clone(),
             report: std::path::absolute(scratch.report())?,
             mark: Mark::random()?,
         };
-        let bounds = Bounds {
-            time: limits.time,
-            silence: limits.silence,
-            log_bytes: limits.log_bytes,
+        let bounds = match job.terminal {
+            // Its shell may be silent for hours.
+            Some(_) => Bounds::NONE,
+            None => Bounds {
+                time: limits.time,
+                silence: limits.silence,
+                log_bytes: limits.log_bytes,
+            },
         };
         let mut report = driver::run(&self.config.helper, &job, bounds, log, cancel).await;
         if let Report::Failed(failure) = &mut report {

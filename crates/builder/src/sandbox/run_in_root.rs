@@ -91,6 +91,7 @@ async fn run(
         first_uid: config.uid_base,
         cgroup_procs: Vec::new(),
         rlimits: None,
+        terminal: config.terminal.clone(),
         report: std::path::absolute(scratch.report())?,
         mark: Mark::random()?,
     };

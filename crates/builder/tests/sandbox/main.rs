@@ -30,6 +30,7 @@ mod prepare;
 mod refusals;
 mod releases;
 mod serving;
+mod shell;
 mod signatures;
 mod srcinfo;
 mod support;

@@ -21,7 +21,7 @@ use super::release::{self, AppliedRelease};
 use super::root::Root;
 use super::run::exit_code;
 use super::srcinfo::{Agreement, PkgbuildQuery};
-use super::{collect, fetch, kept_pkgbuild, makepkg, verify};
+use super::{collect, fetch, kept_pkgbuild, makepkg, shell, verify};
 use crate::failure::{Context as _, Failure};
 use crate::request::{BuildRequest, Source};
 use crate::sandbox::job::{BuildTask, Job, Report};
@@ -35,7 +35,13 @@ use crate::sys::Identity;
 pub(super) fn build(job: &Job, task: &BuildTask) -> Result<Report, Failure> {
     heading("creating a clean root");
     let disk = Disk::of_build(task)?;
-    let result = Root::temporary(job, &disk).and_then(|root| run_steps(&root, task));
+    let result = Root::temporary(job, &disk).and_then(|root| {
+        run_steps(&root, task).inspect_err(|_| {
+            if let Some(terminal) = &job.terminal {
+                shell::open(&root, task, terminal);
+            }
+        })
+    });
     disk.conclude(result)
 }
 
@@ -195,5 +201,10 @@ pub(super) fn run(job: &Job, command: &RootCommand) -> Result<i32, Failure> {
         sandboxed = sandboxed.bind(outside, target, bind.writable);
     }
     let arguments: Vec<&str> = command.command.iter().map(String::as_str).collect();
-    Ok(exit_code(sandboxed.run(&arguments)?))
+    let Some(terminal) = &job.terminal else {
+        return Ok(exit_code(sandboxed.run(&arguments)?));
+    };
+    let opened = terminal.open(root.first_uid)?;
+    let sandboxed = sandboxed.env("TERM", &terminal.kind);
+    Ok(exit_code(sandboxed.run_on(&arguments, &opened)?))
 }

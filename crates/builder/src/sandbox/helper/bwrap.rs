@@ -140,10 +140,21 @@ impl<'a> Sandboxed<'a> {
         self
     }
 
-    /// Starts a command.
+    /// Starts a command without input.
     pub(super) fn spawn(
         &self,
         command: &[&str],
+        stdout: Stdio,
+        stderr: Option<Stdio>,
+    ) -> Result<Child, Failure> {
+        self.start(command, Stdio::null(), stdout, stderr)
+    }
+
+    /// Starts a command.
+    pub(super) fn start(
+        &self,
+        command: &[&str],
+        stdin: Stdio,
         stdout: Stdio,
         stderr: Option<Stdio>,
     ) -> Result<Child, Failure> {
@@ -154,7 +165,7 @@ impl<'a> Sandboxed<'a> {
             .env_clear()
             .env("PATH", SEARCH_PATH)
             .current_dir("/")
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(stdout)
             .stderr(stderr.unwrap_or_else(Stdio::inherit))
             .args(["--die-with-parent", "--new-session", "--clearenv"]);

@@ -24,6 +24,7 @@ mod pacman;
 mod release;
 mod root;
 mod run;
+mod shell;
 mod skeleton;
 mod srcinfo;
 mod transaction;

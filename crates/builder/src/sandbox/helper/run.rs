@@ -1,5 +1,6 @@
 //! Runs commands in a root: forwards their output, enforces deadlines and interprets their exit.
 
+use std::fs::File;
 use std::io::{self, PipeReader, Read as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::process::{Child, ExitStatus, Output, Stdio};
@@ -12,7 +13,28 @@ use super::failures;
 use crate::failure::{Context as _, Failure};
 use crate::log::Lines;
 
+/// Runs the rest of a command line in a session whose terminal is its standard input; the exit code is that of a shell.
+/// The session of bubblewrap has none, so that the command cannot reach the terminal of this program.
+const IN_SESSION: [&str; 7] = [
+    "setsid",
+    "--wait",
+    "--ctty",
+    "bash",
+    "-c",
+    // Interrupts are for the command: setsid(1) reports the signal that ended its child as another exit code.
+    "trap : INT QUIT; \"$@\"; exit $?",
+    "session",
+];
+
 impl Sandboxed<'_> {
+    /// Runs a command on a terminal.
+    pub(super) fn run_on(&self, command: &[&str], terminal: &File) -> Result<ExitStatus, Failure> {
+        let command = [&IN_SESSION[..], command].concat();
+        let copy = || terminal.try_clone().map(Stdio::from);
+        let mut child = self.start(&command, copy()?, copy()?, Some(copy()?))?;
+        child.wait().context("waiting for the sandbox")
+    }
+
     /// Runs a command; its output goes to the log.
     pub(super) fn run(&self, command: &[&str]) -> Result<ExitStatus, Failure> {
         self.spawn(command, Stdio::inherit(), None)?

@@ -48,6 +48,8 @@ const OWN_PROGRAMS: &[&str] = &[
 ];
 /// The hook records a few lines.
 const MAX_NOTE_BYTES: u64 = 1 << 16;
+/// The folder of a build that becomes `/tmp`.
+pub(super) const TEMPORARY: &str = "tmp";
 /// The folders of a build: their names below its own folder, and their paths in makechrootpkg. The last one
 /// is for our own notes.
 const FOLDERS: [(&str, &str); 6] = [
@@ -187,7 +189,7 @@ impl<'a> Makepkg<'a> {
             task,
             hook,
             settings,
-            temporary: root.scratch_dir("tmp", BUILD_USER, 0o1777)?,
+            temporary: root.scratch_dir(TEMPORARY, BUILD_USER, 0o1777)?,
         })
     }
 
