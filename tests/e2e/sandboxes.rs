@@ -37,11 +37,22 @@ fn sandbox_exits_with_the_code_of_its_command() {
     }
 }
 
+/// Prints the number of the terminal that is standard input.
+const TERMINAL: &str = "echo terminal $(stat -Lc %t:%T /proc/self/fd/0)";
+
+/// Returns the numbers of terminals that were printed.
+fn terminals(seen: &str) -> Vec<&str> {
+    let lines = seen.lines().map(str::trim);
+    lines
+        .filter_map(|line| line.strip_prefix("terminal "))
+        .collect()
+}
+
 /// Returns a command that runs another, and prints the mode of the terminal before it exits with the same code.
 fn then_mode(command: &Command) -> Command {
     let mut both = Command::new("bash");
-    let script = "\"$@\"; code=$?; stty -a; exit $code";
-    both.args(["-c", script, "bash"]);
+    let script = format!("\"$@\"; code=$?; stty -a; {TERMINAL}; exit $code");
+    both.args(["-c", &script, "bash"]);
     both.arg(command.get_program()).args(command.get_args());
     both
 }
@@ -60,12 +71,16 @@ fn command_in_a_sandbox_uses_the_terminal() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let script = "stty size; test -t 0 && read line; echo got=$line; exit 5";
-    let command = then_mode(&sandbox(folder.path(), &["bash", "-c", script]));
+    let script = format!("{TERMINAL}; stty size; test -t 0 && read line; echo got=$line; exit 5");
+    let command = then_mode(&sandbox(folder.path(), &["bash", "-c", &script]));
     let (code, seen) = on_terminal(&command, &[("24 80", "typed\r")]);
     assert_eq!(code, Some(5), "{seen}");
     assert!(seen.contains("got=typed\r\n"), "{seen}");
     expect_mode_restored(&seen);
+    let [inside, outside] = terminals(&seen)[..] else {
+        panic!("{seen}");
+    };
+    assert_ne!(inside, outside, "the sandbox could enter commands");
 
     // An interrupt is one of the command, not of the client.
     let script = "trap 'echo caught; exit 6' INT; echo ready; while :; do sleep 0.1; done";
