@@ -19,7 +19,7 @@ use buildbtw_model::settings::{address, any_number, read_text};
 use buildbtw_model::{Architecture, Explanation, Packager, WorkerName, WorkerTag};
 use buildbtw_settings::{Failure, Parsed, Program};
 use buildbtw_telemetry::logging::{LogFormat, log_filter};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
 use crate::config::{BuilderConfig, Config};
 

@@ -8,7 +8,10 @@ use crate::follow::follow_again;
 #[test]
 fn errors_match_snapshot() {
     let name: NamespaceName = "set".parse().unwrap();
-    let errors = [control::not_confirmed(&name, "not confirmed"), logs::stream::closed()];
+    let errors = [
+        control::not_confirmed(&name, "not confirmed"),
+        logs::stream::closed(),
+    ];
     let mut lines: Vec<String> = errors
         .iter()
         .map(|error| format!("{error}\nhint: {}", error.hint().unwrap_or_default()))

@@ -112,7 +112,8 @@ fn package(folder: &Path, index: &PackageIndex, origin: &str) -> Result<Arc<Sour
         let known = index.iter().map(|package| package.pkgbase().as_str());
         let hint = match closest(name, known) {
             Some(meant) => format!("did you mean `{meant}`?"),
-            None => "check the pkgbase, which is in the first line of the .SRCINFO of a package".to_owned(),
+            None => "check the pkgbase, which is in the first line of the .SRCINFO of a package"
+                .to_owned(),
         };
         let message = format!("`{}` has no package `{pkgbase}`", folder.display());
         Error::with_hint(message, hint)

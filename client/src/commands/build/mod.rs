@@ -22,7 +22,10 @@ pub(super) async fn run(global: &Global, args: &BuildArgs) -> Result<u8> {
 /// Builds like [`run`], with a shell; a number alone is that of a build.
 pub(super) async fn shell(global: &Global, mut args: BuildArgs) -> Result<u8> {
     args.shell = true;
-    let number = args.target.to_str().and_then(|text| text.parse::<BuildId>().ok());
+    let number = args
+        .target
+        .to_str()
+        .and_then(|text| text.parse::<BuildId>().ok());
     match number.filter(|_| args.pkgbase.is_none()) {
         Some(number) => {
             check_terminal(&args)?;

@@ -138,7 +138,10 @@ impl Client {
         &self,
         created_by: Option<&str>,
     ) -> Result<Vec<NamespaceSummary>, ClientError> {
-        let query: Vec<(&str, &str)> = created_by.map(|name| ("created_by", name)).into_iter().collect();
+        let query: Vec<(&str, &str)> = created_by
+            .map(|name| ("created_by", name))
+            .into_iter()
+            .collect();
         self.entries(&["namespaces"], &query, None).await
     }
 
