@@ -239,8 +239,8 @@ async fn plan_shows_bumped_releases_of_two_pkgbases_with_equal_version() {
     let ran = run(home.path(), "", &["plan", &tree, "lib"]).await;
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     for line in [
-        "  newbase 1-3.2  after lib@1\n",
-        "  oldbase 1-3.1  after lib@1\n",
+        "  newbase 1-3.2  after lib@1 (depends)\n",
+        "  oldbase 1-3.1  after lib@1 (depends)\n",
         "  newbase: several source packages produce moved: newbase 1-3.2, oldbase 1-3.1; the \
          repository lists the highest version that is built, 1-3.2 of newbase\n",
     ] {

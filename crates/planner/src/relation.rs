@@ -102,6 +102,18 @@ pub(crate) fn is_soname(name: &str) -> bool {
     })
 }
 
+/// Returns the part of a version that changes with the soname of most libraries: the first number and, for 0.x, also
+/// the second one.
+pub(crate) fn soname_generation(version: &str) -> (&str, &str) {
+    let version = version
+        .split_once(':')
+        .map_or(version, |(_, version)| version);
+    let mut numbers = version.split(|byte: char| !byte.is_ascii_alphanumeric());
+    let first = numbers.next().unwrap_or_default();
+    let second = if first == "0" { numbers.next() } else { None };
+    (first, second.unwrap_or_default())
+}
+
 /// Checks with alpm-types that a text is a relation that pacman accepts.
 pub(crate) fn check(text: &str) -> Result<(), String> {
     if alpm_types::RelationOrSoname::from_str(text).is_ok() {

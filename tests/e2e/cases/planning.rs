@@ -44,7 +44,7 @@ fn case_06_exact_pin_on_a_bumped_release() {
     let plan = printed(&cli(&server, &["plan", "lowlib/main"]));
     let problem = "modulish: constraint no longer met: kernelish=6.1-1";
     assert!(plan.contains(problem), "{plan}");
-    assert!(plan.contains("kernelish 6.1-1.1"), "{plan}");
+    assert!(plan.contains("kernelish 6.1-1 -> 6.1-1.1"), "{plan}");
 
     let _worker = Worker::sandboxed(&server, &folder.path().join("scratch"));
     let (code, text) = new(&server, "pin", &["lowlib/main"]);

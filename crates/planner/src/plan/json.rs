@@ -29,12 +29,19 @@ struct BuildJson<'a> {
     pkgbase: &'a Pkgbase,
     stage: u32,
     level: u32,
+    /// The newest version in the base repositories.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    old_version: Option<&'a PackageVersion>,
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<&'a PackageVersion>,
     #[serde(skip_serializing_if = "Option::is_none")]
     version_note: Option<String>,
     needs: Vec<String>,
+    /// The kind of each of the needs.
+    needs_kinds: Vec<&'static str>,
     reason: Vec<&'a Pkgbase>,
+    /// The kind of each step of the reason.
+    reason_kinds: Vec<&'static str>,
     /// `links libfoo.so.1` if the package declares no such dependency.
     #[serde(skip_serializing_if = "Option::is_none")]
     via: Option<String>,
@@ -73,10 +80,13 @@ impl Serialize for Builds<'_> {
                 pkgbase: &build.pkgbase,
                 stage: build.stage,
                 level: build.level,
+                old_version: version.and_then(PlannedVersion::old),
                 version: version.map(|version| &version.version),
                 version_note: version.and_then(PlannedVersion::note),
                 needs: self.0.need_labels(build),
+                needs_kinds: self.0.need_kinds(build),
                 reason: self.0.reason(build),
+                reason_kinds: self.0.reason_kinds(build),
                 via: self
                     .0
                     .links(build)

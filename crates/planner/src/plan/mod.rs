@@ -7,7 +7,8 @@
 //! 3. `assemble` orders the strongly connected components, dependencies first. A component with one build is added
 //!    with its needs; one with several builds is ordered by `cycles`.
 //! 4. `finish` computes levels, expected durations, priorities and the final order.
-//! 5. `bootstrap` checks, if base is known, whether the dependencies of builds in cycles can be installed
+//! 5. `excluded` finds packages that are not rebuilt and keep a library whose soname changes.
+//! 6. `bootstrap` checks, if base is known, whether the dependencies of builds in cycles can be installed
 //!    (`install_check`).
 //!
 //! # What a build sees
@@ -38,12 +39,14 @@ mod cycles;
 mod drafts;
 mod duplicates;
 mod estimate;
+mod excluded;
 mod finish;
 mod footprint;
 mod graph;
 mod install_check;
 mod installable;
 mod json;
+mod kinds;
 mod members;
 mod omitted;
 mod outcome;
@@ -144,6 +147,7 @@ fn plan_and_inspect<T, B: Budget>(
         findings: &findings,
     };
     let mut plan = finish::finish(&context, reasons, &assembly);
+    plan.problems.extend(excluded::problems(&context, budget)?);
     bootstrap::check(&context, &mut assembly, &mut plan)?;
     Ok((plan, seen))
 }

@@ -31,6 +31,33 @@ impl PlannedVersion {
         VersionNote::of(self.is_computed, newer).map(|note| note.text)
     }
 
+    /// Returns the newest version that the base repositories have of its packages, if any is known.
+    #[must_use]
+    pub fn old(&self) -> Option<&PackageVersion> {
+        let known = self.rule.base.iter();
+        known.max_by(|a, b| a.compare(b))
+    }
+
+    /// Returns the problem that an origin has the version of the base repositories, which is `own` in its `.SRCINFO`.
+    pub(super) fn same_as_base(&self, pkgbase: &Pkgbase, own: &PackageVersion) -> Option<Problem> {
+        let mut known = self.rule.base.iter();
+        if self.is_computed || self.rule.is_rebuild || !known.any(|base| base.compare(own).is_eq())
+        {
+            return None;
+        }
+        let version = &self.version;
+        let outcome = if version.compare(own).is_eq() {
+            "pacman does not install its build over it".to_owned()
+        } else {
+            format!("it is built as {version}")
+        };
+        Some(Problem {
+            pkgbase: pkgbase.clone(),
+            kind: ProblemKind::SameAsBase,
+            message: format!("{own} equals the version in the base repositories: {outcome}"),
+        })
+    }
+
     /// Returns the problem that packages with this version would not replace those of the base repositories, if so.
     #[must_use]
     pub fn problem(&self, pkgbase: &Pkgbase) -> Option<Problem> {

@@ -29,6 +29,10 @@ pub enum ProblemKind {
     LeftOut,
     /// The base repositories have a newer version.
     OlderThanBase,
+    /// It is an origin, and the base repositories already have its version.
+    SameAsBase,
+    /// It is not rebuilt, although it needs a library whose soname the plan changes.
+    KeepsOldSoname,
     /// One of its sources is not fetched. Callers of the planner add this problem, as they know the network policy.
     SourceNotFetched,
     /// Another source package produces a package with the same name.

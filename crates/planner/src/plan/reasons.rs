@@ -2,13 +2,14 @@
 //! come first is taken.
 
 use std::cell::Cell;
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
 use super::members::{Members, OUTSIDE};
 use super::spread::UNREACHED;
-use crate::index::number;
+use crate::index::{DependencyKind, number};
 use crate::sonames::Sonames;
 use crate::world::World;
 
@@ -21,6 +22,16 @@ pub(super) struct ReasonStep {
     pub(super) before: u32,
     /// The position of the library that links the step to the previous one; [`OUTSIDE`] if it is a declared dependency.
     pub(super) library: u32,
+    /// The kind of the declared dependency on the previous step; `None` for a root and for a link.
+    pub(super) kind: Option<DependencyKind>,
+}
+
+/// How the search stepped from one package to the next.
+enum Link {
+    /// By a dependency in the `.SRCINFO`.
+    Declared(DependencyKind),
+    /// By a library that the package links.
+    Library(Arc<str>),
 }
 
 /// The chains of all members.
@@ -56,7 +67,7 @@ pub(super) fn trace(world: &World<'_>, members: &Members, sonames: Option<&Sonam
         .zip(&members.bases)
         .map(|(member, &base)| match search.nearest(base) {
             Some(package) if !search.origin_at.contains_key(&base) => search.chain(package),
-            _ => search.push(member, OUTSIDE, OUTSIDE),
+            _ => search.push(member, OUTSIDE, None),
         })
         .collect();
     Reasons {
@@ -85,7 +96,7 @@ struct Search<'w, 'i> {
     step_of: Vec<u32>,
     /// For each relation: see [`Search::nearest_provider`].
     nearest_of: Vec<Cell<u32>>,
-    path: Vec<(u32, Option<Arc<str>>)>,
+    path: Vec<(u32, Option<Link>)>,
 }
 
 impl Search<'_, '_> {
@@ -105,11 +116,20 @@ impl Search<'_, '_> {
         number(built + self.members.origins.len() + place)
     }
 
-    fn push(&mut self, member: u32, before: u32, library: u32) -> u32 {
+    fn push(&mut self, member: u32, before: u32, link: Option<Link>) -> u32 {
+        let (library, kind) = match link {
+            None => (OUTSIDE, None),
+            Some(Link::Declared(kind)) => (OUTSIDE, Some(kind)),
+            Some(Link::Library(library)) => {
+                self.libraries.push(library);
+                (number(self.libraries.len() - 1), None)
+            }
+        };
         self.steps.push(ReasonStep {
             member,
             before,
             library,
+            kind,
         });
         number(self.steps.len() - 1)
     }
@@ -145,28 +165,24 @@ impl Search<'_, '_> {
                 before = known;
                 break;
             }
-            let parent = self.parent(package);
-            self.path
-                .push((package, parent.as_ref().and_then(|parent| parent.1.clone())));
-            next = parent.map(|parent| parent.0);
+            let (parent, link) = self.parent(package).unzip();
+            self.path.push((package, link));
+            next = parent;
         }
-        while let Some((package, library)) = self.path.pop() {
+        while let Some((package, link)) = self.path.pop() {
             let member = self.number_of(self.world.base_of(package));
             let step = self.steps.get(before as usize);
             if step.is_none_or(|step| step.member != member) {
-                let library = library.map_or(OUTSIDE, |library| {
-                    self.libraries.push(library);
-                    number(self.libraries.len() - 1)
-                });
-                before = self.push(member, before, library);
+                before = self.push(member, before, link);
             }
             self.step_of[package as usize] = before;
         }
         before
     }
 
-    /// Returns the package from which the search reached this one, and the library if it was by a link.
-    fn parent(&self, package: u32) -> Option<(u32, Option<Arc<str>>)> {
+    /// Returns the package from which the search reached this one, and how. Of several dependencies on it, the hardest
+    /// counts.
+    fn parent(&self, package: u32) -> Option<(u32, Link)> {
         let reach = &self.members.reach;
         let at = package as usize;
         let (distance, inner) = (reach.distance[at], reach.inner[at]);
@@ -182,28 +198,32 @@ impl Search<'_, '_> {
         let uses = world
             .applicable(&node.depends)
             .chain(world.applicable(build));
-        let relations = uses.map(|used| used.relation);
-        let relations =
-            relations.filter(|&relation| !rules.only_sonames || world.is_soname(relation));
+        let uses = uses.filter(|used| !rules.only_sonames || world.is_soname(used.relation));
         let best = if inner == 0 {
             // A step between bases increases the distance by one. No provider is nearer than that.
-            let candidates = relations.filter_map(|relation| self.nearest_provider(relation));
-            let candidates =
-                candidates.filter(|&candidate| reach.distance[candidate as usize] + 1 == distance);
-            candidates.min_by_key(|&candidate| self.key(candidate))
+            let candidates = uses.filter_map(|used| {
+                let candidate = self.nearest_provider(used.relation)?;
+                Some((candidate, used.kind.listed()))
+            });
+            let candidates = candidates
+                .filter(|&(candidate, _)| reach.distance[candidate as usize] + 1 == distance);
+            candidates.min_by_key(|&(candidate, kind)| (self.key(candidate), Reverse(kind)))
         } else {
             let own_base = world.base_of(package);
-            let candidates = relations.flat_map(|relation| world.providers(relation));
-            let candidates = candidates.copied().filter(|&candidate| {
+            let candidates = uses.flat_map(|used| {
+                let (providers, kind) = (world.providers(used.relation), used.kind.listed());
+                providers.iter().map(move |&candidate| (candidate, kind))
+            });
+            let candidates = candidates.filter(|&(candidate, _)| {
                 let at = candidate as usize;
                 reach.distance[at] == distance
                     && reach.inner[at] + 1 == inner
                     && world.base_of(candidate) == own_base
             });
-            candidates.min_by_key(|&candidate| self.key(candidate))
+            candidates.min_by_key(|&(candidate, kind)| (self.key(candidate), Reverse(kind)))
         };
         match best {
-            Some(parent) => Some((parent, None)),
+            Some((parent, kind)) => Some((parent, Link::Declared(kind))),
             None => self.library_owner(package),
         }
     }
@@ -224,7 +244,7 @@ impl Search<'_, '_> {
     }
 
     /// Returns the package of another base, one step nearer, that contains a library which this one links.
-    fn library_owner(&self, package: u32) -> Option<(u32, Option<Arc<str>>)> {
+    fn library_owner(&self, package: u32) -> Option<(u32, Link)> {
         let world = self.world;
         let distance = self.members.reach.distance[package as usize];
         let own_base = world.base_of(package);
@@ -245,6 +265,6 @@ impl Search<'_, '_> {
                 far != UNREACHED && far + 1 == distance && world.base_of(owner) != own_base
             })
             .min_by_key(|&(owner, library)| (self.key(owner), library))
-            .map(|(owner, library)| (owner, Some(Arc::clone(library))))
+            .map(|(owner, library)| (owner, Link::Library(Arc::clone(library))))
     }
 }

@@ -67,9 +67,13 @@ impl Plan {
         self.problems.extend(unmet);
         let duplicates = same_packages(index, &built, &self.architecture, budget)?;
         self.problems.extend(duplicates);
-        let problems = self.builds.iter().zip(&versions);
-        self.problems
-            .extend(problems.filter_map(|(build, version)| version.problem(&build.pkgbase)));
+        for ((build, version), package) in self.builds.iter().zip(&versions).zip(&packages) {
+            self.problems.extend(version.problem(&build.pkgbase));
+            if changed.contains_key(&build.pkgbase) && build.stage == 1 {
+                let same = version.same_as_base(&build.pkgbase, package.version());
+                self.problems.extend(same);
+            }
+        }
         self.problems.sort();
         self.problems.dedup();
         self.versions = versions;

@@ -2,7 +2,8 @@
 
 use std::fmt::{self, Write as _};
 
-use crate::plan::{Plan, PlannedBuild, PlannedVersion};
+use super::builds::write_build;
+use crate::plan::Plan;
 
 /// Renders a plan, one build per line, level by level.
 #[must_use]
@@ -69,39 +70,6 @@ fn work(plan: &Plan) -> String {
     };
     let critical = duration(plan.critical_path_s());
     format!("{range}, about {critical} with unlimited workers")
-}
-
-fn write_build(
-    plan: &Plan,
-    build: &PlannedBuild,
-    version: Option<&PlannedVersion>,
-    out: &mut String,
-) -> fmt::Result {
-    write!(out, "  {}", build.pkgbase)?;
-    if build.stage > 1 {
-        write!(out, " (stage {})", build.stage)?;
-    }
-    if let Some(bootstrap) = &build.bootstrap {
-        write!(out, " (bootstrap build")?;
-        if !bootstrap.without.is_empty() {
-            write!(out, " without {}", bootstrap.without.join(", "))?;
-        }
-        write!(out, ")")?;
-    }
-    if let Some(version) = version {
-        write!(out, " {}", version.version)?;
-    }
-    if let Some(library) = plan.links(build) {
-        write!(out, " (links {library})")?;
-    }
-    let needs = plan.need_labels(build);
-    if !needs.is_empty() {
-        write!(out, "  after {}", needs.join(", "))?;
-    }
-    if let Some(note) = version.and_then(PlannedVersion::note) {
-        write!(out, "  ({note})")?;
-    }
-    writeln!(out)
 }
 
 fn write_cycles(plan: &Plan, out: &mut String) -> fmt::Result {

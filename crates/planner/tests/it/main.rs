@@ -8,6 +8,7 @@
     reason = "everything here is a test"
 )]
 
+mod answers;
 mod budgets;
 mod corpora;
 mod environments;

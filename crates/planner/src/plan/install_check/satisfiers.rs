@@ -5,7 +5,7 @@ use buildbtw_model::PackageVersion;
 use super::items::{Certainty, Item, Satisfier};
 use super::pool::Pool;
 use crate::base::BasePackage;
-use crate::relation::{Comparison, Relation};
+use crate::relation::{Comparison, Relation, soname_generation};
 
 /// The order of preference among packages that provide a name.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -253,16 +253,4 @@ fn rank_of(certainty: Certainty) -> Rank {
         Certainty::Certain => Rank::NewNumber,
         Certainty::Possible | Certainty::Unlikely => Rank::Uncertain,
     }
-}
-
-/// Returns the part of a version that changes with the soname of most libraries: the first number and, for 0.x, also
-/// the second one.
-fn soname_generation(version: &str) -> (&str, &str) {
-    let version = version
-        .split_once(':')
-        .map_or(version, |(_, version)| version);
-    let mut numbers = version.split(|byte: char| !byte.is_ascii_alphanumeric());
-    let first = numbers.next().unwrap_or_default();
-    let second = if first == "0" { numbers.next() } else { None };
-    (first, second.unwrap_or_default())
 }
