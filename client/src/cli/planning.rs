@@ -165,6 +165,19 @@ pub struct PlanArgs {
         add = ArgValueCompleter::new(completion::built_architectures)
     )]
     pub arch: Option<Architecture>,
+    /// Maximum number of builds that `new` gets
+    ///
+    /// A larger plan is shown too, with the number that `new` needs. [default: 1000]
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = any_number::<u32>,
+        conflicts_with = "srcinfo"
+    )]
+    pub max_builds: Option<u32>,
+    /// How many builds are printed as text.
+    #[command(flatten)]
+    pub limit: LimitArgs,
     /// Output format
     ///
     /// [default: text] `--format json` prints the same as `--json all`, on one line.

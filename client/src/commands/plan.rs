@@ -5,14 +5,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use buildbtw_model::api::{PlanFormat, PlanPreview};
-use buildbtw_model::{Pkgbase, closest};
+use buildbtw_model::{Pkgbase, closest, saturating};
+use buildbtw_planner::render::{self, Extent};
 use buildbtw_planner::{
-    PackageIndex, Patterns, PlanRequest, Problem, ProblemKind, SourcePackage, parse_srcinfo, render,
+    PackageIndex, Patterns, PlanRequest, Problem, ProblemKind, SourcePackage, parse_srcinfo,
 };
 use buildbtw_telemetry::spawn_blocking_named;
 
 use super::sandbox::machine_architecture;
-use crate::cli::{Global, OriginArgument, PlanArgs, PlanForm};
+use crate::cli::{Global, LimitArgs, OriginArgument, PlanArgs, PlanForm};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::output::{Output, Projection};
@@ -29,27 +30,53 @@ pub(super) async fn run(global: &Global, args: PlanArgs, json: Option<Projection
         (Some(PlanForm::Dot), false) => PlanFormat::Dot,
         (Some(PlanForm::Text) | None, false) => PlanFormat::Text,
     };
+    let output = Output::new(json);
+    let extent = extent(args.limit, &output);
+    let may_hint = args.limit.is_unset();
     let text = match &args.srcinfo {
         Some(folder) => {
             let folder = folder.clone();
-            spawn_blocking_named("offline plan", move || offline(&folder, &args, format))
+            let plan = move || offline(&folder, &args, format, extent);
+            spawn_blocking_named("offline plan", plan)
                 .await
                 .map_err(|error| Error::new(error.to_string()))??
         }
-        None => online(&Context::new(global, None)?, args, format).await?,
+        None => online(&Context::new(global, None)?, args, format, extent).await?,
     };
-    let output = Output::new(json);
     if output.is_json() {
         let plan: serde_json::Value =
             serde_json::from_str(&text).map_err(|error| Error::new(error.to_string()))?;
         output.json(&plan)?;
     } else {
         output.line(text.trim_end())?;
+        if may_hint && is_cut(&text) {
+            output.hint("`--all` prints the whole plan");
+        }
     }
     Ok(0)
 }
 
-async fn online(context: &Context, args: PlanArgs, format: PlanFormat) -> Result<String> {
+/// Returns how much of the plan is printed: as much as the screen has room for, besides the prompt.
+fn extent(limit: LimitArgs, output: &Output) -> Extent {
+    match limit.rows(usize::MAX) {
+        _ if limit.is_unset() => Extent::Lines(output.screen.height.saturating_sub(1)),
+        usize::MAX => Extent::All,
+        rows => Extent::Rows(rows),
+    }
+}
+
+/// Returns whether a plan as text leaves out builds or rows of other sections.
+fn is_cut(text: &str) -> bool {
+    let mut lines = text.lines();
+    lines.any(|line| line.starts_with("  and ") && line.contains(" more"))
+}
+
+async fn online(
+    context: &Context,
+    args: PlanArgs,
+    format: PlanFormat,
+    extent: Extent,
+) -> Result<String> {
     let mut changesets = Vec::with_capacity(args.origins.len());
     for origin in &args.origins {
         let origin = origin.parse::<OriginArgument>();
@@ -65,12 +92,21 @@ async fn online(context: &Context, args: PlanArgs, format: PlanFormat) -> Result
         bootstrap: args.spread.bootstrap,
         same_sonames: args.spread.same_sonames,
         no_bump: args.no_bump,
+        max_builds: args.max_builds,
+        limit: match extent {
+            Extent::Rows(rows) => Some(saturating(rows)),
+            Extent::All | Extent::Lines(_) => None,
+        },
+        lines: match extent {
+            Extent::Lines(lines) => Some(saturating(lines)),
+            Extent::All | Extent::Rows(_) => None,
+        },
         format,
     };
     context.check(context.client.preview_plan(&preview).await)
 }
 
-fn offline(folder: &Path, args: &PlanArgs, format: PlanFormat) -> Result<String> {
+fn offline(folder: &Path, args: &PlanArgs, format: PlanFormat, extent: Extent) -> Result<String> {
     let Tree { index, left_out } = read_tree(folder)?;
     let origins = args
         .origins
@@ -92,7 +128,7 @@ fn offline(folder: &Path, args: &PlanArgs, format: PlanFormat) -> Result<String>
     plan.problems.extend(left_out);
     plan.problems.sort();
     Ok(match format {
-        PlanFormat::Text => render::text(&plan),
+        PlanFormat::Text => render::text_within(&plan, extent),
         PlanFormat::Dot => render::dot(&plan),
         PlanFormat::Json => {
             serde_json::to_string(&plan).map_err(|error| Error::new(error.to_string()))?

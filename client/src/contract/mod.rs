@@ -50,7 +50,7 @@ impl Contract {
             Command::Status(_) => object("status", &["Status"]),
             Command::List(_) => list("list", &["NamespaceSummary"]),
             Command::Show(_) => object("show", &["ShownNamespace"]),
-            Command::Plan(_) => object("plan", &["Plan"]),
+            Command::Plan(_) => object("plan", &["PlanDocument"]),
             Command::Why(_) => list("why", &["BuildSummary"]),
             Command::Activity(_) => list("activity", &["Activity"]),
             Command::Edit(_) => object("edit", &["NamespaceDetail"]),

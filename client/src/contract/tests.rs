@@ -44,7 +44,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ("token revoke", "7"),
 ];
 /// The commands without.
-const WITHOUT: [&str; 4] = ["build", "completions", "help", "sandbox"];
+const WITHOUT: [&str; 5] = ["build", "completions", "help", "sandbox", "shell"];
 
 fn contract(words: &str, arguments: &str) -> Contract {
     let line = format!("buildbtw {words} {arguments}");

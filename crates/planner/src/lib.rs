@@ -42,7 +42,7 @@ pub use budget::{Budget, TimedOut, Unlimited, Until};
 pub use diff::{BuildSnapshot, ChangedBuild, PlanDiff, diff};
 pub use index::{DependencyKind, IndexChange, PackageIndex};
 pub use plan::{
-    AssignedVersions, Bootstrapped, BrokenEdge, Cycle, Estimate, Estimates, Footprint,
+    AssignedVersions, Bootstrapped, BrokenEdge, BuildFacts, Cycle, Estimate, Estimates, Footprint,
     InvalidPatterns, Need, NeedsBootstrap, NoEstimates, Patterns, Plan, PlanRequest, PlannedBuild,
     PlannedVersion, Problem, ProblemKind, Unresolved, VersionedPackage, computes_version, plan,
     plan_with_footprint, plan_with_footprint_within, plan_within, quantile, same_packages,

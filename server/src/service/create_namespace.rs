@@ -23,7 +23,7 @@ use super::read::namespaces::show_namespace;
 use super::transitions::Transition;
 
 /// The default of `--max-builds`.
-const DEFAULT_MAX_BUILDS: u32 = 1_000;
+pub(super) const DEFAULT_MAX_BUILDS: u32 = 1_000;
 /// The maximum number of origins of a namespace.
 pub(super) const MAX_CHANGESETS: usize = 1_000;
 /// The maximum number of bootstrap builds of a namespace.

@@ -22,7 +22,6 @@ use crate::db::tokens::TokenRow;
 use crate::error::{Error, Refusal};
 use crate::network::NetworkSettings;
 use crate::planning::queue;
-use crate::service::read::find;
 use crate::state::failed_logins::FailedLogins;
 use crate::testing;
 use crate::time::Millis;

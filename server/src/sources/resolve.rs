@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use buildbtw_model::{Changeset, CommitHash, GitRef, OriginSpec, Pkgbase};
+use buildbtw_model::{Changeset, CommitHash, GitRef, OriginSpec, Pkgbase, Sha256Digest};
 use buildbtw_planner::SourcePackage;
 
 use crate::db::iterations::FixedOrigin;
@@ -101,24 +101,27 @@ impl Sources {
         }
     }
 
-    /// Returns the package of a changeset for a plan that is not kept, so that nothing is stored. Default branches
-    /// are taken from the index.
+    /// Resolves a changeset for a plan that is not kept, so that nothing is stored. Default branches are taken from the
+    /// index.
     ///
     /// # Errors
     /// See [`Self::resolve`].
-    pub async fn package_at(
+    pub async fn resolve_for_preview(
         &self,
         changeset: &Changeset,
         freshness: &Freshness,
-    ) -> Result<Arc<SourcePackage>, Error> {
+    ) -> Result<ResolvedChangeset, Error> {
         let row = self.repository_as_of(&changeset.pkgbase, freshness).await?;
         if let Some(indexed) = self.indexed(changeset, &row) {
-            return Ok(indexed.package);
+            return Ok(indexed);
         }
         match self.kind.read_ref(&row, &changeset.git_ref).await {
-            Ok(found) => srcinfo::parse(&found, Some(&changeset.pkgbase))
-                .map(Arc::new)
-                .map_err(|problem| refusals::unusable_ref(changeset, &row, problem)),
+            Ok(found) => {
+                let package = srcinfo::parse(&found, Some(&changeset.pkgbase))
+                    .map_err(|problem| refusals::unusable_ref(changeset, &row, problem))?;
+                let sha256 = srcinfo::digest_of(&found.srcinfo)?;
+                Ok(self.at(changeset, &row, found, package, sha256))
+            }
             Err(error) => Err(Self::unless_stale(
                 &changeset.pkgbase,
                 freshness,
@@ -127,22 +130,21 @@ impl Sources {
         }
     }
 
-    /// Returns the package of a changeset from the index, if that is a default branch. Does not read the
-    /// repository.
+    /// Resolves a changeset from the index, if that is a default branch. Does not read the repository.
     ///
     /// # Errors
     /// When the pkgbase is unknown, or its default branch cannot be used.
-    pub async fn indexed_package(
+    pub async fn resolve_from_index(
         &self,
         changeset: &Changeset,
         freshness: &Freshness,
-    ) -> Result<Option<Arc<SourcePackage>>, Error> {
+    ) -> Result<Option<ResolvedChangeset>, Error> {
         let row = self.repository_as_of(&changeset.pkgbase, freshness).await?;
         if row.branch.as_deref() != Some(changeset.git_ref.as_str()) {
             return Ok(None);
         }
         match self.indexed(changeset, &row) {
-            Some(indexed) => Ok(Some(indexed.package)),
+            Some(indexed) => Ok(Some(indexed)),
             None => Err(refusals::broken(&row)),
         }
     }
@@ -213,18 +215,30 @@ impl Sources {
         let package = srcinfo::parse(&found, Some(&changeset.pkgbase))
             .map_err(|problem| refusals::unusable_ref(changeset, row, problem))?;
         let sha256 = srcinfo::store(&self.database, &found.srcinfo, &package).await?;
-        Ok(ResolvedChangeset {
+        Ok(self.at(changeset, row, found, package, sha256))
+    }
+
+    /// Returns a changeset with the commit and `.SRCINFO` that were read for it.
+    fn at(
+        &self,
+        changeset: &Changeset,
+        row: &SourceRepositoryRow,
+        found: TreeAtCommit,
+        package: SourcePackage,
+        srcinfo_sha256: Sha256Digest,
+    ) -> ResolvedChangeset {
+        ResolvedChangeset {
             changeset: changeset.clone(),
             head: Head {
                 commit: found.commit,
                 tree: found.tree,
                 commit_time: found.commit_time,
                 clone_url: self.kind.clone_url(Place::from(row)),
-                srcinfo_sha256: sha256,
+                srcinfo_sha256,
             },
             package: Arc::new(package),
             is_gone: false,
-        })
+        }
     }
 
     /// Returns the current commit of a changeset's ref.

@@ -55,15 +55,23 @@ pub(super) async fn put(
     Ok(())
 }
 
+/// Returns the digest of an `.SRCINFO` that was read.
+pub(super) fn digest_of(text: &Result<String, SourceProblem>) -> Result<Sha256Digest, Error> {
+    Ok(digest(readable(text)?))
+}
+
+fn readable(text: &Result<String, SourceProblem>) -> Result<&String, Error> {
+    let read = text.as_ref();
+    Ok(read.map_err(|problem| anyhow::anyhow!("{}", problem.message))?)
+}
+
 /// Stores the `.SRCINFO` of an origin changeset.
 pub(super) async fn store(
     database: &Database,
     text: &Result<String, SourceProblem>,
     package: &SourcePackage,
 ) -> Result<Sha256Digest, Error> {
-    let text = text
-        .as_ref()
-        .map_err(|problem| anyhow::anyhow!("{}", problem.message))?;
+    let text = readable(text)?;
     let sha256 = digest(text);
     // Most often it is stored already. It is stored again if it could be deleted as unused before the plan refers
     // to it.

@@ -46,13 +46,13 @@ async fn edit_plans_a_new_iteration_with_reuse_at_the_same_address() {
     })
     .await;
     worker.builds("libwave").await;
-    let page = server
-        .public()
-        .activity(None, Some(&name), 10)
-        .await
-        .unwrap();
+    let query = ActivityQuery {
+        by: None,
+        namespace: Some(name.clone()),
+    };
+    let found = server.public().activity(&query, None).await.unwrap();
     assert!(
-        page.items
+        found
             .iter()
             .any(|item| item.kind == ActivityKind::Edited)
     );

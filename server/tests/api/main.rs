@@ -42,6 +42,7 @@ mod outcomes;
 mod pages;
 mod people;
 mod planning;
+mod previews;
 mod priorities;
 mod provenance;
 mod refusals;

@@ -123,6 +123,9 @@ async fn plan_names_protocols_no_worker_supports() {
             bootstrap: Vec::new(),
             same_sonames: false,
             no_bump: false,
+            max_builds: None,
+            limit: None,
+            lines: None,
             format: PlanFormat::Text,
         };
         server.admin().preview_plan(&preview).await.unwrap()

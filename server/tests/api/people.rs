@@ -1,7 +1,7 @@
 //! Who did what: namespaces, events and activities carry the names of tokens.
 
 use buildbtw_model::api::{Activity, CreateToken, ProblemKind, RetryBuilds};
-use buildbtw_model::client::Client;
+use buildbtw_model::client::{ActivityQuery, Client};
 use buildbtw_model::{ActivityKind, FailureKind, NamespaceName, TokenScope};
 use reqwest::{Method, StatusCode, header};
 use serde_json::Value;
@@ -34,7 +34,11 @@ async fn create(client: &Client, changeset: &str) -> NamespaceName {
 
 /// Returns activities as text, the oldest first.
 async fn activities(server: &TestServer, by: Option<&str>) -> Vec<String> {
-    let page = server.public().activity(by, None, 100).await.unwrap();
+    let query = ActivityQuery {
+        by: by.map(str::to_owned),
+        namespace: None,
+    };
+    let found = server.public().activity(&query, None).await.unwrap();
     let text = |activity: Activity| {
         let actor = activity.actor.unwrap_or_else(|| "server".to_owned());
         let subject = activity
@@ -42,7 +46,7 @@ async fn activities(server: &TestServer, by: Option<&str>) -> Vec<String> {
             .map_or(String::new(), |name| name.to_string());
         format!("{actor} {} {subject}", activity.kind)
     };
-    page.items.into_iter().rev().map(text).collect()
+    found.into_iter().rev().map(text).collect()
 }
 
 #[tokio::test]
@@ -89,11 +93,12 @@ async fn activities_outlive_the_namespace_that_was_deleted() {
     ];
     assert_eq!(activities(&server, None).await, expected);
     assert_eq!(activities(&server, Some("ben")).await, expected[2..]);
-    let of_it = server
-        .public()
-        .activity(Some("anna"), Some(&name), 10)
-        .await;
-    assert_eq!(of_it.unwrap().items[0].kind, ActivityKind::Created);
+    let query = ActivityQuery {
+        by: Some("anna".to_owned()),
+        namespace: Some(name.clone()),
+    };
+    let of_it = server.public().activity(&query, None).await;
+    assert_eq!(of_it.unwrap()[0].kind, ActivityKind::Created);
 }
 
 #[tokio::test]
@@ -125,8 +130,8 @@ async fn lists_namespaces_of_one_person_in_pages() {
         }
     }
     assert_eq!(names, ["libgreet-3", "libgreet-2", "libgreet-1"]);
-    let none = server.public().namespaces_of(Some("cleo"), None).await;
-    assert!(none.unwrap().items.is_empty());
+    let none = server.public().namespaces_of(Some("cleo")).await;
+    assert!(none.unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -89,12 +89,12 @@ async fn only_admins_make_namespaces_urgent_and_it_is_recorded() {
     anna.set_priority(&fix, &to(Priority::High)).await.unwrap();
     // Repeating it has no effect.
     anna.set_priority(&fix, &to(Priority::High)).await.unwrap();
-    let page = server
-        .public()
-        .activity(Some("anna"), None, 10)
-        .await
-        .unwrap();
-    let messages: Vec<_> = page.items.into_iter().map(|item| item.message).collect();
+    let query = ActivityQuery {
+        by: Some("anna".to_owned()),
+        namespace: None,
+    };
+    let found = server.public().activity(&query, None).await.unwrap();
+    let messages: Vec<_> = found.into_iter().map(|item| item.message).collect();
     assert_eq!(messages, [Some("high: security fix".to_owned())]);
 }
 

@@ -66,6 +66,9 @@ async fn plan(server: &TestServer, format: PlanFormat) -> String {
         bootstrap: Vec::new(),
         same_sonames: false,
         no_bump: false,
+        max_builds: None,
+        limit: None,
+        lines: None,
         format,
     };
     server.admin().preview_plan(&preview).await.unwrap()

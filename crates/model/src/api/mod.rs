@@ -9,6 +9,7 @@ mod health;
 mod iterations;
 mod namespaces;
 mod outages;
+mod plans;
 mod problem;
 mod reproduce;
 mod sources;
@@ -34,6 +35,10 @@ pub use namespaces::{
     RetryBuilds, SetPriority,
 };
 pub use outages::TaskOutage;
+pub use plans::{
+    PlanBrokenEdge, PlanBuild, PlanCycle, PlanDocument, PlanExceeds, PlanFailure,
+    PlanNeedsBootstrap, PlanProblem, PlanReuse, PlanSources, PlanUnresolved,
+};
 pub use problem::{PROBLEM_CONTENT_TYPE, Problem, ProblemKind};
 pub use reproduce::AttemptInputs;
 pub use sources::{

@@ -232,6 +232,16 @@ pub struct PlanPreview {
     /// Keeps releases.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub no_bump: bool,
+    /// The maximum number of builds that the namespace would be created with; its default if absent. A larger plan is
+    /// shown too, and says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_builds: Option<u32>,
+    /// How many builds the text lists, and how many rows of each other section; all if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    /// How many lines the text has, about; ignored with a limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lines: Option<u32>,
     /// The format of the response.
     #[serde(default)]
     pub format: PlanFormat,

@@ -62,6 +62,7 @@ pub(super) fn finish<B>(
         unresolved,
         problems,
         versions: Vec::new(),
+        facts: Vec::new(),
         needs_bootstrap: Vec::new(),
         relaxed,
         members: members.bases.len(),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use buildbtw_model::api::{PlanFailure, PlanReuse};
 use buildbtw_model::{Architecture, PackageVersion, Pkgbase, Scope};
 use serde::ser::{Serialize, SerializeSeq as _, Serializer};
 
@@ -54,6 +55,10 @@ struct BuildJson<'a> {
     /// Whether the package was built before; otherwise `estimate_s` is the median of the other packages.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     estimate_is_known: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reuse: Option<&'a PlanReuse>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_failure: Option<&'a PlanFailure>,
 }
 
 impl Serialize for Plan {
@@ -76,6 +81,7 @@ impl Serialize for Builds<'_> {
         let mut list = serializer.serialize_seq(Some(self.0.builds.len()))?;
         for (at, build) in self.0.builds.iter().enumerate() {
             let version = self.0.versions.get(at);
+            let facts = self.0.facts.get(at);
             list.serialize_element(&BuildJson {
                 pkgbase: &build.pkgbase,
                 stage: build.stage,
@@ -95,6 +101,8 @@ impl Serialize for Builds<'_> {
                 without: without(build),
                 estimate_s: build.estimate_s,
                 estimate_is_known: build.estimate.is_some(),
+                reuse: facts.and_then(|facts| facts.reuse.as_ref()),
+                last_failure: facts.and_then(|facts| facts.last_failure.as_ref()),
             })?;
         }
         list.end()

@@ -40,6 +40,7 @@ mod drafts;
 mod duplicates;
 mod estimate;
 mod excluded;
+mod facts;
 mod finish;
 mod footprint;
 mod graph;
@@ -62,6 +63,7 @@ use std::sync::Arc;
 pub use constraints::{VersionedPackage, unmet_constraints};
 pub use duplicates::{AssignedVersions, same_packages};
 pub use estimate::{Estimate, Estimates, NoEstimates, quantile};
+pub use facts::BuildFacts;
 pub use footprint::Footprint;
 pub use outcome::{
     Bootstrapped, BrokenEdge, Cycle, Need, NeedsBootstrap, Plan, PlannedBuild, Unresolved,

@@ -6,6 +6,7 @@ use buildbtw_model::{Architecture, Pkgbase, Scope};
 
 use super::cycles::is_omitted;
 use super::estimate::Estimate;
+use super::facts::BuildFacts;
 use super::members::OUTSIDE;
 use super::planned_version::PlannedVersion;
 use super::problem::Problem;
@@ -31,6 +32,8 @@ pub struct Plan {
     pub problems: Vec<Problem>,
     /// See [`Plan::versions`].
     pub(super) versions: Vec<PlannedVersion>,
+    /// See [`Plan::facts`].
+    pub(super) facts: Vec<BuildFacts>,
     /// Cycles with an environment that cannot be installed unless a member is bootstrapped.
     pub needs_bootstrap: Vec<NeedsBootstrap>,
     /// Orderings that are relaxed in a cycle because no environment depends on them.

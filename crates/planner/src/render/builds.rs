@@ -2,13 +2,14 @@
 
 use std::fmt::{self, Write as _};
 
-use crate::plan::{Plan, PlannedBuild, PlannedVersion};
+use crate::plan::{BuildFacts, Plan, PlannedBuild, PlannedVersion};
 
-/// Writes the line of a build.
+/// Writes the line of a build, with at most so many of its needs.
 pub(super) fn write_build(
     plan: &Plan,
     build: &PlannedBuild,
-    version: Option<&PlannedVersion>,
+    (version, facts): (Option<&PlannedVersion>, Option<&BuildFacts>),
+    most_needs: usize,
     out: &mut String,
 ) -> fmt::Result {
     write!(out, "  {}", build.pkgbase)?;
@@ -34,12 +35,25 @@ pub(super) fn write_build(
     }
     let needs = plan.need_labels(build);
     let kinds = plan.need_kinds(build);
-    for (at, (label, kind)) in needs.iter().zip(kinds).enumerate() {
+    for (at, (label, kind)) in needs.iter().zip(kinds).take(most_needs).enumerate() {
         let before = if at == 0 { "  after " } else { ", " };
         write!(out, "{before}{label} ({kind})")?;
+    }
+    let missing = needs.len().saturating_sub(most_needs);
+    if missing > 0 {
+        write!(out, " and {missing} more")?;
     }
     if let Some(note) = version.and_then(PlannedVersion::note) {
         write!(out, "  ({note})")?;
     }
-    writeln!(out)
+    if let Some(reuse) = facts.and_then(|facts| facts.reuse.as_ref()) {
+        write!(out, "  reused from {}", reuse.namespace)?;
+    }
+    writeln!(out)?;
+    if let Some(failure) = facts.and_then(|facts| facts.last_failure.as_ref()) {
+        let at = failure.at.strftime("%Y-%m-%d %H:%M UTC");
+        let (namespace, message) = (&failure.namespace, &failure.message);
+        writeln!(out, "    last failed in {namespace}, {at}: {message}")?;
+    }
+    Ok(())
 }

@@ -1,20 +1,102 @@
-//! Plans as text: the builds in order, with cycles, unresolved dependencies and problems.
+//! Plans as text: the builds in order, with cycles, unresolved dependencies and problems, and the summary last.
 
 use std::fmt::{self, Write as _};
 
 use super::builds::write_build;
+use super::extent::Extent;
 use crate::plan::Plan;
+
+/// A part of a text that is not about one build. It is empty, or begins with a blank line and a heading.
+type Section = fn(&Plan, &mut String) -> fmt::Result;
+
+/// The sections in their order.
+const SECTIONS: [Section; 4] = [
+    write_cycles,
+    write_bootstrap,
+    write_unresolved,
+    write_problems,
+];
 
 /// Renders a plan, one build per line, level by level.
 #[must_use]
 pub fn text(plan: &Plan) -> String {
+    text_within(plan, Extent::All)
+}
+
+/// Renders a plan like [`text`], and leaves out what exceeds the extent. The summary comes last.
+#[must_use]
+pub fn text_within(plan: &Plan, extent: Extent) -> String {
     let mut out = String::new();
     // Writing to a string cannot fail.
-    let _ = write(plan, &mut out);
+    let _ = write(plan, extent, &mut out);
     out
 }
 
-fn write(plan: &Plan, out: &mut String) -> fmt::Result {
+fn write(plan: &Plan, extent: Extent, out: &mut String) -> fmt::Result {
+    let mut sections = Vec::new();
+    for section in SECTIONS {
+        let mut text = String::new();
+        section(plan, &mut text)?;
+        if !text.is_empty() {
+            sections.push(text);
+        }
+    }
+    let rows = extent.rows_of_sections(sections.len());
+    let sections: Vec<String> = sections.iter().map(|text| cut(text, rows)).collect();
+    let lines = sections.iter().map(|text| text.lines().count()).sum();
+    write_builds(plan, extent, lines, out)?;
+    for section in &sections {
+        out.push_str(section);
+    }
+    out.push('\n');
+    write_summary(plan, out)?;
+    match plan.reused() {
+        0 => Ok(()),
+        reused => writeln!(out, "reused: {}", counted(reused, "build")),
+    }
+}
+
+/// Leaves out the rows of a section after the first ones.
+fn cut(section: &str, rows: usize) -> String {
+    // The blank line and the heading.
+    let shown = rows.saturating_add(2);
+    let missing = section.lines().count().saturating_sub(shown);
+    if missing == 0 {
+        return section.to_owned();
+    }
+    let kept = section.lines().take(shown);
+    let mut text: String = kept.flat_map(|line| [line, "\n"]).collect();
+    let what = if missing == 1 { "line" } else { "lines" };
+    text.push_str(&format!("  and {missing} more {what}\n"));
+    text
+}
+
+fn write_builds(plan: &Plan, extent: Extent, of_sections: usize, out: &mut String) -> fmt::Result {
+    let (most, room) = (extent.builds(), extent.lines_of_builds(of_sections));
+    let mut level = None;
+    let mut written = 0;
+    for (at, build) in plan.builds.iter().enumerate() {
+        let mut text = String::new();
+        if level != Some(build.level) {
+            level = Some(build.level);
+            let gap = if at == 0 { "" } else { "\n" };
+            writeln!(text, "{gap}level {}", build.level)?;
+        }
+        let known = (plan.versions().get(at), plan.facts().get(at));
+        write_build(plan, build, known, extent.needs(), &mut text)?;
+        let missing = plan.builds.len() - at;
+        // A line is left for the number of missing builds.
+        let height = text.lines().count();
+        if at >= most || written + height + usize::from(missing > 1) > room {
+            return writeln!(out, "  and {missing} more");
+        }
+        written += height;
+        out.push_str(&text);
+    }
+    Ok(())
+}
+
+fn write_summary(plan: &Plan, out: &mut String) -> fmt::Result {
     let packages = plan.pkgbases().len();
     let builds = plan.builds.len();
     writeln!(
@@ -27,27 +109,25 @@ fn write(plan: &Plan, out: &mut String) -> fmt::Result {
         plan.scope,
     )?;
     writeln!(out, "estimated work: {}", work(plan))?;
-    let mut level = None;
-    for (at, build) in plan.builds.iter().enumerate() {
-        if level != Some(build.level) {
-            level = Some(build.level);
-            writeln!(out, "\nlevel {}", build.level)?;
-        }
-        write_build(plan, build, plan.versions().get(at), out)?;
-    }
-    write_cycles(plan, out)?;
-    write_bootstrap(plan, out)?;
+    Ok(())
+}
+
+fn write_unresolved(plan: &Plan, out: &mut String) -> fmt::Result {
     if !plan.unresolved.is_empty() {
         writeln!(out, "\nunresolved, expected from other repositories")?;
-        for entry in &plan.unresolved {
-            writeln!(out, "  {}: {} ({})", entry.pkgbase, entry.name, entry.kind)?;
-        }
     }
+    for entry in &plan.unresolved {
+        writeln!(out, "  {}: {} ({})", entry.pkgbase, entry.name, entry.kind)?;
+    }
+    Ok(())
+}
+
+fn write_problems(plan: &Plan, out: &mut String) -> fmt::Result {
     if !plan.problems.is_empty() {
         writeln!(out, "\nproblems")?;
-        for problem in &plan.problems {
-            writeln!(out, "  {}: {}", problem.pkgbase, problem.message)?;
-        }
+    }
+    for problem in &plan.problems {
+        writeln!(out, "  {}: {}", problem.pkgbase, problem.message)?;
     }
     Ok(())
 }

@@ -1,10 +1,11 @@
 //! What a plan answers about each package: which dependency pulls it in, from which version to which, and what breaks
 //! because it is not rebuilt.
 
+use buildbtw_model::api::{PlanFailure, PlanReuse};
 use buildbtw_model::{PackageVersion, Pkgbase, Pkgname, Scope};
 use buildbtw_planner::{
-    BaseIndex, PackageIndex, Patterns, Plan, PlanRequest, ProblemKind, Soname, Sonames, plan,
-    render,
+    BaseIndex, BuildFacts, PackageIndex, Patterns, Plan, PlanRequest, ProblemKind, Soname, Sonames,
+    plan, render,
 };
 
 use crate::support::{based, index, origin, package, request};
@@ -233,4 +234,87 @@ fn counts_many_packages_that_need_the_old_soname() {
     assert_eq!(found.len(), 20, "{found:#?}");
     let counted = found.iter().filter(|text| text.ends_with("(and 12 similar problems)"));
     assert_eq!(counted.count(), 1, "{found:#?}");
+}
+
+#[test]
+fn shows_what_is_reused_and_what_failed() {
+    let index = index([package("lib", &[]), package("app", &["depends = lib"])]);
+    let mut plan = planned(&index, &[("lib", "0-1")], true);
+    let attempt = "0198c0de-0000-7000-8000-000000000001".parse().unwrap();
+    let reuse = PlanReuse {
+        attempt,
+        namespace: "earlier".parse().unwrap(),
+        version: "1-1.7".parse().unwrap(),
+    };
+    let failure = PlanFailure {
+        attempt,
+        namespace: "other".parse().unwrap(),
+        message: "build() failed".to_owned(),
+        at: "2026-11-29T10:20:00Z".parse().unwrap(),
+    };
+    plan.add_facts(vec![
+        BuildFacts {
+            reuse: Some(reuse),
+            last_failure: None,
+        },
+        BuildFacts {
+            reuse: None,
+            last_failure: Some(failure),
+        },
+    ]);
+    let text = render::text(&plan);
+    for part in [
+        "  lib 0-1 -> 1-1.7  reused from earlier\n",
+        "    last failed in other, 2026-11-29 10:20 UTC: build() failed\n",
+        "\nreused: 1 build\n",
+    ] {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+    let json = serde_json::to_value(&plan).unwrap();
+    assert_eq!(json["builds"][0]["reuse"]["namespace"], "earlier");
+    assert_eq!(json["builds"][0]["version"], "1-1.7");
+    assert_eq!(json["builds"][1]["last_failure"]["message"], "build() failed");
+    assert_eq!(json["builds"][1].get("reuse"), None);
+}
+
+/// Returns a plan of many packages, each of which has a dependency that is missing.
+fn large() -> Plan {
+    let users = (0..200).map(|number| {
+        let missing = format!("makedepends = missing-{number}");
+        package(&format!("user-{number:03}"), &["depends = lib", &missing])
+    });
+    let many = (0..9).map(|number| package(&format!("part-{number}"), &["depends = lib"]));
+    let parts: Vec<String> = (0..9).map(|number| format!("makedepends = part-{number}")).collect();
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    let whole = package("whole", &parts);
+    let index = index(users.chain(many).chain([package("lib", &[]), whole]));
+    plan(&index, &request(vec![origin(&index, "lib")], Scope::All))
+}
+
+#[test]
+fn text_fits_lines_and_counts_what_is_missing() {
+    let plan = large();
+    assert_eq!(plan.builds.len(), 211);
+    for lines in [8, 12, 23, 60] {
+        let text = render::text_within(&plan, render::Extent::Lines(lines));
+        let count = text.lines().count();
+        assert!(count <= lines.max(10), "{count} of {lines} lines\n{text}");
+        let shown = text.lines().filter(|line| line.starts_with("  lib") || line.starts_with("  user-"));
+        let shown = shown.filter(|line| !line.contains(": ")).count();
+        let shown = shown + text.lines().filter(|line| line.starts_with("  part-")).count();
+        let missing = format!("  and {} more\n", 211 - shown);
+        assert!(text.contains(&missing), "{missing} is not in\n{text}");
+        assert!(text.contains(" more lines\n"), "{text}");
+        assert!(text.contains("\n\n211 builds of 211 packages in 3 levels"), "{text}");
+    }
+    let all = render::text_within(&plan, render::Extent::All);
+    assert_eq!(all, render::text(&plan));
+    assert!(!all.contains(" more"), "{all}");
+}
+
+#[test]
+fn cut_text_names_the_first_needs() {
+    let rows = render::text_within(&large(), render::Extent::Rows(1_000));
+    let line = rows.lines().find(|line| line.starts_with("  whole")).unwrap();
+    assert!(line.ends_with("part-3@1 (makedepends) and 5 more"), "{line}");
 }

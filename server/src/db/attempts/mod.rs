@@ -67,11 +67,13 @@ macro_rules! select_attempt {
 }
 
 mod ends;
+mod failures;
 mod leases;
 mod of_builds;
 mod traces;
 
 pub use ends::{Succeeded, Times, finish, succeed};
+pub use failures::{LastFailure, last_failures};
 pub use leases::{
     UNLIMITED_LEASE, end_unlimited_leases, expired, next_expiry, renew_all_leases, renew_lease,
     set_worker,

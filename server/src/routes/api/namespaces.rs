@@ -6,7 +6,8 @@ use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use buildbtw_model::NamespaceName;
 use buildbtw_model::api::{
-    CreateNamespace, NamespaceDetail, NamespaceSummary, Page, PlanFormat, PlanPreview,
+    CreateNamespace, NamespaceDetail, NamespaceSummary, Page, PlanDocument, PlanFormat,
+    PlanPreview,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -108,14 +109,15 @@ pub(crate) async fn show_namespace(
     request_body = PlanPreview,
     responses(
         (status = 200, description = "The plan in the requested format", content(
-            (inline(serde_json::Value) = "application/json", example = json!({
+            (PlanDocument = "application/json", example = json!({
                 "architecture": "x86_64",
                 "scope": "origin",
-                "builds": [{ "pkgbase": "libgreet", "stage": 1, "level": 0, "version": "2.0-1.1", "needs": [],
-                    "reason": ["libgreet"], "estimate_s": 60 }],
+                "builds": [{ "pkgbase": "libgreet", "stage": 1, "level": 0, "old_version": "2.0-1", "version": "2.0-1.1",
+                    "needs": [], "needs_kinds": [], "reason": ["libgreet"], "reason_kinds": [], "estimate_s": 60 }],
                 "cycles": [],
                 "unresolved": [],
                 "problems": [],
+                "sources": { "as_of": "2026-11-29T10:00:00Z" },
             })),
             (String = "text/plain; charset=utf-8", example = "1 build of 1 package in 1 level\n"),
         )),

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use buildbtw_model::{
-    Architecture, AttemptId, BuildId, PackageVersion, Pkgbase, ReleaseRule, Sha256Digest,
+    Architecture, AttemptId, BuildId, NamespaceName, PackageVersion, Pkgbase, ReleaseRule,
+    Sha256Digest,
 };
 use buildbtw_planner::{
     BuildSnapshot, Estimate, Footprint, Plan, PlanRequest, PlannedBuild, PlannedVersion, Sonames,
@@ -44,6 +45,8 @@ pub(super) struct Draft {
 pub(super) struct Reusable {
     /// The attempt that built them.
     pub(super) attempt: AttemptId,
+    /// The namespace that has them.
+    pub(super) namespace: NamespaceName,
     /// Their version.
     pub(super) version: PackageVersion,
     /// Whether this namespace already has them.

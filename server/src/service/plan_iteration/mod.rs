@@ -7,6 +7,7 @@ mod inputs;
 mod notes;
 mod plan_input;
 mod planned;
+mod preview;
 mod reuse;
 mod store;
 mod versions;
@@ -28,6 +29,7 @@ use super::source_problems::FetchRules;
 pub(crate) use plan_input::FilesBefore;
 pub use plan_input::PlanInput;
 pub use planned::{DraftedIteration, PlannedArchitecture, PlannedIteration};
+pub use preview::Preview;
 pub(in crate::service) use store::store;
 
 use draft::Drafter;

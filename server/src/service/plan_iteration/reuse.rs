@@ -57,6 +57,7 @@ pub(super) async fn find(
                     };
                 draft.reusable.push(Reusable {
                     attempt,
+                    namespace: found.namespace,
                     version: found.version,
                     is_own,
                 });
