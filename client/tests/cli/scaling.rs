@@ -166,3 +166,54 @@ async fn fits_lines_to_narrow_and_wide_screens() {
         }
     }
 }
+
+/// Writes a library, and programs that need it and something that is missing.
+fn write_tree(tree: &std::path::Path, programs: usize) {
+    let write = |name: &str, depends: &str| {
+        let text = format!(
+            "pkgbase = {name}\n\tpkgver = 1\n\tpkgrel = 1\n\tarch = any\n{depends}\npkgname = {name}\n"
+        );
+        fs_err::create_dir_all(tree.join(name)).unwrap();
+        fs_err::write(tree.join(name).join(".SRCINFO"), text).unwrap();
+    };
+    write("lib", "");
+    for number in 0..programs {
+        let depends = format!("\tdepends = lib\n\tmakedepends = missing{number}\n");
+        write(&format!("program{number:03}"), &depends);
+    }
+}
+
+#[tokio::test]
+async fn plans_on_one_screen_with_the_summary_last() {
+    let home = tempfile::tempdir().unwrap();
+    write_tree(&home.path().join("tree"), 100);
+    let tree = format!("--srcinfo={}", home.path().join("tree").display());
+    let plan = async |more: &[&str]| {
+        let arguments = [&["plan", &tree, "lib", "--arch=x86_64"][..], more].concat();
+        let ran = run(home.path(), "", &arguments).await;
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        ran
+    };
+    let summary = "101 builds of 101 packages in 2 levels for x86_64, scope transitive";
+    let ran = plan(&[]).await;
+    let lines: Vec<&str> = ran.stdout.lines().collect();
+    let all = lines.len() + ran.stderr.lines().count();
+    assert!(all <= SCREEN, "{}", ran.stdout);
+    assert_eq!(lines[lines.len() - 2], summary, "{}", ran.stdout);
+    assert_eq!(lines[..2], ["level 0", "  lib 1-1"], "{}", ran.stdout);
+    let hint = "hint: `--all` prints the whole plan\n";
+    assert_eq!(ran.stderr, hint);
+
+    let ran = plan(&["--limit=3"]).await;
+    assert!(ran.stdout.contains("\n  and 98 more\n"), "{}", ran.stdout);
+    let unresolved = "  program002: missing2 (makedepends)\n  and 97 more lines\n";
+    assert!(ran.stdout.contains(unresolved), "{}", ran.stdout);
+    assert_eq!(ran.stderr, "");
+
+    let ran = plan(&["--all"]).await;
+    assert!(ran.stdout.contains("  program099 1-1.1"), "{}", ran.stdout);
+    assert!(!ran.stdout.contains(" more"), "{}", ran.stdout);
+    let json = plan(&["--json=builds", "--limit=3"]).await;
+    let json: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(json["builds"].as_array().unwrap().len(), 101);
+}

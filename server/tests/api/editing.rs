@@ -1,6 +1,7 @@
 //! `edit`: changes what a namespace rebuilds.
 
 use buildbtw_model::api::{EditNamespace, ProblemKind};
+use buildbtw_model::client::ActivityQuery;
 use buildbtw_model::{ActivityKind, BuildStatus, IterationCause, Priority, Scope};
 use reqwest::Method;
 use serde_json::json;

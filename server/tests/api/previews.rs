@@ -149,7 +149,8 @@ async fn shows_plan_above_the_limit_of_builds() {
     assert_eq!(json["exceeds"], json!({ "builds": 2, "max_builds": 1 }));
     assert_eq!(json["builds"].as_array().unwrap().len(), 2);
     let shown = text(&admin, json!({ "max_builds": 1 })).await;
-    let remark = "2 builds for x86_64 are more than --max-builds 1: `buildbtw new` needs --max-builds 2\n";
+    let remark =
+        "2 builds for x86_64 are more than --max-builds 1: `buildbtw new` needs --max-builds 2\n";
     assert!(shown.ends_with(remark), "{shown}");
     for fields in [json!({}), json!({ "max_builds": 2 })] {
         assert_eq!(plan(&admin, fields).await.get("exceeds"), None);

@@ -1,6 +1,7 @@
 //! Priorities of namespaces, and who may set them.
 
 use buildbtw_model::api::{CreateNamespace, CreateToken, ProblemKind, SetPriority};
+use buildbtw_model::client::ActivityQuery;
 use buildbtw_model::{Priority, Scope, TokenScope};
 
 use crate::support::{Srcinfo, TestServer, new_namespace, parse, refusal};

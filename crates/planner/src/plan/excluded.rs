@@ -241,7 +241,9 @@ fn undeclared<'p>(
     declared: &FxHashSet<Soname>,
 ) -> FxHashSet<&'p Soname> {
     let linked = sonames.linked_by(package).map(|(soname, _)| soname);
-    linked.filter(|soname| !declared.contains(*soname)).collect()
+    linked
+        .filter(|soname| !declared.contains(*soname))
+        .collect()
 }
 
 /// Returns whether the plan builds a package.

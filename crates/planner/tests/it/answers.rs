@@ -48,7 +48,9 @@ fn names_kind_of_every_dependency() {
         .map(|build| {
             let needs = plan.need_labels(build).into_iter();
             let needs = needs.zip(plan.need_kinds(build));
-            let needs: Vec<_> = needs.map(|(label, kind)| format!("{label} {kind}")).collect();
+            let needs: Vec<_> = needs
+                .map(|(label, kind)| format!("{label} {kind}"))
+                .collect();
             let reason = plan.reason_kinds(build).join(" ");
             format!("{}: {} ({reason})", build.label(), needs.join(", "))
         })
@@ -57,7 +59,10 @@ fn names_kind_of_every_dependency() {
     has("lib@1:  ()");
     has("app@1: lib@1 depends (depends)");
     has("tool@1: app@1 makedepends (depends makedepends)");
-    let suite = lines.iter().find(|line| line.starts_with("suite@1")).unwrap();
+    let suite = lines
+        .iter()
+        .find(|line| line.starts_with("suite@1"))
+        .unwrap();
     assert!(suite.contains("tool@1 checkdepends"), "{suite}");
     // Its own dependency is the shortest reason.
     assert!(suite.ends_with("(depends)"), "{suite}");
@@ -65,7 +70,10 @@ fn names_kind_of_every_dependency() {
     assert!(text.contains("tool  after app@1 (makedepends)"), "{text}");
     let json = serde_json::to_value(&plan).unwrap();
     let tool = json["builds"].as_array().unwrap();
-    let tool = tool.iter().find(|build| build["pkgbase"] == "tool").unwrap();
+    let tool = tool
+        .iter()
+        .find(|build| build["pkgbase"] == "tool")
+        .unwrap();
     assert_eq!(tool["needs_kinds"], serde_json::json!(["makedepends"]));
     let reason = serde_json::json!(["depends", "makedepends"]);
     assert_eq!(tool["reason_kinds"], reason);
@@ -80,12 +88,19 @@ fn shows_old_and_new_version() {
     ]);
     let plan = planned(&index, &[("lib", "1-3"), ("app", "1-1.4")], true);
     let text = render::text(&plan);
-    for line in ["  lib 1-3 -> 2-1\n", "  app 1-1.4 -> 1-1.5  after", "  new 1-1.1  after"] {
+    for line in [
+        "  lib 1-3 -> 2-1\n",
+        "  app 1-1.4 -> 1-1.5  after",
+        "  new 1-1.1  after",
+    ] {
         assert!(text.contains(line), "{line} is not in\n{text}");
     }
     let json = serde_json::to_value(&plan).unwrap();
     let old: Vec<_> = json["builds"].as_array().unwrap().iter().collect();
-    let old: Vec<_> = old.iter().map(|build| build["old_version"].as_str()).collect();
+    let old: Vec<_> = old
+        .iter()
+        .map(|build| build["old_version"].as_str())
+        .collect();
     assert_eq!(old, [Some("1-3"), Some("1-1.4"), None]);
 }
 
@@ -158,7 +173,9 @@ fn reports_excluded_package_that_needs_the_old_soname() {
         kept(&index, &base, Scope::Origin, &["app"]),
         [
             format!("app: excluded by a pattern, and needs lib.so.1 of lib 1.0-1: {breaks}"),
-            format!("tool: not rebuilt with scope origin, and needs lib.so.1 of lib 1.0-1: {breaks}"),
+            format!(
+                "tool: not rebuilt with scope origin, and needs lib.so.1 of lib 1.0-1: {breaks}"
+            ),
         ]
     );
 }
@@ -218,7 +235,8 @@ fn reports_excluded_sources_and_links_without_declaration() {
     };
     let plan = plan(&index, &request);
     let found = problems(&plan, ProblemKind::KeepsOldSoname);
-    let rest = "excluded by a pattern, and needs lib.so.1 of lib 1-1: it breaks when lib 2-1 is installed";
+    let rest =
+        "excluded by a pattern, and needs lib.so.1 of lib 1-1: it breaks when lib 2-1 is installed";
     assert_eq!(found, [format!("pinned: {rest}"), format!("quiet: {rest}")]);
 }
 
@@ -227,12 +245,19 @@ fn counts_many_packages_that_need_the_old_soname() {
     let (index, base) = library(&["pkgver = 2.0", "provides = lib.so=2-64"]);
     let mut packages = base.packages().to_vec();
     for number in 0..30 {
-        packages.push(based(&format!("user-{number:02}"), "1-1", &["lib.so=1-64"], &[]));
+        packages.push(based(
+            &format!("user-{number:02}"),
+            "1-1",
+            &["lib.so=1-64"],
+            &[],
+        ));
     }
     let base = BaseIndex::new(packages);
     let found = kept(&index, &base, Scope::Origin, &[]);
     assert_eq!(found.len(), 20, "{found:#?}");
-    let counted = found.iter().filter(|text| text.ends_with("(and 12 similar problems)"));
+    let counted = found
+        .iter()
+        .filter(|text| text.ends_with("(and 12 similar problems)"));
     assert_eq!(counted.count(), 1, "{found:#?}");
 }
 
@@ -273,7 +298,10 @@ fn shows_what_is_reused_and_what_failed() {
     let json = serde_json::to_value(&plan).unwrap();
     assert_eq!(json["builds"][0]["reuse"]["namespace"], "earlier");
     assert_eq!(json["builds"][0]["version"], "1-1.7");
-    assert_eq!(json["builds"][1]["last_failure"]["message"], "build() failed");
+    assert_eq!(
+        json["builds"][1]["last_failure"]["message"],
+        "build() failed"
+    );
     assert_eq!(json["builds"][1].get("reuse"), None);
 }
 
@@ -284,7 +312,9 @@ fn large() -> Plan {
         package(&format!("user-{number:03}"), &["depends = lib", &missing])
     });
     let many = (0..9).map(|number| package(&format!("part-{number}"), &["depends = lib"]));
-    let parts: Vec<String> = (0..9).map(|number| format!("makedepends = part-{number}")).collect();
+    let parts: Vec<String> = (0..9)
+        .map(|number| format!("makedepends = part-{number}"))
+        .collect();
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     let whole = package("whole", &parts);
     let index = index(users.chain(many).chain([package("lib", &[]), whole]));
@@ -299,13 +329,22 @@ fn text_fits_lines_and_counts_what_is_missing() {
         let text = render::text_within(&plan, render::Extent::Lines(lines));
         let count = text.lines().count();
         assert!(count <= lines.max(10), "{count} of {lines} lines\n{text}");
-        let shown = text.lines().filter(|line| line.starts_with("  lib") || line.starts_with("  user-"));
+        let shown = text
+            .lines()
+            .filter(|line| line.starts_with("  lib") || line.starts_with("  user-"));
         let shown = shown.filter(|line| !line.contains(": ")).count();
-        let shown = shown + text.lines().filter(|line| line.starts_with("  part-")).count();
+        let shown = shown
+            + text
+                .lines()
+                .filter(|line| line.starts_with("  part-"))
+                .count();
         let missing = format!("  and {} more\n", 211 - shown);
         assert!(text.contains(&missing), "{missing} is not in\n{text}");
         assert!(text.contains(" more lines\n"), "{text}");
-        assert!(text.contains("\n\n211 builds of 211 packages in 3 levels"), "{text}");
+        assert!(
+            text.contains("\n\n211 builds of 211 packages in 3 levels"),
+            "{text}"
+        );
     }
     let all = render::text_within(&plan, render::Extent::All);
     assert_eq!(all, render::text(&plan));
@@ -315,6 +354,12 @@ fn text_fits_lines_and_counts_what_is_missing() {
 #[test]
 fn cut_text_names_the_first_needs() {
     let rows = render::text_within(&large(), render::Extent::Rows(1_000));
-    let line = rows.lines().find(|line| line.starts_with("  whole")).unwrap();
-    assert!(line.ends_with("part-3@1 (makedepends) and 5 more"), "{line}");
+    let line = rows
+        .lines()
+        .find(|line| line.starts_with("  whole"))
+        .unwrap();
+    assert!(
+        line.ends_with("part-3@1 (makedepends) and 5 more"),
+        "{line}"
+    );
 }

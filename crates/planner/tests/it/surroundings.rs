@@ -125,7 +125,10 @@ fn rebuilds_packages_with_undeclared_library_links() {
     assert!(all.builds.iter().all(|build| all.links(build).is_none()));
     let json = serde_json::to_value(of(Scope::Transitive)).unwrap();
     assert_eq!(json["builds"][2]["via"], "links lib.so.1");
-    assert_eq!(json["builds"][2]["reason_kinds"], serde_json::json!(["links"]));
+    assert_eq!(
+        json["builds"][2]["reason_kinds"],
+        serde_json::json!(["links"])
+    );
     let text = render::text(&of(Scope::Transitive));
     let line = "quiet (links lib.so.1)  after lib@1 (makedepends)";
     assert!(text.contains(line), "{text}");

@@ -6,8 +6,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use buildbtw_model::NamespaceName;
 use buildbtw_model::api::{
-    CreateNamespace, NamespaceDetail, NamespaceSummary, Page, PlanDocument, PlanFormat,
-    PlanPreview,
+    CreateNamespace, NamespaceDetail, NamespaceSummary, Page, PlanDocument, PlanFormat, PlanPreview,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
