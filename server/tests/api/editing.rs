@@ -52,11 +52,7 @@ async fn edit_plans_a_new_iteration_with_reuse_at_the_same_address() {
         namespace: Some(name.clone()),
     };
     let found = server.public().activity(&query, None).await.unwrap();
-    assert!(
-        found
-            .iter()
-            .any(|item| item.kind == ActivityKind::Edited)
-    );
+    assert!(found.iter().any(|item| item.kind == ActivityKind::Edited));
 }
 
 #[tokio::test]

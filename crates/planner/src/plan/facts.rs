@@ -1,17 +1,7 @@
-//! What callers know about the builds of a plan from earlier builds.
+//! Adds to a plan what callers know about its builds.
 
-use buildbtw_model::api::{PlanFailure, PlanReuse};
-
+use super::build_facts::BuildFacts;
 use super::outcome::Plan;
-
-/// What a caller knows about a build of a plan.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct BuildFacts {
-    /// The packages that would be reused instead of building it.
-    pub reuse: Option<PlanReuse>,
-    /// The failure of the newest attempt at its package.
-    pub last_failure: Option<PlanFailure>,
-}
 
 impl Plan {
     /// Adds facts about the builds, in their order. A reused build gets the version of its packages.

@@ -32,6 +32,7 @@
 mod assemble;
 mod assembly;
 mod bootstrap;
+mod build_facts;
 mod components;
 mod constraints;
 mod context;
@@ -60,10 +61,10 @@ mod versions;
 
 use std::sync::Arc;
 
+pub use build_facts::BuildFacts;
 pub use constraints::{VersionedPackage, unmet_constraints};
 pub use duplicates::{AssignedVersions, same_packages};
 pub use estimate::{Estimate, Estimates, NoEstimates, quantile};
-pub use facts::BuildFacts;
 pub use footprint::Footprint;
 pub use outcome::{
     Bootstrapped, BrokenEdge, Cycle, Need, NeedsBootstrap, Plan, PlannedBuild, Unresolved,

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use buildbtw_model::{Architecture, Pkgbase, Scope};
 
+use super::build_facts::BuildFacts;
 use super::cycles::is_omitted;
 use super::estimate::Estimate;
-use super::facts::BuildFacts;
 use super::members::OUTSIDE;
 use super::planned_version::PlannedVersion;
 use super::problem::Problem;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use buildbtw_model::api::ProblemKind;
 use buildbtw_model::{Architecture, Pkgbase, Pkgname};
 use buildbtw_planner::{
-    Budget, Estimate, Footprint, Plan, PlanRequest, Problem, SourcePackage, plan_with_footprint_within,
+    Budget, Estimate, Footprint, Plan, PlanRequest, Problem, SourcePackage,
+    plan_with_footprint_within,
 };
 
 use crate::error::{Error, Refusal};
