@@ -71,11 +71,11 @@ impl Preview {
             base,
         } = self;
         // Durations and sonames decide the plan, which is made already.
-        let (durations, sonames) = (HashMap::new(), Sonames::default());
+        let (estimates, sonames) = (HashMap::new(), Sonames::default());
         let drafter = Drafter {
             catalog: snapshot.catalog(),
             input: &input,
-            durations: &durations,
+            estimates: &estimates,
             base: &base,
             sonames: &sonames,
         };
