@@ -53,7 +53,7 @@ examples! {
     RESUME:
         "buildbtw resume openssl-4";
     PRIORITIZE:
-        "buildbtw prioritize openssl-4 urgent --reason 'security fix'";
+        "buildbtw prioritize openssl-4 urgent --reason CVE-2026-1234";
     DELETE:
         "buildbtw delete openssl-4"
         "buildbtw delete openssl-4 --yes  # in a script";

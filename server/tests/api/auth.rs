@@ -201,6 +201,7 @@ fn classifies_every_route_as_public_or_guarded() {
         "/api/",
         "/api/{file}",
         "/builds/{id}",
+        "/attempts/{id}/inputs",
         "/attempts/{id}/log",
         "/attempts/{id}/pkgbuild",
         "/sources",

@@ -245,7 +245,7 @@ async fn rejects_unknown_and_broken_refs() {
     })
     .await;
     let missing = "0123456789abcdef0123456789abcdef01234567";
-    for git_ref in ["nothing", "feature/x", missing, "HEAD"] {
+    for git_ref in ["nothing", "feature/x", missing, "head"] {
         let problem = refuses(&server, &new_namespace(&[&format!("libgreet/{git_ref}")])).await;
         assert_eq!(
             (problem.status, problem.kind),

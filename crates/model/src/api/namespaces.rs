@@ -25,6 +25,10 @@ pub struct CreateNamespace {
     pub scope: Scope,
     /// Rejects plans with more builds than this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(value_type = Option<i64>, minimum = 0, maximum = 4_294_967_295_i64)
+    )]
     pub max_builds: Option<u32>,
     /// Keeps releases: rebuilt packages get no higher `pkgrel`.
     #[serde(default)]
@@ -81,6 +85,10 @@ pub struct EditNamespace {
     pub no_exclude: Vec<String>,
     /// Rejects plans with more builds than this from now on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(value_type = Option<i64>, minimum = 0, maximum = 4_294_967_295_i64)
+    )]
     pub max_builds: Option<u32>,
     /// Which builds are dispatched first; `urgent` needs an admin token. It plans no iteration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -235,12 +243,24 @@ pub struct PlanPreview {
     /// The maximum number of builds that the namespace would be created with; its default if absent. A larger plan is
     /// shown too, and says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(value_type = Option<i64>, minimum = 0, maximum = 4_294_967_295_i64)
+    )]
     pub max_builds: Option<u32>,
     /// How many builds the text lists, and how many rows of each other section; all if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(value_type = Option<i64>, minimum = 0, maximum = 4_294_967_295_i64)
+    )]
     pub limit: Option<u32>,
     /// How many lines the text has, about; ignored with a limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(value_type = Option<i64>, minimum = 0, maximum = 4_294_967_295_i64)
+    )]
     pub lines: Option<u32>,
     /// The format of the response.
     #[serde(default)]

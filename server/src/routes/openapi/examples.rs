@@ -391,7 +391,7 @@ mod tests {
             IterationOverview RetriedBuilds BuildSummary BuildDetail AttemptSummary Event ClaimedBuild
             ExchangedIdToken AttemptInputs HeartbeatResponse LogAppended UploadedPackage OutcomeAccepted TokenSummary
             CreatedToken TokenIdentity SourceRepositorySummary SourcesOverview TaskOutage ReadyResponse Problem
-            SetPriority Activity WorkerMachine WorkerLoad DrainWorker WorkerSummary EditNamespace);
-        assert_eq!(seen, 40);
+            SetPriority Activity WorkerMachine WorkerLoad DrainWorker WorkerSummary EditNamespace SourceRefs);
+        assert_eq!(seen, 41);
     }
 }

@@ -138,7 +138,8 @@ async fn unreadable_project_does_not_block_others() {
             message: "Gitaly is out of order".to_owned(),
         },
     );
-    // Pushed now: the server also polls by itself.
+    // The server also polls by itself: a poll that began before the fault must not see the pushes.
+    poll(&server).await;
     forge.push(&Srcinfo::new("good", "2-1"));
     forge.push(&Srcinfo::new("bad", "2-1"));
     poll(&server).await;
