@@ -27,6 +27,8 @@ pub(crate) use tracker::History;
 
 /// The exit code of an interrupted command, by the convention of shells.
 const EXIT_INTERRUPTED: u8 = 130;
+/// The exit code of a command that SIGTERM ended, by the same convention.
+const EXIT_TERMINATED: u8 = 143;
 /// The interval at which elapsed times are drawn.
 const TICK: Duration = Duration::from_millis(250);
 
@@ -39,16 +41,21 @@ pub(crate) async fn follow(
 ) -> Result<u8> {
     // Installed before the first line is printed: a user may press Ctrl-C from then on.
     let mut interrupt = signal(SignalKind::interrupt())?;
+    // Without it, the terminal would stay without echo.
+    let mut terminate = signal(SignalKind::terminate())?;
     let mut display = Display::new(&context.output);
-    let followed = tokio::select! {
-        followed = follow_to_end(context, namespace, history, limit, &mut display) => followed,
-        _ = interrupt.recv() => Ok(None),
+    let (followed, code_if_left) = tokio::select! {
+        followed = follow_to_end(context, namespace, history, limit, &mut display) => {
+            (followed, EXIT_INTERRUPTED)
+        }
+        _ = interrupt.recv() => (Ok(None), EXIT_INTERRUPTED),
+        _ = terminate.recv() => (Ok(None), EXIT_TERMINATED),
     };
     display.clear();
     let Some(detail) = followed? else {
         context.output.note("interrupted; the rebuild continues");
         context.output.hint(follow_again(namespace));
-        return Ok(EXIT_INTERRUPTED);
+        return Ok(code_if_left);
     };
     if context.output.is_json() {
         context.output.json_line(&detail)?;

@@ -2,6 +2,7 @@
 
 use buildbtw_model::BuildStatus;
 use nix::sys::termios::{LocalFlags, tcgetattr};
+use tokio::process::Command;
 
 use super::{PROGRAM, Terminal, command, exit_code, start};
 use crate::fake::Fake;
@@ -67,8 +68,40 @@ async fn an_interrupt_restores_the_mode_of_the_terminal() {
     terminal.press("\x03");
     terminal.until("over").await;
     assert_eq!(exit_code(child).await, Some(130));
+    expect_mode_restored(&terminal);
+}
+
+/// Checks that the terminal, whose mode was printed, waits for lines and echoes them.
+fn expect_mode_restored(terminal: &Terminal) {
     let words: Vec<&str> = terminal.seen.split_whitespace().collect();
     for word in ["icanon", "echo"] {
         assert!(words.contains(&word), "{word}: {}", terminal.seen);
     }
+}
+
+#[tokio::test]
+async fn sigterm_restores_the_mode_of_the_terminal() {
+    let (fake, home) = (
+        Fake::start(&["libgreet"]).await,
+        tempfile::tempdir().unwrap(),
+    );
+    let mut terminal = Terminal::open(80, 24);
+    // Without the third descriptor, a shell lets a program in the background read nothing.
+    let script = "exec 3<&0; \"$@\" <&3 & echo pid=$!; wait $!; code=$?; stty -a; echo over; exit $code";
+    let args = ["sh", "-c", script, "sh", PROGRAM, "watch", "space"];
+    let child = command(&fake, &home, &terminal, &args).spawn().unwrap();
+    terminal.until("pid=").await;
+    terminal.until("q: leave").await;
+    let (_, after) = terminal.seen.split_once("pid=").unwrap();
+    let pid: String = after.chars().take_while(char::is_ascii_digit).collect();
+    let killed = Command::new("kill").arg(pid).status().await.unwrap();
+    assert!(killed.success());
+    terminal.until("over").await;
+    assert!(
+        terminal.seen.contains("hint: `buildbtw watch space`"),
+        "{}",
+        terminal.seen
+    );
+    assert_eq!(exit_code(child).await, Some(143));
+    expect_mode_restored(&terminal);
 }
