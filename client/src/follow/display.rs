@@ -7,7 +7,7 @@ use buildbtw_model::api::{Event, IterationDetail};
 use buildbtw_model::{BuildStatus, NamespaceName};
 use jiff::Timestamp;
 
-use super::frame::{View, entry_count, frame};
+use super::frame::{View, frame, most_scrolled};
 use super::keys::Key;
 use super::painter::Painter;
 use super::text::{failed_before, headline, line, notes};
@@ -39,7 +39,10 @@ struct Live {
 
 impl<'a> Display<'a> {
     pub(crate) fn new(output: &'a Output) -> Self {
-        let live = !output.is_json() && output.terminal && std::io::stderr().is_terminal();
+        let is_terminal = output.terminal && std::io::stderr().is_terminal();
+        // A terminal that cannot move its cursor gets lines, as a pipe does.
+        let is_dumb = std::env::var_os("TERM").is_some_and(|kind| kind == "dumb");
+        let live = !output.is_json() && is_terminal && !is_dumb;
         let live = live.then(|| Live {
             painter: Painter::new(),
             scrolled: 0,
@@ -165,12 +168,12 @@ impl<'a> Display<'a> {
     pub(crate) fn key(&mut self, tracker: &Tracker, key: Key) {
         let (now, eta) = (Timestamp::now(), self.eta);
         let Some(live) = &mut self.live else { return };
+        // Entries and lines of the terminal may be fewer than before.
+        let most = most_scrolled(&live.view(tracker, eta, now), &live.painter.screen());
+        let scrolled = live.scrolled.min(most);
         match key {
-            Key::Up => live.scrolled = live.scrolled.saturating_sub(SCROLLED_AT_ONCE),
-            Key::Down => {
-                let last = entry_count(&live.view(tracker, eta, now)).saturating_sub(1);
-                live.scrolled = (live.scrolled + SCROLLED_AT_ONCE).min(last);
-            }
+            Key::Up => live.scrolled = scrolled.saturating_sub(SCROLLED_AT_ONCE),
+            Key::Down => live.scrolled = (scrolled + SCROLLED_AT_ONCE).min(most),
             Key::Failed => {
                 live.failed_only = !live.failed_only;
                 live.scrolled = 0;

@@ -35,21 +35,14 @@ pub(super) struct View<'a> {
 
 /// Returns the lines of the live area: fewer than the screen has, none wider.
 pub(super) fn frame(view: &View<'_>, screen: &Screen) -> Vec<String> {
-    // The cursor is on the line below.
-    let room = screen.height.saturating_sub(1).max(1);
+    let (room, with_keys) = room(view, screen);
     let mut lines = vec![headline(view, screen)];
-    let with_keys = view.has_keys && room >= HEIGHT_WITH_KEYS;
-    let room = room - lines.len() - usize::from(with_keys);
     let entries = entries(view);
-    let fits = entries.len() <= room;
-    let shown = match fits {
-        true => room,
-        false => room.saturating_sub(1),
-    };
-    let scrolled = view.scrolled.min(entries.len().saturating_sub(shown));
     let total = entries.len();
+    let shown = shown(total, room);
+    let scrolled = view.scrolled.min(total.saturating_sub(shown));
     lines.extend(entries.into_iter().skip(scrolled).take(shown));
-    if !fits && room > 0 {
+    if total > room && room > 0 {
         let below = total - scrolled - shown;
         lines.push(style::paint(
             style::FAINT,
@@ -63,14 +56,31 @@ pub(super) fn frame(view: &View<'_>, screen: &Screen) -> Vec<String> {
     lines.iter().map(|line| screen.fit(line)).collect()
 }
 
-/// Returns the number of entries, past which scrolling has no effect.
-pub(super) fn entry_count(view: &View<'_>) -> usize {
-    view.causes.len()
-        + if view.failed_only {
-            0
-        } else {
-            view.running.len()
-        }
+/// Returns how many entries can be scrolled past: the last ones stay visible.
+pub(super) fn most_scrolled(view: &View<'_>, screen: &Screen) -> usize {
+    let running = match view.failed_only {
+        true => 0,
+        false => view.running.len(),
+    };
+    let total = view.causes.len() + running;
+    let (room, _) = room(view, screen);
+    total.saturating_sub(shown(total, room))
+}
+
+/// Returns the number of lines below the headline and above the keys, and whether the keys are explained.
+fn room(view: &View<'_>, screen: &Screen) -> (usize, bool) {
+    // The cursor is on the line below.
+    let lines = screen.height.saturating_sub(1).max(1);
+    let with_keys = view.has_keys && lines >= HEIGHT_WITH_KEYS;
+    (lines - 1 - usize::from(with_keys), with_keys)
+}
+
+/// Returns how many of some entries are shown: if not all have room, a line says how many there are besides.
+fn shown(total: usize, room: usize) -> usize {
+    match total <= room {
+        true => room,
+        false => room.saturating_sub(1),
+    }
 }
 
 fn headline(view: &View<'_>, screen: &Screen) -> String {
@@ -238,8 +248,14 @@ mod tests {
             lines[6].starts_with("  building pkg59 2.0-1 2 min 05 s"),
             "{lines:#?}"
         );
-        assert_eq!(entry_count(&view), 61);
+        let screen = |height| Screen {
+            width: Some(80),
+            height,
+        };
+        assert_eq!(most_scrolled(&view, &screen(10)), 61 - 6);
+        assert_eq!(most_scrolled(&view, &screen(100)), 0);
         view.failed_only = true;
+        assert_eq!(most_scrolled(&view, &screen(10)), 0);
         let lines = plain(&view, 80, 10);
         assert_eq!(lines.len(), 3, "{lines:#?}");
         assert!(lines[1].contains("failed lib"), "{lines:#?}");

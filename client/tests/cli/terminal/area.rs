@@ -2,7 +2,7 @@
 
 use buildbtw_model::{BuildStatus, IterationStatus};
 
-use super::{Terminal, exit_code, start};
+use super::{PROGRAM, Terminal, command, exit_code, start};
 use crate::fake::Fake;
 
 #[tokio::test]
@@ -34,6 +34,25 @@ async fn live_area_fits_a_narrow_terminal() {
             "{line:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn terminal_that_cannot_move_its_cursor_gets_lines() {
+    let (fake, home) = (
+        Fake::start(&["libgreet"]).await,
+        tempfile::tempdir().unwrap(),
+    );
+    let mut terminal = Terminal::open(80, 24);
+    let mut command = command(&fake, &home, &terminal, &[PROGRAM, "watch", "space"]);
+    let child = command.env("TERM", "dumb").spawn().unwrap();
+    terminal.until("iteration 1").await;
+    fake.build("libgreet", BuildStatus::Building, None);
+    terminal.until(" building libgreet 2.0-1\r\n").await;
+    fake.build("libgreet", BuildStatus::Built, Some("2.0-1"));
+    fake.end(IterationStatus::Done);
+    terminal.until("space done").await;
+    assert_eq!(exit_code(child).await, Some(0));
+    assert!(!terminal.seen.contains('\x1b'), "{:?}", terminal.seen);
 }
 
 #[tokio::test]
