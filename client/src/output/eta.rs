@@ -74,11 +74,11 @@ impl Eta {
         if to.duration_since(from) < SignedDuration::from_secs(STEP_S) {
             return Some(format!("about {}", moment(middle.max(now), now, zone)));
         }
-        let to = later(to);
+        // Rounded first: a range does not begin in the past.
+        let (from, to) = (earlier(from), later(to));
         if from <= now {
             return Some(format!("by {}", moment(to, now, zone)));
         }
-        let from = earlier(from);
         let (first, last) = (moment(from, now, zone), moment(to, from, zone));
         Some(format!("{first} to {last}"))
     }
@@ -133,6 +133,7 @@ mod tests {
             ("14:04:59", "15:00:00", "15:25:01", "14:00 to 15:30"),
             ("14:05:00", "15:00:00", "15:25:00", "14:05 to 15:25"),
             ("09:00:00", "10:30:00", "11:00:00", "by 11:00"),
+            ("10:04:00", "10:30:00", "11:00:00", "by 11:00"),
             ("14:01:00", "14:02:00", "14:03:00", "about 14:02"),
         ] {
             assert_eq!(time(eta(from, middle, to)).as_deref(), Some(expected));
