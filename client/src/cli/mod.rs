@@ -36,7 +36,8 @@ pub use usage::report_usage;
 /// Rebuild packages and their dependents
 ///
 /// Exit codes: 0 when all went well; commands that wait for a rebuild exit with 1 when it failed and
-/// with 2 when it was cancelled; 3 for every error; 130 when a command that waits was interrupted.
+/// with 2 when it was cancelled, `build` and `doctor` with 1 when the build or a check failed; 3 for
+/// every error; 130 when a command that waits was interrupted. `sandbox` has the code of its command.
 #[derive(Debug, Parser)]
 #[command(
     name = "buildbtw",
@@ -103,6 +104,10 @@ pub enum Command {
     #[command(after_help = examples::DELETE)]
     Delete(DeleteArgs),
     /// Follow a rebuild to its end
+    ///
+    /// On a terminal, the arrow keys scroll, `f` shows failed builds only, and `q` leaves; the rebuild
+    /// continues then, as after Ctrl-C. Exits with 1 if the rebuild failed, and with 2 if it was
+    /// cancelled.
     #[command(after_help = examples::WATCH)]
     Watch(WatchArgs),
     /// Print the log of a build
