@@ -1,5 +1,7 @@
 //! `buildbtw config`: lists and saves settings of the client.
 
+use std::path::Path;
+
 use buildbtw_model::client::Authorities;
 use serde::Serialize;
 
@@ -104,19 +106,22 @@ fn set(saved: &mut SavedLogin, key: ConfigKey, value: &str) -> Result<()> {
 fn settings(global: &Global, saved: &SavedLogin, file: &str) -> Vec<Setting> {
     let wanted = global.wanted();
     let Chosen { server, token, ca } = choose(&wanted, saved);
-    let source = |is_given: bool, variable: &str, option: &str, is_saved: bool| match is_given {
-        true if std::env::var_os(variable).is_some() => variable.to_owned(),
-        true => option.to_owned(),
-        false if is_saved => file.to_owned(),
-        false => "default".to_owned(),
+    let source = |given: Option<&str>, variable: &str, option: &str, is_saved: bool| match given {
+        // An option is stronger than the variable.
+        Some(given) if std::env::var(variable).is_ok_and(|set| set == given) => variable.to_owned(),
+        Some(_) => option.to_owned(),
+        None if is_saved => file.to_owned(),
+        None => "default".to_owned(),
     };
-    let given = |text: &Option<String>| text.as_deref().is_some_and(|text| !text.trim().is_empty());
+    let wanted_server = wanted.server.as_deref().filter(|text| is_set(text));
+    let wanted_token = wanted.token.as_deref().filter(|text| is_set(text));
+    let wanted_ca = wanted.ca.as_deref().map(Path::to_string_lossy);
     vec![
         Setting {
             key: "server",
             value: Some(server),
             source: source(
-                given(&wanted.server),
+                wanted_server,
                 "BUILDBTW_SERVER",
                 "--server",
                 saved.server.is_some(),
@@ -127,7 +132,7 @@ fn settings(global: &Global, saved: &SavedLogin, file: &str) -> Vec<Setting> {
             // Never printed.
             value: token.as_ref().map(|_| "(hidden)".to_owned()),
             source: source(
-                given(&wanted.token),
+                wanted_token,
                 "BUILDBTW_TOKEN",
                 "--token",
                 token.is_some(),
@@ -135,10 +140,15 @@ fn settings(global: &Global, saved: &SavedLogin, file: &str) -> Vec<Setting> {
         },
         Setting {
             key: "ca",
-            source: source(wanted.ca.is_some(), "BUILDBTW_CA", "--ca", ca.is_some()),
+            source: source(wanted_ca.as_deref(), "BUILDBTW_CA", "--ca", ca.is_some()),
             value: ca.map(|path| path.display().to_string()),
         },
     ]
+}
+
+/// Returns whether a text is a value; a variable may be set to nothing.
+fn is_set(text: &str) -> bool {
+    !text.trim().is_empty()
 }
 
 fn list(output: &Output, settings: &[Setting]) -> Result<u8> {

@@ -98,6 +98,22 @@ async fn outputs_of_a_large_rebuild_match_snapshot() {
 }
 
 #[tokio::test]
+async fn settings_say_which_option_or_variable_they_are_from() {
+    let home = tempfile::tempdir().unwrap();
+    let printed = async |args: &[&str]| {
+        let output = buildbtw(home.path(), "http://variable", args).output();
+        String::from_utf8(output.await.unwrap().stdout).unwrap()
+    };
+    let filter = ["config", "--jq", ".[] | [.key, .value, .source] | @tsv"];
+    let variable = printed(&filter).await;
+    let expected = "server\thttp://variable\tBUILDBTW_SERVER\ntoken\t\tdefault\nca\t\tdefault\n";
+    assert_eq!(variable, expected);
+    let option = printed(&[&filter[..], &["--server=http://option", "--token=t"]].concat()).await;
+    let expected = "server\thttp://option\t--server\ntoken\t(hidden)\t--token\nca\t\tdefault\n";
+    assert_eq!(option, expected);
+}
+
+#[tokio::test]
 async fn settings_are_saved_and_tokens_stay_with_their_server() {
     let (fake, home) = (Fake::start(&[]).await, tempfile::tempdir().unwrap());
     let folder = home.path().join(".config/buildbtw");
