@@ -42,6 +42,15 @@ async fn says_why_no_attempt_is_repeated() {
         folder[1].contains("`buildbtw build DIR` builds a folder"),
         "{folder:?}"
     );
+    let alone = fails(&fake, &["space"]).await;
+    assert!(
+        alone[0].starts_with("error: cannot read `space/.SRCINFO`: "),
+        "{alone:?}"
+    );
+    assert_eq!(
+        alone[1],
+        "hint: `buildbtw build NAMESPACE PKGBASE` repeats an attempt, `buildbtw build DIR` builds a folder"
+    );
 }
 
 #[tokio::test]

@@ -44,6 +44,9 @@ fn read_source(dir: &Path) -> Result<SourcePackage> {
     let path = dir.join(".SRCINFO");
     let text = settings::read(&path).map_err(|error| {
         let hint = match error.kind() {
+            std::io::ErrorKind::NotFound if !dir.exists() => {
+                "`buildbtw build NAMESPACE PKGBASE` repeats an attempt, `buildbtw build DIR` builds a folder"
+            }
             std::io::ErrorKind::NotFound => {
                 "`makepkg --printsrcinfo > .SRCINFO` creates it from the PKGBUILD"
             }
