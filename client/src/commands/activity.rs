@@ -35,7 +35,10 @@ pub(super) async fn run(context: &Context, args: &ActivityArgs) -> Result<u8> {
     let most = u32::try_from(rows.saturating_add(1)).ok();
     let mut items = context.check(context.client.activity(&query, most).await)?;
     if items.is_empty() {
-        output.note("nothing has happened yet");
+        match query == ActivityQuery::default() {
+            true => output.note("nothing has happened yet"),
+            false => output.note("nothing that happened matches these options"),
+        }
         return Ok(0);
     }
     let has_more = items.len() > rows;

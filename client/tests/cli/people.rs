@@ -36,6 +36,8 @@ async fn lists_activities_with_their_actors() {
     assert_eq!(own.stdout.lines().count(), 3, "{}", own.stdout);
     let others = ran(&["activity", "--by", "cleo"]).await;
     assert_eq!((others.code, others.stdout.as_str()), (0, ""));
+    let expected = "nothing that happened matches these options\n";
+    assert_eq!(others.stderr, expected);
 }
 
 #[tokio::test]
