@@ -58,9 +58,11 @@ impl Kind {
 pub(super) async fn run(context: &Context, args: &DiffArgs) -> Result<u8> {
     let (a, b) = sides(context, args).await?;
     let (of_a, of_b) = tokio::join!(builds(context, &a), builds(context, &b));
-    let differences = differences(of_a?, of_b?);
+    let mut differences = differences(of_a?, of_b?);
     let output = &context.output;
     if output.is_json() {
+        let most = args.limit.rows_of_json();
+        differences.truncate(most.map_or(usize::MAX, buildbtw_model::saturating));
         output.json(&differences)?;
         return Ok(0);
     }

@@ -47,6 +47,9 @@ async fn prints_selected_fields_and_filtered_values() {
         serde_json::json!({ "pkgbase": "party" })
     );
     assert_eq!(shown.as_object().unwrap().len(), 2);
+    let all = ["diff", "space/1", "space/2", "--jq", "length"];
+    assert_eq!(printed(&all).await, "2\n");
+    assert_eq!(printed(&[&all[..], &["--limit=1"]].concat()).await, "1\n");
     let names = printed(&["list", "--jq", ".[].name"]).await;
     assert_eq!(names, "space\n");
     let failed = [
