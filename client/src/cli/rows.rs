@@ -74,13 +74,19 @@ pub struct BuildRowArgs {
 }
 
 impl BuildRowArgs {
-    /// Returns the states that were asked for; none if all are.
+    /// Returns the states that were asked for, each once; none if all are.
     #[must_use]
     pub fn states(&self) -> Vec<BuildStatus> {
-        match self.failed {
-            true => vec![BuildStatus::Failed],
-            false => self.states.clone(),
+        if self.failed {
+            return vec![BuildStatus::Failed];
         }
+        let mut states = Vec::new();
+        for state in &self.states {
+            if !states.contains(state) {
+                states.push(*state);
+            }
+        }
+        states
     }
 }
 

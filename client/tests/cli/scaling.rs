@@ -63,6 +63,10 @@ async fn shows_failures_first_and_the_summary_last_on_one_screen() {
         count(&["show", "space", "--state", "built,failed", "--all"]).await,
         1_300
     );
+    assert_eq!(
+        count(&["show", "space", "--state=failed", "--state=failed", "--all"]).await,
+        300
+    );
     assert_eq!(count(&["show", "space", "--limit", "40"]).await, 40);
     assert_eq!(count(&["show", "space", "--limit", "0"]).await, 0);
 }
