@@ -87,12 +87,12 @@ fn list_fields(contract: &Contract) -> Result<u8, Error> {
     for field in contract.fields() {
         output.line(field)?;
     }
-    let (command, shape) = match contract.is_list {
-        true => (contract.command, "each entry of the list"),
-        false => (contract.command, "the result"),
+    let shape = match contract.is_list {
+        true => "each entry of the list",
+        false => "the result",
     };
     output.hint(format_args!(
-        "these are the fields of {shape}; `buildbtw {command} --json all` prints all of them"
+        "these are the fields of {shape}; `--json all` prints all of them"
     ));
     Ok(0)
 }

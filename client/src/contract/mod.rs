@@ -121,7 +121,8 @@ impl Contract {
     /// Creates the error for a name that the fields before it do not have.
     fn unknown(&self, before: &[String], name: &str, known: &[Field]) -> Error {
         let command = self.command;
-        let lists = format!("`buildbtw {command} --json` lists the fields");
+        // The command may need other arguments, too.
+        let lists = "`--json` without a value lists the fields".to_owned();
         let place = before.join(".");
         let full = |name: &str| match before {
             [] => name.to_owned(),

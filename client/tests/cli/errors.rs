@@ -77,17 +77,17 @@ async fn prints_errors_with_cause_and_hint() {
         (
             &["list", "--json", "name,statsu"],
             "error: `buildbtw list` has no field `statsu`",
-            "hint: `buildbtw list --json` lists the fields",
+            "hint: `--json` without a value lists the fields",
         ),
         (
             &["list", "--json", "nmae"],
             "error: `buildbtw list` has no field `nmae`",
-            "hint: did you mean `name`? `buildbtw list --json` lists the fields",
+            "hint: did you mean `name`? `--json` without a value lists the fields",
         ),
         (
             &["list", "--json", "name,iteration.statsu"],
             "error: `buildbtw list` has no field `iteration.statsu`",
-            "hint: did you mean `iteration.status`? `buildbtw list --json` lists the fields",
+            "hint: did you mean `iteration.status`? `--json` without a value lists the fields",
         ),
         (
             &["workers", "--json", "load.weather"],
@@ -97,7 +97,7 @@ async fn prints_errors_with_cause_and_hint() {
         (
             &["list", "--json", "name.first"],
             "error: `buildbtw list` has no field `name.first`",
-            "hint: `name` has no fields of its own; `buildbtw list --json` lists the fields",
+            "hint: `name` has no fields of its own; `--json` without a value lists the fields",
         ),
         (
             &["list", "--jq", ".[].name |"],
@@ -107,7 +107,7 @@ async fn prints_errors_with_cause_and_hint() {
         (
             &["list", "--jq", ".name"],
             "error: the filter of --jq failed: cannot index [...",
-            "hint: `--json all` shows what the filter gets; `--json` lists the fields",
+            "hint: `--json all` shows what the filter gets; `--json` without a value lists the fields",
         ),
         (
             &["completions", "bash", "--json=all"],

@@ -75,7 +75,7 @@ impl Filter {
                 Err(error) => {
                     return Err(Error::with_hint(
                         format!("the filter of --jq failed: {error}"),
-                        "`--json all` shows what the filter gets; `--json` lists the fields",
+                        "`--json all` shows what the filter gets; `--json` without a value lists the fields",
                     ));
                 }
             }
