@@ -6,6 +6,7 @@ use buildbtw_model::hide_user_info;
 use buildbtw_model::settings::read_text;
 use buildbtw_telemetry::spawn_blocking_named;
 use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::chosen::{Chosen, choose};
 use crate::cli::{Global, LoginArgs};
@@ -77,13 +78,29 @@ async fn token(global: &Global, args: &LoginArgs, prompt: String) -> Result<Stri
             .map_err(|error| Error::with_hint(error.message, TOKEN_HINT)),
         (None, Some(token)) => Ok(token.clone()),
         (None, None) => {
+            // A signal would end this program before the terminal gets its echo back.
+            let mut interrupt = signal(SignalKind::interrupt())?;
+            let mut terminate = signal(SignalKind::terminate())?;
+            let is_terminal = std::io::stdin().is_terminal();
+            let _hidden = is_terminal.then(HiddenInput::begin).flatten();
             let read = spawn_blocking_named("token prompt", move || read_token(&prompt));
-            read.await.map_err(|error| Error::new(error.to_string()))?
+            tokio::select! {
+                read = read => read.map_err(|error| Error::new(error.to_string()))?,
+                _ = interrupt.recv() => Err(interrupted()),
+                _ = terminate.recv() => Err(interrupted()),
+            }
         }
     }
 }
 
-/// Prompts for the token without echo, or reads standard input to its end if it is not a terminal.
+fn interrupted() -> Error {
+    Error::with_hint(
+        "interrupted; the login is unchanged",
+        "`buildbtw login --token-file FILE` does not ask",
+    )
+}
+
+/// Prompts for the token, or reads standard input to its end if it is not a terminal.
 fn read_token(prompt: &str) -> Result<String> {
     let stdin = std::io::stdin();
     let mut text = String::new();
@@ -94,9 +111,7 @@ fn read_token(prompt: &str) -> Result<String> {
     let mut stderr = std::io::stderr();
     stderr.write_all(prompt.as_bytes())?;
     stderr.flush()?;
-    let hidden = HiddenInput::begin();
     let read = stdin.read_line(&mut text);
-    drop(hidden);
     stderr.write_all(b"\n")?;
     read?;
     Ok(text)

@@ -84,6 +84,8 @@ impl Relay {
     /// # Errors
     /// When a signal cannot be watched.
     pub(super) async fn during<T>(self, work: impl Future<Output = T>) -> Result<T> {
+        // The thread below does not outlive a panic of this one.
+        let _restored = Raw(self.before.clone());
         let mut resized = signal(SignalKind::window_change())?;
         let output = self.main.try_clone()?;
         let mut own = Own {

@@ -68,15 +68,7 @@ async fn an_interrupt_restores_the_mode_of_the_terminal() {
     terminal.press("\x03");
     terminal.until("over").await;
     assert_eq!(exit_code(child).await, Some(130));
-    expect_mode_restored(&terminal);
-}
-
-/// Checks that the terminal, whose mode was printed, waits for lines and echoes them.
-fn expect_mode_restored(terminal: &Terminal) {
-    let words: Vec<&str> = terminal.seen.split_whitespace().collect();
-    for word in ["icanon", "echo"] {
-        assert!(words.contains(&word), "{word}: {}", terminal.seen);
-    }
+    terminal.expect_mode_restored();
 }
 
 #[tokio::test]
@@ -103,5 +95,5 @@ async fn sigterm_restores_the_mode_of_the_terminal() {
         terminal.seen
     );
     assert_eq!(exit_code(child).await, Some(143));
-    expect_mode_restored(&terminal);
+    terminal.expect_mode_restored();
 }

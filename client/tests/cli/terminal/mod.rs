@@ -4,6 +4,7 @@ mod area;
 mod colors;
 mod confirm;
 mod keys;
+mod prompt;
 mod resize;
 
 use std::io::{Read as _, Write as _};
@@ -71,6 +72,14 @@ impl Terminal {
             // A read may end within a character.
             self.bytes.extend(bytes);
             self.seen = String::from_utf8_lossy(&self.bytes).into_owned();
+        }
+    }
+
+    /// Checks that the terminal, whose mode was printed, waits for lines and echoes them.
+    fn expect_mode_restored(&self) {
+        let words: Vec<&str> = self.seen.split_whitespace().collect();
+        for word in ["icanon", "echo"] {
+            assert!(words.contains(&word), "{word}: {}", self.seen);
         }
     }
 
