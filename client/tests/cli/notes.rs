@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+use buildbtw::cli::Cli;
+use clap::CommandFactory as _;
+
 use super::contract::{COMMANDS, write_files};
 use super::fake::{Fake, TOKEN, valid_tokens};
 use super::program::buildbtw;
@@ -71,7 +74,10 @@ async fn screens_are_what_commands_print() {
 fn notes_have_a_screen_of_every_command() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../notes/cli.md");
     let notes = fs_err::read_to_string(path).unwrap();
-    for (command, _) in COMMANDS {
+    let program = Cli::command();
+    let names = program.get_subcommands().map(clap::Command::get_name);
+    let with_json = COMMANDS.iter().map(|(command, _)| *command);
+    for command in names.chain(with_json) {
         let screen = format!("\n$ buildbtw {command}");
         assert!(notes.contains(&screen), "{command} has no screen");
     }
