@@ -106,7 +106,7 @@ pub struct ListArgs {
         add = completion::iteration_states()
     )]
     pub states: Vec<IterationStatus>,
-    /// Print namespaces only that were created with tokens of your name
+    /// Print namespaces created with tokens of your name only
     #[arg(long)]
     pub mine: bool,
     /// How many namespaces.
