@@ -6,11 +6,11 @@ use buildbtw_model::NamespaceName;
 use buildbtw_model::api::{NewerCommit, RetriedBuild, RetryBuilds, SetPriority};
 
 use super::new::hint_to_watch;
-use super::rows::more;
+use super::rows::{cut, more};
 use crate::cli::{DeleteArgs, LimitArgs, PrioritizeArgs, RetryArgs};
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::output::Output;
+use crate::output::{Output, clean};
 
 pub(super) async fn cancel(context: &Context, name: &NamespaceName) -> Result<u8> {
     let namespace = context.check(context.client.cancel(name).await)?;
@@ -60,12 +60,12 @@ pub(super) async fn retry(context: &Context, args: RetryArgs) -> Result<u8> {
         output.json(&retried)?;
         return Ok(0);
     }
+    let newer = newer_commits(&retried.newer, args.limit.all);
     if retried.is_new {
-        let newer: Vec<_> = retried.newer.iter().map(newer).collect();
         let reason = if newer.is_empty() {
             "was planned in the meantime".to_owned()
         } else {
-            format!("builds newer commits: {}", newer.join(", "))
+            format!("builds newer commits: {newer}")
         };
         output.line(format_args!(
             "{name}: iteration {} {reason}",
@@ -78,16 +78,19 @@ pub(super) async fn retry(context: &Context, args: RetryArgs) -> Result<u8> {
         "will be retried"
     };
     print_retried(output, &retried.builds, args.limit, verb)?;
-    if !retried.is_new && !retried.newer.is_empty() {
-        let newer: Vec<_> = retried.newer.iter().map(newer).collect();
+    if !retried.is_new && !newer.is_empty() {
         output.note(format_args!(
-            "note: newer commits exist and will not be built: {}",
-            newer.join(", ")
+            "note: newer commits exist and will not be built: {newer}"
         ));
         output.hint(build_newer(&name));
     }
-    for reason in &retried.not_built {
-        output.note(format_args!("{}", reason.text));
+    let reasons = retried.not_built.iter().map(|reason| clean(&reason.text));
+    let most = match args.limit.all {
+        true => usize::MAX,
+        false => SHOWN_REASONS,
+    };
+    for reason in cut(reasons.collect(), most, "reasons") {
+        output.note(reason);
     }
     hint_to_watch(output, &name);
     Ok(0)
@@ -98,8 +101,13 @@ pub(super) fn build_newer(name: &NamespaceName) -> String {
     format!("`buildbtw retry {name} --latest` or `buildbtw new-iteration {name}` builds them")
 }
 
-/// The lines that `retry` prints besides the builds.
-const OTHER_LINES: usize = 6;
+/// The lines that `retry` prints besides the builds: the iteration, how many builds are missing and how many there are,
+/// newer commits with a hint, reasons, a hint, and the prompt.
+const OTHER_LINES: usize = 11;
+/// How many newer commits are named unasked.
+const NAMED_COMMITS: usize = 3;
+/// The most reasons why newer commits are not built that are printed unasked.
+const SHOWN_REASONS: usize = 3;
 
 /// Prints the builds that are retried, as many as the screen has room for, and last how many there are.
 fn print_retried(
@@ -126,9 +134,19 @@ fn print_retried(
     Ok(())
 }
 
-fn newer(commit: &NewerCommit) -> String {
-    let NewerCommit { pkgbase, from, to } = commit;
-    format!("{pkgbase} {} -> {}", from.short(), to.short())
+/// Describes newer commits, unasked the first few; nothing without any.
+fn newer_commits(commits: &[NewerCommit], all: bool) -> String {
+    let most = if all { usize::MAX } else { NAMED_COMMITS };
+    let commit = |commit: &NewerCommit| {
+        let NewerCommit { pkgbase, from, to } = commit;
+        format!("{pkgbase} {} -> {}", from.short(), to.short())
+    };
+    let named: Vec<String> = commits.iter().take(most).map(commit).collect();
+    let named = named.join(", ");
+    match commits.len().saturating_sub(most) {
+        0 => named,
+        more => format!("{named} and {more} more"),
+    }
 }
 
 pub(super) async fn prioritize(context: &Context, args: PrioritizeArgs) -> Result<u8> {

@@ -126,6 +126,28 @@ async fn following_begins_with_the_failures_that_block_most() {
     assert_eq!(summary, 2 + 17, "{}", ran.stdout);
 }
 
+#[tokio::test]
+async fn retry_names_few_of_many_newer_commits() {
+    let (fake, home) = (large().await, tempfile::tempdir().unwrap());
+    let newer = (0..3_700).map(|number| format!("package{number:04}"));
+    fake.change(|inner| inner.newer = newer.collect());
+    let retry = async |more: &[&str]| {
+        let mut command = buildbtw(home.path(), &fake.url, &[&["retry", "space"], more].concat());
+        let output = command.env("BUILDBTW_TOKEN", TOKEN).output().await.unwrap();
+        assert!(output.status.success());
+        String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+    };
+    let text = retry(&[]).await;
+    let last = "package0002 aaaaaaaaaa -> bbbbbbbbbb and 3697 more\n";
+    assert!(text.contains(last), "{text}");
+    let reasons = "package0003 is broken: [2J\nand 3696 more reasons\n";
+    assert!(text.contains(reasons), "{text}");
+    assert!(text.lines().count() < SCREEN, "{text}");
+    let all = retry(&["--all"]).await;
+    assert!(all.contains("package3699 aaaaaaaaaa"), "{all}");
+    assert!(all.contains("package3699 is broken: [2J\n"), "{all}");
+}
+
 /// The commands that read, with a table.
 const TABLES: &[&[&str]] = &[
     &["show", "space"],

@@ -23,6 +23,8 @@ pub(crate) struct Inner {
     /// The workers, as JSON.
     pub(crate) workers: Vec<Value>,
     pub(crate) tokens: Vec<TokenSummary>,
+    /// The packages with newer commits that a retry does not build.
+    pub(crate) newer: Vec<String>,
     /// The patterns that the namespace excludes.
     pub(crate) excluded: Vec<String>,
     /// While this is set, every response is a 503.
@@ -79,6 +81,7 @@ impl Inner {
             replan_error: None,
             workers: vec![super::machines::worker("w1", "building")],
             tokens: vec![],
+            newer: vec!["libgreet".into()],
             excluded: vec![],
             away: false,
             deleted: false,

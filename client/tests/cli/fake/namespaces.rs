@@ -52,18 +52,26 @@ pub(super) async fn create(
     })))
 }
 
-/// Retries `libgreet`, which has a newer commit; builds that commit on request.
+/// Retries `libgreet`, which has a newer commit; builds that commit on request. Of other packages with newer commits, the
+/// text why they are not built moves the cursor.
 pub(super) async fn retry(
+    State(fake): State<Fake>,
     headers: HeaderMap,
     Json(request): Json<RetryBuilds>,
 ) -> ApiResult<RetriedBuilds> {
     authenticated(&headers)?;
+    let names = fake.change_without_event(|inner| inner.newer.clone());
+    let newer = names.iter().map(|name| {
+        json!({ "pkgbase": name, "from": "a".repeat(40), "to": "b".repeat(40) })
+    });
+    let others = names.iter().skip(1);
+    let reasons = others
+        .map(|name| json!({ "kind": "other", "text": format!("{name} is broken:\u{1b}[2J") }));
     Ok(Json(from_json(json!({
         "iteration": if request.latest { 2 } else { 1 },
         "builds": [{ "id": 1, "pkgbase": "libgreet", "architecture": "x86_64", "stage": 1 }],
-        "newer": [{
-            "pkgbase": "libgreet", "from": "a".repeat(40), "to": "b".repeat(40),
-        }],
+        "newer": newer.collect::<Vec<_>>(),
+        "not_built": reasons.collect::<Vec<_>>(),
         "is_new": request.latest,
     }))))
 }
