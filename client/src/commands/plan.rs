@@ -16,7 +16,7 @@ use super::sandbox::machine_architecture;
 use crate::cli::{Global, LimitArgs, OriginArgument, PlanArgs, PlanForm};
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::output::{Output, Projection};
+use crate::output::{Output, Projection, clean};
 
 /// What `--srcinfo` expects.
 const SRCINFO_HINT: &str = "name a folder with one folder per package, each with a .SRCINFO";
@@ -47,13 +47,32 @@ pub(super) async fn run(global: &Global, args: PlanArgs, json: Option<Projection
         let plan: serde_json::Value =
             serde_json::from_str(&text).map_err(|error| Error::new(error.to_string()))?;
         output.json(&plan)?;
-    } else {
-        output.line(text.trim_end())?;
-        if may_hint && is_cut(&text) {
+    } else if format == PlanFormat::Text {
+        if print(&output, &text, may_hint)? {
             output.hint("`--all` prints the whole plan");
         }
+    } else {
+        output.line(text.trim_end())?;
     }
     Ok(0)
+}
+
+/// Prints a plan as text. If the screen decides how much, no line about a package is wider, and the result is whether
+/// something is left out.
+fn print(output: &Output, text: &str, screen_decides: bool) -> Result<bool> {
+    let mut is_left_out = screen_decides && is_cut(text);
+    for line in text.trim_end().lines() {
+        // Messages of failed builds are part of a plan.
+        let line = clean(line);
+        if screen_decides && line.starts_with("  ") {
+            let fitting = output.screen.fit(&line);
+            is_left_out |= fitting != line;
+            output.line(fitting)?;
+        } else {
+            output.line(line)?;
+        }
+    }
+    Ok(is_left_out)
 }
 
 /// Returns how much of the plan is printed: as much as the screen has room for, besides the prompt.

@@ -236,6 +236,18 @@ async fn plans_on_one_screen_with_the_summary_last() {
     assert!(ran.stdout.contains(unresolved), "{}", ran.stdout);
     assert_eq!(ran.stderr, "");
 
+    let cases: [(&[&str], bool); 2] = [(&[], true), (&["--all"], false)];
+    for (more, is_cut) in cases {
+        let arguments = [&["plan", &tree, "lib", "--arch=x86_64"][..], more].concat();
+        let mut command = buildbtw(home.path(), "", &arguments);
+        let output = command.env("COLUMNS", "20").output().await.unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let of_packages = text.lines().filter(|line| line.starts_with("  "));
+        let widest = of_packages.map(|line| line.chars().count()).max();
+        assert_eq!(widest.unwrap() <= 20, is_cut, "{text}");
+        assert!(text.contains(summary), "{text}");
+    }
+
     let ran = plan(&["--all"]).await;
     assert!(ran.stdout.contains("  program099 1-1.1"), "{}", ran.stdout);
     assert!(!ran.stdout.contains(" more"), "{}", ran.stdout);
