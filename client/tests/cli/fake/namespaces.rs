@@ -52,8 +52,8 @@ pub(super) async fn create(
     })))
 }
 
-/// Retries `libgreet`, which has a newer commit; builds that commit on request. Of other packages with newer commits, the
-/// text why they are not built moves the cursor.
+/// Retries `libgreet`, which has a newer commit; builds that commit on request. Of other packages with newer commits,
+/// the text why they are not built moves the cursor.
 pub(super) async fn retry(
     State(fake): State<Fake>,
     headers: HeaderMap,

@@ -5,8 +5,8 @@ use nix::sys::termios::{LocalFlags, tcgetattr};
 use super::{PROGRAM, Terminal, command, exit_code};
 use crate::fake::{Fake, TOKEN};
 
-/// Logs in, and prints the mode of the terminal afterwards. The shell outlives the program, as after it the terminal would
-/// be reset.
+/// Logs in, and prints the mode of the terminal afterwards. The shell outlives the program, as after it the terminal
+/// would be reset.
 async fn login(keys: &str) -> (Option<i32>, Terminal) {
     let (fake, home) = (Fake::start(&[]).await, tempfile::tempdir().unwrap());
     let mut terminal = Terminal::open(80, 24);
