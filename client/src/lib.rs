@@ -13,7 +13,7 @@ mod follow;
 mod output;
 mod registration;
 
-pub use commands::run;
+pub use commands::{list_fields_if_asked, run};
 pub use error::{EXIT_ERROR, Error};
 pub use output::report_error;
 pub use registration::{complete_if_asked, completion_script};

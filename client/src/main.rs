@@ -14,7 +14,12 @@ fn main() -> ExitCode {
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return buildbtw::cli::report_usage(&error),
+        Err(error) => {
+            return match buildbtw::list_fields_if_asked(&error) {
+                Some(result) => exit_code(result),
+                None => buildbtw::cli::report_usage(&error),
+            };
+        }
     };
     cli.global.color.write_global();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -30,6 +35,11 @@ fn main() -> ExitCode {
         }
         Err(error) => Err(error.into()),
     };
+    exit_code(result)
+}
+
+/// Reports the error of a command, and returns the code to exit with.
+fn exit_code(result: Result<u8, buildbtw::Error>) -> ExitCode {
     match result {
         Ok(code) => ExitCode::from(code),
         Err(error) => {

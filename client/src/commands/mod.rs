@@ -30,6 +30,9 @@ mod watch;
 mod why;
 mod workers;
 
+use clap::CommandFactory as _;
+use clap::error::ErrorKind;
+
 use crate::cli::{Cli, Command};
 use crate::context::Context;
 use crate::contract::{Contract, JsonRequest};
@@ -79,6 +82,33 @@ pub async fn run(cli: Cli) -> Result<u8, Error> {
         Command::Shell(args) => build::shell(&global, args).await,
         Command::Sandbox(args) => sandbox::run(args).await,
     }
+}
+
+/// Prints the fields of a command's result if `--json` at the end asks for them and other arguments, which do not matter
+/// then, are missing.
+#[must_use]
+pub fn list_fields_if_asked(error: &clap::Error) -> Option<Result<u8, Error>> {
+    let arguments: Vec<_> = std::env::args_os().collect();
+    let is_asked = arguments.last().is_some_and(|last| last == "--json");
+    if !is_asked || error.kind() != ErrorKind::MissingRequiredArgument {
+        return None;
+    }
+    let program = Cli::command().ignore_errors(true);
+    let matches = program.try_get_matches_from(&arguments).ok()?;
+    let (mut words, mut inner) = (Vec::new(), &matches);
+    while let Some((name, matches)) = inner.subcommand() {
+        words.push(name);
+        inner = matches;
+    }
+    if arguments.iter().any(|argument| argument == "--follow") {
+        words.push("--follow");
+    }
+    // Only `new` has other fields with this option.
+    let contract = Contract::named(&words.join(" ")).or_else(|| {
+        words.retain(|word| *word != "--follow");
+        Contract::named(&words.join(" "))
+    });
+    contract.map(|contract| list_fields(&contract))
 }
 
 /// Prints the fields of a command's result, one per line.

@@ -39,52 +39,87 @@ const fn list(command: &'static str, schemas: &'static [&'static str]) -> Contra
     }
 }
 
+/// The contracts of all commands with a result in JSON.
+const ALL: &[Contract] = &[
+    object("new --follow", &["Event", "IterationWithBuilds"]),
+    object("new", &["NamespaceDetail"]),
+    object("status", &["Status"]),
+    list("list", &["NamespaceSummary"]),
+    object("show", &["ShownNamespace"]),
+    object("plan", &["PlanDocument"]),
+    list("why", &["BuildSummary"]),
+    list("activity", &["Activity"]),
+    object("edit", &["NamespaceDetail"]),
+    object("prioritize", &["NamespaceDetail"]),
+    list("workers", &["WorkerSummary"]),
+    object("worker drain", &["WorkerSummary"]),
+    object("worker resume", &["WorkerSummary"]),
+    object("doctor", &["DoctorReport"]),
+    list("diff", &["Difference"]),
+    object("open", &["Address"]),
+    list("config", &["Setting"]),
+    object("new-iteration", &["IterationWithBuilds"]),
+    object("retry", &["RetriedBuilds"]),
+    object("cancel", &["NamespaceDetail"]),
+    object("resume", &["NamespaceDetail"]),
+    object("delete", &["DeletedNamespace"]),
+    object("watch", &["Event", "IterationWithBuilds"]),
+    list("logs", &["BuildLog"]),
+    list("sources", &["SourceRepositorySummary"]),
+    object("token create", &["CreatedToken"]),
+    list("token list", &["TokenSummary"]),
+    object("token revoke", &["TokenSummary"]),
+    object("login", &["TokenIdentity"]),
+];
+
+/// Returns the words of a command, unless its result has no form in JSON.
+fn words(command: &Command) -> Option<&'static str> {
+    Some(match command {
+        Command::New(args) if args.follow => "new --follow",
+        Command::New(_) => "new",
+        Command::Status(_) => "status",
+        Command::List(_) => "list",
+        Command::Show(_) => "show",
+        Command::Plan(_) => "plan",
+        Command::Why(_) => "why",
+        Command::Activity(_) => "activity",
+        Command::Edit(_) => "edit",
+        Command::Prioritize(_) => "prioritize",
+        Command::Workers(_) => "workers",
+        Command::Worker(WorkerCommand::Drain { .. }) => "worker drain",
+        Command::Worker(WorkerCommand::Resume { .. }) => "worker resume",
+        Command::Doctor => "doctor",
+        Command::Diff(_) => "diff",
+        Command::Open(_) => "open",
+        Command::Config(_) => "config",
+        Command::NewIteration(_) => "new-iteration",
+        Command::Retry(_) => "retry",
+        Command::Cancel(_) => "cancel",
+        Command::Resume(_) => "resume",
+        Command::Delete(_) => "delete",
+        Command::Watch(_) => "watch",
+        Command::Logs(_) => "logs",
+        Command::Sources(_) => "sources",
+        Command::Token(TokenCommand::Create(_)) => "token create",
+        Command::Token(TokenCommand::List(_)) => "token list",
+        Command::Token(TokenCommand::Revoke { .. }) => "token revoke",
+        Command::Login(_) => "login",
+        Command::Completions(_)
+        | Command::Build(_)
+        | Command::Shell(_)
+        | Command::Sandbox(_) => return None,
+    })
+}
+
 impl Contract {
     /// Returns the contract of a command, unless its result has no form in JSON.
     pub(crate) fn of(command: &Command) -> Option<Self> {
-        Some(match command {
-            Command::New(args) if args.follow => {
-                object("new --follow", &["Event", "IterationWithBuilds"])
-            }
-            Command::New(_) => object("new", &["NamespaceDetail"]),
-            Command::Status(_) => object("status", &["Status"]),
-            Command::List(_) => list("list", &["NamespaceSummary"]),
-            Command::Show(_) => object("show", &["ShownNamespace"]),
-            Command::Plan(_) => object("plan", &["PlanDocument"]),
-            Command::Why(_) => list("why", &["BuildSummary"]),
-            Command::Activity(_) => list("activity", &["Activity"]),
-            Command::Edit(_) => object("edit", &["NamespaceDetail"]),
-            Command::Prioritize(_) => object("prioritize", &["NamespaceDetail"]),
-            Command::Workers(_) => list("workers", &["WorkerSummary"]),
-            Command::Worker(WorkerCommand::Drain { .. }) => {
-                object("worker drain", &["WorkerSummary"])
-            }
-            Command::Worker(WorkerCommand::Resume { .. }) => {
-                object("worker resume", &["WorkerSummary"])
-            }
-            Command::Doctor => object("doctor", &["DoctorReport"]),
-            Command::Diff(_) => list("diff", &["Difference"]),
-            Command::Open(_) => object("open", &["Address"]),
-            Command::Config(_) => list("config", &["Setting"]),
-            Command::NewIteration(_) => object("new-iteration", &["IterationWithBuilds"]),
-            Command::Retry(_) => object("retry", &["RetriedBuilds"]),
-            Command::Cancel(_) => object("cancel", &["NamespaceDetail"]),
-            Command::Resume(_) => object("resume", &["NamespaceDetail"]),
-            Command::Delete(_) => object("delete", &["DeletedNamespace"]),
-            Command::Watch(_) => object("watch", &["Event", "IterationWithBuilds"]),
-            Command::Logs(_) => list("logs", &["BuildLog"]),
-            Command::Sources(_) => list("sources", &["SourceRepositorySummary"]),
-            Command::Token(TokenCommand::Create(_)) => object("token create", &["CreatedToken"]),
-            Command::Token(TokenCommand::List(_)) => list("token list", &["TokenSummary"]),
-            Command::Token(TokenCommand::Revoke { .. }) => {
-                object("token revoke", &["TokenSummary"])
-            }
-            Command::Login(_) => object("login", &["TokenIdentity"]),
-            Command::Completions(_)
-            | Command::Build(_)
-            | Command::Shell(_)
-            | Command::Sandbox(_) => return None,
-        })
+        Self::named(words(command)?)
+    }
+
+    /// Returns the contract of the command with these words.
+    pub(crate) fn named(words: &str) -> Option<Self> {
+        ALL.iter().find(|known| known.command == words).copied()
     }
 
     /// Returns all fields, each once, in a fixed order.

@@ -20,7 +20,13 @@ async fn lists_fields_of_every_command_without_a_server() {
             "{args:?}: {fields:?}"
         );
         assert!(ran.stderr.starts_with("hint: "), "{}", ran.stderr);
+        // The other arguments do not matter.
+        let alone = [words(command).as_slice(), &["--json"]].concat();
+        let alone = run(home.path(), "http://127.0.0.1:1", &alone).await;
+        assert_eq!((alone.code, alone.stdout), (0, ran.stdout), "{command}");
     }
+    let ran = run(home.path(), "", &["sandbox", "--json"]).await;
+    assert_eq!((ran.code, ran.stdout.as_str()), (3, ""), "{}", ran.stderr);
 }
 
 #[tokio::test]
