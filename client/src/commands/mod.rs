@@ -84,8 +84,8 @@ pub async fn run(cli: Cli) -> Result<u8, Error> {
     }
 }
 
-/// Prints the fields of a command's result if `--json` at the end asks for them and other arguments, which do not matter
-/// then, are missing.
+/// Prints the fields of a command's result if `--json` at the end asks for them and other arguments, which do not
+/// matter then, are missing.
 #[must_use]
 pub fn list_fields_if_asked(error: &clap::Error) -> Option<Result<u8, Error>> {
     let arguments: Vec<_> = std::env::args_os().collect();
