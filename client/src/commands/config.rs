@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use buildbtw_model::client::Authorities;
+use buildbtw_model::hide_user_info;
 use serde::Serialize;
 
 use crate::chosen::{Chosen, Wanted, choose};
@@ -119,7 +120,8 @@ fn settings(global: &Global, saved: &SavedLogin, file: &str) -> Vec<Setting> {
     vec![
         Setting {
             key: "server",
-            value: Some(server),
+            // As doctor shows it: a URL may have a password.
+            value: Some(hide_user_info(&server).into_owned()),
             source: source(
                 wanted_server,
                 "BUILDBTW_SERVER",

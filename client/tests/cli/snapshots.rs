@@ -111,6 +111,11 @@ async fn settings_say_which_option_or_variable_they_are_from() {
     let option = printed(&[&filter[..], &["--server=http://option", "--token=t"]].concat()).await;
     let expected = "server\thttp://option\t--server\ntoken\t(hidden)\t--token\nca\t\tdefault\n";
     assert_eq!(option, expected);
+    for command in [&["config"][..], &["config", "get", "server"]] {
+        let secret = [command, &["--server=http://jane:secret@option"]].concat();
+        let text = printed(&secret).await;
+        assert!(text.contains("option") && !text.contains("secret"), "{text}");
+    }
 }
 
 #[tokio::test]
