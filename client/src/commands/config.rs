@@ -133,12 +133,7 @@ fn settings(global: &Global, saved: &SavedLogin, file: &str) -> Vec<Setting> {
             key: "token",
             // Never printed.
             value: token.as_ref().map(|_| "(hidden)".to_owned()),
-            source: source(
-                wanted_token,
-                "BUILDBTW_TOKEN",
-                "--token",
-                token.is_some(),
-            ),
+            source: source(wanted_token, "BUILDBTW_TOKEN", "--token", token.is_some()),
         },
         Setting {
             key: "ca",

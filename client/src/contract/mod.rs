@@ -104,10 +104,9 @@ fn words(command: &Command) -> Option<&'static str> {
         Command::Token(TokenCommand::List(_)) => "token list",
         Command::Token(TokenCommand::Revoke { .. }) => "token revoke",
         Command::Login(_) => "login",
-        Command::Completions(_)
-        | Command::Build(_)
-        | Command::Shell(_)
-        | Command::Sandbox(_) => return None,
+        Command::Completions(_) | Command::Build(_) | Command::Shell(_) | Command::Sandbox(_) => {
+            return None;
+        }
     })
 }
 

@@ -132,7 +132,11 @@ async fn retry_names_few_of_many_newer_commits() {
     let newer = (0..3_700).map(|number| format!("package{number:04}"));
     fake.change(|inner| inner.newer = newer.collect());
     let retry = async |more: &[&str]| {
-        let mut command = buildbtw(home.path(), &fake.url, &[&["retry", "space"], more].concat());
+        let mut command = buildbtw(
+            home.path(),
+            &fake.url,
+            &[&["retry", "space"], more].concat(),
+        );
         let output = command.env("BUILDBTW_TOKEN", TOKEN).output().await.unwrap();
         assert!(output.status.success());
         String::from_utf8([output.stdout, output.stderr].concat()).unwrap()

@@ -114,7 +114,10 @@ async fn settings_say_which_option_or_variable_they_are_from() {
     for command in [&["config"][..], &["config", "get", "server"]] {
         let secret = [command, &["--server=http://jane:secret@option"]].concat();
         let text = printed(&secret).await;
-        assert!(text.contains("option") && !text.contains("secret"), "{text}");
+        assert!(
+            text.contains("option") && !text.contains("secret"),
+            "{text}"
+        );
     }
 }
 

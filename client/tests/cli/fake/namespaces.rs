@@ -61,9 +61,9 @@ pub(super) async fn retry(
 ) -> ApiResult<RetriedBuilds> {
     authenticated(&headers)?;
     let names = fake.change_without_event(|inner| inner.newer.clone());
-    let newer = names.iter().map(|name| {
-        json!({ "pkgbase": name, "from": "a".repeat(40), "to": "b".repeat(40) })
-    });
+    let newer = names
+        .iter()
+        .map(|name| json!({ "pkgbase": name, "from": "a".repeat(40), "to": "b".repeat(40) }));
     let others = names.iter().skip(1);
     let reasons = others
         .map(|name| json!({ "kind": "other", "text": format!("{name} is broken:\u{1b}[2J") }));

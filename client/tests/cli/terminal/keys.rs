@@ -79,7 +79,8 @@ async fn sigterm_restores_the_mode_of_the_terminal() {
     );
     let mut terminal = Terminal::open(80, 24);
     // Without the third descriptor, a shell lets a program in the background read nothing.
-    let script = "exec 3<&0; \"$@\" <&3 & echo pid=$!; wait $!; code=$?; stty -a; echo over; exit $code";
+    let script =
+        "exec 3<&0; \"$@\" <&3 & echo pid=$!; wait $!; code=$?; stty -a; echo over; exit $code";
     let args = ["sh", "-c", script, "sh", PROGRAM, "watch", "space"];
     let child = command(&fake, &home, &terminal, &args).spawn().unwrap();
     terminal.until("pid=").await;
