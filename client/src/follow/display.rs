@@ -195,7 +195,9 @@ impl<'a> Display<'a> {
             self.draw(tracker, lines);
             return Ok(());
         }
-        lines.iter().try_for_each(|line| self.output.line(line))
+        let screen = self.output.screen;
+        let mut fitting = lines.iter().map(|line| screen.fit(line));
+        fitting.try_for_each(|line| self.output.line(line))
     }
 
     fn draw(&mut self, tracker: &Tracker, above: &[String]) {

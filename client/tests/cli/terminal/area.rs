@@ -42,12 +42,12 @@ async fn terminal_that_cannot_move_its_cursor_gets_lines() {
         Fake::start(&["libgreet"]).await,
         tempfile::tempdir().unwrap(),
     );
-    let mut terminal = Terminal::open(80, 24);
+    let mut terminal = Terminal::open(20, 24);
     let mut command = command(&fake, &home, &terminal, &[PROGRAM, "watch", "space"]);
     let child = command.env("TERM", "dumb").spawn().unwrap();
     terminal.until("iteration 1").await;
     fake.build("libgreet", BuildStatus::Building, None);
-    terminal.until(" building libgreet 2.0-1\r\n").await;
+    terminal.until("\n22:13:21 building l…\r\n").await;
     fake.build("libgreet", BuildStatus::Built, Some("2.0-1"));
     fake.end(IterationStatus::Done);
     terminal.until("space done").await;
