@@ -293,6 +293,7 @@ async fn plan_input(
     freshness: &Freshness,
 ) -> Result<PlanInput, Error> {
     let reader = parts.database.read();
+    let namespace = &read_again(parts.database, namespace).await?;
     let before = iterations::origins(reader, old.id).await?;
     let edited = match settings.edit {
         Some(edit) => edit.edited.clone(),
@@ -333,6 +334,13 @@ async fn plan_input(
             .collect(),
         refresh_base: trigger == Trigger::Requested { refresh_base: true },
     })
+}
+
+/// Returns a namespace as it is now: it may have been read long before its newest iteration, and edited in between. One
+/// that was deleted is returned as it was: `check_current` says so.
+async fn read_again(database: &Database, namespace: &NamespaceRow) -> sqlx::Result<NamespaceRow> {
+    let now = namespaces::by_id(database.read(), namespace.id).await?;
+    Ok(now.unwrap_or_else(|| namespace.clone()))
 }
 
 /// Returns what a namespace rebuilds.

@@ -64,3 +64,18 @@ async fn refuses_to_plan_a_namespace_that_was_deleted_meanwhile() {
     let problem = check(&state, trigger).await.unwrap_err().into_problem();
     assert_eq!(problem.title, "namespace `bump` was deleted meanwhile");
 }
+
+#[tokio::test]
+async fn plans_with_the_settings_of_an_edit_that_came_after_the_namespace_was_read() {
+    let state = TestState::new().await;
+    let row = "insert into namespace (id, name, scope, max_builds, bump, same_sonames, created_at)
+        values (1, 'bump', 'direct', 20, 1, 1, 1)";
+    state.sql(row).await;
+    let (before, old, trigger) = (namespace(), iteration(), Trigger::SourcesChanged);
+    let (settings, freshness) = (Settings::default(), Freshness::Current);
+    let parts = state.planning_parts();
+    let input = plan_input(parts, &before, &old, trigger, &settings, &freshness).await;
+    let input = input.unwrap();
+    assert_eq!((input.scope, input.max_builds), (Scope::Direct, 20));
+    assert!(input.same_sonames);
+}
