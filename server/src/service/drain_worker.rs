@@ -67,8 +67,12 @@ pub async fn resume(
             .into());
     }
     record(&mut tx, ActivityKind::WorkerResumed, by, name, None).await?;
-    tx.commit().await?;
+    // Within the transaction: another request may drain it again before this one is durable.
     claims.resume(name);
+    if let Err(error) = tx.commit().await {
+        claims.drain(name);
+        return Err(error.into());
+    }
     tracing::info!(worker.name = name.as_str(), by = by.name, "resumed worker");
     show_worker(database, name).await
 }
@@ -98,4 +102,39 @@ async fn record(
         message,
     };
     activity::insert(tx, &activity).await
+}
+
+#[cfg(test)]
+mod tests {
+    use buildbtw_model::TokenScope;
+
+    use super::*;
+    use crate::db::TokenId;
+    use crate::testing::TestState;
+
+    #[tokio::test]
+    async fn the_later_of_two_concurrent_requests_counts() {
+        let state = TestState::new().await;
+        let row = "insert into worker (name, architecture, jobs, last_seen_at)
+            values ('w', 'x86_64', 1, 1)";
+        state.sql(row).await;
+        let name: WorkerName = "w".parse().unwrap();
+        let by = Principal {
+            token: TokenId(1),
+            name: "admin".to_owned(),
+            scope: TokenScope::Admin,
+        };
+        let (database, claims, request) = (&state.database, &state.claims, DrainWorker::default());
+        drain(database, claims, &by, &name, &request).await.unwrap();
+        // Both are parts of one commit.
+        let (resumed, drained) = tokio::join!(
+            resume(database, claims, &by, &name),
+            drain(database, claims, &by, &name, &request),
+        );
+        resumed.unwrap();
+        drained.unwrap();
+        let stored = worker_drains::all(database.read()).await.unwrap();
+        assert!(stored.contains(&name));
+        assert!(claims.is_drained(&name));
+    }
 }
