@@ -1,7 +1,5 @@
 //! Stores plans: tables `build`, `build_edge`, `build_output` and `plan_note`.
 
-use std::time::Duration;
-
 use buildbtw_model::{
     Architecture, AttemptId, BuildId, CommitHash, CommitTime, NoteKind, PackageVersion, Pkgbase,
     Sha256Digest, TreeHash, WorkerTag,
@@ -10,6 +8,7 @@ use buildbtw_model::{
 use buildbtw_planner::DependencyKind;
 use sqlx::SqliteExecutor;
 
+use super::builds::MEMORY_KNOWN;
 use super::{IterationId, WriteTransaction, json_list};
 
 /// A build of a new plan.
@@ -69,9 +68,6 @@ pub struct NewBuild {
     #[serde(skip)]
     pub outputs: Vec<ExpectedPackage>,
 }
-
-/// How long a package counts as one that needs much memory: its next version may need less.
-const MEMORY_KNOWN: Duration = Duration::from_secs(30 * 86_400);
 
 /// How many rows one statement stores.
 const ROWS_TOGETHER: usize = 500;
