@@ -8,22 +8,40 @@ use sqlx::SqliteExecutor;
 
 use super::IterationId;
 
+/// How many of the newest successful builds count, of all packages together: a plan must not take longer with every build.
+const NEWEST: i64 = 50_000;
+
 /// Returns the estimates for an architecture, by pkgbase, from the last ten successful builds of each.
 pub async fn estimates(
     executor: impl SqliteExecutor<'_>,
     architecture: &Architecture,
 ) -> sqlx::Result<HashMap<Pkgbase, Estimate>> {
+    of_newest(executor, architecture, NEWEST).await
+}
+
+/// Returns the estimates from the `newest` successful builds.
+async fn of_newest(
+    executor: impl SqliteExecutor<'_>,
+    architecture: &Architecture,
+    newest: i64,
+) -> sqlx::Result<HashMap<Pkgbase, Estimate>> {
     let rows = sqlx::query!(
         r#"select pkgbase as "pkgbase!: Pkgbase", ms as "ms!: i64" from (
-               select build.pkgbase, attempt.finished_at - attempt.started_at as ms,
+               select build.pkgbase, recent.finished_at - recent.started_at as ms,
                    row_number() over (
-                       partition by build.pkgbase order by attempt.finished_at desc
+                       partition by build.pkgbase order by recent.finished_at desc
                    ) as place
-               from attempt join build on build.id = attempt.build_id
-               where attempt.status = 'succeeded' and attempt.started_at is not null
-                   and attempt.finished_at is not null and build.architecture = ?
+               from (
+                   select build_id, started_at, finished_at from attempt
+                   where status = 'succeeded' and started_at is not null
+                       and finished_at is not null
+                   order by finished_at desc limit ?2
+               ) as recent
+               cross join build on build.id = recent.build_id
+               where build.architecture = ?1
            ) where place <= 10"#,
         architecture,
+        newest,
     )
     .fetch_all(executor)
     .await?;
@@ -101,6 +119,14 @@ mod tests {
         };
         let pkgbase: Pkgbase = "first".parse().unwrap();
         assert_eq!(estimates, HashMap::from([(pkgbase, expected)]));
+        let of_last_two = of_newest(reader, &architecture, 2).await.unwrap();
+        let expected = Estimate {
+            low_s: 11 * 40,
+            seconds: 11 * 60,
+            high_s: 18 * 60,
+        };
+        let pkgbase: Pkgbase = "first".parse().unwrap();
+        assert_eq!(of_last_two, HashMap::from([(pkgbase, expected)]));
         let other: Architecture = "aarch64".parse().unwrap();
         assert!(super::estimates(reader, &other).await.unwrap().is_empty());
         // The build has none of these packages yet.

@@ -9,7 +9,7 @@ use sqlx::migrate::Migrator;
 use sqlx::{Connection as _, SqliteConnection};
 
 /// Rows for the tables that a migration creates. A new migration with tables needs some here.
-const ROWS: [(i64, &str); 27] = [
+const ROWS: [(i64, &str); 28] = [
     (
         20_261_121_000_000,
         "insert into srcinfo values (1, 's', 1, '{}', 'pkgbase = a');
@@ -111,6 +111,7 @@ const ROWS: [(i64, &str); 27] = [
         "insert into memory_need values ('x86_64', 'a', 8192, 1);",
     ),
     (20_261_201_030_000, ""),
+    (20_261_201_060_000, ""),
 ];
 
 /// Columns that nothing wrote any more, with the migration that removed them.
