@@ -55,6 +55,9 @@ pub async fn edit_namespace(
     show_namespace(parts.database, &parts.config.network, server, name).await
 }
 
+/// The most changes that the text of an edit has: every list of iterations, events and activities shows it.
+const MAX_LISTED: usize = 20;
+
 /// Plans the namespace as edited, unless the edit changes nothing of it.
 async fn plan(
     parts: PlanningParts<'_>,
@@ -75,7 +78,7 @@ async fn plan(
         let exclude = patterns("exclude", &edited.exclude).await?;
         check_excluded(&edited.origins, &exclude)?;
         let edit = Edit {
-            changes: changes.join(", "),
+            changes: listed(&changes),
             before: before.origins,
             edited,
         };
@@ -127,7 +130,23 @@ fn check_request(by: &Principal, request: &EditNamespace) -> Result<(), Error> {
             return Err(refusal.hint("keep one of them").into());
         }
     }
+    let (include, exclude) = (&request.include, &request.exclude);
+    if let Some(pattern) = include.iter().find(|pattern| exclude.contains(pattern)) {
+        let title = format!("--include and --exclude both name `{pattern}`");
+        let refusal = Refusal::new(ProblemKind::InvalidRequest, title);
+        return Err(refusal.hint("keep one of them").into());
+    }
     Ok(())
+}
+
+/// Lists what an edit changes, for people.
+fn listed(changes: &[String]) -> String {
+    match changes.split_at_checked(MAX_LISTED) {
+        Some((shown, rest)) if !rest.is_empty() => {
+            format!("{} and {} more", shown.join(", "), rest.len())
+        }
+        _ => changes.join(", "),
+    }
 }
 
 /// Returns what a namespace rebuilds after an edit, and what differs, for people.
@@ -235,9 +254,10 @@ fn describe(option: &str, before: &[String], after: &[String], changes: &mut Vec
 
 #[cfg(test)]
 mod tests {
-    use buildbtw_model::Scope;
+    use buildbtw_model::{Scope, TokenScope};
 
     use super::*;
+    use crate::db::TokenId;
 
     fn before() -> Edited {
         Edited {
@@ -305,6 +325,34 @@ mod tests {
         );
         let expected = "scope direct, include y*, no longer include x*, no longer exclude y*";
         assert_eq!(changes, expected);
+    }
+
+    #[test]
+    fn refuses_a_pattern_in_both_lists() {
+        let by = Principal {
+            token: TokenId(1),
+            name: "t".into(),
+            scope: TokenScope::Client,
+        };
+        let mut request = EditNamespace {
+            include: vec!["x*".into(), "z*".into()],
+            exclude: vec!["z*".into()],
+            ..EditNamespace::default()
+        };
+        let problem = check_request(&by, &request).unwrap_err().into_problem();
+        assert_eq!(problem.title, "--include and --exclude both name `z*`");
+        assert!(problem.hint.is_some());
+        request.exclude = vec!["y*".into()];
+        check_request(&by, &request).unwrap();
+    }
+
+    #[test]
+    fn lists_many_changes_briefly() {
+        let changes: Vec<String> = (1..=22).map(|number| format!("include p{number}")).collect();
+        assert_eq!(listed(&changes[..2]), "include p1, include p2");
+        assert_eq!(listed(&changes[..20]).matches(", ").count(), 19);
+        let text = listed(&changes);
+        assert!(text.ends_with("include p19, include p20 and 2 more"), "{text}");
     }
 
     #[test]
