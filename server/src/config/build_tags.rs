@@ -1,5 +1,6 @@
 //! Which builds need workers with a tag.
 
+use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use buildbtw_model::{InvalidName, Pkgbase, WorkerTag};
@@ -59,9 +60,10 @@ impl BuildTags {
         rule.map(|rule| &rule.tag)
     }
 
-    /// Returns all tags of the rules.
-    pub fn all(&self) -> impl Iterator<Item = &WorkerTag> {
-        self.0.iter().map(|rule| &rule.tag)
+    /// Returns all tags of the rules, each once.
+    #[must_use]
+    pub fn all(&self) -> BTreeSet<&WorkerTag> {
+        self.0.iter().map(|rule| &rule.tag).collect()
     }
 }
 
@@ -77,6 +79,9 @@ mod tests {
         assert_eq!(of("qt6-webengine"), Some("huge"));
         assert_eq!(of("qt6-base"), Some("big"));
         assert_eq!(of("bash"), None);
+        // A tag of several rules would give its builds several places in the choice.
+        let all: Vec<_> = tags.all().into_iter().map(WorkerTag::as_str).collect();
+        assert_eq!(all, ["big", "huge"]);
     }
 
     #[test]

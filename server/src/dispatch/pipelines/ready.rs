@@ -47,7 +47,7 @@ pub(crate) async fn dispatch_ready(
     refresh(parts.database, parts.shares, at).await?;
     let mut ready = Vec::new();
     // GitLab chooses runners by the tags of the jobs.
-    let tags: Vec<_> = parts.config.build_tags.all().collect();
+    let tags: Vec<_> = parts.config.build_tags.all().into_iter().collect();
     let eligible = Eligible {
         tags: &tags,
         memory_mib: i64::MAX,
