@@ -10,9 +10,7 @@ use crate::principal::Principal;
 use crate::state::claim_queue::ClaimQueue;
 
 use super::read::workers::{show_worker, unknown_worker};
-
-/// The maximum length of a reason.
-const MAX_REASON: usize = 500;
+use super::reason::one_line;
 
 /// Drains a worker: it finishes what it builds, and gets nothing new. Repeating it changes nothing.
 ///
@@ -25,12 +23,8 @@ pub async fn drain(
     name: &WorkerName,
     request: &DrainWorker,
 ) -> Result<WorkerSummary, Error> {
-    let reason = request.reason.as_deref().map(str::trim);
-    let reason = reason.filter(|reason| !reason.is_empty());
-    if reason.is_some_and(|reason| reason.chars().count() > MAX_REASON) {
-        let title = format!("the reason has more than {MAX_REASON} characters");
-        return Err(Error::refused(ProblemKind::InvalidRequest, title));
-    }
+    let reason = one_line(request.reason.as_deref())?;
+    let reason = reason.as_deref();
     let mut tx = known(database, name).await?;
     if !worker_drains::insert(&mut tx, name, &by.name, reason).await? {
         tx.undo().await?;

@@ -32,6 +32,7 @@ pub mod prioritize;
 pub mod publish;
 pub mod queue_objective;
 pub mod read;
+mod reason;
 pub mod receive_webhook;
 pub(crate) mod record_traces;
 pub mod recover;

@@ -11,10 +11,8 @@ use crate::state::parts::PlanningParts;
 
 use super::read::find::{find_namespace, no_iteration};
 use super::read::namespaces::show_namespace;
+use super::reason::one_line;
 use super::transitions::Transition;
-
-/// The maximum length of a reason.
-const MAX_REASON: usize = 500;
 
 /// Changes the priority of a namespace, for its ready builds, too. Repeating it changes nothing.
 ///
@@ -28,19 +26,14 @@ pub async fn prioritize(
     request: &SetPriority,
 ) -> Result<NamespaceDetail, Error> {
     check_priority(by, request.priority)?;
-    let reason = request.reason.as_deref().map(str::trim);
-    let reason = reason.filter(|reason| !reason.is_empty());
-    if reason.is_some_and(|reason| reason.chars().count() > MAX_REASON) {
-        let title = format!("the reason has more than {MAX_REASON} characters");
-        return Err(Error::refused(ProblemKind::InvalidRequest, title));
-    }
+    let reason = one_line(request.reason.as_deref())?;
     let namespace = find_namespace(parts.database, name).await?;
     let mut tx = parts.database.write().await?;
     let newest = iterations::newest(tx.connection(), namespace.id).await?;
     let newest = newest.ok_or_else(|| no_iteration(name))?;
     let mut transition = Transition::of(tx).by(Some(by));
     if transition
-        .prioritize(&newest, request.priority, reason)
+        .prioritize(&newest, request.priority, reason.as_deref())
         .await?
     {
         parts.announcer.announce(transition.commit().await?);
