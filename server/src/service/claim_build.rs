@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use buildbtw_model::api::{ClaimRequest, ClaimedBuild, ProblemKind};
+use buildbtw_model::api::{ClaimRequest, ClaimedBuild, ProblemKind, WorkerMachine};
 use buildbtw_model::{Architecture, AttemptId, BuildId, ClaimId};
 
 use crate::db::attempts::NewAttempt;
@@ -21,6 +21,10 @@ use super::transitions::Transition;
 const MAX_WAIT: Duration = Duration::from_secs(50);
 /// The maximum number of architectures of a claim.
 const MAX_ARCHITECTURES: usize = 16;
+/// The maximum number of tags of a worker.
+const MAX_TAGS: usize = 32;
+/// The maximum length of the version of a worker's program, in characters.
+const MAX_VERSION: usize = 100;
 /// The hint for a claim that cannot be repeated.
 const NEW_CLAIM: &str = "claim with a new id";
 
@@ -38,6 +42,7 @@ pub async fn claim_build(
         return Err(invalid_architectures());
     }
     check_architectures(&parts.config.architectures, &request.architectures)?;
+    check_machine(request.machine.as_ref())?;
     let permit = parts.reports.acquire().await?;
     let repeated = match note_worker(parts, &request).await? {
         true => repeated_claim(parts, claimant).await?,
@@ -77,6 +82,27 @@ fn check_architectures(built: &[Architecture], offered: &[Architecture]) -> Resu
              `--architectures`"
         ))
         .into())
+}
+
+/// Refuses a description of a machine that lists of workers and every choice of a build would carry along.
+fn check_machine(machine: Option<&WorkerMachine>) -> Result<(), Error> {
+    let Some(machine) = machine else {
+        return Ok(());
+    };
+    if machine.tags.len() > MAX_TAGS {
+        let title = format!("a worker has at most {MAX_TAGS} tags");
+        return Err(Refusal::new(ProblemKind::InvalidRequest, title)
+            .hint("start the worker with fewer values of `--tag`")
+            .into());
+    }
+    let version = &machine.version;
+    if version.chars().count() > MAX_VERSION || version.chars().any(char::is_control) {
+        let title = format!(
+            "the version of a worker has at most {MAX_VERSION} characters, without control characters"
+        );
+        return Err(Error::refused(ProblemKind::InvalidRequest, title));
+    }
+    Ok(())
 }
 
 /// Records that a worker is available, its architectures, and the protocols over which it fetches sources. Returns
@@ -266,4 +292,35 @@ pub async fn check_token(database: &Database, token: TokenId) -> Result<(), Erro
         return Ok(());
     }
     Err(not_valid())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn machine(tags: usize, version: &str) -> WorkerMachine {
+        let tags = (0..tags).map(|number| format!("t{number}").parse().unwrap());
+        WorkerMachine {
+            version: version.to_owned(),
+            tags: tags.collect(),
+            cores: 1,
+            memory_mib: 1,
+            build_memory_mib: 1,
+        }
+    }
+
+    #[test]
+    fn refuses_machines_with_long_descriptions() {
+        assert!(check_machine(None).is_ok());
+        assert!(check_machine(Some(&machine(MAX_TAGS, "0.1.0"))).is_ok());
+        let long = "1".repeat(MAX_VERSION + 1);
+        for machine in [
+            machine(MAX_TAGS + 1, "0.1.0"),
+            machine(0, &long),
+            machine(0, "1\u{1b}[2J"),
+        ] {
+            let problem = check_machine(Some(&machine)).unwrap_err().into_problem();
+            assert_eq!(problem.kind, ProblemKind::InvalidRequest, "{problem:?}");
+        }
+    }
 }
