@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use buildbtw_model::api::{CreateNamespace, FollowDefault, NamespaceDetail, ProblemKind};
-use buildbtw_model::{Changeset, IterationCause, NamespaceName, OriginSpec, Pkgbase};
+use buildbtw_model::{Changeset, IterationCause, NamespaceName, OriginSpec, Pkgbase, Priority};
 use buildbtw_planner::{InvalidPatterns, Patterns};
 use buildbtw_telemetry::spawn_blocking_named;
 
 use crate::address::BaseUrl;
 use crate::db::namespaces::{self, NewNamespace};
-use crate::db::{WriteTransaction, iterations, retired_packages};
+use crate::db::{IterationId, NamespaceId, WriteTransaction, iterations, retired_packages};
 use crate::error::{Error, Refusal};
 use crate::principal::Principal;
 use crate::repos::base::BaseRepositories;
@@ -78,9 +78,7 @@ pub async fn create_namespace(
     let reused = plan_iteration::store(&mut tx, iteration, &input.origins, planned, tags).await?;
     let mut transition = Transition::of(tx).by(Some(by));
     transition.publish(reused);
-    transition
-        .record_planned(namespace, iteration, &causes)
-        .await?;
+    record_created(&mut transition, (namespace, iteration), &causes, request).await?;
     let effects = transition.commit().await?;
     parts
         .replans
@@ -88,6 +86,24 @@ pub async fn create_namespace(
     parts.announcer.announce(effects);
     tracing::info!(namespace.name = name.as_str(), "created namespace");
     show_namespace(parts.database, &parts.config.network, server, &name).await
+}
+
+/// Records a new namespace. An urgent one passes all others, so that its priority is recorded like one that came later.
+async fn record_created(
+    transition: &mut Transition,
+    (namespace, iteration): (NamespaceId, IterationId),
+    causes: &[IterationCause],
+    request: &CreateNamespace,
+) -> sqlx::Result<()> {
+    transition
+        .record_planned(namespace, iteration, causes)
+        .await?;
+    if request.priority == Priority::Urgent {
+        transition
+            .record_priority(namespace, iteration, request.priority, None)
+            .await?;
+    }
+    Ok(())
 }
 
 async fn plan_input(

@@ -2,7 +2,7 @@
 
 use buildbtw_model::api::{CreateNamespace, CreateToken, ProblemKind, SetPriority};
 use buildbtw_model::client::ActivityQuery;
-use buildbtw_model::{Priority, Scope, TokenScope};
+use buildbtw_model::{ActivityKind, Priority, Scope, TokenScope};
 
 use crate::support::{Srcinfo, TestServer, new_namespace, parse, refusal};
 
@@ -97,6 +97,25 @@ async fn only_admins_make_namespaces_urgent_and_it_is_recorded() {
     let found = server.public().activity(&query, None).await.unwrap();
     let messages: Vec<_> = found.into_iter().map(|item| item.message).collect();
     assert_eq!(messages, [Some("high: security fix".to_owned())]);
+}
+
+#[tokio::test]
+async fn records_namespaces_that_are_created_as_urgent() {
+    let server = server().await;
+    let request = CreateNamespace {
+        priority: Priority::Urgent,
+        name: Some(parse("fix")),
+        ..new_namespace(&["fix/main"])
+    };
+    server.admin().create_namespace(&request).await.unwrap();
+    let query = ActivityQuery {
+        by: None,
+        namespace: Some(parse("fix")),
+    };
+    let found = server.public().activity(&query, None).await.unwrap();
+    let newest = found.first().unwrap();
+    assert_eq!(newest.kind, ActivityKind::Prioritized);
+    assert_eq!(newest.message.as_deref(), Some("urgent"));
 }
 
 #[tokio::test]

@@ -40,14 +40,26 @@ impl Transition {
         if !namespaces::set_priority(&mut self.tx, namespace, priority).await? {
             return Ok(false);
         }
+        self.record_priority(namespace, newest.id, priority, reason)
+            .await?;
+        Ok(true)
+    }
+
+    /// Records the priority that a namespace got.
+    pub(crate) async fn record_priority(
+        &mut self,
+        namespace: NamespaceId,
+        iteration: IterationId,
+        priority: Priority,
+        reason: Option<&str>,
+    ) -> sqlx::Result<()> {
         let message = match reason {
             Some(reason) => format!("{priority}: {reason}"),
             None => priority.to_string(),
         };
         let kind = EventKind::NamespacePrioritized;
-        self.record_iteration(namespace, newest.id, kind, Some(&message))
-            .await?;
-        Ok(true)
+        self.record_iteration(namespace, iteration, kind, Some(&message))
+            .await
     }
 
     /// Records that a number of builds was retried on request.
