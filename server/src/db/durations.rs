@@ -8,7 +8,7 @@ use sqlx::SqliteExecutor;
 
 use super::IterationId;
 
-/// How many of the newest successful builds count, of all packages together: a plan must not take longer with every build.
+/// How many of the newest successful builds count, of all packages together: plans must not take longer over time.
 const NEWEST: i64 = 50_000;
 
 /// Returns the estimates for an architecture, by pkgbase, from the last ten successful builds of each.

@@ -46,6 +46,32 @@ pub async fn record(tx: &mut WriteTransaction, attempt: AttemptId) -> sqlx::Resu
     Ok(())
 }
 
+/// Adds how long the attempts of a namespace have run that have not ended, before it is deleted with them.
+pub async fn record_unfinished(
+    tx: &mut WriteTransaction,
+    namespace: NamespaceId,
+) -> sqlx::Result<()> {
+    let at = tx.now();
+    sqlx::query!(
+        "insert into work (hour, architecture, person, namespace, duration)
+         select ?1 / ?2, build.architecture, coalesce(namespace.created_by, ''), namespace.name,
+             sum(max(0, ?1 - attempt.started_at))
+         from namespace cross join iteration on iteration.namespace_id = namespace.id
+         cross join build on build.iteration_id = iteration.id
+         cross join attempt on attempt.build_id = build.id
+         where namespace.id = ?3 and attempt.status in ('queued', 'running')
+             and attempt.started_at is not null
+         group by build.architecture
+         on conflict do update set duration = duration + excluded.duration",
+        at,
+        HOUR_MS,
+        namespace,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
 /// Removes rows that no share is computed from any more.
 pub async fn remove_old(tx: &mut WriteTransaction) -> sqlx::Result<()> {
     let before = tx.now().0 / HOUR_MS - KEPT_HOURS;
@@ -80,4 +106,35 @@ pub async fn of_last_day(
     )
     .fetch_all(executor)
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::TestState;
+
+    #[tokio::test]
+    async fn counts_what_ran_for_a_namespace_that_is_deleted() {
+        let state = TestState::with_a_build().await;
+        for statement in [
+            "update namespace set created_by = 'anna'",
+            "insert into attempt (id, build_id, number, claim, worker, token_id, status,
+                 lease_expires_at, created_at, started_at)
+             values ('0198c0de-0000-7000-8000-000000000001', 1, 1, 'c', 'w', 1, 'running', 1, 1, 3000)",
+        ] {
+            state.sql(statement).await;
+        }
+        let mut tx = state.database.write().await.unwrap();
+        let at = tx.now();
+        record_unfinished(&mut tx, NamespaceId(1)).await.unwrap();
+        tx.commit().await.unwrap();
+        state.sql("delete from namespace").await;
+        let rows = of_last_day(state.database.read(), at).await.unwrap();
+        let [row] = rows.as_slice() else {
+            panic!("one row: {rows:?}");
+        };
+        assert_eq!((row.person.as_str(), row.namespace), ("anna", None));
+        // The clock goes on between the two times.
+        assert!(row.duration >= at.0 - 3_000, "{rows:?}");
+    }
 }

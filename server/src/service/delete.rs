@@ -12,6 +12,7 @@ use crate::db::activity::{self, NewActivity};
 use crate::db::iterations::IterationRow;
 use crate::db::{
     Database, WriteTransaction, attempts, builds, iterations, namespaces, retired_packages, reuse,
+    work,
 };
 use crate::error::{Error, Refusal};
 use crate::logs::Logs;
@@ -37,6 +38,8 @@ pub async fn delete(
     let namespace = find_namespace(parts.database, name).await?;
     let mut tx = parts.database.write().await?;
     let mut removed = Vec::new();
+    // Its running attempts go with it, but were work all the same.
+    work::record_unfinished(&mut tx, namespace.id).await?;
     for iteration in iterations::of_namespace(&mut *tx.connection(), namespace.id).await? {
         removed.extend(delete_iteration(&mut tx, &iteration).await?);
     }
