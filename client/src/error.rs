@@ -86,9 +86,6 @@ fn server_hint(error: &ClientError, had_token: bool) -> Option<String> {
         Some(ProblemKind::Unauthenticated) => Some(
             "run `buildbtw login` with a valid token; an admin creates one with `buildbtw token create`",
         ),
-        Some(ProblemKind::Forbidden) => {
-            Some("use a token with another scope; `buildbtw help token create` lists the scopes")
-        }
         _ => None,
     };
     own.map(str::to_owned).or_else(|| error.hint()).or_else(|| {
@@ -116,6 +113,9 @@ fn problem_hint(kind: ProblemKind) -> Option<&'static str> {
         ProblemKind::BootstrapNeeded => {
             Some("choose a package of the cycle with --bootstrap PKGBASE")
         }
+        ProblemKind::Forbidden => {
+            Some("use a token with another scope; `buildbtw help token create` lists the scopes")
+        }
         ProblemKind::Internal => Some("the log of the server has the details"),
         ProblemKind::Unavailable => Some("try again in a moment"),
         ProblemKind::NotFound
@@ -123,7 +123,6 @@ fn problem_hint(kind: ProblemKind) -> Option<&'static str> {
         | ProblemKind::UnsupportedVersion
         | ProblemKind::UnknownArchitecture
         | ProblemKind::Unauthenticated
-        | ProblemKind::Forbidden
         | ProblemKind::Conflict
         | ProblemKind::AttemptEnded
         | ProblemKind::ChecksumMismatch

@@ -18,7 +18,7 @@ fn serves_everything_below_a_path() {
     let new = ["new", "libfoo/main", "--name", "foo", "--follow"];
     let output = cli(&server, &new);
     assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
-    let shown = cli(&server, &["show", "foo"]);
+    let shown = cli(&server, &["show", "foo", "--all"]);
     let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
     let url = server.url();
     assert!(url.ends_with("/tools/buildbtw"));
@@ -120,7 +120,7 @@ fn uses_host_of_request_on_all_interfaces() {
             old.upgrades_from(&server_url, "foo", &members, &pacman);
         }
         for host in hosts {
-            let shown = cli(host, &["show", "foo"]);
+            let shown = cli(host, &["show", "foo", "--all"]);
             let expected = format!("Server = http://{host}:8080/repo/foo/latest/$arch");
             assert!(shown.contains(&expected), "{shown}");
             let web = format!("http://{host}:8080/namespaces/foo");

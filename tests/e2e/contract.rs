@@ -12,7 +12,7 @@ const COMMANDS: &[(&[&str], &str)] = &[
     (&["list"], "NamespaceSummary"),
     (&["show", "one"], "ShownNamespace"),
     (&["why", "one", "libgreet"], "BuildSummary"),
-    (&["plan", "libgreet", "libwave"], "Plan"),
+    (&["plan", "libgreet", "libwave"], "PlanDocument"),
     (&["diff", "one"], "Difference"),
     (&["status"], "Status"),
     (&["activity"], "Activity"),

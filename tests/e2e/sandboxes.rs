@@ -123,6 +123,6 @@ fn failed_build_opens_a_shell_in_its_root() {
     let (code, seen) = on_terminal(&command, &typed);
     assert_eq!(code, Some(1), "{seen}");
     assert!(seen.contains("in=/build/broken/src\r\nbegun\r\n"), "{seen}");
-    assert!(seen.contains("error: the build failed (package)"), "{seen}");
+    assert!(seen.contains("the build failed (package)"), "{seen}");
     expect_mode_restored(&seen);
 }

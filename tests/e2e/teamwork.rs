@@ -96,7 +96,7 @@ fn unknown_workers_and_empty_namespaces_are_refused_with_a_hint() {
         (
             &["prioritize", "gone", "high"],
             "error: namespace `gone` not found",
-            "hint: `buildbtw list` lists all namespaces",
+            "`buildbtw list` lists all namespaces",
         ),
     ] {
         let output = cli(&server, args);

@@ -30,7 +30,7 @@ const LAYERS: [&[&str]; 8] = [
         "wakers",
     ],
     &["changes", "db", "logs", "planning", "repos", "sources"],
-    &["state"],
+    &["principal", "state"],
     &["service"],
     &["dispatch"],
     &["actors", "auth"],

@@ -2,11 +2,12 @@
 //! its conversion to a [`Config`].
 
 mod kinds;
+mod token;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use buildbtw_agent::limits::LimitArgs;
@@ -15,7 +16,7 @@ use buildbtw_builder::{
     GitAccess, SandboxConfig, SimulatedConfig, SimulatedDuration, SourceNetwork,
 };
 use buildbtw_model::client::{Authorities, Client};
-use buildbtw_model::settings::{address, any_number, read_text};
+use buildbtw_model::settings::{address, any_number};
 use buildbtw_model::{Architecture, Explanation, Packager, WorkerName, WorkerTag};
 use buildbtw_settings::{Failure, Parsed, Program};
 use buildbtw_telemetry::logging::{LogFormat, log_filter};
@@ -24,6 +25,8 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::{BuilderConfig, Config};
 
 pub use kinds::{BuilderKind, ScratchDiskKind};
+pub(crate) use token::TOKEN_HINT;
+use token::read_token;
 
 /// The configuration file.
 const PROGRAM: Program<'_> = Program {
@@ -303,36 +306,6 @@ fn absolute(path: Option<PathBuf>) -> anyhow::Result<Option<PathBuf>> {
 pub(crate) fn no_name() -> Explanation {
     let message = "the host name cannot be used as a worker name";
     Explanation::with_hint(message, "set --name")
-}
-
-/// How to get a token.
-pub(crate) const TOKEN_HINT: &str =
-    "`buildbtw token create --scope worker --name NAME --output FILE` writes one to a file";
-
-/// Returns the token from the file if there is one, else the given one: `BUILDBTW_TOKEN` is often set for the client in
-/// the same shell.
-fn read_token(file: Option<&Path>, given: Option<String>) -> anyhow::Result<Option<String>> {
-    let token = match file {
-        Some(file) => {
-            let text = read_text("--token-file", file);
-            Some(text.map_err(|error| error.hint(TOKEN_HINT))?)
-        }
-        None => given,
-    };
-    let token = token.map(|token| token.trim().to_owned());
-    if token.as_deref() == Some("") {
-        match file {
-            Some(file) => anyhow::bail!(Explanation::with_hint(
-                format!("the token file `{}` is empty", file.display()),
-                TOKEN_HINT,
-            )),
-            None => anyhow::bail!(Explanation::with_hint(
-                "the token is empty",
-                "set --token-file, or leave --token out to contact the server without a token",
-            )),
-        }
-    }
-    Ok(token)
 }
 
 impl Run {

@@ -69,7 +69,7 @@ examples! {
         "buildbtw workers builder-1"
         "buildbtw workers --json name,status,builds";
     WORKER:
-        "buildbtw worker drain builder-1 --reason 'new kernel'"
+        "buildbtw worker drain builder-1 --reason kernel"
         "buildbtw worker resume builder-1";
     OPEN:
         "buildbtw open openssl-4"

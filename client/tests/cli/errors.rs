@@ -71,7 +71,7 @@ async fn prints_errors_with_cause_and_hint() {
         ),
         (
             &["logs", "space", "libgreet", "--grep", "("],
-            "error: `(` is not a regular expression: unclosed group",
+            "error: invalid value '(' for '--grep <REGEX>': `(` is not a regular expression: unclosed group",
             "hint: `buildbtw help COMMAND` describes the arguments",
         ),
         (

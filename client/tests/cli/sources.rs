@@ -77,7 +77,7 @@ async fn lists_problems_with_their_hints() {
         let line = line.unwrap_or_else(|| panic!("{path} is not in\n{}", ran.stdout));
         assert!(line.ends_with(&format!("  {note}")), "{line}");
     }
-    let ran = run(home.path(), &url, &["sources", "--json"]).await;
+    let ran = run(home.path(), &url, &["sources", "--json=all"]).await;
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     let listed: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(listed["items"][0].get("hint"), None);

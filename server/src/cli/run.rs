@@ -231,8 +231,7 @@ impl RunArgs {
     /// # Errors
     /// When settings are missing, contradict each other or cannot be used.
     pub fn sources(&self) -> anyhow::Result<(SourceConfig, Option<WebhookConfig>)> {
-        let seconds = self.sweep_seconds;
-        let interval = |default| seconds.map_or(default, |s| Duration::from_secs(s.into()));
+        let given = self.sweep_seconds.map(|s| Duration::from_secs(s.into()));
         let clone_base = self.sources_url.as_deref().map(clone_base).transpose()?;
         anyhow::ensure!(
             clone_base.is_none() || self.sources_dir.is_some(),
@@ -252,7 +251,7 @@ impl RunArgs {
             )),
             (Some(folder), None) => {
                 let folder = sources_folder(folder)?;
-                let resync_interval = interval(RESYNC_FOLDER);
+                let resync_interval = given.unwrap_or(RESYNC_FOLDER);
                 Ok((
                     SourceConfig::Directory {
                         folder,
@@ -272,7 +271,7 @@ impl RunArgs {
                     secrets: SharedSecrets::new(secrets),
                 });
                 let gitlab = Gitlab::new(settings)?;
-                let resync_interval = interval(RESYNC_GITLAB);
+                let resync_interval = given.unwrap_or(RESYNC_GITLAB);
                 Ok((
                     SourceConfig::Gitlab {
                         gitlab,

@@ -91,7 +91,7 @@ pub async fn of_last_day(
     sqlx::query_as!(
         WorkRow,
         r#"select work.architecture as "architecture!: Architecture", work.person as "person!",
-               namespace.id as "namespace: NamespaceId", sum(work.duration) as "duration!: i64"
+               namespace.id as "namespace?: NamespaceId", sum(work.duration) as "duration!: i64"
            from work left join namespace on namespace.name = work.namespace
            where work.hour >= ?1 group by 1, 2, 3
            union all

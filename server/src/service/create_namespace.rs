@@ -206,7 +206,7 @@ pub(crate) async fn check_matched(
     }
     let (catalog, patterns) = (sources.catalog_snapshot(), patterns.clone());
     // On a blocking thread, because matching many patterns takes a while.
-    let unmatched = tokio::task::spawn_blocking(move || {
+    let unmatched = spawn_blocking_named("match patterns", move || {
         let packages = catalog.catalog().index().iter();
         let unmatched = patterns.first_unmatched(packages.map(|package| package.pkgbase()));
         unmatched.map(str::to_owned)

@@ -150,17 +150,7 @@ impl Sources {
                     row.problem = Some(claimed_by(package.pkgbase(), &other.path));
                 }
             }
-            if let Some(problem) = &row.problem
-                && before.as_ref().and_then(|before| before.problem.as_ref()) != Some(problem)
-            {
-                tracing::warn!(
-                    source.path = row.path,
-                    problem = problem.message,
-                    problem.kind = %problem.kind,
-                    hint = problem.hint,
-                    "source repository cannot be used"
-                );
-            }
+            log_new_problem(before.as_ref(), &row);
             source_repositories::put(&mut tx, before.as_ref(), &row).await?;
             updates.push(Update {
                 before,
@@ -279,6 +269,21 @@ impl Sources {
             self.emit(SourceEvent::Indexed(changes));
         }
         Ok(())
+    }
+}
+
+/// Logs a problem that the repository did not have before.
+fn log_new_problem(before: Option<&SourceRepositoryRow>, row: &SourceRepositoryRow) {
+    if let Some(problem) = &row.problem
+        && before.and_then(|before| before.problem.as_ref()) != Some(problem)
+    {
+        tracing::warn!(
+            source.path = row.path,
+            problem = problem.message,
+            problem.kind = %problem.kind,
+            hint = problem.hint,
+            "source repository cannot be used"
+        );
     }
 }
 

@@ -145,7 +145,7 @@ mod tests {
         assert_eq!(hidden.status, Status::Skipped, "{hidden:?}");
         service.abort();
         assert!(service.await.unwrap_err().is_cancelled());
-        let free = checked(address, folder.path()).await;
+        let free = checked(any, folder.path()).await;
         assert_eq!(free.status, Status::Ok, "{free:?}");
     }
 

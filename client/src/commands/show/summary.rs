@@ -29,13 +29,8 @@ pub(super) fn lines(namespace: &NamespaceDetail, iteration: &IterationOverview) 
         lines.push(field("", format!("and {hidden} more origins")));
     }
     lines.push(field("scope", namespace.summary.scope.to_string()));
-    for (label, patterns) in [
-        ("include", &namespace.include),
-        ("exclude", &namespace.exclude),
-    ] {
-        if !patterns.is_empty() {
-            lines.push(field(label, clean(&patterns.join(", "))));
-        }
+    for (label, patterns) in patterns(namespace) {
+        lines.push(field(label, clean(&patterns.join(", "))));
     }
     lines.push(field("network", namespace.summary.network.to_string()));
     lines.push(field("priority", namespace.summary.priority.to_string()));
@@ -69,6 +64,15 @@ pub(super) fn lines(namespace: &NamespaceDetail, iteration: &IterationOverview) 
     let status = style::paint(style::iteration(summary.status), summary.status);
     lines.push(field("state", status));
     lines
+}
+
+/// Returns the kinds of patterns of which the namespace has some.
+fn patterns(namespace: &NamespaceDetail) -> impl Iterator<Item = (&'static str, &[String])> {
+    let all = [
+        ("include", namespace.include.as_slice()),
+        ("exclude", namespace.exclude.as_slice()),
+    ];
+    all.into_iter().filter(|(_, patterns)| !patterns.is_empty())
 }
 
 fn architectures(iteration: &IterationOverview) -> Vec<String> {

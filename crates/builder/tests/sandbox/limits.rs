@@ -36,7 +36,7 @@ async fn enforces_memory_and_process_limits() {
     let mut request = fixture.request("hungry", &script_package("hungry", hungry));
     request.limits.memory_bytes = 128 << 20;
     let (kind, message, log) = fixture.fails(&request).await;
-    assert_eq!(kind, FailureKind::Package, "{message} {log}");
+    assert_eq!(kind, FailureKind::Memory, "{message} {log}");
     assert!(
         message.contains("memory limit of 134217728 bytes"),
         "{message} {log}"

@@ -60,7 +60,10 @@ async fn opens_a_shell_where_the_build_failed() {
     let (kind, message, log) = fixture.fails(&request).await;
     let seen = terminal.seen();
     assert_eq!(kind, FailureKind::Package);
-    assert!(message.contains("build()"), "{message}");
+    assert!(
+        message.contains("a function in the PKGBUILD failed"),
+        "{message}"
+    );
     assert!(
         log.contains("opening a shell in the root of broken"),
         "{log}"

@@ -7,7 +7,6 @@ use buildbtw_model::api::{Activity, Page};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::db::activity::ActivityFilter;
 use crate::error::Error;
 use crate::routes::extract;
 use crate::service::read::activity;
@@ -45,11 +44,7 @@ pub(crate) async fn list_activity(
     extract::Query(query): extract::Query<ActivityQuery>,
 ) -> Result<Json<Page<Activity>>, Error> {
     let paging = Paging::new(query.cursor, query.limit);
-    let filter = ActivityFilter {
-        actor: query.by,
-        namespace: query.namespace,
-    };
-    Ok(Json(
-        activity::list_activity(&state.database, &filter, &paging).await?,
-    ))
+    let activities =
+        activity::list_activity(&state.database, query.by, query.namespace, &paging).await?;
+    Ok(Json(activities))
 }

@@ -21,6 +21,7 @@ pub(super) fn add(schemas: &mut Map<String, Value>) {
         .chain(attempts())
         .chain(tokens())
         .chain(others())
+        .chain(sources())
         .map(|(name, example)| (name.to_owned(), example))
         .collect();
     for (name, schema) in schemas.iter_mut() {
@@ -297,24 +298,6 @@ fn others() -> Examples {
             json!({ "ready": true, "version": "0.1.0", "checks": [{ "name": "writer", "ok": true }] }),
         ),
         (
-            "SourceRepositorySummary",
-            json!({
-                "path": "libgreet", "pkgbase": "libgreet", "version": "1.0-1", "branch": "main",
-                "commit": COMMIT, "problem": null, "warnings": [], "changed_at": AT,
-            }),
-        ),
-        (
-            "SourceRefs",
-            json!({ "default": "main", "branches": ["main", "next"] }),
-        ),
-        (
-            "SourcesOverview",
-            json!({
-                "usable": 120, "broken": 1, "origin": "the folder /srv/sources", "complete": true,
-                "last_scan_at": AT,
-            }),
-        ),
-        (
             "TaskOutage",
             json!({
                 "task": "retention", "title": "cannot remove old iterations",
@@ -333,6 +316,29 @@ fn others() -> Examples {
             json!({
                 "type": "not-found", "title": "namespace `nosuch` not found", "status": 404,
                 "hint": "`buildbtw list` lists all namespaces",
+            }),
+        ),
+    ]
+}
+
+fn sources() -> Examples {
+    vec![
+        (
+            "SourceRepositorySummary",
+            json!({
+                "path": "libgreet", "pkgbase": "libgreet", "version": "1.0-1", "branch": "main",
+                "commit": COMMIT, "problem": null, "warnings": [], "changed_at": AT,
+            }),
+        ),
+        (
+            "SourceRefs",
+            json!({ "default": "main", "branches": ["main", "next"] }),
+        ),
+        (
+            "SourcesOverview",
+            json!({
+                "usable": 120, "broken": 1, "origin": "the folder /srv/sources", "complete": true,
+                "last_scan_at": AT,
             }),
         ),
     ]
@@ -384,6 +390,7 @@ mod tests {
             attempts(),
             tokens(),
             others(),
+            sources(),
         ]
         .concat();
         check_all!(all; CreateNamespace CreateIteration RetryBuilds PlanPreview CreateToken ClaimRequest

@@ -1,5 +1,6 @@
 //! What people did, and how rebuilds ended.
 
+use buildbtw_model::NamespaceName;
 use buildbtw_model::api::{Activity, Page};
 
 use crate::db::Database;
@@ -8,18 +9,21 @@ use crate::error::Error;
 
 use super::paging::{List, Paging, page};
 
-/// Returns a page of activities, the newest first.
+/// Returns a page of activities, the newest first: those requested with tokens of the name `actor`, and those that
+/// concern a namespace; all if neither is given.
 ///
 /// # Errors
 /// When the cursor or the limit is invalid.
 pub async fn list_activity(
     database: &Database,
-    filter: &ActivityFilter,
+    actor: Option<String>,
+    namespace: Option<NamespaceName>,
     paging: &Paging,
 ) -> Result<Page<Activity>, Error> {
-    let list = List::Activity.of(filter);
+    let filter = ActivityFilter { actor, namespace };
+    let list = List::Activity.of(&filter);
     let before = paging.number(&list)?.unwrap_or(i64::MAX);
-    let mut rows = activity::page(database.read(), filter, before, paging.rows()?).await?;
+    let mut rows = activity::page(database.read(), &filter, before, paging.rows()?).await?;
     let next = paging.cut(&list, &mut rows, |row| row.id.to_string())?;
     Ok(page(rows, next, shown))
 }
