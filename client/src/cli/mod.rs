@@ -183,6 +183,21 @@ mod tests {
         assert!(checked > 10, "only {checked} commands");
     }
 
+    /// Splits a line as a shell does, with words in single or double quotes.
+    fn unquoted(line: &str) -> Vec<String> {
+        let (mut words, mut quote) = (vec![String::new()], None);
+        for character in line.trim().chars() {
+            match (quote, character) {
+                (Some(end), character) if end == character => quote = None,
+                (None, '\'' | '"') => quote = Some(character),
+                (None, character) if character.is_whitespace() => words.push(String::new()),
+                (_, character) => words.last_mut().unwrap().push(character),
+            }
+        }
+        words.retain(|word| !word.is_empty());
+        words
+    }
+
     #[test]
     fn every_example_is_a_valid_command_line() {
         let mut command = Cli::command();
@@ -196,9 +211,7 @@ mod tests {
             let help = help.unwrap_or_else(|| panic!("{} has no example", inner.get_name()));
             for line in help.lines().filter(|line| line.starts_with("  buildbtw ")) {
                 let words = line.split(['#', '>']).next().unwrap_or_default();
-                let words = words.replace(['\'', '"'], "");
-                let words = words.split_whitespace();
-                let parsed = Cli::try_parse_from(words.clone());
+                let parsed = Cli::try_parse_from(unquoted(words));
                 assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
                 assert!(line.chars().count() <= 80, "{line}");
                 checked += 1;

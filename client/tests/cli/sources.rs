@@ -80,6 +80,6 @@ async fn lists_problems_with_their_hints() {
     let ran = run(home.path(), &url, &["sources", "--json=all"]).await;
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     let listed: Value = serde_json::from_str(&ran.stdout).unwrap();
-    assert_eq!(listed["items"][0].get("hint"), None);
-    assert_eq!(listed["items"][1]["hint"], "push its first commit");
+    assert_eq!(listed[0].get("hint"), None);
+    assert_eq!(listed[1]["hint"], "push its first commit");
 }
