@@ -54,10 +54,11 @@ pub async fn of_attempt(
     let dispatched = (id, build, Some(row.created_at));
     let mut build = inputs(config, database, base, dispatched, server).await?;
     // Everyone may read this.
-    let shown = |url: &String| remove_user_info(url).into_owned();
-    build.source.clone_url = shown(&build.source.clone_url);
+    build.source.clone_url = remove_user_info(&build.source.clone_url).into_owned();
     for repository in &mut build.repositories {
-        repository.servers = repository.servers.iter().map(shown).collect();
+        for server in &mut repository.servers {
+            *server = remove_user_info(server).into_owned();
+        }
     }
     Ok(AttemptInputs {
         number: row.number,
