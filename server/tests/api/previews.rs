@@ -1,11 +1,11 @@
 //! What a preview says about the builds of a plan: versions, reuse, earlier failures, the sources and the limits.
 
-use buildbtw_model::FailureKind;
 use buildbtw_model::api::{PlanDocument, PlanPreview};
 use buildbtw_model::client::Client;
+use buildbtw_model::{BuildStatus, FailureKind};
 use serde_json::{Value, json};
 
-use crate::support::{SourceTree, Srcinfo, TestServer};
+use crate::support::{SourceTree, Srcinfo, TestServer, eventually};
 use crate::versions::server_over;
 
 const BASE: [(&str, &str); 2] = [("libgreet", "1.0-1"), ("greet", "1.0-3")];
@@ -96,9 +96,11 @@ async fn shows_reused_packages_and_last_failures() {
     }
     // A new namespace does what the plan said.
     server.namespace("second", &["libgreet/main"]).await;
-    let reused = server.build("second", "libgreet").await;
-    assert_eq!(reused.version.as_str(), "2.0-1");
-    assert_eq!(reused.status, buildbtw_model::BuildStatus::Reused);
+    let reused = eventually("a reused build", async || {
+        let build = server.build("second", "libgreet").await;
+        (build.status == BuildStatus::Reused).then_some(build)
+    });
+    assert_eq!(reused.await.version.as_str(), "2.0-1");
 }
 
 #[tokio::test]
