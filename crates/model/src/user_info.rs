@@ -26,15 +26,19 @@ pub fn hide_user_info(text: &str) -> Cow<'_, str> {
 /// for ssh stays: it is not a secret, and the address is useless without.
 #[must_use]
 pub fn remove_user_info(url: &str) -> Cow<'_, str> {
-    let Some(end) = url.find("://").filter(|_| !url.starts_with("ssh://")) else {
+    let Some(end) = url.find("://") else {
         return Cow::Borrowed(url);
     };
     let (scheme, rest) = url.split_at(end + "://".len());
-    match user_info_end(rest, true) {
-        Some(end) => {
-            let (_, shown) = rest.split_at(end);
-            Cow::Owned(format!("{scheme}{shown}"))
-        }
+    let Some(end) = user_info_end(rest, true) else {
+        return Cow::Borrowed(url);
+    };
+    let (user_info, shown) = rest.split_at(end);
+    if scheme != "ssh://" {
+        return Cow::Owned(format!("{scheme}{shown}"));
+    }
+    match user_info.split_once(':') {
+        Some((user, _)) => Cow::Owned(format!("{scheme}{user}@{shown}")),
         None => Cow::Borrowed(url),
     }
 }
@@ -91,6 +95,7 @@ mod tests {
             ("https://s3cret@h/$repo/$arch", "https://h/$repo/$arch"),
             ("https://h/a@b.git", "https://h/a@b.git"),
             ("ssh://git@h/a.git", "ssh://git@h/a.git"),
+            ("ssh://git:s3cret@h:22/a.git", "ssh://git@h:22/a.git"),
             ("git@h:packages/a.git", "git@h:packages/a.git"),
             ("/srv/sources/a", "/srv/sources/a"),
         ] {

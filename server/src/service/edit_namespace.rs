@@ -348,11 +348,16 @@ mod tests {
 
     #[test]
     fn lists_many_changes_briefly() {
-        let changes: Vec<String> = (1..=22).map(|number| format!("include p{number}")).collect();
+        let changes: Vec<String> = (1..=22)
+            .map(|number| format!("include p{number}"))
+            .collect();
         assert_eq!(listed(&changes[..2]), "include p1, include p2");
         assert_eq!(listed(&changes[..20]).matches(", ").count(), 19);
         let text = listed(&changes);
-        assert!(text.ends_with("include p19, include p20 and 2 more"), "{text}");
+        assert!(
+            text.ends_with("include p19, include p20 and 2 more"),
+            "{text}"
+        );
     }
 
     #[test]

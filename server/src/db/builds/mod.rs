@@ -24,9 +24,7 @@ pub use changes::{
     unfinished,
 };
 pub use graph::{NodeRow, PlannedBuild, awaited, edges_from, nodes_of_iteration};
-pub use needs::{
-    MEMORY_KNOWN, Need, exceed_memory, open_pkgbases, ready_needs, set_tags, tag_of,
-};
+pub use needs::{MEMORY_KNOWN, Need, exceed_memory, open_pkgbases, ready_needs, set_tags, tag_of};
 pub use queue::{Candidate, Eligible, candidates, dispatch, next_backoff_end, requeue, start};
 pub use sharers::{detach_finished_sharers, detach_waiting_sharers, has_open_sharers};
 
