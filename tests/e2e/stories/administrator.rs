@@ -14,7 +14,7 @@ fn wait_for(person: &Person<'_>, worker: &str, state: &str) {
     });
 }
 
-/// "I have to reboot a machine; nobody should lose a build."
+/// "I have to reboot a machine; no build should be lost."
 #[test]
 fn machine_can_be_drained_and_rebooted_without_losing_a_build() {
     let site = Site::new(&["libgreet", "libwave"]);
@@ -88,7 +88,7 @@ fn build_that_was_killed_for_memory_goes_to_a_larger_machine() {
     has(&admin.says(&["watch", "web"]), &["web done"]);
 }
 
-/// "Anna started first, so nobody else gets a machine today."
+/// "Anna started first, so everyone else waits for a machine today."
 #[test]
 fn second_person_gets_a_worker_before_the_first_one_is_done() {
     let site = Site::new(&["liba", "libb", "libc", "libd"]);
